@@ -1,0 +1,98 @@
+//! What `export_plugin!` expands to.
+
+use crate::Plugin;
+use crate::bindings::exports::step_observer::plugin::transform::{Setup, Verdict};
+use crate::bindings::step_observer::plugin::events::Event;
+use std::cell::OnceCell;
+use std::thread::LocalKey;
+
+/// The configured plugin. WebAssembly has one thread, so this is a static that needs no `Sync`.
+pub type Slot<P> = OnceCell<P>;
+
+/// Makes the plugin and keeps it.
+///
+/// # Errors
+///
+/// The configuration is not valid JSON of the plugin's type, or the plugin refuses it.
+pub fn configure<P: Plugin>(
+    slot: &'static LocalKey<Slot<P>>,
+    name: &str,
+    version: &str,
+    config: &str,
+) -> Result<Setup, String> {
+    set_panic_hook();
+    let config = serde_json::from_str(config)
+        .map_err(|error| format!("configuration of {name} {version}: {error}"))?;
+    let plugin = P::configure(config)?;
+    let setup = Setup {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        rule_sets: plugin.rule_sets(),
+    };
+    slot.with(|slot| slot.set(plugin)).map_err(|_| "configured twice".to_owned())?;
+    Ok(setup)
+}
+
+/// Hands the event to the plugin.
+///
+/// # Errors
+///
+/// What the plugin says, or that it was not configured.
+pub fn process<P: Plugin>(slot: &'static LocalKey<Slot<P>>, event: &Event) -> Result<Verdict, String> {
+    slot.with(|slot| match slot.get() {
+        Some(plugin) => plugin.process(event),
+        None => Err("process was called before configure".to_owned()),
+    })
+}
+
+/// A panic is a trap, which says nothing: tell where it was. Not its message, which may hold data.
+fn set_panic_hook() {
+    if cfg!(target_arch = "wasm32") {
+        std::panic::set_hook(Box::new(|panic| {
+            if let Some(place) = panic.location() {
+                crate::log(crate::Level::Error, &format!("panicked at {place}"));
+            }
+        }));
+    }
+}
+
+/// Exports a type that implements [`Plugin`](crate::Plugin) as the plugin of this crate.
+///
+/// Name and version are the crate's.
+#[macro_export]
+macro_rules! export_plugin {
+    ($plugin:ty) => {
+        const _: () = {
+            ::std::thread_local! {
+                static PLUGIN: $crate::export::Slot<$plugin> =
+                    const { $crate::export::Slot::new() };
+            }
+
+            struct Exported;
+
+            impl $crate::bindings::exports::step_observer::plugin::transform::Guest for Exported {
+                fn configure(
+                    config: ::std::string::String,
+                ) -> ::core::result::Result<
+                    $crate::bindings::exports::step_observer::plugin::transform::Setup,
+                    ::std::string::String,
+                > {
+                    $crate::export::configure::<$plugin>(
+                        &PLUGIN,
+                        ::core::env!("CARGO_PKG_NAME"),
+                        ::core::env!("CARGO_PKG_VERSION"),
+                        &config,
+                    )
+                }
+
+                fn process(
+                    event: &$crate::bindings::step_observer::plugin::events::Event,
+                ) -> ::core::result::Result<$crate::Verdict, ::std::string::String> {
+                    $crate::export::process::<$plugin>(&PLUGIN, event)
+                }
+            }
+
+            $crate::bindings::export_transform!(Exported with_types_in $crate::bindings);
+        };
+    };
+}

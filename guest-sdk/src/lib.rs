@@ -1,0 +1,53 @@
+//! Write a step-observer plugin: a filter, an enrichment or a redaction of step events.
+//!
+//! A plugin is a type that implements [`Plugin`], and one line that exports it:
+//!
+//! ```
+//! use step_observer_guest::{Event, Plugin, Verdict, export_plugin};
+//!
+//! /// Lets only failures pass.
+//! struct OnlyFailures;
+//!
+//! impl Plugin for OnlyFailures {
+//!     type Config = ();
+//!
+//!     fn configure((): ()) -> Result<Self, String> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn process(&self, event: &dyn Event) -> Result<Verdict, String> {
+//!         if event.header().type_.ends_with(".failed.v1") {
+//!             Ok(Verdict::Keep)
+//!         } else {
+//!             Ok(Verdict::Drop("not a failure".to_owned()))
+//!         }
+//!     }
+//! }
+//!
+//! export_plugin!(OnlyFailures);
+//! # fn main() {}
+//! ```
+//!
+//! Build it with `cargo build --target wasm32-unknown-unknown --release` and try it with
+//! `step-observer replay RECORDING --plugin FILE.wasm --to stdout`.
+//!
+//! The contract is `wit/v0.1/plugin.wit`. `configure` runs once, its result is the state that every
+//! event finds; `process` runs in an instance of its own, so nothing can be carried from one event
+//! to the next. There is no clock, no file and no network.
+
+#[doc(hidden)]
+pub mod bindings;
+mod event;
+#[doc(hidden)]
+pub mod export;
+mod plugin;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use bindings::exports::step_observer::plugin::transform::{Rule, RuleSet, Verdict};
+pub use bindings::step_observer::plugin::events::{
+    EditError, Header, LogEdit, Phase, Redaction, Scope, Step,
+};
+pub use bindings::step_observer::plugin::logging::Level;
+pub use event::Event;
+pub use plugin::{Plugin, log};

@@ -1,0 +1,110 @@
+//! What a pod tells beyond what was told.
+
+use crate::assess::{Assessment, End, Patience, assess};
+use crate::snapshot::{Attempt, Inference, PodSeen};
+use crate::transition::Start;
+use jiff::{SignedDuration, Timestamp};
+
+/// How long `started` of a step with `when` expressions is held back: the entrypoint finds out within
+/// a second of the predecessor's end that it is skipped, and the kubelet tells a second later.
+pub const WHEN_PAUSE: SignedDuration = SignedDuration::from_millis(2500);
+/// What was already concluded of one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// `started` was told.
+    pub(crate) started: bool,
+    /// Its end was told.
+    pub(crate) ended: bool,
+    /// Its image could not be had, and it has not run since.
+    pub(crate) image_error: bool,
+    /// When its start could first be inferred.
+    pub(crate) eligible_since: Option<Timestamp>,
+}
+
+/// A pod with what its TaskRun says of it.
+#[derive(Debug)]
+pub(crate) struct PodView<'a> {
+    pub(crate) pod: &'a PodSeen,
+    /// The pod was deleted, or was missing in a list.
+    pub(crate) gone: bool,
+    /// The attempt that this pod belongs to.
+    pub(crate) verdict: Option<&'a Attempt>,
+    /// The TaskRun will never say how this pod ended: it is gone, or runs in another pod by now.
+    pub(crate) disowned: bool,
+    /// Patience is over.
+    pub(crate) final_word: bool,
+}
+
+/// What [`diff`] found.
+#[derive(Debug)]
+pub(crate) struct Diff {
+    pub(crate) steps: Vec<(usize, Told)>,
+    pub(crate) marks: Vec<Marks>,
+    pub(crate) waits: Option<Wait>,
+}
+
+/// Something to tell of one step.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Started(Start),
+    Ended(End),
+}
+
+/// Why nothing more is told now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Evidence(Patience),
+    Until(Timestamp),
+}
+
+/// What the pod tells beyond the marks: per step `started` before its end, steps in order, nothing
+/// of a step before the end of the one before it (row 11).
+pub(crate) fn diff(view: &PodView<'_>, marks: &[Marks], now: Timestamp) -> Diff {
+    let mut found = Diff {
+        steps: Vec::new(),
+        marks: marks.to_vec(),
+        waits: None,
+    };
+    for (index, mark) in found.marks.iter_mut().enumerate() {
+        if mark.ended {
+            continue;
+        }
+        match assess(view, index, *mark) {
+            Assessment::Waiting => {}
+            Assessment::Running(..) if mark.started => {}
+            Assessment::Running(start, inference) => {
+                let since = *mark.eligible_since.get_or_insert(now);
+                let due = since.checked_add(WHEN_PAUSE).unwrap_or(now);
+                match inference {
+                    Inference::Never => {}
+                    Inference::Delayed if now < due => found.waits = Some(Wait::Until(due)),
+                    Inference::Immediate | Inference::Delayed => {
+                        mark.started = true;
+                        found.steps.push((index, Told::Started(start)));
+                    }
+                }
+            }
+            Assessment::Pending(patience) => found.waits = Some(Wait::Evidence(patience)),
+            Assessment::Ended(end) => {
+                if let (Some(start), false) = (end.start, mark.started) {
+                    found.steps.push((index, Told::Started(start)));
+                }
+                mark.started |= end.start.is_some();
+                mark.ended = true;
+                found.steps.push((index, Told::Ended(end)));
+            }
+        }
+        if !mark.ended {
+            break;
+        }
+    }
+    found
+}
+
+/// Goes on where `first` had to wait, now with the final word.
+pub(crate) fn resume(first: Diff, view: &PodView<'_>, now: Timestamp) -> Diff {
+    let rest = diff(view, &first.marks, now);
+    let mut steps = first.steps;
+    steps.extend(rest.steps);
+    Diff { steps, ..rest }
+}

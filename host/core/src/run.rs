@@ -1,0 +1,347 @@
+//! One TaskRun with its pods: what they tell together.
+
+use crate::assess::Patience;
+use crate::diff::{Marks, PodView, Told, Wait, diff, resume};
+use crate::snapshot::{Attempt, ContainerState, PodSeen, TaskRunSeen, is_image_error};
+use crate::told_by_run::tell_without_pod;
+use crate::transition::{Kind, Transition};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashSet;
+
+/// How long the Pod watch and the TaskRun watch may be apart before one is believed alone.
+pub const SHORT_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
+/// How long a pod that is being terminated may take to tell how its steps ended: the default grace
+/// period of 30 s, and a little.
+pub const LONG_PATIENCE: SignedDuration = SignedDuration::from_secs(35);
+/// How long a pod without a TaskRun is remembered after it is gone.
+const ORPHAN_MEMORY: SignedDuration = SignedDuration::from_mins(10);
+
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub(crate) task_run: Option<TaskRunSeen>,
+    pub(crate) deleted: bool,
+    pods: Vec<Pod>,
+    told: Vec<ToldPod>,
+    /// Since when an ended attempt lacks its pod.
+    pod_missing_since: Option<Timestamp>,
+    /// The entry in `wakes`.
+    pub(crate) wake: Option<Timestamp>,
+}
+
+/// A pod that has nothing more to tell.
+#[derive(Debug)]
+struct ToldPod {
+    /// Empty where the TaskRun told instead.
+    uid: Box<str>,
+    name: Box<str>,
+    gone: bool,
+}
+
+#[derive(Debug)]
+struct Pod {
+    seen: PodSeen,
+    gone: bool,
+    superseded: bool,
+    marks: Vec<Marks>,
+    waiting_since: Option<Timestamp>,
+    fresh: bool,
+}
+
+// === impl Run ===
+
+impl Run {
+    pub(crate) fn see_pod(&mut self, seen: PodSeen) {
+        if self.told.iter().any(|pod| pod.uid == seen.uid) {
+            return;
+        }
+        // The TaskRun has told of this pod already: it came too late.
+        if let Some(told) = self
+            .told
+            .iter_mut()
+            .find(|pod| pod.uid.is_empty() && pod.name == seen.name)
+        {
+            told.uid = seen.uid;
+            told.gone = false;
+            return;
+        }
+        match self.pods.iter_mut().find(|pod| pod.seen.uid == seen.uid) {
+            Some(pod) => pod.update(seen),
+            None => {
+                for older in &mut self.pods {
+                    older.superseded |= older.seen.name == seen.name;
+                }
+                self.pods.push(Pod::new(seen));
+            }
+        }
+    }
+
+    pub(crate) fn lose_pod(&mut self, uid: &str) {
+        let live = self
+            .pods
+            .iter_mut()
+            .filter(|pod| &*pod.seen.uid == uid)
+            .map(|pod| &mut pod.gone);
+        let told = self
+            .told
+            .iter_mut()
+            .filter(|pod| &*pod.uid == uid)
+            .map(|pod| &mut pod.gone);
+        live.chain(told).for_each(|gone| *gone = true);
+    }
+
+    /// Nothing will be observed of it any more.
+    pub(crate) fn is_forgettable(&self) -> bool {
+        self.pods.is_empty()
+            && self.told.iter().all(|pod| pod.gone)
+            && (self.deleted || (self.task_run.is_none() && self.told.is_empty()))
+    }
+
+    pub(crate) fn evaluate(
+        &mut self,
+        run_uid: &str,
+        horizon: Timestamp,
+        now: Timestamp,
+    ) -> (Vec<Transition>, Option<Timestamp>) {
+        let mut told = Vec::new();
+        let mut wake: Option<Timestamp> = None;
+        let mut sooner = |at: Timestamp| wake = Some(wake.map_or(at, |other| other.min(at)));
+
+        for pod in &mut self.pods {
+            let attempt = self
+                .task_run
+                .as_ref()
+                .and_then(|run| run.attempt_of(&pod.seen.name));
+            let verdict = attempt
+                .map(|(_, attempt)| attempt)
+                .filter(|attempt| attempt.done.is_some() && !pod.superseded);
+            if std::mem::take(&mut pod.fresh) && pod.ended_before(horizon, verdict) {
+                pod.marks.iter_mut().for_each(|mark| mark.ended = true);
+                continue;
+            }
+            let number = attempt.map_or_else(
+                || self.task_run.as_ref().map_or(0, |run| run.archived.len()),
+                |(number, _)| number,
+            );
+            let view = PodView {
+                pod: &pod.seen,
+                gone: pod.gone,
+                verdict,
+                disowned: self.deleted || pod.superseded,
+                final_word: false,
+            };
+            let mut found = diff(&view, &pod.marks, now);
+            if let Some(Wait::Evidence(patience)) = found.waits {
+                let since = *pod.waiting_since.get_or_insert(now);
+                let due = since.checked_add(patience.length()).unwrap_or(now);
+                if now >= due {
+                    found = resume(
+                        found,
+                        &PodView {
+                            final_word: true,
+                            ..view
+                        },
+                        now,
+                    );
+                } else {
+                    sooner(due);
+                }
+            } else if let Some(Wait::Until(due)) = found.waits {
+                sooner(due);
+            }
+            if found.waits.is_none() {
+                pod.waiting_since = None;
+            }
+            let last_known = if pod.gone {
+                Some(now)
+            } else {
+                pod.seen.last_change()
+            };
+            pod.marks = found.marks;
+            for (index, step) in found.steps {
+                told.extend(pod.transition(
+                    run_uid,
+                    number,
+                    index,
+                    step,
+                    last_known.unwrap_or(now),
+                ));
+            }
+        }
+        let finished = self.pods.extract_if(.., |pod| pod.is_told());
+        self.told.extend(finished.map(|pod| ToldPod {
+            uid: pod.seen.uid,
+            name: pod.seen.name,
+            gone: pod.gone,
+        }));
+
+        if let Some(due) = self.tell_podless(run_uid, horizon, now, &mut told) {
+            sooner(due);
+        }
+        let orphaned = self.task_run.is_none() && self.pods.is_empty();
+        if orphaned && !self.told.is_empty() && self.told.iter().all(|pod| pod.gone) {
+            let since = *self.pod_missing_since.get_or_insert(now);
+            let due = since.checked_add(ORPHAN_MEMORY).unwrap_or(now);
+            if now >= due {
+                self.told.clear();
+            } else {
+                sooner(due);
+            }
+        }
+        (told, wake)
+    }
+
+    /// Row 20: ended attempts whose pod nobody has seen are told from the TaskRun, after a moment in
+    /// which the pod may still show up. Gives the time when that moment is over.
+    fn tell_podless(
+        &mut self,
+        run_uid: &str,
+        horizon: Timestamp,
+        now: Timestamp,
+        told: &mut Vec<Transition>,
+    ) -> Option<Timestamp> {
+        let run = self.task_run.as_ref()?;
+        let known: HashSet<&str> = self
+            .pods
+            .iter()
+            .map(|pod| &*pod.seen.name)
+            .chain(self.told.iter().map(|pod| &*pod.name))
+            .collect();
+        let missing: Vec<(usize, &Attempt)> = run
+            .attempts()
+            .filter(|(_, attempt)| {
+                attempt.done.is_some()
+                    && !attempt.pod_name.is_empty()
+                    && !known.contains(&*attempt.pod_name)
+            })
+            .collect();
+        if missing.is_empty() {
+            self.pod_missing_since = None;
+            return None;
+        }
+        let since = *self.pod_missing_since.get_or_insert(now);
+        let due = since.checked_add(SHORT_PATIENCE).unwrap_or(now);
+        if now < due && !self.deleted {
+            return Some(due);
+        }
+        let mut names = Vec::new();
+        for (number, attempt) in missing {
+            let news = attempt
+                .done
+                .as_ref()
+                .and_then(|done| done.at)
+                .is_none_or(|at| at >= horizon);
+            if news {
+                told.extend(tell_without_pod(run_uid, number, attempt, now));
+            }
+            names.push(attempt.pod_name.clone());
+        }
+        self.told.extend(names.into_iter().map(|name| ToldPod {
+            uid: Box::default(),
+            name,
+            gone: true,
+        }));
+        self.pod_missing_since = None;
+        None
+    }
+}
+
+// === impl Pod ===
+
+impl Pod {
+    fn new(seen: PodSeen) -> Self {
+        let mut pod = Self {
+            marks: vec![Marks::default(); seen.steps.len()],
+            seen,
+            gone: false,
+            superseded: false,
+            waiting_since: None,
+            fresh: true,
+        };
+        pod.remember_images();
+        pod
+    }
+
+    fn update(&mut self, seen: PodSeen) {
+        self.marks
+            .resize(seen.steps.len().max(self.marks.len()), Marks::default());
+        self.seen = seen;
+        self.remember_images();
+    }
+
+    /// The kubelet overwrites an image error with `PodInitializing` when it deletes the pod
+    /// (recorded: h-badimage).
+    fn remember_images(&mut self) {
+        for (mark, step) in self.marks.iter_mut().zip(&self.seen.steps) {
+            match &step.state {
+                ContainerState::Waiting {
+                    reason: Some(reason),
+                } if is_image_error(reason) => {
+                    mark.image_error = true;
+                }
+                ContainerState::Running { .. } => mark.image_error = false,
+                ContainerState::Unknown
+                | ContainerState::Waiting { .. }
+                | ContainerState::Terminated(_) => {}
+            }
+        }
+    }
+
+    /// Nothing more to tell. A pod without containers yet has all to tell, unless it is gone.
+    fn is_told(&self) -> bool {
+        self.marks.iter().all(|mark| mark.ended) && (!self.marks.is_empty() || self.gone)
+    }
+
+    fn ended_before(&self, horizon: Timestamp, verdict: Option<&Attempt>) -> bool {
+        let ended = self.seen.phase.is_final()
+            || verdict.is_some()
+            || self
+                .seen
+                .steps
+                .iter()
+                .all(|step| matches!(step.state, ContainerState::Terminated(_)));
+        let done_at = verdict
+            .and_then(|attempt| attempt.done.as_ref())
+            .and_then(|done| done.at);
+        ended
+            && self
+                .seen
+                .last_change()
+                .max(done_at)
+                .is_some_and(|last| last < horizon)
+    }
+
+    fn transition(
+        &self,
+        run_uid: &str,
+        attempt: usize,
+        index: usize,
+        told: Told,
+        fallback: Timestamp,
+    ) -> Option<Transition> {
+        let step = self.seen.steps.get(index)?;
+        let (kind, start, at) = match told {
+            Told::Started(start) => (Kind::Started, Some(start), start.at),
+            Told::Ended(end) => (end.kind, end.start, end.at.unwrap_or(fallback)),
+        };
+        Some(Transition {
+            run_uid: run_uid.into(),
+            pod_uid: Some(self.seen.uid.clone()),
+            pod_name: self.seen.name.clone(),
+            container: step.container.clone(),
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+            kind,
+            at,
+            start,
+        })
+    }
+}
+
+impl Patience {
+    fn length(self) -> SignedDuration {
+        match self {
+            Self::Short => SHORT_PATIENCE,
+            Self::Long => LONG_PATIENCE,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What was seen of the cluster, parsed once into types without doubts.
+//!
+//! Times are what the API server wrote; nothing here reads a clock.
+
+use jiff::Timestamp;
+
+/// One Pod of a TaskRun, reduced to what tells about its steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSeen {
+    /// `metadata.uid`: the identity of an execution (a retry or a re-created pod is a new one).
+    pub uid: Box<str>,
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// UID of the owning TaskRun.
+    pub run_uid: Box<str>,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// `status.phase`.
+    pub phase: PodPhase,
+    /// `status.reason`, such as `Evicted`.
+    pub reason: Option<Box<str>>,
+    /// Annotation `tekton.dev/ready: READY`: the first step may start.
+    pub ready: bool,
+    /// Annotation `tekton.dev/cancel: CANCEL`: the pod is kept and will tell the truth later.
+    pub cancel_requested: bool,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// An init container ended with an error.
+    pub init_failure: Option<InitFailure>,
+    /// The step containers, in the order of the Pod's spec.
+    pub steps: Vec<StepSeen>,
+}
+
+/// `status.phase` of a Pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PodPhase {
+    /// Not all containers have started.
+    #[default]
+    Pending,
+    /// At least one container runs.
+    Running,
+    /// All containers ended with exit code 0.
+    Succeeded,
+    /// All containers ended, one with an error.
+    Failed,
+}
+
+impl PodPhase {
+    /// True for `Succeeded` and `Failed`.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+/// Why no step could start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitFailure {
+    /// An init container ended with an exit code other than 0.
+    Error,
+    /// An init container was killed for its memory.
+    OutOfMemory,
+}
+
+/// One step container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepSeen {
+    /// Container name: `step-<name>` or `step-unnamed-<index>`.
+    pub container: Box<str>,
+    /// What must hold before the entrypoint runs the step's command.
+    pub gate: Gate,
+    /// May `started` be concluded before the step itself reports?
+    pub inference: Inference,
+    /// `containerStatuses[].state`.
+    pub state: ContainerState,
+}
+
+impl StepSeen {
+    /// The step's name as Tekton reports it: the container's name without `step-`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        step_name(&self.container)
+    }
+}
+
+/// The step's name in a container's name (`IsContainerStep` in Tekton's pkg/pod).
+#[must_use]
+pub fn step_name(container: &str) -> &str {
+    container.strip_prefix("step-").unwrap_or(container)
+}
+
+/// What the entrypoint of a step waits for (`-wait_file`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing: it runs as soon as its container does.
+    Open,
+    /// The annotation `tekton.dev/ready`.
+    Ready,
+    /// The end of the step before it.
+    Predecessor,
+}
+
+/// How far the start of a step may be inferred (tekton-semantics §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inference {
+    /// At once.
+    Immediate,
+    /// After a pause: the step has `when` expressions and may turn out to be skipped.
+    Delayed,
+    /// Never: a debugger holds it before it starts.
+    Never,
+}
+
+/// `containerStatuses[].state`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Nothing reported yet.
+    #[default]
+    Unknown,
+    /// Not started, with the kubelet's reason.
+    Waiting {
+        /// Such as `PodInitializing` or `ImagePullBackOff`.
+        reason: Option<Box<str>>,
+    },
+    /// The container runs; its step may still wait for its turn.
+    Running {
+        /// Start of the container, not of the step.
+        since: Option<Timestamp>,
+    },
+    /// The container ended.
+    Terminated(Terminated),
+}
+
+/// Waiting reasons after which Tekton gives the TaskRun up (tekton-semantics §4).
+#[must_use]
+pub fn is_image_error(reason: &str) -> bool {
+    matches!(
+        reason,
+        "ImagePullBackOff"
+            | "ErrImagePull"
+            | "InvalidImageName"
+            | "CreateContainerConfigError"
+            | "CreateContainerError"
+    )
+}
+
+/// `containerStatuses[].state.terminated`, with the entrypoint's message parsed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terminated {
+    /// Exit code of the container (the step's own may differ, see [`Internals::exit_code`]).
+    pub exit_code: i32,
+    /// The kubelet's reason: `Completed`, `Error`, `OOMKilled`, `ContainerStatusUnknown`.
+    pub reason: Option<Box<str>>,
+    /// Start of the container.
+    pub started_at: Option<Timestamp>,
+    /// End of the container.
+    pub finished_at: Option<Timestamp>,
+    /// What the entrypoint wrote at its end; `None` when it was killed before it could.
+    pub message: Option<Internals>,
+}
+
+/// The entrypoint's own entries in a termination message (tekton-semantics §2).
+///
+/// A message that the kubelet cut short gives what could still be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Internals {
+    /// `StartedAt`: when the step really started.
+    pub started_at: Option<Timestamp>,
+    /// `Reason`: `Skipped`, `TimeoutExceeded` or `Cancelled`.
+    pub reason: Option<Box<str>>,
+    /// `ExitCode`: the command failed under `onError: continue`.
+    pub exit_code: Option<i32>,
+    /// The message was cut: a missing entry may be a lost one.
+    pub cut: bool,
+}
+
+/// One TaskRun, reduced to what finishes its steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskRunSeen {
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    /// `status.retriesStatus`, oldest first.
+    pub archived: Vec<Attempt>,
+    /// `status` itself. Its steps are stale while its pod has not reported.
+    pub current: Attempt,
+}
+
+/// One attempt of a TaskRun as its status tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// `podName`; empty before a pod exists.
+    pub pod_name: Box<str>,
+    /// The condition `Succeeded`, when it is no longer `Unknown`.
+    pub done: Option<Done>,
+    /// `steps`.
+    pub steps: Vec<ReportedStep>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The condition's reason, such as `Succeeded`, `StepFailed` or `TaskRunCancelled`.
+    pub reason: Box<str>,
+    /// `completionTime`.
+    pub at: Option<Timestamp>,
+    /// The step that the condition's message blames for an image that could not be pulled.
+    pub blamed_step: Option<Box<str>>,
+}
+
+/// An entry of `status.steps`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportedStep {
+    /// Container name; made from the step's name where Tekton has not filled it in yet.
+    pub container: Box<str>,
+    /// The end, when it is `terminated`.
+    pub ended: Option<ReportedEnd>,
+}
+
+/// `status.steps[].terminated` with `terminationReason`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReportedEnd {
+    /// Exit code of the step.
+    pub exit_code: i32,
+    /// `terminationReason`, else the container's reason.
+    pub reason: Box<str>,
+    /// Start of the step (Tekton puts the entrypoint's time here).
+    pub started_at: Option<Timestamp>,
+    /// End of the step.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Attempt {
+    /// The entry of one container.
+    #[must_use]
+    pub fn step(&self, container: &str) -> Option<&ReportedStep> {
+        self.steps.iter().find(|step| &*step.container == container)
+    }
+}
+
+impl ReportedEnd {
+    /// Did Tekton write this end itself when it gave the TaskRun up, instead of reading it from the
+    /// pod? Then running and never-started steps look alike (`terminateStepsInPod`).
+    #[must_use]
+    pub fn is_synthetic(&self, done: &Done) -> bool {
+        self.reason == done.reason && &*self.reason != "Succeeded"
+    }
+}
+
+impl TaskRunSeen {
+    /// All attempts with their numbers, from 0.
+    pub fn attempts(&self) -> impl Iterator<Item = (usize, &Attempt)> {
+        self.archived
+            .iter()
+            .chain(std::iter::once(&self.current))
+            .enumerate()
+    }
+
+    /// The newest attempt that names this pod.
+    #[must_use]
+    pub fn attempt_of(&self, pod_name: &str) -> Option<(usize, &Attempt)> {
+        self.attempts()
+            .filter(|(_, attempt)| &*attempt.pod_name == pod_name)
+            .last()
+    }
+}
+
+impl PodSeen {
+    /// The latest time that the pod itself tells.
+    #[must_use]
+    pub fn last_change(&self) -> Option<Timestamp> {
+        let of_step = |state: &ContainerState| match state {
+            ContainerState::Unknown | ContainerState::Waiting { .. } => None,
+            ContainerState::Running { since } => *since,
+            ContainerState::Terminated(ended) => ended.finished_at.max(ended.started_at),
+        };
+        self.steps
+            .iter()
+            .map(|step| of_step(&step.state))
+            .max()
+            .flatten()
+            .max(self.created)
+    }
+}

@@ -1,0 +1,167 @@
+//! What a step did: the value that becomes an event.
+
+use jiff::Timestamp;
+
+/// One transition of one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// UID of the TaskRun.
+    pub run_uid: Box<str>,
+    /// UID of the Pod; `None` when the pod was never seen and the TaskRun alone tells.
+    pub pod_uid: Option<Box<str>>,
+    /// Name of the Pod.
+    pub pod_name: Box<str>,
+    /// Container name.
+    pub container: Box<str>,
+    /// Position among the steps, from 0.
+    pub index: u32,
+    /// Attempt of the TaskRun, from 0.
+    pub attempt: u32,
+    /// What happened.
+    pub kind: Kind,
+    /// When it happened, by the cluster's clock.
+    pub at: Timestamp,
+    /// When the step started, as far as is known.
+    pub start: Option<Start>,
+}
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Its command runs.
+    Started,
+    /// Its command ended with exit code 0.
+    Succeeded(Outcome),
+    /// Its command ended otherwise, or was killed, or could never be started because of its image.
+    Failed(Outcome),
+    /// Its command never ran.
+    Skipped(Outcome, SkipCause),
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Exit code of the step, where one exists.
+    pub exit_code: Option<i32>,
+    /// `Completed`, `Error`, `Continued`, `Skipped`, `TimeoutExceeded`, `TaskRunCancelled`,
+    /// `OOMKilled`, …
+    pub reason: Box<str>,
+}
+
+/// Why a step was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipCause {
+    /// Its `when` expressions were false.
+    WhenFalse,
+    /// A step before it failed.
+    PreviousStepFailed,
+    /// The run ended before its turn came.
+    NeverStarted,
+    /// An init container failed.
+    InitContainerFailed,
+    /// An init container was killed for its memory.
+    InitContainerOom,
+}
+
+impl SkipCause {
+    /// The word in `data.cause`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WhenFalse => "whenFalse",
+            Self::PreviousStepFailed => "previousStepFailed",
+            Self::NeverStarted => "neverStarted",
+            Self::InitContainerFailed => "initContainerFailed",
+            Self::InitContainerOom => "initContainerOOM",
+        }
+    }
+}
+
+/// When a step started, and how that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The time.
+    pub at: Timestamp,
+    /// Who says so.
+    pub source: StartSource,
+}
+
+/// Where a start time comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartSource {
+    /// Concluded from the predecessor's end or the pod's readiness: up to about a second early.
+    Inferred,
+    /// The step's entrypoint wrote it.
+    Entrypoint,
+}
+
+impl StartSource {
+    /// The word in `data.startedAtSource`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inferred => "inferred",
+            Self::Entrypoint => "entrypoint",
+        }
+    }
+}
+
+impl Kind {
+    /// The word in the event's type.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Succeeded(_) => "succeeded",
+            Self::Failed(_) => "failed",
+            Self::Skipped(..) => "skipped",
+        }
+    }
+
+    /// How the step ended; `None` for `Started`.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::Started => None,
+            Self::Succeeded(outcome) | Self::Failed(outcome) | Self::Skipped(outcome, _) => {
+                Some(outcome)
+            }
+        }
+    }
+
+    /// Why it was skipped, if it was.
+    #[must_use]
+    pub fn cause(&self) -> Option<SkipCause> {
+        match self {
+            Self::Skipped(_, cause) => Some(*cause),
+            Self::Started | Self::Succeeded(_) | Self::Failed(_) => None,
+        }
+    }
+}
+
+impl Transition {
+    /// The step's name as Tekton reports it.
+    #[must_use]
+    pub fn step(&self) -> &str {
+        crate::snapshot::step_name(&self.container)
+    }
+
+    /// The event's `id`: the same after a restart, a relist and a failover (design §4).
+    ///
+    /// `event_type` is the event's full `type`.
+    #[must_use]
+    pub fn event_id(&self, event_type: &str) -> String {
+        let step = self.step();
+        match &self.pod_uid {
+            Some(uid) => format!("{uid}-{step}-{event_type}"),
+            None => format!("{}-{}-{step}-{event_type}", self.run_uid, self.pod_name),
+        }
+    }
+
+    /// The event's `sequence`: orders the events of one TaskRun as strings.
+    #[must_use]
+    pub fn sequence(&self) -> String {
+        let phase = u8::from(self.kind != Kind::Started);
+        format!("{:04}-{:04}-{phase}", self.attempt, self.index)
+    }
+}

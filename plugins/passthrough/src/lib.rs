@@ -1,0 +1,15 @@
+//! Keeps every event as it is: the smallest plugin, and the yardstick of the benchmarks.
+
+use step_observer_guest::{Plugin, export_plugin};
+
+struct Passthrough;
+
+impl Plugin for Passthrough {
+    type Config = ();
+
+    fn configure((): ()) -> Result<Self, String> {
+        Ok(Self)
+    }
+}
+
+export_plugin!(Passthrough);
