@@ -69,6 +69,26 @@ impl Ledger {
         self.runs.len()
     }
 
+    /// Is this TaskRun remembered?
+    #[must_use]
+    pub fn remembers(&self, run_uid: &str) -> bool {
+        self.runs.contains_key(run_uid)
+    }
+
+    /// Has this pod something left to tell?
+    #[must_use]
+    pub fn expects(&self, run_uid: &str, pod_uid: &str) -> bool {
+        self.runs
+            .get(run_uid)
+            .is_some_and(|run| run.expects(pod_uid))
+    }
+
+    /// Has this TaskRun, or a pod of it, something left to tell?
+    #[must_use]
+    pub fn is_settled(&self, run_uid: &str) -> bool {
+        self.runs.get(run_uid).is_none_or(Run::is_settled)
+    }
+
     /// Both first lists are complete: tells what they show. Before this a Pod cannot be told from
     /// one whose TaskRun is still to come.
     pub fn listed(&mut self, now: Timestamp) -> Vec<Transition> {

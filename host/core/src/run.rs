@@ -89,6 +89,19 @@ impl Run {
         live.chain(told).for_each(|gone| *gone = true);
     }
 
+    /// Has this pod something left to tell?
+    pub(crate) fn expects(&self, pod_uid: &str) -> bool {
+        self.pods.iter().any(|pod| &*pod.seen.uid == pod_uid)
+    }
+
+    /// Its last attempt is over and all told.
+    pub(crate) fn is_settled(&self) -> bool {
+        let done = |run: &TaskRunSeen| run.current.done.is_some();
+        self.pods.is_empty()
+            && self.pod_missing_since.is_none()
+            && self.task_run.as_ref().is_some_and(done)
+    }
+
     /// Nothing will be observed of it any more.
     pub(crate) fn is_forgettable(&self) -> bool {
         self.pods.is_empty()

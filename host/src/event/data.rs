@@ -1,0 +1,278 @@
+//! The event's data, and its JSON Schema.
+
+use crate::step::{CapturedLog, StepRecord};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use step_observer_core::{Kind, Start, StartSource};
+
+/// `dataschema` of every event: names `deploy/schema/step-event.v1.json`.
+pub const SCHEMA_URN: &str = "urn:step-observer:step-event:v1";
+
+/// Data of a step event. `podRef`, `log`, `step` and `stepState` have the names and omissions of
+/// tom24d/step-observe-controller; everything else is new.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("$id" = "urn:step-observer:step-event:v1"))]
+pub struct StepEventData {
+    /// The pod that runs the step.
+    pub pod_ref: PodRef,
+    /// The step's log, bounded; see `logInfo`. Not in `started` and `skipped`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// The step as the Task says it, with parameters filled in (Tekton v1beta1 `Step`).
+    pub step: Map<String, Value>,
+    /// The step's state (Tekton v1beta1 `StepState`).
+    pub step_state: StepState,
+    /// The TaskRun.
+    pub task_run: TaskRunRef,
+    /// Name of the PipelineRun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipeline_run: Option<String>,
+    /// Task of the pipeline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipeline_task: Option<String>,
+    /// Labels of the TaskRun.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub labels: BTreeMap<String, String>,
+    /// Position among the steps, from 0.
+    pub step_index: u32,
+    /// Attempt of the TaskRun, from 0.
+    pub attempt: u32,
+    /// When the step started, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// `entrypoint`: the step said so itself. `inferred`: concluded, up to about a second early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at_source: Option<String>,
+    /// Exit code of the step's command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// `Completed`, `Error`, `Continued`, `Skipped`, `TimeoutExceeded`, `Cancelled`,
+    /// `TaskRunCancelled`, `TaskRunTimeout`, `OOMKilled`, …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it was skipped: `whenFalse`, `previousStepFailed`, `neverStarted`,
+    /// `initContainerFailed` or `initContainerOOM`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// About the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_info: Option<LogInfo>,
+}
+
+/// Reference to the Pod.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodRef {
+    /// Always `Pod`.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Always `v1`.
+    pub api_version: String,
+}
+
+/// Reference to the TaskRun.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskRunRef {
+    /// Such as `tekton.dev/v1`.
+    pub api_version: String,
+    /// Always `TaskRun`.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+/// State of a step: `running` or `terminated`, or neither where it never ran.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepState {
+    /// The step runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running: Option<Running>,
+    /// The step ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminated: Option<TerminatedState>,
+    /// Name of the step; `unnamed-<index>` where it has none.
+    pub name: String,
+    /// Container of the step.
+    pub container: String,
+    /// Image that runs.
+    #[serde(rename = "imageID", skip_serializing_if = "String::is_empty", default)]
+    pub image_id: String,
+}
+
+/// A running step.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    /// RFC 3339.
+    pub started_at: String,
+}
+
+/// An ended step.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TerminatedState {
+    /// Exit code of the step's command.
+    pub exit_code: i32,
+    /// Signal that ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// The container's reason, or Tekton's.
+    pub reason: String,
+    /// Results that it wrote, as JSON text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// RFC 3339, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// RFC 3339, in seconds.
+    pub finished_at: String,
+    /// Container that ran it.
+    #[serde(
+        rename = "containerID",
+        skip_serializing_if = "String::is_empty",
+        default
+    )]
+    pub container_id: String,
+}
+
+/// About the log in `log`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogInfo {
+    /// Size of the whole log in bytes.
+    pub bytes: u64,
+    /// Its middle is missing in `log`.
+    pub truncated: bool,
+    /// Why there is no log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
+}
+
+impl StepEventData {
+    /// The data of one transition.
+    #[must_use]
+    pub fn new(record: &StepRecord, log: Option<CapturedLog>) -> Self {
+        let transition = &record.transition;
+        let outcome = transition.kind.outcome();
+        let namespace = record.namespace.to_string();
+        let (log, log_info) = match log {
+            None => (None, None),
+            Some(CapturedLog {
+                text,
+                bytes,
+                truncated,
+                unavailable,
+            }) => (
+                unavailable.is_none().then_some(text),
+                Some(LogInfo {
+                    bytes,
+                    truncated,
+                    unavailable,
+                }),
+            ),
+        };
+        Self {
+            pod_ref: PodRef {
+                kind: "Pod".to_owned(),
+                namespace: namespace.clone(),
+                name: transition.pod_name.to_string(),
+                api_version: "v1".to_owned(),
+            },
+            log,
+            step: record.spec.clone(),
+            step_state: step_state(record),
+            task_run: TaskRunRef {
+                api_version: record.api_version.to_string(),
+                kind: "TaskRun".to_owned(),
+                namespace,
+                name: record.task_run.to_string(),
+                uid: transition.run_uid.to_string(),
+            },
+            pipeline_run: record.pipeline_run.as_deref().map(str::to_owned),
+            pipeline_task: record.pipeline_task.as_deref().map(str::to_owned),
+            labels: record
+                .labels
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            step_index: transition.index,
+            attempt: transition.attempt,
+            started_at: transition.start.map(|start| start.at.to_string()),
+            started_at_source: transition
+                .start
+                .map(|start| start.source.as_str().to_owned()),
+            exit_code: outcome.and_then(|outcome| outcome.exit_code),
+            reason: outcome.map(|outcome| outcome.reason.to_string()),
+            cause: transition
+                .kind
+                .cause()
+                .map(|cause| cause.as_str().to_owned()),
+            log_info,
+        }
+    }
+}
+
+fn step_state(record: &StepRecord) -> StepState {
+    let transition = &record.transition;
+    let container = &record.container;
+    let mut state = StepState {
+        name: transition.step().to_owned(),
+        container: transition.container.to_string(),
+        image_id: container.image_id.to_string(),
+        ..StepState::default()
+    };
+    match &transition.kind {
+        Kind::Started => {
+            state.running = Some(Running {
+                started_at: whole_seconds(transition.at),
+            });
+        }
+        Kind::Succeeded(outcome) | Kind::Failed(outcome) | Kind::Skipped(outcome, _) => {
+            let continued = &*outcome.reason == "Continued";
+            state.terminated = Some(TerminatedState {
+                exit_code: outcome.exit_code.unwrap_or(1),
+                signal: container.signal,
+                // Tekton keeps the container's reason here and says `Continued` beside it.
+                reason: if continued {
+                    "Completed".into()
+                } else {
+                    outcome.reason.to_string()
+                },
+                message: container.results.as_deref().map(str::to_owned),
+                started_at: transition.start.map(|start: Start| whole_seconds(start.at)),
+                finished_at: whole_seconds(transition.at),
+                container_id: container.container_id.to_string(),
+            });
+        }
+    }
+    state
+}
+
+/// The resolution of Kubernetes times.
+fn whole_seconds(at: Timestamp) -> String {
+    Timestamp::from_second(at.as_second())
+        .unwrap_or(at)
+        .to_string()
+}
+
+/// The JSON Schema of the data.
+#[must_use]
+pub fn json_schema() -> Value {
+    schemars::schema_for!(StepEventData).to_value()
+}
+
+/// The words of `startedAtSource`, so that the documentation above stays true.
+const _: fn(StartSource) -> &'static str = StartSource::as_str;

@@ -1,0 +1,135 @@
+//! Events as bytes (CloudEvents JSON format; HTTP binding, binary and structured mode).
+//!
+//! Members are in a fixed order: the same event gives the same bytes.
+
+use bytes::Bytes;
+use cloudevents::event::{AttributeValue, Data};
+use cloudevents::{AttributesReader, Event};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::Serialize;
+use serde::ser::SerializeMap;
+use std::collections::BTreeMap;
+
+/// Characters that are percent-encoded in header values, beside all that is not ASCII
+/// (HTTP binding §3.1.3.2): space, double quote, percent; control characters cannot occur.
+const HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// Media type of structured mode.
+pub const STRUCTURED: &str = "application/cloudevents+json";
+
+/// An event in binary mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binary {
+    /// `content-type`, and `ce-` headers with their values percent-encoded.
+    pub headers: Vec<(String, String)>,
+    /// The data.
+    pub body: Bytes,
+}
+
+/// Why an event cannot be encoded.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// It lacks what every event must have.
+    #[error("the event has no {0}")]
+    Missing(&'static str),
+    /// Its data is not JSON.
+    #[error("failed to encode the event: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// One JSON object, attributes in order of their names, then the data.
+///
+/// # Errors
+///
+/// The event lacks a required attribute.
+pub fn structured(event: &Event) -> Result<Bytes, EncodeError> {
+    check(event)?;
+    Ok(serde_json::to_vec(&Structured(event))?.into())
+}
+
+/// Attributes as headers, data as body.
+///
+/// # Errors
+///
+/// The event lacks a required attribute.
+pub fn binary(event: &Event) -> Result<Binary, EncodeError> {
+    check(event)?;
+    let mut headers: Vec<(String, String)> = attributes(event)
+        .iter()
+        .filter(|(name, _)| **name != "datacontenttype")
+        .map(|(name, value)| {
+            let text = text(value);
+            (
+                format!("ce-{name}"),
+                utf8_percent_encode(&text, HEADER).to_string(),
+            )
+        })
+        .collect();
+    let content_type = event.datacontenttype().unwrap_or("application/json");
+    headers.push(("content-type".to_owned(), content_type.to_owned()));
+    let body = match event.data() {
+        None => Bytes::new(),
+        Some(Data::Json(value)) => serde_json::to_vec(value)?.into(),
+        Some(Data::String(text)) => Bytes::copy_from_slice(text.as_bytes()),
+        Some(Data::Binary(bytes)) => Bytes::copy_from_slice(bytes),
+    };
+    Ok(Binary { headers, body })
+}
+
+/// cloudevents-sdk builds events without identity.
+fn check(event: &Event) -> Result<(), EncodeError> {
+    for (name, value) in [
+        ("id", event.id()),
+        ("source", event.source()),
+        ("type", event.ty()),
+    ] {
+        if value.is_empty() {
+            return Err(EncodeError::Missing(name));
+        }
+    }
+    Ok(())
+}
+
+fn attributes(event: &Event) -> BTreeMap<&str, AttributeValue<'_>> {
+    event.iter().collect()
+}
+
+/// The canonical string of a value (CloudEvents 1.0 §3.1).
+pub(crate) fn text(value: &AttributeValue<'_>) -> String {
+    match value {
+        AttributeValue::Boolean(value) => value.to_string(),
+        AttributeValue::Integer(value) => value.to_string(),
+        AttributeValue::String(value) => (*value).to_owned(),
+        AttributeValue::Binary(value) => {
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, value)
+        }
+        AttributeValue::URI(value) => value.to_string(),
+        AttributeValue::URIRef(value) => value.to_string(),
+        AttributeValue::Time(value) => value.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
+        AttributeValue::SpecVersion(value) => value.to_string(),
+    }
+}
+
+struct Structured<'a>(&'a Event);
+
+impl Serialize for Structured<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in attributes(self.0) {
+            match value {
+                AttributeValue::Boolean(value) => map.serialize_entry(name, value)?,
+                AttributeValue::Integer(value) => map.serialize_entry(name, value)?,
+                value => map.serialize_entry(name, &text(&value))?,
+            }
+        }
+        match self.0.data() {
+            None => {}
+            Some(Data::Json(value)) => map.serialize_entry("data", value)?,
+            Some(Data::String(value)) => map.serialize_entry("data", value)?,
+            Some(Data::Binary(bytes)) => {
+                map.serialize_entry("data_base64", &text(&AttributeValue::Binary(bytes)))?;
+            }
+        }
+        map.end()
+    }
+}

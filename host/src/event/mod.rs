@@ -1,0 +1,129 @@
+//! Transition and log in, CloudEvent out.
+//!
+//! The type that travels is [`cloudevents::Event`]. It accepts what the specification forbids, so
+//! everything that reaches it from outside passes [`attribute`] first.
+
+pub mod attribute;
+mod data;
+mod encode;
+
+pub use data::{SCHEMA_URN, StepEventData, json_schema};
+pub(crate) use encode::text;
+pub use encode::{Binary, EncodeError, STRUCTURED, binary, structured};
+
+use crate::step::{CapturedLog, Envelope, EventContext, StepRecord};
+use cloudevents::{AttributesReader, Event, EventBuilder, EventBuilderV10};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use step_observer_core::Kind;
+
+/// How events are named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct EventConfig {
+    /// `source` of every event. The default is that of the original controller, so that triggers
+    /// written for it keep matching.
+    pub source: String,
+    /// What stands before `.started.v1` and so on in `type`.
+    pub type_prefix: String,
+}
+
+impl Default for EventConfig {
+    fn default() -> Self {
+        Self {
+            source: "github.com/tom24d/step-observe-controller".to_owned(),
+            type_prefix: "dev.tekton.event.plugin.step".to_owned(),
+        }
+    }
+}
+
+/// Why no event could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The builder refused it.
+    #[error("failed to build the event: {0}")]
+    Event(#[from] cloudevents::event::EventBuilderError),
+    /// The data is not JSON.
+    #[error("failed to encode the event's data: {0}")]
+    Data(#[from] serde_json::Error),
+}
+
+/// The event of one transition. `log` is `None` where the log does not belong to the event
+/// (`started`, `skipped`).
+///
+/// # Errors
+///
+/// Only where a name in the configuration or the cluster is no valid attribute.
+pub fn build(
+    record: &StepRecord,
+    log: Option<CapturedLog>,
+    config: &EventConfig,
+) -> Result<Envelope, BuildError> {
+    let transition = &record.transition;
+    let event_type = format!("{}.{}.v1", config.type_prefix, transition.kind.as_str());
+    let subject = format!(
+        "{}/{}/{}",
+        record.namespace,
+        record.task_run,
+        transition.step()
+    );
+    let data = serde_json::to_value(StepEventData::new(record, log))?;
+    let mut event = EventBuilderV10::new()
+        .id(transition.event_id(&event_type))
+        .source(config.source.as_str())
+        .ty(event_type)
+        .subject(subject)
+        .time(to_chrono(transition.at))
+        .data_with_schema("application/json", SCHEMA_URN, data)
+        .build()?;
+    event.set_extension("partitionkey", &*transition.run_uid);
+    event.set_extension("sequence", transition.sequence());
+    event.set_extension("recordedtime", record.seen_at.to_string());
+    if let Some(traceparent) = traceparent(record) {
+        event.set_extension("traceparent", traceparent);
+    }
+    let context = EventContext {
+        run_uid: transition.run_uid.clone(),
+        annotations: record.annotations.clone(),
+    };
+    Ok(Envelope {
+        event,
+        context: Arc::new(context),
+    })
+}
+
+/// Tekton's span context: a JSON object with a W3C `traceparent`
+/// (pkg/reconciler/taskrun/tracing.go).
+fn traceparent(record: &StepRecord) -> Option<String> {
+    let annotation = [
+        "tekton.dev/taskrunSpanContext",
+        "tekton.dev/pipelinerunSpanContext",
+    ]
+    .iter()
+    .find_map(|name| record.annotations.get(*name))?;
+    let carrier: serde_json::Value = serde_json::from_str(annotation).ok()?;
+    let traceparent = carrier.get("traceparent")?.as_str()?;
+    let valid = traceparent.len() == 55
+        && traceparent
+            .bytes()
+            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    valid.then(|| traceparent.to_owned())
+}
+
+/// Log and event go together only where a step has ended by running.
+#[must_use]
+pub fn wants_log(kind: &Kind) -> bool {
+    matches!(kind, Kind::Succeeded(_) | Kind::Failed(_))
+}
+
+fn to_chrono(at: Timestamp) -> chrono::DateTime<chrono::Utc> {
+    let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
+    chrono::DateTime::from_timestamp(at.as_second(), nanos).unwrap_or_default()
+}
+
+/// The word at the end of an event's type: `started`, `succeeded`, `failed` or `skipped`.
+#[must_use]
+pub fn phase(event: &Event) -> Option<&str> {
+    event.ty().strip_suffix(".v1")?.rsplit('.').next()
+}

@@ -1,0 +1,404 @@
+//! A real API server as a source, and the logs of its pods.
+
+use super::log::LogCapture;
+use super::slim::{SlimPod, SlimTaskRun};
+use super::tracker::{Change, LogTarget};
+use super::{ObserveError, Seen};
+use crate::step::CapturedLog;
+use futures::{AsyncReadExt as _, StreamExt as _};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
+use kube::api::LogParams;
+use kube::client::ConfigExt as _;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{info, warn};
+
+/// Longest wait for a connection, and for the first byte of an answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for an answer to begin.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest silence on a connection: more than the 290 s after which a watch is renewed.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
+/// TCP keepalive: finds out that the other side is gone.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// After so many failures in a row to start a watch it is made anew, with a new list: kube-runtime
+/// asks from the same resource version for ever (kube-rs #1042).
+const REBUILD_AFTER: u32 = 4;
+/// Most of a log that is read: the kubelet rotates at 10 MiB by default.
+const MAX_LOG_READ: i64 = 16 * 1024 * 1024;
+
+/// What to watch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ClusterConfig {
+    /// Namespaces to watch; empty: all.
+    pub namespaces: Vec<String>,
+    /// Further label selector for Pods and TaskRuns.
+    pub label_selector: Option<String>,
+}
+
+/// Connects as KUBECONFIG or the pod's service account says.
+///
+/// # Errors
+///
+/// There is no configuration, or it is not usable.
+pub async fn connect() -> Result<Client, ObserveError> {
+    let config = kube::Config::infer()
+        .await
+        .map_err(|error| ObserveError::Config(error.to_string()))?;
+    client(&config).map_err(|error| ObserveError::Config(error.to_string()))
+}
+
+/// kube sets neither keepalive nor, by default, a timeout on what it reads.
+fn client(config: &kube::Config) -> Result<Client, kube::Error> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    http.set_keepalive(Some(KEEPALIVE));
+    http.set_keepalive_interval(Some(KEEPALIVE));
+    http.set_keepalive_retries(Some(3));
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http)?);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_read_timeout(Some(SILENCE_TIMEOUT));
+    connector.set_write_timeout(Some(ANSWER_TIMEOUT));
+    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let service = tower::ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .timeout(ANSWER_TIMEOUT)
+        .map_err(tower::BoxError::from)
+        .service(hyper);
+    Ok(Client::new(service, &config.default_namespace))
+}
+
+/// Watches Pods and TaskRuns until nobody listens any more. Sends [`Change::Listed`] once all first
+/// lists are complete.
+pub async fn watch(client: Client, config: ClusterConfig, changes: mpsc::Sender<Seen>) {
+    let scopes: Vec<Option<String>> = if config.namespaces.is_empty() {
+        vec![None]
+    } else {
+        config.namespaces.iter().cloned().map(Some).collect()
+    };
+    let selector = |own: Option<&str>| {
+        let parts: Vec<_> = own
+            .into_iter()
+            .chain(config.label_selector.as_deref())
+            .collect();
+        let selector = parts.join(",");
+        if selector.is_empty() {
+            watcher::Config::default()
+        } else {
+            watcher::Config::default().labels(&selector)
+        }
+    };
+    let output = Output {
+        changes,
+        unlisted: Arc::new(AtomicUsize::new(scopes.len() * 2)),
+    };
+    let watches = scopes.iter().map(|scope| {
+        let pods = follow::<SlimPod>(
+            api(&client, scope.as_deref()),
+            selector(Some("tekton.dev/taskRun")),
+            output.clone(),
+        );
+        let runs = follow::<SlimTaskRun>(
+            api(&client, scope.as_deref()),
+            selector(None),
+            output.clone(),
+        );
+        futures::future::join(pods, runs)
+    });
+    futures::future::join_all(watches).await;
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// A kind that is watched.
+trait Watched:
+    kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static
+{
+    const WHAT: &'static str;
+    fn changed(self) -> Change;
+    /// UID of the TaskRun that it belongs to; `None` where it is none of ours.
+    fn run_uid(&self) -> Option<Box<str>>;
+    /// The change that its deletion is.
+    fn gone(uid: Box<str>, run_uid: Box<str>) -> Change;
+}
+
+impl Watched for SlimPod {
+    const WHAT: &'static str = "pods";
+    fn changed(self) -> Change {
+        Change::Pod(Box::new(self))
+    }
+    fn run_uid(&self) -> Option<Box<str>> {
+        self.owner().map(|owner| owner.uid.as_str().into())
+    }
+    fn gone(uid: Box<str>, run_uid: Box<str>) -> Change {
+        Change::PodGone { uid, run_uid }
+    }
+}
+
+impl Watched for SlimTaskRun {
+    const WHAT: &'static str = "taskruns.tekton.dev";
+    fn changed(self) -> Change {
+        Change::TaskRun(Box::new(self))
+    }
+    fn run_uid(&self) -> Option<Box<str>> {
+        self.metadata.uid.as_deref().map(Into::into)
+    }
+    fn gone(uid: Box<str>, _run_uid: Box<str>) -> Change {
+        Change::TaskRunGone { uid }
+    }
+}
+
+#[derive(Clone)]
+struct Output {
+    changes: mpsc::Sender<Seen>,
+    /// First lists that are not complete.
+    unlisted: Arc<AtomicUsize>,
+}
+
+/// Nobody listens any more.
+struct Closed;
+
+impl Output {
+    async fn send(&self, change: Change) -> Result<(), Closed> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the edge where the clock is read"
+        )]
+        let at = Timestamp::now();
+        self.changes
+            .send(Seen { at, change })
+            .await
+            .map_err(|_| Closed)
+    }
+
+    async fn listed(&self) -> Result<(), Closed> {
+        if self.unlisted.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.send(Change::Listed).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Watches one kind for ever: what vanishes between two lists is told as deleted, which
+/// kube-runtime does not.
+async fn follow<K: Watched>(api: Api<K>, config: watcher::Config, output: Output) {
+    let mut present = Present::default();
+    loop {
+        let mut stream = std::pin::pin!(watcher(api.clone(), config.clone()).default_backoff());
+        let mut failures = 0;
+        while let Some(event) = stream.next().await {
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    let refused = refusal(&error);
+                    warn!(kind = K::WHAT, %error, remedy = refused, "watch failed, retrying");
+                    failures += 1;
+                    if failures >= REBUILD_AFTER
+                        && matches!(error, watcher::Error::WatchStartFailed(_))
+                    {
+                        break;
+                    }
+                    continue;
+                }
+            };
+            failures = 0;
+            if present.take(event, &output).await.is_err() {
+                return;
+            }
+        }
+        info!(kind = K::WHAT, "watch is rebuilt with a new list");
+    }
+}
+
+/// What is known to exist.
+#[derive(Default)]
+struct Present {
+    /// UID of an object to UID of its TaskRun.
+    known: HashMap<Box<str>, Box<str>>,
+    /// UIDs of the list that is being read.
+    listing: HashSet<Box<str>>,
+    listed: bool,
+}
+
+impl Present {
+    async fn take<K: Watched>(&mut self, event: Event<K>, output: &Output) -> Result<(), Closed> {
+        match event {
+            Event::Init => self.listing.clear(),
+            Event::InitApply(object) => {
+                self.listing.insert(uid(&object));
+                self.apply(object, output).await?;
+            }
+            Event::InitDone => {
+                let listing = std::mem::take(&mut self.listing);
+                let vanished: Vec<_> = self
+                    .known
+                    .extract_if(|uid, _| !listing.contains(uid))
+                    .collect();
+                for (uid, run_uid) in vanished {
+                    output.send(K::gone(uid, run_uid)).await?;
+                }
+                if !std::mem::replace(&mut self.listed, true) {
+                    info!(kind = K::WHAT, count = self.known.len(), "listed");
+                    output.listed().await?;
+                }
+            }
+            Event::Apply(object) => self.apply(object, output).await?,
+            Event::Delete(object) => {
+                let known = self.known.remove(&uid(&object));
+                let gone = known
+                    .or(object.run_uid())
+                    .map(|run_uid| K::gone(uid(&object), run_uid));
+                output.send(object.changed()).await?;
+                if let Some(change) = gone {
+                    output.send(change).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply<K: Watched>(&mut self, object: K, output: &Output) -> Result<(), Closed> {
+        if let Some(run_uid) = object.run_uid() {
+            self.known.insert(uid(&object), run_uid);
+        }
+        output.send(object.changed()).await
+    }
+}
+
+fn uid<K: kube::Resource>(object: &K) -> Box<str> {
+    object.meta().uid.as_deref().unwrap_or_default().into()
+}
+
+/// What an operator can do about an error that does not go away by itself.
+fn refusal(error: &watcher::Error) -> Option<&'static str> {
+    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) =
+        error
+    else {
+        return None;
+    };
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 => Some(
+                "the API server does not accept the credentials: check KUBECONFIG or the service account",
+            ),
+            403 => Some(
+                "grant get, list and watch on pods and taskruns.tekton.dev to the service account",
+            ),
+            404 => Some("the API server does not know this kind: is Tekton Pipelines installed?"),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Reads logs, at most `concurrency` at a time, on connections of its own.
+#[derive(Clone)]
+pub struct ClusterLogs {
+    client: Client,
+    slots: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+impl Debug for ClusterLogs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterLogs")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClusterLogs {
+    /// Reads with a client of its own.
+    #[must_use]
+    pub fn new(client: Client, concurrency: usize, timeout: Duration) -> Self {
+        Self {
+            client,
+            slots: Arc::new(Semaphore::new(concurrency.max(1))),
+            timeout,
+        }
+    }
+
+    /// The log of one container, bounded in size and time. With `follow` it is read until the
+    /// container ends or its pod is gone.
+    pub async fn read(&self, target: &LogTarget, max_bytes: usize, follow: bool) -> CapturedLog {
+        let Ok(_slot) = self.slots.acquire().await else {
+            return CapturedLog::unavailable("the observer is stopping");
+        };
+        let mut capture = LogCapture::new(max_bytes);
+        let read =
+            tokio::time::timeout(self.timeout, self.stream(target, follow, &mut capture)).await;
+        let problem = match read {
+            Ok(Ok(())) => None,
+            Ok(Err(reason)) => Some(reason),
+            Err(_) => Some(format!("not read within {:?}", self.timeout)),
+        };
+        let log = capture.finish();
+        match problem {
+            // A piece is better than nothing, but it must say that it is one.
+            Some(_) if log.bytes > 0 => CapturedLog {
+                truncated: true,
+                ..log
+            },
+            Some(reason) => CapturedLog::unavailable(reason),
+            None => log,
+        }
+    }
+
+    async fn stream(
+        &self,
+        target: &LogTarget,
+        follow: bool,
+        capture: &mut LogCapture,
+    ) -> Result<(), String> {
+        let api: Api<SlimPod> = Api::namespaced(self.client.clone(), &target.namespace);
+        let params = LogParams {
+            container: Some(target.container.to_string()),
+            follow,
+            limit_bytes: Some(MAX_LOG_READ),
+            ..LogParams::default()
+        };
+        let stream = api
+            .log_stream(&target.pod, &params)
+            .await
+            .map_err(|error| match error {
+                kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
+                other => other.to_string(),
+            })?;
+        let mut stream = std::pin::pin!(stream);
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            let read = stream
+                .read(&mut buffer)
+                .await
+                .map_err(|error| error.to_string())?;
+            if read == 0 {
+                return Ok(());
+            }
+            capture.push(buffer.get(..read).unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What happens in the cluster: Pods and TaskRuns in, step records out. The only room that knows
+//! Kubernetes.
+
+mod cluster;
+mod facts;
+mod log;
+mod recording;
+mod slim;
+mod snapshot;
+mod termination;
+mod tracker;
+
+pub use cluster::{ClusterConfig, ClusterLogs, connect, watch};
+pub use log::LogCapture;
+pub use recording::{RecordedLogs, play};
+pub use slim::{SlimPod, SlimTaskRun};
+pub use tracker::{Change, Finding, LogTarget, Tracker};
+
+use jiff::Timestamp;
+
+/// A change and when it was seen.
+#[derive(Debug)]
+pub struct Seen {
+    /// By the clock of the recording, or of this machine.
+    pub at: Timestamp,
+    /// The change.
+    pub change: Change,
+}
+
+/// How fast a recording is played.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// As fast as it is read.
+    Max,
+    /// So many times as fast as it happened.
+    Times(f64),
+}
+
+/// Why nothing can be observed.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// A file or stream cannot be read.
+    #[error("failed to read {name}: {source}")]
+    Read {
+        /// Its name.
+        name: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// It is not a recording.
+    #[error(
+        "{name} is not a recording: event {event}: {source}\n  expected one watch event a line, as \
+         `kubectl get pods,taskruns -w -o json --output-watch-events` gives them"
+    )]
+    NotARecording {
+        /// Its name.
+        name: String,
+        /// The number of the watch event, from 1.
+        event: usize,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// There is no event in it.
+    #[error(
+        "{name} holds no watch event\n  record one with \
+         `kubectl get pods,taskruns -w -o json --output-watch-events`"
+    )]
+    EmptyRecording {
+        /// Its name.
+        name: String,
+    },
+    /// The log file beside a recording is not one.
+    #[error(
+        "{name} is not a log file: {source}\n  expected one JSON object: {{\"<pod>-<container>\": \"text\"}}"
+    )]
+    NotLogs {
+        /// Its name.
+        name: String,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// No way to an API server.
+    #[error(
+        "failed to find an API server: {0}\n  set KUBECONFIG, or run in a cluster with a service account"
+    )]
+    Config(String),
+    /// The API server refuses.
+    #[error("failed to watch {what}: {reason}\n  {remedy}")]
+    Refused {
+        /// Pods or TaskRuns.
+        what: &'static str,
+        /// What it said.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+impl SlimPod {
+    /// The change that its deletion is; `None` where it is not a TaskRun's.
+    #[must_use]
+    pub fn gone(&self) -> Option<Change> {
+        Some(Change::PodGone {
+            uid: self.metadata.uid.as_deref()?.into(),
+            run_uid: self.owner()?.uid.as_str().into(),
+        })
+    }
+}
+
+impl SlimTaskRun {
+    /// The change that its deletion is.
+    #[must_use]
+    pub fn gone(&self) -> Option<Change> {
+        Some(Change::TaskRunGone {
+            uid: self.metadata.uid.as_deref()?.into(),
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! From changes in the cluster to step records: the ledger decides, the facts are joined.
+
+use super::facts::{PodFacts, RunFacts};
+use super::slim::{SlimPod, SlimTaskRun};
+use crate::step::StepRecord;
+use jiff::Timestamp;
+use std::collections::HashMap;
+use step_observer_core::{Ledger, Observation, Transition};
+
+/// A change in the cluster.
+#[derive(Debug)]
+pub enum Change {
+    /// A Pod was added or modified.
+    Pod(Box<SlimPod>),
+    /// A Pod was deleted; its last state came before.
+    PodGone {
+        /// Its UID.
+        uid: Box<str>,
+        /// UID of its TaskRun.
+        run_uid: Box<str>,
+    },
+    /// A TaskRun was added or modified.
+    TaskRun(Box<SlimTaskRun>),
+    /// A TaskRun was deleted.
+    TaskRunGone {
+        /// Its UID.
+        uid: Box<str>,
+    },
+    /// Everything that existed at the start has been told.
+    Listed,
+}
+
+/// What the tracker found.
+#[derive(Debug)]
+pub enum Finding {
+    /// A step did something.
+    Step(Box<StepRecord>),
+    /// The log of a running step must be read now: its pod is being deleted.
+    Rescue(LogTarget),
+}
+
+/// A container whose log is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LogTarget {
+    /// Namespace of the pod.
+    pub namespace: Box<str>,
+    /// Name of the pod.
+    pub pod: Box<str>,
+    /// UID of the pod.
+    pub pod_uid: Box<str>,
+    /// Name of the container.
+    pub container: Box<str>,
+}
+
+/// Follows all runs.
+#[derive(Debug)]
+pub struct Tracker {
+    ledger: Ledger,
+    runs: HashMap<Box<str>, RunFacts>,
+    pods: HashMap<Box<str>, PodFacts>,
+}
+
+impl Tracker {
+    /// Tracks with this ledger.
+    #[must_use]
+    pub fn new(ledger: Ledger) -> Self {
+        Self {
+            ledger,
+            runs: HashMap::new(),
+            pods: HashMap::new(),
+        }
+    }
+
+    /// How many TaskRuns are remembered.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.ledger.runs()
+    }
+
+    /// Takes one change, seen at `now`.
+    pub fn apply(&mut self, change: Change, now: Timestamp) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        match change {
+            Change::Pod(pod) => {
+                let Some(seen) = pod.seen() else {
+                    return findings;
+                };
+                let (uid, run_uid) = (seen.uid.clone(), seen.run_uid.clone());
+                let facts = self.pods.entry(uid.clone()).or_default();
+                findings.extend(facts.update(&pod, &seen).into_iter().map(Finding::Rescue));
+                self.runs.entry(run_uid.clone()).or_default().see_pod(&pod);
+                self.tell(Observation::Pod(seen), now, &mut findings);
+                self.forget(&run_uid, Some(&uid));
+            }
+            Change::PodGone { uid, run_uid } => {
+                if let Some(facts) = self.pods.get_mut(&uid) {
+                    facts.gone = true;
+                }
+                let gone = Observation::PodGone {
+                    uid: uid.clone(),
+                    run_uid: run_uid.clone(),
+                };
+                self.tell(gone, now, &mut findings);
+                self.forget(&run_uid, Some(&uid));
+            }
+            Change::TaskRun(run) => {
+                let Some(seen) = run.seen() else {
+                    return findings;
+                };
+                let uid = seen.uid.clone();
+                self.runs.entry(uid.clone()).or_default().see_run(&run);
+                self.tell(Observation::TaskRun(seen), now, &mut findings);
+                self.forget(&uid, None);
+            }
+            Change::TaskRunGone { uid } => {
+                self.tell(
+                    Observation::TaskRunGone { uid: uid.clone() },
+                    now,
+                    &mut findings,
+                );
+                self.forget(&uid, None);
+            }
+            Change::Listed => {
+                let told = self.ledger.listed(now);
+                self.records(told, now, &mut findings);
+                self.forget_all();
+            }
+        }
+        findings
+    }
+
+    /// When [`Tracker::tick`] should be called next.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.ledger.next_wake()
+    }
+
+    /// Tells what waiting until `now` has settled.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let told = self.ledger.tick(now);
+        let runs: Vec<_> = told
+            .iter()
+            .map(|transition| transition.run_uid.clone())
+            .collect();
+        self.records(told, now, &mut findings);
+        for run_uid in runs {
+            self.forget(&run_uid, None);
+        }
+        findings
+    }
+
+    fn tell(&mut self, observation: Observation, now: Timestamp, findings: &mut Vec<Finding>) {
+        let told = self.ledger.apply(observation, now);
+        self.records(told, now, findings);
+    }
+
+    fn records(&self, told: Vec<Transition>, now: Timestamp, findings: &mut Vec<Finding>) {
+        let unknown = RunFacts::default();
+        for transition in told {
+            let run = self.runs.get(&transition.run_uid).unwrap_or(&unknown);
+            let pod = transition
+                .pod_uid
+                .as_ref()
+                .and_then(|uid| self.pods.get(uid));
+            findings.push(Finding::Step(Box::new(run.record(transition, pod, now))));
+        }
+    }
+
+    /// Drops the facts that no event will need.
+    fn forget(&mut self, run_uid: &str, pod_uid: Option<&str>) {
+        if let Some(uid) = pod_uid
+            && !self.ledger.expects(run_uid, uid)
+        {
+            self.pods.remove(uid);
+        }
+        if !self.ledger.remembers(run_uid) {
+            self.runs.remove(run_uid);
+        } else if self.ledger.is_settled(run_uid)
+            && let Some(facts) = self.runs.get_mut(run_uid)
+        {
+            let pods = facts.settle();
+            for uid in pods {
+                self.pods.remove(&uid);
+            }
+        }
+    }
+
+    fn forget_all(&mut self) {
+        let runs: Vec<_> = self.runs.keys().cloned().collect();
+        for run_uid in runs {
+            self.forget(&run_uid, None);
+        }
+    }
+}

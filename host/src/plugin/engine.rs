@@ -1,0 +1,176 @@
+//! wasmtime, narrowed to what plugins need: one engine, limits that always hold, a clock that ticks
+//! for deadlines.
+
+use super::bindings;
+use super::draft::Draft;
+use super::host::{Host, Limiter};
+use super::scrub::Scrubber;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+
+/// Resolution of deadlines.
+const TICK: Duration = Duration::from_millis(10);
+/// Stack of a plugin in bytes.
+const MAX_STACK: usize = 512 * 1024;
+/// Instances that can exist at a time: one for each thread that runs plugins, and a few.
+const INSTANCES: u32 = 32;
+/// Largest memory that a limit may allow.
+const MAX_MEMORY: usize = 1024 * 1024 * 1024;
+/// Log lines of one call.
+const MAX_LINES: u32 = 32;
+
+/// What one call of a plugin may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Time in milliseconds, functions of the host included. Checked every 10 ms.
+    #[schemars(range(min = 10, max = 60000))]
+    pub time_ms: u64,
+    /// Memory in bytes.
+    #[schemars(range(min = 65536, max = 1073741824))]
+    pub memory_bytes: u64,
+    /// All that it changes, in bytes.
+    pub output_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            time_ms: 500,
+            memory_bytes: 64 * 1024 * 1024,
+            output_bytes: 4 * 1024 * 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// Ticks until the deadline; the first may come at once, so one more.
+    fn ticks(&self) -> u64 {
+        self.time_ms
+            .div_ceil(TICK.as_millis() as u64)
+            .saturating_add(1)
+    }
+}
+
+/// Compiles and instantiates plugins. Cheap to clone.
+#[derive(Clone)]
+pub struct PluginEngine {
+    /// Runs plugins: instances from a pool, a fresh one for every event.
+    pub(super) run: Engine,
+    /// Configures them: wizer's instrumented modules do not fit the pool.
+    pub(super) setup: Engine,
+    pub(super) linker: Arc<Linker<Host>>,
+}
+
+impl std::fmt::Debug for PluginEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PluginEngine").finish_non_exhaustive()
+    }
+}
+
+impl PluginEngine {
+    /// Starts an engine and the thread that ticks for it, which ends with it.
+    ///
+    /// # Errors
+    ///
+    /// This machine cannot run WebAssembly, or has no address space for the pool.
+    pub fn new() -> wasmtime::Result<Self> {
+        let run = Engine::new(&config(Some(pool())))?;
+        let setup = Engine::new(&config(None))?;
+        let mut linker = Linker::new(&run);
+        bindings::Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
+        for engine in [&run, &setup] {
+            tick(engine)?;
+        }
+        Ok(Self {
+            run,
+            setup,
+            linker: Arc::new(linker),
+        })
+    }
+
+    /// A store with all limits set. Without a deadline a call would trap at once.
+    pub(super) fn store(
+        engine: &Engine,
+        limits: &Limits,
+        plugin: Arc<str>,
+        scrubber: Arc<Scrubber>,
+        draft: Option<Draft>,
+    ) -> Store<Host> {
+        let memory = usize::try_from(limits.memory_bytes)
+            .unwrap_or(MAX_MEMORY)
+            .min(MAX_MEMORY);
+        let host = Host {
+            draft,
+            limits: Limiter {
+                memory,
+                refused: false,
+            },
+            plugin,
+            scrubber,
+            lines_left: MAX_LINES,
+        };
+        let mut store = Store::new(engine, host);
+        store.limiter(|host| &mut host.limits);
+        store.set_epoch_deadline(limits.ticks());
+        store.set_hostcall_fuel(usize::try_from(limits.output_bytes).unwrap_or(usize::MAX));
+        store
+    }
+
+    pub(super) fn compile(&self, component: &[u8]) -> wasmtime::Result<Component> {
+        Component::new(&self.run, component)
+    }
+}
+
+fn config(pool: Option<PoolingAllocationConfig>) -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true);
+    config.concurrency_support(false);
+    config.epoch_interruption(true);
+    config.max_wasm_stack(MAX_STACK);
+    if let Some(pool) = pool {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    config
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    // A component that the encoder makes has two or three core instances and one memory.
+    pool.total_component_instances(INSTANCES)
+        .total_core_instances(INSTANCES * 8)
+        .total_memories(INSTANCES)
+        .total_tables(INSTANCES * 4)
+        .max_core_instances_per_component(64)
+        .max_memories_per_component(4)
+        .max_tables_per_component(16)
+        .table_elements(MAX_TABLE_ELEMENTS)
+        .max_memory_size(MAX_MEMORY)
+        // Measured: keeping pages resident costs more than mapping them anew.
+        .linear_memory_keep_resident(0)
+        .table_keep_resident(0);
+    pool
+}
+
+/// Elements of one pooled table.
+const MAX_TABLE_ELEMENTS: usize = 20_000;
+
+/// A thread of the operating system: timers of a busy runtime come late.
+fn tick(engine: &Engine) -> wasmtime::Result<()> {
+    let weak = engine.weak();
+    std::thread::Builder::new()
+        .name("plugin-deadline".to_owned())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(TICK);
+                match weak.upgrade() {
+                    Some(engine) => engine.increment_epoch(),
+                    None => break,
+                }
+            }
+        })?;
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! How a plugin can fail, in an operator's words. Never with the event's content.
+
+use super::engine::Limits;
+use wasmtime::Trap;
+
+/// Why a plugin did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It ran too long.
+    #[error("it ran for more than {0} ms (limits.timeMs)")]
+    Time(u64),
+    /// It wanted too much memory.
+    #[error("it wanted more than {0} bytes of memory (limits.memoryBytes)")]
+    Memory(u64),
+    /// It called too deep.
+    #[error("it overflowed its stack: is a recursion endless?")]
+    Stack,
+    /// It gave too much.
+    #[error("it handed over more than {0} bytes (limits.outputBytes)")]
+    Output(u64),
+    /// It crashed.
+    #[error("it crashed: {0}")]
+    Trap(String),
+    /// It broke the rules of the component model: bad strings, pointers or discriminants.
+    #[error("it answered with something that is no value of the contract: {0}")]
+    Abi(String),
+    /// It said so itself.
+    #[error("it reports: {0}")]
+    Reported(String),
+}
+
+impl Failure {
+    /// The word for metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Time(_) => "time",
+            Self::Memory(_) => "memory",
+            Self::Stack => "stack",
+            Self::Output(_) => "output",
+            Self::Trap(_) => "trap",
+            Self::Abi(_) => "abi",
+            Self::Reported(_) => "reported",
+        }
+    }
+
+    pub(super) fn of(error: &wasmtime::Error, memory_refused: bool, limits: &Limits) -> Self {
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Self::Time(limits.time_ms),
+            Some(Trap::StackOverflow) => Self::Stack,
+            // A refused request for memory usually ends in an abort.
+            _ if memory_refused => Self::Memory(limits.memory_bytes),
+            Some(trap) => Self::Trap(trap.to_string()),
+            None => {
+                let text = error.root_cause().to_string();
+                if text.contains("fuel allocated for hostcalls") {
+                    Self::Output(limits.output_bytes)
+                } else {
+                    Self::Abi(text)
+                }
+            }
+        }
+    }
+}

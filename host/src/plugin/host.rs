@@ -1,0 +1,167 @@
+//! What a plugin can call: the functions of the contract, on the one event in its store.
+
+use super::bindings::step_observer::plugin::{events as wit, logging};
+use super::draft::{Draft, EventHandle};
+use super::scrub::Scrubber;
+use std::sync::Arc;
+use tracing::{debug, error, info, warn};
+use wasmtime::component::Resource;
+use wasmtime::{ResourceLimiter, Result, format_err};
+
+/// Longest line of a plugin in the host's log, in bytes.
+const MAX_LINE: usize = 1024;
+
+/// State of one instance.
+pub(super) struct Host {
+    pub(super) draft: Option<Draft>,
+    pub(super) limits: Limiter,
+    /// The plugin's name, for its log lines.
+    pub(super) plugin: Arc<str>,
+    /// Masks what the plugin writes.
+    pub(super) scrubber: Arc<Scrubber>,
+    /// Lines that it may still write.
+    pub(super) lines_left: u32,
+}
+
+/// Memory and tables of one instance.
+pub(super) struct Limiter {
+    pub(super) memory: usize,
+    /// A request for memory was refused.
+    pub(super) refused: bool,
+}
+
+/// Most elements in a table. Function tables of real plugins have thousands.
+const MAX_TABLE: usize = 100_000;
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> Result<bool> {
+        let granted = desired <= self.memory;
+        self.refused |= !granted;
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> Result<bool> {
+        Ok(desired <= MAX_TABLE)
+    }
+}
+
+impl Host {
+    fn draft(&mut self) -> Result<&mut Draft> {
+        self.draft
+            .as_mut()
+            .ok_or_else(|| format_err!("there is no event to call this on"))
+    }
+}
+
+impl wit::Host for Host {}
+
+impl wit::HostEvent for Host {
+    fn header(&mut self, _: Resource<EventHandle>) -> Result<wit::Header> {
+        Ok(self.draft()?.header())
+    }
+    fn step(&mut self, _: Resource<EventHandle>) -> Result<wit::Step> {
+        Ok(self.draft()?.step())
+    }
+    fn attribute(&mut self, _: Resource<EventHandle>, name: String) -> Result<Option<String>> {
+        Ok(self.draft()?.attribute(&name))
+    }
+    fn set_attribute(
+        &mut self,
+        _: Resource<EventHandle>,
+        name: String,
+        value: Option<String>,
+    ) -> Result<Result<(), wit::EditError>> {
+        Ok(self.draft()?.set_attribute(&name, value.as_deref()))
+    }
+    fn extensions(&mut self, _: Resource<EventHandle>) -> Result<Vec<(String, String)>> {
+        Ok(self.draft()?.extensions())
+    }
+    fn data_json(&mut self, _: Resource<EventHandle>) -> Result<String> {
+        Ok(self.draft()?.data_json())
+    }
+    fn get(&mut self, _: Resource<EventHandle>, pointer: String) -> Result<Option<String>> {
+        Ok(self.draft()?.get(&pointer))
+    }
+    fn set(
+        &mut self,
+        _: Resource<EventHandle>,
+        pointer: String,
+        json: Option<String>,
+    ) -> Result<Result<(), wit::EditError>> {
+        Ok(self.draft()?.set(&pointer, json.as_deref()))
+    }
+    fn label(&mut self, _: Resource<EventHandle>, name: String) -> Result<Option<String>> {
+        Ok(self.draft()?.label(&name))
+    }
+    fn annotation(&mut self, _: Resource<EventHandle>, name: String) -> Result<Option<String>> {
+        Ok(self.draft()?.annotation(&name))
+    }
+    fn log_size(&mut self, _: Resource<EventHandle>) -> Result<u64> {
+        Ok(self.draft()?.log().len() as u64)
+    }
+    fn log(&mut self, _: Resource<EventHandle>) -> Result<String> {
+        Ok(self.draft()?.log().to_owned())
+    }
+    fn read_log(&mut self, _: Resource<EventHandle>, offset: u64, length: u32) -> Result<Vec<u8>> {
+        Ok(self.draft()?.read_log(offset, length))
+    }
+    fn set_log(
+        &mut self,
+        _: Resource<EventHandle>,
+        text: String,
+    ) -> Result<Result<(), wit::EditError>> {
+        Ok(self.draft()?.set_log(text))
+    }
+    fn edit_log(
+        &mut self,
+        _: Resource<EventHandle>,
+        edits: Vec<wit::LogEdit>,
+    ) -> Result<Result<(), wit::EditError>> {
+        Ok(self.draft()?.edit_log(edits))
+    }
+    fn redact(
+        &mut self,
+        _: Resource<EventHandle>,
+        rules: String,
+        scope: wit::Scope,
+    ) -> Result<Result<Vec<wit::Redaction>, wit::EditError>> {
+        Ok(self.draft()?.redact(&rules, scope))
+    }
+    fn drop(&mut self, _: Resource<EventHandle>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl logging::Host for Host {
+    fn log(&mut self, level: logging::Level, message: String) -> Result<()> {
+        let Some(left) = self.lines_left.checked_sub(1) else {
+            return Ok(());
+        };
+        self.lines_left = left;
+        let plugin = &*self.plugin;
+        let message = self.scrubber.line(&message, MAX_LINE);
+        match level {
+            logging::Level::Debug => debug!(plugin, message, "plugin says"),
+            logging::Level::Info => info!(plugin, message, "plugin says"),
+            logging::Level::Warn => warn!(plugin, message, "plugin says"),
+            logging::Level::Error => error!(plugin, message, "plugin says"),
+        }
+        if left == 0 {
+            warn!(
+                plugin,
+                "plugin wrote too many lines for one event, the rest is left out"
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! From a file to a component: everything that can be said about a plugin without running it.
+
+use flate2::read::GzDecoder;
+use std::io::Read;
+use std::path::PathBuf;
+use wasmparser::{Encoding, Parser, Payload};
+
+/// Largest file.
+pub const MAX_FILE: u64 = 32 * 1024 * 1024;
+/// Largest module, decompressed.
+pub const MAX_MODULE: u64 = 64 * 1024 * 1024;
+
+/// Where a plugin comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginSource {
+    /// A file.
+    File(PathBuf),
+    /// One that is part of this program, by name.
+    Bundled(String),
+    /// Bytes, under a name.
+    Bytes(String, std::sync::Arc<[u8]>),
+}
+
+/// Why a plugin is not loaded. Every text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("failed to read it: {0}")]
+    Read(#[from] std::io::Error),
+    /// There is no bundled plugin of that name.
+    #[error("there is no bundled plugin `{name}`; there are: {known}")]
+    NotBundled {
+        /// The name asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// Too large.
+    #[error("it is larger than {0} bytes: build it with --release and opt-level = \"s\"")]
+    TooLarge(u64),
+    /// Not gzip or zstd after all.
+    #[error("failed to decompress it: {0}; compress the file again")]
+    Decompress(String),
+    /// Neither WebAssembly nor its text.
+    #[error(
+        "it is not WebAssembly ({0}); build it with `cargo build --release --target wasm32-unknown-unknown`"
+    )]
+    NotWasm(String),
+    /// Not valid.
+    #[error("it is not a valid module ({0}); was the file cut short? Build or copy it again")]
+    Invalid(String),
+    /// A module that does not fit the contract.
+    #[error(
+        "it does not fit the plugin contract step-observer:plugin@0.1 ({0}); build it against step-observer-guest 0.1"
+    )]
+    Contract(String),
+    /// It wants something that plugins do not get.
+    #[error(
+        "it imports `{0}`, which plugins do not get: all they can import is step-observer:plugin/events and \
+         step-observer:plugin/logging. Build it for wasm32-unknown-unknown, without files, clock or network"
+    )]
+    Import(String),
+    /// It exports another version, or nothing.
+    #[error(
+        "it does not export step-observer:plugin/transform@0.1 (it exports: {0}); this host speaks version 0.1"
+    )]
+    Export(String),
+    /// The compiler refuses it.
+    #[error("failed to compile it: {0}")]
+    Compile(String),
+    /// `configure` failed.
+    #[error("it refuses its configuration: {0}")]
+    Configure(String),
+    /// `configure` trapped or ran too long.
+    #[error("its configure function failed: {0}")]
+    ConfigureTrapped(String),
+    /// A rule set is not valid.
+    #[error("rule set `{set}`: {source}")]
+    RuleSet {
+        /// Its name.
+        set: String,
+        /// What is wrong.
+        source: crate::redact::RuleError,
+    },
+}
+
+/// The bytes of a component, made from whatever form a plugin has.
+///
+/// # Errors
+///
+/// Says what is wrong with the bytes.
+pub(super) fn component(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let unpacked = decompress(bytes)?;
+    let wasm = to_binary(&unpacked)?;
+    // The encoder panics on some modules that were cut short: validate first.
+    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::default())
+        .validate_all(&wasm)
+        .map_err(|error| LoadError::Invalid(error.to_string()))?;
+    let component = match encoding(&wasm)? {
+        Encoding::Component => wasm,
+        Encoding::Module => wrap(wasm)?,
+    };
+    check_world(&component)?;
+    Ok(component)
+}
+
+fn decompress(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(LoadError::TooLarge(MAX_FILE));
+    }
+    let failed = |error: &dyn std::fmt::Display| LoadError::Decompress(error.to_string());
+    match bytes {
+        [0x1f, 0x8b, ..] => read_bounded(GzDecoder::new(bytes)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let decoder =
+                ruzstd::decoding::StreamingDecoder::new(bytes).map_err(|error| failed(&error))?;
+            read_bounded(decoder)
+        }
+        _ => Ok(bytes.to_vec()),
+    }
+}
+
+fn read_bounded(reader: impl Read) -> Result<Vec<u8>, LoadError> {
+    let mut unpacked = Vec::new();
+    reader
+        .take(MAX_MODULE + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| LoadError::Decompress(error.to_string()))?;
+    if unpacked.len() as u64 > MAX_MODULE {
+        return Err(LoadError::TooLarge(MAX_MODULE));
+    }
+    Ok(unpacked)
+}
+
+fn to_binary(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    if bytes.starts_with(b"\0asm") {
+        return Ok(bytes.to_vec());
+    }
+    let text = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.contains('('));
+    match text {
+        Some(text) => wat::parse_str(text).map_err(|error| LoadError::NotWasm(error.to_string())),
+        None => Err(LoadError::NotWasm(
+            "it does not begin with \\0asm".to_owned(),
+        )),
+    }
+}
+
+fn encoding(wasm: &[u8]) -> Result<Encoding, LoadError> {
+    match Parser::new(0).parse_all(wasm).next() {
+        Some(Ok(Payload::Version { encoding, .. })) => Ok(encoding),
+        Some(Ok(_)) | None => Err(LoadError::NotWasm("it has no header".to_owned())),
+        Some(Err(error)) => Err(LoadError::Invalid(error.to_string())),
+    }
+}
+
+/// Wraps a core module. One that was not built with wit-bindgen (hand-written C) carries no
+/// description of its world: it gets ours, or the encoder would silently give an empty component.
+fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
+    let contract = |error: &dyn std::fmt::Display| LoadError::Contract(format!("{error:#}"));
+    let described = Parser::new(0).parse_all(&module).any(|payload| {
+        matches!(payload, Ok(Payload::CustomSection(section)) if section.name().starts_with("component-type"))
+    });
+    if !described {
+        let mut resolve = wit_parser::Resolve::default();
+        let package = resolve
+            .push_str(
+                "plugin.wit",
+                include_str!("../../../guest-sdk/wit/v0.1/plugin.wit"),
+            )
+            .map_err(|error| contract(&error))?;
+        let world = resolve
+            .select_world(&[package], Some("plugin"))
+            .map_err(|error| contract(&error))?;
+        wit_component::embed_component_metadata(
+            &mut module,
+            &resolve,
+            world,
+            wit_component::StringEncoding::UTF8,
+            false,
+        )
+        .map_err(|error| contract(&error))?;
+    }
+    // Hostile metadata has made the encoder panic before.
+    let encoded = std::panic::catch_unwind(|| {
+        wit_component::ComponentEncoder::default()
+            .validate(true)
+            .module(&module)?
+            .encode()
+    });
+    match encoded {
+        Ok(Ok(component)) => Ok(component),
+        Ok(Err(error)) => Err(LoadError::Contract(format!("{error:#}"))),
+        Err(_) => Err(LoadError::Contract(
+            "its component metadata is damaged".to_owned(),
+        )),
+    }
+}
+
+/// Imports nothing but our packages, exports the transform.
+fn check_world(component: &[u8]) -> Result<(), LoadError> {
+    let mut exports = Vec::new();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.map_err(|error| LoadError::Invalid(error.to_string()))?;
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    let import = import.map_err(|error| LoadError::Invalid(error.to_string()))?;
+                    let name = import.name.name;
+                    let ours = [
+                        "step-observer:plugin/events@0.1.",
+                        "step-observer:plugin/logging@0.1.",
+                    ];
+                    if !ours.iter().any(|prefix| name.starts_with(prefix)) {
+                        return Err(LoadError::Import(name.to_owned()));
+                    }
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    let export = export.map_err(|error| LoadError::Invalid(error.to_string()))?;
+                    exports.push(export.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    if exports
+        .iter()
+        .any(|name| name.starts_with("step-observer:plugin/transform@0.1."))
+    {
+        return Ok(());
+    }
+    let exports = if exports.is_empty() {
+        "nothing".to_owned()
+    } else {
+        exports.join(", ")
+    };
+    Err(LoadError::Export(exports))
+}

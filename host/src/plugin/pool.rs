@@ -1,0 +1,66 @@
+//! Threads that run chains: plugins never run on the threads that serve timers and connections.
+
+use super::chain::{Chain, Outcome};
+use crate::step::Envelope;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A pool of threads. They end when it is dropped.
+#[derive(Debug)]
+pub struct ChainPool {
+    jobs: mpsc::SyncSender<Job>,
+}
+
+/// A chain did not come back.
+#[derive(Debug, thiserror::Error)]
+#[error("a thread that runs plugins ended unexpectedly")]
+pub struct PoolError;
+
+impl ChainPool {
+    /// Starts `threads` threads.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refuses a thread.
+    pub fn new(threads: usize) -> std::io::Result<Self> {
+        let threads = threads.clamp(1, 16);
+        // Hand-over only: whoever asks waits for its answer, so the queue is as long as the askers.
+        let (jobs, queue) = mpsc::sync_channel::<Job>(1024);
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..threads {
+            let queue = queue.clone();
+            std::thread::Builder::new()
+                .name(format!("plugin-{number}"))
+                .spawn(move || {
+                    loop {
+                        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let Ok(job) = job else { break };
+                        // A panic here is ours, not a plugin's; the asker is told by its dropped sender.
+                        drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)));
+                    }
+                })?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Passes an event through a chain.
+    ///
+    /// # Errors
+    ///
+    /// The thread panicked.
+    pub async fn process(
+        &self,
+        chain: Arc<Chain>,
+        envelope: Envelope,
+    ) -> Result<Outcome, PoolError> {
+        if chain.plugins().is_empty() {
+            return Ok(chain.process(envelope));
+        }
+        let (answer, outcome) = oneshot::channel();
+        let job: Job = Box::new(move || drop(answer.send(chain.process(envelope))));
+        self.jobs.try_send(job).map_err(|_| PoolError)?;
+        outcome.await.map_err(|_| PoolError)
+    }
+}

@@ -1,0 +1,44 @@
+//! What a plugin says about an event may quote it. Its lines and errors pass every rule set that the
+//! plugins declared before they reach a log.
+
+use super::draft::RuleSets;
+use crate::redact::Counts;
+use std::sync::Arc;
+
+/// Masks with all rule sets.
+#[derive(Debug, Default)]
+pub(super) struct Scrubber(Vec<Arc<RuleSets>>);
+
+impl Scrubber {
+    pub(super) fn new(rule_sets: Vec<Arc<RuleSets>>) -> Self {
+        Self(rule_sets)
+    }
+
+    /// One line of at most `max` bytes, masked, without control characters.
+    pub(super) fn line(&self, text: &str, max: usize) -> String {
+        // Cut after masking: half a secret matches no rule. Bounded first all the same.
+        let bounded = text
+            .get(..text.floor_char_boundary(max * 16))
+            .unwrap_or_default();
+        let mut masked = bounded.to_owned();
+        for scanner in self
+            .0
+            .iter()
+            .flat_map(|sets| sets.iter())
+            .map(|(_, scanner)| scanner)
+        {
+            masked = scanner.redact(&masked, &mut Counts::default()).into_owned();
+        }
+        let end = masked.floor_char_boundary(max);
+        let mut line: String = masked
+            .get(..end)
+            .unwrap_or_default()
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        if end < masked.len() {
+            line.push('…');
+        }
+        line
+    }
+}

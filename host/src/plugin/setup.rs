@@ -1,0 +1,189 @@
+//! Configures a plugin once, and makes of its memory afterwards the component that every event
+//! starts from.
+
+use super::bindings::exports::step_observer::plugin::transform as wit;
+use super::bindings::{Plugin as Guest, PluginPre};
+use super::draft::RuleSets;
+use super::engine::{Limits, PluginEngine};
+use super::failure::Failure;
+use super::host::Host;
+use super::load::LoadError;
+use super::scrub::Scrubber;
+use crate::redact::{Rule, Scanner};
+use std::sync::Arc;
+use tracing::warn;
+use wasmtime::component::{Component, Linker};
+
+/// Time for `configure`, in milliseconds: parsing and compiling patterns in WebAssembly takes some.
+const CONFIGURE_MS: u64 = 10_000;
+
+/// A plugin, configured.
+pub(super) struct Configured {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) rule_sets: Arc<RuleSets>,
+    pub(super) pre: PluginPre<Host>,
+    /// The memory after `configure` could not be kept: each instance must be configured with this.
+    pub(super) configure_each: Option<String>,
+}
+
+/// Compiles and configures.
+pub(super) fn configure(
+    engine: &PluginEngine,
+    label: &Arc<str>,
+    component: &[u8],
+    config: &str,
+    snapshot: bool,
+) -> Result<Configured, LoadError> {
+    let compiled = engine
+        .compile(component)
+        .map_err(|error| compile_error(&error))?;
+    let plain = pre(engine, &compiled)?;
+    let limits = Limits {
+        time_ms: CONFIGURE_MS,
+        ..Limits::default()
+    };
+    let mut store = PluginEngine::store(&engine.run, &limits, label.clone(), Arc::default(), None);
+    let answer = plain.instantiate(&mut store).and_then(|guest: Guest| {
+        guest
+            .step_observer_plugin_transform()
+            .call_configure(&mut store, config)
+    });
+    let setup = match answer {
+        Ok(Ok(setup)) => setup,
+        Ok(Err(reason)) => {
+            // What it says may quote its configuration, which may hold secrets: no rules yet.
+            return Err(LoadError::Configure(Scrubber::default().line(&reason, 512)));
+        }
+        Err(error) => {
+            let failure = Failure::of(&error, store.data().limits.refused, &limits);
+            return Err(LoadError::ConfigureTrapped(failure.to_string()));
+        }
+    };
+    let wit::Setup {
+        name,
+        version,
+        rule_sets,
+    } = setup;
+    let rule_sets = rule_sets
+        .into_iter()
+        .map(compile_rules)
+        .collect::<Result<RuleSets, _>>()?;
+    let snapshotted = if snapshot {
+        take_snapshot(engine, label, component, config)
+    } else {
+        None
+    };
+    let (pre, configure_each) = match snapshotted {
+        Some(compiled) => (self::pre(engine, &compiled)?, None),
+        None => (plain, Some(config.to_owned())),
+    };
+    Ok(Configured {
+        name,
+        version,
+        rule_sets: Arc::new(rule_sets),
+        pre,
+        configure_each,
+    })
+}
+
+fn pre(engine: &PluginEngine, component: &Component) -> Result<PluginPre<Host>, LoadError> {
+    engine
+        .linker
+        .instantiate_pre(component)
+        .and_then(PluginPre::new)
+        .map_err(|error| LoadError::Contract(format!("{error:#}")))
+}
+
+fn compile_error(error: &wasmtime::Error) -> LoadError {
+    LoadError::Compile(format!("{error:#}"))
+}
+
+fn compile_rules(set: wit::RuleSet) -> Result<(String, Scanner), LoadError> {
+    let wit::RuleSet {
+        name,
+        rules,
+        values,
+    } = set;
+    let rules: Vec<Rule> = rules
+        .into_iter()
+        .map(
+            |wit::Rule {
+                 id,
+                 pattern,
+                 keywords,
+                 replacement,
+             }| Rule {
+                id,
+                pattern,
+                keywords,
+                replacement,
+            },
+        )
+        .collect();
+    match Scanner::new(&rules, &values) {
+        Ok(scanner) => Ok((name, scanner)),
+        Err(source) => Err(LoadError::RuleSet { set: name, source }),
+    }
+}
+
+/// `None` where the memory cannot be kept; the plugin then works, only slower.
+fn take_snapshot(
+    engine: &PluginEngine,
+    label: &Arc<str>,
+    component: &[u8],
+    config: &str,
+) -> Option<Component> {
+    let limits = Limits {
+        time_ms: CONFIGURE_MS,
+        ..Limits::default()
+    };
+    let mut store =
+        PluginEngine::store(&engine.setup, &limits, label.clone(), Arc::default(), None);
+    let mut wizer = wasmtime_wizer::Wizer::new();
+    wizer.init_func(format!(
+        "step-observer:plugin/transform.configure@0.1.0({})",
+        wave_string(config)
+    ));
+    wizer.keep_init_func(true);
+    let made = futures::executor::block_on(wizer.run_component(
+        &mut store,
+        component,
+        async |store, component| {
+            // `configure` may not call the host: what it would see would not be there for the events.
+            let mut linker = Linker::new(component.engine());
+            linker.define_unknown_imports_as_traps(component)?;
+            linker.instantiate(store, component)
+        },
+    ));
+    let compiled = made.and_then(|(bytes, _)| engine.compile(&bytes));
+    match compiled {
+        Ok(component) => Some(component),
+        Err(error) => {
+            warn!(
+                plugin = &**label,
+                error = format!("{error:#}"),
+                "the configured plugin cannot be kept, it is configured anew for every event"
+            );
+            None
+        }
+    }
+}
+
+/// A string of the WebAssembly value encoding (WAVE).
+fn wave_string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

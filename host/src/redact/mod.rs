@@ -1,0 +1,318 @@
+//! Finds secrets in text: patterns behind a keyword filter, and known values in their usual
+//! encodings. Linear in the text, whatever the patterns.
+
+mod value;
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use regex::{Regex, RegexBuilder};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Most rules in one set.
+pub const MAX_RULES: usize = 256;
+/// Most values in one set.
+pub const MAX_VALUES: usize = 1024;
+/// Longest pattern in bytes.
+const MAX_PATTERN: usize = 4096;
+/// Largest compiled pattern in bytes.
+const MAX_COMPILED: usize = 2 * 1024 * 1024;
+/// Shortest value: a shorter one would mask half of every log.
+pub const MIN_VALUE: usize = 4;
+
+/// The group that is replaced where a pattern has it.
+const SECRET: &str = "secret";
+
+/// One kind of secret. The contract's `rule`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Names it.
+    pub id: String,
+    /// Regular expression.
+    pub pattern: String,
+    /// Words of which one is in every match, in any case.
+    pub keywords: Vec<String>,
+    /// What to put there.
+    pub replacement: Option<String>,
+}
+
+/// Why a rule set is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// The pattern does not compile.
+    #[error("rule `{rule}`: {reason}")]
+    Pattern {
+        /// Id of the rule.
+        rule: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value is too short.
+    #[error("value {index} is shorter than {MIN_VALUE} bytes: it would mask ordinary text")]
+    Value {
+        /// Position among the values, from 0. Never the value.
+        index: usize,
+    },
+    /// Too many of them.
+    #[error("{count} rules and values are more than {MAX_RULES} and {MAX_VALUES}")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+    },
+}
+
+/// A compiled rule set.
+#[derive(Debug)]
+pub struct Scanner {
+    rules: Vec<Compiled>,
+    /// Keywords of all rules; a match's pattern id is an index into `keyword_rules`.
+    keywords: AhoCorasick,
+    keyword_rules: Vec<usize>,
+    values: value::Values,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    id: String,
+    regex: Regex,
+    secret_group: Option<usize>,
+    always: bool,
+    replacement: String,
+}
+
+/// What a scan found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts(Vec<(String, u32)>);
+
+/// A match: where, and which rule's replacement goes there (`None`: a known value).
+#[derive(Debug)]
+struct Hit {
+    range: Range<usize>,
+    rule: Option<usize>,
+}
+
+impl Counts {
+    /// Rules with how often each matched.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.0.iter().map(|(rule, count)| (rule.as_str(), *count))
+    }
+
+    /// How many matches in all.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        self.0.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Adds what another scan found.
+    pub fn merge(&mut self, other: &Self) {
+        for (rule, count) in &other.0 {
+            self.add_many(rule, *count);
+        }
+    }
+
+    fn add(&mut self, rule: &str) {
+        self.add_many(rule, 1);
+    }
+
+    fn add_many(&mut self, rule: &str, more: u32) {
+        match self.0.iter_mut().find(|(known, _)| known == rule) {
+            Some((_, count)) => *count = count.saturating_add(more),
+            None => self.0.push((rule.to_owned(), more)),
+        }
+    }
+}
+
+/// The name under which known values are counted.
+const KNOWN_VALUE: &str = "known-value";
+
+impl Scanner {
+    /// Compiles a rule set.
+    ///
+    /// # Errors
+    ///
+    /// Names the rule, or the position of the value, and what is wrong with it.
+    pub fn new(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
+        if rules.len() > MAX_RULES || values.len() > MAX_VALUES {
+            return Err(RuleError::TooMany {
+                count: rules.len() + values.len(),
+            });
+        }
+        let mut words = Vec::new();
+        let mut keyword_rules = Vec::new();
+        for (index, rule) in rules.iter().enumerate() {
+            words.extend(rule.keywords.iter().cloned());
+            keyword_rules.resize(words.len(), index);
+        }
+        Ok(Self {
+            rules: rules.iter().map(Compiled::new).collect::<Result<_, _>>()?,
+            keywords: AhoCorasickBuilder::new()
+                .ascii_case_insensitive(true)
+                .match_kind(MatchKind::Standard)
+                .build(&words)
+                .map_err(|error| RuleError::Pattern {
+                    rule: "keywords".to_owned(),
+                    reason: error.to_string(),
+                })?,
+            keyword_rules,
+            values: value::Values::new(values)?,
+        })
+    }
+
+    /// Replaces what is found in a text. Borrows it where there is nothing.
+    pub fn redact<'t>(&self, text: &'t str, counts: &mut Counts) -> Cow<'t, str> {
+        let hits = self.hits(text);
+        if hits.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut redacted = String::with_capacity(text.len());
+        let mut done = 0;
+        for hit in hits {
+            let compiled = hit.rule.and_then(|rule| self.rules.get(rule));
+            counts.add(compiled.map_or(KNOWN_VALUE, |rule| &rule.id));
+            redacted.push_str(text.get(done..hit.range.start).unwrap_or_default());
+            redacted.push_str(compiled.map_or("[redacted:known-value]", |rule| &rule.replacement));
+            done = hit.range.end;
+        }
+        redacted.push_str(text.get(done..).unwrap_or_default());
+        Cow::Owned(redacted)
+    }
+
+    /// Replaces what is found in every string below `value`. Strings are looked at together with
+    /// the name they stand under, so that `{"password": "x"}` and `{"name": "TOKEN", "value": "x"}`
+    /// are found by the rules for `password=x`.
+    pub fn redact_json(&self, value: &mut Value, counts: &mut Counts) {
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(redacted) = self.redact(text, counts) {
+                    *text = redacted;
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    self.redact_json(item, counts);
+                }
+            }
+            Value::Object(members) => {
+                let name = members
+                    .get("name")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned);
+                for (key, member) in members {
+                    let label = match (key.as_str(), &name) {
+                        ("value", Some(name)) => name,
+                        _ => key,
+                    };
+                    match member {
+                        Value::String(text) => self.redact_member(label, text, counts),
+                        other => self.redact_json(other, counts),
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn redact_member(&self, label: &str, text: &mut String, counts: &mut Counts) {
+        let line = format!("{label}={text}");
+        if let Cow::Owned(redacted) = self.redact(&line, counts) {
+            // The label itself may have been masked: then all of it is.
+            let prefix = format!("{label}=");
+            *text = redacted
+                .strip_prefix(&prefix)
+                .map_or_else(|| redacted.clone(), str::to_owned);
+        }
+    }
+
+    /// All matches in order, without overlaps: where two overlap, both are covered.
+    fn hits(&self, text: &str) -> Vec<Hit> {
+        let mut wanted = vec![false; self.rules.len()];
+        for (flag, rule) in wanted.iter_mut().zip(&self.rules) {
+            *flag = rule.always;
+        }
+        if !self.keyword_rules.is_empty() {
+            for found in self.keywords.find_overlapping_iter(text) {
+                if let Some(rule) = self.keyword_rules.get(found.pattern().as_usize())
+                    && let Some(flag) = wanted.get_mut(*rule)
+                {
+                    *flag = true;
+                }
+            }
+        }
+        let mut hits: Vec<Hit> = self
+            .values
+            .find(text)
+            .map(|range| Hit { range, rule: None })
+            .collect();
+        for (index, rule) in self.rules.iter().enumerate() {
+            if wanted.get(index) == Some(&true) {
+                rule.find(text, |range| {
+                    hits.push(Hit {
+                        range,
+                        rule: Some(index),
+                    })
+                });
+            }
+        }
+        hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end)));
+        hits.dedup_by(|later, kept| {
+            let overlaps = later.range.start < kept.range.end;
+            if overlaps {
+                kept.range.end = kept.range.end.max(later.range.end);
+            }
+            overlaps
+        });
+        hits
+    }
+}
+
+impl Compiled {
+    fn new(rule: &Rule) -> Result<Self, RuleError> {
+        let refuse = |reason: String| RuleError::Pattern {
+            rule: rule.id.clone(),
+            reason,
+        };
+        if rule.pattern.len() > MAX_PATTERN {
+            return Err(refuse(format!(
+                "the pattern is longer than {MAX_PATTERN} bytes"
+            )));
+        }
+        let regex = RegexBuilder::new(&rule.pattern)
+            .size_limit(MAX_COMPILED)
+            .dfa_size_limit(MAX_COMPILED)
+            .build()
+            .map_err(|error| refuse(error.to_string()))?;
+        if regex.is_match("") {
+            return Err(refuse("the pattern matches the empty text".to_owned()));
+        }
+        Ok(Self {
+            id: rule.id.clone(),
+            secret_group: regex.capture_names().position(|name| name == Some(SECRET)),
+            always: rule.keywords.is_empty(),
+            replacement: rule
+                .replacement
+                .clone()
+                .unwrap_or_else(|| format!("[redacted:{}]", rule.id)),
+            regex,
+        })
+    }
+
+    fn find(&self, text: &str, mut found: impl FnMut(Range<usize>)) {
+        match self.secret_group {
+            None => self
+                .regex
+                .find_iter(text)
+                .for_each(|hit| found(hit.range())),
+            Some(group) => {
+                for captures in self.regex.captures_iter(text) {
+                    // A match without the group (an alternative) is masked whole.
+                    if let Some(hit) = captures.get(group).or_else(|| captures.get(0)) {
+                        found(hit.range());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+use super::*;
+use base64::Engine as _;
+use proptest::prelude::*;
+
+fn rule(id: &str, pattern: &str, keywords: &[&str]) -> Rule {
+    Rule {
+        id: id.to_owned(),
+        pattern: pattern.to_owned(),
+        keywords: keywords.iter().map(|word| (*word).to_owned()).collect(),
+        replacement: None,
+    }
+}
+
+fn redact(scanner: &Scanner, text: &str) -> String {
+    scanner.redact(text, &mut Counts::default()).into_owned()
+}
+
+#[test]
+fn only_the_secret_group_is_replaced() {
+    let scanner = Scanner::new(
+        &[rule("pw", r"password=(?P<secret>\S+)", &["PASSWORD"])],
+        &[],
+    )
+    .unwrap();
+    assert_eq!(
+        redact(&scanner, "a password=x1 b"),
+        "a password=[redacted:pw] b"
+    );
+    assert_eq!(redact(&scanner, "nothing here"), "nothing here");
+}
+
+#[test]
+fn overlapping_matches_are_covered_together() {
+    let scanner = Scanner::new(&[rule("a", "abcd", &[]), rule("b", "cdef", &[])], &[]).unwrap();
+    assert_eq!(redact(&scanner, "xabcdefx"), "x[redacted:a]x");
+}
+
+#[test]
+fn names_count_as_part_of_the_text_in_json() {
+    let scanner = Scanner::new(
+        &[rule(
+            "pw",
+            r"(?i)token\s*[=:]\s*(?P<secret>\S{4,})",
+            &["token"],
+        )],
+        &[],
+    )
+    .unwrap();
+    let mut value = serde_json::json!({
+        "env": [{"name": "NPM_TOKEN", "value": "hunter22"}, {"name": "HOME", "value": "/root"}],
+        "token": "abcdef",
+        "args": ["--token=zzzzzz"],
+    });
+    let mut counts = Counts::default();
+    scanner.redact_json(&mut value, &mut counts);
+    assert_eq!(counts.total(), 3);
+    assert_eq!(
+        value,
+        serde_json::json!({
+            "env": [{"name": "NPM_TOKEN", "value": "[redacted:pw]"}, {"name": "HOME", "value": "/root"}],
+            "token": "[redacted:pw]",
+            "args": ["--token=[redacted:pw]"],
+        })
+    );
+}
+
+#[test]
+fn bad_rules_are_refused_by_name_and_values_by_position() {
+    let error = Scanner::new(&[rule("broken", "(", &[])], &[])
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("rule `broken`:"), "{error}");
+    assert!(Scanner::new(&[rule("empty", "x*", &[])], &[]).is_err());
+    let error = Scanner::new(&[], &["long enough".to_owned(), "pin".to_owned()]).unwrap_err();
+    assert_eq!(error, RuleError::Value { index: 1 });
+    let huge = Rule {
+        pattern: r"\pL{500}{500}".to_owned(),
+        ..rule("huge", "", &[])
+    };
+    assert!(Scanner::new(&[huge], &[]).is_err());
+}
+
+proptest! {
+    /// Wherever a known value stands, and however it is encoded, nothing of it is left.
+    #[test]
+    fn known_values_are_found_in_every_encoding(
+        before in "[ -~]{0,12}",
+        after in "[ -~]{0,12}",
+        secret in "[!-~]{9,40}",
+    ) {
+        let scanner = Scanner::new(&[], std::slice::from_ref(&secret)).unwrap();
+        let whole = format!("{before}{secret}{after}");
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let encodings = [
+            whole.clone(),
+            serde_json::to_string(&whole).unwrap(),
+            base64::engine::general_purpose::STANDARD.encode(&whole),
+            base64::engine::general_purpose::URL_SAFE.encode(&whole),
+            percent_encoding::utf8_percent_encode(&whole, percent_encoding::NON_ALPHANUMERIC).to_string(),
+            hex,
+        ];
+        for text in encodings {
+            let mut counts = Counts::default();
+            let redacted = scanner.redact(&text, &mut counts).into_owned();
+            prop_assert!(counts.total() > 0, "not found in {text}");
+            prop_assert!(!redacted.replace("[redacted:known-value]", "").contains(&secret));
+        }
+    }
+
+    /// No text and no rule makes it panic, and what is not matched stays as it is.
+    #[test]
+    fn any_text_is_taken(text in "\\PC{0,200}") {
+        let scanner = Scanner::new(&[rule("x", "[a-c]+", &[]), rule("y", "é.", &["É"])], &["ñandú!".to_owned()]).unwrap();
+        let redacted = redact(&scanner, &text);
+        if !text.contains(['a', 'b', 'c', 'é', 'ñ']) {
+            prop_assert_eq!(redacted, text);
+        }
+    }
+}

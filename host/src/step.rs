@@ -1,0 +1,94 @@
+//! The vocabulary that the rooms share: what `observe` finds and `event` tells.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use step_observer_core::Transition;
+
+/// Labels or annotations.
+pub type StringMap = BTreeMap<Box<str>, Box<str>>;
+
+/// A transition with all that its event says about its surroundings.
+#[derive(Clone, Debug)]
+pub struct StepRecord {
+    /// What happened.
+    pub transition: Transition,
+    /// Namespace of the run.
+    pub namespace: Box<str>,
+    /// Name of the TaskRun.
+    pub task_run: Box<str>,
+    /// `apiVersion` of the TaskRun.
+    pub api_version: Box<str>,
+    /// Name of the PipelineRun, from the label `tekton.dev/pipelineRun`.
+    pub pipeline_run: Option<Box<str>>,
+    /// Task of the pipeline, from the label `tekton.dev/pipelineTask`.
+    pub pipeline_task: Option<Box<str>>,
+    /// Labels of the TaskRun.
+    pub labels: Arc<StringMap>,
+    /// Annotations of the TaskRun, without kubectl's copy of the whole object.
+    pub annotations: Arc<StringMap>,
+    /// The step as the Task says it, in the shape of Tekton's v1beta1 API.
+    pub spec: Map<String, Value>,
+    /// What its container reports.
+    pub container: ContainerFacts,
+    /// The pod is gone, and its name may be another pod's by now.
+    pub pod_gone: bool,
+    /// When the observer saw it.
+    pub seen_at: Timestamp,
+}
+
+/// What a container's status says beside its state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerFacts {
+    /// `imageID`.
+    pub image_id: Box<str>,
+    /// `containerID`.
+    pub container_id: Box<str>,
+    /// The results that the step wrote, as the JSON text that Tekton puts in `terminated.message`.
+    pub results: Option<Box<str>>,
+    /// `terminated.signal`.
+    pub signal: Option<i32>,
+}
+
+/// The log of a step, bounded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CapturedLog {
+    /// Its text; where it was cut, a line says so.
+    pub text: String,
+    /// Size of the whole log in bytes, as far as it was read.
+    pub bytes: u64,
+    /// Something is missing in `text`.
+    pub truncated: bool,
+    /// Why there is no log.
+    pub unavailable: Option<String>,
+}
+
+impl CapturedLog {
+    /// A log that cannot be had.
+    #[must_use]
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self {
+            unavailable: Some(reason.into()),
+            ..Self::default()
+        }
+    }
+}
+
+/// An event on its way, with what plugins may ask about it but receivers do not get.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// The event.
+    pub event: cloudevents::Event,
+    /// What belongs to it.
+    pub context: Arc<EventContext>,
+}
+
+/// What belongs to an event beside its content.
+#[derive(Clone, Debug, Default)]
+pub struct EventContext {
+    /// UID of the TaskRun: events of one run keep their order.
+    pub run_uid: Box<str>,
+    /// Annotations of the TaskRun.
+    pub annotations: Arc<StringMap>,
+}
