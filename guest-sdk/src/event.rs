@@ -82,7 +82,8 @@ impl dyn Event + '_ {
     ///
     /// As [`Event::set_json`].
     pub fn set<T: Serialize>(&self, pointer: &str, value: &T) -> Result<(), EditError> {
-        let json = serde_json::to_string(value).map_err(|error| EditError::Invalid(error.to_string()))?;
+        let json =
+            serde_json::to_string(value).map_err(|error| EditError::Invalid(error.to_string()))?;
         self.set_json(pointer, Some(&json))
     }
 }

@@ -29,7 +29,8 @@ pub fn configure<P: Plugin>(
         version: version.to_owned(),
         rule_sets: plugin.rule_sets(),
     };
-    slot.with(|slot| slot.set(plugin)).map_err(|_| "configured twice".to_owned())?;
+    slot.with(|slot| slot.set(plugin))
+        .map_err(|_| "configured twice".to_owned())?;
     Ok(setup)
 }
 
@@ -38,7 +39,10 @@ pub fn configure<P: Plugin>(
 /// # Errors
 ///
 /// What the plugin says, or that it was not configured.
-pub fn process<P: Plugin>(slot: &'static LocalKey<Slot<P>>, event: &Event) -> Result<Verdict, String> {
+pub fn process<P: Plugin>(
+    slot: &'static LocalKey<Slot<P>>,
+    event: &Event,
+) -> Result<Verdict, String> {
     slot.with(|slot| match slot.get() {
         Some(plugin) => plugin.process(event),
         None => Err("process was called before configure".to_owned()),
@@ -92,7 +96,7 @@ macro_rules! export_plugin {
                 }
             }
 
-            $crate::bindings::export_transform!(Exported with_types_in $crate::bindings);
+    $crate::bindings::export_transform!(Exported with_types_in $crate::bindings);
         };
     };
 }

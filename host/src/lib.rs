@@ -1,7 +1,14 @@
 //! The host of step-observer: see ARCHITECTURE.md for the map.
 
+pub mod app;
+pub mod config;
+pub mod deliver;
 pub mod event;
+pub mod lanes;
+pub mod logs;
 pub mod observe;
 pub mod plugin;
+pub mod prepare;
 pub mod redact;
+pub mod sink;
 pub mod step;

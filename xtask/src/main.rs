@@ -1,1 +1,126 @@
-fn main() {}
+//! `cargo xtask`: everything that a developer or CI runs. Plain std, so that it compiles in a moment.
+
+mod guests;
+mod run;
+
+use run::{Problem, cargo, root, run, step, target_dir};
+use std::env;
+use std::fs;
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo     build everything and play a recorded pipeline through the redaction plugin
+  test     build everything and run all tests
+  guests   build the bundled plugins to WebAssembly, into target/guests
+  build    build the plugins and the program
+  check    formatting, lints, documentation, drift of generated files
+  ci       test, then check
+  schemas  write the generated JSON Schemas (deploy/schema)
+  bench    run the benchmarks (ratios; takes minutes)
+";
+
+fn main() -> ExitCode {
+    let mut args = env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let done = match command.as_str() {
+        "demo" => demo(&rest),
+        "test" => test(&rest),
+        "guests" => guests::build().map(drop),
+        "build" => build(),
+        "check" => check(),
+        "ci" => test(&[]).and_then(|()| check()),
+        "schemas" => schemas(false),
+        "bench" => bench(&rest),
+        "" | "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => Err(Problem(format!("there is no command `{other}`\n\n{HELP}"))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Problem(text)) => {
+            eprintln!("error: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<(), Problem> {
+    guests::build()?;
+    step(
+        "building step-observer (the first time compiles its dependencies: 10 minutes on two cores)",
+    );
+    run(cargo().args(["build", "--package", "step-observer"]))
+}
+
+fn demo(args: &[String]) -> Result<(), Problem> {
+    build()?;
+    step("demo");
+    run(Command::new(program()).arg("demo").args(args))
+}
+
+fn program() -> std::path::PathBuf {
+    target_dir().join("debug").join("step-observer")
+}
+
+fn test(args: &[String]) -> Result<(), Problem> {
+    build()?;
+    step("running all tests");
+    run(cargo().args(["test", "--workspace"]).args(args))
+}
+
+fn check() -> Result<(), Problem> {
+    step("formatting");
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    step("lints");
+    run(cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    step("documentation");
+    run(cargo()
+        .args(["doc", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings"))?;
+    step("drift of generated files");
+    schemas(true)
+}
+
+/// Writes the schemas, or compares them with what is there.
+fn schemas(compare: bool) -> Result<(), Problem> {
+    let folder = root().join("deploy/schema");
+    fs::create_dir_all(&folder)
+        .map_err(|error| Problem(format!("{}: {error}", folder.display())))?;
+    for (of, file) in [
+        ("config", "config.v1.json"),
+        ("event", "step-event.v1.json"),
+    ] {
+        let schema = run::output(Command::new(program()).args(["config", "schema", of]))?;
+        let path = folder.join(file);
+        if !compare {
+            fs::write(&path, schema)
+                .map_err(|error| Problem(format!("{}: {error}", path.display())))?;
+        } else if fs::read_to_string(&path).unwrap_or_default() != schema {
+            return Err(Problem(format!(
+                "{} is not what the types say: run `cargo xtask schemas`",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn bench(args: &[String]) -> Result<(), Problem> {
+    guests::build()?;
+    step("benchmarks (an optimised build of everything comes first)");
+    run(cargo()
+        .args(["bench", "--package", "step-observer-tests"])
+        .args(args))
+}

@@ -6,10 +6,14 @@
 pub mod attribute;
 mod data;
 mod encode;
+mod encoded;
+mod select;
 
 pub use data::{SCHEMA_URN, StepEventData, json_schema};
 pub(crate) use encode::text;
 pub use encode::{Binary, EncodeError, STRUCTURED, binary, structured};
+pub use encoded::Encoded;
+pub use select::{EventMatch, Phase};
 
 use crate::step::{CapturedLog, Envelope, EventContext, StepRecord};
 use cloudevents::{AttributesReader, Event, EventBuilder, EventBuilderV10};

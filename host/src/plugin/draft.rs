@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 /// What the guest's handle stands for: the one draft in its store.
 #[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub enum EventHandle {}
 
 /// Rule sets by name, compiled once per load.

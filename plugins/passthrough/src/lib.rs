@@ -2,7 +2,9 @@
 
 use step_observer_guest::{Plugin, export_plugin};
 
-struct Passthrough;
+/// Does nothing.
+#[derive(Debug)]
+pub struct Passthrough;
 
 impl Plugin for Passthrough {
     type Config = ();
@@ -13,3 +15,11 @@ impl Plugin for Passthrough {
 }
 
 export_plugin!(Passthrough);
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn cases() {
+        step_observer_guest::testing::check_cases::<super::Passthrough>("cases");
+    }
+}

@@ -1,0 +1,503 @@
+//! A host in memory: tests of plugins run natively, without a WebAssembly toolchain.
+
+use crate::bindings::step_observer::plugin::events::{
+    EditError, Header, LogEdit, Phase, Redaction, Scope, Step,
+};
+use crate::{Event, Plugin, RuleSet, Verdict};
+use regex::Regex;
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::path::Path;
+
+/// An event made from a CloudEvent in JSON format, as the folder `cases` holds them.
+///
+/// It keeps to the contract, but its scanner only knows patterns and plain values: encodings of
+/// values, and the bounds of the host, are tested by the host.
+#[derive(Debug, Default)]
+pub struct FakeEvent {
+    attributes: Map<String, Value>,
+    rule_sets: Vec<RuleSet>,
+    changes: RefCell<Changes>,
+}
+
+#[derive(Debug, Default)]
+struct Changes {
+    attributes: Vec<(String, Option<String>)>,
+    data: Vec<(String, Option<Value>)>,
+    log: Option<String>,
+    redactions: Vec<(usize, Scope)>,
+}
+
+/// What a plugin made of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Processed {
+    /// The event, changed.
+    Kept(Value),
+    /// Dropped, for this reason.
+    Dropped(String),
+}
+
+/// Configures a plugin and has it process one event.
+///
+/// # Errors
+///
+/// What the plugin answers instead.
+pub fn process<P: Plugin>(config: &str, event: &Value) -> Result<Processed, String> {
+    let config = serde_json::from_str(config).map_err(|error| format!("configuration: {error}"))?;
+    let plugin = P::configure(config)?;
+    let event = FakeEvent::new(event, plugin.rule_sets())?;
+    match plugin.process(&event)? {
+        Verdict::Keep => event.into_json().map(Processed::Kept),
+        Verdict::Drop(reason) => Ok(Processed::Dropped(reason)),
+    }
+}
+
+/// Runs every case below a folder: `NAME/config.json` (optional), `NAME/in.json`, `NAME/out.json`.
+/// A dropped event is written `{"dropped": "reason"}`.
+///
+/// # Panics
+///
+/// Where a case gives something else than it says, or there is no case.
+#[expect(clippy::panic, reason = "a failing test panics")]
+pub fn check_cases<P: Plugin>(folder: impl AsRef<Path>) {
+    let folder = folder.as_ref();
+    let entries =
+        std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut count = 0;
+    for case in entries.flatten().map(|entry| entry.path()) {
+        let config =
+            std::fs::read_to_string(case.join("config.json")).unwrap_or_else(|_| "null".to_owned());
+        let out = match process::<P>(&config, &read(&case.join("in.json"))) {
+            Ok(Processed::Kept(event)) => event,
+            Ok(Processed::Dropped(reason)) => serde_json::json!({"dropped": reason}),
+            Err(reason) => serde_json::json!({"error": reason}),
+        };
+        let expected = read(&case.join("out.json"));
+        assert!(
+            out == expected,
+            "{}:\n{out:#}\n  instead of\n{expected:#}",
+            case.display()
+        );
+        count += 1;
+    }
+    assert!(count > 0, "{} holds no case", folder.display());
+}
+
+#[expect(clippy::panic, reason = "a failing test panics")]
+fn read(path: &Path) -> Value {
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+impl FakeEvent {
+    /// Takes a CloudEvent in JSON format, with `data` for `application/json`.
+    ///
+    /// # Errors
+    ///
+    /// It is no JSON object.
+    pub fn new(event: &Value, rule_sets: Vec<RuleSet>) -> Result<Self, String> {
+        let attributes = event
+            .as_object()
+            .cloned()
+            .ok_or("an event is a JSON object")?;
+        Ok(Self {
+            attributes,
+            rule_sets,
+            changes: RefCell::default(),
+        })
+    }
+
+    /// The event with all changes.
+    ///
+    /// # Errors
+    ///
+    /// A pattern of a rule set does not compile.
+    pub fn into_json(self) -> Result<Value, String> {
+        let Self {
+            mut attributes,
+            rule_sets,
+            changes,
+        } = self;
+        let Changes {
+            attributes: set,
+            data: parts,
+            log,
+            redactions,
+        } = changes.into_inner();
+        for (name, value) in set {
+            match value {
+                Some(value) => drop(attributes.insert(name, value.into())),
+                None => drop(attributes.remove(&name)),
+            }
+        }
+        let mut data = attributes.remove("data").unwrap_or(Value::Null);
+        for (pointer, value) in parts {
+            set_part(&mut data, &pointer, value);
+        }
+        if let (Some(log), Some(members)) = (log, data.as_object_mut()) {
+            members.insert("log".to_owned(), log.into());
+        }
+        for (index, scope) in redactions {
+            if let Some(set) = rule_sets.get(index) {
+                let mut scanner = FakeScanner::new(set)?;
+                if let Some(Value::String(log)) = data.get_mut("log") {
+                    *log = scanner.redact(log);
+                }
+                if scope == Scope::Everything {
+                    scanner.redact_json(&mut data);
+                }
+            }
+        }
+        attributes.insert("data".to_owned(), data);
+        Ok(Value::Object(attributes))
+    }
+
+    fn data(&self, pointer: &str) -> Option<&Value> {
+        self.attributes.get("data")?.pointer(pointer)
+    }
+
+    fn text(&self, pointer: &str) -> Option<String> {
+        self.data(pointer)?.as_str().map(str::to_owned)
+    }
+
+    fn number(&self, pointer: &str) -> u32 {
+        let number = self.data(pointer).and_then(Value::as_u64);
+        number
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl Event for FakeEvent {
+    fn header(&self) -> Header {
+        let required = |name| self.attribute(name).unwrap_or_default();
+        Header {
+            id: required("id"),
+            source: required("source"),
+            type_: required("type"),
+            subject: self.attribute("subject"),
+            time: self.attribute("time"),
+            datacontenttype: self.attribute("datacontenttype"),
+        }
+    }
+
+    fn step(&self) -> Step {
+        let required = |pointer| self.text(pointer).unwrap_or_default();
+        let exit_code = self.data("/exitCode").and_then(Value::as_i64);
+        Step {
+            namespace: required("/taskRun/namespace"),
+            pipeline_run: self.text("/pipelineRun"),
+            pipeline_task: self.text("/pipelineTask"),
+            task_run: required("/taskRun/name"),
+            name: required("/stepState/name"),
+            index: self.number("/stepIndex"),
+            attempt: self.number("/attempt"),
+            pod: required("/podRef/name"),
+            container: required("/stepState/container"),
+            image: self.text("/step/image"),
+            phase: match self
+                .attribute("type")
+                .unwrap_or_default()
+                .rsplit('.')
+                .nth(1)
+            {
+                Some("succeeded") => Phase::Succeeded,
+                Some("failed") => Phase::Failed,
+                Some("skipped") => Phase::Skipped,
+                Some(_) | None => Phase::Started,
+            },
+            exit_code: exit_code.and_then(|code| i32::try_from(code).ok()),
+            reason: self.text("/reason"),
+            started_at: self.text("/startedAt"),
+            finished_at: self.text("/stepState/terminated/finishedAt"),
+        }
+    }
+
+    fn attribute(&self, name: &str) -> Option<String> {
+        match self.attributes.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    fn set_attribute(&self, name: &str, value: Option<&str>) -> Result<(), EditError> {
+        let own = [
+            "id",
+            "source",
+            "type",
+            "specversion",
+            "time",
+            "datacontenttype",
+            "dataschema",
+            "data",
+            "partitionkey",
+            "sequence",
+            "recordedtime",
+            "traceparent",
+            "tracestate",
+            "pluginerror",
+        ];
+        if own.contains(&name) {
+            return Err(EditError::ReadOnly(format!(
+                "`{name}` cannot be changed by a plugin: it identifies the event or belongs to the observer"
+            )));
+        }
+        let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if name.is_empty() || name.len() > 20 || !name.bytes().all(valid) {
+            return Err(EditError::Invalid(format!(
+                "`{name}` is not a valid extension name: use 1 to 20 lower-case letters and digits"
+            )));
+        }
+        self.changes
+            .borrow_mut()
+            .attributes
+            .push((name.to_owned(), value.map(str::to_owned)));
+        Ok(())
+    }
+
+    fn extensions(&self) -> Vec<(String, String)> {
+        let core = [
+            "id",
+            "source",
+            "type",
+            "specversion",
+            "time",
+            "subject",
+            "datacontenttype",
+            "dataschema",
+            "data",
+        ];
+        let names = self
+            .attributes
+            .keys()
+            .filter(|name| !core.contains(&name.as_str()));
+        names
+            .filter_map(|name| Some((name.clone(), self.attribute(name)?)))
+            .collect()
+    }
+
+    fn data_json(&self) -> String {
+        let mut data = self.attributes.get("data").cloned().unwrap_or_default();
+        data.as_object_mut()
+            .and_then(|members| members.remove("log"));
+        data.to_string()
+    }
+
+    fn get_json(&self, pointer: &str) -> Option<String> {
+        if pointer == "/log" {
+            None
+        } else {
+            self.data(pointer).map(Value::to_string)
+        }
+    }
+
+    fn set_json(&self, pointer: &str, json: Option<&str>) -> Result<(), EditError> {
+        let root = pointer.split('/').nth(1).unwrap_or_default();
+        if [
+            "podRef",
+            "taskRun",
+            "stepIndex",
+            "attempt",
+            "logInfo",
+            "log",
+        ]
+        .contains(&root)
+        {
+            return Err(EditError::ReadOnly(format!("`/{root}` cannot be set")));
+        }
+        let value = json.map(serde_json::from_str).transpose();
+        let value = value.map_err(|error| EditError::Invalid(format!("not JSON: {error}")))?;
+        self.changes
+            .borrow_mut()
+            .data
+            .push((pointer.to_owned(), value));
+        Ok(())
+    }
+
+    fn label(&self, name: &str) -> Option<String> {
+        self.data("/labels")?.get(name)?.as_str().map(str::to_owned)
+    }
+
+    /// Events do not carry annotations: there are none here.
+    fn annotation(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn log_size(&self) -> u64 {
+        self.log().len() as u64
+    }
+
+    fn log(&self) -> String {
+        self.text("/log").unwrap_or_default()
+    }
+
+    fn read_log(&self, offset: u64, length: u32) -> Vec<u8> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        self.log()
+            .bytes()
+            .skip(offset)
+            .take(length as usize)
+            .collect()
+    }
+
+    fn set_log(&self, text: &str) -> Result<(), EditError> {
+        self.changes.borrow_mut().log = Some(text.to_owned());
+        Ok(())
+    }
+
+    fn edit_log(&self, edits: &[LogEdit]) -> Result<(), EditError> {
+        let log = self.log();
+        let (mut edited, mut done) = (String::new(), 0);
+        for LogEdit { start, end, text } in edits {
+            let range = usize::try_from(*start).ok().zip(usize::try_from(*end).ok());
+            let (start, end) = range
+                .filter(|(start, end)| *start >= done && log.get(*start..*end).is_some())
+                .ok_or_else(|| {
+                    EditError::Invalid(
+                        "a range is not inside the log, not on characters, or not in order"
+                            .to_owned(),
+                    )
+                })?;
+            edited.push_str(log.get(done..start).unwrap_or_default());
+            edited.push_str(text);
+            done = end;
+        }
+        edited.push_str(log.get(done..).unwrap_or_default());
+        self.set_log(&edited)
+    }
+
+    fn redact(&self, rules: &str, scope: Scope) -> Result<Vec<Redaction>, EditError> {
+        let found = self
+            .rule_sets
+            .iter()
+            .enumerate()
+            .find(|(_, set)| set.name == rules);
+        let Some((index, set)) = found else {
+            return Err(EditError::Invalid(format!(
+                "`configure` declared no rule set `{rules}`"
+            )));
+        };
+        let mut scanner = FakeScanner::new(set).map_err(EditError::Invalid)?;
+        scanner.redact(&self.log());
+        if scope == Scope::Everything {
+            let mut data = serde_json::from_str(&self.data_json()).unwrap_or_default();
+            scanner.redact_json(&mut data);
+        }
+        self.changes.borrow_mut().redactions.push((index, scope));
+        Ok(scanner.counts)
+    }
+}
+
+fn set_part(root: &mut Value, pointer: &str, value: Option<Value>) {
+    let mut place = root;
+    let parts: Vec<&str> = pointer.split('/').skip(1).collect();
+    let Some((last, parents)) = parts.split_last() else {
+        return;
+    };
+    for part in parents {
+        let Some(members) = place.as_object_mut() else {
+            return;
+        };
+        place = members
+            .entry((*part).to_owned())
+            .or_insert_with(|| Value::Object(Map::new()));
+    }
+    match (place.as_object_mut(), value) {
+        (Some(members), Some(value)) => drop(members.insert((*last).to_owned(), value)),
+        (Some(members), None) => drop(members.remove(*last)),
+        (None, _) => {}
+    }
+}
+
+/// Patterns one after the other: simpler than the host's scanner, and slower.
+struct FakeScanner {
+    rules: Vec<(String, Regex, String)>,
+    counts: Vec<Redaction>,
+}
+
+impl FakeScanner {
+    fn new(set: &RuleSet) -> Result<Self, String> {
+        let mut rules = Vec::new();
+        for value in &set.values {
+            let pattern = Regex::new(&regex::escape(value)).map_err(|error| error.to_string())?;
+            rules.push((
+                "known-value".to_owned(),
+                pattern,
+                "[redacted:known-value]".to_owned(),
+            ));
+        }
+        for rule in &set.rules {
+            let pattern = Regex::new(&rule.pattern)
+                .map_err(|error| format!("rule `{}`: {error}", rule.id))?;
+            let replacement = rule
+                .replacement
+                .clone()
+                .unwrap_or_else(|| format!("[redacted:{}]", rule.id));
+            rules.push((rule.id.clone(), pattern, replacement));
+        }
+        Ok(Self {
+            rules,
+            counts: Vec::new(),
+        })
+    }
+
+    fn redact(&mut self, text: &str) -> String {
+        let mut hits: Vec<(usize, usize, usize)> = Vec::new();
+        for (index, (_, pattern, _)) in self.rules.iter().enumerate() {
+            for captures in pattern.captures_iter(text) {
+                if let Some(hit) = captures.name("secret").or_else(|| captures.get(0)) {
+                    hits.push((hit.start(), hit.end(), index));
+                }
+            }
+        }
+        hits.sort_by_key(|(start, end, _)| (*start, std::cmp::Reverse(*end)));
+        let (mut redacted, mut done) = (String::new(), 0);
+        for (start, end, index) in hits {
+            let Some((id, _, replacement)) = self.rules.get(index) else {
+                continue;
+            };
+            if start >= done {
+                redacted.push_str(text.get(done..start).unwrap_or_default());
+                redacted.push_str(replacement);
+                match self.counts.iter_mut().find(|count| count.rule == *id) {
+                    Some(count) => count.count += 1,
+                    None => self.counts.push(Redaction {
+                        rule: id.clone(),
+                        count: 1,
+                    }),
+                }
+            }
+            done = done.max(end);
+        }
+        redacted.push_str(text.get(done..).unwrap_or_default());
+        redacted
+    }
+
+    fn redact_json(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.redact(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
+            Value::Object(members) => {
+                let name = members
+                    .get("name")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned);
+                for (key, member) in members {
+                    let label = name.as_ref().filter(|_| key == "value").unwrap_or(key);
+                    match member {
+                        Value::String(text) => {
+                            let redacted = self.redact(&format!("{label}={text}"));
+                            let rest = redacted
+                                .strip_prefix(&format!("{label}="))
+                                .map(str::to_owned);
+                            *text = rest.unwrap_or(redacted);
+                        }
+                        other => self.redact_json(other),
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}

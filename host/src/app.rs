@@ -1,0 +1,549 @@
+//! The composition root: the only place that spawns. Stages in a row, each ends when the one before
+//! it has ended and it has worked off what it had:
+//!
+//! observe → track → prepare → one lane set per sink
+//!
+//! Only `observe` hears the shutdown; everything else flows downhill.
+
+use crate::config::{Config, LogConfig, PluginConfig, PluginFrom, SinkConfig, SinkKind};
+use crate::deliver::{self, Account};
+use crate::event::EventConfig;
+use crate::lanes::{self, LaneLimits};
+use crate::logs::{LogSource, Logs};
+use crate::observe::{self, ClusterConfig, Finding, ObserveError, Seen, Speed, Tracker};
+use crate::plugin::{Chain, ChainError, ChainPool, PluginEngine, PluginSource, PluginSpec};
+use crate::prepare::{Onlooker, Outlet, Preparation, Tally};
+use crate::sink::{Sink, SinkError};
+use crate::step::StepRecord;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use jiff::{SignedDuration, Timestamp};
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use step_observer_core::Ledger;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+/// Changes between observe and track: enough to smooth bursts, few enough to stay small.
+const CHANGES: usize = 64;
+/// Step records that are prepared at a time: most wait for a log.
+const PREPARING: usize = 32;
+/// Step records that are held.
+const RECORDS: usize = 1024;
+
+/// What is observed.
+#[expect(
+    missing_debug_implementations,
+    reason = "a reader and a client have nothing to show"
+)]
+pub enum Source {
+    /// A cluster.
+    Cluster {
+        /// Its client.
+        client: kube::Client,
+        /// A client of its own for logs, so that they cannot starve the watches.
+        log_client: kube::Client,
+        /// What to watch.
+        config: ClusterConfig,
+        /// Older runs are history.
+        look_back: SignedDuration,
+    },
+    /// A recording or a piped watch stream.
+    Recording {
+        /// Its name, for messages.
+        name: String,
+        /// The stream.
+        reader: Box<dyn Read + Send>,
+        /// Its logs.
+        logs: observe::RecordedLogs,
+        /// How fast it is played.
+        speed: Speed,
+        /// It is happening now: times that it lacks are this machine's.
+        live: bool,
+    },
+}
+
+/// Everything that a run needs.
+#[expect(
+    missing_debug_implementations,
+    reason = "an onlooker has nothing to show"
+)]
+pub struct App {
+    source: Source,
+    chain: Arc<Chain>,
+    sinks: Vec<ReadySink>,
+    event: EventConfig,
+    log: LogConfig,
+    grace: Duration,
+    onlooker: Option<Onlooker>,
+}
+
+struct ReadySink {
+    config: SinkConfig,
+    sink: Sink,
+    chain: Arc<Chain>,
+}
+
+/// Why a run cannot start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Nothing can be observed.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// A plugin is not loaded.
+    #[error(transparent)]
+    Plugin(#[from] ChainError),
+    /// WebAssembly does not run here.
+    #[error("failed to start the plugin engine: {0}")]
+    Engine(String),
+    /// A sink is not usable.
+    #[error("sink `{name}`: {source}")]
+    Sink {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: SinkError,
+    },
+    /// There is no sink.
+    #[error(
+        "there is no sink: give --to (stdout, file:PATH or a URL), or `sinks` in the configuration"
+    )]
+    NoSink,
+    /// A thread cannot be started.
+    #[error("failed to start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// A stage panicked.
+    #[error("stage `{0}` ended unexpectedly; please report this")]
+    Stage(String),
+}
+
+/// What a run has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Transitions of steps.
+    pub steps: u64,
+    /// Events that plugins dropped.
+    pub dropped: u64,
+    /// Events that could not be made, or did not get through the plugins before the end.
+    pub unprepared: u64,
+    /// Per sink: name, delivered, undelivered.
+    pub sinks: Vec<(String, u64, u64)>,
+}
+
+impl Summary {
+    /// Events that some sink should have and has not.
+    #[must_use]
+    pub fn undelivered(&self) -> u64 {
+        self.unprepared
+            + self
+                .sinks
+                .iter()
+                .map(|(_, _, undelivered)| undelivered)
+                .sum::<u64>()
+    }
+}
+
+impl App {
+    /// Loads plugins and opens sinks.
+    ///
+    /// # Errors
+    ///
+    /// The first of them that cannot be used.
+    pub async fn build(source: Source, config: Config) -> Result<Self, AppError> {
+        let Config {
+            cluster: _,
+            look_back: _,
+            log,
+            event,
+            plugins,
+            sinks,
+            shutdown_grace,
+        } = config;
+        if sinks.is_empty() {
+            return Err(AppError::NoSink);
+        }
+        let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
+        let mut ready = Vec::new();
+        let chain = Arc::new(load(&engine, &plugins)?);
+        for config in sinks {
+            let opened = match &config.to {
+                SinkKind::Stdout(stdout) => Ok(Sink::stdout(stdout)),
+                SinkKind::File(file) => Sink::file(file).await,
+                SinkKind::Http(http) => Sink::http(http),
+            };
+            let sink = opened.map_err(|source| AppError::Sink {
+                name: config.name.clone(),
+                source,
+            })?;
+            let chain = Arc::new(load(&engine, &config.plugins)?);
+            ready.push(ReadySink {
+                config,
+                sink,
+                chain,
+            });
+        }
+        Ok(Self {
+            source,
+            chain,
+            sinks: ready,
+            event,
+            log,
+            grace: Duration::try_from(shutdown_grace.0).unwrap_or_default(),
+            onlooker: None,
+        })
+    }
+
+    /// Lets somebody look on.
+    #[must_use]
+    pub fn with_onlooker(mut self, onlooker: Onlooker) -> Self {
+        self.onlooker = Some(onlooker);
+        self
+    }
+
+    /// Runs until the source ends, or `shutdown` does; then delivers what is left within the grace
+    /// period.
+    ///
+    /// # Errors
+    ///
+    /// The source fails, or a stage panics.
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Summary, AppError> {
+        let Self {
+            source,
+            chain,
+            sinks,
+            event,
+            log,
+            grace,
+            onlooker,
+        } = self;
+        let mut stages: JoinSet<(&'static str, Result<(), ObserveError>)> = JoinSet::new();
+        let tally = Arc::new(Tally::default());
+        let (changes, seen) = mpsc::channel(CHANGES);
+        let (records, to_prepare) = mpsc::channel(RECORDS);
+        let (ledger, clock, log_source) = beginnings(&source, &log);
+        let logs = Arc::new(Logs::new(log_source, &log));
+
+        let mut accounts = Vec::new();
+        let mut outlets = Vec::new();
+        for ReadySink {
+            config,
+            sink,
+            chain,
+        } in sinks
+        {
+            let account = Arc::new(Account::default());
+            let (lane, events) = mpsc::channel(deliver::QUEUE);
+            accounts.push((config.name.clone(), account.clone()));
+            outlets.push(Outlet {
+                name: config.name.clone(),
+                select: config.select,
+                chain,
+                account: account.clone(),
+                lane,
+            });
+            stages.spawn(async move {
+                deliver::deliver(&config.name, &sink, &config.retry, &account, events).await;
+                ("deliver", Ok(()))
+            });
+        }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let pool = ChainPool::new(threads)?;
+        let preparation = Preparation {
+            logs: logs.clone(),
+            event,
+            pool,
+            chain,
+            outlets,
+            tally: tally.clone(),
+            onlooker,
+        };
+        stages.spawn(async move {
+            let limits = LaneLimits {
+                concurrency: PREPARING,
+                capacity: RECORDS,
+            };
+            lanes::run(to_prepare, limits, |record: StepRecord| {
+                preparation.prepare(record)
+            })
+            .await;
+            ("prepare", Ok(()))
+        });
+        stages.spawn(track(
+            Tracker::new(ledger),
+            clock,
+            seen,
+            records,
+            logs,
+            tally.clone(),
+        ));
+        let (stopped, stop) = tokio::sync::oneshot::channel();
+        stages.spawn(async move { ("observe", observe(source, changes, shutdown, stopped).await) });
+
+        let failure = supervise(&mut stages, stop, grace).await?;
+        let summary = Summary {
+            steps: tally.steps.load(Ordering::Relaxed),
+            dropped: tally.dropped.load(Ordering::Relaxed),
+            unprepared: tally.failed.load(Ordering::Relaxed)
+                + tally.pending.load(Ordering::Relaxed),
+            sinks: accounts
+                .into_iter()
+                .map(|(name, account)| (name, account.delivered(), account.undelivered()))
+                .collect(),
+        };
+        match failure {
+            Some(error) => Err(error.into()),
+            None => Ok(summary),
+        }
+    }
+}
+
+fn load(engine: &PluginEngine, configs: &[PluginConfig]) -> Result<Chain, ChainError> {
+    let specs: Vec<PluginSpec> = configs.iter().map(spec).collect();
+    let chain = Chain::load(engine, &specs)?;
+    for plugin in chain.plugins() {
+        let (name, version) = plugin.identity();
+        debug!(
+            plugin = plugin.name(), name, version, digest = plugin.digest(), on_error = ?plugin.on_error(),
+            snapshotted = plugin.is_snapshotted(), "plugin is loaded"
+        );
+    }
+    Ok(chain)
+}
+
+/// Loads the plugins of a configuration, to see whether they can be.
+///
+/// # Errors
+///
+/// The first that cannot.
+pub fn check_plugins(config: &Config) -> Result<(), AppError> {
+    let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
+    load(&engine, &config.plugins)?;
+    for sink in &config.sinks {
+        load(&engine, &sink.plugins)?;
+    }
+    Ok(())
+}
+
+fn spec(config: &PluginConfig) -> PluginSpec {
+    let PluginConfig {
+        name,
+        from,
+        config,
+        on_error,
+        limits,
+    } = config.clone();
+    let source = match from {
+        PluginFrom::File(path) => PluginSource::File(path),
+        PluginFrom::Bundled(name) => PluginSource::Bundled(name),
+    };
+    PluginSpec {
+        config,
+        on_error,
+        limits,
+        ..PluginSpec::new(name, source)
+    }
+}
+
+/// Which time counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clock {
+    /// This machine's.
+    Wall,
+    /// The recording's: it moves with its events, and at its end everything is due.
+    Recorded,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge where the clock is read"
+)]
+fn wall() -> Timestamp {
+    Timestamp::now()
+}
+
+fn beginnings(source: &Source, log: &LogConfig) -> (Ledger, Clock, LogSource) {
+    match source {
+        Source::Cluster {
+            log_client,
+            look_back,
+            ..
+        } => {
+            let horizon = wall().checked_sub(*look_back).unwrap_or(Timestamp::MIN);
+            let timeout = Duration::from_millis(log.timeout_ms);
+            let logs = observe::ClusterLogs::new(log_client.clone(), log.concurrency, timeout);
+            (Ledger::new(horizon), Clock::Wall, LogSource::Cluster(logs))
+        }
+        Source::Recording { logs, live, .. } => {
+            let clock = if *live { Clock::Wall } else { Clock::Recorded };
+            (
+                Ledger::from_the_start(),
+                clock,
+                LogSource::Recorded(Arc::new(logs.clone())),
+            )
+        }
+    }
+}
+
+/// First stage, and the only one that hears the shutdown: then it says so to `stopped`.
+async fn observe(
+    source: Source,
+    changes: mpsc::Sender<Seen>,
+    shutdown: impl Future<Output = ()>,
+    stopped: tokio::sync::oneshot::Sender<()>,
+) -> Result<(), ObserveError> {
+    let watching = async move {
+        match source {
+            Source::Cluster { client, config, .. } => {
+                observe::watch(client, config, changes).await;
+                Ok(())
+            }
+            Source::Recording {
+                name,
+                reader,
+                speed,
+                live,
+                ..
+            } => {
+                let clock = move || live.then(wall);
+                // A blocked reader cannot be stopped, so it must not be what holds `changes`.
+                let (played, mut next) = mpsc::channel(CHANGES);
+                let play = tokio::task::spawn_blocking(move || {
+                    observe::play(&name, reader, speed, clock, |seen| {
+                        played.blocking_send(seen).is_ok()
+                    })
+                });
+                while let Some(seen) = next.recv().await {
+                    if changes.send(seen).await.is_err() {
+                        break;
+                    }
+                }
+                match play.await {
+                    Ok(ended) => ended,
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                }
+            }
+        }
+    };
+    tokio::select! {
+        ended = watching => ended,
+        () = shutdown => {
+            // Nobody waits for it any more where the run has ended otherwise.
+            stopped.send(()).ok();
+            Ok(())
+        }
+    }
+}
+
+/// Second stage: changes in, step records out, in the order in which they are found.
+async fn track(
+    mut tracker: Tracker,
+    clock: Clock,
+    mut seen: mpsc::Receiver<Seen>,
+    records: mpsc::Sender<(Box<str>, StepRecord)>,
+    logs: Arc<Logs>,
+    tally: Arc<Tally>,
+) -> (&'static str, Result<(), ObserveError>) {
+    let mut rescues = FuturesUnordered::new();
+    loop {
+        let wake = tracker.next_wake().filter(|_| clock == Clock::Wall);
+        let findings = tokio::select! {
+            change = seen.recv() => match change {
+                None => break,
+                Some(Seen { at, change }) => {
+                    let mut findings = catch_up(&mut tracker, clock, at);
+                    findings.extend(tracker.apply(change, at));
+                    findings
+                }
+            },
+            () = sleep_until(wake), if wake.is_some() => tracker.tick(wall()),
+            Some(_) = rescues.next(), if !rescues.is_empty() => Vec::new(),
+        };
+        for finding in findings {
+            match finding {
+                Finding::Rescue(target) => rescues.extend(logs.rescue(target)),
+                Finding::Step(record) => send(*record, &records, &tally).await,
+            }
+        }
+    }
+    if clock == Clock::Recorded {
+        for finding in catch_up(&mut tracker, clock, Timestamp::MAX) {
+            if let Finding::Step(record) = finding {
+                send(*record, &records, &tally).await;
+            }
+        }
+    }
+    ("track", Ok(()))
+}
+
+async fn send(record: StepRecord, records: &mpsc::Sender<(Box<str>, StepRecord)>, tally: &Tally) {
+    tally.steps.fetch_add(1, Ordering::Relaxed);
+    tally.pending.fetch_add(1, Ordering::Relaxed);
+    let key = record.transition.run_uid.clone();
+    if records.send((key, record)).await.is_err() {
+        warn!("the preparing stage has ended");
+    }
+}
+
+/// In a recording time passes from event to event: what is due before `at` is settled first.
+fn catch_up(tracker: &mut Tracker, clock: Clock, at: Timestamp) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    while let Some(due) = tracker
+        .next_wake()
+        .filter(|due| clock == Clock::Recorded && *due <= at)
+    {
+        findings.extend(tracker.tick(due));
+    }
+    findings
+}
+
+async fn sleep_until(wake: Option<Timestamp>) {
+    if let Some(wake) = wake {
+        let wait = Duration::try_from(wake.duration_since(wall())).unwrap_or_default();
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Waits until all stages have ended; after a shutdown no longer than the grace period.
+async fn supervise(
+    stages: &mut JoinSet<(&'static str, Result<(), ObserveError>)>,
+    mut stop: tokio::sync::oneshot::Receiver<()>,
+    grace: Duration,
+) -> Result<Option<ObserveError>, AppError> {
+    let mut failure = None;
+    let mut deadline: Option<tokio::time::Instant> = None;
+    let mut listening = true;
+    loop {
+        tokio::select! {
+            ended = stages.join_next() => match ended {
+                None => return Ok(failure),
+                Some(Ok((stage, result))) => {
+                    debug!(stage, "stage has ended");
+                    if let Err(error) = result {
+                        failure = Some(error);
+                    }
+                }
+                Some(Err(error)) => return Err(AppError::Stage(error.to_string())),
+            },
+            stopped = &mut stop, if listening => {
+                listening = false;
+                // A source that has ended by itself sets no deadline: all is delivered or given up.
+                if stopped.is_err() {
+                    continue;
+                }
+                info!(?grace, "stopping: what is left is delivered first");
+                deadline = Some(tokio::time::Instant::now() + grace);
+            }
+            () = tokio::time::sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now)), if deadline.is_some() => {
+                warn!("the grace period is over");
+                stages.abort_all();
+                return Ok(failure);
+            }
+        }
+    }
+}

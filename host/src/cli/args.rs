@@ -1,0 +1,225 @@
+//! The command line as types.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use step_observer::config::{PluginConfig, PluginFrom, SinkConfig, SinkKind};
+use step_observer::deliver::RetryConfig;
+use step_observer::event::EventMatch;
+use step_observer::observe::Speed;
+use step_observer::plugin::Limits;
+use step_observer::sink::{FileConfig, HttpConfig, SinkUrl, StdoutConfig};
+
+/// Tells what every step of every Tekton run does: one CloudEvent for each transition, through
+/// sandboxed WebAssembly plugins, to your sinks. It reads the cluster and writes nothing to it.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Begin with `step-observer demo`: it needs no cluster."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// What to log: a level, or targets with levels such as step_observer=debug
+    #[arg(long, global = true, env = "STEP_OBSERVER_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Play a recorded pipeline that prints secrets through the redaction plugin. No cluster needed
+    Demo(DemoArgs),
+    /// Watch a cluster and send its step events
+    #[command(
+        after_help = "Example:\n  step-observer run --plugin bundled:redact-secrets --to http://broker.example/ci"
+    )]
+    Run(RunArgs),
+    /// Play a recording, or a watch stream of kubectl, instead of watching a cluster
+    #[command(
+        after_help = "Examples:\n  step-observer replay run.jsonl --plugin bundled:redact-secrets\n  \
+        kubectl get pods,taskruns -w -o json --output-watch-events | step-observer replay -"
+    )]
+    Replay(ReplayArgs),
+    /// Check, show and describe configuration files
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+impl Command {
+    /// Its output is for a person or a pipe: only warnings are logged.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !matches!(self, Self::Run(_))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Folder for the events; made where it does not exist
+    #[arg(long, default_value = "step-observer-demo", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// How fast to play: 1 as it happened, 10 ten times as fast, max at once. The default is 4 on a
+    /// terminal, else max
+    #[arg(long, value_parser = parse_speed, value_name = "SPEED")]
+    pub(crate) speed: Option<Speed>,
+}
+
+/// What `run` and `replay` share.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Road {
+    /// Configuration file (YAML)
+    #[arg(long, env = "STEP_OBSERVER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Add a plugin: a file or bundled:NAME, and its configuration as a JSON file. Repeatable, in order
+    #[arg(long = "plugin", value_name = "FILE[=CONFIG.json]", value_parser = parse_plugin)]
+    pub(crate) plugins: Vec<PluginConfig>,
+    /// Add a sink: stdout, file:PATH, or an http:// or https:// URL. Repeatable
+    #[arg(long = "to", value_name = "SINK", value_parser = parse_sink)]
+    pub(crate) sinks: Vec<SinkKind>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) road: Road,
+    /// Watch only this namespace. Repeatable; the default is all
+    #[arg(long = "namespace", short = 'n', value_name = "NAME")]
+    pub(crate) namespaces: Vec<String>,
+    /// Watch only what has these labels
+    #[arg(long, short = 'l', value_name = "SELECTOR")]
+    pub(crate) selector: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// Recording; `-` for standard input
+    #[arg(value_name = "CASE.jsonl")]
+    pub(crate) recording: PathBuf,
+    #[command(flatten)]
+    pub(crate) road: Road,
+    /// Logs of the recording. The default is CASE.logs.json beside it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) logs: Option<PathBuf>,
+    /// How fast to play: 1 as it happened, 10 ten times as fast, max at once
+    #[arg(long, default_value = "max", value_parser = parse_speed, value_name = "SPEED")]
+    pub(crate) speed: Speed,
+    /// Give an event up after so many seconds without delivery
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub(crate) give_up: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check a configuration file and load its plugins
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print a JSON Schema
+    Schema {
+        /// Of what
+        #[arg(value_enum, default_value_t = SchemaOf::Config)]
+        of: SchemaOf,
+    },
+    /// Print a configuration file with every default written out
+    Show {
+        /// The file; without it, the default configuration
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// The configuration file
+    Config,
+    /// The data of events
+    Event,
+}
+
+fn parse_speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed::Max);
+    }
+    match text.parse::<f64>() {
+        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Speed::Times(factor)),
+        Ok(_) | Err(_) => Err("write a number above 0, such as 1 or 10, or max".to_owned()),
+    }
+}
+
+fn parse_sink(text: &str) -> Result<SinkKind, String> {
+    if text == "stdout" {
+        return Ok(SinkKind::Stdout(StdoutConfig::default()));
+    }
+    if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
+        return Ok(SinkKind::File(FileConfig { path: path.into() }));
+    }
+    if text.contains("://") {
+        return SinkUrl::try_from(text.to_owned()).map(|url| SinkKind::Http(HttpConfig::new(url)));
+    }
+    Err("write stdout, file:PATH, or an http:// or https:// URL".to_owned())
+}
+
+fn parse_plugin(text: &str) -> Result<PluginConfig, String> {
+    let (place, config) = match text.split_once('=') {
+        Some((place, path)) => (place, read_json(path)?),
+        None => (text, serde_json::Value::Null),
+    };
+    let (name, from) = match place.strip_prefix("bundled:") {
+        Some(name) => (name.to_owned(), PluginFrom::Bundled(name.to_owned())),
+        None => {
+            let path = PathBuf::from(place);
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let name = file.split('.').next().unwrap_or_default().to_owned();
+            (name, PluginFrom::File(path))
+        }
+    };
+    if name.is_empty() {
+        return Err("write a file, or bundled:NAME".to_owned());
+    }
+    Ok(PluginConfig {
+        name,
+        from,
+        config,
+        on_error: None,
+        limits: Limits::default(),
+    })
+}
+
+fn read_json(path: &str) -> Result<serde_json::Value, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("failed to read {path}: {error}"))?;
+    serde_json::from_str(&text).map_err(|error| format!("{path} is not JSON: {error}"))
+}
+
+impl Road {
+    /// The sinks of the command line, named after what they are.
+    pub(crate) fn sinks(kinds: Vec<SinkKind>, retry: &RetryConfig) -> Vec<SinkConfig> {
+        let named = |(index, to): (usize, SinkKind)| {
+            let kind = match &to {
+                SinkKind::Stdout(_) => "stdout",
+                SinkKind::File(_) => "file",
+                SinkKind::Http(_) => "http",
+            };
+            SinkConfig {
+                name: format!("{kind}-{}", index + 1),
+                to,
+                select: EventMatch::default(),
+                plugins: Vec::new(),
+                retry: retry.clone(),
+            }
+        };
+        kinds.into_iter().enumerate().map(named).collect()
+    }
+}

@@ -1,0 +1,204 @@
+//! What each command does.
+
+use super::End;
+use super::args::{Command, ConfigCommand, ReplayArgs, Road, RunArgs, SchemaOf};
+use std::error::Error;
+use std::fs::File;
+use std::io::{IsTerminal as _, Read, Write as _};
+use std::path::Path;
+use step_observer::app::{App, Source, Summary, check_plugins};
+use step_observer::config::{Config, SinkKind};
+use step_observer::deliver::RetryConfig;
+use step_observer::event;
+use step_observer::observe::{self, ObserveError, RecordedLogs};
+use step_observer::sink::StdoutConfig;
+use tokio::signal::unix::{SignalKind, signal};
+
+type Problem = Box<dyn Error + Send + Sync>;
+
+pub(crate) async fn run(command: Command) -> Result<End, Problem> {
+    match command {
+        Command::Demo(args) => super::demo::demo(args).await,
+        Command::Run(args) => run_cluster(args).await,
+        Command::Replay(args) => replay(args).await,
+        Command::Config(command) => config(command),
+    }
+}
+
+async fn run_cluster(args: RunArgs) -> Result<End, Problem> {
+    let RunArgs {
+        road,
+        namespaces,
+        selector,
+    } = args;
+    let mut config = merge(road, &RetryConfig::default())?;
+    if !namespaces.is_empty() {
+        config.cluster.namespaces = namespaces;
+    }
+    config.cluster.label_selector = selector.or(config.cluster.label_selector);
+    let source = Source::Cluster {
+        client: observe::connect().await?,
+        log_client: observe::connect().await?,
+        config: config.cluster.clone(),
+        look_back: config.look_back.0,
+    };
+    let app = App::build(source, config).await?;
+    drive(app).await
+}
+
+async fn replay(args: ReplayArgs) -> Result<End, Problem> {
+    let ReplayArgs {
+        recording,
+        mut road,
+        logs,
+        speed,
+        give_up,
+    } = args;
+    if road.sinks.is_empty() && road.config.is_none() {
+        road.sinks.push(SinkKind::Stdout(StdoutConfig::default()));
+    }
+    let retry = RetryConfig {
+        give_up_ms: give_up.saturating_mul(1000),
+        ..RetryConfig::default()
+    };
+    let config = merge(road, &retry)?;
+    let live = recording == Path::new("-");
+    let reader: Box<dyn Read + Send> = if live {
+        if std::io::stdin().is_terminal() {
+            return Err("standard input is a terminal: pipe a recording into it".into());
+        }
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(open(&recording)?)
+    };
+    let logs = match logs {
+        Some(path) => RecordedLogs::parse(&path.display().to_string(), &read(&path)?)?,
+        None if live => RecordedLogs::default(),
+        None => RecordedLogs::beside(&recording)?,
+    };
+    let source = Source::Recording {
+        name: recording.display().to_string(),
+        reader,
+        logs,
+        speed,
+        live,
+    };
+    let app = App::build(source, config).await?;
+    drive(app).await
+}
+
+/// Command line over file.
+fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> {
+    let Road {
+        config,
+        mut plugins,
+        sinks,
+    } = road;
+    let mut config = match config {
+        Some(path) => Config::read(&path)?,
+        None => Config::default(),
+    };
+    for plugin in &mut plugins {
+        let taken = config
+            .plugins
+            .iter()
+            .filter(|other| other.name.starts_with(&plugin.name))
+            .count();
+        if taken > 0 {
+            plugin.name = format!("{}-{}", plugin.name, taken + 1);
+        }
+        config.plugins.push(plugin.clone());
+    }
+    if !sinks.is_empty() {
+        config.sinks = Road::sinks(sinks, retry);
+    }
+    Ok(config)
+}
+
+async fn drive(app: App) -> Result<End, Problem> {
+    let summary = tokio::select! {
+        summary = app.run(signals(1)) => summary?,
+        () = signals(2) => return Err("stopped by a second signal; what was left is not delivered".into()),
+    };
+    report(&summary);
+    Ok(match summary.undelivered() {
+        0 => End::Good,
+        count => End::Undelivered(count),
+    })
+}
+
+fn report(summary: &Summary) {
+    let Summary {
+        steps,
+        dropped,
+        unprepared,
+        sinks,
+    } = summary;
+    tracing::info!(steps, dropped, unprepared, "done");
+    for (sink, delivered, undelivered) in sinks {
+        tracing::info!(sink, delivered, undelivered, "sink");
+        if *undelivered > 0 {
+            tracing::error!(sink, delivered, undelivered, "events were not delivered");
+        }
+    }
+}
+
+/// Ends when the process was asked so often to stop.
+pub(crate) async fn signals(count: usize) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return std::future::pending().await;
+    };
+    for _ in 0..count {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+}
+
+fn config(command: ConfigCommand) -> Result<End, Problem> {
+    let text = match command {
+        ConfigCommand::Check { file } => {
+            let config = Config::read(&file)?;
+            check_plugins(&config)?;
+            let (plugins, sinks) = (config.plugins.len(), config.sinks.len());
+            format!(
+                "{}: ok, {plugins} plugins and {sinks} sinks\n",
+                file.display()
+            )
+        }
+        ConfigCommand::Schema { of } => {
+            let schema = match of {
+                SchemaOf::Config => Config::json_schema(),
+                SchemaOf::Event => event::json_schema(),
+            };
+            format!("{schema:#}\n")
+        }
+        ConfigCommand::Show { file } => {
+            let config = match file {
+                Some(file) => Config::read(&file)?,
+                None => Config::default(),
+            };
+            config.to_yaml()?
+        }
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(End::Good)
+}
+
+fn open(path: &Path) -> Result<File, ObserveError> {
+    File::open(path).map_err(|source| ObserveError::Read {
+        name: path.display().to_string(),
+        source,
+    })
+}
+
+fn read(path: &Path) -> Result<String, ObserveError> {
+    std::fs::read_to_string(path).map_err(|source| ObserveError::Read {
+        name: path.display().to_string(),
+        source,
+    })
+}

@@ -1,0 +1,174 @@
+//! The demo: a recorded pipeline that prints secrets, the redaction plugin, a file and a local HTTP
+//! sink.
+
+use super::End;
+use super::args::DemoArgs;
+use super::commands::signals;
+use super::timeline::Timeline;
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::routing::post;
+use std::error::Error;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use step_observer::app::{App, Source};
+use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKind};
+use step_observer::deliver::RetryConfig;
+use step_observer::event::EventMatch;
+use step_observer::observe::{RecordedLogs, Speed};
+use step_observer::plugin::Limits;
+use step_observer::sink::{FileConfig, HttpConfig, SinkUrl};
+
+/// A real PipelineRun, recorded on a cluster. Its secrets are made up.
+const RECORDING: &[u8] = include_bytes!("../../../tests/recordings/leaky.jsonl");
+const LOGS: &str = include_str!("../../../tests/recordings/leaky.logs.json");
+
+/// A registry password that the demo's operator knows, as a secret from the cluster would be known.
+/// The pipeline prints it in base64.
+const KNOWN_VALUE: &str = "Tr0ub4dor&3-registry";
+
+type Problem = Box<dyn Error + Send + Sync>;
+
+pub(crate) async fn demo(args: DemoArgs) -> Result<End, Problem> {
+    let DemoArgs { out, speed } = args;
+    let terminal = std::io::stdout().is_terminal();
+    let speed = speed.unwrap_or(if terminal {
+        Speed::Times(4.0)
+    } else {
+        Speed::Max
+    });
+    std::fs::create_dir_all(&out)?;
+    let file = out.join("events.jsonl");
+    std::fs::File::create(&file)?;
+
+    let received = Arc::new(AtomicU64::new(0));
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    let url = format!("http://{}/events", listener.local_addr()?);
+    let config = configuration(&file, &url)?;
+    let source = Source::Recording {
+        name: "the recorded pipeline `leaky`".to_owned(),
+        reader: Box::new(RECORDING),
+        logs: RecordedLogs::parse("leaky.logs.json", LOGS)?,
+        speed,
+        live: false,
+    };
+    let color = terminal && std::env::var_os("NO_COLOR").is_none();
+    let timeline = Arc::new(Mutex::new(Timeline::new(color)));
+    say(&format!(
+        "Playing a recorded Tekton PipelineRun that prints secrets, through the plugin redact-secrets.\n\
+         Sinks: {} and {url}\n\n{}",
+        file.display(),
+        lock(&timeline).header(),
+    ));
+    let onlooker = timeline.clone();
+    let app = App::build(source, config)
+        .await?
+        .with_onlooker(Arc::new(move |happening| {
+            let lines = lock(&onlooker).lines(&happening);
+            say(&lines);
+        }));
+    let sink = axum::serve(listener, receiver(received.clone())).into_future();
+    let summary = tokio::select! {
+        summary = app.run(signals(1)) => summary?,
+        ended = sink => {
+            ended?;
+            return Err("the demo's sink has ended".into());
+        }
+    };
+    say(&closing(
+        &lock(&timeline),
+        &file,
+        &url,
+        received.load(Ordering::Relaxed),
+    ));
+    Ok(match summary.undelivered() {
+        0 => End::Good,
+        count => End::Undelivered(count),
+    })
+}
+
+fn lock(timeline: &Mutex<Timeline>) -> std::sync::MutexGuard<'_, Timeline> {
+    timeline.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn say(text: &str) {
+    // Whoever read it may have gone.
+    writeln!(std::io::stdout(), "{text}").ok();
+}
+
+fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
+    let sink = |name: &str, to| SinkConfig {
+        name: name.to_owned(),
+        to,
+        select: EventMatch::default(),
+        plugins: Vec::new(),
+        retry: RetryConfig {
+            give_up_ms: 10_000,
+            ..RetryConfig::default()
+        },
+    };
+    Ok(Config {
+        plugins: vec![PluginConfig {
+            name: "redact-secrets".to_owned(),
+            from: PluginFrom::Bundled("redact-secrets".to_owned()),
+            config: serde_json::json!({"values": [KNOWN_VALUE]}),
+            on_error: None,
+            limits: Limits::default(),
+        }],
+        sinks: vec![
+            sink(
+                "file",
+                SinkKind::File(FileConfig {
+                    path: file.to_owned(),
+                }),
+            ),
+            sink(
+                "http",
+                SinkKind::Http(HttpConfig::new(SinkUrl::try_from(url.to_owned())?)),
+            ),
+        ],
+        ..Config::default()
+    })
+}
+
+/// A sink that counts CloudEvents in binary mode.
+fn receiver(received: Arc<AtomicU64>) -> Router {
+    let accept = move |headers: HeaderMap| async move {
+        if headers.contains_key("ce-id") {
+            received.fetch_add(1, Ordering::Relaxed);
+            axum::http::StatusCode::ACCEPTED
+        } else {
+            axum::http::StatusCode::BAD_REQUEST
+        }
+    };
+    Router::new().route("/events", post(accept))
+}
+
+fn closing(timeline: &Timeline, file: &Path, url: &str, received: u64) -> String {
+    let events: u32 = timeline.told.values().sum();
+    let kinds: Vec<_> = timeline
+        .told
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    let masked: u32 = timeline.masked.values().sum();
+    let rules: Vec<_> = timeline
+        .masked
+        .iter()
+        .map(|(rule, count)| format!("{rule} {count}"))
+        .collect();
+    let file = file.display();
+    format!(
+        "\n{events} events: {}\n{masked} secrets masked: {}\n\
+         The CloudEvents are in {file}; {received} arrived at {url}, too.\n\n\
+         Try next:\n  \
+         head -n 2 {file}                                    # what a receiver gets\n  \
+         step-observer replay RECORDING.jsonl --plugin bundled:redact-secrets   # your own recording\n  \
+         step-observer run --plugin bundled:redact-secrets --to stdout          # your own cluster\n  \
+         (in the source tree: cargo run -p step-observer -- replay tests/recordings/b-fail.jsonl)",
+        kinds.join(", "),
+        rules.join(", "),
+    )
+}

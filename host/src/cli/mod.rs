@@ -1,0 +1,77 @@
+//! Arguments in, exit code out. All that it does is said in `--help`.
+
+mod args;
+mod commands;
+mod demo;
+mod timeline;
+
+use args::{Args, LogFormat};
+use clap::Parser as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// What a command says at its end.
+pub(crate) enum End {
+    /// All went well.
+    Good,
+    /// It ran, but not everything was delivered.
+    Undelivered(u64),
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let args = Args::parse();
+    // Only an earlier call could have set another.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    if let Err(problem) = start_log(&args) {
+        return fail(&problem);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("failed to start: {error}")),
+    };
+    let ended = runtime.block_on(commands::run(args.command));
+    // A thread that waits for standard input must not keep the program.
+    runtime.shutdown_background();
+    match ended {
+        Ok(End::Good) => ExitCode::SUCCESS,
+        Ok(End::Undelivered(count)) => fail(&format!(
+            "{count} events were not delivered; see the lines above for the reasons"
+        )),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn fail(problem: &str) -> ExitCode {
+    // Where standard error is closed there is nobody to tell.
+    writeln!(std::io::stderr(), "error: {problem}").ok();
+    ExitCode::FAILURE
+}
+
+fn start_log(args: &Args) -> Result<(), String> {
+    let default = if args.command.is_quiet() {
+        "warn"
+    } else {
+        "info"
+    };
+    let filter = args.log.as_deref().unwrap_or(default);
+    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
+        format!("--log `{filter}`: {error}; write for example info or step_observer=debug")
+    })?;
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(color);
+    match args.log_format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Step events as lines for a person.
+
+use cloudevents::event::Data;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use step_observer::prepare::Happening;
+use step_observer::step::{Envelope, StepRecord};
+use step_observer_core::Kind;
+
+/// Lines of a masked log that are shown.
+const SHOWN_LINES: usize = 2;
+/// Longest line that is shown, in characters.
+const LINE_WIDTH: usize = 96;
+
+/// Writes lines, and counts what it has written.
+#[derive(Debug, Default)]
+pub(crate) struct Timeline {
+    color: bool,
+    /// Events by what the step did.
+    pub(crate) told: BTreeMap<&'static str, u32>,
+    /// What was masked, by rule.
+    pub(crate) masked: BTreeMap<String, u32>,
+}
+
+impl Timeline {
+    pub(crate) fn new(color: bool) -> Self {
+        Self {
+            color,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn header(&self) -> String {
+        self.paint(
+            "1",
+            &format!(
+                "{:<10}{:<20}{:<12}{:<14}{}",
+                "TIME", "TASK", "STEP", "", "HOW"
+            ),
+        )
+    }
+
+    /// The lines of one happening.
+    pub(crate) fn lines(&mut self, happening: &Happening<'_>) -> String {
+        match happening {
+            Happening::Dropped(record, plugin) => {
+                self.row(record, "2", "- dropped", &format!("by {plugin}"))
+            }
+            Happening::Told(record, envelope, report) => {
+                let kind = &record.transition.kind;
+                *self.told.entry(kind.as_str()).or_default() += 1;
+                let (color, sign) = match kind {
+                    Kind::Started => ("36", "> started"),
+                    Kind::Succeeded(_) => ("32", "+ succeeded"),
+                    Kind::Failed(_) => ("31", "x failed"),
+                    Kind::Skipped(..) => ("33", "o skipped"),
+                };
+                let mut lines = self.row(record, color, sign, &how(record));
+                let mut rules: BTreeMap<&str, u32> = BTreeMap::new();
+                for (_, rule, count) in &report.redacted {
+                    *rules.entry(rule).or_default() += count;
+                    *self.masked.entry(rule.clone()).or_default() += count;
+                }
+                if !rules.is_empty() {
+                    let rules: Vec<_> = rules
+                        .iter()
+                        .map(|(rule, count)| format!("{count} {rule}"))
+                        .collect();
+                    write!(
+                        lines,
+                        "\n{:42}{}",
+                        "",
+                        self.paint("35", &format!("masked: {}", rules.join(", ")))
+                    )
+                    .ok();
+                    for line in masked_lines(envelope) {
+                        write!(
+                            lines,
+                            "\n{:42}{}",
+                            "",
+                            self.paint("2", &format!("| {line}"))
+                        )
+                        .ok();
+                    }
+                }
+                lines
+            }
+        }
+    }
+
+    fn row(&self, record: &StepRecord, color: &str, what: &str, how: &str) -> String {
+        let time = record.transition.at.strftime("%H:%M:%S").to_string();
+        let task = record.pipeline_task.as_deref().unwrap_or(&record.task_run);
+        let step = record.transition.step();
+        format!(
+            "{time:<10}{task:<20}{step:<12}{}{how}",
+            self.paint(color, &format!("{what:<14}"))
+        )
+    }
+
+    fn paint(&self, color: &str, text: &str) -> String {
+        if self.color {
+            format!("\x1b[{color}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+fn how(record: &StepRecord) -> String {
+    let transition = &record.transition;
+    let mut how = match &transition.kind {
+        Kind::Started => return String::new(),
+        Kind::Succeeded(_) => String::new(),
+        Kind::Failed(outcome) => match outcome.exit_code {
+            Some(code) => format!("exit {code}, {} ", outcome.reason),
+            None => format!("{} ", outcome.reason),
+        },
+        Kind::Skipped(_, cause) => return cause.as_str().to_owned(),
+    };
+    if let Some(start) = transition.start {
+        let seconds = transition
+            .at
+            .duration_since(start.at)
+            .as_secs_f64()
+            .max(0.0);
+        write!(how, "in {seconds:.1}s").ok();
+    }
+    how
+}
+
+/// Lines of the log in which something was masked.
+fn masked_lines(envelope: &Envelope) -> Vec<String> {
+    let Some(Data::Json(data)) = envelope.event.data() else {
+        return Vec::new();
+    };
+    let log = data.get("log").and_then(Value::as_str).unwrap_or_default();
+    log.lines()
+        .filter(|line| line.contains("[redacted:"))
+        .take(SHOWN_LINES)
+        .map(|line| line.chars().take(LINE_WIDTH).collect())
+        .collect()
+}

@@ -1,0 +1,85 @@
+use super::*;
+
+const FULL: &str = "\
+cluster:
+  namespaces: [ci, release]
+lookBack: 1h
+plugins:
+- name: redact
+  from: {bundled: redact-secrets}
+  config: {values: []}
+  onError: strip
+sinks:
+- name: audit
+  to: {file: {path: /var/lib/audit.jsonl}}
+  match: {phases: [failed]}
+- name: bus
+  to:
+    http:
+      url: https://bus.example/events
+      headers: [{name: Authorization, fromEnv: BUS_TOKEN}]
+";
+
+fn error(text: &str) -> String {
+    Config::parse("config.yaml", text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_full_file_is_read_and_written_back() {
+    let config = Config::parse("config.yaml", FULL).unwrap();
+    assert_eq!(config.sinks.len(), 2);
+    let shown = config.to_yaml().unwrap();
+    assert_eq!(Config::parse("shown", &shown).unwrap(), config, "{shown}");
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(
+        Config::parse("config.yaml", "# nothing\n\n").unwrap(),
+        Config::default()
+    );
+}
+
+#[test]
+fn mistakes_are_named_with_line_and_field() {
+    for (from, to, expected) in [
+        (
+            "lookBack: 1h",
+            "lookBack: soon",
+            "config.yaml:3:11: lookBack: `soon` is not a length of time",
+        ),
+        (
+            "lookBack: 1h",
+            "lookback: 1h",
+            "config.yaml:3:1: lookback: unknown field",
+        ),
+        (
+            "[failed]",
+            "[broken]",
+            "config.yaml:12:20: sinks[0].match.phases[0]: ",
+        ),
+        (
+            "https://bus",
+            "ftp://bus",
+            "config.yaml:16:12: sinks[1].to.http.url: `ftp` URLs are not supported",
+        ),
+        (
+            "https://bus",
+            "https://me:pw@bus",
+            "sinks[1].to.http.url: a URL must not hold user and password",
+        ),
+        ("name: bus", "name: audit", "the name `audit` is used twice"),
+        (
+            "onError: strip",
+            "onError: ignore",
+            "config.yaml:8:12: plugins[0].onError: ",
+        ),
+        ("cluster:", "cluster: [", "config.yaml:"),
+    ] {
+        let text = FULL.replacen(from, to, 1);
+        assert_ne!(text, FULL);
+        let error = error(&text);
+        assert!(error.contains(expected), "{error}\n  expected: {expected}");
+        assert!(!error.contains("pw"), "{error}");
+    }
+}

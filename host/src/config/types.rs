@@ -1,0 +1,221 @@
+//! What can be configured. The doc comments are the reference: they become the JSON Schema.
+
+use crate::deliver::RetryConfig;
+use crate::event::{EventConfig, EventMatch};
+use crate::observe::ClusterConfig;
+use crate::plugin::{Limits, OnError};
+use crate::sink::{FileConfig, HttpConfig, StdoutConfig};
+use jiff::SignedDuration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Configuration of step-observer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(extend("$id" = "urn:step-observer:config:v1"))]
+pub struct Config {
+    /// What to watch.
+    pub cluster: ClusterConfig,
+    /// Runs that ended longer ago than this when the observer starts are history and give no
+    /// events, such as `10m`.
+    pub look_back: Span,
+    /// Logs of steps.
+    pub log: LogConfig,
+    /// How events are named.
+    pub event: EventConfig,
+    /// Plugins that every event passes, in this order.
+    #[serde(deserialize_with = "unique_plugins")]
+    pub plugins: Vec<PluginConfig>,
+    /// Where events go.
+    #[serde(deserialize_with = "unique_sinks")]
+    pub sinks: Vec<SinkConfig>,
+    /// How long a stopping observer may take to deliver what it has, such as `25s`.
+    pub shutdown_grace: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cluster: ClusterConfig::default(),
+            look_back: Span(SignedDuration::from_mins(10)),
+            log: LogConfig::default(),
+            event: EventConfig::default(),
+            plugins: Vec::new(),
+            sinks: Vec::new(),
+            shutdown_grace: Span(SignedDuration::from_secs(25)),
+        }
+    }
+}
+
+/// A length of time as text: `90s`, `10m`, `1h 30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Span(pub SignedDuration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parsed: Result<SignedDuration, _> = text.parse();
+        match parsed {
+            Ok(span) if !span.is_negative() => Ok(Self(span)),
+            Ok(_) => Err(format!("`{text}` is negative")),
+            Err(_) => Err(format!(
+                "`{text}` is not a length of time; write it like 90s, 10m or 1h"
+            )),
+        }
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        format!("{:#}", span.0)
+    }
+}
+
+/// Logs of steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// When logs are read.
+    pub capture: LogCaptureMode,
+    /// Most of a log that an event carries, in bytes; head and tail are kept. The default keeps an
+    /// event below the 64 KiB that every CloudEvents intermediary must forward.
+    #[schemars(range(min = 256, max = 10485760))]
+    #[serde(deserialize_with = "log_size")]
+    pub max_bytes: usize,
+    /// Logs that are read at a time.
+    #[schemars(range(min = 1, max = 256))]
+    pub concurrency: usize,
+    /// Longest time for one log, in milliseconds.
+    #[schemars(range(min = 1, max = 600000))]
+    pub timeout_ms: u64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            capture: LogCaptureMode::OnEnd,
+            max_bytes: 48 * 1024,
+            concurrency: 16,
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+/// When logs are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LogCaptureMode {
+    /// When the step ends, and when its pod is about to be deleted.
+    OnEnd,
+    /// Never.
+    Off,
+}
+
+/// A plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PluginConfig {
+    /// Its name in logs, metrics and events.
+    pub name: String,
+    /// Where it is.
+    pub from: PluginFrom,
+    /// Its own configuration.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub config: Value,
+    /// What happens to an event on which it fails. The default is `strip` for plugins that redact
+    /// and `pass` for all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_error: Option<OnError>,
+    /// What one call may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Where a plugin is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum PluginFrom {
+    /// A file: WebAssembly component, core module or WAT text, also compressed with gzip or zstd.
+    File(PathBuf),
+    /// A plugin that is part of step-observer: `passthrough`, `filter-events`, `redact-secrets` or
+    /// `enrich-run`.
+    Bundled(String),
+}
+
+/// A sink.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SinkConfig {
+    /// Its name in logs and metrics.
+    pub name: String,
+    /// What it is.
+    pub to: SinkKind,
+    /// Which events it gets. The default is all.
+    #[serde(default, rename = "match")]
+    pub select: EventMatch,
+    /// Plugins that its events pass after the common ones.
+    #[serde(default, deserialize_with = "unique_plugins")]
+    pub plugins: Vec<PluginConfig>,
+    /// How deliveries are tried again.
+    #[serde(default)]
+    pub retry: RetryConfig,
+}
+
+/// What a sink is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SinkKind {
+    /// Standard output, one event a line.
+    Stdout(StdoutConfig),
+    /// A file, one event a line.
+    File(FileConfig),
+    /// An HTTP receiver of CloudEvents.
+    Http(HttpConfig),
+}
+
+fn log_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let size = usize::deserialize(deserializer)?;
+    if (256..=10 * 1024 * 1024).contains(&size) {
+        Ok(size)
+    } else {
+        Err(serde::de::Error::custom(format!(
+            "{size} is not between 256 and 10485760 bytes"
+        )))
+    }
+}
+
+fn unique_plugins<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<PluginConfig>, D::Error> {
+    unique(deserializer, |plugin: &PluginConfig| &plugin.name)
+}
+
+fn unique_sinks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SinkConfig>, D::Error> {
+    unique(deserializer, |sink: &SinkConfig| &sink.name)
+}
+
+fn unique<'de, D, T>(deserializer: D, name: impl Fn(&T) -> &String) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let items: Vec<T> = Vec::deserialize(deserializer)?;
+    let mut names = std::collections::HashSet::new();
+    for item in &items {
+        let name = name(item);
+        if name.is_empty() {
+            return Err(serde::de::Error::custom("a name is empty"));
+        }
+        if !names.insert(name.clone()) {
+            return Err(serde::de::Error::custom(format!(
+                "the name `{name}` is used twice"
+            )));
+        }
+    }
+    Ok(items)
+}

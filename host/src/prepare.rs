@@ -1,0 +1,172 @@
+//! From a step record to events at the sinks' lanes: log, event, plugins, match.
+
+use crate::deliver::Account;
+use crate::event::{self, Encoded, EventConfig, EventMatch};
+use crate::logs::Logs;
+use crate::plugin::{Chain, ChainPool, OnError, Outcome, Report};
+use crate::step::{Envelope, StepRecord};
+use cloudevents::AttributesReader as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use step_observer_core::Backoff;
+use tokio::sync::mpsc;
+use tracing::{debug, error, warn};
+
+/// How an event that a plugin blocks is tried again.
+const BLOCKED: Backoff = Backoff {
+    initial: Duration::from_millis(200),
+    max: Duration::from_secs(30),
+};
+
+/// What happened to one step, for whoever looks on.
+#[derive(Debug)]
+pub enum Happening<'a> {
+    /// Its event goes to the sinks.
+    Told(&'a StepRecord, &'a Envelope, &'a Report),
+    /// A plugin dropped its event.
+    Dropped(&'a StepRecord, &'a str),
+}
+
+/// Whoever looks on.
+pub type Onlooker = Arc<dyn Fn(Happening<'_>) + Send + Sync>;
+
+/// A sink as seen from here.
+pub(crate) struct Outlet {
+    pub(crate) name: String,
+    pub(crate) select: EventMatch,
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) account: Arc<Account>,
+    pub(crate) lane: mpsc::Sender<(Box<str>, Arc<Encoded>)>,
+}
+
+/// Counts of what did not reach a sink's lane.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Step records taken.
+    pub(crate) steps: AtomicU64,
+    /// Events that a plugin dropped.
+    pub(crate) dropped: AtomicU64,
+    /// Events that failed before any sink.
+    pub(crate) failed: AtomicU64,
+    /// Events that are between here and the lanes.
+    pub(crate) pending: AtomicU64,
+}
+
+/// Makes events and hands them to the sinks' lanes.
+pub(crate) struct Preparation {
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) event: EventConfig,
+    pub(crate) pool: ChainPool,
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) outlets: Vec<Outlet>,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) onlooker: Option<Onlooker>,
+}
+
+impl Preparation {
+    pub(crate) async fn prepare(&self, record: StepRecord) {
+        let log = if event::wants_log(&record.transition.kind) {
+            Some(self.logs.of(&record).await)
+        } else {
+            None
+        };
+        let built = event::build(&record, log, &self.event);
+        match built {
+            Ok(envelope) => self.filter(&record, envelope).await,
+            Err(problem) => {
+                self.tally.failed.fetch_add(1, Ordering::Relaxed);
+                error!(error = %problem, step = record.transition.step(), "no event could be made");
+            }
+        }
+        self.tally.pending.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    async fn filter(&self, record: &StepRecord, envelope: Envelope) {
+        let Some((envelope, report)) = self.pass(&self.chain, envelope, record).await else {
+            return;
+        };
+        if let Some(onlooker) = &self.onlooker {
+            onlooker(Happening::Told(record, &envelope, &report));
+        }
+        let shared = Arc::new(Encoded::new(envelope));
+        for outlet in &self.outlets {
+            if !outlet.select.matches(&shared.envelope().event) {
+                continue;
+            }
+            let encoded = if outlet.chain.plugins().is_empty() {
+                shared.clone()
+            } else {
+                match self
+                    .pass(&outlet.chain, shared.envelope().clone(), record)
+                    .await
+                {
+                    Some((envelope, _)) => Arc::new(Encoded::new(envelope)),
+                    None => continue,
+                }
+            };
+            outlet.account.accept();
+            let key = shared.envelope().context.run_uid.clone();
+            if outlet.lane.send((key, encoded)).await.is_err() {
+                error!(sink = outlet.name, "the sink's lane has ended");
+            }
+        }
+    }
+
+    /// Passes an event through a chain, again and again where a plugin blocks it.
+    async fn pass(
+        &self,
+        chain: &Arc<Chain>,
+        envelope: Envelope,
+        record: &StepRecord,
+    ) -> Option<(Envelope, Report)> {
+        let id = envelope.event.id().to_owned();
+        let mut envelope = envelope;
+        let mut failures = 0_u32;
+        loop {
+            match self.pool.process(chain.clone(), envelope).await {
+                Ok(Outcome::Deliver(envelope, report)) => {
+                    for (plugin, failure, on_error) in &report.failures {
+                        let what = match on_error {
+                            OnError::Strip => {
+                                "plugin failed, the event goes without its log and texts"
+                            }
+                            OnError::Pass | OnError::Drop | OnError::Block => {
+                                "plugin failed, the event goes as it was before"
+                            }
+                        };
+                        warn!(plugin = &**plugin, id, failure = failure.label(), detail = %failure, "{what}");
+                    }
+                    return Some((*envelope, report));
+                }
+                Ok(Outcome::Dropped { plugin, reason }) => {
+                    self.tally.dropped.fetch_add(1, Ordering::Relaxed);
+                    debug!(plugin = &*plugin, id, reason, "plugin drops the event");
+                    if let Some(onlooker) = &self.onlooker {
+                        onlooker(Happening::Dropped(record, &plugin));
+                    }
+                    return None;
+                }
+                Ok(Outcome::Blocked {
+                    plugin,
+                    failure,
+                    envelope: original,
+                }) => {
+                    failures = failures.saturating_add(1);
+                    let delay = BLOCKED.delay(failures, fastrand::f64());
+                    warn!(
+                        plugin = &*plugin, id, failure = failure.label(), detail = %failure, failures, ?delay,
+                        "plugin failed, the event is held and tried again"
+                    );
+                    envelope = *original;
+                    tokio::time::sleep(delay).await;
+                }
+                Err(problem) => {
+                    self.tally.failed.fetch_add(1, Ordering::Relaxed);
+                    error!(error = %problem, id, "the event is lost: please report this");
+                    return None;
+                }
+            }
+        }
+    }
+}

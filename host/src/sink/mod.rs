@@ -1,0 +1,123 @@
+//! Where events go: one file per wire. A sink tries once and says what to do next; trying again is
+//! `deliver`'s business.
+
+mod file;
+mod http;
+mod retry;
+mod stdout;
+
+pub use file::FileConfig;
+pub use http::{Header, HttpConfig, HttpMode, SinkUrl};
+pub use retry::{Disposition, after_status, retry_after};
+pub use stdout::StdoutConfig;
+
+use crate::event::Encoded;
+use std::time::Duration;
+
+/// What came of one attempt to deliver an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The sink has it.
+    Delivered,
+    /// It may work later.
+    Retry {
+        /// What happened.
+        reason: String,
+        /// The sink asks to wait so long.
+        after: Option<Duration>,
+    },
+    /// It will never work.
+    Rejected {
+        /// What the sink says.
+        reason: String,
+    },
+}
+
+/// Why a sink cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// A file cannot be opened.
+    #[error("failed to open {path}: {source}")]
+    Open {
+        /// Its path.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The HTTP client cannot be built.
+    #[error(
+        "failed to set up HTTP: {0}; is a bundle of CA certificates installed (package ca-certificates)?"
+    )]
+    Client(String),
+    /// A header's value cannot be had.
+    #[error("header `{name}`: {reason}")]
+    Header {
+        /// Its name.
+        name: String,
+        /// What is wrong. Never the value.
+        reason: String,
+    },
+}
+
+/// A sink that is ready.
+#[derive(Debug)]
+pub enum Sink {
+    /// JSON lines to standard output.
+    Stdout(stdout::Stdout),
+    /// JSON lines to a file.
+    File(file::File),
+    /// CloudEvents over HTTP.
+    Http(Box<http::Http>),
+}
+
+impl Sink {
+    /// Standard output.
+    #[must_use]
+    pub fn stdout(config: &StdoutConfig) -> Self {
+        let StdoutConfig {} = config;
+        Self::Stdout(stdout::Stdout::default())
+    }
+
+    /// A file, which is made or appended to.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened.
+    pub async fn file(config: &FileConfig) -> Result<Self, SinkError> {
+        file::File::open(config).await.map(Self::File)
+    }
+
+    /// An HTTP receiver.
+    ///
+    /// # Errors
+    ///
+    /// The client cannot be built, or a header's value cannot be had.
+    pub fn http(config: &HttpConfig) -> Result<Self, SinkError> {
+        http::Http::new(config).map(|http| Self::Http(Box::new(http)))
+    }
+
+    /// Tries once.
+    pub async fn send(&self, event: &Encoded) -> Attempt {
+        match self {
+            Self::Stdout(stdout) => stdout.send(event).await,
+            Self::File(file) => file.send(event).await,
+            Self::Http(http) => http.send(event).await,
+        }
+    }
+
+    /// How many events it may be given at a time. One where lines must not mix.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        match self {
+            Self::Stdout(_) | Self::File(_) => 1,
+            Self::Http(http) => http.concurrency(),
+        }
+    }
+}
+
+/// An event that cannot even be encoded will never be delivered.
+fn unencodable(error: &crate::event::EncodeError) -> Attempt {
+    Attempt::Rejected {
+        reason: error.to_string(),
+    }
+}

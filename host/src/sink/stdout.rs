@@ -1,0 +1,44 @@
+//! Standard output: one structured CloudEvent a line, and nothing else.
+
+use super::{Attempt, unencodable};
+use crate::event::Encoded;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Mutex;
+
+/// Has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StdoutConfig {}
+
+/// Standard output.
+#[derive(Debug)]
+pub struct Stdout(Mutex<tokio::io::Stdout>);
+
+impl Default for Stdout {
+    fn default() -> Self {
+        Self(Mutex::new(tokio::io::stdout()))
+    }
+}
+
+impl Stdout {
+    pub(super) async fn send(&self, event: &Encoded) -> Attempt {
+        let mut line = match event.structured() {
+            Ok(line) => line.to_vec(),
+            Err(error) => return unencodable(&error),
+        };
+        line.push(b'\n');
+        let mut stdout = self.0.lock().await;
+        let written = async {
+            stdout.write_all(&line).await?;
+            stdout.flush().await
+        };
+        match written.await {
+            Ok(()) => Attempt::Delivered,
+            // Whoever read it has gone.
+            Err(error) => Attempt::Rejected {
+                reason: format!("failed to write to standard output: {error}"),
+            },
+        }
+    }
+}

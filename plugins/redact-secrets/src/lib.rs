@@ -1,0 +1,119 @@
+//! Masks secrets in the log and in every string of the data. This plugin says what a secret looks
+//! like; the host finds and replaces, so the log never has to be copied in here.
+
+mod rules;
+
+use serde::Deserialize;
+use step_observer_guest::{EditError, Event, Plugin, Rule, RuleSet, Scope, Verdict, export_plugin};
+
+/// The configuration. Everything is optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// Bundled rules to leave out, by id.
+    without: Vec<String>,
+    /// Own rules.
+    rules: Vec<OwnRule>,
+    /// Secrets themselves, found in their usual encodings too.
+    values: Vec<String>,
+    /// Masks only the log and leaves script, arguments, environment and results as they are.
+    log_only: bool,
+}
+
+/// An own rule.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OwnRule {
+    id: String,
+    /// Regular expression; a group called `secret` is what is masked, where there is one.
+    pattern: String,
+    /// Words of which one is in every match. Makes it fast.
+    #[serde(default)]
+    keywords: Vec<String>,
+    replacement: Option<String>,
+}
+
+/// The redactor.
+#[derive(Debug)]
+pub struct RedactSecrets {
+    rules: Vec<Rule>,
+    values: Vec<String>,
+    scope: Scope,
+}
+
+/// The one rule set.
+const SECRETS: &str = "secrets";
+
+impl Plugin for RedactSecrets {
+    type Config = Option<Config>;
+
+    fn configure(config: Self::Config) -> Result<Self, String> {
+        let Config {
+            without,
+            rules: own,
+            values,
+            log_only,
+        } = config.unwrap_or_default();
+        let mut rules = rules::bundled();
+        if let Some(unknown) = without
+            .iter()
+            .find(|id| !rules.iter().any(|rule| rule.id == **id))
+        {
+            let known: Vec<_> = rules.iter().map(|rule| rule.id.as_str()).collect();
+            return Err(format!(
+                "without: there is no rule `{unknown}`; there are: {}",
+                known.join(", ")
+            ));
+        }
+        rules.retain(|rule| !without.contains(&rule.id));
+        rules.extend(own.into_iter().map(
+            |OwnRule {
+                 id,
+                 pattern,
+                 keywords,
+                 replacement,
+             }| Rule {
+                id,
+                pattern,
+                keywords,
+                replacement,
+            },
+        ));
+        let scope = if log_only {
+            Scope::Log
+        } else {
+            Scope::Everything
+        };
+        Ok(Self {
+            rules,
+            values,
+            scope,
+        })
+    }
+
+    fn rule_sets(&self) -> Vec<RuleSet> {
+        vec![RuleSet {
+            name: SECRETS.to_owned(),
+            rules: self.rules.clone(),
+            values: self.values.clone(),
+        }]
+    }
+
+    fn process(&self, event: &dyn Event) -> Result<Verdict, String> {
+        match event.redact(SECRETS, self.scope) {
+            Ok(_) => Ok(Verdict::Keep),
+            Err(EditError::Invalid(reason) | EditError::ReadOnly(reason)) => Err(reason),
+            Err(EditError::TooLarge) => Err("the event is too large".to_owned()),
+        }
+    }
+}
+
+export_plugin!(RedactSecrets);
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn cases() {
+        step_observer_guest::testing::check_cases::<super::RedactSecrets>("cases");
+    }
+}
