@@ -1,1 +1,50 @@
-//! stub
+//! What the suites share: recordings, a fake API server, a sink that counts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test kit"
+)]
+
+pub mod recording;
+pub mod sink;
+
+use std::path::PathBuf;
+
+/// A path below the folder of this crate.
+#[must_use]
+pub fn path(below: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(below)
+}
+
+/// The program, which `cargo xtask test` has built before.
+#[must_use]
+pub fn program() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let folder = exe.ancestors().nth(2).unwrap();
+    let program = folder.join("step-observer");
+    assert!(
+        program.exists(),
+        "{} is not there: run `cargo xtask test`",
+        program.display()
+    );
+    program
+}
+
+/// A bundled plugin as WebAssembly, which `cargo xtask test` has built before.
+#[must_use]
+pub fn guest(name: &str) -> PathBuf {
+    let folder = match std::env::var_os("STEP_OBSERVER_GUESTS") {
+        Some(folder) => PathBuf::from(folder),
+        None => path("../target/guests"),
+    };
+    let file = folder.join(format!("{name}.wasm"));
+    assert!(
+        file.exists(),
+        "{} is not there: run `cargo xtask guests`",
+        file.display()
+    );
+    file
+}

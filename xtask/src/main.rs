@@ -54,7 +54,8 @@ fn build() -> Result<(), Problem> {
     step(
         "building step-observer (the first time compiles its dependencies: 10 minutes on two cores)",
     );
-    run(cargo().args(["build", "--package", "step-observer"]))
+    // The whole workspace, so that tests find the dependencies built with the same features.
+    run(cargo().args(["build", "--workspace"]))
 }
 
 fn demo(args: &[String]) -> Result<(), Problem> {

@@ -1,0 +1,143 @@
+//! Recorded and derived watch streams with the events that they must give.
+//!
+//! Source: `recordings/` were recorded on Kubernetes 1.36.2 with Tekton Pipelines 1.15,
+//! `fixtures/` were derived from Tekton's code (see the README in each).
+
+use crate::path;
+use jiff::Timestamp;
+use serde_json::Value;
+use step_observer::observe::{Change, Finding, Seen, Speed, Tracker, play};
+use step_observer::step::StepRecord;
+use step_observer_core::Ledger;
+
+/// All recordings, by name.
+#[must_use]
+pub fn recordings() -> Vec<String> {
+    names("recordings", ".jsonl")
+}
+
+/// All fixtures, by name.
+#[must_use]
+pub fn fixtures() -> Vec<String> {
+    names("fixtures", ".json")
+}
+
+fn names(folder: &str, end: &str) -> Vec<String> {
+    let files = std::fs::read_dir(path(folder))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = files
+        .filter_map(|file| file.strip_suffix(end).map(str::to_owned))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty());
+    names
+}
+
+/// A file below this crate as JSON.
+#[must_use]
+pub fn json(file: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(path(file)).unwrap()).unwrap()
+}
+
+/// The watch events of a recording or a fixture, one JSON document each.
+#[must_use]
+pub fn watch_events(name: &str) -> Vec<Value> {
+    let recording = path(&format!("recordings/{name}.jsonl"));
+    if recording.exists() {
+        let text = std::fs::read_to_string(recording).unwrap();
+        return text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+    }
+    json(&format!("fixtures/{name}.json"))["watch"]
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+/// The changes that watch events are, as the program reads them.
+#[must_use]
+pub fn changes(events: &[Value]) -> Vec<Seen> {
+    let text: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let mut seen = Vec::new();
+    play(
+        "a stream",
+        text.as_bytes(),
+        Speed::Max,
+        || None,
+        |change| {
+            seen.push(change);
+            true
+        },
+    )
+    .unwrap();
+    seen
+}
+
+/// Plays changes through a new tracker to their end.
+#[must_use]
+pub fn track(changes: Vec<Seen>) -> Vec<StepRecord> {
+    let mut tracker = Tracker::new(Ledger::from_the_start());
+    let mut records = feed(&mut tracker, changes);
+    records.extend(settle(&mut tracker, Timestamp::MAX));
+    records
+}
+
+/// Plays changes through a tracker, time included.
+#[must_use]
+pub fn feed(tracker: &mut Tracker, changes: Vec<Seen>) -> Vec<StepRecord> {
+    let mut records = Vec::new();
+    for Seen { at, change } in changes {
+        records.extend(settle(tracker, at));
+        records.extend(steps(tracker.apply(change, at)));
+    }
+    records
+}
+
+/// Lets time pass.
+#[must_use]
+pub fn settle(tracker: &mut Tracker, until: Timestamp) -> Vec<StepRecord> {
+    let mut records = Vec::new();
+    while let Some(due) = tracker.next_wake().filter(|due| *due <= until) {
+        records.extend(steps(tracker.tick(due)));
+    }
+    records
+}
+
+/// The step records among findings.
+#[must_use]
+pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
+    findings
+        .into_iter()
+        .filter_map(|finding| match finding {
+            Finding::Step(record) => Some(*record),
+            Finding::Rescue(_) => None,
+        })
+        .collect()
+}
+
+/// The id of the event of a record.
+#[must_use]
+pub fn event_id(record: &StepRecord) -> String {
+    record.transition.event_id(&format!(
+        "dev.tekton.event.plugin.step.{}.v1",
+        record.transition.kind.as_str()
+    ))
+}
+
+/// Is it a change of a Pod?
+#[must_use]
+pub fn is_pod(event: &Value) -> bool {
+    event["object"]["kind"] == "Pod"
+}
+
+/// The change at the beginning: everything is listed.
+#[must_use]
+pub fn listed(at: Timestamp) -> Seen {
+    Seen {
+        at,
+        change: Change::Listed,
+    }
+}

@@ -1,0 +1,105 @@
+//! A real HTTP sink that keeps what it gets and answers as it is told.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::any;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use tokio::task::JoinSet;
+
+/// One request that it got.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// What it was answered.
+    pub status: StatusCode,
+}
+
+impl Request {
+    /// A header as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap())
+            .unwrap_or_default()
+    }
+}
+
+/// An answer: status and headers.
+pub type Answer = (u16, Vec<(&'static str, String)>);
+
+/// A sink on a port of its own. It ends when it is dropped.
+#[derive(Debug)]
+pub struct HttpSink {
+    /// Where it is.
+    pub url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+    script: Arc<Mutex<VecDeque<Answer>>>,
+    _server: JoinSet<()>,
+}
+
+impl HttpSink {
+    /// Starts one that answers with `script`, and with 202 after it.
+    pub async fn start(script: Vec<Answer>) -> Self {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
+        let url = format!("http://{}/events", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
+        let script = Arc::new(Mutex::new(VecDeque::from(script)));
+        let (kept, next) = (requests.clone(), script.clone());
+        let accept = move |headers: HeaderMap, body: Bytes| async move {
+            let (status, answer_headers) = next
+                .lock()
+                .unwrap()
+                .pop_front()
+                .unwrap_or((202, Vec::new()));
+            let status = StatusCode::from_u16(status).unwrap();
+            kept.lock().unwrap().push(Request {
+                headers,
+                body,
+                status,
+            });
+            let mut answer = HeaderMap::new();
+            for (name, value) in answer_headers {
+                answer.insert(name, value.parse().unwrap());
+            }
+            (status, answer)
+        };
+        let router = Router::new().route("/events", any(accept));
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            url,
+            requests,
+            script,
+            _server: server,
+        }
+    }
+
+    /// All requests so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Requests that were answered well.
+    #[must_use]
+    pub fn accepted(&self) -> Vec<Request> {
+        self.requests()
+            .into_iter()
+            .filter(|request| request.status.is_success())
+            .collect()
+    }
+
+    /// Answers that were not used.
+    #[must_use]
+    pub fn unused_answers(&self) -> usize {
+        self.script.lock().unwrap().len()
+    }
+}

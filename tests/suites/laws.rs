@@ -1,0 +1,215 @@
+//! The laws of `step-observer-core`, on every recording and fixture: however the streams are merged,
+//! thinned, repeated or interrupted.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use step_observer::observe::{Seen, Tracker};
+use step_observer::step::StepRecord;
+use step_observer_core::{Kind, Ledger};
+use step_observer_tests::recording::{
+    changes, event_id, feed, fixtures, is_pod, listed, recordings, settle, track, watch_events,
+};
+
+fn streams() -> Vec<(String, Vec<Value>)> {
+    let names = recordings().into_iter().chain(fixtures());
+    names
+        .map(|name| (name.clone(), watch_events(&name)))
+        .collect()
+}
+
+fn any_stream() -> impl Strategy<Value = (String, Vec<Value>)> {
+    proptest::sample::select(streams())
+}
+
+/// Ids of the events with the reason of each end.
+fn ends(records: &[StepRecord]) -> BTreeMap<String, String> {
+    records
+        .iter()
+        .filter_map(|record| {
+            Some((
+                event_id(record),
+                record.transition.kind.outcome()?.reason.to_string(),
+            ))
+        })
+        .collect()
+}
+
+fn ids(records: &[StepRecord]) -> BTreeSet<String> {
+    records.iter().map(event_id).collect()
+}
+
+/// The clock stands still: an arbitrary delay between the streams is not to be told from a stream
+/// that has stopped.
+fn at_once(changes: Vec<Seen>) -> Vec<Seen> {
+    let at = changes
+        .iter()
+        .map(|seen| seen.at)
+        .min()
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    changes
+        .into_iter()
+        .map(|seen| Seen { at, ..seen })
+        .collect()
+}
+
+/// Law 5 and decision 1: order, one `started` at most, exactly one end.
+fn in_order(name: &str, records: &[StepRecord]) {
+    let mut seen = BTreeSet::new();
+    let mut last: BTreeMap<String, (u32, bool)> = BTreeMap::new();
+    for record in records {
+        let transition = &record.transition;
+        assert!(
+            seen.insert(event_id(record)),
+            "{name}: {} is told twice",
+            event_id(record)
+        );
+        let pod = format!("{:?} {}", transition.pod_uid, transition.pod_name);
+        let place = (transition.index, transition.kind != Kind::Started);
+        if let Some(before) = last.insert(pod, place) {
+            assert!(
+                before < place,
+                "{name}: {} is out of order",
+                event_id(record)
+            );
+        }
+    }
+    let steps: BTreeSet<_> = records
+        .iter()
+        .map(|r| (r.transition.pod_uid.clone(), r.transition.container.clone()))
+        .collect();
+    let ends = records
+        .iter()
+        .filter(|record| record.transition.kind != Kind::Started)
+        .count();
+    assert_eq!(ends, steps.len(), "{name}: every step ends once");
+}
+
+#[test]
+fn all_streams_are_in_order_and_end_every_step_once() {
+    for (name, events) in streams() {
+        in_order(&name, &track(changes(&events)));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// The Pod and the TaskRun stream, merged in any order that keeps each one's own.
+    #[test]
+    fn any_merge_gives_the_same_ends((name, events) in any_stream(), picks in proptest::collection::vec(any::<bool>(), 100)) {
+        let expected = ends(&track(at_once(changes(&events))));
+        let (mut pods, mut runs): (Vec<_>, Vec<_>) = events.into_iter().rev().partition(is_pod);
+        let mut merged = Vec::new();
+        let mut picks = picks.into_iter().cycle();
+        while !(pods.is_empty() && runs.is_empty()) {
+            let pod_first = picks.next() == Some(true);
+            let (first, second) = if pod_first { (&mut pods, &mut runs) } else { (&mut runs, &mut pods) };
+            merged.extend(first.pop().or_else(|| second.pop()));
+        }
+        let records = track(at_once(changes(&merged)));
+        in_order(&name, &records);
+        prop_assert_eq!(ends(&records), expected, "{}", name);
+    }
+
+    /// Law 1 and 2: what was seen before, again and late, tells nothing.
+    #[test]
+    fn repeated_and_stale_objects_tell_nothing((name, events) in any_stream(), again in any::<prop::sample::Index>(), back in 0_usize..6) {
+        let position = again.index(events.len());
+        let expected = ids(&track(changes(&events)));
+        let mut repeated = events.clone();
+        // A deletion cannot be undone by a stale object: what is gone was told before.
+        let stale = events[position.saturating_sub(back)].clone();
+        if stale["type"] != "DELETED" {
+            repeated.insert(position + 1, stale);
+        }
+        let records = track(changes(&repeated));
+        in_order(&name, &records);
+        prop_assert_eq!(ids(&records), expected, "{}", name);
+    }
+
+    /// Law 3: watch streams skip states. What ends a stream is kept: the last state of each object.
+    #[test]
+    fn skipped_states_change_no_end(
+        (name, events, kept) in any_stream().prop_flat_map(|(name, events)| {
+            let indices: Vec<usize> = (0..events.len()).collect();
+            let size = indices.len();
+            (Just(name), Just(events), subsequence(indices, 0..=size))
+        })
+    ) {
+        let uid = |event: &Value| event["object"]["metadata"]["uid"].clone();
+        let is_last = |index: usize| !events[index + 1..].iter().any(|later| uid(later) == uid(&events[index]));
+        let expected = ends(&track(changes(&events)));
+        let thinned: Vec<Value> = (0..events.len())
+            .filter(|index| kept.contains(index) || is_last(*index) || events[*index]["type"] == "DELETED")
+            .map(|index| events[index].clone())
+            .collect();
+        let records = track(changes(&thinned));
+        in_order(&name, &records);
+        let found = ends(&records);
+        let ids = |ends: &BTreeMap<String, String>| ends.keys().cloned().collect::<Vec<_>>();
+        prop_assert_eq!(ids(&found), ids(&expected), "{}", name);
+    }
+
+    /// Law 4: the observer dies after any event and starts again without memory, from what the
+    /// cluster shows then: the ids are those of a run without a break. Only where a pod is gone by
+    /// then, the TaskRun tells, under ids of its own (decision 6).
+    #[test]
+    fn any_restart_gives_the_same_ids((name, events) in any_stream(), cut in any::<prop::sample::Index>()) {
+        let cut = cut.index(events.len());
+        let whole = track(changes(&events));
+        let all = changes(&events);
+        let at = all[cut].at;
+        let mut first = Tracker::new(Ledger::from_the_start());
+        let told = feed(&mut first, all.into_iter().take(cut + 1).collect());
+
+        let mut present: BTreeMap<String, Value> = BTreeMap::new();
+        for event in &events[..=cut] {
+            let uid = event["object"]["metadata"]["uid"].as_str().unwrap().to_owned();
+            match event["type"].as_str() {
+                Some("DELETED") => drop(present.remove(&uid)),
+                _ => drop(present.insert(uid, event.clone())),
+            }
+        }
+        let mut listing: Vec<Value> = present.into_values().collect();
+        listing.iter_mut().for_each(|event| event["at"] = at.to_string().into());
+        let mut second = Tracker::new(Ledger::new(Timestamp::MIN));
+        let mut retold = if listing.is_empty() { vec![] } else { feed(&mut second, changes(&listing)) };
+        retold.extend(feed(&mut second, vec![listed(at)]));
+        retold.extend(feed(&mut second, changes(&events).into_iter().skip(cut + 1).collect()));
+        retold.extend(settle(&mut second, Timestamp::MAX));
+        in_order(&name, &retold);
+
+        let with_pod: Vec<StepRecord> = retold.iter().filter(|record| record.transition.pod_uid.is_some()).cloned().collect();
+        prop_assert!(ids(&with_pod).is_subset(&ids(&whole)), "{}: {:?}", name, ids(&with_pod).difference(&ids(&whole)));
+        let both: BTreeSet<String> = ids(&told).union(&ids(&with_pod)).cloned().collect();
+        let missing: Vec<_> = whole.iter().filter(|record| !both.contains(&event_id(record))).collect();
+        for record in missing {
+            let podless = retold.iter().any(|other| {
+                other.transition.pod_uid.is_none()
+                    && other.transition.pod_name == record.transition.pod_name
+                    && other.transition.container == record.transition.container
+                    && other.transition.kind.as_str() == record.transition.kind.as_str()
+            });
+            prop_assert!(podless, "{}: {} is lost", name, event_id(record));
+        }
+    }
+
+    /// Law 6: streams of different runs, interleaved, tell what each tells alone.
+    #[test]
+    fn runs_do_not_see_each_other((name, events) in any_stream(), (other, others) in any_stream(), picks in proptest::collection::vec(any::<bool>(), 50)) {
+        prop_assume!(name != other);
+        let mut expected = ids(&track(at_once(changes(&events))));
+        expected.extend(ids(&track(at_once(changes(&others)))));
+        let (mut left, mut right): (Vec<_>, Vec<_>) = (events.into_iter().rev().collect(), others.into_iter().rev().collect());
+        let mut merged = Vec::new();
+        let mut picks = picks.into_iter().cycle();
+        while !(left.is_empty() && right.is_empty()) {
+            let (first, second) = if picks.next() == Some(true) { (&mut left, &mut right) } else { (&mut right, &mut left) };
+            merged.extend(first.pop().or_else(|| second.pop()));
+        }
+        prop_assert_eq!(ids(&track(at_once(changes(&merged)))), expected);
+    }
+}
