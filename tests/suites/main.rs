@@ -10,3 +10,5 @@
 
 mod expected;
 mod laws;
+mod misbehaving;
+mod support;

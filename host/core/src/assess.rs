@@ -185,7 +185,10 @@ impl Case<'_> {
     /// Rows 9 and 10: the container ended and its entrypoint said nothing.
     fn killed(&self, ended: &Terminated) -> Assessment {
         let ender = self.who_ended_it();
-        if ender == Ender::Unknown {
+        // Where the whole pod has ended, the TaskRun is about to say why.
+        let pod_over = self.view.pod.phase.is_final() && !self.view.disowned;
+        let why_unknown = pod_over && self.verdict().is_none() && !self.view.final_word;
+        if ender == Ender::Unknown || why_unknown {
             return Assessment::Pending(Patience::Short);
         }
         if self.image_failed() {

@@ -77,7 +77,11 @@ async fn replay(args: ReplayArgs) -> Result<End, Problem> {
         None => RecordedLogs::beside(&recording)?,
     };
     let source = Source::Recording {
-        name: recording.display().to_string(),
+        name: if live {
+            "standard input".to_owned()
+        } else {
+            recording.display().to_string()
+        },
         reader,
         logs,
         speed,

@@ -147,6 +147,7 @@ impl Plugin {
             &label,
             &component,
             &spec.config.to_string(),
+            &spec.limits,
             spec.snapshot,
         )?;
         let redacts = !configured.rule_sets.is_empty();

@@ -33,6 +33,9 @@ const READ_ONLY: [&str; 6] = [
     "log",
 ];
 
+/// Most extensions that one call may set or remove: receivers put them into headers.
+const MAX_ATTRIBUTES: usize = 64;
+
 /// What a recorded change costs beside its text: a guest that loops on tiny changes is bounded too.
 const CHANGE_COST: usize = 64;
 
@@ -242,6 +245,9 @@ impl Draft {
             }
         })?;
         self.spend(name.len() + text.len())?;
+        if self.changes.attributes.len() >= MAX_ATTRIBUTES {
+            return Err(wit::EditError::TooLarge);
+        }
         self.changes
             .attributes
             .insert(name.to_owned(), value.map(str::to_owned));

@@ -34,6 +34,9 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// All that it changes, in bytes.
     pub output_bytes: u64,
+    /// Time to be configured, once per load, in milliseconds.
+    #[schemars(range(min = 10, max = 600000))]
+    pub configure_ms: u64,
 }
 
 impl Default for Limits {
@@ -42,6 +45,7 @@ impl Default for Limits {
             time_ms: 500,
             memory_bytes: 64 * 1024 * 1024,
             output_bytes: 4 * 1024 * 1024,
+            configure_ms: 10_000,
         }
     }
 }

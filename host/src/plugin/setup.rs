@@ -14,9 +14,6 @@ use std::sync::Arc;
 use tracing::warn;
 use wasmtime::component::{Component, Linker};
 
-/// Time for `configure`, in milliseconds: parsing and compiling patterns in WebAssembly takes some.
-const CONFIGURE_MS: u64 = 10_000;
-
 /// A plugin, configured.
 pub(super) struct Configured {
     pub(super) name: String,
@@ -33,16 +30,14 @@ pub(super) fn configure(
     label: &Arc<str>,
     component: &[u8],
     config: &str,
+    limits: &Limits,
     snapshot: bool,
 ) -> Result<Configured, LoadError> {
     let compiled = engine
         .compile(component)
         .map_err(|error| compile_error(&error))?;
     let plain = pre(engine, &compiled)?;
-    let limits = Limits {
-        time_ms: CONFIGURE_MS,
-        ..Limits::default()
-    };
+    let limits = configure_limits(limits);
     let mut store = PluginEngine::store(&engine.run, &limits, label.clone(), Arc::default(), None);
     let answer = plain.instantiate(&mut store).and_then(|guest: Guest| {
         guest
@@ -70,7 +65,7 @@ pub(super) fn configure(
         .map(compile_rules)
         .collect::<Result<RuleSets, _>>()?;
     let snapshotted = if snapshot {
-        take_snapshot(engine, label, component, config)
+        take_snapshot(engine, label, component, config, &limits)
     } else {
         None
     };
@@ -85,6 +80,14 @@ pub(super) fn configure(
         pre,
         configure_each,
     })
+}
+
+fn configure_limits(limits: &Limits) -> Limits {
+    Limits {
+        time_ms: limits.configure_ms,
+        memory_bytes: limits.memory_bytes,
+        ..Limits::default()
+    }
 }
 
 fn pre(engine: &PluginEngine, component: &Component) -> Result<PluginPre<Host>, LoadError> {
@@ -133,13 +136,9 @@ fn take_snapshot(
     label: &Arc<str>,
     component: &[u8],
     config: &str,
+    limits: &Limits,
 ) -> Option<Component> {
-    let limits = Limits {
-        time_ms: CONFIGURE_MS,
-        ..Limits::default()
-    };
-    let mut store =
-        PluginEngine::store(&engine.setup, &limits, label.clone(), Arc::default(), None);
+    let mut store = PluginEngine::store(&engine.setup, limits, label.clone(), Arc::default(), None);
     let mut wizer = wasmtime_wizer::Wizer::new();
     wizer.init_func(format!(
         "step-observer:plugin/transform.configure@0.1.0({})",
