@@ -66,6 +66,14 @@ fn set_panic_hook() {
 #[macro_export]
 macro_rules! export_plugin {
     ($plugin:ty) => {
+        // Natively there is nobody to export to; that it is a plugin is checked all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn(
+            <$plugin as $crate::Plugin>::Config,
+        ) -> ::core::result::Result<$plugin, ::std::string::String> =
+            <$plugin as $crate::Plugin>::configure;
+
+        #[cfg(target_arch = "wasm32")]
         const _: () = {
             ::std::thread_local! {
                 static PLUGIN: $crate::export::Slot<$plugin> =

@@ -139,14 +139,19 @@ impl FakeEvent {
             members.insert("log".to_owned(), log.into());
         }
         for (index, scope) in redactions {
-            if let Some(set) = rule_sets.get(index) {
-                let mut scanner = FakeScanner::new(set)?;
-                if let Some(Value::String(log)) = data.get_mut("log") {
-                    *log = scanner.redact(log);
-                }
-                if scope == Scope::Everything {
-                    scanner.redact_json(&mut data);
-                }
+            let Some(set) = rule_sets.get(index) else {
+                continue;
+            };
+            let mut scanner = FakeScanner::new(set)?;
+            // The log once, on its own: what stands there now is not looked at again.
+            let log = data
+                .as_object_mut()
+                .and_then(|members| members.remove("log"));
+            if scope == Scope::Everything {
+                scanner.redact_json(&mut data);
+            }
+            if let (Some(Value::String(log)), Some(members)) = (log, data.as_object_mut()) {
+                members.insert("log".to_owned(), scanner.redact(&log).into());
             }
         }
         attributes.insert("data".to_owned(), data);

@@ -5,10 +5,15 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "tests"
 )]
 
+mod bundled;
+mod command_line;
+mod event;
 mod expected;
 mod laws;
 mod misbehaving;
+mod secrets;
 mod support;

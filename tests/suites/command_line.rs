@@ -1,0 +1,404 @@
+//! The program as a person or a script uses it.
+
+use serde_json::Value;
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+use step_observer_tests::recording::{json, recordings, watch_events};
+use step_observer_tests::sink::HttpSink;
+use step_observer_tests::{guest, path, program};
+
+fn replay(name: &str) -> Command {
+    let mut command = Command::new(program());
+    command
+        .arg("replay")
+        .arg(path(&format!("recordings/{name}.jsonl")));
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn error(output: &Output) -> String {
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    text(&output.stderr)
+}
+
+fn events(output: &Output) -> Vec<Value> {
+    text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Without threads of our own a test waits for the program; the sink needs a runtime beside it.
+async fn finish(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+#[test]
+fn replay_to_stdout_gives_the_expected_events_and_nothing_else() {
+    for name in recordings() {
+        let output = replay(&name).args(["--to", "stdout"]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stderr), "", "{name}");
+        let expected = json(&format!("recordings/{name}.expected.json"));
+        let events = events(&output);
+        assert_eq!(events.len(), expected.as_array().unwrap().len(), "{name}");
+        for wanted in expected.as_array().unwrap() {
+            let ty = format!(
+                "dev.tekton.event.plugin.step.{}.v1",
+                wanted["event"].as_str().unwrap()
+            );
+            let found = events.iter().filter(|event| {
+                event["type"] == ty
+                    && event["data"]["podRef"]["name"] == wanted["pod"]
+                    && event["data"]["stepState"]["name"] == wanted["step"]
+            });
+            assert_eq!(found.count(), 1, "{name}: {wanted}");
+        }
+    }
+}
+
+#[test]
+fn logs_are_bounded_and_say_so() {
+    let output = replay("n-biglog").output().unwrap();
+    let events = events(&output);
+    let big = &events[1]["data"];
+    assert_eq!(big["logInfo"]["truncated"], true);
+    assert_eq!(big["logInfo"]["bytes"], 374_890);
+    let log = big["log"].as_str().unwrap();
+    assert!(
+        log.len() <= 48 * 1024 && log.contains(" bytes of the log left out ...]\n"),
+        "{}",
+        log.len()
+    );
+    let cancelled = text(&replay("d-cancel").output().unwrap().stdout);
+    assert!(
+        cancelled.contains(r#""log":"testing\n""#),
+        "read before the pod was deleted"
+    );
+    let skipped = events[0]["data"].get("log");
+    assert!(skipped.is_none(), "started has no log");
+}
+
+#[test]
+fn a_piped_stream_of_kubectl_is_taken() {
+    // kubectl prints the objects over several lines and knows no arrival times.
+    let mut stream = String::new();
+    for mut event in watch_events("b-fail") {
+        event.as_object_mut().unwrap().remove("at");
+        stream.push_str(&format!("{event:#}\n"));
+    }
+    let mut child = Command::new(program())
+        .args(["replay", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(stream.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(events(&output).len(), 6);
+}
+
+#[test]
+fn files_are_sinks_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.jsonl");
+    let to = format!("file:{}", file.display());
+    let output = replay("a-success")
+        .args(["--to", &to, "--to", "stdout"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert_eq!(std::fs::read(&file).unwrap(), output.stdout);
+}
+
+#[tokio::test]
+async fn http_gets_binary_mode_in_order_and_keeps_its_connection() {
+    let sink = HttpSink::start(vec![]).await;
+    let mut command = replay("c-onerror");
+    command.args(["--to", &sink.url]);
+    let output = finish(command).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let requests = sink.requests();
+    let steps: Vec<_> = requests
+        .iter()
+        .map(|request| request.header("ce-sequence"))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "0000-0000-0",
+            "0000-0000-1",
+            "0000-0001-0",
+            "0000-0001-1",
+            "0000-0002-0",
+            "0000-0002-1"
+        ]
+    );
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.header("content-type") == "application/json")
+    );
+    assert_eq!(
+        requests[0].header("ce-subject"),
+        "c-onerror/c-onerror/build"
+    );
+    let data: Value = serde_json::from_slice(&requests[3].body).unwrap();
+    assert_eq!(
+        (&data["reason"], &data["exitCode"]),
+        (&"Continued".into(), &3.into())
+    );
+}
+
+#[tokio::test]
+async fn a_sink_that_fails_gets_everything_in_the_end_and_in_order() {
+    let retry_at_once = || vec![("retry-after", "0".to_owned())];
+    let sink = HttpSink::start(vec![
+        (503, vec![]),
+        (429, retry_at_once()),
+        (202, vec![]),
+        (500, vec![]),
+        (404, vec![]),
+        (408, vec![]),
+    ])
+    .await;
+    let mut command = replay("a-success");
+    command.args(["--to", &sink.url]);
+    let output = finish(command).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(sink.unused_answers(), 0);
+    let accepted: Vec<String> = sink
+        .accepted()
+        .iter()
+        .map(|request| request.header("ce-sequence").to_owned())
+        .collect();
+    let mut sorted = accepted.clone();
+    sorted.sort();
+    assert_eq!((accepted.len(), &accepted), (6, &sorted));
+}
+
+#[tokio::test]
+async fn what_is_not_delivered_is_told_by_number() {
+    // Redirects are refused and client errors are final.
+    let sink = HttpSink::start(vec![
+        (400, vec![]),
+        (302, vec![("location", "/elsewhere".to_owned())]),
+    ])
+    .await;
+    let mut command = replay("a-success");
+    command.args(["--to", &sink.url]);
+    let problem = error(&finish(command).await);
+    assert!(
+        problem.contains("error: 2 events were not delivered"),
+        "{problem}"
+    );
+    assert_eq!(sink.requests().len(), 6);
+
+    let mut command = replay("a-success");
+    command.args([
+        "--give-up",
+        "0",
+        "--to",
+        "http://127.0.0.1:9/nobody-is-here",
+    ]);
+    let problem = error(&finish(command).await);
+    assert!(
+        problem.contains("error: 6 events were not delivered"),
+        "{problem}"
+    );
+    assert!(problem.contains("Connection refused"), "{problem}");
+}
+
+#[tokio::test]
+async fn sinks_have_their_own_match_plugins_mode_and_headers() {
+    let (all, failures) = (HttpSink::start(vec![]).await, HttpSink::start(vec![]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    let yaml = format!(
+        "plugins:\n\
+         - name: enrich\n  from: {{bundled: enrich-run}}\n  config: {{constants: {{cluster: Zürich 1}}}}\n\
+         sinks:\n\
+         - name: all\n  to: {{http: {{url: '{}', mode: structured}}}}\n\
+         - name: failures\n  to: {{http: {{url: '{}', headers: [{{name: Authorization, fromEnv: TOKEN}}]}}}}\n  \
+           match: {{phases: [failed], steps: ['s*', push]}}\n  \
+           plugins:\n  - name: redact\n    from: {{file: '{}'}}\n",
+        all.url,
+        failures.url,
+        guest("redact-secrets").display(),
+    );
+    std::fs::write(&config, yaml).unwrap();
+    let mut command = replay("leaky");
+    command
+        .env("TOKEN", "Bearer of-good-news")
+        .arg("--config")
+        .arg(&config)
+        .args(["--log", "trace"]);
+    let output = finish(command).await;
+    let log = text(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    assert!(
+        !log.contains("of-good-news"),
+        "a header's value is in the log"
+    );
+
+    assert_eq!(all.requests().len(), 13);
+    let first = &all.requests()[0];
+    assert_eq!(
+        first.header("content-type"),
+        "application/cloudevents+json; charset=utf-8"
+    );
+    let event: Value = serde_json::from_slice(&first.body).unwrap();
+    assert_eq!(event["cluster"], "Zürich 1");
+    assert!(
+        text(&all.requests()[1].body).contains("ghp_0123456789"),
+        "this sink has no redactor"
+    );
+
+    let failed = failures.requests();
+    let subjects: Vec<_> = failed
+        .iter()
+        .map(|request| request.header("ce-subject"))
+        .collect();
+    assert_eq!(
+        subjects,
+        [
+            "leaky/shop-web-build-release/sign",
+            "leaky/shop-web-build-release/push"
+        ]
+    );
+    assert_eq!(failed[0].header("ce-cluster"), "Z%C3%BCrich%201");
+    assert_eq!(failed[0].header("authorization"), "Bearer of-good-news");
+    assert!(text(&failed[0].body).contains("[redacted:private-key]"));
+}
+
+#[test]
+fn what_is_no_recording_is_refused_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("case.jsonl");
+    let good = watch_events("a-success");
+    for (content, expected) in [
+        ("not json".to_owned(), "is not a recording: event 1: "),
+        (
+            "{\"hello\": 1}".to_owned(),
+            "is not a recording: event 1: missing field `type`",
+        ),
+        (
+            format!("{}\n{}\n{{\"type\":", good[0], good[1]),
+            "is not a recording: event 3: EOF while parsing",
+        ),
+        (
+            format!("{}", good[1]).replace("\"containers\":[", "\"containers\":7,\"x\":["),
+            "event 1: invalid type",
+        ),
+        (String::new(), "holds no watch event"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let output = Command::new(program())
+            .arg("replay")
+            .arg(&file)
+            .output()
+            .unwrap();
+        let problem = error(&output);
+        assert!(
+            problem.contains(expected),
+            "{problem}\n  expected: {expected}"
+        );
+        assert!(problem.contains("--output-watch-events"), "{problem}");
+    }
+    let missing = Command::new(program())
+        .args(["replay", "nowhere.jsonl"])
+        .output()
+        .unwrap();
+    assert!(error(&missing).contains("failed to read nowhere.jsonl"));
+    std::fs::write(&file, format!("{}", good[0])).unwrap();
+    std::fs::write(folder.path().join("case.logs.json"), "[]").unwrap();
+    let logs = Command::new(program())
+        .arg("replay")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(error(&logs).contains("case.logs.json is not a log file"));
+}
+
+#[test]
+fn configuration_is_checked_shown_and_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    let config = |args: &[&str]| {
+        Command::new(program())
+            .arg("config")
+            .args(args)
+            .arg(&file)
+            .output()
+            .unwrap()
+    };
+    std::fs::write(&file, "plugins:\n- {name: r, from: {bundled: redact-secrets}, config: {values: [hunter22]}}\nsinks: []\n").unwrap();
+    assert!(text(&config(&["check"]).stdout).ends_with("config.yaml: ok, 1 plugins and 0 sinks\n"));
+    assert!(text(&config(&["show"]).stdout).contains("lookBack: 10m"));
+    std::fs::write(
+        &file,
+        "plugins:\n- {name: r, from: {bundled: redact-secrets}, config: {values: [pin]}}\n",
+    )
+    .unwrap();
+    assert!(
+        error(&config(&["check"])).contains("plugin `r`: rule set `secrets`: value 0 is shorter")
+    );
+    std::fs::write(&file, "lookBack: 10m\nlog:\n  maxBytes: 7\n").unwrap();
+    assert!(
+        error(&config(&["check"])).contains("config.yaml:3:13: log.maxBytes: 7 is not between")
+    );
+    let schema = Command::new(program())
+        .args(["config", "schema"])
+        .output()
+        .unwrap();
+    let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
+    assert!(schema["properties"]["sinks"]["description"].is_string());
+}
+
+#[test]
+fn an_example_configuration_of_the_readme_fits_its_schema() {
+    let schema: Value =
+        serde_json::from_slice(&std::fs::read(path("../deploy/schema/config.v1.json")).unwrap())
+            .unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let readme = std::fs::read_to_string(path("../README.md")).unwrap();
+    let examples: Vec<&str> = readme
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, example).unwrap();
+        let output = Command::new(program())
+            .args(["config", "check"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let shown: step_observer::config::Config =
+            step_observer::config::Config::read(&file).unwrap();
+        let shown = serde_json::to_value(shown).unwrap();
+        assert!(
+            validator.is_valid(&shown),
+            "{:?}",
+            validator
+                .iter_errors(&shown)
+                .map(|e| e.to_string())
+                .collect::<Vec<_>>()
+        );
+    }
+}

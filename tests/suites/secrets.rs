@@ -1,0 +1,144 @@
+//! No secret of the recorded pipeline `leaky` comes out anywhere: not in events, not on a terminal,
+//! not in a log line at trace level, not in a file.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::path::Path;
+use std::process::{Command, Output};
+use step_observer_tests::{guest, path, program};
+
+/// All that the pipeline prints and should not.
+const SECRETS: [&str; 10] = [
+    "ghp_0123456789abcdefABCDEF0123456789abcd",
+    "npm_9z8y7x6w5v4u3t2s1r0qponmlkjihgfedcba",
+    "s3cr3t-Passw0rd",
+    "AKIAIOSFODNN7EXAMPLE",
+    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjaS1ib3QifQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+    "MHcCAQEEIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeoAoGCCqGSM49",
+    "AwEHoUQDQgAEFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake",
+    "Tr0ub4dor&3-registry",
+    "Y2ktYm90OlRyMHViNGRvciYzLXJlZ2lzdHJ5",
+];
+
+/// Each secret as it is, and what of its base64 does not depend on where it stands.
+fn forms() -> Vec<String> {
+    let mut forms = Vec::new();
+    for secret in SECRETS {
+        forms.push(secret.to_owned());
+        for shift in 0..3 {
+            let encoded = STANDARD.encode([vec![b' '; shift], secret.as_bytes().to_vec()].concat());
+            let core = encoded.trim_end_matches('=');
+            forms.push(core[(shift * 8).div_ceil(6)..core.len() - 2].to_owned());
+        }
+    }
+    forms
+}
+
+fn assert_clean(place: &str, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for form in forms() {
+        assert!(!text.contains(&form), "{place} holds {form}");
+    }
+}
+
+fn assert_output_clean(what: &str, output: &Output) {
+    assert!(
+        output.status.success(),
+        "{what}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_clean(&format!("{what}: standard output"), &output.stdout);
+    assert_clean(&format!("{what}: standard error"), &output.stderr);
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn the_pipeline_does_leak_when_nobody_redacts() {
+    let run = Command::new(program())
+        .arg("replay")
+        .arg(path("recordings/leaky.jsonl"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(run.stdout).unwrap();
+    for secret in SECRETS {
+        assert!(
+            text.contains(secret),
+            "this suite proves nothing about {secret}"
+        );
+    }
+}
+
+#[test]
+fn the_demo_shows_and_writes_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Command::new(program())
+        .args(["demo", "--log", "trace", "--out", "out"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_output_clean("demo", &demo);
+    let shown = String::from_utf8(demo.stdout).unwrap();
+    assert!(
+        shown.contains("13 events: 2 failed, 1 skipped, 6 started, 4 succeeded"),
+        "{shown}"
+    );
+    assert!(shown.contains("13 arrived"), "{shown}");
+    let written = files(folder.path());
+    assert_eq!(written.len(), 1, "{written:?}");
+    let events = std::fs::read(&written[0]).unwrap();
+    assert_clean("events.jsonl", &events);
+    assert_eq!(events.iter().filter(|byte| **byte == b'\n').count(), 13);
+}
+
+#[test]
+fn the_redactor_needs_no_configuration_for_this() {
+    let run = Command::new(program())
+        .args(["replay", "--log", "trace", "--plugin"])
+        .arg(guest("redact-secrets"))
+        .arg(path("recordings/leaky.jsonl"))
+        .output()
+        .unwrap();
+    assert_output_clean("replay", &run);
+    assert_eq!(run.stdout.iter().filter(|byte| **byte == b'\n').count(), 13);
+}
+
+#[test]
+fn a_redactor_that_fails_lets_no_secret_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    std::fs::write(
+        &config,
+        "plugins:\n- name: redact\n  from: {bundled: redact-secrets}\n  limits: {outputBytes: 1}\n\
+         sinks:\n- name: out\n  to: {stdout: {}}\n",
+    )
+    .unwrap();
+    let run = Command::new(program())
+        .args(["replay", "--log", "trace", "--config"])
+        .arg(&config)
+        .arg(path("recordings/leaky.jsonl"))
+        .output()
+        .unwrap();
+    assert_output_clean("replay", &run);
+    let events = String::from_utf8(run.stdout).unwrap();
+    assert_eq!(events.lines().count(), 13);
+    assert!(
+        events
+            .lines()
+            .all(|event| event.contains("\"pluginerror\":\"redact\""))
+    );
+}
