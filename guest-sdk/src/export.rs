@@ -21,8 +21,12 @@ pub fn configure<P: Plugin>(
     config: &str,
 ) -> Result<Setup, String> {
     set_panic_hook();
-    let config = serde_json::from_str(config)
-        .map_err(|error| format!("configuration of {name} {version}: {error}"))?;
+    let config = serde_json::from_str(config).map_err(|error| {
+        format!(
+            "configuration of {name} {version}: {}",
+            without_values(&error)
+        )
+    })?;
     let plugin = P::configure(config)?;
     let setup = Setup {
         name: name.to_owned(),
@@ -32,6 +36,22 @@ pub fn configure<P: Plugin>(
     slot.with(|slot| slot.set(plugin))
         .map_err(|_| "configured twice".to_owned())?;
     Ok(setup)
+}
+
+/// What serde says, without the values it quotes: a configuration may hold secrets.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match (text.find('"'), text.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            let (before, after) = (text.get(..first), text.get(last + 1..));
+            format!(
+                "{}\"…\"{}",
+                before.unwrap_or_default(),
+                after.unwrap_or_default()
+            )
+        }
+        _ => text,
+    }
 }
 
 /// Hands the event to the plugin.

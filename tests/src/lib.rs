@@ -8,6 +8,7 @@
     reason = "test kit"
 )]
 
+pub mod api_server;
 pub mod recording;
 pub mod sink;
 
@@ -47,4 +48,21 @@ pub fn guest(name: &str) -> PathBuf {
         file.display()
     );
     file
+}
+
+/// A component made of a core module in WAT, with the plugin world.
+#[must_use]
+pub fn component(wat: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(wat).unwrap();
+    let mut resolve = wit_parser::Resolve::default();
+    let wit = std::fs::read_to_string(path("../guest-sdk/wit/v0.1/plugin.wit")).unwrap();
+    let package = resolve.push_str("plugin.wit", &wit).unwrap();
+    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+    let encoding = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, encoding, false).unwrap();
+    wit_component::ComponentEncoder::default()
+        .module(&module)
+        .unwrap()
+        .encode()
+        .unwrap()
 }

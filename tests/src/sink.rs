@@ -6,7 +6,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::any;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+/// How long a condition is waited for before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One request that it got.
 #[derive(Clone, Debug)]
@@ -40,6 +45,7 @@ pub struct HttpSink {
     pub url: String,
     requests: Arc<Mutex<Vec<Request>>>,
     script: Arc<Mutex<VecDeque<Answer>>>,
+    count: watch::Receiver<usize>,
     _server: JoinSet<()>,
 }
 
@@ -53,6 +59,7 @@ impl HttpSink {
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
         let script = Arc::new(Mutex::new(VecDeque::from(script)));
         let (kept, next) = (requests.clone(), script.clone());
+        let (counter, count) = watch::channel(0);
         let accept = move |headers: HeaderMap, body: Bytes| async move {
             let (status, answer_headers) = next
                 .lock()
@@ -65,6 +72,7 @@ impl HttpSink {
                 body,
                 status,
             });
+            counter.send_modify(|count| *count += 1);
             let mut answer = HeaderMap::new();
             for (name, value) in answer_headers {
                 answer.insert(name, value.parse().unwrap());
@@ -78,6 +86,7 @@ impl HttpSink {
             url,
             requests,
             script,
+            count,
             _server: server,
         }
     }
@@ -101,5 +110,22 @@ impl HttpSink {
     #[must_use]
     pub fn unused_answers(&self) -> usize {
         self.script.lock().unwrap().len()
+    }
+
+    /// Waits until so many requests have come.
+    pub async fn wait_for(&self, requests: usize) {
+        let mut count = self.count.clone();
+        let enough =
+            tokio::time::timeout(PATIENCE, count.wait_for(|count| *count >= requests)).await;
+        let came: Vec<_> = self
+            .requests()
+            .iter()
+            .map(|request| request.header("ce-id").to_owned())
+            .collect();
+        assert!(
+            enough.is_ok(),
+            "{} of {requests} requests came: {came:#?}",
+            came.len()
+        );
     }
 }

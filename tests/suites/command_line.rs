@@ -298,8 +298,8 @@ fn what_is_no_recording_is_refused_with_a_remedy() {
             "is not a recording: event 3: EOF while parsing",
         ),
         (
-            format!("{}", good[1]).replace("\"containers\":[", "\"containers\":7,\"x\":["),
-            "event 1: invalid type",
+            format!("{}", good[1]).replace("\"containers\":[", "\"containers\":\"s3cr3t\",\"x\":["),
+            "event 1: invalid type: string \"…\", expected a sequence",
         ),
         (String::new(), "holds no watch event"),
     ] {

@@ -10,6 +10,7 @@
 )]
 
 mod bundled;
+mod cluster;
 mod command_line;
 mod event;
 mod expected;
@@ -17,3 +18,4 @@ mod laws;
 mod misbehaving;
 mod secrets;
 mod support;
+mod tidy;

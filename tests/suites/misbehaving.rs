@@ -452,6 +452,11 @@ fn bad_configuration_is_refused_in_the_plugins_words() {
             "value 0 is shorter than 4 bytes",
         ),
         (
+            "redact-secrets",
+            serde_json::json!({"values": "hunter22"}),
+            "invalid type: string \"…\", expected a sequence",
+        ),
+        (
             "passthrough",
             serde_json::json!({"a": 1}),
             "configuration of passthrough 0.1.0",

@@ -121,7 +121,15 @@ fn schemas(compare: bool) -> Result<(), Problem> {
 fn bench(args: &[String]) -> Result<(), Problem> {
     guests::build()?;
     step("benchmarks (an optimised build of everything comes first)");
+    run(cargo().args(["build", "--profile", "bench", "--workspace"]))?;
     run(cargo()
-        .args(["bench", "--package", "step-observer-tests"])
+        .args([
+            "bench",
+            "--workspace",
+            "--bench",
+            "cost",
+            "--bench",
+            "memory",
+        ])
         .args(args))
 }

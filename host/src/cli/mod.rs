@@ -61,7 +61,9 @@ fn start_log(args: &Args) -> Result<(), String> {
         "info"
     };
     let filter = args.log.as_deref().unwrap_or(default);
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
+    // Below these levels they log objects, which may hold secrets.
+    let filter = format!("{filter},kube_client::client=error,kube_runtime::watcher=info");
+    let filter = EnvFilter::builder().parse(&filter).map_err(|error| {
         format!("--log `{filter}`: {error}; write for example info or step_observer=debug")
     })?;
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

@@ -1,16 +1,13 @@
-//! A real API server as a source, and the logs of its pods.
+//! A real API server as a source.
 
-use super::log::LogCapture;
 use super::slim::{SlimPod, SlimTaskRun};
-use super::tracker::{Change, LogTarget};
+use super::tracker::Change;
 use super::{ObserveError, Seen};
-use crate::step::CapturedLog;
-use futures::{AsyncReadExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
-use kube::api::LogParams;
 use kube::client::ConfigExt as _;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -22,7 +19,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 /// Longest wait for a connection, and for the first byte of an answer.
@@ -36,8 +33,6 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// After so many failures in a row to start a watch it is made anew, with a new list: kube-runtime
 /// asks from the same resource version for ever (kube-rs #1042).
 const REBUILD_AFTER: u32 = 4;
-/// Most of a log that is read: the kubelet rotates at 10 MiB by default.
-const MAX_LOG_READ: i64 = 16 * 1024 * 1024;
 
 /// What to watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -215,7 +210,12 @@ async fn follow<K: Watched>(api: Api<K>, config: watcher::Config, output: Output
                 Ok(event) => event,
                 Err(error) => {
                     let refused = refusal(&error);
-                    warn!(kind = K::WHAT, %error, remedy = refused, "watch failed, retrying");
+                    warn!(
+                        kind = K::WHAT,
+                        error = describe(&error),
+                        remedy = refused,
+                        "watch failed, retrying"
+                    );
                     failures += 1;
                     if failures >= REBUILD_AFTER
                         && matches!(error, watcher::Error::WatchStartFailed(_))
@@ -293,6 +293,21 @@ fn uid<K: kube::Resource>(object: &K) -> Box<str> {
     object.meta().uid.as_deref().unwrap_or_default().into()
 }
 
+/// The error in words, without anything of the object that could not be read: it may hold secrets.
+fn describe(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::SerdeError(cause))
+        | watcher::Error::WatchStartFailed(kube::Error::SerdeError(cause))
+        | watcher::Error::WatchFailed(kube::Error::SerdeError(cause)) => {
+            format!(
+                "failed to read an object, at column {} of the answer",
+                cause.column()
+            )
+        }
+        other => other.to_string(),
+    }
+}
+
 /// What an operator can do about an error that does not go away by itself.
 fn refusal(error: &watcher::Error) -> Option<&'static str> {
     let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) =
@@ -312,93 +327,5 @@ fn refusal(error: &watcher::Error) -> Option<&'static str> {
             _ => None,
         },
         _ => None,
-    }
-}
-
-/// Reads logs, at most `concurrency` at a time, on connections of its own.
-#[derive(Clone)]
-pub struct ClusterLogs {
-    client: Client,
-    slots: Arc<Semaphore>,
-    timeout: Duration,
-}
-
-impl Debug for ClusterLogs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClusterLogs")
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
-
-impl ClusterLogs {
-    /// Reads with a client of its own.
-    #[must_use]
-    pub fn new(client: Client, concurrency: usize, timeout: Duration) -> Self {
-        Self {
-            client,
-            slots: Arc::new(Semaphore::new(concurrency.max(1))),
-            timeout,
-        }
-    }
-
-    /// The log of one container, bounded in size and time. With `follow` it is read until the
-    /// container ends or its pod is gone.
-    pub async fn read(&self, target: &LogTarget, max_bytes: usize, follow: bool) -> CapturedLog {
-        let Ok(_slot) = self.slots.acquire().await else {
-            return CapturedLog::unavailable("the observer is stopping");
-        };
-        let mut capture = LogCapture::new(max_bytes);
-        let read =
-            tokio::time::timeout(self.timeout, self.stream(target, follow, &mut capture)).await;
-        let problem = match read {
-            Ok(Ok(())) => None,
-            Ok(Err(reason)) => Some(reason),
-            Err(_) => Some(format!("not read within {:?}", self.timeout)),
-        };
-        let log = capture.finish();
-        match problem {
-            // A piece is better than nothing, but it must say that it is one.
-            Some(_) if log.bytes > 0 => CapturedLog {
-                truncated: true,
-                ..log
-            },
-            Some(reason) => CapturedLog::unavailable(reason),
-            None => log,
-        }
-    }
-
-    async fn stream(
-        &self,
-        target: &LogTarget,
-        follow: bool,
-        capture: &mut LogCapture,
-    ) -> Result<(), String> {
-        let api: Api<SlimPod> = Api::namespaced(self.client.clone(), &target.namespace);
-        let params = LogParams {
-            container: Some(target.container.to_string()),
-            follow,
-            limit_bytes: Some(MAX_LOG_READ),
-            ..LogParams::default()
-        };
-        let stream = api
-            .log_stream(&target.pod, &params)
-            .await
-            .map_err(|error| match error {
-                kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
-                other => other.to_string(),
-            })?;
-        let mut stream = std::pin::pin!(stream);
-        let mut buffer = vec![0; 16 * 1024];
-        loop {
-            let read = stream
-                .read(&mut buffer)
-                .await
-                .map_err(|error| error.to_string())?;
-            if read == 0 {
-                return Ok(());
-            }
-            capture.push(buffer.get(..read).unwrap_or_default());
-        }
     }
 }

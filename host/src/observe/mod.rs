@@ -4,14 +4,16 @@
 mod cluster;
 mod facts;
 mod log;
+mod pod_log;
 mod recording;
 mod slim;
 mod snapshot;
 mod termination;
 mod tracker;
 
-pub use cluster::{ClusterConfig, ClusterLogs, connect, watch};
+pub use cluster::{ClusterConfig, connect, watch};
 pub use log::LogCapture;
+pub use pod_log::ClusterLogs;
 pub use recording::{RecordedLogs, play};
 pub use slim::{SlimPod, SlimTaskRun};
 pub use tracker::{Change, Finding, LogTarget, Tracker};
@@ -49,7 +51,7 @@ pub enum ObserveError {
     },
     /// It is not a recording.
     #[error(
-        "{name} is not a recording: event {event}: {source}\n  expected one watch event a line, as \
+        "{name} is not a recording: event {event}: {problem}\n  expected one watch event a line, as \
          `kubectl get pods,taskruns -w -o json --output-watch-events` gives them"
     )]
     NotARecording {
@@ -57,8 +59,8 @@ pub enum ObserveError {
         name: String,
         /// The number of the watch event, from 1.
         event: usize,
-        /// The cause.
-        source: serde_json::Error,
+        /// What is wrong, without values.
+        problem: String,
     },
     /// There is no event in it.
     #[error(
@@ -71,13 +73,13 @@ pub enum ObserveError {
     },
     /// The log file beside a recording is not one.
     #[error(
-        "{name} is not a log file: {source}\n  expected one JSON object: {{\"<pod>-<container>\": \"text\"}}"
+        "{name} is not a log file: {problem}\n  expected one JSON object: {{\"<pod>-<container>\": \"text\"}}"
     )]
     NotLogs {
         /// Its name.
         name: String,
-        /// The cause.
-        source: serde_json::Error,
+        /// What is wrong, without values.
+        problem: String,
     },
     /// No way to an API server.
     #[error(
@@ -94,6 +96,22 @@ pub enum ObserveError {
         /// What to do.
         remedy: &'static str,
     },
+}
+
+/// What serde says, without the values it quotes: what is observed may hold secrets.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match (text.find('"'), text.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            let (before, after) = (text.get(..first), text.get(last + 1..));
+            format!(
+                "{}\"…\"{}",
+                before.unwrap_or_default(),
+                after.unwrap_or_default()
+            )
+        }
+        _ => text,
+    }
 }
 
 impl SlimPod {

@@ -70,7 +70,7 @@ pub fn play(
         let bad = |source: serde_json::Error| ObserveError::NotARecording {
             name: name.to_owned(),
             event: number,
-            source,
+            problem: super::without_values(&source),
         };
         let document = document.map_err(bad)?;
         let event: WatchEvent<'_> = serde_json::from_str(document.get()).map_err(bad)?;
@@ -193,7 +193,7 @@ impl RecordedLogs {
             .map(Self)
             .map_err(|source| ObserveError::NotLogs {
                 name: name.to_owned(),
-                source,
+                problem: super::without_values(&source),
             })
     }
 

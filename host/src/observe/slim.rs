@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -95,23 +96,24 @@ pub(super) struct Terminated {
     pub(super) container_id: Box<str>,
 }
 
-/// A TaskRun (`tekton.dev/v1`).
+/// A TaskRun (`tekton.dev/v1`). The API server does not check its schema: what is not as it should
+/// be is taken for missing, so that one odd object does not stop the watch of all.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SlimTaskRun {
     #[serde(deserialize_with = "null_is_default")]
     pub(super) api_version: Box<str>,
     pub(super) metadata: ObjectMeta,
-    #[serde(deserialize_with = "null_is_default")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) spec: TaskRunSpec,
-    #[serde(deserialize_with = "null_is_default")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) status: TaskRunStatus,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct TaskRunSpec {
-    #[serde(deserialize_with = "null_is_default")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) task_spec: TaskSpec,
     pub(super) managed_by: Option<Box<str>>,
 }
@@ -134,7 +136,7 @@ pub(super) struct TaskRunStatus {
     pub(super) completion_time: Option<Timestamp>,
     #[serde(deserialize_with = "null_is_default")]
     pub(super) steps: Vec<StepStatus>,
-    #[serde(deserialize_with = "null_is_default")]
+    #[serde(deserialize_with = "lenient")]
     pub(super) task_spec: TaskSpec,
     #[serde(deserialize_with = "null_is_default")]
     pub(super) retries_status: Vec<Self>,
@@ -171,6 +173,15 @@ where
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 fn lenient_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_message_cut_anywhere_gives_what_is_left() {
         for end in 1..FULL.len() {
-            let message = parse(Some(&FULL[..end])).unwrap();
+            let message = parse(FULL.get(..end)).unwrap();
             assert!(message.internals.cut, "{end}");
         }
     }

@@ -1,0 +1,266 @@
+//! What plugins cost, as ratios within one run: `cargo xtask bench`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark"
+)]
+
+use cloudevents::event::Data;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use step_observer::plugin::{Chain, Outcome, PluginEngine, PluginSource, PluginSpec};
+use step_observer::redact::{Counts, Rule, Scanner};
+use step_observer::step::{Envelope, EventContext};
+use step_observer_guest::Plugin as _;
+use step_observer_tests::{guest, path};
+use wasmtime::component::{Component, ComponentType, Lift, Linker, Resource, ResourceType};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+
+/// The empty component of the same world: it keeps every event and looks at nothing.
+const EMPTY: &str = include_str!("empty.wat");
+
+fn main() {
+    let engine = PluginEngine::new().unwrap();
+    let bare = bare_call();
+    let mut passthrough = chain(&engine, "passthrough", true);
+    let mut configured = chain(&engine, "redact-secrets", true);
+    let mut each = chain(&engine, "redact-secrets", false);
+
+    println!("plugin cost, per event, median of rounds that take turns\n");
+    let small = envelope("hello1\n");
+    let mut bare_us = Vec::new();
+    let (mut pass_us, mut snapshot_us, mut each_us) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..15 {
+        bare_us.push(time(200, &bare));
+        pass_us.push(events(200, &mut passthrough, &small));
+        snapshot_us.push(events(200, &mut configured, &small));
+        each_us.push(events(20, &mut each, &small));
+    }
+    let [bare, pass, snapshot, each] = [bare_us, pass_us, snapshot_us, each_us].map(median);
+    line(
+        "bare wasmtime: instantiate and call an empty component",
+        bare,
+    );
+    line("passthrough, fresh and configured", pass);
+    line("redact-secrets, fresh and configured", snapshot);
+    line("redact-secrets, configured in every instance", each);
+
+    let log = noise(1024 * 1024);
+    let large = envelope(&log);
+    let scanner = native_scanner();
+    let data = data_without_log(&large);
+    let (mut plugin_us, mut native_us) = (Vec::new(), Vec::new());
+    for _ in 0..7 {
+        plugin_us.push(events_from(3, &configured, &large));
+        native_us.push(time(3, || {
+            let mut counts = Counts::default();
+            let mut data = data.clone();
+            scanner.redact_json(&mut data, &mut counts);
+            black_box((scanner.redact(&log, &mut counts).into_owned(), data));
+        }));
+    }
+    let [plugin, native] = [plugin_us, native_us].map(median);
+    line("redact-secrets on a log of 1 MiB", plugin);
+    line("the same rules called natively", native);
+
+    println!();
+    let mut good = verdict("passthrough / bare", pass / bare, 2.0, false);
+    good &= verdict(
+        "configured in every instance / configured once",
+        each / snapshot,
+        10.0,
+        true,
+    );
+    good &= verdict(
+        "native time / plugin time on 1 MiB",
+        native / plugin,
+        0.7,
+        true,
+    );
+    std::process::exit(i32::from(!good));
+}
+
+fn line(what: &str, micros: f64) {
+    println!("{what:<60}{micros:>12.1} us");
+}
+
+fn verdict(what: &str, ratio: f64, bound: f64, at_least: bool) -> bool {
+    let good = if at_least {
+        ratio >= bound
+    } else {
+        ratio <= bound
+    };
+    let sign = if at_least { "at least" } else { "at most" };
+    println!(
+        "{what:<60}{ratio:>12.2}    {sign} {bound}: {}",
+        if good { "holds" } else { "BROKEN" }
+    );
+    good
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// Microseconds per call.
+fn time(calls: u32, mut call: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    for _ in 0..calls {
+        call();
+    }
+    micros(start.elapsed(), calls)
+}
+
+fn micros(elapsed: Duration, calls: u32) -> f64 {
+    elapsed.as_secs_f64() * 1e6 / f64::from(calls)
+}
+
+fn chain(engine: &PluginEngine, name: &str, snapshot: bool) -> Chain {
+    let mut spec = PluginSpec::new(name, PluginSource::File(guest(name)));
+    spec.snapshot = snapshot;
+    Chain::load(engine, &[spec]).unwrap()
+}
+
+/// The event of the last call goes into the next: nothing is copied in between.
+fn events(calls: u32, chain: &mut Chain, event: &Envelope) -> f64 {
+    let mut envelope = event.clone();
+    let start = Instant::now();
+    for _ in 0..calls {
+        let Outcome::Deliver(next, _) = chain.process(envelope) else {
+            panic!("not delivered")
+        };
+        envelope = *next;
+    }
+    micros(start.elapsed(), calls)
+}
+
+/// The same event each time; its copies are made before.
+fn events_from(calls: u32, chain: &Chain, event: &Envelope) -> f64 {
+    let copies: Vec<Envelope> = (0..calls).map(|_| event.clone()).collect();
+    let start = Instant::now();
+    for envelope in copies {
+        let Outcome::Deliver(next, report) = chain.process(envelope) else {
+            panic!("not delivered")
+        };
+        assert!(
+            !report.redacted.is_empty() && report.failures.is_empty(),
+            "{report:?}"
+        );
+        black_box(next);
+    }
+    micros(start.elapsed(), calls)
+}
+
+fn envelope(log: &str) -> Envelope {
+    let case = std::fs::read(path("../plugins/passthrough/cases/keeps/in.json")).unwrap();
+    let mut event: cloudevents::Event = serde_json::from_slice(&case).unwrap();
+    let (datacontenttype, _, data) = event.take_data();
+    let Some(Data::Json(mut data)) = data else {
+        panic!("no data")
+    };
+    if let Some(members) = data.as_object_mut() {
+        members.insert("log".to_owned(), log.into());
+    }
+    event.set_data(datacontenttype.unwrap_or_default(), data);
+    Envelope {
+        event,
+        context: EventContext::default().into(),
+    }
+}
+
+fn data_without_log(envelope: &Envelope) -> serde_json::Value {
+    let Some(Data::Json(data)) = envelope.event.data() else {
+        panic!("no data")
+    };
+    let mut data = data.clone();
+    if let Some(members) = data.as_object_mut() {
+        members.remove("log");
+    }
+    data
+}
+
+/// A build log with a secret now and then.
+fn noise(size: usize) -> String {
+    let mut log = String::with_capacity(size + 200);
+    let mut number = 0;
+    while log.len() < size {
+        log.push_str(&format!(
+            "[{number}] compiling module {number} of shop/web, 0 warnings, key points: none\n"
+        ));
+        if number % 500 == 0 {
+            log.push_str("registry token is npm_9z8y7x6w5v4u3t2s1r0qponmlkjihgfedcba\n");
+        }
+        number += 1;
+    }
+    log
+}
+
+fn native_scanner() -> Scanner {
+    let plugin = redact_secrets::RedactSecrets::configure(None).unwrap();
+    let set = plugin.rule_sets().remove(0);
+    let rules: Vec<Rule> = set
+        .rules
+        .into_iter()
+        .map(|rule| Rule {
+            id: rule.id,
+            pattern: rule.pattern,
+            keywords: rule.keywords,
+            replacement: rule.replacement,
+        })
+        .collect();
+    Scanner::new(&rules, &set.values).unwrap()
+}
+
+enum BareEvent {}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+#[allow(dead_code, reason = "only its shape matters")]
+enum Verdict {
+    #[component(name = "keep")]
+    Keep,
+    #[component(name = "drop")]
+    Drop(String),
+}
+
+/// wasmtime with nothing of ours: no limits, no deadline, no event.
+fn bare_call() -> impl Fn() {
+    let mut config = Config::new();
+    config.wasm_component_model(true).concurrency_support(false);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(
+        PoolingAllocationConfig::new(),
+    ));
+    let engine = Engine::new(&config).unwrap();
+    let bytes = step_observer_tests::component(EMPTY);
+    let component = Component::new(&engine, bytes).unwrap();
+    let mut linker: Linker<()> = Linker::new(&engine);
+    let mut events = linker
+        .instance("step-observer:plugin/events@0.1.0")
+        .unwrap();
+    events
+        .resource("event", ResourceType::host::<BareEvent>(), |_, _| Ok(()))
+        .unwrap();
+    let pre = linker.instantiate_pre(&component).unwrap();
+    let transform = component
+        .get_export_index(None, "step-observer:plugin/transform@0.1.0")
+        .unwrap();
+    let process = component
+        .get_export_index(Some(&transform), "process")
+        .unwrap();
+    move || {
+        let mut store = Store::new(&engine, ());
+        let instance = pre.instantiate(&mut store).unwrap();
+        let process = instance
+            .get_typed_func::<(Resource<BareEvent>,), (Result<Verdict, String>,)>(
+                &mut store, process,
+            )
+            .unwrap();
+        let (answer,) = process
+            .call(&mut store, (Resource::new_borrow(0),))
+            .unwrap();
+        assert!(answer.is_ok());
+    }
+}
