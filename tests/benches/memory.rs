@@ -28,7 +28,7 @@ async fn main() {
     let last = |kind: &str| {
         events
             .iter()
-            .take(middle)
+            .take(middle + 1)
             .rfind(|event| event["object"]["kind"] == kind)
             .unwrap()
             .to_string()

@@ -383,6 +383,9 @@ impl Watch {
             self.done = true;
             return Some(String::new());
         }
+        if self.from == model.revision {
+            return None;
+        }
         let mut lines = String::new();
         for (revision, resource, kind, object) in &model.history {
             let wanted = *resource == self.resource
@@ -390,9 +393,6 @@ impl Watch {
             if *revision > self.from && wanted {
                 lines.push_str(&format!("{}\n", json!({"type": kind, "object": object})));
             }
-        }
-        if self.from == model.revision {
-            return None;
         }
         self.from = model.revision;
         if lines.is_empty() {

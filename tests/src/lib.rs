@@ -60,8 +60,14 @@ pub fn component(wat: &str) -> Vec<u8> {
     let world = resolve.select_world(&[package], Some("plugin")).unwrap();
     let encoding = wit_component::StringEncoding::UTF8;
     wit_component::embed_component_metadata(&mut module, &resolve, world, encoding, false).unwrap();
+    wrap(&module)
+}
+
+/// A component made of a core module that carries its world.
+#[must_use]
+pub fn wrap(module: &[u8]) -> Vec<u8> {
     wit_component::ComponentEncoder::default()
-        .module(&module)
+        .module(module)
         .unwrap()
         .encode()
         .unwrap()

@@ -70,6 +70,8 @@ impl Run {
                 for older in &mut self.pods {
                     older.superseded |= older.seen.name == seen.name;
                 }
+                // Most runs have one pod: a vector's usual first capacity would take four.
+                self.pods.reserve_exact(1);
                 self.pods.push(Pod::new(seen));
             }
         }

@@ -189,10 +189,16 @@ impl SlimTaskRun {
 }
 
 fn attempt(status: &TaskRunStatus) -> Attempt {
+    let done = done(status);
+    // Before the end the steps are not believed: the pod tells.
+    let steps = match done {
+        Some(_) => status.steps.iter().filter_map(reported_step).collect(),
+        None => Vec::new(),
+    };
     Attempt {
         pod_name: status.pod_name.clone(),
-        done: done(status),
-        steps: status.steps.iter().filter_map(reported_step).collect(),
+        done,
+        steps,
     }
 }
 
