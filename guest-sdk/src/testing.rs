@@ -492,11 +492,17 @@ impl FakeScanner {
                     let label = name.as_ref().filter(|_| key == "value").unwrap_or(key);
                     match member {
                         Value::String(text) => {
-                            let redacted = self.redact(&format!("{label}={text}"));
-                            let rest = redacted
-                                .strip_prefix(&format!("{label}="))
-                                .map(str::to_owned);
-                            *text = rest.unwrap_or(redacted);
+                            // Would anything under this name be a secret? Then all of the text is.
+                            let probe = self.redact(&format!("{label}=Zx9Qm4Tv7Rk2Wp5LdG8h"));
+                            let rest = probe.strip_prefix(&format!("{label}=")).unwrap_or(&probe);
+                            let named = rest.starts_with("[redacted:")
+                                && text.len() >= 4
+                                && !text.starts_with('$');
+                            *text = if named {
+                                rest.to_owned()
+                            } else {
+                                self.redact(text)
+                            };
                         }
                         other => self.redact_json(other),
                     }

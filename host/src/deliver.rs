@@ -13,19 +13,26 @@ use step_observer_core::Backoff;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-/// Events that wait for one sink. At this bound the whole road waits, and in the end the watch,
+/// Events that wait for one sink, in its channel and again in its lanes: with logs of the default
+/// size some 25 MiB at most. At this bound the whole road waits, and in the end the watch,
 /// which loses nothing: the cluster still shows what happened.
-pub const QUEUE: usize = 4096;
+pub const QUEUE: usize = 256;
 
 /// How often and how long a delivery is tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RetryConfig {
     /// Longest wait before the second try, in milliseconds. It doubles with every failure.
+    #[schemars(range(min = 1, max = 3600000))]
+    #[serde(deserialize_with = "crate::bounded::between::<1, 3600000, _, _>")]
     pub initial_ms: u64,
     /// Longest wait between two tries, in milliseconds.
+    #[schemars(range(min = 1, max = 3600000))]
+    #[serde(deserialize_with = "crate::bounded::between::<1, 3600000, _, _>")]
     pub max_ms: u64,
     /// After so many milliseconds an event is given up and counted as undelivered.
+    #[schemars(range(max = 604800000))]
+    #[serde(deserialize_with = "crate::bounded::between::<0, 604800000, _, _>")]
     pub give_up_ms: u64,
 }
 
@@ -81,7 +88,7 @@ pub async fn deliver(
     sink: &Sink,
     retry: &RetryConfig,
     account: &Account,
-    events: mpsc::Receiver<(Box<str>, Arc<Encoded>)>,
+    events: mpsc::Receiver<(Arc<str>, Arc<Encoded>)>,
 ) {
     let limits = LaneLimits {
         concurrency: sink.concurrency(),
@@ -126,8 +133,10 @@ async fn deliver_one(
                 let delay = backoff
                     .delay(failures, fastrand::f64())
                     .max(after.unwrap_or_default());
-                let next = tokio::time::Instant::now() + delay;
-                if next > give_up {
+                let now = tokio::time::Instant::now();
+                // A wait that is longer than the time left ends with one last try.
+                let next = (now + delay).min(give_up);
+                if now >= give_up {
                     account.given_up.fetch_add(1, Ordering::Relaxed);
                     error!(sink = name, id, reason, failures, "the event is given up");
                     return;

@@ -1,6 +1,7 @@
 //! The host of step-observer: see ARCHITECTURE.md for the map.
 
 pub mod app;
+mod bounded;
 pub mod config;
 pub mod deliver;
 pub mod event;

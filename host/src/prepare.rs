@@ -37,7 +37,7 @@ pub(crate) struct Outlet {
     pub(crate) select: EventMatch,
     pub(crate) chain: Arc<Chain>,
     pub(crate) account: Arc<Account>,
-    pub(crate) lane: mpsc::Sender<(Box<str>, Arc<Encoded>)>,
+    pub(crate) lane: mpsc::Sender<(Arc<str>, Arc<Encoded>)>,
 }
 
 /// Counts of what did not reach a sink's lane.
@@ -62,6 +62,9 @@ pub(crate) struct Preparation {
     pub(crate) outlets: Vec<Outlet>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) onlooker: Option<Onlooker>,
+    /// How long a plugin may hold an event (`onError: block`); for ever where nothing is given, as a
+    /// cluster goes on for ever.
+    pub(crate) hold_for: Option<Duration>,
 }
 
 impl Preparation {
@@ -90,26 +93,33 @@ impl Preparation {
             onlooker(Happening::Told(record, &envelope, &report));
         }
         let shared = Arc::new(Encoded::new(envelope));
-        for outlet in &self.outlets {
-            if !outlet.select.matches(&shared.envelope().event) {
-                continue;
+        // At the same time: a sink whose own plugin holds the event must not keep it from the others.
+        let outlets = self
+            .outlets
+            .iter()
+            .map(|outlet| self.hand_to(outlet, &shared, record));
+        futures::future::join_all(outlets).await;
+    }
+
+    async fn hand_to(&self, outlet: &Outlet, shared: &Arc<Encoded>, record: &StepRecord) {
+        if !outlet.select.matches(&shared.envelope().event) {
+            return;
+        }
+        let encoded = if outlet.chain.plugins().is_empty() {
+            shared.clone()
+        } else {
+            match self
+                .pass(&outlet.chain, shared.envelope().clone(), record)
+                .await
+            {
+                Some((envelope, _)) => Arc::new(Encoded::new(envelope)),
+                None => return,
             }
-            let encoded = if outlet.chain.plugins().is_empty() {
-                shared.clone()
-            } else {
-                match self
-                    .pass(&outlet.chain, shared.envelope().clone(), record)
-                    .await
-                {
-                    Some((envelope, _)) => Arc::new(Encoded::new(envelope)),
-                    None => continue,
-                }
-            };
-            outlet.account.accept();
-            let key = shared.envelope().context.run_uid.clone();
-            if outlet.lane.send((key, encoded)).await.is_err() {
-                error!(sink = outlet.name, "the sink's lane has ended");
-            }
+        };
+        outlet.account.accept();
+        let key = shared.envelope().context.run_uid.clone();
+        if outlet.lane.send((key, encoded)).await.is_err() {
+            error!(sink = outlet.name, "the sink's lane has ended");
         }
     }
 
@@ -123,6 +133,7 @@ impl Preparation {
         let id = envelope.event.id().to_owned();
         let mut envelope = envelope;
         let mut failures = 0_u32;
+        let give_up = self.hold_for.map(|hold| tokio::time::Instant::now() + hold);
         loop {
             match self.pool.process(chain.clone(), envelope).await {
                 Ok(Outcome::Deliver(envelope, report)) => {
@@ -153,6 +164,11 @@ impl Preparation {
                     envelope: original,
                 }) => {
                     failures = failures.saturating_add(1);
+                    if give_up.is_some_and(|at| tokio::time::Instant::now() >= at) {
+                        self.tally.failed.fetch_add(1, Ordering::Relaxed);
+                        error!(plugin = &*plugin, id, detail = %failure, failures, "the held event is given up");
+                        return None;
+                    }
                     let delay = BLOCKED.delay(failures, fastrand::f64());
                     warn!(
                         plugin = &*plugin, id, failure = failure.label(), detail = %failure, failures, ?delay,

@@ -2,12 +2,43 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use step_observer_core::Transition;
 
-/// Labels or annotations.
-pub type StringMap = BTreeMap<Box<str>, Box<str>>;
+/// Labels or annotations, sorted by name. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StringMap(Arc<[(Arc<str>, Arc<str>)]>);
+
+impl Default for StringMap {
+    fn default() -> Self {
+        Self(Arc::from([]))
+    }
+}
+
+impl FromIterator<(Arc<str>, Arc<str>)> for StringMap {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Arc<str>)>>(entries: I) -> Self {
+        let mut entries: Vec<_> = entries.into_iter().collect();
+        entries.sort();
+        Self(entries.into())
+    }
+}
+
+impl StringMap {
+    /// The value under a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<str>> {
+        let found = self
+            .0
+            .binary_search_by(|(known, _)| (**known).cmp(name))
+            .ok()?;
+        self.0.get(found).map(|(_, value)| value)
+    }
+
+    /// All names and values, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
 
 /// A transition with all that its event says about its surroundings.
 #[derive(Clone, Debug)]
@@ -15,19 +46,19 @@ pub struct StepRecord {
     /// What happened.
     pub transition: Transition,
     /// Namespace of the run.
-    pub namespace: Box<str>,
+    pub namespace: Arc<str>,
     /// Name of the TaskRun.
-    pub task_run: Box<str>,
+    pub task_run: Arc<str>,
     /// `apiVersion` of the TaskRun.
-    pub api_version: Box<str>,
+    pub api_version: Arc<str>,
     /// Name of the PipelineRun, from the label `tekton.dev/pipelineRun`.
-    pub pipeline_run: Option<Box<str>>,
+    pub pipeline_run: Option<Arc<str>>,
     /// Task of the pipeline, from the label `tekton.dev/pipelineTask`.
-    pub pipeline_task: Option<Box<str>>,
+    pub pipeline_task: Option<Arc<str>>,
     /// Labels of the TaskRun.
-    pub labels: Arc<StringMap>,
+    pub labels: StringMap,
     /// Annotations of the TaskRun, without kubectl's copy of the whole object.
-    pub annotations: Arc<StringMap>,
+    pub annotations: StringMap,
     /// The step as the Task says it, in the shape of Tekton's v1beta1 API.
     pub spec: Map<String, Value>,
     /// What its container reports.
@@ -42,11 +73,11 @@ pub struct StepRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerFacts {
     /// `imageID`.
-    pub image_id: Box<str>,
+    pub image_id: Arc<str>,
     /// `containerID`.
-    pub container_id: Box<str>,
+    pub container_id: Arc<str>,
     /// The results that the step wrote, as the JSON text that Tekton puts in `terminated.message`.
-    pub results: Option<Box<str>>,
+    pub results: Option<Arc<str>>,
     /// `terminated.signal`.
     pub signal: Option<i32>,
 }
@@ -88,7 +119,7 @@ pub struct Envelope {
 #[derive(Clone, Debug, Default)]
 pub struct EventContext {
     /// UID of the TaskRun: events of one run keep their order.
-    pub run_uid: Box<str>,
+    pub run_uid: Arc<str>,
     /// Annotations of the TaskRun.
-    pub annotations: Arc<StringMap>,
+    pub annotations: StringMap,
 }

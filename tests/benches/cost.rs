@@ -11,7 +11,7 @@ use cloudevents::event::Data;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use step_observer::plugin::{Chain, Outcome, PluginEngine, PluginSource, PluginSpec};
-use step_observer::redact::{Counts, Rule, Scanner};
+use step_observer::redact::{Counts, Rule, ScanLimits, Scanner};
 use step_observer::step::{Envelope, EventContext};
 use step_observer_guest::Plugin as _;
 use step_observer_tests::{guest, path};
@@ -75,10 +75,20 @@ fn main() {
     for _ in 0..7 {
         plugin_us.push(events_from(3, &configured, &large));
         native_us.push(time(3, || {
+            let limits = ScanLimits {
+                growth: usize::MAX,
+                deadline: Instant::now() + Duration::from_secs(60),
+            };
             let mut counts = Counts::default();
             let mut data = data.clone();
-            scanner.redact_json(&mut data, &mut counts);
-            black_box((scanner.redact(&log, &mut counts).into_owned(), data));
+            scanner.redact_json(&mut data, &mut counts, limits).unwrap();
+            black_box((
+                scanner
+                    .redact(&log, &mut counts, limits)
+                    .unwrap()
+                    .into_owned(),
+                data,
+            ));
         }));
     }
     let [plugin, native] = [plugin_us, native_us].map(median);

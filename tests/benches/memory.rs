@@ -47,14 +47,7 @@ async fn main() {
     let config = folder.path().join("config.yaml");
     std::fs::write(&config, "lookBack: 1000000h\n").unwrap();
     let mut observer = tokio::process::Command::new(program())
-        .args([
-            "run",
-            "--plugin",
-            "bundled:redact-secrets",
-            "--to",
-            &sink.url,
-            "--config",
-        ])
+        .args(["run", "--log", "warn", "--to", &sink.url, "--config"])
         .arg(&config)
         .env("KUBECONFIG", server.kubeconfig(folder.path()))
         .stderr(Stdio::null())

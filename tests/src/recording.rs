@@ -89,7 +89,7 @@ pub fn track(changes: Vec<Seen>) -> Vec<StepRecord> {
 #[must_use]
 pub fn feed(tracker: &mut Tracker, changes: Vec<Seen>) -> Vec<StepRecord> {
     let mut records = Vec::new();
-    for Seen { at, change } in changes {
+    for Seen { at, change, .. } in changes {
         records.extend(settle(tracker, at));
         records.extend(steps(tracker.apply(change, at)));
     }
@@ -138,6 +138,7 @@ pub fn is_pod(event: &Value) -> bool {
 pub fn listed(at: Timestamp) -> Seen {
     Seen {
         at,
+        now: false,
         change: Change::Listed,
     }
 }

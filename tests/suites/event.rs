@@ -106,7 +106,7 @@ fn every_event_of_every_stream_fits_the_published_schema() {
                     &step_observer::observe::LogTarget {
                         namespace: record.namespace.clone(),
                         pod: record.transition.pod_name.clone(),
-                        pod_uid: Box::default(),
+                        pod_uid: "".into(),
                         container: record.transition.container.clone(),
                     },
                     48 * 1024,

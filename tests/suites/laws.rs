@@ -141,12 +141,12 @@ proptest! {
     ) {
         let uid = |event: &Value| event["object"]["metadata"]["uid"].clone();
         let is_last = |index: usize| !events[index + 1..].iter().any(|later| uid(later) == uid(&events[index]));
-        let expected = ends(&track(changes(&events)));
+        let expected = ends(&track(at_once(changes(&events))));
         let thinned: Vec<Value> = (0..events.len())
             .filter(|index| kept.contains(index) || is_last(*index) || events[*index]["type"] == "DELETED")
             .map(|index| events[index].clone())
             .collect();
-        let records = track(changes(&thinned));
+        let records = track(at_once(changes(&thinned)));
         in_order(&name, &records);
         let found = ends(&records);
         let ids = |ends: &BTreeMap<String, String>| ends.keys().cloned().collect::<Vec<_>>();
@@ -178,6 +178,7 @@ proptest! {
         let mut second = Tracker::new(Ledger::new(Timestamp::MIN));
         let mut retold = if listing.is_empty() { vec![] } else { feed(&mut second, changes(&listing)) };
         retold.extend(feed(&mut second, vec![listed(at)]));
+        retold.extend(settle(&mut second, at));
         retold.extend(feed(&mut second, changes(&events).into_iter().skip(cut + 1).collect()));
         retold.extend(settle(&mut second, Timestamp::MAX));
         in_order(&name, &retold);

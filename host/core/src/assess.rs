@@ -107,7 +107,8 @@ impl Case<'_> {
     /// The best start known before the step reports its own (§5).
     fn inferred_start(&self, container_start: Option<Timestamp>) -> Option<Start> {
         let at = match self.step.gate {
-            Gate::Open | Gate::Ready => container_start,
+            Gate::Open => container_start,
+            Gate::Ready => container_start.max(self.view.pod.containers_started),
             Gate::Predecessor => self
                 .predecessor()
                 .and_then(|end| end.finished_at)
@@ -152,7 +153,12 @@ impl Case<'_> {
             return failed(ended.exit_code, "OOMKilled");
         }
         if let Some(exit_code) = message.exit_code {
-            return failed(exit_code, "Continued");
+            // Cancelled under `onError: continue`: it is Tekton's end all the same (decision 4).
+            return match self.who_ended_it() {
+                Ender::Unknown => Assessment::Pending(Patience::Short),
+                Ender::Tekton(reason) => failed(exit_code, reason),
+                Ender::Itself => failed(exit_code, "Continued"),
+            };
         }
         if ended.exit_code == 0 {
             return Assessment::Ended(End {
@@ -194,8 +200,16 @@ impl Case<'_> {
         if self.image_failed() {
             return self.image_failure(ended.finished_at);
         }
-        if !self.marks.started && !self.eligible() {
+        if !self.marks.started && (!self.eligible() || never_ran(ended)) {
             return self.never_started(ended.finished_at);
+        }
+        if ended.exit_code == 0 && ended.reason.as_deref() != Some("OOMKilled") {
+            // Its message was lost, not its end.
+            return Assessment::Ended(End {
+                kind: Kind::Succeeded(outcome(Some(0), "Completed")),
+                start: self.start_of(ended, None),
+                at: ended.finished_at,
+            });
         }
         let reason = match ender {
             Ender::Tekton(reason) => reason,
@@ -240,7 +254,8 @@ impl Case<'_> {
     /// Rows 12 to 16: the container reports no end. Is there anything left that could?
     fn close_unfinished(&self) -> Assessment {
         let view = self.view;
-        if view.pod.init_failure.is_some() && (view.pod.phase.is_final() || view.gone) {
+        let started = self.marks.started;
+        if view.pod.init_failure.is_some() && !started && (view.pod.phase.is_final() || view.gone) {
             return self.never_started(None);
         }
         let verdict = self.verdict();
@@ -323,12 +338,16 @@ impl Case<'_> {
     }
 
     fn never_started(&self, at: Option<Timestamp>) -> Assessment {
-        let cause = match self.view.pod.init_failure {
-            Some(InitFailure::Error) => SkipCause::InitContainerFailed,
-            Some(InitFailure::OutOfMemory) => SkipCause::InitContainerOom,
-            None => SkipCause::NeverStarted,
-        };
         let done = self.verdict().map(|(done, _)| done);
+        let cause = match (self.view.pod.init_failure, done.map(|done| &*done.reason)) {
+            (Some(InitFailure::OutOfMemory), _) | (None, Some("InitContainerOOM")) => {
+                SkipCause::InitContainerOom
+            }
+            (Some(InitFailure::Error), _) | (None, Some("InitContainerFailed")) => {
+                SkipCause::InitContainerFailed
+            }
+            (None, _) => SkipCause::NeverStarted,
+        };
         let reason = done
             .map(|done| &done.reason)
             .or(self.view.pod.reason.as_ref());
@@ -353,6 +372,12 @@ enum Ender<'a> {
     Unknown,
 }
 
+/// A container without a start, or whose entrypoint was stopped while it waited for its turn: the
+/// Go runtime ends with 2 then (recorded: d-cancel).
+fn never_ran(ended: &Terminated) -> bool {
+    ended.started_at.is_none() || ended.exit_code == 2
+}
+
 fn outcome(exit_code: Option<i32>, reason: &str) -> Outcome {
     Outcome {
         exit_code,
@@ -375,11 +400,22 @@ fn skipped(
 
 /// An end that Tekton read from the pod and that the TaskRun still tells (rows 14 and 20).
 pub(crate) fn reported_end(end: &ReportedEnd) -> End {
-    let start = end.started_at.map(|at| Start {
-        at,
-        source: StartSource::Entrypoint,
-    });
     let done = outcome(Some(end.exit_code), &end.reason);
+    if !end.by_entrypoint && end.exit_code == 2 {
+        let kind = Kind::Skipped(outcome(None, "Skipped"), SkipCause::NeverStarted);
+        return End {
+            kind,
+            start: None,
+            at: end.finished_at,
+        };
+    }
+    // Tekton puts the entrypoint's time here where it has one, else the container's.
+    let source = if end.by_entrypoint {
+        StartSource::Entrypoint
+    } else {
+        StartSource::Inferred
+    };
+    let start = end.started_at.map(|at| Start { at, source });
     let (kind, start) = match &*end.reason {
         "Skipped" if end.exit_code == 0 => (Kind::Skipped(done, SkipCause::WhenFalse), None),
         "Skipped" => (Kind::Skipped(done, SkipCause::PreviousStepFailed), None),

@@ -8,6 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 /// How long `started` of a step with `when` expressions is held back: the entrypoint finds out within
 /// a second of the predecessor's end that it is skipped, and the kubelet tells a second later.
 pub const WHEN_PAUSE: SignedDuration = SignedDuration::from_millis(2500);
+/// The same for a first step: the annotation takes up to two seconds to reach its entrypoint, too
+/// (recorded: a-success took 3.1 s from the annotation to the news of the end).
+pub const FIRST_WHEN_PAUSE: SignedDuration = SignedDuration::from_millis(5000);
+
 /// What was already concluded of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
@@ -74,7 +78,12 @@ pub(crate) fn diff(view: &PodView<'_>, marks: &[Marks], now: Timestamp) -> Diff 
             Assessment::Running(..) if mark.started => {}
             Assessment::Running(start, inference) => {
                 let since = *mark.eligible_since.get_or_insert(now);
-                let due = since.checked_add(WHEN_PAUSE).unwrap_or(now);
+                let pause = if index == 0 {
+                    FIRST_WHEN_PAUSE
+                } else {
+                    WHEN_PAUSE
+                };
+                let due = since.checked_add(pause).unwrap_or(now);
                 match inference {
                     Inference::Never => {}
                     Inference::Delayed if now < due => found.waits = Some(Wait::Until(due)),

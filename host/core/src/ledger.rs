@@ -5,6 +5,7 @@ use crate::snapshot::{PodSeen, TaskRunSeen};
 use crate::transition::Transition;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// One observation of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,16 +15,16 @@ pub enum Observation {
     /// A Pod is gone.
     PodGone {
         /// Its UID.
-        uid: Box<str>,
+        uid: Arc<str>,
         /// UID of its TaskRun.
-        run_uid: Box<str>,
+        run_uid: Arc<str>,
     },
     /// A TaskRun as it is now.
     TaskRun(TaskRunSeen),
     /// A TaskRun is gone.
     TaskRunGone {
         /// Its UID.
-        uid: Box<str>,
+        uid: Arc<str>,
     },
 }
 
@@ -33,8 +34,8 @@ pub enum Observation {
 /// that, nothing once its TaskRun is gone.
 #[derive(Debug)]
 pub struct Ledger {
-    runs: HashMap<Box<str>, Run>,
-    wakes: BTreeSet<(Timestamp, Box<str>)>,
+    runs: HashMap<Arc<str>, Run>,
+    wakes: BTreeSet<(Timestamp, Arc<str>)>,
     horizon: Timestamp,
     listed: bool,
 }
@@ -89,14 +90,14 @@ impl Ledger {
         self.runs.get(run_uid).is_none_or(Run::is_settled)
     }
 
-    /// Both first lists are complete: tells what they show. Before this a Pod cannot be told from
-    /// one whose TaskRun is still to come.
-    pub fn listed(&mut self, now: Timestamp) -> Vec<Transition> {
+    /// Both first lists are complete: what they show is due at `now`, run by run. Before this a Pod
+    /// cannot be told from one whose TaskRun is still to come.
+    pub fn listed(&mut self, now: Timestamp) {
         self.listed = true;
-        let uids: Vec<_> = self.runs.keys().cloned().collect();
-        uids.iter()
-            .flat_map(|uid| self.evaluate(uid, now))
-            .collect()
+        for (uid, run) in &mut self.runs {
+            run.wake = Some(now);
+            self.wakes.insert((now, uid.clone()));
+        }
     }
 
     /// Takes one observation and tells what it brought.
@@ -138,35 +139,30 @@ impl Ledger {
         self.wakes.first().map(|(at, _)| *at)
     }
 
-    /// Tells what waiting until `now` has settled.
-    pub fn tick(&mut self, now: Timestamp) -> Vec<Transition> {
-        let mut told = Vec::new();
-        while let Some((at, uid)) = self.wakes.first().cloned() {
-            if at > now {
-                break;
+    /// Tells what waiting until `now` has settled for one run. There may be more: see
+    /// [`Ledger::next_wake`]. Gives the UID of that run, too.
+    pub fn tick(&mut self, now: Timestamp) -> (Option<Arc<str>>, Vec<Transition>) {
+        match self.wakes.first() {
+            Some((at, uid)) if *at <= now => {
+                let uid = uid.clone();
+                let told = self.evaluate(&uid, now);
+                (Some(uid), told)
             }
-            self.wakes.pop_first();
-            if let Some(run) = self.runs.get_mut(&uid) {
-                run.wake = None;
-            }
-            told.extend(self.evaluate(&uid, now));
+            Some(_) | None => (None, Vec::new()),
         }
-        told
     }
 
     fn evaluate(&mut self, uid: &str, now: Timestamp) -> Vec<Transition> {
         let Some(run) = self.runs.get_mut(uid) else {
             return Vec::new();
         };
+        if let Some(old) = run.wake.take() {
+            self.wakes.remove(&(old, uid.into()));
+        }
         let (told, wake) = run.evaluate(uid, self.horizon, now);
         let wake = wake.filter(|_| !run.is_forgettable());
-        if run.wake != wake {
-            if let Some(old) = run.wake {
-                self.wakes.remove(&(old, uid.into()));
-            }
-            if let Some(at) = wake {
-                self.wakes.insert((at, uid.into()));
-            }
+        if let Some(at) = wake {
+            self.wakes.insert((at, uid.into()));
             run.wake = wake;
         }
         if run.is_forgettable() {

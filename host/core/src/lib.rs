@@ -26,7 +26,7 @@ mod told_by_run;
 mod transition;
 
 pub use backoff::Backoff;
-pub use diff::WHEN_PAUSE;
+pub use diff::{FIRST_WHEN_PAUSE, WHEN_PAUSE};
 pub use ledger::{Ledger, Observation};
 pub use run::{LONG_PATIENCE, SHORT_PATIENCE};
 pub use snapshot::*;

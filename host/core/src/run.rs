@@ -7,6 +7,7 @@ use crate::told_by_run::tell_without_pod;
 use crate::transition::{Kind, Transition};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// How long the Pod watch and the TaskRun watch may be apart before one is believed alone.
 pub const SHORT_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
@@ -32,8 +33,8 @@ pub(crate) struct Run {
 #[derive(Debug)]
 struct ToldPod {
     /// Empty where the TaskRun told instead.
-    uid: Box<str>,
-    name: Box<str>,
+    uid: Arc<str>,
+    name: Arc<str>,
     gone: bool,
 }
 
@@ -68,7 +69,10 @@ impl Run {
             Some(pod) => pod.update(seen),
             None => {
                 for older in &mut self.pods {
-                    older.superseded |= older.seen.name == seen.name;
+                    // Two pods of one name cannot be there at the same time.
+                    let replaced = older.seen.name == seen.name;
+                    older.superseded |= replaced;
+                    older.gone |= replaced;
                 }
                 // Most runs have one pod: a vector's usual first capacity would take four.
                 self.pods.reserve_exact(1);
@@ -163,14 +167,10 @@ impl Run {
             } else if let Some(Wait::Until(due)) = found.waits {
                 sooner(due);
             }
-            if found.waits.is_none() {
+            if !matches!(found.waits, Some(Wait::Evidence(_))) {
                 pod.waiting_since = None;
             }
-            let last_known = if pod.gone {
-                Some(now)
-            } else {
-                pod.seen.last_change()
-            };
+            let last_known = pod.seen.last_change().max(pod.seen.deletion_requested);
             pod.marks = found.marks;
             for (index, step) in found.steps {
                 told.extend(pod.transition(
@@ -251,7 +251,7 @@ impl Run {
             names.push(attempt.pod_name.clone());
         }
         self.told.extend(names.into_iter().map(|name| ToldPod {
-            uid: Box::default(),
+            uid: Arc::default(),
             name,
             gone: true,
         }));

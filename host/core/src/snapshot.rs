@@ -3,28 +3,33 @@
 //! Times are what the API server wrote; nothing here reads a clock.
 
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// One Pod of a TaskRun, reduced to what tells about its steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodSeen {
     /// `metadata.uid`: the identity of an execution (a retry or a re-created pod is a new one).
-    pub uid: Box<str>,
+    pub uid: Arc<str>,
     /// `metadata.name`.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// UID of the owning TaskRun.
-    pub run_uid: Box<str>,
+    pub run_uid: Arc<str>,
     /// `metadata.creationTimestamp`.
     pub created: Option<Timestamp>,
     /// `status.phase`.
     pub phase: PodPhase,
     /// `status.reason`, such as `Evicted`.
-    pub reason: Option<Box<str>>,
+    pub reason: Option<Arc<str>>,
     /// Annotation `tekton.dev/ready: READY`: the first step may start.
     pub ready: bool,
     /// Annotation `tekton.dev/cancel: CANCEL`: the pod is kept and will tell the truth later.
     pub cancel_requested: bool,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
+    /// When its deletion was asked for: `deletionTimestamp` less the grace period.
+    pub deletion_requested: Option<Timestamp>,
+    /// Start of its last container, sidecars included: READY comes after it.
+    pub containers_started: Option<Timestamp>,
     /// An init container ended with an error.
     pub init_failure: Option<InitFailure>,
     /// The step containers, in the order of the Pod's spec.
@@ -66,7 +71,7 @@ pub enum InitFailure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepSeen {
     /// Container name: `step-<name>` or `step-unnamed-<index>`.
-    pub container: Box<str>,
+    pub container: Arc<str>,
     /// What must hold before the entrypoint runs the step's command.
     pub gate: Gate,
     /// May `started` be concluded before the step itself reports?
@@ -120,7 +125,7 @@ pub enum ContainerState {
     /// Not started, with the kubelet's reason.
     Waiting {
         /// Such as `PodInitializing` or `ImagePullBackOff`.
-        reason: Option<Box<str>>,
+        reason: Option<Arc<str>>,
     },
     /// The container runs; its step may still wait for its turn.
     Running {
@@ -150,7 +155,7 @@ pub struct Terminated {
     /// Exit code of the container (the step's own may differ, see [`Internals::exit_code`]).
     pub exit_code: i32,
     /// The kubelet's reason: `Completed`, `Error`, `OOMKilled`, `ContainerStatusUnknown`.
-    pub reason: Option<Box<str>>,
+    pub reason: Option<Arc<str>>,
     /// Start of the container.
     pub started_at: Option<Timestamp>,
     /// End of the container.
@@ -167,7 +172,7 @@ pub struct Internals {
     /// `StartedAt`: when the step really started.
     pub started_at: Option<Timestamp>,
     /// `Reason`: `Skipped`, `TimeoutExceeded` or `Cancelled`.
-    pub reason: Option<Box<str>>,
+    pub reason: Option<Arc<str>>,
     /// `ExitCode`: the command failed under `onError: continue`.
     pub exit_code: Option<i32>,
     /// The message was cut: a missing entry may be a lost one.
@@ -178,7 +183,7 @@ pub struct Internals {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskRunSeen {
     /// `metadata.uid`.
-    pub uid: Box<str>,
+    pub uid: Arc<str>,
     /// `status.retriesStatus`, oldest first.
     pub archived: Vec<Attempt>,
     /// `status` itself. Its steps are stale while its pod has not reported.
@@ -189,7 +194,7 @@ pub struct TaskRunSeen {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// `podName`; empty before a pod exists.
-    pub pod_name: Box<str>,
+    pub pod_name: Arc<str>,
     /// The condition `Succeeded`, when it is no longer `Unknown`.
     pub done: Option<Done>,
     /// `steps`.
@@ -200,18 +205,20 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     /// The condition's reason, such as `Succeeded`, `StepFailed` or `TaskRunCancelled`.
-    pub reason: Box<str>,
+    pub reason: Arc<str>,
     /// `completionTime`.
     pub at: Option<Timestamp>,
     /// The step that the condition's message blames for an image that could not be pulled.
-    pub blamed_step: Option<Box<str>>,
+    pub blamed_step: Option<Arc<str>>,
 }
 
 /// An entry of `status.steps`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedStep {
     /// Container name; made from the step's name where Tekton has not filled it in yet.
-    pub container: Box<str>,
+    pub container: Arc<str>,
+    /// It was `running` when Tekton last looked.
+    pub running: bool,
     /// The end, when it is `terminated`.
     pub ended: Option<ReportedEnd>,
 }
@@ -222,7 +229,9 @@ pub struct ReportedEnd {
     /// Exit code of the step.
     pub exit_code: i32,
     /// `terminationReason`, else the container's reason.
-    pub reason: Box<str>,
+    pub reason: Arc<str>,
+    /// There is a `terminationReason`: the entrypoint had left a message.
+    pub by_entrypoint: bool,
     /// Start of the step (Tekton puts the entrypoint's time here).
     pub started_at: Option<Timestamp>,
     /// End of the step.

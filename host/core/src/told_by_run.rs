@@ -53,7 +53,7 @@ fn end_of(step: &ReportedStep, attempt: &Attempt, all_well: bool) -> End {
     let blamed = done.and_then(|done| done.blamed_step.as_deref());
     let failed = match blamed {
         Some(blamed) => blamed == crate::snapshot::step_name(&step.container),
-        None => all_well && step.ended.is_some(),
+        None => all_well && (step.ended.is_some() || step.running),
     };
     let kind = if failed {
         Kind::Failed(Outcome {

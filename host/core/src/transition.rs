@@ -1,18 +1,19 @@
 //! What a step did: the value that becomes an event.
 
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// One transition of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// UID of the TaskRun.
-    pub run_uid: Box<str>,
+    pub run_uid: Arc<str>,
     /// UID of the Pod; `None` when the pod was never seen and the TaskRun alone tells.
-    pub pod_uid: Option<Box<str>>,
+    pub pod_uid: Option<Arc<str>>,
     /// Name of the Pod.
-    pub pod_name: Box<str>,
+    pub pod_name: Arc<str>,
     /// Container name.
-    pub container: Box<str>,
+    pub container: Arc<str>,
     /// Position among the steps, from 0.
     pub index: u32,
     /// Attempt of the TaskRun, from 0.
@@ -45,7 +46,7 @@ pub struct Outcome {
     pub exit_code: Option<i32>,
     /// `Completed`, `Error`, `Continued`, `Skipped`, `TimeoutExceeded`, `TaskRunCancelled`,
     /// `OOMKilled`, …
-    pub reason: Box<str>,
+    pub reason: Arc<str>,
 }
 
 /// Why a step was skipped.

@@ -17,6 +17,7 @@ use crate::plugin::{Chain, ChainError, ChainPool, PluginEngine, PluginSource, Pl
 use crate::prepare::{Onlooker, Outlet, Preparation, Tally};
 use crate::sink::{Sink, SinkError};
 use crate::step::StepRecord;
+use futures::FutureExt as _;
 use jiff::SignedDuration;
 use std::io::Read;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ const CHANGES: usize = 64;
 /// Step records that are prepared at a time: most wait for a log.
 const PREPARING: usize = 32;
 /// Step records that are held.
-const RECORDS: usize = 1024;
+const RECORDS: usize = 256;
 
 /// What is observed.
 #[expect(
@@ -60,8 +61,10 @@ pub enum Source {
         logs: observe::RecordedLogs,
         /// How fast it is played.
         speed: Speed,
-        /// It is happening now: times that it lacks are this machine's.
+        /// It is happening now: where its events have no time, it is this machine's.
         live: bool,
+        /// How long a plugin may hold an event.
+        hold_for: Duration,
     },
 }
 
@@ -225,9 +228,13 @@ impl App {
         let tally = Arc::new(Tally::default());
         let (changes, seen) = mpsc::channel(CHANGES);
         let (records, to_prepare) = mpsc::channel(RECORDS);
-        let (ledger, clock, log_source) = stages::beginnings(&source, &log);
+        let (ledger, log_source) = stages::beginnings(&source, &log);
         let logs = Arc::new(Logs::new(log_source, &log));
 
+        let hold_for = match &source {
+            Source::Cluster { .. } => None,
+            Source::Recording { hold_for, .. } => Some(*hold_for),
+        };
         let mut accounts = Vec::new();
         let mut outlets = Vec::new();
         for ReadySink {
@@ -261,6 +268,7 @@ impl App {
             outlets,
             tally: tally.clone(),
             onlooker,
+            hold_for,
         };
         running.spawn(async move {
             let limits = LaneLimits {
@@ -275,19 +283,14 @@ impl App {
         });
         running.spawn(stages::track(
             Tracker::new(ledger),
-            clock,
             seen,
             records,
             logs,
             tally.clone(),
         ));
-        let (stopped, stop) = tokio::sync::oneshot::channel();
-        running.spawn(async move {
-            (
-                "observe",
-                stages::observe(source, changes, shutdown, stopped).await,
-            )
-        });
+        let shutdown = shutdown.boxed().shared();
+        let stop = shutdown.clone();
+        running.spawn(async move { ("observe", stages::observe(source, changes, shutdown).await) });
 
         let failure = stages::supervise(&mut running, stop, grace).await?;
         let summary = Summary {

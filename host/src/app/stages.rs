@@ -3,7 +3,7 @@
 use super::{AppError, CHANGES, Source};
 use crate::config::LogConfig;
 use crate::logs::{LogSource, Logs};
-use crate::observe::{self, Finding, ObserveError, Seen, Tracker};
+use crate::observe::{self, Change, Finding, ObserveError, Seen, Tracker};
 use crate::prepare::Tally;
 use crate::step::StepRecord;
 use futures::StreamExt as _;
@@ -17,15 +17,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-/// Which time counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Clock {
-    /// This machine's.
-    Wall,
-    /// The recording's: it moves with its events, and at its end everything is due.
-    Recorded,
-}
-
 #[expect(
     clippy::disallowed_methods,
     reason = "the edge where the clock is read"
@@ -34,7 +25,7 @@ fn wall() -> Timestamp {
     Timestamp::now()
 }
 
-pub(super) fn beginnings(source: &Source, log: &LogConfig) -> (Ledger, Clock, LogSource) {
+pub(super) fn beginnings(source: &Source, log: &LogConfig) -> (Ledger, LogSource) {
     match source {
         Source::Cluster {
             log_client,
@@ -44,25 +35,20 @@ pub(super) fn beginnings(source: &Source, log: &LogConfig) -> (Ledger, Clock, Lo
             let horizon = wall().checked_sub(*look_back).unwrap_or(Timestamp::MIN);
             let timeout = Duration::from_millis(log.timeout_ms);
             let logs = observe::ClusterLogs::new(log_client.clone(), log.concurrency, timeout);
-            (Ledger::new(horizon), Clock::Wall, LogSource::Cluster(logs))
+            (Ledger::new(horizon), LogSource::Cluster(logs))
         }
-        Source::Recording { logs, live, .. } => {
-            let clock = if *live { Clock::Wall } else { Clock::Recorded };
-            (
-                Ledger::from_the_start(),
-                clock,
-                LogSource::Recorded(Arc::new(logs.clone())),
-            )
-        }
+        Source::Recording { logs, .. } => (
+            Ledger::from_the_start(),
+            LogSource::Recorded(Arc::new(logs.clone())),
+        ),
     }
 }
 
-/// First stage, and the only one that hears the shutdown: then it says so to `stopped`.
+/// First stage, and the only one that ends with the shutdown.
 pub(super) async fn observe(
     source: Source,
     changes: mpsc::Sender<Seen>,
     shutdown: impl Future<Output = ()>,
-    stopped: tokio::sync::oneshot::Sender<()>,
 ) -> Result<(), ObserveError> {
     let watching = async move {
         match source {
@@ -91,6 +77,15 @@ pub(super) async fn observe(
                     }
                 }
                 match play.await {
+                    Ok(Ok(())) => {
+                        let end = Seen {
+                            at: Timestamp::MAX,
+                            now: false,
+                            change: Change::Ended,
+                        };
+                        changes.send(end).await.ok();
+                        Ok(())
+                    }
                     Ok(ended) => ended,
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 }
@@ -99,74 +94,73 @@ pub(super) async fn observe(
     };
     tokio::select! {
         ended = watching => ended,
-        () = shutdown => {
-            // Nobody waits for it any more where the run has ended otherwise.
-            stopped.send(()).ok();
-            Ok(())
-        }
+        () = shutdown => Ok(()),
     }
 }
 
 /// Second stage: changes in, step records out, in the order in which they are found.
+///
+/// In a recording time passes from event to event, and at its end everything is due; what happens
+/// now is due by this machine's clock.
 pub(super) async fn track(
     mut tracker: Tracker,
-    clock: Clock,
     mut seen: mpsc::Receiver<Seen>,
-    records: mpsc::Sender<(Box<str>, StepRecord)>,
+    records: mpsc::Sender<(Arc<str>, StepRecord)>,
     logs: Arc<Logs>,
     tally: Arc<Tally>,
 ) -> (&'static str, Result<(), ObserveError>) {
-    let mut rescues = FuturesUnordered::new();
+    let mut rescues = Rescues::new();
+    let mut live = true;
     loop {
-        let wake = tracker.next_wake().filter(|_| clock == Clock::Wall);
+        let wake = tracker.next_wake().filter(|_| live);
         let findings = tokio::select! {
             change = seen.recv() => match change {
                 None => break,
-                Some(Seen { at, change }) => {
-                    let mut findings = catch_up(&mut tracker, clock, at);
-                    findings.extend(tracker.apply(change, at));
-                    findings
+                Some(Seen { at, now, change }) => {
+                    live = now;
+                    while let Some(due) = tracker.next_wake().filter(|due| !now && *due <= at) {
+                        let settled = tracker.tick(due);
+                        hand_on(settled, &records, &tally, &logs, &rescues).await;
+                    }
+                    tracker.apply(change, at)
                 }
             },
             () = sleep_until(wake), if wake.is_some() => tracker.tick(wall()),
             Some(_) = rescues.next(), if !rescues.is_empty() => Vec::new(),
         };
-        for finding in findings {
-            match finding {
-                Finding::Rescue(target) => rescues.extend(logs.rescue(target)),
-                Finding::Step(record) => send(*record, &records, &tally).await,
-            }
-        }
-    }
-    if clock == Clock::Recorded {
-        for finding in catch_up(&mut tracker, clock, Timestamp::MAX) {
-            if let Finding::Step(record) = finding {
-                send(*record, &records, &tally).await;
-            }
-        }
+        hand_on(findings, &records, &tally, &logs, &rescues).await;
     }
     ("track", Ok(()))
 }
 
-async fn send(record: StepRecord, records: &mpsc::Sender<(Box<str>, StepRecord)>, tally: &Tally) {
+/// Logs that are being read before their pods are gone.
+type Rescues = FuturesUnordered<crate::logs::Rescue>;
+
+async fn hand_on(
+    findings: Vec<Finding>,
+    records: &mpsc::Sender<(Arc<str>, StepRecord)>,
+    tally: &Tally,
+    logs: &Logs,
+    rescues: &Rescues,
+) {
+    for finding in findings {
+        match finding {
+            Finding::Rescue(target) => logs
+                .rescue(target)
+                .into_iter()
+                .for_each(|rescue| rescues.push(rescue)),
+            Finding::Step(record) => send(*record, records, tally).await,
+        }
+    }
+}
+
+async fn send(record: StepRecord, records: &mpsc::Sender<(Arc<str>, StepRecord)>, tally: &Tally) {
     tally.steps.fetch_add(1, Ordering::Relaxed);
     tally.pending.fetch_add(1, Ordering::Relaxed);
     let key = record.transition.run_uid.clone();
     if records.send((key, record)).await.is_err() {
         warn!("the preparing stage has ended");
     }
-}
-
-/// In a recording time passes from event to event: what is due before `at` is settled first.
-fn catch_up(tracker: &mut Tracker, clock: Clock, at: Timestamp) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    while let Some(due) = tracker
-        .next_wake()
-        .filter(|due| clock == Clock::Recorded && *due <= at)
-    {
-        findings.extend(tracker.tick(due));
-    }
-    findings
 }
 
 async fn sleep_until(wake: Option<Timestamp>) {
@@ -179,12 +173,16 @@ async fn sleep_until(wake: Option<Timestamp>) {
 /// Waits until all stages have ended; after a shutdown no longer than the grace period.
 pub(super) async fn supervise(
     stages: &mut JoinSet<(&'static str, Result<(), ObserveError>)>,
-    mut stop: tokio::sync::oneshot::Receiver<()>,
+    shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) -> Result<Option<ObserveError>, AppError> {
     let mut failure = None;
-    let mut deadline: Option<tokio::time::Instant> = None;
-    let mut listening = true;
+    let deadline = async {
+        shutdown.await;
+        info!(?grace, "stopping: what is left is delivered first");
+        tokio::time::sleep(grace).await;
+    };
+    let mut deadline = std::pin::pin!(deadline);
     loop {
         tokio::select! {
             ended = stages.join_next() => match ended {
@@ -197,16 +195,7 @@ pub(super) async fn supervise(
                 }
                 Some(Err(error)) => return Err(AppError::Stage(error.to_string())),
             },
-            stopped = &mut stop, if listening => {
-                listening = false;
-                // A source that has ended by itself sets no deadline: all is delivered or given up.
-                if stopped.is_err() {
-                    continue;
-                }
-                info!(?grace, "stopping: what is left is delivered first");
-                deadline = Some(tokio::time::Instant::now() + grace);
-            }
-            () = tokio::time::sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now)), if deadline.is_some() => {
+            () = &mut deadline => {
                 warn!("the grace period is over");
                 stages.abort_all();
                 return Ok(failure);

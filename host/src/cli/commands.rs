@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::Path;
+use std::time::Duration;
 use step_observer::app::{App, Source, Summary, check_plugins};
 use step_observer::config::{Config, SinkKind};
 use step_observer::deliver::RetryConfig;
@@ -57,11 +58,11 @@ async fn replay(args: ReplayArgs) -> Result<End, Problem> {
     if road.sinks.is_empty() && road.config.is_none() {
         road.sinks.push(SinkKind::Stdout(StdoutConfig::default()));
     }
-    let retry = RetryConfig {
-        give_up_ms: give_up.saturating_mul(1000),
-        ..RetryConfig::default()
-    };
-    let config = merge(road, &retry)?;
+    let give_up_ms = give_up.saturating_mul(1000);
+    let mut config = merge(road, &RetryConfig::default())?;
+    for sink in &mut config.sinks {
+        sink.retry.give_up_ms = sink.retry.give_up_ms.min(give_up_ms);
+    }
     let live = recording == Path::new("-");
     let reader: Box<dyn Read + Send> = if live {
         if std::io::stdin().is_terminal() {
@@ -86,6 +87,7 @@ async fn replay(args: ReplayArgs) -> Result<End, Problem> {
         logs,
         speed,
         live,
+        hold_for: Duration::from_millis(give_up_ms),
     };
     let app = App::build(source, config).await?;
     drive(app).await

@@ -13,6 +13,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use step_observer::app::{App, Source};
 use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKind};
 use step_observer::deliver::RetryConfig;
@@ -53,6 +54,7 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<End, Problem> {
         logs: RecordedLogs::parse("leaky.logs.json", LOGS)?,
         speed,
         live: false,
+        hold_for: Duration::from_secs(10),
     };
     let color = terminal && std::env::var_os("NO_COLOR").is_none();
     let timeline = Arc::new(Mutex::new(Timeline::new(color)));

@@ -75,6 +75,32 @@ fn mistakes_are_named_with_line_and_field() {
             "config.yaml:8:12: plugins[0].onError: ",
         ),
         ("cluster:", "cluster: [", "config.yaml:"),
+        (
+            "lookBack: 1h",
+            "shutdownGrace: 9223372036854775807s",
+            "is more than 1000 years",
+        ),
+        (
+            "lookBack: 1h",
+            "log: {concurrency: 18446744073709551615}",
+            "log.concurrency: 18446744073709551615 is not between 1 and 256",
+        ),
+        (
+            "lookBack: 1h",
+            "event: {source: ''}",
+            "event.source: write 1 to 200 bytes",
+        ),
+        (
+            "onError: strip",
+            "limits: {timeMs: 0}",
+            "plugins[0].limits.timeMs: 0 is not between 10 and 60000",
+        ),
+        ("name: redact", "name: 'a, b'", "a name is 1 to 63 letters"),
+        (
+            "name: bus",
+            "retry: {maxMs: 0}\n  name: bus",
+            "sinks[1].retry.maxMs: 0 is not between",
+        ),
     ] {
         let text = FULL.replacen(from, to, 1);
         assert_ne!(text, FULL);

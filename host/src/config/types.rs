@@ -55,14 +55,18 @@ impl Default for Config {
 #[schemars(with = "String")]
 pub struct Span(pub SignedDuration);
 
+/// Longest length of time: longer ones overflow a clock.
+const MAX_SPAN: SignedDuration = SignedDuration::from_hours(24 * 365 * 1000);
+
 impl TryFrom<String> for Span {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         let parsed: Result<SignedDuration, _> = text.parse();
         match parsed {
-            Ok(span) if !span.is_negative() => Ok(Self(span)),
-            Ok(_) => Err(format!("`{text}` is negative")),
+            Ok(span) if span.is_negative() => Err(format!("`{text}` is negative")),
+            Ok(span) if span > MAX_SPAN => Err(format!("`{text}` is more than 1000 years")),
+            Ok(span) => Ok(Self(span)),
             Err(_) => Err(format!(
                 "`{text}` is not a length of time; write it like 90s, 10m or 1h"
             )),
@@ -85,13 +89,15 @@ pub struct LogConfig {
     /// Most of a log that an event carries, in bytes; head and tail are kept. The default keeps an
     /// event below the 64 KiB that every CloudEvents intermediary must forward.
     #[schemars(range(min = 256, max = 10485760))]
-    #[serde(deserialize_with = "log_size")]
+    #[serde(deserialize_with = "crate::bounded::between::<256, 10485760, _, _>")]
     pub max_bytes: usize,
     /// Logs that are read at a time.
     #[schemars(range(min = 1, max = 256))]
+    #[serde(deserialize_with = "crate::bounded::between::<1, 256, _, _>")]
     pub concurrency: usize,
     /// Longest time for one log, in milliseconds.
     #[schemars(range(min = 1, max = 600000))]
+    #[serde(deserialize_with = "crate::bounded::between::<1, 600000, _, _>")]
     pub timeout_ms: u64,
 }
 
@@ -178,17 +184,6 @@ pub enum SinkKind {
     Http(HttpConfig),
 }
 
-fn log_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let size = usize::deserialize(deserializer)?;
-    if (256..=10 * 1024 * 1024).contains(&size) {
-        Ok(size)
-    } else {
-        Err(serde::de::Error::custom(format!(
-            "{size} is not between 256 and 10485760 bytes"
-        )))
-    }
-}
-
 fn unique_plugins<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<PluginConfig>, D::Error> {
@@ -208,8 +203,11 @@ where
     let mut names = std::collections::HashSet::new();
     for item in &items {
         let name = name(item);
-        if name.is_empty() {
-            return Err(serde::de::Error::custom("a name is empty"));
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || name.len() > 63 || !name.bytes().all(allowed) {
+            return Err(serde::de::Error::custom(
+                "a name is 1 to 63 letters, digits, `-`, `_` and `.`",
+            ));
         }
         if !names.insert(name.clone()) {
             return Err(serde::de::Error::custom(format!(

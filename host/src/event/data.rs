@@ -206,7 +206,7 @@ impl StepEventData {
             labels: record
                 .labels
                 .iter()
-                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             step_index: transition.index,
             attempt: transition.attempt,

@@ -28,8 +28,10 @@ use step_observer_core::Kind;
 pub struct EventConfig {
     /// `source` of every event. The default is that of the original controller, so that triggers
     /// written for it keep matching.
+    #[serde(deserialize_with = "crate::bounded::line")]
     pub source: String,
     /// What stands before `.started.v1` and so on in `type`.
+    #[serde(deserialize_with = "crate::bounded::line")]
     pub type_prefix: String,
 }
 
@@ -105,7 +107,7 @@ fn traceparent(record: &StepRecord) -> Option<String> {
         "tekton.dev/pipelinerunSpanContext",
     ]
     .iter()
-    .find_map(|name| record.annotations.get(*name))?;
+    .find_map(|name| record.annotations.get(name))?;
     let carrier: serde_json::Value = serde_json::from_str(annotation).ok()?;
     let traceparent = carrier.get("traceparent")?.as_str()?;
     let valid = traceparent.len() == 55

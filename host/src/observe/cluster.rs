@@ -14,7 +14,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,6 +33,9 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// After so many failures in a row to start a watch it is made anew, with a new list: kube-runtime
 /// asks from the same resource version for ever (kube-rs #1042).
 const REBUILD_AFTER: u32 = 4;
+
+/// Objects in one page of a list: a page is held whole while it is read.
+const PAGE: u32 = 100;
 
 /// What to watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -82,10 +85,10 @@ fn client(config: &kube::Config) -> Result<Client, kube::Error> {
 /// Watches Pods and TaskRuns until nobody listens any more. Sends [`Change::Listed`] once all first
 /// lists are complete.
 pub async fn watch(client: Client, config: ClusterConfig, changes: mpsc::Sender<Seen>) {
-    let scopes: Vec<Option<String>> = if config.namespaces.is_empty() {
-        vec![None]
-    } else {
-        config.namespaces.iter().cloned().map(Some).collect()
+    let chosen: BTreeSet<&String> = config.namespaces.iter().collect();
+    let scopes: Vec<Option<String>> = match chosen.is_empty() {
+        true => vec![None],
+        false => chosen.into_iter().cloned().map(Some).collect(),
     };
     let selector = |own: Option<&str>| {
         let parts: Vec<_> = own
@@ -93,10 +96,11 @@ pub async fn watch(client: Client, config: ClusterConfig, changes: mpsc::Sender<
             .chain(config.label_selector.as_deref())
             .collect();
         let selector = parts.join(",");
+        let config = watcher::Config::default().page_size(PAGE);
         if selector.is_empty() {
-            watcher::Config::default()
+            config
         } else {
-            watcher::Config::default().labels(&selector)
+            config.labels(&selector)
         }
     };
     let output = Output {
@@ -136,9 +140,9 @@ trait Watched:
     const WHAT: &'static str;
     fn changed(self) -> Change;
     /// UID of the TaskRun that it belongs to; `None` where it is none of ours.
-    fn run_uid(&self) -> Option<Box<str>>;
+    fn run_uid(&self) -> Option<Arc<str>>;
     /// The change that its deletion is.
-    fn gone(uid: Box<str>, run_uid: Box<str>) -> Change;
+    fn gone(uid: Arc<str>, run_uid: Arc<str>) -> Change;
 }
 
 impl Watched for SlimPod {
@@ -146,10 +150,10 @@ impl Watched for SlimPod {
     fn changed(self) -> Change {
         Change::Pod(Box::new(self))
     }
-    fn run_uid(&self) -> Option<Box<str>> {
+    fn run_uid(&self) -> Option<Arc<str>> {
         self.owner().map(|owner| owner.uid.as_str().into())
     }
-    fn gone(uid: Box<str>, run_uid: Box<str>) -> Change {
+    fn gone(uid: Arc<str>, run_uid: Arc<str>) -> Change {
         Change::PodGone { uid, run_uid }
     }
 }
@@ -159,10 +163,10 @@ impl Watched for SlimTaskRun {
     fn changed(self) -> Change {
         Change::TaskRun(Box::new(self))
     }
-    fn run_uid(&self) -> Option<Box<str>> {
+    fn run_uid(&self) -> Option<Arc<str>> {
         self.metadata.uid.as_deref().map(Into::into)
     }
-    fn gone(uid: Box<str>, _run_uid: Box<str>) -> Change {
+    fn gone(uid: Arc<str>, _run_uid: Arc<str>) -> Change {
         Change::TaskRunGone { uid }
     }
 }
@@ -185,7 +189,11 @@ impl Output {
         )]
         let at = Timestamp::now();
         self.changes
-            .send(Seen { at, change })
+            .send(Seen {
+                at,
+                now: true,
+                change,
+            })
             .await
             .map_err(|_| Closed)
     }
@@ -217,6 +225,13 @@ async fn follow<K: Watched>(api: Api<K>, config: watcher::Config, output: Output
                         "watch failed, retrying"
                     );
                     failures += 1;
+                    // Without this right for good, all others would never be told either.
+                    if failures >= REBUILD_AFTER
+                        && refused.is_some()
+                        && present.give_up_listing(&output).await.is_err()
+                    {
+                        return;
+                    }
                     if failures >= REBUILD_AFTER
                         && matches!(error, watcher::Error::WatchStartFailed(_))
                     {
@@ -238,9 +253,9 @@ async fn follow<K: Watched>(api: Api<K>, config: watcher::Config, output: Output
 #[derive(Default)]
 struct Present {
     /// UID of an object to UID of its TaskRun.
-    known: HashMap<Box<str>, Box<str>>,
+    known: HashMap<Arc<str>, Arc<str>>,
     /// UIDs of the list that is being read.
-    listing: HashSet<Box<str>>,
+    listing: HashSet<Arc<str>>,
     listed: bool,
 }
 
@@ -281,6 +296,14 @@ impl Present {
         Ok(())
     }
 
+    /// Goes on without this list.
+    async fn give_up_listing(&mut self, output: &Output) -> Result<(), Closed> {
+        if std::mem::replace(&mut self.listed, true) {
+            return Ok(());
+        }
+        output.listed().await
+    }
+
     async fn apply<K: Watched>(&mut self, object: K, output: &Output) -> Result<(), Closed> {
         if let Some(run_uid) = object.run_uid() {
             self.known.insert(uid(&object), run_uid);
@@ -289,7 +312,7 @@ impl Present {
     }
 }
 
-fn uid<K: kube::Resource>(object: &K) -> Box<str> {
+fn uid<K: kube::Resource>(object: &K) -> Arc<str> {
     object.meta().uid.as_deref().unwrap_or_default().into()
 }
 

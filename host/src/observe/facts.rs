@@ -1,5 +1,6 @@
 //! What events say about a run beside the transition: kept while the run has something to tell.
 
+use super::intern::Interner;
 use super::slim::{SlimPod, SlimTaskRun, Terminated};
 use super::termination;
 use super::tracker::LogTarget;
@@ -22,17 +23,17 @@ const POD_LABELS: [&str; 2] = ["tekton.dev/taskRun", "tekton.dev/taskRunUID"];
 /// What is kept of a TaskRun.
 #[derive(Debug, Default)]
 pub(super) struct RunFacts {
-    namespace: Box<str>,
-    name: Box<str>,
-    api_version: Box<str>,
-    labels: Arc<StringMap>,
-    annotations: Arc<StringMap>,
+    namespace: Arc<str>,
+    name: Arc<str>,
+    api_version: Arc<str>,
+    labels: StringMap,
+    annotations: StringMap,
     /// Per step its name and the JSON of its spec, in the Task's order.
-    steps: Vec<(Box<str>, Box<str>)>,
+    steps: Box<[(Arc<str>, Arc<str>)]>,
     /// The containers as `status.steps` reports them; used where the pod was never seen.
-    reported: Vec<(Box<str>, ContainerFacts)>,
+    reported: Vec<(Arc<str>, ContainerFacts)>,
     /// UIDs of its pods.
-    pods: Vec<Box<str>>,
+    pods: Vec<Arc<str>>,
     /// The TaskRun itself was seen: a Pod has nothing to add.
     from_task_run: bool,
 }
@@ -40,15 +41,23 @@ pub(super) struct RunFacts {
 /// What is kept of a Pod.
 #[derive(Debug, Default)]
 pub(super) struct PodFacts {
-    containers: Vec<(Box<str>, Box<str>, ContainerFacts)>,
+    containers: Box<[Container]>,
     rescued: bool,
     pub(super) gone: bool,
+}
+
+/// A step's container.
+#[derive(Debug)]
+struct Container {
+    name: Arc<str>,
+    image: Arc<str>,
+    facts: ContainerFacts,
 }
 
 // === impl RunFacts ===
 
 impl RunFacts {
-    pub(super) fn see_run(&mut self, run: &SlimTaskRun) {
+    pub(super) fn see_run(&mut self, run: &SlimTaskRun, texts: &mut Interner) {
         let SlimTaskRun {
             api_version,
             metadata,
@@ -56,57 +65,63 @@ impl RunFacts {
             status,
         } = run;
         self.from_task_run = true;
-        self.namespace = text(metadata.namespace.as_deref());
-        self.name = text(metadata.name.as_deref());
-        self.api_version = if api_version.is_empty() {
-            "tekton.dev/v1".into()
-        } else {
-            api_version.clone()
-        };
-        set(&mut self.labels, labels(metadata));
-        set(&mut self.annotations, annotations(metadata));
+        self.namespace = texts.text(metadata.namespace.as_deref().unwrap_or_default());
+        self.name = texts.text(metadata.name.as_deref().unwrap_or_default());
+        let known = Some(&**api_version).filter(|version| !version.is_empty());
+        self.api_version = texts.text(known.unwrap_or("tekton.dev/v1"));
+        self.labels = labels(metadata, texts);
+        self.annotations = annotations(metadata, texts);
         // The status has parameters filled in and StepActions resolved.
-        let steps = if status.task_spec.steps.is_empty() {
+        let resolved = &status.task_spec.steps;
+        let steps = if resolved.is_empty() {
             &spec.task_spec.steps
         } else {
-            &status.task_spec.steps
+            resolved
         };
+        let name =
+            |step: &Map<String, Value>| step.get("name").and_then(Value::as_str).map(str::to_owned);
         self.steps = steps
             .iter()
-            .map(|step| (text(step.get("name").and_then(Value::as_str)), json(step)))
-            .collect();
-        self.reported = status
-            .steps
-            .iter()
-            .filter_map(|step| {
-                let ended = step.terminated.as_ref()?;
-                Some((
-                    step.container.clone(),
-                    container_facts(&step.image_id, Some(ended)),
-                ))
+            .map(|step| {
+                (
+                    texts.text(&name(step).unwrap_or_default()),
+                    texts.text(&json(step)),
+                )
             })
             .collect();
+        // A pod tells all of this itself.
+        self.reported = match self.pods.is_empty() {
+            false => Vec::new(),
+            true => (status.steps.iter())
+                .filter_map(|step| {
+                    let ended = step.terminated.as_ref()?;
+                    Some((
+                        step.container.clone(),
+                        container_facts(&step.image_id, Some(ended), texts),
+                    ))
+                })
+                .collect(),
+        };
     }
 
-    pub(super) fn see_pod(&mut self, pod: &SlimPod) {
-        if let Some(uid) = pod.metadata.uid.as_deref()
-            && !self.pods.iter().any(|known| &**known == uid)
-        {
-            self.pods.push(uid.into());
+    pub(super) fn see_pod(&mut self, pod: &SlimPod, uid: &Arc<str>, texts: &mut Interner) {
+        if !self.pods.contains(uid) {
+            self.pods.reserve_exact(1);
+            self.pods.push(uid.clone());
         }
         let Some(owner) = pod.owner() else { return };
         if self.from_task_run {
             return;
         }
-        self.namespace = text(pod.metadata.namespace.as_deref());
-        self.name = owner.name.as_str().into();
-        self.api_version = owner.api_version.as_str().into();
-        set(&mut self.labels, labels(&pod.metadata));
-        set(&mut self.annotations, annotations(&pod.metadata));
+        self.namespace = texts.text(pod.metadata.namespace.as_deref().unwrap_or_default());
+        self.name = texts.text(&owner.name);
+        self.api_version = texts.text(&owner.api_version);
+        self.labels = labels(&pod.metadata, texts);
+        self.annotations = annotations(&pod.metadata, texts);
     }
 
     /// Nothing is left to tell: keeps what is needed to stay quiet. Gives the UIDs of its pods.
-    pub(super) fn settle(&mut self) -> Vec<Box<str>> {
+    pub(super) fn settle(&mut self) -> Vec<Arc<str>> {
         let pods = std::mem::take(&mut self.pods);
         *self = Self::default();
         pods
@@ -182,7 +197,12 @@ impl RunFacts {
 impl PodFacts {
     /// Takes the pod as it is now. Gives the running steps whose logs must be read before it is
     /// gone, once.
-    pub(super) fn update(&mut self, pod: &SlimPod, seen: &PodSeen) -> Vec<LogTarget> {
+    pub(super) fn update(
+        &mut self,
+        pod: &SlimPod,
+        seen: &PodSeen,
+        texts: &mut Interner,
+    ) -> Vec<LogTarget> {
         self.containers = pod
             .spec
             .containers
@@ -200,19 +220,25 @@ impl PodFacts {
                     .find(|status| status.name == container.name);
                 let facts = status
                     .map(|status| {
-                        container_facts(&status.image_id, status.state.terminated.as_ref())
+                        container_facts(&status.image_id, status.state.terminated.as_ref(), texts)
                     })
                     .unwrap_or_default();
-                (container.name.clone(), container.image.clone(), facts)
+                Container {
+                    name: texts.text(&container.name),
+                    image: texts.text(&container.image),
+                    facts,
+                }
             })
             .collect();
         if !seen.deleting || std::mem::replace(&mut self.rescued, true) {
             return Vec::new();
         }
+        // Of the running containers one runs its step: the first. The others wait for their turn.
         let running = |state: &ContainerState| matches!(state, ContainerState::Running { .. });
         seen.steps
             .iter()
-            .filter(|step| running(&step.state))
+            .find(|step| running(&step.state))
+            .into_iter()
             .map(|step| LogTarget {
                 namespace: text(pod.metadata.namespace.as_deref()),
                 pod: seen.name.clone(),
@@ -223,17 +249,22 @@ impl PodFacts {
     }
 
     fn container(&self, name: &str) -> Option<(&str, &ContainerFacts)> {
-        self.containers
+        let found = self
+            .containers
             .iter()
-            .find(|(container, ..)| &**container == name)
-            .map(|(_, image, facts)| (&**image, facts))
+            .find(|container| &*container.name == name)?;
+        Some((&found.image, &found.facts))
     }
 }
 
-fn container_facts(image_id: &str, ended: Option<&Terminated>) -> ContainerFacts {
+fn container_facts(
+    image_id: &str,
+    ended: Option<&Terminated>,
+    texts: &mut Interner,
+) -> ContainerFacts {
     let message = ended.and_then(|ended| ended.message.as_deref());
     ContainerFacts {
-        image_id: image_id.into(),
+        image_id: texts.text(image_id),
         container_id: ended
             .map(|ended| ended.container_id.clone())
             .unwrap_or_default(),
@@ -242,31 +273,24 @@ fn container_facts(image_id: &str, ended: Option<&Terminated>) -> ContainerFacts
     }
 }
 
-fn labels(metadata: &ObjectMeta) -> StringMap {
+fn labels(metadata: &ObjectMeta, texts: &mut Interner) -> StringMap {
     let all = metadata.labels.iter().flatten();
     all.filter(|(name, _)| !POD_LABELS.contains(&name.as_str()))
-        .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+        .map(|(name, value)| (texts.text(name), texts.text(value)))
         .collect()
 }
 
-fn annotations(metadata: &ObjectMeta) -> StringMap {
+fn annotations(metadata: &ObjectMeta, texts: &mut Interner) -> StringMap {
     let all = metadata.annotations.iter().flatten();
     all.filter(|(name, value)| *name != LAST_APPLIED && value.len() <= MAX_ANNOTATION)
-        .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+        .map(|(name, value)| (texts.text(name), texts.text(value)))
         .collect()
 }
 
-/// Keeps the shared map where nothing changed.
-fn set(shared: &mut Arc<StringMap>, new: StringMap) {
-    if **shared != new {
-        *shared = Arc::new(new);
-    }
-}
-
-fn text(value: Option<&str>) -> Box<str> {
+fn text(value: Option<&str>) -> Arc<str> {
     value.unwrap_or_default().into()
 }
 
-fn json(step: &Map<String, Value>) -> Box<str> {
-    serde_json::to_string(step).unwrap_or_default().into()
+fn json(step: &Map<String, Value>) -> String {
+    serde_json::to_string(step).unwrap_or_default()
 }

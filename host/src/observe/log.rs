@@ -45,6 +45,29 @@ impl LogCapture {
         self.tail.drain(..excess);
     }
 
+    /// What was read of a log that could not be read to its end: its last line is not whole.
+    #[must_use]
+    pub fn finish_cut(mut self) -> CapturedLog {
+        let part = if self.tail.is_empty() {
+            &self.head
+        } else {
+            &*self.tail.make_contiguous()
+        };
+        let unfinished = part.iter().rev().take_while(|byte| **byte != b'\n').count();
+        let (in_tail, in_head) = if self.tail.is_empty() {
+            (0, unfinished)
+        } else {
+            (unfinished, 0)
+        };
+        self.tail.truncate(self.tail.len() - in_tail);
+        self.head.truncate(self.head.len() - in_head);
+        self.total -= unfinished as u64;
+        CapturedLog {
+            truncated: true,
+            ..self.finish()
+        }
+    }
+
     /// The log as text: what is not UTF-8 becomes U+FFFD. A cut is made between lines where one
     /// ends within reach, so that a secret is not cut in two and passes the redaction by halves.
     #[must_use]
@@ -88,35 +111,38 @@ fn into_text(bytes: Vec<u8>) -> String {
     }
 }
 
-/// Up to the last line break within the window, else the last blank, else all but a broken
-/// character.
+/// Up to the last line break within the window. Where there is none, the window goes: a name and
+/// its secret, or the two halves of a token, must not be told apart by the cut.
 fn end_at_line(bytes: &[u8]) -> &[u8] {
     let from = bytes.len().saturating_sub(LINE_WINDOW);
     let window = bytes.get(from..).unwrap_or_default();
-    let cut = window
+    let line = window
         .iter()
         .rposition(|byte| *byte == b'\n')
-        .or_else(|| window.iter().rposition(u8::is_ascii_whitespace))
-        .map(|at| from + at + 1)
-        .unwrap_or_else(|| {
-            let boundary = window.iter().rposition(|byte| !is_continuation(*byte));
-            from + boundary.unwrap_or(window.len())
-        });
+        .map(|at| from + at + 1);
+    let cut = line.unwrap_or_else(|| {
+        let before = bytes.get(..from).unwrap_or_default();
+        before
+            .iter()
+            .rposition(|byte| !is_continuation(*byte))
+            .unwrap_or(0)
+    });
     bytes.get(..cut).unwrap_or_default()
 }
 
-/// From the first line break within the window on, else the first blank.
+/// From the first line break within the window on; where there is none, behind the window.
 fn start_at_line(bytes: &[u8]) -> &[u8] {
-    let window = bytes
-        .get(..bytes.len().min(LINE_WINDOW))
-        .unwrap_or_default();
-    let start = window
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .or_else(|| window.iter().position(u8::is_ascii_whitespace))
-        .map(|at| at + 1)
-        .or_else(|| window.iter().position(|byte| !is_continuation(*byte)))
-        .unwrap_or(0);
+    let window = bytes.len().min(LINE_WINDOW);
+    let head = bytes.get(..window).unwrap_or_default();
+    let line = head.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+    let start = line.unwrap_or_else(|| {
+        let behind = bytes.get(window..).unwrap_or_default();
+        window
+            + behind
+                .iter()
+                .position(|byte| !is_continuation(*byte))
+                .unwrap_or(behind.len())
+    });
     bytes.get(start..).unwrap_or_default()
 }
 
@@ -166,8 +192,8 @@ mod tests {
     fn invalid_and_cut_characters_do_no_harm() {
         let log = capture(1024, &[0xff, b'a', 0xc3], 1);
         assert_eq!(log.text, "\u{fffd}a\u{fffd}");
-        let long = "é".repeat(10_000);
-        let log = capture(1024, long.as_bytes(), 333);
-        assert!(!log.text.contains('\u{fffd}'));
+        let long = "é".repeat(30_000);
+        let log = capture(20_000, long.as_bytes(), 333);
+        assert!(log.text.contains('é') && !log.text.contains('\u{fffd}'));
     }
 }

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod facts;
+mod intern;
 mod log;
 mod pod_log;
 mod recording;
@@ -25,6 +26,8 @@ use jiff::Timestamp;
 pub struct Seen {
     /// By the clock of the recording, or of this machine.
     pub at: Timestamp,
+    /// It is happening now: `at` is this machine's time.
+    pub now: bool,
     /// The change.
     pub change: Change,
 }
@@ -86,16 +89,6 @@ pub enum ObserveError {
         "failed to find an API server: {0}\n  set KUBECONFIG, or run in a cluster with a service account"
     )]
     Config(String),
-    /// The API server refuses.
-    #[error("failed to watch {what}: {reason}\n  {remedy}")]
-    Refused {
-        /// Pods or TaskRuns.
-        what: &'static str,
-        /// What it said.
-        reason: String,
-        /// What to do.
-        remedy: &'static str,
-    },
 }
 
 /// What serde says, without the values it quotes: what is observed may hold secrets.

@@ -56,15 +56,13 @@ impl ClusterLogs {
             Ok(Err(reason)) => Some(reason),
             Err(_) => Some(format!("not read within {:?}", self.timeout)),
         };
-        let log = capture.finish();
         match problem {
-            // A piece is better than nothing, but it must say that it is one.
-            Some(_) if log.bytes > 0 => CapturedLog {
-                truncated: true,
-                ..log
+            None => capture.finish(),
+            Some(reason) => match capture.finish_cut() {
+                // A piece is better than nothing, and it says that it is one.
+                piece if piece.bytes > 0 => piece,
+                _ => CapturedLog::unavailable(reason),
             },
-            Some(reason) => CapturedLog::unavailable(reason),
-            None => log,
         }
     }
 

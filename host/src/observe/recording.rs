@@ -30,14 +30,22 @@ struct WatchEvent<'a> {
 struct Kind {
     #[serde(default)]
     kind: String,
-    #[serde(default)]
-    metadata: Metadata,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    creation_timestamp: Option<Timestamp>,
+/// The latest time that an object holds: about when it was sent. Not its `deletionTimestamp`, which
+/// is in the future.
+fn latest_time(object: &str) -> Option<Timestamp> {
+    let mut latest = None;
+    let mut name = "";
+    for text in object.split('"') {
+        let is_time = text.len() >= 20 && text.starts_with("20") && text.ends_with('Z');
+        if is_time && name != "deletionTimestamp" {
+            latest = latest.max(text.parse().ok());
+        } else if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !text.is_empty() {
+            name = text;
+        }
+    }
+    latest
 }
 
 /// Reads a stream and hands each change to `emit` with its time, in order. `emit` answers `false`
@@ -75,10 +83,8 @@ pub fn play(
         let document = document.map_err(bad)?;
         let event: WatchEvent<'_> = serde_json::from_str(document.get()).map_err(bad)?;
         let kind: Kind = serde_json::from_str(event.object.get()).map_err(bad)?;
-        let told = event
-            .at
-            .or_else(&clock)
-            .or(kind.metadata.creation_timestamp);
+        let now = if event.at.is_none() { clock() } else { None };
+        let told = event.at.or(now).or_else(|| latest_time(event.object.get()));
         // Two watches may be recorded a moment out of order; time does not go back.
         let at = told.max(time).unwrap_or(Timestamp::UNIX_EPOCH);
         if let (Speed::Times(factor), Some(before)) = (speed, time) {
@@ -86,7 +92,11 @@ pub fn play(
         }
         time = Some(at);
         for change in changes(&kind.kind, event.kind, event.object).map_err(bad)? {
-            if !emit(Seen { at, change }) {
+            if !emit(Seen {
+                at,
+                now: now.is_some(),
+                change,
+            }) {
                 return Ok(());
             }
         }

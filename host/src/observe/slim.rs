@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A Pod.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -27,22 +28,31 @@ pub struct SlimPod {
 pub(super) struct PodSpec {
     #[serde(deserialize_with = "null_is_default")]
     pub(super) containers: Vec<Container>,
+    #[serde(deserialize_with = "null_is_default")]
+    pub(super) init_containers: Vec<InitContainer>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct InitContainer {
+    pub(super) name: Arc<str>,
+    pub(super) restart_policy: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Container {
-    pub(super) name: Box<str>,
-    pub(super) image: Box<str>,
+    pub(super) name: Arc<str>,
+    pub(super) image: Arc<str>,
     #[serde(deserialize_with = "null_is_default")]
-    pub(super) args: Vec<Box<str>>,
+    pub(super) args: Vec<Arc<str>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodStatus {
-    pub(super) phase: Option<Box<str>>,
-    pub(super) reason: Option<Box<str>>,
+    pub(super) phase: Option<Arc<str>>,
+    pub(super) reason: Option<Arc<str>>,
     #[serde(deserialize_with = "null_is_default")]
     pub(super) container_statuses: Vec<ContainerStatus>,
     #[serde(deserialize_with = "null_is_default")]
@@ -52,9 +62,9 @@ pub(super) struct PodStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct ContainerStatus {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     #[serde(rename = "imageID", deserialize_with = "null_is_default")]
-    pub(super) image_id: Box<str>,
+    pub(super) image_id: Arc<str>,
     #[serde(deserialize_with = "null_is_default")]
     pub(super) state: State,
 }
@@ -71,7 +81,7 @@ pub(super) struct State {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Waiting {
-    pub(super) reason: Option<Box<str>>,
+    pub(super) reason: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -86,14 +96,14 @@ pub(super) struct Running {
 pub(super) struct Terminated {
     pub(super) exit_code: i32,
     pub(super) signal: Option<i32>,
-    pub(super) reason: Option<Box<str>>,
-    pub(super) message: Option<Box<str>>,
+    pub(super) reason: Option<Arc<str>>,
+    pub(super) message: Option<Arc<str>>,
     #[serde(deserialize_with = "lenient_time")]
     pub(super) started_at: Option<Timestamp>,
     #[serde(deserialize_with = "lenient_time")]
     pub(super) finished_at: Option<Timestamp>,
     #[serde(rename = "containerID", deserialize_with = "null_is_default")]
-    pub(super) container_id: Box<str>,
+    pub(super) container_id: Arc<str>,
 }
 
 /// A TaskRun (`tekton.dev/v1`). The API server does not check its schema: what is not as it should
@@ -102,7 +112,7 @@ pub(super) struct Terminated {
 #[serde(default, rename_all = "camelCase")]
 pub struct SlimTaskRun {
     #[serde(deserialize_with = "null_is_default")]
-    pub(super) api_version: Box<str>,
+    pub(super) api_version: Arc<str>,
     pub(super) metadata: ObjectMeta,
     #[serde(deserialize_with = "lenient")]
     pub(super) spec: TaskRunSpec,
@@ -115,7 +125,7 @@ pub struct SlimTaskRun {
 pub(super) struct TaskRunSpec {
     #[serde(deserialize_with = "lenient")]
     pub(super) task_spec: TaskSpec,
-    pub(super) managed_by: Option<Box<str>>,
+    pub(super) managed_by: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -131,7 +141,7 @@ pub(super) struct TaskRunStatus {
     #[serde(deserialize_with = "null_is_default")]
     pub(super) conditions: Vec<Condition>,
     #[serde(deserialize_with = "null_is_default")]
-    pub(super) pod_name: Box<str>,
+    pub(super) pod_name: Arc<str>,
     #[serde(deserialize_with = "lenient_time")]
     pub(super) completion_time: Option<Timestamp>,
     #[serde(deserialize_with = "null_is_default")]
@@ -146,24 +156,25 @@ pub(super) struct TaskRunStatus {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Condition {
     #[serde(rename = "type")]
-    pub(super) kind: Box<str>,
-    pub(super) status: Box<str>,
+    pub(super) kind: Arc<str>,
+    pub(super) status: Arc<str>,
     #[serde(deserialize_with = "null_is_default")]
-    pub(super) reason: Box<str>,
+    pub(super) reason: Arc<str>,
     #[serde(deserialize_with = "null_is_default")]
-    pub(super) message: Box<str>,
+    pub(super) message: Arc<str>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct StepStatus {
     #[serde(deserialize_with = "null_is_default")]
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     #[serde(deserialize_with = "null_is_default")]
-    pub(super) container: Box<str>,
+    pub(super) container: Arc<str>,
     #[serde(rename = "imageID", deserialize_with = "null_is_default")]
-    pub(super) image_id: Box<str>,
-    pub(super) termination_reason: Option<Box<str>>,
+    pub(super) image_id: Arc<str>,
+    pub(super) termination_reason: Option<Arc<str>>,
+    pub(super) running: Option<Running>,
     pub(super) terminated: Option<Terminated>,
 }
 

@@ -1,10 +1,12 @@
 //! Slim objects into the core's snapshots: parsed here, once.
 
+use super::intern::Interner;
 use super::slim::{
-    ContainerStatus, SlimPod, SlimTaskRun, State, StepStatus, TaskRunStatus, Terminated,
+    ContainerStatus, PodSpec, SlimPod, SlimTaskRun, State, StepStatus, TaskRunStatus, Terminated,
 };
 use super::termination;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use std::sync::Arc;
 use step_observer_core as core;
 use step_observer_core::{
     Attempt, ContainerState, Done, Gate, Inference, InitFailure, PodPhase, PodSeen, ReportedEnd,
@@ -32,7 +34,7 @@ impl SlimPod {
     }
 
     /// The pod as the core sees it; `None` where it is not a TaskRun's.
-    pub(super) fn seen(&self) -> Option<PodSeen> {
+    pub(super) fn seen(&self, texts: &mut Interner) -> Option<PodSeen> {
         let Self {
             metadata,
             spec,
@@ -51,7 +53,7 @@ impl SlimPod {
             .iter()
             .filter(|container| container.name.starts_with(STEP_PREFIX))
             .map(|container| StepSeen {
-                container: container.name.clone(),
+                container: texts.text(&container.name),
                 gate: gate(&container.args),
                 inference: inference(&container.args),
                 state: status_of(&container.name)
@@ -59,9 +61,9 @@ impl SlimPod {
             })
             .collect();
         Some(PodSeen {
-            uid: metadata.uid.as_deref()?.into(),
-            name: metadata.name.as_deref()?.into(),
-            run_uid: owner.uid.as_str().into(),
+            uid: texts.text(metadata.uid.as_deref()?),
+            name: texts.text(metadata.name.as_deref()?),
+            run_uid: texts.text(&owner.uid),
             created: created(metadata),
             phase: match status.phase.as_deref() {
                 Some("Running") => PodPhase::Running,
@@ -74,7 +76,18 @@ impl SlimPod {
             cancel_requested: annotation("tekton.dev/cancel")
                 .is_some_and(|value| value == "CANCEL"),
             deleting: metadata.deletion_timestamp.is_some(),
-            init_failure: status.init_container_statuses.iter().find_map(init_failure),
+            deletion_requested: deletion_requested(metadata),
+            containers_started: status
+                .container_statuses
+                .iter()
+                .filter_map(|s| container_start(&s.state))
+                .max(),
+            init_failure: status
+                .init_container_statuses
+                .iter()
+                // Native sidecars are init containers too; their end says nothing about the steps.
+                .filter(|status| !is_sidecar(spec, &status.name))
+                .find_map(init_failure),
             steps,
         })
     }
@@ -84,11 +97,34 @@ fn created(metadata: &ObjectMeta) -> Option<jiff::Timestamp> {
     metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
+fn is_sidecar(spec: &PodSpec, name: &str) -> bool {
+    let container = spec
+        .init_containers
+        .iter()
+        .find(|container| *container.name == *name);
+    container.and_then(|container| container.restart_policy.as_deref()) == Some("Always")
+}
+
+fn container_start(state: &State) -> Option<jiff::Timestamp> {
+    let running = state
+        .running
+        .as_ref()
+        .and_then(|running| running.started_at);
+    running.or_else(|| state.terminated.as_ref()?.started_at)
+}
+
+fn deletion_requested(metadata: &ObjectMeta) -> Option<jiff::Timestamp> {
+    let grace =
+        jiff::SignedDuration::from_secs(metadata.deletion_grace_period_seconds.unwrap_or(0));
+    metadata
+        .deletion_timestamp
+        .as_ref()?
+        .0
+        .checked_sub(grace)
+        .ok()
+}
+
 fn init_failure(status: &ContainerStatus) -> Option<InitFailure> {
-    // Native sidecars are init containers too; their end says nothing about the steps.
-    if status.name.starts_with("sidecar-") {
-        return None;
-    }
     let ended = status.state.terminated.as_ref()?;
     match ended.reason.as_deref() {
         Some("OOMKilled") => Some(InitFailure::OutOfMemory),
@@ -98,11 +134,11 @@ fn init_failure(status: &ContainerStatus) -> Option<InitFailure> {
 }
 
 /// The entrypoint's own arguments: all before `--`, which only the step's command follows.
-fn entrypoint_args(args: &[Box<str>]) -> impl Iterator<Item = &str> {
+fn entrypoint_args(args: &[Arc<str>]) -> impl Iterator<Item = &str> {
     args.iter().map(|arg| &**arg).take_while(|arg| *arg != "--")
 }
 
-fn has_flag(args: &[Box<str>], flag: &str) -> bool {
+fn has_flag(args: &[Arc<str>], flag: &str) -> bool {
     entrypoint_args(args).any(|arg| {
         let name = arg.trim_start_matches('-');
         name == flag
@@ -112,7 +148,7 @@ fn has_flag(args: &[Box<str>], flag: &str) -> bool {
     })
 }
 
-fn gate(args: &[Box<str>]) -> Gate {
+fn gate(args: &[Arc<str>]) -> Gate {
     let file = entrypoint_args(args)
         .skip_while(|arg| arg.trim_start_matches('-') != "wait_file")
         .nth(1);
@@ -123,7 +159,7 @@ fn gate(args: &[Box<str>]) -> Gate {
     }
 }
 
-fn inference(args: &[Box<str>]) -> Inference {
+fn inference(args: &[Arc<str>]) -> Inference {
     if has_flag(args, "debug_before_step") {
         Inference::Never
     } else if has_flag(args, "when_expressions") {
@@ -171,7 +207,7 @@ fn terminated(ended: &Terminated) -> core::Terminated {
 
 impl SlimTaskRun {
     /// The TaskRun as the core sees it; `None` where another controller runs it.
-    pub(super) fn seen(&self) -> Option<TaskRunSeen> {
+    pub(super) fn seen(&self, texts: &mut Interner) -> Option<TaskRunSeen> {
         if self
             .spec
             .managed_by
@@ -181,7 +217,7 @@ impl SlimTaskRun {
             return None;
         }
         Some(TaskRunSeen {
-            uid: self.metadata.uid.as_deref()?.into(),
+            uid: texts.text(self.metadata.uid.as_deref()?),
             archived: self.status.retries_status.iter().map(attempt).collect(),
             current: attempt(&self.status),
         })
@@ -219,7 +255,7 @@ fn done(status: &TaskRunStatus) -> Option<Done> {
 
 /// The step in `the step "b" in TaskRun "r" failed to pull the image …`
 /// (pkg/reconciler/taskrun/taskrun.go, checkPodFailed).
-fn blamed_step(message: &str) -> Option<Box<str>> {
+fn blamed_step(message: &str) -> Option<Arc<str>> {
     let (name, rest) = message.strip_prefix("the step \"")?.split_once('"')?;
     rest.starts_with(" in TaskRun").then(|| name.into())
 }
@@ -240,17 +276,23 @@ fn reported_step(step: &StepStatus) -> Option<ReportedStep> {
             .clone()
             .or_else(|| ended.reason.clone())
             .unwrap_or_else(|| "Error".into()),
+        by_entrypoint: step.termination_reason.is_some(),
         started_at: ended.started_at,
         finished_at: ended.finished_at,
     });
-    Some(ReportedStep { container, ended })
+    let running = step.running.is_some();
+    Some(ReportedStep {
+        container,
+        running,
+        ended,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn args(line: &str) -> Vec<Box<str>> {
+    fn args(line: &str) -> Vec<Arc<str>> {
         line.split(' ').map(Into::into).collect()
     }
 

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::Read as _;
+use std::sync::Arc;
 use step_observer_core::Internals;
 
 /// Tekton inflates at most this much of a compressed message.
@@ -16,7 +17,7 @@ pub(super) struct Message {
     /// The entrypoint's own entries.
     pub(super) internals: Internals,
     /// The results as JSON text, as Tekton shows them in a TaskRun's step.
-    pub(super) results: Option<Box<str>>,
+    pub(super) results: Option<Arc<str>>,
 }
 
 #[derive(Deserialize)]
@@ -43,10 +44,22 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
     let json = match message.strip_prefix("tknz:") {
         None => message,
         Some(packed) => {
-            inflated = inflate(packed)?;
+            inflated = inflate(packed);
             &inflated
         }
     };
+    let packed = json.as_ptr() != message.as_ptr();
+    if packed && json.is_empty() {
+        // It was cut so short that nothing is left; that there was one is news enough.
+        let internals = Internals {
+            cut: true,
+            ..Internals::default()
+        };
+        return Some(Message {
+            internals,
+            results: None,
+        });
+    }
     if !json.starts_with('[') {
         return None;
     }
@@ -93,14 +106,22 @@ fn read_entries(json: &str) -> (Vec<Entry>, bool) {
     }
 }
 
-fn inflate(packed: &str) -> Option<String> {
-    let bytes = STANDARD_NO_PAD.decode(packed.trim_end_matches('=')).ok()?;
-    let mut text = String::new();
-    flate2::read::DeflateDecoder::new(bytes.as_slice())
-        .take(MAX_INFLATED)
-        .read_to_string(&mut text)
-        .ok()?;
-    Some(text)
+/// As much of a compressed message as can be read.
+fn inflate(packed: &str) -> String {
+    let packed = packed.trim_end_matches('=');
+    // The last group of four may have been cut.
+    let whole = packed.get(..packed.len() / 4 * 4).unwrap_or_default();
+    let decoded = STANDARD_NO_PAD
+        .decode(packed)
+        .or_else(|_| STANDARD_NO_PAD.decode(whole));
+    let bytes = decoded.unwrap_or_default();
+    let mut inflater = flate2::read::DeflateDecoder::new(bytes.as_slice()).take(MAX_INFLATED);
+    let mut text = Vec::new();
+    let mut piece = [0; 256];
+    while let Ok(read @ 1..) = inflater.read(&mut piece) {
+        text.extend_from_slice(piece.get(..read).unwrap_or_default());
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 #[cfg(test)]
@@ -141,6 +162,11 @@ mod tests {
         deflate.write_all(FULL.as_bytes()).unwrap();
         let packed = STANDARD_NO_PAD.encode(deflate.finish().unwrap());
         assert_eq!(parse(Some(&format!("tknz:{packed}"))), parse(Some(FULL)));
+        for end in 0..packed.len() {
+            let message = parse(Some(&format!("tknz:{}", packed.get(..end).unwrap()))).unwrap();
+            // The last characters may hold nothing that matters.
+            assert!(message.internals.cut || end + 4 > packed.len(), "{end}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! From changes in the cluster to step records: the ledger decides, the facts are joined.
 
 use super::facts::{PodFacts, RunFacts};
+use super::intern::Interner;
 use super::slim::{SlimPod, SlimTaskRun};
 use crate::step::StepRecord;
 use jiff::Timestamp;
 use std::collections::HashMap;
+use std::sync::Arc;
 use step_observer_core::{Ledger, Observation, Transition};
 
 /// A change in the cluster.
@@ -15,19 +17,21 @@ pub enum Change {
     /// A Pod was deleted; its last state came before.
     PodGone {
         /// Its UID.
-        uid: Box<str>,
+        uid: Arc<str>,
         /// UID of its TaskRun.
-        run_uid: Box<str>,
+        run_uid: Arc<str>,
     },
     /// A TaskRun was added or modified.
     TaskRun(Box<SlimTaskRun>),
     /// A TaskRun was deleted.
     TaskRunGone {
         /// Its UID.
-        uid: Box<str>,
+        uid: Arc<str>,
     },
     /// Everything that existed at the start has been told.
     Listed,
+    /// A recording is over: nothing else will come.
+    Ended,
 }
 
 /// What the tracker found.
@@ -43,21 +47,22 @@ pub enum Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LogTarget {
     /// Namespace of the pod.
-    pub namespace: Box<str>,
+    pub namespace: Arc<str>,
     /// Name of the pod.
-    pub pod: Box<str>,
+    pub pod: Arc<str>,
     /// UID of the pod.
-    pub pod_uid: Box<str>,
+    pub pod_uid: Arc<str>,
     /// Name of the container.
-    pub container: Box<str>,
+    pub container: Arc<str>,
 }
 
 /// Follows all runs.
 #[derive(Debug)]
 pub struct Tracker {
     ledger: Ledger,
-    runs: HashMap<Box<str>, RunFacts>,
-    pods: HashMap<Box<str>, PodFacts>,
+    runs: HashMap<Arc<str>, RunFacts>,
+    pods: HashMap<Arc<str>, PodFacts>,
+    texts: Interner,
 }
 
 impl Tracker {
@@ -68,6 +73,7 @@ impl Tracker {
             ledger,
             runs: HashMap::new(),
             pods: HashMap::new(),
+            texts: Interner::default(),
         }
     }
 
@@ -82,13 +88,21 @@ impl Tracker {
         let mut findings = Vec::new();
         match change {
             Change::Pod(pod) => {
-                let Some(seen) = pod.seen() else {
+                let Some(seen) = pod.seen(&mut self.texts) else {
                     return findings;
                 };
                 let (uid, run_uid) = (seen.uid.clone(), seen.run_uid.clone());
                 let facts = self.pods.entry(uid.clone()).or_default();
-                findings.extend(facts.update(&pod, &seen).into_iter().map(Finding::Rescue));
-                self.runs.entry(run_uid.clone()).or_default().see_pod(&pod);
+                findings.extend(
+                    facts
+                        .update(&pod, &seen, &mut self.texts)
+                        .into_iter()
+                        .map(Finding::Rescue),
+                );
+                self.runs
+                    .entry(run_uid.clone())
+                    .or_default()
+                    .see_pod(&pod, &uid, &mut self.texts);
                 self.tell(Observation::Pod(seen), now, &mut findings);
                 self.forget(&run_uid, Some(&uid));
             }
@@ -104,11 +118,14 @@ impl Tracker {
                 self.forget(&run_uid, Some(&uid));
             }
             Change::TaskRun(run) => {
-                let Some(seen) = run.seen() else {
+                let Some(seen) = run.seen(&mut self.texts) else {
                     return findings;
                 };
                 let uid = seen.uid.clone();
-                self.runs.entry(uid.clone()).or_default().see_run(&run);
+                self.runs
+                    .entry(uid.clone())
+                    .or_default()
+                    .see_run(&run, &mut self.texts);
                 self.tell(Observation::TaskRun(seen), now, &mut findings);
                 self.forget(&uid, None);
             }
@@ -120,11 +137,8 @@ impl Tracker {
                 );
                 self.forget(&uid, None);
             }
-            Change::Listed => {
-                let told = self.ledger.listed(now);
-                self.records(told, now, &mut findings);
-                self.forget_all();
-            }
+            Change::Listed => self.ledger.listed(now),
+            Change::Ended => {}
         }
         findings
     }
@@ -135,16 +149,13 @@ impl Tracker {
         self.ledger.next_wake()
     }
 
-    /// Tells what waiting until `now` has settled.
+    /// Tells what waiting until `now` has settled for one run. There may be more: see
+    /// [`Tracker::next_wake`].
     pub fn tick(&mut self, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let told = self.ledger.tick(now);
-        let runs: Vec<_> = told
-            .iter()
-            .map(|transition| transition.run_uid.clone())
-            .collect();
+        let (run_uid, told) = self.ledger.tick(now);
         self.records(told, now, &mut findings);
-        for run_uid in runs {
+        if let Some(run_uid) = run_uid {
             self.forget(&run_uid, None);
         }
         findings
@@ -175,7 +186,10 @@ impl Tracker {
             self.pods.remove(uid);
         }
         if !self.ledger.remembers(run_uid) {
-            self.runs.remove(run_uid);
+            let facts = self.runs.remove(run_uid);
+            for uid in facts.map(|mut facts| facts.settle()).unwrap_or_default() {
+                self.pods.remove(&uid);
+            }
         } else if self.ledger.is_settled(run_uid)
             && let Some(facts) = self.runs.get_mut(run_uid)
         {
@@ -183,13 +197,6 @@ impl Tracker {
             for uid in pods {
                 self.pods.remove(&uid);
             }
-        }
-    }
-
-    fn forget_all(&mut self) {
-        let runs: Vec<_> = self.runs.keys().cloned().collect();
-        for run_uid in runs {
-            self.forget(&run_uid, None);
         }
     }
 }

@@ -140,16 +140,29 @@ impl Plugin {
     /// Says what is wrong with it and what to do.
     pub fn load(engine: &PluginEngine, spec: &PluginSpec) -> Result<Self, LoadError> {
         let bytes = read(&spec.source)?;
-        let component = load::component(&bytes)?;
         let label: Arc<str> = spec.name.as_str().into();
-        let configured = setup::configure(
-            engine,
-            &label,
-            &component,
-            &spec.config.to_string(),
-            &spec.limits,
-            spec.snapshot,
-        )?;
+        // The compiler's memory goes with its thread.
+        let configured = std::thread::scope(|scope| {
+            let compile = || {
+                let component = load::component(&bytes)?;
+                setup::configure(
+                    engine,
+                    &label,
+                    &component,
+                    &spec.config.to_string(),
+                    &spec.limits,
+                    spec.snapshot,
+                )
+            };
+            let compiler = std::thread::Builder::new()
+                .name("plugin-compiler".to_owned())
+                .spawn_scoped(scope, compile)?;
+            compiler.join().unwrap_or_else(|_| {
+                Err(LoadError::Compile(
+                    "the compiler panicked; please report this".to_owned(),
+                ))
+            })
+        })?;
         let redacts = !configured.rule_sets.is_empty();
         Ok(Self {
             label,
@@ -205,8 +218,7 @@ impl Plugin {
         scrubber: &Arc<Scrubber>,
         envelope: Envelope,
     ) -> (Option<Draft>, Result<Verdict, Failure>) {
-        let budget = usize::try_from(self.limits.output_bytes).unwrap_or(usize::MAX);
-        let draft = Draft::new(envelope, self.rule_sets(), budget);
+        let draft = Draft::new(envelope, self.rule_sets(), &self.limits);
         let mut store = PluginEngine::store(
             &engine.run,
             &self.limits,
@@ -312,12 +324,15 @@ impl Chain {
                     reason: "the event was lost in the plugin".to_owned(),
                 };
             };
-            envelope = match answer {
-                Ok(Verdict::Keep) => {
-                    let (envelope, counts) = draft.apply();
-                    report.count(&plugin.label, &counts);
-                    envelope
-                }
+            let (unchanged, failure) = match answer {
+                Ok(Verdict::Keep) => match draft.apply() {
+                    Ok((changed, counts)) => {
+                        report.count(&plugin.label, &counts);
+                        envelope = changed;
+                        continue;
+                    }
+                    Err(unchanged) => (*unchanged, Failure::Time(plugin.limits.time_ms)),
+                },
                 Ok(Verdict::Drop(reason)) => {
                     let reason = self.scrubber.line(&reason, 256);
                     return Outcome::Dropped {
@@ -325,30 +340,29 @@ impl Chain {
                         reason,
                     };
                 }
-                Err(failure) => {
-                    report
-                        .failures
-                        .push((plugin.label.clone(), failure.clone(), plugin.on_error));
-                    let unchanged = draft.discard();
-                    match (plugin.on_error, &original) {
-                        (OnError::Block, Some(original)) => {
-                            return Outcome::Blocked {
-                                plugin: plugin.label.clone(),
-                                failure,
-                                envelope: Box::new(original.clone()),
-                            };
-                        }
-                        (OnError::Drop | OnError::Block, _) => {
-                            let reason = format!("the plugin failed: {failure}");
-                            return Outcome::Dropped {
-                                plugin: plugin.label.clone(),
-                                reason,
-                            };
-                        }
-                        (OnError::Strip, _) => strip(unchanged, &plugin.label),
-                        (OnError::Pass, _) => mark(unchanged, &plugin.label),
-                    }
+                Err(failure) => (draft.discard(), failure),
+            };
+            report
+                .failures
+                .push((plugin.label.clone(), failure.clone(), plugin.on_error));
+            envelope = match (plugin.on_error, &original) {
+                (OnError::Block, Some(original)) => {
+                    let (plugin, envelope) = (plugin.label.clone(), Box::new(original.clone()));
+                    return Outcome::Blocked {
+                        plugin,
+                        failure,
+                        envelope,
+                    };
                 }
+                (OnError::Drop | OnError::Block, _) => {
+                    let reason = format!("the plugin failed: {failure}");
+                    return Outcome::Dropped {
+                        plugin: plugin.label.clone(),
+                        reason,
+                    };
+                }
+                (OnError::Strip, _) => strip(unchanged, &plugin.label),
+                (OnError::Pass, _) => mark(unchanged, &plugin.label),
             };
         }
         Outcome::Deliver(Box::new(envelope), report)

@@ -4,9 +4,10 @@
 //! and answers `keep`.
 
 use super::bindings::step_observer::plugin::events as wit;
+use super::engine::Limits;
 use super::pointer;
 use crate::event::attribute::{self, AttributeError};
-use crate::redact::{Counts, Scanner};
+use crate::redact::{Counts, Exhausted, ScanLimits, Scanner};
 use crate::step::{Envelope, EventContext};
 use cloudevents::event::Data;
 use cloudevents::{AttributesReader, AttributesWriter, Event};
@@ -14,6 +15,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What the guest's handle stands for: the one draft in its store.
 #[derive(Debug)]
@@ -23,15 +25,21 @@ pub enum EventHandle {}
 /// Rule sets by name, compiled once per load.
 pub(super) type RuleSets = Vec<(String, Scanner)>;
 
-/// Members of the data that say which step it is.
-const READ_ONLY: [&str; 6] = [
-    "podRef",
-    "taskRun",
-    "stepIndex",
-    "attempt",
-    "logInfo",
-    "log",
+/// Members of the data that say which step it is and what it did: no plugin changes them.
+const PROTECTED: [&str; 9] = [
+    "/podRef",
+    "/taskRun",
+    "/stepIndex",
+    "/attempt",
+    "/logInfo",
+    "/exitCode",
+    "/reason",
+    "/stepState/name",
+    "/stepState/container",
 ];
+
+/// Most parts of the data that one call may set.
+const MAX_PARTS: usize = 1024;
 
 /// Most extensions that one call may set or remove: receivers put them into headers.
 const MAX_ATTRIBUTES: usize = 64;
@@ -46,6 +54,7 @@ pub(super) struct Draft {
     context: Arc<EventContext>,
     data: Value,
     log: Option<String>,
+    deadline: Instant,
     rule_sets: Arc<RuleSets>,
     changes: Changes,
     /// Bytes that changes may still take.
@@ -72,7 +81,9 @@ enum LogChange {
 // === impl Draft ===
 
 impl Draft {
-    pub(super) fn new(envelope: Envelope, rule_sets: Arc<RuleSets>, budget: usize) -> Self {
+    pub(super) fn new(envelope: Envelope, rule_sets: Arc<RuleSets>, limits: &Limits) -> Self {
+        let budget = usize::try_from(limits.output_bytes).unwrap_or(usize::MAX);
+        let deadline = Instant::now() + Duration::from_millis(limits.time_ms);
         let Envelope { mut event, context } = envelope;
         let mut data = match event.set_data_unchecked(Value::Null) {
             Some(Data::Json(data)) => data,
@@ -91,6 +102,7 @@ impl Draft {
             context,
             data,
             log,
+            deadline,
             rule_sets,
             changes: Changes::default(),
             budget,
@@ -110,12 +122,17 @@ impl Draft {
     }
 
     /// The event with the changes, and how much was masked.
-    pub(super) fn apply(self) -> (Envelope, Counts) {
+    ///
+    /// # Errors
+    ///
+    /// Masking what was changed takes too long; the event is as it was.
+    pub(super) fn apply(self) -> Result<(Envelope, Counts), Box<Envelope>> {
+        let limits = self.scan_limits();
         let Self {
             mut event,
             context,
-            mut data,
-            mut log,
+            data: original,
+            log: original_log,
             rule_sets,
             changes,
             ..
@@ -129,6 +146,33 @@ impl Draft {
             counts,
         } = changes;
         let untouched = parts.is_empty() && log_change.is_none();
+        let (log, data) = match redacted {
+            None if untouched => (original_log, original),
+            Some((log, data)) if untouched => {
+                let data = data.map(|data| restore(data, &original));
+                (log.or(original_log), data.unwrap_or(original))
+            }
+            None | Some(_) => {
+                let (mut log, mut data) = (original_log.clone(), original.clone());
+                for (place, value) in parts {
+                    pointer::set(&mut data, &place, value);
+                }
+                match log_change {
+                    None => {}
+                    Some(LogChange::Text(text)) => log = Some(text),
+                    Some(LogChange::Ranges(ranges)) => log = log.map(|log| splice(&log, &ranges)),
+                }
+                for (set, scope) in redactions {
+                    let Some((_, scanner)) = rule_sets.get(set) else {
+                        continue;
+                    };
+                    if scan(scanner, scope, &mut log, &mut data, limits).is_err() {
+                        return Err(Box::new(reassemble(event, context, original, original_log)));
+                    }
+                }
+                (log, restore(data, &original))
+            }
+        };
         for (name, value) in attributes {
             match (name.as_str(), value) {
                 ("subject", value) => drop(event.set_subject(value)),
@@ -136,29 +180,14 @@ impl Draft {
                 (name, None) => drop(event.remove_extension(name)),
             }
         }
-        if let (true, Some((redacted_log, redacted_data))) = (untouched, redacted) {
-            log = redacted_log.or(log);
-            data = redacted_data.unwrap_or(data);
-        } else {
-            for (place, value) in parts {
-                pointer::set(&mut data, &place, value);
-            }
-            log = match log_change {
-                None => log,
-                Some(LogChange::Text(text)) => Some(text),
-                Some(LogChange::Ranges(ranges)) => log.map(|log| splice(&log, &ranges)),
-            };
-            for (set, scope) in redactions {
-                if let Some((_, scanner)) = rule_sets.get(set) {
-                    let mut ignored = Counts::default();
-                    log = log.map(|log| scanner.redact(&log, &mut ignored).into_owned());
-                    if scope == wit::Scope::Everything {
-                        scanner.redact_json(&mut data, &mut ignored);
-                    }
-                }
-            }
+        Ok((reassemble(event, context, data, log), counts))
+    }
+
+    fn scan_limits(&self) -> ScanLimits {
+        ScanLimits {
+            growth: self.budget,
+            deadline: self.deadline,
         }
-        (reassemble(event, context, data, log), counts)
     }
 
     pub(super) fn header(&self) -> wit::Header {
@@ -235,6 +264,7 @@ impl Draft {
     ) -> Result<(), wit::EditError> {
         let text = value.unwrap_or_default();
         let checked = match name {
+            "subject" if value == Some("") => Err(AttributeError::Value(name.to_owned())),
             "subject" => attribute::check_value(name, text),
             _ => attribute::check_extension(name, text),
         };
@@ -263,13 +293,25 @@ impl Draft {
     }
 
     pub(super) fn set(&mut self, place: &str, json: Option<&str>) -> Result<(), wit::EditError> {
-        let member = pointer::root(place).map_err(wit::EditError::Invalid)?;
-        if READ_ONLY.contains(&&*member) {
+        pointer::root(place).map_err(wit::EditError::Invalid)?;
+        let inside = |of: &str, place: &str| {
+            place
+                .strip_prefix(of)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let protected = PROTECTED
+            .iter()
+            .find(|known| inside(known, place) || inside(place, known));
+        if let Some(known) = protected.or_else(|| ["/log"].iter().find(|log| inside(log, place))) {
             return Err(wit::EditError::ReadOnly(format!(
-                "`/{member}` cannot be set: it says which step the event is about, or has functions of its own"
+                "`{known}` cannot be set: it says what the event is about, or has functions of its own"
             )));
         }
-        self.spend(place.len() + json.map_or(0, str::len))?;
+        if self.changes.data.len() >= MAX_PARTS {
+            return Err(wit::EditError::TooLarge);
+        }
+        // A parsed value takes many times its text.
+        self.spend(place.len() + json.map_or(0, str::len).saturating_mul(4))?;
         let value = json
             .map(serde_json::from_str)
             .transpose()
@@ -349,19 +391,25 @@ impl Draft {
         };
         self.spend(rules.len())?;
         let mut counts = Counts::default();
+        let limits = self.scan_limits();
         let (log, data) = self.changes.redacted.take().unwrap_or_default();
-        let log = match log {
-            Some(log) => Some(scanner.redact(&log, &mut counts).into_owned()),
-            None => match scanner.redact(self.log(), &mut counts) {
-                Cow::Borrowed(_) => None,
-                Cow::Owned(log) => Some(log),
-            },
+        let before = log.as_deref().unwrap_or(self.log());
+        let masked = scanner
+            .redact(before, &mut counts, limits)
+            .map_err(|Exhausted| wit::EditError::TooLarge)?;
+        let grown = masked.len().saturating_sub(before.len());
+        let log = match masked {
+            Cow::Owned(masked) => Some(masked),
+            Cow::Borrowed(_) => log,
         };
+        self.spend(grown)?;
         let data = match scope {
             wit::Scope::Log => data,
             wit::Scope::Everything => {
                 let mut data = data.unwrap_or_else(|| self.data.clone());
-                scanner.redact_json(&mut data, &mut counts);
+                scanner
+                    .redact_json(&mut data, &mut counts, self.scan_limits())
+                    .map_err(|Exhausted| wit::EditError::TooLarge)?;
                 Some(data)
             }
         };
@@ -395,6 +443,33 @@ fn reassemble(
     }
     event.set_data_unchecked(data);
     Envelope { event, context }
+}
+
+/// Puts back what no plugin may change.
+fn restore(mut data: Value, original: &Value) -> Value {
+    for place in PROTECTED {
+        pointer::set(&mut data, place, original.pointer(place).cloned());
+    }
+    data
+}
+
+fn scan(
+    scanner: &Scanner,
+    scope: wit::Scope,
+    log: &mut Option<String>,
+    data: &mut Value,
+    limits: ScanLimits,
+) -> Result<(), Exhausted> {
+    let mut ignored = Counts::default();
+    if let Some(log) = log
+        && let Cow::Owned(masked) = scanner.redact(log, &mut ignored, limits)?
+    {
+        *log = masked;
+    }
+    match scope {
+        wit::Scope::Log => Ok(()),
+        wit::Scope::Everything => scanner.redact_json(data, &mut ignored, limits),
+    }
 }
 
 fn splice(log: &str, ranges: &[(usize, usize, String)]) -> String {

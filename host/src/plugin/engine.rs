@@ -3,7 +3,7 @@
 
 use super::bindings;
 use super::draft::Draft;
-use super::host::{Host, Limiter};
+use super::host::{Host, Limiter, MAX_TABLE};
 use super::scrub::Scrubber;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -28,14 +28,19 @@ const MAX_LINES: u32 = 32;
 pub struct Limits {
     /// Time in milliseconds, functions of the host included. Checked every 10 ms.
     #[schemars(range(min = 10, max = 60000))]
+    #[serde(deserialize_with = "crate::bounded::between::<10, 60000, _, _>")]
     pub time_ms: u64,
     /// Memory in bytes.
     #[schemars(range(min = 65536, max = 1073741824))]
+    #[serde(deserialize_with = "crate::bounded::between::<65536, 1073741824, _, _>")]
     pub memory_bytes: u64,
     /// All that it changes, in bytes.
+    #[schemars(range(max = 1073741824))]
+    #[serde(deserialize_with = "crate::bounded::between::<0, 1073741824, _, _>")]
     pub output_bytes: u64,
     /// Time to be configured, once per load, in milliseconds.
     #[schemars(range(min = 10, max = 600000))]
+    #[serde(deserialize_with = "crate::bounded::between::<10, 600000, _, _>")]
     pub configure_ms: u64,
 }
 
@@ -111,6 +116,7 @@ impl PluginEngine {
             draft,
             limits: Limiter {
                 memory,
+                used: 0,
                 refused: false,
             },
             plugin,
@@ -134,6 +140,8 @@ fn config(pool: Option<PoolingAllocationConfig>) -> Config {
     config.wasm_component_model(true);
     config.concurrency_support(false);
     config.epoch_interruption(true);
+    // Small modules gain nothing from more threads, which keep tens of MiB each afterwards.
+    config.parallel_compilation(false);
     config.max_wasm_stack(MAX_STACK);
     if let Some(pool) = pool {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
@@ -145,22 +153,19 @@ fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     // A component that the encoder makes has two or three core instances and one memory.
     pool.total_component_instances(INSTANCES)
-        .total_core_instances(INSTANCES * 8)
-        .total_memories(INSTANCES)
-        .total_tables(INSTANCES * 4)
-        .max_core_instances_per_component(64)
-        .max_memories_per_component(4)
-        .max_tables_per_component(16)
-        .table_elements(MAX_TABLE_ELEMENTS)
+        .total_core_instances(INSTANCES * 16)
+        .total_memories(INSTANCES * 2)
+        .total_tables(INSTANCES * 8)
+        .max_core_instances_per_component(16)
+        .max_memories_per_component(2)
+        .max_tables_per_component(8)
+        .table_elements(MAX_TABLE)
         .max_memory_size(MAX_MEMORY)
         // Measured: keeping pages resident costs more than mapping them anew.
         .linear_memory_keep_resident(0)
         .table_keep_resident(0);
     pool
 }
-
-/// Elements of one pooled table.
-const MAX_TABLE_ELEMENTS: usize = 20_000;
 
 /// A thread of the operating system: timers of a busy runtime come late.
 fn tick(engine: &Engine) -> wasmtime::Result<()> {

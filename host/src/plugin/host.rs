@@ -26,22 +26,28 @@ pub(super) struct Host {
 /// Memory and tables of one instance.
 pub(super) struct Limiter {
     pub(super) memory: usize,
+    /// What all memories together have.
+    pub(super) used: usize,
     /// A request for memory was refused.
     pub(super) refused: bool,
 }
 
 /// Most elements in a table. Function tables of real plugins have thousands.
-const MAX_TABLE: usize = 100_000;
+pub(super) const MAX_TABLE: usize = 20_000;
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> Result<bool> {
-        let granted = desired <= self.memory;
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        let granted = used <= self.memory;
         self.refused |= !granted;
+        if granted {
+            self.used = used;
+        }
         Ok(granted)
     }
 

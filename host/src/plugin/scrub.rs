@@ -2,8 +2,12 @@
 //! plugins declared before they reach a log.
 
 use super::draft::RuleSets;
-use crate::redact::Counts;
+use crate::redact::{Counts, Exhausted, ScanLimits};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest time to mask one line.
+const SCAN_TIME: Duration = Duration::from_millis(100);
 
 /// Masks with all rule sets.
 #[derive(Debug, Default)]
@@ -27,7 +31,14 @@ impl Scrubber {
             .flat_map(|sets| sets.iter())
             .map(|(_, scanner)| scanner)
         {
-            masked = scanner.redact(&masked, &mut Counts::default()).into_owned();
+            let limits = ScanLimits {
+                growth: max * 16,
+                deadline: Instant::now() + SCAN_TIME,
+            };
+            masked = match scanner.redact(&masked, &mut Counts::default(), limits) {
+                Ok(line) => line.into_owned(),
+                Err(Exhausted) => return "(left out: it could not be masked in time)".to_owned(),
+            };
         }
         let end = masked.floor_char_boundary(max);
         let mut line: String = masked

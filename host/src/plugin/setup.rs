@@ -159,9 +159,11 @@ fn take_snapshot(
     match compiled {
         Ok(component) => Some(component),
         Err(error) => {
+            // Not the error's text: it quotes the call, and with it the plugin's configuration.
+            let failure = Failure::of(&error, store.data().limits.refused, limits).label();
             warn!(
                 plugin = &**label,
-                error = format!("{error:#}"),
+                failure,
                 "the configured plugin cannot be kept, it is configured anew for every event"
             );
             None

@@ -1,5 +1,6 @@
 //! Finds secrets in text: patterns behind a keyword filter, and known values in their usual
-//! encodings. Linear in the text, whatever the patterns.
+//! encodings. Bounded in output and, by a deadline between matches, in time: one search is linear in
+//! the text, but a pattern can make many searches of a long text quadratic.
 
 mod value;
 
@@ -8,6 +9,7 @@ use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::ops::Range;
+use std::time::Instant;
 
 /// Most rules in one set.
 pub const MAX_RULES: usize = 256;
@@ -17,8 +19,15 @@ pub const MAX_VALUES: usize = 1024;
 const MAX_PATTERN: usize = 4096;
 /// Largest compiled pattern in bytes.
 const MAX_COMPILED: usize = 2 * 1024 * 1024;
+/// Longest replacement in bytes.
+const MAX_REPLACEMENT: usize = 256;
+/// Most matches in one text.
+const MAX_HITS: usize = 100_000;
 /// Shortest value: a shorter one would mask half of every log.
 pub const MIN_VALUE: usize = 4;
+
+/// Stands for any secret: no word, long, letters and digits.
+const PROBE: &str = "Zx9Qm4Tv7Rk2Wp5LdG8h";
 
 /// The group that is replaced where a pattern has it.
 const SECRET: &str = "secret";
@@ -83,6 +92,20 @@ struct Compiled {
 /// What a scan found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts(Vec<(String, u32)>);
+
+/// A scan that was given up: too many matches, too much output or too little time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("scanning takes too much time or gives too much text")]
+pub struct Exhausted;
+
+/// What a scan may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanLimits {
+    /// How many bytes longer than before the text may get.
+    pub growth: usize,
+    /// When it must be done.
+    pub deadline: Instant,
+}
 
 /// A match: where, and which rule's replacement goes there (`None`: a known value).
 #[derive(Debug)]
@@ -159,11 +182,21 @@ impl Scanner {
     }
 
     /// Replaces what is found in a text. Borrows it where there is nothing.
-    pub fn redact<'t>(&self, text: &'t str, counts: &mut Counts) -> Cow<'t, str> {
-        let hits = self.hits(text);
+    ///
+    /// # Errors
+    ///
+    /// A limit is reached.
+    pub fn redact<'t>(
+        &self,
+        text: &'t str,
+        counts: &mut Counts,
+        limits: ScanLimits,
+    ) -> Result<Cow<'t, str>, Exhausted> {
+        let hits = self.hits(text, limits.deadline)?;
         if hits.is_empty() {
-            return Cow::Borrowed(text);
+            return Ok(Cow::Borrowed(text));
         }
+        let most = text.len().saturating_add(limits.growth);
         let mut redacted = String::with_capacity(text.len());
         let mut done = 0;
         for hit in hits {
@@ -172,59 +205,110 @@ impl Scanner {
             redacted.push_str(text.get(done..hit.range.start).unwrap_or_default());
             redacted.push_str(compiled.map_or("[redacted:known-value]", |rule| &rule.replacement));
             done = hit.range.end;
+            if redacted.len() > most {
+                return Err(Exhausted);
+            }
         }
         redacted.push_str(text.get(done..).unwrap_or_default());
-        Cow::Owned(redacted)
+        if redacted.len() > most {
+            Err(Exhausted)
+        } else {
+            Ok(Cow::Owned(redacted))
+        }
     }
 
     /// Replaces what is found in every string below `value`. Strings are looked at together with
-    /// the name they stand under, so that `{"password": "x"}` and `{"name": "TOKEN", "value": "x"}`
-    /// are found by the rules for `password=x`.
-    pub fn redact_json(&self, value: &mut Value, counts: &mut Counts) {
+    /// the name they stand under, so that `{"password": "x"}`, `{"name": "TOKEN", "value": "x"}` and
+    /// `["--password", "x"]` are found by the rules for `password=x`. A string that is JSON itself
+    /// (results of a step) stays JSON.
+    ///
+    /// # Errors
+    ///
+    /// A limit is reached; the value is half redacted then.
+    pub fn redact_json(
+        &self,
+        value: &mut Value,
+        counts: &mut Counts,
+        limits: ScanLimits,
+    ) -> Result<(), Exhausted> {
         match value {
-            Value::String(text) => {
-                if let Cow::Owned(redacted) = self.redact(text, counts) {
-                    *text = redacted;
-                }
-            }
+            Value::String(text) => self.redact_member(None, text, counts, limits),
             Value::Array(items) => {
+                let mut flag = None;
                 for item in items {
-                    self.redact_json(item, counts);
+                    let next = item
+                        .as_str()
+                        .filter(|text| text.starts_with('-'))
+                        .map(|text| text.trim_start_matches('-').to_owned());
+                    match item {
+                        Value::String(text) => {
+                            self.redact_member(flag.as_deref(), text, counts, limits)?
+                        }
+                        other => self.redact_json(other, counts, limits)?,
+                    }
+                    flag = next;
                 }
+                Ok(())
             }
             Value::Object(members) => {
-                let name = members
-                    .get("name")
-                    .and_then(Value::as_str)
-                    .map(str::to_owned);
+                let text =
+                    |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
+                let name = text("name").or_else(|| text("key"));
                 for (key, member) in members {
                     let label = match (key.as_str(), &name) {
                         ("value", Some(name)) => name,
                         _ => key,
                     };
                     match member {
-                        Value::String(text) => self.redact_member(label, text, counts),
-                        other => self.redact_json(other, counts),
+                        Value::String(text) => {
+                            self.redact_member(Some(label), text, counts, limits)?
+                        }
+                        other => self.redact_json(other, counts, limits)?,
                     }
                 }
+                Ok(())
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
         }
     }
 
-    fn redact_member(&self, label: &str, text: &mut String, counts: &mut Counts) {
-        let line = format!("{label}={text}");
-        if let Cow::Owned(redacted) = self.redact(&line, counts) {
-            // The label itself may have been masked: then all of it is.
-            let prefix = format!("{label}=");
-            *text = redacted
-                .strip_prefix(&prefix)
-                .map_or_else(|| redacted.clone(), str::to_owned);
+    fn redact_member(
+        &self,
+        label: Option<&str>,
+        text: &mut String,
+        counts: &mut Counts,
+        limits: ScanLimits,
+    ) -> Result<(), Exhausted> {
+        if text.starts_with(['{', '['])
+            && let Ok(mut inner) = serde_json::from_str::<Value>(text)
+        {
+            let before = counts.total();
+            self.redact_json(&mut inner, counts, limits)?;
+            if counts.total() > before {
+                *text = inner.to_string();
+            }
+            return Ok(());
         }
+        // Would anything under this name be a secret? Then all of the text is, blanks included.
+        if let Some(label) = label.filter(|_| text.len() >= MIN_VALUE && !text.starts_with('$')) {
+            let probe = format!("{label}={PROBE}");
+            let mut found = Counts::default();
+            if let Cow::Owned(masked) = self.redact(&probe, &mut found, limits)?
+                && let Some(replacement) = masked.strip_prefix(&format!("{label}="))
+            {
+                counts.merge(&found);
+                *text = replacement.to_owned();
+                return Ok(());
+            }
+        }
+        if let Cow::Owned(redacted) = self.redact(text, counts, limits)? {
+            *text = redacted;
+        }
+        Ok(())
     }
 
     /// All matches in order, without overlaps: where two overlap, both are covered.
-    fn hits(&self, text: &str) -> Vec<Hit> {
+    fn hits(&self, text: &str, deadline: Instant) -> Result<Vec<Hit>, Exhausted> {
         let mut wanted = vec![false; self.rules.len()];
         for (flag, rule) in wanted.iter_mut().zip(&self.rules) {
             *flag = rule.always;
@@ -238,19 +322,25 @@ impl Scanner {
                 }
             }
         }
-        let mut hits: Vec<Hit> = self
-            .values
-            .find(text)
-            .map(|range| Hit { range, rule: None })
-            .collect();
+        let mut hits: Vec<Hit> = Vec::new();
+        let mut take = |range: Range<usize>, rule: Option<usize>| {
+            hits.push(Hit { range, rule });
+            let late = hits.len().is_multiple_of(64) && Instant::now() > deadline;
+            if late || hits.len() > MAX_HITS {
+                Err(Exhausted)
+            } else {
+                Ok(())
+            }
+        };
+        for range in self.values.find(text) {
+            take(range, None)?;
+        }
         for (index, rule) in self.rules.iter().enumerate() {
             if wanted.get(index) == Some(&true) {
-                rule.find(text, |range| {
-                    hits.push(Hit {
-                        range,
-                        rule: Some(index),
-                    })
-                });
+                rule.find(text, |range| take(range, Some(index)))?;
+                if Instant::now() > deadline {
+                    return Err(Exhausted);
+                }
             }
         }
         hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end)));
@@ -261,7 +351,7 @@ impl Scanner {
             }
             overlaps
         });
-        hits
+        Ok(hits)
     }
 }
 
@@ -271,6 +361,15 @@ impl Compiled {
             rule: rule.id.clone(),
             reason,
         };
+        if rule
+            .replacement
+            .as_ref()
+            .is_some_and(|text| text.len() > MAX_REPLACEMENT)
+        {
+            return Err(refuse(format!(
+                "the replacement is longer than {MAX_REPLACEMENT} bytes"
+            )));
+        }
         if rule.pattern.len() > MAX_PATTERN {
             return Err(refuse(format!(
                 "the pattern is longer than {MAX_PATTERN} bytes"
@@ -296,20 +395,21 @@ impl Compiled {
         })
     }
 
-    fn find(&self, text: &str, mut found: impl FnMut(Range<usize>)) {
+    fn find(
+        &self,
+        text: &str,
+        mut found: impl FnMut(Range<usize>) -> Result<(), Exhausted>,
+    ) -> Result<(), Exhausted> {
         match self.secret_group {
             None => self
                 .regex
                 .find_iter(text)
-                .for_each(|hit| found(hit.range())),
-            Some(group) => {
-                for captures in self.regex.captures_iter(text) {
-                    // A match without the group (an alternative) is masked whole.
-                    if let Some(hit) = captures.get(group).or_else(|| captures.get(0)) {
-                        found(hit.range());
-                    }
-                }
-            }
+                .try_for_each(|hit| found(hit.range())),
+            Some(group) => self.regex.captures_iter(text).try_for_each(|captures| {
+                // A match without the group (an alternative) is masked whole.
+                let hit = captures.get(group).or_else(|| captures.get(0));
+                hit.map_or(Ok(()), |hit| found(hit.range()))
+            }),
         }
     }
 }

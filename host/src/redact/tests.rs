@@ -11,8 +11,18 @@ fn rule(id: &str, pattern: &str, keywords: &[&str]) -> Rule {
     }
 }
 
+fn generous() -> ScanLimits {
+    ScanLimits {
+        growth: 1 << 20,
+        deadline: Instant::now() + std::time::Duration::from_secs(60),
+    }
+}
+
 fn redact(scanner: &Scanner, text: &str) -> String {
-    scanner.redact(text, &mut Counts::default()).into_owned()
+    scanner
+        .redact(text, &mut Counts::default(), generous())
+        .unwrap()
+        .into_owned()
 }
 
 #[test]
@@ -52,7 +62,9 @@ fn names_count_as_part_of_the_text_in_json() {
         "args": ["--token=zzzzzz"],
     });
     let mut counts = Counts::default();
-    scanner.redact_json(&mut value, &mut counts);
+    scanner
+        .redact_json(&mut value, &mut counts, generous())
+        .unwrap();
     assert_eq!(counts.total(), 3);
     assert_eq!(
         value,
@@ -80,6 +92,64 @@ fn bad_rules_are_refused_by_name_and_values_by_position() {
     assert!(Scanner::new(&[huge], &[]).is_err());
 }
 
+#[test]
+fn results_stay_json_and_flags_name_the_next_argument() {
+    let token = rule(
+        "token",
+        r"(?i)(?:token|password)[ =:]+(?P<secret>\S{4,})",
+        &["token", "password"],
+    );
+    let scanner = Scanner::new(&[token], &[]).unwrap();
+    let mut value = serde_json::json!({
+        "message": r#"[{"key":"api-token","type":1,"value":"hunter 22 \"x\""},{"key":"image","value":"web:1"}]"#,
+        "args": ["--password", "hunter22", "-v", "build"],
+        "env": [{"name": "API_TOKEN", "value": "two words here"}, {"name": "TOKEN", "value": "$OTHER"}],
+    });
+    scanner
+        .redact_json(&mut value, &mut Counts::default(), generous())
+        .unwrap();
+    let message: Value = serde_json::from_str(value["message"].as_str().unwrap()).unwrap();
+    assert_eq!(message[0]["value"], "[redacted:token]");
+    assert_eq!(message[1]["value"], "web:1");
+    assert_eq!(
+        value["args"],
+        serde_json::json!(["--password", "[redacted:token]", "-v", "build"])
+    );
+    assert_eq!(value["env"][0]["value"], "[redacted:token]");
+    assert_eq!(value["env"][1]["value"], "$OTHER");
+}
+
+#[test]
+fn output_and_time_are_bounded() {
+    let bomb = Rule {
+        replacement: Some("x".repeat(256)),
+        ..rule("bomb", "[a-z]", &[])
+    };
+    let scanner = Scanner::new(&[bomb], &[]).unwrap();
+    let text = "a".repeat(50_000);
+    let tight = ScanLimits {
+        growth: 1000,
+        ..generous()
+    };
+    assert_eq!(
+        scanner.redact(&text, &mut Counts::default(), tight),
+        Err(Exhausted)
+    );
+    let late = ScanLimits {
+        deadline: Instant::now(),
+        ..generous()
+    };
+    assert_eq!(
+        scanner.redact(&text, &mut Counts::default(), late),
+        Err(Exhausted)
+    );
+    let long = Rule {
+        replacement: Some("x".repeat(257)),
+        ..rule("long", "[a-z]", &[])
+    };
+    assert!(Scanner::new(&[long], &[]).is_err());
+}
+
 proptest! {
     /// Wherever a known value stands, and however it is encoded, nothing of it is left.
     #[test]
@@ -101,7 +171,7 @@ proptest! {
         ];
         for text in encodings {
             let mut counts = Counts::default();
-            let redacted = scanner.redact(&text, &mut counts).into_owned();
+            let redacted = scanner.redact(&text, &mut counts, generous()).unwrap().into_owned();
             prop_assert!(counts.total() > 0, "not found in {text}");
             prop_assert!(!redacted.replace("[redacted:known-value]", "").contains(&secret));
         }

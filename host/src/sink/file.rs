@@ -4,6 +4,7 @@ use super::{Attempt, SinkError, unencodable};
 use crate::event::Encoded;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
 
@@ -20,6 +21,8 @@ pub struct FileConfig {
 pub struct File {
     path: PathBuf,
     file: Mutex<tokio::fs::File>,
+    /// The last line may not be whole.
+    torn: AtomicBool,
 }
 
 impl File {
@@ -30,6 +33,7 @@ impl File {
             Ok(file) => Ok(Self {
                 path: config.path.clone(),
                 file: Mutex::new(file),
+                torn: AtomicBool::new(false),
             }),
             Err(source) => Err(SinkError::Open {
                 path: config.path.display().to_string(),
@@ -45,11 +49,17 @@ impl File {
         };
         line.push(b'\n');
         let mut file = self.file.lock().await;
+        if self.torn.load(Ordering::Relaxed) {
+            // A line was written in part when the disk was full: it must not run into this one.
+            line.insert(0, b'\n');
+        }
         let written = async {
             file.write_all(&line).await?;
             file.flush().await
         };
-        match written.await {
+        let written = written.await;
+        self.torn.store(written.is_err(), Ordering::Relaxed);
+        match written {
             Ok(()) => Attempt::Delivered,
             // A full disk may be emptied.
             Err(error) => Attempt::Retry {

@@ -27,11 +27,17 @@ pub struct HttpConfig {
     #[serde(default)]
     pub headers: Vec<Header>,
     /// Longest wait for an answer, in milliseconds.
-    #[serde(default = "default_timeout_ms")]
+    #[serde(
+        default = "default_timeout_ms",
+        deserialize_with = "crate::bounded::between::<1, 600000, _, _>"
+    )]
     #[schemars(range(min = 1, max = 600000))]
     pub timeout_ms: u64,
     /// Events in flight at a time. Those of one TaskRun go one after the other.
-    #[serde(default = "default_concurrency")]
+    #[serde(
+        default = "default_concurrency",
+        deserialize_with = "crate::bounded::between::<1, 256, _, _>"
+    )]
     #[schemars(range(min = 1, max = 256))]
     pub concurrency: usize,
 }
