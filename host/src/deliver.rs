@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 /// Events that wait for one sink, in its channel and again in its lanes: with logs of the default
-/// size some 25 MiB at most. At this bound the whole road waits, and in the end the watch,
+/// size some 15 MiB at most. At this bound the whole road waits, and in the end the watch,
 /// which loses nothing: the cluster still shows what happened.
-pub const QUEUE: usize = 256;
+pub const QUEUE: usize = 128;
 
 /// How often and how long a delivery is tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -34,7 +34,8 @@ pub enum Observation {
 /// that, nothing once its TaskRun is gone.
 #[derive(Debug)]
 pub struct Ledger {
-    runs: HashMap<Arc<str>, Run>,
+    /// Boxed: a table has up to twice the room that it needs.
+    runs: HashMap<Arc<str>, Box<Run>>,
     wakes: BTreeSet<(Timestamp, Arc<str>)>,
     horizon: Timestamp,
     listed: bool,
@@ -87,7 +88,7 @@ impl Ledger {
     /// Has this TaskRun, or a pod of it, something left to tell?
     #[must_use]
     pub fn is_settled(&self, run_uid: &str) -> bool {
-        self.runs.get(run_uid).is_none_or(Run::is_settled)
+        self.runs.get(run_uid).is_none_or(|run| run.is_settled())
     }
 
     /// Both first lists are complete: what they show is due at `now`, run by run. Before this a Pod

@@ -32,7 +32,7 @@ const CHANGES: usize = 64;
 /// Step records that are prepared at a time: most wait for a log.
 const PREPARING: usize = 32;
 /// Step records that are held.
-const RECORDS: usize = 256;
+const RECORDS: usize = 64;
 
 /// What is observed.
 #[expect(

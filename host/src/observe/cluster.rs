@@ -35,7 +35,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const REBUILD_AFTER: u32 = 4;
 
 /// Objects in one page of a list: a page is held whole while it is read.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
 
 /// What to watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -306,7 +306,9 @@ impl Present {
 
     async fn apply<K: Watched>(&mut self, object: K, output: &Output) -> Result<(), Closed> {
         if let Some(run_uid) = object.run_uid() {
-            self.known.insert(uid(&object), run_uid);
+            let uid = uid(&object);
+            let run_uid = if uid == run_uid { uid.clone() } else { run_uid };
+            self.known.insert(uid, run_uid);
         }
         output.send(object.changed()).await
     }

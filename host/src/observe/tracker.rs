@@ -60,7 +60,8 @@ pub struct LogTarget {
 #[derive(Debug)]
 pub struct Tracker {
     ledger: Ledger,
-    runs: HashMap<Arc<str>, RunFacts>,
+    /// Boxed: a table has up to twice the room that it needs.
+    runs: HashMap<Arc<str>, Box<RunFacts>>,
     pods: HashMap<Arc<str>, PodFacts>,
     texts: Interner,
 }
@@ -169,7 +170,10 @@ impl Tracker {
     fn records(&self, told: Vec<Transition>, now: Timestamp, findings: &mut Vec<Finding>) {
         let unknown = RunFacts::default();
         for transition in told {
-            let run = self.runs.get(&transition.run_uid).unwrap_or(&unknown);
+            let run = self
+                .runs
+                .get(&transition.run_uid)
+                .map_or(&unknown, |facts| &**facts);
             let pod = transition
                 .pod_uid
                 .as_ref()
