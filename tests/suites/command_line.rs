@@ -110,6 +110,61 @@ fn a_piped_stream_of_kubectl_is_taken() {
 }
 
 #[test]
+fn a_recording_through_a_pipe_gives_the_same_as_from_its_file() {
+    for name in ["d-cancel", "f-retries", "m-when"] {
+        let logs = path(&format!("recordings/{name}.logs.json"));
+        let recording = std::fs::File::open(path(&format!("recordings/{name}.jsonl"))).unwrap();
+        let piped = Command::new(program())
+            .args(["replay", "-", "--logs"])
+            .arg(logs)
+            .stdin(recording)
+            .output()
+            .unwrap();
+        assert_eq!(
+            text(&piped.stdout),
+            text(&replay(name).output().unwrap().stdout),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_replay_that_cannot_deliver_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    std::fs::write(&config, "shutdownGrace: 1s\n").unwrap();
+    let mut child = replay("a-success")
+        .args([
+            "--give-up",
+            "3600",
+            "--to",
+            "http://127.0.0.1:9/nobody-is-here",
+            "--config",
+        ])
+        .arg(&config)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("retrying") {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut log, &mut line).unwrap() > 0);
+    }
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut log, &mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(rest.contains("events were not delivered"), "{rest}");
+}
+
+#[test]
 fn files_are_sinks_too() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("events.jsonl");

@@ -12,6 +12,7 @@
 mod bundled;
 mod cluster;
 mod command_line;
+mod derived;
 mod event;
 mod expected;
 mod laws;

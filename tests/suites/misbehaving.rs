@@ -260,6 +260,62 @@ fn a_redacting_plugin_that_fails_lets_no_text_through() {
     assert!(!after.event.data().unwrap().to_string().contains("hello1"));
 }
 
+/// The redactor with a rule of its own.
+fn with_rule(pattern: &str, replacement: &str) -> PluginSpec {
+    let mut spec = PluginSpec::new(
+        "redact",
+        PluginSource::File(step_observer_tests::guest("redact-secrets")),
+    );
+    let rule = serde_json::json!({"id": "own", "pattern": pattern, "replacement": replacement});
+    spec.config = serde_json::json!({"rules": [rule]});
+    spec
+}
+
+#[test]
+fn a_rule_cannot_blow_an_event_up() {
+    let mut spec = with_rule("[a-z]", &"x".repeat(256));
+    spec.limits.output_bytes = 1000;
+    let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
+        panic!()
+    };
+    assert_eq!(report.failures.len(), 1, "{report:?}");
+    assert!(after.event.data().unwrap().to_string().len() < 4000);
+    assert!(
+        refusal(&with_rule("[a-z]", &"x".repeat(257)))
+            .contains("the replacement is longer than 256 bytes")
+    );
+}
+
+#[test]
+fn a_rule_cannot_rewrite_who_and_what() {
+    let spec = with_rule(
+        "e2e-test-step-observed-run|run-uid|unnamed-0|Completed|chan7f5q7",
+        "forged",
+    );
+    let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
+        panic!()
+    };
+    assert!(
+        report.failures.is_empty() && !report.redacted.is_empty(),
+        "{report:?}"
+    );
+    let structured = |envelope: &step_observer::step::Envelope| -> serde_json::Value {
+        serde_json::from_slice(&step_observer::event::structured(&envelope.event).unwrap()).unwrap()
+    };
+    let (before, after) = (structured(&envelope()), structured(&after));
+    for place in [
+        "/data/podRef",
+        "/data/taskRun",
+        "/data/reason",
+        "/data/exitCode",
+        "/data/stepState/name",
+        "/subject",
+        "/id",
+    ] {
+        assert_eq!(after.pointer(place), before.pointer(place), "{place}");
+    }
+}
+
 #[test]
 fn what_one_plugin_added_goes_when_a_later_one_strips() {
     let mut enrich = PluginSpec::new(
