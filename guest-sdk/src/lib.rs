@@ -51,3 +51,8 @@ pub use bindings::step_observer::plugin::events::{
 pub use bindings::step_observer::plugin::logging::Level;
 pub use event::Event;
 pub use plugin::{Plugin, log};
+
+/// The plugin in the project's README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
