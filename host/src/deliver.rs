@@ -52,7 +52,6 @@ pub struct Account {
     accepted: AtomicU64,
     delivered: AtomicU64,
     rejected: AtomicU64,
-    given_up: AtomicU64,
 }
 
 impl Account {
@@ -137,7 +136,6 @@ async fn deliver_one(
                 // A wait that is longer than the time left ends with one last try.
                 let next = (now + delay).min(give_up);
                 if now >= give_up {
-                    account.given_up.fetch_add(1, Ordering::Relaxed);
                     error!(sink = name, id, reason, failures, "the event is given up");
                     return;
                 }

@@ -17,6 +17,8 @@ mod event;
 mod expected;
 mod laws;
 mod misbehaving;
+mod refused;
 mod secrets;
 mod support;
 mod tidy;
+mod total;

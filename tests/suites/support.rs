@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use step_observer::event::{self, EventConfig};
-use step_observer::plugin::{Chain, ChainError, PluginEngine, PluginSpec};
+use step_observer::plugin::{Chain, ChainError, Limits, PluginEngine, PluginSource, PluginSpec};
 use step_observer::step::Envelope;
 use step_observer_core::Kind;
 use step_observer_tests::recording::{changes, track};
@@ -74,4 +74,61 @@ pub(crate) fn refusal(spec: &PluginSpec) -> String {
         Ok(_) => panic!("{} was loaded", spec.name),
         Err(error) => error.to_string(),
     }
+}
+
+/// A core module by hand: no bindings, no metadata. `$keep` is where an answer `keep` stands,
+/// `$text` makes an answer `drop` of a text.
+pub(crate) fn wat(items: &str, process: &str) -> String {
+    format!(
+        r#"(module
+  (import "step-observer:plugin/events@0.1.0" "[method]event.set-attribute"
+    (func $set_attribute (param i32 i32 i32 i32 i32 i32 i32)))
+  (import "step-observer:plugin/logging@0.1.0" "log" (func $log (param i32 i32 i32)))
+  (import "step-observer:plugin/events@0.1.0" "[resource-drop]event" (func $release (param i32)))
+  (memory (export "memory") 2)
+  (global $top (mut i32) (i32.const 65536))
+  (global $count (mut i32) (i32.const 0))
+  (data (i32.const 16) "hostile")
+  (data (i32.const 32) "0.0.1")
+  (data (i32.const 48) "aaaaa")
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $place i32)
+    (local.set $place (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+    (global.set $top (i32.add (local.get $place) (local.get 3)))
+    (local.get $place))
+  (func (export "step-observer:plugin/transform@0.1.0#configure") (param i32 i32) (result i32)
+    (i32.store8 (i32.const 1024) (i32.const 0))
+    (i32.store (i32.const 1028) (i32.const 16)) (i32.store (i32.const 1032) (i32.const 7))
+    (i32.store (i32.const 1036) (i32.const 32)) (i32.store (i32.const 1040) (i32.const 5))
+    (i32.store (i32.const 1044) (i32.const 0)) (i32.store (i32.const 1048) (i32.const 0))
+    (i32.const 1024))
+  (func $keep (result i32)
+    (i32.store8 (i32.const 2048) (i32.const 0)) (i32.store8 (i32.const 2052) (i32.const 0))
+    (i32.const 2048))
+  (func $text (param $at i32) (param $length i32) (result i32)
+    (i32.store8 (i32.const 2048) (i32.const 0)) (i32.store8 (i32.const 2052) (i32.const 1))
+    (i32.store (i32.const 2056) (local.get $at)) (i32.store (i32.const 2060) (local.get $length))
+    (i32.const 2048))
+  {items}
+  (func (export "step-observer:plugin/transform@0.1.0#process") (param $event i32) (result i32)
+    {process}))"#
+    )
+}
+
+/// Gives the event back, as every call must.
+pub(crate) const RELEASE: &str = "(call $release (local.get $event))";
+
+/// A plugin with tight limits.
+pub(crate) fn spec(name: &str, wat: &str) -> PluginSpec {
+    let mut spec = PluginSpec::new(
+        name,
+        PluginSource::Bytes(name.to_owned(), wat.as_bytes().into()),
+    );
+    spec.limits = Limits {
+        time_ms: 100,
+        memory_bytes: 8 * 1024 * 1024,
+        configure_ms: 300,
+        ..Limits::default()
+    };
+    spec
 }

@@ -223,10 +223,12 @@ impl Run {
             .collect();
         let missing: Vec<(usize, &Attempt)> = run
             .attempts()
-            .filter(|(_, attempt)| {
+            .filter(|(number, attempt)| {
                 attempt.done.is_some()
                     && !attempt.pod_name.is_empty()
                     && !known.contains(&*attempt.pod_name)
+                    // A pod belongs to one attempt.
+                    && run.attempt_of(&attempt.pod_name).is_some_and(|(newest, _)| newest == *number)
             })
             .collect();
         if missing.is_empty() {

@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, info};
 
 /// Changes between observe and track: enough to smooth bursts, few enough to stay small.
 const CHANGES: usize = 64;
@@ -312,6 +312,9 @@ impl App {
 
 fn load(engine: &PluginEngine, configs: &[PluginConfig]) -> Result<Chain, ChainError> {
     let specs: Vec<PluginSpec> = configs.iter().map(spec).collect();
+    for spec in &specs {
+        info!(plugin = spec.name, "loading plugin");
+    }
     let chain = Chain::load(engine, &specs)?;
     for plugin in chain.plugins() {
         let (name, version) = plugin.identity();

@@ -1,0 +1,176 @@
+//! Bytes, modules and configurations that are no plugin: refused with a remedy, never a panic.
+
+use crate::support::{RELEASE, load, refusal, spec, wat};
+use proptest::prelude::*;
+use step_observer::plugin::{Chain, PluginEngine, PluginSource, PluginSpec};
+
+#[test]
+fn modules_that_cannot_be_plugins_are_refused_with_a_remedy() {
+    let good = wat("", &format!("{RELEASE} (call $keep)"));
+    for (module, expected) in [
+        ("(module)", "does not fit the plugin contract"),
+        (r#"(module (import "env" "foo" (func)))"#, "env"),
+        ("(component)", "it exports: nothing"),
+        (
+            r#"(component (instance $i) (export "step-observer:plugin/transform@0.2.0" (instance $i)))"#,
+            "step-observer:plugin/transform@0.2.0); this host speaks version 0.1",
+        ),
+        (
+            r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#,
+            "it imports `wasi:cli/environment@0.2.0`, which plugins do not get",
+        ),
+        ("(module (func", "is not WebAssembly"),
+        ("no module at all", "it does not begin with"),
+        (
+            &good.replace("step-observer:plugin/logging@0.1.0", "wasi:logging/logging"),
+            "wasi:logging/logging",
+        ),
+        (
+            &good.replace("@0.1.0#process", "@0.3.0#process"),
+            "does not fit the plugin contract",
+        ),
+        (
+            &good.replace("\"cabi_realloc\"", "\"realloc\""),
+            "does not fit the plugin contract",
+        ),
+    ] {
+        let refused = refusal(&spec("bad", module));
+        assert!(refused.starts_with("plugin `bad`: "), "{refused}");
+        assert!(
+            refused.contains(expected),
+            "{refused}\n  expected: {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_plugin_that_never_ends_its_start_or_configure_is_refused() {
+    let endless = "(loop $again (br $again))";
+    let start = wat(
+        &format!("(func $forever {endless}) (start $forever)"),
+        "(unreachable)",
+    );
+    let configure =
+        wat("", "(unreachable)").replace("(i32.store8 (i32.const 1024) (i32.const 0))", endless);
+    for module in [start, configure] {
+        let refused = refusal(&spec("slow", &module));
+        assert!(
+            refused.contains("its configure function failed: it ran for more than 300 ms"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn bad_configuration_is_refused_in_the_plugins_words() {
+    for (name, config, expected) in [
+        (
+            "filter-events",
+            serde_json::json!({"type": ["failed"]}),
+            "unknown field `type`",
+        ),
+        (
+            "filter-events",
+            serde_json::json!({"types": ["broken"]}),
+            "unknown variant `broken`",
+        ),
+        (
+            "redact-secrets",
+            serde_json::json!({"without": ["nope"]}),
+            "there is no rule `nope`",
+        ),
+        (
+            "redact-secrets",
+            serde_json::json!({"rules": [{"id": "mine", "pattern": "("}]}),
+            "rule set `secrets`: rule `mine`",
+        ),
+        (
+            "redact-secrets",
+            serde_json::json!({"values": ["pin"]}),
+            "value 0 is shorter than 4 bytes",
+        ),
+        (
+            "redact-secrets",
+            serde_json::json!({"values": "hunter22"}),
+            "invalid type: string \"…\", expected a sequence",
+        ),
+        (
+            "passthrough",
+            serde_json::json!({"a": 1}),
+            "configuration of passthrough 0.1.0",
+        ),
+    ] {
+        let mut spec = PluginSpec::new(name, PluginSource::File(step_observer_tests::guest(name)));
+        spec.config = config;
+        let refused = refusal(&spec);
+        assert!(
+            refused.contains(expected),
+            "{refused}\n  expected: {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_module_cut_anywhere_is_refused() {
+    let whole = wat::parse_str(wat("", &format!("{RELEASE} (call $keep)"))).unwrap();
+    let engine = PluginEngine::new().unwrap();
+    // A cut between two sections can leave a module that is whole again.
+    let is_whole = |bytes: &[u8]| wasmparser::Validator::new().validate_all(bytes).is_ok();
+    for end in (0..whole.len()).filter(|end| !is_whole(&whole[..*end])) {
+        let spec = PluginSpec::new(
+            "cut",
+            PluginSource::Bytes("cut".to_owned(), whole[..end].into()),
+        );
+        assert!(
+            Chain::load(&engine, &[spec]).is_err(),
+            "{end} of {} bytes",
+            whole.len()
+        );
+    }
+}
+
+#[test]
+fn compressed_modules_are_loaded_and_bombs_are_not() {
+    let module = std::fs::read(step_observer_tests::guest("passthrough")).unwrap();
+    for packed in [gzip(&module), zstd(&module)] {
+        let spec = PluginSpec::new(
+            "packed",
+            PluginSource::Bytes("packed".to_owned(), packed.into()),
+        );
+        load(&[spec]).unwrap();
+    }
+    let bomb = gzip(&vec![0; 65 * 1024 * 1024]);
+    let refused = refusal(&PluginSpec::new(
+        "bomb",
+        PluginSource::Bytes("bomb".to_owned(), bomb.into()),
+    ));
+    assert!(refused.contains("larger than 67108864 bytes"), "{refused}");
+    let cut = gzip(&module)[..1000].to_vec();
+    let refused = refusal(&PluginSpec::new(
+        "cut",
+        PluginSource::Bytes("cut".to_owned(), cut.into()),
+    ));
+    assert!(refused.contains("failed to decompress it"), "{refused}");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Whatever bytes are given, loading says no and does not panic.
+    #[test]
+    fn any_bytes_are_refused(head in prop_oneof![Just(&b"\0asm\x01\0\0\0"[..]), Just(&b"\0asm\x0d\0\x01\0"[..]), Just(&b"\x1f\x8b"[..]), Just(&b"("[..])], tail in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let bytes = [head, &tail].concat();
+        refusal(&PluginSpec::new("random", PluginSource::Bytes("random".to_owned(), bytes.into())));
+    }
+}
