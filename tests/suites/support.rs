@@ -125,9 +125,9 @@ pub(crate) fn spec(name: &str, wat: &str) -> PluginSpec {
         PluginSource::Bytes(name.to_owned(), wat.as_bytes().into()),
     );
     spec.limits = Limits {
-        time_ms: 100,
+        time_ms: 500,
         memory_bytes: 8 * 1024 * 1024,
-        configure_ms: 300,
+        configure_ms: 2000,
         ..Limits::default()
     };
     spec
