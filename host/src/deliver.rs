@@ -51,7 +51,6 @@ impl Default for RetryConfig {
 pub struct Account {
     accepted: AtomicU64,
     delivered: AtomicU64,
-    rejected: AtomicU64,
 }
 
 impl Account {
@@ -72,12 +71,6 @@ impl Account {
         self.accepted
             .load(Ordering::Relaxed)
             .saturating_sub(self.delivered())
-    }
-
-    /// Events that the sink refused for good.
-    #[must_use]
-    pub fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
     }
 }
 
@@ -123,7 +116,6 @@ async fn deliver_one(
                 return;
             }
             Attempt::Rejected { reason } => {
-                account.rejected.fetch_add(1, Ordering::Relaxed);
                 error!(sink = name, id, reason, "the sink rejects the event");
                 return;
             }

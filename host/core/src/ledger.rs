@@ -65,12 +65,6 @@ impl Ledger {
         }
     }
 
-    /// How many TaskRuns are remembered.
-    #[must_use]
-    pub fn runs(&self) -> usize {
-        self.runs.len()
-    }
-
     /// Is this TaskRun remembered?
     #[must_use]
     pub fn remembers(&self, run_uid: &str) -> bool {

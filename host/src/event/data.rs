@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use step_observer_core::{Kind, Start, StartSource};
+use step_observer_core::{Kind, Start};
 
 /// `dataschema` of every event: names `deploy/schema/step-event.v1.json`.
 pub const SCHEMA_URN: &str = "urn:step-observer:step-event:v1";
@@ -273,6 +273,3 @@ fn whole_seconds(at: Timestamp) -> String {
 pub fn json_schema() -> Value {
     schemars::schema_for!(StepEventData).to_value()
 }
-
-/// The words of `startedAtSource`, so that the documentation above stays true.
-const _: fn(StartSource) -> &'static str = StartSource::as_str;

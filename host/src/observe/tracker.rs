@@ -78,12 +78,6 @@ impl Tracker {
         }
     }
 
-    /// How many TaskRuns are remembered.
-    #[must_use]
-    pub fn runs(&self) -> usize {
-        self.ledger.runs()
-    }
-
     /// Takes one change, seen at `now`.
     pub fn apply(&mut self, change: Change, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
@@ -189,18 +183,15 @@ impl Tracker {
         {
             self.pods.remove(uid);
         }
-        if !self.ledger.remembers(run_uid) {
-            let facts = self.runs.remove(run_uid);
-            for uid in facts.map(|mut facts| facts.settle()).unwrap_or_default() {
-                self.pods.remove(&uid);
-            }
-        } else if self.ledger.is_settled(run_uid)
-            && let Some(facts) = self.runs.get_mut(run_uid)
-        {
-            let pods = facts.settle();
-            for uid in pods {
-                self.pods.remove(&uid);
-            }
+        let done_with = if !self.ledger.remembers(run_uid) {
+            self.runs.remove(run_uid).map(|mut facts| facts.settle())
+        } else if self.ledger.is_settled(run_uid) {
+            self.runs.get_mut(run_uid).map(|facts| facts.settle())
+        } else {
+            None
+        };
+        for uid in done_with.into_iter().flatten() {
+            self.pods.remove(&uid);
         }
     }
 }
