@@ -1,5 +1,6 @@
 //! The host of step-observer: see ARCHITECTURE.md for the map.
 
+pub mod admin;
 pub mod app;
 mod bounded;
 pub mod config;
@@ -13,3 +14,4 @@ pub mod prepare;
 pub mod redact;
 pub mod sink;
 pub mod step;
+pub mod yaml;

@@ -3,6 +3,7 @@
 use crate::deliver::Account;
 use crate::event::{self, Encoded, EventConfig, EventMatch};
 use crate::logs::Logs;
+use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, ChainPool, OnError, Outcome, Report};
 use crate::step::{Envelope, StepRecord};
 use cloudevents::AttributesReader as _;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use step_observer_core::Backoff;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, warn};
 
 /// How an event that a plugin blocks is tried again.
@@ -53,12 +54,21 @@ pub(crate) struct Tally {
     pub(crate) pending: AtomicU64,
 }
 
+/// Which plugins an event passes.
+enum Passage<'a> {
+    /// Those common to all sinks, as they are at the moment.
+    Common,
+    /// Those of one sink.
+    Own(&'a Arc<Chain>),
+}
+
 /// Makes events and hands them to the sinks' lanes.
 pub(crate) struct Preparation {
     pub(crate) logs: Arc<Logs>,
     pub(crate) event: EventConfig,
     pub(crate) pool: ChainPool,
-    pub(crate) chain: Arc<Chain>,
+    /// The chain of the moment, common to all sinks.
+    pub(crate) roster: watch::Receiver<Roster>,
     pub(crate) outlets: Vec<Outlet>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) onlooker: Option<Onlooker>,
@@ -86,7 +96,7 @@ impl Preparation {
     }
 
     async fn filter(&self, record: &StepRecord, envelope: Envelope) {
-        let Some((envelope, report)) = self.pass(&self.chain, envelope, record).await else {
+        let Some((envelope, report)) = self.pass(&Passage::Common, envelope, record).await else {
             return;
         };
         if let Some(onlooker) = &self.onlooker {
@@ -109,7 +119,7 @@ impl Preparation {
             shared.clone()
         } else {
             match self
-                .pass(&outlet.chain, shared.envelope().clone(), record)
+                .pass(&Passage::Own(&outlet.chain), shared.envelope().clone(), record)
                 .await
             {
                 Some((envelope, _)) => Arc::new(Encoded::new(envelope)),
@@ -123,10 +133,40 @@ impl Preparation {
         }
     }
 
-    /// Passes an event through a chain, again and again where a plugin blocks it.
+    /// Waits until it is known which plugins there are: before, none may be left out.
+    async fn chain(&self, passage: &Passage<'_>) -> Option<Arc<Chain>> {
+        match passage {
+            Passage::Own(chain) => Some((*chain).clone()),
+            Passage::Common => {
+                let mut roster = self.roster.clone();
+                let known = roster.wait_for(|roster| roster.chain.is_some()).await;
+                known.ok().and_then(|roster| roster.chain.clone())
+            }
+        }
+    }
+
+    /// Waits for the next try; where the plugins change meanwhile, no longer.
+    async fn wait(&self, passage: &Passage<'_>, delay: Duration) {
+        let mut roster = self.roster.clone();
+        roster.mark_unchanged();
+        let changed = async {
+            match passage {
+                // Where nothing changes any more, only the time passes.
+                Passage::Common if roster.changed().await.is_ok() => {}
+                Passage::Common | Passage::Own(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
+
+    /// Passes an event through a chain; where a plugin blocks it, again from the beginning, through
+    /// the chain of that moment. So whatever leaves here has passed one chain whole.
     async fn pass(
         &self,
-        chain: &Arc<Chain>,
+        passage: &Passage<'_>,
         envelope: Envelope,
         record: &StepRecord,
     ) -> Option<(Envelope, Report)> {
@@ -135,7 +175,12 @@ impl Preparation {
         let mut failures = 0_u32;
         let give_up = self.hold_for.map(|hold| tokio::time::Instant::now() + hold);
         loop {
-            match self.pool.process(chain.clone(), envelope).await {
+            let Some(chain) = self.chain(passage).await else {
+                self.tally.failed.fetch_add(1, Ordering::Relaxed);
+                warn!(id, "stopped before the plugins were known: the event is not sent");
+                return None;
+            };
+            match self.pool.process(chain, envelope).await {
                 Ok(Outcome::Deliver(envelope, report)) => {
                     for (plugin, failure, on_error) in &report.failures {
                         let what = match on_error {
@@ -175,7 +220,7 @@ impl Preparation {
                         "plugin failed, the event is held and tried again"
                     );
                     envelope = *original;
-                    tokio::time::sleep(delay).await;
+                    self.wait(passage, delay).await;
                 }
                 Err(problem) => {
                     self.tally.failed.fetch_add(1, Ordering::Relaxed);

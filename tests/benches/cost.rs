@@ -27,7 +27,7 @@ fn main() {
     let bare_rust = bare_call(&step_observer_tests::wrap(&passthrough));
     let bare_wat = bare_call(&step_observer_tests::component(EMPTY));
     let mut ours_rust = chain(&engine, "passthrough", true);
-    let empty = PluginSource::Bytes("empty".to_owned(), EMPTY.as_bytes().into());
+    let empty = PluginSource::bytes(EMPTY.as_bytes());
     let mut ours_wat = Chain::load(&engine, &[PluginSpec::new("empty", empty)]).unwrap();
     let mut configured = chain(&engine, "redact-secrets", true);
     let mut each = chain(&engine, "redact-secrets", false);

@@ -1,4 +1,5 @@
-//! A small API server: Pods and TaskRuns with list, watch, logs, and faults on demand.
+//! A small API server: Pods, TaskRuns and ConfigMaps with list, watch, logs, Events, and faults on
+//! demand.
 //!
 //! It keeps what a client relies on: a revision that only grows, lists in pages with `continue`,
 //! watches from a revision, bookmarks, 410 for revisions that are forgotten, label selectors, and
@@ -19,13 +20,33 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Pods or TaskRuns.
+/// What it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
     /// `pods`
     Pods,
     /// `taskruns.tekton.dev`
     TaskRuns,
+    /// `configmaps`
+    ConfigMaps,
+}
+
+impl Resource {
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Pods => "pods",
+            Self::TaskRuns => "taskruns",
+            Self::ConfigMaps => "configmaps",
+        }
+    }
+
+    fn kind(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Pods => ("v1", "Pod"),
+            Self::TaskRuns => ("tekton.dev/v1", "TaskRun"),
+            Self::ConfigMaps => ("v1", "ConfigMap"),
+        }
+    }
 }
 
 /// A running server. It ends when it is dropped.
@@ -52,13 +73,24 @@ struct Model {
     /// Watches that began before this many closings end.
     closings: u64,
     objects: BTreeMap<(Resource, String, String), Value>,
-    history: Vec<(u64, Resource, &'static str, Value)>,
+    history: Vec<Past>,
+    /// Events that were written (events.k8s.io/v1).
+    notes: Vec<Value>,
     logs: HashMap<String, String>,
     denied: HashSet<&'static str>,
     /// Lists that are answered 500 before one is answered well.
     failing_lists: u32,
     requests: Vec<String>,
     watches: u64,
+}
+
+/// A change: what an object was before, and what it is.
+#[derive(Debug)]
+struct Past {
+    revision: u64,
+    resource: Resource,
+    before: Option<Value>,
+    now: Option<Value>,
 }
 
 type Parameters = HashMap<String, String>;
@@ -99,6 +131,20 @@ impl ApiServer {
                 }),
             )
             .route("/api/v1/namespaces/{namespace}/pods/{pod}/log", get(log))
+            .route(
+                "/api/v1/namespaces/{namespace}/configmaps",
+                get(async |state, Path(namespace), Query(query)| {
+                    collection(state, &query, Resource::ConfigMaps, Some(namespace))
+                }),
+            )
+            .route(
+                "/api/v1/namespaces/{namespace}/configmaps/{name}",
+                get(config_map),
+            )
+            .route(
+                "/apis/events.k8s.io/v1/namespaces/{namespace}/events",
+                axum::routing::post(write_note),
+            )
             .with_state(shared.clone());
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -140,6 +186,32 @@ impl ApiServer {
         self.change(|model| {
             model.objects.remove(&key(&event["object"]));
         });
+    }
+
+    /// Creates or replaces an object.
+    pub fn put(&self, object: Value) {
+        self.change(|model| model.apply("MODIFIED", object));
+    }
+
+    /// Deletes an object.
+    pub fn delete(&self, object: Value) {
+        self.change(|model| model.apply("DELETED", object));
+    }
+
+    /// Events that were written.
+    #[must_use]
+    pub fn notes(&self) -> Vec<Value> {
+        self.shared.state.lock().unwrap().notes.clone()
+    }
+
+    /// Waits until an Event with this reason was written, and gives the newest.
+    pub async fn wait_for_note(&self, reason: &str) -> Value {
+        let newest = |model: &Model| {
+            let found = model.notes.iter().rfind(|note| note["reason"] == reason);
+            found.cloned()
+        };
+        self.wait_for(|model| newest(model).is_some()).await;
+        newest(&self.shared.state.lock().unwrap()).unwrap()
     }
 
     /// Sets the log of a container.
@@ -207,10 +279,10 @@ impl ApiServer {
 }
 
 fn key(object: &Value) -> (Resource, String, String) {
-    let resource = if object["kind"] == "Pod" {
-        Resource::Pods
-    } else {
-        Resource::TaskRuns
+    let resource = match object["kind"].as_str() {
+        Some("Pod") => Resource::Pods,
+        Some("ConfigMap") => Resource::ConfigMaps,
+        _ => Resource::TaskRuns,
     };
     let text = |field: &str| {
         object["metadata"][field]
@@ -226,16 +298,18 @@ impl Model {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = self.revision.to_string().into();
         let key = key(&object);
-        let kind = match kind {
-            "DELETED" => {
-                self.objects.remove(&key);
-                "DELETED"
-            }
-            // A recreated object is added, whatever the recording calls it.
-            _ if self.objects.insert(key.clone(), object.clone()).is_some() => "MODIFIED",
-            _ => "ADDED",
+        let resource = key.0;
+        let now = (kind != "DELETED").then_some(object);
+        let before = match &now {
+            None => self.objects.remove(&key),
+            Some(object) => self.objects.insert(key, object.clone()),
         };
-        self.history.push((self.revision, key.0, kind, object));
+        self.history.push(Past {
+            revision: self.revision,
+            resource,
+            before,
+            now,
+        });
     }
 
     fn wanted(object: &Value, namespace: Option<&str>, selector: &str) -> bool {
@@ -263,11 +337,7 @@ fn collection(
     namespace: Option<String>,
 ) -> Response {
     let mut model = shared.state.lock().unwrap();
-    let name = if resource == Resource::Pods {
-        "pods"
-    } else {
-        "taskruns"
-    };
+    let name = resource.plural();
     let watching = query
         .get("watch")
         .is_some_and(|value| value == "true" || value == "1");
@@ -346,13 +416,9 @@ fn list(
     } else {
         String::new()
     };
-    let kind = if resource == Resource::Pods {
-        ("v1", "PodList")
-    } else {
-        ("tekton.dev/v1", "TaskRunList")
-    };
+    let (version, kind) = resource.kind();
     let list = json!({
-        "apiVersion": kind.0, "kind": kind.1,
+        "apiVersion": version, "kind": format!("{kind}List"),
         "metadata": {"resourceVersion": revision.to_string(), "continue": token},
         "items": page,
     });
@@ -387,21 +453,27 @@ impl Watch {
             return None;
         }
         let mut lines = String::new();
-        for (revision, resource, kind, object) in &model.history {
-            let wanted = *resource == self.resource
-                && Model::wanted(object, self.namespace.as_deref(), &self.selector);
-            if *revision > self.from && wanted {
-                lines.push_str(&format!("{}\n", json!({"type": kind, "object": object})));
+        for past in &model.history {
+            if past.revision <= self.from || past.resource != self.resource {
+                continue;
             }
+            let wanted = |object: &Option<Value>| {
+                let object = object.as_ref()?;
+                Model::wanted(object, self.namespace.as_deref(), &self.selector).then_some(object.clone())
+            };
+            // Whoever watches by label sees what loses the label go.
+            let (kind, object) = match (wanted(&past.before), wanted(&past.now)) {
+                (None, None) => continue,
+                (None, Some(now)) => ("ADDED", now),
+                (Some(_), Some(now)) => ("MODIFIED", now),
+                (Some(before), None) => ("DELETED", past.now.clone().unwrap_or(before)),
+            };
+            lines.push_str(&format!("{}\n", json!({"type": kind, "object": object})));
         }
         self.from = model.revision;
         if lines.is_empty() {
-            let kind = if self.resource == Resource::Pods {
-                ("v1", "Pod")
-            } else {
-                ("tekton.dev/v1", "TaskRun")
-            };
-            let bookmark = json!({"apiVersion": kind.0, "kind": kind.1, "metadata": {"resourceVersion": model.revision.to_string()}});
+            let (version, kind) = self.resource.kind();
+            let bookmark = json!({"apiVersion": version, "kind": kind, "metadata": {"resourceVersion": model.revision.to_string()}});
             lines = format!("{}\n", json!({"type": "BOOKMARK", "object": bookmark}));
         }
         Some(lines)
@@ -423,6 +495,34 @@ fn watch_response(watch: Watch) -> Response {
         }
     });
     Response::new(Body::from_stream(lines))
+}
+
+async fn config_map(
+    State(shared): State<Arc<Shared>>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
+    let model = shared.state.lock().unwrap();
+    match model
+        .objects
+        .get(&(Resource::ConfigMaps, namespace, name.clone()))
+    {
+        Some(object) => axum::Json(object.clone()).into_response(),
+        None => status(404, "NotFound", &format!("configmaps \"{name}\" not found")),
+    }
+}
+
+async fn write_note(
+    State(shared): State<Arc<Shared>>,
+    axum::Json(note): axum::Json<Value>,
+) -> Response {
+    let mut model = shared.state.lock().unwrap();
+    if model.denied.contains("events") {
+        return status(403, "Forbidden", "events is forbidden");
+    }
+    model.notes.push(note.clone());
+    drop(model);
+    shared.changed.send_modify(|count| *count += 1);
+    (StatusCode::CREATED, axum::Json(note)).into_response()
 }
 
 async fn log(

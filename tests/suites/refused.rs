@@ -17,7 +17,7 @@ fn modules_that_cannot_be_plugins_are_refused_with_a_remedy() {
         ),
         (
             r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#,
-            "it imports `wasi:cli/environment@0.2.0`, which plugins do not get",
+            "it imports `wasi:cli/environment@0.2.0`: plugins get no WASI",
         ),
         ("(module (func", "is not WebAssembly"),
         ("no module at all", "it does not begin with"),
@@ -119,7 +119,7 @@ fn a_module_cut_anywhere_is_refused() {
     for end in (0..whole.len()).filter(|end| !is_whole(&whole[..*end])) {
         let spec = PluginSpec::new(
             "cut",
-            PluginSource::Bytes("cut".to_owned(), whole[..end].into()),
+            PluginSource::bytes(&whole[..end]),
         );
         assert!(
             Chain::load(&engine, &[spec]).is_err(),
@@ -135,20 +135,20 @@ fn compressed_modules_are_loaded_and_bombs_are_not() {
     for packed in [gzip(&module), zstd(&module)] {
         let spec = PluginSpec::new(
             "packed",
-            PluginSource::Bytes("packed".to_owned(), packed.into()),
+            PluginSource::bytes(packed),
         );
         load(&[spec]).unwrap();
     }
     let bomb = gzip(&vec![0; 65 * 1024 * 1024]);
     let refused = refusal(&PluginSpec::new(
         "bomb",
-        PluginSource::Bytes("bomb".to_owned(), bomb.into()),
+        PluginSource::bytes(bomb),
     ));
     assert!(refused.contains("larger than 67108864 bytes"), "{refused}");
     let cut = gzip(&module)[..1000].to_vec();
     let refused = refusal(&PluginSpec::new(
         "cut",
-        PluginSource::Bytes("cut".to_owned(), cut.into()),
+        PluginSource::bytes(cut),
     ));
     assert!(refused.contains("failed to decompress it"), "{refused}");
 }
@@ -171,6 +171,6 @@ proptest! {
     #[test]
     fn any_bytes_are_refused(head in prop_oneof![Just(&b"\0asm\x01\0\0\0"[..]), Just(&b"\0asm\x0d\0\x01\0"[..]), Just(&b"\x1f\x8b"[..]), Just(&b"("[..])], tail in proptest::collection::vec(any::<u8>(), 0..200)) {
         let bytes = [head, &tail].concat();
-        refusal(&PluginSpec::new("random", PluginSource::Bytes("random".to_owned(), bytes.into())));
+        refusal(&PluginSpec::new("random", PluginSource::bytes(bytes)));
     }
 }

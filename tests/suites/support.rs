@@ -122,7 +122,7 @@ pub(crate) const RELEASE: &str = "(call $release (local.get $event))";
 pub(crate) fn spec(name: &str, wat: &str) -> PluginSpec {
     let mut spec = PluginSpec::new(
         name,
-        PluginSource::Bytes(name.to_owned(), wat.as_bytes().into()),
+        PluginSource::bytes(wat.as_bytes()),
     );
     spec.limits = Limits {
         time_ms: 500,

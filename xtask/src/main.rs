@@ -102,6 +102,7 @@ fn schemas(compare: bool) -> Result<(), Problem> {
     for (of, file) in [
         ("config", "config.v1.json"),
         ("event", "step-event.v1.json"),
+        ("plugin", "plugin.v1.json"),
     ] {
         let schema = run::output(Command::new(program()).args(["config", "schema", of]))?;
         let path = folder.join(file);

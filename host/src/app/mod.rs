@@ -3,29 +3,38 @@
 //!
 //! observe → track → prepare → one lane set per sink
 //!
-//! Only `observe` hears the shutdown; everything else flows downhill.
+//! Only `observe` hears the shutdown; everything else flows downhill. Beside the row, until nothing is
+//! left to prepare: the plugins that come and go, and what the observer tells about itself.
 
+mod drop_ins;
+mod plugins;
 mod stages;
 
-use crate::config::{Config, LogConfig, PluginConfig, PluginFrom, SinkConfig, SinkKind};
+pub use plugins::{check_plugins, load_plugin};
+
+use crate::admin;
+use crate::config::{Config, LogConfig, SinkConfig, SinkKind};
 use crate::deliver::{self, Account};
 use crate::event::EventConfig;
 use crate::lanes::{self, LaneLimits};
 use crate::logs::Logs;
-use crate::observe::{self, ClusterConfig, ObserveError, Speed, Tracker};
-use crate::plugin::{Chain, ChainError, ChainPool, PluginEngine, PluginSource, PluginSpec};
+use crate::observe::{self, ClusterConfig, ObserveError, PluginNotes, Speed, Tracker};
+use crate::plugin::dropin::Catalog;
+use crate::plugin::{Chain, ChainError, ChainPool, PluginEngine};
 use crate::prepare::{Onlooker, Outlet, Preparation, Tally};
 use crate::sink::{Sink, SinkError};
 use crate::step::StepRecord;
+use drop_ins::DropInSource;
 use futures::FutureExt as _;
 use jiff::SignedDuration;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, info};
 
 /// Changes between observe and track: enough to smooth bursts, few enough to stay small.
 const CHANGES: usize = 64;
@@ -75,7 +84,9 @@ pub enum Source {
 )]
 pub struct App {
     source: Source,
-    chain: Arc<Chain>,
+    catalog: Catalog,
+    drop_ins: Vec<DropInSource>,
+    admin: Option<TcpListener>,
     sinks: Vec<ReadySink>,
     event: EventConfig,
     log: LogConfig,
@@ -114,6 +125,14 @@ pub enum AppError {
         "there is no sink: give --to (stdout, file:PATH or a URL), or `sinks` in the configuration"
     )]
     NoSink,
+    /// The observer cannot tell about itself.
+    #[error("failed to listen on {address} (admin.listen): {source}")]
+    Admin {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A thread cannot be started.
     #[error("failed to start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -161,6 +180,9 @@ impl App {
             log,
             event,
             plugins,
+            drop_in,
+            trust,
+            admin,
             sinks,
             shutdown_grace,
         } = config;
@@ -169,7 +191,10 @@ impl App {
         }
         let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
         let mut ready = Vec::new();
-        let chain = Arc::new(load(&engine, &plugins)?);
+        let trust = Arc::new(trust);
+        let fixed = plugins::load(&engine, &plugins, &trust).await?;
+        let drop_ins = plugins::sources(&source, drop_in);
+        let catalog = Catalog::new(&engine, trust.clone(), fixed, drop_ins.len());
         for config in sinks {
             let opened = match &config.to {
                 SinkKind::Stdout(stdout) => Ok(Sink::stdout(stdout)),
@@ -180,16 +205,27 @@ impl App {
                 name: config.name.clone(),
                 source,
             })?;
-            let chain = Arc::new(load(&engine, &config.plugins)?);
+            let own = plugins::load(&engine, &config.plugins, &trust).await?;
+            let chain = Arc::new(Chain::new(&engine, own, 0));
             ready.push(ReadySink {
                 config,
                 sink,
                 chain,
             });
         }
+        let admin = match admin.listen {
+            Some(address) => Some(
+                admin::listen(address)
+                    .await
+                    .map_err(|source| AppError::Admin { address, source })?,
+            ),
+            None => None,
+        };
         Ok(Self {
             source,
-            chain,
+            catalog,
+            drop_ins,
+            admin,
             sinks: ready,
             event,
             log,
@@ -217,7 +253,9 @@ impl App {
     ) -> Result<Summary, AppError> {
         let Self {
             source,
-            chain,
+            catalog,
+            drop_ins,
+            admin,
             sinks,
             event,
             log,
@@ -258,13 +296,33 @@ impl App {
                 ("deliver", Ok(()))
             });
         }
+        let (rosters, roster) = watch::channel(catalog.roster());
+        // What only serves the others ends when there is nothing left to prepare.
+        let (preparing, prepared) = oneshot::channel::<()>();
+        let prepared = prepared.map(drop).shared();
+        let notices = match &source {
+            Source::Cluster { client, .. } => {
+                let (notices, told) = mpsc::channel(drop_ins::NOTICES);
+                let notes = PluginNotes::new(client.clone(), plugins::instance());
+                let telling = drop_ins::tell_authors(notes, told);
+                running.spawn(stages::until(prepared.clone(), "tell authors", telling));
+                notices
+            }
+            Source::Recording { .. } => mpsc::channel(1).0,
+        };
+        let keeping = drop_ins::run(catalog, drop_ins, rosters, notices);
+        running.spawn(stages::until(prepared.clone(), "plugins", keeping));
+        if let Some(listener) = admin {
+            let serving = admin::serve(listener, roster.clone());
+            running.spawn(stages::until(prepared, "admin", serving.map(drop)));
+        }
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let pool = ChainPool::new(threads)?;
         let preparation = Preparation {
             logs: logs.clone(),
             event,
             pool,
-            chain,
+            roster,
             outlets,
             tally: tally.clone(),
             onlooker,
@@ -279,6 +337,7 @@ impl App {
                 preparation.prepare(record)
             })
             .await;
+            drop(preparing);
             ("prepare", Ok(()))
         });
         running.spawn(stages::track(
@@ -307,55 +366,5 @@ impl App {
             Some(error) => Err(error.into()),
             None => Ok(summary),
         }
-    }
-}
-
-fn load(engine: &PluginEngine, configs: &[PluginConfig]) -> Result<Chain, ChainError> {
-    let specs: Vec<PluginSpec> = configs.iter().map(spec).collect();
-    for spec in &specs {
-        info!(plugin = spec.name, "loading plugin");
-    }
-    let chain = Chain::load(engine, &specs)?;
-    for plugin in chain.plugins() {
-        let (name, version) = plugin.identity();
-        debug!(
-            plugin = plugin.name(), name, version, digest = plugin.digest(), on_error = ?plugin.on_error(),
-            snapshotted = plugin.is_snapshotted(), "plugin is loaded"
-        );
-    }
-    Ok(chain)
-}
-
-/// Loads the plugins of a configuration, to see whether they can be.
-///
-/// # Errors
-///
-/// The first that cannot.
-pub fn check_plugins(config: &Config) -> Result<(), AppError> {
-    let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
-    load(&engine, &config.plugins)?;
-    for sink in &config.sinks {
-        load(&engine, &sink.plugins)?;
-    }
-    Ok(())
-}
-
-fn spec(config: &PluginConfig) -> PluginSpec {
-    let PluginConfig {
-        name,
-        from,
-        config,
-        on_error,
-        limits,
-    } = config.clone();
-    let source = match from {
-        PluginFrom::File(path) => PluginSource::File(path),
-        PluginFrom::Bundled(name) => PluginSource::Bundled(name),
-    };
-    PluginSpec {
-        config,
-        on_error,
-        limits,
-        ..PluginSpec::new(name, source)
     }
 }

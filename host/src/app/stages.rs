@@ -170,6 +170,19 @@ async fn sleep_until(wake: Option<Timestamp>) {
     }
 }
 
+/// Something that goes on until something else has ended.
+pub(super) async fn until(
+    end: impl Future<Output = ()>,
+    stage: &'static str,
+    work: impl Future<Output = ()>,
+) -> (&'static str, Result<(), ObserveError>) {
+    tokio::select! {
+        () = end => {}
+        () = work => {}
+    }
+    (stage, Ok(()))
+}
+
 /// Waits until all stages have ended; after a shutdown no longer than the grace period.
 pub(super) async fn supervise(
     stages: &mut JoinSet<(&'static str, Result<(), ObserveError>)>,

@@ -1,12 +1,12 @@
 //! The command line as types.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use step_observer::config::{PluginConfig, PluginFrom, SinkConfig, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::event::EventMatch;
 use step_observer::observe::Speed;
-use step_observer::plugin::Limits;
 use step_observer::sink::{FileConfig, HttpConfig, SinkUrl, StdoutConfig};
 
 /// Tells what every step of every Tekton run does: one CloudEvent for each transition, through
@@ -83,6 +83,13 @@ pub(crate) struct Road {
     /// Add a plugin: a file or bundled:NAME, and its configuration as a JSON file. Repeatable, in order
     #[arg(long = "plugin", value_name = "FILE[=CONFIG.json]", value_parser = parse_plugin)]
     pub(crate) plugins: Vec<PluginConfig>,
+    /// Take plugins from a folder while running: NAME.wasm with NAME.yaml, or NAME/plugin.wasm.
+    /// Repeatable
+    #[arg(long = "plugin-dir", value_name = "DIR")]
+    pub(crate) plugin_folders: Vec<PathBuf>,
+    /// Tell about plugins over HTTP on this address (/plugins, /metrics, /readyz)
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
     /// Add a sink: stdout, file:PATH, or an http:// or https:// URL. Repeatable
     #[arg(long = "to", value_name = "SINK", value_parser = parse_sink)]
     pub(crate) sinks: Vec<SinkKind>,
@@ -95,6 +102,10 @@ pub(crate) struct RunArgs {
     /// Watch only this namespace. Repeatable; the default is all
     #[arg(long = "namespace", short = 'n', value_name = "NAME")]
     pub(crate) namespaces: Vec<String>,
+    /// Take plugins from the labelled ConfigMaps of this namespace. The default is the own one where
+    /// it runs in a cluster
+    #[arg(long, value_name = "NAME")]
+    pub(crate) plugin_namespace: Option<String>,
     /// Watch only what has these labels
     #[arg(long, short = 'l', value_name = "SELECTOR")]
     pub(crate) selector: Option<String>,
@@ -146,6 +157,8 @@ pub(crate) enum SchemaOf {
     Config,
     /// The data of events
     Event,
+    /// Settings of a plugin that is dropped in (plugin.yaml)
+    Plugin,
 }
 
 fn parse_speed(text: &str) -> Result<Speed, String> {
@@ -189,11 +202,8 @@ fn parse_plugin(text: &str) -> Result<PluginConfig, String> {
         return Err("write a file, or bundled:NAME".to_owned());
     }
     Ok(PluginConfig {
-        name,
-        from,
         config,
-        on_error: None,
-        limits: Limits::default(),
+        ..PluginConfig::new(name, from)
     })
 }
 

@@ -12,6 +12,7 @@ use step_observer::config::{Config, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::event;
 use step_observer::observe::{self, ObserveError, RecordedLogs};
+use step_observer::plugin::dropin::PluginManifest;
 use step_observer::sink::StdoutConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,7 +23,7 @@ pub(crate) async fn run(command: Command) -> Result<End, Problem> {
         Command::Demo(args) => super::demo::demo(args).await,
         Command::Run(args) => run_cluster(args).await,
         Command::Replay(args) => replay(args).await,
-        Command::Config(command) => config(command),
+        Command::Config(command) => config(command).await,
     }
 }
 
@@ -30,12 +31,14 @@ async fn run_cluster(args: RunArgs) -> Result<End, Problem> {
     let RunArgs {
         road,
         namespaces,
+        plugin_namespace,
         selector,
     } = args;
     let mut config = merge(road, &RetryConfig::default())?;
     if !namespaces.is_empty() {
         config.cluster.namespaces = namespaces;
     }
+    config.drop_in.namespace = plugin_namespace.or(config.drop_in.namespace);
     config.cluster.label_selector = selector.or(config.cluster.label_selector);
     let source = Source::Cluster {
         client: observe::connect().await?,
@@ -98,6 +101,8 @@ fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> {
     let Road {
         config,
         mut plugins,
+        plugin_folders,
+        admin,
         sinks,
     } = road;
     let mut config = match config {
@@ -115,6 +120,8 @@ fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> {
         }
         config.plugins.push(plugin.clone());
     }
+    config.drop_in.folders.extend(plugin_folders);
+    config.admin.listen = admin.or(config.admin.listen);
     if !sinks.is_empty() {
         config.sinks = Road::sinks(sinks, retry);
     }
@@ -165,11 +172,11 @@ pub(crate) async fn signals(count: usize) {
     }
 }
 
-fn config(command: ConfigCommand) -> Result<End, Problem> {
+async fn config(command: ConfigCommand) -> Result<End, Problem> {
     let text = match command {
         ConfigCommand::Check { file } => {
             let config = Config::read(&file)?;
-            check_plugins(&config)?;
+            check_plugins(&config).await?;
             let (plugins, sinks) = (config.plugins.len(), config.sinks.len());
             format!(
                 "{}: ok, {plugins} plugins and {sinks} sinks\n",
@@ -179,6 +186,7 @@ fn config(command: ConfigCommand) -> Result<End, Problem> {
         ConfigCommand::Schema { of } => {
             let schema = match of {
                 SchemaOf::Config => Config::json_schema(),
+                SchemaOf::Plugin => PluginManifest::json_schema(),
                 SchemaOf::Event => event::json_schema(),
             };
             format!("{schema:#}\n")

@@ -19,7 +19,6 @@ use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKi
 use step_observer::deliver::RetryConfig;
 use step_observer::event::EventMatch;
 use step_observer::observe::{RecordedLogs, Speed};
-use step_observer::plugin::Limits;
 use step_observer::sink::{FileConfig, HttpConfig, SinkUrl};
 
 /// A real PipelineRun, recorded on a cluster. Its secrets are made up.
@@ -113,11 +112,11 @@ fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
     };
     Ok(Config {
         plugins: vec![PluginConfig {
-            name: "redact-secrets".to_owned(),
-            from: PluginFrom::Bundled("redact-secrets".to_owned()),
             config: serde_json::json!({"values": [KNOWN_VALUE]}),
-            on_error: None,
-            limits: Limits::default(),
+            ..PluginConfig::new(
+                "redact-secrets".to_owned(),
+                PluginFrom::Bundled("redact-secrets".to_owned()),
+            )
         }],
         sinks: vec![
             sink(

@@ -3,10 +3,11 @@
 mod types;
 
 pub use types::{
-    Config, LogCaptureMode, LogConfig, PluginConfig, PluginFrom, SinkConfig, SinkKind, Span,
+    AdminConfig, Config, DropInConfig, LogCaptureMode, LogConfig, PluginConfig, PluginFrom,
+    SinkConfig, SinkKind, Span,
 };
 
-use serde::Deserialize as _;
+use crate::yaml::{self, YamlError};
 use std::path::{Path, PathBuf};
 
 /// Largest configuration file in bytes.
@@ -30,21 +31,8 @@ pub enum ConfigError {
         path: PathBuf,
     },
     /// Something in it is wrong.
-    #[error(
-        "{name}:{line}:{column}: {field}: {problem}\n  see `step-observer config schema` for what is allowed"
-    )]
-    Invalid {
-        /// Name of the file.
-        name: String,
-        /// Line, from 1.
-        line: u64,
-        /// Column, from 1.
-        column: u64,
-        /// Path of the field.
-        field: String,
-        /// What is wrong.
-        problem: String,
-    },
+    #[error("{0}\n  see `step-observer config schema` for what is allowed")]
+    Invalid(#[from] YamlError),
 }
 
 impl Config {
@@ -73,37 +61,7 @@ impl Config {
     ///
     /// Names the line and the field.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
-        if text
-            .lines()
-            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-        {
-            return Ok(Self::default());
-        }
-        let mut track = serde_path_to_error::Track::new();
-        // Without the snippet: a line of the file may hold what does not belong there.
-        let options = serde_saphyr::options! { with_snippet: false };
-        let parsed =
-            serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
-                Self::deserialize(serde_path_to_error::Deserializer::new(
-                    deserializer,
-                    &mut track,
-                ))
-            });
-        parsed.map_err(|error| {
-            let location = error.location();
-            let field = track.path().to_string();
-            ConfigError::Invalid {
-                name: name.to_owned(),
-                line: location.map_or(0, |location| location.line()),
-                column: location.map_or(0, |location| location.column()),
-                field: if field == "." {
-                    "configuration".to_owned()
-                } else {
-                    field
-                },
-                problem: problem(&error.to_string()),
-            }
-        })
+        Ok(yaml::parse(name, "configuration", text)?)
     }
 
     /// The file as it would be with every default written out.
@@ -111,27 +69,14 @@ impl Config {
     /// # Errors
     ///
     /// It cannot be written as YAML.
-    pub fn to_yaml(&self) -> Result<String, serde_saphyr::SerializeError> {
-        serde_saphyr::to_string(self)
+    pub fn to_yaml(&self) -> Result<String, yaml::PrintError> {
+        yaml::print(self)
     }
 
     /// JSON Schema of the file.
     #[must_use]
     pub fn json_schema() -> serde_json::Value {
         schemars::schema_for!(Self).to_value()
-    }
-}
-
-/// The place stands before the message already.
-fn problem(message: &str) -> String {
-    let first = message.lines().next().unwrap_or(message);
-    let first = first.strip_prefix("error: ").unwrap_or(first);
-    match first.split_once(": ") {
-        Some((place, rest)) if place.starts_with("line ") => rest.to_owned(),
-        _ => match first.rsplit_once(" at line ") {
-            Some((rest, _)) => rest.to_owned(),
-            None => first.to_owned(),
-        },
     }
 }
 

@@ -3,12 +3,13 @@
 use crate::deliver::RetryConfig;
 use crate::event::{EventConfig, EventMatch};
 use crate::observe::ClusterConfig;
-use crate::plugin::{Limits, OnError};
+use crate::plugin::{FileDigest, Limits, OnError, TrustConfig, Wasi};
 use crate::sink::{FileConfig, HttpConfig, StdoutConfig};
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Configuration of step-observer.
@@ -28,9 +29,15 @@ pub struct Config {
     /// Plugins that every event passes, in this order.
     #[serde(deserialize_with = "unique_plugins")]
     pub plugins: Vec<PluginConfig>,
+    /// Plugins that come and go while the observer runs; events pass them after `plugins`.
+    pub drop_in: DropInConfig,
+    /// Whose plugins are loaded.
+    pub trust: TrustConfig,
     /// Where events go.
     #[serde(deserialize_with = "unique_sinks")]
     pub sinks: Vec<SinkConfig>,
+    /// What the observer tells about itself.
+    pub admin: AdminConfig,
     /// How long a stopping observer may take to deliver what it has, such as `25s`.
     pub shutdown_grace: Span,
 }
@@ -43,6 +50,9 @@ impl Default for Config {
             log: LogConfig::default(),
             event: EventConfig::default(),
             plugins: Vec::new(),
+            drop_in: DropInConfig::default(),
+            trust: TrustConfig::default(),
+            admin: AdminConfig::default(),
             sinks: Vec::new(),
             shutdown_grace: Span(SignedDuration::from_secs(25)),
         }
@@ -122,6 +132,41 @@ pub enum LogCaptureMode {
     Off,
 }
 
+/// Plugins that are dropped in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DropInConfig {
+    /// ConfigMaps with the label `step-observer.dev/plugin: "true"` are plugins.
+    pub config_maps: bool,
+    /// Namespace of these ConfigMaps. The default is the observer's own where it runs in a cluster;
+    /// elsewhere there is none, and no ConfigMap is looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Folders of plugins, such as mounted ConfigMaps: `NAME.wasm` with `NAME.yaml`, or a folder
+    /// NAME with `plugin.wasm` and `plugin.yaml`. Looked at every second.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Default for DropInConfig {
+    fn default() -> Self {
+        Self {
+            config_maps: true,
+            namespace: None,
+            folders: Vec::new(),
+        }
+    }
+}
+
+/// What the observer tells about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Address of `/plugins`, `/metrics` and `/readyz` over HTTP, such as `0.0.0.0:8080`. The
+    /// default is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+}
+
 /// A plugin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -133,6 +178,9 @@ pub struct PluginConfig {
     /// Its own configuration.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub config: Value,
+    /// Which events it gets; all others pass by it. The default is all.
+    #[serde(default, rename = "match")]
+    pub select: EventMatch,
     /// What happens to an event on which it fails. The default is `strip` for plugins that redact
     /// and `pass` for all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,6 +188,29 @@ pub struct PluginConfig {
     /// What one call may use.
     #[serde(default)]
     pub limits: Limits,
+    /// What it gets of WASI.
+    #[serde(default)]
+    pub wasi: Wasi,
+    /// SHA-256 of its file, as `sha256sum` prints it: another file is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<FileDigest>,
+}
+
+impl PluginConfig {
+    /// A plugin with everything at its default.
+    #[must_use]
+    pub fn new(name: String, from: PluginFrom) -> Self {
+        Self {
+            name,
+            from,
+            config: Value::Null,
+            select: EventMatch::default(),
+            on_error: None,
+            limits: Limits::default(),
+            wasi: Wasi::default(),
+            sha256: None,
+        }
+    }
 }
 
 /// Where a plugin is.

@@ -77,7 +77,7 @@ pub fn binary(event: &Event) -> Result<Binary, EncodeError> {
 }
 
 /// cloudevents-sdk builds events without identity.
-fn check(event: &Event) -> Result<(), EncodeError> {
+pub(super) fn check(event: &Event) -> Result<(), EncodeError> {
     for (name, value) in [
         ("id", event.id()),
         ("source", event.source()),

@@ -5,11 +5,13 @@
 
 pub mod attribute;
 mod data;
+mod decode;
 mod encode;
 mod encoded;
 mod select;
 
 pub use data::{SCHEMA_URN, StepEventData, json_schema};
+pub use decode::{DecodeError, from_json};
 pub(crate) use encode::text;
 pub use encode::{Binary, EncodeError, STRUCTURED, binary, structured};
 pub use encoded::Encoded;

@@ -319,7 +319,7 @@ fn uid<K: kube::Resource>(object: &K) -> Arc<str> {
 }
 
 /// The error in words, without anything of the object that could not be read: it may hold secrets.
-fn describe(error: &watcher::Error) -> String {
+pub(super) fn describe(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(kube::Error::SerdeError(cause))
         | watcher::Error::WatchStartFailed(kube::Error::SerdeError(cause))

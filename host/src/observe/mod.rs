@@ -2,6 +2,7 @@
 //! Kubernetes.
 
 mod cluster;
+mod config_maps;
 mod facts;
 mod intern;
 mod log;
@@ -13,6 +14,9 @@ mod termination;
 mod tracker;
 
 pub use cluster::{ClusterConfig, connect, watch};
+pub use config_maps::{
+    PLUGIN_LABEL, PluginMapChange, PluginNotes, own_namespace, watch_plugins,
+};
 pub use log::LogCapture;
 pub use pod_log::ClusterLogs;
 pub use recording::{RecordedLogs, play};

@@ -5,8 +5,9 @@ use super::bindings;
 use super::draft::Draft;
 use super::host::{Host, Limiter, MAX_TABLE};
 use super::scrub::Scrubber;
+use super::wasi;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
@@ -71,7 +72,9 @@ pub struct PluginEngine {
     pub(super) run: Engine,
     /// Configures them: wizer's instrumented modules do not fit the pool.
     pub(super) setup: Engine,
-    pub(super) linker: Arc<Linker<Host>>,
+    linker: Arc<Linker<Host>>,
+    /// Held while a plugin is compiled: one at a time, for its memory's sake.
+    pub(super) compiling: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for PluginEngine {
@@ -98,6 +101,7 @@ impl PluginEngine {
             run,
             setup,
             linker: Arc::new(linker),
+            compiling: Arc::default(),
         })
     }
 
@@ -122,12 +126,21 @@ impl PluginEngine {
             plugin,
             scrubber,
             lines_left: MAX_LINES,
+            wasi_handles: 0,
         };
         let mut store = Store::new(engine, host);
         store.limiter(|host| &mut host.limits);
         store.set_epoch_deadline(limits.ticks());
         store.set_hostcall_fuel(usize::try_from(limits.output_bytes).unwrap_or(usize::MAX));
         store
+    }
+
+    /// What a component can link to; an empty WASI where it imports one, which only plugins that
+    /// may do so get here with.
+    pub(super) fn linker(&self, component: &Component) -> wasmtime::Result<Linker<Host>> {
+        let mut linker = (*self.linker).clone();
+        wasi::deny(&mut linker, component)?;
+        Ok(linker)
     }
 
     pub(super) fn compile(&self, component: &[u8]) -> wasmtime::Result<Component> {

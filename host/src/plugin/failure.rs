@@ -27,9 +27,24 @@ pub enum Failure {
     /// It said so itself.
     #[error("it reports: {0}")]
     Reported(String),
+    /// It could not be loaded, and there is no earlier version of it to go on with.
+    #[error("it is not loaded: {0}")]
+    NotLoaded(String),
 }
 
 impl Failure {
+    /// All words for metrics.
+    pub(super) const LABELS: [&str; 8] = [
+        "time",
+        "memory",
+        "stack",
+        "output",
+        "trap",
+        "abi",
+        "reported",
+        "notLoaded",
+    ];
+
     /// The word for metrics.
     #[must_use]
     pub fn label(&self) -> &'static str {
@@ -41,6 +56,7 @@ impl Failure {
             Self::Trap(_) => "trap",
             Self::Abi(_) => "abi",
             Self::Reported(_) => "reported",
+            Self::NotLoaded(_) => "notLoaded",
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Host {
     pub(super) scrubber: Arc<Scrubber>,
     /// Lines that it may still write.
     pub(super) lines_left: u32,
+    /// Handles that its empty WASI gave.
+    pub(super) wasi_handles: u32,
 }
 
 /// Memory and tables of one instance.

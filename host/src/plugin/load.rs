@@ -1,25 +1,17 @@
 //! From a file to a component: everything that can be said about a plugin without running it.
 
+use super::failure::Failure;
+use super::shape::{self, ShapeError};
+use super::spec::Wasi;
+use super::wasi;
 use flate2::read::GzDecoder;
 use std::io::Read;
-use std::path::PathBuf;
 use wasmparser::{Encoding, Parser, Payload};
 
 /// Largest file.
 pub const MAX_FILE: u64 = 32 * 1024 * 1024;
 /// Largest module, decompressed.
 pub const MAX_MODULE: u64 = 64 * 1024 * 1024;
-
-/// Where a plugin comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PluginSource {
-    /// A file.
-    File(PathBuf),
-    /// One that is part of this program, by name.
-    Bundled(String),
-    /// Bytes, under a name.
-    Bytes(String, std::sync::Arc<[u8]>),
-}
 
 /// Why a plugin is not loaded. Every text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +52,35 @@ pub enum LoadError {
          step-observer:plugin/logging. Build it for wasm32-unknown-unknown, without files, clock or network"
     )]
     Import(String),
+    /// It imports WASI without leave.
+    #[error(
+        "it imports `{0}`: plugins get no WASI. Build it without (Rust: wasm32-unknown-unknown; JavaScript and \
+         Python: --stub-wasi), or set `wasi: denied` to give it an empty one"
+    )]
+    Wasi(String),
+    /// It would keep the compiler busy for too long.
+    #[error("it is not a reasonable module: {0}")]
+    Shape(#[from] ShapeError),
+    /// Loading it took too long.
+    #[error("loading it took more than {0} seconds: make it smaller")]
+    TooSlow(u64),
+    /// It is another file than the one that was meant.
+    #[error("its SHA-256 is {found}, but `sha256` says {pinned}: it was altered, or the pin is of another build")]
+    Digest {
+        /// What was asked for.
+        pinned: String,
+        /// What is there.
+        found: String,
+    },
+    /// It has no signature.
+    #[error("it is not signed, and `trust.requireSignature` is set: sign it with `minisign -Sm FILE` and deliver FILE.minisig with it")]
+    Unsigned,
+    /// Its signature does not hold.
+    #[error("its signature does not hold: {0}. It was altered, or signed with a key that is not trusted")]
+    Signature(String),
+    /// It fails when it is called.
+    #[error("it fails its self-test: called on a sample event, {0}")]
+    SelfTest(Failure),
     /// It exports another version, or nothing.
     #[error(
         "it does not export step-observer:plugin/transform@0.1 (it exports: {0}); this host speaks version 0.1"
@@ -89,19 +110,25 @@ pub enum LoadError {
 /// # Errors
 ///
 /// Says what is wrong with the bytes.
-pub(super) fn component(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
-    let unpacked = decompress(bytes)?;
-    let wasm = to_binary(&unpacked)?;
+pub(super) fn component(bytes: &[u8], wasi: Wasi) -> Result<Vec<u8>, LoadError> {
+    let wasm = binary(bytes)?;
     // The encoder panics on some modules that were cut short: validate first.
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::default())
         .validate_all(&wasm)
         .map_err(|error| LoadError::Invalid(error.to_string()))?;
+    shape::check(&wasm)?;
     let component = match encoding(&wasm)? {
         Encoding::Component => wasm,
         Encoding::Module => wrap(wasm)?,
     };
-    check_world(&component)?;
+    let world = World::of(&component)?;
+    world.check(wasi)?;
     Ok(component)
+}
+
+/// A file without its compression, and WAT as WebAssembly.
+pub(super) fn binary(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    to_binary(&decompress(bytes)?)
 }
 
 fn decompress(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
@@ -198,47 +225,73 @@ fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     }
 }
 
-/// Imports nothing but our packages, exports the transform.
-fn check_world(component: &[u8]) -> Result<(), LoadError> {
-    let mut exports = Vec::new();
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(component) {
-        let payload = payload.map_err(|error| LoadError::Invalid(error.to_string()))?;
-        match payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    let import = import.map_err(|error| LoadError::Invalid(error.to_string()))?;
-                    let name = import.name.name;
-                    let ours = [
-                        "step-observer:plugin/events@0.1.",
-                        "step-observer:plugin/logging@0.1.",
-                    ];
-                    if !ours.iter().any(|prefix| name.starts_with(prefix)) {
-                        return Err(LoadError::Import(name.to_owned()));
+/// What a component imports and exports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct World {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
+}
+
+impl World {
+    pub(super) fn of(component: &[u8]) -> Result<Self, LoadError> {
+        let mut world = Self::default();
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(component) {
+            let payload = payload.map_err(|error| LoadError::Invalid(error.to_string()))?;
+            match payload {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentImportSection(section) if depth == 0 => {
+                    for import in section {
+                        let import =
+                            import.map_err(|error| LoadError::Invalid(error.to_string()))?;
+                        world.imports.push(import.name.name.to_owned());
                     }
                 }
+                Payload::ComponentExportSection(section) if depth == 0 => {
+                    for export in section {
+                        let export =
+                            export.map_err(|error| LoadError::Invalid(error.to_string()))?;
+                        world.exports.push(export.name.name.to_owned());
+                    }
+                }
+                _ => {}
             }
-            Payload::ComponentExportSection(section) if depth == 0 => {
-                for export in section {
-                    let export = export.map_err(|error| LoadError::Invalid(error.to_string()))?;
-                    exports.push(export.name.name.to_owned());
+        }
+        Ok(world)
+    }
+
+    /// Imports nothing but our packages, exports the transform.
+    fn check(&self, wasi: Wasi) -> Result<(), LoadError> {
+        let ours = [
+            "step-observer:plugin/events@0.1.",
+            "step-observer:plugin/logging@0.1.",
+        ];
+        for name in &self.imports {
+            if name.starts_with(wasi::PREFIX) {
+                match wasi {
+                    Wasi::Denied => continue,
+                    Wasi::Refused => return Err(LoadError::Wasi(name.clone())),
                 }
             }
-            _ => {}
+            if !ours.iter().any(|prefix| name.starts_with(prefix)) {
+                return Err(LoadError::Import(name.clone()));
+            }
         }
+        if self.transform().is_some() {
+            return Ok(());
+        }
+        let exports = match self.exports.is_empty() {
+            true => "nothing".to_owned(),
+            false => self.exports.join(", "),
+        };
+        Err(LoadError::Export(exports))
     }
-    if exports
-        .iter()
-        .any(|name| name.starts_with("step-observer:plugin/transform@0.1."))
-    {
-        return Ok(());
+
+    /// The export that makes it a plugin, with its version.
+    pub(super) fn transform(&self) -> Option<&str> {
+        let prefix = "step-observer:plugin/transform@0.1.";
+        let found = self.exports.iter().find(|name| name.starts_with(prefix));
+        found.map(String::as_str)
     }
-    let exports = if exports.is_empty() {
-        "nothing".to_owned()
-    } else {
-        exports.join(", ")
-    };
-    Err(LoadError::Export(exports))
 }

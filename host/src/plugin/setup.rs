@@ -9,6 +9,8 @@ use super::failure::Failure;
 use super::host::Host;
 use super::load::LoadError;
 use super::scrub::Scrubber;
+use super::spec::PluginSpec;
+use super::wasi;
 use crate::redact::{Rule, Scanner};
 use std::sync::Arc;
 use tracing::warn;
@@ -19,6 +21,8 @@ pub(super) struct Configured {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) rule_sets: Arc<RuleSets>,
+    /// The rule sets as they were declared: name, ids of the rules, number of values.
+    pub(super) declared: Vec<(String, Vec<String>, usize)>,
     pub(super) pre: PluginPre<Host>,
     /// The memory after `configure` could not be kept: each instance must be configured with this.
     pub(super) configure_each: Option<String>,
@@ -27,22 +31,21 @@ pub(super) struct Configured {
 /// Compiles and configures.
 pub(super) fn configure(
     engine: &PluginEngine,
-    label: &Arc<str>,
+    spec: &PluginSpec,
     component: &[u8],
-    config: &str,
-    limits: &Limits,
-    snapshot: bool,
 ) -> Result<Configured, LoadError> {
+    let label: Arc<str> = spec.name.as_str().into();
+    let config = spec.config.to_string();
     let compiled = engine
         .compile(component)
         .map_err(|error| compile_error(&error))?;
     let plain = pre(engine, &compiled)?;
-    let limits = configure_limits(limits);
+    let limits = configure_limits(&spec.limits);
     let mut store = PluginEngine::store(&engine.run, &limits, label.clone(), Arc::default(), None);
     let answer = plain.instantiate(&mut store).and_then(|guest: Guest| {
         guest
             .step_observer_plugin_transform()
-            .call_configure(&mut store, config)
+            .call_configure(&mut store, &config)
     });
     let setup = match answer {
         Ok(Ok(setup)) => setup,
@@ -55,31 +58,44 @@ pub(super) fn configure(
             return Err(LoadError::ConfigureTrapped(failure.to_string()));
         }
     };
+    drop(store);
     let wit::Setup {
         name,
         version,
         rule_sets,
     } = setup;
+    let line = |text: &str| Scrubber::default().line(text, MAX_NAME);
+    let declared = rule_sets.iter().map(declared).collect();
     let rule_sets = rule_sets
         .into_iter()
         .map(compile_rules)
         .collect::<Result<RuleSets, _>>()?;
-    let snapshotted = if snapshot {
-        take_snapshot(engine, label, component, config, &limits)
+    let snapshotted = if spec.snapshot {
+        take_snapshot(engine, &label, component, &config, &limits)
     } else {
         None
     };
     let (pre, configure_each) = match snapshotted {
         Some(compiled) => (self::pre(engine, &compiled)?, None),
-        None => (plain, Some(config.to_owned())),
+        None => (plain, Some(config)),
     };
     Ok(Configured {
-        name,
-        version,
+        name: line(&name),
+        version: line(&version),
         rule_sets: Arc::new(rule_sets),
+        declared,
         pre,
         configure_each,
     })
+}
+
+/// Longest name, version or rule id in bytes, where they are shown.
+const MAX_NAME: usize = 128;
+
+fn declared(set: &wit::RuleSet) -> (String, Vec<String>, usize) {
+    let line = |text: &String| Scrubber::default().line(text, MAX_NAME);
+    let rules = set.rules.iter().map(|rule| line(&rule.id)).collect();
+    (line(&set.name), rules, set.values.len())
 }
 
 fn configure_limits(limits: &Limits) -> Limits {
@@ -92,8 +108,8 @@ fn configure_limits(limits: &Limits) -> Limits {
 
 fn pre(engine: &PluginEngine, component: &Component) -> Result<PluginPre<Host>, LoadError> {
     engine
-        .linker
-        .instantiate_pre(component)
+        .linker(component)
+        .and_then(|linker| linker.instantiate_pre(component))
         .and_then(PluginPre::new)
         .map_err(|error| LoadError::Contract(format!("{error:#}")))
 }
@@ -151,11 +167,17 @@ fn take_snapshot(
         async |store, component| {
             // `configure` may not call the host: what it would see would not be there for the events.
             let mut linker = Linker::new(component.engine());
+            wasi::deny(&mut linker, component)?;
             linker.define_unknown_imports_as_traps(component)?;
             linker.instantiate(store, component)
         },
     ));
-    let compiled = made.and_then(|(bytes, _)| engine.compile(&bytes));
+    // A handle is worth nothing in the instances that start from this memory.
+    let made = made.and_then(|(bytes, _)| match store.data().wasi_handles {
+        0 => Ok(bytes),
+        _ => Err(wasmtime::format_err!("it opens WASI handles")),
+    });
+    let compiled = made.and_then(|bytes| engine.compile(&bytes));
     match compiled {
         Ok(component) => Some(component),
         Err(error) => {

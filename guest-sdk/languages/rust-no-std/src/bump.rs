@@ -1,0 +1,47 @@
+//! Memory that is only ever taken. The host starts every event in a fresh instance, so all of it
+//! goes away with the event; giving single pieces back would only cost code.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::arch::wasm32::{memory_grow, memory_size};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+const PAGE: usize = 64 * 1024;
+
+/// The end of what is taken; 0 before the first piece. Its own static, in memory, so that what
+/// `configure` took stays taken in the instances that start from there.
+struct Bump {
+    end: AtomicUsize,
+}
+
+#[global_allocator]
+static ALLOCATOR: Bump = Bump {
+    end: AtomicUsize::new(0),
+};
+
+// SAFETY: a piece lies above all pieces before it (`end` only grows, by at least the piece's size),
+// at a multiple of its alignment, and within the memory (or null is returned). It never moves and is
+// never handed out again. WebAssembly without threads runs one call at a time, so nothing comes
+// between reading `end` and writing it.
+unsafe impl GlobalAlloc for Bump {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // What the linker put into the memory fills whole pages at most up to its size now: the
+        // first piece begins behind it, in a page of ours.
+        let end = match self.end.load(Relaxed) {
+            0 => memory_size(0) * PAGE,
+            end => end,
+        };
+        let start = end.checked_next_multiple_of(layout.align());
+        let next = start.and_then(|start| start.checked_add(layout.size()));
+        let (Some(start), Some(next)) = (start, next) else {
+            return core::ptr::null_mut();
+        };
+        let missing = next.saturating_sub(memory_size(0) * PAGE).div_ceil(PAGE);
+        if missing > 0 && memory_grow(0, missing) == usize::MAX {
+            return core::ptr::null_mut();
+        }
+        self.end.store(next, Relaxed);
+        start as *mut u8
+    }
+
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}

@@ -1,0 +1,189 @@
+//! The stage that keeps the chain: changes from ConfigMaps and folders in, chains out. Plugins are
+//! loaded one after the other beside the events, which go on through the chain that there is.
+
+use crate::observe::{self, PluginMapChange, PluginNotes};
+use crate::plugin::dropin::{Catalog, Change, Done, Job, Notice, Origin, PluginFolder, Roster};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+/// How often folders are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Changes that wait to be taken in: each may hold a module.
+const CHANGES: usize = 4;
+/// News that wait to be written as Events.
+pub(super) const NOTICES: usize = 256;
+
+/// Where plugins are dropped in.
+pub(super) enum DropInSource {
+    ConfigMaps {
+        client: kube::Client,
+        namespace: String,
+    },
+    Folder(PathBuf),
+}
+
+/// Reads the sources and keeps the chain, for ever.
+pub(super) async fn run(
+    catalog: Catalog,
+    sources: Vec<DropInSource>,
+    roster: watch::Sender<Roster>,
+    notices: mpsc::Sender<Notice>,
+) {
+    let (changes, offered) = mpsc::channel(CHANGES);
+    let reading = sources.into_iter().map(|source| {
+        let changes = changes.clone();
+        async move {
+            match source {
+                DropInSource::ConfigMaps { client, namespace } => {
+                    config_maps(client, namespace, changes).await;
+                }
+                DropInSource::Folder(path) => folder(path, changes).await,
+            }
+        }
+    });
+    let reading = futures::future::join_all(reading);
+    tokio::join!(reading, keep(catalog, offered, roster, notices));
+}
+
+/// Takes changes in as they come, loads what they ask for, and makes known what there is.
+async fn keep(
+    mut catalog: Catalog,
+    mut offered: mpsc::Receiver<Change>,
+    roster: watch::Sender<Roster>,
+    notices: mpsc::Sender<Notice>,
+) {
+    let mut loading = None;
+    loop {
+        tokio::select! {
+            change = offered.recv() => match change {
+                Some(change) => catalog.change(change),
+                // Without sources nothing changes any more.
+                None => std::future::pending().await,
+            },
+            done = finished(&mut loading) => {
+                loading = None;
+                if let Some(done) = done {
+                    catalog.finish(done);
+                }
+            }
+        }
+        if loading.is_none() {
+            loading = catalog.next_job().map(start);
+        }
+        for notice in catalog.notices() {
+            tell(&notice);
+            // Events are a courtesy: where they cannot be written, they are left out.
+            notices.try_send(notice).ok();
+        }
+        roster.send_replace(catalog.roster());
+    }
+}
+
+type Loading = tokio::task::JoinHandle<Done>;
+
+fn start(job: Job) -> Loading {
+    info!(plugin = job.name(), "loading plugin");
+    tokio::task::spawn_blocking(move || job.run())
+}
+
+async fn finished(loading: &mut Option<Loading>) -> Option<Done> {
+    match loading {
+        Some(loading) => match loading.await {
+            Ok(done) => Some(done),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => None,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+fn tell(notice: &Notice) {
+    let Notice {
+        origin,
+        name,
+        outcome,
+    } = notice;
+    match outcome {
+        Ok(what) => info!(plugin = name, %origin, "plugin is loaded: {what}"),
+        Err(reason) => warn!(plugin = name, %origin, reason, "plugin is refused"),
+    }
+}
+
+async fn config_maps(client: kube::Client, namespace: String, changes: mpsc::Sender<Change>) {
+    let (tell, mut told) = mpsc::channel(CHANGES);
+    let watch = observe::watch_plugins(client, namespace.clone(), tell);
+    let origin = |name| Origin::ConfigMap {
+        namespace: namespace.clone(),
+        name,
+    };
+    let hand_on = async {
+        while let Some(change) = told.recv().await {
+            let change = match change {
+                PluginMapChange::Present { name, files } => Change::Offered {
+                    origin: origin(name),
+                    files,
+                },
+                PluginMapChange::Gone { name } => Change::Withdrawn {
+                    origin: origin(name),
+                },
+                PluginMapChange::Listed => Change::Listed,
+            };
+            if changes.send(change).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::join!(watch, hand_on);
+}
+
+async fn folder(path: PathBuf, changes: mpsc::Sender<Change>) {
+    let mut folder = PluginFolder::new(path);
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut listed, mut failing) = (false, false);
+    loop {
+        ticks.tick().await;
+        let looked = tokio::task::spawn_blocking(move || (folder.look(), folder));
+        let Ok((found, same)) = looked.await else {
+            return;
+        };
+        folder = same;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    let folder = folder.path().display().to_string();
+                    warn!(folder, %error, "the plugins in a folder cannot be read, retrying");
+                }
+                continue;
+            }
+        };
+        failing = false;
+        let end = (!std::mem::replace(&mut listed, true)).then_some(Change::Listed);
+        for change in found.into_iter().chain(end) {
+            if changes.send(change).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Writes what became of plugins as Events on their ConfigMaps; what is newest where more than one
+/// waits.
+pub(super) async fn tell_authors(notes: PluginNotes, mut notices: mpsc::Receiver<Notice>) {
+    while let Some(first) = notices.recv().await {
+        let mut latest: BTreeMap<Origin, Notice> = BTreeMap::from([(first.origin.clone(), first)]);
+        while let Ok(notice) = notices.try_recv() {
+            latest.insert(notice.origin.clone(), notice);
+        }
+        for notice in latest.into_values() {
+            if let Origin::ConfigMap { namespace, name } = &notice.origin {
+                let outcome = notice.outcome.as_deref().map_err(String::as_str);
+                notes.tell(namespace, name, outcome).await;
+            }
+        }
+    }
+}

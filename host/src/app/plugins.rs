@@ -1,0 +1,136 @@
+//! Plugins of the configuration, and where others come from.
+
+use super::drop_ins::DropInSource;
+use super::{AppError, Source};
+use crate::config::{Config, DropInConfig, PluginConfig, PluginFrom};
+use crate::observe;
+use crate::plugin::{ChainError, Plugin, PluginEngine, PluginSource, PluginSpec, TrustConfig};
+use std::sync::Arc;
+use tracing::{debug, info};
+
+/// Loads the plugins of a configuration and tries each, beside the runtime's own threads.
+pub(super) async fn load(
+    engine: &PluginEngine,
+    configs: &[PluginConfig],
+    trust: &Arc<TrustConfig>,
+) -> Result<Vec<Arc<Plugin>>, ChainError> {
+    let mut plugins = Vec::new();
+    for config in configs {
+        let spec = spec(config, trust);
+        info!(plugin = spec.name, "loading plugin");
+        let engine = engine.clone();
+        let loading = tokio::task::spawn_blocking(move || load_one(&engine, &spec));
+        let plugin = match loading.await {
+            Ok(loaded) => loaded?,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let (name, version) = plugin.identity();
+        let digest = plugin.digest().map_or("", |digest| digest.as_str());
+        debug!(
+            plugin = plugin.name(), name, version, digest, on_error = ?plugin.on_error(),
+            snapshotted = plugin.is_snapshotted(), "plugin is loaded"
+        );
+        plugins.push(Arc::new(plugin));
+    }
+    Ok(plugins)
+}
+
+fn load_one(engine: &PluginEngine, spec: &PluginSpec) -> Result<Plugin, ChainError> {
+    let loaded = Plugin::load(engine, spec);
+    let tried = loaded.and_then(|plugin| plugin.self_test(engine).map(|()| plugin));
+    tried.map_err(|source| ChainError {
+        name: spec.name.clone(),
+        source,
+    })
+}
+
+/// Loads one plugin as a host with this configuration would.
+///
+/// # Errors
+///
+/// It cannot be loaded.
+pub async fn load_plugin(
+    engine: &PluginEngine,
+    config: &PluginConfig,
+    trust: &Arc<TrustConfig>,
+) -> Result<Arc<Plugin>, ChainError> {
+    let spec = spec(config, trust);
+    let engine = engine.clone();
+    let loading = tokio::task::spawn_blocking(move || load_one(&engine, &spec));
+    match loading.await {
+        Ok(loaded) => loaded.map(Arc::new),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Loads the plugins of a configuration, to see whether they can be.
+///
+/// # Errors
+///
+/// The first that cannot.
+pub async fn check_plugins(config: &Config) -> Result<(), AppError> {
+    let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
+    let trust = Arc::new(config.trust.clone());
+    load(&engine, &config.plugins, &trust).await?;
+    for sink in &config.sinks {
+        load(&engine, &sink.plugins, &trust).await?;
+    }
+    Ok(())
+}
+
+fn spec(config: &PluginConfig, trust: &Arc<TrustConfig>) -> PluginSpec {
+    let PluginConfig {
+        name,
+        from,
+        config,
+        select,
+        on_error,
+        limits,
+        wasi,
+        sha256,
+    } = config.clone();
+    let source = match from {
+        PluginFrom::File(path) => PluginSource::File(path),
+        PluginFrom::Bundled(name) => PluginSource::Bundled(name),
+    };
+    PluginSpec {
+        config,
+        select,
+        on_error,
+        limits,
+        wasi,
+        sha256,
+        trust: trust.clone(),
+        ..PluginSpec::new(name, source)
+    }
+}
+
+/// Where plugins are dropped in.
+pub(super) fn sources(source: &Source, config: DropInConfig) -> Vec<DropInSource> {
+    let DropInConfig {
+        config_maps,
+        namespace,
+        folders,
+    } = config;
+    let mut sources: Vec<_> = folders.into_iter().map(DropInSource::Folder).collect();
+    if let Source::Cluster { client, .. } = source
+        && let Some(namespace) = namespace.or_else(observe::own_namespace)
+        && config_maps
+    {
+        info!(namespace, "plugins are taken from labelled ConfigMaps");
+        sources.push(DropInSource::ConfigMaps {
+            client: client.clone(),
+            namespace,
+        });
+    }
+    sources
+}
+
+/// What Events call this observer: in a cluster the pod's name.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge where the environment is read"
+)]
+pub(super) fn instance() -> Option<String> {
+    std::env::var("HOSTNAME").ok()
+}

@@ -1,0 +1,244 @@
+//! ConfigMaps that hold plugins: read by watch, and told what became of them by Events.
+
+use super::cluster::describe;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::events::{Event as Note, EventType, Recorder, Reporter};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+/// What makes a ConfigMap a plugin.
+pub const PLUGIN_LABEL: &str = "step-observer.dev/plugin";
+/// ConfigMaps in one page of a list: each may have 1 MiB.
+const PAGE: u32 = 8;
+/// After so many failures in a row the watch is made anew, with a new list.
+const REBUILD_AFTER: u32 = 4;
+/// Longest wait for an Event to be written.
+const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest note of an Event (events.k8s.io/v1).
+const MAX_NOTE: usize = 1024;
+
+/// What happens to ConfigMaps with plugins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginMapChange {
+    /// One is there, with these files.
+    Present {
+        /// Its name.
+        name: String,
+        /// `data` and `binaryData`.
+        files: BTreeMap<String, Vec<u8>>,
+    },
+    /// One is gone.
+    Gone {
+        /// Its name.
+        name: String,
+    },
+    /// All that were there at the beginning are told.
+    Listed,
+}
+
+/// The namespace that the program runs in, where it runs in a cluster.
+#[must_use]
+pub fn own_namespace() -> Option<String> {
+    // Where the kubelet mounts the service account of every pod.
+    let text = std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace");
+    let text = text.ok()?;
+    let name = text.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// Watches the ConfigMaps with plugins in a namespace until nobody listens any more.
+pub async fn watch_plugins(
+    client: Client,
+    namespace: String,
+    changes: mpsc::Sender<PluginMapChange>,
+) {
+    let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    let config = watcher::Config::default()
+        .labels(&format!("{PLUGIN_LABEL}=true"))
+        .page_size(PAGE);
+    let mut known = Known::default();
+    loop {
+        let mut stream = std::pin::pin!(watcher(api.clone(), config.clone()).default_backoff());
+        let mut failures = 0;
+        while let Some(event) = stream.next().await {
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    failures += 1;
+                    warn!(
+                        kind = "configmaps", namespace, error = describe(&error), remedy = remedy(&error),
+                        "the plugins in ConfigMaps cannot be read, retrying"
+                    );
+                    if failures >= REBUILD_AFTER
+                        && matches!(error, watcher::Error::WatchStartFailed(_))
+                    {
+                        break;
+                    }
+                    continue;
+                }
+            };
+            failures = 0;
+            for change in known.take(event) {
+                if changes.send(change).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Names that are there, so that what vanishes between two lists is told as gone.
+#[derive(Default)]
+struct Known {
+    names: BTreeSet<String>,
+    listing: BTreeSet<String>,
+    listed: bool,
+}
+
+impl Known {
+    fn take(&mut self, event: Event<ConfigMap>) -> Vec<PluginMapChange> {
+        match event {
+            Event::Init => {
+                self.listing.clear();
+                Vec::new()
+            }
+            Event::InitApply(map) => {
+                self.listing.extend(map.metadata.name.clone());
+                self.present(map)
+            }
+            Event::Apply(map) => self.present(map),
+            Event::Delete(map) => {
+                let name = map.metadata.name.unwrap_or_default();
+                self.names.remove(&name);
+                vec![PluginMapChange::Gone { name }]
+            }
+            Event::InitDone => {
+                let listing = std::mem::take(&mut self.listing);
+                let vanished: Vec<String> = self.names.difference(&listing).cloned().collect();
+                self.names = listing;
+                let mut changes: Vec<_> = vanished
+                    .into_iter()
+                    .map(|name| PluginMapChange::Gone { name })
+                    .collect();
+                if !std::mem::replace(&mut self.listed, true) {
+                    changes.push(PluginMapChange::Listed);
+                }
+                changes
+            }
+        }
+    }
+
+    fn present(&mut self, map: ConfigMap) -> Vec<PluginMapChange> {
+        let name = map.metadata.name.unwrap_or_default();
+        let texts = map.data.unwrap_or_default();
+        let binaries = map.binary_data.unwrap_or_default();
+        let files = texts
+            .into_iter()
+            .map(|(name, text)| (name, text.into_bytes()))
+            .chain(binaries.into_iter().map(|(name, bytes)| (name, bytes.0)))
+            .collect();
+        self.names.insert(name.clone());
+        vec![PluginMapChange::Present { name, files }]
+    }
+}
+
+/// What an operator can do about an error that does not go away by itself.
+fn remedy(error: &watcher::Error) -> Option<&'static str> {
+    let (watcher::Error::InitialListFailed(kube::Error::Api(status))
+    | watcher::Error::WatchStartFailed(kube::Error::Api(status))) = error
+    else {
+        return None;
+    };
+    (status.code == 403).then_some(
+        "grant get, list and watch on configmaps in this namespace to the service account, or set \
+         dropIn.configMaps: false; until then no event is sent, because a plugin might mask it",
+    )
+}
+
+/// Tells the authors of plugins what became of them.
+#[derive(Clone)]
+pub struct PluginNotes {
+    client: Client,
+    reporter: Reporter,
+}
+
+impl std::fmt::Debug for PluginNotes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PluginNotes").finish_non_exhaustive()
+    }
+}
+
+impl PluginNotes {
+    /// Writes with this client; `instance` is the pod's or machine's name.
+    #[must_use]
+    pub fn new(client: Client, instance: Option<String>) -> Self {
+        let controller = "step-observer".to_owned();
+        Self {
+            client,
+            reporter: Reporter {
+                controller,
+                instance,
+            },
+        }
+    }
+
+    /// Writes an Event on a ConfigMap: `PluginLoaded`, or `PluginRejected` with the reason. It is a
+    /// courtesy: where it cannot be written, the log has said it already.
+    pub async fn tell(&self, namespace: &str, name: &str, outcome: Result<&str, &str>) {
+        let told = tokio::time::timeout(NOTE_TIMEOUT, self.write(namespace, name, outcome)).await;
+        match told {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let remedy = matches!(&error, kube::Error::Api(status) if status.code == 403)
+                    .then_some("grant create on events.events.k8s.io to the service account");
+                warn!(namespace, name, error = %error, remedy, "failed to write an Event on the ConfigMap");
+            }
+            Err(_) => warn!(namespace, name, "writing an Event on the ConfigMap took too long"),
+        }
+    }
+
+    async fn write(
+        &self,
+        namespace: &str,
+        name: &str,
+        outcome: Result<&str, &str>,
+    ) -> Result<(), kube::Error> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        // `kubectl describe` finds Events by the UID.
+        let Some(map) = api.get_metadata_opt(name).await? else {
+            return Ok(());
+        };
+        let (type_, reason, note) = match outcome {
+            Ok(note) => (EventType::Normal, "PluginLoaded", note),
+            Err(note) => (EventType::Warning, "PluginRejected", note),
+        };
+        let note = note.get(..note.floor_char_boundary(MAX_NOTE)).unwrap_or_default();
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("ConfigMap".to_owned()),
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            uid: map.metadata.uid,
+            resource_version: map.metadata.resource_version,
+            ..ObjectReference::default()
+        };
+        let note = Note {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(note.to_owned()),
+            action: "LoadPlugin".to_owned(),
+            secondary: None,
+        };
+        // A recorder of its own: one that remembers earlier Events would patch them, which needs
+        // another right.
+        Recorder::new(self.client.clone(), self.reporter.clone())
+            .publish(&note, &regarding)
+            .await
+    }
+}

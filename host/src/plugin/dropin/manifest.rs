@@ -1,0 +1,97 @@
+//! `plugin.yaml`: what the author of a plugin says beside the module.
+
+use crate::event::EventMatch;
+use crate::plugin::{FileDigest, Limits, OnError, Wasi};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Settings of a plugin that is dropped in, the file `plugin.yaml` beside its module. All are
+/// optional.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(extend("$id" = "urn:step-observer:plugin:v1"))]
+pub struct PluginManifest {
+    /// Plugins with a smaller number come first, of equal ones the one whose name comes first.
+    /// The plugins of the host's own configuration come before all.
+    pub order: i32,
+    /// What happens to an event on which it fails. The default is `strip` for plugins that redact
+    /// and `pass` for all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_error: Option<OnError>,
+    /// What one call may use.
+    pub limits: Limits,
+    /// Which events it gets; all others pass by it. The default is all.
+    #[serde(rename = "match")]
+    pub select: EventMatch,
+    /// Its own configuration.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub config: Value,
+    /// What it gets of WASI.
+    pub wasi: Wasi,
+    /// SHA-256 of the module's file, as `sha256sum` prints it: another file is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<FileDigest>,
+    /// For a module in several ConfigMaps: the name of the plugin that they form together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
+    /// For a module in several ConfigMaps: which piece this is, such as `1/3`. All pieces name the
+    /// same `plugin` and the `sha256` of the whole; everything else stands in piece 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+}
+
+/// One of several pieces, such as `2/3`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Part {
+    /// Which, from 1.
+    pub number: usize,
+    /// Of how many.
+    pub total: usize,
+}
+
+impl TryFrom<String> for Part {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parse = || {
+            let (number, total) = text.split_once('/')?;
+            let (number, total) = (number.trim().parse().ok()?, total.trim().parse().ok()?);
+            let most = super::package::MAX_PARTS;
+            (1 <= number && number <= total && total <= most).then_some(Self { number, total })
+        };
+        parse().ok_or_else(|| {
+            format!(
+                "`{text}` is not a part: write it like 1/3, of at most {}",
+                super::package::MAX_PARTS
+            )
+        })
+    }
+}
+
+impl From<Part> for String {
+    fn from(Part { number, total }: Part) -> Self {
+        format!("{number}/{total}")
+    }
+}
+
+impl PluginManifest {
+    /// JSON Schema of the file.
+    #[must_use]
+    pub fn json_schema() -> Value {
+        schemars::schema_for!(Self).to_value()
+    }
+
+    /// A piece that is not the first says nothing but which piece it is.
+    pub(super) fn is_bare(&self) -> bool {
+        let bare = Self {
+            plugin: self.plugin.clone(),
+            part: self.part,
+            sha256: self.sha256.clone(),
+            ..Self::default()
+        };
+        *self == bare
+    }
+}

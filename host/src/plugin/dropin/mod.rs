@@ -1,0 +1,13 @@
+//! Plugins that come and go while the observer runs: from ConfigMaps and folders into the chain.
+
+mod catalog;
+mod folder;
+mod manifest;
+mod package;
+mod status;
+
+pub use catalog::{Catalog, Change, Done, Job, Notice};
+pub use folder::PluginFolder;
+pub use manifest::{Part, PluginManifest};
+pub use package::{Files, MAX_PARTS, Origin, PackageError};
+pub use status::{LoadedStatus, PluginEntry, PluginState, PluginStatus, Refused, Roster};

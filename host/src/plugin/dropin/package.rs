@@ -1,0 +1,260 @@
+//! From the files of a ConfigMap or folder to a plugin that can be loaded.
+
+use super::manifest::{Part, PluginManifest};
+use crate::plugin::spec::{MAX_SIGNATURE, PluginSource, PluginSpec, SIGNATURE};
+use crate::plugin::{FileDigest, TrustConfig};
+use crate::yaml::{self, YamlError};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most ConfigMaps that form one module: together as large as a file may be.
+pub const MAX_PARTS: usize = 64;
+/// The settings.
+const MANIFEST: &str = "plugin.yaml";
+/// Largest file of settings in bytes: a ConfigMap holds no more.
+const MAX_MANIFEST: usize = 1024 * 1024;
+/// What the name of a module ends with.
+const MODULES: [&str; 4] = [".wasm", ".wasm.gz", ".wasm.zst", ".wat"];
+
+/// Files by name.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Where a plugin was dropped in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Origin {
+    /// The configuration of the host.
+    Configuration,
+    /// A ConfigMap.
+    ConfigMap {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// Files in a folder.
+    Folder(String),
+}
+
+impl Origin {
+    /// The name of the plugin that stands there on its own.
+    pub(super) fn plugin_name(&self) -> String {
+        match self {
+            Self::Configuration => String::new(),
+            Self::ConfigMap { name, .. } => name.clone(),
+            Self::Folder(path) => {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                name.split('.').next().unwrap_or_default().to_owned()
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Configuration => write!(f, "the configuration"),
+            Self::ConfigMap { namespace, name } => write!(f, "ConfigMap {namespace}/{name}"),
+            Self::Folder(path) => write!(f, "{path}"),
+        }
+    }
+}
+
+/// Why files are no plugin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PackageError {
+    /// The settings are wrong.
+    #[error("{0}; `step-observer config schema plugin` prints what is allowed")]
+    Manifest(#[from] YamlError),
+    /// The settings are no text.
+    #[error("plugin.yaml is no text in UTF-8, or larger than 1 MiB")]
+    NotText,
+    /// There is no module.
+    #[error(
+        "there is no module: add it as plugin.wasm, plugin.wasm.gz, plugin.wasm.zst or plugin.wat \
+         (kubectl create configmap NAME --from-file=plugin.wasm)"
+    )]
+    NoModule,
+    /// There are several modules.
+    #[error("there are several modules ({0}): keep one")]
+    Modules(String),
+    /// A piece does not say of what.
+    #[error("part {0}: `plugin` (its name) and `sha256` (of the whole module) are needed, too")]
+    Part(String),
+    /// A piece has settings of its own.
+    #[error("part {0}: settings other than plugin, part and sha256 belong into part 1")]
+    PartSettings(String),
+    /// Not all pieces are there.
+    #[error("it is not complete: {found} of {total} parts with this sha256 are there")]
+    Incomplete {
+        /// Pieces that are there.
+        found: usize,
+        /// Pieces that there are.
+        total: usize,
+    },
+    /// Pieces disagree.
+    #[error("its parts do not fit together: {0}")]
+    Parts(String),
+    /// Two plugins have one name.
+    #[error("another plugin has this name already: {0}")]
+    NameTaken(Origin),
+}
+
+/// What was dropped in under one name: a plugin, or a piece of one.
+#[derive(Clone, Debug)]
+pub(super) struct Package {
+    pub(super) manifest: PluginManifest,
+    module: Arc<[u8]>,
+    signature: Option<Arc<str>>,
+}
+
+/// What is the same for the same files, and only for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fingerprint([u8; 32]);
+
+/// Of files.
+pub(super) fn fingerprint(files: &Files) -> Fingerprint {
+    let mut hash = Sha256::new();
+    for (name, content) in files {
+        for text in [name.as_bytes(), content] {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+    }
+    Fingerprint(hash.finalize().into())
+}
+
+impl Package {
+    /// Reads the files.
+    pub(super) fn of(files: Files) -> Result<Self, PackageError> {
+        let mut files = files;
+        let manifest = match files.remove(MANIFEST) {
+            None => PluginManifest::default(),
+            Some(text) if text.len() <= MAX_MANIFEST => {
+                let text = String::from_utf8(text).map_err(|_| PackageError::NotText)?;
+                yaml::parse(MANIFEST, "plugin.yaml", &text)?
+            }
+            Some(_) => return Err(PackageError::NotText),
+        };
+        let modules: Vec<String> = files.keys().filter(|name| is_module(name)).cloned().collect();
+        let module = match modules.as_slice() {
+            [] => return Err(PackageError::NoModule),
+            [name] => name,
+            _ => return Err(PackageError::Modules(modules.join(", "))),
+        };
+        let signature = files
+            .remove(&format!("{module}{SIGNATURE}"))
+            .filter(|text| text.len() as u64 <= MAX_SIGNATURE)
+            .map(|text| String::from_utf8_lossy(&text).into());
+        let module = files.remove(module).unwrap_or_default().into();
+        let package = Self {
+            manifest,
+            module,
+            signature,
+        };
+        package.check_part()?;
+        Ok(package)
+    }
+
+    fn check_part(&self) -> Result<(), PackageError> {
+        let PluginManifest {
+            part,
+            plugin,
+            sha256,
+            ..
+        } = &self.manifest;
+        match part {
+            None => Ok(()),
+            Some(part) if plugin.is_none() || sha256.is_none() => {
+                Err(PackageError::Part(String::from(*part)))
+            }
+            Some(part) if part.number > 1 && !self.manifest.is_bare() => {
+                Err(PackageError::PartSettings(String::from(*part)))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// What is to be loaded.
+    pub(super) fn spec(&self, name: &str, trust: &Arc<TrustConfig>) -> PluginSpec {
+        let PluginManifest {
+            order: _,
+            on_error,
+            limits,
+            select,
+            config,
+            wasi,
+            sha256,
+            plugin: _,
+            part: _,
+        } = self.manifest.clone();
+        let source = PluginSource::Bytes {
+            module: self.module.clone(),
+            signature: self.signature.clone(),
+        };
+        PluginSpec {
+            config,
+            select,
+            on_error,
+            limits,
+            wasi,
+            sha256,
+            trust: trust.clone(),
+            ..PluginSpec::new(name, source)
+        }
+    }
+}
+
+/// Is it the name of a module?
+pub(super) fn is_module(name: &str) -> bool {
+    MODULES.iter().any(|end| name.ends_with(end))
+}
+
+/// One package of all its pieces.
+pub(super) fn assemble<'a>(
+    pieces: impl IntoIterator<Item = &'a Package>,
+) -> Result<Package, PackageError> {
+    let mut found: BTreeMap<usize, &Package> = BTreeMap::new();
+    let mut whole: Option<(usize, &FileDigest)> = None;
+    for piece in pieces {
+        let manifest = &piece.manifest;
+        let (Some(Part { number, total }), Some(digest)) = (manifest.part, &manifest.sha256) else {
+            return Err(PackageError::Parts(
+                "one of them is a whole plugin".to_owned(),
+            ));
+        };
+        let (total_before, digest_before) = *whole.get_or_insert((total, digest));
+        if total_before != total {
+            let text = format!("one says that there are {total_before}, one {total}");
+            return Err(PackageError::Parts(text));
+        }
+        if digest_before != digest {
+            let text = "they are of different modules (sha256); is an update under way?";
+            return Err(PackageError::Parts(text.to_owned()));
+        }
+        if found.insert(number, piece).is_some() {
+            return Err(PackageError::Parts(format!("part {number} is there twice")));
+        }
+    }
+    let total = whole.map_or(0, |(total, _)| total);
+    let first = found.get(&1).copied();
+    match first {
+        Some(first) if found.len() == total => Ok(Package {
+            manifest: PluginManifest {
+                part: None,
+                ..first.manifest.clone()
+            },
+            module: found
+                .values()
+                .flat_map(|piece| piece.module.iter().copied())
+                .collect(),
+            signature: first.signature.clone(),
+        }),
+        _ => Err(PackageError::Incomplete {
+            found: found.len(),
+            total,
+        }),
+    }
+}

@@ -1,0 +1,121 @@
+//! What can be said about plugins, for operators and authors.
+
+use super::package::Origin;
+use crate::plugin::{Chain, OnError, Plugin, PluginCounts};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// All plugins at one moment, and the chain that they form.
+#[derive(Clone, Debug, Default)]
+pub struct Roster {
+    /// `None` until the plugins that were there at the start are known: no event may pass before.
+    pub chain: Option<Arc<Chain>>,
+    /// Plugins, loaded or not.
+    pub entries: Arc<[PluginEntry]>,
+}
+
+/// One plugin.
+#[derive(Clone, Debug)]
+pub struct PluginEntry {
+    pub(super) name: String,
+    pub(super) origin: Origin,
+    pub(super) state: PluginState,
+    /// What is in the chain.
+    pub(super) plugin: Option<Arc<Plugin>>,
+    pub(super) order: Option<i32>,
+    pub(super) since: u64,
+    pub(super) refused: Option<Refused>,
+}
+
+/// What became of a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PluginState {
+    /// It is being loaded.
+    Loading,
+    /// It is in the chain.
+    Loaded,
+    /// What was dropped in last is refused; the version before it is in the chain.
+    LastGood,
+    /// It is refused, and changes nothing.
+    Rejected,
+    /// It was refused when the observer started: events are treated as if it failed on them.
+    StandIn,
+}
+
+/// Why a plugin is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// Reason and remedy.
+    pub reason: String,
+}
+
+/// One plugin, as `GET /plugins` tells it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginStatus {
+    /// The operator's name for it.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What became of it.
+    pub state: PluginState,
+    /// Why the last version is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
+    /// What is in the chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<LoadedStatus>,
+}
+
+/// A plugin in the chain.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadedStatus {
+    /// What it calls itself.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<i32>,
+    /// What happens when it fails.
+    pub on_error: OnError,
+    /// The generation of the chain that it came with.
+    pub generation: u64,
+    /// Every event starts from its configured memory.
+    pub snapshotted: bool,
+    /// What it has done.
+    pub counts: PluginCounts,
+}
+
+impl PluginEntry {
+    /// As it is now.
+    #[must_use]
+    pub fn status(&self) -> PluginStatus {
+        let loaded = self.plugin.as_ref().map(|plugin| {
+            let (name, version) = plugin.identity();
+            LoadedStatus {
+                name: name.to_owned(),
+                version: version.to_owned(),
+                sha256: plugin.digest().map(|digest| digest.as_str().to_owned()),
+                order: self.order,
+                on_error: plugin.on_error(),
+                generation: self.since,
+                snapshotted: plugin.is_snapshotted(),
+                counts: plugin.counts(),
+            }
+        });
+        PluginStatus {
+            name: self.name.clone(),
+            origin: self.origin.clone(),
+            state: self.state,
+            refused: self.refused.clone(),
+            loaded,
+        }
+    }
+}

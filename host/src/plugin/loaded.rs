@@ -1,0 +1,290 @@
+//! A plugin that is ready: configured, with its limits, and called once per event.
+
+use super::bindings::exports::step_observer::plugin::transform::Verdict;
+use super::draft::{Draft, RuleSets};
+use super::engine::{Limits, PluginEngine};
+use super::failure::Failure;
+use super::load::{self, LoadError};
+use super::scrub::Scrubber;
+use super::setup::{self, Configured};
+use super::spec::{OnError, PluginSpec};
+use super::stats::{PluginCounts, Stats};
+use super::trust::FileDigest;
+use crate::event::EventMatch;
+use crate::step::Envelope;
+use std::sync::{Arc, PoisonError, mpsc};
+use std::time::Duration;
+use wasmtime::component::Resource;
+
+/// Longest time to load a plugin, waiting for its turn included. A large module in a debug build
+/// of the host takes a minute.
+const LOAD_TIME: Duration = Duration::from_secs(300);
+/// Priority of the thread that compiles: events go first.
+const NICE: i32 = 19;
+
+/// A plugin in a chain.
+pub struct Plugin {
+    /// The operator's name for it.
+    pub(super) label: Arc<str>,
+    select: EventMatch,
+    pub(super) on_error: OnError,
+    pub(super) limits: Limits,
+    pub(super) stats: Arc<Stats>,
+    body: Body,
+}
+
+enum Body {
+    Ready {
+        configured: Box<Configured>,
+        digest: FileDigest,
+        size: usize,
+    },
+    /// It could not be loaded, and fails on every event for this reason.
+    StandIn(String),
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin")
+            .field("name", &self.label)
+            .field("digest", &self.digest())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Plugin {
+    /// Loads and configures a plugin. Takes its time: call it on a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it and what to do.
+    pub fn load(engine: &PluginEngine, spec: &PluginSpec) -> Result<Self, LoadError> {
+        let bytes = spec.read()?;
+        let digest = FileDigest::of(&bytes);
+        let size = bytes.len();
+        let configured = configure_aside(engine, spec, bytes)?;
+        let redacts = !configured.rule_sets.is_empty();
+        let default = if redacts {
+            OnError::Strip
+        } else {
+            OnError::Pass
+        };
+        Ok(Self {
+            label: spec.name.as_str().into(),
+            select: spec.select.clone(),
+            on_error: spec.on_error.unwrap_or(default),
+            limits: spec.limits.clone(),
+            stats: Arc::default(),
+            body: Body::Ready {
+                configured: Box::new(configured),
+                digest,
+                size,
+            },
+        })
+    }
+
+    /// What stands in the chain instead of a plugin that could not be loaded when the observer
+    /// started. Whether it redacts is not known: unless its settings say otherwise, no text passes.
+    pub(super) fn stand_in(spec: &PluginSpec, reason: String) -> Self {
+        Self {
+            label: spec.name.as_str().into(),
+            select: spec.select.clone(),
+            on_error: spec.on_error.unwrap_or(OnError::Strip),
+            limits: spec.limits.clone(),
+            stats: Arc::default(),
+            body: Body::StandIn(reason),
+        }
+    }
+
+    /// Goes on with the counts of an earlier version.
+    pub(super) fn with_stats(mut self, stats: Arc<Stats>) -> Self {
+        self.stats = stats;
+        self
+    }
+
+    /// Calls it on an event of each kind, as it will be called.
+    ///
+    /// # Errors
+    ///
+    /// It crashes or breaks the contract. That it answers with an error is its right: the samples
+    /// may lack what it looks for.
+    pub fn self_test(&self, engine: &PluginEngine) -> Result<(), LoadError> {
+        let scrubber = Arc::new(Scrubber::new(vec![self.rule_sets()]));
+        for sample in super::sample::envelopes() {
+            let (draft, answer) = self.call(engine, &scrubber, sample);
+            let failure = match (answer, draft) {
+                (Ok(Verdict::Keep), Some(draft)) => match draft.apply() {
+                    Ok(_) => continue,
+                    Err(_) => Failure::Time(self.limits.time_ms),
+                },
+                (Ok(_) | Err(Failure::Reported(_)), _) => continue,
+                (Err(failure), _) => failure,
+            };
+            return Err(LoadError::SelfTest(failure));
+        }
+        Ok(())
+    }
+
+    /// The operator's name for it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.label
+    }
+
+    /// What it calls itself: name and version.
+    #[must_use]
+    pub fn identity(&self) -> (&str, &str) {
+        match &self.body {
+            Body::Ready { configured, .. } => (&configured.name, &configured.version),
+            Body::StandIn(_) => ("", ""),
+        }
+    }
+
+    /// SHA-256 of its file.
+    #[must_use]
+    pub fn digest(&self) -> Option<&FileDigest> {
+        match &self.body {
+            Body::Ready { digest, .. } => Some(digest),
+            Body::StandIn(_) => None,
+        }
+    }
+
+    /// Size of its file in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.body {
+            Body::Ready { size, .. } => *size,
+            Body::StandIn(_) => 0,
+        }
+    }
+
+    /// What happens when it fails.
+    #[must_use]
+    pub fn on_error(&self) -> OnError {
+        self.on_error
+    }
+
+    /// Does every event start from its configured memory?
+    #[must_use]
+    pub fn is_snapshotted(&self) -> bool {
+        match &self.body {
+            Body::Ready { configured, .. } => configured.configure_each.is_none(),
+            Body::StandIn(_) => false,
+        }
+    }
+
+    /// Why it stands in for a plugin that could not be loaded.
+    #[must_use]
+    pub fn not_loaded(&self) -> Option<&str> {
+        match &self.body {
+            Body::Ready { .. } => None,
+            Body::StandIn(reason) => Some(reason),
+        }
+    }
+
+    /// Names of its rule sets, with the ids of their rules and the number of known values.
+    #[must_use]
+    pub fn rules(&self) -> Vec<(String, Vec<String>, usize)> {
+        match &self.body {
+            Body::Ready { configured, .. } => configured.declared.clone(),
+            Body::StandIn(_) => Vec::new(),
+        }
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub fn counts(&self) -> PluginCounts {
+        self.stats.read()
+    }
+
+    pub(super) fn rule_sets(&self) -> Arc<RuleSets> {
+        match &self.body {
+            Body::Ready { configured, .. } => configured.rule_sets.clone(),
+            Body::StandIn(_) => Arc::default(),
+        }
+    }
+
+    /// Does it want this event?
+    pub(super) fn wants(&self, envelope: &Envelope) -> bool {
+        self.select.matches(&envelope.event)
+    }
+
+    /// Runs it on an event, in a fresh instance. The draft comes back either way.
+    pub(super) fn call(
+        &self,
+        engine: &PluginEngine,
+        scrubber: &Arc<Scrubber>,
+        envelope: Envelope,
+    ) -> (Option<Draft>, Result<Verdict, Failure>) {
+        let draft = Draft::new(envelope, self.rule_sets(), &self.limits);
+        let configured = match &self.body {
+            Body::Ready { configured, .. } => configured,
+            Body::StandIn(reason) => {
+                return (Some(draft), Err(Failure::NotLoaded(reason.clone())));
+            }
+        };
+        let mut store = PluginEngine::store(
+            &engine.run,
+            &self.limits,
+            self.label.clone(),
+            scrubber.clone(),
+            Some(draft),
+        );
+        let answer = run(configured, &mut store);
+        let refused = store.data().limits.refused;
+        let answer = match answer {
+            Ok(Ok(verdict)) => Ok(verdict),
+            Ok(Err(reason)) => Err(Failure::Reported(scrubber.line(&reason, 512))),
+            Err(error) => Err(Failure::of(&error, refused, &self.limits)),
+        };
+        (store.into_data().draft, answer)
+    }
+}
+
+fn run(
+    configured: &Configured,
+    store: &mut wasmtime::Store<super::host::Host>,
+) -> wasmtime::Result<Result<Verdict, String>> {
+    let guest = configured.pre.instantiate(&mut *store)?;
+    let transform = guest.step_observer_plugin_transform();
+    if let Some(config) = &configured.configure_each
+        && let Err(reason) = transform.call_configure(&mut *store, config)?
+    {
+        return Ok(Err(reason));
+    }
+    // The guest's handle stands for the store's only draft: its number says nothing.
+    transform.call_process(&mut *store, Resource::new_borrow(0))
+}
+
+/// In a thread of its own, which takes the compiler's memory with it when it ends. A module that
+/// keeps the compiler busy for ever keeps this thread, and later plugins wait for it: nothing else.
+fn configure_aside(
+    engine: &PluginEngine,
+    spec: &PluginSpec,
+    bytes: Vec<u8>,
+) -> Result<Configured, LoadError> {
+    let (done, result) = mpsc::sync_channel(1);
+    let (engine, spec) = (engine.clone(), spec.clone());
+    let compile = move || {
+        // Where it is refused, events wait a little longer while a plugin is loaded.
+        rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE).ok();
+        let turn = engine.compiling.clone();
+        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let configured =
+            load::component(&bytes, spec.wasi)
+                .and_then(|component| setup::configure(&engine, &spec, &component));
+        drop(turn);
+        // Nobody listens any more after the time limit.
+        done.send(configured).ok();
+    };
+    std::thread::Builder::new()
+        .name("plugin-compiler".to_owned())
+        .spawn(compile)?;
+    match result.recv_timeout(LOAD_TIME) {
+        Ok(configured) => configured,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow(LOAD_TIME.as_secs())),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(LoadError::Compile(
+            "the compiler panicked; please report this".to_owned(),
+        )),
+    }
+}

@@ -1,0 +1,68 @@
+//! Bounds on what a module is made of. Compiling cannot be interrupted, and takes more than linear
+//! time in the size of a function: what would take minutes and gigabytes is refused before it starts.
+
+use wasmparser::{Parser, Payload};
+
+/// Largest function body in bytes. The largest of QuickJS has some 60 KB, of CPython 200 KB.
+const MAX_FUNCTION: usize = 512 * 1024;
+/// Most functions of all modules in a file.
+const MAX_FUNCTIONS: usize = 100_000;
+/// Most code of all modules in a file, in bytes.
+const MAX_CODE: usize = 32 * 1024 * 1024;
+/// Most locals of a function.
+const MAX_LOCALS: u32 = 10_000;
+/// Most modules and components in a file.
+const MAX_PARTS: usize = 100;
+
+/// Why a module is not compiled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// It has too much of something.
+    #[error("it has {found} {what}, more than {most}; is it what you meant to deliver?")]
+    TooMuch {
+        /// Of what.
+        what: &'static str,
+        /// How much.
+        found: usize,
+        /// How much it may have.
+        most: usize,
+    },
+    /// It cannot be read.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Looks at a module or component that is known to be valid.
+pub(super) fn check(wasm: &[u8]) -> Result<(), ShapeError> {
+    let invalid = |error: wasmparser::BinaryReaderError| ShapeError::Invalid(error.to_string());
+    let (mut functions, mut code, mut parts) = (0, 0, 0);
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload.map_err(invalid)? {
+            Payload::Version { .. } => parts += 1,
+            Payload::CodeSectionEntry(body) => {
+                let range = body.range();
+                let size = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+                functions += 1;
+                code += size;
+                at_most("bytes in a function", size, MAX_FUNCTION)?;
+                let mut locals = 0_u32;
+                for group in body.get_locals_reader().map_err(invalid)? {
+                    locals = locals.saturating_add(group.map_err(invalid)?.0);
+                }
+                let locals = usize::try_from(locals).unwrap_or(usize::MAX);
+                at_most("locals in a function", locals, MAX_LOCALS as usize)?;
+            }
+            _ => {}
+        }
+    }
+    at_most("functions", functions, MAX_FUNCTIONS)?;
+    at_most("bytes of code", code, MAX_CODE)?;
+    at_most("modules", parts, MAX_PARTS)
+}
+
+fn at_most(what: &'static str, found: usize, most: usize) -> Result<(), ShapeError> {
+    if found > most {
+        return Err(ShapeError::TooMuch { what, found, most });
+    }
+    Ok(())
+}
