@@ -11,14 +11,14 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// The program, watching; it is killed when it is dropped.
-struct Observer {
-    child: Child,
+pub(crate) struct Observer {
+    pub(crate) child: Child,
     stderr: BufReader<tokio::process::ChildStderr>,
     _folder: tempfile::TempDir,
 }
 
 impl Observer {
-    fn start(server: &ApiServer, sink: &HttpSink, args: &[&str]) -> Self {
+    pub(crate) fn start(server: &ApiServer, sink: &HttpSink, args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(program())
             .arg("run")
@@ -44,7 +44,7 @@ impl Observer {
     }
 
     /// Asks it to stop, and gives its exit code and the rest of its log.
-    async fn stop(mut self) -> (Option<i32>, String) {
+    pub(crate) async fn stop(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().unwrap().to_string();
         assert!(
             std::process::Command::new("kill")
@@ -62,7 +62,7 @@ impl Observer {
     }
 
     /// Waits for a line of its log.
-    async fn wait_for_log(&mut self, text: &str) -> String {
+    pub(crate) async fn wait_for_log(&mut self, text: &str) -> String {
         let mut seen = String::new();
         let found = async {
             loop {

@@ -13,6 +13,7 @@ mod bundled;
 mod cluster;
 mod command_line;
 mod derived;
+mod dropin;
 mod event;
 mod expected;
 mod laws;

@@ -132,3 +132,66 @@ pub(crate) fn spec(name: &str, wat: &str) -> PluginSpec {
     };
     spec
 }
+
+/// A plugin that writes its configuration, a JSON string, into an extension. 700 bytes.
+pub(crate) fn stamp(attribute: &str) -> String {
+    let length = attribute.len();
+    let process = format!(
+        "(call $set_attribute (local.get $event) (i32.const 64) (i32.const {length})
+           (i32.const 1) (i32.add (global.get $at) (i32.const 1)) (i32.sub (global.get $length) (i32.const 2))
+           (i32.const 3072))
+         {RELEASE} (call $keep)"
+    );
+    let items = format!(
+        "(global $at (mut i32) (i32.const 0)) (global $length (mut i32) (i32.const 0))
+         (data (i32.const 64) \"{attribute}\")"
+    );
+    wat(&items, &process).replace(
+        "transform@0.1.0#configure\") (param i32 i32) (result i32)",
+        "transform@0.1.0#configure\") (param $a i32) (param $l i32) (result i32)
+           (global.set $at (local.get $a)) (global.set $length (local.get $l))",
+    )
+}
+
+
+/// A run of one step that has ended well: its TaskRun and its pod, as watch events.
+pub(crate) fn finished_run(number: usize) -> Vec<Value> {
+    let text = serde_json::to_string(&example_watch()).unwrap();
+    let text = text
+        .replace("e2e-test-step-observed-run", &format!("run-{number}"))
+        .replace("\"run-uid\"", &format!("\"run-uid-{number}\""))
+        .replace("50df8d70-8c11-4cd4", &format!("{number:08x}-8c11-4cd4"));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A ConfigMap that is a plugin.
+pub(crate) fn plugin_map(name: &str, files: &[(&str, &[u8])]) -> Value {
+    use base64::Engine as _;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let (mut texts, mut binaries) = (serde_json::Map::new(), serde_json::Map::new());
+    for (file, content) in files {
+        match std::str::from_utf8(content) {
+            Ok(text) => drop(texts.insert((*file).to_owned(), text.into())),
+            Err(_) => drop(binaries.insert((*file).to_owned(), encode(content).into())),
+        }
+    }
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"namespace": "observers", "name": name, "uid": format!("uid-of-{name}"),
+                     "labels": {"step-observer.dev/plugin": "true"}},
+        "data": texts, "binaryData": binaries,
+    })
+}
+
+/// Asks with GET, and gives status and body.
+pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}

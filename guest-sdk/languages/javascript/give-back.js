@@ -41,9 +41,6 @@ class Reader {
     this.at += size;
     return this.bytes.subarray(this.at - size, this.at);
   }
-  rest() {
-    return this.take(this.bytes.length - this.at);
-  }
   sized() {
     return this.take(this.number());
   }
@@ -150,16 +147,14 @@ function imports(section) {
   return { functions, found };
 }
 
-/** A table's content: at the offset that a global holds, functions by index. */
+/** Functions by index that fill table 0 from the offset that a global holds. */
 function elements(reader, replace) {
-  const kind = reader.number();
-  const start = reader.byte();
-  const global = reader.number();
-  if (kind !== 0 || start !== GLOBAL_GET || reader.byte() !== END) {
+  const [kind, table, start, global, end, type] = Array.from({ length: 6 }, () => reader.number());
+  if (kind !== 2 || start !== GLOBAL_GET || end !== END || type !== 0) {
     throw new Error("the module fills its table in an unknown way");
   }
-  const functions = reader.list(() => number(replace(reader.number())));
-  return join([[kind, GLOBAL_GET], number(global), [END], list(functions)]);
+  const head = [kind, table, start, global, end, type].flatMap(number);
+  return join([head, list(reader.list(() => number(replace(reader.number()))))]);
 }
 
 const [input, output] = process.argv.slice(2);

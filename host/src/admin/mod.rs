@@ -14,6 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tracing::info;
 
 /// What `GET /plugins` answers.
 #[derive(Debug, Serialize)]
@@ -30,7 +31,10 @@ struct Plugins {
 ///
 /// It is taken, or not this machine's.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    info!(%address, "telling about plugins at /plugins and /metrics");
+    Ok(listener)
 }
 
 /// Answers for ever.
