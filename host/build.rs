@@ -7,7 +7,7 @@
 )]
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,6 +37,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         )?;
     }
     code.push_str("];\n");
-    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("bundled.rs"), code)?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("bundled.rs"), code)?;
+    fs::write(out.join("sdk.rs"), sdk(&manifest.join("../guest-sdk"))?)?;
     Ok(())
+}
+
+/// The sources of the SDK, which `plugin new` gives to every plugin.
+fn sdk(folder: &Path) -> Result<String, Box<dyn std::error::Error>> {
+    let mut code = String::from("/// Path and content.\nstatic SDK: &[(&str, &[u8])] = &[\n");
+    for part in ["src", "wit"] {
+        println!("cargo::rerun-if-changed={}", folder.join(part).display());
+        for file in files(&folder.join(part))? {
+            let name = file.strip_prefix(folder)?.to_string_lossy();
+            let path = fs::canonicalize(&file)?;
+            writeln!(code, "    ({name:?}, include_bytes!({path:?})),")?;
+        }
+    }
+    code.push_str("];\n");
+    Ok(code)
+}
+
+fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }

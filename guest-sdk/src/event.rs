@@ -3,8 +3,6 @@
 use crate::bindings::step_observer::plugin::events::{
     self, EditError, Header, LogEdit, Redaction, Scope, Step,
 };
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// One event. Inside WebAssembly it is a handle to the host's, in native tests a
 /// `testing::FakeEvent`.
@@ -28,7 +26,7 @@ pub trait Event {
     fn extensions(&self) -> Vec<(String, String)>;
     /// The data without the log, as JSON text.
     fn data_json(&self) -> String;
-    /// A part of the data as JSON text, by JSON pointer. [`get`](#method.get-1) parses it.
+    /// A part of the data as JSON text, by JSON pointer. [`get`](#method.get) parses it.
     fn get_json(&self, pointer: &str) -> Option<String>;
     /// Sets or removes a part of the data.
     ///
@@ -66,26 +64,6 @@ pub trait Event {
     ///
     /// [`Plugin::rule_sets`]: crate::Plugin::rule_sets
     fn redact(&self, rules: &str, scope: Scope) -> Result<Vec<Redaction>, EditError>;
-}
-
-impl dyn Event + '_ {
-    /// A part of the data by JSON pointer (RFC 6901), such as `/labels/team`; `None` where there is
-    /// none or it is of another type.
-    #[must_use]
-    pub fn get<T: DeserializeOwned>(&self, pointer: &str) -> Option<T> {
-        serde_json::from_str(&self.get_json(pointer)?).ok()
-    }
-
-    /// Sets a part of the data by JSON pointer.
-    ///
-    /// # Errors
-    ///
-    /// As [`Event::set_json`].
-    pub fn set<T: Serialize>(&self, pointer: &str, value: &T) -> Result<(), EditError> {
-        let json =
-            serde_json::to_string(value).map_err(|error| EditError::Invalid(error.to_string()))?;
-        self.set_json(pointer, Some(&json))
-    }
 }
 
 impl Event for events::Event {

@@ -82,9 +82,24 @@ fn set_panic_hook() {
 
 /// Exports a type that implements [`Plugin`](crate::Plugin) as the plugin of this crate.
 ///
-/// Name and version are the crate's.
+/// Name and version are the crate's. With `config_schema = "FILE"` the module carries the JSON Schema
+/// of its configuration, which `step-observer plugin inspect` shows; the path is relative to the
+/// source file.
 #[macro_export]
 macro_rules! export_plugin {
+    ($plugin:ty, config_schema = $schema:literal) => {
+        $crate::export_plugin!($plugin);
+
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "a custom section is no code")]
+        const _: () = {
+            const SCHEMA: &[u8] = ::core::include_bytes!($schema);
+
+            #[used]
+            #[unsafe(link_section = "step-observer:config-schema")]
+            static SECTION: [u8; SCHEMA.len()] = *::core::include_bytes!($schema);
+        };
+    };
     ($plugin:ty) => {
         // Natively there is nobody to export to; that it is a plugin is checked all the same.
         #[cfg(not(target_arch = "wasm32"))]

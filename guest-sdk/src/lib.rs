@@ -38,6 +38,7 @@
 #[doc(hidden)]
 pub mod bindings;
 mod event;
+mod helpers;
 #[doc(hidden)]
 pub mod export;
 mod plugin;
@@ -50,6 +51,7 @@ pub use bindings::step_observer::plugin::events::{
 };
 pub use bindings::step_observer::plugin::logging::Level;
 pub use event::Event;
+pub use helpers::{Line, Run};
 pub use plugin::{Plugin, log};
 
 /// The plugin in the project's README compiles.

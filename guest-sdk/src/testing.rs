@@ -18,6 +18,7 @@ use std::path::Path;
 #[derive(Debug, Default)]
 pub struct FakeEvent {
     attributes: Map<String, Value>,
+    annotations: Map<String, Value>,
     rule_sets: Vec<RuleSet>,
     changes: RefCell<Changes>,
 }
@@ -105,9 +106,17 @@ impl FakeEvent {
             .ok_or("an event is a JSON object")?;
         Ok(Self {
             attributes,
+            annotations: Map::new(),
             rule_sets,
             changes: RefCell::default(),
         })
+    }
+
+    /// Adds an annotation of the TaskRun. Events do not carry them, so cases have none.
+    #[must_use]
+    pub fn with_annotation(mut self, name: &str, value: &str) -> Self {
+        self.annotations.insert(name.to_owned(), value.into());
+        self
     }
 
     /// The event with all changes.
@@ -118,6 +127,7 @@ impl FakeEvent {
     pub fn into_json(self) -> Result<Value, String> {
         let Self {
             mut attributes,
+            annotations: _,
             rule_sets,
             changes,
         } = self;
@@ -300,18 +310,28 @@ impl Event for FakeEvent {
     }
 
     fn set_json(&self, pointer: &str, json: Option<&str>) -> Result<(), EditError> {
-        let root = pointer.split('/').nth(1).unwrap_or_default();
-        if [
-            "podRef",
-            "taskRun",
-            "stepIndex",
-            "attempt",
-            "logInfo",
-            "log",
-        ]
-        .contains(&root)
+        let protected = [
+            "/podRef",
+            "/taskRun",
+            "/stepIndex",
+            "/attempt",
+            "/logInfo",
+            "/exitCode",
+            "/reason",
+            "/stepState/name",
+            "/stepState/container",
+            "/log",
+        ];
+        // A place in one of them, or around one of them.
+        let below = |place: &str, other: &str| {
+            let rest = place.strip_prefix(other);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if let Some(place) = protected
+            .iter()
+            .find(|place| below(pointer, place) || below(place, pointer))
         {
-            return Err(EditError::ReadOnly(format!("`/{root}` cannot be set")));
+            return Err(EditError::ReadOnly(format!("`{place}` cannot be set")));
         }
         let value = json.map(serde_json::from_str).transpose();
         let value = value.map_err(|error| EditError::Invalid(format!("not JSON: {error}")))?;
@@ -326,9 +346,8 @@ impl Event for FakeEvent {
         self.data("/labels")?.get(name)?.as_str().map(str::to_owned)
     }
 
-    /// Events do not carry annotations: there are none here.
-    fn annotation(&self, _name: &str) -> Option<String> {
-        None
+    fn annotation(&self, name: &str) -> Option<String> {
+        self.annotations.get(name)?.as_str().map(str::to_owned)
     }
 
     fn log_size(&self) -> u64 {
@@ -396,23 +415,44 @@ impl Event for FakeEvent {
     }
 }
 
+/// As the host does it: objects on the way are made, places beyond the end of an array are left.
 fn set_part(root: &mut Value, pointer: &str, value: Option<Value>) {
-    let mut place = root;
-    let parts: Vec<&str> = pointer.split('/').skip(1).collect();
-    let Some((last, parents)) = parts.split_last() else {
+    let Some((parent, last)) = pointer.rsplit_once('/') else {
         return;
     };
-    for part in parents {
-        let Some(members) = place.as_object_mut() else {
-            return;
-        };
-        place = members
-            .entry((*part).to_owned())
-            .or_insert_with(|| Value::Object(Map::new()));
+    if value.is_some() {
+        make_objects(root, parent);
     }
-    match (place.as_object_mut(), value) {
-        (Some(members), Some(value)) => drop(members.insert((*last).to_owned(), value)),
-        (Some(members), None) => drop(members.remove(*last)),
-        (None, _) => {}
+    let last = last.replace("~1", "/").replace("~0", "~");
+    let index = last.parse::<usize>().ok();
+    match (root.pointer_mut(parent), value) {
+        (Some(Value::Object(members)), Some(value)) => drop(members.insert(last, value)),
+        (Some(Value::Object(members)), None) => drop(members.remove(&last)),
+        (Some(Value::Array(items)), Some(value)) if last == "-" => items.push(value),
+        (Some(Value::Array(items)), Some(value)) => {
+            if let Some(item) = index.and_then(|index| items.get_mut(index)) {
+                *item = value;
+            }
+        }
+        (Some(Value::Array(items)), None) => {
+            if let Some(index) = index.filter(|index| *index < items.len()) {
+                items.remove(index);
+            }
+        }
+        (_, _) => {}
+    }
+}
+
+fn make_objects(root: &mut Value, pointer: &str) {
+    let ends = pointer.match_indices('/').map(|(index, _)| index).skip(1);
+    for end in ends.chain([pointer.len()]) {
+        let (parent, name) = match pointer.get(..end).and_then(|place| place.rsplit_once('/')) {
+            Some(split) => split,
+            None => return,
+        };
+        if let Some(Value::Object(members)) = root.pointer_mut(parent) {
+            let name = name.replace("~1", "/").replace("~0", "~");
+            members.entry(name).or_insert_with(|| Value::Object(Map::new()));
+        }
     }
 }

@@ -24,9 +24,25 @@ const BLOCKED: Backoff = Backoff {
 #[derive(Debug)]
 pub enum Happening<'a> {
     /// Its event goes to the sinks.
-    Told(&'a StepRecord, &'a Envelope, &'a Report),
+    Told {
+        /// The step.
+        record: &'a StepRecord,
+        /// The event before any plugin.
+        before: &'a Envelope,
+        /// The event that goes to the sinks.
+        envelope: &'a Envelope,
+        /// What the plugins did.
+        report: &'a Report,
+    },
     /// A plugin dropped its event.
-    Dropped(&'a StepRecord, &'a str),
+    Dropped {
+        /// The step.
+        record: &'a StepRecord,
+        /// The plugin.
+        plugin: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
 }
 
 /// Whoever looks on.
@@ -96,11 +112,17 @@ impl Preparation {
     }
 
     async fn filter(&self, record: &StepRecord, envelope: Envelope) {
+        let before = self.onlooker.is_some().then(|| envelope.clone());
         let Some((envelope, report)) = self.pass(&Passage::Common, envelope, record).await else {
             return;
         };
-        if let Some(onlooker) = &self.onlooker {
-            onlooker(Happening::Told(record, &envelope, &report));
+        if let (Some(onlooker), Some(before)) = (&self.onlooker, &before) {
+            onlooker(Happening::Told {
+                record,
+                before,
+                envelope: &envelope,
+                report: &report,
+            });
         }
         let shared = Arc::new(Encoded::new(envelope));
         // At the same time: a sink whose own plugin holds the event must not keep it from the others.
@@ -180,7 +202,7 @@ impl Preparation {
                 warn!(id, "stopped before the plugins were known: the event is not sent");
                 return None;
             };
-            match self.pool.process(chain, envelope).await {
+            match self.pool.process(chain.clone(), envelope).await {
                 Ok(Outcome::Deliver(envelope, report)) => {
                     for (plugin, failure, on_error) in &report.failures {
                         let what = match on_error {
@@ -191,7 +213,8 @@ impl Preparation {
                                 "plugin failed, the event goes as it was before"
                             }
                         };
-                        warn!(plugin = &**plugin, id, failure = failure.label(), detail = %failure, "{what}");
+                        let version = chain.version(plugin);
+                        warn!(plugin = &**plugin, version, id, failure = failure.label(), detail = %failure, "{what}");
                     }
                     return Some((*envelope, report));
                 }
@@ -199,7 +222,11 @@ impl Preparation {
                     self.tally.dropped.fetch_add(1, Ordering::Relaxed);
                     debug!(plugin = &*plugin, id, reason, "plugin drops the event");
                     if let Some(onlooker) = &self.onlooker {
-                        onlooker(Happening::Dropped(record, &plugin));
+                        onlooker(Happening::Dropped {
+                            record,
+                            plugin: &plugin,
+                            reason: &reason,
+                        });
                     }
                     return None;
                 }
@@ -211,12 +238,14 @@ impl Preparation {
                     failures = failures.saturating_add(1);
                     if give_up.is_some_and(|at| tokio::time::Instant::now() >= at) {
                         self.tally.failed.fetch_add(1, Ordering::Relaxed);
-                        error!(plugin = &*plugin, id, detail = %failure, failures, "the held event is given up");
+                        let version = chain.version(&plugin);
+                        error!(plugin = &*plugin, version, id, detail = %failure, failures, "the held event is given up");
                         return None;
                     }
                     let delay = BLOCKED.delay(failures, fastrand::f64());
+                    let version = chain.version(&plugin);
                     warn!(
-                        plugin = &*plugin, id, failure = failure.label(), detail = %failure, failures, ?delay,
+                        plugin = &*plugin, version, id, failure = failure.label(), detail = %failure, failures, ?delay,
                         "plugin failed, the event is held and tried again"
                     );
                     envelope = *original;

@@ -204,6 +204,11 @@ impl ApiServer {
         self.shared.state.lock().unwrap().notes.clone()
     }
 
+    /// Waits until so many Events were written in all.
+    pub async fn wait_for_notes(&self, count: usize) {
+        self.wait_for(|model| model.notes.len() >= count).await;
+    }
+
     /// Waits until an Event with this reason was written, and gives the newest.
     pub async fn wait_for_note(&self, reason: &str) -> Value {
         let newest = |model: &Model| {
@@ -453,8 +458,11 @@ impl Watch {
             return None;
         }
         let mut lines = String::new();
-        for past in &model.history {
-            if past.revision <= self.from || past.resource != self.resource {
+        let seen = model
+            .history
+            .partition_point(|past| past.revision <= self.from);
+        for past in &model.history[seen..] {
+            if past.resource != self.resource {
                 continue;
             }
             let wanted = |object: &Option<Value>| {

@@ -61,6 +61,12 @@ impl Observer {
         (ended.await.unwrap().code(), log)
     }
 
+    /// Reads its log to the end, so that it never waits for a reader.
+    pub(crate) async fn read_log(mut self) {
+        let mut log = String::new();
+        self.stderr.read_to_string(&mut log).await.ok();
+    }
+
     /// Waits for a line of its log.
     pub(crate) async fn wait_for_log(&mut self, text: &str) -> String {
         let mut seen = String::new();

@@ -10,6 +10,7 @@
 )]
 
 mod bundled;
+mod catalog;
 mod cluster;
 mod command_line;
 mod derived;
@@ -21,5 +22,6 @@ mod misbehaving;
 mod refused;
 mod secrets;
 mod support;
+mod swap;
 mod tidy;
 mod total;

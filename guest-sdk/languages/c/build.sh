@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the plugin: build.sh [OUTPUT]
+# Builds the plugin: build.sh [OUTPUT.wasm]
 set -euo pipefail
-output=${1:-only-failures.wasm}
-here=$(dirname "${BASH_SOURCE[0]}")
+output=$(realpath -m "${1:-only-failures.wasm}")
+cd "$(dirname "${BASH_SOURCE[0]}")"
 
 for tool in clang wasm-ld; do
     if ! command -v "$tool" >/dev/null; then
@@ -11,7 +11,7 @@ for tool in clang wasm-ld; do
     fi
 done
 
-# An import that is not in the contract is an error here, as nothing says --allow-undefined.
+# Without --allow-undefined, a function that nobody declared as an import is an error here.
 clang --target=wasm32 -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding -nostdlib \
     -Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=8192 \
-    -o "$output" "$here/plugin.c"
+    -o "$output" plugin.c

@@ -47,6 +47,9 @@ typedef struct {
 
 enum { READ_ONLY, INVALID, TOO_LARGE };
 
+_Static_assert(sizeof(option_string) == 12, "as the canonical ABI lays it out");
+_Static_assert(sizeof(edited) == 16, "as the canonical ABI lays it out");
+
 IMPORT("[method]event.attribute")
 void event_attribute(event self, const char *name, size_t name_size, option_string *answer);
 
@@ -112,6 +115,8 @@ typedef struct {
     };
 } configured;
 
+_Static_assert(sizeof(configured) == 28, "as the canonical ABI lays it out");
+
 static int equal(const char *a, const char *b, size_t size) {
     for (size_t i = 0; i < size; i++) {
         if (a[i] != b[i]) {
@@ -153,6 +158,8 @@ typedef struct {
         string error;
     };
 } processed;
+
+_Static_assert(sizeof(processed) == 16, "as the canonical ABI lays it out");
 
 static int ends_with(string text, string end) {
     return text.size >= end.size && equal(text.at + text.size - end.size, end.at, end.size);

@@ -1,9 +1,9 @@
 // Makes `process` give its event back before it returns: node give-back.js IN.wasm OUT.wasm
 //
 // `process` is only lent its event, and the component model asks that it is given back before the
-// function returns. componentize-qjs 0.4.5 gives it back afterwards, and every call would fail with
-// "borrow handles still remain at the end of the call". So two places change in a module that it has
-// generated:
+// function returns. componentize-qjs (up to 0.4.5) gives it back afterwards, and every call would fail
+// with "borrow handles still remain at the end of the call". So two places change in a module that it
+// has generated:
 //
 //   - what QuickJS is told to call to give an event back does nothing any more;
 //   - `process` gives it back, as the last thing that it does.
@@ -84,8 +84,8 @@ function changeComponent(component) {
 function changeModule(module) {
   const sections = {};
   mapSections(module, (id, content) => (sections[id] = content));
-  const process = exported(sections[MODULE.exports], PROCESS);
-  if (process === undefined) return module;
+  const lent = exported(sections[MODULE.exports], PROCESS);
+  if (lent === undefined) return module;
   const { functions: imported, found: giveBack } = imports(sections[MODULE.imports]);
   if (!giveBack) throw new Error(`the module does not import ${GIVE_BACK}`);
   changed += 1;
@@ -104,7 +104,7 @@ function changeModule(module) {
     if (id === MODULE.code) {
       const bodies = reader.list(() => reader.sized());
       const last = [LOCAL_GET, 0, CALL, ...number(giveBack.index), END];
-      bodies[process - imported] = join([bodies[process - imported].subarray(0, -1), last]);
+      bodies[lent - imported] = join([bodies[lent - imported].subarray(0, -1), last]);
       return list([...bodies, [0, END]].map(sized));
     }
     return content;

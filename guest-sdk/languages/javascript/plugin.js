@@ -1,7 +1,7 @@
 // Keeps failures: an example of a plugin in JavaScript.
 //
-// An option is the value or null. A result is what the function returns, or what it throws. A variant
-// is {tag, val}. Names with hyphens are in camelCase.
+// Names are in camelCase. An option is its value or null. A variant is {tag, val}. A result is what a
+// function returns, or what it throws; of a function of the host, that is an Error with a `payload`.
 
 export const transform = {
   configure(config) {
@@ -15,16 +15,20 @@ export const transform = {
     if (!event.attribute("type")?.endsWith(".failed.v1")) {
       return { tag: "drop", val: "not a failure" };
     }
-    try {
-      event.setAttribute("severity", "error");
-      const team = event.label("team");
-      if (team !== null) {
-        event.setAttribute("team", team);
-      }
-    } catch (error) {
-      // What a function of the contract throws is its error, {tag, val}; what we throw is a string.
-      throw error.val ?? error.tag ?? String(error);
+    setAttribute(event, "severity", "error");
+    const team = event.label("team");
+    if (team !== null) {
+      setAttribute(event, "team", team);
     }
     return { tag: "keep" };
   },
 };
+
+function setAttribute(event, name, value) {
+  try {
+    event.setAttribute(name, value);
+  } catch (error) {
+    // `process` may throw only strings.
+    throw error.payload?.val ?? "the changes are too large";
+  }
+}

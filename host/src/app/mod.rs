@@ -10,7 +10,7 @@ mod drop_ins;
 mod plugins;
 mod stages;
 
-pub use plugins::{check_plugins, load_plugin};
+pub use plugins::{check_plugins, load_plugin, read_plugin};
 
 use crate::admin;
 use crate::config::{Config, LogConfig, SinkConfig, SinkKind};
@@ -174,6 +174,23 @@ impl App {
     ///
     /// The first of them that cannot be used.
     pub async fn build(source: Source, config: Config) -> Result<Self, AppError> {
+        if config.sinks.is_empty() {
+            return Err(AppError::NoSink);
+        }
+        Self::assemble(source, config).await
+    }
+
+    /// Loads plugins, to see what they would do: nothing is sent anywhere.
+    ///
+    /// # Errors
+    ///
+    /// The first of them that cannot be used.
+    pub async fn dry(source: Source, config: Config) -> Result<Self, AppError> {
+        let sinks = Vec::new();
+        Self::assemble(source, Config { sinks, ..config }).await
+    }
+
+    async fn assemble(source: Source, config: Config) -> Result<Self, AppError> {
         let Config {
             cluster: _,
             look_back: _,
@@ -186,9 +203,6 @@ impl App {
             sinks,
             shutdown_grace,
         } = config;
-        if sinks.is_empty() {
-            return Err(AppError::NoSink);
-        }
         let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
         let mut ready = Vec::new();
         let trust = Arc::new(trust);

@@ -4,7 +4,7 @@ use super::drop_ins::DropInSource;
 use super::{AppError, Source};
 use crate::config::{Config, DropInConfig, PluginConfig, PluginFrom};
 use crate::observe;
-use crate::plugin::{ChainError, Plugin, PluginEngine, PluginSource, PluginSpec, TrustConfig};
+use crate::plugin::{ChainError, LoadError, Plugin, PluginEngine, PluginSource, PluginSpec, TrustConfig};
 use std::sync::Arc;
 use tracing::{debug, info};
 
@@ -61,6 +61,15 @@ pub async fn load_plugin(
         Ok(loaded) => loaded.map(Arc::new),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// The file of a plugin, once it is the one that it should be.
+///
+/// # Errors
+///
+/// It cannot be read, or is another one.
+pub fn read_plugin(config: &PluginConfig) -> Result<Vec<u8>, LoadError> {
+    spec(config, &Arc::default()).read()
 }
 
 /// Loads the plugins of a configuration, to see whether they can be.

@@ -1,5 +1,6 @@
 //! The command line as types.
 
+use super::plugin::PluginCommand;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,6 +52,9 @@ pub(crate) enum Command {
         kubectl get pods,taskruns -w -o json --output-watch-events | step-observer replay -"
     )]
     Replay(ReplayArgs),
+    /// Write, build, try and measure plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Check, show and describe configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -184,7 +188,7 @@ fn parse_sink(text: &str) -> Result<SinkKind, String> {
     Err("write stdout, file:PATH, or an http:// or https:// URL".to_owned())
 }
 
-fn parse_plugin(text: &str) -> Result<PluginConfig, String> {
+pub(crate) fn parse_plugin(text: &str) -> Result<PluginConfig, String> {
     let (place, config) = match text.split_once('=') {
         Some((place, path)) => (place, read_json(path)?),
         None => (text, serde_json::Value::Null),

@@ -5,13 +5,13 @@ use super::args::{Command, ConfigCommand, ReplayArgs, Road, RunArgs, SchemaOf};
 use std::error::Error;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use step_observer::app::{App, Source, Summary, check_plugins};
 use step_observer::config::{Config, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::event;
-use step_observer::observe::{self, ObserveError, RecordedLogs};
+use step_observer::observe::{self, ObserveError, RecordedLogs, Speed};
 use step_observer::plugin::dropin::PluginManifest;
 use step_observer::sink::StdoutConfig;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +23,7 @@ pub(crate) async fn run(command: Command) -> Result<End, Problem> {
         Command::Demo(args) => super::demo::demo(args).await,
         Command::Run(args) => run_cluster(args).await,
         Command::Replay(args) => replay(args).await,
+        Command::Plugin(command) => super::plugin::run(command).await,
         Command::Config(command) => config(command).await,
     }
 }
@@ -66,34 +67,45 @@ async fn replay(args: ReplayArgs) -> Result<End, Problem> {
     for sink in &mut config.sinks {
         sink.retry.give_up_ms = sink.retry.give_up_ms.min(give_up_ms);
     }
-    let live = recording == Path::new("-");
+    let hold_for = Duration::from_millis(give_up_ms);
+    let source = self::recording(&recording, logs, speed, hold_for)?;
+    let app = App::build(source, config).await?;
+    drive(app).await
+}
+
+/// A recording, or a watch stream on standard input, as a source.
+pub(super) fn recording(
+    file: &Path,
+    logs: Option<PathBuf>,
+    speed: Speed,
+    hold_for: Duration,
+) -> Result<Source, Problem> {
+    let live = file == Path::new("-");
     let reader: Box<dyn Read + Send> = if live {
         if std::io::stdin().is_terminal() {
             return Err("standard input is a terminal: pipe a recording into it".into());
         }
         Box::new(std::io::stdin())
     } else {
-        Box::new(open(&recording)?)
+        Box::new(open(file)?)
     };
     let logs = match logs {
         Some(path) => RecordedLogs::parse(&path.display().to_string(), &read(&path)?)?,
         None if live => RecordedLogs::default(),
-        None => RecordedLogs::beside(&recording)?,
+        None => RecordedLogs::beside(file)?,
     };
-    let source = Source::Recording {
+    Ok(Source::Recording {
         name: if live {
             "standard input".to_owned()
         } else {
-            recording.display().to_string()
+            file.display().to_string()
         },
         reader,
         logs,
         speed,
         live,
-        hold_for: Duration::from_millis(give_up_ms),
-    };
-    let app = App::build(source, config).await?;
-    drive(app).await
+        hold_for,
+    })
 }
 
 /// Command line over file.

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod demo;
+mod plugin;
 mod timeline;
 
 use args::{Args, LogFormat};

@@ -44,10 +44,15 @@ impl Timeline {
     /// The lines of one happening.
     pub(crate) fn lines(&mut self, happening: &Happening<'_>) -> String {
         match happening {
-            Happening::Dropped(record, plugin) => {
+            Happening::Dropped { record, plugin, .. } => {
                 self.row(record, "2", "- dropped", &format!("by {plugin}"))
             }
-            Happening::Told(record, envelope, report) => {
+            Happening::Told {
+                record,
+                envelope,
+                report,
+                ..
+            } => {
                 let kind = &record.transition.kind;
                 *self.told.entry(kind.as_str()).or_default() += 1;
                 let (color, sign) = match kind {

@@ -103,6 +103,13 @@ impl Chain {
         &self.plugins
     }
 
+    /// The version that a plugin says it has.
+    #[must_use]
+    pub fn version(&self, name: &str) -> &str {
+        let found = self.plugins.iter().find(|plugin| plugin.name() == name);
+        found.map_or("", |plugin| plugin.identity().1)
+    }
+
     /// How many chains there were before this one.
     #[must_use]
     pub fn generation(&self) -> u64 {

@@ -18,6 +18,10 @@ const TICK: Duration = Duration::from_millis(10);
 const MAX_STACK: usize = 512 * 1024;
 /// Instances that can exist at a time: one for each thread that runs plugins, and a few.
 const INSTANCES: u32 = 32;
+/// Core instances, memories and tables of one component.
+const MAX_CORE_INSTANCES: u32 = 64;
+const MAX_MEMORIES: u32 = 4;
+const MAX_TABLES: u32 = 8;
 /// Largest memory that a limit may allow.
 const MAX_MEMORY: usize = 1024 * 1024 * 1024;
 /// Log lines of one call.
@@ -58,7 +62,7 @@ impl Default for Limits {
 
 impl Limits {
     /// Ticks until the deadline; the first may come at once, so one more.
-    fn ticks(&self) -> u64 {
+    pub(super) fn ticks(&self) -> u64 {
         self.time_ms
             .div_ceil(TICK.as_millis() as u64)
             .saturating_add(1)
@@ -164,14 +168,15 @@ fn config(pool: Option<PoolingAllocationConfig>) -> Config {
 
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    // A component that the encoder makes has two or three core instances and one memory.
+    // A component that the encoder makes of one module has two or three core instances and one
+    // memory; JavaScript brings three memories, Python 38 instances.
     pool.total_component_instances(INSTANCES)
-        .total_core_instances(INSTANCES * 16)
-        .total_memories(INSTANCES * 2)
-        .total_tables(INSTANCES * 8)
-        .max_core_instances_per_component(16)
-        .max_memories_per_component(2)
-        .max_tables_per_component(8)
+        .total_core_instances(INSTANCES * MAX_CORE_INSTANCES)
+        .total_memories(INSTANCES * MAX_MEMORIES)
+        .total_tables(INSTANCES * MAX_TABLES)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
+        .max_memories_per_component(MAX_MEMORIES)
+        .max_tables_per_component(MAX_TABLES)
         .table_elements(MAX_TABLE)
         .max_memory_size(MAX_MEMORY)
         // Measured: keeping pages resident costs more than mapping them anew.

@@ -112,18 +112,23 @@ pub enum LoadError {
 /// Says what is wrong with the bytes.
 pub(super) fn component(bytes: &[u8], wasi: Wasi) -> Result<Vec<u8>, LoadError> {
     let wasm = binary(bytes)?;
+    let component = to_component(wasm)?;
+    let world = World::of(&component)?;
+    world.check(wasi)?;
+    Ok(component)
+}
+
+/// A component of a component or a core module, whatever it imports and exports.
+pub(super) fn to_component(wasm: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     // The encoder panics on some modules that were cut short: validate first.
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::default())
         .validate_all(&wasm)
         .map_err(|error| LoadError::Invalid(error.to_string()))?;
     shape::check(&wasm)?;
-    let component = match encoding(&wasm)? {
-        Encoding::Component => wasm,
-        Encoding::Module => wrap(wasm)?,
-    };
-    let world = World::of(&component)?;
-    world.check(wasi)?;
-    Ok(component)
+    match encoding(&wasm)? {
+        Encoding::Component => Ok(wasm),
+        Encoding::Module => wrap(wasm),
+    }
 }
 
 /// A file without its compression, and WAT as WebAssembly.
@@ -174,7 +179,7 @@ fn to_binary(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
     }
 }
 
-fn encoding(wasm: &[u8]) -> Result<Encoding, LoadError> {
+pub(super) fn encoding(wasm: &[u8]) -> Result<Encoding, LoadError> {
     match Parser::new(0).parse_all(wasm).next() {
         Some(Ok(Payload::Version { encoding, .. })) => Ok(encoding),
         Some(Ok(_)) | None => Err(LoadError::NotWasm("it has no header".to_owned())),

@@ -232,6 +232,7 @@ impl Plugin {
         );
         let answer = run(configured, &mut store);
         let refused = store.data().limits.refused;
+        self.stats.used(store.data().limits.used);
         let answer = match answer {
             Ok(Ok(verdict)) => Ok(verdict),
             Ok(Err(reason)) => Err(Failure::Reported(scrubber.line(&reason, 512))),

@@ -7,6 +7,12 @@ use serde_json::{Value, json};
 /// A failed step with its log.
 const FAILED: &str = include_str!("sample.json");
 
+/// A failed step of an ordinary run, as a CloudEvent in JSON format.
+#[must_use]
+pub fn sample_event() -> Value {
+    of("failed")
+}
+
 /// A started, a succeeded, a failed and a skipped step.
 pub(super) fn envelopes() -> Vec<Envelope> {
     ["started", "succeeded", "failed", "skipped"]

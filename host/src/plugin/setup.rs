@@ -12,6 +12,7 @@ use super::scrub::Scrubber;
 use super::spec::PluginSpec;
 use super::wasi;
 use crate::redact::{Rule, Scanner};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tracing::warn;
 use wasmtime::component::{Component, Linker};
@@ -155,23 +156,31 @@ fn take_snapshot(
     limits: &Limits,
 ) -> Option<Component> {
     let mut store = PluginEngine::store(&engine.setup, limits, label.clone(), Arc::default(), None);
+    // What is handed over is the memory to keep, which `memory_bytes` bounds.
+    store.set_hostcall_fuel(usize::MAX);
     let mut wizer = wasmtime_wizer::Wizer::new();
     wizer.init_func(format!(
         "step-observer:plugin/transform.configure@0.1.0({})",
         wave_string(config)
     ));
     wizer.keep_init_func(true);
-    let made = futures::executor::block_on(wizer.run_component(
+    let ticks = limits.ticks();
+    let snapshot = wizer.run_component(
         &mut store,
         component,
         async |store, component| {
+            // Compiling took time that is not the guest's.
+            store.set_epoch_deadline(ticks);
             // `configure` may not call the host: what it would see would not be there for the events.
             let mut linker = Linker::new(component.engine());
             wasi::deny(&mut linker, component)?;
             linker.define_unknown_imports_as_traps(component)?;
             linker.instantiate(store, component)
         },
-    ));
+    );
+    // It has panicked on what it did not expect; without it the plugin works, only slower.
+    let made = std::panic::catch_unwind(AssertUnwindSafe(|| futures::executor::block_on(snapshot)))
+        .unwrap_or_else(|_| Err(wasmtime::format_err!("the snapshot panicked")));
     // A handle is worth nothing in the instances that start from this memory.
     let made = made.and_then(|(bytes, _)| match store.data().wasi_handles {
         0 => Ok(bytes),

@@ -107,7 +107,11 @@ impl PluginSpec {
     }
 
     /// The file, once it is the one that it should be.
-    pub(super) fn read(&self) -> Result<Vec<u8>, LoadError> {
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is another one, or is not signed as it must be.
+    pub fn read(&self) -> Result<Vec<u8>, LoadError> {
         let (bytes, signature) = match &self.source {
             PluginSource::Bundled(name) => {
                 let found = super::bundled::find(name).ok_or_else(|| LoadError::NotBundled {

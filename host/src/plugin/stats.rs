@@ -13,6 +13,7 @@ pub(super) struct Stats {
     dropped: AtomicU64,
     failed: [AtomicU64; Failure::LABELS.len()],
     nanoseconds: AtomicU64,
+    memory: AtomicU64,
 }
 
 /// What a plugin has done since the observer started.
@@ -29,6 +30,8 @@ pub struct PluginCounts {
     pub failed: BTreeMap<&'static str, u64>,
     /// Time in it, in seconds.
     pub seconds: f64,
+    /// Most memory that an instance had, in bytes.
+    pub peak_memory_bytes: u64,
 }
 
 impl Stats {
@@ -47,6 +50,11 @@ impl Stats {
         if let Some(counter) = index.and_then(|index| self.failed.get(index)) {
             self.count(counter, time);
         }
+    }
+
+    pub(super) fn used(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.memory.fetch_max(bytes, Ordering::Relaxed);
     }
 
     fn count(&self, counter: &AtomicU64, time: Duration) {
@@ -71,6 +79,7 @@ impl Stats {
             dropped,
             failed,
             seconds: time.as_secs_f64(),
+            peak_memory_bytes: self.memory.load(Ordering::Relaxed),
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use step_observer_guest::{EditError, Event, Plugin, Verdict, export_plugin};
+use step_observer_guest::{Event, Plugin, Verdict, export_plugin};
 
 /// The configuration: per extension, where its value comes from.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct EnrichRun {
@@ -39,21 +40,26 @@ impl Plugin for EnrichRun {
 
 /// What a run does not have is left out.
 fn set(event: &dyn Event, extension: &str, value: Option<String>) -> Result<(), String> {
-    let Some(value) = value else { return Ok(()) };
-    event
-        .set_attribute(extension, Some(&value))
-        .map_err(|error| match error {
-            EditError::ReadOnly(reason) | EditError::Invalid(reason) => reason,
-            EditError::TooLarge => format!("the value of `{extension}` is too large"),
-        })
+    if let Some(value) = value {
+        event.set_attribute(extension, Some(&value))?;
+    }
+    Ok(())
 }
 
-export_plugin!(EnrichRun);
+export_plugin!(EnrichRun, config_schema = "../config.schema.json");
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn cases() {
         step_observer_guest::testing::check_cases::<super::EnrichRun>("cases");
+    }
+
+    #[test]
+    fn the_schema_is_that_of_the_configuration() {
+        let schema = schemars::schema_for!(super::EnrichRun);
+        let text = serde_json::to_string_pretty(&schema).unwrap();
+        let stored = include_str!("../config.schema.json");
+        assert_eq!(stored.trim_end(), text, "write this into config.schema.json:\n{text}");
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use step_observer_guest::{Event, Phase, Plugin, Verdict, export_plugin};
 
 /// The configuration. Everything is optional.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
@@ -25,6 +26,7 @@ pub struct Config {
     invert: bool,
 }
 
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 enum Type {
@@ -92,12 +94,20 @@ impl FilterEvents {
     }
 }
 
-export_plugin!(FilterEvents);
+export_plugin!(FilterEvents, config_schema = "../config.schema.json");
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn cases() {
         step_observer_guest::testing::check_cases::<super::FilterEvents>("cases");
+    }
+
+    #[test]
+    fn the_schema_is_that_of_the_configuration() {
+        let schema = schemars::schema_for!(super::Config);
+        let text = serde_json::to_string_pretty(&schema).unwrap();
+        let stored = include_str!("../config.schema.json");
+        assert_eq!(stored.trim_end(), text, "write this into config.schema.json:\n{text}");
     }
 }

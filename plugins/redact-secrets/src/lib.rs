@@ -4,9 +4,10 @@
 mod rules;
 
 use serde::Deserialize;
-use step_observer_guest::{EditError, Event, Plugin, Rule, RuleSet, Scope, Verdict, export_plugin};
+use step_observer_guest::{Event, Plugin, Rule, RuleSet, Scope, Verdict, export_plugin};
 
 /// The configuration. Everything is optional.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
@@ -21,6 +22,7 @@ pub struct Config {
 }
 
 /// An own rule.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct OwnRule {
@@ -100,20 +102,25 @@ impl Plugin for RedactSecrets {
     }
 
     fn process(&self, event: &dyn Event) -> Result<Verdict, String> {
-        match event.redact(SECRETS, self.scope) {
-            Ok(_) => Ok(Verdict::Keep),
-            Err(EditError::Invalid(reason) | EditError::ReadOnly(reason)) => Err(reason),
-            Err(EditError::TooLarge) => Err("the event is too large".to_owned()),
-        }
+        event.redact(SECRETS, self.scope)?;
+        Ok(Verdict::Keep)
     }
 }
 
-export_plugin!(RedactSecrets);
+export_plugin!(RedactSecrets, config_schema = "../config.schema.json");
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn cases() {
         step_observer_guest::testing::check_cases::<super::RedactSecrets>("cases");
+    }
+
+    #[test]
+    fn the_schema_is_that_of_the_configuration() {
+        let schema = schemars::schema_for!(super::Config);
+        let text = serde_json::to_string_pretty(&schema).unwrap();
+        let stored = include_str!("../config.schema.json");
+        assert_eq!(stored.trim_end(), text, "write this into config.schema.json:\n{text}");
     }
 }

@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 const PAGE: usize = 64 * 1024;
 
-/// The end of what is taken; 0 before the first piece. Its own static, in memory, so that what
-/// `configure` took stays taken in the instances that start from there.
+/// Address behind the last piece; 0 before the first one. It lies in memory itself: what `configure`
+/// took stays taken in the instances that start from there.
 struct Bump {
     end: AtomicUsize,
 }
@@ -18,14 +18,13 @@ static ALLOCATOR: Bump = Bump {
     end: AtomicUsize::new(0),
 };
 
-// SAFETY: a piece lies above all pieces before it (`end` only grows, by at least the piece's size),
-// at a multiple of its alignment, and within the memory (or null is returned). It never moves and is
-// never handed out again. WebAssembly without threads runs one call at a time, so nothing comes
-// between reading `end` and writing it.
+// SAFETY: a piece begins at or behind the end of the one before it (and of what the linker laid out),
+// at a multiple of its alignment, and ends within the memory; where that cannot be, the answer is null.
+// It never moves and is never handed out again. Nobody else grows the memory, and without threads
+// nothing comes between reading `end` and writing it.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // What the linker put into the memory fills whole pages at most up to its size now: the
-        // first piece begins behind it, in a page of ours.
+        // The first piece begins where the memory that the linker laid out ends.
         let end = match self.end.load(Relaxed) {
             0 => memory_size(0) * PAGE,
             end => end,

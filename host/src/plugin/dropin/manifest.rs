@@ -2,6 +2,7 @@
 
 use crate::event::EventMatch;
 use crate::plugin::{FileDigest, Limits, OnError, Wasi};
+use crate::yaml::{self, YamlError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -78,6 +79,15 @@ impl From<Part> for String {
 }
 
 impl PluginManifest {
+    /// Reads a text. An empty one is the default.
+    ///
+    /// # Errors
+    ///
+    /// Names the line and the field.
+    pub fn parse(name: &str, text: &str) -> Result<Self, YamlError> {
+        yaml::parse(name, "plugin.yaml", text)
+    }
+
     /// JSON Schema of the file.
     #[must_use]
     pub fn json_schema() -> Value {

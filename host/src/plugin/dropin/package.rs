@@ -3,7 +3,7 @@
 use super::manifest::{Part, PluginManifest};
 use crate::plugin::spec::{MAX_SIGNATURE, PluginSource, PluginSpec, SIGNATURE};
 use crate::plugin::{FileDigest, TrustConfig};
-use crate::yaml::{self, YamlError};
+use crate::yaml::YamlError;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -134,7 +134,7 @@ impl Package {
             None => PluginManifest::default(),
             Some(text) if text.len() <= MAX_MANIFEST => {
                 let text = String::from_utf8(text).map_err(|_| PackageError::NotText)?;
-                yaml::parse(MANIFEST, "plugin.yaml", &text)?
+                PluginManifest::parse(MANIFEST, &text)?
             }
             Some(_) => return Err(PackageError::NotText),
         };

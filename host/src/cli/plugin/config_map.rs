@@ -1,0 +1,99 @@
+//! ConfigMaps that form a plugin, as YAML.
+
+use super::Problem;
+use super::build::Settings;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::fmt::Write as _;
+use step_observer::observe::PLUGIN_LABEL;
+use step_observer::plugin::FileDigest;
+use step_observer::plugin::dropin::MAX_PARTS;
+
+/// Most of a module in one ConfigMap, in bytes: it holds 1 MiB with all that is in it.
+const PART: usize = 900 * 1024;
+
+pub(super) struct ConfigMaps {
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
+    /// Name of the module in the ConfigMap.
+    pub(super) file: String,
+    pub(super) module: Vec<u8>,
+    pub(super) signature: Option<String>,
+    pub(super) settings: Settings,
+}
+
+impl ConfigMaps {
+    /// One document for each ConfigMap.
+    pub(super) fn yaml(&self) -> Result<String, Problem> {
+        let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+        let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        let name = self.name.as_bytes();
+        if !name.iter().copied().all(valid) || !edge(name.first()) || !edge(name.last()) {
+            return Err(format!(
+                "`{}` is no name of a ConfigMap: give one of lower-case letters, digits, - and . with --name",
+                self.name
+            )
+            .into());
+        }
+        let total = self.module.len().div_ceil(PART).max(1);
+        if total == 1 {
+            return Ok(self.map(&self.name, &self.module, self.settings.text.as_deref(), true));
+        }
+        if total > MAX_PARTS {
+            return Err(format!(
+                "it is too large for {MAX_PARTS} ConfigMaps: mount it as a file, and use --plugin-dir"
+            )
+            .into());
+        }
+        if self.settings.manifest.part.is_some() {
+            return Err("plugin.yaml says `part`, but the parts are made here: leave it out".into());
+        }
+        let digest = FileDigest::of(&self.module);
+        let mut text = String::new();
+        for (index, part) in self.module.chunks(PART).enumerate() {
+            let number = index + 1;
+            let mut settings = match (index, &self.settings.text) {
+                (0, Some(own)) => format!("{}\n", own.trim_end()),
+                _ => String::new(),
+            };
+            writeln!(settings, "plugin: {}\npart: {number}/{total}", self.name)?;
+            if index > 0 || self.settings.manifest.sha256.is_none() {
+                writeln!(settings, "sha256: {}", digest.as_str())?;
+            }
+            let name = format!("{}-{number}", self.name);
+            text.push_str(&self.map(&name, part, Some(&settings), index == 0));
+        }
+        Ok(text)
+    }
+
+    fn map(&self, name: &str, module: &[u8], settings: Option<&str>, first: bool) -> String {
+        let file = &self.file;
+        let mut text = format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n");
+        if let Some(namespace) = &self.namespace {
+            text.push_str(&format!("  namespace: {namespace}\n"));
+        }
+        text.push_str(&format!("  labels:\n    {PLUGIN_LABEL}: \"true\"\n"));
+        let signature = self.signature.as_deref().filter(|_| first);
+        let signature_file = format!("{file}.minisig");
+        let texts = [
+            ("plugin.yaml", settings),
+            (signature_file.as_str(), signature),
+        ];
+        if texts.iter().any(|(_, text)| text.is_some()) {
+            text.push_str("data:\n");
+        }
+        for (name, content) in texts {
+            if let Some(content) = content {
+                text.push_str(&format!("  {name}: |\n"));
+                for line in content.lines() {
+                    text.push_str(&format!("    {line}\n"));
+                }
+            }
+        }
+        text.push_str(&format!(
+            "binaryData:\n  {file}: {}\n",
+            STANDARD.encode(module)
+        ));
+        text
+    }
+}

@@ -1,0 +1,52 @@
+//! Two JSON values, and what differs, for a person.
+
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+
+/// Longest line that is shown, in characters.
+const WIDTH: usize = 160;
+
+/// Lines that differ, with those around them; empty where nothing does.
+pub(super) fn diff(before: &Value, after: &Value, around: usize) -> String {
+    let (before, after) = (pretty(before), pretty(after));
+    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let paint = |code: &str, line: &str| match color {
+        true => format!("\u{1b}[{code}m{line}\u{1b}[0m"),
+        false => line.to_owned(),
+    };
+    let changes = TextDiff::from_lines(&before, &after);
+    let mut text = String::new();
+    for (index, group) in changes.grouped_ops(around).iter().enumerate() {
+        if index > 0 && around > 0 {
+            text.push_str("      ...\n");
+        }
+        for change in group.iter().flat_map(|op| changes.iter_changes(op)) {
+            let line = short(change.value().trim_end_matches('\n'));
+            let line = match change.tag() {
+                ChangeTag::Delete => paint("31", &format!("    - {line}")),
+                ChangeTag::Insert => paint("32", &format!("    + {line}")),
+                ChangeTag::Equal => format!("      {line}"),
+            };
+            writeln!(text, "{line}").ok();
+        }
+    }
+    text
+}
+
+/// Members in order of their names, the lines of a text as lines: a log that changed in one line
+/// differs in one line.
+fn pretty(value: &Value) -> String {
+    let text = format!("{value:#}\n");
+    text.replace("\\n", "\\n\n      ")
+}
+
+fn short(line: &str) -> String {
+    let mut chars = line.chars();
+    let mut shown: String = chars.by_ref().take(WIDTH).collect();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,114 @@
+//! `plugin run`: what a plugin would do to a stream, event by event.
+
+use super::args::RunArgs;
+use super::diff::diff;
+use super::{End, Problem, configured, say};
+use crate::cli::commands::{recording, signals};
+use cloudevents::AttributesReader as _;
+use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError};
+use step_observer::app::App;
+use step_observer::config::Config;
+use step_observer::event;
+use step_observer::observe::Speed;
+use step_observer::prepare::Happening;
+use step_observer::step::Envelope;
+
+#[derive(Default)]
+struct Counts {
+    unchanged: u32,
+    changed: u32,
+    dropped: u32,
+    failed: u32,
+}
+
+pub(super) async fn dry_run(args: RunArgs) -> Result<End, Problem> {
+    let RunArgs {
+        target,
+        recording: file,
+        logs,
+    } = args;
+    let config = Config {
+        plugins: vec![configured(target)?],
+        ..Config::default()
+    };
+    // A plugin that holds an event is told at once: nobody will mend it.
+    let source = recording(&file, logs, Speed::Max, std::time::Duration::ZERO)?;
+    let counts = Arc::new(Mutex::new(Counts::default()));
+    let counting = counts.clone();
+    let app = App::dry(source, config)
+        .await?
+        .with_onlooker(Arc::new(move |happening| {
+            let mut counts = counting.lock().unwrap_or_else(PoisonError::into_inner);
+            say(&tell(&happening, &mut counts));
+        }));
+    let summary = app.run(signals(1)).await?;
+    let Counts {
+        unchanged,
+        changed,
+        dropped,
+        failed,
+    } = &*counts.lock().unwrap_or_else(PoisonError::into_inner);
+    say(&format!(
+        "\n{} events: {unchanged} kept as they are, {changed} changed, {dropped} dropped, {failed} failed on",
+        summary.steps
+    ));
+    match u64::from(*failed) + summary.unprepared {
+        0 => Ok(End::Good),
+        count => Err(format!("the plugin failed on {count} events").into()),
+    }
+}
+
+fn tell(happening: &Happening<'_>, counts: &mut Counts) -> String {
+    match happening {
+        Happening::Dropped { record, reason, .. } => {
+            counts.dropped += 1;
+            let kind = record.transition.kind.as_str();
+            let step = record.transition.step();
+            format!(
+                "dropped    {}/{}/{step} {kind}: {reason}",
+                record.namespace, record.task_run
+            )
+        }
+        Happening::Told {
+            before,
+            envelope,
+            report,
+            ..
+        } => {
+            let name = before.event.subject().unwrap_or_default();
+            let kind = event::phase(&before.event).unwrap_or_default();
+            let difference = diff(&json(before), &json(envelope), 0);
+            let failure = report
+                .failures
+                .first()
+                .map(|(_, failure, on_error)| format!(": {failure}; then: {on_error:?}"));
+            let word = match (&failure, difference.is_empty()) {
+                (Some(_), _) => {
+                    counts.failed += 1;
+                    "FAILED ON "
+                }
+                (None, true) => {
+                    counts.unchanged += 1;
+                    "kept      "
+                }
+                (None, false) => {
+                    counts.changed += 1;
+                    "changed   "
+                }
+            };
+            let failure = failure.unwrap_or_default();
+            format!("{word} {name} {kind}{failure}\n{difference}")
+                .trim_end()
+                .to_owned()
+        }
+    }
+}
+
+fn json(envelope: &Envelope) -> Value {
+    let bytes = event::structured(&envelope.event);
+    bytes
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default()
+}

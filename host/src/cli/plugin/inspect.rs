@@ -1,0 +1,102 @@
+//! `plugin inspect`.
+
+use super::args::InspectArgs;
+use super::{End, Problem, configured, engine, load, say};
+use serde_json::json;
+use std::fmt::Write as _;
+use step_observer::app::read_plugin;
+use step_observer::plugin::{Inspection, Plugin};
+
+pub(super) async fn inspect(args: InspectArgs) -> Result<End, Problem> {
+    let InspectArgs { target, json } = args;
+    let config = configured(target)?;
+    let found = Inspection::of(&read_plugin(&config)?)?;
+    let loaded = load(&engine()?, &config).await;
+    if json {
+        let loaded = match &loaded {
+            Ok(plugin) => {
+                let (name, version) = plugin.identity();
+                let rules = plugin.rules().into_iter().map(
+                    |(name, rules, values)| json!({"name": name, "rules": rules, "values": values}),
+                );
+                json!({
+                    "name": name, "version": version, "onError": plugin.on_error(),
+                    "snapshotted": plugin.is_snapshotted(), "ruleSets": rules.collect::<Vec<_>>(),
+                })
+            }
+            Err(error) => json!({"error": error.to_string()}),
+        };
+        let mut told = serde_json::to_value(&found)?;
+        if let Some(members) = told.as_object_mut() {
+            members.insert("loaded".to_owned(), loaded);
+        }
+        say(&format!("{told:#}"));
+    } else {
+        say(&describe(&found, loaded.as_deref())?);
+    }
+    Ok(End::Good)
+}
+
+fn describe(found: &Inspection, loaded: Result<&Plugin, &Problem>) -> Result<String, Problem> {
+    let Inspection {
+        form,
+        file_bytes,
+        module_bytes,
+        sha256,
+        world,
+        imports,
+        exports,
+        config_schema,
+    } = found;
+    let mut text = String::new();
+    let mut row = |name: &str, value: &str| writeln!(text, "{name:<15}{value}");
+    match loaded {
+        Ok(plugin) => {
+            let (name, version) = plugin.identity();
+            row("plugin", &format!("{name} {version}"))?;
+        }
+        Err(error) => row("plugin", &format!("is not loaded: {error}"))?,
+    }
+    row("form", form)?;
+    let unpacked = match file_bytes == module_bytes {
+        true => String::new(),
+        false => format!(", {module_bytes} as WebAssembly"),
+    };
+    row("size", &format!("{file_bytes} bytes{unpacked}"))?;
+    row("sha256", sha256)?;
+    row("exports", world.as_deref().unwrap_or("no plugin"))?;
+    for other in exports.iter().filter(|name| Some(*name) != world.as_ref()) {
+        row("", other)?;
+    }
+    let mut imports = imports.iter();
+    row("imports", imports.next().map_or("nothing", |name| name))?;
+    for import in imports {
+        row("", import)?;
+    }
+    if let Ok(plugin) = loaded {
+        let on_error = serde_json::to_value(plugin.on_error())?;
+        row("on error", on_error.as_str().unwrap_or_default())?;
+        row(
+            "memory",
+            match plugin.is_snapshotted() {
+                true => "configured once, every event starts from there",
+                false => "configured anew for every event, which is slower",
+            },
+        )?;
+        for (set, rules, values) in plugin.rules() {
+            let count = rules.len();
+            row(
+                "rules",
+                &format!("{set}: {count} patterns, {values} known values"),
+            )?;
+            for rules in rules.chunks(6) {
+                row("", &rules.join(", "))?;
+            }
+        }
+    }
+    if let Some(schema) = config_schema {
+        row("configuration", "")?;
+        write!(text, "{schema:#}")?;
+    }
+    Ok(text.trim_end().to_owned())
+}

@@ -1,0 +1,68 @@
+//! `plugin new`: a crate that builds, with everything that it needs.
+
+use super::args::NewArgs;
+use super::{End, Problem, say};
+use std::path::Path;
+
+/// The crate. `NAME` in them is replaced.
+const TEMPLATE: [(&str, &str); 8] = [
+    ("Cargo.toml", include_str!("template/Cargo.toml.txt")),
+    (".gitignore", include_str!("template/gitignore.txt")),
+    ("README.md", include_str!("template/README.md")),
+    ("plugin.yaml", include_str!("template/plugin.yaml")),
+    ("src/lib.rs", include_str!("template/src/lib.rs.txt")),
+    ("sdk/Cargo.toml", include_str!("template/sdk.Cargo.toml.txt")),
+    ("cases/succeeded/in.json", include_str!("template/cases/succeeded/in.json")),
+    ("cases/succeeded/out.json", include_str!("template/cases/succeeded/out.json")),
+];
+/// Cases of which the event is the sample.
+const CASES: [(&str, &str); 2] = [
+    ("cases/failed/config.json", include_str!("template/cases/failed/config.json")),
+    ("cases/failed/in.json", include_str!("template/cases/failed/in.json")),
+];
+
+include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
+
+pub(super) fn new(args: &NewArgs) -> Result<End, Problem> {
+    let path = Path::new(&args.name);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let starts = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    if !starts || name.len() > 63 || !name.bytes().all(valid) {
+        return Err(format!(
+            "`{name}` is not a good name: write 1 to 63 lower-case letters, digits and -, a letter first"
+        )
+        .into());
+    }
+    if path.exists() {
+        return Err(format!("{} is there already", path.display()).into());
+    }
+    let failed = ("cases/failed/out.json", include_str!("template/cases/failed/out.json"));
+    for (file, text) in TEMPLATE.iter().chain(&CASES).chain([&failed]) {
+        write(&path.join(file), text.replace("NAME", &name).as_bytes())?;
+    }
+    for (file, content) in SDK {
+        write(&path.join("sdk").join(file), content)?;
+    }
+    let folder = path.display();
+    say(&format!(
+        "{folder} is a plugin:\n\n  \
+         cd {folder}\n  \
+         cargo test                        # its cases, natively\n  \
+         step-observer plugin build        # {name}.wasm\n  \
+         step-observer plugin test {name}.wasm --cases cases\n  \
+         step-observer plugin build --configmap | kubectl apply --server-side -f -\n\n\
+         Write it in src/lib.rs; {folder}/README.md says what comes next."
+    ));
+    Ok(End::Good)
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), Problem> {
+    let write = || {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(path, content)
+    };
+    write().map_err(|error| format!("failed to write {}: {error}", path.display()).into())
+}

@@ -1,0 +1,23 @@
+//! Lets only failed steps pass. Asks the host for the header; log and data stay there.
+
+use step_observer_guest::{Event, Plugin, Verdict, export_plugin};
+
+struct OnlyFailures;
+
+impl Plugin for OnlyFailures {
+    type Config = ();
+
+    fn configure((): ()) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    fn process(&self, event: &dyn Event) -> Result<Verdict, String> {
+        if event.header().type_.ends_with(".failed.v1") {
+            Ok(Verdict::Keep)
+        } else {
+            Ok(Verdict::Drop("not a failure".to_owned()))
+        }
+    }
+}
+
+export_plugin!(OnlyFailures);

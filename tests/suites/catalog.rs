@@ -1,0 +1,394 @@
+//! What becomes of what is dropped in: pieces, order, names, folders, signatures.
+
+use crate::support::{stamp, wat};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use step_observer::plugin::dropin::{Catalog, Change, Files, Origin, PluginFolder, PluginState};
+use step_observer::plugin::{FileDigest, Plugin, PluginEngine, PluginSource, PluginSpec};
+use step_observer::plugin::{PublicKey, TrustConfig};
+use step_observer_tests::path;
+
+fn catalog(trust: TrustConfig, fixed: &[&str]) -> Catalog {
+    let engine = PluginEngine::new().unwrap();
+    let fixed = fixed.iter().map(|name| {
+        let spec = PluginSpec::new(*name, PluginSource::bytes(stamp("fixed").as_bytes()));
+        Arc::new(Plugin::load(&engine, &spec).unwrap())
+    });
+    Catalog::new(&engine, Arc::new(trust), fixed.collect(), 0)
+}
+
+fn map(name: &str) -> Origin {
+    Origin::ConfigMap {
+        namespace: "observers".to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+fn files(entries: &[(&str, &[u8])]) -> Files {
+    let entries = entries.iter();
+    entries
+        .map(|(name, content)| ((*name).to_owned(), content.to_vec()))
+        .collect()
+}
+
+fn offer(catalog: &mut Catalog, name: &str, entries: &[(&str, &[u8])]) {
+    catalog.change(Change::Offered {
+        origin: map(name),
+        files: files(entries),
+    });
+    settle(catalog);
+}
+
+fn withdraw(catalog: &mut Catalog, name: &str) {
+    catalog.change(Change::Withdrawn { origin: map(name) });
+    settle(catalog);
+}
+
+fn settle(catalog: &mut Catalog) {
+    while let Some(job) = catalog.next_job() {
+        catalog.finish(job.run());
+    }
+}
+
+/// Names of the plugins that events pass, in order.
+fn order(catalog: &Catalog) -> Vec<String> {
+    let chain = catalog.roster().chain.unwrap();
+    let plugins = chain.plugins().iter();
+    plugins.map(|plugin| plugin.name().to_owned()).collect()
+}
+
+fn states(catalog: &Catalog) -> BTreeMap<String, (PluginState, String)> {
+    let entries = catalog.roster().entries;
+    let states = entries.iter().map(|entry| {
+        let status = entry.status();
+        let reason = status.refused.map(|refused| refused.reason);
+        (status.name, (status.state, reason.unwrap_or_default()))
+    });
+    states.collect()
+}
+
+#[test]
+fn plugins_stand_in_the_order_that_they_ask_for() {
+    let mut catalog = catalog(TrustConfig::default(), &["configured"]);
+    let stamp = stamp("stamp");
+    let module = ("plugin.wat", stamp.as_bytes());
+    offer(&mut catalog, "b", &[module]);
+    offer(&mut catalog, "z", &[module, ("plugin.yaml", b"order: -1")]);
+    offer(&mut catalog, "a", &[module, ("plugin.yaml", b"# nothing\n")]);
+    assert_eq!(order(&catalog), ["configured", "z", "a", "b"]);
+    offer(&mut catalog, "z", &[module, ("plugin.yaml", b"order: 1")]);
+    assert_eq!(order(&catalog), ["configured", "a", "b", "z"]);
+    withdraw(&mut catalog, "a");
+    assert_eq!(order(&catalog), ["configured", "b", "z"]);
+    assert_eq!(catalog.roster().chain.unwrap().generation(), 6);
+}
+
+#[test]
+fn two_plugins_do_not_share_a_name() {
+    let mut catalog = catalog(TrustConfig::default(), &["taken"]);
+    let stamp = stamp("stamp");
+    offer(&mut catalog, "taken", &[("plugin.wat", stamp.as_bytes())]);
+    assert_eq!(order(&catalog), ["taken"]);
+    let notices = catalog.notices();
+    let reason = notices[0].outcome.clone().unwrap_err();
+    assert_eq!(
+        reason,
+        "another plugin has this name already: the configuration"
+    );
+}
+
+#[test]
+fn a_module_in_pieces_waits_for_all_of_them() {
+    let mut catalog = catalog(TrustConfig::default(), &[]);
+    let pieces = |module: &[u8]| -> Vec<(String, Vec<u8>)> {
+        let digest = FileDigest::of(module);
+        let third = module.len() / 3 + 1;
+        let settings = |number: usize| {
+            let own = if number == 1 { "\nconfig: x" } else { "" };
+            format!(
+                "plugin: large\npart: {number}/3\nsha256: {}{own}\n",
+                digest.as_str()
+            )
+        };
+        let pieces = module.chunks(third).enumerate();
+        pieces
+            .map(|(index, bytes)| (settings(index + 1), bytes.to_vec()))
+            .collect()
+    };
+    let (old, new) = (stamp("old"), stamp("new"));
+    for (index, (settings, bytes)) in pieces(old.as_bytes()).iter().enumerate() {
+        let entries: [(&str, &[u8]); 2] =
+            [("plugin.wat", bytes), ("plugin.yaml", settings.as_bytes())];
+        offer(&mut catalog, &format!("large-{index}"), &entries);
+        let (state, reason) = &states(&catalog)["large"];
+        if index < 2 {
+            let expected = format!("it is not complete: {} of 3 parts", index + 1);
+            assert!(reason.starts_with(&expected), "{reason}");
+            assert_eq!(*state, PluginState::Rejected);
+            assert_eq!(order(&catalog), [""; 0]);
+        } else {
+            assert_eq!((*state, reason.as_str()), (PluginState::Loaded, ""));
+        }
+    }
+    assert_eq!(order(&catalog), ["large"]);
+    // An update comes piece by piece, too: until it is whole, the version before goes on.
+    for (index, (settings, bytes)) in pieces(new.as_bytes()).iter().enumerate() {
+        let entries: [(&str, &[u8]); 2] =
+            [("plugin.wat", bytes), ("plugin.yaml", settings.as_bytes())];
+        offer(&mut catalog, &format!("large-{index}"), &entries);
+        let (state, reason) = &states(&catalog)["large"];
+        if index < 2 {
+            assert!(reason.contains("different modules (sha256)"), "{reason}");
+            assert_eq!(*state, PluginState::LastGood);
+        } else {
+            assert_eq!(*state, PluginState::Loaded);
+        }
+        assert_eq!(order(&catalog), ["large"]);
+    }
+    withdraw(&mut catalog, "large-1");
+    assert_eq!(states(&catalog)["large"].0, PluginState::LastGood);
+    withdraw(&mut catalog, "large-0");
+    withdraw(&mut catalog, "large-2");
+    assert_eq!(order(&catalog), [""; 0]);
+}
+
+#[test]
+fn what_changes_while_it_is_loaded_is_not_taken() {
+    let mut catalog = catalog(TrustConfig::default(), &[]);
+    let (old, new) = (stamp("old"), stamp("new"));
+    let change = |module: &String| Change::Offered {
+        origin: map("plugin"),
+        files: files(&[("plugin.wat", module.as_bytes())]),
+    };
+    catalog.change(change(&old));
+    let obsolete = catalog.next_job().unwrap();
+    catalog.change(change(&new));
+    catalog.finish(obsolete.run());
+    assert_eq!(order(&catalog), [""; 0]);
+    settle(&mut catalog);
+    let entries = catalog.roster().entries;
+    let loaded = entries[0].status().loaded.unwrap();
+    let digest = FileDigest::of(new.as_bytes());
+    assert_eq!(loaded.sha256.unwrap(), digest.as_str());
+
+    catalog.change(change(&old));
+    let obsolete = catalog.next_job().unwrap();
+    catalog.change(Change::Withdrawn {
+        origin: map("plugin"),
+    });
+    catalog.finish(obsolete.run());
+    assert_eq!(order(&catalog), [""; 0]);
+}
+
+#[test]
+fn what_is_no_plugin_is_refused_in_words() {
+    let mut catalog = catalog(TrustConfig::default(), &[]);
+    let good = stamp("good");
+    let crash = wat("", "(unreachable)");
+    let cases: [(&[(&str, &[u8])], &str); 8] = [
+        (&[], "there is no module: add it as plugin.wasm"),
+        (
+            &[("a.wasm", b""), ("b.wasm", b"")],
+            "there are several modules (a.wasm, b.wasm)",
+        ),
+        (&[("plugin.wasm", b"")], "does not begin with \\0asm"),
+        (
+            &[("plugin.wat", good.as_bytes()), ("plugin.yaml", &[0xff])],
+            "plugin.yaml is no text",
+        ),
+        (
+            &[("plugin.wat", good.as_bytes()), ("plugin.yaml", b"limits: {timeMs: 1}")],
+            "plugin.yaml:1:18: limits.timeMs: 1 is not between 10 and 60000",
+        ),
+        (
+            &[("plugin.wat", good.as_bytes()), ("plugin.yaml", b"part: 4/3")],
+            "`4/3` is not a part: write it like 1/3",
+        ),
+        (
+            &[("plugin.wat", good.as_bytes()), ("plugin.yaml", b"part: 1/3")],
+            "part 1/3: `plugin` (its name) and `sha256`",
+        ),
+        (
+            &[("plugin.wat", crash.as_bytes())],
+            "it fails its self-test: called on a sample event, it crashed",
+        ),
+    ];
+    for (entries, expected) in cases {
+        offer(&mut catalog, "bad", entries);
+        let (state, reason) = &states(&catalog)["bad"];
+        assert_eq!(*state, PluginState::Rejected);
+        assert!(reason.contains(expected), "{reason}\n  expected: {expected}");
+    }
+}
+
+fn write(folder: &Path, file: &str, content: &str) {
+    let file = folder.join(file);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, content).unwrap();
+}
+
+/// What a look tells: `+name` with the content of its module, `-name`.
+fn look(folder: &mut PluginFolder) -> Vec<String> {
+    let short = |origin: &Origin| {
+        let text = origin.to_string();
+        text.rsplit('/').next().unwrap().to_owned()
+    };
+    let mut told: Vec<String> = folder
+        .look()
+        .unwrap()
+        .iter()
+        .map(|change| match change {
+            Change::Offered { origin, files } => {
+                let texts: Vec<_> = files
+                    .iter()
+                    .map(|(name, text)| format!("{name}={}", String::from_utf8_lossy(text)))
+                    .collect();
+                format!("+{} {}", short(origin), texts.join(" "))
+            }
+            Change::Withdrawn { origin } => format!("-{}", short(origin)),
+            Change::Listed => panic!("a folder does not say so itself"),
+        })
+        .collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn a_mounted_config_map_is_seen_to_change() {
+    let mount = tempfile::tempdir().unwrap();
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, mount.path().join(name)).unwrap();
+    };
+    // As the kubelet does: the files of one version, `..data` on it, and links through `..data`.
+    write(mount.path(), "..one/plugin.wat", "1");
+    link("..one", "..data");
+    link("..data/plugin.wat", "plugin.wat");
+    let name = mount.path().file_name().unwrap().to_string_lossy().into_owned();
+    let mut folder = PluginFolder::new(mount.path().to_owned());
+    assert_eq!(look(&mut folder), [format!("+{name} plugin.wat=1")]);
+    assert_eq!(look(&mut folder), [""; 0]);
+    write(mount.path(), "..two/plugin.wat", "2");
+    link("..two", "..data_tmp");
+    std::fs::rename(mount.path().join("..data_tmp"), mount.path().join("..data")).unwrap();
+    assert_eq!(look(&mut folder), [format!("+{name} plugin.wat=2")]);
+    std::fs::remove_file(mount.path().join("plugin.wat")).unwrap();
+    assert_eq!(look(&mut folder), [format!("-{name}")]);
+}
+
+#[test]
+fn a_folder_holds_plugins_in_files_and_in_folders() {
+    let place = tempfile::tempdir().unwrap();
+    write(place.path(), "first.wasm.gz", "1");
+    write(place.path(), "first.yaml", "order: 1");
+    write(place.path(), "second/plugin.wasm", "2");
+    write(place.path(), "second/plugin.yaml", "order: 2");
+    write(place.path(), "notes/readme.txt", "no plugin");
+    write(place.path(), "readme.txt", "no plugin");
+    let mut folder = PluginFolder::new(place.path().to_owned());
+    assert_eq!(
+        look(&mut folder),
+        [
+            "+first.wasm.gz first.wasm.gz=1 plugin.yaml=order: 1",
+            "+second plugin.wasm=2 plugin.yaml=order: 2",
+        ]
+    );
+    write(place.path(), "first.yaml", "order: 10");
+    std::fs::remove_dir_all(place.path().join("second")).unwrap();
+    assert_eq!(
+        look(&mut folder),
+        [
+            "+first.wasm.gz first.wasm.gz=1 plugin.yaml=order: 10",
+            "-second",
+        ]
+    );
+    std::fs::remove_dir_all(place.path()).unwrap();
+    assert!(folder.look().is_err());
+}
+
+#[test]
+fn signatures_and_pins_are_checked() {
+    let read = |name: &str| std::fs::read(path(&format!("corpus/signed/{name}"))).unwrap();
+    let key = |name: &str| {
+        PublicKey::try_from(String::from_utf8(read(name)).unwrap()).unwrap()
+    };
+    let (module, signature) = (read("keep.wat"), read("keep.wat.minisig"));
+    let trust = |keys: &[&str], require_signature| TrustConfig {
+        require_signature,
+        public_keys: keys.iter().map(|name| key(name)).collect(),
+    };
+    let altered = [&module[..], b";; and more\n"].concat();
+    let signed: [(&str, &[u8]); 2] = [("keep.wat", &module), ("keep.wat.minisig", &signature)];
+    let unsigned = &signed[..1];
+    let forged: [(&str, &[u8]); 2] = [("keep.wat", &altered), signed[1]];
+    let garbage: [(&str, &[u8]); 2] = [signed[0], ("keep.wat.minisig", b"garbage")];
+    for (trust, entries, expected) in [
+        (trust(&["author.pub"], true), &signed[..], ""),
+        (trust(&["other.pub", "author.pub"], true), &signed[..], ""),
+        (trust(&["author.pub"], false), unsigned, ""),
+        (trust(&[], false), &forged[..], ""),
+        (trust(&["author.pub"], true), unsigned, "it is not signed"),
+        (
+            trust(&["other.pub"], true),
+            &signed[..],
+            "none of trust.publicKeys made it",
+        ),
+        (trust(&[], true), &signed[..], "none of trust.publicKeys"),
+        // Optional, but where it is there, it must hold.
+        (
+            trust(&["author.pub"], false),
+            &forged[..],
+            "its signature does not hold",
+        ),
+        (
+            trust(&["author.pub"], true),
+            &garbage[..],
+            "it is no minisign signature",
+        ),
+    ] {
+        let mut catalog = catalog(trust.clone(), &[]);
+        offer(&mut catalog, "keep", entries);
+        let (_, reason) = &states(&catalog)["keep"];
+        let right = match expected {
+            "" => reason.is_empty(),
+            _ => reason.contains(expected),
+        };
+        assert!(right, "{trust:?}: {reason}\n  expected: {expected}");
+    }
+
+    let mut catalog = catalog(TrustConfig::default(), &[]);
+    let pin = format!("sha256: {}\n", FileDigest::of(&module).as_str());
+    let settings = ("plugin.yaml", pin.as_bytes());
+    offer(&mut catalog, "pinned", &[("keep.wat", &altered), settings]);
+    let reason = &states(&catalog)["pinned"].1;
+    assert!(reason.contains("its SHA-256 is"), "{reason}");
+    offer(&mut catalog, "pinned", &[("keep.wat", &module), settings]);
+    assert_eq!(states(&catalog)["pinned"].0, PluginState::Loaded);
+}
+
+#[test]
+fn a_file_is_pinned_and_signed_by_the_file_beside_it() {
+    let place = tempfile::tempdir().unwrap();
+    for file in ["keep.wat", "keep.wat.minisig"] {
+        let from = path(&format!("corpus/signed/{file}"));
+        std::fs::copy(from, place.path().join(file)).unwrap();
+    }
+    let key = std::fs::read_to_string(path("corpus/signed/author.pub")).unwrap();
+    let mut spec = PluginSpec::new("keep", PluginSource::File(place.path().join("keep.wat")));
+    spec.trust = Arc::new(TrustConfig {
+        require_signature: true,
+        public_keys: vec![PublicKey::try_from(key).unwrap()],
+    });
+    let engine = PluginEngine::new().unwrap();
+    Plugin::load(&engine, &spec).unwrap();
+    std::fs::remove_file(place.path().join("keep.wat.minisig")).unwrap();
+    let refused = Plugin::load(&engine, &spec).unwrap_err();
+    assert!(refused.to_string().contains("deliver FILE.minisig"), "{refused}");
+    // What is part of the program needs no signature.
+    let bundled = PluginSource::Bundled("passthrough".to_owned());
+    let spec = PluginSpec {
+        trust: spec.trust,
+        ..PluginSpec::new("bundled", bundled)
+    };
+    Plugin::load(&engine, &spec).unwrap();
+}
