@@ -1,11 +1,8 @@
 //! The bundled plugins as WebAssembly, on the cases that their native tests run too.
 
+use crate::support::{check_cases, process, read};
 use serde_json::{Value, json};
-use step_observer::event;
-use step_observer::plugin::{
-    Chain, Failure, OnError, Outcome, PluginEngine, PluginSource, PluginSpec,
-};
-use step_observer::step::{Envelope, EventContext};
+use step_observer::plugin::{Chain, OnError, PluginEngine, PluginSource, PluginSpec};
 use step_observer_tests::{guest, path};
 
 const PLUGINS: [&str; 4] = [
@@ -15,50 +12,12 @@ const PLUGINS: [&str; 4] = [
     "enrich-run",
 ];
 
-fn read(file: &std::path::Path) -> Value {
-    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
-}
-
-fn process(chain: &Chain, event: &Value) -> Value {
-    let event: cloudevents::Event = serde_json::from_value(event.clone()).unwrap();
-    let envelope = Envelope {
-        event,
-        context: EventContext::default().into(),
-    };
-    match chain.process(envelope) {
-        Outcome::Deliver(envelope, report) => match report.failures.first() {
-            Some((_, Failure::Reported(reason), _)) => json!({"error": reason}),
-            Some((_, failure, _)) => panic!("{failure}"),
-            None => serde_json::from_slice(&event::structured(&envelope.event).unwrap()).unwrap(),
-        },
-        Outcome::Dropped { reason, .. } => json!({"dropped": reason}),
-        Outcome::Blocked { failure, .. } => json!({"error": failure.to_string()}),
-    }
-}
-
 #[test]
 fn every_case_gives_the_same_in_webassembly_as_natively() {
     let engine = PluginEngine::new().unwrap();
     for plugin in PLUGINS {
-        let cases = std::fs::read_dir(path(&format!("../plugins/{plugin}/cases"))).unwrap();
-        let mut count = 0;
-        for case in cases.map(|case| case.unwrap().path()) {
-            let mut spec = PluginSpec::new(plugin, PluginSource::File(guest(plugin)));
-            let config = case.join("config.json");
-            if config.exists() {
-                spec.config = read(&config);
-            }
-            let chain = Chain::load(&engine, &[spec]).unwrap();
-            let told = process(&chain, &read(&case.join("in.json")));
-            // `UPDATE_CASES=1` writes what is; read the difference before you commit it.
-            if std::env::var_os("UPDATE_CASES").is_some() {
-                std::fs::write(case.join("out.json"), format!("{told:#}\n")).unwrap();
-            }
-            let expected = read(&case.join("out.json"));
-            assert_eq!(told, expected, "{}\n{told:#}", case.display());
-            count += 1;
-        }
-        assert!(count > 0, "{plugin} has no case");
+        let spec = PluginSpec::new(plugin, PluginSource::File(guest(plugin)));
+        check_cases(&engine, &spec, &path(&format!("../plugins/{plugin}/cases")));
     }
 }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use step_observer::event::{self, EventConfig};
-use step_observer::plugin::{Chain, ChainError, Limits, PluginEngine, PluginSource, PluginSpec};
+use step_observer::plugin::{
+    Chain, ChainError, Failure, Limits, Outcome, PluginEngine, PluginSource, PluginSpec,
+};
 use step_observer::step::Envelope;
 use step_observer_core::Kind;
 use step_observer_tests::recording::{changes, track};
@@ -194,4 +196,47 @@ pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, body.to_owned())
+}
+
+/// A file of JSON.
+pub(crate) fn read(file: &std::path::Path) -> Value {
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+/// What a chain makes of an event, as `out.json` of a case says it.
+pub(crate) fn process(chain: &Chain, event: &Value) -> Value {
+    let envelope = event::from_json(event.clone()).unwrap();
+    match chain.process(envelope) {
+        Outcome::Deliver(envelope, report) => match report.failures.first() {
+            Some((_, Failure::Reported(reason), _)) => json!({"error": reason}),
+            Some((_, failure, _)) => panic!("{failure}"),
+            None => serde_json::from_slice(&event::structured(&envelope.event).unwrap()).unwrap(),
+        },
+        Outcome::Dropped { reason, .. } => json!({"dropped": reason}),
+        Outcome::Blocked { failure, .. } => json!({"error": failure.to_string()}),
+    }
+}
+
+/// Runs all cases below a folder with a plugin.
+pub(crate) fn check_cases(engine: &PluginEngine, spec: &PluginSpec, folder: &std::path::Path) {
+    let mut count = 0;
+    for case in std::fs::read_dir(folder).unwrap() {
+        let case = case.unwrap().path();
+        let mut spec = spec.clone();
+        let config = case.join("config.json");
+        if config.exists() {
+            spec.config = read(&config);
+        }
+        let chain = Chain::load(engine, &[spec]).unwrap();
+        let told = process(&chain, &read(&case.join("in.json")));
+        // `UPDATE_CASES=1` writes what is; read the difference before you commit it.
+        let ours = folder.starts_with(step_observer_tests::path("../plugins"));
+        if ours && std::env::var_os("UPDATE_CASES").is_some() {
+            std::fs::write(case.join("out.json"), format!("{told:#}\n")).unwrap();
+        }
+        let expected = read(&case.join("out.json"));
+        assert_eq!(told, expected, "{}\n{told:#}", case.display());
+        count += 1;
+    }
+    assert!(count > 0, "{}", folder.display());
 }

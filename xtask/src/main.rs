@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that a developer or CI runs. Plain std, so that it compiles in a moment.
 
 mod guests;
+mod languages;
 mod run;
 
 use run::{Problem, cargo, root, run, step, target_dir};
@@ -14,6 +15,7 @@ cargo xtask COMMAND
   demo     build everything and play a recorded pipeline through the redaction plugin
   test     build everything and run all tests
   guests   build the bundled plugins to WebAssembly, into target/guests
+  languages  build the example plugins in C, JavaScript, Python and Rust without std
   build    build the plugins and the program
   check    formatting, lints, documentation, drift of generated files
   ci       test, then check
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         "demo" => demo(&rest),
         "test" => test(&rest),
         "guests" => guests::build().map(drop),
+        "languages" => languages::build(),
         "build" => build(),
         "check" => check(),
         "ci" => test(&[]).and_then(|()| check()),
@@ -70,6 +73,7 @@ fn program() -> std::path::PathBuf {
 
 fn test(args: &[String]) -> Result<(), Problem> {
     build()?;
+    languages::build()?;
     step("running all tests");
     run(cargo().args(["test", "--workspace"]).args(args))
 }

@@ -7,7 +7,7 @@ use super::draft::RuleSets;
 use super::engine::{Limits, PluginEngine};
 use super::failure::Failure;
 use super::host::Host;
-use super::load::LoadError;
+use super::load::{LoadError, World};
 use super::scrub::Scrubber;
 use super::spec::PluginSpec;
 use super::wasi;
@@ -159,10 +159,11 @@ fn take_snapshot(
     // What is handed over is the memory to keep, which `memory_bytes` bounds.
     store.set_hostcall_fuel(usize::MAX);
     let mut wizer = wasmtime_wizer::Wizer::new();
-    wizer.init_func(format!(
-        "step-observer:plugin/transform.configure@0.1.0({})",
-        wave_string(config)
-    ));
+    // `package:name/interface.function@version`, of the version that the guest exports.
+    let world = World::of(component).ok()?;
+    let (interface, version) = world.transform()?.split_once('@')?;
+    let config = wave_string(config);
+    wizer.init_func(format!("{interface}.configure@{version}({config})"));
     wizer.keep_init_func(true);
     let ticks = limits.ticks();
     let snapshot = wizer.run_component(

@@ -1,0 +1,74 @@
+//! The same small filter in every language, as the host loads it. `cargo xtask languages` builds them.
+
+use crate::support::{check_cases, refusal};
+use step_observer::plugin::{Plugin, PluginEngine, PluginSource, PluginSpec};
+use step_observer_tests::path;
+
+/// Name and the size that it must stay below, in bytes.
+const LANGUAGES: [(&str, usize); 4] = [
+    ("rust-no-std", 8 * 1024),
+    ("c", 4 * 1024),
+    ("javascript", 1024 * 1024 + 512 * 1024),
+    ("python", 24 * 1024 * 1024),
+];
+
+/// `None` where it was not built: `cargo xtask test` has said why. In CI all must be there.
+fn module(name: &str) -> Option<Vec<u8>> {
+    let folder = match std::env::var_os("STEP_OBSERVER_GUESTS") {
+        Some(guests) => std::path::PathBuf::from(guests).join("../languages"),
+        None => path("../target/languages"),
+    };
+    let file = folder.join(format!("{name}.wasm"));
+    let required = std::env::var_os("STEP_OBSERVER_LANGUAGES").is_some_and(|value| value == "required");
+    assert!(
+        !required || file.exists(),
+        "{} is not there: run `cargo xtask languages`",
+        file.display()
+    );
+    std::fs::read(file).ok()
+}
+
+#[test]
+fn the_same_filter_in_every_language_gives_the_same() {
+    let engine = PluginEngine::new().unwrap();
+    for (name, most) in LANGUAGES {
+        let Some(module) = module(name) else {
+            eprintln!("{name} is left out: it was not built");
+            continue;
+        };
+        assert!(module.len() < most, "{name}: {} bytes", module.len());
+        let spec = PluginSpec::new(name, PluginSource::bytes(module));
+        let plugin = Plugin::load(&engine, &spec).unwrap();
+        assert_eq!(plugin.identity(), ("only-failures", "0.1.0"), "{name}");
+        // What componentize-qjs nests cannot be kept.
+        assert_eq!(plugin.is_snapshotted(), name != "javascript", "{name}");
+        plugin.self_test(&engine).unwrap();
+        if name == "python" {
+            // Loading takes long: once for all cases is enough, and its refusal is the others'.
+            continue;
+        }
+        check_cases(&engine, &spec, &path("../guest-sdk/languages/cases"));
+        let configured = PluginSpec {
+            config: serde_json::json!({"a": 1}),
+            ..spec
+        };
+        let refused = refusal(&configured);
+        let expected = "it refuses its configuration: only-failures takes no configuration";
+        assert!(refused.ends_with(expected), "{name}: {refused}");
+    }
+}
+
+#[test]
+fn a_javascript_plugin_fits_a_config_map() {
+    use std::io::Write as _;
+    let Some(module) = module("javascript") else {
+        return;
+    };
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(&module).unwrap();
+    let packed = packed.finish().unwrap();
+    assert!(packed.len() < 700 * 1024, "{} bytes", packed.len());
+    let engine = PluginEngine::new().unwrap();
+    let spec = PluginSpec::new("javascript", PluginSource::bytes(packed));
+    Plugin::load(&engine, &spec).unwrap();
+}

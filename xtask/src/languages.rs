@@ -1,0 +1,153 @@
+//! Builds the example plugins in other languages (guest-sdk/languages), with what is there. With
+//! `STEP_OBSERVER_LANGUAGES=required`, as in CI, what is missing is installed, and must be there then.
+
+use crate::run::{Problem, cargo, root, run, step, target_dir};
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+use step_observer_toolchain::{TARGET, Toolchain};
+
+struct Language {
+    name: &'static str,
+    /// Programs that it needs.
+    programs: &'static [&'static str],
+    /// Debian's packages with these programs.
+    packages: &'static [&'static str],
+    /// Fetches what the language's own registry has, in its folder.
+    prepare: Option<(&'static str, &'static str)>,
+}
+
+const LANGUAGES: [Language; 3] = [
+    Language {
+        name: "c",
+        programs: &["clang", "wasm-ld"],
+        packages: &["clang", "lld"],
+        prepare: None,
+    },
+    Language {
+        name: "javascript",
+        programs: &["node", "npm"],
+        packages: &["nodejs", "npm"],
+        prepare: Some(("node_modules", "npm ci --no-audit --no-fund")),
+    },
+    Language {
+        name: "python",
+        programs: &["python3"],
+        packages: &["python3", "python3-venv"],
+        prepare: Some((
+            ".venv",
+            "python3 -m venv .venv && .venv/bin/pip install --quiet -r requirements.txt",
+        )),
+    },
+];
+
+fn required() -> bool {
+    env::var_os("STEP_OBSERVER_LANGUAGES").is_some_and(|value| value == *OsStr::new("required"))
+}
+
+/// Builds what can be built to `target/languages/NAME.wasm`.
+pub(crate) fn build() -> Result<(), Problem> {
+    step("building the example plugins in other languages");
+    let folder = target_dir().join("languages");
+    fs::create_dir_all(&folder).map_err(|error| Problem(format!("{}: {error}", folder.display())))?;
+    no_std(&folder.join("rust-no-std.wasm"))?;
+    for language in LANGUAGES {
+        let to = folder.join(format!("{}.wasm", language.name));
+        if let Err(Problem(why)) = one(&language, &to) {
+            if required() {
+                return Err(Problem(format!("{}: {why}", language.name)));
+            }
+            fs::remove_file(&to).ok();
+            eprintln!("    {} is left out: {why}", language.name);
+        }
+    }
+    Ok(())
+}
+
+fn source(name: &str) -> PathBuf {
+    root().join("guest-sdk/languages").join(name)
+}
+
+fn no_std(to: &Path) -> Result<(), Problem> {
+    let folder = source("rust-no-std");
+    let mut build = cargo();
+    let toolchain = Toolchain::find(&folder, step).map_err(Problem)?;
+    let built = toolchain.apply(&mut build, &target_dir().join("languages-rust"));
+    build
+        .current_dir(&folder)
+        .args(["--release", "--target-dir"])
+        .arg(&built);
+    run(&mut build)?;
+    let module = built.join(TARGET).join("release/only_failures.wasm");
+    fs::copy(&module, to).map_err(|error| Problem(format!("{}: {error}", module.display())))?;
+    Ok(())
+}
+
+fn one(language: &Language, to: &Path) -> Result<(), Problem> {
+    let folder = source(language.name);
+    if is_newer(to, &folder) {
+        return Ok(());
+    }
+    let missing = |program: &&&str| !is_there(program);
+    if language.programs.iter().any(|program| missing(&program)) && required() {
+        install(language.packages);
+    }
+    if let Some(program) = language.programs.iter().find(missing) {
+        return Err(Problem(format!(
+            "{program} is not there (Debian: apt-get install {})",
+            language.packages.join(" ")
+        )));
+    }
+    if let Some((made, command)) = language.prepare
+        && !folder.join(made).exists()
+    {
+        step(&format!("{}: {command}", language.name));
+        let done = run(Command::new("sh").args(["-c", command]).current_dir(&folder));
+        if done.is_err() {
+            // Half of it is worse than nothing: it would be taken for the whole next time.
+            fs::remove_dir_all(folder.join(made)).ok();
+        }
+        done?;
+    }
+    run(Command::new("bash").arg(folder.join("build.sh")).arg(to))
+}
+
+fn is_there(program: &str) -> bool {
+    let mut asked = Command::new(program);
+    asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
+}
+
+fn install(packages: &[&str]) {
+    step(&format!("apt-get install {}", packages.join(" ")));
+    let apt = |args: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive")
+            .args(args)
+            .stdout(Stdio::null())
+            .stdin(Stdio::null());
+        // Whether it helped shows when the program is looked for again.
+        run(&mut apt).ok();
+    };
+    apt(&["update"]);
+    let mut args = vec!["install", "--yes", "--no-install-recommends"];
+    args.extend(packages);
+    apt(&args);
+}
+
+/// Is a file newer than the sources and the contract?
+fn is_newer(file: &Path, folder: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let sources = fs::read_dir(folder).into_iter().flatten().flatten();
+    let wit = root().join("guest-sdk/wit/v0.1/plugin.wit");
+    let newest: Option<SystemTime> = sources
+        .map(|entry| entry.path())
+        .chain([wit])
+        .filter(|path| path.is_file())
+        .filter_map(|path| time(&path))
+        .max();
+    time(file).zip(newest).is_some_and(|(file, newest)| file > newest)
+}
