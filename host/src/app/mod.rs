@@ -330,8 +330,7 @@ impl App {
             let serving = admin::serve(listener, roster.clone());
             running.spawn(stages::until(prepared, "admin", serving.map(drop)));
         }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let pool = ChainPool::new(threads)?;
+        let pool = ChainPool::new(ChainPool::THREADS)?;
         let preparation = Preparation {
             logs: logs.clone(),
             event,

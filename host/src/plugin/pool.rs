@@ -19,13 +19,17 @@ pub struct ChainPool {
 pub struct PoolError;
 
 impl ChainPool {
+    /// More than there are processors: while some plugins hang until their time is over, the system
+    /// gives the others their share.
+    pub const THREADS: usize = 16;
+
     /// Starts `threads` threads.
     ///
     /// # Errors
     ///
     /// The operating system refuses a thread.
     pub fn new(threads: usize) -> std::io::Result<Self> {
-        let threads = threads.clamp(1, 16);
+        let threads = threads.clamp(1, Self::THREADS);
         // Hand-over only: whoever asks waits for its answer, so the queue is as long as the askers.
         let (jobs, queue) = mpsc::sync_channel::<Job>(1024);
         let queue = Arc::new(Mutex::new(queue));

@@ -48,6 +48,8 @@ async fn run_cases(
         .collect();
     cases.sort();
     let (mut failed, count) = (0, cases.len());
+    // Loading takes longest: cases with the same configuration share one.
+    let mut last: Option<(Value, Result<Arc<Chain>, String>)> = None;
     for case in cases {
         let name = case.file_name().unwrap_or_default().to_string_lossy();
         let mut config = config.clone();
@@ -55,14 +57,22 @@ async fn run_cases(
         if own.exists() {
             config.config = read(&own)?;
         }
-        let told = match load_plugin(engine, &config, &Arc::default()).await {
-            Ok(plugin) => outcome(&alone(engine, plugin), read(&case.join("in.json"))?, &case)?,
-            Err(ChainError {
-                source: LoadError::Configure(reason),
-                ..
-            }) => json!({"error": reason}),
-            Err(error) => return Err(error.into()),
+        let loaded = match last.take().filter(|(before, _)| *before == config.config) {
+            Some((_, loaded)) => loaded,
+            None => match load_plugin(engine, &config, &Arc::default()).await {
+                Ok(plugin) => Ok(alone(engine, plugin)),
+                Err(ChainError {
+                    source: LoadError::Configure(reason),
+                    ..
+                }) => Err(reason),
+                Err(error) => return Err(error.into()),
+            },
         };
+        let told = match &loaded {
+            Ok(chain) => outcome(chain, read(&case.join("in.json"))?, &case)?,
+            Err(reason) => json!({"error": reason}),
+        };
+        last = Some((config.config, loaded));
         let expected = read(&case.join("out.json"))?;
         if told == expected {
             say(&format!("ok      {name}"));

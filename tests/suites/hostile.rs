@@ -1,0 +1,313 @@
+//! More of what hostile guests try: floods, bombs for the compiler, and what their neighbours feel.
+
+use crate::support::{RELEASE, envelope, load, process, refusal, spec, wat};
+use futures::future::{Either, select};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::process::Command;
+use std::sync::Arc;
+use step_observer::plugin::{
+    Chain, ChainPool, Failure, OnError, Outcome, Plugin, PluginEngine, PluginSpec, sample_event,
+};
+use step_observer_tests::{path, program};
+
+/// A guest with one more import.
+fn importing(function: &str, signature: &str, items: &str, process: &str) -> String {
+    let import = format!(
+        "(import \"step-observer:plugin/events@0.1.0\" \"[method]event.{function}\" (func $more {signature}))"
+    );
+    // Imports come first in a module.
+    wat(items, process).replacen("(module", &format!("(module {import}"), 1)
+}
+
+/// Guests that fail on every event, each in its way.
+fn failing() -> Vec<(&'static str, String)> {
+    vec![
+        ("loop", wat("", "(loop $again (br $again)) (unreachable)")),
+        ("crash", wat("", "(unreachable)")),
+        (
+            "stack",
+            wat("(func $deep (result i32) (call $deep))", "(call $deep)"),
+        ),
+        (
+            "answer",
+            wat(
+                "",
+                &format!("{RELEASE} (call $text (i32.const 0) (i32.const 0x7fffffff))"),
+            ),
+        ),
+        (
+            "memory",
+            wat(
+                "",
+                "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (unreachable)",
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn every_failure_ends_as_on_error_says() {
+    let engine = PluginEngine::new().unwrap();
+    let before = envelope();
+    for (name, module) in failing() {
+        for on_error in [OnError::Pass, OnError::Strip, OnError::Drop, OnError::Block] {
+            let mut bad = spec(name, &module);
+            bad.on_error = Some(on_error);
+            bad.limits.time_ms = 100;
+            let chain = Chain::load(&engine, &[bad]).unwrap();
+            let outcome = chain.process(before.clone());
+            let place = format!("{name}, {on_error:?}");
+            match (on_error, outcome) {
+                (OnError::Pass, Outcome::Deliver(after, _)) => {
+                    assert_eq!(after.event.data(), before.event.data(), "{place}");
+                }
+                (OnError::Strip, Outcome::Deliver(after, report)) => {
+                    let data = after.event.data().unwrap().to_string();
+                    assert!(!data.contains("hello1"), "{place}: {data}");
+                    assert_eq!(report.failures.len(), 1, "{place}");
+                }
+                (OnError::Drop, Outcome::Dropped { reason, .. }) => {
+                    assert!(reason.starts_with("the plugin failed: "), "{place}: {reason}");
+                }
+                (OnError::Block, Outcome::Blocked { envelope, .. }) => {
+                    assert_eq!(envelope.event, before.event, "{place}");
+                }
+                (_, other) => panic!("{place}: {other:?}"),
+            }
+            let counts = chain.plugins()[0].counts();
+            assert_eq!((counts.calls, counts.kept, counts.dropped), (1, 0, 0), "{place}");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_edits_is_bounded() {
+    // Sets /aaaaa in the data for ever, and keeps what it could.
+    let module = importing(
+        "set",
+        "(param i32 i32 i32 i32 i32 i32 i32)",
+        "(data (i32.const 64) \"/aaaaa\") (data (i32.const 80) \"\\\"value\\\"\")",
+        &format!(
+            "(local $n i32)
+             (loop $again
+               (i32.store8 (i32.const 65) (i32.add (i32.const 97) (i32.rem_u (local.get $n) (i32.const 26))))
+               (call $more (local.get $event) (i32.const 64) (i32.const 6) (i32.const 1) (i32.const 80) (i32.const 7) (i32.const 4096))
+               (local.set $n (i32.add (local.get $n) (i32.const 1)))
+               (br_if $again (i32.lt_u (local.get $n) (i32.const 5000))))
+             {RELEASE} (call $keep)"
+        ),
+    );
+    let chain = load(&[spec("flood", &module)]).unwrap();
+    let Outcome::Deliver(after, report) = chain.process(envelope()) else {
+        panic!()
+    };
+    assert!(report.failures.is_empty(), "{report:?}");
+    let data = after.event.data().unwrap().to_string();
+    assert_eq!(data.matches("\"value\"").count(), 26);
+
+    // A list of edits that is larger than what it may hand over.
+    let module = importing(
+        "edit-log",
+        "(param i32 i32 i32 i32)",
+        "",
+        "(drop (memory.grow (i32.const 110)))
+         (call $more (local.get $event) (i32.const 0) (i32.const 300000) (i32.const 4096)) (unreachable)",
+    );
+    let mut flood = spec("edits", &module);
+    flood.limits.memory_bytes = 16 * 1024 * 1024;
+    let expected = Failure::Output(flood.limits.output_bytes);
+    let Outcome::Deliver(_, report) = load(&[flood]).unwrap().process(envelope()) else {
+        panic!()
+    };
+    assert_eq!(report.failures[0].1, expected);
+}
+
+#[test]
+fn a_flood_of_log_lines_is_cut() {
+    let flood = wat(
+        "",
+        &format!(
+            "(local $n i32)
+             (loop $again
+               (call $log (i32.const 1) (i32.const 48) (i32.const 5))
+               (local.set $n (i32.add (local.get $n) (i32.const 1)))
+               (br_if $again (i32.lt_u (local.get $n) (i32.const 1000))))
+             {RELEASE} (call $keep)"
+        ),
+    );
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("flood.wat"), flood).unwrap();
+    let run = Command::new(program())
+        .args(["replay", "--log", "step_observer::plugin=info", "--plugin", "flood.wat"])
+        .arg(path("recordings/leaky.jsonl"))
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    let log = String::from_utf8(run.stderr).unwrap();
+    assert!(run.status.success(), "{log}");
+    // 13 events of the recording and 4 of the self-test.
+    assert_eq!(log.matches("plugin says plugin=\"flood\" aaaaa").count(), 17 * 32, "{log}");
+    assert_eq!(log.matches("too many lines").count(), 17);
+}
+
+#[test]
+fn bombs_for_the_compiler_are_refused_before_it_starts() {
+    let keep = format!("{RELEASE} (call $keep)");
+    let many = "(func)".repeat(20_001);
+    let long = format!("(func (local i32) {})", "(local.set 0 (i32.const 1))".repeat(150_000));
+    let wide = format!("(func (local {}))", "i32 ".repeat(2001));
+    let dense = format!(
+        "(func (local {}) {})",
+        "i32 ".repeat(1000),
+        "(local.set 0 (i32.const 1))".repeat(5000)
+    );
+    for (items, expected) in [
+        (many, "functions, more than 20000"),
+        (long, "bytes in a function, more than 524288"),
+        (wide, "2001 locals in a function, more than 2000"),
+        (dense, "bytes times locals in a function, more than 16000000"),
+    ] {
+        let refused = refusal(&spec("bomb", &wat(&items, &keep)));
+        assert!(refused.contains("it is not a reasonable module"), "{refused}");
+        assert!(refused.contains(expected), "{refused}\n  expected: {expected}");
+    }
+}
+
+#[test]
+fn a_plugin_that_reports_an_error_passes_its_self_test_and_one_that_crashes_does_not() {
+    let engine = PluginEngine::new().unwrap();
+    let tested = |module: &str| {
+        let plugin = Plugin::load(&engine, &spec("tested", module)).unwrap();
+        plugin.self_test(&engine).map_err(|error| error.to_string())
+    };
+    // `err("hostile")` instead of a verdict.
+    let reports = wat(
+        "",
+        &format!(
+            "{RELEASE} (drop (call $keep)) (i32.store8 (i32.const 2048) (i32.const 1))
+             (i32.store (i32.const 2052) (i32.const 16)) (i32.store (i32.const 2056) (i32.const 7)) (i32.const 2048)"
+        ),
+    );
+    assert_eq!(tested(&reports), Ok(()));
+    for (name, module) in failing() {
+        let refused = tested(&module).unwrap_err();
+        assert!(refused.starts_with("it fails its self-test"), "{name}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn neighbours_do_not_wait_for_a_plugin_that_hangs() {
+    let engine = PluginEngine::new().unwrap();
+    let mut hangs = spec("hangs", &failing()[0].1);
+    hangs.limits.time_ms = 10_000;
+    let hanging = Arc::new(Chain::load(&engine, &[hangs]).unwrap());
+    let keep = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
+    let good = Arc::new(Chain::load(&engine, &[keep]).unwrap());
+    let pool = ChainPool::new(ChainPool::THREADS).unwrap();
+    let stuck = (1..ChainPool::THREADS).map(|_| pool.process(hanging.clone(), envelope()));
+    let stuck = futures::future::select_all(stuck.map(Box::pin));
+    let neighbours = async {
+        for _ in 0..100 {
+            let outcome = pool.process(good.clone(), envelope()).await.unwrap();
+            assert!(matches!(outcome, Outcome::Deliver(..)));
+        }
+    };
+    // Asked for first, and all but one thread are theirs: the others are through all the same.
+    match select(stuck, Box::pin(neighbours)).await {
+        Either::Right(((), _)) => {}
+        Either::Left(_) => panic!("the neighbours waited"),
+    }
+}
+
+#[test]
+fn a_plugin_gets_only_the_events_that_it_asks_for() {
+    let mut picky = spec("picky", &wat("", &format!("{RELEASE} (call $text (i32.const 16) (i32.const 7))")));
+    let conditions = json!({"phases": ["failed"], "namespaces": ["leaky"]});
+    picky.select = serde_json::from_value(conditions).unwrap();
+    let chain = load(&[picky]).unwrap();
+    let mut event = sample_event();
+    assert_eq!(process(&chain, &event), json!({"dropped": "hostile"}));
+    event["type"] = "dev.tekton.event.plugin.step.succeeded.v1".into();
+    let told = process(&chain, &event);
+    assert_eq!(told["id"], event["id"]);
+    assert_eq!(chain.plugins()[0].counts().calls, 1);
+}
+
+/// Drops an event where anything in its memory is not as it was when it was configured, and fills it
+/// with the event otherwise. Where memory is handed out from, there is its configuration: `null`.
+fn spy() -> PluginSpec {
+    let module = importing(
+        "log",
+        "(param i32 i32)",
+        "",
+        &format!(
+            "(local $at i32) (local.set $at (i32.const 65544))
+             (loop $look
+               (if (i64.ne (i64.load (local.get $at)) (i64.const 0))
+                 (then {RELEASE} (return (call $text (i32.const 16) (i32.const 7)))))
+               (local.set $at (i32.add (local.get $at) (i32.const 8)))
+               (br_if $look (i32.lt_u (local.get $at) (i32.const 262144))))
+             (if (i32.ne (global.get $count) (i32.const 0))
+               (then {RELEASE} (return (call $text (i32.const 16) (i32.const 7)))))
+             (if (i32.ne (memory.size) (i32.const 4))
+               (then {RELEASE} (return (call $text (i32.const 16) (i32.const 7)))))
+             (call $more (local.get $event) (i32.const 4096))
+             (global.set $count (i32.const 1))
+             (drop (memory.grow (i32.const 1)))
+             (i32.store (i32.const 300000) (i32.const 1))
+             {RELEASE} (call $keep)"
+        ),
+    );
+    let module = module.replace("(export \"memory\") 2)", "(export \"memory\") 4)");
+    PluginSpec {
+        config: Value::Null,
+        ..spec("spy", &module)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the events hold and however many there are at a time, none finds a byte of another:
+    /// pooled memory is used again and again.
+    #[test]
+    fn no_byte_of_an_event_is_there_for_the_next(
+        logs in proptest::collection::vec("\\PC{0,2000}", 1..12),
+        threads in 1_usize..4,
+    ) {
+        thread_local! {
+            static CHAIN: Arc<Chain> = Arc::new(load(&[spy()]).unwrap());
+        }
+        let chain = CHAIN.with(Clone::clone);
+        let told: Vec<Value> = std::thread::scope(|scope| {
+            let run = || {
+                let logs = logs.iter().map(|log| {
+                    let mut event = sample_event();
+                    event["data"]["log"] = log.as_str().into();
+                    process(&chain, &event)
+                });
+                logs.collect::<Vec<_>>()
+            };
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+            running.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        for event in told {
+            prop_assert_eq!(event.get("dropped"), None);
+            prop_assert!(event.get("pluginerror").is_none());
+        }
+    }
+}
+
+/// The spy is one: in an instance that is used twice, it would find the event before.
+#[test]
+fn the_spy_finds_what_is_there() {
+    let found = spy();
+    let loud = PluginSpec {
+        // Its configuration lies where it looks.
+        config: json!("x".repeat(64)),
+        ..found
+    };
+    let chain = load(&[loud]).unwrap();
+    assert_eq!(process(&chain, &sample_event()), json!({"dropped": "hostile"}));
+}

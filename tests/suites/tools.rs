@@ -1,0 +1,269 @@
+//! `step-observer plugin`: from nothing to a plugin in a cluster, with the program itself.
+
+use crate::cluster::Observer;
+use crate::support::finished_run;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::sink::HttpSink;
+use step_observer_tests::{guest, path, program};
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    Command::new(program())
+        .arg("plugin")
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+/// What it prints, where it ends well.
+fn good(folder: &Path, args: &[&str]) -> String {
+    let output = run(folder, args);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it says on standard error, where it does not.
+fn bad(folder: &Path, args: &[&str]) -> String {
+    let output = run(folder, args);
+    assert!(!output.status.success(), "{args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// ConfigMaps as `plugin build --configmap` prints them, read without a YAML parser: they are made of
+/// few lines of known shape.
+fn config_maps(yaml: &str) -> Vec<Value> {
+    let documents = yaml.split("---\n").filter(|text| !text.is_empty());
+    documents
+        .map(|document| {
+            let mut map = serde_json::json!({
+                "apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"labels": {}}, "data": {}, "binaryData": {},
+            });
+            let (mut section, mut text) = (String::new(), String::new());
+            for line in document.lines() {
+                let indent = line.len() - line.trim_start().len();
+                let (key, value) = line.trim().split_once(": ").unwrap_or((line.trim(), ""));
+                let (key, value) = (key.trim_end_matches(':'), value.trim_matches('"'));
+                match (indent, section.as_str()) {
+                    (0, _) => section = key.to_owned(),
+                    (2, "metadata") if key != "labels" => map["metadata"][key] = value.into(),
+                    (4, "metadata") => map["metadata"]["labels"][key] = value.into(),
+                    (2, "data") => {
+                        assert_eq!(value, "|");
+                        text = key.to_owned();
+                        map["data"][&text] = "".into();
+                    }
+                    (_, "data") => {
+                        let before = map["data"][&text].as_str().unwrap();
+                        map["data"][&text] = format!("{before}{}\n", &line[4..]).into();
+                    }
+                    (2, "binaryData") => map["binaryData"][key] = value.into(),
+                    _ => {}
+                }
+            }
+            map["metadata"]["uid"] = "uid".into();
+            map
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
+    let place = tempfile::tempdir().unwrap();
+    let shown = good(place.path(), &["new", "team-filter"]);
+    assert!(shown.contains("cd team-filter"), "{shown}");
+    let folder = place.path().join("team-filter");
+    let refused = bad(place.path(), &["new", "team-filter"]);
+    assert!(refused.contains("is there already"), "{refused}");
+
+    // Its own test, natively and without network; everything below shares one target folder.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tested = Command::new(cargo)
+        .args(["test", "--offline", "--quiet"])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&tested.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&tested.stderr);
+    assert!(tested.status.success(), "{said}{errors}");
+    assert!(said.contains("1 passed"), "{said}");
+
+    let yaml = good(
+        &folder,
+        &["build", "--offline", "--configmap", "--namespace", "observers"],
+    );
+    let module = folder.join("team-filter.wasm");
+    let size = std::fs::metadata(&module).unwrap().len();
+    assert!(size < 200 * 1024, "{size} bytes");
+    let shown = good(&folder, &["test", "team-filter.wasm", "--cases", "cases"]);
+    assert_eq!(shown, "ok      failed\nok      succeeded\n2 cases passed\n");
+
+    let maps = config_maps(&yaml);
+    assert_eq!(maps.len(), 1, "{yaml}");
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    server.put(maps[0].clone());
+    let args = ["--plugin-namespace", "observers"];
+    let observer = Observer::start(&server, &sink, &args);
+    let note = server.wait_for_note("PluginLoaded").await;
+    assert_eq!(note["regarding"]["name"], "team-filter");
+    assert!(note["note"].as_str().unwrap().starts_with("team-filter 0.1.0 "));
+    for event in finished_run(1) {
+        server.play(&event);
+    }
+    for event in failed_run() {
+        server.play(&event);
+    }
+    sink.wait_for(1).await;
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    let kinds: Vec<_> = sink
+        .requests()
+        .iter()
+        .map(|request| (request.header("ce-type").to_owned(), request.header("ce-team").to_owned()))
+        .collect();
+    let failed = "dev.tekton.event.plugin.step.failed.v1".to_owned();
+    assert_eq!(kinds, [(failed, "shop".to_owned())]);
+}
+
+fn failed_run() -> Vec<Value> {
+    let text = serde_json::to_string(&finished_run(2)).unwrap();
+    let text = text
+        .replace("\"exitCode\":0", "\"exitCode\":1")
+        .replace("\"reason\":\"Completed\"", "\"reason\":\"Error\"")
+        .replace("\"phase\":\"Succeeded\"", "\"phase\":\"Failed\"");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_large_module_becomes_several_config_maps() {
+    use std::fmt::Write as _;
+    let place = tempfile::tempdir().unwrap();
+    // Text that does not pack: a plugin with 2 MiB of random data.
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut data = String::new();
+    for _ in 0..1_500_000 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        write!(data, "\\{:02x}", state % 256).unwrap();
+    }
+    let items = format!("(data (i32.const 200000) \"{data}\")");
+    let module = crate::support::wat(&items, "(call $release (local.get $event)) (call $keep)")
+        .replace("(export \"memory\") 2)", "(export \"memory\") 40)");
+    let module = wat::parse_str(&module).unwrap();
+    std::fs::write(place.path().join("large.wasm"), module).unwrap();
+    std::fs::write(place.path().join("plugin.yaml"), "order: 7\n").unwrap();
+    let yaml = good(place.path(), &["build", "large.wasm", "--configmap"]);
+    let maps = config_maps(&yaml);
+    assert_eq!(maps.len(), 2);
+    for (index, map) in maps.iter().enumerate() {
+        assert_eq!(map["metadata"]["name"], format!("large-{}", index + 1));
+        let bytes = map.to_string().len();
+        assert!(bytes < 1_500_000, "{bytes} bytes");
+    }
+    let settings = |index: usize| maps[index]["data"]["plugin.yaml"].as_str().unwrap();
+    assert!(settings(0).starts_with("order: 7\nplugin: large\npart: 1/2\nsha256: "));
+    assert!(settings(1).starts_with("plugin: large\npart: 2/2\nsha256: "));
+}
+
+#[test]
+fn cases_and_events_are_tried_in_any_form() {
+    let place = tempfile::tempdir().unwrap();
+    let cases = path("../plugins/filter-events/cases");
+    let (module, cases) = (guest("filter-events"), cases.to_str().unwrap().to_owned());
+    let module = module.to_str().unwrap();
+    let passed = good(place.path(), &["test", module, "--cases", &cases]);
+    assert!(passed.ends_with("5 cases passed\n"), "{passed}");
+    let passed = good(
+        place.path(),
+        &["test", "bundled:filter-events", "--cases", &cases],
+    );
+    assert!(passed.ends_with("5 cases passed\n"), "{passed}");
+
+    // A case that fails shows where.
+    let case = place.path().join("cases/kept");
+    std::fs::create_dir_all(&case).unwrap();
+    for file in ["in.json", "config.json"] {
+        std::fs::copy(PathBuf::from(&cases).join("kept").join(file), case.join(file)).unwrap();
+    }
+    let text = std::fs::read_to_string(PathBuf::from(&cases).join("kept/out.json")).unwrap();
+    std::fs::write(case.join("out.json"), text.replace("\"push\"", "\"pull\"")).unwrap();
+    let output = run(place.path(), &["test", module, "--cases", "cases"]);
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success());
+    assert!(shown.contains("FAILED  kept"), "{shown}");
+    let differs: Vec<_> = shown.lines().filter(|line| line.starts_with("    - ")).collect();
+    assert_eq!(differs.len(), 2, "{shown}");
+    assert!(differs[0].contains("\"name\": \"pull\""), "{shown}");
+
+    let event = PathBuf::from(&cases).join("kept/in.json");
+    let config = place.path().join("config.json");
+    std::fs::write(&config, r#"{"types": ["started"]}"#).unwrap();
+    let with_config = format!("{module}={}", config.display());
+    let dropped = good(
+        place.path(),
+        &["test", &with_config, "--event", event.to_str().unwrap()],
+    );
+    assert_eq!(dropped, "{\n  \"dropped\": \"filtered\"\n}\n");
+    std::fs::write(place.path().join("no.json"), "{}").unwrap();
+    let refused = bad(place.path(), &["test", module, "--event", "no.json"]);
+    assert!(refused.contains("no.json: not a CloudEvent in JSON format"), "{refused}");
+}
+
+#[test]
+fn a_plugin_is_inspected_without_a_cluster() {
+    let place = tempfile::tempdir().unwrap();
+    let shown = good(place.path(), &["inspect", "bundled:redact-secrets", "--json"]);
+    let told: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(told["form"], "core module");
+    assert_eq!(told["world"], "step-observer:plugin/transform@0.1.0");
+    assert_eq!(told["loaded"]["name"], "redact-secrets");
+    assert_eq!(told["loaded"]["onError"], "strip");
+    assert_eq!(told["loaded"]["ruleSets"][0]["name"], "secrets");
+    assert!(told["configSchema"]["properties"]["logOnly"].is_object());
+    let imports = told["imports"].as_array().unwrap();
+    assert!(imports.iter().all(|name| name.as_str().unwrap().starts_with("step-observer:plugin/")));
+    let shown = good(place.path(), &["inspect", "bundled:redact-secrets"]);
+    assert!(shown.contains("github-token"), "{shown}");
+    std::fs::write(place.path().join("no.wasm"), "no").unwrap();
+    let refused = bad(place.path(), &["inspect", "no.wasm"]);
+    assert!(refused.contains("it is not WebAssembly"), "{refused}");
+}
+
+#[test]
+fn a_dry_run_says_what_would_happen_and_sends_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let recording = path("recordings/leaky.jsonl");
+    let recording = recording.to_str().unwrap();
+    let shown = good(
+        place.path(),
+        &["run", "bundled:redact-secrets", "--recording", recording],
+    );
+    assert!(
+        shown.contains("Cloning https://ci-bot:[redacted:github-token]@git"),
+        "{shown}"
+    );
+    assert!(shown.ends_with("13 events: 1 kept as they are, 12 changed, 0 dropped, 0 failed on\n"));
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+
+    let crash = crate::support::wat("", "(unreachable)");
+    std::fs::write(place.path().join("crash.wat"), crash).unwrap();
+    let refused = bad(place.path(), &["run", "crash.wat", "--recording", recording]);
+    assert!(refused.contains("it fails its self-test"), "{refused}");
+}
+
+#[test]
+fn a_plugin_is_measured() {
+    let place = tempfile::tempdir().unwrap();
+    let shown = good(place.path(), &["bench", "bundled:filter-events", "--calls", "3"]);
+    assert!(shown.starts_with("filter-events 0.1.0: loaded in "), "{shown}");
+    let sizes: Vec<_> = shown
+        .lines()
+        .filter_map(|line| line.split_whitespace().next()?.parse::<u32>().ok())
+        .collect();
+    assert_eq!(sizes, [0, 4096, 49152, 1_048_576], "{shown}");
+}
