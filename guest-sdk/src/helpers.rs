@@ -194,6 +194,7 @@ impl From<EditError> for String {
 }
 
 #[cfg(all(test, feature = "testing"))]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::testing::FakeEvent;
@@ -240,7 +241,10 @@ mod tests {
         let data = &event.into_json().unwrap()["data"];
         assert_eq!(data["log"], "ONE\nTWO\r\nTHREE");
         assert_eq!(data["step"]["args"], json!(["X", "TWO"]));
-        assert_eq!(data["step"]["env"][0], json!({"name": "A/B", "value": "TWO"}));
+        assert_eq!(
+            data["step"]["env"][0],
+            json!({"name": "A/B", "value": "TWO"})
+        );
         assert_eq!(data["taskRun"]["name"], "build");
     }
 
@@ -250,7 +254,10 @@ mod tests {
         let dynamic: &dyn Event = &event;
         assert!(dynamic.is_failed());
         let run = dynamic.run();
-        assert_eq!((run.namespace.as_str(), run.task_run.as_str()), ("ci", "build"));
+        assert_eq!(
+            (run.namespace.as_str(), run.task_run.as_str()),
+            ("ci", "build")
+        );
         assert_eq!((run.uid.as_str(), run.pipeline_run), ("u", None));
     }
 }

@@ -38,9 +38,9 @@
 #[doc(hidden)]
 pub mod bindings;
 mod event;
-mod helpers;
 #[doc(hidden)]
 pub mod export;
+mod helpers;
 mod plugin;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -446,13 +446,15 @@ fn set_part(root: &mut Value, pointer: &str, value: Option<Value>) {
 fn make_objects(root: &mut Value, pointer: &str) {
     let ends = pointer.match_indices('/').map(|(index, _)| index).skip(1);
     for end in ends.chain([pointer.len()]) {
-        let (parent, name) = match pointer.get(..end).and_then(|place| place.rsplit_once('/')) {
-            Some(split) => split,
-            None => return,
+        let place = pointer.get(..end).unwrap_or_default();
+        let Some((parent, name)) = place.rsplit_once('/') else {
+            return;
         };
         if let Some(Value::Object(members)) = root.pointer_mut(parent) {
             let name = name.replace("~1", "/").replace("~0", "~");
-            members.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            members
+                .entry(name)
+                .or_insert_with(|| Value::Object(Map::new()));
         }
     }
 }

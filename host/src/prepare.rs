@@ -141,7 +141,11 @@ impl Preparation {
             shared.clone()
         } else {
             match self
-                .pass(&Passage::Own(&outlet.chain), shared.envelope().clone(), record)
+                .pass(
+                    &Passage::Own(&outlet.chain),
+                    shared.envelope().clone(),
+                    record,
+                )
                 .await
             {
                 Some((envelope, _)) => Arc::new(Encoded::new(envelope)),
@@ -199,7 +203,10 @@ impl Preparation {
         loop {
             let Some(chain) = self.chain(passage).await else {
                 self.tally.failed.fetch_add(1, Ordering::Relaxed);
-                warn!(id, "stopped before the plugins were known: the event is not sent");
+                warn!(
+                    id,
+                    "stopped before the plugins were known: the event is not sent"
+                );
                 return None;
             };
             match self.pool.process(chain.clone(), envelope).await {

@@ -62,9 +62,7 @@ pub(crate) fn parse<T: DeserializeOwned + Default>(
 }
 
 /// A value as YAML.
-pub(crate) fn print<T: serde::Serialize>(
-    value: &T,
-) -> Result<String, PrintError> {
+pub(crate) fn print<T: serde::Serialize>(value: &T) -> Result<String, PrintError> {
     serde_saphyr::to_string(value)
 }
 

@@ -467,7 +467,8 @@ impl Watch {
             }
             let wanted = |object: &Option<Value>| {
                 let object = object.as_ref()?;
-                Model::wanted(object, self.namespace.as_deref(), &self.selector).then_some(object.clone())
+                Model::wanted(object, self.namespace.as_deref(), &self.selector)
+                    .then_some(object.clone())
             };
             // Whoever watches by label sees what loses the label go.
             let (kind, object) = match (wanted(&past.before), wanted(&past.now)) {

@@ -18,6 +18,9 @@ fn catalog(trust: TrustConfig, fixed: &[&str]) -> Catalog {
     Catalog::new(&engine, Arc::new(trust), fixed.collect(), 0)
 }
 
+/// Files by name.
+type Entries<'a> = &'a [(&'a str, &'a [u8])];
+
 fn map(name: &str) -> Origin {
     Origin::ConfigMap {
         namespace: "observers".to_owned(),
@@ -75,7 +78,11 @@ fn plugins_stand_in_the_order_that_they_ask_for() {
     let module = ("plugin.wat", stamp.as_bytes());
     offer(&mut catalog, "b", &[module]);
     offer(&mut catalog, "z", &[module, ("plugin.yaml", b"order: -1")]);
-    offer(&mut catalog, "a", &[module, ("plugin.yaml", b"# nothing\n")]);
+    offer(
+        &mut catalog,
+        "a",
+        &[module, ("plugin.yaml", b"# nothing\n")],
+    );
     assert_eq!(order(&catalog), ["configured", "z", "a", "b"]);
     offer(&mut catalog, "z", &[module, ("plugin.yaml", b"order: 1")]);
     assert_eq!(order(&catalog), ["configured", "a", "b", "z"]);
@@ -186,7 +193,7 @@ fn what_is_no_plugin_is_refused_in_words() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let good = stamp("good");
     let crash = wat("", "(unreachable)");
-    let cases: [(&[(&str, &[u8])], &str); 8] = [
+    let cases: [(Entries<'_>, &str); 8] = [
         (&[], "there is no module: add it as plugin.wasm"),
         (
             &[("a.wasm", b""), ("b.wasm", b"")],
@@ -198,15 +205,24 @@ fn what_is_no_plugin_is_refused_in_words() {
             "plugin.yaml is no text",
         ),
         (
-            &[("plugin.wat", good.as_bytes()), ("plugin.yaml", b"limits: {timeMs: 1}")],
+            &[
+                ("plugin.wat", good.as_bytes()),
+                ("plugin.yaml", b"limits: {timeMs: 1}"),
+            ],
             "plugin.yaml:1:18: limits.timeMs: 1 is not between 10 and 60000",
         ),
         (
-            &[("plugin.wat", good.as_bytes()), ("plugin.yaml", b"part: 4/3")],
+            &[
+                ("plugin.wat", good.as_bytes()),
+                ("plugin.yaml", b"part: 4/3"),
+            ],
             "`4/3` is not a part: write it like 1/3",
         ),
         (
-            &[("plugin.wat", good.as_bytes()), ("plugin.yaml", b"part: 1/3")],
+            &[
+                ("plugin.wat", good.as_bytes()),
+                ("plugin.yaml", b"part: 1/3"),
+            ],
             "part 1/3: `plugin` (its name) and `sha256`",
         ),
         (
@@ -218,7 +234,10 @@ fn what_is_no_plugin_is_refused_in_words() {
         offer(&mut catalog, "bad", entries);
         let (state, reason) = &states(&catalog)["bad"];
         assert_eq!(*state, PluginState::Rejected);
-        assert!(reason.contains(expected), "{reason}\n  expected: {expected}");
+        assert!(
+            reason.contains(expected),
+            "{reason}\n  expected: {expected}"
+        );
     }
 }
 
@@ -264,7 +283,12 @@ fn a_mounted_config_map_is_seen_to_change() {
     write(mount.path(), "..one/plugin.wat", "1");
     link("..one", "..data");
     link("..data/plugin.wat", "plugin.wat");
-    let name = mount.path().file_name().unwrap().to_string_lossy().into_owned();
+    let name = mount
+        .path()
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
     let mut folder = PluginFolder::new(mount.path().to_owned());
     assert_eq!(look(&mut folder), [format!("+{name} plugin.wat=1")]);
     assert_eq!(look(&mut folder), [""; 0]);
@@ -309,9 +333,7 @@ fn a_folder_holds_plugins_in_files_and_in_folders() {
 #[test]
 fn signatures_and_pins_are_checked() {
     let read = |name: &str| std::fs::read(path(&format!("corpus/signed/{name}"))).unwrap();
-    let key = |name: &str| {
-        PublicKey::try_from(String::from_utf8(read(name)).unwrap()).unwrap()
-    };
+    let key = |name: &str| PublicKey::try_from(String::from_utf8(read(name)).unwrap()).unwrap();
     let (module, signature) = (read("keep.wat"), read("keep.wat.minisig"));
     let trust = |keys: &[&str], require_signature| TrustConfig {
         require_signature,
@@ -383,7 +405,10 @@ fn a_file_is_pinned_and_signed_by_the_file_beside_it() {
     Plugin::load(&engine, &spec).unwrap();
     std::fs::remove_file(place.path().join("keep.wat.minisig")).unwrap();
     let refused = Plugin::load(&engine, &spec).unwrap_err();
-    assert!(refused.to_string().contains("deliver FILE.minisig"), "{refused}");
+    assert!(
+        refused.to_string().contains("deliver FILE.minisig"),
+        "{refused}"
+    );
     // What is part of the program needs no signature.
     let bundled = PluginSource::Bundled("passthrough".to_owned());
     let spec = PluginSpec {

@@ -11,12 +11,7 @@ use step_observer_tests::sink::{HttpSink, Request};
 
 /// An observer that takes plugins from the namespace `observers`.
 async fn observer(server: &ApiServer, sink: &HttpSink) -> (Observer, String) {
-    let args = [
-        "--plugin-namespace",
-        "observers",
-        "--admin",
-        "127.0.0.1:0",
-    ];
+    let args = ["--plugin-namespace", "observers", "--admin", "127.0.0.1:0"];
     let mut observer = Observer::start(server, sink, &args);
     let line = observer.wait_for_log("telling about plugins").await;
     let address = line.split("address=").nth(1).unwrap().trim().to_owned();
@@ -58,7 +53,7 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
     let (observer, address) = observer(&server, &sink).await;
     server.wait_for_watches(3).await;
     play(&server, 1);
-    sink.wait_for(1 * EVENTS).await;
+    sink.wait_for(EVENTS).await;
     assert_eq!(of_run(&sink, 1)[0].header("ce-team"), "");
 
     // `kubectl create configmap shop --from-file=plugin.wasm.gz --from-file=plugin.yaml`, and the label.
@@ -82,16 +77,16 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
     // A mistake in the settings: told to its author, and the version before goes on.
     let mistake = plugin_map(
         "shop",
-        &[
-            ("plugin.wasm.gz", &module),
-            ("plugin.yaml", b"ordre: 3\n"),
-        ],
+        &[("plugin.wasm.gz", &module), ("plugin.yaml", b"ordre: 3\n")],
     );
     server.put(mistake);
     let note = server.wait_for_note("PluginRejected").await;
     let text = note["note"].as_str().unwrap();
     assert_eq!(note["type"], "Warning");
-    assert!(text.contains("plugin.yaml:1:1: ordre: unknown field"), "{text}");
+    assert!(
+        text.contains("plugin.yaml:1:1: ordre: unknown field"),
+        "{text}"
+    );
     assert!(text.ends_with("; enrich-run 0.1.0 stays"), "{text}");
     play(&server, 3);
     sink.wait_for(3 * EVENTS).await;
@@ -101,7 +96,12 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
     assert_eq!(shop["name"], "shop");
     assert_eq!(shop["origin"]["configMap"]["namespace"], "observers");
     assert_eq!(shop["state"], "lastGood");
-    assert!(shop["refused"]["reason"].as_str().unwrap().contains("ordre"));
+    assert!(
+        shop["refused"]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("ordre")
+    );
     assert_eq!(shop["loaded"]["counts"]["kept"], 2 * EVENTS);
     assert_eq!(shop["loaded"]["version"], "0.1.0");
     let (_, metrics) = get(&address, "/metrics").await;
@@ -137,14 +137,19 @@ async fn no_event_passes_before_the_plugins_are_known() {
     ));
     play(&server, 1);
     let (mut observer, address) = observer(&server, &sink).await;
-    let line = observer.wait_for_log("plugins in ConfigMaps cannot be read").await;
-    assert!(line.contains("grant get, list and watch on configmaps"), "{line}");
+    let line = observer
+        .wait_for_log("plugins in ConfigMaps cannot be read")
+        .await;
+    assert!(
+        line.contains("grant get, list and watch on configmaps"),
+        "{line}"
+    );
     // Pods and TaskRuns are there meanwhile.
     server.wait_for_watches(2).await;
     assert_eq!(get(&address, "/readyz").await.0, 503);
     assert_eq!(sink.requests().len(), 0);
     server.deny("configmaps", false);
-    sink.wait_for(1 * EVENTS).await;
+    sink.wait_for(EVENTS).await;
     assert_eq!(of_run(&sink, 1)[0].header("ce-stamp"), "here");
     assert_eq!(get(&address, "/readyz").await.0, 200);
     observer.stop().await;
@@ -156,7 +161,7 @@ async fn a_plugin_that_is_broken_at_the_start_lets_no_text_through() {
     server.put(plugin_map("redact", &[("plugin.wat", b"(module)")]));
     let (observer, address) = observer(&server, &sink).await;
     play(&server, 1);
-    sink.wait_for(1 * EVENTS).await;
+    sink.wait_for(EVENTS).await;
     let event = &of_run(&sink, 1)[0];
     assert_eq!(event.header("ce-pluginerror"), "redact");
     let data: Value = serde_json::from_slice(&event.body).unwrap();
@@ -182,12 +187,14 @@ async fn a_held_event_goes_on_as_soon_as_its_plugin_is_mended() {
     server.put(plugin_map("gate", broken));
     let (mut observer, _) = observer(&server, &sink).await;
     play(&server, 1);
-    let line = observer.wait_for_log("the event is held and tried again").await;
+    let line = observer
+        .wait_for_log("the event is held and tried again")
+        .await;
     assert!(line.contains("it is not loaded"), "{line}");
     let stamp = stamp("stamp");
     let mended: &[(&str, &[u8])] = &[("plugin.wat", stamp.as_bytes()), broken[1]];
     server.put(plugin_map("gate", mended));
-    sink.wait_for(1 * EVENTS).await;
+    sink.wait_for(EVENTS).await;
     assert_eq!(of_run(&sink, 1)[0].header("ce-stamp"), "mended");
     observer.stop().await;
 }

@@ -68,7 +68,10 @@ fn every_failure_ends_as_on_error_says() {
                     assert_eq!(report.failures.len(), 1, "{place}");
                 }
                 (OnError::Drop, Outcome::Dropped { reason, .. }) => {
-                    assert!(reason.starts_with("the plugin failed: "), "{place}: {reason}");
+                    assert!(
+                        reason.starts_with("the plugin failed: "),
+                        "{place}: {reason}"
+                    );
                 }
                 (OnError::Block, Outcome::Blocked { envelope, .. }) => {
                     assert_eq!(envelope.event, before.event, "{place}");
@@ -76,7 +79,11 @@ fn every_failure_ends_as_on_error_says() {
                 (_, other) => panic!("{place}: {other:?}"),
             }
             let counts = chain.plugins()[0].counts();
-            assert_eq!((counts.calls, counts.kept, counts.dropped), (1, 0, 0), "{place}");
+            assert_eq!(
+                (counts.calls, counts.kept, counts.dropped),
+                (1, 0, 0),
+                "{place}"
+            );
         }
     }
 }
@@ -139,7 +146,13 @@ fn a_flood_of_log_lines_is_cut() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("flood.wat"), flood).unwrap();
     let run = Command::new(program())
-        .args(["replay", "--log", "step_observer::plugin=info", "--plugin", "flood.wat"])
+        .args([
+            "replay",
+            "--log",
+            "step_observer::plugin=info",
+            "--plugin",
+            "flood.wat",
+        ])
         .arg(path("recordings/leaky.jsonl"))
         .current_dir(place.path())
         .output()
@@ -147,7 +160,11 @@ fn a_flood_of_log_lines_is_cut() {
     let log = String::from_utf8(run.stderr).unwrap();
     assert!(run.status.success(), "{log}");
     // 13 events of the recording and 4 of the self-test.
-    assert_eq!(log.matches("plugin says plugin=\"flood\" aaaaa").count(), 17 * 32, "{log}");
+    assert_eq!(
+        log.matches("plugin says plugin=\"flood\" aaaaa").count(),
+        17 * 32,
+        "{log}"
+    );
     assert_eq!(log.matches("too many lines").count(), 17);
 }
 
@@ -155,7 +172,10 @@ fn a_flood_of_log_lines_is_cut() {
 fn bombs_for_the_compiler_are_refused_before_it_starts() {
     let keep = format!("{RELEASE} (call $keep)");
     let many = "(func)".repeat(20_001);
-    let long = format!("(func (local i32) {})", "(local.set 0 (i32.const 1))".repeat(150_000));
+    let long = format!(
+        "(func (local i32) {})",
+        "(local.set 0 (i32.const 1))".repeat(150_000)
+    );
     let wide = format!("(func (local {}))", "i32 ".repeat(2001));
     let dense = format!(
         "(func (local {}) {})",
@@ -166,11 +186,20 @@ fn bombs_for_the_compiler_are_refused_before_it_starts() {
         (many, "functions, more than 20000"),
         (long, "bytes in a function, more than 524288"),
         (wide, "2001 locals in a function, more than 2000"),
-        (dense, "bytes times locals in a function, more than 16000000"),
+        (
+            dense,
+            "bytes times locals in a function, more than 16000000",
+        ),
     ] {
         let refused = refusal(&spec("bomb", &wat(&items, &keep)));
-        assert!(refused.contains("it is not a reasonable module"), "{refused}");
-        assert!(refused.contains(expected), "{refused}\n  expected: {expected}");
+        assert!(
+            refused.contains("it is not a reasonable module"),
+            "{refused}"
+        );
+        assert!(
+            refused.contains(expected),
+            "{refused}\n  expected: {expected}"
+        );
     }
 }
 
@@ -192,7 +221,10 @@ fn a_plugin_that_reports_an_error_passes_its_self_test_and_one_that_crashes_does
     assert_eq!(tested(&reports), Ok(()));
     for (name, module) in failing() {
         let refused = tested(&module).unwrap_err();
-        assert!(refused.starts_with("it fails its self-test"), "{name}: {refused}");
+        assert!(
+            refused.starts_with("it fails its self-test"),
+            "{name}: {refused}"
+        );
     }
 }
 
@@ -222,7 +254,13 @@ async fn neighbours_do_not_wait_for_a_plugin_that_hangs() {
 
 #[test]
 fn a_plugin_gets_only_the_events_that_it_asks_for() {
-    let mut picky = spec("picky", &wat("", &format!("{RELEASE} (call $text (i32.const 16) (i32.const 7))")));
+    let mut picky = spec(
+        "picky",
+        &wat(
+            "",
+            &format!("{RELEASE} (call $text (i32.const 16) (i32.const 7))"),
+        ),
+    );
     let conditions = json!({"phases": ["failed"], "namespaces": ["leaky"]});
     picky.select = serde_json::from_value(conditions).unwrap();
     let chain = load(&[picky]).unwrap();
@@ -309,5 +347,8 @@ fn the_spy_finds_what_is_there() {
         ..found
     };
     let chain = load(&[loud]).unwrap();
-    assert_eq!(process(&chain, &sample_event()), json!({"dropped": "hostile"}));
+    assert_eq!(
+        process(&chain, &sample_event()),
+        json!({"dropped": "hostile"})
+    );
 }

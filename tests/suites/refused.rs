@@ -117,10 +117,7 @@ fn a_module_cut_anywhere_is_refused() {
     // A cut between two sections can leave a module that is whole again.
     let is_whole = |bytes: &[u8]| wasmparser::Validator::new().validate_all(bytes).is_ok();
     for end in (0..whole.len()).filter(|end| !is_whole(&whole[..*end])) {
-        let spec = PluginSpec::new(
-            "cut",
-            PluginSource::bytes(&whole[..end]),
-        );
+        let spec = PluginSpec::new("cut", PluginSource::bytes(&whole[..end]));
         assert!(
             Chain::load(&engine, &[spec]).is_err(),
             "{end} of {} bytes",
@@ -133,23 +130,14 @@ fn a_module_cut_anywhere_is_refused() {
 fn compressed_modules_are_loaded_and_bombs_are_not() {
     let module = std::fs::read(step_observer_tests::guest("passthrough")).unwrap();
     for packed in [gzip(&module), zstd(&module)] {
-        let spec = PluginSpec::new(
-            "packed",
-            PluginSource::bytes(packed),
-        );
+        let spec = PluginSpec::new("packed", PluginSource::bytes(packed));
         load(&[spec]).unwrap();
     }
     let bomb = gzip(&vec![0; 65 * 1024 * 1024]);
-    let refused = refusal(&PluginSpec::new(
-        "bomb",
-        PluginSource::bytes(bomb),
-    ));
+    let refused = refusal(&PluginSpec::new("bomb", PluginSource::bytes(bomb)));
     assert!(refused.contains("larger than 67108864 bytes"), "{refused}");
     let cut = gzip(&module)[..1000].to_vec();
-    let refused = refusal(&PluginSpec::new(
-        "cut",
-        PluginSource::bytes(cut),
-    ));
+    let refused = refusal(&PluginSpec::new("cut", PluginSource::bytes(cut)));
     assert!(refused.contains("failed to decompress it"), "{refused}");
 }
 

@@ -122,10 +122,7 @@ pub(crate) const RELEASE: &str = "(call $release (local.get $event))";
 
 /// A plugin with tight limits.
 pub(crate) fn spec(name: &str, wat: &str) -> PluginSpec {
-    let mut spec = PluginSpec::new(
-        name,
-        PluginSource::bytes(wat.as_bytes()),
-    );
+    let mut spec = PluginSpec::new(name, PluginSource::bytes(wat.as_bytes()));
     spec.limits = Limits {
         time_ms: 500,
         memory_bytes: 8 * 1024 * 1024,
@@ -154,7 +151,6 @@ pub(crate) fn stamp(attribute: &str) -> String {
            (global.set $at (local.get $a)) (global.set $length (local.get $l))",
     )
 }
-
 
 /// A run of one step that has ended well: its TaskRun and its pod, as watch events.
 pub(crate) fn finished_run(number: usize) -> Vec<Value> {

@@ -57,15 +57,17 @@ const ROOMS: [(&str, &[&str]); 16] = [
     // Types only: what can be configured is defined by whom it configures.
     (
         "config",
-        &["bounded", "deliver", "event", "observe", "plugin", "sink", "yaml"],
+        &[
+            "bounded", "deliver", "event", "observe", "plugin", "sink", "yaml",
+        ],
     ),
     ("logs", &["config", "observe", "step"]),
     ("prepare", &["deliver", "event", "logs", "plugin", "step"]),
     (
         "app",
         &[
-            "admin", "config", "deliver", "event", "lanes", "logs", "observe", "plugin", "prepare", "sink",
-            "step",
+            "admin", "config", "deliver", "event", "lanes", "logs", "observe", "plugin", "prepare",
+            "sink", "step",
         ],
     ),
     ("lib", &[]),

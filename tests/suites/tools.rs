@@ -94,7 +94,13 @@ async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
 
     let yaml = good(
         &folder,
-        &["build", "--offline", "--configmap", "--namespace", "observers"],
+        &[
+            "build",
+            "--offline",
+            "--configmap",
+            "--namespace",
+            "observers",
+        ],
     );
     let module = folder.join("team-filter.wasm");
     let size = std::fs::metadata(&module).unwrap().len();
@@ -110,7 +116,12 @@ async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
     let observer = Observer::start(&server, &sink, &args);
     let note = server.wait_for_note("PluginLoaded").await;
     assert_eq!(note["regarding"]["name"], "team-filter");
-    assert!(note["note"].as_str().unwrap().starts_with("team-filter 0.1.0 "));
+    assert!(
+        note["note"]
+            .as_str()
+            .unwrap()
+            .starts_with("team-filter 0.1.0 ")
+    );
     for event in finished_run(1) {
         server.play(&event);
     }
@@ -123,7 +134,12 @@ async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
     let kinds: Vec<_> = sink
         .requests()
         .iter()
-        .map(|request| (request.header("ce-type").to_owned(), request.header("ce-team").to_owned()))
+        .map(|request| {
+            (
+                request.header("ce-type").to_owned(),
+                request.header("ce-team").to_owned(),
+            )
+        })
         .collect();
     let failed = "dev.tekton.event.plugin.step.failed.v1".to_owned();
     assert_eq!(kinds, [(failed, "shop".to_owned())]);
@@ -188,7 +204,11 @@ fn cases_and_events_are_tried_in_any_form() {
     let case = place.path().join("cases/kept");
     std::fs::create_dir_all(&case).unwrap();
     for file in ["in.json", "config.json"] {
-        std::fs::copy(PathBuf::from(&cases).join("kept").join(file), case.join(file)).unwrap();
+        std::fs::copy(
+            PathBuf::from(&cases).join("kept").join(file),
+            case.join(file),
+        )
+        .unwrap();
     }
     let text = std::fs::read_to_string(PathBuf::from(&cases).join("kept/out.json")).unwrap();
     std::fs::write(case.join("out.json"), text.replace("\"push\"", "\"pull\"")).unwrap();
@@ -196,7 +216,10 @@ fn cases_and_events_are_tried_in_any_form() {
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(!output.status.success());
     assert!(shown.contains("FAILED  kept"), "{shown}");
-    let differs: Vec<_> = shown.lines().filter(|line| line.starts_with("    - ")).collect();
+    let differs: Vec<_> = shown
+        .lines()
+        .filter(|line| line.starts_with("    - "))
+        .collect();
     assert_eq!(differs.len(), 2, "{shown}");
     assert!(differs[0].contains("\"name\": \"pull\""), "{shown}");
 
@@ -211,13 +234,19 @@ fn cases_and_events_are_tried_in_any_form() {
     assert_eq!(dropped, "{\n  \"dropped\": \"filtered\"\n}\n");
     std::fs::write(place.path().join("no.json"), "{}").unwrap();
     let refused = bad(place.path(), &["test", module, "--event", "no.json"]);
-    assert!(refused.contains("no.json: not a CloudEvent in JSON format"), "{refused}");
+    assert!(
+        refused.contains("no.json: not a CloudEvent in JSON format"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn a_plugin_is_inspected_without_a_cluster() {
     let place = tempfile::tempdir().unwrap();
-    let shown = good(place.path(), &["inspect", "bundled:redact-secrets", "--json"]);
+    let shown = good(
+        place.path(),
+        &["inspect", "bundled:redact-secrets", "--json"],
+    );
     let told: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(told["form"], "core module");
     assert_eq!(told["world"], "step-observer:plugin/transform@0.1.0");
@@ -226,7 +255,11 @@ fn a_plugin_is_inspected_without_a_cluster() {
     assert_eq!(told["loaded"]["ruleSets"][0]["name"], "secrets");
     assert!(told["configSchema"]["properties"]["logOnly"].is_object());
     let imports = told["imports"].as_array().unwrap();
-    assert!(imports.iter().all(|name| name.as_str().unwrap().starts_with("step-observer:plugin/")));
+    assert!(
+        imports
+            .iter()
+            .all(|name| name.as_str().unwrap().starts_with("step-observer:plugin/"))
+    );
     let shown = good(place.path(), &["inspect", "bundled:redact-secrets"]);
     assert!(shown.contains("github-token"), "{shown}");
     std::fs::write(place.path().join("no.wasm"), "no").unwrap();
@@ -252,15 +285,24 @@ fn a_dry_run_says_what_would_happen_and_sends_nothing() {
 
     let crash = crate::support::wat("", "(unreachable)");
     std::fs::write(place.path().join("crash.wat"), crash).unwrap();
-    let refused = bad(place.path(), &["run", "crash.wat", "--recording", recording]);
+    let refused = bad(
+        place.path(),
+        &["run", "crash.wat", "--recording", recording],
+    );
     assert!(refused.contains("it fails its self-test"), "{refused}");
 }
 
 #[test]
 fn a_plugin_is_measured() {
     let place = tempfile::tempdir().unwrap();
-    let shown = good(place.path(), &["bench", "bundled:filter-events", "--calls", "3"]);
-    assert!(shown.starts_with("filter-events 0.1.0: loaded in "), "{shown}");
+    let shown = good(
+        place.path(),
+        &["bench", "bundled:filter-events", "--calls", "3"],
+    );
+    assert!(
+        shown.starts_with("filter-events 0.1.0: loaded in "),
+        "{shown}"
+    );
     let sizes: Vec<_> = shown
         .lines()
         .filter_map(|line| line.split_whitespace().next()?.parse::<u32>().ok())

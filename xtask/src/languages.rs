@@ -52,7 +52,8 @@ fn required() -> bool {
 pub(crate) fn build() -> Result<(), Problem> {
     step("building the example plugins in other languages");
     let folder = target_dir().join("languages");
-    fs::create_dir_all(&folder).map_err(|error| Problem(format!("{}: {error}", folder.display())))?;
+    fs::create_dir_all(&folder)
+        .map_err(|error| Problem(format!("{}: {error}", folder.display())))?;
     no_std(&folder.join("rust-no-std.wasm"))?;
     for language in LANGUAGES {
         let to = folder.join(format!("{}.wasm", language.name));
@@ -105,7 +106,9 @@ fn one(language: &Language, to: &Path) -> Result<(), Problem> {
         && !folder.join(made).exists()
     {
         step(&format!("{}: {command}", language.name));
-        let done = run(Command::new("sh").args(["-c", command]).current_dir(&folder));
+        let done = run(Command::new("sh")
+            .args(["-c", command])
+            .current_dir(&folder));
         if done.is_err() {
             // Half of it is worse than nothing: it would be taken for the whole next time.
             fs::remove_dir_all(folder.join(made)).ok();
@@ -117,7 +120,10 @@ fn one(language: &Language, to: &Path) -> Result<(), Problem> {
 
 fn is_there(program: &str) -> bool {
     let mut asked = Command::new(program);
-    asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    asked
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     asked.status().is_ok_and(|status| status.success())
 }
 
@@ -140,7 +146,11 @@ fn install(packages: &[&str]) {
 
 /// Is a file newer than the sources and the contract?
 fn is_newer(file: &Path, folder: &Path) -> bool {
-    let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let time = |path: &Path| {
+        fs::metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    };
     let sources = fs::read_dir(folder).into_iter().flatten().flatten();
     let wit = root().join("guest-sdk/wit/v0.1/plugin.wit");
     let newest: Option<SystemTime> = sources
@@ -149,5 +159,7 @@ fn is_newer(file: &Path, folder: &Path) -> bool {
         .filter(|path| path.is_file())
         .filter_map(|path| time(&path))
         .max();
-    time(file).zip(newest).is_some_and(|(file, newest)| file > newest)
+    time(file)
+        .zip(newest)
+        .is_some_and(|(file, newest)| file > newest)
 }

@@ -60,10 +60,18 @@ impl Collector for Plugins {
         )?;
         self.each(|plugin, counts| {
             for (verdict, count) in [("kept", counts.kept), ("dropped", counts.dropped)] {
-                count_as(&mut events, [("plugin", plugin), ("verdict", verdict)], count)?;
+                count_as(
+                    &mut events,
+                    [("plugin", plugin), ("verdict", verdict)],
+                    count,
+                )?;
             }
             let failed = counts.failed.values().sum();
-            count_as(&mut events, [("plugin", plugin), ("verdict", "failed")], failed)
+            count_as(
+                &mut events,
+                [("plugin", plugin), ("verdict", "failed")],
+                failed,
+            )
         })?;
 
         let mut failures = encoder.encode_descriptor(
@@ -74,7 +82,11 @@ impl Collector for Plugins {
         )?;
         self.each(|plugin, counts| {
             for (kind, count) in &counts.failed {
-                count_as(&mut failures, [("plugin", plugin), ("failure", kind)], *count)?;
+                count_as(
+                    &mut failures,
+                    [("plugin", plugin), ("failure", kind)],
+                    *count,
+                )?;
             }
             Ok(())
         })?;
@@ -106,11 +118,7 @@ impl Plugins {
     }
 }
 
-fn count_as(
-    family: &mut MetricEncoder<'_>,
-    labels: Labels<'_>,
-    count: u64,
-) -> Result<(), Error> {
+fn count_as(family: &mut MetricEncoder<'_>, labels: Labels<'_>, count: u64) -> Result<(), Error> {
     ConstCounter::new(count).encode(family.encode_family(&labels)?)
 }
 

@@ -4,7 +4,9 @@ use super::drop_ins::DropInSource;
 use super::{AppError, Source};
 use crate::config::{Config, DropInConfig, PluginConfig, PluginFrom};
 use crate::observe;
-use crate::plugin::{ChainError, LoadError, Plugin, PluginEngine, PluginSource, PluginSpec, TrustConfig};
+use crate::plugin::{
+    ChainError, LoadError, Plugin, PluginEngine, PluginSource, PluginSpec, TrustConfig,
+};
 use std::sync::Arc;
 use tracing::{debug, info};
 

@@ -72,7 +72,10 @@ pub async fn watch_plugins(
                 Err(error) => {
                     failures += 1;
                     warn!(
-                        kind = "configmaps", namespace, error = describe(&error), remedy = remedy(&error),
+                        kind = "configmaps",
+                        namespace,
+                        error = describe(&error),
+                        remedy = remedy(&error),
                         "the plugins in ConfigMaps cannot be read, retrying"
                     );
                     if failures >= REBUILD_AFTER
@@ -199,7 +202,10 @@ impl PluginNotes {
                     .then_some("grant create on events.events.k8s.io to the service account");
                 warn!(namespace, name, error = %error, remedy, "failed to write an Event on the ConfigMap");
             }
-            Err(_) => warn!(namespace, name, "writing an Event on the ConfigMap took too long"),
+            Err(_) => warn!(
+                namespace,
+                name, "writing an Event on the ConfigMap took too long"
+            ),
         }
     }
 
@@ -218,7 +224,9 @@ impl PluginNotes {
             Ok(note) => (EventType::Normal, "PluginLoaded", note),
             Err(note) => (EventType::Warning, "PluginRejected", note),
         };
-        let note = note.get(..note.floor_char_boundary(MAX_NOTE)).unwrap_or_default();
+        let note = note
+            .get(..note.floor_char_boundary(MAX_NOTE))
+            .unwrap_or_default();
         let regarding = ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("ConfigMap".to_owned()),

@@ -14,9 +14,7 @@ mod termination;
 mod tracker;
 
 pub use cluster::{ClusterConfig, connect, watch};
-pub use config_maps::{
-    PLUGIN_LABEL, PluginMapChange, PluginNotes, own_namespace, watch_plugins,
-};
+pub use config_maps::{PLUGIN_LABEL, PluginMapChange, PluginNotes, own_namespace, watch_plugins};
 pub use log::LogCapture;
 pub use pod_log::ClusterLogs;
 pub use recording::{RecordedLogs, play};

@@ -65,7 +65,9 @@ pub enum LoadError {
     #[error("loading it took more than {0} seconds: make it smaller")]
     TooSlow(u64),
     /// It is another file than the one that was meant.
-    #[error("its SHA-256 is {found}, but `sha256` says {pinned}: it was altered, or the pin is of another build")]
+    #[error(
+        "its SHA-256 is {found}, but `sha256` says {pinned}: it was altered, or the pin is of another build"
+    )]
     Digest {
         /// What was asked for.
         pinned: String,
@@ -73,10 +75,14 @@ pub enum LoadError {
         found: String,
     },
     /// It has no signature.
-    #[error("it is not signed, and `trust.requireSignature` is set: sign it with `minisign -Sm FILE` and deliver FILE.minisig with it")]
+    #[error(
+        "it is not signed, and `trust.requireSignature` is set: sign it with `minisign -Sm FILE` and deliver FILE.minisig with it"
+    )]
     Unsigned,
     /// Its signature does not hold.
-    #[error("its signature does not hold: {0}. It was altered, or signed with a key that is not trusted")]
+    #[error(
+        "its signature does not hold: {0}. It was altered, or signed with a key that is not trusted"
+    )]
     Signature(String),
     /// It fails when it is called.
     #[error("it fails its self-test: called on a sample event, {0}")]

@@ -271,9 +271,8 @@ fn configure_aside(
         rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE).ok();
         let turn = engine.compiling.clone();
         let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let configured =
-            load::component(&bytes, spec.wasi)
-                .and_then(|component| setup::configure(&engine, &spec, &component));
+        let configured = load::component(&bytes, spec.wasi)
+            .and_then(|component| setup::configure(&engine, &spec, &component));
         drop(turn);
         // Nobody listens any more after the time limit.
         done.send(configured).ok();

@@ -166,19 +166,15 @@ fn take_snapshot(
     wizer.init_func(format!("{interface}.configure@{version}({config})"));
     wizer.keep_init_func(true);
     let ticks = limits.ticks();
-    let snapshot = wizer.run_component(
-        &mut store,
-        component,
-        async |store, component| {
-            // Compiling took time that is not the guest's.
-            store.set_epoch_deadline(ticks);
-            // `configure` may not call the host: what it would see would not be there for the events.
-            let mut linker = Linker::new(component.engine());
-            wasi::deny(&mut linker, component)?;
-            linker.define_unknown_imports_as_traps(component)?;
-            linker.instantiate(store, component)
-        },
-    );
+    let snapshot = wizer.run_component(&mut store, component, async |store, component| {
+        // Compiling took time that is not the guest's.
+        store.set_epoch_deadline(ticks);
+        // `configure` may not call the host: what it would see would not be there for the events.
+        let mut linker = Linker::new(component.engine());
+        wasi::deny(&mut linker, component)?;
+        linker.define_unknown_imports_as_traps(component)?;
+        linker.instantiate(store, component)
+    });
     // It has panicked on what it did not expect; without it the plugin works, only slower.
     let made = std::panic::catch_unwind(AssertUnwindSafe(|| futures::executor::block_on(snapshot)))
         .unwrap_or_else(|_| Err(wasmtime::format_err!("the snapshot panicked")));

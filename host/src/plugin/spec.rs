@@ -124,7 +124,12 @@ impl PluginSpec {
             PluginSource::File(path) => (read(path, load::MAX_FILE)?, signature(path)?),
             PluginSource::Bytes { module, signature } => (module.to_vec(), signature.clone()),
         };
-        super::trust::check(&bytes, self.sha256.as_ref(), signature.as_deref(), &self.trust)?;
+        super::trust::check(
+            &bytes,
+            self.sha256.as_ref(),
+            signature.as_deref(),
+            &self.trust,
+        )?;
         Ok(bytes)
     }
 }

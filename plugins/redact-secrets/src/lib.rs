@@ -121,6 +121,10 @@ mod tests {
         let schema = schemars::schema_for!(super::Config);
         let text = serde_json::to_string_pretty(&schema).unwrap();
         let stored = include_str!("../config.schema.json");
-        assert_eq!(stored.trim_end(), text, "write this into config.schema.json:\n{text}");
+        assert_eq!(
+            stored.trim_end(),
+            text,
+            "write this into config.schema.json:\n{text}"
+        );
     }
 }

@@ -9,14 +9,14 @@ use step_observer::config::PluginConfig;
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
     /// Begin a plugin: a crate that builds, with its SDK and a passing test
-    #[command(after_help = "Example:\n  step-observer plugin new only-failures && cd only-failures && cargo test")]
+    #[command(
+        after_help = "Example:\n  step-observer plugin new only-failures && cd only-failures && cargo test"
+    )]
     New(NewArgs),
     /// Build a plugin in Rust, or pack a module into a ConfigMap
-    #[command(
-        after_help = "Examples:\n  step-observer plugin build\n  \
+    #[command(after_help = "Examples:\n  step-observer plugin build\n  \
         step-observer plugin build --configmap | kubectl apply --server-side -f -\n  \
-        step-observer plugin build filter.wasm --configmap --namespace ci"
-    )]
+        step-observer plugin build filter.wasm --configmap --namespace ci")]
     Build(BuildArgs),
     /// Say what a plugin is: world, imports, size, rules, configuration, digest
     Inspect(InspectArgs),

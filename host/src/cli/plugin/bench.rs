@@ -32,7 +32,8 @@ pub(super) async fn bench(args: BenchArgs) -> Result<End, Problem> {
         Some(file) => read(&file)?,
         None => sample_event(),
     };
-    let measuring = tokio::task::spawn_blocking(move || measure(&chain, &passthrough, &event, calls));
+    let measuring =
+        tokio::task::spawn_blocking(move || measure(&chain, &passthrough, &event, calls));
     let rows = measuring.await??;
     say(&report(&plugin, loading, &rows));
     Ok(End::Good)
@@ -101,7 +102,8 @@ fn timed(chain: &Chain, envelope: &Envelope) -> Result<f64, Problem> {
 
 /// A log of ordinary lines.
 fn with_log(event: &Value, size: usize) -> Result<Envelope, Problem> {
-    let lines = (0..).map(|number| format!("{number:>6} compiling module {} of the shop\n", number % 97));
+    let lines =
+        (0..).map(|number| format!("{number:>6} compiling module {} of the shop\n", number % 97));
     let mut log = String::new();
     for line in lines {
         if log.len() + line.len() > size {

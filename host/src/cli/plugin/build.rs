@@ -161,7 +161,12 @@ fn compile(folder: &Path, offline: bool) -> Result<PathBuf, Problem> {
     let mut build = cargo();
     build.current_dir(folder);
     toolchain.apply(&mut build, &target_dir(folder)?);
-    build.args(["--release", "--lib", "--message-format", "json-render-diagnostics"]);
+    build.args([
+        "--release",
+        "--lib",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     if offline {
         build.arg("--offline");
     }
@@ -178,12 +183,14 @@ fn compile(folder: &Path, offline: bool) -> Result<PathBuf, Problem> {
     let artifacts = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let modules = artifacts.filter_map(|message| {
+    let mut modules = artifacts.filter_map(|message| {
         let files = message.get("filenames")?.as_array()?;
         let mut files = files.iter().filter_map(Value::as_str);
-        files.find(|file| file.ends_with(".wasm")).map(PathBuf::from)
+        files
+            .find(|file| file.ends_with(".wasm"))
+            .map(PathBuf::from)
     });
-    modules.last().ok_or_else(|| {
+    modules.next_back().ok_or_else(|| {
         "cargo built no WebAssembly: Cargo.toml needs `[lib] crate-type = [\"cdylib\"]`".into()
     })
 }
@@ -191,7 +198,13 @@ fn compile(folder: &Path, offline: bool) -> Result<PathBuf, Problem> {
 fn target_dir(folder: &Path) -> Result<PathBuf, Problem> {
     let told = cargo()
         .current_dir(folder)
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
         .output()?;
     let metadata: Value = serde_json::from_slice(&told.stdout)
         .map_err(|_| String::from_utf8_lossy(&told.stderr).into_owned())?;

@@ -25,7 +25,8 @@ pub(super) struct ConfigMaps {
 impl ConfigMaps {
     /// One document for each ConfigMap.
     pub(super) fn yaml(&self) -> Result<String, Problem> {
-        let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+        let valid =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
         let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
         let name = self.name.as_bytes();
         if !name.iter().copied().all(valid) || !edge(name.first()) || !edge(name.last()) {
@@ -37,7 +38,12 @@ impl ConfigMaps {
         }
         let total = self.module.len().div_ceil(PART).max(1);
         if total == 1 {
-            return Ok(self.map(&self.name, &self.module, self.settings.text.as_deref(), true));
+            return Ok(self.map(
+                &self.name,
+                &self.module,
+                self.settings.text.as_deref(),
+                true,
+            ));
         }
         if total > MAX_PARTS {
             return Err(format!(
@@ -46,7 +52,9 @@ impl ConfigMaps {
             .into());
         }
         if self.settings.manifest.part.is_some() {
-            return Err("plugin.yaml says `part`, but the parts are made here: leave it out".into());
+            return Err(
+                "plugin.yaml says `part`, but the parts are made here: leave it out".into(),
+            );
         }
         let digest = FileDigest::of(&self.module);
         let mut text = String::new();

@@ -48,5 +48,8 @@ fn short(line: &str) -> String {
     if chars.next().is_some() {
         shown.push('…');
     }
-    shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    shown
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }

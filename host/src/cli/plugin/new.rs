@@ -11,14 +11,29 @@ const TEMPLATE: [(&str, &str); 8] = [
     ("README.md", include_str!("template/README.md")),
     ("plugin.yaml", include_str!("template/plugin.yaml")),
     ("src/lib.rs", include_str!("template/src/lib.rs.txt")),
-    ("sdk/Cargo.toml", include_str!("template/sdk.Cargo.toml.txt")),
-    ("cases/succeeded/in.json", include_str!("template/cases/succeeded/in.json")),
-    ("cases/succeeded/out.json", include_str!("template/cases/succeeded/out.json")),
+    (
+        "sdk/Cargo.toml",
+        include_str!("template/sdk.Cargo.toml.txt"),
+    ),
+    (
+        "cases/succeeded/in.json",
+        include_str!("template/cases/succeeded/in.json"),
+    ),
+    (
+        "cases/succeeded/out.json",
+        include_str!("template/cases/succeeded/out.json"),
+    ),
 ];
 /// Cases of which the event is the sample.
 const CASES: [(&str, &str); 2] = [
-    ("cases/failed/config.json", include_str!("template/cases/failed/config.json")),
-    ("cases/failed/in.json", include_str!("template/cases/failed/in.json")),
+    (
+        "cases/failed/config.json",
+        include_str!("template/cases/failed/config.json"),
+    ),
+    (
+        "cases/failed/in.json",
+        include_str!("template/cases/failed/in.json"),
+    ),
 ];
 
 include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
@@ -27,7 +42,10 @@ pub(super) fn new(args: &NewArgs) -> Result<End, Problem> {
     let path = Path::new(&args.name);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let starts = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    let starts = name
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_lowercase());
     if !starts || name.len() > 63 || !name.bytes().all(valid) {
         return Err(format!(
             "`{name}` is not a good name: write 1 to 63 lower-case letters, digits and -, a letter first"
@@ -37,7 +55,10 @@ pub(super) fn new(args: &NewArgs) -> Result<End, Problem> {
     if path.exists() {
         return Err(format!("{} is there already", path.display()).into());
     }
-    let failed = ("cases/failed/out.json", include_str!("template/cases/failed/out.json"));
+    let failed = (
+        "cases/failed/out.json",
+        include_str!("template/cases/failed/out.json"),
+    );
     for (file, text) in TEMPLATE.iter().chain(&CASES).chain([&failed]) {
         write(&path.join(file), text.replace("NAME", &name).as_bytes())?;
     }

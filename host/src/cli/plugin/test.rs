@@ -114,7 +114,9 @@ fn outcome(chain: &Chain, event: Value, place: &Path) -> Result<Value, Problem> 
             None => serde_json::from_slice(&event::structured(&envelope.event)?)?,
         },
         Outcome::Dropped { reason, .. } => json!({"dropped": reason}),
-        Outcome::Blocked { failure, .. } => json!({"error": failure.to_string(), "onError": "block"}),
+        Outcome::Blocked { failure, .. } => {
+            json!({"error": failure.to_string(), "onError": "block"})
+        }
     })
 }
 

@@ -236,7 +236,7 @@ impl Catalog {
                         self.publish();
                     }
                     Err(error) => {
-                        let notice = slot.refuse(error.to_string());
+                        let notice = slot.refuse(&error.to_string());
                         self.notices.push(notice);
                     }
                 }
@@ -322,7 +322,7 @@ impl Catalog {
             Ok(_) => drop(self.waiting.insert(key)),
             Err(error) => {
                 let reason = error.to_string();
-                let notice = slot.refuse(reason);
+                let notice = slot.refuse(&reason);
                 self.notices.push(notice);
             }
         }
@@ -357,11 +357,7 @@ impl Catalog {
         });
         let dropped_in = dropped_in.into_iter().map(|(_, plugin)| plugin);
         let plugins = self.fixed.iter().cloned().chain(dropped_in).collect();
-        self.chain = Some(Arc::new(Chain::new(
-            &self.engine,
-            plugins,
-            self.generation,
-        )));
+        self.chain = Some(Arc::new(Chain::new(&self.engine, plugins, self.generation)));
     }
 }
 
@@ -374,7 +370,10 @@ fn wanted(
     for (origin, (fingerprint, package)) in offers {
         let group = package.as_ref().ok().and_then(|package| {
             let manifest = &package.manifest;
-            manifest.part.and(manifest.plugin.as_ref()).zip(Some(package))
+            manifest
+                .part
+                .and(manifest.plugin.as_ref())
+                .zip(Some(package))
         });
         if let Some((name, package)) = group {
             let pieces = groups.entry(name).or_default();
@@ -452,8 +451,8 @@ impl Slot {
         }
     }
 
-    fn refuse(&mut self, reason: String) -> Notice {
-        self.refused = Some(reason.clone());
+    fn refuse(&mut self, reason: &str) -> Notice {
+        self.refused = Some(reason.to_owned());
         let kept = match (&self.loaded, &self.stand_in) {
             (Some(loaded), _) => {
                 let (name, version) = loaded.plugin.identity();

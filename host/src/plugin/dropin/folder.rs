@@ -90,7 +90,10 @@ impl PluginFolder {
                     .into_iter()
                     .filter(|(_, path)| path.is_file())
                     .collect();
-                if files.keys().any(|name| is_module(name) || name == "plugin.yaml") {
+                if files
+                    .keys()
+                    .any(|name| is_module(name) || name == "plugin.yaml")
+                {
                     found.insert(origin(path), files);
                 }
             } else if stem == "plugin" {

@@ -138,7 +138,11 @@ impl Package {
             }
             Some(_) => return Err(PackageError::NotText),
         };
-        let modules: Vec<String> = files.keys().filter(|name| is_module(name)).cloned().collect();
+        let modules: Vec<String> = files
+            .keys()
+            .filter(|name| is_module(name))
+            .cloned()
+            .collect();
         let module = match modules.as_slice() {
             [] => return Err(PackageError::NoModule),
             [name] => name,
