@@ -28,8 +28,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! Build it with `cargo build --target wasm32-unknown-unknown --release` and try it with
-//! `step-observer replay RECORDING --plugin FILE.wasm --to stdout`.
+//! Begin with `step-observer plugin new NAME`; `README.md` in this crate's folder is the guide.
 //!
 //! The contract is `wit/v0.1/plugin.wit`. `configure` runs once, its result is the state that every
 //! event finds; `process` runs in an instance of its own, so nothing can be carried from one event
@@ -53,6 +52,11 @@ pub use bindings::step_observer::plugin::logging::Level;
 pub use event::Event;
 pub use helpers::{Line, Run};
 pub use plugin::{Plugin, log};
+
+/// The plugins in the guide compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Guide;
 
 /// The plugin in the project's README compiles.
 #[cfg(doctest)]

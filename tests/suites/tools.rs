@@ -14,8 +14,14 @@ fn run(folder: &Path, args: &[&str]) -> Output {
         .arg("plugin")
         .args(args)
         .current_dir(folder)
+        .env("CARGO_TARGET_DIR", target_folder())
         .output()
         .unwrap()
+}
+
+/// Where crates of `plugin new` are built: what they depend on is compiled once for all of them.
+fn target_folder() -> PathBuf {
+    program().with_file_name("new-plugins")
 }
 
 /// What it prints, where it ends well.
@@ -85,6 +91,7 @@ async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
     let tested = Command::new(cargo)
         .args(["test", "--offline", "--quiet"])
         .current_dir(&folder)
+        .env("CARGO_TARGET_DIR", target_folder())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&tested.stdout).into_owned();
@@ -143,6 +150,46 @@ async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
         .collect();
     let failed = "dev.tekton.event.plugin.step.failed.v1".to_owned();
     assert_eq!(kinds, [(failed, "shop".to_owned())]);
+}
+
+#[test]
+fn the_guide_works_as_written() {
+    let guide = std::fs::read_to_string(path("../guest-sdk/README.md")).unwrap();
+    let commands: Vec<&str> = guide
+        .split("```sh\n")
+        .skip(1)
+        .flat_map(|block| block.split("```").next().unwrap().lines())
+        // What needs a cluster is `a_new_plugin_is_built_tested_and_live_without_a_registry`.
+        .filter(|line| !line.contains("kubectl"))
+        .collect();
+    assert!(commands.len() >= 8, "{commands:#?}");
+    let place = tempfile::tempdir().unwrap();
+    let path_variable = std::env::var("PATH").unwrap();
+    let programs = program().parent().unwrap().display().to_string();
+    let run = Command::new("sh")
+        .args(["-exc", &commands.join("\n")])
+        .current_dir(place.path())
+        .env("PATH", format!("{programs}:{path_variable}"))
+        .env("CARGO_TARGET_DIR", target_folder())
+        .env("CARGO_NET_OFFLINE", "true")
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&run.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{shown}{errors}");
+    for expected in [
+        "test result: ok. 1 passed",
+        "2 cases passed",
+        "13 events: 0 kept as they are, 2 changed, 11 dropped, 0 failed on",
+        "only-failures 0.1.0",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}{errors}");
+    }
+    // The code in it is what `plugin new` writes.
+    let written = std::fs::read_to_string(place.path().join("only-failures/src/lib.rs")).unwrap();
+    let code = guide.split("```rust\n").nth(1).unwrap();
+    let code = code.split("# fn main").next().unwrap().trim();
+    assert!(written.contains(code), "{written}");
 }
 
 fn failed_run() -> Vec<Value> {

@@ -47,14 +47,7 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<End, Problem> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("http://{}/events", listener.local_addr()?);
     let config = configuration(&file, &url)?;
-    let source = Source::Recording {
-        name: "the recorded pipeline `leaky`".to_owned(),
-        reader: Box::new(RECORDING),
-        logs: RecordedLogs::parse("leaky.logs.json", LOGS)?,
-        speed,
-        live: false,
-        hold_for: Duration::from_secs(10),
-    };
+    let source = recorded_pipeline(speed, Duration::from_secs(10))?;
     let color = terminal && std::env::var_os("NO_COLOR").is_none();
     let timeline = Arc::new(Mutex::new(Timeline::new(color)));
     say(&format!(
@@ -87,6 +80,18 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<End, Problem> {
     Ok(match summary.undelivered() {
         0 => End::Good,
         count => End::Undelivered(count),
+    })
+}
+
+/// The pipeline of the demo.
+pub(super) fn recorded_pipeline(speed: Speed, hold_for: Duration) -> Result<Source, Problem> {
+    Ok(Source::Recording {
+        name: "the recorded pipeline `leaky`".to_owned(),
+        reader: Box::new(RECORDING),
+        logs: RecordedLogs::parse("leaky.logs.json", LOGS)?,
+        speed,
+        live: false,
+        hold_for,
     })
 }
 

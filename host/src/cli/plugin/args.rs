@@ -29,7 +29,8 @@ pub(crate) enum PluginCommand {
     Test(TestArgs),
     /// Say what a plugin would do to a recorded or live stream. Nothing is sent anywhere
     #[command(
-        after_help = "Examples:\n  step-observer plugin run filter.wasm --recording run.jsonl\n  \
+        after_help = "It prints what the plugin changes, secrets that it would mask included.\n\
+        Examples:\n  step-observer plugin run filter.wasm\n  step-observer plugin run filter.wasm --recording run.jsonl\n  \
         kubectl get pods,taskruns -w -o json --output-watch-events | step-observer plugin run filter.wasm --recording -"
     )]
     Run(RunArgs),
@@ -102,9 +103,10 @@ pub(crate) struct TestArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(super) target: Target,
-    /// Recording, or `-` for a watch stream of kubectl on standard input
+    /// Recording, or `-` for a watch stream of kubectl on standard input. The default is the recorded
+    /// pipeline of the demo
     #[arg(long, value_name = "CASE.jsonl")]
-    pub(super) recording: PathBuf,
+    pub(super) recording: Option<PathBuf>,
     /// Logs of the recording. The default is CASE.logs.json beside it
     #[arg(long, value_name = "FILE")]
     pub(super) logs: Option<PathBuf>,

@@ -4,9 +4,11 @@ use super::args::RunArgs;
 use super::diff::diff;
 use super::{End, Problem, configured, say};
 use crate::cli::commands::{recording, signals};
+use crate::cli::demo::recorded_pipeline;
 use cloudevents::AttributesReader as _;
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use step_observer::app::App;
 use step_observer::config::Config;
 use step_observer::event;
@@ -33,7 +35,11 @@ pub(super) async fn dry_run(args: RunArgs) -> Result<End, Problem> {
         ..Config::default()
     };
     // A plugin that holds an event is told at once: nobody will mend it.
-    let source = recording(&file, logs, Speed::Max, std::time::Duration::ZERO)?;
+    let hold_for = Duration::ZERO;
+    let source = match file {
+        Some(file) => recording(&file, logs, Speed::Max, hold_for)?,
+        None => recorded_pipeline(Speed::Max, hold_for)?,
+    };
     let counts = Arc::new(Mutex::new(Counts::default()));
     let counting = counts.clone();
     let app = App::dry(source, config)
