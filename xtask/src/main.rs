@@ -134,6 +134,8 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "--bench",
             "cost",
             "--bench",
+            "chains",
+            "--bench",
             "memory",
         ])
         .args(args))

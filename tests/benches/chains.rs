@@ -1,0 +1,132 @@
+//! How the cost of a chain grows, and what events feel while a plugin is loaded: `cargo xtask bench`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark"
+)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use step_observer::event;
+use step_observer::plugin::{
+    Chain, Outcome, Plugin, PluginEngine, PluginSource, PluginSpec, sample_event,
+};
+use step_observer::step::Envelope;
+use step_observer_tests::guest;
+
+/// Lengths of chains.
+const LENGTHS: [usize; 4] = [1, 2, 4, 8];
+/// Windows with and without a plugin being loaded, by turns.
+const WINDOWS: usize = 12;
+const WINDOW: Duration = Duration::from_secs(2);
+/// Time between two events: the machine is busy, not full.
+const PAUSE: Duration = Duration::from_micros(500);
+
+fn main() {
+    let engine = PluginEngine::new().unwrap();
+    let envelope = event::from_json(sample_event()).unwrap();
+    let grows = growth(&engine, &envelope);
+    let calm = while_loading(&engine, &envelope);
+    std::process::exit(i32::from(!(grows && calm)));
+}
+
+fn plugin(engine: &PluginEngine, number: usize) -> Arc<Plugin> {
+    let source = PluginSource::File(guest("passthrough"));
+    let spec = PluginSpec::new(format!("passthrough-{number}"), source);
+    Arc::new(Plugin::load(engine, &spec).unwrap())
+}
+
+/// The cost of each further plugin is that of the first.
+fn growth(engine: &PluginEngine, envelope: &Envelope) -> bool {
+    let plugins: Vec<_> = (0..8).map(|number| plugin(engine, number)).collect();
+    let chains = LENGTHS.map(|length| Chain::new(engine, plugins[..length].to_vec(), 0));
+    let mut times: [Vec<f64>; LENGTHS.len()] = Default::default();
+    for _ in 0..25 {
+        for (chain, times) in chains.iter().zip(&mut times) {
+            let mut event = envelope.clone();
+            let began = Instant::now();
+            for _ in 0..100 {
+                let Outcome::Deliver(next, _) = chain.process(event) else {
+                    panic!("not delivered")
+                };
+                event = *next;
+            }
+            times.push(began.elapsed().as_secs_f64() * 1e4);
+        }
+    }
+    println!("plugins in the chain, us per event, us per plugin");
+    let medians = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    });
+    for (length, time) in LENGTHS.into_iter().zip(medians) {
+        println!("{length:>4}{time:>12.1}{:>12.1}", per(time, length));
+    }
+    let ratio = per(medians[3], 8) / per(medians[0], 1);
+    verdict("cost of a plugin in a chain of 8 / alone", ratio, 1.1)
+}
+
+fn per(time: f64, length: usize) -> f64 {
+    time / f64::from(u32::try_from(length).unwrap())
+}
+
+/// Latencies of events with a plugin being compiled beside them, and without.
+fn while_loading(engine: &PluginEngine, envelope: &Envelope) -> bool {
+    let chain = Chain::new(engine, vec![plugin(engine, 0)], 0);
+    let (mut alone, mut beside, mut loads) = (Vec::new(), Vec::new(), 0);
+    for window in 0..WINDOWS {
+        if window % 2 == 0 {
+            alone.push(latencies(&chain, envelope));
+            continue;
+        }
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let loading = scope.spawn(|| {
+                let source = PluginSource::File(guest("redact-secrets"));
+                let mut count = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    black_box(Plugin::load(engine, &PluginSpec::new("other", source.clone())).unwrap());
+                    count += 1;
+                }
+                count
+            });
+            beside.push(latencies(&chain, envelope));
+            stop.store(true, Ordering::Relaxed);
+            loads += loading.join().unwrap();
+        });
+    }
+    // The middle of the windows: what the machine does beside this is not in it.
+    let middle = |mut all: Vec<f64>| {
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    let (alone, beside) = (middle(alone), middle(beside));
+    println!("\np99 of an event: {alone:.1} us, {beside:.1} us while plugins are loaded ({loads} loads)");
+    verdict("p99 while plugins are loaded / otherwise", beside / alone, 1.1)
+}
+
+/// The 99th percentile in microseconds.
+fn latencies(chain: &Chain, envelope: &Envelope) -> f64 {
+    let mut times = Vec::new();
+    let end = Instant::now() + WINDOW;
+    while Instant::now() < end {
+        let event = envelope.clone();
+        let began = Instant::now();
+        black_box(chain.process(event));
+        times.push(began.elapsed().as_secs_f64() * 1e6);
+        std::thread::sleep(PAUSE);
+    }
+    times.sort_by(f64::total_cmp);
+    times[times.len() * 99 / 100]
+}
+
+fn verdict(what: &str, ratio: f64, bound: f64) -> bool {
+    let holds = ratio <= bound;
+    let word = if holds { "holds" } else { "BROKEN" };
+    println!("{what:<60}{ratio:>12.2}    at most {bound}: {word}");
+    holds
+}
