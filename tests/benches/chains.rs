@@ -89,7 +89,9 @@ fn while_loading(engine: &PluginEngine, envelope: &Envelope) -> bool {
                 let source = PluginSource::File(guest("redact-secrets"));
                 let mut count = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    black_box(Plugin::load(engine, &PluginSpec::new("other", source.clone())).unwrap());
+                    black_box(
+                        Plugin::load(engine, &PluginSpec::new("other", source.clone())).unwrap(),
+                    );
                     count += 1;
                 }
                 count
@@ -105,8 +107,14 @@ fn while_loading(engine: &PluginEngine, envelope: &Envelope) -> bool {
         all[all.len() / 2]
     };
     let (alone, beside) = (middle(alone), middle(beside));
-    println!("\np99 of an event: {alone:.1} us, {beside:.1} us while plugins are loaded ({loads} loads)");
-    verdict("p99 while plugins are loaded / otherwise", beside / alone, 1.1)
+    println!(
+        "\np99 of an event: {alone:.1} us, {beside:.1} us while plugins are loaded ({loads} loads)"
+    );
+    verdict(
+        "p99 while plugins are loaded / otherwise",
+        beside / alone,
+        1.1,
+    )
 }
 
 /// The 99th percentile in microseconds.

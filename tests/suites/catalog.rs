@@ -309,6 +309,10 @@ fn a_folder_holds_plugins_in_files_and_in_folders() {
     write(place.path(), "second/plugin.yaml", "order: 2");
     write(place.path(), "notes/readme.txt", "no plugin");
     write(place.path(), "readme.txt", "no plugin");
+    // Reading a pipe that nobody writes to would never end.
+    let pipe = place.path().join("pipe.wasm");
+    let made = std::process::Command::new("mkfifo").arg(pipe).status();
+    assert!(made.unwrap().success());
     let mut folder = PluginFolder::new(place.path().to_owned());
     assert_eq!(
         look(&mut folder),

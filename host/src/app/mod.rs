@@ -208,7 +208,7 @@ impl App {
         let trust = Arc::new(trust);
         let fixed = plugins::load(&engine, &plugins, &trust).await?;
         let drop_ins = plugins::sources(&source, drop_in);
-        let catalog = Catalog::new(&engine, trust.clone(), fixed, drop_ins.len());
+        let mut catalog = Catalog::new(&engine, trust.clone(), fixed, drop_ins.len());
         for config in sinks {
             let opened = match &config.to {
                 SinkKind::Stdout(stdout) => Ok(Sink::stdout(stdout)),
@@ -221,6 +221,7 @@ impl App {
             })?;
             let own = plugins::load(&engine, &config.plugins, &trust).await?;
             let chain = Arc::new(Chain::new(&engine, own, 0));
+            catalog.add_sink(&config.name, &chain);
             ready.push(ReadySink {
                 config,
                 sink,

@@ -1,10 +1,11 @@
 //! What was dropped in, what of it is loaded, and the chain that follows from it. Without I/O and
 //! without clock; loading itself is a [`Job`] that somebody else runs.
 
+use super::job::{Done, Job};
 use super::package::{self, Files, Fingerprint, Origin, Package, PackageError};
-use super::status::{PluginEntry, PluginState, Refused, Roster};
-use crate::plugin::stats::Stats;
-use crate::plugin::{Chain, LoadError, Plugin, PluginEngine, PluginSpec, TrustConfig};
+use super::slot::{Key, Loaded, Slot, Wanted, describe, wanted};
+use super::status::{PluginEntry, PluginState, Roster};
+use crate::plugin::{Chain, Plugin, PluginEngine, TrustConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -38,82 +39,6 @@ pub struct Notice {
     pub outcome: Result<String, String>,
 }
 
-/// A plugin in a place of its own, or one in pieces.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    Whole(Origin),
-    Pieces(String),
-}
-
-/// What a slot should hold.
-#[derive(Clone, Debug)]
-struct Wanted {
-    name: String,
-    /// Where news about it goes.
-    origin: Origin,
-    /// Of all its files.
-    fingerprints: Vec<(Origin, Fingerprint)>,
-    package: Result<Package, PackageError>,
-}
-
-struct Slot {
-    wanted: Wanted,
-    /// The last good version.
-    loaded: Option<Loaded>,
-    refused: Option<String>,
-    /// It was refused when the observer started: it fails on every event.
-    stand_in: Option<Arc<Plugin>>,
-    stats: Arc<Stats>,
-    loading: bool,
-}
-
-struct Loaded {
-    plugin: Arc<Plugin>,
-    order: i32,
-    /// The generation of the chain in which it came.
-    since: u64,
-}
-
-/// A plugin to load.
-#[derive(Debug)]
-pub struct Job {
-    key: Key,
-    fingerprints: Vec<(Origin, Fingerprint)>,
-    order: i32,
-    spec: PluginSpec,
-    engine: PluginEngine,
-}
-
-/// A plugin that was loaded, or not.
-#[derive(Debug)]
-pub struct Done {
-    key: Key,
-    fingerprints: Vec<(Origin, Fingerprint)>,
-    order: i32,
-    result: Result<Plugin, LoadError>,
-}
-
-impl Job {
-    /// Loads and tries the plugin. Takes its time: call it on a thread that may wait.
-    #[must_use]
-    pub fn run(self) -> Done {
-        let loaded = Plugin::load(&self.engine, &self.spec);
-        let result = loaded.and_then(|plugin| plugin.self_test(&self.engine).map(|()| plugin));
-        Done {
-            key: self.key,
-            fingerprints: self.fingerprints,
-            order: self.order,
-            result,
-        }
-    }
-
-    /// The plugin's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.spec.name
-    }
-}
-
 /// All plugins of a host.
 #[expect(
     missing_debug_implementations,
@@ -124,6 +49,8 @@ pub struct Catalog {
     trust: Arc<TrustConfig>,
     /// Plugins of the configuration: first, and always there.
     fixed: Vec<Arc<Plugin>>,
+    /// Plugins of single sinks, in chains of their own: only told about.
+    of_sinks: Vec<(String, Arc<Plugin>)>,
     offers: BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
     slots: BTreeMap<Key, Slot>,
     /// To be loaded, in order.
@@ -149,6 +76,7 @@ impl Catalog {
             engine: engine.clone(),
             trust,
             fixed,
+            of_sinks: Vec::new(),
             offers: BTreeMap::new(),
             slots: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -159,6 +87,13 @@ impl Catalog {
         };
         catalog.begin();
         catalog
+    }
+
+    /// Tells about the plugins of a sink, too.
+    pub fn add_sink(&mut self, sink: &str, chain: &Chain) {
+        let plugins = chain.plugins().iter();
+        let named = plugins.map(|plugin| (format!("{sink}/{}", plugin.name()), plugin.clone()));
+        self.of_sinks.extend(named);
     }
 
     /// Takes a change in.
@@ -253,19 +188,22 @@ impl Catalog {
     /// What is there now.
     #[must_use]
     pub fn roster(&self) -> Roster {
-        let fixed = self.fixed.iter().map(|plugin| PluginEntry {
-            name: plugin.name().to_owned(),
+        let entry = |name: &str, plugin: &Arc<Plugin>| PluginEntry {
+            name: name.to_owned(),
             origin: Origin::Configuration,
             state: PluginState::Loaded,
             plugin: Some(plugin.clone()),
             order: None,
             since: 1,
             refused: None,
-        });
+        };
+        let fixed = self.fixed.iter().map(|plugin| entry(plugin.name(), plugin));
+        let of_sinks = self.of_sinks.iter();
+        let of_sinks = of_sinks.map(|(name, plugin)| entry(name, plugin));
         let slots = self.slots.values().map(Slot::entry);
         Roster {
             chain: self.chain.clone(),
-            entries: fixed.chain(slots).collect(),
+            entries: fixed.chain(slots).chain(of_sinks).collect(),
         }
     }
 
@@ -358,136 +296,5 @@ impl Catalog {
         let dropped_in = dropped_in.into_iter().map(|(_, plugin)| plugin);
         let plugins = self.fixed.iter().cloned().chain(dropped_in).collect();
         self.chain = Some(Arc::new(Chain::new(&self.engine, plugins, self.generation)));
-    }
-}
-
-/// Whole plugins, and pieces together.
-fn wanted(
-    offers: &BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
-) -> BTreeMap<Key, Wanted> {
-    let mut wanted = BTreeMap::new();
-    let mut groups: BTreeMap<&String, Vec<(&Origin, Fingerprint, &Package)>> = BTreeMap::new();
-    for (origin, (fingerprint, package)) in offers {
-        let group = package.as_ref().ok().and_then(|package| {
-            let manifest = &package.manifest;
-            manifest
-                .part
-                .and(manifest.plugin.as_ref())
-                .zip(Some(package))
-        });
-        if let Some((name, package)) = group {
-            let pieces = groups.entry(name).or_default();
-            pieces.push((origin, *fingerprint, package));
-            continue;
-        }
-        let want = Wanted {
-            name: origin.plugin_name(),
-            origin: origin.clone(),
-            fingerprints: vec![(origin.clone(), *fingerprint)],
-            package: package.clone(),
-        };
-        wanted.insert(Key::Whole(origin.clone()), want);
-    }
-    for (name, pieces) in groups {
-        let Some((origin, _, _)) = pieces.first() else {
-            continue;
-        };
-        let want = Wanted {
-            name: name.clone(),
-            origin: (*origin).clone(),
-            fingerprints: pieces
-                .iter()
-                .map(|(origin, fingerprint, _)| ((*origin).clone(), *fingerprint))
-                .collect(),
-            package: package::assemble(pieces.iter().map(|(_, _, package)| *package)),
-        };
-        wanted.insert(Key::Pieces(name.clone()), want);
-    }
-    wanted
-}
-
-fn describe(plugin: &Plugin) -> String {
-    let (name, version) = plugin.identity();
-    let digest = plugin.digest().map_or("", |digest| digest.as_str());
-    let kept = match plugin.is_snapshotted() {
-        true => "",
-        false => "; its configured memory cannot be kept, it is configured anew for every event",
-    };
-    format!("{name} {version} (sha256:{digest}) is live{kept}")
-}
-
-impl Wanted {
-    /// Would loading it give the same?
-    fn is_same(&self, other: &Self) -> bool {
-        let problem = |want: &Self| want.package.as_ref().err().cloned();
-        self.name == other.name
-            && self.fingerprints == other.fingerprints
-            && problem(self) == problem(other)
-    }
-
-    fn stand_in(&self, reason: &str, trust: &Arc<TrustConfig>, stats: &Arc<Stats>) -> Arc<Plugin> {
-        let spec = match &self.package {
-            Ok(package) => package.spec(&self.name, trust),
-            Err(_) => PluginSpec::new(
-                self.name.clone(),
-                crate::plugin::PluginSource::Bundled(String::new()),
-            ),
-        };
-        Arc::new(Plugin::stand_in(&spec, reason.to_owned()).with_stats(stats.clone()))
-    }
-}
-
-impl Slot {
-    /// What of it is in the chain, with its order.
-    fn active(&self) -> Option<(i32, Arc<Plugin>)> {
-        match (&self.loaded, &self.stand_in) {
-            (Some(loaded), _) => Some((loaded.order, loaded.plugin.clone())),
-            (None, Some(stand_in)) => {
-                let package = self.wanted.package.as_ref();
-                let order = package.map_or(0, |package| package.manifest.order);
-                Some((order, stand_in.clone()))
-            }
-            (None, None) => None,
-        }
-    }
-
-    fn refuse(&mut self, reason: &str) -> Notice {
-        self.refused = Some(reason.to_owned());
-        let kept = match (&self.loaded, &self.stand_in) {
-            (Some(loaded), _) => {
-                let (name, version) = loaded.plugin.identity();
-                format!("; {name} {version} stays")
-            }
-            (None, _) => String::new(),
-        };
-        self.notice(Err(format!("{reason}{kept}")))
-    }
-
-    fn notice(&self, outcome: Result<String, String>) -> Notice {
-        Notice {
-            origin: self.wanted.origin.clone(),
-            name: self.wanted.name.clone(),
-            outcome,
-        }
-    }
-
-    fn entry(&self) -> PluginEntry {
-        let active = self.active();
-        let state = match (&self.refused, &self.loaded, &self.stand_in) {
-            (_, _, Some(_)) => PluginState::StandIn,
-            (Some(_), Some(_), None) => PluginState::LastGood,
-            (Some(_), None, None) => PluginState::Rejected,
-            (None, Some(_), None) => PluginState::Loaded,
-            (None, None, None) => PluginState::Loading,
-        };
-        PluginEntry {
-            name: self.wanted.name.clone(),
-            origin: self.wanted.origin.clone(),
-            state,
-            order: active.as_ref().map(|(order, _)| *order),
-            plugin: active.map(|(_, plugin)| plugin),
-            since: self.loaded.as_ref().map_or(0, |loaded| loaded.since),
-            refused: self.refused.clone().map(|reason| Refused { reason }),
-        }
     }
 }

@@ -133,8 +133,10 @@ fn entries(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') {
-            found.insert(name, entry.path());
+        let path = entry.path();
+        // A pipe or a device would keep whoever reads it.
+        if !name.starts_with('.') && (path.is_file() || path.is_dir()) {
+            found.insert(name, path);
         }
     }
     Ok(found)

@@ -2,12 +2,15 @@
 
 mod catalog;
 mod folder;
+mod job;
 mod manifest;
 mod package;
+mod slot;
 mod status;
 
-pub use catalog::{Catalog, Change, Done, Job, Notice};
+pub use catalog::{Catalog, Change, Notice};
 pub use folder::PluginFolder;
+pub use job::{Done, Job};
 pub use manifest::{Part, PluginManifest};
 pub use package::{Files, MAX_PARTS, Origin, PackageError};
 pub use status::{LoadedStatus, PluginEntry, PluginState, PluginStatus, Refused, Roster};

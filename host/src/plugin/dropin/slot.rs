@@ -1,0 +1,178 @@
+//! What should stand in one place, and what stands there.
+
+use super::catalog::Notice;
+use super::package::{self, Fingerprint, Origin, Package, PackageError};
+use super::status::{PluginEntry, PluginState, Refused};
+use crate::plugin::stats::Stats;
+use crate::plugin::{Plugin, PluginSource, PluginSpec, TrustConfig};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A plugin in a place of its own, or one in pieces.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Whole(Origin),
+    Pieces(String),
+}
+
+/// What a slot should hold.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) name: String,
+    /// Where news about it goes.
+    pub(super) origin: Origin,
+    /// Of all its files.
+    pub(super) fingerprints: Vec<(Origin, Fingerprint)>,
+    pub(super) package: Result<Package, PackageError>,
+}
+
+pub(super) struct Slot {
+    pub(super) wanted: Wanted,
+    /// The last good version.
+    pub(super) loaded: Option<Loaded>,
+    pub(super) refused: Option<String>,
+    /// It was refused when the observer started: it fails on every event.
+    pub(super) stand_in: Option<Arc<Plugin>>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) loading: bool,
+}
+
+pub(super) struct Loaded {
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) order: i32,
+    /// The generation of the chain in which it came.
+    pub(super) since: u64,
+}
+
+/// Whole plugins, and pieces together.
+pub(super) fn wanted(
+    offers: &BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
+) -> BTreeMap<Key, Wanted> {
+    let mut wanted = BTreeMap::new();
+    let mut groups: BTreeMap<&String, Vec<(&Origin, Fingerprint, &Package)>> = BTreeMap::new();
+    for (origin, (fingerprint, package)) in offers {
+        let group = package.as_ref().ok().and_then(|package| {
+            let manifest = &package.manifest;
+            manifest
+                .part
+                .and(manifest.plugin.as_ref())
+                .zip(Some(package))
+        });
+        if let Some((name, package)) = group {
+            let pieces = groups.entry(name).or_default();
+            pieces.push((origin, *fingerprint, package));
+            continue;
+        }
+        let want = Wanted {
+            name: origin.plugin_name(),
+            origin: origin.clone(),
+            fingerprints: vec![(origin.clone(), *fingerprint)],
+            package: package.clone(),
+        };
+        wanted.insert(Key::Whole(origin.clone()), want);
+    }
+    for (name, pieces) in groups {
+        let Some((origin, _, _)) = pieces.first() else {
+            continue;
+        };
+        let want = Wanted {
+            name: name.clone(),
+            origin: (*origin).clone(),
+            fingerprints: pieces
+                .iter()
+                .map(|(origin, fingerprint, _)| ((*origin).clone(), *fingerprint))
+                .collect(),
+            package: package::assemble(pieces.iter().map(|(_, _, package)| *package)),
+        };
+        wanted.insert(Key::Pieces(name.clone()), want);
+    }
+    wanted
+}
+
+pub(super) fn describe(plugin: &Plugin) -> String {
+    let (name, version) = plugin.identity();
+    let digest = plugin.digest().map_or("", |digest| digest.as_str());
+    let kept = match plugin.is_snapshotted() {
+        true => "",
+        false => "; its configured memory cannot be kept, it is configured anew for every event",
+    };
+    format!("{name} {version} (sha256:{digest}) is live{kept}")
+}
+
+impl Wanted {
+    /// Would loading it give the same?
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let problem = |want: &Self| want.package.as_ref().err().cloned();
+        self.name == other.name
+            && self.fingerprints == other.fingerprints
+            && problem(self) == problem(other)
+    }
+
+    pub(super) fn stand_in(
+        &self,
+        reason: &str,
+        trust: &Arc<TrustConfig>,
+        stats: &Arc<Stats>,
+    ) -> Arc<Plugin> {
+        let spec = match &self.package {
+            Ok(package) => package.spec(&self.name, trust),
+            Err(_) => PluginSpec::new(self.name.clone(), PluginSource::Bundled(String::new())),
+        };
+        Arc::new(Plugin::stand_in(&spec, reason.to_owned()).with_stats(stats.clone()))
+    }
+}
+
+impl Slot {
+    /// What of it is in the chain, with its order.
+    pub(super) fn active(&self) -> Option<(i32, Arc<Plugin>)> {
+        match (&self.loaded, &self.stand_in) {
+            (Some(loaded), _) => Some((loaded.order, loaded.plugin.clone())),
+            (None, Some(stand_in)) => {
+                let package = self.wanted.package.as_ref();
+                let order = package.map_or(0, |package| package.manifest.order);
+                Some((order, stand_in.clone()))
+            }
+            (None, None) => None,
+        }
+    }
+
+    pub(super) fn refuse(&mut self, reason: &str) -> Notice {
+        self.refused = Some(reason.to_owned());
+        let kept = match (&self.loaded, &self.stand_in) {
+            (Some(loaded), _) => {
+                let (name, version) = loaded.plugin.identity();
+                format!("; {name} {version} stays")
+            }
+            (None, _) => String::new(),
+        };
+        self.notice(Err(format!("{reason}{kept}")))
+    }
+
+    pub(super) fn notice(&self, outcome: Result<String, String>) -> Notice {
+        Notice {
+            origin: self.wanted.origin.clone(),
+            name: self.wanted.name.clone(),
+            outcome,
+        }
+    }
+
+    pub(super) fn entry(&self) -> PluginEntry {
+        let active = self.active();
+        let state = match (&self.refused, &self.loaded, &self.stand_in) {
+            (_, _, Some(_)) => PluginState::StandIn,
+            (Some(_), Some(_), None) => PluginState::LastGood,
+            (Some(_), None, None) => PluginState::Rejected,
+            (None, Some(_), None) => PluginState::Loaded,
+            (None, None, None) => PluginState::Loading,
+        };
+        PluginEntry {
+            name: self.wanted.name.clone(),
+            origin: self.wanted.origin.clone(),
+            state,
+            order: active.as_ref().map(|(order, _)| *order),
+            plugin: active.map(|(_, plugin)| plugin),
+            since: self.loaded.as_ref().map_or(0, |loaded| loaded.since),
+            refused: self.refused.clone().map(|reason| Refused { reason }),
+        }
+    }
+}
