@@ -29,3 +29,4 @@ mod tidy;
 mod tools;
 mod total;
 mod versions;
+mod wasi;

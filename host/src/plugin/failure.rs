@@ -1,6 +1,7 @@
 //! How a plugin can fail, in an operator's words. Never with the event's content.
 
 use super::engine::Limits;
+use super::wasi;
 use wasmtime::Trap;
 
 /// Why a plugin did not answer.
@@ -67,6 +68,7 @@ impl Failure {
             // A refused request for memory usually ends in an abort.
             _ if memory_refused => Self::Memory(limits.memory_bytes),
             Some(trap) => Self::Trap(trap.to_string()),
+            None if error.is::<wasi::Refused>() => Self::Trap(error.root_cause().to_string()),
             None => {
                 let text = error.root_cause().to_string();
                 if text.contains("fuel allocated for hostcalls") {

@@ -7,6 +7,11 @@ use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, Linker, ResourceDynamic, ResourceType, Type, Val};
 use wasmtime::{Result, StoreContextMut, bail, format_err};
 
+/// A guest asked for what not even an empty WASI gives: it ends there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(&'static str);
+
 /// What all of its packages begin with.
 pub(super) const PREFIX: &str = "wasi:";
 /// Most bytes that one call for randomness gives.
@@ -69,9 +74,12 @@ fn answer(
     params: &[Val],
     results: &mut [Val],
 ) -> Result<()> {
+    for param in params {
+        release(&mut store, param)?;
+    }
     let Some((result, ty)) = results.first_mut().zip(ty.results().next()) else {
         return match function {
-            "wasi:cli/exit#exit" => bail!("it calls exit, which ends nothing here"),
+            "wasi:cli/exit#exit" => Err(Refused("it calls exit").into()),
             _ => Ok(()),
         };
     };
@@ -98,6 +106,23 @@ fn answer(
         _ => nothing(&mut store, &ty)?,
     };
     Ok(())
+}
+
+/// What is lent must be given back before the call ends; what is given away ends here.
+fn release(store: &mut StoreContextMut<'_, Host>, value: &Val) -> Result<()> {
+    match value {
+        Val::Resource(resource) => resource.resource_drop(store),
+        Val::List(items) | Val::Tuple(items) => {
+            items.iter().try_for_each(|item| release(store, item))
+        }
+        Val::Record(fields) => fields
+            .iter()
+            .try_for_each(|(_, field)| release(store, field)),
+        Val::Option(Some(inner))
+        | Val::Variant(_, Some(inner))
+        | Val::Result(Ok(Some(inner)) | Err(Some(inner))) => release(store, inner),
+        _ => Ok(()),
+    }
 }
 
 fn is_refused(function: &str) -> bool {
@@ -188,7 +213,7 @@ fn nothing(store: &mut StoreContextMut<'_, Host>, ty: &Type) -> Result<Val> {
                 .wasi_handles
                 .checked_add(1)
                 .filter(|count| *count <= MAX_HANDLES)
-                .ok_or_else(|| format_err!("it opens more than {MAX_HANDLES} WASI handles"))?;
+                .ok_or(Refused("it opens too many WASI handles"))?;
             let number = (0..MAX_RESOURCES)
                 .find(|number| ResourceType::host_dynamic(*number) == *resource)
                 .ok_or_else(|| format_err!("a resource that WASI does not have"))?;
