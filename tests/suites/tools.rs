@@ -164,12 +164,11 @@ fn the_guide_works_as_written() {
         .collect();
     assert!(commands.len() >= 8, "{commands:#?}");
     let place = tempfile::tempdir().unwrap();
-    let path_variable = std::env::var("PATH").unwrap();
     let programs = program().parent().unwrap().display().to_string();
+    let commands = format!("PATH={programs}:$PATH\n{}", commands.join("\n"));
     let run = Command::new("sh")
-        .args(["-exc", &commands.join("\n")])
+        .args(["-exc", &commands])
         .current_dir(place.path())
-        .env("PATH", format!("{programs}:{path_variable}"))
         .env("CARGO_TARGET_DIR", target_folder())
         .env("CARGO_NET_OFFLINE", "true")
         .output()
