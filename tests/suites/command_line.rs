@@ -338,6 +338,22 @@ async fn sinks_have_their_own_match_plugins_mode_and_headers() {
 }
 
 #[test]
+fn a_folder_of_plugins_that_is_not_there_is_a_mistake() {
+    let output = Command::new(program())
+        .args(["replay", "--plugin-dir", "/nowhere"])
+        .arg(path("recordings/a-success.jsonl"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && output.stdout.is_empty(),
+        "{told}"
+    );
+    let expected = "failed to read the plugins in /nowhere (--plugin-dir, dropIn.folders): ";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
 fn what_is_no_recording_is_refused_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("case.jsonl");

@@ -29,6 +29,7 @@ use futures::FutureExt as _;
 use jiff::SignedDuration;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -125,6 +126,14 @@ pub enum AppError {
         "there is no sink: give --to (stdout, file:PATH or a URL), or `sinks` in the configuration"
     )]
     NoSink,
+    /// A folder of plugins cannot be read.
+    #[error("failed to read the plugins in {folder} (--plugin-dir, dropIn.folders): {source}")]
+    PluginFolder {
+        /// Its path.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The observer cannot tell about itself.
     #[error("failed to listen on {address} (admin.listen): {source}")]
     Admin {
@@ -207,6 +216,13 @@ impl App {
         let mut ready = Vec::new();
         let trust = Arc::new(trust);
         let fixed = plugins::load(&engine, &plugins, &trust).await?;
+        for folder in &drop_in.folders {
+            // Later it may come and go; one that is not there now is a mistake.
+            std::fs::read_dir(folder).map_err(|source| AppError::PluginFolder {
+                folder: folder.clone(),
+                source,
+            })?;
+        }
         let drop_ins = plugins::sources(&source, drop_in);
         let mut catalog = Catalog::new(&engine, trust.clone(), fixed, drop_ins.len());
         for config in sinks {
