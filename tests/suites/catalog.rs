@@ -92,6 +92,21 @@ fn plugins_stand_in_the_order_that_they_ask_for() {
 }
 
 #[test]
+fn there_may_be_many_plugins_but_not_any_number() {
+    let mut catalog = catalog(TrustConfig::default(), &[]);
+    for number in 0..=256 {
+        catalog.change(Change::Offered {
+            origin: map(&format!("plugin-{number}")),
+            files: files(&[("plugin.wasm", b"")]),
+        });
+    }
+    let states = states(&catalog);
+    let (state, reason) = &states["plugin-256"];
+    assert_eq!(*state, PluginState::Rejected);
+    assert!(reason.contains("256 ConfigMaps and files"), "{reason}");
+}
+
+#[test]
 fn two_plugins_do_not_share_a_name() {
     let mut catalog = catalog(TrustConfig::default(), &["taken"]);
     let stamp = stamp("stamp");

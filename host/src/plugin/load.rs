@@ -13,6 +13,9 @@ pub const MAX_FILE: u64 = 32 * 1024 * 1024;
 /// Largest module, decompressed.
 pub const MAX_MODULE: u64 = 64 * 1024 * 1024;
 
+/// Largest module written as text: reading it takes many times its size.
+pub const MAX_TEXT: u64 = 4 * 1024 * 1024;
+
 /// Why a plugin is not loaded. Every text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -30,6 +33,11 @@ pub enum LoadError {
     /// Too large.
     #[error("it is larger than {0} bytes: build it with --release and opt-level = \"s\"")]
     TooLarge(u64),
+    /// Too much text.
+    #[error(
+        "written as text it may have 4 MiB: make WebAssembly of it with wat2wasm or wasm-tools"
+    )]
+    TextTooLarge,
     /// Not gzip or zstd after all.
     #[error("failed to decompress it: {0}; compress the file again")]
     Decompress(String),
@@ -178,6 +186,7 @@ fn to_binary(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
         .ok()
         .filter(|text| text.contains('('));
     match text {
+        Some(text) if text.len() as u64 > MAX_TEXT => Err(LoadError::TextTooLarge),
         Some(text) => wat::parse_str(text).map_err(|error| LoadError::NotWasm(error.to_string())),
         None => Err(LoadError::NotWasm(
             "it does not begin with \\0asm".to_owned(),

@@ -2,7 +2,7 @@
 //! without clock; loading itself is a [`Job`] that somebody else runs.
 
 use super::job::{Done, Job};
-use super::package::{self, Files, Fingerprint, Origin, Package, PackageError};
+use super::package::{self, Files, Fingerprint, MAX_OFFERS, Origin, Package, PackageError};
 use super::slot::{Key, Loaded, Slot, Wanted, describe, wanted};
 use super::status::{PluginEntry, PluginState, Roster};
 use crate::plugin::{Chain, Plugin, PluginEngine, TrustConfig};
@@ -105,8 +105,12 @@ impl Catalog {
                 if known == Some(fingerprint) {
                     return;
                 }
-                self.offers
-                    .insert(origin, (fingerprint, Package::of(files)));
+                let full = known.is_none() && self.offers.len() >= MAX_OFFERS;
+                let package = match full {
+                    true => Err(PackageError::TooMany),
+                    false => Package::of(files),
+                };
+                self.offers.insert(origin, (fingerprint, package));
             }
             Change::Withdrawn { origin } => {
                 if self.offers.remove(&origin).is_none() {

@@ -9,9 +9,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-/// Most plugins in a folder.
-const MAX_PLUGINS: usize = 256;
-
 /// A folder of plugins. In it lie
 ///
 /// - `NAME.wasm` (or `.wasm.gz`, `.wasm.zst`, `.wat`) with `NAME.yaml`: the plugin NAME,
@@ -115,9 +112,6 @@ impl PluginFolder {
         if !own.is_empty() {
             let named = self.path.canonicalize()?;
             found.insert(origin(&named), own);
-        }
-        while found.len() > MAX_PLUGINS {
-            found.pop_last();
         }
         Ok(found)
     }

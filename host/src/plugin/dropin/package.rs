@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// Most ConfigMaps that form one module: together as large as a file may be.
 pub const MAX_PARTS: usize = 64;
+/// Most ConfigMaps and files with plugins: each may hold a module in memory.
+pub(super) const MAX_OFFERS: usize = 256;
 /// The settings.
 const MANIFEST: &str = "plugin.yaml";
 /// Largest file of settings in bytes: a ConfigMap holds no more.
@@ -97,6 +99,9 @@ pub enum PackageError {
     /// Pieces disagree.
     #[error("its parts do not fit together: {0}")]
     Parts(String),
+    /// There are too many.
+    #[error("there are {MAX_OFFERS} ConfigMaps and files with plugins already")]
+    TooMany,
     /// Two plugins have one name.
     #[error("another plugin has this name already: {0}")]
     NameTaken(Origin),
