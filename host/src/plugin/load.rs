@@ -14,7 +14,7 @@ pub const MAX_FILE: u64 = 32 * 1024 * 1024;
 pub const MAX_MODULE: u64 = 64 * 1024 * 1024;
 
 /// Largest module written as text: reading it takes many times its size.
-pub const MAX_TEXT: u64 = 4 * 1024 * 1024;
+const MAX_TEXT: u64 = 4 * 1024 * 1024;
 
 /// Why a plugin is not loaded. Every text says what to do.
 #[derive(Debug, thiserror::Error)]
