@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// The sources of the SDK, which `plugin new` gives to every plugin.
 fn sdk(folder: &Path) -> Result<String, Box<dyn std::error::Error>> {
     let mut code = String::from("/// Path and content.\nstatic SDK: &[(&str, &[u8])] = &[\n");
-    for part in ["src", "wit"] {
+    for part in ["README.md", "src", "wit"] {
         println!("cargo::rerun-if-changed={}", folder.join(part).display());
         for file in files(&folder.join(part))? {
             let name = file.strip_prefix(folder)?.to_string_lossy();
@@ -59,6 +59,9 @@ fn sdk(folder: &Path) -> Result<String, Box<dyn std::error::Error>> {
 }
 
 fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if folder.is_file() {
+        return Ok(vec![folder.to_owned()]);
+    }
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

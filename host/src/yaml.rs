@@ -70,11 +70,33 @@ pub(crate) fn print<T: serde::Serialize>(value: &T) -> Result<String, PrintError
 fn problem(message: &str) -> String {
     let first = message.lines().next().unwrap_or(message);
     let first = first.strip_prefix("error: ").unwrap_or(first);
-    match first.split_once(": ") {
-        Some((place, rest)) if place.starts_with("line ") => rest.to_owned(),
-        _ => match first.rsplit_once(" at line ") {
-            Some((rest, _)) => rest.to_owned(),
-            None => first.to_owned(),
-        },
+    let problem = match first.split_once(": ") {
+        Some((place, rest)) if place.starts_with("line ") => rest,
+        _ => first
+            .rsplit_once(" at line ")
+            .map_or(first, |(rest, _)| rest),
+    };
+    without_value(problem)
+}
+
+/// What serde quotes of the text where a value does not fit.
+fn without_value(problem: &str) -> String {
+    let quotes = ["invalid type", "invalid value", "unknown variant"]
+        .iter()
+        .any(|start| problem.starts_with(start));
+    if let (true, Some(first), Some(last)) = (quotes, problem.find('"'), problem.rfind('"'))
+        && first < last
+    {
+        let (before, after) = (problem.get(..=first), problem.get(last..));
+        return format!(
+            "{}…{}",
+            before.unwrap_or_default(),
+            after.unwrap_or_default()
+        );
+    }
+    let mut parts = problem.splitn(3, '`');
+    match (quotes, parts.next(), parts.next(), parts.next()) {
+        (true, Some(before), Some(_), Some(after)) => format!("{before}`…`{after}"),
+        _ => problem.to_owned(),
     }
 }

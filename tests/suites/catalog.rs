@@ -176,6 +176,111 @@ fn a_module_in_pieces_waits_for_all_of_them() {
 }
 
 #[test]
+fn a_mistake_in_a_piece_keeps_the_last_good_version() {
+    let mut catalog = catalog(TrustConfig::default(), &[]);
+    let module = stamp("large");
+    let digest = FileDigest::of(module.as_bytes());
+    let (first, second) = module.as_bytes().split_at(300);
+    for (key, bytes) in [
+        ("plugin", first),
+        ("plugin", second),
+        ("plugn", first),
+        ("plugn", second),
+    ]
+    .iter()
+    .zip([1, 2, 1, 2])
+    .map(|((key, bytes), number)| ((*key, number), *bytes))
+    {
+        let (key, number) = key;
+        let settings = format!(
+            "{key}: large\npart: {number}/2\nsha256: {}\n",
+            digest.as_str()
+        );
+        let entries: [(&str, &[u8]); 2] =
+            [("plugin.wat", bytes), ("plugin.yaml", settings.as_bytes())];
+        offer(&mut catalog, &format!("large-{number}"), &entries);
+    }
+    let (state, reason) = &states(&catalog)["large"];
+    assert_eq!(*state, PluginState::LastGood, "{reason}");
+    assert!(reason.contains("one of them is refused"), "{reason}");
+    assert_eq!(order(&catalog), ["large"]);
+}
+
+#[test]
+fn whoever_is_live_keeps_the_name() {
+    let mut catalog = catalog(TrustConfig::default(), &[]);
+    let module = stamp("stamp");
+    let folder = |path: &str| Change::Offered {
+        origin: Origin::Folder(path.to_owned()),
+        files: files(&[("plugin.wat", module.as_bytes())]),
+    };
+    catalog.change(folder("/z/same"));
+    settle(&mut catalog);
+    // Sorts before the other.
+    catalog.change(folder("/a/same"));
+    let late = catalog.next_job();
+    assert!(late.is_none());
+    assert_eq!(order(&catalog), ["same"]);
+    let notices = catalog.notices();
+    let refused = notices.last().unwrap();
+    assert_eq!(refused.origin, Origin::Folder("/a/same".to_owned()));
+    assert!(refused.outcome.is_err());
+    // Once the name is free, it is the other's.
+    catalog.change(Change::Withdrawn {
+        origin: Origin::Folder("/z/same".to_owned()),
+    });
+    settle(&mut catalog);
+    assert_eq!(order(&catalog), ["same"]);
+}
+
+#[test]
+fn a_plugin_that_cannot_be_read_at_the_start_lets_nothing_through_and_keeps_no_other_from_being_read()
+ {
+    let place = tempfile::tempdir().unwrap();
+    let link = place.path().join("redact.wasm");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    write(place.path(), "stamp.wat", &stamp("stamp"));
+    let mut folder = PluginFolder::new(place.path().to_owned());
+    let engine = PluginEngine::new().unwrap();
+    let mut catalog = Catalog::new(&engine, Arc::default(), Vec::new(), 1);
+    let look = folder.look().unwrap();
+    assert!(look.complete);
+    look.changes
+        .into_iter()
+        .for_each(|change| catalog.change(change));
+    catalog.change(Change::Listed);
+    settle(&mut catalog);
+    let states_now = states(&catalog);
+    assert_eq!(states_now["redact"].0, PluginState::StandIn);
+    assert_eq!(states_now["stamp"].0, PluginState::Loaded);
+    // It is read as soon as it can be; a module that becomes another file is the same plugin.
+    std::fs::remove_file(&link).unwrap();
+    write(place.path(), "redact.wat", &stamp("redact"));
+    folder
+        .look()
+        .unwrap()
+        .changes
+        .into_iter()
+        .for_each(|change| catalog.change(change));
+    settle(&mut catalog);
+    assert_eq!(states(&catalog)["redact"].0, PluginState::Loaded);
+    std::fs::rename(
+        place.path().join("redact.wat"),
+        place.path().join("redact.wasm"),
+    )
+    .unwrap();
+    std::fs::write(place.path().join("redact.wasm"), "broken").unwrap();
+    folder
+        .look()
+        .unwrap()
+        .changes
+        .into_iter()
+        .for_each(|change| catalog.change(change));
+    settle(&mut catalog);
+    assert_eq!(states(&catalog)["redact"].0, PluginState::LastGood);
+}
+
+#[test]
 fn what_changes_while_it_is_loaded_is_not_taken() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let (old, new) = (stamp("old"), stamp("new"));
@@ -208,13 +313,14 @@ fn what_is_no_plugin_is_refused_in_words() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let good = stamp("good");
     let crash = wat("", "(unreachable)");
-    let cases: [(Entries<'_>, &str); 8] = [
+    let cases: [(Entries<'_>, &str); 10] = [
         (&[], "there is no module: add it as plugin.wasm"),
         (
             &[("a.wasm", b""), ("b.wasm", b"")],
             "there are several modules (a.wasm, b.wasm)",
         ),
-        (&[("plugin.wasm", b"")], "does not begin with \\0asm"),
+        (&[("plugin.wasm", b"no")], "does not begin with \\0asm"),
+        (&[("plugin.wasm", b"")], "it is empty"),
         (
             &[("plugin.wat", good.as_bytes()), ("plugin.yaml", &[0xff])],
             "plugin.yaml is no text",
@@ -231,7 +337,7 @@ fn what_is_no_plugin_is_refused_in_words() {
                 ("plugin.wat", good.as_bytes()),
                 ("plugin.yaml", b"part: 4/3"),
             ],
-            "`4/3` is not a part: write it like 1/3",
+            "part: not a part: write it like 1/3",
         ),
         (
             &[
@@ -239,6 +345,10 @@ fn what_is_no_plugin_is_refused_in_words() {
                 ("plugin.yaml", b"part: 1/3"),
             ],
             "part 1/3: `plugin` (its name) and `sha256`",
+        ),
+        (
+            &[("plugin.wat", good.as_bytes()), ("plugin.yml", b"order: 1")],
+            "`plugin.yml` is no file of a plugin",
         ),
         (
             &[("plugin.wat", crash.as_bytes())],
@@ -268,9 +378,10 @@ fn look(folder: &mut PluginFolder) -> Vec<String> {
         let text = origin.to_string();
         text.rsplit('/').next().unwrap().to_owned()
     };
-    let mut told: Vec<String> = folder
-        .look()
-        .unwrap()
+    let look = folder.look().unwrap();
+    assert!(look.complete);
+    let mut told: Vec<String> = look
+        .changes
         .iter()
         .map(|change| match change {
             Change::Offered { origin, files } => {
@@ -281,6 +392,10 @@ fn look(folder: &mut PluginFolder) -> Vec<String> {
                 format!("+{} {}", short(origin), texts.join(" "))
             }
             Change::Withdrawn { origin } => format!("-{}", short(origin)),
+            Change::Unreadable { origin, reason } => {
+                let reason = reason.rsplit(": ").next().unwrap();
+                format!("!{} {reason}", short(origin))
+            }
             Change::Listed => panic!("a folder does not say so itself"),
         })
         .collect();
@@ -332,7 +447,8 @@ fn a_folder_holds_plugins_in_files_and_in_folders() {
     assert_eq!(
         look(&mut folder),
         [
-            "+first.wasm.gz first.wasm.gz=1 plugin.yaml=order: 1",
+            "!pipe it is no regular file",
+            "+first first.wasm.gz=1 plugin.yaml=order: 1",
             "+second plugin.wasm=2 plugin.yaml=order: 2",
         ]
     );
@@ -341,7 +457,8 @@ fn a_folder_holds_plugins_in_files_and_in_folders() {
     assert_eq!(
         look(&mut folder),
         [
-            "+first.wasm.gz first.wasm.gz=1 plugin.yaml=order: 10",
+            "!pipe it is no regular file",
+            "+first first.wasm.gz=1 plugin.yaml=order: 10",
             "-second",
         ]
     );

@@ -102,7 +102,7 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
             .unwrap()
             .contains("ordre")
     );
-    assert_eq!(shop["loaded"]["counts"]["kept"], 2 * EVENTS);
+    assert_eq!(shop["counts"]["kept"], 2 * EVENTS);
     assert_eq!(shop["loaded"]["version"], "0.1.0");
     let (_, metrics) = get(&address, "/metrics").await;
     for line in [

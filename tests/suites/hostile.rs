@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::Arc;
 use step_observer::plugin::{
-    Chain, ChainPool, Failure, OnError, Outcome, Plugin, PluginEngine, PluginSpec, sample_event,
+    Chain, ChainPool, Failure, OnError, Outcome, Plugin, PluginEngine, PluginSource, PluginSpec,
+    sample_event,
 };
 use step_observer_tests::{path, program};
 
@@ -179,8 +180,8 @@ fn bombs_for_the_compiler_are_refused_before_it_starts() {
     let wide = format!("(func (local {}))", "i32 ".repeat(2001));
     let dense = format!(
         "(func (local {}) {})",
-        "i32 ".repeat(1000),
-        "(local.set 0 (i32.const 1))".repeat(5000)
+        "i32 ".repeat(2000),
+        "(local.set 0 (i32.const 1))".repeat(10_000)
     );
     for (items, expected) in [
         (many, "functions, more than 20000"),
@@ -188,10 +189,16 @@ fn bombs_for_the_compiler_are_refused_before_it_starts() {
         (wide, "2001 locals in a function, more than 2000"),
         (
             dense,
-            "bytes times locals in a function, more than 16000000",
+            "bytes times locals in a function, more than 64000000",
         ),
     ] {
-        let refused = refusal(&spec("bomb", &wat(&items, &keep)));
+        // As WebAssembly: text of this size is refused for being text.
+        let module = wat::parse_str(wat(&items, &keep)).unwrap();
+        let bomb = PluginSpec {
+            source: PluginSource::bytes(module),
+            ..spec("bomb", "")
+        };
+        let refused = refusal(&bomb);
         assert!(
             refused.contains("it is not a reasonable module"),
             "{refused}"

@@ -13,7 +13,7 @@ fn modules_that_cannot_be_plugins_are_refused_with_a_remedy() {
         ("(component)", "it exports: nothing"),
         (
             r#"(component (instance $i) (export "step-observer:plugin/transform@0.2.0" (instance $i)))"#,
-            "step-observer:plugin/transform@0.2.0); this host speaks version 0.1",
+            "step-observer:plugin/transform@0.2.0): is `export_plugin!` missing",
         ),
         (
             r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#,

@@ -59,7 +59,7 @@ fn config_maps(yaml: &str) -> Vec<Value> {
                     (2, "metadata") if key != "labels" => map["metadata"][key] = value.into(),
                     (4, "metadata") => map["metadata"]["labels"][key] = value.into(),
                     (2, "data") => {
-                        assert_eq!(value, "|");
+                        assert_eq!(value, "|2");
                         text = key.to_owned();
                         map["data"][&text] = "".into();
                     }

@@ -49,6 +49,7 @@ impl Toolchain {
             }
         }
         if has_debian() || (can_install() && install_debian(&say)) {
+            say("Debian's compiler builds it, and its standard library first (a minute or two)");
             return Ok(Self::Debian);
         }
         Err(format!(

@@ -7,15 +7,22 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use std::collections::HashSet;
 use std::fmt::Error;
 
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) fn encode(roster: &Roster) -> Result<String, Error> {
     let mut registry = Registry::with_prefix("step_observer");
+    // Two that want one name are told once, as the one that has it: a series must not stand twice.
+    let mut plugins: Vec<PluginStatus> =
+        roster.entries.iter().map(|entry| entry.status()).collect();
+    plugins.sort_by_key(|plugin| plugin.counts.is_none());
+    let mut names = HashSet::new();
+    plugins.retain(|plugin| names.insert(plugin.name.clone()));
     registry.register_collector(Box::new(Plugins {
         generation: roster.chain.as_ref().map_or(0, |chain| chain.generation()),
-        plugins: roster.entries.iter().map(|entry| entry.status()).collect(),
+        plugins,
     }));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
@@ -110,8 +117,8 @@ impl Plugins {
         mut tell: impl FnMut(&str, &crate::plugin::PluginCounts) -> Result<(), Error>,
     ) -> Result<(), Error> {
         for plugin in &self.plugins {
-            if let Some(loaded) = &plugin.loaded {
-                tell(&plugin.name, &loaded.counts)?;
+            if let Some(counts) = &plugin.counts {
+                tell(&plugin.name, counts)?;
             }
         }
         Ok(())

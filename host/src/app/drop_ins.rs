@@ -107,8 +107,10 @@ fn tell(notice: &Notice) {
         outcome,
     } = notice;
     match outcome {
-        Ok(what) => info!(plugin = name, %origin, "plugin is loaded: {what}"),
-        Err(reason) => warn!(plugin = name, %origin, reason, "plugin is refused"),
+        Ok(what) => info!(plugin = name, origin = ?origin.to_string(), "plugin is loaded: {what}"),
+        Err(reason) => {
+            warn!(plugin = name, origin = ?origin.to_string(), reason, "plugin is refused");
+        }
     }
 }
 
@@ -162,8 +164,10 @@ async fn folder(path: PathBuf, changes: mpsc::Sender<Change>) {
             }
         };
         failing = false;
-        let end = (!std::mem::replace(&mut listed, true)).then_some(Change::Listed);
-        for change in found.into_iter().chain(end) {
+        // What was not told yet might mask something.
+        let end = (found.complete && !std::mem::replace(&mut listed, found.complete))
+            .then_some(Change::Listed);
+        for change in found.changes.into_iter().chain(end) {
             if changes.send(change).await.is_err() {
                 return;
             }

@@ -53,11 +53,17 @@ impl Phase {
 }
 
 impl EventMatch {
+    /// Does it want events of this phase at all?
+    pub(crate) fn wants_phase(&self, event: &Event) -> bool {
+        let phase = super::phase(event).unwrap_or_default();
+        self.phases.is_empty() || self.phases.iter().any(|wanted| wanted.as_str() == phase)
+    }
+
     /// Does the event meet all conditions?
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         let Self {
-            phases,
+            phases: _,
             namespaces,
             pipeline_runs,
             pipeline_tasks,
@@ -69,7 +75,6 @@ impl EventMatch {
             Some(Data::Json(data)) => data,
             Some(_) | None => &Value::Null,
         };
-        let phase = super::phase(event).unwrap_or_default();
         let text = |place: &str| {
             data.pointer(place)
                 .and_then(Value::as_str)
@@ -78,7 +83,7 @@ impl EventMatch {
         let any = |patterns: &[String], place: &str| {
             patterns.is_empty() || patterns.iter().any(|pattern| glob(pattern, text(place)))
         };
-        (phases.is_empty() || phases.iter().any(|wanted| wanted.as_str() == phase))
+        self.wants_phase(event)
             && any(namespaces, "/taskRun/namespace")
             && any(pipeline_runs, "/pipelineRun")
             && any(pipeline_tasks, "/pipelineTask")

@@ -89,9 +89,10 @@ impl Chain {
     #[must_use]
     pub fn new(engine: &PluginEngine, plugins: Vec<Arc<Plugin>>, generation: u64) -> Self {
         let rule_sets = plugins.iter().map(|plugin| plugin.rule_sets()).collect();
+        let unknown = plugins.iter().any(|plugin| plugin.not_loaded().is_some());
         Self {
             engine: engine.clone(),
-            scrubber: Arc::new(Scrubber::new(rule_sets)),
+            scrubber: Arc::new(Scrubber::new(rule_sets).withholding(unknown)),
             plugins,
             generation,
         }

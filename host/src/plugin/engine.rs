@@ -44,8 +44,8 @@ pub struct Limits {
     #[serde(deserialize_with = "crate::bounded::between::<0, 1073741824, _, _>")]
     pub output_bytes: u64,
     /// Time to be configured, once per load, in milliseconds.
-    #[schemars(range(min = 10, max = 600000))]
-    #[serde(deserialize_with = "crate::bounded::between::<10, 600000, _, _>")]
+    #[schemars(range(min = 10, max = 60000))]
+    #[serde(deserialize_with = "crate::bounded::between::<10, 60000, _, _>")]
     pub configure_ms: u64,
 }
 

@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::shape::{self, ShapeError};
 use super::spec::Wasi;
 use super::wasi;
+use crate::redact::{MAX_LARGE, MAX_RULES, MAX_VALUES};
 use flate2::read::GzDecoder;
 use std::io::Read;
 use wasmparser::{Encoding, Parser, Payload};
@@ -14,7 +15,7 @@ pub const MAX_FILE: u64 = 32 * 1024 * 1024;
 pub const MAX_MODULE: u64 = 64 * 1024 * 1024;
 
 /// Largest module written as text: reading it takes many times its size.
-const MAX_TEXT: u64 = 4 * 1024 * 1024;
+const MAX_TEXT: u64 = 1024 * 1024;
 
 /// Why a plugin is not loaded. Every text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,7 @@ pub enum LoadError {
     TooLarge(u64),
     /// Too much text.
     #[error(
-        "written as text it may have 4 MiB: make WebAssembly of it with wat2wasm or wasm-tools"
+        "written as text it may have 1 MiB: make WebAssembly of it with wat2wasm or wasm-tools"
     )]
     TextTooLarge,
     /// Not gzip or zstd after all.
@@ -72,6 +73,9 @@ pub enum LoadError {
     /// Loading it took too long.
     #[error("loading it took more than {0} seconds: make it smaller")]
     TooSlow(u64),
+    /// Another plugin is in its way.
+    #[error("another plugin is still being loaded after {0} seconds; it is tried again")]
+    Busy(u64),
     /// It is another file than the one that was meant.
     #[error(
         "its SHA-256 is {found}, but `sha256` says {pinned}: it was altered, or the pin is of another build"
@@ -97,7 +101,8 @@ pub enum LoadError {
     SelfTest(Failure),
     /// It exports another version, or nothing.
     #[error(
-        "it does not export step-observer:plugin/transform@0.1 (it exports: {0}); this host speaks version 0.1"
+        "it does not export step-observer:plugin/transform@0.1 (it exports: {0}): is `export_plugin!` missing, or is \
+         it for another version? This host speaks 0.1"
     )]
     Export(String),
     /// The compiler refuses it.
@@ -109,6 +114,16 @@ pub enum LoadError {
     /// `configure` trapped or ran too long.
     #[error("its configure function failed: {0}")]
     ConfigureTrapped(String),
+    /// Too many rules.
+    #[error(
+        "it declares more than 16 rule sets, {MAX_RULES} rules or {MAX_VALUES} values: leave some out"
+    )]
+    Rules,
+    /// Rules that take too much memory.
+    #[error(
+        "more than {MAX_LARGE} of its patterns are large when compiled: write [A-Za-z] instead of \\pL, and shorter repetitions"
+    )]
+    LargeRules,
     /// A rule set is not valid.
     #[error("rule set `{set}`: {source}")]
     RuleSet {
@@ -187,10 +202,19 @@ fn to_binary(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
         .filter(|text| text.contains('('));
     match text {
         Some(text) if text.len() as u64 > MAX_TEXT => Err(LoadError::TextTooLarge),
-        Some(text) => wat::parse_str(text).map_err(|error| LoadError::NotWasm(error.to_string())),
-        None => Err(LoadError::NotWasm(
-            "it does not begin with \\0asm".to_owned(),
-        )),
+        Some(text) => wat::parse_str(text).map_err(|error| {
+            // Its further lines quote the file.
+            let text = error.to_string();
+            LoadError::NotWasm(text.lines().next().unwrap_or_default().to_owned())
+        }),
+        None => {
+            let what = match bytes {
+                [] => "it is empty",
+                [0x7f, b'E', b'L', b'F', ..] => "it is a native library or program",
+                _ => "it does not begin with \\0asm",
+            };
+            Err(LoadError::NotWasm(what.to_owned()))
+        }
     }
 }
 

@@ -16,8 +16,8 @@ use std::sync::{Arc, PoisonError, mpsc};
 use std::time::Duration;
 use wasmtime::component::Resource;
 
-/// Longest time to load a plugin, waiting for its turn included. A large module in a debug build
-/// of the host takes a minute.
+/// Longest time to load a plugin, and to wait for its turn. A large module in a debug build of the
+/// host takes a minute.
 const LOAD_TIME: Duration = Duration::from_secs(300);
 /// Priority of the thread that compiles: events go first.
 const NICE: i32 = 19;
@@ -111,6 +111,9 @@ impl Plugin {
     pub fn self_test(&self, engine: &PluginEngine) -> Result<(), LoadError> {
         let scrubber = Arc::new(Scrubber::new(vec![self.rule_sets()]));
         for sample in super::sample::envelopes() {
+            if !self.select.wants_phase(&sample.event) {
+                continue;
+            }
             let (draft, answer) = self.call(engine, &scrubber, sample);
             let failure = match (answer, draft) {
                 (Ok(Verdict::Keep), Some(draft)) => match draft.apply() {
@@ -264,6 +267,7 @@ fn configure_aside(
     spec: &PluginSpec,
     bytes: Vec<u8>,
 ) -> Result<Configured, LoadError> {
+    let (begin, begun) = mpsc::sync_channel(1);
     let (done, result) = mpsc::sync_channel(1);
     let (engine, spec) = (engine.clone(), spec.clone());
     let compile = move || {
@@ -271,6 +275,7 @@ fn configure_aside(
         rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE).ok();
         let turn = engine.compiling.clone();
         let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        begin.send(()).ok();
         let configured = load::component(&bytes, spec.wasi)
             .and_then(|component| setup::configure(&engine, &spec, &component));
         drop(turn);
@@ -280,6 +285,10 @@ fn configure_aside(
     std::thread::Builder::new()
         .name("plugin-compiler".to_owned())
         .spawn(compile)?;
+    // What another plugin takes is not its fault.
+    if begun.recv_timeout(LOAD_TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
+        return Err(LoadError::Busy(LOAD_TIME.as_secs()));
+    }
     match result.recv_timeout(LOAD_TIME) {
         Ok(configured) => configured,
         Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow(LOAD_TIME.as_secs())),

@@ -11,22 +11,41 @@ const SCAN_TIME: Duration = Duration::from_millis(100);
 
 /// Masks with all rule sets.
 #[derive(Debug, Default)]
-pub(super) struct Scrubber(Vec<Arc<RuleSets>>);
+pub(super) struct Scrubber {
+    rule_sets: Vec<Arc<RuleSets>>,
+    /// A plugin whose rules are not known belongs to the chain: nothing that may quote an event is
+    /// shown.
+    withholds: bool,
+}
 
 impl Scrubber {
     pub(super) fn new(rule_sets: Vec<Arc<RuleSets>>) -> Self {
-        Self(rule_sets)
+        Self {
+            rule_sets,
+            withholds: false,
+        }
+    }
+
+    /// Shows nothing where `unknown` says that there are rules that it does not know.
+    pub(super) fn withholding(self, unknown: bool) -> Self {
+        Self {
+            withholds: unknown,
+            ..self
+        }
     }
 
     /// One line of at most `max` bytes, masked, without control characters.
     pub(super) fn line(&self, text: &str, max: usize) -> String {
+        if self.withholds {
+            return "(left out: a plugin that may mask it is not loaded)".to_owned();
+        }
         // Cut after masking: half a secret matches no rule. Bounded first all the same.
         let bounded = text
             .get(..text.floor_char_boundary(max * 16))
             .unwrap_or_default();
         let mut masked = bounded.to_owned();
         for scanner in self
-            .0
+            .rule_sets
             .iter()
             .flat_map(|sets| sets.iter())
             .map(|(_, scanner)| scanner)

@@ -11,7 +11,7 @@ use super::load::{LoadError, World};
 use super::scrub::Scrubber;
 use super::spec::PluginSpec;
 use super::wasi;
-use crate::redact::{Rule, Scanner};
+use crate::redact::{MAX_LARGE, MAX_RULES, MAX_VALUES, Rule, Scanner};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tracing::warn;
@@ -56,7 +56,12 @@ pub(super) fn configure(
         }
         Err(error) => {
             let failure = Failure::of(&error, store.data().limits.refused, &limits);
-            return Err(LoadError::ConfigureTrapped(failure.to_string()));
+            return Err(LoadError::ConfigureTrapped(match failure {
+                Failure::Time(ms) => {
+                    format!("it ran for more than {ms} ms (limits.configureMs)")
+                }
+                failure => failure.to_string(),
+            }));
         }
     };
     drop(store);
@@ -66,11 +71,20 @@ pub(super) fn configure(
         rule_sets,
     } = setup;
     let line = |text: &str| Scrubber::default().line(text, MAX_NAME);
+    bound_rules(&rule_sets)?;
     let declared = rule_sets.iter().map(declared).collect();
-    let rule_sets = rule_sets
-        .into_iter()
-        .map(compile_rules)
-        .collect::<Result<RuleSets, _>>()?;
+    let mut compiled_sets = RuleSets::new();
+    let mut large = 0;
+    for set in rule_sets {
+        let (name, scanner) = compile_rules(set)?;
+        large += scanner.large_patterns();
+        // Before the next set is compiled.
+        if large > MAX_LARGE {
+            return Err(LoadError::LargeRules);
+        }
+        compiled_sets.push((name, scanner));
+    }
+    let rule_sets = compiled_sets;
     let snapshotted = if spec.snapshot {
         take_snapshot(engine, &label, component, &config, &limits)
     } else {
@@ -88,6 +102,19 @@ pub(super) fn configure(
         pre,
         configure_each,
     })
+}
+
+/// Most rule sets of a plugin.
+const MAX_SETS: usize = 16;
+
+/// What one set may hold, all may hold together.
+fn bound_rules(sets: &[wit::RuleSet]) -> Result<(), LoadError> {
+    let rules: usize = sets.iter().map(|set| set.rules.len()).sum();
+    let values: usize = sets.iter().map(|set| set.values.len()).sum();
+    if sets.len() > MAX_SETS || rules > MAX_RULES || values > MAX_VALUES {
+        return Err(LoadError::Rules);
+    }
+    Ok(())
 }
 
 /// Longest name, version or rule id in bytes, where they are shown.

@@ -12,8 +12,8 @@ const MAX_CODE: usize = 16 * 1024 * 1024;
 /// Most locals of a function. Real ones have some hundred.
 const MAX_LOCALS: usize = 2_000;
 /// Most bytes times locals of a function: the compiler's tables are as large. Real ones stay below
-/// 10 million.
-const MAX_WORK: usize = 16_000_000;
+/// 25 million.
+const MAX_WORK: usize = 64_000_000;
 /// Most of that of all functions. StarlingMonkey has 130 million, CPython 70 million.
 const MAX_TOTAL_WORK: usize = 256_000_000;
 /// Most modules and components in a file.

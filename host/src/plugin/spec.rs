@@ -12,7 +12,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum OnError {
-    /// It is held and tried again: nothing is lost, later events of its run wait.
+    /// It is held and tried again: nothing is lost, later events of its run wait. Where 64 events
+    /// are held, all others wait, too.
     Block,
     /// It ends here.
     Drop,
@@ -137,6 +138,10 @@ impl PluginSpec {
 /// Reads a file whole.
 pub(super) fn read(path: &Path, max: u64) -> Result<Vec<u8>, LoadError> {
     use std::io::Read as _;
+    // A pipe or a device would keep whoever reads it.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file").into());
+    }
     // Not its size first and then its bytes: it may grow between the two.
     let mut bytes = Vec::new();
     std::fs::File::open(path)?

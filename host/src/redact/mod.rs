@@ -19,6 +19,10 @@ pub const MAX_VALUES: usize = 1024;
 const MAX_PATTERN: usize = 4096;
 /// Largest compiled pattern in bytes.
 const MAX_COMPILED: usize = 2 * 1024 * 1024;
+/// What most compiled patterns stay below, in bytes.
+const ORDINARY: usize = 128 * 1024;
+/// Most patterns above that: all rules together stay below 100 MiB.
+pub const MAX_LARGE: usize = 32;
 /// Longest replacement in bytes.
 const MAX_REPLACEMENT: usize = 256;
 /// Most matches in one text.
@@ -82,6 +86,8 @@ pub struct Scanner {
 
 #[derive(Debug)]
 struct Compiled {
+    /// It takes much memory.
+    large: bool,
     id: String,
     regex: Regex,
     secret_group: Option<usize>,
@@ -179,6 +185,12 @@ impl Scanner {
             keyword_rules,
             values: value::Values::new(values)?,
         })
+    }
+
+    /// How many of its patterns take much memory.
+    #[must_use]
+    pub fn large_patterns(&self) -> usize {
+        self.rules.iter().filter(|rule| rule.large).count()
     }
 
     /// Replaces what is found in a text. Borrows it where there is nothing.
@@ -375,16 +387,26 @@ impl Compiled {
                 "the pattern is longer than {MAX_PATTERN} bytes"
             )));
         }
-        let regex = RegexBuilder::new(&rule.pattern)
-            .size_limit(MAX_COMPILED)
-            .dfa_size_limit(MAX_COMPILED)
-            .build()
-            .map_err(|error| refuse(error.to_string()))?;
+        let build = |size| {
+            RegexBuilder::new(&rule.pattern)
+                .size_limit(size)
+                .dfa_size_limit(MAX_COMPILED)
+                .build()
+        };
+        let (regex, large) = match build(ORDINARY) {
+            Ok(regex) => (regex, false),
+            Err(regex::Error::CompiledTooBig(_)) => {
+                let regex = build(MAX_COMPILED).map_err(|error| refuse(error.to_string()))?;
+                (regex, true)
+            }
+            Err(error) => return Err(refuse(error.to_string())),
+        };
         if regex.is_match("") {
             return Err(refuse("the pattern matches the empty text".to_owned()));
         }
         Ok(Self {
             id: rule.id.clone(),
+            large,
             secret_group: regex.capture_names().position(|name| name == Some(SECRET)),
             always: rule.keywords.is_empty(),
             replacement: rule

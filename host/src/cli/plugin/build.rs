@@ -2,7 +2,7 @@
 
 use super::args::BuildArgs;
 use super::config_map::ConfigMaps;
-use super::{End, Problem, engine, load, note, say};
+use super::{End, Problem, engine, load, note, say, with_settings};
 use flate2::write::GzEncoder;
 use serde_json::Value;
 use std::io::Write as _;
@@ -55,12 +55,20 @@ pub(super) async fn build(args: BuildArgs) -> Result<End, Problem> {
         }
     ));
     let settings = settings(&folder)?;
-    check(&name, &file, &settings).await;
+    let refused = check(&name, &file, &settings).await.err();
+    if let (true, Some(problem)) = (configmap, &refused) {
+        return Err(format!("a host would refuse it, so no ConfigMap is made: {problem}").into());
+    }
+    if let Some(problem) = refused {
+        // It may be meant so: the configuration can be added later.
+        note(&format!("as it is, a host would refuse it: {problem}"));
+    }
     if configmap {
         let signature = signature(&file)?;
         let extension = extension(&file);
-        // A signature is over the file as it is: packing it would break it.
-        let (extension, content) = match smaller && signature.is_none() {
+        // A signature or a pin is over the file as it is: packing it would break it.
+        let as_is = signature.is_some() || settings.manifest.sha256.is_some();
+        let (extension, content) = match smaller && !as_is {
             true => (format!("{extension}.gz"), packed),
             false => (extension, module),
         };
@@ -78,25 +86,13 @@ pub(super) async fn build(args: BuildArgs) -> Result<End, Problem> {
 }
 
 /// Loads it with its settings, as a host would: better now than in a cluster.
-async fn check(name: &str, file: &Path, settings: &Settings) {
-    let config = PluginConfig {
-        config: settings.manifest.config.clone(),
-        wasi: settings.manifest.wasi,
-        limits: settings.manifest.limits.clone(),
-        ..PluginConfig::new(name.to_owned(), PluginFrom::File(file.to_owned()))
-    };
-    let loaded = match engine() {
-        Ok(engine) => load(&engine, &config).await,
-        Err(problem) => Err(problem),
-    };
-    match loaded {
-        Ok(plugin) => {
-            let (name, version) = plugin.identity();
-            note(&format!("{name} {version} loads and passes its self-test"));
-        }
-        // It may be meant so: the configuration can be added later.
-        Err(problem) => note(&format!("as it is, a host would refuse it: {problem}")),
-    }
+async fn check(name: &str, file: &Path, settings: &Settings) -> Result<(), Problem> {
+    let plugin = PluginConfig::new(name.to_owned(), PluginFrom::File(file.to_owned()));
+    let config = with_settings(plugin, settings.manifest.clone());
+    let plugin = load(&engine()?, &config).await?;
+    let (name, version) = plugin.identity();
+    note(&format!("{name} {version} loads and passes its self-test"));
+    Ok(())
 }
 
 /// `plugin.yaml` as it stands there.
@@ -171,10 +167,9 @@ fn compile(folder: &Path, offline: bool) -> Result<PathBuf, Problem> {
         build.arg("--offline");
     }
     note("cargo build --release --target wasm32-unknown-unknown");
-    let told = build
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("failed to start cargo: {error}; install Rust from rustup.rs"))?;
+    let told = build.stderr(Stdio::inherit()).output().map_err(|error| {
+        format!("failed to start cargo: {error}; install Rust (rustup.rs), and put it on the PATH")
+    })?;
     if !told.status.success() {
         return Err("cargo failed, see above".into());
     }

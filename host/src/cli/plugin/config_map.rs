@@ -22,19 +22,24 @@ pub(super) struct ConfigMaps {
     pub(super) settings: Settings,
 }
 
+/// What Kubernetes takes as a name, which needs no escapes between quotes either.
+fn check_name(what: &str, name: &str) -> Result<(), Problem> {
+    let valid =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    if bytes.iter().copied().all(valid) && edge(bytes.first()) && edge(bytes.last()) {
+        return Ok(());
+    }
+    Err(format!("`{name}` is no {what}: write lower-case letters, digits, - and .").into())
+}
+
 impl ConfigMaps {
     /// One document for each ConfigMap.
     pub(super) fn yaml(&self) -> Result<String, Problem> {
-        let valid =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-        let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-        let name = self.name.as_bytes();
-        if !name.iter().copied().all(valid) || !edge(name.first()) || !edge(name.last()) {
-            return Err(format!(
-                "`{}` is no name of a ConfigMap: give one of lower-case letters, digits, - and . with --name",
-                self.name
-            )
-            .into());
+        check_name("name of a ConfigMap", &self.name)?;
+        if let Some(namespace) = &self.namespace {
+            check_name("namespace", namespace)?;
         }
         let total = self.module.len().div_ceil(PART).max(1);
         if total == 1 {
@@ -76,9 +81,10 @@ impl ConfigMaps {
 
     fn map(&self, name: &str, module: &[u8], settings: Option<&str>, first: bool) -> String {
         let file = &self.file;
-        let mut text = format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n");
+        let mut text =
+            format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: \"{name}\"\n");
         if let Some(namespace) = &self.namespace {
-            text.push_str(&format!("  namespace: {namespace}\n"));
+            text.push_str(&format!("  namespace: \"{namespace}\"\n"));
         }
         text.push_str(&format!("  labels:\n    {PLUGIN_LABEL}: \"true\"\n"));
         let signature = self.signature.as_deref().filter(|_| first);
@@ -92,7 +98,7 @@ impl ConfigMaps {
         }
         for (name, content) in texts {
             if let Some(content) = content {
-                text.push_str(&format!("  {name}: |\n"));
+                text.push_str(&format!("  {name}: |2\n"));
                 for line in content.lines() {
                     text.push_str(&format!("    {line}\n"));
                 }

@@ -56,31 +56,36 @@ fn configured(target: Target) -> Result<PluginConfig, Problem> {
     let text = std::fs::read_to_string(&path)
         .map_err(|error| format!("failed to read {}: {error}", path.display()))?;
     let manifest = PluginManifest::parse(&path.display().to_string(), &text)?;
+    Ok(with_settings(plugin, manifest))
+}
+
+/// The plugin as the host would run it with this `plugin.yaml`.
+fn with_settings(plugin: PluginConfig, manifest: PluginManifest) -> PluginConfig {
     let PluginManifest {
+        order: _,
         on_error,
         limits,
         select,
         config,
         wasi,
         sha256,
-        ..
+        plugin: _,
+        part: _,
     } = manifest;
-    let PluginConfig {
-        name,
-        from,
-        config: given,
-        ..
-    } = plugin;
-    Ok(PluginConfig {
+    PluginConfig {
         // What is given on the command line comes first.
-        config: if given.is_null() { config } else { given },
+        config: if plugin.config.is_null() {
+            config
+        } else {
+            plugin.config
+        },
         on_error,
         limits,
         select,
         wasi,
         sha256,
-        ..PluginConfig::new(name, from)
-    })
+        ..PluginConfig::new(plugin.name, plugin.from)
+    }
 }
 
 fn engine() -> Result<PluginEngine, Problem> {

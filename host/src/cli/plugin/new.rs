@@ -52,6 +52,9 @@ pub(super) fn new(args: &NewArgs) -> Result<End, Problem> {
         )
         .into());
     }
+    if ["step-observer-guest", "serde", "test"].contains(&&*name) {
+        return Err(format!("`{name}` is the name of something that the plugin needs").into());
+    }
     if path.exists() {
         return Err(format!("{} is there already", path.display()).into());
     }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use step_observer::app::load_plugin;
 use step_observer::config::PluginConfig;
 use step_observer::event;
-use step_observer::plugin::{Chain, ChainError, LoadError, OnError, Outcome, PluginEngine};
+use step_observer::plugin::{
+    Chain, ChainError, Failure, LoadError, OnError, Outcome, PluginEngine,
+};
 
 pub(super) async fn test(args: TestArgs) -> Result<End, Problem> {
     let TestArgs {
@@ -65,6 +67,11 @@ async fn run_cases(
                     source: LoadError::Configure(reason),
                     ..
                 }) => Err(reason),
+                Err(ChainError {
+                    source:
+                        source @ (LoadError::RuleSet { .. } | LoadError::Rules | LoadError::LargeRules),
+                    ..
+                }) => Err(source.to_string()),
                 Err(error) => return Err(error.into()),
             },
         };
@@ -102,6 +109,8 @@ fn outcome(chain: &Chain, event: Value, place: &Path) -> Result<Value, Problem> 
         event::from_json(event).map_err(|error| format!("{}: {error}", place.display()))?;
     Ok(match chain.process(envelope) {
         Outcome::Deliver(envelope, report) => match report.failures.first() {
+            // As the native test says it.
+            Some((_, Failure::Reported(reason), _)) => json!({"error": reason}),
             Some((_, failure, on_error)) => {
                 let then = match on_error {
                     OnError::Strip => "strip",
@@ -114,6 +123,10 @@ fn outcome(chain: &Chain, event: Value, place: &Path) -> Result<Value, Problem> 
             None => serde_json::from_slice(&event::structured(&envelope.event)?)?,
         },
         Outcome::Dropped { reason, .. } => json!({"dropped": reason}),
+        Outcome::Blocked {
+            failure: Failure::Reported(reason),
+            ..
+        } => json!({"error": reason}),
         Outcome::Blocked { failure, .. } => {
             json!({"error": failure.to_string(), "onError": "block"})
         }

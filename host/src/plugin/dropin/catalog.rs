@@ -5,7 +5,7 @@ use super::job::{Done, Job};
 use super::package::{self, Files, Fingerprint, MAX_OFFERS, Origin, Package, PackageError};
 use super::slot::{Key, Loaded, Slot, Wanted, describe, wanted};
 use super::status::{PluginEntry, PluginState, Roster};
-use crate::plugin::{Chain, Plugin, PluginEngine, TrustConfig};
+use crate::plugin::{Chain, LoadError, Plugin, PluginEngine, TrustConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,6 +18,13 @@ pub enum Change {
         origin: Origin,
         /// All of them.
         files: Files,
+    },
+    /// Something is there that cannot be read.
+    Unreadable {
+        /// Where.
+        origin: Origin,
+        /// Why.
+        reason: String,
     },
     /// Nothing is there any more.
     Withdrawn {
@@ -52,6 +59,8 @@ pub struct Catalog {
     /// Plugins of single sinks, in chains of their own: only told about.
     of_sinks: Vec<(String, Arc<Plugin>)>,
     offers: BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
+    /// Of which plugins they are pieces, as they last said it.
+    pieces: BTreeMap<Origin, String>,
     slots: BTreeMap<Key, Slot>,
     /// To be loaded, in order.
     waiting: BTreeSet<Key>,
@@ -78,6 +87,7 @@ impl Catalog {
             fixed,
             of_sinks: Vec::new(),
             offers: BTreeMap::new(),
+            pieces: BTreeMap::new(),
             slots: BTreeMap::new(),
             waiting: BTreeSet::new(),
             unlisted: sources,
@@ -110,12 +120,32 @@ impl Catalog {
                     true => Err(PackageError::TooMany),
                     false => Package::of(files),
                 };
+                match &package {
+                    Ok(package) => {
+                        match package.piece_of() {
+                            Some(name) => self.pieces.insert(origin.clone(), name.to_owned()),
+                            None => self.pieces.remove(&origin),
+                        };
+                    }
+                    // With a mistake in it, it is still a piece of what it was a piece of.
+                    Err(_) => {}
+                }
+                self.offers.insert(origin, (fingerprint, package));
+            }
+            Change::Unreadable { origin, reason } => {
+                let fingerprint = package::fingerprint_of(&reason);
+                let known = self.offers.get(&origin).map(|(known, _)| *known);
+                if known == Some(fingerprint) {
+                    return;
+                }
+                let package = Err(PackageError::Unreadable(reason));
                 self.offers.insert(origin, (fingerprint, package));
             }
             Change::Withdrawn { origin } => {
                 if self.offers.remove(&origin).is_none() {
                     return;
                 }
+                self.pieces.remove(&origin);
             }
             Change::Listed => self.unlisted = self.unlisted.saturating_sub(1),
         }
@@ -160,7 +190,7 @@ impl Catalog {
         } = done;
         if let Some(slot) = self.slots.get_mut(&key) {
             slot.loading = false;
-            if slot.wanted.fingerprints == fingerprints {
+            if slot.wanted.fingerprints == fingerprints && slot.wanted.package.is_ok() {
                 match result {
                     Ok(plugin) => {
                         let plugin = Arc::new(plugin.with_stats(slot.stats.clone()));
@@ -174,6 +204,8 @@ impl Catalog {
                         slot.stand_in = None;
                         self.publish();
                     }
+                    // Its turn comes again.
+                    Err(LoadError::Busy(_)) => drop(self.waiting.insert(key)),
                     Err(error) => {
                         let notice = slot.refuse(&error.to_string());
                         self.notices.push(notice);
@@ -213,16 +245,28 @@ impl Catalog {
 
     /// Finds out what each slot should hold.
     fn plan(&mut self) {
-        let mut wanted = wanted(&self.offers);
-        let mut taken: BTreeMap<String, Origin> = self
+        let mut wanted = wanted(&self.offers, &self.pieces);
+        let mut owners: BTreeMap<String, (Option<Key>, Origin)> = self
             .fixed
             .iter()
-            .map(|plugin| (plugin.name().to_owned(), Origin::Configuration))
+            .map(|plugin| (plugin.name().to_owned(), (None, Origin::Configuration)))
             .collect();
-        for want in wanted.values_mut() {
-            match taken.get(&want.name) {
-                Some(other) => want.package = Err(PackageError::NameTaken(other.clone())),
-                None => drop(taken.insert(want.name.clone(), want.origin.clone())),
+        // Whoever is live keeps the name.
+        let is_live = |key: &Key| {
+            self.slots
+                .get(key)
+                .is_some_and(|slot| slot.loaded.is_some())
+        };
+        let (live, others): (Vec<_>, Vec<_>) = wanted.iter().partition(|(key, _)| is_live(key));
+        for (key, want) in live.into_iter().chain(others) {
+            let owner = (Some(key.clone()), want.origin.clone());
+            owners.entry(want.name.clone()).or_insert(owner);
+        }
+        for (key, want) in &mut wanted {
+            if let Some((owner, origin)) = owners.get(&want.name)
+                && owner.as_ref() != Some(key)
+            {
+                want.package = Err(PackageError::NameTaken(origin.clone()));
             }
         }
         let gone: Vec<Key> = self

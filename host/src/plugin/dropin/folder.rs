@@ -2,12 +2,13 @@
 //! mounted volume is changed by swapping a symbolic link, and not every file system tells.
 
 use super::catalog::Change;
-use super::package::{Files, Origin, is_module};
+use super::package::{Files, Origin, is_meant, is_module, module_stem};
 use crate::plugin::load::MAX_FILE;
 use crate::plugin::spec::SIGNATURE;
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A folder of plugins. In it lie
 ///
@@ -21,8 +22,20 @@ pub struct PluginFolder {
     told: BTreeMap<Origin, Stamp>,
 }
 
-/// Size, time and place of every file: what is the same here is not read again.
-type Stamp = Vec<(PathBuf, u64, Option<std::time::SystemTime>)>;
+/// Place, size and time of every file: what is the same here is not read again.
+type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
+
+/// The files of a plugin: the name that the package knows, and where it is.
+type Places = BTreeMap<String, PathBuf>;
+
+/// What a look has found.
+#[derive(Debug)]
+pub struct Look {
+    /// What is not as it was at the last look.
+    pub changes: Vec<Change>,
+    /// Everything that is there was told. Where something changed while it was read, it was not.
+    pub complete: bool,
+}
 
 impl PluginFolder {
     /// A folder that nobody has looked at.
@@ -45,60 +58,63 @@ impl PluginFolder {
     /// # Errors
     ///
     /// The folder cannot be read; what was there before is taken to be there still.
-    pub fn look(&mut self) -> io::Result<Vec<Change>> {
+    pub fn look(&mut self) -> io::Result<Look> {
         let found = self.plugins()?;
-        let mut changes: Vec<Change> = self
-            .told
-            .keys()
-            .filter(|origin| !found.contains_key(*origin))
-            .map(|origin| Change::Withdrawn {
-                origin: origin.clone(),
-            })
+        let (gone, mut told): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.told)
+            .into_iter()
+            .partition(|(origin, _)| !found.contains_key(origin));
+        let mut changes: Vec<Change> = gone
+            .into_keys()
+            .map(|origin| Change::Withdrawn { origin })
             .collect();
-        self.told.retain(|origin, _| found.contains_key(origin));
-        for (origin, files) in found {
-            let stamp = stamp(&files);
-            if self.told.get(&origin) == Some(&stamp) {
+        let mut complete = true;
+        for (origin, places) in found {
+            let stamp = stamp(&places);
+            if told.get(&origin) == Some(&stamp) {
                 continue;
             }
-            // A file that vanishes while it is read is seen as it is next time.
-            let Some(files) = contents(&files)? else {
-                continue;
-            };
-            changes.push(Change::Offered {
-                origin: origin.clone(),
-                files,
-            });
-            self.told.insert(origin, stamp);
+            match contents(&places) {
+                Ok(files) if self::stamp(&places) == stamp => {
+                    told.insert(origin.clone(), stamp);
+                    changes.push(Change::Offered { origin, files });
+                }
+                // Half of it may be old and half of it new.
+                Ok(_) => complete = false,
+                Err(reason) => {
+                    // Known to be there, and read again at the next look.
+                    told.insert(origin.clone(), Stamp::new());
+                    changes.push(Change::Unreadable { origin, reason });
+                }
+            }
         }
-        Ok(changes)
+        self.told = told;
+        Ok(Look { changes, complete })
     }
 
-    /// Files of each plugin: the name that the package knows, and where it is.
-    fn plugins(&self) -> io::Result<BTreeMap<Origin, BTreeMap<String, PathBuf>>> {
+    fn plugins(&self) -> io::Result<BTreeMap<Origin, Places>> {
         let here = entries(&self.path)?;
-        let mut found = BTreeMap::new();
-        let mut own = BTreeMap::new();
+        let mut found: BTreeMap<Origin, Places> = BTreeMap::new();
+        let mut own = Places::new();
         for (name, path) in &here {
-            let module = is_module(name);
-            let stem = name.split('.').next().unwrap_or_default();
-            if path.is_dir() {
-                let files: BTreeMap<_, _> = entries(path)?
-                    .into_iter()
-                    .filter(|(_, path)| path.is_file())
-                    .collect();
-                if files
+            let stem = module_stem(name);
+            if stem.is_none() && path.is_dir() {
+                // What cannot be read tells so when its files are.
+                let inside = entries(path).unwrap_or_default();
+                if inside
                     .keys()
                     .any(|name| is_module(name) || name == "plugin.yaml")
                 {
-                    found.insert(origin(path), files);
+                    let meant = inside.into_iter().filter(|(name, _)| is_meant(name));
+                    found.entry(self.origin(name)).or_default().extend(meant);
                 }
-            } else if stem == "plugin" {
+            } else if name.starts_with("plugin.") && is_meant(name) {
                 own.insert(name.clone(), path.clone());
-            } else if module {
-                let mut files = BTreeMap::from([(name.clone(), path.clone())]);
+            } else if let Some(stem) = stem {
+                let files = found.entry(self.origin(stem)).or_default();
+                files.insert(name.clone(), path.clone());
                 let beside = [
                     (format!("{stem}.yaml"), "plugin.yaml".to_owned()),
+                    (format!("{stem}.yml"), "plugin.yml".to_owned()),
                     (format!("{name}{SIGNATURE}"), format!("{name}{SIGNATURE}")),
                 ];
                 for (name, known_as) in beside {
@@ -106,37 +122,35 @@ impl PluginFolder {
                         files.insert(known_as, path.clone());
                     }
                 }
-                found.insert(origin(path), files);
             }
         }
         if !own.is_empty() {
             let named = self.path.canonicalize()?;
-            found.insert(origin(&named), own);
+            found.insert(Origin::Folder(named.display().to_string()), own);
         }
         Ok(found)
     }
-}
 
-fn origin(path: &Path) -> Origin {
-    Origin::Folder(path.display().to_string())
+    /// By its name: a module that becomes another file is the same plugin.
+    fn origin(&self, name: &str) -> Origin {
+        Origin::Folder(self.path.join(name).display().to_string())
+    }
 }
 
 /// What is in a folder, without what the kubelet keeps there for itself (`..data`).
-fn entries(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
-    let mut found = BTreeMap::new();
+fn entries(folder: &Path) -> io::Result<Places> {
+    let mut found = Places::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let path = entry.path();
-        // A pipe or a device would keep whoever reads it.
-        if !name.starts_with('.') && (path.is_file() || path.is_dir()) {
-            found.insert(name, path);
+        if !name.starts_with('.') {
+            found.insert(name, entry.path());
         }
     }
     Ok(found)
 }
 
-fn stamp(files: &BTreeMap<String, PathBuf>) -> Stamp {
+fn stamp(places: &Places) -> Stamp {
     let one = |path: &PathBuf| {
         // Where a link leads changes when a mounted volume does, though times and sizes may not.
         let place = path.canonicalize().unwrap_or_else(|_| path.clone());
@@ -145,21 +159,27 @@ fn stamp(files: &BTreeMap<String, PathBuf>) -> Stamp {
         let time = metadata.and_then(|metadata| metadata.modified().ok());
         (place, size, time)
     };
-    files.values().map(one).collect()
+    places.values().map(one).collect()
 }
 
-fn contents(files: &BTreeMap<String, PathBuf>) -> io::Result<Option<Files>> {
+/// All files, or which one cannot be read and why.
+fn contents(places: &Places) -> Result<Files, String> {
     let mut contents = Files::new();
-    for (name, path) in files {
-        let mut bytes = Vec::new();
-        let read = std::fs::File::open(path)
+    for (name, path) in places {
+        let read = || {
+            // A pipe or a device would keep whoever reads it.
+            if !std::fs::metadata(path)?.is_file() {
+                return Err(io::Error::other("it is no regular file"));
+            }
+            let mut bytes = Vec::new();
             // One more than it may have: whoever loads it says that it is too large.
-            .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
-        match read {
-            Ok(_) => drop(contents.insert(name.clone(), bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        }
+            std::fs::File::open(path)?
+                .take(MAX_FILE + 1)
+                .read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|error| format!("{}: {error}", path.display()))?;
+        contents.insert(name.clone(), bytes);
     }
-    Ok(Some(contents))
+    Ok(contents)
 }

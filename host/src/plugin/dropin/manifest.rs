@@ -67,7 +67,7 @@ impl TryFrom<String> for Part {
         };
         parse().ok_or_else(|| {
             format!(
-                "`{text}` is not a part: write it like 1/3, of at most {}",
+                "not a part: write it like 1/3, of at most {}",
                 super::package::MAX_PARTS
             )
         })

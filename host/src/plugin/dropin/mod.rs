@@ -9,7 +9,7 @@ mod slot;
 mod status;
 
 pub use catalog::{Catalog, Change, Notice};
-pub use folder::PluginFolder;
+pub use folder::{Look, PluginFolder};
 pub use job::{Done, Job};
 pub use manifest::{Part, PluginManifest};
 pub use package::{Files, MAX_PARTS, Origin, PackageError};

@@ -36,7 +36,7 @@ pub enum Origin {
         /// Its name.
         name: String,
     },
-    /// Files in a folder.
+    /// Files in a folder: its path, and the plugin's name.
     Folder(String),
 }
 
@@ -46,10 +46,7 @@ impl Origin {
         match self {
             Self::Configuration => String::new(),
             Self::ConfigMap { name, .. } => name.clone(),
-            Self::Folder(path) => {
-                let name = path.rsplit('/').next().unwrap_or_default();
-                name.split('.').next().unwrap_or_default().to_owned()
-            }
+            Self::Folder(path) => path.rsplit('/').next().unwrap_or_default().to_owned(),
         }
     }
 }
@@ -99,6 +96,14 @@ pub enum PackageError {
     /// Pieces disagree.
     #[error("its parts do not fit together: {0}")]
     Parts(String),
+    /// It cannot be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+    /// A file that nobody would look at.
+    #[error(
+        "`{0}` is no file of a plugin: settings are plugin.yaml, a signature is the module's name with .minisig"
+    )]
+    Unknown(String),
     /// There are too many.
     #[error("there are {MAX_OFFERS} ConfigMaps and files with plugins already")]
     TooMany,
@@ -118,6 +123,11 @@ pub(super) struct Package {
 /// What is the same for the same files, and only for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Fingerprint([u8; 32]);
+
+/// Of a text.
+pub(super) fn fingerprint_of(text: &str) -> Fingerprint {
+    Fingerprint(Sha256::digest(text).into())
+}
 
 /// Of files.
 pub(super) fn fingerprint(files: &Files) -> Fingerprint {
@@ -158,6 +168,10 @@ impl Package {
             .filter(|text| text.len() as u64 <= MAX_SIGNATURE)
             .map(|text| String::from_utf8_lossy(&text).into());
         let module = files.remove(module).unwrap_or_default().into();
+        // Settings that nobody reads would be taken for settings.
+        if let Some(name) = files.into_keys().find(|name| is_meant(name)) {
+            return Err(PackageError::Unknown(name));
+        }
         let package = Self {
             manifest,
             module,
@@ -165,6 +179,12 @@ impl Package {
         };
         package.check_part()?;
         Ok(package)
+    }
+
+    /// The plugin that it is a piece of.
+    pub(super) fn piece_of(&self) -> Option<&str> {
+        let PluginManifest { part, plugin, .. } = &self.manifest;
+        part.and(plugin.as_deref())
     }
 
     fn check_part(&self) -> Result<(), PackageError> {
@@ -216,18 +236,33 @@ impl Package {
     }
 }
 
+/// The name of a module without what says that it is one.
+pub(super) fn module_stem(name: &str) -> Option<&str> {
+    MODULES.iter().find_map(|end| name.strip_suffix(end))
+}
+
 /// Is it the name of a module?
 pub(super) fn is_module(name: &str) -> bool {
-    MODULES.iter().any(|end| name.ends_with(end))
+    module_stem(name).is_some()
+}
+
+/// Is it a file that belongs to a plugin, or was meant to?
+pub(super) fn is_meant(name: &str) -> bool {
+    is_module(name)
+        || [".yaml", ".yml", SIGNATURE]
+            .iter()
+            .any(|end| name.ends_with(end))
 }
 
 /// One package of all its pieces.
 pub(super) fn assemble<'a>(
-    pieces: impl IntoIterator<Item = &'a Package>,
+    pieces: impl IntoIterator<Item = Result<&'a Package, &'a PackageError>>,
 ) -> Result<Package, PackageError> {
     let mut found: BTreeMap<usize, &Package> = BTreeMap::new();
     let mut whole: Option<(usize, &FileDigest)> = None;
     for piece in pieces {
+        let piece = piece
+            .map_err(|error| PackageError::Parts(format!("one of them is refused: {error}")))?;
         let manifest = &piece.manifest;
         let (Some(Part { number, total }), Some(digest)) = (manifest.part, &manifest.sha256) else {
             return Err(PackageError::Parts(

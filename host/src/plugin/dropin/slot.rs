@@ -44,23 +44,24 @@ pub(super) struct Loaded {
     pub(super) since: u64,
 }
 
+/// A piece as it was dropped in.
+type Piece<'a> = (
+    &'a Origin,
+    Fingerprint,
+    Result<&'a Package, &'a PackageError>,
+);
+
 /// Whole plugins, and pieces together.
 pub(super) fn wanted(
     offers: &BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
+    piece_of: &BTreeMap<Origin, String>,
 ) -> BTreeMap<Key, Wanted> {
     let mut wanted = BTreeMap::new();
-    let mut groups: BTreeMap<&String, Vec<(&Origin, Fingerprint, &Package)>> = BTreeMap::new();
+    let mut groups: BTreeMap<&String, Vec<Piece<'_>>> = BTreeMap::new();
     for (origin, (fingerprint, package)) in offers {
-        let group = package.as_ref().ok().and_then(|package| {
-            let manifest = &package.manifest;
-            manifest
-                .part
-                .and(manifest.plugin.as_ref())
-                .zip(Some(package))
-        });
-        if let Some((name, package)) = group {
-            let pieces = groups.entry(name).or_default();
-            pieces.push((origin, *fingerprint, package));
+        if let Some(name) = piece_of.get(origin) {
+            let piece = (origin, *fingerprint, package.as_ref());
+            groups.entry(name).or_default().push(piece);
             continue;
         }
         let want = Wanted {

@@ -67,6 +67,9 @@ pub struct PluginStatus {
     /// What is in the chain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loaded: Option<LoadedStatus>,
+    /// What it has done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<PluginCounts>,
 }
 
 /// A plugin in the chain.
@@ -89,15 +92,15 @@ pub struct LoadedStatus {
     pub generation: u64,
     /// Every event starts from its configured memory.
     pub snapshotted: bool,
-    /// What it has done.
-    pub counts: PluginCounts,
 }
 
 impl PluginEntry {
     /// As it is now.
     #[must_use]
     pub fn status(&self) -> PluginStatus {
-        let loaded = self.plugin.as_ref().map(|plugin| {
+        let ready = |plugin: &&Arc<Plugin>| plugin.not_loaded().is_none();
+        let counts = self.plugin.as_ref().map(|plugin| plugin.counts());
+        let loaded = self.plugin.as_ref().filter(ready).map(|plugin| {
             let (name, version) = plugin.identity();
             LoadedStatus {
                 name: name.to_owned(),
@@ -107,7 +110,6 @@ impl PluginEntry {
                 on_error: plugin.on_error(),
                 generation: self.since,
                 snapshotted: plugin.is_snapshotted(),
-                counts: plugin.counts(),
             }
         });
         PluginStatus {
@@ -116,6 +118,7 @@ impl PluginEntry {
             state: self.state,
             refused: self.refused.clone(),
             loaded,
+            counts,
         }
     }
 }

@@ -1,0 +1,126 @@
+//! What the targets share: one engine, a plugin's whole way through the host, and what counts as a
+//! finding.
+
+pub mod plan;
+
+use serde_json::Value;
+use std::backtrace::Backtrace;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use step_observer::event;
+use step_observer::plugin::{
+    Chain, Inspection, Limits, LoadError, Outcome, Plugin, PluginEngine, PluginSource, PluginSpec,
+    sample_event,
+};
+
+/// One for all runs: an engine takes long to start, and each has threads that tick for it.
+pub static ENGINE: LazyLock<PluginEngine> =
+    LazyLock::new(|| PluginEngine::new().expect("an engine"));
+
+static LAST_PANIC: Mutex<Option<(String, Backtrace)>> = Mutex::new(None);
+
+/// Replaces the panic hook of libFuzzer, which ends the process at every panic. The host catches
+/// those of wit-component and wizer, and they are no findings.
+pub fn init() {
+    panic::set_hook(Box::new(|info| {
+        // Not written yet: names for it take long to find, and most are caught.
+        let panic = (info.to_string(), Backtrace::force_capture());
+        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+    }));
+    LazyLock::force(&ENGINE);
+}
+
+/// Runs a target. A panic that gets out of it is a finding.
+pub fn guard(body: impl FnOnce()) {
+    if panic::catch_unwind(AssertUnwindSafe(body)).is_err() {
+        eprintln!("{}", last_panic());
+        std::process::abort();
+    }
+}
+
+fn last_panic() -> String {
+    let last = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+    let panic = last
+        .as_ref()
+        .map(|(text, trace)| format!("{text}\n{trace}"));
+    panic.unwrap_or_default()
+}
+
+/// A plugin with tight limits, so that a run that loops is over soon.
+#[must_use]
+pub fn spec(name: &str, module: &[u8]) -> PluginSpec {
+    let mut spec = PluginSpec::new(name, PluginSource::bytes(module));
+    spec.limits = Limits {
+        time_ms: 50,
+        configure_ms: 50,
+        memory_bytes: 8 * 1024 * 1024,
+        ..Limits::default()
+    };
+    spec
+}
+
+/// Inspects, loads, tests and runs a plugin. With `SHOW` in the environment, says what came of it.
+pub fn whole_way(module: &[u8]) {
+    let inspected = Inspection::of(module);
+    let plugin = match Plugin::load(&ENGINE, &spec("fuzzed", module)) {
+        Ok(plugin) => plugin,
+        Err(error) => {
+            show(|| error.to_string());
+            return is_refusal(&error);
+        }
+    };
+    assert!(inspected.is_ok(), "it loads, but: {inspected:?}");
+    // Whether it is right to fail is the plugin's affair.
+    let tested = plugin.self_test(&ENGINE);
+    show(|| format!("loaded; self-test: {tested:?}"));
+    process(&Chain::new(&ENGINE, vec![Arc::new(plugin)], 1));
+}
+
+fn show(text: impl FnOnce() -> String) {
+    static SHOW: LazyLock<bool> = LazyLock::new(|| std::env::var_os("SHOW").is_some());
+    if *SHOW {
+        eprintln!("{}", text());
+    }
+}
+
+/// The compiler's thread is lost when it panics; the host survives and asks for a report. Here it is.
+fn is_refusal(error: &LoadError) {
+    if let LoadError::Compile(text) = error
+        && text.contains("please report this")
+    {
+        let last = last_panic();
+        panic!("{text}: {last}");
+    }
+}
+
+/// What no plugin changes, in an event as JSON.
+const PROTECTED: [&str; 11] = [
+    "/id",
+    "/source",
+    "/type",
+    "/time",
+    "/sequence",
+    "/data/podRef",
+    "/data/taskRun",
+    "/data/stepIndex",
+    "/data/attempt",
+    "/data/exitCode",
+    "/data/stepState/name",
+];
+
+/// Passes an event through a chain. Whatever the plugins do, it stays an event, and the same one.
+pub fn process(chain: &Chain) {
+    let before = sample_event();
+    let envelope = event::from_json(before.clone()).expect("the sample is an event");
+    let outcome = chain.process(envelope);
+    show(|| format!("{outcome:?}"));
+    let Outcome::Deliver(envelope, _) = outcome else {
+        return;
+    };
+    let text = event::structured(&envelope.event).expect("what is delivered can be written");
+    let after: Value = serde_json::from_slice(&text).expect("what is written is JSON");
+    for place in PROTECTED {
+        assert_eq!(after.pointer(place), before.pointer(place), "{place}");
+    }
+    event::from_json(after).expect("what is written can be read");
+}
