@@ -21,12 +21,7 @@ pub fn configure<P: Plugin>(
     config: &str,
 ) -> Result<Setup, String> {
     set_panic_hook();
-    let config = serde_json::from_str(config).map_err(|error| {
-        format!(
-            "configuration of {name} {version}: {}",
-            without_values(&error)
-        )
-    })?;
+    let config = read_config::<P>(&format!("{name} {version}"), config)?;
     let plugin = P::configure(config)?;
     let setup = Setup {
         name: name.to_owned(),
@@ -36,6 +31,21 @@ pub fn configure<P: Plugin>(
     slot.with(|slot| slot.set(plugin))
         .map_err(|_| "configured twice".to_owned())?;
     Ok(setup)
+}
+
+/// Reads the configuration of a plugin, `whose` is its name and version.
+///
+/// # Errors
+///
+/// It is not what the plugin's type says.
+pub fn read_config<P: Plugin>(whose: &str, config: &str) -> Result<P::Config, String> {
+    serde_json::from_str(config).map_err(|error| {
+        let error = without_values(&error);
+        match config {
+            "null" => format!("configuration of {whose}: it needs one, and there is none: {error}"),
+            _ => format!("configuration of {whose}: {error}"),
+        }
+    })
 }
 
 /// What serde says, without the values it quotes: a configuration may hold secrets.

@@ -23,6 +23,21 @@ pub struct FakeEvent {
     changes: RefCell<Changes>,
 }
 
+/// What says which step it is and how it ended: no plugin changes it.
+const PROTECTED: [&str; 9] = [
+    "/podRef",
+    "/taskRun",
+    "/stepIndex",
+    "/attempt",
+    "/logInfo",
+    "/exitCode",
+    "/reason",
+    "/stepState/name",
+    "/stepState/container",
+];
+/// Longest value of an attribute in bytes.
+const MAX_VALUE: usize = 2048;
+
 #[derive(Debug, Default)]
 struct Changes {
     attributes: Vec<(String, Option<String>)>,
@@ -46,13 +61,23 @@ pub enum Processed {
 ///
 /// What the plugin answers instead.
 pub fn process<P: Plugin>(config: &str, event: &Value) -> Result<Processed, String> {
-    let config = serde_json::from_str(config).map_err(|error| format!("configuration: {error}"))?;
+    let config = crate::export::read_config::<P>(&name(), config)?;
     let plugin = P::configure(config)?;
     let event = FakeEvent::new(event, plugin.rule_sets())?;
     match plugin.process(&event)? {
         Verdict::Keep => event.into_json().map(Processed::Kept),
         Verdict::Drop(reason) => Ok(Processed::Dropped(reason)),
     }
+}
+
+/// Name and version of the crate whose tests run: cargo tells.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo talks to tests through the environment"
+)]
+fn name() -> String {
+    let of = |name| std::env::var(name).unwrap_or_default();
+    format!("{} {}", of("CARGO_PKG_NAME"), of("CARGO_PKG_VERSION"))
 }
 
 /// Runs every case below a folder: `NAME/config.json` (optional), `NAME/in.json`, `NAME/out.json`.
@@ -68,6 +93,9 @@ pub fn check_cases<P: Plugin>(folder: impl AsRef<Path>) {
         std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut count = 0;
     for case in entries.flatten().map(|entry| entry.path()) {
+        if !case.is_dir() {
+            continue;
+        }
         let config =
             std::fs::read_to_string(case.join("config.json")).unwrap_or_else(|_| "null".to_owned());
         let out = match process::<P>(&config, &read(&case.join("in.json"))) {
@@ -160,7 +188,13 @@ impl FakeEvent {
                 .as_object_mut()
                 .and_then(|members| members.remove("log"));
             if scope == Scope::Everything {
+                let kept = PROTECTED.map(|place| data.pointer(place).cloned());
                 scanner.redact_json(&mut data);
+                for (place, value) in PROTECTED.iter().zip(kept) {
+                    if let (Some(now), Some(value)) = (data.pointer_mut(place), value) {
+                        *now = value;
+                    }
+                }
             }
             if let (Some(Value::String(log)), Some(members)) = (log, data.as_object_mut()) {
                 members.insert("log".to_owned(), scanner.redact(&log).into());
@@ -266,6 +300,12 @@ impl Event for FakeEvent {
                 "`{name}` is not a valid extension name: use 1 to 20 lower-case letters and digits"
             )));
         }
+        let bad = |value: &str| value.len() > MAX_VALUE || value.chars().any(char::is_control);
+        if value.is_some_and(bad) {
+            return Err(EditError::Invalid(format!(
+                "the value of `{name}` is longer than {MAX_VALUE} bytes or has control characters"
+            )));
+        }
         self.changes
             .borrow_mut()
             .attributes
@@ -302,33 +342,28 @@ impl Event for FakeEvent {
     }
 
     fn get_json(&self, pointer: &str) -> Option<String> {
-        if pointer == "/log" {
-            None
-        } else {
-            self.data(pointer).map(Value::to_string)
+        match pointer {
+            "/log" => None,
+            "" => Some(self.data_json()),
+            _ => self.data(pointer).map(Value::to_string),
         }
     }
 
     fn set_json(&self, pointer: &str, json: Option<&str>) -> Result<(), EditError> {
-        let protected = [
-            "/podRef",
-            "/taskRun",
-            "/stepIndex",
-            "/attempt",
-            "/logInfo",
-            "/exitCode",
-            "/reason",
-            "/stepState/name",
-            "/stepState/container",
-            "/log",
-        ];
         // A place in one of them, or around one of them.
         let below = |place: &str, other: &str| {
             let rest = place.strip_prefix(other);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        if let Some(place) = protected
+        if !pointer.starts_with('/') {
+            return Err(EditError::Invalid(
+                "not a JSON pointer to a member of the data: use `/member` or `/member/member`"
+                    .to_owned(),
+            ));
+        }
+        if let Some(place) = PROTECTED
             .iter()
+            .chain(&["/log"])
             .find(|place| below(pointer, place) || below(place, pointer))
         {
             return Err(EditError::ReadOnly(format!("`{place}` cannot be set")));
@@ -390,6 +425,11 @@ impl Event for FakeEvent {
             done = end;
         }
         edited.push_str(log.get(done..).unwrap_or_default());
+        if self.changes.borrow().log.is_some() {
+            return Err(EditError::Invalid(
+                "the log was changed in this call already".to_owned(),
+            ));
+        }
         self.set_log(&edited)
     }
 

@@ -5,31 +5,56 @@ use crate::bindings::step_observer::plugin::events::Redaction;
 use regex::Regex;
 use serde_json::Value;
 
+/// Stands for any secret: no word, long, letters and digits.
+const PROBE: &str = "Zx9Qm4Tv7Rk2Wp5LdG8h";
+/// Shortest value that the host takes.
+const MIN_VALUE: usize = 4;
+
+struct FakeRule {
+    id: String,
+    pattern: Regex,
+    /// In lower case. The pattern runs only where one of them occurs; where there is none, always.
+    keywords: Vec<String>,
+    replacement: String,
+}
+
 /// Patterns one after the other: simpler than the host's scanner, and slower.
 pub(super) struct FakeScanner {
-    rules: Vec<(String, Regex, String)>,
+    rules: Vec<FakeRule>,
     pub(super) counts: Vec<Redaction>,
 }
 
 impl FakeScanner {
     pub(super) fn new(set: &RuleSet) -> Result<Self, String> {
         let mut rules = Vec::new();
-        for value in &set.values {
-            let pattern = Regex::new(&regex::escape(value)).map_err(|error| error.to_string())?;
-            rules.push((
-                "known-value".to_owned(),
-                pattern,
-                "[redacted:known-value]".to_owned(),
-            ));
+        for (index, value) in set.values.iter().enumerate() {
+            if value.len() < MIN_VALUE {
+                return Err(format!("value {index} is shorter than {MIN_VALUE} bytes"));
+            }
+            rules.push(FakeRule {
+                id: "known-value".to_owned(),
+                pattern: Regex::new(&regex::escape(value)).map_err(|error| error.to_string())?,
+                keywords: Vec::new(),
+                replacement: "[redacted:known-value]".to_owned(),
+            });
         }
         for rule in &set.rules {
-            let pattern = Regex::new(&rule.pattern)
-                .map_err(|error| format!("rule `{}`: {error}", rule.id))?;
-            let replacement = rule
-                .replacement
-                .clone()
-                .unwrap_or_else(|| format!("[redacted:{}]", rule.id));
-            rules.push((rule.id.clone(), pattern, replacement));
+            let refuse = |why: String| format!("rule `{}`: {why}", rule.id);
+            let pattern = Regex::new(&rule.pattern).map_err(|error| refuse(error.to_string()))?;
+            if pattern.is_match("") {
+                return Err(refuse("the pattern matches the empty text".to_owned()));
+            }
+            let own = rule.replacement.clone();
+            rules.push(FakeRule {
+                id: rule.id.clone(),
+                pattern,
+                keywords: rule
+                    .keywords
+                    .iter()
+                    .map(|word| word.to_lowercase())
+                    .collect(),
+                replacement: own.unwrap_or_else(|| format!("[redacted:{}]", rule.id)),
+            });
         }
         Ok(Self {
             rules,
@@ -39,8 +64,14 @@ impl FakeScanner {
 
     pub(super) fn redact(&mut self, text: &str) -> String {
         let mut hits: Vec<(usize, usize, usize)> = Vec::new();
-        for (index, (_, pattern, _)) in self.rules.iter().enumerate() {
-            for captures in pattern.captures_iter(text) {
+        let lower = text.to_lowercase();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let runs =
+                rule.keywords.is_empty() || rule.keywords.iter().any(|word| lower.contains(word));
+            if !runs {
+                continue;
+            }
+            for captures in rule.pattern.captures_iter(text) {
                 if let Some(hit) = captures.name("secret").or_else(|| captures.get(0)) {
                     hits.push((hit.start(), hit.end(), index));
                 }
@@ -49,7 +80,10 @@ impl FakeScanner {
         hits.sort_by_key(|(start, end, _)| (*start, std::cmp::Reverse(*end)));
         let (mut redacted, mut done) = (String::new(), 0);
         for (start, end, index) in hits {
-            let Some((id, _, replacement)) = self.rules.get(index) else {
+            let Some(FakeRule {
+                id, replacement, ..
+            }) = self.rules.get(index)
+            else {
                 continue;
             };
             if start >= done {
@@ -83,14 +117,19 @@ impl FakeScanner {
                     match member {
                         Value::String(text) => {
                             // Would anything under this name be a secret? Then all of the text is.
-                            let probe = self.redact(&format!("{label}=Zx9Qm4Tv7Rk2Wp5LdG8h"));
-                            let rest = probe.strip_prefix(&format!("{label}=")).unwrap_or(&probe);
-                            let named = rest.starts_with("[redacted:")
-                                && text.len() >= 4
-                                && !text.starts_with('$');
-                            *text = if named {
+                            let before = self.counts.clone();
+                            let probe = self.redact(&format!("{label}={PROBE}"));
+                            let masked = probe.strip_prefix(&format!("{label}="));
+                            let masked = masked.filter(|rest| {
+                                *rest != PROBE
+                                    && !rest.contains(PROBE)
+                                    && text.len() >= MIN_VALUE
+                                    && !text.starts_with('$')
+                            });
+                            *text = if let Some(rest) = masked {
                                 rest.to_owned()
                             } else {
+                                self.counts = before;
                                 self.redact(text)
                             };
                         }

@@ -22,7 +22,8 @@ pub(crate) enum PluginCommand {
     Inspect(InspectArgs),
     /// Run a plugin on cases, or on one event
     #[command(
-        after_help = "A case is a folder with in.json, out.json and maybe config.json, as the native test reads them.\n\
+        after_help = "A case is a folder with in.json, out.json and maybe config.json, as the native test reads them;\n\
+        without config.json there is no configuration, whatever plugin.yaml says.\n\
         Examples:\n  step-observer plugin test filter.wasm --cases cases\n  \
         step-observer plugin test bundled:redact-secrets --event event.json"
     )]
@@ -44,7 +45,7 @@ pub(super) struct Target {
     /// The plugin: a file or bundled:NAME, and maybe its configuration as a JSON file
     #[arg(value_name = "FILE[=CONFIG.json]", value_parser = parse_plugin)]
     pub(super) plugin: PluginConfig,
-    /// Its plugin.yaml: limits, match, wasi, configuration
+    /// Its plugin.yaml: limits, match, wasi, configuration. The default is the one beside the file
     #[arg(long, value_name = "plugin.yaml")]
     pub(super) settings: Option<PathBuf>,
 }

@@ -47,10 +47,15 @@ fn note(text: &str) {
     writeln!(std::io::stderr(), "==> {text}").ok();
 }
 
-/// The plugin as the host's configuration would name it, with its `plugin.yaml`.
+/// The plugin as the host would run it: with the `plugin.yaml` that is given, else the one beside the
+/// module.
 fn configured(target: Target) -> Result<PluginConfig, Problem> {
     let Target { plugin, settings } = target;
-    let Some(path) = settings else {
+    let beside = match &plugin.from {
+        PluginFrom::File(file) => Some(file.with_file_name("plugin.yaml")),
+        PluginFrom::Bundled(_) => None,
+    };
+    let Some(path) = settings.or(beside.filter(|path| path.exists())) else {
         return Ok(plugin);
     };
     let text = std::fs::read_to_string(&path)

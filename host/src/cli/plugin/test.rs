@@ -19,7 +19,12 @@ pub(super) async fn test(args: TestArgs) -> Result<End, Problem> {
         cases,
         event,
     } = args;
-    let config = configured(target)?;
+    // Cases bring their configuration, as in the native test.
+    let given = target.plugin.config.clone();
+    let mut config = configured(target)?;
+    if cases.is_some() {
+        config.config = given;
+    }
     let engine = engine()?;
     match (cases, event) {
         (Some(folder), _) => run_cases(&engine, &config, &folder).await,
