@@ -207,6 +207,26 @@ fn a_mistake_in_a_piece_keeps_the_last_good_version() {
 }
 
 #[test]
+fn a_plugin_that_goes_before_it_is_loaded_holds_nothing_back() {
+    let engine = PluginEngine::new().unwrap();
+    let mut catalog = Catalog::new(&engine, Arc::default(), Vec::new(), 1);
+    let module = stamp("stamp");
+    catalog.change(Change::Offered {
+        origin: map("early"),
+        files: files(&[("plugin.wat", module.as_bytes())]),
+    });
+    catalog.change(Change::Listed);
+    catalog.change(Change::Withdrawn {
+        origin: map("early"),
+    });
+    assert!(catalog.next_job().is_none());
+    assert!(
+        catalog.roster().chain.is_some(),
+        "events would wait for ever"
+    );
+}
+
+#[test]
 fn whoever_is_live_keeps_the_name() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let module = stamp("stamp");

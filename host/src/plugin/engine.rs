@@ -180,8 +180,8 @@ fn pool() -> PoolingAllocationConfig {
         .table_elements(MAX_TABLE)
         .max_memory_size(MAX_MEMORY)
         // Measured: keeping pages resident costs more than mapping them anew.
-        .linear_memory_keep_resident(0)
-        .table_keep_resident(0);
+        .linear_memory_keep_resident(128 * 1024)
+        .table_keep_resident(4096);
     pool
 }
 

@@ -177,6 +177,8 @@ impl Catalog {
                 key,
             });
         }
+        // What waited is gone, and may have been all that kept the first chain back.
+        self.begin();
         None
     }
 
