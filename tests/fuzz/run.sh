@@ -18,6 +18,6 @@ for target in load module drop_in; do
     mkdir -p "corpus/$target"
     # Without sanitizers: they need a nightly compiler, and the host forbids itself unsafe code.
     cargo fuzz run --fuzz-dir . -s none "$target" "corpus/$target" "seeds/$target" -- \
-        -max_total_time="$seconds" -max_len="$longest" -rss_limit_mb=2048 -timeout=20 \
+        -max_total_time="$seconds" -len_control=0 -max_len="$longest" -rss_limit_mb=2048 -timeout=20 \
         -print_final_stats=1
 done

@@ -211,6 +211,70 @@ fn bombs_for_the_compiler_are_refused_before_it_starts() {
 }
 
 #[test]
+fn bombs_of_rules_are_refused() {
+    let with_rules = |pattern: &str, count: usize| {
+        let source = PluginSource::File(step_observer_tests::guest("redact-secrets"));
+        let rule = |number| json!({"id": format!("rule-{number}"), "pattern": pattern});
+        let rules: Vec<Value> = (0..count).map(rule).collect();
+        PluginSpec {
+            config: json!({"rules": rules}),
+            ..PluginSpec::new("rules", source)
+        }
+    };
+    let refused = refusal(&with_rules(r"\pL{20}x", 60));
+    assert!(refused.contains("are large when compiled"), "{refused}");
+    let refused = refusal(&with_rules("x", 257));
+    assert!(
+        refused.contains("more than 16 rule sets, 256 rules"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn nothing_that_a_missing_plugin_might_mask_is_logged() {
+    let says = importing(
+        "log",
+        "(param i32 i32)",
+        "",
+        &format!(
+            "(call $more (local.get $event) (i32.const 4096))
+             (call $log (i32.const 1) (i32.load (i32.const 4096)) (i32.load (i32.const 4100)))
+             {RELEASE} (call $keep)"
+        ),
+    );
+    let log_of = |redactor: &[u8]| {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a-says.wat"), &says).unwrap();
+        std::fs::write(place.path().join("b-redact.wasm"), redactor).unwrap();
+        let run = Command::new(program())
+            .args([
+                "replay",
+                "--log",
+                "info",
+                "--to",
+                "file:/dev/null",
+                "--plugin-dir",
+            ])
+            .arg(place.path())
+            .arg(path("recordings/leaky.jsonl"))
+            .output()
+            .unwrap();
+        String::from_utf8(run.stderr).unwrap()
+    };
+    let redactor = std::fs::read(step_observer_tests::guest("redact-secrets")).unwrap();
+    let masked = log_of(&redactor);
+    assert!(masked.contains("[redacted:github-token]"), "{masked}");
+    let withheld = log_of(b"broken");
+    assert!(
+        withheld.contains("left out: a plugin that may mask it is not loaded"),
+        "{withheld}"
+    );
+    for log in [masked, withheld] {
+        assert!(!log.contains("ghp_0123456789"), "{log}");
+    }
+}
+
+#[test]
 fn a_plugin_that_reports_an_error_passes_its_self_test_and_one_that_crashes_does_not() {
     let engine = PluginEngine::new().unwrap();
     let tested = |module: &str| {

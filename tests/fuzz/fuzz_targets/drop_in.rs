@@ -33,6 +33,7 @@ enum Step {
     Settle,
     Parse(String),
     ParseSettings(Settings),
+    Unreadable(Place, String),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -271,6 +272,10 @@ fn run(input: &Input) {
             }),
             Step::Withdraw(place) => catalog.change(Change::Withdrawn {
                 origin: place.origin(),
+            }),
+            Step::Unreadable(place, reason) => catalog.change(Change::Unreadable {
+                origin: place.origin(),
+                reason: reason.clone(),
             }),
             Step::Listed => {
                 unlisted = unlisted.saturating_sub(1);

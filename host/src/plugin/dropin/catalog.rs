@@ -120,15 +120,12 @@ impl Catalog {
                     true => Err(PackageError::TooMany),
                     false => Package::of(files),
                 };
-                match &package {
-                    Ok(package) => {
-                        match package.piece_of() {
-                            Some(name) => self.pieces.insert(origin.clone(), name.to_owned()),
-                            None => self.pieces.remove(&origin),
-                        };
-                    }
-                    // With a mistake in it, it is still a piece of what it was a piece of.
-                    Err(_) => {}
+                // With a mistake in it, it is still a piece of what it was a piece of.
+                if let Ok(package) = &package {
+                    match package.piece_of() {
+                        Some(name) => self.pieces.insert(origin.clone(), name.to_owned()),
+                        None => self.pieces.remove(&origin),
+                    };
                 }
                 self.offers.insert(origin, (fingerprint, package));
             }
