@@ -227,6 +227,27 @@ fn a_plugin_that_goes_before_it_is_loaded_holds_nothing_back() {
 }
 
 #[test]
+fn a_stand_in_keeps_its_name_too() {
+    let engine = PluginEngine::new().unwrap();
+    let mut catalog = Catalog::new(&engine, Arc::default(), Vec::new(), 1);
+    catalog.change(Change::Offered {
+        origin: Origin::Folder("/z/same".to_owned()),
+        files: files(&[("plugin.wat", b"(module)")]),
+    });
+    catalog.change(Change::Listed);
+    settle(&mut catalog);
+    assert_eq!(order(&catalog), ["same"]);
+    offer(
+        &mut catalog,
+        "same",
+        &[("plugin.wat", stamp("stamp").as_bytes())],
+    );
+    assert_eq!(order(&catalog), ["same"]);
+    let chain = catalog.roster().chain.unwrap();
+    assert!(chain.plugins()[0].not_loaded().is_some());
+}
+
+#[test]
 fn whoever_is_live_keeps_the_name() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let module = stamp("stamp");

@@ -11,7 +11,8 @@ use step_observer::observe::Speed;
 use step_observer::sink::{FileConfig, HttpConfig, SinkUrl, StdoutConfig};
 
 /// Tells what every step of every Tekton run does: one CloudEvent for each transition, through
-/// sandboxed WebAssembly plugins, to your sinks. It reads the cluster and writes nothing to it.
+/// sandboxed WebAssembly plugins, to your sinks. It reads the cluster; all
+/// that it writes are Events on the ConfigMaps of plugins.
 #[derive(Debug, Parser)]
 #[command(
     version,

@@ -11,7 +11,7 @@ use step_observer::plugin::dropin::{
     Catalog, Change, Done, Files, Origin, PluginManifest, PluginState,
 };
 use step_observer::plugin::{Plugin, TrustConfig};
-use step_observer_fuzz::{ENGINE, guard, init, process, spec};
+use step_observer_fuzz::{ENGINE, guard, init, process, show, spec};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -161,7 +161,7 @@ impl Place {
                 name: name.text().to_owned(),
             },
             Self::Folder(second, name) => {
-                Origin::Folder(format!("/{}/{}.wasm", side(*second), name.text()))
+                Origin::Folder(format!("/{}/{}", side(*second), name.text()))
             }
         }
     }
@@ -337,6 +337,7 @@ fn check(catalog: &mut Catalog) {
     for entry in roster.entries.iter() {
         let status = entry.status();
         let text = serde_json::to_string(&status).expect("a status can be written");
+        show(|| text.clone());
         assert_ne!(status.state, PluginState::Loading, "{text}");
         if status.loaded.is_some() && roster.chain.is_some() {
             assert!(in_chain.contains(&status.name), "{text}");

@@ -76,7 +76,8 @@ pub fn whole_way(module: &[u8]) {
     process(&Chain::new(&ENGINE, vec![Arc::new(plugin)], 1));
 }
 
-fn show(text: impl FnOnce() -> String) {
+/// Says something where `SHOW` is set.
+pub fn show(text: impl FnOnce() -> String) {
     static SHOW: LazyLock<bool> = LazyLock::new(|| std::env::var_os("SHOW").is_some());
     if *SHOW {
         eprintln!("{}", text());

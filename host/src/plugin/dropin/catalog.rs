@@ -250,11 +250,10 @@ impl Catalog {
             .iter()
             .map(|plugin| (plugin.name().to_owned(), (None, Origin::Configuration)))
             .collect();
-        // Whoever is live keeps the name.
+        // Whoever is in the chain keeps the name, a stand-in too.
         let is_live = |key: &Key| {
-            self.slots
-                .get(key)
-                .is_some_and(|slot| slot.loaded.is_some())
+            let slot = self.slots.get(key);
+            slot.is_some_and(|slot| slot.active().is_some())
         };
         let (live, others): (Vec<_>, Vec<_>) = wanted.iter().partition(|(key, _)| is_live(key));
         for (key, want) in live.into_iter().chain(others) {
