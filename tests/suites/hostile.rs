@@ -211,6 +211,17 @@ fn bombs_for_the_compiler_are_refused_before_it_starts() {
 }
 
 #[test]
+fn a_large_memory_is_kept_as_well() {
+    // More than a call may hand over: what is kept is bounded by the memory itself.
+    let keep = format!("{RELEASE} (call $keep)");
+    let large = wat("(data (i32.const 7000000) \"x\")", &keep)
+        .replace("(export \"memory\") 2)", "(export \"memory\") 120)");
+    let chain = load(&[spec("large", &large)]).unwrap();
+    assert!(chain.plugins()[0].is_snapshotted());
+    assert!(matches!(chain.process(envelope()), Outcome::Deliver(..)));
+}
+
+#[test]
 fn bombs_of_rules_are_refused() {
     let with_rules = |pattern: &str, count: usize| {
         let source = PluginSource::File(step_observer_tests::guest("redact-secrets"));

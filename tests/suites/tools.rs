@@ -233,6 +233,27 @@ fn a_large_module_becomes_several_config_maps() {
 }
 
 #[test]
+fn what_is_pinned_is_packed_as_it_is_and_what_is_refused_is_not_packed() {
+    let place = tempfile::tempdir().unwrap();
+    let module = std::fs::read(guest("filter-events")).unwrap();
+    std::fs::write(place.path().join("filter.wasm"), &module).unwrap();
+    let pin = step_observer::plugin::FileDigest::of(&module);
+    let settings = |pin: &str| {
+        std::fs::write(place.path().join("plugin.yaml"), format!("sha256: {pin}\n")).unwrap();
+    };
+    settings(pin.as_str());
+    let args = ["build", "filter.wasm", "--configmap"];
+    let map = &config_maps(&good(place.path(), &args))[0];
+    assert!(map["binaryData"].get("plugin.wasm").is_some(), "{map}");
+    settings(&"0".repeat(64));
+    let refused = bad(place.path(), &args);
+    assert!(
+        refused.contains("a host would refuse it, so no ConfigMap is made"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn cases_and_events_are_tried_in_any_form() {
     let place = tempfile::tempdir().unwrap();
     let cases = path("../plugins/filter-events/cases");

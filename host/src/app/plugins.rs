@@ -18,21 +18,15 @@ pub(super) async fn load(
 ) -> Result<Vec<Arc<Plugin>>, ChainError> {
     let mut plugins = Vec::new();
     for config in configs {
-        let spec = spec(config, trust);
-        info!(plugin = spec.name, "loading plugin");
-        let engine = engine.clone();
-        let loading = tokio::task::spawn_blocking(move || load_one(&engine, &spec));
-        let plugin = match loading.await {
-            Ok(loaded) => loaded?,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
+        info!(plugin = config.name, "loading plugin");
+        let plugin = load_plugin(engine, config, trust).await?;
         let (name, version) = plugin.identity();
         let digest = plugin.digest().map_or("", |digest| digest.as_str());
         debug!(
             plugin = plugin.name(), name, version, digest, on_error = ?plugin.on_error(),
             snapshotted = plugin.is_snapshotted(), "plugin is loaded"
         );
-        plugins.push(Arc::new(plugin));
+        plugins.push(plugin);
     }
     Ok(plugins)
 }
