@@ -14,21 +14,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use step_observer::event;
 use step_observer::plugin::{
-    Chain, Outcome, Plugin, PluginEngine, PluginSource, PluginSpec, sample_event,
+    Chain, Compiler, CompilerProgram, Outcome, Plugin, PluginEngine, PluginSource, PluginSpec,
+    sample_event,
 };
 use step_observer::step::Envelope;
-use step_observer_tests::guest;
+use step_observer_tests::{guest, program};
+
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Lengths of chains.
 const LENGTHS: [usize; 4] = [1, 2, 4, 8];
-/// Windows with and without a plugin being loaded, by turns.
-const WINDOWS: usize = 12;
+/// Windows with and without plugins being loaded, by turns.
+const WINDOWS: usize = 60;
 const WINDOW: Duration = Duration::from_secs(2);
 /// Time between two events: the machine is busy, not full.
 const PAUSE: Duration = Duration::from_micros(500);
 
 fn main() {
+    let program = CompilerProgram::new(program(), vec!["compile-plugin".into()]);
     let engine = PluginEngine::new().unwrap();
+    let engine = engine.compiling_in(Compiler::Child(program));
     let envelope = event::from_json(sample_event()).unwrap();
     let grows = growth(&engine, &envelope);
     let calm = while_loading(&engine, &envelope);
@@ -103,10 +110,6 @@ fn while_loading(engine: &PluginEngine, envelope: &Envelope) -> bool {
         });
     }
     // The middle of the windows: what the machine does beside this is not in it.
-    let middle = |mut all: Vec<f64>| {
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
     let (alone, beside) = (middle(alone), middle(beside));
     println!(
         "\np99 of an event: {alone:.1} us, {beside:.1} us while plugins are loaded ({loads} loads)"
@@ -116,6 +119,11 @@ fn while_loading(engine: &PluginEngine, envelope: &Envelope) -> bool {
         beside / alone,
         1.1,
     )
+}
+
+fn middle(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
 }
 
 /// The 99th percentile in microseconds.

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod aside;
 mod bundled;
 mod catalog;
 mod cluster;

@@ -20,7 +20,7 @@ use crate::lanes::{self, LaneLimits};
 use crate::logs::Logs;
 use crate::observe::{self, ClusterConfig, ObserveError, PluginNotes, Speed, Tracker};
 use crate::plugin::dropin::Catalog;
-use crate::plugin::{Chain, ChainError, ChainPool, PluginEngine};
+use crate::plugin::{Chain, ChainError, ChainPool, Compiler, PluginEngine};
 use crate::prepare::{Onlooker, Outlet, Preparation, Tally};
 use crate::sink::{Sink, SinkError};
 use crate::step::StepRecord;
@@ -177,16 +177,20 @@ impl Summary {
 }
 
 impl App {
-    /// Loads plugins and opens sinks.
+    /// Loads plugins, compiled where `compiler` says, and opens sinks.
     ///
     /// # Errors
     ///
     /// The first of them that cannot be used.
-    pub async fn build(source: Source, config: Config) -> Result<Self, AppError> {
+    pub async fn build(
+        source: Source,
+        config: Config,
+        compiler: Compiler,
+    ) -> Result<Self, AppError> {
         if config.sinks.is_empty() {
             return Err(AppError::NoSink);
         }
-        Self::assemble(source, config).await
+        Self::assemble(source, config, compiler).await
     }
 
     /// Loads plugins, to see what they would do: nothing is sent anywhere.
@@ -196,10 +200,14 @@ impl App {
     /// The first of them that cannot be used.
     pub async fn dry(source: Source, config: Config) -> Result<Self, AppError> {
         let sinks = Vec::new();
-        Self::assemble(source, Config { sinks, ..config }).await
+        Self::assemble(source, Config { sinks, ..config }, Compiler::Here).await
     }
 
-    async fn assemble(source: Source, config: Config) -> Result<Self, AppError> {
+    async fn assemble(
+        source: Source,
+        config: Config,
+        compiler: Compiler,
+    ) -> Result<Self, AppError> {
         let Config {
             cluster: _,
             look_back: _,
@@ -213,6 +221,7 @@ impl App {
             shutdown_grace,
         } = config;
         let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
+        let engine = engine.compiling_in(compiler);
         let mut ready = Vec::new();
         let trust = Arc::new(trust);
         let fixed = plugins::load(&engine, &plugins, &trust).await?;

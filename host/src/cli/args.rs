@@ -22,6 +22,12 @@ use step_observer::sink::{FileConfig, HttpConfig, SinkUrl, StdoutConfig};
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogArgs {
     /// What to log: a level, or targets with levels such as step_observer=debug
     #[arg(long, global = true, env = "STEP_OBSERVER_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
@@ -59,6 +65,9 @@ pub(crate) enum Command {
     /// Check, show and describe configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Compile a plugin for the parent process, from standard input to standard output
+    #[command(hide = true)]
+    CompilePlugin,
 }
 
 impl Command {

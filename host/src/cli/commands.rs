@@ -12,23 +12,26 @@ use step_observer::config::{Config, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::event;
 use step_observer::observe::{self, ObserveError, RecordedLogs, Speed};
+use step_observer::plugin::Compiler;
 use step_observer::plugin::dropin::PluginManifest;
 use step_observer::sink::StdoutConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 type Problem = Box<dyn Error + Send + Sync>;
 
-pub(crate) async fn run(command: Command) -> Result<End, Problem> {
+pub(crate) async fn run(command: Command, compiler: Compiler) -> Result<End, Problem> {
     match command {
-        Command::Demo(args) => super::demo::demo(args).await,
-        Command::Run(args) => run_cluster(args).await,
-        Command::Replay(args) => replay(args).await,
+        Command::Demo(args) => super::demo::demo(args, compiler).await,
+        Command::Run(args) => run_cluster(args, compiler).await,
+        Command::Replay(args) => replay(args, compiler).await,
         Command::Plugin(command) => super::plugin::run(command).await,
         Command::Config(command) => config(command).await,
+        // It needs no runtime and ended before.
+        Command::CompilePlugin => Ok(End::Good),
     }
 }
 
-async fn run_cluster(args: RunArgs) -> Result<End, Problem> {
+async fn run_cluster(args: RunArgs, compiler: Compiler) -> Result<End, Problem> {
     let RunArgs {
         road,
         namespaces,
@@ -47,11 +50,11 @@ async fn run_cluster(args: RunArgs) -> Result<End, Problem> {
         config: config.cluster.clone(),
         look_back: config.look_back.0,
     };
-    let app = App::build(source, config).await?;
+    let app = App::build(source, config, compiler).await?;
     drive(app).await
 }
 
-async fn replay(args: ReplayArgs) -> Result<End, Problem> {
+async fn replay(args: ReplayArgs, compiler: Compiler) -> Result<End, Problem> {
     let ReplayArgs {
         recording,
         mut road,
@@ -69,7 +72,7 @@ async fn replay(args: ReplayArgs) -> Result<End, Problem> {
     }
     let hold_for = Duration::from_millis(give_up_ms);
     let source = self::recording(&recording, logs, speed, hold_for)?;
-    let app = App::build(source, config).await?;
+    let app = App::build(source, config, compiler).await?;
     drive(app).await
 }
 

@@ -19,6 +19,7 @@ use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKi
 use step_observer::deliver::RetryConfig;
 use step_observer::event::EventMatch;
 use step_observer::observe::{RecordedLogs, Speed};
+use step_observer::plugin::Compiler;
 use step_observer::sink::{FileConfig, HttpConfig, SinkUrl};
 
 /// A real PipelineRun, recorded on a cluster. Its secrets are made up.
@@ -31,7 +32,7 @@ const KNOWN_VALUE: &str = "Tr0ub4dor&3-registry";
 
 type Problem = Box<dyn Error + Send + Sync>;
 
-pub(crate) async fn demo(args: DemoArgs) -> Result<End, Problem> {
+pub(crate) async fn demo(args: DemoArgs, compiler: Compiler) -> Result<End, Problem> {
     let DemoArgs { out, speed } = args;
     let terminal = std::io::stdout().is_terminal();
     let speed = speed.unwrap_or(if terminal {
@@ -57,7 +58,7 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<End, Problem> {
         lock(&timeline).header(),
     ));
     let onlooker = timeline.clone();
-    let app = App::build(source, config)
+    let app = App::build(source, config, compiler)
         .await?
         .with_onlooker(Arc::new(move |happening| {
             let lines = lock(&onlooker).lines(&happening);

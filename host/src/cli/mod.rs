@@ -6,10 +6,11 @@ mod demo;
 mod plugin;
 mod timeline;
 
-use args::{Args, LogFormat};
+use args::{Args, Command, LogArgs, LogFormat};
 use clap::Parser as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use step_observer::plugin::{Compiler, CompilerProgram, compile_for_parent};
 use tracing_subscriber::EnvFilter;
 
 /// What a command says at its end.
@@ -27,9 +28,22 @@ pub(crate) fn main() -> ExitCode {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    if let Err(problem) = start_log(&args) {
-        return fail(&problem);
+    let Args { command, log } = args;
+    let filter = match start_log(&command, &log) {
+        Ok(filter) => filter,
+        Err(problem) => return fail(&problem),
+    };
+    if let Command::CompilePlugin = command {
+        let done = compile_for_parent(std::io::stdin().lock(), std::io::stdout().lock());
+        return match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format!("failed to compile a plugin: {error}")),
+        };
     }
+    let compiler = match compiler(&filter, log.log_format) {
+        Ok(compiler) => compiler,
+        Err(error) => return fail(&format!("failed to find this program: {error}")),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -37,7 +51,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("failed to start: {error}")),
     };
-    let ended = runtime.block_on(commands::run(args.command));
+    let ended = runtime.block_on(commands::run(command, compiler));
     // A thread that waits for standard input must not keep the program.
     runtime.shutdown_background();
     match ended {
@@ -55,15 +69,22 @@ fn fail(problem: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn start_log(args: &Args) -> Result<(), String> {
-    let default = if args.command.is_quiet() {
-        "warn"
-    } else {
-        "info"
+/// This program as a compiler of plugins that logs as it does itself.
+fn compiler(filter: &str, format: LogFormat) -> std::io::Result<Compiler> {
+    let format = match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
     };
-    let filter = args.log.as_deref().unwrap_or(default);
+    let arguments = ["compile-plugin", "--log", filter, "--log-format", format];
+    CompilerProgram::this(arguments.map(Into::into).into()).map(Compiler::Child)
+}
+
+/// Gives what is logged as a filter.
+fn start_log(command: &Command, args: &LogArgs) -> Result<String, String> {
+    let default = if command.is_quiet() { "warn" } else { "info" };
+    let chosen = args.log.as_deref().unwrap_or(default);
     // Below these levels they log objects, which may hold secrets.
-    let filter = format!("{filter},kube_client::client=error,kube_runtime::watcher=info");
+    let filter = format!("{chosen},kube_client::client=error,kube_runtime::watcher=info");
     let filter = EnvFilter::builder().parse(&filter).map_err(|error| {
         format!("--log `{filter}`: {error}; write for example info or step_observer=debug")
     })?;
@@ -76,5 +97,5 @@ fn start_log(args: &Args) -> Result<(), String> {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),
     }
-    Ok(())
+    Ok(chosen.to_owned())
 }

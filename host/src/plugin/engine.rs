@@ -1,6 +1,7 @@
 //! wasmtime, narrowed to what plugins need: one engine, limits that always hold, a clock that ticks
 //! for deadlines.
 
+use super::aside::Compiler;
 use super::bindings;
 use super::draft::Draft;
 use super::host::{Host, Limiter, MAX_TABLE};
@@ -79,6 +80,7 @@ pub struct PluginEngine {
     linker: Arc<Linker<Host>>,
     /// Held while a plugin is compiled: one at a time, for its memory's sake.
     pub(super) compiling: Arc<Mutex<()>>,
+    pub(super) compiler: Compiler,
 }
 
 impl std::fmt::Debug for PluginEngine {
@@ -106,7 +108,15 @@ impl PluginEngine {
             setup,
             linker: Arc::new(linker),
             compiling: Arc::default(),
+            compiler: Compiler::Here,
         })
+    }
+
+    /// The same, with plugins compiled elsewhere.
+    #[must_use]
+    pub fn compiling_in(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
     }
 
     /// A store with all limits set. Without a deadline a call would trap at once.
@@ -149,6 +159,14 @@ impl PluginEngine {
 
     pub(super) fn compile(&self, component: &[u8]) -> wasmtime::Result<Component> {
         Component::new(&self.run, component)
+    }
+
+    /// A component of the machine code that [`super::setup::prepare`] made of it.
+    #[expect(unsafe_code, reason = "machine code cannot be checked, only trusted")]
+    pub(super) fn restore(&self, code: &[u8]) -> wasmtime::Result<Component> {
+        // SAFETY: it comes from `Component::serialize` in this program, in this process or over a
+        // pipe from a child that runs the same file; it was never on a disk.
+        unsafe { Component::deserialize(&self.run, code) }
     }
 }
 

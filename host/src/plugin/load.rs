@@ -108,6 +108,12 @@ pub enum LoadError {
     /// The compiler refuses it.
     #[error("failed to compile it: {0}")]
     Compile(String),
+    /// What the process that compiles plugins says; one of the other errors.
+    #[error("{0}")]
+    Told(String),
+    /// The process that compiles plugins did not answer.
+    #[error("the process that compiles it {0}")]
+    Process(String),
     /// `configure` failed.
     #[error("it refuses its configuration: {0}")]
     Configure(String),

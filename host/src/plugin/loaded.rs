@@ -1,26 +1,20 @@
 //! A plugin that is ready: configured, with its limits, and called once per event.
 
+use super::aside::{self, Made};
 use super::bindings::exports::step_observer::plugin::transform::Verdict;
 use super::draft::{Draft, RuleSets};
 use super::engine::{Limits, PluginEngine};
 use super::failure::Failure;
-use super::load::{self, LoadError};
+use super::load::LoadError;
 use super::scrub::Scrubber;
-use super::setup::{self, Configured};
+use super::setup::Configured;
 use super::spec::{OnError, PluginSpec};
 use super::stats::{PluginCounts, Stats};
 use super::trust::FileDigest;
 use crate::event::EventMatch;
 use crate::step::Envelope;
-use std::sync::{Arc, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::Arc;
 use wasmtime::component::Resource;
-
-/// Longest time to load a plugin, and to wait for its turn. A large module in a debug build of the
-/// host takes a minute.
-const LOAD_TIME: Duration = Duration::from_secs(300);
-/// Priority of the thread that compiles: events go first.
-const NICE: i32 = 19;
 
 /// A plugin in a chain.
 pub struct Plugin {
@@ -59,10 +53,11 @@ impl Plugin {
     ///
     /// Says what is wrong with it and what to do.
     pub fn load(engine: &PluginEngine, spec: &PluginSpec) -> Result<Self, LoadError> {
-        let bytes = spec.read()?;
-        let digest = FileDigest::of(&bytes);
-        let size = bytes.len();
-        let configured = configure_aside(engine, spec, bytes)?;
+        let Made {
+            configured,
+            digest,
+            size,
+        } = aside::make(engine, spec)?;
         let redacts = !configured.rule_sets.is_empty();
         let default = if redacts {
             OnError::Strip
@@ -258,42 +253,4 @@ fn run(
     }
     // The guest's handle stands for the store's only draft: its number says nothing.
     transform.call_process(&mut *store, Resource::new_borrow(0))
-}
-
-/// In a thread of its own, which takes the compiler's memory with it when it ends. A module that
-/// keeps the compiler busy for ever keeps this thread, and later plugins wait for it: nothing else.
-fn configure_aside(
-    engine: &PluginEngine,
-    spec: &PluginSpec,
-    bytes: Vec<u8>,
-) -> Result<Configured, LoadError> {
-    let (begin, begun) = mpsc::sync_channel(1);
-    let (done, result) = mpsc::sync_channel(1);
-    let (engine, spec) = (engine.clone(), spec.clone());
-    let compile = move || {
-        // Where it is refused, events wait a little longer while a plugin is loaded.
-        rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE).ok();
-        let turn = engine.compiling.clone();
-        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        begin.send(()).ok();
-        let configured = load::component(&bytes, spec.wasi)
-            .and_then(|component| setup::configure(&engine, &spec, &component));
-        drop(turn);
-        // Nobody listens any more after the time limit.
-        done.send(configured).ok();
-    };
-    std::thread::Builder::new()
-        .name("plugin-compiler".to_owned())
-        .spawn(compile)?;
-    // What another plugin takes is not its fault.
-    if begun.recv_timeout(LOAD_TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
-        return Err(LoadError::Busy(LOAD_TIME.as_secs()));
-    }
-    match result.recv_timeout(LOAD_TIME) {
-        Ok(configured) => configured,
-        Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow(LOAD_TIME.as_secs())),
-        Err(mpsc::RecvTimeoutError::Disconnected) => Err(LoadError::Compile(
-            "the compiler panicked; please report this".to_owned(),
-        )),
-    }
 }

@@ -1,5 +1,6 @@
 //! Plugins: loading, configuring, running them in a sandbox. The only room that knows wasmtime.
 
+mod aside;
 mod bindings;
 mod bundled;
 mod chain;
@@ -23,6 +24,7 @@ mod strip;
 mod trust;
 mod wasi;
 
+pub use aside::{Compiler, CompilerProgram, compile_for_parent};
 pub use chain::{Chain, ChainError, Outcome, Report};
 pub use engine::{Limits, PluginEngine};
 pub use failure::Failure;

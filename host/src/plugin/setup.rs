@@ -7,11 +7,12 @@ use super::draft::RuleSets;
 use super::engine::{Limits, PluginEngine};
 use super::failure::Failure;
 use super::host::Host;
-use super::load::{LoadError, World};
+use super::load::{self, LoadError, World};
 use super::scrub::Scrubber;
-use super::spec::PluginSpec;
+use super::spec::{PluginSpec, Wasi};
 use super::wasi;
-use crate::redact::{MAX_LARGE, MAX_RULES, MAX_VALUES, Rule, Scanner};
+use crate::redact::{MAX_LARGE, MAX_RULES, MAX_VALUES, Rule, RuleError, Scanner};
+use serde::{Deserialize, Serialize};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tracing::warn;
@@ -29,24 +30,73 @@ pub(super) struct Configured {
     pub(super) configure_each: Option<String>,
 }
 
-/// Compiles and configures.
-pub(super) fn configure(
+/// What to compile, and what with. It crosses to another process: the configuration is not in its
+/// arguments or environment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    name: String,
+    /// JSON text.
+    config: String,
+    limits: Limits,
+    wasi: Wasi,
+    snapshot: bool,
+}
+
+impl Order {
+    pub(super) fn of(spec: &PluginSpec) -> Self {
+        Self {
+            name: spec.name.clone(),
+            config: spec.config.to_string(),
+            limits: spec.limits.clone(),
+            wasi: spec.wasi,
+            snapshot: spec.snapshot,
+        }
+    }
+}
+
+/// What `configure` answered, and whether its memory was kept. Goes with the machine code.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Prepared {
+    name: String,
+    version: String,
+    rule_sets: Vec<DeclaredRules>,
+    snapshotted: bool,
+}
+
+/// The contract's `rule-set`.
+#[derive(Debug, Serialize, Deserialize)]
+struct DeclaredRules {
+    name: String,
+    rules: Vec<Rule>,
+    values: Vec<String>,
+}
+
+/// Compiles a module, configures it, and compiles it again with the memory that it then has. What
+/// takes long and much memory is done here; the machine code fits every engine of this program.
+pub(super) fn prepare(
     engine: &PluginEngine,
-    spec: &PluginSpec,
-    component: &[u8],
-) -> Result<Configured, LoadError> {
-    let label: Arc<str> = spec.name.as_str().into();
-    let config = spec.config.to_string();
+    order: &Order,
+    module: &[u8],
+) -> Result<(Prepared, Vec<u8>), LoadError> {
+    let Order {
+        name,
+        config,
+        limits,
+        wasi,
+        snapshot,
+    } = order;
+    let component = load::component(module, *wasi)?;
+    let label: Arc<str> = name.as_str().into();
     let compiled = engine
-        .compile(component)
+        .compile(&component)
         .map_err(|error| compile_error(&error))?;
     let plain = pre(engine, &compiled)?;
-    let limits = configure_limits(&spec.limits);
+    let limits = configure_limits(limits);
     let mut store = PluginEngine::store(&engine.run, &limits, label.clone(), Arc::default(), None);
     let answer = plain.instantiate(&mut store).and_then(|guest: Guest| {
         guest
             .step_observer_plugin_transform()
-            .call_configure(&mut store, &config)
+            .call_configure(&mut store, config)
     });
     let setup = match answer {
         Ok(Ok(setup)) => setup,
@@ -70,37 +120,53 @@ pub(super) fn configure(
         version,
         rule_sets,
     } = setup;
-    let line = |text: &str| Scrubber::default().line(text, MAX_NAME);
     bound_rules(&rule_sets)?;
-    let declared = rule_sets.iter().map(declared).collect();
-    let mut compiled_sets = RuleSets::new();
-    let mut large = 0;
-    for set in rule_sets {
-        let (name, scanner) = compile_rules(set)?;
-        large += scanner.large_patterns();
-        // Before the next set is compiled.
-        if large > MAX_LARGE {
-            return Err(LoadError::LargeRules);
-        }
-        compiled_sets.push((name, scanner));
+    let rule_sets: Vec<_> = rule_sets.into_iter().map(DeclaredRules::from).collect();
+    check_patterns(&rule_sets)?;
+    let snapshotted = snapshot
+        .then(|| take_snapshot(engine, &label, &component, config, &limits))
+        .flatten();
+    let prepared = Prepared {
+        name,
+        version,
+        rule_sets,
+        snapshotted: snapshotted.is_some(),
+    };
+    let code = snapshotted.as_ref().unwrap_or(&compiled).serialize();
+    Ok((prepared, code.map_err(|error| compile_error(&error))?))
+}
+
+/// Makes what was prepared ready to be called.
+pub(super) fn finish(
+    engine: &PluginEngine,
+    order: &Order,
+    prepared: Prepared,
+    code: &[u8],
+) -> Result<Configured, LoadError> {
+    let Prepared {
+        name,
+        version,
+        rule_sets: sets,
+        snapshotted,
+    } = prepared;
+    let declared = sets.iter().map(DeclaredRules::shown).collect();
+    let mut rule_sets = RuleSets::new();
+    for set in sets {
+        let scanner = Scanner::checked_before(&set.rules, &set.values);
+        let scanner = scanner.map_err(|source| set.refused(source))?;
+        rule_sets.push((set.name, scanner));
     }
-    let rule_sets = compiled_sets;
-    let snapshotted = if spec.snapshot {
-        take_snapshot(engine, &label, component, &config, &limits)
-    } else {
-        None
-    };
-    let (pre, configure_each) = match snapshotted {
-        Some(compiled) => (self::pre(engine, &compiled)?, None),
-        None => (plain, Some(config)),
-    };
+    let component = engine
+        .restore(code)
+        .map_err(|error| compile_error(&error))?;
+    let line = |text: &str| Scrubber::default().line(text, MAX_NAME);
     Ok(Configured {
         name: line(&name),
         version: line(&version),
         rule_sets: Arc::new(rule_sets),
         declared,
-        pre,
-        configure_each,
+        pre: pre(engine, &component)?,
+        configure_each: (!snapshotted).then(|| order.config.clone()),
     })
 }
 
@@ -120,10 +186,52 @@ fn bound_rules(sets: &[wit::RuleSet]) -> Result<(), LoadError> {
 /// Longest name, version or rule id in bytes, where they are shown.
 const MAX_NAME: usize = 128;
 
-fn declared(set: &wit::RuleSet) -> (String, Vec<String>, usize) {
-    let line = |text: &String| Scrubber::default().line(text, MAX_NAME);
-    let rules = set.rules.iter().map(|rule| line(&rule.id)).collect();
-    (line(&set.name), rules, set.values.len())
+/// Compiles all patterns, and forgets them: the host compiles what its events call for.
+fn check_patterns(sets: &[DeclaredRules]) -> Result<(), LoadError> {
+    let mut large = 0;
+    for set in sets {
+        let scanner = Scanner::new(&set.rules, &set.values);
+        large += scanner
+            .map_err(|source| set.refused(source))?
+            .large_patterns();
+        // Before the next set is compiled.
+        if large > MAX_LARGE {
+            return Err(LoadError::LargeRules);
+        }
+    }
+    Ok(())
+}
+
+impl DeclaredRules {
+    fn refused(&self, source: RuleError) -> LoadError {
+        LoadError::RuleSet {
+            set: self.name.clone(),
+            source,
+        }
+    }
+
+    /// Name, ids of the rules, number of values.
+    fn shown(&self) -> (String, Vec<String>, usize) {
+        let line = |text: &String| Scrubber::default().line(text, MAX_NAME);
+        let rules = self.rules.iter().map(|rule| line(&rule.id)).collect();
+        (line(&self.name), rules, self.values.len())
+    }
+}
+
+impl From<wit::RuleSet> for DeclaredRules {
+    fn from(set: wit::RuleSet) -> Self {
+        let rule = |rule: wit::Rule| Rule {
+            id: rule.id,
+            pattern: rule.pattern,
+            keywords: rule.keywords,
+            replacement: rule.replacement,
+        };
+        Self {
+            name: set.name,
+            rules: set.rules.into_iter().map(rule).collect(),
+            values: set.values,
+        }
+    }
 }
 
 fn configure_limits(limits: &Limits) -> Limits {
@@ -144,34 +252,6 @@ fn pre(engine: &PluginEngine, component: &Component) -> Result<PluginPre<Host>, 
 
 fn compile_error(error: &wasmtime::Error) -> LoadError {
     LoadError::Compile(format!("{error:#}"))
-}
-
-fn compile_rules(set: wit::RuleSet) -> Result<(String, Scanner), LoadError> {
-    let wit::RuleSet {
-        name,
-        rules,
-        values,
-    } = set;
-    let rules: Vec<Rule> = rules
-        .into_iter()
-        .map(
-            |wit::Rule {
-                 id,
-                 pattern,
-                 keywords,
-                 replacement,
-             }| Rule {
-                id,
-                pattern,
-                keywords,
-                replacement,
-            },
-        )
-        .collect();
-    match Scanner::new(&rules, &values) {
-        Ok(scanner) => Ok((name, scanner)),
-        Err(source) => Err(LoadError::RuleSet { set: name, source }),
-    }
 }
 
 /// `None` where the memory cannot be kept; the plugin then works, only slower.

@@ -6,9 +6,11 @@ mod value;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 /// Most rules in one set.
@@ -37,7 +39,7 @@ const PROBE: &str = "Zx9Qm4Tv7Rk2Wp5LdG8h";
 const SECRET: &str = "secret";
 
 /// One kind of secret. The contract's `rule`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Names it.
     pub id: String,
@@ -86,20 +88,28 @@ pub struct Scanner {
 
 #[derive(Debug)]
 struct Compiled {
-    /// It takes much memory.
-    large: bool,
     id: String,
-    regex: Regex,
-    secret_group: Option<usize>,
+    pattern: String,
     always: bool,
     replacement: String,
+    /// Nothing where it did not compile, which [`Scanner::new`] would have said.
+    matcher: OnceLock<Option<Matcher>>,
+}
+
+#[derive(Debug)]
+struct Matcher {
+    regex: Regex,
+    secret_group: Option<usize>,
+    /// It takes much memory.
+    large: bool,
 }
 
 /// What a scan found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts(Vec<(String, u32)>);
 
-/// A scan that was given up: too many matches, too much output or too little time.
+/// A scan that was given up: too many matches, too much output, too little time, or a pattern that
+/// should have been refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("scanning takes too much time or gives too much text")]
 pub struct Exhausted;
@@ -161,6 +171,20 @@ impl Scanner {
     ///
     /// Names the rule, or the position of the value, and what is wrong with it.
     pub fn new(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
+        let scanner = Self::checked_before(rules, values)?;
+        for rule in &scanner.rules {
+            rule.matcher.set(Some(rule.compile()?)).ok();
+        }
+        Ok(scanner)
+    }
+
+    /// The same of a rule set that [`Self::new`] has accepted: patterns are compiled when a text
+    /// first calls for them, which takes a fraction of the time and memory of compiling all.
+    ///
+    /// # Errors
+    ///
+    /// Those of `new`, but for patterns.
+    pub fn checked_before(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
         if rules.len() > MAX_RULES || values.len() > MAX_VALUES {
             return Err(RuleError::TooMany {
                 count: rules.len() + values.len(),
@@ -187,10 +211,11 @@ impl Scanner {
         })
     }
 
-    /// How many of its patterns take much memory.
+    /// How many of its patterns that were compiled yet take much memory.
     #[must_use]
     pub fn large_patterns(&self) -> usize {
-        self.rules.iter().filter(|rule| rule.large).count()
+        let matchers = self.rules.iter().filter_map(|rule| rule.matcher.get());
+        matchers.flatten().filter(|matcher| matcher.large).count()
     }
 
     /// Replaces what is found in a text. Borrows it where there is nothing.
@@ -387,8 +412,25 @@ impl Compiled {
                 "the pattern is longer than {MAX_PATTERN} bytes"
             )));
         }
+        Ok(Self {
+            id: rule.id.clone(),
+            pattern: rule.pattern.clone(),
+            always: rule.keywords.is_empty(),
+            replacement: rule
+                .replacement
+                .clone()
+                .unwrap_or_else(|| format!("[redacted:{}]", rule.id)),
+            matcher: OnceLock::new(),
+        })
+    }
+
+    fn compile(&self) -> Result<Matcher, RuleError> {
+        let refuse = |reason: String| RuleError::Pattern {
+            rule: self.id.clone(),
+            reason,
+        };
         let build = |size| {
-            RegexBuilder::new(&rule.pattern)
+            RegexBuilder::new(&self.pattern)
                 .size_limit(size)
                 .dfa_size_limit(MAX_COMPILED)
                 .build()
@@ -404,16 +446,10 @@ impl Compiled {
         if regex.is_match("") {
             return Err(refuse("the pattern matches the empty text".to_owned()));
         }
-        Ok(Self {
-            id: rule.id.clone(),
-            large,
+        Ok(Matcher {
             secret_group: regex.capture_names().position(|name| name == Some(SECRET)),
-            always: rule.keywords.is_empty(),
-            replacement: rule
-                .replacement
-                .clone()
-                .unwrap_or_else(|| format!("[redacted:{}]", rule.id)),
             regex,
+            large,
         })
     }
 
@@ -422,12 +458,15 @@ impl Compiled {
         text: &str,
         mut found: impl FnMut(Range<usize>) -> Result<(), Exhausted>,
     ) -> Result<(), Exhausted> {
-        match self.secret_group {
-            None => self
-                .regex
-                .find_iter(text)
-                .try_for_each(|hit| found(hit.range())),
-            Some(group) => self.regex.captures_iter(text).try_for_each(|captures| {
+        let matcher = self.matcher.get_or_init(|| self.compile().ok());
+        let Matcher {
+            regex,
+            secret_group,
+            ..
+        } = matcher.as_ref().ok_or(Exhausted)?;
+        match *secret_group {
+            None => regex.find_iter(text).try_for_each(|hit| found(hit.range())),
+            Some(group) => regex.captures_iter(text).try_for_each(|captures| {
                 // A match without the group (an alternative) is masked whole.
                 let hit = captures.get(group).or_else(|| captures.get(0));
                 hit.map_or(Ok(()), |hit| found(hit.range()))

@@ -40,6 +40,30 @@ fn only_the_secret_group_is_replaced() {
 }
 
 #[test]
+fn rules_that_were_checked_before_find_the_same_and_compile_when_called_for() {
+    let rules = [
+        rule("pw", r"password=(?P<secret>\S+)", &["password"]),
+        rule("id", "id-[0-9]+", &["id-"]),
+    ];
+    let scanner = Scanner::checked_before(&rules, &[]).unwrap();
+    let compiled = |scanner: &Scanner| {
+        scanner
+            .rules
+            .iter()
+            .filter(|rule| rule.matcher.get().is_some())
+            .count()
+    };
+    assert_eq!(redact(&scanner, "nothing"), "nothing");
+    assert_eq!(compiled(&scanner), 0);
+    assert_eq!(redact(&scanner, "password=x1"), "password=[redacted:pw]");
+    assert_eq!(compiled(&scanner), 1);
+    // One that was never checked passes nothing on.
+    let broken = Scanner::checked_before(&[rule("broken", "(", &[])], &[]).unwrap();
+    let scanned = broken.redact("anything", &mut Counts::default(), generous());
+    assert_eq!(scanned, Err(Exhausted));
+}
+
+#[test]
 fn overlapping_matches_are_covered_together() {
     let scanner = Scanner::new(&[rule("a", "abcd", &[]), rule("b", "cdef", &[])], &[]).unwrap();
     assert_eq!(redact(&scanner, "xabcdefx"), "x[redacted:a]x");

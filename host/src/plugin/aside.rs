@@ -1,0 +1,271 @@
+//! Where plugins are compiled: in a process of their own, so that neither the compiler's memory nor
+//! a module that keeps it busy is felt by the events. Libraries and tests compile in a thread.
+
+use super::engine::PluginEngine;
+use super::load::{LoadError, MAX_FILE};
+use super::setup::{self, Configured, Order, Prepared};
+use super::spec::PluginSpec;
+use super::trust::FileDigest;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{PoisonError, mpsc};
+use std::time::Duration;
+use tracing::debug;
+
+/// Longest time to compile and configure a plugin, and to wait for its turn. A large module in a
+/// debug build of the host takes a minute.
+const LOAD_TIME: Duration = Duration::from_secs(300);
+/// Priority of what compiles: events go first.
+const NICE: i32 = 19;
+/// Most memory that the compiling process may have for data, in bytes. Python takes 600 MiB.
+const MAX_DATA: u64 = 4 * 1024 * 1024 * 1024;
+/// Largest answer of the compiling process, in bytes.
+const MAX_ANSWER: u64 = 1024 * 1024 * 1024;
+
+/// Where plugins are compiled.
+#[derive(Clone, Debug, Default)]
+pub enum Compiler {
+    /// In a thread of this process.
+    #[default]
+    Here,
+    /// In a child process.
+    Child(CompilerProgram),
+}
+
+/// A program that calls [`compile_for_parent`]; it must be the same file as the one that runs, or
+/// its machine code is refused.
+#[derive(Clone, Debug)]
+pub struct CompilerProgram {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl CompilerProgram {
+    /// A program with arguments.
+    #[must_use]
+    pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
+        Self { program, arguments }
+    }
+
+    /// This program with other arguments.
+    ///
+    /// # Errors
+    ///
+    /// The system does not say which file it runs.
+    pub fn this(arguments: Vec<OsString>) -> io::Result<Self> {
+        // The file that runs, even where another has taken its name since.
+        let running = PathBuf::from("/proc/self/exe");
+        let program = match running.exists() {
+            true => running,
+            false => std::env::current_exe()?,
+        };
+        Ok(Self::new(program, arguments))
+    }
+
+    fn spawn(&self) -> Result<Child, LoadError> {
+        let started = Command::new(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn();
+        started.map_err(|error| LoadError::Process(format!("cannot be started: {error}")))
+    }
+}
+
+/// A plugin's file, compiled and configured.
+pub(super) struct Made {
+    pub(super) configured: Configured,
+    pub(super) digest: FileDigest,
+    /// In bytes.
+    pub(super) size: usize,
+}
+
+/// Reads, compiles and configures a plugin; one at a time, all others wait for their turn.
+pub(super) fn make(engine: &PluginEngine, spec: &PluginSpec) -> Result<Made, LoadError> {
+    let (begin, begun) = mpsc::sync_channel(1);
+    let (done, result) = mpsc::sync_channel(1);
+    let (engine, spec) = (engine.clone(), spec.clone());
+    let work = move || {
+        be_nice();
+        let turn = engine.compiling.clone();
+        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        begin.send(()).ok();
+        let made = make_here(&engine, &spec);
+        drop(turn);
+        // Nobody listens any more after the time limit.
+        done.send(made).ok();
+    };
+    // A thread of its own takes the compiler's memory with it when it ends.
+    std::thread::Builder::new()
+        .name("plugin-compiler".to_owned())
+        .spawn(work)?;
+    // What another plugin takes is not its fault.
+    if begun.recv_timeout(LOAD_TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
+        return Err(LoadError::Busy(LOAD_TIME.as_secs()));
+    }
+    // The child has LOAD_TIME; what it made is taken in after that.
+    match result.recv_timeout(LOAD_TIME + Duration::from_secs(10)) {
+        Ok(made) => made,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow(LOAD_TIME.as_secs())),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(LoadError::Compile(
+            "the compiler panicked; please report this".to_owned(),
+        )),
+    }
+}
+
+fn make_here(engine: &PluginEngine, spec: &PluginSpec) -> Result<Made, LoadError> {
+    let module = spec.read()?;
+    let (digest, size) = (FileDigest::of(&module), module.len());
+    let order = Order::of(spec);
+    let (prepared, code) = match &engine.compiler {
+        Compiler::Here => setup::prepare(engine, &order, &module)?,
+        Compiler::Child(program) => in_child(program, &order, module)?,
+    };
+    Ok(Made {
+        configured: setup::finish(engine, &order, prepared, &code)?,
+        digest,
+        size,
+    })
+}
+
+/// Where it is refused, events wait a little longer while a plugin is loaded.
+fn be_nice() {
+    rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE).ok();
+}
+
+fn in_child(
+    program: &CompilerProgram,
+    order: &Order,
+    module: Vec<u8>,
+) -> Result<(Prepared, Vec<u8>), LoadError> {
+    let mut child = program.spawn()?;
+    let pid = child.id();
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let head = serde_json::to_vec(order).map_err(io::Error::from)?;
+    let (send, answer) = mpsc::sync_channel(1);
+    let talk = move || {
+        let answer = stdin.zip(stdout).map(|(mut stdin, stdout)| {
+            // One that ended before it has read all says why, or its exit code does.
+            write_frame(&mut stdin, &head, &module).ok();
+            drop((stdin, head, module));
+            read_frame(stdout, MAX_ANSWER)
+        });
+        send.send(answer).ok();
+    };
+    std::thread::Builder::new()
+        .name("plugin-compiler-pipe".to_owned())
+        .spawn(talk)?;
+    let answer = answer.recv_timeout(LOAD_TIME);
+    // Once it has answered, nothing that it could do yet is wanted.
+    child.kill().ok();
+    let status = child.wait()?;
+    debug!(pid, %status, "the process that compiled a plugin has ended");
+    let (head, code) = match answer {
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            return Err(LoadError::TooSlow(LOAD_TIME.as_secs()));
+        }
+        Ok(Some(Ok(frame))) => frame,
+        Ok(Some(Err(error))) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(other_version());
+        }
+        Ok(Some(Err(_)) | None) | Err(mpsc::RecvTimeoutError::Disconnected) => {
+            return Err(LoadError::Process(how_it_ended(status)));
+        }
+    };
+    let prepared: Result<Prepared, String> =
+        serde_json::from_slice(&head).map_err(|_| other_version())?;
+    Ok((prepared.map_err(LoadError::Told)?, code))
+}
+
+fn other_version() -> LoadError {
+    LoadError::Process("is of another version".to_owned())
+}
+
+fn how_it_ended(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match status.signal() {
+        Some(signal) if signal == Signal::KILL.as_raw() || signal == Signal::ABORT.as_raw() => {
+            "ran out of memory, or was killed: make the module smaller, or give the observer more \
+             memory"
+                .to_owned()
+        }
+        Some(signal) if signal == Signal::XCPU.as_raw() => {
+            format!("took more than {} seconds", LOAD_TIME.as_secs())
+        }
+        _ => format!("ended without an answer ({status})"),
+    }
+}
+
+/// The other end: reads a plugin from a pipe, compiles and configures it, answers, and ends.
+///
+/// # Errors
+///
+/// The parent is gone, or this machine cannot run WebAssembly.
+pub fn compile_for_parent(input: impl Read, output: impl Write) -> io::Result<()> {
+    confine();
+    // A large module next to its settings.
+    let (head, module) = read_frame(input, 2 * MAX_FILE)?;
+    let order: Order = serde_json::from_slice(&head)?;
+    let engine = PluginEngine::new().map_err(|error| io::Error::other(format!("{error:#}")))?;
+    let prepared = setup::prepare(&engine, &order, &module);
+    let (head, code) = match prepared {
+        Ok((prepared, code)) => (Ok(prepared), code),
+        Err(error) => (Err(error.to_string()), Vec::new()),
+    };
+    write_frame(output, &serde_json::to_vec(&head)?, &code)
+}
+
+/// What the system refuses of this is a bound less, no reason to end.
+fn confine() {
+    be_nice();
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).ok();
+    // It holds a configuration, which may hold secrets: nothing of it goes to a disk.
+    limit(Resource::Core, 0);
+    limit(Resource::Data, MAX_DATA);
+    limit(Resource::Cpu, LOAD_TIME.as_secs());
+    // Where memory runs out, the observer stays.
+    let pid = Pid::as_raw(Some(rustix::process::getpid()));
+    std::fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").ok();
+}
+
+fn limit(resource: Resource, most: u64) {
+    let limit = Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    rustix::process::setrlimit(resource, limit).ok();
+}
+
+/// Head and body, each after its length.
+fn write_frame(mut output: impl Write, head: &[u8], body: &[u8]) -> io::Result<()> {
+    output.write_all(&(head.len() as u64).to_le_bytes())?;
+    output.write_all(head)?;
+    output.write_all(&(body.len() as u64).to_le_bytes())?;
+    output.write_all(body)?;
+    output.flush()
+}
+
+fn read_frame(mut input: impl Read, most: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let head = read_part(&mut input, most)?;
+    let body = read_part(&mut input, most)?;
+    Ok((head, body))
+}
+
+fn read_part(mut input: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut length = [0; 8];
+    input.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > most {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut part = Vec::new();
+    input.take(length).read_to_end(&mut part)?;
+    match part.len() as u64 == length {
+        true => Ok(part),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}

@@ -1,0 +1,78 @@
+//! Plugins are compiled in a process of their own: with the same result, and whatever becomes of it.
+
+use crate::support::{RELEASE, check_cases, spec, wat};
+use step_observer::plugin::{
+    Chain, Compiler, CompilerProgram, PluginEngine, PluginSource, PluginSpec,
+};
+use step_observer_tests::{guest, path, program};
+
+fn engine(program: impl Into<std::path::PathBuf>, arguments: &[&str]) -> PluginEngine {
+    let arguments = arguments.iter().map(Into::into).collect();
+    let compiler = CompilerProgram::new(program.into(), arguments);
+    PluginEngine::new()
+        .unwrap()
+        .compiling_in(Compiler::Child(compiler))
+}
+
+#[test]
+fn a_plugin_compiled_in_a_child_does_what_it_does_here() {
+    let engine = engine(program(), &["compile-plugin"]);
+    let name = "redact-secrets";
+    let spec = PluginSpec::new(name, PluginSource::File(guest(name)));
+    check_cases(&engine, &spec, &path("../plugins/redact-secrets/cases"));
+    let chain = Chain::load(&engine, &[spec]).unwrap();
+    let [plugin] = chain.plugins() else { panic!() };
+    assert!(plugin.is_snapshotted());
+    assert_eq!(plugin.identity(), (name, "0.1.0"));
+}
+
+#[test]
+fn a_refusal_is_told_in_the_same_words() {
+    let here = PluginEngine::new().unwrap();
+    let child = engine(program(), &["compile-plugin"]);
+    let endless = wat("", "(unreachable)").replace(
+        "(i32.store8 (i32.const 1024) (i32.const 0))",
+        "(loop $again (br $again))",
+    );
+    let mut slow = spec("bad", &endless);
+    slow.limits.configure_ms = 50;
+    for bad in [spec("bad", "(module)"), spec("bad", "(module"), slow] {
+        let [here, child] = [&here, &child].map(|engine| {
+            Chain::load(engine, std::slice::from_ref(&bad))
+                .unwrap_err()
+                .to_string()
+        });
+        assert_eq!(here, child);
+    }
+}
+
+#[test]
+fn whatever_the_child_does_is_an_error_with_a_remedy_and_the_next_one_loads() {
+    let good = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
+    for (script, expected) in [
+        ("exit 3", "ended without an answer (exit status: 3)"),
+        ("kill -KILL $$", "ran out of memory, or was killed"),
+        ("kill -XCPU $$", "took more than 300 seconds"),
+        ("cat; exec sleep 1000", "is of another version"),
+        (
+            "printf 'abcdefghijklmnop'; exec sleep 1000",
+            "is of another version",
+        ),
+        (
+            "printf '\\2\\0\\0\\0\\0\\0\\0\\0{}\\0\\0\\0\\0\\0\\0\\0\\0'",
+            "is of another version",
+        ),
+    ] {
+        let engine = engine("/bin/sh", &["-c", script]);
+        let refused = Chain::load(&engine, std::slice::from_ref(&good)).unwrap_err();
+        let refused = refused.to_string();
+        assert!(refused.contains(expected), "{script}: {refused}");
+        // It can still be loaded, by a program that does it.
+        let compiler = CompilerProgram::new(program(), vec!["compile-plugin".into()]);
+        let engine = engine.compiling_in(Compiler::Child(compiler));
+        Chain::load(&engine, std::slice::from_ref(&good)).unwrap();
+    }
+    let missing = engine("/nowhere/step-observer", &[]);
+    let refused = Chain::load(&missing, &[good]).unwrap_err().to_string();
+    assert!(refused.contains("cannot be started"), "{refused}");
+}
