@@ -22,6 +22,13 @@ where
     read.ok_or_else(|| D::Error::custom(format!("{number} is not between {MIN} and {MAX}")))
 }
 
+/// The same where the number may be left out.
+pub(crate) fn optional<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    between::<MIN, MAX, D, u64>(deserializer).map(Some)
+}
+
 /// Reads a text that is not empty, not longer than 200 bytes and without control characters.
 pub(crate) fn line<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -3,7 +3,7 @@
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::hash::Hash;
 use tokio::sync::mpsc;
 
 /// Bounds of a set of lanes.
@@ -17,18 +17,19 @@ pub struct LaneLimits {
 }
 
 /// Works off a channel until it is closed and empty.
-pub async fn run<T, W, F>(mut items: mpsc::Receiver<(Arc<str>, T)>, limits: LaneLimits, work: W)
+pub async fn run<K, T, W, F>(mut items: mpsc::Receiver<(K, T)>, limits: LaneLimits, work: W)
 where
+    K: Clone + Eq + Hash,
     W: Fn(T) -> F,
     F: Future<Output = ()>,
 {
     // A key is in here while an item of it is worked on or ready to be; its queue holds the rest.
-    let mut lanes: HashMap<Arc<str>, VecDeque<T>> = HashMap::new();
-    let mut ready: VecDeque<(Arc<str>, T)> = VecDeque::new();
+    let mut lanes: HashMap<K, VecDeque<T>> = HashMap::new();
+    let mut ready: VecDeque<(K, T)> = VecDeque::new();
     let mut busy = FuturesUnordered::new();
     let mut held = 0_usize;
     let mut open = true;
-    let start = |key: Arc<str>, item: T| {
+    let start = |key: K, item: T| {
         let done = work(item);
         async move {
             done.await;
@@ -71,13 +72,14 @@ where
 mod tests {
     use super::*;
     use std::cell::RefCell;
+    use std::sync::Arc;
     use tokio::sync::Semaphore;
 
     #[tokio::test]
     async fn one_key_keeps_its_order_while_others_overtake() {
         let (sender, receiver) = mpsc::channel(16);
         for (key, item) in [("a", 1), ("a", 2), ("b", 3), ("a", 4), ("b", 5)] {
-            sender.send((Arc::from(key), item)).await.unwrap();
+            sender.send((Arc::<str>::from(key), item)).await.unwrap();
         }
         drop(sender);
         // `a` cannot begin before all of `b` is done.
@@ -117,11 +119,11 @@ mod tests {
         let fill = async {
             // Two are held, one is in the channel; a fourth does not fit.
             for item in 0..3 {
-                sender.send((Arc::from("a"), item)).await.unwrap();
+                sender.send((Arc::<str>::from("a"), item)).await.unwrap();
                 tokio::task::yield_now().await;
             }
             tokio::task::yield_now().await;
-            assert!(sender.try_send((Arc::from("a"), 3)).is_err());
+            assert!(sender.try_send((Arc::<str>::from("a"), 3)).is_err());
             gate.add_permits(10);
             drop(sender);
         };

@@ -6,6 +6,7 @@ mod bounded;
 pub mod config;
 pub mod deliver;
 pub mod event;
+pub mod journal;
 pub mod lanes;
 pub mod logs;
 pub mod observe;

@@ -1,17 +1,18 @@
-//! From a step record to events at the sinks' lanes: log, event, plugins, match.
+//! From a step record to events in the journal: log, event, plugins, match.
 
-use crate::deliver::Account;
-use crate::event::{self, Encoded, EventConfig, EventMatch};
+use crate::event::{self, EncodeError, EventConfig, EventMatch};
+use crate::journal::{Journal, NewEvent};
 use crate::logs::Logs;
 use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, ChainPool, OnError, Outcome, Report};
 use crate::step::{Envelope, StepRecord};
 use cloudevents::AttributesReader as _;
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use step_observer_core::Backoff;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tracing::{debug, error, warn};
 
 /// How an event that a plugin blocks is tried again.
@@ -53,11 +54,18 @@ pub(crate) struct Outlet {
     pub(crate) name: String,
     pub(crate) select: EventMatch,
     pub(crate) chain: Arc<Chain>,
-    pub(crate) account: Arc<Account>,
-    pub(crate) lane: mpsc::Sender<(Arc<str>, Arc<Encoded>)>,
 }
 
-/// Counts of what did not reach a sink's lane.
+/// What is to be prepared.
+#[derive(Debug)]
+pub(crate) enum ToPrepare {
+    /// A step did something.
+    Step(Box<StepRecord>),
+    /// Nothing more will come of this run.
+    Forget(Arc<str>),
+}
+
+/// Counts of what did not reach the journal.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// Step records taken.
@@ -66,8 +74,43 @@ pub(crate) struct Tally {
     pub(crate) dropped: AtomicU64,
     /// Events that failed before any sink.
     pub(crate) failed: AtomicU64,
-    /// Events that are between here and the lanes.
+    /// Events that were told before the observer started.
+    pub(crate) told_before: AtomicU64,
+    /// Events that are between here and the journal.
     pub(crate) pending: AtomicU64,
+}
+
+impl Outlet {
+    fn has_own_chain(&self) -> bool {
+        !self.chain.plugins().is_empty()
+    }
+}
+
+/// What the journal does not say of a transition yet.
+struct Untold {
+    /// To the sinks without plugins of their own.
+    shared: bool,
+    /// To each of the others.
+    own: Vec<bool>,
+}
+
+impl Untold {
+    fn is_empty(&self) -> bool {
+        !self.shared && !self.own.contains(&true)
+    }
+}
+
+/// The mark of an event that went through a sink's own plugins. An id holds no blank.
+fn own_mark(id: &str, outlet: &Outlet) -> String {
+    format!("{id} {}", outlet.name)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge where the clock is read"
+)]
+fn wall() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Which plugins an event passes.
@@ -78,7 +121,7 @@ enum Passage<'a> {
     Own(&'a Arc<Chain>),
 }
 
-/// Makes events and hands them to the sinks' lanes.
+/// Makes events and puts them into the journal.
 pub(crate) struct Preparation {
     pub(crate) logs: Arc<Logs>,
     pub(crate) event: EventConfig,
@@ -86,6 +129,7 @@ pub(crate) struct Preparation {
     /// The chain of the moment, common to all sinks.
     pub(crate) roster: watch::Receiver<Roster>,
     pub(crate) outlets: Vec<Outlet>,
+    pub(crate) journal: Journal,
     pub(crate) tally: Arc<Tally>,
     pub(crate) onlooker: Option<Onlooker>,
     /// How long a plugin may hold an event (`onError: block`); for ever where nothing is given, as a
@@ -94,69 +138,140 @@ pub(crate) struct Preparation {
 }
 
 impl Preparation {
-    pub(crate) async fn prepare(&self, record: StepRecord) {
+    pub(crate) async fn take(&self, item: ToPrepare) {
+        match item {
+            ToPrepare::Step(record) => {
+                self.prepare(&record).await;
+                self.tally.pending.fetch_sub(1, Ordering::Relaxed);
+            }
+            // Where the journal cannot be written, the observer stops anyway.
+            ToPrepare::Forget(run) => drop(self.journal.forget(run).await),
+        }
+    }
+
+    async fn prepare(&self, record: &StepRecord) {
+        let id = event::id(record, &self.event);
+        let untold = Untold {
+            shared: !self.is_told(record, &id),
+            own: self
+                .own_outlets()
+                .map(|outlet| !self.is_told(record, &own_mark(&id, outlet)))
+                .collect(),
+        };
+        if untold.is_empty() {
+            self.tally.told_before.fetch_add(1, Ordering::Relaxed);
+            debug!(id, "told before");
+            return;
+        }
         let log = if event::wants_log(&record.transition.kind) {
-            Some(self.logs.of(&record).await)
+            Some(self.logs.of(record).await)
         } else {
             None
         };
-        let built = event::build(&record, log, &self.event);
+        let built = event::build(record, log, &self.event);
         match built {
-            Ok(envelope) => self.filter(&record, envelope).await,
+            Ok(envelope) => self.filter(record, envelope, untold).await,
             Err(problem) => {
                 self.tally.failed.fetch_add(1, Ordering::Relaxed);
                 error!(error = %problem, step = record.transition.step(), "no event could be made");
             }
         }
-        self.tally.pending.fetch_sub(1, Ordering::Relaxed);
     }
 
-    async fn filter(&self, record: &StepRecord, envelope: Envelope) {
+    fn is_told(&self, record: &StepRecord, mark: &str) -> bool {
+        self.journal.is_told(&record.transition.run_uid, mark)
+    }
+
+    fn own_outlets(&self) -> impl Iterator<Item = &Outlet> {
+        self.outlets.iter().filter(|outlet| outlet.has_own_chain())
+    }
+
+    async fn filter(&self, record: &StepRecord, envelope: Envelope, untold: Untold) {
+        let id = envelope.event.id().to_owned();
         let before = self.onlooker.is_some().then(|| envelope.clone());
         let Some((envelope, report)) = self.pass(&Passage::Common, envelope, record).await else {
             return;
         };
-        if let (Some(onlooker), Some(before)) = (&self.onlooker, &before) {
+        if let (Some(onlooker), Some(before), Some(envelope)) = (&self.onlooker, &before, &envelope)
+        {
             onlooker(Happening::Told {
                 record,
                 before,
-                envelope: &envelope,
+                envelope,
                 report: &report,
             });
         }
-        let shared = Arc::new(Encoded::new(envelope));
-        // At the same time: a sink whose own plugin holds the event must not keep it from the others.
-        let outlets = self
-            .outlets
-            .iter()
-            .map(|outlet| self.hand_to(outlet, &shared, record));
-        futures::future::join_all(outlets).await;
-    }
-
-    async fn hand_to(&self, outlet: &Outlet, shared: &Arc<Encoded>, record: &StepRecord) {
-        if !outlet.select.matches(&shared.envelope().event) {
-            return;
-        }
-        let encoded = if outlet.chain.plugins().is_empty() {
-            shared.clone()
-        } else {
-            match self
-                .pass(
-                    &Passage::Own(&outlet.chain),
-                    shared.envelope().clone(),
-                    record,
-                )
-                .await
-            {
-                Some((envelope, _)) => Arc::new(Encoded::new(envelope)),
-                None => return,
+        let shared = async {
+            if untold.shared {
+                let sinks = self.outlets.iter().filter(|outlet| !outlet.has_own_chain());
+                self.accept(record, id.clone(), envelope.as_ref(), sinks)
+                    .await;
             }
         };
-        outlet.account.accept();
-        let key = shared.envelope().context.run_uid.clone();
-        if outlet.lane.send((key, encoded)).await.is_err() {
-            error!(sink = outlet.name, "the sink's lane has ended");
+        // At the same time: a sink whose own plugin holds the event must not keep it from the others.
+        let own = self
+            .own_outlets()
+            .zip(&untold.own)
+            .filter(|(_, untold)| **untold)
+            .map(|(outlet, _)| self.hand_to(outlet, envelope.as_ref(), record, &id));
+        tokio::join!(shared, futures::future::join_all(own));
+    }
+
+    /// Through the own plugins of a sink.
+    async fn hand_to(
+        &self,
+        outlet: &Outlet,
+        shared: Option<&Envelope>,
+        record: &StepRecord,
+        id: &str,
+    ) {
+        let wanted = shared.filter(|shared| outlet.select.matches(&shared.event));
+        let passed = match wanted {
+            None => None,
+            Some(shared) => {
+                let passage = Passage::Own(&outlet.chain);
+                match self.pass(&passage, shared.clone(), record).await {
+                    Some((envelope, _)) => envelope,
+                    None => return,
+                }
+            }
+        };
+        let mark = own_mark(id, outlet);
+        self.accept(record, mark, passed.as_ref(), [outlet]).await;
+    }
+
+    /// Puts an event, or that there is none, into the journal for those sinks that want it.
+    async fn accept<'o>(
+        &self,
+        record: &StepRecord,
+        mark: String,
+        envelope: Option<&Envelope>,
+        outlets: impl IntoIterator<Item = &'o Outlet>,
+    ) {
+        let sinks = |envelope: &Envelope| -> Vec<String> {
+            let wants =
+                |outlet: &&Outlet| outlet.has_own_chain() || outlet.select.matches(&envelope.event);
+            let wanting = outlets.into_iter().filter(wants);
+            wanting.map(|outlet| outlet.name.clone()).collect()
+        };
+        let event = envelope
+            .map(|envelope| (event::structured(&envelope.event), sinks(envelope)))
+            .filter(|(_, sinks)| !sinks.is_empty());
+        let events = match event {
+            None => Vec::new(),
+            Some((Ok(body), sinks)) => vec![NewEvent { sinks, body }],
+            Some((Err(problem), _)) => return self.unencodable(&problem, record),
+        };
+        let run = record.transition.run_uid.clone();
+        if let Err(problem) = self.journal.accept(run, Some(mark), wall(), events).await {
+            self.tally.failed.fetch_add(1, Ordering::Relaxed);
+            error!(error = %problem, "the event is not accepted");
         }
+    }
+
+    fn unencodable(&self, problem: &EncodeError, record: &StepRecord) {
+        self.tally.failed.fetch_add(1, Ordering::Relaxed);
+        error!(error = %problem, step = record.transition.step(), "the event cannot be encoded");
     }
 
     /// Waits until it is known which plugins there are: before, none may be left out.
@@ -189,13 +304,14 @@ impl Preparation {
     }
 
     /// Passes an event through a chain; where a plugin blocks it, again from the beginning, through
-    /// the chain of that moment. So whatever leaves here has passed one chain whole.
+    /// the chain of that moment. So whatever leaves here has passed one chain whole. Without an event
+    /// where a plugin dropped it; nothing where the event is given up.
     async fn pass(
         &self,
         passage: &Passage<'_>,
         envelope: Envelope,
         record: &StepRecord,
-    ) -> Option<(Envelope, Report)> {
+    ) -> Option<(Option<Envelope>, Report)> {
         let id = envelope.event.id().to_owned();
         let mut envelope = envelope;
         let mut failures = 0_u32;
@@ -223,7 +339,7 @@ impl Preparation {
                         let version = chain.version(plugin);
                         warn!(plugin = &**plugin, version, id, failure = failure.label(), detail = %failure, "{what}");
                     }
-                    return Some((*envelope, report));
+                    return Some((Some(*envelope), report));
                 }
                 Ok(Outcome::Dropped { plugin, reason }) => {
                     self.tally.dropped.fetch_add(1, Ordering::Relaxed);
@@ -235,7 +351,7 @@ impl Preparation {
                             reason: &reason,
                         });
                     }
-                    return None;
+                    return Some((None, Report::default()));
                 }
                 Ok(Outcome::Blocked {
                     plugin,

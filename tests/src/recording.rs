@@ -113,7 +113,7 @@ pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
         .into_iter()
         .filter_map(|finding| match finding {
             Finding::Step(record) => Some(*record),
-            Finding::Rescue(_) => None,
+            Finding::Rescue(_) | Finding::Forgotten(_) => None,
         })
         .collect()
 }

@@ -112,6 +112,14 @@ impl HttpSink {
         self.script.lock().unwrap().len()
     }
 
+    /// Waits until a condition holds for all requests so far.
+    pub async fn wait_until(&self, condition: impl Fn(&[Request]) -> bool) {
+        let mut count = self.count.clone();
+        let holds = count.wait_for(|_| condition(&self.requests.lock().unwrap()));
+        let holds = tokio::time::timeout(PATIENCE, holds).await;
+        assert!(holds.is_ok(), "{} requests came", self.requests().len());
+    }
+
     /// Waits until so many requests have come.
     pub async fn wait_for(&self, requests: usize) {
         let mut count = self.count.clone();

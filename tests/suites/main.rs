@@ -16,6 +16,7 @@ mod cluster;
 mod command_line;
 mod derived;
 mod dropin;
+mod durable;
 mod event;
 mod expected;
 mod hostile;

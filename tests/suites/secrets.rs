@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::path::Path;
 use std::process::{Command, Output};
+use step_observer_tests::sink::HttpSink;
 use step_observer_tests::{guest, path, program};
 
 /// All that the pipeline prints and should not.
@@ -139,4 +140,29 @@ fn a_redactor_that_fails_lets_no_secret_through() {
             .lines()
             .all(|event| event.contains("\"pluginerror\":\"redact\""))
     );
+}
+
+#[tokio::test]
+async fn the_journal_holds_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = HttpSink::start(vec![(503, Vec::new()); 10_000]).await;
+    let mut command = tokio::process::Command::new(program());
+    command
+        .arg("replay")
+        .arg(path("recordings/leaky.jsonl"))
+        .args(["--plugin", "bundled:redact-secrets", "--to", &sink.url])
+        .arg("--journal")
+        .arg(folder.path())
+        .kill_on_drop(true);
+    let mut observer = command.spawn().unwrap();
+    sink.wait_for(4).await;
+    observer.kill().await.unwrap();
+    let mut whole = Vec::new();
+    for file in files(folder.path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert_clean(&file.display().to_string(), &bytes);
+        whole.extend(bytes);
+    }
+    let whole = String::from_utf8_lossy(&whole);
+    assert!(whole.contains("dev.tekton.event.plugin.step.started.v1"));
 }

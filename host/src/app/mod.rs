@@ -1,7 +1,7 @@
 //! The composition root: the only place that spawns. Stages in a row, each ends when the one before
 //! it has ended and it has worked off what it had:
 //!
-//! observe → track → prepare → one lane set per sink
+//! observe → track → prepare → journal → one lane set per sink
 //!
 //! Only `observe` hears the shutdown; everything else flows downhill. Beside the row, until nothing is
 //! left to prepare: the plugins that come and go, and what the observer tells about itself.
@@ -14,16 +14,16 @@ pub use plugins::{check_plugins, load_plugin, read_plugin};
 
 use crate::admin;
 use crate::config::{Config, LogConfig, SinkConfig, SinkKind};
-use crate::deliver::{self, Account};
+use crate::deliver::{Account, Delivery};
 use crate::event::EventConfig;
+use crate::journal::{Journal, JournalConfig, JournalError, Letter};
 use crate::lanes::{self, LaneLimits};
 use crate::logs::Logs;
 use crate::observe::{self, ClusterConfig, ObserveError, PluginNotes, Speed, Tracker};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{Chain, ChainError, ChainPool, Compiler, PluginEngine};
-use crate::prepare::{Onlooker, Outlet, Preparation, Tally};
+use crate::prepare::{Onlooker, Outlet, Preparation, Tally, ToPrepare};
 use crate::sink::{Sink, SinkError};
-use crate::step::StepRecord;
 use drop_ins::DropInSource;
 use futures::FutureExt as _;
 use jiff::SignedDuration;
@@ -43,6 +43,8 @@ const CHANGES: usize = 64;
 const PREPARING: usize = 32;
 /// Step records that are held.
 const RECORDS: usize = 64;
+/// Longest wait for the journal at the end.
+const LAST_SYNC: Duration = Duration::from_secs(5);
 
 /// What is observed.
 #[expect(
@@ -89,6 +91,7 @@ pub struct App {
     drop_ins: Vec<DropInSource>,
     admin: Option<TcpListener>,
     sinks: Vec<ReadySink>,
+    journal: Journal,
     event: EventConfig,
     log: LogConfig,
     grace: Duration,
@@ -142,6 +145,9 @@ pub enum AppError {
         /// Why not.
         source: std::io::Error,
     },
+    /// There is no journal, or it cannot be written any more.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A thread cannot be started.
     #[error("failed to start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -199,8 +205,12 @@ impl App {
     ///
     /// The first of them that cannot be used.
     pub async fn dry(source: Source, config: Config) -> Result<Self, AppError> {
-        let sinks = Vec::new();
-        Self::assemble(source, Config { sinks, ..config }, Compiler::Here).await
+        let nothing_sent = Config {
+            sinks: Vec::new(),
+            journal: JournalConfig::default(),
+            ..config
+        };
+        Self::assemble(source, nothing_sent, Compiler::Here).await
     }
 
     async fn assemble(
@@ -216,10 +226,12 @@ impl App {
             plugins,
             drop_in,
             trust,
+            journal,
             admin,
             sinks,
             shutdown_grace,
         } = config;
+        let journal = Journal::open(&journal, stages::horizon(&source))?;
         let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
         let engine = engine.compiling_in(compiler);
         let mut ready = Vec::new();
@@ -267,6 +279,7 @@ impl App {
             drop_ins,
             admin,
             sinks: ready,
+            journal,
             event,
             log,
             grace: Duration::try_from(shutdown_grace.0).unwrap_or_default(),
@@ -297,6 +310,7 @@ impl App {
             drop_ins,
             admin,
             sinks,
+            journal,
             event,
             log,
             grace,
@@ -306,13 +320,18 @@ impl App {
         let tally = Arc::new(Tally::default());
         let (changes, seen) = mpsc::channel(CHANGES);
         let (records, to_prepare) = mpsc::channel(RECORDS);
-        let (ledger, log_source) = stages::beginnings(&source, &log);
+        let (ledger, log_source) = stages::beginnings(&source, &log, &journal);
         let logs = Arc::new(Logs::new(log_source, &log));
 
         let hold_for = match &source {
             Source::Cluster { .. } => None,
             Source::Recording { hold_for, .. } => Some(*hold_for),
         };
+        let forgets = matches!(source, Source::Cluster { .. });
+        // What only serves the others ends when there is nothing left to prepare.
+        let (preparing, prepared) = oneshot::channel::<()>();
+        let prepared = prepared.map(drop).boxed().shared();
+        bury_orphans(&journal, &sinks).await?;
         let mut accounts = Vec::new();
         let mut outlets = Vec::new();
         for ReadySink {
@@ -322,24 +341,17 @@ impl App {
         } in sinks
         {
             let account = Arc::new(Account::default());
-            let (lane, events) = mpsc::channel(deliver::QUEUE);
             accounts.push((config.name.clone(), account.clone()));
             outlets.push(Outlet {
                 name: config.name.clone(),
                 select: config.select,
                 chain,
-                account: account.clone(),
-                lane,
             });
-            running.spawn(async move {
-                deliver::deliver(&config.name, &sink, &config.retry, &account, events).await;
-                ("deliver", Ok(()))
-            });
+            let delivery = Delivery::new(config.name, sink, config.retry, journal.clone(), account);
+            let delivering = delivery.run(prepared.clone());
+            running.spawn(delivering.map(|()| ("deliver", Ok(()))));
         }
         let (rosters, roster) = watch::channel(catalog.roster());
-        // What only serves the others ends when there is nothing left to prepare.
-        let (preparing, prepared) = oneshot::channel::<()>();
-        let prepared = prepared.map(drop).shared();
         let notices = match &source {
             Source::Cluster { client, .. } => {
                 let (notices, told) = mpsc::channel(drop_ins::NOTICES);
@@ -363,6 +375,7 @@ impl App {
             pool,
             roster,
             outlets,
+            journal: journal.clone(),
             tally: tally.clone(),
             onlooker,
             hold_for,
@@ -372,25 +385,25 @@ impl App {
                 concurrency: PREPARING,
                 capacity: RECORDS,
             };
-            lanes::run(to_prepare, limits, |record: StepRecord| {
-                preparation.prepare(record)
-            })
-            .await;
+            lanes::run(to_prepare, limits, |item: ToPrepare| preparation.take(item)).await;
             drop(preparing);
             ("prepare", Ok(()))
         });
-        running.spawn(stages::track(
-            Tracker::new(ledger),
-            seen,
+        let road = stages::Road {
             records,
             logs,
-            tally.clone(),
-        ));
+            tally: tally.clone(),
+            journal: journal.clone(),
+            forgets,
+        };
+        running.spawn(stages::track(Tracker::new(ledger), seen, road));
         let shutdown = shutdown.boxed().shared();
         let stop = shutdown.clone();
         running.spawn(async move { ("observe", stages::observe(source, changes, shutdown).await) });
 
-        let failure = stages::supervise(&mut running, stop, grace).await?;
+        let failure = stages::supervise(&mut running, stop, grace, journal.failed()).await?;
+        // What was delivered last is sent again after a start where this is not waited for.
+        tokio::time::timeout(LAST_SYNC, journal.sync()).await.ok();
         let summary = Summary {
             steps: tally.steps.load(Ordering::Relaxed),
             dropped: tally.dropped.load(Ordering::Relaxed),
@@ -398,7 +411,10 @@ impl App {
                 + tally.pending.load(Ordering::Relaxed),
             sinks: accounts
                 .into_iter()
-                .map(|(name, account)| (name, account.delivered(), account.undelivered()))
+                .map(|(name, account)| {
+                    let (waiting, _) = journal.counts(&name);
+                    (name, account.delivered(), waiting + account.buried())
+                })
                 .collect(),
         };
         match failure {
@@ -406,4 +422,30 @@ impl App {
             None => Ok(summary),
         }
     }
+}
+
+/// What waits for sinks that are not configured any more becomes dead letters: seen, and not lost.
+async fn bury_orphans(journal: &Journal, sinks: &[ReadySink]) -> Result<(), JournalError> {
+    for name in journal.sinks() {
+        if sinks.iter().any(|sink| sink.config.name == name) {
+            continue;
+        }
+        let waiting = journal.waiting(&name, 0, usize::MAX);
+        let events = waiting.len();
+        tracing::warn!(
+            sink = name,
+            events,
+            "this sink is not configured any more: what waits for it becomes dead letters"
+        );
+        for event in waiting {
+            let letter = Letter {
+                reason: "the sink is not configured any more".to_owned(),
+                attempts: 0,
+                first: event.at,
+                last: event.at,
+            };
+            journal.bury(event.seq, &name, letter).await?;
+        }
+    }
+    journal.sync().await
 }

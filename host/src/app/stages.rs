@@ -2,10 +2,10 @@
 
 use super::{AppError, CHANGES, Source};
 use crate::config::LogConfig;
+use crate::journal::{Journal, JournalError};
 use crate::logs::{LogSource, Logs};
 use crate::observe::{self, Change, Finding, ObserveError, Seen, Tracker};
-use crate::prepare::Tally;
-use crate::step::StepRecord;
+use crate::prepare::{Tally, ToPrepare};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
@@ -25,14 +25,24 @@ fn wall() -> Timestamp {
     Timestamp::now()
 }
 
-pub(super) fn beginnings(source: &Source, log: &LogConfig) -> (Ledger, LogSource) {
+/// What ended before is history, where the journal does not know better.
+pub(super) fn horizon(source: &Source) -> Timestamp {
     match source {
-        Source::Cluster {
-            log_client,
-            look_back,
-            ..
-        } => {
-            let horizon = wall().checked_sub(*look_back).unwrap_or(Timestamp::MIN);
+        Source::Cluster { look_back, .. } => {
+            wall().checked_sub(*look_back).unwrap_or(Timestamp::MIN)
+        }
+        Source::Recording { .. } => Timestamp::MIN,
+    }
+}
+
+pub(super) fn beginnings(
+    source: &Source,
+    log: &LogConfig,
+    journal: &Journal,
+) -> (Ledger, LogSource) {
+    match source {
+        Source::Cluster { log_client, .. } => {
+            let horizon = journal.horizon().unwrap_or_else(|| horizon(source));
             let timeout = Duration::from_millis(log.timeout_ms);
             let logs = observe::ClusterLogs::new(log_client.clone(), log.concurrency, timeout);
             (Ledger::new(horizon), LogSource::Cluster(logs))
@@ -105,9 +115,7 @@ pub(super) async fn observe(
 pub(super) async fn track(
     mut tracker: Tracker,
     mut seen: mpsc::Receiver<Seen>,
-    records: mpsc::Sender<(Arc<str>, StepRecord)>,
-    logs: Arc<Logs>,
-    tally: Arc<Tally>,
+    road: Road,
 ) -> (&'static str, Result<(), ObserveError>) {
     let mut rescues = Rescues::new();
     let mut live = true;
@@ -120,15 +128,20 @@ pub(super) async fn track(
                     live = now;
                     while let Some(due) = tracker.next_wake().filter(|due| !now && *due <= at) {
                         let settled = tracker.tick(due);
-                        hand_on(settled, &records, &tally, &logs, &rescues).await;
+                        road.hand_on(settled, &rescues).await;
                     }
-                    tracker.apply(change, at)
+                    let listed = matches!(change, Change::Listed);
+                    let findings = tracker.apply(change, at);
+                    if listed {
+                        road.forget_vanished(&tracker).await;
+                    }
+                    findings
                 }
             },
             () = sleep_until(wake), if wake.is_some() => tracker.tick(wall()),
             Some(_) = rescues.next(), if !rescues.is_empty() => Vec::new(),
         };
-        hand_on(findings, &records, &tally, &logs, &rescues).await;
+        road.hand_on(findings, &rescues).await;
     }
     ("track", Ok(()))
 }
@@ -136,30 +149,56 @@ pub(super) async fn track(
 /// Logs that are being read before their pods are gone.
 type Rescues = FuturesUnordered<crate::logs::Rescue>;
 
-async fn hand_on(
-    findings: Vec<Finding>,
-    records: &mpsc::Sender<(Arc<str>, StepRecord)>,
-    tally: &Tally,
-    logs: &Logs,
-    rescues: &Rescues,
-) {
-    for finding in findings {
-        match finding {
-            Finding::Rescue(target) => logs
-                .rescue(target)
-                .into_iter()
-                .for_each(|rescue| rescues.push(rescue)),
-            Finding::Step(record) => send(*record, records, tally).await,
-        }
-    }
+/// Where findings go.
+pub(super) struct Road {
+    pub(super) records: mpsc::Sender<(Arc<str>, ToPrepare)>,
+    pub(super) logs: Arc<Logs>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) journal: Journal,
+    /// What is gone does not come again: not so where a recording is played once more.
+    pub(super) forgets: bool,
 }
 
-async fn send(record: StepRecord, records: &mpsc::Sender<(Arc<str>, StepRecord)>, tally: &Tally) {
-    tally.steps.fetch_add(1, Ordering::Relaxed);
-    tally.pending.fetch_add(1, Ordering::Relaxed);
-    let key = record.transition.run_uid.clone();
-    if records.send((key, record)).await.is_err() {
-        warn!("the preparing stage has ended");
+impl Road {
+    async fn hand_on(&self, findings: Vec<Finding>, rescues: &Rescues) {
+        for finding in findings {
+            match finding {
+                Finding::Rescue(target) => self
+                    .logs
+                    .rescue(target)
+                    .into_iter()
+                    .for_each(|rescue| rescues.push(rescue)),
+                Finding::Step(record) => {
+                    self.tally.steps.fetch_add(1, Ordering::Relaxed);
+                    self.tally.pending.fetch_add(1, Ordering::Relaxed);
+                    let run = record.transition.run_uid.clone();
+                    self.send(run, ToPrepare::Step(record)).await;
+                }
+                Finding::Forgotten(run) => self.forget(run).await,
+            }
+        }
+    }
+
+    /// Runs that are gone since the observer was last here.
+    async fn forget_vanished(&self, tracker: &Tracker) {
+        for run in self.journal.runs() {
+            if !tracker.follows(&run) {
+                self.forget(run).await;
+            }
+        }
+    }
+
+    async fn forget(&self, run: Arc<str>) {
+        if self.forgets {
+            // Behind what the run still has to tell.
+            self.send(run.clone(), ToPrepare::Forget(run)).await;
+        }
+    }
+
+    async fn send(&self, run: Arc<str>, item: ToPrepare) {
+        if self.records.send((run, item)).await.is_err() {
+            warn!("the preparing stage has ended");
+        }
     }
 }
 
@@ -188,8 +227,10 @@ pub(super) async fn supervise(
     stages: &mut JoinSet<(&'static str, Result<(), ObserveError>)>,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
+    broken: impl Future<Output = JournalError>,
 ) -> Result<Option<ObserveError>, AppError> {
     let mut failure = None;
+    let mut broken = std::pin::pin!(broken);
     let deadline = async {
         shutdown.await;
         info!(?grace, "stopping: what is left is delivered first");
@@ -208,6 +249,7 @@ pub(super) async fn supervise(
                 }
                 Some(Err(error)) => return Err(AppError::Stage(error.to_string())),
             },
+            problem = &mut broken => return Err(problem.into()),
             () = &mut deadline => {
                 warn!("the grace period is over");
                 stages.abort_all();

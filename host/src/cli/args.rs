@@ -101,6 +101,10 @@ pub(crate) struct Road {
     /// Repeatable
     #[arg(long = "plugin-dir", value_name = "DIR")]
     pub(crate) plugin_folders: Vec<PathBuf>,
+    /// Keep accepted events in this folder until every sink has them, so that a crash loses none. The
+    /// default is in memory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) journal: Option<PathBuf>,
     /// Tell about plugins over HTTP on this address (/plugins, /metrics, /readyz)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,

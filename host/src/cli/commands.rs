@@ -117,6 +117,7 @@ fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> {
         config,
         mut plugins,
         plugin_folders,
+        journal,
         admin,
         sinks,
     } = road;
@@ -136,6 +137,7 @@ fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> {
         config.plugins.push(plugin.clone());
     }
     config.drop_in.folders.extend(plugin_folders);
+    config.journal.directory = journal.or(config.journal.directory);
     config.admin.listen = admin.or(config.admin.listen);
     if !sinks.is_empty() {
         config.sinks = Road::sinks(sinks, retry);

@@ -2,6 +2,7 @@
 
 use crate::deliver::RetryConfig;
 use crate::event::{EventConfig, EventMatch};
+use crate::journal::JournalConfig;
 use crate::observe::ClusterConfig;
 use crate::plugin::{FileDigest, Limits, OnError, TrustConfig, Wasi};
 use crate::sink::{FileConfig, HttpConfig, StdoutConfig};
@@ -36,6 +37,8 @@ pub struct Config {
     /// Where events go.
     #[serde(deserialize_with = "unique_sinks")]
     pub sinks: Vec<SinkConfig>,
+    /// Where accepted events are kept until every sink has them.
+    pub journal: JournalConfig,
     /// What the observer tells about itself.
     pub admin: AdminConfig,
     /// How long a stopping observer may take to deliver what it has, such as `25s`.
@@ -52,6 +55,7 @@ impl Default for Config {
             plugins: Vec::new(),
             drop_in: DropInConfig::default(),
             trust: TrustConfig::default(),
+            journal: JournalConfig::default(),
             admin: AdminConfig::default(),
             sinks: Vec::new(),
             shutdown_grace: Span(SignedDuration::from_secs(25)),

@@ -1,62 +1,47 @@
-//! An event encoded once, however many sinks want it.
+//! An event as it was accepted: its JSON format, and other encodings made from that. So whatever is
+//! sent again later has the same bytes.
 
-use super::encode::{Binary, EncodeError, binary, structured};
-use crate::step::Envelope;
+use super::encode::{Binary, EncodeError, binary};
 use bytes::Bytes;
-use std::sync::OnceLock;
+use cloudevents::Event;
 
-/// An event with its encodings, made when first asked for.
-#[derive(Debug)]
+/// An event in JSON format.
+#[derive(Clone, Debug)]
 pub struct Encoded {
-    envelope: Envelope,
-    structured: OnceLock<Bytes>,
-    binary: OnceLock<Binary>,
+    structured: Bytes,
 }
 
 impl Encoded {
-    /// Nothing is encoded yet.
+    /// From its JSON format, as [`super::structured`] made it.
     #[must_use]
-    pub fn new(envelope: Envelope) -> Self {
-        Self {
-            envelope,
-            structured: OnceLock::new(),
-            binary: OnceLock::new(),
-        }
-    }
-
-    /// The event.
-    #[must_use]
-    pub fn envelope(&self) -> &Envelope {
-        &self.envelope
+    pub fn stored(structured: Bytes) -> Self {
+        Self { structured }
     }
 
     /// JSON format.
-    ///
-    /// # Errors
-    ///
-    /// The event lacks a required attribute.
-    pub fn structured(&self) -> Result<Bytes, EncodeError> {
-        match self.structured.get() {
-            Some(encoded) => Ok(encoded.clone()),
-            None => {
-                let encoded = structured(&self.envelope.event)?;
-                Ok(self.structured.get_or_init(|| encoded).clone())
-            }
+    #[must_use]
+    pub fn structured(&self) -> Bytes {
+        self.structured.clone()
+    }
+
+    /// Its id, for messages.
+    #[must_use]
+    pub fn id(&self) -> String {
+        #[derive(serde::Deserialize)]
+        struct Id {
+            id: String,
         }
+        let id = serde_json::from_slice(&self.structured);
+        id.map_or_else(|_| "?".to_owned(), |Id { id }| id)
     }
 
     /// Binary mode.
     ///
     /// # Errors
     ///
-    /// The event lacks a required attribute.
+    /// The event lacks a required attribute, or is none.
     pub fn binary(&self) -> Result<Binary, EncodeError> {
-        match self.binary.get() {
-            Some(encoded) => Ok(encoded.clone()),
-            None => {
-                let encoded = binary(&self.envelope.event)?;
-                Ok(self.binary.get_or_init(|| encoded).clone())
-            }
-        }
+        let event: Event = serde_json::from_slice(&self.structured)?;
+        binary(&event)
     }
 }

@@ -69,7 +69,7 @@ pub fn build(
     config: &EventConfig,
 ) -> Result<Envelope, BuildError> {
     let transition = &record.transition;
-    let event_type = format!("{}.{}.v1", config.type_prefix, transition.kind.as_str());
+    let event_type = event_type(record, config);
     let subject = format!(
         "{}/{}/{}",
         record.namespace,
@@ -99,6 +99,17 @@ pub fn build(
         event,
         context: Arc::new(context),
     })
+}
+
+/// The `id` of the event of a transition.
+#[must_use]
+pub fn id(record: &StepRecord, config: &EventConfig) -> String {
+    record.transition.event_id(&event_type(record, config))
+}
+
+fn event_type(record: &StepRecord, config: &EventConfig) -> String {
+    let phase = record.transition.kind.as_str();
+    format!("{}.{phase}.v1", config.type_prefix)
 }
 
 /// Tekton's span context: a JSON object with a W3C `traceparent`

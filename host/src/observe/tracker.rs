@@ -41,6 +41,8 @@ pub enum Finding {
     Step(Box<StepRecord>),
     /// The log of a running step must be read now: its pod is being deleted.
     Rescue(LogTarget),
+    /// Nothing more will come of this TaskRun.
+    Forgotten(Arc<str>),
 }
 
 /// A container whose log is wanted.
@@ -99,7 +101,7 @@ impl Tracker {
                     .or_default()
                     .see_pod(&pod, &uid, &mut self.texts);
                 self.tell(Observation::Pod(seen), now, &mut findings);
-                self.forget(&run_uid, Some(&uid));
+                self.forget(&run_uid, Some(&uid), &mut findings);
             }
             Change::PodGone { uid, run_uid } => {
                 if let Some(facts) = self.pods.get_mut(&uid) {
@@ -110,7 +112,7 @@ impl Tracker {
                     run_uid: run_uid.clone(),
                 };
                 self.tell(gone, now, &mut findings);
-                self.forget(&run_uid, Some(&uid));
+                self.forget(&run_uid, Some(&uid), &mut findings);
             }
             Change::TaskRun(run) => {
                 let Some(seen) = run.seen(&mut self.texts) else {
@@ -122,7 +124,7 @@ impl Tracker {
                     .or_default()
                     .see_run(&run, &mut self.texts);
                 self.tell(Observation::TaskRun(seen), now, &mut findings);
-                self.forget(&uid, None);
+                self.forget(&uid, None, &mut findings);
             }
             Change::TaskRunGone { uid } => {
                 self.tell(
@@ -130,12 +132,18 @@ impl Tracker {
                     now,
                     &mut findings,
                 );
-                self.forget(&uid, None);
+                self.forget(&uid, None, &mut findings);
             }
             Change::Listed => self.ledger.listed(now),
             Change::Ended => {}
         }
         findings
+    }
+
+    /// Is this TaskRun followed?
+    #[must_use]
+    pub fn follows(&self, run_uid: &str) -> bool {
+        self.ledger.remembers(run_uid)
     }
 
     /// When [`Tracker::tick`] should be called next.
@@ -151,7 +159,7 @@ impl Tracker {
         let (run_uid, told) = self.ledger.tick(now);
         self.records(told, now, &mut findings);
         if let Some(run_uid) = run_uid {
-            self.forget(&run_uid, None);
+            self.forget(&run_uid, None, &mut findings);
         }
         findings
     }
@@ -177,14 +185,18 @@ impl Tracker {
     }
 
     /// Drops the facts that no event will need.
-    fn forget(&mut self, run_uid: &str, pod_uid: Option<&str>) {
+    fn forget(&mut self, run_uid: &str, pod_uid: Option<&str>, findings: &mut Vec<Finding>) {
         if let Some(uid) = pod_uid
             && !self.ledger.expects(run_uid, uid)
         {
             self.pods.remove(uid);
         }
         let done_with = if !self.ledger.remembers(run_uid) {
-            self.runs.remove(run_uid).map(|mut facts| facts.settle())
+            let forgotten = self.runs.remove_entry(run_uid);
+            forgotten.map(|(uid, mut facts)| {
+                findings.push(Finding::Forgotten(uid));
+                facts.settle()
+            })
         } else if self.ledger.is_settled(run_uid) {
             self.runs.get_mut(run_uid).map(|facts| facts.settle())
         } else {

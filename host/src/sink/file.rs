@@ -1,6 +1,6 @@
 //! A file: one structured CloudEvent a line, appended.
 
-use super::{Attempt, SinkError, unencodable};
+use super::{Attempt, SinkError};
 use crate::event::Encoded;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -43,10 +43,7 @@ impl File {
     }
 
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {
-        let mut line = match event.structured() {
-            Ok(line) => line.to_vec(),
-            Err(error) => return unencodable(&error),
-        };
+        let mut line = event.structured().to_vec();
         line.push(b'\n');
         let mut file = self.file.lock().await;
         if self.torn.load(Ordering::Relaxed) {

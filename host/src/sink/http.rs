@@ -138,6 +138,7 @@ pub struct Http {
     client: reqwest::Client,
     url: url::Url,
     mode: HttpMode,
+    timeout: Duration,
     concurrency: usize,
 }
 
@@ -160,6 +161,7 @@ impl Http {
             client: builder.build().map_err(|error| client_error(&error))?,
             url: config.url.0.clone(),
             mode: config.mode,
+            timeout: Duration::from_millis(config.timeout_ms.max(1)),
             concurrency: config.concurrency.max(1),
         })
     }
@@ -168,14 +170,16 @@ impl Http {
         self.concurrency
     }
 
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {
         let request = self.client.post(self.url.clone());
         let request = match self.mode {
-            HttpMode::Structured => event.structured().map(|body| {
-                request
-                    .header("content-type", format!("{STRUCTURED}; charset=utf-8"))
-                    .body(body)
-            }),
+            HttpMode::Structured => Ok(request
+                .header("content-type", format!("{STRUCTURED}; charset=utf-8"))
+                .body(event.structured())),
             HttpMode::Binary => event.binary().map(|binary| {
                 let request = request.body(binary.body);
                 binary

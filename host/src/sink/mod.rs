@@ -105,6 +105,15 @@ impl Sink {
         }
     }
 
+    /// How long an attempt may take.
+    #[must_use]
+    pub fn longest_attempt(&self) -> Duration {
+        match self {
+            Self::Stdout(_) | Self::File(_) => Duration::from_secs(10),
+            Self::Http(http) => http.timeout(),
+        }
+    }
+
     /// How many events it may be given at a time. One where lines must not mix.
     #[must_use]
     pub fn concurrency(&self) -> usize {

@@ -1,6 +1,6 @@
 //! Standard output: one structured CloudEvent a line, and nothing else.
 
-use super::{Attempt, unencodable};
+use super::Attempt;
 use crate::event::Encoded;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
@@ -23,10 +23,7 @@ impl Default for Stdout {
 
 impl Stdout {
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {
-        let mut line = match event.structured() {
-            Ok(line) => line.to_vec(),
-            Err(error) => return unencodable(&error),
-        };
+        let mut line = event.structured().to_vec();
         line.push(b'\n');
         let mut stdout = self.0.lock().await;
         let written = async {

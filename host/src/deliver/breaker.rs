@@ -1,0 +1,97 @@
+//! When a sink fails for everybody, one tries for all. Pure.
+
+use std::time::Duration;
+use step_observer_core::Backoff;
+
+/// Failures in a row after which nobody but one tries.
+const FAILURES: u32 = 5;
+
+/// The state of one sink. Times are spans since any fixed moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Breaker {
+    failures: u32,
+    /// The next try, while it is open.
+    probe_at: Option<Duration>,
+}
+
+impl Breaker {
+    /// May somebody try now? If not, when to ask again. While it is open, who may try is the one who
+    /// tries for all: the others ask again a moment after the try can be over.
+    pub(super) fn ask(&mut self, now: Duration, attempt: Duration) -> Result<(), Duration> {
+        match self.probe_at {
+            Some(at) if now < at => Err(at - now),
+            Some(_) => {
+                self.probe_at = Some(now + attempt);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The sink took something. Was it open?
+    pub(super) fn succeeded(&mut self) -> bool {
+        std::mem::take(self).probe_at.is_some()
+    }
+
+    /// The sink failed. Is it open from now on?
+    pub(super) fn failed(&mut self, now: Duration, backoff: Backoff, jitter: f64) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        let was_open = self.probe_at.is_some();
+        if self.failures >= FAILURES {
+            self.probe_at = Some(now + backoff.delay(self.failures - FAILURES + 1, jitter));
+        }
+        !was_open && self.probe_at.is_some()
+    }
+
+    /// The sink refused one event, but it answers.
+    pub(super) fn answered(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff {
+        initial: Duration::from_secs(1),
+        max: Duration::from_secs(30),
+    };
+    const ATTEMPT: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn after_some_failures_in_a_row_one_tries_for_all_until_it_succeeds() {
+        let mut breaker = Breaker::default();
+        for _ in 1..FAILURES {
+            assert_eq!(breaker.ask(at(0), ATTEMPT), Ok(()));
+            assert!(!breaker.failed(at(0), BACKOFF, 1.0));
+        }
+        assert!(breaker.failed(at(0), BACKOFF, 1.0), "opens");
+        let wait = breaker.ask(at(0), ATTEMPT).unwrap_err();
+        assert!(wait <= at(1), "{wait:?}");
+        assert_eq!(breaker.ask(at(1), ATTEMPT), Ok(()), "the one who tries");
+        assert_eq!(breaker.ask(at(1), ATTEMPT), Err(ATTEMPT), "all others");
+        assert!(!breaker.failed(at(2), BACKOFF, 1.0), "it was open before");
+        assert!(breaker.ask(at(2), ATTEMPT).is_err());
+        assert_eq!(breaker.ask(at(40), ATTEMPT), Ok(()));
+        assert!(breaker.succeeded());
+        assert_eq!(breaker, Breaker::default());
+        assert_eq!(breaker.ask(at(40), ATTEMPT), Ok(()));
+        assert_eq!(breaker.ask(at(40), ATTEMPT), Ok(()));
+    }
+
+    #[test]
+    fn failures_that_are_not_in_a_row_do_not_open_it() {
+        let mut breaker = Breaker::default();
+        for _ in 0..10 {
+            for _ in 1..FAILURES {
+                assert!(!breaker.failed(at(0), BACKOFF, 1.0));
+            }
+            assert!(!breaker.succeeded());
+        }
+    }
+}

@@ -1,0 +1,463 @@
+//! What was accepted and is not delivered yet, kept over crashes: an event counts as accepted when it
+//! is on the disk together with the mark that it was told. Knows files, and nothing of events but
+//! their bytes.
+
+mod book;
+mod entry;
+mod frame;
+mod segments;
+mod writer;
+
+pub(crate) use book::Waiting;
+pub use entry::Letter;
+pub(crate) use entry::Seq;
+pub(crate) use writer::NewEvent;
+
+use book::Book;
+use bytes::Bytes;
+use entry::Entry;
+use jiff::Timestamp;
+use segments::{Readers, SEGMENT, Segments};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::warn;
+use writer::{Command, Store};
+
+/// Commands that wait for the writer.
+const COMMANDS: usize = 1024;
+/// Bytes of events that are kept in memory until they are delivered, so that they need not be read
+/// again.
+const FRESH: usize = 8 * 1024 * 1024;
+/// Most dead letters; then the oldest gives way.
+const LETTERS: usize = 10_000;
+
+/// Where accepted events are kept until every sink has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct JournalConfig {
+    /// Folder of the journal; made where it does not exist. Without it events are kept in memory,
+    /// and a crash or restart loses those that no sink has yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
+    /// Most bytes of events that wait for sinks. On the disk it may be twice as much and 32 MiB. The
+    /// default is 1 GiB on disk and 32 MiB in memory.
+    #[schemars(range(min = 1048576))]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounded::optional::<1048576, 1099511627776, _>"
+    )]
+    pub max_bytes: Option<u64>,
+    /// What happens where so many bytes wait.
+    pub when_full: WhenFull,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            max_bytes: None,
+            when_full: WhenFull::Block,
+        }
+    }
+}
+
+/// What happens at the journal's bound.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum WhenFull {
+    /// Nothing more is accepted until a sink takes something: the watch waits, and what the cluster
+    /// still shows then is told.
+    #[default]
+    Block,
+    /// The oldest waiting event is dropped, logged and counted.
+    DropOldest,
+}
+
+/// Why there is no journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It cannot be opened.
+    #[error("failed to open the journal in {folder} (--journal, journal.directory): {source}")]
+    Open {
+        /// Its folder, or the file in it.
+        folder: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Another process uses it.
+    #[error("the journal in {folder} is used by another step-observer: give each its own folder")]
+    Locked {
+        /// Its folder.
+        folder: PathBuf,
+    },
+    /// Another version wrote it.
+    #[error(
+        "{file} was written by another version of step-observer: use that one to deliver what it holds, or another folder"
+    )]
+    Version {
+        /// The segment.
+        file: PathBuf,
+    },
+    /// It is damaged.
+    #[error(
+        "the journal is damaged: {file} cannot be read at byte {at}, and {problem}. Nothing was changed. Restore the \
+         file, or move the folder away to start anew: what the cluster still shows is told again, what waited in the \
+         journal is not"
+    )]
+    Damaged {
+        /// The segment.
+        file: PathBuf,
+        /// Where.
+        at: u64,
+        /// What speaks against a crash.
+        problem: String,
+    },
+    /// It cannot be written any more.
+    #[error(
+        "the journal cannot be written ({0}): stopped, since nobody knows what is on the disk. Mend the disk and start again"
+    )]
+    Failed(String),
+    /// Its thread cannot be started.
+    #[error("failed to start the journal's thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// What the writer and its users share.
+#[derive(Debug)]
+struct Shared {
+    book: Mutex<Book>,
+    /// Bodies that are in memory, and how many bytes they are.
+    fresh: Mutex<(BTreeMap<Seq, Bytes>, usize)>,
+    readers: Option<Arc<Readers>>,
+    /// Counts writes.
+    changed: watch::Sender<u64>,
+    failed: watch::Sender<Option<String>>,
+}
+
+/// The journal. Cheap to clone; it is closed when the last one is gone.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    max_bytes: u64,
+    when_full: WhenFull,
+}
+
+impl Journal {
+    /// Opens a journal. Where it is new, what ended before `horizon` is history.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, is in use, or is damaged. Nothing is skipped.
+    pub fn open(config: &JournalConfig, horizon: Timestamp) -> Result<Self, JournalError> {
+        Self::open_with(config, horizon, SEGMENT)
+    }
+
+    fn open_with(
+        config: &JournalConfig,
+        horizon: Timestamp,
+        segment: u64,
+    ) -> Result<Self, JournalError> {
+        let mut book = Book::default();
+        let (store, readers, default_bytes) = match &config.directory {
+            None => (Store::Memory, None, 32 * 1024 * 1024),
+            Some(folder) => {
+                let segments = Segments::open(folder, segment, &mut book)?;
+                let readers = segments.readers();
+                (Store::Disk(Box::new(segments)), Some(readers), 1 << 30)
+            }
+        };
+        let is_new = book.horizon().is_none();
+        let shared = Arc::new(Shared {
+            book: Mutex::new(book),
+            fresh: Mutex::default(),
+            readers,
+            changed: watch::Sender::new(0),
+            failed: watch::Sender::new(None),
+        });
+        let (commands, asked) = mpsc::channel(COMMANDS);
+        if is_new {
+            // There is room for it: nobody else can ask yet.
+            commands
+                .try_send(Command::Say(Entry::Begun { horizon }))
+                .ok();
+        }
+        let writing = shared.clone();
+        std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer::run(store, &writing, asked))
+            .map_err(JournalError::Thread)?;
+        Ok(Self {
+            shared,
+            commands,
+            max_bytes: config.max_bytes.unwrap_or(default_bytes),
+            when_full: config.when_full,
+        })
+    }
+
+    /// Does a folder hold a journal?
+    #[must_use]
+    pub fn exists(folder: &Path) -> bool {
+        folder.join("lock").exists()
+    }
+
+    /// What ended before is history: what was said when the journal was new.
+    #[must_use]
+    pub fn horizon(&self) -> Option<Timestamp> {
+        self.shared.book(|book| book.horizon())
+    }
+
+    /// Was this told of this run?
+    #[must_use]
+    pub fn is_told(&self, run: &str, mark: &str) -> bool {
+        self.shared.book(|book| book.is_told(run, mark))
+    }
+
+    /// Runs of which something was told.
+    #[must_use]
+    pub fn runs(&self) -> Vec<Arc<str>> {
+        self.shared.book(|book| book.runs())
+    }
+
+    /// Accepts events, those of one transition with its mark. Once this has returned, they survive a
+    /// crash. At the journal's bound it waits.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written any more.
+    pub(crate) async fn accept(
+        &self,
+        run: Arc<str>,
+        mark: Option<String>,
+        at: Timestamp,
+        events: Vec<NewEvent>,
+    ) -> Result<(), JournalError> {
+        let size: usize = events.iter().map(|event| event.body.len()).sum();
+        self.room(size as u64).await?;
+        let (done, accepted) = oneshot::channel();
+        let accept = Command::Accept {
+            run,
+            mark,
+            at,
+            events,
+            done,
+        };
+        self.ask(accept).await?;
+        accepted.await.map_err(|_| self.failure())
+    }
+
+    async fn room(&self, size: u64) -> Result<(), JournalError> {
+        let mut changed = self.shared.changed.subscribe();
+        let mut told = false;
+        loop {
+            changed.mark_unchanged();
+            let (bytes, oldest) = self.shared.book(|book| (book.bytes(), book.oldest()));
+            if bytes == 0 || bytes + size <= self.max_bytes {
+                return Ok(());
+            }
+            match (self.when_full, oldest) {
+                (WhenFull::DropOldest, Some((seq, sinks))) => {
+                    warn!(
+                        seq,
+                        ?sinks,
+                        "the journal is full: its oldest event is dropped"
+                    );
+                    for sink in sinks {
+                        self.done(seq, &sink).await?;
+                    }
+                    self.sync().await?;
+                }
+                (WhenFull::Block | WhenFull::DropOldest, _) => {
+                    if !std::mem::replace(&mut told, true) {
+                        warn!(
+                            bytes,
+                            "the journal is full: nothing is accepted until a sink takes something"
+                        );
+                    }
+                    if changed.changed().await.is_err() {
+                        return Err(self.failure());
+                    }
+                }
+            }
+        }
+    }
+
+    /// A sink has an event.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written any more.
+    pub(crate) async fn done(&self, seq: Seq, sink: &str) -> Result<(), JournalError> {
+        let sink = sink.to_owned();
+        self.ask(Command::Say(Entry::Done { seq, sink })).await
+    }
+
+    /// An event will not be delivered to a sink.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written any more.
+    pub(crate) async fn bury(
+        &self,
+        seq: Seq,
+        sink: &str,
+        letter: Letter,
+    ) -> Result<(), JournalError> {
+        let letters = self.shared.book(|book| {
+            let many = book.letter_count() >= LETTERS;
+            many.then(|| book.letters().into_iter().next()).flatten()
+        });
+        if let Some((old, of, letter)) = letters {
+            warn!(
+                sink = of,
+                reason = letter.reason,
+                "there are {LETTERS} dead letters: the oldest is dropped"
+            );
+            self.done(old, &of).await?;
+        }
+        let sink = sink.to_owned();
+        self.ask(Command::Say(Entry::Dead { seq, sink, letter }))
+            .await
+    }
+
+    /// Nothing of this run will be told again.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written any more.
+    pub(crate) async fn forget(&self, run: Arc<str>) -> Result<(), JournalError> {
+        match self.shared.book(|book| book.has_told_of(&run)) {
+            true => self.ask(Command::Say(Entry::Forgotten { run })).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Everything that was said before is on the disk after this.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written any more.
+    pub async fn sync(&self) -> Result<(), JournalError> {
+        let (done, synced) = oneshot::channel();
+        self.ask(Command::Sync(done)).await?;
+        synced.await.map_err(|_| self.failure())
+    }
+
+    async fn ask(&self, command: Command) -> Result<(), JournalError> {
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| self.failure())
+    }
+
+    fn failure(&self) -> JournalError {
+        let reason = self.shared.failed.borrow().clone();
+        JournalError::Failed(reason.unwrap_or_else(|| "its thread has ended".to_owned()))
+    }
+
+    /// Ends when the journal cannot be written any more.
+    pub async fn failed(&self) -> JournalError {
+        let mut failed = self.shared.failed.subscribe();
+        // The sender lives as long as this.
+        failed.wait_for(Option::is_some).await.ok();
+        self.failure()
+    }
+
+    /// Tells when something was written.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+
+    /// What a sink waits for, from a number on, the oldest first.
+    pub(crate) fn waiting(&self, sink: &str, from: Seq, most: usize) -> Vec<Waiting> {
+        self.shared.book(|book| book.waiting(sink, from, most))
+    }
+
+    /// How many events a sink waits for, and how many are dead letters of it.
+    #[must_use]
+    pub fn counts(&self, sink: &str) -> (u64, u64) {
+        self.shared.book(|book| book.counts(sink))
+    }
+
+    /// Sinks that wait for something.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<String> {
+        self.shared.book(|book| book.sinks())
+    }
+
+    /// Dead letters: number, sink, and what became of them.
+    #[must_use]
+    pub fn letters(&self) -> Vec<(u64, String, Letter)> {
+        self.shared.book(|book| book.letters())
+    }
+
+    /// The bytes of an event; nothing where it is done.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub(crate) async fn body(&self, seq: Seq) -> std::io::Result<Option<Bytes>> {
+        if let Some(fresh) = self.shared.fresh(|(fresh, _)| fresh.get(&seq).cloned()) {
+            return Ok(Some(fresh));
+        }
+        let shared = self.shared.clone();
+        let reading = tokio::task::spawn_blocking(move || shared.read(seq));
+        reading
+            .await
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    }
+}
+
+impl Shared {
+    fn fresh<T>(&self, work: impl FnOnce(&mut (BTreeMap<Seq, Bytes>, usize)) -> T) -> T {
+        work(&mut self.fresh.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn read(&self, seq: Seq) -> std::io::Result<Option<Bytes>> {
+        // It may be moved while it is read: then it is at another place.
+        let mut before = None;
+        loop {
+            let Some(place) = self.book(|book| book.place(seq)) else {
+                return Ok(None);
+            };
+            let Some(readers) = &self.readers else {
+                return Ok(None);
+            };
+            match readers.read(place) {
+                Ok(body) => return Ok(Some(body.into())),
+                Err(error) if before == Some(place) => return Err(error),
+                Err(_) => before = Some(place),
+            }
+        }
+    }
+
+    /// Keeps the bodies of what was just accepted; in memory all, else as many as fit.
+    fn keep_fresh(&self, entry: &Entry, bodies: &[Bytes], all: bool) {
+        let Entry::Accepted { events, .. } = entry else {
+            return;
+        };
+        self.fresh(|(fresh, size)| {
+            for (event, body) in events.iter().zip(bodies) {
+                if all || *size + body.len() <= FRESH {
+                    *size += body.len();
+                    fresh.insert(event.seq, body.clone());
+                }
+            }
+        });
+    }
+
+    /// Drops the bodies of those that are done.
+    fn forget_fresh(&self, book: &Book, seqs: &[Seq]) {
+        self.fresh(|(fresh, size)| {
+            for seq in seqs.iter().filter(|seq| book.place(**seq).is_none()) {
+                *size -= fresh.remove(seq).map_or(0, |body| body.len());
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,396 @@
+//! The journal against a model, and against what happens to files.
+
+use super::frame::PREFACE;
+use super::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn config(folder: &Path) -> JournalConfig {
+    JournalConfig {
+        directory: Some(folder.to_owned()),
+        ..JournalConfig::default()
+    }
+}
+
+/// With segments so small that some are cleaned.
+fn open(folder: &Path) -> Result<Journal, JournalError> {
+    Journal::open_with(&config(folder), Timestamp::UNIX_EPOCH, 4096)
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let mut runtime = runtime;
+    runtime.enable_all().build().unwrap().block_on(work)
+}
+
+/// Closes a journal: its folder can be opened again after this.
+fn close(journal: Journal, folder: &Path) {
+    run(journal.sync()).unwrap();
+    drop(journal);
+    // The writer ends and gives the lock back.
+    let lock = std::fs::File::open(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+}
+
+async fn accept(journal: &Journal, run: &str, mark: &str, sinks: &[&str], body: &str) {
+    let events = match sinks {
+        [] => Vec::new(),
+        sinks => vec![NewEvent {
+            sinks: sinks.iter().map(ToString::to_string).collect(),
+            body: Bytes::from(body.to_owned()),
+        }],
+    };
+    let mark = Some(mark.to_owned());
+    let accepted = journal.accept(run.into(), mark, Timestamp::UNIX_EPOCH, events);
+    accepted.await.unwrap();
+}
+
+fn letter(reason: &str) -> Letter {
+    Letter {
+        reason: reason.to_owned(),
+        attempts: 3,
+        first: Timestamp::UNIX_EPOCH,
+        last: Timestamp::UNIX_EPOCH,
+    }
+}
+
+const SINKS: [&str; 3] = ["a", "b", "c"];
+
+/// What the journal should say: bodies by number and sink, dead letters, marks.
+#[derive(Debug, Default, PartialEq)]
+struct Model {
+    waiting: BTreeMap<(&'static str, Seq), String>,
+    dead: BTreeMap<(Seq, String), String>,
+    told: BTreeSet<(String, String)>,
+    next: Seq,
+    marks: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Accept { run: u8, sinks: u8, size: usize },
+    Done { which: usize },
+    Bury { which: usize },
+    Forget { run: u8 },
+    Reopen,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        6 => (0..4_u8, 0..8_u8, 0..3000_usize)
+            .prop_map(|(run, sinks, size)| Act::Accept { run, sinks, size }),
+        4 => (0..64_usize).prop_map(|which| Act::Done { which }),
+        1 => (0..64_usize).prop_map(|which| Act::Bury { which }),
+        1 => (0..4_u8).prop_map(|run| Act::Forget { run }),
+        1 => Just(Act::Reopen),
+    ];
+    proptest::collection::vec(act, 1..80)
+}
+
+impl Model {
+    fn nth(&self, which: usize) -> Option<(&'static str, Seq)> {
+        let keys: Vec<_> = self.waiting.keys().copied().collect();
+        keys.get(which % keys.len().max(1)).copied()
+    }
+
+    fn check(&self, journal: &Journal) {
+        for sink in SINKS {
+            let found = journal.waiting(sink, 0, usize::MAX);
+            let seqs: Vec<_> = found.iter().map(|event| event.seq).collect();
+            let expected: Vec<_> = self.waiting.keys().filter(|(of, _)| *of == sink).collect();
+            assert_eq!(
+                seqs,
+                expected.iter().map(|(_, seq)| *seq).collect::<Vec<_>>()
+            );
+            for seq in seqs {
+                let body = run(journal.body(seq)).unwrap().unwrap();
+                assert_eq!(body, self.waiting[&(sink, seq)].as_bytes());
+            }
+        }
+        let letters = journal.letters().into_iter();
+        let letters: BTreeMap<_, _> = letters
+            .map(|(seq, sink, letter)| ((seq, sink), letter.reason))
+            .collect();
+        assert_eq!(letters, self.dead);
+        for run in 0..4_u8 {
+            let run = format!("run-{run}");
+            for number in 0..self.marks {
+                let mark = format!("mark-{number}");
+                let told = self.told.contains(&(run.clone(), mark.clone()));
+                assert_eq!(journal.is_told(&run, &mark), told, "{run} {mark}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_says_what_was_said_over_any_restarts(acts in acts()) {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut journal = open(folder).unwrap();
+        let mut model = Model::default();
+        for act in acts {
+            match act {
+                Act::Accept { run: number, sinks, size } => {
+                    let sinks: Vec<_> = SINKS.into_iter().enumerate()
+                        .filter(|(bit, _)| sinks & (1 << bit) != 0).map(|(_, sink)| sink).collect();
+                    let body = format!("{}{}", model.marks, "x".repeat(size));
+                    let (of, mark) = (format!("run-{number}"), format!("mark-{}", model.marks));
+                    run(accept(&journal, &of, &mark, &sinks, &body));
+                    model.marks += 1;
+                    model.told.insert((of, mark));
+                    if !sinks.is_empty() {
+                        for sink in sinks {
+                            model.waiting.insert((sink, model.next), body.clone());
+                        }
+                        model.next += 1;
+                    }
+                }
+                Act::Done { which } => if let Some((sink, seq)) = model.nth(which) {
+                    run(journal.done(seq, sink)).unwrap();
+                    model.waiting.remove(&(sink, seq));
+                },
+                Act::Bury { which } => if let Some((sink, seq)) = model.nth(which) {
+                    run(journal.bury(seq, sink, letter("gone"))).unwrap();
+                    model.waiting.remove(&(sink, seq));
+                    model.dead.insert((seq, sink.to_owned()), "gone".to_owned());
+                },
+                Act::Forget { run: number } => {
+                    let of = format!("run-{number}");
+                    run(journal.forget(of.as_str().into())).unwrap();
+                    model.told.retain(|(run, _)| *run != of);
+                }
+                Act::Reopen => {
+                    close(journal, folder);
+                    journal = open(folder).unwrap();
+                }
+            }
+            run(journal.sync()).unwrap();
+        }
+        model.check(&journal);
+        close(journal, folder);
+        model.check(&open(folder).unwrap());
+    }
+}
+
+/// Writes some entries, one write each, and gives the segment's bytes and where each entry ends.
+fn written(folder: &Path) -> (Vec<u8>, Vec<usize>) {
+    let journal = Journal::open(&config(folder), Timestamp::UNIX_EPOCH).unwrap();
+    let file = folder.join("000000000000.journal");
+    let length = || usize::try_from(std::fs::metadata(&file).unwrap().len()).unwrap();
+    run(journal.sync()).unwrap();
+    let mut ends = vec![length()];
+    for number in 0..5 {
+        let body = "body ".repeat(number + 1);
+        run(accept(
+            &journal,
+            "run",
+            &format!("mark-{number}"),
+            &["a"],
+            &body,
+        ));
+        ends.push(length());
+    }
+    close(journal, folder);
+    let bytes = std::fs::read(&file).unwrap();
+    // Closing writes an entry that says nothing.
+    (bytes[..ends[5]].to_vec(), ends)
+}
+
+fn with_segment(bytes: &[u8]) -> (tempfile::TempDir, Result<Journal, JournalError>) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("000000000000.journal"), bytes).unwrap();
+    let opened = Journal::open(&config(folder.path()), Timestamp::UNIX_EPOCH);
+    (folder, opened)
+}
+
+#[test]
+fn what_was_whole_survives_a_cut_at_any_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bytes, ends) = written(folder.path());
+    for cut in 0..=bytes.len() {
+        let (_folder, journal) = with_segment(&bytes[..cut]);
+        let journal = journal.unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+        let whole = ends
+            .iter()
+            .filter(|end| **end <= cut)
+            .count()
+            .saturating_sub(1);
+        let waiting = journal.waiting("a", 0, 10);
+        assert_eq!(waiting.len(), whole, "cut at {cut}");
+        for number in 0..5 {
+            assert_eq!(
+                journal.is_told("run", &format!("mark-{number}")),
+                number < whole
+            );
+        }
+        // And it can be written again.
+        run(accept(&journal, "run", "another", &["a"], "another"));
+        assert_eq!(journal.waiting("a", 0, 10).len(), whole + 1, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_reported_or_costs_no_more_than_the_last_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bytes, ends) = written(folder.path());
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        let (_folder, journal) = with_segment(&flipped);
+        match journal {
+            // The version stands in the preface.
+            Err(JournalError::Damaged { .. } | JournalError::Version { .. }) => {
+                assert!(at < PREFACE.len() || at < ends[4], "at {at}");
+            }
+            Err(error) => panic!("at {at}: {error}"),
+            // From a crash in the middle of the last write it cannot be told apart.
+            Ok(journal) => {
+                assert!(at >= ends[4], "at {at}");
+                assert_eq!(journal.waiting("a", 0, 10).len(), 4, "at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_before_the_last_segment_is_never_taken_for_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let journal = open(folder).unwrap();
+    for number in 0..10 {
+        let body = "x".repeat(1000);
+        run(accept(
+            &journal,
+            "run",
+            &format!("mark-{number}"),
+            &["a"],
+            &body,
+        ));
+    }
+    close(journal, folder);
+    let first = folder.join("000000000000.journal");
+    let bytes = std::fs::read(&first).unwrap();
+    std::fs::write(&first, &bytes[..bytes.len() - 10]).unwrap();
+    let error = open(folder).unwrap_err().to_string();
+    assert!(
+        error.contains("is damaged") && error.contains("later segments follow"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_body_that_changed_on_the_disk_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let journal = open(folder).unwrap();
+    run(accept(&journal, "run", "mark", &["a"], "the body of it"));
+    close(journal, folder);
+    let journal = open(folder).unwrap();
+    let file = folder.join("000000000000.journal");
+    let text = std::fs::read(&file).unwrap();
+    let at = text
+        .windows(8)
+        .position(|bytes| bytes == b"the body")
+        .unwrap();
+    let mut changed = text;
+    changed[at] = b'T';
+    std::fs::write(&file, changed).unwrap();
+    assert!(run(journal.body(0)).is_err());
+}
+
+#[test]
+fn a_folder_is_used_by_one_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = open(folder.path()).unwrap();
+    let error = open(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("is used by another step-observer"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_later_format_is_refused_as_such() {
+    let (_folder, opened) = with_segment(b"step-observer journal 2\nanything");
+    let error = opened.unwrap_err().to_string();
+    assert!(error.contains("written by another version"), "{error}");
+}
+
+#[test]
+fn what_is_delivered_takes_no_room_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let journal = open(folder).unwrap();
+    // One that nobody takes, a dead letter, and many that are delivered.
+    run(accept(&journal, "run", "kept", &["a"], "kept"));
+    run(accept(&journal, "run", "dead", &["a"], "dead"));
+    run(journal.bury(1, "a", letter("no"))).unwrap();
+    for number in 0..200_u64 {
+        let body = "x".repeat(1000);
+        run(accept(
+            &journal,
+            "run",
+            &format!("mark-{number}"),
+            &["a"],
+            &body,
+        ));
+        run(journal.done(number + 2, "a")).unwrap();
+    }
+    close(journal, folder);
+    let size = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().metadata().unwrap().len();
+    let total: u64 = std::fs::read_dir(folder).unwrap().map(size).sum();
+    // Its marks are kept, all else is gone.
+    assert!(total < 150_000, "{total}");
+    let journal = open(folder).unwrap();
+    assert_eq!(journal.waiting("a", 0, 10).len(), 1);
+    assert_eq!(run(journal.body(0)).unwrap().unwrap(), "kept");
+    assert_eq!(run(journal.body(1)).unwrap().unwrap(), "dead");
+    assert_eq!(journal.letters()[0].2.reason, "no");
+    assert!(journal.is_told("run", "mark-0") && journal.is_told("run", "mark-199"));
+    assert_eq!(journal.horizon(), Some(Timestamp::UNIX_EPOCH));
+}
+
+#[test]
+fn at_the_bound_it_waits_or_drops_the_oldest_as_configured() {
+    for when_full in [WhenFull::Block, WhenFull::DropOldest] {
+        let config = JournalConfig {
+            max_bytes: Some(1000),
+            when_full,
+            ..JournalConfig::default()
+        };
+        let journal = Journal::open(&config, Timestamp::UNIX_EPOCH).unwrap();
+        run(async {
+            for number in 0..2 {
+                accept(
+                    &journal,
+                    "run",
+                    &format!("mark-{number}"),
+                    &["a"],
+                    &"x".repeat(400),
+                )
+                .await;
+            }
+            let body = "x".repeat(400);
+            let third = accept(&journal, "run", "third", &["a"], &body);
+            let seqs = || {
+                let waiting = journal.waiting("a", 0, 10).into_iter();
+                waiting.map(|event| event.seq).collect::<Vec<_>>()
+            };
+            match when_full {
+                WhenFull::Block => {
+                    let mut third = std::pin::pin!(third);
+                    assert!(futures::poll!(third.as_mut()).is_pending());
+                    assert_eq!(seqs(), [0, 1]);
+                    journal.done(0, "a").await.unwrap();
+                    third.await;
+                }
+                WhenFull::DropOldest => third.await,
+            }
+            assert_eq!(seqs(), [1, 2]);
+        });
+    }
+}

@@ -1,0 +1,249 @@
+//! Nothing is lost when the observer is killed, and nothing is sent twice but with the same bytes.
+
+use rand_like::Numbers;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::process::Stdio;
+use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::recording::watch_events;
+use step_observer_tests::sink::{Answer, HttpSink, Request};
+use step_observer_tests::{path, program};
+use tokio::process::{Child, Command};
+
+/// Numbers that look random and are the same in every run.
+mod rand_like {
+    pub(super) struct Numbers(pub(super) u64);
+
+    impl Numbers {
+        /// From 1 to `most`.
+        pub(super) fn next(&mut self, most: usize) -> usize {
+            // xorshift64
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            usize::try_from(self.0 % most as u64).unwrap() + 1
+        }
+    }
+}
+
+/// Runs and kills: those of the environment variable, such as `2000x200`, or few.
+fn size() -> (usize, usize) {
+    #[expect(clippy::disallowed_methods, reason = "who wants more asks for it")]
+    let asked = std::env::var("STEP_OBSERVER_KILL_LOOP").unwrap_or_else(|_| "150x15".to_owned());
+    let (runs, kills) = asked.split_once('x').unwrap();
+    (runs.parse().unwrap(), kills.parse().unwrap())
+}
+
+fn observer(server: &ApiServer, sink: &str, folder: &Path) -> Child {
+    let config = folder.join("config.yaml");
+    std::fs::write(
+        &config,
+        format!(
+            "lookBack: 1000000h\nsinks: [{{name: all, to: {{http: {{url: '{sink}'}}}}, \
+             retry: {{initialMs: 1, maxMs: 50}}}}]\n"
+        ),
+    )
+    .unwrap();
+    Command::new(program())
+        .args(["run", "--log", "error", "--config"])
+        .arg(&config)
+        .arg("--journal")
+        .arg(folder.join("journal"))
+        .env("KUBECONFIG", server.kubeconfig(folder))
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// Runs that have ended, as the API server shows them.
+fn show_ended_runs(server: &ApiServer, runs: usize) {
+    let events = watch_events("a-success");
+    let last = |kind: &str| {
+        let found = events
+            .iter()
+            .rfind(|event| event["object"]["kind"] == kind && event["type"] != "DELETED");
+        found.unwrap().to_string()
+    };
+    let (run, pod) = (last("TaskRun"), last("Pod"));
+    for number in 0..runs {
+        for object in [&run, &pod] {
+            let renamed = object
+                .replace("a-success", &format!("run-{number:05}"))
+                .replace("e3615a1c-2196", &format!("e3615a1c-{number:04x}"))
+                .replace("967295fd-18d8", &format!("967295fd-{number:04x}"));
+            server.play(&serde_json::from_str(&renamed).unwrap());
+        }
+    }
+}
+
+/// Every third request fails.
+fn failing(requests: usize) -> Vec<Answer> {
+    let answer = |number| if number % 3 == 2 { 503 } else { 202 };
+    (0..requests)
+        .map(|number| (answer(number), Vec::new()))
+        .collect()
+}
+
+/// Each event once or more, always with the same bytes; in order per run. Gives how many came twice.
+fn check(requests: &[Request], runs: usize) -> usize {
+    let mut bytes: HashMap<&str, (&Request, usize)> = HashMap::new();
+    let mut order: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for request in requests {
+        let id = request.header("ce-id");
+        let accepted = request.status.is_success();
+        let (first, times) = bytes.entry(id).or_insert((request, 0));
+        assert_eq!(first.body, request.body, "{id}");
+        for (name, value) in &request.headers {
+            if name.as_str().starts_with("ce-") {
+                assert_eq!(first.headers.get(name), Some(value), "{id} {name}");
+            }
+        }
+        *times += usize::from(accepted);
+        if accepted && *times == 1 {
+            let run = order.entry(request.header("ce-partitionkey")).or_default();
+            run.push(request.header("ce-sequence"));
+        }
+    }
+    assert_eq!(order.len(), runs);
+    for (run, sequences) in order {
+        let in_order = [
+            "0000-0000-0",
+            "0000-0000-1",
+            "0000-0001-0",
+            "0000-0001-1",
+            "0000-0002-0",
+            "0000-0002-1",
+        ];
+        assert_eq!(sequences, in_order, "{run}");
+    }
+    bytes.values().map(|(_, times)| times - 1).sum()
+}
+
+#[tokio::test]
+async fn killed_at_any_moment_it_loses_nothing() {
+    let (runs, kills) = size();
+    let events = runs * 6;
+    let server = ApiServer::start().await;
+    let sink = HttpSink::start(failing(events * 2)).await;
+    show_ended_runs(&server, runs);
+    let folder = tempfile::tempdir().unwrap();
+    let mut numbers = Numbers(0x5eed);
+    let step = 2 * events * 3 / 2 / (kills + 1);
+    let mut killed = 0;
+    while killed < kills && sink.accepted().len() < events {
+        let mut observer = observer(&server, &sink.url, folder.path());
+        sink.wait_for(sink.requests().len() + numbers.next(step))
+            .await;
+        observer.kill().await.unwrap();
+        killed += 1;
+    }
+    let mut last = observer(&server, &sink.url, folder.path());
+    sink.wait_until(|requests| {
+        let accepted = requests
+            .iter()
+            .filter(|request| request.status.is_success());
+        let ids: std::collections::HashSet<_> = accepted
+            .map(|request| request.header("ce-id").to_owned())
+            .collect();
+        ids.len() == events
+    })
+    .await;
+    last.kill().await.unwrap();
+    let twice = check(&sink.requests(), runs);
+    println!(
+        "{runs} runs, {killed} kills, {} requests, {twice} events came twice",
+        sink.requests().len()
+    );
+    assert!(
+        killed * 2 > kills,
+        "{killed} kills: too few to prove anything"
+    );
+}
+
+/// A replay of a recording of three steps into a sink, with a journal.
+fn replay(sink: &str, folder: &Path, give_up: &str) -> Command {
+    let mut command = Command::new(program());
+    command
+        .arg("replay")
+        .arg(path("recordings/a-success.jsonl"))
+        .args(["--to", sink, "--give-up", give_up, "--journal"])
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+#[tokio::test]
+async fn a_replay_goes_on_where_it_was_and_tells_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = HttpSink::start(vec![(503, Vec::new()); 3]).await;
+    let mut first = replay(&sink.url, folder.path(), "60").spawn().unwrap();
+    sink.wait_for(2).await;
+    first.kill().await.unwrap();
+    let second = replay(&sink.url, folder.path(), "60")
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        second.status.success(),
+        "{}",
+        String::from_utf8_lossy(&second.stderr)
+    );
+    assert_eq!(check(&sink.requests(), 1), 0);
+    let before = sink.requests().len();
+    let third = replay(&sink.url, folder.path(), "60")
+        .output()
+        .await
+        .unwrap();
+    assert!(third.status.success());
+    assert_eq!(sink.requests().len(), before, "all was told");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_sink_that_is_gone_becomes_dead_letters() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = HttpSink::start(vec![(503, Vec::new()); 1000]).await;
+    let mut first = replay(&sink.url, folder.path(), "600").spawn().unwrap();
+    sink.wait_for(1).await;
+    first.kill().await.unwrap();
+    let mut elsewhere = replay("stdout", folder.path(), "60");
+    let output = elsewhere.args(["--log", "warn"]).output().await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        log.contains("this sink is not configured any more"),
+        "{log}"
+    );
+    assert!(output.status.success(), "{log}");
+}
+
+#[tokio::test]
+async fn a_damaged_journal_stops_the_observer_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = HttpSink::start(Vec::new()).await;
+    let done = replay(&sink.url, folder.path(), "60")
+        .output()
+        .await
+        .unwrap();
+    assert!(done.status.success());
+    let segment = folder.path().join("000000000000.journal");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let refused = replay(&sink.url, folder.path(), "60")
+        .output()
+        .await
+        .unwrap();
+    assert!(!refused.status.success());
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        error.contains("the journal is damaged") && error.contains("move the folder away"),
+        "{error}"
+    );
+    assert_eq!(
+        std::fs::read(&segment).unwrap(),
+        bytes,
+        "nothing was changed"
+    );
+}
