@@ -4,6 +4,7 @@ pub mod admin;
 pub mod app;
 mod bounded;
 pub mod config;
+pub mod control;
 pub mod deliver;
 pub mod event;
 pub mod journal;

@@ -1,7 +1,7 @@
 //! Nothing is lost when the observer is killed, and nothing is sent twice but with the same bytes.
 
 use rand_like::Numbers;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
@@ -131,7 +131,7 @@ async fn killed_at_any_moment_it_loses_nothing() {
     let mut numbers = Numbers(0x5eed);
     let step = 2 * events * 3 / 2 / (kills + 1);
     let mut killed = 0;
-    while killed < kills && sink.accepted().len() < events {
+    while killed < kills && ids(&sink.accepted()).len() < events {
         let mut observer = observer(&server, &sink.url, folder.path());
         sink.wait_for(sink.requests().len() + numbers.next(step))
             .await;
@@ -151,6 +151,8 @@ async fn killed_at_any_moment_it_loses_nothing() {
     .await;
     last.kill().await.unwrap();
     let twice = check(&sink.requests(), runs);
+    #[expect(clippy::print_stdout, reason = "the figures of the README")]
+    {
     println!(
         "{runs} runs, {killed} kills, {} requests, {twice} events came twice",
         sink.requests().len()
@@ -159,6 +161,13 @@ async fn killed_at_any_moment_it_loses_nothing() {
         killed * 2 > kills,
         "{killed} kills: too few to prove anything"
     );
+}
+
+fn ids(requests: &[Request]) -> HashSet<&str> {
+    requests
+        .iter()
+        .map(|request| request.header("ce-id"))
+        .collect()
 }
 
 /// A replay of a recording of three steps into a sink, with a journal.
@@ -246,4 +255,98 @@ async fn a_damaged_journal_stops_the_observer_with_a_remedy() {
         bytes,
         "nothing was changed"
     );
+}
+
+async fn dead_letters(arguments: &[&str], folder: &Path) -> (bool, String) {
+    let output = Command::new(program())
+        .arg("dead-letters")
+        .args(arguments)
+        .arg("--journal")
+        .arg(folder)
+        .output()
+        .await
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_sent_again_and_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (found, text) = dead_letters(&["list"], &folder.join("nowhere")).await;
+    assert!(!found && text.contains("there is no journal in"), "{text}");
+    // Three are refused, three are taken.
+    let refused = vec![(400, Vec::new()); 3];
+    let sink = HttpSink::start(refused).await;
+    let done = replay(&sink.url, folder, "60").output().await.unwrap();
+    assert!(!done.status.success());
+
+    let (_, list) = dead_letters(&["list", "--json"], folder).await;
+    let letters: Vec<serde_json::Value> = list
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(letters.len(), 3, "{list}");
+    assert_eq!(letters[0]["reason"], "400 Bad Request");
+    assert_eq!(letters[0]["attempts"], 1);
+    let first = letters[0]["letter"].as_str().unwrap();
+    let (_, table) = dead_letters(&["list"], folder).await;
+    assert!(
+        table.contains(first) && table.contains("400 Bad Request"),
+        "{table}"
+    );
+    let (_, shown) = dead_letters(&["show", first], folder).await;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["event"]["id"], letters[0]["id"]);
+
+    let second = letters[1]["letter"].as_str().unwrap();
+    let (_, dropped) = dead_letters(&["drop", second], folder).await;
+    assert_eq!(dropped, "1 dead letters are dropped\n");
+    let (found, _) = dead_letters(&["drop", second], folder).await;
+    assert!(!found, "it is gone");
+    let (_, again) = dead_letters(&["replay", "--all"], folder).await;
+    assert_eq!(again, "2 dead letters are on their way again\n");
+    assert_eq!(dead_letters(&["list"], folder).await.1, "no dead letters\n");
+    // Nobody runs: they are sent when somebody does.
+    let done = replay(&sink.url, folder, "60").output().await.unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let accepted = sink.accepted();
+    assert_eq!(accepted.len(), 5);
+    let first_try = &sink.requests()[0];
+    let same = accepted
+        .iter()
+        .find(|request| request.header("ce-id") == first_try.header("ce-id"));
+    let same = same.unwrap();
+    assert_eq!(same.body, first_try.body);
+    assert_eq!(same.header("ce-time"), first_try.header("ce-time"));
+}
+
+#[tokio::test]
+async fn the_observer_that_uses_the_journal_is_asked() {
+    let server = ApiServer::start().await;
+    let sink = HttpSink::start(vec![(400, Vec::new()); 6]).await;
+    show_ended_runs(&server, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let _observer = observer(&server, &sink.url, folder.path());
+    sink.wait_for(6).await;
+    let (_, nowhere) = dead_letters(&["replay", "--all", "--to", "nowhere"], &journal).await;
+    assert!(
+        nowhere.contains("there is no sink `nowhere`; there are: all"),
+        "{nowhere}"
+    );
+    // The last of them may be on its way into the journal.
+    let mut sent = 0;
+    while sent < 6 {
+        let (some, text) = dead_letters(&["replay", "--sink", "all"], &journal).await;
+        let count = text.split(' ').next().unwrap().parse::<usize>();
+        sent += if some { count.unwrap() } else { 0 };
+    }
+    sink.wait_for(12).await;
+    assert_eq!(check(&sink.requests(), 1), 0);
 }

@@ -14,6 +14,7 @@ mod bundled;
 mod catalog;
 mod cluster;
 mod command_line;
+mod default_sink;
 mod derived;
 mod dropin;
 mod durable;

@@ -42,7 +42,7 @@ fn room(file: &Path) -> String {
 }
 
 /// What each room may use of the others. Only `app` (with the command line above it) knows them all.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("step", &[]),
     ("bounded", &[]),
     ("lanes", &[]),
@@ -54,6 +54,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("plugin", &["bounded", "event", "redact", "step", "yaml"]),
     ("sink", &["bounded", "event"]),
     ("journal", &["bounded"]),
+    ("control", &["event", "journal"]),
     ("deliver", &["bounded", "event", "journal", "lanes", "sink"]),
     // Types only: what can be configured is defined by whom it configures.
     (
@@ -67,8 +68,8 @@ const ROOMS: [(&str, &[&str]); 17] = [
     (
         "app",
         &[
-            "admin", "config", "deliver", "event", "journal", "lanes", "logs", "observe", "plugin",
-            "prepare", "sink", "step",
+            "admin", "config", "control", "deliver", "event", "journal", "lanes", "logs",
+            "observe", "plugin", "prepare", "sink", "step",
         ],
     ),
     ("lib", &[]),

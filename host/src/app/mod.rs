@@ -9,10 +9,10 @@
 mod drop_ins;
 mod plugins;
 mod stages;
+mod tekton;
 
 pub use plugins::{check_plugins, load_plugin, read_plugin};
 
-use crate::admin;
 use crate::config::{Config, LogConfig, SinkConfig, SinkKind};
 use crate::deliver::{Account, Delivery};
 use crate::event::EventConfig;
@@ -24,8 +24,10 @@ use crate::plugin::dropin::Catalog;
 use crate::plugin::{Chain, ChainError, ChainPool, Compiler, PluginEngine};
 use crate::prepare::{Onlooker, Outlet, Preparation, Tally, ToPrepare};
 use crate::sink::{Sink, SinkError};
+use crate::{admin, control};
 use drop_ins::DropInSource;
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use jiff::SignedDuration;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -91,7 +93,11 @@ pub struct App {
     drop_ins: Vec<DropInSource>,
     admin: Option<TcpListener>,
     sinks: Vec<ReadySink>,
+    /// What finds out where events go, while there are any.
+    followed: Vec<BoxFuture<'static, ()>>,
     journal: Journal,
+    /// Folder of the journal.
+    folder: Option<PathBuf>,
     event: EventConfig,
     log: LogConfig,
     grace: Duration,
@@ -129,6 +135,9 @@ pub enum AppError {
         "there is no sink: give --to (stdout, file:PATH or a URL), or `sinks` in the configuration"
     )]
     NoSink,
+    /// Only a cluster has Tekton.
+    #[error("sink `{0}`: only `run` can ask Tekton for its sink; give --to with a URL")]
+    NoTekton(String),
     /// A folder of plugins cannot be read.
     #[error("failed to read the plugins in {folder} (--plugin-dir, dropIn.folders): {source}")]
     PluginFolder {
@@ -231,6 +240,7 @@ impl App {
             sinks,
             shutdown_grace,
         } = config;
+        let folder = journal.directory.clone();
         let journal = Journal::open(&journal, stages::horizon(&source))?;
         let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
         let engine = engine.compiling_in(compiler);
@@ -246,11 +256,20 @@ impl App {
         }
         let drop_ins = plugins::sources(&source, drop_in);
         let mut catalog = Catalog::new(&engine, trust.clone(), fixed, drop_ins.len());
+        let mut followed = Vec::new();
         for config in sinks {
             let opened = match &config.to {
                 SinkKind::Stdout(stdout) => Ok(Sink::stdout(stdout)),
                 SinkKind::File(file) => Sink::file(file).await,
                 SinkKind::Http(http) => Sink::http(http),
+                SinkKind::Tekton(tekton) => {
+                    let Source::Cluster { client, .. } = &source else {
+                        return Err(AppError::NoTekton(config.name));
+                    };
+                    let (following, url) = tekton::follow(client.clone(), tekton);
+                    followed.push(following);
+                    Ok(Sink::followed(url))
+                }
             };
             let sink = opened.map_err(|source| AppError::Sink {
                 name: config.name.clone(),
@@ -279,7 +298,9 @@ impl App {
             drop_ins,
             admin,
             sinks: ready,
+            followed,
             journal,
+            folder,
             event,
             log,
             grace: Duration::try_from(shutdown_grace.0).unwrap_or_default(),
@@ -310,7 +331,9 @@ impl App {
             drop_ins,
             admin,
             sinks,
+            followed,
             journal,
+            folder,
             event,
             log,
             grace,
@@ -364,6 +387,15 @@ impl App {
         };
         let keeping = drop_ins::run(catalog, drop_ins, rosters, notices);
         running.spawn(stages::until(prepared.clone(), "plugins", keeping));
+        for following in followed {
+            running.spawn(stages::until(prepared.clone(), "follow Tekton", following));
+        }
+        if let Some(folder) = folder {
+            let sinks = accounts.iter().map(|(name, _)| name.clone()).collect();
+            let journal = journal.clone();
+            let answering = async move { control::serve(&folder, &journal, sinks).await };
+            running.spawn(stages::until(prepared.clone(), "control", answering));
+        }
         if let Some(listener) = admin {
             let serving = admin::serve(listener, roster.clone());
             running.spawn(stages::until(prepared, "admin", serving.map(drop)));

@@ -4,7 +4,8 @@ use super::plugin::PluginCommand;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use step_observer::config::{PluginConfig, PluginFrom, SinkConfig, SinkKind};
+use step_observer::config::{PluginConfig, PluginFrom, SinkConfig, SinkKind, TektonConfig};
+use step_observer::control::{LetterId, Selection};
 use step_observer::deliver::RetryConfig;
 use step_observer::event::EventMatch;
 use step_observer::observe::Speed;
@@ -62,6 +63,14 @@ pub(crate) enum Command {
     /// Write, build, try and measure plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Look at events that could not be delivered, send them again or drop them
+    #[command(
+        subcommand,
+        after_help = "It asks the observer that uses the journal, or the journal itself where nobody does.\n\n\
+        Examples:\n  step-observer dead-letters list --journal /var/lib/step-observer\n  \
+        step-observer dead-letters replay --sink broker --journal /var/lib/step-observer"
+    )]
+    DeadLetters(DeadLettersCommand),
     /// Check, show and describe configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -108,7 +117,8 @@ pub(crate) struct Road {
     /// Tell about plugins over HTTP on this address (/plugins, /metrics, /readyz)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,
-    /// Add a sink: stdout, file:PATH, or an http:// or https:// URL. Repeatable
+    /// Add a sink: stdout, file:PATH, tekton (the one that Tekton uses), or an http:// or https://
+    /// URL. Repeatable. The default of `run` is that of a Knative SinkBinding, else tekton
     #[arg(long = "to", value_name = "SINK", value_parser = parse_sink)]
     pub(crate) sinks: Vec<SinkKind>,
 }
@@ -145,6 +155,74 @@ pub(crate) struct ReplayArgs {
     /// Give an event up after so many seconds without delivery
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub(crate) give_up: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// List them
+    List {
+        #[command(flatten)]
+        journal: JournalArgs,
+        /// Print JSON, one letter a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one with its event, as JSON
+    Show {
+        #[command(flatten)]
+        journal: JournalArgs,
+        /// Which, such as 12:http-1
+        #[arg(value_name = "LETTER")]
+        letter: LetterId,
+    },
+    /// Send them again; they keep id, times and content
+    Replay {
+        #[command(flatten)]
+        journal: JournalArgs,
+        #[command(flatten)]
+        which: Which,
+        /// Send them to this sink instead
+        #[arg(long, value_name = "SINK")]
+        to: Option<String>,
+    },
+    /// Forget them
+    Drop {
+        #[command(flatten)]
+        journal: JournalArgs,
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct JournalArgs {
+    /// Folder of the journal
+    #[arg(long = "journal", value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// These, such as 12:http-1
+    #[arg(value_name = "LETTER")]
+    pub(crate) letters: Vec<LetterId>,
+    /// All of one sink
+    #[arg(long, value_name = "SINK")]
+    pub(crate) sink: Option<String>,
+    /// All
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+impl From<Which> for Selection {
+    fn from(which: Which) -> Self {
+        match which.sink {
+            Some(sink) => Self::Sink(sink),
+            None if which.all => Self::All,
+            None => Self::These(which.letters),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -193,13 +271,16 @@ fn parse_sink(text: &str) -> Result<SinkKind, String> {
     if text == "stdout" {
         return Ok(SinkKind::Stdout(StdoutConfig::default()));
     }
+    if text == "tekton" {
+        return Ok(SinkKind::Tekton(TektonConfig::default()));
+    }
     if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
         return Ok(SinkKind::File(FileConfig { path: path.into() }));
     }
     if text.contains("://") {
         return SinkUrl::try_from(text.to_owned()).map(|url| SinkKind::Http(HttpConfig::new(url)));
     }
-    Err("write stdout, file:PATH, or an http:// or https:// URL".to_owned())
+    Err("write stdout, file:PATH, tekton, or an http:// or https:// URL".to_owned())
 }
 
 pub(crate) fn parse_plugin(text: &str) -> Result<PluginConfig, String> {
@@ -239,6 +320,7 @@ impl Road {
                 SinkKind::Stdout(_) => "stdout",
                 SinkKind::File(_) => "file",
                 SinkKind::Http(_) => "http",
+                SinkKind::Tekton(_) => "tekton",
             };
             SinkConfig {
                 name: format!("{kind}-{}", index + 1),

@@ -2,19 +2,20 @@
 
 use super::End;
 use super::args::{Command, ConfigCommand, ReplayArgs, Road, RunArgs, SchemaOf};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use step_observer::app::{App, Source, Summary, check_plugins};
-use step_observer::config::{Config, SinkKind};
+use step_observer::config::{Config, SinkKind, TektonConfig};
 use step_observer::deliver::RetryConfig;
 use step_observer::event;
 use step_observer::observe::{self, ObserveError, RecordedLogs, Speed};
 use step_observer::plugin::Compiler;
 use step_observer::plugin::dropin::PluginManifest;
-use step_observer::sink::StdoutConfig;
+use step_observer::sink::{HttpConfig, SinkUrl, StdoutConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 type Problem = Box<dyn Error + Send + Sync>;
@@ -25,6 +26,7 @@ pub(crate) async fn run(command: Command, compiler: Compiler) -> Result<End, Pro
         Command::Run(args) => run_cluster(args, compiler).await,
         Command::Replay(args) => replay(args, compiler).await,
         Command::Plugin(command) => super::plugin::run(command).await,
+        Command::DeadLetters(command) => super::dead_letters::run(command).await,
         Command::Config(command) => config(command).await,
         // It needs no runtime and ended before.
         Command::CompilePlugin => Ok(End::Good),
@@ -44,6 +46,9 @@ async fn run_cluster(args: RunArgs, compiler: Compiler) -> Result<End, Problem> 
     }
     config.drop_in.namespace = plugin_namespace.or(config.drop_in.namespace);
     config.cluster.label_selector = selector.or(config.cluster.label_selector);
+    if config.sinks.is_empty() {
+        config.sinks = Road::sinks(vec![default_sink()?], &RetryConfig::default());
+    }
     let source = Source::Cluster {
         client: observe::connect().await?,
         log_client: observe::connect().await?,
@@ -52,6 +57,37 @@ async fn run_cluster(args: RunArgs, compiler: Compiler) -> Result<End, Problem> 
     };
     let app = App::build(source, config, compiler).await?;
     drive(app).await
+}
+
+/// What a Knative SinkBinding says, else what Tekton says.
+fn default_sink() -> Result<SinkKind, Problem> {
+    #[derive(Default, serde::Deserialize)]
+    struct Overrides {
+        #[serde(default)]
+        extensions: BTreeMap<String, String>,
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the edge where the environment is read"
+    )]
+    let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let Some(url) = variable("K_SINK") else {
+        return Ok(SinkKind::Tekton(TektonConfig::default()));
+    };
+    let url = SinkUrl::try_from(url).map_err(|problem| format!("K_SINK: {problem}"))?;
+    let overrides = match variable("K_CE_OVERRIDES") {
+        None => Overrides::default(),
+        // Not the cause's text: it quotes the value.
+        Some(text) => serde_json::from_str::<serde_json::Map<_, _>>(&text)
+            .and_then(|overrides| serde_json::from_value(overrides.into()))
+            .map_err(
+                |_| "K_CE_OVERRIDES is not of the form {\"extensions\": {\"name\": \"value\"}}",
+            )?,
+    };
+    Ok(SinkKind::Http(HttpConfig {
+        extensions: overrides.extensions,
+        ..HttpConfig::new(url)
+    }))
 }
 
 async fn replay(args: ReplayArgs, compiler: Compiler) -> Result<End, Problem> {

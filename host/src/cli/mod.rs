@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod dead_letters;
 mod demo;
 mod plugin;
 mod timeline;

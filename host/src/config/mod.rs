@@ -4,7 +4,7 @@ mod types;
 
 pub use types::{
     AdminConfig, Config, DropInConfig, LogCaptureMode, LogConfig, PluginConfig, PluginFrom,
-    SinkConfig, SinkKind, Span,
+    SinkConfig, SinkKind, Span, TektonConfig,
 };
 
 use crate::yaml::{self, YamlError};

@@ -257,6 +257,25 @@ pub enum SinkKind {
     File(FileConfig),
     /// An HTTP receiver of CloudEvents.
     Http(HttpConfig),
+    /// The sink that Tekton sends its own events to, also where that changes. As long as there is
+    /// none, events wait.
+    Tekton(TektonConfig),
+}
+
+/// Where Tekton is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TektonConfig {
+    /// Namespace of the ConfigMaps `config-events` and `config-defaults`.
+    pub namespace: String,
+}
+
+impl Default for TektonConfig {
+    fn default() -> Self {
+        Self {
+            namespace: "tekton-pipelines".to_owned(),
+        }
+    }
 }
 
 fn unique_plugins<'de, D: Deserializer<'de>>(

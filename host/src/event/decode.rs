@@ -3,6 +3,7 @@
 use crate::step::{Envelope, EventContext};
 use cloudevents::{AttributesReader as _, Event};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Why it is no event.
 #[derive(Debug, thiserror::Error)]
@@ -19,13 +20,28 @@ pub fn from_json(event: Value) -> Result<Envelope, DecodeError> {
     let event: Event = serde_json::from_value(event)
         .map_err(|_| DecodeError("specversion, id, source, type and data are needed".to_owned()))?;
     super::encode::check(&event).map_err(|error| DecodeError(error.to_string()))?;
-    let partition = event.extension("partitionkey").map(ToString::to_string);
     let context = EventContext {
-        run_uid: partition.unwrap_or_else(|| event.id().to_owned()).into(),
+        run_uid: run_uid(&event),
         ..EventContext::default()
     };
     Ok(Envelope {
         event,
         context: context.into(),
     })
+}
+
+/// UID of the TaskRun of an event in JSON format.
+///
+/// # Errors
+///
+/// It is no event.
+pub fn run_of(structured: &[u8]) -> Result<Arc<str>, DecodeError> {
+    let event: Value =
+        serde_json::from_slice(structured).map_err(|_| DecodeError("it is no JSON".to_owned()))?;
+    Ok(from_json(event)?.context.run_uid.clone())
+}
+
+fn run_uid(event: &Event) -> Arc<str> {
+    let partition = event.extension("partitionkey").map(ToString::to_string);
+    partition.unwrap_or_else(|| event.id().to_owned()).into()
 }

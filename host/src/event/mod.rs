@@ -11,7 +11,7 @@ mod encoded;
 mod select;
 
 pub use data::{SCHEMA_URN, StepEventData, json_schema};
-pub use decode::{DecodeError, from_json};
+pub use decode::{DecodeError, from_json, run_of};
 pub(crate) use encode::text;
 pub use encode::{Binary, EncodeError, STRUCTURED, binary, structured};
 pub use encoded::Encoded;

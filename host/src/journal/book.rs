@@ -321,7 +321,7 @@ impl Book {
                 let marks: Vec<String> = mark.into_iter().collect();
                 kept.extend(self.marks_still_true(run.clone(), marks));
                 for event in events {
-                    kept.extend(self.event_still_true(&run, at, event));
+                    kept.extend(self.event_still_true(&run, at, &event));
                 }
                 kept
             }
@@ -343,7 +343,7 @@ impl Book {
         &self,
         run: &Arc<str>,
         at: Timestamp,
-        event: Accepted,
+        event: &Accepted,
     ) -> Vec<(Entry, Option<Seq>)> {
         let seq = event.seq;
         let Some(now) = self.events.get(&seq) else {
@@ -355,7 +355,7 @@ impl Book {
             at,
             events: vec![Accepted {
                 sinks: self.names(now.waiting | now.dead),
-                ..event
+                ..event.clone()
             }],
         };
         let mut kept = vec![(moved, Some(seq))];

@@ -10,6 +10,7 @@ mod pod_log;
 mod recording;
 mod slim;
 mod snapshot;
+mod tekton_sink;
 mod termination;
 mod tracker;
 
@@ -19,6 +20,7 @@ pub use log::LogCapture;
 pub use pod_log::ClusterLogs;
 pub use recording::{RecordedLogs, play};
 pub use slim::{SlimPod, SlimTaskRun};
+pub use tekton_sink::{TektonSink, watch_tekton_sink};
 pub use tracker::{Change, Finding, LogTarget, Tracker};
 
 use jiff::Timestamp;

@@ -1,11 +1,13 @@
 //! CloudEvents over HTTP (HTTP protocol binding 1.0.2), binary or structured mode.
 
 use super::{Attempt, Disposition, SinkError, after_status, retry_after, unencodable};
+use crate::event::attribute::{self, AttributeError};
 use crate::event::{Encoded, STRUCTURED};
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +28,9 @@ pub struct HttpConfig {
     /// Further headers.
     #[serde(default)]
     pub headers: Vec<Header>,
+    /// Extension attributes that every event gets on its way there, as the `ceOverrides` of Knative.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, String>,
     /// Longest wait for an answer, in milliseconds.
     #[serde(
         default = "default_timeout_ms",
@@ -42,12 +47,17 @@ pub struct HttpConfig {
     pub concurrency: usize,
 }
 
+/// Longest attempt where nothing else is configured.
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Events in flight where nothing else is configured.
+pub(super) const DEFAULT_CONCURRENCY: usize = 16;
+
 fn default_timeout_ms() -> u64 {
-    10_000
+    DEFAULT_TIMEOUT.as_millis() as u64
 }
 
 fn default_concurrency() -> usize {
-    16
+    DEFAULT_CONCURRENCY
 }
 
 /// How events are encoded.
@@ -112,6 +122,14 @@ impl From<SinkUrl> for String {
     }
 }
 
+impl SinkUrl {
+    /// Its host, which is no secret.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+}
+
 impl std::fmt::Display for SinkUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
@@ -126,6 +144,7 @@ impl HttpConfig {
             url,
             mode: HttpMode::default(),
             headers: Vec::new(),
+            extensions: BTreeMap::new(),
             timeout_ms: default_timeout_ms(),
             concurrency: default_concurrency(),
         }
@@ -138,6 +157,7 @@ pub struct Http {
     client: reqwest::Client,
     url: url::Url,
     mode: HttpMode,
+    extensions: BTreeMap<String, String>,
     timeout: Duration,
     concurrency: usize,
 }
@@ -161,6 +181,7 @@ impl Http {
             client: builder.build().map_err(|error| client_error(&error))?,
             url: config.url.0.clone(),
             mode: config.mode,
+            extensions: checked(&config.extensions)?,
             timeout: Duration::from_millis(config.timeout_ms.max(1)),
             concurrency: config.concurrency.max(1),
         })
@@ -176,11 +197,14 @@ impl Http {
 
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {
         let request = self.client.post(self.url.clone());
+        let extended = event.extended(&self.extensions);
         let request = match self.mode {
-            HttpMode::Structured => Ok(request
-                .header("content-type", format!("{STRUCTURED}; charset=utf-8"))
-                .body(event.structured())),
-            HttpMode::Binary => event.binary().map(|binary| {
+            HttpMode::Structured => extended.map(|event| {
+                request
+                    .header("content-type", format!("{STRUCTURED}; charset=utf-8"))
+                    .body(event.structured())
+            }),
+            HttpMode::Binary => extended.and_then(|event| event.binary()).map(|binary| {
                 let request = request.body(binary.body);
                 binary
                     .headers
@@ -260,6 +284,21 @@ fn no_roots() -> Result<rustls::ClientConfig, rustls::Error> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth())
+}
+
+fn checked(extensions: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, SinkError> {
+    for (name, value) in extensions {
+        attribute::check_extension(name, value).map_err(|error| SinkError::Extension {
+            name: name.clone(),
+            reason: match error {
+                AttributeError::ReadOnly(_) => {
+                    "it identifies the event or belongs to the observer".to_owned()
+                }
+                error => error.to_string(),
+            },
+        })?;
+    }
+    Ok(extensions.clone())
 }
 
 fn headers(configured: &[Header]) -> Result<HeaderMap, SinkError> {

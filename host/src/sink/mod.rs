@@ -2,11 +2,13 @@
 //! `deliver`'s business.
 
 mod file;
+mod followed;
 mod http;
 mod retry;
 mod stdout;
 
 pub use file::FileConfig;
+pub use followed::{Followed, FollowedHttp};
 pub use http::{Header, HttpConfig, HttpMode, SinkUrl};
 pub use retry::{Disposition, after_status, retry_after};
 pub use stdout::StdoutConfig;
@@ -49,6 +51,14 @@ pub enum SinkError {
         "failed to set up HTTP: {0}; is a bundle of CA certificates installed (package ca-certificates)?"
     )]
     Client(String),
+    /// An extension attribute cannot be added.
+    #[error("extension `{name}`: {reason}")]
+    Extension {
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// A header's value cannot be had.
     #[error("header `{name}`: {reason}")]
     Header {
@@ -68,6 +78,8 @@ pub enum Sink {
     File(file::File),
     /// CloudEvents over HTTP.
     Http(Box<http::Http>),
+    /// The same, at a URL that may change.
+    Followed(Box<FollowedHttp>),
 }
 
 impl Sink {
@@ -96,12 +108,19 @@ impl Sink {
         http::Http::new(config).map(|http| Self::Http(Box::new(http)))
     }
 
+    /// An HTTP receiver whose URL is told later, and may change.
+    #[must_use]
+    pub fn followed(url: Followed) -> Self {
+        Self::Followed(Box::new(FollowedHttp::new(url)))
+    }
+
     /// Tries once.
     pub async fn send(&self, event: &Encoded) -> Attempt {
         match self {
             Self::Stdout(stdout) => stdout.send(event).await,
             Self::File(file) => file.send(event).await,
             Self::Http(http) => http.send(event).await,
+            Self::Followed(http) => http.send(event).await,
         }
     }
 
@@ -111,6 +130,7 @@ impl Sink {
         match self {
             Self::Stdout(_) | Self::File(_) => Duration::from_secs(10),
             Self::Http(http) => http.timeout(),
+            Self::Followed(_) => http::DEFAULT_TIMEOUT,
         }
     }
 
@@ -120,6 +140,7 @@ impl Sink {
         match self {
             Self::Stdout(_) | Self::File(_) => 1,
             Self::Http(http) => http.concurrency(),
+            Self::Followed(_) => http::DEFAULT_CONCURRENCY,
         }
     }
 }

@@ -35,7 +35,10 @@ pub(super) fn collection(
         shared.changed.send_modify(|count| *count += 1);
         return status(403, "Forbidden", &format!("{name} is forbidden"));
     }
-    let selector = query.get("labelSelector").cloned().unwrap_or_default();
+    // The only field that is selected by is `metadata.name`, which is no label's name.
+    let selectors = ["labelSelector", "fieldSelector"];
+    let selectors = selectors.iter().filter_map(|name| query.get(*name));
+    let selector = selectors.cloned().collect::<Vec<_>>().join(",");
     if watching {
         model.watches += 1;
         let from: u64 = query

@@ -322,6 +322,7 @@ impl Model {
             .split(',')
             .filter(|part| !part.is_empty())
             .all(|part| match part.split_once('=') {
+                Some(("metadata.name", name)) => object["metadata"]["name"] == name,
                 Some((name, value)) => labels[name] == value,
                 None => labels.get(part).is_some(),
             })

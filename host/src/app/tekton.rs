@@ -1,0 +1,59 @@
+//! The sink that Tekton is configured with, as a sink of ours.
+
+use crate::config::TektonConfig;
+use crate::observe::{TektonSink, watch_tekton_sink};
+use crate::sink::{Followed, SinkUrl};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// What follows it, and where it is.
+pub(super) fn follow(
+    client: kube::Client,
+    config: &TektonConfig,
+) -> (BoxFuture<'static, ()>, Followed) {
+    let (url, followed) = watch::channel(None);
+    let namespace = config.namespace.clone();
+    let following = async move {
+        let told = watch::Sender::new(TektonSink::Unknown);
+        let hand_on = async {
+            let mut told = told.subscribe();
+            while told.changed().await.is_ok() {
+                let sink = told.borrow_and_update().clone();
+                url.send_replace(understand(sink));
+            }
+        };
+        tokio::join!(watch_tekton_sink(client, &namespace, &told), hand_on);
+    };
+    (following.boxed(), followed)
+}
+
+fn understand(sink: TektonSink) -> Option<SinkUrl> {
+    match sink {
+        TektonSink::Unknown => None,
+        TektonSink::None => {
+            warn!(
+                "Tekton has no sink (config-events: sink, config-defaults: default-cloud-events-sink): events wait \
+                 until it has one, or one is named with --to"
+            );
+            None
+        }
+        TektonSink::At(text) => match SinkUrl::try_from(text) {
+            Ok(url) => {
+                info!(
+                    host = url.host(),
+                    "events go to the sink that Tekton is configured with"
+                );
+                Some(url)
+            }
+            Err(problem) => {
+                warn!(
+                    problem,
+                    "the sink that Tekton is configured with cannot be used: events wait"
+                );
+                None
+            }
+        },
+    }
+}

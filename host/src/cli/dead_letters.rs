@@ -1,0 +1,90 @@
+//! `dead-letters`.
+
+use super::End;
+use super::args::DeadLettersCommand;
+use std::error::Error;
+use std::io::Write as _;
+use std::path::Path;
+use step_observer::control::{Answer, DeadLetter, Question, ask};
+
+type Problem = Box<dyn Error + Send + Sync>;
+
+pub(super) async fn run(command: DeadLettersCommand) -> Result<End, Problem> {
+    let text = match command {
+        DeadLettersCommand::List { journal, json } => {
+            let letters = letters(&journal.folder, &Question::List).await?;
+            match json {
+                true => lines(&letters)?,
+                false => table(&letters),
+            }
+        }
+        DeadLettersCommand::Show { journal, letter } => {
+            let letters = letters(&journal.folder, &Question::Show(letter)).await?;
+            let first = letters.first();
+            format!("{:#}\n", serde_json::to_value(first)?)
+        }
+        DeadLettersCommand::Replay { journal, which, to } => {
+            let letters = which.into();
+            let done = done(&journal.folder, &Question::Replay { letters, to }).await?;
+            format!("{done} dead letters are on their way again\n")
+        }
+        DeadLettersCommand::Drop { journal, which } => {
+            let done = done(&journal.folder, &Question::Drop(which.into())).await?;
+            format!("{done} dead letters are dropped\n")
+        }
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(End::Good)
+}
+
+async fn letters(folder: &Path, question: &Question) -> Result<Vec<DeadLetter>, Problem> {
+    match ask(folder, question).await? {
+        Answer::Letters(letters) => Ok(letters),
+        Answer::Refused(reason) => Err(reason.into()),
+        Answer::Done(_) => Err(other_version()),
+    }
+}
+
+async fn done(folder: &Path, question: &Question) -> Result<u64, Problem> {
+    match ask(folder, question).await? {
+        Answer::Done(0) => Err("there is no such dead letter".into()),
+        Answer::Done(count) => Ok(count),
+        Answer::Refused(reason) => Err(reason.into()),
+        Answer::Letters(_) => Err(other_version()),
+    }
+}
+
+fn other_version() -> Problem {
+    "the observer that uses the journal is of another version".into()
+}
+
+fn lines(letters: &[DeadLetter]) -> Result<String, serde_json::Error> {
+    let mut text = String::new();
+    for letter in letters {
+        text.push_str(&serde_json::to_string(letter)?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn table(letters: &[DeadLetter]) -> String {
+    if letters.is_empty() {
+        return "no dead letters\n".to_owned();
+    }
+    let row = |cells: [&str; 5]| {
+        let [letter, last, attempts, step, reason] = cells;
+        format!("{letter:<16} {last:<21} {attempts:<9} {step:<44} {reason}\n")
+    };
+    let mut text = row(["LETTER", "GIVEN UP", "ATTEMPTS", "STEP", "REASON"]);
+    for letter in letters {
+        let phase = letter.ty.trim_end_matches(".v1").rsplit('.').next();
+        text.push_str(&row([
+            &letter.letter.to_string(),
+            &format!("{:.0}", letter.fate.last),
+            &letter.fate.attempts.to_string(),
+            &format!("{} {}", letter.subject, phase.unwrap_or_default()),
+            &letter.fate.reason,
+        ]));
+    }
+    text
+}

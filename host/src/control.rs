@@ -1,0 +1,337 @@
+//! What an operator asks a journal for: its dead letters. By the observer that uses it, over a Unix
+//! socket in the journal's folder, or directly where nobody does. Whoever may read the folder may ask.
+
+use crate::event::{DecodeError, run_of};
+use crate::journal::{Journal, JournalError, Letter, NewEvent};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tracing::{info, warn};
+
+/// Name of the socket in the journal's folder.
+const SOCKET: &str = "control";
+/// Largest question and answer in bytes.
+const MAX_QUESTION: u64 = 1024 * 1024;
+const MAX_ANSWER: u64 = 256 * 1024 * 1024;
+/// Longest time for one of them.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Question {
+    /// All dead letters.
+    List,
+    /// One of them with its event.
+    Show(LetterId),
+    /// Send them again, to another sink where one is named.
+    Replay {
+        /// Which.
+        letters: Selection,
+        /// Where to.
+        to: Option<String>,
+    },
+    /// Forget them.
+    Drop(Selection),
+}
+
+/// Names a dead letter: number of the event in the journal and sink, such as `12:http-1`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LetterId {
+    seq: u64,
+    sink: String,
+}
+
+impl std::str::FromStr for LetterId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.split_once(':').and_then(|(seq, sink)| {
+            let seq = seq.parse().ok()?;
+            let sink = sink.to_owned();
+            (!sink.is_empty()).then_some(Self { seq, sink })
+        });
+        parsed
+            .ok_or_else(|| "write it as `dead-letters list` shows it, such as 12:http-1".to_owned())
+    }
+}
+
+impl TryFrom<String> for LetterId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<LetterId> for String {
+    fn from(id: LetterId) -> Self {
+        id.to_string()
+    }
+}
+
+impl std::fmt::Display for LetterId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.seq, self.sink)
+    }
+}
+
+/// Some dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Selection {
+    /// All of them.
+    All,
+    /// Those of one sink.
+    Sink(String),
+    /// These.
+    These(Vec<LetterId>),
+}
+
+impl Selection {
+    fn has(&self, id: &LetterId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Sink(sink) => *sink == id.sink,
+            Self::These(ids) => ids.contains(id),
+        }
+    }
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetter {
+    /// Names it.
+    pub letter: LetterId,
+    /// `id` of its event.
+    pub id: String,
+    /// `type` of its event.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// `subject` of its event.
+    pub subject: String,
+    /// The sink.
+    pub sink: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub fate: Letter,
+    /// The event, where it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<Value>,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// Dead letters.
+    Letters(Vec<DeadLetter>),
+    /// So many were sent again or dropped.
+    Done(u64),
+    /// It cannot be done.
+    Refused(String),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is nothing to ask.
+    #[error("there is no journal in {0}; give the folder with --journal")]
+    NoJournal(String),
+    /// The journal says no.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The observer does not answer.
+    #[error("the observer that uses the journal does not answer: {0}")]
+    Observer(String),
+    /// An event cannot be read.
+    #[error("letter {0}: its event cannot be read from the journal: {1}")]
+    Read(LetterId, std::io::Error),
+    /// An event cannot be understood.
+    #[error("letter {0}: {1}")]
+    Decode(LetterId, DecodeError),
+}
+
+/// Asks the journal in a folder.
+///
+/// # Errors
+///
+/// There is none, or it gives no answer.
+pub async fn ask(folder: &Path, question: &Question) -> Result<Answer, ControlError> {
+    if !Journal::exists(folder) {
+        return Err(ControlError::NoJournal(folder.display().to_string()));
+    }
+    let config = crate::journal::JournalConfig {
+        directory: Some(folder.to_owned()),
+        ..Default::default()
+    };
+    match Journal::open(&config, Timestamp::MIN) {
+        Ok(journal) => {
+            let answer = answer(&journal, None, question).await?;
+            journal.sync().await?;
+            Ok(answer)
+        }
+        Err(JournalError::Locked { .. }) => {
+            let asked = tokio::time::timeout(TIMEOUT, ask_observer(folder, question)).await;
+            let answered =
+                asked.map_err(|_| ControlError::Observer("it takes too long".to_owned()))?;
+            answered.map_err(|error| ControlError::Observer(error.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn ask_observer(folder: &Path, question: &Question) -> std::io::Result<Answer> {
+    let mut stream = UnixStream::connect(folder.join(SOCKET)).await?;
+    let mut line = serde_json::to_vec(question)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    let mut answer = Vec::new();
+    let mut limited = stream.take(MAX_ANSWER);
+    limited.read_to_end(&mut answer).await?;
+    Ok(serde_json::from_slice(&answer)?)
+}
+
+/// Answers those who ask, for ever. Without the socket the observer works as well.
+pub async fn serve(folder: &Path, journal: &Journal, sinks: Vec<String>) {
+    let path = folder.join(SOCKET);
+    // Who holds the journal's lock is alone here: it is one of a process that has ended.
+    std::fs::remove_file(&path).ok();
+    let listener = match UnixListener::bind(&path) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let path = path.display().to_string();
+            warn!(path, %error, "`step-observer dead-letters` cannot ask this observer");
+            return std::future::pending().await;
+        }
+    };
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many open files, most likely: they are closed in time.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        let served = tokio::time::timeout(TIMEOUT, serve_one(stream, journal, &sinks)).await;
+        if let Ok(Err(error)) = served {
+            warn!(%error, "an operator's question is not answered");
+        }
+    }
+}
+
+async fn serve_one(stream: UnixStream, journal: &Journal, sinks: &[String]) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(MAX_QUESTION))
+        .read_line(&mut line)
+        .await?;
+    let question = serde_json::from_str(&line)?;
+    let answer = match answer(journal, Some(sinks), &question).await {
+        Ok(answer) => answer,
+        Err(error) => Answer::Refused(error.to_string()),
+    };
+    write.write_all(&serde_json::to_vec(&answer)?).await?;
+    write.shutdown().await
+}
+
+/// `sinks` are those that are configured, where that is known.
+async fn answer(
+    journal: &Journal,
+    sinks: Option<&[String]>,
+    question: &Question,
+) -> Result<Answer, ControlError> {
+    match question {
+        Question::List => {
+            let mut letters = Vec::new();
+            for (id, fate) in letters_of(journal, &Selection::All) {
+                letters.push(DeadLetter {
+                    event: None,
+                    ..read(journal, id, fate).await?
+                });
+            }
+            Ok(Answer::Letters(letters))
+        }
+        Question::Show(id) => {
+            let wanted = Selection::These(vec![id.clone()]);
+            match letters_of(journal, &wanted).pop() {
+                Some((id, fate)) => Ok(Answer::Letters(vec![read(journal, id, fate).await?])),
+                None => Ok(Answer::Refused(format!("there is no dead letter {id}"))),
+            }
+        }
+        Question::Replay { letters, to } => {
+            if let (Some(to), Some(sinks)) = (to, sinks)
+                && !sinks.contains(to)
+            {
+                let known = sinks.join(", ");
+                return Ok(Answer::Refused(format!(
+                    "there is no sink `{to}`; there are: {known}"
+                )));
+            }
+            let chosen = letters_of(journal, letters);
+            let count = chosen.len() as u64;
+            for (id, _) in chosen {
+                send_again(journal, id, to.as_deref()).await?;
+            }
+            info!(count, "dead letters are sent again");
+            Ok(Answer::Done(count))
+        }
+        Question::Drop(letters) => {
+            let chosen = letters_of(journal, letters);
+            for (id, _) in &chosen {
+                journal.done(id.seq, &id.sink).await?;
+            }
+            let count = chosen.len() as u64;
+            info!(count, "dead letters are dropped");
+            Ok(Answer::Done(count))
+        }
+    }
+}
+
+fn letters_of(journal: &Journal, selection: &Selection) -> Vec<(LetterId, Letter)> {
+    let letters = journal.letters().into_iter();
+    let named = letters.map(|(seq, sink, fate)| (LetterId { seq, sink }, fate));
+    named.filter(|(id, _)| selection.has(id)).collect()
+}
+
+async fn read(journal: &Journal, id: LetterId, fate: Letter) -> Result<DeadLetter, ControlError> {
+    let body = journal.body(id.seq).await;
+    let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
+    let event: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
+    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    Ok(DeadLetter {
+        id: text("id").to_owned(),
+        ty: text("type").to_owned(),
+        subject: text("subject").to_owned(),
+        sink: id.sink.clone(),
+        fate,
+        letter: id,
+        event: Some(event),
+    })
+}
+
+/// As a new event at the end of its lane, with the id, the times and the bytes that it had.
+async fn send_again(journal: &Journal, id: LetterId, to: Option<&str>) -> Result<(), ControlError> {
+    let body = journal.body(id.seq).await;
+    let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
+    let body = body.unwrap_or_default();
+    let run = run_of(&body).map_err(|error| ControlError::Decode(id.clone(), error))?;
+    let event = NewEvent {
+        sinks: vec![to.unwrap_or(&id.sink).to_owned()],
+        body,
+    };
+    journal.accept(run, None, wall(), vec![event]).await?;
+    Ok(journal.done(id.seq, &id.sink).await?)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge where the clock is read"
+)]
+fn wall() -> Timestamp {
+    Timestamp::now()
+}

@@ -1,0 +1,110 @@
+//! Where Tekton sends its own events: two of its ConfigMaps, followed while the observer runs.
+
+use super::cluster::describe;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tracing::warn;
+
+/// ConfigMaps and keys that name a sink; the first that does counts (Tekton: docs/events.md,
+/// pkg/apis/config/events.go and default.go).
+const PLACES: [(&str, &str); 2] = [
+    ("config-events", "sink"),
+    ("config-defaults", "default-cloud-events-sink"),
+];
+
+/// The sink that Tekton is configured with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TektonSink {
+    /// It is not known yet.
+    #[default]
+    Unknown,
+    /// There is none.
+    None,
+    /// Its URL, as it is written there.
+    At(String),
+}
+
+/// Follows the sink that Tekton is configured with, for ever.
+pub async fn watch_tekton_sink(client: Client, namespace: &str, told: &watch::Sender<TektonSink>) {
+    let found = watch::Sender::new([None, None]);
+    let follow = PLACES.iter().enumerate().map(|(index, (name, key))| {
+        let (api, found) = (Api::namespaced(client.clone(), namespace), &found);
+        follow(api, name, key, move |sink| {
+            found.send_modify(|places: &mut [Option<Option<String>>; 2]| {
+                if let Some(place) = places.get_mut(index) {
+                    *place = Some(sink);
+                }
+            });
+        })
+    });
+    let join = async {
+        let mut found = found.subscribe();
+        loop {
+            let sink = first(found.borrow_and_update().as_slice());
+            told.send_if_modified(|before| {
+                let changes = *before != sink;
+                *before = sink;
+                changes
+            });
+            if found.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(futures::future::join_all(follow), join);
+}
+
+/// The first that is there, once all are known.
+fn first(places: &[Option<Option<String>>]) -> TektonSink {
+    if places.iter().any(Option::is_none) {
+        return TektonSink::Unknown;
+    }
+    let sink = places.iter().flatten().flatten().next();
+    sink.map_or(TektonSink::None, |sink| TektonSink::At(sink.clone()))
+}
+
+async fn follow(api: Api<ConfigMap>, name: &str, key: &str, tell: impl Fn(Option<String>)) {
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let mut there = false;
+    let mut stream = std::pin::pin!(watcher(api, config).default_backoff());
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(Event::Init) => there = false,
+            Ok(Event::InitApply(map) | Event::Apply(map)) => {
+                there = true;
+                let sink = map.data.and_then(|mut data| data.remove(key));
+                let sink = sink.map(|sink| sink.trim().to_owned());
+                tell(sink.filter(|sink| !sink.is_empty()));
+            }
+            Ok(Event::InitDone) if there => {}
+            Ok(Event::InitDone | Event::Delete(_)) => tell(None),
+            Err(error) => warn!(
+                config_map = name,
+                error = describe(&error),
+                "the sink that Tekton is configured with cannot be read, retrying; events wait. Grant get, list \
+                 and watch on this ConfigMap, or name a sink"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_place_counts_once_all_are_known() {
+        let at = |sink: &str| Some(Some(sink.to_owned()));
+        assert_eq!(first(&[at("a"), None]), TektonSink::Unknown);
+        assert_eq!(first(&[at("a"), at("b")]), TektonSink::At("a".to_owned()));
+        assert_eq!(
+            first(&[Some(None), at("b")]),
+            TektonSink::At("b".to_owned())
+        );
+        assert_eq!(first(&[Some(None), Some(None)]), TektonSink::None);
+    }
+}

@@ -1,0 +1,148 @@
+//! Where events go when nobody says: a SinkBinding's sink, else the one that Tekton is configured with.
+
+use crate::support::finished_run;
+use serde_json::{Value, json};
+use std::process::Stdio;
+use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::program;
+use step_observer_tests::sink::HttpSink;
+use tokio::process::{Child, Command};
+
+/// Each run gives `started` and `succeeded`.
+const EVENTS: usize = 2;
+
+fn observer(server: &ApiServer, folder: &std::path::Path, variables: &[(&str, &str)]) -> Child {
+    Command::new(program())
+        .args(["run", "--log", "warn", "--config"])
+        .arg(config(folder))
+        .env("KUBECONFIG", server.kubeconfig(folder))
+        .envs(variables.iter().copied())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+fn config(folder: &std::path::Path) -> std::path::PathBuf {
+    let file = folder.join("config.yaml");
+    std::fs::write(&file, "lookBack: 1000000h\n").unwrap();
+    file
+}
+
+fn play(server: &ApiServer, number: usize) {
+    for event in finished_run(number) {
+        server.play(&event);
+    }
+}
+
+fn tekton_map(name: &str, data: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap",
+           "metadata": {"name": name, "namespace": "tekton-pipelines"}, "data": data})
+}
+
+#[tokio::test]
+async fn events_wait_for_tektons_sink_and_follow_it() {
+    let server = ApiServer::start().await;
+    let [first, second, third] = [
+        HttpSink::start(vec![]).await,
+        HttpSink::start(vec![]).await,
+        HttpSink::start(vec![]).await,
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    // Keys of other things, and of a sink that is not set.
+    server.put(tekton_map(
+        "config-events",
+        &json!({"formats": "tektonv1", "sink": ""}),
+    ));
+    let _observer = observer(&server, folder.path(), &[]);
+    server.wait_for_watches(4).await;
+    play(&server, 1);
+    let defaults = json!({"default-cloud-events-sink": first.url});
+    server.put(tekton_map("config-defaults", &defaults));
+    first.wait_for(EVENTS).await;
+    // config-events counts first.
+    server.put(tekton_map("config-events", &json!({"sink": second.url})));
+    play(&server, 2);
+    // The change is on its way: the events may go to where they went before.
+    let both = async {
+        while first.requests().len() + second.requests().len() < 2 * EVENTS {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(step_observer_tests::sink::PATIENCE, both)
+        .await
+        .unwrap();
+    server.put(tekton_map("config-events", &json!({"sink": third.url})));
+    server.delete(tekton_map("config-defaults", &Value::Null));
+    let mut number = 3;
+    while third.requests().is_empty() {
+        play(&server, number);
+        let all = || first.requests().len() + second.requests().len() + third.requests().len();
+        let next = async {
+            while all() < number * EVENTS {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(step_observer_tests::sink::PATIENCE, next)
+            .await
+            .unwrap();
+        number += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_sink_binding_counts_before_tekton_and_its_extensions_are_added() {
+    let server = ApiServer::start().await;
+    let [tekton, bound] = [HttpSink::start(vec![]).await, HttpSink::start(vec![]).await];
+    server.put(tekton_map("config-events", &json!({"sink": tekton.url})));
+    let folder = tempfile::tempdir().unwrap();
+    let overrides = r#"{"extensions": {"cluster": "west", "team": "über"}}"#;
+    let variables = [
+        ("K_SINK", bound.url.as_str()),
+        ("K_CE_OVERRIDES", overrides),
+    ];
+    let _observer = observer(&server, folder.path(), &variables);
+    play(&server, 1);
+    bound.wait_for(EVENTS).await;
+    assert_eq!(bound.requests()[0].header("ce-cluster"), "west");
+    assert_eq!(bound.requests()[0].header("ce-team"), "%C3%BCber");
+    assert!(tekton.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_sink_binding_says_wrong_is_named() {
+    let server = ApiServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let good = "http://127.0.0.1:1/";
+    for (variables, expected) in [
+        (vec![("K_SINK", "nowhere")], "K_SINK: not a URL"),
+        (
+            vec![("K_SINK", good), ("K_CE_OVERRIDES", "[]")],
+            "K_CE_OVERRIDES is not of the form",
+        ),
+        (
+            vec![
+                ("K_SINK", good),
+                ("K_CE_OVERRIDES", r#"{"extensions": {"id": "1"}}"#),
+            ],
+            "extension `id`",
+        ),
+    ] {
+        let output = Command::new(program())
+            .arg("run")
+            .env("KUBECONFIG", server.kubeconfig(folder.path()))
+            .envs(variables)
+            .kill_on_drop(true)
+            .output();
+        let patience = step_observer_tests::sink::PATIENCE;
+        let output = tokio::time::timeout(patience, output)
+            .await
+            .unwrap()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && error.contains(expected),
+            "{error}"
+        );
+    }
+}
