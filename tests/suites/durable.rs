@@ -151,12 +151,11 @@ async fn killed_at_any_moment_it_loses_nothing() {
     .await;
     last.kill().await.unwrap();
     let twice = check(&sink.requests(), runs);
+    let requests = sink.requests().len();
     #[expect(clippy::print_stdout, reason = "the figures of the README")]
     {
-    println!(
-        "{runs} runs, {killed} kills, {} requests, {twice} events came twice",
-        sink.requests().len()
-    );
+        println!("{runs} runs, {killed} kills, {requests} requests, {twice} events came twice");
+    }
     assert!(
         killed * 2 > kills,
         "{killed} kills: too few to prove anything"
