@@ -349,3 +349,45 @@ async fn the_observer_that_uses_the_journal_is_asked() {
     sink.wait_for(12).await;
     assert_eq!(check(&sink.requests(), 1), 0);
 }
+
+#[tokio::test]
+async fn a_sink_that_is_down_holds_no_other_and_gets_everything_in_order_later() {
+    let server = ApiServer::start().await;
+    let (well, down) = (
+        HttpSink::start(vec![]).await,
+        HttpSink::start(failing_all(60)).await,
+    );
+    let runs = 100;
+    show_ended_runs(&server, runs);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    let retry = "retry: {initialMs: 20, maxMs: 20}";
+    let sink = |name: &str, url: &str| {
+        format!("{{name: {name}, to: {{http: {{url: '{url}'}}}}, {retry}}}")
+    };
+    std::fs::write(
+        &config,
+        format!(
+            "lookBack: 1000000h\nsinks: [{}, {}]\n",
+            sink("well", &well.url),
+            sink("down", &down.url)
+        ),
+    )
+    .unwrap();
+    let _observer = Command::new(program())
+        .args(["run", "--log", "error", "--config"])
+        .arg(&config)
+        .env("KUBECONFIG", server.kubeconfig(folder.path()))
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    well.wait_for(runs * 6).await;
+    assert!(down.unused_answers() > 0, "it is still down");
+    down.wait_for(runs * 6 + 60).await;
+    assert_eq!(check(&well.requests(), runs), 0);
+    assert_eq!(check(&down.requests(), runs), 0);
+}
+
+fn failing_all(requests: usize) -> Vec<Answer> {
+    vec![(503, Vec::new()); requests]
+}

@@ -21,6 +21,7 @@ mod durable;
 mod event;
 mod expected;
 mod hostile;
+mod http;
 mod languages;
 mod laws;
 mod misbehaving;

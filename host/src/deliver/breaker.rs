@@ -43,6 +43,12 @@ impl Breaker {
         !was_open && self.probe_at.is_some()
     }
 
+    /// Nothing is sent for so long; then one tries for all.
+    pub(super) fn suspend(&mut self, now: Duration, length: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        self.probe_at = Some(now + length);
+    }
+
     /// The sink refused one event, but it answers.
     pub(super) fn answered(&mut self) {
         *self = Self::default();
@@ -82,6 +88,15 @@ mod tests {
         assert_eq!(breaker, Breaker::default());
         assert_eq!(breaker.ask(at(40), ATTEMPT), Ok(()));
         assert_eq!(breaker.ask(at(40), ATTEMPT), Ok(()));
+    }
+
+    #[test]
+    fn a_suspended_sink_gets_nothing_until_one_tries() {
+        let mut breaker = Breaker::default();
+        breaker.suspend(at(0), at(600));
+        assert_eq!(breaker.ask(at(1), ATTEMPT), Err(at(599)));
+        assert_eq!(breaker.ask(at(600), ATTEMPT), Ok(()));
+        assert_eq!(breaker.ask(at(600), ATTEMPT), Err(ATTEMPT));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use step_observer_core::Backoff;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -26,6 +26,8 @@ use tracing::{error, info, warn};
 const WINDOW: usize = 4096;
 /// Events that are taken from the journal at a time.
 const TAKE: usize = 256;
+/// How long nothing is sent to a sink that says that it is gone for good.
+const SUSPENSION: Duration = Duration::from_secs(600);
 /// Longest text of a sink that is kept with a dead letter, in bytes.
 const MAX_REASON: usize = 512;
 
@@ -64,6 +66,8 @@ pub(crate) struct Delivery {
     /// Attempts at a time.
     attempts: Semaphore,
     breaker: Mutex<Breaker>,
+    /// Tells that an attempt is over.
+    tried: Notify,
     began: Instant,
     /// When the next event may be sent, where there is a rate.
     slot: Mutex<Instant>,
@@ -86,6 +90,7 @@ impl Delivery {
             journal,
             account,
             breaker: Mutex::default(),
+            tried: Notify::new(),
             began: now,
             slot: Mutex::new(now),
         }
@@ -165,6 +170,12 @@ impl Delivery {
                     );
                     break self.bury(event, reason, failures + 1, began).await;
                 }
+                Attempt::Suspended { reason } => {
+                    failures = failures.saturating_add(1);
+                    if Instant::now() >= give_up {
+                        break self.bury(event, reason, failures, began).await;
+                    }
+                }
                 Attempt::Retry { reason, after } => {
                     failures = failures.saturating_add(1);
                     let delay = self
@@ -202,13 +213,7 @@ impl Delivery {
     async fn attempt(&self, event: Waiting) -> std::io::Result<Option<(Attempt, Encoded)>> {
         // Never closed.
         let _room = self.attempts.acquire().await;
-        loop {
-            let asked = self.breaker(|breaker, now| breaker.ask(now, self.sink.longest_attempt()));
-            match asked {
-                Ok(()) => break,
-                Err(wait) => tokio::time::sleep(wait).await,
-            }
-        }
+        self.pass_breaker().await;
         self.turn().await;
         let Some(body) = self.journal.body(event.seq).await? else {
             return Ok(None);
@@ -222,6 +227,16 @@ impl Delivery {
                 }
             }
             Attempt::Rejected { .. } => breaker.answered(),
+            Attempt::Suspended { reason } => {
+                let (sink, length) = (&self.name, SUSPENSION);
+                error!(
+                    sink,
+                    reason,
+                    ?length,
+                    "the sink is gone for good, as it says: nothing is sent there for a while"
+                );
+                breaker.suspend(now, SUSPENSION);
+            }
             Attempt::Retry { reason, .. } => {
                 if breaker.failed(now, self.backoff(), fastrand::f64()) {
                     warn!(
@@ -231,7 +246,23 @@ impl Delivery {
                 }
             }
         });
+        self.tried.notify_waiters();
         Ok(Some((attempt, event)))
+    }
+
+    /// Waits while the sink is down and another tries for all.
+    async fn pass_breaker(&self) {
+        loop {
+            // Before it asks: what changes after that wakes it.
+            let tried = self.tried.notified();
+            match self.breaker(|breaker, now| breaker.ask(now, self.sink.longest_attempt())) {
+                Ok(()) => return,
+                Err(wait) => tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = tried => {}
+                },
+            }
+        }
     }
 
     /// Waits for its turn where only so many a second are wanted.

@@ -9,7 +9,7 @@ mod stdout;
 
 pub use file::FileConfig;
 pub use followed::{Followed, FollowedHttp};
-pub use http::{Header, HttpConfig, HttpMode, SinkUrl};
+pub use http::{Header, HttpAuth, HttpConfig, HttpMode, SinkUrl};
 pub use retry::{Disposition, after_status, retry_after};
 pub use stdout::StdoutConfig;
 
@@ -27,6 +27,11 @@ pub enum Attempt {
         reason: String,
         /// The sink asks to wait so long.
         after: Option<Duration>,
+    },
+    /// The receiver is gone for good, as it says: nothing should be sent there for long.
+    Suspended {
+        /// What the sink says.
+        reason: String,
     },
     /// It will never work.
     Rejected {

@@ -12,6 +12,8 @@ pub enum Disposition {
     Retry,
     /// Give up on this event.
     Reject,
+    /// Send nothing there any more, until somebody looks after it.
+    Suspend,
 }
 
 /// What a status means (Knative's delivery contract and the CloudEvents HTTP webhook).
@@ -21,6 +23,8 @@ pub fn after_status(status: u16) -> Disposition {
         200..=299 => Disposition::Done,
         // Not found: Knative answers so while a receiver is being set up.
         404 | 408 | 425 | 429 | 500..=599 => Disposition::Retry,
+        // Gone (CloudEvents webhook §2.2: the sender must not send there again).
+        410 => Disposition::Suspend,
         // Redirects are refused: they could lead events, and their credentials, anywhere.
         _ => Disposition::Reject,
     }
@@ -57,6 +61,7 @@ mod tests {
             (401, Disposition::Reject),
             (404, Disposition::Retry),
             (408, Disposition::Retry),
+            (410, Disposition::Suspend),
             (413, Disposition::Reject),
             (425, Disposition::Retry),
             (429, Disposition::Retry),

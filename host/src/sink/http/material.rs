@@ -1,0 +1,110 @@
+//! What an HTTP receiver is told of us, as far as it comes from files and the environment: it may
+//! change while the observer runs.
+
+use super::super::SinkError;
+use super::config::{Header, HttpAuth, HttpConfig};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use std::path::Path;
+
+/// Largest file with a secret, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// All headers that do not come from the event.
+///
+/// # Errors
+///
+/// Names the header or file, never its content.
+pub(super) fn headers(config: &HttpConfig) -> Result<HeaderMap, SinkError> {
+    let mut headers = HeaderMap::new();
+    for header in &config.headers {
+        let problem = |reason: String| SinkError::Header {
+            name: header.name.clone(),
+            reason,
+        };
+        let name: HeaderName = header
+            .name
+            .parse()
+            .map_err(|_| problem("not a header name".to_owned()))?;
+        if name.as_str().starts_with("ce-") || name == "content-type" {
+            return Err(problem("it belongs to the event".to_owned()));
+        }
+        if name == AUTHORIZATION && config.auth.is_some() {
+            return Err(problem("`auth` gives it already".to_owned()));
+        }
+        let text = value(header).map_err(problem)?;
+        headers.append(name, sensitive(&text).map_err(problem)?);
+    }
+    if let Some(auth) = &config.auth {
+        let problem = |reason: String| SinkError::Header {
+            name: "Authorization".to_owned(),
+            reason,
+        };
+        let text = authorization(auth).map_err(problem)?;
+        headers.insert(AUTHORIZATION, sensitive(&text).map_err(problem)?);
+    }
+    Ok(headers)
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue, String> {
+    let value = HeaderValue::from_str(text.trim_end());
+    let mut value = value.map_err(|_| "its value has characters that a header cannot have")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn authorization(auth: &HttpAuth) -> Result<String, String> {
+    match auth {
+        HttpAuth::Bearer { token_file } => match read(token_file)?.trim() {
+            "" => Err(format!("{} is empty", token_file.display())),
+            token => Ok(format!("Bearer {token}")),
+        },
+        HttpAuth::Basic { user, .. } if user.contains(':') => {
+            Err("a user's name must not hold a colon".to_owned())
+        }
+        HttpAuth::Basic {
+            user,
+            password_file,
+        } => {
+            let password = read(password_file)?;
+            let pair = format!("{user}:{}", password.trim_end_matches(['\r', '\n']));
+            Ok(format!("Basic {}", STANDARD.encode(pair)))
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    use std::io::Read as _;
+    let failed = |error: std::io::Error| format!("failed to read {}: {error}", path.display());
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let read = file.take(MAX_FILE + 1).read_to_string(&mut text);
+    match read.map_err(failed)? as u64 {
+        size if size > MAX_FILE => Err(format!("{} is larger than 64 KiB", path.display())),
+        _ => Ok(text),
+    }
+}
+
+fn value(header: &Header) -> Result<String, String> {
+    let secret = [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "x-api-key",
+    ];
+    match (&header.value, &header.from_env, &header.from_file) {
+        (Some(_), None, None) if secret.contains(&header.name.to_ascii_lowercase().as_str()) => {
+            Err("secrets do not belong in the configuration: use fromEnv or fromFile".to_owned())
+        }
+        (Some(value), None, None) => Ok(value.clone()),
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "configuration names the variable"
+        )]
+        (None, Some(variable), None) => std::env::var(variable)
+            .map_err(|_| format!("the environment variable {variable} is not set")),
+        (None, None, Some(path)) => read(path),
+        _ => Err("give exactly one of value, fromEnv and fromFile".to_owned()),
+    }
+}
