@@ -1,5 +1,6 @@
 //! Nothing is lost when the observer is killed, and nothing is sent twice but with the same bytes.
 
+use crate::support::get;
 use rand_like::Numbers;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -374,15 +375,44 @@ async fn a_sink_that_is_down_holds_no_other_and_gets_everything_in_order_later()
         ),
     )
     .unwrap();
-    let _observer = Command::new(program())
-        .args(["run", "--log", "error", "--config"])
+    let mut observer = Command::new(program())
+        .args([
+            "run",
+            "--log",
+            "error,step_observer::admin=info",
+            "--admin",
+            "127.0.0.1:0",
+        ])
+        .arg("--config")
         .arg(&config)
         .env("KUBECONFIG", server.kubeconfig(folder.path()))
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
+    let stderr = tokio::io::BufReader::new(observer.stderr.take().unwrap());
+    let mut stderr = tokio::io::AsyncBufReadExt::lines(stderr);
+    let line = stderr.next_line().await.unwrap().unwrap();
+    let address = line.split("address=").nth(1).unwrap().trim().to_owned();
     well.wait_for(runs * 6).await;
     assert!(down.unused_answers() > 0, "it is still down");
+    let (status, metrics) = get(&address, "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(
+        metrics.contains("step_observer_sink_waiting{sink=\"down\"}"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("step_observer_sink_failed_attempts_total{sink=\"down\"}"),
+        "{metrics}"
+    );
+    let (_, sinks) = get(&address, "/sinks").await;
+    let sinks: serde_json::Value = serde_json::from_str(&sinks).unwrap();
+    assert_eq!(sinks["sinks"][1]["name"], "down");
+    assert!(
+        sinks["sinks"][1]["waiting"].as_u64().unwrap() > 0,
+        "{sinks}"
+    );
     down.wait_for(runs * 6 + 60).await;
     assert_eq!(check(&well.requests(), runs), 0);
     assert_eq!(check(&down.requests(), runs), 0);

@@ -1,5 +1,6 @@
 //! Metrics in OpenMetrics text. Labels are bounded: plugins and words of ours, never names of runs.
 
+use super::sinks::{JournalStatus, Sinks};
 use crate::plugin::dropin::{PluginState, PluginStatus, Roster};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
@@ -12,8 +13,9 @@ use std::fmt::Error;
 
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) fn encode(roster: &Roster) -> Result<String, Error> {
+pub(super) fn encode(roster: &Roster, journal: JournalStatus) -> Result<String, Error> {
     let mut registry = Registry::with_prefix("step_observer");
+    registry.register_collector(Box::new(Sinks(journal)));
     // Two that want one name are told once, as the one that has it: a series must not stand twice.
     let mut plugins: Vec<PluginStatus> =
         roster.entries.iter().map(|entry| entry.status()).collect();

@@ -13,6 +13,7 @@ mod tekton;
 
 pub use plugins::{check_plugins, load_plugin, read_plugin};
 
+use crate::admin::{JournalStatus, SinkStatus, Standing};
 use crate::config::{Config, LogConfig, SinkConfig, SinkKind};
 use crate::deliver::{Account, Delivery};
 use crate::event::EventConfig;
@@ -397,7 +398,8 @@ impl App {
             running.spawn(stages::until(prepared.clone(), "control", answering));
         }
         if let Some(listener) = admin {
-            let serving = admin::serve(listener, roster.clone());
+            let standing = standing(journal.clone(), accounts.clone());
+            let serving = admin::serve(listener, roster.clone(), standing);
             running.spawn(stages::until(prepared, "admin", serving.map(drop)));
         }
         let pool = ChainPool::new(ChainPool::THREADS)?;
@@ -454,6 +456,30 @@ impl App {
             None => Ok(summary),
         }
     }
+}
+
+/// How it stands with the journal and the sinks, whenever somebody asks.
+fn standing(journal: Journal, accounts: Vec<(String, Arc<Account>)>) -> Standing {
+    Arc::new(move || {
+        let (bytes, max_bytes) = journal.bytes();
+        let sinks = accounts.iter().map(|(name, account)| {
+            let (waiting, dead_letters) = journal.counts(name);
+            let oldest = journal.waiting(name, 0, 1).into_iter().next();
+            SinkStatus {
+                name: name.clone(),
+                delivered: account.delivered(),
+                failed_attempts: account.failed(),
+                waiting,
+                oldest_seconds: oldest.map_or(0, |event| stages::age(event.at)),
+                dead_letters,
+            }
+        });
+        JournalStatus {
+            bytes,
+            max_bytes,
+            sinks: sinks.collect(),
+        }
+    })
 }
 
 /// What waits for sinks that are not configured any more becomes dead letters: seen, and not lost.

@@ -25,6 +25,12 @@ fn wall() -> Timestamp {
     Timestamp::now()
 }
 
+/// Seconds since then.
+pub(super) fn age(at: Timestamp) -> u64 {
+    let seconds = wall().duration_since(at).as_secs();
+    u64::try_from(seconds).unwrap_or_default()
+}
+
 /// What ended before is history, where the journal does not know better.
 pub(super) fn horizon(source: &Source) -> Timestamp {
     match source {

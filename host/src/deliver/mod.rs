@@ -36,6 +36,7 @@ const MAX_REASON: usize = 512;
 pub struct Account {
     delivered: AtomicU64,
     buried: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Account {
@@ -43,6 +44,12 @@ impl Account {
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Attempts that failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Events that became dead letters.
@@ -246,6 +253,9 @@ impl Delivery {
                 }
             }
         });
+        if attempt != Attempt::Delivered {
+            self.account.failed.fetch_add(1, Ordering::Relaxed);
+        }
         self.tried.notify_waiters();
         Ok(Some((attempt, event)))
     }

@@ -382,6 +382,12 @@ impl Journal {
         self.shared.book(|book| book.counts(sink))
     }
 
+    /// Bytes of events that wait or are dead letters, and how many there may be.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.shared.book(|book| book.bytes()), self.max_bytes)
+    }
+
     /// Sinks that wait for something.
     #[must_use]
     pub fn sinks(&self) -> Vec<String> {
