@@ -421,3 +421,53 @@ async fn a_sink_that_is_down_holds_no_other_and_gets_everything_in_order_later()
 fn failing_all(requests: usize) -> Vec<Answer> {
     vec![(503, Vec::new()); requests]
 }
+
+/// In a mount namespace of its own, on a file system of 256 KiB that grows when it is told to.
+#[tokio::test]
+async fn a_full_disk_makes_everything_wait_and_loses_nothing() {
+    let (folder, runs) = (tempfile::tempdir().unwrap(), 60);
+    let sink = HttpSink::start(vec![]).await;
+    let server = ApiServer::start().await;
+    show_ended_runs(&server, runs);
+    let disk = folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let config = folder.path().join("config.yaml");
+    std::fs::write(&config, "lookBack: 1000000h\n").unwrap();
+    let script = "mount -t tmpfs -o size=256k none \"$1\" && \
+        { \"$0\" run --log warn --config \"$2\" --to \"$3\" --journal \"$1\" & } && \
+        read grow && mount -o remount,size=64m \"$1\" && read stop; kill $!";
+    let mut shell = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .args([&program(), &disk, &config])
+        .arg(&sink.url)
+        .env("KUBECONFIG", server.kubeconfig(folder.path()))
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let stderr = tokio::io::BufReader::new(shell.stderr.take().unwrap());
+    let mut log = tokio::io::AsyncBufReadExt::lines(stderr);
+    loop {
+        let line = log
+            .next_line()
+            .await
+            .unwrap()
+            .expect("user namespaces are needed for this test");
+        if line.contains("the journal's disk is full") {
+            break;
+        }
+    }
+    assert!(ids(&sink.requests()).len() < runs * 6);
+    let mut stdin = shell.stdin.take().unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stdin, b"grow\n")
+        .await
+        .unwrap();
+    sink.wait_for(runs * 6).await;
+    assert_eq!(check(&sink.requests(), runs), 0);
+    tokio::io::AsyncWriteExt::write_all(&mut stdin, b"stop\n")
+        .await
+        .unwrap();
+    let seen = log.next_line().await.unwrap();
+    assert!(seen.is_none_or(|line| !line.contains("ERROR")));
+}

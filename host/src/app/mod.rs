@@ -43,9 +43,9 @@ use tokio::task::JoinSet;
 /// Changes between observe and track: enough to smooth bursts, few enough to stay small.
 const CHANGES: usize = 64;
 /// Step records that are prepared at a time: most wait for a log.
-const PREPARING: usize = 32;
+const PREPARING: usize = 64;
 /// Step records that are held.
-const RECORDS: usize = 64;
+const RECORDS: usize = 128;
 /// Longest wait for the journal at the end.
 const LAST_SYNC: Duration = Duration::from_secs(5);
 
