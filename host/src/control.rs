@@ -269,7 +269,7 @@ async fn answer(
             {
                 let known = sinks.join(", ");
                 return Ok(Answer::Refused(format!(
-                    "there is no sink `{to}`; there are: {known}"
+                    "letters cannot go to `{to}`: of the sinks without plugins of their own there are {known}"
                 )));
             }
             let chosen = letters_of(journal, letters);

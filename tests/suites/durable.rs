@@ -337,7 +337,7 @@ async fn the_observer_that_uses_the_journal_is_asked() {
     sink.wait_for(6).await;
     let (_, nowhere) = dead_letters(&["replay", "--all", "--to", "nowhere"], &journal).await;
     assert!(
-        nowhere.contains("there is no sink `nowhere`; there are: all"),
+        nowhere.contains("letters cannot go to `nowhere`"),
         "{nowhere}"
     );
     // The last of them may be on its way into the journal.
@@ -470,4 +470,45 @@ async fn a_full_disk_makes_everything_wait_and_loses_nothing() {
         .unwrap();
     let seen = log.next_line().await.unwrap();
     assert!(seen.is_none_or(|line| !line.contains("ERROR")));
+}
+
+#[tokio::test]
+async fn what_is_not_watched_for_a_while_is_not_told_again() {
+    let server = ApiServer::start().await;
+    let sink = HttpSink::start(vec![]).await;
+    show_ended_runs(&server, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let observe = |arguments: &[&str]| {
+        let config = folder.path().join("config.yaml");
+        std::fs::write(&config, "lookBack: 1000000h\nshutdownGrace: 5s\n").unwrap();
+        Command::new(program())
+            .args(["run", "--log", "error", "--to", &sink.url, "--config"])
+            .arg(&config)
+            .args(arguments)
+            .arg("--journal")
+            .arg(folder.path().join("journal"))
+            .env("KUBECONFIG", server.kubeconfig(folder.path()))
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    };
+    let mut watches = 2;
+    for arguments in [&[][..], &["--namespace", "elsewhere"], &[], &[]] {
+        let mut observer = observe(arguments);
+        server.wait_for_watches(watches).await;
+        sink.wait_for(12).await;
+        watches += 2;
+        // Stopped, not killed: it works off what it has.
+        let pid = observer.id().unwrap().to_string();
+        assert!(
+            Command::new("kill")
+                .arg(pid)
+                .status()
+                .await
+                .unwrap()
+                .success()
+        );
+        assert!(observer.wait().await.unwrap().success());
+        assert_eq!(check(&sink.requests(), 2), 0, "{arguments:?}");
+    }
 }

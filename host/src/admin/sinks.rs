@@ -20,6 +20,8 @@ pub struct JournalStatus {
     pub bytes: u64,
     /// At so many nothing more is accepted.
     pub max_bytes: u64,
+    /// Events and dead letters that were dropped at the bound since the observer started.
+    pub dropped: u64,
     /// Each sink.
     pub sinks: Vec<SinkStatus>,
 }
@@ -103,6 +105,13 @@ impl Collector for Sinks {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge(value).encode(metric)?;
         }
+        let dropped = encoder.encode_descriptor(
+            "journal_dropped",
+            "Events and dead letters that were dropped at the bound",
+            None,
+            MetricType::Counter,
+        )?;
+        ConstCounter::new(self.0.dropped).encode(dropped)?;
         for (name, help, kind, value) in SERIES {
             let mut family = encoder.encode_descriptor(name, help, None, kind)?;
             for sink in &self.0.sinks {

@@ -356,6 +356,7 @@ impl App {
         let (preparing, prepared) = oneshot::channel::<()>();
         let prepared = prepared.map(drop).boxed().shared();
         bury_orphans(&journal, &sinks).await?;
+        let same_scope = journal.watch_only(&stages::scope(&source)).await?;
         let mut accounts = Vec::new();
         let mut outlets = Vec::new();
         for ReadySink {
@@ -392,7 +393,11 @@ impl App {
             running.spawn(stages::until(prepared.clone(), "follow Tekton", following));
         }
         if let Some(folder) = folder {
-            let sinks = accounts.iter().map(|(name, _)| name.clone()).collect();
+            // What goes elsewhere has not passed the plugins there.
+            let plain = outlets
+                .iter()
+                .filter(|outlet| outlet.chain.plugins().is_empty());
+            let sinks = plain.map(|outlet| outlet.name.clone()).collect();
             let journal = journal.clone();
             let answering = async move { control::serve(&folder, &journal, sinks).await };
             running.spawn(stages::until(prepared.clone(), "control", answering));
@@ -429,6 +434,7 @@ impl App {
             tally: tally.clone(),
             journal: journal.clone(),
             forgets,
+            same_scope,
         };
         running.spawn(stages::track(Tracker::new(ledger), seen, road));
         let shutdown = shutdown.boxed().shared();
@@ -477,6 +483,7 @@ fn standing(journal: Journal, accounts: Vec<(String, Arc<Account>)>) -> Standing
         JournalStatus {
             bytes,
             max_bytes,
+            dropped: journal.dropped(),
             sinks: sinks.collect(),
         }
     })

@@ -31,6 +31,21 @@ pub(super) fn age(at: Timestamp) -> u64 {
     u64::try_from(seconds).unwrap_or_default()
 }
 
+/// What is watched, as a text that is the same for the same.
+pub(super) fn scope(source: &Source) -> String {
+    match source {
+        Source::Cluster { config, .. } => {
+            let mut namespaces = config.namespaces.clone();
+            namespaces.sort();
+            format!(
+                "namespaces {namespaces:?}, labels {:?}",
+                config.label_selector
+            )
+        }
+        Source::Recording { .. } => "a recording".to_owned(),
+    }
+}
+
 /// What ended before is history, where the journal does not know better.
 pub(super) fn horizon(source: &Source) -> Timestamp {
     match source {
@@ -163,6 +178,8 @@ pub(super) struct Road {
     pub(super) journal: Journal,
     /// What is gone does not come again: not so where a recording is played once more.
     pub(super) forgets: bool,
+    /// What was watched when the marks were made is watched now.
+    pub(super) same_scope: bool,
 }
 
 impl Road {
@@ -188,7 +205,7 @@ impl Road {
     /// Runs that are gone since the observer was last here.
     async fn forget_vanished(&self, tracker: &Tracker) {
         for run in self.journal.runs() {
-            if !tracker.follows(&run) {
+            if self.same_scope && !tracker.follows(&run) {
                 self.forget(run).await;
             }
         }

@@ -278,6 +278,9 @@ impl Default for TektonConfig {
     }
 }
 
+/// Most sinks: the journal keeps a bit for each, and for each that was there before.
+const MAX_SINKS: usize = 32;
+
 fn unique_plugins<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<PluginConfig>, D::Error> {
@@ -285,7 +288,13 @@ fn unique_plugins<'de, D: Deserializer<'de>>(
 }
 
 fn unique_sinks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SinkConfig>, D::Error> {
-    unique(deserializer, |sink: &SinkConfig| &sink.name)
+    let sinks = unique(deserializer, |sink: &SinkConfig| &sink.name)?;
+    match sinks.len() {
+        0..=MAX_SINKS => Ok(sinks),
+        many => Err(serde::de::Error::custom(format!(
+            "{many} sinks are more than {MAX_SINKS}"
+        ))),
+    }
 }
 
 fn unique<'de, D, T>(deserializer: D, name: impl Fn(&T) -> &String) -> Result<Vec<T>, D::Error>

@@ -122,7 +122,7 @@ impl Delivery {
         loop {
             let closed = closing.peek().is_some();
             changes.mark_unchanged();
-            let waiting = self.journal.waiting(&self.name, from, TAKE);
+            let waiting = self.journal.waiting_from(&self.name, &mut from, TAKE);
             if waiting.is_empty() {
                 if closed {
                     return;
@@ -133,7 +133,6 @@ impl Delivery {
                 }
             }
             for event in waiting {
-                from = event.seq + 1;
                 if lanes.send((event.run, event)).await.is_err() {
                     return;
                 }

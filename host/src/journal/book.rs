@@ -52,9 +52,12 @@ pub(super) struct Book {
     letters: BTreeMap<(Seq, usize), Letter>,
     told: HashMap<Arc<str>, Vec<u64>>,
     horizon: Option<Timestamp>,
+    scope: Option<String>,
     next: Seq,
     /// Bytes of all bodies.
     bytes: u64,
+    /// Bytes of those that nobody waits for any more, but that are dead letters.
+    dead_bytes: u64,
     /// Marks of all runs.
     marks: u64,
 }
@@ -75,13 +78,24 @@ impl Book {
         self.horizon
     }
 
+    /// What was watched last.
+    pub(super) fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
     /// The number for the next event.
     pub(super) fn next(&self) -> Seq {
         self.next
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+    /// Bytes of events that wait.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.bytes - self.dead_bytes
+    }
+
+    /// Bytes of events that are only dead letters.
+    pub(super) fn dead_bytes(&self) -> u64 {
+        self.dead_bytes
     }
 
     /// About what a journal that says only this would take, in bytes.
@@ -98,6 +112,7 @@ impl Book {
         }
         match entry {
             Entry::Begun { horizon } => self.horizon = Some(horizon),
+            Entry::Scope { scope } => self.scope = Some(scope),
             Entry::Accepted {
                 run,
                 mark,
@@ -157,19 +172,36 @@ impl Book {
         let waiting = bits.fold(0, |bits, bit| bits | 1 << bit);
         // A moved event: what is said of it follows.
         let moved = self.events.remove(&event.seq);
-        self.bytes -= moved.map_or(0, |old| u64::from(old.place.length));
+        if let Some(old) = moved {
+            self.count(old, false);
+        }
         if waiting == 0 {
             return;
         }
-        self.bytes += u64::from(place.length);
+        let letters = self.letters.range((event.seq, 0)..=(event.seq, usize::MAX));
+        let dead = letters.fold(0, |bits, ((_, bit), _)| bits | 1 << bit);
         let event_now = Event {
             place,
             run,
             at,
-            waiting,
-            dead: 0,
+            waiting: waiting & !dead,
+            dead,
         };
+        self.count(event_now, true);
         self.events.insert(event.seq, event_now);
+    }
+
+    /// Adds or takes away what an event is counted for.
+    fn count(&mut self, event: Event, there: bool) {
+        let length = u64::from(event.place.length);
+        let dead = if event.waiting == 0 { length } else { 0 };
+        if there {
+            self.bytes += length;
+            self.dead_bytes += dead;
+        } else {
+            self.bytes -= length;
+            self.dead_bytes -= dead;
+        }
     }
 
     fn mark(&mut self, run: Arc<str>, mark: &str) {
@@ -182,13 +214,14 @@ impl Book {
     }
 
     fn change(&mut self, seq: Seq, change: impl FnOnce(&mut Event)) {
-        let Some(event) = self.events.get_mut(&seq) else {
+        let Some(mut event) = self.events.remove(&seq) else {
             return;
         };
-        change(event);
-        if event.waiting == 0 && event.dead == 0 {
-            self.bytes -= u64::from(event.place.length);
-            self.events.remove(&seq);
+        self.count(event, false);
+        change(&mut event);
+        if event.waiting != 0 || event.dead != 0 {
+            self.count(event, true);
+            self.events.insert(seq, event);
         }
     }
 
@@ -306,11 +339,20 @@ impl Book {
         self.letters.len()
     }
 
+    /// The first dead letter.
+    pub(super) fn oldest_letter(&self) -> Option<(Seq, String)> {
+        let ((seq, bit), _) = self.letters.first_key_value()?;
+        Some((*seq, self.sinks.get(*bit)?.clone()))
+    }
+
     /// Entries that say what is still true of one that is about to be removed, with the number of
     /// the event whose body goes with each.
     pub(super) fn still_true(&self, entry: Entry) -> Vec<(Entry, Option<Seq>)> {
         match entry {
             Entry::Begun { .. } => vec![(entry, None)],
+            Entry::Scope { ref scope } if self.scope.as_ref() == Some(scope) => {
+                vec![(entry, None)]
+            }
             Entry::Accepted {
                 run,
                 mark,
@@ -327,7 +369,10 @@ impl Book {
             }
             Entry::Marks { run, marks } => self.marks_still_true(run, marks).into_iter().collect(),
             // What they speak of is in this segment or was before it.
-            Entry::Done { .. } | Entry::Dead { .. } | Entry::Forgotten { .. } => Vec::new(),
+            Entry::Done { .. }
+            | Entry::Dead { .. }
+            | Entry::Scope { .. }
+            | Entry::Forgotten { .. } => Vec::new(),
         }
     }
 

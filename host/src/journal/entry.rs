@@ -13,6 +13,8 @@ pub(crate) type Seq = u64;
 pub(super) enum Entry {
     /// The journal's first: runs that ended before are history.
     Begun { horizon: Timestamp },
+    /// What is watched from now on: what is not seen may be out of it.
+    Scope { scope: String },
     /// A transition is told: its mark, and the events that came of it, whose bodies follow.
     Accepted {
         run: Arc<str>,
@@ -42,7 +44,10 @@ impl Entry {
         match self {
             Self::Accepted { events, .. } => events.iter().map(|event| event.seq).collect(),
             Self::Done { seq, .. } | Self::Dead { seq, .. } => vec![*seq],
-            Self::Begun { .. } | Self::Forgotten { .. } | Self::Marks { .. } => Vec::new(),
+            Self::Begun { .. }
+            | Self::Scope { .. }
+            | Self::Forgotten { .. }
+            | Self::Marks { .. } => Vec::new(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! How the journal is written: frames in segments. Pure.
 //!
-//! A segment begins with [`PREFACE`]. A frame is `SOJ\n`, the length of its payload, the CRC-32 of
-//! length and payload (all numbers little-endian, 4 bytes), and the payload: the length of the entry,
-//! the entry as JSON, then the bodies of its events, one after the other.
+//! A segment begins with [`PREFACE`]. A frame is `SOJ\n`, the length of its payload, how much of the
+//! segment was known to be on the disk when the frame was written, the CRC-32 of all else (all numbers
+//! little-endian, 4 bytes), and the payload: the length of the entry, the entry as JSON, then the
+//! bodies of its events, one after the other.
 
 use super::entry::Entry;
 use bytes::Bytes;
@@ -10,13 +11,13 @@ use bytes::Bytes;
 /// What a segment begins with: name and version of the format.
 pub(super) const PREFACE: &[u8; 24] = b"step-observer journal 1\n";
 const MAGIC: &[u8; 4] = b"SOJ\n";
-/// Magic, length, checksum.
-const HEADER: usize = 12;
+/// Magic, length, what was synced, checksum.
+const HEADER: usize = 16;
 /// Largest payload in bytes.
 pub(super) const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
 
 /// Writes an entry behind a buffer. Gives where its bodies begin in the buffer.
-pub(super) fn append(buffer: &mut Vec<u8>, entry: &Entry, bodies: &[Bytes]) -> usize {
+pub(super) fn append(buffer: &mut Vec<u8>, entry: &Entry, bodies: &[Bytes], synced: u64) -> usize {
     let begin = buffer.len();
     buffer.extend_from_slice(&[0; HEADER + 4]);
     // Strings, numbers and times: this cannot fail.
@@ -29,11 +30,16 @@ pub(super) fn append(buffer: &mut Vec<u8>, entry: &Entry, bodies: &[Bytes]) -> u
     let length = buffer.len() - begin - HEADER;
     put(buffer, begin + HEADER, entry_length);
     put(buffer, begin + 4, length);
+    put(
+        buffer,
+        begin + 8,
+        usize::try_from(synced).unwrap_or(usize::MAX),
+    );
     let mut checksum = crc32fast::Hasher::new();
-    checksum.update(part(buffer, begin + 4, 4));
+    checksum.update(part(buffer, begin + 4, 8));
     checksum.update(part(buffer, begin + HEADER, length));
     let checksum = checksum.finalize() as usize;
-    put(buffer, begin + 8, checksum);
+    put(buffer, begin + 12, checksum);
     if let Some(place) = buffer.get_mut(begin..begin + 4) {
         place.copy_from_slice(MAGIC);
     }
@@ -62,6 +68,8 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) entry: Entry,
+    /// So much of the segment was on the disk when it was written.
+    pub(super) synced: usize,
     /// Where its bodies begin in the segment.
     pub(super) bodies: usize,
     /// Where the next frame begins.
@@ -96,26 +104,27 @@ fn frame(segment: &[u8], at: usize) -> Option<Frame> {
     let length = number(segment, at + 4).filter(|length| (4..=MAX_PAYLOAD).contains(length))?;
     let payload = Some(part(segment, at + HEADER, length)).filter(|got| got.len() == length)?;
     let mut checksum = crc32fast::Hasher::new();
-    checksum.update(part(segment, at + 4, 4));
+    checksum.update(part(segment, at + 4, 8));
     checksum.update(payload);
-    if checksum.finalize() as usize != number(segment, at + 8)? {
+    if checksum.finalize() as usize != number(segment, at + 12)? {
         return None;
     }
     let entry_length = number(payload, 0)?;
     let entry = serde_json::from_slice(part(payload, 4, entry_length)).ok()?;
     Some(Frame {
         entry,
+        synced: number(segment, at + 8)?,
         bodies: at + HEADER + 4 + entry_length,
         end: at + HEADER + length,
     })
 }
 
-/// Where the next whole frame after a broken one begins, if there is any.
-pub(super) fn next_whole(segment: &[u8], after: usize) -> Option<usize> {
-    let rest = segment.get(after + 1..)?;
+/// Whole frames after a broken one: where each begins, and what was synced before it was written.
+pub(super) fn whole_after(segment: &[u8], broken: usize) -> impl Iterator<Item = (usize, usize)> {
+    let rest = segment.get(broken + 1..).unwrap_or_default();
     rest.windows(MAGIC.len())
         .enumerate()
         .filter(|(_, bytes)| bytes == MAGIC)
-        .map(|(offset, _)| after + 1 + offset)
-        .find(|at| frame(segment, *at).is_some())
+        .map(move |(offset, _)| broken + 1 + offset)
+        .filter_map(|at| frame(segment, at).map(|frame| (at, frame.synced)))
 }

@@ -20,10 +20,12 @@ use jiff::Timestamp;
 use segments::{Readers, SEGMENT, Segments};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::warn;
+use tracing::{error, warn};
 use writer::{Command, Store};
 
 /// Commands that wait for the writer.
@@ -31,8 +33,10 @@ const COMMANDS: usize = 1024;
 /// Bytes of events that are kept in memory until they are delivered, so that they need not be read
 /// again.
 const FRESH: usize = 8 * 1024 * 1024;
-/// Most dead letters; then the oldest gives way.
+/// Most dead letters: each takes some memory.
 const LETTERS: usize = 10_000;
+/// Largest events of one transition together, in bytes: a frame must hold them.
+const MAX_BODIES: usize = 48 * 1024 * 1024;
 
 /// Where accepted events are kept until every sink has them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -122,6 +126,9 @@ pub enum JournalError {
         "the journal cannot be written ({0}): stopped, since nobody knows what is on the disk. Mend the disk and start again"
     )]
     Failed(String),
+    /// An event is too large.
+    #[error("an event of {0} bytes is too large: at most 48 MiB")]
+    TooLarge(usize),
     /// Its thread cannot be started.
     #[error("failed to start the journal's thread: {0}")]
     Thread(std::io::Error),
@@ -137,6 +144,8 @@ struct Shared {
     /// Counts writes.
     changed: watch::Sender<u64>,
     failed: watch::Sender<Option<String>>,
+    /// Events and dead letters that gave way at the bound.
+    dropped: AtomicU64,
 }
 
 /// The journal. Cheap to clone; it is closed when the last one is gone.
@@ -179,6 +188,7 @@ impl Journal {
             readers,
             changed: watch::Sender::new(0),
             failed: watch::Sender::new(None),
+            dropped: AtomicU64::new(0),
         });
         let (commands, asked) = mpsc::channel(COMMANDS);
         if is_new {
@@ -190,7 +200,13 @@ impl Journal {
         let writing = shared.clone();
         std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer::run(store, &writing, asked))
+            .spawn(move || {
+                let written = AssertUnwindSafe(|| writer::run(store, &writing, asked));
+                if std::panic::catch_unwind(written).is_err() {
+                    let reason = "its thread panicked; please report this".to_owned();
+                    writing.failed.send_replace(Some(reason));
+                }
+            })
             .map_err(JournalError::Thread)?;
         Ok(Self {
             shared,
@@ -203,13 +219,33 @@ impl Journal {
     /// Does a folder hold a journal?
     #[must_use]
     pub fn exists(folder: &Path) -> bool {
-        folder.join("lock").exists()
+        let first = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut sizes = first
+            .filter(|entry| entry.file_name().to_string_lossy().ends_with(".journal"))
+            .filter_map(|entry| entry.metadata().ok());
+        // One that was opened and never written is none.
+        sizes.any(|metadata| metadata.len() > frame::PREFACE.len() as u64)
     }
 
     /// What ended before is history: what was said when the journal was new.
     #[must_use]
     pub fn horizon(&self) -> Option<Timestamp> {
         self.shared.book(|book| book.horizon())
+    }
+
+    /// Says what is watched from now on. Is it what was watched before?
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written any more.
+    pub async fn watch_only(&self, scope: &str) -> Result<bool, JournalError> {
+        let before = self.shared.book(|book| book.scope().map(str::to_owned));
+        if before.as_deref() == Some(scope) {
+            return Ok(true);
+        }
+        let scope = scope.to_owned();
+        self.ask(Command::Say(Entry::Scope { scope })).await?;
+        Ok(false)
     }
 
     /// Was this told of this run?
@@ -224,7 +260,8 @@ impl Journal {
         self.shared.book(|book| book.runs())
     }
 
-    /// Accepts events, those of one transition with its mark. Once this has returned, they survive a
+    /// Accepts events, those of one transition with its mark; without one they were there before, and
+    /// there is room for them. Once this has returned, they survive a
     /// crash. At the journal's bound it waits.
     ///
     /// # Errors
@@ -238,7 +275,12 @@ impl Journal {
         events: Vec<NewEvent>,
     ) -> Result<(), JournalError> {
         let size: usize = events.iter().map(|event| event.body.len()).sum();
-        self.room(size as u64).await?;
+        if size > MAX_BODIES {
+            return Err(JournalError::TooLarge(size));
+        }
+        if mark.is_some() {
+            self.room(size as u64).await?;
+        }
         let (done, accepted) = oneshot::channel();
         let accept = Command::Accept {
             run,
@@ -256,10 +298,11 @@ impl Journal {
         let mut told = false;
         loop {
             changed.mark_unchanged();
-            let (bytes, oldest) = self.shared.book(|book| (book.bytes(), book.oldest()));
+            let bytes = self.shared.book(|book| book.waiting_bytes());
             if bytes == 0 || bytes + size <= self.max_bytes {
                 return Ok(());
             }
+            let oldest = self.shared.book(|book| book.oldest());
             match (self.when_full, oldest) {
                 (WhenFull::DropOldest, Some((seq, sinks))) => {
                     warn!(
@@ -267,6 +310,7 @@ impl Journal {
                         ?sinks,
                         "the journal is full: its oldest event is dropped"
                     );
+                    self.shared.dropped.fetch_add(1, Ordering::Relaxed);
                     for sink in sinks {
                         self.done(seq, &sink).await?;
                     }
@@ -308,21 +352,48 @@ impl Journal {
         sink: &str,
         letter: Letter,
     ) -> Result<(), JournalError> {
-        let letters = self.shared.book(|book| {
-            let many = book.letter_count() >= LETTERS;
-            many.then(|| book.letters().into_iter().next()).flatten()
-        });
-        if let Some((old, of, letter)) = letters {
-            warn!(
-                sink = of,
-                reason = letter.reason,
-                "there are {LETTERS} dead letters: the oldest is dropped"
-            );
-            self.done(old, &of).await?;
-        }
+        self.room_for_letter(sink).await?;
         let sink = sink.to_owned();
         self.ask(Command::Say(Entry::Dead { seq, sink, letter }))
             .await
+    }
+
+    /// Waits until there are fewer dead letters, or drops the oldest, as is configured.
+    async fn room_for_letter(&self, sink: &str) -> Result<(), JournalError> {
+        let mut changed = self.shared.changed.subscribe();
+        let mut told = false;
+        loop {
+            changed.mark_unchanged();
+            let (many, oldest) = self.shared.book(|book| {
+                let many = book.letter_count() >= LETTERS || book.dead_bytes() >= self.max_bytes;
+                (many, book.oldest_letter())
+            });
+            let Some((old, of)) = oldest.filter(|_| many) else {
+                return Ok(());
+            };
+            match self.when_full {
+                WhenFull::DropOldest => {
+                    warn!(
+                        sink = of,
+                        "there are too many dead letters: the oldest is dropped"
+                    );
+                    self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                    self.done(old, &of).await?;
+                    self.sync().await?;
+                }
+                WhenFull::Block => {
+                    if !std::mem::replace(&mut told, true) {
+                        error!(
+                            sink,
+                            "there are too many dead letters: an event waits. Send them again or drop them (`step-observer dead-letters`)"
+                        );
+                    }
+                    if changed.changed().await.is_err() {
+                        return Err(self.failure());
+                    }
+                }
+            }
+        }
     }
 
     /// Nothing of this run will be told again.
@@ -371,6 +442,16 @@ impl Journal {
         self.shared.changed.subscribe()
     }
 
+    /// What a sink waits for, from a number on, the oldest first, and the number from which on there
+    /// is nothing else; where it is nothing.
+    pub(crate) fn waiting_from(&self, sink: &str, from: &mut Seq, most: usize) -> Vec<Waiting> {
+        self.shared.book(|book| {
+            let waiting = book.waiting(sink, *from, most);
+            *from = waiting.last().map_or(book.next(), |last| last.seq + 1);
+            waiting
+        })
+    }
+
     /// What a sink waits for, from a number on, the oldest first.
     pub(crate) fn waiting(&self, sink: &str, from: Seq, most: usize) -> Vec<Waiting> {
         self.shared.book(|book| book.waiting(sink, from, most))
@@ -385,7 +466,16 @@ impl Journal {
     /// Bytes of events that wait or are dead letters, and how many there may be.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
-        (self.shared.book(|book| book.bytes()), self.max_bytes)
+        let bytes = self
+            .shared
+            .book(|book| book.waiting_bytes() + book.dead_bytes());
+        (bytes, self.max_bytes)
+    }
+
+    /// Events and dead letters that were dropped at the bound.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
     }
 
     /// Sinks that wait for something.

@@ -52,6 +52,8 @@ pub(super) struct Segments {
     /// Numbers and sizes; the last is written to.
     sizes: BTreeMap<u64, u64>,
     head: Arc<File>,
+    /// So much of the head is on the disk.
+    synced: u64,
     /// Dropped last: the lock goes with it.
     _lock: File,
 }
@@ -85,6 +87,7 @@ impl Segments {
             folder: folder.to_owned(),
             enough,
             readers,
+            synced: sizes.last_key_value().map_or(0, |(_, size)| *size),
             sizes,
             head,
             _lock: lock,
@@ -110,10 +113,11 @@ impl Segments {
         let (mut number, mut size) = self.last();
         if size >= self.enough {
             // What it holds must be there before anything in the next one is.
-            self.head.sync_data()?;
+            self.sync().map_err(io::Error::other)?;
             number += 1;
             self.head = begin(&self.folder, number, &self.readers, &mut self.sizes)?;
             size = PREFACE.len() as u64;
+            self.synced = size;
         }
         if let Err(error) = self.head.write_all_at(bytes, size) {
             self.head.set_len(size)?;
@@ -129,8 +133,18 @@ impl Segments {
     }
 
     /// What was appended is on the disk after this.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.head.sync_data()
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.head.sync_data()?;
+        self.synced = self.last().1;
+        Ok(())
+    }
+
+    /// So much of the segment that is written to next is on the disk.
+    pub(super) fn synced(&self) -> u64 {
+        match self.last().1 >= self.enough {
+            true => PREFACE.len() as u64,
+            false => self.synced,
+        }
     }
 
     /// The oldest segment that is not written to any more.
@@ -146,6 +160,8 @@ impl Segments {
     /// Removes a segment whose entries are not needed.
     pub(super) fn remove(&mut self, number: u64) -> io::Result<()> {
         std::fs::remove_file(path(&self.folder, number))?;
+        // It must not come back when what came after it does not.
+        File::open(&self.folder)?.sync_all()?;
         self.sizes.remove(&number);
         self.readers.with(|files| files.remove(&number));
         Ok(())
@@ -236,8 +252,10 @@ fn replay(
         problem: problem.to_owned(),
     };
     let segment = whole(file).map_err(failed)?;
-    let torn_preface = is_last && PREFACE.starts_with(&segment);
-    if torn_preface && segment.len() < PREFACE.len() {
+    let torn = segment.len() < PREFACE.len() && PREFACE.starts_with(&segment);
+    let never_written = segment.iter().all(|byte| *byte == 0);
+    if is_last && (torn || never_written) {
+        file.set_len(0).map_err(failed)?;
         file.write_all_at(PREFACE, 0).map_err(failed)?;
         file.sync_all().map_err(failed)?;
         return Ok(PREFACE.len() as u64);
@@ -259,14 +277,16 @@ fn replay(
             }
             Found::End => return Ok(at as u64),
             Found::Broken => {
-                if let Some(next) = frame::next_whole(&segment, at) {
-                    return Err(damaged(
-                        at,
-                        &format!("whole entries follow from byte {next} on"),
-                    ));
-                }
                 if !is_last {
                     return Err(damaged(at, "later segments follow"));
+                }
+                // What was written with one sync reaches the disk in any order. What was written after
+                // this place was synced says that it was whole.
+                let later = frame::whole_after(&segment, at).find(|(_, synced)| *synced > at);
+                if let Some((next, _)) = later {
+                    let problem =
+                        format!("the entry at byte {next} was written after it was whole");
+                    return Err(damaged(at, &problem));
                 }
                 let bytes = segment.len() - at;
                 let file_name = path.display().to_string();

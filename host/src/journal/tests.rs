@@ -394,3 +394,70 @@ fn at_the_bound_it_waits_or_drops_the_oldest_as_configured() {
         });
     }
 }
+
+#[test]
+fn a_hole_in_what_was_never_synced_is_what_a_crash_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bytes, _) = written(folder.path());
+    let whole = bytes.len();
+    // Two entries that were written with one sync that never came: the disk has only the second.
+    let entry = |number: u64| Entry::Done {
+        seq: number,
+        sink: "a".to_owned(),
+    };
+    super::frame::append(&mut bytes, &entry(0), &[], whole as u64);
+    let second = bytes.len();
+    super::frame::append(&mut bytes, &entry(1), &[], whole as u64);
+    bytes[whole..second].fill(0);
+    let (_folder, journal) = with_segment(&bytes);
+    assert_eq!(journal.unwrap().waiting("a", 0, 10).len(), 5);
+    // The same hole where the second says that the first was there.
+    bytes.truncate(second);
+    super::frame::append(&mut bytes, &entry(1), &[], second as u64);
+    let (_folder, journal) = with_segment(&bytes);
+    let error = journal.unwrap_err().to_string();
+    assert!(error.contains("was written after it was whole"), "{error}");
+}
+
+#[test]
+fn dead_letters_do_not_take_the_room_of_what_waits_and_have_a_bound_of_their_own() {
+    for when_full in [WhenFull::Block, WhenFull::DropOldest] {
+        let config = JournalConfig {
+            max_bytes: Some(1000),
+            when_full,
+            ..JournalConfig::default()
+        };
+        let journal = Journal::open(&config, Timestamp::UNIX_EPOCH).unwrap();
+        run(async {
+            for number in 0..4 {
+                let body = "x".repeat(400);
+                accept(&journal, "run", &format!("mark-{number}"), &["a"], &body).await;
+                if number < 3 {
+                    journal.bury(number, "a", letter("no")).await.unwrap();
+                }
+                journal.sync().await.unwrap();
+            }
+            let bury = journal.bury(3, "a", letter("no"));
+            let letters = || {
+                let letters = journal.letters().into_iter();
+                letters.map(|(seq, ..)| seq).collect::<Vec<_>>()
+            };
+            match when_full {
+                WhenFull::Block => {
+                    let mut bury = std::pin::pin!(bury);
+                    assert!(futures::poll!(bury.as_mut()).is_pending());
+                    assert_eq!(letters(), [0, 1, 2]);
+                    journal.done(0, "a").await.unwrap();
+                    bury.await.unwrap();
+                    assert_eq!(journal.dropped(), 0);
+                }
+                WhenFull::DropOldest => {
+                    bury.await.unwrap();
+                    assert_eq!(journal.dropped(), 1);
+                }
+            }
+            journal.sync().await.unwrap();
+            assert_eq!(letters(), [1, 2, 3]);
+        });
+    }
+}

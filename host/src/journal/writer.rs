@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How long to wait before a full disk is tried again.
-const FULL: Duration = Duration::from_secs(1);
+const FULL: Duration = Duration::from_millis(200);
 
 /// An event to be accepted: who is to get it, and its bytes.
 #[derive(Debug)]
@@ -51,38 +51,62 @@ struct Written {
     entry: Entry,
     bodies: Vec<Bytes>,
     done: Option<oneshot::Sender<()>>,
+    /// The book knows it, but not the disk.
+    applied: bool,
 }
 
 /// Writes until nobody can ask for anything any more, or the disk cannot be trusted.
 pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receiver<Command>) {
     let mut next = shared.book(|book| book.next());
-    while let Some(first) = commands.blocking_recv() {
-        let mut batch = Vec::new();
-        let mut must_sync = take(first, &mut next, &mut batch);
-        let mut bytes = 0;
+    // What a full disk did not take.
+    let mut owed: Vec<Written> = Vec::new();
+    loop {
+        let mut batch = std::mem::take(&mut owed);
+        let was_full = !batch.is_empty();
+        if was_full {
+            std::thread::sleep(FULL);
+        } else {
+            let Some(first) = commands.blocking_recv() else {
+                break;
+            };
+            batch.push(take(first, &mut next));
+        }
+        let mut bytes: usize = 0;
         while batch.len() < BATCH && bytes < BATCH_BYTES {
             let Ok(command) = commands.try_recv() else {
                 break;
             };
-            must_sync |= take(command, &mut next, &mut batch);
-            let last = batch.last().map(|written| &written.bodies);
-            bytes += last.map_or(0, |bodies| bodies.iter().map(Bytes::len).sum());
+            let written = take(command, &mut next);
+            bytes += written.bodies.iter().map(Bytes::len).sum::<usize>();
+            batch.push(written);
         }
-        if let Err(problem) = write(&mut store, shared, batch, must_sync) {
-            error!(error = %problem, "the journal cannot be written, stopping");
-            let reason = problem.to_string();
-            shared.failed.send_replace(Some(reason));
-            return;
+        match write(&mut store, shared, batch) {
+            Ok(None) if was_full => info!("the journal's disk has room again"),
+            Ok(None) => {}
+            Ok(Some((left, error))) => {
+                if !was_full {
+                    warn!(%error, "the journal's disk is full: nothing is accepted until there is room");
+                }
+                owed = left;
+                if commands.is_closed() && commands.is_empty() {
+                    break;
+                }
+            }
+            Err(problem) => {
+                error!(error = %problem, "the journal cannot be written, stopping");
+                shared.failed.send_replace(Some(problem.to_string()));
+                return;
+            }
         }
     }
     // What the last entries say is observed or delivered again where this fails.
-    if let Store::Disk(segments) = &store {
+    if let Store::Disk(segments) = &mut store {
         segments.sync().ok();
     }
 }
 
-/// Makes an entry of a command. Does it have to be on the disk before it is answered?
-fn take(command: Command, next: &mut Seq, batch: &mut Vec<Written>) -> bool {
+/// Makes an entry of a command.
+fn take(command: Command, next: &mut Seq) -> Written {
     let (entry, bodies, done) = match command {
         Command::Accept {
             run,
@@ -120,30 +144,34 @@ fn take(command: Command, next: &mut Seq, batch: &mut Vec<Written>) -> bool {
             (nothing, Vec::new(), Some(done))
         }
     };
-    let must_sync = done.is_some();
-    batch.push(Written {
+    Written {
         entry,
         bodies,
         done,
-    });
-    must_sync
+        applied: false,
+    }
 }
 
-fn write(
-    store: &mut Store,
-    shared: &Shared,
-    batch: Vec<Written>,
-    must_sync: bool,
-) -> io::Result<()> {
+/// Entries that are still to be written, because the disk is full.
+type Left = Option<(Vec<Written>, io::Error)>;
+
+fn write(store: &mut Store, shared: &Shared, mut batch: Vec<Written>) -> io::Result<Left> {
     let mut places = vec![(0, 0); batch.len()];
     if let Store::Disk(segments) = store {
-        let mut buffer = Vec::new();
+        let (mut buffer, synced) = (Vec::new(), segments.synced());
         let bodies_at: Vec<usize> = batch
             .iter()
-            .map(|written| frame::append(&mut buffer, &written.entry, &written.bodies))
+            .map(|written| frame::append(&mut buffer, &written.entry, &written.bodies, synced))
             .collect();
-        let (segment, offset) = append(segments, &buffer)?;
-        if must_sync {
+        let (segment, offset) = match segments.append(&buffer) {
+            Ok(place) => place,
+            Err(error) if is_full(&error) => {
+                settle_in_memory(shared, &mut batch);
+                return Ok(Some((batch, error)));
+            }
+            Err(error) => return Err(error),
+        };
+        if batch.iter().any(|written| written.done.is_some()) {
             // After a failed sync nobody knows what is on the disk: no second try.
             segments.sync()?;
         }
@@ -155,11 +183,14 @@ fn write(
     let mut answers = Vec::new();
     shared.book(|book| {
         for (written, (segment, bodies_at)) in batch.into_iter().zip(places) {
+            answers.extend(written.done);
+            if written.applied {
+                continue;
+            }
             let seqs = written.entry.seqs();
             shared.keep_fresh(&written.entry, &written.bodies, in_memory);
             book.apply(written.entry, segment, bodies_at);
             shared.forget_fresh(book, &seqs);
-            answers.extend(written.done);
         }
     });
     for answer in answers {
@@ -168,31 +199,29 @@ fn write(
     }
     shared.changed.send_modify(|count| *count += 1);
     if let Store::Disk(segments) = store {
-        clean(segments, shared)?;
+        return match clean(segments, shared) {
+            // It is tried again after the next write.
+            Err(error) if is_full(&error) => Ok(None),
+            cleaned => cleaned.map(|()| None),
+        };
     }
-    Ok(())
+    Ok(None)
 }
 
-/// A full disk may be emptied: until then everything waits, and nothing is lost.
-fn append(segments: &mut Segments, bytes: &[u8]) -> io::Result<(u64, u64)> {
-    let mut told = false;
-    loop {
-        match segments.append(bytes) {
-            Ok(place) => {
-                if told {
-                    info!("the journal's disk has room again");
-                }
-                return Ok(place);
+/// On a full disk deliveries go on: what was delivered is known here, and if that is not written before
+/// a crash, it is delivered again.
+fn settle_in_memory(shared: &Shared, batch: &mut [Written]) {
+    shared.book(|book| {
+        for written in batch.iter_mut().filter(|written| !written.applied) {
+            if let Entry::Done { .. } | Entry::Dead { .. } = written.entry {
+                let seqs = written.entry.seqs();
+                book.apply(written.entry.clone(), 0, 0);
+                shared.forget_fresh(book, &seqs);
+                written.applied = true;
             }
-            Err(error) if is_full(&error) => {
-                if !std::mem::replace(&mut told, true) {
-                    warn!(%error, "the journal's disk is full: nothing is accepted until there is room");
-                }
-                std::thread::sleep(FULL);
-            }
-            Err(error) => return Err(error),
         }
-    }
+    });
+    shared.changed.send_modify(|count| *count += 1);
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -226,18 +255,21 @@ fn clean(segments: &mut Segments, shared: &Shared) -> io::Result<()> {
             placed.collect::<Vec<_>>()
         }));
     }
-    let mut buffer = Vec::new();
+    if kept.is_empty() {
+        return segments.remove(number);
+    }
+    let (mut buffer, synced) = (Vec::new(), segments.synced());
     let mut moved = Vec::new();
     for (entry, place) in kept {
         let bodies = match place {
             Some(place) => vec![Bytes::from(readers.read(place)?)],
             None => Vec::new(),
         };
-        let bodies_at = frame::append(&mut buffer, &entry, &bodies);
+        let bodies_at = frame::append(&mut buffer, &entry, &bodies, synced);
         moved.push((entry, bodies_at));
     }
-    let (segment, offset) = append(segments, &buffer)?;
-    segments.sync()?;
+    let (segment, offset) = segments.append(&buffer)?;
+    segments.sync().map_err(io::Error::other)?;
     shared.book(|book: &mut Book| {
         for (entry, bodies_at) in moved {
             book.apply(entry, segment, offset + bodies_at as u64);

@@ -3,7 +3,7 @@
 use super::{Attempt, SinkError};
 use crate::event::Encoded;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
@@ -25,15 +25,30 @@ pub struct File {
     torn: AtomicBool,
 }
 
+/// Does the file end in the middle of a line? Whoever wrote it was killed, or its disk was full.
+fn ends_in_a_line(path: &Path) -> bool {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let last = || {
+        let mut file = std::fs::File::open(path).ok()?;
+        // A pipe has no end.
+        file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        file.seek(SeekFrom::End(-1)).ok()?;
+        let mut last = [0];
+        file.read_exact(&mut last).ok()?;
+        Some(last)
+    };
+    last().is_some_and(|last| last != [b'\n'])
+}
+
 impl File {
     pub(super) async fn open(config: &FileConfig) -> Result<Self, SinkError> {
         let mut options = tokio::fs::OpenOptions::new();
         options.create(true).append(true);
         match options.open(&config.path).await {
             Ok(file) => Ok(Self {
+                torn: AtomicBool::new(ends_in_a_line(&config.path)),
                 path: config.path.clone(),
                 file: Mutex::new(file),
-                torn: AtomicBool::new(false),
             }),
             Err(source) => Err(SinkError::Open {
                 path: config.path.display().to_string(),

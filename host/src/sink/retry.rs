@@ -21,8 +21,9 @@ pub enum Disposition {
 pub fn after_status(status: u16) -> Disposition {
     match status {
         200..=299 => Disposition::Done,
-        // Not found: Knative answers so while a receiver is being set up.
-        404 | 408 | 425 | 429 | 500..=599 => Disposition::Retry,
+        // Not found: Knative answers so while a receiver is being set up. Unauthorized, forbidden:
+        // credentials run out and are mended; no event is worth less for that.
+        401 | 403 | 404 | 408 | 425 | 429 | 500..=599 => Disposition::Retry,
         // Gone (CloudEvents webhook §2.2: the sender must not send there again).
         410 => Disposition::Suspend,
         // Redirects are refused: they could lead events, and their credentials, anywhere.
@@ -58,7 +59,8 @@ mod tests {
             (301, Disposition::Reject),
             (307, Disposition::Reject),
             (400, Disposition::Reject),
-            (401, Disposition::Reject),
+            (401, Disposition::Retry),
+            (403, Disposition::Retry),
             (404, Disposition::Retry),
             (408, Disposition::Retry),
             (410, Disposition::Suspend),
