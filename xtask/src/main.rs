@@ -136,6 +136,8 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "--bench",
             "chains",
             "--bench",
+            "delivery",
+            "--bench",
             "memory",
         ])
         .args(args))

@@ -3,12 +3,15 @@
 //! their bytes.
 
 mod book;
+mod config;
 mod entry;
 mod frame;
 mod segments;
+mod shared;
 mod writer;
 
 pub(crate) use book::Waiting;
+pub use config::{JournalConfig, JournalError, WhenFull};
 pub use entry::Letter;
 pub(crate) use entry::Seq;
 pub(crate) use writer::NewEvent;
@@ -17,136 +20,22 @@ use book::Book;
 use bytes::Bytes;
 use entry::Entry;
 use jiff::Timestamp;
-use segments::{Readers, SEGMENT, Segments};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use segments::{SEGMENT, Segments};
+use shared::Shared;
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 use writer::{Command, Store};
 
 /// Commands that wait for the writer.
 const COMMANDS: usize = 1024;
-/// Bytes of events that are kept in memory until they are delivered, so that they need not be read
-/// again.
-const FRESH: usize = 8 * 1024 * 1024;
 /// Most dead letters: each takes some memory.
 const LETTERS: usize = 10_000;
 /// Largest events of one transition together, in bytes: a frame must hold them.
 const MAX_BODIES: usize = 48 * 1024 * 1024;
-
-/// Where accepted events are kept until every sink has them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct JournalConfig {
-    /// Folder of the journal; made where it does not exist. Without it events are kept in memory,
-    /// and a crash or restart loses those that no sink has yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub directory: Option<PathBuf>,
-    /// Most bytes of events that wait for sinks. On the disk it may be twice as much and 32 MiB. The
-    /// default is 1 GiB on disk and 32 MiB in memory.
-    #[schemars(range(min = 1048576))]
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::bounded::optional::<1048576, 1099511627776, _>"
-    )]
-    pub max_bytes: Option<u64>,
-    /// What happens where so many bytes wait.
-    pub when_full: WhenFull,
-}
-
-impl Default for JournalConfig {
-    fn default() -> Self {
-        Self {
-            directory: None,
-            max_bytes: None,
-            when_full: WhenFull::Block,
-        }
-    }
-}
-
-/// What happens at the journal's bound.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "camelCase")]
-pub enum WhenFull {
-    /// Nothing more is accepted until a sink takes something: the watch waits, and what the cluster
-    /// still shows then is told.
-    #[default]
-    Block,
-    /// The oldest waiting event is dropped, logged and counted.
-    DropOldest,
-}
-
-/// Why there is no journal.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// It cannot be opened.
-    #[error("failed to open the journal in {folder} (--journal, journal.directory): {source}")]
-    Open {
-        /// Its folder, or the file in it.
-        folder: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// Another process uses it.
-    #[error("the journal in {folder} is used by another step-observer: give each its own folder")]
-    Locked {
-        /// Its folder.
-        folder: PathBuf,
-    },
-    /// Another version wrote it.
-    #[error(
-        "{file} was written by another version of step-observer: use that one to deliver what it holds, or another folder"
-    )]
-    Version {
-        /// The segment.
-        file: PathBuf,
-    },
-    /// It is damaged.
-    #[error(
-        "the journal is damaged: {file} cannot be read at byte {at}, and {problem}. Nothing was changed. Restore the \
-         file, or move the folder away to start anew: what the cluster still shows is told again, what waited in the \
-         journal is not"
-    )]
-    Damaged {
-        /// The segment.
-        file: PathBuf,
-        /// Where.
-        at: u64,
-        /// What speaks against a crash.
-        problem: String,
-    },
-    /// It cannot be written any more.
-    #[error(
-        "the journal cannot be written ({0}): stopped, since nobody knows what is on the disk. Mend the disk and start again"
-    )]
-    Failed(String),
-    /// An event is too large.
-    #[error("an event of {0} bytes is too large: at most 48 MiB")]
-    TooLarge(usize),
-    /// Its thread cannot be started.
-    #[error("failed to start the journal's thread: {0}")]
-    Thread(std::io::Error),
-}
-
-/// What the writer and its users share.
-#[derive(Debug)]
-struct Shared {
-    book: Mutex<Book>,
-    /// Bodies that are in memory, and how many bytes they are.
-    fresh: Mutex<(BTreeMap<Seq, Bytes>, usize)>,
-    readers: Option<Arc<Readers>>,
-    /// Counts writes.
-    changed: watch::Sender<u64>,
-    failed: watch::Sender<Option<String>>,
-    /// Events and dead letters that gave way at the bound.
-    dropped: AtomicU64,
-}
 
 /// The journal. Cheap to clone; it is closed when the last one is gone.
 #[derive(Clone, Debug)]
@@ -182,14 +71,7 @@ impl Journal {
             }
         };
         let is_new = book.horizon().is_none();
-        let shared = Arc::new(Shared {
-            book: Mutex::new(book),
-            fresh: Mutex::default(),
-            readers,
-            changed: watch::Sender::new(0),
-            failed: watch::Sender::new(None),
-            dropped: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(book, readers));
         let (commands, asked) = mpsc::channel(COMMANDS);
         if is_new {
             // There is room for it: nobody else can ask yet.
@@ -504,54 +386,6 @@ impl Journal {
         reading
             .await
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-    }
-}
-
-impl Shared {
-    fn fresh<T>(&self, work: impl FnOnce(&mut (BTreeMap<Seq, Bytes>, usize)) -> T) -> T {
-        work(&mut self.fresh.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn read(&self, seq: Seq) -> std::io::Result<Option<Bytes>> {
-        // It may be moved while it is read: then it is at another place.
-        let mut before = None;
-        loop {
-            let Some(place) = self.book(|book| book.place(seq)) else {
-                return Ok(None);
-            };
-            let Some(readers) = &self.readers else {
-                return Ok(None);
-            };
-            match readers.read(place) {
-                Ok(body) => return Ok(Some(body.into())),
-                Err(error) if before == Some(place) => return Err(error),
-                Err(_) => before = Some(place),
-            }
-        }
-    }
-
-    /// Keeps the bodies of what was just accepted; in memory all, else as many as fit.
-    fn keep_fresh(&self, entry: &Entry, bodies: &[Bytes], all: bool) {
-        let Entry::Accepted { events, .. } = entry else {
-            return;
-        };
-        self.fresh(|(fresh, size)| {
-            for (event, body) in events.iter().zip(bodies) {
-                if all || *size + body.len() <= FRESH {
-                    *size += body.len();
-                    fresh.insert(event.seq, body.clone());
-                }
-            }
-        });
-    }
-
-    /// Drops the bodies of those that are done.
-    fn forget_fresh(&self, book: &Book, seqs: &[Seq]) {
-        self.fresh(|(fresh, size)| {
-            for seq in seqs.iter().filter(|seq| book.place(**seq).is_none()) {
-                *size -= fresh.remove(seq).map_or(0, |body| body.len());
-            }
-        });
     }
 }
 

@@ -1,14 +1,14 @@
 //! The one thread that writes: many entries with one sync, then the book, then the answers.
 
-use super::Shared;
 use super::book::Book;
 use super::entry::{Accepted, Entry, Seq};
 use super::frame::{self, Found, PREFACE};
 use super::segments::{self, Segments};
+use super::shared::Shared;
 use bytes::Bytes;
 use jiff::Timestamp;
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
@@ -276,10 +276,4 @@ fn clean(segments: &mut Segments, shared: &Shared) -> io::Result<()> {
         }
     });
     segments.remove(number)
-}
-
-impl Shared {
-    pub(super) fn book<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
-        work(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }

@@ -1,0 +1,91 @@
+//! What the writer and its users share.
+
+use super::book::Book;
+use super::entry::{Entry, Seq};
+use super::segments::Readers;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// Bytes of events that are kept in memory until they are delivered, so that they need not be read
+/// again.
+const FRESH: usize = 8 * 1024 * 1024;
+
+/// What the writer and its users share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) book: Mutex<Book>,
+    /// Bodies that are in memory, and how many bytes they are.
+    pub(super) fresh: Mutex<(BTreeMap<Seq, Bytes>, usize)>,
+    pub(super) readers: Option<Arc<Readers>>,
+    /// Counts writes.
+    pub(super) changed: watch::Sender<u64>,
+    pub(super) failed: watch::Sender<Option<String>>,
+    /// Events and dead letters that gave way at the bound.
+    pub(super) dropped: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(book: Book, readers: Option<Arc<Readers>>) -> Self {
+        Self {
+            book: Mutex::new(book),
+            fresh: Mutex::default(),
+            readers,
+            changed: watch::Sender::new(0),
+            failed: watch::Sender::new(None),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn book<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
+        work(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn fresh<T>(&self, work: impl FnOnce(&mut (BTreeMap<Seq, Bytes>, usize)) -> T) -> T {
+        work(&mut self.fresh.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn read(&self, seq: Seq) -> std::io::Result<Option<Bytes>> {
+        // It may be moved while it is read: then it is at another place.
+        let mut before = None;
+        loop {
+            let Some(place) = self.book(|book| book.place(seq)) else {
+                return Ok(None);
+            };
+            let Some(readers) = &self.readers else {
+                return Ok(None);
+            };
+            match readers.read(place) {
+                Ok(body) => return Ok(Some(body.into())),
+                Err(error) if before == Some(place) => return Err(error),
+                Err(_) => before = Some(place),
+            }
+        }
+    }
+
+    /// Keeps the bodies of what was just accepted; in memory all, else as many as fit.
+    pub(super) fn keep_fresh(&self, entry: &Entry, bodies: &[Bytes], all: bool) {
+        let Entry::Accepted { events, .. } = entry else {
+            return;
+        };
+        self.fresh(|(fresh, size)| {
+            for (event, body) in events.iter().zip(bodies) {
+                if all || *size + body.len() <= FRESH {
+                    *size += body.len();
+                    fresh.insert(event.seq, body.clone());
+                }
+            }
+        });
+    }
+
+    /// Drops the bodies of those that are done.
+    pub(super) fn forget_fresh(&self, book: &Book, seqs: &[Seq]) {
+        self.fresh(|(fresh, size)| {
+            for seq in seqs.iter().filter(|seq| book.place(**seq).is_none()) {
+                *size -= fresh.remove(seq).map_or(0, |body| body.len());
+            }
+        });
+    }
+}
