@@ -56,6 +56,14 @@ impl HttpSink {
             .await
             .unwrap();
         let url = format!("http://{}/events", listener.local_addr().unwrap());
+        Self::serve(listener, url, script)
+    }
+
+    fn serve<L>(listener: L, url: String, script: Vec<Answer>) -> Self
+    where
+        L: axum::serve::Listener,
+        L::Addr: std::fmt::Debug,
+    {
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
         let script = Arc::new(Mutex::new(VecDeque::from(script)));
         let (kept, next) = (requests.clone(), script.clone());
@@ -89,6 +97,19 @@ impl HttpSink {
             count,
             _server: server,
         }
+    }
+
+    /// The same over TLS.
+    pub async fn start_tls(script: Vec<Answer>, tls: rustls::ServerConfig) -> Self {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
+        let url = format!(
+            "https://localhost:{}/events",
+            listener.local_addr().unwrap().port()
+        );
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+        Self::serve(TlsListener { listener, acceptor }, url, script)
     }
 
     /// All requests so far.
@@ -135,5 +156,29 @@ impl HttpSink {
             "{} of {requests} requests came: {came:#?}",
             came.len()
         );
+    }
+}
+
+/// Connections that are no TLS, or do not show who they are, are closed.
+struct TlsListener {
+    listener: tokio::net::TcpListener,
+    acceptor: tokio_rustls::TlsAcceptor,
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }

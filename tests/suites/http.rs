@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use step_observer_tests::sink::HttpSink;
 use step_observer_tests::{path, program};
 use tokio::process::{Child, Command};
@@ -113,4 +114,93 @@ async fn a_receiver_that_is_gone_for_good_gets_nothing_more() {
     }
     assert_eq!(sink.requests().len(), 1);
     observer.kill().await.unwrap();
+}
+
+/// An authority, and what it signs.
+struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Self(rcgen::CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    /// Certificate and key.
+    fn sign(&self, name: &str) -> (rcgen::Certificate, rcgen::KeyPair) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    /// A server with a certificate of this authority, which wants to see one of it, too.
+    fn server(&self) -> rustls::ServerConfig {
+        let (certificate, key) = self.sign("localhost");
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let wants = rustls::server::WebPkiClientVerifier::builder_with_provider(
+            Arc::new(roots),
+            provider.clone(),
+        );
+        rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(wants.build().unwrap())
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            )
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn tls_with_an_own_authority_and_a_certificate_of_the_observer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, other) = (Authority::new(), Authority::new());
+    let sink = HttpSink::start_tls(vec![], authority.server()).await;
+    let write = |name: &str, text: String| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let (certificate, key) = authority.sign("observer");
+    let ca = write("ca.pem", authority.0.pem());
+    let wrong_ca = write("wrong.pem", other.0.pem());
+    let certificate = write("tls.crt", certificate.pem());
+    let key = write("tls.key", key.serialize_pem());
+    let tls = |ca: &str| {
+        format!("tls: {{caFile: '{ca}', certificateFile: '{certificate}', keyFile: '{key}'}}")
+    };
+    let http = |tls: &str| format!("{{url: '{}', {tls}}}", sink.url);
+    let good = replay(folder.path(), &http(&tls(&ca)))
+        .wait_with_output()
+        .await
+        .unwrap();
+    assert!(
+        good.status.success(),
+        "{}",
+        String::from_utf8_lossy(&good.stderr)
+    );
+    assert_eq!(sink.requests().len(), 6);
+
+    for (wrong, expected) in [
+        (tls(&wrong_ca), "invalid peer certificate"),
+        (format!("tls: {{caFile: '{ca}'}}"), "delivery failed"),
+        (format!("tls: {{caFile: '{key}'}}"), "caFile"),
+        (format!("tls: {{keyFile: '{key}'}}"), "belong together"),
+    ] {
+        let mut observer = replay(folder.path(), &http(&wrong));
+        let mut stderr = tokio::io::BufReader::new(observer.stderr.take().unwrap());
+        let mut log = String::new();
+        while !log.contains(expected) {
+            let read = tokio::io::AsyncBufReadExt::read_line(&mut stderr, &mut log);
+            assert!(read.await.unwrap() > 0, "{expected}: {log}");
+        }
+        assert!(!log.contains("BEGIN"), "{log}");
+        observer.kill().await.unwrap();
+    }
+    assert_eq!(sink.requests().len(), 6, "nothing more came");
 }

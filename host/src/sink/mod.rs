@@ -9,7 +9,7 @@ mod stdout;
 
 pub use file::FileConfig;
 pub use followed::{Followed, FollowedHttp};
-pub use http::{Header, HttpAuth, HttpConfig, HttpMode, SinkUrl};
+pub use http::{Header, HttpAuth, HttpConfig, HttpMode, HttpTls, SinkUrl};
 pub use retry::{Disposition, after_status, retry_after};
 pub use stdout::StdoutConfig;
 
@@ -64,6 +64,9 @@ pub enum SinkError {
         /// Why not.
         reason: String,
     },
+    /// Certificates or keys cannot be used.
+    #[error("tls: {0}")]
+    Tls(String),
     /// A header's value cannot be had.
     #[error("header `{name}`: {reason}")]
     Header {

@@ -20,6 +20,9 @@ pub struct HttpConfig {
     /// Who the observer is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<HttpAuth>,
+    /// Whom the observer trusts, and how it shows who it is, where the URL is `https`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<HttpTls>>,
     /// Extension attributes that every event gets on its way there, as the `ceOverrides` of Knative.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extensions: BTreeMap<String, String>,
@@ -63,6 +66,22 @@ pub enum HttpMode {
     Binary,
     /// The whole event as body.
     Structured,
+}
+
+/// TLS of a receiver. The files are read again every ten seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HttpTls {
+    /// Certificates of authorities (PEM): the receiver's must come from one of these. The default are
+    /// those of the system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Certificate of the observer, with its chain (PEM), and its key in `keyFile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<PathBuf>,
+    /// Key of the observer's certificate (PEM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// Who the observer is. The files are read again every ten seconds, and when the receiver answers 401.
@@ -159,6 +178,7 @@ impl HttpConfig {
             mode: HttpMode::default(),
             headers: Vec::new(),
             auth: None,
+            tls: None,
             extensions: BTreeMap::new(),
             timeout_ms: default_timeout_ms(),
             concurrency: default_concurrency(),

@@ -11,6 +11,67 @@ use std::path::Path;
 /// Largest file with a secret, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
+/// Certificates and keys, as they stand in their files.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Tls {
+    ca: Option<String>,
+    /// Certificate and key.
+    identity: Option<String>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// Names the file, never its content.
+    pub(super) fn read_from(config: &HttpConfig) -> Result<Self, SinkError> {
+        let Some(tls) = &config.tls else {
+            return Ok(Self::default());
+        };
+        let identity = match (&tls.certificate_file, &tls.key_file) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => {
+                let (certificate, key) = (read(certificate), read(key));
+                let together = certificate
+                    .and_then(|certificate| key.map(|key| format!("{certificate}\n{key}")));
+                Some(together.map_err(SinkError::Tls)?)
+            }
+            _ => {
+                let problem = "certificateFile and keyFile belong together";
+                return Err(SinkError::Tls(problem.to_owned()));
+            }
+        };
+        let ca = tls.ca_file.as_deref().map(read).transpose();
+        Ok(Self {
+            ca: ca.map_err(SinkError::Tls)?,
+            identity,
+        })
+    }
+
+    /// Has a client trust and show them.
+    pub(super) fn apply(
+        &self,
+        mut builder: reqwest::ClientBuilder,
+    ) -> Result<reqwest::ClientBuilder, SinkError> {
+        let not_pem = |what: &str| SinkError::Tls(format!("{what} is no PEM that can be used"));
+        if let Some(ca) = &self.ca {
+            let certificates = reqwest::Certificate::from_pem_bundle(ca.as_bytes());
+            let certificates = certificates.map_err(|_| not_pem("caFile"))?;
+            if certificates.is_empty() {
+                return Err(SinkError::Tls("caFile holds no certificate".to_owned()));
+            }
+            builder = builder.tls_certs_only(certificates);
+        }
+        if let Some(identity) = &self.identity {
+            let identity = reqwest::Identity::from_pem(identity.as_bytes());
+            builder =
+                builder.identity(identity.map_err(|_| not_pem("certificateFile or keyFile"))?);
+        }
+        Ok(builder)
+    }
+}
+
 /// All headers that do not come from the event.
 ///
 /// # Errors

@@ -4,12 +4,13 @@ mod config;
 mod material;
 
 pub(super) use config::{DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT};
-pub use config::{Header, HttpAuth, HttpConfig, HttpMode, SinkUrl};
+pub use config::{Header, HttpAuth, HttpConfig, HttpMode, HttpTls, SinkUrl};
 
 use super::{Attempt, Disposition, SinkError, after_status, retry_after, unencodable};
 use crate::event::attribute::{self, AttributeError};
 use crate::event::{Encoded, STRUCTURED};
 use jiff::Timestamp;
+use material::Tls;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -29,43 +30,66 @@ const READ_AGAIN: Duration = Duration::from_secs(10);
 /// A receiver with its client.
 #[derive(Debug)]
 pub struct Http {
-    client: reqwest::Client,
     config: HttpConfig,
-    headers: Mutex<Headers>,
+    secrets: Mutex<Secrets>,
 }
 
-/// Headers that do not come from the event.
-#[derive(Debug)]
-struct Headers {
-    now: Arc<HeaderMap>,
+/// What comes from files and the environment, and the client that uses it.
+struct Secrets {
+    headers: Arc<HeaderMap>,
+    tls: Tls,
+    client: reqwest::Client,
     read_at: Instant,
     failing: bool,
 }
 
-impl Http {
-    pub(super) fn new(config: &HttpConfig) -> Result<Self, SinkError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("step-observer/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .timeout(Duration::from_millis(config.timeout_ms.max(1)))
-            .connect_timeout(Duration::from_secs(10))
-            .tcp_keepalive(Duration::from_secs(30))
-            .pool_max_idle_per_host(config.concurrency);
-        if config.url.0.scheme() == "http" {
-            // Without this, plain HTTP would need a bundle of CA certificates too.
-            builder = builder
-                .tls_backend_preconfigured(no_roots().map_err(|error| client_error(&error))?);
-        }
-        check(&config.extensions)?;
-        let headers = Headers {
-            now: Arc::new(material::headers(config)?),
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    fn read(config: &HttpConfig) -> Result<Self, SinkError> {
+        let tls = Tls::read_from(config)?;
+        Ok(Self {
+            headers: Arc::new(material::headers(config)?),
+            client: client(config, &tls)?,
+            tls,
             read_at: Instant::now(),
             failing: false,
-        };
+        })
+    }
+}
+
+fn client(config: &HttpConfig, tls: &Tls) -> Result<reqwest::Client, SinkError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("step-observer/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .timeout(Duration::from_millis(config.timeout_ms.max(1)))
+        .connect_timeout(Duration::from_secs(10))
+        .tcp_keepalive(Duration::from_secs(30))
+        .pool_max_idle_per_host(config.concurrency);
+    if config.url.0.scheme() == "http" {
+        // Without this, plain HTTP would need a bundle of CA certificates too.
+        builder =
+            builder.tls_backend_preconfigured(no_roots().map_err(|error| client_error(&error))?);
+    } else {
+        builder = tls.apply(builder)?;
+    }
+    builder.build().map_err(|error| client_error(&error))
+}
+
+impl Http {
+    pub(super) fn new(config: &HttpConfig) -> Result<Self, SinkError> {
+        check(&config.extensions)?;
+        if config.tls.is_some() && config.url.0.scheme() == "http" {
+            let problem = "the URL is not https: nothing of this would be used";
+            return Err(SinkError::Tls(problem.to_owned()));
+        }
         Ok(Self {
-            client: builder.build().map_err(|error| client_error(&error))?,
+            secrets: Mutex::new(Secrets::read(config)?),
             config: config.clone(),
-            headers: Mutex::new(headers),
         })
     }
 
@@ -77,40 +101,44 @@ impl Http {
         Duration::from_millis(self.config.timeout_ms.max(1))
     }
 
-    /// The headers of the moment, and whether they are others than before.
-    fn headers(&self, read_again: bool) -> (Arc<HeaderMap>, bool) {
-        let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
-        if !read_again && headers.read_at.elapsed() < READ_AGAIN {
-            return (headers.now.clone(), false);
-        }
-        headers.read_at = Instant::now();
+    /// Client and headers of the moment, and whether they are others than before.
+    fn secrets(&self, read_again: bool) -> (reqwest::Client, Arc<HeaderMap>, bool) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = false;
-        match material::headers(&self.config) {
-            Ok(now) => {
-                headers.failing = false;
-                changed = *headers.now != now;
-                if changed {
-                    info!(
-                        host = self.config.url.host(),
-                        "secrets for a sink have changed"
-                    );
-                    headers.now = Arc::new(now);
-                }
-            }
-            // A file that is being replaced, perhaps: the ones before may still do.
-            Err(problem) => {
-                if !std::mem::replace(&mut headers.failing, true) {
+        if read_again || secrets.read_at.elapsed() >= READ_AGAIN {
+            secrets.read_at = Instant::now();
+            match self.changed(&secrets) {
+                Ok(None) => secrets.failing = false,
+                Ok(Some(now)) => {
                     let host = self.config.url.host();
-                    warn!(host, %problem, "secrets for a sink cannot be read again");
+                    info!(host, "secrets for a sink have changed");
+                    *secrets = now;
+                    changed = true;
+                }
+                // A file that is being replaced, perhaps: the ones before may still do.
+                Err(problem) => {
+                    if !std::mem::replace(&mut secrets.failing, true) {
+                        let host = self.config.url.host();
+                        warn!(host, %problem, "secrets for a sink cannot be read again");
+                    }
                 }
             }
         }
-        (headers.now.clone(), changed)
+        (secrets.client.clone(), secrets.headers.clone(), changed)
+    }
+
+    /// What the files say now, where that is something else.
+    fn changed(&self, before: &Secrets) -> Result<Option<Secrets>, SinkError> {
+        let same_headers = *before.headers == material::headers(&self.config)?;
+        if same_headers && before.tls == Tls::read_from(&self.config)? {
+            return Ok(None);
+        }
+        Secrets::read(&self.config).map(Some)
     }
 
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {
-        let (headers, _) = self.headers(false);
-        let request = self.client.post(self.config.url.0.clone());
+        let (client, headers, _) = self.secrets(false);
+        let request = client.post(self.config.url.0.clone());
         let request = request.headers((*headers).clone());
         let extended = event.extended(&self.config.extensions);
         let request = match self.config.mode {
@@ -153,7 +181,7 @@ impl Http {
                 let after = header.and_then(|header| retry_after(header, now, MAX_RETRY_AFTER));
                 drain(answer).await;
                 // A token that has run out was replaced before.
-                if status == StatusCode::UNAUTHORIZED && self.headers(true).1 {
+                if status == StatusCode::UNAUTHORIZED && self.secrets(true).2 {
                     return Attempt::Retry {
                         reason: "401 Unauthorized, with secrets that have changed since".to_owned(),
                         after: None,
