@@ -9,12 +9,10 @@
 )]
 
 use futures::StreamExt as _;
-use serde_json::Value;
-use std::fmt::Write as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use step_observer_tests::program;
-use step_observer_tests::recording::watch_events;
+use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
 
 const RUNS: usize = 2000;
@@ -78,23 +76,7 @@ fn rate(time: Duration) -> f64 {
 
 /// TaskRuns and Pods as they are when all is over.
 fn ended_runs() -> String {
-    let events = watch_events("a-success");
-    let last = |kind: &str| {
-        let wanted = |event: &&Value| event["object"]["kind"] == kind && event["type"] != "DELETED";
-        events.iter().rfind(wanted).unwrap().to_string()
-    };
-    let (run, pod) = (last("TaskRun"), last("Pod"));
-    let mut text = String::new();
-    for number in 0..RUNS {
-        for object in [&run, &pod] {
-            let renamed = object
-                .replace("a-success", &format!("run-{number:05}"))
-                .replace("e3615a1c-2196", &format!("e3615a1c-{number:04x}"))
-                .replace("967295fd-18d8", &format!("967295fd-{number:04x}"));
-            writeln!(text, "{renamed}").unwrap();
-        }
-    }
-    text
+    copies(&watch_events("a-success"), RUNS).join("\n")
 }
 
 async fn post(url: &str, requests: &[Request]) {

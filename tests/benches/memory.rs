@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
-use step_observer_tests::recording::watch_events;
+use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::HttpSink;
 
 const RUNS: usize = 10_000;
@@ -25,23 +25,8 @@ async fn main() {
     let events = watch_events("a-success");
     let ended = |event: &&Value| event.to_string().matches("\"exitCode\":0").count() > 2;
     let middle = events.iter().position(|event| ended(&event)).unwrap();
-    let last = |kind: &str| {
-        events
-            .iter()
-            .take(middle + 1)
-            .rfind(|event| event["object"]["kind"] == kind)
-            .unwrap()
-            .to_string()
-    };
-    let (run, pod) = (last("TaskRun"), last("Pod"));
-    for number in 0..RUNS {
-        for object in [&run, &pod] {
-            let renamed = object
-                .replace("a-success", &format!("run-{number:05}"))
-                .replace("e3615a1c-2196", &format!("e3615a1c-{number:04x}"))
-                .replace("967295fd-18d8", &format!("967295fd-{number:04x}"));
-            server.play(&serde_json::from_str(&renamed).unwrap());
-        }
+    for event in copies(&events[..=middle], RUNS) {
+        server.play(&serde_json::from_str(&event).unwrap());
     }
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.yaml");

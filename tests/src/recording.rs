@@ -118,6 +118,28 @@ pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
         .collect()
 }
 
+/// TaskRun and Pod of the recording `a-success`, of which `chosen` are told, as often as wanted and
+/// each time as another run.
+#[must_use]
+pub fn copies(chosen: &[Value], runs: usize) -> Vec<String> {
+    let last = |kind: &str| {
+        let found = chosen
+            .iter()
+            .rfind(|event| event["object"]["kind"] == kind && event["type"] != "DELETED");
+        found.unwrap().to_string()
+    };
+    let (run, pod) = (last("TaskRun"), last("Pod"));
+    let copy = |number: usize| {
+        [&run, &pod].map(|event| {
+            event
+                .replace("a-success", &format!("run-{number:05}"))
+                .replace("e3615a1c-2196", &format!("e3615a1c-{number:04x}"))
+                .replace("967295fd-18d8", &format!("967295fd-{number:04x}"))
+        })
+    };
+    (0..runs).flat_map(copy).collect()
+}
+
 /// The id of the event of a record.
 #[must_use]
 pub fn event_id(record: &StepRecord) -> String {

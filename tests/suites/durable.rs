@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::recording::watch_events;
+use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{Answer, HttpSink, Request};
 use step_observer_tests::{path, program};
 use tokio::process::{Child, Command};
@@ -59,22 +59,8 @@ fn observer(server: &ApiServer, sink: &str, folder: &Path) -> Child {
 
 /// Runs that have ended, as the API server shows them.
 fn show_ended_runs(server: &ApiServer, runs: usize) {
-    let events = watch_events("a-success");
-    let last = |kind: &str| {
-        let found = events
-            .iter()
-            .rfind(|event| event["object"]["kind"] == kind && event["type"] != "DELETED");
-        found.unwrap().to_string()
-    };
-    let (run, pod) = (last("TaskRun"), last("Pod"));
-    for number in 0..runs {
-        for object in [&run, &pod] {
-            let renamed = object
-                .replace("a-success", &format!("run-{number:05}"))
-                .replace("e3615a1c-2196", &format!("e3615a1c-{number:04x}"))
-                .replace("967295fd-18d8", &format!("967295fd-{number:04x}"));
-            server.play(&serde_json::from_str(&renamed).unwrap());
-        }
+    for event in copies(&watch_events("a-success"), runs) {
+        server.play(&serde_json::from_str(&event).unwrap());
     }
 }
 
