@@ -39,6 +39,21 @@ pub(super) enum Entry {
 }
 
 impl Entry {
+    /// Without what only a restart would ask for.
+    pub(super) fn without_mark(self) -> Self {
+        match self {
+            Self::Accepted {
+                run, at, events, ..
+            } => Self::Accepted {
+                run,
+                mark: None,
+                at,
+                events,
+            },
+            other => other,
+        }
+    }
+
     /// Events of which it speaks.
     pub(super) fn seqs(&self) -> Vec<Seq> {
         match self {

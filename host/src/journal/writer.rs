@@ -189,7 +189,11 @@ fn write(store: &mut Store, shared: &Shared, mut batch: Vec<Written>) -> io::Res
             }
             let seqs = written.entry.seqs();
             shared.keep_fresh(&written.entry, &written.bodies, in_memory);
-            book.apply(written.entry, segment, bodies_at);
+            let entry = match in_memory {
+                true => written.entry.without_mark(),
+                false => written.entry,
+            };
+            book.apply(entry, segment, bodies_at);
             shared.forget_fresh(book, &seqs);
         }
     });
