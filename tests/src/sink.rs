@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::any;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// One request that it got.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// Its method.
+    pub method: Method,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body.
@@ -68,7 +70,7 @@ impl HttpSink {
         let script = Arc::new(Mutex::new(VecDeque::from(script)));
         let (kept, next) = (requests.clone(), script.clone());
         let (counter, count) = watch::channel(0);
-        let accept = move |headers: HeaderMap, body: Bytes| async move {
+        let accept = move |method: Method, headers: HeaderMap, body: Bytes| async move {
             let (status, answer_headers) = next
                 .lock()
                 .unwrap()
@@ -76,6 +78,7 @@ impl HttpSink {
                 .unwrap_or((202, Vec::new()));
             let status = StatusCode::from_u16(status).unwrap();
             kept.lock().unwrap().push(Request {
+                method,
                 headers,
                 body,
                 status,

@@ -22,6 +22,7 @@ mod event;
 mod expected;
 mod hostile;
 mod http;
+mod http_modes;
 mod languages;
 mod laws;
 mod misbehaving;

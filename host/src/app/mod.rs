@@ -8,28 +8,29 @@
 
 mod drop_ins;
 mod plugins;
+mod sinks;
 mod stages;
 mod tekton;
 
 pub use plugins::{check_plugins, load_plugin, read_plugin};
 
-use crate::admin::{JournalStatus, SinkStatus, Standing};
-use crate::config::{Config, LogConfig, SinkConfig, SinkKind};
+use crate::config::{Config, LogConfig};
 use crate::deliver::{Account, Delivery};
 use crate::event::EventConfig;
-use crate::journal::{Journal, JournalConfig, JournalError, Letter};
+use crate::journal::{Journal, JournalConfig, JournalError};
 use crate::lanes::{self, LaneLimits};
 use crate::logs::Logs;
 use crate::observe::{self, ClusterConfig, ObserveError, PluginNotes, Speed, Tracker};
 use crate::plugin::dropin::Catalog;
-use crate::plugin::{Chain, ChainError, ChainPool, Compiler, PluginEngine};
-use crate::prepare::{Onlooker, Outlet, Preparation, Tally, ToPrepare};
-use crate::sink::{Sink, SinkError};
+use crate::plugin::{ChainError, ChainPool, Compiler, PluginEngine};
+use crate::prepare::{Onlooker, Preparation, Tally, ToPrepare};
+use crate::sink::SinkError;
 use crate::{admin, control};
 use drop_ins::DropInSource;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::SignedDuration;
+use sinks::ReadySink;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -103,12 +104,6 @@ pub struct App {
     log: LogConfig,
     grace: Duration,
     onlooker: Option<Onlooker>,
-}
-
-struct ReadySink {
-    config: SinkConfig,
-    sink: Sink,
-    chain: Arc<Chain>,
 }
 
 /// Why a run cannot start, or ended.
@@ -258,32 +253,15 @@ impl App {
         let drop_ins = plugins::sources(&source, drop_in);
         let mut catalog = Catalog::new(&engine, trust.clone(), fixed, drop_ins.len());
         let mut followed = Vec::new();
+        let mut opening = sinks::Opening {
+            source: &source,
+            engine: &engine,
+            trust: &trust,
+            catalog: &mut catalog,
+            followed: &mut followed,
+        };
         for config in sinks {
-            let opened = match &config.to {
-                SinkKind::Stdout(stdout) => Ok(Sink::stdout(stdout)),
-                SinkKind::File(file) => Sink::file(file).await,
-                SinkKind::Http(http) => Sink::http(http),
-                SinkKind::Tekton(tekton) => {
-                    let Source::Cluster { client, .. } = &source else {
-                        return Err(AppError::NoTekton(config.name));
-                    };
-                    let (following, url) = tekton::follow(client.clone(), tekton);
-                    followed.push(following);
-                    Ok(Sink::followed(url))
-                }
-            };
-            let sink = opened.map_err(|source| AppError::Sink {
-                name: config.name.clone(),
-                source,
-            })?;
-            let own = plugins::load(&engine, &config.plugins, &trust).await?;
-            let chain = Arc::new(Chain::new(&engine, own, 0));
-            catalog.add_sink(&config.name, &chain);
-            ready.push(ReadySink {
-                config,
-                sink,
-                chain,
-            });
+            ready.extend(opening.open(config).await?);
         }
         let admin = match admin.listen {
             Some(address) => Some(
@@ -355,26 +333,32 @@ impl App {
         // What only serves the others ends when there is nothing left to prepare.
         let (preparing, prepared) = oneshot::channel::<()>();
         let prepared = prepared.map(drop).boxed().shared();
-        bury_orphans(&journal, &sinks).await?;
+        sinks::bury_orphans(&journal, &sinks).await?;
         let same_scope = journal.watch_only(&stages::scope(&source)).await?;
         let mut accounts = Vec::new();
         let mut outlets = Vec::new();
-        for ReadySink {
-            config,
-            sink,
-            chain,
-        } in sinks
-        {
+        for ready in sinks {
             let account = Arc::new(Account::default());
+            outlets.extend(ready.outlet());
+            let ReadySink {
+                config,
+                sink,
+                dead_letters,
+                until,
+                ends,
+                ..
+            } = ready;
+            let closing = match until {
+                Some(until) => until.map(drop).boxed().shared(),
+                None => prepared.clone(),
+            };
             accounts.push((config.name.clone(), account.clone()));
-            outlets.push(Outlet {
-                name: config.name.clone(),
-                select: config.select,
-                chain,
-            });
-            let delivery = Delivery::new(config.name, sink, config.retry, journal.clone(), account);
-            let delivering = delivery.run(prepared.clone());
-            running.spawn(delivering.map(|()| ("deliver", Ok(()))));
+            let (name, journal) = (config.name, journal.clone());
+            let delivery = Delivery::new(name, sink, config.retry, journal, account, dead_letters);
+            running.spawn(delivery.run(closing).map(|()| {
+                drop(ends);
+                ("deliver", Ok(()))
+            }));
         }
         let (rosters, roster) = watch::channel(catalog.roster());
         let notices = match &source {
@@ -403,7 +387,7 @@ impl App {
             running.spawn(stages::until(prepared.clone(), "control", answering));
         }
         if let Some(listener) = admin {
-            let standing = standing(journal.clone(), accounts.clone());
+            let standing = sinks::standing(journal.clone(), accounts.clone());
             let serving = admin::serve(listener, roster.clone(), standing);
             running.spawn(stages::until(prepared, "admin", serving.map(drop)));
         }
@@ -462,55 +446,4 @@ impl App {
             None => Ok(summary),
         }
     }
-}
-
-/// How it stands with the journal and the sinks, whenever somebody asks.
-fn standing(journal: Journal, accounts: Vec<(String, Arc<Account>)>) -> Standing {
-    Arc::new(move || {
-        let (bytes, max_bytes) = journal.bytes();
-        let sinks = accounts.iter().map(|(name, account)| {
-            let (waiting, dead_letters) = journal.counts(name);
-            let oldest = journal.waiting(name, 0, 1).into_iter().next();
-            SinkStatus {
-                name: name.clone(),
-                delivered: account.delivered(),
-                failed_attempts: account.failed(),
-                waiting,
-                oldest_seconds: oldest.map_or(0, |event| stages::age(event.at)),
-                dead_letters,
-            }
-        });
-        JournalStatus {
-            bytes,
-            max_bytes,
-            dropped: journal.dropped(),
-            sinks: sinks.collect(),
-        }
-    })
-}
-
-/// What waits for sinks that are not configured any more becomes dead letters: seen, and not lost.
-async fn bury_orphans(journal: &Journal, sinks: &[ReadySink]) -> Result<(), JournalError> {
-    for name in journal.sinks() {
-        if sinks.iter().any(|sink| sink.config.name == name) {
-            continue;
-        }
-        let waiting = journal.waiting(&name, 0, usize::MAX);
-        let events = waiting.len();
-        tracing::warn!(
-            sink = name,
-            events,
-            "this sink is not configured any more: what waits for it becomes dead letters"
-        );
-        for event in waiting {
-            let letter = Letter {
-                reason: "the sink is not configured any more".to_owned(),
-                attempts: 0,
-                first: event.at,
-                last: event.at,
-            };
-            journal.bury(event.seq, &name, letter).await?;
-        }
-    }
-    journal.sync().await
 }

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use step_observer::config::{PluginConfig, PluginFrom, SinkConfig, SinkKind, TektonConfig};
 use step_observer::control::{LetterId, Selection};
 use step_observer::deliver::RetryConfig;
-use step_observer::event::EventMatch;
 use step_observer::observe::Speed;
 use step_observer::sink::{FileConfig, HttpConfig, SinkUrl, StdoutConfig};
 
@@ -275,7 +274,7 @@ fn parse_sink(text: &str) -> Result<SinkKind, String> {
         return Ok(SinkKind::Tekton(TektonConfig::default()));
     }
     if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
-        return Ok(SinkKind::File(FileConfig { path: path.into() }));
+        return Ok(SinkKind::File(FileConfig::new(path)));
     }
     if text.contains("://") {
         return SinkUrl::try_from(text.to_owned()).map(|url| SinkKind::Http(HttpConfig::new(url)));
@@ -323,11 +322,8 @@ impl Road {
                 SinkKind::Tekton(_) => "tekton",
             };
             SinkConfig {
-                name: format!("{kind}-{}", index + 1),
-                to,
-                select: EventMatch::default(),
-                plugins: Vec::new(),
                 retry: retry.clone(),
+                ..SinkConfig::new(format!("{kind}-{}", index + 1), to)
             }
         };
         kinds.into_iter().enumerate().map(named).collect()

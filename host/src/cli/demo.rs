@@ -17,7 +17,6 @@ use std::time::Duration;
 use step_observer::app::{App, Source};
 use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKind};
 use step_observer::deliver::RetryConfig;
-use step_observer::event::EventMatch;
 use step_observer::observe::{RecordedLogs, Speed};
 use step_observer::plugin::Compiler;
 use step_observer::sink::{FileConfig, HttpConfig, SinkUrl};
@@ -107,14 +106,11 @@ fn say(text: &str) {
 
 fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
     let sink = |name: &str, to| SinkConfig {
-        name: name.to_owned(),
-        to,
-        select: EventMatch::default(),
-        plugins: Vec::new(),
         retry: RetryConfig {
             give_up_ms: 10_000,
             ..RetryConfig::default()
         },
+        ..SinkConfig::new(name.to_owned(), to)
     };
     Ok(Config {
         plugins: vec![PluginConfig {
@@ -125,12 +121,7 @@ fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
             )
         }],
         sinks: vec![
-            sink(
-                "file",
-                SinkKind::File(FileConfig {
-                    path: file.to_owned(),
-                }),
-            ),
+            sink("file", SinkKind::File(FileConfig::new(file.to_owned()))),
             sink(
                 "http",
                 SinkKind::Http(HttpConfig::new(SinkUrl::try_from(url.to_owned())?)),

@@ -3,8 +3,8 @@
 mod types;
 
 pub use types::{
-    AdminConfig, Config, DropInConfig, LogCaptureMode, LogConfig, PluginConfig, PluginFrom,
-    SinkConfig, SinkKind, Span, TektonConfig,
+    AdminConfig, Config, DeadLetterConfig, DropInConfig, LogCaptureMode, LogConfig, PluginConfig,
+    PluginFrom, SinkConfig, SinkKind, Span, TektonConfig,
 };
 
 use crate::yaml::{self, YamlError};

@@ -245,7 +245,47 @@ pub struct SinkConfig {
     /// How deliveries are tried again.
     #[serde(default)]
     pub retry: RetryConfig,
+    /// Where what cannot be delivered goes: the same event with the extensions `knativeerrordest`,
+    /// `knativeerrorcode` and `knativeerrordata`. The default is to keep it in the journal
+    /// (`step-observer dead-letters`). Its name is that of this sink with `.dead-letters`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_sink: Option<Box<DeadLetterConfig>>,
 }
+
+/// A dead-letter sink.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeadLetterConfig {
+    /// What it is.
+    pub to: SinkKind,
+    /// How deliveries to it are tried again. What it does not take either stays in the journal.
+    #[serde(default)]
+    pub retry: RetryConfig,
+}
+
+impl SinkConfig {
+    /// A sink with everything at its default.
+    #[must_use]
+    pub fn new(name: String, to: SinkKind) -> Self {
+        Self {
+            name,
+            to,
+            select: EventMatch::default(),
+            plugins: Vec::new(),
+            retry: RetryConfig::default(),
+            dead_letter_sink: None,
+        }
+    }
+
+    /// Name of its dead-letter sink.
+    #[must_use]
+    pub fn dead_letter_name(&self) -> String {
+        format!("{}{DEAD_LETTERS}", self.name)
+    }
+}
+
+/// How names of dead-letter sinks end.
+const DEAD_LETTERS: &str = ".dead-letters";
 
 /// What a sink is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -278,7 +318,7 @@ impl Default for TektonConfig {
     }
 }
 
-/// Most sinks: the journal keeps a bit for each, and for each that was there before.
+/// Most sinks, dead-letter sinks included: the journal keeps a bit for each, and for each that was there before.
 const MAX_SINKS: usize = 32;
 
 fn unique_plugins<'de, D: Deserializer<'de>>(
@@ -289,7 +329,14 @@ fn unique_plugins<'de, D: Deserializer<'de>>(
 
 fn unique_sinks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SinkConfig>, D::Error> {
     let sinks = unique(deserializer, |sink: &SinkConfig| &sink.name)?;
-    match sinks.len() {
+    if let Some(taken) = sinks.iter().find(|sink| sink.name.ends_with(DEAD_LETTERS)) {
+        return Err(serde::de::Error::custom(format!(
+            "the name `{}` is that of a dead-letter sink; write `deadLetterSink` at the sink itself",
+            taken.name
+        )));
+    }
+    let dead_letters = sinks.iter().filter(|sink| sink.dead_letter_sink.is_some());
+    match sinks.len() + dead_letters.count() {
         0..=MAX_SINKS => Ok(sinks),
         many => Err(serde::de::Error::custom(format!(
             "{many} sinks are more than {MAX_SINKS}"

@@ -3,14 +3,17 @@
 
 mod breaker;
 mod config;
+mod dead_letters;
 
 pub use config::RetryConfig;
+pub(crate) use dead_letters::DeadLetterSink;
 
 use crate::event::Encoded;
-use crate::journal::{Journal, Letter, Waiting};
+use crate::journal::{Journal, JournalError, Letter, Waiting};
 use crate::lanes::{self, LaneLimits};
-use crate::sink::{Attempt, Sink};
+use crate::sink::{Attempt, Failure, Next, Pace, Sink};
 use breaker::Breaker;
+use bytes::Bytes;
 use futures::future::{BoxFuture, Shared};
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,8 +79,10 @@ pub(crate) struct Delivery {
     /// Tells that an attempt is over.
     tried: Notify,
     began: Instant,
-    /// When the next event may be sent, where there is a rate.
-    slot: Mutex<Instant>,
+    /// Where only so many a second are wanted.
+    pace: Option<Pace>,
+    /// Where what cannot be delivered goes, instead of staying in the journal.
+    dead_letters: Option<DeadLetterSink>,
 }
 
 impl Delivery {
@@ -87,10 +92,11 @@ impl Delivery {
         retry: RetryConfig,
         journal: Journal,
         account: Arc<Account>,
+        dead_letters: Option<DeadLetterSink>,
     ) -> Self {
-        let now = Instant::now();
         Self {
-            attempts: Semaphore::new(sink.concurrency()),
+            attempts: Semaphore::new(sink.concurrency().clamp(1, WINDOW)),
+            pace: (retry.max_per_second).map(|rate| Pace::new(rate, Duration::from_secs(1))),
             name,
             sink,
             retry,
@@ -98,8 +104,8 @@ impl Delivery {
             account,
             breaker: Mutex::default(),
             tried: Notify::new(),
-            began: now,
-            slot: Mutex::new(now),
+            began: Instant::now(),
+            dead_letters,
         }
     }
 
@@ -147,67 +153,52 @@ impl Delivery {
         let give_up = Instant::now() + left;
         let mut failures = 0_u32;
         let settled = loop {
-            let (attempt, id) = match self.attempt(event).await {
-                Ok(Some((attempt, event))) if attempt == Attempt::Delivered && failures == 0 => {
-                    drop(event);
-                    (attempt, String::new())
-                }
-                Ok(Some((attempt, event))) => (attempt, event.id()),
+            let tried = match self.attempt(event).await {
+                Ok(Some(tried)) => tried,
                 // Somebody dropped it meanwhile.
                 Ok(None) => break Ok(()),
                 Err(error) => {
                     let reason = format!("it cannot be read from the journal: {error}");
-                    (Attempt::Rejected { reason }, "?".to_owned())
+                    (Encoded::stored(Bytes::new()), Attempt::reject(reason))
                 }
             };
-            let seq = event.seq;
-            match attempt {
-                Attempt::Delivered => {
-                    self.account.delivered.fetch_add(1, Ordering::Relaxed);
-                    if failures > 0 {
-                        info!(sink = self.name, id, failures, "delivered after failures");
-                    }
-                    break self.journal.done(seq, &self.name).await;
+            let (encoded, failure) = match tried {
+                (encoded, Attempt::Delivered) => {
+                    break self.delivered(event, &encoded, failures).await;
                 }
-                Attempt::Rejected { reason } => {
-                    error!(
-                        sink = self.name,
-                        id, reason, "the event is not delivered and becomes a dead letter"
-                    );
-                    break self.bury(event, reason, failures + 1, began).await;
+                (encoded, Attempt::Failed(failure)) => (encoded, failure),
+            };
+            failures = failures.saturating_add(1);
+            let now = Instant::now();
+            let id = encoded.id();
+            let (sink, reason) = (&self.name, &failure.reason);
+            let delay = match failure.next {
+                Next::Reject => None,
+                _ if now >= give_up => None,
+                // The breaker keeps the next try back.
+                Next::Suspend => Some(Duration::ZERO),
+                Next::Retry { after } => {
+                    let backoff = self.backoff().delay(failures, fastrand::f64());
+                    Some(backoff.max(after.unwrap_or_default()))
                 }
-                Attempt::Suspended { reason } => {
-                    failures = failures.saturating_add(1);
-                    if Instant::now() >= give_up {
-                        break self.bury(event, reason, failures, began).await;
-                    }
-                }
-                Attempt::Retry { reason, after } => {
-                    failures = failures.saturating_add(1);
-                    let delay = self
-                        .backoff()
-                        .delay(failures, fastrand::f64())
-                        .max(after.unwrap_or_default());
-                    let now = Instant::now();
-                    if now >= give_up {
-                        error!(
-                            sink = self.name,
-                            id, reason, failures, "the event is given up and becomes a dead letter"
-                        );
-                        break self.bury(event, reason, failures, began).await;
-                    }
-                    warn!(
-                        sink = self.name,
-                        id,
-                        reason,
-                        failures,
-                        ?delay,
-                        "delivery failed, retrying"
-                    );
-                    // A wait that is longer than the time left ends with one last try.
-                    tokio::time::sleep_until((now + delay).min(give_up)).await;
-                }
-            }
+            };
+            let Some(delay) = delay else {
+                error!(
+                    sink,
+                    id, reason, failures, "the event is not delivered and becomes a dead letter"
+                );
+                break self.bury(event, &encoded, failure, failures, began).await;
+            };
+            warn!(
+                sink,
+                id,
+                reason,
+                failures,
+                ?delay,
+                "delivery failed, retrying"
+            );
+            // A wait that is longer than the time left ends with one last try.
+            tokio::time::sleep_until((now + delay).min(give_up)).await;
         };
         if let Err(problem) = settled {
             // The journal has said so, and the observer stops: it is sent again after that.
@@ -215,12 +206,28 @@ impl Delivery {
         }
     }
 
+    async fn delivered(
+        &self,
+        event: Waiting,
+        encoded: &Encoded,
+        failures: u32,
+    ) -> Result<(), JournalError> {
+        self.account.delivered.fetch_add(1, Ordering::Relaxed);
+        if failures > 0 {
+            let (sink, id) = (&self.name, encoded.id());
+            info!(sink, id, failures, "delivered after failures");
+        }
+        self.journal.done(event.seq, &self.name).await
+    }
+
     /// One attempt, once there is room for it. Nothing where the event is done already.
-    async fn attempt(&self, event: Waiting) -> std::io::Result<Option<(Attempt, Encoded)>> {
+    async fn attempt(&self, event: Waiting) -> std::io::Result<Option<(Encoded, Attempt)>> {
         // Never closed.
         let _room = self.attempts.acquire().await;
         self.pass_breaker().await;
-        self.turn().await;
+        if let Some(pace) = &self.pace {
+            pace.turn().await;
+        }
         let Some(body) = self.journal.body(event.seq).await? else {
             return Ok(None);
         };
@@ -232,31 +239,35 @@ impl Delivery {
                     info!(sink = self.name, "the sink is back");
                 }
             }
-            Attempt::Rejected { .. } => breaker.answered(),
-            Attempt::Suspended { reason } => {
-                let (sink, length) = (&self.name, SUSPENSION);
+            Attempt::Failed(failure) => self.failed(breaker, now, failure),
+        });
+        self.tried.notify_waiters();
+        Ok(Some((event, attempt)))
+    }
+
+    fn failed(&self, breaker: &mut Breaker, now: Duration, failure: &Failure) {
+        self.account.failed.fetch_add(1, Ordering::Relaxed);
+        let (sink, reason) = (&self.name, &failure.reason);
+        match failure.next {
+            Next::Reject => breaker.answered(),
+            Next::Suspend => {
                 error!(
                     sink,
                     reason,
-                    ?length,
+                    length = ?SUSPENSION,
                     "the sink is gone for good, as it says: nothing is sent there for a while"
                 );
                 breaker.suspend(now, SUSPENSION);
             }
-            Attempt::Retry { reason, .. } => {
+            Next::Retry { .. } => {
                 if breaker.failed(now, self.backoff(), fastrand::f64()) {
                     warn!(
-                        sink = self.name,
+                        sink,
                         reason, "the sink is down: one event tries for all until it is back"
                     );
                 }
             }
-        });
-        if attempt != Attempt::Delivered {
-            self.account.failed.fetch_add(1, Ordering::Relaxed);
         }
-        self.tried.notify_waiters();
-        Ok(Some((attempt, event)))
     }
 
     /// Waits while the sink is down and another tries for all.
@@ -274,20 +285,6 @@ impl Delivery {
         }
     }
 
-    /// Waits for its turn where only so many a second are wanted.
-    async fn turn(&self) {
-        let Some(rate) = self.retry.max_per_second else {
-            return;
-        };
-        let turn = {
-            let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-            let turn = (*slot).max(Instant::now());
-            *slot = turn + Duration::from_nanos(1_000_000_000 / rate.max(1));
-            turn
-        };
-        tokio::time::sleep_until(turn).await;
-    }
-
     fn backoff(&self) -> Backoff {
         Backoff {
             initial: Duration::from_millis(self.retry.initial_ms),
@@ -303,19 +300,31 @@ impl Delivery {
     async fn bury(
         &self,
         event: Waiting,
-        reason: String,
+        encoded: &Encoded,
+        failure: Failure,
         attempts: u32,
         first: Timestamp,
-    ) -> Result<(), crate::journal::JournalError> {
+    ) -> Result<(), JournalError> {
         self.account.buried.fetch_add(1, Ordering::Relaxed);
-        let end = reason.floor_char_boundary(MAX_REASON);
+        let end = failure.reason.floor_char_boundary(MAX_REASON);
         let letter = Letter {
-            reason: reason.get(..end).unwrap_or_default().to_owned(),
+            reason: failure.reason.get(..end).unwrap_or_default().to_owned(),
             attempts,
             first,
             last: wall(),
         };
-        self.journal.bury(event.seq, &self.name, letter).await
+        let forwarded = self
+            .dead_letters
+            .as_ref()
+            .and_then(|sink| sink.addressed(encoded, &letter, failure.code));
+        let Some((run, to)) = forwarded else {
+            return self.journal.bury(event.seq, &self.name, letter).await;
+        };
+        // Twice after a crash between the two, with the same id.
+        self.journal
+            .accept(run, None, letter.last, vec![to])
+            .await?;
+        self.journal.done(event.seq, &self.name).await
     }
 }
 

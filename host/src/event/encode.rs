@@ -1,30 +1,19 @@
-//! Events as bytes (CloudEvents JSON format; HTTP binding, binary and structured mode).
+//! Events as bytes: the CloudEvents JSON format. What else there is, [`super::Encoded`] makes of that.
 //!
 //! Members are in a fixed order: the same event gives the same bytes.
 
 use bytes::Bytes;
 use cloudevents::event::{AttributeValue, Data};
 use cloudevents::{AttributesReader, Event};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use std::collections::BTreeMap;
 
-/// Characters that are percent-encoded in header values, beside all that is not ASCII
-/// (HTTP binding §3.1.3.2): space, double quote, percent; control characters cannot occur.
-const HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
-
 /// Media type of structured mode.
 pub const STRUCTURED: &str = "application/cloudevents+json";
 
-/// An event in binary mode.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binary {
-    /// `content-type`, and `ce-` headers with their values percent-encoded.
-    pub headers: Vec<(String, String)>,
-    /// The data.
-    pub body: Bytes,
-}
+/// Attributes without which nothing is an event.
+pub(super) const REQUIRED: [&str; 3] = ["id", "source", "type"];
 
 /// Why an event cannot be encoded.
 #[derive(Debug, thiserror::Error)]
@@ -47,42 +36,10 @@ pub fn structured(event: &Event) -> Result<Bytes, EncodeError> {
     Ok(serde_json::to_vec(&Structured(event))?.into())
 }
 
-/// Attributes as headers, data as body.
-///
-/// # Errors
-///
-/// The event lacks a required attribute.
-pub fn binary(event: &Event) -> Result<Binary, EncodeError> {
-    check(event)?;
-    let mut headers: Vec<(String, String)> = attributes(event)
-        .iter()
-        .filter(|(name, _)| **name != "datacontenttype")
-        .map(|(name, value)| {
-            let text = text(value);
-            (
-                format!("ce-{name}"),
-                utf8_percent_encode(&text, HEADER).to_string(),
-            )
-        })
-        .collect();
-    let content_type = event.datacontenttype().unwrap_or("application/json");
-    headers.push(("content-type".to_owned(), content_type.to_owned()));
-    let body = match event.data() {
-        None => Bytes::new(),
-        Some(Data::Json(value)) => serde_json::to_vec(value)?.into(),
-        Some(Data::String(text)) => Bytes::copy_from_slice(text.as_bytes()),
-        Some(Data::Binary(bytes)) => Bytes::copy_from_slice(bytes),
-    };
-    Ok(Binary { headers, body })
-}
-
 /// cloudevents-sdk builds events without identity.
 pub(super) fn check(event: &Event) -> Result<(), EncodeError> {
-    for (name, value) in [
-        ("id", event.id()),
-        ("source", event.source()),
-        ("type", event.ty()),
-    ] {
+    let values = [event.id(), event.source().as_str(), event.ty()];
+    for (name, value) in REQUIRED.into_iter().zip(values) {
         if value.is_empty() {
             return Err(EncodeError::Missing(name));
         }

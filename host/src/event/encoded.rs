@@ -1,16 +1,52 @@
 //! An event as it was accepted: its JSON format, and other encodings made from that. So whatever is
-//! sent again later has the same bytes.
+//! sent again later has the same bytes. Its data is never read again, only found.
 
-use super::encode::{Binary, EncodeError, binary, structured};
+use super::encode::{EncodeError, REQUIRED, STRUCTURED};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use cloudevents::Event;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+
+/// Characters that are percent-encoded in header values, beside all that is not ASCII
+/// (HTTP binding §3.1.3.2): space, double quote, percent; control characters cannot occur.
+const HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// Media type of batched mode.
+pub const BATCH: &str = "application/cloudevents-batch+json";
+
+/// An event in binary mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binary {
+    /// Names and values of its attributes, without `datacontenttype`.
+    pub attributes: Vec<(String, String)>,
+    /// `datacontenttype`.
+    pub content_type: String,
+    /// The data.
+    pub body: Bytes,
+}
+
+impl Binary {
+    /// `content-type`, and the attributes behind a prefix such as `ce-`, their values percent-encoded.
+    pub fn headers(&self, prefix: &str) -> impl Iterator<Item = (String, String)> {
+        let attributes = self.attributes.iter().map(move |(name, value)| {
+            let value = utf8_percent_encode(value, HEADER).to_string();
+            (format!("{prefix}{name}"), value)
+        });
+        let content_type = ("content-type".to_owned(), self.content_type.clone());
+        attributes.chain([content_type])
+    }
+}
 
 /// An event in JSON format.
 #[derive(Clone, Debug)]
 pub struct Encoded {
     structured: Bytes,
 }
+
+/// The members of an event in JSON format, in order of their names.
+type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 impl Encoded {
     /// From its JSON format, as [`super::structured`] made it.
@@ -25,15 +61,42 @@ impl Encoded {
         self.structured.clone()
     }
 
+    /// Length of its JSON format, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.structured.len()
+    }
+
+    /// Media type of its JSON format.
+    #[must_use]
+    pub fn content_type() -> String {
+        format!("{STRUCTURED}; charset=utf-8")
+    }
+
+    /// Many events as one body (CloudEvents JSON format §4), and its media type.
+    #[must_use]
+    pub fn batch<'a>(events: impl IntoIterator<Item = &'a Self>) -> (Bytes, String) {
+        let mut body = vec![b'['];
+        for event in events {
+            if body.len() > 1 {
+                body.push(b',');
+            }
+            body.extend_from_slice(&event.structured);
+        }
+        body.push(b']');
+        (body.into(), format!("{BATCH}; charset=utf-8"))
+    }
+
+    /// An attribute as text; nothing where there is none.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        text(self.members().ok()?.get(name)?)
+    }
+
     /// Its id, for messages.
     #[must_use]
     pub fn id(&self) -> String {
-        #[derive(serde::Deserialize)]
-        struct Id {
-            id: String,
-        }
-        let id = serde_json::from_slice(&self.structured);
-        id.map_or_else(|_| "?".to_owned(), |Id { id }| id)
+        self.attribute("id").unwrap_or_else(|| "?".to_owned())
     }
 
     /// With further extension attributes, which are valid.
@@ -45,11 +108,23 @@ impl Encoded {
         if extensions.is_empty() {
             return Ok(self.clone());
         }
-        let mut event: Event = serde_json::from_slice(&self.structured)?;
-        for (name, value) in extensions {
-            event.set_extension(name, value.clone());
+        let mut members = self.members()?;
+        let values: Vec<Box<RawValue>> = extensions
+            .values()
+            .map(serde_json::value::to_raw_value)
+            .collect::<Result<_, _>>()?;
+        for (name, value) in extensions.keys().zip(&values) {
+            members.insert(name, value);
         }
-        Ok(Self::stored(structured(&event)?))
+        // The data comes last.
+        let data = members.remove_entry("data");
+        let data = data.or_else(|| members.remove_entry("data_base64"));
+        let ordered: Vec<String> = members
+            .into_iter()
+            .chain(data)
+            .map(|(name, value)| format!("\"{name}\":{value}"))
+            .collect();
+        Ok(Self::stored(format!("{{{}}}", ordered.join(",")).into()))
     }
 
     /// Binary mode.
@@ -58,7 +133,52 @@ impl Encoded {
     ///
     /// The event lacks a required attribute, or is none.
     pub fn binary(&self) -> Result<Binary, EncodeError> {
-        let event: Event = serde_json::from_slice(&self.structured)?;
-        binary(&event)
+        let mut members = self.members()?;
+        for name in REQUIRED {
+            let value = members.get(name).and_then(|value| text(value));
+            if value.is_none_or(|value| value.is_empty()) {
+                return Err(EncodeError::Missing(name));
+            }
+        }
+        let content_type = members.remove("datacontenttype").and_then(text);
+        let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
+        let body = match (members.remove("data"), members.remove("data_base64")) {
+            (Some(data), _) if is_json(&content_type) => {
+                self.structured.slice_ref(data.get().as_bytes())
+            }
+            (Some(data), _) => text(data).unwrap_or_default().into(),
+            (None, Some(encoded)) => {
+                let bytes = STANDARD.decode(text(encoded).unwrap_or_default());
+                bytes.map_err(|_| EncodeError::Missing("data"))?.into()
+            }
+            (None, None) => Bytes::new(),
+        };
+        let attributes = members
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), text(value)?)));
+        Ok(Binary {
+            attributes: attributes.collect(),
+            content_type,
+            body,
+        })
+    }
+
+    fn members(&self) -> Result<Members<'_>, EncodeError> {
+        Ok(serde_json::from_slice(&self.structured)?)
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
+}
+
+/// The canonical text of a value (CloudEvents 1.0 §3.1), which for numbers and truth values is that
+/// of JSON.
+fn text(value: &RawValue) -> Option<String> {
+    match value.get() {
+        "null" => None,
+        text if text.starts_with('"') => serde_json::from_str(text).ok(),
+        text => Some(text.to_owned()),
     }
 }

@@ -13,8 +13,8 @@ mod select;
 pub use data::{SCHEMA_URN, StepEventData, json_schema};
 pub use decode::{DecodeError, from_json, run_of};
 pub(crate) use encode::text;
-pub use encode::{Binary, EncodeError, STRUCTURED, binary, structured};
-pub use encoded::Encoded;
+pub use encode::{EncodeError, STRUCTURED, structured};
+pub use encoded::{BATCH, Binary, Encoded};
 pub use select::{EventMatch, Phase};
 
 use crate::step::{CapturedLog, Envelope, EventContext, StepRecord};

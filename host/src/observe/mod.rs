@@ -3,6 +3,7 @@
 
 mod cluster;
 mod config_maps;
+mod documents;
 mod facts;
 mod intern;
 mod log;

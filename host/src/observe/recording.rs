@@ -1,20 +1,16 @@
 //! A recorded or piped watch stream as a source, and its logs.
 
+use super::documents::Documents;
 use super::tracker::{Change, LogTarget};
 use super::{ObserveError, Seen, Speed};
 use crate::step::CapturedLog;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
-
-/// Largest object that is read; the API server allows 3 MiB.
-const MAX_OBJECT: u64 = 16 * 1024 * 1024;
 
 /// One line of a recording, or one document of `kubectl get -w --output-watch-events -o json`.
 #[derive(Deserialize)]
@@ -61,27 +57,19 @@ pub fn play(
     clock: impl Fn() -> Option<Timestamp>,
     mut emit: impl FnMut(Seen) -> bool,
 ) -> Result<(), ObserveError> {
-    let budget = Rc::new(Cell::new(MAX_OBJECT));
-    let bounded = Bounded {
-        inner: io::BufReader::new(reader),
-        budget: budget.clone(),
-    };
-    let mut documents = serde_json::Deserializer::from_reader(bounded).into_iter::<Box<RawValue>>();
+    let mut documents = Documents::new(reader);
     let mut time: Option<Timestamp> = None;
     let mut number = 0_usize;
     loop {
-        budget.set(MAX_OBJECT);
-        let Some(document) = documents.next() else {
-            break;
-        };
-        number += 1;
         let bad = |source: serde_json::Error| ObserveError::NotARecording {
             name: name.to_owned(),
-            event: number,
+            event: number + 1,
             problem: super::without_values(&source),
         };
-        let document = document.map_err(bad)?;
-        let event: WatchEvent<'_> = serde_json::from_str(document.get()).map_err(bad)?;
+        let Some(document) = documents.next().map_err(bad)? else {
+            break;
+        };
+        let event: WatchEvent<'_> = serde_json::from_str(document).map_err(bad)?;
         let kind: Kind = serde_json::from_str(event.object.get()).map_err(bad)?;
         let now = if event.at.is_none() { clock() } else { None };
         let told = event.at.or(now).or_else(|| latest_time(event.object.get()));
@@ -91,7 +79,9 @@ pub fn play(
             std::thread::sleep(pause(before, at, factor));
         }
         time = Some(at);
-        for change in changes(&kind.kind, event.kind, event.object).map_err(bad)? {
+        let changes = changes(&kind.kind, event.kind, event.object).map_err(bad)?;
+        number += 1;
+        for change in changes {
             if !emit(Seen {
                 at,
                 now: now.is_some(),
@@ -138,27 +128,6 @@ fn changes(kind: &str, event: &str, object: &RawValue) -> Result<Vec<Change>, se
         _ => {}
     }
     Ok(changes)
-}
-
-/// Fails where one document takes more than its budget.
-struct Bounded<R> {
-    inner: R,
-    budget: Rc<Cell<u64>>,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        match self.budget.get().checked_sub(read as u64) {
-            Some(left) => self.budget.set(left),
-            None => {
-                return Err(io::Error::other(format!(
-                    "an object is larger than {MAX_OBJECT} bytes"
-                )));
-            }
-        }
-        Ok(read)
-    }
 }
 
 /// The logs beside a recording: `CASE.logs.json` maps `<pod>-<container>` to a text. Logs that were

@@ -34,10 +34,7 @@ impl FollowedHttp {
         };
         match self.client(url).await {
             Ok(http) => http.send(event).await,
-            Err(error) => Attempt::Retry {
-                reason: error.to_string(),
-                after: None,
-            },
+            Err(error) => Attempt::retry(error.to_string()),
         }
     }
 

@@ -1,44 +1,28 @@
 //! Where events go: one file per wire. A sink tries once and says what to do next; trying again is
 //! `deliver`'s business.
 
+mod attempt;
+mod batch;
 mod file;
 mod followed;
 mod http;
+mod pace;
 mod retry;
 mod stdout;
 
-pub use file::FileConfig;
+pub use attempt::{Attempt, Failure, Next};
+pub use file::{FileConfig, Rotation};
 pub use followed::{Followed, FollowedHttp};
-pub use http::{Header, HttpAuth, HttpConfig, HttpMode, HttpTls, SinkUrl};
-pub use retry::{Disposition, after_status, retry_after};
+pub use http::{
+    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, HttpTls, Signing,
+    SinkUrl,
+};
+pub(crate) use pace::Pace;
+pub use retry::{after_status, retry_after};
 pub use stdout::StdoutConfig;
 
 use crate::event::Encoded;
 use std::time::Duration;
-
-/// What came of one attempt to deliver an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// The sink has it.
-    Delivered,
-    /// It may work later.
-    Retry {
-        /// What happened.
-        reason: String,
-        /// The sink asks to wait so long.
-        after: Option<Duration>,
-    },
-    /// The receiver is gone for good, as it says: nothing should be sent there for long.
-    Suspended {
-        /// What the sink says.
-        reason: String,
-    },
-    /// It will never work.
-    Rejected {
-        /// What the sink says.
-        reason: String,
-    },
-}
 
 /// Why a sink cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +51,12 @@ pub enum SinkError {
     /// Certificates or keys cannot be used.
     #[error("tls: {0}")]
     Tls(String),
+    /// Events cannot be signed.
+    #[error("signing: {0}")]
+    Signing(String),
+    /// What is configured does not go together.
+    #[error("{0}")]
+    Contradiction(&'static str),
     /// A header's value cannot be had.
     #[error("header `{name}`: {reason}")]
     Header {
@@ -146,7 +136,8 @@ impl Sink {
     #[must_use]
     pub fn concurrency(&self) -> usize {
         match self {
-            Self::Stdout(_) | Self::File(_) => 1,
+            Self::Stdout(_) => 1,
+            Self::File(file) => file.concurrency(),
             Self::Http(http) => http.concurrency(),
             Self::Followed(_) => http::DEFAULT_CONCURRENCY,
         }
@@ -155,7 +146,5 @@ impl Sink {
 
 /// An event that cannot even be encoded will never be delivered.
 fn unencodable(error: &crate::event::EncodeError) -> Attempt {
-    Attempt::Rejected {
-        reason: error.to_string(),
-    }
+    Attempt::reject(error.to_string())
 }

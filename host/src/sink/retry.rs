@@ -1,33 +1,22 @@
 //! What an HTTP answer means for the event: a table, as data.
 
+use super::Next;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// What to do after an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disposition {
-    /// Accepted.
-    Done,
-    /// Try again.
-    Retry,
-    /// Give up on this event.
-    Reject,
-    /// Send nothing there any more, until somebody looks after it.
-    Suspend,
-}
-
-/// What a status means (Knative's delivery contract and the CloudEvents HTTP webhook).
+/// What to do after a status (Knative's delivery contract and the CloudEvents HTTP webhook); nothing
+/// more where it says that the event was accepted.
 #[must_use]
-pub fn after_status(status: u16) -> Disposition {
+pub fn after_status(status: u16) -> Option<Next> {
     match status {
-        200..=299 => Disposition::Done,
+        200..=299 => None,
         // Not found: Knative answers so while a receiver is being set up. Unauthorized, forbidden:
         // credentials run out and are mended; no event is worth less for that.
-        401 | 403 | 404 | 408 | 425 | 429 | 500..=599 => Disposition::Retry,
+        401 | 403 | 404 | 408 | 425 | 429 | 500..=599 => Some(Next::Retry { after: None }),
         // Gone (CloudEvents webhook §2.2: the sender must not send there again).
-        410 => Disposition::Suspend,
+        410 => Some(Next::Suspend),
         // Redirects are refused: they could lead events, and their credentials, anywhere.
-        _ => Disposition::Reject,
+        _ => Some(Next::Reject),
     }
 }
 
@@ -52,25 +41,26 @@ mod tests {
 
     #[test]
     fn every_status_has_its_row() {
+        let retry = Some(Next::Retry { after: None });
         for (status, expected) in [
-            (200, Disposition::Done),
-            (202, Disposition::Done),
-            (204, Disposition::Done),
-            (301, Disposition::Reject),
-            (307, Disposition::Reject),
-            (400, Disposition::Reject),
-            (401, Disposition::Retry),
-            (403, Disposition::Retry),
-            (404, Disposition::Retry),
-            (408, Disposition::Retry),
-            (410, Disposition::Suspend),
-            (413, Disposition::Reject),
-            (425, Disposition::Retry),
-            (429, Disposition::Retry),
-            (500, Disposition::Retry),
-            (503, Disposition::Retry),
-            (599, Disposition::Retry),
-            (100, Disposition::Reject),
+            (200, None),
+            (202, None),
+            (204, None),
+            (301, Some(Next::Reject)),
+            (307, Some(Next::Reject)),
+            (400, Some(Next::Reject)),
+            (401, retry),
+            (403, retry),
+            (404, retry),
+            (408, retry),
+            (410, Some(Next::Suspend)),
+            (413, Some(Next::Reject)),
+            (425, retry),
+            (429, retry),
+            (500, retry),
+            (503, retry),
+            (599, retry),
+            (100, Some(Next::Reject)),
         ] {
             assert_eq!(after_status(status), expected, "{status}");
         }

@@ -33,9 +33,7 @@ impl Stdout {
         match written.await {
             Ok(()) => Attempt::Delivered,
             // Whoever read it has gone.
-            Err(error) => Attempt::Rejected {
-                reason: format!("failed to write to standard output: {error}"),
-            },
+            Err(error) => Attempt::reject(format!("failed to write to standard output: {error}")),
         }
     }
 }

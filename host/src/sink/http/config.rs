@@ -26,6 +26,19 @@ pub struct HttpConfig {
     /// Extension attributes that every event gets on its way there, as the `ceOverrides` of Knative.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extensions: BTreeMap<String, String>,
+    /// How events are gathered in batched mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchConfig>,
+    /// How bodies of a kibibyte and more are compressed. The default is not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// Signatures by which the receiver knows who sent it, in structured and batched mode: in binary
+    /// mode attributes are headers, which they would not cover.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
+    /// Asks the receiver for permission before the first event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshake: Option<Handshake>,
     /// Longest wait for an answer, in milliseconds.
     #[serde(
         default = "default_timeout_ms",
@@ -33,7 +46,7 @@ pub struct HttpConfig {
     )]
     #[schemars(range(min = 1, max = 600000))]
     pub timeout_ms: u64,
-    /// Events in flight at a time. Those of one TaskRun go one after the other.
+    /// Requests in flight at a time. Events of one TaskRun go one after the other.
     #[serde(
         default = "default_concurrency",
         deserialize_with = "crate::bounded::between::<1, 256, _, _>"
@@ -66,6 +79,75 @@ pub enum HttpMode {
     Binary,
     /// The whole event as body.
     Structured,
+    /// Many whole events as body (`application/cloudevents-batch+json`), of each TaskRun one at a time.
+    Batch,
+}
+
+/// How events are gathered in batched mode: while all requests are in flight, and for `lingerMs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// Most events in a batch.
+    #[schemars(range(min = 1, max = 1000))]
+    #[serde(deserialize_with = "crate::bounded::between::<1, 1000, _, _>")]
+    pub max_events: usize,
+    /// Most bytes of events in a batch, before compression; an event that is larger goes alone. A
+    /// batch that the receiver refuses is sent again in halves.
+    #[schemars(range(min = 1024, max = 67108864))]
+    #[serde(deserialize_with = "crate::bounded::between::<1024, 67108864, _, _>")]
+    pub max_bytes: usize,
+    /// How long a batch that is not full waits for more, in milliseconds.
+    #[schemars(range(max = 60000))]
+    #[serde(deserialize_with = "crate::bounded::between::<0, 60000, _, _>")]
+    pub linger_ms: u64,
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        Self {
+            max_events: 100,
+            max_bytes: 1024 * 1024,
+            linger_ms: 100,
+        }
+    }
+}
+
+/// How bodies are compressed (`Content-Encoding`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Compression {
+    /// Gzip.
+    Gzip,
+}
+
+/// HMAC-SHA256 over id, time and content before compression, by the convention of Standard Webhooks
+/// (`webhook-id`, `webhook-timestamp`, `webhook-signature`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Signing {
+    /// Files with a secret each: `whsec_` and base64 of 24 to 64 bytes. While one replaces another,
+    /// both are given, and the receiver takes the one it knows. Read again every ten seconds.
+    #[schemars(length(min = 1, max = 4))]
+    pub secret_files: Vec<PathBuf>,
+}
+
+/// Validation of the receiver by CloudEvents' HTTP webhooks 1.0 §4: `OPTIONS` before the first event.
+/// Where it does not permit, events wait and it is asked again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Handshake {
+    /// Who asks, as a DNS name, such as `ci.example.com` (`WebHook-Request-Origin`).
+    #[serde(deserialize_with = "crate::bounded::line")]
+    pub origin: String,
+    /// Requests a minute that are asked for (`WebHook-Request-Rate`). What the receiver allows is kept
+    /// in any case.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounded::optional::<1, 1000000, _>"
+    )]
+    #[schemars(range(min = 1, max = 1000000))]
+    pub requests_per_minute: Option<u64>,
 }
 
 /// TLS of a receiver. The files are read again every ten seconds.
@@ -156,6 +238,12 @@ impl From<SinkUrl> for String {
 }
 
 impl SinkUrl {
+    /// Its scheme, host and port, which are no secret.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// Its host, which is no secret.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -180,6 +268,10 @@ impl HttpConfig {
             auth: None,
             tls: None,
             extensions: BTreeMap::new(),
+            batch: None,
+            compression: None,
+            signing: None,
+            handshake: None,
             timeout_ms: default_timeout_ms(),
             concurrency: default_concurrency(),
         }

@@ -135,7 +135,8 @@ fn authorization(auth: &HttpAuth) -> Result<String, String> {
     }
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// The text of a file with a secret.
+pub(super) fn read(path: &Path) -> Result<String, String> {
     use std::io::Read as _;
     let failed = |error: std::io::Error| format!("failed to read {}: {error}", path.display());
     let mut text = String::new();

@@ -1,208 +1,169 @@
-//! CloudEvents over HTTP (HTTP protocol binding 1.0.2), binary or structured mode.
+//! CloudEvents over HTTP (HTTP protocol binding 1.0.2), binary, structured or batched mode.
 
 mod config;
+mod handshake;
 mod material;
+mod parcel;
+mod secrets;
+mod sign;
 
+pub use config::{
+    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, HttpTls, Signing,
+    SinkUrl,
+};
 pub(super) use config::{DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT};
-pub use config::{Header, HttpAuth, HttpConfig, HttpMode, HttpTls, SinkUrl};
 
-use super::{Attempt, Disposition, SinkError, after_status, retry_after, unencodable};
+use super::batch::{BatchLimits, Batches};
+use super::{Attempt, Failure, Next, SinkError, after_status, retry_after, unencodable};
+use crate::event::Encoded;
 use crate::event::attribute::{self, AttributeError};
-use crate::event::{Encoded, STRUCTURED};
+use handshake::Permission;
 use jiff::Timestamp;
-use material::Tls;
-use reqwest::StatusCode;
+use parcel::Parcel;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::redirect::Policy;
+use reqwest::{Method, StatusCode};
+use secrets::{InUse, Secrets};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use std::time::Duration;
 
 /// Longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Most of an answer that is read so that its connection can be used again.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// How often files with secrets are read again.
-const READ_AGAIN: Duration = Duration::from_secs(10);
-
 /// A receiver with its client.
 #[derive(Debug)]
 pub struct Http {
     config: HttpConfig,
-    secrets: Mutex<Secrets>,
-}
-
-/// What comes from files and the environment, and the client that uses it.
-struct Secrets {
-    headers: Arc<HeaderMap>,
-    tls: Tls,
-    client: reqwest::Client,
-    read_at: Instant,
-    failing: bool,
-}
-
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secrets").finish_non_exhaustive()
-    }
-}
-
-impl Secrets {
-    fn read(config: &HttpConfig) -> Result<Self, SinkError> {
-        let tls = Tls::read_from(config)?;
-        Ok(Self {
-            headers: Arc::new(material::headers(config)?),
-            client: client(config, &tls)?,
-            tls,
-            read_at: Instant::now(),
-            failing: false,
-        })
-    }
-}
-
-fn client(config: &HttpConfig, tls: &Tls) -> Result<reqwest::Client, SinkError> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("step-observer/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::none())
-        .timeout(Duration::from_millis(config.timeout_ms.max(1)))
-        .connect_timeout(Duration::from_secs(10))
-        .tcp_keepalive(Duration::from_secs(30))
-        .pool_max_idle_per_host(config.concurrency);
-    if config.url.0.scheme() == "http" {
-        // Without this, plain HTTP would need a bundle of CA certificates too.
-        builder =
-            builder.tls_backend_preconfigured(no_roots().map_err(|error| client_error(&error))?);
-    } else {
-        builder = tls.apply(builder)?;
-    }
-    builder.build().map_err(|error| client_error(&error))
+    secrets: Secrets,
+    /// In batched mode.
+    batches: Option<Batches>,
+    /// Where it wants to be asked.
+    permission: Option<Permission>,
 }
 
 impl Http {
     pub(super) fn new(config: &HttpConfig) -> Result<Self, SinkError> {
-        check(&config.extensions)?;
-        if config.tls.is_some() && config.url.0.scheme() == "http" {
-            let problem = "the URL is not https: nothing of this would be used";
-            return Err(SinkError::Tls(problem.to_owned()));
-        }
+        check(config)?;
+        let limits = |batch: BatchConfig| BatchLimits {
+            events: batch.max_events,
+            bytes: batch.max_bytes,
+            batches: config.concurrency,
+            linger: Duration::from_millis(batch.linger_ms),
+        };
+        let batches = (config.mode == HttpMode::Batch)
+            .then(|| Batches::new(limits(config.batch.clone().unwrap_or_default())));
         Ok(Self {
-            secrets: Mutex::new(Secrets::read(config)?),
+            secrets: Secrets::read(config)?,
+            batches,
+            permission: config.handshake.clone().map(Permission::new),
             config: config.clone(),
         })
     }
 
     pub(super) fn concurrency(&self) -> usize {
-        self.config.concurrency.max(1)
+        let batches = self.batches.as_ref();
+        batches.map_or(self.config.concurrency.max(1), Batches::concurrency)
     }
 
     pub(super) fn timeout(&self) -> Duration {
-        Duration::from_millis(self.config.timeout_ms.max(1))
-    }
-
-    /// Client and headers of the moment, and whether they are others than before.
-    fn secrets(&self, read_again: bool) -> (reqwest::Client, Arc<HeaderMap>, bool) {
-        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = false;
-        if read_again || secrets.read_at.elapsed() >= READ_AGAIN {
-            secrets.read_at = Instant::now();
-            match self.changed(&secrets) {
-                Ok(None) => secrets.failing = false,
-                Ok(Some(now)) => {
-                    let host = self.config.url.host();
-                    info!(host, "secrets for a sink have changed");
-                    *secrets = now;
-                    changed = true;
-                }
-                // A file that is being replaced, perhaps: the ones before may still do.
-                Err(problem) => {
-                    if !std::mem::replace(&mut secrets.failing, true) {
-                        let host = self.config.url.host();
-                        warn!(host, %problem, "secrets for a sink cannot be read again");
-                    }
-                }
-            }
-        }
-        (secrets.client.clone(), secrets.headers.clone(), changed)
-    }
-
-    /// What the files say now, where that is something else.
-    fn changed(&self, before: &Secrets) -> Result<Option<Secrets>, SinkError> {
-        let same_headers = *before.headers == material::headers(&self.config)?;
-        if same_headers && before.tls == Tls::read_from(&self.config)? {
-            return Ok(None);
-        }
-        Secrets::read(&self.config).map(Some)
+        let linger = self
+            .config
+            .batch
+            .as_ref()
+            .map_or(0, |batch| batch.linger_ms);
+        Duration::from_millis(self.config.timeout_ms.max(1) + linger)
     }
 
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {
-        let (client, headers, _) = self.secrets(false);
-        let request = client.post(self.config.url.0.clone());
-        let request = request.headers((*headers).clone());
-        let extended = event.extended(&self.config.extensions);
-        let request = match self.config.mode {
-            HttpMode::Structured => extended.map(|event| {
-                request
-                    .header("content-type", format!("{STRUCTURED}; charset=utf-8"))
-                    .body(event.structured())
-            }),
-            HttpMode::Binary => extended.and_then(|event| event.binary()).map(|binary| {
-                let request = request.body(binary.body);
-                binary
-                    .headers
-                    .into_iter()
-                    .fold(request, |request, (name, value)| {
-                        request.header(name, value)
-                    })
-            }),
-        };
-        let request = match request {
-            Ok(request) => request,
-            Err(error) => return unencodable(&error),
-        };
-        match request.send().await {
-            // The URL, which may hold a token, stays out of the message.
-            Err(error) => Attempt::Retry {
-                reason: describe(&error.without_url()),
-                after: None,
-            },
-            Ok(answer) => {
-                let status = answer.status();
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "the edge where the clock is read"
-                )]
-                let now = Timestamp::now();
-                let header = answer
-                    .headers()
-                    .get(RETRY_AFTER)
-                    .and_then(|value| value.to_str().ok());
-                let after = header.and_then(|header| retry_after(header, now, MAX_RETRY_AFTER));
-                drain(answer).await;
-                // A token that has run out was replaced before.
-                if status == StatusCode::UNAUTHORIZED && self.secrets(true).2 {
-                    return Attempt::Retry {
-                        reason: "401 Unauthorized, with secrets that have changed since".to_owned(),
-                        after: None,
-                    };
-                }
-                match after_status(status.as_u16()) {
-                    Disposition::Done => Attempt::Delivered,
-                    Disposition::Retry => Attempt::Retry {
-                        reason: status.to_string(),
-                        after,
-                    },
-                    Disposition::Reject => Attempt::Rejected {
-                        reason: status.to_string(),
-                    },
-                    Disposition::Suspend => Attempt::Suspended {
-                        reason: status.to_string(),
-                    },
-                }
-            }
+        let post = |events: Vec<Encoded>| async move { self.post(&events).await };
+        match &self.batches {
+            Some(batches) => batches.send(event, post).await,
+            None => post(vec![event.clone()]).await,
         }
     }
+
+    /// One request.
+    async fn post(&self, events: &[Encoded]) -> Attempt {
+        let in_use = self.secrets.now();
+        if let Some(permission) = &self.permission {
+            let asked = permission.turn(|method| self.request(&in_use, method));
+            if let Err(refused) = asked.await {
+                return refused;
+            }
+        }
+        let parcel = match Parcel::pack(self.config.mode, events, &self.config.extensions) {
+            Ok(parcel) => parcel,
+            Err(error) => return unencodable(&error),
+        };
+        let mut request = self.request(&in_use, Method::POST);
+        if let Some(signer) = &in_use.signer {
+            let signed = signer.headers(&parcel.id, now().as_second(), &parcel.content);
+            for (name, value) in signed {
+                request = request.header(name, value);
+            }
+        }
+        let parcel = match self.config.compression {
+            None => parcel,
+            Some(how) => match parcel.compress(how) {
+                Ok(parcel) => parcel,
+                Err(error) => return Attempt::retry(format!("failed to compress: {error}")),
+            },
+        };
+        for (name, value) in parcel.headers {
+            request = request.header(name, value);
+        }
+        match request.body(parcel.content).send().await {
+            // The URL, which may hold a token, stays out of the message.
+            Err(error) => Attempt::retry(describe(&error.without_url())),
+            Ok(answer) => self.answered(answer).await,
+        }
+    }
+
+    fn request(&self, in_use: &InUse, method: Method) -> reqwest::RequestBuilder {
+        let request = in_use.client.request(method, self.config.url.0.clone());
+        request.headers((*in_use.headers).clone())
+    }
+
+    async fn answered(&self, answer: reqwest::Response) -> Attempt {
+        let status = answer.status();
+        let asked = wait_asked_for(answer.headers());
+        drain(answer).await;
+        let Some(next) = after_status(status.as_u16()) else {
+            return Attempt::Delivered;
+        };
+        if let (Some(permission), 401 | 403 | 410) = (&self.permission, status.as_u16()) {
+            permission.withdraw().await;
+        }
+        // A token that has run out was replaced before.
+        let replaced = status == StatusCode::UNAUTHORIZED && self.secrets.have_changed();
+        let (next, reason) = match next {
+            Next::Retry { .. } if replaced => {
+                let reason = format!("{status}, with secrets that have changed since");
+                (Next::Retry { after: None }, reason)
+            }
+            Next::Retry { .. } => (Next::Retry { after: asked }, status.to_string()),
+            Next::Suspend | Next::Reject => (next, status.to_string()),
+        };
+        Attempt::Failed(Failure {
+            next,
+            reason,
+            code: Some(status.as_u16()),
+        })
+    }
+}
+
+fn wait_asked_for(headers: &HeaderMap) -> Option<Duration> {
+    let header = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    retry_after(header, now(), MAX_RETRY_AFTER)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge where the clock is read"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 fn describe(error: &dyn std::error::Error) -> String {
@@ -227,19 +188,24 @@ async fn drain(mut answer: reqwest::Response) {
     }
 }
 
-fn client_error(error: &dyn std::error::Error) -> SinkError {
-    SinkError::Client(describe(error))
+/// Refuses what does not go together.
+fn check(config: &HttpConfig) -> Result<(), SinkError> {
+    if config.tls.is_some() && config.url.0.scheme() == "http" {
+        let problem = "the URL is not https: nothing of this would be used";
+        return Err(SinkError::Tls(problem.to_owned()));
+    }
+    if config.signing.is_some() && config.mode == HttpMode::Binary {
+        return Err(SinkError::Contradiction(
+            "signing: in binary mode attributes are headers, which a signature does not cover; write `mode: structured` or `mode: batch`",
+        ));
+    }
+    if config.batch.is_some() && config.mode != HttpMode::Batch {
+        return Err(SinkError::Contradiction("batch: write `mode: batch`, too"));
+    }
+    check_extensions(&config.extensions)
 }
 
-fn no_roots() -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth())
-}
-
-fn check(extensions: &BTreeMap<String, String>) -> Result<(), SinkError> {
+fn check_extensions(extensions: &BTreeMap<String, String>) -> Result<(), SinkError> {
     for (name, value) in extensions {
         attribute::check_extension(name, value).map_err(|error| SinkError::Extension {
             name: name.clone(),

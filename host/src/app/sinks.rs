@@ -1,0 +1,164 @@
+//! The sinks of a configuration: opened, each with a dead-letter sink where it has one, and how it
+//! stands with them.
+
+use super::{AppError, Source, plugins, stages, tekton};
+use crate::admin::{JournalStatus, SinkStatus, Standing};
+use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
+use crate::deliver::{Account, DeadLetterSink};
+use crate::journal::{Journal, JournalError, Letter};
+use crate::plugin::dropin::Catalog;
+use crate::plugin::{Chain, PluginEngine, TrustConfig};
+use crate::prepare::Outlet;
+use crate::sink::Sink;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A sink that can be delivered to.
+pub(super) struct ReadySink {
+    pub(super) config: SinkConfig,
+    pub(super) sink: Sink,
+    /// Its own plugins; nothing where only dead letters go there.
+    chain: Option<Arc<Chain>>,
+    pub(super) dead_letters: Option<DeadLetterSink>,
+    /// Of a dead-letter sink: when there will be no more dead letters.
+    pub(super) until: Option<oneshot::Receiver<()>>,
+    /// Of a sink with a dead-letter sink: dropped when its delivery has ended.
+    pub(super) ends: Option<oneshot::Sender<()>>,
+}
+
+impl ReadySink {
+    /// Where events go to it; nothing where only dead letters do.
+    pub(super) fn outlet(&self) -> Option<Outlet> {
+        Some(Outlet {
+            name: self.config.name.clone(),
+            select: self.config.select.clone(),
+            chain: self.chain.clone()?,
+        })
+    }
+}
+
+/// Opens sinks.
+pub(super) struct Opening<'a> {
+    pub(super) source: &'a Source,
+    pub(super) engine: &'a PluginEngine,
+    pub(super) trust: &'a Arc<TrustConfig>,
+    pub(super) catalog: &'a mut Catalog,
+    /// What finds out where events go, while there are any.
+    pub(super) followed: &'a mut Vec<BoxFuture<'static, ()>>,
+}
+
+impl Opening<'_> {
+    /// Opens a sink and its dead-letter sink.
+    pub(super) async fn open(&mut self, config: SinkConfig) -> Result<Vec<ReadySink>, AppError> {
+        let mut opened = Vec::new();
+        let (mut dead_letters, mut ends) = (None, None);
+        if let Some(DeadLetterConfig { to, retry }) = config.dead_letter_sink.as_deref().cloned() {
+            let mut morgue = SinkConfig::new(config.dead_letter_name(), to);
+            morgue.retry = retry;
+            let destination = match &config.to {
+                // Not its path: there are receivers for whom it is a password.
+                SinkKind::Http(http) => http.url.origin(),
+                _ => config.name.clone(),
+            };
+            dead_letters = Some(DeadLetterSink::new(morgue.name.clone(), destination));
+            let (end, until) = oneshot::channel();
+            ends = Some(end);
+            opened.push(ReadySink {
+                sink: self.sink(&morgue).await?,
+                config: morgue,
+                chain: None,
+                dead_letters: None,
+                until: Some(until),
+                ends: None,
+            });
+        }
+        let sink = self.sink(&config).await?;
+        let own = plugins::load(self.engine, &config.plugins, self.trust).await?;
+        let chain = Arc::new(Chain::new(self.engine, own, 0));
+        self.catalog.add_sink(&config.name, &chain);
+        opened.push(ReadySink {
+            config,
+            sink,
+            chain: Some(chain),
+            dead_letters,
+            until: None,
+            ends,
+        });
+        Ok(opened)
+    }
+
+    async fn sink(&mut self, config: &SinkConfig) -> Result<Sink, AppError> {
+        let opened = match &config.to {
+            SinkKind::Stdout(stdout) => Ok(Sink::stdout(stdout)),
+            SinkKind::File(file) => Sink::file(file).await,
+            SinkKind::Http(http) => Sink::http(http),
+            SinkKind::Tekton(tekton) => {
+                let Source::Cluster { client, .. } = self.source else {
+                    return Err(AppError::NoTekton(config.name.clone()));
+                };
+                let (following, url) = tekton::follow(client.clone(), tekton);
+                self.followed.push(following);
+                Ok(Sink::followed(url))
+            }
+        };
+        opened.map_err(|source| AppError::Sink {
+            name: config.name.clone(),
+            source,
+        })
+    }
+}
+
+/// How it stands with the journal and the sinks, whenever somebody asks.
+pub(super) fn standing(journal: Journal, accounts: Vec<(String, Arc<Account>)>) -> Standing {
+    Arc::new(move || {
+        let (bytes, max_bytes) = journal.bytes();
+        let sinks = accounts.iter().map(|(name, account)| {
+            let (waiting, dead_letters) = journal.counts(name);
+            let oldest = journal.waiting(name, 0, 1).into_iter().next();
+            SinkStatus {
+                name: name.clone(),
+                delivered: account.delivered(),
+                failed_attempts: account.failed(),
+                waiting,
+                oldest_seconds: oldest.map_or(0, |event| stages::age(event.at)),
+                dead_letters,
+            }
+        });
+        JournalStatus {
+            bytes,
+            max_bytes,
+            dropped: journal.dropped(),
+            sinks: sinks.collect(),
+        }
+    })
+}
+
+/// What waits for sinks that are not configured any more becomes dead letters: seen, and not lost.
+pub(super) async fn bury_orphans(
+    journal: &Journal,
+    sinks: &[ReadySink],
+) -> Result<(), JournalError> {
+    for name in journal.sinks() {
+        if sinks.iter().any(|sink| sink.config.name == name) {
+            continue;
+        }
+        let waiting = journal.waiting(&name, 0, usize::MAX);
+        let events = waiting.len();
+        tracing::warn!(
+            sink = name,
+            events,
+            "this sink is not configured any more: what waits for it becomes dead letters"
+        );
+        for event in waiting {
+            let letter = Letter {
+                reason: "the sink is not configured any more".to_owned(),
+                attempts: 0,
+                first: event.at,
+                last: event.at,
+            };
+            journal.bury(event.seq, &name, letter).await?;
+        }
+    }
+    journal.sync().await
+}

@@ -1,0 +1,82 @@
+//! Where dead letters are sent: as the event itself, with what Knative's channels and brokers add.
+
+use crate::event::{self, Encoded};
+use crate::journal::{Letter, NewEvent};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The dead-letter sink of a sink.
+#[derive(Clone, Debug)]
+pub(crate) struct DeadLetterSink {
+    /// Its name in the journal.
+    name: String,
+    /// Where the events should have gone.
+    destination: String,
+}
+
+impl DeadLetterSink {
+    pub(crate) fn new(name: String, destination: String) -> Self {
+        Self { name, destination }
+    }
+
+    /// The event for the dead-letter sink, and its run: the same id and time, with where it should
+    /// have gone, the status and the reason (Knative Eventing, event delivery: `knativeerrordest`,
+    /// `knativeerrorcode`, `knativeerrordata`). Nothing where it is not an event.
+    pub(super) fn addressed(
+        &self,
+        event: &Encoded,
+        letter: &Letter,
+        code: Option<u16>,
+    ) -> Option<(Arc<str>, NewEvent)> {
+        let mut extensions = BTreeMap::from([
+            ("knativeerrordest".to_owned(), self.destination.clone()),
+            ("knativeerrordata".to_owned(), letter.reason.clone()),
+        ]);
+        if let Some(code) = code {
+            extensions.insert("knativeerrorcode".to_owned(), code.to_string());
+        }
+        let body = event.extended(&extensions).ok()?.structured();
+        let run = event::run_of(&body).ok()?;
+        let sinks = vec![self.name.clone()];
+        Some((run, NewEvent { sinks, body }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn it_is_the_event_with_what_went_wrong() {
+        let sink = DeadLetterSink::new("all.dead-letters".to_owned(), "http://sink".to_owned());
+        let event = json!({
+            "specversion": "1.0", "id": "1", "source": "s", "type": "t", "partitionkey": "run",
+            "sequence": 2, "datacontenttype": "application/json", "data": {"b": 1, "a": 1.50},
+        });
+        let encoded = Encoded::stored(event.to_string().into());
+        let letter = Letter {
+            reason: "400 Bad Request".to_owned(),
+            attempts: 1,
+            first: "2026-11-22T13:00:00Z".parse().unwrap(),
+            last: "2026-11-22T13:00:01Z".parse().unwrap(),
+        };
+        let (run, new) = sink.addressed(&encoded, &letter, Some(400)).unwrap();
+        assert_eq!(
+            (&*run, &*new.sinks),
+            ("run", &["all.dead-letters".to_owned()][..])
+        );
+        let mut told: Value = serde_json::from_slice(&new.body).unwrap();
+        let members = told.as_object_mut().unwrap();
+        assert_eq!(members.remove("knativeerrordest").unwrap(), "http://sink");
+        assert_eq!(members.remove("knativeerrorcode").unwrap(), "400");
+        assert_eq!(
+            members.remove("knativeerrordata").unwrap(),
+            "400 Bad Request"
+        );
+        assert_eq!(told, event);
+
+        let nothing = Encoded::stored(bytes::Bytes::new());
+        assert!(sink.addressed(&nothing, &letter, None).is_none());
+    }
+}

@@ -1,0 +1,66 @@
+//! What comes of one attempt to deliver.
+
+use std::time::Duration;
+
+/// What came of one attempt to deliver an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The sink has it.
+    Delivered,
+    /// It has it not, as far as is known.
+    Failed(Failure),
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What to do next.
+    pub next: Next,
+    /// What happened. No secret, no URL.
+    pub reason: String,
+    /// The status, where the wire has such.
+    pub code: Option<u16>,
+}
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It may work later; the sink may ask to wait so long.
+    Retry {
+        /// At least.
+        after: Option<Duration>,
+    },
+    /// The receiver is gone for good, as it says: nothing should be sent there for long.
+    Suspend,
+    /// It will never work.
+    Reject,
+}
+
+impl Attempt {
+    /// It may work later.
+    #[must_use]
+    pub fn retry(reason: impl Into<String>) -> Self {
+        Self::failed(Next::Retry { after: None }, reason)
+    }
+
+    /// It will never work.
+    #[must_use]
+    pub fn reject(reason: impl Into<String>) -> Self {
+        Self::failed(Next::Reject, reason)
+    }
+
+    fn failed(next: Next, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::Failed(Failure {
+            next,
+            reason,
+            code: None,
+        })
+    }
+
+    /// Is the event refused for good?
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.next == Next::Reject)
+    }
+}

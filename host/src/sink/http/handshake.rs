@@ -1,0 +1,140 @@
+//! Asks a receiver for permission (CloudEvents HTTP webhooks 1.0 §4).
+
+use super::super::{Attempt, Pace};
+use super::config::Handshake;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tracing::info;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a receiver permits.
+#[derive(Debug)]
+pub(super) struct Permission {
+    asks: Handshake,
+    /// Once it has permitted: how often, where it says so.
+    given: Mutex<Option<Option<Arc<Pace>>>>,
+}
+
+impl Permission {
+    pub(super) fn new(asks: Handshake) -> Self {
+        Self {
+            asks,
+            given: Mutex::default(),
+        }
+    }
+
+    /// It is asked again before the next event.
+    pub(super) async fn withdraw(&self) {
+        *self.given.lock().await = None;
+    }
+
+    /// Waits until it may be sent to.
+    ///
+    /// # Errors
+    ///
+    /// It does not permit, or cannot be asked.
+    pub(super) async fn turn(
+        &self,
+        request: impl FnOnce(Method) -> reqwest::RequestBuilder,
+    ) -> Result<(), Attempt> {
+        let pace = {
+            // One asks for all.
+            let mut given = self.given.lock().await;
+            match &*given {
+                Some(pace) => pace.clone(),
+                None => given.insert(self.ask(request).await?).clone(),
+            }
+        };
+        if let Some(pace) = pace {
+            pace.turn().await;
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        request: impl FnOnce(Method) -> reqwest::RequestBuilder,
+    ) -> Result<Option<Arc<Pace>>, Attempt> {
+        let mut request = request(Method::OPTIONS);
+        request = request.header("webhook-request-origin", &self.asks.origin);
+        if let Some(rate) = self.asks.requests_per_minute {
+            request = request.header("webhook-request-rate", rate);
+        }
+        let answer = request.send().await.map_err(|error| {
+            let error = super::describe(&error.without_url());
+            Attempt::retry(format!(
+                "the receiver cannot be asked for permission: {error}"
+            ))
+        })?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        super::drain(answer).await;
+        let rate = allowed(&self.asks, &headers).map_err(|problem| {
+            Attempt::retry(format!(
+                "the receiver does not permit deliveries ({status} to OPTIONS, {problem})"
+            ))
+        })?;
+        info!(rate_per_minute = rate, "the receiver permits deliveries");
+        Ok(rate.map(|rate| Arc::new(Pace::new(rate, MINUTE))))
+    }
+}
+
+/// How many requests a minute the receiver allows; nothing where as many as there are.
+fn allowed(asks: &Handshake, answer: &HeaderMap) -> Result<Option<u64>, String> {
+    let header = |name: &str| {
+        answer
+            .get(name)
+            .map(|value| value.to_str().unwrap_or_default().trim())
+    };
+    match header("webhook-allowed-origin") {
+        Some("*") => {}
+        Some(origin) if origin.eq_ignore_ascii_case(&asks.origin) => {}
+        Some(_) => return Err("WebHook-Allowed-Origin names another".to_owned()),
+        None => return Err("without WebHook-Allowed-Origin".to_owned()),
+    }
+    match header("webhook-allowed-rate") {
+        None | Some("*") => Ok(asks.requests_per_minute),
+        Some(rate) => match rate.parse() {
+            Ok(rate) if rate > 0 => Ok(Some(rate)),
+            Ok(_) | Err(_) => Err("WebHook-Allowed-Rate is no number above zero".to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permission_and_rate_are_what_the_answer_says() {
+        let asks = |rate| Handshake {
+            origin: "ci.example.com".to_owned(),
+            requests_per_minute: rate,
+        };
+        let answer = |headers: &[(&'static str, &str)]| {
+            let pairs = headers.iter().map(|(name, value)| {
+                let name = reqwest::header::HeaderName::from_static(name);
+                (name, value.parse().unwrap())
+            });
+            pairs.collect::<HeaderMap>()
+        };
+        let (origin, rate) = ("webhook-allowed-origin", "webhook-allowed-rate");
+        for (asked, headers, expected) in [
+            (None, vec![], None),
+            (None, vec![(origin, "other.example.com")], None),
+            (None, vec![(origin, "*")], Some(None)),
+            (None, vec![(origin, "CI.example.com")], Some(None)),
+            (Some(120), vec![(origin, "*")], Some(Some(120))),
+            (Some(120), vec![(origin, "*"), (rate, "*")], Some(Some(120))),
+            (Some(120), vec![(origin, "*"), (rate, "60")], Some(Some(60))),
+            (None, vec![(origin, "*"), (rate, "0")], None),
+            (None, vec![(origin, "*"), (rate, "many")], None),
+        ] {
+            let told = allowed(&asks(asked), &answer(&headers));
+            assert_eq!(told.ok(), expected, "{headers:?}");
+        }
+    }
+}
