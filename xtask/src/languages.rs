@@ -1,12 +1,11 @@
 //! Builds the example plugins in other languages (guest-sdk/languages), with what is there. With
 //! `STEP_OBSERVER_LANGUAGES=required`, as in CI, what is missing is installed, and must be there then.
 
+use crate::programs::{need, required};
 use crate::run::{Problem, cargo, root, run, step, target_dir};
-use std::env;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::SystemTime;
 use step_observer_toolchain::{TARGET, Toolchain};
 
@@ -43,10 +42,6 @@ const LANGUAGES: [Language; 3] = [
         )),
     },
 ];
-
-fn required() -> bool {
-    env::var_os("STEP_OBSERVER_LANGUAGES").is_some_and(|value| value == *OsStr::new("required"))
-}
 
 /// Builds what can be built to `target/languages/NAME.wasm`.
 pub(crate) fn build() -> Result<(), Problem> {
@@ -92,16 +87,7 @@ fn one(language: &Language, to: &Path) -> Result<(), Problem> {
     if is_newer(to, &folder) {
         return Ok(());
     }
-    let missing = |program: &&&str| !is_there(program);
-    if language.programs.iter().any(|program| missing(&program)) && required() {
-        install(language.packages);
-    }
-    if let Some(program) = language.programs.iter().find(missing) {
-        return Err(Problem(format!(
-            "{program} is not there (Debian: apt-get install {})",
-            language.packages.join(" ")
-        )));
-    }
+    need(language.programs, language.packages)?;
     if let Some((made, command)) = language.prepare
         && !folder.join(made).exists()
     {
@@ -116,32 +102,6 @@ fn one(language: &Language, to: &Path) -> Result<(), Problem> {
         done?;
     }
     run(Command::new("bash").arg(folder.join("build.sh")).arg(to))
-}
-
-fn is_there(program: &str) -> bool {
-    let mut asked = Command::new(program);
-    asked
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    asked.status().is_ok_and(|status| status.success())
-}
-
-fn install(packages: &[&str]) {
-    step(&format!("apt-get install {}", packages.join(" ")));
-    let apt = |args: &[&str]| {
-        let mut apt = Command::new("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive")
-            .args(args)
-            .stdout(Stdio::null())
-            .stdin(Stdio::null());
-        // Whether it helped shows when the program is looked for again.
-        run(&mut apt).ok();
-    };
-    apt(&["update"]);
-    let mut args = vec!["install", "--yes", "--no-install-recommends"];
-    args.extend(packages);
-    apt(&args);
 }
 
 /// Is a file newer than the sources and the contract?

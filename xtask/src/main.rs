@@ -2,6 +2,8 @@
 
 mod guests;
 mod languages;
+mod programs;
+mod receivers;
 mod run;
 
 use run::{Problem, cargo, root, run, step, target_dir};
@@ -16,6 +18,7 @@ cargo xtask COMMAND
   test     build everything and run all tests
   guests   build the bundled plugins to WebAssembly, into target/guests
   languages  build the example plugins in C, JavaScript, Python and Rust without std
+  receivers  prepare what the suites send events to: SDKs of others, brokers, nginx
   build    build the plugins and the program
   check    formatting, lints, documentation, drift of generated files
   ci       test, then check
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         "test" => test(&rest),
         "guests" => guests::build().map(drop),
         "languages" => languages::build(),
+        "receivers" => receivers::prepare(),
         "build" => build(),
         "check" => check(),
         "ci" => test(&[]).and_then(|()| check()),
@@ -74,6 +78,7 @@ fn program() -> std::path::PathBuf {
 fn test(args: &[String]) -> Result<(), Problem> {
     build()?;
     languages::build()?;
+    receivers::prepare()?;
     step("running all tests");
     run(cargo().args(["test", "--workspace"]).args(args))
 }

@@ -1,0 +1,53 @@
+//! Programs that are not part of this repository. With `STEP_OBSERVER_LANGUAGES=required`, as in CI,
+//! what is missing is installed, and must be there then.
+
+use crate::run::{Problem, run, step};
+use std::env;
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+
+/// Must everything be there?
+pub(crate) fn required() -> bool {
+    env::var_os("STEP_OBSERVER_LANGUAGES").is_some_and(|value| value == *OsStr::new("required"))
+}
+
+/// Looks for programs, and installs Debian's packages with them where they must be there.
+pub(crate) fn need(programs: &[&str], packages: &[&str]) -> Result<(), Problem> {
+    let missing = |program: &&&str| !is_there(program);
+    if programs.iter().any(|program| missing(&program)) && required() {
+        install(packages);
+    }
+    match programs.iter().find(missing) {
+        None => Ok(()),
+        Some(program) => Err(Problem(format!(
+            "{program} is not there (Debian: apt-get install {})",
+            packages.join(" ")
+        ))),
+    }
+}
+
+fn is_there(program: &str) -> bool {
+    let mut asked = Command::new(program);
+    asked
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
+}
+
+fn install(packages: &[&str]) {
+    step(&format!("apt-get install {}", packages.join(" ")));
+    let apt = |args: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive")
+            .args(args)
+            .stdout(Stdio::null())
+            .stdin(Stdio::null());
+        // Whether it helped shows when the program is looked for again.
+        run(&mut apt).ok();
+    };
+    apt(&["update"]);
+    let mut args = vec!["install", "--yes", "--no-install-recommends"];
+    args.extend(packages);
+    apt(&args);
+}

@@ -1,0 +1,101 @@
+//! Prepares `target/receivers`: what the suites send events to that was written by others (SDKs of
+//! CloudEvents and Standard Webhooks, brokers, nginx). Nothing of it is installed in the system, and
+//! no service is started.
+
+use crate::programs::{need, required};
+use crate::run::{Problem, root, run, step, target_dir};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+struct Part {
+    name: &'static str,
+    /// Programs that make it.
+    programs: &'static [&'static str],
+    /// Debian's packages with these programs.
+    packages: &'static [&'static str],
+    /// What says which versions, in `tests/receivers`.
+    from: &'static [&'static str],
+    /// What is made, in `target/receivers`.
+    made: &'static str,
+    /// Makes it there. `$FROM` is `tests/receivers`.
+    command: &'static str,
+}
+
+const PARTS: [Part; 3] = [
+    Part {
+        name: "python",
+        programs: &["python3"],
+        packages: &["python3", "python3-venv"],
+        from: &["requirements.txt"],
+        made: "venv",
+        command: "python3 -m venv venv && venv/bin/pip install --quiet \
+                  --disable-pip-version-check --requirement \"$FROM/requirements.txt\"",
+    },
+    Part {
+        name: "node",
+        programs: &["node", "npm"],
+        packages: &["nodejs", "npm"],
+        from: &["package.json", "package-lock.json"],
+        made: "node_modules",
+        command: "cp \"$FROM/package.json\" \"$FROM/package-lock.json\" . && \
+                  npm ci --no-audit --no-fund --ignore-scripts",
+    },
+    Part {
+        name: "nginx",
+        programs: &["apt-get", "dpkg-deb"],
+        packages: &["apt", "dpkg"],
+        from: &[],
+        made: "nginx",
+        // Unpacked, not installed: that would start its service.
+        command: "rm -f nginx_*.deb; { apt-get download nginx || { apt-get update && apt-get download nginx; }; } && \
+                  dpkg-deb --extract nginx_*.deb nginx && rm nginx_*.deb && nginx/usr/sbin/nginx -v",
+    },
+];
+
+/// Makes what is not there, or was made of something else.
+pub(crate) fn prepare() -> Result<(), Problem> {
+    step("preparing receivers that others have written");
+    let folder = target_dir().join("receivers");
+    fs::create_dir_all(&folder)
+        .map_err(|error| Problem(format!("{}: {error}", folder.display())))?;
+    for part in PARTS {
+        if let Err(Problem(why)) = one(&part, &folder) {
+            if required() {
+                return Err(Problem(format!("{}: {why}", part.name)));
+            }
+            eprintln!("    {} is left out: {why}", part.name);
+        }
+    }
+    Ok(())
+}
+
+fn one(part: &Part, folder: &Path) -> Result<(), Problem> {
+    let sources = root().join("tests/receivers");
+    let mut recipe = part.command.to_owned();
+    for file in part.from {
+        let file = sources.join(file);
+        let text = fs::read_to_string(&file);
+        recipe += &text.map_err(|error| Problem(format!("{}: {error}", file.display())))?;
+    }
+    // Written when all went well: half of it is not taken for the whole.
+    let stamp = folder.join(format!("{}.made-of", part.made));
+    if fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == recipe) {
+        return Ok(());
+    }
+    fs::remove_file(&stamp).ok();
+    fs::remove_dir_all(folder.join(part.made)).ok();
+    need(part.programs, part.packages)?;
+    step(&format!("{}: {}", part.name, part.command));
+    let mut make = Command::new("sh");
+    make.args(["-c", part.command])
+        .current_dir(folder)
+        .env("FROM", &sources)
+        .stdout(Stdio::null());
+    let done = run(&mut make);
+    if done.is_err() {
+        fs::remove_dir_all(folder.join(part.made)).ok();
+    }
+    done?;
+    fs::write(&stamp, recipe).map_err(|error| Problem(format!("{}: {error}", stamp.display())))
+}
