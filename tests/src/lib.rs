@@ -1,4 +1,4 @@
-//! What the suites share: recordings, a fake API server, a sink that counts.
+//! What the suites share: recordings, a fake API server, a sink that counts, a network that fails.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,8 +9,10 @@
 )]
 
 pub mod api_server;
+pub mod proxy;
 pub mod recording;
 pub mod sink;
+pub mod tls;
 
 use std::path::PathBuf;
 

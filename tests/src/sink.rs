@@ -48,6 +48,7 @@ pub struct HttpSink {
     requests: Arc<Mutex<Vec<Request>>>,
     script: Arc<Mutex<VecDeque<Answer>>>,
     count: watch::Receiver<usize>,
+    tls: Option<SharedTls>,
     _server: JoinSet<()>,
 }
 
@@ -98,6 +99,7 @@ impl HttpSink {
             requests,
             script,
             count,
+            tls: None,
             _server: server,
         }
     }
@@ -111,8 +113,25 @@ impl HttpSink {
             "https://localhost:{}/events",
             listener.local_addr().unwrap().port()
         );
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
-        Self::serve(TlsListener { listener, acceptor }, url, script)
+        let tls: SharedTls = Arc::new(Mutex::new(tls.into()));
+        let listener = TlsListener {
+            listener,
+            tls: tls.clone(),
+        };
+        Self {
+            tls: Some(tls),
+            ..Self::serve(listener, url, script)
+        }
+    }
+
+    /// Has further connections use this.
+    pub fn set_tls(&self, tls: rustls::ServerConfig) {
+        *self.tls.as_ref().unwrap().lock().unwrap() = Arc::new(tls);
+    }
+
+    /// Answers with this next.
+    pub fn answer_next(&self, answers: Vec<Answer>) {
+        self.script.lock().unwrap().extend(answers);
     }
 
     /// All requests so far.
@@ -165,8 +184,11 @@ impl HttpSink {
 /// Connections that are no TLS, or do not show who they are, are closed.
 struct TlsListener {
     listener: tokio::net::TcpListener,
-    acceptor: tokio_rustls::TlsAcceptor,
+    tls: SharedTls,
 }
+
+/// What new connections use.
+type SharedTls = Arc<Mutex<Arc<rustls::ServerConfig>>>;
 
 impl axum::serve::Listener for TlsListener {
     type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
@@ -175,7 +197,9 @@ impl axum::serve::Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, address) = self.listener.accept().await.unwrap();
-            if let Ok(stream) = self.acceptor.accept(stream).await {
+            let tls = self.tls.lock().unwrap().clone();
+            let acceptor = tokio_rustls::TlsAcceptor::from(tls);
+            if let Ok(stream) = acceptor.accept(stream).await {
                 return (stream, address);
             }
         }

@@ -73,7 +73,7 @@ fn failing(requests: usize) -> Vec<Answer> {
 }
 
 /// Each event once or more, always with the same bytes; in order per run. Gives how many came twice.
-fn check(requests: &[Request], runs: usize) -> usize {
+pub(crate) fn check(requests: &[Request], runs: usize) -> usize {
     let mut bytes: HashMap<&str, (&Request, usize)> = HashMap::new();
     let mut order: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for request in requests {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use step_observer_tests::sink::HttpSink;
+use step_observer_tests::tls::Authority;
 use step_observer_tests::{path, program};
 use tokio::process::{Child, Command};
 
@@ -116,50 +116,10 @@ async fn a_receiver_that_is_gone_for_good_gets_nothing_more() {
     observer.kill().await.unwrap();
 }
 
-/// An authority, and what it signs.
-struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = rcgen::CertificateParams::default();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().unwrap();
-        Self(rcgen::CertifiedIssuer::self_signed(params, key).unwrap())
-    }
-
-    /// Certificate and key.
-    fn sign(&self, name: &str) -> (rcgen::Certificate, rcgen::KeyPair) {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.0).unwrap(), key)
-    }
-
-    /// A server with a certificate of this authority, which wants to see one of it, too.
-    fn server(&self) -> rustls::ServerConfig {
-        let (certificate, key) = self.sign("localhost");
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let wants = rustls::server::WebPkiClientVerifier::builder_with_provider(
-            Arc::new(roots),
-            provider.clone(),
-        );
-        rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(wants.build().unwrap())
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-            )
-            .unwrap()
-    }
-}
-
 #[tokio::test]
 async fn tls_with_an_own_authority_and_a_certificate_of_the_observer() {
     let folder = tempfile::tempdir().unwrap();
-    let (authority, other) = (Authority::new(), Authority::new());
+    let (authority, other) = (Authority::default(), Authority::default());
     let sink = HttpSink::start_tls(vec![], authority.server()).await;
     let write = |name: &str, text: String| {
         let file = folder.path().join(name);
@@ -167,8 +127,8 @@ async fn tls_with_an_own_authority_and_a_certificate_of_the_observer() {
         file.display().to_string()
     };
     let (certificate, key) = authority.sign("observer");
-    let ca = write("ca.pem", authority.0.pem());
-    let wrong_ca = write("wrong.pem", other.0.pem());
+    let ca = write("ca.pem", authority.pem());
+    let wrong_ca = write("wrong.pem", other.pem());
     let certificate = write("tls.crt", certificate.pem());
     let key = write("tls.key", key.serialize_pem());
     let tls = |ca: &str| {

@@ -20,6 +20,7 @@ mod dropin;
 mod durable;
 mod event;
 mod expected;
+mod faults;
 mod hostile;
 mod http;
 mod http_modes;

@@ -1,0 +1,74 @@
+//! Authorities and certificates for receivers with TLS.
+
+use std::sync::Arc;
+
+/// An authority, and what it signs.
+#[derive(Debug)]
+pub struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
+
+impl Default for Authority {
+    fn default() -> Self {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Self(rcgen::CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+}
+
+impl Authority {
+    /// Its own certificate (PEM).
+    #[must_use]
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// Certificate and key for a name.
+    #[must_use]
+    pub fn sign(&self, name: &str) -> (rcgen::Certificate, rcgen::KeyPair) {
+        self.sign_until(name, 4096)
+    }
+
+    /// The same, valid until the end of a year.
+    #[must_use]
+    pub fn sign_until(&self, name: &str, year: i32) -> (rcgen::Certificate, rcgen::KeyPair) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 12, 31);
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    /// A server with a certificate of this authority, which wants to see one of it, too.
+    #[must_use]
+    pub fn server(&self) -> rustls::ServerConfig {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let wants = rustls::server::WebPkiClientVerifier::builder_with_provider(
+            Arc::new(roots),
+            Arc::new(rustls::crypto::ring::default_provider()),
+        );
+        serve(wants.build().unwrap(), self.sign("localhost"))
+    }
+
+    /// A server whose certificate is valid until the end of a year, for everybody.
+    #[must_use]
+    pub fn server_until(&self, year: i32) -> rustls::ServerConfig {
+        let anybody = rustls::server::WebPkiClientVerifier::no_client_auth();
+        serve(anybody, self.sign_until("localhost", year))
+    }
+}
+
+fn serve(
+    clients: Arc<dyn rustls::server::danger::ClientCertVerifier>,
+    (certificate, key): (rcgen::Certificate, rcgen::KeyPair),
+) -> rustls::ServerConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(clients)
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
+        .unwrap()
+}
