@@ -27,6 +27,7 @@ mod http_modes;
 mod languages;
 mod laws;
 mod misbehaving;
+mod receivers;
 mod refused;
 mod secrets;
 mod support;

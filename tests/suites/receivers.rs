@@ -1,0 +1,159 @@
+//! What others have written understands what we send. `cargo xtask receivers` prepares it.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use step_observer_tests::sink::PATIENCE;
+use step_observer_tests::{path, program};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// What is prepared there. `None` where it is not: `cargo xtask test` has said why. In CI all must be
+/// there.
+pub(crate) fn prepared(below: &str) -> Option<PathBuf> {
+    let folder = match std::env::var_os("STEP_OBSERVER_GUESTS") {
+        Some(guests) => PathBuf::from(guests).join("../receivers"),
+        None => path("../target/receivers"),
+    };
+    let there = folder.join(below);
+    let required =
+        std::env::var_os("STEP_OBSERVER_LANGUAGES").is_some_and(|value| value == "required");
+    assert!(
+        !required || there.exists(),
+        "{} is not there: run `cargo xtask receivers`",
+        there.display()
+    );
+    there.exists().then_some(there)
+}
+
+/// A receiver in another language. It ends when it is dropped.
+struct Receiver {
+    url: String,
+    lines: Lines<BufReader<ChildStdout>>,
+    _process: Child,
+}
+
+impl Receiver {
+    async fn start(mut command: Command) -> Self {
+        let mut process = command
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let port = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+        let port = port.unwrap().unwrap().unwrap();
+        Self {
+            url: format!("http://127.0.0.1:{port}/"),
+            lines,
+            _process: process,
+        }
+    }
+
+    /// As many events as are expected, and no more.
+    async fn events(mut self, count: usize) -> Vec<Value> {
+        let mut events = Vec::new();
+        for _ in 0..count {
+            let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
+            let line = line.expect("it waits for an event").unwrap().unwrap();
+            events.push(serde_json::from_str(&line).unwrap());
+        }
+        self._process.kill().await.unwrap();
+        assert_eq!(self.lines.next_line().await.unwrap(), None);
+        events
+    }
+}
+
+/// The SDK for Python, which checks signatures with a secret in a file.
+fn python(secret: Option<&Path>) -> Option<Command> {
+    let mut python = Command::new(prepared("venv")?.join("bin/python"));
+    python.arg(path("receivers/receive.py")).args(secret);
+    Some(python)
+}
+
+/// The SDK for JavaScript.
+fn node() -> Option<Command> {
+    let modules = prepared("node_modules")?;
+    let mut node = Command::new("node");
+    node.arg(path("receivers/receive.cjs"))
+        .env("NODE_PATH", modules);
+    Some(node)
+}
+
+/// Replays a recording of several runs into a file and a receiver. Every event has an extension
+/// `cluster`. Gives what is in the file, once all is delivered.
+async fn replay(http: &str, cluster: &str) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, file) = (folder.path().join("config.yaml"), folder.path().join("all"));
+    let text = format!(
+        "plugins: [{{name: enrich, from: {{bundled: enrich-run}}, \
+         config: {{constants: {{cluster: '{cluster}'}}}}}}]\n\
+         sinks:\n\
+         - {{name: file, to: {{file: {{path: '{}'}}}}}}\n\
+         - {{name: receiver, to: {{http: {http}}}, retry: {{giveUpMs: 0}}}}\n",
+        file.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let output = Command::new(program())
+        .arg("replay")
+        .arg(path("recordings/leaky.jsonl"))
+        .arg("--config")
+        .arg(&config)
+        .output()
+        .await
+        .unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{log}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Events by run, in order. SDKs write the same time in other ways.
+fn by_run(events: Vec<Value>) -> BTreeMap<String, Vec<Value>> {
+    let mut runs: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for mut event in events {
+        let time: jiff::Timestamp = event["time"].as_str().unwrap().parse().unwrap();
+        event["time"] = time.to_string().into();
+        let run = event["partitionkey"].as_str().unwrap().to_owned();
+        runs.entry(run).or_default().push(event);
+    }
+    runs
+}
+
+async fn check(receiver: Command, mode: &str, cluster: &str) {
+    let receiver = Receiver::start(receiver).await;
+    let http = format!("{{url: '{}', mode: {mode}}}", receiver.url);
+    let sent = replay(&http, cluster).await;
+    assert_eq!(sent.len(), 13);
+    assert!(sent.iter().all(|event| event["cluster"] == cluster));
+    let decoded = receiver.events(sent.len()).await;
+    assert_eq!(by_run(decoded), by_run(sent), "{mode}");
+}
+
+#[tokio::test]
+async fn the_sdk_for_python_decodes_what_was_sent() {
+    for mode in ["binary", "structured"] {
+        let Some(python) = python(None) else {
+            return;
+        };
+        check(python, mode, "Zürich \"1\" 100% ☂").await;
+    }
+}
+
+#[tokio::test]
+async fn the_sdk_for_javascript_decodes_what_was_sent() {
+    for (mode, cluster) in [
+        // It leaves percent-encoding of headers as it is.
+        ("binary", "west"),
+        ("structured", "Zürich \"1\" 100% ☂"),
+    ] {
+        let Some(node) = node() else {
+            return;
+        };
+        check(node, mode, cluster).await;
+    }
+}
