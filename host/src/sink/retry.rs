@@ -2,6 +2,8 @@
 
 use super::Next;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use std::time::Duration;
 
 /// What to do after a status (Knative's delivery contract and the CloudEvents HTTP webhook); nothing
@@ -27,12 +29,20 @@ pub fn retry_after(header: &str, now: Timestamp, cap: Duration) -> Option<Durati
     let header = header.trim();
     let wait = match header.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
-            Duration::try_from(date.duration_since(now)).unwrap_or_default()
-        }
+        Err(_) => Duration::try_from(http_date(header)?.duration_since(now)).unwrap_or_default(),
     };
     Some(wait.min(cap))
+}
+
+/// A date as RFC 9110 §5.6.7 has it, or in one of the two older forms that every recipient must take.
+fn http_date(text: &str) -> Option<Timestamp> {
+    if let Ok(date) = jiff::fmt::rfc2822::parse(text) {
+        return Some(date.timestamp());
+    }
+    let date = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
+        .into_iter()
+        .find_map(|form| DateTime::strptime(form, text).ok())?;
+    TimeZone::UTC.to_timestamp(date).ok()
 }
 
 #[cfg(test)]
