@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod answers;
 mod aside;
 mod bundled;
 mod catalog;
@@ -21,6 +22,7 @@ mod durable;
 mod event;
 mod expected;
 mod faults;
+mod front;
 mod hostile;
 mod http;
 mod http_modes;
