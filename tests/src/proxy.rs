@@ -25,12 +25,18 @@ pub enum Fault {
     Trickle,
     /// The same, with a body as fast as it is read.
     Flood,
+    /// The request gets through. The answer is a head that does not end.
+    EndlessHead,
+    /// The request gets through. The answer is no HTTP.
+    Nonsense,
 }
 
 /// The pace of [`Fault::Trickle`].
 const TRICKLE: Duration = Duration::from_millis(10);
-/// An answer whose body nobody waits for to its end.
-const ENDLESS: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 1000000000000\r\n\r\n";
+/// How answers begin that do not end well.
+const BODY: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 1000000000000\r\n\r\n";
+const HEAD: &[u8] = b"HTTP/1.1 202 Accepted\r\nendless: ";
+const NONSENSE: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
 
 /// A proxy on a port of its own. It ends when it is dropped, with all its connections.
 #[derive(Debug)]
@@ -92,9 +98,10 @@ async fn carry(mut client: TcpStream, upstream: SocketAddr, fault: Fault) -> io:
             pass(&mut client, upstream, after).await?;
             swallow(&mut client).await?;
         }
-        Fault::Trickle | Fault::Flood => {
+        Fault::Trickle | Fault::Flood | Fault::EndlessHead => {
             pass(&mut client, upstream, 0).await?;
-            client.write_all(ENDLESS).await?;
+            let head = fault == Fault::EndlessHead;
+            client.write_all(if head { HEAD } else { BODY }).await?;
             let mut pace = tokio::time::interval(TRICKLE);
             loop {
                 if fault == Fault::Trickle {
@@ -104,6 +111,11 @@ async fn carry(mut client: TcpStream, upstream: SocketAddr, fault: Fault) -> io:
                     client.write_all(&[b'.'; 4096]).await?;
                 }
             }
+        }
+        Fault::Nonsense => {
+            pass(&mut client, upstream, 0).await?;
+            client.write_all(NONSENSE).await?;
+            swallow(&mut client).await?;
         }
     }
     Ok(())

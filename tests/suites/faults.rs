@@ -72,6 +72,8 @@ async fn whatever_the_network_does_everything_is_delivered_in_order() {
         // The status says it all: a body that does not end neither costs the event nor holds anybody.
         (Fault::Trickle, short, 0, 0, ""),
         (Fault::Flood, long, 0, 0, ""),
+        (Fault::EndlessHead, long, FAULTS, FAULTS, "too large"),
+        (Fault::Nonsense, long, FAULTS, FAULTS, "invalid HTTP"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let sink = HttpSink::start(vec![]).await;
