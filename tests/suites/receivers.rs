@@ -140,7 +140,7 @@ async fn the_sdk_for_python_decodes_what_was_sent() {
         let Some(python) = python(None) else {
             return;
         };
-        check(python, mode, "Zürich \"1\" 100% ☂").await;
+        check(python, mode, "Zürich \"1\" 100%25 ☂ 🐈").await;
     }
 }
 
@@ -149,7 +149,7 @@ async fn the_sdk_for_javascript_decodes_what_was_sent() {
     for (mode, cluster) in [
         // It leaves percent-encoding of headers as it is.
         ("binary", "west"),
-        ("structured", "Zürich \"1\" 100% ☂"),
+        ("structured", "Zürich \"1\" 100%25 ☂ 🐈"),
     ] {
         let Some(node) = node() else {
             return;
