@@ -2,13 +2,16 @@
 // The first line is its port. NODE_PATH says where the SDK is.
 
 const http = require("node:http");
+const zlib = require("node:zlib");
 const { HTTP } = require("cloudevents");
 
 const server = http.createServer(async (request, answer) => {
   const pieces = [];
   for await (const piece of request) pieces.push(piece);
-  const body = Buffer.concat(pieces).toString();
   try {
+    const bytes = Buffer.concat(pieces);
+    const packed = request.headers["content-encoding"] === "gzip";
+    const body = (packed ? zlib.gunzipSync(bytes) : bytes).toString();
     const told = HTTP.toEvent({ headers: request.headers, body });
     const events = Array.isArray(told) ? told : [told];
     process.stdout.write(events.map((event) => JSON.stringify(event) + "\n").join(""));

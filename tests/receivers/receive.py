@@ -4,6 +4,8 @@ The first line is its port. With the name of a file it wants requests that are s
 in there (Standard Webhooks), and says 401 to all others.
 """
 
+import gzip
+import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,6 +16,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 WEBHOOK = Webhook(open(sys.argv[1]).read().strip()) if len(sys.argv) > 1 else None
 
 
+def events(headers, body):
+    if not headers["content-type"].startswith("application/cloudevents-batch+json"):
+        return [from_http(HTTPMessage(headers, body), JSONFormat())]
+    # The SDK knows no batches, but what is in them.
+    return [JSONFormat().read(None, json.dumps(event)) for event in json.loads(body)]
+
+
 class Receiver(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -21,11 +30,13 @@ class Receiver(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
+            if headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
             if WEBHOOK:
                 WEBHOOK.verify(body, headers)
-            event = from_http(HTTPMessage(headers, body), JSONFormat())
+            told = [JSONFormat().write(event).decode() + "\n" for event in events(headers, body)]
             # One write: other threads write, too.
-            sys.stdout.write(JSONFormat().write(event).decode() + "\n")
+            sys.stdout.write("".join(told))
             sys.stdout.flush()
             self.answer(202)
         except WebhookVerificationError:

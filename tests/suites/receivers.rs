@@ -124,36 +124,72 @@ fn by_run(events: Vec<Value>) -> BTreeMap<String, Vec<Value>> {
     runs
 }
 
-async fn check(receiver: Command, mode: &str, cluster: &str) {
+/// What a receiver decodes is what was sent to it by these settings.
+async fn check(receiver: Command, settings: &str, cluster: &str) {
     let receiver = Receiver::start(receiver).await;
-    let http = format!("{{url: '{}', mode: {mode}}}", receiver.url);
+    let http = format!("{{url: '{}', {settings}}}", receiver.url);
     let sent = replay(&http, cluster).await;
     assert_eq!(sent.len(), 13);
     assert!(sent.iter().all(|event| event["cluster"] == cluster));
     let decoded = receiver.events(sent.len()).await;
-    assert_eq!(by_run(decoded), by_run(sent), "{mode}");
+    assert_eq!(by_run(decoded), by_run(sent), "{settings}");
 }
 
 #[tokio::test]
 async fn the_sdk_for_python_decodes_what_was_sent() {
-    for mode in ["binary", "structured"] {
+    for settings in ["mode: binary", "mode: structured"] {
         let Some(python) = python(None) else {
             return;
         };
-        check(python, mode, "Zürich \"1\" 100%25 ☂ 🐈").await;
+        check(python, settings, "Zürich \"1\" 100%25 ☂ 🐈").await;
     }
 }
 
 #[tokio::test]
 async fn the_sdk_for_javascript_decodes_what_was_sent() {
-    for (mode, cluster) in [
+    let odd = "Zürich \"1\" 100%25 ☂ 🐈";
+    for (settings, cluster) in [
         // It leaves percent-encoding of headers as it is.
-        ("binary", "west"),
-        ("structured", "Zürich \"1\" 100%25 ☂ 🐈"),
+        ("mode: binary", "west"),
+        ("mode: structured", odd),
+        ("mode: batch, batch: {maxEvents: 2, lingerMs: 0}", odd),
+        ("mode: batch, batch: {lingerMs: 20}", odd),
+        ("mode: batch, compression: gzip", odd),
     ] {
         let Some(node) = node() else {
             return;
         };
-        check(node, mode, cluster).await;
+        check(node, settings, cluster).await;
+    }
+}
+
+#[tokio::test]
+async fn the_library_of_standard_webhooks_verifies_signatures() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, format!("whsec_{text}\n")).unwrap();
+        file
+    };
+    // While one secret replaces another, receivers with either take it.
+    let (first, second) = (
+        secret("first", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        secret("second", "C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+    );
+    let signing = format!(
+        "signing: {{secretFiles: ['{}', '{}']}}",
+        first.display(),
+        second.display()
+    );
+    for (mode, known) in [
+        ("mode: structured", &first),
+        ("mode: structured", &second),
+        ("mode: batch", &first),
+        ("mode: batch, compression: gzip", &first),
+    ] {
+        let Some(python) = python(Some(known)) else {
+            return;
+        };
+        check(python, &format!("{mode}, {signing}"), "west").await;
     }
 }
