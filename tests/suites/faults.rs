@@ -7,7 +7,7 @@ use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
 use step_observer_tests::proxy::{Fault, Proxy};
 use step_observer_tests::recording::{copies, watch_events};
-use step_observer_tests::sink::{HttpSink, PATIENCE};
+use step_observer_tests::sink::{HttpSink, PATIENCE, Request};
 use step_observer_tests::tls::Authority;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
@@ -96,6 +96,65 @@ async fn whatever_the_network_does_everything_is_delivered_in_order() {
 }
 
 type Log = Lines<BufReader<ChildStderr>>;
+
+/// The events of batches, as if each had come alone in binary mode.
+fn unpacked(batches: &[Request]) -> Vec<Request> {
+    let mut events = Vec::new();
+    for batch in batches {
+        let packed: Vec<serde_json::Value> = serde_json::from_slice(&batch.body).unwrap();
+        for event in packed {
+            let mut alone = batch.clone();
+            for (attribute, header) in [
+                ("id", "ce-id"),
+                ("partitionkey", "ce-partitionkey"),
+                ("sequence", "ce-sequence"),
+            ] {
+                let value = event[attribute].as_str().unwrap();
+                alone.headers.insert(header, value.parse().unwrap());
+            }
+            alone.body = event.to_string().into();
+            events.push(alone);
+        }
+    }
+    events
+}
+
+#[tokio::test]
+async fn batches_are_delivered_whatever_the_network_does() {
+    // Each costs all of its events: the sink is down at once, and one tries for all.
+    let faults = 4;
+    for (fault, got_there) in [
+        (Fault::Refuse, false),
+        (Fault::BlackHole, false),
+        (Fault::Cut(20), true),
+        (Fault::HalfOpen(0), true),
+        (Fault::Nonsense, true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = HttpSink::start(vec![]).await;
+        let proxy = Proxy::start(&sink.url, vec![fault; faults]).await;
+        let http = format!(
+            "{{url: '{}', timeoutMs: 1000, mode: batch, concurrency: 2, batch: {{maxEvents: 5, lingerMs: 1}}}}",
+            proxy.url
+        );
+        let log = replay(folder.path(), &http).await;
+        assert_eq!(proxy.unused_faults(), 0, "{fault:?}");
+        let batches = sink.requests();
+        assert!(
+            batches.len() < EVENTS,
+            "{fault:?}: {} batches",
+            batches.len()
+        );
+        let twice = check(&unpacked(&batches), RUNS);
+        // Each batch that is lost has an event or more.
+        let expected = if got_there {
+            twice >= faults
+        } else {
+            twice == 0
+        };
+        assert!(expected, "{fault:?}: {twice} events came twice: {log}");
+    }
+}
 
 /// Lines of the log until one holds all these words.
 async fn wait_for_line(log: &mut Log, words: &[&str]) {

@@ -107,11 +107,16 @@ async fn listens(log: &mut Log) -> bool {
     tokio::time::timeout(PATIENCE, found).await.unwrap()
 }
 
-/// Replays a recording into a front, with a journal.
-fn replay(folder: &Path, recording: &Path, url: &str) -> (Child, BufReader<ChildStderr>) {
+/// Replays a recording into a front, with a journal. `settings` are further ones of the sink.
+fn replay(
+    folder: &Path,
+    recording: &Path,
+    url: &str,
+    settings: &str,
+) -> (Child, BufReader<ChildStderr>) {
     let config = folder.join("config.yaml");
     let sink = format!(
-        "sinks: [{{name: all, to: {{http: {{url: '{url}'}}}}, retry: {{initialMs: 1, maxMs: 20}}}}]\n"
+        "sinks: [{{name: all, to: {{http: {{url: '{url}'{settings}}}}}, retry: {{initialMs: 1, maxMs: 20}}}}]\n"
     );
     std::fs::write(&config, sink).unwrap();
     let mut observer = Command::new(program())
@@ -156,7 +161,7 @@ async fn an_event_that_is_too_large_for_the_front_becomes_a_dead_letter() {
         return;
     };
     let recording = path("recordings/n-biglog.jsonl");
-    let (mut observer, mut log) = replay(folder.path(), &recording, &front.url);
+    let (mut observer, mut log) = replay(folder.path(), &recording, &front.url, "");
     let mut text = String::new();
     log.read_to_string(&mut text).await.unwrap();
     assert_eq!(observer.wait().await.unwrap().code(), Some(1), "{text}");
@@ -170,6 +175,31 @@ async fn an_event_that_is_too_large_for_the_front_becomes_a_dead_letter() {
     assert_eq!(letter["reason"], "413 Payload Too Large");
     assert_eq!(letter["attempts"], 1);
     assert_eq!(sink.accepted().len(), 3, "the other events");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_for_the_front_is_delivered_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = HttpSink::start(vec![]).await;
+    let size = "client_max_body_size 8k;";
+    let Some(front) = Front::start(&sink.url, size, "").await else {
+        return;
+    };
+    // It counts connections: nginx closes those on which it says 413.
+    let proxy = Proxy::start(&front.url, vec![Fault::Pass; 2]).await;
+    // One event of every run: a batch is full before it has waited so long.
+    let batch = ", mode: batch, batch: {maxEvents: 20, lingerMs: 10000}";
+    let recording = runs(folder.path());
+    let log = finish(replay(folder.path(), &recording, &proxy.url, batch)).await;
+    assert_eq!(log, "", "nothing is retried or given up");
+    assert_eq!(proxy.unused_faults(), 0);
+    let requests = sink.requests();
+    let events = requests.iter().map(|request| {
+        assert!(request.body.len() <= 8 * 1024);
+        let events: Vec<Value> = serde_json::from_slice(&request.body).unwrap();
+        events.len()
+    });
+    assert_eq!(events.sum::<usize>(), RUNS * 6);
 }
 
 #[tokio::test]
@@ -187,7 +217,7 @@ async fn a_receiver_behind_the_front_may_be_down_or_silent_for_a_while() {
         let Some(front) = Front::start(&proxy.url, "", wait).await else {
             return;
         };
-        let log = finish(replay(folder.path(), &runs(folder.path()), &front.url)).await;
+        let log = finish(replay(folder.path(), &runs(folder.path()), &front.url, "")).await;
         let failed = log
             .lines()
             .filter(|line| line.contains("retrying") && line.contains(status));
@@ -211,7 +241,7 @@ async fn a_front_that_is_being_maintained_says_when_to_come_back() {
     let Some(front) = Front::start(&sink.url, server, &location).await else {
         return;
     };
-    let (observer, mut log) = replay(folder.path(), &runs(folder.path()), &front.url);
+    let (observer, mut log) = replay(folder.path(), &runs(folder.path()), &front.url, "");
     let mut line = String::new();
     while !line.contains("retrying") {
         line.clear();
@@ -236,7 +266,7 @@ async fn connections_that_the_front_closes_cost_nothing() {
     };
     // It counts connections: none takes more than two requests.
     let proxy = Proxy::start(&front.url, vec![Fault::Pass; RUNS * 6 / 2]).await;
-    let log = finish(replay(folder.path(), &runs(folder.path()), &proxy.url)).await;
+    let log = finish(replay(folder.path(), &runs(folder.path()), &proxy.url, "")).await;
     assert_eq!(log, "");
     assert_eq!(proxy.unused_faults(), 0);
     assert_eq!(check(&sink.requests(), RUNS), 0);
