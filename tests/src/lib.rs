@@ -9,7 +9,10 @@
 )]
 
 pub mod api_server;
+pub mod kafka;
+pub mod nats;
 pub mod proxy;
+pub mod receivers;
 pub mod recording;
 pub mod sink;
 pub mod tls;

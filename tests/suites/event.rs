@@ -4,7 +4,7 @@ use crate::support::{envelope, example_watch};
 use cloudevents::{AttributesReader as _, Event};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use step_observer::event::{self, Encoded, EventConfig};
+use step_observer::event::{self, Binding, Encoded, EventConfig};
 use step_observer::observe::RecordedLogs;
 use step_observer::step::CapturedLog;
 use step_observer_tests::path;
@@ -149,8 +149,8 @@ fn header_values_are_percent_encoded_in_binary_mode() {
     let mut event = envelope().event;
     event.set_extension("team", "Größe \"50\" % 🦀");
     let encoded = Encoded::stored(event::structured(&event).unwrap());
-    let encoded = encoded.binary().unwrap();
-    let headers: BTreeMap<String, String> = encoded.headers("ce-").collect();
+    let encoded = encoded.binary(Binding::HTTP).unwrap();
+    let headers: BTreeMap<String, String> = encoded.headers.into_iter().collect();
     let header = |name: &str| headers.get(name).unwrap();
     // HTTP binding §3.1.3.2: its own example is `Euro%20%E2%82%AC%20%F0%9F%98%80`.
     assert_eq!(
@@ -179,7 +179,7 @@ fn events_without_identity_are_not_encoded() {
         "the event has no id"
     );
     let stored = Encoded::stored(r#"{"id":"","source":"s","type":"t"}"#.into());
-    assert!(stored.binary().is_err());
+    assert!(stored.binary(Binding::HTTP).is_err());
 }
 
 #[test]

@@ -116,6 +116,8 @@ fn each_outside_world_is_known_by_one_room() {
         ("wasmtime_wizer", &["plugin"]),
         ("wit_component", &["plugin"]),
         ("reqwest", &["sink"]),
+        ("async_nats", &["sink"]),
+        ("rskafka", &["sink"]),
         ("aho_corasick", &["redact"]),
         ("regex", &["redact"]),
         ("axum", &["admin", "cli"]),

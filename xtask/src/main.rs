@@ -95,6 +95,16 @@ fn check() -> Result<(), Problem> {
         "-D",
         "warnings",
     ]))?;
+    step("lints of the program as it is shipped: without optional sinks");
+    run(cargo().args([
+        "clippy",
+        "--package",
+        "step-observer",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
     step("documentation");
     run(cargo()
         .args(["doc", "--workspace", "--no-deps"])

@@ -93,6 +93,8 @@ impl Opening<'_> {
             SinkKind::Stdout(stdout) => Ok(Sink::stdout(stdout)),
             SinkKind::File(file) => Sink::file(file).await,
             SinkKind::Http(http) => Sink::http(http),
+            SinkKind::Nats(nats) => Sink::nats(nats),
+            SinkKind::Kafka(kafka) => Sink::kafka(kafka),
             SinkKind::Tekton(tekton) => {
                 let Source::Cluster { client, .. } = self.source else {
                     return Err(AppError::NoTekton(config.name.clone()));

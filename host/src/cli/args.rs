@@ -277,7 +277,8 @@ fn parse_sink(text: &str) -> Result<SinkKind, String> {
         return Ok(SinkKind::File(FileConfig::new(path)));
     }
     if text.contains("://") {
-        return SinkUrl::try_from(text.to_owned()).map(|url| SinkKind::Http(HttpConfig::new(url)));
+        return SinkUrl::try_from(text.to_owned())
+            .map(|url| SinkKind::Http(HttpConfig::new(url).into()));
     }
     Err("write stdout, file:PATH, tekton, or an http:// or https:// URL".to_owned())
 }
@@ -320,6 +321,8 @@ impl Road {
                 SinkKind::File(_) => "file",
                 SinkKind::Http(_) => "http",
                 SinkKind::Tekton(_) => "tekton",
+                SinkKind::Nats(_) => "nats",
+                SinkKind::Kafka(_) => "kafka",
             };
             SinkConfig {
                 retry: retry.clone(),

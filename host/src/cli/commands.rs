@@ -84,10 +84,11 @@ fn default_sink() -> Result<SinkKind, Problem> {
                 |_| "K_CE_OVERRIDES is not of the form {\"extensions\": {\"name\": \"value\"}}",
             )?,
     };
-    Ok(SinkKind::Http(HttpConfig {
+    let http = HttpConfig {
         extensions: overrides.extensions,
         ..HttpConfig::new(url)
-    }))
+    };
+    Ok(SinkKind::Http(http.into()))
 }
 
 async fn replay(args: ReplayArgs, compiler: Compiler) -> Result<End, Problem> {

@@ -124,7 +124,7 @@ fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
             sink("file", SinkKind::File(FileConfig::new(file.to_owned()))),
             sink(
                 "http",
-                SinkKind::Http(HttpConfig::new(SinkUrl::try_from(url.to_owned())?)),
+                SinkKind::Http(HttpConfig::new(SinkUrl::try_from(url.to_owned())?).into()),
             ),
         ],
         ..Config::default()

@@ -84,8 +84,10 @@ fn compiler(filter: &str, format: LogFormat) -> std::io::Result<Compiler> {
 fn start_log(command: &Command, args: &LogArgs) -> Result<String, String> {
     let default = if command.is_quiet() { "warn" } else { "info" };
     let chosen = args.log.as_deref().unwrap_or(default);
-    // Below these levels they log objects, which may hold secrets.
-    let filter = format!("{chosen},kube_client::client=error,kube_runtime::watcher=info");
+    // Below these levels they log objects, which may hold secrets; of NATS and Kafka we tell ourselves.
+    let filter = format!(
+        "{chosen},kube_client::client=error,kube_runtime::watcher=info,async_nats=off,rskafka=off"
+    );
     let filter = EnvFilter::builder().parse(&filter).map_err(|error| {
         format!("--log `{filter}`: {error}; write for example info or step_observer=debug")
     })?;

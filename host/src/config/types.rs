@@ -5,7 +5,7 @@ use crate::event::{EventConfig, EventMatch};
 use crate::journal::JournalConfig;
 use crate::observe::ClusterConfig;
 use crate::plugin::{FileDigest, Limits, OnError, TrustConfig, Wasi};
-use crate::sink::{FileConfig, HttpConfig, StdoutConfig};
+use crate::sink::{FileConfig, HttpConfig, KafkaConfig, NatsConfig, StdoutConfig};
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -296,7 +296,11 @@ pub enum SinkKind {
     /// A file, one event a line.
     File(FileConfig),
     /// An HTTP receiver of CloudEvents.
-    Http(HttpConfig),
+    Http(Box<HttpConfig>),
+    /// A NATS JetStream stream.
+    Nats(NatsConfig),
+    /// A Kafka topic.
+    Kafka(KafkaConfig),
     /// The sink that Tekton sends its own events to, also where that changes. As long as there is
     /// none, events wait.
     Tekton(TektonConfig),

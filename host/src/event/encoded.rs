@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -13,30 +14,66 @@ use std::collections::BTreeMap;
 /// (HTTP binding §3.1.3.2): space, double quote, percent; control characters cannot occur.
 const HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
+/// How an event is put into a message, where that is all there is to choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ContentMode {
+    /// Attributes as headers, data as body.
+    Binary,
+    /// The whole event as body.
+    Structured,
+}
+
+/// How a protocol binding writes attributes as headers in binary mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// What stands before the name of an attribute.
+    prefix: &'static str,
+    /// The header that `datacontenttype` is.
+    content_type: &'static str,
+    /// Values hold printable ASCII only.
+    percent_encoded: bool,
+}
+
+impl Binding {
+    /// HTTP 1.0.2.
+    pub const HTTP: Self = Self {
+        prefix: "ce-",
+        content_type: "content-type",
+        percent_encoded: true,
+    };
+    /// NATS 1.0.3: `Content-Type` would say that the message is in structured mode.
+    pub const NATS: Self = Self {
+        prefix: "ce-",
+        content_type: "ce-datacontenttype",
+        percent_encoded: true,
+    };
+    /// Kafka 1.0.2.
+    pub const KAFKA: Self = Self {
+        prefix: "ce_",
+        content_type: "content-type",
+        percent_encoded: false,
+    };
+
+    fn header(&self, name: &str, value: String) -> (String, String) {
+        let value = match self.percent_encoded {
+            true => utf8_percent_encode(&value, HEADER).to_string(),
+            false => value,
+        };
+        (format!("{}{name}", self.prefix), value)
+    }
+}
+
 /// Media type of batched mode.
 pub const BATCH: &str = "application/cloudevents-batch+json";
 
 /// An event in binary mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
-    /// Names and values of its attributes, without `datacontenttype`.
-    pub attributes: Vec<(String, String)>,
-    /// `datacontenttype`.
-    pub content_type: String,
+    /// Names and values as the binding wants them.
+    pub headers: Vec<(String, String)>,
     /// The data.
     pub body: Bytes,
-}
-
-impl Binary {
-    /// `content-type`, and the attributes behind a prefix such as `ce-`, their values percent-encoded.
-    pub fn headers(&self, prefix: &str) -> impl Iterator<Item = (String, String)> {
-        let attributes = self.attributes.iter().map(move |(name, value)| {
-            let value = utf8_percent_encode(value, HEADER).to_string();
-            (format!("{prefix}{name}"), value)
-        });
-        let content_type = ("content-type".to_owned(), self.content_type.clone());
-        attributes.chain([content_type])
-    }
 }
 
 /// An event in JSON format.
@@ -99,6 +136,13 @@ impl Encoded {
         self.attribute("id").unwrap_or_else(|| "?".to_owned())
     }
 
+    /// What events are kept in order by: the UID of the TaskRun, or their own id where they have none.
+    #[must_use]
+    pub fn run(&self) -> String {
+        let run = self.attribute("partitionkey");
+        run.unwrap_or_else(|| self.id())
+    }
+
     /// With further extension attributes, which are valid.
     ///
     /// # Errors
@@ -132,7 +176,7 @@ impl Encoded {
     /// # Errors
     ///
     /// The event lacks a required attribute, or is none.
-    pub fn binary(&self) -> Result<Binary, EncodeError> {
+    pub fn binary(&self, binding: Binding) -> Result<Binary, EncodeError> {
         let mut members = self.members()?;
         for name in REQUIRED {
             let value = members.get(name).and_then(|value| text(value));
@@ -155,12 +199,10 @@ impl Encoded {
         };
         let attributes = members
             .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), text(value)?)));
-        Ok(Binary {
-            attributes: attributes.collect(),
-            content_type,
-            body,
-        })
+            .filter_map(|(name, value)| Some(binding.header(name, text(value)?)));
+        let content_type = (binding.content_type.to_owned(), content_type);
+        let headers = attributes.chain([content_type]).collect();
+        Ok(Binary { headers, body })
     }
 
     fn members(&self) -> Result<Members<'_>, EncodeError> {

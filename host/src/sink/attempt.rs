@@ -36,11 +36,16 @@ pub enum Next {
     Reject,
 }
 
+impl Next {
+    /// It may work later, whenever that is.
+    pub const LATER: Self = Self::Retry { after: None };
+}
+
 impl Attempt {
     /// It may work later.
     #[must_use]
     pub fn retry(reason: impl Into<String>) -> Self {
-        Self::failed(Next::Retry { after: None }, reason)
+        Self::failed(Next::LATER, reason)
     }
 
     /// It will never work.
@@ -49,7 +54,7 @@ impl Attempt {
         Self::failed(Next::Reject, reason)
     }
 
-    fn failed(next: Next, reason: impl Into<String>) -> Self {
+    pub(super) fn failed(next: Next, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self::Failed(Failure {
             next,

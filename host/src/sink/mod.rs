@@ -3,23 +3,31 @@
 
 mod attempt;
 mod batch;
+mod current;
+mod defaults;
 mod file;
 mod followed;
 mod http;
+mod kafka;
+mod nats;
 mod pace;
 mod retry;
+mod secret;
 mod stdout;
+mod tls;
 
 pub use attempt::{Attempt, Failure, Next};
 pub use file::{FileConfig, Rotation};
 pub use followed::{Followed, FollowedHttp};
 pub use http::{
-    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, HttpTls, Signing,
-    SinkUrl,
+    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, Signing, SinkUrl,
 };
+pub use kafka::{Broker, KafkaConfig};
+pub use nats::{NatsAuth, NatsConfig, NatsUrl};
 pub(crate) use pace::Pace;
 pub use retry::{after_status, retry_after};
 pub use stdout::StdoutConfig;
+pub use tls::TlsConfig;
 
 use crate::event::Encoded;
 use std::time::Duration;
@@ -57,6 +65,19 @@ pub enum SinkError {
     /// What is configured does not go together.
     #[error("{0}")]
     Contradiction(&'static str),
+    /// The program was built without it.
+    #[error(
+        "this program has no sink `{wire}`; build it with it: cargo build --release -p step-observer --features {feature}"
+    )]
+    Absent {
+        /// What the configuration calls it.
+        wire: &'static str,
+        /// The feature that it needs.
+        feature: &'static str,
+    },
+    /// A token, password or key cannot be had.
+    #[error("auth: {0}")]
+    Auth(String),
     /// A header's value cannot be had.
     #[error("header `{name}`: {reason}")]
     Header {
@@ -78,6 +99,10 @@ pub enum Sink {
     Http(Box<http::Http>),
     /// The same, at a URL that may change.
     Followed(Box<FollowedHttp>),
+    /// CloudEvents to a NATS JetStream stream.
+    Nats(Box<nats::Nats>),
+    /// CloudEvents to a Kafka topic.
+    Kafka(Box<kafka::Kafka>),
 }
 
 impl Sink {
@@ -112,6 +137,24 @@ impl Sink {
         Self::Followed(Box::new(FollowedHttp::new(url)))
     }
 
+    /// A subject of a NATS JetStream stream.
+    ///
+    /// # Errors
+    ///
+    /// A file that it needs cannot be used.
+    pub fn nats(config: &NatsConfig) -> Result<Self, SinkError> {
+        nats::Nats::new(config).map(|nats| Self::Nats(Box::new(nats)))
+    }
+
+    /// A Kafka topic.
+    ///
+    /// # Errors
+    ///
+    /// The program was built without it, or a file that it needs cannot be used.
+    pub fn kafka(config: &KafkaConfig) -> Result<Self, SinkError> {
+        kafka::Kafka::new(config).map(|kafka| Self::Kafka(Box::new(kafka)))
+    }
+
     /// Tries once.
     pub async fn send(&self, event: &Encoded) -> Attempt {
         match self {
@@ -119,6 +162,8 @@ impl Sink {
             Self::File(file) => file.send(event).await,
             Self::Http(http) => http.send(event).await,
             Self::Followed(http) => http.send(event).await,
+            Self::Nats(nats) => nats.send(event).await,
+            Self::Kafka(kafka) => kafka.send(event).await,
         }
     }
 
@@ -128,7 +173,9 @@ impl Sink {
         match self {
             Self::Stdout(_) | Self::File(_) => Duration::from_secs(10),
             Self::Http(http) => http.timeout(),
-            Self::Followed(_) => http::DEFAULT_TIMEOUT,
+            Self::Followed(_) => defaults::TIMEOUT,
+            Self::Nats(nats) => nats.timeout(),
+            Self::Kafka(kafka) => kafka.timeout(),
         }
     }
 
@@ -139,7 +186,9 @@ impl Sink {
             Self::Stdout(_) => 1,
             Self::File(file) => file.concurrency(),
             Self::Http(http) => http.concurrency(),
-            Self::Followed(_) => http::DEFAULT_CONCURRENCY,
+            Self::Followed(_) => defaults::CONCURRENCY,
+            Self::Nats(nats) => nats.concurrency(),
+            Self::Kafka(kafka) => kafka.concurrency(),
         }
     }
 }

@@ -14,7 +14,7 @@ pub fn after_status(status: u16) -> Option<Next> {
         200..=299 => None,
         // Not found: Knative answers so while a receiver is being set up. Unauthorized, forbidden:
         // credentials run out and are mended; no event is worth less for that.
-        401 | 403 | 404 | 408 | 425 | 429 | 500..=599 => Some(Next::Retry { after: None }),
+        401 | 403 | 404 | 408 | 425 | 429 | 500..=599 => Some(Next::LATER),
         // Gone (CloudEvents webhook §2.2: the sender must not send there again).
         410 => Some(Next::Suspend),
         // Redirects are refused: they could lead events, and their credentials, anywhere.
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn every_status_has_its_row() {
-        let retry = Some(Next::Retry { after: None });
+        let retry = Some(Next::LATER);
         for (status, expected) in [
             (200, None),
             (202, None),

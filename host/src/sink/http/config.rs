@@ -1,9 +1,9 @@
 //! What can be configured of an HTTP receiver.
 
+use super::super::{TlsConfig, defaults};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// An HTTP receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,7 +22,7 @@ pub struct HttpConfig {
     pub auth: Option<HttpAuth>,
     /// Whom the observer trusts, and how it shows who it is, where the URL is `https`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Box<HttpTls>>,
+    pub tls: Option<Box<TlsConfig>>,
     /// Extension attributes that every event gets on its way there, as the `ceOverrides` of Knative.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extensions: BTreeMap<String, String>,
@@ -41,31 +41,18 @@ pub struct HttpConfig {
     pub handshake: Option<Handshake>,
     /// Longest wait for an answer, in milliseconds.
     #[serde(
-        default = "default_timeout_ms",
+        default = "defaults::timeout_ms",
         deserialize_with = "crate::bounded::between::<1, 600000, _, _>"
     )]
     #[schemars(range(min = 1, max = 600000))]
     pub timeout_ms: u64,
     /// Requests in flight at a time. Events of one TaskRun go one after the other.
     #[serde(
-        default = "default_concurrency",
+        default = "defaults::concurrency",
         deserialize_with = "crate::bounded::between::<1, 256, _, _>"
     )]
     #[schemars(range(min = 1, max = 256))]
     pub concurrency: usize,
-}
-
-/// Longest attempt where nothing else is configured.
-pub(in super::super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Events in flight where nothing else is configured.
-pub(in super::super) const DEFAULT_CONCURRENCY: usize = 16;
-
-fn default_timeout_ms() -> u64 {
-    DEFAULT_TIMEOUT.as_millis() as u64
-}
-
-fn default_concurrency() -> usize {
-    DEFAULT_CONCURRENCY
 }
 
 /// How events are encoded.
@@ -148,22 +135,6 @@ pub struct Handshake {
     )]
     #[schemars(range(min = 1, max = 1000000))]
     pub requests_per_minute: Option<u64>,
-}
-
-/// TLS of a receiver. The files are read again every ten seconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct HttpTls {
-    /// Certificates of authorities (PEM): the receiver's must come from one of these. The default are
-    /// those of the system.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<PathBuf>,
-    /// Certificate of the observer, with its chain (PEM), and its key in `keyFile`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub certificate_file: Option<PathBuf>,
-    /// Key of the observer's certificate (PEM).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_file: Option<PathBuf>,
 }
 
 /// Who the observer is. The files are read again every ten seconds, and when the receiver answers 401.
@@ -272,8 +243,8 @@ impl HttpConfig {
             compression: None,
             signing: None,
             handshake: None,
-            timeout_ms: default_timeout_ms(),
-            concurrency: default_concurrency(),
+            timeout_ms: defaults::timeout_ms(),
+            concurrency: defaults::concurrency(),
         }
     }
 }

@@ -2,14 +2,11 @@
 //! change while the observer runs.
 
 use super::super::SinkError;
+use super::super::secret;
 use super::config::{Header, HttpAuth, HttpConfig};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use std::path::Path;
-
-/// Largest file with a secret, in bytes.
-const MAX_FILE: u64 = 64 * 1024;
 
 /// Certificates and keys, as they stand in their files.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -32,7 +29,7 @@ impl Tls {
         let identity = match (&tls.certificate_file, &tls.key_file) {
             (None, None) => None,
             (Some(certificate), Some(key)) => {
-                let (certificate, key) = (read(certificate), read(key));
+                let (certificate, key) = (secret::read(certificate), secret::read(key));
                 let together = certificate
                     .and_then(|certificate| key.map(|key| format!("{certificate}\n{key}")));
                 Some(together.map_err(SinkError::Tls)?)
@@ -42,7 +39,7 @@ impl Tls {
                 return Err(SinkError::Tls(problem.to_owned()));
             }
         };
-        let ca = tls.ca_file.as_deref().map(read).transpose();
+        let ca = tls.ca_file.as_deref().map(secret::read).transpose();
         Ok(Self {
             ca: ca.map_err(SinkError::Tls)?,
             identity,
@@ -117,10 +114,9 @@ fn sensitive(text: &str) -> Result<HeaderValue, String> {
 
 fn authorization(auth: &HttpAuth) -> Result<String, String> {
     match auth {
-        HttpAuth::Bearer { token_file } => match read(token_file)?.trim() {
-            "" => Err(format!("{} is empty", token_file.display())),
-            token => Ok(format!("Bearer {token}")),
-        },
+        HttpAuth::Bearer { token_file } => {
+            secret::word(token_file).map(|token| format!("Bearer {token}"))
+        }
         HttpAuth::Basic { user, .. } if user.contains(':') => {
             Err("a user's name must not hold a colon".to_owned())
         }
@@ -128,23 +124,9 @@ fn authorization(auth: &HttpAuth) -> Result<String, String> {
             user,
             password_file,
         } => {
-            let password = read(password_file)?;
-            let pair = format!("{user}:{}", password.trim_end_matches(['\r', '\n']));
+            let pair = format!("{user}:{}", secret::password(password_file)?);
             Ok(format!("Basic {}", STANDARD.encode(pair)))
         }
-    }
-}
-
-/// The text of a file with a secret.
-pub(super) fn read(path: &Path) -> Result<String, String> {
-    use std::io::Read as _;
-    let failed = |error: std::io::Error| format!("failed to read {}: {error}", path.display());
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let read = file.take(MAX_FILE + 1).read_to_string(&mut text);
-    match read.map_err(failed)? as u64 {
-        size if size > MAX_FILE => Err(format!("{} is larger than 64 KiB", path.display())),
-        _ => Ok(text),
     }
 }
 
@@ -166,7 +148,7 @@ fn value(header: &Header) -> Result<String, String> {
         )]
         (None, Some(variable), None) => std::env::var(variable)
             .map_err(|_| format!("the environment variable {variable} is not set")),
-        (None, None, Some(path)) => read(path),
+        (None, None, Some(path)) => secret::read(path),
         _ => Err("give exactly one of value, fromEnv and fromFile".to_owned()),
     }
 }

@@ -8,10 +8,8 @@ mod secrets;
 mod sign;
 
 pub use config::{
-    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, HttpTls, Signing,
-    SinkUrl,
+    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, Signing, SinkUrl,
 };
-pub(super) use config::{DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT};
 
 use super::batch::{BatchLimits, Batches};
 use super::{Attempt, Failure, Next, SinkError, after_status, retry_after, unencodable};
@@ -98,7 +96,8 @@ impl Http {
         };
         let mut request = self.request(&in_use, Method::POST);
         if let Some(signer) = &in_use.signer {
-            let signed = signer.headers(&parcel.id, now().as_second(), &parcel.content);
+            let id = parcel::message_id(events);
+            let signed = signer.headers(&id, now().as_second(), &parcel.content);
             for (name, value) in signed {
                 request = request.header(name, value);
             }
@@ -140,7 +139,7 @@ impl Http {
         let (next, reason) = match next {
             Next::Retry { .. } if replaced => {
                 let reason = format!("{status}, with secrets that have changed since");
-                (Next::Retry { after: None }, reason)
+                (Next::LATER, reason)
             }
             Next::Retry { .. } => (Next::Retry { after: asked }, status.to_string()),
             Next::Suspend | Next::Reject => (next, status.to_string()),

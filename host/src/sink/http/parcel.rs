@@ -1,7 +1,7 @@
 //! What is posted: content and headers of one event, or of many.
 
 use super::config::{Compression, HttpMode};
-use crate::event::{EncodeError, Encoded};
+use crate::event::{Binding, EncodeError, Encoded};
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
@@ -14,8 +14,6 @@ const WORTH_COMPRESSING: usize = 1024;
 /// What is posted.
 #[derive(Debug)]
 pub(super) struct Parcel {
-    /// The event's id; for many, one made of theirs.
-    pub(super) id: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) content: Bytes,
 }
@@ -38,38 +36,19 @@ impl Parcel {
         let content_type = |value: String| vec![("content-type".to_owned(), value)];
         match (mode, events.as_slice()) {
             (HttpMode::Binary, [event]) => {
-                let binary = event.binary()?;
-                let mut attributes = binary.attributes.iter();
-                let id = attributes.find(|(name, _)| name == "id");
+                let binary = event.binary(Binding::HTTP)?;
                 Ok(Self {
-                    id: id.map(|(_, id)| id.clone()).unwrap_or_default(),
-                    headers: binary.headers("ce-").collect(),
+                    headers: binary.headers,
                     content: binary.body,
                 })
             }
             (HttpMode::Structured, [event]) => Ok(Self {
-                id: event.id(),
                 headers: content_type(Encoded::content_type()),
                 content: event.structured(),
             }),
             (HttpMode::Binary | HttpMode::Structured | HttpMode::Batch, events) => {
                 let (content, media_type) = Encoded::batch(events);
-                let mut ids = Sha256::new();
-                for event in events {
-                    ids.update(event.id());
-                    ids.update("\n");
-                }
-                let ids = ids
-                    .finalize()
-                    .iter()
-                    .take(16)
-                    .fold(String::new(), |mut text, byte| {
-                        use std::fmt::Write as _;
-                        write!(text, "{byte:02x}").ok();
-                        text
-                    });
                 Ok(Self {
-                    id: format!("batch-{ids}"),
                     headers: content_type(media_type),
                     content,
                 })
@@ -89,4 +68,14 @@ impl Parcel {
         }
         Ok(self)
     }
+}
+
+/// The id of a message: the event's; for many, one made of theirs.
+pub(super) fn message_id(events: &[Encoded]) -> String {
+    if let [event] = events {
+        return event.id();
+    }
+    let ids: Vec<String> = events.iter().map(Encoded::id).collect();
+    let digest = format!("{:x}", Sha256::digest(ids.join("\n")));
+    format!("batch-{}", digest.get(..32).unwrap_or_default())
 }

@@ -1,8 +1,8 @@
 //! Signatures by the convention of Standard Webhooks 1.0: HMAC-SHA256 over id, time and content.
 
 use super::super::SinkError;
+use super::super::secret::read;
 use super::config::Signing;
-use super::material::read;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};

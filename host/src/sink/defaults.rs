@@ -1,0 +1,16 @@
+//! What holds for every wire where nothing else is configured.
+
+use std::time::Duration;
+
+/// Longest attempt.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// Events in flight.
+pub(super) const CONCURRENCY: usize = 16;
+
+pub(super) fn timeout_ms() -> u64 {
+    TIMEOUT.as_millis() as u64
+}
+
+pub(super) fn concurrency() -> usize {
+    CONCURRENCY
+}

@@ -1,0 +1,83 @@
+//! The connections to one cluster. After a failure none of them is used again: the next attempt makes
+//! others, from what the files and the cluster say by then.
+
+use super::super::tls;
+use super::config::KafkaConfig;
+use super::failure::Failure;
+use super::partitioner::partition;
+use rskafka::BackoffConfig;
+use rskafka::client::partition::{Compression, PartitionClient, UnknownTopicHandling};
+use rskafka::client::{Client, ClientBuilder};
+use rskafka::record::Record;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// Largest answer of a broker, in bytes: what it tells of its topics.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Brokers close connections on which nothing happens: that is mended at once. Everything else is the
+/// next attempt's business.
+const AT_ONCE: BackoffConfig = BackoffConfig {
+    init_backoff: Duration::from_millis(10),
+    max_backoff: Duration::from_millis(50),
+    base: 2.0,
+    deadline: Some(Duration::from_millis(100)),
+};
+
+/// A cluster with the partitions of the topic.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    client: Client,
+    topic: String,
+    /// In order of their numbers; each has a connection of its own once it is needed.
+    partitions: Vec<(i32, OnceCell<PartitionClient>)>,
+}
+
+impl Cluster {
+    pub(super) async fn connect(config: &KafkaConfig) -> Result<Self, Failure> {
+        let brokers = config.brokers.iter().cloned().map(String::from).collect();
+        let mut builder = ClientBuilder::new(brokers)
+            .client_id("step-observer")
+            .max_message_size(MAX_ANSWER)
+            .backoff_config(AT_ONCE);
+        if let Some(files) = &config.tls {
+            let tls = tls::client(files).map_err(|error| Failure::Setup(error.to_string()))?;
+            builder = builder.tls_config(Arc::new(tls));
+        }
+        let client = builder.build().await?;
+        let topics = client.list_topics().await?;
+        let topic = topics.into_iter().find(|topic| topic.name == config.topic);
+        let partitions: Vec<_> = topic
+            .into_iter()
+            .flat_map(|topic| topic.partitions)
+            .map(|number| (number, OnceCell::new()))
+            .collect();
+        if partitions.is_empty() {
+            return Err(Failure::NoTopic(config.topic.clone()));
+        }
+        Ok(Self {
+            client,
+            topic: config.topic.clone(),
+            partitions,
+        })
+    }
+
+    /// Produces, and waits until all replicas in sync have it.
+    pub(super) async fn produce(&self, key: &str, record: Record) -> Result<(), Failure> {
+        let index = partition(key.as_bytes(), self.partitions.len());
+        let Some((number, partition)) = self.partitions.get(index) else {
+            return Err(Failure::NoTopic(self.topic.clone()));
+        };
+        let connect = || {
+            let unknown = UnknownTopicHandling::Error;
+            self.client.partition_client(&self.topic, *number, unknown)
+        };
+        let partition = partition.get_or_try_init(connect).await?;
+        let records = vec![record];
+        partition
+            .produce(records, Compression::NoCompression)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! What can be configured of Kafka. The program understands it whether it can do it or not.
+
+use super::super::{TlsConfig, defaults};
+use crate::event::ContentMode;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A topic of Kafka. The program has this sink where it was built with the cargo feature `kafka`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KafkaConfig {
+    /// Brokers to ask first, such as `broker:9092`; they tell of the others.
+    #[schemars(length(min = 1, max = 16))]
+    #[serde(deserialize_with = "some_brokers")]
+    pub brokers: Vec<Broker>,
+    /// Where to produce. It must exist; as long as it does not, events wait. The key is the UID of the
+    /// TaskRun, and its hash (murmur2, as in the Java client) chooses the partition, so that events of a
+    /// run are in order as long as the number of partitions stays.
+    #[schemars(length(min = 1, max = 249))]
+    #[serde(deserialize_with = "topic")]
+    pub topic: String,
+    /// How events are encoded.
+    #[serde(default = "binary")]
+    pub mode: ContentMode,
+    /// Whom the observer trusts, and how it shows who it is. Without it nothing is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<TlsConfig>>,
+    /// Longest wait for the acknowledgement of all replicas that are in sync, connecting included, in
+    /// milliseconds.
+    #[serde(
+        default = "defaults::timeout_ms",
+        deserialize_with = "crate::bounded::between::<1, 600000, _, _>"
+    )]
+    #[schemars(range(min = 1, max = 600000))]
+    pub timeout_ms: u64,
+    /// Events in flight at a time. Those of one TaskRun go one after the other.
+    #[serde(
+        default = "defaults::concurrency",
+        deserialize_with = "crate::bounded::between::<1, 256, _, _>"
+    )]
+    #[schemars(range(min = 1, max = 256))]
+    pub concurrency: usize,
+}
+
+fn binary() -> ContentMode {
+    ContentMode::Binary
+}
+
+/// Most brokers that are listed; they tell of the others.
+const MAX_BROKERS: usize = 16;
+
+fn some_brokers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Broker>, D::Error> {
+    let brokers: Vec<Broker> = Vec::deserialize(deserializer)?;
+    match brokers.len() {
+        1..=MAX_BROKERS => Ok(brokers),
+        _ => Err(serde::de::Error::custom(format!(
+            "list 1 to {MAX_BROKERS} brokers"
+        ))),
+    }
+}
+
+fn topic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let topic = String::deserialize(deserializer)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if (1..=249).contains(&topic.len()) && topic.bytes().all(allowed) {
+        Ok(topic)
+    } else {
+        Err(serde::de::Error::custom(
+            "a topic is 1 to 249 letters, digits, `-`, `_` and `.`",
+        ))
+    }
+}
+
+/// Host and port of a broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Broker(String);
+
+impl TryFrom<String> for Broker {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let parts = text.split_once(':').filter(|(host, port)| {
+            let port: Result<u16, _> = port.parse();
+            !host.is_empty() && host.bytes().all(allowed) && port.is_ok_and(|port| port > 0)
+        });
+        match parts {
+            Some(_) => Ok(Self(text)),
+            // The text is not repeated: it may hold a password.
+            None => Err("write host and port of a broker, such as broker:9092".to_owned()),
+        }
+    }
+}
+
+impl From<Broker> for String {
+    fn from(broker: Broker) -> Self {
+        broker.0
+    }
+}

@@ -1,0 +1,19 @@
+//! CloudEvents over Kafka (Kafka protocol binding 1.0.2), binary or structured mode.
+
+#[cfg(not(feature = "kafka"))]
+mod absent;
+#[cfg(feature = "kafka")]
+mod cluster;
+mod config;
+#[cfg(feature = "kafka")]
+mod failure;
+#[cfg(feature = "kafka")]
+mod partitioner;
+#[cfg(feature = "kafka")]
+mod producer;
+
+#[cfg(not(feature = "kafka"))]
+pub(super) use absent::Kafka;
+pub use config::{Broker, KafkaConfig};
+#[cfg(feature = "kafka")]
+pub(super) use producer::Kafka;

@@ -1,0 +1,136 @@
+//! What can be configured of NATS.
+
+use super::super::{TlsConfig, defaults};
+use crate::event::ContentMode;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::path::PathBuf;
+
+/// A subject of a NATS JetStream stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NatsConfig {
+    /// Servers of one cluster: `nats://` or `tls://` URLs without user and password.
+    #[schemars(length(min = 1, max = 16))]
+    #[serde(deserialize_with = "some_servers")]
+    pub servers: Vec<NatsUrl>,
+    /// Where to publish. A stream must have this subject; as long as none has, events wait. The
+    /// event's `id` is the message's `Nats-Msg-Id`, so that the stream drops what comes twice within its
+    /// duplicate window. That is why two sinks need two streams.
+    #[schemars(length(min = 1, max = 200))]
+    #[serde(deserialize_with = "subject")]
+    pub subject: String,
+    /// How events are encoded.
+    #[serde(default = "structured")]
+    pub mode: ContentMode,
+    /// Who the observer is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<NatsAuth>,
+    /// Whom the observer trusts, and how it shows who it is. Where this is given, nothing is sent
+    /// without TLS, whatever the URL says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<TlsConfig>>,
+    /// Longest wait for the stream's acknowledgement, connecting included, in milliseconds.
+    #[serde(
+        default = "defaults::timeout_ms",
+        deserialize_with = "crate::bounded::between::<1, 600000, _, _>"
+    )]
+    #[schemars(range(min = 1, max = 600000))]
+    pub timeout_ms: u64,
+    /// Events in flight at a time. Those of one TaskRun go one after the other.
+    #[serde(
+        default = "defaults::concurrency",
+        deserialize_with = "crate::bounded::between::<1, 256, _, _>"
+    )]
+    #[schemars(range(min = 1, max = 256))]
+    pub concurrency: usize,
+}
+
+/// Who the observer is. The files are read for every connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum NatsAuth {
+    /// A token.
+    Token {
+        /// File that holds it.
+        file: PathBuf,
+    },
+    /// A user with a password.
+    #[serde(rename_all = "camelCase")]
+    User {
+        /// The user's name.
+        name: String,
+        /// File that holds the password.
+        password_file: PathBuf,
+    },
+    /// A user's JWT and the seed of its key.
+    Credentials {
+        /// File that holds both, such as `nsc generate creds` writes (`.creds`).
+        file: PathBuf,
+    },
+    /// A key.
+    #[serde(rename_all = "camelCase")]
+    Nkey {
+        /// File that holds its seed (`SU…`).
+        seed_file: PathBuf,
+    },
+}
+
+fn structured() -> ContentMode {
+    ContentMode::Structured
+}
+
+/// Most servers that are listed; a cluster tells of its others.
+const MAX_SERVERS: usize = 16;
+
+fn some_servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NatsUrl>, D::Error> {
+    let servers: Vec<NatsUrl> = Vec::deserialize(deserializer)?;
+    match servers.len() {
+        1..=MAX_SERVERS => Ok(servers),
+        _ => Err(serde::de::Error::custom(format!(
+            "list 1 to {MAX_SERVERS} servers"
+        ))),
+    }
+}
+
+fn subject<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let subject = crate::bounded::line(deserializer)?;
+    let token =
+        |token: &str| !token.is_empty() && !token.contains([' ', '*', '>']) && token.is_ascii();
+    if subject.split('.').all(token) {
+        Ok(subject)
+    } else {
+        Err(serde::de::Error::custom(
+            "a subject to publish to is made of words with dots between them, without spaces and \
+             wildcards, such as tekton.steps",
+        ))
+    }
+}
+
+/// A `nats` or `tls` URL without user and password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("format" = "uri"))]
+pub struct NatsUrl(pub(super) url::Url);
+
+impl TryFrom<String> for NatsUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        // The text is not repeated: it may hold a password.
+        let url = url::Url::parse(&text)
+            .map_err(|error| format!("not a URL ({error}); write nats://host:4222"))?;
+        if !matches!(url.scheme(), "nats" | "tls") || url.host_str().is_none_or(str::is_empty) {
+            return Err("write nats://host:4222 or tls://host:4222".to_owned());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a URL must not hold user and password; use auth".to_owned());
+        }
+        Ok(Self(url))
+    }
+}
+
+impl From<NatsUrl> for String {
+    fn from(url: NatsUrl) -> Self {
+        url.0.into()
+    }
+}

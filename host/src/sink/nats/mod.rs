@@ -1,0 +1,109 @@
+//! CloudEvents over NATS JetStream (NATS protocol binding 1.0.3), structured or binary mode.
+
+mod config;
+mod connection;
+mod failure;
+
+pub use config::{NatsAuth, NatsConfig, NatsUrl};
+
+use super::current::Current;
+use super::{Attempt, SinkError, unencodable};
+use crate::event::{Binding, ContentMode, EncodeError, Encoded, STRUCTURED};
+use async_nats::HeaderMap;
+use async_nats::header::{HeaderName, HeaderValue, NATS_MESSAGE_ID};
+use async_nats::jetstream::message::PublishMessage;
+use connection::Connection;
+use failure::Failure;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// A subject of a stream, with the connection of the moment.
+#[derive(Debug)]
+pub struct Nats {
+    config: NatsConfig,
+    /// Made by the first attempt that needs it; a server that is not there yet is no mistake.
+    connection: Current<Connection>,
+}
+
+impl Nats {
+    pub(super) fn new(config: &NatsConfig) -> Result<Self, SinkError> {
+        // A file that cannot be used is told now. It is read again for every connection.
+        connection::options(config)?;
+        Ok(Self {
+            config: config.clone(),
+            connection: Current::default(),
+        })
+    }
+
+    pub(super) fn concurrency(&self) -> usize {
+        self.config.concurrency
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.config.timeout_ms)
+    }
+
+    pub(super) async fn send(&self, event: &Encoded) -> Attempt {
+        let message = match self.message(event) {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                return Attempt::reject("its attributes cannot be headers".to_owned());
+            }
+            Err(error) => return unencodable(&error),
+        };
+        match self.publish(message).await {
+            Ok(()) => Attempt::Delivered,
+            Err(failure) => failure.attempt(),
+        }
+    }
+
+    async fn publish(&self, message: PublishMessage) -> Result<(), Failure> {
+        let deadline = Instant::now() + self.timeout();
+        let usable = |connection: &Connection| !connection.is_lost();
+        let connected = (self.connection).or_make(usable, Connection::open(&self.config));
+        let connection = match timeout_at(deadline, connected).await {
+            Ok(connection) => connection?,
+            Err(_) => return Err(self.silence(None)),
+        };
+        let publish = connection.publish(&self.config.subject, message);
+        let published = match timeout_at(deadline, publish).await {
+            Ok(published) => published,
+            Err(_) => Err(self.silence(connection.complaint())),
+        };
+        if let Err(failure) = &published
+            && failure.breaks_connection()
+        {
+            self.connection.forget(&connection);
+        }
+        published
+    }
+
+    fn silence(&self, complaint: Option<String>) -> Failure {
+        Failure::Silence {
+            waited: self.timeout(),
+            complaint,
+        }
+    }
+
+    /// Nothing where an attribute cannot be a header.
+    fn message(&self, event: &Encoded) -> Result<Option<PublishMessage>, EncodeError> {
+        let (pairs, body) = match self.config.mode {
+            ContentMode::Structured => {
+                let content_type = ("Content-Type".to_owned(), STRUCTURED.to_owned());
+                (vec![content_type], event.structured())
+            }
+            ContentMode::Binary => {
+                let binary = event.binary(Binding::NATS)?;
+                (binary.headers, binary.body)
+            }
+        };
+        let id = (NATS_MESSAGE_ID.to_string(), event.id());
+        let headers: Option<HeaderMap> = pairs.into_iter().chain([id]).map(header).collect();
+        let message = |headers| PublishMessage::build().headers(headers).payload(body);
+        Ok(headers.map(message))
+    }
+}
+
+fn header((name, value): (String, String)) -> Option<(HeaderName, HeaderValue)> {
+    Some((name.parse().ok()?, value.parse().ok()?))
+}

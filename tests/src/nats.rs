@@ -1,0 +1,201 @@
+//! A real NATS server with JetStream, on a port and in a folder of its own.
+
+use crate::receivers;
+use crate::sink::PATIENCE;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{Config, Stream};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// A server. It ends when it is dropped.
+#[derive(Debug)]
+pub struct NatsServer {
+    program: PathBuf,
+    folder: TempDir,
+    port: u16,
+    child: Child,
+    _log: JoinSet<()>,
+}
+
+impl NatsServer {
+    /// Starts one with further settings. `None` where the program is not installed.
+    pub async fn start(settings: &str) -> Option<Self> {
+        let program = receivers::program("nats-server")?;
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        let text = format!(
+            "jetstream {{ store_dir: '{}' }}\n{settings}\n",
+            store.display()
+        );
+        std::fs::write(folder.path().join("nats.conf"), text).unwrap();
+        let (child, port, log) = spawn(&program, &folder, -1).await;
+        Some(Self {
+            program,
+            folder,
+            port,
+            child,
+            _log: log,
+        })
+    }
+
+    /// Kills it, as a crash would.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Stops it without its end: connections stay, and nobody answers. `CONT` undoes `STOP`.
+    pub async fn signal(&self, signal: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.await.unwrap().success());
+    }
+
+    /// Starts it again where it was.
+    pub async fn start_again(&mut self) {
+        let again = spawn(&self.program, &self.folder, self.port.into()).await;
+        (self.child, self.port, self._log) = again;
+    }
+
+    /// Its host and port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+
+    /// A client of it.
+    pub async fn client(&self) -> async_nats::Client {
+        async_nats::connect(self.address()).await.unwrap()
+    }
+
+    /// Makes a stream for the subject `steps`.
+    pub async fn make_stream(&self, client: &async_nats::Client, config: Config) -> Stream {
+        let jetstream = async_nats::jetstream::new(client.clone());
+        let config = Config {
+            name: "STEPS".to_owned(),
+            subjects: vec!["steps".to_owned()],
+            ..config
+        };
+        jetstream.create_stream(config).await.unwrap()
+    }
+}
+
+/// Gives the port once the server listens.
+async fn spawn(program: &PathBuf, folder: &TempDir, port: i32) -> (Child, u16, JoinSet<()>) {
+    let mut child = Command::new(program)
+        .arg("--config")
+        .arg(folder.path().join("nats.conf"))
+        .args(["--addr", "127.0.0.1", "--port", &port.to_string()])
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut port = None;
+    let mut said = String::new();
+    let ready = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some((_, address)) = line.split_once("client connections on ") {
+                port = address.rsplit(':').next().unwrap().parse().ok();
+            }
+            said.push_str(&line);
+            said.push('\n');
+            if line.contains("Server is ready") {
+                return true;
+            }
+        }
+        false
+    };
+    let ready = timeout(PATIENCE, ready).await;
+    assert!(ready == Ok(true), "{said}");
+    // Who does not read what it says would stop it in the end.
+    let mut log = JoinSet::new();
+    log.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (child, port.unwrap(), log)
+}
+
+/// An operator with an account, and users of it, as `nsc` would make them.
+#[derive(Debug)]
+pub struct Operator {
+    key: nkeys::KeyPair,
+    account: nkeys::KeyPair,
+}
+
+impl Default for Operator {
+    fn default() -> Self {
+        Self {
+            key: nkeys::KeyPair::new_operator(),
+            account: nkeys::KeyPair::new_account(),
+        }
+    }
+}
+
+impl Operator {
+    /// What a server must know.
+    #[must_use]
+    pub fn settings(&self) -> String {
+        let operator = jwt(&self.key, &self.key, json!({"type": "operator"}));
+        // JetStream is not for the system's account.
+        let account = |storage: i64| {
+            let limits = json!({
+                "subs": -1, "data": -1, "payload": -1, "conn": -1, "leaf": -1, "imports": -1,
+                "exports": -1, "wildcards": true, "mem_storage": storage, "disk_storage": storage,
+            });
+            json!({"type": "account", "limits": limits})
+        };
+        let system = nkeys::KeyPair::new_account();
+        let preload = [(&self.account, -1), (&system, 0)].map(|(key, storage)| {
+            let jwt = jwt(&self.key, key, account(storage));
+            format!("{}: {jwt}", key.public_key())
+        });
+        format!(
+            "operator: {operator}\nresolver: MEMORY\nresolver_preload: {{ {} }}\nsystem_account: {}",
+            preload.join(", "),
+            system.public_key()
+        )
+    }
+
+    /// Credentials of a user.
+    #[must_use]
+    pub fn credentials(&self) -> String {
+        let user = nkeys::KeyPair::new_user();
+        let claims = json!({"type": "user", "subs": -1, "data": -1, "payload": -1});
+        format!(
+            "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+            jwt(&self.account, &user, claims),
+            user.seed().unwrap()
+        )
+    }
+}
+
+/// What `issuer` says of `subject`.
+fn jwt(issuer: &nkeys::KeyPair, subject: &nkeys::KeyPair, mut claims: Value) -> String {
+    claims["version"] = json!(2);
+    let claims = json!({
+        "jti": subject.public_key(), "iat": 1_700_000_000, "name": "test",
+        "iss": issuer.public_key(), "sub": subject.public_key(), "nats": claims,
+    });
+    let header = json!({"typ": "JWT", "alg": "ed25519-nkey"});
+    let text = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let text = text.join(".");
+    let signature = issuer.sign(text.as_bytes()).unwrap();
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// All messages of a stream.
+pub async fn messages(stream: &Stream) -> Vec<StreamMessage> {
+    let last = stream.get_info().await.unwrap().state.last_sequence;
+    let mut messages = Vec::new();
+    for sequence in 1..=last {
+        messages.push(stream.get_raw_message(sequence).await.unwrap());
+    }
+    messages
+}
