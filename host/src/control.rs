@@ -3,6 +3,7 @@
 
 use crate::event::{DecodeError, run_of};
 use crate::journal::{Journal, JournalError, Letter, NewEvent};
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +18,8 @@ const SOCKET: &str = "control";
 /// Largest question and answer in bytes.
 const MAX_QUESTION: u64 = 1024 * 1024;
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
+/// Dead letters that are sent again with one sync.
+const TOGETHER: usize = 64;
 /// Longest time for one of them.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -249,9 +252,22 @@ async fn answer(
         Question::List => {
             let mut letters = Vec::new();
             for (id, fate) in letters_of(journal, &Selection::All) {
+                let letter = match read(journal, id.clone(), fate.clone()).await {
+                    Ok(letter) => letter,
+                    // The others are listed in any case.
+                    Err(problem) => DeadLetter {
+                        id: problem.to_string(),
+                        ty: String::new(),
+                        subject: String::new(),
+                        sink: id.sink.clone(),
+                        letter: id,
+                        fate,
+                        event: None,
+                    },
+                };
                 letters.push(DeadLetter {
                     event: None,
-                    ..read(journal, id, fate).await?
+                    ..letter
                 });
             }
             Ok(Answer::Letters(letters))
@@ -274,8 +290,8 @@ async fn answer(
             }
             let chosen = letters_of(journal, letters);
             let count = chosen.len() as u64;
-            for (id, _) in chosen {
-                send_again(journal, id, to.as_deref()).await?;
+            for some in chosen.chunks(TOGETHER) {
+                send_again(journal, some, to.as_deref()).await?;
             }
             info!(count, "dead letters are sent again");
             Ok(Answer::Done(count))
@@ -314,18 +330,31 @@ async fn read(journal: &Journal, id: LetterId, fate: Letter) -> Result<DeadLette
     })
 }
 
-/// As a new event at the end of its lane, with the id, the times and the bytes that it had.
-async fn send_again(journal: &Journal, id: LetterId, to: Option<&str>) -> Result<(), ControlError> {
-    let body = journal.body(id.seq).await;
-    let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
-    let body = body.unwrap_or_default();
-    let run = run_of(&body).map_err(|error| ControlError::Decode(id.clone(), error))?;
-    let event = NewEvent {
-        sinks: vec![to.unwrap_or(&id.sink).to_owned()],
-        body,
-    };
-    journal.accept(run, None, wall(), vec![event]).await?;
-    Ok(journal.done(id.seq, &id.sink).await?)
+/// As new events at the end of their lanes, in this order, with the ids, the times and the bytes that
+/// they had.
+async fn send_again(
+    journal: &Journal,
+    letters: &[(LetterId, Letter)],
+    to: Option<&str>,
+) -> Result<(), ControlError> {
+    let mut accepted = Vec::new();
+    for (id, _) in letters {
+        let body = journal.body(id.seq).await;
+        let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
+        let body = body.unwrap_or_default();
+        let run = run_of(&body).map_err(|error| ControlError::Decode(id.clone(), error))?;
+        let event = NewEvent {
+            sinks: vec![to.unwrap_or(&id.sink).to_owned()],
+            body,
+        };
+        accepted.push(journal.accept(run, None, wall(), vec![event]));
+    }
+    // With one sync, and asked for in this order.
+    try_join_all(accepted).await?;
+    for (id, _) in letters {
+        journal.done(id.seq, &id.sink).await?;
+    }
+    Ok(())
 }
 
 #[expect(

@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod deliver;
 pub mod event;
+pub mod history;
 pub mod journal;
 pub mod lanes;
 pub mod logs;

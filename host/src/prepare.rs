@@ -1,6 +1,7 @@
 //! From a step record to events in the journal: log, event, plugins, match.
 
 use crate::event::{self, EncodeError, EventConfig, EventMatch};
+use crate::history::{History, Verdict, What};
 use crate::journal::{Journal, NewEvent};
 use crate::logs::Logs;
 use crate::plugin::dropin::Roster;
@@ -113,6 +114,31 @@ fn wall() -> Timestamp {
     Timestamp::now()
 }
 
+/// What each plugin made of an event.
+fn verdicts(report: &Report) -> Vec<Verdict> {
+    let last = report.called.len().saturating_sub(1);
+    let called = report.called.iter().enumerate().map(|(number, plugin)| {
+        let of_it = |name: &Arc<str>| **name == *plugin.name();
+        let masked = report.redacted.iter().filter(|(name, _, _)| of_it(name));
+        let failed = report.failures.iter().find(|(name, _, _)| of_it(name));
+        let (verdict, reason) = match (failed, &report.dropped) {
+            (_, Some(reason)) if number == last => ("dropped", Some(reason.clone())),
+            (Some((_, failure, OnError::Strip)), _) => ("stripped", Some(failure.to_string())),
+            (Some((_, failure, _)), _) => ("passed by", Some(failure.to_string())),
+            (None, _) => ("kept", None),
+        };
+        Verdict {
+            plugin: plugin.name().to_owned(),
+            version: plugin.identity().1.to_owned(),
+            digest: plugin.digest().map(|digest| digest.as_str().to_owned()),
+            verdict: verdict.to_owned(),
+            masked: masked.map(|(_, _, count)| u64::from(*count)).sum(),
+            reason,
+        }
+    });
+    called.collect()
+}
+
 /// Which plugins an event passes.
 enum Passage<'a> {
     /// Those common to all sinks, as they are at the moment.
@@ -130,6 +156,7 @@ pub(crate) struct Preparation {
     pub(crate) roster: watch::Receiver<Roster>,
     pub(crate) outlets: Vec<Outlet>,
     pub(crate) journal: Journal,
+    pub(crate) history: History,
     pub(crate) tally: Arc<Tally>,
     pub(crate) onlooker: Option<Onlooker>,
     /// How long a plugin may hold an event (`onError: block`); for ever where nothing is given, as a
@@ -204,7 +231,8 @@ impl Preparation {
         let shared = async {
             if untold.shared {
                 let sinks = self.outlets.iter().filter(|outlet| !outlet.has_own_chain());
-                self.accept(record, id.clone(), envelope.as_ref(), sinks)
+                let mark = id.clone();
+                self.accept(record, &id, mark, envelope.as_ref(), &report, sinks)
                     .await;
             }
         };
@@ -226,26 +254,29 @@ impl Preparation {
         id: &str,
     ) {
         let wanted = shared.filter(|shared| outlet.select.matches(&shared.event));
-        let passed = match wanted {
-            None => None,
+        let (passed, report) = match wanted {
+            None => (None, Report::default()),
             Some(shared) => {
                 let passage = Passage::Own(&outlet.chain);
                 match self.pass(&passage, shared.clone(), record).await {
-                    Some((envelope, _)) => envelope,
+                    Some(passed) => passed,
                     None => return,
                 }
             }
         };
         let mark = own_mark(id, outlet);
-        self.accept(record, mark, passed.as_ref(), [outlet]).await;
+        self.accept(record, id, mark, passed.as_ref(), &report, [outlet])
+            .await;
     }
 
     /// Puts an event, or that there is none, into the journal for those sinks that want it.
     async fn accept<'o>(
         &self,
         record: &StepRecord,
+        id: &str,
         mark: String,
         envelope: Option<&Envelope>,
+        report: &Report,
         outlets: impl IntoIterator<Item = &'o Outlet>,
     ) {
         let sinks = |envelope: &Envelope| -> Vec<String> {
@@ -262,11 +293,24 @@ impl Preparation {
             Some((Ok(body), sinks)) => vec![NewEvent { sinks, body }],
             Some((Err(problem), _)) => return self.unencodable(&problem, record),
         };
+        let sinks = events.first().map(|event| event.sinks.clone());
         let run = record.transition.run_uid.clone();
-        if let Err(problem) = self.journal.accept(run, Some(mark), wall(), events).await {
+        let now = wall();
+        if let Err(problem) = self.journal.accept(run, Some(mark), now, events).await {
             self.tally.failed.fetch_add(1, Ordering::Relaxed);
             error!(error = %problem, "the event is not accepted");
+            return;
         }
+        self.history.tell(now, || {
+            let accepted = What::Accepted {
+                observed: record.seen_at,
+                ty: event::event_type(record, &self.event),
+                subject: event::subject(record),
+                plugins: verdicts(report),
+                sinks: sinks.unwrap_or_default(),
+            };
+            (id.to_owned(), accepted)
+        });
     }
 
     fn unencodable(&self, problem: &EncodeError, record: &StepRecord) {
@@ -341,7 +385,11 @@ impl Preparation {
                     }
                     return Some((Some(*envelope), report));
                 }
-                Ok(Outcome::Dropped { plugin, reason }) => {
+                Ok(Outcome::Dropped {
+                    plugin,
+                    reason,
+                    mut report,
+                }) => {
                     self.tally.dropped.fetch_add(1, Ordering::Relaxed);
                     debug!(plugin = &*plugin, id, reason, "plugin drops the event");
                     if let Some(onlooker) = &self.onlooker {
@@ -351,7 +399,8 @@ impl Preparation {
                             reason: &reason,
                         });
                     }
-                    return Some((None, Report::default()));
+                    report.dropped = Some(reason);
+                    return Some((None, report));
                 }
                 Ok(Outcome::Blocked {
                     plugin,
@@ -371,6 +420,10 @@ impl Preparation {
                         plugin = &*plugin, version, id, failure = failure.label(), detail = %failure, failures, ?delay,
                         "plugin failed, the event is held and tried again"
                     );
+                    self.history.tell(wall(), || {
+                        let (plugin, reason) = (plugin.to_string(), failure.to_string());
+                        (id.clone(), What::Held { plugin, reason })
+                    });
                     envelope = *original;
                     self.wait(passage, delay).await;
                 }

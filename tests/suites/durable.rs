@@ -525,3 +525,32 @@ async fn what_is_not_watched_for_a_while_is_not_told_again() {
         assert_eq!(check(&sink.requests(), 2), 0, "{arguments:?}");
     }
 }
+
+#[tokio::test]
+async fn a_thousand_dead_letters_are_sent_again_in_order() {
+    const RUNS: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sink = HttpSink::start(vec![(400, Vec::new()); RUNS * 6]).await;
+    let recording = folder.join("runs.jsonl");
+    std::fs::write(
+        &recording,
+        copies(&watch_events("a-success"), RUNS).join("\n"),
+    )
+    .unwrap();
+    let replay = || {
+        let mut command = Command::new(program());
+        command
+            .arg("replay")
+            .arg(&recording)
+            .args(["--log", "off", "--to", &sink.url]);
+        command.arg("--journal").arg(folder.join("journal"));
+        command
+    };
+    replay().output().await.unwrap();
+    let (_, again) = dead_letters(&["replay", "--all"], &folder.join("journal")).await;
+    assert_eq!(again, "1200 dead letters are on their way again\n");
+    let done = replay().output().await.unwrap();
+    assert!(done.status.success());
+    assert_eq!(check(&sink.requests(), RUNS), 0, "each once");
+}

@@ -21,6 +21,7 @@ mod dropin;
 mod durable;
 mod event;
 mod expected;
+mod explain;
 mod faults;
 mod front;
 mod hostile;

@@ -174,7 +174,7 @@ fn on_error_decides_what_becomes_of_the_event() {
     }
     assert_eq!(stripped.event.id(), envelope().event.id());
 
-    let Outcome::Dropped { plugin, reason } = outcome(OnError::Drop) else {
+    let Outcome::Dropped { plugin, reason, .. } = outcome(OnError::Drop) else {
         panic!()
     };
     assert_eq!((&*plugin, reason.contains("crashed")), ("crash", true));

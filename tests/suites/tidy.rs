@@ -42,12 +42,13 @@ fn room(file: &Path) -> String {
 }
 
 /// What each room may use of the others. Only `app` (with the command line above it) knows them all.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("step", &[]),
     ("bounded", &[]),
     ("lanes", &[]),
     ("yaml", &[]),
-    ("admin", &["plugin"]),
+    ("history", &[]),
+    ("admin", &["history", "plugin"]),
     ("redact", &[]),
     ("observe", &["step"]),
     ("event", &["bounded", "step"]),
@@ -55,7 +56,10 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("sink", &["bounded", "event"]),
     ("journal", &["bounded"]),
     ("control", &["event", "journal"]),
-    ("deliver", &["bounded", "event", "journal", "lanes", "sink"]),
+    (
+        "deliver",
+        &["bounded", "event", "history", "journal", "lanes", "sink"],
+    ),
     // Types only: what can be configured is defined by whom it configures.
     (
         "config",
@@ -64,12 +68,15 @@ const ROOMS: [(&str, &[&str]); 18] = [
         ],
     ),
     ("logs", &["config", "observe", "step"]),
-    ("prepare", &["event", "journal", "logs", "plugin", "step"]),
+    (
+        "prepare",
+        &["event", "history", "journal", "logs", "plugin", "step"],
+    ),
     (
         "app",
         &[
-            "admin", "config", "control", "deliver", "event", "journal", "lanes", "logs",
-            "observe", "plugin", "prepare", "sink", "step",
+            "admin", "config", "control", "deliver", "event", "history", "journal", "lanes",
+            "logs", "observe", "plugin", "prepare", "sink", "step",
         ],
     ),
     ("lib", &[]),

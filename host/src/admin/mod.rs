@@ -1,13 +1,14 @@
 //! What the observer tells about itself over HTTP. It only reads; whoever can reach it can see which
-//! plugins there are, but nothing of any event.
+//! plugins there are and which events went where, but nothing of what they say.
 
 mod metrics;
 mod sinks;
 
 pub use sinks::{JournalStatus, SinkStatus, Standing};
 
+use crate::history::History;
 use crate::plugin::dropin::{PluginStatus, Roster};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -24,6 +25,7 @@ use tracing::info;
 struct Told {
     roster: watch::Receiver<Roster>,
     journal: Standing,
+    history: History,
 }
 
 /// What `GET /plugins` answers.
@@ -43,7 +45,7 @@ struct Plugins {
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    info!(%address, "telling about plugins and sinks at /plugins, /sinks and /metrics");
+    info!(%address, "telling about plugins and sinks at /plugins, /sinks, /events/ID and /metrics");
     Ok(listener)
 }
 
@@ -56,13 +58,19 @@ pub async fn serve(
     listener: TcpListener,
     roster: watch::Receiver<Roster>,
     journal: Standing,
+    history: History,
 ) -> io::Result<()> {
     let router = Router::new()
         .route("/plugins", get(plugins))
         .route("/sinks", get(sinks))
+        .route("/events/{id}", get(event))
         .route("/metrics", get(metrics))
         .route("/readyz", get(ready))
-        .with_state(Told { roster, journal });
+        .with_state(Told {
+            roster,
+            journal,
+            history,
+        });
     axum::serve(listener, router).await
 }
 
@@ -76,6 +84,19 @@ async fn plugins(State(told): State<Told>) -> Json<Plugins> {
 
 async fn sinks(State(told): State<Told>) -> Json<JournalStatus> {
     Json((told.journal)())
+}
+
+/// What happened to an event.
+async fn event(State(told): State<Told>, Path(id): Path<String>) -> Response {
+    match told.history.of(id).await {
+        Ok(facts) if facts.is_empty() => {
+            let unknown =
+                "nothing is known of this event: it is older than the history, or has another id\n";
+            (StatusCode::NOT_FOUND, unknown).into_response()
+        }
+        Ok(facts) => Json(facts).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
 }
 
 async fn metrics(State(told): State<Told>) -> Response {

@@ -22,6 +22,8 @@ pub struct JournalStatus {
     pub max_bytes: u64,
     /// Events and dead letters that were dropped at the bound since the observer started.
     pub dropped: u64,
+    /// Facts that the history left out because they came too fast, since the observer started.
+    pub history_left_out: u64,
     /// Each sink.
     pub sinks: Vec<SinkStatus>,
 }
@@ -105,13 +107,21 @@ impl Collector for Sinks {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge(value).encode(metric)?;
         }
-        let dropped = encoder.encode_descriptor(
-            "journal_dropped",
-            "Events and dead letters that were dropped at the bound",
-            None,
-            MetricType::Counter,
-        )?;
-        ConstCounter::new(self.0.dropped).encode(dropped)?;
+        for (name, help, value) in [
+            (
+                "journal_dropped",
+                "Events and dead letters that were dropped at the bound",
+                self.0.dropped,
+            ),
+            (
+                "history_left_out",
+                "Facts that came too fast for the history",
+                self.0.history_left_out,
+            ),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(metric)?;
+        }
         for (name, help, kind, value) in SERIES {
             let mut family = encoder.encode_descriptor(name, help, None, kind)?;
             for sink in &self.0.sinks {

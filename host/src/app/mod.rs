@@ -17,6 +17,7 @@ pub use plugins::{check_plugins, load_plugin, read_plugin};
 use crate::config::{Config, LogConfig};
 use crate::deliver::{Account, Delivery};
 use crate::event::EventConfig;
+use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalConfig, JournalError};
 use crate::lanes::{self, LaneLimits};
 use crate::logs::Logs;
@@ -98,6 +99,7 @@ pub struct App {
     /// What finds out where events go, while there are any.
     followed: Vec<BoxFuture<'static, ()>>,
     journal: Journal,
+    history: History,
     /// Folder of the journal.
     folder: Option<PathBuf>,
     event: EventConfig,
@@ -153,6 +155,9 @@ pub enum AppError {
     /// There is no journal, or it cannot be written any more.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// There is no history.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// A thread cannot be started.
     #[error("failed to start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -237,7 +242,16 @@ impl App {
             shutdown_grace,
         } = config;
         let folder = journal.directory.clone();
+        let history_bytes = journal
+            .history_bytes
+            .unwrap_or(match (&folder, admin.listen) {
+                (Some(_), _) => 64 << 20,
+                (None, Some(_)) => 4 << 20,
+                (None, None) => 0,
+            });
         let journal = Journal::open(&journal, stages::horizon(&source))?;
+        // Who holds the journal's lock is alone in its folder.
+        let history = History::open(folder.as_deref(), history_bytes)?;
         let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
         let engine = engine.compiling_in(compiler);
         let mut ready = Vec::new();
@@ -279,6 +293,7 @@ impl App {
             sinks: ready,
             followed,
             journal,
+            history,
             folder,
             event,
             log,
@@ -312,6 +327,7 @@ impl App {
             sinks,
             followed,
             journal,
+            history,
             folder,
             event,
             log,
@@ -333,6 +349,12 @@ impl App {
         // What only serves the others ends when there is nothing left to prepare.
         let (preparing, prepared) = oneshot::channel::<()>();
         let prepared = prepared.map(drop).boxed().shared();
+        // And what serves the sinks, or tells about them, when the last of them has ended.
+        let (delivering, mut deliveries) = mpsc::channel::<()>(1);
+        let delivered = async move {
+            deliveries.recv().await;
+        };
+        let delivered = delivered.boxed().shared();
         sinks::bury_orphans(&journal, &sinks).await?;
         let same_scope = journal.watch_only(&stages::scope(&source)).await?;
         let mut accounts = Vec::new();
@@ -354,12 +376,16 @@ impl App {
             };
             accounts.push((config.name.clone(), account.clone()));
             let (name, journal) = (config.name, journal.clone());
-            let delivery = Delivery::new(name, sink, config.retry, journal, account, dead_letters);
+            let delivery = Delivery::new(name, sink, config.retry, journal, account)
+                .with_dead_letters(dead_letters)
+                .telling(history.clone());
+            let one_of_them = delivering.clone();
             running.spawn(delivery.run(closing).map(|()| {
-                drop(ends);
+                drop((ends, one_of_them));
                 ("deliver", Ok(()))
             }));
         }
+        drop(delivering);
         let (rosters, roster) = watch::channel(catalog.roster());
         let notices = match &source {
             Source::Cluster { client, .. } => {
@@ -374,7 +400,7 @@ impl App {
         let keeping = drop_ins::run(catalog, drop_ins, rosters, notices);
         running.spawn(stages::until(prepared.clone(), "plugins", keeping));
         for following in followed {
-            running.spawn(stages::until(prepared.clone(), "follow Tekton", following));
+            running.spawn(stages::until(delivered.clone(), "follow Tekton", following));
         }
         if let Some(folder) = folder {
             // What goes elsewhere has not passed the plugins there.
@@ -384,12 +410,12 @@ impl App {
             let sinks = plain.map(|outlet| outlet.name.clone()).collect();
             let journal = journal.clone();
             let answering = async move { control::serve(&folder, &journal, sinks).await };
-            running.spawn(stages::until(prepared.clone(), "control", answering));
+            running.spawn(stages::until(delivered.clone(), "control", answering));
         }
         if let Some(listener) = admin {
-            let standing = sinks::standing(journal.clone(), accounts.clone());
-            let serving = admin::serve(listener, roster.clone(), standing);
-            running.spawn(stages::until(prepared, "admin", serving.map(drop)));
+            let standing = sinks::standing(journal.clone(), history.clone(), accounts.clone());
+            let serving = admin::serve(listener, roster.clone(), standing, history.clone());
+            running.spawn(stages::until(delivered, "admin", serving.map(drop)));
         }
         let pool = ChainPool::new(ChainPool::THREADS)?;
         let preparation = Preparation {
@@ -399,6 +425,7 @@ impl App {
             roster,
             outlets,
             journal: journal.clone(),
+            history: history.clone(),
             tally: tally.clone(),
             onlooker,
             hold_for,

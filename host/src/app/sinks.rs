@@ -5,6 +5,7 @@ use super::{AppError, Source, plugins, stages, tekton};
 use crate::admin::{JournalStatus, SinkStatus, Standing};
 use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
 use crate::deliver::{Account, DeadLetterSink};
+use crate::history::History;
 use crate::journal::{Journal, JournalError, Letter};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{Chain, PluginEngine, TrustConfig};
@@ -112,7 +113,11 @@ impl Opening<'_> {
 }
 
 /// How it stands with the journal and the sinks, whenever somebody asks.
-pub(super) fn standing(journal: Journal, accounts: Vec<(String, Arc<Account>)>) -> Standing {
+pub(super) fn standing(
+    journal: Journal,
+    history: History,
+    accounts: Vec<(String, Arc<Account>)>,
+) -> Standing {
     Arc::new(move || {
         let (bytes, max_bytes) = journal.bytes();
         let sinks = accounts.iter().map(|(name, account)| {
@@ -131,6 +136,7 @@ pub(super) fn standing(journal: Journal, accounts: Vec<(String, Arc<Account>)>) 
             bytes,
             max_bytes,
             dropped: journal.dropped(),
+            history_left_out: history.left_out(),
             sinks: sinks.collect(),
         }
     })

@@ -70,6 +70,13 @@ pub(crate) enum Command {
         step-observer dead-letters replay --sink broker --journal /var/lib/step-observer"
     )]
     DeadLetters(DeadLettersCommand),
+    /// Tell what happened to an event: plugins, journal, every attempt of every sink
+    #[command(
+        after_help = "It reads the history beside the journal, also while an observer uses it. The id of an event is \
+        its attribute `id` (header `ce-id`).\n\n\
+        Example:\n  step-observer explain 6f8e3f0a-4c0d-5d7e-9d5b-0a1f6c9a2b11 --journal /var/lib/step-observer"
+    )]
+    Explain(ExplainArgs),
     /// Check, show and describe configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -191,6 +198,18 @@ pub(crate) enum DeadLettersCommand {
         #[command(flatten)]
         which: Which,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// `id` of the event
+    #[arg(value_name = "EVENT-ID")]
+    pub(crate) event: String,
+    #[command(flatten)]
+    pub(crate) journal: JournalArgs,
+    /// Print JSON, one fact a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

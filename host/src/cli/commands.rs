@@ -26,6 +26,7 @@ pub(crate) async fn run(command: Command, compiler: Compiler) -> Result<End, Pro
         Command::Run(args) => run_cluster(args, compiler).await,
         Command::Replay(args) => replay(args, compiler).await,
         Command::Plugin(command) => super::plugin::run(command).await,
+        Command::Explain(args) => super::explain::run(&args),
         Command::DeadLetters(command) => super::dead_letters::run(command).await,
         Command::Config(command) => config(command).await,
         // It needs no runtime and ended before.

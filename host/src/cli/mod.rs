@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod dead_letters;
 mod demo;
+mod explain;
 mod plugin;
 mod timeline;
 

@@ -19,6 +19,10 @@ impl DeadLetterSink {
         Self { name, destination }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The event for the dead-letter sink, and its run: the same id and time, with where it should
     /// have gone, the status and the reason (Knative Eventing, event delivery: `knativeerrordest`,
     /// `knativeerrorcode`, `knativeerrordata`). Nothing where it is not an event.

@@ -9,6 +9,7 @@ pub use config::RetryConfig;
 pub(crate) use dead_letters::DeadLetterSink;
 
 use crate::event::Encoded;
+use crate::history::{History, What};
 use crate::journal::{Journal, JournalError, Letter, Waiting};
 use crate::lanes::{self, LaneLimits};
 use crate::sink::{Attempt, Failure, Next, Pace, Sink};
@@ -72,6 +73,7 @@ pub(crate) struct Delivery {
     sink: Sink,
     retry: RetryConfig,
     journal: Journal,
+    history: History,
     account: Arc<Account>,
     /// Attempts at a time.
     attempts: Semaphore,
@@ -92,7 +94,6 @@ impl Delivery {
         retry: RetryConfig,
         journal: Journal,
         account: Arc<Account>,
-        dead_letters: Option<DeadLetterSink>,
     ) -> Self {
         Self {
             attempts: Semaphore::new(sink.concurrency().clamp(1, WINDOW)),
@@ -101,11 +102,25 @@ impl Delivery {
             sink,
             retry,
             journal,
+            history: History::default(),
             account,
             breaker: Mutex::default(),
             tried: Notify::new(),
             began: Instant::now(),
+            dead_letters: None,
+        }
+    }
+
+    /// Tells what becomes of events.
+    pub(crate) fn telling(self, history: History) -> Self {
+        Self { history, ..self }
+    }
+
+    /// Sends on what cannot be delivered.
+    pub(crate) fn with_dead_letters(self, dead_letters: Option<DeadLetterSink>) -> Self {
+        Self {
             dead_letters,
+            ..self
         }
     }
 
@@ -197,6 +212,15 @@ impl Delivery {
                 ?delay,
                 "delivery failed, retrying"
             );
+            self.history.tell(wall(), || {
+                let failed = What::Failed {
+                    sink: sink.clone(),
+                    attempt: failures,
+                    reason: reason.clone(),
+                    retry_in_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                };
+                (id, failed)
+            });
             // A wait that is longer than the time left ends with one last try.
             tokio::time::sleep_until((now + delay).min(give_up)).await;
         };
@@ -217,6 +241,10 @@ impl Delivery {
             let (sink, id) = (&self.name, encoded.id());
             info!(sink, id, failures, "delivered after failures");
         }
+        self.history.tell(wall(), || {
+            let (sink, attempt) = (self.name.clone(), failures + 1);
+            (encoded.id(), What::Delivered { sink, attempt })
+        });
         self.journal.done(event.seq, &self.name).await
     }
 
@@ -313,6 +341,18 @@ impl Delivery {
             first,
             last: wall(),
         };
+        self.history.tell(letter.last, || {
+            let dead = What::Dead {
+                sink: self.name.clone(),
+                attempts,
+                reason: letter.reason.clone(),
+                to: self
+                    .dead_letters
+                    .as_ref()
+                    .map(|sink| sink.name().to_owned()),
+            };
+            (encoded.id(), dead)
+        });
         let forwarded = self
             .dead_letters
             .as_ref()

@@ -70,12 +70,7 @@ pub fn build(
 ) -> Result<Envelope, BuildError> {
     let transition = &record.transition;
     let event_type = event_type(record, config);
-    let subject = format!(
-        "{}/{}/{}",
-        record.namespace,
-        record.task_run,
-        transition.step()
-    );
+    let subject = subject(record);
     let data = serde_json::to_value(StepEventData::new(record, log))?;
     let mut event = EventBuilderV10::new()
         .id(transition.event_id(&event_type))
@@ -107,7 +102,16 @@ pub fn id(record: &StepRecord, config: &EventConfig) -> String {
     record.transition.event_id(&event_type(record, config))
 }
 
-fn event_type(record: &StepRecord, config: &EventConfig) -> String {
+/// The `subject` of the event of a transition.
+#[must_use]
+pub fn subject(record: &StepRecord) -> String {
+    let step = record.transition.step();
+    format!("{}/{}/{step}", record.namespace, record.task_run)
+}
+
+/// The `type` of the event of a transition.
+#[must_use]
+pub fn event_type(record: &StepRecord, config: &EventConfig) -> String {
     let phase = record.transition.kind.as_str();
     format!("{}.{phase}.v1", config.type_prefix)
 }

@@ -21,6 +21,15 @@ pub struct JournalConfig {
     pub max_bytes: Option<u64>,
     /// What happens where so many bytes wait.
     pub when_full: WhenFull,
+    /// Bytes of the history beside it: what happened to each event, for `explain` and `/events/ID`. The
+    /// oldest goes. The default is 64 MiB on disk; in memory 4 MiB where `admin.listen` is given, else
+    /// none.
+    #[schemars(range(max = 1099511627776_u64))]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounded::optional::<0, 1099511627776, _>"
+    )]
+    pub history_bytes: Option<u64>,
 }
 
 impl Default for JournalConfig {
@@ -29,6 +38,7 @@ impl Default for JournalConfig {
             directory: None,
             max_bytes: None,
             when_full: WhenFull::Block,
+            history_bytes: None,
         }
     }
 }

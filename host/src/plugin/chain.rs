@@ -44,6 +44,8 @@ pub enum Outcome {
         plugin: Arc<str>,
         /// Why, masked and cut.
         reason: String,
+        /// What happened before.
+        report: Report,
     },
     /// A plugin failed and says `block`: try again with the event as it was.
     Blocked {
@@ -59,10 +61,14 @@ pub enum Outcome {
 /// What happened to an event on its way.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
+    /// The plugins that got the event, in order.
+    pub called: Vec<Arc<Plugin>>,
     /// Per plugin and rule, how much was masked.
     pub redacted: Vec<(Arc<str>, String, u32)>,
     /// Plugins that failed, how, and what was done.
     pub failures: Vec<(Arc<str>, Failure, OnError)>,
+    /// Why the last of them dropped it.
+    pub dropped: Option<String>,
 }
 
 // === impl Chain ===
@@ -131,6 +137,7 @@ impl Chain {
             if !plugin.wants(&envelope) {
                 continue;
             }
+            report.called.push(plugin.clone());
             let began = Instant::now();
             let (draft, answer) = plugin.call(&self.engine, &self.scrubber, envelope);
             // The store gives back what was put in; without it there is nothing left to send.
@@ -138,6 +145,7 @@ impl Chain {
                 return Outcome::Dropped {
                     plugin: plugin.label.clone(),
                     reason: "the event was lost in the plugin".to_owned(),
+                    report,
                 };
             };
             let (unchanged, failure) = match answer {
@@ -156,6 +164,7 @@ impl Chain {
                     return Outcome::Dropped {
                         plugin: plugin.label.clone(),
                         reason,
+                        report,
                     };
                 }
                 Err(failure) => (draft.discard(), failure),
@@ -178,6 +187,7 @@ impl Chain {
                     return Outcome::Dropped {
                         plugin: plugin.label.clone(),
                         reason,
+                        report,
                     };
                 }
                 (OnError::Strip, _) => strip(unchanged, &plugin.label),
