@@ -9,7 +9,7 @@ use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{Answer, HttpSink, Request};
 use step_observer_tests::{path, program};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// Numbers that look random and are the same in every run.
 mod rand_like {
@@ -35,7 +35,7 @@ fn size() -> (usize, usize) {
     (runs.parse().unwrap(), kills.parse().unwrap())
 }
 
-fn observer(server: &ApiServer, sink: &str, folder: &Path) -> Child {
+pub(crate) fn observer(server: &ApiServer, sink: &str, folder: &Path) -> Command {
     let config = folder.join("config.yaml");
     std::fs::write(
         &config,
@@ -45,20 +45,21 @@ fn observer(server: &ApiServer, sink: &str, folder: &Path) -> Child {
         ),
     )
     .unwrap();
-    Command::new(program())
-        .args(["run", "--log", "error", "--config"])
+    let mut command = Command::new(program());
+    command
+        .args(["run", "--config"])
         .arg(&config)
         .arg("--journal")
         .arg(folder.join("journal"))
+        .env("STEP_OBSERVER_LOG", "error")
         .env("KUBECONFIG", server.kubeconfig(folder))
         .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+        .kill_on_drop(true);
+    command
 }
 
 /// Runs that have ended, as the API server shows them.
-fn show_ended_runs(server: &ApiServer, runs: usize) {
+pub(crate) fn show_ended_runs(server: &ApiServer, runs: usize) {
     for event in copies(&watch_events("a-success"), runs) {
         server.play(&serde_json::from_str(&event).unwrap());
     }
@@ -119,13 +120,13 @@ async fn killed_at_any_moment_it_loses_nothing() {
     let step = 2 * events * 3 / 2 / (kills + 1);
     let mut killed = 0;
     while killed < kills && ids(&sink.accepted()).len() < events {
-        let mut observer = observer(&server, &sink.url, folder.path());
+        let mut observer = observer(&server, &sink.url, folder.path()).spawn().unwrap();
         sink.wait_for(sink.requests().len() + numbers.next(step))
             .await;
         observer.kill().await.unwrap();
         killed += 1;
     }
-    let mut last = observer(&server, &sink.url, folder.path());
+    let mut last = observer(&server, &sink.url, folder.path()).spawn().unwrap();
     sink.wait_until(|requests| {
         let accepted = requests
             .iter()
@@ -319,7 +320,7 @@ async fn the_observer_that_uses_the_journal_is_asked() {
     show_ended_runs(&server, 1);
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
-    let _observer = observer(&server, &sink.url, folder.path());
+    let _observer = observer(&server, &sink.url, folder.path()).spawn().unwrap();
     sink.wait_for(6).await;
     let (_, nowhere) = dead_letters(&["replay", "--all", "--to", "nowhere"], &journal).await;
     assert!(

@@ -36,6 +36,7 @@ mod receivers;
 mod refused;
 mod replay;
 mod secrets;
+mod stopping;
 mod support;
 mod swap;
 mod tidy;

@@ -186,7 +186,7 @@ fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> {
 async fn drive(app: App) -> Result<End, Problem> {
     let summary = tokio::select! {
         summary = app.run(signals(1)) => summary?,
-        () = signals(2) => return Err("stopped by a second signal; what was left is not delivered".into()),
+        () = signals(2) => return Err("stopped by a second signal: what was left is not delivered; with --journal the next start does that".into()),
     };
     report(&summary);
     Ok(match summary.undelivered() {
@@ -231,6 +231,9 @@ async fn config(command: ConfigCommand) -> Result<End, Problem> {
     let text = match command {
         ConfigCommand::Check { file } => {
             let config = Config::read(&file)?;
+            for sink in &config.sinks {
+                sink.check()?;
+            }
             check_plugins(&config).await?;
             let (plugins, sinks) = (config.plugins.len(), config.sinks.len());
             format!(

@@ -277,6 +277,27 @@ impl SinkConfig {
         }
     }
 
+    /// Whether it, and its dead-letter sink, can be had at all. Files and servers are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Names the sink and what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        let dead_letters = self.dead_letter_sink.as_ref().map(|sink| &sink.to);
+        for to in [&self.to].into_iter().chain(dead_letters) {
+            let checked = match to {
+                SinkKind::Http(http) => http.check(),
+                SinkKind::Kafka(kafka) => kafka.check(),
+                SinkKind::Stdout(_)
+                | SinkKind::File(_)
+                | SinkKind::Nats(_)
+                | SinkKind::Tekton(_) => Ok(()),
+            };
+            checked.map_err(|problem| format!("sink `{}`: {problem}", self.name))?;
+        }
+        Ok(())
+    }
+
     /// Name of its dead-letter sink.
     #[must_use]
     pub fn dead_letter_name(&self) -> String {

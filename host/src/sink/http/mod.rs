@@ -42,7 +42,7 @@ pub struct Http {
 
 impl Http {
     pub(super) fn new(config: &HttpConfig) -> Result<Self, SinkError> {
-        check(config)?;
+        config.check()?;
         let limits = |batch: BatchConfig| BatchLimits {
             events: batch.max_events,
             bytes: batch.max_bytes,
@@ -187,21 +187,23 @@ async fn drain(mut answer: reqwest::Response) {
     }
 }
 
-/// Refuses what does not go together.
-fn check(config: &HttpConfig) -> Result<(), SinkError> {
-    if config.tls.is_some() && config.url.0.scheme() == "http" {
-        let problem = "the URL is not https: nothing of this would be used";
-        return Err(SinkError::Tls(problem.to_owned()));
+impl HttpConfig {
+    /// Refuses what does not go together.
+    pub(crate) fn check(&self) -> Result<(), SinkError> {
+        if self.tls.is_some() && self.url.0.scheme() == "http" {
+            let problem = "the URL is not https: nothing of this would be used";
+            return Err(SinkError::Tls(problem.to_owned()));
+        }
+        if self.signing.is_some() && self.mode == HttpMode::Binary {
+            return Err(SinkError::Contradiction(
+                "signing: in binary mode attributes are headers, which a signature does not cover; write `mode: structured` or `mode: batch`",
+            ));
+        }
+        if self.batch.is_some() && self.mode != HttpMode::Batch {
+            return Err(SinkError::Contradiction("batch: write `mode: batch`, too"));
+        }
+        check_extensions(&self.extensions)
     }
-    if config.signing.is_some() && config.mode == HttpMode::Binary {
-        return Err(SinkError::Contradiction(
-            "signing: in binary mode attributes are headers, which a signature does not cover; write `mode: structured` or `mode: batch`",
-        ));
-    }
-    if config.batch.is_some() && config.mode != HttpMode::Batch {
-        return Err(SinkError::Contradiction("batch: write `mode: batch`, too"));
-    }
-    check_extensions(&config.extensions)
 }
 
 fn check_extensions(extensions: &BTreeMap<String, String>) -> Result<(), SinkError> {

@@ -11,10 +11,7 @@ pub enum Kafka {}
 
 impl Kafka {
     pub(in super::super) fn new(_: &KafkaConfig) -> Result<Self, SinkError> {
-        Err(SinkError::Absent {
-            wire: "kafka",
-            feature: "kafka",
-        })
+        Err(super::absent())
     }
 
     pub(in super::super) fn concurrency(&self) -> usize {
@@ -39,6 +36,7 @@ mod tests {
         let config = r#"{"brokers": ["broker:9092"], "topic": "steps"}"#;
         let config: KafkaConfig = serde_json::from_str(config).unwrap();
         let told = Kafka::new(&config).unwrap_err().to_string();
+        assert_eq!(config.check().unwrap_err().to_string(), told);
         assert!(told.contains("--features kafka"), "{told}");
     }
 }

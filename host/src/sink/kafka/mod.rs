@@ -17,3 +17,22 @@ pub(super) use absent::Kafka;
 pub use config::{Broker, KafkaConfig};
 #[cfg(feature = "kafka")]
 pub(super) use producer::Kafka;
+
+use super::SinkError;
+
+impl KafkaConfig {
+    /// Refuses what this program cannot do.
+    pub(crate) fn check(&self) -> Result<(), SinkError> {
+        match cfg!(feature = "kafka") {
+            true => Ok(()),
+            false => Err(absent()),
+        }
+    }
+}
+
+fn absent() -> SinkError {
+    SinkError::Absent {
+        wire: "kafka",
+        feature: "kafka",
+    }
+}

@@ -1,0 +1,56 @@
+//! Whatever ends the observer, what it has accepted is delivered: before its end, or after the next
+//! start.
+
+use crate::durable::{check, observer, show_ended_runs};
+use std::process::Stdio;
+use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::sink::HttpSink;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+const RUNS: usize = 20;
+
+async fn terminate(observer: &Child) {
+    let id = observer.id().unwrap().to_string();
+    let mut kill = Command::new("kill");
+    assert!(kill.args(["-TERM", &id]).status().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal() {
+    let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
+    let down = HttpSink::start(vec![(503, Vec::new()); 100_000]).await;
+    show_ended_runs(&server, RUNS);
+    let mut command = observer(&server, &down.url, folder.path());
+    let mut first = command
+        .args(["--log", "info"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    down.wait_for(5).await;
+    terminate(&first).await;
+    let mut log = BufReader::new(first.stderr.take().unwrap()).lines();
+    while let Some(line) = log.next_line().await.unwrap() {
+        if line.contains("what is left is delivered first") {
+            terminate(&first).await;
+        }
+    }
+    // Long before the grace period of 25 s is over: it would have said that.
+    assert!(!first.wait().await.unwrap().success());
+    assert_eq!(down.accepted().len(), 0);
+
+    let up = HttpSink::start(Vec::new()).await;
+    let mut second = observer(&server, &up.url, folder.path()).spawn().unwrap();
+    up.wait_for(1).await;
+    terminate(&second).await;
+    assert!(
+        second.wait().await.unwrap().success(),
+        "it delivers what it has"
+    );
+    // What it had not accepted yet when it was told to stop, a third one finds in the cluster.
+    let mut third = observer(&server, &up.url, folder.path()).spawn().unwrap();
+    up.wait_for(RUNS * 6).await;
+    terminate(&third).await;
+    assert!(third.wait().await.unwrap().success());
+    assert_eq!(check(&up.requests(), RUNS), 0, "each once");
+}
