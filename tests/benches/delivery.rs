@@ -1,5 +1,5 @@
-//! From what a cluster shows to an acknowledged HTTP sink, with the journal on, beside bare reqwest posting the
-//! same bodies: `cargo xtask bench`.
+//! From what a cluster shows to an acknowledged HTTP sink, with the journal on, beside bare reqwest
+//! posting the same bodies; and how long an event takes: `cargo xtask bench`.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,52 +9,64 @@
 )]
 
 use futures::StreamExt as _;
-use serde_json::Value;
-use std::process::Stdio;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
+use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
+use tokio::process::Command;
 
 const RUNS: usize = 2000;
 /// Events of a run of three steps.
-const EVENTS: usize = RUNS * 6;
+const PER_RUN: usize = 6;
+const EVENTS: usize = RUNS * PER_RUN;
 /// What the program has in flight, too.
 const CONCURRENCY: usize = 16;
 const ROUNDS: usize = 3;
 const BOUND: f64 = 0.5;
+/// How often a run is shown while latency is measured: about a tenth of the events that are possible.
+const SHOWN_EVERY: Duration = Duration::from_millis(4);
 
 #[tokio::main]
 async fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, file, url] = arguments.as_slice()
+        && word == "post"
+    {
+        return post(url, &std::fs::read_to_string(file).unwrap()).await;
+    }
     let folder = tempfile::tempdir().unwrap();
-    let recording = folder.path().join("runs.jsonl");
-    std::fs::write(&recording, ended_runs()).unwrap();
-    std::fs::write(recording.with_extension("logs.json"), logs()).unwrap();
+    let ratio = ratio(folder.path()).await;
+    let word = if ratio >= BOUND { "holds" } else { "BROKEN" };
+    println!("rate with the journal / bare reqwest {ratio:.2}    at least {BOUND}: {word}");
+    latency(folder.path()).await;
+    std::process::exit(i32::from(ratio < BOUND));
+}
+
+/// Our rate by that of bare reqwest, each in a process of its own.
+async fn ratio(folder: &Path) -> f64 {
+    let (recording, requests) = (folder.join("runs.jsonl"), folder.join("requests.jsonl"));
+    std::fs::write(&recording, ended_runs().join("\n")).unwrap();
+    std::fs::write(recording.with_extension("logs.json"), logs().to_string()).unwrap();
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let sink = HttpSink::start(vec![]).await;
-        let journal = folder.path().join(format!("journal-{round}"));
-        let mut observer = tokio::process::Command::new(program())
-            .arg("replay")
-            .arg(&recording)
-            .args(["--log", "error", "--to", &sink.url, "--journal"])
-            .arg(&journal)
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        // Not its start: loading the program takes longer than some events.
-        sink.wait_for(1).await;
-        let began = Instant::now();
-        assert!(observer.wait().await.unwrap().success());
-        ours.push(rate(began.elapsed()));
-        let requests = sink.requests();
-        assert_eq!(requests.len(), EVENTS);
+        let mut observer = Command::new(program());
+        observer.arg("replay").arg(&recording);
+        observer.args(["--log", "error", "--journal"]);
+        observer
+            .arg(folder.join(format!("journal-{round}")))
+            .arg("--to");
+        let (rate, posted) = timed(observer).await;
+        ours.push(rate);
 
-        let sink = HttpSink::start(vec![]).await;
-        let began = Instant::now();
-        post(&sink.url, &requests).await;
-        bare.push(rate(began.elapsed()));
-        let bytes: usize = requests.iter().map(|request| request.body.len()).sum();
+        std::fs::write(&requests, lines(&posted)).unwrap();
+        let mut poster = Command::new(std::env::current_exe().unwrap());
+        poster.arg("post").arg(&requests);
+        bare.push(timed(poster).await.0);
+        let bytes: usize = posted.iter().map(|request| request.body.len()).sum();
         println!(
             "round {round}: {:.0} events/s with journal, {:.0}/s bare reqwest, {} bytes each",
             ours[round],
@@ -66,22 +78,30 @@ async fn main() {
         rates.sort_by(f64::total_cmp);
         rates[rates.len() / 2]
     };
-    let ratio = middle(ours) / middle(bare);
-    let word = if ratio >= BOUND { "holds" } else { "BROKEN" };
-    println!("rate with the journal / bare reqwest {ratio:.2}    at least {BOUND}: {word}");
-    std::process::exit(i32::from(ratio < BOUND));
+    middle(ours) / middle(bare)
 }
 
-fn rate(time: Duration) -> f64 {
-    f64::from(u32::try_from(EVENTS).unwrap()) / time.as_secs_f64()
+/// Events a second of a command that sends all of them to the URL that is its last argument, from the
+/// first one on: loading a program takes longer than some events.
+async fn timed(mut command: Command) -> (f64, Vec<Request>) {
+    let sink = HttpSink::start(vec![]).await;
+    let mut sender = command.arg(&sink.url).spawn().unwrap();
+    sink.wait_for(1).await;
+    let began = Instant::now();
+    assert!(sender.wait().await.unwrap().success());
+    let time = began.elapsed();
+    let requests = sink.requests();
+    assert_eq!(requests.len(), EVENTS);
+    let events = f64::from(u32::try_from(EVENTS).unwrap());
+    (events / time.as_secs_f64(), requests)
 }
 
 /// TaskRuns and Pods as they are when all is over, without what the observer does not look at: it is
 /// not reading that is measured.
-fn ended_runs() -> String {
+fn ended_runs() -> Vec<String> {
     let mut events = watch_events("a-success");
     events.iter_mut().for_each(strip);
-    copies(&events, RUNS).join("\n")
+    copies(&events, RUNS)
 }
 
 fn strip(value: &mut Value) {
@@ -105,25 +125,57 @@ fn strip(value: &mut Value) {
 }
 
 /// A log for each step: events of some 2 KiB on average, as `started` has none.
-fn logs() -> String {
-    let line = "2026-11-22T13:04:10Z compiling another module of the widget\n";
-    let logs = ["build", "test", "deploy"].map(|step| (format!("before-{step}"), line.repeat(37)));
-    serde_json::to_string(&std::collections::BTreeMap::from(logs)).unwrap()
+fn logs() -> Value {
+    let log = "2026-11-22T13:04:10Z compiling another module of the widget\n".repeat(37);
+    json!({"before-build": log, "before-test": log, "before-deploy": log})
 }
 
-async fn post(url: &str, requests: &[Request]) {
+/// Requests for whoever posts them.
+fn lines(requests: &[Request]) -> String {
+    let line = |request: &Request| {
+        let headers = request
+            .headers
+            .iter()
+            .filter(|(name, _)| !["host", "content-length"].contains(&name.as_str()));
+        let headers: Vec<(&str, &str)> = headers
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        let body = std::str::from_utf8(&request.body).unwrap();
+        json!([headers, body]).to_string()
+    };
+    let lines: Vec<String> = requests.iter().map(line).collect();
+    lines.join("\n")
+}
+
+async fn post(url: &str, requests: &str) {
+    type Line = (Vec<(String, String)>, String);
+    let requests: Vec<Line> = requests
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let client = reqwest::Client::builder()
         .no_proxy()
         .pool_max_idle_per_host(CONCURRENCY)
         .tls_backend_preconfigured(no_roots())
         .build()
         .unwrap();
-    let posts = futures::stream::iter(requests).map(|request| {
-        let mut headers = request.headers.clone();
-        headers.remove("host");
-        headers.remove("content-length");
-        let request = client.post(url).headers(headers).body(request.body.clone());
-        async { assert!(request.send().await.unwrap().status().is_success()) }
+    let posts = futures::stream::iter(requests).map(|(headers, body)| {
+        let request = headers
+            .into_iter()
+            .fold(client.post(url), |request, (name, value)| {
+                request.header(name, value)
+            });
+        async {
+            assert!(
+                request
+                    .body(body)
+                    .send()
+                    .await
+                    .unwrap()
+                    .status()
+                    .is_success()
+            )
+        }
     });
     posts.buffer_unordered(CONCURRENCY).collect::<()>().await;
 }
@@ -136,4 +188,65 @@ fn no_roots() -> rustls::ClientConfig {
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth()
+}
+
+/// From the moment in which the API server shows a run until its last event is with the sink.
+async fn latency(folder: &Path) {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    for (step, log) in logs().as_object().unwrap() {
+        for number in 0..RUNS {
+            let container = step.replace("before-", "step-");
+            let log = log.as_str().unwrap();
+            server.set_log(&format!("run-{number:05}-pod-{container}"), log);
+        }
+    }
+    let config = folder.join("config.yaml");
+    // However long ago the runs of the recording ended.
+    let text = format!(
+        "lookBack: 1000000h\nsinks: [{{name: all, to: {{http: {{url: '{}'}}}}}}]",
+        sink.url
+    );
+    std::fs::write(&config, text).unwrap();
+    let _observer = Command::new(program())
+        .args(["run", "--log", "error", "--config"])
+        .arg(&config)
+        .arg("--journal")
+        .arg(folder.join("journal-latency"))
+        .env("KUBECONFIG", server.kubeconfig(folder))
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    server.wait_for_watches(2).await;
+    let mut shown = HashMap::new();
+    let mut ticks = tokio::time::interval(SHOWN_EVERY);
+    for run in ended_runs().chunks(2) {
+        ticks.tick().await;
+        for event in run {
+            let event: Value = serde_json::from_str(event).unwrap();
+            server.play(&event);
+            if event["object"]["kind"] == "TaskRun" {
+                let uid = event["object"]["metadata"]["uid"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned();
+                shown.insert(uid, Instant::now());
+            }
+        }
+    }
+    sink.wait_for(EVENTS).await;
+    let mut last: HashMap<String, Instant> = HashMap::new();
+    for request in sink.requests() {
+        let run = last.entry(request.header("ce-partitionkey").to_owned());
+        let latest = run.or_insert(request.at);
+        *latest = request.at.max(*latest);
+    }
+    let mut times: Vec<Duration> = last.iter().map(|(run, at)| *at - shown[run]).collect();
+    times.sort();
+    let rate = f64::from(u32::try_from(PER_RUN).unwrap()) / SHOWN_EVERY.as_secs_f64();
+    println!(
+        "latency at {rate:.0} events/s, from the watch event to the last of a run's {PER_RUN} events: \
+         p50 {:.1} ms, p99 {:.1} ms",
+        times[times.len() / 2].as_secs_f64() * 1e3,
+        times[times.len() * 99 / 100].as_secs_f64() * 1e3,
+    );
 }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::any;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -24,6 +24,8 @@ pub struct Request {
     pub body: Bytes,
     /// What it was answered.
     pub status: StatusCode,
+    /// When it came.
+    pub at: Instant,
 }
 
 impl Request {
@@ -83,6 +85,7 @@ impl HttpSink {
                 headers,
                 body,
                 status,
+                at: Instant::now(),
             });
             counter.send_modify(|count| *count += 1);
             let mut answer = HeaderMap::new();
