@@ -1,6 +1,7 @@
 //! What an operator asks a journal for: its dead letters. By the observer that uses it, over a Unix
 //! socket in the journal's folder, or directly where nobody does. Whoever may read the folder may ask.
 
+use crate::clock;
 use crate::event::{DecodeError, run_of};
 use crate::journal::{Journal, JournalError, Letter, NewEvent};
 use futures::future::try_join_all;
@@ -347,7 +348,7 @@ async fn send_again(
             sinks: vec![to.unwrap_or(&id.sink).to_owned()],
             body,
         };
-        accepted.push(journal.accept(run, None, wall(), vec![event]));
+        accepted.push(journal.accept(run, None, clock::now(), vec![event]));
     }
     // With one sync, and asked for in this order.
     try_join_all(accepted).await?;
@@ -355,12 +356,4 @@ async fn send_again(
         journal.done(id.seq, &id.sink).await?;
     }
     Ok(())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the edge where the clock is read"
-)]
-fn wall() -> Timestamp {
-    Timestamp::now()
 }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod app;
 mod bounded;
+mod clock;
 pub mod config;
 pub mod control;
 pub mod deliver;

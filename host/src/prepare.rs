@@ -1,5 +1,6 @@
 //! From a step record to events in the journal: log, event, plugins, match.
 
+use crate::clock;
 use crate::event::{self, EncodeError, EventConfig, EventMatch};
 use crate::history::{History, Verdict, What};
 use crate::journal::{Journal, NewEvent};
@@ -8,7 +9,6 @@ use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, ChainPool, OnError, Outcome, Report};
 use crate::step::{Envelope, StepRecord};
 use cloudevents::AttributesReader as _;
-use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -104,14 +104,6 @@ impl Untold {
 /// The mark of an event that went through a sink's own plugins. An id holds no blank.
 fn own_mark(id: &str, outlet: &Outlet) -> String {
     format!("{id} {}", outlet.name)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the edge where the clock is read"
-)]
-fn wall() -> Timestamp {
-    Timestamp::now()
 }
 
 /// What each plugin made of an event.
@@ -295,7 +287,7 @@ impl Preparation {
         };
         let sinks = events.first().map(|event| event.sinks.clone());
         let run = record.transition.run_uid.clone();
-        let now = wall();
+        let now = clock::now();
         if let Err(problem) = self.journal.accept(run, Some(mark), now, events).await {
             self.tally.failed.fetch_add(1, Ordering::Relaxed);
             error!(error = %problem, "the event is not accepted");
@@ -420,7 +412,7 @@ impl Preparation {
                         plugin = &*plugin, version, id, failure = failure.label(), detail = %failure, failures, ?delay,
                         "plugin failed, the event is held and tried again"
                     );
-                    self.history.tell(wall(), || {
+                    self.history.tell(clock::now(), || {
                         let (plugin, reason) = (plugin.to_string(), failure.to_string());
                         (id.clone(), What::Held { plugin, reason })
                     });

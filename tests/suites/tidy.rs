@@ -42,23 +42,26 @@ fn room(file: &Path) -> String {
 }
 
 /// What each room may use of the others. Only `app` (with the command line above it) knows them all.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("step", &[]),
     ("bounded", &[]),
+    ("clock", &[]),
     ("lanes", &[]),
     ("yaml", &[]),
     ("history", &[]),
     ("admin", &["history", "plugin"]),
     ("redact", &[]),
-    ("observe", &["step"]),
+    ("observe", &["clock", "step"]),
     ("event", &["bounded", "step"]),
     ("plugin", &["bounded", "event", "redact", "step", "yaml"]),
-    ("sink", &["bounded", "event"]),
+    ("sink", &["bounded", "clock", "event"]),
     ("journal", &["bounded"]),
-    ("control", &["event", "journal"]),
+    ("control", &["clock", "event", "journal"]),
     (
         "deliver",
-        &["bounded", "event", "history", "journal", "lanes", "sink"],
+        &[
+            "bounded", "clock", "event", "history", "journal", "lanes", "sink",
+        ],
     ),
     // Types only: what can be configured is defined by whom it configures.
     (
@@ -70,13 +73,15 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("logs", &["config", "observe", "step"]),
     (
         "prepare",
-        &["event", "history", "journal", "logs", "plugin", "step"],
+        &[
+            "clock", "event", "history", "journal", "logs", "plugin", "step",
+        ],
     ),
     (
         "app",
         &[
-            "admin", "config", "control", "deliver", "event", "history", "journal", "lanes",
-            "logs", "observe", "plugin", "prepare", "sink", "step",
+            "admin", "clock", "config", "control", "deliver", "event", "history", "journal",
+            "lanes", "logs", "observe", "plugin", "prepare", "sink", "step",
         ],
     ),
     ("lib", &[]),

@@ -1,6 +1,7 @@
 //! The stages themselves: each a function that ends when what it reads from has ended.
 
 use super::{AppError, CHANGES, Source};
+use crate::clock;
 use crate::config::LogConfig;
 use crate::journal::{Journal, JournalError};
 use crate::logs::{LogSource, Logs};
@@ -17,17 +18,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the edge where the clock is read"
-)]
-fn wall() -> Timestamp {
-    Timestamp::now()
-}
-
 /// Seconds since then.
 pub(super) fn age(at: Timestamp) -> u64 {
-    let seconds = wall().duration_since(at).as_secs();
+    let seconds = clock::now().duration_since(at).as_secs();
     u64::try_from(seconds).unwrap_or_default()
 }
 
@@ -49,9 +42,9 @@ pub(super) fn scope(source: &Source) -> String {
 /// What ended before is history, where the journal does not know better.
 pub(super) fn horizon(source: &Source) -> Timestamp {
     match source {
-        Source::Cluster { look_back, .. } => {
-            wall().checked_sub(*look_back).unwrap_or(Timestamp::MIN)
-        }
+        Source::Cluster { look_back, .. } => clock::now()
+            .checked_sub(*look_back)
+            .unwrap_or(Timestamp::MIN),
         Source::Recording { .. } => Timestamp::MIN,
     }
 }
@@ -94,7 +87,7 @@ pub(super) async fn observe(
                 live,
                 ..
             } => {
-                let clock = move || live.then(wall);
+                let clock = move || live.then(clock::now);
                 // A blocked reader cannot be stopped, so it must not be what holds `changes`.
                 let (played, mut next) = mpsc::channel(CHANGES);
                 let play = tokio::task::spawn_blocking(move || {
@@ -159,7 +152,7 @@ pub(super) async fn track(
                     findings
                 }
             },
-            () = sleep_until(wake), if wake.is_some() => tracker.tick(wall()),
+            () = sleep_until(wake), if wake.is_some() => tracker.tick(clock::now()),
             Some(_) = rescues.next(), if !rescues.is_empty() => Vec::new(),
         };
         road.hand_on(findings, &rescues).await;
@@ -227,7 +220,7 @@ impl Road {
 
 async fn sleep_until(wake: Option<Timestamp>) {
     if let Some(wake) = wake {
-        let wait = Duration::try_from(wake.duration_since(wall())).unwrap_or_default();
+        let wait = Duration::try_from(wake.duration_since(clock::now())).unwrap_or_default();
         tokio::time::sleep(wait).await;
     }
 }

@@ -8,6 +8,7 @@ mod dead_letters;
 pub use config::RetryConfig;
 pub(crate) use dead_letters::DeadLetterSink;
 
+use crate::clock;
 use crate::event::Encoded;
 use crate::history::{History, What};
 use crate::journal::{Journal, JournalError, Letter, Waiting};
@@ -162,7 +163,7 @@ impl Delivery {
     }
 
     async fn deliver(&self, event: Waiting) {
-        let began = wall();
+        let began = clock::now();
         let age = Duration::try_from(began.duration_since(event.at)).unwrap_or_default();
         let left = Duration::from_millis(self.retry.give_up_ms).saturating_sub(age);
         let give_up = Instant::now() + left;
@@ -212,7 +213,7 @@ impl Delivery {
                 ?delay,
                 "delivery failed, retrying"
             );
-            self.history.tell(wall(), || {
+            self.history.tell(clock::now(), || {
                 let failed = What::Failed {
                     sink: sink.clone(),
                     attempt: failures,
@@ -241,7 +242,7 @@ impl Delivery {
             let (sink, id) = (&self.name, encoded.id());
             info!(sink, id, failures, "delivered after failures");
         }
-        self.history.tell(wall(), || {
+        self.history.tell(clock::now(), || {
             let (sink, attempt) = (self.name.clone(), failures + 1);
             (encoded.id(), What::Delivered { sink, attempt })
         });
@@ -339,7 +340,7 @@ impl Delivery {
             reason: failure.reason.get(..end).unwrap_or_default().to_owned(),
             attempts,
             first,
-            last: wall(),
+            last: clock::now(),
         };
         self.history.tell(letter.last, || {
             let dead = What::Dead {
@@ -366,12 +367,4 @@ impl Delivery {
             .await?;
         self.journal.done(event.seq, &self.name).await
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the edge where the clock is read"
-)]
-fn wall() -> Timestamp {
-    Timestamp::now()
 }

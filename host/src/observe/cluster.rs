@@ -3,11 +3,11 @@
 use super::slim::{SlimPod, SlimTaskRun};
 use super::tracker::Change;
 use super::{ObserveError, Seen};
+use crate::clock;
 use futures::StreamExt as _;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use jiff::Timestamp;
 use kube::client::ConfigExt as _;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -183,11 +183,7 @@ struct Closed;
 
 impl Output {
     async fn send(&self, change: Change) -> Result<(), Closed> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the edge where the clock is read"
-        )]
-        let at = Timestamp::now();
+        let at = clock::now();
         self.changes
             .send(Seen {
                 at,

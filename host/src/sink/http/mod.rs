@@ -13,10 +13,10 @@ pub use config::{
 
 use super::batch::{BatchLimits, Batches};
 use super::{Attempt, Failure, Next, SinkError, after_status, retry_after, unencodable};
+use crate::clock;
 use crate::event::Encoded;
 use crate::event::attribute::{self, AttributeError};
 use handshake::Permission;
-use jiff::Timestamp;
 use parcel::Parcel;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
@@ -97,7 +97,7 @@ impl Http {
         let mut request = self.request(&in_use, Method::POST);
         if let Some(signer) = &in_use.signer {
             let id = parcel::message_id(events);
-            let signed = signer.headers(&id, now().as_second(), &parcel.content);
+            let signed = signer.headers(&id, clock::now().as_second(), &parcel.content);
             for (name, value) in signed {
                 request = request.header(name, value);
             }
@@ -154,15 +154,7 @@ impl Http {
 
 fn wait_asked_for(headers: &HeaderMap) -> Option<Duration> {
     let header = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    retry_after(header, now(), MAX_RETRY_AFTER)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the edge where the clock is read"
-)]
-fn now() -> Timestamp {
-    Timestamp::now()
+    retry_after(header, clock::now(), MAX_RETRY_AFTER)
 }
 
 fn describe(error: &dyn std::error::Error) -> String {

@@ -5,8 +5,8 @@ use super::super::{Attempt, SinkError, tls, unencodable};
 use super::cluster::Cluster;
 use super::config::KafkaConfig;
 use super::failure::Failure;
+use crate::clock;
 use crate::event::{Binding, ContentMode, EncodeError, Encoded, STRUCTURED};
-use jiff::Timestamp;
 use rskafka::record::Record;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -80,11 +80,7 @@ fn record(event: &Encoded, mode: ContentMode, key: &str) -> Result<Record, Encod
             (binary.headers, binary.body)
         }
     };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the edge where the clock is read"
-    )]
-    let now = Timestamp::now().as_millisecond();
+    let now = clock::now().as_millisecond();
     Ok(Record {
         key: Some(key.as_bytes().to_vec()),
         // No value at all would be a tombstone.
