@@ -454,7 +454,11 @@ impl App {
 
         let failure = stages::supervise(&mut running, stop, grace, journal.failed()).await?;
         // What was delivered last is sent again after a start where this is not waited for.
-        tokio::time::timeout(LAST_SYNC, journal.sync()).await.ok();
+        let last = async {
+            journal.sync().await.ok();
+            history.written().await;
+        };
+        tokio::time::timeout(LAST_SYNC, last).await.ok();
         let summary = Summary {
             steps: tally.steps.load(Ordering::Relaxed),
             dropped: tally.dropped.load(Ordering::Relaxed),

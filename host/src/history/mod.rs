@@ -3,30 +3,30 @@
 //! oldest goes, and what comes too fast is left out and counted.
 
 mod fact;
+mod queue;
 mod store;
 
 pub use fact::{Fact, Verdict, What};
 pub use store::{HistoryError, find};
 
 use jiff::Timestamp;
+use queue::{Question, Queue};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use store::{Command, Store};
+use store::Store;
 use tokio::sync::oneshot;
-
-/// Facts that wait to be written.
-const WAITING: usize = 4096;
 
 /// A history. Cheap to clone; it is closed when the last one is gone.
 #[derive(Clone, Debug, Default)]
-pub struct History(Option<Open>);
+pub struct History(Option<Arc<Open>>);
 
-#[derive(Clone, Debug)]
-struct Open {
-    commands: SyncSender<Command>,
-    left_out: Arc<AtomicU64>,
+#[derive(Debug)]
+struct Open(Arc<Queue>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl History {
@@ -44,15 +44,13 @@ impl History {
             Some(folder) => Store::file(folder, max_bytes)?,
             None => Store::memory(max_bytes),
         };
-        let (commands, asked) = sync_channel(WAITING);
+        let queue = Arc::new(Queue::default());
+        let told = queue.clone();
         std::thread::Builder::new()
             .name("history".to_owned())
-            .spawn(move || store::run(store, &asked))
+            .spawn(move || store::run(store, &told))
             .map_err(HistoryError::Thread)?;
-        Ok(Self(Some(Open {
-            commands,
-            left_out: Arc::default(),
-        })))
+        Ok(Self(Some(Arc::new(Open(queue)))))
     }
 
     /// Writes down what happened to an event, which is said only where there is a history.
@@ -61,10 +59,7 @@ impl History {
             return;
         };
         let (id, what) = fact();
-        let fact = Box::new(Fact { id, at, what });
-        if open.commands.try_send(Command::Write(fact)).is_err() {
-            open.left_out.fetch_add(1, Ordering::Relaxed);
-        }
+        open.0.tell(Fact { id, at, what });
     }
 
     /// All that is known of an event, the oldest first.
@@ -73,19 +68,26 @@ impl History {
     ///
     /// It cannot be read.
     pub async fn of(&self, id: String) -> Result<Vec<Fact>, HistoryError> {
-        let Some(open) = self.0.clone() else {
+        let Some(open) = &self.0 else {
             return Ok(Vec::new());
         };
         let (answer, answered) = oneshot::channel();
-        let asking = move || open.commands.send(Command::Find(id, answer));
-        tokio::task::spawn_blocking(asking).await.ok();
+        open.0.ask(Question::Find(id, answer));
         answered.await.unwrap_or(Err(HistoryError::Ended))
+    }
+
+    /// Waits until everything that was told is written down.
+    pub async fn written(&self) {
+        if let Some(open) = &self.0 {
+            let (answer, answered) = oneshot::channel();
+            open.0.ask(Question::Written(answer));
+            answered.await.ok();
+        }
     }
 
     /// Facts that were left out since the start, because they came too fast.
     #[must_use]
     pub fn left_out(&self) -> u64 {
-        let open = self.0.as_ref();
-        open.map_or(0, |open| open.left_out.load(Ordering::Relaxed))
+        self.0.as_ref().map_or(0, |open| open.0.left_out())
     }
 }

@@ -2,12 +2,11 @@
 //! in memory.
 
 use super::fact::Fact;
+use super::queue::{Question, Queue, Waiting};
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, TryRecvError};
-use tokio::sync::oneshot;
 use tracing::warn;
 
 /// Names of the files in the journal's folder, the newer first.
@@ -36,11 +35,6 @@ pub enum HistoryError {
     Ended,
 }
 
-pub(super) enum Command {
-    Write(Box<Fact>),
-    Find(String, oneshot::Sender<Result<Vec<Fact>, HistoryError>>),
-}
-
 pub(super) enum Store {
     Memory {
         lines: VecDeque<String>,
@@ -59,28 +53,27 @@ pub(super) struct Files {
 }
 
 /// Writes and finds until nobody asks any more.
-pub(super) fn run(mut store: Store, commands: &Receiver<Command>) {
+pub(super) fn run(mut store: Store, queue: &Queue) {
     let mut failing = false;
     loop {
-        let command = match commands.try_recv() {
-            Ok(command) => Some(command),
-            Err(TryRecvError::Disconnected) => break,
-            Err(TryRecvError::Empty) => {
-                failing = !told(store.flush(), failing);
-                commands.recv().ok()
-            }
-        };
-        match command {
-            None => break,
-            Some(Command::Write(fact)) => failing = !told(store.write(&fact), failing),
-            Some(Command::Find(id, answer)) => {
-                let found = store.flush().and_then(|()| store.find(&id));
-                // Who asked may have gone.
-                answer.send(found).ok();
+        let Waiting {
+            facts,
+            questions,
+            closed,
+        } = queue.next();
+        let written = facts.iter().try_for_each(|fact| store.write(fact));
+        failing = !told(written.and_then(|()| store.flush()), failing);
+        for question in questions {
+            // Who asked may have gone.
+            match question {
+                Question::Find(id, answer) => drop(answer.send(store.find(&id))),
+                Question::Written(answer) => drop(answer.send(())),
             }
         }
+        if closed {
+            return;
+        }
     }
-    told(store.flush(), failing);
 }
 
 /// Was it written? If not, that is logged once.
