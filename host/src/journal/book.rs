@@ -391,18 +391,27 @@ impl Book {
         event: &Accepted,
     ) -> Vec<(Entry, Option<Seq>)> {
         let seq = event.seq;
-        let Some(now) = self.events.get(&seq) else {
-            return Vec::new();
-        };
-        let moved = Entry::Accepted {
+        let moved = |event: Accepted| Entry::Accepted {
             run: run.clone(),
             mark: None,
             at,
-            events: vec![Accepted {
-                sinks: self.names(now.waiting | now.dead),
-                ..event.clone()
-            }],
+            events: vec![event],
         };
+        let Some(now) = self.events.get(&seq) else {
+            // The last number stays taken: no other event may get it, or an operator would mean the wrong one.
+            let last = Accepted {
+                seq,
+                sinks: Vec::new(),
+                bytes: 0,
+                sum: crc32fast::hash(&[]),
+            };
+            let is_last = seq + 1 == self.next;
+            return is_last.then(|| (moved(last), None)).into_iter().collect();
+        };
+        let moved = moved(Accepted {
+            sinks: self.names(now.waiting | now.dead),
+            ..event.clone()
+        });
         let mut kept = vec![(moved, Some(seq))];
         for ((_, bit), letter) in self.letters.range((seq, 0)..=(seq, usize::MAX)) {
             if let Some(sink) = self.sinks.get(*bit) {

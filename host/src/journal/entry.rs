@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Number of an event in the journal: grows with every event, never used twice.
-pub(crate) type Seq = u64;
+pub type Seq = u64;
 
 /// One entry. What was written with an older version is read by every later one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

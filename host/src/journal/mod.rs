@@ -5,6 +5,7 @@
 mod book;
 mod config;
 mod entry;
+mod files;
 mod frame;
 mod segments;
 mod shared;
@@ -13,12 +14,13 @@ mod writer;
 pub(crate) use book::Waiting;
 pub use config::{JournalConfig, JournalError, WhenFull};
 pub use entry::Letter;
-pub(crate) use entry::Seq;
-pub(crate) use writer::NewEvent;
+pub use entry::Seq;
+pub use writer::NewEvent;
 
 use book::Book;
 use bytes::Bytes;
 use entry::Entry;
+use files::Failpoint;
 use jiff::Timestamp;
 use segments::{SEGMENT, Segments};
 use shared::Shared;
@@ -53,25 +55,26 @@ impl Journal {
     ///
     /// It cannot be opened, is in use, or is damaged. Nothing is skipped.
     pub fn open(config: &JournalConfig, horizon: Timestamp) -> Result<Self, JournalError> {
-        Self::open_with(config, horizon, SEGMENT)
+        Self::open_with(config, horizon, SEGMENT, None)
     }
 
     fn open_with(
         config: &JournalConfig,
         horizon: Timestamp,
         segment: u64,
+        failpoint: Option<Arc<dyn Failpoint>>,
     ) -> Result<Self, JournalError> {
         let mut book = Book::default();
-        let (store, readers, default_bytes) = match &config.directory {
+        let (store, files, default_bytes) = match &config.directory {
             None => (Store::Memory, None, 32 * 1024 * 1024),
             Some(folder) => {
-                let segments = Segments::open(folder, segment, &mut book)?;
-                let readers = segments.readers();
-                (Store::Disk(Box::new(segments)), Some(readers), 1 << 30)
+                let segments = Segments::open(folder, segment, failpoint, &mut book)?;
+                let files = segments.files();
+                (Store::Disk(Box::new(segments)), Some(files), 1 << 30)
             }
         };
         let is_new = book.horizon().is_none();
-        let shared = Arc::new(Shared::new(book, readers));
+        let shared = Arc::new(Shared::new(book, files));
         let (commands, asked) = mpsc::channel(COMMANDS);
         if is_new {
             // There is room for it: nobody else can ask yet.
@@ -149,7 +152,7 @@ impl Journal {
     /// # Errors
     ///
     /// The journal cannot be written any more.
-    pub(crate) async fn accept(
+    pub async fn accept(
         &self,
         run: Arc<str>,
         mark: Option<String>,
@@ -218,7 +221,7 @@ impl Journal {
     /// # Errors
     ///
     /// The journal cannot be written any more.
-    pub(crate) async fn done(&self, seq: Seq, sink: &str) -> Result<(), JournalError> {
+    pub async fn done(&self, seq: Seq, sink: &str) -> Result<(), JournalError> {
         let sink = sink.to_owned();
         self.ask(Command::Say(Entry::Done { seq, sink })).await
     }

@@ -2,7 +2,7 @@
 
 use super::book::Book;
 use super::entry::{Entry, Seq};
-use super::segments::Readers;
+use super::files::Files;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -19,7 +19,7 @@ pub(super) struct Shared {
     pub(super) book: Mutex<Book>,
     /// Bodies that are in memory, and how many bytes they are.
     pub(super) fresh: Mutex<(BTreeMap<Seq, Bytes>, usize)>,
-    pub(super) readers: Option<Arc<Readers>>,
+    pub(super) files: Option<Arc<Files>>,
     /// Counts writes.
     pub(super) changed: watch::Sender<u64>,
     pub(super) failed: watch::Sender<Option<String>>,
@@ -28,11 +28,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(book: Book, readers: Option<Arc<Readers>>) -> Self {
+    pub(super) fn new(book: Book, files: Option<Arc<Files>>) -> Self {
         Self {
             book: Mutex::new(book),
             fresh: Mutex::default(),
-            readers,
+            files,
             changed: watch::Sender::new(0),
             failed: watch::Sender::new(None),
             dropped: AtomicU64::new(0),
@@ -54,10 +54,10 @@ impl Shared {
             let Some(place) = self.book(|book| book.place(seq)) else {
                 return Ok(None);
             };
-            let Some(readers) = &self.readers else {
+            let Some(files) = &self.files else {
                 return Ok(None);
             };
-            match readers.read(place) {
+            match files.read(place) {
                 Ok(body) => return Ok(Some(body.into())),
                 Err(error) if before == Some(place) => return Err(error),
                 Err(_) => before = Some(place),

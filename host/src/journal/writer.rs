@@ -3,7 +3,7 @@
 use super::book::Book;
 use super::entry::{Accepted, Entry, Seq};
 use super::frame::{self, Found, PREFACE};
-use super::segments::{self, Segments};
+use super::segments::Segments;
 use super::shared::Shared;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -17,13 +17,15 @@ use tracing::{error, info, warn};
 const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How long to wait before a full disk is tried again.
-const FULL: Duration = Duration::from_millis(200);
+const FULL: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });
 
 /// An event to be accepted: who is to get it, and its bytes.
 #[derive(Debug)]
-pub(crate) struct NewEvent {
-    pub(crate) sinks: Vec<String>,
-    pub(crate) body: Bytes,
+pub struct NewEvent {
+    /// Who is to get it.
+    pub sinks: Vec<String>,
+    /// What they get, as the journal gives it back.
+    pub body: Bytes,
 }
 
 /// What the writer is asked for.
@@ -81,9 +83,9 @@ pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receive
             batch.push(written);
         }
         match write(&mut store, shared, batch) {
-            Ok(None) if was_full => info!("the journal's disk has room again"),
-            Ok(None) => {}
-            Ok(Some((left, error))) => {
+            Ok(Outcome::Written) if was_full => info!("the journal's disk has room again"),
+            Ok(Outcome::Written) => {}
+            Ok(Outcome::Full(left, error)) => {
                 if !was_full {
                     warn!(%error, "the journal's disk is full: nothing is accepted until there is room");
                 }
@@ -152,10 +154,14 @@ fn take(command: Command, next: &mut Seq) -> Written {
     }
 }
 
-/// Entries that are still to be written, because the disk is full.
-type Left = Option<(Vec<Written>, io::Error)>;
+/// What became of a batch.
+enum Outcome {
+    Written,
+    /// Nothing of it is written: the disk is full.
+    Full(Vec<Written>, io::Error),
+}
 
-fn write(store: &mut Store, shared: &Shared, mut batch: Vec<Written>) -> io::Result<Left> {
+fn write(store: &mut Store, shared: &Shared, mut batch: Vec<Written>) -> io::Result<Outcome> {
     let mut places = vec![(0, 0); batch.len()];
     if let Store::Disk(segments) = store {
         let (mut buffer, synced) = (Vec::new(), segments.synced());
@@ -167,7 +173,7 @@ fn write(store: &mut Store, shared: &Shared, mut batch: Vec<Written>) -> io::Res
             Ok(place) => place,
             Err(error) if is_full(&error) => {
                 settle_in_memory(shared, &mut batch);
-                return Ok(Some((batch, error)));
+                return Ok(Outcome::Full(batch, error));
             }
             Err(error) => return Err(error),
         };
@@ -203,13 +209,13 @@ fn write(store: &mut Store, shared: &Shared, mut batch: Vec<Written>) -> io::Res
     }
     shared.changed.send_modify(|count| *count += 1);
     if let Store::Disk(segments) = store {
-        return match clean(segments, shared) {
+        match clean(segments, shared) {
             // It is tried again after the next write.
-            Err(error) if is_full(&error) => Ok(None),
-            cleaned => cleaned.map(|()| None),
-        };
+            Err(error) if is_full(&error) => {}
+            cleaned => cleaned?,
+        }
     }
-    Ok(None)
+    Ok(Outcome::Written)
 }
 
 /// On a full disk deliveries go on: what was delivered is known here, and if that is not written before
@@ -242,14 +248,24 @@ fn clean(segments: &mut Segments, shared: &Shared) -> io::Result<()> {
     if !segments.wants_cleaning(needed) {
         return Ok(());
     }
-    let Some((number, file)) = segments.oldest() else {
+    let Some(number) = segments.oldest() else {
         return Ok(());
     };
-    let old = segments::whole(&file)?;
-    let readers = segments.readers();
+    let files = segments.files();
+    let old = files.whole(number)?;
     let mut at = PREFACE.len();
     let mut kept = Vec::new();
-    while let Found::Frame(found) = frame::read(&old, at) {
+    loop {
+        let found = match frame::read(&old, at) {
+            Found::Frame(found) => found,
+            Found::End => break,
+            Found::Broken => {
+                let file = files.path(number);
+                // Nobody may go on as if it had not been there: see `JournalError::Damaged`.
+                let problem = format!("{} has changed at byte {at}", file.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+            }
+        };
         at = found.end;
         kept.extend(shared.book(|book| {
             let entries = book.still_true(found.entry);
@@ -266,14 +282,14 @@ fn clean(segments: &mut Segments, shared: &Shared) -> io::Result<()> {
     let mut moved = Vec::new();
     for (entry, place) in kept {
         let bodies = match place {
-            Some(place) => vec![Bytes::from(readers.read(place)?)],
+            Some(place) => vec![Bytes::from(files.read(place)?)],
             None => Vec::new(),
         };
         let bodies_at = frame::append(&mut buffer, &entry, &bodies, synced);
         moved.push((entry, bodies_at));
     }
     let (segment, offset) = segments.append(&buffer)?;
-    segments.sync().map_err(io::Error::other)?;
+    segments.sync()?;
     shared.book(|book: &mut Book| {
         for (entry, bodies_at) in moved {
             book.apply(entry, segment, offset + bodies_at as u64);

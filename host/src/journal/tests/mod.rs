@@ -1,9 +1,13 @@
 //! The journal against a model, and against what happens to files.
 
+mod disk;
+mod model;
+mod power;
+
 use super::frame::PREFACE;
 use super::*;
+use model::Known;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
 
 fn config(folder: &Path) -> JournalConfig {
     JournalConfig {
@@ -14,7 +18,7 @@ fn config(folder: &Path) -> JournalConfig {
 
 /// With segments so small that some are cleaned.
 fn open(folder: &Path) -> Result<Journal, JournalError> {
-    Journal::open_with(&config(folder), Timestamp::UNIX_EPOCH, 4096)
+    Journal::open_with(&config(folder), Timestamp::UNIX_EPOCH, 4096, None)
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -54,125 +58,27 @@ fn letter(reason: &str) -> Letter {
     }
 }
 
-const SINKS: [&str; 3] = ["a", "b", "c"];
-
-/// What the journal should say: bodies by number and sink, dead letters, marks.
-#[derive(Debug, Default, PartialEq)]
-struct Model {
-    waiting: BTreeMap<(&'static str, Seq), String>,
-    dead: BTreeMap<(Seq, String), String>,
-    told: BTreeSet<(String, String)>,
-    next: Seq,
-    marks: u64,
-}
-
-#[derive(Clone, Debug)]
-enum Act {
-    Accept { run: u8, sinks: u8, size: usize },
-    Done { which: usize },
-    Bury { which: usize },
-    Forget { run: u8 },
-    Reopen,
-}
-
-fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let act = prop_oneof![
-        6 => (0..4_u8, 0..8_u8, 0..3000_usize)
-            .prop_map(|(run, sinks, size)| Act::Accept { run, sinks, size }),
-        4 => (0..64_usize).prop_map(|which| Act::Done { which }),
-        1 => (0..64_usize).prop_map(|which| Act::Bury { which }),
-        1 => (0..4_u8).prop_map(|run| Act::Forget { run }),
-        1 => Just(Act::Reopen),
-    ];
-    proptest::collection::vec(act, 1..80)
-}
-
-impl Model {
-    fn nth(&self, which: usize) -> Option<(&'static str, Seq)> {
-        let keys: Vec<_> = self.waiting.keys().copied().collect();
-        keys.get(which % keys.len().max(1)).copied()
-    }
-
-    fn check(&self, journal: &Journal) {
-        for sink in SINKS {
-            let found = journal.waiting(sink, 0, usize::MAX);
-            let seqs: Vec<_> = found.iter().map(|event| event.seq).collect();
-            let expected: Vec<_> = self.waiting.keys().filter(|(of, _)| *of == sink).collect();
-            assert_eq!(
-                seqs,
-                expected.iter().map(|(_, seq)| *seq).collect::<Vec<_>>()
-            );
-            for seq in seqs {
-                let body = run(journal.body(seq)).unwrap().unwrap();
-                assert_eq!(body, self.waiting[&(sink, seq)].as_bytes());
-            }
-        }
-        let letters = journal.letters().into_iter();
-        let letters: BTreeMap<_, _> = letters
-            .map(|(seq, sink, letter)| ((seq, sink), letter.reason))
-            .collect();
-        assert_eq!(letters, self.dead);
-        for run in 0..4_u8 {
-            let run = format!("run-{run}");
-            for number in 0..self.marks {
-                let mark = format!("mark-{number}");
-                let told = self.told.contains(&(run.clone(), mark.clone()));
-                assert_eq!(journal.is_told(&run, &mark), told, "{run} {mark}");
-            }
-        }
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_says_what_was_said_over_any_restarts(acts in acts()) {
+    fn it_says_what_was_said_over_any_restarts(
+        lives in proptest::collection::vec(proptest::collection::vec(model::act(), 0..40), 1..4),
+    ) {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let mut journal = open(folder).unwrap();
-        let mut model = Model::default();
-        for act in acts {
-            match act {
-                Act::Accept { run: number, sinks, size } => {
-                    let sinks: Vec<_> = SINKS.into_iter().enumerate()
-                        .filter(|(bit, _)| sinks & (1 << bit) != 0).map(|(_, sink)| sink).collect();
-                    let body = format!("{}{}", model.marks, "x".repeat(size));
-                    let (of, mark) = (format!("run-{number}"), format!("mark-{}", model.marks));
-                    run(accept(&journal, &of, &mark, &sinks, &body));
-                    model.marks += 1;
-                    model.told.insert((of, mark));
-                    if !sinks.is_empty() {
-                        for sink in sinks {
-                            model.waiting.insert((sink, model.next), body.clone());
-                        }
-                        model.next += 1;
-                    }
-                }
-                Act::Done { which } => if let Some((sink, seq)) = model.nth(which) {
-                    run(journal.done(seq, sink)).unwrap();
-                    model.waiting.remove(&(sink, seq));
-                },
-                Act::Bury { which } => if let Some((sink, seq)) = model.nth(which) {
-                    run(journal.bury(seq, sink, letter("gone"))).unwrap();
-                    model.waiting.remove(&(sink, seq));
-                    model.dead.insert((seq, sink.to_owned()), "gone".to_owned());
-                },
-                Act::Forget { run: number } => {
-                    let of = format!("run-{number}");
-                    run(journal.forget(of.as_str().into())).unwrap();
-                    model.told.retain(|(run, _)| *run != of);
-                }
-                Act::Reopen => {
-                    close(journal, folder);
-                    journal = open(folder).unwrap();
-                }
+        let mut known = Known::default();
+        for acts in lives {
+            let journal = model::open(folder, None).unwrap();
+            known.recognise(&journal);
+            for act in acts {
+                known.act(&journal, act).unwrap();
+                known.check(&journal);
             }
-            run(journal.sync()).unwrap();
+            close(journal, folder);
+            known.is_sure();
         }
-        model.check(&journal);
-        close(journal, folder);
-        model.check(&open(folder).unwrap());
+        known.recognise(&model::open(folder, None).unwrap());
     }
 }
 

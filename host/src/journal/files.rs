@@ -1,0 +1,184 @@
+//! The journal's folder: whatever changes it, and every sync, is one [`Step`], so that tests can cut the
+//! power between any two of them and fail any one.
+
+use super::book::Place;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What names a segment.
+const SUFFIX: &str = ".journal";
+
+/// One change, or one sync.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step<'a> {
+    MakeFolder(&'a Path),
+    /// The names that came to a folder or went from it are on the disk after this.
+    SyncFolder(&'a Path),
+    /// A new segment, or one that is empty now.
+    Create(u64),
+    Write {
+        segment: u64,
+        at: u64,
+        bytes: &'a [u8],
+    },
+    /// Ends a segment at a length.
+    Cut {
+        segment: u64,
+        length: u64,
+    },
+    /// What was written to a segment is on the disk after this, and its length.
+    Sync(u64),
+    Remove(u64),
+}
+
+/// Where tests fail a step or note it.
+pub(super) trait Failpoint: std::fmt::Debug + Send + Sync {
+    /// Before each step; where it fails, the step is not taken.
+    fn before(&self, step: Step<'_>) -> io::Result<()>;
+}
+
+/// The folder and its segments.
+#[derive(Debug)]
+pub(super) struct Files {
+    folder: PathBuf,
+    open: Mutex<BTreeMap<u64, Arc<File>>>,
+    failpoint: Option<Arc<dyn Failpoint>>,
+}
+
+impl Files {
+    pub(super) fn new(folder: &Path, failpoint: Option<Arc<dyn Failpoint>>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            open: Mutex::default(),
+            failpoint,
+        }
+    }
+
+    /// Makes the folder where it is not there.
+    pub(super) fn make(&self) -> io::Result<()> {
+        let missing = self.folder.ancestors().take_while(|path| !path.exists());
+        let missing: Vec<&Path> = missing.filter(|path| !is_here(path)).collect();
+        for folder in missing.into_iter().rev() {
+            self.take(Step::MakeFolder(folder))?;
+            self.take(Step::SyncFolder(parent(folder)))?;
+        }
+        Ok(())
+    }
+
+    /// The folder's own name is on the disk after this, whoever made it.
+    pub(super) fn sync_name(&self) -> io::Result<()> {
+        match self.take(Step::SyncFolder(parent(&self.folder))) {
+            // Who may not look into it has not made it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        }
+    }
+
+    /// The names of the segments are on the disk after this.
+    pub(super) fn sync_names(&self) -> io::Result<()> {
+        self.take(Step::SyncFolder(&self.folder))
+    }
+
+    /// Takes a step. A sync that fails is never reported as a full disk: nobody knows what is there,
+    /// and a second one would not say.
+    pub(super) fn take(&self, step: Step<'_>) -> io::Result<()> {
+        if let Some(failpoint) = &self.failpoint {
+            failpoint.before(step).map_err(|error| match step {
+                Step::Sync(_) | Step::SyncFolder(_) => io::Error::other(error),
+                _ => error,
+            })?;
+        }
+        match step {
+            Step::MakeFolder(folder) => std::fs::create_dir(folder),
+            Step::SyncFolder(folder) => File::open(folder)?.sync_all().map_err(io::Error::other),
+            Step::Create(segment) => {
+                let mut options = OpenOptions::new();
+                options.read(true).write(true).create(true).truncate(true);
+                let file = Arc::new(options.open(self.path(segment))?);
+                self.with(|files| files.insert(segment, file));
+                Ok(())
+            }
+            Step::Write { segment, at, bytes } => self.file(segment)?.write_all_at(bytes, at),
+            Step::Cut { segment, length } => self.file(segment)?.set_len(length),
+            Step::Sync(segment) => self.file(segment)?.sync_data().map_err(io::Error::other),
+            Step::Remove(segment) => {
+                std::fs::remove_file(self.path(segment))?;
+                self.with(|files| files.remove(&segment));
+                Ok(())
+            }
+        }
+    }
+
+    /// The numbers of the segments that are there.
+    pub(super) fn list(&self) -> io::Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
+            numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    pub(super) fn path(&self, segment: u64) -> PathBuf {
+        self.folder.join(format!("{segment:012}{SUFFIX}"))
+    }
+
+    /// Opens a segment that is there.
+    pub(super) fn open(&self, segment: u64) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).open(self.path(segment))?;
+        self.with(|files| files.insert(segment, Arc::new(file)));
+        Ok(())
+    }
+
+    /// All of a segment: little more than one is large, and one write.
+    pub(super) fn whole(&self, segment: u64) -> io::Result<Vec<u8>> {
+        let file = self.file(segment)?;
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// A body.
+    pub(super) fn read(&self, place: Place) -> io::Result<Vec<u8>> {
+        let mut body = vec![0; place.length as usize];
+        let file = self.file(place.segment)?;
+        file.read_exact_at(&mut body, place.offset)?;
+        match crc32fast::hash(&body) == place.sum {
+            true => Ok(body),
+            false => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the journal has changed on the disk",
+            )),
+        }
+    }
+
+    fn file(&self, segment: u64) -> io::Result<Arc<File>> {
+        let file = self.with(|files| files.get(&segment).cloned());
+        file.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<u64, Arc<File>>) -> T) -> T {
+        work(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A relative path ends in an empty one, which is the folder that the program is in.
+fn is_here(path: &Path) -> bool {
+    path.as_os_str().is_empty()
+}
+
+fn parent(folder: &Path) -> &Path {
+    match folder.parent() {
+        Some(parent) if is_here(parent) => Path::new("."),
+        // The root has none, and is always there.
+        parent => parent.unwrap_or(folder),
+    }
+}

@@ -1,0 +1,344 @@
+//! A disk that can lose its power and that can fail: it takes every step as the real one does, and keeps
+//! account of what a power cut may leave of it.
+
+use crate::journal::files::{Failpoint, Step};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What a disk writes as a whole.
+const BLOCK: usize = 512;
+
+/// What fails, once or a few times, from some step on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Sync,
+    Write,
+    /// No room, for so many writes.
+    Full(u8),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Disk {
+    root: tempfile::TempDir,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    random: fastrand::Rng,
+    /// Steps until the process is killed.
+    life: usize,
+    /// Steps until something fails.
+    fault: Option<(usize, Fault)>,
+    /// The process was killed or met a fault.
+    failed: bool,
+    segments: BTreeMap<u64, Segment>,
+    /// Segments whose names are on the disk, and steps that may be or not.
+    names: BTreeSet<u64>,
+    renamed: Vec<(u64, bool)>,
+    /// Folders, and whether their names are on the disk.
+    folders: BTreeMap<PathBuf, bool>,
+}
+
+/// A file, as the system shows it and as it may be on the disk.
+#[derive(Clone, Debug, Default)]
+struct Segment {
+    shown: Vec<u8>,
+    disk: Vec<u8>,
+    /// What it was between two syncs.
+    between: Vec<Vec<u8>>,
+    /// Blocks that were written since the last sync.
+    dirty: BTreeSet<usize>,
+}
+
+impl Disk {
+    pub(super) fn new() -> Arc<Self> {
+        Self::with(State {
+            random: fastrand::Rng::with_seed(0),
+            life: usize::MAX,
+            fault: None,
+            failed: false,
+            segments: BTreeMap::new(),
+            names: BTreeSet::new(),
+            renamed: Vec::new(),
+            folders: BTreeMap::new(),
+        })
+    }
+
+    fn with(state: State) -> Arc<Self> {
+        Arc::new(Self {
+            root: in_memory().unwrap(),
+            state: Mutex::new(state),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// The journal's; neither it nor the one above it is there at first.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.root.path().join("state/journal")
+    }
+
+    /// Says what comes: after so many steps the process is killed, after so many something fails.
+    pub(super) fn arm(&self, life: usize, fault: Option<(usize, Fault)>, seed: u64) {
+        let mut state = self.state();
+        state.random = fastrand::Rng::with_seed(seed);
+        (state.life, state.fault, state.failed) = (life, fault, false);
+    }
+
+    /// Was the process killed, or did it meet a fault?
+    pub(super) fn failed(&self) -> bool {
+        self.state().failed
+    }
+
+    /// Cuts the power. Gives a disk with what is left: of all that was not synced any part.
+    pub(super) fn cut_power(&self) -> Arc<Self> {
+        let mut state = self.state();
+        let State {
+            random,
+            segments,
+            names,
+            renamed,
+            folders,
+            ..
+        } = &mut *state;
+        // From nothing to all.
+        let odds = [0.0, 0.1, 0.5, 0.9, 1.0][random.usize(0..5)];
+        for (segment, there) in renamed.drain(..) {
+            match (random.f64() < odds, there) {
+                (false, _) => {}
+                (true, true) => drop(names.insert(segment)),
+                (true, false) => drop(names.remove(&segment)),
+            }
+        }
+        let mut left = BTreeMap::new();
+        for segment in names.iter() {
+            let file = segments[segment].after_a_cut(random, odds);
+            left.insert(*segment, Segment::on_disk(file));
+        }
+        let mut above = true;
+        for sure in folders.values_mut() {
+            above &= *sure || random.f64() < odds;
+            *sure = above;
+        }
+        let next = Self::with(State {
+            random: random.clone(),
+            life: usize::MAX,
+            fault: None,
+            failed: false,
+            names: if above {
+                names.clone()
+            } else {
+                BTreeSet::new()
+            },
+            segments: if above { left } else { BTreeMap::new() },
+            renamed: Vec::new(),
+            folders: BTreeMap::new(),
+        });
+        let (old, new) = (self.root.path(), next.root.path());
+        for (folder, _) in folders.iter().filter(|(_, sure)| **sure) {
+            let folder = new.join(folder.strip_prefix(old).unwrap());
+            std::fs::create_dir(&folder).unwrap();
+            next.state().folders.insert(folder, true);
+        }
+        for (segment, file) in &next.state().segments {
+            std::fs::write(path(&next.folder(), *segment), &file.shown).unwrap();
+        }
+        next
+    }
+}
+
+/// The syncs of the real one would only take time.
+fn in_memory() -> io::Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}
+
+fn path(folder: &Path, segment: u64) -> PathBuf {
+    folder.join(format!("{segment:012}.journal"))
+}
+
+impl Failpoint for Disk {
+    fn before(&self, step: Step<'_>) -> io::Result<()> {
+        let mut state = self.state();
+        if state.life == 0 {
+            state.failed = true;
+            return Err(io::Error::other("the process is dead"));
+        }
+        state.life -= 1;
+        let fault = match (&mut state.fault, step) {
+            (Some((0, fault)), Step::Sync(_) | Step::SyncFolder(_)) if *fault == Fault::Sync => {
+                Some(libc_error(5))
+            }
+            (Some((0, fault)), Step::Write { .. }) if *fault == Fault::Write => Some(libc_error(5)),
+            (Some((0, Fault::Full(times))), Step::Write { .. }) if *times > 0 => {
+                *times -= 1;
+                Some(libc_error(28))
+            }
+            (Some((after, _)), _) => {
+                *after = after.saturating_sub(1);
+                None
+            }
+            (None, _) => None,
+        };
+        let cut_short = state.life == 0 || fault.is_some();
+        if let Step::Write { segment, at, bytes } = step
+            && cut_short
+        {
+            // A part of it is written.
+            let length = state.random.usize(0..=bytes.len());
+            let file = std::fs::File::options()
+                .write(true)
+                .open(path(&self.folder(), segment));
+            file?.write_all_at(&bytes[..length], at)?;
+            state.take(Step::Write {
+                segment,
+                at,
+                bytes: &bytes[..length],
+            });
+            state.failed |= state.life == 0 || !matches!(state.fault, Some((0, Fault::Full(_))));
+            return Err(fault.unwrap_or_else(|| io::Error::other("killed")));
+        }
+        if let Some(error) = fault {
+            if let Step::Sync(segment) = step {
+                state.fail_to_sync(segment);
+            }
+            state.fault = None;
+            state.failed = true;
+            return Err(error);
+        }
+        state.take(step);
+        Ok(())
+    }
+}
+
+fn libc_error(number: i32) -> io::Error {
+    io::Error::from_raw_os_error(number)
+}
+
+impl State {
+    fn take(&mut self, step: Step<'_>) {
+        match step {
+            Step::MakeFolder(folder) => drop(self.folders.insert(folder.to_owned(), false)),
+            Step::SyncFolder(folder) => {
+                for (name, sure) in &mut self.folders {
+                    *sure |= name.parent() == Some(folder);
+                }
+                if folder.ends_with("state/journal") {
+                    for (segment, there) in self.renamed.drain(..) {
+                        match there {
+                            true => self.names.insert(segment),
+                            false => self.names.remove(&segment),
+                        };
+                    }
+                }
+            }
+            Step::Create(segment) => {
+                self.segments.entry(segment).or_default().change(|shown| {
+                    shown.clear();
+                    0..0
+                });
+                self.renamed.push((segment, true));
+            }
+            Step::Write { segment, at, bytes } => {
+                let at = usize::try_from(at).unwrap();
+                self.file(segment).change(|shown| {
+                    let end = at + bytes.len();
+                    shown.resize(shown.len().max(end), 0);
+                    shown[at..end].copy_from_slice(bytes);
+                    at..end
+                });
+            }
+            Step::Cut { segment, length } => {
+                let length = usize::try_from(length).unwrap();
+                self.file(segment).change(|shown| {
+                    shown.resize(length, 0);
+                    // The rest of its last block is zeros now.
+                    length..length.next_multiple_of(BLOCK)
+                });
+            }
+            Step::Sync(segment) => self.file(segment).sync(),
+            Step::Remove(segment) => self.renamed.push((segment, false)),
+        }
+    }
+
+    /// The system takes for written what it could not write.
+    fn fail_to_sync(&mut self, segment: u64) {
+        let left = self.segments[&segment].after_a_cut(&mut self.random, 0.5);
+        let file = self.file(segment);
+        file.disk = left;
+        file.between.clear();
+        file.dirty.clear();
+    }
+
+    fn file(&mut self, segment: u64) -> &mut Segment {
+        self.segments.get_mut(&segment).unwrap()
+    }
+}
+
+impl Segment {
+    fn on_disk(bytes: Vec<u8>) -> Self {
+        Self {
+            shown: bytes.clone(),
+            disk: bytes,
+            ..Self::default()
+        }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Vec<u8>) -> std::ops::Range<usize>) {
+        self.between.push(self.shown.clone());
+        let changed = change(&mut self.shown);
+        self.dirty
+            .extend(changed.start / BLOCK..changed.end.div_ceil(BLOCK));
+    }
+
+    fn sync(&mut self) {
+        let mut disk = std::mem::take(&mut self.disk);
+        disk.resize(self.shown.len(), 0);
+        for block in std::mem::take(&mut self.dirty) {
+            part(&mut disk, block).copy_from_slice(part(&mut self.shown, block));
+        }
+        self.disk = disk;
+        self.between.clear();
+    }
+
+    /// Any mixture of what it was at any time since the last sync.
+    fn after_a_cut(&self, random: &mut fastrand::Rng, odds: f64) -> Vec<u8> {
+        let mut versions: Vec<Vec<u8>> = self.between.clone();
+        versions.push(self.shown.clone());
+        let mut any = |random: &mut fastrand::Rng| match random.f64() < odds {
+            true if odds >= 1.0 || random.bool() => versions.last().cloned().unwrap(),
+            true => versions[random.usize(0..versions.len())].clone(),
+            false => self.disk.clone(),
+        };
+        let mut length = any(random).len();
+        if odds < 1.0 && random.u8(0..4) == 0 && length > self.disk.len() {
+            // It grew by blocks.
+            length = random.usize(self.disk.len()..=length) / BLOCK * BLOCK;
+            length = length.max(self.disk.len());
+        }
+        let mut left = self.disk.clone();
+        left.resize(length, 0);
+        for block in &self.dirty {
+            let mut from = any(random);
+            from.resize(length.max(from.len()), 0);
+            let from = part(&mut from, *block).to_vec();
+            let to = part(&mut left, *block);
+            let shared = to.len().min(from.len());
+            to[..shared].copy_from_slice(&from[..shared]);
+        }
+        left
+    }
+}
+
+/// A block of a file; shorter where the file ends in it.
+fn part(bytes: &mut [u8], block: usize) -> &mut [u8] {
+    let from = (block * BLOCK).min(bytes.len());
+    let to = (block * BLOCK + BLOCK).min(bytes.len());
+    &mut bytes[from..to]
+}

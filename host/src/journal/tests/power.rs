@@ -1,0 +1,94 @@
+//! The journal on a disk that loses its power, under a process that is killed, and on a disk that fails:
+//! what was promised is there, and nothing is taken for damage.
+
+use super::disk::{Disk, Fault};
+use super::model::{self, Act, Known};
+use crate::journal::{Journal, JournalError};
+use proptest::prelude::*;
+use std::path::Path;
+
+/// From one start of the process to the next.
+#[derive(Clone, Debug)]
+struct Life {
+    acts: Vec<Act>,
+    /// After so many steps it is killed, if it has not ended.
+    steps: usize,
+    fault: Option<(usize, Fault)>,
+    /// Does the disk lose its power at the end?
+    cut: bool,
+    seed: u64,
+}
+
+fn lives(fault: impl Strategy<Value = Option<(usize, Fault)>>) -> impl Strategy<Value = Vec<Life>> {
+    let steps = prop_oneof![3 => 0..150_usize, 1 => Just(usize::MAX)];
+    let acts = proptest::collection::vec(model::act(), 0..40);
+    let cut = proptest::bool::weighted(0.7);
+    let life = (acts, steps, fault, cut, any::<u64>());
+    let life = life.prop_map(|(acts, steps, fault, cut, seed)| Life {
+        acts,
+        steps,
+        fault,
+        cut,
+        seed,
+    });
+    proptest::collection::vec(life, 1..5)
+}
+
+fn live(lives: Vec<Life>) {
+    let (mut disk, mut known) = (Disk::new(), Known::default());
+    for life in lives {
+        disk.arm(life.steps, life.fault, life.seed);
+        let folder = disk.folder();
+        match model::open(&folder, Some(disk.clone())) {
+            Ok(journal) => {
+                known.recognise(&journal);
+                let mut acts = life.acts.into_iter();
+                if let Some(problem) = acts.find_map(|act| known.act(&journal, act).err()) {
+                    assert!(disk.failed(), "{problem}");
+                }
+                end(journal, &folder);
+            }
+            // It says so, and the next start may find room.
+            Err(JournalError::Open { source, .. })
+                if source.kind() == std::io::ErrorKind::StorageFull => {}
+            Err(problem) => assert!(disk.failed(), "{problem}"),
+        }
+        if life.cut {
+            disk = disk.cut_power();
+        }
+    }
+    disk.arm(usize::MAX, None, 0);
+    let journal = model::open(&disk.folder(), Some(disk.clone())).unwrap();
+    known.recognise(&journal);
+}
+
+/// Waits until the writer has ended.
+fn end(journal: Journal, folder: &Path) {
+    drop(journal);
+    let lock = std::fs::File::open(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+}
+
+proptest! {
+    // More with `PROPTEST_CASES`.
+    #![proptest_config(ProptestConfig::default())]
+
+    #[test]
+    fn what_was_promised_is_there_after_power_cuts_at_any_moment(lives in lives(Just(None))) {
+        live(lives);
+    }
+
+    #[test]
+    fn what_was_promised_is_there_after_syncs_and_writes_that_fail(
+        lives in lives((0..60_usize, prop_oneof![Just(Fault::Sync), Just(Fault::Write)]).prop_map(Some)),
+    ) {
+        live(lives);
+    }
+
+    #[test]
+    fn a_disk_that_is_full_at_any_moment_loses_nothing(
+        lives in lives((0..60_usize, (1..4_u8).prop_map(Fault::Full)).prop_map(Some)),
+    ) {
+        live(lives);
+    }
+}
