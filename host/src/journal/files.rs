@@ -5,7 +5,7 @@ use super::book::Place;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -62,20 +62,26 @@ impl Files {
     pub(super) fn make(&self) -> io::Result<()> {
         let missing = self.folder.ancestors().take_while(|path| !path.exists());
         let missing: Vec<&Path> = missing.filter(|path| !is_here(path)).collect();
-        for folder in missing.into_iter().rev() {
-            self.take(Step::MakeFolder(folder))?;
-            self.take(Step::SyncFolder(parent(folder)))?;
-        }
-        Ok(())
+        let mut missing = missing.into_iter().rev();
+        missing.try_for_each(|folder| self.take(Step::MakeFolder(folder)))
     }
 
-    /// The folder's own name is on the disk after this, whoever made it.
+    /// The folder's own name is on the disk after this, and those of all above it: whoever made them
+    /// may have been killed before.
     pub(super) fn sync_name(&self) -> io::Result<()> {
-        match self.take(Step::SyncFolder(parent(&self.folder))) {
-            // Who may not look into it has not made it.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            synced => synced,
+        let device = std::fs::metadata(&self.folder)?.dev();
+        for folder in self.folder.ancestors().map(parent) {
+            // Where a file system is mounted, nobody has just made a folder for the journal.
+            if std::fs::metadata(folder)?.dev() != device {
+                break;
+            }
+            match self.take(Step::SyncFolder(folder)) {
+                // Who may not look into it has not made anything there.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
         }
+        Ok(())
     }
 
     /// The names of the segments are on the disk after this.

@@ -3,6 +3,7 @@
 //! their bytes.
 
 mod book;
+mod bound;
 mod config;
 mod entry;
 mod files;
@@ -18,6 +19,7 @@ pub use entry::Seq;
 pub use writer::NewEvent;
 
 use book::Book;
+use bound::Room;
 use bytes::Bytes;
 use entry::Entry;
 use files::Failpoint;
@@ -29,13 +31,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, warn};
 use writer::{Command, Store};
 
 /// Commands that wait for the writer.
 const COMMANDS: usize = 1024;
-/// Most dead letters: each takes some memory.
-const LETTERS: usize = 10_000;
 /// Largest events of one transition together, in bytes: a frame must hold them.
 const MAX_BODIES: usize = 48 * 1024 * 1024;
 
@@ -164,7 +163,7 @@ impl Journal {
             return Err(JournalError::TooLarge(size));
         }
         if mark.is_some() {
-            self.room(size as u64).await?;
+            self.make(Room::Events(size as u64)).await?;
         }
         let (done, accepted) = oneshot::channel();
         let accept = Command::Accept {
@@ -176,44 +175,6 @@ impl Journal {
         };
         self.ask(accept).await?;
         accepted.await.map_err(|_| self.failure())
-    }
-
-    async fn room(&self, size: u64) -> Result<(), JournalError> {
-        let mut changed = self.shared.changed.subscribe();
-        let mut told = false;
-        loop {
-            changed.mark_unchanged();
-            let bytes = self.shared.book(|book| book.waiting_bytes());
-            if bytes == 0 || bytes + size <= self.max_bytes {
-                return Ok(());
-            }
-            let oldest = self.shared.book(|book| book.oldest());
-            match (self.when_full, oldest) {
-                (WhenFull::DropOldest, Some((seq, sinks))) => {
-                    warn!(
-                        seq,
-                        ?sinks,
-                        "the journal is full: its oldest event is dropped"
-                    );
-                    self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-                    for sink in sinks {
-                        self.done(seq, &sink).await?;
-                    }
-                    self.sync().await?;
-                }
-                (WhenFull::Block | WhenFull::DropOldest, _) => {
-                    if !std::mem::replace(&mut told, true) {
-                        warn!(
-                            bytes,
-                            "the journal is full: nothing is accepted until a sink takes something"
-                        );
-                    }
-                    if changed.changed().await.is_err() {
-                        return Err(self.failure());
-                    }
-                }
-            }
-        }
     }
 
     /// A sink has an event.
@@ -237,48 +198,10 @@ impl Journal {
         sink: &str,
         letter: Letter,
     ) -> Result<(), JournalError> {
-        self.room_for_letter(sink).await?;
+        self.make(Room::Letter).await?;
         let sink = sink.to_owned();
         self.ask(Command::Say(Entry::Dead { seq, sink, letter }))
             .await
-    }
-
-    /// Waits until there are fewer dead letters, or drops the oldest, as is configured.
-    async fn room_for_letter(&self, sink: &str) -> Result<(), JournalError> {
-        let mut changed = self.shared.changed.subscribe();
-        let mut told = false;
-        loop {
-            changed.mark_unchanged();
-            let (many, oldest) = self.shared.book(|book| {
-                let many = book.letter_count() >= LETTERS || book.dead_bytes() >= self.max_bytes;
-                (many, book.oldest_letter())
-            });
-            let Some((old, of)) = oldest.filter(|_| many) else {
-                return Ok(());
-            };
-            match self.when_full {
-                WhenFull::DropOldest => {
-                    warn!(
-                        sink = of,
-                        "there are too many dead letters: the oldest is dropped"
-                    );
-                    self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-                    self.done(old, &of).await?;
-                    self.sync().await?;
-                }
-                WhenFull::Block => {
-                    if !std::mem::replace(&mut told, true) {
-                        error!(
-                            sink,
-                            "there are too many dead letters: an event waits. Send them again or drop them (`step-observer dead-letters`)"
-                        );
-                    }
-                    if changed.changed().await.is_err() {
-                        return Err(self.failure());
-                    }
-                }
-            }
-        }
     }
 
     /// Nothing of this run will be told again.

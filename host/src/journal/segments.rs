@@ -220,9 +220,11 @@ fn replay(
         problem: problem.to_owned(),
     };
     let bytes = files.whole(segment).map_err(failed)?;
-    let torn = bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes);
-    let never_written = bytes.iter().all(|byte| *byte == 0);
-    if is_last && (torn || never_written) {
+    // Its length may have reached the disk before what is in it.
+    let written = bytes.iter().rposition(|byte| *byte != 0);
+    let written = bytes.get(..written.map_or(0, |last| last + 1));
+    let torn = written.is_some_and(|part| part.len() < PREFACE.len() && PREFACE.starts_with(part));
+    if is_last && torn {
         let emptied = files.take(Step::Cut { segment, length: 0 });
         emptied.map_err(failed)?;
         write_preface(files, segment).map_err(failed)?;

@@ -276,6 +276,8 @@ fn clean(segments: &mut Segments, shared: &Shared) -> io::Result<()> {
         }));
     }
     if kept.is_empty() {
+        // Why it is not needed must be on the disk before it goes.
+        segments.sync()?;
         return segments.remove(number);
     }
     let (mut buffer, synced) = (Vec::new(), segments.synced());

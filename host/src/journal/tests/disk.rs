@@ -36,6 +36,8 @@ struct State {
     fault: Option<(usize, Fault)>,
     /// The process was killed or met a fault.
     failed: bool,
+    /// Syncs of segments that were asked for.
+    syncs: usize,
     segments: BTreeMap<u64, Segment>,
     /// Segments whose names are on the disk, and steps that may be or not.
     names: BTreeSet<u64>,
@@ -62,6 +64,7 @@ impl Disk {
             life: usize::MAX,
             fault: None,
             failed: false,
+            syncs: 0,
             segments: BTreeMap::new(),
             names: BTreeSet::new(),
             renamed: Vec::new(),
@@ -95,6 +98,11 @@ impl Disk {
     /// Was the process killed, or did it meet a fault?
     pub(super) fn failed(&self) -> bool {
         self.state().failed
+    }
+
+    /// How often was a segment to be synced?
+    pub(super) fn syncs(&self) -> usize {
+        self.state().syncs
     }
 
     /// Cuts the power. Gives a disk with what is left: of all that was not synced any part.
@@ -132,6 +140,7 @@ impl Disk {
             life: usize::MAX,
             fault: None,
             failed: false,
+            syncs: 0,
             names: if above {
                 names.clone()
             } else {
@@ -171,6 +180,7 @@ impl Failpoint for Disk {
             return Err(io::Error::other("the process is dead"));
         }
         state.life -= 1;
+        state.syncs += usize::from(matches!(step, Step::Sync(_)));
         let fault = match (&mut state.fault, step) {
             (Some((0, fault)), Step::Sync(_) | Step::SyncFolder(_)) if *fault == Fault::Sync => {
                 Some(libc_error(5))
@@ -311,7 +321,7 @@ impl Segment {
     fn after_a_cut(&self, random: &mut fastrand::Rng, odds: f64) -> Vec<u8> {
         let mut versions: Vec<Vec<u8>> = self.between.clone();
         versions.push(self.shown.clone());
-        let mut any = |random: &mut fastrand::Rng| match random.f64() < odds {
+        let any = |random: &mut fastrand::Rng| match random.f64() < odds {
             true if odds >= 1.0 || random.bool() => versions.last().cloned().unwrap(),
             true => versions[random.usize(0..versions.len())].clone(),
             false => self.disk.clone(),

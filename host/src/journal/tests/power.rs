@@ -3,9 +3,8 @@
 
 use super::disk::{Disk, Fault};
 use super::model::{self, Act, Known};
-use crate::journal::{Journal, JournalError};
+use crate::journal::JournalError;
 use proptest::prelude::*;
-use std::path::Path;
 
 /// From one start of the process to the next.
 #[derive(Clone, Debug)]
@@ -46,7 +45,8 @@ fn live(lives: Vec<Life>) {
                 if let Some(problem) = acts.find_map(|act| known.act(&journal, act).err()) {
                     assert!(disk.failed(), "{problem}");
                 }
-                end(journal, &folder);
+                drop(journal);
+                super::wait_for_the_lock(&folder);
             }
             // It says so, and the next start may find room.
             Err(JournalError::Open { source, .. })
@@ -60,13 +60,6 @@ fn live(lives: Vec<Life>) {
     disk.arm(usize::MAX, None, 0);
     let journal = model::open(&disk.folder(), Some(disk.clone())).unwrap();
     known.recognise(&journal);
-}
-
-/// Waits until the writer has ended.
-fn end(journal: Journal, folder: &Path) {
-    drop(journal);
-    let lock = std::fs::File::open(folder.join("lock")).unwrap();
-    lock.lock().unwrap();
 }
 
 proptest! {

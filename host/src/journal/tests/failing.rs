@@ -1,0 +1,183 @@
+//! What a failing disk does to the journal, one case at a time.
+
+use super::disk::{Disk, Fault};
+use super::{accept, close, letter, model, run};
+use crate::journal::{Journal, JournalConfig, JournalError, NewEvent, WhenFull};
+use jiff::Timestamp;
+use std::path::Path;
+
+async fn try_accept(journal: &Journal, body: &str) -> Result<(), JournalError> {
+    let event = NewEvent {
+        sinks: vec!["a".to_owned()],
+        body: body.to_owned().into(),
+    };
+    let accepted = journal.accept(
+        "run-0".into(),
+        Some(body.to_owned()),
+        Timestamp::UNIX_EPOCH,
+        vec![event],
+    );
+    accepted.await
+}
+
+fn waiting(journal: &Journal) -> Vec<String> {
+    let waiting = journal.waiting("a", 0, usize::MAX).into_iter();
+    let bodies = waiting.map(|event| run(journal.body(event.seq)).unwrap().unwrap());
+    let texts = bodies.map(|body| String::from_utf8(body.to_vec()).unwrap());
+    texts.collect()
+}
+
+#[test]
+fn a_sync_or_a_write_that_fails_is_the_end_and_is_not_tried_again() {
+    for (fault, syncs) in [(Fault::Sync, 1), (Fault::Write, 0)] {
+        let disk = Disk::new();
+        let journal = model::open(&disk.folder(), Some(disk.clone())).unwrap();
+        run(try_accept(&journal, "before")).unwrap();
+        disk.arm(usize::MAX, Some((0, fault)), 1);
+        let before = disk.syncs();
+        run(async {
+            let refused = try_accept(&journal, "refused").await.unwrap_err();
+            assert!(
+                refused.to_string().contains("cannot be written"),
+                "{refused}"
+            );
+            let failed = journal.failed().await.to_string();
+            assert!(failed.contains("Input/output error"), "{failed}");
+            try_accept(&journal, "too late").await.unwrap_err();
+            journal.sync().await.unwrap_err();
+        });
+        assert_eq!(disk.syncs() - before, syncs, "{fault:?}");
+        drop(journal);
+        super::wait_for_the_lock(&disk.folder());
+        // And what was not accepted does not come back, though the system may show it.
+        disk.arm(usize::MAX, None, 1);
+        let journal = model::open(&disk.folder(), Some(disk.clone())).unwrap();
+        assert_eq!(waiting(&journal), ["before"], "{fault:?}");
+        assert!(!journal.is_told("run-0", "refused"));
+    }
+}
+
+#[test]
+fn who_waits_for_room_hears_that_the_disk_has_failed() {
+    let disk = Disk::new();
+    let folder = disk.folder();
+    let config = JournalConfig {
+        directory: Some(folder),
+        max_bytes: Some(10),
+        when_full: WhenFull::Block,
+    };
+    let journal =
+        Journal::open_with(&config, Timestamp::UNIX_EPOCH, 4096, Some(disk.clone())).unwrap();
+    run(async {
+        try_accept(&journal, "ten bytes!").await.unwrap();
+        let mut waits = std::pin::pin!(try_accept(&journal, "more"));
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+        disk.arm(usize::MAX, Some((0, Fault::Sync)), 0);
+        journal.sync().await.unwrap_err();
+        waits.await.unwrap_err();
+    });
+}
+
+#[test]
+fn a_segment_that_has_changed_is_never_cleaned_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let journal = super::open(folder).unwrap();
+    run(accept(&journal, "run", "kept", &["a"], "the oldest of all"));
+    for number in 0..5 {
+        run(accept(
+            &journal,
+            "run",
+            &format!("mark-{number}"),
+            &["a"],
+            &"x".repeat(1000),
+        ));
+    }
+    let first = folder.join("000000000000.journal");
+    let mut bytes = std::fs::read(&first).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&first, &bytes).unwrap();
+    // Until so little is needed that the first segment is to be moved.
+    let failed = run(async {
+        let mut number = 1;
+        loop {
+            journal.done(number, "a").await.ok();
+            if let Err(failed) = try_accept(&journal, &"x".repeat(1000)).await {
+                break failed.to_string();
+            }
+            number += 1;
+            assert!(number < 1000, "it was never cleaned");
+        }
+    });
+    assert!(
+        failed.contains("000000000000.journal has changed at byte"),
+        "{failed}"
+    );
+    drop(journal);
+    super::wait_for_the_lock(folder);
+    assert_eq!(std::fs::read(&first).unwrap(), bytes);
+    assert!(matches!(
+        super::open(folder),
+        Err(JournalError::Damaged { .. })
+    ));
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_of_its_own_and_can_be_buried() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let journal = super::open(folder).unwrap();
+    for body in ["first body", "second body", "third body"] {
+        run(accept(&journal, "run", body, &["a"], body));
+    }
+    close(journal, folder);
+    let journal = super::open(folder).unwrap();
+    change(&folder.join("000000000000.journal"), b"second body");
+    let body = |seq| run(journal.body(seq));
+    assert_eq!(body(0).unwrap().unwrap(), "first body");
+    let problem = body(1).unwrap_err().to_string();
+    assert!(problem.contains("has changed on the disk"), "{problem}");
+    assert_eq!(body(2).unwrap().unwrap(), "third body");
+    run(journal.bury(1, "a", letter("unreadable"))).unwrap();
+    run(journal.sync()).unwrap();
+    assert_eq!(journal.counts("a"), (2, 1));
+}
+
+/// Changes a byte of a text in a file.
+fn change(file: &Path, text: &[u8]) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let mut places = bytes.windows(text.len());
+    let last = places.rposition(|found| found == text).unwrap();
+    bytes[last] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn a_number_is_never_given_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let journal = super::open(folder).unwrap();
+    let count = 60;
+    for number in 0..count {
+        run(accept(&journal, "run", "mark", &["a"], &"x".repeat(100)));
+        run(journal.done(number, "a")).unwrap();
+    }
+    // Entries that are about no event, until all that are about one are gone.
+    for _ in 0..200 {
+        run(accept(
+            &journal,
+            &"a run with a long name ".repeat(10),
+            "mark",
+            &[],
+            "",
+        ));
+    }
+    close(journal, folder);
+    assert!(
+        !folder.join("000000000000.journal").exists(),
+        "nothing was cleaned"
+    );
+    let journal = super::open(folder).unwrap();
+    run(accept(&journal, "run", "another", &["a"], "another"));
+    assert_eq!(journal.waiting("a", 0, 10)[0].seq, count);
+}
