@@ -253,22 +253,11 @@ async fn answer(
         Question::List => {
             let mut letters = Vec::new();
             for (id, fate) in letters_of(journal, &Selection::All) {
-                let letter = match read(journal, id.clone(), fate.clone()).await {
-                    Ok(letter) => letter,
-                    // The others are listed in any case.
-                    Err(problem) => DeadLetter {
-                        id: problem.to_string(),
-                        ty: String::new(),
-                        subject: String::new(),
-                        sink: id.sink.clone(),
-                        letter: id,
-                        fate,
-                        event: None,
-                    },
-                };
+                // One that cannot be read must not hide the others: its reason says so.
+                let event = journal.body(id.seq).await.ok().flatten();
                 letters.push(DeadLetter {
                     event: None,
-                    ..letter
+                    ..dead_letter(id, fate, &event.unwrap_or_default())
                 });
             }
             Ok(Answer::Letters(letters))
@@ -318,9 +307,13 @@ fn letters_of(journal: &Journal, selection: &Selection) -> Vec<(LetterId, Letter
 async fn read(journal: &Journal, id: LetterId, fate: Letter) -> Result<DeadLetter, ControlError> {
     let body = journal.body(id.seq).await;
     let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
-    let event: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
+    Ok(dead_letter(id, fate, &body.unwrap_or_default()))
+}
+
+fn dead_letter(id: LetterId, fate: Letter, body: &[u8]) -> DeadLetter {
+    let event: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-    Ok(DeadLetter {
+    DeadLetter {
         id: text("id").to_owned(),
         ty: text("type").to_owned(),
         subject: text("subject").to_owned(),
@@ -328,7 +321,7 @@ async fn read(journal: &Journal, id: LetterId, fate: Letter) -> Result<DeadLette
         fate,
         letter: id,
         event: Some(event),
-    })
+    }
 }
 
 /// As new events at the end of their lanes, in this order, with the ids, the times and the bytes that

@@ -244,7 +244,7 @@ async fn a_damaged_journal_stops_the_observer_with_a_remedy() {
     );
 }
 
-async fn dead_letters(arguments: &[&str], folder: &Path) -> (bool, String) {
+pub(crate) async fn dead_letters(arguments: &[&str], folder: &Path) -> (bool, String) {
     let output = Command::new(program())
         .arg("dead-letters")
         .args(arguments)

@@ -42,5 +42,6 @@ mod swap;
 mod tidy;
 mod tools;
 mod total;
+mod unreadable;
 mod versions;
 mod wasi;

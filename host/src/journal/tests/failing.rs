@@ -5,6 +5,7 @@ use super::{accept, close, letter, model, run};
 use crate::journal::{Journal, JournalConfig, JournalError, NewEvent, WhenFull};
 use jiff::Timestamp;
 use std::path::Path;
+use std::sync::Arc;
 
 async fn try_accept(journal: &Journal, body: &str) -> Result<(), JournalError> {
     let event = NewEvent {
@@ -65,6 +66,7 @@ fn who_waits_for_room_hears_that_the_disk_has_failed() {
         directory: Some(folder),
         max_bytes: Some(10),
         when_full: WhenFull::Block,
+        history_bytes: None,
     };
     let journal =
         Journal::open_with(&config, Timestamp::UNIX_EPOCH, 4096, Some(disk.clone())).unwrap();
@@ -180,4 +182,31 @@ fn a_number_is_never_given_twice() {
     let journal = super::open(folder).unwrap();
     run(accept(&journal, "run", "another", &["a"], "another"));
     assert_eq!(journal.waiting("a", 0, 10)[0].seq, count);
+}
+
+#[test]
+fn what_a_killed_process_left_unsynced_is_synced_before_anything_is_built_on_it() {
+    for seed in 0..20 {
+        let disk = Disk::new();
+        let open = |disk: &Arc<Disk>| {
+            disk.arm(usize::MAX, None, seed);
+            model::open(&disk.folder(), Some(disk.clone())).unwrap()
+        };
+        let journal = open(&disk);
+        run(async {
+            try_accept(&journal, "first").await.unwrap();
+            try_accept(&journal, "second").await.unwrap();
+            let mut changes = journal.changes();
+            journal.done(0, "a").await.unwrap();
+            let done = |_: &u64| journal.counts("a").0 == 1;
+            changes.wait_for(done).await.unwrap();
+        });
+        disk.arm(0, None, seed);
+        drop(journal);
+        super::wait_for_the_lock(&disk.folder());
+        let journal = open(&disk);
+        assert_eq!(waiting(&journal), ["second"]);
+        let after = disk.cut_power();
+        assert_eq!(waiting(&open(&after)), ["second"], "{seed}");
+    }
 }

@@ -27,6 +27,7 @@ pub(super) fn open(
         directory: Some(folder.to_owned()),
         max_bytes: Some(MAX_BYTES),
         when_full: WhenFull::DropOldest,
+        history_bytes: None,
     };
     Journal::open_with(&config, Timestamp::UNIX_EPOCH, SEGMENT, failpoint)
 }

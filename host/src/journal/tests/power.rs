@@ -63,8 +63,8 @@ fn live(lives: Vec<Life>) {
 }
 
 proptest! {
-    // More with `PROPTEST_CASES`.
-    #![proptest_config(ProptestConfig::default())]
+    // 512, and more with `PROPTEST_CASES`.
+    #![proptest_config(ProptestConfig { cases: 2 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
 
     #[test]
     fn what_was_promised_is_there_after_power_cuts_at_any_moment(lives in lives(Just(None))) {
