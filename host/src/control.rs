@@ -270,6 +270,10 @@ async fn answer(
             }
         }
         Question::Replay { letters, to } => {
+            if to.is_some() && sinks.is_none() {
+                let problem = "only a running observer knows which sinks have no plugins of their own: start it for --to, or send the letters to their own sinks";
+                return Ok(Answer::Refused(problem.to_owned()));
+            }
             if let (Some(to), Some(sinks)) = (to, sinks)
                 && !sinks.contains(to)
             {

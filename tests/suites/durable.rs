@@ -292,6 +292,11 @@ async fn dead_letters_are_listed_shown_sent_again_and_dropped() {
     assert_eq!(dropped, "1 dead letters are dropped\n");
     let (found, _) = dead_letters(&["drop", second], folder).await;
     assert!(!found, "it is gone");
+    let (_, elsewhere) = dead_letters(&["replay", "--all", "--to", "masked"], folder).await;
+    assert!(
+        elsewhere.contains("only a running observer knows"),
+        "{elsewhere}"
+    );
     let (_, again) = dead_letters(&["replay", "--all"], folder).await;
     assert_eq!(again, "2 dead letters are on their way again\n");
     assert_eq!(dead_letters(&["list"], folder).await.1, "no dead letters\n");

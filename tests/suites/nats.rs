@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use step_observer_tests::nats::{NatsServer, Operator, messages};
-use step_observer_tests::sink::PATIENCE;
+use step_observer_tests::sink::{HttpSink, PATIENCE};
 use step_observer_tests::tls::Authority;
 use tokio::time::timeout;
 
@@ -389,4 +389,33 @@ async fn mistakes_in_the_configuration_are_named() {
         assert!(log.contains(expected), "{wrong}: {log}");
         assert!(!log.contains("secret"), "{log}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_has_the_event_gets_its_dead_letter_too() {
+    let Some(server) = NatsServer::start("").await else {
+        return;
+    };
+    let client = server.client().await;
+    let stream = server.make_stream(&client, Config::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    // To the stream first, so that it knows the events; then all are refused elsewhere.
+    Replay::start(folder.path(), &sink(&server, ""))
+        .ends(true)
+        .await;
+    let refuses = HttpSink::start(vec![(400, Vec::new()); 6]).await;
+    let other = tempfile::tempdir().unwrap();
+    let morgue = sink(&server, "");
+    let to = format!(
+        "http: {{url: '{}'}}}}, deadLetterSink: {{to: {{{morgue}}}",
+        refuses.url
+    );
+    Replay::start(other.path(), &to).ends(false).await;
+    let dead = |message: &StreamMessage| -> bool {
+        let event: Value = serde_json::from_slice(&message.payload).unwrap();
+        event["knativeerrorcode"] == 400
+    };
+    let messages = messages(&stream).await;
+    assert_eq!(messages.len(), 12);
+    assert_eq!(messages.iter().filter(|message| dead(message)).count(), 6);
 }

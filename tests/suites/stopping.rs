@@ -1,7 +1,8 @@
 //! Whatever ends the observer, what it has accepted is delivered: before its end, or after the next
 //! start.
 
-use crate::durable::{check, observer, show_ended_runs};
+use crate::durable::{check, dead_letters, observer, show_ended_runs};
+use crate::unreadable::leave_events;
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::sink::HttpSink;
@@ -14,6 +15,25 @@ async fn terminate(observer: &Child) {
     let id = observer.id().unwrap().to_string();
     let mut kill = Command::new("kill");
     assert!(kill.args(["-TERM", &id]).status().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn it_starts_and_stops_where_more_is_left_for_a_sink_that_is_gone_than_can_be_dead_letters() {
+    let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
+    let ids: Vec<String> = (0..10_010)
+        .map(|number| format!("event-{number}"))
+        .collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let journal = folder.path().join("journal");
+    leave_events(&journal, "gone", &ids).await;
+    show_ended_runs(&server, 1);
+    let sink = HttpSink::start(Vec::new()).await;
+    let mut running = observer(&server, &sink.url, folder.path()).spawn().unwrap();
+    sink.wait_for(6).await;
+    let (_, dropped) = dead_letters(&["drop", "--all"], &journal).await;
+    assert_eq!(dropped, "10000 dead letters are dropped\n");
+    terminate(&running).await;
+    running.wait().await.unwrap();
 }
 
 #[tokio::test]

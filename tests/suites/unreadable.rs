@@ -9,29 +9,28 @@ use step_observer::journal::{Journal, JournalConfig, NewEvent};
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::sink::HttpSink;
 
-const EVENTS: [&str; 3] = ["first", "second", "third"];
-
-/// What an observer of before has left: an event of each of three runs.
-async fn leave_events(folder: &Path) {
+/// What an observer of before has left for a sink: an event of each of these runs.
+pub(crate) async fn leave_events(folder: &Path, sink: &str, ids: &[&str]) {
     let config = JournalConfig {
         directory: Some(folder.to_owned()),
         ..JournalConfig::default()
     };
     let journal = Journal::open(&config, Timestamp::UNIX_EPOCH).unwrap();
-    for id in EVENTS {
+    let mut accepted = Vec::new();
+    for id in ids {
         let event = json!({
             "specversion": "1.0", "id": id, "source": "/s", "partitionkey": id, "sequence": "0000-0000-0",
             "type": "dev.tekton.event.plugin.step.succeeded.v1", "datacontenttype": "application/json", "data": {},
         });
         let event = NewEvent {
-            sinks: vec!["all".to_owned()],
+            sinks: vec![sink.to_owned()],
             body: event.to_string().into(),
         };
         // Later than any: it is not given up.
-        let (run, mark, at) = (id.into(), Some("told".to_owned()), Timestamp::MAX);
-        let accepted = journal.accept(run, mark, at, vec![event]);
-        accepted.await.unwrap();
+        let (run, mark, at) = ((*id).into(), Some("told".to_owned()), Timestamp::MAX);
+        accepted.push(journal.accept(run, mark, at, vec![event]));
     }
+    futures::future::try_join_all(accepted).await.unwrap();
     drop(journal);
     // The writer gives the lock back when it has ended.
     let lock = std::fs::File::open(folder.join("lock")).unwrap();
@@ -50,7 +49,7 @@ fn change(file: &Path, text: &str) {
 async fn an_event_that_cannot_be_read_becomes_a_dead_letter_and_holds_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
-    leave_events(&journal).await;
+    leave_events(&journal, "all", &["first", "second", "third"]).await;
     let server = ApiServer::start().await;
     // Down until it is changed: what was read before that comes too early.
     let sink = HttpSink::start(vec![(503, Vec::new()); 100]).await;

@@ -355,7 +355,10 @@ impl App {
             deliveries.recv().await;
         };
         let delivered = delivered.boxed().shared();
-        sinks::bury_orphans(&journal, &sinks).await?;
+        let mut orphans = sinks::Orphans::find(&journal, &sinks);
+        orphans.bury_some(&journal).await?;
+        let burying = orphans.bury_rest(journal.clone());
+        running.spawn(stages::until(prepared.clone(), "bury orphans", burying));
         let same_scope = journal.watch_only(&stages::scope(&source)).await?;
         let mut accounts = Vec::new();
         let mut outlets = Vec::new();

@@ -6,7 +6,7 @@ use crate::admin::{JournalStatus, SinkStatus, Standing};
 use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
 use crate::deliver::{Account, DeadLetterSink};
 use crate::history::History;
-use crate::journal::{Journal, JournalError, Letter};
+use crate::journal::{Journal, JournalError, Letter, Waiting};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{Chain, PluginEngine, TrustConfig};
 use crate::prepare::Outlet;
@@ -142,31 +142,53 @@ pub(super) fn standing(
     })
 }
 
-/// What waits for sinks that are not configured any more becomes dead letters: seen, and not lost.
-pub(super) async fn bury_orphans(
-    journal: &Journal,
-    sinks: &[ReadySink],
-) -> Result<(), JournalError> {
-    for name in journal.sinks() {
-        if sinks.iter().any(|sink| sink.config.name == name) {
-            continue;
+/// What waits for sinks that are not configured any more: it becomes dead letters, seen and not lost.
+pub(super) struct Orphans(std::vec::IntoIter<(String, Waiting)>);
+
+impl Orphans {
+    pub(super) fn find(journal: &Journal, sinks: &[ReadySink]) -> Self {
+        let mut orphans = Vec::new();
+        for name in journal.sinks() {
+            if sinks.iter().any(|sink| sink.config.name == name) {
+                continue;
+            }
+            let waiting = journal.waiting(&name, 0, usize::MAX);
+            let events = waiting.len();
+            tracing::warn!(
+                sink = name,
+                events,
+                "this sink is not configured any more: what waits for it becomes dead letters"
+            );
+            orphans.extend(waiting.into_iter().map(|event| (name.clone(), event)));
         }
-        let waiting = journal.waiting(&name, 0, usize::MAX);
-        let events = waiting.len();
-        tracing::warn!(
-            sink = name,
-            events,
-            "this sink is not configured any more: what waits for it becomes dead letters"
-        );
-        for event in waiting {
-            let letter = Letter {
-                reason: "the sink is not configured any more".to_owned(),
-                attempts: 0,
-                first: event.at,
-                last: event.at,
-            };
-            journal.bury(event.seq, &name, letter).await?;
+        Self(orphans.into_iter())
+    }
+
+    /// As many as there is room for at once.
+    pub(super) async fn bury_some(&mut self, journal: &Journal) -> Result<(), JournalError> {
+        for orphan in self.0.by_ref().take(journal.room_for_letters()) {
+            bury(journal, orphan).await?;
+        }
+        journal.sync().await
+    }
+
+    /// The others, which wait until somebody looks after the dead letters.
+    pub(super) async fn bury_rest(self, journal: Journal) {
+        for orphan in self.0 {
+            // Where the journal cannot be written, the observer stops anyway.
+            if bury(&journal, orphan).await.is_err() {
+                return;
+            }
         }
     }
-    journal.sync().await
+}
+
+async fn bury(journal: &Journal, (sink, event): (String, Waiting)) -> Result<(), JournalError> {
+    let letter = Letter {
+        reason: "the sink is not configured any more".to_owned(),
+        attempts: 0,
+        first: event.at,
+        last: event.at,
+    };
+    journal.bury(event.seq, &sink, letter).await
 }

@@ -106,7 +106,10 @@ async fn replay(args: ReplayArgs, compiler: Compiler) -> Result<End, Problem> {
     let give_up_ms = give_up.saturating_mul(1000);
     let mut config = merge(road, &RetryConfig::default())?;
     for sink in &mut config.sinks {
-        sink.retry.give_up_ms = sink.retry.give_up_ms.min(give_up_ms);
+        let dead_letters = sink.dead_letter_sink.iter_mut().map(|sink| &mut sink.retry);
+        for retry in dead_letters.chain([&mut sink.retry]) {
+            retry.give_up_ms = retry.give_up_ms.min(give_up_ms);
+        }
     }
     let hold_for = Duration::from_millis(give_up_ms);
     let source = self::recording(&recording, logs, speed, hold_for)?;

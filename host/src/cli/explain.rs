@@ -95,6 +95,7 @@ fn told(facts: &[Fact]) -> String {
                     &format!("sink {sink}: {where_to} after {attempts} attempts: {reason}"),
                 );
                 waiting.retain(|waiting| waiting != sink);
+                waiting.extend(to.as_deref());
             }
         }
     }

@@ -165,8 +165,8 @@ impl Default for DropInConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AdminConfig {
-    /// Address of `/plugins`, `/metrics` and `/readyz` over HTTP, such as `0.0.0.0:8080`. The
-    /// default is none.
+    /// Address of `/plugins`, `/sinks`, `/events/ID`, `/metrics` and `/readyz` over HTTP, such as
+    /// `0.0.0.0:8080`. The default is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
 }
@@ -246,7 +246,7 @@ pub struct SinkConfig {
     #[serde(default)]
     pub retry: RetryConfig,
     /// Where what cannot be delivered goes: the same event with the extensions `knativeerrordest`,
-    /// `knativeerrorcode` and `knativeerrordata`. The default is to keep it in the journal
+    /// `knativeerrorcode` (as Knative's brokers add them) and `deadletterreason`. The default is to keep it in the journal
     /// (`step-observer dead-letters`). Its name is that of this sink with `.dead-letters`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_sink: Option<Box<DeadLetterConfig>>,

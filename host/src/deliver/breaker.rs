@@ -12,6 +12,8 @@ pub(super) struct Breaker {
     failures: u32,
     /// The next try, while it is open.
     probe_at: Option<Duration>,
+    /// Somebody tries for all.
+    probing: bool,
 }
 
 impl Breaker {
@@ -21,6 +23,7 @@ impl Breaker {
         match self.probe_at {
             Some(at) if now < at => Err(at - now),
             Some(_) => {
+                self.probing = true;
                 self.probe_at = Some(now + attempt);
                 Ok(())
             }
@@ -35,8 +38,12 @@ impl Breaker {
 
     /// The sink failed. Is it open from now on?
     pub(super) fn failed(&mut self, now: Duration, backoff: Backoff, jitter: f64) -> bool {
-        self.failures = self.failures.saturating_add(1);
         let was_open = self.probe_at.is_some();
+        if was_open && !std::mem::take(&mut self.probing) {
+            // It began before that was known, such as all events of a batch: it says nothing new.
+            return false;
+        }
+        self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES {
             self.probe_at = Some(now + backoff.delay(self.failures - FAILURES + 1, jitter));
         }
@@ -88,6 +95,20 @@ mod tests {
         assert_eq!(breaker, Breaker::default());
         assert_eq!(breaker.ask(at(40), ATTEMPT), Ok(()));
         assert_eq!(breaker.ask(at(40), ATTEMPT), Ok(()));
+    }
+
+    #[test]
+    fn failures_of_what_began_before_do_not_make_the_wait_longer() {
+        let mut breaker = Breaker::default();
+        let opened = (0..100).filter(|_| breaker.failed(at(0), BACKOFF, 1.0));
+        assert_eq!(opened.count(), 1);
+        let wait = breaker.ask(at(0), ATTEMPT).unwrap_err();
+        assert!(wait <= BACKOFF.initial, "{wait:?}");
+        // The one who tries for all makes it longer.
+        assert_eq!(breaker.ask(at(1), ATTEMPT), Ok(()));
+        assert!(!breaker.failed(at(1), BACKOFF, 1.0));
+        let longer = breaker.ask(at(1), ATTEMPT).unwrap_err();
+        assert!(longer > wait, "{longer:?}");
     }
 
     #[test]

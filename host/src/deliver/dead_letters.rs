@@ -1,7 +1,8 @@
 //! Where dead letters are sent: as the event itself, with what Knative's channels and brokers add.
 
-use crate::event::{self, Encoded};
+use crate::event::{self, DEAD_LETTER, Encoded};
 use crate::journal::{Letter, NewEvent};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,8 +25,8 @@ impl DeadLetterSink {
     }
 
     /// The event for the dead-letter sink, and its run: the same id and time, with where it should
-    /// have gone, the status and the reason (Knative Eventing, event delivery: `knativeerrordest`,
-    /// `knativeerrorcode`, `knativeerrordata`). Nothing where it is not an event.
+    /// have gone and the status (`knativeerrordest` and `knativeerrorcode` of Knative's event delivery),
+    /// and the reason. Nothing where it is not an event.
     pub(super) fn addressed(
         &self,
         event: &Encoded,
@@ -33,11 +34,11 @@ impl DeadLetterSink {
         code: Option<u16>,
     ) -> Option<(Arc<str>, NewEvent)> {
         let mut extensions = BTreeMap::from([
-            ("knativeerrordest".to_owned(), self.destination.clone()),
-            ("knativeerrordata".to_owned(), letter.reason.clone()),
+            (DEAD_LETTER.to_owned(), Value::from(&*self.destination)),
+            ("deadletterreason".to_owned(), Value::from(&*letter.reason)),
         ]);
         if let Some(code) = code {
-            extensions.insert("knativeerrorcode".to_owned(), code.to_string());
+            extensions.insert("knativeerrorcode".to_owned(), code.into());
         }
         let body = event.extended(&extensions).ok()?.structured();
         let run = event::run_of(&body).ok()?;
@@ -49,7 +50,7 @@ impl DeadLetterSink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn it_is_the_event_with_what_went_wrong() {
@@ -73,9 +74,9 @@ mod tests {
         let mut told: Value = serde_json::from_slice(&new.body).unwrap();
         let members = told.as_object_mut().unwrap();
         assert_eq!(members.remove("knativeerrordest").unwrap(), "http://sink");
-        assert_eq!(members.remove("knativeerrorcode").unwrap(), "400");
+        assert_eq!(members.remove("knativeerrorcode").unwrap(), 400);
         assert_eq!(
-            members.remove("knativeerrordata").unwrap(),
+            members.remove("deadletterreason").unwrap(),
             "400 Bad Request"
         );
         assert_eq!(told, event);

@@ -64,6 +64,9 @@ impl Binding {
     }
 }
 
+/// The extension by which a dead letter is known: where the event should have gone (Knative Eventing).
+pub const DEAD_LETTER: &str = "knativeerrordest";
+
 /// Media type of batched mode.
 pub const BATCH: &str = "application/cloudevents-batch+json";
 
@@ -148,7 +151,10 @@ impl Encoded {
     /// # Errors
     ///
     /// It is no event.
-    pub fn extended(&self, extensions: &BTreeMap<String, String>) -> Result<Self, EncodeError> {
+    pub fn extended<V: Serialize>(
+        &self,
+        extensions: &BTreeMap<String, V>,
+    ) -> Result<Self, EncodeError> {
         if extensions.is_empty() {
             return Ok(self.clone());
         }

@@ -14,7 +14,7 @@ pub use data::{SCHEMA_URN, StepEventData, json_schema};
 pub use decode::{DecodeError, from_json, run_of};
 pub(crate) use encode::text;
 pub use encode::{EncodeError, STRUCTURED, structured};
-pub use encoded::{BATCH, Binary, Binding, ContentMode, Encoded};
+pub use encoded::{BATCH, Binary, Binding, ContentMode, DEAD_LETTER, Encoded};
 pub use select::{EventMatch, Phase};
 
 use crate::step::{CapturedLog, Envelope, EventContext, StepRecord};

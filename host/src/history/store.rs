@@ -62,7 +62,7 @@ pub(super) fn run(mut store: Store, queue: &Queue) {
             closed,
         } = queue.next();
         let written = facts.iter().try_for_each(|fact| store.write(fact));
-        failing = !told(written.and_then(|()| store.flush()), failing);
+        failing = !told(&written.and_then(|()| store.flush()), failing);
         for question in questions {
             // Who asked may have gone.
             match question {
@@ -77,8 +77,8 @@ pub(super) fn run(mut store: Store, queue: &Queue) {
 }
 
 /// Was it written? If not, that is logged once.
-fn told(written: Result<(), HistoryError>, failing: bool) -> bool {
-    if let Err(error) = &written
+fn told(written: &Result<(), HistoryError>, failing: bool) -> bool {
+    if let Err(error) = written
         && !failing
     {
         warn!(%error, "what happens to events cannot be written down; they are delivered all the same");

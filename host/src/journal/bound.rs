@@ -63,6 +63,17 @@ impl Room {
 }
 
 impl Journal {
+    /// So many of the events that wait can become dead letters without a wait.
+    pub(crate) fn room_for_letters(&self) -> usize {
+        self.shared.book(|book| {
+            let bytes = book.waiting_bytes() + book.dead_bytes();
+            match bytes < self.max_bytes {
+                true => LETTERS.saturating_sub(book.letter_count()),
+                false => 0,
+            }
+        })
+    }
+
     /// Waits until there is room, or drops the oldest, as is configured.
     pub(super) async fn make(&self, room: Room) -> Result<(), JournalError> {
         let mut changed = self.shared.changed.subscribe();

@@ -63,6 +63,15 @@ impl Attempt {
         })
     }
 
+    /// The status of a failure, where the wire has such.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Delivered => None,
+            Self::Failed(failure) => failure.code,
+        }
+    }
+
     /// Is the event refused for good?
     #[must_use]
     pub fn is_rejected(&self) -> bool {

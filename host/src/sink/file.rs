@@ -120,9 +120,14 @@ struct Lines {
 
 impl Lines {
     fn open(config: FileConfig) -> io::Result<Self> {
+        let is_new = !config.path.exists();
         let mut options = fs::OpenOptions::new();
         let file = options.create(true).append(true).open(&config.path)?;
         let is_regular = file.metadata()?.is_file();
+        if is_new && is_regular {
+            // After a power cut a file that its folder does not know is gone.
+            fs::File::open(folder_of(&config.path))?.sync_all()?;
+        }
         Ok(Self {
             torn: is_regular && !ends_in_a_line(&config.path),
             is_regular,
@@ -132,6 +137,7 @@ impl Lines {
     }
 
     fn write(&mut self, events: &[Encoded]) -> io::Result<()> {
+        self.follow()?;
         let mut lines = Vec::new();
         for event in events {
             if !self.has_room(lines.len(), event.size() + 1)? {
@@ -148,7 +154,6 @@ impl Lines {
         if lines.is_empty() {
             return Ok(());
         }
-        self.follow()?;
         let torn = std::mem::replace(&mut self.torn, true);
         if torn {
             // A line was written in part when the disk was full: it must not run into this one.
@@ -188,6 +193,10 @@ impl Lines {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
+        if !fs::exists(&self.config.path)? {
+            // Somebody has moved it away meanwhile: what is kept stays as it is.
+            return self.follow();
+        }
         let keep = self
             .config
             .rotate
@@ -205,8 +214,14 @@ impl Lines {
             }
         }
         fs::rename(&self.config.path, aside(1))?;
-        *self = Self::open(self.config.clone())?;
-        Ok(())
+        self.follow()
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 
@@ -277,6 +292,27 @@ mod tests {
         file.write(&events(1..2)).unwrap();
         assert_eq!(lines(&moved), ["{\"n\":0000}"]);
         assert_eq!(lines(&path), ["{\"n\":0001}"]);
+    }
+
+    #[test]
+    fn what_is_kept_stays_where_somebody_moves_the_full_file_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("events"), folder.path().join("moved"));
+        let rotation = Rotation {
+            max_bytes: 22,
+            keep: 3,
+        };
+        let mut file = open(&path, Some(rotation));
+        file.write(&events(0..4)).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        // As when it is moved after the writer has looked.
+        file.rotate().unwrap();
+        file.write(&events(4..5)).unwrap();
+        assert_eq!(lines(&moved), ["{\"n\":0002}", "{\"n\":0003}"]);
+        assert_eq!(lines(&path), ["{\"n\":0004}"]);
+        let kept = folder.path().join("events.1");
+        assert_eq!(lines(&kept), ["{\"n\":0000}", "{\"n\":0001}"]);
+        assert!(!folder.path().join("events.2").exists());
     }
 
     #[test]

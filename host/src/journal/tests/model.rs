@@ -32,7 +32,7 @@ pub(super) fn open(
     Journal::open_with(&config, Timestamp::UNIX_EPOCH, SEGMENT, failpoint)
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
     Accept {
         run: usize,

@@ -1,6 +1,6 @@
 //! Asks a receiver for permission (CloudEvents HTTP webhooks 1.0 §4).
 
-use super::super::{Attempt, Pace};
+use super::super::{Attempt, Failure, Next, Pace};
 use super::config::Handshake;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -72,10 +72,18 @@ impl Permission {
         })?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         super::drain(answer).await;
-        let rate = allowed(&self.asks, &headers).map_err(|problem| {
-            Attempt::retry(format!(
-                "the receiver does not permit deliveries ({status} to OPTIONS, {problem})"
-            ))
+        let said = match status.is_success() {
+            true => allowed(&self.asks, &headers),
+            false => Err("which is no permission".to_owned()),
+        };
+        let rate = said.map_err(|problem| {
+            Attempt::Failed(Failure {
+                next: Next::LATER,
+                reason: format!(
+                    "the receiver does not permit deliveries ({status} to OPTIONS, {problem})"
+                ),
+                code: Some(status.as_u16()),
+            })
         })?;
         info!(rate_per_minute = rate, "the receiver permits deliveries");
         Ok(rate.map(|rate| Arc::new(Pace::new(rate, MINUTE))))

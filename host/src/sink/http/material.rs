@@ -8,6 +8,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
+/// Headers that say where a request ends and what it is.
+const FRAMING: [&str; 9] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Certificates and keys, as they stand in their files.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Tls {
@@ -69,6 +82,70 @@ impl Tls {
     }
 }
 
+/// Refuses what cannot be, whatever stands in the files.
+///
+/// # Errors
+///
+/// Names the header, never its value.
+pub(super) fn check(config: &HttpConfig) -> Result<(), SinkError> {
+    for header in &config.headers {
+        name(config, header)?;
+        let sources = [
+            header.value.is_some(),
+            header.from_env.is_some(),
+            header.from_file.is_some(),
+        ];
+        if sources.into_iter().filter(|given| *given).count() != 1 {
+            return Err(problem(&header.name)(ONE_SOURCE.to_owned()));
+        }
+    }
+    if let Some(HttpAuth::Basic { user, .. }) = &config.auth
+        && user.contains(':')
+    {
+        return Err(problem("Authorization")(NO_COLON.to_owned()));
+    }
+    if let Some(tls) = &config.tls
+        && tls.certificate_file.is_some() != tls.key_file.is_some()
+    {
+        return Err(SinkError::Tls(
+            "certificateFile and keyFile belong together".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+const ONE_SOURCE: &str = "give exactly one of value, fromEnv and fromFile";
+const NO_COLON: &str = "a user's name must not hold a colon";
+
+fn problem(name: &str) -> impl Fn(String) -> SinkError {
+    move |reason| SinkError::Header {
+        name: name.to_owned(),
+        reason,
+    }
+}
+
+fn name(config: &HttpConfig, header: &Header) -> Result<HeaderName, SinkError> {
+    let problem = problem(&header.name);
+    let name: HeaderName = header
+        .name
+        .parse()
+        .map_err(|_| problem("not a header name".to_owned()))?;
+    if name.as_str().starts_with("ce-") || name == "content-type" {
+        return Err(problem("it belongs to the event".to_owned()));
+    }
+    if FRAMING.contains(&name.as_str()) {
+        return Err(problem("it is for HTTP to say".to_owned()));
+    }
+    let webhook = config.signing.is_some() || config.handshake.is_some();
+    if webhook && name.as_str().starts_with("webhook-") {
+        return Err(problem("`signing` and `handshake` give these".to_owned()));
+    }
+    if name == AUTHORIZATION && config.auth.is_some() {
+        return Err(problem("`auth` gives it already".to_owned()));
+    }
+    Ok(name)
+}
+
 /// All headers that do not come from the event.
 ///
 /// # Errors
@@ -77,30 +154,14 @@ impl Tls {
 pub(super) fn headers(config: &HttpConfig) -> Result<HeaderMap, SinkError> {
     let mut headers = HeaderMap::new();
     for header in &config.headers {
-        let problem = |reason: String| SinkError::Header {
-            name: header.name.clone(),
-            reason,
-        };
-        let name: HeaderName = header
-            .name
-            .parse()
-            .map_err(|_| problem("not a header name".to_owned()))?;
-        if name.as_str().starts_with("ce-") || name == "content-type" {
-            return Err(problem("it belongs to the event".to_owned()));
-        }
-        if name == AUTHORIZATION && config.auth.is_some() {
-            return Err(problem("`auth` gives it already".to_owned()));
-        }
-        let text = value(header).map_err(problem)?;
-        headers.append(name, sensitive(&text).map_err(problem)?);
+        let (name, problem) = (name(config, header)?, problem(&header.name));
+        let text = value(header).map_err(&problem)?;
+        headers.append(name, sensitive(&text).map_err(&problem)?);
     }
     if let Some(auth) = &config.auth {
-        let problem = |reason: String| SinkError::Header {
-            name: "Authorization".to_owned(),
-            reason,
-        };
-        let text = authorization(auth).map_err(problem)?;
-        headers.insert(AUTHORIZATION, sensitive(&text).map_err(problem)?);
+        let problem = problem("Authorization");
+        let text = authorization(auth).map_err(&problem)?;
+        headers.insert(AUTHORIZATION, sensitive(&text).map_err(&problem)?);
     }
     Ok(headers)
 }
@@ -117,9 +178,7 @@ fn authorization(auth: &HttpAuth) -> Result<String, String> {
         HttpAuth::Bearer { token_file } => {
             secret::word(token_file).map(|token| format!("Bearer {token}"))
         }
-        HttpAuth::Basic { user, .. } if user.contains(':') => {
-            Err("a user's name must not hold a colon".to_owned())
-        }
+        HttpAuth::Basic { user, .. } if user.contains(':') => Err(NO_COLON.to_owned()),
         HttpAuth::Basic {
             user,
             password_file,
@@ -149,6 +208,6 @@ fn value(header: &Header) -> Result<String, String> {
         (None, Some(variable), None) => std::env::var(variable)
             .map_err(|_| format!("the environment variable {variable} is not set")),
         (None, None, Some(path)) => secret::read(path),
-        _ => Err("give exactly one of value, fromEnv and fromFile".to_owned()),
+        _ => Err(ONE_SOURCE.to_owned()),
     }
 }

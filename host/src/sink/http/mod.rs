@@ -65,11 +65,8 @@ impl Http {
     }
 
     pub(super) fn timeout(&self) -> Duration {
-        let linger = self
-            .config
-            .batch
-            .as_ref()
-            .map_or(0, |batch| batch.linger_ms);
+        let batch = self.config.batch.clone().unwrap_or_default();
+        let linger = self.batches.as_ref().map_or(0, |_| batch.linger_ms);
         Duration::from_millis(self.config.timeout_ms.max(1) + linger)
     }
 
@@ -83,13 +80,17 @@ impl Http {
 
     /// One request.
     async fn post(&self, events: &[Encoded]) -> Attempt {
-        let in_use = self.secrets.now();
         if let Some(permission) = &self.permission {
-            let asked = permission.turn(|method| self.request(&in_use, method));
+            let asked = permission.turn(|method| self.request(&self.secrets.now(), method));
             if let Err(refused) = asked.await {
+                if refused.code() == Some(StatusCode::UNAUTHORIZED.as_u16()) {
+                    self.secrets.have_changed();
+                }
                 return refused;
             }
         }
+        // After the wait for its turn, which may be long.
+        let in_use = self.secrets.now();
         let parcel = match Parcel::pack(self.config.mode, events, &self.config.extensions) {
             Ok(parcel) => parcel,
             Err(error) => return unencodable(&error),
@@ -194,6 +195,10 @@ impl HttpConfig {
         if self.batch.is_some() && self.mode != HttpMode::Batch {
             return Err(SinkError::Contradiction("batch: write `mode: batch`, too"));
         }
+        if let Some(signing) = &self.signing {
+            signing.check()?;
+        }
+        material::check(self)?;
         check_extensions(&self.extensions)
     }
 }

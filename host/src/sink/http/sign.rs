@@ -13,6 +13,18 @@ const SECRET: std::ops::RangeInclusive<usize> = 24..=64;
 /// Most secrets at a time.
 const MAX_SECRETS: usize = 4;
 
+impl Signing {
+    /// Refuses what cannot be, whatever stands in the files.
+    pub(super) fn check(&self) -> Result<(), SinkError> {
+        match self.secret_files.len() {
+            1..=MAX_SECRETS => Ok(()),
+            _ => Err(SinkError::Signing(format!(
+                "give 1 to {MAX_SECRETS} secretFiles"
+            ))),
+        }
+    }
+}
+
 /// Signs with each of its secrets.
 #[derive(Clone, Default)]
 pub(super) struct Signer(Vec<Hmac<Sha256>>);
@@ -24,10 +36,7 @@ impl Signer {
     ///
     /// Names the file, never its content.
     pub(super) fn read_from(signing: &Signing) -> Result<(Self, Vec<String>), SinkError> {
-        if !(1..=MAX_SECRETS).contains(&signing.secret_files.len()) {
-            let problem = format!("give 1 to {MAX_SECRETS} secretFiles");
-            return Err(SinkError::Signing(problem));
-        }
+        signing.check()?;
         let mut keys = Vec::new();
         let mut texts = Vec::new();
         for file in &signing.secret_files {

@@ -8,7 +8,7 @@ pub use config::{NatsAuth, NatsConfig, NatsUrl};
 
 use super::current::Current;
 use super::{Attempt, SinkError, unencodable};
-use crate::event::{Binding, ContentMode, EncodeError, Encoded, STRUCTURED};
+use crate::event::{Binding, ContentMode, DEAD_LETTER, EncodeError, Encoded, STRUCTURED};
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, HeaderValue, NATS_MESSAGE_ID};
 use async_nats::jetstream::message::PublishMessage;
@@ -97,7 +97,12 @@ impl Nats {
                 (binary.headers, binary.body)
             }
         };
-        let id = (NATS_MESSAGE_ID.to_string(), event.id());
+        // A stream that has the event may get its dead letter, too.
+        let id = match event.attribute(DEAD_LETTER) {
+            Some(_) => format!("{}/dead-letter", event.id()),
+            None => event.id(),
+        };
+        let id = (NATS_MESSAGE_ID.to_string(), id);
         let headers: Option<HeaderMap> = pairs.into_iter().chain([id]).map(header).collect();
         let message = |headers| PublishMessage::build().headers(headers).payload(body);
         Ok(headers.map(message))
