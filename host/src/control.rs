@@ -2,7 +2,8 @@
 //! socket in the journal's folder, or directly where nobody does. Whoever may read the folder may ask.
 
 use crate::clock;
-use crate::event::{DecodeError, run_of};
+use crate::event::{DecodeError, Encoded, run_of};
+use crate::history::{History, HistoryError, What};
 use crate::journal::{Journal, JournalError, Letter, NewEvent};
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -19,6 +20,8 @@ const SOCKET: &str = "control";
 /// Largest question and answer in bytes.
 const MAX_QUESTION: u64 = 1024 * 1024;
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
+/// Bytes of the history where no observer says how many.
+const HISTORY: u64 = 64 * 1024 * 1024;
 /// Dead letters that are sent again with one sync.
 const TOGETHER: usize = 64;
 /// Longest time for one of them.
@@ -151,6 +154,9 @@ pub enum ControlError {
     /// The journal says no.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The history says no.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The observer does not answer.
     #[error("the observer that uses the journal does not answer: {0}")]
     Observer(String),
@@ -177,8 +183,10 @@ pub async fn ask(folder: &Path, question: &Question) -> Result<Answer, ControlEr
     };
     match Journal::open(&config, Timestamp::MIN) {
         Ok(journal) => {
-            let answer = answer(&journal, None, question).await?;
+            let history = History::open(Some(folder), HISTORY)?;
+            let answer = answer(&journal, &history, None, question).await?;
             journal.sync().await?;
+            history.written().await;
             Ok(answer)
         }
         Err(JournalError::Locked { .. }) => {
@@ -203,7 +211,7 @@ async fn ask_observer(folder: &Path, question: &Question) -> std::io::Result<Ans
 }
 
 /// Answers those who ask, for ever. Without the socket the observer works as well.
-pub async fn serve(folder: &Path, journal: &Journal, sinks: Vec<String>) {
+pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: Vec<String>) {
     let path = folder.join(SOCKET);
     // Who holds the journal's lock is alone here: it is one of a process that has ended.
     std::fs::remove_file(&path).ok();
@@ -221,21 +229,27 @@ pub async fn serve(folder: &Path, journal: &Journal, sinks: Vec<String>) {
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         };
-        let served = tokio::time::timeout(TIMEOUT, serve_one(stream, journal, &sinks)).await;
+        let served =
+            tokio::time::timeout(TIMEOUT, serve_one(stream, journal, history, &sinks)).await;
         if let Ok(Err(error)) = served {
             warn!(%error, "an operator's question is not answered");
         }
     }
 }
 
-async fn serve_one(stream: UnixStream, journal: &Journal, sinks: &[String]) -> std::io::Result<()> {
+async fn serve_one(
+    stream: UnixStream,
+    journal: &Journal,
+    history: &History,
+    sinks: &[String],
+) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(MAX_QUESTION))
         .read_line(&mut line)
         .await?;
     let question = serde_json::from_str(&line)?;
-    let answer = match answer(journal, Some(sinks), &question).await {
+    let answer = match answer(journal, history, Some(sinks), &question).await {
         Ok(answer) => answer,
         Err(error) => Answer::Refused(error.to_string()),
     };
@@ -246,6 +260,7 @@ async fn serve_one(stream: UnixStream, journal: &Journal, sinks: &[String]) -> s
 /// `sinks` are those that are configured, where that is known.
 async fn answer(
     journal: &Journal,
+    history: &History,
     sinks: Option<&[String]>,
     question: &Question,
 ) -> Result<Answer, ControlError> {
@@ -285,7 +300,7 @@ async fn answer(
             let chosen = letters_of(journal, letters);
             let count = chosen.len() as u64;
             for some in chosen.chunks(TOGETHER) {
-                send_again(journal, some, to.as_deref()).await?;
+                send_again(journal, history, some, to.as_deref()).await?;
             }
             info!(count, "dead letters are sent again");
             Ok(Answer::Done(count))
@@ -293,7 +308,13 @@ async fn answer(
         Question::Drop(letters) => {
             let chosen = letters_of(journal, letters);
             for (id, _) in &chosen {
+                let event = journal.body(id.seq).await.ok().flatten();
                 journal.done(id.seq, &id.sink).await?;
+                history.tell(clock::now(), || {
+                    let event = Encoded::stored(event.unwrap_or_default());
+                    let sink = id.sink.clone();
+                    (event.id(), What::Discarded { sink })
+                });
             }
             let count = chosen.len() as u64;
             info!(count, "dead letters are dropped");
@@ -332,15 +353,17 @@ fn dead_letter(id: LetterId, fate: Letter, body: &[u8]) -> DeadLetter {
 /// they had.
 async fn send_again(
     journal: &Journal,
+    history: &History,
     letters: &[(LetterId, Letter)],
     to: Option<&str>,
 ) -> Result<(), ControlError> {
-    let mut accepted = Vec::new();
+    let (mut accepted, mut ids) = (Vec::new(), Vec::new());
     for (id, _) in letters {
         let body = journal.body(id.seq).await;
         let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
         let body = body.unwrap_or_default();
         let run = run_of(&body).map_err(|error| ControlError::Decode(id.clone(), error))?;
+        ids.push(Encoded::stored(body.clone()).id());
         let event = NewEvent {
             sinks: vec![to.unwrap_or(&id.sink).to_owned()],
             body,
@@ -349,8 +372,13 @@ async fn send_again(
     }
     // With one sync, and asked for in this order.
     try_join_all(accepted).await?;
-    for (id, _) in letters {
-        journal.done(id.seq, &id.sink).await?;
+    for ((letter, _), id) in letters.iter().zip(ids) {
+        journal.done(letter.seq, &letter.sink).await?;
+        history.tell(clock::now(), || {
+            let from = letter.sink.clone();
+            let sink = to.unwrap_or(&from).to_owned();
+            (id, What::SentAgain { from, sink })
+        });
     }
     Ok(())
 }

@@ -89,6 +89,17 @@ async fn every_station_of_an_event_is_told() {
     let digest = facts[0]["plugins"][0]["digest"].as_str().unwrap();
     assert_eq!(digest.len(), 64);
 
+    let mut command = Command::new(program());
+    command
+        .args(["dead-letters", "drop", "--all", "--journal"])
+        .arg(&journal);
+    assert!(command.status().await.unwrap().success());
+    let told = text(&explain(&journal, &id, &[]).await);
+    assert!(
+        told.contains("the dead letter of fails is dropped"),
+        "{told}"
+    );
+
     let unknown = explain(&journal, "nobody", &[]).await;
     assert!(!unknown.status.success());
     assert!(text(&unknown).contains("nothing is known of the event nobody"));

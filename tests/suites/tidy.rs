@@ -56,7 +56,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("plugin", &["bounded", "event", "redact", "step", "yaml"]),
     ("sink", &["bounded", "clock", "event"]),
     ("journal", &["bounded"]),
-    ("control", &["clock", "event", "journal"]),
+    ("control", &["clock", "event", "history", "journal"]),
     (
         "deliver",
         &[

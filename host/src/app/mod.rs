@@ -356,8 +356,8 @@ impl App {
         };
         let delivered = delivered.boxed().shared();
         let mut orphans = sinks::Orphans::find(&journal, &sinks);
-        orphans.bury_some(&journal).await?;
-        let burying = orphans.bury_rest(journal.clone());
+        orphans.bury_some(&journal, &history).await?;
+        let burying = orphans.bury_rest(journal.clone(), history.clone());
         running.spawn(stages::until(prepared.clone(), "bury orphans", burying));
         let same_scope = journal.watch_only(&stages::scope(&source)).await?;
         let mut accounts = Vec::new();
@@ -412,7 +412,8 @@ impl App {
                 .filter(|outlet| outlet.chain.plugins().is_empty());
             let sinks = plain.map(|outlet| outlet.name.clone()).collect();
             let journal = journal.clone();
-            let answering = async move { control::serve(&folder, &journal, sinks).await };
+            let history = history.clone();
+            let answering = async move { control::serve(&folder, &journal, &history, sinks).await };
             running.spawn(stages::until(delivered.clone(), "control", answering));
         }
         if let Some(listener) = admin {

@@ -3,9 +3,11 @@
 
 use super::{AppError, Source, plugins, stages, tekton};
 use crate::admin::{JournalStatus, SinkStatus, Standing};
+use crate::clock;
 use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
 use crate::deliver::{Account, DeadLetterSink};
-use crate::history::History;
+use crate::event::Encoded;
+use crate::history::{History, What};
 use crate::journal::{Journal, JournalError, Letter, Waiting};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{Chain, PluginEngine, TrustConfig};
@@ -165,30 +167,48 @@ impl Orphans {
     }
 
     /// As many as there is room for at once.
-    pub(super) async fn bury_some(&mut self, journal: &Journal) -> Result<(), JournalError> {
+    pub(super) async fn bury_some(
+        &mut self,
+        journal: &Journal,
+        history: &History,
+    ) -> Result<(), JournalError> {
         for orphan in self.0.by_ref().take(journal.room_for_letters()) {
-            bury(journal, orphan).await?;
+            bury(journal, history, orphan).await?;
         }
         journal.sync().await
     }
 
     /// The others, which wait until somebody looks after the dead letters.
-    pub(super) async fn bury_rest(self, journal: Journal) {
+    pub(super) async fn bury_rest(self, journal: Journal, history: History) {
         for orphan in self.0 {
             // Where the journal cannot be written, the observer stops anyway.
-            if bury(&journal, orphan).await.is_err() {
+            if bury(&journal, &history, orphan).await.is_err() {
                 return;
             }
         }
     }
 }
 
-async fn bury(journal: &Journal, (sink, event): (String, Waiting)) -> Result<(), JournalError> {
+async fn bury(
+    journal: &Journal,
+    history: &History,
+    (sink, event): (String, Waiting),
+) -> Result<(), JournalError> {
     let letter = Letter {
         reason: "the sink is not configured any more".to_owned(),
         attempts: 0,
         first: event.at,
         last: event.at,
     };
+    let body = journal.body(event.seq).await.ok().flatten();
+    history.tell(clock::now(), || {
+        let dead = What::Dead {
+            sink: sink.clone(),
+            attempts: letter.attempts,
+            reason: letter.reason.clone(),
+            to: None,
+        };
+        (Encoded::stored(body.unwrap_or_default()).id(), dead)
+    });
     journal.bury(event.seq, &sink, letter).await
 }

@@ -97,6 +97,16 @@ fn told(facts: &[Fact]) -> String {
                 waiting.retain(|waiting| waiting != sink);
                 waiting.extend(to.as_deref());
             }
+            What::SentAgain { from, sink } => {
+                line(
+                    at,
+                    &format!("the dead letter of {from} is sent again, to {sink}"),
+                );
+                waiting.push(sink);
+            }
+            What::Discarded { sink } => {
+                line(at, &format!("the dead letter of {sink} is dropped"));
+            }
         }
     }
     if !waiting.is_empty() {

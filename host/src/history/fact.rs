@@ -71,6 +71,18 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
+    /// An operator sent a dead letter again.
+    SentAgain {
+        /// The sink whose dead letter it was.
+        from: String,
+        /// The sink that is to get it.
+        sink: String,
+    },
+    /// An operator dropped a dead letter.
+    Discarded {
+        /// The sink whose dead letter it was.
+        sink: String,
+    },
 }
 
 /// What a plugin made of an event.
