@@ -153,6 +153,8 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "--bench",
             "delivery",
             "--bench",
+            "journal",
+            "--bench",
             "memory",
         ])
         .args(args))

@@ -16,6 +16,8 @@ use tracing::{error, info, warn};
 /// Most entries and bytes that are written with one sync.
 const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// What most entries take beside their bodies, in bytes.
+const ENTRY: usize = 256;
 /// How long to wait before a full disk is tried again.
 const FULL: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });
 
@@ -164,7 +166,13 @@ enum Outcome {
 fn write(store: &mut Store, shared: &Shared, mut batch: Vec<Written>) -> io::Result<Outcome> {
     let mut places = vec![(0, 0); batch.len()];
     if let Store::Disk(segments) = store {
-        let (mut buffer, synced) = (Vec::new(), segments.synced());
+        let bodies: usize = batch
+            .iter()
+            .flat_map(|written| &written.bodies)
+            .map(Bytes::len)
+            .sum();
+        let mut buffer = Vec::with_capacity(bodies + batch.len() * ENTRY);
+        let synced = segments.synced();
         let bodies_at: Vec<usize> = batch
             .iter()
             .map(|written| frame::append(&mut buffer, &written.entry, &written.bodies, synced))

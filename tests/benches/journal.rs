@@ -1,0 +1,134 @@
+//! Batches of events through the journal until they are accepted, beside bare writes of the same bytes with one
+//! fdatasync per batch, and beside fjall with one durable commit per batch: `cargo xtask bench`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a benchmark"
+)]
+
+use bytes::Bytes;
+use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+use futures::future::join_all;
+use jiff::Timestamp;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use step_observer::journal::{Journal, JournalConfig, NewEvent};
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const BYTES: usize = 2048;
+/// Events of a batch, how many batches are one round, and the least ratio to bare writes.
+const SIZES: [(usize, usize, Option<f64>); 2] = [(64, 128, None), (1024, 16, Some(0.7))];
+const ROUNDS: usize = 6;
+
+#[tokio::main]
+async fn main() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut broken = false;
+    for (size, batches, bound) in SIZES {
+        let events: Vec<Bytes> = (0..size).map(body).collect();
+        let (mut ours, mut bare, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+        // By turns: whatever else the machine does, all three feel it; and none always comes first.
+        for turn in 0..3 * ROUNDS {
+            let of = |name: &str| folder.path().join(format!("{name}-{size}-{turn}"));
+            match (turn + turn / 3) % 3 {
+                0 => ours.push(journal(&of("journal"), &events, batches).await),
+                1 => bare.push(writes(&of("bare"), &events, batches)),
+                _ => theirs.push(database(&of("fjall"), &events, batches)),
+            }
+        }
+        let count = size * batches;
+        let rate = |times: &mut Vec<Duration>| {
+            times.sort();
+            f64::from(u32::try_from(count).unwrap()) / times[times.len() / 2].as_secs_f64()
+        };
+        let (ours, bare, theirs) = (rate(&mut ours), rate(&mut bare), rate(&mut theirs));
+        println!(
+            "batches of {size} events of {BYTES} bytes: journal {ours:.0} events/s, bare writes {bare:.0}/s, fjall {theirs:.0}/s"
+        );
+        let ratio = ours / bare;
+        let verdict = bound.map_or_else(String::new, |bound| {
+            broken |= ratio < bound;
+            let word = if ratio < bound { "BROKEN" } else { "holds" };
+            format!("    at least {bound}: {word}")
+        });
+        println!("  journal / bare writes {ratio:.2}{verdict}");
+        println!("  journal / fjall {:.2}", ours / theirs);
+    }
+    std::process::exit(i32::from(broken));
+}
+
+/// Bytes that look random: nobody shall win by compressing them.
+fn body(number: usize) -> Bytes {
+    let mut state = 0x5eed ^ (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let bytes = (0..BYTES).map(|_| {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    });
+    bytes.collect()
+}
+
+/// Each event with a mark of its own, as transitions come; a batch is over when all are accepted.
+async fn journal(folder: &Path, events: &[Bytes], batches: usize) -> Duration {
+    let config = JournalConfig {
+        directory: Some(folder.to_owned()),
+        ..JournalConfig::default()
+    };
+    let journal = Journal::open(&config, Timestamp::UNIX_EPOCH).unwrap();
+    journal.sync().await.unwrap();
+    let began = Instant::now();
+    for batch in 0..batches {
+        let accepted = events.iter().enumerate().map(|(number, body)| {
+            let event = NewEvent {
+                sinks: vec!["broker".to_owned()],
+                body: body.clone(),
+            };
+            let run = format!("run-{batch}-{}", number / 6);
+            let mark = Some(format!("step-{} finished", number % 6));
+            journal.accept(run.into(), mark, Timestamp::UNIX_EPOCH, vec![event])
+        });
+        for accepted in join_all(accepted).await {
+            accepted.unwrap();
+        }
+    }
+    began.elapsed()
+}
+
+fn writes(file: &Path, events: &[Bytes], batches: usize) -> Duration {
+    let bytes = events.concat();
+    let mut file = std::fs::File::create(file).unwrap();
+    file.sync_all().unwrap();
+    let began = Instant::now();
+    for _ in 0..batches {
+        file.write_all(&bytes).unwrap();
+        file.sync_data().unwrap();
+    }
+    began.elapsed()
+}
+
+fn database(folder: &Path, events: &[Bytes], batches: usize) -> Duration {
+    let database = Database::builder(folder).open().unwrap();
+    let events_of = database
+        .keyspace("events", KeyspaceCreateOptions::default)
+        .unwrap();
+    database.persist(PersistMode::SyncAll).unwrap();
+    let began = Instant::now();
+    let mut next: u64 = 0;
+    for _ in 0..batches {
+        let mut batch = database.batch().durability(Some(PersistMode::SyncData));
+        for body in events {
+            batch.insert(&events_of, next.to_be_bytes(), &body[..]);
+            next += 1;
+        }
+        batch.commit().unwrap();
+    }
+    began.elapsed()
+}
