@@ -29,6 +29,19 @@ pub(crate) fn optional<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>
     between::<MIN, MAX, D, u64>(deserializer).map(Some)
 }
 
+/// Reads a list of 1 to `MAX`.
+pub(crate) fn some<'de, const MAX: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let items: Vec<T> = Vec::deserialize(deserializer)?;
+    match (1..=MAX).contains(&items.len()) {
+        true => Ok(items),
+        false => Err(D::Error::custom(format!("list 1 to {MAX} of them"))),
+    }
+}
+
 /// Reads a text that is not empty, not longer than 200 bytes and without control characters.
 pub(crate) fn line<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;

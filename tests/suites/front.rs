@@ -1,11 +1,11 @@
 //! A real server of others before the receiver: nginx, which `cargo xtask receivers` prepares.
 
 use crate::durable::check;
-use crate::receivers::prepared;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
 use step_observer_tests::proxy::{Fault, Proxy};
+use step_observer_tests::receivers::prepared;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 use step_observer_tests::{path, program};

@@ -253,7 +253,7 @@ async fn tls_with_an_own_authority_and_a_certificate_of_the_observer() {
 #[tokio::test]
 async fn mistakes_in_the_configuration_are_named() {
     for (wrong, expected) in [
-        ("brokers: [], topic: steps", "list 1 to 16 brokers"),
+        ("brokers: [], topic: steps", "brokers: list 1 to 16"),
         (
             "brokers: ['kafka://ci:secret@broker'], topic: steps",
             "such as broker:9092",

@@ -368,7 +368,7 @@ async fn tls_with_an_own_authority_and_a_certificate_of_the_observer() {
 #[tokio::test]
 async fn mistakes_in_the_configuration_are_named() {
     for (wrong, expected) in [
-        ("servers: []", "list 1 to 16 servers"),
+        ("servers: []", "servers: list 1 to 16"),
         (
             "servers: ['http://localhost']",
             "write nats://host:4222 or tls://host:4222",

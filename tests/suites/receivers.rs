@@ -2,30 +2,13 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
+use step_observer_tests::receivers::prepared;
 use step_observer_tests::sink::PATIENCE;
 use step_observer_tests::{path, program};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-
-/// What is prepared there. `None` where it is not: `cargo xtask test` has said why. In CI all must be
-/// there.
-pub(crate) fn prepared(below: &str) -> Option<PathBuf> {
-    let folder = match std::env::var_os("STEP_OBSERVER_GUESTS") {
-        Some(guests) => PathBuf::from(guests).join("../receivers"),
-        None => path("../target/receivers"),
-    };
-    let there = folder.join(below);
-    let required =
-        std::env::var_os("STEP_OBSERVER_LANGUAGES").is_some_and(|value| value == "required");
-    assert!(
-        !required || there.exists(),
-        "{} is not there: run `cargo xtask receivers`",
-        there.display()
-    );
-    there.exists().then_some(there)
-}
 
 /// A receiver in another language. It ends when it is dropped.
 struct Receiver {

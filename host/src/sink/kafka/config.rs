@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct KafkaConfig {
     /// Brokers to ask first, such as `broker:9092`; they tell of the others.
     #[schemars(length(min = 1, max = 16))]
-    #[serde(deserialize_with = "some_brokers")]
+    #[serde(deserialize_with = "crate::bounded::some::<MAX_BROKERS, _, _>")]
     pub brokers: Vec<Broker>,
     /// Where to produce. It must exist; as long as it does not, events wait. The key is the UID of the
     /// TaskRun, and its hash (murmur2, as in the Java client) chooses the partition, so that events of a
@@ -47,16 +47,6 @@ fn binary() -> ContentMode {
 
 /// Most brokers that are listed; they tell of the others.
 const MAX_BROKERS: usize = 16;
-
-fn some_brokers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Broker>, D::Error> {
-    let brokers: Vec<Broker> = Vec::deserialize(deserializer)?;
-    match brokers.len() {
-        1..=MAX_BROKERS => Ok(brokers),
-        _ => Err(serde::de::Error::custom(format!(
-            "list 1 to {MAX_BROKERS} brokers"
-        ))),
-    }
-}
 
 fn topic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let topic = String::deserialize(deserializer)?;

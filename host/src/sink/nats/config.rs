@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub struct NatsConfig {
     /// Servers of one cluster: `nats://` or `tls://` URLs without user and password.
     #[schemars(length(min = 1, max = 16))]
-    #[serde(deserialize_with = "some_servers")]
+    #[serde(deserialize_with = "crate::bounded::some::<MAX_SERVERS, _, _>")]
     pub servers: Vec<NatsUrl>,
     /// Where to publish. A stream must have this subject; as long as none has, events wait. The
     /// event's `id` is the message's `Nats-Msg-Id`, so that the stream drops what comes twice within its
@@ -81,16 +81,6 @@ fn structured() -> ContentMode {
 
 /// Most servers that are listed; a cluster tells of its others.
 const MAX_SERVERS: usize = 16;
-
-fn some_servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NatsUrl>, D::Error> {
-    let servers: Vec<NatsUrl> = Vec::deserialize(deserializer)?;
-    match servers.len() {
-        1..=MAX_SERVERS => Ok(servers),
-        _ => Err(serde::de::Error::custom(format!(
-            "list 1 to {MAX_SERVERS} servers"
-        ))),
-    }
-}
 
 fn subject<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let subject = crate::bounded::line(deserializer)?;
