@@ -57,7 +57,7 @@ async fn replay(folder: &Path, http: &str) -> String {
 
 #[tokio::test]
 async fn whatever_the_network_does_everything_is_delivered_in_order() {
-    // Even the short one is long enough for an attempt that goes well, however busy the machine.
+    // The short one is long enough for an attempt that goes well; on a busy machine not for every one.
     let (short, long) = (1000, 600_000);
     // The fault; the longest attempt in milliseconds; attempts that fail, events that come twice, and
     // the cause that is logged. An answer of the sink has about 80 bytes.
@@ -85,13 +85,20 @@ async fn whatever_the_network_does_everything_is_delivered_in_order() {
             .lines()
             .filter(|line| line.contains("delivery failed, retrying"))
             .collect();
-        assert_eq!(failures.len(), failed, "{fault:?}: {log}");
+        let late = failures.len().checked_sub(failed).expect(&log);
+        let busy = if timeout_ms == short { EVENTS / 10 } else { 0 };
+        assert!(late <= busy, "{fault:?}: {log}");
         assert!(
             failures.iter().all(|line| line.contains(cause)),
             "{fault:?}: {log}"
         );
-        assert_eq!(check(&sink.requests(), RUNS), twice, "{fault:?}: {log}");
-        assert_eq!(sink.requests().len(), EVENTS + twice, "{fault:?}");
+        let came_twice = check(&sink.requests(), RUNS);
+        let expected = twice..=twice + late;
+        assert!(
+            expected.contains(&came_twice),
+            "{fault:?}: {came_twice} {log}"
+        );
+        assert_eq!(sink.requests().len(), EVENTS + came_twice, "{fault:?}");
     }
 }
 
