@@ -48,10 +48,12 @@ impl Segments {
         let mut sizes = BTreeMap::new();
         let numbers = files.list().map_err(failed)?;
         let last = numbers.last().copied();
+        let mut sure = 0;
         for number in numbers {
             files.open(number).map_err(failed)?;
-            let size = replay(&files, number, last == Some(number), book)?;
-            sizes.insert(number, size);
+            let extent = replay(&files, number, last == Some(number), book)?;
+            sizes.insert(number, extent.size);
+            sure = extent.sure;
         }
         let mut segments = Self {
             enough,
@@ -61,7 +63,7 @@ impl Segments {
             _lock: lock,
         };
         let settled = match last {
-            Some(last) => segments.settle(last),
+            Some(last) => segments.settle(last, sure),
             None => segments.begin_first(),
         };
         settled.map_err(failed)?;
@@ -69,8 +71,16 @@ impl Segments {
     }
 
     /// One that was killed may have left what only the system knows yet, the name of its last segment
-    /// included. What is built on that must not outlive it.
-    fn settle(&self, last: u64) -> io::Result<()> {
+    /// included. What is built on that must not outlive it. Where its last sync had failed, the system takes
+    /// for written what is not, and another sync alone would write nothing: so it is written again.
+    fn settle(&self, last: u64, sure: u64) -> io::Result<()> {
+        let unsure = self.files.whole(last)?;
+        let unsure = unsure.get(usize::try_from(sure).unwrap_or(usize::MAX)..);
+        self.files.take(Step::Write {
+            segment: last,
+            at: sure,
+            bytes: unsure.unwrap_or_default(),
+        })?;
         self.files.take(Step::Sync(last))?;
         self.files.sync_names()
     }
@@ -200,7 +210,14 @@ fn lock(folder: &Path) -> Result<File, JournalError> {
     }
 }
 
-/// Reads a segment into a book. Gives its size. A part of a frame at the end of the last segment is
+/// How far a segment goes, in bytes.
+struct Extent {
+    size: u64,
+    /// So much of it was on the disk when the last of its frames was written.
+    sure: u64,
+}
+
+/// Reads a segment into a book. A part of a frame at the end of the last segment is
 /// what a crash leaves: it was never acknowledged, and is cut off. Anything else that cannot be read
 /// is damage, and nobody may go on as if it had not been there.
 fn replay(
@@ -208,7 +225,7 @@ fn replay(
     segment: u64,
     is_last: bool,
     book: &mut Book,
-) -> Result<u64, JournalError> {
+) -> Result<Extent, JournalError> {
     let path = files.path(segment);
     let failed = |source| JournalError::Open {
         folder: path.clone(),
@@ -228,7 +245,8 @@ fn replay(
         let emptied = files.take(Step::Cut { segment, length: 0 });
         emptied.map_err(failed)?;
         write_preface(files, segment).map_err(failed)?;
-        return Ok(PREFACE.len() as u64);
+        let size = PREFACE.len() as u64;
+        return Ok(Extent { size, sure: size });
     }
     if !bytes.starts_with(PREFACE) {
         return Err(match bytes.starts_with(b"step-observer journal ") {
@@ -236,14 +254,18 @@ fn replay(
             false => damaged(0, "it does not begin as a segment does"),
         });
     }
-    let mut at = PREFACE.len();
+    let (mut at, mut sure) = (PREFACE.len(), 0);
     loop {
         match frame::read(&bytes, at) {
             Found::Frame(found) => {
                 book.apply(found.entry, segment, found.bodies as u64);
                 at = found.end;
+                sure = found.synced as u64;
             }
-            Found::End => return Ok(at as u64),
+            Found::End => {
+                let size = at as u64;
+                return Ok(Extent { size, sure });
+            }
             Found::Broken => {
                 if !is_last {
                     return Err(damaged(at, "later segments follow"));
@@ -268,7 +290,7 @@ fn replay(
                 // Synced when all is read.
                 let cut = files.take(Step::Cut { segment, length });
                 cut.map_err(failed)?;
-                return Ok(length);
+                return Ok(Extent { size: length, sure });
             }
         }
     }

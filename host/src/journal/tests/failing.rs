@@ -210,3 +210,25 @@ fn what_a_killed_process_left_unsynced_is_synced_before_anything_is_built_on_it(
         assert_eq!(waiting(&open(&after)), ["second"], "{seed}");
     }
 }
+
+/// The system shows what was written, and takes it for written: another sync alone would be content.
+#[test]
+fn what_a_failed_sync_left_is_written_again_before_anything_is_built_on_it() {
+    for seed in 0..20 {
+        let disk = Disk::new();
+        let open = |disk: &Arc<Disk>| {
+            disk.arm(usize::MAX, None, seed);
+            model::open(&disk.folder(), Some(disk.clone())).unwrap()
+        };
+        let journal = open(&disk);
+        run(try_accept(&journal, "first")).unwrap();
+        // It writes, fails to sync, and is killed before it cuts off what it wrote.
+        disk.arm(2, Some((1, Fault::Sync)), seed);
+        run(try_accept(&journal, "second")).unwrap_err();
+        drop(journal);
+        super::wait_for_the_lock(&disk.folder());
+        let shown = waiting(&open(&disk));
+        assert_eq!(shown, ["first", "second"]);
+        assert_eq!(waiting(&open(&disk.cut_power())), shown, "{seed}");
+    }
+}
