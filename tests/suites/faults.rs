@@ -60,7 +60,8 @@ async fn whatever_the_network_does_everything_is_delivered_in_order() {
     // The short one is long enough for an attempt that goes well; on a busy machine not for every one.
     let (short, long) = (1000, 600_000);
     // The fault; the longest attempt in milliseconds; attempts that fail, events that come twice, and
-    // the cause that is logged. An answer of the sink has about 80 bytes.
+    // the cause that is logged. An answer of the sink has about 80 bytes. Some faults may meet nobody: while a
+    // connection is made for a request, another may become free, and the request goes there.
     for (fault, timeout_ms, failed, twice, cause) in [
         (Fault::Refuse, long, FAULTS, 0, ""),
         (Fault::BlackHole, short, FAULTS, 0, "timed out"),
@@ -85,15 +86,16 @@ async fn whatever_the_network_does_everything_is_delivered_in_order() {
             .lines()
             .filter(|line| line.contains("delivery failed, retrying"))
             .collect();
-        let late = failures.len().checked_sub(failed).expect(&log);
         let busy = if timeout_ms == short { EVENTS / 10 } else { 0 };
-        assert!(late <= busy, "{fault:?}: {log}");
+        let expected = failed.min(1)..=failed + busy;
+        assert!(expected.contains(&failures.len()), "{fault:?}: {log}");
         assert!(
             failures.iter().all(|line| line.contains(cause)),
             "{fault:?}: {log}"
         );
         let came_twice = check(&sink.requests(), RUNS);
-        let expected = twice..=twice + late;
+        let late = failures.len().saturating_sub(failed);
+        let expected = twice.min(1)..=twice + late;
         assert!(
             expected.contains(&came_twice),
             "{fault:?}: {came_twice} {log}"
