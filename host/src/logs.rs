@@ -6,6 +6,7 @@ use crate::step::{CapturedLog, StepRecord};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,16 @@ pub(crate) struct Logs {
     max_bytes: usize,
     timeout: Duration,
     shelf: Mutex<VecDeque<(LogTarget, Rescue)>>,
+    counts: LogCounts,
+}
+
+/// Logs that were to be read.
+#[derive(Debug, Default)]
+pub(crate) struct LogCounts {
+    pub(crate) whole: AtomicU64,
+    /// Too long, or broken off.
+    pub(crate) cut: AtomicU64,
+    pub(crate) unavailable: AtomicU64,
 }
 
 impl Logs {
@@ -41,6 +52,7 @@ impl Logs {
             max_bytes: config.max_bytes,
             timeout: Duration::from_millis(config.timeout_ms),
             shelf: Mutex::default(),
+            counts: LogCounts::default(),
         }
     }
 
@@ -64,11 +76,27 @@ impl Logs {
         Some(read)
     }
 
+    /// What became of the logs so far.
+    pub(crate) fn counts(&self) -> &LogCounts {
+        &self.counts
+    }
+
     /// The log of a step that has ended.
     pub(crate) async fn of(&self, record: &StepRecord) -> CapturedLog {
         if self.mode == LogCaptureMode::Off {
             return CapturedLog::unavailable("logs are not captured (log.capture: off)");
         }
+        let log = self.read(record).await;
+        let count = match (&log.unavailable, log.truncated) {
+            (Some(_), _) => &self.counts.unavailable,
+            (None, true) => &self.counts.cut,
+            (None, false) => &self.counts.whole,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        log
+    }
+
+    async fn read(&self, record: &StepRecord) -> CapturedLog {
         let Some(pod_uid) = record.transition.pod_uid.clone() else {
             return CapturedLog::unavailable("the pod was gone before it was seen");
         };

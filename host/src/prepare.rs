@@ -10,9 +10,9 @@ use crate::plugin::{Chain, ChainPool, OnError, Outcome, Report};
 use crate::step::{Envelope, StepRecord};
 use cloudevents::AttributesReader as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use step_observer_core::Backoff;
+use step_observer_core::{Backoff, Kind};
 use tokio::sync::watch;
 use tracing::{debug, error, warn};
 
@@ -69,8 +69,14 @@ pub(crate) enum ToPrepare {
 /// Counts of what did not reach the journal.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Step records taken.
-    pub(crate) steps: AtomicU64,
+    /// Step records taken, by what the step did.
+    pub(crate) steps: Steps,
+    /// Entries in the journal for one sink or more.
+    pub(crate) accepted: AtomicU64,
+    /// TaskRuns that are followed.
+    pub(crate) runs: AtomicU64,
+    /// Everything that was there at the start is known.
+    pub(crate) listed: AtomicBool,
     /// Events that a plugin dropped.
     pub(crate) dropped: AtomicU64,
     /// Events that failed before any sink.
@@ -79,6 +85,33 @@ pub(crate) struct Tally {
     pub(crate) told_before: AtomicU64,
     /// Events that are between here and the journal.
     pub(crate) pending: AtomicU64,
+}
+
+/// Counts of what steps did.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    pub(crate) started: AtomicU64,
+    pub(crate) succeeded: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) skipped: AtomicU64,
+}
+
+impl Steps {
+    pub(crate) fn count(&self, kind: &Kind) {
+        let count = match kind {
+            Kind::Started => &self.started,
+            Kind::Succeeded(_) => &self.succeeded,
+            Kind::Failed(_) => &self.failed,
+            Kind::Skipped(..) => &self.skipped,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn all(&self) -> u64 {
+        let counts = [&self.started, &self.succeeded, &self.failed, &self.skipped];
+        let counts = counts.into_iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
 }
 
 impl Outlet {
@@ -292,6 +325,9 @@ impl Preparation {
             self.tally.failed.fetch_add(1, Ordering::Relaxed);
             error!(error = %problem, "the event is not accepted");
             return;
+        }
+        if sinks.is_some() {
+            self.tally.accepted.fetch_add(1, Ordering::Relaxed);
         }
         self.history.tell(now, || {
             let accepted = What::Accepted {

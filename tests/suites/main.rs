@@ -32,6 +32,7 @@ mod languages;
 mod laws;
 mod misbehaving;
 mod nats;
+mod operate;
 mod receivers;
 mod refused;
 mod replay;

@@ -1,7 +1,9 @@
 //! Metrics in OpenMetrics text. Labels are bounded: plugins and words of ours, never names of runs.
 
-use super::sinks::{JournalStatus, Sinks};
-use crate::plugin::dropin::{PluginState, PluginStatus, Roster};
+use super::process::Process;
+use super::sinks::Sinks;
+use super::status::Status;
+use crate::plugin::dropin::{PluginState, PluginStatus};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -13,17 +15,19 @@ use std::fmt::Error;
 
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) fn encode(roster: &Roster, journal: JournalStatus) -> Result<String, Error> {
-    let mut registry = Registry::with_prefix("step_observer");
-    registry.register_collector(Box::new(Sinks(journal)));
+pub(super) fn encode(status: Status) -> Result<String, Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Process));
+    let registry_of_ours = registry.sub_registry_with_prefix("step_observer");
+    registry_of_ours.register_collector(Box::new(Sinks(status.vitals.journal.clone())));
+    registry_of_ours.register_collector(Box::new(status.vitals));
     // Two that want one name are told once, as the one that has it: a series must not stand twice.
-    let mut plugins: Vec<PluginStatus> =
-        roster.entries.iter().map(|entry| entry.status()).collect();
+    let mut plugins = status.plugins;
     plugins.sort_by_key(|plugin| plugin.counts.is_none());
     let mut names = HashSet::new();
     plugins.retain(|plugin| names.insert(plugin.name.clone()));
-    registry.register_collector(Box::new(Plugins {
-        generation: roster.chain.as_ref().map_or(0, |chain| chain.generation()),
+    registry_of_ours.register_collector(Box::new(Plugins {
+        generation: status.generation,
         plugins,
     }));
     let mut text = String::new();

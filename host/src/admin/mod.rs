@@ -2,9 +2,13 @@
 //! plugins there are and which events went where, but nothing of what they say.
 
 mod metrics;
+mod process;
 mod sinks;
+mod status;
+mod vitals;
 
-pub use sinks::{JournalStatus, SinkStatus, Standing};
+pub use sinks::{JournalStatus, SinkStatus};
+pub use status::{Events, LogReads, Reloads, Standing, Transitions, Vitals, WatchStatus};
 
 use crate::history::History;
 use crate::plugin::dropin::{PluginStatus, Roster};
@@ -14,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
+use status::Status;
 use std::io;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
@@ -24,8 +29,15 @@ use tracing::info;
 #[derive(Clone)]
 struct Told {
     roster: watch::Receiver<Roster>,
-    journal: Standing,
+    standing: Standing,
     history: History,
+}
+
+impl Told {
+    fn status(&self) -> Status {
+        let roster = self.roster.borrow().clone();
+        Status::new(&roster, (self.standing)())
+    }
 }
 
 /// What `GET /plugins` answers.
@@ -45,7 +57,7 @@ struct Plugins {
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    info!(%address, "telling about plugins and sinks at /plugins, /sinks, /events/ID and /metrics");
+    info!(%address, "telling about the observer at /status, /plugins, /sinks, /events/ID, /metrics, /healthz and /readyz");
     Ok(listener)
 }
 
@@ -57,10 +69,12 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(
     listener: TcpListener,
     roster: watch::Receiver<Roster>,
-    journal: Standing,
+    standing: Standing,
     history: History,
 ) -> io::Result<()> {
     let router = Router::new()
+        .route("/status", get(status))
+        .route("/healthz", get(async || "alive\n"))
         .route("/plugins", get(plugins))
         .route("/sinks", get(sinks))
         .route("/events/{id}", get(event))
@@ -68,22 +82,30 @@ pub async fn serve(
         .route("/readyz", get(ready))
         .with_state(Told {
             roster,
-            journal,
+            standing,
             history,
         });
     axum::serve(listener, router).await
 }
 
+async fn status(State(told): State<Told>) -> Json<Status> {
+    Json(told.status())
+}
+
 async fn plugins(State(told): State<Told>) -> Json<Plugins> {
-    let roster = told.roster.borrow().clone();
+    let Status {
+        generation,
+        plugins,
+        ..
+    } = told.status();
     Json(Plugins {
-        generation: roster.chain.as_ref().map_or(0, |chain| chain.generation()),
-        plugins: roster.entries.iter().map(|entry| entry.status()).collect(),
+        generation,
+        plugins,
     })
 }
 
 async fn sinks(State(told): State<Told>) -> Json<JournalStatus> {
-    Json((told.journal)())
+    Json((told.standing)().journal)
 }
 
 /// What happened to an event.
@@ -100,20 +122,19 @@ async fn event(State(told): State<Told>, Path(id): Path<String>) -> Response {
 }
 
 async fn metrics(State(told): State<Told>) -> Response {
-    let roster = told.roster.borrow().clone();
-    match metrics::encode(&roster, (told.journal)()) {
+    match metrics::encode(told.status()) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
-/// Ready once it is known which plugins events pass.
-async fn ready(State(told): State<Told>) -> (StatusCode, &'static str) {
-    match told.roster.borrow().chain {
-        Some(_) => (StatusCode::OK, "ready\n"),
-        None => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: the plugins are not known yet\n",
-        ),
+async fn ready(State(told): State<Told>) -> (StatusCode, String) {
+    let status = told.status();
+    match status.ready {
+        true => (StatusCode::OK, "ready\n".to_owned()),
+        false => {
+            let missing = format!("not ready: {}\n", status.not_ready.join("; "));
+            (StatusCode::SERVICE_UNAVAILABLE, missing)
+        }
     }
 }

@@ -7,10 +7,6 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
 use std::fmt::Error;
-use std::sync::Arc;
-
-/// Tells how the journal stands at the moment.
-pub type Standing = Arc<dyn Fn() -> JournalStatus + Send + Sync>;
 
 /// What the journal holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,6 +18,8 @@ pub struct JournalStatus {
     pub max_bytes: u64,
     /// Events and dead letters that were dropped at the bound since the observer started.
     pub dropped: u64,
+    /// Its disk takes nothing more at the moment.
+    pub disk_full: bool,
     /// Facts that the history left out because they came too fast, since the observer started.
     pub history_left_out: u64,
     /// Each sink.
@@ -103,6 +101,20 @@ impl Collector for Sinks {
                 "At so many bytes nothing more is accepted",
                 self.0.max_bytes,
             ),
+            (
+                "journal_events",
+                "Events that wait, and dead letters, of all sinks together",
+                self.0
+                    .sinks
+                    .iter()
+                    .map(|sink| sink.waiting + sink.dead_letters)
+                    .sum(),
+            ),
+            (
+                "journal_disk_full",
+                "1 while the journal's disk takes nothing more",
+                u64::from(self.0.disk_full),
+            ),
         ] {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge(value).encode(metric)?;
@@ -137,6 +149,6 @@ impl Collector for Sinks {
     }
 }
 
-fn gauge(value: u64) -> ConstGauge<i64> {
+pub(super) fn gauge(value: u64) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }

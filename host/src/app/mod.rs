@@ -10,6 +10,7 @@ mod drop_ins;
 mod plugins;
 mod sinks;
 mod stages;
+mod standing;
 mod tekton;
 
 pub use plugins::{check_plugins, load_plugin, read_plugin};
@@ -63,6 +64,8 @@ pub enum Source {
         client: kube::Client,
         /// A client of its own for logs, so that they cannot starve the watches.
         log_client: kube::Client,
+        /// How fresh the watches of `client` are.
+        watches: observe::Watches,
         /// What to watch.
         config: ClusterConfig,
         /// Older runs are history.
@@ -417,7 +420,18 @@ impl App {
             running.spawn(stages::until(delivered.clone(), "control", answering));
         }
         if let Some(listener) = admin {
-            let standing = sinks::standing(journal.clone(), history.clone(), accounts.clone());
+            let standing = standing::Told {
+                journal: journal.clone(),
+                history: history.clone(),
+                accounts: accounts.clone(),
+                tally: tally.clone(),
+                logs: logs.clone(),
+                watches: match &source {
+                    Source::Cluster { watches, .. } => Some(watches.clone()),
+                    Source::Recording { .. } => None,
+                },
+            };
+            let standing = standing.whenever_asked();
             let serving = admin::serve(listener, roster.clone(), standing, history.clone());
             running.spawn(stages::until(delivered, "admin", serving.map(drop)));
         }
@@ -464,7 +478,7 @@ impl App {
         };
         tokio::time::timeout(LAST_SYNC, last).await.ok();
         let summary = Summary {
-            steps: tally.steps.load(Ordering::Relaxed),
+            steps: tally.steps.all(),
             dropped: tally.dropped.load(Ordering::Relaxed),
             unprepared: tally.failed.load(Ordering::Relaxed)
                 + tally.pending.load(Ordering::Relaxed),

@@ -1,11 +1,9 @@
-//! The sinks of a configuration: opened, each with a dead-letter sink where it has one, and how it
-//! stands with them.
+//! The sinks of a configuration: opened, each with a dead-letter sink where it has one.
 
-use super::{AppError, Source, plugins, stages, tekton};
-use crate::admin::{JournalStatus, SinkStatus, Standing};
+use super::{AppError, Source, plugins, tekton};
 use crate::clock;
 use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
-use crate::deliver::{Account, DeadLetterSink};
+use crate::deliver::DeadLetterSink;
 use crate::event::Encoded;
 use crate::history::{History, What};
 use crate::journal::{Journal, JournalError, Letter, Waiting};
@@ -112,36 +110,6 @@ impl Opening<'_> {
             source,
         })
     }
-}
-
-/// How it stands with the journal and the sinks, whenever somebody asks.
-pub(super) fn standing(
-    journal: Journal,
-    history: History,
-    accounts: Vec<(String, Arc<Account>)>,
-) -> Standing {
-    Arc::new(move || {
-        let (bytes, max_bytes) = journal.bytes();
-        let sinks = accounts.iter().map(|(name, account)| {
-            let (waiting, dead_letters) = journal.counts(name);
-            let oldest = journal.waiting(name, 0, 1).into_iter().next();
-            SinkStatus {
-                name: name.clone(),
-                delivered: account.delivered(),
-                failed_attempts: account.failed(),
-                waiting,
-                oldest_seconds: oldest.map_or(0, |event| stages::age(event.at)),
-                dead_letters,
-            }
-        });
-        JournalStatus {
-            bytes,
-            max_bytes,
-            dropped: journal.dropped(),
-            history_left_out: history.left_out(),
-            sinks: sinks.collect(),
-        }
-    })
 }
 
 /// What waits for sinks that are not configured any more: it becomes dead letters, seen and not lost.

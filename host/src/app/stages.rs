@@ -148,6 +148,7 @@ pub(super) async fn track(
                     let findings = tracker.apply(change, at);
                     if listed {
                         road.forget_vanished(&tracker).await;
+                        road.tally.listed.store(true, Ordering::Relaxed);
                     }
                     findings
                 }
@@ -155,6 +156,8 @@ pub(super) async fn track(
             () = sleep_until(wake), if wake.is_some() => tracker.tick(clock::now()),
             Some(_) = rescues.next(), if !rescues.is_empty() => Vec::new(),
         };
+        let runs = u64::try_from(tracker.runs()).unwrap_or(u64::MAX);
+        road.tally.runs.store(runs, Ordering::Relaxed);
         road.hand_on(findings, &rescues).await;
     }
     ("track", Ok(()))
@@ -185,7 +188,7 @@ impl Road {
                     .into_iter()
                     .for_each(|rescue| rescues.push(rescue)),
                 Finding::Step(record) => {
-                    self.tally.steps.fetch_add(1, Ordering::Relaxed);
+                    self.tally.steps.count(&record.transition.kind);
                     self.tally.pending.fetch_add(1, Ordering::Relaxed);
                     let run = record.transition.run_uid.clone();
                     self.send(run, ToPrepare::Step(record)).await;

@@ -120,8 +120,8 @@ pub(crate) struct Road {
     /// default is in memory
     #[arg(long, value_name = "DIR")]
     pub(crate) journal: Option<PathBuf>,
-    /// Tell about plugins, sinks and events over HTTP on this address (/plugins, /sinks, /events/ID,
-    /// /metrics, /readyz)
+    /// Tell about plugins, sinks and events over HTTP on this address (/status, /plugins, /sinks, /events/ID,
+    /// /metrics, /healthz, /readyz)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,
     /// Add a sink: stdout, file:PATH, tekton (the one that Tekton uses), or an http:// or https://

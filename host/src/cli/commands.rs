@@ -50,9 +50,12 @@ async fn run_cluster(args: RunArgs, compiler: Compiler) -> Result<End, Problem> 
     if config.sinks.is_empty() {
         config.sinks = Road::sinks(vec![default_sink()?], &RetryConfig::default());
     }
+    let (client, watches) = observe::connect().await?;
+    let (log_client, _) = observe::connect().await?;
     let source = Source::Cluster {
-        client: observe::connect().await?,
-        log_client: observe::connect().await?,
+        client,
+        log_client,
+        watches,
         config: config.cluster.clone(),
         look_back: config.look_back.0,
     };

@@ -165,7 +165,7 @@ impl Default for DropInConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AdminConfig {
-    /// Address of `/plugins`, `/sinks`, `/events/ID`, `/metrics` and `/readyz` over HTTP, such as
+    /// Address of `/status`, `/plugins`, `/sinks`, `/events/ID`, `/metrics`, `/healthz` and `/readyz` over HTTP, such as
     /// `0.0.0.0:8080`. The default is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,

@@ -286,6 +286,12 @@ impl Journal {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
+    /// Does its disk take nothing more at the moment?
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        self.shared.disk_full.load(Ordering::Relaxed)
+    }
+
     /// Sinks that wait for something.
     #[must_use]
     pub fn sinks(&self) -> Vec<String> {

@@ -5,7 +5,7 @@ use super::entry::{Entry, Seq};
 use super::files::Files;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -25,6 +25,8 @@ pub(super) struct Shared {
     pub(super) failed: watch::Sender<Option<String>>,
     /// Events and dead letters that gave way at the bound.
     pub(super) dropped: AtomicU64,
+    /// The disk did not take what was last to be written.
+    pub(super) disk_full: AtomicBool,
 }
 
 impl Shared {
@@ -36,6 +38,7 @@ impl Shared {
             changed: watch::Sender::new(0),
             failed: watch::Sender::new(None),
             dropped: AtomicU64::new(0),
+            disk_full: AtomicBool::new(false),
         }
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
@@ -84,7 +85,10 @@ pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receive
             bytes += written.bodies.iter().map(Bytes::len).sum::<usize>();
             batch.push(written);
         }
-        match write(&mut store, shared, batch) {
+        let written = write(&mut store, shared, batch);
+        let is_full = matches!(written, Ok(Outcome::Full(..)));
+        shared.disk_full.store(is_full, Ordering::Relaxed);
+        match written {
             Ok(Outcome::Written) if was_full => info!("the journal's disk has room again"),
             Ok(Outcome::Written) => {}
             Ok(Outcome::Full(left, error)) => {

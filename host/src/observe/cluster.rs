@@ -2,6 +2,7 @@
 
 use super::slim::{SlimPod, SlimTaskRun};
 use super::tracker::Change;
+use super::watches::{Listening, Watches};
 use super::{ObserveError, Seen};
 use crate::clock;
 use futures::StreamExt as _;
@@ -47,20 +48,25 @@ pub struct ClusterConfig {
     pub label_selector: Option<String>,
 }
 
-/// Connects as KUBECONFIG or the pod's service account says.
+/// Connects as KUBECONFIG or the pod's service account says. How fresh the watches of this client are is told
+/// beside it.
 ///
 /// # Errors
 ///
 /// There is no configuration, or it is not usable.
-pub async fn connect() -> Result<Client, ObserveError> {
+pub async fn connect() -> Result<(Client, Watches), ObserveError> {
     let config = kube::Config::infer()
         .await
         .map_err(|error| ObserveError::Config(error.to_string()))?;
-    client(&config).map_err(|error| ObserveError::Config(error.to_string()))
+    let watches = Watches::default();
+    let client = client(&config, watches.clone());
+    client
+        .map(|client| (client, watches))
+        .map_err(|error| ObserveError::Config(error.to_string()))
 }
 
 /// kube sets neither keepalive nor, by default, a timeout on what it reads.
-fn client(config: &kube::Config) -> Result<Client, kube::Error> {
+fn client(config: &kube::Config, watches: Watches) -> Result<Client, kube::Error> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -79,7 +85,11 @@ fn client(config: &kube::Config) -> Result<Client, kube::Error> {
         .timeout(ANSWER_TIMEOUT)
         .map_err(tower::BoxError::from)
         .service(hyper);
-    Ok(Client::new(service, &config.default_namespace))
+    let listening = Listening {
+        inner: service,
+        watches,
+    };
+    Ok(Client::new(listening, &config.default_namespace))
 }
 
 /// Watches Pods and TaskRuns until nobody listens any more. Sends [`Change::Listed`] once all first

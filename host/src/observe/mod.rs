@@ -14,6 +14,7 @@ mod snapshot;
 mod tekton_sink;
 mod termination;
 mod tracker;
+mod watches;
 
 pub use cluster::{ClusterConfig, connect, watch};
 pub use config_maps::{PLUGIN_LABEL, PluginMapChange, PluginNotes, own_namespace, watch_plugins};
@@ -23,6 +24,7 @@ pub use recording::{RecordedLogs, play};
 pub use slim::{SlimPod, SlimTaskRun};
 pub use tekton_sink::{TektonSink, watch_tekton_sink};
 pub use tracker::{Change, Finding, LogTarget, Tracker};
+pub use watches::{WatchStanding, Watches};
 
 use jiff::Timestamp;
 

@@ -146,6 +146,12 @@ impl Tracker {
         self.ledger.remembers(run_uid)
     }
 
+    /// How many TaskRuns are followed.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
     /// When [`Tracker::tick`] should be called next.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {

@@ -1,0 +1,113 @@
+//! This process, as the system sees it, by the names that Prometheus' clients use for it.
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use std::fmt::Error;
+
+#[derive(Debug)]
+pub(super) struct Process;
+
+/// What `/proc/self/stat` says behind the program's name (proc_pid_stat(5)): fields 14 and 15 are ticks of
+/// processor time, field 22 is the start in ticks since the machine's.
+struct Stat {
+    processor: u64,
+    start: u64,
+}
+
+impl Stat {
+    fn parse(text: &str) -> Option<Self> {
+        // The name may hold anything, a bracket included.
+        let (_, rest) = text.rsplit_once(") ")?;
+        // The first is field 3.
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+        Some(Self {
+            processor: number(14)? + number(15)?,
+            start: number(22)?,
+        })
+    }
+}
+
+fn read(file: &str) -> Option<String> {
+    std::fs::read_to_string(file).ok()
+}
+
+/// When the machine started, in seconds since 1970.
+fn machine_start() -> Option<u64> {
+    let stat = read("/proc/stat")?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    line.trim().parse().ok()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "ticks of a processor are few enough"
+)]
+fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+fn resident_bytes() -> Option<u64> {
+    let pages = read("/proc/self/statm")?;
+    let pages: u64 = pages.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+fn open_files() -> Option<u64> {
+    let files = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    // One of them is the folder that is being read.
+    u64::try_from(files.saturating_sub(1)).ok()
+}
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let stat = read("/proc/self/stat").and_then(|text| Stat::parse(&text));
+        if let Some(stat) = &stat {
+            let name = "process_cpu_seconds";
+            let help = "Processor time in seconds";
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(seconds(stat.processor)).encode(metric)?;
+        }
+        let start = stat.zip(machine_start());
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "seconds since 1970 are few enough"
+        )]
+        if let Some((stat, machine)) = start {
+            let name = "process_start_time_seconds";
+            let help = "Start of the process in seconds since 1970";
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(machine as f64 + seconds(stat.start)).encode(metric)?;
+        }
+        for (name, help, value) in [
+            (
+                "process_resident_memory_bytes",
+                "Resident memory in bytes",
+                resident_bytes(),
+            ),
+            ("process_open_fds", "Open files and sockets", open_files()),
+        ] {
+            if let Some(value) = value {
+                let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+                super::sinks::gauge(value).encode(metric)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_is_no_field() {
+        let text = "42 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 100 23 13 14 15 16 17 18 4711 20 21";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.processor, stat.start), (123, 4711));
+        assert!(Stat::parse("42").is_none());
+    }
+}

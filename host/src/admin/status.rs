@@ -1,0 +1,232 @@
+//! How the observer stands: what `/status` answers, and what `/readyz` and `/metrics` are made of.
+
+use super::sinks::JournalStatus;
+use crate::plugin::dropin::{PluginState, PluginStatus, Roster};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Tells how the observer stands at the moment, but for its plugins.
+pub type Standing = Arc<dyn Fn() -> Vitals + Send + Sync>;
+
+/// A watch that was silent for longer than this many seconds does not work: kube-runtime begins one anew after 290,
+/// and the API server sends a bookmark about every minute.
+const SILENT: u64 = 330;
+/// A watch that fails for longer than this many seconds is not just being renewed.
+const FAILING: u64 = 30;
+
+/// How the observer stands, but for its plugins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Vitals {
+    /// Everything that was there at the start is known.
+    pub listed: bool,
+    /// Each watch; none where a recording is played.
+    pub watches: Vec<WatchStatus>,
+    /// TaskRuns that are followed.
+    pub runs_tracked: u64,
+    /// Transitions of steps since the observer started.
+    pub transitions: Transitions,
+    /// What became of their events before the sinks.
+    pub events: Events,
+    /// Logs that were to be read.
+    pub log_reads: LogReads,
+    /// What became of changes of the configuration.
+    pub configuration: Reloads,
+    /// What waits for the sinks.
+    pub journal: JournalStatus,
+}
+
+/// How it stands with a watch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchStatus {
+    /// `pods`, `taskruns` or `configmaps`.
+    pub resource: String,
+    /// Seconds since anything was heard of it.
+    pub age_seconds: u64,
+    /// Seconds since it has failed, where it does not work at the moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_seconds: Option<u64>,
+    /// Requests that failed.
+    pub failures: u64,
+    /// Lists after the first one.
+    pub relists: u64,
+}
+
+/// Transitions of steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Transitions {
+    /// Steps that started.
+    pub started: u64,
+    /// Steps that succeeded.
+    pub succeeded: u64,
+    /// Steps that failed.
+    pub failed: u64,
+    /// Steps that were skipped.
+    pub skipped: u64,
+}
+
+/// What became of events before the sinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Events {
+    /// In the journal, for one sink or more.
+    pub accepted: u64,
+    /// Dropped by a plugin.
+    pub dropped: u64,
+    /// Lost, with an error in the log.
+    pub failed: u64,
+    /// Known to be told before the observer started.
+    pub told_before: u64,
+    /// Between the watch and the journal at the moment.
+    pub pending: u64,
+}
+
+/// Logs that were to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LogReads {
+    /// Whole.
+    pub read: u64,
+    /// In part: too long, or broken off.
+    pub cut: u64,
+    /// Not at all.
+    pub unavailable: u64,
+}
+
+/// What became of changes of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reloads {
+    /// Changes that were taken.
+    pub applied: u64,
+    /// Changes that were refused.
+    pub refused: u64,
+    /// Why the last change was refused, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_refusal: Option<String>,
+}
+
+/// What `GET /status` answers.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Status {
+    version: &'static str,
+    pub(super) ready: bool,
+    /// What is missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) not_ready: Vec<String>,
+    #[serde(flatten)]
+    pub(super) vitals: Vitals,
+    /// Of the chain that events pass now; 0 before there is one.
+    pub(super) generation: u64,
+    pub(super) plugins: Vec<PluginStatus>,
+}
+
+/// The version of this program.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Status {
+    pub(super) fn new(roster: &Roster, vitals: Vitals) -> Self {
+        let plugins: Vec<PluginStatus> =
+            roster.entries.iter().map(|entry| entry.status()).collect();
+        let not_ready = missing(&vitals, roster.chain.is_some(), &plugins);
+        Self {
+            version: VERSION,
+            ready: not_ready.is_empty(),
+            not_ready,
+            vitals,
+            generation: roster.chain.as_ref().map_or(0, |chain| chain.generation()),
+            plugins,
+        }
+    }
+}
+
+/// What keeps it from being ready: from seeing, filtering and keeping every event that comes.
+fn missing(vitals: &Vitals, has_chain: bool, plugins: &[PluginStatus]) -> Vec<String> {
+    let mut missing = Vec::new();
+    if !has_chain {
+        missing.push("the plugins are not known yet".to_owned());
+    }
+    for plugin in plugins {
+        if plugin.state == PluginState::StandIn {
+            let name = &plugin.name;
+            missing.push(format!("plugin `{name}` could not be loaded; see /plugins"));
+        }
+    }
+    if !vitals.listed {
+        missing.push("the first lists are not complete".to_owned());
+    }
+    for watch in &vitals.watches {
+        let resource = &watch.resource;
+        match watch.failing_seconds {
+            Some(seconds) if seconds > FAILING => {
+                missing.push(format!(
+                    "the watch of {resource} fails since {seconds} s; see the log"
+                ));
+            }
+            Some(_) | None if watch.age_seconds > SILENT => {
+                let seconds = watch.age_seconds;
+                missing.push(format!(
+                    "the watch of {resource} is silent since {seconds} s"
+                ));
+            }
+            Some(_) | None => {}
+        }
+    }
+    if vitals.journal.disk_full {
+        missing.push("the journal's disk is full".to_owned());
+    }
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn well() -> Vitals {
+        Vitals {
+            listed: true,
+            watches: vec![watch(60, None), watch(SILENT, Some(FAILING))],
+            ..Vitals::default()
+        }
+    }
+
+    fn watch(age_seconds: u64, failing_seconds: Option<u64>) -> WatchStatus {
+        WatchStatus {
+            resource: "pods".to_owned(),
+            age_seconds,
+            failing_seconds,
+            ..WatchStatus::default()
+        }
+    }
+
+    #[test]
+    fn it_is_ready_when_nothing_is_missing() {
+        assert!(missing(&well(), true, &[]).is_empty());
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_told() {
+        let full = JournalStatus {
+            disk_full: true,
+            ..JournalStatus::default()
+        };
+        let unlisted = |vitals: &mut Vitals| vitals.listed = false;
+        let silent = |vitals: &mut Vitals| vitals.watches.push(watch(SILENT + 1, None));
+        let failing = |vitals: &mut Vitals| vitals.watches.push(watch(1, Some(FAILING + 1)));
+        let full = |vitals: &mut Vitals| vitals.journal = full.clone();
+        let cases: [(&dyn Fn(&mut Vitals), &str); 4] = [
+            (&unlisted, "lists"),
+            (&silent, "silent"),
+            (&failing, "fails"),
+            (&full, "full"),
+        ];
+        for (change, word) in cases {
+            let mut vitals = well();
+            change(&mut vitals);
+            let told = missing(&vitals, true, &[]);
+            assert!(told.len() == 1 && told[0].contains(word), "{told:?}");
+        }
+        assert!(missing(&well(), false, &[])[0].contains("plugins"));
+    }
+}

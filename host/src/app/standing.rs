@@ -1,0 +1,100 @@
+//! How it stands with everything, whenever somebody asks.
+
+use super::stages;
+use crate::admin::{
+    Events, JournalStatus, LogReads, Reloads, SinkStatus, Standing, Transitions, Vitals,
+    WatchStatus,
+};
+use crate::deliver::Account;
+use crate::history::History;
+use crate::journal::Journal;
+use crate::logs::Logs;
+use crate::observe::Watches;
+use crate::prepare::Tally;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is told about.
+pub(super) struct Told {
+    pub(super) journal: Journal,
+    pub(super) history: History,
+    pub(super) accounts: Vec<(String, Arc<Account>)>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) logs: Arc<Logs>,
+    /// Of a cluster.
+    pub(super) watches: Option<Watches>,
+}
+
+impl Told {
+    pub(super) fn whenever_asked(self) -> Standing {
+        Arc::new(move || self.now())
+    }
+
+    fn now(&self) -> Vitals {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (tally, logs) = (&self.tally, self.logs.counts());
+        let steps = &tally.steps;
+        Vitals {
+            listed: self.watches.is_none() || tally.listed.load(Ordering::Relaxed),
+            watches: self.watches.as_ref().map_or_else(Vec::new, watches),
+            runs_tracked: count(&tally.runs),
+            transitions: Transitions {
+                started: count(&steps.started),
+                succeeded: count(&steps.succeeded),
+                failed: count(&steps.failed),
+                skipped: count(&steps.skipped),
+            },
+            events: Events {
+                accepted: count(&tally.accepted),
+                dropped: count(&tally.dropped),
+                failed: count(&tally.failed),
+                told_before: count(&tally.told_before),
+                pending: count(&tally.pending),
+            },
+            log_reads: LogReads {
+                read: count(&logs.whole),
+                cut: count(&logs.cut),
+                unavailable: count(&logs.unavailable),
+            },
+            configuration: Reloads::default(),
+            journal: self.journal(),
+        }
+    }
+
+    fn journal(&self) -> JournalStatus {
+        let journal = &self.journal;
+        let (bytes, max_bytes) = journal.bytes();
+        let sinks = self.accounts.iter().map(|(name, account)| {
+            let (waiting, dead_letters) = journal.counts(name);
+            let oldest = journal.waiting(name, 0, 1).into_iter().next();
+            SinkStatus {
+                name: name.clone(),
+                delivered: account.delivered(),
+                failed_attempts: account.failed(),
+                waiting,
+                oldest_seconds: oldest.map_or(0, |event| stages::age(event.at)),
+                dead_letters,
+            }
+        });
+        JournalStatus {
+            bytes,
+            max_bytes,
+            dropped: journal.dropped(),
+            disk_full: journal.is_disk_full(),
+            history_left_out: self.history.left_out(),
+            sinks: sinks.collect(),
+        }
+    }
+}
+
+fn watches(watches: &Watches) -> Vec<WatchStatus> {
+    let standing = watches.standing().into_iter();
+    let status = standing.map(|watch| WatchStatus {
+        resource: watch.resource.to_owned(),
+        age_seconds: watch.age.as_secs(),
+        failing_seconds: watch.failing.map(|since| since.as_secs()),
+        failures: watch.failures,
+        relists: watch.lists.saturating_sub(1),
+    });
+    status.collect()
+}

@@ -1,0 +1,248 @@
+//! How fresh the watches are: noted where their bytes arrive, because kube-runtime keeps bookmarks, and that a
+//! watch goes on after a failure, to itself.
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::{Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Kinds that are watched, by their plural in the URL.
+const RESOURCES: [&str; 3] = ["pods", "taskruns", "configmaps"];
+
+/// All watches of a client.
+#[derive(Clone, Debug, Default)]
+pub struct Watches(Arc<Mutex<BTreeMap<String, Arc<Mutex<Watch>>>>>);
+
+#[derive(Debug)]
+struct Watch {
+    resource: &'static str,
+    heard: Instant,
+    failing: Option<Instant>,
+    failures: u64,
+    lists: u64,
+}
+
+/// How it stands with one watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchStanding {
+    /// `pods`, `taskruns` or `configmaps`.
+    pub resource: &'static str,
+    /// Since the API server was last heard: a list, a change or a bookmark. It sends a bookmark about every
+    /// minute, and a watch is begun anew after five.
+    pub age: Duration,
+    /// Since it has failed, where it does not work at the moment.
+    pub failing: Option<Duration>,
+    /// Requests that failed.
+    pub failures: u64,
+    /// Lists that were begun: one at the start, others where the API server had forgotten what came between.
+    pub lists: u64,
+}
+
+impl Watches {
+    /// Every watch at this moment.
+    #[must_use]
+    pub fn standing(&self) -> Vec<WatchStanding> {
+        let watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = watches.values().map(|watch| {
+            let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+            WatchStanding {
+                resource: watch.resource,
+                age: watch.heard.elapsed(),
+                failing: watch.failing.map(|since| since.elapsed()),
+                failures: watch.failures,
+                lists: watch.lists,
+            }
+        });
+        standing.collect()
+    }
+
+    /// The watch that a request belongs to, if it is one of a watch.
+    fn of(&self, method: &http::Method, uri: &Uri) -> Option<Heard> {
+        let last = uri.path().rsplit('/').next()?;
+        let resource = RESOURCES.into_iter().find(|resource| *resource == last)?;
+        if method != http::Method::GET {
+            return None;
+        }
+        let query: Vec<&str> = uri.query().unwrap_or_default().split('&').collect();
+        let has = |name: &str| query.iter().any(|part| part.starts_with(name));
+        let is_list = !has("watch=") && !has("continue=");
+        // Those with other selectors are other watches. There are as many as are configured.
+        let selectors = query.iter().filter(|part| part.contains("Selector="));
+        let key = format!("{}?{}", uri.path(), selectors.copied().collect::<String>());
+        let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = watches.entry(key).or_insert_with(|| {
+            Arc::new(Mutex::new(Watch {
+                resource,
+                heard: Instant::now(),
+                failing: None,
+                failures: 0,
+                lists: 0,
+            }))
+        });
+        let heard = Heard(watch.clone());
+        heard.with(|watch| watch.lists += u64::from(is_list));
+        Some(heard)
+    }
+}
+
+/// Where it is noted that a watch was heard.
+#[derive(Clone, Debug)]
+struct Heard(Arc<Mutex<Watch>>);
+
+impl Heard {
+    fn with(&self, work: impl FnOnce(&mut Watch)) {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn well(&self) {
+        self.with(|watch| {
+            watch.heard = Instant::now();
+            watch.failing = None;
+        });
+    }
+
+    fn badly(&self) {
+        self.with(|watch| {
+            watch.failures += 1;
+            watch.failing.get_or_insert_with(Instant::now);
+        });
+    }
+}
+
+/// A service that notes what it hears.
+#[derive(Clone, Debug)]
+pub(super) struct Listening<S> {
+    pub(super) inner: S,
+    pub(super) watches: Watches,
+}
+
+impl<S, In, Out> tower::Service<Request<In>> for Listening<S>
+where
+    S: tower::Service<Request<In>, Response = Response<Out>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<HeardBody<Out>>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<In>) -> Self::Future {
+        let heard = self.watches.of(request.method(), request.uri());
+        let answer = self.inner.call(request);
+        async move {
+            let answer = answer.await;
+            let is_well = matches!(&answer, Ok(answer) if answer.status().is_success());
+            match &heard {
+                Some(heard) if is_well => heard.well(),
+                Some(heard) => heard.badly(),
+                None => {}
+            }
+            let heard = heard.filter(|_| is_well);
+            Ok(answer?.map(|inner| HeardBody { inner, heard }))
+        }
+        .boxed()
+    }
+}
+
+/// The body of an answer; every piece of it is heard.
+#[derive(Debug)]
+pub(super) struct HeardBody<B> {
+    inner: B,
+    heard: Option<Heard>,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for HeardBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = Pin::new(&mut self.inner).poll_frame(context);
+        match (&self.heard, &frame) {
+            (Some(heard), Poll::Ready(Some(Ok(_)))) => heard.well(),
+            (Some(heard), Poll::Ready(Some(Err(_)))) => heard.badly(),
+            (None, _) | (_, Poll::Ready(None) | Poll::Pending) => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(watches: &Watches, method: &http::Method, uri: &str) -> bool {
+        let uri: Uri = uri.parse().unwrap();
+        watches.of(method, &uri).is_some()
+    }
+
+    #[test]
+    fn lists_and_watches_of_one_collection_are_one_watch() {
+        let watches = Watches::default();
+        let get = http::Method::GET;
+        for uri in [
+            "/api/v1/pods?labelSelector=a&limit=50",
+            "/api/v1/pods?labelSelector=a&limit=50&continue=x",
+            "/api/v1/pods?watch=true&labelSelector=a&resourceVersion=1",
+            "/apis/tekton.dev/v1/taskruns?limit=50",
+            "/api/v1/namespaces/tekton/configmaps?fieldSelector=metadata.name%3Dconfig-events",
+            "/api/v1/namespaces/tekton/configmaps?fieldSelector=metadata.name%3Dconfig-defaults",
+        ] {
+            assert!(lists(&watches, &get, uri), "{uri}");
+        }
+        let standing = watches.standing();
+        let found: Vec<_> = standing
+            .iter()
+            .map(|watch| (watch.resource, watch.lists))
+            .collect();
+        let expected = [
+            ("pods", 1),
+            ("configmaps", 1),
+            ("configmaps", 1),
+            ("taskruns", 1),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn other_requests_are_none() {
+        let watches = Watches::default();
+        let (get, post) = (http::Method::GET, http::Method::POST);
+        assert!(!lists(&watches, &get, "/api/v1/namespaces/a/pods/b/log"));
+        assert!(!lists(&watches, &get, "/api/v1/namespaces/a/configmaps/b"));
+        assert!(!lists(&watches, &post, "/api/v1/namespaces/a/configmaps"));
+        assert!(watches.standing().is_empty());
+    }
+
+    #[test]
+    fn it_fails_until_it_is_heard_again() {
+        let watches = Watches::default();
+        let uri = "/api/v1/pods".parse().unwrap();
+        let heard = watches.of(&http::Method::GET, &uri).unwrap();
+        heard.badly();
+        heard.badly();
+        let failing = &watches.standing()[0];
+        assert!(failing.failing.is_some() && failing.failures == 2);
+        heard.well();
+        assert_eq!(watches.standing()[0].failing, None);
+    }
+}

@@ -1,0 +1,183 @@
+//! What the observer tells whoever operates it: is it alive, is it ready, how does it stand.
+
+use crate::cluster::Observer;
+use crate::support::get;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::path;
+use step_observer_tests::recording::watch_events;
+use step_observer_tests::sink::{HttpSink, PATIENCE};
+
+const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
+
+/// Where it tells about itself.
+pub(crate) async fn admin(observer: &mut Observer) -> String {
+    let line = observer.wait_for_log("address=").await;
+    let (_, address) = line.split_once("address=").unwrap();
+    address.trim().to_owned()
+}
+
+/// Asks until the answer is what it should be, and gives the answer.
+pub(crate) async fn ask_until(
+    address: &str,
+    path: &str,
+    is: impl Fn(u16, &str) -> bool,
+) -> (u16, String) {
+    let mut last = (0, String::new());
+    let asked = async {
+        while !is(last.0, &last.1) {
+            last = get(address, path).await;
+        }
+    };
+    let done = tokio::time::timeout(PATIENCE, asked).await.is_ok();
+    assert!(done, "{path}: {last:?}");
+    last
+}
+
+#[tokio::test]
+async fn it_is_alive_at_once_and_ready_when_it_sees_everything() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    server.deny("pods", true);
+    let mut observer = Observer::start(&server, &sink, &ADMIN);
+    let address = admin(&mut observer).await;
+    assert_eq!(get(&address, "/healthz").await.0, 200);
+    server.wait_for_request("list pods").await;
+    let unlisted = |status: u16, body: &str| status == 503 && !body.contains("plugins");
+    let (_, told) = ask_until(&address, "/readyz", unlisted).await;
+    assert_eq!(told, "not ready: the first lists are not complete\n");
+    let (_, status) = get(&address, "/status").await;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let watches = status["watches"].as_array().unwrap();
+    let pods = watches.iter().find(|watch| watch["resource"] == "pods");
+    assert!(pods.unwrap()["failures"].as_u64() > Some(0), "{status:#}");
+    assert!(pods.unwrap()["failingSeconds"].is_u64(), "{status:#}");
+
+    server.deny("pods", false);
+    ask_until(&address, "/readyz", |status, _| status == 200).await;
+    let (_, status) = get(&address, "/status").await;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["ready"], true, "{status:#}");
+    let watches = status["watches"].as_array().unwrap();
+    assert!(
+        watches
+            .iter()
+            .all(|watch| watch["failingSeconds"].is_null())
+    );
+    observer.stop().await;
+}
+
+#[tokio::test]
+async fn a_plugin_that_stands_in_keeps_it_from_being_ready() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.wasm"), "no module").unwrap();
+    let plugins = folder.path().to_str().unwrap();
+    let args = [&ADMIN[..], &["--plugin-dir", plugins]].concat();
+    let mut observer = Observer::start(&server, &sink, &args);
+    let address = admin(&mut observer).await;
+    let told = |_: u16, body: &str| body.contains("plugin `broken` could not be loaded");
+    let (status, _) = ask_until(&address, "/readyz", told).await;
+    assert_eq!(status, 503);
+    observer.stop().await;
+}
+
+#[tokio::test]
+async fn what_happened_is_counted() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let mut observer = Observer::start(&server, &sink, &ADMIN);
+    let address = admin(&mut observer).await;
+    server.wait_for_watches(2).await;
+    for event in watch_events("b-fail") {
+        server.play(&event);
+    }
+    let all = |_: u16, body: &str| body.contains("sink_delivered_total{sink=\"http-1\"} 6");
+    let (_, metrics) = ask_until(&address, "/metrics", all).await;
+    for (series, value) in [
+        ("transitions_total{phase=\"started\"}", 2),
+        ("transitions_total{phase=\"succeeded\"}", 1),
+        ("transitions_total{phase=\"failed\"}", 1),
+        ("transitions_total{phase=\"skipped\"}", 2),
+        ("events_total{outcome=\"accepted\"}", 6),
+        ("events_total{outcome=\"failed\"}", 0),
+        ("log_reads_total{outcome=\"unavailable\"}", 2),
+        ("runs_tracked", 1),
+        ("relists_total{resource=\"pods\"}", 0),
+        ("watch_failures_total{resource=\"taskruns\"}", 0),
+        ("config_last_reload_successful", 1),
+    ] {
+        let line = format!("step_observer_{series} {value}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    let memory = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+    assert!(memory.unwrap().parse::<u64>().unwrap() > 1 << 20);
+    observer.stop().await;
+}
+
+/// Name, type, help and labels of every metric.
+fn described(metrics: &str) -> BTreeMap<String, (String, String, String)> {
+    let mut found: BTreeMap<String, (String, String, String)> = BTreeMap::new();
+    for line in metrics.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words.as_slice() {
+            ["#", "HELP", name, help] => {
+                found.entry((*name).to_owned()).or_default().1 = (*help).to_owned();
+            }
+            ["#", "TYPE", name, kind] => {
+                found.entry((*name).to_owned()).or_default().0 = (*kind).to_owned();
+            }
+            ["#", ..] => {}
+            _ => {
+                let Some((series, rest)) = line.split_once('{') else {
+                    continue;
+                };
+                let name = series.strip_suffix("_total").unwrap_or(series);
+                let labels = rest.split_once('}').unwrap().0.split("\",");
+                let labels = labels.map(|label| label.split('=').next().unwrap());
+                let labels = labels.collect::<Vec<_>>().join(", ");
+                found.get_mut(name).unwrap().2 = labels;
+            }
+        }
+    }
+    found
+}
+
+/// `UPDATE_METRICS=1` writes the table.
+#[tokio::test]
+async fn every_metric_is_documented() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let folder = tempfile::tempdir().unwrap();
+    // What cannot be loaded at the start fails on every event.
+    std::fs::write(folder.path().join("broken.wasm"), "no module").unwrap();
+    let plugins = folder.path().to_str().unwrap();
+    let args = [&ADMIN[..], &["--plugin-dir", plugins]].concat();
+    let mut observer = Observer::start(&server, &sink, &args);
+    let address = admin(&mut observer).await;
+    server.wait_for_watches(2).await;
+    for event in watch_events("a-success") {
+        server.play(&event);
+    }
+    let failed = |_: u16, body: &str| body.contains("plugin_failures_total{");
+    let (_, metrics) = ask_until(&address, "/metrics", failed).await;
+    observer.stop().await;
+    let mut table = "# Metrics\n\n`GET /metrics` in the OpenMetrics text format. Labels are bounded: names of plugins and \
+                     sinks, and words of ours; never names of runs or pods.\n\n\
+                     | metric | type | labels | |\n|---|---|---|---|\n"
+        .to_owned();
+    for (name, (kind, help, labels)) in described(&metrics) {
+        let total = if kind == "counter" { "_total" } else { "" };
+        let labels = match labels.is_empty() {
+            true => "–".to_owned(),
+            false => format!("`{}`", labels.replace(", ", "`, `")),
+        };
+        table += &format!("| `{name}{total}` | {kind} | {labels} | {help} |\n");
+    }
+    let file = path("../deploy/METRICS.md");
+    if std::env::var_os("UPDATE_METRICS").is_some() {
+        std::fs::write(&file, &table).unwrap();
+    }
+    let documented = std::fs::read_to_string(file).unwrap_or_default();
+    assert_eq!(documented, table, "write it with UPDATE_METRICS=1");
+}
