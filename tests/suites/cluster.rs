@@ -14,21 +14,25 @@ use tokio::process::{Child, Command};
 pub(crate) struct Observer {
     pub(crate) child: Child,
     stderr: BufReader<tokio::process::ChildStderr>,
-    _folder: tempfile::TempDir,
+    /// With its `config.yaml`.
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Observer {
     pub(crate) fn start(server: &ApiServer, sink: &HttpSink, args: &[&str]) -> Self {
+        // Recordings are older than ten minutes.
+        let config = "lookBack: 1000000h\nshutdownGrace: 5s\n";
+        let args = [&["--to", &sink.url], args].concat();
+        Self::with_config(server, config, &args)
+    }
+
+    pub(crate) fn with_config(server: &ApiServer, config: &str, args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, config).unwrap();
         let mut child = Command::new(program())
-            .arg("run")
-            .args(["--to", &sink.url, "--config"])
-            // Recordings are older than ten minutes.
-            .arg({
-                let file = folder.path().join("config.yaml");
-                std::fs::write(&file, "lookBack: 1000000h\nshutdownGrace: 5s\n").unwrap();
-                file
-            })
+            .args(["run", "--config"])
+            .arg(file)
             .args(args)
             .env("KUBECONFIG", server.kubeconfig(folder.path()))
             .stderr(Stdio::piped())
@@ -39,7 +43,7 @@ impl Observer {
         Self {
             child,
             stderr,
-            _folder: folder,
+            folder,
         }
     }
 

@@ -35,6 +35,7 @@ mod nats;
 mod operate;
 mod receivers;
 mod refused;
+mod reload;
 mod replay;
 mod secrets;
 mod stopping;

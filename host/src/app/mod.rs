@@ -7,19 +7,21 @@
 //! left to prepare: the plugins that come and go, and what the observer tells about itself.
 
 mod drop_ins;
+mod kept;
 mod plugins;
 mod sinks;
 mod stages;
 mod standing;
 mod tekton;
 
+pub use kept::Kept;
 pub use plugins::{check_plugins, load_plugin, read_plugin};
 
 use crate::config::{Config, LogConfig};
 use crate::deliver::{Account, Delivery};
 use crate::event::EventConfig;
-use crate::history::{History, HistoryError};
-use crate::journal::{Journal, JournalConfig, JournalError};
+use crate::history::HistoryError;
+use crate::journal::{JournalConfig, JournalError};
 use crate::lanes::{self, LaneLimits};
 use crate::logs::Logs;
 use crate::observe::{self, ClusterConfig, ObserveError, PluginNotes, Speed, Tracker};
@@ -39,7 +41,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -97,12 +98,10 @@ pub struct App {
     source: Source,
     catalog: Catalog,
     drop_ins: Vec<DropInSource>,
-    admin: Option<TcpListener>,
     sinks: Vec<ReadySink>,
     /// What finds out where events go, while there are any.
     followed: Vec<BoxFuture<'static, ()>>,
-    journal: Journal,
-    history: History,
+    kept: Kept,
     /// Folder of the journal.
     folder: Option<PathBuf>,
     event: EventConfig,
@@ -161,6 +160,9 @@ pub enum AppError {
     /// There is no history.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// This cannot change while the observer runs.
+    #[error("`{0}` cannot change while the observer runs: restart it")]
+    NeedsRestart(&'static str),
     /// A thread cannot be started.
     #[error("failed to start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -209,7 +211,30 @@ impl App {
         if config.sinks.is_empty() {
             return Err(AppError::NoSink);
         }
-        Self::assemble(source, config, compiler).await
+        let kept = Kept::open(&source, &config).await?;
+        Self::assemble(source, config, compiler, kept).await
+    }
+
+    /// The same for a run that is to follow one with another configuration, and takes over what that one has
+    /// accepted. Nothing of it is used before it runs, so that the other may go on where this fails.
+    ///
+    /// # Errors
+    ///
+    /// As for [`App::build`], or something changes that cannot while the observer runs.
+    pub async fn rebuild(
+        source: Source,
+        config: Config,
+        compiler: Compiler,
+        kept: Kept,
+    ) -> Result<Self, AppError> {
+        let kept = kept.under(&config)?;
+        Self::assemble(source, config, compiler, kept).await
+    }
+
+    /// What a run with another configuration takes over.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        self.kept.clone()
     }
 
     /// Loads plugins, to see what they would do: nothing is sent anywhere.
@@ -223,13 +248,15 @@ impl App {
             journal: JournalConfig::default(),
             ..config
         };
-        Self::assemble(source, nothing_sent, Compiler::Here).await
+        let kept = Kept::open(&source, &nothing_sent).await?;
+        Self::assemble(source, nothing_sent, Compiler::Here, kept).await
     }
 
     async fn assemble(
         source: Source,
         config: Config,
         compiler: Compiler,
+        kept: Kept,
     ) -> Result<Self, AppError> {
         let Config {
             cluster: _,
@@ -240,21 +267,10 @@ impl App {
             drop_in,
             trust,
             journal,
-            admin,
+            admin: _,
             sinks,
             shutdown_grace,
         } = config;
-        let folder = journal.directory.clone();
-        let history_bytes = journal
-            .history_bytes
-            .unwrap_or(match (&folder, admin.listen) {
-                (Some(_), _) => 64 << 20,
-                (None, Some(_)) => 4 << 20,
-                (None, None) => 0,
-            });
-        let journal = Journal::open(&journal, stages::horizon(&source))?;
-        // Who holds the journal's lock is alone in its folder.
-        let history = History::open(folder.as_deref(), history_bytes)?;
         let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
         let engine = engine.compiling_in(compiler);
         let mut ready = Vec::new();
@@ -280,24 +296,14 @@ impl App {
         for config in sinks {
             ready.extend(opening.open(config).await?);
         }
-        let admin = match admin.listen {
-            Some(address) => Some(
-                admin::listen(address)
-                    .await
-                    .map_err(|source| AppError::Admin { address, source })?,
-            ),
-            None => None,
-        };
         Ok(Self {
             source,
             catalog,
             drop_ins,
-            admin,
             sinks: ready,
             followed,
-            journal,
-            history,
-            folder,
+            kept,
+            folder: journal.directory,
             event,
             log,
             grace: Duration::try_from(shutdown_grace.0).unwrap_or_default(),
@@ -322,15 +328,25 @@ impl App {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Summary, AppError> {
+        self.run_until(shutdown.map(|()| None)).await
+    }
+
+    /// The same where `shutdown` may give a grace period of its own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`App::run`].
+    pub async fn run_until(
+        self,
+        shutdown: impl Future<Output = Option<Duration>> + Send + 'static,
+    ) -> Result<Summary, AppError> {
         let Self {
             source,
             catalog,
             drop_ins,
-            admin,
             sinks,
             followed,
-            journal,
-            history,
+            kept,
             folder,
             event,
             log,
@@ -341,7 +357,8 @@ impl App {
         let tally = Arc::new(Tally::default());
         let (changes, seen) = mpsc::channel(CHANGES);
         let (records, to_prepare) = mpsc::channel(RECORDS);
-        let (ledger, log_source) = stages::beginnings(&source, &log, &journal);
+        let (journal, history) = (kept.journal.clone(), kept.history.clone());
+        let (ledger, log_source) = stages::beginnings(&source, &log, &kept);
         let logs = Arc::new(Logs::new(log_source, &log));
 
         let hold_for = match &source {
@@ -419,7 +436,7 @@ impl App {
             let answering = async move { control::serve(&folder, &journal, &history, sinks).await };
             running.spawn(stages::until(delivered.clone(), "control", answering));
         }
-        if let Some(listener) = admin {
+        if let Some(listener) = kept.listener()? {
             let standing = standing::Told {
                 journal: journal.clone(),
                 history: history.clone(),
@@ -430,6 +447,7 @@ impl App {
                     Source::Cluster { watches, .. } => Some(watches.clone()),
                     Source::Recording { .. } => None,
                 },
+                kept: kept.clone(),
             };
             let standing = standing.whenever_asked();
             let serving = admin::serve(listener, roster.clone(), standing, history.clone());
@@ -468,7 +486,12 @@ impl App {
         running.spawn(stages::track(Tracker::new(ledger), seen, road));
         let shutdown = shutdown.boxed().shared();
         let stop = shutdown.clone();
-        running.spawn(async move { ("observe", stages::observe(source, changes, shutdown).await) });
+        running.spawn(async move {
+            (
+                "observe",
+                stages::observe(source, changes, shutdown.map(drop)).await,
+            )
+        });
 
         let failure = stages::supervise(&mut running, stop, grace, journal.failed()).await?;
         // What was delivered last is sent again after a start where this is not waited for.
@@ -477,6 +500,7 @@ impl App {
             history.written().await;
         };
         tokio::time::timeout(LAST_SYNC, last).await.ok();
+        kept.end(tally.pending.load(Ordering::Relaxed) == 0);
         let summary = Summary {
             steps: tally.steps.all(),
             dropped: tally.dropped.load(Ordering::Relaxed),

@@ -1,6 +1,6 @@
 //! The stages themselves: each a function that ends when what it reads from has ended.
 
-use super::{AppError, CHANGES, Source};
+use super::{AppError, CHANGES, Kept, Source};
 use crate::clock;
 use crate::config::LogConfig;
 use crate::journal::{Journal, JournalError};
@@ -49,17 +49,12 @@ pub(super) fn horizon(source: &Source) -> Timestamp {
     }
 }
 
-pub(super) fn beginnings(
-    source: &Source,
-    log: &LogConfig,
-    journal: &Journal,
-) -> (Ledger, LogSource) {
+pub(super) fn beginnings(source: &Source, log: &LogConfig, kept: &Kept) -> (Ledger, LogSource) {
     match source {
         Source::Cluster { log_client, .. } => {
-            let horizon = journal.horizon().unwrap_or_else(|| horizon(source));
             let timeout = Duration::from_millis(log.timeout_ms);
             let logs = observe::ClusterLogs::new(log_client.clone(), log.concurrency, timeout);
-            (Ledger::new(horizon), LogSource::Cluster(logs))
+            (Ledger::new(kept.horizon(source)), LogSource::Cluster(logs))
         }
         Source::Recording { logs, .. } => (
             Ledger::from_the_start(),
@@ -241,17 +236,18 @@ pub(super) async fn until(
     (stage, Ok(()))
 }
 
-/// Waits until all stages have ended; after a shutdown no longer than the grace period.
+/// Waits until all stages have ended; after a shutdown no longer than the grace period, its own or the one that
+/// is configured.
 pub(super) async fn supervise(
     stages: &mut JoinSet<(&'static str, Result<(), ObserveError>)>,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Option<Duration>>,
     grace: Duration,
     broken: impl Future<Output = JournalError>,
 ) -> Result<Option<ObserveError>, AppError> {
     let mut failure = None;
     let mut broken = std::pin::pin!(broken);
     let deadline = async {
-        shutdown.await;
+        let grace = shutdown.await.unwrap_or(grace);
         info!(?grace, "stopping: what is left is delivered first");
         tokio::time::sleep(grace).await;
     };

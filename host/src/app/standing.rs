@@ -1,9 +1,8 @@
 //! How it stands with everything, whenever somebody asks.
 
-use super::stages;
+use super::{Kept, stages};
 use crate::admin::{
-    Events, JournalStatus, LogReads, Reloads, SinkStatus, Standing, Transitions, Vitals,
-    WatchStatus,
+    Events, JournalStatus, LogReads, SinkStatus, Standing, Transitions, Vitals, WatchStatus,
 };
 use crate::deliver::Account;
 use crate::history::History;
@@ -23,6 +22,7 @@ pub(super) struct Told {
     pub(super) logs: Arc<Logs>,
     /// Of a cluster.
     pub(super) watches: Option<Watches>,
+    pub(super) kept: Kept,
 }
 
 impl Told {
@@ -56,7 +56,7 @@ impl Told {
                 cut: count(&logs.cut),
                 unavailable: count(&logs.unavailable),
             },
-            configuration: Reloads::default(),
+            configuration: self.kept.reloads(),
             journal: self.journal(),
         }
     }

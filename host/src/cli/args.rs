@@ -104,9 +104,9 @@ pub(crate) struct DemoArgs {
 }
 
 /// What `run` and `replay` share.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Road {
-    /// Configuration file (YAML)
+    /// Configuration file (YAML). `run` takes it anew when it changes
     #[arg(long, env = "STEP_OBSERVER_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Add a plugin: a file or bundled:NAME, and its configuration as a JSON file. Repeatable, in order
@@ -130,7 +130,7 @@ pub(crate) struct Road {
     pub(crate) sinks: Vec<SinkKind>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) road: Road,

@@ -1,29 +1,28 @@
 //! What each command does.
 
 use super::End;
-use super::args::{Command, ConfigCommand, ReplayArgs, Road, RunArgs, SchemaOf};
-use std::collections::BTreeMap;
+use super::args::{Command, ConfigCommand, ReplayArgs, Road, SchemaOf};
 use std::error::Error;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use step_observer::app::{App, Source, Summary, check_plugins};
-use step_observer::config::{Config, SinkKind, TektonConfig};
+use step_observer::config::{Config, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::event;
-use step_observer::observe::{self, ObserveError, RecordedLogs, Speed};
+use step_observer::observe::{ObserveError, RecordedLogs, Speed};
 use step_observer::plugin::Compiler;
 use step_observer::plugin::dropin::PluginManifest;
-use step_observer::sink::{HttpConfig, SinkUrl, StdoutConfig};
+use step_observer::sink::StdoutConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
-type Problem = Box<dyn Error + Send + Sync>;
+pub(super) type Problem = Box<dyn Error + Send + Sync>;
 
 pub(crate) async fn run(command: Command, compiler: Compiler) -> Result<End, Problem> {
     match command {
         Command::Demo(args) => super::demo::demo(args, compiler).await,
-        Command::Run(args) => run_cluster(args, compiler).await,
+        Command::Run(args) => super::run::run(args, compiler).await,
         Command::Replay(args) => replay(args, compiler).await,
         Command::Plugin(command) => super::plugin::run(command).await,
         Command::Explain(args) => super::explain::run(&args),
@@ -32,67 +31,6 @@ pub(crate) async fn run(command: Command, compiler: Compiler) -> Result<End, Pro
         // It needs no runtime and ended before.
         Command::CompilePlugin => Ok(End::Good),
     }
-}
-
-async fn run_cluster(args: RunArgs, compiler: Compiler) -> Result<End, Problem> {
-    let RunArgs {
-        road,
-        namespaces,
-        plugin_namespace,
-        selector,
-    } = args;
-    let mut config = merge(road, &RetryConfig::default())?;
-    if !namespaces.is_empty() {
-        config.cluster.namespaces = namespaces;
-    }
-    config.drop_in.namespace = plugin_namespace.or(config.drop_in.namespace);
-    config.cluster.label_selector = selector.or(config.cluster.label_selector);
-    if config.sinks.is_empty() {
-        config.sinks = Road::sinks(vec![default_sink()?], &RetryConfig::default());
-    }
-    let (client, watches) = observe::connect().await?;
-    let (log_client, _) = observe::connect().await?;
-    let source = Source::Cluster {
-        client,
-        log_client,
-        watches,
-        config: config.cluster.clone(),
-        look_back: config.look_back.0,
-    };
-    let app = App::build(source, config, compiler).await?;
-    drive(app).await
-}
-
-/// What a Knative SinkBinding says, else what Tekton says.
-fn default_sink() -> Result<SinkKind, Problem> {
-    #[derive(Default, serde::Deserialize)]
-    struct Overrides {
-        #[serde(default)]
-        extensions: BTreeMap<String, String>,
-    }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the edge where the environment is read"
-    )]
-    let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-    let Some(url) = variable("K_SINK") else {
-        return Ok(SinkKind::Tekton(TektonConfig::default()));
-    };
-    let url = SinkUrl::try_from(url).map_err(|problem| format!("K_SINK: {problem}"))?;
-    let overrides = match variable("K_CE_OVERRIDES") {
-        None => Overrides::default(),
-        // Not the cause's text: it quotes the value.
-        Some(text) => serde_json::from_str::<serde_json::Map<_, _>>(&text)
-            .and_then(|overrides| serde_json::from_value(overrides.into()))
-            .map_err(
-                |_| "K_CE_OVERRIDES is not of the form {\"extensions\": {\"name\": \"value\"}}",
-            )?,
-    };
-    let http = HttpConfig {
-        extensions: overrides.extensions,
-        ..HttpConfig::new(url)
-    };
-    Ok(SinkKind::Http(http.into()))
 }
 
 async fn replay(args: ReplayArgs, compiler: Compiler) -> Result<End, Problem> {
@@ -156,7 +94,7 @@ pub(super) fn recording(
 }
 
 /// Command line over file.
-fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> {
+pub(super) fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> {
     let Road {
         config,
         mut plugins,
@@ -192,13 +130,22 @@ fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> {
 async fn drive(app: App) -> Result<End, Problem> {
     let summary = tokio::select! {
         summary = app.run(signals(1)) => summary?,
-        () = signals(2) => return Err("stopped by a second signal: what was left is not delivered; with --journal the next start does that".into()),
+        () = signals(2) => return Err(ABORTED.into()),
     };
-    report(&summary);
-    Ok(match summary.undelivered() {
+    Ok(ended(&summary))
+}
+
+/// Why it ends at a second signal.
+pub(super) const ABORTED: &str = "stopped by a second signal: what was left is not delivered; with --journal the next \
+    start does that";
+
+/// Tells what a run has done.
+pub(super) fn ended(summary: &Summary) -> End {
+    report(summary);
+    match summary.undelivered() {
         0 => End::Good,
         count => End::Undelivered(count),
-    })
+    }
 }
 
 fn report(summary: &Summary) {

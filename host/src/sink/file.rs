@@ -114,8 +114,8 @@ struct Lines {
     file: fs::File,
     /// A pipe or terminal is neither synced nor moved.
     is_regular: bool,
-    /// The last line may not be whole.
-    torn: bool,
+    /// The last line may not be whole. Not known before the first write: until then somebody else may write.
+    torn: Option<bool>,
 }
 
 impl Lines {
@@ -129,7 +129,7 @@ impl Lines {
             fs::File::open(folder_of(&config.path))?.sync_all()?;
         }
         Ok(Self {
-            torn: is_regular && !ends_in_a_line(&config.path),
+            torn: None,
             is_regular,
             file,
             config,
@@ -154,7 +154,10 @@ impl Lines {
         if lines.is_empty() {
             return Ok(());
         }
-        let torn = std::mem::replace(&mut self.torn, true);
+        let torn = self
+            .torn
+            .replace(true)
+            .unwrap_or_else(|| self.is_regular && !ends_in_a_line(&self.config.path));
         if torn {
             // A line was written in part when the disk was full: it must not run into this one.
             self.file.write_all(b"\n")?;
@@ -163,7 +166,7 @@ impl Lines {
         if self.is_regular {
             self.file.sync_data()?;
         }
-        self.torn = false;
+        self.torn = Some(false);
         Ok(())
     }
 

@@ -1,0 +1,189 @@
+//! `run`: watches a cluster, and takes its configuration file anew whenever it changes.
+
+use super::End;
+use super::args::{Road, RunArgs};
+use super::commands::{ABORTED, Problem, ended, merge, signals};
+use futures::FutureExt as _;
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+use step_observer::app::{App, Kept, Source};
+use step_observer::config::{Config, SinkKind, TektonConfig};
+use step_observer::deliver::RetryConfig;
+use step_observer::observe;
+use step_observer::plugin::Compiler;
+use step_observer::sink::{HttpConfig, SinkUrl};
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+/// How often the configuration file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a run may take to deliver what it has before the next one takes it over, with another configuration.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<End, Problem> {
+    let mut file = ConfigFile::of(args.road.config.clone()).await;
+    let mut config = configure(&args)?;
+    let mut app = App::build(source(&config).await?, config.clone(), compiler.clone()).await?;
+    let (stopped, aborted) = (signals(1).shared(), signals(2));
+    let mut aborted = std::pin::pin!(aborted);
+    loop {
+        let kept = app.kept();
+        let (changes, changed) = oneshot::channel::<()>();
+        let stopped = stopped.clone();
+        let until = async move {
+            tokio::select! {
+                () = stopped => None,
+                _ = changed => Some(HAND_OVER),
+            }
+        };
+        let mut running = std::pin::pin!(app.run_until(until));
+        let next = tokio::select! {
+            summary = &mut running => return Ok(ended(&summary?)),
+            () = &mut aborted => return Err(ABORTED.into()),
+            next = changed_app(&args, &compiler, &mut file, &config, &kept) => next,
+        };
+        info!("the configuration has changed: what is left goes on under the new one");
+        changes.send(()).ok();
+        tokio::select! {
+            summary = running => drop(summary?),
+            () = &mut aborted => return Err(ABORTED.into()),
+        }
+        kept.note_reload(Ok(()));
+        (config, app) = next;
+    }
+}
+
+/// Command line over file, and where events go by default.
+fn configure(args: &RunArgs) -> Result<Config, Problem> {
+    let RunArgs {
+        road,
+        namespaces,
+        plugin_namespace,
+        selector,
+    } = args.clone();
+    let mut config = merge(road, &RetryConfig::default())?;
+    if !namespaces.is_empty() {
+        config.cluster.namespaces = namespaces;
+    }
+    config.drop_in.namespace = plugin_namespace.or(config.drop_in.namespace);
+    config.cluster.label_selector = selector.or(config.cluster.label_selector);
+    if config.sinks.is_empty() {
+        config.sinks = Road::sinks(vec![default_sink()?], &RetryConfig::default());
+    }
+    Ok(config)
+}
+
+async fn source(config: &Config) -> Result<Source, Problem> {
+    let (client, watches) = observe::connect().await?;
+    let (log_client, _) = observe::connect().await?;
+    Ok(Source::Cluster {
+        client,
+        log_client,
+        watches,
+        config: config.cluster.clone(),
+        look_back: config.look_back.0,
+    })
+}
+
+/// Waits for a change of the configuration that can be used. One that cannot changes nothing.
+async fn changed_app(
+    args: &RunArgs,
+    compiler: &Compiler,
+    file: &mut ConfigFile,
+    current: &Config,
+    kept: &Kept,
+) -> (Config, App) {
+    loop {
+        file.changed().await;
+        let built = async {
+            let config = configure(args)?;
+            if config == *current {
+                return Ok(None);
+            }
+            let source = source(&config).await?;
+            let app = App::rebuild(source, config.clone(), compiler.clone(), kept.clone()).await?;
+            Ok::<_, Problem>(Some((config, app)))
+        };
+        match built.await {
+            Ok(Some(next)) => return next,
+            // A comment, or what it was before a change that was refused.
+            Ok(None) => kept.settle_reload(),
+            Err(problem) => {
+                warn!(%problem, "the changed configuration is refused, the one before stays");
+                kept.note_reload(Err(problem.to_string()));
+            }
+        }
+    }
+}
+
+/// A configuration file, looked at from time to time: a ConfigMap that is mounted changes by a link.
+struct ConfigFile {
+    path: Option<PathBuf>,
+    seen: Option<Fingerprint>,
+}
+
+/// What changes when a file is written or exchanged: device, inode, time in seconds and nanoseconds, size.
+type Fingerprint = (u64, u64, i64, i64, u64);
+
+impl ConfigFile {
+    async fn of(path: Option<PathBuf>) -> Self {
+        let mut file = Self { path, seen: None };
+        file.seen = file.look().await;
+        file
+    }
+
+    async fn look(&self) -> Option<Fingerprint> {
+        let metadata = tokio::fs::metadata(self.path.as_ref()?).await.ok()?;
+        let (at, part) = (metadata.mtime(), metadata.mtime_nsec());
+        Some((metadata.dev(), metadata.ino(), at, part, metadata.len()))
+    }
+
+    /// Waits until it is another than it was. While it is away it has not changed.
+    async fn changed(&mut self) {
+        if self.path.is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let seen = self.look().await;
+            if seen.is_some() && seen != self.seen {
+                self.seen = seen;
+                return;
+            }
+        }
+    }
+}
+
+/// What a Knative SinkBinding says, else what Tekton says.
+fn default_sink() -> Result<SinkKind, Problem> {
+    #[derive(Default, serde::Deserialize)]
+    struct Overrides {
+        #[serde(default)]
+        extensions: BTreeMap<String, String>,
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the edge where the environment is read"
+    )]
+    let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let Some(url) = variable("K_SINK") else {
+        return Ok(SinkKind::Tekton(TektonConfig::default()));
+    };
+    let url = SinkUrl::try_from(url).map_err(|problem| format!("K_SINK: {problem}"))?;
+    let overrides = match variable("K_CE_OVERRIDES") {
+        None => Overrides::default(),
+        // Not the cause's text: it quotes the value.
+        Some(text) => serde_json::from_str::<serde_json::Map<_, _>>(&text)
+            .and_then(|overrides| serde_json::from_value(overrides.into()))
+            .map_err(
+                |_| "K_CE_OVERRIDES is not of the form {\"extensions\": {\"name\": \"value\"}}",
+            )?,
+    };
+    let http = HttpConfig {
+        extensions: overrides.extensions,
+        ..HttpConfig::new(url)
+    };
+    Ok(SinkKind::Http(http.into()))
+}

@@ -1,0 +1,176 @@
+//! A configuration that changes while the observer runs.
+
+use crate::cluster::Observer;
+use crate::operate::{admin, ask_until};
+use crate::support::{finished_run, get};
+use serde_json::Value;
+use std::path::Path;
+use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::sink::HttpSink;
+
+/// Events of a run of [`finished_run`].
+const PER_RUN: usize = 2;
+
+/// A configuration with one sink, and a plugin that writes a label of the run and a word into its events.
+fn config(journal: &Path, sink: &HttpSink, word: &str) -> String {
+    format!(
+        "lookBack: 1000000h\n\
+         journal: {{directory: '{}'}}\n\
+         admin: {{listen: '127.0.0.1:0'}}\n\
+         plugins: [{{name: enrich, from: {{bundled: enrich-run}}, config: {{constants: {{word: {word}}}}}}}]\n\
+         sinks: [{{name: all, to: {{http: {{url: '{}'}}}}}}]\n",
+        journal.display(),
+        sink.url
+    )
+}
+
+/// As an editor or a ConfigMap does it: another file takes its place.
+fn write(observer: &Observer, text: &str) {
+    let folder = observer.folder.path();
+    std::fs::write(folder.join("next.yaml"), text).unwrap();
+    std::fs::rename(folder.join("next.yaml"), folder.join("config.yaml")).unwrap();
+}
+
+fn show(server: &ApiServer, number: usize) {
+    for event in finished_run(number) {
+        server.play(&event);
+    }
+}
+
+fn words(sink: &HttpSink) -> Vec<String> {
+    let requests = sink.requests();
+    let words = requests.iter().map(|request| request.header("ce-word"));
+    words.map(str::to_owned).collect()
+}
+
+/// Waits until so many changes were taken.
+async fn applied(address: &str, count: u64) {
+    let line = format!("config_reloads_total{{outcome=\"applied\"}} {count}\n");
+    ask_until(address, "/metrics", |_, body| body.contains(&line)).await;
+}
+
+#[tokio::test]
+async fn sinks_and_plugins_change_while_it_runs_and_each_event_comes_once() {
+    let (server, journal) = (ApiServer::start().await, tempfile::tempdir().unwrap());
+    let (first, second) = (HttpSink::start(vec![]).await, HttpSink::start(vec![]).await);
+    let before = config(journal.path(), &first, "before");
+    let mut observer = Observer::with_config(&server, &before, &[]);
+    let address = admin(&mut observer).await;
+    server.wait_for_watches(2).await;
+    show(&server, 1);
+    first.wait_for(PER_RUN).await;
+
+    write(&observer, &config(journal.path(), &second, "after"));
+    applied(&address, 1).await;
+    show(&server, 2);
+    second.wait_for(PER_RUN).await;
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(words(&first), ["before"; PER_RUN]);
+    assert_eq!(words(&second), ["after"; PER_RUN]);
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_changes_nothing() {
+    let (server, journal) = (ApiServer::start().await, tempfile::tempdir().unwrap());
+    let (sink, elsewhere) = (HttpSink::start(vec![]).await, tempfile::tempdir().unwrap());
+    let good = config(journal.path(), &sink, "good");
+    let mut observer = Observer::with_config(&server, &good, &[]);
+    let address = admin(&mut observer).await;
+    server.wait_for_watches(2).await;
+    let moved = config(elsewhere.path(), &sink, "good");
+    for (number, (bad, remedy)) in [
+        (good.replace("sinks:", "sink:"), "unknown field"),
+        (good.replace("enrich-run", "enrich-rum"), "enrich-rum"),
+        (moved, "`journal` cannot change while the observer runs"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        write(&observer, &bad);
+        let refused = format!(
+            "config_reloads_total{{outcome=\"refused\"}} {}\n",
+            number + 1
+        );
+        ask_until(&address, "/metrics", |_, body| body.contains(&refused)).await;
+        let (_, status) = get(&address, "/status").await;
+        let status: Value = serde_json::from_str(&status).unwrap();
+        let told = status["configuration"]["lastRefusal"].as_str().unwrap();
+        assert!(told.contains(remedy), "{told}");
+        assert_eq!(status["ready"], true, "{status:#}");
+        show(&server, number);
+        sink.wait_for(PER_RUN * (number + 1)).await;
+    }
+    let (_, metrics) = get(&address, "/metrics").await;
+    assert!(metrics.contains("config_last_reload_successful 0\n"));
+    // What it was before: there is nothing to be taken, and nothing refused any more.
+    write(&observer, &good);
+    let settled = |_: u16, body: &str| body.contains("config_last_reload_successful 1\n");
+    ask_until(&address, "/metrics", settled).await;
+    assert_eq!(words(&sink), ["good"; 3 * PER_RUN]);
+    observer.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_goes_on_under_the_new_configuration() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let down = HttpSink::start(vec![(503, vec![]); 10_000]).await;
+    let text = |sink: &HttpSink| {
+        format!(
+            "lookBack: 1000000h\nadmin: {{listen: '127.0.0.1:0'}}\n\
+             sinks: [{{name: all, to: {{http: {{url: '{}'}}}}}}]\n",
+            sink.url
+        )
+    };
+    // In memory: nothing but the process knows of them.
+    let mut observer = Observer::with_config(&server, &text(&down), &[]);
+    let address = admin(&mut observer).await;
+    server.wait_for_watches(2).await;
+    show(&server, 1);
+    down.wait_for(1).await;
+    let waiting = format!("sink_waiting{{sink=\"all\"}} {PER_RUN}\n");
+    ask_until(&address, "/metrics", |_, body| body.contains(&waiting)).await;
+    for event in finished_run(1) {
+        server.lose(&event);
+    }
+    write(&observer, &text(&sink));
+    sink.wait_for(PER_RUN).await;
+    observer.stop().await;
+}
+
+#[tokio::test]
+async fn what_happens_while_it_changes_is_told_once() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let journal = tempfile::tempdir().unwrap();
+    let named = |word: &str| config(journal.path(), &sink, word);
+    let mut observer = Observer::with_config(&server, &named("w0"), &[]);
+    let address = admin(&mut observer).await;
+    server.wait_for_watches(2).await;
+    let (changes, runs) = (5, 100);
+    let mut number = 0;
+    for change in 1..=changes {
+        write(&observer, &named(&format!("w{change}")));
+        let showing = async {
+            for _ in 0..runs / changes {
+                show(&server, number);
+                number += 1;
+                sink.wait_for(number * PER_RUN / 2).await;
+            }
+        };
+        tokio::join!(showing, applied(&address, change as u64));
+    }
+    sink.wait_for(runs * PER_RUN).await;
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    let requests = sink.requests();
+    let mut ids: Vec<&str> = requests
+        .iter()
+        .map(|request| request.header("ce-id"))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(
+        (ids.len(), requests.len()),
+        (runs * PER_RUN, runs * PER_RUN)
+    );
+}
