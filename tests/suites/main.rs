@@ -38,6 +38,7 @@ mod refused;
 mod reload;
 mod replay;
 mod secrets;
+mod shards;
 mod stopping;
 mod support;
 mod swap;

@@ -6,10 +6,10 @@ use crate::admin::{self, Reloads};
 use crate::config::{AdminConfig, Config};
 use crate::history::History;
 use crate::journal::{Journal, JournalConfig};
-use jiff::Timestamp;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use step_observer_core::Ledger;
 
 /// What one run hands on to the next, which has another configuration. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -82,14 +82,21 @@ impl Kept {
         self.unfinished.store(!is_finished, Ordering::Relaxed);
     }
 
-    /// What ended before is history. In memory nobody knows what was told: where everything was, a second run
+    /// Knows what is history. Of what was not watched before, that is what ended before the look-back, as at a first
+    /// start: others may have told it. In memory nobody knows what was told: where everything was, a second run
     /// looks back as far as a first one, and else as far as the first one did.
-    pub(super) fn horizon(&self, source: &Source) -> Timestamp {
-        let first = self.journal.horizon();
+    pub(super) fn ledger(&self, source: &Source, same_scope: bool) -> Ledger {
+        let recent = stages::horizon(source);
+        let Some(first) = self.journal.horizon() else {
+            return Ledger::new(recent);
+        };
+        let has_marks = self.journal_config.directory.is_some();
         let finished = !self.unfinished.load(Ordering::Relaxed);
-        match first {
-            Some(first) if self.journal_config.directory.is_some() || !finished => first,
-            _ => stages::horizon(source),
+        match has_marks {
+            true if same_scope => Ledger::new(first),
+            true => Ledger::new(recent.max(first)).with_earlier(self.journal.runs(), first),
+            false if finished => Ledger::new(recent.max(first)),
+            false => Ledger::new(first),
         }
     }
 

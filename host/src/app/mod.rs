@@ -358,7 +358,8 @@ impl App {
         let (changes, seen) = mpsc::channel(CHANGES);
         let (records, to_prepare) = mpsc::channel(RECORDS);
         let (journal, history) = (kept.journal.clone(), kept.history.clone());
-        let (ledger, log_source) = stages::beginnings(&source, &log, &kept);
+        let same_scope = journal.watch_only(&stages::scope(&source)).await?;
+        let (ledger, log_source) = stages::beginnings(&source, &log, &kept, same_scope);
         let logs = Arc::new(Logs::new(log_source, &log));
 
         let hold_for = match &source {
@@ -379,7 +380,6 @@ impl App {
         orphans.bury_some(&journal, &history).await?;
         let burying = orphans.bury_rest(journal.clone(), history.clone());
         running.spawn(stages::until(prepared.clone(), "bury orphans", burying));
-        let same_scope = journal.watch_only(&stages::scope(&source)).await?;
         let mut accounts = Vec::new();
         let mut outlets = Vec::new();
         for ready in sinks {

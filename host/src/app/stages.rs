@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use step_observer_core::Ledger;
+use step_observer_core::{Ledger, Shard};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
@@ -30,9 +30,12 @@ pub(super) fn scope(source: &Source) -> String {
         Source::Cluster { config, .. } => {
             let mut namespaces = config.namespaces.clone();
             namespaces.sort();
+            let part = config.part().ok().and_then(Shard::of_several);
+            let part = part.map(|(shard, shards)| format!(", shard {shard} of {shards}"));
             format!(
-                "namespaces {namespaces:?}, labels {:?}",
-                config.label_selector
+                "namespaces {namespaces:?}, labels {:?}{}",
+                config.label_selector,
+                part.unwrap_or_default()
             )
         }
         Source::Recording { .. } => "a recording".to_owned(),
@@ -49,12 +52,17 @@ pub(super) fn horizon(source: &Source) -> Timestamp {
     }
 }
 
-pub(super) fn beginnings(source: &Source, log: &LogConfig, kept: &Kept) -> (Ledger, LogSource) {
+pub(super) fn beginnings(
+    source: &Source,
+    log: &LogConfig,
+    kept: &Kept,
+    same_scope: bool,
+) -> (Ledger, LogSource) {
     match source {
         Source::Cluster { log_client, .. } => {
             let timeout = Duration::from_millis(log.timeout_ms);
             let logs = observe::ClusterLogs::new(log_client.clone(), log.concurrency, timeout);
-            (Ledger::new(kept.horizon(source)), LogSource::Cluster(logs))
+            (kept.ledger(source, same_scope), LogSource::Cluster(logs))
         }
         Source::Recording { logs, .. } => (
             Ledger::from_the_start(),

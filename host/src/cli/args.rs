@@ -144,6 +144,12 @@ pub(crate) struct RunArgs {
     /// Watch only what has these labels
     #[arg(long, short = 'l', value_name = "SELECTOR")]
     pub(crate) selector: Option<String>,
+    /// Share the work with others: how many observers there are
+    #[arg(long, env = "STEP_OBSERVER_SHARDS", value_name = "COUNT")]
+    pub(crate) shards: Option<u32>,
+    /// Which of them this one is, from 0; or the name of a StatefulSet's pod, which ends in its ordinal
+    #[arg(long, env = "STEP_OBSERVER_SHARD", value_parser = parse_shard, value_name = "NUMBER|POD")]
+    pub(crate) shard: Option<u32>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -351,4 +357,13 @@ impl Road {
         };
         kinds.into_iter().enumerate().map(named).collect()
     }
+}
+
+/// `2`, or `step-observer-2`.
+fn parse_shard(text: &str) -> Result<u32, String> {
+    let ordinal = text.rsplit('-').next().unwrap_or(text);
+    ordinal.parse().map_err(|_| {
+        "give a number, or a pod's name that ends in its ordinal, such as step-observer-2"
+            .to_owned()
+    })
 }

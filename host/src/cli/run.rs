@@ -62,6 +62,8 @@ fn configure(args: &RunArgs) -> Result<Config, Problem> {
         namespaces,
         plugin_namespace,
         selector,
+        shards,
+        shard,
     } = args.clone();
     let mut config = merge(road, &RetryConfig::default())?;
     if !namespaces.is_empty() {
@@ -69,6 +71,9 @@ fn configure(args: &RunArgs) -> Result<Config, Problem> {
     }
     config.drop_in.namespace = plugin_namespace.or(config.drop_in.namespace);
     config.cluster.label_selector = selector.or(config.cluster.label_selector);
+    config.cluster.shards = shards.unwrap_or(config.cluster.shards);
+    config.cluster.shard = shard.unwrap_or(config.cluster.shard);
+    config.cluster.part()?;
     if config.sinks.is_empty() {
         config.sinks = Road::sinks(vec![default_sink()?], &RetryConfig::default());
     }

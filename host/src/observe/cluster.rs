@@ -20,6 +20,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use step_observer_core::Shard;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -39,13 +40,45 @@ const REBUILD_AFTER: u32 = 4;
 const PAGE: u32 = 50;
 
 /// What to watch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClusterConfig {
     /// Namespaces to watch; empty: all.
     pub namespaces: Vec<String>,
     /// Further label selector for Pods and TaskRuns.
     pub label_selector: Option<String>,
+    /// How many observers share the work: each tells of its part of the TaskRuns, by a hash of their UIDs. All must
+    /// say the same number; while they do not, events may come twice, with the same ids.
+    #[serde(deserialize_with = "crate::bounded::between::<1, 1024, _, _>")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub shards: u32,
+    /// Which of them this one is, from 0; usually given by `--shard`, as the ordinal of a StatefulSet's pod.
+    #[serde(deserialize_with = "crate::bounded::between::<0, 1023, _, _>")]
+    #[schemars(range(min = 0, max = 1023))]
+    pub shard: u32,
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self {
+            namespaces: Vec::new(),
+            label_selector: None,
+            shards: 1,
+            shard: 0,
+        }
+    }
+}
+
+impl ClusterConfig {
+    /// Which TaskRuns this observer tells of.
+    ///
+    /// # Errors
+    ///
+    /// There is no shard with this number.
+    pub fn part(&self) -> Result<Shard, ObserveError> {
+        let Self { shard, shards, .. } = *self;
+        Shard::new(shard, shards).ok_or(ObserveError::NoShard { shard, shards })
+    }
 }
 
 /// Connects as KUBECONFIG or the pod's service account says. How fresh the watches of this client are is told
@@ -115,6 +148,8 @@ pub async fn watch(client: Client, config: ClusterConfig, changes: mpsc::Sender<
     };
     let output = Output {
         changes,
+        // It is checked before.
+        part: config.part().unwrap_or_default(),
         unlisted: Arc::new(AtomicUsize::new(scopes.len() * 2)),
     };
     let watches = scopes.iter().map(|scope| {
@@ -184,6 +219,8 @@ impl Watched for SlimTaskRun {
 #[derive(Clone)]
 struct Output {
     changes: mpsc::Sender<Seen>,
+    /// What others tell of goes no further.
+    part: Shard,
     /// First lists that are not complete.
     unlisted: Arc<AtomicUsize>,
 }
@@ -202,6 +239,16 @@ impl Output {
             })
             .await
             .map_err(|_| Closed)
+    }
+
+    fn is_others<K: Watched>(&self, event: &Event<K>) -> bool {
+        match event {
+            Event::InitApply(object) | Event::Apply(object) | Event::Delete(object) => {
+                let run = object.run_uid();
+                run.is_some_and(|run| !self.part.owns(&run))
+            }
+            Event::Init | Event::InitDone => false,
+        }
     }
 
     async fn listed(&self) -> Result<(), Closed> {
@@ -247,6 +294,9 @@ async fn follow<K: Watched>(api: Api<K>, config: watcher::Config, output: Output
                 }
             };
             failures = 0;
+            if output.is_others(&event) {
+                continue;
+            }
             if present.take(event, &output).await.is_err() {
                 return;
             }

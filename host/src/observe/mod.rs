@@ -91,6 +91,16 @@ pub enum ObserveError {
         /// What is wrong, without values.
         problem: String,
     },
+    /// There is no such shard.
+    #[error(
+        "shard {shard} of {shards}: shards are counted from 0; raise cluster.shards (--shards), or run fewer observers"
+    )]
+    NoShard {
+        /// Its number.
+        shard: u32,
+        /// How many there are.
+        shards: u32,
+    },
     /// No way to an API server.
     #[error(
         "failed to find an API server: {0}\n  set KUBECONFIG, or run in a cluster with a service account"

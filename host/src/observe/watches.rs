@@ -215,9 +215,9 @@ mod tests {
             .map(|watch| (watch.resource, watch.lists))
             .collect();
         let expected = [
+            ("configmaps", 1),
+            ("configmaps", 1),
             ("pods", 1),
-            ("configmaps", 1),
-            ("configmaps", 1),
             ("taskruns", 1),
         ];
         assert_eq!(found, expected);

@@ -258,6 +258,12 @@ impl ApiServer {
         self.shared.state.lock().unwrap().requests.clone()
     }
 
+    /// Watches that were begun so far.
+    #[must_use]
+    pub fn watches(&self) -> u64 {
+        self.shared.state.lock().unwrap().watches
+    }
+
     /// Waits until so many watches were begun in all.
     pub async fn wait_for_watches(&self, count: u64) {
         self.wait_for(|model| model.watches >= count).await;

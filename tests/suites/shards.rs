@@ -1,0 +1,162 @@
+//! Several observers that share a cluster.
+
+use crate::cluster::Observer;
+use crate::support::finished_run;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use step_observer::observe::{Change, Finding, Tracker};
+use step_observer_core::Ledger;
+use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::recording::changes;
+use step_observer_tests::sink::{HttpSink, Request};
+
+/// Events of a run of [`finished_run`].
+const PER_RUN: usize = 2;
+
+/// Pods of a StatefulSet, each with a volume of its own.
+struct StatefulSet<'a> {
+    server: &'a ApiServer,
+    sink: &'a HttpSink,
+    volumes: tempfile::TempDir,
+}
+
+impl StatefulSet<'_> {
+    async fn start(&self, ordinal: usize, shards: usize) -> Observer {
+        let name = format!("step-observer-{ordinal}");
+        let config = format!(
+            "lookBack: 1000000h\njournal: {{directory: '{}'}}\n\
+             sinks: [{{name: all, to: {{http: {{url: '{}', extensions: {{shard: '{ordinal}'}}}}}}}}]\n",
+            self.volumes.path().join(&name).display(),
+            self.sink.url
+        );
+        let shards = shards.to_string();
+        let args = ["--shards", &shards, "--shard", &name];
+        let before = self.server.watches();
+        let observer = Observer::with_config(self.server, &config, &args);
+        self.server.wait_for_watches(before + 2).await;
+        observer
+    }
+
+    /// A new pod takes the place of the old one.
+    async fn replace(&self, old: Observer, ordinal: usize, shards: usize) -> Observer {
+        let (code, log) = old.stop().await;
+        assert_eq!(code, Some(0), "{log}");
+        self.start(ordinal, shards).await
+    }
+}
+
+fn show(server: &ApiServer, runs: std::ops::Range<usize>) {
+    for event in runs.flat_map(finished_run) {
+        server.play(&event);
+    }
+}
+
+/// Waits until all events of these runs are there.
+async fn told(sink: &HttpSink, runs: std::ops::Range<usize>) {
+    let all = runs.len() * PER_RUN;
+    let there = |requests: &[Request]| {
+        let ids: BTreeSet<(String, &str)> = requests
+            .iter()
+            .map(|request| (run_of(request), request.header("ce-id")))
+            .filter(|(run, _)| {
+                runs.clone()
+                    .any(|number| *run == format!("run-uid-{number}"))
+            })
+            .collect();
+        ids.len() == all
+    };
+    sink.wait_until(there).await;
+}
+
+fn run_of(request: &Request) -> String {
+    request.header("ce-partitionkey").to_owned()
+}
+
+#[tokio::test]
+async fn scaled_up_and_down_while_events_flow_they_lose_nothing() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let set = StatefulSet {
+        server: &server,
+        sink: &sink,
+        volumes: tempfile::tempdir().unwrap(),
+    };
+    let zero = set.start(0, 1).await;
+    show(&server, 0..30);
+
+    // The new ones come first, then the old one is replaced.
+    let (one, two) = (set.start(1, 3).await, set.start(2, 3).await);
+    show(&server, 30..60);
+    let zero = set.replace(zero, 0, 3).await;
+    told(&sink, 0..60).await;
+    show(&server, 60..120);
+    told(&sink, 60..120).await;
+
+    show(&server, 120..140);
+    let (code, log) = two.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    let one = set.replace(one, 1, 2).await;
+    show(&server, 140..160);
+    let zero = set.replace(zero, 0, 2).await;
+    show(&server, 160..180);
+    told(&sink, 0..180).await;
+    for observer in [zero, one] {
+        let (code, log) = observer.stop().await;
+        assert_eq!(code, Some(0), "{log}");
+    }
+
+    let mut events: BTreeMap<String, Vec<Request>> = BTreeMap::new();
+    for request in sink.requests() {
+        let id = request.header("ce-id").to_owned();
+        events.entry(id).or_default().push(request);
+    }
+    assert_eq!(events.len(), 180 * PER_RUN);
+    // While nothing changed each run was told once, by one of three.
+    let settled: BTreeSet<String> = (60..120)
+        .map(|number| format!("run-uid-{number}"))
+        .collect();
+    let by = |shard: &str| {
+        let requests = events.values().map(|same| &same[0]);
+        let its = requests.filter(|request| request.header("ce-shard") == shard);
+        its.filter(|request| settled.contains(&run_of(request)))
+            .count()
+    };
+    assert!(["0", "1", "2"].iter().all(|shard| by(shard) > 0));
+}
+
+#[test]
+fn a_run_of_which_something_was_told_is_no_history() {
+    let known = "run-uid-1".into();
+    let ledger = Ledger::new(Timestamp::MAX).with_earlier([known], Timestamp::MIN);
+    let mut tracker = Tracker::new(ledger);
+    let mut told = Vec::new();
+    let now = Timestamp::UNIX_EPOCH;
+    for number in [1, 2] {
+        for seen in changes(&finished_run(number)) {
+            told.extend(tracker.apply(seen.change, now));
+        }
+    }
+    told.extend(tracker.apply(Change::Listed, now));
+    while tracker.next_wake().is_some_and(|due| due <= now) {
+        told.extend(tracker.tick(now));
+    }
+    let runs: Vec<String> = told
+        .iter()
+        .filter_map(|finding| match finding {
+            Finding::Step(record) => Some(record.transition.run_uid.to_string()),
+            Finding::Rescue(_) | Finding::Forgotten(_) => None,
+        })
+        .collect();
+    assert_eq!(runs, ["run-uid-1"; PER_RUN]);
+}
+
+#[tokio::test]
+async fn a_pod_beyond_the_last_shard_says_what_to_do() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let args = ["--shards", "3", "--shard", "step-observer-3"];
+    let mut observer = Observer::start(&server, &sink, &args);
+    let line = observer.wait_for_log("error:").await;
+    assert!(
+        line.contains("shard 3 of 3: shards are counted from 0"),
+        "{line}"
+    );
+}
