@@ -51,16 +51,8 @@ fn jump(mut key: u64, total: u32) -> u32 {
     while next < u64::from(total) {
         found = u32::try_from(next).unwrap_or(u32::MAX);
         key = key.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(1);
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "as it is defined: at most 2^62, and never negative"
-        )]
-        let jump = |key: u64| {
-            ((f64::from(found) + 1.0) * (f64::from(1_u32 << 31) / (key as f64 + 1.0))) as u64
-        };
-        next = jump(key >> 33);
+        let step = f64::from(1_u32 << 31) / ((key >> 33) as f64 + 1.0);
+        next = ((f64::from(found) + 1.0) * step) as u64;
     }
     found
 }

@@ -41,11 +41,6 @@ fn machine_start() -> Option<u64> {
     let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
     line.trim().parse().ok()
 }
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "ticks of a processor are few enough"
-)]
 fn seconds(ticks: u64) -> f64 {
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
@@ -72,10 +67,6 @@ impl Collector for Process {
             ConstCounter::new(seconds(stat.processor)).encode(metric)?;
         }
         let start = stat.zip(machine_start());
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "seconds since 1970 are few enough"
-        )]
         if let Some((stat, machine)) = start {
             let name = "process_start_time_seconds";
             let help = "Start of the process in seconds since 1970";

@@ -207,23 +207,20 @@ mod tests {
 
     #[test]
     fn everything_that_is_missing_is_told() {
-        let full = JournalStatus {
-            disk_full: true,
-            ..JournalStatus::default()
-        };
-        let unlisted = |vitals: &mut Vitals| vitals.listed = false;
-        let silent = |vitals: &mut Vitals| vitals.watches.push(watch(SILENT + 1, None));
-        let failing = |vitals: &mut Vitals| vitals.watches.push(watch(1, Some(FAILING + 1)));
-        let full = |vitals: &mut Vitals| vitals.journal = full.clone();
-        let cases: [(&dyn Fn(&mut Vitals), &str); 4] = [
-            (&unlisted, "lists"),
-            (&silent, "silent"),
-            (&failing, "fails"),
-            (&full, "full"),
-        ];
-        for (change, word) in cases {
-            let mut vitals = well();
-            change(&mut vitals);
+        let mut unlisted = well();
+        unlisted.listed = false;
+        let mut silent = well();
+        silent.watches.push(watch(SILENT + 1, None));
+        let mut failing = well();
+        failing.watches.push(watch(1, Some(FAILING + 1)));
+        let mut full = well();
+        full.journal.disk_full = true;
+        for (vitals, word) in [
+            (unlisted, "lists"),
+            (silent, "silent"),
+            (failing, "fails"),
+            (full, "full"),
+        ] {
             let told = missing(&vitals, true, &[]);
             assert!(told.len() == 1 && told[0].contains(word), "{told:?}");
         }
