@@ -1,7 +1,7 @@
 //! Where logs come from, and the shelf for those that had to be read before their time.
 
 use crate::config::{LogCaptureMode, LogConfig};
-use crate::observe::{ClusterLogs, LogTarget, RecordedLogs};
+use crate::observe::{ClusterLogs, FollowedLog, LogTarget, RecordedLogs};
 use crate::step::{CapturedLog, StepRecord};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
@@ -9,12 +9,19 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use step_observer_core::Kind;
 
 /// Logs that are kept until their step's end is told. The oldest gives way.
 const SHELF: usize = 1024;
 
-/// A log that is being read or was read.
-pub(crate) type Rescue = Shared<BoxFuture<'static, Arc<CapturedLog>>>;
+/// A log that is read before its step's end is told.
+#[derive(Clone)]
+enum Early {
+    /// Its pod is being deleted.
+    Rescued(Shared<BoxFuture<'static, Arc<CapturedLog>>>),
+    /// Its step runs.
+    Followed(FollowedLog),
+}
 
 /// Where logs come from.
 #[derive(Clone, Debug)]
@@ -31,7 +38,7 @@ pub(crate) struct Logs {
     mode: LogCaptureMode,
     max_bytes: usize,
     timeout: Duration,
-    shelf: Mutex<VecDeque<(LogTarget, Rescue)>>,
+    shelf: Mutex<VecDeque<(LogTarget, Early)>>,
     counts: LogCounts,
 }
 
@@ -57,23 +64,48 @@ impl Logs {
     }
 
     /// Begins to read a log whose pod is being deleted. The result must be polled to its end.
-    pub(crate) fn rescue(&self, target: LogTarget) -> Option<Rescue> {
+    pub(crate) fn rescue(&self, target: LogTarget) -> Option<BoxFuture<'static, ()>> {
         let LogSource::Cluster(logs) = &self.source else {
             return None;
         };
-        if self.mode == LogCaptureMode::Off {
+        if self.mode == LogCaptureMode::Off || self.has_shelved(&target) {
             return None;
         }
         let (logs, max_bytes, wanted) = (logs.clone(), self.max_bytes, target.clone());
         let read = async move { Arc::new(logs.read(&wanted, max_bytes, true).await) }
             .boxed()
             .shared();
+        self.shelve(target, Early::Rescued(read.clone()));
+        Some(read.map(drop).boxed())
+    }
+
+    /// Begins to follow the log of a step that has started, where that is wanted. The result must be polled to
+    /// its end.
+    pub(crate) fn follow(&self, record: &StepRecord) -> Option<BoxFuture<'static, ()>> {
+        let LogSource::Cluster(logs) = &self.source else {
+            return None;
+        };
+        let target = target(record)?;
+        let starts = record.transition.kind == Kind::Started && !record.pod_gone;
+        if self.mode != LogCaptureMode::Follow || !starts || self.has_shelved(&target) {
+            return None;
+        }
+        let (followed, reading) = logs.follow(target.clone(), self.max_bytes);
+        self.shelve(target, Early::Followed(followed));
+        Some(reading.boxed())
+    }
+
+    fn has_shelved(&self, target: &LogTarget) -> bool {
+        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.iter().any(|(known, _)| known == target)
+    }
+
+    fn shelve(&self, target: LogTarget, log: Early) {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         if shelf.len() >= SHELF {
             shelf.pop_front();
         }
-        shelf.push_back((target, read.clone()));
-        Some(read)
+        shelf.push_back((target, log));
     }
 
     /// What became of the logs so far.
@@ -97,20 +129,14 @@ impl Logs {
     }
 
     async fn read(&self, record: &StepRecord) -> CapturedLog {
-        let Some(pod_uid) = record.transition.pod_uid.clone() else {
+        let Some(target) = target(record) else {
             return CapturedLog::unavailable("the pod was gone before it was seen");
-        };
-        let target = LogTarget {
-            namespace: record.namespace.clone(),
-            pod: record.transition.pod_name.clone(),
-            pod_uid,
-            container: record.transition.container.clone(),
         };
         match &self.source {
             LogSource::Recorded(logs) => logs.read(&target, self.max_bytes),
             LogSource::Cluster(logs) => {
-                if let Some(rescued) = self.rescued(&target).await {
-                    return rescued;
+                if let Some(early) = self.early(&target).await {
+                    return early;
                 }
                 if record.pod_gone {
                     return CapturedLog::unavailable("the pod is gone");
@@ -120,13 +146,29 @@ impl Logs {
         }
     }
 
-    async fn rescued(&self, target: &LogTarget) -> Option<CapturedLog> {
-        let rescue = {
+    /// What was read before the step's end was told.
+    async fn early(&self, target: &LogTarget) -> Option<CapturedLog> {
+        let early = {
             let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
             let index = shelf.iter().position(|(known, _)| known == target)?;
-            shelf.remove(index).map(|(_, rescue)| rescue)?
+            shelf.remove(index).map(|(_, early)| early)?
         };
-        let log = tokio::time::timeout(self.timeout, rescue).await.ok()?;
-        log.unavailable.is_none().then(|| (*log).clone())
+        match early {
+            Early::Rescued(read) => {
+                let log = tokio::time::timeout(self.timeout, read).await.ok()?;
+                log.unavailable.is_none().then(|| (*log).clone())
+            }
+            Early::Followed(log) => log.finish(self.timeout).await,
+        }
     }
+}
+
+/// Where the log of a step is.
+fn target(record: &StepRecord) -> Option<LogTarget> {
+    Some(LogTarget {
+        namespace: record.namespace.clone(),
+        pod: record.transition.pod_name.clone(),
+        pod_uid: record.transition.pod_uid.clone()?,
+        container: record.transition.container.clone(),
+    })
 }

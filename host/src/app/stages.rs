@@ -8,6 +8,7 @@ use crate::logs::{LogSource, Logs};
 use crate::observe::{self, Change, Finding, ObserveError, Seen, Tracker};
 use crate::prepare::{Tally, ToPrepare};
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -61,7 +62,12 @@ pub(super) fn beginnings(
     match source {
         Source::Cluster { log_client, .. } => {
             let timeout = Duration::from_millis(log.timeout_ms);
-            let logs = observe::ClusterLogs::new(log_client.clone(), log.concurrency, timeout);
+            let logs = observe::ClusterLogs::new(
+                log_client.clone(),
+                log.concurrency,
+                log.followers,
+                timeout,
+            );
             (kept.ledger(source, same_scope), LogSource::Cluster(logs))
         }
         Source::Recording { logs, .. } => (
@@ -145,7 +151,7 @@ pub(super) async fn track(
                     live = now;
                     while let Some(due) = tracker.next_wake().filter(|due| !now && *due <= at) {
                         let settled = tracker.tick(due);
-                        road.hand_on(settled, &rescues).await;
+                        road.hand_on(settled, &mut rescues).await;
                     }
                     let listed = matches!(change, Change::Listed);
                     let findings = tracker.apply(change, at);
@@ -161,13 +167,13 @@ pub(super) async fn track(
         };
         let runs = u64::try_from(tracker.runs()).unwrap_or(u64::MAX);
         road.tally.runs.store(runs, Ordering::Relaxed);
-        road.hand_on(findings, &rescues).await;
+        road.hand_on(findings, &mut rescues).await;
     }
     ("track", Ok(()))
 }
 
-/// Logs that are being read before their pods are gone.
-type Rescues = FuturesUnordered<crate::logs::Rescue>;
+/// Logs that are being read before their steps' ends are told.
+type Rescues = FuturesUnordered<BoxFuture<'static, ()>>;
 
 /// Where findings go.
 pub(super) struct Road {
@@ -182,7 +188,7 @@ pub(super) struct Road {
 }
 
 impl Road {
-    async fn hand_on(&self, findings: Vec<Finding>, rescues: &Rescues) {
+    async fn hand_on(&self, findings: Vec<Finding>, rescues: &mut Rescues) {
         for finding in findings {
             match finding {
                 Finding::Rescue(target) => self
@@ -193,6 +199,8 @@ impl Road {
                 Finding::Step(record) => {
                     self.tally.steps.count(&record.transition.kind);
                     self.tally.pending.fetch_add(1, Ordering::Relaxed);
+                    let follow = self.logs.follow(&record);
+                    follow.into_iter().for_each(|read| rescues.push(read));
                     let run = record.transition.run_uid.clone();
                     self.send(run, ToPrepare::Step(record)).await;
                 }

@@ -109,7 +109,12 @@ pub struct LogConfig {
     #[schemars(range(min = 1, max = 256))]
     #[serde(deserialize_with = "crate::bounded::between::<1, 256, _, _>")]
     pub concurrency: usize,
-    /// Longest time for one log, in milliseconds.
+    /// Logs that are followed at a time (`capture: follow`); further ones wait for one of them to end, and are
+    /// read at the end of their step where that comes first.
+    #[schemars(range(min = 1, max = 1024))]
+    #[serde(deserialize_with = "crate::bounded::between::<1, 1024, _, _>")]
+    pub followers: usize,
+    /// Longest time for one log, in milliseconds; for one that is followed, from the end of its step on.
     #[schemars(range(min = 1, max = 600000))]
     #[serde(deserialize_with = "crate::bounded::between::<1, 600000, _, _>")]
     pub timeout_ms: u64,
@@ -121,6 +126,7 @@ impl Default for LogConfig {
             capture: LogCaptureMode::OnEnd,
             max_bytes: 48 * 1024,
             concurrency: 16,
+            followers: 64,
             timeout_ms: 10_000,
         }
     }
@@ -132,6 +138,9 @@ impl Default for LogConfig {
 pub enum LogCaptureMode {
     /// When the step ends, and when its pod is about to be deleted.
     OnEnd,
+    /// While the step runs, on a connection for each: so also the log of a step that is cancelled is there for
+    /// certain, and of one whose log is rotated away.
+    Follow,
     /// Never.
     Off,
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod config_maps;
 mod documents;
 mod facts;
+mod follow;
 mod intern;
 mod log;
 mod pod_log;
@@ -18,6 +19,7 @@ mod watches;
 
 pub use cluster::{ClusterConfig, connect, watch};
 pub use config_maps::{PLUGIN_LABEL, PluginMapChange, PluginNotes, own_namespace, watch_plugins};
+pub use follow::FollowedLog;
 pub use log::LogCapture;
 pub use pod_log::ClusterLogs;
 pub use recording::{RecordedLogs, play};

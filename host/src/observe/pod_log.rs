@@ -1,16 +1,18 @@
 //! Logs of a cluster's pods.
 
+use super::follow::FollowedLog;
 use super::log::LogCapture;
 use super::slim::SlimPod;
 use super::tracker::LogTarget;
 use crate::step::CapturedLog;
 use futures::AsyncReadExt as _;
+use jiff::Timestamp;
 use kube::api::LogParams;
 use kube::{Api, Client};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Most of a log that is read: the kubelet rotates at 10 MiB by default.
 const MAX_LOG_READ: i64 = 16 * 1024 * 1024;
@@ -20,7 +22,16 @@ const MAX_LOG_READ: i64 = 16 * 1024 * 1024;
 pub struct ClusterLogs {
     client: Client,
     slots: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
     timeout: Duration,
+}
+
+/// Why a log cannot be read.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// The pod is gone, and its log with it.
+    Gone,
+    Other(String),
 }
 
 impl Debug for ClusterLogs {
@@ -32,14 +43,46 @@ impl Debug for ClusterLogs {
 }
 
 impl ClusterLogs {
-    /// Reads with a client of its own.
+    /// Reads with a client of its own, so many at a time; follows so many.
     #[must_use]
-    pub fn new(client: Client, concurrency: usize, timeout: Duration) -> Self {
+    pub fn new(client: Client, concurrency: usize, followers: usize, timeout: Duration) -> Self {
         Self {
             client,
             slots: Arc::new(Semaphore::new(concurrency.max(1))),
+            followers: Arc::new(Semaphore::new(followers.max(1))),
             timeout,
         }
+    }
+
+    /// Reads the log of a container while it is written. The future must be polled to its end.
+    pub fn follow(
+        &self,
+        target: LogTarget,
+        max_bytes: usize,
+    ) -> (FollowedLog, impl Future<Output = ()> + Send + 'static) {
+        FollowedLog::begin(self.clone(), target, max_bytes)
+    }
+
+    pub(super) async fn follower_slot(&self) -> Option<OwnedSemaphorePermit> {
+        self.followers.clone().acquire_owned().await.ok()
+    }
+
+    /// Gives a log with timestamps, piece by piece, from a time on that has no parts of a second, until its container
+    /// ends. All of it is read, however long it is.
+    pub(super) async fn follow_from(
+        &self,
+        target: &LogTarget,
+        since: Option<Timestamp>,
+        take: impl FnMut(&[u8]),
+    ) -> Result<(), ReadError> {
+        let params = LogParams {
+            container: Some(target.container.to_string()),
+            follow: true,
+            timestamps: true,
+            since_time: since,
+            ..LogParams::default()
+        };
+        self.stream(target, &params, take).await
     }
 
     /// The log of one container, bounded in size and time. With `follow` it is read until the
@@ -49,11 +92,17 @@ impl ClusterLogs {
             return CapturedLog::unavailable("the observer is stopping");
         };
         let mut capture = LogCapture::new(max_bytes);
-        let read =
-            tokio::time::timeout(self.timeout, self.stream(target, follow, &mut capture)).await;
-        let problem = match read {
+        let params = LogParams {
+            container: Some(target.container.to_string()),
+            follow,
+            limit_bytes: Some(MAX_LOG_READ),
+            ..LogParams::default()
+        };
+        let stream = self.stream(target, &params, |piece| capture.push(piece));
+        let problem = match tokio::time::timeout(self.timeout, stream).await {
             Ok(Ok(())) => None,
-            Ok(Err(reason)) => Some(reason),
+            Ok(Err(ReadError::Gone)) => Some("404 NotFound".to_owned()),
+            Ok(Err(ReadError::Other(reason))) => Some(reason),
             Err(_) => Some(format!("not read within {:?}", self.timeout)),
         };
         match problem {
@@ -69,22 +118,19 @@ impl ClusterLogs {
     async fn stream(
         &self,
         target: &LogTarget,
-        follow: bool,
-        capture: &mut LogCapture,
-    ) -> Result<(), String> {
+        params: &LogParams,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), ReadError> {
         let api: Api<SlimPod> = Api::namespaced(self.client.clone(), &target.namespace);
-        let params = LogParams {
-            container: Some(target.container.to_string()),
-            follow,
-            limit_bytes: Some(MAX_LOG_READ),
-            ..LogParams::default()
-        };
         let stream = api
-            .log_stream(&target.pod, &params)
+            .log_stream(&target.pod, params)
             .await
             .map_err(|error| match error {
-                kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
-                other => other.to_string(),
+                kube::Error::Api(status) if status.code == 404 => ReadError::Gone,
+                kube::Error::Api(status) => {
+                    ReadError::Other(format!("{} {}", status.code, status.reason))
+                }
+                other => ReadError::Other(other.to_string()),
             })?;
         let mut stream = std::pin::pin!(stream);
         let mut buffer = vec![0; 16 * 1024];
@@ -92,11 +138,11 @@ impl ClusterLogs {
             let read = stream
                 .read(&mut buffer)
                 .await
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| ReadError::Other(error.to_string()))?;
             if read == 0 {
                 return Ok(());
             }
-            capture.push(buffer.get(..read).unwrap_or_default());
+            take(buffer.get(..read).unwrap_or_default());
         }
     }
 }
