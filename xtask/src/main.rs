@@ -156,6 +156,8 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "journal",
             "--bench",
             "memory",
+            "--bench",
+            "scale",
         ])
         .args(args))
 }

@@ -366,7 +366,8 @@ impl App {
             Source::Cluster { .. } => None,
             Source::Recording { hold_for, .. } => Some(*hold_for),
         };
-        let forgets = matches!(source, Source::Cluster { .. });
+        // A recording can be played once more, what happens now cannot.
+        let forgets = !matches!(source, Source::Recording { live: false, .. });
         // What only serves the others ends when there is nothing left to prepare.
         let (preparing, prepared) = oneshot::channel::<()>();
         let prepared = prepared.map(drop).boxed().shared();

@@ -1,0 +1,243 @@
+//! 10,000 runs at a time with 1,000 transitions a second, as the API server sends them; and an hour of runs that come
+//! and go: processor time and resident memory of the whole program. `cargo xtask bench`.
+//!
+//! `STEP_OBSERVER_CHURN=600000` is the hour; the default is six minutes of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    reason = "a benchmark"
+)]
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::routing::post;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use step_observer_tests::program;
+use step_observer_tests::recording::watch_events;
+
+const RUNS: usize = 10_000;
+/// Of three steps each: all start and succeed.
+const PER_RUN: usize = 6;
+const TRANSITIONS_PER_SECOND: f64 = 1000.0;
+const MIB: f64 = 96.0;
+/// Runs that come and go.
+const CHURN: usize = 60_000;
+/// In an hour.
+const CHURN_PER_HOUR: usize = 600_000;
+/// Memory at the end of the churn by that after its first fifth.
+const GROWTH: f64 = 1.1;
+
+#[tokio::main]
+async fn main() {
+    let live = live().await;
+    let churn = churn().await;
+    std::process::exit(i32::from(!live || !churn));
+}
+
+/// Every run goes through the whole recording, all of them side by side.
+async fn live() -> bool {
+    let stages: Vec<Template> = watch_events("a-success")
+        .iter()
+        .map(Template::new)
+        .collect();
+    let lines = stages.len() * RUNS;
+    let pace = TRANSITIONS_PER_SECOND * stages.len() as f64 / PER_RUN as f64;
+    let (seen, time) = feed(RUNS * PER_RUN, move |write, sample| {
+        let began = Instant::now();
+        for line in 0..lines {
+            write(&stages[line / RUNS].line(line % RUNS, None));
+            let due = Duration::from_secs_f64(line as f64 / pace);
+            if line % 100 == 0 {
+                std::thread::sleep(due.saturating_sub(began.elapsed()));
+            }
+            if line % 10_000 == 0 {
+                sample();
+            }
+        }
+    })
+    .await;
+    let rate = (RUNS * PER_RUN) as f64 / time.as_secs_f64();
+    let last = seen.last().unwrap();
+    println!(
+        "{RUNS} runs of three steps side by side, {lines} watch events, {rate:.0} transitions/s for {:.0} s: {:.2} of \
+         one processor",
+        time.as_secs_f64(),
+        last.processor / time.as_secs_f64()
+    );
+    let most = seen.iter().map(|sample| sample.mib).fold(0.0, f64::max);
+    let word = if most <= MIB { "holds" } else { "BROKEN" };
+    println!("resident at most {most:.1} MiB, bound {MIB} MiB: {word}");
+    most <= MIB
+}
+
+/// Each run comes when it has ended, and goes when 10,000 others have come.
+async fn churn() -> bool {
+    let wanted = std::env::var("STEP_OBSERVER_CHURN");
+    let runs = wanted.map_or(CHURN, |runs| runs.parse().unwrap());
+    let events = watch_events("a-success");
+    let ended = |kind: &str, what: &str| {
+        let mut event = events
+            .iter()
+            .rfind(|event| event["object"]["kind"] == kind)
+            .unwrap()
+            .clone();
+        event["type"] = what.into();
+        Template::new(&event)
+    };
+    let coming = [ended("TaskRun", "ADDED"), ended("Pod", "ADDED")];
+    let going = [ended("Pod", "DELETED"), ended("TaskRun", "DELETED")];
+    let between = SignedDuration::from_micros(3_600_000_000 / CHURN_PER_HOUR as i64);
+    let (seen, time) = feed(runs * PER_RUN, move |write, sample| {
+        let mut at: Timestamp = "2026-11-22T15:00:00Z".parse().unwrap();
+        for run in 0..runs + RUNS {
+            at += between;
+            for template in coming.iter().filter(|_| run < runs) {
+                write(&template.line(run, Some(at)));
+            }
+            for template in going.iter().filter(|_| run >= RUNS) {
+                write(&template.line(run - RUNS, Some(at)));
+            }
+            if run % 1000 == 0 {
+                sample();
+            }
+        }
+    })
+    .await;
+    let fifth = seen[seen.len() / 5].mib;
+    let latest = seen[seen.len() * 9 / 10..].iter().map(|sample| sample.mib);
+    let end = latest.fold(0.0, f64::max);
+    println!(
+        "{runs} runs come and go, {RUNS} at a time, {:.0} simulated minutes in {:.0} s: {fifth:.1} MiB resident after a \
+         fifth, {end:.1} MiB at the end",
+        runs as f64 / CHURN_PER_HOUR as f64 * 60.0,
+        time.as_secs_f64()
+    );
+    let holds = end <= fifth * GROWTH && end <= MIB;
+    let word = if holds { "holds" } else { "BROKEN" };
+    println!("growth {:.2}, at most {GROWTH}: {word}", end / fifth);
+    holds
+}
+
+/// A watch event as text, of which there are many copies.
+struct Template {
+    text: String,
+}
+
+impl Template {
+    fn new(event: &Value) -> Self {
+        let mut event = event.clone();
+        let at = event["at"].as_str().unwrap().to_owned();
+        event["at"] = format!("@{at}@").into();
+        Self {
+            text: event.to_string(),
+        }
+    }
+
+    /// Of a run with this number, at this time or that of the recording.
+    fn line(&self, run: usize, at: Option<Timestamp>) -> String {
+        let (before, rest) = self.text.split_once('@').unwrap();
+        let (own, after) = rest.split_once('@').unwrap();
+        let at = at.map_or_else(|| own.to_owned(), |at| at.to_string());
+        let text = format!("{before}{at}{after}\n");
+        text.replace("a-success", &format!("run-{run:06}"))
+            .replace("e3615a1c-2196", &format!("{run:08x}-2196"))
+            .replace("967295fd-18d8", &format!("{run:08x}-18d8"))
+    }
+}
+
+/// The program at a moment.
+#[derive(Clone, Copy)]
+struct Sample {
+    mib: f64,
+    /// Seconds of processor time.
+    processor: f64,
+}
+
+/// Lets the program read from a pipe what `play` writes, and waits until its sink has all events.
+async fn feed(
+    events: usize,
+    play: impl FnOnce(&mut dyn FnMut(&str), &mut dyn FnMut()) + Send + 'static,
+) -> (Vec<Sample>, Duration) {
+    let (url, count) = counting_sink().await;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let log = "2026-11-22T13:04:10Z compiling another module of the widget\n".repeat(37);
+    let logs = json!({"before-build": log, "before-test": log, "before-deploy": log});
+    let file = folder.path().join("logs.json");
+    std::fs::write(&file, logs.to_string()).unwrap();
+    let mut observer = Command::new(program())
+        .args(["replay", "-", "--log", "error", "--to", &url, "--logs"])
+        .arg(&file)
+        .arg("--journal")
+        .arg(folder.path().join("journal"))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pipe = observer.stdin.take().unwrap();
+    let id = observer.id();
+    let began = Instant::now();
+    let playing = tokio::task::spawn_blocking(move || {
+        let mut pipe = BufWriter::new(pipe);
+        let mut seen = Vec::new();
+        play(
+            &mut |line| pipe.write_all(line.as_bytes()).unwrap(),
+            &mut || seen.push(sample(id)),
+        );
+        // Before it ends, which it does with the pipe.
+        seen.push(sample(id));
+        seen
+    });
+    let seen = playing.await.unwrap();
+    let time = began.elapsed();
+    let ended = tokio::task::spawn_blocking(move || wait(&mut observer));
+    ended.await.unwrap();
+    assert_eq!(count.load(Ordering::Relaxed), events);
+    (seen, time)
+}
+
+/// A sink that keeps nothing but their number.
+async fn counting_sink() -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let url = format!("http://{}/events", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let accept = move |_: Bytes| async move {
+        counter.fetch_add(1, Ordering::Relaxed);
+        StatusCode::ACCEPTED
+    };
+    let router = Router::new().route("/events", post(accept));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, count)
+}
+
+fn wait(observer: &mut Child) {
+    assert!(observer.wait().unwrap().success());
+}
+
+fn sample(id: u32) -> Sample {
+    let read = |file: &str| {
+        std::fs::read_to_string(Path::new("/proc").join(id.to_string()).join(file)).unwrap()
+    };
+    let statm = read("statm");
+    let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    let stat = read("stat");
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks = |field: usize| fields[field - 3].parse::<f64>().unwrap();
+    Sample {
+        mib: pages * 4096.0 / f64::from(1 << 20),
+        processor: (ticks(14) + ticks(15)) / 100.0,
+    }
+}
