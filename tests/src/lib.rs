@@ -9,6 +9,7 @@
 )]
 
 pub mod api_server;
+pub mod e2e;
 pub mod kafka;
 pub mod manifests;
 pub mod nats;

@@ -20,6 +20,7 @@ mod deploy;
 mod derived;
 mod dropin;
 mod durable;
+mod e2e;
 mod event;
 mod expected;
 mod explain;
