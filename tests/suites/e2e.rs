@@ -1,6 +1,8 @@
 //! End to end: the cases on whatever cluster KUBECONFIG names (`cargo xtask e2e`), and, with the recordings of the same
 //! cases, on the fake API server. The observer and the sink run here, as they would beside the cluster.
 
+#![expect(clippy::print_stdout, reason = "the report of `cargo xtask e2e`")]
+
 mod fake;
 
 use crate::secrets;
