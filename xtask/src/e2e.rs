@@ -25,9 +25,10 @@ pub(crate) fn e2e(args: &[String]) -> Result<(), Problem> {
         let value = args.next().ok_or(Problem(HELP.to_owned()))?;
         cases.env(variable, value);
     }
+    cases.env("RUST_BACKTRACE", "0");
     crate::build()?;
     step("running the cases on the cluster");
-    // Here they are a program: its output is the report.
+    // Here the suite is a program: what it prints is the report.
     run(cases
         .args([
             "test",
