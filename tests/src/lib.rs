@@ -9,7 +9,9 @@
 )]
 
 pub mod api_server;
+pub mod e2e;
 pub mod kafka;
+pub mod manifests;
 pub mod nats;
 pub mod proxy;
 pub mod receivers;

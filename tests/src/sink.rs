@@ -160,10 +160,15 @@ impl HttpSink {
 
     /// Waits until a condition holds for all requests so far.
     pub async fn wait_until(&self, condition: impl Fn(&[Request]) -> bool) {
+        let holds = tokio::time::timeout(PATIENCE, self.met(condition)).await;
+        assert!(holds.is_ok(), "{} requests came", self.requests().len());
+    }
+
+    /// The same, without an end.
+    pub async fn met(&self, condition: impl Fn(&[Request]) -> bool) {
         let mut count = self.count.clone();
         let holds = count.wait_for(|_| condition(&self.requests.lock().unwrap()));
-        let holds = tokio::time::timeout(PATIENCE, holds).await;
-        assert!(holds.is_ok(), "{} requests came", self.requests().len());
+        holds.await.unwrap();
     }
 
     /// Waits until so many requests have come.

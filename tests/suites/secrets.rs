@@ -36,6 +36,12 @@ fn forms() -> Vec<String> {
     forms
 }
 
+/// Whether any of them is in some bytes.
+pub(crate) fn leaks(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    forms().iter().any(|form| text.contains(form))
+}
+
 fn assert_clean(place: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for form in forms() {

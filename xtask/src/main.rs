@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that a developer or CI runs. Plain std, so that it compiles in a moment.
 
+mod e2e;
 mod guests;
 mod languages;
 mod programs;
@@ -24,6 +25,7 @@ cargo xtask COMMAND
   ci       test, then check
   schemas  write the generated JSON Schemas (deploy/schema)
   bench    run the benchmarks (ratios; takes minutes)
+  e2e      run the cases of the recordings on the cluster that KUBECONFIG names
 ";
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         "ci" => test(&[]).and_then(|()| check()),
         "schemas" => schemas(false),
         "bench" => bench(&rest),
+        "e2e" => e2e::e2e(&rest),
         "" | "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

@@ -1,0 +1,171 @@
+//! A real cluster, through the few requests that the cases need.
+
+use super::Case;
+use axum::http::{Method, Request};
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Connects as a kubeconfig says, or as the environment does.
+///
+/// # Errors
+///
+/// There is no usable kubeconfig.
+pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, String> {
+    let unusable = |why: String| format!("there is no usable kubeconfig (KUBECONFIG): {why}");
+    let config = match kubeconfig {
+        None => kube::Config::infer()
+            .await
+            .map_err(|error| unusable(error.to_string()))?,
+        Some(file) => {
+            let read = Kubeconfig::read_from(file).map_err(|error| unusable(error.to_string()))?;
+            kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+                .await
+                .map_err(|error| unusable(error.to_string()))?
+        }
+    };
+    Client::try_from(config).map_err(|error| unusable(error.to_string()))
+}
+
+/// Asks whether the cases can run at all.
+///
+/// # Errors
+///
+/// Says what is missing and what to do.
+pub async fn preflight(client: &Client) -> Result<(), String> {
+    let tekton = "/apis/tekton.dev/v1/taskruns?limit=1";
+    for (what, path) in [
+        ("taskruns.tekton.dev", tekton),
+        ("pods", "/api/v1/pods?limit=1"),
+    ] {
+        let asked = send(client, Method::GET, path, None).await;
+        asked.map_err(|error| match error {
+            kube::Error::Api(status) if status.code == 404 => format!(
+                "the API server does not serve {what} (tekton.dev/v1): install Tekton Pipelines in this cluster first"
+            ),
+            kube::Error::Api(status) if [401, 403].contains(&status.code) => format!(
+                "listing {what} is refused ({}): use a context that may create namespaces and TaskRuns, and has the \
+                 rights of deploy/base/rbac.yaml",
+                status.code
+            ),
+            other => format!("the API server of this kubeconfig does not answer: {other}"),
+        })?;
+    }
+    Ok(())
+}
+
+async fn send(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Result<Value, kube::Error> {
+    let kind = match method {
+        Method::PATCH => "application/merge-patch+json",
+        _ => "application/json",
+    };
+    let body = body.map(|body| body.to_string().into_bytes());
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", kind)
+        .body(body.unwrap_or_default())
+        .unwrap();
+    client.request(request).await
+}
+
+/// A namespace of our own in a cluster. Call [`Cluster::delete`] whatever happens.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    /// Its name.
+    pub namespace: String,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Cluster").field(&self.namespace).finish()
+    }
+}
+
+impl Cluster {
+    /// Makes a namespace `step-observer-e2e-XXXXX`.
+    ///
+    /// # Errors
+    ///
+    /// It may not be made.
+    pub async fn create(client: Client) -> Result<Self, String> {
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"generateName": "step-observer-e2e-"},
+        });
+        let made = send(&client, Method::POST, "/api/v1/namespaces", Some(namespace)).await;
+        let made = made.map_err(|error| format!("failed to create a namespace: {error}"))?;
+        let name = made["metadata"]["name"].as_str();
+        let namespace = name
+            .ok_or("the API server gave a namespace no name")?
+            .to_owned();
+        Ok(Self { client, namespace })
+    }
+
+    fn path(&self, resource: &str) -> String {
+        format!(
+            "/apis/tekton.dev/v1/namespaces/{}/{resource}",
+            self.namespace
+        )
+    }
+
+    /// Applies a case's manifest.
+    ///
+    /// # Errors
+    ///
+    /// The API server does not take it.
+    pub async fn apply(&self, case: &Case, image: &str) -> Result<(), String> {
+        let manifest = case.manifest(image);
+        let resource = match manifest["kind"].as_str() {
+            Some("PipelineRun") => "pipelineruns",
+            _ => "taskruns",
+        };
+        let applied = send(
+            &self.client,
+            Method::POST,
+            &self.path(resource),
+            Some(manifest),
+        )
+        .await;
+        applied
+            .map(drop)
+            .map_err(|error| format!("the API server does not take it: {error}"))
+    }
+
+    /// Cancels a case's TaskRun.
+    ///
+    /// # Errors
+    ///
+    /// The API server does not take it.
+    pub async fn cancel(&self, case: &Case) -> Result<(), String> {
+        let path = self.path(&format!("taskruns/{}", case.name));
+        let cancelled = json!({"spec": {"status": "TaskRunCancelled"}});
+        let answer = send(&self.client, Method::PATCH, &path, Some(cancelled)).await;
+        answer
+            .map(drop)
+            .map_err(|error| format!("failed to cancel it: {error}"))
+    }
+
+    /// Deletes the namespace with all that is in it.
+    ///
+    /// # Errors
+    ///
+    /// Says how to do it by hand.
+    pub async fn delete(&self) -> Result<(), String> {
+        let path = format!("/api/v1/namespaces/{}", self.namespace);
+        let answer = send(&self.client, Method::DELETE, &path, None).await;
+        answer.map(drop).map_err(|error| {
+            let name = &self.namespace;
+            format!(
+                "failed to delete the namespace: {error}; run `kubectl delete namespace {name}`"
+            )
+        })
+    }
+}

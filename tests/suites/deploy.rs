@@ -1,0 +1,386 @@
+//! What `deploy/` renders to: objects that a cluster takes, that may do no more than they must, and that name only
+//! what the program has.
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::process::Command;
+use step_observer_tests::manifests::{
+    components, copy_deploy, documents, forms, kubectl_is_there, render,
+};
+use step_observer_tests::{path, program};
+
+/// Every form by its name; none where there is no kubectl.
+fn rendered() -> Vec<(String, Vec<Value>)> {
+    if !kubectl_is_there() {
+        return Vec::new();
+    }
+    let named = |folder: &std::path::PathBuf| {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, render(folder))
+    };
+    let mut rendered: Vec<_> = forms().iter().map(named).collect();
+    rendered.push(("all components that go together".to_owned(), together(&[])));
+    rendered
+}
+
+/// `base` with all components, and fields of a kustomization besides.
+fn together(besides: &[&str]) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    copy_deploy(&folder.path().join("deploy"));
+    // `sharded` is on top of `durable`; the others have no order.
+    let mut names = components();
+    names.sort_by_key(|name| name != "durable");
+    let mut text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n\
+                    resources: [deploy/base]\ncomponents:\n"
+        .to_owned();
+    for name in names {
+        text.push_str(&format!("- deploy/components/{name}\n"));
+    }
+    text.push_str(&besides.concat());
+    std::fs::write(folder.path().join("kustomization.yaml"), text).unwrap();
+    render(folder.path())
+}
+
+pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    let all = objects.iter();
+    all.filter(|object| object["kind"] == kind).collect()
+}
+
+pub(crate) fn workload(objects: &[Value]) -> &Value {
+    let mut found = of_kind(objects, "Deployment");
+    found.extend(of_kind(objects, "StatefulSet"));
+    assert_eq!(found.len(), 1, "one workload");
+    found[0]
+}
+
+pub(crate) fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The configuration that a form has, as text.
+fn config(objects: &[Value]) -> &str {
+    let maps = of_kind(objects, "ConfigMap");
+    let map = maps
+        .iter()
+        .find(|map| map["metadata"]["name"] == "step-observer");
+    text(&map.unwrap()["data"]["config.yaml"])
+}
+
+/// Bytes of a quantity.
+fn bytes(quantity: &Value) -> u64 {
+    let quantity = text(quantity);
+    let digits = quantity.trim_end_matches(char::is_alphabetic);
+    let unit = match &quantity[digits.len()..] {
+        "" => 1,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        other => panic!("{other}"),
+    };
+    digits.parse::<u64>().unwrap() * unit
+}
+
+/// Reads an object as the type that Kubernetes has for it, and gives what was understood.
+fn understood(object: &Value) -> Option<Value> {
+    use k8s_openapi::api::{apps, core, networking, policy, rbac};
+    use k8s_openapi::serde::{Serialize, de::DeserializeOwned};
+    fn typed<T: DeserializeOwned + Serialize>(object: &Value) -> Value {
+        let read: T = serde_json::from_value(object.clone()).unwrap();
+        serde_json::to_value(read).unwrap()
+    }
+    let read = match text(&object["kind"]) {
+        "Namespace" => typed::<core::v1::Namespace>,
+        "ServiceAccount" => typed::<core::v1::ServiceAccount>,
+        "ConfigMap" => typed::<core::v1::ConfigMap>,
+        "Service" => typed::<core::v1::Service>,
+        "Deployment" => typed::<apps::v1::Deployment>,
+        "StatefulSet" => typed::<apps::v1::StatefulSet>,
+        "PodDisruptionBudget" => typed::<policy::v1::PodDisruptionBudget>,
+        "NetworkPolicy" => typed::<networking::v1::NetworkPolicy>,
+        "ClusterRole" => typed::<rbac::v1::ClusterRole>,
+        "ClusterRoleBinding" => typed::<rbac::v1::ClusterRoleBinding>,
+        "Role" => typed::<rbac::v1::Role>,
+        "RoleBinding" => typed::<rbac::v1::RoleBinding>,
+        // Of others, which have no types here.
+        "ServiceMonitor" | "PrometheusRule" | "SinkBinding" => return None,
+        other => panic!("{other} is new: read it here"),
+    };
+    Some(read(object))
+}
+
+#[test]
+fn kubernetes_knows_every_field() {
+    for (form, objects) in rendered() {
+        assert!(objects.len() > 8, "{form}");
+        for object in &objects {
+            if let Some(understood) = understood(object) {
+                assert_eq!(&understood, object, "{form}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_object_has_its_place() {
+    for (form, objects) in rendered() {
+        let mut names = BTreeSet::new();
+        for object in &objects {
+            let metadata = &object["metadata"];
+            let kind = text(&object["kind"]);
+            let place = text(&metadata["namespace"]);
+            let whole_cluster = ["Namespace", "ClusterRole", "ClusterRoleBinding"].contains(&kind);
+            let tekton = metadata["name"] == "step-observer-tekton-sink";
+            let expected = match (whole_cluster, tekton) {
+                (true, _) => "",
+                (_, true) => "tekton-pipelines",
+                _ => "step-observer",
+            };
+            assert_eq!(place, expected, "{form}: {kind}");
+            let name = (kind, place, text(&metadata["name"]));
+            assert!(names.insert(name), "{form}: {name:?} is there twice");
+        }
+    }
+}
+
+#[test]
+fn what_refers_to_something_finds_it() {
+    for (form, objects) in rendered() {
+        let workload = workload(&objects);
+        let labels = &workload["spec"]["template"]["metadata"]["labels"];
+        let selected = |selector: &Value| {
+            let wanted = selector.as_object().unwrap();
+            !wanted.is_empty() && wanted.iter().all(|(name, value)| labels[name] == *value)
+        };
+        assert!(
+            selected(&workload["spec"]["selector"]["matchLabels"]),
+            "{form}"
+        );
+        for budget in of_kind(&objects, "PodDisruptionBudget") {
+            assert!(
+                selected(&budget["spec"]["selector"]["matchLabels"]),
+                "{form}"
+            );
+        }
+        for policy in of_kind(&objects, "NetworkPolicy") {
+            assert!(
+                selected(&policy["spec"]["podSelector"]["matchLabels"]),
+                "{form}"
+            );
+        }
+        let pod = &workload["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let ports: Vec<&Value> = list(&container["ports"])
+            .iter()
+            .map(|port| &port["name"])
+            .collect();
+        let services = of_kind(&objects, "Service");
+        for service in &services {
+            assert!(selected(&service["spec"]["selector"]), "{form}");
+            for port in list(&service["spec"]["ports"]) {
+                assert!(ports.contains(&&port["targetPort"]), "{form}: {port}");
+            }
+        }
+        for monitor in of_kind(&objects, "ServiceMonitor") {
+            let wanted = monitor["spec"]["selector"]["matchLabels"]
+                .as_object()
+                .unwrap();
+            let labels = &services[0]["metadata"]["labels"];
+            assert!(
+                wanted.iter().all(|(name, value)| labels[name] == *value),
+                "{form}"
+            );
+            assert_eq!(
+                monitor["spec"]["endpoints"][0]["port"],
+                services[0]["spec"]["ports"][0]["name"]
+            );
+        }
+        for binding in of_kind(&objects, "SinkBinding") {
+            // In the other forms the reader patches it, as its comment says.
+            if form == "knative" {
+                assert_eq!(binding["spec"]["subject"]["kind"], workload["kind"]);
+            }
+            assert_eq!(
+                binding["spec"]["subject"]["name"],
+                workload["metadata"]["name"]
+            );
+        }
+        for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+            let port = &container[probe]["httpGet"]["port"];
+            assert!(ports.contains(&port), "{form}: {probe}");
+        }
+        let mut volumes: Vec<&Value> = list(&pod["volumes"])
+            .iter()
+            .map(|volume| &volume["name"])
+            .collect();
+        let claims = list(&workload["spec"]["volumeClaimTemplates"]).iter();
+        volumes.extend(claims.map(|claim| &claim["metadata"]["name"]));
+        let mounted: Vec<&Value> = list(&container["volumeMounts"])
+            .iter()
+            .map(|mount| &mount["name"])
+            .collect();
+        let (volumes, mounted) = (volumes.iter().collect::<Vec<_>>(), mounted);
+        assert_eq!(volumes.len(), mounted.len(), "{form}");
+        for mount in mounted {
+            assert!(volumes.contains(&&mount), "{form}: {mount}");
+        }
+        for binding in objects
+            .iter()
+            .filter(|object| text(&object["kind"]).ends_with("RoleBinding"))
+        {
+            let role = &binding["roleRef"];
+            let of_binding = |object: &&Value| {
+                object["kind"] == role["kind"]
+                    && object["metadata"]["name"] == role["name"]
+                    && object["metadata"]["namespace"] == binding["metadata"]["namespace"]
+            };
+            assert_eq!(
+                objects.iter().filter(of_binding).count(),
+                1,
+                "{form}: {role}"
+            );
+            assert_eq!(binding["subjects"][0]["name"], pod["serviceAccountName"]);
+        }
+    }
+}
+
+#[test]
+fn it_may_read_and_tell_and_nothing_else() {
+    for (form, objects) in rendered() {
+        for role in of_kind(&objects, "ClusterRole")
+            .iter()
+            .chain(&of_kind(&objects, "Role"))
+        {
+            for rule in list(&role["rules"]) {
+                assert!(!rule.to_string().contains('*'), "{form}: {rule}");
+                let writes = json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]});
+                let reads = list(&rule["verbs"])
+                    .iter()
+                    .all(|verb| ["get", "list", "watch"].contains(&text(verb)));
+                assert!(reads || *rule == writes, "{form}: {rule}");
+                assert!(!rule.to_string().contains("secrets"), "{form}: {rule}");
+                let whole_cluster = role["kind"] == "ClusterRole";
+                assert!(
+                    !(whole_cluster && rule.to_string().contains("configmaps")),
+                    "{form}: {rule}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_configuration_passes_the_check() {
+    for (form, objects) in rendered() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, config(&objects)).unwrap();
+        let output = Command::new(program())
+            .args(["config", "check"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{form}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn numbers_that_belong_together_agree() {
+    let manifest = std::fs::read_to_string(path("../Cargo.toml")).unwrap();
+    let version = manifest
+        .split("\nversion = \"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    for (form, objects) in rendered() {
+        let workload = workload(&objects);
+        let spec = &workload["spec"];
+        let pod = &spec["template"]["spec"];
+        let container = &pod["containers"][0];
+        assert_eq!(
+            container["image"],
+            format!("step-observer:{version}"),
+            "{form}"
+        );
+        let config = documents(config(&objects)).remove(0);
+        let listen = format!("0.0.0.0:{}", container["ports"][0]["containerPort"]);
+        assert_eq!(config["admin"]["listen"], listen, "{form}");
+        // The journal's last write comes after the grace.
+        let grace: u64 = text(&config["shutdownGrace"])
+            .trim_end_matches('s')
+            .parse()
+            .unwrap();
+        assert!(
+            pod["terminationGracePeriodSeconds"].as_u64().unwrap() >= grace + 10,
+            "{form}"
+        );
+        let mounts = list(&container["volumeMounts"]).iter();
+        let mut journal =
+            mounts.filter(|mount| mount["mountPath"] == config["journal"]["directory"]);
+        assert_eq!(journal.next().unwrap()["name"], "journal", "{form}");
+        let volume = list(&pod["volumes"])
+            .iter()
+            .find(|volume| volume["name"] == "journal");
+        let claim = &spec["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"];
+        let room = volume.map_or(claim, |volume| &volume["emptyDir"]["sizeLimit"]);
+        let needed = 4 * config["journal"]["maxBytes"].as_u64().unwrap() + (128 << 20);
+        assert!(bytes(room) >= needed, "{form}: {room}");
+
+        let replicas = spec["replicas"].as_u64().unwrap();
+        let variable = |name: &str| {
+            let all = list(&container["env"]);
+            all.iter().find(|variable| variable["name"] == name)
+        };
+        match variable("STEP_OBSERVER_SHARDS") {
+            Some(shards) => assert_eq!(shards["value"], replicas.to_string(), "{form}"),
+            None => assert_eq!(replicas, 1, "{form}"),
+        }
+        let ordinal = variable("STEP_OBSERVER_SHARD")
+            .map(|shard| &shard["valueFrom"]["fieldRef"]["fieldPath"]);
+        assert_eq!(ordinal.is_some(), replicas > 1, "{form}");
+        assert!(ordinal.is_none_or(|path| path == "metadata.name"), "{form}");
+        if workload["kind"] == "Deployment" {
+            assert_eq!(
+                spec["strategy"]["type"], "Recreate",
+                "{form}: two would send everything twice"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_the_readme_shows_is_rendered() {
+    if !kubectl_is_there() {
+        return;
+    }
+    let readme = std::fs::read_to_string(path("../deploy/README.md")).unwrap();
+    let shown: Vec<&str> = readme
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert_eq!(shown.len(), 3);
+    let folder = tempfile::tempdir().unwrap();
+    copy_deploy(&folder.path().join("step-observer/deploy"));
+    std::fs::write(folder.path().join("kustomization.yaml"), shown.concat()).unwrap();
+    std::fs::write(folder.path().join("config.yaml"), "lookBack: 1h\n").unwrap();
+    let objects = render(folder.path());
+    assert_eq!(config(&objects), "lookBack: 1h\n");
+    let workload = workload(&objects);
+    assert_eq!(workload["kind"], "StatefulSet");
+    let image = &workload["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(image, "registry.example/ci/step-observer:0.1.0");
+    let annotations = &of_kind(&objects, "Service")[0]["metadata"]["annotations"];
+    assert_eq!(annotations["prometheus.io/scrape"], "true");
+    for name in components() {
+        assert!(readme.contains(&format!("| `{name}` |")), "{name}");
+    }
+}

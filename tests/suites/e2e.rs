@@ -1,0 +1,187 @@
+//! End to end: the cases on whatever cluster KUBECONFIG names (`cargo xtask e2e`), and, with the recordings of the same
+//! cases, on the fake API server. The observer and the sink run here, as they would beside the cluster.
+
+#![expect(clippy::print_stdout, reason = "the report of `cargo xtask e2e`")]
+
+mod fake;
+
+use crate::secrets;
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use step_observer_tests::e2e::{CASES, Case, Cluster, Told, Verdict, connect, preflight};
+use step_observer_tests::program;
+use step_observer_tests::sink::{HttpSink, Request};
+use tokio::process::{Child, Command};
+
+/// How long all cases together may take on a cluster: images are pulled, and retries wait.
+const CLUSTER_PATIENCE: Duration = Duration::from_secs(600);
+
+type Report = Vec<(&'static str, Verdict)>;
+
+fn all(verdict: &Verdict) -> Report {
+    CASES
+        .iter()
+        .map(|case| (case.name, verdict.clone()))
+        .collect()
+}
+
+/// Where the cases run.
+struct Target {
+    /// What names the cluster; without it, the environment does.
+    kubeconfig: Option<PathBuf>,
+    /// Another one for the observer.
+    observed: Option<PathBuf>,
+    /// Its configuration.
+    config: Option<PathBuf>,
+    /// With a shell, for the steps.
+    image: String,
+    patience: Duration,
+}
+
+impl Target {
+    /// Starts the program, with its log in a file.
+    fn observe(&self, namespace: &str, sink: &HttpSink, log: &Path) -> Child {
+        let mut command = Command::new(program());
+        command
+            .args([
+                "run",
+                "--to",
+                &sink.url,
+                "--plugin",
+                "bundled:redact-secrets",
+            ])
+            .args(["--namespace", namespace])
+            .stderr(Stdio::from(std::fs::File::create(log).unwrap()))
+            .kill_on_drop(true);
+        if let Some(file) = self.observed.as_ref().or(self.kubeconfig.as_ref()) {
+            command.env("KUBECONFIG", file);
+        }
+        if let Some(file) = &self.config {
+            command.arg("--config").arg(file);
+        }
+        command.spawn().unwrap()
+    }
+}
+
+fn told(requests: &[Request]) -> Vec<Told> {
+    requests.iter().map(Told::read).collect()
+}
+
+/// What the sink has, against what a case must give.
+fn verdict(case: &Case, requests: &[Request]) -> Verdict {
+    let leaks = requests.iter().any(|request| secrets::leaks(&request.body));
+    match case.judge(&told(requests)) {
+        Err(why) => Verdict::Failed(why),
+        Ok(()) if leaks => Verdict::Failed("a secret came through the redactor".to_owned()),
+        Ok(()) => Verdict::Passed,
+    }
+}
+
+/// Runs all cases on a cluster, in a namespace of their own. Whatever happens, it is deleted.
+async fn run(target: &Target, interrupted: impl Future<Output = ()>) -> Report {
+    let client = match connect(target.kubeconfig.as_deref()).await {
+        Ok(client) => client,
+        Err(why) => return all(&Verdict::NotRun(why)),
+    };
+    if let Err(why) = preflight(&client).await {
+        return all(&Verdict::NotRun(why));
+    }
+    let cluster = match Cluster::create(client).await {
+        Ok(cluster) => cluster,
+        Err(why) => return all(&Verdict::NotRun(why)),
+    };
+    println!("in namespace {}", cluster.namespace);
+    let cases = run_in(&cluster, target, interrupted);
+    let report = AssertUnwindSafe(cases).catch_unwind().await;
+    if let Err(why) = cluster.delete().await {
+        println!("{why}");
+    }
+    report.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+async fn run_in(
+    cluster: &Cluster,
+    target: &Target,
+    interrupted: impl Future<Output = ()>,
+) -> Report {
+    let sink = HttpSink::start(vec![]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let _observer = target.observe(&cluster.namespace, &sink, &folder.path().join("log"));
+    // What became of each so far.
+    let mut begun: Vec<Result<(), String>> = Vec::new();
+    let running = async {
+        for case in &CASES {
+            begun.push(cluster.apply(case, &target.image).await);
+        }
+        let applied: Vec<bool> = begun.iter().map(Result::is_ok).collect();
+        let theirs = || CASES.iter().zip(&applied).filter(|(_, applied)| **applied);
+        let cancelling = CASES.iter().zip(&mut begun).map(|(case, applied)| {
+            let sink = &sink;
+            async move {
+                if applied.is_ok() && case.cancelled_at.is_some() {
+                    sink.met(|requests| case.can_be_cancelled(&told(requests)))
+                        .await;
+                    *applied = cluster.cancel(case).await;
+                }
+            }
+        });
+        let complete = sink.met(|requests| {
+            let told = told(requests);
+            theirs().all(|(case, _)| case.is_complete(&told))
+        });
+        futures::join!(futures::future::join_all(cancelling), complete);
+    };
+    let stopped = tokio::select! {
+        ended = tokio::time::timeout(target.patience, running) => ended.err().map(|_| "it took too long"),
+        () = interrupted => Some("interrupted"),
+    };
+    let requests = sink.requests();
+    let report = CASES.iter().enumerate().map(|(number, case)| {
+        let verdict = match begun.get(number) {
+            None => Verdict::NotRun(stopped.unwrap_or_default().to_owned()),
+            Some(Err(why)) => Verdict::NotRun(why.clone()),
+            Some(Ok(())) => match (verdict(case, &requests), stopped) {
+                (Verdict::Failed(why), Some(stopped)) => {
+                    Verdict::Failed(format!("{why} ({stopped})"))
+                }
+                (verdict, _) => verdict,
+            },
+        };
+        (case.name, verdict)
+    });
+    let report: Report = report.collect();
+    if report
+        .iter()
+        .any(|(_, verdict)| *verdict != Verdict::Passed)
+    {
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        println!("the observer's log:\n{log}");
+    }
+    report
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with Tekton: cargo xtask e2e"]
+#[expect(clippy::disallowed_methods, reason = "cargo xtask e2e says it there")]
+async fn on_a_cluster() {
+    let target = Target {
+        kubeconfig: None,
+        observed: None,
+        config: None,
+        image: std::env::var("STEP_OBSERVER_E2E_IMAGE").unwrap_or("busybox:1.36".to_owned()),
+        patience: CLUSTER_PATIENCE,
+    };
+    let interrupted = async { drop(tokio::signal::ctrl_c().await) };
+    let report = run(&target, interrupted).await;
+    for (name, verdict) in &report {
+        println!("{name:<16}{verdict}");
+    }
+    let passed = report
+        .iter()
+        .filter(|(_, verdict)| *verdict == Verdict::Passed)
+        .count();
+    assert_eq!(passed, CASES.len(), "not all cases passed");
+}
