@@ -10,6 +10,7 @@
 
 pub mod api_server;
 pub mod kafka;
+pub mod load;
 pub mod nats;
 pub mod proxy;
 pub mod receivers;

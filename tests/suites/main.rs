@@ -10,10 +10,12 @@
 )]
 
 mod answers;
+mod api_server;
 mod aside;
 mod bundled;
 mod catalog;
 mod cluster;
+mod clusters;
 mod command_line;
 mod default_sink;
 mod derived;
@@ -30,8 +32,10 @@ mod http_modes;
 mod kafka;
 mod languages;
 mod laws;
+mod listing;
 mod misbehaving;
 mod nats;
+mod rbac;
 mod receivers;
 mod refused;
 mod replay;

@@ -51,7 +51,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("history", &[]),
     ("admin", &["history", "plugin"]),
     ("redact", &[]),
-    ("observe", &["clock", "step"]),
+    ("observe", &["bounded", "clock", "step"]),
     ("event", &["bounded", "step"]),
     ("plugin", &["bounded", "event", "redact", "step", "yaml"]),
     ("sink", &["bounded", "clock", "event"]),

@@ -30,7 +30,7 @@ use crate::{admin, control};
 use drop_ins::DropInSource;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sinks::ReadySink;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -65,8 +65,10 @@ pub enum Source {
         log_client: kube::Client,
         /// What to watch.
         config: ClusterConfig,
-        /// Older runs are history.
+        /// Runs that ended longer before `started` are history.
         look_back: SignedDuration,
+        /// The start, by the cluster's clock.
+        started: Timestamp,
     },
     /// A recording or a piped watch stream.
     Recording {

@@ -50,8 +50,10 @@ async fn run_cluster(args: RunArgs, compiler: Compiler) -> Result<End, Problem> 
     if config.sinks.is_empty() {
         config.sinks = Road::sinks(vec![default_sink()?], &RetryConfig::default());
     }
+    let client = observe::connect().await?;
     let source = Source::Cluster {
-        client: observe::connect().await?,
+        started: observe::cluster_time(&client).await,
+        client,
         log_client: observe::connect().await?,
         config: config.cluster.clone(),
         look_back: config.look_back.0,

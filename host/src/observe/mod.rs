@@ -3,20 +3,25 @@
 
 mod cluster;
 mod config_maps;
+mod connect;
 mod documents;
 mod facts;
 mod intern;
 mod log;
 mod pod_log;
 mod recording;
+mod retry;
+mod scopes;
 mod slim;
 mod snapshot;
 mod tekton_sink;
 mod termination;
 mod tracker;
+mod watch;
 
-pub use cluster::{ClusterConfig, connect, watch};
+pub use cluster::{ClusterConfig, watch};
 pub use config_maps::{PLUGIN_LABEL, PluginMapChange, PluginNotes, own_namespace, watch_plugins};
+pub use connect::{cluster_time, connect};
 pub use log::LogCapture;
 pub use pod_log::ClusterLogs;
 pub use recording::{RecordedLogs, play};

@@ -8,9 +8,10 @@ use futures::AsyncReadExt as _;
 use kube::api::LogParams;
 use kube::{Api, Client};
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 /// Most of a log that is read: the kubelet rotates at 10 MiB by default.
 const MAX_LOG_READ: i64 = 16 * 1024 * 1024;
@@ -21,6 +22,8 @@ pub struct ClusterLogs {
     client: Client,
     slots: Arc<Semaphore>,
     timeout: Duration,
+    /// Said once: every step would say it again.
+    forbidden: Arc<Once>,
 }
 
 impl Debug for ClusterLogs {
@@ -39,6 +42,7 @@ impl ClusterLogs {
             client,
             slots: Arc::new(Semaphore::new(concurrency.max(1))),
             timeout,
+            forbidden: Arc::new(Once::new()),
         }
     }
 
@@ -83,7 +87,18 @@ impl ClusterLogs {
             .log_stream(&target.pod, &params)
             .await
             .map_err(|error| match error {
-                kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
+                kube::Error::Api(status) => {
+                    if status.code == 403 {
+                        self.forbidden.call_once(|| {
+                            warn!(
+                                error = status.message,
+                                remedy = "grant get on pods/log to the service account, or set log.capture: off",
+                                "logs cannot be read: events are sent without them"
+                            );
+                        });
+                    }
+                    format!("{} {}", status.code, status.reason)
+                }
                 other => other.to_string(),
             })?;
         let mut stream = std::pin::pin!(stream);
