@@ -11,6 +11,7 @@
 pub mod api_server;
 pub mod e2e;
 pub mod kafka;
+pub mod load;
 pub mod manifests;
 pub mod nats;
 pub mod proxy;

@@ -43,8 +43,10 @@ const NONSENSE: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
 pub struct Proxy {
     /// Where it is: the URL of the receiver, with another port.
     pub url: String,
+    upstream: SocketAddr,
+    port: u16,
     script: Arc<Mutex<VecDeque<Fault>>>,
-    _server: JoinSet<()>,
+    server: JoinSet<()>,
 }
 
 impl Proxy {
@@ -60,9 +62,23 @@ impl Proxy {
         server.spawn(accept(listener, upstream, script.clone()));
         Self {
             url: url.replace(&upstream.port().to_string(), &port.to_string()),
+            upstream,
+            port,
             script,
-            _server: server,
+            server,
         }
+    }
+
+    /// Closes the port and all connections: who connects is refused.
+    pub async fn stop(&mut self) {
+        self.server.shutdown().await;
+    }
+
+    /// Listens again where it did.
+    pub async fn start_again(&mut self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
+        let script = self.script.clone();
+        self.server.spawn(accept(listener, self.upstream, script));
     }
 
     /// Faults that no connection has had.

@@ -161,6 +161,8 @@ pub fn listed(at: Timestamp) -> Seen {
     Seen {
         at,
         now: false,
-        change: Change::Listed,
+        change: Change::Listed {
+            without: Vec::new(),
+        },
     }
 }

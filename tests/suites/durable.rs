@@ -1,31 +1,15 @@
 //! Nothing is lost when the observer is killed, and nothing is sent twice but with the same bytes.
 
 use crate::support::get;
-use rand_like::Numbers;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::load::Numbers;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{Answer, HttpSink, Request};
 use step_observer_tests::{path, program};
 use tokio::process::Command;
-
-/// Numbers that look random and are the same in every run.
-mod rand_like {
-    pub(super) struct Numbers(pub(super) u64);
-
-    impl Numbers {
-        /// From 1 to `most`.
-        pub(super) fn next(&mut self, most: usize) -> usize {
-            // xorshift64
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            usize::try_from(self.0 % most as u64).unwrap() + 1
-        }
-    }
-}
 
 /// Runs and kills: those of the environment variable, such as `2000x200`, or few.
 fn size() -> (usize, usize) {
@@ -121,7 +105,7 @@ async fn killed_at_any_moment_it_loses_nothing() {
     let mut killed = 0;
     while killed < kills && ids(&sink.accepted()).len() < events {
         let mut observer = observer(&server, &sink.url, folder.path()).spawn().unwrap();
-        sink.wait_for(sink.requests().len() + numbers.next(step))
+        sink.wait_for(sink.requests().len() + numbers.below(step) + 1)
             .await;
         observer.kill().await.unwrap();
         killed += 1;

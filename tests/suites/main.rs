@@ -10,10 +10,12 @@
 )]
 
 mod answers;
+mod api_server;
 mod aside;
 mod bundled;
 mod catalog;
 mod cluster;
+mod clusters;
 mod command_line;
 mod default_sink;
 mod deploy;
@@ -32,11 +34,13 @@ mod http_modes;
 mod kafka;
 mod languages;
 mod laws;
+mod listing;
 mod misbehaving;
 mod monitoring;
 mod nats;
 mod operate;
 mod pod_security;
+mod rbac;
 mod receivers;
 mod refused;
 mod reload;

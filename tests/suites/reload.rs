@@ -54,7 +54,7 @@ async fn sinks_and_plugins_change_while_it_runs_and_each_event_comes_once() {
     let (server, journal) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let (first, second) = (HttpSink::start(vec![]).await, HttpSink::start(vec![]).await);
     let before = config(journal.path(), &first, "before");
-    let mut observer = Observer::with_config(&server, &before, &[]);
+    let mut observer = Observer::configured(&server, &before, &[]);
     let address = admin(&mut observer).await;
     server.wait_for_watches(2).await;
     show(&server, 1);
@@ -75,7 +75,7 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
     let (server, journal) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let (sink, elsewhere) = (HttpSink::start(vec![]).await, tempfile::tempdir().unwrap());
     let good = config(journal.path(), &sink, "good");
-    let mut observer = Observer::with_config(&server, &good, &[]);
+    let mut observer = Observer::configured(&server, &good, &[]);
     let address = admin(&mut observer).await;
     server.wait_for_watches(2).await;
     let moved = config(elsewhere.path(), &sink, "good");
@@ -123,7 +123,7 @@ async fn what_waits_goes_on_under_the_new_configuration() {
         )
     };
     // In memory: nothing but the process knows of them.
-    let mut observer = Observer::with_config(&server, &text(&down), &[]);
+    let mut observer = Observer::configured(&server, &text(&down), &[]);
     let address = admin(&mut observer).await;
     server.wait_for_watches(2).await;
     show(&server, 1);
@@ -143,7 +143,7 @@ async fn what_happens_while_it_changes_is_told_once() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let journal = tempfile::tempdir().unwrap();
     let named = |word: &str| config(journal.path(), &sink, word);
-    let mut observer = Observer::with_config(&server, &named("w0"), &[]);
+    let mut observer = Observer::configured(&server, &named("w0"), &[]);
     let address = admin(&mut observer).await;
     server.wait_for_watches(2).await;
     let (changes, runs) = (5, 100);

@@ -32,7 +32,7 @@ impl StatefulSet<'_> {
         let shards = shards.to_string();
         let args = ["--shards", &shards, "--shard", &name];
         let before = self.server.watches();
-        let observer = Observer::with_config(self.server, &config, &args);
+        let observer = Observer::configured(self.server, &config, &args);
         self.server.wait_for_watches(before + 2).await;
         observer
     }
@@ -135,7 +135,12 @@ fn a_run_of_which_something_was_told_is_no_history() {
             told.extend(tracker.apply(seen.change, now));
         }
     }
-    told.extend(tracker.apply(Change::Listed, now));
+    told.extend(tracker.apply(
+        Change::Listed {
+            without: Vec::new(),
+        },
+        now,
+    ));
     while tracker.next_wake().is_some_and(|due| due <= now) {
         told.extend(tracker.tick(now));
     }

@@ -28,6 +28,19 @@ pub enum Observation {
     },
 }
 
+impl Observation {
+    /// UID of the TaskRun that it is about.
+    #[must_use]
+    pub fn run_uid(&self) -> &str {
+        match self {
+            Self::Pod(pod) => &pod.run_uid,
+            Self::PodGone { run_uid, .. } => run_uid,
+            Self::TaskRun(run) => &run.uid,
+            Self::TaskRunGone { uid } => uid,
+        }
+    }
+}
+
 /// Remembers what was told of every live run, so that nothing is told twice.
 ///
 /// Memory: a few hundred bytes for each pod whose steps are not all told, its UID and name after
@@ -102,19 +115,38 @@ impl Ledger {
         self.runs.get(run_uid).is_none_or(|run| run.is_settled())
     }
 
-    /// Both first lists are complete: what they show is due at `now`, run by run. Before this a Pod
-    /// cannot be told from one whose TaskRun is still to come.
-    pub fn listed(&mut self, now: Timestamp) {
+    /// Is there something to be told at all? See [`Ledger::listed`].
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    /// Both first lists of these runs are complete: what they show is due at `now`, run by run. Before
+    /// this a Pod cannot be told from one whose TaskRun is still to come.
+    pub fn listed(&mut self, now: Timestamp, of: impl Fn(&str) -> bool) {
         self.listed = true;
-        for (uid, run) in &mut self.runs {
-            run.wake = Some(now);
+        for (uid, run) in self.runs.iter_mut().filter(|(uid, _)| of(uid)) {
+            if let Some(old) = run.wake.replace(now) {
+                self.wakes.remove(&(old, uid.clone()));
+            }
             self.wakes.insert((now, uid.clone()));
         }
     }
 
     /// Takes one observation and tells what it brought.
     pub fn apply(&mut self, observation: Observation, now: Timestamp) -> Vec<Transition> {
-        let run_uid = match observation {
+        let run_uid = self.note(observation);
+        if self.listed {
+            self.evaluate(&run_uid, now)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Takes one observation of a run whose lists are not complete: it is told after
+    /// [`Ledger::listed`]. Gives the UID of the run.
+    pub fn note(&mut self, observation: Observation) -> Arc<str> {
+        match observation {
             Observation::Pod(pod) => {
                 let uid = pod.run_uid.clone();
                 self.runs.entry(uid.clone()).or_default().see_pod(pod);
@@ -137,11 +169,6 @@ impl Ledger {
                 }
                 uid
             }
-        };
-        if self.listed {
-            self.evaluate(&run_uid, now)
-        } else {
-            Vec::new()
         }
     }
 

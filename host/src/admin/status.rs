@@ -8,9 +8,9 @@ use std::sync::Arc;
 /// Tells how the observer stands at the moment, but for its plugins.
 pub type Standing = Arc<dyn Fn() -> Vitals + Send + Sync>;
 
-/// A watch that was silent for longer than this many seconds does not work: kube-runtime begins one anew after 290,
-/// and the API server sends a bookmark about every minute.
-const SILENT: u64 = 330;
+/// A watch that was silent for longer than this many seconds does not work: it is begun anew after 290 at most
+/// (`cluster.watchTimeoutSeconds`), and the API server sends a bookmark about every minute.
+const SILENT: u64 = 300;
 /// A watch that fails for longer than this many seconds is not just being renewed.
 const FAILING: u64 = 30;
 

@@ -33,7 +33,7 @@ use crate::{admin, control};
 use drop_ins::DropInSource;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sinks::ReadySink;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -69,8 +69,10 @@ pub enum Source {
         watches: observe::Watches,
         /// What to watch.
         config: ClusterConfig,
-        /// Older runs are history.
+        /// Runs that ended longer before `started` are history.
         look_back: SignedDuration,
+        /// The start, by the cluster's clock.
+        started: Timestamp,
     },
     /// A recording or a piped watch stream.
     Recording {

@@ -46,9 +46,9 @@ pub(super) fn scope(source: &Source) -> String {
 /// What ended before is history, where the journal does not know better.
 pub(super) fn horizon(source: &Source) -> Timestamp {
     match source {
-        Source::Cluster { look_back, .. } => clock::now()
-            .checked_sub(*look_back)
-            .unwrap_or(Timestamp::MIN),
+        Source::Cluster {
+            look_back, started, ..
+        } => started.checked_sub(*look_back).unwrap_or(Timestamp::MIN),
         Source::Recording { .. } => Timestamp::MIN,
     }
 }
@@ -153,9 +153,11 @@ pub(super) async fn track(
                         let settled = tracker.tick(due);
                         road.hand_on(settled, &mut rescues).await;
                     }
-                    let listed = matches!(change, Change::Listed);
+                    let listed =
+                        matches!(change, Change::Listed { .. } | Change::NamespaceListed { .. });
                     let findings = tracker.apply(change, at);
-                    if listed {
+                    // What a refused list would have shown is not gone.
+                    if listed && tracker.is_complete() {
                         road.forget_vanished(&tracker).await;
                         road.tally.listed.store(true, Ordering::Relaxed);
                     }

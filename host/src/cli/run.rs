@@ -84,6 +84,7 @@ async fn source(config: &Config) -> Result<Source, Problem> {
     let (client, watches) = observe::connect().await?;
     let (log_client, _) = observe::connect().await?;
     Ok(Source::Cluster {
+        started: observe::cluster_time(&client).await,
         client,
         log_client,
         watches,

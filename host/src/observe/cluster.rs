@@ -1,40 +1,24 @@
 //! A real API server as a source.
 
+use super::scopes::{Scope, Scopes};
 use super::slim::{SlimPod, SlimTaskRun};
 use super::tracker::Change;
-use super::watches::{Listening, Watches};
+use super::watch::{self, Object, describe, refused_with};
 use super::{ObserveError, Seen};
+use crate::bounded;
 use crate::clock;
 use futures::StreamExt as _;
-use hyper_timeout::TimeoutConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use kube::client::ConfigExt as _;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt::Debug;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 use step_observer_core::Shard;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-/// Longest wait for a connection, and for the first byte of an answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for an answer to begin.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest silence on a connection: more than the 290 s after which a watch is renewed.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
-/// TCP keepalive: finds out that the other side is gone.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-/// After so many failures in a row to start a watch it is made anew, with a new list: kube-runtime
-/// asks from the same resource version for ever (kube-rs #1042).
-const REBUILD_AFTER: u32 = 4;
+/// After so many refusals in a row the other namespaces are told without this one.
+const GIVE_UP_AFTER: u32 = 4;
 
 /// Objects in one page of a list: a page is held whole while it is read.
 const PAGE: u32 = 50;
@@ -49,13 +33,18 @@ pub struct ClusterConfig {
     pub label_selector: Option<String>,
     /// How many observers share the work: each tells of its part of the TaskRuns, by a hash of their UIDs. All must
     /// say the same number; while they do not, events may come twice, with the same ids.
-    #[serde(deserialize_with = "crate::bounded::between::<1, 1024, _, _>")]
+    #[serde(deserialize_with = "bounded::between::<1, 1024, _, _>")]
     #[schemars(range(min = 1, max = 1024))]
     pub shards: u32,
     /// Which of them this one is, from 0; usually given by `--shard`, as the ordinal of a StatefulSet's pod.
-    #[serde(deserialize_with = "crate::bounded::between::<0, 1023, _, _>")]
+    #[serde(deserialize_with = "bounded::between::<0, 1023, _, _>")]
     #[schemars(range(min = 0, max = 1023))]
     pub shard: u32,
+    /// A watch is renewed after so many seconds. One that is silent without an end, because something
+    /// on the way has lost it, is noticed 5 seconds later.
+    #[serde(deserialize_with = "bounded::between::<1, 290, _, _>")]
+    #[schemars(range(min = 1, max = 290))]
+    pub watch_timeout_seconds: u32,
 }
 
 impl Default for ClusterConfig {
@@ -65,6 +54,7 @@ impl Default for ClusterConfig {
             label_selector: None,
             shards: 1,
             shard: 0,
+            watch_timeout_seconds: watch::RENEW_AFTER,
         }
     }
 }
@@ -81,57 +71,16 @@ impl ClusterConfig {
     }
 }
 
-/// Connects as KUBECONFIG or the pod's service account says. How fresh the watches of this client are is told
-/// beside it.
-///
-/// # Errors
-///
-/// There is no configuration, or it is not usable.
-pub async fn connect() -> Result<(Client, Watches), ObserveError> {
-    let config = kube::Config::infer()
-        .await
-        .map_err(|error| ObserveError::Config(error.to_string()))?;
-    let watches = Watches::default();
-    let client = client(&config, watches.clone());
-    client
-        .map(|client| (client, watches))
-        .map_err(|error| ObserveError::Config(error.to_string()))
-}
-
-/// kube sets neither keepalive nor, by default, a timeout on what it reads.
-fn client(config: &kube::Config, watches: Watches) -> Result<Client, kube::Error> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    http.set_keepalive(Some(KEEPALIVE));
-    http.set_keepalive_interval(Some(KEEPALIVE));
-    http.set_keepalive_retries(Some(3));
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http)?);
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    connector.set_read_timeout(Some(SILENCE_TIMEOUT));
-    connector.set_write_timeout(Some(ANSWER_TIMEOUT));
-    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
-    let service = tower::ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .timeout(ANSWER_TIMEOUT)
-        .map_err(tower::BoxError::from)
-        .service(hyper);
-    let listening = Listening {
-        inner: service,
-        watches,
-    };
-    Ok(Client::new(listening, &config.default_namespace))
-}
-
 /// Watches Pods and TaskRuns until nobody listens any more. Sends [`Change::Listed`] once all first
-/// lists are complete.
+/// lists are complete, but those that are refused.
 pub async fn watch(client: Client, config: ClusterConfig, changes: mpsc::Sender<Seen>) {
     let chosen: BTreeSet<&String> = config.namespaces.iter().collect();
-    let scopes: Vec<Option<String>> = match chosen.is_empty() {
+    let scopes: Vec<Scope> = match chosen.is_empty() {
         true => vec![None],
-        false => chosen.into_iter().cloned().map(Some).collect(),
+        false => chosen
+            .into_iter()
+            .map(|name| Some(name.as_str().into()))
+            .collect(),
     };
     let selector = |own: Option<&str>| {
         let parts: Vec<_> = own
@@ -139,30 +88,30 @@ pub async fn watch(client: Client, config: ClusterConfig, changes: mpsc::Sender<
             .chain(config.label_selector.as_deref())
             .collect();
         let selector = parts.join(",");
-        let config = watcher::Config::default().page_size(PAGE);
+        let config = watcher::Config::default()
+            .page_size(PAGE)
+            .timeout(config.watch_timeout_seconds);
         if selector.is_empty() {
             config
         } else {
             config.labels(&selector)
         }
     };
-    let output = Output {
-        changes,
-        // It is checked before.
-        part: config.part().unwrap_or_default(),
-        unlisted: Arc::new(AtomicUsize::new(scopes.len() * 2)),
-    };
+    let known = Arc::new(Mutex::new(Scopes::new(&scopes)));
     let watches = scopes.iter().map(|scope| {
+        let output = Output {
+            changes: changes.clone(),
+            // It is checked before.
+            part: config.part().unwrap_or_default(),
+            scopes: known.clone(),
+            scope: scope.clone(),
+        };
         let pods = follow::<SlimPod>(
             api(&client, scope.as_deref()),
             selector(Some("tekton.dev/taskRun")),
             output.clone(),
         );
-        let runs = follow::<SlimTaskRun>(
-            api(&client, scope.as_deref()),
-            selector(None),
-            output.clone(),
-        );
+        let runs = follow::<SlimTaskRun>(api(&client, scope.as_deref()), selector(None), output);
         futures::future::join(pods, runs)
     });
     futures::future::join_all(watches).await;
@@ -179,9 +128,7 @@ where
 }
 
 /// A kind that is watched.
-trait Watched:
-    kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static
-{
+trait Watched: Object {
     const WHAT: &'static str;
     fn changed(self) -> Change;
     /// UID of the TaskRun that it belongs to; `None` where it is none of ours.
@@ -221,8 +168,8 @@ struct Output {
     changes: mpsc::Sender<Seen>,
     /// What others tell of goes no further.
     part: Shard,
-    /// First lists that are not complete.
-    unlisted: Arc<AtomicUsize>,
+    scopes: Arc<Mutex<Scopes>>,
+    scope: Scope,
 }
 
 /// Nobody listens any more.
@@ -251,11 +198,16 @@ impl Output {
         }
     }
 
-    async fn listed(&self) -> Result<(), Closed> {
-        if self.unlisted.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.send(Change::Listed).await?;
+    /// Tells what has become of the scope's first lists, where there is something to tell.
+    async fn report(&self, event: fn(&mut Scopes, &Scope) -> Option<Change>) -> Result<(), Closed> {
+        let change = {
+            let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+            event(&mut scopes, &self.scope)
+        };
+        match change {
+            Some(change) => self.send(change).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -263,45 +215,32 @@ impl Output {
 /// kube-runtime does not.
 async fn follow<K: Watched>(api: Api<K>, config: watcher::Config, output: Output) {
     let mut present = Present::default();
-    loop {
-        let mut stream = std::pin::pin!(watcher(api.clone(), config.clone()).default_backoff());
-        let mut failures = 0;
-        while let Some(event) = stream.next().await {
-            let event = match event {
-                Ok(event) => event,
-                Err(error) => {
-                    let refused = refusal(&error);
-                    warn!(
-                        kind = K::WHAT,
-                        error = describe(&error),
-                        remedy = refused,
-                        "watch failed, retrying"
-                    );
-                    failures += 1;
-                    // Without this right for good, all others would never be told either.
-                    if failures >= REBUILD_AFTER
-                        && refused.is_some()
-                        && present.give_up_listing(&output).await.is_err()
-                    {
-                        return;
-                    }
-                    if failures >= REBUILD_AFTER
-                        && matches!(error, watcher::Error::WatchStartFailed(_))
-                    {
-                        break;
-                    }
-                    continue;
+    let mut watch = std::pin::pin!(watch::follow(api, config));
+    while let Some(happened) = watch.next().await {
+        let done = match happened.event {
+            Ok(event) if output.is_others(&event) => Ok(()),
+            Ok(event) => present.take(event, &output).await,
+            Err(error) => {
+                let remedy = remedy(&error);
+                let namespace = output.scope.as_deref();
+                warn!(
+                    kind = K::WHAT,
+                    namespace,
+                    error = describe(&error),
+                    remedy,
+                    "watch failed, retrying"
+                );
+                // Without this right for good, all others would never be told either.
+                if happened.failures >= GIVE_UP_AFTER && remedy.is_some() && !present.listed {
+                    output.report(Scopes::give_up).await
+                } else {
+                    Ok(())
                 }
-            };
-            failures = 0;
-            if output.is_others(&event) {
-                continue;
             }
-            if present.take(event, &output).await.is_err() {
-                return;
-            }
+        };
+        if done.is_err() {
+            return;
         }
-        info!(kind = K::WHAT, "watch is rebuilt with a new list");
     }
 }
 
@@ -334,7 +273,7 @@ impl Present {
                 }
                 if !std::mem::replace(&mut self.listed, true) {
                     info!(kind = K::WHAT, count = self.known.len(), "listed");
-                    output.listed().await?;
+                    output.report(Scopes::complete).await?;
                 }
             }
             Event::Apply(object) => self.apply(object, output).await?,
@@ -352,14 +291,6 @@ impl Present {
         Ok(())
     }
 
-    /// Goes on without this list.
-    async fn give_up_listing(&mut self, output: &Output) -> Result<(), Closed> {
-        if std::mem::replace(&mut self.listed, true) {
-            return Ok(());
-        }
-        output.listed().await
-    }
-
     async fn apply<K: Watched>(&mut self, object: K, output: &Output) -> Result<(), Closed> {
         if let Some(run_uid) = object.run_uid() {
             let uid = uid(&object);
@@ -374,39 +305,14 @@ fn uid<K: kube::Resource>(object: &K) -> Arc<str> {
     object.meta().uid.as_deref().unwrap_or_default().into()
 }
 
-/// The error in words, without anything of the object that could not be read: it may hold secrets.
-pub(super) fn describe(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::SerdeError(cause))
-        | watcher::Error::WatchStartFailed(kube::Error::SerdeError(cause))
-        | watcher::Error::WatchFailed(kube::Error::SerdeError(cause)) => {
-            format!(
-                "failed to read an object, at column {} of the answer",
-                cause.column()
-            )
-        }
-        other => other.to_string(),
-    }
-}
-
 /// What an operator can do about an error that does not go away by itself.
-fn refusal(error: &watcher::Error) -> Option<&'static str> {
-    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) =
-        error
-    else {
-        return None;
-    };
-    match error {
-        kube::Error::Api(status) => match status.code {
-            401 => Some(
-                "the API server does not accept the credentials: check KUBECONFIG or the service account",
-            ),
-            403 => Some(
-                "grant get, list and watch on pods and taskruns.tekton.dev to the service account",
-            ),
-            404 => Some("the API server does not know this kind: is Tekton Pipelines installed?"),
-            _ => None,
-        },
+fn remedy(error: &watcher::Error) -> Option<&'static str> {
+    match refused_with(error)? {
+        401 => Some(
+            "the API server does not accept the credentials: check KUBECONFIG or the service account",
+        ),
+        403 => Some("grant list and watch on pods and taskruns.tekton.dev to the service account"),
+        404 => Some("the API server does not know this kind: is Tekton Pipelines installed?"),
         _ => None,
     }
 }

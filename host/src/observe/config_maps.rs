@@ -1,11 +1,10 @@
 //! ConfigMaps that hold plugins: read by watch, and told what became of them by Events.
 
-use super::cluster::describe;
+use super::watch::{self, describe, refused_with};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::events::{Event as Note, EventType, Recorder, Reporter};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,8 +15,6 @@ use tracing::warn;
 pub const PLUGIN_LABEL: &str = "step-observer.dev/plugin";
 /// ConfigMaps in one page of a list: each may have 1 MiB.
 const PAGE: u32 = 8;
-/// After so many failures in a row the watch is made anew, with a new list.
-const REBUILD_AFTER: u32 = 4;
 /// Longest wait for an Event to be written.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest note of an Event (events.k8s.io/v1).
@@ -61,36 +58,27 @@ pub async fn watch_plugins(
     let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
     let config = watcher::Config::default()
         .labels(&format!("{PLUGIN_LABEL}=true"))
-        .page_size(PAGE);
+        .page_size(PAGE)
+        .timeout(watch::RENEW_AFTER);
     let mut known = Known::default();
-    loop {
-        let mut stream = std::pin::pin!(watcher(api.clone(), config.clone()).default_backoff());
-        let mut failures = 0;
-        while let Some(event) = stream.next().await {
-            let event = match event {
-                Ok(event) => event,
-                Err(error) => {
-                    failures += 1;
-                    warn!(
-                        kind = "configmaps",
-                        namespace,
-                        error = describe(&error),
-                        remedy = remedy(&error),
-                        "the plugins in ConfigMaps cannot be read, retrying"
-                    );
-                    if failures >= REBUILD_AFTER
-                        && matches!(error, watcher::Error::WatchStartFailed(_))
-                    {
-                        break;
-                    }
-                    continue;
-                }
-            };
-            failures = 0;
-            for change in known.take(event) {
-                if changes.send(change).await.is_err() {
-                    return;
-                }
+    let mut watch = std::pin::pin!(watch::follow(api, config));
+    while let Some(happened) = watch.next().await {
+        let event = match happened.event {
+            Ok(event) => event,
+            Err(error) => {
+                warn!(
+                    kind = "configmaps",
+                    namespace,
+                    error = describe(&error),
+                    remedy = remedy(&error),
+                    "the plugins in ConfigMaps cannot be read, retrying"
+                );
+                continue;
+            }
+        };
+        for change in known.take(event) {
+            if changes.send(change).await.is_err() {
+                return;
             }
         }
     }
@@ -153,12 +141,7 @@ impl Known {
 
 /// What an operator can do about an error that does not go away by itself.
 fn remedy(error: &watcher::Error) -> Option<&'static str> {
-    let (watcher::Error::InitialListFailed(kube::Error::Api(status))
-    | watcher::Error::WatchStartFailed(kube::Error::Api(status))) = error
-    else {
-        return None;
-    };
-    (status.code == 403).then_some(
+    (refused_with(error)? == 403).then_some(
         "grant get, list and watch on configmaps in this namespace to the service account, or set \
          dropIn.configMaps: false; until then no event is sent, because a plugin might mask it",
     )
@@ -197,9 +180,9 @@ impl PluginNotes {
         let told = tokio::time::timeout(NOTE_TIMEOUT, self.write(namespace, name, outcome)).await;
         match told {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => {
+            Ok(Err(Unwritten { error, right })) => {
                 let remedy = matches!(&error, kube::Error::Api(status) if status.code == 403)
-                    .then_some("grant create on events.events.k8s.io to the service account");
+                    .then_some(right);
                 warn!(namespace, name, error = %error, remedy, "failed to write an Event on the ConfigMap");
             }
             Err(_) => warn!(
@@ -214,10 +197,15 @@ impl PluginNotes {
         namespace: &str,
         name: &str,
         outcome: Result<&str, &str>,
-    ) -> Result<(), kube::Error> {
+    ) -> Result<(), Unwritten> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         // `kubectl describe` finds Events by the UID.
-        let Some(map) = api.get_metadata_opt(name).await? else {
+        let found = api.get_metadata_opt(name).await;
+        let Some(map) = found.map_err(|error| Unwritten {
+            error,
+            right: "grant get on configmaps in this namespace to the service account",
+        })?
+        else {
             return Ok(());
         };
         let (type_, reason, note) = match outcome {
@@ -248,5 +236,15 @@ impl PluginNotes {
         Recorder::new(self.client.clone(), self.reporter.clone())
             .publish(&note, &regarding)
             .await
+            .map_err(|error| Unwritten {
+                error,
+                right: "grant create on events.events.k8s.io in this namespace to the service account",
+            })
     }
+}
+
+/// Why an Event is not written, and the right that may be missing.
+struct Unwritten {
+    error: kube::Error,
+    right: &'static str,
 }

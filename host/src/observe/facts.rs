@@ -57,6 +57,10 @@ struct Container {
 // === impl RunFacts ===
 
 impl RunFacts {
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     pub(super) fn see_run(&mut self, run: &SlimTaskRun, texts: &mut Interner) {
         let SlimTaskRun {
             api_version,

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod config_maps;
+mod connect;
 mod documents;
 mod facts;
 mod follow;
@@ -10,15 +11,19 @@ mod intern;
 mod log;
 mod pod_log;
 mod recording;
+mod retry;
+mod scopes;
 mod slim;
 mod snapshot;
 mod tekton_sink;
 mod termination;
 mod tracker;
+mod watch;
 mod watches;
 
-pub use cluster::{ClusterConfig, connect, watch};
+pub use cluster::{ClusterConfig, watch};
 pub use config_maps::{PLUGIN_LABEL, PluginMapChange, PluginNotes, own_namespace, watch_plugins};
+pub use connect::{cluster_time, connect};
 pub use follow::FollowedLog;
 pub use log::LogCapture;
 pub use pod_log::ClusterLogs;

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use kube::api::LogParams;
 use kube::{Api, Client};
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
 
 /// Most of a log that is read: the kubelet rotates at 10 MiB by default.
 const MAX_LOG_READ: i64 = 16 * 1024 * 1024;
@@ -24,6 +25,8 @@ pub struct ClusterLogs {
     slots: Arc<Semaphore>,
     followers: Arc<Semaphore>,
     timeout: Duration,
+    /// Said once: every step would say it again.
+    forbidden: Arc<Once>,
 }
 
 /// Why a log cannot be read.
@@ -51,6 +54,7 @@ impl ClusterLogs {
             slots: Arc::new(Semaphore::new(concurrency.max(1))),
             followers: Arc::new(Semaphore::new(followers.max(1))),
             timeout,
+            forbidden: Arc::new(Once::new()),
         }
     }
 
@@ -128,6 +132,15 @@ impl ClusterLogs {
             .map_err(|error| match error {
                 kube::Error::Api(status) if status.code == 404 => ReadError::Gone,
                 kube::Error::Api(status) => {
+                    if status.code == 403 {
+                        self.forbidden.call_once(|| {
+                            warn!(
+                                error = status.message,
+                                remedy = "grant get on pods/log to the service account, or set log.capture: off",
+                                "logs cannot be read: events are sent without them"
+                            );
+                        });
+                    }
                     ReadError::Other(format!("{} {}", status.code, status.reason))
                 }
                 other => ReadError::Other(other.to_string()),

@@ -1,10 +1,9 @@
 //! Where Tekton sends its own events: two of its ConfigMaps, followed while the observer runs.
 
-use super::cluster::describe;
+use super::watch::{self as watches, describe, refused_with};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tracing::warn;
@@ -68,11 +67,13 @@ fn first(places: &[Option<Option<String>>]) -> TektonSink {
 }
 
 async fn follow(api: Api<ConfigMap>, name: &str, key: &str, tell: impl Fn(Option<String>)) {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let config = watcher::Config::default()
+        .fields(&format!("metadata.name={name}"))
+        .timeout(watches::RENEW_AFTER);
     let mut there = false;
-    let mut stream = std::pin::pin!(watcher(api, config).default_backoff());
-    while let Some(event) = stream.next().await {
-        match event {
+    let mut changes = std::pin::pin!(watches::follow(api, config));
+    while let Some(happened) = changes.next().await {
+        match happened.event {
             Ok(Event::Init) => there = false,
             Ok(Event::InitApply(map) | Event::Apply(map)) => {
                 there = true;
@@ -85,8 +86,10 @@ async fn follow(api: Api<ConfigMap>, name: &str, key: &str, tell: impl Fn(Option
             Err(error) => warn!(
                 config_map = name,
                 error = describe(&error),
-                "the sink that Tekton is configured with cannot be read, retrying; events wait. Grant get, list \
-                 and watch on this ConfigMap, or name a sink"
+                remedy = (refused_with(&error) == Some(403)).then_some(
+                    "grant list and watch on this ConfigMap to the service account, or name a sink"
+                ),
+                "the sink that Tekton is configured with cannot be read, retrying; events wait"
             ),
         }
     }

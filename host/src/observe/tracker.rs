@@ -5,7 +5,7 @@ use super::intern::Interner;
 use super::slim::{SlimPod, SlimTaskRun};
 use crate::step::StepRecord;
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use step_observer_core::{Ledger, Observation, Transition};
 
@@ -28,8 +28,17 @@ pub enum Change {
         /// Its UID.
         uid: Arc<str>,
     },
-    /// Everything that existed at the start has been told.
-    Listed,
+    /// Everything that existed at the start has been told, but of these namespaces: their lists are
+    /// refused.
+    Listed {
+        /// What is seen of them is not told: it may be half of what there is.
+        without: Vec<Arc<str>>,
+    },
+    /// One of those namespaces has been told, too.
+    NamespaceListed {
+        /// Its name.
+        namespace: Arc<str>,
+    },
     /// A recording is over: nothing else will come.
     Ended,
 }
@@ -66,6 +75,8 @@ pub struct Tracker {
     runs: HashMap<Arc<str>, Box<RunFacts>>,
     pods: HashMap<Arc<str>, PodFacts>,
     texts: Interner,
+    /// Namespaces whose lists are not complete, while others are told.
+    unlisted: HashSet<Arc<str>>,
 }
 
 impl Tracker {
@@ -77,6 +88,7 @@ impl Tracker {
             runs: HashMap::new(),
             pods: HashMap::new(),
             texts: Interner::default(),
+            unlisted: HashSet::new(),
         }
     }
 
@@ -134,7 +146,18 @@ impl Tracker {
                 );
                 self.forget(&uid, None, &mut findings);
             }
-            Change::Listed => self.ledger.listed(now),
+            Change::Listed { without } => {
+                self.unlisted = without.into_iter().collect();
+                let (runs, unlisted) = (&self.runs, &self.unlisted);
+                self.ledger
+                    .listed(now, |uid| !is_in(runs.get(uid), unlisted));
+            }
+            Change::NamespaceListed { namespace } => {
+                self.unlisted.remove(&namespace);
+                let (runs, namespace) = (&self.runs, HashSet::from([namespace]));
+                self.ledger
+                    .listed(now, |uid| is_in(runs.get(uid), &namespace));
+            }
             Change::Ended => {}
         }
         findings
@@ -150,6 +173,17 @@ impl Tracker {
     #[must_use]
     pub fn runs(&self) -> usize {
         self.runs.len()
+    }
+
+    /// Has everything that existed at the start been told?
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.ledger.is_listed() && self.unlisted.is_empty()
+    }
+
+    /// May this run not be told yet?
+    fn holds(&self, run_uid: &str) -> bool {
+        !self.ledger.is_listed() || is_in(self.runs.get(run_uid), &self.unlisted)
     }
 
     /// When [`Tracker::tick`] should be called next.
@@ -171,6 +205,10 @@ impl Tracker {
     }
 
     fn tell(&mut self, observation: Observation, now: Timestamp, findings: &mut Vec<Finding>) {
+        if self.holds(observation.run_uid()) {
+            self.ledger.note(observation);
+            return;
+        }
         let told = self.ledger.apply(observation, now);
         self.records(told, now, findings);
     }
@@ -192,6 +230,9 @@ impl Tracker {
 
     /// Drops the facts that no event will need.
     fn forget(&mut self, run_uid: &str, pod_uid: Option<&str>, findings: &mut Vec<Finding>) {
+        if self.holds(run_uid) {
+            return;
+        }
         if let Some(uid) = pod_uid
             && !self.ledger.expects(run_uid, uid)
         {
@@ -212,4 +253,8 @@ impl Tracker {
             self.pods.remove(&uid);
         }
     }
+}
+
+fn is_in(run: Option<&Box<RunFacts>>, namespaces: &HashSet<Arc<str>>) -> bool {
+    run.is_some_and(|facts| namespaces.contains(facts.namespace()))
 }

@@ -1,56 +1,38 @@
 //! A small API server: Pods, TaskRuns and ConfigMaps with list, watch, logs, Events, and faults on
 //! demand.
 //!
-//! It keeps what a client relies on: a revision that only grows, lists in pages with `continue`,
-//! watches from a revision, bookmarks, 410 for revisions that are forgotten, label selectors, and
-//! who may do what.
+//! It keeps what a client relies on: a revision that only grows, lists in pages with `continue` that
+//! show one moment, watches from a revision with a time limit, bookmarks, 410 for revisions that are
+//! forgotten, label and field selectors, and who may do what by the rules of RBAC.
 
-mod answers;
+pub mod authorise;
+mod faults;
+mod log;
+mod model;
+mod objects;
+mod request;
+mod selector;
+mod watch;
+
+pub use faults::Fault;
+pub use model::Resource;
 
 use crate::sink::PATIENCE;
-use answers::{collection, config_map, log, write_note};
+use authorise::Authoriser;
 use axum::Router;
-use axum::extract::{Path, Query};
-use axum::routing::get;
+use jiff::SignedDuration;
+use model::{Model, key};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use tokio::sync::watch;
+use std::time::Instant;
+use tokio::sync::watch::{Sender, channel};
 use tokio::task::JoinSet;
-
-/// What it serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Resource {
-    /// `pods`
-    Pods,
-    /// `taskruns.tekton.dev`
-    TaskRuns,
-    /// `configmaps`
-    ConfigMaps,
-}
-
-impl Resource {
-    fn plural(self) -> &'static str {
-        match self {
-            Self::Pods => "pods",
-            Self::TaskRuns => "taskruns",
-            Self::ConfigMaps => "configmaps",
-        }
-    }
-
-    fn kind(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Pods => ("v1", "Pod"),
-            Self::TaskRuns => ("tekton.dev/v1", "TaskRun"),
-            Self::ConfigMaps => ("v1", "ConfigMap"),
-        }
-    }
-}
 
 /// A running server. It ends when it is dropped.
 #[derive(Debug)]
 pub struct ApiServer {
-    /// Where it is.
+    /// Where it is, or a proxy before it.
     pub url: String,
     shared: Arc<Shared>,
     _server: JoinSet<()>,
@@ -60,38 +42,8 @@ pub struct ApiServer {
 struct Shared {
     state: Mutex<Model>,
     /// Changes with every change of the state.
-    changed: watch::Sender<u64>,
+    changed: Sender<u64>,
 }
-
-#[derive(Debug, Default)]
-struct Model {
-    revision: u64,
-    /// Watches from before this are answered 410.
-    forgotten: u64,
-    /// Watches that began before this many closings end.
-    closings: u64,
-    objects: BTreeMap<(Resource, String, String), Value>,
-    history: Vec<Past>,
-    /// Events that were written (events.k8s.io/v1).
-    notes: Vec<Value>,
-    logs: HashMap<String, String>,
-    denied: HashSet<&'static str>,
-    /// Lists that are answered 500 before one is answered well.
-    failing_lists: u32,
-    requests: Vec<String>,
-    watches: u64,
-}
-
-/// A change: what an object was before, and what it is.
-#[derive(Debug)]
-struct Past {
-    revision: u64,
-    resource: Resource,
-    before: Option<Value>,
-    now: Option<Value>,
-}
-
-type Parameters = HashMap<String, String>;
 
 impl ApiServer {
     /// Starts an empty cluster.
@@ -102,47 +54,11 @@ impl ApiServer {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
             state: Mutex::default(),
-            changed: watch::channel(0).0,
+            changed: channel(0).0,
         });
         shared.state.lock().unwrap().revision = 1;
-        let pods = |state, query: &Parameters| collection(state, query, Resource::Pods, None);
-        let runs = |state, query: &Parameters| collection(state, query, Resource::TaskRuns, None);
         let router = Router::new()
-            .route(
-                "/api/v1/pods",
-                get(move |state, Query(query)| async move { pods(state, &query) }),
-            )
-            .route(
-                "/apis/tekton.dev/v1/taskruns",
-                get(move |state, Query(query)| async move { runs(state, &query) }),
-            )
-            .route(
-                "/api/v1/namespaces/{namespace}/pods",
-                get(async |state, Path(namespace), Query(query)| {
-                    collection(state, &query, Resource::Pods, Some(namespace))
-                }),
-            )
-            .route(
-                "/apis/tekton.dev/v1/namespaces/{namespace}/taskruns",
-                get(async |state, Path(namespace), Query(query)| {
-                    collection(state, &query, Resource::TaskRuns, Some(namespace))
-                }),
-            )
-            .route("/api/v1/namespaces/{namespace}/pods/{pod}/log", get(log))
-            .route(
-                "/api/v1/namespaces/{namespace}/configmaps",
-                get(async |state, Path(namespace), Query(query)| {
-                    collection(state, &query, Resource::ConfigMaps, Some(namespace))
-                }),
-            )
-            .route(
-                "/api/v1/namespaces/{namespace}/configmaps/{name}",
-                get(config_map),
-            )
-            .route(
-                "/apis/events.k8s.io/v1/namespaces/{namespace}/events",
-                axum::routing::post(write_note),
-            )
+            .fallback(objects::answer)
             .with_state(shared.clone());
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -217,6 +133,17 @@ impl ApiServer {
         newest(&self.shared.state.lock().unwrap()).unwrap()
     }
 
+    /// Adds to the log of a container.
+    pub fn append_log(&self, pod_container: &str, text: &str) {
+        self.change(|model| {
+            model
+                .logs
+                .entry(pod_container.to_owned())
+                .or_default()
+                .push_str(text)
+        });
+    }
+
     /// Sets the log of a container.
     pub fn set_log(&self, pod_container: &str, text: &str) {
         self.change(|model| model.logs.insert(pod_container.to_owned(), text.to_owned()));
@@ -231,16 +158,101 @@ impl ApiServer {
         });
     }
 
+    /// Forgets all revisions and ends all watches: those that go on from an old one are answered 410 by
+    /// HTTP, as proxies and aggregated APIs do.
+    pub fn forget_history_by_http(&self) {
+        self.change(|model| {
+            model.revision += 1;
+            model.forgotten = model.revision;
+            model.history.clear();
+            model.gone_by_http = true;
+            model.closings += 1;
+        });
+    }
+
+    /// Answers watches that ask for initial events so, as servers without streaming lists do.
+    pub fn without_streaming_lists(&self, code: u16) {
+        self.change(|model| model.no_streaming_lists = Some(code));
+    }
+
+    /// Further pages of the lists so far cannot be had any more.
+    pub fn expire_pages(&self) {
+        self.change(|model| model.snapshots.clear());
+    }
+
     /// Ends all watches.
     pub fn close_watches(&self) {
         self.change(|model| model.closings += 1);
     }
 
-    /// Denies or allows a resource: `pods`, `taskruns` or `pods/log`.
-    pub fn deny(&self, resource: &'static str, denied: bool) {
+    /// Ends all watches with every so many changes.
+    pub fn close_watches_every(&self, changes: u64) {
+        self.change(|model| model.close_every = changes);
+    }
+
+    /// The watches so far stay open and tell nothing any more.
+    pub fn stall_watches(&self) {
+        self.change(|model| model.stalls += 1);
+    }
+
+    /// Decides by the Roles and bindings among these documents, for the service account
+    /// `namespace/name`.
+    pub fn authorise(&self, documents: &[Value], account: &str) {
+        let (namespace, name) = account.split_once('/').unwrap();
+        let rbac = Authoriser::new(documents, namespace, name);
+        self.change(|model| model.rbac = Some(rbac));
+    }
+
+    /// Rights that allowed a request so far.
+    #[must_use]
+    pub fn rights_used(&self) -> BTreeSet<String> {
+        self.shared.state.lock().unwrap().used.clone()
+    }
+
+    /// Waits until all these rights were used.
+    pub async fn wait_for_rights(&self, rights: &BTreeSet<String>) {
+        self.wait_for(|model| model.used.is_superset(rights)).await;
+    }
+
+    /// What was said to requests that no right allowed.
+    #[must_use]
+    pub fn denials(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().denials.clone()
+    }
+
+    /// Its clock is so far ahead of ours, or behind where it is negative.
+    pub fn set_clock(&self, ahead: SignedDuration) {
+        self.change(|model| model.clock_ahead = ahead);
+    }
+
+    /// When each request came that begins so.
+    #[must_use]
+    pub fn times_of(&self, requests: &str) -> Vec<Instant> {
+        let model = self.shared.state.lock().unwrap();
+        let chosen = model.requests.iter().zip(&model.times);
+        chosen
+            .filter(|(request, _)| request.starts_with(requests))
+            .map(|(_, at)| *at)
+            .collect()
+    }
+
+    /// Has the next requests that begin so (`list pods`, `watch`, `log`) go wrong.
+    pub fn script(&self, requests: &str, faults: impl IntoIterator<Item = Fault>) {
+        self.change(|model| model.script.add(requests, faults));
+    }
+
+    /// Faults that no request has had.
+    #[must_use]
+    pub fn unused_faults(&self) -> usize {
+        self.shared.state.lock().unwrap().script.unused()
+    }
+
+    /// Denies or allows a resource: `pods`, `taskruns` or `pods/log`, or in one namespace
+    /// `namespace/pods`.
+    pub fn deny(&self, resource: &str, denied: bool) {
         self.change(|model| {
             if denied {
-                model.denied.insert(resource)
+                model.denied.insert(resource.to_owned())
             } else {
                 model.denied.remove(resource)
             }
@@ -249,7 +261,7 @@ impl ApiServer {
 
     /// Answers the next lists with 500.
     pub fn fail_lists(&self, count: u32) {
-        self.change(|model| model.failing_lists = count);
+        self.script("list", (0..count).map(|_| Fault::Status(500)));
     }
 
     /// Requests so far, with their queries.
@@ -284,53 +296,5 @@ impl ApiServer {
         };
         let met = tokio::time::timeout(PATIENCE, met).await;
         assert!(met.is_ok(), "{:#?}", self.requests());
-    }
-}
-
-fn key(object: &Value) -> (Resource, String, String) {
-    let resource = match object["kind"].as_str() {
-        Some("Pod") => Resource::Pods,
-        Some("ConfigMap") => Resource::ConfigMaps,
-        _ => Resource::TaskRuns,
-    };
-    let text = |field: &str| {
-        object["metadata"][field]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    (resource, text("namespace"), text("name"))
-}
-
-impl Model {
-    fn apply(&mut self, kind: &str, mut object: Value) {
-        self.revision += 1;
-        object["metadata"]["resourceVersion"] = self.revision.to_string().into();
-        let key = key(&object);
-        let resource = key.0;
-        let now = (kind != "DELETED").then_some(object);
-        let before = match &now {
-            None => self.objects.remove(&key),
-            Some(object) => self.objects.insert(key, object.clone()),
-        };
-        self.history.push(Past {
-            revision: self.revision,
-            resource,
-            before,
-            now,
-        });
-    }
-
-    fn wanted(object: &Value, namespace: Option<&str>, selector: &str) -> bool {
-        let labels = &object["metadata"]["labels"];
-        let here = namespace.is_none_or(|namespace| object["metadata"]["namespace"] == namespace);
-        here && selector
-            .split(',')
-            .filter(|part| !part.is_empty())
-            .all(|part| match part.split_once('=') {
-                Some(("metadata.name", name)) => object["metadata"]["name"] == name,
-                Some((name, value)) => labels[name] == value,
-                None => labels.get(part).is_some(),
-            })
     }
 }

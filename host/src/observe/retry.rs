@@ -1,0 +1,84 @@
+//! Requests that an API server cannot answer now are asked again, so that one bad page does not begin
+//! a whole list anew, and a server that asks for a pause gets it.
+
+use http::header::RETRY_AFTER;
+use http::{Method, Request, Response, StatusCode};
+use kube::client::Body;
+use std::time::Duration;
+use tower::BoxError;
+use tower::retry::Policy;
+
+/// Tries after the first. What fails longer is logged, and tried again by whoever asked.
+const RETRIES: u32 = 5;
+/// First wait where the server names none; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// Longest wait that a server may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How often one request was asked again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Retry {
+    retries: u32,
+}
+
+impl<B> Policy<Request<Body>, Response<B>, BoxError> for Retry {
+    type Future = tokio::time::Sleep;
+
+    fn retry(
+        &mut self,
+        _request: &mut Request<Body>,
+        result: &mut Result<Response<B>, BoxError>,
+    ) -> Option<Self::Future> {
+        let response = result.as_ref().ok()?;
+        if self.retries >= RETRIES || !passes(response.status()) {
+            return None;
+        }
+        let asked = response.headers().get(RETRY_AFTER);
+        let asked = asked.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+        let wait = wait(asked, self.retries);
+        self.retries += 1;
+        Some(tokio::time::sleep(wait))
+    }
+
+    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
+        // Nothing is written twice.
+        if request.method() != Method::GET {
+            return None;
+        }
+        let mut again = Request::new(request.body().try_clone()?);
+        again.method_mut().clone_from(request.method());
+        again.uri_mut().clone_from(request.uri());
+        again.headers_mut().clone_from(request.headers());
+        again.extensions_mut().clone_from(request.extensions());
+        Some(again)
+    }
+}
+
+/// Does this go away by itself?
+fn passes(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
+}
+
+/// As long as the server asks for, within bounds; else longer each time, and not for all at once.
+fn wait(asked: Option<u64>, retries: u32) -> Duration {
+    match asked {
+        Some(seconds) => Duration::from_secs(seconds).min(LONGEST_WAIT),
+        None => FIRST_WAIT
+            .saturating_mul(2_u32.saturating_pow(retries))
+            .mul_f64(0.5 + fastrand::f64()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wait_is_without_a_bound() {
+        assert_eq!(wait(Some(7), 0), Duration::from_secs(7));
+        assert_eq!(wait(Some(u64::MAX), 0), LONGEST_WAIT);
+        for retries in 0..RETRIES {
+            assert!(wait(None, retries) < Duration::from_secs(5));
+        }
+    }
+}

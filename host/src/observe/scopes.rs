@@ -1,0 +1,130 @@
+//! Which namespaces are known: told from what their first lists say, both of Pods and of TaskRuns.
+
+use super::tracker::Change;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A namespace, or all.
+pub(super) type Scope = Option<Arc<str>>;
+
+/// First lists of a scope: of Pods and of TaskRuns.
+const LISTS: usize = 2;
+
+/// Scopes whose first lists are not complete.
+#[derive(Debug)]
+pub(super) struct Scopes {
+    /// And how many lists each lacks.
+    unlisted: BTreeMap<Scope, usize>,
+    /// Those that nobody waits for: the server refuses their lists.
+    given_up: BTreeSet<Arc<str>>,
+    /// [`Change::Listed`] was told.
+    told: bool,
+}
+
+impl Scopes {
+    pub(super) fn new(scopes: &[Scope]) -> Self {
+        Self {
+            unlisted: scopes.iter().map(|scope| (scope.clone(), LISTS)).collect(),
+            given_up: BTreeSet::new(),
+            told: false,
+        }
+    }
+
+    /// A first list is complete. Gives what is to be told.
+    pub(super) fn complete(&mut self, scope: &Scope) -> Option<Change> {
+        let lacking = self.unlisted.get_mut(scope)?;
+        *lacking = lacking.saturating_sub(1);
+        if *lacking > 0 {
+            return None;
+        }
+        self.unlisted.remove(scope);
+        let Some(namespace) = scope.as_ref().filter(|_| self.told) else {
+            return self.begin();
+        };
+        self.given_up.remove(namespace);
+        Some(Change::NamespaceListed {
+            namespace: namespace.clone(),
+        })
+    }
+
+    /// A first list is refused, and will be: the others are told without this namespace.
+    pub(super) fn give_up(&mut self, scope: &Scope) -> Option<Change> {
+        let namespace = scope
+            .as_ref()
+            .filter(|_| self.unlisted.contains_key(scope))?;
+        self.given_up.insert(namespace.clone());
+        self.begin()
+    }
+
+    fn begin(&mut self) -> Option<Change> {
+        let given_up = |scope: &Scope| {
+            let namespace = scope.as_ref();
+            namespace.is_some_and(|namespace| self.given_up.contains(namespace))
+        };
+        if self.told || !self.unlisted.keys().all(given_up) {
+            return None;
+        }
+        self.told = true;
+        Some(Change::Listed {
+            without: self.unlisted.keys().flatten().cloned().collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Scope {
+        Some(name.into())
+    }
+
+    fn listed(change: Option<Change>) -> Vec<String> {
+        match change {
+            Some(Change::Listed { without }) => {
+                without.iter().map(|name| (**name).to_owned()).collect()
+            }
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn everything_is_listed_when_both_lists_of_all_are() {
+        let mut scopes = Scopes::new(&[None]);
+        assert!(scopes.complete(&None).is_none());
+        assert!(listed(scopes.complete(&None)).is_empty());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_namespace_that_is_refused() {
+        let (good, bad) = (named("good"), named("bad"));
+        let mut scopes = Scopes::new(&[good.clone(), bad.clone()]);
+        assert!(scopes.complete(&bad).is_none());
+        assert!(scopes.give_up(&bad).is_none());
+        assert!(scopes.complete(&good).is_none());
+        assert_eq!(listed(scopes.complete(&good)), ["bad"]);
+        assert!(scopes.give_up(&bad).is_none());
+        assert!(matches!(
+            scopes.complete(&bad),
+            Some(Change::NamespaceListed { namespace }) if &*namespace == "bad"
+        ));
+    }
+
+    #[test]
+    fn what_is_granted_before_the_others_are_listed_is_listed_with_them() {
+        let (good, late) = (named("good"), named("late"));
+        let mut scopes = Scopes::new(&[good.clone(), late.clone()]);
+        assert!(scopes.give_up(&late).is_none());
+        assert!(scopes.complete(&late).is_none());
+        assert!(scopes.complete(&late).is_none());
+        assert!(scopes.complete(&good).is_none());
+        assert!(listed(scopes.complete(&good)).is_empty());
+    }
+
+    #[test]
+    fn all_namespaces_at_once_are_never_given_up() {
+        let mut scopes = Scopes::new(&[None]);
+        assert!(scopes.give_up(&None).is_none());
+        assert!(!scopes.told);
+    }
+}

@@ -1,0 +1,127 @@
+//! Answers that are scripted, and bodies that do not end well.
+
+use super::objects::status;
+use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
+use axum::http::header::RETRY_AFTER;
+use axum::response::Response;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use std::collections::VecDeque;
+
+/// What becomes of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    Pass,
+    /// It is answered with this status.
+    Status(u16),
+    /// It is answered 429, with so many seconds in `Retry-After`.
+    Throttle(u64),
+    /// There is no answer, and the connection stays open.
+    Silence,
+    /// The answer begins well, and nothing follows.
+    Stall,
+    /// The answer is cut after so many bytes.
+    Cut(usize),
+}
+
+/// Faults for the next requests whose description begins with a text.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    scenes: Vec<(String, VecDeque<Fault>)>,
+}
+
+impl Script {
+    pub(super) fn add(&mut self, requests: &str, faults: impl IntoIterator<Item = Fault>) {
+        let faults = faults.into_iter().collect();
+        self.scenes.push((requests.to_owned(), faults));
+    }
+
+    pub(super) fn next(&mut self, request: &str) -> Fault {
+        let scene = self
+            .scenes
+            .iter_mut()
+            .find(|(requests, faults)| request.starts_with(requests) && !faults.is_empty());
+        let fault = scene.and_then(|(_, faults)| faults.pop_front());
+        fault.unwrap_or(Fault::Pass)
+    }
+
+    pub(super) fn unused(&self) -> usize {
+        self.scenes.iter().map(|(_, faults)| faults.len()).sum()
+    }
+}
+
+impl Fault {
+    /// The answer that comes instead; `None` where the request is worked on.
+    pub(super) async fn instead(self) -> Option<Response> {
+        match self {
+            Self::Pass | Self::Stall | Self::Cut(_) => None,
+            Self::Silence => std::future::pending().await,
+            Self::Status(code) => Some(status(code, reason(code), "the server is told to say so")),
+            Self::Throttle(seconds) => {
+                let mut answer = status(
+                    429,
+                    reason(429),
+                    "too many requests, please try again later",
+                );
+                answer
+                    .headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from(seconds));
+                Some(answer)
+            }
+        }
+    }
+
+    /// What becomes of a good answer.
+    pub(super) fn spoil(self, answer: Response) -> Response {
+        let (parts, body) = answer.into_parts();
+        let body = match self {
+            Self::Stall => Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()),
+            Self::Cut(bytes) => cut(body, bytes),
+            Self::Pass | Self::Status(_) | Self::Throttle(_) | Self::Silence => body,
+        };
+        let mut answer = Response::from_parts(parts, body);
+        if matches!(self, Self::Stall | Self::Cut(_)) {
+            answer
+                .headers_mut()
+                .remove(axum::http::header::CONTENT_LENGTH);
+        }
+        answer
+    }
+}
+
+/// So many bytes, then the connection is closed in the middle of the body.
+fn cut(body: Body, bytes: usize) -> Body {
+    let mut left = bytes;
+    let pieces = body.into_data_stream().map_err(std::io::Error::other);
+    let some = pieces.map(move |piece| {
+        let piece = piece?;
+        if left == 0 {
+            return Err(reset());
+        }
+        let piece = piece.slice(..piece.len().min(left));
+        left -= piece.len();
+        Ok(piece)
+    });
+    let end = stream::once(async { Err(reset()) });
+    Body::from_stream(some.chain(end))
+}
+
+fn reset() -> std::io::Error {
+    std::io::ErrorKind::ConnectionReset.into()
+}
+
+fn reason(code: u16) -> &'static str {
+    match code {
+        400 => "BadRequest",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "NotFound",
+        410 => "Expired",
+        422 => "Invalid",
+        429 => "TooManyRequests",
+        504 => "Timeout",
+        503 => "ServiceUnavailable",
+        _ => "InternalError",
+    }
+}

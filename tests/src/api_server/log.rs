@@ -1,0 +1,83 @@
+//! Logs of containers.
+
+use super::Shared;
+use super::model::{Model, Resource};
+use super::objects::status;
+use super::request::Request;
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse as _, Response};
+use futures::stream;
+use std::sync::Arc;
+use tokio::sync::watch::Receiver;
+
+/// What is there now; with `follow` also what comes, until the pod is gone.
+pub(super) async fn log(shared: &Arc<Shared>, request: &Request) -> Response {
+    let pod = request.asked.name.clone().unwrap_or_default();
+    let container = request.parameter("container");
+    let namespace = request.asked.namespace.clone().unwrap_or_default();
+    let limit = request.number("limitBytes").map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
+    let source = Source {
+        key: (Resource::Pods, namespace, pod.clone()),
+        log: format!("{pod}-{container}"),
+    };
+    let text = {
+        let model = shared.state.lock().unwrap();
+        if !source.exists(&model) {
+            return status(404, "NotFound", &format!("pods \"{pod}\" not found"));
+        }
+        source.since(&model, 0, limit)
+    };
+    let Some(text) = text else {
+        let message = format!("container \"{container}\" in pod \"{pod}\" is waiting to start");
+        return status(400, "BadRequest", &message);
+    };
+    if !request.is("follow") {
+        return text.into_response();
+    }
+    let changed = shared.changed.subscribe();
+    let follower = (shared.clone(), source, changed, 0);
+    let pieces = stream::unfold(
+        follower,
+        move |(shared, source, mut changed, sent): Follower| async move {
+            loop {
+                changed.mark_unchanged();
+                let (piece, over) = {
+                    let model = shared.state.lock().unwrap();
+                    let piece = source.since(&model, sent, limit).unwrap_or_default();
+                    (piece, sent >= limit || !source.exists(&model))
+                };
+                if !piece.is_empty() {
+                    let sent = sent + piece.len();
+                    let piece: Result<Bytes, std::io::Error> = Ok(piece.into());
+                    return Some((piece, (shared, source, changed, sent)));
+                }
+                if over {
+                    return None;
+                }
+                changed.changed().await.ok()?;
+            }
+        },
+    );
+    Response::new(Body::from_stream(pieces))
+}
+
+type Follower = (Arc<Shared>, Source, Receiver<u64>, usize);
+
+struct Source {
+    key: (Resource, String, String),
+    log: String,
+}
+
+impl Source {
+    fn exists(&self, model: &Model) -> bool {
+        model.objects.contains_key(&self.key)
+    }
+
+    fn since(&self, model: &Model, start: usize, limit: usize) -> Option<Vec<u8>> {
+        let text = model.logs.get(&self.log)?.as_bytes();
+        let end = text.len().min(limit);
+        Some(text.get(start..end).unwrap_or_default().to_vec())
+    }
+}

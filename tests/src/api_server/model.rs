@@ -1,0 +1,163 @@
+//! What the cluster is: objects, their history, logs, and what the server is told to do wrong.
+
+use super::authorise::Authoriser;
+use super::faults::Script;
+use super::request::Request;
+use jiff::SignedDuration;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Instant;
+
+/// Lists whose further pages can be asked for.
+const SNAPSHOTS: u64 = 64;
+
+/// What it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Resource {
+    /// `pods`
+    Pods,
+    /// `taskruns.tekton.dev`
+    TaskRuns,
+    /// `configmaps`
+    ConfigMaps,
+}
+
+impl Resource {
+    pub(super) fn named(group: &str, plural: &str) -> Option<Self> {
+        match (group, plural) {
+            ("", "pods") => Some(Self::Pods),
+            ("tekton.dev", "taskruns") => Some(Self::TaskRuns),
+            ("", "configmaps") => Some(Self::ConfigMaps),
+            _ => None,
+        }
+    }
+
+    pub(super) fn kind(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Pods => ("v1", "Pod"),
+            Self::TaskRuns => ("tekton.dev/v1", "TaskRun"),
+            Self::ConfigMaps => ("v1", "ConfigMap"),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) revision: u64,
+    /// Watches from before this are answered 410.
+    pub(super) forgotten: u64,
+    /// They are answered so by HTTP, not in the stream.
+    pub(super) gone_by_http: bool,
+    /// What a watch that asks for initial events is answered instead.
+    pub(super) no_streaming_lists: Option<u16>,
+    /// Watches that began before this many closings end.
+    pub(super) closings: u64,
+    /// All watches end with every so many changes; 0: never.
+    pub(super) close_every: u64,
+    /// Watches that began before this many stalls are silent for ever.
+    pub(super) stalls: u64,
+    pub(super) objects: BTreeMap<(Resource, String, String), Value>,
+    pub(super) history: Vec<Past>,
+    /// Lists of which not all pages were asked for, with their revision.
+    pub(super) snapshots: BTreeMap<u64, (u64, Vec<Value>)>,
+    /// Events that were written (events.k8s.io/v1).
+    pub(super) notes: Vec<Value>,
+    pub(super) logs: HashMap<String, String>,
+    /// Resources, or `namespace/resource`.
+    pub(super) denied: HashSet<String>,
+    pub(super) rbac: Option<Authoriser>,
+    /// Rights that allowed a request, and what was said to requests that none did.
+    pub(super) used: BTreeSet<String>,
+    pub(super) denials: Vec<String>,
+    pub(super) script: Script,
+    pub(super) requests: Vec<String>,
+    pub(super) times: Vec<Instant>,
+    pub(super) clock_ahead: SignedDuration,
+    pub(super) watches: u64,
+}
+
+/// A change: what an object was before, and what it is.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) revision: u64,
+    pub(super) resource: Resource,
+    pub(super) before: Option<Value>,
+    pub(super) now: Option<Value>,
+}
+
+pub(super) fn key(object: &Value) -> (Resource, String, String) {
+    let resource = match object["kind"].as_str() {
+        Some("Pod") => Resource::Pods,
+        Some("ConfigMap") => Resource::ConfigMaps,
+        _ => Resource::TaskRuns,
+    };
+    let text = |field: &str| {
+        object["metadata"][field]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    (resource, text("namespace"), text("name"))
+}
+
+impl Model {
+    pub(super) fn apply(&mut self, kind: &str, mut object: Value) {
+        self.revision += 1;
+        object["metadata"]["resourceVersion"] = self.revision.to_string().into();
+        let key = key(&object);
+        let resource = key.0;
+        let deleted = kind == "DELETED";
+        let before = if deleted {
+            self.objects.remove(&key)
+        } else {
+            self.objects.insert(key, object.clone())
+        };
+        // A deletion has a revision of its own, and the object carries it.
+        let (before, now) = match (deleted, before) {
+            (true, Some(mut last)) => {
+                last["metadata"]["resourceVersion"] = self.revision.to_string().into();
+                (Some(last), None)
+            }
+            (true, None) => return,
+            (false, before) => (before, Some(object)),
+        };
+        self.history.push(Past {
+            revision: self.revision,
+            resource,
+            before,
+            now,
+        });
+        if self.close_every > 0 && self.revision.is_multiple_of(self.close_every) {
+            self.closings += 1;
+        }
+    }
+
+    /// Objects that a list or watch is about.
+    pub(super) fn matching(
+        &self,
+        request: &Request,
+        resource: Resource,
+    ) -> impl Iterator<Item = &Value> {
+        let objects = self.objects.iter();
+        let of_kind = objects.filter(move |((kind, ..), _)| *kind == resource);
+        of_kind
+            .map(|(_, object)| object)
+            .filter(|object| request.wants(object))
+    }
+
+    /// Keeps a list for its further pages.
+    pub(super) fn keep(&mut self, revision: u64, all: Vec<Value>) -> u64 {
+        let id = self.snapshots.last_key_value().map_or(1, |(id, _)| id + 1);
+        self.snapshots.insert(id, (revision, all));
+        self.snapshots.retain(|other, _| other + SNAPSHOTS > id);
+        id
+    }
+}
+
+impl Request {
+    pub(super) fn wants(&self, object: &Value) -> bool {
+        let namespace = self.asked.namespace.as_deref();
+        namespace.is_none_or(|namespace| object["metadata"]["namespace"] == namespace)
+            && self.selector.selects(object)
+    }
+}

@@ -1,0 +1,92 @@
+//! Many runs at once: copies of recordings under names and UIDs of their own, mixed by a seed.
+
+use crate::recording::{changes, event_id, track, watch_events};
+use serde_json::Value;
+use std::collections::{BTreeSet, VecDeque};
+
+/// Recordings of runs that may be missed in part: every state that counts is in the last one, too.
+const STEADY: [&str; 6] = [
+    "a-success",
+    "b-fail",
+    "c-onerror",
+    "f-retries",
+    "leaky",
+    "m-when",
+];
+
+/// Watch events of many runs.
+#[derive(Debug)]
+pub struct Load {
+    /// In the order in which they happen; those of one run in the order of its recording.
+    pub watch: Vec<Value>,
+    /// The ids of the events that they give.
+    pub expected: BTreeSet<String>,
+}
+
+impl Load {
+    /// So many copies of recordings, in an order that the seed decides.
+    #[must_use]
+    pub fn new(seed: u64, runs: usize) -> Self {
+        let mut numbers = Numbers(seed);
+        let mut expected = BTreeSet::new();
+        let mut waiting: Vec<VecDeque<Value>> = Vec::new();
+        for number in 0..runs {
+            let events = copy(STEADY[number % STEADY.len()], number);
+            expected.extend(track(changes(&events)).iter().map(event_id));
+            waiting.push(events.into());
+        }
+        let mut watch = Vec::new();
+        while !waiting.is_empty() {
+            let chosen = numbers.below(waiting.len());
+            match waiting[chosen].pop_front() {
+                Some(event) => watch.push(event),
+                None => drop(waiting.swap_remove(chosen)),
+            }
+        }
+        Self { watch, expected }
+    }
+}
+
+/// A recording as another run: namespace and names get its number, and so do the UIDs.
+fn copy(name: &str, number: usize) -> Vec<Value> {
+    let events = watch_events(name);
+    let mut uids = BTreeSet::new();
+    events.iter().for_each(|event| find_uids(event, &mut uids));
+    let renamed = events.iter().map(|event| {
+        let mut text = event
+            .to_string()
+            .replace(name, &format!("{name}-{number:03}"));
+        for uid in &uids {
+            text = text.replace(uid.as_str(), &format!("{number:08x}{}", &uid[8..]));
+        }
+        serde_json::from_str(&text).unwrap()
+    });
+    renamed.collect()
+}
+
+fn find_uids(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            let uid = fields.get("uid").and_then(Value::as_str);
+            found.extend(uid.filter(|uid| uid.len() == 36).map(str::to_owned));
+            fields.values().for_each(|field| find_uids(field, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| find_uids(item, found)),
+        _ => {}
+    }
+}
+
+/// Numbers that look random and are the same in every run.
+#[derive(Clone, Debug)]
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    /// From 0 to below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        // xorshift64
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).unwrap()
+    }
+}

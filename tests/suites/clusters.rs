@@ -1,0 +1,238 @@
+//! Clusters at their worst: whatever the API server does, every event arrives, once, and in order per
+//! run.
+
+use crate::cluster::{LONG_AGO, Observer, assert_exactly, expected_ids, give_logs};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use step_observer_tests::api_server::{ApiServer, Fault};
+use step_observer_tests::load::Load;
+use step_observer_tests::proxy::Proxy;
+use step_observer_tests::recording::{copies, watch_events};
+use step_observer_tests::sink::HttpSink;
+
+/// A load, and who is told of it.
+struct Scene {
+    server: ApiServer,
+    sink: HttpSink,
+    load: Load,
+}
+
+impl Scene {
+    async fn new(seed: u64, runs: usize) -> Self {
+        Self {
+            server: ApiServer::start().await,
+            sink: HttpSink::start(vec![]).await,
+            load: Load::new(seed, runs),
+        }
+    }
+
+    /// Starts an observer, and plays the load to it with something in between.
+    async fn play(&self, between: impl Fn(&ApiServer, usize)) -> Observer {
+        let observer = Observer::start(&self.server, &self.sink, &["--log", "warn"]);
+        self.server.wait_for_watches(2).await;
+        for (number, event) in self.load.watch.iter().enumerate() {
+            self.server.play(event);
+            between(&self.server, number);
+        }
+        observer
+    }
+
+    /// All have come, each once, and those of a run in order.
+    async fn all_is_told(&self, observer: Observer) {
+        self.sink.wait_for(self.load.expected.len()).await;
+        let (code, log) = observer.stop().await;
+        assert_eq!(code, Some(0), "{log}");
+        assert_exactly(&self.sink, &self.load.expected);
+        let mut order: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for request in self.sink.requests() {
+            let run = request.header("ce-partitionkey").to_owned();
+            let sequence = request.header("ce-sequence").to_owned();
+            order.entry(run).or_default().push(sequence);
+        }
+        for (run, told) in order {
+            assert!(told.is_sorted(), "{run}: {told:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn revisions_that_are_forgotten_in_the_middle_lose_nothing() {
+    let scene = Scene::new(1, 24).await;
+    let observer = scene
+        .play(|server, number| {
+            if number % 40 == 20 {
+                server.forget_history();
+            }
+        })
+        .await;
+    scene.all_is_told(observer).await;
+}
+
+/// Where HTTP says 410, kube-runtime alone would ask for the same revision for ever.
+#[tokio::test]
+async fn a_watch_that_is_refused_as_too_old_begins_with_a_new_list() {
+    let scene = Scene::new(2, 24).await;
+    let observer = scene
+        .play(|server, number| {
+            if number % 100 == 50 {
+                server.forget_history_by_http();
+            }
+        })
+        .await;
+    scene.all_is_told(observer).await;
+}
+
+#[tokio::test]
+async fn watches_that_end_all_the_time_lose_nothing() {
+    let scene = Scene::new(3, 24).await;
+    scene.server.close_watches_every(3);
+    let observer = scene.play(|_, _| {}).await;
+    scene.all_is_told(observer).await;
+}
+
+#[tokio::test]
+async fn a_watch_that_is_open_and_silent_is_noticed() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let config = format!("{LONG_AGO}cluster: {{watchTimeoutSeconds: 1}}\n");
+    let observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+    server.wait_for_watches(2).await;
+    server.stall_watches();
+    for event in watch_events("b-fail") {
+        server.play(&event);
+    }
+    let expected = expected_ids("b-fail");
+    sink.wait_for(expected.len()).await;
+    assert_exactly(&sink, &expected);
+    drop(observer);
+}
+
+#[tokio::test]
+async fn what_happens_while_the_api_server_is_down_is_told_when_it_is_back() {
+    let mut scene = Scene::new(4, 12).await;
+    let mut front = Proxy::start(&scene.server.url, vec![]).await;
+    scene.server.url.clone_from(&front.url);
+    let mut observer = Observer::start(&scene.server, &scene.sink, &[]);
+    scene.server.wait_for_watches(2).await;
+    let (before, during) = scene.load.watch.split_at(scene.load.watch.len() / 2);
+    before.iter().for_each(|event| scene.server.play(event));
+    scene.sink.wait_for(1).await;
+    front.stop().await;
+    during.iter().for_each(|event| scene.server.play(event));
+    observer.wait_for_log("watch failed, retrying").await;
+    front.start_again().await;
+    scene.all_is_told(observer).await;
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_pause_gets_it() {
+    let scene = Scene::new(5, 6).await;
+    scene
+        .load
+        .watch
+        .iter()
+        .for_each(|event| scene.server.play(event));
+    scene.server.script("list pods", [Fault::Throttle(3)]);
+    scene.server.script("watch taskruns", [Fault::Throttle(3)]);
+    let observer = Observer::start(&scene.server, &scene.sink, &[]);
+    scene.all_is_told(observer).await;
+    for requests in ["list pods", "watch taskruns"] {
+        let times = scene.server.times_of(requests);
+        let pause = times[1] - times[0];
+        assert!(pause >= Duration::from_secs(3), "{requests}: {pause:?}");
+    }
+    assert_eq!(scene.server.unused_faults(), 0);
+}
+
+/// Four pages of each kind: were a list begun anew after each failure, it would never end.
+#[tokio::test]
+async fn a_list_of_which_every_other_page_fails_is_read_to_its_end() {
+    const RUNS: usize = 160;
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    for event in copies(&watch_events("a-success"), RUNS) {
+        server.play(&serde_json::from_str(&event).unwrap());
+    }
+    for (kind, code) in [("list pods", 500), ("list taskruns", 504)] {
+        let pages = (0..200).flat_map(|_| [Fault::Pass, Fault::Status(code)]);
+        server.script(kind, pages);
+    }
+    let observer = Observer::start(&server, &sink, &["--log", "warn"]);
+    sink.wait_for(RUNS * 6).await;
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(sink.requests().len(), RUNS * 6);
+}
+
+#[tokio::test]
+async fn further_pages_that_have_expired_begin_a_new_list() {
+    const RUNS: usize = 80;
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    for event in copies(&watch_events("a-success"), RUNS) {
+        server.play(&serde_json::from_str(&event).unwrap());
+    }
+    for kind in ["list pods", "list taskruns"] {
+        server.script(kind, [Fault::Pass, Fault::Status(410)]);
+    }
+    let observer = Observer::start(&server, &sink, &["--log", "error"]);
+    sink.wait_for(RUNS * 6).await;
+    observer.stop().await;
+    assert_eq!(sink.requests().len(), RUNS * 6);
+}
+
+/// What of a log cannot be had is said, and holds nothing for longer than `log.timeoutMs`.
+#[tokio::test]
+async fn slow_cut_and_missing_logs_hold_no_event() {
+    for (fault, expected) in [
+        (Fault::Silence, "not read within 700ms"),
+        (Fault::Stall, "not read within 700ms"),
+        (Fault::Status(404), "404 NotFound"),
+        (Fault::Cut(4), ""),
+    ] {
+        let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+        give_logs(&server, "b-fail");
+        server.script("log", [fault; 2]);
+        for event in watch_events("b-fail") {
+            server.play(&event);
+        }
+        let config = format!("{LONG_AGO}log: {{timeoutMs: 700}}\n");
+        let observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+        let ids = expected_ids("b-fail");
+        sink.wait_for(ids.len()).await;
+        assert_exactly(&sink, &ids);
+        assert_eq!(server.unused_faults(), 0);
+        let logs: Vec<Value> = sink
+            .requests()
+            .iter()
+            .map(|request| serde_json::from_slice::<Value>(&request.body).unwrap())
+            .filter(|data| data["logInfo"].is_object())
+            .collect();
+        let faulty = logs.iter().filter(|data| match expected {
+            "" => data["logInfo"]["truncated"] == true && data["logInfo"]["bytes"] == 4,
+            reason => data["logInfo"]["unavailable"] == reason,
+        });
+        assert_eq!(faulty.count(), 2, "{fault:?}: {logs:#?}");
+        observer.stop().await;
+    }
+}
+
+/// A log that a server cannot give at the first try is read at the next.
+#[tokio::test]
+async fn a_log_is_asked_for_again_where_the_server_has_a_moment_of_weakness() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    give_logs(&server, "a-success");
+    server.script(
+        "log",
+        [Fault::Status(503), Fault::Throttle(0), Fault::Status(500)],
+    );
+    for event in watch_events("a-success") {
+        server.play(&event);
+    }
+    let observer = Observer::start(&server, &sink, &[]);
+    sink.wait_for(6).await;
+    for request in sink.requests() {
+        let data: Value = serde_json::from_slice(&request.body).unwrap();
+        assert!(data["logInfo"].get("unavailable").is_none(), "{data:#}");
+    }
+    assert_eq!(server.unused_faults(), 0);
+    observer.stop().await;
+}
