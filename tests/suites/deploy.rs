@@ -62,7 +62,7 @@ pub(crate) fn text(value: &Value) -> &str {
 }
 
 /// The configuration that a form has, as text.
-fn config(objects: &[Value]) -> &str {
+pub(crate) fn config(objects: &[Value]) -> &str {
     let maps = of_kind(objects, "ConfigMap");
     let map = maps
         .iter()

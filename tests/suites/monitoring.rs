@@ -1,15 +1,18 @@
 //! Rules, dashboards and probes of `deploy/` name only what the program has.
 
-use crate::cluster::Observer;
-use crate::deploy::{list, of_kind, text, workload};
-use crate::operate::admin;
+use crate::deploy::{config, list, of_kind, text, workload};
+use crate::operate::ask_until;
 use crate::support::get;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::manifests::{kubectl_is_there, render};
-use step_observer_tests::path;
-use step_observer_tests::sink::HttpSink;
+use step_observer_tests::sink::PATIENCE;
+use step_observer_tests::{path, program};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 
 /// Labels that Prometheus gives to whatever it scrapes.
 const OF_TARGET: [&str; 3] = ["instance", "job", "pod"];
@@ -131,25 +134,79 @@ fn rules_and_dashboards_name_only_what_is_exported() {
     }
 }
 
+/// Starts the program as a container says, as far as folders and addresses of a test allow.
+fn start(objects: &[Value], server: &ApiServer, folder: &Path) -> Child {
+    let container = &workload(objects)["spec"]["template"]["spec"]["containers"][0];
+    let file = folder.join("config.yaml");
+    let journal = folder.join("journal");
+    let settings = config(objects)
+        .replace("/var/lib/step-observer", journal.to_str().unwrap())
+        .replace("0.0.0.0:8080", "127.0.0.1:0");
+    std::fs::write(&file, settings).unwrap();
+    let place = "/etc/step-observer/config.yaml";
+    let args = list(&container["args"]).iter().map(text);
+    let args: Vec<String> = args
+        .map(|arg| arg.replace(place, file.to_str().unwrap()))
+        .collect();
+    assert!(
+        args.contains(&file.to_str().unwrap().to_owned()),
+        "{args:?}"
+    );
+    let mut command = Command::new(program());
+    command
+        .args(args)
+        .env("KUBECONFIG", server.kubeconfig(folder));
+    for variable in list(&container["env"]) {
+        let value = match text(&variable["valueFrom"]["fieldRef"]["fieldPath"]) {
+            "" => text(&variable["value"]),
+            "metadata.name" => "step-observer-2",
+            "metadata.namespace" => "step-observer",
+            other => panic!("{other}"),
+        };
+        command.env(text(&variable["name"]), value);
+    }
+    command
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
 #[tokio::test]
-async fn probes_and_scrapes_ask_for_what_is_answered() {
+async fn a_pod_starts_and_answers_its_probes_and_scrapes() {
     if !kubectl_is_there() {
         return;
     }
-    let objects = render(&path("../deploy/overlays/monitoring"));
-    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let mut observer = Observer::start(&server, &sink, &["--admin", "127.0.0.1:0"]);
-    let address = admin(&mut observer).await;
-    let container = &workload(&objects)["spec"]["template"]["spec"]["containers"][0];
-    let probes = ["startupProbe", "livenessProbe", "readinessProbe"];
-    let monitor = of_kind(&objects, "ServiceMonitor")[0];
-    let mut paths = probes
-        .map(|probe| text(&container[probe]["httpGet"]["path"]))
-        .to_vec();
-    paths.push(text(&monitor["spec"]["endpoints"][0]["path"]));
-    for path in paths {
-        let (status, _) = get(&address, path).await;
-        assert!([200, 503].contains(&status), "{path}: {status}");
+    for form in ["base", "overlays/sharded"] {
+        let objects = render(&path("../deploy").join(form));
+        let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
+        let mut pod = start(&objects, &server, folder.path());
+        let mut log = BufReader::new(pod.stderr.take().unwrap()).lines();
+        let mut said = Vec::new();
+        let address = loop {
+            let line = tokio::time::timeout(PATIENCE, log.next_line())
+                .await
+                .unwrap()
+                .unwrap();
+            let line = line.unwrap_or_else(|| panic!("{form}: {said:#?}"));
+            let entry: Value = serde_json::from_str(&line).unwrap();
+            said.push(line);
+            if let Some(address) = entry["fields"]["address"]
+                .as_str()
+                .or(entry["address"].as_str())
+            {
+                break address.to_owned();
+            }
+        };
+        let container = &workload(&objects)["spec"]["template"]["spec"]["containers"][0];
+        let probes = ["startupProbe", "livenessProbe", "readinessProbe"];
+        for probe in probes.map(|probe| text(&container[probe]["httpGet"]["path"])) {
+            ask_until(&address, probe, |status, _| status == 200).await;
+        }
+        let monitoring = render(&path("../deploy/overlays/monitoring"));
+        let monitor = of_kind(&monitoring, "ServiceMonitor")[0];
+        let scraped = text(&monitor["spec"]["endpoints"][0]["path"]);
+        let (_, metrics) = get(&address, scraped).await;
+        assert!(metrics.contains("step_observer_build_info"), "{metrics}");
     }
-    observer.stop().await;
 }
