@@ -62,7 +62,7 @@ pub(crate) fn text(value: &Value) -> &str {
 }
 
 /// The configuration that a form has, as text.
-fn config(objects: &[Value]) -> &str {
+pub(crate) fn config(objects: &[Value]) -> &str {
     let maps = of_kind(objects, "ConfigMap");
     let map = maps
         .iter()
@@ -354,6 +354,27 @@ fn numbers_that_belong_together_agree() {
             );
         }
     }
+}
+
+#[test]
+fn the_redacting_configuration_is_the_plain_one_with_a_plugin() {
+    let rendered = rendered();
+    let of = |form: &str| {
+        let (_, objects) = rendered.iter().find(|(name, _)| name == form).unwrap();
+        documents(config(objects)).remove(0)
+    };
+    if rendered.is_empty() {
+        return;
+    }
+    let mut redacting = of("redact");
+    let plugins = redacting
+        .as_object_mut()
+        .unwrap()
+        .remove("plugins")
+        .unwrap();
+    assert_eq!(redacting, of("base"));
+    let redactor = json!({"name": "redact-secrets", "from": {"bundled": "redact-secrets"}, "onError": "strip"});
+    assert_eq!(plugins, json!([redactor]));
 }
 
 #[test]

@@ -1,52 +1,66 @@
 //! Rules, dashboards and probes of `deploy/` name only what the program has.
 
-use crate::cluster::Observer;
-use crate::deploy::{list, of_kind, text, workload};
+use crate::deploy::{config, list, of_kind, text, workload};
+use crate::operate::ask_until;
 use crate::support::get;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::manifests::{kubectl_is_there, render};
-use step_observer_tests::path;
-use step_observer_tests::sink::HttpSink;
+use step_observer_tests::sink::PATIENCE;
+use step_observer_tests::{path, program};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 
-/// What is named in `deploy/` and comes with another change. Delete a line when it is there.
-const NOT_YET: [&str; 15] = [
-    "/healthz",
-    "step_observer_transitions_total",
-    "step_observer_events_total",
-    "step_observer_runs_tracked",
-    "step_observer_watch_age_seconds",
-    "step_observer_watch_failures_total",
-    "step_observer_relists_total",
-    "step_observer_log_reads_total",
-    "step_observer_config_reloads_total",
-    "step_observer_config_last_reload_successful",
-    "step_observer_build_info",
-    "process_resident_memory_bytes",
-    "process_cpu_seconds_total",
-    "process_open_fds",
-    "process_start_time_seconds",
-];
+/// Labels that Prometheus gives to whatever it scrapes.
+const OF_TARGET: [&str; 3] = ["instance", "job", "pod"];
+
+/// Every metric of the program with its labels: the table is compared with what it exports by
+/// `operate::every_metric_is_documented`.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let table = std::fs::read_to_string(path("../deploy/METRICS.md")).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let of_row = |row: &str| {
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        let words = |column: &str| -> Vec<String> {
+            let quoted = column.split('`').skip(1).step_by(2);
+            quoted.map(str::to_owned).collect()
+        };
+        let labels = words(columns[3]).into_iter();
+        (words(columns[1]).remove(0), labels.collect())
+    };
+    rows.map(of_row).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+}
 
 /// Names of metrics in a text.
 fn metrics_in(text: &str) -> impl Iterator<Item = &str> {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.filter(|word| word.starts_with("step_observer_") || word.starts_with("process_"))
+    words(text).filter(|word| word.starts_with("step_observer_") || word.starts_with("process_"))
 }
 
-/// Names of series that OpenMetrics text declares.
-fn exported(metrics: &str) -> BTreeSet<String> {
-    let declared = metrics
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE "));
-    declared
-        .map(|line| match line.split_once(' ').unwrap() {
-            (name, "counter") => format!("{name}_total"),
-            (name, "info") => format!("{name}_info"),
-            (name, _) => name.to_owned(),
-        })
-        .collect()
+/// Names of labels in an expression or a template: of `{name="value"}`, `by (name)` and `$labels.name`.
+fn labels_in(text: &str) -> BTreeSet<&str> {
+    let mut labels = BTreeSet::new();
+    for selector in text.split('{').skip(1) {
+        let selector = selector.split('}').next().unwrap();
+        let before =
+            |part: &'static str| selector.match_indices(part).map(|(at, _)| &selector[..at]);
+        let names = before("=\"").chain(before("=~\""));
+        labels.extend(names.filter_map(|before| words(before).last()));
+    }
+    for list in text.split("by (").skip(1) {
+        labels.extend(words(list.split(')').next().unwrap()));
+    }
+    for name in text.split("$labels.").skip(1) {
+        labels.extend(words(name).next());
+    }
+    labels
 }
 
 /// Every expression of rules and dashboards, with where it stands.
@@ -83,45 +97,116 @@ fn expressions(objects: &[Value]) -> Vec<(String, String)> {
     found
 }
 
-#[tokio::test]
-async fn probes_rules_and_dashboards_name_only_what_the_program_has() {
+#[test]
+fn rules_and_dashboards_name_only_what_is_exported() {
     if !kubectl_is_there() {
         return;
     }
-    let objects = &render(&path("../deploy/overlays/monitoring"));
-    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let mut observer = Observer::start(&server, &sink, &["--admin", "127.0.0.1:0"]);
-    let line = observer.wait_for_log("telling about plugins").await;
-    let address = line.split("address=").nth(1).unwrap().trim();
-    let (status, metrics) = get(address, "/metrics").await;
-    assert_eq!(status, 200);
-    let exported = exported(&metrics);
-    let mut missing = BTreeSet::new();
-    let expressions = expressions(objects);
+    let objects = render(&path("../deploy/overlays/monitoring"));
+    let documented = documented();
+    let expressions = expressions(&objects);
     assert!(expressions.len() > 60, "{}", expressions.len());
+    let mut allowed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (place, expression) in &expressions {
-        for name in metrics_in(expression).filter(|name| !exported.contains(*name)) {
-            assert!(
-                NOT_YET.contains(&name),
-                "{place}: there is no {name}\n{metrics}"
-            );
-            missing.insert(name.to_owned());
+        let allowed = allowed.entry(place).or_default();
+        for name in metrics_in(expression) {
+            let labels = documented.get(name);
+            let labels = labels.unwrap_or_else(|| panic!("{place}: there is no metric {name}"));
+            allowed.extend(labels.iter().map(String::as_str));
         }
     }
+    for (place, expression) in &expressions {
+        for label in labels_in(expression) {
+            let known = OF_TARGET.contains(&label) || allowed[place.as_str()].contains(label);
+            assert!(known, "{place}: there is no label {label} in {expression}");
+        }
+    }
+    let all: String = expressions
+        .into_iter()
+        .map(|(_, expression)| expression + "\n")
+        .collect();
+    let shown: BTreeSet<&str> = metrics_in(&all).collect();
+    for name in documented.keys() {
+        assert!(
+            shown.contains(name.as_str()),
+            "{name} is neither on the dashboard nor in a rule"
+        );
+    }
+}
+
+/// Starts the program as a container says, as far as folders and addresses of a test allow.
+fn start(objects: &[Value], server: &ApiServer, folder: &Path) -> Child {
     let container = &workload(objects)["spec"]["template"]["spec"]["containers"][0];
-    let probes = ["startupProbe", "livenessProbe", "readinessProbe"].map(|probe| &container[probe]);
-    let monitor = of_kind(objects, "ServiceMonitor")[0];
-    let paths = probes.map(|probe| text(&probe["httpGet"]["path"]));
-    let scraped = text(&monitor["spec"]["endpoints"][0]["path"]);
-    for path in paths.into_iter().chain([scraped]) {
-        if get(address, path).await.0 == 404 {
-            assert!(NOT_YET.contains(&path), "there is no {path}");
-            missing.insert(path.to_owned());
-        }
-    }
-    let not_yet: BTreeSet<String> = NOT_YET.iter().map(|&name| name.to_owned()).collect();
-    assert_eq!(
-        missing, not_yet,
-        "what is there now, or is not used, does not belong in NOT_YET"
+    let file = folder.join("config.yaml");
+    let journal = folder.join("journal");
+    let settings = config(objects)
+        .replace("/var/lib/step-observer", journal.to_str().unwrap())
+        .replace("0.0.0.0:8080", "127.0.0.1:0");
+    std::fs::write(&file, settings).unwrap();
+    let place = "/etc/step-observer/config.yaml";
+    let args = list(&container["args"]).iter().map(text);
+    let args: Vec<String> = args
+        .map(|arg| arg.replace(place, file.to_str().unwrap()))
+        .collect();
+    assert!(
+        args.contains(&file.to_str().unwrap().to_owned()),
+        "{args:?}"
     );
+    let mut command = Command::new(program());
+    command
+        .args(args)
+        .env("KUBECONFIG", server.kubeconfig(folder));
+    for variable in list(&container["env"]) {
+        let value = match text(&variable["valueFrom"]["fieldRef"]["fieldPath"]) {
+            "" => text(&variable["value"]),
+            "metadata.name" => "step-observer-2",
+            "metadata.namespace" => "step-observer",
+            other => panic!("{other}"),
+        };
+        command.env(text(&variable["name"]), value);
+    }
+    command
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_pod_starts_and_answers_its_probes_and_scrapes() {
+    if !kubectl_is_there() {
+        return;
+    }
+    for form in ["base", "overlays/sharded"] {
+        let objects = render(&path("../deploy").join(form));
+        let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
+        let mut pod = start(&objects, &server, folder.path());
+        let mut log = BufReader::new(pod.stderr.take().unwrap()).lines();
+        let mut said = Vec::new();
+        let address = loop {
+            let line = tokio::time::timeout(PATIENCE, log.next_line())
+                .await
+                .unwrap()
+                .unwrap();
+            let line = line.unwrap_or_else(|| panic!("{form}: {said:#?}"));
+            let entry: Value = serde_json::from_str(&line).unwrap();
+            said.push(line);
+            if let Some(address) = entry["fields"]["address"]
+                .as_str()
+                .or(entry["address"].as_str())
+            {
+                break address.to_owned();
+            }
+        };
+        let container = &workload(&objects)["spec"]["template"]["spec"]["containers"][0];
+        let probes = ["startupProbe", "livenessProbe", "readinessProbe"];
+        for probe in probes.map(|probe| text(&container[probe]["httpGet"]["path"])) {
+            ask_until(&address, probe, |status, _| status == 200).await;
+        }
+        let monitoring = render(&path("../deploy/overlays/monitoring"));
+        let monitor = of_kind(&monitoring, "ServiceMonitor")[0];
+        let scraped = text(&monitor["spec"]["endpoints"][0]["path"]);
+        let (_, metrics) = get(&address, scraped).await;
+        assert!(metrics.contains("step_observer_build_info"), "{metrics}");
+    }
 }
