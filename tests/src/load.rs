@@ -57,7 +57,8 @@ fn copy(name: &str, number: usize) -> Vec<Value> {
             .to_string()
             .replace(name, &format!("{name}-{number:03}"));
         for uid in &uids {
-            text = text.replace(uid.as_str(), &format!("{number:08x}{}", &uid[8..]));
+            let (_, rest) = uid.split_at(8);
+            text = text.replace(uid.as_str(), &format!("{number:08x}{rest}"));
         }
         serde_json::from_str(&text).unwrap()
     });

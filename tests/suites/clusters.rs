@@ -186,10 +186,15 @@ async fn slow_cut_and_missing_logs_hold_no_event() {
         (Fault::Silence, "not read within 700ms"),
         (Fault::Stall, "not read within 700ms"),
         (Fault::Status(404), "404 NotFound"),
-        (Fault::Cut(4), ""),
+        (Fault::Cut(12), ""),
     ] {
         let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-        give_logs(&server, "b-fail");
+        for step in ["build", "test"] {
+            server.set_log(
+                &format!("b-fail-pod-step-{step}"),
+                "one line\nand another\n",
+            );
+        }
         server.script("log", [fault; 2]);
         for event in watch_events("b-fail") {
             server.play(&event);
@@ -207,7 +212,10 @@ async fn slow_cut_and_missing_logs_hold_no_event() {
             .filter(|data| data["logInfo"].is_object())
             .collect();
         let faulty = logs.iter().filter(|data| match expected {
-            "" => data["logInfo"]["truncated"] == true && data["logInfo"]["bytes"] == 4,
+            "" => {
+                data["logInfo"]["truncated"] == true
+                    && data["log"].as_str().unwrap().starts_with("one line\n")
+            }
             reason => data["logInfo"]["unavailable"] == reason,
         });
         assert_eq!(faulty.count(), 2, "{fault:?}: {logs:#?}");

@@ -137,8 +137,10 @@ impl Run {
                 pod.marks.iter_mut().for_each(|mark| mark.ended = true);
                 continue;
             }
+            // The Pod may be seen before its TaskRun says that there is another attempt.
+            let archived = self.task_run.as_ref().map_or(0, |run| run.archived.len());
             let number = attempt.map_or_else(
-                || self.task_run.as_ref().map_or(0, |run| run.archived.len()),
+                || archived.max(retry_in(&pod.seen.name)),
                 |(number, _)| number,
             );
             let view = PodView {
@@ -262,6 +264,13 @@ impl Run {
     }
 }
 
+/// The number of the retry that Tekton writes at the end of a pod's name, behind what may be a hash;
+/// 0 where there is none.
+fn retry_in(pod_name: &str) -> usize {
+    let number = pod_name.rsplit_once("-pod-retry").map(|(_, number)| number);
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
 // === impl Pod ===
 
 impl Pod {
@@ -359,6 +368,25 @@ impl Patience {
         match self {
             Self::Short => SHORT_PATIENCE,
             Self::Long => LONG_PATIENCE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_pod_says_which_retry_it_is() {
+        assert_eq!(retry_in("build-pod-retry2"), 2);
+        assert_eq!(retry_in("build-0123456789abcdef-pod-retry12"), 12);
+        for name in [
+            "build-pod",
+            "build-pod-retry",
+            "x-pod-retry3-pod",
+            "x-retry1",
+        ] {
+            assert_eq!(retry_in(name), 0, "{name}");
         }
     }
 }

@@ -7,9 +7,12 @@ use kube::client::Body;
 use std::time::Duration;
 use tower::BoxError;
 use tower::retry::Policy;
+use tower::timeout::error::Elapsed;
 
 /// Tries after the first. What fails longer is logged, and tried again by whoever asked.
 const RETRIES: u32 = 5;
+/// The same where there is no answer at all.
+const RECONNECTS: u32 = 2;
 /// First wait where the server names none; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait that a server may ask for.
@@ -29,13 +32,18 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for Retry {
         _request: &mut Request<Body>,
         result: &mut Result<Response<B>, BoxError>,
     ) -> Option<Self::Future> {
-        let response = result.as_ref().ok()?;
-        if self.retries >= RETRIES || !passes(response.status()) {
-            return None;
-        }
-        let asked = response.headers().get(RETRY_AFTER);
-        let asked = asked.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-        let wait = wait(asked, self.retries);
+        let wait = match result {
+            Ok(response) if self.retries < RETRIES && passes(response.status()) => {
+                let asked = response.headers().get(RETRY_AFTER);
+                let asked = asked.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+                wait(asked, self.retries)
+            }
+            // The connection broke. What took too long once is not waited for again.
+            Err(error) if self.retries < RECONNECTS && !error.is::<Elapsed>() => {
+                wait(None, self.retries)
+            }
+            Ok(_) | Err(_) => return None,
+        };
         self.retries += 1;
         Some(tokio::time::sleep(wait))
     }

@@ -150,13 +150,13 @@ impl Tracker {
                 self.unlisted = without.into_iter().collect();
                 let (runs, unlisted) = (&self.runs, &self.unlisted);
                 self.ledger
-                    .listed(now, |uid| !is_in(runs.get(uid), unlisted));
+                    .listed(now, |uid| !is_in(runs.get(uid).map(Box::as_ref), unlisted));
             }
             Change::NamespaceListed { namespace } => {
                 self.unlisted.remove(&namespace);
                 let (runs, namespace) = (&self.runs, HashSet::from([namespace]));
                 self.ledger
-                    .listed(now, |uid| is_in(runs.get(uid), &namespace));
+                    .listed(now, |uid| is_in(runs.get(uid).map(Box::as_ref), &namespace));
             }
             Change::Ended => {}
         }
@@ -183,7 +183,7 @@ impl Tracker {
 
     /// May this run not be told yet?
     fn holds(&self, run_uid: &str) -> bool {
-        !self.ledger.is_listed() || is_in(self.runs.get(run_uid), &self.unlisted)
+        !self.ledger.is_listed() || is_in(self.runs.get(run_uid).map(Box::as_ref), &self.unlisted)
     }
 
     /// When [`Tracker::tick`] should be called next.
@@ -255,6 +255,6 @@ impl Tracker {
     }
 }
 
-fn is_in(run: Option<&Box<RunFacts>>, namespaces: &HashSet<Arc<str>>) -> bool {
+fn is_in(run: Option<&RunFacts>, namespaces: &HashSet<Arc<str>>) -> bool {
     run.is_some_and(|facts| namespaces.contains(facts.namespace()))
 }
