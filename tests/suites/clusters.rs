@@ -135,8 +135,14 @@ async fn a_server_that_asks_for_a_pause_gets_it() {
     scene.server.script("list pods", [Fault::Throttle(3)]);
     scene.server.script("watch taskruns", [Fault::Throttle(3)]);
     let observer = Observer::start(&scene.server, &scene.sink, &[]);
+    let asked = ["list pods", "watch taskruns"];
+    for start in asked {
+        let of_it = |request: &&str| request.starts_with(start);
+        let twice = |requests: &mut dyn Iterator<Item = &str>| requests.filter(of_it).count() > 1;
+        scene.server.wait_until(twice).await;
+    }
     scene.all_is_told(observer).await;
-    for requests in ["list pods", "watch taskruns"] {
+    for requests in asked {
         let times = scene.server.times_of(requests);
         let pause = times[1] - times[0];
         assert!(pause >= Duration::from_secs(3), "{requests}: {pause:?}");

@@ -27,6 +27,7 @@ mod event;
 mod expected;
 mod explain;
 mod faults;
+mod follow;
 mod front;
 mod hostile;
 mod http;

@@ -92,23 +92,25 @@ impl Fault {
 
 /// So many bytes, then the connection is closed in the middle of the body.
 fn cut(body: Body, bytes: usize) -> Body {
-    let mut left = bytes;
     let pieces = body.into_data_stream().map_err(std::io::Error::other);
-    let some = pieces.map(move |piece| {
-        let piece = piece?;
+    let some = stream::unfold(Some((pieces, bytes)), async |rest| {
+        let (mut pieces, left) = rest?;
         if left == 0 {
-            return Err(reset());
+            // What there is goes out before the end.
+            tokio::task::yield_now().await;
+            return Some((Err(reset()), None));
         }
-        let piece = piece.slice(..piece.len().min(left));
-        left -= piece.len();
-        Ok(piece)
+        match pieces.next().await {
+            Some(Ok(piece)) => {
+                let piece = piece.slice(..piece.len().min(left));
+                let left = left - piece.len();
+                Some((Ok(piece), Some((pieces, left))))
+            }
+            Some(Err(error)) => Some((Err(error), None)),
+            None => Some((Err(reset()), None)),
+        }
     });
-    // What there is goes out before the end.
-    let end = stream::once(async {
-        tokio::task::yield_now().await;
-        Err(reset())
-    });
-    Body::from_stream(some.chain(end))
+    Body::from_stream(some)
 }
 
 fn reset() -> std::io::Error {

@@ -7,13 +7,14 @@ use super::request::Request;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use tokio::sync::watch::Receiver;
 
 /// What is there now; with `follow` also what comes, until the pod is gone.
 pub(super) async fn log(shared: &Arc<Shared>, request: &Request) -> Response {
     let pod = request.asked.name.clone().unwrap_or_default();
-    let container = request.parameter("container");
+    let container = request.parameter("container").to_owned();
     let namespace = request.asked.namespace.clone().unwrap_or_default();
     let limit = request.number("limitBytes").map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
@@ -21,6 +22,9 @@ pub(super) async fn log(shared: &Arc<Shared>, request: &Request) -> Response {
     let source = Source {
         key: (Resource::Pods, namespace, pod.clone()),
         log: format!("{pod}-{container}"),
+        container: container.to_owned(),
+        stamped: request.is("timestamps"),
+        after: request.parameter("sinceTime").parse().ok(),
     };
     let text = {
         let model = shared.state.lock().unwrap();
@@ -46,7 +50,7 @@ pub(super) async fn log(shared: &Arc<Shared>, request: &Request) -> Response {
                 let (piece, over) = {
                     let model = shared.state.lock().unwrap();
                     let piece = source.since(&model, sent, limit).unwrap_or_default();
-                    (piece, sent >= limit || !source.exists(&model))
+                    (piece, sent >= limit || source.has_ended(&model))
                 };
                 if !piece.is_empty() {
                     let sent = sent + piece.len();
@@ -68,6 +72,17 @@ type Follower = (Arc<Shared>, Source, Receiver<u64>, usize);
 struct Source {
     key: (Resource, String, String),
     log: String,
+    container: String,
+    /// Each line begins with its time.
+    stamped: bool,
+    /// Lines before this time are left out.
+    after: Option<Timestamp>,
+}
+
+/// The time of a line: each comes 400 ms after the one before.
+fn time_of(line: usize) -> Timestamp {
+    let first: Timestamp = "2026-11-22T12:00:00.3Z".parse().unwrap();
+    first + SignedDuration::from_millis(400 * i64::try_from(line).unwrap())
 }
 
 impl Source {
@@ -75,8 +90,33 @@ impl Source {
         model.objects.contains_key(&self.key)
     }
 
+    /// Has its container, so that nothing more comes?
+    fn has_ended(&self, model: &Model) -> bool {
+        let Some(pod) = model.objects.get(&self.key) else {
+            return true;
+        };
+        let containers = pod["status"]["containerStatuses"].as_array();
+        let own = containers
+            .into_iter()
+            .flatten()
+            .find(|status| status["name"] == *self.container);
+        own.is_some_and(|status| status["state"]["terminated"].is_object())
+    }
+
+    fn text(&self, model: &Model) -> Option<String> {
+        let lines = model.logs.get(&self.log)?.split_inclusive('\n').enumerate();
+        let wanted =
+            lines.filter(|(line, _)| self.after.is_none_or(|after| time_of(*line) >= after));
+        let text = wanted.map(|(line, text)| match self.stamped {
+            true => format!("{} {text}", time_of(line)),
+            false => text.to_owned(),
+        });
+        Some(text.collect())
+    }
+
     fn since(&self, model: &Model, start: usize, limit: usize) -> Option<Vec<u8>> {
-        let text = model.logs.get(&self.log)?.as_bytes();
+        let text = self.text(model)?;
+        let text = text.as_bytes();
         let end = text.len().min(limit);
         Some(text.get(start..end).unwrap_or_default().to_vec())
     }

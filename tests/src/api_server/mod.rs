@@ -287,6 +287,12 @@ impl ApiServer {
             .await;
     }
 
+    /// Waits until a condition holds for all requests so far.
+    pub async fn wait_until(&self, condition: impl Fn(&mut dyn Iterator<Item = &str>) -> bool) {
+        self.wait_for(|model| condition(&mut model.requests.iter().map(String::as_str)))
+            .await;
+    }
+
     async fn wait_for(&self, condition: impl Fn(&Model) -> bool) {
         let mut changed = self.shared.changed.subscribe();
         let met = async {
