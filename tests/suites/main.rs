@@ -36,6 +36,7 @@ mod receivers;
 mod refused;
 mod replay;
 mod secrets;
+mod shell;
 mod stopping;
 mod support;
 mod swap;

@@ -136,6 +136,8 @@ fn each_outside_world_is_known_by_one_room() {
         ("prometheus_client", &["admin"]),
         ("minisign_verify", &["plugin"]),
         ("clap", &["cli"]),
+        ("clap_complete", &["cli"]),
+        ("clap_mangen", &["cli"]),
         ("crc32fast", &["journal"]),
         ("serde_saphyr", &["yaml"]),
     ] {

@@ -6,6 +6,7 @@ mod dead_letters;
 mod demo;
 mod explain;
 mod plugin;
+mod shell;
 mod timeline;
 
 use args::{Args, Command, LogArgs, LogFormat};
