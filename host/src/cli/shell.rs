@@ -17,7 +17,10 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<End, Problem> {
     // Not right to standard output: the generator panics where that is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
-    std::io::stdout().write_all(&script)?;
+    // Where the name of a program has a hyphen, bash's script looks for other labels of its commands
+    // than it has, and completes nothing behind them: https://github.com/clap-rs/clap/issues/6421
+    let script = String::from_utf8(script)?.replace("step__subcmd__observer", "step__observer");
+    std::io::stdout().write_all(script.as_bytes())?;
     Ok(End::Good)
 }
 
