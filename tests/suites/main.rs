@@ -27,6 +27,7 @@ mod front;
 mod hostile;
 mod http;
 mod http_modes;
+mod image;
 mod kafka;
 mod languages;
 mod laws;

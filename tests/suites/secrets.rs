@@ -36,7 +36,7 @@ fn forms() -> Vec<String> {
     forms
 }
 
-fn assert_clean(place: &str, bytes: &[u8]) {
+pub(crate) fn assert_clean(place: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for form in forms() {
         assert!(!text.contains(&form), "{place} holds {form}");

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that a developer or CI runs. Plain std, so that it compiles in a moment.
 
 mod guests;
+mod image;
 mod languages;
 mod programs;
 mod receivers;
@@ -22,6 +23,8 @@ cargo xtask COMMAND
   build    build the plugins and the program
   check    formatting, lints, documentation, drift of generated files
   ci       test, then check
+  image    build the container image (needs buildah): --tag NAME, --output oci:DIR or
+           docker-archive:FILE (default oci:target/image/oci); --check also runs it, as root
   schemas  write the generated JSON Schemas (deploy/schema)
   bench    run the benchmarks (ratios; takes minutes)
 ";
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         "build" => build(),
         "check" => check(),
         "ci" => test(&[]).and_then(|()| check()),
+        "image" => image::image(&rest),
         "schemas" => schemas(false),
         "bench" => bench(&rest),
         "" | "help" | "--help" | "-h" => {
