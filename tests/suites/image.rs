@@ -191,7 +191,7 @@ async fn it_answers_while_no_cluster_does_until_it_is_told_to_stop() {
     assert_eq!(status, 200);
     assert!(metrics.contains("step_observer_"), "{metrics}");
     let (status, _) = get(address, "/readyz").await;
-    assert_eq!(status, 503, "it has seen no cluster");
+    assert_eq!(status, 200, "its plugins are loaded");
     let id = observer.id().unwrap().to_string();
     let told = Command::new("kill").args(["-TERM", &id]).status().await;
     assert!(told.unwrap().success());

@@ -89,8 +89,11 @@ fn program() -> Result<PathBuf, Problem> {
     let mut flags = env::var_os("RUSTFLAGS").unwrap_or_default();
     flags.push(" -C target-feature=+crt-static");
     run(cargo()
-        .args(["build", "--release", "--package", "step-observer"])
-        .args(["--features", "kafka", "--target", &target])
+        .args(["rustc", "--release", "--package", "step-observer"])
+        .args(["--bin", "step-observer", "--features", "kafka"])
+        .args(["--target", &target, "--"])
+        // 50,000 addresses to adjust at the start, in 20 KB instead of 1.2 MiB (glibc 2.36).
+        .arg("-Clink-arg=-Wl,-z,pack-relative-relocs")
         .env("RUSTFLAGS", flags))?;
     Ok(target_dir().join(target).join("release/step-observer"))
 }
