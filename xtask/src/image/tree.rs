@@ -82,7 +82,7 @@ fn program() -> Result<PathBuf, Problem> {
     }
     guests::build()?;
     step(
-        "building step-observer for the image (optimised; the first time takes 15 minutes on two cores)",
+        "building step-observer for the image (optimised; the first time takes 12 minutes on two cores)",
     );
     // Named, so that the flags are not those of build scripts and macros, too.
     let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
