@@ -42,7 +42,7 @@ pub(crate) fn leaks(bytes: &[u8]) -> bool {
     forms().iter().any(|form| text.contains(form))
 }
 
-fn assert_clean(place: &str, bytes: &[u8]) {
+pub(crate) fn assert_clean(place: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for form in forms() {
         assert!(!text.contains(&form), "{place} holds {form}");

@@ -136,6 +136,8 @@ fn each_outside_world_is_known_by_one_room() {
         ("prometheus_client", &["admin"]),
         ("minisign_verify", &["plugin"]),
         ("clap", &["cli"]),
+        ("clap_complete", &["cli"]),
+        ("clap_mangen", &["cli"]),
         ("crc32fast", &["journal"]),
         ("serde_saphyr", &["yaml"]),
     ] {
@@ -234,5 +236,23 @@ fn every_map_of_the_architecture_is_there() {
                 "there is no test {guard}"
             );
         }
+    }
+}
+
+#[test]
+fn the_image_says_of_itself_what_the_workspace_says() {
+    let recipe = std::fs::read_to_string(path("../deploy/image/Dockerfile")).unwrap();
+    let program = std::fs::read_to_string(path("../host/Cargo.toml")).unwrap();
+    let description = program
+        .lines()
+        .find_map(|line| line.strip_prefix("description = "))
+        .unwrap();
+    for (label, text) in [
+        ("description", description),
+        ("version", concat!('"', env!("CARGO_PKG_VERSION"), '"')),
+        ("licenses", "\"Apache-2.0\""),
+    ] {
+        let label = format!("org.opencontainers.image.{label}={text}");
+        assert!(recipe.contains(&label), "{label}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod e2e;
 mod guests;
+mod image;
 mod languages;
 mod programs;
 mod receivers;
@@ -23,6 +24,8 @@ cargo xtask COMMAND
   build    build the plugins and the program
   check    formatting, lints, documentation, drift of generated files
   ci       test, then check
+  image    build the container image (needs buildah): --tag NAME, --output oci:DIR or
+           docker-archive:FILE (default oci:target/image/oci); --check also runs it, as root
   schemas  write the generated JSON Schemas (deploy/schema)
   bench    run the benchmarks (ratios; takes minutes)
   e2e      run the cases of the recordings on the cluster that KUBECONFIG names
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         "build" => build(),
         "check" => check(),
         "ci" => test(&[]).and_then(|()| check()),
+        "image" => image::image(&rest),
         "schemas" => schemas(false),
         "bench" => bench(&rest),
         "e2e" => e2e::e2e(&rest),

@@ -2,6 +2,7 @@
 
 use super::plugin::PluginCommand;
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use step_observer::config::{PluginConfig, PluginFrom, SinkConfig, SinkKind, TektonConfig};
@@ -80,6 +81,18 @@ pub(crate) enum Command {
     /// Check, show and describe configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print what makes a shell complete commands and options
+    #[command(after_help = "To install it:\n  \
+        bash: step-observer completions bash > ~/.local/share/bash-completion/completions/step-observer\n  \
+        zsh:  step-observer completions zsh > DIR/_step-observer, DIR being one of $fpath\n  \
+        fish: step-observer completions fish > ~/.config/fish/completions/step-observer.fish\n\
+        bash needs the package bash-completion for that; without it, for this shell:\n  \
+        source <(step-observer completions bash)")]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    #[command(after_help = "Examples:\n  step-observer man | man -l -\n  \
+        step-observer man --dir ~/.local/share/man/man1")]
+    Man(ManArgs),
     /// Compile a plugin for the parent process, from standard input to standard output
     #[command(hide = true)]
     CompilePlugin,
@@ -280,6 +293,20 @@ pub(crate) enum SchemaOf {
     Event,
     /// Settings of a plugin that is dropped in (plugin.yaml)
     Plugin,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ManArgs {
+    /// Write the pages of all commands to this folder, which is made where it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 fn parse_speed(text: &str) -> Result<Speed, String> {

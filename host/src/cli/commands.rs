@@ -28,6 +28,8 @@ pub(crate) async fn run(command: Command, compiler: Compiler) -> Result<End, Pro
         Command::Explain(args) => super::explain::run(&args),
         Command::DeadLetters(command) => super::dead_letters::run(command).await,
         Command::Config(command) => config(command).await,
+        Command::Completions(args) => super::shell::completions(&args),
+        Command::Man(args) => super::shell::man(&args),
         // It needs no runtime and ended before.
         Command::CompilePlugin => Ok(End::Good),
     }

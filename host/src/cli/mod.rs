@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod plugin;
 mod run;
+mod shell;
 mod timeline;
 
 use args::{Args, Command, LogArgs, LogFormat};

@@ -1,0 +1,200 @@
+//! The program as it is in the container image: linked statically, as another user than root, alone
+//! on a root file system that cannot be written. `cargo xtask image --check` runs this suite.
+
+use crate::secrets::assert_clean;
+use crate::support::get;
+use serde_json::json;
+use std::os::unix::fs::chown;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use step_observer_tests::path;
+use step_observer_tests::sink::{HttpSink, PATIENCE};
+use step_observer_tests::tls::Authority;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+/// The user of the image.
+const USER: u32 = 65532;
+
+/// What a container runtime does, for a process that keeps its number: mounts that only it sees, the
+/// root read only, and another user. `$1` is the root of the image, `$2` a folder for /tmp.
+const ENTER: &str = r#"
+    mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
+    mount -t proc proc "$1/proc" && mount --bind "$2" "$1/tmp" &&
+    root=$1 && shift 2 &&
+    exec chroot --userspec=65532:65532 "$root" /usr/local/bin/step-observer "$@""#;
+
+/// The image, and what is mounted as /tmp.
+struct Image {
+    root: PathBuf,
+    tmp: TempDir,
+}
+
+impl Image {
+    fn new() -> Self {
+        let root = std::env::var_os("STEP_OBSERVER_IMAGE_ROOT");
+        let root = PathBuf::from(root.expect("the root of the image, mounted"));
+        // As runtimes make them.
+        std::fs::create_dir_all(root.join("proc")).unwrap();
+        std::fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
+        let tmp = tempfile::tempdir().unwrap();
+        chown(tmp.path(), Some(USER), Some(USER)).unwrap();
+        Self { root, tmp }
+    }
+
+    /// Puts a file into /tmp.
+    fn put(&self, name: &str, content: impl AsRef<[u8]>) {
+        let file = self.tmp.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        chown(&file, Some(USER), Some(USER)).unwrap();
+    }
+
+    /// Puts a recording and its logs into /tmp.
+    fn put_recording(&self, name: &str) {
+        for ending in ["jsonl", "logs.json"] {
+            let file = format!("{name}.{ending}");
+            let content = std::fs::read(path(&format!("recordings/{file}"))).unwrap();
+            self.put(&file, content);
+        }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", ENTER, "sh"])
+            .arg(&self.root)
+            .arg(self.tmp.path())
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn run(&self, args: &[&str]) -> Output {
+        let ended = tokio::time::timeout(PATIENCE, self.command(args).output());
+        ended.await.expect("it ends").unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test]
+#[ignore = "it needs an image: cargo xtask image --check"]
+async fn it_starts_alone_and_says_how_it_ended() {
+    let image = Image::new();
+    let version = image.run(&["--version"]).await;
+    assert_eq!(version.status.code(), Some(0), "{version:?}");
+    let wanted = concat!("step-observer ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(text(&version.stdout), wanted);
+    let unknown = image.run(&["observe"]).await;
+    assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+    let nothing = image.run(&["replay", "/tmp/nothing.jsonl"]).await;
+    assert_eq!(nothing.status.code(), Some(1), "{nothing:?}");
+    // Nothing can be written but what is mounted.
+    image.put_recording("leaky");
+    let journal = ["replay", "/tmp/leaky.jsonl", "--journal", "/etc/journal"];
+    let refused = image.run(&journal).await;
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let problem = text(&refused.stderr);
+    assert!(problem.contains("Read-only file system"), "{problem}");
+}
+
+#[tokio::test]
+#[ignore = "it needs an image: cargo xtask image --check"]
+async fn its_bundled_plugins_are_compiled_by_itself() {
+    let image = Image::new();
+    image.put_recording("leaky");
+    let redact = ["--plugin", "bundled:redact-secrets"];
+    let replay = ["replay", "/tmp/leaky.jsonl", "--journal", "/tmp/journal"];
+    let output = image.run(&[&replay[..], &redact].concat()).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "");
+    assert_clean("the events", &output.stdout);
+    let expected = step_observer_tests::recording::json("recordings/leaky.expected.json");
+    let events = text(&output.stdout);
+    assert_eq!(events.lines().count(), expected.as_array().unwrap().len());
+    assert!(events.contains("[redacted:github-token]"), "{events}");
+}
+
+#[tokio::test]
+#[ignore = "it needs an image: cargo xtask image --check"]
+async fn it_knows_authorities_and_names_and_trusts_no_other() {
+    let image = Image::new();
+    image.put_recording("a-success");
+    let authority = Authority::default();
+    let sink = HttpSink::start_tls(Vec::new(), authority.server_until(4096)).await;
+    let replay = ["replay", "/tmp/a-success.jsonl", "--give-up", "1"];
+    let output = image
+        .run(&[&replay[..], &["--to", &sink.url]].concat())
+        .await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let problem = text(&output.stderr);
+    assert!(problem.contains("UnknownIssuer"), "{problem}");
+    assert_eq!(sink.requests().len(), 0);
+
+    image.put("authority.pem", authority.pem());
+    image.put(
+        "config.yaml",
+        format!(
+            "sinks: [{{name: all, to: {{http: {{url: '{}', tls: {{caFile: /tmp/authority.pem}}}}}}}}]\n",
+            sink.url
+        ),
+    );
+    let config = ["--config", "/tmp/config.yaml"];
+    let output = image.run(&[&replay[..], &config].concat()).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!sink.accepted().is_empty());
+}
+
+#[tokio::test]
+#[ignore = "it needs an image: cargo xtask image --check"]
+async fn it_answers_while_no_cluster_does_until_it_is_told_to_stop() {
+    let image = Image::new();
+    // Nobody listens there.
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "test", "user": {}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+    });
+    image.put("kubeconfig", kubeconfig.to_string());
+    let args = [
+        "run",
+        "--log",
+        "error,step_observer::admin=info",
+        "--admin",
+        "127.0.0.1:0",
+        "--to",
+        "stdout",
+        "--journal",
+        "/tmp/journal",
+        "--plugin",
+        "bundled:redact-secrets",
+    ];
+    let mut observer = image
+        .command(&args)
+        .env("KUBECONFIG", "/tmp/kubeconfig")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(observer.stderr.take().unwrap()).lines();
+    let line = tokio::time::timeout(PATIENCE, log.next_line()).await;
+    let line = line.expect("it starts").unwrap().unwrap();
+    let address = line.split("address=").nth(1).expect(&line).trim();
+    let (status, metrics) = get(address, "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(metrics.contains("step_observer_"), "{metrics}");
+    let (status, _) = get(address, "/readyz").await;
+    assert_eq!(status, 200, "its plugins are loaded");
+    let id = observer.id().unwrap().to_string();
+    let told = Command::new("kill").args(["-TERM", &id]).status().await;
+    assert!(told.unwrap().success());
+    let ended = tokio::time::timeout(PATIENCE, observer.wait()).await;
+    assert_eq!(ended.expect("it ends").unwrap().code(), Some(0));
+}

@@ -1,0 +1,136 @@
+//! What a shell and `man` get to know of the command line.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use step_observer_tests::program;
+
+fn told(args: &[&str]) -> String {
+    let output = Command::new(program()).args(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The commands that `--help` lists below a command.
+fn commands(below: &[&str]) -> Vec<String> {
+    let help = told(&[below, &["--help"]].concat());
+    let Some((_, commands)) = help.split_once("\nCommands:\n") else {
+        return Vec::new();
+    };
+    commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.split_whitespace().next().unwrap().to_owned())
+        .filter(|name| name != "help")
+        .collect()
+}
+
+/// What bash offers for the last of some words.
+fn offered(script: &str, words: &[&str]) -> BTreeSet<String> {
+    let ask = format!(
+        "{script}\nCOMP_WORDS=({}) COMP_CWORD={}\n\
+         \"$(complete -p step-observer | grep -o -- '-F [^ ]*' | cut -c4-)\" step-observer '{}' '{}'\n\
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words
+            .iter()
+            .map(|word| format!("'{word}' "))
+            .collect::<String>(),
+        words.len() - 1,
+        words.last().unwrap(),
+        words[words.len() - 2],
+    );
+    let bash = Command::new("bash").args(["-c", &ask]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&bash.stderr), "");
+    let offered = String::from_utf8(bash.stdout).unwrap();
+    offered.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_every_command_and_its_options() {
+    let script = told(&["completions", "bash"]);
+    for below in [&[][..], &["plugin"], &["dead-letters"], &["config"]] {
+        let words = [&["step-observer"], below, &[""]].concat();
+        let offered = offered(&script, &words);
+        let commands = commands(below);
+        assert!(commands.len() > 2, "{below:?}: {commands:?}");
+        for command in commands {
+            assert!(offered.contains(&command), "{words:?}: {offered:?}");
+        }
+    }
+    let options = offered(&script, &["step-observer", "plugin", "build", "--"]);
+    assert!(options.contains("--configmap"), "{options:?}");
+    let kinds = offered(&script, &["step-observer", "config", "schema", ""]);
+    assert!(kinds.contains("event"), "{kinds:?}");
+}
+
+#[test]
+fn every_shell_has_a_script_of_its_own() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = told(&["completions", shell]);
+        for word in ["dead-letters", "completions", "configmap"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let unknown = Command::new(program())
+        .args(["completions", "tcsh"])
+        .output();
+    let problem = String::from_utf8(unknown.unwrap().stderr).unwrap();
+    assert!(problem.contains("possible values: bash"), "{problem}");
+    let help = told(&["completions", "--help"]);
+    assert!(help.contains("bash-completion/completions/step-observer"));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("share/man1");
+    assert_eq!(told(&["man", "--dir", pages.to_str().unwrap()]), "");
+    let mut wanted = BTreeSet::from(["step-observer.1".to_owned()]);
+    for command in commands(&[]) {
+        for below in commands(&[&command]) {
+            wanted.insert(format!("step-observer-{command}-{below}.1"));
+        }
+        wanted.insert(format!("step-observer-{command}.1"));
+    }
+    let found: BTreeSet<String> = std::fs::read_dir(&pages)
+        .unwrap()
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(found, wanted);
+    let main = std::fs::read_to_string(pages.join("step-observer.1")).unwrap();
+    assert_eq!(main, told(&["man"]), "the same without a folder");
+    for page in found.iter().filter(|page| *page != "step-observer.1") {
+        let text = std::fs::read_to_string(pages.join(page)).unwrap();
+        let name = page.trim_end_matches(".1");
+        let version = concat!("step-observer ", env!("CARGO_PKG_VERSION"));
+        let title = format!(".TH {name} 1 \" \" \"{version}\" step-observer\n");
+        assert!(text.contains(&title), "{text}");
+        assert!(text.contains("log"), "{page}: options of all commands");
+    }
+}
+
+#[test]
+fn manual_pages_are_what_groff_expects() {
+    let groff = Command::new("groff").arg("--version").output();
+    if !groff.is_ok_and(|groff| groff.status.success()) {
+        // Nobody to ask.
+        return;
+    }
+    let page = told(&["man"]);
+    let mut groff = Command::new("groff")
+        .args(["-man", "-Tascii", "-ww", "-z"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    groff
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(page.as_bytes())
+        .unwrap();
+    let ended = groff.wait_with_output().unwrap();
+    assert!(ended.status.success());
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}

@@ -1,0 +1,140 @@
+//! The container image: the program, linked statically, certificates of authorities, and a user.
+//! Everything that is made is in `target/image`; no service is asked and no base image is needed.
+
+mod check;
+mod tree;
+
+use crate::programs::need;
+use crate::run::{Problem, root, run, step, target_dir};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What `cargo xtask image` is asked for.
+struct Options {
+    tag: String,
+    /// Where it goes, as buildah names it.
+    output: String,
+    /// Only make what is in the image, in this folder.
+    tree: Option<PathBuf>,
+    check: bool,
+}
+
+/// Builds the image, and checks it where it is asked to.
+pub(crate) fn image(args: &[String]) -> Result<(), Problem> {
+    let options = options(args)?;
+    if let Some(folder) = &options.tree {
+        return tree::make(folder);
+    }
+    need(&["buildah"], &["buildah"])?;
+    tree::make(&folder().join("tree"))?;
+    step("building the image");
+    // Neither images of before nor those of others.
+    remove(&folder().join("storage"))?;
+    let recipe = folder().join("Containerfile");
+    write(&recipe, &last_stage()?)?;
+    let mut build = buildah();
+    build
+        .args(["build", "--isolation", "chroot", "--timestamp", "0"])
+        .arg(format!("--build-context=build={}", folder().display()))
+        .args(["--quiet", "--tag", &options.tag, "--file"])
+        .args([&recipe, &folder().join("tree/data")]);
+    run(&mut build)?;
+    push(&options)?;
+    match options.check {
+        true => check::check(&options.tag),
+        false => Ok(()),
+    }
+}
+
+fn options(args: &[String]) -> Result<Options, Problem> {
+    let mut options = Options {
+        tag: format!("step-observer:{}", env!("CARGO_PKG_VERSION")),
+        output: format!("oci:{}", folder().join("oci").display()),
+        tree: None,
+        check: false,
+    };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || {
+            let value = args.next().cloned();
+            value.ok_or_else(|| Problem(format!("{arg} needs a value")))
+        };
+        match arg.as_str() {
+            "--tag" => options.tag = value()?,
+            "--output" => options.output = value()?,
+            "--tree" => options.tree = Some(value()?.into()),
+            "--check" => options.check = true,
+            other => return Err(Problem(format!("`image` has no argument `{other}`"))),
+        }
+    }
+    let known = ["oci:", "docker-archive:"];
+    if known.iter().any(|kind| options.output.starts_with(kind)) {
+        return Ok(options);
+    }
+    Err(Problem(
+        "--output: write oci:DIR or docker-archive:FILE".to_owned(),
+    ))
+}
+
+/// Where all of it is made.
+fn folder() -> PathBuf {
+    target_dir().join("image")
+}
+
+/// buildah, with a storage of our own: nothing is left outside of `target`.
+fn buildah() -> Command {
+    let mut buildah = Command::new("buildah");
+    buildah
+        .args(["--storage-driver", "vfs", "--root"])
+        .arg(folder().join("storage"))
+        .arg("--runroot")
+        .arg(folder().join("run"));
+    buildah
+}
+
+/// The stage `build` of the Dockerfile is what we have made here: `--build-context` names it.
+fn last_stage() -> Result<String, Problem> {
+    let file = root().join("deploy/image/Dockerfile");
+    let text = read(&file)?;
+    let (_, stage) = text
+        .rsplit_once("\nFROM ")
+        .ok_or_else(|| Problem(format!("{} has no stages", file.display())))?;
+    Ok(format!("FROM {stage}"))
+}
+
+fn push(options: &Options) -> Result<(), Problem> {
+    let Options { tag, output, .. } = options;
+    // An archive is not written anew, and a folder would keep what was there.
+    let (kind, path) = output.split_once(':').unwrap_or_default();
+    match kind {
+        "oci" => remove(Path::new(path))?,
+        _ => drop(fs::remove_file(path)),
+    }
+    let digest = folder().join("digest");
+    run(buildah()
+        .args(["push", "--quiet", "--digestfile"])
+        .arg(&digest)
+        .args([tag, &format!("{output}:{tag}")]))?;
+    eprintln!("    {output} ({tag}, {})", read(&digest)?);
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, Problem> {
+    fs::read_to_string(path).map_err(|error| problem(path, &error))
+}
+
+fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), Problem> {
+    fs::write(path, text).map_err(|error| problem(path, &error))
+}
+
+fn remove(folder: &Path) -> Result<(), Problem> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(problem(folder, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn problem(path: &Path, error: &std::io::Error) -> Problem {
+    Problem(format!("{}: {error}", path.display()))
+}

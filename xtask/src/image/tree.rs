@@ -1,0 +1,99 @@
+//! What is in the image, as a folder: `root` is its root, `data` becomes the folder of its user.
+
+use super::{problem, remove, write};
+use crate::guests;
+use crate::run::{Problem, cargo, run, step, target_dir};
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// As images without a base name it; `USER` in the Dockerfile.
+const USER: &str = "nonroot:x:65532:65532:nonroot:/var/lib/step-observer:/sbin/nologin\n";
+const GROUP: &str = "nonroot:x:65532:\n";
+
+/// Where systems keep the certificates of the authorities that they trust.
+const AUTHORITIES: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+
+/// Builds the program and makes the tree.
+pub(super) fn make(folder: &Path) -> Result<(), Problem> {
+    let authorities = AUTHORITIES
+        .iter()
+        .map(Path::new)
+        .find(|path| path.exists())
+        .ok_or_else(|| {
+            Problem(
+                "there are no certificates of authorities (Debian: apt-get install ca-certificates)"
+                    .to_owned(),
+            )
+        })?;
+    let program = program()?;
+    remove(folder)?;
+    let root = folder.join("root");
+    for (path, mode) in [
+        ("root", 0o755),
+        ("data", 0o755),
+        ("root/etc/ssl/certs", 0o755),
+        ("root/usr/local/bin", 0o755),
+        ("root/var/lib", 0o755),
+        ("root/tmp", 0o1777),
+    ] {
+        let path = folder.join(path);
+        fs::create_dir_all(&path).map_err(|error| problem(&path, &error))?;
+        allow(&path, mode)?;
+    }
+    for (from, to, mode) in [
+        (program.as_path(), "usr/local/bin/step-observer", 0o755),
+        (authorities, "etc/ssl/certs/ca-certificates.crt", 0o644),
+    ] {
+        let to = root.join(to);
+        fs::copy(from, &to).map_err(|error| problem(from, &error))?;
+        allow(&to, mode)?;
+    }
+    for (to, text) in [
+        ("etc/passwd", USER),
+        ("etc/group", GROUP),
+        // Without it glibc would ask a name server for names that are in /etc/hosts.
+        ("etc/nsswitch.conf", "hosts: files dns\n"),
+    ] {
+        let to = root.join(to);
+        write(&to, text)?;
+        allow(&to, 0o644)?;
+    }
+    Ok(())
+}
+
+/// Whatever the umask is.
+fn allow(path: &Path, mode: u32) -> Result<(), Problem> {
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|error| problem(path, &error))
+}
+
+/// Builds the program so that it needs no library of the system, with all sinks and plugins.
+fn program() -> Result<PathBuf, Problem> {
+    if !cfg!(all(target_os = "linux", target_env = "gnu")) {
+        return Err(Problem(
+            "the image is built on Linux with glibc (elsewhere: docker build --file deploy/image/Dockerfile .)"
+                .to_owned(),
+        ));
+    }
+    guests::build()?;
+    step(
+        "building step-observer for the image (optimised; the first time takes 12 minutes on two cores)",
+    );
+    // Named, so that the flags are not those of build scripts and macros, too.
+    let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    let mut flags = env::var_os("RUSTFLAGS").unwrap_or_default();
+    flags.push(" -C target-feature=+crt-static");
+    run(cargo()
+        .args(["rustc", "--release", "--package", "step-observer"])
+        .args(["--bin", "step-observer", "--features", "kafka"])
+        .args(["--target", &target, "--"])
+        // 50,000 addresses to adjust at the start, in 20 KB instead of 1.2 MiB (glibc 2.36).
+        .arg("-Clink-arg=-Wl,-z,pack-relative-relocs")
+        .env("RUSTFLAGS", flags))?;
+    Ok(target_dir().join(target).join("release/step-observer"))
+}
