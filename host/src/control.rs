@@ -183,7 +183,7 @@ pub async fn ask(folder: &Path, question: &Question) -> Result<Answer, ControlEr
     };
     match Journal::open(&config, Timestamp::MIN) {
         Ok(journal) => {
-            let history = History::open(Some(folder), HISTORY)?;
+            let history = History::open(Some(folder), HISTORY, None)?;
             let answer = answer(&journal, &history, None, question).await?;
             journal.sync().await?;
             history.written().await;

@@ -18,4 +18,5 @@ pub mod prepare;
 pub mod redact;
 pub mod sink;
 pub mod step;
+pub mod trace;
 pub mod yaml;

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::event::{self, EncodeError, EventConfig, EventMatch};
-use crate::history::{History, Verdict, What};
+use crate::history::{History, Traced, Verdict, What};
 use crate::journal::{Journal, NewEvent};
 use crate::logs::Logs;
 use crate::plugin::dropin::Roster;
@@ -157,6 +157,9 @@ fn verdicts(report: &Report) -> Vec<Verdict> {
             version: plugin.identity().1.to_owned(),
             digest: plugin.digest().map(|digest| digest.as_str().to_owned()),
             verdict: verdict.to_owned(),
+            micros: report.times.get(number).map_or(0, |time| {
+                u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+            }),
             masked: masked.map(|(_, _, count)| u64::from(*count)).sum(),
             reason,
         }
@@ -182,6 +185,8 @@ pub(crate) struct Preparation {
     pub(crate) outlets: Vec<Outlet>,
     pub(crate) journal: Journal,
     pub(crate) history: History,
+    /// There are traces.
+    pub(crate) traced: bool,
     pub(crate) tally: Arc<Tally>,
     pub(crate) onlooker: Option<Onlooker>,
     /// How long a plugin may hold an event (`onError: block`); for ever where nothing is given, as a
@@ -336,6 +341,12 @@ impl Preparation {
                 subject: event::subject(record),
                 plugins: verdicts(report),
                 sinks: sinks.unwrap_or_default(),
+                traced: self.traced.then(|| Traced {
+                    parent: event::trace_context(record),
+                    filtered: now
+                        .checked_sub(report.times.iter().sum::<Duration>())
+                        .unwrap_or(now),
+                }),
             };
             (id.to_owned(), accepted)
         });

@@ -56,6 +56,7 @@ mod swap;
 mod tidy;
 mod tools;
 mod total;
+mod traces;
 mod unreadable;
 mod versions;
 mod wasi;

@@ -42,7 +42,7 @@ fn room(file: &Path) -> String {
 }
 
 /// What each room may use of the others. Only `app` (with the command line above it) knows them all.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("step", &[]),
     ("bounded", &[]),
     ("clock", &[]),
@@ -50,6 +50,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("yaml", &[]),
     ("history", &[]),
     ("admin", &["history", "plugin"]),
+    ("trace", &["history", "sink"]),
     ("redact", &[]),
     ("observe", &["bounded", "clock", "step"]),
     ("event", &["bounded", "step"]),
@@ -67,7 +68,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     (
         "config",
         &[
-            "bounded", "deliver", "event", "journal", "observe", "plugin", "sink", "yaml",
+            "bounded", "deliver", "event", "journal", "observe", "plugin", "sink", "trace", "yaml",
         ],
     ),
     ("logs", &["config", "observe", "step"]),
@@ -81,7 +82,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
         "app",
         &[
             "admin", "clock", "config", "control", "deliver", "event", "history", "journal",
-            "lanes", "logs", "observe", "plugin", "prepare", "sink", "step",
+            "lanes", "logs", "observe", "plugin", "prepare", "sink", "step", "trace",
         ],
     ),
     ("lib", &[]),

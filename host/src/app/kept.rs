@@ -4,8 +4,9 @@
 use super::{AppError, Source, stages};
 use crate::admin::{self, Reloads};
 use crate::config::{AdminConfig, Config};
-use crate::history::History;
+use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
+use crate::trace::{Traces, TracesConfig};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,8 @@ pub struct Kept {
     journal_config: JournalConfig,
     admin_config: AdminConfig,
     listener: Option<Arc<TcpListener>>,
+    traces_config: Option<TracesConfig>,
+    pub(super) traces: Option<Traces>,
     reloads: Arc<Mutex<Reloads>>,
     /// A run has ended before everything that it had seen was in the journal.
     unfinished: Arc<AtomicBool>,
@@ -28,15 +31,20 @@ impl Kept {
     pub(super) async fn open(source: &Source, config: &Config) -> Result<Self, AppError> {
         let (journal_config, admin_config) = (config.journal.clone(), config.admin.clone());
         let folder = journal_config.directory.as_deref();
-        let default_bytes = match (folder, admin_config.listen) {
-            (Some(_), _) => 64 << 20,
-            (None, Some(_)) => 4 << 20,
-            (None, None) => 0,
+        let traces_config = config.traces.clone();
+        let traces = traces_config.as_ref().map(Traces::start).transpose()?;
+        let is_asked = admin_config.listen.is_some() || traces.is_some();
+        let default_bytes = match folder {
+            Some(_) => 64 << 20,
+            None if is_asked => 4 << 20,
+            None => 0,
         };
         let history_bytes = journal_config.history_bytes.unwrap_or(default_bytes);
         let journal = Journal::open(&journal_config, stages::horizon(source))?;
+        let also = traces.as_ref();
+        let also = also.map(|traces| Box::new(traces.teller()) as Listener);
         // Who holds the journal's lock is alone in its folder.
-        let history = History::open(folder, history_bytes)?;
+        let history = History::open(folder, history_bytes, also)?;
         let listener = match admin_config.listen {
             Some(address) => {
                 let listening = admin::listen(address).await;
@@ -52,6 +60,8 @@ impl Kept {
             journal_config,
             admin_config,
             listener,
+            traces_config,
+            traces,
             reloads: Arc::default(),
             unfinished: Arc::default(),
         })
@@ -65,6 +75,9 @@ impl Kept {
         }
         if config.admin != self.admin_config {
             return Err(AppError::NeedsRestart("admin"));
+        }
+        if config.traces != self.traces_config {
+            return Err(AppError::NeedsRestart("traces"));
         }
         Ok(self)
     }

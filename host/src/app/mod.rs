@@ -29,6 +29,7 @@ use crate::plugin::dropin::Catalog;
 use crate::plugin::{ChainError, ChainPool, Compiler, PluginEngine};
 use crate::prepare::{Onlooker, Preparation, Tally, ToPrepare};
 use crate::sink::SinkError;
+use crate::trace::TraceError;
 use crate::{admin, control};
 use drop_ins::DropInSource;
 use futures::FutureExt as _;
@@ -159,6 +160,9 @@ pub enum AppError {
     /// There is no journal, or it cannot be written any more.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// There are no traces.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// There is no history.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -270,6 +274,7 @@ impl App {
             trust,
             journal,
             admin: _,
+            traces: _,
             sinks,
             shutdown_grace,
         } = config;
@@ -465,6 +470,7 @@ impl App {
             outlets,
             journal: journal.clone(),
             history: history.clone(),
+            traced: kept.traces.is_some(),
             tally: tally.clone(),
             onlooker,
             hold_for,
@@ -501,6 +507,9 @@ impl App {
         let last = async {
             journal.sync().await.ok();
             history.written().await;
+            if let Some(traces) = &kept.traces {
+                traces.flush().await;
+            }
         };
         tokio::time::timeout(LAST_SYNC, last).await.ok();
         kept.end(tally.pending.load(Ordering::Relaxed) == 0);

@@ -46,6 +46,7 @@ fn told(facts: &[Fact]) -> String {
                 subject,
                 plugins,
                 sinks,
+                traced: _,
             } => {
                 line(observed, &format!("observed: {subject}, {ty}"));
                 for verdict in plugins {
@@ -122,6 +123,7 @@ fn plugin(verdict: &Verdict) -> String {
         digest,
         verdict,
         masked,
+        micros: _,
         reason,
     } = verdict;
     let digest = digest.as_deref().and_then(|digest| digest.get(..12));

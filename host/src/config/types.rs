@@ -6,6 +6,7 @@ use crate::journal::JournalConfig;
 use crate::observe::ClusterConfig;
 use crate::plugin::{FileDigest, Limits, OnError, TrustConfig, Wasi};
 use crate::sink::{FileConfig, HttpConfig, KafkaConfig, NatsConfig, StdoutConfig};
+use crate::trace::TracesConfig;
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -41,6 +42,9 @@ pub struct Config {
     pub journal: JournalConfig,
     /// What the observer tells about itself.
     pub admin: AdminConfig,
+    /// Where traces go. The default is nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<TracesConfig>,
     /// How long a stopping observer may take to deliver what it has, such as `25s`.
     pub shutdown_grace: Span,
 }
@@ -57,6 +61,7 @@ impl Default for Config {
             trust: TrustConfig::default(),
             journal: JournalConfig::default(),
             admin: AdminConfig::default(),
+            traces: None,
             sinks: Vec::new(),
             shutdown_grace: Span(SignedDuration::from_secs(25)),
         }

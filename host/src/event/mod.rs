@@ -116,6 +116,22 @@ pub fn event_type(record: &StepRecord, config: &EventConfig) -> String {
     format!("{}.{phase}.v1", config.type_prefix)
 }
 
+/// The trace that a transition belongs to, and the span above it, as a W3C `traceparent`: those of Tekton, else a
+/// trace for each TaskRun, whose id is its UID.
+#[must_use]
+pub fn trace_context(record: &StepRecord) -> String {
+    traceparent(record).unwrap_or_else(|| {
+        let uid = record.transition.run_uid.replace('-', "");
+        let is_id = uid.len() == 32 && uid.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let trace = if is_id {
+            uid.to_lowercase()
+        } else {
+            format!("{:032x}", fastrand::u128(1..))
+        };
+        format!("00-{trace}-{:016x}-01", 0)
+    })
+}
+
 /// Tekton's span context: a JSON object with a W3C `traceparent`
 /// (pkg/reconciler/taskrun/tracing.go).
 fn traceparent(record: &StepRecord) -> Option<String> {

@@ -33,6 +33,9 @@ pub enum What {
         plugins: Vec<Verdict>,
         /// Who is to get it.
         sinks: Vec<String>,
+        /// Its place in a trace, where there are traces.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        traced: Option<Traced>,
     },
     /// A plugin failed on it, and says that it must wait.
     Held {
@@ -85,6 +88,16 @@ pub enum What {
     },
 }
 
+/// The place of an event in a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Traced {
+    /// The trace and the span that it belongs to, as a W3C `traceparent`; the span is zero where there is none.
+    pub parent: String,
+    /// When its way through the plugins began.
+    pub filtered: Timestamp,
+}
+
 /// What a plugin made of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,6 +111,9 @@ pub struct Verdict {
     pub digest: Option<String>,
     /// `kept`, `dropped`, or what was done because it failed.
     pub verdict: String,
+    /// How long it took, in microseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub micros: u64,
     /// Texts that it masked.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked: u64,

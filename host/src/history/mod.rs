@@ -6,7 +6,7 @@ mod fact;
 mod queue;
 mod store;
 
-pub use fact::{Fact, Verdict, What};
+pub use fact::{Fact, Traced, Verdict, What};
 pub use store::{HistoryError, find};
 
 use jiff::Timestamp;
@@ -20,6 +20,9 @@ use tokio::sync::oneshot;
 #[derive(Clone, Debug, Default)]
 pub struct History(Option<Arc<Open>>);
 
+/// Who else is told every fact. It must not wait.
+pub type Listener = Box<dyn FnMut(&Fact) + Send>;
+
 #[derive(Debug)]
 struct Open(Arc<Queue>);
 
@@ -31,12 +34,16 @@ impl Drop for Open {
 
 impl History {
     /// In the folder of a journal, or in memory. It keeps about the last `max_bytes`; none where that is
-    /// 0.
+    /// 0. `also` is told every fact as well, from the history's own thread.
     ///
     /// # Errors
     ///
     /// Its file cannot be opened.
-    pub fn open(folder: Option<&Path>, max_bytes: u64) -> Result<Self, HistoryError> {
+    pub fn open(
+        folder: Option<&Path>,
+        max_bytes: u64,
+        also: Option<Listener>,
+    ) -> Result<Self, HistoryError> {
         if max_bytes == 0 {
             return Ok(Self(None));
         }
@@ -48,7 +55,7 @@ impl History {
         let told = queue.clone();
         std::thread::Builder::new()
             .name("history".to_owned())
-            .spawn(move || store::run(store, &told))
+            .spawn(move || store::run(store, &told, also))
             .map_err(HistoryError::Thread)?;
         Ok(Self(Some(Arc::new(Open(queue)))))
     }

@@ -1,6 +1,7 @@
 //! Where facts are kept: lines of JSON in two files, of which the older goes when the newer is full; or
 //! in memory.
 
+use super::Listener;
 use super::fact::Fact;
 use super::queue::{Question, Queue, Waiting};
 use std::collections::VecDeque;
@@ -53,7 +54,7 @@ pub(super) struct Files {
 }
 
 /// Writes and finds until nobody asks any more.
-pub(super) fn run(mut store: Store, queue: &Queue) {
+pub(super) fn run(mut store: Store, queue: &Queue, mut also: Option<Listener>) {
     let mut failing = false;
     loop {
         let Waiting {
@@ -61,6 +62,9 @@ pub(super) fn run(mut store: Store, queue: &Queue) {
             questions,
             closed,
         } = queue.next();
+        if let Some(also) = &mut also {
+            facts.iter().for_each(also);
+        }
         let written = facts.iter().try_for_each(|fact| store.write(fact));
         failing = !told(&written.and_then(|()| store.flush()), failing);
         for question in questions {
@@ -288,7 +292,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_told_and_asked_from_anywhere() {
-        let history = History::open(None, 1 << 20).unwrap();
+        let history = History::open(None, 1 << 20, None).unwrap();
         let Fact { id, at, what } = delivered("a", 1);
         history.tell(at, || (id, what));
         assert_eq!(
@@ -297,7 +301,7 @@ mod tests {
         );
         assert_eq!(history.of("b".to_owned()).await.unwrap(), []);
         assert_eq!(history.left_out(), 0);
-        let none = History::open(None, 0).unwrap();
+        let none = History::open(None, 0, None).unwrap();
         none.tell(at, || panic!("nobody asks"));
         assert_eq!(none.of("a".to_owned()).await.unwrap(), []);
     }

@@ -11,7 +11,7 @@ use super::strip::strip;
 use crate::redact::Counts;
 use crate::step::Envelope;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A plugin that is not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,8 @@ pub enum Outcome {
 pub struct Report {
     /// The plugins that got the event, in order.
     pub called: Vec<Arc<Plugin>>,
+    /// How long each of them took.
+    pub times: Vec<Duration>,
     /// Per plugin and rule, how much was masked.
     pub redacted: Vec<(Arc<str>, String, u32)>,
     /// Plugins that failed, how, and what was done.
@@ -140,6 +142,7 @@ impl Chain {
             report.called.push(plugin.clone());
             let began = Instant::now();
             let (draft, answer) = plugin.call(&self.engine, &self.scrubber, envelope);
+            report.times.push(began.elapsed());
             // The store gives back what was put in; without it there is nothing left to send.
             let Some(draft) = draft else {
                 return Outcome::Dropped {

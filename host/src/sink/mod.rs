@@ -19,6 +19,7 @@ mod tls;
 pub use attempt::{Attempt, Failure, Next};
 pub use file::{FileConfig, Rotation};
 pub use followed::{Followed, FollowedHttp};
+pub use http::Post;
 pub use http::{
     BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, Signing, SinkUrl,
 };

@@ -4,12 +4,14 @@ mod config;
 mod handshake;
 mod material;
 mod parcel;
+mod post;
 mod secrets;
 mod sign;
 
 pub use config::{
     BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, Signing, SinkUrl,
 };
+pub use post::Post;
 
 use super::batch::{BatchLimits, Batches};
 use super::{Attempt, Failure, Next, SinkError, after_status, retry_after, unencodable};

@@ -145,7 +145,7 @@ fn client(config: &HttpConfig, tls: &Tls) -> Result<reqwest::Client, SinkError> 
     builder.build().map_err(|error| failed(&error))
 }
 
-fn no_roots() -> Result<rustls::ClientConfig, rustls::Error> {
+pub(super) fn no_roots() -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

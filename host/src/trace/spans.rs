@@ -1,0 +1,261 @@
+//! Facts into spans, as OTLP writes them in JSON (opentelemetry-proto, trace/v1; ids are hexadecimal, times are
+//! nanoseconds as text). Pure but for random ids.
+
+use crate::history::{Fact, Verdict, What};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
+
+/// Events whose sinks may still say something.
+const KNOWN: usize = 8192;
+/// Attempts that are told of one event.
+const ATTEMPTS: usize = 32;
+
+/// `SpanKind` of OTLP.
+const INTERNAL: u8 = 1;
+const PRODUCER: u8 = 4;
+
+/// What is known of events that are on their way.
+#[derive(Debug, Default)]
+pub(super) struct Tracer {
+    known: HashMap<String, Known>,
+    order: VecDeque<String>,
+}
+
+#[derive(Debug)]
+struct Known {
+    trace: String,
+    span: String,
+    accepted: Timestamp,
+    failed: Vec<Value>,
+}
+
+struct Span<'a> {
+    trace: &'a str,
+    id: String,
+    parent: Option<&'a str>,
+    name: String,
+    kind: u8,
+    from: Timestamp,
+    to: Timestamp,
+    attributes: Vec<Value>,
+    events: Vec<Value>,
+    error: Option<String>,
+}
+
+impl Tracer {
+    pub(super) fn spans(&mut self, fact: &Fact) -> Vec<Value> {
+        match &fact.what {
+            What::Accepted { .. } => self.accepted(fact).unwrap_or_default(),
+            What::Failed {
+                sink,
+                attempt,
+                reason,
+                ..
+            } => {
+                if let Some(known) = self.known.get_mut(&fact.id)
+                    && known.failed.len() < ATTEMPTS
+                {
+                    known.failed.push(json!({
+                        "timeUnixNano": nanoseconds(fact.at),
+                        "name": "attempt failed",
+                        "attributes": [text("sink", sink), number("attempt", (*attempt).into()), text("reason", reason)],
+                    }));
+                }
+                Vec::new()
+            }
+            What::Delivered { sink, attempt } => {
+                self.ended(fact, sink, *attempt, None).into_iter().collect()
+            }
+            What::Dead {
+                sink,
+                attempts,
+                reason,
+                ..
+            } => {
+                let error = Some(reason.clone());
+                self.ended(fact, sink, *attempts, error)
+                    .into_iter()
+                    .collect()
+            }
+            What::Held { .. } | What::SentAgain { .. } | What::Discarded { .. } => Vec::new(),
+        }
+    }
+
+    /// A transition, and the plugins that its event has passed.
+    fn accepted(&mut self, fact: &Fact) -> Option<Vec<Value>> {
+        let What::Accepted {
+            observed,
+            ty,
+            subject,
+            plugins,
+            sinks,
+            traced: Some(traced),
+        } = &fact.what
+        else {
+            return None;
+        };
+        let (trace, parent) = context(&traced.parent)?;
+        let span = span_id();
+        let step = ty.rsplit('.').nth(1).unwrap_or(ty);
+        let root = Span {
+            trace,
+            id: span.clone(),
+            parent,
+            name: format!("step {step}"),
+            kind: INTERNAL,
+            from: *observed,
+            to: fact.at,
+            attributes: vec![
+                text("cloudevents.event_id", &fact.id),
+                text("cloudevents.event_type", ty),
+                text("cloudevents.event_subject", subject),
+            ],
+            events: Vec::new(),
+            error: None,
+        };
+        let mut spans = vec![root.to_json()];
+        let mut from = traced.filtered;
+        for verdict in plugins {
+            let took = SignedDuration::from_micros(i64::try_from(verdict.micros).unwrap_or(0));
+            let to = from.checked_add(took).unwrap_or(from);
+            spans.push(plugin(verdict, trace, &span, (from, to)).to_json());
+            from = to;
+        }
+        if !sinks.is_empty() {
+            let known = Known {
+                trace: trace.to_owned(),
+                span,
+                accepted: fact.at,
+                failed: Vec::new(),
+            };
+            self.remember(fact.id.clone(), known);
+        }
+        Some(spans)
+    }
+
+    fn remember(&mut self, id: String, known: Known) {
+        if self.order.len() >= KNOWN
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        if self.known.insert(id.clone(), known).is_none() {
+            self.order.push_back(id);
+        }
+    }
+
+    /// What a sink made of an event; nothing where the event is not known any more.
+    fn ended(
+        &self,
+        fact: &Fact,
+        sink: &str,
+        attempts: u32,
+        error: Option<String>,
+    ) -> Option<Value> {
+        let known = self.known.get(&fact.id)?;
+        let own = |event: &&Value| event["attributes"][0]["value"]["stringValue"] == sink;
+        let span = Span {
+            trace: &known.trace,
+            id: span_id(),
+            parent: Some(&known.span),
+            name: format!("deliver {sink}"),
+            kind: PRODUCER,
+            from: known.accepted,
+            to: fact.at,
+            attributes: vec![
+                text("step_observer.sink", sink),
+                number("step_observer.attempts", attempts.into()),
+            ],
+            events: known.failed.iter().filter(own).cloned().collect(),
+            error,
+        };
+        Some(span.to_json())
+    }
+}
+
+fn plugin<'a>(
+    verdict: &Verdict,
+    trace: &'a str,
+    parent: &'a str,
+    (from, to): (Timestamp, Timestamp),
+) -> Span<'a> {
+    let failed = matches!(verdict.verdict.as_str(), "stripped" | "passed by");
+    Span {
+        trace,
+        id: span_id(),
+        parent: Some(parent),
+        name: format!("plugin {}", verdict.plugin),
+        kind: INTERNAL,
+        from,
+        to,
+        attributes: vec![
+            text("step_observer.plugin", &verdict.plugin),
+            text("step_observer.plugin.version", &verdict.version),
+            text("step_observer.verdict", &verdict.verdict),
+            number("step_observer.masked", verdict.masked),
+        ],
+        events: Vec::new(),
+        error: verdict.reason.clone().filter(|_| failed),
+    }
+}
+
+impl Span<'_> {
+    fn to_json(&self) -> Value {
+        let mut span = json!({
+            "traceId": self.trace,
+            "spanId": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "startTimeUnixNano": nanoseconds(self.from),
+            "endTimeUnixNano": nanoseconds(self.to.max(self.from)),
+            "attributes": self.attributes,
+            "events": self.events,
+        });
+        if let (Some(parent), Some(members)) = (self.parent, span.as_object_mut()) {
+            members.insert("parentSpanId".to_owned(), parent.into());
+        }
+        if let (Some(error), Some(members)) = (&self.error, span.as_object_mut()) {
+            let status = json!({"code": 2, "message": error});
+            members.insert("status".to_owned(), status);
+        }
+        span
+    }
+}
+
+/// What a collector is sent.
+pub(super) fn request(spans: Vec<Value>) -> Value {
+    let resource = [
+        text("service.name", "step-observer"),
+        text("service.version", env!("CARGO_PKG_VERSION")),
+    ];
+    json!({"resourceSpans": [{
+        "resource": {"attributes": resource},
+        "scopeSpans": [{"scope": {"name": "step-observer"}, "spans": spans}],
+    }]})
+}
+
+fn text(key: &str, value: &str) -> Value {
+    json!({"key": key, "value": {"stringValue": value}})
+}
+
+fn number(key: &str, value: u64) -> Value {
+    json!({"key": key, "value": {"intValue": value.to_string()}})
+}
+
+fn nanoseconds(at: Timestamp) -> String {
+    at.as_nanosecond().max(0).to_string()
+}
+
+fn span_id() -> String {
+    // Zero is none.
+    format!("{:016x}", fastrand::u64(1..))
+}
+
+/// Trace and span of a W3C `traceparent`; the span is missing where it is zero.
+fn context(traceparent: &str) -> Option<(&str, Option<&str>)> {
+    let mut parts = traceparent.split('-').skip(1);
+    let (trace, span) = (parts.next()?, parts.next()?);
+    let is_set = |id: &&str| id.bytes().any(|byte| byte != b'0');
+    Some((trace, Some(span).filter(is_set)))
+}
