@@ -250,3 +250,52 @@ async fn a_log_is_asked_for_again_where_the_server_has_a_moment_of_weakness() {
     assert_eq!(server.unused_faults(), 0);
     observer.stop().await;
 }
+
+/// The pod is being deleted: what its step still writes is read as it comes.
+#[tokio::test]
+async fn the_log_of_a_pod_that_is_deleted_is_followed_to_its_last_line() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    server.set_log("d-cancel-pod-step-test", "testing\n");
+    let observer = Observer::start(&server, &sink, &[]);
+    server.wait_for_watches(2).await;
+    for event in watch_events("d-cancel") {
+        if event["object"]["status"]["phase"] == "Failed" && event["type"] == "MODIFIED" {
+            server.wait_for_request("log d-cancel-pod step-test").await;
+            server.append_log("d-cancel-pod-step-test", "stopping\n");
+        }
+        server.play(&event);
+    }
+    let expected = expected_ids("d-cancel");
+    sink.wait_for(expected.len()).await;
+    assert_exactly(&sink, &expected);
+    let requests = sink.requests();
+    let logs = requests.iter().filter_map(|request| {
+        let data: Value = serde_json::from_slice(&request.body).unwrap();
+        data["log"].as_str().map(str::to_owned)
+    });
+    let logs: Vec<String> = logs.collect();
+    assert_eq!(logs.len(), 1, "{logs:?}");
+    assert!(logs[0].starts_with("testing\nstopping\n"), "{logs:?}");
+    drop(observer);
+}
+
+#[tokio::test]
+async fn runs_that_vanish_between_two_lists_are_told_no_more() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let observer = Observer::start(&server, &sink, &[]);
+    server.wait_for_watches(2).await;
+    let gone = watch_events("b-fail");
+    gone.iter().for_each(|event| server.play(event));
+    let mut expected = expected_ids("b-fail");
+    sink.wait_for(expected.len()).await;
+    gone.iter().for_each(|event| server.lose(event));
+    server.forget_history();
+    for event in watch_events("f-retries") {
+        server.play(&event);
+    }
+    expected.extend(expected_ids("f-retries"));
+    sink.wait_for(expected.len()).await;
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_exactly(&sink, &expected);
+}
