@@ -102,8 +102,10 @@ impl Logs {
 
     fn shelve(&self, target: LogTarget, log: Early) {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if shelf.len() >= SHELF {
-            shelf.pop_front();
+        if shelf.len() >= SHELF
+            && let Some((_, Early::Followed(oldest))) = shelf.pop_front()
+        {
+            oldest.leave();
         }
         shelf.push_back((target, log));
     }
@@ -135,19 +137,26 @@ impl Logs {
         match &self.source {
             LogSource::Recorded(logs) => logs.read(&target, self.max_bytes),
             LogSource::Cluster(logs) => {
-                if let Some(early) = self.early(&target).await {
-                    return early;
+                let piece = match self.early(&target).await {
+                    Some((log, true)) => return log,
+                    Some((piece, false)) => Some(piece),
+                    None => None,
+                };
+                let now = match record.pod_gone {
+                    true => CapturedLog::unavailable("the pod is gone"),
+                    false => logs.read(&target, self.max_bytes, false).await,
+                };
+                // A piece is better than nothing, and it says that it is one.
+                match piece {
+                    Some(piece) if now.unavailable.is_some() => piece,
+                    Some(_) | None => now,
                 }
-                if record.pod_gone {
-                    return CapturedLog::unavailable("the pod is gone");
-                }
-                logs.read(&target, self.max_bytes, false).await
             }
         }
     }
 
-    /// What was read before the step's end was told.
-    async fn early(&self, target: &LogTarget) -> Option<CapturedLog> {
+    /// What was read before the step's end was told, and whether it is known to be all.
+    async fn early(&self, target: &LogTarget) -> Option<(CapturedLog, bool)> {
         let early = {
             let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
             let index = shelf.iter().position(|(known, _)| known == target)?;
@@ -156,7 +165,7 @@ impl Logs {
         match early {
             Early::Rescued(read) => {
                 let log = tokio::time::timeout(self.timeout, read).await.ok()?;
-                log.unavailable.is_none().then(|| (*log).clone())
+                log.unavailable.is_none().then(|| ((*log).clone(), true))
             }
             Early::Followed(log) => log.finish(self.timeout).await,
         }

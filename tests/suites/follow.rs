@@ -43,9 +43,16 @@ async fn a_log_that_breaks_off_is_whole_and_has_each_line_once() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let observer = Observer::configured(&server, &follow(8), &["--to", &sink.url]);
     server.wait_for_watches(2).await;
-    // In the timestamp, in a line, between two, and where nothing new has come.
-    let cuts = [7, 100, 35, 0, 333].map(Fault::Cut);
-    server.script("log a-success-pod step-build", cuts);
+    // In the timestamp, in a line, between two, where nothing new has come, and as if it were the end.
+    let faults = [
+        Fault::Cut(7),
+        Fault::Cut(100),
+        Fault::Cut(35),
+        Fault::End(150),
+        Fault::Cut(0),
+        Fault::End(333),
+    ];
+    server.script("log a-success-pod step-build", faults);
     server.set_log("a-success-pod-step-build", &lines(0..20));
     let events = watch_events("a-success");
     let (before, after) = events.split_at(when(&events, "step-build", "terminated"));
@@ -54,7 +61,7 @@ async fn a_log_that_breaks_off_is_whole_and_has_each_line_once() {
         .wait_until(|requests| {
             let asked =
                 requests.filter(|request| request.starts_with("log a-success-pod step-build"));
-            asked.count() > cuts.len()
+            asked.count() > faults.len()
         })
         .await;
     let end = lines(20..40) + "the end";

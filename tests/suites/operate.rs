@@ -46,7 +46,8 @@ async fn it_is_alive_at_once_and_ready_when_it_sees_everything() {
     let unlisted = |status: u16, body: &str| status == 503 && !body.contains("plugins");
     let (_, told) = ask_until(&address, "/readyz", unlisted).await;
     assert_eq!(told, "not ready: the first lists are not complete\n");
-    let (_, status) = get(&address, "/status").await;
+    let failing = |_: u16, body: &str| body.contains("failingSeconds");
+    let (_, status) = ask_until(&address, "/status", failing).await;
     let status: Value = serde_json::from_str(&status).unwrap();
     let watches = status["watches"].as_array().unwrap();
     let pods = watches.iter().find(|watch| watch["resource"] == "pods");

@@ -2,12 +2,8 @@
 
 use crate::cluster::Observer;
 use crate::support::finished_run;
-use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use step_observer::observe::{Change, Finding, Tracker};
-use step_observer_core::Ledger;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::recording::changes;
 use step_observer_tests::sink::{HttpSink, Request};
 
 /// Events of a run of [`finished_run`].
@@ -121,37 +117,6 @@ async fn scaled_up_and_down_while_events_flow_they_lose_nothing() {
             .count()
     };
     assert!(["0", "1", "2"].iter().all(|shard| by(shard) > 0));
-}
-
-#[test]
-fn a_run_of_which_something_was_told_is_no_history() {
-    let known = "run-uid-1".into();
-    let ledger = Ledger::new(Timestamp::MAX).with_earlier([known], Timestamp::MIN);
-    let mut tracker = Tracker::new(ledger);
-    let mut told = Vec::new();
-    let now = Timestamp::UNIX_EPOCH;
-    for number in [1, 2] {
-        for seen in changes(&finished_run(number)) {
-            told.extend(tracker.apply(seen.change, now));
-        }
-    }
-    told.extend(tracker.apply(
-        Change::Listed {
-            without: Vec::new(),
-        },
-        now,
-    ));
-    while tracker.next_wake().is_some_and(|due| due <= now) {
-        told.extend(tracker.tick(now));
-    }
-    let runs: Vec<String> = told
-        .iter()
-        .filter_map(|finding| match finding {
-            Finding::Step(record) => Some(record.transition.run_uid.to_string()),
-            Finding::Rescue(_) | Finding::Forgotten(_) => None,
-        })
-        .collect();
-    assert_eq!(runs, ["run-uid-1"; PER_RUN]);
 }
 
 #[tokio::test]

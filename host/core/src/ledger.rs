@@ -4,7 +4,7 @@ use crate::run::Run;
 use crate::snapshot::{PodSeen, TaskRunSeen};
 use crate::transition::Transition;
 use jiff::Timestamp;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// One observation of the cluster.
@@ -51,8 +51,6 @@ pub struct Ledger {
     runs: HashMap<Arc<str>, Box<Run>>,
     wakes: BTreeSet<(Timestamp, Arc<str>)>,
     horizon: Timestamp,
-    /// Runs with an earlier horizon.
-    earlier: Option<(HashSet<Arc<str>>, Timestamp)>,
     listed: bool,
 }
 
@@ -67,22 +65,7 @@ impl Ledger {
             runs: HashMap::new(),
             wakes: BTreeSet::new(),
             horizon,
-            earlier: None,
             listed: false,
-        }
-    }
-
-    /// Of these runs something was told before: for them it is `horizon` before which all is history, however
-    /// much later the others' is.
-    #[must_use]
-    pub fn with_earlier(
-        self,
-        runs: impl IntoIterator<Item = Arc<str>>,
-        horizon: Timestamp,
-    ) -> Self {
-        Self {
-            earlier: Some((runs.into_iter().collect(), horizon)),
-            ..self
         }
     }
 
@@ -198,11 +181,7 @@ impl Ledger {
         if let Some(old) = run.wake.take() {
             self.wakes.remove(&(old, uid.into()));
         }
-        let horizon = match &self.earlier {
-            Some((runs, earlier)) if runs.contains(uid) => *earlier,
-            Some(_) | None => self.horizon,
-        };
-        let (told, wake) = run.evaluate(uid, horizon, now);
+        let (told, wake) = run.evaluate(uid, self.horizon, now);
         let wake = wake.filter(|_| !run.is_forgettable());
         if let Some(at) = wake {
             self.wakes.insert((at, uid.into()));

@@ -164,7 +164,8 @@ fn missing(vitals: &Vitals, has_chain: bool, plugins: &[PluginStatus]) -> Vec<St
                     "the watch of {resource} fails since {seconds} s; see the log"
                 ));
             }
-            Some(_) | None if watch.age_seconds > SILENT => {
+            // Where events wait for the journal, the watch waits for them.
+            Some(_) | None if watch.age_seconds > SILENT && vitals.events.pending == 0 => {
                 let seconds = watch.age_seconds;
                 missing.push(format!(
                     "the watch of {resource} is silent since {seconds} s"

@@ -7,10 +7,14 @@ use crate::config::{AdminConfig, Config};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
 use crate::trace::{Traces, TracesConfig};
+use jiff::SignedDuration;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use step_observer_core::Ledger;
+
+/// More than a run waits for evidence before it tells something.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
 
 /// What one run hands on to the next, which has another configuration. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -90,26 +94,22 @@ impl Kept {
         tokio::net::TcpListener::from_std(listener.try_clone()?).map(Some)
     }
 
-    /// A run ends.
+    /// A run ends. Has it seen everything, and is all of that in the journal?
     pub(super) fn end(&self, is_finished: bool) {
         self.unfinished.store(!is_finished, Ordering::Relaxed);
     }
 
-    /// Knows what is history. Of what was not watched before, that is what ended before the look-back, as at a first
-    /// start: others may have told it. In memory nobody knows what was told: where everything was, a second run
-    /// looks back as far as a first one, and else as far as the first one did.
-    pub(super) fn ledger(&self, source: &Source, same_scope: bool) -> Ledger {
+    /// Knows what is history: what ended before the look-back of the first start. Others may have told what it takes
+    /// over from them, and tells again: the ids are the same. In memory nobody knows what was told; where the run
+    /// before saw and told everything, this one looks back no further than a first start would.
+    pub(super) fn ledger(&self, source: &Source) -> Ledger {
         let recent = stages::horizon(source);
-        let Some(first) = self.journal.horizon() else {
-            return Ledger::new(recent);
-        };
+        let first = self.journal.horizon().unwrap_or(recent);
         let has_marks = self.journal_config.directory.is_some();
-        let finished = !self.unfinished.load(Ordering::Relaxed);
-        match has_marks {
-            true if same_scope => Ledger::new(first),
-            true => Ledger::new(recent.max(first)).with_earlier(self.journal.runs(), first),
-            false if finished => Ledger::new(recent.max(first)),
-            false => Ledger::new(first),
+        match has_marks || self.unfinished.load(Ordering::Relaxed) {
+            true => Ledger::new(first),
+            // What a run waits with for evidence is older than what it tells.
+            false => Ledger::new(first.max(recent.checked_sub(PATIENCE).unwrap_or(first))),
         }
     }
 

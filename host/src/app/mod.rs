@@ -366,12 +366,16 @@ impl App {
         let (records, to_prepare) = mpsc::channel(RECORDS);
         let (journal, history) = (kept.journal.clone(), kept.history.clone());
         let same_scope = journal.watch_only(&stages::scope(&source)).await?;
-        let (ledger, log_source) = stages::beginnings(&source, &log, &kept, same_scope);
+        let (ledger, log_source) = stages::beginnings(&source, &log, &kept);
         let logs = Arc::new(Logs::new(log_source, &log));
 
         let hold_for = match &source {
             Source::Cluster { .. } => None,
             Source::Recording { hold_for, .. } => Some(*hold_for),
+        };
+        let watches = match &source {
+            Source::Cluster { watches, .. } => Some(watches.clone()),
+            Source::Recording { .. } => None,
         };
         // A recording can be played once more, what happens now cannot.
         let forgets = !matches!(source, Source::Recording { live: false, .. });
@@ -451,10 +455,7 @@ impl App {
                 accounts: accounts.clone(),
                 tally: tally.clone(),
                 logs: logs.clone(),
-                watches: match &source {
-                    Source::Cluster { watches, .. } => Some(watches.clone()),
-                    Source::Recording { .. } => None,
-                },
+                watches: watches.clone(),
                 kept: kept.clone(),
             };
             let standing = standing.whenever_asked();
@@ -484,7 +485,11 @@ impl App {
             drop(preparing);
             ("prepare", Ok(()))
         });
+        let (early, wanted) = mpsc::channel(RECORDS);
+        let reading = stages::read_early(wanted);
+        running.spawn(stages::until(prepared.clone(), "read logs early", reading));
         let road = stages::Road {
+            early,
             records,
             logs,
             tally: tally.clone(),
@@ -512,7 +517,9 @@ impl App {
             }
         };
         tokio::time::timeout(LAST_SYNC, last).await.ok();
-        kept.end(tally.pending.load(Ordering::Relaxed) == 0);
+        kept.end(
+            tally.pending.load(Ordering::Relaxed) == 0 && saw_everything(&tally, watches.as_ref()),
+        );
         let summary = Summary {
             steps: tally.steps.all(),
             dropped: tally.dropped.load(Ordering::Relaxed),
@@ -531,4 +538,11 @@ impl App {
             None => Ok(summary),
         }
     }
+}
+
+/// Is all of the cluster known, as far as one can know?
+fn saw_everything(tally: &Tally, watches: Option<&observe::Watches>) -> bool {
+    let standing = watches.map(observe::Watches::standing).unwrap_or_default();
+    let works = standing.iter().all(|watch| watch.failing.is_none());
+    works && tally.listed.load(Ordering::Relaxed)
 }

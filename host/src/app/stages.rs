@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use step_observer_core::{Ledger, Shard};
+use step_observer_core::{Kind, Ledger, Shard, Transition};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
@@ -53,12 +53,7 @@ pub(super) fn horizon(source: &Source) -> Timestamp {
     }
 }
 
-pub(super) fn beginnings(
-    source: &Source,
-    log: &LogConfig,
-    kept: &Kept,
-    same_scope: bool,
-) -> (Ledger, LogSource) {
+pub(super) fn beginnings(source: &Source, log: &LogConfig, kept: &Kept) -> (Ledger, LogSource) {
     match source {
         Source::Cluster { log_client, .. } => {
             let timeout = Duration::from_millis(log.timeout_ms);
@@ -68,7 +63,7 @@ pub(super) fn beginnings(
                 log.followers,
                 timeout,
             );
-            (kept.ledger(source, same_scope), LogSource::Cluster(logs))
+            (kept.ledger(source), LogSource::Cluster(logs))
         }
         Source::Recording { logs, .. } => (
             Ledger::from_the_start(),
@@ -140,7 +135,6 @@ pub(super) async fn track(
     mut seen: mpsc::Receiver<Seen>,
     road: Road,
 ) -> (&'static str, Result<(), ObserveError>) {
-    let mut rescues = Rescues::new();
     let mut live = true;
     loop {
         let wake = tracker.next_wake().filter(|_| live);
@@ -151,7 +145,7 @@ pub(super) async fn track(
                     live = now;
                     while let Some(due) = tracker.next_wake().filter(|due| !now && *due <= at) {
                         let settled = tracker.tick(due);
-                        road.hand_on(settled, &mut rescues).await;
+                        road.hand_on(settled).await;
                     }
                     let listed =
                         matches!(change, Change::Listed { .. } | Change::NamespaceListed { .. });
@@ -165,20 +159,35 @@ pub(super) async fn track(
                 }
             },
             () = sleep_until(wake), if wake.is_some() => tracker.tick(clock::now()),
-            Some(_) = rescues.next(), if !rescues.is_empty() => Vec::new(),
         };
         let runs = u64::try_from(tracker.runs()).unwrap_or(u64::MAX);
         road.tally.runs.store(runs, Ordering::Relaxed);
-        road.hand_on(findings, &mut rescues).await;
+        road.hand_on(findings).await;
     }
     ("track", Ok(()))
 }
 
-/// Logs that are being read before their steps' ends are told.
-type Rescues = FuturesUnordered<BoxFuture<'static, ()>>;
+/// A log that is being read before its step's end is told.
+pub(super) type EarlyRead = BoxFuture<'static, ()>;
+
+/// Beside the stages: reads logs while their steps run or their pods go, whatever the others wait for.
+pub(super) async fn read_early(mut wanted: mpsc::Receiver<EarlyRead>) {
+    let mut reading = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            read = wanted.recv() => match read {
+                Some(read) => reading.push(read),
+                None => break,
+            },
+            Some(()) = reading.next(), if !reading.is_empty() => {}
+        }
+    }
+    while reading.next().await.is_some() {}
+}
 
 /// Where findings go.
 pub(super) struct Road {
+    pub(super) early: mpsc::Sender<EarlyRead>,
     pub(super) records: mpsc::Sender<(Arc<str>, ToPrepare)>,
     pub(super) logs: Arc<Logs>,
     pub(super) tally: Arc<Tally>,
@@ -190,25 +199,44 @@ pub(super) struct Road {
 }
 
 impl Road {
-    async fn hand_on(&self, findings: Vec<Finding>, rescues: &mut Rescues) {
+    async fn hand_on(&self, findings: Vec<Finding>) {
+        for read in self.early_reads(&findings) {
+            // Who reads ends last.
+            self.early.send(read).await.ok();
+        }
         for finding in findings {
             match finding {
-                Finding::Rescue(target) => self
-                    .logs
-                    .rescue(target)
-                    .into_iter()
-                    .for_each(|rescue| rescues.push(rescue)),
+                Finding::Rescue(_) => {}
                 Finding::Step(record) => {
                     self.tally.steps.count(&record.transition.kind);
                     self.tally.pending.fetch_add(1, Ordering::Relaxed);
-                    let follow = self.logs.follow(&record);
-                    follow.into_iter().for_each(|read| rescues.push(read));
                     let run = record.transition.run_uid.clone();
                     self.send(run, ToPrepare::Step(record)).await;
                 }
                 Finding::Forgotten(run) => self.forget(run).await,
             }
         }
+    }
+
+    /// Logs of pods that are about to go, and of steps that have started and not ended.
+    fn early_reads(&self, findings: &[Finding]) -> Vec<EarlyRead> {
+        let ends = |started: &Transition| {
+            findings.iter().any(|finding| match finding {
+                Finding::Step(other) => {
+                    let other = &other.transition;
+                    other.kind != Kind::Started
+                        && (&other.pod_uid, &other.container)
+                            == (&started.pod_uid, &started.container)
+                }
+                Finding::Rescue(_) | Finding::Forgotten(_) => false,
+            })
+        };
+        let reads = findings.iter().filter_map(|finding| match finding {
+            Finding::Rescue(target) => self.logs.rescue(target.clone()),
+            Finding::Step(record) if !ends(&record.transition) => self.logs.follow(record),
+            Finding::Step(_) | Finding::Forgotten(_) => None,
+        });
+        reads.collect()
     }
 
     /// Runs that are gone since the observer was last here.

@@ -46,9 +46,15 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<End, Proble
         };
         info!("the configuration has changed: what is left goes on under the new one");
         changes.send(()).ok();
-        tokio::select! {
-            summary = running => drop(summary?),
+        let unprepared = tokio::select! {
+            summary = running => summary?.unprepared,
             () = &mut aborted => return Err(ABORTED.into()),
+        };
+        if unprepared > 0 {
+            warn!(
+                unprepared,
+                "so many events were held before the journal: they are made anew where the cluster still shows their runs"
+            );
         }
         kept.note_reload(Ok(()));
         (config, app) = next;
@@ -105,6 +111,10 @@ async fn changed_app(
         file.changed().await;
         let built = async {
             let config = configure(args)?;
+            // A file that somebody is writing may look whole before it is.
+            if file.has_changed().await {
+                return Ok(None);
+            }
             if config == *current {
                 return Ok(None);
             }
@@ -114,7 +124,7 @@ async fn changed_app(
         };
         match built.await {
             Ok(Some(next)) => return next,
-            // A comment, or what it was before a change that was refused.
+            // A comment, what it was before a change that was refused, or a file that is still being written.
             Ok(None) => kept.settle_reload(),
             Err(problem) => {
                 warn!(%problem, "the changed configuration is refused, the one before stays");
@@ -146,18 +156,26 @@ impl ConfigFile {
         Some((metadata.dev(), metadata.ino(), at, part, metadata.len()))
     }
 
-    /// Waits until it is another than it was. While it is away it has not changed.
+    /// Is it another than it was when it was last looked at?
+    async fn has_changed(&self) -> bool {
+        self.look().await != self.seen
+    }
+
+    /// Waits until it is another than it was, and stays so from one look to the next: whoever writes it is done.
+    /// While it is away or empty it has not changed.
     async fn changed(&mut self) {
         if self.path.is_none() {
             return std::future::pending().await;
         }
+        let mut last = self.seen;
         loop {
             tokio::time::sleep(LOOK).await;
-            let seen = self.look().await;
-            if seen.is_some() && seen != self.seen {
+            let seen = self.look().await.filter(|(.., size)| *size > 0);
+            if seen.is_some() && seen == last && seen != self.seen {
                 self.seen = seen;
                 return;
             }
+            last = seen;
         }
     }
 }

@@ -16,7 +16,7 @@ const MAX_STAMP: usize = 40;
 /// How a broken connection is begun again.
 const AGAIN: Backoff = Backoff {
     initial: Duration::from_millis(200),
-    max: Duration::from_secs(10),
+    max: Duration::from_secs(2),
 };
 
 /// A log that is being read.
@@ -65,9 +65,14 @@ impl FollowedLog {
         (Self(reading), follow)
     }
 
-    /// The log, when its step has ended: all of it, or what came within `timeout`. Nothing where reading has not
-    /// begun.
-    pub async fn finish(self, timeout: Duration) -> Option<CapturedLog> {
+    /// Nobody will ask for it.
+    pub fn leave(&self) {
+        self.0.stage.send_replace(Stage::Left);
+    }
+
+    /// The log, when its step has ended, and whether that is all of it or what came within `timeout`. Nothing where
+    /// reading has not begun.
+    pub async fn finish(self, timeout: Duration) -> Option<(CapturedLog, bool)> {
         let mut stage = self.0.stage.subscribe();
         if *stage.borrow() != Stage::Waiting {
             let ended = stage.wait_for(|stage| matches!(stage, Stage::Whole | Stage::Broken));
@@ -77,10 +82,9 @@ impl FollowedLog {
         let empty = LogCapture::new(0);
         let capture = std::mem::replace(&mut *self.0.capture(), empty);
         match ended {
-            Stage::Whole => Some(capture.finish()),
-            // A piece is better than nothing, and it says that it is one.
+            Stage::Whole => Some((capture.finish(), true)),
             Stage::Reading | Stage::Broken => {
-                Some(capture.finish_cut()).filter(|log| log.bytes > 0)
+                Some((capture.finish_cut(), false)).filter(|(log, _)| log.bytes > 0)
             }
             Stage::Waiting | Stage::Left => None,
         }
@@ -99,18 +103,27 @@ impl Reading {
         self.stage.send_replace(Stage::Reading);
         let mut lines = Lines::default();
         let mut failures = 0;
+        let mut ended = false;
         loop {
             let since = lines.begin();
             let mut progress = false;
             let piece = |piece: &[u8]| {
-                progress = true;
-                lines.push(piece, |text| self.capture().push(text));
+                lines.push(piece, |text| {
+                    progress |= !text.is_empty();
+                    self.capture().push(text);
+                });
             };
             let error = match logs.follow_from(target, since, piece).await {
-                Ok(()) => return Stage::Whole,
+                // Where the kubelet is begun anew, the API server ends the log as if that were all.
+                Ok(()) if ended && !progress => return Stage::Whole,
+                Ok(()) => {
+                    ended = true;
+                    continue;
+                }
                 Err(ReadError::Gone) => return Stage::Broken,
                 Err(ReadError::Other(error)) => error,
             };
+            ended = false;
             failures = if progress { 1 } else { failures + 1 };
             let delay = AGAIN.delay(failures, fastrand::f64());
             debug!(

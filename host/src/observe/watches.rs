@@ -64,7 +64,12 @@ impl Watches {
 
     /// The watch that a request belongs to, if it is one of a watch.
     fn of(&self, method: &http::Method, uri: &Uri) -> Option<Heard> {
-        let last = uri.path().rsplit('/').next()?;
+        let mut parts = uri.path().rsplit('/');
+        let (last, before, place) = (parts.next()?, parts.next()?, parts.next()?);
+        // Else it is the name of something.
+        if before != "v1" && place != "namespaces" {
+            return None;
+        }
         let resource = RESOURCES.into_iter().find(|resource| *resource == last)?;
         if method != http::Method::GET {
             return None;
@@ -229,6 +234,11 @@ mod tests {
         let (get, post) = (http::Method::GET, http::Method::POST);
         assert!(!lists(&watches, &get, "/api/v1/namespaces/a/pods/b/log"));
         assert!(!lists(&watches, &get, "/api/v1/namespaces/a/configmaps/b"));
+        assert!(!lists(
+            &watches,
+            &get,
+            "/api/v1/namespaces/a/configmaps/pods"
+        ));
         assert!(!lists(&watches, &post, "/api/v1/namespaces/a/configmaps"));
         assert!(watches.standing().is_empty());
     }

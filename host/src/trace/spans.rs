@@ -15,11 +15,15 @@ const ATTEMPTS: usize = 32;
 const INTERNAL: u8 = 1;
 const PRODUCER: u8 = 4;
 
+/// Facts that wait for the one that their event was accepted: a sink may be faster than whoever tells that.
+const EARLY: usize = 1024;
+
 /// What is known of events that are on their way.
 #[derive(Debug, Default)]
 pub(super) struct Tracer {
     known: HashMap<String, Known>,
     order: VecDeque<String>,
+    early: VecDeque<Fact>,
 }
 
 #[derive(Debug)]
@@ -45,6 +49,29 @@ struct Span<'a> {
 
 impl Tracer {
     pub(super) fn spans(&mut self, fact: &Fact) -> Vec<Value> {
+        let is_of_a_sink = matches!(
+            fact.what,
+            What::Failed { .. } | What::Delivered { .. } | What::Dead { .. }
+        );
+        if is_of_a_sink && !self.known.contains_key(&fact.id) {
+            if self.early.len() >= EARLY {
+                self.early.pop_front();
+            }
+            self.early.push_back(fact.clone());
+            return Vec::new();
+        }
+        let mut spans = self.spans_of(fact);
+        if !is_of_a_sink && self.known.contains_key(&fact.id) {
+            let waiting = std::mem::take(&mut self.early);
+            let (own, others) = waiting.into_iter().partition(|early| early.id == fact.id);
+            self.early = others;
+            let own: VecDeque<Fact> = own;
+            spans.extend(own.iter().flat_map(|early| self.spans_of(early)));
+        }
+        spans
+    }
+
+    fn spans_of(&mut self, fact: &Fact) -> Vec<Value> {
         match &fact.what {
             What::Accepted { .. } => self.accepted(fact).unwrap_or_default(),
             What::Failed {
@@ -258,4 +285,50 @@ fn context(traceparent: &str) -> Option<(&str, Option<&str>)> {
     let (trace, span) = (parts.next()?, parts.next()?);
     let is_set = |id: &&str| id.bytes().any(|byte| byte != b'0');
     Some((trace, Some(span).filter(is_set)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Traced;
+
+    fn fact(what: What) -> Fact {
+        Fact {
+            id: "an-event".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            what,
+        }
+    }
+
+    #[test]
+    fn a_sink_may_be_faster_than_whoever_tells_that_an_event_was_accepted() {
+        let accepted = fact(What::Accepted {
+            observed: Timestamp::UNIX_EPOCH,
+            ty: "dev.tekton.event.plugin.step.failed.v1".to_owned(),
+            subject: "a/b".to_owned(),
+            plugins: Vec::new(),
+            sinks: vec!["all".to_owned()],
+            traced: Some(Traced {
+                parent: format!("00-{:032x}-{:016x}-01", 7, 0),
+                filtered: Timestamp::UNIX_EPOCH,
+            }),
+        });
+        let delivered = fact(What::Delivered {
+            sink: "all".to_owned(),
+            attempt: 1,
+        });
+        for facts in [[&accepted, &delivered], [&delivered, &accepted]] {
+            let mut tracer = Tracer::default();
+            let spans: Vec<Value> = facts
+                .into_iter()
+                .flat_map(|fact| tracer.spans(fact))
+                .collect();
+            let names: Vec<&str> = spans
+                .iter()
+                .filter_map(|span| span["name"].as_str())
+                .collect();
+            assert_eq!(names, ["step failed", "deliver all"]);
+            assert_eq!(spans[1]["parentSpanId"], spans[0]["spanId"]);
+        }
+    }
 }

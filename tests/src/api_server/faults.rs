@@ -23,6 +23,8 @@ pub enum Fault {
     Stall,
     /// The answer is cut after so many bytes.
     Cut(usize),
+    /// The answer ends after so many bytes as if that were all.
+    End(usize),
 }
 
 /// Faults for the next requests whose description begins with a text.
@@ -55,7 +57,7 @@ impl Fault {
     /// The answer that comes instead; `None` where the request is worked on.
     pub(super) async fn instead(self) -> Option<Response> {
         match self {
-            Self::Pass | Self::Stall | Self::Cut(_) => None,
+            Self::Pass | Self::Stall | Self::Cut(_) | Self::End(_) => None,
             Self::Silence => std::future::pending().await,
             Self::Status(code) => Some(status(code, reason(code), "the server is told to say so")),
             Self::Throttle(seconds) => {
@@ -77,11 +79,12 @@ impl Fault {
         let (parts, body) = answer.into_parts();
         let body = match self {
             Self::Stall => Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()),
-            Self::Cut(bytes) => cut(body, bytes),
+            Self::Cut(bytes) => cut(body, bytes, Some(reset)),
+            Self::End(bytes) => cut(body, bytes, None),
             Self::Pass | Self::Status(_) | Self::Throttle(_) | Self::Silence => body,
         };
         let mut answer = Response::from_parts(parts, body);
-        if matches!(self, Self::Stall | Self::Cut(_)) {
+        if matches!(self, Self::Stall | Self::Cut(_) | Self::End(_)) {
             answer
                 .headers_mut()
                 .remove(axum::http::header::CONTENT_LENGTH);
@@ -90,15 +93,15 @@ impl Fault {
     }
 }
 
-/// So many bytes, then the connection is closed in the middle of the body.
-fn cut(body: Body, bytes: usize) -> Body {
+/// So many bytes, then the connection is closed in the middle of the body; or the body ends.
+fn cut(body: Body, bytes: usize, error: Option<fn() -> std::io::Error>) -> Body {
     let pieces = body.into_data_stream().map_err(std::io::Error::other);
-    let some = stream::unfold(Some((pieces, bytes)), async |rest| {
+    let some = stream::unfold(Some((pieces, bytes)), move |rest| async move {
         let (mut pieces, left) = rest?;
         if left == 0 {
             // What there is goes out before the end.
             tokio::task::yield_now().await;
-            return Some((Err(reset()), None));
+            return error.map(|error| (Err(error()), None));
         }
         match pieces.next().await {
             Some(Ok(piece)) => {
@@ -107,7 +110,7 @@ fn cut(body: Body, bytes: usize) -> Body {
                 Some((Ok(piece), Some((pieces, left))))
             }
             Some(Err(error)) => Some((Err(error), None)),
-            None => Some((Err(reset()), None)),
+            None => error.map(|error| (Err(error()), None)),
         }
     });
     Body::from_stream(some)
