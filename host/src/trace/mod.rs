@@ -141,7 +141,7 @@ async fn send(mut waiting: mpsc::Receiver<Message>, post: &Post) {
         }
         if !spans.is_empty() {
             let count = spans.len();
-            let sent = post.json(&spans::request(spans)).await;
+            let sent = post.json(&spans::request(&spans)).await;
             match &sent {
                 Err(problem) if !failing => {
                     warn!(

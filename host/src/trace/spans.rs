@@ -31,7 +31,8 @@ struct Known {
     trace: String,
     span: String,
     accepted: Timestamp,
-    failed: Vec<Value>,
+    /// Attempts that failed, with their sinks.
+    failed: Vec<(String, Value)>,
 }
 
 struct Span<'a> {
@@ -83,11 +84,12 @@ impl Tracer {
                 if let Some(known) = self.known.get_mut(&fact.id)
                     && known.failed.len() < ATTEMPTS
                 {
-                    known.failed.push(json!({
+                    let event = json!({
                         "timeUnixNano": nanoseconds(fact.at),
                         "name": "attempt failed",
-                        "attributes": [text("sink", sink), number("attempt", (*attempt).into()), text("reason", reason)],
-                    }));
+                        "attributes": [number("attempt", (*attempt).into()), text("reason", reason)],
+                    });
+                    known.failed.push((sink.clone(), event));
                 }
                 Vec::new()
             }
@@ -181,7 +183,8 @@ impl Tracer {
         error: Option<String>,
     ) -> Option<Value> {
         let known = self.known.get(&fact.id)?;
-        let own = |event: &&Value| event["attributes"][0]["value"]["stringValue"] == sink;
+        let failed = known.failed.iter();
+        let own = failed.filter(|(of, _)| of == sink);
         let span = Span {
             trace: &known.trace,
             id: span_id(),
@@ -194,7 +197,7 @@ impl Tracer {
                 text("step_observer.sink", sink),
                 number("step_observer.attempts", attempts.into()),
             ],
-            events: known.failed.iter().filter(own).cloned().collect(),
+            events: own.map(|(_, event)| event.clone()).collect(),
             error,
         };
         Some(span.to_json())
@@ -251,7 +254,7 @@ impl Span<'_> {
 }
 
 /// What a collector is sent.
-pub(super) fn request(spans: Vec<Value>) -> Value {
+pub(super) fn request(spans: &[Value]) -> Value {
     let resource = [
         text("service.name", "step-observer"),
         text("service.version", env!("CARGO_PKG_VERSION")),
