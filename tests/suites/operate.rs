@@ -4,6 +4,7 @@ use crate::cluster::Observer;
 use crate::support::get;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::path;
 use step_observer_tests::recording::watch_events;
@@ -18,6 +19,22 @@ pub(crate) async fn admin(observer: &mut Observer) -> String {
     address.trim().to_owned()
 }
 
+/// An observer that watches an empty cluster, and where it tells about itself.
+async fn watching(args: &[&str]) -> (ApiServer, HttpSink, Observer, String) {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let mut observer = Observer::start(&server, &sink, &[&ADMIN, args].concat());
+    let address = admin(&mut observer).await;
+    server.wait_for_watches(2).await;
+    (server, sink, observer, address)
+}
+
+/// A folder with a plugin that cannot be loaded: one that is there at the start fails on every event.
+fn broken_plugin() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.wasm"), "no module").unwrap();
+    folder
+}
+
 /// Asks until the answer is what it should be, and gives the answer.
 pub(crate) async fn ask_until(
     address: &str,
@@ -25,8 +42,11 @@ pub(crate) async fn ask_until(
     is: impl Fn(u16, &str) -> bool,
 ) -> (u16, String) {
     let mut last = (0, String::new());
+    // Not as fast as it can: plugins are compiled by whom everybody else leaves time.
+    let mut again = tokio::time::interval(Duration::from_millis(50));
     let asked = async {
         while !is(last.0, &last.1) {
+            again.tick().await;
             last = get(address, path).await;
         }
     };
@@ -70,13 +90,9 @@ async fn it_is_alive_at_once_and_ready_when_it_sees_everything() {
 
 #[tokio::test]
 async fn a_plugin_that_stands_in_keeps_it_from_being_ready() {
-    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("broken.wasm"), "no module").unwrap();
+    let folder = broken_plugin();
     let plugins = folder.path().to_str().unwrap();
-    let args = [&ADMIN[..], &["--plugin-dir", plugins]].concat();
-    let mut observer = Observer::start(&server, &sink, &args);
-    let address = admin(&mut observer).await;
+    let (_server, _sink, observer, address) = watching(&["--plugin-dir", plugins]).await;
     let told = |_: u16, body: &str| body.contains("plugin `broken` could not be loaded");
     let (status, _) = ask_until(&address, "/readyz", told).await;
     assert_eq!(status, 503);
@@ -85,10 +101,7 @@ async fn a_plugin_that_stands_in_keeps_it_from_being_ready() {
 
 #[tokio::test]
 async fn what_happened_is_counted() {
-    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let mut observer = Observer::start(&server, &sink, &ADMIN);
-    let address = admin(&mut observer).await;
-    server.wait_for_watches(2).await;
+    let (server, _sink, observer, address) = watching(&[]).await;
     for event in watch_events("b-fail") {
         server.play(&event);
     }
@@ -148,15 +161,9 @@ fn described(metrics: &str) -> BTreeMap<String, (String, String, String)> {
 /// `UPDATE_METRICS=1` writes the table.
 #[tokio::test]
 async fn every_metric_is_documented() {
-    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let folder = tempfile::tempdir().unwrap();
-    // What cannot be loaded at the start fails on every event.
-    std::fs::write(folder.path().join("broken.wasm"), "no module").unwrap();
+    let folder = broken_plugin();
     let plugins = folder.path().to_str().unwrap();
-    let args = [&ADMIN[..], &["--plugin-dir", plugins]].concat();
-    let mut observer = Observer::start(&server, &sink, &args);
-    let address = admin(&mut observer).await;
-    server.wait_for_watches(2).await;
+    let (server, _sink, observer, address) = watching(&["--plugin-dir", plugins]).await;
     for event in watch_events("a-success") {
         server.play(&event);
     }

@@ -21,6 +21,7 @@ use serde::Serialize;
 use status::Status;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::info;
@@ -61,7 +62,10 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Answers for ever.
+/// Longest wait for those who are being answered at the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Answers until `end`.
 ///
 /// # Errors
 ///
@@ -71,6 +75,7 @@ pub async fn serve(
     roster: watch::Receiver<Roster>,
     standing: Standing,
     history: History,
+    end: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> io::Result<()> {
     let router = Router::new()
         .route("/status", get(status))
@@ -85,7 +90,15 @@ pub async fn serve(
             standing,
             history,
         });
-    axum::serve(listener, router).await
+    let serving = axum::serve(listener, router).with_graceful_shutdown(end.clone());
+    let late = async {
+        end.await;
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        served = serving => served,
+        () = late => Ok(()),
+    }
 }
 
 async fn status(State(told): State<Told>) -> Json<Status> {

@@ -32,9 +32,9 @@ pub struct JournalStatus {
 pub struct SinkStatus {
     /// Its name.
     pub name: String,
-    /// Events that it has taken since the observer started.
+    /// Events that it has taken since the observer started, or its configuration changed.
     pub delivered: u64,
-    /// Attempts that failed since the observer started.
+    /// Attempts that failed since the observer started, or its configuration changed.
     pub failed_attempts: u64,
     /// Events that wait for it.
     pub waiting: u64,

@@ -24,7 +24,7 @@ pub struct Vitals {
     pub watches: Vec<WatchStatus>,
     /// TaskRuns that are followed.
     pub runs_tracked: u64,
-    /// Transitions of steps since the observer started.
+    /// Transitions of steps since the observer started, or its configuration changed.
     pub transitions: Transitions,
     /// What became of their events before the sinks.
     pub events: Events,

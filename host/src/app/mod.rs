@@ -51,7 +51,7 @@ const CHANGES: usize = 64;
 const PREPARING: usize = 64;
 /// Step records that are held.
 const RECORDS: usize = 128;
-/// Longest wait for the journal at the end.
+/// Longest wait for the journal at the beginning and at the end.
 const LAST_SYNC: Duration = Duration::from_secs(5);
 
 /// What is observed.
@@ -459,8 +459,9 @@ impl App {
                 kept: kept.clone(),
             };
             let standing = standing.whenever_asked();
-            let serving = admin::serve(listener, roster.clone(), standing, history.clone());
-            running.spawn(stages::until(delivered, "admin", serving.map(drop)));
+            let roster = roster.clone();
+            let serving = admin::serve(listener, roster, standing, history.clone(), delivered);
+            running.spawn(serving.map(|_| ("admin", Ok(()))));
         }
         let pool = ChainPool::new(ChainPool::THREADS)?;
         let preparation = Preparation {

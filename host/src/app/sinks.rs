@@ -1,6 +1,6 @@
 //! The sinks of a configuration: opened, each with a dead-letter sink where it has one.
 
-use super::{AppError, Source, plugins, tekton};
+use super::{AppError, LAST_SYNC, Source, plugins, tekton};
 use crate::clock;
 use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
 use crate::deliver::DeadLetterSink;
@@ -134,16 +134,22 @@ impl Orphans {
         Self(orphans.into_iter())
     }
 
-    /// As many as there is room for at once.
+    /// As many as there is room for at once. They are counted before there are more, but a full disk is not
+    /// waited for: what is there is delivered all the same.
     pub(super) async fn bury_some(
         &mut self,
         journal: &Journal,
         history: &History,
     ) -> Result<(), JournalError> {
-        for orphan in self.0.by_ref().take(journal.room_for_letters()) {
+        let room = journal.room_for_letters().min(self.0.len());
+        for orphan in self.0.by_ref().take(room) {
             bury(journal, history, orphan).await?;
         }
-        Ok(())
+        if room == 0 {
+            return Ok(());
+        }
+        let counted = tokio::time::timeout(LAST_SYNC, journal.sync()).await;
+        counted.unwrap_or(Ok(()))
     }
 
     /// The others, which wait until somebody looks after the dead letters.

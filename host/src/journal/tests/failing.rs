@@ -184,14 +184,17 @@ fn a_number_is_never_given_twice() {
     assert_eq!(journal.waiting("a", 0, 10)[0].seq, count);
 }
 
+/// Opens one on a disk where nothing goes wrong any more.
+fn open_whole(disk: &Arc<Disk>, seed: u64) -> Journal {
+    disk.arm(usize::MAX, None, seed);
+    model::open(&disk.folder(), Some(disk.clone())).unwrap()
+}
+
 #[test]
 fn what_a_killed_process_left_unsynced_is_synced_before_anything_is_built_on_it() {
     for seed in 0..20 {
         let disk = Disk::new();
-        let open = |disk: &Arc<Disk>| {
-            disk.arm(usize::MAX, None, seed);
-            model::open(&disk.folder(), Some(disk.clone())).unwrap()
-        };
+        let open = |disk: &Arc<Disk>| open_whole(disk, seed);
         let journal = open(&disk);
         run(async {
             try_accept(&journal, "first").await.unwrap();
@@ -216,10 +219,7 @@ fn what_a_killed_process_left_unsynced_is_synced_before_anything_is_built_on_it(
 fn what_a_failed_sync_left_is_written_again_before_anything_is_built_on_it() {
     for seed in 0..20 {
         let disk = Disk::new();
-        let open = |disk: &Arc<Disk>| {
-            disk.arm(usize::MAX, None, seed);
-            model::open(&disk.folder(), Some(disk.clone())).unwrap()
-        };
+        let open = |disk: &Arc<Disk>| open_whole(disk, seed);
         let journal = open(&disk);
         run(try_accept(&journal, "first")).unwrap();
         // It writes, fails to sync, and is killed before it cuts off what it wrote.
