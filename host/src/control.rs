@@ -5,7 +5,6 @@ use crate::clock;
 use crate::event::{DecodeError, Encoded, run_of};
 use crate::history::{History, HistoryError, What};
 use crate::journal::{Journal, JournalError, Letter, NewEvent};
-use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -357,7 +356,7 @@ async fn send_again(
     letters: &[(LetterId, Letter)],
     to: Option<&str>,
 ) -> Result<(), ControlError> {
-    let (mut accepted, mut ids) = (Vec::new(), Vec::new());
+    let mut ids = Vec::new();
     for (id, _) in letters {
         let body = journal.body(id.seq).await;
         let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
@@ -368,10 +367,11 @@ async fn send_again(
             sinks: vec![to.unwrap_or(&id.sink).to_owned()],
             body,
         };
-        accepted.push(journal.accept(run, None, clock::now(), vec![event]));
+        journal
+            .hand_over(run, None, clock::now(), vec![event], || {})
+            .await?;
     }
-    // With one sync, and asked for in this order.
-    try_join_all(accepted).await?;
+    journal.sync().await?;
     for ((letter, _), id) in letters.iter().zip(ids) {
         journal.done(letter.seq, &letter.sink).await?;
         history.tell(clock::now(), || {

@@ -324,17 +324,9 @@ impl Preparation {
             Some((Err(problem), _)) => return self.unencodable(&problem, record),
         };
         let sinks = events.first().map(|event| event.sinks.clone());
-        let run = record.transition.run_uid.clone();
         let now = clock::now();
-        if let Err(problem) = self.journal.accept(run, Some(mark), now, events).await {
-            self.tally.failed.fetch_add(1, Ordering::Relaxed);
-            error!(error = %problem, "the event is not accepted");
-            return;
-        }
-        if sinks.is_some() {
-            self.tally.accepted.fetch_add(1, Ordering::Relaxed);
-        }
-        self.history.tell(now, || {
+        let is_event = sinks.is_some();
+        let fact = self.history.is_open().then(|| {
             let accepted = What::Accepted {
                 observed: record.seen_at,
                 ty: event::event_type(record, &self.event),
@@ -350,6 +342,26 @@ impl Preparation {
             };
             (id.to_owned(), accepted)
         });
+        let (tally, history) = (self.tally.clone(), self.history.clone());
+        let accepted = move || {
+            tally.pending.fetch_sub(1, Ordering::Relaxed);
+            if is_event {
+                tally.accepted.fetch_add(1, Ordering::Relaxed);
+            }
+            if let Some(fact) = fact {
+                history.tell(now, || fact);
+            }
+        };
+        let run = record.transition.run_uid.clone();
+        // Until it is on the disk it counts as pending. Nobody waits for that: the next of this run comes
+        // behind it, and what keeps it does not grow.
+        self.tally.pending.fetch_add(1, Ordering::Relaxed);
+        let brought = (self.journal).hand_over(run, Some(mark), now, events, accepted);
+        if let Err(problem) = brought.await {
+            self.tally.pending.fetch_sub(1, Ordering::Relaxed);
+            self.tally.failed.fetch_add(1, Ordering::Relaxed);
+            error!(error = %problem, "the event is not accepted");
+        }
     }
 
     fn unencodable(&self, problem: &EncodeError, record: &StepRecord) {

@@ -483,6 +483,8 @@ impl App {
                 capacity: RECORDS,
             };
             lanes::run(to_prepare, limits, |item: ToPrepare| preparation.take(item)).await;
+            // What was handed over last is with the sinks only after this; who cannot be waited for says so.
+            preparation.journal.sync().await.ok();
             drop(preparing);
             ("prepare", Ok(()))
         });

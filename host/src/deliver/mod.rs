@@ -16,6 +16,7 @@ use crate::lanes::{self, LaneLimits};
 use crate::sink::{Attempt, Failure, Next, Pace, Sink};
 use breaker::Breaker;
 use bytes::Bytes;
+use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -127,7 +128,7 @@ impl Delivery {
 
     /// Delivers until nothing more will be accepted and nothing waits.
     pub(crate) async fn run(self, closing: Closing) {
-        let (lanes, items) = mpsc::channel(1);
+        let (lanes, items) = mpsc::channel(TAKE);
         let limits = LaneLimits {
             // One that waits for its next try keeps nobody but its own run.
             concurrency: WINDOW,
@@ -257,11 +258,12 @@ impl Delivery {
         if let Some(pace) = &self.pace {
             pace.turn().await;
         }
-        let Some(body) = self.journal.body(event.seq).await? else {
+        let Some(body) = self.journal.next_body(event.seq, &self.name).await? else {
             return Ok(None);
         };
         let event = Encoded::stored(body);
-        let attempt = self.sink.send(&event).await;
+        // On its own: thousands of events wait for their turn, and some wires take kilobytes for an attempt.
+        let attempt = self.sink.send(&event).boxed().await;
         self.breaker(|breaker, now| match &attempt {
             Attempt::Delivered => {
                 if breaker.succeeded() {

@@ -6,8 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Characters that are percent-encoded in header values, beside all that is not ASCII
@@ -55,12 +57,12 @@ impl Binding {
         percent_encoded: false,
     };
 
-    fn header(&self, name: &str, value: String) -> (String, String) {
+    fn header(&self, name: &str, value: Cow<'_, str>) -> (String, String) {
         let value = match self.percent_encoded {
-            true => utf8_percent_encode(&value, HEADER).to_string(),
-            false => value,
+            true => Cow::from(utf8_percent_encode(&value, HEADER)).into_owned(),
+            false => value.into_owned(),
         };
-        (format!("{}{name}", self.prefix), value)
+        ([self.prefix, name].concat(), value)
     }
 }
 
@@ -130,7 +132,15 @@ impl Encoded {
     /// An attribute as text; nothing where there is none.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<String> {
-        text(self.members().ok()?.get(name)?)
+        let mut found = None;
+        let mut json = serde_json::Deserializer::from_slice(&self.structured);
+        let looking = Member {
+            name,
+            found: &mut found,
+        };
+        // What it says of the rest, which was not read, is of no interest.
+        json.deserialize_map(looking).ok();
+        text(found?).map(Cow::into_owned)
     }
 
     /// Its id, for messages.
@@ -185,20 +195,20 @@ impl Encoded {
     pub fn binary(&self, binding: Binding) -> Result<Binary, EncodeError> {
         let mut members = self.members()?;
         for name in REQUIRED {
-            let value = members.get(name).and_then(|value| text(value));
+            let value = members.get(name).copied().and_then(text);
             if value.is_none_or(|value| value.is_empty()) {
                 return Err(EncodeError::Missing(name));
             }
         }
         let content_type = members.remove("datacontenttype").and_then(text);
-        let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
+        let content_type = content_type.unwrap_or("application/json".into());
         let body = match (members.remove("data"), members.remove("data_base64")) {
             (Some(data), _) if is_json(&content_type) => {
                 self.structured.slice_ref(data.get().as_bytes())
             }
-            (Some(data), _) => text(data).unwrap_or_default().into(),
+            (Some(data), _) => text(data).unwrap_or_default().into_owned().into(),
             (None, Some(encoded)) => {
-                let bytes = STANDARD.decode(text(encoded).unwrap_or_default());
+                let bytes = STANDARD.decode(text(encoded).unwrap_or_default().as_ref());
                 bytes.map_err(|_| EncodeError::Missing("data"))?.into()
             }
             (None, None) => Bytes::new(),
@@ -206,7 +216,7 @@ impl Encoded {
         let attributes = members
             .into_iter()
             .filter_map(|(name, value)| Some(binding.header(name, text(value)?)));
-        let content_type = (binding.content_type.to_owned(), content_type);
+        let content_type = (binding.content_type.to_owned(), content_type.into_owned());
         let headers = attributes.chain([content_type]).collect();
         Ok(Binary { headers, body })
     }
@@ -221,12 +231,41 @@ fn is_json(content_type: &str) -> bool {
     media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
 }
 
+/// Finds one member of an object, and reads no further.
+struct Member<'n, 'f, 'de> {
+    name: &'n str,
+    found: &'f mut Option<&'de RawValue>,
+}
+
+impl<'de> Visitor<'de> for Member<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<&str>()? {
+            if name == self.name {
+                *self.found = Some(members.next_value()?);
+                break;
+            }
+            members.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
 /// The canonical text of a value (CloudEvents 1.0 §3.1), which for numbers and truth values is that
 /// of JSON.
-fn text(value: &RawValue) -> Option<String> {
-    match value.get() {
-        "null" => None,
-        text if text.starts_with('"') => serde_json::from_str(text).ok(),
-        text => Some(text.to_owned()),
+fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    let json = value.get();
+    let quoted = json
+        .strip_prefix('"')
+        .and_then(|json| json.strip_suffix('"'));
+    match quoted {
+        Some(plain) if !plain.contains('\\') => Some(plain.into()),
+        Some(_) => serde_json::from_str::<String>(json).ok().map(Cow::from),
+        None => (json != "null").then(|| json.into()),
     }
 }

@@ -60,6 +60,11 @@ impl History {
         Ok(Self(Some(Arc::new(Open(queue)))))
     }
 
+    /// Is anything written down?
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Writes down what happened to an event, which is said only where there is a history.
     pub(crate) fn tell(&self, at: Timestamp, fact: impl FnOnce() -> (String, What)) {
         let Some(open) = &self.0 else {

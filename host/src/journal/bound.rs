@@ -19,10 +19,15 @@ pub(super) enum Room {
 
 impl Room {
     /// What would give way, where there is no room: an event, and the sinks that would lose it.
-    fn in_the_way(self, book: &Book, max_bytes: u64) -> Option<(Seq, Vec<String>)> {
+    fn in_the_way(
+        self,
+        book: &Book,
+        on_the_way: u64,
+        max_bytes: u64,
+    ) -> Option<(Seq, Vec<String>)> {
         match self {
             Self::Events(size) => {
-                let bytes = book.waiting_bytes();
+                let bytes = book.waiting_bytes() + on_the_way;
                 // Where nothing waits there is room for any.
                 let is_full = bytes > 0 && bytes + size > max_bytes;
                 is_full.then(|| book.oldest()).flatten()
@@ -80,7 +85,8 @@ impl Journal {
         let mut told = false;
         loop {
             changed.mark_unchanged();
-            let in_the_way = |book: &mut Book| room.in_the_way(book, self.max_bytes);
+            let in_the_way =
+                |book: &mut Book| room.in_the_way(book, self.on_the_way() as u64, self.max_bytes);
             let Some((seq, sinks)) = self.shared.book(in_the_way) else {
                 return Ok(());
             };

@@ -145,11 +145,32 @@ impl Files {
 
     /// All of a segment: little more than one is large, and one write.
     pub(super) fn whole(&self, segment: u64) -> io::Result<Vec<u8>> {
-        let file = self.file(segment)?;
-        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; length];
-        file.read_exact_at(&mut bytes, 0)?;
+        self.rest(segment, 0)
+    }
+
+    /// A segment from a place on.
+    pub(super) fn rest(&self, segment: u64, at: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.part(segment, at, usize::MAX, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// So much of a segment from a place on, or what is left of it, instead of what is in `bytes`.
+    /// Gives how much is left behind it.
+    pub(super) fn part(
+        &self,
+        segment: u64,
+        at: u64,
+        most: usize,
+        bytes: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        let file = self.file(segment)?;
+        let left = file.metadata()?.len().saturating_sub(at);
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        bytes.clear();
+        bytes.resize(left.min(most), 0);
+        file.read_exact_at(bytes, at)?;
+        Ok(left - bytes.len())
     }
 
     /// A body.

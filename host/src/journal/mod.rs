@@ -2,8 +2,10 @@
 //! is on the disk together with the mark that it was told. Knows files, and nothing of events but
 //! their bytes.
 
+mod ahead;
 mod book;
 mod bound;
+mod clean;
 mod config;
 mod entry;
 mod files;
@@ -30,11 +32,13 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::{mpsc, oneshot, watch};
-use writer::{Command, Store};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use writer::{Command, Done, Store};
 
 /// Commands that wait for the writer.
 const COMMANDS: usize = 1024;
+/// Bytes of events that are on their way to the disk. Where there are more, who brings the next waits.
+const ON_THE_WAY: usize = 4 * 1024 * 1024;
 /// Largest events of one transition together, in bytes: a frame must hold them.
 const MAX_BODIES: usize = 48 * 1024 * 1024;
 
@@ -43,6 +47,8 @@ const MAX_BODIES: usize = 48 * 1024 * 1024;
 pub struct Journal {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
+    /// A permit for each byte that may be on its way to the disk.
+    way: Arc<Semaphore>,
     max_bytes: u64,
     when_full: WhenFull,
 }
@@ -95,6 +101,7 @@ impl Journal {
         Ok(Self {
             shared,
             commands,
+            way: Arc::new(Semaphore::new(ON_THE_WAY)),
             max_bytes: config.max_bytes.unwrap_or(default_bytes),
             when_full: config.when_full,
         })
@@ -158,6 +165,38 @@ impl Journal {
         at: Timestamp,
         events: Vec<NewEvent>,
     ) -> Result<(), JournalError> {
+        let (done, accepted) = oneshot::channel();
+        self.bring(run, mark, at, events, Done::Answer(done))
+            .await?;
+        accepted.await.map_err(|_| self.failure())
+    }
+
+    /// The same, but returns when their place among all others is certain. `accepted` is called when they
+    /// are on the disk, before any sink can have them; never where the journal cannot be written any more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Journal::accept`].
+    pub(crate) async fn hand_over(
+        &self,
+        run: Arc<str>,
+        mark: Option<String>,
+        at: Timestamp,
+        events: Vec<NewEvent>,
+        accepted: impl FnOnce() + Send + 'static,
+    ) -> Result<(), JournalError> {
+        let accepted = Done::Call(Box::new(accepted));
+        self.bring(run, mark, at, events, accepted).await
+    }
+
+    async fn bring(
+        &self,
+        run: Arc<str>,
+        mark: Option<String>,
+        at: Timestamp,
+        events: Vec<NewEvent>,
+        done: Done,
+    ) -> Result<(), JournalError> {
         let size: usize = events.iter().map(|event| event.body.len()).sum();
         if size > MAX_BODIES {
             return Err(JournalError::TooLarge(size));
@@ -165,16 +204,24 @@ impl Journal {
         if mark.is_some() {
             self.make(Room::Events(size as u64)).await?;
         }
-        let (done, accepted) = oneshot::channel();
+        // One that is larger than the way goes alone.
+        let part = u32::try_from(size.clamp(1, ON_THE_WAY)).unwrap_or(u32::MAX);
+        let part = self.way.clone().acquire_many_owned(part).await;
         let accept = Command::Accept {
             run,
             mark,
             at,
             events,
             done,
+            // Never closed.
+            part: part.ok(),
         };
-        self.ask(accept).await?;
-        accepted.await.map_err(|_| self.failure())
+        self.ask(accept).await
+    }
+
+    /// Bytes of events that are on their way to the disk.
+    fn on_the_way(&self) -> usize {
+        ON_THE_WAY.saturating_sub(self.way.available_permits())
     }
 
     /// A sink has an event.
@@ -210,10 +257,12 @@ impl Journal {
     ///
     /// The journal cannot be written any more.
     pub(crate) async fn forget(&self, run: Arc<str>) -> Result<(), JournalError> {
-        match self.shared.book(|book| book.has_told_of(&run)) {
-            true => self.ask(Command::Say(Entry::Forgotten { run })).await,
-            false => Ok(()),
+        // What is on its way may speak of it. Asked first: it is in the book before it has left.
+        let may_come = self.on_the_way() > 0;
+        if may_come || self.shared.book(|book| book.has_told_of(&run)) {
+            return self.ask(Command::Say(Entry::Forgotten { run })).await;
         }
+        Ok(())
     }
 
     /// Everything that was said before is on the disk after this.
@@ -310,11 +359,35 @@ impl Journal {
     ///
     /// The file cannot be read.
     pub(crate) async fn body(&self, seq: Seq) -> std::io::Result<Option<Bytes>> {
-        if let Some(fresh) = self.shared.fresh(|(fresh, _)| fresh.get(&seq).cloned()) {
-            return Ok(Some(fresh));
+        match self.shared.held(seq) {
+            Some(held) => Ok(Some(held)),
+            None => self.reading(move |shared| shared.read(seq)).await,
         }
+    }
+
+    /// The same for a sink that asks for one after the other.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub(crate) async fn next_body(&self, seq: Seq, sink: &str) -> std::io::Result<Option<Bytes>> {
+        if let Some(held) = self.shared.held(seq) {
+            return Ok(Some(held));
+        }
+        let _turn = self.shared.reading.lock().await;
+        if let Some(held) = self.shared.held(seq) {
+            return Ok(Some(held));
+        }
+        let sink = sink.to_owned();
+        self.reading(move |shared| shared.read_on(seq, &sink)).await
+    }
+
+    async fn reading(
+        &self,
+        work: impl FnOnce(&Shared) -> std::io::Result<Option<Bytes>> + Send + 'static,
+    ) -> std::io::Result<Option<Bytes>> {
         let shared = self.shared.clone();
-        let reading = tokio::task::spawn_blocking(move || shared.read(seq));
+        let reading = tokio::task::spawn_blocking(move || work(&shared));
         reading
             .await
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))

@@ -74,12 +74,11 @@ impl Segments {
     /// included. What is built on that must not outlive it. Where its last sync had failed, the system takes
     /// for written what is not, and another sync alone would write nothing: so it is written again.
     fn settle(&self, last: u64, sure: u64) -> io::Result<()> {
-        let unsure = self.files.whole(last)?;
-        let unsure = unsure.get(usize::try_from(sure).unwrap_or(usize::MAX)..);
+        let unsure = self.files.rest(last, sure)?;
         self.files.take(Step::Write {
             segment: last,
             at: sure,
-            bytes: unsure.unwrap_or_default(),
+            bytes: &unsure,
         })?;
         self.files.take(Step::Sync(last))?;
         self.files.sync_names()

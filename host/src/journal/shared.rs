@@ -1,10 +1,12 @@
 //! What the writer and its users share.
 
+use super::ahead::{self, Ahead};
 use super::book::Book;
 use super::entry::{Entry, Seq};
 use super::files::Files;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -19,6 +21,9 @@ pub(super) struct Shared {
     pub(super) book: Mutex<Book>,
     /// Bodies that are in memory, and how many bytes they are.
     pub(super) fresh: Mutex<(BTreeMap<Seq, Bytes>, usize)>,
+    /// Bodies that were read, and who reads the next: whoever waits for that finds his there, mostly.
+    ahead: Mutex<Ahead>,
+    pub(super) reading: tokio::sync::Mutex<()>,
     pub(super) files: Option<Arc<Files>>,
     /// Counts writes.
     pub(super) changed: watch::Sender<u64>,
@@ -34,6 +39,8 @@ impl Shared {
         Self {
             book: Mutex::new(book),
             fresh: Mutex::default(),
+            ahead: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
             files,
             changed: watch::Sender::new(0),
             failed: watch::Sender::new(None),
@@ -50,7 +57,22 @@ impl Shared {
         work(&mut self.fresh.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn read(&self, seq: Seq) -> std::io::Result<Option<Bytes>> {
+    fn ahead<T>(&self, work: impl FnOnce(&mut Ahead) -> T) -> T {
+        work(&mut self.ahead.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A body that is in memory.
+    pub(super) fn held(&self, seq: Seq) -> Option<Bytes> {
+        self.fresh(|(fresh, _)| fresh.get(&seq).cloned())
+            .or_else(|| {
+                // It may have been done since it was read.
+                self.book(|book| book.place(seq))?;
+                self.ahead(|ahead| ahead.get(seq))
+            })
+    }
+
+    /// Reads a body; nothing where the event is done.
+    pub(super) fn read(&self, seq: Seq) -> io::Result<Option<Bytes>> {
         // It may be moved while it is read: then it is at another place.
         let mut before = None;
         loop {
@@ -66,6 +88,27 @@ impl Shared {
                 Err(_) => before = Some(place),
             }
         }
+    }
+
+    /// The same, and reads what the sink will ask for next.
+    pub(super) fn read_on(&self, seq: Seq, sink: &str) -> io::Result<Option<Bytes>> {
+        let body = self.read(seq)?;
+        let mut bytes = body.as_ref().map_or(0, Bytes::len);
+        let next = self.book(|book| book.waiting(sink, seq + 1, ahead::MOST));
+        for next in next {
+            if bytes >= ahead::ENOUGH {
+                break;
+            }
+            if self.fresh(|(fresh, _)| fresh.contains_key(&next.seq)) {
+                continue;
+            }
+            // What cannot be read says so when its turn comes.
+            if let Ok(Some(body)) = self.read(next.seq) {
+                bytes += body.len();
+                self.ahead(|ahead| ahead.keep(next.seq, body));
+            }
+        }
+        Ok(body)
     }
 
     /// Keeps the bodies of what was just accepted; in memory all, else as many as fit.

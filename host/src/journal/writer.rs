@@ -1,8 +1,8 @@
 //! The one thread that writes: many entries with one sync, then the book, then the answers.
 
-use super::book::Book;
+use super::clean::clean;
 use super::entry::{Accepted, Entry, Seq};
-use super::frame::{self, Found, PREFACE};
+use super::frame;
 use super::segments::Segments;
 use super::shared::Shared;
 use bytes::Bytes;
@@ -11,14 +11,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{error, info, warn};
 
 /// Most entries and bytes that are written with one sync.
 const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// What most entries take beside their bodies, in bytes.
-const ENTRY: usize = 256;
+/// What is kept of the room that a large batch took, in bytes.
+const ROOM: usize = 1024 * 1024;
+/// What says only that something is done waits so long for company: a write for each would take longer
+/// than what it says. A crash meanwhile sends it once more.
+const COMPANY: Duration = Duration::from_micros(500);
 /// How long to wait before a full disk is tried again.
 const FULL: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });
 
@@ -38,11 +41,21 @@ pub(super) enum Command {
         mark: Option<String>,
         at: Timestamp,
         events: Vec<NewEvent>,
-        done: oneshot::Sender<()>,
+        done: Done,
+        /// Of what may be on the way to the disk; given back with it.
+        part: Option<OwnedSemaphorePermit>,
     },
     Say(Entry),
     /// Everything before is on the disk when it is answered.
     Sync(oneshot::Sender<()>),
+}
+
+/// Who is told that something is on the disk.
+pub(super) enum Done {
+    /// Before anybody can see it.
+    Call(Box<dyn FnOnce() + Send>),
+    /// When the book has it, too.
+    Answer(oneshot::Sender<()>),
 }
 
 /// Where entries go.
@@ -55,7 +68,8 @@ pub(super) enum Store {
 struct Written {
     entry: Entry,
     bodies: Vec<Bytes>,
-    done: Option<oneshot::Sender<()>>,
+    done: Option<Done>,
+    part: Option<OwnedSemaphorePermit>,
     /// The book knows it, but not the disk.
     applied: bool,
 }
@@ -65,6 +79,7 @@ pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receive
     let mut next = shared.book(|book| book.next());
     // What a full disk did not take.
     let mut owed: Vec<Written> = Vec::new();
+    let mut buffer = Vec::new();
     loop {
         let mut batch = std::mem::take(&mut owed);
         let was_full = !batch.is_empty();
@@ -74,7 +89,11 @@ pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receive
             let Some(first) = commands.blocking_recv() else {
                 break;
             };
-            batch.push(take(first, &mut next));
+            let first = take(first, &mut next);
+            if first.done.is_none() && commands.is_empty() {
+                std::thread::sleep(COMPANY);
+            }
+            batch.push(first);
         }
         let mut bytes: usize = 0;
         while batch.len() < BATCH && bytes < BATCH_BYTES {
@@ -85,7 +104,9 @@ pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receive
             bytes += written.bodies.iter().map(Bytes::len).sum::<usize>();
             batch.push(written);
         }
-        let written = write(&mut store, shared, batch);
+        let written = write(&mut store, shared, batch, &mut buffer);
+        buffer.clear();
+        buffer.shrink_to(ROOM);
         let is_full = matches!(written, Ok(Outcome::Full(..)));
         shared.disk_full.store(is_full, Ordering::Relaxed);
         match written {
@@ -115,13 +136,14 @@ pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receive
 
 /// Makes an entry of a command.
 fn take(command: Command, next: &mut Seq) -> Written {
-    let (entry, bodies, done) = match command {
+    let (entry, bodies, done, part) = match command {
         Command::Accept {
             run,
             mark,
             at,
             events,
             done,
+            part,
         } => {
             let mut accepted = Vec::new();
             let mut bodies = Vec::new();
@@ -141,21 +163,22 @@ fn take(command: Command, next: &mut Seq) -> Written {
                 at,
                 events: accepted,
             };
-            (entry, bodies, Some(done))
+            (entry, bodies, Some(done), part)
         }
-        Command::Say(entry) => (entry, Vec::new(), None),
+        Command::Say(entry) => (entry, Vec::new(), None, None),
         Command::Sync(done) => {
             let nothing = Entry::Marks {
                 run: Arc::default(),
                 marks: Vec::new(),
             };
-            (nothing, Vec::new(), Some(done))
+            (nothing, Vec::new(), Some(Done::Answer(done)), None)
         }
     };
     Written {
         entry,
         bodies,
         done,
+        part,
         applied: false,
     }
 }
@@ -167,21 +190,20 @@ enum Outcome {
     Full(Vec<Written>, io::Error),
 }
 
-fn write(store: &mut Store, shared: &Shared, mut batch: Vec<Written>) -> io::Result<Outcome> {
+fn write(
+    store: &mut Store,
+    shared: &Shared,
+    mut batch: Vec<Written>,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Outcome> {
     let mut places = vec![(0, 0); batch.len()];
     if let Store::Disk(segments) = store {
-        let bodies: usize = batch
-            .iter()
-            .flat_map(|written| &written.bodies)
-            .map(Bytes::len)
-            .sum();
-        let mut buffer = Vec::with_capacity(bodies + batch.len() * ENTRY);
         let synced = segments.synced();
         let bodies_at: Vec<usize> = batch
             .iter()
-            .map(|written| frame::append(&mut buffer, &written.entry, &written.bodies, synced))
+            .map(|written| frame::append(buffer, &written.entry, &written.bodies, synced))
             .collect();
-        let (segment, offset) = match segments.append(&buffer) {
+        let (segment, offset) = match segments.append(buffer) {
             Ok(place) => place,
             Err(error) if is_full(&error) => {
                 settle_in_memory(shared, &mut batch);
@@ -199,9 +221,15 @@ fn write(store: &mut Store, shared: &Shared, mut batch: Vec<Written>) -> io::Res
     }
     let in_memory = matches!(store, Store::Memory);
     let mut answers = Vec::new();
+    for written in &mut batch {
+        match written.done.take() {
+            Some(Done::Call(call)) => call(),
+            Some(Done::Answer(answer)) => answers.push(answer),
+            None => {}
+        }
+    }
     shared.book(|book| {
         for (written, (segment, bodies_at)) in batch.into_iter().zip(places) {
-            answers.extend(written.done);
             if written.applied {
                 continue;
             }
@@ -213,6 +241,8 @@ fn write(store: &mut Store, shared: &Shared, mut batch: Vec<Written>) -> io::Res
             };
             book.apply(entry, segment, bodies_at);
             shared.forget_fresh(book, &seqs);
+            // After the book has it: see `Journal::forget`.
+            drop(written.part);
         }
     });
     for answer in answers {
@@ -251,63 +281,4 @@ fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
-}
-
-/// Moves what is still true out of the oldest segment and removes it, where more than half of all is
-/// not needed any more: at most twice as much is on the disk as waits there, and two segments.
-fn clean(segments: &mut Segments, shared: &Shared) -> io::Result<()> {
-    let needed = shared.book(|book| book.needed());
-    if !segments.wants_cleaning(needed) {
-        return Ok(());
-    }
-    let Some(number) = segments.oldest() else {
-        return Ok(());
-    };
-    let files = segments.files();
-    let old = files.whole(number)?;
-    let mut at = PREFACE.len();
-    let mut kept = Vec::new();
-    loop {
-        let found = match frame::read(&old, at) {
-            Found::Frame(found) => found,
-            Found::End => break,
-            Found::Broken => {
-                let file = files.path(number);
-                // Nobody may go on as if it had not been there: see `JournalError::Damaged`.
-                let problem = format!("{} has changed at byte {at}", file.display());
-                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
-            }
-        };
-        at = found.end;
-        kept.extend(shared.book(|book| {
-            let entries = book.still_true(found.entry);
-            let placed = entries
-                .into_iter()
-                .map(|(entry, seq)| (entry, seq.and_then(|seq| book.place(seq))));
-            placed.collect::<Vec<_>>()
-        }));
-    }
-    if kept.is_empty() {
-        // Why it is not needed must be on the disk before it goes.
-        segments.sync()?;
-        return segments.remove(number);
-    }
-    let (mut buffer, synced) = (Vec::new(), segments.synced());
-    let mut moved = Vec::new();
-    for (entry, place) in kept {
-        let bodies = match place {
-            Some(place) => vec![Bytes::from(files.read(place)?)],
-            None => Vec::new(),
-        };
-        let bodies_at = frame::append(&mut buffer, &entry, &bodies, synced);
-        moved.push((entry, bodies_at));
-    }
-    let (segment, offset) = segments.append(&buffer)?;
-    segments.sync()?;
-    shared.book(|book: &mut Book| {
-        for (entry, bodies_at) in moved {
-            book.apply(entry, segment, offset + bodies_at as u64);
-        }
-    });
-    segments.remove(number)
 }

@@ -20,6 +20,7 @@ pub use model::Resource;
 use crate::sink::PATIENCE;
 use authorise::Authoriser;
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use jiff::SignedDuration;
 use model::{Model, key};
 use serde_json::{Value, json};
@@ -45,6 +46,11 @@ struct Shared {
     changed: Sender<u64>,
 }
 
+/// As a server in Go does: else each piece of a watch or a log waits until the one before is acknowledged.
+fn at_once(stream: &mut tokio::net::TcpStream) {
+    stream.set_nodelay(true).ok();
+}
+
 impl ApiServer {
     /// Starts an empty cluster.
     pub async fn start() -> Self {
@@ -61,7 +67,7 @@ impl ApiServer {
             .fallback(objects::answer)
             .with_state(shared.clone());
         let mut server = JoinSet::new();
-        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        server.spawn(async move { axum::serve(listener.tap_io(at_once), router).await.unwrap() });
         Self {
             url,
             shared,

@@ -18,6 +18,7 @@ use super::{Attempt, Failure, Next, SinkError, after_status, retry_after, unenco
 use crate::clock;
 use crate::event::Encoded;
 use crate::event::attribute::{self, AttributeError};
+use futures::FutureExt as _;
 use handshake::Permission;
 use parcel::Parcel;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -73,7 +74,8 @@ impl Http {
     }
 
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {
-        let post = |events: Vec<Encoded>| async move { self.post(&events).await };
+        // A request takes kilobytes while it is made, and in batched mode more than a thousand wait for theirs.
+        let post = |events: Vec<Encoded>| async move { self.post(&events).await }.boxed();
         match &self.batches {
             Some(batches) => batches.send(event, post).await,
             None => post(vec![event.clone()]).await,

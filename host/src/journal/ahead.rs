@@ -1,0 +1,64 @@
+//! Bodies that were read before they are asked for: a sink that lags behind asks for one after the other,
+//! and to read many at once takes little more than to read one.
+
+use super::entry::Seq;
+use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
+
+/// Bytes of bodies that are held.
+const HELD: usize = 2 * 1024 * 1024;
+/// Bodies that are read at once, and when they are enough, in bytes.
+pub(super) const MOST: usize = 64;
+pub(super) const ENOUGH: usize = 128 * 1024;
+
+/// The bodies that were read last.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    bodies: HashMap<Seq, Bytes>,
+    /// The oldest first.
+    order: VecDeque<Seq>,
+    bytes: usize,
+}
+
+impl Ahead {
+    pub(super) fn get(&self, seq: Seq) -> Option<Bytes> {
+        self.bodies.get(&seq).cloned()
+    }
+
+    /// Keeps a body; those that were read first make room for it.
+    pub(super) fn keep(&mut self, seq: Seq, body: Bytes) {
+        self.bytes += body.len();
+        match self.bodies.insert(seq, body) {
+            Some(same) => self.bytes -= same.len(),
+            None => self.order.push_back(seq),
+        }
+        while self.bytes > HELD
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.bytes -= self.bodies.remove(&oldest).map_or(0, |body| body.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_first_makes_room() {
+        let mut ahead = Ahead::default();
+        let body = Bytes::from(vec![0; HELD / 4]);
+        for seq in [1, 2, 3, 3, 4] {
+            ahead.keep(seq, body.clone());
+        }
+        assert_eq!(ahead.bytes, HELD);
+        ahead.keep(5, body.clone());
+        let held = (1..=5).filter(|seq| ahead.get(*seq).is_some());
+        assert_eq!(held.collect::<Vec<_>>(), [2, 3, 4, 5]);
+        ahead.keep(6, Bytes::from(vec![0; 2 * HELD]));
+        assert_eq!(
+            (ahead.bytes, ahead.bodies.len(), ahead.order.len()),
+            (0, 0, 0)
+        );
+    }
+}
