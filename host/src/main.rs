@@ -25,5 +25,5 @@ fn main() -> ExitCode {
 )]
 fn give_memory_back() {
     // SAFETY: it only stores a number, before any other thread exists.
-    unsafe { mi::mi_option_set(PURGE_DELAY, 0) }
+    unsafe { mi::mi_option_set(PURGE_DELAY, 20) }
 }

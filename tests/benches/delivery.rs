@@ -19,7 +19,7 @@ use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
 use tokio::process::Command;
 
-const RUNS: usize = 10000;
+const RUNS: usize = 2000;
 /// Events of a run of three steps.
 const PER_RUN: usize = 6;
 const EVENTS: usize = RUNS * PER_RUN;

@@ -25,7 +25,7 @@ async fn it_starts_and_stops_where_more_is_left_for_a_sink_that_is_gone_than_can
         .collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let journal = folder.path().join("journal");
-    leave_events(&journal, "gone", &ids).await;
+    leave_events(&journal, "gone", &ids, 1).await;
     show_ended_runs(&server, 1);
     let sink = HttpSink::start(Vec::new()).await;
     let mut running = observer(&server, &sink.url, folder.path()).spawn().unwrap();

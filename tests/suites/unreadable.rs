@@ -9,8 +9,11 @@ use step_observer::journal::{Journal, JournalConfig, NewEvent};
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::sink::HttpSink;
 
-/// What an observer of before has left for a sink: an event of each of these runs.
-pub(crate) async fn leave_events(folder: &Path, sink: &str, ids: &[&str]) {
+/// More than is read together: none of the next is in memory before it is sent.
+const LOG: usize = 128 * 1024;
+
+/// What an observer of before has left for a sink: an event of each of these runs, with a log of this length.
+pub(crate) async fn leave_events(folder: &Path, sink: &str, ids: &[&str], log: usize) {
     let config = JournalConfig {
         directory: Some(folder.to_owned()),
         ..JournalConfig::default()
@@ -20,7 +23,8 @@ pub(crate) async fn leave_events(folder: &Path, sink: &str, ids: &[&str]) {
     for id in ids {
         let event = json!({
             "specversion": "1.0", "id": id, "source": "/s", "partitionkey": id, "sequence": "0000-0000-0",
-            "type": "dev.tekton.event.plugin.step.succeeded.v1", "datacontenttype": "application/json", "data": {},
+            "type": "dev.tekton.event.plugin.step.succeeded.v1", "datacontenttype": "application/json",
+            "data": {"log": "x".repeat(log)},
         });
         let event = NewEvent {
             sinks: vec![sink.to_owned()],
@@ -49,7 +53,7 @@ fn change(file: &Path, text: &str) {
 async fn an_event_that_cannot_be_read_becomes_a_dead_letter_and_holds_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
-    leave_events(&journal, "all", &["first", "second", "third"]).await;
+    leave_events(&journal, "all", &["first", "second", "third"], LOG).await;
     let server = ApiServer::start().await;
     // Down until it is changed: what was read before that comes too early.
     let sink = HttpSink::start(vec![(503, Vec::new()); 100]).await;

@@ -1,6 +1,7 @@
 //! What the observer tells about itself over HTTP. It only reads; whoever can reach it can see which
 //! plugins there are and which events went where, but nothing of what they say.
 
+mod metric;
 mod metrics;
 mod process;
 mod sinks;

@@ -1,10 +1,8 @@
 //! This process, as the system sees it, by the names that Prometheus' clients use for it.
 
+use super::metric::Metric;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 use std::fmt::Error;
 
 #[derive(Debug)]
@@ -41,6 +39,7 @@ fn machine_start() -> Option<u64> {
     let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
     line.trim().parse().ok()
 }
+
 fn seconds(ticks: u64) -> f64 {
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
@@ -59,32 +58,25 @@ fn open_files() -> Option<u64> {
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let encoder = &mut encoder;
         let stat = read("/proc/self/stat").and_then(|text| Stat::parse(&text));
         if let Some(stat) = &stat {
-            let name = "process_cpu_seconds";
-            let help = "Processor time in seconds";
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            ConstCounter::new(seconds(stat.processor)).encode(metric)?;
+            Metric::counter("process_cpu_seconds", "Processor time in seconds")
+                .is_about(encoder, seconds(stat.processor))?;
         }
-        let start = stat.zip(machine_start());
-        if let Some((stat, machine)) = start {
-            let name = "process_start_time_seconds";
-            let help = "Start of the process in seconds since 1970";
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(machine as f64 + seconds(stat.start)).encode(metric)?;
+        if let Some((stat, machine)) = stat.zip(machine_start()) {
+            Metric::gauge(
+                "process_start_time_seconds",
+                "Start of the process in seconds since 1970",
+            )
+            .is_about(encoder, machine as f64 + seconds(stat.start))?;
         }
-        for (name, help, value) in [
-            (
-                "process_resident_memory_bytes",
-                "Resident memory in bytes",
-                resident_bytes(),
-            ),
-            ("process_open_fds", "Open files and sockets", open_files()),
-        ] {
-            if let Some(value) = value {
-                let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-                super::sinks::gauge(value).encode(metric)?;
-            }
+        if let Some(bytes) = resident_bytes() {
+            Metric::gauge("process_resident_memory_bytes", "Resident memory in bytes")
+                .is(encoder, bytes)?;
+        }
+        if let Some(files) = open_files() {
+            Metric::gauge("process_open_fds", "Open files and sockets").is(encoder, files)?;
         }
         Ok(())
     }

@@ -1,10 +1,8 @@
 //! What waits for which sink: as JSON, and as metrics.
 
+use super::metric::Metric;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 use serde::Serialize;
 use std::fmt::Error;
 
@@ -47,108 +45,79 @@ pub struct SinkStatus {
 #[derive(Debug)]
 pub(super) struct Sinks(pub(super) JournalStatus);
 
-/// A gauge or counter of each sink.
-type Series = (
-    &'static str,
-    &'static str,
-    MetricType,
-    fn(&SinkStatus) -> u64,
-);
+/// A metric of each sink.
+type Series = (Metric, fn(&SinkStatus) -> u64);
 
 const SERIES: [Series; 5] = [
     (
-        "sink_delivered",
-        "Events that a sink has taken",
-        MetricType::Counter,
+        Metric::counter("sink_delivered", "Events that a sink has taken"),
         |sink| sink.delivered,
     ),
     (
-        "sink_failed_attempts",
-        "Attempts to deliver to a sink that failed",
-        MetricType::Counter,
+        Metric::counter(
+            "sink_failed_attempts",
+            "Attempts to deliver to a sink that failed",
+        ),
         |sink| sink.failed_attempts,
     ),
     (
-        "sink_waiting",
-        "Events that wait for a sink",
-        MetricType::Gauge,
+        Metric::gauge("sink_waiting", "Events that wait for a sink"),
         |sink| sink.waiting,
     ),
     (
-        "sink_oldest_seconds",
-        "Age of the oldest event that waits for a sink",
-        MetricType::Gauge,
+        Metric::gauge(
+            "sink_oldest_seconds",
+            "Age of the oldest event that waits for a sink",
+        ),
         |sink| sink.oldest_seconds,
     ),
     (
-        "sink_dead_letters",
-        "Dead letters of a sink",
-        MetricType::Gauge,
+        Metric::gauge("sink_dead_letters", "Dead letters of a sink"),
         |sink| sink.dead_letters,
     ),
 ];
 
 impl Collector for Sinks {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        for (name, help, value) in [
-            (
-                "journal_bytes",
-                "Bytes of events that wait or are dead letters",
-                self.0.bytes,
-            ),
-            (
-                "journal_max_bytes",
-                "At so many bytes nothing more is accepted",
-                self.0.max_bytes,
-            ),
-            (
-                "journal_events",
-                "Events that wait, and dead letters, of all sinks together",
-                self.0
-                    .sinks
-                    .iter()
-                    .map(|sink| sink.waiting + sink.dead_letters)
-                    .sum(),
-            ),
-            (
-                "journal_disk_full",
-                "1 while the journal's disk takes nothing more",
-                u64::from(self.0.disk_full),
-            ),
-        ] {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            gauge(value).encode(metric)?;
-        }
-        for (name, help, value) in [
-            (
-                "journal_dropped",
-                "Events and dead letters that were dropped at the bound",
-                self.0.dropped,
-            ),
-            (
-                "history_left_out",
-                "Facts that came too fast for the history",
-                self.0.history_left_out,
-            ),
-        ] {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            ConstCounter::new(value).encode(metric)?;
-        }
-        for (name, help, kind, value) in SERIES {
-            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-            for sink in &self.0.sinks {
-                let labels = [("sink", sink.name.as_str())];
-                let metric = family.encode_family(&labels)?;
-                match kind {
-                    MetricType::Counter => ConstCounter::new(value(sink)).encode(metric)?,
-                    _ => gauge(value(sink)).encode(metric)?,
-                }
-            }
+        let encoder = &mut encoder;
+        let journal = &self.0;
+        let held = journal.sinks.iter();
+        let held = held.map(|sink| sink.waiting + sink.dead_letters).sum();
+        Metric::gauge(
+            "journal_bytes",
+            "Bytes of events that wait or are dead letters",
+        )
+        .is(encoder, journal.bytes)?;
+        Metric::gauge(
+            "journal_max_bytes",
+            "At so many bytes nothing more is accepted",
+        )
+        .is(encoder, journal.max_bytes)?;
+        Metric::gauge(
+            "journal_events",
+            "Events that wait, and dead letters, of all sinks together",
+        )
+        .is(encoder, held)?;
+        Metric::gauge(
+            "journal_disk_full",
+            "1 while the journal's disk takes nothing more",
+        )
+        .is(encoder, u64::from(journal.disk_full))?;
+        Metric::counter(
+            "journal_dropped",
+            "Events and dead letters that were dropped at the bound",
+        )
+        .is(encoder, journal.dropped)?;
+        Metric::counter(
+            "history_left_out",
+            "Facts that came too fast for the history",
+        )
+        .is(encoder, journal.history_left_out)?;
+        for (metric, value) in SERIES {
+            let each = journal.sinks.iter();
+            let each = each.map(|sink| (sink.name.as_str(), value(sink)));
+            metric.of_each(encoder, "sink", each)?;
         }
         Ok(())
     }
-}
-
-pub(super) fn gauge(value: u64) -> ConstGauge<i64> {
-    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }

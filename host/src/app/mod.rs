@@ -18,7 +18,6 @@ pub use kept::Kept;
 pub use plugins::{check_plugins, load_plugin, read_plugin};
 
 use crate::config::{Config, LogConfig};
-use crate::deliver::{Account, Delivery};
 use crate::event::EventConfig;
 use crate::history::HistoryError;
 use crate::journal::{JournalConfig, JournalError};
@@ -36,6 +35,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use sinks::ReadySink;
+use stages::Stages;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,7 +43,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 
 /// Changes between observe and track: enough to smooth bursts, few enough to stay small.
 const CHANGES: usize = 64;
@@ -52,7 +51,7 @@ const PREPARING: usize = 64;
 /// Step records that are held.
 const RECORDS: usize = 128;
 /// Longest wait for the journal at the beginning and at the end.
-const LAST_SYNC: Duration = Duration::from_secs(5);
+const LONGEST_SYNC: Duration = Duration::from_secs(5);
 
 /// What is observed.
 #[expect(
@@ -360,7 +359,7 @@ impl App {
             grace,
             onlooker,
         } = self;
-        let mut running: JoinSet<(&'static str, Result<(), ObserveError>)> = JoinSet::new();
+        let mut running = Stages::new();
         let tally = Arc::new(Tally::default());
         let (changes, seen) = mpsc::channel(CHANGES);
         let (records, to_prepare) = mpsc::channel(RECORDS);
@@ -382,45 +381,15 @@ impl App {
         // What only serves the others ends when there is nothing left to prepare.
         let (preparing, prepared) = oneshot::channel::<()>();
         let prepared = prepared.map(drop).boxed().shared();
-        // And what serves the sinks, or tells about them, when the last of them has ended.
-        let (delivering, mut deliveries) = mpsc::channel::<()>(1);
-        let delivered = async move {
-            deliveries.recv().await;
-        };
-        let delivered = delivered.boxed().shared();
         let mut orphans = sinks::Orphans::find(&journal, &sinks);
         orphans.bury_some(&journal, &history).await?;
         let burying = orphans.bury_rest(journal.clone(), history.clone());
         running.spawn(stages::until(prepared.clone(), "bury orphans", burying));
-        let mut accounts = Vec::new();
-        let mut outlets = Vec::new();
-        for ready in sinks {
-            let account = Arc::new(Account::default());
-            outlets.extend(ready.outlet());
-            let ReadySink {
-                config,
-                sink,
-                dead_letters,
-                until,
-                ends,
-                ..
-            } = ready;
-            let closing = match until {
-                Some(until) => until.map(drop).boxed().shared(),
-                None => prepared.clone(),
-            };
-            accounts.push((config.name.clone(), account.clone()));
-            let (name, journal) = (config.name, journal.clone());
-            let delivery = Delivery::new(name, sink, config.retry, journal, account)
-                .with_dead_letters(dead_letters)
-                .telling(history.clone());
-            let one_of_them = delivering.clone();
-            running.spawn(delivery.run(closing).map(|()| {
-                drop((ends, one_of_them));
-                ("deliver", Ok(()))
-            }));
-        }
-        drop(delivering);
+        let sinks::Deliveries {
+            accounts,
+            outlets,
+            over: delivered,
+        } = sinks::Deliveries::start(sinks, &prepared, &kept, &mut running);
         let (rosters, roster) = watch::channel(catalog.roster());
         let notices = match &source {
             Source::Cluster { client, .. } => {
@@ -519,7 +488,7 @@ impl App {
                 traces.flush().await;
             }
         };
-        tokio::time::timeout(LAST_SYNC, last).await.ok();
+        tokio::time::timeout(LONGEST_SYNC, last).await.ok();
         kept.end(
             tally.pending.load(Ordering::Relaxed) == 0 && saw_everything(&tally, watches.as_ref()),
         );

@@ -1,9 +1,10 @@
 //! The sinks of a configuration: opened, each with a dead-letter sink where it has one.
 
-use super::{AppError, LAST_SYNC, Source, plugins, tekton};
+use super::stages::Stages;
+use super::{AppError, Kept, LONGEST_SYNC, Source, plugins, tekton};
 use crate::clock;
 use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
-use crate::deliver::DeadLetterSink;
+use crate::deliver::{Account, Closing, DeadLetterSink, Delivery};
 use crate::event::Encoded;
 use crate::history::{History, What};
 use crate::journal::{Journal, JournalError, Letter, Waiting};
@@ -11,31 +12,81 @@ use crate::plugin::dropin::Catalog;
 use crate::plugin::{Chain, PluginEngine, TrustConfig};
 use crate::prepare::Outlet;
 use crate::sink::Sink;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// A sink that can be delivered to.
 pub(super) struct ReadySink {
     pub(super) config: SinkConfig,
-    pub(super) sink: Sink,
+    sink: Sink,
     /// Its own plugins; nothing where only dead letters go there.
     chain: Option<Arc<Chain>>,
-    pub(super) dead_letters: Option<DeadLetterSink>,
+    dead_letters: Option<DeadLetterSink>,
     /// Of a dead-letter sink: when there will be no more dead letters.
-    pub(super) until: Option<oneshot::Receiver<()>>,
+    until: Option<oneshot::Receiver<()>>,
     /// Of a sink with a dead-letter sink: dropped when its delivery has ended.
-    pub(super) ends: Option<oneshot::Sender<()>>,
+    ends: Option<oneshot::Sender<()>>,
 }
 
 impl ReadySink {
     /// Where events go to it; nothing where only dead letters do.
-    pub(super) fn outlet(&self) -> Option<Outlet> {
+    fn outlet(&self) -> Option<Outlet> {
         Some(Outlet {
             name: self.config.name.clone(),
             select: self.config.select.clone(),
             chain: self.chain.clone()?,
         })
+    }
+}
+
+/// Deliveries to all sinks.
+pub(super) struct Deliveries {
+    /// What became of the events for each.
+    pub(super) accounts: Vec<(String, Arc<Account>)>,
+    /// Where events go that are prepared.
+    pub(super) outlets: Vec<Outlet>,
+    /// Ends when the last of them has ended.
+    pub(super) over: Closing,
+}
+
+impl Deliveries {
+    /// Starts one to each sink. It ends when nothing more is accepted and nothing waits.
+    pub(super) fn start(
+        sinks: Vec<ReadySink>,
+        prepared: &Closing,
+        kept: &Kept,
+        running: &mut Stages,
+    ) -> Self {
+        let (delivering, mut over) = mpsc::channel::<()>(1);
+        let (mut accounts, mut outlets) = (Vec::new(), Vec::new());
+        for ready in sinks {
+            let account = Arc::new(Account::default());
+            outlets.extend(ready.outlet());
+            let closing = match ready.until {
+                Some(until) => until.map(drop).boxed().shared(),
+                None => prepared.clone(),
+            };
+            let SinkConfig { name, retry, .. } = ready.config;
+            accounts.push((name.clone(), account.clone()));
+            let delivery = Delivery::new(name, ready.sink, retry, kept.journal.clone(), account)
+                .with_dead_letters(ready.dead_letters)
+                .telling(kept.history.clone());
+            let (ends, one_of_them) = (ready.ends, delivering.clone());
+            running.spawn(delivery.run(closing).map(|()| {
+                drop((ends, one_of_them));
+                ("deliver", Ok(()))
+            }));
+        }
+        let over = async move {
+            over.recv().await;
+        };
+        Self {
+            accounts,
+            outlets,
+            over: over.boxed().shared(),
+        }
     }
 }
 
@@ -148,7 +199,7 @@ impl Orphans {
         if room == 0 {
             return Ok(());
         }
-        let counted = tokio::time::timeout(LAST_SYNC, journal.sync()).await;
+        let counted = tokio::time::timeout(LONGEST_SYNC, journal.sync()).await;
         counted.unwrap_or(Ok(()))
     }
 

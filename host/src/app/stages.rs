@@ -19,6 +19,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+/// What runs, each under a name for messages.
+pub(super) type Stages = JoinSet<(&'static str, Result<(), ObserveError>)>;
+
 /// Seconds since then.
 pub(super) fn age(at: Timestamp) -> u64 {
     let seconds = clock::now().duration_since(at).as_secs();
@@ -285,7 +288,7 @@ pub(super) async fn until(
 /// Waits until all stages have ended; after a shutdown no longer than the grace period, its own or the one that
 /// is configured.
 pub(super) async fn supervise(
-    stages: &mut JoinSet<(&'static str, Result<(), ObserveError>)>,
+    stages: &mut Stages,
     shutdown: impl Future<Output = Option<Duration>>,
     grace: Duration,
     broken: impl Future<Output = JournalError>,

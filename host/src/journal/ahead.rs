@@ -52,7 +52,7 @@ mod tests {
             ahead.keep(seq, body.clone());
         }
         assert_eq!(ahead.bytes, HELD);
-        ahead.keep(5, body.clone());
+        ahead.keep(5, body);
         let held = (1..=5).filter(|seq| ahead.get(*seq).is_some());
         assert_eq!(held.collect::<Vec<_>>(), [2, 3, 4, 5]);
         ahead.keep(6, Bytes::from(vec![0; 2 * HELD]));

@@ -168,7 +168,7 @@ impl Journal {
         let (done, accepted) = oneshot::channel();
         self.bring(run, mark, at, events, Done::Answer(done))
             .await?;
-        accepted.await.map_err(|_| self.failure())
+        self.answer(accepted).await
     }
 
     /// The same, but returns when their place among all others is certain. `accepted` is called when they
@@ -273,7 +273,17 @@ impl Journal {
     pub async fn sync(&self) -> Result<(), JournalError> {
         let (done, synced) = oneshot::channel();
         self.ask(Command::Sync(done)).await?;
-        synced.await.map_err(|_| self.failure())
+        self.answer(synced).await
+    }
+
+    /// Waits for an answer of the writer. What is asked in the moment in which its thread ends may stay in the
+    /// channel for as long as somebody can ask, so that its end alone would not be heard.
+    async fn answer(&self, answer: oneshot::Receiver<()>) -> Result<(), JournalError> {
+        tokio::select! {
+            biased;
+            answered = answer => answered.map_err(|_| self.failure()),
+            error = self.failed() => Err(error),
+        }
     }
 
     async fn ask(&self, command: Command) -> Result<(), JournalError> {

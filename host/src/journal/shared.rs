@@ -92,14 +92,16 @@ impl Shared {
 
     /// The same, and reads what the sink will ask for next.
     pub(super) fn read_on(&self, seq: Seq, sink: &str) -> io::Result<Option<Bytes>> {
-        let body = self.read(seq)?;
-        let mut bytes = body.as_ref().map_or(0, Bytes::len);
+        let Some(body) = self.read(seq)? else {
+            return Ok(None);
+        };
+        let mut bytes = body.len();
         let next = self.book(|book| book.waiting(sink, seq + 1, ahead::MOST));
         for next in next {
             if bytes >= ahead::ENOUGH {
                 break;
             }
-            if self.fresh(|(fresh, _)| fresh.contains_key(&next.seq)) {
+            if self.held(next.seq).is_some() {
                 continue;
             }
             // What cannot be read says so when its turn comes.
@@ -108,7 +110,7 @@ impl Shared {
                 self.ahead(|ahead| ahead.keep(next.seq, body));
             }
         }
-        Ok(body)
+        Ok(Some(body))
     }
 
     /// Keeps the bodies of what was just accepted; in memory all, else as many as fit.

@@ -2,6 +2,7 @@
 
 mod disk;
 mod failing;
+mod handing;
 mod model;
 mod power;
 

@@ -1,0 +1,160 @@
+//! What is handed over and not waited for, and what is read before it is asked for.
+
+use super::{Failpoint, Journal, JournalConfig, NewEvent, ON_THE_WAY, config, open, run};
+use crate::journal::SEGMENT;
+use crate::journal::ahead::ENOUGH;
+use crate::journal::files::Step;
+use bytes::Bytes;
+use jiff::Timestamp;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+async fn hand_over(
+    journal: &Journal,
+    mark: &str,
+    size: usize,
+    accepted: impl FnOnce() + Send + 'static,
+) {
+    let event = NewEvent {
+        sinks: vec!["a".to_owned()],
+        body: Bytes::from(vec![b'x'; size]),
+    };
+    let mark = Some(mark.to_owned());
+    let now = Timestamp::UNIX_EPOCH;
+    let handed = journal.hand_over("run".into(), mark, now, vec![event], accepted);
+    handed.await.unwrap();
+}
+
+/// Lets nothing be written until it is told to.
+#[derive(Debug)]
+struct Gate(Mutex<Receiver<()>>);
+
+impl Failpoint for Gate {
+    fn before(&self, step: Step<'_>) -> std::io::Result<()> {
+        if let Step::Write { at: 1.., .. } = step {
+            // Whoever has it gone lets all pass.
+            self.0.lock().unwrap().recv().ok();
+        }
+        Ok(())
+    }
+}
+
+fn behind_a_gate(config: &JournalConfig) -> (Journal, Sender<()>) {
+    let (open, gate) = channel();
+    let gate = Arc::new(Gate(Mutex::new(gate)));
+    let journal = Journal::open_with(config, Timestamp::UNIX_EPOCH, SEGMENT, Some(gate));
+    (journal.unwrap(), open)
+}
+
+#[test]
+fn it_is_told_before_any_sink_can_have_it_and_not_before_it_is_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, gate) = behind_a_gate(&config(folder.path()));
+    run(async {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let shared = journal.shared.clone();
+        let mut told = std::pin::pin!(told);
+        hand_over(&journal, "mark", 10, move || {
+            let waiting = shared.book(|book| book.waiting("a", 0, 1).len());
+            tell.send(waiting).unwrap();
+        })
+        .await;
+        assert!(futures::poll!(told.as_mut()).is_pending());
+        drop(gate);
+        assert_eq!(told.await.unwrap(), 0);
+        journal.sync().await.unwrap();
+        assert_eq!(journal.waiting("a", 0, 2).len(), 1);
+    });
+}
+
+#[test]
+fn a_run_that_ends_while_it_is_still_told_of_is_forgotten_after_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, gate) = behind_a_gate(&config(folder.path()));
+    run(async {
+        hand_over(&journal, "mark", 10, || {}).await;
+        journal.forget("run".into()).await.unwrap();
+        drop(gate);
+        journal.sync().await.unwrap();
+    });
+    assert_eq!(journal.waiting("a", 0, 2).len(), 1);
+    assert!(!journal.is_told("run", "mark"));
+}
+
+#[test]
+fn no_more_is_on_the_way_than_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, gate) = behind_a_gate(&config(folder.path()));
+    run(async {
+        for mark in ["0", "1", "2", "3"] {
+            hand_over(&journal, mark, ON_THE_WAY / 4, || {}).await;
+        }
+        let mut fifth = std::pin::pin!(hand_over(&journal, "4", 1, || {}));
+        assert!(futures::poll!(fifth.as_mut()).is_pending());
+        drop(gate);
+        fifth.await;
+        // One that is larger than all that may be goes alone.
+        hand_over(&journal, "5", 2 * ON_THE_WAY, || {}).await;
+        journal.sync().await.unwrap();
+    });
+    assert_eq!(journal.on_the_way(), 0);
+    assert_eq!(journal.waiting("a", 0, 10).len(), 6);
+}
+
+#[test]
+fn what_is_on_the_way_counts_at_the_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig {
+        max_bytes: Some(1000),
+        ..config(folder.path())
+    };
+    let (journal, gate) = behind_a_gate(&config);
+    run(async {
+        hand_over(&journal, "0", 400, || {}).await;
+        gate.send(()).unwrap();
+        gate.send(()).unwrap();
+        journal.sync().await.unwrap();
+        hand_over(&journal, "1", 400, || {}).await;
+        let mut third = std::pin::pin!(hand_over(&journal, "2", 400, || {}));
+        assert!(futures::poll!(third.as_mut()).is_pending());
+        drop(gate);
+        journal.sync().await.unwrap();
+        assert!(futures::poll!(third.as_mut()).is_pending());
+        journal.done(0, "a").await.unwrap();
+        third.await;
+    });
+}
+
+#[test]
+fn what_a_sink_will_ask_for_next_is_read_together() {
+    const SIZE: usize = ENOUGH / 8;
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).unwrap();
+    run(async {
+        for number in 0..20 {
+            hand_over(&journal, &number.to_string(), SIZE, || {}).await;
+        }
+    });
+    super::close(journal, folder.path());
+    // After a start nothing is in memory.
+    let journal = open(folder.path()).unwrap();
+    let held = || (0..20).filter(|seq| journal.shared.held(*seq).is_some());
+    assert_eq!(held().count(), 0);
+    run(async {
+        let body = journal.next_body(3, "a").await.unwrap().unwrap();
+        assert_eq!(body.len(), SIZE);
+        assert_eq!(held().collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9, 10]);
+        // What is done meanwhile is not given to anybody.
+        journal.done(4, "a").await.unwrap();
+        journal.sync().await.unwrap();
+        assert!(journal.next_body(4, "a").await.unwrap().is_none());
+        // Nor is anything read that is in memory or for others.
+        journal.next_body(2, "b").await.unwrap().unwrap();
+        assert_eq!(held().count(), 6);
+        journal.next_body(2, "a").await.unwrap().unwrap();
+        assert_eq!(
+            held().collect::<Vec<_>>(),
+            [3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+        );
+    });
+}
