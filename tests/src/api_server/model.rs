@@ -6,6 +6,7 @@ use super::request::Request;
 use jiff::SignedDuration;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Lists whose further pages can be asked for.
@@ -59,7 +60,7 @@ pub(super) struct Model {
     pub(super) objects: BTreeMap<(Resource, String, String), Value>,
     pub(super) history: Vec<Past>,
     /// Lists of which not all pages were asked for, with their revision.
-    pub(super) snapshots: BTreeMap<u64, (u64, Vec<Value>)>,
+    pub(super) snapshots: BTreeMap<u64, (u64, Arc<Vec<Value>>)>,
     /// Events that were written (events.k8s.io/v1).
     pub(super) notes: Vec<Value>,
     pub(super) logs: HashMap<String, String>,
@@ -146,7 +147,7 @@ impl Model {
     }
 
     /// Keeps a list for its further pages.
-    pub(super) fn keep(&mut self, revision: u64, all: Vec<Value>) -> u64 {
+    pub(super) fn keep(&mut self, revision: u64, all: Arc<Vec<Value>>) -> u64 {
         let id = self.snapshots.last_key_value().map_or(1, |(id, _)| id + 1);
         self.snapshots.insert(id, (revision, all));
         self.snapshots.retain(|other, _| other + SNAPSHOTS > id);

@@ -144,7 +144,7 @@ fn list(model: &mut Model, request: &Request, resource: Resource) -> Response {
             );
         }
         let all: Vec<Value> = model.matching(request, resource).cloned().collect();
-        (model.revision, all, 0)
+        (model.revision, Arc::new(all), 0)
     } else {
         let (id, start) = token.split_once(':').unwrap();
         match model.snapshots.get(&id.parse::<u64>().unwrap()) {
