@@ -18,12 +18,15 @@ fn main() -> ExitCode {
     cli::main()
 }
 
-/// Compiling a plugin takes tens of MiB for a moment: they go back to the system at once.
+/// Free memory goes back to the system after so many milliseconds. At once costs some of the rate at which events
+/// are delivered: most of it is needed again (`cargo bench --bench delivery`).
+const PURGED_AFTER: std::ffi::c_long = 20;
+
 #[expect(
     unsafe_code,
     reason = "the allocator's options are set through C functions without preconditions"
 )]
 fn give_memory_back() {
     // SAFETY: it only stores a number, before any other thread exists.
-    unsafe { mi::mi_option_set(PURGE_DELAY, 20) }
+    unsafe { mi::mi_option_set(PURGE_DELAY, PURGED_AFTER) }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use step_observer_tests::api_server::{ApiServer, Fault};
 use step_observer_tests::load::Load;
-use step_observer_tests::proxy::Proxy;
+use step_observer_tests::proxy::{Fault as Bytes, Proxy};
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::HttpSink;
 
@@ -122,6 +122,35 @@ async fn what_happens_while_the_api_server_is_down_is_told_when_it_is_back() {
     observer.wait_for_log("watch failed, retrying").await;
     front.start_again().await;
     scene.all_is_told(observer).await;
+}
+
+/// Connections that are refused, reset in the middle, answered by something else, or dead without anybody
+/// saying so: in a list, which is noticed after half a minute, and in a watch, which is to be renewed each second.
+#[tokio::test]
+async fn a_network_at_its_worst_before_the_api_server_loses_nothing() {
+    let mut scene = Scene::new(6, 12).await;
+    let faults = [
+        Bytes::HalfOpen(5_000),
+        Bytes::Refuse,
+        Bytes::Cut(0),
+        Bytes::Cut(50_000),
+        Bytes::Nonsense,
+        Bytes::Cut(200_000),
+        Bytes::HalfOpen(400_000),
+    ];
+    let front = Proxy::start(&scene.server.url, faults.to_vec()).await;
+    scene.server.url.clone_from(&front.url);
+    scene
+        .load
+        .watch
+        .iter()
+        .for_each(|event| scene.server.play(event));
+    let config =
+        format!("{LONG_AGO}cluster: {{watchTimeoutSeconds: 1}}\nlog: {{timeoutMs: 1000}}\n");
+    let to = ["--to", &scene.sink.url, "--log", "warn"];
+    let observer = Observer::configured(&scene.server, &config, &to);
+    scene.all_is_told(observer).await;
+    assert_eq!(front.unused_faults(), 0);
 }
 
 #[tokio::test]

@@ -11,7 +11,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+use tower::BoxError;
 
+/// Longest silence in a list.
+const LIST_SILENCE: Duration = Duration::from_secs(30);
 /// Kinds that are watched, by their plural in the URL.
 const RESOURCES: [&str; 3] = ["pods", "taskruns", "configmaps"];
 
@@ -142,6 +146,7 @@ where
 
     fn call(&mut self, request: Request<In>) -> Self::Future {
         let heard = self.watches.of(request.method(), request.uri());
+        let is_list = heard.is_some() && !is_watch(request.uri());
         let answer = self.inner.call(request);
         async move {
             let answer = answer.await;
@@ -152,9 +157,41 @@ where
                 None => {}
             }
             let heard = heard.filter(|_| is_well);
-            Ok(answer?.map(|inner| HeardBody { inner, heard }))
+            let patience = is_list.then(Patience::new);
+            Ok(answer?.map(|inner| HeardBody {
+                inner,
+                heard,
+                patience,
+            }))
         }
         .boxed()
+    }
+}
+
+/// A watch may be silent until it is renewed; a list has something to say.
+fn is_watch(uri: &Uri) -> bool {
+    let mut query = uri.query().unwrap_or_default().split('&');
+    query.any(|part| part.starts_with("watch="))
+}
+
+/// How long a list is waited for that has begun and does not go on: a connection can be dead without anybody
+/// saying so.
+#[derive(Debug)]
+struct Patience(Pin<Box<Sleep>>);
+
+impl Patience {
+    fn new() -> Self {
+        Self(Box::pin(tokio::time::sleep(LIST_SILENCE)))
+    }
+
+    fn renew(&mut self) {
+        self.0
+            .as_mut()
+            .reset(tokio::time::Instant::now() + LIST_SILENCE);
+    }
+
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        self.0.as_mut().poll(context).is_ready()
     }
 }
 
@@ -163,17 +200,32 @@ where
 pub(super) struct HeardBody<B> {
     inner: B,
     heard: Option<Heard>,
+    /// Of a list.
+    patience: Option<Patience>,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for HeardBody<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for HeardBody<B>
+where
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(context);
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut frame = Pin::new(&mut self.inner)
+            .poll_frame(context)
+            .map_err(Into::into);
+        if let Some(patience) = &mut self.patience {
+            if frame.is_ready() {
+                patience.renew();
+            } else if patience.is_over(context) {
+                let problem = format!("nothing more of a list came for {LIST_SILENCE:?}");
+                frame = Poll::Ready(Some(Err(problem.into())));
+            }
+        }
         match (&self.heard, &frame) {
             (Some(heard), Poll::Ready(Some(Ok(_)))) => heard.well(),
             (Some(heard), Poll::Ready(Some(Err(_)))) => heard.badly(),
