@@ -356,20 +356,26 @@ async fn send_again(
     letters: &[(LetterId, Letter)],
     to: Option<&str>,
 ) -> Result<(), ControlError> {
-    let mut ids = Vec::new();
+    let mut again = Vec::new();
     for (id, _) in letters {
         let body = journal.body(id.seq).await;
         let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
         let body = body.unwrap_or_default();
         let run = run_of(&body).map_err(|error| ControlError::Decode(id.clone(), error))?;
-        ids.push(Encoded::stored(body.clone()).id());
+        let event_id = Encoded::stored(body.clone()).id();
         let event = NewEvent {
             sinks: vec![to.unwrap_or(&id.sink).to_owned()],
             body,
         };
+        again.push((run, event, event_id));
+    }
+    // None before all can be, and in this order.
+    let mut ids = Vec::new();
+    for (run, event, id) in again {
         journal
             .hand_over(run, None, clock::now(), vec![event], || {})
             .await?;
+        ids.push(id);
     }
     journal.sync().await?;
     for ((letter, _), id) in letters.iter().zip(ids) {

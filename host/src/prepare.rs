@@ -199,7 +199,6 @@ impl Preparation {
         match item {
             ToPrepare::Step(record) => {
                 self.prepare(&record).await;
-                self.tally.pending.fetch_sub(1, Ordering::Relaxed);
             }
             // Where the journal cannot be written, the observer stops anyway.
             ToPrepare::Forget(run) => drop(self.journal.forget(run).await),
@@ -216,6 +215,7 @@ impl Preparation {
                 .collect(),
         };
         if untold.is_empty() {
+            self.settled();
             self.tally.told_before.fetch_add(1, Ordering::Relaxed);
             debug!(id, "told before");
             return;
@@ -229,10 +229,16 @@ impl Preparation {
         match built {
             Ok(envelope) => self.filter(record, envelope, untold).await,
             Err(problem) => {
+                self.settled();
                 self.tally.failed.fetch_add(1, Ordering::Relaxed);
                 error!(error = %problem, step = record.transition.step(), "no event could be made");
             }
         }
+    }
+
+    /// One less is between the watch and the journal.
+    fn settled(&self) {
+        self.tally.pending.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn is_told(&self, record: &StepRecord, mark: &str) -> bool {
@@ -247,8 +253,15 @@ impl Preparation {
         let id = envelope.event.id().to_owned();
         let before = self.onlooker.is_some().then(|| envelope.clone());
         let Some((envelope, report)) = self.pass(&Passage::Common, envelope, record).await else {
+            self.settled();
             return;
         };
+        // From one record to what is told of it: one for the sinks in common, one for each of the others.
+        let told =
+            u64::from(untold.shared) + untold.own.iter().map(|own| u64::from(*own)).sum::<u64>();
+        self.tally
+            .pending
+            .fetch_add(told.saturating_sub(1), Ordering::Relaxed);
         if let (Some(onlooker), Some(before), Some(envelope)) = (&self.onlooker, &before, &envelope)
         {
             onlooker(Happening::Told {
@@ -290,7 +303,7 @@ impl Preparation {
                 let passage = Passage::Own(&outlet.chain);
                 match self.pass(&passage, shared.clone(), record).await {
                     Some(passed) => passed,
-                    None => return,
+                    None => return self.settled(),
                 }
             }
         };
@@ -353,18 +366,18 @@ impl Preparation {
             }
         };
         let run = record.transition.run_uid.clone();
-        // Until it is on the disk it counts as pending. Nobody waits for that: the next of this run comes
-        // behind it, and what keeps it does not grow.
-        self.tally.pending.fetch_add(1, Ordering::Relaxed);
+        // It counts as pending until it is on the disk. Nobody waits for that: the next of this run comes
+        // behind it.
         let brought = (self.journal).hand_over(run, Some(mark), now, events, accepted);
         if let Err(problem) = brought.await {
-            self.tally.pending.fetch_sub(1, Ordering::Relaxed);
+            self.settled();
             self.tally.failed.fetch_add(1, Ordering::Relaxed);
             error!(error = %problem, "the event is not accepted");
         }
     }
 
     fn unencodable(&self, problem: &EncodeError, record: &StepRecord) {
+        self.settled();
         self.tally.failed.fetch_add(1, Ordering::Relaxed);
         error!(error = %problem, step = record.transition.step(), "the event cannot be encoded");
     }

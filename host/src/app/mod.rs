@@ -452,8 +452,8 @@ impl App {
                 capacity: RECORDS,
             };
             lanes::run(to_prepare, limits, |item: ToPrepare| preparation.take(item)).await;
-            // What was handed over last is with the sinks only after this; who cannot be waited for says so.
-            preparation.journal.sync().await.ok();
+            // Sinks see what was handed over last only after this. Where it fails, the observer stops anyway.
+            preparation.journal.arrived().await.ok();
             drop(preparing);
             ("prepare", Ok(()))
         });

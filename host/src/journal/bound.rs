@@ -28,7 +28,8 @@ impl Room {
         match self {
             Self::Events(size) => {
                 let bytes = book.waiting_bytes() + on_the_way;
-                // Where nothing waits there is room for any.
+                // Where nothing waits there is room for any: what is on the way may pass the bound by as much
+                // as may be there.
                 let is_full = bytes > 0 && bytes + size > max_bytes;
                 is_full.then(|| book.oldest()).flatten()
             }
@@ -85,8 +86,13 @@ impl Journal {
         let mut told = false;
         loop {
             changed.mark_unchanged();
-            let in_the_way =
-                |book: &mut Book| room.in_the_way(book, self.on_the_way() as u64, self.max_bytes);
+            let in_the_way = |book: &mut Book| {
+                room.in_the_way(
+                    book,
+                    self.on_the_way.load(Ordering::Relaxed),
+                    self.max_bytes,
+                )
+            };
             let Some((seq, sinks)) = self.shared.book(in_the_way) else {
                 return Ok(());
             };

@@ -31,14 +31,17 @@ use shared::Shared;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use writer::{Command, Done, Store};
+use writer::{Command, Done, Part, Store};
 
 /// Commands that wait for the writer.
 const COMMANDS: usize = 1024;
 /// Bytes of events that are on their way to the disk. Where there are more, who brings the next waits.
 const ON_THE_WAY: usize = 4 * 1024 * 1024;
+/// What one counts for at least, in bytes: where a full disk takes none of them, there is room for what says that
+/// something is delivered.
+const LEAST: usize = 8 * 1024;
 /// Largest events of one transition together, in bytes: a frame must hold them.
 const MAX_BODIES: usize = 48 * 1024 * 1024;
 
@@ -49,6 +52,8 @@ pub struct Journal {
     commands: mpsc::Sender<Command>,
     /// A permit for each byte that may be on its way to the disk.
     way: Arc<Semaphore>,
+    /// Bytes of events that are.
+    on_the_way: Arc<AtomicU64>,
     max_bytes: u64,
     when_full: WhenFull,
 }
@@ -102,6 +107,7 @@ impl Journal {
             shared,
             commands,
             way: Arc::new(Semaphore::new(ON_THE_WAY)),
+            on_the_way: Arc::default(),
             max_bytes: config.max_bytes.unwrap_or(default_bytes),
             when_full: config.when_full,
         })
@@ -205,23 +211,40 @@ impl Journal {
             self.make(Room::Events(size as u64)).await?;
         }
         // One that is larger than the way goes alone.
-        let part = u32::try_from(size.clamp(1, ON_THE_WAY)).unwrap_or(u32::MAX);
-        let part = self.way.clone().acquire_many_owned(part).await;
+        let part = u32::try_from(size.clamp(LEAST, ON_THE_WAY)).unwrap_or(u32::MAX);
+        let permit = tokio::select! {
+            biased;
+            permit = self.way.clone().acquire_many_owned(part) => permit,
+            error = self.failed() => return Err(error),
+        };
+        let part = Part::new(permit.ok(), size as u64, self.on_the_way.clone());
         let accept = Command::Accept {
             run,
             mark,
             at,
             events,
             done,
-            // Never closed.
-            part: part.ok(),
+            part,
         };
         self.ask(accept).await
     }
 
-    /// Bytes of events that are on their way to the disk.
-    fn on_the_way(&self) -> usize {
-        ON_THE_WAY.saturating_sub(self.way.available_permits())
+    /// Is nothing on its way to the disk?
+    fn is_still(&self) -> bool {
+        self.way.available_permits() == ON_THE_WAY
+    }
+
+    /// Everything that was handed over is known to all after this.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written any more.
+    pub(crate) async fn arrived(&self) -> Result<(), JournalError> {
+        match self.is_still() {
+            // Nothing would be there to wait for but the disk, which may be full.
+            true => Ok(()),
+            false => self.sync().await,
+        }
     }
 
     /// A sink has an event.
@@ -258,7 +281,7 @@ impl Journal {
     /// The journal cannot be written any more.
     pub(crate) async fn forget(&self, run: Arc<str>) -> Result<(), JournalError> {
         // What is on its way may speak of it. Asked first: it is in the book before it has left.
-        let may_come = self.on_the_way() > 0;
+        let may_come = !self.is_still();
         if may_come || self.shared.book(|book| book.has_told_of(&run)) {
             return self.ask(Command::Say(Entry::Forgotten { run })).await;
         }

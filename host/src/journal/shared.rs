@@ -98,7 +98,10 @@ impl Shared {
         let mut bytes = body.len();
         let next = self.book(|book| book.waiting(sink, seq + 1, ahead::MOST));
         for next in next {
-            if bytes >= ahead::ENOUGH {
+            let Some(place) = self.book(|book| book.place(next.seq)) else {
+                continue;
+            };
+            if bytes + place.length as usize > ahead::ENOUGH {
                 break;
             }
             if self.held(next.seq).is_some() {

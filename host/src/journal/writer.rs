@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{error, info, warn};
@@ -19,8 +19,8 @@ const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// What is kept of the room that a large batch took, in bytes.
 const ROOM: usize = 1024 * 1024;
-/// What says only that something is done waits so long for company: a write for each would take longer
-/// than what it says. A crash meanwhile sends it once more.
+/// What nobody waits for, above all that something is delivered, waits so long for company: a write for each
+/// would take longer than all it says. A crash meanwhile has it delivered once more.
 const COMPANY: Duration = Duration::from_micros(500);
 /// How long to wait before a full disk is tried again.
 const FULL: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });
@@ -42,12 +42,39 @@ pub(super) enum Command {
         at: Timestamp,
         events: Vec<NewEvent>,
         done: Done,
-        /// Of what may be on the way to the disk; given back with it.
-        part: Option<OwnedSemaphorePermit>,
+        part: Part,
     },
     Say(Entry),
     /// Everything before is on the disk when it is answered.
     Sync(oneshot::Sender<()>),
+}
+
+/// What an event takes of what may be on the way to the disk, until the book has it.
+pub(super) struct Part {
+    bytes: u64,
+    on_the_way: Arc<AtomicU64>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Part {
+    pub(super) fn new(
+        permit: Option<OwnedSemaphorePermit>,
+        bytes: u64,
+        on_the_way: Arc<AtomicU64>,
+    ) -> Self {
+        on_the_way.fetch_add(bytes, Ordering::Relaxed);
+        Self {
+            bytes,
+            on_the_way,
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.on_the_way.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Who is told that something is on the disk.
@@ -69,7 +96,7 @@ struct Written {
     entry: Entry,
     bodies: Vec<Bytes>,
     done: Option<Done>,
-    part: Option<OwnedSemaphorePermit>,
+    part: Option<Part>,
     /// The book knows it, but not the disk.
     applied: bool,
 }
@@ -96,7 +123,9 @@ pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receive
             batch.push(first);
         }
         let mut bytes: usize = 0;
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
+        // Deliveries go on while the disk is full: what the book knows of them does not count.
+        let most = BATCH + batch.iter().filter(|written| written.applied).count();
+        while batch.len() < most && bytes < BATCH_BYTES {
             let Ok(command) = commands.try_recv() else {
                 break;
             };
@@ -163,7 +192,7 @@ fn take(command: Command, next: &mut Seq) -> Written {
                 at,
                 events: accepted,
             };
-            (entry, bodies, Some(done), part)
+            (entry, bodies, Some(done), Some(part))
         }
         Command::Say(entry) => (entry, Vec::new(), None, None),
         Command::Sync(done) => {
