@@ -124,19 +124,16 @@ async fn what_happens_while_the_api_server_is_down_is_told_when_it_is_back() {
     scene.all_is_told(observer).await;
 }
 
-/// Connections that are refused, reset in the middle, answered by something else, or dead without anybody
-/// saying so: in a list, which is noticed after half a minute, and in a watch, which is to be renewed each second.
+/// Connections that are refused, reset in the middle, answered by something else, or dead in the middle of a list
+/// without anybody saying so, which is noticed after half a minute: one of them, as a test waits for a minute.
 #[tokio::test]
 async fn a_network_at_its_worst_before_the_api_server_loses_nothing() {
     let mut scene = Scene::new(6, 12).await;
     let faults = [
         Bytes::HalfOpen(5_000),
         Bytes::Refuse,
-        Bytes::Cut(0),
         Bytes::Cut(50_000),
         Bytes::Nonsense,
-        Bytes::Cut(200_000),
-        Bytes::HalfOpen(400_000),
     ];
     let front = Proxy::start(&scene.server.url, faults.to_vec()).await;
     scene.server.url.clone_from(&front.url);
