@@ -1,5 +1,6 @@
-//! From what a cluster shows to an acknowledged HTTP sink, with the journal on, beside bare reqwest
-//! posting the same bodies; and how long an event takes: `cargo xtask bench`.
+//! From the snapshot of a Pod or TaskRun to an acknowledged HTTP sink, with the journal on, beside bare
+//! reqwest posting the same bodies; the same with the reading of a recording before it; and how long an
+//! event takes: `cargo xtask bench`.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,11 +14,19 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use step_observer::app::{App, Source};
+use step_observer::config::Config;
+use step_observer::observe::{RecordedLogs, Seen, Speed, play};
+use step_observer::plugin::Compiler;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
 use tokio::process::Command;
+
+/// That of the program, for all that is compared.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const RUNS: usize = 2000;
 /// Events of a run of three steps.
@@ -33,15 +42,18 @@ const SHOWN_EVERY: Duration = Duration::from_millis(4);
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, word, file, url] = arguments.as_slice()
-        && word == "post"
-    {
-        return post(url, &std::fs::read_to_string(file).unwrap()).await;
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [_, "post", file, url] => post(url, &std::fs::read_to_string(file).unwrap()).await,
+        [_, "tell", recording, journal, url] => tell(recording, journal, url).await,
+        _ => compare().await,
     }
+}
+
+async fn compare() {
     let folder = tempfile::tempdir().unwrap();
     let ratio = ratio(folder.path()).await;
     let word = if ratio >= BOUND { "holds" } else { "BROKEN" };
-    println!("rate with the journal / bare reqwest {ratio:.2}    at least {BOUND}: {word}");
+    println!("rate from the snapshot / bare reqwest {ratio:.2}    at least {BOUND}: {word}");
     latency(folder.path()).await;
     std::process::exit(i32::from(ratio < BOUND));
 }
@@ -51,25 +63,32 @@ async fn ratio(folder: &Path) -> f64 {
     let (recording, requests) = (folder.join("runs.jsonl"), folder.join("requests.jsonl"));
     std::fs::write(&recording, ended_runs().join("\n")).unwrap();
     std::fs::write(recording.with_extension("logs.json"), logs().to_string()).unwrap();
-    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    let this = || Command::new(std::env::current_exe().unwrap());
+    let (mut ours, mut whole, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
+        let mut teller = this();
+        teller.arg("tell").arg(&recording);
+        teller.arg(folder.join(format!("journal-{round}")));
+        let (rate, posted) = timed(teller).await;
+        ours.push(rate);
+
         let mut observer = Command::new(program());
         observer.arg("replay").arg(&recording);
         observer.args(["--log", "error", "--journal"]);
-        observer
-            .arg(folder.join(format!("journal-{round}")))
-            .arg("--to");
-        let (rate, posted) = timed(observer).await;
-        ours.push(rate);
+        observer.arg(folder.join(format!("journal-of-all-{round}")));
+        observer.arg("--to");
+        whole.push(timed(observer).await.0);
 
         std::fs::write(&requests, lines(&posted)).unwrap();
-        let mut poster = Command::new(std::env::current_exe().unwrap());
+        let mut poster = this();
         poster.arg("post").arg(&requests);
         bare.push(timed(poster).await.0);
         let bytes: usize = posted.iter().map(|request| request.body.len()).sum();
         println!(
-            "round {round}: {:.0} events/s with journal, {:.0}/s bare reqwest, {} bytes each",
+            "round {round}: {:.0} events/s from the snapshot, {:.0} from the recording, {:.0}/s bare reqwest, \
+             {} bytes each",
             ours[round],
+            whole[round],
             bare[round],
             bytes / EVENTS
         );
@@ -78,7 +97,41 @@ async fn ratio(folder: &Path) -> f64 {
         rates.sort_by(f64::total_cmp);
         rates[rates.len() / 2]
     };
-    middle(ours) / middle(bare)
+    let bare = middle(bare);
+    println!(
+        "rate from the recording / bare reqwest {:.2}",
+        middle(whole) / bare
+    );
+    middle(ours) / bare
+}
+
+/// What the program does with a recording, read before.
+async fn tell(recording: &str, journal: &str, url: &str) {
+    let recording = Path::new(recording);
+    let mut snapshots: Vec<Seen> = Vec::new();
+    let reader = std::fs::File::open(recording).unwrap();
+    let take = |seen| {
+        snapshots.push(seen);
+        true
+    };
+    play("the recording", reader, Speed::Max, || None, take).unwrap();
+    let source = Source::Recording {
+        player: Box::new(|emit| {
+            let mut snapshots = snapshots.into_iter();
+            while snapshots.next().is_some_and(&mut *emit) {}
+            Ok(())
+        }),
+        logs: RecordedLogs::beside(recording).unwrap(),
+        live: false,
+        hold_for: Duration::ZERO,
+    };
+    let text = format!(
+        "{{journal: {{directory: '{journal}'}}, sinks: [{{name: all, to: {{http: {{url: '{url}'}}}}}}]}}"
+    );
+    let config = Config::parse("the benchmark's configuration", &text).unwrap();
+    let app = App::build(source, config, Compiler::Here).await.unwrap();
+    let summary = app.run(std::future::pending()).await.unwrap();
+    assert_eq!(summary.undelivered(), 0);
 }
 
 /// Events a second of a command that sends all of them to the URL that is its last argument, from the

@@ -23,7 +23,7 @@ use crate::history::HistoryError;
 use crate::journal::{JournalConfig, JournalError};
 use crate::lanes::{self, LaneLimits};
 use crate::logs::Logs;
-use crate::observe::{self, ClusterConfig, ObserveError, PluginNotes, Speed, Tracker};
+use crate::observe::{self, ClusterConfig, ObserveError, PluginNotes, Tracker};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{ChainError, ChainPool, Compiler, PluginEngine};
 use crate::prepare::{Onlooker, Preparation, Tally, ToPrepare};
@@ -36,7 +36,6 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use sinks::ReadySink;
 use stages::Stages;
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,7 +55,7 @@ const LONGEST_SYNC: Duration = Duration::from_secs(5);
 /// What is observed.
 #[expect(
     missing_debug_implementations,
-    reason = "a reader and a client have nothing to show"
+    reason = "a player and a client have nothing to show"
 )]
 pub enum Source {
     /// A cluster.
@@ -76,14 +75,10 @@ pub enum Source {
     },
     /// A recording or a piped watch stream.
     Recording {
-        /// Its name, for messages.
-        name: String,
-        /// The stream.
-        reader: Box<dyn Read + Send>,
+        /// What plays it.
+        player: observe::Player,
         /// Its logs.
         logs: observe::RecordedLogs,
-        /// How fast it is played.
-        speed: Speed,
         /// It is happening now: where its events have no time, it is this machine's.
         live: bool,
         /// How long a plugin may hold an event.

@@ -87,20 +87,11 @@ pub(super) async fn observe(
                 observe::watch(client, config, changes).await;
                 Ok(())
             }
-            Source::Recording {
-                name,
-                reader,
-                speed,
-                live,
-                ..
-            } => {
-                let clock = move || live.then(clock::now);
+            Source::Recording { player, .. } => {
                 // A blocked reader cannot be stopped, so it must not be what holds `changes`.
                 let (played, mut next) = mpsc::channel(CHANGES);
                 let play = tokio::task::spawn_blocking(move || {
-                    observe::play(&name, reader, speed, clock, |seen| {
-                        played.blocking_send(seen).is_ok()
-                    })
+                    player(&mut |seen| played.blocking_send(seen).is_ok())
                 });
                 while let Some(seen) = next.recv().await {
                     if changes.send(seen).await.is_err() {

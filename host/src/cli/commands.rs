@@ -11,7 +11,7 @@ use step_observer::app::{App, Source, Summary, check_plugins};
 use step_observer::config::{Config, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::event;
-use step_observer::observe::{ObserveError, RecordedLogs, Speed};
+use step_observer::observe::{ObserveError, RecordedLogs, Speed, player};
 use step_observer::plugin::Compiler;
 use step_observer::plugin::dropin::PluginManifest;
 use step_observer::sink::StdoutConfig;
@@ -81,15 +81,13 @@ pub(super) fn recording(
         None if live => RecordedLogs::default(),
         None => RecordedLogs::beside(file)?,
     };
+    let name = match live {
+        true => "standard input".to_owned(),
+        false => file.display().to_string(),
+    };
     Ok(Source::Recording {
-        name: if live {
-            "standard input".to_owned()
-        } else {
-            file.display().to_string()
-        },
-        reader,
+        player: player(name, reader, speed, live),
         logs,
-        speed,
         live,
         hold_for,
     })

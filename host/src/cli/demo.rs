@@ -17,7 +17,7 @@ use std::time::Duration;
 use step_observer::app::{App, Source};
 use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKind};
 use step_observer::deliver::RetryConfig;
-use step_observer::observe::{RecordedLogs, Speed};
+use step_observer::observe::{RecordedLogs, Speed, player};
 use step_observer::plugin::Compiler;
 use step_observer::sink::{FileConfig, HttpConfig, SinkUrl};
 
@@ -85,11 +85,10 @@ pub(crate) async fn demo(args: DemoArgs, compiler: Compiler) -> Result<End, Prob
 
 /// The pipeline of the demo.
 pub(super) fn recorded_pipeline(speed: Speed, hold_for: Duration) -> Result<Source, Problem> {
+    let name = "the recorded pipeline `leaky`".to_owned();
     Ok(Source::Recording {
-        name: "the recorded pipeline `leaky`".to_owned(),
-        reader: Box::new(RECORDING),
+        player: player(name, RECORDING, speed, false),
         logs: RecordedLogs::parse("leaky.logs.json", LOGS)?,
-        speed,
         live: false,
         hold_for,
     })

@@ -3,7 +3,7 @@
 use crate::step::{CapturedLog, StepRecord};
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use step_observer_core::{Kind, Start};
@@ -13,30 +13,30 @@ pub const SCHEMA_URN: &str = "urn:step-observer:step-event:v1";
 
 /// Data of a step event. `podRef`, `log`, `step` and `stepState` have the names and omissions of
 /// tom24d/step-observe-controller; everything else is new.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("$id" = "urn:step-observer:step-event:v1"))]
-pub struct StepEventData {
+pub struct StepEventData<'a> {
     /// The pod that runs the step.
-    pub pod_ref: PodRef,
+    pub pod_ref: PodRef<'a>,
     /// The step's log, bounded; see `logInfo`. Not in `started` and `skipped`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
     /// The step as the Task says it, with parameters filled in (Tekton v1beta1 `Step`).
-    pub step: Map<String, Value>,
+    pub step: &'a Map<String, Value>,
     /// The step's state (Tekton v1beta1 `StepState`).
-    pub step_state: StepState,
+    pub step_state: StepState<'a>,
     /// The TaskRun.
-    pub task_run: TaskRunRef,
+    pub task_run: TaskRunRef<'a>,
     /// Name of the PipelineRun.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pipeline_run: Option<String>,
+    pub pipeline_run: Option<&'a str>,
     /// Task of the pipeline.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pipeline_task: Option<String>,
+    pub pipeline_task: Option<&'a str>,
     /// Labels of the TaskRun.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<&'a str, &'a str>,
     /// Position among the steps, from 0.
     pub step_index: u32,
     /// Attempt of the TaskRun, from 0.
@@ -46,74 +46,74 @@ pub struct StepEventData {
     pub started_at: Option<String>,
     /// `entrypoint`: the step said so itself. `inferred`: concluded, up to about a second early.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub started_at_source: Option<String>,
+    pub started_at_source: Option<&'a str>,
     /// Exit code of the step's command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// `Completed`, `Error`, `Continued`, `Skipped`, `TimeoutExceeded`, `Cancelled`,
     /// `TaskRunCancelled`, `TaskRunTimeout`, `OOMKilled`, …
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<&'a str>,
     /// Why it was skipped: `whenFalse`, `previousStepFailed`, `neverStarted`,
     /// `initContainerFailed` or `initContainerOOM`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
+    pub cause: Option<&'a str>,
     /// About the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_info: Option<LogInfo>,
 }
 
 /// Reference to the Pod.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PodRef {
+pub struct PodRef<'a> {
     /// Always `Pod`.
-    pub kind: String,
+    pub kind: &'a str,
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: &'a str,
     /// Its name.
-    pub name: String,
+    pub name: &'a str,
     /// Always `v1`.
-    pub api_version: String,
+    pub api_version: &'a str,
 }
 
 /// Reference to the TaskRun.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TaskRunRef {
+pub struct TaskRunRef<'a> {
     /// Such as `tekton.dev/v1`.
-    pub api_version: String,
+    pub api_version: &'a str,
     /// Always `TaskRun`.
-    pub kind: String,
+    pub kind: &'a str,
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: &'a str,
     /// Its name.
-    pub name: String,
+    pub name: &'a str,
     /// Its UID.
-    pub uid: String,
+    pub uid: &'a str,
 }
 
 /// State of a step: `running` or `terminated`, or neither where it never ran.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StepState {
+pub struct StepState<'a> {
     /// The step runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running: Option<Running>,
     /// The step ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub terminated: Option<TerminatedState>,
+    pub terminated: Option<TerminatedState<'a>>,
     /// Name of the step; `unnamed-<index>` where it has none.
-    pub name: String,
+    pub name: &'a str,
     /// Container of the step.
-    pub container: String,
+    pub container: &'a str,
     /// Image that runs.
-    #[serde(rename = "imageID", skip_serializing_if = "String::is_empty", default)]
-    pub image_id: String,
+    #[serde(rename = "imageID", skip_serializing_if = "str::is_empty", default)]
+    pub image_id: &'a str,
 }
 
 /// A running step.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Running {
     /// RFC 3339.
@@ -121,35 +121,31 @@ pub struct Running {
 }
 
 /// An ended step.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TerminatedState {
+pub struct TerminatedState<'a> {
     /// Exit code of the step's command.
     pub exit_code: i32,
     /// Signal that ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
     /// The container's reason, or Tekton's.
-    pub reason: String,
+    pub reason: &'a str,
     /// Results that it wrote, as JSON text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+    pub message: Option<&'a str>,
     /// RFC 3339, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
     /// RFC 3339, in seconds.
     pub finished_at: String,
     /// Container that ran it.
-    #[serde(
-        rename = "containerID",
-        skip_serializing_if = "String::is_empty",
-        default
-    )]
-    pub container_id: String,
+    #[serde(rename = "containerID", skip_serializing_if = "str::is_empty", default)]
+    pub container_id: &'a str,
 }
 
 /// About the log in `log`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogInfo {
     /// Size of the whole log in bytes.
@@ -161,13 +157,12 @@ pub struct LogInfo {
     pub unavailable: Option<String>,
 }
 
-impl StepEventData {
+impl<'a> StepEventData<'a> {
     /// The data of one transition.
     #[must_use]
-    pub fn new(record: &StepRecord, log: Option<CapturedLog>) -> Self {
+    pub fn new(record: &'a StepRecord, log: Option<CapturedLog>) -> Self {
         let transition = &record.transition;
         let outcome = transition.kind.outcome();
-        let namespace = record.namespace.to_string();
         let (log, log_info) = match log {
             None => (None, None),
             Some(CapturedLog {
@@ -186,52 +181,43 @@ impl StepEventData {
         };
         Self {
             pod_ref: PodRef {
-                kind: "Pod".to_owned(),
-                namespace: namespace.clone(),
-                name: transition.pod_name.to_string(),
-                api_version: "v1".to_owned(),
+                kind: "Pod",
+                namespace: &record.namespace,
+                name: &transition.pod_name,
+                api_version: "v1",
             },
             log,
-            step: record.spec.clone(),
+            step: &record.spec,
             step_state: step_state(record),
             task_run: TaskRunRef {
-                api_version: record.api_version.to_string(),
-                kind: "TaskRun".to_owned(),
-                namespace,
-                name: record.task_run.to_string(),
-                uid: transition.run_uid.to_string(),
+                api_version: &record.api_version,
+                kind: "TaskRun",
+                namespace: &record.namespace,
+                name: &record.task_run,
+                uid: &transition.run_uid,
             },
-            pipeline_run: record.pipeline_run.as_deref().map(str::to_owned),
-            pipeline_task: record.pipeline_task.as_deref().map(str::to_owned),
-            labels: record
-                .labels
-                .iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            pipeline_run: record.pipeline_run.as_deref(),
+            pipeline_task: record.pipeline_task.as_deref(),
+            labels: record.labels.iter().collect(),
             step_index: transition.index,
             attempt: transition.attempt,
             started_at: transition.start.map(|start| start.at.to_string()),
-            started_at_source: transition
-                .start
-                .map(|start| start.source.as_str().to_owned()),
+            started_at_source: transition.start.map(|start| start.source.as_str()),
             exit_code: outcome.and_then(|outcome| outcome.exit_code),
-            reason: outcome.map(|outcome| outcome.reason.to_string()),
-            cause: transition
-                .kind
-                .cause()
-                .map(|cause| cause.as_str().to_owned()),
+            reason: outcome.map(|outcome| &*outcome.reason),
+            cause: transition.kind.cause().map(|cause| cause.as_str()),
             log_info,
         }
     }
 }
 
-fn step_state(record: &StepRecord) -> StepState {
+fn step_state(record: &StepRecord) -> StepState<'_> {
     let transition = &record.transition;
     let container = &record.container;
     let mut state = StepState {
-        name: transition.step().to_owned(),
-        container: transition.container.to_string(),
-        image_id: container.image_id.to_string(),
+        name: transition.step(),
+        container: &transition.container,
+        image_id: &container.image_id,
         ..StepState::default()
     };
     match &transition.kind {
@@ -247,14 +233,14 @@ fn step_state(record: &StepRecord) -> StepState {
                 signal: container.signal,
                 // Tekton keeps the container's reason here and says `Continued` beside it.
                 reason: if continued {
-                    "Completed".into()
+                    "Completed"
                 } else {
-                    outcome.reason.to_string()
+                    &outcome.reason
                 },
-                message: container.results.as_deref().map(str::to_owned),
+                message: container.results.as_deref(),
                 started_at: transition.start.map(|start: Start| whole_seconds(start.at)),
                 finished_at: whole_seconds(transition.at),
-                container_id: container.container_id.to_string(),
+                container_id: &container.container_id,
             });
         }
     }
@@ -271,5 +257,5 @@ fn whole_seconds(at: Timestamp) -> String {
 /// The JSON Schema of the data.
 #[must_use]
 pub fn json_schema() -> Value {
-    schemars::schema_for!(StepEventData).to_value()
+    schemars::schema_for!(StepEventData<'_>).to_value()
 }

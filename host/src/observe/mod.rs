@@ -27,7 +27,7 @@ pub use connect::{cluster_time, connect};
 pub use follow::FollowedLog;
 pub use log::LogCapture;
 pub use pod_log::ClusterLogs;
-pub use recording::{RecordedLogs, play};
+pub use recording::{Player, RecordedLogs, play, player};
 pub use slim::{SlimPod, SlimTaskRun};
 pub use tekton_sink::{TektonSink, watch_tekton_sink};
 pub use tracker::{Change, Finding, LogTarget, Tracker};

@@ -3,6 +3,7 @@
 use super::documents::Documents;
 use super::tracker::{Change, LogTarget};
 use super::{ObserveError, Seen, Speed};
+use crate::clock;
 use crate::step::CapturedLog;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -42,6 +43,21 @@ fn latest_time(object: &str) -> Option<Timestamp> {
         }
     }
     latest
+}
+
+/// Hands the changes of a stream on, in order and each with its time, until whoever takes them answers `false`.
+pub type Player = Box<dyn FnOnce(&mut dyn FnMut(Seen) -> bool) -> Result<(), ObserveError> + Send>;
+
+/// Plays a stream when it is asked to; of one that is happening now (`live`), what has no time has this machine's.
+#[must_use]
+pub fn player(
+    name: String,
+    reader: impl Read + Send + 'static,
+    speed: Speed,
+    live: bool,
+) -> Player {
+    let clock = move || live.then(clock::now);
+    Box::new(move |emit| play(&name, reader, speed, clock, emit))
 }
 
 /// Reads a stream and hands each change to `emit` with its time, in order. `emit` answers `false`
