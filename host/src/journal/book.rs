@@ -67,7 +67,7 @@ pub(super) struct Book {
 const EVENT: u64 = 512;
 const MARK: u64 = 256;
 
-fn hash(text: &str) -> u64 {
+pub(super) fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()

@@ -86,13 +86,8 @@ impl Journal {
         let mut told = false;
         loop {
             changed.mark_unchanged();
-            let in_the_way = |book: &mut Book| {
-                room.in_the_way(
-                    book,
-                    self.on_the_way.load(Ordering::Relaxed),
-                    self.max_bytes,
-                )
-            };
+            let in_the_way =
+                |book: &mut Book| room.in_the_way(book, self.way.bytes(), self.max_bytes);
             let Some((seq, sinks)) = self.shared.book(in_the_way) else {
                 return Ok(());
             };

@@ -12,6 +12,7 @@ mod files;
 mod frame;
 mod segments;
 mod shared;
+mod way;
 mod writer;
 
 pub(crate) use book::Waiting;
@@ -31,17 +32,13 @@ use shared::Shared;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use writer::{Command, Done, Part, Store};
+use std::sync::atomic::Ordering;
+use tokio::sync::{mpsc, oneshot, watch};
+use way::Way;
+use writer::{Command, Done, Store};
 
 /// Commands that wait for the writer.
 const COMMANDS: usize = 1024;
-/// Bytes of events that are on their way to the disk. Where there are more, who brings the next waits.
-const ON_THE_WAY: usize = 4 * 1024 * 1024;
-/// What one counts for at least, in bytes: where a full disk takes none of them, there is room for what says that
-/// something is delivered.
-const LEAST: usize = 8 * 1024;
 /// Largest events of one transition together, in bytes: a frame must hold them.
 const MAX_BODIES: usize = 48 * 1024 * 1024;
 
@@ -50,10 +47,7 @@ const MAX_BODIES: usize = 48 * 1024 * 1024;
 pub struct Journal {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
-    /// A permit for each byte that may be on its way to the disk.
-    way: Arc<Semaphore>,
-    /// Bytes of events that are.
-    on_the_way: Arc<AtomicU64>,
+    way: Way,
     max_bytes: u64,
     when_full: WhenFull,
 }
@@ -106,8 +100,7 @@ impl Journal {
         Ok(Self {
             shared,
             commands,
-            way: Arc::new(Semaphore::new(ON_THE_WAY)),
-            on_the_way: Arc::default(),
+            way: Way::default(),
             max_bytes: config.max_bytes.unwrap_or(default_bytes),
             when_full: config.when_full,
         })
@@ -145,10 +138,11 @@ impl Journal {
         Ok(false)
     }
 
-    /// Was this told of this run?
+    /// Was this told of this run? What is on its way to the disk is: after a crash it is not any more.
     #[must_use]
     pub fn is_told(&self, run: &str, mark: &str) -> bool {
-        self.shared.book(|book| book.is_told(run, mark))
+        // Asked first: it is in the book before it has left.
+        self.way.has(run, mark) || self.shared.book(|book| book.is_told(run, mark))
     }
 
     /// Runs of which something was told.
@@ -210,14 +204,11 @@ impl Journal {
         if mark.is_some() {
             self.make(Room::Events(size as u64)).await?;
         }
-        // One that is larger than the way goes alone.
-        let part = u32::try_from(size.clamp(LEAST, ON_THE_WAY)).unwrap_or(u32::MAX);
-        let permit = tokio::select! {
+        let part = tokio::select! {
             biased;
-            permit = self.way.clone().acquire_many_owned(part) => permit,
+            part = self.way.enter(size, &run, mark.as_deref()) => part,
             error = self.failed() => return Err(error),
         };
-        let part = Part::new(permit.ok(), size as u64, self.on_the_way.clone());
         let accept = Command::Accept {
             run,
             mark,
@@ -229,18 +220,13 @@ impl Journal {
         self.ask(accept).await
     }
 
-    /// Is nothing on its way to the disk?
-    fn is_still(&self) -> bool {
-        self.way.available_permits() == ON_THE_WAY
-    }
-
     /// Everything that was handed over is known to all after this.
     ///
     /// # Errors
     ///
     /// The journal cannot be written any more.
     pub(crate) async fn arrived(&self) -> Result<(), JournalError> {
-        match self.is_still() {
+        match self.way.is_empty() {
             // Nothing would be there to wait for but the disk, which may be full.
             true => Ok(()),
             false => self.sync().await,
@@ -281,7 +267,7 @@ impl Journal {
     /// The journal cannot be written any more.
     pub(crate) async fn forget(&self, run: Arc<str>) -> Result<(), JournalError> {
         // What is on its way may speak of it. Asked first: it is in the book before it has left.
-        let may_come = !self.is_still();
+        let may_come = !self.way.is_empty();
         if may_come || self.shared.book(|book| book.has_told_of(&run)) {
             return self.ask(Command::Say(Entry::Forgotten { run })).await;
         }

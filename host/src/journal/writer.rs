@@ -5,13 +5,14 @@ use super::entry::{Accepted, Entry, Seq};
 use super::frame;
 use super::segments::Segments;
 use super::shared::Shared;
+use super::way::Part;
 use bytes::Bytes;
 use jiff::Timestamp;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 /// Most entries and bytes that are written with one sync.
@@ -47,34 +48,6 @@ pub(super) enum Command {
     Say(Entry),
     /// Everything before is on the disk when it is answered.
     Sync(oneshot::Sender<()>),
-}
-
-/// What an event takes of what may be on the way to the disk, until the book has it.
-pub(super) struct Part {
-    bytes: u64,
-    on_the_way: Arc<AtomicU64>,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Part {
-    pub(super) fn new(
-        permit: Option<OwnedSemaphorePermit>,
-        bytes: u64,
-        on_the_way: Arc<AtomicU64>,
-    ) -> Self {
-        on_the_way.fetch_add(bytes, Ordering::Relaxed);
-        Self {
-            bytes,
-            on_the_way,
-            _permit: permit,
-        }
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        self.on_the_way.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }
 
 /// Who is told that something is on the disk.

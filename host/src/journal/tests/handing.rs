@@ -1,12 +1,12 @@
 //! What is handed over and not waited for, and what is read before it is asked for.
 
-use super::{Failpoint, Journal, JournalConfig, NewEvent, ON_THE_WAY, config, open, run};
+use super::{Failpoint, Journal, JournalConfig, NewEvent, config, open, run};
 use crate::journal::SEGMENT;
 use crate::journal::ahead::ENOUGH;
 use crate::journal::files::Step;
+use crate::journal::way::ON_THE_WAY;
 use bytes::Bytes;
 use jiff::Timestamp;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -83,6 +83,34 @@ fn a_run_that_ends_while_it_is_still_told_of_is_forgotten_after_that() {
 }
 
 #[test]
+fn what_is_on_the_way_is_not_told_again_unless_it_never_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, gate) = behind_a_gate(&config(folder.path()));
+    run(async {
+        hand_over(&journal, "0", ON_THE_WAY, || {}).await;
+        let mut second = Box::pin(hand_over(&journal, "1", 1, || {}));
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        // As where the grace period ends before there is room on the disk.
+        drop(second);
+        assert_eq!(
+            ["0", "1"].map(|mark| journal.is_told("run", mark)),
+            [true, false]
+        );
+        assert_eq!(journal.waiting("a", 0, 2).len(), 0);
+        drop(gate);
+        journal.sync().await.unwrap();
+        hand_over(&journal, "1", 1, || {}).await;
+        assert!(journal.is_told("run", "1") && !journal.is_told("another", "1"));
+        journal.sync().await.unwrap();
+    });
+    assert_eq!(
+        ["0", "1"].map(|mark| journal.is_told("run", mark)),
+        [true, true]
+    );
+    assert_eq!(journal.waiting("a", 0, 3).len(), 2);
+}
+
+#[test]
 fn no_more_is_on_the_way_than_may_be() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, gate) = behind_a_gate(&config(folder.path()));
@@ -98,8 +126,8 @@ fn no_more_is_on_the_way_than_may_be() {
         hand_over(&journal, "5", 2 * ON_THE_WAY, || {}).await;
         journal.sync().await.unwrap();
     });
-    assert!(journal.is_still());
-    assert_eq!(journal.on_the_way.load(Ordering::Relaxed), 0);
+    assert!(journal.way.is_empty());
+    assert_eq!(journal.way.bytes(), 0);
     assert_eq!(journal.waiting("a", 0, 10).len(), 6);
 }
 
