@@ -58,8 +58,10 @@ impl Binding {
     };
 
     fn header(&self, name: &str, value: Cow<'_, str>) -> (String, String) {
-        let value = match self.percent_encoded {
-            true => Cow::from(utf8_percent_encode(&value, HEADER)).into_owned(),
+        // Most are plain, and to see that takes a tenth of encoding them.
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'%');
+        let value = match self.percent_encoded && !value.bytes().all(is_plain) {
+            true => utf8_percent_encode(&value, HEADER).to_string(),
             false => value.into_owned(),
         };
         ([self.prefix, name].concat(), value)
@@ -87,11 +89,17 @@ pub struct Encoded {
     structured: Bytes,
 }
 
-/// The members of an event in JSON format, in order of their names.
-type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
+/// The members of an event in JSON format.
+#[derive(Default)]
+struct Members<'a> {
+    /// In order of their names.
+    attributes: Vec<(&'a str, &'a RawValue)>,
+    /// The data, which comes last, with the name of the member: it is not read.
+    data: Option<(&'a str, Bytes)>,
+}
 
 impl Encoded {
-    /// From its JSON format, as [`super::structured`] made it.
+    /// From its JSON format, as [`super::structured`] made it: without blanks, and the data last.
     #[must_use]
     pub fn stored(structured: Bytes) -> Self {
         Self { structured }
@@ -168,23 +176,28 @@ impl Encoded {
         if extensions.is_empty() {
             return Ok(self.clone());
         }
-        let mut members = self.members()?;
+        let members = self.members()?;
         let values: Vec<Box<RawValue>> = extensions
             .values()
             .map(serde_json::value::to_raw_value)
             .collect::<Result<_, _>>()?;
+        let mut attributes: BTreeMap<&str, &RawValue> = members.attributes.into_iter().collect();
         for (name, value) in extensions.keys().zip(&values) {
-            members.insert(name, value);
+            attributes.insert(name, value);
         }
-        // The data comes last.
-        let data = members.remove_entry("data");
-        let data = data.or_else(|| members.remove_entry("data_base64"));
-        let ordered: Vec<String> = members
-            .into_iter()
-            .chain(data)
-            .map(|(name, value)| format!("\"{name}\":{value}"))
-            .collect();
-        Ok(Self::stored(format!("{{{}}}", ordered.join(",")).into()))
+        let mut json = Vec::with_capacity(2 * self.structured.len());
+        for (name, value) in attributes {
+            let before = if json.is_empty() { "{\"" } else { ",\"" };
+            for part in [before, name, "\":", value.get()] {
+                json.extend_from_slice(part.as_bytes());
+            }
+        }
+        if let Some((name, data)) = &members.data {
+            json.extend_from_slice(format!(",\"{name}\":").as_bytes());
+            json.extend_from_slice(data);
+        }
+        json.push(b'}');
+        Ok(Self::stored(json.into()))
     }
 
     /// Binary mode.
@@ -193,37 +206,71 @@ impl Encoded {
     ///
     /// The event lacks a required attribute, or is none.
     pub fn binary(&self, binding: Binding) -> Result<Binary, EncodeError> {
-        let mut members = self.members()?;
+        let Members { attributes, data } = self.members()?;
+        let attribute = |name| {
+            let found = attributes.iter().find(|(known, _)| *known == name);
+            found.and_then(|(_, value)| text(value))
+        };
         for name in REQUIRED {
-            let value = members.get(name).copied().and_then(text);
-            if value.is_none_or(|value| value.is_empty()) {
+            if attribute(name).is_none_or(|value| value.is_empty()) {
                 return Err(EncodeError::Missing(name));
             }
         }
-        let content_type = members.remove("datacontenttype").and_then(text);
-        let content_type = content_type.unwrap_or("application/json".into());
-        let body = match (members.remove("data"), members.remove("data_base64")) {
-            (Some(data), _) if is_json(&content_type) => {
-                self.structured.slice_ref(data.get().as_bytes())
+        let content_type = attribute("datacontenttype").unwrap_or("application/json".into());
+        let body = match data {
+            None => Bytes::new(),
+            Some(("data", data)) if is_json(&content_type) => data,
+            Some((name, data)) => {
+                let data: &RawValue = serde_json::from_slice(&data)?;
+                let data = text(data).unwrap_or_default();
+                match name {
+                    "data" => data.into_owned().into(),
+                    _ => STANDARD
+                        .decode(data.as_ref())
+                        .map_err(|_| EncodeError::Missing("data"))?
+                        .into(),
+                }
             }
-            (Some(data), _) => text(data).unwrap_or_default().into_owned().into(),
-            (None, Some(encoded)) => {
-                let bytes = STANDARD.decode(text(encoded).unwrap_or_default().as_ref());
-                bytes.map_err(|_| EncodeError::Missing("data"))?.into()
-            }
-            (None, None) => Bytes::new(),
         };
-        let attributes = members
-            .into_iter()
-            .filter_map(|(name, value)| Some(binding.header(name, text(value)?)));
-        let content_type = (binding.content_type.to_owned(), content_type.into_owned());
-        let headers = attributes.chain([content_type]).collect();
+        let mut headers = Vec::with_capacity(attributes.len() + 1);
+        let others = (attributes.iter()).filter(|(name, _)| *name != "datacontenttype");
+        for (name, value) in others {
+            headers.extend(text(value).map(|value| binding.header(name, value)));
+        }
+        headers.push((binding.content_type.to_owned(), content_type.into_owned()));
         Ok(Binary { headers, body })
     }
 
     fn members(&self) -> Result<Members<'_>, EncodeError> {
-        Ok(serde_json::from_slice(&self.structured)?)
+        let mut attributes = Vec::new();
+        let mut data = None;
+        let mut json = serde_json::Deserializer::from_slice(&self.structured);
+        let read = json.deserialize_map(Attributes {
+            found: &mut attributes,
+            data: &mut data,
+        });
+        let data = match data {
+            Some(name) => Some((name, self.value_at_end(name)?)),
+            // It says that it was not read to its end where it ends with the data.
+            None => read.map(|()| None)?,
+        };
+        Ok(Members { attributes, data })
     }
+
+    /// The value of the last member, whose name is a part of this.
+    fn value_at_end(&self, name: &str) -> Result<Bytes, EncodeError> {
+        let begin = name.as_ptr() as usize - self.structured.as_ptr() as usize + name.len();
+        let rest = self.structured.get(begin..).unwrap_or_default();
+        let value = rest.strip_prefix(b"\":");
+        let value = value.and_then(|value| value.strip_suffix(b"}"));
+        let value = value.ok_or(EncodeError::Missing("data"))?;
+        Ok(self.structured.slice_ref(value))
+    }
+}
+
+/// Is it the member that comes last, whether as JSON or in base64?
+fn is_data(name: &str) -> bool {
+    matches!(name, "data" | "data_base64")
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -231,7 +278,7 @@ fn is_json(content_type: &str) -> bool {
     media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
 }
 
-/// Finds one member of an object, and reads no further.
+/// Finds one attribute of an event, and reads no further.
 struct Member<'n, 'f, 'de> {
     name: &'n str,
     found: &'f mut Option<&'de RawValue>,
@@ -246,11 +293,39 @@ impl<'de> Visitor<'de> for Member<'_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(name) = members.next_key::<&str>()? {
+            if is_data(name) {
+                break;
+            }
             if name == self.name {
                 *self.found = Some(members.next_value()?);
                 break;
             }
             members.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the attributes of an event, and the name of its data, at which it ends.
+struct Attributes<'f, 'de> {
+    found: &'f mut Vec<(&'de str, &'de RawValue)>,
+    data: &'f mut Option<&'de str>,
+}
+
+impl<'de> Visitor<'de> for Attributes<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<&str>()? {
+            if is_data(name) {
+                *self.data = Some(name);
+                break;
+            }
+            self.found.push((name, members.next_value()?));
         }
         Ok(())
     }

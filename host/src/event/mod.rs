@@ -18,11 +18,13 @@ pub use encoded::{BATCH, Binary, Binding, ContentMode, DEAD_LETTER, Encoded};
 pub use select::{EventMatch, Phase};
 
 use crate::step::{CapturedLog, Envelope, EventContext, StepRecord};
+use cloudevents::event::TryIntoUrl;
 use cloudevents::{AttributesReader, Event, EventBuilder, EventBuilderV10};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use step_observer_core::Kind;
+use url::Url;
 
 /// How events are named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -78,7 +80,7 @@ pub fn build(
         .ty(event_type)
         .subject(subject)
         .time(to_chrono(transition.at))
-        .data_with_schema("application/json", SCHEMA_URN, data)
+        .data_with_schema("application/json", ParsedOnce, data)
         .build()?;
     event.set_extension("partitionkey", &*transition.run_uid);
     event.set_extension("sequence", transition.sequence());
@@ -94,6 +96,17 @@ pub fn build(
         event,
         context: Arc::new(context),
     })
+}
+
+/// [`SCHEMA_URN`] as the builder wants it.
+struct ParsedOnce;
+
+impl TryIntoUrl for ParsedOnce {
+    fn into_url(self) -> Result<Url, url::ParseError> {
+        static SCHEMA: LazyLock<Result<Url, url::ParseError>> =
+            LazyLock::new(|| Url::parse(SCHEMA_URN));
+        SCHEMA.clone()
+    }
 }
 
 /// The `id` of the event of a transition.

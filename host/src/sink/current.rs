@@ -22,11 +22,14 @@ impl<C> Default for Current<C> {
 
 impl<C> Current<C> {
     /// The one that is there, where it is usable, or another. Whoever gives up waiting leaves the making to the next.
-    pub(super) async fn or_make<E>(
+    pub(super) async fn or_make<E, F>(
         &self,
         usable: impl Fn(&C) -> bool,
-        make: impl Future<Output = Result<C, E>>,
-    ) -> Result<Arc<C>, E> {
+        make: impl FnOnce() -> F,
+    ) -> Result<Arc<C>, E>
+    where
+        F: Future<Output = Result<C, E>>,
+    {
         if let Some(connection) = self.get(&usable) {
             return Ok(connection);
         }
@@ -34,7 +37,8 @@ impl<C> Current<C> {
         if let Some(connection) = self.get(&usable) {
             return Ok(connection);
         }
-        let made = Arc::new(make.await?);
+        // On its own: it takes kilobytes, and hardly any attempt needs it.
+        let made = Arc::new(Box::pin(make()).await?);
         *self.slot() = Some(made.clone());
         Ok(made)
     }
@@ -67,9 +71,8 @@ mod tests {
     fn one_is_made_for_all_and_another_only_after_it_has_failed() {
         let current = Current::default();
         let get = |number| {
-            let make = async move { Ok::<_, ()>(number) };
             current
-                .or_make(|_| true, make)
+                .or_make(|_| true, || async move { Ok::<_, ()>(number) })
                 .now_or_never()
                 .unwrap()
                 .unwrap()
@@ -82,7 +85,7 @@ mod tests {
         // Who failed with the one before says nothing of this one.
         current.forget(&first);
         assert_eq!(*get(4), 3);
-        let refused = async { Err(()) };
+        let refused = || async { Err(()) };
         current.forget(&second);
         assert!(
             current
@@ -92,7 +95,7 @@ mod tests {
                 .is_err()
         );
         assert_eq!(*get(5), 5);
-        let lost = current.or_make(|number| *number != 5, async { Ok::<_, ()>(6) });
+        let lost = current.or_make(|number| *number != 5, || async { Ok::<_, ()>(6) });
         assert_eq!(*lost.now_or_never().unwrap().unwrap(), 6);
     }
 }

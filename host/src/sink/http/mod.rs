@@ -74,12 +74,12 @@ impl Http {
     }
 
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {
-        // A request takes kilobytes while it is made, and in batched mode more than a thousand wait for theirs.
+        let Some(batches) = &self.batches else {
+            return self.post(std::slice::from_ref(event)).await;
+        };
+        // On its own: more than a thousand events wait for a request of which one becomes a part.
         let post = |events: Vec<Encoded>| async move { self.post(&events).await }.boxed();
-        match &self.batches {
-            Some(batches) => batches.send(event, post).await,
-            None => post(vec![event.clone()]).await,
-        }
+        batches.send(event, post).await
     }
 
     /// One request.

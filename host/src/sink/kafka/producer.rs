@@ -54,7 +54,7 @@ impl Kafka {
         let silence = |_| Failure::Silence(self.timeout());
         let connected = self
             .cluster
-            .or_make(|_| true, Cluster::connect(&self.config));
+            .or_make(|_| true, || Cluster::connect(&self.config));
         let cluster = timeout_at(deadline, connected).await;
         let cluster = cluster.map_err(silence).flatten()?;
         let produced = timeout_at(deadline, cluster.produce(key, record)).await;

@@ -60,7 +60,7 @@ impl Nats {
     async fn publish(&self, message: PublishMessage) -> Result<(), Failure> {
         let deadline = Instant::now() + self.timeout();
         let usable = |connection: &Connection| !connection.is_lost();
-        let connected = (self.connection).or_make(usable, Connection::open(&self.config));
+        let connected = (self.connection).or_make(usable, || Connection::open(&self.config));
         let connection = match timeout_at(deadline, connected).await {
             Ok(connection) => connection?,
             Err(_) => return Err(self.silence(None)),
