@@ -2,7 +2,6 @@
 
 use super::intern::Interner;
 use super::slim::{SlimPod, SlimTaskRun, Terminated};
-use super::termination;
 use super::tracker::LogTarget;
 use crate::step::{ContainerFacts, StepRecord, StringMap};
 use jiff::Timestamp;
@@ -266,13 +265,12 @@ fn container_facts(
     ended: Option<&Terminated>,
     texts: &mut Interner,
 ) -> ContainerFacts {
-    let message = ended.and_then(|ended| ended.message.as_deref());
     ContainerFacts {
         image_id: texts.text(image_id),
         container_id: ended
             .map(|ended| ended.container_id.clone())
             .unwrap_or_default(),
-        results: termination::parse(message).and_then(|message| message.results),
+        results: ended.and_then(|ended| ended.told()?.results.clone()),
         signal: ended.and_then(|ended| ended.signal),
     }
 }

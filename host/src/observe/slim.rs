@@ -4,13 +4,14 @@
 //! and an eighth of that. Every field has a default and unknown ones are ignored: one odd object
 //! must not stop a watch.
 
+use super::termination::{self, Message};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A Pod.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -97,13 +98,24 @@ pub(super) struct Terminated {
     pub(super) exit_code: i32,
     pub(super) signal: Option<i32>,
     pub(super) reason: Option<Arc<str>>,
-    pub(super) message: Option<Arc<str>>,
+    message: Option<Arc<str>>,
     #[serde(deserialize_with = "lenient_time")]
     pub(super) started_at: Option<Timestamp>,
     #[serde(deserialize_with = "lenient_time")]
     pub(super) finished_at: Option<Timestamp>,
     #[serde(rename = "containerID", deserialize_with = "null_is_default")]
     pub(super) container_id: Arc<str>,
+    /// What the message says, once somebody has asked.
+    #[serde(skip)]
+    told: OnceLock<Option<Message>>,
+}
+
+impl Terminated {
+    /// What the entrypoint left in the message.
+    pub(super) fn told(&self) -> Option<&Message> {
+        let told = || termination::parse(self.message.as_deref());
+        self.told.get_or_init(told).as_ref()
+    }
 }
 
 /// A TaskRun (`tekton.dev/v1`). The API server does not check its schema: what is not as it should

@@ -4,7 +4,6 @@ use super::intern::Interner;
 use super::slim::{
     ContainerStatus, PodSpec, SlimPod, SlimTaskRun, State, StepStatus, TaskRunStatus, Terminated,
 };
-use super::termination;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use std::sync::Arc;
 use step_observer_core as core;
@@ -201,7 +200,7 @@ fn terminated(ended: &Terminated) -> core::Terminated {
         reason: ended.reason.clone(),
         started_at: ended.started_at,
         finished_at: ended.finished_at,
-        message: termination::parse(ended.message.as_deref()).map(|message| message.internals),
+        message: ended.told().map(|message| message.internals.clone()),
     }
 }
 
