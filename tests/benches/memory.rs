@@ -16,6 +16,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use step_observer::journal::{Journal, JournalConfig, NewEvent};
+use step_observer_tests::accepted;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
 use step_observer_tests::recording::{copies, watch_events};
@@ -140,7 +141,7 @@ fn body(run: &str, number: usize) -> Bytes {
     });
     let length = event.to_string().len();
     event["data"]["log"] = "x".repeat(BACKLOG_BYTES - length).into();
-    event.to_string().into()
+    accepted(event)
 }
 
 /// How many events wait for the only sink.

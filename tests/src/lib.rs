@@ -58,6 +58,13 @@ pub fn guest(name: &str) -> PathBuf {
     file
 }
 
+/// An event as the journal holds it.
+#[must_use]
+pub fn accepted(event: serde_json::Value) -> bytes::Bytes {
+    let envelope = step_observer::event::from_json(event).unwrap();
+    step_observer::event::structured(&envelope.event).unwrap()
+}
+
 /// A component made of a core module in WAT, with the plugin world.
 #[must_use]
 pub fn component(wat: &str) -> Vec<u8> {

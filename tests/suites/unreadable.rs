@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use step_observer::journal::{Journal, JournalConfig, NewEvent};
+use step_observer_tests::accepted;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::sink::HttpSink;
 
@@ -19,7 +20,7 @@ pub(crate) async fn leave_events(folder: &Path, sink: &str, ids: &[&str], log: u
         ..JournalConfig::default()
     };
     let journal = Journal::open(&config, Timestamp::UNIX_EPOCH).unwrap();
-    let mut accepted = Vec::new();
+    let mut handed = Vec::new();
     for id in ids {
         let event = json!({
             "specversion": "1.0", "id": id, "source": "/s", "partitionkey": id, "sequence": "0000-0000-0",
@@ -28,13 +29,13 @@ pub(crate) async fn leave_events(folder: &Path, sink: &str, ids: &[&str], log: u
         });
         let event = NewEvent {
             sinks: vec![sink.to_owned()],
-            body: event.to_string().into(),
+            body: accepted(event),
         };
         // Later than any: it is not given up.
         let (run, mark, at) = ((*id).into(), Some("told".to_owned()), Timestamp::MAX);
-        accepted.push(journal.accept(run, mark, at, vec![event]));
+        handed.push(journal.accept(run, mark, at, vec![event]));
     }
-    futures::future::try_join_all(accepted).await.unwrap();
+    futures::future::try_join_all(handed).await.unwrap();
     drop(journal);
     // The writer gives the lock back when it has ended.
     let lock = std::fs::File::open(folder.join("lock")).unwrap();

@@ -57,6 +57,7 @@ const LONGEST_SYNC: Duration = Duration::from_secs(5);
     missing_debug_implementations,
     reason = "a player and a client have nothing to show"
 )]
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 pub enum Source {
     /// A cluster.
     Cluster {
