@@ -1,7 +1,7 @@
 //! From a step record to events in the journal: log, event, plugins, match.
 
 use crate::clock;
-use crate::event::{self, EncodeError, EventConfig, EventMatch};
+use crate::event::{self, BuildError, EventConfig, EventMatch};
 use crate::history::{History, Traced, Verdict, What};
 use crate::journal::{Journal, NewEvent};
 use crate::logs::Logs;
@@ -167,6 +167,24 @@ fn verdicts(report: &Report) -> Vec<Verdict> {
     called.collect()
 }
 
+/// An event for those of the sinks that want it.
+fn encode<'o>(
+    envelope: Option<&Envelope>,
+    outlets: impl IntoIterator<Item = &'o Outlet>,
+) -> Result<Option<NewEvent>, BuildError> {
+    let Some(envelope) = envelope else {
+        return Ok(None);
+    };
+    let wants = |outlet: &&Outlet| outlet.has_own_chain() || outlet.select.matches(&envelope.event);
+    let wanting = outlets.into_iter().filter(wants);
+    let sinks: Vec<String> = wanting.map(|outlet| outlet.name.clone()).collect();
+    if sinks.is_empty() {
+        return Ok(None);
+    }
+    let body = event::structured(&envelope.event)?;
+    Ok(Some(NewEvent { sinks, body }))
+}
+
 /// Which plugins an event passes.
 enum Passage<'a> {
     /// Those common to all sinks, as they are at the moment.
@@ -225,15 +243,37 @@ impl Preparation {
         } else {
             None
         };
-        let built = event::build(record, log, &self.event);
-        match built {
-            Ok(envelope) => self.filter(record, envelope, untold).await,
-            Err(problem) => {
-                self.settled();
-                self.tally.failed.fetch_add(1, Ordering::Relaxed);
-                error!(error = %problem, step = record.transition.step(), "no event could be made");
-            }
+        if self.is_unread().await {
+            return match event::build_structured(record, log, &self.event) {
+                Ok(body) => {
+                    let sinks = self.outlets.iter().map(|outlet| outlet.name.clone());
+                    let event = NewEvent {
+                        sinks: sinks.collect(),
+                        body,
+                    };
+                    self.accept(record, &id, id.clone(), Some(event), &Report::default())
+                        .await;
+                }
+                Err(problem) => self.unbuildable(&problem, record),
+            };
         }
+        match event::build(record, log, &self.event) {
+            Ok(envelope) => self.filter(record, envelope, untold).await,
+            Err(problem) => self.unbuildable(&problem, record),
+        }
+    }
+
+    /// Nobody looks into an event on its way to the sinks: no plugin, no condition, no onlooker.
+    async fn is_unread(&self) -> bool {
+        let wants_all =
+            |outlet: &Outlet| !outlet.has_own_chain() && outlet.select == EventMatch::default();
+        !self.outlets.is_empty()
+            && self.onlooker.is_none()
+            && self.outlets.iter().all(wants_all)
+            && self
+                .chain(&Passage::Common)
+                .await
+                .is_some_and(|chain| chain.plugins().is_empty())
     }
 
     /// One less is between the watch and the journal.
@@ -274,9 +314,10 @@ impl Preparation {
         let shared = async {
             if untold.shared {
                 let sinks = self.outlets.iter().filter(|outlet| !outlet.has_own_chain());
-                let mark = id.clone();
-                self.accept(record, &id, mark, envelope.as_ref(), &report, sinks)
-                    .await;
+                match encode(envelope.as_ref(), sinks) {
+                    Ok(event) => self.accept(record, &id, id.clone(), event, &report).await,
+                    Err(problem) => self.unbuildable(&problem, record),
+                }
             }
         };
         // At the same time: a sink whose own plugin holds the event must not keep it from the others.
@@ -308,35 +349,22 @@ impl Preparation {
             }
         };
         let mark = own_mark(id, outlet);
-        self.accept(record, id, mark, passed.as_ref(), &report, [outlet])
-            .await;
+        match encode(passed.as_ref(), [outlet]) {
+            Ok(event) => self.accept(record, id, mark, event, &report).await,
+            Err(problem) => self.unbuildable(&problem, record),
+        }
     }
 
-    /// Puts an event, or that there is none, into the journal for those sinks that want it.
-    async fn accept<'o>(
+    /// Puts an event, or that there is none, into the journal.
+    async fn accept(
         &self,
         record: &StepRecord,
         id: &str,
         mark: String,
-        envelope: Option<&Envelope>,
+        event: Option<NewEvent>,
         report: &Report,
-        outlets: impl IntoIterator<Item = &'o Outlet>,
     ) {
-        let sinks = |envelope: &Envelope| -> Vec<String> {
-            let wants =
-                |outlet: &&Outlet| outlet.has_own_chain() || outlet.select.matches(&envelope.event);
-            let wanting = outlets.into_iter().filter(wants);
-            wanting.map(|outlet| outlet.name.clone()).collect()
-        };
-        let event = envelope
-            .map(|envelope| (event::structured(&envelope.event), sinks(envelope)))
-            .filter(|(_, sinks)| !sinks.is_empty());
-        let events = match event {
-            None => Vec::new(),
-            Some((Ok(body), sinks)) => vec![NewEvent { sinks, body }],
-            Some((Err(problem), _)) => return self.unencodable(&problem, record),
-        };
-        let sinks = events.first().map(|event| event.sinks.clone());
+        let sinks = event.as_ref().map(|event| event.sinks.clone());
         let now = clock::now();
         let is_event = sinks.is_some();
         let fact = self.history.is_open().then(|| {
@@ -368,7 +396,8 @@ impl Preparation {
         let run = record.transition.run_uid.clone();
         // It counts as pending until it is on the disk. Nobody waits for that: the next of this run comes
         // behind it.
-        let brought = (self.journal).hand_over(run, Some(mark), now, events, accepted);
+        let brought =
+            (self.journal).hand_over(run, Some(mark), now, event.into_iter().collect(), accepted);
         if let Err(problem) = brought.await {
             self.settled();
             self.tally.failed.fetch_add(1, Ordering::Relaxed);
@@ -376,10 +405,10 @@ impl Preparation {
         }
     }
 
-    fn unencodable(&self, problem: &EncodeError, record: &StepRecord) {
+    fn unbuildable(&self, problem: &BuildError, record: &StepRecord) {
         self.settled();
         self.tally.failed.fetch_add(1, Ordering::Relaxed);
-        error!(error = %problem, step = record.transition.step(), "the event cannot be encoded");
+        error!(error = %problem, step = record.transition.step(), "no event could be made");
     }
 
     /// Waits until it is known which plugins there are: before, none may be left out.

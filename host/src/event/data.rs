@@ -11,70 +11,73 @@ use step_observer_core::{Kind, Start};
 /// `dataschema` of every event: names `deploy/schema/step-event.v1.json`.
 pub const SCHEMA_URN: &str = "urn:step-observer:step-event:v1";
 
+// Members of all objects here are in order of their names, as in a tree of JSON: so the bytes are the same whether
+// one was made of them or not.
+
 /// Data of a step event. `podRef`, `log`, `step` and `stepState` have the names and omissions of
 /// tom24d/step-observe-controller; everything else is new.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("$id" = "urn:step-observer:step-event:v1"))]
 pub struct StepEventData<'a> {
-    /// The pod that runs the step.
-    pub pod_ref: PodRef<'a>,
+    /// Attempt of the TaskRun, from 0.
+    pub attempt: u32,
+    /// Why it was skipped: `whenFalse`, `previousStepFailed`, `neverStarted`,
+    /// `initContainerFailed` or `initContainerOOM`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<&'a str>,
+    /// Exit code of the step's command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Labels of the TaskRun.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub labels: BTreeMap<&'a str, &'a str>,
     /// The step's log, bounded; see `logInfo`. Not in `started` and `skipped`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// The step as the Task says it, with parameters filled in (Tekton v1beta1 `Step`).
-    pub step: &'a Map<String, Value>,
-    /// The step's state (Tekton v1beta1 `StepState`).
-    pub step_state: StepState<'a>,
-    /// The TaskRun.
-    pub task_run: TaskRunRef<'a>,
+    /// About the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_info: Option<LogInfo>,
     /// Name of the PipelineRun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pipeline_run: Option<&'a str>,
     /// Task of the pipeline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pipeline_task: Option<&'a str>,
-    /// Labels of the TaskRun.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub labels: BTreeMap<&'a str, &'a str>,
-    /// Position among the steps, from 0.
-    pub step_index: u32,
-    /// Attempt of the TaskRun, from 0.
-    pub attempt: u32,
+    /// The pod that runs the step.
+    pub pod_ref: PodRef<'a>,
+    /// `Completed`, `Error`, `Continued`, `Skipped`, `TimeoutExceeded`, `Cancelled`,
+    /// `TaskRunCancelled`, `TaskRunTimeout`, `OOMKilled`, …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
     /// When the step started, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
     /// `entrypoint`: the step said so itself. `inferred`: concluded, up to about a second early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at_source: Option<&'a str>,
-    /// Exit code of the step's command.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    /// `Completed`, `Error`, `Continued`, `Skipped`, `TimeoutExceeded`, `Cancelled`,
-    /// `TaskRunCancelled`, `TaskRunTimeout`, `OOMKilled`, …
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
-    /// Why it was skipped: `whenFalse`, `previousStepFailed`, `neverStarted`,
-    /// `initContainerFailed` or `initContainerOOM`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<&'a str>,
-    /// About the log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_info: Option<LogInfo>,
+    /// The step as the Task says it, with parameters filled in (Tekton v1beta1 `Step`).
+    pub step: &'a Map<String, Value>,
+    /// Position among the steps, from 0.
+    pub step_index: u32,
+    /// The step's state (Tekton v1beta1 `StepState`).
+    pub step_state: StepState<'a>,
+    /// The TaskRun.
+    pub task_run: TaskRunRef<'a>,
 }
 
 /// Reference to the Pod.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodRef<'a> {
-    /// Always `Pod`.
-    pub kind: &'a str,
-    /// Its namespace.
-    pub namespace: &'a str,
-    /// Its name.
-    pub name: &'a str,
     /// Always `v1`.
     pub api_version: &'a str,
+    /// Always `Pod`.
+    pub kind: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
 }
 
 /// Reference to the TaskRun.
@@ -85,10 +88,10 @@ pub struct TaskRunRef<'a> {
     pub api_version: &'a str,
     /// Always `TaskRun`.
     pub kind: &'a str,
-    /// Its namespace.
-    pub namespace: &'a str,
     /// Its name.
     pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
     /// Its UID.
     pub uid: &'a str,
 }
@@ -97,19 +100,19 @@ pub struct TaskRunRef<'a> {
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepState<'a> {
+    /// Container of the step.
+    pub container: &'a str,
+    /// Image that runs.
+    #[serde(rename = "imageID", skip_serializing_if = "str::is_empty", default)]
+    pub image_id: &'a str,
+    /// Name of the step; `unnamed-<index>` where it has none.
+    pub name: &'a str,
     /// The step runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running: Option<Running>,
     /// The step ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terminated: Option<TerminatedState<'a>>,
-    /// Name of the step; `unnamed-<index>` where it has none.
-    pub name: &'a str,
-    /// Container of the step.
-    pub container: &'a str,
-    /// Image that runs.
-    #[serde(rename = "imageID", skip_serializing_if = "str::is_empty", default)]
-    pub image_id: &'a str,
 }
 
 /// A running step.
@@ -124,24 +127,24 @@ pub struct Running {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TerminatedState<'a> {
-    /// Exit code of the step's command.
-    pub exit_code: i32,
-    /// Signal that ended it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signal: Option<i32>,
-    /// The container's reason, or Tekton's.
-    pub reason: &'a str,
-    /// Results that it wrote, as JSON text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<&'a str>,
-    /// RFC 3339, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<String>,
-    /// RFC 3339, in seconds.
-    pub finished_at: String,
     /// Container that ran it.
     #[serde(rename = "containerID", skip_serializing_if = "str::is_empty", default)]
     pub container_id: &'a str,
+    /// Exit code of the step's command.
+    pub exit_code: i32,
+    /// RFC 3339, in seconds.
+    pub finished_at: String,
+    /// Results that it wrote, as JSON text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<&'a str>,
+    /// The container's reason, or Tekton's.
+    pub reason: &'a str,
+    /// Signal that ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// RFC 3339, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
 }
 
 /// About the log in `log`.

@@ -2,18 +2,22 @@
 //!
 //! Members are in a fixed order: the same event gives the same bytes.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cloudevents::event::{AttributeValue, Data};
 use cloudevents::{AttributesReader, Event};
-use serde::Serialize;
-use serde::ser::SerializeMap;
-use std::collections::BTreeMap;
+use serde::ser::{Serialize, SerializeMap as _, Serializer as _};
+use std::borrow::Cow;
 
 /// Media type of structured mode.
 pub const STRUCTURED: &str = "application/cloudevents+json";
 
 /// Attributes without which nothing is an event.
 pub(super) const REQUIRED: [&str; 3] = ["id", "source", "type"];
+
+/// Bytes that are enough for most events without their log: what grows while it is written is copied each time.
+const ROOM: usize = 2048;
 
 /// Why an event cannot be encoded.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +36,42 @@ pub enum EncodeError {
 ///
 /// The event lacks a required attribute.
 pub fn structured(event: &Event) -> Result<Bytes, EncodeError> {
+    match event.data() {
+        None => json(event, None::<(&str, &str)>, 0),
+        Some(Data::Json(data)) => json(event, Some(("data", data)), 0),
+        Some(Data::String(data)) => json(event, Some(("data", data)), data.len()),
+        Some(Data::Binary(data)) => {
+            let data = text(AttributeValue::Binary(data));
+            json(event, Some(("data_base64", &data)), data.len())
+        }
+    }
+}
+
+/// The same of an event without data, with the name of the member and the data, whose length in bytes is
+/// about this.
+pub(super) fn json(
+    event: &Event,
+    data: Option<(&str, impl Serialize)>,
+    length: usize,
+) -> Result<Bytes, EncodeError> {
     check(event)?;
-    Ok(serde_json::to_vec(&Structured(event))?.into())
+    let mut json = Vec::with_capacity(ROOM + length);
+    let mut serializer = serde_json::Serializer::new(&mut json);
+    let mut members = serializer.serialize_map(None)?;
+    let mut attributes: Vec<_> = event.iter().collect();
+    attributes.sort_unstable_by_key(|(name, _)| *name);
+    for (name, value) in attributes {
+        match value {
+            AttributeValue::Boolean(value) => members.serialize_entry(name, value)?,
+            AttributeValue::Integer(value) => members.serialize_entry(name, value)?,
+            value => members.serialize_entry(name, &text(value))?,
+        }
+    }
+    if let Some((name, data)) = data {
+        members.serialize_entry(name, &data)?;
+    }
+    members.end()?;
+    Ok(json.into())
 }
 
 /// cloudevents-sdk builds events without identity.
@@ -47,46 +85,19 @@ pub(super) fn check(event: &Event) -> Result<(), EncodeError> {
     Ok(())
 }
 
-fn attributes(event: &Event) -> BTreeMap<&str, AttributeValue<'_>> {
-    event.iter().collect()
-}
-
 /// The canonical string of a value (CloudEvents 1.0 §3.1).
-pub(crate) fn text(value: &AttributeValue<'_>) -> String {
+pub(crate) fn text(value: AttributeValue<'_>) -> Cow<'_, str> {
     match value {
-        AttributeValue::Boolean(value) => value.to_string(),
-        AttributeValue::Integer(value) => value.to_string(),
-        AttributeValue::String(value) => (*value).to_owned(),
-        AttributeValue::Binary(value) => {
-            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, value)
+        AttributeValue::Boolean(value) => value.to_string().into(),
+        AttributeValue::Integer(value) => value.to_string().into(),
+        AttributeValue::String(value) => value.into(),
+        AttributeValue::Binary(value) => STANDARD.encode(value).into(),
+        AttributeValue::URI(value) => value.as_str().into(),
+        AttributeValue::URIRef(value) => value.as_str().into(),
+        AttributeValue::Time(value) => {
+            let text = value.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
+            text.into()
         }
-        AttributeValue::URI(value) => value.to_string(),
-        AttributeValue::URIRef(value) => value.to_string(),
-        AttributeValue::Time(value) => value.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
-        AttributeValue::SpecVersion(value) => value.to_string(),
-    }
-}
-
-struct Structured<'a>(&'a Event);
-
-impl Serialize for Structured<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in attributes(self.0) {
-            match value {
-                AttributeValue::Boolean(value) => map.serialize_entry(name, value)?,
-                AttributeValue::Integer(value) => map.serialize_entry(name, value)?,
-                value => map.serialize_entry(name, &text(&value))?,
-            }
-        }
-        match self.0.data() {
-            None => {}
-            Some(Data::Json(value)) => map.serialize_entry("data", value)?,
-            Some(Data::String(value)) => map.serialize_entry("data", value)?,
-            Some(Data::Binary(bytes)) => {
-                map.serialize_entry("data_base64", &text(&AttributeValue::Binary(bytes)))?;
-            }
-        }
-        map.end()
+        AttributeValue::SpecVersion(value) => value.to_string().into(),
     }
 }

@@ -18,8 +18,8 @@ pub use encoded::{BATCH, Binary, Binding, ContentMode, DEAD_LETTER, Encoded};
 pub use select::{EventMatch, Phase};
 
 use crate::step::{CapturedLog, Envelope, EventContext, StepRecord};
-use cloudevents::event::TryIntoUrl;
-use cloudevents::{AttributesReader, Event, EventBuilder, EventBuilderV10};
+use bytes::Bytes;
+use cloudevents::{AttributesReader, AttributesWriter as _, Event, EventBuilder, EventBuilderV10};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
@@ -57,6 +57,9 @@ pub enum BuildError {
     /// The data is not JSON.
     #[error("failed to encode the event's data: {0}")]
     Data(#[from] serde_json::Error),
+    /// It cannot be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
 }
 
 /// The event of one transition. `log` is `None` where the log does not belong to the event
@@ -70,26 +73,10 @@ pub fn build(
     log: Option<CapturedLog>,
     config: &EventConfig,
 ) -> Result<Envelope, BuildError> {
-    let transition = &record.transition;
-    let event_type = event_type(record, config);
-    let subject = subject(record);
-    let data = serde_json::to_value(StepEventData::new(record, log))?;
-    let mut event = EventBuilderV10::new()
-        .id(transition.event_id(&event_type))
-        .source(config.source.as_str())
-        .ty(event_type)
-        .subject(subject)
-        .time(to_chrono(transition.at))
-        .data_with_schema("application/json", ParsedOnce, data)
-        .build()?;
-    event.set_extension("partitionkey", &*transition.run_uid);
-    event.set_extension("sequence", transition.sequence());
-    event.set_extension("recordedtime", record.seen_at.to_string());
-    if let Some(traceparent) = traceparent(record) {
-        event.set_extension("traceparent", traceparent);
-    }
+    let mut event = attributes(record, config)?;
+    event.set_data_unchecked(serde_json::to_value(StepEventData::new(record, log))?);
     let context = EventContext {
-        run_uid: transition.run_uid.clone(),
+        run_uid: record.transition.run_uid.clone(),
         annotations: record.annotations.clone(),
     };
     Ok(Envelope {
@@ -98,15 +85,45 @@ pub fn build(
     })
 }
 
-/// [`SCHEMA_URN`] as the builder wants it.
-struct ParsedOnce;
+/// The same as bytes, as [`structured`] makes them: where nobody looks into the event, no tree is made of its
+/// data.
+///
+/// # Errors
+///
+/// As [`build`], and where it lacks what every event must have.
+pub fn build_structured(
+    record: &StepRecord,
+    log: Option<CapturedLog>,
+    config: &EventConfig,
+) -> Result<Bytes, BuildError> {
+    let event = attributes(record, config)?;
+    let data = StepEventData::new(record, log);
+    // With some room for what is escaped.
+    let length = data.log.as_ref().map_or(0, |log| log.len() + log.len() / 8);
+    Ok(encode::json(&event, Some(("data", data)), length)?)
+}
 
-impl TryIntoUrl for ParsedOnce {
-    fn into_url(self) -> Result<Url, url::ParseError> {
-        static SCHEMA: LazyLock<Result<Url, url::ParseError>> =
-            LazyLock::new(|| Url::parse(SCHEMA_URN));
-        SCHEMA.clone()
+/// The event of one transition, without its data.
+fn attributes(record: &StepRecord, config: &EventConfig) -> Result<Event, BuildError> {
+    static SCHEMA: LazyLock<Option<Url>> = LazyLock::new(|| Url::parse(SCHEMA_URN).ok());
+    let transition = &record.transition;
+    let event_type = event_type(record, config);
+    let mut event = EventBuilderV10::new()
+        .id(transition.event_id(&event_type))
+        .source(config.source.as_str())
+        .ty(event_type)
+        .subject(subject(record))
+        .time(to_chrono(transition.at))
+        .build()?;
+    event.set_datacontenttype(Some("application/json"));
+    event.set_dataschema(SCHEMA.clone());
+    event.set_extension("partitionkey", &*transition.run_uid);
+    event.set_extension("sequence", transition.sequence());
+    event.set_extension("recordedtime", record.seen_at.to_string());
+    if let Some(traceparent) = traceparent(record) {
+        event.set_extension("traceparent", traceparent);
     }
+    Ok(event)
 }
 
 /// The `id` of the event of a transition.

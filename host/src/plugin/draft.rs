@@ -244,14 +244,19 @@ impl Draft {
     pub(super) fn attribute(&self, name: &str) -> Option<String> {
         let mut all = self.event.iter();
         all.find(|(known, _)| *known == name)
-            .map(|(_, value)| crate::event::text(&value))
+            .map(|(_, value)| crate::event::text(value).into_owned())
     }
 
     pub(super) fn extensions(&self) -> Vec<(String, String)> {
         let mut all: Vec<_> = self
             .event
             .iter_extensions()
-            .map(|(name, value)| (name.to_owned(), crate::event::text(&value.into())))
+            .map(|(name, value)| {
+                (
+                    name.to_owned(),
+                    crate::event::text(value.into()).into_owned(),
+                )
+            })
             .collect();
         all.sort();
         all
