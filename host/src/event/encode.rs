@@ -28,6 +28,9 @@ pub enum EncodeError {
     /// Its data is not JSON.
     #[error("failed to encode the event: {0}")]
     Json(#[from] serde_json::Error),
+    /// An attribute does not go with the protocol.
+    #[error("the event's {0} cannot be a header")]
+    Header(String),
 }
 
 /// One JSON object, attributes in order of their names, then the data.

@@ -57,19 +57,42 @@ impl Binding {
         percent_encoded: false,
     };
 
-    fn header(&self, name: &str, value: Cow<'_, str>) -> (String, String) {
+    /// The name of the header that an attribute is.
+    fn name(&self, attribute: &str) -> Cow<'static, str> {
+        let mut known = KNOWN.into_iter();
+        let known = known.find(|known| known.strip_prefix(self.prefix) == Some(attribute));
+        known.map_or_else(|| [self.prefix, attribute].concat().into(), Cow::from)
+    }
+
+    /// A text that needs other bytes in a header.
+    fn encode(&self, text: &str) -> Option<Bytes> {
         // Most are plain, and to see that takes a tenth of encoding them.
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'%');
-        let value = match self.percent_encoded && !value.bytes().all(is_plain) {
-            true => utf8_percent_encode(&value, HEADER).to_string(),
-            false => value.into_owned(),
-        };
-        ([self.prefix, name].concat(), value)
+        (self.percent_encoded && !text.bytes().all(is_plain))
+            .then(|| utf8_percent_encode(text, HEADER).to_string().into())
     }
 }
 
+/// What most headers are named: these need not be made each time.
+const KNOWN: [&str; 11] = [
+    "ce-dataschema",
+    "ce-id",
+    "ce-partitionkey",
+    "ce-recordedtime",
+    "ce-sequence",
+    "ce-source",
+    "ce-specversion",
+    "ce-subject",
+    "ce-time",
+    "ce-traceparent",
+    "ce-type",
+];
+
 /// The extension by which a dead letter is known: where the event should have gone (Knative Eventing).
 pub const DEAD_LETTER: &str = "knativeerrordest";
+
+/// Media type of data that says nothing of itself (CloudEvents JSON format §3.1).
+const JSON: &str = "application/json";
 
 /// Media type of batched mode.
 pub const BATCH: &str = "application/cloudevents-batch+json";
@@ -77,8 +100,8 @@ pub const BATCH: &str = "application/cloudevents-batch+json";
 /// An event in binary mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
-    /// Names and values as the binding wants them.
-    pub headers: Vec<(String, String)>,
+    /// Names and values as the binding wants them; the values are UTF-8.
+    pub headers: Vec<(Cow<'static, str>, Bytes)>,
     /// The data.
     pub body: Bytes,
 }
@@ -216,10 +239,10 @@ impl Encoded {
                 return Err(EncodeError::Missing(name));
             }
         }
-        let content_type = attribute("datacontenttype").unwrap_or("application/json".into());
+        let content_type = attribute("datacontenttype");
         let body = match data {
             None => Bytes::new(),
-            Some(("data", data)) if is_json(&content_type) => data,
+            Some(("data", data)) if content_type.as_deref().is_none_or(is_json) => data,
             Some((name, data)) => {
                 let data: &RawValue = serde_json::from_slice(&data)?;
                 let data = text(data).unwrap_or_default();
@@ -235,10 +258,22 @@ impl Encoded {
         let mut headers = Vec::with_capacity(attributes.len() + 1);
         let others = (attributes.iter()).filter(|(name, _)| *name != "datacontenttype");
         for (name, value) in others {
-            headers.extend(text(value).map(|value| binding.header(name, value)));
+            if let Some(text) = text(value) {
+                let value = binding.encode(&text).unwrap_or_else(|| self.part(text));
+                headers.push((binding.name(name), value));
+            }
         }
-        headers.push((binding.content_type.to_owned(), content_type.into_owned()));
+        let content_type = content_type.map_or(JSON.into(), |text| self.part(text));
+        headers.push((binding.content_type.into(), content_type));
         Ok(Binary { headers, body })
+    }
+
+    /// A text, which is a part of this where it is borrowed.
+    fn part(&self, text: Cow<'_, str>) -> Bytes {
+        match text {
+            Cow::Borrowed(part) => self.structured.slice_ref(part.as_bytes()),
+            Cow::Owned(text) => text.into(),
+        }
     }
 
     fn members(&self) -> Result<Members<'_>, EncodeError> {

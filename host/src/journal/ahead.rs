@@ -3,7 +3,7 @@
 
 use super::entry::Seq;
 use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Bytes of bodies that are held.
 const HELD: usize = 2 * 1024 * 1024;
@@ -18,11 +18,30 @@ pub(super) struct Ahead {
     /// The oldest first.
     order: VecDeque<Seq>,
     bytes: usize,
+    /// Of each sink that reads: with which event it has had half of them, and from which on to read then. So it
+    /// does not come to a halt at the last.
+    half: BTreeMap<String, (Seq, Seq)>,
 }
 
 impl Ahead {
     pub(super) fn get(&self, seq: Seq) -> Option<Bytes> {
         self.bodies.get(&seq).cloned()
+    }
+
+    /// These were read for a sink.
+    pub(super) fn was_read(&mut self, sink: &str, seqs: &[Seq]) {
+        match (seqs.get(seqs.len() / 2), seqs.last()) {
+            (Some(half), Some(last)) => self.half.insert(sink.to_owned(), (*half, last + 1)),
+            _ => self.half.remove(sink),
+        };
+    }
+
+    /// From which event on to read, where it is time to. Says so once.
+    pub(super) fn next(&mut self, seq: Seq, sink: &str) -> Option<Seq> {
+        let (half, _) = self.half.get(sink)?;
+        let is_time = seq >= *half;
+        let (_, from) = is_time.then(|| self.half.remove(sink)).flatten()?;
+        Some(from)
     }
 
     /// Keeps a body; those that were read first make room for it.

@@ -391,6 +391,13 @@ impl Journal {
     /// The file cannot be read.
     pub(crate) async fn next_body(&self, seq: Seq, sink: &str) -> std::io::Result<Option<Bytes>> {
         if let Some(held) = self.shared.held(seq) {
+            if let Some(from) = self.shared.read_next(seq, sink) {
+                let (shared, sink) = (self.shared.clone(), sink.to_owned());
+                // Nobody waits for it: whoever comes first to the end of what is read reads himself.
+                drop(tokio::task::spawn_blocking(move || {
+                    shared.read_ahead(from, &sink, 0);
+                }));
+            }
             return Ok(Some(held));
         }
         let _turn = self.shared.reading.lock().await;

@@ -92,12 +92,17 @@ impl Shared {
 
     /// The same, and reads what the sink will ask for next.
     pub(super) fn read_on(&self, seq: Seq, sink: &str) -> io::Result<Option<Bytes>> {
-        let Some(body) = self.read(seq)? else {
-            return Ok(None);
-        };
-        let mut bytes = body.len();
-        let next = self.book(|book| book.waiting(sink, seq + 1, ahead::MOST));
-        for next in next {
+        let body = self.read(seq)?;
+        if let Some(body) = &body {
+            self.read_ahead(seq + 1, sink, body.len());
+        }
+        Ok(body)
+    }
+
+    /// Reads what a sink will ask for from an event on, where so many bytes are read already.
+    pub(super) fn read_ahead(&self, from: Seq, sink: &str, mut bytes: usize) {
+        let mut read = Vec::new();
+        for next in self.book(|book| book.waiting(sink, from, ahead::MOST)) {
             let Some(place) = self.book(|book| book.place(next.seq)) else {
                 continue;
             };
@@ -111,9 +116,15 @@ impl Shared {
             if let Ok(Some(body)) = self.read(next.seq) {
                 bytes += body.len();
                 self.ahead(|ahead| ahead.keep(next.seq, body));
+                read.push(next.seq);
             }
         }
-        Ok(Some(body))
+        self.ahead(|ahead| ahead.was_read(sink, &read));
+    }
+
+    /// From which event on to read for a sink that asks for this one, where it is time to.
+    pub(super) fn read_next(&self, seq: Seq, sink: &str) -> Option<Seq> {
+        self.ahead(|ahead| ahead.next(seq, sink))
     }
 
     /// Keeps the bodies of what was just accepted; in memory all, else as many as fit.

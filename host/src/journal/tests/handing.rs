@@ -186,5 +186,12 @@ fn what_a_sink_will_ask_for_next_is_read_together() {
             held().collect::<Vec<_>>(),
             [3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
         );
+        // Who has had half of what was read finds the others there when he comes to the last: of 3 and 11 to 16 the
+        // half is 13.
+        journal.next_body(12, "a").await.unwrap().unwrap();
+        journal.next_body(13, "a").await.unwrap().unwrap();
+        while held().last() != Some(19) {
+            tokio::task::yield_now().await;
+        }
     });
 }

@@ -22,7 +22,7 @@ use futures::FutureExt as _;
 use handshake::Permission;
 use parcel::Parcel;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Request, StatusCode};
 use secrets::{InUse, Secrets};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -95,16 +95,17 @@ impl Http {
         }
         // After the wait for its turn, which may be long.
         let in_use = self.secrets.now();
-        let parcel = match Parcel::pack(self.config.mode, events, &self.config.extensions) {
+        let mut parcel = match Parcel::pack(self.config.mode, events, &self.config.extensions) {
             Ok(parcel) => parcel,
             Err(error) => return unencodable(&error),
         };
-        let mut request = self.request(&in_use, Method::POST);
         if let Some(signer) = &in_use.signer {
             let id = parcel::message_id(events);
             let signed = signer.headers(&id, clock::now().as_second(), &parcel.content);
-            for (name, value) in signed {
-                request = request.header(name, value);
+            let signed = signed.map(|(name, value)| (name.into(), value.into()));
+            match parcel::headers(signed) {
+                Ok(signed) => parcel.headers.extend(signed),
+                Err(error) => return unencodable(&error),
             }
         }
         let parcel = match self.config.compression {
@@ -114,10 +115,13 @@ impl Http {
                 Err(error) => return Attempt::retry(format!("failed to compress: {error}")),
             },
         };
-        for (name, value) in parcel.headers {
-            request = request.header(name, value);
+        let mut request = Request::new(Method::POST, self.config.url.0.clone());
+        *request.headers_mut() = parcel.headers;
+        for (name, value) in &*in_use.headers {
+            request.headers_mut().append(name.clone(), value.clone());
         }
-        match request.body(parcel.content).send().await {
+        *request.body_mut() = Some(parcel.content.into());
+        match in_use.client.execute(request).await {
             // The URL, which may hold a token, stays out of the message.
             Err(error) => Attempt::retry(describe(&error.without_url())),
             Ok(answer) => self.answered(answer).await,

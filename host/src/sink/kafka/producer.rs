@@ -72,7 +72,7 @@ fn record(event: &Encoded, mode: ContentMode, key: &str) -> Result<Record, Encod
     let (headers, body) = match mode {
         ContentMode::Structured => {
             let content_type = format!("{STRUCTURED}; charset=UTF-8");
-            let headers = vec![("content-type".to_owned(), content_type)];
+            let headers = vec![("content-type".into(), content_type.into())];
             (headers, event.structured())
         }
         ContentMode::Binary => {
@@ -87,7 +87,7 @@ fn record(event: &Encoded, mode: ContentMode, key: &str) -> Result<Record, Encod
         value: Some(body.to_vec()),
         headers: headers
             .into_iter()
-            .map(|(name, value)| (name, value.into_bytes()))
+            .map(|(name, value)| (name.into_owned(), value.to_vec()))
             .collect(),
         // Of the record, not of the event: topics forget by it.
         timestamp: chrono::DateTime::from_timestamp_millis(now).unwrap_or_default(),

@@ -12,8 +12,10 @@ use crate::event::{Binding, ContentMode, DEAD_LETTER, EncodeError, Encoded, STRU
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, HeaderValue, NATS_MESSAGE_ID};
 use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
 use connection::Connection;
 use failure::Failure;
+use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -89,7 +91,7 @@ impl Nats {
     fn message(&self, event: &Encoded) -> Result<Option<PublishMessage>, EncodeError> {
         let (pairs, body) = match self.config.mode {
             ContentMode::Structured => {
-                let content_type = ("Content-Type".to_owned(), STRUCTURED.to_owned());
+                let content_type = ("Content-Type".into(), STRUCTURED.into());
                 (vec![content_type], event.structured())
             }
             ContentMode::Binary => {
@@ -102,13 +104,14 @@ impl Nats {
             Some(_) => format!("{}/dead-letter", event.id()),
             None => event.id(),
         };
-        let id = (NATS_MESSAGE_ID.to_string(), id);
+        let id = (NATS_MESSAGE_ID.to_string().into(), id.into());
         let headers: Option<HeaderMap> = pairs.into_iter().chain([id]).map(header).collect();
         let message = |headers| PublishMessage::build().headers(headers).payload(body);
         Ok(headers.map(message))
     }
 }
 
-fn header((name, value): (String, String)) -> Option<(HeaderName, HeaderValue)> {
+fn header((name, value): (Cow<'static, str>, Bytes)) -> Option<(HeaderName, HeaderValue)> {
+    let value = std::str::from_utf8(&value).ok()?;
     Some((name.parse().ok()?, value.parse().ok()?))
 }
