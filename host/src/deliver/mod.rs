@@ -223,6 +223,8 @@ impl Delivery {
                 };
                 (id, failed)
             });
+            // Thousands may wait: it is read again then.
+            drop(encoded);
             // A wait that is longer than the time left ends with one last try.
             tokio::time::sleep_until((now + delay).min(give_up)).await;
         };

@@ -28,12 +28,24 @@ impl Ahead {
         self.bodies.get(&seq).cloned()
     }
 
-    /// These were read for a sink.
-    pub(super) fn was_read(&mut self, sink: &str, seqs: &[Seq]) {
-        match (seqs.get(seqs.len() / 2), seqs.last()) {
-            (Some(half), Some(last)) => self.half.insert(sink.to_owned(), (*half, last + 1)),
-            _ => self.half.remove(sink),
-        };
+    /// Keeps bodies that were read for a sink; those that were read first make room for them.
+    pub(super) fn keep(&mut self, sink: &str, bodies: Vec<(Seq, Bytes)>) {
+        self.half.remove(sink);
+        if let (Some((half, _)), Some((last, _))) = (bodies.get(bodies.len() / 2), bodies.last()) {
+            self.half.insert(sink.to_owned(), (*half, last + 1));
+        }
+        for (seq, body) in bodies {
+            self.bytes += body.len();
+            match self.bodies.insert(seq, body) {
+                Some(same) => self.bytes -= same.len(),
+                None => self.order.push_back(seq),
+            }
+        }
+        while self.bytes > HELD
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.bytes -= self.bodies.remove(&oldest).map_or(0, |body| body.len());
+        }
     }
 
     /// From which event on to read, where it is time to. Says so once.
@@ -42,20 +54,6 @@ impl Ahead {
         let is_time = seq >= *half;
         let (_, from) = is_time.then(|| self.half.remove(sink)).flatten()?;
         Some(from)
-    }
-
-    /// Keeps a body; those that were read first make room for it.
-    pub(super) fn keep(&mut self, seq: Seq, body: Bytes) {
-        self.bytes += body.len();
-        match self.bodies.insert(seq, body) {
-            Some(same) => self.bytes -= same.len(),
-            None => self.order.push_back(seq),
-        }
-        while self.bytes > HELD
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.bytes -= self.bodies.remove(&oldest).map_or(0, |body| body.len());
-        }
     }
 }
 
@@ -67,17 +65,27 @@ mod tests {
     fn what_was_read_first_makes_room() {
         let mut ahead = Ahead::default();
         let body = Bytes::from(vec![0; HELD / 4]);
-        for seq in [1, 2, 3, 3, 4] {
-            ahead.keep(seq, body.clone());
-        }
+        let bodies = [1, 2, 3, 3, 4].map(|seq| (seq, body.clone()));
+        ahead.keep("a", bodies.to_vec());
         assert_eq!(ahead.bytes, HELD);
-        ahead.keep(5, body);
+        ahead.keep("a", vec![(5, body)]);
         let held = (1..=5).filter(|seq| ahead.get(*seq).is_some());
         assert_eq!(held.collect::<Vec<_>>(), [2, 3, 4, 5]);
-        ahead.keep(6, Bytes::from(vec![0; 2 * HELD]));
+        ahead.keep("a", vec![(6, Bytes::from(vec![0; 2 * HELD]))]);
         assert_eq!(
             (ahead.bytes, ahead.bodies.len(), ahead.order.len()),
             (0, 0, 0)
         );
+    }
+
+    #[test]
+    fn at_the_half_it_is_time_for_the_next() {
+        let mut ahead = Ahead::default();
+        let bodies = [3, 4, 6, 7].map(|seq| (seq, Bytes::new()));
+        ahead.keep("a", bodies.to_vec());
+        assert_eq!(ahead.next(4, "a"), None);
+        assert_eq!(ahead.next(9, "b"), None);
+        assert_eq!(ahead.next(6, "a"), Some(8));
+        assert_eq!(ahead.next(7, "a"), None);
     }
 }

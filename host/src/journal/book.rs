@@ -20,6 +20,13 @@ pub(super) struct Place {
     pub(super) sum: u32,
 }
 
+impl Place {
+    /// Where it ends.
+    pub(super) fn end(&self) -> u64 {
+        self.offset + u64::from(self.length)
+    }
+}
+
 /// An event that is not done.
 #[derive(Clone, Copy, Debug)]
 struct Event {

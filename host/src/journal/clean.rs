@@ -6,7 +6,6 @@ use super::files::Files;
 use super::frame::{self, Found, PREFACE};
 use super::segments::Segments;
 use super::shared::Shared;
-use bytes::Bytes;
 use std::io;
 
 /// So much of a segment is looked at at a time, where no entry is larger.
@@ -36,7 +35,7 @@ pub(super) fn clean(segments: &mut Segments, shared: &Shared) -> io::Result<()> 
     let mut moved = Vec::new();
     for (entry, seq) in kept {
         let bodies = match seq.and_then(|seq| place(shared, seq)) {
-            Some(place) => vec![Bytes::from(files.read(place)?)],
+            Some(place) => vec![files.read(place)?],
             None => Vec::new(),
         };
         let bodies_at = frame::append(&mut buffer, &entry, &bodies, synced);

@@ -2,6 +2,8 @@
 //! power between any two of them and fail any one.
 
 use super::book::Place;
+use super::entry::Seq;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,6 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What names a segment.
 const SUFFIX: &str = ".journal";
+
+/// Bytes between two bodies that are read, too, rather than to read twice.
+const GAP: u64 = 4096;
 
 /// One change, or one sync.
 #[derive(Clone, Copy, Debug)]
@@ -174,17 +179,42 @@ impl Files {
     }
 
     /// A body.
-    pub(super) fn read(&self, place: Place) -> io::Result<Vec<u8>> {
-        let mut body = vec![0; place.length as usize];
-        let file = self.file(place.segment)?;
-        file.read_exact_at(&mut body, place.offset)?;
-        match crc32fast::hash(&body) == place.sum {
-            true => Ok(body),
-            false => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the journal has changed on the disk",
-            )),
+    pub(super) fn read(&self, place: Place) -> io::Result<Bytes> {
+        let bytes = self.bytes(place.segment, place.offset, place.end())?;
+        is_whole(&bytes, place)?;
+        Ok(bytes.into())
+    }
+
+    /// Bodies, those that lie near each other at once. What cannot be read is left out.
+    pub(super) fn read_together(&self, places: &[(Seq, Place)]) -> Vec<(Seq, Bytes)> {
+        let is_near = |one: &(Seq, Place), next: &(Seq, Place)| {
+            let end = one.1.end();
+            one.1.segment == next.1.segment && (end..end + GAP).contains(&next.1.offset)
+        };
+        let mut bodies = Vec::with_capacity(places.len());
+        for near in places.chunk_by(is_near) {
+            let [(_, first), ..] = near else { continue };
+            let end = near.last().map_or(first.end(), |(_, last)| last.end());
+            let Ok(bytes) = self.bytes(first.segment, first.offset, end) else {
+                continue;
+            };
+            for (seq, place) in near {
+                let range =
+                    (place.offset - first.offset) as usize..(place.end() - first.offset) as usize;
+                let body = bytes.get(range).unwrap_or_default();
+                if is_whole(body, *place).is_ok() {
+                    // Not a part of them: it would keep all of them for as long as it is kept.
+                    bodies.push((*seq, Bytes::copy_from_slice(body)));
+                }
+            }
         }
+        bodies
+    }
+
+    fn bytes(&self, segment: u64, from: u64, to: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; (to - from) as usize];
+        self.file(segment)?.read_exact_at(&mut bytes, from)?;
+        Ok(bytes)
     }
 
     fn file(&self, segment: u64) -> io::Result<Arc<File>> {
@@ -194,6 +224,16 @@ impl Files {
 
     fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<u64, Arc<File>>) -> T) -> T {
         work(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn is_whole(body: &[u8], place: Place) -> io::Result<()> {
+    match crc32fast::hash(body) == place.sum {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the journal has changed on the disk",
+        )),
     }
 }
 

@@ -83,7 +83,7 @@ impl Shared {
                 return Ok(None);
             };
             match files.read(place) {
-                Ok(body) => return Ok(Some(body.into())),
+                Ok(body) => return Ok(Some(body)),
                 Err(error) if before == Some(place) => return Err(error),
                 Err(_) => before = Some(place),
             }
@@ -101,25 +101,22 @@ impl Shared {
 
     /// Reads what a sink will ask for from an event on, where so many bytes are read already.
     pub(super) fn read_ahead(&self, from: Seq, sink: &str, mut bytes: usize) {
-        let mut read = Vec::new();
-        for next in self.book(|book| book.waiting(sink, from, ahead::MOST)) {
-            let Some(place) = self.book(|book| book.place(next.seq)) else {
-                continue;
-            };
-            if bytes + place.length as usize > ahead::ENOUGH {
-                break;
-            }
-            if self.held(next.seq).is_some() {
-                continue;
-            }
-            // What cannot be read says so when its turn comes.
-            if let Ok(Some(body)) = self.read(next.seq) {
-                bytes += body.len();
-                self.ahead(|ahead| ahead.keep(next.seq, body));
-                read.push(next.seq);
-            }
-        }
-        self.ahead(|ahead| ahead.was_read(sink, &read));
+        let Some(files) = &self.files else { return };
+        let mut places = self.book(|book| {
+            let waiting = book.waiting(sink, from, ahead::MOST).into_iter();
+            let placed = waiting.filter_map(|event| Some((event.seq, book.place(event.seq)?)));
+            placed.collect::<Vec<_>>()
+        });
+        self.fresh(|(fresh, _)| places.retain(|(seq, _)| !fresh.contains_key(seq)));
+        self.ahead(|ahead| places.retain(|(seq, _)| ahead.get(*seq).is_none()));
+        let enough = places.iter().position(|(_, place)| {
+            bytes += place.length as usize;
+            bytes > ahead::ENOUGH
+        });
+        places.truncate(enough.unwrap_or(places.len()));
+        // What cannot be read says so when its turn comes.
+        let bodies = files.read_together(&places);
+        self.ahead(|ahead| ahead.keep(sink, bodies));
     }
 
     /// From which event on to read for a sink that asks for this one, where it is time to.

@@ -190,8 +190,32 @@ fn what_a_sink_will_ask_for_next_is_read_together() {
         // half is 13.
         journal.next_body(12, "a").await.unwrap().unwrap();
         journal.next_body(13, "a").await.unwrap().unwrap();
-        while held().last() != Some(19) {
+        while held().next_back() != Some(19) {
             tokio::task::yield_now().await;
         }
+    });
+}
+
+#[test]
+fn what_cannot_be_read_keeps_nothing_that_is_read_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).unwrap();
+    run(async {
+        for number in 0..4 {
+            hand_over(&journal, &number.to_string(), 100 + number, || {}).await;
+        }
+    });
+    super::close(journal, folder.path());
+    let journal = open(folder.path()).unwrap();
+    let place = journal.shared.book(|book| book.place(2)).unwrap();
+    let file = folder.path().join("000000000000.journal");
+    let file = std::fs::File::options().write(true).open(file).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"?", place.offset).unwrap();
+    run(async {
+        journal.next_body(0, "a").await.unwrap().unwrap();
+        for (seq, size) in [(1, 101), (3, 103)] {
+            assert_eq!(journal.shared.held(seq).unwrap().len(), size);
+        }
+        assert!(journal.next_body(2, "a").await.is_err());
     });
 }
