@@ -1,7 +1,6 @@
 //! The vocabulary that the rooms share: what `observe` finds and `event` tells.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 use std::sync::Arc;
 use step_observer_core::Transition;
 
@@ -59,8 +58,9 @@ pub struct StepRecord {
     pub labels: StringMap,
     /// Annotations of the TaskRun, without kubectl's copy of the whole object.
     pub annotations: StringMap,
-    /// The step as the Task says it, in the shape of Tekton's v1beta1 API.
-    pub spec: Map<String, Value>,
+    /// The step as the Task says it, in the shape of Tekton's v1beta1 API: a JSON object, its members in order of
+    /// their names.
+    pub spec: Arc<str>,
     /// What its container reports.
     pub container: ContainerFacts,
     /// The pod is gone, and its name may be another pod's by now.

@@ -4,6 +4,7 @@ use crate::step::{CapturedLog, StepRecord};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use step_observer_core::{Kind, Start};
@@ -57,7 +58,8 @@ pub struct StepEventData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at_source: Option<&'a str>,
     /// The step as the Task says it, with parameters filled in (Tekton v1beta1 `Step`).
-    pub step: &'a Map<String, Value>,
+    #[schemars(with = "Map<String, Value>")]
+    pub step: &'a RawValue,
     /// Position among the steps, from 0.
     pub step_index: u32,
     /// The step's state (Tekton v1beta1 `StepState`).
@@ -190,7 +192,7 @@ impl<'a> StepEventData<'a> {
                 api_version: "v1",
             },
             log,
-            step: &record.spec,
+            step: serde_json::from_str(&record.spec).unwrap_or(RawValue::NULL),
             step_state: step_state(record),
             task_run: TaskRunRef {
                 api_version: &record.api_version,

@@ -7,6 +7,7 @@ use crate::step::{ContainerFacts, StepRecord, StringMap};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use step_observer_core::{ContainerState, PodSeen, Transition, step_name};
 
@@ -27,7 +28,7 @@ pub(super) struct RunFacts {
     api_version: Arc<str>,
     labels: StringMap,
     annotations: StringMap,
-    /// Per step its name and the JSON of its spec, in the Task's order.
+    /// Per step its name and its spec as events tell it, in the Task's order.
     steps: Box<[(Arc<str>, Arc<str>)]>,
     /// The containers as `status.steps` reports them; used where the pod was never seen.
     reported: Vec<(Arc<str>, ContainerFacts)>,
@@ -88,7 +89,7 @@ impl RunFacts {
             .map(|step| {
                 (
                     texts.text(&name(step).unwrap_or_default()),
-                    texts.text(&json(step)),
+                    texts.text(&v1beta1(step)),
                 )
             })
             .collect();
@@ -163,9 +164,8 @@ impl RunFacts {
         }
     }
 
-    /// The step in the Task's spec, in the shape of the v1beta1 API: `name` and `resources` are
-    /// always there. Paired by name, never by position in the status.
-    fn spec(&self, transition: &Transition, image: Option<&str>) -> Map<String, Value> {
+    /// The step in the Task's spec. Paired by name, never by position in the status.
+    fn spec(&self, transition: &Transition, image: Option<&str>) -> Arc<str> {
         let name = step_name(&transition.container);
         let named = self.steps.iter().find(|(step, _)| {
             // Container names are cut to 63 characters.
@@ -176,22 +176,12 @@ impl RunFacts {
             let index: usize = name.strip_prefix("unnamed-")?.parse().ok()?;
             self.steps.get(index).filter(|(step, _)| step.is_empty())
         };
-        let mut spec: Map<String, Value> = named
-            .or_else(unnamed)
-            .and_then(|(_, json)| serde_json::from_str(json).ok())
-            .unwrap_or_else(|| {
-                let mut spec = Map::new();
-                spec.insert("name".to_owned(), name.into());
-                if let Some(image) = image {
-                    spec.insert("image".to_owned(), image.into());
-                }
-                spec
-            });
-        let resources = spec.remove("computeResources");
-        spec.entry("resources")
-            .or_insert(resources.unwrap_or_else(|| Value::Object(Map::new())));
-        spec.entry("name").or_insert_with(|| "".into());
-        spec
+        let known = named.or_else(unnamed).map(|(_, spec)| spec.clone());
+        known.unwrap_or_else(|| {
+            let members = [("name", Some(name)), ("image", image)].into_iter();
+            let members = members.filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+            v1beta1(&members.collect()).into()
+        })
     }
 }
 
@@ -293,6 +283,15 @@ fn text(value: Option<&str>) -> Arc<str> {
     value.unwrap_or_default().into()
 }
 
-fn json(step: &Map<String, Value>) -> String {
-    serde_json::to_string(step).unwrap_or_default()
+/// A step as JSON in the shape of the v1beta1 API: `name` and `resources` are always there.
+fn v1beta1(step: &Map<String, Value>) -> String {
+    let (unnamed, nothing) = (Value::from(""), Value::Object(Map::new()));
+    let mut members: BTreeMap<&str, &Value> = BTreeMap::new();
+    members.extend(step.iter().map(|(name, value)| (name.as_str(), value)));
+    let resources = members.remove("computeResources");
+    members
+        .entry("resources")
+        .or_insert(resources.unwrap_or(&nothing));
+    members.entry("name").or_insert(&unnamed);
+    serde_json::to_string(&members).unwrap_or_default()
 }

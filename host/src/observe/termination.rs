@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Read as _;
 use std::sync::Arc;
@@ -20,14 +20,15 @@ pub(super) struct Message {
     pub(super) results: Option<Arc<str>>,
 }
 
-#[derive(Deserialize)]
+/// Its members are in order of their names.
+#[derive(Deserialize, Serialize)]
 struct Entry {
     #[serde(default)]
     key: String,
-    #[serde(default)]
-    value: Value,
     #[serde(default, rename = "type")]
     kind: Value,
+    #[serde(default)]
+    value: Value,
 }
 
 impl Entry {
@@ -70,9 +71,7 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
     for entry in entries {
         let text = entry.value.as_str().unwrap_or_default();
         if !entry.is_internal() {
-            results.push(serde_json::json!({
-                "key": entry.key, "value": entry.value, "type": entry.kind,
-            }));
+            results.push(entry);
             continue;
         }
         match entry.key.as_str() {
@@ -83,7 +82,7 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
         }
     }
     if !results.is_empty() {
-        found.results = Some(Value::Array(results).to_string().into());
+        found.results = serde_json::to_string(&results).ok().map(Arc::from);
     }
     Some(found)
 }
