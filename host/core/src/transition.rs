@@ -154,8 +154,17 @@ impl Transition {
     pub fn event_id(&self, event_type: &str) -> String {
         let step = self.step();
         match &self.pod_uid {
-            Some(uid) => format!("{uid}-{step}-{event_type}"),
-            None => format!("{}-{}-{step}-{event_type}", self.run_uid, self.pod_name),
+            Some(uid) => [uid, "-", step, "-", event_type].concat(),
+            None => [
+                &self.run_uid,
+                "-",
+                &self.pod_name,
+                "-",
+                step,
+                "-",
+                event_type,
+            ]
+            .concat(),
         }
     }
 

@@ -136,14 +136,14 @@ pub fn id(record: &StepRecord, config: &EventConfig) -> String {
 #[must_use]
 pub fn subject(record: &StepRecord) -> String {
     let step = record.transition.step();
-    format!("{}/{}/{step}", record.namespace, record.task_run)
+    [&record.namespace, "/", &record.task_run, "/", step].concat()
 }
 
 /// The `type` of the event of a transition.
 #[must_use]
 pub fn event_type(record: &StepRecord, config: &EventConfig) -> String {
     let phase = record.transition.kind.as_str();
-    format!("{}.{phase}.v1", config.type_prefix)
+    [&config.type_prefix, ".", phase, ".v1"].concat()
 }
 
 /// The trace that a transition belongs to, and the span above it, as a W3C `traceparent`: those of Tekton, else a

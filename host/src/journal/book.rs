@@ -114,7 +114,7 @@ impl Book {
     /// Takes an entry whose bodies begin at a place.
     pub(super) fn apply(&mut self, entry: Entry, segment: u64, bodies: u64) {
         // A number that is mentioned anywhere is taken.
-        if let Some(last) = entry.seqs().into_iter().max() {
+        if let Some(last) = entry.seqs().max() {
             self.next = self.next.max(last + 1);
         }
         match entry {

@@ -55,15 +55,16 @@ impl Entry {
     }
 
     /// Events of which it speaks.
-    pub(super) fn seqs(&self) -> Vec<Seq> {
-        match self {
-            Self::Accepted { events, .. } => events.iter().map(|event| event.seq).collect(),
-            Self::Done { seq, .. } | Self::Dead { seq, .. } => vec![*seq],
+    pub(super) fn seqs(&self) -> impl Iterator<Item = Seq> {
+        let (events, one) = match self {
+            Self::Accepted { events, .. } => (&**events, None),
+            Self::Done { seq, .. } | Self::Dead { seq, .. } => (&[][..], Some(*seq)),
             Self::Begun { .. }
             | Self::Scope { .. }
             | Self::Forgotten { .. }
-            | Self::Marks { .. } => Vec::new(),
-        }
+            | Self::Marks { .. } => (&[][..], None),
+        };
+        events.iter().map(|event| event.seq).chain(one)
     }
 }
 

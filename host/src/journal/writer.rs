@@ -235,7 +235,7 @@ fn write(
             if written.applied {
                 continue;
             }
-            let seqs = written.entry.seqs();
+            let seqs: Vec<_> = written.entry.seqs().collect();
             shared.keep_fresh(&written.entry, &written.bodies, in_memory);
             let entry = match in_memory {
                 true => written.entry.without_mark(),
@@ -268,7 +268,7 @@ fn settle_in_memory(shared: &Shared, batch: &mut [Written]) {
     shared.book(|book| {
         for written in batch.iter_mut().filter(|written| !written.applied) {
             if let Entry::Done { .. } | Entry::Dead { .. } = written.entry {
-                let seqs = written.entry.seqs();
+                let seqs: Vec<_> = written.entry.seqs().collect();
                 book.apply(written.entry.clone(), 0, 0);
                 shared.forget_fresh(book, &seqs);
                 written.applied = true;
