@@ -29,6 +29,8 @@ use tokio::process::Command;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// After how many milliseconds it gives memory back there.
+const PURGED_AFTER: &str = "20";
 const RUNS: usize = 2000;
 /// Events of a run of three steps.
 const PER_RUN: usize = 6;
@@ -66,7 +68,11 @@ async fn ratio(folder: &Path) -> f64 {
     let (recording, requests) = (folder.join("runs.jsonl"), folder.join("requests.jsonl"));
     std::fs::write(&recording, ended_runs().join("\n")).unwrap();
     std::fs::write(recording.with_extension("logs.json"), logs().to_string()).unwrap();
-    let this = || Command::new(std::env::current_exe().unwrap());
+    let this = || {
+        let mut this = Command::new(std::env::current_exe().unwrap());
+        this.env("MIMALLOC_PURGE_DELAY", PURGED_AFTER);
+        this
+    };
     let (mut ours, mut whole, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let mut teller = this();

@@ -16,8 +16,9 @@ pub const STRUCTURED: &str = "application/cloudevents+json";
 /// Attributes without which nothing is an event.
 pub(super) const REQUIRED: [&str; 3] = ["id", "source", "type"];
 
-/// Bytes that are enough for most events without their log: what grows while it is written is copied each time.
-const ROOM: usize = 2048;
+/// Bytes that are enough for most events without their log: what grows while it is written is copied each time, and
+/// what is not needed stays taken.
+const ROOM: usize = 1024;
 
 /// Why an event cannot be encoded.
 #[derive(Debug, thiserror::Error)]
