@@ -240,6 +240,9 @@ impl Encoded {
             }
         }
         let content_type = attribute("datacontenttype");
+        let after = data.as_ref().map_or(0, |(_, data)| data.len());
+        let head = self.structured.len() - after;
+        let head = Bytes::copy_from_slice(self.structured.get(..head).unwrap_or_default());
         let body = match data {
             None => Bytes::new(),
             Some(("data", data)) if content_type.as_deref().is_none_or(is_json) => data,
@@ -259,19 +262,25 @@ impl Encoded {
         let others = (attributes.iter()).filter(|(name, _)| *name != "datacontenttype");
         for (name, value) in others {
             if let Some(text) = text(value) {
-                let value = binding.encode(&text).unwrap_or_else(|| self.part(text));
+                let value = binding
+                    .encode(&text)
+                    .unwrap_or_else(|| self.header(&head, text));
                 headers.push((binding.name(name), value));
             }
         }
-        let content_type = content_type.map_or(JSON.into(), |text| self.part(text));
+        let content_type = content_type.map_or(JSON.into(), |text| self.header(&head, text));
         headers.push((binding.content_type.into(), content_type));
         Ok(Binary { headers, body })
     }
 
-    /// A text, which is a part of this where it is borrowed.
-    fn part(&self, text: Cow<'_, str>) -> Bytes {
+    /// A text, taken out of a copy of what comes before the data where it is a part of that: a connection may
+    /// remember headers for long (HPACK), and must not keep the data with them.
+    fn header(&self, head: &Bytes, text: Cow<'_, str>) -> Bytes {
         match text {
-            Cow::Borrowed(part) => self.structured.slice_ref(part.as_bytes()),
+            Cow::Borrowed(part) => {
+                let from = part.as_ptr() as usize - self.structured.as_ptr() as usize;
+                head.slice(from..from + part.len())
+            }
             Cow::Owned(text) => text.into(),
         }
     }

@@ -1,26 +1,23 @@
 //! From a step record to events in the journal: log, event, plugins, match.
 
+mod passage;
+
 use crate::clock;
 use crate::event::{self, BuildError, EventConfig, EventMatch};
 use crate::history::{History, Traced, Verdict, What};
 use crate::journal::{Journal, NewEvent};
 use crate::logs::Logs;
 use crate::plugin::dropin::Roster;
-use crate::plugin::{Chain, ChainPool, OnError, Outcome, Report};
+use crate::plugin::{Chain, ChainPool, OnError, Report};
 use crate::step::{Envelope, StepRecord};
 use cloudevents::AttributesReader as _;
+use passage::Passage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use step_observer_core::{Backoff, Kind};
+use step_observer_core::Kind;
 use tokio::sync::watch;
-use tracing::{debug, error, warn};
-
-/// How an event that a plugin blocks is tried again.
-const BLOCKED: Backoff = Backoff {
-    initial: Duration::from_millis(200),
-    max: Duration::from_secs(30),
-};
+use tracing::{debug, error};
 
 /// What happened to one step, for whoever looks on.
 #[derive(Debug)]
@@ -183,14 +180,6 @@ fn encode<'o>(
     }
     let body = event::structured(&envelope.event)?;
     Ok(Some(NewEvent { sinks, body }))
-}
-
-/// Which plugins an event passes.
-enum Passage<'a> {
-    /// Those common to all sinks, as they are at the moment.
-    Common,
-    /// Those of one sink.
-    Own(&'a Arc<Chain>),
 }
 
 /// Makes events and puts them into the journal.
@@ -409,123 +398,5 @@ impl Preparation {
         self.settled();
         self.tally.failed.fetch_add(1, Ordering::Relaxed);
         error!(error = %problem, step = record.transition.step(), "no event could be made");
-    }
-
-    /// Waits until it is known which plugins there are: before, none may be left out.
-    async fn chain(&self, passage: &Passage<'_>) -> Option<Arc<Chain>> {
-        match passage {
-            Passage::Own(chain) => Some((*chain).clone()),
-            Passage::Common => {
-                let mut roster = self.roster.clone();
-                let known = roster.wait_for(|roster| roster.chain.is_some()).await;
-                known.ok().and_then(|roster| roster.chain.clone())
-            }
-        }
-    }
-
-    /// Waits for the next try; where the plugins change meanwhile, no longer.
-    async fn wait(&self, passage: &Passage<'_>, delay: Duration) {
-        let mut roster = self.roster.clone();
-        roster.mark_unchanged();
-        let changed = async {
-            match passage {
-                // Where nothing changes any more, only the time passes.
-                Passage::Common if roster.changed().await.is_ok() => {}
-                Passage::Common | Passage::Own(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = changed => {}
-            () = tokio::time::sleep(delay) => {}
-        }
-    }
-
-    /// Passes an event through a chain; where a plugin blocks it, again from the beginning, through
-    /// the chain of that moment. So whatever leaves here has passed one chain whole. Without an event
-    /// where a plugin dropped it; nothing where the event is given up.
-    async fn pass(
-        &self,
-        passage: &Passage<'_>,
-        envelope: Envelope,
-        record: &StepRecord,
-    ) -> Option<(Option<Envelope>, Report)> {
-        let id = envelope.event.id().to_owned();
-        let mut envelope = envelope;
-        let mut failures = 0_u32;
-        let give_up = self.hold_for.map(|hold| tokio::time::Instant::now() + hold);
-        loop {
-            let Some(chain) = self.chain(passage).await else {
-                self.tally.failed.fetch_add(1, Ordering::Relaxed);
-                warn!(
-                    id,
-                    "stopped before the plugins were known: the event is not sent"
-                );
-                return None;
-            };
-            match self.pool.process(chain.clone(), envelope).await {
-                Ok(Outcome::Deliver(envelope, report)) => {
-                    for (plugin, failure, on_error) in &report.failures {
-                        let what = match on_error {
-                            OnError::Strip => {
-                                "plugin failed, the event goes without its log and texts"
-                            }
-                            OnError::Pass | OnError::Drop | OnError::Block => {
-                                "plugin failed, the event goes as it was before"
-                            }
-                        };
-                        let version = chain.version(plugin);
-                        warn!(plugin = &**plugin, version, id, failure = failure.label(), detail = %failure, "{what}");
-                    }
-                    return Some((Some(*envelope), report));
-                }
-                Ok(Outcome::Dropped {
-                    plugin,
-                    reason,
-                    mut report,
-                }) => {
-                    self.tally.dropped.fetch_add(1, Ordering::Relaxed);
-                    debug!(plugin = &*plugin, id, reason, "plugin drops the event");
-                    if let Some(onlooker) = &self.onlooker {
-                        onlooker(Happening::Dropped {
-                            record,
-                            plugin: &plugin,
-                            reason: &reason,
-                        });
-                    }
-                    report.dropped = Some(reason);
-                    return Some((None, report));
-                }
-                Ok(Outcome::Blocked {
-                    plugin,
-                    failure,
-                    envelope: original,
-                }) => {
-                    failures = failures.saturating_add(1);
-                    if give_up.is_some_and(|at| tokio::time::Instant::now() >= at) {
-                        self.tally.failed.fetch_add(1, Ordering::Relaxed);
-                        let version = chain.version(&plugin);
-                        error!(plugin = &*plugin, version, id, detail = %failure, failures, "the held event is given up");
-                        return None;
-                    }
-                    let delay = BLOCKED.delay(failures, fastrand::f64());
-                    let version = chain.version(&plugin);
-                    warn!(
-                        plugin = &*plugin, version, id, failure = failure.label(), detail = %failure, failures, ?delay,
-                        "plugin failed, the event is held and tried again"
-                    );
-                    self.history.tell(clock::now(), || {
-                        let (plugin, reason) = (plugin.to_string(), failure.to_string());
-                        (id.clone(), What::Held { plugin, reason })
-                    });
-                    envelope = *original;
-                    self.wait(passage, delay).await;
-                }
-                Err(problem) => {
-                    self.tally.failed.fetch_add(1, Ordering::Relaxed);
-                    error!(error = %problem, id, "the event is lost: please report this");
-                    return None;
-                }
-            }
-        }
     }
 }
