@@ -38,7 +38,7 @@ const EVENTS: usize = RUNS * PER_RUN;
 /// What the program has in flight, too.
 const CONCURRENCY: usize = 16;
 /// One after another, so that whatever else the machine does meets all alike.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 21;
 const BOUND: f64 = 0.5;
 /// How often a run is shown while latency is measured: about a tenth of the events that are possible.
 const SHOWN_EVERY: Duration = Duration::from_millis(4);
@@ -106,12 +106,20 @@ async fn ratio(folder: &Path) -> f64 {
         rates.sort_by(f64::total_cmp);
         rates[rates.len() / 2]
     };
-    let bare = middle(bare);
+    let by_bare = |rates: Vec<f64>| {
+        middle(
+            rates
+                .iter()
+                .zip(&bare)
+                .map(|(rate, bare)| rate / bare)
+                .collect(),
+        )
+    };
     println!(
         "rate from the recording / bare reqwest {:.2}",
-        middle(whole) / bare
+        by_bare(whole)
     );
-    middle(ours) / bare
+    by_bare(ours)
 }
 
 /// What the program does with a recording, read before.
