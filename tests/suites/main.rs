@@ -53,6 +53,7 @@ mod shell;
 mod stopping;
 mod support;
 mod swap;
+mod tenant;
 mod tidy;
 mod tools;
 mod total;

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -164,13 +164,12 @@ impl Encoded {
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<String> {
         let mut found = None;
-        let mut json = serde_json::Deserializer::from_slice(&self.structured);
-        let looking = Member {
-            name,
-            found: &mut found,
-        };
+        let looked = self.attributes(|known, value| {
+            found = (known == name).then_some(value);
+            found.is_none()
+        });
         // What it says of the rest, which was not read, is of no interest.
-        json.deserialize_map(looking).ok();
+        looked.ok();
         text(found?).map(Cow::into_owned)
     }
 
@@ -287,18 +286,33 @@ impl Encoded {
 
     fn members(&self) -> Result<Members<'_>, EncodeError> {
         let mut attributes = Vec::new();
+        let data = self.attributes(|name, value| {
+            attributes.push((name, value));
+            true
+        })?;
+        let data = match data {
+            Some(name) => Some((name, self.value_at_end(name)?)),
+            None => None,
+        };
+        Ok(Members { attributes, data })
+    }
+
+    /// Gives attributes to somebody, as long as he wants more. Gives the name of the data, at which they end.
+    fn attributes<'a>(
+        &'a self,
+        take: impl FnMut(&'a str, &'a RawValue) -> bool,
+    ) -> Result<Option<&'a str>, serde_json::Error> {
         let mut data = None;
         let mut json = serde_json::Deserializer::from_slice(&self.structured);
         let read = json.deserialize_map(Attributes {
-            found: &mut attributes,
+            take,
             data: &mut data,
         });
-        let data = match data {
-            Some(name) => Some((name, self.value_at_end(name)?)),
+        match data {
+            Some(name) => Ok(Some(name)),
             // It says that it was not read to its end where it ends with the data.
-            None => read.map(|()| None)?,
-        };
-        Ok(Members { attributes, data })
+            None => read.map(|()| None),
+        }
     }
 
     /// The value of the last member, whose name is a part of this.
@@ -322,54 +336,28 @@ fn is_json(content_type: &str) -> bool {
     media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
 }
 
-/// Finds one attribute of an event, and reads no further.
-struct Member<'n, 'f, 'de> {
-    name: &'n str,
-    found: &'f mut Option<&'de RawValue>,
+/// Gives attributes of an event to somebody, as long as he wants more, and finds the name of its data.
+struct Attributes<'d, 'de, F> {
+    take: F,
+    data: &'d mut Option<&'de str>,
 }
 
-impl<'de> Visitor<'de> for Member<'_, '_, 'de> {
+impl<'de, F: FnMut(&'de str, &'de RawValue) -> bool> Visitor<'de> for Attributes<'_, 'de, F> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(name) = members.next_key::<&str>()? {
-            if is_data(name) {
-                break;
-            }
-            if name == self.name {
-                *self.found = Some(members.next_value()?);
-                break;
-            }
-            members.next_value::<IgnoredAny>()?;
-        }
-        Ok(())
-    }
-}
-
-/// Takes the attributes of an event, and the name of its data, at which it ends.
-struct Attributes<'f, 'de> {
-    found: &'f mut Vec<(&'de str, &'de RawValue)>,
-    data: &'f mut Option<&'de str>,
-}
-
-impl<'de> Visitor<'de> for Attributes<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         while let Some(name) = members.next_key::<&str>()? {
             if is_data(name) {
                 *self.data = Some(name);
                 break;
             }
-            self.found.push((name, members.next_value()?));
+            if !(self.take)(name, members.next_value()?) {
+                break;
+            }
         }
         Ok(())
     }

@@ -50,9 +50,8 @@ impl Ahead {
 
     /// From which event on to read, where it is time to. Says so once.
     pub(super) fn next(&mut self, seq: Seq, sink: &str) -> Option<Seq> {
-        let (half, _) = self.half.get(sink)?;
-        let is_time = seq >= *half;
-        let (_, from) = is_time.then(|| self.half.remove(sink)).flatten()?;
+        let (_, from) = *self.half.get(sink).filter(|(half, _)| seq >= *half)?;
+        self.half.remove(sink);
         Some(from)
     }
 }

@@ -1,0 +1,1 @@
+//! Log reads, preparing and held events are shared fairly between namespaces.

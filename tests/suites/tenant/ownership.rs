@@ -1,0 +1,1 @@
+//! A Pod belongs to a TaskRun only if the TaskRun says so.

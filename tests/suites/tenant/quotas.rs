@@ -1,0 +1,1 @@
+//! A namespace or a sink that fills its share holds no other.

@@ -1,0 +1,1 @@
+//! Settings that decide what strangers can learn or influence.

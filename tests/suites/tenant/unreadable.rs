@@ -1,0 +1,1 @@
+//! An object that cannot be read stops no other object's events.
