@@ -33,6 +33,11 @@ impl StringMap {
         self.0.get(found).map(|(_, value)| value)
     }
 
+    /// All names and all values, in no order.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter().flat_map(|(name, value)| [name, value])
+    }
+
     /// All names and values, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
@@ -61,12 +66,21 @@ pub struct StepRecord {
     /// The step as the Task says it, in the shape of Tekton's v1beta1 API: a JSON object, its members in order of
     /// their names.
     pub spec: Arc<str>,
+    /// That something of the step was too large to be kept in `spec`.
+    pub spec_cut: Option<SpecCut>,
     /// What its container reports.
     pub container: ContainerFacts,
     /// The pod is gone, and its name may be another pod's by now.
     pub pod_gone: bool,
     /// When the observer saw it.
     pub seen_at: Timestamp,
+}
+
+/// That members of a step are missing in its spec, each of them whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpecCut {
+    /// Size of the whole step in the Task, in bytes; missing if the observer has kept nothing of it.
+    pub bytes: Option<u64>,
 }
 
 /// What a container's status says beside its state.

@@ -113,7 +113,10 @@ pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
         .into_iter()
         .filter_map(|finding| match finding {
             Finding::Step(record) => Some(*record),
-            Finding::Rescue(_) | Finding::Forgotten(_) => None,
+            Finding::Rescue(_)
+            | Finding::Forgotten(_)
+            | Finding::Unclaimed(_)
+            | Finding::GaveWay(_) => None,
         })
         .collect()
 }

@@ -155,6 +155,14 @@ impl Ledger {
         }
     }
 
+    /// Forgets what was observed of a run, as if it had never been seen.
+    pub fn forget(&mut self, run_uid: &str) {
+        let forgotten = self.runs.remove(run_uid);
+        if let Some(at) = forgotten.and_then(|run| run.wake) {
+            self.wakes.remove(&(at, run_uid.into()));
+        }
+    }
+
     /// When [`Ledger::tick`] should be called next.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {

@@ -3,6 +3,7 @@
 use super::sinks::JournalStatus;
 use crate::plugin::dropin::{PluginState, PluginStatus, Roster};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Tells how the observer stands at the moment, but for its plugins.
@@ -22,8 +23,14 @@ pub struct Vitals {
     pub listed: bool,
     /// Each watch; none where a recording is played.
     pub watches: Vec<WatchStatus>,
+    /// Objects that could not be read and were skipped, by their kind; one that is changed counts again.
+    pub unreadable_objects: BTreeMap<String, u64>,
+    /// Pods that name a TaskRun which does not name them: nothing is sent of them.
+    pub unclaimed_pods: u64,
     /// TaskRuns that are followed.
     pub runs_tracked: u64,
+    /// TaskRuns of which scripts are left out, because all together held too much.
+    pub runs_without_texts: u64,
     /// Transitions of steps since the observer started, or its configuration changed.
     pub transitions: Transitions,
     /// What became of their events before the sinks.

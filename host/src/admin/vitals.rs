@@ -19,6 +19,27 @@ impl Collector for Vitals {
         )?;
         Metric::gauge("runs_tracked", "TaskRuns that are followed")
             .is(encoder, self.runs_tracked)?;
+        Metric::counter(
+            "runs_without_texts",
+            "TaskRuns of which scripts are left out of events, because all together held too much",
+        )
+        .is(encoder, self.runs_without_texts)?;
+        Metric::counter(
+            "unclaimed_pods",
+            "Pods that name a TaskRun which does not name them; nothing is sent of them",
+        )
+        .is(encoder, self.unclaimed_pods)?;
+        Metric::counter(
+            "unreadable_objects",
+            "Objects that could not be read and were skipped; one that is changed counts again",
+        )
+        .of_each(
+            encoder,
+            "resource",
+            self.unreadable_objects
+                .iter()
+                .map(|(kind, count)| (kind.as_str(), *count)),
+        )?;
         Metric::gauge("events_pending", "Events between the watch and the journal")
             .is(encoder, events.pending)?;
         Metric::gauge(

@@ -464,6 +464,8 @@ impl App {
             journal: journal.clone(),
             forgets,
             same_scope,
+            unclaimed_limit: observe::LogLimit::default(),
+            gave_way_limit: observe::LogLimit::default(),
         };
         running.spawn(stages::track(Tracker::new(ledger), seen, road));
         let shutdown = shutdown.boxed().shared();

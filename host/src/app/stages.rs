@@ -5,7 +5,7 @@ use crate::clock;
 use crate::config::LogConfig;
 use crate::journal::{Journal, JournalError};
 use crate::logs::{LogSource, Logs};
-use crate::observe::{self, Change, Finding, ObserveError, Seen, Tracker};
+use crate::observe::{self, Change, Finding, LogLimit, ObserveError, Seen, Tracker, UnclaimedPod};
 use crate::prepare::{Tally, ToPrepare};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -13,7 +13,7 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use step_observer_core::{Kind, Ledger, Shard, Transition};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -190,6 +190,9 @@ pub(super) struct Road {
     pub(super) forgets: bool,
     /// What was watched when the marks were made is watched now.
     pub(super) same_scope: bool,
+    /// So that findings of which a stranger can make many do not fill the log.
+    pub(super) unclaimed_limit: LogLimit,
+    pub(super) gave_way_limit: LogLimit,
 }
 
 impl Road {
@@ -201,6 +204,8 @@ impl Road {
         for finding in findings {
             match finding {
                 Finding::Rescue(_) => {}
+                Finding::Unclaimed(pod) => self.note_unclaimed(&pod),
+                Finding::GaveWay(runs) => self.note_gave_way(runs),
                 Finding::Step(record) => {
                     self.tally.steps.count(&record.transition.kind);
                     self.tally.pending.fetch_add(1, Ordering::Relaxed);
@@ -209,6 +214,31 @@ impl Road {
                 }
                 Finding::Forgotten(run) => self.forget(run).await,
             }
+        }
+    }
+
+    fn note_unclaimed(&self, pod: &UnclaimedPod) {
+        self.tally.unclaimed_pods.fetch_add(1, Ordering::Relaxed);
+        if let Some(others) = self.unclaimed_limit.pass(Instant::now()) {
+            warn!(
+                namespace = &*pod.namespace,
+                pod = &*pod.name,
+                task_run_uid = &*pod.run_uid,
+                others,
+                "a pod says that it is a TaskRun's, but the TaskRun does not say so: nothing is sent of it"
+            );
+        }
+    }
+
+    fn note_gave_way(&self, runs: usize) {
+        let count = u64::try_from(runs).unwrap_or(u64::MAX);
+        self.tally.gave_way.fetch_add(count, Ordering::Relaxed);
+        if let Some(others) = self.gave_way_limit.pass(Instant::now()) {
+            warn!(
+                runs,
+                others,
+                "TaskRuns together hold more text than is kept: scripts of the largest namespace are left out"
+            );
         }
     }
 
@@ -222,13 +252,19 @@ impl Road {
                         && (&other.pod_uid, &other.container)
                             == (&started.pod_uid, &started.container)
                 }
-                Finding::Rescue(_) | Finding::Forgotten(_) => false,
+                Finding::Rescue(_)
+                | Finding::Forgotten(_)
+                | Finding::Unclaimed(_)
+                | Finding::GaveWay(_) => false,
             })
         };
         let reads = findings.iter().filter_map(|finding| match finding {
             Finding::Rescue(target) => self.logs.rescue(target.clone()),
             Finding::Step(record) if !ends(&record.transition) => self.logs.follow(record),
-            Finding::Step(_) | Finding::Forgotten(_) => None,
+            Finding::Step(_)
+            | Finding::Forgotten(_)
+            | Finding::Unclaimed(_)
+            | Finding::GaveWay(_) => None,
         });
         reads.collect()
     }

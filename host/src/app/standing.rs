@@ -10,6 +10,7 @@ use crate::journal::Journal;
 use crate::logs::Logs;
 use crate::observe::Watches;
 use crate::prepare::Tally;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,7 +38,10 @@ impl Told {
         Vitals {
             listed: self.watches.is_none() || tally.listed.load(Ordering::Relaxed),
             watches: self.watches.as_ref().map_or_else(Vec::new, watches),
+            unreadable_objects: self.watches.as_ref().map_or_else(BTreeMap::new, unreadable),
+            unclaimed_pods: count(&tally.unclaimed_pods),
             runs_tracked: count(&tally.runs),
+            runs_without_texts: count(&tally.gave_way),
             transitions: Transitions {
                 started: count(&steps.started),
                 succeeded: count(&steps.succeeded),
@@ -97,4 +101,11 @@ fn watches(watches: &Watches) -> Vec<WatchStatus> {
         relists: watch.lists.saturating_sub(1),
     });
     status.collect()
+}
+
+fn unreadable(watches: &Watches) -> BTreeMap<String, u64> {
+    let counts = watches.unreadable();
+    counts
+        .map(|(kind, count)| (kind.to_owned(), count))
+        .collect()
 }

@@ -62,6 +62,9 @@ pub struct StepEventData<'a> {
     pub step: &'a RawValue,
     /// Position among the steps, from 0.
     pub step_index: u32,
+    /// About `step`, if something of it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_info: Option<StepInfo>,
     /// The step's state (Tekton v1beta1 `StepState`).
     pub step_state: StepState<'a>,
     /// The TaskRun.
@@ -162,6 +165,17 @@ pub struct LogInfo {
     pub unavailable: Option<String>,
 }
 
+/// About the step in `step`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepInfo {
+    /// Size of the whole step in the Task, in bytes, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Members are missing in `step`, each of them whole: together they were too large.
+    pub truncated: bool,
+}
+
 impl<'a> StepEventData<'a> {
     /// The data of one transition.
     #[must_use]
@@ -205,6 +219,10 @@ impl<'a> StepEventData<'a> {
             pipeline_task: record.pipeline_task.as_deref(),
             labels: record.labels.iter().collect(),
             step_index: transition.index,
+            step_info: record.spec_cut.map(|cut| StepInfo {
+                bytes: cut.bytes,
+                truncated: true,
+            }),
             attempt: transition.attempt,
             started_at: transition.start.map(|start| start.at.to_string()),
             started_at_source: transition.start.map(|start| start.source.as_str()),

@@ -3,13 +3,13 @@
 use super::scopes::{Scope, Scopes};
 use super::slim::{SlimPod, SlimTaskRun};
 use super::tracker::Change;
-use super::watch::{self, Object, describe, refused_with};
+use super::watch::{self, Object, WatchConfig, WatchError};
+use super::watch_event::Event;
 use super::{ObserveError, Seen};
 use crate::bounded;
 use crate::clock;
 use futures::StreamExt as _;
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client};
+use kube::Client;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ use tracing::{info, warn};
 /// After so many refusals in a row the other namespaces are told without this one.
 const GIVE_UP_AFTER: u32 = 4;
 
-/// Objects in one page of a list: a page is held whole while it is read.
+/// Most objects in one page of a list.
 const PAGE: u32 = 50;
 
 /// What to watch.
@@ -87,14 +87,11 @@ pub async fn watch(client: Client, config: ClusterConfig, changes: mpsc::Sender<
             .into_iter()
             .chain(config.label_selector.as_deref())
             .collect();
-        let selector = parts.join(",");
-        let config = watcher::Config::default()
-            .page_size(PAGE)
-            .timeout(config.watch_timeout_seconds);
-        if selector.is_empty() {
-            config
-        } else {
-            config.labels(&selector)
+        WatchConfig {
+            labels: Some(parts.join(",")).filter(|selector| !selector.is_empty()),
+            fields: None,
+            renew_after: config.watch_timeout_seconds,
+            page: PAGE,
         }
     };
     let known = Arc::new(Mutex::new(Scopes::new(&scopes)));
@@ -107,29 +104,19 @@ pub async fn watch(client: Client, config: ClusterConfig, changes: mpsc::Sender<
             scope: scope.clone(),
         };
         let pods = follow::<SlimPod>(
-            api(&client, scope.as_deref()),
+            client.clone(),
             selector(Some("tekton.dev/taskRun")),
             output.clone(),
         );
-        let runs = follow::<SlimTaskRun>(api(&client, scope.as_deref()), selector(None), output);
+        let runs = follow::<SlimTaskRun>(client.clone(), selector(None), output);
         futures::future::join(pods, runs)
     });
     futures::future::join_all(watches).await;
 }
 
-fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
 /// A kind that is watched.
 trait Watched: Object {
-    const WHAT: &'static str;
+    fn uid(&self) -> Arc<str>;
     fn changed(self) -> Change;
     /// UID of the TaskRun that it belongs to; `None` where it is none of ours.
     fn run_uid(&self) -> Option<Arc<str>>;
@@ -138,12 +125,14 @@ trait Watched: Object {
 }
 
 impl Watched for SlimPod {
-    const WHAT: &'static str = "pods";
+    fn uid(&self) -> Arc<str> {
+        self.metadata.uid.clone().unwrap_or_default()
+    }
     fn changed(self) -> Change {
         Change::Pod(Box::new(self))
     }
     fn run_uid(&self) -> Option<Arc<str>> {
-        self.owner().map(|owner| owner.uid.as_str().into())
+        self.owner().map(|owner| owner.uid.clone())
     }
     fn gone(uid: Arc<str>, run_uid: Arc<str>) -> Change {
         Change::PodGone { uid, run_uid }
@@ -151,12 +140,14 @@ impl Watched for SlimPod {
 }
 
 impl Watched for SlimTaskRun {
-    const WHAT: &'static str = "taskruns.tekton.dev";
+    fn uid(&self) -> Arc<str> {
+        self.metadata.uid.clone().unwrap_or_default()
+    }
     fn changed(self) -> Change {
         Change::TaskRun(Box::new(self))
     }
     fn run_uid(&self) -> Option<Arc<str>> {
-        self.metadata.uid.as_deref().map(Into::into)
+        self.metadata.uid.clone()
     }
     fn gone(uid: Arc<str>, _run_uid: Arc<str>) -> Change {
         Change::TaskRunGone { uid }
@@ -190,11 +181,14 @@ impl Output {
 
     fn is_others<K: Watched>(&self, event: &Event<K>) -> bool {
         match event {
-            Event::InitApply(object) | Event::Apply(object) | Event::Delete(object) => {
+            Event::Listed(object) | Event::Changed(object) | Event::Deleted(object) => {
                 let run = object.run_uid();
                 run.is_some_and(|run| !self.part.owns(&run))
             }
-            Event::Init | Event::InitDone => false,
+            Event::ListBegins
+            | Event::ListComplete
+            | Event::Unreadable(_)
+            | Event::UnreadableDeleted(_) => false,
         }
     }
 
@@ -211,11 +205,11 @@ impl Output {
     }
 }
 
-/// Watches one kind for ever: what vanishes between two lists is told as deleted, which
-/// kube-runtime does not.
-async fn follow<K: Watched>(api: Api<K>, config: watcher::Config, output: Output) {
+/// Watches one kind for ever: what vanishes between two lists is told as deleted.
+async fn follow<K: Watched>(client: Client, config: WatchConfig, output: Output) {
     let mut present = Present::default();
-    let mut watch = std::pin::pin!(watch::follow(api, config));
+    let scope = output.scope.clone();
+    let mut watch = std::pin::pin!(watch::follow::<K>(client, scope.as_deref(), config));
     while let Some(happened) = watch.next().await {
         let done = match happened.event {
             Ok(event) if output.is_others(&event) => Ok(()),
@@ -224,9 +218,9 @@ async fn follow<K: Watched>(api: Api<K>, config: watcher::Config, output: Output
                 let remedy = remedy(&error);
                 let namespace = output.scope.as_deref();
                 warn!(
-                    kind = K::WHAT,
+                    kind = K::KIND,
                     namespace,
-                    error = describe(&error),
+                    error = %error,
                     remedy,
                     "watch failed, retrying"
                 );
@@ -257,12 +251,12 @@ struct Present {
 impl Present {
     async fn take<K: Watched>(&mut self, event: Event<K>, output: &Output) -> Result<(), Closed> {
         match event {
-            Event::Init => self.listing.clear(),
-            Event::InitApply(object) => {
-                self.listing.insert(uid(&object));
+            Event::ListBegins => self.listing.clear(),
+            Event::Listed(object) => {
+                self.listing.insert(object.uid());
                 self.apply(object, output).await?;
             }
-            Event::InitDone => {
+            Event::ListComplete => {
                 let listing = std::mem::take(&mut self.listing);
                 let vanished: Vec<_> = self
                     .known
@@ -272,19 +266,27 @@ impl Present {
                     output.send(K::gone(uid, run_uid)).await?;
                 }
                 if !std::mem::replace(&mut self.listed, true) {
-                    info!(kind = K::WHAT, count = self.known.len(), "listed");
+                    info!(kind = K::KIND, count = self.known.len(), "listed");
                     output.report(Scopes::complete).await?;
                 }
             }
-            Event::Apply(object) => self.apply(object, output).await?,
-            Event::Delete(object) => {
-                let known = self.known.remove(&uid(&object));
+            Event::Changed(object) => self.apply(object, output).await?,
+            Event::Deleted(object) => {
+                let known = self.known.remove(&object.uid());
                 let gone = known
                     .or(object.run_uid())
-                    .map(|run_uid| K::gone(uid(&object), run_uid));
+                    .map(|run_uid| K::gone(object.uid(), run_uid));
                 output.send(object.changed()).await?;
                 if let Some(change) = gone {
                     output.send(change).await?;
+                }
+            }
+            // It is there, as far as one can see.
+            Event::Unreadable(object) => self.listing.extend(object.uid),
+            Event::UnreadableDeleted(object) => {
+                let uid = object.uid.unwrap_or_default();
+                if let Some(run_uid) = self.known.remove(&uid) {
+                    output.send(K::gone(uid, run_uid)).await?;
                 }
             }
         }
@@ -293,7 +295,7 @@ impl Present {
 
     async fn apply<K: Watched>(&mut self, object: K, output: &Output) -> Result<(), Closed> {
         if let Some(run_uid) = object.run_uid() {
-            let uid = uid(&object);
+            let uid = object.uid();
             let run_uid = if uid == run_uid { uid.clone() } else { run_uid };
             self.known.insert(uid, run_uid);
         }
@@ -301,13 +303,9 @@ impl Present {
     }
 }
 
-fn uid<K: kube::Resource>(object: &K) -> Arc<str> {
-    object.meta().uid.as_deref().unwrap_or_default().into()
-}
-
 /// What an operator can do about an error that does not go away by itself.
-fn remedy(error: &watcher::Error) -> Option<&'static str> {
-    match refused_with(error)? {
+fn remedy(error: &WatchError) -> Option<&'static str> {
+    match error.refused_with()? {
         401 => Some(
             "the API server does not accept the credentials: check KUBECONFIG or the service account",
         ),

@@ -1,10 +1,11 @@
 //! ConfigMaps that hold plugins: read by watch, and told what became of them by Events.
 
-use super::watch::{self, describe, refused_with};
+use super::slim::SlimConfigMap;
+use super::watch::{self, WatchConfig, WatchError};
+use super::watch_event::Event;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::runtime::events::{Event as Note, EventType, Recorder, Reporter};
-use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -55,13 +56,14 @@ pub async fn watch_plugins(
     namespace: String,
     changes: mpsc::Sender<PluginMapChange>,
 ) {
-    let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
-    let config = watcher::Config::default()
-        .labels(&format!("{PLUGIN_LABEL}=true"))
-        .page_size(PAGE)
-        .timeout(watch::RENEW_AFTER);
+    let config = WatchConfig {
+        labels: Some(format!("{PLUGIN_LABEL}=true")),
+        fields: None,
+        renew_after: watch::RENEW_AFTER,
+        page: PAGE,
+    };
     let mut known = Known::default();
-    let mut watch = std::pin::pin!(watch::follow(api, config));
+    let mut watch = std::pin::pin!(watch::follow(client, Some(&namespace), config));
     while let Some(happened) = watch.next().await {
         let event = match happened.event {
             Ok(event) => event,
@@ -69,7 +71,7 @@ pub async fn watch_plugins(
                 warn!(
                     kind = "configmaps",
                     namespace,
-                    error = describe(&error),
+                    error = %error,
                     remedy = remedy(&error),
                     "the plugins in ConfigMaps cannot be read, retrying"
                 );
@@ -93,23 +95,29 @@ struct Known {
 }
 
 impl Known {
-    fn take(&mut self, event: Event<ConfigMap>) -> Vec<PluginMapChange> {
+    fn take(&mut self, event: Event<SlimConfigMap>) -> Vec<PluginMapChange> {
         match event {
-            Event::Init => {
+            Event::ListBegins => {
                 self.listing.clear();
                 Vec::new()
             }
-            Event::InitApply(map) => {
-                self.listing.extend(map.metadata.name.clone());
+            Event::Listed(map) => {
+                self.listing.insert(map.name().to_owned());
                 self.present(map)
             }
-            Event::Apply(map) => self.present(map),
-            Event::Delete(map) => {
-                let name = map.metadata.name.unwrap_or_default();
-                self.names.remove(&name);
-                vec![PluginMapChange::Gone { name }]
+            Event::Changed(map) => self.present(map),
+            Event::Deleted(map) => self.gone(map.name()),
+            // It may mask something, so it counts as a plugin that is refused: at the start it fails on every event,
+            // later the one that was there before stays.
+            Event::Unreadable(map) => {
+                let name = (*map.name).to_owned();
+                self.listing.insert(name.clone());
+                self.names.insert(name.clone());
+                let files = BTreeMap::new();
+                vec![PluginMapChange::Present { name, files }]
             }
-            Event::InitDone => {
+            Event::UnreadableDeleted(map) => self.gone(&map.name),
+            Event::ListComplete => {
                 let listing = std::mem::take(&mut self.listing);
                 let vanished: Vec<String> = self.names.difference(&listing).cloned().collect();
                 self.names = listing;
@@ -125,23 +133,23 @@ impl Known {
         }
     }
 
-    fn present(&mut self, map: ConfigMap) -> Vec<PluginMapChange> {
-        let name = map.metadata.name.unwrap_or_default();
-        let texts = map.data.unwrap_or_default();
-        let binaries = map.binary_data.unwrap_or_default();
-        let files = texts
-            .into_iter()
-            .map(|(name, text)| (name, text.into_bytes()))
-            .chain(binaries.into_iter().map(|(name, bytes)| (name, bytes.0)))
-            .collect();
+    fn present(&mut self, map: SlimConfigMap) -> Vec<PluginMapChange> {
+        let name = map.name().to_owned();
+        let files = map.into_files();
         self.names.insert(name.clone());
         vec![PluginMapChange::Present { name, files }]
+    }
+
+    fn gone(&mut self, name: &str) -> Vec<PluginMapChange> {
+        self.names.remove(name);
+        let name = name.to_owned();
+        vec![PluginMapChange::Gone { name }]
     }
 }
 
 /// What an operator can do about an error that does not go away by itself.
-fn remedy(error: &watcher::Error) -> Option<&'static str> {
-    (refused_with(error)? == 403).then_some(
+fn remedy(error: &WatchError) -> Option<&'static str> {
+    (error.refused_with()? == 403).then_some(
         "grant get, list and watch on configmaps in this namespace to the service account, or set \
          dropIn.configMaps: false; until then no event is sent, because a plugin might mask it",
     )

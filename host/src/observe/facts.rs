@@ -1,21 +1,15 @@
 //! What events say about a run beside the transition: kept while the run has something to tell.
 
 use super::intern::Interner;
-use super::slim::{SlimPod, SlimTaskRun, Terminated};
+use super::metadata::Metadata;
+use super::slim::{SlimPod, SlimTaskRun, TaskRunStatus, Terminated};
+use super::step_spec::StepSpec;
 use super::tracker::LogTarget;
-use crate::step::{ContainerFacts, StepRecord, StringMap};
+use crate::step::{ContainerFacts, SpecCut, StepRecord, StringMap};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use step_observer_core::{ContainerState, PodSeen, Transition, step_name};
-
-/// kubectl's copy of the whole object, which may be as large as the object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// Longest annotation that is kept, in bytes.
-const MAX_ANNOTATION: usize = 8 * 1024;
 
 /// Labels that Tekton adds to the Pod but not to the TaskRun.
 const POD_LABELS: [&str; 2] = ["tekton.dev/taskRun", "tekton.dev/taskRunUID"];
@@ -28,14 +22,20 @@ pub(super) struct RunFacts {
     api_version: Arc<str>,
     labels: StringMap,
     annotations: StringMap,
-    /// Per step its name and its spec as events tell it, in the Task's order.
-    steps: Box<[(Arc<str>, Arc<str>)]>,
+    /// The steps in the Task's order.
+    steps: Box<[StepSpec]>,
+    /// They were dropped, because all runs together hold too much.
+    gave_way: bool,
     /// The containers as `status.steps` reports them; used where the pod was never seen.
     reported: Vec<(Arc<str>, ContainerFacts)>,
     /// UIDs of its pods.
     pods: Vec<Arc<str>>,
+    /// Names of all pods that the TaskRun has ever named as its own.
+    named: Vec<Arc<str>>,
     /// The TaskRun itself was seen: a Pod has nothing to add.
     from_task_run: bool,
+    /// When it was first seen, as a number that grows from run to run.
+    age: u64,
 }
 
 /// What is kept of a Pod.
@@ -57,8 +57,66 @@ struct Container {
 // === impl RunFacts ===
 
 impl RunFacts {
+    /// Of a run that was first seen after all whose `age` is less.
+    pub(super) fn new(age: u64) -> Self {
+        Self {
+            age,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn age(&self) -> u64 {
+        self.age
+    }
+
     pub(super) fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Was the TaskRun itself seen?
+    pub(super) fn is_of_task_run(&self) -> bool {
+        self.from_task_run
+    }
+
+    /// Has the TaskRun named this pod as its own?
+    pub(super) fn names(&self, namespace: &str, pod: &str) -> bool {
+        *self.namespace == *namespace && self.named.iter().any(|name| **name == *pod)
+    }
+
+    /// May this pod be its own, as far as a recording shows it? One need not hold what names a pod.
+    pub(super) fn may_own(&self, namespace: &str, pod: &str) -> bool {
+        self.names(namespace, pod) || (*self.namespace == *namespace && self.named.is_empty())
+    }
+
+    /// Does it hold texts, and has no pod to tell of? The TaskRun brings them again when it changes.
+    pub(super) fn is_pending(&self) -> bool {
+        self.from_task_run && self.pods.is_empty()
+    }
+
+    /// Bytes of texts that would be free if it gave way: those that no other run holds.
+    pub(super) fn own_bytes(&self) -> usize {
+        // The interner holds each once.
+        let own = |text: &&Arc<str>| Arc::strong_count(text) <= 2;
+        let steps = self.steps.iter().map(|step| &step.json);
+        let details = [&self.labels, &self.annotations].into_iter();
+        let details = details
+            .filter(|_| self.is_pending())
+            .flat_map(StringMap::texts);
+        steps
+            .chain(details)
+            .filter(own)
+            .map(|text| text.len())
+            .sum()
+    }
+
+    /// Drops what its events can do without; of a run without pods, all that its TaskRun brings again.
+    pub(super) fn give_way(&mut self) {
+        if self.is_pending() {
+            self.labels = StringMap::default();
+            self.annotations = StringMap::default();
+        }
+        self.steps = Box::default();
+        self.gave_way = true;
     }
 
     pub(super) fn see_run(&mut self, run: &SlimTaskRun, texts: &mut Interner) {
@@ -71,6 +129,7 @@ impl RunFacts {
         self.from_task_run = true;
         self.namespace = texts.text(metadata.namespace.as_deref().unwrap_or_default());
         self.name = texts.text(metadata.name.as_deref().unwrap_or_default());
+        self.see_names(status, texts);
         let known = Some(&**api_version).filter(|version| !version.is_empty());
         self.api_version = texts.text(known.unwrap_or("tekton.dev/v1"));
         self.labels = labels(metadata, texts);
@@ -82,15 +141,13 @@ impl RunFacts {
         } else {
             resolved
         };
-        let name =
-            |step: &Map<String, Value>| step.get("name").and_then(Value::as_str).map(str::to_owned);
+        self.gave_way = false;
         self.steps = steps
             .iter()
-            .map(|step| {
-                (
-                    texts.text(&name(step).unwrap_or_default()),
-                    texts.text(&v1beta1(step)),
-                )
+            .map(|step| StepSpec {
+                name: texts.text(&step.name),
+                json: texts.text(&step.json),
+                cut_from: step.cut_from,
             })
             .collect();
         // A pod tells all of this itself.
@@ -108,11 +165,29 @@ impl RunFacts {
         };
     }
 
-    pub(super) fn see_pod(&mut self, pod: &SlimPod, uid: &Arc<str>, texts: &mut Interner) {
+    fn see_names(&mut self, status: &TaskRunStatus, texts: &mut Interner) {
+        let archived = status
+            .retries_status
+            .iter()
+            .map(|attempt| &attempt.pod_name);
+        for name in archived.chain([&status.pod_name]) {
+            if !name.is_empty() && !self.named.contains(name) {
+                self.named.reserve_exact(1);
+                self.named.push(texts.text(name));
+            }
+        }
+    }
+
+    /// A pod of it has something to tell.
+    pub(super) fn add_pod(&mut self, uid: &Arc<str>) {
         if !self.pods.contains(uid) {
             self.pods.reserve_exact(1);
             self.pods.push(uid.clone());
         }
+    }
+
+    pub(super) fn see_pod(&mut self, pod: &SlimPod, uid: &Arc<str>, texts: &mut Interner) {
+        self.add_pod(uid);
         let Some(owner) = pod.owner() else { return };
         if self.from_task_run {
             return;
@@ -127,7 +202,14 @@ impl RunFacts {
     /// Nothing is left to tell: keeps what is needed to stay quiet. Gives the UIDs of its pods.
     pub(super) fn settle(&mut self) -> Vec<Arc<str>> {
         let pods = std::mem::take(&mut self.pods);
-        *self = Self::default();
+        // Its pods change a few times more, and still are its pods.
+        *self = Self {
+            namespace: std::mem::take(&mut self.namespace),
+            named: std::mem::take(&mut self.named),
+            from_task_run: self.from_task_run,
+            age: self.age,
+            ..Self::default()
+        };
         pods
     }
 
@@ -148,6 +230,7 @@ impl RunFacts {
                 .map(|(_, facts)| facts.clone())
                 .unwrap_or_default(),
         };
+        let (spec, spec_cut) = self.spec(&transition, in_pod.map(|(image, _)| image));
         StepRecord {
             namespace: self.namespace.clone(),
             task_run: self.name.clone(),
@@ -156,7 +239,8 @@ impl RunFacts {
             pipeline_task: label("tekton.dev/pipelineTask"),
             labels: self.labels.clone(),
             annotations: self.annotations.clone(),
-            spec: self.spec(&transition, in_pod.map(|(image, _)| image)),
+            spec,
+            spec_cut,
             container,
             pod_gone: pod.is_none_or(|pod| pod.gone),
             seen_at: now,
@@ -165,23 +249,31 @@ impl RunFacts {
     }
 
     /// The step in the Task's spec. Paired by name, never by position in the status.
-    fn spec(&self, transition: &Transition, image: Option<&str>) -> Arc<str> {
+    fn spec(&self, transition: &Transition, image: Option<&str>) -> (Arc<str>, Option<SpecCut>) {
         let name = step_name(&transition.container);
-        let named = self.steps.iter().find(|(step, _)| {
+        let named = self.steps.iter().find(|step| {
             // Container names are cut to 63 characters.
-            !step.is_empty()
-                && (**step == *name || (transition.container.len() == 63 && step.starts_with(name)))
+            !step.name.is_empty()
+                && (*step.name == *name
+                    || (transition.container.len() == 63 && step.name.starts_with(name)))
         });
         let unnamed = || {
             let index: usize = name.strip_prefix("unnamed-")?.parse().ok()?;
-            self.steps.get(index).filter(|(step, _)| step.is_empty())
+            let step = self.steps.get(index)?;
+            (step.name.is_empty() && !step.json.is_empty()).then_some(step)
         };
-        let known = named.or_else(unnamed).map(|(_, spec)| spec.clone());
-        known.unwrap_or_else(|| {
-            let members = [("name", Some(name)), ("image", image)].into_iter();
-            let members = members.filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
-            v1beta1(&members.collect()).into()
-        })
+        match named.or_else(unnamed) {
+            Some(step) => {
+                let cut = step.cut_from.map(|bytes| SpecCut { bytes: Some(bytes) });
+                (step.json.clone(), cut)
+            }
+            None => {
+                let members = [("name", Some(name)), ("image", image)].into_iter();
+                let members = members.filter_map(|(name, text)| Some((name, text?.into())));
+                let spec = StepSpec::of(members.collect::<BTreeMap<_, _>>());
+                (spec.json, self.gave_way.then_some(SpecCut { bytes: None }))
+            }
+        }
     }
 }
 
@@ -265,33 +357,19 @@ fn container_facts(
     }
 }
 
-fn labels(metadata: &ObjectMeta, texts: &mut Interner) -> StringMap {
-    let all = metadata.labels.iter().flatten();
+fn labels(metadata: &Metadata, texts: &mut Interner) -> StringMap {
+    let all = metadata.labels.iter();
     all.filter(|(name, _)| !POD_LABELS.contains(&name.as_str()))
         .map(|(name, value)| (texts.text(name), texts.text(value)))
         .collect()
 }
 
-fn annotations(metadata: &ObjectMeta, texts: &mut Interner) -> StringMap {
-    let all = metadata.annotations.iter().flatten();
-    all.filter(|(name, value)| *name != LAST_APPLIED && value.len() <= MAX_ANNOTATION)
-        .map(|(name, value)| (texts.text(name), texts.text(value)))
+fn annotations(metadata: &Metadata, texts: &mut Interner) -> StringMap {
+    let all = metadata.annotations.iter();
+    all.map(|(name, value)| (texts.text(name), texts.text(value)))
         .collect()
 }
 
 fn text(value: Option<&str>) -> Arc<str> {
     value.unwrap_or_default().into()
-}
-
-/// A step as JSON in the shape of the v1beta1 API: `name` and `resources` are always there.
-fn v1beta1(step: &Map<String, Value>) -> String {
-    let (unnamed, nothing) = (Value::from(""), Value::Object(Map::new()));
-    let mut members: BTreeMap<&str, &Value> = BTreeMap::new();
-    members.extend(step.iter().map(|(name, value)| (name.as_str(), value)));
-    let resources = members.remove("computeResources");
-    members
-        .entry("resources")
-        .or_insert(resources.unwrap_or(&nothing));
-    members.entry("name").or_insert(&unnamed);
-    serde_json::to_string(&members).unwrap_or_default()
 }

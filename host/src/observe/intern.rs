@@ -11,6 +11,8 @@ const PURGE_MIN: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     texts: HashSet<Arc<str>>,
+    /// Of all texts, those that nobody else holds any more included.
+    bytes: usize,
     purge_at: usize,
 }
 
@@ -20,13 +22,25 @@ impl Interner {
             return known.clone();
         }
         if self.texts.len() >= self.purge_at.max(PURGE_MIN) {
-            self.texts.retain(|text| Arc::strong_count(text) > 1);
-            self.texts.shrink_to(self.texts.len() * 2);
-            self.purge_at = self.texts.len() * 2;
+            self.purge();
         }
         let new: Arc<str> = text.into();
+        self.bytes += new.len();
         self.texts.insert(new.clone());
         new
+    }
+
+    /// Bytes of all texts, those that nobody else holds any more included.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Throws away the texts that nobody else holds.
+    pub(super) fn purge(&mut self) {
+        self.texts.retain(|text| Arc::strong_count(text) > 1);
+        self.texts.shrink_to(self.texts.len() * 2);
+        self.purge_at = self.texts.len() * 2;
+        self.bytes = self.texts.iter().map(|text| text.len()).sum();
     }
 }
 
@@ -48,5 +62,7 @@ mod tests {
             interner.texts.len()
         );
         assert!(Arc::ptr_eq(&kept, &interner.text("kept")));
+        interner.purge();
+        assert_eq!(interner.bytes(), "kept".len());
     }
 }

@@ -7,30 +7,41 @@ mod connect;
 mod documents;
 mod facts;
 mod follow;
+mod held;
 mod intern;
+mod lenient;
+mod list;
 mod log;
+mod metadata;
 mod pod_log;
 mod recording;
 mod retry;
 mod scopes;
 mod slim;
 mod snapshot;
+mod step_spec;
 mod tekton_sink;
 mod termination;
+mod texts;
 mod tracker;
+mod unreadable;
 mod watch;
+mod watch_event;
 mod watches;
 
 pub use cluster::{ClusterConfig, watch};
 pub use config_maps::{PLUGIN_LABEL, PluginMapChange, PluginNotes, own_namespace, watch_plugins};
 pub use connect::{cluster_time, connect};
 pub use follow::FollowedLog;
+pub use held::UnclaimedPod;
+pub use list::{ListItems, RawObject};
 pub use log::LogCapture;
 pub use pod_log::ClusterLogs;
 pub use recording::{Player, RecordedLogs, play, player};
 pub use slim::{SlimPod, SlimTaskRun};
 pub use tekton_sink::{TektonSink, watch_tekton_sink};
 pub use tracker::{Change, Finding, LogTarget, Tracker};
+pub(crate) use unreadable::LogLimit;
 pub use watches::{WatchStanding, Watches};
 
 use jiff::Timestamp;
@@ -136,8 +147,8 @@ impl SlimPod {
     #[must_use]
     pub fn gone(&self) -> Option<Change> {
         Some(Change::PodGone {
-            uid: self.metadata.uid.as_deref()?.into(),
-            run_uid: self.owner()?.uid.as_str().into(),
+            uid: self.metadata.uid.clone()?,
+            run_uid: self.owner()?.uid.clone(),
         })
     }
 }
@@ -147,7 +158,7 @@ impl SlimTaskRun {
     #[must_use]
     pub fn gone(&self) -> Option<Change> {
         Some(Change::TaskRunGone {
-            uid: self.metadata.uid.as_deref()?.into(),
+            uid: self.metadata.uid.clone()?,
         })
     }
 }

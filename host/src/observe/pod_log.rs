@@ -2,11 +2,11 @@
 
 use super::follow::FollowedLog;
 use super::log::LogCapture;
-use super::slim::SlimPod;
 use super::tracker::LogTarget;
 use crate::step::CapturedLog;
 use futures::AsyncReadExt as _;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use kube::{Api, Client};
 use std::fmt::Debug;
@@ -125,7 +125,7 @@ impl ClusterLogs {
         params: &LogParams,
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), ReadError> {
-        let api: Api<SlimPod> = Api::namespaced(self.client.clone(), &target.namespace);
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &target.namespace);
         let stream = api
             .log_stream(&target.pod, params)
             .await

@@ -1,15 +1,17 @@
 //! Slim objects into the core's snapshots: parsed here, once.
 
 use super::intern::Interner;
+use super::metadata::{Metadata, Owner};
 use super::slim::{
-    ContainerStatus, PodSpec, SlimPod, SlimTaskRun, State, StepStatus, TaskRunStatus, Terminated,
+    Condition, ContainerStatus, PodSpec, RetryStatus, SlimPod, SlimTaskRun, State, StepStatus,
+    TaskRunStatus, Terminated,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use step_observer_core as core;
 use step_observer_core::{
-    Attempt, ContainerState, Done, Gate, Inference, InitFailure, PodPhase, PodSeen, ReportedEnd,
-    ReportedStep, StepSeen, TaskRunSeen,
+    Attempt, ContainerState, Done, InitFailure, PodPhase, PodSeen, ReportedEnd, ReportedStep,
+    StepSeen, TaskRunSeen,
 };
 
 /// Prefix of step containers (`IsContainerStep` in Tekton's pkg/pod/status.go).
@@ -19,28 +21,21 @@ const STEP_PREFIX: &str = "step-";
 const TEKTON: &str = "tekton.dev/pipeline";
 
 impl SlimPod {
-    /// The TaskRun that controls this pod.
-    pub(super) fn owner(&self) -> Option<&OwnerReference> {
-        self.metadata
-            .owner_references
-            .as_ref()?
-            .iter()
-            .find(|owner| {
-                owner.kind == "TaskRun"
-                    && owner.api_version.starts_with("tekton.dev/")
-                    && owner.controller == Some(true)
-            })
+    /// The TaskRun that controls this pod, as the pod says.
+    pub(super) fn owner(&self) -> Option<&Owner> {
+        self.metadata.task_run.as_ref()
     }
 
-    /// The pod as the core sees it; `None` where it is not a TaskRun's.
-    pub(super) fn seen(&self, texts: &mut Interner) -> Option<PodSeen> {
+    /// The pod as the core sees it at `now`; `None` where it is not a TaskRun's.
+    pub(super) fn seen(&self, now: Timestamp, texts: &mut Interner) -> Option<PodSeen> {
         let Self {
             metadata,
             spec,
             status,
         } = self;
         let owner = self.owner()?;
-        let annotation = |name: &str| metadata.annotations.as_ref().and_then(|all| all.get(name));
+        let annotation = |name: &str| metadata.annotations.get(name);
+        let times = Plausible::new(metadata, now);
         let status_of = |name: &str| {
             status
                 .container_statuses
@@ -53,17 +48,17 @@ impl SlimPod {
             .filter(|container| container.name.starts_with(STEP_PREFIX))
             .map(|container| StepSeen {
                 container: texts.text(&container.name),
-                gate: gate(&container.args),
-                inference: inference(&container.args),
+                gate: container.entrypoint.gate,
+                inference: container.entrypoint.inference,
                 state: status_of(&container.name)
-                    .map_or(ContainerState::Unknown, |s| state(&s.state)),
+                    .map_or(ContainerState::Unknown, |s| state(&s.state, times)),
             })
             .collect();
         Some(PodSeen {
             uid: texts.text(metadata.uid.as_deref()?),
             name: texts.text(metadata.name.as_deref()?),
             run_uid: texts.text(&owner.uid),
-            created: created(metadata),
+            created: metadata.creation_timestamp,
             phase: match status.phase.as_deref() {
                 Some("Running") => PodPhase::Running,
                 Some("Succeeded") => PodPhase::Succeeded,
@@ -74,7 +69,7 @@ impl SlimPod {
             ready: annotation("tekton.dev/ready").is_some_and(|value| value == "READY"),
             cancel_requested: annotation("tekton.dev/cancel")
                 .is_some_and(|value| value == "CANCEL"),
-            deleting: metadata.deletion_timestamp.is_some(),
+            deleting: metadata.deletion.is_some(),
             deletion_requested: deletion_requested(metadata),
             containers_started: status
                 .container_statuses
@@ -92,8 +87,30 @@ impl SlimPod {
     }
 }
 
-fn created(metadata: &ObjectMeta) -> Option<jiff::Timestamp> {
-    metadata.creation_timestamp.as_ref().map(|time| time.0)
+/// When something that is reported of an object can have happened. Whoever writes a step can write any time into its
+/// termination message.
+#[derive(Clone, Copy)]
+struct Plausible {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+/// How far clocks of a node and of the API server may be apart.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+impl Plausible {
+    fn new(metadata: &Metadata, now: Timestamp) -> Self {
+        let created = metadata.creation_timestamp;
+        let from = created.and_then(|created| created.checked_sub(CLOCK_SKEW).ok());
+        Self {
+            from: from.unwrap_or(Timestamp::MIN),
+            to: now.checked_add(CLOCK_SKEW).unwrap_or(Timestamp::MAX),
+        }
+    }
+
+    fn check(self, time: Option<Timestamp>) -> Option<Timestamp> {
+        time.filter(|time| (self.from..=self.to).contains(time))
+    }
 }
 
 fn is_sidecar(spec: &PodSpec, name: &str) -> bool {
@@ -104,7 +121,7 @@ fn is_sidecar(spec: &PodSpec, name: &str) -> bool {
     container.and_then(|container| container.restart_policy.as_deref()) == Some("Always")
 }
 
-fn container_start(state: &State) -> Option<jiff::Timestamp> {
+fn container_start(state: &State) -> Option<Timestamp> {
     let running = state
         .running
         .as_ref()
@@ -112,15 +129,10 @@ fn container_start(state: &State) -> Option<jiff::Timestamp> {
     running.or_else(|| state.terminated.as_ref()?.started_at)
 }
 
-fn deletion_requested(metadata: &ObjectMeta) -> Option<jiff::Timestamp> {
-    let grace =
-        jiff::SignedDuration::from_secs(metadata.deletion_grace_period_seconds.unwrap_or(0));
-    metadata
-        .deletion_timestamp
-        .as_ref()?
-        .0
-        .checked_sub(grace)
-        .ok()
+fn deletion_requested(metadata: &Metadata) -> Option<Timestamp> {
+    let grace = metadata.deletion_grace_period_seconds.unwrap_or(0);
+    let grace = SignedDuration::from_secs(grace);
+    metadata.deletion?.at?.checked_sub(grace).ok()
 }
 
 fn init_failure(status: &ContainerStatus) -> Option<InitFailure> {
@@ -132,48 +144,12 @@ fn init_failure(status: &ContainerStatus) -> Option<InitFailure> {
     }
 }
 
-/// The entrypoint's own arguments: all before `--`, which only the step's command follows.
-fn entrypoint_args(args: &[Arc<str>]) -> impl Iterator<Item = &str> {
-    args.iter().map(|arg| &**arg).take_while(|arg| *arg != "--")
-}
-
-fn has_flag(args: &[Arc<str>], flag: &str) -> bool {
-    entrypoint_args(args).any(|arg| {
-        let name = arg.trim_start_matches('-');
-        name == flag
-            || name
-                .strip_prefix(flag)
-                .is_some_and(|rest| rest.starts_with('='))
-    })
-}
-
-fn gate(args: &[Arc<str>]) -> Gate {
-    let file = entrypoint_args(args)
-        .skip_while(|arg| arg.trim_start_matches('-') != "wait_file")
-        .nth(1);
-    match file {
-        None => Gate::Open,
-        Some(file) if file.starts_with("/tekton/run/") => Gate::Predecessor,
-        Some(_) => Gate::Ready,
-    }
-}
-
-fn inference(args: &[Arc<str>]) -> Inference {
-    if has_flag(args, "debug_before_step") {
-        Inference::Never
-    } else if has_flag(args, "when_expressions") {
-        Inference::Delayed
-    } else {
-        Inference::Immediate
-    }
-}
-
-fn state(state: &State) -> ContainerState {
+fn state(state: &State, times: Plausible) -> ContainerState {
     match state {
         State {
             terminated: Some(ended),
             ..
-        } => ContainerState::Terminated(terminated(ended)),
+        } => ContainerState::Terminated(terminated(ended, times)),
         State {
             running: Some(running),
             ..
@@ -194,19 +170,23 @@ fn state(state: &State) -> ContainerState {
     }
 }
 
-fn terminated(ended: &Terminated) -> core::Terminated {
+fn terminated(ended: &Terminated, times: Plausible) -> core::Terminated {
+    let message = ended.told().map(|message| core::Internals {
+        started_at: times.check(message.internals.started_at),
+        ..message.internals.clone()
+    });
     core::Terminated {
         exit_code: ended.exit_code,
         reason: ended.reason.clone(),
         started_at: ended.started_at,
         finished_at: ended.finished_at,
-        message: ended.told().map(|message| message.internals.clone()),
+        message,
     }
 }
 
 impl SlimTaskRun {
-    /// The TaskRun as the core sees it; `None` where another controller runs it.
-    pub(super) fn seen(&self, texts: &mut Interner) -> Option<TaskRunSeen> {
+    /// The TaskRun as the core sees it at `now`; `None` where another controller runs it.
+    pub(super) fn seen(&self, now: Timestamp, texts: &mut Interner) -> Option<TaskRunSeen> {
         if self
             .spec
             .managed_by
@@ -215,31 +195,57 @@ impl SlimTaskRun {
         {
             return None;
         }
+        let times = Plausible::new(&self.metadata, now);
+        let TaskRunStatus {
+            conditions,
+            pod_name,
+            completion_time,
+            steps,
+            task_spec: _,
+            retries_status,
+        } = &self.status;
+        let archived = retries_status.iter().map(|status| {
+            let RetryStatus {
+                conditions,
+                pod_name,
+                completion_time,
+                steps,
+            } = status;
+            attempt(conditions, pod_name, *completion_time, steps, times)
+        });
         Some(TaskRunSeen {
             uid: texts.text(self.metadata.uid.as_deref()?),
-            archived: self.status.retries_status.iter().map(attempt).collect(),
-            current: attempt(&self.status),
+            archived: archived.collect(),
+            current: attempt(conditions, pod_name, *completion_time, steps, times),
         })
     }
 }
 
-fn attempt(status: &TaskRunStatus) -> Attempt {
-    let done = done(status);
+fn attempt(
+    conditions: &[Condition],
+    pod_name: &Arc<str>,
+    completed: Option<Timestamp>,
+    steps: &[StepStatus],
+    times: Plausible,
+) -> Attempt {
+    let done = done(conditions, completed);
     // Before the end the steps are not believed: the pod tells.
     let steps = match done {
-        Some(_) => status.steps.iter().filter_map(reported_step).collect(),
+        Some(_) => steps
+            .iter()
+            .filter_map(|step| reported_step(step, times))
+            .collect(),
         None => Vec::new(),
     };
     Attempt {
-        pod_name: status.pod_name.clone(),
+        pod_name: pod_name.clone(),
         done,
         steps,
     }
 }
 
-fn done(status: &TaskRunStatus) -> Option<Done> {
-    let condition = status
-        .conditions
+fn done(conditions: &[Condition], completed: Option<Timestamp>) -> Option<Done> {
+    let condition = conditions
         .iter()
         .find(|condition| &*condition.kind == "Succeeded")?;
     if !matches!(&*condition.status, "True" | "False") {
@@ -247,7 +253,7 @@ fn done(status: &TaskRunStatus) -> Option<Done> {
     }
     Some(Done {
         reason: condition.reason.clone(),
-        at: status.completion_time,
+        at: completed,
         blamed_step: blamed_step(&condition.message),
     })
 }
@@ -259,7 +265,7 @@ fn blamed_step(message: &str) -> Option<Arc<str>> {
     rest.starts_with(" in TaskRun").then(|| name.into())
 }
 
-fn reported_step(step: &StepStatus) -> Option<ReportedStep> {
+fn reported_step(step: &StepStatus, times: Plausible) -> Option<ReportedStep> {
     let container = if !step.container.is_empty() {
         step.container.clone()
     } else if !step.name.is_empty() {
@@ -276,7 +282,8 @@ fn reported_step(step: &StepStatus) -> Option<ReportedStep> {
             .or_else(|| ended.reason.clone())
             .unwrap_or_else(|| "Error".into()),
         by_entrypoint: step.termination_reason.is_some(),
-        started_at: ended.started_at,
+        // Tekton puts the time from the step's message here.
+        started_at: times.check(ended.started_at),
         finished_at: ended.finished_at,
     });
     let running = step.running.is_some();
@@ -291,40 +298,23 @@ fn reported_step(step: &StepStatus) -> Option<ReportedStep> {
 mod tests {
     use super::*;
 
-    fn args(line: &str) -> Vec<Arc<str>> {
-        line.split(' ').map(Into::into).collect()
-    }
-
     #[test]
-    fn gates_are_read_from_the_entrypoint_and_not_from_the_command() {
-        assert_eq!(
-            gate(&args(
-                "-wait_file /tekton/downward/ready -wait_file_content --"
-            )),
-            Gate::Ready
-        );
-        assert_eq!(
-            gate(&args("-wait_file /tekton/run/0/out -post_file x --")),
-            Gate::Predecessor
-        );
-        assert_eq!(
-            gate(&args(
-                "-post_file /tekton/run/0/out -- -wait_file /tekton/run/0/out"
-            )),
-            Gate::Open
-        );
-        assert_eq!(
-            inference(&args("--when_expressions [] -- ls")),
-            Inference::Delayed
-        );
-        assert_eq!(
-            inference(&args("-debug_before_step -- ls")),
-            Inference::Never
-        );
-        assert_eq!(
-            inference(&args("-post_file x -- --when_expressions")),
-            Inference::Immediate
-        );
+    fn a_time_that_cannot_be_is_none() {
+        let time = |text: &str| text.parse::<Timestamp>().ok();
+        let metadata = Metadata {
+            creation_timestamp: time("2026-01-01T12:00:00Z"),
+            ..Metadata::default()
+        };
+        let times = Plausible::new(&metadata, time("2026-01-01T13:00:00Z").unwrap());
+        for (text, is_plausible) in [
+            ("1970-01-01T00:00:00Z", false),
+            ("2026-01-01T11:54:59Z", false),
+            ("2026-01-01T11:55:00Z", true),
+            ("2026-01-01T13:05:00Z", true),
+            ("2026-01-01T13:05:01Z", false),
+        ] {
+            assert_eq!(times.check(time(text)).is_some(), is_plausible, "{text}");
+        }
     }
 
     #[test]

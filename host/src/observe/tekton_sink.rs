@@ -1,10 +1,10 @@
 //! Where Tekton sends its own events: two of its ConfigMaps, followed while the observer runs.
 
-use super::watch::{self as watches, describe, refused_with};
+use super::slim::SlimConfigMap;
+use super::watch::{self as watches, WatchConfig};
+use super::watch_event::Event;
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client};
+use kube::Client;
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -31,8 +31,8 @@ pub enum TektonSink {
 pub async fn watch_tekton_sink(client: Client, namespace: &str, told: &watch::Sender<TektonSink>) {
     let found = watch::Sender::new([None, None]);
     let follow = PLACES.iter().enumerate().map(|(index, (name, key))| {
-        let (api, found) = (Api::namespaced(client.clone(), namespace), &found);
-        follow(api, name, key, move |sink| {
+        let (client, found) = (client.clone(), &found);
+        follow(client, namespace, name, key, move |sink| {
             found.send_modify(|places: &mut [Option<Option<String>>; 2]| {
                 if let Some(place) = places.get_mut(index) {
                     *place = Some(sink);
@@ -66,27 +66,38 @@ fn first(places: &[Option<Option<String>>]) -> TektonSink {
     sink.map_or(TektonSink::None, |sink| TektonSink::At(sink.clone()))
 }
 
-async fn follow(api: Api<ConfigMap>, name: &str, key: &str, tell: impl Fn(Option<String>)) {
-    let config = watcher::Config::default()
-        .fields(&format!("metadata.name={name}"))
-        .timeout(watches::RENEW_AFTER);
+async fn follow(
+    client: Client,
+    namespace: &str,
+    name: &str,
+    key: &str,
+    tell: impl Fn(Option<String>),
+) {
+    let config = WatchConfig {
+        labels: None,
+        fields: Some(format!("metadata.name={name}")),
+        renew_after: watches::RENEW_AFTER,
+        page: 1,
+    };
     let mut there = false;
-    let mut changes = std::pin::pin!(watches::follow(api, config));
+    let changes = watches::follow::<SlimConfigMap>(client, Some(namespace), config);
+    let mut changes = std::pin::pin!(changes);
     while let Some(happened) = changes.next().await {
         match happened.event {
-            Ok(Event::Init) => there = false,
-            Ok(Event::InitApply(map) | Event::Apply(map)) => {
+            Ok(Event::ListBegins) => there = false,
+            Ok(Event::Listed(map) | Event::Changed(map)) => {
                 there = true;
-                let sink = map.data.and_then(|mut data| data.remove(key));
-                let sink = sink.map(|sink| sink.trim().to_owned());
+                let sink = map.text(key).map(|sink| sink.trim().to_owned());
                 tell(sink.filter(|sink| !sink.is_empty()));
             }
-            Ok(Event::InitDone) if there => {}
-            Ok(Event::InitDone | Event::Delete(_)) => tell(None),
+            // What it said before counts, and it was logged.
+            Ok(Event::Unreadable(_)) => there = true,
+            Ok(Event::ListComplete) if there => {}
+            Ok(Event::ListComplete | Event::Deleted(_) | Event::UnreadableDeleted(_)) => tell(None),
             Err(error) => warn!(
                 config_map = name,
-                error = describe(&error),
-                remedy = (refused_with(&error) == Some(403)).then_some(
+                error = %error,
+                remedy = (error.refused_with() == Some(403)).then_some(
                     "grant list and watch on this ConfigMap to the service account, or name a sink"
                 ),
                 "the sink that Tekton is configured with cannot be read, retrying; events wait"

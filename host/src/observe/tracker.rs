@@ -1,13 +1,15 @@
 //! From changes in the cluster to step records: the ledger decides, the facts are joined.
 
 use super::facts::{PodFacts, RunFacts};
+use super::held::{HeldPods, UnclaimedPod};
 use super::intern::Interner;
 use super::slim::{SlimPod, SlimTaskRun};
+use super::texts;
 use crate::step::StepRecord;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use step_observer_core::{Ledger, Observation, Transition};
+use step_observer_core::{Ledger, Observation, PodSeen, Transition};
 
 /// A change in the cluster.
 #[derive(Debug)]
@@ -52,6 +54,11 @@ pub enum Finding {
     Rescue(LogTarget),
     /// Nothing more will come of this TaskRun.
     Forgotten(Arc<str>),
+    /// A Pod says that it is a TaskRun's, and no TaskRun says so. Nothing is told of it.
+    Unclaimed(UnclaimedPod),
+    /// So many runs lost texts, because all runs together held too much. Events of those whose steps run already come
+    /// without the spec of their steps.
+    GaveWay(usize),
 }
 
 /// A container whose log is wanted.
@@ -75,15 +82,28 @@ pub struct Tracker {
     runs: HashMap<Arc<str>, Box<RunFacts>>,
     pods: HashMap<Arc<str>, PodFacts>,
     texts: Interner,
+    /// Pods that their TaskRuns have not named.
+    held: HeldPods,
+    /// A Pod whose TaskRun is unknown is believed: recordings need not hold TaskRuns.
+    believes_pods: bool,
+    /// Texts above this size make runs give way.
+    most_texts: usize,
+    /// Runs that were ever seen.
+    ages: u64,
     /// Namespaces whose lists are not complete, while others are told.
     unlisted: HashSet<Arc<str>>,
 }
 
 impl Tracker {
-    /// Tracks with this ledger.
+    /// Tracks with this ledger. With one that begins before its runs do, for recordings, a Pod is believed while its
+    /// TaskRun is unknown; else a Pod counts only once its TaskRun has named it.
     #[must_use]
     pub fn new(ledger: Ledger) -> Self {
         Self {
+            believes_pods: ledger.is_listed(),
+            held: HeldPods::default(),
+            most_texts: texts::MOST,
+            ages: 0,
             ledger,
             runs: HashMap::new(),
             pods: HashMap::new(),
@@ -97,47 +117,16 @@ impl Tracker {
         let mut findings = Vec::new();
         match change {
             Change::Pod(pod) => {
-                let Some(seen) = pod.seen(&mut self.texts) else {
-                    return findings;
-                };
-                let (uid, run_uid) = (seen.uid.clone(), seen.run_uid.clone());
-                let facts = self.pods.entry(uid.clone()).or_default();
-                findings.extend(
-                    facts
-                        .update(&pod, &seen, &mut self.texts)
-                        .into_iter()
-                        .map(Finding::Rescue),
-                );
-                self.runs
-                    .entry(run_uid.clone())
-                    .or_default()
-                    .see_pod(&pod, &uid, &mut self.texts);
-                self.tell(Observation::Pod(seen), now, &mut findings);
-                self.forget(&run_uid, Some(&uid), &mut findings);
+                if let Some(seen) = pod.seen(now, &mut self.texts) {
+                    self.see_pod(&pod, seen, now, &mut findings);
+                }
             }
             Change::PodGone { uid, run_uid } => {
-                if let Some(facts) = self.pods.get_mut(&uid) {
-                    facts.gone = true;
+                if !self.held.lose(&uid) {
+                    self.lose_pod(&uid, &run_uid, now, &mut findings);
                 }
-                let gone = Observation::PodGone {
-                    uid: uid.clone(),
-                    run_uid: run_uid.clone(),
-                };
-                self.tell(gone, now, &mut findings);
-                self.forget(&run_uid, Some(&uid), &mut findings);
             }
-            Change::TaskRun(run) => {
-                let Some(seen) = run.seen(&mut self.texts) else {
-                    return findings;
-                };
-                let uid = seen.uid.clone();
-                self.runs
-                    .entry(uid.clone())
-                    .or_default()
-                    .see_run(&run, &mut self.texts);
-                self.tell(Observation::TaskRun(seen), now, &mut findings);
-                self.forget(&uid, None, &mut findings);
-            }
+            Change::TaskRun(run) => self.see_task_run(&run, now, &mut findings),
             Change::TaskRunGone { uid } => {
                 self.tell(
                     Observation::TaskRunGone { uid: uid.clone() },
@@ -151,9 +140,11 @@ impl Tracker {
                 let (runs, unlisted) = (&self.runs, &self.unlisted);
                 self.ledger
                     .listed(now, |uid| !is_in(runs.get(uid).map(Box::as_ref), unlisted));
+                self.report_unclaimed(now, &mut findings);
             }
             Change::NamespaceListed { namespace } => {
                 self.unlisted.remove(&namespace);
+                self.report_unclaimed(now, &mut findings);
                 let (runs, namespace) = (&self.runs, HashSet::from([namespace]));
                 self.ledger
                     .listed(now, |uid| is_in(runs.get(uid).map(Box::as_ref), &namespace));
@@ -161,6 +152,132 @@ impl Tracker {
             Change::Ended => {}
         }
         findings
+    }
+
+    /// Takes a pod as it is now, if it is its TaskRun's; else it waits until its TaskRun names it.
+    fn see_pod(
+        &mut self,
+        pod: &SlimPod,
+        seen: PodSeen,
+        now: Timestamp,
+        findings: &mut Vec<Finding>,
+    ) {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let belongs = match (self.runs.get(&seen.run_uid), self.believes_pods) {
+            (Some(run), true) => run.may_own(namespace, &seen.name),
+            (Some(run), false) => run.names(namespace, &seen.name),
+            (None, believes) => believes,
+        };
+        let texts = &mut self.texts;
+        if !belongs {
+            let namespace = texts.text(namespace);
+            let facts = |facts: &mut PodFacts, seen: &PodSeen| facts.update(pod, seen, texts);
+            let gave_way = self.held.hold(namespace, seen, now, facts);
+            findings.extend(gave_way.map(Finding::Unclaimed));
+            return;
+        }
+        let (uid, run_uid) = (seen.uid.clone(), seen.run_uid.clone());
+        let facts = self.pods.entry(uid.clone()).or_default();
+        let rescued = facts.update(pod, &seen, texts).into_iter();
+        findings.extend(rescued.map(Finding::Rescue));
+        run_of(&mut self.runs, &mut self.ages, &run_uid).see_pod(pod, &uid, texts);
+        self.tell(Observation::Pod(seen), now, findings);
+        self.forget(&run_uid, Some(&uid), findings);
+    }
+
+    fn lose_pod(
+        &mut self,
+        uid: &Arc<str>,
+        run_uid: &Arc<str>,
+        now: Timestamp,
+        findings: &mut Vec<Finding>,
+    ) {
+        if let Some(facts) = self.pods.get_mut(uid) {
+            facts.gone = true;
+        }
+        let gone = Observation::PodGone {
+            uid: uid.clone(),
+            run_uid: run_uid.clone(),
+        };
+        self.tell(gone, now, findings);
+        self.forget(run_uid, Some(uid), findings);
+    }
+
+    fn see_task_run(&mut self, run: &SlimTaskRun, now: Timestamp, findings: &mut Vec<Finding>) {
+        let Some(seen) = run.seen(now, &mut self.texts) else {
+            return;
+        };
+        let uid = seen.uid.clone();
+        let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
+        let before = self.runs.get(&uid);
+        if before.is_some_and(|run| !run.is_of_task_run() && run.namespace() != namespace) {
+            // Pods of another namespace were believed, because they came before the TaskRun.
+            self.ledger.forget(&uid);
+            self.runs.remove(&uid);
+        }
+        run_of(&mut self.runs, &mut self.ages, &uid).see_run(run, &mut self.texts);
+        let given_way = self.bound_texts();
+        if given_way > 0 {
+            findings.push(Finding::GaveWay(given_way));
+        }
+        self.tell(Observation::TaskRun(seen), now, findings);
+        self.claim_pods(&uid, now, findings);
+        self.forget(&uid, None, findings);
+    }
+
+    /// Takes the pods that have waited for this TaskRun to name them.
+    fn claim_pods(&mut self, run_uid: &Arc<str>, now: Timestamp, findings: &mut Vec<Finding>) {
+        let Some(run) = self.runs.get_mut(run_uid) else {
+            return;
+        };
+        let claimed = self
+            .held
+            .claim(run_uid, |namespace, name| run.names(namespace, name));
+        for pod in claimed {
+            let uid = pod.seen.uid.clone();
+            if let Some(run) = self.runs.get_mut(run_uid) {
+                run.add_pod(&uid);
+            }
+            self.pods.insert(uid.clone(), pod.facts);
+            let rescued = pod.rescue.into_iter().filter(|_| !pod.gone);
+            findings.extend(rescued.map(Finding::Rescue));
+            self.tell(Observation::Pod(pod.seen), now, findings);
+            if pod.gone {
+                self.lose_pod(&uid, run_uid, now, findings);
+            } else {
+                self.forget(run_uid, Some(&uid), findings);
+            }
+        }
+    }
+
+    /// Reports pods that no TaskRun has named in time, and those whose TaskRun a complete list does not show.
+    fn report_unclaimed(&mut self, now: Timestamp, findings: &mut Vec<Finding>) {
+        let (runs, unlisted) = (&self.runs, &self.unlisted);
+        let is_listed = self.ledger.is_listed();
+        let late = self.held.report(now, |pod| {
+            let is_unknown = runs
+                .get(&pod.seen.run_uid)
+                .is_none_or(|run| !run.is_of_task_run());
+            is_listed && is_unknown && !unlisted.contains(&pod.namespace)
+        });
+        findings.extend(late.into_iter().map(Finding::Unclaimed));
+    }
+
+    /// Makes runs give way while the texts of all are too large. Gives how many did.
+    fn bound_texts(&mut self) -> usize {
+        if self.texts.bytes() <= self.most_texts {
+            return 0;
+        }
+        self.texts.purge();
+        let excess = self.texts.bytes().saturating_sub(texts::ENOUGH);
+        let given_way = match self.texts.bytes() > texts::MOST {
+            true => texts::give_way(self.runs.values_mut().map(Box::as_mut), excess),
+            false => 0,
+        };
+        self.texts.purge();
+        // What cannot give way is not looked at again for every TaskRun.
+        self.most_texts = texts::MOST.max(self.texts.bytes() + (texts::MOST - texts::ENOUGH));
+        given_way
     }
 
     /// Is this TaskRun followed?
@@ -189,13 +306,18 @@ impl Tracker {
     /// When [`Tracker::tick`] should be called next.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.ledger.next_wake()
+        // Before the lists are complete nothing is late.
+        let held = self.held.next_due().filter(|_| self.ledger.is_listed());
+        held.into_iter().chain(self.ledger.next_wake()).min()
     }
 
     /// Tells what waiting until `now` has settled for one run. There may be more: see
     /// [`Tracker::next_wake`].
     pub fn tick(&mut self, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
+        if self.held.next_due().is_some_and(|due| due <= now) && self.ledger.is_listed() {
+            self.report_unclaimed(now, &mut findings);
+        }
         let (run_uid, told) = self.ledger.tick(now);
         self.records(told, now, &mut findings);
         if let Some(run_uid) = run_uid {
@@ -253,6 +375,17 @@ impl Tracker {
             self.pods.remove(&uid);
         }
     }
+}
+
+fn run_of<'a>(
+    runs: &'a mut HashMap<Arc<str>, Box<RunFacts>>,
+    ages: &mut u64,
+    uid: &Arc<str>,
+) -> &'a mut RunFacts {
+    runs.entry(uid.clone()).or_insert_with(|| {
+        *ages += 1;
+        Box::new(RunFacts::new(*ages))
+    })
 }
 
 fn is_in(run: Option<&RunFacts>, namespaces: &HashSet<Arc<str>>) -> bool {

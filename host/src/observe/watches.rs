@@ -1,6 +1,7 @@
 //! How fresh the watches are: noted where their bytes arrive, because kube-runtime keeps bookmarks, and that a
 //! watch goes on after a failure, to itself.
 
+use super::unreadable::{Unreadable, UnreadableObjects};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -21,7 +22,14 @@ const RESOURCES: [&str; 3] = ["pods", "taskruns", "configmaps"];
 
 /// All watches of a client.
 #[derive(Clone, Debug, Default)]
-pub struct Watches(Arc<Mutex<BTreeMap<String, Arc<Mutex<Watch>>>>>);
+pub struct Watches(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    watches: Mutex<BTreeMap<String, Arc<Mutex<Watch>>>>,
+    /// Per kind, in the order of [`RESOURCES`].
+    unreadable: [Arc<UnreadableObjects>; RESOURCES.len()],
+}
 
 #[derive(Debug)]
 struct Watch {
@@ -52,7 +60,11 @@ impl Watches {
     /// Every watch at this moment.
     #[must_use]
     pub fn standing(&self) -> Vec<WatchStanding> {
-        let watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let watches = self
+            .0
+            .watches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let standing = watches.values().map(|watch| {
             let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
             WatchStanding {
@@ -66,6 +78,12 @@ impl Watches {
         standing.collect()
     }
 
+    /// How many objects could not be read, per kind. One that is changed counts again.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.0.unreadable.iter().map(|objects| objects.count());
+        RESOURCES.into_iter().zip(counts)
+    }
+
     /// The watch that a request belongs to, if it is one of a watch.
     fn of(&self, method: &http::Method, uri: &Uri) -> Option<Heard> {
         let mut parts = uri.path().rsplit('/');
@@ -74,7 +92,8 @@ impl Watches {
         if before != "v1" && place != "namespaces" {
             return None;
         }
-        let resource = RESOURCES.into_iter().find(|resource| *resource == last)?;
+        let kind = RESOURCES.iter().position(|resource| *resource == last)?;
+        let resource = *RESOURCES.get(kind)?;
         if method != http::Method::GET {
             return None;
         }
@@ -84,7 +103,11 @@ impl Watches {
         // Those with other selectors are other watches. There are as many as are configured.
         let selectors = query.iter().filter(|part| part.contains("Selector="));
         let key = format!("{}?{}", uri.path(), selectors.copied().collect::<String>());
-        let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watches = self
+            .0
+            .watches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let watch = watches.entry(key).or_insert_with(|| {
             Arc::new(Mutex::new(Watch {
                 resource,
@@ -94,7 +117,10 @@ impl Watches {
                 lists: 0,
             }))
         });
-        let heard = Heard(watch.clone());
+        let heard = Heard {
+            watch: watch.clone(),
+            unreadable: self.0.unreadable.get(kind)?.clone(),
+        };
         heard.with(|watch| watch.lists += u64::from(is_list));
         Some(heard)
     }
@@ -102,11 +128,19 @@ impl Watches {
 
 /// Where it is noted that a watch was heard.
 #[derive(Clone, Debug)]
-struct Heard(Arc<Mutex<Watch>>);
+pub(super) struct Heard {
+    watch: Arc<Mutex<Watch>>,
+    unreadable: Arc<UnreadableObjects>,
+}
 
 impl Heard {
     fn with(&self, work: impl FnOnce(&mut Watch)) {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        work(&mut self.watch.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Notes an object that cannot be read.
+    pub(super) fn unreadable(&self, kind: &str, object: &Unreadable) {
+        self.unreadable.note(kind, object);
     }
 
     fn well(&self) {
@@ -158,7 +192,12 @@ where
             }
             let heard = heard.filter(|_| is_well);
             let patience = is_list.then(Patience::new);
-            Ok(answer?.map(|inner| HeardBody {
+            let mut answer = answer?;
+            // Who reads the body notes there what it could not read.
+            if let Some(heard) = &heard {
+                answer.extensions_mut().insert(heard.clone());
+            }
+            Ok(answer.map(|inner| HeardBody {
                 inner,
                 heard,
                 patience,

@@ -72,6 +72,10 @@ pub(crate) struct Tally {
     pub(crate) accepted: AtomicU64,
     /// TaskRuns that are followed.
     pub(crate) runs: AtomicU64,
+    /// Pods that name a TaskRun which does not name them.
+    pub(crate) unclaimed_pods: AtomicU64,
+    /// Runs that lost texts, because all together held too much.
+    pub(crate) gave_way: AtomicU64,
     /// Everything that was there at the start is known.
     pub(crate) listed: AtomicBool,
     /// Events that a plugin dropped.

@@ -1,0 +1,143 @@
+//! Deserializers that accept less than a field promises.
+//!
+//! The API server checks the fields of a Pod, but not those of a custom resource that keeps unknown fields: a TaskRun's
+//! `spec` and `status` can hold any JSON. A member that is not as it should be counts as missing.
+
+use jiff::Timestamp;
+use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::fmt::{self, Formatter};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Reads `null` as the default.
+pub(super) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads anything; what is no `T` is the default. The value is skipped without recursion first, so that its depth does
+/// not matter.
+pub(super) fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+}
+
+/// Reads a list of at most `MOST` elements: those that are no `T` are the default, the rest is skipped. What is no list
+/// is empty.
+pub(super) fn lenient_list<'de, const MOST: usize, D, T>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    if !raw.get().starts_with('[') {
+        return Ok(Vec::new());
+    }
+    let mut json = serde_json::Deserializer::from_str(raw.get());
+    let list = json.deserialize_seq(List::<MOST, T>(PhantomData));
+    Ok(list.unwrap_or_default())
+}
+
+struct List<const MOST: usize, T>(PhantomData<T>);
+
+impl<'de, const MOST: usize, T: DeserializeOwned + Default> Visitor<'de> for List<MOST, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while list.len() < MOST {
+            let Some(raw) = elements.next_element::<&RawValue>()? else {
+                return Ok(list);
+            };
+            list.push(serde_json::from_str(raw.get()).unwrap_or_default());
+        }
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(list)
+    }
+}
+
+/// Reads a time; what is none, or none that can be represented (after the year 9999), is missing.
+pub(super) fn time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Timestamp>, D::Error> {
+    let text: Option<String> = lenient(deserializer)?;
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
+/// Reads a text of which no more than `MOST` bytes are kept.
+pub(super) fn text<'de, const MOST: usize, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Arc<str>, D::Error> {
+    Ok(optional_text::<MOST, D>(deserializer)?.unwrap_or_default())
+}
+
+/// The same for a text that may be missing.
+pub(super) fn optional_text<'de, const MOST: usize, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Arc<str>>, D::Error> {
+    let text: Option<String> = lenient(deserializer)?;
+    let kept = |text: &str| text.get(..text.floor_char_boundary(MOST)).map(Arc::from);
+    Ok(text.as_deref().and_then(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(default)]
+    struct Thing {
+        #[serde(deserialize_with = "lenient")]
+        number: i32,
+        #[serde(deserialize_with = "lenient_list::<2, _, _>")]
+        list: Vec<i32>,
+        #[serde(deserialize_with = "time")]
+        time: Option<Timestamp>,
+        #[serde(deserialize_with = "text::<4, _>")]
+        text: Arc<str>,
+    }
+
+    fn thing(json: &str) -> Thing {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_member_of_another_type_counts_as_missing() {
+        let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+        let values = ["null", "\"x\"", "{}", "true", "1e999", "[[]]", &deep];
+        for value in values {
+            for member in ["number", "list", "time", "text", "unknown"] {
+                let found = thing(&format!("{{\"{member}\": {value}, \"other\": 1}}"));
+                assert_eq!(found.number, 0, "{member}: {value}");
+                assert_eq!(found.time, None, "{member}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_is_read_and_bounded() {
+        let found = thing(
+            r#"{"number": 3, "list": [1, "x", 3, 4], "time": "2026-01-01T00:00:00Z", "text": "aäääää"}"#,
+        );
+        assert_eq!(found.number, 3);
+        assert_eq!(found.list, [1, 0]);
+        assert!(found.time.is_some());
+        assert_eq!(&*found.text, "aä");
+        assert_eq!(thing(r#"{"time": "9999-12-31T23:59:59Z"}"#).time, None);
+    }
+}

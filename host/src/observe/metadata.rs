@@ -1,0 +1,194 @@
+//! `metadata` of an object, reduced to what is read of it.
+//!
+//! `managedFields` is skipped unread: whoever can write an object decides how deep it is and which times it holds.
+
+use super::lenient;
+use jiff::Timestamp;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::fmt::{self, Formatter};
+use std::sync::Arc;
+
+/// Most bytes of labels, and most of annotations, that are kept of one object; what does not fit is left out. (The API
+/// server bounds all annotations together at 256 KiB, labels only by the size of the object.)
+const MAX_ENTRIES: usize = 64 * 1024;
+
+/// Longest value of an annotation that is kept, in bytes.
+const MAX_ANNOTATION: usize = 8 * 1024;
+
+/// kubectl's copy of the whole object, which may be as large as the object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// `metadata` of an object.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Metadata {
+    pub(super) name: Option<Arc<str>>,
+    pub(super) namespace: Option<Arc<str>>,
+    pub(super) uid: Option<Arc<str>>,
+    pub(super) resource_version: Option<String>,
+    #[serde(deserialize_with = "entries")]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "entries")]
+    pub(super) annotations: BTreeMap<String, String>,
+    /// The TaskRun that controls the object, of all `ownerReferences`.
+    #[serde(rename = "ownerReferences", deserialize_with = "task_run")]
+    pub(super) task_run: Option<Owner>,
+    #[serde(deserialize_with = "lenient::time")]
+    pub(super) creation_timestamp: Option<Timestamp>,
+    /// `deletionTimestamp` is set, whatever its value.
+    #[serde(rename = "deletionTimestamp", deserialize_with = "deletion")]
+    pub(super) deletion: Option<Deletion>,
+    #[serde(deserialize_with = "lenient::lenient")]
+    pub(super) deletion_grace_period_seconds: Option<i64>,
+}
+
+/// An entry of `ownerReferences`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Owner {
+    pub(super) api_version: Arc<str>,
+    kind: String,
+    pub(super) name: Arc<str>,
+    pub(super) uid: Arc<str>,
+    controller: Option<bool>,
+}
+
+/// That the deletion of an object was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deletion {
+    /// `deletionTimestamp`, if it can be read.
+    pub(super) at: Option<Timestamp>,
+}
+
+impl Owner {
+    fn is_controlling_task_run(&self) -> bool {
+        self.kind == "TaskRun"
+            && self.api_version.starts_with("tekton.dev/")
+            && self.controller == Some(true)
+    }
+}
+
+fn deletion<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Deletion>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    Ok(text.map(|text| Deletion {
+        at: text.parse().ok(),
+    }))
+}
+
+fn entries<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    deserializer.deserialize_any(Entries)
+}
+
+/// Keeps names and values up to their bound.
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = BTreeMap<String, String>;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object of texts")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(BTreeMap::new())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut kept = BTreeMap::new();
+        let mut free = MAX_ENTRIES;
+        while let Some((name, value)) = members.next_entry::<String, Option<String>>()? {
+            let value = value.unwrap_or_default();
+            let size = name.len() + value.len();
+            if name != LAST_APPLIED && value.len() <= MAX_ANNOTATION && size <= free {
+                free -= size;
+                kept.insert(name, value);
+            }
+        }
+        Ok(kept)
+    }
+}
+
+fn task_run<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Owner>, D::Error> {
+    deserializer.deserialize_any(TaskRunOwner)
+}
+
+/// Finds the TaskRun that controls an object.
+struct TaskRunOwner;
+
+impl<'de> Visitor<'de> for TaskRunOwner {
+    type Value = Option<Owner>;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of owners")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut owners: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(owner) = owners.next_element::<Owner>()? {
+            found = found.or(Some(owner).filter(Owner::is_controlling_task_run));
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn managed_fields_are_not_read() {
+        let deep = format!("{}{}", "{\"f:a\":".repeat(500), "}".repeat(500));
+        let deep = deep.replace(":}", ":{}}");
+        let json = format!(
+            r#"{{"name": "a", "managedFields": [{{"time": "9999-12-31T23:59:59Z", "fieldsV1": {deep}}}], "uid": "u"}}"#
+        );
+        let read: Metadata = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.name.as_deref(), Some("a"));
+        assert_eq!(read.uid.as_deref(), Some("u"));
+    }
+
+    #[test]
+    fn labels_and_annotations_are_bounded() {
+        let many: BTreeMap<String, String> = (0..10_000)
+            .map(|number| (format!("a{number:05}"), "x".repeat(63)))
+            .collect();
+        let json = serde_json::json!({"labels": many, "annotations": {
+            "long": "x".repeat(MAX_ANNOTATION + 1), "short": "y", LAST_APPLIED: "{}"
+        }});
+        let read: Metadata = serde_json::from_str(&json.to_string()).unwrap();
+        let size: usize = read
+            .labels
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        assert!(size <= MAX_ENTRIES && size > MAX_ENTRIES / 2, "{size}");
+        assert_eq!(read.annotations.into_keys().collect::<Vec<_>>(), ["short"]);
+    }
+
+    #[test]
+    fn a_deletion_time_that_cannot_be_represented_is_a_deletion() {
+        let read: Metadata =
+            serde_json::from_str(r#"{"deletionTimestamp": "9999-12-31T23:59:59Z"}"#).unwrap();
+        assert!(read.deletion.is_some_and(|deletion| deletion.at.is_none()));
+        let read: Metadata = serde_json::from_str(r#"{"deletionTimestamp": null}"#).unwrap();
+        assert!(read.deletion.is_none());
+    }
+
+    #[test]
+    fn of_all_owners_the_controlling_task_run_is_kept() {
+        let owner = |kind: &str, controller: bool| serde_json::json!({"apiVersion": "tekton.dev/v1", "kind": kind, "name": "a", "uid": kind, "controller": controller});
+        let json = serde_json::json!({"ownerReferences": [owner("TaskRun", false), owner("Job", true), owner("TaskRun", true)]});
+        let read: Metadata = serde_json::from_str(&json.to_string()).unwrap();
+        assert_eq!(&*read.task_run.unwrap().uid, "TaskRun");
+        let read: Metadata = serde_json::from_str(r#"{"ownerReferences": null}"#).unwrap();
+        assert!(read.task_run.is_none());
+    }
+}

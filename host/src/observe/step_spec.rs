@@ -1,0 +1,212 @@
+//! A step as the Task says it, in the shape of Tekton's v1beta1 API, bounded.
+
+use super::lenient::lenient_list;
+use super::slim::MAX_CONTAINERS;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt::{self, Formatter};
+use std::sync::Arc;
+
+/// Most bytes that are kept of one step. Members that do not fit are left out whole: half of a script could show half
+/// of a secret, which no plugin would recognise.
+pub(super) const MAX_STEP: usize = 16 * 1024;
+/// Most bytes that are kept of all steps of one TaskRun together; of those behind only the name is.
+const MAX_STEPS: usize = 128 * 1024;
+/// Most members of a step that are looked at; Tekton has about 20.
+const MAX_MEMBERS: usize = 64;
+/// Longest name of a step that is kept, in bytes. Tekton allows 63 characters.
+const MAX_NAME: usize = 256;
+
+/// A step as the Task says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct StepSpec {
+    /// Its name; empty if it has none.
+    pub(super) name: Arc<str>,
+    /// A JSON object, its members in order of their names.
+    pub(super) json: Arc<str>,
+    /// Its size in bytes in the Task, if something of it was left out.
+    pub(super) cut_from: Option<u64>,
+}
+
+impl StepSpec {
+    /// Makes the spec of a step of which only this is known.
+    pub(super) fn of(members: BTreeMap<&str, Value>) -> Self {
+        let members = members
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        Self::new(members.collect(), None)
+    }
+
+    fn new(mut members: BTreeMap<String, Value>, cut_from: Option<u64>) -> Self {
+        // `name` and `resources` are always there in v1beta1.
+        let resources = members.remove("computeResources");
+        members
+            .entry("resources".to_owned())
+            .or_insert(resources.unwrap_or_else(|| Value::Object(Map::new())));
+        let name = members
+            .entry("name".to_owned())
+            .or_insert_with(|| Value::from(""));
+        let name = name.as_str().unwrap_or_default();
+        let name = name.get(..name.floor_char_boundary(MAX_NAME));
+        Self {
+            name: name.unwrap_or_default().into(),
+            json: serde_json::to_string(&members).unwrap_or_default().into(),
+            cut_from,
+        }
+    }
+}
+
+/// Reads the steps of a Task, up to their bounds.
+pub(super) fn bounded<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<StepSpec>, D::Error> {
+    let mut steps: Vec<StepSpec> = lenient_list::<MAX_CONTAINERS, _, _>(deserializer)?;
+    let mut free = MAX_STEPS;
+    for step in &mut steps {
+        let size = step.json.len();
+        match free.checked_sub(size) {
+            Some(left) => free = left,
+            None => {
+                let name = BTreeMap::from([("name", Value::from(&*step.name))]);
+                let size = u64::try_from(size).unwrap_or(u64::MAX);
+                step.json = StepSpec::of(name).json;
+                step.cut_from = step.cut_from.or(Some(size));
+            }
+        }
+    }
+    Ok(steps)
+}
+
+impl<'de> Deserialize<'de> for StepSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        let mut json = serde_json::Deserializer::from_str(raw.get());
+        let Ok(members) = json.deserialize_map(Members) else {
+            return Ok(Self::default());
+        };
+        let Kept { members, is_whole } = members;
+        let size = u64::try_from(raw.get().len()).unwrap_or(u64::MAX);
+        Ok(Self::new(members, (!is_whole).then_some(size)))
+    }
+}
+
+/// What fits of a step.
+struct Kept {
+    members: BTreeMap<String, Value>,
+    is_whole: bool,
+}
+
+/// Keeps the members of a step that fit.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Kept;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a step")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Kept, A::Error> {
+        let mut found: Vec<(String, &RawValue)> = Vec::new();
+        let mut is_whole = true;
+        while let Some(name) = members.next_key::<String>()? {
+            if found.len() < MAX_MEMBERS {
+                found.push((name, members.next_value()?));
+            } else {
+                members.next_value::<IgnoredAny>()?;
+                is_whole = false;
+            }
+        }
+        // The small ones first, so that one large script leaves everything else.
+        found.sort_by_key(|(_, value)| value.get().len());
+        let mut free = MAX_STEP;
+        let mut kept = BTreeMap::new();
+        for (name, value) in found {
+            let size = name.len() + value.get().len();
+            let read = (size <= free).then(|| serde_json::from_str::<Value>(value.get()).ok());
+            match read.flatten() {
+                Some(value) => {
+                    free -= size;
+                    kept.insert(name, value);
+                }
+                None => is_whole = false,
+            }
+        }
+        Ok(Kept {
+            members: kept,
+            is_whole,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(json: &Value) -> StepSpec {
+        serde_json::from_str(&json.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_step_has_the_shape_of_v1beta1() {
+        let read = spec(
+            &serde_json::json!({"script": "a", "name": "b", "computeResources": {"limits": {}}}),
+        );
+        assert_eq!(&*read.name, "b");
+        assert_eq!(
+            &*read.json,
+            r#"{"name":"b","resources":{"limits":{}},"script":"a"}"#
+        );
+        assert_eq!(read.cut_from, None);
+        assert_eq!(
+            &*spec(&serde_json::json!({})).json,
+            r#"{"name":"","resources":{}}"#
+        );
+    }
+
+    #[test]
+    fn a_member_that_does_not_fit_is_left_out_whole() {
+        let step = serde_json::json!({"name": "a", "image": "b", "script": "x".repeat(500_000), "args": ["c"]});
+        let read = spec(&step);
+        assert_eq!(
+            &*read.json,
+            r#"{"args":["c"],"image":"b","name":"a","resources":{}}"#
+        );
+        assert_eq!(read.cut_from, Some(step.to_string().len() as u64));
+    }
+
+    #[test]
+    fn all_steps_together_are_bounded() {
+        #[derive(Deserialize)]
+        struct Task {
+            #[serde(deserialize_with = "bounded")]
+            steps: Vec<StepSpec>,
+        }
+        let step =
+            |n: usize| serde_json::json!({"name": n.to_string(), "script": "x".repeat(15_000)});
+        let task = serde_json::json!({"steps": (0..100).map(step).collect::<Vec<_>>()});
+        let task: Task = serde_json::from_str(&task.to_string()).unwrap();
+        let size: usize = task.steps.iter().map(|step| step.json.len()).sum();
+        assert!(size < MAX_STEPS + 100 * 64, "{size}");
+        assert_eq!(task.steps[0].cut_from, None);
+        assert!(task.steps[99].cut_from.is_some_and(|size| size > 15_000));
+        assert_eq!(&*task.steps[99].json, r#"{"name":"99","resources":{}}"#);
+    }
+
+    #[test]
+    fn what_is_no_step_or_too_deep_does_no_harm() {
+        let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+        let read: StepSpec =
+            serde_json::from_str(&format!(r#"{{"name": "a", "x": {deep}}}"#)).unwrap();
+        assert_eq!((&*read.name, read.cut_from.is_some()), ("a", true));
+        for json in ["null", "1", "[]", "\"a\"", &deep] {
+            let read: StepSpec = serde_json::from_str(json).unwrap();
+            assert_eq!(read, StepSpec::default());
+        }
+        let many: Map<String, Value> = (0..1000).map(|n| (n.to_string(), n.into())).collect();
+        assert!(spec(&many.into()).cut_from.is_some());
+    }
+}

@@ -1,0 +1,207 @@
+//! Objects that cannot be read: named, counted and skipped, so that they stop no other.
+
+use super::list::RawObject;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt::{self, Formatter};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tracing::warn;
+
+/// At most one line about a kind in this time.
+const ONE_LINE_EVERY: Duration = Duration::from_secs(60);
+
+/// An object that cannot be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    pub(super) namespace: Arc<str>,
+    pub(super) name: Arc<str>,
+    /// Its UID, if that much can be read.
+    pub(super) uid: Option<Arc<str>>,
+    pub(super) resource_version: Option<String>,
+    /// What is wrong, without values of the object.
+    pub(super) problem: String,
+}
+
+impl Unreadable {
+    /// Finds out which object it is, as far as that can be read.
+    pub(super) fn new(object: &RawObject<'_>, problem: &serde_json::Error) -> Self {
+        let mut found = Self {
+            problem: match object.is_cut {
+                true => format!("it is larger than {} bytes of JSON", object.bytes.len()),
+                false => describe(problem),
+            },
+            ..Self::default()
+        };
+        let mut json = serde_json::Deserializer::from_slice(object.bytes);
+        // It ends with an error again; what was found before that counts.
+        json.deserialize_map(Identity(&mut found)).ok();
+        found
+    }
+}
+
+/// Says where an object cannot be read, without quoting it: it may hold secrets.
+fn describe(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "a member has the wrong type, or there are too many",
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Syntax => {
+            "it is no JSON that can be read, or is nested too deep"
+        }
+        serde_json::error::Category::Io => "it cannot be read",
+    };
+    format!("{what} (at byte {})", error.column())
+}
+
+/// Reads `metadata`, and in it what names the object, as far as it goes.
+struct Identity<'a>(&'a mut Unreadable);
+
+impl<'de> Visitor<'de> for Identity<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(member) = members.next_key::<String>()? {
+            match &*member {
+                // Of a watch event.
+                "object" => members.next_value_seed(Nested(Identity(&mut *self.0)))?,
+                "metadata" => members.next_value_seed(Nested(Names(&mut *self.0)))?,
+                _ => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads what names an object.
+struct Names<'a>(&'a mut Unreadable);
+
+impl<'de> Visitor<'de> for Names<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("metadata")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(member) = members.next_key::<String>()? {
+            match &*member {
+                "namespace" => self.0.namespace = members.next_value::<Short>()?.0.into(),
+                "name" => self.0.name = members.next_value::<Short>()?.0.into(),
+                "uid" => self.0.uid = Some(members.next_value::<Short>()?.0.into()),
+                "resourceVersion" => {
+                    self.0.resource_version = Some(members.next_value::<Short>()?.0);
+                }
+                _ => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Nested<V>(V);
+
+impl<'de, V: Visitor<'de>> serde::de::DeserializeSeed<'de> for Nested<V> {
+    type Value = V::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_map(self.0)
+    }
+}
+
+/// A name, bounded as the API server bounds names.
+struct Short(String);
+
+impl<'de> Deserialize<'de> for Short {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut name = String::deserialize(deserializer)?;
+        name.truncate(name.floor_char_boundary(253));
+        Ok(Self(name))
+    }
+}
+
+/// Counts the objects of a kind that cannot be read, and names one of them now and then.
+#[derive(Debug, Default)]
+pub(super) struct UnreadableObjects {
+    count: AtomicU64,
+    limit: LogLimit,
+}
+
+impl UnreadableObjects {
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note(&self, kind: &str, object: &Unreadable) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        if let Some(others) = self.limit.pass(Instant::now()) {
+            warn!(
+                kind,
+                namespace = &*object.namespace,
+                name = &*object.name,
+                problem = object.problem,
+                others,
+                remedy = "its events are missing, no other object's are; mend or delete it",
+                "an object cannot be read and is skipped"
+            );
+        }
+    }
+}
+
+/// Lets one line pass in a time.
+#[derive(Debug, Default)]
+pub(crate) struct LogLimit(Mutex<(Option<Instant>, u64)>);
+
+impl LogLimit {
+    /// Gives how many were held back since the last one that passed, if this one passes.
+    pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, held_back) = &mut *state;
+        if last.is_some_and(|last| now.duration_since(last) < ONE_LINE_EVERY) {
+            *held_back += 1;
+            return None;
+        }
+        *last = Some(now);
+        Some(std::mem::take(held_back))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(json: &str, is_cut: bool) -> Unreadable {
+        let problem = serde_json::from_str::<u8>("x").unwrap_err();
+        let bytes = json.as_bytes();
+        Unreadable::new(&RawObject { bytes, is_cut }, &problem)
+    }
+
+    #[test]
+    fn an_object_is_named_as_far_as_it_can_be_read() {
+        let json = r#"{"type": "ADDED", "object": {"metadata": {"managedFields": [{"a": 1e999}], "name": "n", "namespace": "ns", "resourceVersion": "5", "uid": "u"}, "spec": 1}}"#;
+        let found = named(json, false);
+        assert_eq!((&*found.namespace, &*found.name), ("ns", "n"));
+        assert_eq!(
+            (found.uid.as_deref(), found.resource_version.as_deref()),
+            (Some("u"), Some("5"))
+        );
+        for end in 0..json.len() {
+            let found = named(json.get(..end).unwrap(), true);
+            assert!(found.name.is_empty() || &*found.name == "n", "{end}");
+        }
+        assert_eq!(&*named(json.get(..130).unwrap(), true).name, "n");
+    }
+
+    #[test]
+    fn one_line_a_minute_is_written() {
+        let limit = LogLimit::default();
+        let start = Instant::now();
+        assert_eq!(limit.pass(start), Some(0));
+        assert_eq!((limit.pass(start), limit.pass(start)), (None, None));
+        assert_eq!(limit.pass(start + ONE_LINE_EVERY), Some(2));
+    }
+}
