@@ -8,11 +8,12 @@ command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 # The one that mimalloc is built with in the main workspace.
 export CFLAGS="${CFLAGS:--DMI_DEFAULT_ARENA_EAGER_COMMIT=0}"
 
-for target in load module drop_in; do
+for target in load module drop_in object; do
     case "$target" in
         load) longest=16384 ;;
         module) longest=8192 ;;
         drop_in) longest=2048 ;;
+        object) longest=65536 ;;
     esac
     echo "== $target"
     mkdir -p "corpus/$target"

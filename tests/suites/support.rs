@@ -20,6 +20,7 @@ pub(crate) fn example_watch() -> Vec<Value> {
         "spec": {"taskSpec": {"steps": [{
             "name": "", "image": image, "command": ["/bin/sh"], "args": ["-c", "echo hello1"], "computeResources": {},
         }]}},
+        "status": {"podName": "e2e-test-step-observed-run-pod-wrpkl"},
     });
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",

@@ -334,7 +334,7 @@ where
         type Value = Vec<T>;
 
         fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a list of containers")
+            formatter.write_str("a sequence of containers")
         }
 
         fn visit_unit<E>(self) -> Result<Vec<T>, E> {
@@ -368,7 +368,7 @@ impl<'de> Visitor<'de> for EntrypointArgs {
     type Value = Entrypoint;
 
     fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list of arguments")
+        formatter.write_str("a sequence of arguments")
     }
 
     fn visit_unit<E>(self) -> Result<Entrypoint, E> {

@@ -4,6 +4,7 @@
 mod admin;
 mod budget;
 mod fairness;
+mod memory;
 mod ownership;
 mod quotas;
 mod settings;

@@ -33,10 +33,10 @@ fn foreign(pod: &Value, namespace: &str, name: &str, uid: &str) -> Value {
 }
 
 fn last_pod(events: &[Value]) -> Value {
-    let pods = events
+    let pod = events
         .iter()
-        .filter(|event| event["object"]["kind"] == "Pod");
-    pods.last().unwrap()["object"].clone()
+        .rfind(|event| event["object"]["kind"] == "Pod");
+    pod.unwrap()["object"].clone()
 }
 
 fn event(kind: &str, object: &Value) -> Value {

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Observer, assert_exactly, expected_ids, give_logs};
 use crate::operate::{admin, ask_until};
-use crate::support::get;
+use crate::support::{finished_run, get, plugin_map, stamp};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -136,6 +136,30 @@ async fn objects_that_are_odd_or_cannot_be_read_blind_nobody() {
         log.matches("cannot be read and is skipped").count() <= 1,
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn a_plugin_whose_config_map_cannot_be_read_counts_as_failing_and_others_work() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let stamp = stamp("team");
+    server.put(plugin_map("good", &[("plugin.wat", stamp.as_bytes())]));
+    let mut unreadable = plugin_map("redact", &[]);
+    unreadable["data"] = json!({"plugin.yaml": 3});
+    server.put(unreadable.clone());
+    let args = ["--plugin-namespace", "observers"];
+    let mut observer = Observer::start(&server, &sink, &args);
+    let line = observer.wait_for_log("cannot be read and is skipped").await;
+    assert!(line.contains("name=\"redact\""), "{line}");
+    for event in finished_run(1) {
+        server.play(&event);
+    }
+    sink.wait_for(2).await;
+    for request in sink.requests() {
+        assert_eq!(request.header("ce-pluginerror"), "redact");
+    }
+    server.delete(unreadable);
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
 }
 
 #[tokio::test]

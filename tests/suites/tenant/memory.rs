@@ -1,0 +1,101 @@
+//! What TaskRuns that never end make the observer keep is bounded.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use step_observer::observe::{Change, Finding, Tracker};
+use step_observer_core::Ledger;
+use step_observer_tests::recording::{changes, feed, recordings, settle, watch_events};
+
+fn live() -> Tracker {
+    let mut tracker = Tracker::new(Ledger::new(Timestamp::MIN));
+    let without = Vec::new();
+    tracker.apply(Change::Listed { without }, Timestamp::UNIX_EPOCH);
+    tracker
+}
+
+/// A TaskRun of another tenant that never runs, with as much text of its own as is kept of one.
+fn pending(number: usize, at: &Value) -> Value {
+    let step = |step: usize| json!({"name": format!("s{step}"), "script": format!("{number} {step} {}", "x".repeat(15_000))});
+    let steps: Vec<Value> = (0..8).map(step).collect();
+    json!({"at": at, "type": "ADDED", "object": {
+        "apiVersion": "tekton.dev/v1", "kind": "TaskRun",
+        "metadata": {"name": format!("r{number}"), "namespace": "sec-a", "uid": format!("pending-{number}")},
+        "spec": {"taskSpec": {"steps": steps}},
+    }})
+}
+
+#[test]
+fn runs_that_never_start_give_way_before_those_of_others() {
+    let name = recordings()
+        .into_iter()
+        .find(|name| name == "b-fail")
+        .unwrap();
+    let events = watch_events(&name);
+    let (before, after) = events.split_at(events.len() / 2);
+    let words = |records: &[step_observer::step::StepRecord]| {
+        let words = records.iter().map(|record| format!("{record:?}"));
+        words.collect::<Vec<_>>()
+    };
+    let mut alone = live();
+    let mut expected = feed(&mut alone, changes(&events));
+    expected.extend(settle(&mut alone, Timestamp::MAX));
+
+    let mut tracker = live();
+    let mut records = feed(&mut tracker, changes(before));
+    let mut gave_way = 0;
+    // Twice as much as all runs together may hold.
+    for number in 0..800 {
+        for seen in changes(&[pending(number, &before.last().unwrap()["at"])]) {
+            for finding in tracker.apply(seen.change, seen.at) {
+                match finding {
+                    Finding::GaveWay(runs) => gave_way += runs,
+                    other => unreachable!("{other:?}"),
+                }
+            }
+        }
+    }
+    assert!(gave_way > 400 && gave_way < 800, "{gave_way}");
+    records.extend(feed(&mut tracker, changes(after)));
+    records.extend(settle(&mut tracker, Timestamp::MAX));
+    assert_eq!(words(&records), words(&expected));
+}
+
+#[test]
+fn a_script_that_is_too_large_is_left_out_and_the_event_says_so() {
+    let mut events = watch_events("a-success");
+    for event in &mut events {
+        for task in [
+            "/object/spec/taskSpec/steps/0",
+            "/object/status/taskSpec/steps/0",
+        ] {
+            if let Some(step) = event.pointer_mut(task) {
+                step["script"] = "x".repeat(500_000).into();
+            }
+        }
+    }
+    let mut tracker = live();
+    let mut records = feed(&mut tracker, changes(&events));
+    records.extend(settle(&mut tracker, Timestamp::MAX));
+    let first = records
+        .iter()
+        .find(|record| record.transition.index == 0)
+        .unwrap();
+    assert!(first.spec_cut.unwrap().bytes.unwrap() > 500_000);
+    let spec: Value = serde_json::from_str(&first.spec).unwrap();
+    assert!(
+        spec.get("script").is_none() && spec["name"].is_string(),
+        "{spec}"
+    );
+    assert!(spec["image"].is_string(), "{spec}");
+    let built =
+        step_observer::event::build(first, None, &step_observer::event::EventConfig::default())
+            .unwrap();
+    let data = step_observer::event::structured(&built.event).unwrap();
+    let data: Value = serde_json::from_slice(&data).unwrap();
+    let data = &data["data"];
+    assert_eq!(data["stepInfo"]["truncated"], true);
+    let others = records.iter().filter(|record| record.transition.index > 0);
+    assert!(
+        others.clone().count() > 0 && others.into_iter().all(|record| record.spec_cut.is_none())
+    );
+}
