@@ -1,6 +1,6 @@
 //! Lists and watches of one kind that go on whatever happens to them.
 //!
-//! The same road as client-go's reflector and kube-runtime's watcher: a list in pages, then a watch from the list's
+//! The same steps as client-go's reflector and kube-runtime's watcher: a list in pages, then a watch from the list's
 //! resource version, which is renewed where it ended. Unlike those it reads each object by itself, as its bytes come:
 //! one that cannot be read is skipped, and no page is in memory whole.
 

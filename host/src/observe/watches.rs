@@ -1,5 +1,5 @@
-//! How fresh the watches are: noted where their bytes arrive, because kube-runtime keeps bookmarks, and that a
-//! watch goes on after a failure, to itself.
+//! How fresh the watches are: noted where their bytes arrive, in one place for lists, watches and bookmarks of every
+//! kind.
 
 use super::unreadable::{Unreadable, UnreadableObjects};
 use bytes::Bytes;
