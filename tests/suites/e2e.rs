@@ -11,13 +11,16 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use step_observer_tests::e2e::{CASES, Case, Cluster, Told, Verdict, connect, preflight};
+use step_observer_tests::e2e::{CASES, Case, Cluster, STRANGER, Told, Verdict, connect, preflight};
 use step_observer_tests::program;
 use step_observer_tests::sink::{HttpSink, Request};
 use tokio::process::{Child, Command};
 
 /// How long all cases together may take on a cluster: images are pulled, and retries wait.
 const CLUSTER_PATIENCE: Duration = Duration::from_secs(600);
+
+/// The case whose TaskRun a stranger pretends to run: it fails, and the stranger's pod succeeds.
+const ATTACKED: &str = "b-fail";
 
 type Report = Vec<(&'static str, Verdict)>;
 
@@ -38,6 +41,8 @@ struct Target {
     config: Option<PathBuf>,
     /// With a shell, for the steps.
     image: String,
+    /// A stranger makes pods beside the cases.
+    attacked: bool,
     patience: Duration,
 }
 
@@ -112,9 +117,13 @@ async fn run_in(
     let _observer = target.observe(&cluster.namespace, &sink, &folder.path().join("log"));
     // What became of each so far.
     let mut begun: Vec<Result<(), String>> = Vec::new();
+    let mut attack: Option<Result<(), String>> = None;
     let running = async {
         for case in &CASES {
             begun.push(cluster.apply(case, &target.image).await);
+            if target.attacked && case.name == ATTACKED {
+                attack = Some(cluster.attack(case, &target.image).await);
+            }
         }
         let applied: Vec<bool> = begun.iter().map(Result::is_ok).collect();
         let theirs = || CASES.iter().zip(&applied).filter(|(_, applied)| **applied);
@@ -152,7 +161,17 @@ async fn run_in(
         };
         (case.name, verdict)
     });
-    let report: Report = report.collect();
+    let mut report: Report = report.collect();
+    if let Some(attack) = attack {
+        let forged = told(&requests);
+        let forged = forged.iter().find(|event| event.pod.starts_with(STRANGER));
+        let verdict = match (attack, forged) {
+            (Err(why), _) => Verdict::NotRun(why),
+            (Ok(()), Some(event)) => Verdict::Failed(format!("a stranger's event came: {event:?}")),
+            (Ok(()), None) => Verdict::Passed,
+        };
+        report.push(("strangers", verdict));
+    }
     if report
         .iter()
         .any(|(_, verdict)| *verdict != Verdict::Passed)
@@ -171,6 +190,7 @@ async fn on_a_cluster() {
         kubeconfig: None,
         observed: None,
         config: None,
+        attacked: true,
         image: std::env::var("STEP_OBSERVER_E2E_IMAGE").unwrap_or("busybox:1.36".to_owned()),
         patience: CLUSTER_PATIENCE,
     };
@@ -183,5 +203,5 @@ async fn on_a_cluster() {
         .iter()
         .filter(|(_, verdict)| *verdict == Verdict::Passed)
         .count();
-    assert_eq!(passed, CASES.len(), "not all cases passed");
+    assert_eq!(passed, CASES.len() + 1, "not all cases passed");
 }

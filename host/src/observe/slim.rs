@@ -128,7 +128,6 @@ pub(super) struct Running {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Terminated {
-    #[serde(deserialize_with = "lenient")]
     pub(super) exit_code: i32,
     #[serde(deserialize_with = "lenient")]
     pub(super) signal: Option<i32>,

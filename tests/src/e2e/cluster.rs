@@ -75,6 +75,9 @@ async fn send(
     client.request(request).await
 }
 
+/// How the names of a stranger's pods begin.
+pub const STRANGER: &str = "stranger-";
+
 /// A namespace of our own in a cluster. Call [`Cluster::delete`] whatever happens.
 #[derive(Clone)]
 pub struct Cluster {
@@ -137,6 +140,42 @@ impl Cluster {
         applied
             .map(drop)
             .map_err(|error| format!("the API server does not take it: {error}"))
+    }
+
+    /// Makes pods as a stranger would who may create Pods and nothing more: one that a client which reads every field
+    /// cannot read, and one that pretends to be the pod of a case's TaskRun and succeeds.
+    ///
+    /// # Errors
+    ///
+    /// The API server does not take them.
+    pub async fn attack(&self, case: &Case, image: &str) -> Result<(), String> {
+        let refused = |error: kube::Error| format!("the API server does not take it: {error}");
+        let run = self.path(&format!("taskruns/{}", case.name));
+        let run = send(&self.client, Method::GET, &run, None).await;
+        let uid = run.map_err(refused)?["metadata"]["uid"].clone();
+        let deep = (0..200).fold(json!({}), |inner, _| json!({"f:a": inner}));
+        let fields = json!([{
+            "manager": "stranger", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": deep,
+        }]);
+        for (name, managed) in [("deep", Some(fields)), ("owned", None)] {
+            let pod = json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {
+                    "name": format!("{STRANGER}{name}"), "labels": {"tekton.dev/taskRun": case.name},
+                    "managedFields": managed,
+                    "ownerReferences": [{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "controller": true,
+                                         "name": case.name, "uid": uid}],
+                },
+                "spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{"name": "step-test", "image": image, "command": ["true"]}],
+                },
+            });
+            let path = format!("/api/v1/namespaces/{}/pods", self.namespace);
+            let made = send(&self.client, Method::POST, &path, Some(pod)).await;
+            made.map_err(refused)?;
+        }
+        Ok(())
     }
 
     /// Cancels a case's TaskRun.

@@ -3,7 +3,7 @@
 
 mod cluster;
 
-pub use cluster::{Cluster, connect, preflight};
+pub use cluster::{Cluster, STRANGER, connect, preflight};
 
 use crate::path;
 use crate::recording::json;

@@ -93,6 +93,7 @@ fn target(kubeconfig: PathBuf) -> Target {
         observed: None,
         config: None,
         image: "an/image:1".to_owned(),
+        attacked: false,
         patience: PATIENCE,
     }
 }
