@@ -165,6 +165,8 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "memory",
             "--bench",
             "scale",
+            "--bench",
+            "strangers",
         ])
         .args(args))
 }

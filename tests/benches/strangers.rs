@@ -1,0 +1,197 @@
+//! How long the events of an innocent run take while a stranger attacks, beside the same without an attack, in
+//! interleaved rounds: `cargo bench --bench strangers` after `cargo build --profile bench --workspace`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a benchmark"
+)]
+
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::program;
+use step_observer_tests::recording::{copies, watch_events};
+use step_observer_tests::sink::HttpSink;
+use tokio::process::Command;
+
+/// Innocent runs in a round, one after the other.
+const RUNS: usize = 100;
+/// Events of each.
+const PER_RUN: usize = 6;
+const ROUNDS: usize = 5;
+const SHOWN_EVERY: Duration = Duration::from_millis(20);
+/// How often the attack goes on.
+const ATTACK_EVERY: Duration = Duration::from_millis(10);
+/// What no attack may delay an innocent run by, at the 99th percentile.
+const BOUND: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Attack {
+    /// Nobody attacks.
+    None,
+    /// Objects that cannot be read.
+    Unreadable,
+    /// Pods that name an innocent TaskRun as their owner.
+    ForeignPods,
+    /// TaskRuns with 1.4 MB of scripts that never run.
+    LargeScripts,
+    /// Pods that are being deleted, and whose logs do not end.
+    DyingPods,
+}
+
+const ATTACKS: [Attack; 5] = [
+    Attack::None,
+    Attack::Unreadable,
+    Attack::ForeignPods,
+    Attack::LargeScripts,
+    Attack::DyingPods,
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut all: HashMap<Attack, Vec<Duration>> = HashMap::new();
+    for _ in 0..ROUNDS {
+        for attack in ATTACKS {
+            all.entry(attack).or_default().extend(round(attack).await);
+        }
+    }
+    let mut holds = true;
+    let percentile = |attack: &Attack, part: usize| {
+        let mut times = all[attack].clone();
+        times.sort();
+        times[(times.len() - 1) * part / 100]
+    };
+    for attack in &ATTACKS {
+        let (p50, p99) = (percentile(attack, 50), percentile(attack, 99));
+        let added = p99.saturating_sub(percentile(&Attack::None, 99));
+        holds &= added <= BOUND;
+        println!(
+            "{:<14} p50 {:>7.1} ms, p99 {:>7.1} ms",
+            format!("{attack:?}"),
+            p50.as_secs_f64() * 1e3,
+            p99.as_secs_f64() * 1e3
+        );
+    }
+    let word = if holds { "holds" } else { "BROKEN" };
+    println!("added to the 99th percentile at most {BOUND:?}: {word}");
+    u8::from(!holds).into()
+}
+
+/// From the moment in which the API server shows each run until its last event is with the sink.
+async fn round(attack: Attack) -> Vec<Duration> {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    let text = format!(
+        "lookBack: 1000000h\nsinks: [{{name: all, to: {{http: {{url: '{}'}}}}}}]",
+        sink.url
+    );
+    std::fs::write(&config, text).unwrap();
+    let _observer = Command::new(program())
+        .args(["run", "--log", "error", "--config"])
+        .arg(&config)
+        .env("KUBECONFIG", server.kubeconfig(folder.path()))
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    server.wait_for_watches(2).await;
+    let runs = copies(&watch_events("a-success"), RUNS);
+    let uid = |run: &[String]| {
+        let events = run
+            .iter()
+            .map(|event| serde_json::from_str::<Value>(event).unwrap());
+        let mut runs = events.filter(|event| event["object"]["kind"] == "TaskRun");
+        let uid = runs.next().unwrap()["object"]["metadata"]["uid"].clone();
+        uid.as_str().unwrap().to_owned()
+    };
+    let victims: Vec<String> = runs.chunks(2).map(uid).collect();
+    let attacking = async {
+        let mut ticks = tokio::time::interval(ATTACK_EVERY);
+        for number in 0.. {
+            ticks.tick().await;
+            if let Some(object) = attack.object(number, &victims) {
+                server.put(object);
+            }
+        }
+    };
+    let innocent = async {
+        let mut shown = HashMap::new();
+        let mut ticks = tokio::time::interval(SHOWN_EVERY);
+        for run in runs.chunks(2) {
+            ticks.tick().await;
+            for event in run {
+                let event: Value = serde_json::from_str(event).unwrap();
+                server.play(&event);
+                if event["object"]["kind"] == "TaskRun" {
+                    let uid = event["object"]["metadata"]["uid"].as_str().unwrap();
+                    shown.insert(uid.to_owned(), Instant::now());
+                }
+            }
+        }
+        sink.wait_for(RUNS * PER_RUN).await;
+        shown
+    };
+    let shown = tokio::select! {
+        shown = innocent => shown,
+        () = attacking => HashMap::new(),
+    };
+    let mut last: HashMap<String, Instant> = HashMap::new();
+    for request in sink.requests() {
+        let run = last.entry(request.header("ce-partitionkey").to_owned());
+        let latest = run.or_insert(request.at);
+        *latest = request.at.max(*latest);
+    }
+    assert_eq!(shown.len(), RUNS);
+    shown.iter().map(|(run, at)| last[run] - *at).collect()
+}
+
+impl Attack {
+    /// The next object of a stranger.
+    fn object(self, number: usize, victims: &[String]) -> Option<Value> {
+        let name = format!("stranger-{number}");
+        let owner = |uid: String| json!([{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "name": name, "uid": uid, "controller": true}]);
+        let metadata = json!({
+            "name": name, "namespace": "sec-a", "uid": format!("uid-{name}"), "labels": {"tekton.dev/taskRun": name},
+        });
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [
+            {"name": "step-a", "image": "b"}
+        ]}});
+        match self {
+            Self::None => return None,
+            Self::Unreadable => {
+                pod["spec"]["containers"] = vec![json!({"name": "step-a"}); 300].into()
+            }
+            Self::ForeignPods => {
+                pod["metadata"]["ownerReferences"] = owner(victims[number % RUNS].clone());
+            }
+            Self::LargeScripts => {
+                let step = |step: usize| json!({"name": format!("s{step}"), "script": format!("{number} {}", "x".repeat(14_000))});
+                pod["apiVersion"] = "tekton.dev/v1".into();
+                pod["kind"] = "TaskRun".into();
+                pod["spec"] =
+                    json!({"taskSpec": {"steps": (0..100).map(step).collect::<Vec<_>>()}});
+            }
+            Self::DyingPods => {
+                // Its own TaskRun names it, every other time.
+                let run = number / 2;
+                let name = format!("stranger-{run}");
+                if number.is_multiple_of(2) {
+                    return Some(json!({"apiVersion": "tekton.dev/v1", "kind": "TaskRun",
+                        "metadata": {"name": name, "namespace": "sec-a", "uid": format!("run-{run}")},
+                        "status": {"podName": name}}));
+                }
+                pod["metadata"]["name"] = name.into();
+                pod["metadata"]["ownerReferences"] = owner(format!("run-{run}"));
+                pod["metadata"]["deletionTimestamp"] = "2030-01-01T00:00:00Z".into();
+                pod["status"] = json!({"phase": "Running", "containerStatuses": [
+                    {"name": "step-a", "state": {"running": {"startedAt": "2026-11-22T13:04:10Z"}}}
+                ]});
+            }
+        }
+        Some(pod)
+    }
+}
