@@ -130,7 +130,74 @@ impl SetAside {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fair::Admission;
+    use crate::observe::{Finding, Speed, Tracker, play};
+    use jiff::Timestamp;
     use proptest::prelude::*;
+    use step_observer_core::Ledger;
+
+    /// Plays a recording of a namespace, which has room only now and then; tells what is told, in order.
+    fn play_with(name: &str, room: impl Fn(usize) -> bool) -> Vec<String> {
+        let file = format!(
+            "{}/../tests/recordings/{name}.jsonl",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let text = std::fs::read_to_string(file).unwrap();
+        let mut changes = Vec::new();
+        let keep = |seen| {
+            changes.push(seen);
+            true
+        };
+        play(name, text.as_bytes(), Speed::Max, || None, keep).unwrap();
+
+        let admission = Admission::default();
+        let mut tracker = Tracker::new(Ledger::from_the_start()).sharing(admission.clone());
+        let (namespace, other) = (name.into(), "other".into());
+        let mut filling = Vec::new();
+        let mut findings = Vec::new();
+        let settle = |tracker: &mut Tracker, until: Timestamp, findings: &mut Vec<Finding>| loop {
+            while tracker.can_resume() {
+                findings.extend(tracker.resume(until));
+            }
+            match tracker.next_wake().filter(|due| *due <= until) {
+                Some(due) => findings.extend(tracker.tick(due)),
+                None => break,
+            }
+        };
+        for (number, seen) in changes.into_iter().enumerate() {
+            filling.clear();
+            if !room(number) {
+                filling.extend((0..256).map(|_| admission.enter(&namespace, &other, 0)));
+            }
+            settle(&mut tracker, seen.at, &mut findings);
+            findings.extend(tracker.apply(seen.change, seen.at));
+        }
+        filling.clear();
+        settle(&mut tracker, Timestamp::MAX, &mut findings);
+        assert_eq!(tracker.set_aside(), (0, 0));
+        let steps = findings.into_iter().filter_map(|finding| match finding {
+            Finding::Step(record) => Some(record.transition),
+            Finding::Rescue(_) | Finding::Forgotten(_) => None,
+        });
+        let told = steps.map(|step| {
+            let pod = step.pod_uid.as_deref().unwrap_or_default();
+            format!("{pod} {} {}", step.container, step.kind.as_str())
+        });
+        told.collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn runs_that_are_set_aside_at_any_moment_tell_the_same_in_the_same_order(
+            rooms in proptest::collection::vec(any::<bool>(), 1..40),
+            name in proptest::sample::select(vec!["a-success", "b-fail", "f-retries", "leaky"]),
+        ) {
+            let all = play_with(name, |_| true);
+            prop_assert!(!all.is_empty());
+            prop_assert_eq!(play_with(name, |number| rooms[number % rooms.len()]), all);
+        }
+    }
 
     fn run(number: usize) -> Arc<str> {
         format!("run-{number}").into()
