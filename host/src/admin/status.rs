@@ -186,8 +186,8 @@ fn missing(vitals: &Vitals, has_chain: bool, plugins: &[PluginStatus]) -> Vec<St
                     "the watch of {resource} fails since {seconds} s; see the log"
                 ));
             }
-            // Where events wait for the journal, the watch waits for them.
-            Some(_) | None if watch.age_seconds > SILENT && vitals.events.pending == 0 => {
+            // No watch waits for events: runs whose events wait are set aside.
+            Some(_) | None if watch.age_seconds > SILENT => {
                 let seconds = watch.age_seconds;
                 missing.push(format!(
                     "the watch of {resource} is silent since {seconds} s"

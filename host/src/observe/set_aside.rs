@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// Runs of one namespace that were set aside and are gone from the cluster, of which the state is kept. Nothing
 /// bounds how many a namespace makes and deletes, while those that the cluster shows are bounded by the cluster.
-const GONE: usize = 1024;
+const GONE: usize = 256;
 /// Runs of a namespace that are looked at for one that may tell: those before it have their own share.
 const LOOKS: usize = 64;
 
