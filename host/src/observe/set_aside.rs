@@ -131,20 +131,21 @@ impl SetAside {
 mod tests {
     use super::*;
     use crate::fair::Admission;
-    use crate::observe::{Finding, Speed, Tracker, play};
+    use crate::observe::{Finding, Seen, Speed, Tracker, play};
     use jiff::Timestamp;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use step_observer_core::Ledger;
 
-    /// Plays a recording of a namespace, which has room only now and then; tells what is told, in order.
-    fn play_with(name: &str, room: impl Fn(usize) -> bool) -> Vec<String> {
+    /// Plays a recording of a namespace that has room only now and then. Gives what is told of each run, in order.
+    fn play_with(name: &str, room: impl Fn(usize) -> bool) -> BTreeMap<Arc<str>, Vec<String>> {
         let file = format!(
             "{}/../tests/recordings/{name}.jsonl",
             env!("CARGO_MANIFEST_DIR")
         );
         let text = std::fs::read_to_string(file).unwrap();
         let mut changes = Vec::new();
-        let keep = |seen| {
+        let keep = |seen: Seen| {
             changes.push(seen);
             true
         };
@@ -152,7 +153,7 @@ mod tests {
 
         let admission = Admission::default();
         let mut tracker = Tracker::new(Ledger::from_the_start()).sharing(admission.clone());
-        let (namespace, other) = (name.into(), "other".into());
+        let (namespace, other): (Arc<str>, Arc<str>) = (name.into(), "other".into());
         let mut filling = Vec::new();
         let mut findings = Vec::new();
         let settle = |tracker: &mut Tracker, until: Timestamp, findings: &mut Vec<Finding>| loop {
@@ -179,11 +180,13 @@ mod tests {
             Finding::Step(record) => Some(record.transition),
             Finding::Rescue(_) | Finding::Forgotten(_) => None,
         });
-        let told = steps.map(|step| {
+        let mut told: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
+        for step in steps {
             let pod = step.pod_uid.as_deref().unwrap_or_default();
-            format!("{pod} {} {}", step.container, step.kind.as_str())
-        });
-        told.collect()
+            let text = format!("{pod} {} {}", step.container, step.kind.as_str());
+            told.entry(step.run_uid).or_default().push(text);
+        }
+        told
     }
 
     proptest! {

@@ -83,29 +83,30 @@ impl Run {
         self.events.iter().for_each(|event| server.play(event));
     }
 
-    /// Its events, in order, as far as they have come: type and data.
-    fn told(&self, sink: &HttpSink) -> Vec<(String, Value)> {
-        let requests = sink.accepted().into_iter();
-        let told = requests.map(|request| {
-            let data = serde_json::from_slice(&request.body).unwrap();
+    /// Its events among what a sink has accepted, in order: type and data.
+    fn told(&self, requests: &[Request]) -> Vec<(String, Value)> {
+        let accepted = requests.iter().filter(|one| one.status.is_success());
+        let told = accepted.map(|request| {
+            let data: Value = serde_json::from_slice(&request.body).unwrap();
             (request.header("ce-type").to_owned(), data)
         });
-        told.filter(|(_, data): &(_, Value)| data["taskRun"]["name"] == *self.name)
+        told.filter(|(_, data)| data["taskRun"]["name"] == *self.name)
             .collect()
     }
 
     /// What is told of the ends of its steps, in order.
     fn ends(&self, sink: &HttpSink) -> Vec<Value> {
-        let told = self.told(sink).into_iter();
-        told.filter(|(_, data)| data["logInfo"].is_object())
-            .map(|(_, data)| data)
+        let told = self.told(&sink.requests()).into_iter();
+        told.map(|(_, data)| data)
+            .filter(|data| data["logInfo"].is_object())
             .collect()
     }
 
     /// Waits for all its events, which are right, in order and with their logs.
     async fn arrives(&self, sink: &HttpSink) {
-        sink.wait_until(|_| self.told(sink).len() >= EVENTS).await;
-        let told = self.told(sink);
+        sink.wait_until(|requests| self.told(requests).len() >= EVENTS)
+            .await;
+        let told = self.told(&sink.requests());
         assert_eq!(told.len(), EVENTS);
         for (step, pair) in STEPS.iter().zip(told.chunks(2)) {
             let container = format!("step-{step}");
@@ -129,6 +130,16 @@ fn dying(mut run: Run) -> Run {
     run
 }
 
+/// Waits until so many logs of the hostile runs were asked for.
+async fn wait_for_reads(server: &ApiServer, least: usize) {
+    server
+        .wait_until(|requests| {
+            let reads = requests.filter(|request| request.starts_with("log run-00"));
+            reads.count() >= least
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn logs_of_dying_pods_that_never_end_delay_nobody_elses_ends() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
@@ -139,15 +150,7 @@ async fn logs_of_dying_pods_that_never_end_delay_nobody_elses_ends() {
     server.script("log run-00", stalls);
     // Rescues take what slots of theirs one namespace may have.
     (0..64).for_each(|number| dying(Run::new("hostile", number, false)).play(&server));
-    let reads = |least: usize| {
-        move |requests: &mut dyn Iterator<Item = &str>| {
-            requests
-                .filter(|request| request.starts_with("log run-00"))
-                .count()
-                >= least
-        }
-    };
-    server.wait_until(reads(12)).await;
+    wait_for_reads(&server, 12).await;
     let innocent = Run::new("innocent", 1_000, true);
     innocent.give_logs(&server);
     innocent.play(&server);
@@ -155,7 +158,7 @@ async fn logs_of_dying_pods_that_never_end_delay_nobody_elses_ends() {
 
     // And so do reads at the end of steps, of more runs than may be prepared at a time.
     (100..500).for_each(|number| Run::new("hostile", number, true).play(&server));
-    server.wait_until(reads(12 + 12)).await;
+    wait_for_reads(&server, 12 + 12).await;
     let innocent = Run::new("innocent", 1_001, true);
     innocent.give_logs(&server);
     innocent.play(&server);
@@ -172,7 +175,7 @@ async fn logs_of_dying_pods_that_never_end_delay_nobody_elses_ends() {
 async fn events_that_a_plugin_holds_stop_no_other_namespace_and_none_is_lost() {
     const RUNS: usize = 120;
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let settings = b"{onError: block, match: {namespaces: [hostile]}}\n";
+    let settings: &[u8] = b"{onError: block, match: {namespaces: [hostile]}}\n";
     // It answers every event with an error, as a plugin does that cannot set what a run says.
     let error =
         "(i32.store8 (i32.const 2048) (i32.const 1)) (i32.store (i32.const 2052) (i32.const 48))
@@ -252,7 +255,8 @@ async fn an_annotation_that_no_attribute_can_hold_holds_nothing() {
     );
     let observer = Observer::configured(&server, &config, &["--to", &sink.url]);
     server.wait_for_watches(2).await;
-    for (number, value) in ["shop\nnext: line", &"x".repeat(3_000), "shop"]
+    let long = "x".repeat(3_000);
+    for (number, value) in ["shop\nnext: line", long.as_str(), "shop"]
         .into_iter()
         .enumerate()
     {
