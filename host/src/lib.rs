@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod deliver;
 pub mod event;
+mod fair;
 pub mod history;
 pub mod journal;
 pub mod lanes;

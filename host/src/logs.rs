@@ -1,27 +1,22 @@
 //! Where logs come from, and the shelf for those that had to be read before their time.
 
+mod shelf;
+
 use crate::config::{LogCaptureMode, LogConfig};
-use crate::observe::{ClusterLogs, FollowedLog, LogTarget, RecordedLogs};
+use crate::observe::{
+    Change, ClusterLogs, LogRead, LogTarget, PodClaim, PodClaims, REPLACED, RecordedLogs,
+};
 use crate::step::{CapturedLog, StepRecord};
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared};
-use std::collections::VecDeque;
+use futures::future::{BoxFuture, abortable};
+use shelf::{Early, Shelf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use step_observer_core::Kind;
 
-/// Logs that are kept until their step's end is told. The oldest gives way.
+/// Logs that are kept until their step's end is told.
 const SHELF: usize = 1024;
-
-/// A log that is read before its step's end is told.
-#[derive(Clone)]
-enum Early {
-    /// Its pod is being deleted.
-    Rescued(Shared<BoxFuture<'static, Arc<CapturedLog>>>),
-    /// Its step runs.
-    Followed(FollowedLog),
-}
 
 /// Where logs come from.
 #[derive(Clone, Debug)]
@@ -38,7 +33,9 @@ pub(crate) struct Logs {
     mode: LogCaptureMode,
     max_bytes: usize,
     timeout: Duration,
-    shelf: Mutex<VecDeque<(LogTarget, Early)>>,
+    shelf: Mutex<Shelf>,
+    /// The pods whose logs are wanted.
+    claims: PodClaims,
     counts: LogCounts,
 }
 
@@ -58,9 +55,24 @@ impl Logs {
             mode: config.capture,
             max_bytes: config.max_bytes,
             timeout: Duration::from_millis(config.timeout_ms),
-            shelf: Mutex::default(),
+            shelf: Mutex::new(Shelf::new(SHELF)),
+            claims: PodClaims::default(),
             counts: LogCounts::default(),
         }
+    }
+
+    /// Takes what the watch shows of pods whose logs are wanted.
+    pub(crate) fn see(&self, change: &Change) {
+        self.claims.see(change);
+    }
+
+    /// Begins to watch what becomes of the pod of a step that has ended, for [`Logs::of`].
+    pub(crate) fn claim(&self, record: &StepRecord) -> Option<PodClaim> {
+        let reads = matches!(self.source, LogSource::Cluster(_))
+            && self.mode != LogCaptureMode::Off
+            && !record.pod_gone;
+        let target = target(record).filter(|_| reads);
+        target.map(|target| self.claims.claim(&target))
     }
 
     /// Begins to read a log whose pod is being deleted. The result must be polled to its end.
@@ -68,46 +80,41 @@ impl Logs {
         let LogSource::Cluster(logs) = &self.source else {
             return None;
         };
-        if self.mode == LogCaptureMode::Off || self.has_shelved(&target) {
+        if self.mode == LogCaptureMode::Off || self.shelf().has(&target) {
             return None;
         }
         let (logs, max_bytes, wanted) = (logs.clone(), self.max_bytes, target.clone());
-        let read = async move { Arc::new(logs.read(&wanted, max_bytes, true).await) }
-            .boxed()
-            .shared();
-        self.shelve(target, Early::Rescued(read.clone()));
-        Some(read.map(drop).boxed())
+        let claim = self.claims.claim(&target);
+        let (read, abort) = abortable(async move {
+            logs.read(&wanted, &claim, max_bytes, LogRead::BeforeGone)
+                .await
+        });
+        let given_up = |_| CapturedLog::unavailable("too many logs were read at a time");
+        let read = read.map(move |log| Arc::new(log.unwrap_or_else(given_up)));
+        let read = read.boxed().shared();
+        let reading = read.clone().map(drop).boxed();
+        self.shelf().put(target, Early::Rescued { read, abort });
+        Some(reading)
     }
 
-    /// Begins to follow the log of a step that has started, where that is wanted. The result must be polled to
-    /// its end.
+    /// Begins to follow the log of a step that has started, if that is wanted. The result must be polled to its end.
     pub(crate) fn follow(&self, record: &StepRecord) -> Option<BoxFuture<'static, ()>> {
         let LogSource::Cluster(logs) = &self.source else {
             return None;
         };
         let target = target(record)?;
         let starts = record.transition.kind == Kind::Started && !record.pod_gone;
-        if self.mode != LogCaptureMode::Follow || !starts || self.has_shelved(&target) {
+        if self.mode != LogCaptureMode::Follow || !starts || self.shelf().has(&target) {
             return None;
         }
-        let (followed, reading) = logs.follow(target.clone(), self.max_bytes);
-        self.shelve(target, Early::Followed(followed));
+        let claim = self.claims.claim(&target);
+        let (log, reading) = logs.follow(target.clone(), self.max_bytes);
+        self.shelf().put(target, Early::Followed { log, claim });
         Some(reading.boxed())
     }
 
-    fn has_shelved(&self, target: &LogTarget) -> bool {
-        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.iter().any(|(known, _)| known == target)
-    }
-
-    fn shelve(&self, target: LogTarget, log: Early) {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if shelf.len() >= SHELF
-            && let Some((_, Early::Followed(oldest))) = shelf.pop_front()
-        {
-            oldest.leave();
-        }
-        shelf.push_back((target, log));
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What became of the logs so far.
@@ -115,12 +122,12 @@ impl Logs {
         &self.counts
     }
 
-    /// The log of a step that has ended.
-    pub(crate) async fn of(&self, record: &StepRecord) -> CapturedLog {
+    /// The log of a step that has ended, of the pod that was claimed for it.
+    pub(crate) async fn of(&self, record: &StepRecord, claim: Option<&PodClaim>) -> CapturedLog {
         if self.mode == LogCaptureMode::Off {
             return CapturedLog::unavailable("logs are not captured (log.capture: off)");
         }
-        let log = self.read(record).await;
+        let log = self.read(record, claim).await;
         let count = match (&log.unavailable, log.truncated) {
             (Some(_), _) => &self.counts.unavailable,
             (None, true) => &self.counts.cut,
@@ -130,21 +137,24 @@ impl Logs {
         log
     }
 
-    async fn read(&self, record: &StepRecord) -> CapturedLog {
+    async fn read(&self, record: &StepRecord, claim: Option<&PodClaim>) -> CapturedLog {
         let Some(target) = target(record) else {
             return CapturedLog::unavailable("the pod was gone before it was seen");
         };
         match &self.source {
             LogSource::Recorded(logs) => logs.read(&target, self.max_bytes),
             LogSource::Cluster(logs) => {
-                let piece = match self.early(&target).await {
+                let piece = match self.early(logs, &target).await {
                     Some((log, true)) => return log,
                     Some((piece, false)) => Some(piece),
                     None => None,
                 };
-                let now = match record.pod_gone {
-                    true => CapturedLog::unavailable("the pod is gone"),
-                    false => logs.read(&target, self.max_bytes, false).await,
+                let now = match claim {
+                    None => CapturedLog::unavailable("the pod is gone"),
+                    Some(claim) => {
+                        logs.read(&target, claim, self.max_bytes, LogRead::AtEnd)
+                            .await
+                    }
                 };
                 // A piece is better than nothing, and it says that it is one.
                 match piece {
@@ -155,19 +165,25 @@ impl Logs {
         }
     }
 
-    /// What was read before the step's end was told, and whether it is known to be all.
-    async fn early(&self, target: &LogTarget) -> Option<(CapturedLog, bool)> {
-        let early = {
-            let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            let index = shelf.iter().position(|(known, _)| known == target)?;
-            shelf.remove(index).map(|(_, early)| early)?
-        };
-        match early {
-            Early::Rescued(read) => {
+    /// What was read before the step's end was told, and whether there is no more to be had.
+    async fn early(&self, logs: &ClusterLogs, target: &LogTarget) -> Option<(CapturedLog, bool)> {
+        let early = self.shelf().take(target)?;
+        let (log, is_all) = match early {
+            Early::Rescued { read, .. } => {
                 let log = tokio::time::timeout(self.timeout, read).await.ok()?;
-                log.unavailable.is_none().then(|| ((*log).clone(), true))
+                ((*log).clone(), true)
             }
-            Early::Followed(log) => log.finish(self.timeout).await,
+            Early::Followed { log, claim } => {
+                let (log, is_all) = log.finish(self.timeout).await?;
+                // It was followed from the start of its step: a pod that was replaced meanwhile is known to be gone.
+                (logs.of_this_pod(log, target, &claim, true).await, is_all)
+            }
+        };
+        match &log.unavailable {
+            None => Some((log, is_all)),
+            // There would be only another pod's.
+            Some(reason) if reason == REPLACED => Some((log, true)),
+            Some(_) => None,
         }
     }
 }

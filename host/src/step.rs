@@ -83,6 +83,17 @@ pub struct SpecCut {
     pub bytes: Option<u64>,
 }
 
+impl StepRecord {
+    /// Bytes of the texts that it holds, roughly: some of them it shares with other records of its run.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let maps = self.labels.iter().chain(self.annotations.iter());
+        let texts: usize = maps.map(|(name, value)| name.len() + value.len()).sum();
+        let results = self.container.results.as_deref().map_or(0, str::len);
+        texts + results + self.spec.len()
+    }
+}
+
 /// What a container's status says beside its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerFacts {

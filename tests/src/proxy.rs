@@ -81,6 +81,11 @@ impl Proxy {
         self.server.spawn(accept(listener, self.upstream, script));
     }
 
+    /// The next connections get these faults.
+    pub fn then(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.script.lock().unwrap().extend(faults);
+    }
+
     /// Faults that no connection has had.
     #[must_use]
     pub fn unused_faults(&self) -> usize {

@@ -42,17 +42,18 @@ fn room(file: &Path) -> String {
 }
 
 /// What each room may use of the others. Only `app` (with the command line above it) knows them all.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 22] = [
     ("step", &[]),
     ("bounded", &[]),
     ("clock", &[]),
+    ("fair", &[]),
     ("lanes", &[]),
     ("yaml", &[]),
     ("history", &[]),
     ("admin", &["history", "plugin"]),
     ("trace", &["history", "sink"]),
     ("redact", &[]),
-    ("observe", &["bounded", "clock", "step"]),
+    ("observe", &["bounded", "clock", "fair", "step"]),
     ("event", &["bounded", "step"]),
     ("plugin", &["bounded", "event", "redact", "step", "yaml"]),
     ("sink", &["bounded", "clock", "event"]),
@@ -75,14 +76,14 @@ const ROOMS: [(&str, &[&str]); 21] = [
     (
         "prepare",
         &[
-            "clock", "event", "history", "journal", "logs", "plugin", "step",
+            "clock", "event", "fair", "history", "journal", "logs", "observe", "plugin", "step",
         ],
     ),
     (
         "app",
         &[
-            "admin", "clock", "config", "control", "deliver", "event", "history", "journal",
-            "lanes", "logs", "observe", "plugin", "prepare", "sink", "step", "trace",
+            "admin", "clock", "config", "control", "deliver", "event", "fair", "history",
+            "journal", "lanes", "logs", "observe", "plugin", "prepare", "sink", "step", "trace",
         ],
     ),
     ("lib", &[]),

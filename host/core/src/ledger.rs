@@ -155,14 +155,6 @@ impl Ledger {
         }
     }
 
-    /// Forgets what was observed of a run, as if it had never been seen.
-    pub fn forget(&mut self, run_uid: &str) {
-        let forgotten = self.runs.remove(run_uid);
-        if let Some(at) = forgotten.and_then(|run| run.wake) {
-            self.wakes.remove(&(at, run_uid.into()));
-        }
-    }
-
     /// When [`Ledger::tick`] should be called next.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
@@ -182,7 +174,27 @@ impl Ledger {
         }
     }
 
-    fn evaluate(&mut self, uid: &str, now: Timestamp) -> Vec<Transition> {
+    /// The run that [`Ledger::tick`] tells next.
+    #[must_use]
+    pub fn next_due(&self) -> Option<&Arc<str>> {
+        self.wakes.first().map(|(_, uid)| uid)
+    }
+
+    /// Has a run wait until it is told by [`Ledger::evaluate`], or observed again.
+    pub fn put_off(&mut self, uid: &str) {
+        if let Some(at) = self.runs.get_mut(uid).and_then(|run| run.wake.take()) {
+            self.wakes.remove(&(at, uid.into()));
+        }
+    }
+
+    /// Forgets a run as if it had never been observed.
+    pub fn drop_run(&mut self, uid: &str) {
+        self.put_off(uid);
+        self.runs.remove(uid);
+    }
+
+    /// Tells what is known of one run.
+    pub fn evaluate(&mut self, uid: &str, now: Timestamp) -> Vec<Transition> {
         let Some(run) = self.runs.get_mut(uid) else {
             return Vec::new();
         };

@@ -9,7 +9,7 @@ mod status;
 mod vitals;
 
 pub use sinks::{JournalStatus, SinkStatus};
-pub use status::{Events, LogReads, Reloads, Standing, Transitions, Vitals, WatchStatus};
+pub use status::{Events, LogReads, Reloads, Standing, Transitions, Vitals, Waiting, WatchStatus};
 
 use crate::history::History;
 use crate::plugin::dropin::{PluginStatus, Roster};

@@ -14,6 +14,8 @@ pub type Standing = Arc<dyn Fn() -> Vitals + Send + Sync>;
 const SILENT: u64 = 300;
 /// A watch that fails for longer than this many seconds is not just being renewed.
 const FAILING: u64 = 30;
+/// A plugin that holds an event for longer than this many seconds does not just have a bad moment.
+const HOLDING: u64 = 120;
 
 /// How the observer stands, but for its plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -35,6 +37,8 @@ pub struct Vitals {
     pub transitions: Transitions,
     /// What became of their events before the sinks.
     pub events: Events,
+    /// What waits before the journal.
+    pub waiting: Waiting,
     /// Logs that were to be read.
     pub log_reads: LogReads,
     /// What became of changes of the configuration.
@@ -87,6 +91,24 @@ pub struct Events {
     pub told_before: u64,
     /// Between the watch and the journal at the moment.
     pub pending: u64,
+}
+
+/// What waits before the journal: events that plugins hold, and runs whose namespace has its share of the records
+/// that are being prepared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// Events that plugins hold (`onError: block`).
+    pub held: u64,
+    /// How long the oldest of them has been held, in seconds.
+    pub held_seconds: u64,
+    /// The plugin that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+    /// Runs that are set aside: what becomes of them is told when there is room.
+    pub runs_set_aside: u64,
+    /// Runs that were set aside, gone from the cluster, and given up because there were too many of them.
+    pub runs_given_up: u64,
 }
 
 /// Logs that were to be read.
@@ -171,8 +193,8 @@ fn missing(vitals: &Vitals, has_chain: bool, plugins: &[PluginStatus]) -> Vec<St
                     "the watch of {resource} fails since {seconds} s; see the log"
                 ));
             }
-            // Where events wait for the journal, the watch waits for them.
-            Some(_) | None if watch.age_seconds > SILENT && vitals.events.pending == 0 => {
+            // No watch waits for events: runs whose events wait are set aside.
+            Some(_) | None if watch.age_seconds > SILENT => {
                 let seconds = watch.age_seconds;
                 missing.push(format!(
                     "the watch of {resource} is silent since {seconds} s"
@@ -180,6 +202,14 @@ fn missing(vitals: &Vitals, has_chain: bool, plugins: &[PluginStatus]) -> Vec<St
             }
             Some(_) | None => {}
         }
+    }
+    if let Some(plugin) = &vitals.waiting.held_by
+        && vitals.waiting.held_seconds > HOLDING
+    {
+        let (held, seconds) = (vitals.waiting.held, vitals.waiting.held_seconds);
+        missing.push(format!(
+            "{held} events are held (onError: block), the oldest for {seconds} s by plugin `{plugin}`; see the log"
+        ));
     }
     if vitals.journal.disk_full {
         missing.push("the journal's disk is full".to_owned());
@@ -221,12 +251,20 @@ mod tests {
         silent.watches.push(watch(SILENT + 1, None));
         let mut failing = well();
         failing.watches.push(watch(1, Some(FAILING + 1)));
+        let mut holding = well();
+        holding.waiting = Waiting {
+            held: 1,
+            held_seconds: HOLDING + 1,
+            held_by: Some("enrich".to_owned()),
+            ..Waiting::default()
+        };
         let mut full = well();
         full.journal.disk_full = true;
         for (vitals, word) in [
             (unlisted, "lists"),
             (silent, "silent"),
             (failing, "fails"),
+            (holding, "`enrich`"),
             (full, "full"),
         ] {
             let told = missing(&vitals, true, &[]);

@@ -67,6 +67,24 @@ impl Collector for Vitals {
                 ("told_before", events.told_before),
             ],
         )?;
+        let waiting = &self.waiting;
+        Metric::gauge("events_held", "Events that plugins hold (onError: block)")
+            .is(encoder, waiting.held)?;
+        Metric::gauge(
+            "events_held_seconds",
+            "How long the oldest event that a plugin holds has been held",
+        )
+        .is(encoder, waiting.held_seconds)?;
+        Metric::gauge(
+            "runs_set_aside",
+            "TaskRuns that wait because their namespace has its share of the records that are prepared",
+        )
+        .is(encoder, waiting.runs_set_aside)?;
+        Metric::counter(
+            "runs_given_up",
+            "TaskRuns that were set aside, gone from the cluster, and given up",
+        )
+        .is(encoder, waiting.runs_given_up)?;
         Metric::counter("log_reads", "Logs that were to be read").of_each(
             encoder,
             "outcome",

@@ -19,6 +19,7 @@ pub use plugins::{check_plugins, load_plugin, read_plugin};
 
 use crate::config::{Config, LogConfig};
 use crate::event::EventConfig;
+use crate::fair::{Admission, FairSemaphore};
 use crate::history::HistoryError;
 use crate::journal::{JournalConfig, JournalError};
 use crate::lanes::{self, LaneLimits};
@@ -47,8 +48,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 const CHANGES: usize = 64;
 /// Step records that are prepared at a time: most wait for a log.
 const PREPARING: usize = 64;
-/// Step records that are held.
+/// Step records between track and prepare, which takes them at once: how many there may be is decided before
+/// (`fair::Admission`), by namespace.
 const RECORDS: usize = 128;
+/// No bound of their own for the lanes of records: those that wait for a turn are admitted.
+const ADMITTED: LaneLimits = LaneLimits {
+    concurrency: usize::MAX,
+    capacity: usize::MAX,
+};
 /// Longest wait for the journal at the beginning and at the end.
 const LONGEST_SYNC: Duration = Duration::from_secs(5);
 
@@ -357,6 +364,7 @@ impl App {
         } = self;
         let mut running = Stages::new();
         let tally = Arc::new(Tally::default());
+        let admission = Admission::default();
         let (changes, seen) = mpsc::channel(CHANGES);
         let (records, to_prepare) = mpsc::channel(RECORDS);
         let (journal, history) = (kept.journal.clone(), kept.history.clone());
@@ -420,6 +428,7 @@ impl App {
                 accounts: accounts.clone(),
                 tally: tally.clone(),
                 logs: logs.clone(),
+                admission: admission.clone(),
                 watches: watches.clone(),
                 kept: kept.clone(),
             };
@@ -433,6 +442,8 @@ impl App {
             logs: logs.clone(),
             event,
             pool,
+            calls: FairSemaphore::new(ChainPool::THREADS),
+            turns: FairSemaphore::new(PREPARING),
             roster,
             outlets,
             journal: journal.clone(),
@@ -443,11 +454,10 @@ impl App {
             hold_for,
         };
         running.spawn(async move {
-            let limits = LaneLimits {
-                concurrency: PREPARING,
-                capacity: RECORDS,
-            };
-            lanes::run(to_prepare, limits, |item: ToPrepare| preparation.take(item)).await;
+            lanes::run(to_prepare, ADMITTED, |item: ToPrepare| {
+                preparation.take(item)
+            })
+            .await;
             // Sinks see what was handed over last only after this. Where it fails, the observer stops anyway.
             preparation.journal.arrived().await.ok();
             drop(preparing);
@@ -456,18 +466,26 @@ impl App {
         let (early, wanted) = mpsc::channel(RECORDS);
         let reading = stages::read_early(wanted);
         running.spawn(stages::until(prepared.clone(), "read logs early", reading));
+        let mut tracker = Tracker::new(ledger);
+        // A recording has no strangers, and waits: its events are the same at any pace.
+        let waits = matches!(source, Source::Recording { .. });
+        if !waits {
+            tracker = tracker.sharing(admission.clone());
+        }
         let road = stages::Road {
             early,
             records,
             logs,
             tally: tally.clone(),
+            admission: admission.clone(),
+            waits,
             journal: journal.clone(),
             forgets,
             same_scope,
             unclaimed_limit: observe::LogLimit::default(),
             gave_way_limit: observe::LogLimit::default(),
         };
-        running.spawn(stages::track(Tracker::new(ledger), seen, road));
+        running.spawn(stages::track(tracker, seen, road));
         let shutdown = shutdown.boxed().shared();
         let stop = shutdown.clone();
         running.spawn(async move {
@@ -487,9 +505,9 @@ impl App {
             }
         };
         tokio::time::timeout(LONGEST_SYNC, last).await.ok();
-        kept.end(
-            tally.pending.load(Ordering::Relaxed) == 0 && saw_everything(&tally, watches.as_ref()),
-        );
+        let nothing_waits =
+            tally.pending.load(Ordering::Relaxed) == 0 && admission.waits().aside == 0;
+        kept.end(nothing_waits && saw_everything(&tally, watches.as_ref()));
         let summary = Summary {
             steps: tally.steps.all(),
             dropped: tally.dropped.load(Ordering::Relaxed),

@@ -3,10 +3,13 @@
 use super::{AppError, CHANGES, Kept, Source};
 use crate::clock;
 use crate::config::LogConfig;
+use crate::event;
+use crate::fair::{Admission, Ticket};
 use crate::journal::{Journal, JournalError};
 use crate::logs::{LogSource, Logs};
 use crate::observe::{self, Change, Finding, LogLimit, ObserveError, Seen, Tracker, UnclaimedPod};
-use crate::prepare::{Tally, ToPrepare};
+use crate::prepare::{Admitted, Tally, ToPrepare};
+use crate::step::StepRecord;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -130,7 +133,10 @@ pub(super) async fn track(
     road: Road,
 ) -> (&'static str, Result<(), ObserveError>) {
     let mut live = true;
+    let mut aside = tracker.set_aside();
     loop {
+        let resumes = tracker.can_resume();
+        let waits = aside.0 > 0 && !resumes;
         let wake = tracker.next_wake().filter(|_| live);
         let findings = tokio::select! {
             change = seen.recv() => match change {
@@ -141,6 +147,7 @@ pub(super) async fn track(
                         let settled = tracker.tick(due);
                         road.hand_on(settled).await;
                     }
+                    road.logs.see(&change);
                     let listed =
                         matches!(change, Change::Listed { .. } | Change::NamespaceListed { .. });
                     let findings = tracker.apply(change, at);
@@ -153,10 +160,16 @@ pub(super) async fn track(
                 }
             },
             () = sleep_until(wake), if wake.is_some() => tracker.tick(clock::now()),
+            () = std::future::ready(()), if resumes => tracker.resume(clock::now()),
+            () = road.admission.freed(), if waits => Vec::new(),
         };
         let runs = u64::try_from(tracker.runs()).unwrap_or(u64::MAX);
         road.tally.runs.store(runs, Ordering::Relaxed);
         road.hand_on(findings).await;
+        if tracker.set_aside() != aside {
+            aside = tracker.set_aside();
+            road.admission.note_aside(aside.0, aside.1);
+        }
     }
     ("track", Ok(()))
 }
@@ -185,6 +198,9 @@ pub(super) struct Road {
     pub(super) records: mpsc::Sender<(Arc<str>, ToPrepare)>,
     pub(super) logs: Arc<Logs>,
     pub(super) tally: Arc<Tally>,
+    pub(super) admission: Admission,
+    /// Records wait for room here, in their order: the tracker sets no run aside.
+    pub(super) waits: bool,
     pub(super) journal: Journal,
     /// What is gone does not come again: not so where a recording is played once more.
     pub(super) forgets: bool,
@@ -210,7 +226,18 @@ impl Road {
                     self.tally.steps.count(&record.transition.kind);
                     self.tally.pending.fetch_add(1, Ordering::Relaxed);
                     let run = record.transition.run_uid.clone();
-                    self.send(run, ToPrepare::Step(record)).await;
+                    let ticket = self.admit(&record).await;
+                    let wants_log = event::wants_log(&record.transition.kind);
+                    let claim = match wants_log {
+                        true => self.logs.claim(&record),
+                        false => None,
+                    };
+                    let item = Admitted {
+                        record,
+                        claim,
+                        ticket,
+                    };
+                    self.send(run, ToPrepare::Step(Box::new(item))).await;
                 }
                 Finding::Forgotten(run) => self.forget(run).await,
             }
@@ -240,6 +267,14 @@ impl Road {
                 "TaskRuns together hold more text than is kept: scripts of the largest namespace are left out"
             );
         }
+    }
+
+    async fn admit(&self, record: &StepRecord) -> Ticket {
+        while self.waits && self.admission.is_full() {
+            self.admission.freed().await;
+        }
+        let run = &record.transition.run_uid;
+        self.admission.enter(&record.namespace, run, record.size())
     }
 
     /// Logs of pods that are about to go, and of steps that have started and not ended.

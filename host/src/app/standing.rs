@@ -2,9 +2,11 @@
 
 use super::{Kept, stages};
 use crate::admin::{
-    Events, JournalStatus, LogReads, SinkStatus, Standing, Transitions, Vitals, WatchStatus,
+    Events, JournalStatus, LogReads, SinkStatus, Standing, Transitions, Vitals, Waiting,
+    WatchStatus,
 };
 use crate::deliver::Account;
+use crate::fair::Admission;
 use crate::history::History;
 use crate::journal::Journal;
 use crate::logs::Logs;
@@ -21,6 +23,7 @@ pub(super) struct Told {
     pub(super) accounts: Vec<(String, Arc<Account>)>,
     pub(super) tally: Arc<Tally>,
     pub(super) logs: Arc<Logs>,
+    pub(super) admission: Admission,
     /// Of a cluster.
     pub(super) watches: Option<Watches>,
     pub(super) kept: Kept,
@@ -55,6 +58,7 @@ impl Told {
                 told_before: count(&tally.told_before),
                 pending: count(&tally.pending),
             },
+            waiting: self.waiting(),
             log_reads: LogReads {
                 read: count(&logs.whole),
                 cut: count(&logs.cut),
@@ -62,6 +66,21 @@ impl Told {
             },
             configuration: self.kept.reloads(),
             journal: self.journal(),
+        }
+    }
+
+    fn waiting(&self) -> Waiting {
+        let waits = self.admission.waits();
+        let (held_seconds, held_by) = match waits.oldest {
+            Some((since, plugin)) => (stages::age(since), Some(plugin.to_string())),
+            None => (0, None),
+        };
+        Waiting {
+            held: waits.held,
+            held_seconds,
+            held_by,
+            runs_set_aside: waits.aside,
+            runs_given_up: waits.given_up,
         }
     }
 

@@ -110,7 +110,8 @@ pub struct LogConfig {
     #[schemars(range(min = 256, max = 10485760))]
     #[serde(deserialize_with = "crate::bounded::between::<256, 10485760, _, _>")]
     pub max_bytes: usize,
-    /// Logs that are read at a time.
+    /// Logs that are read at a time at the end of steps, and as many of pods that are being deleted. One namespace
+    /// alone gets three quarters of each.
     #[schemars(range(min = 1, max = 256))]
     #[serde(deserialize_with = "crate::bounded::between::<1, 256, _, _>")]
     pub concurrency: usize,

@@ -97,9 +97,7 @@ impl Reading {
     }
 
     async fn follow(&self, logs: &ClusterLogs, target: &LogTarget) -> Stage {
-        let Some(_slot) = logs.follower_slot().await else {
-            return Stage::Broken;
-        };
+        let _slot = logs.follower_slot(&target.namespace).await;
         self.stage.send_replace(Stage::Reading);
         let mut lines = Lines::default();
         let mut failures = 0;
@@ -121,7 +119,7 @@ impl Reading {
                     continue;
                 }
                 Err(ReadError::Gone) => return Stage::Broken,
-                Err(ReadError::Other(error)) => error,
+                Err(ReadError::Unreachable(error) | ReadError::Other(error)) => error,
             };
             ended = false;
             failures = if progress { 1 } else { failures + 1 };

@@ -2,31 +2,57 @@
 
 use super::follow::FollowedLog;
 use super::log::LogCapture;
+use super::pod_claims::{PodClaim, PodFate};
 use super::tracker::LogTarget;
+use crate::fair::{FairSemaphore, Permit};
 use crate::step::CapturedLog;
 use futures::AsyncReadExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::LogParams;
-use kube::{Api, Client};
+use kube::api::{ListParams, LogParams};
+use kube::{Api, Client, Resource as _};
+use serde::Deserialize;
 use std::fmt::Debug;
 use std::sync::{Arc, Once};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::warn;
+use step_observer_core::Backoff;
+use tokio::time::Instant;
+use tracing::{debug, warn};
 
 /// Most of a log that is read: the kubelet rotates at 10 MiB by default.
 const MAX_LOG_READ: i64 = 16 * 1024 * 1024;
 
-/// Reads logs, at most `concurrency` at a time, on connections of its own.
+/// How a read is begun again that could not even ask: no connection, no file descriptor.
+const AGAIN: Backoff = Backoff {
+    initial: Duration::from_millis(200),
+    max: Duration::from_secs(2),
+};
+/// No pod is deleted, made anew under its name, scheduled, started and seen by nobody within this time: the watch is
+/// believed about a pod whose log took no longer to read.
+const NEW_POD: Duration = Duration::from_secs(1);
+/// Why the log of a pod that was replaced is not told.
+pub(crate) const REPLACED: &str = "another pod has its pod's name";
+
+/// Reads logs on connections of its own. What is read at the end of a step, what is read because its pod goes, and
+/// what is followed have separate slots, each shared fairly between namespaces.
 #[derive(Clone)]
 pub struct ClusterLogs {
     client: Client,
-    slots: Arc<Semaphore>,
-    followers: Arc<Semaphore>,
+    ends: FairSemaphore,
+    rescues: FairSemaphore,
+    followers: FairSemaphore,
     timeout: Duration,
     /// Said once: every step would say it again.
     forbidden: Arc<Once>,
+}
+
+/// Why a log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogRead {
+    /// Its step has ended: what there is.
+    AtEnd,
+    /// Its pod is about to go: until it is gone.
+    BeforeGone,
 }
 
 /// Why a log cannot be read.
@@ -34,7 +60,26 @@ pub struct ClusterLogs {
 pub(super) enum ReadError {
     /// The pod is gone, and its log with it.
     Gone,
+    /// Nobody could be asked: most often for a reason of this machine.
+    Unreachable(String),
     Other(String),
+}
+
+/// The pods of a list, as far as it matters which they are. Whatever else is in it, is not read.
+#[derive(Deserialize)]
+struct PodIds {
+    #[serde(default)]
+    items: Vec<PodId>,
+}
+
+#[derive(Deserialize)]
+struct PodId {
+    metadata: PodUid,
+}
+
+#[derive(Deserialize)]
+struct PodUid {
+    uid: String,
 }
 
 impl Debug for ClusterLogs {
@@ -46,20 +91,21 @@ impl Debug for ClusterLogs {
 }
 
 impl ClusterLogs {
-    /// Reads with a client of its own, so many at a time; follows so many.
+    /// Reads with a client of its own, so many at a time, and as many of pods that go; follows so many.
     #[must_use]
     pub fn new(client: Client, concurrency: usize, followers: usize, timeout: Duration) -> Self {
         Self {
             client,
-            slots: Arc::new(Semaphore::new(concurrency.max(1))),
-            followers: Arc::new(Semaphore::new(followers.max(1))),
+            ends: FairSemaphore::new(concurrency),
+            rescues: FairSemaphore::new(concurrency),
+            followers: FairSemaphore::new(followers),
             timeout,
             forbidden: Arc::new(Once::new()),
         }
     }
 
     /// Reads the log of a container while it is written. The future must be polled to its end.
-    pub fn follow(
+    pub(crate) fn follow(
         &self,
         target: LogTarget,
         max_bytes: usize,
@@ -67,8 +113,8 @@ impl ClusterLogs {
         FollowedLog::begin(self.clone(), target, max_bytes)
     }
 
-    pub(super) async fn follower_slot(&self) -> Option<OwnedSemaphorePermit> {
-        self.followers.clone().acquire_owned().await.ok()
+    pub(super) async fn follower_slot(&self, namespace: &Arc<str>) -> Permit {
+        self.followers.acquire(namespace).await
     }
 
     /// Gives a log with timestamps, piece by piece, from a time on that has no parts of a second, until its container
@@ -89,25 +135,72 @@ impl ClusterLogs {
         self.stream(target, &params, take).await
     }
 
-    /// The log of one container, bounded in size and time. With `follow` it is read until the
-    /// container ends or its pod is gone.
-    pub async fn read(&self, target: &LogTarget, max_bytes: usize, follow: bool) -> CapturedLog {
-        let Ok(_slot) = self.slots.acquire().await else {
-            return CapturedLog::unavailable("the observer is stopping");
+    /// The log of one container, bounded in size and time.
+    pub(crate) async fn read(
+        &self,
+        target: &LogTarget,
+        claim: &PodClaim,
+        max_bytes: usize,
+        read: LogRead,
+    ) -> CapturedLog {
+        let slots = match read {
+            LogRead::AtEnd => &self.ends,
+            LogRead::BeforeGone => &self.rescues,
         };
+        let _slot = slots.acquire(&target.namespace).await;
+        match claim.fate() {
+            PodFate::Present => {}
+            PodFate::Gone => return CapturedLog::unavailable("the pod is gone"),
+            PodFate::Replaced => return CapturedLog::unavailable(REPLACED),
+        }
+        let began = Instant::now();
+        let log = self.read_now(target, max_bytes, read).await;
+        let is_quick = began.elapsed() < NEW_POD;
+        self.of_this_pod(log, target, claim, is_quick).await
+    }
+
+    async fn read_now(&self, target: &LogTarget, max_bytes: usize, read: LogRead) -> CapturedLog {
         let mut capture = LogCapture::new(max_bytes);
         let params = LogParams {
             container: Some(target.container.to_string()),
-            follow,
+            follow: read == LogRead::BeforeGone,
             limit_bytes: Some(MAX_LOG_READ),
             ..LogParams::default()
         };
-        let stream = self.stream(target, &params, |piece| capture.push(piece));
-        let problem = match tokio::time::timeout(self.timeout, stream).await {
+        let mut unreachable = None;
+        let reading = async {
+            let mut failures = 0;
+            loop {
+                match self
+                    .stream(target, &params, |piece| capture.push(piece))
+                    .await
+                {
+                    Err(ReadError::Unreachable(reason)) => {
+                        failures += 1;
+                        let delay = AGAIN.delay(failures, fastrand::f64());
+                        debug!(
+                            pod = &*target.pod,
+                            reason,
+                            ?delay,
+                            "a log is asked for again"
+                        );
+                        unreachable = Some(reason);
+                        tokio::time::sleep(delay).await;
+                    }
+                    ended => return ended,
+                }
+            }
+        };
+        let read = tokio::time::timeout(self.timeout, reading).await;
+        let problem = match read {
             Ok(Ok(())) => None,
             Ok(Err(ReadError::Gone)) => Some("404 NotFound".to_owned()),
-            Ok(Err(ReadError::Other(reason))) => Some(reason),
-            Err(_) => Some(format!("not read within {:?}", self.timeout)),
+            Ok(Err(ReadError::Unreachable(reason) | ReadError::Other(reason))) => Some(reason),
+            Err(_) => {
+                let reason = unreachable.map(|reason| format!(": {reason}"));
+                let reason = reason.unwrap_or_default();
+                Some(format!("not read within {:?}{reason}", self.timeout))
+            }
         };
         match problem {
             None => capture.finish(),
@@ -117,6 +210,55 @@ impl ClusterLogs {
                 _ => CapturedLog::unavailable(reason),
             },
         }
+    }
+
+    /// A log that was read by its pod's name, if it is that pod's. The watch is asked; the API server only if the
+    /// pod is gone, or if `watch_knows` is not so. A pod that is gone by now left no other of its name.
+    pub(crate) async fn of_this_pod(
+        &self,
+        log: CapturedLog,
+        target: &LogTarget,
+        claim: &PodClaim,
+        watch_knows: bool,
+    ) -> CapturedLog {
+        if log.unavailable.is_some() {
+            return log;
+        }
+        match claim.fate() {
+            PodFate::Replaced => return CapturedLog::unavailable(REPLACED),
+            PodFate::Present if watch_knows => return log,
+            PodFate::Present | PodFate::Gone => {}
+        }
+        let others = tokio::time::timeout(self.timeout, self.has_other_pod(target)).await;
+        match others {
+            Ok(Ok(false)) => log,
+            Ok(Ok(true)) => CapturedLog::unavailable(REPLACED),
+            Ok(Err(error)) => {
+                CapturedLog::unavailable(format!("it is not known whose log it is: {error}"))
+            }
+            Err(_) => CapturedLog::unavailable(format!(
+                "it is not known whose log it is: no answer within {:?}",
+                self.timeout
+            )),
+        }
+    }
+
+    /// Has another pod the name of this one? There is no right to `get` a Pod, and none is needed.
+    async fn has_other_pod(&self, target: &LogTarget) -> Result<bool, String> {
+        let path = Pod::url_path(&(), Some(&target.namespace));
+        let named = ListParams::default().fields(&format!("metadata.name={}", target.pod));
+        let request = kube::core::Request::new(path).list_metadata(&named);
+        let request = request.map_err(|error| error.to_string())?;
+        // Not `Client::request`, which logs an answer that it cannot read.
+        let answer = self.client.request_text(request).await;
+        let answer = answer.map_err(|error| match error {
+            kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
+            other => other.to_string(),
+        })?;
+        let pods: PodIds = serde_json::from_str(&answer)
+            .map_err(|_| "the answer is no list of pods".to_owned())?;
+        let mut uids = pods.items.iter().map(|pod| &*pod.metadata.uid);
+        Ok(uids.any(|uid| *uid != *target.pod_uid))
     }
 
     async fn stream(
@@ -143,7 +285,7 @@ impl ClusterLogs {
                     }
                     ReadError::Other(format!("{} {}", status.code, status.reason))
                 }
-                other => ReadError::Other(other.to_string()),
+                other => ReadError::Unreachable(other.to_string()),
             })?;
         let mut stream = std::pin::pin!(stream);
         let mut buffer = vec![0; 16 * 1024];

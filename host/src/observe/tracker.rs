@@ -3,8 +3,10 @@
 use super::facts::{PodFacts, RunFacts};
 use super::held::{HeldPods, UnclaimedPod};
 use super::intern::Interner;
+use super::set_aside::SetAside;
 use super::slim::{SlimPod, SlimTaskRun};
 use super::texts;
+use crate::fair::Admission;
 use crate::step::StepRecord;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
@@ -92,6 +94,10 @@ pub struct Tracker {
     ages: u64,
     /// Namespaces whose lists are not complete, while others are told.
     unlisted: HashSet<Arc<str>>,
+    /// Which namespaces and runs may tell more at the moment; without it, all.
+    admission: Option<Admission>,
+    /// Runs that may not.
+    aside: SetAside,
 }
 
 impl Tracker {
@@ -109,7 +115,16 @@ impl Tracker {
             pods: HashMap::new(),
             texts: Interner::default(),
             unlisted: HashSet::new(),
+            admission: None,
+            aside: SetAside::default(),
         }
+    }
+
+    /// Sets a run aside if it or its namespace has its share of the records that are being prepared: what is
+    /// observed of it is only noted, and told by [`Tracker::resume`].
+    pub(crate) fn sharing(mut self, admission: Admission) -> Self {
+        self.admission = Some(admission);
+        self
     }
 
     /// Takes one change, seen at `now`.
@@ -134,6 +149,9 @@ impl Tracker {
                     &mut findings,
                 );
                 self.forget(&uid, None, &mut findings);
+                if let Some(oldest) = self.aside.gone(&uid) {
+                    self.give_up(&oldest, &mut findings);
+                }
             }
             Change::Listed { without } => {
                 self.unlisted = without.into_iter().collect();
@@ -212,7 +230,7 @@ impl Tracker {
         let before = self.runs.get(&uid);
         if before.is_some_and(|run| !run.is_of_task_run() && run.namespace() != namespace) {
             // Pods of another namespace were believed, because they came before the TaskRun.
-            self.ledger.forget(&uid);
+            self.ledger.drop_run(&uid);
             self.runs.remove(&uid);
         }
         run_of(&mut self.runs, &mut self.ages, &uid).see_run(run, &mut self.texts);
@@ -318,6 +336,13 @@ impl Tracker {
         if self.held.next_due().is_some_and(|due| due <= now) && self.ledger.is_listed() {
             self.report_unclaimed(now, &mut findings);
         }
+        let due = self.ledger.next_wake().is_some_and(|at| at <= now);
+        if let Some(run_uid) = self.ledger.next_due().filter(|_| due).cloned()
+            && self.sets_aside(&run_uid)
+        {
+            self.ledger.put_off(&run_uid);
+            return findings;
+        }
         let (run_uid, told) = self.ledger.tick(now);
         self.records(told, now, &mut findings);
         if let Some(run_uid) = run_uid {
@@ -327,12 +352,77 @@ impl Tracker {
     }
 
     fn tell(&mut self, observation: Observation, now: Timestamp, findings: &mut Vec<Finding>) {
-        if self.holds(observation.run_uid()) {
+        if self.holds(observation.run_uid()) || self.sets_aside(observation.run_uid()) {
             self.ledger.note(observation);
             return;
         }
         let told = self.ledger.apply(observation, now);
         self.records(told, now, findings);
+    }
+
+    /// May this run tell nothing now? Then it is set aside.
+    fn sets_aside(&mut self, run_uid: &str) -> bool {
+        let Some(admission) = &self.admission else {
+            return false;
+        };
+        // Behind the others of its namespace.
+        if self.aside.contains(run_uid) {
+            return true;
+        }
+        let Some((uid, facts)) = self.runs.get_key_value(run_uid) else {
+            return false;
+        };
+        let waits = !admission.has_room(facts.namespace(), run_uid);
+        if waits {
+            self.aside.add(facts.namespace(), uid);
+        }
+        waits
+    }
+
+    /// Is there a run that was set aside and may tell now?
+    #[must_use]
+    pub fn can_resume(&self) -> bool {
+        let admission = self.admission.as_ref();
+        admission.is_some_and(|admission| {
+            let has_room = |namespace: &str, run: &str| admission.has_room(namespace, run);
+            self.aside
+                .has_next(|namespace| admission.has_any_room(namespace), has_room)
+        })
+    }
+
+    /// Tells what is known of a run that was set aside, namespaces in turn, if one may tell now.
+    pub fn resume(&mut self, now: Timestamp) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let Some(admission) = &self.admission else {
+            return findings;
+        };
+        let has_room = |namespace: &str, run: &str| admission.has_room(namespace, run);
+        let next = self
+            .aside
+            .next(|namespace| admission.has_any_room(namespace), has_room);
+        if let Some(run_uid) = next {
+            let told = self.ledger.evaluate(&run_uid, now);
+            self.records(told, now, &mut findings);
+            self.forget(&run_uid, None, &mut findings);
+        }
+        findings
+    }
+
+    /// How many runs are set aside, and how many were given up because they were gone.
+    #[must_use]
+    pub fn set_aside(&self) -> (usize, u64) {
+        (self.aside.len(), self.aside.given_up())
+    }
+
+    /// Forgets a run that was set aside and is gone from the cluster.
+    fn give_up(&mut self, run_uid: &str, findings: &mut Vec<Finding>) {
+        self.ledger.drop_run(run_uid);
+        if let Some((uid, mut facts)) = self.runs.remove_entry(run_uid) {
+            for pod in facts.settle() {
+                self.pods.remove(&pod);
+            }
+            findings.push(Finding::Forgotten(uid));
+        }
     }
 
     fn records(&self, told: Vec<Transition>, now: Timestamp, findings: &mut Vec<Finding>) {
@@ -352,7 +442,7 @@ impl Tracker {
 
     /// Drops the facts that no event will need.
     fn forget(&mut self, run_uid: &str, pod_uid: Option<&str>, findings: &mut Vec<Finding>) {
-        if self.holds(run_uid) {
+        if self.holds(run_uid) || self.aside.contains(run_uid) {
             return;
         }
         if let Some(uid) = pod_uid

@@ -4,9 +4,11 @@ mod passage;
 
 use crate::clock;
 use crate::event::{self, BuildError, EventConfig, EventMatch};
+use crate::fair::{FairSemaphore, Permit, Ticket};
 use crate::history::{History, Traced, Verdict, What};
 use crate::journal::{Journal, NewEvent};
 use crate::logs::Logs;
+use crate::observe::PodClaim;
 use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, ChainPool, OnError, Report};
 use crate::step::{Envelope, StepRecord};
@@ -58,9 +60,18 @@ pub(crate) struct Outlet {
 #[derive(Debug)]
 pub(crate) enum ToPrepare {
     /// A step did something.
-    Step(Box<StepRecord>),
+    Step(Box<Admitted>),
     /// Nothing more will come of this run.
     Forget(Arc<str>),
+}
+
+/// A record with its place among those that are prepared.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) record: Box<StepRecord>,
+    /// Whose log it is, if one is to be read.
+    pub(crate) claim: Option<PodClaim>,
+    pub(crate) ticket: Ticket,
 }
 
 /// Counts of what did not reach the journal.
@@ -191,6 +202,10 @@ pub(crate) struct Preparation {
     pub(crate) logs: Arc<Logs>,
     pub(crate) event: EventConfig,
     pub(crate) pool: ChainPool,
+    /// Shares the threads of `pool` among namespaces.
+    pub(crate) calls: FairSemaphore,
+    /// Who may prepare a record; an event that a plugin holds does not count.
+    pub(crate) turns: FairSemaphore,
     /// The chain of the moment, common to all sinks.
     pub(crate) roster: watch::Receiver<Roster>,
     pub(crate) outlets: Vec<Outlet>,
@@ -208,15 +223,14 @@ pub(crate) struct Preparation {
 impl Preparation {
     pub(crate) async fn take(&self, item: ToPrepare) {
         match item {
-            ToPrepare::Step(record) => {
-                self.prepare(&record).await;
-            }
+            ToPrepare::Step(item) => self.prepare(&item).await,
             // Where the journal cannot be written, the observer stops anyway.
             ToPrepare::Forget(run) => drop(self.journal.forget(run).await),
         }
     }
 
-    async fn prepare(&self, record: &StepRecord) {
+    async fn prepare(&self, item: &Admitted) {
+        let record = &*item.record;
         let id = event::id(record, &self.event);
         let untold = Untold {
             shared: !self.is_told(record, &id),
@@ -231,8 +245,9 @@ impl Preparation {
             debug!(id, "told before");
             return;
         }
+        let turn = self.turns.acquire(&record.namespace).await;
         let log = if event::wants_log(&record.transition.kind) {
-            Some(self.logs.of(record).await)
+            Some(self.logs.of(record, item.claim.as_ref()).await)
         } else {
             None
         };
@@ -251,7 +266,7 @@ impl Preparation {
             };
         }
         match event::build(record, log, &self.event) {
-            Ok(envelope) => self.filter(record, envelope, untold).await,
+            Ok(envelope) => self.filter(item, envelope, untold, turn).await,
             Err(problem) => self.unbuildable(&problem, record),
         }
     }
@@ -282,10 +297,12 @@ impl Preparation {
         self.outlets.iter().filter(|outlet| outlet.has_own_chain())
     }
 
-    async fn filter(&self, record: &StepRecord, envelope: Envelope, untold: Untold) {
+    async fn filter(&self, item: &Admitted, envelope: Envelope, untold: Untold, turn: Permit) {
+        let (record, mut turn) = (&*item.record, Some(turn));
         let id = envelope.event.id().to_owned();
         let before = self.onlooker.is_some().then(|| envelope.clone());
-        let Some((envelope, report)) = self.pass(&Passage::Common, envelope, record).await else {
+        let passed = self.pass(&Passage::Common, envelope, item, &mut turn).await;
+        let Some((envelope, report)) = passed else {
             self.settled();
             return;
         };
@@ -312,30 +329,28 @@ impl Preparation {
                     Err(problem) => self.unbuildable(&problem, record),
                 }
             }
+            drop(turn);
         };
         // At the same time: a sink whose own plugin holds the event must not keep it from the others.
         let own = self
             .own_outlets()
             .zip(&untold.own)
             .filter(|(_, untold)| **untold)
-            .map(|(outlet, _)| self.hand_to(outlet, envelope.as_ref(), record, &id));
+            .map(|(outlet, _)| self.hand_to(outlet, envelope.as_ref(), item, &id));
         tokio::join!(shared, futures::future::join_all(own));
     }
 
     /// Through the own plugins of a sink.
-    async fn hand_to(
-        &self,
-        outlet: &Outlet,
-        shared: Option<&Envelope>,
-        record: &StepRecord,
-        id: &str,
-    ) {
+    async fn hand_to(&self, outlet: &Outlet, shared: Option<&Envelope>, item: &Admitted, id: &str) {
+        let record = &*item.record;
         let wanted = shared.filter(|shared| outlet.select.matches(&shared.event));
         let (passed, report) = match wanted {
             None => (None, Report::default()),
             Some(shared) => {
                 let passage = Passage::Own(&outlet.chain);
-                match self.pass(&passage, shared.clone(), record).await {
+                let mut no_turn = None;
+                let passed = self.pass(&passage, shared.clone(), item, &mut no_turn);
+                match passed.await {
                     Some(passed) => passed,
                     None => return self.settled(),
                 }

@@ -1,10 +1,11 @@
 //! The way of an event through plugins, until one chain has passed it whole.
 
-use super::{Happening, Preparation};
+use super::{Admitted, Happening, Preparation};
 use crate::clock;
+use crate::fair::Permit;
 use crate::history::What;
 use crate::plugin::{Chain, OnError, Outcome, Report};
-use crate::step::{Envelope, StepRecord};
+use crate::step::Envelope;
 use cloudevents::AttributesReader as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,13 +59,17 @@ impl Preparation {
 
     /// Passes an event through a chain; where a plugin blocks it, again from the beginning, through
     /// the chain of that moment. So whatever leaves here has passed one chain whole. Without an event
-    /// where a plugin dropped it; nothing where the event is given up.
+    /// where a plugin dropped it; nothing where the event is given up. While a plugin holds the event, it does not
+    /// have the turn that it came with.
     pub(super) async fn pass(
         &self,
         passage: &Passage<'_>,
         envelope: Envelope,
-        record: &StepRecord,
+        item: &Admitted,
+        turn: &mut Option<Permit>,
     ) -> Option<(Option<Envelope>, Report)> {
+        let record = &*item.record;
+        let (has_turn, mut held) = (turn.is_some(), None);
         let id = envelope.event.id().to_owned();
         let mut envelope = envelope;
         let mut failures = 0_u32;
@@ -78,7 +83,13 @@ impl Preparation {
                 );
                 return None;
             };
-            match self.pool.process(chain.clone(), envelope).await {
+            let call = match chain.plugins().is_empty() {
+                true => None,
+                false => Some(self.calls.acquire(&record.namespace).await),
+            };
+            let outcome = self.pool.process(chain.clone(), envelope).await;
+            drop(call);
+            match outcome {
                 Ok(Outcome::Deliver(envelope, report)) => {
                     for (plugin, failure, on_error) in &report.failures {
                         let what = match on_error {
@@ -134,7 +145,12 @@ impl Preparation {
                         (id.clone(), What::Held { plugin, reason })
                     });
                     envelope = *original;
+                    held.get_or_insert_with(|| item.ticket.hold(&plugin, clock::now()));
+                    drop(turn.take());
                     self.wait(passage, delay).await;
+                    if has_turn {
+                        *turn = Some(self.turns.acquire(&record.namespace).await);
+                    }
                 }
                 Err(problem) => {
                     self.tally.failed.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Adds what is known of a run to its events, as extensions: labels, annotations, constants.
+//! Adds what is known of a run to its events, as extensions: labels, annotations, constants. Who may annotate a run
+//! decides what stands in it, so no value makes an event fail: what no attribute can hold is cleaned or left out.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -17,6 +18,9 @@ pub struct EnrichRun {
     constants: BTreeMap<String, String>,
 }
 
+/// Longest value of an attribute, in bytes.
+const MAX_VALUE: usize = 2048;
+
 impl Plugin for EnrichRun {
     type Config = Option<Self>;
 
@@ -26,10 +30,14 @@ impl Plugin for EnrichRun {
 
     fn process(&self, event: &dyn Event) -> Result<Verdict, String> {
         for (extension, label) in &self.labels {
-            set(event, extension, event.label(label))?;
+            set(event, extension, event.label(label).and_then(clean))?;
         }
         for (extension, annotation) in &self.annotations {
-            set(event, extension, event.annotation(annotation))?;
+            set(
+                event,
+                extension,
+                event.annotation(annotation).and_then(clean),
+            )?;
         }
         for (extension, value) in &self.constants {
             set(event, extension, Some(value.clone()))?;
@@ -46,10 +54,51 @@ fn set(event: &dyn Event, extension: &str, value: Option<String>) -> Result<(), 
     Ok(())
 }
 
+/// A value as an attribute can hold it: with a blank instead of each control character and Unicode noncharacter. `None`
+/// if nothing is left, or if it is too long: the beginning of a value may mean something else than the value.
+fn clean(value: String) -> Option<String> {
+    if value.is_empty() {
+        return Some(value);
+    }
+    let allowed = |c: char| if is_forbidden(c) { ' ' } else { c };
+    let text: String = value.chars().map(allowed).collect();
+    let text = text.trim();
+    (!text.is_empty() && text.len() <= MAX_VALUE).then(|| text.to_owned())
+}
+
+/// What a String of CloudEvents 1.0 (section 3.1) cannot hold.
+fn is_forbidden(c: char) -> bool {
+    c.is_control()
+        || ('\u{fdd0}'..='\u{fdef}').contains(&c)
+        || matches!(u32::from(c) & 0xffff, 0xfffe | 0xffff)
+}
+
 export_plugin!(EnrichRun, config_schema = "../config.schema.json");
 
 #[cfg(test)]
 mod tests {
+    use super::clean;
+
+    #[test]
+    fn a_value_that_no_attribute_can_hold_is_cleaned_or_left_out() {
+        let cleaned = |value: &str| clean(value.to_owned());
+        assert_eq!(cleaned("shop"), Some("shop".to_owned()));
+        assert_eq!(cleaned(""), Some(String::new()));
+        assert_eq!(cleaned("a\r\nx: y\n"), Some("a  x: y".to_owned()));
+        assert_eq!(
+            cleaned("a\u{7f}b\u{85}c\u{fffe}d\u{fdd0}e"),
+            Some("a b c d e".to_owned())
+        );
+        assert_eq!(cleaned("\n\t\u{1}"), None);
+        assert_eq!(cleaned(&"x".repeat(2048)), Some("x".repeat(2048)));
+        assert_eq!(cleaned(&"x".repeat(2049)), None);
+        // Long because of what is taken away.
+        assert_eq!(
+            cleaned(&format!("{}\n", "x".repeat(2048))),
+            Some("x".repeat(2048))
+        );
+    }
+
     #[test]
     fn cases() {
         step_observer_guest::testing::check_cases::<super::EnrichRun>("cases");

@@ -26,13 +26,14 @@ pub(super) async fn log(shared: &Arc<Shared>, request: &Request) -> Response {
         stamped: request.is("timestamps"),
         after: request.parameter("sinceTime").parse().ok(),
     };
-    let text = {
-        let model = shared.state.lock().unwrap();
-        if !source.exists(&model) {
-            return status(404, "NotFound", &format!("pods \"{pod}\" not found"));
-        }
-        source.since(&model, 0, limit)
-    };
+    if !source.exists(&shared.state.lock().unwrap()) {
+        return status(404, "NotFound", &format!("pods \"{pod}\" not found"));
+    }
+    let mut changed = shared.changed.subscribe();
+    let is_held = || shared.state.lock().unwrap().held_logs.contains(&pod);
+    // The server is gone when nobody can change it any more.
+    while is_held() && changed.changed().await.is_ok() {}
+    let text = source.since(&shared.state.lock().unwrap(), 0, limit);
     let Some(text) = text else {
         let message = format!("container \"{container}\" in pod \"{pod}\" is waiting to start");
         return status(400, "BadRequest", &message);

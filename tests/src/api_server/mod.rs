@@ -155,6 +155,16 @@ impl ApiServer {
         self.change(|model| model.logs.insert(pod_container.to_owned(), text.to_owned()));
     }
 
+    /// Reads of the logs of this pod begin, and wait: what they say is what is there under its name once they go on.
+    pub fn hold_logs(&self, pod: &str) {
+        self.change(|model| model.held_logs.insert(pod.to_owned()));
+    }
+
+    /// Lets all of them go on.
+    pub fn release_logs(&self) {
+        self.change(|model| model.held_logs.clear());
+    }
+
     /// Forgets all revisions: watches that go on from an old one are answered 410, in the stream.
     pub fn forget_history(&self) {
         self.change(|model| {

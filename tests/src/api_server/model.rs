@@ -64,6 +64,8 @@ pub(super) struct Model {
     /// Events that were written (events.k8s.io/v1).
     pub(super) notes: Vec<Value>,
     pub(super) logs: HashMap<String, String>,
+    /// Pods whose logs say nothing yet.
+    pub(super) held_logs: HashSet<String>,
     /// Resources, or `namespace/resource`.
     pub(super) denied: HashSet<String>,
     pub(super) rbac: Option<Authoriser>,

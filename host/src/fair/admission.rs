@@ -1,0 +1,314 @@
+//! How much of a namespace may be between the watch and the journal.
+
+use jiff::Timestamp;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Places for records between the watch and the journal. One namespace alone gets half of them.
+const PLACES: usize = 512;
+/// Bytes of a record that one place is for, the log of a step included.
+const PLACE: usize = 64 * 1024;
+/// Records of one run at which its further transitions wait in the cluster's state.
+const PER_RUN: usize = 16;
+/// Events of one namespace that plugins hold (`onError: block`) at which its further transitions wait so.
+const HELD: usize = 32;
+
+/// Records between the watch and the journal, by namespace and run. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Admission(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+    /// Something was let go.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    places: usize,
+    namespaces: HashMap<Arc<str>, Namespace>,
+    /// Events that plugins hold, in the order in which that began.
+    held: BTreeMap<u64, HeldSince>,
+    /// The number of the next one.
+    next: u64,
+    aside: usize,
+    given_up: u64,
+}
+
+#[derive(Debug, Default)]
+struct Namespace {
+    places: usize,
+    held: usize,
+    /// Records, by run.
+    runs: HashMap<Arc<str>, usize>,
+}
+
+#[derive(Debug)]
+struct HeldSince {
+    at: Timestamp,
+    plugin: Arc<str>,
+}
+
+/// How many events wait before the journal, and for how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waits {
+    /// Events that plugins hold.
+    pub(crate) held: u64,
+    /// Since when the oldest of them is held, and by which plugin.
+    pub(crate) oldest: Option<(Timestamp, Arc<str>)>,
+    /// Runs whose transitions wait in the cluster's state, because their namespace has its share.
+    pub(crate) aside: u64,
+    /// Of those, runs that were gone from the cluster and given up.
+    pub(crate) given_up: u64,
+}
+
+/// The place of a record; it is given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    of: Admission,
+    namespace: Arc<str>,
+    run: Arc<str>,
+    places: usize,
+}
+
+/// An event that a plugin holds, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    ticket: &'a Ticket,
+    number: u64,
+}
+
+// === impl Admission ===
+
+impl Admission {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// May a further transition of this run become an event now?
+    pub(crate) fn has_room(&self, namespace: &str, run: &str) -> bool {
+        self.state().has_room(namespace, run)
+    }
+
+    /// May any run of this namespace?
+    pub(crate) fn has_any_room(&self, namespace: &str) -> bool {
+        self.state().has_any_room(namespace)
+    }
+
+    /// Is there room at all?
+    pub(crate) fn is_full(&self) -> bool {
+        self.state().places >= PLACES
+    }
+
+    /// Takes places for a record of so many bytes, also where there is no room: who asks has looked before, and what
+    /// one look at a run brought is not taken apart.
+    pub(crate) fn enter(&self, namespace: &Arc<str>, run: &Arc<str>, bytes: usize) -> Ticket {
+        let places = 1 + bytes / PLACE;
+        let mut state = self.state();
+        state.places += places;
+        let entry = state.namespaces.entry(namespace.clone()).or_default();
+        entry.places += places;
+        *entry.runs.entry(run.clone()).or_default() += 1;
+        drop(state);
+        Ticket {
+            of: self.clone(),
+            namespace: namespace.clone(),
+            run: run.clone(),
+            places,
+        }
+    }
+
+    /// Waits until something was let go since this was asked last. For one who waits.
+    pub(crate) async fn freed(&self) {
+        self.0.freed.notified().await;
+    }
+
+    /// Notes how many runs are set aside, and how many of them were given up meanwhile.
+    pub(crate) fn note_aside(&self, runs: usize, given_up: u64) {
+        let mut state = self.state();
+        state.aside = runs;
+        state.given_up = given_up;
+    }
+
+    /// What waits.
+    pub(crate) fn waits(&self) -> Waits {
+        let state = self.state();
+        let oldest = state.held.values().next();
+        Waits {
+            held: state.held.len() as u64,
+            oldest: oldest.map(|held| (held.at, held.plugin.clone())),
+            aside: state.aside as u64,
+            given_up: state.given_up,
+        }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn has_any_room(&self, namespace: &str) -> bool {
+        match self.namespaces.get(namespace) {
+            None => true,
+            Some(of_it) => of_it.held < HELD && of_it.places < PLACES.saturating_sub(self.places),
+        }
+    }
+
+    fn has_room(&self, namespace: &str, run: &str) -> bool {
+        let of_run = |of_it: &Namespace| of_it.runs.get(run).copied().unwrap_or_default();
+        self.has_any_room(namespace)
+            && self
+                .namespaces
+                .get(namespace)
+                .is_none_or(|of_it| of_run(of_it) < PER_RUN)
+    }
+
+    fn leave(&mut self, ticket: &Ticket) {
+        self.places = self.places.saturating_sub(ticket.places);
+        let Some(of_it) = self.namespaces.get_mut(&ticket.namespace) else {
+            return;
+        };
+        of_it.places = of_it.places.saturating_sub(ticket.places);
+        if let Some(records) = of_it.runs.get_mut(&ticket.run) {
+            *records -= 1;
+            if *records == 0 {
+                of_it.runs.remove(&ticket.run);
+            }
+        }
+        if of_it.runs.is_empty() {
+            self.namespaces.remove(&ticket.namespace);
+        }
+    }
+}
+
+// === impl Ticket ===
+
+impl Ticket {
+    /// A plugin holds the event from now on.
+    pub(crate) fn hold(&self, plugin: &Arc<str>, at: Timestamp) -> Held<'_> {
+        let mut state = self.of.state();
+        let number = state.next;
+        state.next += 1;
+        let plugin = plugin.clone();
+        state.held.insert(number, HeldSince { at, plugin });
+        if let Some(of_it) = state.namespaces.get_mut(&self.namespace) {
+            of_it.held += 1;
+        }
+        drop(state);
+        Held {
+            ticket: self,
+            number,
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.of.state().leave(self);
+        self.of.0.freed.notify_one();
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut state = self.ticket.of.state();
+        state.held.remove(&self.number);
+        if let Some(of_it) = state.namespaces.get_mut(&self.ticket.namespace) {
+            of_it.held = of_it.held.saturating_sub(1);
+        }
+        drop(state);
+        self.ticket.of.0.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fill(admission: &Admission, namespace: &str, runs: usize, bytes: usize) -> Vec<Ticket> {
+        let namespace: Arc<str> = namespace.into();
+        let mut tickets = Vec::new();
+        for run in (0..runs).map(|run| Arc::<str>::from(format!("{namespace}-{run}"))) {
+            while admission.has_room(&namespace, &run) {
+                tickets.push(admission.enter(&namespace, &run, bytes));
+            }
+        }
+        tickets
+    }
+
+    #[test]
+    fn one_namespace_gets_half_and_another_finds_room() {
+        let admission = Admission::default();
+        let hostile = fill(&admission, "hostile", 100, 0);
+        assert_eq!(hostile.len(), PLACES / 2);
+        assert!(fill(&admission, "innocent", 1, 0).len() == PER_RUN);
+        drop(hostile);
+        assert!(admission.has_any_room("hostile"));
+    }
+
+    #[test]
+    fn a_run_has_its_own_bound_and_large_records_take_more_places() {
+        let admission = Admission::default();
+        assert_eq!(fill(&admission, "ns", 1, 0).len(), PER_RUN);
+        let large = fill(&admission, "ns", 100, 15 * PLACE);
+        assert_eq!(large.len(), PLACES / 2 / 16);
+    }
+
+    #[test]
+    fn held_events_of_a_namespace_are_few_and_told_by_age() {
+        let admission = Admission::default();
+        let tickets = fill(&admission, "ns", 100, 0);
+        let plugin: Arc<str> = "enrich".into();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let few = tickets.iter().take(HELD).zip(7..);
+        let held: Vec<_> = few
+            .map(|(ticket, second)| ticket.hold(&plugin, at(second)))
+            .collect();
+        let waits = admission.waits();
+        assert_eq!(waits.held, HELD as u64);
+        assert_eq!(waits.oldest, Some((at(7), plugin)));
+        drop(held);
+        assert_eq!(admission.waits(), Waits::default());
+        drop(tickets);
+        let (namespace, run) = ("ns".into(), "run".into());
+        let kept: Vec<_> = (0..HELD)
+            .map(|_| admission.enter(&namespace, &run, 0))
+            .collect();
+        let held: Vec<_> = (kept.iter())
+            .map(|ticket| ticket.hold(&"enrich".into(), at(0)))
+            .collect();
+        assert!(!admission.has_any_room("ns") && admission.has_any_room("other"));
+        drop(held);
+        assert!(admission.has_any_room("ns"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_enters_and_leaves_a_namespace_without_records_finds_room(
+            steps in proptest::collection::vec((0..4_usize, 0..8_usize, 0..200_000_usize, any::<bool>()), 0..600),
+        ) {
+            let admission = Admission::default();
+            let mut tickets: Vec<Ticket> = Vec::new();
+            for (namespace, run, bytes, leaves) in steps {
+                if leaves && !tickets.is_empty() {
+                    tickets.swap_remove(bytes % tickets.len());
+                    continue;
+                }
+                let (namespace, run): (Arc<str>, Arc<str>) =
+                    (format!("ns-{namespace}").into(), format!("run-{run}").into());
+                if admission.has_room(&namespace, &run) {
+                    tickets.push(admission.enter(&namespace, &run, bytes));
+                }
+                prop_assert!(admission.has_room("another", "run"));
+                // The last record of each namespace may be larger than what was left.
+                let places: usize = tickets.iter().map(|ticket| ticket.places).sum();
+                prop_assert!(places <= PLACES + 4 * 4);
+            }
+            drop(tickets);
+            prop_assert_eq!(admission.state().places, 0);
+            prop_assert!(admission.state().namespaces.is_empty());
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Shares of bounded resources among namespaces, so that no namespace keeps another from going on.
+//!
+//! Everything here follows one rule, the dynamic threshold of shared switch buffers: what a namespace may hold
+//! depends on what is still free. So one namespace alone can use most of a resource, several share it, and a
+//! namespace that has nothing yet finds something free.
+
+mod admission;
+mod queue;
+mod semaphore;
+
+pub(crate) use admission::{Admission, Ticket};
+pub(crate) use semaphore::{FairSemaphore, Permit};

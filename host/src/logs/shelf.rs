@@ -1,0 +1,111 @@
+//! Logs that are read before their step's end is told, until it is. At the bound the namespace that has most of them
+//! gives one up, its oldest, so that no namespace takes another's away.
+
+use crate::observe::{FollowedLog, LogTarget, PodClaim};
+use crate::step::CapturedLog;
+use futures::future::{AbortHandle, BoxFuture, Shared};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// A log that is being read.
+pub(super) enum Early {
+    /// Its pod is being deleted.
+    Rescued {
+        read: Shared<BoxFuture<'static, Arc<CapturedLog>>>,
+        /// Ends the reading.
+        abort: AbortHandle,
+    },
+    /// Its step runs.
+    Followed { log: FollowedLog, claim: PodClaim },
+}
+
+impl Early {
+    fn leave(&self) {
+        match self {
+            Self::Rescued { abort, .. } => abort.abort(),
+            Self::Followed { log, .. } => log.leave(),
+        }
+    }
+}
+
+/// The logs of all namespaces together, the oldest first.
+pub(super) struct Shelf<T = Early> {
+    logs: VecDeque<(LogTarget, T)>,
+    bound: usize,
+}
+
+impl<T> Shelf<T> {
+    pub(super) fn new(bound: usize) -> Self {
+        Self {
+            logs: VecDeque::new(),
+            bound,
+        }
+    }
+
+    pub(super) fn has(&self, target: &LogTarget) -> bool {
+        self.logs.iter().any(|(known, _)| known == target)
+    }
+
+    pub(super) fn take(&mut self, target: &LogTarget) -> Option<T> {
+        let index = self.logs.iter().position(|(known, _)| known == target)?;
+        self.logs.remove(index).map(|(_, log)| log)
+    }
+
+    /// Puts a log in. Gives the one that had to give way.
+    fn add(&mut self, target: LogTarget, log: T) -> Option<T> {
+        self.logs.push_back((target, log));
+        if self.logs.len() <= self.bound {
+            return None;
+        }
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for (target, _) in &self.logs {
+            *counts.entry(&target.namespace).or_default() += 1;
+        }
+        let most = counts.values().max().copied();
+        let largest =
+            |(target, _): &(LogTarget, T)| counts.get(&*target.namespace).copied() == most;
+        let index = self.logs.iter().position(largest)?;
+        self.logs.remove(index).map(|(_, log)| log)
+    }
+}
+
+impl Shelf<Early> {
+    /// Puts a log in; the reading of the one that has to give way ends.
+    pub(super) fn put(&mut self, target: LogTarget, log: Early) {
+        if let Some(left) = self.add(target, log) {
+            left.leave();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(namespace: &str, pod: usize) -> LogTarget {
+        LogTarget {
+            namespace: namespace.into(),
+            pod: format!("pod-{pod}").into(),
+            pod_uid: format!("uid-{pod}").into(),
+            container: "step-build".into(),
+        }
+    }
+
+    #[test]
+    fn who_has_most_gives_way_and_nobody_else() {
+        let mut shelf = Shelf::new(4);
+        assert_eq!(shelf.add(target("innocent", 0), "innocent"), None);
+        for pod in 1..4 {
+            assert_eq!(shelf.add(target("hostile", pod), "hostile"), None);
+        }
+        for pod in 4..20 {
+            assert_eq!(
+                shelf.add(target("hostile", pod), "hostile"),
+                Some("hostile")
+            );
+        }
+        assert!(!shelf.has(&target("hostile", 16)) && shelf.has(&target("hostile", 17)));
+        assert_eq!(shelf.take(&target("innocent", 0)), Some("innocent"));
+        assert_eq!(shelf.take(&target("innocent", 0)), None);
+    }
+}
