@@ -188,7 +188,8 @@ pub struct PluginMemoryConfig {
     /// What all instances of all plugins may have together, in bytes; their code may take as much again. The default is
     /// three eighths of the memory limit of the observer's cgroup, and 96 MiB where there is none. Each of 18 calls at a
     /// time has a 64th of it for itself; what is left is shared by calls that need more, which wait for it up to their
-    /// `limits.timeMs`, and fail then.
+    /// `limits.timeMs`, and fail then. For each plugin that usually needs more, up to a quarter of that is kept, and half
+    /// of it for all of them.
     #[schemars(range(min = 16777216, max = 1099511627776_u64))]
     #[serde(
         skip_serializing_if = "Option::is_none",

@@ -254,19 +254,19 @@ impl Plugin {
                 return (Some(self.draft(envelope)), Err(Failure::NotLoaded(reason)));
             }
         };
-        let began = Instant::now();
         let patience = Duration::from_millis(self.limits.time_ms);
+        let began = Instant::now();
         let Some(share) = account.share(began + patience) else {
             return (Some(self.draft(envelope)), Err(self.no_memory(account)));
         };
-        let left = patience.saturating_sub(began.elapsed());
+        let waited = began.elapsed();
         let attempt = self.attempt(engine, scrubber, configured, envelope, share);
         // What others have left does not suffice: once more, with all that it may need.
         let envelope = match attempt {
             (Some(draft), Err(Attempt::Starved)) => draft.discard(),
             (draft, answer) => return (draft, answer.map_err(|end| self.failure(end, account))),
         };
-        let deadline = Instant::now() + left;
+        let deadline = Instant::now() + patience.saturating_sub(waited);
         let Some(share) = account.whole_share(self.limits.all_bytes(), deadline) else {
             return (Some(self.draft(envelope)), Err(self.no_memory(account)));
         };
