@@ -28,8 +28,6 @@ pub struct Plugin {
     pub(super) on_error: OnError,
     pub(super) limits: Limits,
     pub(super) stats: Arc<Stats>,
-    /// What its calls take of the memory that all plugins share.
-    memory: Option<Arc<Account>>,
     /// Notes while a call of it runs, so that a start after a crash knows of it.
     mark: Option<CrashMark>,
     body: Body,
@@ -40,6 +38,8 @@ enum Body {
         configured: Box<Configured>,
         digest: FileDigest,
         size: usize,
+        /// What its calls take of the memory that all plugins share.
+        memory: Arc<Account>,
         /// Room that its machine code takes.
         _code: CodeShare,
     },
@@ -81,12 +81,12 @@ impl Plugin {
             on_error: spec.on_error.unwrap_or(default),
             limits: spec.limits.clone(),
             stats: Arc::default(),
-            memory: Some(Arc::new(engine.budget.account())),
             mark: None,
             body: Body::Ready {
                 configured: Box::new(configured),
                 digest,
                 size,
+                memory: Arc::new(engine.budget.account()),
                 _code: code,
             },
         })
@@ -108,7 +108,6 @@ impl Plugin {
             on_error: spec.on_error.unwrap_or(OnError::Strip),
             limits: spec.limits.clone(),
             stats: Arc::default(),
-            memory: None,
             mark: None,
             body: Body::StandIn(reason),
         }
@@ -232,9 +231,10 @@ impl Plugin {
 
     /// Will it take memory that all plugins share, and so perhaps wait for it on the thread that runs it?
     pub(super) fn may_wait(&self) -> bool {
-        self.memory
-            .as_ref()
-            .is_some_and(|account| account.is_large())
+        match &self.body {
+            Body::Ready { memory, .. } => memory.is_large(),
+            Body::StandIn(_) => false,
+        }
     }
 
     /// Runs it on an event, in a fresh instance. The draft comes back either way.
@@ -244,14 +244,13 @@ impl Plugin {
         scrubber: &Arc<Scrubber>,
         envelope: Envelope,
     ) -> (Option<Draft>, Result<Verdict, Failure>) {
-        let (configured, account) = match (&self.body, &self.memory) {
-            (Body::Ready { configured, .. }, Some(account)) => (configured, account),
-            (body, _) => {
-                let reason = match body {
-                    Body::StandIn(reason) => reason.clone(),
-                    Body::Ready { .. } => String::new(),
-                };
-                return (Some(self.draft(envelope)), Err(Failure::NotLoaded(reason)));
+        let (configured, account) = match &self.body {
+            Body::Ready {
+                configured, memory, ..
+            } => (configured, memory),
+            Body::StandIn(reason) => {
+                let failure = Failure::NotLoaded(reason.clone());
+                return (Some(self.draft(envelope)), Err(failure));
             }
         };
         let patience = Duration::from_millis(self.limits.time_ms);
