@@ -51,16 +51,96 @@ pub fn read_config<P: Plugin>(whose: &str, config: &str) -> Result<P::Config, St
 /// What serde says, without the values it quotes: a configuration may hold secrets.
 fn without_values(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match (text.find('"'), text.rfind('"')) {
-        (Some(first), Some(last)) if first < last => {
-            let (before, after) = (text.get(..first), text.get(last + 1..));
-            format!(
-                "{}\"…\"{}",
-                before.unwrap_or_default(),
-                after.unwrap_or_default()
-            )
+    let quotes = ["invalid type: ", "invalid value: ", "unknown variant "];
+    let between = |mark: char| text.find(mark).zip(text.rfind(mark));
+    let (first, last, mark) = if quotes.iter().any(|start| text.starts_with(start)) {
+        // What it found, whatever type that has: numbers and booleans stand between backticks, texts between quotes.
+        // What was expected instead comes last and is no value of the configuration.
+        let end = text.rfind(", expected").unwrap_or(text.len());
+        let found = text.get(..end).unwrap_or_default();
+        let quoted = |mark: char| found.find(mark).zip(found.rfind(mark));
+        match (quoted('"'), quoted('`')) {
+            (Some((text, end)), Some((tick, _))) if text < tick => (text, end, '"'),
+            (_, Some((first, last))) => (first, last, '`'),
+            (Some((first, last)), None) => (first, last, '"'),
+            (None, None) => return text,
         }
-        _ => text,
+    } else {
+        match between('"') {
+            Some((first, last)) => (first, last, '"'),
+            None => return text,
+        }
+    };
+    if first == last {
+        return text;
+    }
+    let (before, after) = (text.get(..first), text.get(last + 1..));
+    format!(
+        "{}{mark}…{mark}{}",
+        before.unwrap_or_default(),
+        after.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_of_a_configuration_is_repeated_whatever_its_type() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "lowercase")]
+        enum Mode {
+            Fast,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only read")]
+        struct Config {
+            #[serde(default)]
+            name: String,
+            #[serde(default)]
+            count: u8,
+            mode: Option<Mode>,
+            #[serde(default)]
+            deep: Vec<std::collections::BTreeMap<String, bool>>,
+        }
+        for (config, expected) in [
+            (
+                r#"{"name": 90210}"#,
+                "invalid type: integer `…`, expected a string",
+            ),
+            (
+                r#"{"name": -90210.5}"#,
+                "invalid type: floating point `…`, expected a string",
+            ),
+            (
+                r#"{"name": true}"#,
+                "invalid type: boolean `…`, expected a string",
+            ),
+            (
+                r#"{"count": 90210}"#,
+                "invalid value: integer `…`, expected u8",
+            ),
+            (
+                r#"{"count": "a\"90210`, expected"}"#,
+                "invalid type: string \"…\", expected u8",
+            ),
+            (
+                r#"{"mode": "90210"}"#,
+                "unknown variant `…`, expected `fast`",
+            ),
+            (
+                r#"{"deep": [{"a": 90210}]}"#,
+                "invalid type: integer `…`, expected a boolean",
+            ),
+            (r#"{"nmae": 1}"#, "unknown field `nmae`"),
+        ] {
+            let error = serde_json::from_str::<Config>(config).unwrap_err();
+            let said = without_values(&error);
+            assert!(said.starts_with(expected), "{said}");
+            assert!(!said.contains("90210") && !said.contains("true"), "{said}");
+        }
     }
 }
 

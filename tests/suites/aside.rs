@@ -76,3 +76,22 @@ fn whatever_the_child_does_is_an_error_with_a_remedy_and_the_next_one_loads() {
     let refused = Chain::load(&missing, &[good]).unwrap_err().to_string();
     assert!(refused.contains("cannot be started"), "{refused}");
 }
+
+#[test]
+fn the_child_gets_nothing_of_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let seen = folder.path().join("environment");
+    // As it was given: a shell adds variables of its own.
+    let script = format!("cat /proc/$$/environ > {}; exit 3", seen.display());
+    let good = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
+    let compiler = CompilerProgram::new("/bin/sh".into(), vec!["-c".into(), script.into()]);
+    for (compiler, expected) in [
+        (compiler.clone(), ""),
+        (compiler.with_variable("NO_COLOR", "1"), "NO_COLOR=1\0"),
+    ] {
+        let engine = PluginEngine::new().unwrap();
+        let engine = engine.compiling_in(Compiler::Child(compiler));
+        Chain::load(&engine, std::slice::from_ref(&good)).unwrap_err();
+        assert_eq!(std::fs::read_to_string(&seen).unwrap(), expected);
+    }
+}

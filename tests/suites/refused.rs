@@ -72,12 +72,12 @@ fn bad_configuration_is_refused_in_the_plugins_words() {
         (
             "filter-events",
             serde_json::json!({"types": ["broken"]}),
-            "unknown variant `broken`",
+            "unknown variant `…`, expected",
         ),
         (
             "redact-secrets",
             serde_json::json!({"without": ["nope"]}),
-            "there is no rule `nope`",
+            "there is no rule `…`; there are: ",
         ),
         (
             "redact-secrets",
@@ -94,6 +94,17 @@ fn bad_configuration_is_refused_in_the_plugins_words() {
             serde_json::json!({"values": "hunter22"}),
             "invalid type: string \"…\", expected a sequence",
         ),
+        // Whatever type a value has, it may be a secret.
+        (
+            "redact-secrets",
+            serde_json::json!({"values": 9_021_047}),
+            "invalid type: integer `…`, expected a sequence",
+        ),
+        (
+            "enrich-run",
+            serde_json::json!({"labels": {"a": {"deep": [4711.25, true]}}}),
+            "expected a string",
+        ),
         (
             "passthrough",
             serde_json::json!({"a": 1}),
@@ -107,6 +118,9 @@ fn bad_configuration_is_refused_in_the_plugins_words() {
             refused.contains(expected),
             "{refused}\n  expected: {expected}"
         );
+        for secret in ["broken", "nope", "hunter22", "9021047", "4711"] {
+            assert!(!refused.contains(secret), "{refused}");
+        }
     }
 }
 

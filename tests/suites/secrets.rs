@@ -175,3 +175,75 @@ async fn the_journal_holds_no_secret() {
     let whole = String::from_utf8_lossy(&whole);
     assert!(whole.contains("dev.tekton.event.plugin.step.started.v1"));
 }
+
+/// Values of the types that YAML has, none of which may be seen again.
+const VALUES: [&str; 4] = [
+    "90210471",
+    "90210.471",
+    "hunter2-90210471",
+    "[{deep: [90210471]}]",
+];
+
+#[tokio::test]
+async fn a_refused_configuration_of_a_plugin_is_nowhere_repeated_whatever_its_type() {
+    use crate::cluster::Observer;
+    use crate::support::{get, plugin_map};
+    use step_observer_tests::api_server::ApiServer;
+
+    for value in VALUES {
+        let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+        let module = std::fs::read(guest("filter-events")).unwrap();
+        let settings = format!("config: {{types: {value}}}\n");
+        let files: [(&str, &[u8]); 2] = [
+            ("plugin.wasm", &module),
+            ("plugin.yaml", settings.as_bytes()),
+        ];
+        server.put(plugin_map("wrong", &files));
+        let args = ["--plugin-namespace", "observers", "--admin", "127.0.0.1:0"];
+        let args = [&args[..], &["--log", "trace"]].concat();
+        let mut observer = Observer::start(&server, &sink, &args);
+        let line = observer.wait_for_log("telling about the observer").await;
+        let address = line.split("address=").nth(1).unwrap().trim().to_owned();
+        let note = server.wait_for_note("PluginRejected").await.to_string();
+        assert!(note.contains("it refuses its configuration"), "{note}");
+        let mut seen = vec![note];
+        for path in ["/plugins", "/status", "/metrics"] {
+            seen.push(get(&address, path).await.1);
+        }
+        seen.push(observer.stop().await.1);
+        for text in seen {
+            assert!(!text.contains("90210"), "{value}: {text}");
+        }
+    }
+}
+
+#[test]
+fn config_show_shows_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    let config = "
+plugins:
+- {name: redact, from: {bundled: redact-secrets}, config: {without: [user-flag], values: [hunter2-x, 90210471]}}
+- {name: own, from: {file: own.wasm}, config: {token: hunter2-y}}
+sinks:
+- name: hook
+  to: {http: {url: 'https://hooks.example/hunter2?sig=hunter2', headers: [{name: X-Key, value: hunter2-z}]}}
+";
+    std::fs::write(&file, config).unwrap();
+    let shown = Command::new(program())
+        .args(["config", "show"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success());
+    assert!(text.contains("https://hooks.example/***"), "{text}");
+    assert!(
+        text.contains("user-flag") && text.contains("X-Key"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("hunter2") && !text.contains("90210"),
+        "{text}"
+    );
+}

@@ -6,12 +6,15 @@ use crate::admin::{self, Reloads};
 use crate::config::{AdminConfig, Config};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
+use crate::plugin::CrashRecord;
 use crate::trace::{Traces, TracesConfig};
 use jiff::SignedDuration;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use step_observer_core::Ledger;
+use tracing::warn;
 
 /// More than a run waits for evidence before it tells something.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
@@ -27,6 +30,8 @@ pub struct Kept {
     traces_config: Option<TracesConfig>,
     pub(super) traces: Option<Traces>,
     reloads: Arc<Mutex<Reloads>>,
+    /// Which plugins ran when the process died.
+    pub(super) crashes: Option<CrashRecord>,
     /// A run has ended before everything that it had seen was in the journal.
     unfinished: Arc<AtomicBool>,
 }
@@ -49,6 +54,7 @@ impl Kept {
         let also = also.map(|traces| Box::new(traces.teller()) as Listener);
         // Who holds the journal's lock is alone in its folder.
         let history = History::open(folder, history_bytes, also)?;
+        let crashes = folder.and_then(crashes);
         let listener = match admin_config.listen {
             Some(address) => {
                 let listening = admin::listen(address).await;
@@ -67,8 +73,17 @@ impl Kept {
             traces_config,
             traces,
             reloads: Arc::default(),
+            crashes,
             unfinished: Arc::default(),
         })
+    }
+
+    /// From now on a death counts for the plugins that run, until what is given back is dropped.
+    pub(super) fn deaths_count(&self) -> DeathsCount {
+        if let Some(crashes) = &self.crashes {
+            crashes.runs();
+        }
+        DeathsCount(self.crashes.clone())
     }
 
     /// For a run with another configuration.
@@ -133,4 +148,27 @@ impl Kept {
         let reloads = self.reloads.lock();
         reloads.unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// A run that has not begun to end.
+pub(super) struct DeathsCount(Option<CrashRecord>);
+
+impl Drop for DeathsCount {
+    fn drop(&mut self) {
+        if let Some(crashes) = &self.0 {
+            crashes.stops();
+        }
+    }
+}
+
+/// Beside the journal, which nobody else uses. Without it everything works, but a plugin that ends the process does so
+/// again.
+fn crashes(folder: &Path) -> Option<CrashRecord> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let opened = CrashRecord::open(folder, boot.as_deref());
+    opened
+        .inspect_err(|error| {
+            warn!(%error, "a plugin that ends the process will not be found out");
+        })
+        .ok()
 }

@@ -8,6 +8,7 @@
 
 mod drop_ins;
 mod kept;
+mod memory;
 mod plugins;
 mod sinks;
 mod stages;
@@ -26,7 +27,7 @@ use crate::lanes::{self, LaneLimits};
 use crate::logs::Logs;
 use crate::observe::{self, ClusterConfig, ObserveError, PluginNotes, Tracker};
 use crate::plugin::dropin::Catalog;
-use crate::plugin::{ChainError, ChainPool, Compiler, PluginEngine};
+use crate::plugin::{ChainError, ChainPool, Compiler};
 use crate::prepare::{Onlooker, Preparation, Tally, ToPrepare};
 use crate::sink::SinkError;
 use crate::trace::TraceError;
@@ -273,6 +274,7 @@ impl App {
             event,
             plugins,
             drop_in,
+            plugin_memory,
             trust,
             journal,
             admin: _,
@@ -280,8 +282,7 @@ impl App {
             sinks,
             shutdown_grace,
         } = config;
-        let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
-        let engine = engine.compiling_in(compiler);
+        let engine = plugins::engine(&plugin_memory, compiler)?;
         let mut ready = Vec::new();
         let trust = Arc::new(trust);
         let fixed = plugins::load(&engine, &plugins, &trust).await?;
@@ -292,8 +293,12 @@ impl App {
                 source,
             })?;
         }
+        let ceiling = drop_in.limits.clone();
         let drop_ins = plugins::sources(&source, drop_in);
-        let mut catalog = Catalog::new(&engine, trust.clone(), fixed, drop_ins.len());
+        let catalog = Catalog::new(&engine, trust.clone(), fixed, drop_ins.len());
+        let mut catalog = catalog
+            .with_ceiling(ceiling)
+            .with_crashes(kept.crashes.clone());
         let mut followed = Vec::new();
         let mut opening = sinks::Opening {
             source: &source,
@@ -363,6 +368,8 @@ impl App {
             onlooker,
         } = self;
         let mut running = Stages::new();
+        // However it ends: from then on a death is no plugin's fault.
+        let in_order = kept.deaths_count();
         let tally = Arc::new(Tally::default());
         let admission = Admission::default();
         let (changes, seen) = mpsc::channel(CHANGES);
@@ -489,10 +496,10 @@ impl App {
         let shutdown = shutdown.boxed().shared();
         let stop = shutdown.clone();
         running.spawn(async move {
-            (
-                "observe",
-                stages::observe(source, changes, shutdown.map(drop)).await,
-            )
+            let observed = stages::observe(source, changes, shutdown.map(drop)).await;
+            // Who stops may be killed for taking too long.
+            drop(in_order);
+            ("observe", observed)
         });
 
         let failure = stages::supervise(&mut running, stop, grace, journal.failed()).await?;

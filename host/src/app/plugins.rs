@@ -1,14 +1,31 @@
 //! Plugins of the configuration, and where others come from.
 
 use super::drop_ins::DropInSource;
-use super::{AppError, Source};
-use crate::config::{Config, DropInConfig, PluginConfig, PluginFrom};
+use super::{AppError, Source, memory};
+use crate::config::{Config, DropInConfig, PluginConfig, PluginFrom, PluginMemoryConfig};
 use crate::observe;
 use crate::plugin::{
-    ChainError, LoadError, Plugin, PluginEngine, PluginSource, PluginSpec, TrustConfig,
+    ChainError, Compiler, LoadError, MemoryBudget, Plugin, PluginEngine, PluginSource, PluginSpec,
+    TrustConfig, plugin_memory_of,
 };
 use std::sync::Arc;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
+
+/// What runs plugins, with so much memory for all of them as is configured, or as the system's limit allows.
+pub(super) fn engine(
+    memory: &PluginMemoryConfig,
+    compiler: Compiler,
+) -> Result<PluginEngine, AppError> {
+    let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
+    let limit = memory::limit();
+    let total = memory
+        .total_bytes
+        .unwrap_or_else(|| plugin_memory_of(limit));
+    info!(total, limit, "memory that all plugins have together");
+    Ok(engine
+        .compiling_in(compiler)
+        .sharing(MemoryBudget::new(total)))
+}
 
 /// Loads the plugins of a configuration and tries each, beside the runtime's own threads.
 pub(super) async fn load(
@@ -19,6 +36,15 @@ pub(super) async fn load(
     let mut plugins = Vec::new();
     for config in configs {
         info!(plugin = config.name, "loading plugin");
+        let (asked, possible) = (config.limits.memory_bytes, engine.budget().largest_call());
+        if asked > possible {
+            warn!(
+                plugin = config.name,
+                asked,
+                possible,
+                "limits.memoryBytes is more than one call can get: raise pluginMemory.totalBytes"
+            );
+        }
         let plugin = load_plugin(engine, config, trust).await?;
         let (name, version) = plugin.identity();
         let digest = plugin.digest().map_or("", |digest| digest.as_str());
@@ -116,6 +142,7 @@ pub(super) fn sources(source: &Source, config: DropInConfig) -> Vec<DropInSource
         config_maps,
         namespace,
         folders,
+        limits: _,
     } = config;
     let mut sources: Vec<_> = folders.into_iter().map(DropInSource::Folder).collect();
     if let Source::Cluster { client, .. } = source

@@ -209,7 +209,7 @@ async fn config(command: ConfigCommand) -> Result<End, Problem> {
                 Some(file) => Config::read(&file)?,
                 None => Config::default(),
             };
-            config.to_yaml()?
+            config.masked().to_yaml()?
         }
     };
     std::io::stdout().write_all(text.as_bytes())?;

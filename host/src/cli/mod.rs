@@ -80,7 +80,12 @@ fn compiler(filter: &str, format: LogFormat) -> std::io::Result<Compiler> {
         LogFormat::Json => "json",
     };
     let arguments = ["compile-plugin", "--log", filter, "--log-format", format];
-    CompilerProgram::this(arguments.map(Into::into).into()).map(Compiler::Child)
+    let mut program = CompilerProgram::this(arguments.map(Into::into).into())?;
+    // What it logs looks as all else does.
+    if let Some(value) = std::env::var_os("NO_COLOR") {
+        program = program.with_variable("NO_COLOR", value);
+    }
+    Ok(Compiler::Child(program))
 }
 
 /// Gives what is logged as a filter.

@@ -1,10 +1,11 @@
 //! The configuration: one YAML file, read whole into types that cannot be wrong.
 
+mod mask;
 mod types;
 
 pub use types::{
     AdminConfig, Config, DeadLetterConfig, DropInConfig, LogCaptureMode, LogConfig, PluginConfig,
-    PluginFrom, SinkConfig, SinkKind, Span, TektonConfig,
+    PluginFrom, PluginMemoryConfig, SinkConfig, SinkKind, Span, TektonConfig,
 };
 
 use crate::yaml::{self, YamlError};

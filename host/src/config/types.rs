@@ -4,7 +4,7 @@ use crate::deliver::RetryConfig;
 use crate::event::{EventConfig, EventMatch};
 use crate::journal::JournalConfig;
 use crate::observe::ClusterConfig;
-use crate::plugin::{FileDigest, Limits, OnError, TrustConfig, Wasi};
+use crate::plugin::{FileDigest, LimitCeiling, Limits, OnError, TrustConfig, Wasi};
 use crate::sink::{FileConfig, HttpConfig, KafkaConfig, NatsConfig, StdoutConfig};
 use crate::trace::TracesConfig;
 use jiff::SignedDuration;
@@ -33,6 +33,8 @@ pub struct Config {
     pub plugins: Vec<PluginConfig>,
     /// Plugins that come and go while the observer runs; events pass them after `plugins`.
     pub drop_in: DropInConfig,
+    /// Memory that all plugins have together.
+    pub plugin_memory: PluginMemoryConfig,
     /// Whose plugins are loaded.
     pub trust: TrustConfig,
     /// Where events go.
@@ -58,6 +60,7 @@ impl Default for Config {
             event: EventConfig::default(),
             plugins: Vec::new(),
             drop_in: DropInConfig::default(),
+            plugin_memory: PluginMemoryConfig::default(),
             trust: TrustConfig::default(),
             journal: JournalConfig::default(),
             admin: AdminConfig::default(),
@@ -164,6 +167,8 @@ pub struct DropInConfig {
     /// Folders of plugins, such as mounted ConfigMaps: `NAME.wasm` with `NAME.yaml`, or a folder
     /// NAME with `plugin.wasm` and `plugin.yaml`. Looked at every second.
     pub folders: Vec<PathBuf>,
+    /// The most that `limits` in a `plugin.yaml` may ask for. A plugin that asks for more is refused.
+    pub limits: LimitCeiling,
 }
 
 impl Default for DropInConfig {
@@ -172,8 +177,26 @@ impl Default for DropInConfig {
             config_maps: true,
             namespace: None,
             folders: Vec::new(),
+            limits: LimitCeiling::default(),
         }
     }
+}
+
+/// Memory of plugins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PluginMemoryConfig {
+    /// What all instances of all plugins may have together, in bytes; their code may take as much again. The default is
+    /// three eighths of the memory limit of the observer's cgroup, and 96 MiB where there is none. Each of 18 calls at a
+    /// time has a 64th of it for itself; what is left is shared by calls that need more, which wait for it up to their
+    /// `limits.timeMs`, and fail then. For each plugin that usually needs more, up to a quarter of that is kept, and half
+    /// of it for all of them.
+    #[schemars(range(min = 16777216, max = 1099511627776_u64))]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounded::optional::<16777216, 1099511627776, _>"
+    )]
+    pub total_bytes: Option<u64>,
 }
 
 /// What the observer tells about itself.

@@ -1,6 +1,7 @@
 //! Where plugins are compiled: in a process of their own, so that neither the compiler's memory nor
 //! a module that keeps it busy is felt by the events. Libraries and tests compile in a thread.
 
+use super::budget::CodeShare;
 use super::engine::PluginEngine;
 use super::load::{LoadError, MAX_FILE};
 use super::setup::{self, Configured, Order, Prepared};
@@ -41,13 +42,26 @@ pub enum Compiler {
 pub struct CompilerProgram {
     program: PathBuf,
     arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 impl CompilerProgram {
     /// A program with arguments.
     #[must_use]
     pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
-        Self { program, arguments }
+        Self {
+            program,
+            arguments,
+            environment: Vec::new(),
+        }
+    }
+
+    /// The same with one variable of the environment, which is empty otherwise: what stands in this process's is no
+    /// plugin's business, and a compiler needs none of it.
+    #[must_use]
+    pub fn with_variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
     }
 
     /// This program with other arguments.
@@ -68,6 +82,8 @@ impl CompilerProgram {
     fn spawn(&self) -> Result<Child, LoadError> {
         let started = Command::new(&self.program)
             .args(&self.arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -82,6 +98,8 @@ pub(super) struct Made {
     pub(super) digest: FileDigest,
     /// In bytes.
     pub(super) size: usize,
+    /// Room that its machine code takes.
+    pub(super) code: CodeShare,
 }
 
 /// Reads, compiles and configures a plugin; one at a time, all others wait for their turn.
@@ -123,12 +141,18 @@ fn make_here(engine: &PluginEngine, spec: &PluginSpec) -> Result<Made, LoadError
     let order = Order::of(spec);
     let (prepared, code) = match &engine.compiler {
         Compiler::Here => setup::prepare(engine, &order, &module)?,
-        Compiler::Child(program) => in_child(program, &order, module)?,
+        Compiler::Child(program) => {
+            in_child(program, &order, module, engine.budget.room_for_code())?
+        }
     };
+    let room = engine.budget.room_for_code();
+    let held = engine.budget.hold_code(code.len());
+    let held = held.ok_or(LoadError::CodeTooLarge { room })?;
     Ok(Made {
         configured: setup::finish(engine, &order, prepared, &code)?,
         digest,
         size,
+        code: held,
     })
 }
 
@@ -141,6 +165,7 @@ fn in_child(
     program: &CompilerProgram,
     order: &Order,
     module: Vec<u8>,
+    room: u64,
 ) -> Result<(Prepared, Vec<u8>), LoadError> {
     let mut child = program.spawn()?;
     let pid = child.id();
@@ -152,7 +177,7 @@ fn in_child(
             // One that ended before it has read all says why, or its exit code does.
             write_frame(&mut stdin, &head, &module).ok();
             drop((stdin, head, module));
-            read_frame(stdout, MAX_ANSWER)
+            read_answer(stdout, room)
         });
         send.send(answer).ok();
     };
@@ -168,7 +193,8 @@ fn in_child(
         Err(mpsc::RecvTimeoutError::Timeout) => {
             return Err(LoadError::TooSlow(LOAD_TIME.as_secs()));
         }
-        Ok(Some(Ok(frame))) => frame,
+        Ok(Some(Ok((head, Some(code))))) => (head, code),
+        Ok(Some(Ok((_, None)))) => return Err(LoadError::CodeTooLarge { room }),
         Ok(Some(Err(error))) if error.kind() == io::ErrorKind::InvalidData => {
             return Err(other_version());
         }
@@ -255,13 +281,32 @@ fn read_frame(mut input: impl Read, most: u64) -> io::Result<(Vec<u8>, Vec<u8>)>
     Ok((head, body))
 }
 
-fn read_part(mut input: impl Read, most: u64) -> io::Result<Vec<u8>> {
+/// What was prepared, and its machine code where there is room for it.
+fn read_answer(mut input: impl Read, room: u64) -> io::Result<(Vec<u8>, Option<Vec<u8>>)> {
+    let head = read_part(&mut input, MAX_ANSWER)?;
+    let length = read_length(&mut input)?;
+    match length {
+        ..=MAX_ANSWER if length > room => Ok((head, None)),
+        ..=MAX_ANSWER => Ok((head, Some(read_bytes(&mut input, length)?))),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+fn read_length(mut input: impl Read) -> io::Result<u64> {
     let mut length = [0; 8];
     input.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length);
+    Ok(u64::from_le_bytes(length))
+}
+
+fn read_part(mut input: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let length = read_length(&mut input)?;
     if length > most {
         return Err(io::ErrorKind::InvalidData.into());
     }
+    read_bytes(input, length)
+}
+
+fn read_bytes(input: impl Read, length: u64) -> io::Result<Vec<u8>> {
     let mut part = Vec::new();
     input.take(length).read_to_end(&mut part)?;
     match part.len() as u64 == length {

@@ -125,6 +125,12 @@ impl Chain {
         self.generation
     }
 
+    /// Will this event meet a plugin that may wait for memory?
+    pub(super) fn may_wait(&self, envelope: &Envelope) -> bool {
+        let mut plugins = self.plugins.iter();
+        plugins.any(|plugin| plugin.may_wait() && plugin.wants(envelope))
+    }
+
     /// Passes an event through all plugins. Takes their time: call it on a thread that may wait.
     #[must_use]
     pub fn process(&self, envelope: Envelope) -> Outcome {

@@ -59,6 +59,8 @@ pub(super) struct Draft {
     changes: Changes,
     /// Bytes that changes may still take.
     budget: usize,
+    /// Bytes that they take.
+    held: usize,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +108,7 @@ impl Draft {
             rule_sets,
             changes: Changes::default(),
             budget,
+            held: 0,
         }
     }
 
@@ -317,6 +320,7 @@ impl Draft {
         }
         // A parsed value takes many times its text.
         self.spend(place.len() + json.map_or(0, str::len).saturating_mul(4))?;
+        self.held = self.held.saturating_add(json.map_or(0, size_in_memory));
         let value = json
             .map(serde_json::from_str)
             .transpose()
@@ -430,11 +434,26 @@ impl Draft {
             .collect())
     }
 
+    /// Memory that the changes take, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     fn spend(&mut self, bytes: usize) -> Result<(), wit::EditError> {
-        let left = self.budget.checked_sub(bytes.saturating_add(CHANGE_COST));
+        let cost = bytes.saturating_add(CHANGE_COST);
+        let left = self.budget.checked_sub(cost);
         self.budget = left.ok_or(wit::EditError::TooLarge)?;
+        self.held = self.held.saturating_add(cost);
         Ok(())
     }
+}
+
+/// About what JSON takes beside its text once it is parsed: a list of zeros has two bytes of text for each.
+pub(super) fn size_in_memory(json: &str) -> usize {
+    let values = json.bytes().filter(|byte| b",[{:".contains(byte)).count();
+    values
+        .saturating_add(1)
+        .saturating_mul(2 * size_of::<Value>())
 }
 
 fn reassemble(

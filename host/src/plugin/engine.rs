@@ -3,6 +3,7 @@
 
 use super::aside::Compiler;
 use super::bindings;
+use super::budget::{MemoryBudget, Share};
 use super::draft::Draft;
 use super::host::{Host, Limiter, MAX_TABLE};
 use super::scrub::Scrubber;
@@ -25,6 +26,8 @@ const MAX_MEMORIES: u32 = 4;
 const MAX_TABLES: u32 = 8;
 /// Largest memory that a limit may allow.
 const MAX_MEMORY: usize = 1024 * 1024 * 1024;
+/// What plugins have together unless somebody says otherwise: tools that run one plugin, and tests.
+const UNSHARED: u64 = 4 * MAX_MEMORY as u64;
 /// Log lines of one call.
 const MAX_LINES: u32 = 32;
 
@@ -61,7 +64,67 @@ impl Default for Limits {
     }
 }
 
+/// The most that the settings of a plugin that is dropped in may ask for: one that asks for more is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LimitCeiling {
+    /// Most for `limits.timeMs`: an event waits at most so long for one plugin.
+    #[schemars(range(min = 10, max = 60000))]
+    #[serde(deserialize_with = "crate::bounded::between::<10, 60000, _, _>")]
+    pub time_ms: u64,
+    /// Most for `limits.memoryBytes`.
+    #[schemars(range(min = 65536, max = 1073741824))]
+    #[serde(deserialize_with = "crate::bounded::between::<65536, 1073741824, _, _>")]
+    pub memory_bytes: u64,
+    /// Most for `limits.outputBytes`.
+    #[schemars(range(max = 1073741824))]
+    #[serde(deserialize_with = "crate::bounded::between::<0, 1073741824, _, _>")]
+    pub output_bytes: u64,
+    /// Most for `limits.configureMs`: so long one plugin keeps the others from being loaded.
+    #[schemars(range(min = 10, max = 60000))]
+    #[serde(deserialize_with = "crate::bounded::between::<10, 60000, _, _>")]
+    pub configure_ms: u64,
+}
+
+impl Default for LimitCeiling {
+    fn default() -> Self {
+        Self {
+            time_ms: 2000,
+            memory_bytes: 64 * 1024 * 1024,
+            output_bytes: 4 * 1024 * 1024,
+            configure_ms: 60_000,
+        }
+    }
+}
+
+impl LimitCeiling {
+    /// Whether all limits are below it.
+    ///
+    /// # Errors
+    ///
+    /// The first that is not: its name, what it is, and the most that it may be.
+    pub(super) fn check(&self, limits: &Limits) -> Result<(), (&'static str, u64, u64)> {
+        for (name, asked, most) in [
+            ("timeMs", limits.time_ms, self.time_ms),
+            ("memoryBytes", limits.memory_bytes, self.memory_bytes),
+            ("outputBytes", limits.output_bytes, self.output_bytes),
+            ("configureMs", limits.configure_ms, self.configure_ms),
+        ] {
+            if asked > most {
+                return Err((name, asked, most));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Limits {
+    /// All that a call may have: its memory, and what it hands over.
+    pub(super) fn all_bytes(&self) -> usize {
+        let all = self.memory_bytes.saturating_add(self.output_bytes);
+        usize::try_from(all).unwrap_or(usize::MAX)
+    }
+
     /// Ticks until the deadline; the first may come at once, so one more.
     pub(super) fn ticks(&self) -> u64 {
         self.time_ms
@@ -81,6 +144,7 @@ pub struct PluginEngine {
     /// Held while a plugin is compiled: one at a time, for its memory's sake.
     pub(super) compiling: Arc<Mutex<()>>,
     pub(super) compiler: Compiler,
+    pub(super) budget: MemoryBudget,
 }
 
 impl std::fmt::Debug for PluginEngine {
@@ -109,7 +173,21 @@ impl PluginEngine {
             linker: Arc::new(linker),
             compiling: Arc::default(),
             compiler: Compiler::Here,
+            budget: MemoryBudget::new(UNSHARED),
         })
+    }
+
+    /// The same, with so much memory for all plugins together.
+    #[must_use]
+    pub fn sharing(mut self, budget: MemoryBudget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// What all its plugins have together.
+    #[must_use]
+    pub fn budget(&self) -> &MemoryBudget {
+        &self.budget
     }
 
     /// The same, with plugins compiled elsewhere.
@@ -126,17 +204,14 @@ impl PluginEngine {
         plugin: Arc<str>,
         scrubber: Arc<Scrubber>,
         draft: Option<Draft>,
+        share: Option<Share>,
     ) -> Store<Host> {
         let memory = usize::try_from(limits.memory_bytes)
             .unwrap_or(MAX_MEMORY)
             .min(MAX_MEMORY);
         let host = Host {
             draft,
-            limits: Limiter {
-                memory,
-                used: 0,
-                refused: false,
-            },
+            limits: Limiter::new(memory, share),
             plugin,
             scrubber,
             lines_left: MAX_LINES,
@@ -199,7 +274,8 @@ fn pool() -> PoolingAllocationConfig {
         .max_memory_size(MAX_MEMORY)
         // Measured (`cargo xtask bench`): a third less per event than mapping these pages anew, which
         // also waits for whoever maps memory meanwhile. They are cleared for each event; with 2 MiB
-        // clearing takes longer than all else.
+        // clearing takes longer than all else. Everything beyond goes back to the system with the instance; this stays,
+        // beside the budget: 2 MiB for 16 threads with one memory each.
         .linear_memory_keep_resident(128 * 1024)
         .table_keep_resident(4096);
     pool

@@ -13,6 +13,17 @@ pub enum Failure {
     /// It wanted too much memory.
     #[error("it wanted more than {0} bytes of memory (limits.memoryBytes)")]
     Memory(u64),
+    /// There was no memory left for it.
+    #[error(
+        "it got no memory within {waited_ms} ms: all plugins share {total} bytes (pluginMemory.totalBytes); give it a \
+         smaller limits.memoryBytes, or them more"
+    )]
+    SharedMemory {
+        /// How long it waited at most.
+        waited_ms: u64,
+        /// What all plugins have together.
+        total: u64,
+    },
     /// It called too deep.
     #[error("it overflowed its stack: is a recursion endless?")]
     Stack,
@@ -35,9 +46,10 @@ pub enum Failure {
 
 impl Failure {
     /// All words for metrics.
-    pub(super) const LABELS: [&str; 8] = [
+    pub(super) const LABELS: [&str; 9] = [
         "time",
         "memory",
+        "sharedMemory",
         "stack",
         "output",
         "trap",
@@ -52,6 +64,7 @@ impl Failure {
         match self {
             Self::Time(_) => "time",
             Self::Memory(_) => "memory",
+            Self::SharedMemory { .. } => "sharedMemory",
             Self::Stack => "stack",
             Self::Output(_) => "output",
             Self::Trap(_) => "trap",

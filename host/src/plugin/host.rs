@@ -1,7 +1,8 @@
 //! What a plugin can call: the functions of the contract, on the one event in its store.
 
 use super::bindings::step_observer::plugin::{events as wit, logging};
-use super::draft::{Draft, EventHandle};
+use super::budget::Share;
+use super::draft::{self, Draft, EventHandle};
 use super::scrub::Scrubber;
 use std::sync::Arc;
 use tracing::{debug, error, info, warn};
@@ -32,6 +33,36 @@ pub(super) struct Limiter {
     pub(super) used: usize,
     /// A request for memory was refused.
     pub(super) refused: bool,
+    /// What the host holds for it.
+    held: usize,
+    /// Its part of what all plugins have; none where nobody counts, such as when it is configured.
+    pub(super) share: Option<Share>,
+}
+
+impl Limiter {
+    pub(super) fn new(memory: usize, share: Option<Share>) -> Self {
+        Self {
+            memory,
+            used: 0,
+            refused: false,
+            held: 0,
+            share,
+        }
+    }
+
+    /// The host holds so many bytes for it now.
+    fn hold(&mut self, bytes: usize) -> Result<()> {
+        self.held = bytes;
+        self.cover(self.used)
+    }
+
+    /// A guest never sees that others have taken what it asks for: it ends, and is run again once there is enough.
+    fn cover(&mut self, memory: usize) -> Result<()> {
+        if let Some(share) = &mut self.share {
+            share.cover(memory.saturating_add(self.held))?;
+        }
+        Ok(())
+    }
 }
 
 /// Most elements in a table. Function tables of real plugins have thousands.
@@ -48,6 +79,7 @@ impl ResourceLimiter for Limiter {
         let granted = used <= self.memory;
         self.refused |= !granted;
         if granted {
+            self.cover(used)?;
             self.used = used;
         }
         Ok(granted)
@@ -69,6 +101,15 @@ impl Host {
             .as_mut()
             .ok_or_else(|| format_err!("there is no event to call this on"))
     }
+
+    /// Changes the event; what the host keeps of the change counts as the plugin's memory.
+    fn edit<T>(&mut self, change: impl FnOnce(&mut Draft) -> T) -> Result<T> {
+        let draft = self.draft()?;
+        let changed = change(draft);
+        let held = draft.held();
+        self.limits.hold(held)?;
+        Ok(changed)
+    }
 }
 
 impl wit::Host for Host {}
@@ -89,7 +130,7 @@ impl wit::HostEvent for Host {
         name: String,
         value: Option<String>,
     ) -> Result<Result<(), wit::EditError>> {
-        Ok(self.draft()?.set_attribute(&name, value.as_deref()))
+        self.edit(|draft| draft.set_attribute(&name, value.as_deref()))
     }
     fn extensions(&mut self, _: Resource<EventHandle>) -> Result<Vec<(String, String)>> {
         Ok(self.draft()?.extensions())
@@ -106,7 +147,11 @@ impl wit::HostEvent for Host {
         pointer: String,
         json: Option<String>,
     ) -> Result<Result<(), wit::EditError>> {
-        Ok(self.draft()?.set(&pointer, json.as_deref()))
+        // Before it is parsed: many at a time would take much at once.
+        let parsed = json.as_deref().map_or(0, draft::size_in_memory);
+        let held = self.draft()?.held().saturating_add(parsed);
+        self.limits.hold(held)?;
+        self.edit(|draft| draft.set(&pointer, json.as_deref()))
     }
     fn label(&mut self, _: Resource<EventHandle>, name: String) -> Result<Option<String>> {
         Ok(self.draft()?.label(&name))
@@ -128,14 +173,14 @@ impl wit::HostEvent for Host {
         _: Resource<EventHandle>,
         text: String,
     ) -> Result<Result<(), wit::EditError>> {
-        Ok(self.draft()?.set_log(text))
+        self.edit(|draft| draft.set_log(text))
     }
     fn edit_log(
         &mut self,
         _: Resource<EventHandle>,
         edits: Vec<wit::LogEdit>,
     ) -> Result<Result<(), wit::EditError>> {
-        Ok(self.draft()?.edit_log(edits))
+        self.edit(|draft| draft.edit_log(edits))
     }
     fn redact(
         &mut self,
@@ -143,7 +188,7 @@ impl wit::HostEvent for Host {
         rules: String,
         scope: wit::Scope,
     ) -> Result<Result<Vec<wit::Redaction>, wit::EditError>> {
-        Ok(self.draft()?.redact(&rules, scope))
+        self.edit(|draft| draft.redact(&rules, scope))
     }
     fn drop(&mut self, _: Resource<EventHandle>) -> Result<()> {
         Ok(())

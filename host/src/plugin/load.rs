@@ -70,6 +70,39 @@ pub enum LoadError {
     /// It would keep the compiler busy for too long.
     #[error("it is not a reasonable module: {0}")]
     Shape(#[from] ShapeError),
+    /// Its machine code has no place.
+    #[error(
+        "its machine code and configured memory take more than the {room} bytes that are left of what all plugins have \
+         for that (pluginMemory.totalBytes): make the module or what it keeps smaller, or give plugins more"
+    )]
+    CodeTooLarge {
+        /// What is left.
+        room: u64,
+    },
+    /// It was dropped in, and asks for more than it may.
+    #[error(
+        "limits.{name} is {asked}, and the operator allows plugins that are dropped in at most {most} \
+         (dropIn.limits.{name}): ask for less, or the operator to allow more"
+    )]
+    Ceiling {
+        /// Which limit.
+        name: &'static str,
+        /// What it asks for.
+        asked: u64,
+        /// What it may have.
+        most: u64,
+    },
+    /// The observer died while it ran.
+    #[error(
+        "the observer died {deaths} times while it ran, and may do so again: mend the module or its settings (any change \
+         of them clears this), or delete {file} while the observer is stopped"
+    )]
+    Crashed {
+        /// How often.
+        deaths: u32,
+        /// Where that is noted.
+        file: String,
+    },
     /// Loading it took too long.
     #[error("loading it took more than {0} seconds: make it smaller")]
     TooSlow(u64),

@@ -2,9 +2,12 @@
 
 use super::aside::{self, Made};
 use super::bindings::exports::step_observer::plugin::transform::Verdict;
+use super::budget::{Account, CodeShare, Share};
+use super::crash::CrashMark;
 use super::draft::{Draft, RuleSets};
 use super::engine::{Limits, PluginEngine};
 use super::failure::Failure;
+use super::host::Host;
 use super::load::LoadError;
 use super::scrub::Scrubber;
 use super::setup::Configured;
@@ -14,6 +17,7 @@ use super::trust::FileDigest;
 use crate::event::EventMatch;
 use crate::step::Envelope;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use wasmtime::component::Resource;
 
 /// A plugin in a chain.
@@ -24,6 +28,8 @@ pub struct Plugin {
     pub(super) on_error: OnError,
     pub(super) limits: Limits,
     pub(super) stats: Arc<Stats>,
+    /// Notes while a call of it runs, so that a start after a crash knows of it.
+    mark: Option<CrashMark>,
     body: Body,
 }
 
@@ -32,6 +38,10 @@ enum Body {
         configured: Box<Configured>,
         digest: FileDigest,
         size: usize,
+        /// What its calls take of the memory that all plugins share.
+        memory: Arc<Account>,
+        /// Room that its machine code takes.
+        _code: CodeShare,
     },
     /// It could not be loaded, and fails on every event for this reason.
     StandIn(String),
@@ -57,6 +67,7 @@ impl Plugin {
             configured,
             digest,
             size,
+            code,
         } = aside::make(engine, spec)?;
         let redacts = !configured.rule_sets.is_empty();
         let default = if redacts {
@@ -70,12 +81,22 @@ impl Plugin {
             on_error: spec.on_error.unwrap_or(default),
             limits: spec.limits.clone(),
             stats: Arc::default(),
+            mark: None,
             body: Body::Ready {
                 configured: Box::new(configured),
                 digest,
                 size,
+                memory: Arc::new(engine.budget.account()),
+                _code: code,
             },
         })
+    }
+
+    /// The same, noting each call of it in `mark` while it runs.
+    #[must_use]
+    pub fn marked(mut self, mark: Option<CrashMark>) -> Self {
+        self.mark = mark;
+        self
     }
 
     /// What stands in the chain instead of a plugin that could not be loaded when the observer
@@ -87,6 +108,7 @@ impl Plugin {
             on_error: spec.on_error.unwrap_or(OnError::Strip),
             limits: spec.limits.clone(),
             stats: Arc::default(),
+            mark: None,
             body: Body::StandIn(reason),
         }
     }
@@ -207,6 +229,14 @@ impl Plugin {
         self.select.matches(&envelope.event)
     }
 
+    /// Will it take memory that all plugins share, and so perhaps wait for it on the thread that runs it?
+    pub(super) fn may_wait(&self) -> bool {
+        match &self.body {
+            Body::Ready { memory, .. } => memory.is_large(),
+            Body::StandIn(_) => false,
+        }
+    }
+
     /// Runs it on an event, in a fresh instance. The draft comes back either way.
     pub(super) fn call(
         &self,
@@ -214,35 +244,112 @@ impl Plugin {
         scrubber: &Arc<Scrubber>,
         envelope: Envelope,
     ) -> (Option<Draft>, Result<Verdict, Failure>) {
-        let draft = Draft::new(envelope, self.rule_sets(), &self.limits);
-        let configured = match &self.body {
-            Body::Ready { configured, .. } => configured,
+        let (configured, account) = match &self.body {
+            Body::Ready {
+                configured, memory, ..
+            } => (configured, memory),
             Body::StandIn(reason) => {
-                return (Some(draft), Err(Failure::NotLoaded(reason.clone())));
+                let failure = Failure::NotLoaded(reason.clone());
+                return (Some(self.draft(envelope)), Err(failure));
             }
         };
+        let patience = Duration::from_millis(self.limits.time_ms);
+        let began = Instant::now();
+        let Some(share) = account.share(began + patience) else {
+            return (Some(self.draft(envelope)), Err(self.no_memory(account)));
+        };
+        let waited = began.elapsed();
+        let attempt = self.attempt(engine, scrubber, configured, envelope, share);
+        // What others have left does not suffice: once more, with all that it may need.
+        let envelope = match attempt {
+            (Some(draft), Err(Attempt::Starved)) => draft.discard(),
+            (draft, answer) => return (draft, answer.map_err(|end| self.failure(end, account))),
+        };
+        let deadline = Instant::now() + patience.saturating_sub(waited);
+        let Some(share) = account.whole_share(self.limits.all_bytes(), deadline) else {
+            return (Some(self.draft(envelope)), Err(self.no_memory(account)));
+        };
+        let (draft, answer) = self.attempt(engine, scrubber, configured, envelope, share);
+        (draft, answer.map_err(|end| self.failure(end, account)))
+    }
+
+    fn draft(&self, envelope: Envelope) -> Draft {
+        Draft::new(envelope, self.rule_sets(), &self.limits)
+    }
+
+    /// One run in a fresh instance. Its memory is given back when this returns.
+    fn attempt(
+        &self,
+        engine: &PluginEngine,
+        scrubber: &Arc<Scrubber>,
+        configured: &Configured,
+        envelope: Envelope,
+        share: Share,
+    ) -> (Option<Draft>, Result<Verdict, Attempt>) {
         let mut store = PluginEngine::store(
             &engine.run,
             &self.limits,
             self.label.clone(),
             scrubber.clone(),
-            Some(draft),
+            Some(self.draft(envelope)),
+            Some(share),
         );
+        let running = self.mark.as_ref().map(CrashMark::begin);
         let answer = run(configured, &mut store);
-        let refused = store.data().limits.refused;
-        self.stats.used(store.data().limits.used);
+        drop(running);
+        let limits = &store.data().limits;
+        self.stats.used(limits.used);
+        let starved = limits.share.as_ref().is_some_and(|share| share.starved);
+        let refused = limits.refused;
         let answer = match answer {
             Ok(Ok(verdict)) => Ok(verdict),
-            Ok(Err(reason)) => Err(Failure::Reported(scrubber.line(&reason, 512))),
-            Err(error) => Err(Failure::of(&error, refused, &self.limits)),
+            Ok(Err(reason)) => {
+                let reason = match &configured.configure_each {
+                    // It may be what `configure` says, which may quote the configuration.
+                    Some(config) => Scrubber::of_config(config).line(&reason, 512),
+                    None => reason,
+                };
+                let reason = scrubber.line(&reason, 512);
+                Err(Attempt::Failed(Failure::Reported(reason)))
+            }
+            Err(_) if starved => Err(Attempt::Starved),
+            Err(error) => {
+                let failure = Failure::of(&error, refused, &self.limits);
+                Err(Attempt::Failed(failure))
+            }
         };
-        (store.into_data().draft, answer)
+        // First its memory, then what counts it.
+        let Host { draft, limits, .. } = store.into_data();
+        drop(limits);
+        (draft, answer)
     }
+
+    fn failure(&self, end: Attempt, account: &Account) -> Failure {
+        match end {
+            Attempt::Failed(failure) => failure,
+            Attempt::Starved => self.no_memory(account),
+        }
+    }
+
+    fn no_memory(&self, account: &Account) -> Failure {
+        Failure::SharedMemory {
+            waited_ms: self.limits.time_ms,
+            total: account.budget().total(),
+        }
+    }
+}
+
+/// How an attempt ended without an answer.
+enum Attempt {
+    /// For good.
+    Failed(Failure),
+    /// It needs more memory than there was at once.
+    Starved,
 }
 
 fn run(
     configured: &Configured,
-    store: &mut wasmtime::Store<super::host::Host>,
+    store: &mut wasmtime::Store<Host>,
 ) -> wasmtime::Result<Result<Verdict, String>> {
     let guest = configured.pre.instantiate(&mut *store)?;
     let transform = guest.step_observer_plugin_transform();

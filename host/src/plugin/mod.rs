@@ -2,8 +2,10 @@
 
 mod aside;
 mod bindings;
+mod budget;
 mod bundled;
 mod chain;
+mod crash;
 mod draft;
 pub mod dropin;
 mod engine;
@@ -14,6 +16,7 @@ mod load;
 mod loaded;
 mod pointer;
 mod pool;
+mod quoted;
 mod sample;
 mod scrub;
 mod setup;
@@ -25,8 +28,10 @@ mod trust;
 mod wasi;
 
 pub use aside::{Compiler, CompilerProgram, compile_for_parent};
+pub use budget::{MemoryBudget, plugin_memory_of};
 pub use chain::{Chain, ChainError, Outcome, Report};
-pub use engine::{Limits, PluginEngine};
+pub use crash::{CrashError, CrashMark, CrashRecord};
+pub use engine::{LimitCeiling, Limits, PluginEngine};
 pub use failure::Failure;
 pub use inspect::Inspection;
 pub use load::{LoadError, MAX_FILE, MAX_MODULE};

@@ -3,7 +3,7 @@
 use super::chain::{Chain, Outcome};
 use crate::step::Envelope;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -11,6 +11,8 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub struct ChainPool {
     jobs: mpsc::SyncSender<Job>,
+    /// Threads that may wait for memory.
+    may_wait: Arc<Semaphore>,
 }
 
 /// A chain did not come back.
@@ -46,7 +48,10 @@ impl ChainPool {
                     }
                 })?;
         }
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs,
+            may_wait: Arc::new(Semaphore::new(threads.div_ceil(2))),
+        })
     }
 
     /// Passes an event through a chain.
@@ -63,7 +68,15 @@ impl ChainPool {
             return Ok(chain.process(envelope));
         }
         let (answer, outcome) = oneshot::channel();
-        let job: Job = Box::new(move || drop(answer.send(chain.process(envelope))));
+        // Plugins that need much memory wait for it on their threads: half of them is for all others.
+        let permit = match chain.may_wait(&envelope) {
+            true => self.may_wait.clone().acquire_owned().await.ok(),
+            false => None,
+        };
+        let job: Job = Box::new(move || {
+            drop(answer.send(chain.process(envelope)));
+            drop(permit);
+        });
         self.jobs.try_send(job).map_err(|_| PoolError)?;
         outcome.await.map_err(|_| PoolError)
     }

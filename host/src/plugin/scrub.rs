@@ -2,6 +2,7 @@
 //! plugins declared before they reach a log.
 
 use super::draft::RuleSets;
+use super::quoted::ConfigValues;
 use crate::redact::{Counts, Exhausted, ScanLimits};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,13 +17,24 @@ pub(super) struct Scrubber {
     /// A plugin whose rules are not known belongs to the chain: nothing that may quote an event is
     /// shown.
     withholds: bool,
+    /// What stands in a configuration.
+    values: ConfigValues,
 }
 
 impl Scrubber {
     pub(super) fn new(rule_sets: Vec<Arc<RuleSets>>) -> Self {
         Self {
             rule_sets,
-            withholds: false,
+            ..Self::default()
+        }
+    }
+
+    /// Masks the values of a plugin's configuration, JSON: what a plugin says while it is configured may quote it, and
+    /// no rules are known yet.
+    pub(super) fn of_config(config: &str) -> Self {
+        Self {
+            values: ConfigValues::of(config),
+            ..Self::default()
         }
     }
 
@@ -43,7 +55,7 @@ impl Scrubber {
         let bounded = text
             .get(..text.floor_char_boundary(max * 16))
             .unwrap_or_default();
-        let mut masked = bounded.to_owned();
+        let mut masked = self.values.mask(bounded);
         for scanner in self
             .rule_sets
             .iter()

@@ -92,7 +92,15 @@ pub(super) fn prepare(
         .map_err(|error| compile_error(&error))?;
     let plain = pre(engine, &compiled)?;
     let limits = configure_limits(limits);
-    let mut store = PluginEngine::store(&engine.run, &limits, label.clone(), Arc::default(), None);
+    let about_config = Arc::new(Scrubber::of_config(config));
+    let mut store = PluginEngine::store(
+        &engine.run,
+        &limits,
+        label.clone(),
+        about_config.clone(),
+        None,
+        None,
+    );
     let answer = plain.instantiate(&mut store).and_then(|guest: Guest| {
         guest
             .step_observer_plugin_transform()
@@ -101,8 +109,8 @@ pub(super) fn prepare(
     let setup = match answer {
         Ok(Ok(setup)) => setup,
         Ok(Err(reason)) => {
-            // What it says may quote its configuration, which may hold secrets: no rules yet.
-            return Err(LoadError::Configure(Scrubber::default().line(&reason, 512)));
+            // What it says may quote its configuration, which may hold secrets.
+            return Err(LoadError::Configure(about_config.line(&reason, 512)));
         }
         Err(error) => {
             let failure = Failure::of(&error, store.data().limits.refused, &limits);
@@ -110,7 +118,7 @@ pub(super) fn prepare(
                 Failure::Time(ms) => {
                     format!("it ran for more than {ms} ms (limits.configureMs)")
                 }
-                failure => failure.to_string(),
+                failure => about_config.line(&failure.to_string(), 512),
             }));
         }
     };
@@ -262,7 +270,15 @@ fn take_snapshot(
     config: &str,
     limits: &Limits,
 ) -> Option<Component> {
-    let mut store = PluginEngine::store(&engine.setup, limits, label.clone(), Arc::default(), None);
+    let about_config = Arc::new(Scrubber::of_config(config));
+    let mut store = PluginEngine::store(
+        &engine.setup,
+        limits,
+        label.clone(),
+        about_config,
+        None,
+        None,
+    );
     // What is handed over is the memory to keep, which `memory_bytes` bounds.
     store.set_hostcall_fuel(usize::MAX);
     let mut wizer = wasmtime_wizer::Wizer::new();

@@ -1,4 +1,4 @@
-//! Files with secrets. Errors name the file, never its content.
+//! Files with secrets, and URLs that may be some. Errors name the file, never its content.
 
 use std::path::Path;
 
@@ -16,6 +16,20 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
         size if size > MAX_FILE => Err(format!("{} is larger than 64 KiB", path.display())),
         _ => Ok(text),
     }
+}
+
+/// A URL without user, password, path, query and fragment: there are receivers for whom each of them is a password.
+pub(super) fn masked(url: &url::Url) -> url::Url {
+    let mut masked = url.clone();
+    masked.set_query(None);
+    masked.set_fragment(None);
+    // A URL without host has neither.
+    masked.set_username("").ok();
+    masked.set_password(None).ok();
+    if !matches!(url.path(), "" | "/") || url.query().is_some() {
+        masked.set_path("/***");
+    }
+    masked
 }
 
 /// The one word in a file, such as a token.

@@ -5,7 +5,9 @@ use super::job::{Done, Job};
 use super::package::{self, Files, Fingerprint, MAX_OFFERS, Origin, Package, PackageError};
 use super::slot::{Key, Loaded, Slot, Wanted, describe, wanted};
 use super::status::{PluginEntry, PluginState, Roster};
-use crate::plugin::{Chain, LoadError, Plugin, PluginEngine, TrustConfig};
+use crate::plugin::{
+    Chain, CrashRecord, LimitCeiling, LoadError, Plugin, PluginEngine, TrustConfig,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -54,6 +56,10 @@ pub struct Notice {
 pub struct Catalog {
     engine: PluginEngine,
     trust: Arc<TrustConfig>,
+    /// The most that plugins may ask for.
+    ceiling: LimitCeiling,
+    /// During whose calls the process died.
+    crashes: Option<CrashRecord>,
     /// Plugins of the configuration: first, and always there.
     fixed: Vec<Arc<Plugin>>,
     /// Plugins of single sinks, in chains of their own: only told about.
@@ -84,6 +90,8 @@ impl Catalog {
         let mut catalog = Self {
             engine: engine.clone(),
             trust,
+            ceiling: LimitCeiling::default(),
+            crashes: None,
             fixed,
             of_sinks: Vec::new(),
             offers: BTreeMap::new(),
@@ -97,6 +105,20 @@ impl Catalog {
         };
         catalog.begin();
         catalog
+    }
+
+    /// Refuses what asks for more than this.
+    #[must_use]
+    pub fn with_ceiling(mut self, ceiling: LimitCeiling) -> Self {
+        self.ceiling = ceiling;
+        self
+    }
+
+    /// Notes the calls of what is dropped in, and refuses what the process died of.
+    #[must_use]
+    pub fn with_crashes(mut self, crashes: Option<CrashRecord>) -> Self {
+        self.crashes = crashes;
+        self
     }
 
     /// Tells about the plugins of a sink, too.
@@ -171,6 +193,8 @@ impl Catalog {
                 order: package.manifest.order,
                 spec: package.spec(name, &self.trust),
                 engine: self.engine.clone(),
+                ceiling: self.ceiling.clone(),
+                crashes: self.crashes.clone(),
                 key,
             });
         }

@@ -1,8 +1,10 @@
 //! Loading one plugin, beside everything else.
 
-use super::package::{Fingerprint, Origin};
+use super::package::{self, Fingerprint, Origin};
 use super::slot::Key;
-use crate::plugin::{LoadError, Plugin, PluginEngine, PluginSpec};
+use crate::plugin::{
+    CrashMark, CrashRecord, LimitCeiling, LoadError, Plugin, PluginEngine, PluginSpec,
+};
 use std::panic::AssertUnwindSafe;
 
 /// A plugin to load.
@@ -13,6 +15,8 @@ pub struct Job {
     pub(super) order: i32,
     pub(super) spec: PluginSpec,
     pub(super) engine: PluginEngine,
+    pub(super) ceiling: LimitCeiling,
+    pub(super) crashes: Option<CrashRecord>,
 }
 
 /// A plugin that was loaded, or not.
@@ -29,7 +33,10 @@ impl Job {
     #[must_use]
     pub fn run(self) -> Done {
         let load = || {
-            let plugin = Plugin::load(&self.engine, &self.spec)?;
+            let limits = self.ceiling.check(&self.spec.limits);
+            limits.map_err(|(name, asked, most)| LoadError::Ceiling { name, asked, most })?;
+            let mark = self.mark()?;
+            let plugin = Plugin::load(&self.engine, &self.spec)?.marked(mark);
             plugin.self_test(&self.engine).map(|()| plugin)
         };
         // A plugin that finds a mistake of ours is refused, and the others go on.
@@ -42,6 +49,22 @@ impl Job {
             fingerprints: self.fingerprints,
             order: self.order,
             result,
+        }
+    }
+
+    /// What notes its calls.
+    fn mark(&self) -> Result<Option<CrashMark>, LoadError> {
+        let Some(crashes) = &self.crashes else {
+            return Ok(None);
+        };
+        // Whatever its name and place are: the same files do the same.
+        let digest = package::digest_of(self.fingerprints.iter().map(|(_, files)| files));
+        match crashes.refuses(digest) {
+            Some(deaths) => Err(LoadError::Crashed {
+                deaths,
+                file: crashes.path().display().to_string(),
+            }),
+            None => Ok(Some(crashes.mark(digest))),
         }
     }
 

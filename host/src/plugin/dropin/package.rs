@@ -124,6 +124,13 @@ pub(super) struct Package {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Fingerprint([u8; 32]);
 
+/// Of all files of a plugin, which may be in pieces.
+pub(super) fn digest_of<'a>(files: impl Iterator<Item = &'a Fingerprint>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    files.for_each(|Fingerprint(files)| hash.update(files));
+    hash.finalize().into()
+}
+
 /// Of a text.
 pub(super) fn fingerprint_of(text: &str) -> Fingerprint {
     Fingerprint(Sha256::digest(text).into())

@@ -215,6 +215,12 @@ impl SinkUrl {
         self.0.origin().ascii_serialization()
     }
 
+    /// The same without path and query, which may be secrets.
+    #[must_use]
+    pub fn masked(&self) -> Self {
+        Self(crate::sink::secret::masked(&self.0))
+    }
+
     /// Its host, which is no secret.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -119,6 +119,14 @@ impl TryFrom<String> for NatsUrl {
     }
 }
 
+impl NatsUrl {
+    /// The same without path and query, which may be secrets.
+    #[must_use]
+    pub fn masked(&self) -> Self {
+        Self(crate::sink::secret::masked(&self.0))
+    }
+}
+
 impl From<NatsUrl> for String {
     fn from(url: NatsUrl) -> Self {
         url.0.into()

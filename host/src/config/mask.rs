@@ -1,0 +1,118 @@
+//! A configuration without what may be secret in it, to be shown.
+
+use super::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKind};
+use serde_json::Value;
+
+/// What stands for a value.
+const MASK: &str = "***";
+
+impl Config {
+    /// The same with `***` for what may be a secret: values of headers, paths and queries of URLs, values that
+    /// `redact-secrets` looks for, and what plugins from files are configured with, whose meaning nobody knows here.
+    #[must_use]
+    pub fn masked(&self) -> Self {
+        let mut masked = self.clone();
+        masked.plugins.iter_mut().for_each(mask_plugin);
+        masked.sinks.iter_mut().for_each(mask_sink);
+        if let Some(traces) = &mut masked.traces {
+            traces.otlp = traces.otlp.masked();
+        }
+        masked
+    }
+}
+
+fn mask_sink(sink: &mut SinkConfig) {
+    sink.plugins.iter_mut().for_each(mask_plugin);
+    mask_destination(&mut sink.to);
+    if let Some(dead_letters) = &mut sink.dead_letter_sink {
+        mask_destination(&mut dead_letters.to);
+    }
+}
+
+fn mask_destination(to: &mut SinkKind) {
+    match to {
+        SinkKind::Http(http) => {
+            http.url = http.url.masked();
+            for value in http
+                .headers
+                .iter_mut()
+                .filter_map(|header| header.value.as_mut())
+            {
+                MASK.clone_into(value);
+            }
+        }
+        SinkKind::Nats(nats) => {
+            for server in &mut nats.servers {
+                *server = server.masked();
+            }
+        }
+        // Passwords and keys stand in files; what is named here are hosts, topics and files.
+        SinkKind::Stdout(_) | SinkKind::File(_) | SinkKind::Kafka(_) | SinkKind::Tekton(_) => {}
+    }
+}
+
+fn mask_plugin(plugin: &mut PluginConfig) {
+    match &plugin.from {
+        PluginFrom::Bundled(name) if name == "redact-secrets" => {
+            if let Some(values) = plugin.config.get_mut("values") {
+                mask_values(values);
+            }
+        }
+        // What they are configured with goes into events, or is looked for in them by name.
+        PluginFrom::Bundled(_) => {}
+        PluginFrom::File(_) => mask_values(&mut plugin.config),
+    }
+}
+
+fn mask_values(value: &mut Value) {
+    match value {
+        Value::Null | Value::Bool(_) => {}
+        Value::Number(_) | Value::String(_) => *value = MASK.into(),
+        Value::Array(items) => items.iter_mut().for_each(mask_values),
+        Value::Object(members) => members.values_mut().for_each(mask_values),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_masked_and_all_else_is_as_it_was() {
+        let text = "
+plugins:
+- {name: redact, from: {bundled: redact-secrets}, config: {without: [user-flag], values: [hunter2, 90210]}}
+- {name: own, from: {file: /plugins/own.wasm}, config: {token: hunter2, deep: [{pin: 90210}], flag: true}}
+traces: {otlp: 'https://collector.example/hunter2?key=hunter2'}
+sinks:
+- name: hook
+  to: {http: {url: 'https://hooks.example:8443/services/hunter2?sig=hunter2#hunter2', headers: [{name: X-Key, value: hunter2}, {name: B, fromEnv: TOKEN}]}}
+  plugins:
+  - {name: late, from: {file: late.wasm}, config: hunter2}
+  deadLetterSink: {to: {http: {url: 'https://dead.example/hunter2'}}}
+- {name: bus, to: {nats: {servers: ['nats://nats.example:4222/hunter2'], subject: a.b}}}
+- {name: plain, to: {http: {url: 'http://broker.example'}}}
+";
+        let config = Config::parse("config.yaml", text).unwrap();
+        let shown = config.masked().to_yaml().unwrap();
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("90210"),
+            "{shown}"
+        );
+        for kept in [
+            "user-flag",
+            "flag: true",
+            "https://hooks.example:8443/***",
+            "https://dead.example/***",
+            "https://collector.example/***",
+            "nats://nats.example:4222/***",
+            "url: http://broker.example/\n",
+            "name: X-Key",
+            "fromEnv: TOKEN",
+        ] {
+            assert!(shown.contains(kept), "{kept}: {shown}");
+        }
+        let plain = Config::default();
+        assert_eq!(plain.masked(), plain);
+    }
+}
