@@ -7,4 +7,5 @@ mod fairness;
 mod ownership;
 mod quotas;
 mod settings;
+mod terminal;
 mod unreadable;
