@@ -44,13 +44,13 @@ fn escape(c: char, to: &mut impl Write) -> fmt::Result {
 /// A text within a line: everything hidden is escaped, ends of lines, too.
 #[must_use]
 pub fn word(text: &str) -> Cow<'_, str> {
-    cleaned(text, &[], |c, to| escape(c, to))
+    cleaned(text, &[], escape)
 }
 
 /// A text of several lines, such as an error with its remedy.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
-    cleaned(text, &['\n', '\t'], |c, to| escape(c, to))
+    cleaned(text, &['\n', '\t'], escape)
 }
 
 /// A JSON text: another that means the same. What it may hold between its values stays.

@@ -297,6 +297,35 @@ fn every_test_that_a_document_names_is_there() {
     assert!(named > 100, "only {named} tests are named");
 }
 
+/// cargo-deny looks at the workspace; examples, peers and fuzz targets are workspaces of their own.
+#[test]
+fn all_crates_come_from_the_same_index() {
+    let files = [
+        "..",
+        "../tests/peers",
+        "../tests/fuzz",
+        "../guest-sdk/languages/rust-no-std",
+    ];
+    let texts = files
+        .map(|folder| path(folder).join("Cargo.lock"))
+        .into_iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok());
+    let sources: BTreeSet<String> = texts
+        .flat_map(|text| {
+            let sources = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("source = "));
+            sources.map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(sources.len(), 1, "{sources:?}");
+    assert!(
+        sources
+            .iter()
+            .all(|source| source.ends_with("/crates.io-index\""))
+    );
+}
+
 #[test]
 fn the_image_says_of_itself_what_the_workspace_says() {
     let recipe = std::fs::read_to_string(path("../deploy/image/Dockerfile")).unwrap();
