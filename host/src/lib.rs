@@ -19,5 +19,6 @@ pub mod prepare;
 pub mod redact;
 pub mod sink;
 pub mod step;
+pub mod terminal;
 pub mod trace;
 pub mod yaml;

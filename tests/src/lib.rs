@@ -10,6 +10,7 @@
 
 pub mod api_server;
 pub mod e2e;
+pub mod forward_proxy;
 pub mod kafka;
 pub mod load;
 pub mod manifests;

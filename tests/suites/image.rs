@@ -104,6 +104,60 @@ async fn it_starts_alone_and_says_how_it_ended() {
     assert!(problem.contains("Read-only file system"), "{problem}");
 }
 
+#[test]
+#[ignore = "it needs an image: cargo xtask image --check"]
+fn it_has_the_licences_of_what_is_linked_into_it() {
+    let root = PathBuf::from(std::env::var_os("STEP_OBSERVER_IMAGE_ROOT").unwrap());
+    let folder = root.join("usr/share/doc/step-observer");
+    let own = std::fs::read_to_string(folder.join("LICENSE")).unwrap();
+    assert!(own.contains("Apache License"));
+    let notices = std::fs::read_to_string(folder.join("third-party.txt")).unwrap();
+    assert_licences(&notices);
+}
+
+/// Names the crates of the program and its plugins, and has the text of each licence.
+fn assert_licences(notices: &str) {
+    for of in [
+        "wasmtime",
+        "tokio",
+        "ring",
+        "kube",
+        "async-nats",
+        "rskafka",
+        "zstd-sys",
+        "wit-bindgen",
+    ] {
+        let named = notices.lines().any(|line| {
+            let version = line
+                .strip_prefix(of)
+                .and_then(|rest| rest.strip_prefix(' '));
+            version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+        });
+        assert!(named, "{of}");
+    }
+    for text in [
+        "LLVM Exceptions to the Apache 2.0 License",
+        "Permission is hereby granted, free of charge",
+        "UNICODE LICENSE V3",
+        "GNU LESSER GENERAL PUBLIC LICENSE",
+        // Of what is in C, below ring, zstd-sys and libmimalloc-sys.
+        "BoringSSL",
+        "Meta Platforms",
+        "Microsoft Corporation, Daan Leijen",
+    ] {
+        assert!(notices.contains(text), "{text}");
+    }
+    // Nothing of who built it, nor of what only tests need.
+    for wrong in [
+        "/registry/src",
+        "step-observer-tests",
+        "proptest",
+        "\nserde_derive ",
+    ] {
+        assert!(!notices.contains(wrong), "{wrong}");
+    }
+}
+
 #[tokio::test]
 #[ignore = "it needs an image: cargo xtask image --check"]
 async fn its_bundled_plugins_are_compiled_by_itself() {

@@ -49,6 +49,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("fair", &[]),
     ("lanes", &[]),
     ("yaml", &[]),
+    ("terminal", &[]),
     ("history", &[]),
     ("admin", &["history", "plugin"]),
     ("trace", &["history", "sink"]),
@@ -56,7 +57,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("observe", &["bounded", "clock", "fair", "step"]),
     ("event", &["bounded", "step"]),
     ("plugin", &["bounded", "event", "redact", "step", "yaml"]),
-    ("sink", &["bounded", "clock", "event"]),
+    ("sink", &["bounded", "clock", "event", "terminal"]),
     ("journal", &["bounded"]),
     ("control", &["clock", "event", "history", "journal"]),
     (
@@ -223,22 +224,107 @@ fn every_map_of_the_architecture_is_there() {
             "ARCHITECTURE.md does not mention `{room}`"
         );
     }
-    // Tests that guard an invariant are named `suite::test`.
-    for guard in architecture
-        .split('`')
-        .filter(|word| word.contains("::") && !word.contains(' '))
-    {
-        let Some((suite, test)) = guard.split_once("::") else {
-            continue;
-        };
-        let file = path(&format!("suites/{suite}.rs"));
-        if file.exists() {
+}
+
+/// Where a module may be: a suite, or a room of the host.
+fn module(names: &[&str]) -> Option<PathBuf> {
+    let below = names.join("/");
+    ["suites", "../host/src", "../host/core/src"]
+        .into_iter()
+        .flat_map(|folder| {
+            [
+                format!("{folder}/{below}.rs"),
+                format!("{folder}/{below}/mod.rs"),
+            ]
+        })
+        .map(|file| path(&file))
+        .find(|file| file.exists())
+}
+
+/// Is there such a test, or module? Tests of a room may be in a module `tests` within its file.
+fn is_there(names: &[&str]) -> bool {
+    let Some((test, place)) = names.split_last() else {
+        return false;
+    };
+    let within = place.strip_suffix(&["tests"]);
+    let files = [Some(place), within]
+        .into_iter()
+        .flatten()
+        .filter_map(module);
+    let mut texts = files.map(|file| code(&file));
+    texts.any(|text| text.contains(&format!("fn {test}("))) || module(names).is_some()
+}
+
+/// Tests that guard a promise are named `suite::test`, and files by their path from the root.
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let mut documents: Vec<PathBuf> = std::fs::read_dir(path("../docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    documents.extend(
+        [
+            "ARCHITECTURE.md",
+            "README.md",
+            "SECURITY.md",
+            "deploy/README.md",
+        ]
+        .map(|file| path(&format!("../{file}"))),
+    );
+    let mut named = 0;
+    for document in documents {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for word in text
+            .split('`')
+            .filter(|word| !word.contains(char::is_whitespace))
+        {
+            let is_a_file = word.starts_with("tests/") && word.ends_with(".rs");
             assert!(
-                code(&file).contains(&format!("fn {test}(")),
-                "there is no test {guard}"
+                !is_a_file || path("..").join(word).exists(),
+                "{}: there is no file {word}",
+                document.display()
             );
+            let names: Vec<&str> = word.split("::").collect();
+            if names.len() > 1 && module(&names[..1]).is_some() {
+                named += 1;
+                assert!(
+                    is_there(&names),
+                    "{}: there is no test {word}",
+                    document.display()
+                );
+            }
         }
     }
+    assert!(named > 100, "only {named} tests are named");
+}
+
+/// cargo-deny looks at the workspace; examples, peers and fuzz targets are workspaces of their own.
+#[test]
+fn all_crates_come_from_the_same_index() {
+    let files = [
+        "..",
+        "../tests/peers",
+        "../tests/fuzz",
+        "../guest-sdk/languages/rust-no-std",
+    ];
+    let texts = files
+        .map(|folder| path(folder).join("Cargo.lock"))
+        .into_iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok());
+    let sources: BTreeSet<String> = texts
+        .flat_map(|text| {
+            let sources = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("source = "));
+            sources.map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(sources.len(), 1, "{sources:?}");
+    assert!(
+        sources
+            .iter()
+            .all(|source| source.ends_with("/crates.io-index\""))
+    );
 }
 
 #[test]

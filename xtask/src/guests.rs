@@ -42,7 +42,7 @@ fn problem(path: &Path, error: &std::io::Error) -> Problem {
 }
 
 /// The folders below `plugins/`: each is a crate of its name.
-fn plugins() -> Result<Vec<String>, Problem> {
+pub(crate) fn plugins() -> Result<Vec<String>, Problem> {
     let folder = root().join("plugins");
     let entries = fs::read_dir(&folder).map_err(|error| problem(&folder, &error))?;
     let mut names: Vec<String> = entries

@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that a developer or CI runs. Plain std, so that it compiles in a moment.
 
+mod deny;
 mod e2e;
 mod guests;
 mod image;
@@ -22,7 +23,9 @@ cargo xtask COMMAND
   languages  build the example plugins in C, JavaScript, Python and Rust without std
   receivers  prepare what the suites send events to: SDKs of others, brokers, nginx
   build    build the plugins and the program
-  check    formatting, lints, documentation, drift of generated files
+  check    formatting, lints, documentation, crates, drift of generated files
+  deny     licences, bans and sources of crates, by cargo-deny (deny.toml)
+  notices  print the licences of what is linked into the program and its plugins
   ci       test, then check
   image    build the container image (needs buildah): --tag NAME, --output oci:DIR or
            docker-archive:FILE (default oci:target/image/oci); --check also runs it, as root
@@ -43,6 +46,8 @@ fn main() -> ExitCode {
         "receivers" => receivers::prepare(),
         "build" => build(),
         "check" => check(),
+        "deny" => deny::check(),
+        "notices" => image::notices(&rest),
         "ci" => test(&[]).and_then(|()| check()),
         "image" => image::image(&rest),
         "schemas" => schemas(false),
@@ -116,6 +121,7 @@ fn check() -> Result<(), Problem> {
     run(cargo()
         .args(["doc", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings"))?;
+    deny::check()?;
     step("drift of generated files");
     schemas(true)
 }

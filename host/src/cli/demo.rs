@@ -19,7 +19,8 @@ use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKi
 use step_observer::deliver::RetryConfig;
 use step_observer::observe::{RecordedLogs, Speed, player};
 use step_observer::plugin::Compiler;
-use step_observer::sink::{FileConfig, HttpConfig, SinkUrl};
+use step_observer::sink::{FileConfig, HttpConfig, ProxyUse, SinkUrl};
+use step_observer::terminal;
 
 /// A real PipelineRun, recorded on a cluster. Its secrets are made up.
 const RECORDING: &[u8] = include_bytes!("../../../tests/recordings/leaky.jsonl");
@@ -111,6 +112,11 @@ fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
         },
         ..SinkConfig::new(name.to_owned(), to)
     };
+    // It is on this machine.
+    let receiver = HttpConfig {
+        proxy: ProxyUse::None,
+        ..HttpConfig::new(SinkUrl::try_from(url.to_owned())?)
+    };
     Ok(Config {
         plugins: vec![PluginConfig {
             config: serde_json::json!({"values": [KNOWN_VALUE]}),
@@ -121,10 +127,7 @@ fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
         }],
         sinks: vec![
             sink("file", SinkKind::File(FileConfig::new(file.to_owned()))),
-            sink(
-                "http",
-                SinkKind::Http(HttpConfig::new(SinkUrl::try_from(url.to_owned())?).into()),
-            ),
+            sink("http", SinkKind::Http(receiver.into())),
         ],
         ..Config::default()
     })
@@ -154,7 +157,7 @@ fn closing(timeline: &Timeline, file: &Path, url: &str, received: u64) -> String
     let rules: Vec<_> = timeline
         .masked
         .iter()
-        .map(|(rule, count)| format!("{rule} {count}"))
+        .map(|(rule, count)| format!("{} {count}", terminal::word(rule)))
         .collect();
     let file = file.display();
     format!(

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use step_observer::history::{self, Fact, Verdict, What};
+use step_observer::terminal;
 
 type Problem = Box<dyn Error + Send + Sync>;
 
@@ -29,15 +30,16 @@ pub(super) fn run(args: &ExplainArgs) -> Result<End, Problem> {
 
 fn lines(facts: &[Fact]) -> Result<String, serde_json::Error> {
     let lines: Result<Vec<String>, _> = facts.iter().map(serde_json::to_string).collect();
-    Ok(lines?.join("\n") + "\n")
+    Ok(terminal::json(&(lines?.join("\n") + "\n")).into_owned())
 }
 
 fn told(facts: &[Fact]) -> String {
     let mut text = String::new();
     let mut waiting: Vec<&str> = Vec::new();
     for Fact { at, what, .. } in facts {
+        // Receivers and plugins give reasons, whoever made the run gave its name.
         let mut line = |at: &jiff::Timestamp, words: &str| {
-            writeln!(text, "{at:.3}  {words}").ok();
+            writeln!(text, "{at:.3}  {}", terminal::word(words)).ok();
         };
         match what {
             What::Accepted {
@@ -111,7 +113,8 @@ fn told(facts: &[Fact]) -> String {
         }
     }
     if !waiting.is_empty() {
-        writeln!(text, "It waits for {}.", waiting.join(", ")).ok();
+        let waiting = waiting.join(", ");
+        writeln!(text, "It waits for {}.", terminal::word(&waiting)).ok();
     }
     text
 }

@@ -5,17 +5,18 @@ mod commands;
 mod dead_letters;
 mod demo;
 mod explain;
+mod log;
 mod plugin;
 mod run;
 mod shell;
 mod timeline;
 
-use args::{Args, Command, LogArgs, LogFormat};
+use args::{Args, Command, LogFormat};
 use clap::Parser as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 use step_observer::plugin::{Compiler, CompilerProgram, compile_for_parent};
-use tracing_subscriber::EnvFilter;
+use step_observer::terminal;
 
 /// What a command says at its end.
 pub(crate) enum End {
@@ -32,8 +33,11 @@ pub(crate) fn main() -> ExitCode {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    let Args { command, log } = args;
-    let filter = match start_log(&command, &log) {
+    let Args {
+        command,
+        log: logged,
+    } = args;
+    let filter = match log::start(&command, &logged) {
         Ok(filter) => filter,
         Err(problem) => return fail(&problem),
     };
@@ -44,7 +48,7 @@ pub(crate) fn main() -> ExitCode {
             Err(error) => fail(&format!("failed to compile a plugin: {error}")),
         };
     }
-    let compiler = match compiler(&filter, log.log_format) {
+    let compiler = match compiler(&filter, logged.log_format) {
         Ok(compiler) => compiler,
         Err(error) => return fail(&format!("failed to find this program: {error}")),
     };
@@ -69,7 +73,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn fail(problem: &str) -> ExitCode {
     // Where standard error is closed there is nobody to tell.
-    writeln!(std::io::stderr(), "error: {problem}").ok();
+    writeln!(std::io::stderr(), "error: {}", terminal::lines(problem)).ok();
     ExitCode::FAILURE
 }
 
@@ -86,27 +90,4 @@ fn compiler(filter: &str, format: LogFormat) -> std::io::Result<Compiler> {
         program = program.with_variable("NO_COLOR", value);
     }
     Ok(Compiler::Child(program))
-}
-
-/// Gives what is logged as a filter.
-fn start_log(command: &Command, args: &LogArgs) -> Result<String, String> {
-    let default = if command.is_quiet() { "warn" } else { "info" };
-    let chosen = args.log.as_deref().unwrap_or(default);
-    // Below these levels they log objects, which may hold secrets; of NATS and Kafka we tell ourselves.
-    let filter = format!(
-        "{chosen},kube_client::client=error,kube_runtime::watcher=info,async_nats=off,rskafka=off"
-    );
-    let filter = EnvFilter::builder().parse(&filter).map_err(|error| {
-        format!("--log `{filter}`: {error}; write for example info or step_observer=debug")
-    })?;
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(color);
-    match args.log_format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
-    Ok(chosen.to_owned())
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use step_observer::prepare::Happening;
 use step_observer::step::{Envelope, StepRecord};
+use step_observer::terminal::word;
 use step_observer_core::Kind;
 
 /// Lines of a masked log that are shown.
@@ -45,7 +46,7 @@ impl Timeline {
     pub(crate) fn lines(&mut self, happening: &Happening<'_>) -> String {
         match happening {
             Happening::Dropped { record, plugin, .. } => {
-                self.row(record, "2", "- dropped", &format!("by {plugin}"))
+                self.row(record, "2", "- dropped", &format!("by {}", word(plugin)))
             }
             Happening::Told {
                 record,
@@ -70,7 +71,7 @@ impl Timeline {
                 if !rules.is_empty() {
                     let rules: Vec<_> = rules
                         .iter()
-                        .map(|(rule, count)| format!("{count} {rule}"))
+                        .map(|(rule, count)| format!("{count} {}", word(rule)))
                         .collect();
                     write!(
                         lines,
@@ -84,7 +85,7 @@ impl Timeline {
                             lines,
                             "\n{:42}{}",
                             "",
-                            self.paint("2", &format!("| {line}"))
+                            self.paint("2", &format!("| {}", word(&line)))
                         )
                         .ok();
                     }
@@ -96,8 +97,8 @@ impl Timeline {
 
     fn row(&self, record: &StepRecord, color: &str, what: &str, how: &str) -> String {
         let time = record.transition.at.strftime("%H:%M:%S").to_string();
-        let task = record.pipeline_task.as_deref().unwrap_or(&record.task_run);
-        let step = record.transition.step();
+        let task = word(record.pipeline_task.as_deref().unwrap_or(&record.task_run));
+        let step = word(record.transition.step());
         format!(
             "{time:<10}{task:<20}{step:<12}{}{how}",
             self.paint(color, &format!("{what:<14}"))
@@ -119,8 +120,8 @@ fn how(record: &StepRecord) -> String {
         Kind::Started => return String::new(),
         Kind::Succeeded(_) => String::new(),
         Kind::Failed(outcome) => match outcome.exit_code {
-            Some(code) => format!("exit {code}, {} ", outcome.reason),
-            None => format!("{} ", outcome.reason),
+            Some(code) => format!("exit {code}, {} ", word(&outcome.reason)),
+            None => format!("{} ", word(&outcome.reason)),
         },
         Kind::Skipped(_, cause) => return cause.as_str().to_owned(),
     };
@@ -146,4 +147,74 @@ fn masked_lines(envelope: &Envelope) -> Vec<String> {
         .take(SHOWN_LINES)
         .map(|line| line.chars().take(LINE_WIDTH).collect())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use step_observer::event::{self, EventConfig};
+    use step_observer::observe::{Finding, Speed, Tracker, play};
+    use step_observer::plugin::Report;
+    use step_observer::step::CapturedLog;
+    use step_observer_core::Ledger;
+
+    const HOSTILE: &str = "evil\u{1b}[2J\r\nforged\u{9b}31m\u{202e}[redacted:x]";
+
+    /// A step that has failed, of somebody who forges what can be forged, and more.
+    fn failed() -> StepRecord {
+        let recording = include_bytes!("../../../tests/recordings/b-fail.jsonl");
+        let mut tracker = Tracker::new(Ledger::from_the_start());
+        let mut found = None;
+        let seen = |seen: step_observer::observe::Seen| {
+            for finding in tracker.apply(seen.change, seen.at) {
+                if let Finding::Step(record) = finding
+                    && matches!(record.transition.kind, Kind::Failed(_))
+                {
+                    found = Some(*record);
+                }
+            }
+            true
+        };
+        play("b-fail", &recording[..], Speed::Max, || None, seen).unwrap();
+        let mut record = found.unwrap();
+        record.pipeline_task = Some(HOSTILE.into());
+        record.task_run = HOSTILE.into();
+        if let Kind::Failed(outcome) = &mut record.transition.kind {
+            outcome.reason = HOSTILE.into();
+        }
+        record
+    }
+
+    #[test]
+    fn what_others_wrote_moves_no_cursor_and_forges_no_line() {
+        let record = failed();
+        let log = CapturedLog {
+            text: HOSTILE.to_owned(),
+            ..CapturedLog::default()
+        };
+        let envelope = event::build(&record, Some(log), &EventConfig::default()).unwrap();
+        let report = Report {
+            redacted: vec![("masks".into(), HOSTILE.into(), 1)],
+            ..Report::default()
+        };
+        let told = Happening::Told {
+            record: &record,
+            before: &envelope,
+            envelope: &envelope,
+            report: &report,
+        };
+        let dropped = Happening::Dropped {
+            record: &record,
+            plugin: HOSTILE,
+            reason: HOSTILE,
+        };
+        let mut timeline = Timeline::new(false);
+        for happening in [told, dropped] {
+            let lines = timeline.lines(&happening);
+            let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!lines.contains(obeyed), "{lines:?}");
+            assert!(!lines.contains("\nforged"), "{lines}");
+            assert!(lines.contains("evil\\u{1b}[2J\\r\\nforged"), "{lines}");
+        }
+    }
 }

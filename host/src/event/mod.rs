@@ -37,6 +37,23 @@ pub struct EventConfig {
     /// What stands before `.started.v1` and so on in `type`.
     #[serde(deserialize_with = "crate::bounded::line")]
     pub type_prefix: String,
+    /// Which trace events and spans belong to.
+    pub trace_context: TraceContext,
+}
+
+/// Which trace events and spans belong to.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum TraceContext {
+    /// The one in the annotations of the TaskRun, where Tekton writes it: it is the event's `traceparent`. But whoever may
+    /// create TaskRuns can write it, too, and so put events and spans into a trace of somebody else.
+    #[default]
+    Tekton,
+    /// A trace of its own for each TaskRun, whose id is its UID, whatever the annotations say. Events have no
+    /// `traceparent`.
+    Own,
 }
 
 impl Default for EventConfig {
@@ -44,6 +61,7 @@ impl Default for EventConfig {
         Self {
             source: "github.com/tom24d/step-observe-controller".to_owned(),
             type_prefix: "dev.tekton.event.plugin.step".to_owned(),
+            trace_context: TraceContext::default(),
         }
     }
 }
@@ -120,7 +138,7 @@ fn attributes(record: &StepRecord, config: &EventConfig) -> Result<Event, BuildE
     event.set_extension("partitionkey", &*transition.run_uid);
     event.set_extension("sequence", transition.sequence());
     event.set_extension("recordedtime", record.seen_at.to_string());
-    if let Some(traceparent) = traceparent(record) {
+    if let Some(traceparent) = traceparent(record, config) {
         event.set_extension("traceparent", traceparent);
     }
     Ok(event)
@@ -149,8 +167,8 @@ pub fn event_type(record: &StepRecord, config: &EventConfig) -> String {
 /// The trace that a transition belongs to, and the span above it, as a W3C `traceparent`: those of Tekton, else a
 /// trace for each TaskRun, whose id is its UID.
 #[must_use]
-pub fn trace_context(record: &StepRecord) -> String {
-    traceparent(record).unwrap_or_else(|| {
+pub fn trace_context(record: &StepRecord, config: &EventConfig) -> String {
+    traceparent(record, config).unwrap_or_else(|| {
         let uid = record.transition.run_uid.replace('-', "");
         let is_id = uid.len() == 32 && uid.bytes().all(|byte| byte.is_ascii_hexdigit());
         let trace = if is_id {
@@ -164,7 +182,10 @@ pub fn trace_context(record: &StepRecord) -> String {
 
 /// Tekton's span context: a JSON object with a W3C `traceparent`
 /// (pkg/reconciler/taskrun/tracing.go).
-fn traceparent(record: &StepRecord) -> Option<String> {
+fn traceparent(record: &StepRecord, config: &EventConfig) -> Option<String> {
+    if config.trace_context == TraceContext::Own {
+        return None;
+    }
     let annotation = [
         "tekton.dev/taskrunSpanContext",
         "tekton.dev/pipelinerunSpanContext",
@@ -173,11 +194,23 @@ fn traceparent(record: &StepRecord) -> Option<String> {
     .find_map(|name| record.annotations.get(name))?;
     let carrier: serde_json::Value = serde_json::from_str(annotation).ok()?;
     let traceparent = carrier.get("traceparent")?.as_str()?;
-    let valid = traceparent.len() == 55
-        && traceparent
-            .bytes()
-            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
-    valid.then(|| traceparent.to_owned())
+    is_traceparent(traceparent).then(|| traceparent.to_owned())
+}
+
+/// Version 00 of W3C Trace Context. A collector refuses all spans of a request if the ids of one are none.
+fn is_traceparent(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let mut is_hex = |digits: usize, may_be_zero: bool| {
+        parts.next().is_some_and(|part| {
+            part.len() == digits
+                && part
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                && (may_be_zero || part.bytes().any(|byte| byte != b'0'))
+        })
+    };
+    let valid = is_hex(2, true) && is_hex(32, false) && is_hex(16, false) && is_hex(2, true);
+    valid && parts.next().is_none() && text.starts_with("00")
 }
 
 /// Log and event go together only where a step has ended by running.

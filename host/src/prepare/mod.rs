@@ -383,7 +383,7 @@ impl Preparation {
                 plugins: verdicts(report),
                 sinks: sinks.unwrap_or_default(),
                 traced: self.traced.then(|| Traced {
-                    parent: event::trace_context(record),
+                    parent: event::trace_context(record, &self.event),
                     filtered: now
                         .checked_sub(report.times.iter().sum::<Duration>())
                         .unwrap_or(now),

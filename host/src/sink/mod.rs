@@ -21,7 +21,8 @@ pub use file::{FileConfig, Rotation};
 pub use followed::{Followed, FollowedHttp};
 pub use http::Post;
 pub use http::{
-    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, Signing, SinkUrl,
+    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, ProxyUse, Signing,
+    SinkUrl,
 };
 pub use kafka::{Broker, KafkaConfig};
 pub use nats::{NatsAuth, NatsConfig, NatsUrl};
@@ -64,6 +65,9 @@ pub enum SinkError {
     /// Events cannot be signed.
     #[error("signing: {0}")]
     Signing(String),
+    /// The proxy of the environment is not for it.
+    #[error("the proxy {0} of the environment: {1}")]
+    Proxy(String, &'static str),
     /// What is configured does not go together.
     #[error("{0}")]
     Contradiction(&'static str),

@@ -1,7 +1,9 @@
-//! Standard output: one structured CloudEvent a line, and nothing else.
+//! Standard output: one structured CloudEvent a line, and nothing else. It may be a terminal: control characters are escaped,
+//! as JSON allows.
 
 use super::Attempt;
 use crate::event::Encoded;
+use crate::terminal;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
@@ -23,7 +25,12 @@ impl Default for Stdout {
 
 impl Stdout {
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {
-        let mut line = event.structured().to_vec();
+        // It may be a terminal.
+        let event = event.structured();
+        let mut line = match std::str::from_utf8(&event) {
+            Ok(text) => terminal::json(text).into_owned().into_bytes(),
+            Err(_) => event.to_vec(),
+        };
         line.push(b'\n');
         let mut stdout = self.0.lock().await;
         let written = async {

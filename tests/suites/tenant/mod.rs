@@ -8,4 +8,5 @@ mod memory;
 mod ownership;
 mod quotas;
 mod settings;
+mod terminal;
 mod unreadable;

@@ -2,6 +2,7 @@
 //! Everything that is made is in `target/image`; no service is asked and no base image is needed.
 
 mod check;
+mod notices;
 mod tree;
 
 use crate::programs::need;
@@ -9,6 +10,15 @@ use crate::run::{Problem, root, run, step, target_dir};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Prints the licences that the image has.
+pub(crate) fn notices(args: &[String]) -> Result<(), Problem> {
+    if let Some(arg) = args.first() {
+        return Err(Problem(format!("`notices` has no argument `{arg}`")));
+    }
+    print!("{}", notices::text()?);
+    Ok(())
+}
 
 /// What `cargo xtask image` is asked for.
 struct Options {

@@ -1,6 +1,6 @@
 //! What is in the image, as a folder: `root` is its root, `data` becomes the folder of its user.
 
-use super::{problem, remove, write};
+use super::{notices, problem, remove, write};
 use crate::guests;
 use crate::run::{Problem, cargo, run, step, target_dir};
 use std::env;
@@ -32,13 +32,16 @@ pub(super) fn make(folder: &Path) -> Result<(), Problem> {
             )
         })?;
     let program = program()?;
+    let notices = notices::text()?;
     remove(folder)?;
+    let licence = crate::run::root().join("LICENSE");
     let root = folder.join("root");
     for (path, mode) in [
         ("root", 0o755),
         ("data", 0o755),
         ("root/etc/ssl/certs", 0o755),
         ("root/usr/local/bin", 0o755),
+        ("root/usr/share/doc/step-observer", 0o755),
         ("root/var/lib", 0o755),
         ("root/tmp", 0o1777),
     ] {
@@ -49,6 +52,7 @@ pub(super) fn make(folder: &Path) -> Result<(), Problem> {
     for (from, to, mode) in [
         (program.as_path(), "usr/local/bin/step-observer", 0o755),
         (authorities, "etc/ssl/certs/ca-certificates.crt", 0o644),
+        (&licence, "usr/share/doc/step-observer/LICENSE", 0o644),
     ] {
         let to = root.join(to);
         fs::copy(from, &to).map_err(|error| problem(from, &error))?;
@@ -59,6 +63,7 @@ pub(super) fn make(folder: &Path) -> Result<(), Problem> {
         ("etc/group", GROUP),
         // Without it glibc would ask a name server for names that are in /etc/hosts.
         ("etc/nsswitch.conf", "hosts: files dns\n"),
+        ("usr/share/doc/step-observer/third-party.txt", &notices),
     ] {
         let to = root.join(to);
         write(&to, text)?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use step_observer::event;
 use step_observer::plugin::{Chain, Outcome, Plugin, sample_event};
 use step_observer::step::Envelope;
+use step_observer::terminal;
 
 /// Sizes of the log in bytes.
 const SIZES: [usize; 4] = [0, 4 * 1024, 48 * 1024, 1024 * 1024];
@@ -120,6 +121,7 @@ fn with_log(event: &Value, size: usize) -> Result<Envelope, Problem> {
 
 fn report(plugin: &Arc<Plugin>, loading: Duration, rows: &[Row]) -> String {
     let (name, version) = plugin.identity();
+    let (name, version) = (terminal::word(name), terminal::word(version));
     let memory = plugin.counts().peak_memory_bytes;
     let mut text = format!(
         "{name} {version}: loaded in {:.2} s, {} KiB of memory per instance at most\n\n\

@@ -4,6 +4,7 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use step_observer::terminal;
 
 /// Longest line that is shown, in characters.
 const WIDTH: usize = 160;
@@ -48,8 +49,5 @@ fn short(line: &str) -> String {
     if chars.next().is_some() {
         shown.push('…');
     }
-    shown
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    terminal::word(&shown).into_owned()
 }

@@ -15,6 +15,7 @@ use step_observer::event;
 use step_observer::observe::Speed;
 use step_observer::prepare::Happening;
 use step_observer::step::Envelope;
+use step_observer::terminal::word;
 
 #[derive(Default)]
 struct Counts {
@@ -71,10 +72,8 @@ fn tell(happening: &Happening<'_>, counts: &mut Counts) -> String {
             counts.dropped += 1;
             let kind = record.transition.kind.as_str();
             let step = record.transition.step();
-            format!(
-                "dropped    {}/{}/{step} {kind}: {reason}",
-                record.namespace, record.task_run
-            )
+            let name = format!("{}/{}/{step}", record.namespace, record.task_run);
+            format!("dropped    {} {kind}: {}", word(&name), word(reason))
         }
         Happening::Told {
             before,
@@ -89,7 +88,7 @@ fn tell(happening: &Happening<'_>, counts: &mut Counts) -> String {
                 .failures
                 .first()
                 .map(|(_, failure, on_error)| format!(": {failure}; then: {on_error:?}"));
-            let word = match (&failure, difference.is_empty()) {
+            let verdict = match (&failure, difference.is_empty()) {
                 (Some(_), _) => {
                     counts.failed += 1;
                     "FAILED ON "
@@ -104,7 +103,8 @@ fn tell(happening: &Happening<'_>, counts: &mut Counts) -> String {
                 }
             };
             let failure = failure.unwrap_or_default();
-            format!("{word} {name} {kind}{failure}\n{difference}")
+            let (name, kind, failure) = (word(name), word(kind), word(&failure));
+            format!("{verdict} {name} {kind}{failure}\n{difference}")
                 .trim_end()
                 .to_owned()
         }

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::fmt::Write as _;
 use step_observer::app::read_plugin;
 use step_observer::plugin::{Inspection, Plugin};
+use step_observer::terminal;
 
 pub(super) async fn inspect(args: InspectArgs) -> Result<End, Problem> {
     let InspectArgs { target, json } = args;
@@ -30,7 +31,7 @@ pub(super) async fn inspect(args: InspectArgs) -> Result<End, Problem> {
         if let Some(members) = told.as_object_mut() {
             members.insert("loaded".to_owned(), loaded);
         }
-        say(&format!("{told:#}"));
+        say(&terminal::json(&format!("{told:#}")));
     } else {
         say(&describe(&found, loaded.as_deref())?);
     }
@@ -49,7 +50,7 @@ fn describe(found: &Inspection, loaded: Result<&Plugin, &Problem>) -> Result<Str
         config_schema,
     } = found;
     let mut text = String::new();
-    let mut row = |name: &str, value: &str| writeln!(text, "{name:<15}{value}");
+    let mut row = |name: &str, value: &str| writeln!(text, "{name:<15}{}", terminal::word(value));
     match loaded {
         Ok(plugin) => {
             let (name, version) = plugin.identity();
@@ -96,7 +97,7 @@ fn describe(found: &Inspection, loaded: Result<&Plugin, &Problem>) -> Result<Str
     }
     if let Some(schema) = config_schema {
         row("configuration", "")?;
-        write!(text, "{schema:#}")?;
+        write!(text, "{}", terminal::json(&format!("{schema:#}")))?;
     }
     Ok(text.trim_end().to_owned())
 }

@@ -22,6 +22,7 @@ use step_observer::app::load_plugin;
 use step_observer::config::{PluginConfig, PluginFrom};
 use step_observer::plugin::dropin::PluginManifest;
 use step_observer::plugin::{Chain, Plugin, PluginEngine, TrustConfig};
+use step_observer::terminal;
 
 type Problem = Box<dyn Error + Send + Sync>;
 
@@ -44,7 +45,7 @@ fn say(text: &str) {
 
 /// Says what happens now, beside the output.
 fn note(text: &str) {
-    writeln!(std::io::stderr(), "==> {text}").ok();
+    writeln!(std::io::stderr(), "==> {}", terminal::lines(text)).ok();
 }
 
 /// The plugin as the host would run it: with the `plugin.yaml` that is given, else the one beside the

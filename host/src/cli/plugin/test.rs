@@ -12,6 +12,7 @@ use step_observer::event;
 use step_observer::plugin::{
     Chain, ChainError, Failure, LoadError, OnError, Outcome, PluginEngine,
 };
+use step_observer::terminal;
 
 pub(super) async fn test(args: TestArgs) -> Result<End, Problem> {
     let TestArgs {
@@ -31,7 +32,7 @@ pub(super) async fn test(args: TestArgs) -> Result<End, Problem> {
         (None, Some(file)) => {
             let chain = alone(&engine, load(&engine, &config).await?);
             let told = outcome(&chain, read(&file)?, &file)?;
-            say(&format!("{told:#}"));
+            say(&terminal::json(&format!("{told:#}")));
             match told.get("error") {
                 None => Ok(End::Good),
                 Some(_) => Err("the plugin fails on this event".into()),

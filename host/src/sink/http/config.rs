@@ -39,6 +39,9 @@ pub struct HttpConfig {
     /// Asks the receiver for permission before the first event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshake: Option<Handshake>,
+    /// Whether requests go through a proxy.
+    #[serde(default)]
+    pub proxy: ProxyUse,
     /// Longest wait for an answer, in milliseconds.
     #[serde(
         default = "defaults::timeout_ms",
@@ -68,6 +71,23 @@ pub enum HttpMode {
     Structured,
     /// Many whole events as body (`application/cloudevents-batch+json`), of each TaskRun one at a time.
     Batch,
+}
+
+/// Whether requests go through a proxy. Only HTTP receivers and the collector of traces can have one.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum ProxyUse {
+    /// Through the one that `HTTP_PROXY` or `HTTPS_PROXY` names, else `ALL_PROXY`, unless `NO_PROXY` names the receiver's
+    /// host; all in upper or lower case. To an `https` URL it is a tunnel. To an `http` URL the proxy sees every event, and
+    /// a sink with `auth`, `signing` or a header `fromEnv` or `fromFile` is refused.
+    #[default]
+    Environment,
+    /// The same, but the proxy may see credentials.
+    Trusted,
+    /// Never.
+    None,
 }
 
 /// How events are gathered in batched mode: while all requests are in flight, and for `lingerMs`.
@@ -249,6 +269,7 @@ impl HttpConfig {
             compression: None,
             signing: None,
             handshake: None,
+            proxy: ProxyUse::default(),
             timeout_ms: defaults::timeout_ms(),
             concurrency: defaults::concurrency(),
         }

@@ -5,11 +5,13 @@ mod handshake;
 mod material;
 mod parcel;
 mod post;
+mod proxy;
 mod secrets;
 mod sign;
 
 pub use config::{
-    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, Signing, SinkUrl,
+    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, ProxyUse, Signing,
+    SinkUrl,
 };
 pub use post::Post;
 
@@ -26,6 +28,7 @@ use reqwest::{Method, Request, StatusCode};
 use secrets::{InUse, Secrets};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tracing::info;
 
 /// Longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -46,6 +49,12 @@ pub struct Http {
 impl Http {
     pub(super) fn new(config: &HttpConfig) -> Result<Self, SinkError> {
         config.check()?;
+        if let Some(proxy) = proxy::of(config)? {
+            info!(
+                host = config.url.host(),
+                proxy, "a sink is reached through a proxy"
+            );
+        }
         let limits = |batch: BatchConfig| BatchLimits {
             events: batch.max_events,
             bytes: batch.max_bytes,

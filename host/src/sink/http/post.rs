@@ -1,5 +1,6 @@
 //! Requests that are no events.
 
+use super::proxy;
 use super::secrets::no_roots;
 use super::{SinkUrl, describe};
 use crate::sink::{SinkError, TlsConfig, tls};
@@ -23,7 +24,7 @@ impl Post {
     pub fn new(url: &SinkUrl, tls: &TlsConfig, timeout: Duration) -> Result<Self, SinkError> {
         let failed = |error: &dyn std::error::Error| SinkError::Client(describe(error));
         let tls = match url.0.scheme() {
-            "http" => no_roots().map_err(|error| failed(&error))?,
+            "http" if !proxy::is_tls(url) => no_roots().map_err(|error| failed(&error))?,
             _ => tls::client(tls)?,
         };
         let client = reqwest::Client::builder()

@@ -2,8 +2,9 @@
 //! the observer runs.
 
 use super::super::SinkError;
-use super::config::HttpConfig;
+use super::config::{HttpConfig, ProxyUse};
 use super::material::{self, Tls};
+use super::proxy;
 use super::sign::Signer;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
@@ -136,7 +137,11 @@ fn client(config: &HttpConfig, tls: &Tls) -> Result<reqwest::Client, SinkError> 
         .connect_timeout(Duration::from_secs(10))
         .tcp_keepalive(Duration::from_secs(30))
         .pool_max_idle_per_host(config.concurrency);
-    if config.url.0.scheme() == "http" {
+    let direct = config.proxy == ProxyUse::None;
+    if direct {
+        builder = builder.no_proxy();
+    }
+    if config.url.0.scheme() == "http" && (direct || !proxy::is_tls(&config.url)) {
         // Without this, plain HTTP would need a bundle of CA certificates too.
         builder = builder.tls_backend_preconfigured(no_roots().map_err(|error| failed(&error))?);
     } else {

@@ -1,0 +1,66 @@
+//! What is logged, and how: one line for each event, on standard error.
+
+use super::args::{Command, LogArgs, LogFormat};
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal as _};
+use step_observer::terminal;
+use tracing::field::Field;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+/// Begins to log. Gives what is logged as a filter.
+pub(super) fn start(command: &Command, args: &LogArgs) -> Result<String, String> {
+    let default = if command.is_quiet() { "warn" } else { "info" };
+    let chosen = args.log.as_deref().unwrap_or(default);
+    // Below these levels they log objects, which may hold secrets; of NATS and Kafka we tell ourselves.
+    let filter = format!(
+        "{chosen},kube_client::client=error,kube_runtime::watcher=info,async_nats=off,rskafka=off"
+    );
+    let filter = EnvFilter::builder().parse(&filter).map_err(|error| {
+        format!("--log `{filter}`: {error}; write for example info or step_observer=debug")
+    })?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
+    match args.log_format {
+        LogFormat::Text => {
+            let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            subscriber
+                .with_writer(io::stderr)
+                .with_ansi(color)
+                .fmt_fields(debug_fn(field).delimited(" "))
+                .init();
+        }
+        LogFormat::Json => subscriber.json().with_writer(|| Json(io::stderr())).init(),
+    }
+    Ok(chosen.to_owned())
+}
+
+/// Writes a field. Its value may come from the cluster: nothing in it ends the line or reaches the terminal as a command.
+/// (What comes with the library escapes messages, not fields.)
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name().trim_start_matches("r#") {
+        "message" => {}
+        name if writer.has_ansi_escapes() => {
+            write!(writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m")?;
+        }
+        name => write!(writer, "{name}=")?,
+    }
+    write!(terminal::Word(writer), "{value:?}")
+}
+
+/// Escapes in lines of JSON what they may hold as it is and a terminal would obey. Each is written at once.
+struct Json<W>(W);
+
+impl<W: io::Write> io::Write for Json<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(line) {
+            Ok(text) => self.0.write_all(terminal::json(text).as_bytes())?,
+            Err(_) => self.0.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}

@@ -1,0 +1,106 @@
+//! Text of others, made fit for a terminal. Names, reasons and logs come from whoever may create a Pod: control characters
+//! would move the cursor, recolour or retitle the terminal, forge further lines or make text read in another order.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+/// Does a terminal obey it instead of showing it? Control characters, line and paragraph separators, and what changes the
+/// direction of text or has no width.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn cleaned<'a>(
+    text: &'a str,
+    kept: &[char],
+    escape: impl Fn(char, &mut String) -> fmt::Result,
+) -> Cow<'a, str> {
+    let changes = |c: char| is_hidden(c) && !kept.contains(&c);
+    if !text.contains(changes) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match changes(c) {
+            // A String takes everything.
+            true => escape(c, &mut clean).unwrap_or_default(),
+            false => clean.push(c),
+        }
+    }
+    clean.into()
+}
+
+/// As Rust writes it: `\n`, `\u{1b}`.
+fn escape(c: char, to: &mut impl Write) -> fmt::Result {
+    match c {
+        '\n' | '\r' | '\t' => write!(to, "{}", c.escape_default()),
+        c => write!(to, "{}", c.escape_unicode()),
+    }
+}
+
+/// A text within a line: everything hidden is escaped, ends of lines, too.
+#[must_use]
+pub fn word(text: &str) -> Cow<'_, str> {
+    cleaned(text, &[], escape)
+}
+
+/// A text of several lines, such as an error with its remedy.
+#[must_use]
+pub fn lines(text: &str) -> Cow<'_, str> {
+    cleaned(text, &['\n', '\t'], escape)
+}
+
+/// A JSON text: another that means the same. What it may hold between its values stays.
+#[must_use]
+pub fn json(text: &str) -> Cow<'_, str> {
+    cleaned(text, &['\n', '\r', '\t'], |c, to| {
+        let mut units = [0; 2];
+        c.encode_utf16(&mut units)
+            .iter()
+            .try_for_each(|unit| write!(to, "\\u{unit:04x}"))
+    })
+}
+
+/// Escapes what is written through it, as [`word`] does.
+#[derive(Debug)]
+pub struct Word<W>(pub W);
+
+impl<W: Write> Write for Word<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write_str(&word(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}[2J\r\n\t\u{9b}31m\u{7f}\u{202e}b\u{e0041}é 日本 👩\u{200d}🚀";
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped_and_all_else_stays() {
+        assert_eq!(
+            word(HOSTILE),
+            "a\\u{1b}[2J\\r\\n\\t\\u{9b}31m\\u{7f}\\u{202e}b\\u{e0041}é 日本 👩\u{200d}🚀"
+        );
+        assert_eq!(lines("a\n\tb\r\u{7}"), "a\n\tb\\r\\u{7}");
+        assert!(matches!(word("nothing to do"), Cow::Borrowed(_)));
+        let mut through = Word(String::new());
+        write!(through, "{HOSTILE}").unwrap();
+        assert_eq!(through.0, word(HOSTILE));
+    }
+
+    #[test]
+    fn json_means_the_same_afterwards() {
+        let value = serde_json::json!({"name": HOSTILE, HOSTILE: [HOSTILE]});
+        for text in [value.to_string(), format!("{value:#}")] {
+            let clean = json(&text);
+            assert!(!clean.contains(|c| is_hidden(c) && c != '\n'), "{clean}");
+            let read: serde_json::Value = serde_json::from_str(&clean).unwrap();
+            assert_eq!(read, value);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Licences of everything that is in the program and its plugins but not written here: the texts that crates carry, each
+//! once, with the crates that carry it; and those of the C library, which is linked statically. The same crates give the
+//! same bytes.
+
+use super::problem;
+use crate::guests;
+use crate::run::{Problem, cargo, output};
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How names of files with licences begin, in lower case.
+const NAMES: [&str; 6] = [
+    "license",
+    "licence",
+    "unlicense",
+    "copying",
+    "copyright",
+    "notice",
+];
+/// How names of other files end that begin like that.
+const NOT_TEXT: [&str; 6] = [".rs", ".c", ".h", ".py", ".go", ".toml"];
+
+/// What a licence's text says, for crates that do not carry it.
+const MARKS: [(&str, &str); 3] = [
+    (
+        "LLVM-exception",
+        "LLVM Exceptions to the Apache 2.0 License",
+    ),
+    (
+        "Apache-2.0",
+        "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION",
+    ),
+    ("MIT", "Permission is hereby granted, free of charge"),
+];
+
+/// The C library's notices, and its licence, where systems keep them.
+const C_LIBRARY: [[&str; 2]; 2] = [
+    [
+        "/usr/share/doc/libc6/copyright",
+        "/usr/share/licenses/glibc/LICENSES",
+    ],
+    [
+        "/usr/share/common-licenses/LGPL-2.1",
+        "/usr/share/licenses/glibc/COPYING.LIB",
+    ],
+];
+
+const HEAD: &str = "\
+step-observer is licensed under Apache-2.0. This file has the licences of what is in the program besides, in its plugins
+and in its image.
+
+The Rust standard library (MIT OR Apache-2.0), copyright The Rust Project Contributors, and the crates it is built of.
+The GNU C library (LGPL-2.1-or-later), linked statically. The program can be linked again with another: its sources, and how
+it is built, are public. Its notices are at the end.
+The certificates of authorities in /etc/ssl/certs are those of the system on which the image was built, unchanged: Mozilla's
+list (MPL-2.0, https://mozilla.org/MPL/2.0/).
+";
+
+/// A crate, as cargo names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Crate {
+    name: String,
+    version: String,
+    /// SPDX expression; empty if the manifest names a file only.
+    licence: String,
+}
+
+impl std::fmt::Display for Crate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
+}
+
+/// The file.
+pub(crate) fn text() -> Result<String, Problem> {
+    let mut texts = BTreeMap::new();
+    let crates = crates()?;
+    for one in &crates {
+        texts.insert(one.clone(), licences(one)?);
+    }
+    let mut text = written(&texts)?;
+    for candidates in C_LIBRARY {
+        let found = candidates.iter().map(Path::new).find(|path| path.exists());
+        let path = found.ok_or_else(|| {
+            Problem(format!(
+                "the licence of the C library is in none of {} (Debian: apt-get install libc6 base-files)",
+                candidates.join(", ")
+            ))
+        })?;
+        let notices = fs::read(path).map_err(|error| problem(path, &error))?;
+        section(&mut text, "The GNU C library", &tidy(&notices));
+    }
+    Ok(text)
+}
+
+/// What is linked into the program and the plugins, without macros, which run while it is compiled.
+fn crates() -> Result<BTreeSet<Crate>, Problem> {
+    let mut found = BTreeSet::new();
+    let native = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    let mut program = vec![
+        "--package=step-observer".to_owned(),
+        "--features=kafka".to_owned(),
+    ];
+    program.push(format!("--target={native}"));
+    let mut plugins: Vec<String> = guests::plugins()?
+        .into_iter()
+        .map(|plugin| format!("--package={plugin}"))
+        .collect();
+    plugins.push(format!("--target={}", step_observer_toolchain::TARGET));
+    for of in [program, plugins] {
+        let mut tree = cargo();
+        tree.args(["tree", "--locked", "--edges", "normal,no-proc-macro"])
+            .args(["--prefix", "none", "--format", "{p}|{l}"])
+            .args(of);
+        found.extend(output(&mut tree)?.lines().filter_map(parsed));
+    }
+    Ok(found)
+}
+
+/// A line of `cargo tree`: `name v1.2.3|MIT (*)`. Nothing if it is one of the workspace, which has its path there.
+fn parsed(line: &str) -> Option<Crate> {
+    let line = line.trim_end_matches("(*)").trim_end();
+    let (package, licence) = line.split_once('|')?;
+    let mut words = package.split(' ');
+    let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+    words.next().is_none().then(|| Crate {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        licence: licence.to_owned(),
+    })
+}
+
+/// The texts that a crate carries.
+fn licences(of: &Crate) -> Result<BTreeSet<String>, Problem> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let sources = home.unwrap_or_default().join("registry/src");
+    let name = format!("{}-{}", of.name, of.version);
+    let folder = entries(&sources)?
+        .into_iter()
+        .map(|registry| registry.join(&name))
+        .find(|folder| folder.is_dir())
+        .ok_or_else(|| {
+            Problem(format!(
+                "the sources of {of} are not in {}",
+                sources.display()
+            ))
+        })?;
+    let mut texts = BTreeSet::new();
+    read(&folder, &mut texts)?;
+    Ok(texts)
+}
+
+fn read(folder: &Path, texts: &mut BTreeSet<String>) -> Result<(), Problem> {
+    for path in entries(folder)? {
+        let name = path.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().to_lowercase();
+        if path.is_dir() {
+            read(&path, texts)?;
+        } else if NAMES.iter().any(|begin| name.starts_with(begin))
+            && !NOT_TEXT.iter().any(|end| name.ends_with(end))
+        {
+            let text = fs::read(&path).map_err(|error| problem(&path, &error))?;
+            texts.insert(tidy(&text));
+        }
+    }
+    Ok(())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let entries = fs::read_dir(folder).map_err(|error| problem(folder, &error))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// Without what differs between files that say the same: ends of lines and empty lines around.
+fn tidy(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.join("\n").trim_matches('\n').to_owned()
+}
+
+/// Names each crate with its licence, then each text with the crates that it is for.
+fn written(of: &BTreeMap<Crate, BTreeSet<String>>) -> Result<String, Problem> {
+    let mut carriers: BTreeMap<&str, BTreeSet<&Crate>> = BTreeMap::new();
+    for (one, texts) in of {
+        for text in texts {
+            carriers.entry(text).or_default().insert(one);
+        }
+    }
+    for one in of
+        .iter()
+        .filter(|(_, texts)| texts.is_empty())
+        .map(|(one, _)| one)
+    {
+        // That of another is the same: these licences name no holder.
+        let mark = MARKS.iter().find(|(id, _)| one.licence.contains(id));
+        let text = mark.and_then(|(_, mark)| carriers.keys().find(|text| text.contains(mark)));
+        let text = *text.ok_or_else(|| {
+            Problem(format!(
+                "{one} ({}) carries no licence, and no other crate has its text",
+                one.licence
+            ))
+        })?;
+        carriers.entry(text).or_default().insert(one);
+    }
+    let mut file = HEAD.to_owned();
+    file.push('\n');
+    for one in of.keys() {
+        let licence = match one.licence.as_str() {
+            "" => "see its text",
+            licence => licence,
+        };
+        writeln!(file, "{one} ({licence})").ok();
+    }
+    // In the order of the first crate that carries it.
+    let mut texts: Vec<(&BTreeSet<&Crate>, &str)> =
+        carriers.iter().map(|(text, of)| (of, *text)).collect();
+    texts.sort();
+    for (of, text) in texts {
+        let names: Vec<String> = of.iter().map(ToString::to_string).collect();
+        section(&mut file, &names.join(", "), text);
+    }
+    Ok(file)
+}
+
+fn section(file: &mut String, of: &str, text: &str) {
+    write!(file, "\n{}\n{of}\n\n{text}\n", "-".repeat(80)).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(name: &str, licence: &str) -> Crate {
+        Crate {
+            name: name.to_owned(),
+            version: "1.0.0".to_owned(),
+            licence: licence.to_owned(),
+        }
+    }
+
+    #[test]
+    fn lines_of_cargo_tree_are_crates_but_for_those_of_the_workspace() {
+        assert_eq!(
+            parsed("a v1.0.0|MIT OR Apache-2.0"),
+            Some(one("a", "MIT OR Apache-2.0"))
+        );
+        assert_eq!(parsed("a v1.0.0|MIT (*)"), Some(one("a", "MIT")));
+        assert_eq!(parsed("a v1.0.0|"), Some(one("a", "")));
+        assert_eq!(parsed("own v0.1.0 (/source/host)|Apache-2.0"), None);
+        assert_eq!(parsed(""), None);
+    }
+
+    #[test]
+    fn each_text_is_there_once_with_all_that_it_is_for() {
+        let apache = format!("Apache License\n{}", MARKS[1].1);
+        let of = BTreeMap::from([
+            (one("b", "MIT"), BTreeSet::from(["Copyright b".to_owned()])),
+            (one("a", "Apache-2.0"), BTreeSet::from([apache.clone()])),
+            (one("c", "Apache-2.0"), BTreeSet::from([apache.clone()])),
+            // It carries none.
+            (one("d", "Apache-2.0"), BTreeSet::new()),
+        ]);
+        let file = written(&of).ok().unwrap();
+        assert_eq!(file.matches(&apache).count(), 1);
+        assert!(
+            file.contains(&format!("a 1.0.0, c 1.0.0, d 1.0.0\n\n{apache}\n")),
+            "{file}"
+        );
+        assert!(file.contains("\nb 1.0.0\n\nCopyright b\n"), "{file}");
+        assert!(file.contains("\nd 1.0.0 (Apache-2.0)\n"), "{file}");
+        // Nobody has the text.
+        let of = BTreeMap::from([(one("e", "LicenseRef-own"), BTreeSet::new())]);
+        assert!(
+            written(&of)
+                .err()
+                .unwrap()
+                .0
+                .contains("e 1.0.0 (LicenseRef-own)")
+        );
+    }
+}
