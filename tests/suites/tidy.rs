@@ -68,7 +68,8 @@ const ROOMS: [(&str, &[&str]); 21] = [
     (
         "config",
         &[
-            "bounded", "deliver", "event", "journal", "observe", "plugin", "sink", "trace", "yaml",
+            "admin", "bounded", "deliver", "event", "journal", "observe", "plugin", "sink",
+            "trace", "yaml",
         ],
     ),
     ("logs", &["config", "observe", "step"]),
@@ -134,6 +135,7 @@ fn each_outside_world_is_known_by_one_room() {
         ("aho_corasick", &["redact"]),
         ("regex", &["redact"]),
         ("axum", &["admin", "cli"]),
+        ("hyper", &["admin"]),
         ("prometheus_client", &["admin"]),
         ("minisign_verify", &["plugin"]),
         ("clap", &["cli"]),

@@ -2,13 +2,12 @@
 //! tells about itself.
 
 use super::{AppError, Source, stages};
-use crate::admin::{self, Reloads};
-use crate::config::{AdminConfig, Config};
+use crate::admin::{AdminConfig, Listeners, Reloads};
+use crate::config::Config;
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
 use crate::trace::{Traces, TracesConfig};
 use jiff::SignedDuration;
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use step_observer_core::Ledger;
@@ -22,8 +21,9 @@ pub struct Kept {
     pub(super) journal: Journal,
     pub(super) history: History,
     journal_config: JournalConfig,
-    admin_config: AdminConfig,
-    listener: Option<Arc<TcpListener>>,
+    pub(super) admin_config: AdminConfig,
+    /// Where the observer tells about itself; runs answer there one after the other.
+    pub(super) listeners: Listeners,
     traces_config: Option<TracesConfig>,
     pub(super) traces: Option<Traces>,
     reloads: Arc<Mutex<Reloads>>,
@@ -49,21 +49,13 @@ impl Kept {
         let also = also.map(|traces| Box::new(traces.teller()) as Listener);
         // Who holds the journal's lock is alone in its folder.
         let history = History::open(folder, history_bytes, also)?;
-        let listener = match admin_config.listen {
-            Some(address) => {
-                let listening = admin::listen(address).await;
-                let listener = listening.and_then(tokio::net::TcpListener::into_std);
-                let failed = |source| AppError::Admin { address, source };
-                Some(Arc::new(listener.map_err(failed)?))
-            }
-            None => None,
-        };
+        let listeners = Listeners::open(&admin_config, matches!(source, Source::Cluster { .. }))?;
         Ok(Self {
             journal,
             history,
             journal_config,
             admin_config,
-            listener,
+            listeners,
             traces_config,
             traces,
             reloads: Arc::default(),
@@ -84,14 +76,6 @@ impl Kept {
             return Err(AppError::NeedsRestart("traces"));
         }
         Ok(self)
-    }
-
-    /// Where the observer tells about itself; runs listen there one after the other.
-    pub(super) fn listener(&self) -> std::io::Result<Option<tokio::net::TcpListener>> {
-        let Some(listener) = &self.listener else {
-            return Ok(None);
-        };
-        tokio::net::TcpListener::from_std(listener.try_clone()?).map(Some)
     }
 
     /// A run ends. Has it seen everything, and is all of that in the journal?

@@ -2,9 +2,10 @@
 
 mod types;
 
+pub use crate::admin::AdminConfig;
 pub use types::{
-    AdminConfig, Config, DeadLetterConfig, DropInConfig, LogCaptureMode, LogConfig, PluginConfig,
-    PluginFrom, SinkConfig, SinkKind, Span, TektonConfig,
+    Config, DeadLetterConfig, DropInConfig, LogCaptureMode, LogConfig, PluginConfig, PluginFrom,
+    SinkConfig, SinkKind, Span, TektonConfig,
 };
 
 use crate::yaml::{self, YamlError};
