@@ -66,6 +66,17 @@ impl Observer {
         (ended.await.unwrap().code(), log)
     }
 
+    /// Waits until it ends by itself, and gives its log.
+    pub(crate) async fn end(mut self) -> String {
+        let mut log = String::new();
+        let ended = self.stderr.read_to_string(&mut log);
+        tokio::time::timeout(PATIENCE, ended)
+            .await
+            .unwrap()
+            .unwrap();
+        log
+    }
+
     /// Reads its log to the end, so that it never waits for a reader.
     pub(crate) async fn read_log(mut self) {
         let mut log = String::new();

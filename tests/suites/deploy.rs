@@ -164,18 +164,22 @@ fn what_refers_to_something_finds_it() {
                 "{form}"
             );
         }
-        for policy in of_kind(&objects, "NetworkPolicy") {
-            assert!(
-                selected(&policy["spec"]["podSelector"]["matchLabels"]),
-                "{form}"
-            );
-        }
         let pod = &workload["spec"]["template"]["spec"];
         let container = &pod["containers"][0];
         let ports: Vec<&Value> = list(&container["ports"])
             .iter()
             .map(|port| &port["name"])
             .collect();
+        for policy in of_kind(&objects, "NetworkPolicy") {
+            let spec = &policy["spec"];
+            assert!(selected(&spec["podSelector"]["matchLabels"]), "{form}");
+            for port in list(&spec["ingress"])
+                .iter()
+                .flat_map(|rule| list(&rule["ports"]))
+            {
+                assert!(ports.contains(&&port["port"]), "{form}: {port}");
+            }
+        }
         let services = of_kind(&objects, "Service");
         for service in &services {
             assert!(selected(&service["spec"]["selector"]), "{form}");
@@ -246,28 +250,80 @@ fn what_refers_to_something_finds_it() {
     }
 }
 
+/// A question is asked by creating it; nothing is stored.
+fn asks(rule: &Value) -> bool {
+    [
+        ("authentication.k8s.io", "tokenreviews"),
+        ("authorization.k8s.io", "subjectaccessreviews"),
+    ]
+    .iter()
+    .any(|(group, resource)| {
+        *rule == json!({"apiGroups": [group], "resources": [resource], "verbs": ["create"]})
+    })
+}
+
 #[test]
 fn it_may_read_and_tell_and_nothing_else() {
     for (form, objects) in rendered() {
+        let has_auth = form == "auth" || form.starts_with("all components");
+        let mut questions = 0;
         for role in of_kind(&objects, "ClusterRole")
             .iter()
             .chain(&of_kind(&objects, "Role"))
         {
             for rule in list(&role["rules"]) {
                 assert!(!rule.to_string().contains('*'), "{form}: {rule}");
+                if asks(rule) {
+                    questions += 1;
+                    continue;
+                }
                 let writes = json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]});
                 let reads = list(&rule["verbs"])
                     .iter()
                     .all(|verb| ["get", "list", "watch"].contains(&text(verb)));
-                assert!(reads || *rule == writes, "{form}: {rule}");
-                assert!(!rule.to_string().contains("secrets"), "{form}: {rule}");
                 let whole_cluster = role["kind"] == "ClusterRole";
+                let tells = *rule == writes && !whole_cluster;
+                assert!(reads || tells, "{form}: {rule}");
+                assert!(!rule.to_string().contains("secrets"), "{form}: {rule}");
                 assert!(
                     !(whole_cluster && rule.to_string().contains("configmaps")),
                     "{form}: {rule}"
                 );
             }
         }
+        assert_eq!(questions, if has_auth { 2 } else { 0 }, "{form}");
+    }
+}
+
+/// Ports that a form lets others in to, by the names of the container.
+fn let_in(objects: &[Value]) -> BTreeSet<&str> {
+    let policies = of_kind(objects, "NetworkPolicy").into_iter();
+    let selected =
+        policies.filter(|policy| list(&policy["spec"]["policyTypes"]).contains(&"Ingress".into()));
+    let rules = selected.flat_map(|policy| list(&policy["spec"]["ingress"]));
+    rules
+        .flat_map(|rule| {
+            let ports = list(&rule["ports"]);
+            assert!(!ports.is_empty(), "all ports: {rule}");
+            ports.iter().map(|port| text(&port["port"]))
+        })
+        .collect()
+}
+
+#[test]
+fn what_shows_runs_is_reached_from_outside_the_pod_only_with_auth() {
+    for (form, objects) in rendered() {
+        let config = documents(config(&objects)).remove(0);
+        let admin = &config["admin"];
+        let open = BTreeSet::from(["metrics", "probes"]);
+        match admin["auth"].is_null() {
+            true => assert_eq!(admin["listen"], "127.0.0.1:8082", "{form}"),
+            false => assert_eq!(admin["auth"], json!({"kubernetes": {}}), "{form}"),
+        }
+        let with_auth = form == "auth" || form.starts_with("all components");
+        let runs = with_auth.then_some("runs");
+        let expected: BTreeSet<&str> = open.into_iter().chain(runs).collect();
+        assert_eq!(let_in(&objects), expected, "{form}");
     }
 }
 
@@ -311,8 +367,15 @@ fn numbers_that_belong_together_agree() {
             "{form}"
         );
         let config = documents(config(&objects)).remove(0);
-        let listen = format!("0.0.0.0:{}", container["ports"][0]["containerPort"]);
-        assert_eq!(config["admin"]["listen"], listen, "{form}");
+        for port in list(&container["ports"]) {
+            let listen = format!("0.0.0.0:{}", port["containerPort"]);
+            match text(&port["name"]) {
+                // Another component's configuration may leave it out.
+                "runs" if form != "auth" => {}
+                "runs" => assert_eq!(config["admin"]["listen"], listen, "{form}"),
+                name => assert_eq!(config["admin"][name], listen, "{form}"),
+            }
+        }
         // The journal's last write comes after the grace.
         let grace: u64 = text(&config["shutdownGrace"])
             .trim_end_matches('s')
@@ -375,6 +438,22 @@ fn the_redacting_configuration_is_the_plain_one_with_a_plugin() {
     assert_eq!(redacting, of("base"));
     let redactor = json!({"name": "redact-secrets", "from": {"bundled": "redact-secrets"}, "onError": "strip"});
     assert_eq!(plugins, json!([redactor]));
+}
+
+#[test]
+fn the_configuration_with_auth_is_the_plain_one_with_another_address() {
+    let rendered = rendered();
+    let of = |form: &str| {
+        let (_, objects) = rendered.iter().find(|(name, _)| name == form).unwrap();
+        documents(config(objects)).remove(0)
+    };
+    if rendered.is_empty() {
+        return;
+    }
+    let mut plain = of("base");
+    plain["admin"]["listen"] = "0.0.0.0:8082".into();
+    plain["admin"]["auth"] = json!({"kubernetes": {}});
+    assert_eq!(of("auth"), plain);
 }
 
 #[test]

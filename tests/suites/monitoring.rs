@@ -139,9 +139,11 @@ fn start(objects: &[Value], server: &ApiServer, folder: &Path) -> Child {
     let container = &workload(objects)["spec"]["template"]["spec"]["containers"][0];
     let file = folder.join("config.yaml");
     let journal = folder.join("journal");
-    let settings = config(objects)
-        .replace("/var/lib/step-observer", journal.to_str().unwrap())
-        .replace("0.0.0.0:8080", "127.0.0.1:0");
+    let mut settings = config(objects).replace("/var/lib/step-observer", journal.to_str().unwrap());
+    for address in ["0.0.0.0:8080", "0.0.0.0:8081", "127.0.0.1:8082"] {
+        assert!(settings.contains(address), "{settings}");
+        settings = settings.replace(address, "127.0.0.1:0");
+    }
     std::fs::write(&file, settings).unwrap();
     let place = "/etc/step-observer/config.yaml";
     let args = list(&container["args"]).iter().map(text);
@@ -183,7 +185,9 @@ async fn a_pod_starts_and_answers_its_probes_and_scrapes() {
         let mut pod = start(&objects, &server, folder.path());
         let mut log = BufReader::new(pod.stderr.take().unwrap()).lines();
         let mut said = Vec::new();
-        let address = loop {
+        // By the names that the ports of the container have, too.
+        let mut addresses = BTreeMap::new();
+        while addresses.len() < 3 {
             let line = tokio::time::timeout(PATIENCE, log.next_line())
                 .await
                 .unwrap()
@@ -191,22 +195,25 @@ async fn a_pod_starts_and_answers_its_probes_and_scrapes() {
             let line = line.unwrap_or_else(|| panic!("{form}: {said:#?}"));
             let entry: Value = serde_json::from_str(&line).unwrap();
             said.push(line);
-            if let Some(address) = entry["fields"]["address"]
-                .as_str()
-                .or(entry["address"].as_str())
-            {
-                break address.to_owned();
+            let field = |name: &str| entry["fields"][name].as_str().or(entry[name].as_str());
+            if let (Some(listener), Some(address)) = (field("listener"), field("address")) {
+                addresses.insert(listener.to_owned(), address.to_owned());
             }
-        };
+        }
         let container = &workload(&objects)["spec"]["template"]["spec"]["containers"][0];
         let probes = ["startupProbe", "livenessProbe", "readinessProbe"];
-        for probe in probes.map(|probe| text(&container[probe]["httpGet"]["path"])) {
-            ask_until(&address, probe, |status, _| status == 200).await;
+        for probe in probes.map(|probe| &container[probe]["httpGet"]) {
+            let address = &addresses[text(&probe["port"])];
+            ask_until(address, text(&probe["path"]), |status, _| status == 200).await;
         }
         let monitoring = render(&path("../deploy/overlays/monitoring"));
-        let monitor = of_kind(&monitoring, "ServiceMonitor")[0];
-        let scraped = text(&monitor["spec"]["endpoints"][0]["path"]);
-        let (_, metrics) = get(&address, scraped).await;
+        let monitor = &of_kind(&monitoring, "ServiceMonitor")[0]["spec"]["endpoints"][0];
+        let service = of_kind(&monitoring, "Service")[0];
+        let port = list(&service["spec"]["ports"])
+            .iter()
+            .find(|port| port["name"] == monitor["port"]);
+        let address = &addresses[text(&port.unwrap()["targetPort"])];
+        let (_, metrics) = get(address, text(&monitor["path"])).await;
         assert!(metrics.contains("step_observer_build_info"), "{metrics}");
     }
 }

@@ -1,5 +1,6 @@
 //! Metrics in OpenMetrics text. Labels are bounded: plugins and words of ours, never names of runs.
 
+use super::connections::Connections;
 use super::process::Process;
 use super::sinks::Sinks;
 use super::status::Status;
@@ -15,14 +16,15 @@ use std::fmt::Error;
 
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) fn encode(status: Status) -> Result<String, Error> {
+pub(super) fn encode(status: &Status, connections: Connections) -> Result<String, Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Process));
     let registry_of_ours = registry.sub_registry_with_prefix("step_observer");
     registry_of_ours.register_collector(Box::new(Sinks(status.vitals.journal.clone())));
-    registry_of_ours.register_collector(Box::new(status.vitals));
+    registry_of_ours.register_collector(Box::new(status.vitals.clone()));
+    registry_of_ours.register_collector(Box::new(connections));
     // Two that want one name are told once, as the one that has it: a series must not stand twice.
-    let mut plugins = status.plugins;
+    let mut plugins = status.plugins.clone();
     plugins.sort_by_key(|plugin| plugin.counts.is_none());
     let mut names = HashSet::new();
     plugins.retain(|plugin| names.insert(plugin.name.clone()));

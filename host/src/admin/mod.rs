@@ -1,154 +1,171 @@
-//! What the observer tells about itself over HTTP. It only reads; whoever can reach it can see which
-//! plugins there are and which events went where, but nothing of what they say.
+//! What the observer tells about itself over HTTP. It only reads; nothing of what plugins and events say is shown, but
+//! which there are, and what became of them.
 
+mod auth;
+mod config;
+mod connections;
 mod metric;
 mod metrics;
+mod pages;
 mod process;
+mod progress;
+mod seats;
+mod server;
 mod sinks;
 mod status;
+mod verdicts;
 mod vitals;
 
+pub use auth::{Access, AuthError, Reviewer};
+pub use config::{AdminConfig, AdminConfigError, AuthConfig, BearerConfig, KubernetesConfig};
 pub use sinks::{JournalStatus, SinkStatus};
 pub use status::{Events, LogReads, Reloads, Standing, Transitions, Vitals, Waiting, WatchStatus};
 
 use crate::history::History;
-use crate::plugin::dropin::{PluginStatus, Roster};
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use serde::Serialize;
-use status::Status;
+use crate::plugin::dropin::Roster;
+use auth::Guard;
+use config::{Pages, Place};
+use connections::Connections;
+use futures::FutureExt as _;
+use futures::future::join_all;
+use pages::Told;
 use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
-use tokio::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
+
+/// Why the observer cannot tell about itself.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// Somebody would see what they must not.
+    #[error(transparent)]
+    Config(#[from] AdminConfigError),
+    /// Nobody could be let in.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// An address cannot be used.
+    #[error("failed to listen on {address} ({field}): {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Which field has it.
+        field: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Where the observer answers. Cheap to clone: runs answer there one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Listeners(Vec<(Place, Arc<TcpListener>)>);
+
+impl Listeners {
+    /// Listens on the addresses of a configuration. `has_cluster`: there is one that can be asked whose a token is.
+    ///
+    /// # Errors
+    ///
+    /// One of them would show too much or cannot be used, or there is no token.
+    pub fn open(config: &AdminConfig, has_cluster: bool) -> Result<Self, AdminError> {
+        let places = config.places()?;
+        auth::check(config.auth.as_ref(), has_cluster)?;
+        let mut listeners = Vec::new();
+        for place in places {
+            let Place {
+                field,
+                name,
+                address,
+                pages,
+            } = place;
+            let failed = |source| AdminError::Listen {
+                address,
+                field,
+                source,
+            };
+            let listener = server::bind(address).map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?;
+            if pages == Pages::Withheld {
+                warn!(
+                    "admin.listen is reached by other machines and there is no admin.auth: /status, /plugins, /sinks and \
+                     /events/ID are not shown there. Set admin.auth, or listen on 127.0.0.1 and give admin.probes and \
+                     admin.metrics addresses of their own"
+                );
+            }
+            info!(listener = name, %address, "telling about the observer at {}", paths(pages));
+            let listener = listener.into_std().map_err(failed)?;
+            listeners.push((place, Arc::new(listener)));
+        }
+        Ok(Self(listeners))
+    }
+
+    /// Answers until `end`.
+    ///
+    /// # Errors
+    ///
+    /// A listener cannot be used any more, or there is no `reviewer` for tokens of the cluster.
+    pub fn serve<E>(
+        &self,
+        auth: Option<&AuthConfig>,
+        reviewer: Option<Reviewer>,
+        subject: Subject,
+        end: E,
+    ) -> Result<impl Future<Output = ()> + Send + use<E>, AdminError>
+    where
+        E: Future<Output = ()> + Clone + Send + 'static,
+    {
+        let guard = Guard::new(auth, reviewer)?;
+        let counts = self.0.iter().map(|(place, _)| (place.name, Arc::default()));
+        let counts: Arc<connections::Named> = Arc::new(counts.collect());
+        let told = Told {
+            roster: subject.roster,
+            standing: subject.standing,
+            history: subject.history,
+            connections: Connections(counts.clone()),
+            last: Arc::default(),
+        };
+        let each = self.0.iter().zip(counts.iter());
+        let servers: Result<Vec<_>, AdminError> = each
+            .map(|((place, listener), (_, counts))| {
+                let router = pages::router(place.pages, told.clone(), guard.clone());
+                let listener = again(listener).map_err(|source| AdminError::Listen {
+                    address: place.address,
+                    field: place.field,
+                    source,
+                })?;
+                let (counts, end) = (counts.clone(), end.clone());
+                Ok(server::serve(listener, router, server::LIMITS, counts, end))
+            })
+            .collect();
+        Ok(join_all(servers?).map(drop))
+    }
+}
 
 /// What is told about.
-#[derive(Clone)]
-struct Told {
-    roster: watch::Receiver<Roster>,
-    standing: Standing,
-    history: History,
+#[expect(
+    missing_debug_implementations,
+    reason = "a function has nothing to show"
+)]
+pub struct Subject {
+    /// The plugins.
+    pub roster: watch::Receiver<Roster>,
+    /// Everything else.
+    pub standing: Standing,
+    /// What happened to events.
+    pub history: History,
 }
 
-impl Told {
-    fn status(&self) -> Status {
-        let roster = self.roster.borrow().clone();
-        Status::new(&roster, (self.standing)())
-    }
+/// The same listener once more, in the runtime.
+fn again(listener: &TcpListener) -> io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::from_std(listener.try_clone()?)
 }
 
-/// What `GET /plugins` answers.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Plugins {
-    /// Of the chain that events pass now; 0 before there is one.
-    generation: u64,
-    plugins: Vec<PluginStatus>,
-}
-
-/// Listens on an address.
-///
-/// # Errors
-///
-/// It is taken, or not this machine's.
-pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await?;
-    let address = listener.local_addr()?;
-    info!(%address, "telling about the observer at /status, /plugins, /sinks, /events/ID, /metrics, /healthz and /readyz");
-    Ok(listener)
-}
-
-/// Longest wait for those who are being answered at the end.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
-
-/// Answers until `end`.
-///
-/// # Errors
-///
-/// The listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    roster: watch::Receiver<Roster>,
-    standing: Standing,
-    history: History,
-    end: impl Future<Output = ()> + Clone + Send + 'static,
-) -> io::Result<()> {
-    let router = Router::new()
-        .route("/status", get(status))
-        .route("/healthz", get(async || "alive\n"))
-        .route("/plugins", get(plugins))
-        .route("/sinks", get(sinks))
-        .route("/events/{id}", get(event))
-        .route("/metrics", get(metrics))
-        .route("/readyz", get(ready))
-        .with_state(Told {
-            roster,
-            standing,
-            history,
-        });
-    let serving = axum::serve(listener, router).with_graceful_shutdown(end.clone());
-    let late = async {
-        end.await;
-        tokio::time::sleep(LAST_ANSWERS).await;
-    };
-    tokio::select! {
-        served = serving => served,
-        () = late => Ok(()),
-    }
-}
-
-async fn status(State(told): State<Told>) -> Json<Status> {
-    Json(told.status())
-}
-
-async fn plugins(State(told): State<Told>) -> Json<Plugins> {
-    let Status {
-        generation,
-        plugins,
-        ..
-    } = told.status();
-    Json(Plugins {
-        generation,
-        plugins,
-    })
-}
-
-async fn sinks(State(told): State<Told>) -> Json<JournalStatus> {
-    Json((told.standing)().journal)
-}
-
-/// What happened to an event.
-async fn event(State(told): State<Told>, Path(id): Path<String>) -> Response {
-    match told.history.of(id).await {
-        Ok(facts) if facts.is_empty() => {
-            let unknown =
-                "nothing is known of this event: it is older than the history, or has another id\n";
-            (StatusCode::NOT_FOUND, unknown).into_response()
-        }
-        Ok(facts) => Json(facts).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
-}
-
-async fn metrics(State(told): State<Told>) -> Response {
-    match metrics::encode(told.status()) {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-async fn ready(State(told): State<Told>) -> (StatusCode, String) {
-    let status = told.status();
-    match status.ready {
-        true => (StatusCode::OK, "ready\n".to_owned()),
-        false => {
-            let missing = format!("not ready: {}\n", status.not_ready.join("; "));
-            (StatusCode::SERVICE_UNAVAILABLE, missing)
+fn paths(pages: Pages) -> &'static str {
+    match pages {
+        Pages::Probes => "/healthz and /readyz",
+        Pages::Metrics => "/metrics",
+        Pages::Withheld => "/metrics, /healthz and /readyz",
+        Pages::All | Pages::Guarded => {
+            "/status, /plugins, /sinks, /events/ID, /metrics, /healthz and /readyz"
         }
     }
 }

@@ -2,14 +2,13 @@
 //! tells about itself.
 
 use super::{AppError, Source, stages};
-use crate::admin::{self, Reloads};
-use crate::config::{AdminConfig, Config};
+use crate::admin::{AdminConfig, Listeners, Reloads};
+use crate::config::Config;
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
 use crate::plugin::CrashRecord;
 use crate::trace::{Traces, TracesConfig};
 use jiff::SignedDuration;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,8 +24,9 @@ pub struct Kept {
     pub(super) journal: Journal,
     pub(super) history: History,
     journal_config: JournalConfig,
-    admin_config: AdminConfig,
-    listener: Option<Arc<TcpListener>>,
+    pub(super) admin_config: AdminConfig,
+    /// Where the observer tells about itself; runs answer there one after the other.
+    pub(super) listeners: Listeners,
     traces_config: Option<TracesConfig>,
     pub(super) traces: Option<Traces>,
     reloads: Arc<Mutex<Reloads>>,
@@ -55,21 +55,13 @@ impl Kept {
         // Who holds the journal's lock is alone in its folder.
         let history = History::open(folder, history_bytes, also)?;
         let crashes = folder.and_then(crashes);
-        let listener = match admin_config.listen {
-            Some(address) => {
-                let listening = admin::listen(address).await;
-                let listener = listening.and_then(tokio::net::TcpListener::into_std);
-                let failed = |source| AppError::Admin { address, source };
-                Some(Arc::new(listener.map_err(failed)?))
-            }
-            None => None,
-        };
+        let listeners = Listeners::open(&admin_config, matches!(source, Source::Cluster { .. }))?;
         Ok(Self {
             journal,
             history,
             journal_config,
             admin_config,
-            listener,
+            listeners,
             traces_config,
             traces,
             reloads: Arc::default(),
@@ -99,14 +91,6 @@ impl Kept {
             return Err(AppError::NeedsRestart("traces"));
         }
         Ok(self)
-    }
-
-    /// Where the observer tells about itself; runs listen there one after the other.
-    pub(super) fn listener(&self) -> std::io::Result<Option<tokio::net::TcpListener>> {
-        let Some(listener) = &self.listener else {
-            return Ok(None);
-        };
-        tokio::net::TcpListener::from_std(listener.try_clone()?).map(Some)
     }
 
     /// A run ends. Has it seen everything, and is all of that in the journal?

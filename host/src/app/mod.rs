@@ -10,6 +10,7 @@ mod drop_ins;
 mod kept;
 mod memory;
 mod plugins;
+mod reviewer;
 mod sinks;
 mod stages;
 mod standing;
@@ -18,7 +19,9 @@ mod tekton;
 pub use kept::Kept;
 pub use plugins::{check_plugins, load_plugin, read_plugin};
 
+use crate::admin::{AdminError, Subject};
 use crate::config::{Config, LogConfig};
+use crate::control;
 use crate::event::EventConfig;
 use crate::fair::{Admission, FairSemaphore};
 use crate::history::HistoryError;
@@ -31,14 +34,12 @@ use crate::plugin::{ChainError, ChainPool, Compiler};
 use crate::prepare::{Onlooker, Preparation, Tally, ToPrepare};
 use crate::sink::SinkError;
 use crate::trace::TraceError;
-use crate::{admin, control};
 use drop_ins::DropInSource;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use sinks::ReadySink;
 use stages::Stages;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -153,13 +154,8 @@ pub enum AppError {
         source: std::io::Error,
     },
     /// The observer cannot tell about itself.
-    #[error("failed to listen on {address} (admin.listen): {source}")]
-    Admin {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// There is no journal, or it cannot be written any more.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -428,22 +424,25 @@ impl App {
             let answering = async move { control::serve(&folder, &journal, &history, sinks).await };
             running.spawn(stages::until(delivered.clone(), "control", answering));
         }
-        if let Some(listener) = kept.listener()? {
-            let standing = standing::Told {
-                journal: journal.clone(),
-                history: history.clone(),
-                accounts: accounts.clone(),
-                tally: tally.clone(),
-                logs: logs.clone(),
-                admission: admission.clone(),
-                watches: watches.clone(),
-                kept: kept.clone(),
-            };
-            let standing = standing.whenever_asked();
-            let roster = roster.clone();
-            let serving = admin::serve(listener, roster, standing, history.clone(), delivered);
-            running.spawn(serving.map(|_| ("admin", Ok(()))));
-        }
+        let standing = standing::Told {
+            journal: journal.clone(),
+            history: history.clone(),
+            accounts: accounts.clone(),
+            tally: tally.clone(),
+            logs: logs.clone(),
+            admission: admission.clone(),
+            watches: watches.clone(),
+            kept: kept.clone(),
+        };
+        let subject = Subject {
+            roster: roster.clone(),
+            standing: standing.whenever_asked(),
+            history: history.clone(),
+        };
+        let auth = kept.admin_config.auth.as_ref();
+        let reviewer = reviewer::reviewer(&source, auth);
+        let serving = kept.listeners.serve(auth, reviewer, subject, delivered)?;
+        running.spawn(serving.map(|()| ("admin", Ok(()))));
         let pool = ChainPool::new(ChainPool::THREADS)?;
         let preparation = Preparation {
             logs: logs.clone(),

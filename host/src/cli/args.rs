@@ -134,7 +134,7 @@ pub(crate) struct Road {
     #[arg(long, value_name = "DIR")]
     pub(crate) journal: Option<PathBuf>,
     /// Tell about plugins, sinks and events over HTTP on this address (/status, /plugins, /sinks, /events/ID,
-    /// /metrics, /healthz, /readyz)
+    /// /metrics, /healthz, /readyz). Other machines see the first four only where admin.auth lets them
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,
     /// Add a sink: stdout, file:PATH, tekton (the one that Tekton uses), or an http:// or https://

@@ -186,6 +186,7 @@ async fn config(command: ConfigCommand) -> Result<End, Problem> {
     let text = match command {
         ConfigCommand::Check { file } => {
             let config = Config::read(&file)?;
+            config.admin.check()?;
             for sink in &config.sinks {
                 sink.check()?;
             }

@@ -3,9 +3,10 @@
 mod mask;
 mod types;
 
+pub use crate::admin::AdminConfig;
 pub use types::{
-    AdminConfig, Config, DeadLetterConfig, DropInConfig, LogCaptureMode, LogConfig, PluginConfig,
-    PluginFrom, PluginMemoryConfig, SinkConfig, SinkKind, Span, TektonConfig,
+    Config, DeadLetterConfig, DropInConfig, LogCaptureMode, LogConfig, PluginConfig, PluginFrom,
+    PluginMemoryConfig, SinkConfig, SinkKind, Span, TektonConfig,
 };
 
 use crate::yaml::{self, YamlError};

@@ -1,5 +1,6 @@
 //! What can be configured. The doc comments are the reference: they become the JSON Schema.
 
+use crate::admin::AdminConfig;
 use crate::deliver::RetryConfig;
 use crate::event::{EventConfig, EventMatch};
 use crate::journal::JournalConfig;
@@ -11,7 +12,6 @@ use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Configuration of step-observer.
@@ -197,16 +197,6 @@ pub struct PluginMemoryConfig {
         deserialize_with = "crate::bounded::optional::<16777216, 1099511627776, _>"
     )]
     pub total_bytes: Option<u64>,
-}
-
-/// What the observer tells about itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AdminConfig {
-    /// Address of `/status`, `/plugins`, `/sinks`, `/events/ID`, `/metrics`, `/healthz` and `/readyz` over HTTP, such as
-    /// `0.0.0.0:8080`. The default is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub listen: Option<SocketAddr>,
 }
 
 /// A plugin.

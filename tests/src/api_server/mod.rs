@@ -11,6 +11,7 @@ mod log;
 mod model;
 mod objects;
 mod request;
+mod review;
 mod selector;
 mod watch;
 
@@ -217,6 +218,20 @@ impl ApiServer {
         let (namespace, name) = account.split_once('/').unwrap();
         let rbac = Authoriser::new(documents, namespace, name);
         self.change(|model| model.rbac = Some(rbac));
+    }
+
+    /// A token is this user's from now on, or nobody's.
+    pub fn give_token(&self, token: &str, user: Option<&str>) {
+        let info = |name: &str| json!({"username": name, "uid": format!("uid-of-{name}"), "groups": ["system:authenticated"]});
+        self.change(|model| match user {
+            Some(name) => drop(model.users.insert(token.to_owned(), info(name))),
+            None => drop(model.users.remove(token)),
+        });
+    }
+
+    /// A user may `get` a path that is no resource.
+    pub fn let_get(&self, user: &str, path: &str) {
+        self.change(|model| model.visits.insert((user.to_owned(), path.to_owned())));
     }
 
     /// Rights that allowed a request so far.

@@ -72,6 +72,9 @@ pub(super) struct Model {
     /// Rights that allowed a request, and what was said to requests that none did.
     pub(super) used: BTreeSet<String>,
     pub(super) denials: Vec<String>,
+    /// Users (`UserInfo`) by their tokens, and what each may `get` that is no resource: name and path.
+    pub(super) users: HashMap<String, Value>,
+    pub(super) visits: HashSet<(String, String)>,
     pub(super) script: Script,
     pub(super) requests: Vec<String>,
     pub(super) times: Vec<Instant>,

@@ -5,6 +5,7 @@ use super::faults::Fault;
 use super::log::log;
 use super::model::{Model, Resource};
 use super::request::{Parameters, Request};
+use super::review;
 use super::watch::watch;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
@@ -83,6 +84,13 @@ async fn serve(shared: &Arc<Shared>, request: Request, body: &[u8]) -> Response 
     }
     if (asked.verb, asked.resource.as_str()) == ("create", "events") {
         return write_note(shared, body);
+    }
+    match (asked.verb, asked.group.as_str(), asked.resource.as_str()) {
+        ("create", "authentication.k8s.io", "tokenreviews") => return review::token(shared, body),
+        ("create", "authorization.k8s.io", "subjectaccessreviews") => {
+            return review::access(shared, body);
+        }
+        _ => {}
     }
     let Some(resource) = Resource::named(&asked.group, &asked.resource) else {
         return status(

@@ -1,6 +1,10 @@
 //! What an operator asks a journal for: its dead letters. By the observer that uses it, over a Unix
 //! socket in the journal's folder, or directly where nobody does. Whoever may read the folder may ask.
 
+mod serve;
+
+pub use serve::serve;
+
 use crate::clock;
 use crate::event::{DecodeError, Encoded, run_of};
 use crate::history::{History, HistoryError, What};
@@ -10,20 +14,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
-use tracing::{info, warn};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tracing::info;
 
 /// Name of the socket in the journal's folder.
 const SOCKET: &str = "control";
-/// Largest question and answer in bytes.
-const MAX_QUESTION: u64 = 1024 * 1024;
+/// Largest answer in bytes.
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
 /// Bytes of the history where no observer says how many.
 const HISTORY: u64 = 64 * 1024 * 1024;
 /// Dead letters that are sent again with one sync.
 const TOGETHER: usize = 64;
-/// Longest time for one of them.
+/// Longest time for one who asks, answer included.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is asked for.
@@ -207,53 +210,6 @@ async fn ask_observer(folder: &Path, question: &Question) -> std::io::Result<Ans
     let mut limited = stream.take(MAX_ANSWER);
     limited.read_to_end(&mut answer).await?;
     Ok(serde_json::from_slice(&answer)?)
-}
-
-/// Answers those who ask, for ever. Without the socket the observer works as well.
-pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: Vec<String>) {
-    let path = folder.join(SOCKET);
-    // Who holds the journal's lock is alone here: it is one of a process that has ended.
-    std::fs::remove_file(&path).ok();
-    let listener = match UnixListener::bind(&path) {
-        Ok(listener) => listener,
-        Err(error) => {
-            let path = path.display().to_string();
-            warn!(path, %error, "`step-observer dead-letters` cannot ask this observer");
-            return std::future::pending().await;
-        }
-    };
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            // Too many open files, most likely: they are closed in time.
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            continue;
-        };
-        let served =
-            tokio::time::timeout(TIMEOUT, serve_one(stream, journal, history, &sinks)).await;
-        if let Ok(Err(error)) = served {
-            warn!(%error, "an operator's question is not answered");
-        }
-    }
-}
-
-async fn serve_one(
-    stream: UnixStream,
-    journal: &Journal,
-    history: &History,
-    sinks: &[String],
-) -> std::io::Result<()> {
-    let (read, mut write) = stream.into_split();
-    let mut line = String::new();
-    BufReader::new(read.take(MAX_QUESTION))
-        .read_line(&mut line)
-        .await?;
-    let question = serde_json::from_str(&line)?;
-    let answer = match answer(journal, history, Some(sinks), &question).await {
-        Ok(answer) => answer,
-        Err(error) => Answer::Refused(error.to_string()),
-    };
-    write.write_all(&serde_json::to_vec(&answer)?).await?;
-    write.shutdown().await
 }
 
 /// `sinks` are those that are configured, where that is known.

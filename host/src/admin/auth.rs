@@ -1,0 +1,329 @@
+//! Who may see the pages that show runs, events and plugins: whoever has a token that is in a file, or one of the
+//! cluster whose owner may see them. Tokens are never logged, nor kept but as digests.
+
+use super::config::AuthConfig;
+use super::verdicts::Verdicts;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures::future::BoxFuture;
+use hmac::{Hmac, Mac as _};
+use sha2::{Digest as _, Sha256};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tracing::warn;
+
+/// Largest file with a token, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
+/// Tokens that the cluster is asked about at a time.
+const REVIEWS: usize = 4;
+
+/// What the cluster says of a token and a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner may get the path.
+    Allowed,
+    /// It has an owner, who may not.
+    Forbidden,
+    /// It is nobody's.
+    Unknown,
+}
+
+/// Asks the cluster whether the owner of a token may get a path. The error is for the log, with a remedy.
+pub type Reviewer =
+    Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<Access, String>> + Send + Sync>;
+
+/// Shortest time between two lines in the log that say why nobody can be let in.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+
+/// What guards pages. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Guard {
+    rule: Rule,
+    warned: Arc<Mutex<Option<Instant>>>,
+}
+
+#[derive(Clone)]
+enum Rule {
+    /// Everybody may see them.
+    Open,
+    /// Nobody may.
+    Closed,
+    /// The token is in this file.
+    Bearer(Arc<PathBuf>),
+    /// The cluster decides.
+    Cluster(Cluster),
+}
+
+#[derive(Clone)]
+struct Cluster {
+    review: Reviewer,
+    places: Arc<Semaphore>,
+    verdicts: Arc<Mutex<Verdicts>>,
+}
+
+/// Why nobody can be let in.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// The file with the token cannot be used.
+    #[error("admin.auth.bearer.tokenFile: {0}")]
+    Token(String),
+    /// There is no cluster.
+    #[error(
+        "admin.auth.kubernetes: only `run` has a cluster to ask; use admin.auth.bearer, or listen on 127.0.0.1"
+    )]
+    NoCluster,
+}
+
+impl Guard {
+    /// Lets nobody pass.
+    pub(super) fn closed() -> Self {
+        Self::with(Rule::Closed)
+    }
+
+    pub(super) fn new(
+        config: Option<&AuthConfig>,
+        reviewer: Option<Reviewer>,
+    ) -> Result<Self, AuthError> {
+        let rule = match config {
+            None => Rule::Open,
+            Some(AuthConfig::Bearer(bearer)) => Rule::Bearer(Arc::new(bearer.token_file.clone())),
+            Some(AuthConfig::Kubernetes(_)) => Rule::Cluster(Cluster {
+                review: reviewer.ok_or(AuthError::NoCluster)?,
+                places: Arc::new(Semaphore::new(REVIEWS)),
+                verdicts: Arc::default(),
+            }),
+        };
+        Ok(Self::with(rule))
+    }
+
+    fn with(rule: Rule) -> Self {
+        let warned = Arc::default();
+        Self { rule, warned }
+    }
+}
+
+/// Whether a token can be read at the start: one that is not there then is a mistake.
+///
+/// # Errors
+///
+/// The file cannot be read, is empty or too large, or there is no cluster to ask.
+pub(super) fn check(config: Option<&AuthConfig>, has_cluster: bool) -> Result<(), AuthError> {
+    match config {
+        Some(AuthConfig::Bearer(bearer)) => {
+            let token = token_in(&bearer.token_file).map_err(AuthError::Token);
+            token.map(drop)
+        }
+        Some(AuthConfig::Kubernetes(_)) if !has_cluster => Err(AuthError::NoCluster),
+        Some(AuthConfig::Kubernetes(_)) | None => Ok(()),
+    }
+}
+
+/// Lets a request pass, or refuses it.
+pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let token = bearer(request.headers()).map(str::to_owned);
+    let path = request.uri().path().to_owned();
+    match guard.refusal(token, path).await {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+impl Guard {
+    async fn refusal(&self, token: Option<String>, path: String) -> Option<Response> {
+        let access = match (&self.rule, token) {
+            (Rule::Open, _) => return None,
+            (Rule::Closed, _) => return Some(withheld()),
+            (Rule::Bearer(_) | Rule::Cluster(_), None) => {
+                return Some(unknown("a token is needed: Authorization: Bearer TOKEN\n"));
+            }
+            (Rule::Bearer(file), Some(token)) => is_token_in(file.clone(), token).await,
+            (Rule::Cluster(cluster), Some(token)) => cluster.access(token, path).await,
+        };
+        match access {
+            Ok(Access::Allowed) => None,
+            Ok(Access::Forbidden) => {
+                let problem =
+                    "the owner of this token may not get this path (RBAC, nonResourceURLs)\n";
+                Some((StatusCode::FORBIDDEN, problem).into_response())
+            }
+            Ok(Access::Unknown) => Some(unknown("this token is not known\n")),
+            Err(problem) => {
+                self.warn(&problem);
+                let problem =
+                    "tokens cannot be checked at the moment: see the log of the observer\n";
+                Some((StatusCode::SERVICE_UNAVAILABLE, problem).into_response())
+            }
+        }
+    }
+}
+
+impl Guard {
+    fn warn(&self, problem: &str) {
+        let (mut warned, now) = (
+            self.warned.lock().unwrap_or_else(PoisonError::into_inner),
+            Instant::now(),
+        );
+        if warned.is_none_or(|at| now.duration_since(at) >= WARN_AGAIN) {
+            *warned = Some(now);
+            warn!(%problem, "tokens of those who ask for runs and events cannot be checked");
+        }
+    }
+}
+
+fn withheld() -> Response {
+    let problem = "runs, events and plugins are not shown on an address that other machines reach: set admin.auth, or \
+                   listen on 127.0.0.1 (admin.listen) and give probes and scrapes addresses of their own (admin.probes, \
+                   admin.metrics)\n";
+    (StatusCode::FORBIDDEN, problem).into_response()
+}
+
+fn unknown(problem: &'static str) -> Response {
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"step-observer\"")];
+    (StatusCode::UNAUTHORIZED, challenge, problem).into_response()
+}
+
+/// The token of a request, where it has exactly one.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+async fn is_token_in(file: Arc<PathBuf>, given: String) -> Result<Access, String> {
+    let read = tokio::task::spawn_blocking(move || {
+        token_in(&file).map(|token| match is_same(&token, &given) {
+            true => Access::Allowed,
+            false => Access::Unknown,
+        })
+    });
+    read.await.map_err(|error| error.to_string())?
+}
+
+/// The token in a file.
+fn token_in(file: &Path) -> Result<String, String> {
+    let path = file.display();
+    let failed = |error: std::io::Error| format!("failed to read {path}: {error}");
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(failed)?;
+    let read = opened.take(MAX_FILE + 1).read_to_string(&mut text);
+    if read.map_err(failed)? as u64 > MAX_FILE {
+        return Err(format!("{path} is larger than 64 KiB"));
+    }
+    match text.trim() {
+        "" => Err(format!("{path} is empty")),
+        token => Ok(token.to_owned()),
+    }
+}
+
+/// Compares in a time that says nothing of where two tokens differ, nor of how long they are.
+fn is_same(one: &str, other: &str) -> bool {
+    let sealed = |token: &str| {
+        // Any key will do: an HMAC takes every length.
+        let mac = Hmac::<Sha256>::new_from_slice(b"step-observer admin").ok()?;
+        Some(mac.chain_update(token).finalize())
+    };
+    sealed(one)
+        .zip(sealed(other))
+        .is_some_and(|(one, other)| one == other)
+}
+
+impl Cluster {
+    async fn access(&self, token: String, path: String) -> Result<Access, String> {
+        let mut digest = Sha256::new();
+        digest.update(&path);
+        // No path has it.
+        digest.update([0]);
+        digest.update(&token);
+        let question = digest.finalize().into();
+        let known = self.verdicts().of(&question, Instant::now());
+        if let Some(access) = known {
+            return Ok(access);
+        }
+        let place = self.places.acquire().await;
+        let access = (self.review)(token, path).await;
+        drop(place);
+        if let Ok(access) = access {
+            self.verdicts().note(question, access, Instant::now());
+        }
+        access
+    }
+
+    fn verdicts(&self) -> std::sync::MutexGuard<'_, Verdicts> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn with(values: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_token_is_a_bearers_and_there_is_one() {
+        assert_eq!(bearer(&with(&["Bearer abc"])), Some("abc"));
+        assert_eq!(bearer(&with(&["bearer  abc "])), Some("abc"));
+        for none in [
+            &[][..],
+            &["abc"],
+            &["Bearer"],
+            &["Bearer  "],
+            &["Basic abc"],
+            &["Bearer abc", "Bearer def"],
+        ] {
+            assert_eq!(bearer(&with(none)), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_same_token_is_the_same() {
+        assert!(is_same("0123456789abcdef", "0123456789abcdef"));
+        for other in [
+            "",
+            "0123456789abcde",
+            "0123456789abcdeg",
+            "0123456789abcdef0",
+        ] {
+            assert!(!is_same("0123456789abcdef", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_token_is_neither_empty_nor_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let in_file = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            token_in(&file)
+        };
+        assert_eq!(in_file(" abc\n"), Ok("abc".to_owned()));
+        assert!(in_file("\n").unwrap_err().ends_with("token is empty"));
+        let large = in_file(&"a".repeat(65_537)).unwrap_err();
+        assert!(large.ends_with("is larger than 64 KiB"), "{large}");
+        let config = AuthConfig::Bearer(super::super::config::BearerConfig {
+            token_file: folder.path().join("nothing"),
+        });
+        let missing = check(Some(&config), true).unwrap_err().to_string();
+        assert!(
+            missing.starts_with("admin.auth.bearer.tokenFile: failed to read "),
+            "{missing}"
+        );
+    }
+}

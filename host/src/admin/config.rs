@@ -1,0 +1,198 @@
+//! Where the observer answers over HTTP, and who may see what.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What the observer tells about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Address of `/status`, `/plugins`, `/sinks`, `/events/ID`, `/metrics`, `/healthz` and `/readyz` over HTTP, such as
+    /// `127.0.0.1:8082`. The default is none. On an address that other machines reach, the first four need `auth`.
+    /// Without `auth`, `metrics` and `probes`, such an address has only the last three.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Address of `/metrics` alone, such as `0.0.0.0:8080`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
+    /// Address of `/healthz` and `/readyz` alone, such as `0.0.0.0:8081`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<SocketAddr>,
+    /// Who may see `/status`, `/plugins`, `/sinks` and `/events/ID`. The default is everybody who reaches them, which
+    /// is allowed on the machine's own addresses only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthConfig>,
+}
+
+/// How a caller proves who it is: by a token in the header `Authorization: Bearer TOKEN`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum AuthConfig {
+    /// The token that is in a file.
+    Bearer(BearerConfig),
+    /// A token of the cluster, such as a service account's. The API server is asked whose it is (TokenReview), and
+    /// whether RBAC lets its owner `get` the path, such as `/status` (`nonResourceURLs`; SubjectAccessReview).
+    Kubernetes(KubernetesConfig),
+}
+
+/// A token in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BearerConfig {
+    /// The file, of at most 64 KiB. It is read for every request, so that it may change.
+    pub token_file: PathBuf,
+}
+
+/// Tokens of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct KubernetesConfig {
+    /// Whom a token must be made for, one of these. The default is the API server itself.
+    pub audiences: Vec<String>,
+}
+
+/// A configuration of addresses that is refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdminConfigError {
+    /// Everybody could see which runs there are.
+    #[error(
+        "admin.listen: {0} is reached by other machines and shows runs, events and plugins: set admin.auth, or listen on \
+         127.0.0.1 (`kubectl port-forward` reaches it)"
+    )]
+    Unprotected(SocketAddr),
+    /// The right to see is configured, and there is nothing to see.
+    #[error("admin.auth guards what admin.listen shows: set admin.listen, or leave admin.auth out")]
+    NothingToGuard,
+}
+
+/// What an address answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pages {
+    /// `/healthz` and `/readyz`.
+    Probes,
+    /// `/metrics`.
+    Metrics,
+    /// All of them.
+    All,
+    /// All, but those that show runs only to whom `auth` lets in.
+    Guarded,
+    /// All but those that show runs, which nobody may see here.
+    Withheld,
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The field that has the address.
+    pub(super) field: &'static str,
+    /// A word for logs and metrics.
+    pub(super) name: &'static str,
+    pub(super) address: SocketAddr,
+    pub(super) pages: Pages,
+}
+
+impl AdminConfig {
+    /// Whether the addresses may show what they would.
+    ///
+    /// # Errors
+    ///
+    /// Runs would be shown to other machines without `auth`, or `auth` guards nothing.
+    pub fn check(&self) -> Result<(), AdminConfigError> {
+        self.places().map(drop)
+    }
+
+    /// What to listen on.
+    pub(super) fn places(&self) -> Result<Vec<Place>, AdminConfigError> {
+        let place = |field, name, address: Option<SocketAddr>, pages| {
+            address.map(|address| Place {
+                field,
+                name,
+                address,
+                pages,
+            })
+        };
+        let runs = match self.listen {
+            Some(address) => self.runs_at(address)?,
+            None if self.auth.is_some() => return Err(AdminConfigError::NothingToGuard),
+            None => Pages::All,
+        };
+        let places = [
+            place("admin.probes", "probes", self.probes, Pages::Probes),
+            place("admin.metrics", "metrics", self.metrics, Pages::Metrics),
+            place("admin.listen", "runs", self.listen, runs),
+        ];
+        Ok(places.into_iter().flatten().collect())
+    }
+
+    fn runs_at(&self, address: SocketAddr) -> Result<Pages, AdminConfigError> {
+        let has_others = self.metrics.is_some() || self.probes.is_some();
+        match &self.auth {
+            Some(_) => Ok(Pages::Guarded),
+            None if address.ip().to_canonical().is_loopback() => Ok(Pages::All),
+            None if has_others => Err(AdminConfigError::Unprotected(address)),
+            // As it was written for 0.1.0, where there was one address. A restart must not fail for that: probes and
+            // scrapes go on.
+            None => Ok(Pages::Withheld),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(listen: &str, others: bool, auth: bool) -> Result<Vec<Pages>, AdminConfigError> {
+        let address = |text: &str| Some(text.parse().unwrap());
+        let config = AdminConfig {
+            listen: address(listen),
+            metrics: address("0.0.0.0:8080").filter(|_| others),
+            probes: address("0.0.0.0:8081").filter(|_| others),
+            auth: auth.then(|| AuthConfig::Kubernetes(KubernetesConfig::default())),
+        };
+        let places = config.places()?;
+        Ok(places.iter().map(|place| place.pages).collect())
+    }
+
+    #[test]
+    fn runs_are_shown_to_this_machine_or_to_whom_auth_lets_in() {
+        use Pages::{All, Guarded, Metrics, Probes, Withheld};
+        let far = "10.0.0.7:8082";
+        for (listen, others, auth, expected) in [
+            ("127.0.0.1:8080", false, false, Ok(vec![All])),
+            ("[::1]:8080", false, false, Ok(vec![All])),
+            ("[::ffff:127.0.0.1]:8080", false, false, Ok(vec![All])),
+            (
+                "127.0.0.1:8082",
+                true,
+                false,
+                Ok(vec![Probes, Metrics, All]),
+            ),
+            ("127.0.0.1:8082", false, true, Ok(vec![Guarded])),
+            ("0.0.0.0:8080", false, false, Ok(vec![Withheld])),
+            ("[::]:8080", false, false, Ok(vec![Withheld])),
+            ("0.0.0.0:8080", false, true, Ok(vec![Guarded])),
+            (far, true, true, Ok(vec![Probes, Metrics, Guarded])),
+            (
+                far,
+                true,
+                false,
+                Err(AdminConfigError::Unprotected(far.parse().unwrap())),
+            ),
+        ] {
+            assert_eq!(pages(listen, others, auth), expected, "{listen}");
+        }
+    }
+
+    #[test]
+    fn auth_that_guards_nothing_is_a_mistake() {
+        let auth = Some(AuthConfig::Kubernetes(KubernetesConfig::default()));
+        let config = AdminConfig {
+            auth,
+            ..AdminConfig::default()
+        };
+        assert_eq!(config.check(), Err(AdminConfigError::NothingToGuard));
+        assert_eq!(AdminConfig::default().check(), Ok(()));
+    }
+}

@@ -1,0 +1,261 @@
+//! How far a connection is with its current request, which decides how long it may wait. hyper has a timeout for
+//! headers, but counts the time in between two requests into it, and none for a peer that does not read its answer.
+
+use http_body::{Frame, SizeHint};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// How long a connection may be in each stage.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    /// From the beginning of the connection or the first byte of a request to the end of its head.
+    pub(super) head: Duration,
+    /// Until there is an answer.
+    pub(super) answer: Duration,
+    /// Until the peer has taken it.
+    pub(super) send: Duration,
+    /// Between two requests.
+    pub(super) idle: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Head,
+    /// The service has a timeout of its own, and answers when it is over.
+    Answering,
+    Sending,
+    /// The answer is complete, and not all of it is written.
+    Ending,
+    Idle,
+}
+
+#[derive(Debug)]
+struct State {
+    stage: Stage,
+    since: Instant,
+}
+
+/// Where a connection is. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    state: Arc<Mutex<State>>,
+    timeouts: Timeouts,
+}
+
+impl Progress {
+    /// Of a new connection.
+    pub(super) fn new(timeouts: Timeouts) -> Self {
+        let state = State {
+            stage: Stage::Head,
+            since: Instant::now(),
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            timeouts,
+        }
+    }
+
+    /// A whole head is there.
+    pub(super) fn answering(&self) {
+        self.change(|_| Some(Stage::Answering));
+    }
+
+    /// There is an answer.
+    pub(super) fn sending(&self) {
+        self.change(|_| Some(Stage::Sending));
+    }
+
+    /// When the connection is to be cut, if nothing changes until then.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.timeouts.deadline(state.stage, state.since)
+    }
+
+    /// Is nothing asked for at the moment?
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.stage == Stage::Idle
+    }
+
+    fn change(&self, next: impl FnOnce(Stage) -> Option<Stage>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(stage) = next(state.stage) else {
+            return;
+        };
+        // What is left of an answer is sent in the time that there is for all of it.
+        if stage != Stage::Ending {
+            state.since = Instant::now();
+        }
+        state.stage = stage;
+    }
+
+    fn read(&self) {
+        self.change(|stage| (stage == Stage::Idle).then_some(Stage::Head));
+    }
+
+    fn body_ended(&self) {
+        self.change(|stage| (stage == Stage::Sending).then_some(Stage::Ending));
+    }
+
+    fn flushed(&self) {
+        self.change(|stage| (stage == Stage::Ending).then_some(Stage::Idle));
+    }
+}
+
+impl Timeouts {
+    fn deadline(&self, stage: Stage, since: Instant) -> Option<Instant> {
+        let longest = match stage {
+            Stage::Head => self.head,
+            Stage::Answering => return None,
+            Stage::Sending | Stage::Ending => self.send,
+            Stage::Idle => self.idle,
+        };
+        Some(since + longest)
+    }
+}
+
+/// A stream of which it is noted when a request begins, and when an answer is written.
+#[derive(Debug)]
+pub(super) struct Noted<S> {
+    pub(super) stream: S,
+    pub(super) progress: Progress,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.progress.read();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper flushes the stream when it has written all that it had.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.progress.flushed();
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The body of an answer of which it is noted when hyper has all of it.
+#[derive(Debug)]
+pub(super) struct Answer<B> {
+    pub(super) body: B,
+    pub(super) progress: Progress,
+}
+
+impl<B> Drop for Answer<B> {
+    fn drop(&mut self) {
+        self.progress.body_ended();
+    }
+}
+
+impl<B: http_body::Body + Unpin> http_body::Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUTS: Timeouts = Timeouts {
+        head: Duration::from_secs(5),
+        answer: Duration::from_secs(10),
+        send: Duration::from_secs(11),
+        idle: Duration::from_secs(30),
+    };
+
+    fn longest(progress: &Progress) -> Option<Duration> {
+        let since = progress.state.lock().unwrap().since;
+        progress.deadline().map(|deadline| deadline - since)
+    }
+
+    #[test]
+    fn each_stage_has_its_time() {
+        let progress = Progress::new(TIMEOUTS);
+        assert_eq!(longest(&progress), Some(TIMEOUTS.head));
+        progress.read();
+        assert_eq!(longest(&progress), Some(TIMEOUTS.head));
+        progress.answering();
+        // Only the service ends this stage.
+        progress.flushed();
+        progress.read();
+        assert_eq!(longest(&progress), None);
+        progress.sending();
+        progress.flushed();
+        assert_eq!(longest(&progress), Some(TIMEOUTS.send));
+        progress.body_ended();
+        assert_eq!(longest(&progress), Some(TIMEOUTS.send));
+        progress.flushed();
+        assert_eq!(longest(&progress), Some(TIMEOUTS.idle));
+        progress.read();
+        assert_eq!(longest(&progress), Some(TIMEOUTS.head));
+    }
+
+    #[test]
+    fn one_byte_after_the_other_is_no_new_beginning() {
+        let progress = Progress::new(TIMEOUTS);
+        let first = progress.deadline();
+        progress.read();
+        assert_eq!(progress.deadline(), first);
+        progress.sending();
+        let sent = progress.deadline();
+        progress.body_ended();
+        assert_eq!(progress.deadline(), sent);
+    }
+}

@@ -1,0 +1,258 @@
+//! An HTTP/1.1 server for strangers: everything that a peer can make it hold is bounded, in number, bytes and time.
+//! `axum::serve` has no such bounds, so the router is served by hyper itself.
+
+use super::connections::Counts;
+use super::progress::{Answer, Noted, Progress, Timeouts};
+use super::seats::{Admission, Places, Seats};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::response::IntoResponse as _;
+use futures::FutureExt as _;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tower::ServiceExt as _;
+use tracing::debug;
+
+/// What one listener holds at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) places: Places,
+    pub(super) timeouts: Timeouts,
+    /// Longest wait for those who are being answered at the end.
+    pub(super) last_answers: Duration,
+}
+
+pub(super) const LIMITS: Limits = Limits {
+    places: Places {
+        all: 64,
+        of_one_peer: 8,
+    },
+    timeouts: Timeouts {
+        head: Duration::from_secs(5),
+        answer: Duration::from_secs(10),
+        send: Duration::from_secs(10),
+        idle: Duration::from_secs(30),
+    },
+    last_answers: Duration::from_secs(1),
+};
+
+/// Longest head of a request, in bytes; hyper answers 431 to more.
+const MAX_HEAD: usize = 16 * 1024;
+/// Longest body of a request, in bytes. Nobody reads one.
+const MAX_BODY: u64 = 16 * 1024;
+/// Most that the system keeps of what was received and not read, and of what was written and not sent, in bytes.
+const RECEIVE_BUFFER: u32 = 32 * 1024;
+const SEND_BUFFER: u32 = 128 * 1024;
+/// Connections that wait in the system to be accepted.
+const BACKLOG: u32 = 128;
+/// Connections that gave up their place and are not closed yet.
+const CLOSING: usize = 16;
+/// Wait after a connection could not be accepted: most likely there are too many open files.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+
+/// Listens on an address.
+///
+/// # Errors
+///
+/// It is taken, or not this machine's.
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Answers until `end`, and then those who are being answered for a moment.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    counts: Arc<Counts>,
+    end: impl Future<Output = ()> + Clone + Send + 'static,
+) {
+    let mut connections = Connections {
+        seats: Seats::new(limits.places),
+        tasks: JoinSet::new(),
+        counts,
+    };
+    let mut over = pin!(end.clone());
+    loop {
+        let may_accept = connections.tasks.len() < limits.places.all + CLOSING;
+        tokio::select! {
+            () = &mut over => break,
+            Some(ended) = connections.tasks.join_next_with_id() => connections.ended(ended),
+            accepted = listener.accept(), if may_accept => match accepted {
+                Ok((stream, peer)) => {
+                    let conversation = converse(
+                        stream,
+                        router.clone(),
+                        limits.timeouts,
+                        connections.counts.clone(),
+                        end.clone(),
+                    );
+                    connections.accept(peer, conversation);
+                    // It has its first turn before the next one may take its place: a probe is answered in it.
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => {
+                    debug!(%error, "a connection is not accepted");
+                    if !concerns_one(&error) {
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                    }
+                }
+            },
+        }
+    }
+    drop(listener);
+    let rest = async { while connections.tasks.join_next().await.is_some() {} };
+    tokio::time::timeout(limits.last_answers, rest).await.ok();
+}
+
+/// Did only the peer go away, before it was accepted?
+fn concerns_one(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+struct Connections {
+    seats: Seats<AbortHandle>,
+    tasks: JoinSet<()>,
+    counts: Arc<Counts>,
+}
+
+impl Connections {
+    /// Begins a conversation, if there is a place for it; else it is dropped, and so closed.
+    fn accept(
+        &mut self,
+        peer: SocketAddr,
+        conversation: impl Future<Output = ()> + Send + 'static,
+    ) {
+        // What has ended by now holds no place.
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.ended(ended);
+        }
+        let peer = peer.ip().to_canonical();
+        match self.seats.admit(peer) {
+            Admission::Admitted => {}
+            Admission::InsteadOf(other) => {
+                other.abort();
+                self.counts.refused();
+            }
+            Admission::Refused => return self.counts.refused(),
+        }
+        self.seats.take(peer, self.tasks.spawn(conversation));
+        self.counts.set_open(self.seats.len());
+    }
+
+    fn ended(&mut self, ended: Result<(tokio::task::Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => error.id(),
+        };
+        self.seats.leave(|task| task.id() == id);
+        self.counts.set_open(self.seats.len());
+    }
+}
+
+/// Answers one connection until either side ends it, or it takes too long.
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    timeouts: Timeouts,
+    counts: Arc<Counts>,
+    end: impl Future<Output = ()> + Send,
+) {
+    let progress = Progress::new(timeouts);
+    let stream = TokioIo::new(Noted {
+        stream,
+        progress: progress.clone(),
+    });
+    let of_service = progress.clone();
+    let service = service_fn(move |request| {
+        let (router, progress) = (router.clone(), of_service.clone());
+        async move { Ok::<_, Infallible>(answer(request, router, progress, timeouts.answer).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .max_buf_size(MAX_HEAD)
+        // Idle, and then a head: `progress` has the time of each.
+        .header_read_timeout(timeouts.idle + timeouts.head)
+        .serve_connection(stream, service);
+    let mut connection = pin!(connection);
+    let mut end = pin!(end.fuse());
+    let mut timer = pin!(tokio::time::sleep(timeouts.head));
+    let in_time = poll_fn(|cx| {
+        if end.as_mut().poll(cx).is_ready() {
+            connection.as_mut().graceful_shutdown();
+        }
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        // All that moves the deadline has happened in there.
+        let Some(deadline) = progress.deadline() else {
+            return Poll::Pending;
+        };
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx).map(|()| false)
+    });
+    // That nobody asks for more is no fault.
+    if !in_time.await && !progress.is_idle() {
+        counts.timed_out();
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    router: Router,
+    progress: Progress,
+    longest: Duration,
+) -> Response<Answer<Body>> {
+    progress.answering();
+    // Of unknown length: in chunks.
+    let length = request.body().size_hint().upper();
+    let mut response = if length.is_none_or(|length| length > MAX_BODY) {
+        let problem = "a body has no place here\n";
+        (StatusCode::PAYLOAD_TOO_LARGE, problem).into_response()
+    } else {
+        match tokio::time::timeout(longest, router.oneshot(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => {
+                let problem = "making this answer took too long\n";
+                (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()
+            }
+        }
+    };
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    progress.sending();
+    response.map(|body| Answer { body, progress })
+}
+
+#[cfg(test)]
+mod tests;

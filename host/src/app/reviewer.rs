@@ -1,0 +1,28 @@
+//! Whom the cluster lets in to what shows runs.
+
+use super::Source;
+use crate::admin::{Access, AuthConfig, Reviewer};
+use crate::observe::{self, Reviewed};
+use futures::FutureExt as _;
+use std::sync::Arc;
+
+/// Asks the cluster, where there is one and it is to be asked.
+pub(super) fn reviewer(source: &Source, auth: Option<&AuthConfig>) -> Option<Reviewer> {
+    let (Source::Cluster { client, .. }, Some(AuthConfig::Kubernetes(config))) = (source, auth)
+    else {
+        return None;
+    };
+    let (client, audiences) = (client.clone(), Arc::new(config.audiences.clone()));
+    Some(Arc::new(move |token, path| {
+        let (client, audiences) = (client.clone(), audiences.clone());
+        let reviewed = async move {
+            let reviewed = observe::review(&client, &audiences, &token, &path).await;
+            match reviewed.map_err(|error| error.to_string())? {
+                Reviewed::Allowed => Ok(Access::Allowed),
+                Reviewed::Forbidden => Ok(Access::Forbidden),
+                Reviewed::Unknown => Ok(Access::Unknown),
+            }
+        };
+        reviewed.boxed()
+    }))
+}
