@@ -168,6 +168,7 @@ fn be_nice() {
 }
 
 /// What a child may take.
+#[derive(Clone, Copy)]
 struct Bounds {
     /// Bytes of machine code.
     code: u64,
