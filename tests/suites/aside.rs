@@ -95,3 +95,19 @@ fn the_child_gets_nothing_of_the_environment() {
         assert_eq!(std::fs::read_to_string(&seen).unwrap(), expected);
     }
 }
+
+#[test]
+fn a_child_that_takes_too_much_memory_is_ended() {
+    let good = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
+    // It keeps a line that never ends.
+    let hoards = engine("/bin/sh", &["-c", "exec tail -n 1 /dev/zero"]);
+    let hoards = hoards.compiling_within(Some(64 * 1024 * 1024));
+    let refused = Chain::load(&hoards, std::slice::from_ref(&good)).unwrap_err();
+    let refused = refused.to_string();
+    assert!(
+        refused.contains("compiling it takes more than 67108864 bytes"),
+        "{refused}"
+    );
+    let enough = engine(program(), &["compile-plugin"]).compiling_within(Some(1 << 30));
+    Chain::load(&enough, &[good]).unwrap();
+}

@@ -11,6 +11,9 @@ use crate::plugin::{
 use std::sync::Arc;
 use tracing::{debug, info, warn};
 
+/// What compiles a plugin may have so much memory in any case: the bundled ones take some 40 MiB.
+const LEAST_TO_COMPILE: u64 = 64 * 1024 * 1024;
+
 /// What runs plugins, with so much memory for all of them as is configured, or as the system's limit allows.
 pub(super) fn engine(
     memory: &PluginMemoryConfig,
@@ -22,6 +25,8 @@ pub(super) fn engine(
         .total_bytes
         .unwrap_or_else(|| plugin_memory_of(limit));
     info!(total, limit, "memory that all plugins have together");
+    // Where there is a limit, the system ends this process with the one that compiles.
+    let engine = engine.compiling_within(limit.map(|_| total.max(LEAST_TO_COMPILE)));
     Ok(engine
         .compiling_in(compiler)
         .sharing(MemoryBudget::new(total)))

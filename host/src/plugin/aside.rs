@@ -13,12 +13,14 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::debug;
 
 /// Longest time to compile and configure a plugin, and to wait for its turn. A large module in a
 /// debug build of the host takes a minute.
 const LOAD_TIME: Duration = Duration::from_secs(300);
+/// How often the memory of what compiles is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 /// Priority of what compiles: events go first.
 const NICE: i32 = 19;
 /// Most memory that the compiling process may have for data, in bytes. Python takes 600 MiB.
@@ -142,7 +144,11 @@ fn make_here(engine: &PluginEngine, spec: &PluginSpec) -> Result<Made, LoadError
     let (prepared, code) = match &engine.compiler {
         Compiler::Here => setup::prepare(engine, &order, &module)?,
         Compiler::Child(program) => {
-            in_child(program, &order, module, engine.budget.room_for_code())?
+            let bounds = Bounds {
+                code: engine.budget.room_for_code(),
+                memory: engine.child_memory,
+            };
+            in_child(program, &order, module, bounds)?
         }
     };
     let room = engine.budget.room_for_code();
@@ -161,12 +167,56 @@ fn be_nice() {
     rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE).ok();
 }
 
+/// What a child may take.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Bytes of machine code.
+    code: u64,
+    /// Resident bytes, where the system ends the observer with it if memory runs out.
+    memory: Option<u64>,
+}
+
+/// What came of waiting for a child.
+enum Waited<T> {
+    Answered(T),
+    /// It ended without an answer.
+    Gone,
+    TooSlow,
+    /// It took more memory than this.
+    TooLarge(u64),
+}
+
+/// Waits for an answer, and looks at the child's memory meanwhile: the bound that the system knows is one on what it
+/// might use, which the allocator alone exceeds.
+fn wait_for<T>(answer: &mpsc::Receiver<T>, pid: u32, memory: Option<u64>) -> Waited<T> {
+    let began = Instant::now();
+    while began.elapsed() < LOAD_TIME {
+        match answer.recv_timeout(LOOK) {
+            Ok(answer) => return Waited::Answered(answer),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Waited::Gone,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        if let Some(most) = memory.filter(|most| resident(pid).is_some_and(|now| now > *most)) {
+            return Waited::TooLarge(most);
+        }
+    }
+    Waited::TooSlow
+}
+
+/// Resident memory of a process in bytes.
+fn resident(pid: u32) -> Option<u64> {
+    let sizes = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = sizes.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages.saturating_mul(rustix::param::page_size() as u64))
+}
+
 fn in_child(
     program: &CompilerProgram,
     order: &Order,
     module: Vec<u8>,
-    room: u64,
+    bounds: Bounds,
 ) -> Result<(Prepared, Vec<u8>), LoadError> {
+    let room = bounds.code;
     let mut child = program.spawn()?;
     let pid = child.id();
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
@@ -184,21 +234,20 @@ fn in_child(
     std::thread::Builder::new()
         .name("plugin-compiler-pipe".to_owned())
         .spawn(talk)?;
-    let answer = answer.recv_timeout(LOAD_TIME);
+    let answer = wait_for(&answer, pid, bounds.memory);
     // Once it has answered, nothing that it could do yet is wanted.
     child.kill().ok();
     let status = child.wait()?;
     debug!(pid, %status, "the process that compiled a plugin has ended");
     let (head, code) = match answer {
-        Err(mpsc::RecvTimeoutError::Timeout) => {
-            return Err(LoadError::TooSlow(LOAD_TIME.as_secs()));
-        }
-        Ok(Some(Ok((head, Some(code))))) => (head, code),
-        Ok(Some(Ok((_, None)))) => return Err(LoadError::CodeTooLarge { room }),
-        Ok(Some(Err(error))) if error.kind() == io::ErrorKind::InvalidData => {
+        Waited::TooSlow => return Err(LoadError::TooSlow(LOAD_TIME.as_secs())),
+        Waited::TooLarge(most) => return Err(LoadError::CompilerMemory(most)),
+        Waited::Answered(Some(Ok((head, Some(code))))) => (head, code),
+        Waited::Answered(Some(Ok((_, None)))) => return Err(LoadError::CodeTooLarge { room }),
+        Waited::Answered(Some(Err(error))) if error.kind() == io::ErrorKind::InvalidData => {
             return Err(other_version());
         }
-        Ok(Some(Err(_)) | None) | Err(mpsc::RecvTimeoutError::Disconnected) => {
+        Waited::Answered(Some(Err(_)) | None) | Waited::Gone => {
             return Err(LoadError::Process(how_it_ended(status)));
         }
     };

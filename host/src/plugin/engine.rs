@@ -145,6 +145,8 @@ pub struct PluginEngine {
     pub(super) compiling: Arc<Mutex<()>>,
     pub(super) compiler: Compiler,
     pub(super) budget: MemoryBudget,
+    /// Resident bytes that a child which compiles may have.
+    pub(super) child_memory: Option<u64>,
 }
 
 impl std::fmt::Debug for PluginEngine {
@@ -174,7 +176,15 @@ impl PluginEngine {
             compiling: Arc::default(),
             compiler: Compiler::Here,
             budget: MemoryBudget::new(UNSHARED),
+            child_memory: None,
         })
+    }
+
+    /// The same, where a child process that compiles may have so much memory.
+    #[must_use]
+    pub fn compiling_within(mut self, bytes: Option<u64>) -> Self {
+        self.child_memory = bytes;
+        self
     }
 
     /// The same, with so much memory for all plugins together.

@@ -35,6 +35,8 @@ pub(super) struct Limiter {
     pub(super) refused: bool,
     /// What the host holds for it.
     held: usize,
+    /// What its tables take.
+    tables: usize,
     /// Its part of what all plugins have; none where nobody counts, such as when it is configured.
     pub(super) share: Option<Share>,
 }
@@ -46,6 +48,7 @@ impl Limiter {
             used: 0,
             refused: false,
             held: 0,
+            tables: 0,
             share,
         }
     }
@@ -59,7 +62,8 @@ impl Limiter {
     /// A guest never sees that others have taken what it asks for: it ends, and is run again once there is enough.
     fn cover(&mut self, memory: usize) -> Result<()> {
         if let Some(share) = &mut self.share {
-            share.cover(memory.saturating_add(self.held))?;
+            let beside = self.held.saturating_add(self.tables);
+            share.cover(memory.saturating_add(beside))?;
         }
         Ok(())
     }
@@ -87,11 +91,17 @@ impl ResourceLimiter for Limiter {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> Result<bool> {
-        Ok(desired <= MAX_TABLE)
+        let granted = desired <= MAX_TABLE;
+        if granted {
+            let elements = desired.saturating_sub(current);
+            self.tables = self.tables.saturating_add(elements * size_of::<usize>());
+            self.cover(self.used)?;
+        }
+        Ok(granted)
     }
 }
 

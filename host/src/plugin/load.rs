@@ -79,6 +79,12 @@ pub enum LoadError {
         /// What is left.
         room: u64,
     },
+    /// Compiling it takes too much memory.
+    #[error(
+        "compiling it takes more than {0} bytes of memory: make the module, or what it keeps when it is configured, \
+         smaller, or give the observer more memory"
+    )]
+    CompilerMemory(u64),
     /// It was dropped in, and asks for more than it may.
     #[error(
         "limits.{name} is {asked}, and the operator allows plugins that are dropped in at most {most} \
