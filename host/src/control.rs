@@ -1,6 +1,8 @@
 //! What an operator asks a journal for: its dead letters. By the observer that uses it, over a Unix
-//! socket in the journal's folder, or directly where nobody does. Whoever may read the folder may ask.
+//! socket in the journal's folder, or directly where nobody does. Whoever may write to
+//! the files there may ask.
 
+use crate::access;
 use crate::clock;
 use crate::event::{DecodeError, Encoded, run_of};
 use crate::history::{History, HistoryError, What};
@@ -16,6 +18,8 @@ use tracing::{info, warn};
 
 /// Name of the socket in the journal's folder.
 const SOCKET: &str = "control";
+/// Its name before it is ready.
+const NEW_SOCKET: &str = "control.new";
 /// Largest question and answer in bytes.
 const MAX_QUESTION: u64 = 1024 * 1024;
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
@@ -214,7 +218,7 @@ pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: V
     let path = folder.join(SOCKET);
     // Who holds the journal's lock is alone here: it is one of a process that has ended.
     std::fs::remove_file(&path).ok();
-    let listener = match UnixListener::bind(&path) {
+    let listener = match listen(folder, &path) {
         Ok(listener) => listener,
         Err(error) => {
             let path = path.display().to_string();
@@ -234,6 +238,16 @@ pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: V
             warn!(%error, "an operator's question is not answered");
         }
     }
+}
+
+/// Nobody else may ask, not even while the socket has no rights of its own yet.
+fn listen(folder: &Path, path: &Path) -> std::io::Result<UnixListener> {
+    let unnamed = folder.join(NEW_SOCKET);
+    std::fs::remove_file(&unnamed).ok();
+    let listener = UnixListener::bind(&unnamed)?;
+    access::close_file(folder, &unnamed);
+    std::fs::rename(&unnamed, path)?;
+    Ok(listener)
 }
 
 async fn serve_one(
@@ -362,18 +376,19 @@ async fn send_again(
         let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
         let body = body.unwrap_or_default();
         let run = run_of(&body).map_err(|error| ControlError::Decode(id.clone(), error))?;
+        let origin = journal.origin(id.seq, run);
         let event_id = Encoded::stored(body.clone()).id();
         let event = NewEvent {
             sinks: vec![to.unwrap_or(&id.sink).to_owned()],
             body,
         };
-        again.push((run, event, event_id));
+        again.push((origin, event, event_id));
     }
     // None before all can be, and in this order.
     let mut ids = Vec::new();
-    for (run, event, id) in again {
+    for (origin, event, id) in again {
         journal
-            .hand_over(run, None, clock::now(), vec![event], || {})
+            .hand_over(origin, None, clock::now(), vec![event], || {})
             .await?;
         ids.push(id);
     }
