@@ -12,6 +12,8 @@ const OTHERS: u32 = 0o007;
 const GROUP: u32 = 0o070;
 const GROUP_WRITES: u32 = 0o020;
 const SETGID: u32 = 0o2000;
+/// A folder that many share, such as `/tmp`: there each has what is its own.
+const STICKY: u32 = 0o1000;
 /// Rights to look into a folder.
 const SEARCH: u32 = 0o111;
 
@@ -36,8 +38,14 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
 /// Takes the rights of others away from a folder that is there. Where that may not be done, as where it is the root of
 /// a volume, what is in it has no rights for others all the same.
 pub(crate) fn close_folder(folder: &Path) {
-    let closed = std::fs::metadata(folder)
-        .and_then(|metadata| set(folder, &metadata, metadata.mode() & !OTHERS));
+    let closed = std::fs::metadata(folder).and_then(|metadata| {
+        let others = if metadata.mode() & STICKY == 0 {
+            OTHERS
+        } else {
+            0
+        };
+        set(folder, &metadata, metadata.mode() & !others)
+    });
     if let Err(error) = closed {
         let folder = folder.display().to_string();
         info!(folder, %error, "others may see the names in this folder, but read nothing in it");
@@ -129,6 +137,7 @@ mod tests {
             (0o700, 0o700, 0o700, 0o600),
             (0o2775, 0o2775, 0o2770, 0o660),
             (0o2777, 0o2777, 0o2770, 0o660),
+            (0o1777, 0o1777, 0o1777, 0o660),
         ] {
             let parent_folder = root.path().join(format!("{parent:o}"));
             std::fs::create_dir(&parent_folder).unwrap();

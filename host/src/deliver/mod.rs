@@ -4,6 +4,7 @@
 mod breaker;
 mod config;
 mod dead_letters;
+mod giving_up;
 mod window;
 
 pub use config::RetryConfig;
@@ -12,14 +13,13 @@ pub(crate) use dead_letters::DeadLetterSink;
 use crate::clock;
 use crate::event::Encoded;
 use crate::history::{History, What};
-use crate::journal::{Journal, JournalError, Letter, Turns, Waiting};
+use crate::journal::{Journal, JournalError, Turns, Waiting};
 use crate::lanes::{self, LaneLimits};
 use crate::sink::{Attempt, Failure, Next, Pace, Sink};
 use breaker::Breaker;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
-use jiff::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,8 +36,6 @@ const WINDOW: usize = 4096;
 const TAKE: usize = 256;
 /// How long nothing is sent to a sink that says that it is gone for good.
 const SUSPENSION: Duration = Duration::from_secs(600);
-/// Longest text of a sink that is kept with a dead letter, in bytes.
-const MAX_REASON: usize = 512;
 
 /// What became of the events for one sink since the start.
 #[derive(Debug, Default)]
@@ -364,92 +362,5 @@ impl Delivery {
     fn breaker<T>(&self, work: impl FnOnce(&mut Breaker, Duration) -> T) -> T {
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         work(&mut breaker, self.began.elapsed())
-    }
-
-    /// There is no room for what should become a dead letter: it goes on being tried until there is, or the sink
-    /// takes it.
-    fn hold(&self, id: &str, reason: &str) -> Held<'_> {
-        let sink = &self.name;
-        error!(
-            sink,
-            id,
-            reason,
-            "there are too many dead letters: the event goes on being tried. Send them again or drop them (`step-observer dead-letters`)"
-        );
-        self.account.held.fetch_add(1, Ordering::Relaxed);
-        Held(&self.account)
-    }
-
-    /// Makes an event a dead letter. Not where there is no room for it.
-    async fn bury(
-        &self,
-        event: Waiting,
-        encoded: &Encoded,
-        failure: &Failure,
-        attempts: u32,
-        first: Timestamp,
-    ) -> Result<bool, JournalError> {
-        let end = failure.reason.floor_char_boundary(MAX_REASON);
-        let letter = Letter {
-            reason: failure.reason.get(..end).unwrap_or_default().to_owned(),
-            attempts,
-            first,
-            last: clock::now(),
-            refused: matches!(failure.next, Next::Reject),
-        };
-        let forwarded = self
-            .dead_letters
-            .as_ref()
-            .and_then(|sink| sink.addressed(encoded, &letter, failure.code));
-        let is_forwarded = forwarded.is_some();
-        let is_buried = match forwarded {
-            // Twice after a crash between the two, with the same id.
-            Some((run, to)) => {
-                let origin = self.journal.origin(event.seq, run);
-                (self.journal)
-                    .accept(origin, None, letter.last, vec![to])
-                    .await?;
-                self.journal.done(event.seq, &self.name).await?;
-                true
-            }
-            None => {
-                let letter = letter.clone();
-                (self.journal)
-                    .try_bury(event.seq, &self.name, letter)
-                    .await?
-            }
-        };
-        if !is_buried {
-            return Ok(false);
-        }
-        let (sink, id, reason) = (&self.name, encoded.id(), &letter.reason);
-        error!(
-            sink,
-            id, reason, attempts, "the event is not delivered and becomes a dead letter"
-        );
-        self.account.buried.fetch_add(1, Ordering::Relaxed);
-        self.history.tell(letter.last, || {
-            let dead = What::Dead {
-                sink: self.name.clone(),
-                attempts,
-                reason: letter.reason.clone(),
-                to: self
-                    .dead_letters
-                    .as_ref()
-                    .filter(|_| is_forwarded)
-                    .map(|sink| sink.name().to_owned()),
-            };
-            (encoded.id(), dead)
-        });
-        Ok(true)
-    }
-}
-
-/// One of an account's events is held, until this is dropped.
-struct Held<'a>(&'a Account);
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.held.fetch_sub(1, Ordering::Relaxed);
     }
 }

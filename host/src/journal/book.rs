@@ -178,9 +178,9 @@ impl Book {
                 }
             }
             Entry::Dead { seq, sink, letter } => {
-                if let Some(bit) = self.bit(&sink)
-                    && let Some(event) = self.events.get(&seq)
-                {
+                let Some(bit) = self.bit(&sink) else { return };
+                self.letters.arrive((seq, bit));
+                if let Some(event) = self.events.get(&seq) {
                     let bytes = u64::from(event.place.length);
                     let at = (seq, bit);
                     self.letters.insert(at, event.namespace, bytes, letter);
@@ -413,8 +413,7 @@ impl Book {
 
     /// Are there as many dead letters as there may be, or as many bytes of them?
     pub(super) fn is_full_of_letters(&self, max_bytes: u64) -> bool {
-        let dead = self.dead_bytes.saturating_sub(self.letters.going_bytes());
-        self.letters.count() >= LETTERS || dead >= max_bytes
+        self.letters.count() >= LETTERS || self.letters.bytes(self.dead_bytes) >= max_bytes
     }
 
     /// For so many dead letters of events that were given up there is room.
@@ -425,6 +424,22 @@ impl Book {
         match bytes < (max_bytes / of).saturating_mul(part) {
             true => most.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX)),
             false => 0,
+        }
+    }
+
+    /// An event is about to become a dead letter of a sink.
+    pub(super) fn expect_letter(&mut self, seq: Seq, sink: &str) {
+        if let Some(bit) = self.known(sink)
+            && let Some(event) = self.events.get(&seq)
+            && event.waiting & (1 << bit) != 0
+        {
+            let is_last = event.waiting == 1 << bit;
+            let bytes = if is_last {
+                u64::from(event.place.length)
+            } else {
+                0
+            };
+            self.letters.expect((seq, bit), bytes);
         }
     }
 

@@ -1,9 +1,11 @@
 //! What the journal does at its bounds: who has more than its share waits, or the oldest of who has the most gives way.
 
 use super::book::Book;
+use super::entry::Entry;
 use super::namespaces::is_fair;
+use super::writer::Command;
 use super::{Journal, JournalError, Letter, Origin, Seq, WhenFull};
-use crate::journal::entry::Entry;
+use bytes::Bytes;
 use std::sync::atomic::Ordering;
 use tracing::{error, warn};
 
@@ -14,6 +16,23 @@ pub(super) enum NoRoom {
     Full,
     /// For those of one namespace: others have a right to what is left.
     Share,
+}
+
+/// What became of an event that was to become a dead letter.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Buried {
+    /// It is one, and these gave way to it.
+    Done(Vec<Dropped>),
+    /// There is no room for it.
+    NoRoom,
+}
+
+/// A dead letter that gave way.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) sink: String,
+    /// Of its event.
+    pub(crate) body: Bytes,
 }
 
 impl NoRoom {
@@ -34,8 +53,7 @@ impl NoRoom {
 impl Journal {
     /// Is there room for so many bytes of a namespace?
     fn check(&self, book: &Book, namespace: &str, size: u64) -> Result<(), NoRoom> {
-        let (on_the_way, of_it) = self.way.bytes(namespace);
-        let all = book.waiting_bytes() + on_the_way;
+        let all = book.waiting_bytes() + self.way.bytes();
         // Where nothing waits there is room for any.
         if size == 0 || all == 0 {
             return Ok(());
@@ -43,8 +61,12 @@ impl Journal {
         let Some(free) = self.max_bytes.checked_sub(all + size) else {
             return Err(NoRoom::Full);
         };
-        let own = book.waiting_bytes_of(namespace) + of_it;
-        match self.when_full == WhenFull::DropOldest || is_fair(own, size, free) {
+        // Who had all of it might have more, too: most of the time nobody needs to be looked up.
+        if self.when_full == WhenFull::DropOldest || is_fair(all, size, free) {
+            return Ok(());
+        }
+        let own = book.waiting_bytes_of(namespace) + self.way.bytes_of(namespace);
+        match is_fair(own, size, free) {
             true => Ok(()),
             false => Err(NoRoom::Share),
         }
@@ -108,21 +130,27 @@ impl Journal {
         seq: Seq,
         sink: &str,
         letter: Letter,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<Buried, JournalError> {
         let any = self.when_full == WhenFull::DropOldest;
-        let has_room = any
-            || letter.refused
-            || self
-                .shared
-                .book(|book| book.room_for_given_up(self.max_bytes))
-                > 0;
-        if !has_room {
-            return Ok(false);
-        }
-        while let Some((old, of)) = self.shared.book(|book| {
-            let is_full = book.is_full_of_letters(self.max_bytes);
-            is_full.then(|| book.let_a_letter_go(any)).flatten()
-        }) {
+        // All at once: others are about to bury, too.
+        let going = self.shared.book(|book| {
+            if !any && !letter.refused && book.room_for_given_up(self.max_bytes) == 0 {
+                return None;
+            }
+            let mut going = Vec::new();
+            while book.is_full_of_letters(self.max_bytes)
+                && let Some(first) = book.let_a_letter_go(any)
+            {
+                going.push(first);
+            }
+            book.expect_letter(seq, sink);
+            Some(going)
+        });
+        let Some(going) = going else {
+            return Ok(Buried::NoRoom);
+        };
+        let mut dropped = Vec::new();
+        for (old, of) in going {
             warn!(
                 seq = old,
                 sink = of,
@@ -130,11 +158,15 @@ impl Journal {
             );
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             self.shared.letters_dropped.fetch_add(1, Ordering::Relaxed);
+            // One that cannot be read has no name.
+            let body = self.body(old).await.ok().flatten().unwrap_or_default();
             self.done(old, &of).await?;
+            dropped.push(Dropped { sink: of, body });
         }
         let sink = sink.to_owned();
-        self.ask_to_say(Entry::Dead { seq, sink, letter }).await?;
-        Ok(true)
+        let dead = Entry::Dead { seq, sink, letter };
+        self.ask(Command::Say(dead)).await?;
+        Ok(Buried::Done(dropped))
     }
 
     /// The same, but waits until there is room.
@@ -152,7 +184,8 @@ impl Journal {
         let mut told = false;
         loop {
             changed.mark_unchanged();
-            if self.try_bury(seq, sink, letter.clone()).await? {
+            let buried = self.try_bury(seq, sink, letter.clone()).await?;
+            if let Buried::Done(_) = buried {
                 return Ok(());
             }
             if !std::mem::replace(&mut told, true) {

@@ -54,6 +54,9 @@ pub(super) struct Letters {
     /// Those that give way, and how many bytes that makes free: the entry that says so is on its way.
     going: BTreeMap<At, u64>,
     going_bytes: u64,
+    /// Those that are on their way, and how many bytes they will take.
+    coming: BTreeMap<At, u64>,
+    coming_bytes: u64,
     /// Of those that were given up: how many, and bytes.
     given_up: (u64, u64),
 }
@@ -130,23 +133,35 @@ impl Letters {
         self.going_bytes += freed;
     }
 
+    /// One is on its way that will take so many bytes.
+    pub(super) fn expect(&mut self, at: At, bytes: u64) {
+        self.coming_bytes += bytes;
+        self.coming_bytes -= self.coming.insert(at, bytes).unwrap_or_default();
+    }
+
+    /// It is there, or there is no event any more that it could be of.
+    pub(super) fn arrive(&mut self, at: At) {
+        self.coming_bytes -= self.coming.remove(&at).unwrap_or_default();
+    }
+
     pub(super) fn is_going(&self, at: At) -> bool {
         self.going.contains_key(&at)
     }
 
-    /// How many there are, without those that give way.
+    /// How many there are and will be, without those that give way.
     pub(super) fn count(&self) -> usize {
-        self.all.len() - self.going.len()
+        self.all.len() + self.coming.len() - self.going.len()
     }
 
-    /// Bytes that those that give way make free.
-    pub(super) fn going_bytes(&self) -> u64 {
-        self.going_bytes
+    /// Of so many bytes of those that are there, how many there will be.
+    pub(super) fn bytes(&self, dead: u64) -> u64 {
+        (dead + self.coming_bytes).saturating_sub(self.going_bytes)
     }
 
-    /// How many were given up, not refused, and their bytes.
+    /// How many were given up, not refused, and their bytes; with those that are on their way.
     pub(super) fn given_up(&self) -> (u64, u64) {
-        self.given_up
+        let (count, bytes) = self.given_up;
+        (count + self.coming.len() as u64, bytes + self.coming_bytes)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&At, &Letter)> {

@@ -19,6 +19,7 @@ mod way;
 mod writer;
 
 pub(crate) use book::{Taken, Turns, Waiting};
+pub(crate) use bound::{Buried, Dropped};
 pub use config::{JournalConfig, JournalError, WhenFull};
 pub use entry::{Letter, Origin, Seq};
 pub(crate) use namespaces::is_fair;
@@ -279,11 +280,6 @@ impl Journal {
             answered = answer => answered.map_err(|_| self.failure()),
             error = self.failed() => Err(error),
         }
-    }
-
-    /// Says something for which nobody waits.
-    async fn ask_to_say(&self, entry: Entry) -> Result<(), JournalError> {
-        self.ask(Command::Say(entry)).await
     }
 
     async fn ask(&self, command: Command) -> Result<(), JournalError> {

@@ -70,12 +70,14 @@ impl Way {
         self.permits.available_permits() == ON_THE_WAY
     }
 
-    /// Bytes of events that are on it, and of those of a namespace.
-    pub(super) fn bytes(&self, namespace: &str) -> (u64, u64) {
-        self.on_it(|on_it| {
-            let of_it = on_it.namespaces.get(namespace);
-            (on_it.bytes, of_it.copied().unwrap_or_default())
-        })
+    /// Bytes of events that are on it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.on_it(|on_it| on_it.bytes)
+    }
+
+    /// Bytes of a namespace's events that are on it.
+    pub(super) fn bytes_of(&self, namespace: &str) -> u64 {
+        self.on_it(|on_it| on_it.namespaces.get(namespace).copied().unwrap_or_default())
     }
 
     /// Is this of this run on it?

@@ -50,10 +50,12 @@ impl Book {
             let from = turns.from.get(*number as usize);
             self.namespaces.last(*number) >= from.copied()
         });
-        let mut looks = LOOK;
+        let (mut looks, mut round) = (LOOK, Vec::with_capacity(left.len()));
         while !left.is_empty() {
-            let mut rest = Vec::with_capacity(left.len());
-            for number in left {
+            std::mem::swap(&mut left, &mut round);
+            left.clear();
+            for number in &round {
+                let number = *number;
                 if taken.events.len() == most || looks == 0 {
                     taken.is_more = true;
                     turns.next = number as usize;
@@ -64,7 +66,7 @@ impl Book {
                 };
                 let Some((seq, event)) = self.find(number, from, bit, &mut looks) else {
                     if looks == 0 {
-                        rest.push(number);
+                        left.push(number);
                     }
                     continue;
                 };
@@ -74,9 +76,8 @@ impl Book {
                 }
                 *from = seq + 1;
                 taken.events.push(event.waiting(seq));
-                rest.push(number);
+                left.push(number);
             }
-            left = rest;
         }
         taken
     }

@@ -5,7 +5,7 @@ use super::{letter, run};
 use crate::journal::book::Book;
 use crate::journal::files::Failpoint;
 use crate::journal::{
-    Journal, JournalConfig, JournalError, Letter, NewEvent, Origin, Seq, WhenFull,
+    Buried, Journal, JournalConfig, JournalError, Letter, NewEvent, Origin, Seq, WhenFull,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -394,7 +394,7 @@ impl Known {
             .map(|(_, _, _, bytes, _)| bytes)
             .sum();
         if !any && !refused && given_up >= MAX_BYTES / 4 * 3 {
-            assert!(!run(journal.try_bury(seq, sink, letter))?);
+            assert_eq!(run(journal.try_bury(seq, sink, letter))?, Buried::NoRoom);
             return Ok(());
         }
         let bit = |sink: &str| {
@@ -413,7 +413,8 @@ impl Known {
             event.waiting.remove(sink);
             event.dead.insert(sink, ("gone".to_owned(), refused));
         });
-        assert!(run(journal.try_bury(seq, sink, letter))?);
+        let buried = run(journal.try_bury(seq, sink, letter))?;
+        assert!(matches!(buried, Buried::Done(_)));
         run(applied(journal, |book| {
             let mut letters = book.letters().into_iter();
             letters.any(|(found, of, _)| (found, of.as_str()) == (seq, sink))
