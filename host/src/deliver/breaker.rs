@@ -6,8 +6,9 @@ use step_observer_core::Backoff;
 
 /// Failures in a row after which nobody but one tries.
 const FAILURES: u32 = 5;
-/// Most namespaces that may try on their own while it is open.
-const NAMESPACES: usize = 1024;
+/// As long as things have failed of fewer namespaces than this, another may try on its own while it is open: a sink on which what one
+/// of them sends fails is not down.
+const NAMESPACES: usize = 4;
 
 /// The state of one sink. Times are spans since any fixed moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

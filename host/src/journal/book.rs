@@ -7,7 +7,7 @@ mod turns;
 pub(crate) use turns::{Taken, Turns};
 
 use super::entry::{Accepted, Entry, Letter, Seq};
-use super::letters::{At, GIVEN_UP, LETTERS, Letters};
+use super::letters::{At, GIVEN_UP, LETTERS, Letters, REFUSED};
 use super::namespaces::Namespaces;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
@@ -412,17 +412,23 @@ impl Book {
     }
 
     /// Are there as many dead letters as there may be, or as many bytes of them?
-    pub(super) fn is_full_of_letters(&self, max_bytes: u64) -> bool {
-        self.letters.count() >= LETTERS || self.letters.bytes(self.dead_bytes) >= max_bytes
+    pub(super) fn is_full_of_letters(&self, max_bytes: u64, any: bool) -> bool {
+        let (given_up, _) = self.letters.given_up();
+        let given_up = usize::try_from(given_up).unwrap_or(usize::MAX);
+        // Where only what was refused gives way, there is some room for it, whatever else there is.
+        let most = match any {
+            true => LETTERS,
+            false => LETTERS.max(given_up.saturating_add(REFUSED)),
+        };
+        self.letters.count() >= most || self.letters.bytes(self.dead_bytes) >= max_bytes
     }
 
     /// For so many dead letters of events that were given up there is room.
     pub(super) fn room_for_given_up(&self, max_bytes: u64) -> usize {
         let (part, of) = GIVEN_UP;
         let (count, bytes) = self.letters.given_up();
-        let most = usize::try_from(LETTERS as u64 * part / of).unwrap_or(usize::MAX);
         match bytes < (max_bytes / of).saturating_mul(part) {
-            true => most.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX)),
+            true => LETTERS.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX)),
             false => 0,
         }
     }

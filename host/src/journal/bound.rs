@@ -138,7 +138,7 @@ impl Journal {
                 return None;
             }
             let mut going = Vec::new();
-            while book.is_full_of_letters(self.max_bytes)
+            while book.is_full_of_letters(self.max_bytes, any)
                 && let Some(first) = book.let_a_letter_go(any)
             {
                 going.push(first);
@@ -206,7 +206,7 @@ impl Journal {
         self.shared.book(|book| {
             // All that waits may become dead letters.
             let bytes = book.waiting_bytes() + book.dead_bytes();
-            match bytes < self.max_bytes / 2 {
+            match bytes < self.max_bytes / 8 * 7 {
                 true => book.room_for_given_up(self.max_bytes),
                 false => 0,
             }

@@ -50,7 +50,7 @@ impl Default for JournalConfig {
 #[serde(rename_all = "camelCase")]
 pub enum WhenFull {
     /// Nothing more is accepted until a sink takes something: what the cluster still shows then is told. One
-    /// namespace has at most three times what is left free; its events wait then, and those of others do not.
+    /// namespace has at most four times what is left free; its events wait then, and those of others do not.
     #[default]
     Block,
     /// The oldest waiting event of the namespace with the most is dropped, logged and counted.

@@ -4,10 +4,11 @@ use super::entry::{Letter, Seq};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most dead letters: each takes some memory.
+/// Most dead letters, each of which takes some memory; and of what the sinks refuse there may be so many in any case.
 pub(super) const LETTERS: usize = 10_000;
-/// Of them, and of their bytes, those of events that were given up: what a sink refuses has the rest at least.
-pub(super) const GIVEN_UP: (u64, u64) = (3, 4);
+pub(super) const REFUSED: usize = LETTERS / 4;
+/// Of their bytes, those of events that were given up: what the sinks refuse has the rest at least.
+pub(super) const GIVEN_UP: (u64, u64) = (7, 8);
 
 /// A place: the event, and the bit of the sink.
 pub(super) type At = (Seq, usize);

@@ -4,9 +4,9 @@ use super::entry::Seq;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// One may have this many times what would be left free: alone three quarters of all, and the less the more is taken
+/// One may have this many times what would be left free: alone four fifths of all, and the less the more is taken
 /// by others. So something is always left for who has nothing.
-const SHARE: u64 = 3;
+const SHARE: u64 = 4;
 
 /// May who has `own` take `size` more, where `free` is left after that?
 pub(crate) fn is_fair(own: u64, size: u64, free: u64) -> bool {
@@ -172,7 +172,7 @@ mod tests {
             }
             taken.push(own);
         }
-        assert_eq!(taken, [3072, 768, 192, 48, 12, 3]);
+        assert_eq!(taken, [3276, 656, 131, 26, 5, 1]);
     }
 
     proptest! {

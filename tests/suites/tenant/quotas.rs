@@ -22,7 +22,7 @@ const ADMIN: [&str; 4] = [
     "--log",
     "error,step_observer::admin=info",
 ];
-/// The smallest journal that can be configured, and a log of which 24 are a namespace's share of it.
+/// The smallest journal that can be configured, and a log of which 25 are a namespace's share of it.
 const SMALL: u64 = 1024 * 1024;
 const LOG: usize = 32 * 1024;
 
@@ -279,6 +279,8 @@ async fn a_sink_that_fails_on_what_one_namespace_sends_takes_what_others_send() 
         &[("all", &sink)],
         "{initialMs: 10000, maxMs: 3600000}",
     );
+    // Larger than what waits.
+    let config = config.replace(&format!("maxBytes: {SMALL}"), "maxBytes: 33554432");
     let mut running = JoinSet::new();
     start(&server, &config, &mut running).await;
     // Nothing is sent to it any more.

@@ -140,12 +140,12 @@ fn what_is_on_the_way_counts_at_the_bound() {
     };
     let (journal, gate) = behind_a_gate(&config);
     run(async {
-        hand_over(&journal, "0", 360, || {}).await;
+        hand_over(&journal, "0", 400, || {}).await;
         gate.send(()).unwrap();
         gate.send(()).unwrap();
         journal.sync().await.unwrap();
-        hand_over(&journal, "1", 360, || {}).await;
-        let mut third = std::pin::pin!(hand_over(&journal, "2", 360, || {}));
+        hand_over(&journal, "1", 400, || {}).await;
+        let mut third = std::pin::pin!(hand_over(&journal, "2", 400, || {}));
         assert!(futures::poll!(third.as_mut()).is_pending());
         drop(gate);
         journal.sync().await.unwrap();

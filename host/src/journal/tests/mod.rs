@@ -267,11 +267,11 @@ fn at_the_bound_it_waits_or_drops_the_oldest_as_configured() {
                     "run",
                     &format!("mark-{number}"),
                     &["a"],
-                    &"x".repeat(360),
+                    &"x".repeat(400),
                 )
                 .await;
             }
-            let body = "x".repeat(360);
+            let body = "x".repeat(400);
             let third = accept(&journal, "run", "third", &["a"], &body);
             let seqs = || {
                 let waiting = journal.waiting("a", 0, 10).into_iter();
@@ -329,7 +329,7 @@ fn dead_letters_do_not_take_the_room_of_what_waits_and_have_a_bound_of_their_own
                 }
                 journal.sync().await.unwrap();
             }
-            // Of those that were given up there may be three quarters of 1,000 bytes.
+            // Of those that were given up there may be seven eighths of 1,000 bytes.
             let bury = journal.bury(3, "a", letter("no"));
             match when_full {
                 WhenFull::Block => {

@@ -364,7 +364,7 @@ impl Known {
         let all: u64 = waiting.values().sum();
         let own = waiting.get(namespace).copied().unwrap_or_default();
         let fits =
-            all + size <= MAX_BYTES && (own == 0 || own + size <= 3 * (MAX_BYTES - all - size));
+            all + size <= MAX_BYTES && (own == 0 || own + size <= 4 * (MAX_BYTES - all - size));
         size == 0 || all == 0 || fits
     }
 
@@ -393,7 +393,7 @@ impl Known {
             .filter(|(.., refused)| !refused)
             .map(|(_, _, _, bytes, _)| bytes)
             .sum();
-        if !any && !refused && given_up >= MAX_BYTES / 4 * 3 {
+        if !any && !refused && given_up >= MAX_BYTES / 8 * 7 {
             assert_eq!(run(journal.try_bury(seq, sink, letter))?, Buried::NoRoom);
             return Ok(());
         }
