@@ -1,5 +1,6 @@
 //! The host of step-observer: see ARCHITECTURE.md for the map.
 
+mod access;
 pub mod admin;
 pub mod app;
 mod bounded;

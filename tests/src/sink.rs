@@ -42,13 +42,17 @@ impl Request {
 /// An answer: status and headers.
 pub type Answer = (u16, Vec<(&'static str, String)>);
 
+/// What it answers to a request.
+type Rule = Box<dyn Fn(&HeaderMap, &Bytes) -> u16 + Send>;
+
 /// A sink on a port of its own. It ends when it is dropped.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "a rule has nothing to show")]
 pub struct HttpSink {
     /// Where it is.
     pub url: String,
     requests: Arc<Mutex<Vec<Request>>>,
     script: Arc<Mutex<VecDeque<Answer>>>,
+    rule: Arc<Mutex<Option<Rule>>>,
     count: watch::Receiver<usize>,
     tls: Option<SharedTls>,
     _server: JoinSet<()>,
@@ -71,14 +75,16 @@ impl HttpSink {
     {
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
         let script = Arc::new(Mutex::new(VecDeque::from(script)));
-        let (kept, next) = (requests.clone(), script.clone());
+        let rule: Arc<Mutex<Option<Rule>>> = Arc::default();
+        let (kept, next, ruled) = (requests.clone(), script.clone(), rule.clone());
         let (counter, count) = watch::channel(0);
         let accept = move |method: Method, headers: HeaderMap, body: Bytes| async move {
-            let (status, answer_headers) = next
-                .lock()
-                .unwrap()
-                .pop_front()
-                .unwrap_or((202, Vec::new()));
+            let scripted = next.lock().unwrap().pop_front();
+            let (status, answer_headers) = scripted.unwrap_or_else(|| {
+                let rule = ruled.lock().unwrap();
+                let status = rule.as_ref().map_or(202, |rule| rule(&headers, &body));
+                (status, Vec::new())
+            });
             let status = StatusCode::from_u16(status).unwrap();
             kept.lock().unwrap().push(Request {
                 method,
@@ -101,6 +107,7 @@ impl HttpSink {
             url,
             requests,
             script,
+            rule,
             count,
             tls: None,
             _server: server,
@@ -135,6 +142,11 @@ impl HttpSink {
     /// Answers with this next.
     pub fn answer_next(&self, answers: Vec<Answer>) {
         self.script.lock().unwrap().extend(answers);
+    }
+
+    /// Answers with what a rule says of headers and body, where the script is at its end.
+    pub fn answer_by(&self, rule: impl Fn(&HeaderMap, &Bytes) -> u16 + Send + 'static) {
+        *self.rule.lock().unwrap() = Some(Box::new(rule));
     }
 
     /// All requests so far.

@@ -162,7 +162,8 @@ fn a_flood_of_log_lines_is_cut() {
     assert!(run.status.success(), "{log}");
     // 13 events of the recording and 4 of the self-test.
     assert_eq!(
-        log.matches("plugin says plugin=\"flood\" \"aaaaa\"").count(),
+        log.matches("plugin says plugin=\"flood\" \"aaaaa\"")
+            .count(),
         17 * 32,
         "{log}"
     );

@@ -42,7 +42,8 @@ fn room(file: &Path) -> String {
 }
 
 /// What each room may use of the others. Only `app` (with the command line above it) knows them all.
-const ROOMS: [(&str, &[&str]); 23] = [
+const ROOMS: [(&str, &[&str]); 24] = [
+    ("access", &[]),
     ("step", &[]),
     ("bounded", &[]),
     ("clock", &[]),
@@ -50,7 +51,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
     ("lanes", &[]),
     ("yaml", &[]),
     ("terminal", &[]),
-    ("history", &[]),
+    ("history", &["access"]),
     ("admin", &["history", "plugin"]),
     ("trace", &["history", "sink"]),
     ("redact", &[]),
@@ -58,8 +59,11 @@ const ROOMS: [(&str, &[&str]); 23] = [
     ("event", &["bounded", "step"]),
     ("plugin", &["bounded", "event", "redact", "step", "yaml"]),
     ("sink", &["bounded", "clock", "event", "terminal"]),
-    ("journal", &["bounded"]),
-    ("control", &["clock", "event", "history", "journal"]),
+    ("journal", &["access", "bounded"]),
+    (
+        "control",
+        &["access", "clock", "event", "history", "journal"],
+    ),
     (
         "deliver",
         &[

@@ -14,8 +14,14 @@ pub struct JournalStatus {
     pub bytes: u64,
     /// At so many nothing more is accepted.
     pub max_bytes: u64,
+    /// Events wait for room, and nothing is accepted.
+    pub full: bool,
+    /// Namespaces whose events wait for room: they have their share of the journal.
+    pub waiting_namespaces: u64,
     /// Events and dead letters that were dropped at the bound since the observer started.
     pub dropped: u64,
+    /// Of them, dead letters.
+    pub dead_letters_dropped: u64,
     /// Its disk takes nothing more at the moment.
     pub disk_full: bool,
     /// Facts that the history left out because they came too fast, since the observer started.
@@ -40,6 +46,8 @@ pub struct SinkStatus {
     pub oldest_seconds: u64,
     /// Its dead letters.
     pub dead_letters: u64,
+    /// Events that were given up and go on being tried, because there are too many dead letters.
+    pub held: u64,
 }
 
 #[derive(Debug)]
@@ -48,7 +56,7 @@ pub(super) struct Sinks(pub(super) JournalStatus);
 /// A metric of each sink.
 type Series = (Metric, fn(&SinkStatus) -> u64);
 
-const SERIES: [Series; 5] = [
+const SERIES: [Series; 6] = [
     (
         Metric::counter("sink_delivered", "Events that a sink has taken"),
         |sink| sink.delivered,
@@ -74,6 +82,13 @@ const SERIES: [Series; 5] = [
     (
         Metric::gauge("sink_dead_letters", "Dead letters of a sink"),
         |sink| sink.dead_letters,
+    ),
+    (
+        Metric::gauge(
+            "sink_held",
+            "Events that a sink did not take in time and that go on being tried, because there are too many dead letters",
+        ),
+        |sink| sink.held,
     ),
 ];
 
@@ -103,6 +118,21 @@ impl Collector for Sinks {
             "1 while the journal's disk takes nothing more",
         )
         .is(encoder, u64::from(journal.disk_full))?;
+        Metric::gauge(
+            "journal_full",
+            "1 while events wait for room in the journal and nothing is accepted",
+        )
+        .is(encoder, u64::from(journal.full))?;
+        Metric::gauge(
+            "journal_waiting_namespaces",
+            "Namespaces whose events wait, because they have their share of the journal",
+        )
+        .is(encoder, journal.waiting_namespaces)?;
+        Metric::counter(
+            "journal_dead_letters_dropped",
+            "Dead letters that were dropped because there were too many",
+        )
+        .is(encoder, journal.dead_letters_dropped)?;
         Metric::counter(
             "journal_dropped",
             "Events and dead letters that were dropped at the bound",

@@ -214,12 +214,22 @@ fn missing(vitals: &Vitals, has_chain: bool, plugins: &[PluginStatus]) -> Vec<St
     if vitals.journal.disk_full {
         missing.push("the journal's disk is full".to_owned());
     }
+    if vitals.journal.full {
+        missing.push("the journal is full: nothing is accepted; see /sinks".to_owned());
+    }
+    for sink in vitals.journal.sinks.iter().filter(|sink| sink.held > 0) {
+        missing.push(format!(
+            "there are too many dead letters: {} events of sink `{}` wait",
+            sink.held, sink.name
+        ));
+    }
     missing
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::SinkStatus;
 
     fn well() -> Vitals {
         Vitals {
@@ -260,12 +270,22 @@ mod tests {
         };
         let mut full = well();
         full.journal.disk_full = true;
+        let mut waiting = well();
+        waiting.journal.full = true;
+        let mut held = well();
+        held.journal.sinks.push(SinkStatus {
+            name: "broker".to_owned(),
+            held: 2,
+            ..SinkStatus::default()
+        });
         for (vitals, word) in [
             (unlisted, "lists"),
             (silent, "silent"),
             (failing, "fails"),
             (holding, "`enrich`"),
             (full, "full"),
+            (waiting, "nothing is accepted"),
+            (held, "2 events of sink `broker`"),
         ] {
             let told = missing(&vitals, true, &[]);
             assert!(told.len() == 1 && told[0].contains(word), "{told:?}");

@@ -224,6 +224,7 @@ async fn bury(
         attempts: 0,
         first: event.at,
         last: event.at,
+        refused: false,
     };
     let body = journal.body(event.seq).await.ok().flatten();
     history.tell(clock::now(), || {

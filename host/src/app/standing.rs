@@ -97,9 +97,14 @@ impl Told {
                 waiting,
                 oldest_seconds: oldest.map_or(0, |event| stages::age(event.at)),
                 dead_letters,
+                held: account.held(),
             }
         });
+        let queued = journal.queued();
         JournalStatus {
+            full: queued.is_all,
+            waiting_namespaces: queued.namespaces,
+            dead_letters_dropped: journal.letters_dropped(),
             bytes,
             max_bytes,
             dropped: journal.dropped(),

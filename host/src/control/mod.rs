@@ -1,5 +1,6 @@
 //! What an operator asks a journal for: its dead letters. By the observer that uses it, over a Unix
-//! socket in the journal's folder, or directly where nobody does. Whoever may read the folder may ask.
+//! socket in the journal's folder, or directly where nobody does. Whoever may write to
+//! the files there may ask.
 
 mod serve;
 
@@ -318,18 +319,19 @@ async fn send_again(
         let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
         let body = body.unwrap_or_default();
         let run = run_of(&body).map_err(|error| ControlError::Decode(id.clone(), error))?;
+        let origin = journal.origin(id.seq, run);
         let event_id = Encoded::stored(body.clone()).id();
         let event = NewEvent {
             sinks: vec![to.unwrap_or(&id.sink).to_owned()],
             body,
         };
-        again.push((run, event, event_id));
+        again.push((origin, event, event_id));
     }
     // None before all can be, and in this order.
     let mut ids = Vec::new();
-    for (run, event, id) in again {
+    for (origin, event, id) in again {
         journal
-            .hand_over(run, None, clock::now(), vec![event], || {})
+            .hand_over(origin, None, clock::now(), vec![event], || {})
             .await?;
         ids.push(id);
     }

@@ -2,6 +2,7 @@
 //! holds no other.
 
 use super::{Answer, SOCKET, TIMEOUT, answer};
+use crate::access;
 use crate::history::History;
 use crate::journal::Journal;
 use std::path::Path;
@@ -13,6 +14,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tracing::warn;
 
+/// The socket's name before it is ready.
+const NEW_SOCKET: &str = "control.new";
 /// Largest question in bytes.
 const MAX_QUESTION: u64 = 1024 * 1024;
 /// Longest time until it is there.
@@ -25,7 +28,7 @@ pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: V
     let path = folder.join(SOCKET);
     // Who holds the journal's lock is alone here: it is one of a process that has ended.
     std::fs::remove_file(&path).ok();
-    let listener = match UnixListener::bind(&path) {
+    let listener = match listen(folder, &path) {
         Ok(listener) => listener,
         Err(error) => {
             let path = path.display().to_string();
@@ -52,6 +55,16 @@ pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: V
         };
         clients.spawn(asked.clone().serve(stream));
     }
+}
+
+/// Nobody else may ask, not even while the socket has no rights of its own yet.
+fn listen(folder: &Path, path: &Path) -> std::io::Result<UnixListener> {
+    let unnamed = folder.join(NEW_SOCKET);
+    std::fs::remove_file(&unnamed).ok();
+    let listener = UnixListener::bind(&unnamed)?;
+    access::close_file(folder, &unnamed);
+    std::fs::rename(&unnamed, path)?;
+    Ok(listener)
 }
 
 /// What is asked. Cheap to clone.

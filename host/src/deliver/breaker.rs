@@ -1,27 +1,47 @@
 //! When a sink fails for everybody, one tries for all. Pure.
 
+use std::collections::HashSet;
 use std::time::Duration;
 use step_observer_core::Backoff;
 
 /// Failures in a row after which nobody but one tries.
 const FAILURES: u32 = 5;
+/// As long as things have failed of fewer namespaces than this, another may try on its own while it is open: a sink on which what one
+/// of them sends fails is not down.
+const NAMESPACES: usize = 4;
 
 /// The state of one sink. Times are spans since any fixed moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Breaker {
     failures: u32,
     /// The next try, while it is open.
     probe_at: Option<Duration>,
     /// Somebody tries for all.
     probing: bool,
+    /// Namespaces of which something failed since the sink last took anything.
+    failed: HashSet<u32>,
+    /// The sink said itself that it is gone.
+    suspended: bool,
 }
 
 impl Breaker {
     /// May somebody try now? If not, when to ask again. While it is open, who may try is the one who
-    /// tries for all: the others ask again a moment after the try can be over.
-    pub(super) fn ask(&mut self, now: Duration, attempt: Duration) -> Result<(), Duration> {
+    /// tries for all: the others ask again a moment after the try can be over. One of a namespace of which nothing
+    /// has failed yet may try as well: a sink may fail on what one namespace sends, and take all else.
+    pub(super) fn ask(
+        &mut self,
+        now: Duration,
+        attempt: Duration,
+        namespace: u32,
+    ) -> Result<(), Duration> {
         match self.probe_at {
-            Some(at) if now < at => Err(at - now),
+            Some(at) if now < at => match self.failed.len() < NAMESPACES
+                && !self.suspended
+                && self.failed.insert(namespace)
+            {
+                true => Ok(()),
+                false => Err(at - now),
+            },
             Some(_) => {
                 self.probing = true;
                 self.probe_at = Some(now + attempt);
@@ -37,7 +57,16 @@ impl Breaker {
     }
 
     /// The sink failed. Is it open from now on?
-    pub(super) fn failed(&mut self, now: Duration, backoff: Backoff, jitter: f64) -> bool {
+    pub(super) fn failed(
+        &mut self,
+        now: Duration,
+        backoff: Backoff,
+        jitter: f64,
+        namespace: u32,
+    ) -> bool {
+        if self.failed.len() < NAMESPACES {
+            self.failed.insert(namespace);
+        }
         let was_open = self.probe_at.is_some();
         if was_open && !std::mem::take(&mut self.probing) {
             // It began before that was known, such as all events of a batch: it says nothing new.
@@ -53,6 +82,7 @@ impl Breaker {
     /// Nothing is sent for so long; then one tries for all.
     pub(super) fn suspend(&mut self, now: Duration, length: Duration) {
         self.failures = self.failures.saturating_add(1);
+        self.suspended = true;
         self.probe_at = Some(now + length);
     }
 
@@ -80,34 +110,37 @@ mod tests {
     fn after_some_failures_in_a_row_one_tries_for_all_until_it_succeeds() {
         let mut breaker = Breaker::default();
         for _ in 1..FAILURES {
-            assert_eq!(breaker.ask(at(0), ATTEMPT), Ok(()));
-            assert!(!breaker.failed(at(0), BACKOFF, 1.0));
+            assert_eq!(breaker.ask(at(0), ATTEMPT, 0), Ok(()));
+            assert!(!breaker.failed(at(0), BACKOFF, 1.0, 0));
         }
-        assert!(breaker.failed(at(0), BACKOFF, 1.0), "opens");
-        let wait = breaker.ask(at(0), ATTEMPT).unwrap_err();
+        assert!(breaker.failed(at(0), BACKOFF, 1.0, 0), "opens");
+        let wait = breaker.ask(at(0), ATTEMPT, 0).unwrap_err();
         assert!(wait <= at(1), "{wait:?}");
-        assert_eq!(breaker.ask(at(1), ATTEMPT), Ok(()), "the one who tries");
-        assert_eq!(breaker.ask(at(1), ATTEMPT), Err(ATTEMPT), "all others");
-        assert!(!breaker.failed(at(2), BACKOFF, 1.0), "it was open before");
-        assert!(breaker.ask(at(2), ATTEMPT).is_err());
-        assert_eq!(breaker.ask(at(40), ATTEMPT), Ok(()));
+        assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Ok(()), "the one who tries");
+        assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Err(ATTEMPT), "all others");
+        assert!(
+            !breaker.failed(at(2), BACKOFF, 1.0, 0),
+            "it was open before"
+        );
+        assert!(breaker.ask(at(2), ATTEMPT, 0).is_err());
+        assert_eq!(breaker.ask(at(40), ATTEMPT, 0), Ok(()));
         assert!(breaker.succeeded());
         assert_eq!(breaker, Breaker::default());
-        assert_eq!(breaker.ask(at(40), ATTEMPT), Ok(()));
-        assert_eq!(breaker.ask(at(40), ATTEMPT), Ok(()));
+        assert_eq!(breaker.ask(at(40), ATTEMPT, 0), Ok(()));
+        assert_eq!(breaker.ask(at(40), ATTEMPT, 0), Ok(()));
     }
 
     #[test]
     fn failures_of_what_began_before_do_not_make_the_wait_longer() {
         let mut breaker = Breaker::default();
-        let opened = (0..100).filter(|_| breaker.failed(at(0), BACKOFF, 1.0));
+        let opened = (0..100).filter(|_| breaker.failed(at(0), BACKOFF, 1.0, 0));
         assert_eq!(opened.count(), 1);
-        let wait = breaker.ask(at(0), ATTEMPT).unwrap_err();
+        let wait = breaker.ask(at(0), ATTEMPT, 0).unwrap_err();
         assert!(wait <= BACKOFF.initial, "{wait:?}");
         // The one who tries for all makes it longer.
-        assert_eq!(breaker.ask(at(1), ATTEMPT), Ok(()));
-        assert!(!breaker.failed(at(1), BACKOFF, 1.0));
-        let longer = breaker.ask(at(1), ATTEMPT).unwrap_err();
+        assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Ok(()));
+        assert!(!breaker.failed(at(1), BACKOFF, 1.0, 0));
+        let longer = breaker.ask(at(1), ATTEMPT, 0).unwrap_err();
         assert!(longer > wait, "{longer:?}");
     }
 
@@ -115,9 +148,32 @@ mod tests {
     fn a_suspended_sink_gets_nothing_until_one_tries() {
         let mut breaker = Breaker::default();
         breaker.suspend(at(0), at(600));
-        assert_eq!(breaker.ask(at(1), ATTEMPT), Err(at(599)));
-        assert_eq!(breaker.ask(at(600), ATTEMPT), Ok(()));
-        assert_eq!(breaker.ask(at(600), ATTEMPT), Err(ATTEMPT));
+        assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Err(at(599)));
+        assert_eq!(breaker.ask(at(600), ATTEMPT, 0), Ok(()));
+        assert_eq!(breaker.ask(at(600), ATTEMPT, 0), Err(ATTEMPT));
+    }
+
+    #[test]
+    fn what_fails_of_one_namespace_keeps_no_other() {
+        let mut breaker = Breaker::default();
+        for _ in 0..FAILURES {
+            breaker.failed(at(0), BACKOFF, 1.0, 0);
+        }
+        assert!(breaker.ask(at(0), ATTEMPT, 0).is_err());
+        assert_eq!(
+            breaker.ask(at(0), ATTEMPT, 1),
+            Ok(()),
+            "nothing of it failed"
+        );
+        assert!(breaker.ask(at(0), ATTEMPT, 1).is_err(), "only one tries");
+        assert!(
+            !breaker.failed(at(0), BACKOFF, 1.0, 1),
+            "it was open before"
+        );
+        assert!(breaker.ask(at(0), ATTEMPT, 1).is_err());
+        assert_eq!(breaker.ask(at(0), ATTEMPT, 2), Ok(()));
+        assert!(breaker.succeeded());
+        assert_eq!(breaker.ask(at(0), ATTEMPT, 0), Ok(()));
     }
 
     #[test]
@@ -125,7 +181,7 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..10 {
             for _ in 1..FAILURES {
-                assert!(!breaker.failed(at(0), BACKOFF, 1.0));
+                assert!(!breaker.failed(at(0), BACKOFF, 1.0, 0));
             }
             assert!(!breaker.succeeded());
         }

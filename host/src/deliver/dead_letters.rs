@@ -61,6 +61,7 @@ mod tests {
             attempts: 1,
             first: "2026-11-22T13:00:00Z".parse().unwrap(),
             last: "2026-11-22T13:00:01Z".parse().unwrap(),
+            refused: true,
         };
         let (run, new) = sink.addressed(&encoded, &letter, Some(400)).unwrap();
         assert_eq!(

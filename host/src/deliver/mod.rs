@@ -4,6 +4,8 @@
 mod breaker;
 mod config;
 mod dead_letters;
+mod giving_up;
+mod window;
 
 pub use config::RetryConfig;
 pub(crate) use dead_letters::DeadLetterSink;
@@ -11,31 +13,29 @@ pub(crate) use dead_letters::DeadLetterSink;
 use crate::clock;
 use crate::event::Encoded;
 use crate::history::{History, What};
-use crate::journal::{Journal, JournalError, Letter, Waiting};
+use crate::journal::{Journal, JournalError, Turns, Waiting};
 use crate::lanes::{self, LaneLimits};
 use crate::sink::{Attempt, Failure, Next, Pace, Sink};
 use breaker::Breaker;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
-use jiff::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use step_observer_core::Backoff;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
+use window::{Attempts, Window};
 
-/// Events of one sink that are looked at: their places in the journal, not their bytes. Runs beyond
-/// this wait until one before them is done.
+/// Events of one sink that are looked at: their places in the journal, not their bytes. Each namespace has its share
+/// of them; what is beyond waits until one before it is done.
 const WINDOW: usize = 4096;
 /// Events that are taken from the journal at a time.
 const TAKE: usize = 256;
 /// How long nothing is sent to a sink that says that it is gone for good.
 const SUSPENSION: Duration = Duration::from_secs(600);
-/// Longest text of a sink that is kept with a dead letter, in bytes.
-const MAX_REASON: usize = 512;
 
 /// What became of the events for one sink since the start.
 #[derive(Debug, Default)]
@@ -43,6 +43,8 @@ pub struct Account {
     delivered: AtomicU64,
     buried: AtomicU64,
     failed: AtomicU64,
+    /// Events that are to become dead letters and for which there is no room.
+    held: AtomicU64,
 }
 
 impl Account {
@@ -56,6 +58,12 @@ impl Account {
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Events that were given up and go on being tried, because there are too many dead letters.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Events that became dead letters.
@@ -77,8 +85,10 @@ pub(crate) struct Delivery {
     journal: Journal,
     history: History,
     account: Arc<Account>,
+    /// Events that are looked at.
+    window: Window,
     /// Attempts at a time.
-    attempts: Semaphore,
+    attempts: Attempts,
     breaker: Mutex<Breaker>,
     /// Tells that an attempt is over.
     tried: Notify,
@@ -98,7 +108,8 @@ impl Delivery {
         account: Arc<Account>,
     ) -> Self {
         Self {
-            attempts: Semaphore::new(sink.concurrency().clamp(1, WINDOW)),
+            window: Window::new(WINDOW),
+            attempts: Attempts::new(sink.concurrency().clamp(1, WINDOW)),
             pace: (retry.max_per_second).map(|rate| Pace::new(rate, Duration::from_secs(1))),
             name,
             sink,
@@ -134,33 +145,40 @@ impl Delivery {
             concurrency: WINDOW,
             capacity: WINDOW,
         };
-        let work = lanes::run(items, limits, |event| self.deliver(event));
+        let work = lanes::run(items, limits, |event| self.take(event));
         tokio::join!(self.feed(lanes, closing), work);
     }
 
-    /// Takes what waits from the journal, in order.
+    /// Takes what waits from the journal: of each namespace in turn, those of one in order.
     async fn feed(&self, lanes: mpsc::Sender<(u64, Waiting)>, closing: Closing) {
         let mut changes = self.journal.changes();
-        let mut from = 0;
+        let mut turns = Turns::default();
         loop {
             let closed = closing.peek().is_some();
             changes.mark_unchanged();
-            let waiting = self.journal.waiting_from(&self.name, &mut from, TAKE);
-            if waiting.is_empty() {
-                if closed {
+            let has_place = |namespace| self.window.take(namespace);
+            let taken = (self.journal).take_in_turn(&self.name, &mut turns, TAKE, has_place);
+            if taken.events.is_empty() && !taken.is_more {
+                if closed && !taken.is_held {
                     return;
                 }
                 tokio::select! {
                     _ = changes.changed() => {}
-                    () = closing.clone() => {}
+                    () = self.window.left(), if taken.is_held => {}
+                    () = closing.clone(), if !closed => {}
                 }
             }
-            for event in waiting {
+            for event in taken.events {
                 if lanes.send((event.run, event)).await.is_err() {
                     return;
                 }
             }
         }
+    }
+
+    async fn take(&self, event: Waiting) {
+        self.deliver(event).await;
+        self.window.leave(event.namespace);
     }
 
     async fn deliver(&self, event: Waiting) {
@@ -169,6 +187,7 @@ impl Delivery {
         let left = Duration::from_millis(self.retry.give_up_ms).saturating_sub(age);
         let give_up = Instant::now() + left;
         let mut failures = 0_u32;
+        let mut held = None;
         let settled = loop {
             let tried = match self.attempt(event).await {
                 Ok(Some(tried)) => tried,
@@ -199,12 +218,16 @@ impl Delivery {
                     Some(backoff.max(after.unwrap_or_default()))
                 }
             };
-            let Some(delay) = delay else {
-                error!(
-                    sink,
-                    id, reason, failures, "the event is not delivered and becomes a dead letter"
-                );
-                break self.bury(event, &encoded, failure, failures, began).await;
+            let delay = match delay {
+                Some(delay) => delay,
+                None => match self.bury(event, &encoded, &failure, failures, began).await {
+                    Ok(true) => break Ok(()),
+                    Ok(false) => {
+                        held.get_or_insert_with(|| self.hold(&id, reason));
+                        Duration::from_millis(self.retry.max_ms)
+                    }
+                    Err(problem) => break Err(problem),
+                },
             };
             warn!(
                 sink,
@@ -226,8 +249,15 @@ impl Delivery {
             // Thousands may wait: it is read again then.
             drop(encoded);
             // A wait that is longer than the time left ends with one last try.
-            tokio::time::sleep_until((now + delay).min(give_up)).await;
+            let next = now + delay;
+            let last = if now < give_up {
+                next.min(give_up)
+            } else {
+                next
+            };
+            tokio::time::sleep_until(last).await;
         };
+        drop(held);
         if let Err(problem) = settled {
             // The journal has said so, and the observer stops: it is sent again after that.
             warn!(sink = self.name, seq = event.seq, %problem, "what became of an event is not kept");
@@ -254,16 +284,14 @@ impl Delivery {
 
     /// One attempt, once there is room for it. Nothing where the event is done already.
     async fn attempt(&self, event: Waiting) -> std::io::Result<Option<(Encoded, Attempt)>> {
-        // Never closed.
-        let _room = self.attempts.acquire().await;
-        self.pass_breaker().await;
+        let _turn = self.turn(event.namespace).await;
         if let Some(pace) = &self.pace {
             pace.turn().await;
         }
         let Some(body) = self.journal.next_body(event.seq, &self.name).await? else {
             return Ok(None);
         };
-        let event = Encoded::stored(body);
+        let (namespace, event) = (event.namespace, Encoded::stored(body));
         // On its own: thousands of events wait for their turn, and some wires take kilobytes for an attempt.
         let attempt = self.sink.send(&event).boxed().await;
         self.breaker(|breaker, now| match &attempt {
@@ -272,13 +300,13 @@ impl Delivery {
                     info!(sink = self.name, "the sink is back");
                 }
             }
-            Attempt::Failed(failure) => self.failed(breaker, now, failure),
+            Attempt::Failed(failure) => self.failed(breaker, now, failure, namespace),
         });
         self.tried.notify_waiters();
         Ok(Some((event, attempt)))
     }
 
-    fn failed(&self, breaker: &mut Breaker, now: Duration, failure: &Failure) {
+    fn failed(&self, breaker: &mut Breaker, now: Duration, failure: &Failure, namespace: u32) {
         self.account.failed.fetch_add(1, Ordering::Relaxed);
         let (sink, reason) = (&self.name, &failure.reason);
         match failure.next {
@@ -293,7 +321,7 @@ impl Delivery {
                 breaker.suspend(now, SUSPENSION);
             }
             Next::Retry { .. } => {
-                if breaker.failed(now, self.backoff(), fastrand::f64()) {
+                if breaker.failed(now, self.backoff(), fastrand::f64(), namespace) {
                     warn!(
                         sink,
                         reason, "the sink is down: one event tries for all until it is back"
@@ -303,17 +331,23 @@ impl Delivery {
         }
     }
 
-    /// Waits while the sink is down and another tries for all.
-    async fn pass_breaker(&self) {
+    /// Waits for its turn to try, and while the sink is down and another tries for all.
+    async fn turn(&self, namespace: u32) -> window::Attempt<'_> {
         loop {
+            let turn = self.attempts.turn(namespace).await;
             // Before it asks: what changes after that wakes it.
             let tried = self.tried.notified();
-            match self.breaker(|breaker, now| breaker.ask(now, self.sink.longest_attempt())) {
-                Ok(()) => return,
-                Err(wait) => tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = tried => {}
-                },
+            let longest = self.sink.longest_attempt();
+            match self.breaker(|breaker, now| breaker.ask(now, longest, namespace)) {
+                Ok(()) => return turn,
+                Err(wait) => {
+                    // Others may try meanwhile.
+                    drop(turn);
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = tried => {}
+                    }
+                }
             }
         }
     }
@@ -328,47 +362,5 @@ impl Delivery {
     fn breaker<T>(&self, work: impl FnOnce(&mut Breaker, Duration) -> T) -> T {
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         work(&mut breaker, self.began.elapsed())
-    }
-
-    async fn bury(
-        &self,
-        event: Waiting,
-        encoded: &Encoded,
-        failure: Failure,
-        attempts: u32,
-        first: Timestamp,
-    ) -> Result<(), JournalError> {
-        self.account.buried.fetch_add(1, Ordering::Relaxed);
-        let end = failure.reason.floor_char_boundary(MAX_REASON);
-        let letter = Letter {
-            reason: failure.reason.get(..end).unwrap_or_default().to_owned(),
-            attempts,
-            first,
-            last: clock::now(),
-        };
-        self.history.tell(letter.last, || {
-            let dead = What::Dead {
-                sink: self.name.clone(),
-                attempts,
-                reason: letter.reason.clone(),
-                to: self
-                    .dead_letters
-                    .as_ref()
-                    .map(|sink| sink.name().to_owned()),
-            };
-            (encoded.id(), dead)
-        });
-        let forwarded = self
-            .dead_letters
-            .as_ref()
-            .and_then(|sink| sink.addressed(encoded, &letter, failure.code));
-        let Some((run, to)) = forwarded else {
-            return self.journal.bury(event.seq, &self.name, letter).await;
-        };
-        // Twice after a crash between the two, with the same id.
-        self.journal
-            .accept(run, None, letter.last, vec![to])
-            .await?;
-        self.journal.done(event.seq, &self.name).await
     }
 }

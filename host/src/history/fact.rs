@@ -81,7 +81,7 @@ pub enum What {
         /// The sink that is to get it.
         sink: String,
     },
-    /// An operator dropped a dead letter.
+    /// A dead letter was dropped: by an operator, or because there were too many.
     Discarded {
         /// The sink whose dead letter it was.
         sink: String,

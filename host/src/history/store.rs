@@ -4,6 +4,7 @@
 use super::Listener;
 use super::fact::Fact;
 use super::queue::{Question, Queue, Waiting};
+use crate::access;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
@@ -176,9 +177,12 @@ fn problem(folder: &Path, source: io::Error) -> HistoryError {
 
 /// The newer file, and how long it is.
 fn open(folder: &Path) -> Result<(BufWriter<File>, u64), HistoryError> {
-    let [newer, _] = FILES;
+    let [newer, older] = FILES.map(|name| folder.join(name));
+    if older.exists() {
+        access::close_file(folder, &older);
+    }
     let mut options = File::options();
-    let opened = options.create(true).append(true).open(folder.join(newer));
+    let opened = access::opened(folder, &newer, options.create(true).append(true));
     let opened = opened.and_then(|mut file| {
         let bytes = file.metadata()?.len();
         if bytes > 0 {

@@ -11,6 +11,12 @@ const HELD: usize = 2 * 1024 * 1024;
 pub(super) const MOST: usize = 64;
 pub(super) const ENOUGH: usize = 128 * 1024;
 
+/// How many bytes are enough to read at once, where events of so many namespaces are asked for in turn: what is read
+/// for one of them is there until its turn comes again.
+pub(super) fn enough(namespaces: usize) -> usize {
+    (HELD / 2 / namespaces.max(1)).min(ENOUGH)
+}
+
 /// The bodies that were read last.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {

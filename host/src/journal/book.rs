@@ -1,7 +1,14 @@
 //! What the journal amounts to: who still waits for what, which letters are dead, what was told.
 //! Pure: entries in, state out; the same when the journal is written and when it is read again.
 
+mod moved;
+mod turns;
+
+pub(crate) use turns::{Taken, Turns};
+
 use super::entry::{Accepted, Entry, Letter, Seq};
+use super::letters::{At, GIVEN_UP, LETTERS, Letters, REFUSED};
+use super::namespaces::Namespaces;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -32,6 +39,7 @@ impl Place {
 struct Event {
     place: Place,
     run: u64,
+    namespace: u32,
     /// When it was accepted, in seconds since 1970.
     at: i64,
     /// A bit for each sink that waits for it.
@@ -46,6 +54,8 @@ pub(crate) struct Waiting {
     pub(crate) seq: Seq,
     /// Events of one run have the same number here; others rarely.
     pub(crate) run: u64,
+    /// Events of one namespace have the same number here for as long as one of them is there.
+    pub(crate) namespace: u32,
     /// When it was accepted.
     pub(crate) at: Timestamp,
 }
@@ -56,7 +66,8 @@ pub(super) struct Book {
     /// By their bit.
     sinks: Vec<String>,
     events: BTreeMap<Seq, Event>,
-    letters: BTreeMap<(Seq, usize), Letter>,
+    namespaces: Namespaces,
+    letters: Letters,
     told: HashMap<Arc<str>, Vec<u64>>,
     horizon: Option<Timestamp>,
     scope: Option<String>,
@@ -78,6 +89,17 @@ pub(super) fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
+}
+
+impl Event {
+    fn waiting(&self, seq: Seq) -> Waiting {
+        Waiting {
+            seq,
+            run: self.run,
+            namespace: self.namespace,
+            at: Timestamp::from_second(self.at).unwrap_or_default(),
+        }
+    }
 }
 
 impl Book {
@@ -122,6 +144,7 @@ impl Book {
             Entry::Scope { scope } => self.scope = Some(scope),
             Entry::Accepted {
                 run,
+                namespace,
                 mark,
                 at,
                 events,
@@ -135,7 +158,7 @@ impl Book {
                         length,
                         sum: event.sum,
                     };
-                    self.accept(&event, place, hash(&run), at.as_second());
+                    self.accept(&event, place, (hash(&run), &namespace), at.as_second());
                     offset += u64::from(length);
                 }
                 if let Some(mark) = mark {
@@ -144,7 +167,10 @@ impl Book {
             }
             Entry::Done { seq, sink } => {
                 if let Some(bit) = self.bit(&sink) {
-                    self.letters.remove(&(seq, bit));
+                    if let Some(event) = self.events.get(&seq) {
+                        let bytes = u64::from(event.place.length);
+                        self.letters.remove((seq, bit), event.namespace, bytes);
+                    }
                     self.change(seq, |event| {
                         event.waiting &= !(1 << bit);
                         event.dead &= !(1 << bit);
@@ -152,10 +178,12 @@ impl Book {
                 }
             }
             Entry::Dead { seq, sink, letter } => {
-                if let Some(bit) = self.bit(&sink)
-                    && self.events.contains_key(&seq)
-                {
-                    self.letters.insert((seq, bit), letter);
+                let Some(bit) = self.bit(&sink) else { return };
+                self.letters.arrive((seq, bit));
+                if let Some(event) = self.events.get(&seq) {
+                    let bytes = u64::from(event.place.length);
+                    let at = (seq, bit);
+                    self.letters.insert(at, event.namespace, bytes, letter);
                     self.change(seq, |event| {
                         event.waiting &= !(1 << bit);
                         event.dead |= 1 << bit;
@@ -174,7 +202,13 @@ impl Book {
         }
     }
 
-    fn accept(&mut self, event: &Accepted, place: Place, run: u64, at: i64) {
+    fn accept(
+        &mut self,
+        event: &Accepted,
+        place: Place,
+        (run, namespace): (u64, &Arc<str>),
+        at: i64,
+    ) {
         let bits = event.sinks.iter().filter_map(|sink| self.bit(sink));
         let waiting = bits.fold(0, |bits, bit| bits | 1 << bit);
         // A moved event: what is said of it follows.
@@ -183,13 +217,20 @@ impl Book {
             self.count(old, false);
         }
         if waiting == 0 {
+            if let Some(old) = moved {
+                self.leave(old.namespace, event.seq);
+            }
             return;
         }
-        let letters = self.letters.range((event.seq, 0)..=(event.seq, usize::MAX));
-        let dead = letters.fold(0, |bits, ((_, bit), _)| bits | 1 << bit);
+        let letters = self.letters.of(event.seq);
+        let dead = letters.fold(0, |bits, (bit, _)| bits | 1 << bit);
         let event_now = Event {
             place,
             run,
+            namespace: match moved {
+                Some(old) => old.namespace,
+                None => self.namespaces.add(namespace, event.seq),
+            },
             at,
             waiting: waiting & !dead,
             dead,
@@ -202,6 +243,7 @@ impl Book {
     fn count(&mut self, event: Event, there: bool) {
         let length = u64::from(event.place.length);
         let dead = if event.waiting == 0 { length } else { 0 };
+        self.namespaces.count(event.namespace, length - dead, there);
         if there {
             self.bytes += length;
             self.dead_bytes += dead;
@@ -209,6 +251,13 @@ impl Book {
             self.bytes -= length;
             self.dead_bytes -= dead;
         }
+    }
+
+    /// An event is not there any more.
+    fn leave(&mut self, namespace: u32, seq: Seq) {
+        let events = &self.events;
+        let is_there = |seq| events.contains_key(&seq);
+        self.namespaces.remove(namespace, seq, is_there);
     }
 
     fn mark(&mut self, run: Arc<str>, mark: &str) {
@@ -229,6 +278,8 @@ impl Book {
         if event.waiting != 0 || event.dead != 0 {
             self.count(event, true);
             self.events.insert(seq, event);
+        } else {
+            self.leave(event.namespace, seq);
         }
     }
 
@@ -252,7 +303,7 @@ impl Book {
         Some(free)
     }
 
-    fn known(&self, sink: &str) -> Option<usize> {
+    pub(super) fn known(&self, sink: &str) -> Option<usize> {
         self.sinks.iter().position(|known| known == sink)
     }
 
@@ -282,11 +333,7 @@ impl Book {
             .range(from..)
             .filter(|(_, event)| event.waiting & (1 << bit) != 0)
             .take(most)
-            .map(|(seq, event)| Waiting {
-                seq: *seq,
-                run: event.run,
-                at: Timestamp::from_second(event.at).unwrap_or_default(),
-            })
+            .map(|(seq, event)| event.waiting(*seq))
             .collect()
     }
 
@@ -315,10 +362,32 @@ impl Book {
             .collect()
     }
 
-    /// The oldest event that somebody waits for, and who.
-    pub(super) fn oldest(&self) -> Option<(Seq, Vec<String>)> {
-        let (seq, event) = self.events.iter().find(|(_, event)| event.waiting != 0)?;
-        Some((*seq, self.names(event.waiting)))
+    /// Bytes of a namespace's events that somebody waits for.
+    pub(super) fn waiting_bytes_of(&self, namespace: &str) -> u64 {
+        self.namespaces.waiting(namespace)
+    }
+
+    /// How many namespaces have events.
+    pub(super) fn namespaces(&self) -> usize {
+        self.namespaces.count_of_all()
+    }
+
+    /// The namespace of an event.
+    pub(super) fn namespace(&self, seq: Seq) -> Option<Arc<str>> {
+        let event = self.events.get(&seq)?;
+        Some(self.namespaces.name(event.namespace))
+    }
+
+    /// What gives way where a namespace is about to have so many bytes more: the oldest event that somebody waits
+    /// for, of the namespace with the most, and who waits for it.
+    pub(super) fn first_to_go(&mut self, namespace: &str, more: u64) -> Option<(Seq, Vec<String>)> {
+        let largest = self.namespaces.largest(namespace, more)?;
+        let events = &self.events;
+        let waiting = self.namespaces.events(largest, 0).find_map(|seq| {
+            let waiting = events.get(&seq)?.waiting;
+            (waiting != 0).then_some((seq, waiting))
+        });
+        waiting.map(|(seq, bits)| (seq, self.names(bits)))
     }
 
     fn names(&self, bits: u64) -> Vec<String> {
@@ -335,101 +404,65 @@ impl Book {
 
     /// Dead letters: number, sink, and what became of them.
     pub(super) fn letters(&self) -> Vec<(Seq, String, Letter)> {
-        let named = |((seq, bit), letter): (&(Seq, usize), &Letter)| {
+        let named = |((seq, bit), letter): (&At, &Letter)| {
             let sink = self.sinks.get(*bit).cloned().unwrap_or_default();
             (*seq, sink, letter.clone())
         };
         self.letters.iter().map(named).collect()
     }
 
-    pub(super) fn letter_count(&self) -> usize {
-        self.letters.len()
+    /// Are there as many dead letters as there may be, or as many bytes of them?
+    pub(super) fn is_full_of_letters(&self, max_bytes: u64, any: bool) -> bool {
+        let (given_up, _) = self.letters.given_up();
+        let given_up = usize::try_from(given_up).unwrap_or(usize::MAX);
+        // Where only what was refused gives way, there is some room for it, whatever else there is.
+        let most = match any {
+            true => LETTERS,
+            false => LETTERS.max(given_up.saturating_add(REFUSED)),
+        };
+        self.letters.count() >= most || self.letters.bytes(self.dead_bytes) >= max_bytes
     }
 
-    /// The first dead letter.
-    pub(super) fn oldest_letter(&self) -> Option<(Seq, String)> {
-        let ((seq, bit), _) = self.letters.first_key_value()?;
-        Some((*seq, self.sinks.get(*bit)?.clone()))
-    }
-
-    /// Entries that say what is still true of one that is about to be removed, with the number of
-    /// the event whose body goes with each.
-    pub(super) fn still_true(&self, entry: Entry) -> Vec<(Entry, Option<Seq>)> {
-        match entry {
-            Entry::Begun { .. } => vec![(entry, None)],
-            Entry::Scope { ref scope } if self.scope.as_ref() == Some(scope) => {
-                vec![(entry, None)]
-            }
-            Entry::Accepted {
-                run,
-                mark,
-                at,
-                events,
-            } => {
-                let mut kept = Vec::new();
-                let marks: Vec<String> = mark.into_iter().collect();
-                kept.extend(self.marks_still_true(run.clone(), marks));
-                for event in events {
-                    kept.extend(self.event_still_true(&run, at, &event));
-                }
-                kept
-            }
-            Entry::Marks { run, marks } => self.marks_still_true(run, marks).into_iter().collect(),
-            // What they speak of is in this segment or was before it.
-            Entry::Done { .. }
-            | Entry::Dead { .. }
-            | Entry::Scope { .. }
-            | Entry::Forgotten { .. } => Vec::new(),
+    /// For so many dead letters of events that were given up there is room.
+    pub(super) fn room_for_given_up(&self, max_bytes: u64) -> usize {
+        let (part, of) = GIVEN_UP;
+        let (count, bytes) = self.letters.given_up();
+        match bytes < (max_bytes / of).saturating_mul(part) {
+            true => LETTERS.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX)),
+            false => 0,
         }
     }
 
-    fn marks_still_true(&self, run: Arc<str>, marks: Vec<String>) -> Option<(Entry, Option<Seq>)> {
-        let marks: Vec<String> = marks
-            .into_iter()
-            .filter(|mark| self.is_told(&run, mark))
-            .collect();
-        (!marks.is_empty()).then_some((Entry::Marks { run, marks }, None))
-    }
-
-    fn event_still_true(
-        &self,
-        run: &Arc<str>,
-        at: Timestamp,
-        event: &Accepted,
-    ) -> Vec<(Entry, Option<Seq>)> {
-        let seq = event.seq;
-        let moved = |event: Accepted| Entry::Accepted {
-            run: run.clone(),
-            mark: None,
-            at,
-            events: vec![event],
-        };
-        let Some(now) = self.events.get(&seq) else {
-            // The last number stays taken: no other event may get it, or an operator would mean the wrong one.
-            let last = Accepted {
-                seq,
-                sinks: Vec::new(),
-                bytes: 0,
-                sum: crc32fast::hash(&[]),
+    /// An event is about to become a dead letter of a sink.
+    pub(super) fn expect_letter(&mut self, seq: Seq, sink: &str) {
+        if let Some(bit) = self.known(sink)
+            && let Some(event) = self.events.get(&seq)
+            && event.waiting & (1 << bit) != 0
+        {
+            let is_last = event.waiting == 1 << bit;
+            let bytes = if is_last {
+                u64::from(event.place.length)
+            } else {
+                0
             };
-            let is_last = seq + 1 == self.next;
-            return is_last.then(|| (moved(last), None)).into_iter().collect();
-        };
-        let moved = moved(Accepted {
-            sinks: self.names(now.waiting | now.dead),
-            ..event.clone()
-        });
-        let mut kept = vec![(moved, Some(seq))];
-        for ((_, bit), letter) in self.letters.range((seq, 0)..=(seq, usize::MAX)) {
-            if let Some(sink) = self.sinks.get(*bit) {
-                let dead = Entry::Dead {
-                    seq,
-                    sink: sink.clone(),
-                    letter: letter.clone(),
-                };
-                kept.push((dead, None));
-            }
+            self.letters.expect((seq, bit), bytes);
         }
-        kept
+    }
+
+    /// The dead letter that gives way, which does not count any more; only one that a sink refused, or any.
+    pub(super) fn let_a_letter_go(&mut self, any: bool) -> Option<(Seq, String)> {
+        let (at, namespace) = self.letters.first_to_go(any)?;
+        let (seq, bit) = at;
+        let event = self.events.get(&seq)?;
+        let left = self
+            .letters
+            .of(seq)
+            .any(|(other, _)| other != bit && !self.letters.is_going((seq, other)));
+        let freed = match event.waiting == 0 && !left {
+            true => u64::from(event.place.length),
+            false => 0,
+        };
+        self.letters.let_go(at, namespace, freed);
+        Some((seq, self.sinks.get(bit)?.clone()))
     }
 }

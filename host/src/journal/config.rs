@@ -49,11 +49,11 @@ impl Default for JournalConfig {
 )]
 #[serde(rename_all = "camelCase")]
 pub enum WhenFull {
-    /// Nothing more is accepted until a sink takes something: the watch waits, and what the cluster
-    /// still shows then is told.
+    /// Nothing more is accepted until a sink takes something: what the cluster still shows then is told. One
+    /// namespace has at most four times what is left free; its events wait then, and those of others do not.
     #[default]
     Block,
-    /// The oldest waiting event is dropped, logged and counted.
+    /// The oldest waiting event of the namespace with the most is dropped, logged and counted.
     DropOldest,
 }
 

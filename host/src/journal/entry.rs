@@ -7,6 +7,60 @@ use std::sync::Arc;
 /// Number of an event in the journal: grows with every event, never used twice.
 pub type Seq = u64;
 
+/// Where events come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The run: its events are delivered in their order.
+    pub run: Arc<str>,
+    /// Its namespace: where there is little room, each has its share. Empty where nobody knows.
+    pub namespace: Arc<str>,
+}
+
+impl From<Arc<str>> for Origin {
+    fn from(run: Arc<str>) -> Self {
+        let namespace = Arc::default();
+        Self { run, namespace }
+    }
+}
+
+impl From<&str> for Origin {
+    fn from(run: &str) -> Self {
+        Arc::<str>::from(run).into()
+    }
+}
+
+impl From<String> for Origin {
+    fn from(run: String) -> Self {
+        Arc::<str>::from(run).into()
+    }
+}
+
+/// Longest name of a namespace, and so much of an event is searched for it, in bytes.
+const LONGEST_NAME: usize = 63;
+const SEARCHED: usize = 4096;
+
+/// The namespace in the subject of an event (`NAMESPACE/RUN/STEP`), which is not in what version 0.1.0 wrote of it. In
+/// no string before it there can be a quote that is not escaped.
+fn namespace_in(body: &[u8]) -> Option<Arc<str>> {
+    const SUBJECT: &[u8] = b"\"subject\":\"";
+    let body = body.get(..SEARCHED).unwrap_or(body);
+    let found = body
+        .windows(SUBJECT.len())
+        .position(|part| part == SUBJECT)?;
+    let subject = body.get(found + SUBJECT.len()..)?;
+    let length = subject
+        .iter()
+        .take(LONGEST_NAME + 1)
+        .position(|byte| *byte == b'/')?;
+    let name = std::str::from_utf8(subject.get(..length)?).ok()?;
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (!name.is_empty() && name.bytes().all(is_name)).then(|| name.into())
+}
+
+fn is_unnamed(namespace: &Arc<str>) -> bool {
+    namespace.is_empty()
+}
+
 /// One entry. What was written with an older version is read by every later one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "is")]
@@ -18,6 +72,9 @@ pub(super) enum Entry {
     /// A transition is told: its mark, and the events that came of it, whose bodies follow.
     Accepted {
         run: Arc<str>,
+        /// Of the run. Version 0.1.0 did not write it.
+        #[serde(default, skip_serializing_if = "is_unnamed")]
+        namespace: Arc<str>,
         /// What is told; not there where an event is only moved to another segment.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mark: Option<String>,
@@ -43,15 +100,30 @@ impl Entry {
     pub(super) fn without_mark(self) -> Self {
         match self {
             Self::Accepted {
-                run, at, events, ..
+                run,
+                namespace,
+                at,
+                events,
+                ..
             } => Self::Accepted {
                 run,
+                namespace,
                 mark: None,
                 at,
                 events,
             },
             other => other,
         }
+    }
+
+    /// With the namespace that stands in the first of its bodies, where none was written.
+    pub(super) fn with_namespace(mut self, bodies: &[u8]) -> Self {
+        if let Self::Accepted { namespace, .. } = &mut self
+            && namespace.is_empty()
+        {
+            *namespace = namespace_in(bodies).unwrap_or_default();
+        }
+        self
     }
 
     /// Events of which it speaks.
@@ -93,4 +165,44 @@ pub struct Letter {
     pub first: Timestamp,
     /// When it was given up.
     pub last: Timestamp,
+    /// The sink refused it. Version 0.1.0 did not write this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_before_says_its_namespace() {
+        let found = |body: &str| namespace_in(body.as_bytes()).map(|name| name.to_string());
+        let event =
+            r#"{"id":"1","note":"\"subject\":\"forged/a\"","subject":"ci-2/build/test","data":{}}"#;
+        assert_eq!(found(event).as_deref(), Some("ci-2"));
+        for none in [
+            "",
+            "{}",
+            r#"{"subject":"ci"}"#,
+            r#"{"subject":"A/b"}"#,
+            r#"{"subject":"/b"}"#,
+        ] {
+            assert_eq!(found(none), None, "{none}");
+        }
+        let long = format!(r#"{{"subject":"{}/b"}}"#, "x".repeat(64));
+        assert_eq!(found(&long), None);
+    }
+
+    #[test]
+    fn what_version_0_1_0_wrote_is_read_and_what_is_written_now_can_be_read_by_it() {
+        let old =
+            r#"{"is":"accepted","run":"r","mark":"m","at":"1970-01-01T00:00:00Z","events":[]}"#;
+        let Entry::Accepted { namespace, .. } = serde_json::from_str(old).unwrap() else {
+            panic!("another entry")
+        };
+        assert_eq!(&*namespace, "");
+        let letter = r#"{"reason":"no","attempts":1,"first":"1970-01-01T00:00:00Z","last":"1970-01-01T00:00:00Z"}"#;
+        let letter: Letter = serde_json::from_str(letter).unwrap();
+        assert!(!letter.refused);
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::book::Place;
 use super::entry::Seq;
+use crate::access;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -68,7 +69,9 @@ impl Files {
         let missing = self.folder.ancestors().take_while(|path| !path.exists());
         let missing: Vec<&Path> = missing.filter(|path| !is_here(path)).collect();
         let mut missing = missing.into_iter().rev();
-        missing.try_for_each(|folder| self.take(Step::MakeFolder(folder)))
+        missing.try_for_each(|folder| self.take(Step::MakeFolder(folder)))?;
+        access::close_folder(&self.folder);
+        Ok(())
     }
 
     /// The folder's own name is on the disk after this, and those of all above it: whoever made them
@@ -104,12 +107,12 @@ impl Files {
             })?;
         }
         match step {
-            Step::MakeFolder(folder) => std::fs::create_dir(folder),
+            Step::MakeFolder(folder) => access::make_folder(folder),
             Step::SyncFolder(folder) => File::open(folder)?.sync_all().map_err(io::Error::other),
             Step::Create(segment) => {
                 let mut options = OpenOptions::new();
                 options.read(true).write(true).create(true).truncate(true);
-                let file = Arc::new(options.open(self.path(segment))?);
+                let file = Arc::new(self.opened(segment, &mut options)?);
                 self.with(|files| files.insert(segment, file));
                 Ok(())
             }
@@ -143,9 +146,14 @@ impl Files {
     /// Opens a segment that is there.
     pub(super) fn open(&self, segment: u64) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).open(self.path(segment))?;
+        let file = self.opened(segment, options.read(true).write(true))?;
         self.with(|files| files.insert(segment, Arc::new(file)));
         Ok(())
+    }
+
+    /// Opens a segment, which nobody else may read.
+    fn opened(&self, segment: u64, options: &mut OpenOptions) -> io::Result<File> {
+        access::opened(&self.folder, &self.path(segment), options)
     }
 
     /// All of a segment: little more than one is large, and one write.

@@ -10,19 +10,23 @@ mod config;
 mod entry;
 mod files;
 mod frame;
+mod letters;
+mod namespaces;
+mod queue;
 mod segments;
 mod shared;
 mod way;
 mod writer;
 
-pub(crate) use book::Waiting;
+pub(crate) use book::{Taken, Turns, Waiting};
+pub(crate) use bound::{Buried, Dropped};
 pub use config::{JournalConfig, JournalError, WhenFull};
-pub use entry::Letter;
-pub use entry::Seq;
+pub use entry::{Letter, Origin, Seq};
+pub(crate) use namespaces::is_fair;
+pub(crate) use queue::Queued;
 pub use writer::NewEvent;
 
 use book::Book;
-use bound::Room;
 use bytes::Bytes;
 use entry::Entry;
 use files::Failpoint;
@@ -152,21 +156,21 @@ impl Journal {
     }
 
     /// Accepts events, those of one transition with its mark; without one they were there before, and
-    /// there is room for them. Once this has returned, they survive a
-    /// crash. At the journal's bound it waits.
+    /// there is room for them. Once this has returned, they survive a crash. At the journal's bound it waits,
+    /// and where their namespace has its share of it.
     ///
     /// # Errors
     ///
     /// The journal cannot be written any more.
     pub async fn accept(
         &self,
-        run: Arc<str>,
+        origin: Origin,
         mark: Option<String>,
         at: Timestamp,
         events: Vec<NewEvent>,
     ) -> Result<(), JournalError> {
         let (done, accepted) = oneshot::channel();
-        self.bring(run, mark, at, events, Done::Answer(done))
+        self.bring(origin, mark, at, events, Done::Answer(done))
             .await?;
         self.answer(accepted).await
     }
@@ -179,19 +183,19 @@ impl Journal {
     /// As for [`Journal::accept`].
     pub(crate) async fn hand_over(
         &self,
-        run: Arc<str>,
+        origin: Origin,
         mark: Option<String>,
         at: Timestamp,
         events: Vec<NewEvent>,
         accepted: impl FnOnce() + Send + 'static,
     ) -> Result<(), JournalError> {
         let accepted = Done::Call(Box::new(accepted));
-        self.bring(run, mark, at, events, accepted).await
+        self.bring(origin, mark, at, events, accepted).await
     }
 
     async fn bring(
         &self,
-        run: Arc<str>,
+        origin: Origin,
         mark: Option<String>,
         at: Timestamp,
         events: Vec<NewEvent>,
@@ -202,15 +206,15 @@ impl Journal {
             return Err(JournalError::TooLarge(size));
         }
         if mark.is_some() {
-            self.make(Room::Events(size as u64)).await?;
+            self.make_room(&origin, size as u64).await?;
         }
         let part = tokio::select! {
             biased;
-            part = self.way.enter(size, &run, mark.as_deref()) => part,
+            part = self.way.enter(size, &origin, mark.as_deref()) => part,
             error = self.failed() => return Err(error),
         };
         let accept = Command::Accept {
-            run,
+            origin,
             mark,
             at,
             events,
@@ -241,23 +245,6 @@ impl Journal {
     pub async fn done(&self, seq: Seq, sink: &str) -> Result<(), JournalError> {
         let sink = sink.to_owned();
         self.ask(Command::Say(Entry::Done { seq, sink })).await
-    }
-
-    /// An event will not be delivered to a sink.
-    ///
-    /// # Errors
-    ///
-    /// The journal cannot be written any more.
-    pub(crate) async fn bury(
-        &self,
-        seq: Seq,
-        sink: &str,
-        letter: Letter,
-    ) -> Result<(), JournalError> {
-        self.make(Room::Letter).await?;
-        let sink = sink.to_owned();
-        self.ask(Command::Say(Entry::Dead { seq, sink, letter }))
-            .await
     }
 
     /// Nothing of this run will be told again.
@@ -318,14 +305,23 @@ impl Journal {
         self.shared.changed.subscribe()
     }
 
-    /// What a sink waits for, from a number on, the oldest first, and the number from which on there
-    /// is nothing else; where it is nothing.
-    pub(crate) fn waiting_from(&self, sink: &str, from: &mut Seq, most: usize) -> Vec<Waiting> {
-        self.shared.book(|book| {
-            let waiting = book.waiting(sink, *from, most);
-            *from = waiting.last().map_or(book.next(), |last| last.seq + 1);
-            waiting
-        })
+    /// What a sink takes next of what waits for it: of each namespace in turn, those of one the oldest first, where
+    /// there is room for one more of it. Nothing of it is taken again with the same `turns`.
+    pub(crate) fn take_in_turn(
+        &self,
+        sink: &str,
+        turns: &mut Turns,
+        most: usize,
+        has_room: impl FnMut(u32) -> bool,
+    ) -> Taken {
+        (self.shared).book(|book| book.take_in_turn(sink, turns, most, has_room))
+    }
+
+    /// Where an event comes from, of this run.
+    pub(crate) fn origin(&self, seq: Seq, run: Arc<str>) -> Origin {
+        let namespace = self.shared.book(|book| book.namespace(seq));
+        let namespace = namespace.unwrap_or_default();
+        Origin { run, namespace }
     }
 
     /// What a sink waits for, from a number on, the oldest first.
@@ -352,6 +348,18 @@ impl Journal {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Dead letters that were dropped at their bound.
+    #[must_use]
+    pub fn letters_dropped(&self) -> u64 {
+        self.shared.letters_dropped.load(Ordering::Relaxed)
+    }
+
+    /// Who waits for room.
+    pub(crate) fn queued(&self) -> Queued {
+        let namespaces = self.shared.book(|book| book.namespaces());
+        self.shared.queue.standing(namespaces)
     }
 
     /// Does its disk take nothing more at the moment?

@@ -4,6 +4,7 @@ use super::JournalError;
 use super::book::Book;
 use super::files::{Failpoint, Files, Step};
 use super::frame::{self, Found, PREFACE};
+use crate::access;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -194,12 +195,8 @@ fn lock(folder: &Path) -> Result<File, JournalError> {
         source,
     };
     let mut options = OpenOptions::new();
-    let file = options
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(folder.join(LOCK));
-    let file = file.map_err(failed)?;
+    options.create(true).truncate(false).write(true);
+    let file = access::opened(folder, &folder.join(LOCK), &mut options).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(JournalError::Locked {
@@ -257,7 +254,9 @@ fn replay(
     loop {
         match frame::read(&bytes, at) {
             Found::Frame(found) => {
-                book.apply(found.entry, segment, found.bodies as u64);
+                let bodies = bytes.get(found.bodies..found.end).unwrap_or_default();
+                let entry = found.entry.with_namespace(bodies);
+                book.apply(entry, segment, found.bodies as u64);
                 at = found.end;
                 sure = found.synced as u64;
             }

@@ -4,6 +4,7 @@ use super::ahead::{self, Ahead};
 use super::book::Book;
 use super::entry::{Entry, Seq};
 use super::files::Files;
+use super::queue::Queue;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
@@ -30,6 +31,10 @@ pub(super) struct Shared {
     pub(super) failed: watch::Sender<Option<String>>,
     /// Events and dead letters that gave way at the bound.
     pub(super) dropped: AtomicU64,
+    /// Of them, dead letters.
+    pub(super) letters_dropped: AtomicU64,
+    /// Who waits for room.
+    pub(super) queue: Queue,
     /// The disk did not take what was last to be written.
     pub(super) disk_full: AtomicBool,
 }
@@ -45,6 +50,8 @@ impl Shared {
             changed: watch::Sender::new(0),
             failed: watch::Sender::new(None),
             dropped: AtomicU64::new(0),
+            letters_dropped: AtomicU64::new(0),
+            queue: Queue::default(),
             disk_full: AtomicBool::new(false),
         }
     }
@@ -102,16 +109,17 @@ impl Shared {
     /// Reads what a sink will ask for from an event on, where so many bytes are read already.
     pub(super) fn read_ahead(&self, from: Seq, sink: &str, mut bytes: usize) {
         let Some(files) = &self.files else { return };
-        let mut places = self.book(|book| {
+        let (mut places, namespaces) = self.book(|book| {
             let waiting = book.waiting(sink, from, ahead::MOST).into_iter();
             let placed = waiting.filter_map(|event| Some((event.seq, book.place(event.seq)?)));
-            placed.collect::<Vec<_>>()
+            (placed.collect::<Vec<_>>(), book.namespaces())
         });
+        let enough = ahead::enough(namespaces);
         self.fresh(|(fresh, _)| places.retain(|(seq, _)| !fresh.contains_key(seq)));
         self.ahead(|ahead| places.retain(|(seq, _)| ahead.get(*seq).is_none()));
         let enough = places.iter().position(|(_, place)| {
             bytes += place.length as usize;
-            bytes > ahead::ENOUGH
+            bytes > enough
         });
         places.truncate(enough.unwrap_or(places.len()));
         // What cannot be read says so when its turn comes.

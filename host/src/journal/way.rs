@@ -1,7 +1,8 @@
 //! What is on its way to the disk: no more than so many bytes, and nothing of it a second time.
 
 use super::book::hash;
-use std::collections::HashSet;
+use super::entry::Origin;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -10,6 +11,9 @@ pub(super) const ON_THE_WAY: usize = 4 * 1024 * 1024;
 /// What one counts for at least, in bytes: where a full disk takes none of them, there is room for what says that
 /// something is delivered.
 const LEAST: usize = 8 * 1024;
+
+/// So many namespaces are remembered that have nothing on it.
+const NAMESPACES: usize = 64;
 
 /// The way. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,6 +26,8 @@ pub(super) struct Way {
 #[derive(Debug, Default)]
 struct OnIt {
     bytes: u64,
+    /// Of each namespace.
+    namespaces: HashMap<Arc<str>, u64>,
     /// Of a run, what is told of it.
     marks: HashSet<(u64, u64)>,
 }
@@ -37,19 +43,24 @@ impl Default for Way {
 
 impl Way {
     /// Waits for room for so many bytes. One that is larger than the way goes alone.
-    pub(super) async fn enter(&self, bytes: usize, run: &str, mark: Option<&str>) -> Part {
+    pub(super) async fn enter(&self, bytes: usize, origin: &Origin, mark: Option<&str>) -> Part {
         let part = u32::try_from(bytes.clamp(LEAST, ON_THE_WAY)).unwrap_or(u32::MAX);
         // Never closed.
         let permit = self.permits.clone().acquire_many_owned(part).await.ok();
         let part = Part {
             bytes: bytes as u64,
-            mark: mark.map(|mark| (hash(run), hash(mark))),
+            namespace: origin.namespace.clone(),
+            mark: mark.map(|mark| (hash(&origin.run), hash(mark))),
             way: self.clone(),
             _permit: permit,
         };
         self.on_it(|on_it| {
             on_it.bytes += part.bytes;
             on_it.marks.extend(part.mark);
+            match on_it.namespaces.get_mut(&part.namespace) {
+                Some(bytes) => *bytes += part.bytes,
+                None => drop(on_it.namespaces.insert(part.namespace.clone(), part.bytes)),
+            }
         });
         part
     }
@@ -62,6 +73,11 @@ impl Way {
     /// Bytes of events that are on it.
     pub(super) fn bytes(&self) -> u64 {
         self.on_it(|on_it| on_it.bytes)
+    }
+
+    /// Bytes of a namespace's events that are on it.
+    pub(super) fn bytes_of(&self, namespace: &str) -> u64 {
+        self.on_it(|on_it| on_it.namespaces.get(namespace).copied().unwrap_or_default())
     }
 
     /// Is this of this run on it?
@@ -79,6 +95,7 @@ impl Way {
 #[derive(Debug)]
 pub(super) struct Part {
     bytes: u64,
+    namespace: Arc<str>,
     mark: Option<(u64, u64)>,
     way: Way,
     _permit: Option<OwnedSemaphorePermit>,
@@ -88,6 +105,13 @@ impl Drop for Part {
     fn drop(&mut self) {
         self.way.on_it(|on_it| {
             on_it.bytes -= self.bytes;
+            if let Some(bytes) = on_it.namespaces.get_mut(&self.namespace) {
+                *bytes = bytes.saturating_sub(self.bytes);
+            }
+            // Those with nothing on it are kept for the next, but not all that there ever were.
+            if on_it.namespaces.len() > NAMESPACES {
+                on_it.namespaces.retain(|_, bytes| *bytes > 0);
+            }
             if let Some(mark) = self.mark {
                 on_it.marks.remove(&mark);
             }

@@ -1,7 +1,7 @@
 //! The one thread that writes: many entries with one sync, then the book, then the answers.
 
 use super::clean::clean;
-use super::entry::{Accepted, Entry, Seq};
+use super::entry::{Accepted, Entry, Origin, Seq};
 use super::frame;
 use super::segments::Segments;
 use super::shared::Shared;
@@ -38,7 +38,7 @@ pub struct NewEvent {
 /// What the writer is asked for.
 pub(super) enum Command {
     Accept {
-        run: Arc<str>,
+        origin: Origin,
         mark: Option<String>,
         at: Timestamp,
         events: Vec<NewEvent>,
@@ -140,7 +140,7 @@ pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receive
 fn take(command: Command, next: &mut Seq) -> Written {
     let (entry, bodies, done, part) = match command {
         Command::Accept {
-            run,
+            origin,
             mark,
             at,
             events,
@@ -160,7 +160,8 @@ fn take(command: Command, next: &mut Seq) -> Written {
                 bodies.push(event.body);
             }
             let entry = Entry::Accepted {
-                run,
+                run: origin.run,
+                namespace: origin.namespace,
                 mark,
                 at,
                 events: accepted,

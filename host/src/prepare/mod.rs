@@ -6,7 +6,7 @@ use crate::clock;
 use crate::event::{self, BuildError, EventConfig, EventMatch};
 use crate::fair::{FairSemaphore, Permit, Ticket};
 use crate::history::{History, Traced, Verdict, What};
-use crate::journal::{Journal, NewEvent};
+use crate::journal::{Journal, NewEvent, Origin};
 use crate::logs::Logs;
 use crate::observe::PodClaim;
 use crate::plugin::dropin::Roster;
@@ -401,11 +401,19 @@ impl Preparation {
                 history.tell(now, || fact);
             }
         };
-        let run = record.transition.run_uid.clone();
+        let origin = Origin {
+            run: record.transition.run_uid.clone(),
+            namespace: record.namespace.clone(),
+        };
         // It counts as pending until it is on the disk. Nobody waits for that: the next of this run comes
         // behind it.
-        let brought =
-            (self.journal).hand_over(run, Some(mark), now, event.into_iter().collect(), accepted);
+        let brought = (self.journal).hand_over(
+            origin,
+            Some(mark),
+            now,
+            event.into_iter().collect(),
+            accepted,
+        );
         if let Err(problem) = brought.await {
             self.settled();
             self.tally.failed.fetch_add(1, Ordering::Relaxed);

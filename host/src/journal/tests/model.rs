@@ -4,16 +4,21 @@
 use super::{letter, run};
 use crate::journal::book::Book;
 use crate::journal::files::Failpoint;
-use crate::journal::{Journal, JournalConfig, JournalError, NewEvent, Seq, WhenFull};
+use crate::journal::{
+    Buried, Journal, JournalConfig, JournalError, Letter, NewEvent, Origin, Seq, WhenFull,
+};
 use bytes::Bytes;
 use jiff::Timestamp;
 use proptest::prelude::*;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 const SINKS: [&str; 3] = ["a", "b", "c"];
 const RUNS: [&str; 4] = ["run-0", "run-1", "run-2", "run-3"];
+/// The namespace of each run.
+const NAMESPACES: [&str; 4] = ["one", "one", "two", "three"];
 const MARKS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
 /// Bounds so small that they are met, and segments so small that many are cleaned.
 const MAX_BYTES: u64 = 8000;
@@ -23,10 +28,18 @@ pub(super) fn open(
     folder: &Path,
     failpoint: Option<Arc<dyn Failpoint>>,
 ) -> Result<Journal, JournalError> {
+    open_as(WhenFull::DropOldest, folder, failpoint)
+}
+
+pub(super) fn open_as(
+    when_full: WhenFull,
+    folder: &Path,
+    failpoint: Option<Arc<dyn Failpoint>>,
+) -> Result<Journal, JournalError> {
     let config = JournalConfig {
         directory: Some(folder.to_owned()),
         max_bytes: Some(MAX_BYTES),
-        when_full: WhenFull::DropOldest,
+        when_full,
         history_bytes: None,
     };
     Journal::open_with(&config, Timestamp::UNIX_EPOCH, SEGMENT, failpoint)
@@ -45,6 +58,7 @@ pub(super) enum Act {
     },
     Bury {
         which: usize,
+        refused: bool,
     },
     Forget {
         run: usize,
@@ -57,7 +71,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => accept.prop_map(|(run, mark, sinks, size)| Act::Accept { run, mark, sinks, size }),
         6 => (0..64_usize).prop_map(|which| Act::Done { which }),
-        2 => (0..64_usize).prop_map(|which| Act::Bury { which }),
+        2 => (0..64_usize, any::<bool>()).prop_map(|(which, refused)| Act::Bury { which, refused }),
         1 => (0..RUNS.len()).prop_map(|run| Act::Forget { run }),
         1 => Just(Act::Sync),
     ]
@@ -74,9 +88,10 @@ struct State {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Event {
     body: Bytes,
+    namespace: String,
     waiting: BTreeSet<&'static str>,
-    /// With the reason.
-    dead: BTreeMap<&'static str, String>,
+    /// With the reason; was it refused?
+    dead: BTreeMap<&'static str, (String, bool)>,
 }
 
 impl State {
@@ -91,10 +106,11 @@ impl State {
         for (seq, sink, letter) in journal.letters() {
             let sink = SINKS.into_iter().find(|known| *known == sink).unwrap();
             let dead = &mut events.entry(seq).or_default().dead;
-            dead.insert(sink, letter.reason);
+            dead.insert(sink, (letter.reason, letter.refused));
         }
         for (seq, event) in &mut events {
             event.body = run(journal.body(*seq)).unwrap().unwrap();
+            event.namespace = journal.origin(*seq, "".into()).namespace.to_string();
         }
         let marks = RUNS.iter().flat_map(|run| MARKS.map(|mark| (*run, mark)));
         Self {
@@ -109,6 +125,54 @@ impl State {
     fn bytes(&self, counts: impl Fn(&Event) -> bool) -> u64 {
         let counted = self.events.values().filter(|event| counts(event));
         counted.map(|event| event.body.len() as u64).sum()
+    }
+
+    /// Bytes that wait, by namespace.
+    fn waiting(&self) -> BTreeMap<&str, u64> {
+        let mut found = BTreeMap::new();
+        for event in self
+            .events
+            .values()
+            .filter(|event| !event.waiting.is_empty())
+        {
+            *found.entry(&*event.namespace).or_default() += event.body.len() as u64;
+        }
+        found
+    }
+
+    /// Dead letters: sink, namespace, number, bytes, refused.
+    fn letters(&self) -> Vec<(&'static str, &str, Seq, u64, bool)> {
+        let letters = self.events.iter().flat_map(|(seq, event)| {
+            let bytes = event.body.len() as u64;
+            let dead = event.dead.iter();
+            dead.map(move |(sink, (_, refused))| (*sink, &*event.namespace, *seq, bytes, *refused))
+        });
+        letters.collect()
+    }
+
+    /// The oldest letter of the namespace with the most, of the sink with the most.
+    fn letter_to_go(&self, any: bool, bit: impl Fn(&str) -> usize) -> Option<(Seq, &'static str)> {
+        let loose: Vec<_> = self
+            .letters()
+            .into_iter()
+            .filter(|(.., refused)| any || *refused)
+            .collect();
+        let sink = SINKS.into_iter().max_by_key(|sink| {
+            let of_it = loose.iter().filter(|(of, ..)| of == sink);
+            let oldest = of_it.clone().map(|(_, _, seq, ..)| *seq).min();
+            (of_it.count(), Reverse((oldest, bit(sink))))
+        })?;
+        let namespace = NAMESPACES.into_iter().max_by_key(|namespace| {
+            let of_it = loose
+                .iter()
+                .filter(|(of, found, ..)| *of == sink && found == namespace);
+            let oldest = of_it.clone().map(|(_, _, seq, ..)| *seq).min();
+            (of_it.count(), Reverse(oldest))
+        })?;
+        let of_it = loose
+            .iter()
+            .filter(|(of, found, ..)| *of == sink && *found == namespace);
+        of_it.map(|(_, _, seq, ..)| (*seq, sink)).min()
     }
 
     fn nth(&self, which: usize, dead_too: bool) -> Option<(Seq, &'static str)> {
@@ -136,6 +200,7 @@ pub(super) struct Known {
     /// What it said from the last that is sure, after one entry each.
     history: Vec<State>,
     bodies: usize,
+    pub(super) when_full: WhenFull,
 }
 
 impl Default for Known {
@@ -143,6 +208,7 @@ impl Default for Known {
         Self {
             history: vec![State::default()],
             bodies: 0,
+            when_full: WhenFull::DropOldest,
         }
     }
 }
@@ -189,14 +255,14 @@ impl Known {
                 mark,
                 sinks,
                 size,
-            } => self.accept(journal, (RUNS[of], MARKS[mark]), sinks, size),
+            } => self.accept(journal, (of, MARKS[mark]), sinks, size),
             Act::Done { which } => {
                 let Some((seq, sink)) = self.now().nth(which, true) else {
                     return Ok(());
                 };
                 self.done(journal, seq, sink)
             }
-            Act::Bury { which } => self.bury(journal, which),
+            Act::Bury { which, refused } => self.bury(journal, which, refused),
             Act::Forget { run: of } => {
                 let of = RUNS[of];
                 if !self.now().told.iter().any(|(run, _)| *run == of) {
@@ -213,11 +279,12 @@ impl Known {
     fn accept(
         &mut self,
         journal: &Journal,
-        (of, mark): (&'static str, &'static str),
+        (of, mark): (usize, &'static str),
         chosen: u8,
         size: usize,
     ) -> Result<(), JournalError> {
         self.bodies += 1;
+        let (of, namespace) = (RUNS[of], NAMESPACES[of]);
         let body = Bytes::from(format!("{} {}", self.bodies, "x".repeat(size)));
         let sinks = SINKS.into_iter().enumerate();
         let sinks = sinks.filter(|(bit, _)| chosen & (1 << bit) != 0);
@@ -234,15 +301,39 @@ impl Known {
             .iter()
             .map(|event| event.body.len() as u64)
             .sum::<u64>();
+        let origin = Origin {
+            run: of.into(),
+            namespace: namespace.into(),
+        };
+        if self.when_full == WhenFull::Block && !self.has_room(namespace, size) {
+            let accept =
+                journal.accept(origin, Some(mark.to_owned()), Timestamp::UNIX_EPOCH, events);
+            run(async {
+                let mut accept = std::pin::pin!(accept);
+                assert!(
+                    futures::poll!(accept.as_mut()).is_pending(),
+                    "{size} of {namespace}"
+                );
+            });
+            return Ok(());
+        }
         // What gives way: the book knows in which order sinks lose an event.
         let order = journal.sinks();
         loop {
-            let bytes = self.now().bytes(|event| !event.waiting.is_empty());
-            let mut events = self.now().events.iter();
-            let oldest = events.find(|(_, event)| !event.waiting.is_empty());
-            let Some((seq, event)) = oldest.filter(|_| bytes + size > MAX_BYTES) else {
+            let waiting = self.now().waiting();
+            let largest = waiting.iter().max_by_key(|(name, bytes)| {
+                let more = if **name == namespace { size } else { 0 };
+                (**bytes + more, **name)
+            });
+            let bytes: u64 = waiting.values().sum();
+            let Some((largest, _)) = largest.filter(|_| size > 0 && bytes + size > MAX_BYTES)
+            else {
                 break;
             };
+            let mut events = self.now().events.iter();
+            let oldest =
+                events.find(|(_, event)| !event.waiting.is_empty() && event.namespace == *largest);
+            let (seq, event) = oldest.unwrap();
             let (seq, waiting) = (*seq, event.waiting.clone());
             for sink in order.iter().filter(|sink| waiting.contains(sink.as_str())) {
                 self.say(|state| state.done(seq, sink));
@@ -253,6 +344,7 @@ impl Known {
             if !waiting.is_empty() {
                 let event = Event {
                     body,
+                    namespace: namespace.to_owned(),
                     waiting,
                     dead: BTreeMap::new(),
                 };
@@ -261,9 +353,19 @@ impl Known {
             }
         });
         let mark = Some(mark.to_owned());
-        run(journal.accept(of.into(), mark, Timestamp::UNIX_EPOCH, events))?;
+        run(journal.accept(origin, mark, Timestamp::UNIX_EPOCH, events))?;
         self.is_sure();
         Ok(())
+    }
+
+    /// May a namespace have so many bytes more?
+    fn has_room(&self, namespace: &str, size: u64) -> bool {
+        let waiting = self.now().waiting();
+        let all: u64 = waiting.values().sum();
+        let own = waiting.get(namespace).copied().unwrap_or_default();
+        let fits =
+            all + size <= MAX_BYTES && (own == 0 || own + size <= 4 * (MAX_BYTES - all - size));
+        size == 0 || all == 0 || fits
     }
 
     fn done(&mut self, journal: &Journal, seq: Seq, sink: &str) -> Result<(), JournalError> {
@@ -277,22 +379,42 @@ impl Known {
         }))
     }
 
-    fn bury(&mut self, journal: &Journal, which: usize) -> Result<(), JournalError> {
+    fn bury(&mut self, journal: &Journal, which: usize, refused: bool) -> Result<(), JournalError> {
         let Some((seq, sink)) = self.now().nth(which, false) else {
             return Ok(());
         };
-        for (old, of, _) in journal.letters() {
-            let bytes = self.now().bytes(|event| event.waiting.is_empty());
-            if bytes >= MAX_BYTES {
-                self.say(|state| state.done(old, &of));
-            }
+        let letter = Letter {
+            refused,
+            ..letter("gone")
+        };
+        let any = self.when_full == WhenFull::DropOldest;
+        let letters = self.now().letters().into_iter();
+        let given_up: u64 = letters
+            .filter(|(.., refused)| !refused)
+            .map(|(_, _, _, bytes, _)| bytes)
+            .sum();
+        if !any && !refused && given_up >= MAX_BYTES / 8 * 7 {
+            assert_eq!(run(journal.try_bury(seq, sink, letter))?, Buried::NoRoom);
+            return Ok(());
+        }
+        let bit = |sink: &str| {
+            journal
+                .shared
+                .book(|book| book.known(sink))
+                .unwrap_or(usize::MAX)
+        };
+        while self.now().bytes(|event| event.waiting.is_empty()) >= MAX_BYTES
+            && let Some((old, of)) = self.now().letter_to_go(any, bit)
+        {
+            self.say(|state| state.done(old, of));
         }
         self.say(|state| {
             let event = state.events.get_mut(&seq).unwrap();
             event.waiting.remove(sink);
-            event.dead.insert(sink, "gone".to_owned());
+            event.dead.insert(sink, ("gone".to_owned(), refused));
         });
-        run(journal.bury(seq, sink, letter("gone")))?;
+        let buried = run(journal.try_bury(seq, sink, letter))?;
+        assert!(matches!(buried, Buried::Done(_)));
         run(applied(journal, |book| {
             let mut letters = book.letters().into_iter();
             letters.any(|(found, of, _)| (found, of.as_str()) == (seq, sink))

@@ -1,0 +1,171 @@
+//! Who may read what the observer keeps on a disk: itself, and the group of the folder as the volume has it. Nobody
+//! else, whatever the process was started with.
+
+use std::fs::{DirBuilder, File, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use tracing::{info, warn};
+
+/// Rights of others, of the group, and to write for the group; a new file has the folder's group.
+const OTHERS: u32 = 0o007;
+const GROUP: u32 = 0o070;
+const GROUP_WRITES: u32 = 0o020;
+const SETGID: u32 = 0o2000;
+/// A folder that many share, such as `/tmp`: there each has what is its own.
+const STICKY: u32 = 0o1000;
+/// Rights to look into a folder.
+const SEARCH: u32 = 0o111;
+
+/// What there are of permissions in a mode.
+const ALL: u32 = 0o7777;
+
+/// Makes a folder for which nobody else has rights. On a volume that is for a group (`fsGroup`) the group has all, so
+/// that a later process of another user can go on.
+///
+/// # Errors
+///
+/// It cannot be made.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o770).create(folder)?;
+    let metadata = std::fs::metadata(folder)?;
+    if metadata.mode() & SETGID != 0 {
+        set(folder, &metadata, metadata.mode() | GROUP)?;
+    }
+    Ok(())
+}
+
+/// Takes the rights of others away from a folder that is there. Where that may not be done, as where it is the root of
+/// a volume, what is in it has no rights for others all the same.
+pub(crate) fn close_folder(folder: &Path) {
+    let closed = std::fs::metadata(folder).and_then(|metadata| {
+        let others = if metadata.mode() & STICKY == 0 {
+            OTHERS
+        } else {
+            0
+        };
+        set(folder, &metadata, metadata.mode() & !others)
+    });
+    if let Err(error) = closed {
+        let folder = folder.display().to_string();
+        info!(folder, %error, "others may see the names in this folder, but read nothing in it");
+    }
+}
+
+/// Takes the rights of others away from a file in a folder, and gives the group those that it has in the folder. It is
+/// used all the same where that fails.
+pub(crate) fn close_file(folder: &Path, path: &Path) {
+    if let Err(error) = try_to_close(folder, path) {
+        let file = path.display().to_string();
+        warn!(file, %error, "others may be able to read this file: its rights cannot be changed");
+    }
+}
+
+fn try_to_close(folder: &Path, path: &Path) -> io::Result<()> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
+        return Ok(());
+    }
+    set(path, &metadata, rights(std::fs::metadata(folder)?.mode()))
+}
+
+/// The rights of a file in a folder with these.
+fn rights(folder: u32) -> u32 {
+    let group = folder & GROUP & !SEARCH;
+    let group = if folder & GROUP_WRITES == 0 {
+        group
+    } else {
+        group | 0o060
+    };
+    0o600 | group
+}
+
+fn set(path: &Path, metadata: &Metadata, mode: u32) -> io::Result<()> {
+    let (now, wanted) = (metadata.mode() & ALL, mode & ALL);
+    if now == wanted {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(wanted))
+}
+
+/// A new file, or one that is there, is opened by `open` and closed to others.
+///
+/// # Errors
+///
+/// It cannot be opened.
+pub(crate) fn opened(
+    folder: &Path,
+    path: &Path,
+    options: &mut std::fs::OpenOptions,
+) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = options.mode(0o660).open(path)?;
+    close_file(folder, path);
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().mode() & ALL
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn files_have_the_rights_of_their_folder_and_others_none() {
+        for (folder, file) in [
+            (0o700, 0o600),
+            (0o755, 0o640),
+            (0o2775, 0o660),
+            (0o2777, 0o660),
+            (0o711, 0o600),
+        ] {
+            assert_eq!(rights(folder), file, "{folder:o}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_and_what_was_there_is_closed_to_others() {
+        let root = tempfile::tempdir().unwrap();
+        for (parent, old, folder, file) in [
+            (0o755, 0o755, 0o750, 0o640),
+            (0o700, 0o700, 0o700, 0o600),
+            (0o2775, 0o2775, 0o2770, 0o660),
+            (0o2777, 0o2777, 0o2770, 0o660),
+            (0o1777, 0o1777, 0o1777, 0o660),
+        ] {
+            let parent_folder = root.path().join(format!("{parent:o}"));
+            std::fs::create_dir(&parent_folder).unwrap();
+            chmod(&parent_folder, parent);
+            let new = parent_folder.join("new");
+            make_folder(&new).unwrap();
+            assert_eq!(mode(&new) & OTHERS, 0);
+            assert_eq!(mode(&new) & SETGID, parent & SETGID);
+            assert_eq!(mode(&new) & GROUP_WRITES != 0, parent & SETGID != 0);
+
+            let there = parent_folder.join("there");
+            std::fs::create_dir(&there).unwrap();
+            chmod(&there, old);
+            close_folder(&there);
+            assert_eq!(mode(&there), folder);
+            let path = there.join("file");
+            std::fs::write(&path, "secret").unwrap();
+            chmod(&path, 0o666);
+            close_file(&there, &path);
+            assert_eq!(mode(&path), file);
+            let mut options = File::options();
+            opened(
+                &there,
+                &there.join("other"),
+                options.create(true).append(true),
+            )
+            .unwrap();
+            assert_eq!(mode(&there.join("other")), file);
+        }
+    }
+}

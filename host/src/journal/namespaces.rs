@@ -1,0 +1,218 @@
+//! Events by namespace: which are there, and how many bytes of them wait. Pure.
+
+use super::entry::Seq;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// One may have this many times what would be left free: alone four fifths of all, and the less the more is taken
+/// by others. So something is always left for who has nothing.
+const SHARE: u64 = 4;
+
+/// May who has `own` take `size` more, where `free` is left after that?
+pub(crate) fn is_fair(own: u64, size: u64, free: u64) -> bool {
+    own == 0 || own + size <= free.saturating_mul(SHARE)
+}
+
+/// Numbers that are gone may take this many places beside those that are there before they are cleared away.
+const CLUTTER: usize = 64;
+
+/// The events of one namespace.
+#[derive(Debug, Default)]
+struct Namespace {
+    name: Arc<str>,
+    /// Numbers of its events, and of some that are gone.
+    seqs: VecDeque<Seq>,
+    /// They are not in order: the journal was read again, where events that were moved come late.
+    unsorted: bool,
+    /// Events that are there.
+    events: usize,
+    /// Bytes of those that somebody waits for.
+    waiting: u64,
+}
+
+/// All namespaces that have an event. Each has a number, which another may get when it has none any more.
+#[derive(Debug, Default)]
+pub(super) struct Namespaces {
+    all: Vec<Namespace>,
+    by_name: HashMap<Arc<str>, u32>,
+    free: Vec<u32>,
+}
+
+impl Namespaces {
+    /// Takes an event of a namespace. Gives the number of the namespace.
+    pub(super) fn add(&mut self, name: &Arc<str>, seq: Seq) -> u32 {
+        let number = match self.by_name.get(name) {
+            Some(number) => *number,
+            None => self.begin(name),
+        };
+        if let Some(namespace) = self.all.get_mut(number as usize) {
+            match namespace.seqs.back() {
+                Some(last) if *last > seq => namespace.unsorted = true,
+                Some(_) | None => {}
+            }
+            namespace.seqs.push_back(seq);
+            namespace.events += 1;
+        }
+        number
+    }
+
+    fn begin(&mut self, name: &Arc<str>) -> u32 {
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.all.push(Namespace::default());
+            u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX)
+        });
+        if let Some(namespace) = self.all.get_mut(number as usize) {
+            namespace.name = name.clone();
+        }
+        self.by_name.insert(name.clone(), number);
+        number
+    }
+
+    /// An event is gone.
+    pub(super) fn remove(&mut self, number: u32, seq: Seq, is_there: impl Fn(Seq) -> bool) {
+        let Some(namespace) = self.all.get_mut(number as usize) else {
+            return;
+        };
+        namespace.events = namespace.events.saturating_sub(1);
+        if namespace.events == 0 {
+            self.by_name.remove(&namespace.name);
+            *namespace = Namespace::default();
+            self.free.push(number);
+            return;
+        }
+        if namespace.seqs.front() == Some(&seq) {
+            namespace.seqs.pop_front();
+        }
+        if namespace.seqs.len() > 2 * namespace.events + CLUTTER {
+            namespace.seqs.retain(|seq| is_there(*seq));
+        }
+    }
+
+    /// Bytes of a namespace begin to wait, or wait no more.
+    pub(super) fn count(&mut self, number: u32, bytes: u64, there: bool) {
+        if let Some(namespace) = self.all.get_mut(number as usize) {
+            namespace.waiting = match there {
+                true => namespace.waiting + bytes,
+                false => namespace.waiting.saturating_sub(bytes),
+            };
+        }
+    }
+
+    /// How many numbers are in use, or were.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn name(&self, number: u32) -> Arc<str> {
+        let namespace = self.all.get(number as usize);
+        namespace.map_or_else(Arc::default, |namespace| namespace.name.clone())
+    }
+
+    /// Bytes of a namespace's events that somebody waits for.
+    pub(super) fn waiting(&self, name: &str) -> u64 {
+        let namespace = self.by_name.get(name);
+        let namespace = namespace.and_then(|number| self.all.get(*number as usize));
+        namespace.map_or(0, |namespace| namespace.waiting)
+    }
+
+    /// How many have an event.
+    pub(super) fn count_of_all(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// The one with the most bytes that somebody waits for, where `name` is about to have this many more.
+    pub(super) fn largest(&self, name: &str, more: u64) -> Option<u32> {
+        let waiting = self.by_name.iter().filter_map(|(found, number)| {
+            let waiting = self.all.get(*number as usize)?.waiting;
+            let more = if **found == *name { more } else { 0 };
+            (waiting > 0).then_some((waiting + more, found, *number))
+        });
+        waiting.max().map(|(_, _, number)| number)
+    }
+
+    /// The events of a namespace from one on, and maybe some that are gone.
+    pub(super) fn events(&mut self, number: u32, from: Seq) -> impl Iterator<Item = Seq> {
+        let namespace = self.all.get_mut(number as usize);
+        let seqs = namespace.map(|namespace| {
+            if std::mem::take(&mut namespace.unsorted) {
+                namespace.seqs.make_contiguous().sort_unstable();
+            }
+            &namespace.seqs
+        });
+        seqs.into_iter().flat_map(move |seqs| {
+            let at = seqs.partition_point(|seq| *seq < from);
+            seqs.range(at..).copied()
+        })
+    }
+
+    /// The last event of a namespace, where it has one.
+    pub(super) fn last(&self, number: u32) -> Option<Seq> {
+        let namespace = self.all.get(number as usize)?;
+        match namespace.unsorted {
+            false => namespace.seqs.back().copied(),
+            true => namespace.seqs.iter().max().copied(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn something_is_always_left_for_who_has_nothing() {
+        let (bound, mut taken) = (4096_u64, Vec::new());
+        for _ in 0..6 {
+            let mut own = 0;
+            let free = |own: u64, taken: &[u64]| bound - taken.iter().sum::<u64>() - own;
+            while free(own, &taken) > 0 && is_fair(own, 1, free(own, &taken) - 1) {
+                own += 1;
+            }
+            taken.push(own);
+        }
+        assert_eq!(taken, [3276, 656, 131, 26, 5, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn each_namespace_has_its_events_in_order(
+            acts in proptest::collection::vec((any::<bool>(), 0..3_usize, 0..40_u64), 0..400),
+        ) {
+            let names = ["a", "b", "c"].map(Arc::<str>::from);
+            let mut namespaces = Namespaces::default();
+            let mut there: BTreeMap<Seq, (usize, u32)> = BTreeMap::new();
+            for (adds, which, seq) in acts {
+                match (adds, there.get(&seq).copied()) {
+                    (true, None) => {
+                        let number = namespaces.add(&names[which], seq);
+                        there.insert(seq, (which, number));
+                    }
+                    (false, Some((_, number))) => {
+                        there.remove(&seq);
+                        namespaces.remove(number, seq, |seq| there.contains_key(&seq));
+                    }
+                    _ => {}
+                }
+                for (which, name) in names.iter().enumerate() {
+                    let expected = there.iter().filter(|(_, (of, _))| *of == which);
+                    let expected: Vec<(Seq, u32)> =
+                        expected.map(|(seq, (_, number))| (*seq, *number)).collect();
+                    let Some((_, number)) = expected.first() else {
+                        prop_assert!(!namespaces.by_name.contains_key(name));
+                        continue;
+                    };
+                    prop_assert!(expected.iter().all(|(_, of)| of == number));
+                    let mut found: Vec<Seq> = namespaces
+                        .events(*number, 0)
+                        .filter(|seq| there.get(seq).is_some_and(|(of, _)| *of == which))
+                        .collect();
+                    // One that went and came again may be there twice: no journal gives a number again.
+                    found.dedup();
+                    prop_assert_eq!(found, expected.iter().map(|(seq, _)| *seq).collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! No namespace and no sink takes the room of others.
+
+use super::{accept, close, letter, letters, open, owned, run, small};
+use crate::journal::{
+    Buried, Dropped, Journal, JournalConfig, Letter, NewEvent, Origin, Queued, Seq, Turns, WhenFull,
+};
+use jiff::Timestamp;
+
+/// Accepts an event of a namespace for some sinks.
+async fn accept_of(journal: &Journal, namespace: &str, sinks: &[&str], size: usize) {
+    let origin = Origin {
+        run: namespace.into(),
+        namespace: namespace.into(),
+    };
+    let event = NewEvent {
+        sinks: sinks.iter().map(ToString::to_string).collect(),
+        body: vec![b'x'; size].into(),
+    };
+    let mark = Some(format!("{}", fastrand::u64(..)));
+    let accepted = journal.accept(origin, mark, Timestamp::UNIX_EPOCH, vec![event]);
+    accepted.await.unwrap();
+}
+
+#[test]
+fn what_a_sink_refuses_never_waits_and_who_has_the_most_dead_letters_makes_room() {
+    let journal = small(WhenFull::Block);
+    let refused = || Letter {
+        refused: true,
+        ..letter("413 Payload Too Large")
+    };
+    run(async {
+        // One event that was given up, one of an innocent, and many of another namespace.
+        accept_of(&journal, "given-up", &["a"], 100).await;
+        journal.bury(0, "a", letter("old")).await.unwrap();
+        accept_of(&journal, "innocent", &["a"], 100).await;
+        assert_eq!(
+            journal.try_bury(1, "a", refused()).await.unwrap(),
+            Buried::Done(vec![])
+        );
+        for seq in 2..30 {
+            accept_of(&journal, "sec-a", &["a"], 200).await;
+            assert_ne!(
+                journal.try_bury(seq, "a", refused()).await.unwrap(),
+                Buried::NoRoom
+            );
+            journal.sync().await.unwrap();
+        }
+        let left = letters(&journal);
+        assert_eq!(left[..2], [(0, "a"), (1, "a")].map(owned));
+        assert_eq!(left[2..], [26, 27, 28, 29].map(|seq| owned((seq, "a"))));
+        assert_eq!(journal.letters_dropped(), 24);
+        // Another sink has room for its own.
+        accept_of(&journal, "innocent", &["b"], 200).await;
+        let buried = journal.try_bury(30, "b", refused()).await.unwrap();
+        let gone = Dropped {
+            sink: "a".to_owned(),
+            body: vec![b'x'; 200].into(),
+        };
+        assert_eq!(buried, Buried::Done(vec![gone]));
+        journal.sync().await.unwrap();
+        assert!(letters(&journal).contains(&owned((30, "b"))));
+        assert!(letters(&journal).contains(&owned((1, "a"))));
+    });
+}
+
+#[test]
+fn a_namespace_that_has_its_share_waits_while_others_are_accepted() {
+    let journal = small(WhenFull::Block);
+    run(async {
+        for _ in 0..8 {
+            accept_of(&journal, "sec-a", &["a"], 100).await;
+        }
+        let mut more = std::pin::pin!(accept_of(&journal, "sec-a", &["a"], 100));
+        assert!(futures::poll!(more.as_mut()).is_pending());
+        // There is nobody else.
+        let queued = |is_all| Queued {
+            namespaces: 1,
+            is_all,
+        };
+        assert_eq!(journal.queued(), queued(true));
+        for namespace in ["sec-b", "sec-c"] {
+            accept_of(&journal, namespace, &["a"], 100).await;
+        }
+        assert_eq!(journal.queued(), queued(false));
+        assert!(futures::poll!(more.as_mut()).is_pending());
+        for seq in 0..3 {
+            journal.done(seq, "a").await.unwrap();
+        }
+        more.await;
+        assert_eq!(journal.queued(), Queued::default());
+        assert_eq!(journal.counts("a"), (8, 0));
+    });
+}
+
+#[test]
+fn where_events_are_dropped_it_is_one_of_who_has_the_most() {
+    let journal = small(WhenFull::DropOldest);
+    run(async {
+        accept_of(&journal, "sec-b", &["a"], 100).await;
+        for _ in 0..20 {
+            accept_of(&journal, "sec-a", &["a"], 100).await;
+        }
+        let waiting: Vec<Seq> = journal
+            .waiting("a", 0, 99)
+            .iter()
+            .map(|event| event.seq)
+            .collect();
+        assert_eq!(waiting, [0, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
+    });
+}
+
+#[test]
+fn a_sink_takes_of_each_namespace_in_turn() {
+    let journal = Journal::open(&JournalConfig::default(), Timestamp::UNIX_EPOCH).unwrap();
+    run(async {
+        for _ in 0..6 {
+            accept_of(&journal, "sec-a", &["a", "b"], 10).await;
+        }
+        for namespace in ["sec-b", "sec-c", "sec-b"] {
+            accept_of(&journal, namespace, &["a"], 10).await;
+        }
+        let mut turns = Turns::default();
+        let take = |turns: &mut Turns, most| {
+            let taken = journal.take_in_turn("a", turns, most, |_| true);
+            let seqs: Vec<Seq> = taken.events.iter().map(|event| event.seq).collect();
+            (seqs, taken.is_more)
+        };
+        assert_eq!(take(&mut turns, 4), (vec![0, 6, 7, 1], true));
+        assert_eq!(take(&mut turns, 4), (vec![8, 2, 3, 4], true));
+        accept_of(&journal, "sec-c", &["a"], 10).await;
+        let (rest, is_more) = take(&mut turns, 4);
+        assert_eq!((rest.len(), is_more), (2, false));
+        assert!(rest.contains(&5) && rest.contains(&9), "{rest:?}");
+        // Nothing is taken for which there is no room, nor for another sink.
+        let mut turns = Turns::default();
+        let taken = journal.take_in_turn("a", &mut turns, 99, |namespace| namespace == 1);
+        assert_eq!((taken.events.len(), taken.is_held), (2, true));
+        let taken = journal.take_in_turn("a", &mut turns, 99, |_| true);
+        assert_eq!((taken.events.len(), taken.is_held), (8, false));
+        let taken = journal.take_in_turn("b", &mut Turns::default(), 99, |_| true);
+        assert_eq!(taken.events.len(), 6);
+    });
+}
+
+#[test]
+fn namespaces_outlive_a_restart_and_are_found_in_what_was_written_before_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let journal = open(folder).unwrap();
+    run(accept_of(&journal, "sec-a", &["a"], 10));
+    // As version 0.1.0 wrote it: no namespace.
+    let body = r#"{"id":"1","subject":"sec-b/build/test"}"#;
+    run(accept(&journal, "run", "mark", &["a"], body));
+    close(journal, folder);
+    let journal = open(folder).unwrap();
+    let names = [0, 1].map(|seq| journal.origin(seq, "run".into()).namespace);
+    assert_eq!(names, ["sec-a".into(), "sec-b".into()]);
+}
