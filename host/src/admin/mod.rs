@@ -108,7 +108,7 @@ impl Listeners {
         auth: Option<&AuthConfig>,
         reviewer: Option<Reviewer>,
         subject: Subject,
-        end: E,
+        end: &E,
     ) -> Result<impl Future<Output = ()> + Send + use<E>, AdminError>
     where
         E: Future<Output = ()> + Clone + Send + 'static,

@@ -441,7 +441,7 @@ impl App {
         };
         let auth = kept.admin_config.auth.as_ref();
         let reviewer = reviewer::reviewer(&source, auth);
-        let serving = kept.listeners.serve(auth, reviewer, subject, delivered)?;
+        let serving = kept.listeners.serve(auth, reviewer, subject, &delivered)?;
         running.spawn(serving.map(|()| ("admin", Ok(()))));
         let pool = ChainPool::new(ChainPool::THREADS)?;
         let preparation = Preparation {
