@@ -159,7 +159,8 @@ mod tests {
                     }
                 }
                 while let Some((namespace, item)) = queue.next() {
-                    let namespace: usize = namespace.get(3..).unwrap().parse().unwrap();
+                    let namespace = namespace.strip_prefix("ns-").unwrap();
+                    let namespace: usize = namespace.parse().unwrap();
                     prop_assert_eq!(waiting[namespace].pop_front(), Some(item));
                     held[namespace] += 1;
                 }
