@@ -82,68 +82,6 @@ fn without_values(error: &serde_json::Error) -> String {
     )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_value_of_a_configuration_is_repeated_whatever_its_type() {
-        #[derive(Debug, serde::Deserialize)]
-        #[serde(deny_unknown_fields, rename_all = "lowercase")]
-        enum Mode {
-            Fast,
-        }
-        #[derive(Debug, serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        #[expect(dead_code, reason = "only read")]
-        struct Config {
-            #[serde(default)]
-            name: String,
-            #[serde(default)]
-            count: u8,
-            mode: Option<Mode>,
-            #[serde(default)]
-            deep: Vec<std::collections::BTreeMap<String, bool>>,
-        }
-        for (config, expected) in [
-            (
-                r#"{"name": 90210}"#,
-                "invalid type: integer `…`, expected a string",
-            ),
-            (
-                r#"{"name": -90210.5}"#,
-                "invalid type: floating point `…`, expected a string",
-            ),
-            (
-                r#"{"name": true}"#,
-                "invalid type: boolean `…`, expected a string",
-            ),
-            (
-                r#"{"count": 90210}"#,
-                "invalid value: integer `…`, expected u8",
-            ),
-            (
-                r#"{"count": "a\"90210`, expected"}"#,
-                "invalid type: string \"…\", expected u8",
-            ),
-            (
-                r#"{"mode": "90210"}"#,
-                "unknown variant `…`, expected `fast`",
-            ),
-            (
-                r#"{"deep": [{"a": 90210}]}"#,
-                "invalid type: integer `…`, expected a boolean",
-            ),
-            (r#"{"nmae": 1}"#, "unknown field `nmae`"),
-        ] {
-            let error = serde_json::from_str::<Config>(config).unwrap_err();
-            let said = without_values(&error);
-            assert!(said.starts_with(expected), "{said}");
-            assert!(!said.contains("90210") && !said.contains("true"), "{said}");
-        }
-    }
-}
-
 /// Hands the event to the plugin.
 ///
 /// # Errors
@@ -232,4 +170,66 @@ macro_rules! export_plugin {
     $crate::bindings::export_transform!(Exported with_types_in $crate::bindings);
         };
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_of_a_configuration_is_repeated_whatever_its_type() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "lowercase")]
+        enum Mode {
+            Fast,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only read")]
+        struct Config {
+            #[serde(default)]
+            name: String,
+            #[serde(default)]
+            count: u8,
+            mode: Option<Mode>,
+            #[serde(default)]
+            deep: Vec<std::collections::BTreeMap<String, bool>>,
+        }
+        for (config, expected) in [
+            (
+                r#"{"name": 90210}"#,
+                "invalid type: integer `…`, expected a string",
+            ),
+            (
+                r#"{"name": -90210.5}"#,
+                "invalid type: floating point `…`, expected a string",
+            ),
+            (
+                r#"{"name": true}"#,
+                "invalid type: boolean `…`, expected a string",
+            ),
+            (
+                r#"{"count": 90210}"#,
+                "invalid value: integer `…`, expected u8",
+            ),
+            (
+                r#"{"count": "a\"90210`, expected"}"#,
+                "invalid type: string \"…\", expected u8",
+            ),
+            (
+                r#"{"mode": "90210"}"#,
+                "unknown variant `…`, expected `fast`",
+            ),
+            (
+                r#"{"deep": [{"a": 90210}]}"#,
+                "invalid type: integer `…`, expected a boolean",
+            ),
+            (r#"{"nmae": 1}"#, "unknown field `nmae`"),
+        ] {
+            let error = serde_json::from_str::<Config>(config).unwrap_err();
+            let said = without_values(&error);
+            assert!(said.starts_with(expected), "{said}");
+            assert!(!said.contains("90210") && !said.contains("true"), "{said}");
+        }
+    }
 }
