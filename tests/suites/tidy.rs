@@ -57,7 +57,10 @@ const ROOMS: [(&str, &[&str]); 24] = [
     ("redact", &[]),
     ("observe", &["bounded", "clock", "fair", "step"]),
     ("event", &["bounded", "step"]),
-    ("plugin", &["bounded", "event", "redact", "step", "yaml"]),
+    (
+        "plugin",
+        &["access", "bounded", "event", "redact", "step", "yaml"],
+    ),
     ("sink", &["bounded", "clock", "event", "terminal"]),
     ("journal", &["access", "bounded"]),
     (

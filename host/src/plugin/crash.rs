@@ -5,6 +5,7 @@
 
 mod table;
 
+use crate::access;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -56,7 +57,13 @@ impl CrashRecord {
     /// The file cannot be read or written.
     pub fn open(folder: &Path, boot: Option<&str>) -> Result<Self, CrashError> {
         let path = folder.join(FILE);
-        Self::open_file(&path, boot).map_err(|source| CrashError { path, source })
+        let opened = Self::open_file(&path, boot);
+        let opened = opened.map_err(|source| CrashError {
+            path: path.clone(),
+            source,
+        })?;
+        access::close_file(folder, &path);
+        Ok(opened)
     }
 
     fn open_file(path: &Path, boot: Option<&str>) -> io::Result<Self> {

@@ -368,6 +368,7 @@ async fn nobody_else_may_read_the_journal_its_history_or_its_socket() {
             "history.1.jsonl",
             "history.jsonl",
             "lock",
+            "plugin-calls",
         ];
         assert_eq!(names, all);
     }
