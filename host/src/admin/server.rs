@@ -109,7 +109,7 @@ pub(super) async fn serve(
                         end.clone(),
                     );
                     connections.accept(peer, conversation);
-                    // It has its first turn before the next one may take its place: a probe is answered in it.
+                    // Gives it a turn before the next one may take its place.
                     tokio::task::yield_now().await;
                 }
                 Err(error) => {
