@@ -302,6 +302,7 @@ async fn no_name_label_or_result_of_a_run_is_in_a_metric() {
     let (status, metrics) = get(&address, "/metrics").await;
     assert_eq!(status, 200);
     assert_eq!(obeyed(&metrics), None, "{metrics}");
+    assert!(metrics.contains("plugin=\"fails\""), "{metrics}");
     for forged in ["evil", "forged", "owned", "a-success", "b-fail", "hunter2"] {
         assert!(!metrics.contains(forged), "{forged}: {metrics}");
     }
