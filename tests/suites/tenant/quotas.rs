@@ -157,18 +157,19 @@ async fn what_a_sink_refuses_of_one_namespace_holds_neither_other_namespaces_nor
     let dropped = |_: u16, metrics: &str| {
         let dropped = "step_observer_journal_dead_letters_dropped_total ";
         let count = metrics.lines().find_map(|line| line.strip_prefix(dropped));
-        count.is_some_and(|count| count.parse::<u64>().unwrap() >= 60)
+        count.is_some_and(|count| count.parse::<u64>().unwrap() >= 30)
     };
     ask_until(&address, "/metrics", dropped).await;
     ask_until(&address, "/readyz", |status, _| status == 200).await;
-    // What is left is of the one who made it, and can be sent again.
+    // Bytes for which the other sink still waits do not count yet, so that there may be some more than fit. What is left is
+    // of the one who made it, and can be sent again.
     let (_, list) = dead_letters(&["list", "--json"], &journal).await;
     let letters: Vec<Value> = list
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert!(
-        (20..=40).contains(&letters.len()),
+        (20..=70).contains(&letters.len()),
         "{} letters",
         letters.len()
     );
