@@ -259,6 +259,8 @@ impl Preparation {
                         sinks: sinks.collect(),
                         body,
                     };
+                    // A namespace that waits for room in the journal keeps no other from being prepared.
+                    drop(turn);
                     self.accept(record, &id, id.clone(), Some(event), &Report::default())
                         .await;
                 }
@@ -324,12 +326,14 @@ impl Preparation {
         let shared = async {
             if untold.shared {
                 let sinks = self.outlets.iter().filter(|outlet| !outlet.has_own_chain());
-                match encode(envelope.as_ref(), sinks) {
+                let event = encode(envelope.as_ref(), sinks);
+                // A namespace that waits for room in the journal keeps no other from being prepared.
+                drop(turn);
+                match event {
                     Ok(event) => self.accept(record, &id, id.clone(), event, &report).await,
                     Err(problem) => self.unbuildable(&problem, record),
                 }
             }
-            drop(turn);
         };
         // At the same time: a sink whose own plugin holds the event must not keep it from the others.
         let own = self
