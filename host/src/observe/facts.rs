@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use step_observer_core::{ContainerState, PodSeen, Transition, step_name};
 
+/// Most pods of one run whose names are kept: one for each attempt.
+const MAX_NAMES: usize = 1024;
+
 /// Labels that Tekton adds to the Pod but not to the TaskRun.
 const POD_LABELS: [&str; 2] = ["tekton.dev/taskRun", "tekton.dev/taskRunUID"];
 
@@ -172,6 +175,9 @@ impl RunFacts {
             .map(|attempt| &attempt.pod_name);
         for name in archived.chain([&status.pod_name]) {
             if !name.is_empty() && !self.named.contains(name) {
+                if self.named.len() >= MAX_NAMES {
+                    self.named.remove(0);
+                }
                 self.named.reserve_exact(1);
                 self.named.push(texts.text(name));
             }
