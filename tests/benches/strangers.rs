@@ -119,7 +119,7 @@ async fn round(attack: Attack) -> Vec<Duration> {
         }
     };
     let innocent = async {
-        let mut shown = HashMap::new();
+        let mut shown: HashMap<String, Instant> = HashMap::new();
         let mut ticks = tokio::time::interval(SHOWN_EVERY);
         for run in runs.chunks(2) {
             ticks.tick().await;
@@ -132,7 +132,14 @@ async fn round(attack: Attack) -> Vec<Duration> {
                 }
             }
         }
-        sink.wait_for(RUNS * PER_RUN).await;
+        // The stranger's own events come, too.
+        sink.wait_until(|requests| {
+            let own = requests
+                .iter()
+                .filter(|request| shown.contains_key(request.header("ce-partitionkey")));
+            own.count() >= RUNS * PER_RUN
+        })
+        .await;
         shown
     };
     let shown = tokio::select! {
