@@ -13,7 +13,7 @@ pub(crate) use dead_letters::DeadLetterSink;
 use crate::clock;
 use crate::event::Encoded;
 use crate::history::{History, What};
-use crate::journal::{Journal, JournalError, Turns, Waiting};
+use crate::journal::{Journal, JournalError, Taken, Turns, Waiting};
 use crate::lanes::{self, LaneLimits};
 use crate::sink::{Attempt, Failure, Next, Pace, Sink};
 use breaker::Breaker;
@@ -157,7 +157,11 @@ impl Delivery {
             let closed = closing.peek().is_some();
             changes.mark_unchanged();
             let has_place = |namespace| self.window.take(namespace);
-            let taken = (self.journal).take_in_turn(&self.name, &mut turns, TAKE, has_place);
+            // Without a place nothing is looked for.
+            let taken = match self.window.is_full() {
+                true => Taken::held(),
+                false => (self.journal).take_in_turn(&self.name, &mut turns, TAKE, has_place),
+            };
             if taken.events.is_empty() && !taken.is_more {
                 if closed && !taken.is_held {
                     return;

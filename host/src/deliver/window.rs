@@ -6,6 +6,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
+/// Places that are left together before more events are taken: one at a time would be a look into the journal, and a
+/// change of threads, for each event.
+const TOGETHER: usize = 64;
+
 /// Places for events that are looked at. Namespaces are numbers.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -44,6 +48,12 @@ impl Window {
         true
     }
 
+    /// Is there a place for nobody?
+    pub(super) fn is_full(&self) -> bool {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all >= self.size
+    }
+
     /// Leaves it.
     pub(super) fn leave(&self, namespace: u32) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,12 +64,15 @@ impl Window {
                 taken.of.remove(&namespace);
             }
         }
+        let is_worth_it = taken.all.is_multiple_of(TOGETHER);
         drop(taken);
-        // Kept for whoever asks next, where nobody does now.
-        self.left.notify_one();
+        if is_worth_it {
+            // Kept for whoever asks next, where nobody does now.
+            self.left.notify_one();
+        }
     }
 
-    /// Ends when a place was left since this was last asked.
+    /// Ends when some places were left since this was last asked, or all.
     pub(super) async fn left(&self) {
         self.left.notified().await;
     }
@@ -160,7 +173,7 @@ mod tests {
         assert_eq!(take(8), 16);
         assert_eq!(take(7), 0);
         assert!(window.left().now_or_never().is_none());
-        (0..4).for_each(|_| window.leave(7));
+        (0..32).for_each(|_| window.leave(7));
         assert!(window.left().now_or_never().is_some());
         assert!(window.take(8) && window.take(9));
     }

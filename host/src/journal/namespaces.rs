@@ -144,15 +144,6 @@ impl Namespaces {
             seqs.range(at..).copied()
         })
     }
-
-    /// The last event of a namespace, where it has one.
-    pub(super) fn last(&self, number: u32) -> Option<Seq> {
-        let namespace = self.all.get(number as usize)?;
-        match namespace.unsorted {
-            false => namespace.seqs.back().copied(),
-            true => namespace.seqs.iter().max().copied(),
-        }
-    }
 }
 
 #[cfg(test)]

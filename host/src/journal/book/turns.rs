@@ -2,6 +2,7 @@
 
 use super::{Book, Event, Waiting};
 use crate::journal::entry::Seq;
+use std::collections::BTreeSet;
 
 /// Most events that are looked at at once for a sink.
 const LOOK: usize = 16 * 1024;
@@ -11,8 +12,12 @@ const LOOK: usize = 16 * 1024;
 pub(crate) struct Turns {
     /// Of each namespace, from which event on there is something else.
     from: Vec<Seq>,
+    /// Namespaces of which there may be something: a sink that keeps up looks at those of new events only.
+    active: BTreeSet<u32>,
+    /// The first event that is new.
+    new: Seq,
     /// Whose turn it is.
-    next: usize,
+    next: u32,
 }
 
 /// What a sink takes next.
@@ -23,6 +28,16 @@ pub(crate) struct Taken {
     pub(crate) is_held: bool,
     /// There may be more: not all was looked at.
     pub(crate) is_more: bool,
+}
+
+impl Taken {
+    /// Nothing, because there is no room for anything.
+    pub(crate) fn held() -> Self {
+        Self {
+            is_held: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Book {
@@ -41,15 +56,16 @@ impl Book {
         };
         let count = self.namespaces.len();
         turns.from.resize(turns.from.len().max(count), 0);
-        // Those of which there may be something, from the one whose turn it is.
-        let mut left: Vec<u32> = (turns.next..count)
-            .chain(0..turns.next.min(count))
-            .filter_map(|number| u32::try_from(number).ok())
+        for (seq, event) in self.events.range(turns.new..) {
+            turns.active.insert(event.namespace);
+            turns.new = seq + 1;
+        }
+        // From the one whose turn it is.
+        let later = turns.active.range(turns.next..);
+        let mut left: Vec<u32> = later
+            .chain(turns.active.range(..turns.next))
+            .copied()
             .collect();
-        left.retain(|number| {
-            let from = turns.from.get(*number as usize);
-            self.namespaces.last(*number) >= from.copied()
-        });
         let (mut looks, mut round) = (LOOK, Vec::with_capacity(left.len()));
         while !left.is_empty() {
             std::mem::swap(&mut left, &mut round);
@@ -58,7 +74,7 @@ impl Book {
                 let number = *number;
                 if taken.events.len() == most || looks == 0 {
                     taken.is_more = true;
-                    turns.next = number as usize;
+                    turns.next = number;
                     return taken;
                 }
                 let Some(from) = turns.from.get_mut(number as usize) else {
@@ -67,6 +83,8 @@ impl Book {
                 let Some((seq, event)) = self.find(number, from, bit, &mut looks) else {
                     if looks == 0 {
                         left.push(number);
+                    } else {
+                        turns.active.remove(&number);
                     }
                     continue;
                 };
