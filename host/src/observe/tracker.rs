@@ -158,11 +158,11 @@ impl Tracker {
                 let (runs, unlisted) = (&self.runs, &self.unlisted);
                 self.ledger
                     .listed(now, |uid| !is_in(runs.get(uid).map(Box::as_ref), unlisted));
-                self.report_unclaimed(now, &mut findings);
+                self.report_orphans(now, &mut findings);
             }
             Change::NamespaceListed { namespace } => {
                 self.unlisted.remove(&namespace);
-                self.report_unclaimed(now, &mut findings);
+                self.report_orphans(now, &mut findings);
                 let (runs, namespace) = (&self.runs, HashSet::from([namespace]));
                 self.ledger
                     .listed(now, |uid| is_in(runs.get(uid).map(Box::as_ref), &namespace));
@@ -268,15 +268,14 @@ impl Tracker {
         }
     }
 
-    /// Reports pods that no TaskRun has named in time, and those whose TaskRun a complete list does not show.
-    fn report_unclaimed(&mut self, now: Timestamp, findings: &mut Vec<Finding>) {
+    /// Reports pods whose TaskRun the complete lists do not show.
+    fn report_orphans(&mut self, now: Timestamp, findings: &mut Vec<Finding>) {
         let (runs, unlisted) = (&self.runs, &self.unlisted);
-        let is_listed = self.ledger.is_listed();
         let late = self.held.report(now, |pod| {
             let is_unknown = runs
                 .get(&pod.seen.run_uid)
                 .is_none_or(|run| !run.is_of_task_run());
-            is_listed && is_unknown && !unlisted.contains(&pod.namespace)
+            is_unknown && !unlisted.contains(&pod.namespace)
         });
         findings.extend(late.into_iter().map(Finding::Unclaimed));
     }
@@ -334,7 +333,9 @@ impl Tracker {
     pub fn tick(&mut self, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
         if self.held.next_due().is_some_and(|due| due <= now) && self.ledger.is_listed() {
-            self.report_unclaimed(now, &mut findings);
+            // Only those that have waited for long enough: the TaskRun of another may still be on its way.
+            let late = self.held.report(now, |_| false);
+            findings.extend(late.into_iter().map(Finding::Unclaimed));
         }
         let due = self.ledger.next_wake().is_some_and(|at| at <= now);
         if let Some(run_uid) = self.ledger.next_due().filter(|_| due).cloned()
