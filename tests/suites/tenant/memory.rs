@@ -1,17 +1,10 @@
 //! What TaskRuns that never end make the observer keep is bounded.
 
+use super::live;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use step_observer::observe::{Change, Finding, Tracker};
-use step_observer_core::Ledger;
+use step_observer::observe::Finding;
 use step_observer_tests::recording::{changes, feed, recordings, settle, watch_events};
-
-fn live() -> Tracker {
-    let mut tracker = Tracker::new(Ledger::new(Timestamp::MIN));
-    let without = Vec::new();
-    tracker.apply(Change::Listed { without }, Timestamp::UNIX_EPOCH);
-    tracker
-}
 
 /// A TaskRun of another tenant that never runs, with as much text of its own as is kept of one.
 fn pending(number: usize, at: &Value) -> Value {

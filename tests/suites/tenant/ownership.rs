@@ -1,12 +1,12 @@
 //! A Pod belongs to a TaskRun only if the TaskRun says so.
 
+use super::live;
 use crate::cluster::{Observer, assert_exactly, expected_ids, give_logs};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::Value;
-use step_observer::observe::{Change, Finding, Tracker};
+use step_observer::observe::{Finding, Tracker};
 use step_observer::step::StepRecord;
-use step_observer_core::Ledger;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::recording::{changes, feed, recordings, settle, track, watch_events};
 use step_observer_tests::sink::HttpSink;
@@ -109,18 +109,6 @@ async fn a_pod_of_a_task_run_that_is_not_there_is_named_and_tells_nothing() {
     assert_exactly(&sink, &expected);
 }
 
-/// A tracker as for a cluster whose lists are complete.
-fn live() -> Tracker {
-    let mut tracker = Tracker::new(Ledger::new(Timestamp::MIN));
-    tracker.apply(
-        Change::Listed {
-            without: Vec::new(),
-        },
-        Timestamp::UNIX_EPOCH,
-    );
-    tracker
-}
-
 fn told(tracker: &mut Tracker, events: &[Value]) -> Vec<String> {
     let mut records = feed(tracker, changes(events));
     records.extend(settle(tracker, Timestamp::MAX));
@@ -214,4 +202,30 @@ fn a_pod_that_nobody_names_is_reported_after_half_a_minute_and_told_if_it_is_nam
     let run = changes(&runs).pop().unwrap();
     let steps = step_observer_tests::recording::steps(tracker.apply(run.change, due));
     assert!(!steps.is_empty());
+}
+
+#[test]
+fn a_pod_that_is_late_does_not_have_another_reported_before_its_time() {
+    let event = |uid: &str, at: &str| {
+        let mut pod = foreign(&last_pod(&watch_events("a-success")), "sec-a", uid, uid);
+        pod["metadata"]["ownerReferences"][0]["uid"] = format!("run-{uid}").into();
+        let mut event = event("ADDED", &pod);
+        event["at"] = at.into();
+        event
+    };
+    let mut tracker = live();
+    for seen in changes(&[
+        event("first", "2026-11-22T14:00:00Z"),
+        event("second", "2026-11-22T14:00:29Z"),
+    ]) {
+        assert!(tracker.apply(seen.change, seen.at).is_empty());
+    }
+    for name in ["first", "second"] {
+        let due = tracker.next_wake().unwrap();
+        let reported = tracker.tick(due);
+        assert!(
+            matches!(&*reported, [Finding::Unclaimed(pod)] if &*pod.name == name),
+            "{reported:?}"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! An object that cannot be read stops no other object's events.
 
+use super::live;
 use crate::cluster::{Observer, assert_exactly, expected_ids, give_logs};
 use crate::operate::{admin, ask_until};
 use crate::support::{finished_run, get, plugin_map, stamp};
@@ -8,7 +9,6 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use step_observer::observe::{Change, ListItems, SlimPod, SlimTaskRun, Tracker};
-use step_observer_core::Ledger;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::recording::{changes, feed, recordings, settle, watch_events};
 use step_observer_tests::sink::HttpSink;
@@ -241,17 +241,6 @@ fn mutate(object: &mut Value, path: &[prop::sample::Index], value: Value) {
         }
         _ => *object = value,
     }
-}
-
-fn live() -> Tracker {
-    let mut tracker = Tracker::new(Ledger::new(Timestamp::MIN));
-    tracker.apply(
-        Change::Listed {
-            without: Vec::new(),
-        },
-        Timestamp::UNIX_EPOCH,
-    );
-    tracker
 }
 
 /// The records of this run, in words.
