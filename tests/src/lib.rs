@@ -18,6 +18,7 @@ pub mod nats;
 pub mod proxy;
 pub mod receivers;
 pub mod recording;
+pub mod simulated;
 pub mod sink;
 pub mod tls;
 

@@ -1,7 +1,7 @@
 //! Recorded and derived watch streams with the events that they must give.
 //!
-//! Source: `recordings/` were recorded on Kubernetes 1.36.2 with Tekton Pipelines 1.15,
-//! `fixtures/` were derived from Tekton's code (see the README in each).
+//! Source: `recordings/` were recorded on Kubernetes 1.36.2 with Tekton Pipelines 1.15, `fixtures/` were derived from
+//! Tekton's code, `cases/` were written by hand, each for one rule (see the README in each).
 
 use crate::path;
 use jiff::Timestamp;
@@ -22,6 +22,12 @@ pub fn fixtures() -> Vec<String> {
     names("fixtures", ".json")
 }
 
+/// All streams made by hand for one rule each, by name.
+#[must_use]
+pub fn cases() -> Vec<String> {
+    names("cases", ".jsonl")
+}
+
 fn names(folder: &str, end: &str) -> Vec<String> {
     let files = std::fs::read_dir(path(folder))
         .unwrap()
@@ -40,11 +46,11 @@ pub fn json(file: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path(file)).unwrap()).unwrap()
 }
 
-/// The watch events of a recording or a fixture, one JSON document each.
+/// The watch events of a recording, a case or a fixture, one JSON document each.
 #[must_use]
 pub fn watch_events(name: &str) -> Vec<Value> {
-    let recording = path(&format!("recordings/{name}.jsonl"));
-    if recording.exists() {
+    let files = ["recordings", "cases"].map(|folder| path(&format!("{folder}/{name}.jsonl")));
+    if let Some(recording) = files.iter().find(|file| file.exists()) {
         let text = std::fs::read_to_string(recording).unwrap();
         return text
             .lines()
@@ -150,6 +156,13 @@ pub fn event_id(record: &StepRecord) -> String {
         "dev.tekton.event.plugin.step.{}.v1",
         record.transition.kind.as_str()
     ))
+}
+
+/// What the end of a `sequence` says: the position of the step, and whether it is its start or its end.
+#[must_use]
+pub fn step_and_phase(sequence: &str) -> &str {
+    let start = sequence.len().saturating_sub("0000-0".len());
+    sequence.get(start..).unwrap_or_default()
 }
 
 /// Is it a change of a Pod?

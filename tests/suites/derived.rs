@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use step_observer::step::StepRecord;
 use step_observer_core::Kind;
 use step_observer_tests::recording::{changes, is_pod, track, watch_events};
+use step_observer_tests::simulated::{Fate, History, Plan};
 
 /// Step, what it did, reason or cause.
 fn told(events: &[Value]) -> Vec<String> {
@@ -73,8 +74,9 @@ fn a_pod_that_is_replaced_under_its_name_ends_even_when_nobody_says_so() {
 }
 
 #[test]
-fn a_step_that_was_stopped_while_it_waited_was_skipped() {
-    // The running step ends well while it is cancelled: the next one has its turn, and never takes it.
+fn a_step_whose_turn_had_come_when_it_was_stopped_failed() {
+    // The running step ends well while it is cancelled: the next one has its turn, and Tekton takes it for the one that
+    // ran, too.
     let mut events = watch_events("d-cancel");
     for event in pods(&mut events) {
         if let Some(test) = container(event, "test")
@@ -87,7 +89,11 @@ fn a_step_that_was_stopped_while_it_waited_was_skipped() {
     let told = told(&events);
     assert_eq!(
         told[3..],
-        ["test succeeded Completed", "deploy skipped neverStarted"]
+        [
+            "test succeeded Completed",
+            "deploy started",
+            "deploy failed TaskRunCancelled"
+        ]
     );
 }
 
@@ -225,5 +231,218 @@ fn without_any_pod_the_taskrun_tells() {
         records
             .iter()
             .all(|record| record.transition.pod_uid.is_none())
+    );
+}
+
+/// A run of which step `b` ends without a message while `a` runs, before its turn; then the pod is changed by `end`.
+fn killed_while_waiting(exit_code: i32, reason: &str, end: impl Fn(&mut Value)) -> Vec<Value> {
+    let killed = json!({"exitCode": exit_code, "reason": reason, "startedAt": "2026-11-20T10:00:02Z", "finishedAt": "2026-11-20T10:00:05Z"});
+    let mut events = watch_events("starterror-second");
+    for event in pods(&mut events) {
+        if let Some(b) = container(event, "b")
+            && b["state"]["terminated"].is_object()
+        {
+            b["state"]["terminated"] = killed.clone();
+        }
+        if event["object"]["status"]["phase"] == "Failed" {
+            end(&mut event["object"]);
+        }
+    }
+    for event in &mut events {
+        let status = &mut event["object"]["status"];
+        if let Some(step) = status["steps"].get_mut(1) {
+            step["terminated"] = killed.clone();
+        }
+    }
+    events
+}
+
+#[test]
+fn a_container_that_was_killed_before_its_turn_failed_without_a_start_unless_it_ended_with_its_pod()
+{
+    let failed = ["a started", "a succeeded Completed"];
+    let alone = |_: &mut Value| {};
+    let with = |member: &'static [&'static str], value: Value| {
+        move |object: &mut Value| {
+            let mut place = &mut *object;
+            for name in member {
+                place = &mut place[*name];
+            }
+            *place = value.clone();
+        }
+    };
+    let deleted = |at: &'static str, grace: i64| {
+        move |object: &mut Value| {
+            object["metadata"]["deletionTimestamp"] = at.into();
+            object["metadata"]["deletionGracePeriodSeconds"] = grace.into();
+        }
+    };
+    let last = |events: Vec<Value>| {
+        let told = told(&events);
+        assert_eq!(told[..2], failed, "{told:?}");
+        assert_eq!(told.len(), 3, "{told:?}");
+        told[2].clone()
+    };
+    for (code, reason) in [(2, "Error"), (137, "Error"), (143, "Error")] {
+        let fails = format!("b failed {reason}");
+        assert_eq!(last(killed_while_waiting(code, reason, alone)), fails);
+        // A deletion that came later than the end says nothing.
+        let later = deleted("2026-11-20T10:00:36Z", 30);
+        assert_eq!(last(killed_while_waiting(code, reason, later)), fails);
+        let skipped = "b skipped neverStarted";
+        for at in ["2026-11-20T10:00:35Z", "2026-11-20T10:00:34Z"] {
+            let stream = killed_while_waiting(code, reason, deleted(at, 30));
+            assert_eq!(last(stream), skipped, "{at}");
+        }
+        let evicted = with(&["status", "reason"], "Evicted".into());
+        assert_eq!(last(killed_while_waiting(code, reason, evicted)), skipped);
+        let condition = json!([{"type": "DisruptionTarget", "status": "True"}]);
+        let disrupted = with(&["status", "conditions"], condition);
+        assert_eq!(last(killed_while_waiting(code, reason, disrupted)), skipped);
+    }
+    // These are known at once, so that what comes later must not change them.
+    for (code, reason) in [
+        (137, "OOMKilled"),
+        (0, "OOMKilled"),
+        (127, "ContainerCannotRun"),
+    ] {
+        let fails = format!("b failed {reason}");
+        let evicted = with(&["status", "reason"], "Evicted".into());
+        for stream in [
+            killed_while_waiting(code, reason, alone),
+            killed_while_waiting(code, reason, evicted),
+            killed_while_waiting(code, reason, deleted("2026-11-20T10:00:36Z", 30)),
+        ] {
+            assert_eq!(last(stream), fails);
+        }
+    }
+    let lost = killed_while_waiting(137, "ContainerStatusUnknown", alone);
+    assert_eq!(last(lost), "b skipped neverStarted");
+    let ended_well = killed_while_waiting(0, "Completed", alone);
+    assert_eq!(last(ended_well), "b skipped neverStarted");
+}
+
+#[test]
+fn exit_code_2_of_a_step_whose_turn_had_come_is_a_failure() {
+    let mut events = watch_events("starterror-second");
+    let ended = json!({"exitCode": 2, "reason": "Error", "startedAt": "2026-11-20T10:00:02Z", "finishedAt": "2026-11-20T10:00:09Z"});
+    events.retain(|event| !event.to_string().contains("2026-11-20T10:00:03.000Z"));
+    for event in pods(&mut events) {
+        if let Some(b) = container(event, "b") {
+            b["state"]["terminated"] = ended.clone();
+        }
+    }
+    let records = track(changes(&events));
+    let lines: Vec<String> = records.iter().map(line).collect();
+    let expected = [
+        "a started",
+        "a succeeded Completed",
+        "b started",
+        "b failed Error",
+    ];
+    assert_eq!(lines, expected);
+    // Its turn came with the end of the step before it, and not when its container started.
+    assert_eq!(records[2].transition.at.to_string(), "2026-11-20T10:00:08Z");
+    // The TaskRun alone says the same.
+    for event in &mut events {
+        if let Some(step) = event["object"]["status"]["steps"].get_mut(1) {
+            step["terminated"] = ended.clone();
+        }
+    }
+    events.retain(|event| !is_pod(event));
+    let records = track(changes(&events));
+    let lines: Vec<String> = records.iter().map(line).collect();
+    assert_eq!(lines, expected);
+    assert_eq!(records[2].transition.at.to_string(), "2026-11-20T10:00:08Z");
+}
+
+#[test]
+fn a_step_that_runs_while_a_later_one_is_killed_for_its_memory_is_awaited() {
+    let killed = Fate::KilledEarly {
+        by_memory: true,
+        after_ready: true,
+    };
+    let plan = Plan {
+        steps: vec![(Fate::Exits(0), 30_000), (killed, 1), (Fate::Exits(0), 1)],
+        readiness: 1_000,
+        skew: 0,
+        managed_fields: false,
+    };
+    let events = History::of(&plan).stream();
+    let done = events
+        .iter()
+        .position(|event| event.to_string().contains("StepOOM"));
+    let ends = events
+        .iter()
+        .rposition(|event| event["object"]["kind"] == "Pod");
+    assert!(done < ends, "the TaskRun is done while the first step runs");
+    assert_eq!(
+        told(&events),
+        [
+            "s0 started",
+            "s0 succeeded Completed",
+            "s1 failed OOMKilled",
+            "s2 skipped neverStarted"
+        ]
+    );
+}
+
+#[test]
+fn the_first_step_starts_when_tekton_says_ready() {
+    let first_start = |events: &[Value]| track(changes(events))[0].transition.at.to_string();
+    let mut events = watch_events("a-success");
+    // The containers started at 14, READY was set at 15 and the step says 17.027.
+    assert_eq!(first_start(&events), "2026-11-22T13:04:15Z");
+    let patched_at = |events: &mut [Value], at: &str| {
+        for event in pods(events) {
+            let entries = event["object"]["metadata"]["managedFields"].as_array_mut();
+            for entry in entries.into_iter().flatten() {
+                if entry["manager"] == "controller" {
+                    entry["time"] = at.into();
+                }
+            }
+        }
+    };
+    // Not before the containers, and not after the end of the step where it is known.
+    patched_at(&mut events, "2026-11-22T13:04:13Z");
+    assert_eq!(first_start(&events), "2026-11-22T13:04:14Z");
+    let mut late = events.clone();
+    late.retain(|event| !is_pod(event) || event.to_string().contains(r#""phase":"Succeeded""#));
+    for event in pods(&mut late) {
+        if let Some(build) = container(event, "build") {
+            build["state"]["terminated"]["message"] = "".into();
+        }
+    }
+    patched_at(&mut late, "2026-11-22T13:04:20Z");
+    assert_eq!(first_start(&late), "2026-11-22T13:04:20Z");
+    patched_at(&mut late, "2026-11-22T13:04:21Z");
+    assert_eq!(first_start(&late), "2026-11-22T13:04:14Z");
+    // Another patch of Tekton has moved the time.
+    patched_at(&mut events, "2026-11-22T13:04:15Z");
+    for event in pods(&mut events) {
+        event["object"]["metadata"]["annotations"]["tekton.dev/cancel"] = "CANCEL".into();
+    }
+    assert_eq!(first_start(&events), "2026-11-22T13:04:14Z");
+}
+
+#[test]
+fn pods_of_one_second_are_in_the_order_of_their_containers() {
+    // The UIDs say the opposite.
+    let text = serde_json::to_string(&watch_events("recreated")).unwrap();
+    let text = text.replace("0000000000a1", "0000000000ff");
+    let events: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let mut records = track(changes(&events));
+    let emitted: Vec<String> = records.iter().map(line).collect();
+    assert_eq!(emitted.len(), 4, "{emitted:?}");
+    records.sort_by_key(|record| record.transition.sequence());
+    let sorted: Vec<String> = records.iter().map(line).collect();
+    assert_eq!(sorted, emitted);
+    // What the TaskRun alone shows sorts behind.
+    let mut alone = records[0].transition.clone();
+    alone.pod_uid = None;
+    assert!(
+        records
+            .iter()
+            .all(|record| record.transition.sequence() < alone.sequence())
     );
 }

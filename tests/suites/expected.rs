@@ -1,9 +1,11 @@
 //! Every recording and fixture gives exactly the events that it must give.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use step_observer::step::StepRecord;
-use step_observer_tests::recording::{changes, fixtures, json, recordings, track, watch_events};
+use step_observer_tests::recording::{
+    cases, changes, fixtures, json as read_json, recordings, track, watch_events,
+};
 
 /// One event per line, comparable.
 fn line(record: &StepRecord) -> String {
@@ -104,7 +106,7 @@ fn exit_code_may_differ(name: &str, event: &Value) -> bool {
 fn recordings_give_their_events() {
     for name in recordings() {
         let records = track(changes(&watch_events(&name)));
-        let expected = json(&format!("recordings/{name}.expected.json"));
+        let expected = read_json(&format!("recordings/{name}.expected.json"));
         check(
             &name,
             &records,
@@ -116,10 +118,22 @@ fn recordings_give_their_events() {
 }
 
 #[test]
+fn cases_give_their_events() {
+    for name in cases() {
+        let found: Vec<Value> = track(changes(&watch_events(&name)))
+            .iter()
+            .map(|record| json!({"step": record.transition.step(), "event": record.transition.kind.as_str()}))
+            .collect();
+        let expected = read_json(&format!("cases/{name}.expected.json"));
+        assert_eq!(Value::from(found), expected, "{name}");
+    }
+}
+
+#[test]
 fn fixtures_give_their_events() {
     for name in fixtures() {
         let records = track(changes(&watch_events(&name)));
-        let expected = json(&format!("fixtures/{name}.json"))["expectedStepEvents"].clone();
+        let expected = read_json(&format!("fixtures/{name}.json"))["expectedStepEvents"].clone();
         let expected = expected.as_array().unwrap();
         check(&name, &records, expected, "podName", "terminationReason");
         for event in expected {

@@ -1,27 +1,31 @@
 //! The laws of `step-observer-core`, on every recording and fixture: however the streams are merged,
 //! thinned, repeated or interrupted.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use step_observer::event::StepEventData;
 use step_observer::observe::{Seen, Tracker};
 use step_observer::step::StepRecord;
 use step_observer_core::{Kind, Ledger};
 use step_observer_tests::recording::{
-    changes, event_id, feed, fixtures, is_pod, listed, recordings, settle, track, watch_events,
+    cases, changes, event_id, feed, fixtures, is_pod, listed, recordings, settle, track,
+    watch_events,
 };
+use step_observer_tests::simulated::{History, any_plan};
 
 fn streams() -> Vec<(String, Vec<Value>)> {
-    let names = recordings().into_iter().chain(fixtures());
+    let names = recordings().into_iter().chain(fixtures()).chain(cases());
     names
         .map(|name| (name.clone(), watch_events(&name)))
         .collect()
 }
 
 fn any_stream() -> impl Strategy<Value = (String, Vec<Value>)> {
-    proptest::sample::select(streams())
+    let simulated = any_plan().prop_map(|plan| (format!("{plan:?}"), History::of(&plan).stream()));
+    prop_oneof![proptest::sample::select(streams()), simulated]
 }
 
 /// Ids of the events with the reason of each end.
@@ -94,8 +98,174 @@ fn all_streams_are_in_order_and_end_every_step_once() {
     }
 }
 
+/// Decision 5 and row 10b: an end is not before its start, and no time is from the epoch or from before the pod.
+fn times_agree(name: &str, records: &[StepRecord], events: &[Value]) {
+    let times = events.iter().filter_map(|event| {
+        let created = &event["object"]["metadata"]["creationTimestamp"];
+        created.as_str()?.parse::<Timestamp>().ok()
+    });
+    let earliest = times.min().unwrap() - SignedDuration::from_mins(5);
+    let mut started: BTreeMap<_, Timestamp> = BTreeMap::new();
+    for record in records {
+        let transition = &record.transition;
+        let context = format!("{name}: {}", event_id(record));
+        let step = (
+            transition.pod_uid.clone(),
+            transition.pod_name.clone(),
+            transition.index,
+        );
+        assert!(earliest <= transition.at, "{context}: {}", transition.at);
+        if let Some(start) = transition.start {
+            assert!(earliest <= start.at, "{context}: {}", start.at);
+            assert!(start.at <= transition.at, "{context}: {transition:?}");
+        }
+        match transition.kind {
+            Kind::Started => drop(started.insert(step, transition.at)),
+            _ => assert!(
+                started.get(&step) <= Some(&transition.at),
+                "{context}: {transition:?}"
+            ),
+        }
+        let data = serde_json::to_value(StepEventData::new(record, None)).unwrap();
+        let ended = &data["stepState"]["terminated"];
+        if let (Some(start), Some(end)) =
+            (ended["startedAt"].as_str(), ended["finishedAt"].as_str())
+        {
+            assert!(
+                start.parse::<Timestamp>().unwrap() <= end.parse().unwrap(),
+                "{context}: {ended}"
+            );
+        }
+    }
+}
+
+/// Decision 6: `sequence` is unique, rises within a pod, and sorts by attempt, pod, step and phase.
+fn sequences_sort(name: &str, records: &[StepRecord]) {
+    let mut all: Vec<(String, &StepRecord)> = records
+        .iter()
+        .map(|record| (record.transition.sequence(), record))
+        .collect();
+    let mut last: BTreeMap<_, &str> = BTreeMap::new();
+    for (sequence, record) in &all {
+        let pod = (
+            record.transition.run_uid.clone(),
+            record.transition.pod_uid.clone(),
+        );
+        if let Some(before) = last.insert(pod, sequence) {
+            assert!(before < sequence.as_str(), "{name}: {before} {sequence}");
+        }
+    }
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let place = |record: &StepRecord| {
+        let transition = &record.transition;
+        let pod = (
+            transition.pod_uid.is_none(),
+            transition.pod_order,
+            transition.pod_uid.clone(),
+        );
+        (
+            transition.attempt,
+            pod,
+            transition.index,
+            transition.kind != Kind::Started,
+        )
+    };
+    let mut runs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (sequence, record) in &all {
+        runs.entry(&record.transition.run_uid)
+            .or_default()
+            .push((sequence, place(record)));
+    }
+    for run in runs.values() {
+        assert!(
+            run.is_sorted_by(|one, other| one.0 < other.0),
+            "{name}: twice"
+        );
+        assert!(run.is_sorted_by_key(|(_, place)| place), "{name}");
+    }
+}
+
+/// Rows 9 to 10b: if a container failed by itself, a step failed.
+fn a_failure_is_a_failed_step(name: &str, records: &[StepRecord], events: &[Value]) {
+    let failed_run = events.iter().any(|event| {
+        let conditions = event["object"]["status"]["conditions"].as_array();
+        conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == "Succeeded" && condition["status"] == "False")
+    });
+    let by_itself = events.iter().filter(|event| is_pod(event)).any(|event| {
+        let object = &event["object"];
+        let untouched = object["metadata"]["deletionTimestamp"].is_null()
+            && object["status"]["reason"].is_null();
+        let statuses = object["status"]["containerStatuses"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        untouched
+            && statuses
+                .map(|status| &status["state"]["terminated"])
+                .any(|ended| {
+                    ended["exitCode"].as_i64().is_some_and(|code| code != 0)
+                        || ended["reason"] == "OOMKilled"
+                })
+    });
+    let failed = records
+        .iter()
+        .any(|record| matches!(record.transition.kind, Kind::Failed(_)));
+    assert!(failed || !(failed_run && by_itself), "{name}");
+}
+
+#[test]
+fn times_sequences_and_failures_of_all_streams_are_right() {
+    for (name, events) in streams() {
+        let records = track(changes(&events));
+        times_agree(&name, &records, &events);
+        sequences_sort(&name, &records);
+        a_failure_is_a_failed_step(&name, &records, &events);
+        // The same from the TaskRun alone.
+        let of_run: Vec<Value> = events
+            .iter()
+            .filter(|event| !is_pod(event))
+            .cloned()
+            .collect();
+        let records = track(changes(&of_run));
+        times_agree(&name, &records, &events);
+        sequences_sort(&name, &records);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// Whatever the steps of a run do, they are reported as what they did.
+    #[test]
+    fn a_simulated_run_is_reported_as_it_was(plan in any_plan()) {
+        let history = History::of(&plan);
+        let events = history.stream();
+        let records = track(changes(&events));
+        let found: Vec<(String, String)> = records
+            .iter()
+            .map(|record| (record.transition.step().to_owned(), record.transition.kind.as_str().to_owned()))
+            .collect();
+        prop_assert_eq!(found, history.expected());
+    }
+
+    /// Also if states are left out, but not the last one of an object.
+    #[test]
+    fn times_sequences_and_failures_of_any_stream_are_right((name, all) in any_stream(), left_out in proptest::collection::vec(any::<bool>(), 40)) {
+        let uid = |event: &Value| event["object"]["metadata"]["uid"].clone();
+        let left_out = left_out.into_iter().chain(std::iter::repeat(false));
+        let kept = all.iter().enumerate().zip(left_out).filter(|((index, event), left_out)| {
+            let is_last = !all[index + 1..].iter().any(|later| uid(later) == uid(event));
+            !left_out || is_last || event["type"] != "MODIFIED"
+        });
+        let events: Vec<Value> = kept.map(|((_, event), _)| event.clone()).collect();
+        let records = track(changes(&events));
+        times_agree(&name, &records, &events);
+        sequences_sort(&name, &records);
+        a_failure_is_a_failed_step(&name, &records, &events);
+    }
 
     /// The Pod and the TaskRun stream, merged in any order that keeps each one's own.
     #[test]
@@ -187,7 +357,14 @@ proptest! {
         prop_assert!(ids(&with_pod).is_subset(&ids(&whole)), "{}: {:?}", name, ids(&with_pod).difference(&ids(&whole)));
         let both: BTreeSet<String> = ids(&told).union(&ids(&with_pod)).cloned().collect();
         let missing: Vec<_> = whole.iter().filter(|record| !both.contains(&event_id(record))).collect();
-        for record in missing {
+        // A pod that was deleted, and whose name is another one's by now, has left nothing behind.
+        let replaced = |record: &StepRecord| {
+            let uid = record.transition.pod_uid.as_deref();
+            let is_there = !events[..=cut].iter().any(|event| event["object"]["metadata"]["uid"].as_str() == uid && event["type"] == "DELETED");
+            let pod = |event: &&Value| is_pod(event) && event["object"]["metadata"]["name"] == *record.transition.pod_name;
+            !is_there && events.iter().filter(pod).any(|event| event["object"]["metadata"]["uid"].as_str() != uid)
+        };
+        for record in missing.into_iter().filter(|record| !replaced(record)) {
             let podless = retold.iter().any(|other| {
                 other.transition.pod_uid.is_none()
                     && other.transition.pod_name == record.transition.pod_name
@@ -200,8 +377,11 @@ proptest! {
 
     /// Law 6: streams of different runs, interleaved, tell what each tells alone.
     #[test]
-    fn runs_do_not_see_each_other((name, events) in any_stream(), (other, others) in any_stream(), picks in proptest::collection::vec(any::<bool>(), 50)) {
-        prop_assume!(name != other);
+    fn runs_do_not_see_each_other((_, events) in any_stream(), (_, others) in any_stream(), picks in proptest::collection::vec(any::<bool>(), 50)) {
+        let uids = |events: &[Value]| -> BTreeSet<String> {
+            events.iter().map(|event| event["object"]["metadata"]["uid"].to_string()).collect()
+        };
+        prop_assume!(uids(&events).is_disjoint(&uids(&others)));
         let mut expected = ids(&track(at_once(changes(&events))));
         expected.extend(ids(&track(at_once(changes(&others)))));
         let (mut left, mut right): (Vec<_>, Vec<_>) = (events.into_iter().rev().collect(), others.into_iter().rev().collect());

@@ -1,10 +1,12 @@
 //! The truth table: what one step's evidence means (tekton-semantics §6, row numbers below).
 
 use crate::diff::{Marks, PodView};
+use crate::reported::{Turn, reported_end};
 use crate::snapshot::{
-    Attempt, ContainerState, Done, Gate, Inference, InitFailure, Internals, ReportedEnd, StepSeen,
-    Terminated,
+    Attempt, CONTAINER_STATUS_UNKNOWN, ContainerState, Done, Gate, Inference, InitFailure,
+    Internals, ReportedEnd, StepSeen, Terminated,
 };
+use crate::times::StepTimes;
 use crate::transition::{Kind, Outcome, SkipCause, Start, StartSource};
 use jiff::Timestamp;
 
@@ -37,12 +39,27 @@ pub(crate) struct End {
     pub(crate) kind: Kind,
     /// Set when the command did run.
     pub(crate) start: Option<Start>,
-    /// When; `None` when no one says.
+    /// When, as reported; `None` if it is not.
     pub(crate) at: Option<Timestamp>,
+    /// The start of the step by any clock: its end is not before it (decision 5).
+    pub(crate) not_before: Option<Timestamp>,
 }
 
-/// Assesses step `index` of a pod.
-pub(crate) fn assess(view: &PodView<'_>, index: usize, marks: Marks) -> Assessment {
+impl End {
+    /// The time of the event; `fallback` if the end has none.
+    pub(crate) fn time(&self, fallback: Timestamp) -> Timestamp {
+        let at = self.at.unwrap_or(fallback);
+        self.not_before.map_or(at, |start| at.max(start))
+    }
+}
+
+/// Assesses step `index` of a pod, of whose steps `times` are known.
+pub(crate) fn assess(
+    view: &PodView<'_>,
+    times: &[StepTimes],
+    index: usize,
+    marks: Marks,
+) -> Assessment {
     let Some(step) = view.pod.steps.get(index) else {
         return Assessment::Waiting;
     };
@@ -50,16 +67,17 @@ pub(crate) fn assess(view: &PodView<'_>, index: usize, marks: Marks) -> Assessme
         view,
         index,
         step,
+        times: times.get(index).copied().unwrap_or_default(),
         marks,
     };
     match &step.state {
         ContainerState::Terminated(ended) => match &ended.message {
-            Some(message) => case.told_by_entrypoint(ended, message),
-            None => case.killed(ended),
+            Some(message) if !ended.never_ran() => case.told_by_entrypoint(ended, message),
+            Some(_) | None => case.without_message(ended),
         },
-        ContainerState::Running { since } if case.eligible() && !view.gone => {
+        ContainerState::Running { .. } if case.eligible() && !view.gone => {
             match case.close_unfinished() {
-                Assessment::Waiting => match case.inferred_start(*since) {
+                Assessment::Waiting => match case.inferred_start() {
                     Some(start) => Assessment::Running(start, step.inference),
                     None => Assessment::Waiting,
                 },
@@ -77,6 +95,7 @@ struct Case<'a> {
     view: &'a PodView<'a>,
     index: usize,
     step: &'a StepSeen,
+    times: StepTimes,
     marks: Marks,
 }
 
@@ -86,48 +105,52 @@ impl Case<'_> {
         match self.step.gate {
             Gate::Open => true,
             Gate::Ready => self.view.pod.ready,
-            Gate::Predecessor => self.predecessor().is_none_or(|end| end.exit_code == 0),
-        }
-    }
-
-    fn predecessor(&self) -> Option<Terminated> {
-        let before = self.view.pod.steps.get(self.index.checked_sub(1)?)?;
-        match &before.state {
-            ContainerState::Terminated(ended) => Some(ended.clone()),
-            // Not ended: no exit code that would open the gate.
-            ContainerState::Unknown
-            | ContainerState::Waiting { .. }
-            | ContainerState::Running { .. } => Some(Terminated {
-                exit_code: -1,
-                ..Terminated::default()
+            Gate::Predecessor => self.predecessor().is_none_or(|state| match state {
+                ContainerState::Terminated(ended) => ended.exit_code == 0,
+                ContainerState::Unknown
+                | ContainerState::Waiting { .. }
+                | ContainerState::Running { .. } => false,
             }),
         }
     }
 
+    fn predecessor(&self) -> Option<&ContainerState> {
+        let before = self.view.pod.steps.get(self.index.checked_sub(1)?)?;
+        Some(&before.state)
+    }
+
+    /// Its turn never comes: the end of the step before it was reported already, and its container did not end with 0.
+    fn is_shut_out(&self) -> bool {
+        self.step.gate == Gate::Predecessor && !self.eligible()
+    }
+
+    fn has_started(&self) -> bool {
+        self.marks.started().is_some()
+    }
+
     /// The best start known before the step reports its own (§5).
-    fn inferred_start(&self, container_start: Option<Timestamp>) -> Option<Start> {
-        let at = match self.step.gate {
-            Gate::Open => container_start,
-            Gate::Ready => container_start.max(self.view.pod.containers_started),
-            Gate::Predecessor => self
-                .predecessor()
-                .and_then(|end| end.finished_at)
-                .max(container_start),
-        }?;
+    fn inferred_start(&self) -> Option<Start> {
+        let at = self.marks.started().or(self.times.inferred_start)?;
         Some(Start {
             at,
             source: StartSource::Inferred,
         })
     }
 
-    fn start_of(&self, ended: &Terminated, message: Option<&Internals>) -> Option<Start> {
-        match message.and_then(|message| message.started_at) {
-            Some(at) => Some(Start {
-                at,
-                source: StartSource::Entrypoint,
-            }),
-            None => self.inferred_start(ended.started_at),
-        }
+    /// The end of a step that ran.
+    fn ran(&self, kind: Kind, message: Option<&Internals>, at: Option<Timestamp>) -> Assessment {
+        let exact = message.and_then(|message| message.started_at);
+        let exact = exact.map(|at| Start {
+            at,
+            source: StartSource::Entrypoint,
+        });
+        let start = exact.or(self.inferred_start());
+        Assessment::Ended(End {
+            kind,
+            start,
+            at,
+            not_before: start.map(|start| start.at).max(self.times.inferred_start),
+        })
     }
 
     /// Rows 5 to 8: the entrypoint wrote its message.
@@ -140,13 +163,9 @@ impl Case<'_> {
             };
             return skipped(cause, "Skipped", Some(ended.exit_code), ended.finished_at);
         }
-        let start = self.start_of(ended, Some(message));
         let failed = |exit_code, reason: &str| {
-            Assessment::Ended(End {
-                kind: Kind::Failed(outcome(Some(exit_code), reason)),
-                start,
-                at: ended.finished_at,
-            })
+            let kind = Kind::Failed(outcome(Some(exit_code), reason));
+            self.ran(kind, Some(message), ended.finished_at)
         };
         let container_reason = ended.reason.as_deref();
         if container_reason == Some("OOMKilled") {
@@ -161,11 +180,8 @@ impl Case<'_> {
             };
         }
         if ended.exit_code == 0 {
-            return Assessment::Ended(End {
-                kind: Kind::Succeeded(outcome(Some(0), container_reason.unwrap_or("Completed"))),
-                start,
-                at: ended.finished_at,
-            });
+            let kind = Kind::Succeeded(outcome(Some(0), container_reason.unwrap_or("Completed")));
+            return self.ran(kind, Some(message), ended.finished_at);
         }
         if let Some(reason) = &message.reason {
             return failed(ended.exit_code, reason);
@@ -184,14 +200,19 @@ impl Case<'_> {
             && message.reason.is_none()
             && message.started_at.is_none()
             && ended.exit_code == 1
-            && !self.marks.started
+            && !self.has_started()
             && !self.eligible()
     }
 
-    /// Rows 9 and 10: the container ended and its entrypoint said nothing.
-    fn killed(&self, ended: &Terminated) -> Assessment {
+    /// Rows 9 and 10: the container ended, and its entrypoint left no message.
+    fn without_message(&self, ended: &Terminated) -> Assessment {
+        let ran = self.has_started() || self.can_have_run(ended);
+        let ended_with_pod = self.ended_with_pod(ended);
+        if !ran && !ended_with_pod && ended.is_known_at_once() {
+            return self.failed_without_start(ended);
+        }
         let ender = self.who_ended_it();
-        // Where the whole pod has ended, the TaskRun is about to say why.
+        // If the whole pod has ended, the TaskRun is about to say why.
         let pod_over = self.view.pod.phase.is_final() && !self.view.disowned;
         let why_unknown = pod_over && self.verdict().is_none() && !self.view.final_word;
         if ender == Ender::Unknown || why_unknown {
@@ -200,31 +221,77 @@ impl Case<'_> {
         if self.image_failed() {
             return self.image_failure(ended.finished_at);
         }
-        if !self.marks.started && (!self.eligible() || never_ran(ended)) {
-            return self.never_started(ended.finished_at);
+        let killed_by_memory = ended.reason.as_deref() == Some("OOMKilled");
+        let ended_well = ended.exit_code == 0 && !killed_by_memory;
+        if !ran {
+            // Tekton saw it alive when it gave the TaskRun up.
+            let given_up = matches!(ender, Ender::Tekton(_));
+            return match ended_with_pod || ended_well || given_up {
+                true => self.never_started(ended.finished_at),
+                // What ended the pod is reported after its containers have ended (row 10a).
+                false if !self.is_over() => Assessment::Pending(Patience::Long),
+                false => self.failed_without_start(ended),
+            };
         }
-        if ended.exit_code == 0 && ended.reason.as_deref() != Some("OOMKilled") {
+        if ended_well {
             // Its message was lost, not its end.
-            return Assessment::Ended(End {
-                kind: Kind::Succeeded(outcome(Some(0), "Completed")),
-                start: self.start_of(ended, None),
-                at: ended.finished_at,
-            });
+            let kind = Kind::Succeeded(outcome(Some(0), "Completed"));
+            return self.ran(kind, None, ended.finished_at);
         }
         let reason = match ender {
             Ender::Tekton(reason) => reason,
             Ender::Itself | Ender::Unknown => match (&ended.reason, &self.view.pod.reason) {
-                (Some(reason), _) if &**reason == "OOMKilled" => reason,
+                (Some(reason), _) if killed_by_memory => reason,
                 (_, Some(pod_reason)) => pod_reason,
                 (Some(reason), None) => reason,
                 (None, None) => "Error",
             },
         };
+        let kind = Kind::Failed(outcome(Some(ended.exit_code), reason));
+        self.ran(kind, None, ended.finished_at)
+    }
+
+    /// Row 9: its turn had come when its container ended.
+    fn can_have_run(&self, ended: &Terminated) -> bool {
+        let in_its_turn = |at: Timestamp| self.times.turn.is_none_or(|turn| turn <= at);
+        self.eligible()
+            && !ended.never_ran()
+            && ended.started_at.is_some()
+            && ended.finished_at.is_some_and(in_its_turn)
+    }
+
+    /// Row 10: the container is why the TaskRun fails, though its step never ran.
+    fn failed_without_start(&self, ended: &Terminated) -> Assessment {
+        let reason = ended.reason.as_deref().unwrap_or("Error");
         Assessment::Ended(End {
             kind: Kind::Failed(outcome(Some(ended.exit_code), reason)),
-            start: self.start_of(ended, None),
+            start: None,
             at: ended.finished_at,
+            not_before: None,
         })
+    }
+
+    /// Row 10a. A deletion that came later than the end of the container did not end it. What is known at once must
+    /// be the same after a restart, so that only a deletion counts that is surely older; both times are in whole
+    /// seconds.
+    fn ended_with_pod(&self, ended: &Terminated) -> bool {
+        let pod = &self.view.pod;
+        let lost = ended.reason.as_deref() == Some(CONTAINER_STATUS_UNKNOWN);
+        let deletion = pod.deletion_requested;
+        if ended.is_known_at_once() {
+            return lost || deletion.is_some_and(|asked| ended.finished_at > Some(asked));
+        }
+        let by_deletion = match (deletion, ended.finished_at) {
+            (Some(asked), Some(at)) => at >= asked,
+            (Some(_), None) | (None, _) => pod.deleting,
+        };
+        lost || by_deletion || pod.reason.is_some() || pod.disrupted
+    }
+
+    /// Nothing is to come that could say what ended a container.
+    fn is_over(&self) -> bool {
+        let view = self.view;
+        view.final_word || view.gone || view.pod.phase.is_final() || self.verdict().is_some()
     }
 
     /// A container that ended with an error while its pod is being deleted was most likely killed
@@ -254,18 +321,26 @@ impl Case<'_> {
     /// Rows 12 to 16: the container reports no end. Is there anything left that could?
     fn close_unfinished(&self) -> Assessment {
         let view = self.view;
-        let started = self.marks.started;
+        let started = self.has_started();
         if view.pod.init_failure.is_some() && !started && (view.pod.phase.is_final() || view.gone) {
             return self.never_started(None);
         }
         let verdict = self.verdict();
         let frozen = matches!(verdict, Some((_, None)));
+        let running = matches!(self.step.state, ContainerState::Running { .. });
+        let its_turn = started || self.eligible();
+        let pod_lives = !(view.gone || view.pod.deleting || view.pod.phase.is_final());
+        if frozen && running && its_turn && pod_lives {
+            // Row 16a: Tekton is done, and lets the step run to its end.
+            return Assessment::Waiting;
+        }
         let over = view.gone || view.pod.phase.is_final() || verdict.is_some();
         if !over {
             return Assessment::Waiting;
         }
-        // Row 16: Tekton is done with a step that it last saw waiting for its turn.
-        let abandoned = frozen && !self.marks.started && !self.eligible();
+        // Row 16: Tekton is done, and the step waits for one that never lets it run. For a first step that is not ready
+        // the pod may be a moment behind.
+        let abandoned = frozen && !started && self.is_shut_out();
         let nobody_left = view.gone && (verdict.is_some() || view.disowned);
         if !(view.final_word || abandoned || nobody_left) {
             let terminating = view.pod.deleting || view.pod.cancel_requested;
@@ -284,13 +359,21 @@ impl Case<'_> {
         if let Some((done, Some(end))) = verdict
             && !end.is_synthetic(done)
         {
-            return Assessment::Ended(reported_end(end));
+            let turn = Turn {
+                started: self.has_started(),
+                came: self.eligible(),
+                since: self.times.turn,
+                start: self.inferred_start().map(|start| start.at),
+                ended_with_pod: self.view.pod.reason.is_some() || self.view.pod.disrupted,
+                after_failure: false,
+            };
+            return Assessment::Ended(reported_end(end, turn));
         }
         if self.image_failed() {
             return self.image_failure(at);
         }
         let running = matches!(self.step.state, ContainerState::Running { .. });
-        if !(self.marks.started || (running && self.eligible())) {
+        if !(self.has_started() || (running && self.eligible())) {
             return self.never_started(at);
         }
         let reason = match (&self.view.pod.reason, verdict) {
@@ -301,17 +384,7 @@ impl Case<'_> {
         let exit_code = verdict
             .and_then(|(_, reported)| reported)
             .map(|end| end.exit_code);
-        let since = match &self.step.state {
-            ContainerState::Running { since } => *since,
-            ContainerState::Unknown
-            | ContainerState::Waiting { .. }
-            | ContainerState::Terminated(_) => None,
-        };
-        Assessment::Ended(End {
-            kind: Kind::Failed(outcome(exit_code, reason)),
-            start: self.inferred_start(since),
-            at,
-        })
+        self.ran(Kind::Failed(outcome(exit_code, reason)), None, at)
     }
 
     /// Decision 3: the step whose image cannot be had fails without having started.
@@ -320,7 +393,7 @@ impl Case<'_> {
             .verdict()
             .and_then(|(done, _)| done.blamed_step.as_deref())
             == Some(self.step.name());
-        !self.marks.started && (blamed || self.marks.image_error)
+        !self.has_started() && (blamed || self.marks.image_error)
     }
 
     fn image_failure(&self, at: Option<Timestamp>) -> Assessment {
@@ -334,6 +407,7 @@ impl Case<'_> {
             kind: Kind::Failed(outcome(exit_code, reason)),
             start: None,
             at: at.or(verdict.and_then(|(done, _)| done.at)),
+            not_before: None,
         })
     }
 
@@ -372,13 +446,7 @@ enum Ender<'a> {
     Unknown,
 }
 
-/// A container without a start, or whose entrypoint was stopped while it waited for its turn: the
-/// Go runtime ends with 2 then (recorded: d-cancel).
-fn never_ran(ended: &Terminated) -> bool {
-    ended.started_at.is_none() || ended.exit_code == 2
-}
-
-fn outcome(exit_code: Option<i32>, reason: &str) -> Outcome {
+pub(crate) fn outcome(exit_code: Option<i32>, reason: &str) -> Outcome {
     Outcome {
         exit_code,
         reason: reason.into(),
@@ -395,37 +463,6 @@ fn skipped(
         kind: Kind::Skipped(outcome(exit_code, reason), cause),
         start: None,
         at,
+        not_before: None,
     })
-}
-
-/// An end that Tekton read from the pod and that the TaskRun still tells (rows 14 and 20).
-pub(crate) fn reported_end(end: &ReportedEnd) -> End {
-    let done = outcome(Some(end.exit_code), &end.reason);
-    if !end.by_entrypoint && end.exit_code == 2 {
-        let kind = Kind::Skipped(outcome(None, "Skipped"), SkipCause::NeverStarted);
-        return End {
-            kind,
-            start: None,
-            at: end.finished_at,
-        };
-    }
-    // Tekton puts the entrypoint's time here where it has one, else the container's.
-    let source = if end.by_entrypoint {
-        StartSource::Entrypoint
-    } else {
-        StartSource::Inferred
-    };
-    let start = end.started_at.map(|at| Start { at, source });
-    let (kind, start) = match &*end.reason {
-        "Skipped" if end.exit_code == 0 => (Kind::Skipped(done, SkipCause::WhenFalse), None),
-        "Skipped" => (Kind::Skipped(done, SkipCause::PreviousStepFailed), None),
-        "OOMKilled" => (Kind::Failed(done), start),
-        _ if end.exit_code == 0 => (Kind::Succeeded(done), start),
-        _ => (Kind::Failed(done), start),
-    };
-    End {
-        kind,
-        start,
-        at: end.finished_at,
-    }
 }

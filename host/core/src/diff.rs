@@ -2,6 +2,7 @@
 
 use crate::assess::{Assessment, End, Patience, assess};
 use crate::snapshot::{Attempt, Inference, PodSeen};
+use crate::times;
 use crate::transition::Start;
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,14 +16,34 @@ pub const FIRST_WHEN_PAUSE: SignedDuration = SignedDuration::from_millis(5000);
 /// What was already concluded of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
-    /// `started` was told.
-    pub(crate) started: bool,
-    /// Its end was told.
+    /// How far its start has come.
+    pub(crate) start: StartMark,
+    /// Its end was emitted.
     pub(crate) ended: bool,
     /// Its image could not be had, and it has not run since.
     pub(crate) image_error: bool,
-    /// When its start could first be inferred.
-    pub(crate) eligible_since: Option<Timestamp>,
+}
+
+/// How far the start of a step has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StartMark {
+    /// Its turn has not come.
+    #[default]
+    Pending,
+    /// Its start can be inferred since then, by the observer's clock.
+    EligibleSince(Timestamp),
+    /// `started` was emitted, with this time.
+    Emitted(Timestamp),
+}
+
+impl Marks {
+    /// The time of `started`, if it was emitted.
+    pub(crate) fn started(&self) -> Option<Timestamp> {
+        match self.start {
+            StartMark::Emitted(at) => Some(at),
+            StartMark::Pending | StartMark::EligibleSince(_) => None,
+        }
+    }
 }
 
 /// A pod with what its TaskRun says of it.
@@ -69,15 +90,20 @@ pub(crate) fn diff(view: &PodView<'_>, marks: &[Marks], now: Timestamp) -> Diff 
         marks: marks.to_vec(),
         waits: None,
     };
+    let times = times::of_steps(view);
     for (index, mark) in found.marks.iter_mut().enumerate() {
         if mark.ended {
             continue;
         }
-        match assess(view, index, *mark) {
+        match assess(view, &times, index, *mark) {
             Assessment::Waiting => {}
-            Assessment::Running(..) if mark.started => {}
+            Assessment::Running(..) if mark.started().is_some() => {}
             Assessment::Running(start, inference) => {
-                let since = *mark.eligible_since.get_or_insert(now);
+                let since = match mark.start {
+                    StartMark::EligibleSince(since) => since,
+                    StartMark::Pending | StartMark::Emitted(_) => now,
+                };
+                mark.start = StartMark::EligibleSince(since);
                 let pause = if index == 0 {
                     FIRST_WHEN_PAUSE
                 } else {
@@ -88,17 +114,20 @@ pub(crate) fn diff(view: &PodView<'_>, marks: &[Marks], now: Timestamp) -> Diff 
                     Inference::Never => {}
                     Inference::Delayed if now < due => found.waits = Some(Wait::Until(due)),
                     Inference::Immediate | Inference::Delayed => {
-                        mark.started = true;
+                        mark.start = StartMark::Emitted(start.at);
                         found.steps.push((index, Told::Started(start)));
                     }
                 }
             }
             Assessment::Pending(patience) => found.waits = Some(Wait::Evidence(patience)),
-            Assessment::Ended(end) => {
-                if let (Some(start), false) = (end.start, mark.started) {
-                    found.steps.push((index, Told::Started(start)));
+            Assessment::Ended(mut end) => {
+                match (end.start, mark.started()) {
+                    (Some(start), None) => {
+                        mark.start = StartMark::Emitted(start.at);
+                        found.steps.push((index, Told::Started(start)));
+                    }
+                    (_, emitted) => end.not_before = end.not_before.max(emitted),
                 }
-                mark.started |= end.start.is_some();
                 mark.ended = true;
                 found.steps.push((index, Told::Ended(end)));
             }

@@ -10,9 +10,11 @@
 //! 2. *Forward only*: an older observation tells nothing.
 //! 3. *Coalescing*: leaving observations out changes no step's end.
 //! 4. *Restart*: a new ledger gives the same ids.
-//! 5. *Order*: per pod, steps in order, each `started` before its end, exactly one end.
+//! 5. *Order*: per pod, steps in order, each `started` before its end, exactly one end; `sequence` rises.
 //! 6. *Locality*: one run's observations say nothing about another.
 //! 7. *Total*: no observation panics.
+//! 8. *Times*: an end is not before its start, and no time is from the epoch or from before the pod.
+//! 9. *Failure*: a TaskRun that failed because of a container has a failed step.
 
 #![forbid(unsafe_code)]
 
@@ -20,10 +22,11 @@ mod assess;
 mod backoff;
 mod diff;
 mod ledger;
+mod reported;
 mod run;
 mod shard;
 mod snapshot;
-mod told_by_run;
+mod times;
 mod transition;
 
 pub use backoff::Backoff;
@@ -32,4 +35,4 @@ pub use ledger::{Ledger, Observation};
 pub use run::{LONG_PATIENCE, SHORT_PATIENCE};
 pub use shard::Shard;
 pub use snapshot::*;
-pub use transition::{Kind, Outcome, SkipCause, Start, StartSource, Transition};
+pub use transition::{Kind, Outcome, PodOrder, SkipCause, Start, StartSource, Transition};

@@ -2,9 +2,9 @@
 
 use crate::assess::Patience;
 use crate::diff::{Marks, PodView, Told, Wait, diff, resume};
+use crate::reported::without_pod;
 use crate::snapshot::{Attempt, ContainerState, PodSeen, TaskRunSeen, is_image_error};
-use crate::told_by_run::tell_without_pod;
-use crate::transition::{Kind, Transition};
+use crate::transition::{Kind, PodOrder, Transition};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -46,6 +46,9 @@ struct Pod {
     marks: Vec<Marks>,
     waiting_since: Option<Timestamp>,
     fresh: bool,
+    /// Kept as it was first seen: a pod that was lost with its node no longer shows when its containers started, and
+    /// its events sort behind those that it had before.
+    first_container_started: Option<Timestamp>,
 }
 
 // === impl Run ===
@@ -130,9 +133,9 @@ impl Run {
                 .task_run
                 .as_ref()
                 .and_then(|run| run.attempt_of(&pod.seen.name));
-            let verdict = attempt
-                .map(|(_, attempt)| attempt)
-                .filter(|attempt| attempt.done.is_some() && !pod.superseded);
+            let attempt_alone = attempt.map(|(_, attempt)| attempt);
+            let superseded = pod.superseded || attempt_alone.is_some_and(|it| pod.is_not_of(it));
+            let verdict = attempt_alone.filter(|attempt| attempt.done.is_some() && !superseded);
             if std::mem::take(&mut pod.fresh) && pod.ended_before(horizon, verdict) {
                 pod.marks.iter_mut().for_each(|mark| mark.ended = true);
                 continue;
@@ -147,7 +150,7 @@ impl Run {
                 pod: &pod.seen,
                 gone: pod.gone,
                 verdict,
-                disowned: self.deleted || pod.superseded,
+                disowned: self.deleted || superseded,
                 final_word: false,
             };
             let mut found = diff(&view, &pod.marks, now);
@@ -250,7 +253,7 @@ impl Run {
                 .and_then(|done| done.at)
                 .is_none_or(|at| at >= horizon);
             if news {
-                told.extend(tell_without_pod(run_uid, number, attempt, now));
+                told.extend(without_pod(run_uid, number, attempt, now));
             }
             names.push(attempt.pod_name.clone());
         }
@@ -282,21 +285,28 @@ impl Pod {
             superseded: false,
             waiting_since: None,
             fresh: true,
+            first_container_started: None,
         };
-        pod.remember_images();
+        pod.remember();
         pod
     }
 
     fn update(&mut self, seen: PodSeen) {
         self.marks
             .resize(seen.steps.len().max(self.marks.len()), Marks::default());
+        // The kubelet asks again, without a grace period, once all containers have ended (recorded: d-cancel).
+        let asked = [self.seen.deletion_requested, seen.deletion_requested];
         self.seen = seen;
-        self.remember_images();
+        self.seen.deletion_requested = asked.into_iter().flatten().min();
+        self.remember();
     }
 
-    /// The kubelet overwrites an image error with `PodInitializing` when it deletes the pod
-    /// (recorded: h-badimage).
-    fn remember_images(&mut self) {
+    /// Keeps what a later state of the pod may not show any more. The kubelet overwrites an image error with
+    /// `PodInitializing` when it deletes the pod (recorded: h-badimage).
+    fn remember(&mut self) {
+        self.first_container_started = self
+            .first_container_started
+            .or(self.seen.first_container_started);
         for (mark, step) in self.marks.iter_mut().zip(&self.seen.steps) {
             match &step.state {
                 ContainerState::Waiting {
@@ -310,6 +320,16 @@ impl Pod {
                 | ContainerState::Terminated(_) => {}
             }
         }
+    }
+
+    /// The attempt ran on in another pod of the same name: a step cannot have started after the deletion of its pod.
+    fn is_not_of(&self, attempt: &Attempt) -> bool {
+        let ends = attempt.steps.iter().filter_map(|step| step.ended.as_ref());
+        let mut starts = ends
+            .filter(|end| end.by_entrypoint)
+            .filter_map(|end| end.started_at);
+        let deleted = self.seen.deletion_requested.filter(|_| self.gone);
+        deleted.is_some_and(|deleted| starts.any(|start| deleted < start))
     }
 
     /// Nothing more to tell. A pod without containers yet has all to tell, unless it is gone.
@@ -347,12 +367,19 @@ impl Pod {
         let step = self.seen.steps.get(index)?;
         let (kind, start, at) = match told {
             Told::Started(start) => (Kind::Started, Some(start), start.at),
-            Told::Ended(end) => (end.kind, end.start, end.at.unwrap_or(fallback)),
+            Told::Ended(end) => {
+                let at = end.time(fallback);
+                (end.kind, end.start, at)
+            }
         };
         Some(Transition {
             run_uid: run_uid.into(),
             pod_uid: Some(self.seen.uid.clone()),
             pod_name: self.seen.name.clone(),
+            pod_order: PodOrder {
+                created: self.seen.created,
+                first_container_started: self.first_container_started,
+            },
             container: step.container.clone(),
             index: u32::try_from(index).unwrap_or(u32::MAX),
             attempt: u32::try_from(attempt).unwrap_or(u32::MAX),

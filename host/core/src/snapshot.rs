@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 /// One Pod of a TaskRun, reduced to what tells about its steps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodSeen {
     /// `metadata.uid`: the identity of an execution (a retry or a re-created pod is a new one).
     pub uid: Arc<str>,
@@ -22,14 +22,22 @@ pub struct PodSeen {
     pub reason: Option<Arc<str>>,
     /// Annotation `tekton.dev/ready: READY`: the first step may start.
     pub ready: bool,
+    /// When the annotation was set, or something else was changed by the same manager later (`managedFields`).
+    pub ready_at: Option<Timestamp>,
     /// Annotation `tekton.dev/cancel: CANCEL`: the pod is kept and will tell the truth later.
     pub cancel_requested: bool,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
     /// When its deletion was asked for: `deletionTimestamp` less the grace period.
     pub deletion_requested: Option<Timestamp>,
+    /// Condition `DisruptionTarget`: the pod is about to be evicted, preempted or deleted with its node.
+    pub disrupted: bool,
+    /// Start of its first container, sidecars included.
+    pub first_container_started: Option<Timestamp>,
     /// Start of its last container, sidecars included: READY comes after it.
     pub containers_started: Option<Timestamp>,
+    /// It has containers that are no steps.
+    pub has_sidecars: bool,
     /// An init container ended with an error.
     pub init_failure: Option<InitFailure>,
     /// The step containers, in the order of the Pod's spec.
@@ -162,6 +170,40 @@ pub struct Terminated {
     pub finished_at: Option<Timestamp>,
     /// What the entrypoint wrote at its end; `None` when it was killed before it could.
     pub message: Option<Internals>,
+}
+
+/// The kubelet's reason for a container that was lost with its pod.
+pub(crate) const CONTAINER_STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
+
+/// The kubelet's reasons for a container that it could not start, or of which it does not know what became. The
+/// message beside them is the kubelet's.
+pub(crate) fn never_ran(reason: &str) -> bool {
+    matches!(
+        reason,
+        "StartError" | "ContainerCannotRun" | CONTAINER_STATUS_UNKNOWN
+    )
+}
+
+/// Was it this container that failed, whatever becomes of its pod? Exit codes 127 and 128 are the kubelet's for a
+/// container that it could not start (row 10a).
+pub(crate) fn is_known_at_once(exit_code: i32, reason: Option<&str>) -> bool {
+    matches!(exit_code, 127 | 128)
+        || matches!(
+            reason,
+            Some("OOMKilled" | "StartError" | "ContainerCannotRun")
+        )
+}
+
+impl Terminated {
+    /// See [`never_ran`].
+    pub(crate) fn never_ran(&self) -> bool {
+        self.reason.as_deref().is_some_and(never_ran)
+    }
+
+    /// See [`is_known_at_once`].
+    pub(crate) fn is_known_at_once(&self) -> bool {
+        is_known_at_once(self.exit_code, self.reason.as_deref())
+    }
 }
 
 /// The entrypoint's own entries in a termination message (tekton-semantics §2).

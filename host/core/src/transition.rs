@@ -12,6 +12,8 @@ pub struct Transition {
     pub pod_uid: Option<Arc<str>>,
     /// Name of the Pod.
     pub pod_name: Arc<str>,
+    /// Where the Pod stands among those of its attempt.
+    pub pod_order: PodOrder,
     /// Container name.
     pub container: Arc<str>,
     /// Position among the steps, from 0.
@@ -24,6 +26,16 @@ pub struct Transition {
     pub at: Timestamp,
     /// When the step started, as far as is known.
     pub start: Option<Start>,
+}
+
+/// What sorts the pods of one attempt, before their UIDs (decision 6): Tekton makes a pod that was deleted again under
+/// the same name, often within the same second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodOrder {
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// Start of its first container, if one had started when its first event was made.
+    pub first_container_started: Option<Timestamp>,
 }
 
 /// What a step did.
@@ -168,10 +180,32 @@ impl Transition {
         }
     }
 
-    /// The event's `sequence`: orders the events of one TaskRun as strings.
+    /// The event's `sequence`: sorts the events of one TaskRun, as strings, by attempt, pod, step and phase
+    /// (decision 6), each in a fixed width. What no pod shows sorts behind all pods of its attempt.
     #[must_use]
     pub fn sequence(&self) -> String {
         let phase = u8::from(self.kind != Kind::Started);
-        format!("{:04}-{:04}-{phase}", self.attempt, self.index)
+        let seconds = |at: Option<Timestamp>| {
+            let at = at.map_or(0, Timestamp::as_second);
+            at.clamp(0, MAX_SECONDS)
+        };
+        let (created, first, uid) = match &self.pod_uid {
+            Some(uid) => (
+                seconds(self.pod_order.created),
+                seconds(self.pod_order.first_container_started),
+                &**uid,
+            ),
+            None => (MAX_SECONDS, MAX_SECONDS, LAST_UID),
+        };
+        format!(
+            "{:04}-{created:010}-{first:010}-{uid}-{:04}-{phase}",
+            self.attempt, self.index
+        )
     }
 }
+
+/// The largest number of seconds that has ten digits: in the year 2286.
+const MAX_SECONDS: i64 = 9_999_999_999;
+
+/// Sorts behind the UIDs that the API server gives.
+const LAST_UID: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";

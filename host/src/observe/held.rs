@@ -199,23 +199,13 @@ fn due(since: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use step_observer_core::PodPhase;
 
     fn pod(uid: &str, run: &str) -> PodSeen {
         PodSeen {
             uid: uid.into(),
             name: format!("pod-{uid}").into(),
             run_uid: run.into(),
-            created: None,
-            phase: PodPhase::Pending,
-            reason: None,
-            ready: false,
-            cancel_requested: false,
-            deleting: false,
-            deletion_requested: None,
-            containers_started: None,
-            init_failure: None,
-            steps: Vec::new(),
+            ..PodSeen::default()
         }
     }
 

@@ -1,8 +1,6 @@
 //! `metadata` of an object, reduced to what is read of it.
-//!
-//! `managedFields` is skipped unread: whoever can write an object decides how deep it is and which times it holds.
 
-use super::lenient;
+use super::{lenient, managed_fields};
 use jiff::Timestamp;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -42,6 +40,12 @@ pub(super) struct Metadata {
     pub(super) deletion: Option<Deletion>,
     #[serde(deserialize_with = "lenient::lenient")]
     pub(super) deletion_grace_period_seconds: Option<i64>,
+    /// When the annotation `tekton.dev/ready` was set, or something else was changed by the same manager later.
+    #[serde(
+        rename = "managedFields",
+        deserialize_with = "managed_fields::ready_at"
+    )]
+    pub(super) ready_at: Option<Timestamp>,
 }
 
 /// An entry of `ownerReferences`.
@@ -144,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn managed_fields_are_not_read() {
+    fn managed_fields_may_be_deep() {
         let deep = format!("{}{}", "{\"f:a\":".repeat(500), "}".repeat(500));
         let deep = deep.replace(":}", ":{}}");
         let json = format!(

@@ -12,6 +12,7 @@ mod intern;
 mod lenient;
 mod list;
 mod log;
+mod managed_fields;
 mod metadata;
 mod pod_claims;
 mod pod_log;

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
 use std::sync::{Arc, OnceLock};
@@ -87,6 +88,9 @@ impl Default for Entrypoint {
 pub(super) struct PodStatus {
     pub(super) phase: Option<Arc<str>>,
     pub(super) reason: Option<Arc<str>>,
+    /// The condition `DisruptionTarget` is true.
+    #[serde(rename = "conditions", deserialize_with = "is_disrupted")]
+    pub(super) disrupted: bool,
     #[serde(deserialize_with = "containers")]
     pub(super) container_statuses: Vec<ContainerStatus>,
     #[serde(deserialize_with = "containers")]
@@ -319,6 +323,41 @@ impl Object for SlimConfigMap {
     fn resource_version(&self) -> Option<&str> {
         self.metadata.resource_version.as_deref()
     }
+}
+
+fn is_disrupted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct PodCondition<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+        #[serde(borrow)]
+        status: Cow<'a, str>,
+    }
+
+    struct Conditions;
+
+    impl<'de> Visitor<'de> for Conditions {
+        type Value = bool;
+
+        fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list of conditions")
+        }
+
+        fn visit_unit<E>(self) -> Result<bool, E> {
+            Ok(false)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<bool, A::Error> {
+            let mut disrupted = false;
+            while let Some(condition) = elements.next_element::<PodCondition<'_>>()? {
+                disrupted |= condition.kind == "DisruptionTarget" && condition.status == "True";
+            }
+            Ok(disrupted)
+        }
+    }
+
+    deserializer.deserialize_any(Conditions)
 }
 
 /// Reads the containers of a Pod, or their statuses.

@@ -36,6 +36,10 @@ impl SlimPod {
         let owner = self.owner()?;
         let annotation = |name: &str| metadata.annotations.get(name);
         let times = Plausible::new(metadata, now);
+        let container_starts = || {
+            let starts = status.container_statuses.iter();
+            starts.filter_map(|status| times.check(container_start(&status.state)))
+        };
         let status_of = |name: &str| {
             status
                 .container_statuses
@@ -67,15 +71,18 @@ impl SlimPod {
             },
             reason: status.reason.clone(),
             ready: annotation("tekton.dev/ready").is_some_and(|value| value == "READY"),
+            ready_at: times.check(metadata.ready_at),
             cancel_requested: annotation("tekton.dev/cancel")
                 .is_some_and(|value| value == "CANCEL"),
             deleting: metadata.deletion.is_some(),
-            deletion_requested: deletion_requested(metadata),
-            containers_started: status
-                .container_statuses
+            deletion_requested: times.check(deletion_requested(metadata)),
+            disrupted: status.disrupted,
+            first_container_started: container_starts().min(),
+            containers_started: container_starts().max(),
+            has_sidecars: spec
+                .containers
                 .iter()
-                .filter_map(|s| container_start(&s.state))
-                .max(),
+                .any(|container| !container.name.starts_with(STEP_PREFIX)),
             init_failure: status
                 .init_container_statuses
                 .iter()
@@ -88,7 +95,7 @@ impl SlimPod {
 }
 
 /// When something that is reported of an object can have happened. Whoever writes a step can write any time into its
-/// termination message.
+/// termination message, and the kubelet reports the Unix epoch for a container that could not start (row 10b).
 #[derive(Clone, Copy)]
 struct Plausible {
     from: Timestamp,
@@ -98,18 +105,28 @@ struct Plausible {
 /// How far clocks of a node and of the API server may be apart.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
+/// The earliest time that is one, for an object without a time of its creation.
+const AFTER_EPOCH: Timestamp = Timestamp::constant(1, 0);
+
 impl Plausible {
     fn new(metadata: &Metadata, now: Timestamp) -> Self {
         let created = metadata.creation_timestamp;
         let from = created.and_then(|created| created.checked_sub(CLOCK_SKEW).ok());
         Self {
-            from: from.unwrap_or(Timestamp::MIN),
+            from: from.unwrap_or(AFTER_EPOCH),
             to: now.checked_add(CLOCK_SKEW).unwrap_or(Timestamp::MAX),
         }
     }
 
+    /// A time that was written by a step.
+    fn of_step(self, time: Option<Timestamp>) -> Option<Timestamp> {
+        self.check(time).filter(|time| *time <= self.to)
+    }
+
+    /// A time that was written by a component of the cluster. The observer's own clock does not bound it: what a step
+    /// did must not depend on when it is observed.
     fn check(self, time: Option<Timestamp>) -> Option<Timestamp> {
-        time.filter(|time| (self.from..=self.to).contains(time))
+        time.filter(|time| self.from <= *time)
     }
 }
 
@@ -154,7 +171,7 @@ fn state(state: &State, times: Plausible) -> ContainerState {
             running: Some(running),
             ..
         } => ContainerState::Running {
-            since: running.started_at,
+            since: times.check(running.started_at),
         },
         State {
             waiting: Some(waiting),
@@ -172,14 +189,14 @@ fn state(state: &State, times: Plausible) -> ContainerState {
 
 fn terminated(ended: &Terminated, times: Plausible) -> core::Terminated {
     let message = ended.told().map(|message| core::Internals {
-        started_at: times.check(message.internals.started_at),
+        started_at: times.of_step(message.internals.started_at),
         ..message.internals.clone()
     });
     core::Terminated {
         exit_code: ended.exit_code,
         reason: ended.reason.clone(),
-        started_at: ended.started_at,
-        finished_at: ended.finished_at,
+        started_at: times.check(ended.started_at),
+        finished_at: times.check(ended.finished_at),
         message,
     }
 }
@@ -228,7 +245,7 @@ fn attempt(
     steps: &[StepStatus],
     times: Plausible,
 ) -> Attempt {
-    let done = done(conditions, completed);
+    let done = done(conditions, times.check(completed));
     // Before the end the steps are not believed: the pod tells.
     let steps = match done {
         Some(_) => steps
@@ -282,9 +299,12 @@ fn reported_step(step: &StepStatus, times: Plausible) -> Option<ReportedStep> {
             .or_else(|| ended.reason.clone())
             .unwrap_or_else(|| "Error".into()),
         by_entrypoint: step.termination_reason.is_some(),
-        // Tekton puts the time from the step's message here.
-        started_at: times.check(ended.started_at),
-        finished_at: ended.finished_at,
+        started_at: match step.termination_reason {
+            // Tekton puts the time from the step's message here.
+            Some(_) => times.of_step(ended.started_at),
+            None => times.check(ended.started_at),
+        },
+        finished_at: times.check(ended.finished_at),
     });
     let running = step.running.is_some();
     Some(ReportedStep {
@@ -313,7 +333,9 @@ mod tests {
             ("2026-01-01T13:05:00Z", true),
             ("2026-01-01T13:05:01Z", false),
         ] {
-            assert_eq!(times.check(time(text)).is_some(), is_plausible, "{text}");
+            assert_eq!(times.of_step(time(text)).is_some(), is_plausible, "{text}");
+            let by_cluster = is_plausible || text.starts_with("2026-01-01T13");
+            assert_eq!(times.check(time(text)).is_some(), by_cluster, "{text}");
         }
     }
 

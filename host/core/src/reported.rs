@@ -1,0 +1,183 @@
+//! What a TaskRun's status reports of its steps, if their pod does not show it (rows 14 and 20).
+
+use crate::assess::{End, outcome};
+use crate::snapshot::{
+    Attempt, CONTAINER_STATUS_UNKNOWN, ReportedEnd, ReportedStep, is_known_at_once, never_ran,
+    step_name,
+};
+use crate::transition::{Kind, PodOrder, SkipCause, Start, StartSource, Transition};
+use jiff::Timestamp;
+
+/// The condition's reason if the kubelet evicted the pod.
+const POD_EVICTED: &str = "PodEvicted";
+
+/// What else is known of a step whose end the TaskRun reports.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Turn {
+    /// Its `started` was emitted.
+    pub(crate) started: bool,
+    /// The step before it ended so that its turn came.
+    pub(crate) came: bool,
+    /// When its turn came, in whole seconds.
+    pub(crate) since: Option<Timestamp>,
+    /// Its start is not before this.
+    pub(crate) start: Option<Timestamp>,
+    /// All containers were ended with their pod.
+    pub(crate) ended_with_pod: bool,
+    /// A step before it failed.
+    pub(crate) after_failure: bool,
+}
+
+/// The transitions of an attempt, from its TaskRun alone. `fallback` is the time of what has none.
+pub(crate) fn without_pod(
+    run_uid: &str,
+    number: usize,
+    attempt: &Attempt,
+    fallback: Timestamp,
+) -> Vec<Transition> {
+    let mut found = Vec::new();
+    let evicted = (attempt.done.as_ref()).is_some_and(|done| &*done.reason == POD_EVICTED);
+    let mut turn = Turn {
+        came: true,
+        ended_with_pod: evicted,
+        ..Turn::default()
+    };
+    // Among the ends that Tekton wrote itself, the first after steps that went well was running.
+    let mut all_well = true;
+    for (index, step) in attempt.steps.iter().enumerate() {
+        let end = end_of(step, attempt, turn, all_well);
+        let at = end.time(fallback);
+        let continued = |reason: &str| reason == "Continued";
+        all_well &= match &end.kind {
+            Kind::Started | Kind::Succeeded(_) => true,
+            Kind::Skipped(_, cause) => *cause == SkipCause::WhenFalse,
+            Kind::Failed(outcome) => continued(&outcome.reason),
+        };
+        let failed = matches!(&end.kind, Kind::Failed(outcome) if !continued(&outcome.reason));
+        let genuine = step.ended.as_ref().filter(|end| is_genuine(end, attempt));
+        turn = Turn {
+            // A container that ended with 0 lets the next step run: one that continued did, too.
+            came: genuine.is_some_and(|end| end.exit_code == 0 || continued(&end.reason)),
+            since: genuine.and_then(|end| end.finished_at),
+            start: genuine.and_then(|end| end.finished_at).map(|_| at),
+            after_failure: turn.after_failure || failed,
+            ..turn
+        };
+        let transition = |kind, at| Transition {
+            run_uid: run_uid.into(),
+            pod_uid: None,
+            pod_name: attempt.pod_name.clone(),
+            pod_order: PodOrder::default(),
+            container: step.container.clone(),
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            attempt: u32::try_from(number).unwrap_or(u32::MAX),
+            kind,
+            at,
+            start: end.start,
+        };
+        if let Some(start) = end.start {
+            found.push(transition(Kind::Started, start.at));
+        }
+        found.push(transition(end.kind.clone(), at));
+    }
+    found
+}
+
+fn is_genuine(end: &ReportedEnd, attempt: &Attempt) -> bool {
+    let done = attempt.done.as_ref();
+    done.is_some_and(|done| !end.is_synthetic(done))
+}
+
+fn end_of(step: &ReportedStep, attempt: &Attempt, turn: Turn, all_well: bool) -> End {
+    if let Some(end) = step.ended.as_ref().filter(|end| is_genuine(end, attempt)) {
+        return reported_end(end, turn);
+    }
+    let done = attempt.done.as_ref();
+    let reason = done.map(|done| &*done.reason).unwrap_or_default();
+    let blamed = done.and_then(|done| done.blamed_step.as_deref());
+    let failed = match blamed {
+        Some(blamed) => blamed == step_name(&step.container),
+        None => all_well && (step.ended.is_some() || step.running),
+    };
+    let kind = match failed {
+        true => Kind::Failed(outcome(None, reason)),
+        false => Kind::Skipped(outcome(None, "Skipped"), SkipCause::NeverStarted),
+    };
+    End {
+        kind,
+        start: None,
+        at: done.and_then(|done| done.at),
+        not_before: None,
+    }
+}
+
+/// An end that Tekton read from the pod, and did not write itself.
+pub(crate) fn reported_end(end: &ReportedEnd, turn: Turn) -> End {
+    match end.by_entrypoint {
+        true => with_message(end, turn),
+        false => without_message(end, turn),
+    }
+}
+
+/// Rows 5 to 8: Tekton puts the entrypoint's time of the start where the container's was.
+fn with_message(end: &ReportedEnd, turn: Turn) -> End {
+    let done = outcome(Some(end.exit_code), &end.reason);
+    let start = end.started_at.map(|at| Start {
+        at,
+        source: StartSource::Entrypoint,
+    });
+    let (kind, start) = match &*end.reason {
+        "Skipped" if end.exit_code == 0 => (Kind::Skipped(done, SkipCause::WhenFalse), None),
+        "Skipped" => (Kind::Skipped(done, SkipCause::PreviousStepFailed), None),
+        "OOMKilled" => (Kind::Failed(done), start),
+        _ if end.exit_code == 0 => (Kind::Succeeded(done), start),
+        _ => (Kind::Failed(done), start),
+    };
+    End {
+        kind,
+        start,
+        at: end.finished_at,
+        not_before: start.map(|start| start.at.max(turn.start.unwrap_or(start.at))),
+    }
+}
+
+/// Rows 9 and 10.
+fn without_message(end: &ReportedEnd, turn: Turn) -> End {
+    let in_its_turn = |at: Timestamp| turn.since.is_none_or(|since| since <= at);
+    let ran = turn.started
+        || (turn.came
+            && !never_ran(&end.reason)
+            && end.started_at.is_some()
+            && end.finished_at.is_some_and(in_its_turn));
+    let ended_well = end.exit_code == 0 && &*end.reason != "OOMKilled";
+    let done = outcome(Some(end.exit_code), &end.reason);
+    let start = end.started_at.max(turn.start).filter(|_| ran);
+    let kind = if ran && ended_well {
+        Kind::Succeeded(done)
+    } else if ran || is_failure(end, turn, ended_well) {
+        Kind::Failed(done)
+    } else {
+        Kind::Skipped(outcome(None, "Skipped"), SkipCause::NeverStarted)
+    };
+    End {
+        kind,
+        start: start.map(|at| Start {
+            at,
+            source: StartSource::Inferred,
+        }),
+        at: end.finished_at,
+        not_before: start,
+    }
+}
+
+/// Row 10: a container that did not run its step, is it why the TaskRun fails?
+fn is_failure(end: &ReportedEnd, turn: Turn, ended_well: bool) -> bool {
+    if is_known_at_once(end.exit_code, Some(&end.reason)) {
+        return true;
+    }
+    // A step that waits learns of a failure before it, and says that it was skipped. If it could not, it was
+    // stopped with its pod, as the failed one was.
+    let stopped_too = turn.after_failure && end.finished_at >= turn.since;
+    let lost = &*end.reason == CONTAINER_STATUS_UNKNOWN;
+    !(ended_well || lost || turn.ended_with_pod || stopped_too)
+}

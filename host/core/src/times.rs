@@ -1,0 +1,85 @@
+//! When the steps of a pod started and ended, as far as its status shows it.
+//!
+//! The entrypoint writes milliseconds and the kubelet whole seconds, by clocks of their own: an end is raised to the
+//! start of the same step, and the next step does not start before it (tekton-semantics, decision 5).
+
+use crate::diff::PodView;
+use crate::snapshot::{ContainerState, Gate, PodSeen, Terminated};
+use jiff::Timestamp;
+
+/// Times of one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StepTimes {
+    /// The best start known before the step reports its own (§5).
+    pub(crate) inferred_start: Option<Timestamp>,
+    /// When the step's turn came at the earliest, in the whole seconds of the kubelet: a container that ended before it
+    /// did not run its step (row 9).
+    pub(crate) turn: Option<Timestamp>,
+    /// The container's end, but not before the start of its step.
+    end: Option<Timestamp>,
+}
+
+/// The times of all steps of a pod, in the order of its spec.
+pub(crate) fn of_steps(view: &PodView<'_>) -> Vec<StepTimes> {
+    let pod = view.pod;
+    let ready = ready_at(view);
+    let mut times: Vec<StepTimes> = Vec::with_capacity(pod.steps.len());
+    for (index, step) in pod.steps.iter().enumerate() {
+        let before = index.checked_sub(1);
+        let container_start = container_start(&step.state);
+        let (turn, earliest) = match step.gate {
+            Gate::Open => (None, None),
+            Gate::Ready => (pod.containers_started, pod.containers_started.max(ready)),
+            Gate::Predecessor => (
+                before.and_then(|before| ended(pod, before)?.finished_at),
+                before.and_then(|before| times.get(before)?.end),
+            ),
+        };
+        let inferred_start = container_start.max(earliest);
+        let end = ended(pod, index).and_then(|ended| {
+            let message = ended.message.as_ref().filter(|_| !ended.never_ran());
+            let start = message.and_then(|message| message.started_at);
+            Some(
+                ended
+                    .finished_at?
+                    .max(inferred_start.max(start).unwrap_or(Timestamp::MIN)),
+            )
+        });
+        times.push(StepTimes {
+            inferred_start,
+            turn,
+            end,
+        });
+    }
+    times
+}
+
+fn ended(pod: &PodSeen, index: usize) -> Option<&Terminated> {
+    match &pod.steps.get(index)?.state {
+        ContainerState::Terminated(ended) => Some(ended),
+        ContainerState::Unknown
+        | ContainerState::Waiting { .. }
+        | ContainerState::Running { .. } => None,
+    }
+}
+
+fn container_start(state: &ContainerState) -> Option<Timestamp> {
+    match state {
+        ContainerState::Unknown | ContainerState::Waiting { .. } => None,
+        ContainerState::Running { since } => *since,
+        ContainerState::Terminated(ended) => ended.started_at,
+    }
+}
+
+/// The second in which Tekton set the annotation `tekton.dev/ready`, if no later patch has moved the time of its entry
+/// in `managedFields` (§1).
+fn ready_at(view: &PodView<'_>) -> Option<Timestamp> {
+    let pod = view.pod;
+    // Once the TaskRun is done, Tekton stops the sidecars by patching their images.
+    let patched_later = pod.cancel_requested || (pod.has_sidecars && view.verdict.is_some());
+    let end = ended(pod, 0).and_then(|ended| ended.finished_at);
+    pod.ready_at
+        .filter(|_| pod.ready && !patched_later)
+        .filter(|at| pod.containers_started.is_none_or(|started| started <= *at))
+        .filter(|at| end.is_none_or(|end| *at <= end))
+}
