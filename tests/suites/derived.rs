@@ -446,3 +446,25 @@ fn pods_of_one_second_are_in_the_order_of_their_containers() {
             .all(|record| record.transition.sequence() < alone.sequence())
     );
 }
+
+#[test]
+fn without_any_pod_a_step_that_was_stopped_with_the_failed_one_was_skipped() {
+    // The pod was deleted: the step that ran says so, the one that waited could not.
+    let mut events = watch_events("exit2-cut-taskrun-only");
+    for event in &mut events {
+        let steps = event["object"]["status"]["steps"].as_array_mut().unwrap();
+        steps[0]["terminationReason"] = "Error".into();
+        steps[0]["terminated"]["exitCode"] = 255.into();
+        steps[0]["terminated"]["finishedAt"] = "2026-11-20T10:00:04Z".into();
+        steps[1]["terminated"]["message"] = "".into();
+    }
+    let expected = ["a started", "a failed Error", "b skipped neverStarted"];
+    assert_eq!(told(&events), expected);
+    // A container that could not start leaves no word for those behind it: this one failed, too.
+    for event in &mut events {
+        let step = &mut event["object"]["status"]["steps"][0];
+        step["terminated"]["reason"] = "StartError".into();
+        step.as_object_mut().unwrap().remove("terminationReason");
+    }
+    assert_eq!(told(&events), ["a failed StartError", "b failed Error"]);
+}

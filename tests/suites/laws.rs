@@ -14,7 +14,7 @@ use step_observer_tests::recording::{
     cases, changes, event_id, feed, fixtures, is_pod, listed, recordings, settle, track,
     watch_events,
 };
-use step_observer_tests::simulated::{History, any_plan};
+use step_observer_tests::simulated::{Fate, History, any_plan};
 
 fn streams() -> Vec<(String, Vec<Value>)> {
     let names = recordings().into_iter().chain(fixtures()).chain(cases());
@@ -244,6 +244,27 @@ proptest! {
         let history = History::of(&plan);
         let events = history.stream();
         let records = track(changes(&events));
+        let found: Vec<(String, String)> = records
+            .iter()
+            .map(|record| (record.transition.step().to_owned(), record.transition.kind.as_str().to_owned()))
+            .collect();
+        prop_assert_eq!(found, history.expected());
+    }
+
+    /// Row 20: the TaskRun alone shows the same, but for what it cannot: whether READY came before a first step was
+    /// killed, and what becomes of steps that still run when another was killed for its memory.
+    #[test]
+    fn a_simulated_run_is_reported_as_it_was_from_its_task_run_alone(plan in any_plan()) {
+        let early = |fate: &Fate| matches!(fate, Fate::KilledEarly { .. });
+        let by_memory = |fate: &Fate| matches!(fate, Fate::KilledEarly { by_memory: true, .. } | Fate::Killed { by_memory: true });
+        let fates: Vec<Fate> = plan.steps.iter().map(|(fate, _)| *fate).collect();
+        prop_assume!(!fates.iter().any(by_memory) && !early(&fates[0]));
+        let history = History::of(&plan);
+        let mut events = history.stream();
+        events.retain(|event| !is_pod(event));
+        let records = track(changes(&events));
+        times_agree("TaskRun alone", &records, &events);
+        sequences_sort("TaskRun alone", &records);
         let found: Vec<(String, String)> = records
             .iter()
             .map(|record| (record.transition.step().to_owned(), record.transition.kind.as_str().to_owned()))

@@ -24,7 +24,7 @@ pub(crate) struct Turn {
     pub(crate) start: Option<Timestamp>,
     /// All containers were ended with their pod.
     pub(crate) ended_with_pod: bool,
-    /// A step before it failed.
+    /// A step before it failed, and its entrypoint let those behind it know.
     pub(crate) after_failure: bool,
 }
 
@@ -55,12 +55,13 @@ pub(crate) fn without_pod(
         };
         let failed = matches!(&end.kind, Kind::Failed(outcome) if !continued(&outcome.reason));
         let genuine = step.ended.as_ref().filter(|end| is_genuine(end, attempt));
+        let with_message = genuine.is_some_and(|end| end.by_entrypoint);
         turn = Turn {
             // A container that ended with 0 lets the next step run: one that continued did, too.
             came: genuine.is_some_and(|end| end.exit_code == 0 || continued(&end.reason)),
             since: genuine.and_then(|end| end.finished_at),
             start: genuine.and_then(|end| end.finished_at).map(|_| at),
-            after_failure: turn.after_failure || failed,
+            after_failure: turn.after_failure || (failed && with_message),
             ..turn
         };
         let transition = |kind, at| Transition {
