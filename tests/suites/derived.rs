@@ -451,6 +451,7 @@ fn pods_of_one_second_are_in_the_order_of_their_containers() {
 fn without_any_pod_a_step_that_was_stopped_with_the_failed_one_was_skipped() {
     // The pod was deleted: the step that ran says so, the one that waited could not.
     let mut events = watch_events("exit2-cut-taskrun-only");
+    events.truncate(1);
     for event in &mut events {
         let steps = event["object"]["status"]["steps"].as_array_mut().unwrap();
         steps[0]["terminationReason"] = "Error".into();
