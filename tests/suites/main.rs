@@ -41,6 +41,7 @@ mod misbehaving;
 mod monitoring;
 mod nats;
 mod operate;
+mod pauses;
 mod pod_security;
 mod rbac;
 mod receivers;
