@@ -16,6 +16,7 @@ mod metadata;
 mod pod_claims;
 mod pod_log;
 mod recording;
+mod relists;
 mod retry;
 mod review;
 mod scopes;
