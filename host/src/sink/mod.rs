@@ -32,7 +32,7 @@ pub use pause::Pause;
 use retry::http_date;
 pub use retry::{after_status, retry_after};
 pub use stdout::StdoutConfig;
-pub use tls::TlsConfig;
+pub use tls::{Roots, TlsConfig};
 
 use crate::event::Encoded;
 use futures::FutureExt as _;
