@@ -1,6 +1,6 @@
 //! Where events go when nobody says: a SinkBinding's sink, else the one that Tekton is configured with.
 
-use crate::support::finished_run;
+use crate::support::{finished_run, line_of};
 use serde_json::{Value, json};
 use std::process::Stdio;
 use step_observer::sink::Roots;
@@ -8,7 +8,6 @@ use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
 use step_observer_tests::sink::HttpSink;
 use step_observer_tests::tls::Authority;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// Each run gives `started` and `succeeded`.
@@ -137,17 +136,7 @@ async fn the_authorities_of_a_sink_binding_are_trusted() {
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     let mut doubting = command.spawn().unwrap();
-    let mut lines = BufReader::new(doubting.stderr.take().unwrap()).lines();
-    let refused = async {
-        loop {
-            let line = lines.next_line().await.unwrap().unwrap();
-            if line.contains("delivery failed") {
-                return line;
-            }
-        }
-    };
-    let patience = step_observer_tests::sink::PATIENCE;
-    let line = tokio::time::timeout(patience, refused).await.unwrap();
+    let line = line_of(&mut doubting, "delivery failed").await;
     assert!(line.contains("certificate"), "{line}");
     assert_eq!(bound.requests().len(), EVENTS);
 }

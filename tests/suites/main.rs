@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod api_proxy;
 mod api_server;
 mod aside;
 mod bundled;
