@@ -1,9 +1,11 @@
 //! An HTTP proxy as companies have one: `CONNECT` for tunnels, and requests with a whole URL. It keeps what it sees.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 /// Longest head of a request.
 const MAX_HEAD: usize = 64 * 1024;
@@ -13,57 +15,105 @@ const MAX_HEAD: usize = 64 * 1024;
 pub struct ForwardProxy {
     /// Where it is.
     pub url: String,
-    seen: Arc<Mutex<Vec<String>>>,
+    shared: Arc<Shared>,
     _server: JoinSet<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    seen: Mutex<Vec<String>>,
+    /// Where a target is, for names that only the proxy knows.
+    names: Mutex<HashMap<String, String>>,
+    /// Answers to `CONNECT` instead of a tunnel.
+    refusal: Mutex<Option<&'static str>>,
 }
 
 impl ForwardProxy {
     /// Starts one.
     pub async fn start() -> Self {
+        Self::serve(None).await
+    }
+
+    /// Starts one that is spoken to over TLS, as `localhost`.
+    pub async fn start_tls(tls: rustls::ServerConfig) -> Self {
+        Self::serve(Some(TlsAcceptor::from(Arc::new(tls)))).await
+    }
+
+    async fn serve(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let port = listener.local_addr().unwrap().port();
+        let url = match &tls {
+            None => format!("http://127.0.0.1:{port}"),
+            Some(_) => format!("https://localhost:{port}"),
+        };
+        let shared: Arc<Shared> = Arc::default();
         let mut server = JoinSet::new();
-        server.spawn(accept(listener, seen.clone()));
+        server.spawn(accept(listener, tls, shared.clone()));
         Self {
             url,
-            seen,
+            shared,
             _server: server,
         }
+    }
+
+    /// Leads a target (`host:port`) to where it is.
+    pub fn lead(&self, target: &str, address: &str) {
+        let mut names = self.shared.names.lock().unwrap();
+        names.insert(target.to_owned(), address.to_owned());
+    }
+
+    /// Refuses tunnels with a status line.
+    pub fn refuse(&self, status: &'static str) {
+        *self.shared.refusal.lock().unwrap() = Some(status);
     }
 
     /// The heads of all requests so far, headers included.
     #[must_use]
     pub fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.shared.seen.lock().unwrap().clone()
     }
 }
 
-async fn accept(listener: TcpListener, seen: Arc<Mutex<Vec<String>>>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let (client, _) = listener.accept().await.unwrap();
         while connections.try_join_next().is_some() {}
-        let seen = seen.clone();
+        let (shared, tls) = (shared.clone(), tls.clone());
         connections.spawn(async move {
             // Either side may go at any time.
-            carry(client, &seen).await.ok();
+            match tls {
+                None => carry(client, &shared).await.ok(),
+                Some(tls) => match tls.accept(client).await {
+                    Ok(client) => carry(client, &shared).await.ok(),
+                    Err(_) => None,
+                },
+            }
         });
     }
 }
 
 /// One request for each connection: the next may be for another server.
-async fn carry(mut client: TcpStream, seen: &Mutex<Vec<String>>) -> io::Result<()> {
+async fn carry<C>(mut client: C, shared: &Shared) -> io::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < MAX_HEAD {
         head.push(client.read_u8().await?);
     }
     let head = String::from_utf8(head).map_err(io::Error::other)?;
-    seen.lock().unwrap().push(head.clone());
+    shared.seen.lock().unwrap().push(head.clone());
     let mut words = head.split(' ');
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
     if method == "CONNECT" {
-        let mut server = TcpStream::connect(target).await?;
+        let refusal = *shared.refusal.lock().unwrap();
+        if let Some(status) = refusal {
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            return client.write_all(answer.as_bytes()).await;
+        }
+        let known = shared.names.lock().unwrap().get(target).cloned();
+        let mut server = TcpStream::connect(known.as_deref().unwrap_or(target)).await?;
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
         io::copy_bidirectional(&mut client, &mut server).await?;
         return Ok(());

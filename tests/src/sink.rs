@@ -1,5 +1,6 @@
 //! A real HTTP sink that keeps what it gets and answers as it is told.
 
+use crate::tls::{SharedTls, TlsListener};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -198,34 +199,5 @@ impl HttpSink {
             "{} of {requests} requests came: {came:#?}",
             came.len()
         );
-    }
-}
-
-/// Connections that are no TLS, or do not show who they are, are closed.
-struct TlsListener {
-    listener: tokio::net::TcpListener,
-    tls: SharedTls,
-}
-
-/// What new connections use.
-type SharedTls = Arc<Mutex<Arc<rustls::ServerConfig>>>;
-
-impl axum::serve::Listener for TlsListener {
-    type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
-    type Addr = std::net::SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            let (stream, address) = self.listener.accept().await.unwrap();
-            let tls = self.tls.lock().unwrap().clone();
-            let acceptor = tokio_rustls::TlsAcceptor::from(tls);
-            if let Ok(stream) = acceptor.accept(stream).await {
-                return (stream, address);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.listener.local_addr()
     }
 }

@@ -1,6 +1,6 @@
 //! Authorities and certificates for receivers with TLS.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// An authority, and what it signs.
 #[derive(Debug)]
@@ -49,6 +49,13 @@ impl Authority {
         serve(wants.build().unwrap(), self.sign("localhost"))
     }
 
+    /// A server of another name, for everybody.
+    #[must_use]
+    pub fn server_named(&self, name: &str) -> rustls::ServerConfig {
+        let anybody = rustls::server::WebPkiClientVerifier::no_client_auth();
+        serve(anybody, self.sign(name))
+    }
+
     /// A server whose certificate is valid until the end of a year, for everybody.
     #[must_use]
     pub fn server_until(&self, year: i32) -> rustls::ServerConfig {
@@ -71,4 +78,33 @@ fn serve(
             rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into()),
         )
         .unwrap()
+}
+
+/// Connections that are no TLS, or do not show who they are, are closed.
+pub(crate) struct TlsListener {
+    pub(crate) listener: tokio::net::TcpListener,
+    pub(crate) tls: SharedTls,
+}
+
+/// What new connections use.
+pub(crate) type SharedTls = Arc<Mutex<Arc<rustls::ServerConfig>>>;
+
+impl axum::serve::Listener for TlsListener {
+    type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            let tls = self.tls.lock().unwrap().clone();
+            let acceptor = tokio_rustls::TlsAcceptor::from(tls);
+            if let Ok(stream) = acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
 }

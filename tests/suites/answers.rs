@@ -10,9 +10,9 @@ use step_observer_tests::{path, program};
 use tokio::process::Command;
 
 /// Answers that may be others later.
-const RETRIED: [u16; 6] = [401, 403, 404, 408, 425, 429];
-/// Longest wait that a receiver may ask for.
-const CAP: Duration = Duration::from_secs(60);
+const RETRIED: [u16; 7] = [401, 403, 404, 408, 409, 425, 429];
+/// Longest wait that a receiver may ask for (`retry.maxPauseMs`).
+const CAP: Duration = Duration::from_secs(600);
 
 /// What an answer means for the event.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +20,8 @@ enum Meaning {
     Taken,
     /// Send it again, and not before this where the receiver asks for it.
     Again(Option<Duration>),
+    /// Send nothing to this receiver for so long.
+    Pause(Duration),
     /// Send nothing at all for long.
     Gone,
     /// Never send it again.
@@ -27,11 +29,14 @@ enum Meaning {
 }
 
 fn meaning(attempt: Attempt) -> (Meaning, String) {
-    let Attempt::Failed(failure) = attempt else {
-        return (Meaning::Taken, String::new());
+    let failure = match attempt {
+        Attempt::Failed(failure) => failure,
+        Attempt::Delivered => return (Meaning::Taken, String::new()),
+        Attempt::Postponed => panic!("nothing was sent"),
     };
     let meaning = match failure.next {
         Next::Retry { after } => Meaning::Again(after),
+        Next::Pause { length, .. } => Meaning::Pause(length),
         Next::Suspend => Meaning::Gone,
         Next::Reject => Meaning::Refused,
     };
@@ -43,10 +48,11 @@ async fn meanings(answers: Vec<Answer>) -> Vec<(Meaning, String)> {
     let count = answers.len();
     let receiver = HttpSink::start(answers).await;
     let config = HttpConfig::new(receiver.url.clone().try_into().unwrap());
-    let sink = Sink::http(&config).unwrap();
     let event = Encoded::stored(structured(&crate::support::envelope().event).unwrap());
     let mut told = Vec::new();
     for _ in 0..count {
+        // Each with pauses of its own.
+        let sink = Sink::http(&config).unwrap();
         told.push(meaning(sink.send(&event).await));
     }
     assert_eq!(receiver.requests().len(), count);
@@ -55,12 +61,12 @@ async fn meanings(answers: Vec<Answer>) -> Vec<(Meaning, String)> {
 
 #[tokio::test]
 async fn every_status_has_its_meaning() {
-    let answers = (200..=599).map(|status| (status, vec![])).collect();
-    for (status, (told, reason)) in (200..=599).zip(meanings(answers).await) {
+    let answers = (200..=999).map(|status| (status, vec![])).collect();
+    for (status, (told, reason)) in (200..=999).zip(meanings(answers).await) {
         let expected = match status {
             200..=299 => Meaning::Taken,
             410 => Meaning::Gone,
-            500..=599 => Meaning::Again(None),
+            500.. => Meaning::Again(None),
             status if RETRIED.contains(&status) => Meaning::Again(None),
             _ => Meaning::Refused,
         };
@@ -85,7 +91,8 @@ async fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
         ("0".to_owned(), Some(Duration::ZERO)),
         ("1".to_owned(), Some(Duration::from_secs(1))),
         (" 59 ".to_owned(), Some(Duration::from_secs(59))),
-        ("61".to_owned(), Some(CAP)),
+        ("61".to_owned(), Some(Duration::from_secs(61))),
+        ("601".to_owned(), Some(CAP)),
         (u64::MAX.to_string(), Some(CAP)),
         (date(-3600), Some(Duration::ZERO)),
         (date(3600), Some(CAP)),
@@ -99,17 +106,34 @@ async fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
         ("-1".to_owned(), None),
         ("1.5".to_owned(), None),
         ("99999999999999999999999".to_owned(), None),
+        ("+5".to_owned(), None),
         (String::new(), None),
     ] {
         let answers = [429, 503].map(|status| (status, vec![("retry-after", header.clone())]));
+        let meaning = match expected {
+            Some(length) if !length.is_zero() => Meaning::Pause(length),
+            expected => Meaning::Again(expected),
+        };
         for (told, _) in meanings(answers.to_vec()).await {
-            assert_eq!(told, Meaning::Again(expected), "{header}");
+            assert_eq!(told, meaning, "{header}");
+        }
+        // Any other answer speaks of its event only, or of none.
+        for (status, meaning) in [
+            (202, Meaning::Taken),
+            (400, Meaning::Refused),
+            (404, Meaning::Again(expected)),
+            (408, Meaning::Again(expected)),
+            (502, Meaning::Again(expected)),
+        ] {
+            let answers = vec![(status, vec![("retry-after", header.clone())])];
+            let (told, _) = meanings(answers).await.remove(0);
+            assert_eq!(told, meaning, "{status}, {header}");
         }
     }
     // In half a minute, less what the test has taken so far.
     let answers = vec![(503, vec![("retry-after", date(30))])];
     let (told, _) = meanings(answers).await.remove(0);
-    let Meaning::Again(Some(after)) = told else {
+    let Meaning::Pause(after) = told else {
         panic!("{told:?}");
     };
     assert!(
@@ -122,7 +146,8 @@ async fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
 async fn an_event_is_tried_until_it_is_taken_with_the_same_id_and_bytes() {
     let wait = |text: &str| vec![("retry-after", text.to_owned())];
     let mut script: Vec<Answer> = RETRIED.iter().map(|status| (*status, vec![])).collect();
-    script.extend([500, 501, 502, 503, 504, 505, 507, 511, 599].map(|status| (status, vec![])));
+    script
+        .extend([500, 501, 502, 503, 504, 505, 507, 511, 599, 600].map(|status| (status, vec![])));
     script.push((503, wait("0")));
     script.push((429, wait("Sun, 06 Nov 1994 08:49:37 GMT")));
     script.push((503, wait("1")));

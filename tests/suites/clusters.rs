@@ -2,6 +2,7 @@
 //! run.
 
 use crate::cluster::{LONG_AGO, Observer, assert_exactly, expected_ids, give_logs};
+use crate::support::finished_run;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,6 +82,52 @@ async fn a_watch_that_is_refused_as_too_old_begins_with_a_new_list() {
         })
         .await;
     scene.all_is_told(observer).await;
+}
+
+/// Times between the requests that begin so, once there are as many as wanted.
+async fn gaps(server: &ApiServer, requests: &str, count: usize) -> Vec<Duration> {
+    server
+        .wait_until(|made| made.filter(|one| one.starts_with(requests)).count() >= count)
+        .await;
+    let times = server.times_of(requests);
+    times.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+/// A server whose watches never work is asked less and less often, and all is told in the end.
+#[tokio::test]
+async fn a_server_whose_watches_never_work_is_not_asked_for_list_after_list() {
+    for fault in [Fault::Gone, Fault::Status(410)] {
+        let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+        server.script("watch pods", [fault; 5]);
+        let observer = Observer::start(&server, &sink, &["--log", "error"]);
+        let gaps = gaps(&server, "list pods", 5).await;
+        // Each wait is between half of its bound and all of it, and the bounds double from 0.8 s on.
+        for (gap, at_least) in gaps.iter().zip([400, 800, 1600, 3200]) {
+            assert!(
+                *gap >= Duration::from_millis(at_least),
+                "{fault:?}: {gaps:?}"
+            );
+        }
+        for event in finished_run(1) {
+            server.play(&event);
+        }
+        sink.wait_for(2).await;
+        assert_eq!(server.unused_faults(), 0);
+        observer.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_at_once_is_not_begun_as_fast_as_it_can() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    server.script("watch pods", [Fault::Nothing; 4]);
+    let observer = Observer::start(&server, &sink, &["--log", "error"]);
+    let gaps = gaps(&server, "watch pods", 5).await;
+    for (gap, at_least) in gaps.iter().zip([800, 1600]) {
+        assert!(*gap >= Duration::from_millis(at_least), "{gaps:?}");
+    }
+    assert_eq!(server.times_of("list pods").len(), 1);
+    observer.stop().await;
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Where events go when nobody says: a SinkBinding's sink, else the one that Tekton is configured with.
 
-use crate::support::finished_run;
+use crate::support::{finished_run, line_of};
 use serde_json::{Value, json};
 use std::process::Stdio;
+use step_observer::sink::Roots;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
 use step_observer_tests::sink::HttpSink;
+use step_observer_tests::tls::Authority;
 use tokio::process::{Child, Command};
 
 /// Each run gives `started` and `succeeded`.
@@ -109,6 +111,59 @@ async fn a_sink_binding_counts_before_tekton_and_its_extensions_are_added() {
     assert!(tekton.requests().is_empty());
 }
 
+/// Knative gives the authority of an addressable with TLS in the clear: `status.address.CACerts`.
+#[tokio::test]
+async fn the_authorities_of_a_sink_binding_are_trusted() {
+    let server = ApiServer::start().await;
+    let (authority, other) = (Authority::default(), Authority::default());
+    let bound = HttpSink::start_tls(vec![], authority.server_until(4096)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let both = format!("{}\n{}", other.pem(), authority.pem());
+    let variables = [("K_SINK", bound.url.as_str()), ("K_CA_CERTS", &both)];
+    let trusting = observer(&server, folder.path(), &variables);
+    play(&server, 1);
+    bound.wait_for(EVENTS).await;
+    drop(trusting);
+
+    // An authority of somebody else is none of this sink.
+    let variables = [("K_SINK", bound.url.as_str()), ("K_CA_CERTS", &other.pem())];
+    let mut command = Command::new(program());
+    command
+        .args(["run", "--log", "warn", "--config"])
+        .arg(config(folder.path()))
+        .env("KUBECONFIG", server.kubeconfig(folder.path()))
+        .envs(variables)
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut doubting = command.spawn().unwrap();
+    let line = line_of(&mut doubting, "delivery failed").await;
+    assert!(line.contains("certificate"), "{line}");
+    assert_eq!(bound.requests().len(), EVENTS);
+}
+
+#[test]
+fn a_bundle_is_what_it_holds_of_authorities() {
+    let (one, two) = (Authority::default().pem(), Authority::default().pem());
+    let count = |pem: &str| Roots::from_pem(pem).map(|(roots, out)| (format!("{roots:?}"), out));
+    let is = |held: usize, out: usize| Ok((format!("{held} certificates"), out));
+    assert_eq!(count(&one), is(1, 0));
+    assert_eq!(count(&format!("# one\r\n{one}\n\n{two}")), is(2, 0));
+    let odd = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert_eq!(count(&format!("{odd}{one}")), is(1, 1));
+    let broken = "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n";
+    let mixed = format!("{one}{broken}");
+    for bad in [
+        "",
+        "certificates",
+        odd,
+        &one[..one.len() / 2],
+        broken,
+        &mixed,
+    ] {
+        assert!(count(bad).is_err(), "{bad}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_sink_binding_says_wrong_is_named() {
     let server = ApiServer::start().await;
@@ -126,6 +181,20 @@ async fn what_a_sink_binding_says_wrong_is_named() {
                 ("K_CE_OVERRIDES", r#"{"extensions": {"id": "1"}}"#),
             ],
             "extension `id`",
+        ),
+        (
+            vec![("K_SINK", good), ("K_CA_CERTS", "not a certificate")],
+            "K_CA_CERTS: it holds no certificate",
+        ),
+        (
+            vec![
+                ("K_SINK", good),
+                (
+                    "K_CA_CERTS",
+                    "-----BEGIN CERTIFICATE-----\n%\n-----END CERTIFICATE-----\n",
+                ),
+            ],
+            "K_CA_CERTS: it is no PEM",
         ),
     ] {
         let output = Command::new(program())

@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod api_proxy;
 mod api_server;
 mod aside;
 mod bundled;
@@ -41,6 +42,7 @@ mod misbehaving;
 mod monitoring;
 mod nats;
 mod operate;
+mod pauses;
 mod pod_security;
 mod rbac;
 mod receivers;

@@ -195,6 +195,28 @@ pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
     (status, body.to_owned())
 }
 
+/// The first line of a program's log that has a text.
+pub(crate) async fn line_of(program: &mut tokio::process::Child, text: &str) -> String {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+    let mut seen = String::new();
+    let found = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains(text) {
+                return Some(line);
+            }
+            seen.push_str(&line);
+            seen.push('\n');
+        }
+        None
+    };
+    let found = tokio::time::timeout(step_observer_tests::sink::PATIENCE, found).await;
+    found
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| panic!("no line with {text}:\n{seen}"))
+}
+
 /// A file of JSON.
 pub(crate) fn read(file: &std::path::Path) -> Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()

@@ -1,6 +1,7 @@
 //! What waits for which sink: as JSON, and as metrics.
 
 use super::metric::Metric;
+use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use serde::Serialize;
@@ -44,6 +45,9 @@ pub struct SinkStatus {
     pub waiting: u64,
     /// Age of the oldest of them in seconds.
     pub oldest_seconds: u64,
+    /// Until when nothing is sent, because the receiver has asked for a pause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Timestamp>,
     /// Its dead letters.
     pub dead_letters: u64,
     /// Events that were given up and go on being tried, because there are too many dead letters.

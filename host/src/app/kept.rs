@@ -3,15 +3,18 @@
 
 use super::{AppError, Source, stages};
 use crate::admin::{AdminConfig, Listeners, Reloads};
-use crate::config::Config;
+use crate::config::{Config, SinkConfig, SinkKind};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
 use crate::plugin::CrashRecord;
+use crate::sink::Pause;
 use crate::trace::{Traces, TracesConfig};
 use jiff::SignedDuration;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use step_observer_core::Ledger;
 use tracing::warn;
 
@@ -30,6 +33,8 @@ pub struct Kept {
     traces_config: Option<TracesConfig>,
     pub(super) traces: Option<Traces>,
     reloads: Arc<Mutex<Reloads>>,
+    /// The pauses that sinks have asked for, by name, with where the events go.
+    pauses: Arc<Mutex<HashMap<String, (SinkKind, Pause)>>>,
     /// Which plugins ran when the process died.
     pub(super) crashes: Option<CrashRecord>,
     /// A run has ended before everything that it had seen was in the journal.
@@ -65,6 +70,7 @@ impl Kept {
             traces_config,
             traces,
             reloads: Arc::default(),
+            pauses: Arc::default(),
             crashes,
             unfinished: Arc::default(),
         })
@@ -110,6 +116,23 @@ impl Kept {
             // What a run waits with for evidence is older than what it tells.
             false => Ledger::new(first.max(recent.checked_sub(PATIENCE).unwrap_or(first))),
         }
+    }
+
+    /// The pauses of sinks: one that has asked for a pause under the configuration before goes on with it, if its events
+    /// go to the same receiver. Those of sinks that are not named are forgotten.
+    pub(super) fn pauses(&self, sinks: &[&SinkConfig]) -> Vec<Pause> {
+        let mut kept = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *kept);
+        let each = sinks.iter().map(|sink| {
+            let longest = Duration::from_millis(sink.retry.max_pause_ms);
+            let pause = match before.remove(&sink.name) {
+                Some((to, pause)) if to == sink.to => pause.bounded(longest),
+                Some(_) | None => Pause::new(longest),
+            };
+            kept.insert(sink.name.clone(), (sink.to.clone(), pause.clone()));
+            pause
+        });
+        each.collect()
     }
 
     /// Notes what became of a change of the configuration.

@@ -61,8 +61,10 @@ impl Deliveries {
     ) -> Self {
         let (delivering, mut over) = mpsc::channel::<()>(1);
         let (mut accounts, mut outlets) = (Vec::new(), Vec::new());
-        for ready in sinks {
-            let account = Arc::new(Account::default());
+        let configs: Vec<&SinkConfig> = sinks.iter().map(|ready| &ready.config).collect();
+        let pauses = kept.pauses(&configs);
+        for (ready, pause) in sinks.into_iter().zip(pauses) {
+            let account = Arc::new(Account::new(pause));
             outlets.extend(ready.outlet());
             let closing = match ready.until {
                 Some(until) => until.map(drop).boxed().shared(),

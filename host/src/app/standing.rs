@@ -5,6 +5,7 @@ use crate::admin::{
     Events, JournalStatus, LogReads, SinkStatus, Standing, Transitions, Vitals, Waiting,
     WatchStatus,
 };
+use crate::clock;
 use crate::deliver::Account;
 use crate::fair::Admission;
 use crate::history::History;
@@ -96,6 +97,10 @@ impl Told {
                 failed_attempts: account.failed(),
                 waiting,
                 oldest_seconds: oldest.map_or(0, |event| stages::age(event.at)),
+                paused_until: account.pause().and_then(|left| {
+                    let until = clock::now().checked_add(left).ok()?;
+                    until.round(jiff::Unit::Millisecond).ok()
+                }),
                 dead_letters,
                 held: account.held(),
             }

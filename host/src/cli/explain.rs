@@ -2,10 +2,12 @@
 
 use super::End;
 use super::args::ExplainArgs;
+use jiff::Timestamp;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use step_observer::history::{self, Fact, Verdict, What};
+use std::path::Path;
+use step_observer::history::{self, Fact, HistoryError, Verdict, What};
 use step_observer::terminal;
 
 type Problem = Box<dyn Error + Send + Sync>;
@@ -22,7 +24,14 @@ pub(super) fn run(args: &ExplainArgs) -> Result<End, Problem> {
     }
     let text = match args.json {
         true => lines(&facts)?,
-        false => told(&facts),
+        false => {
+            let (mut text, waiting) = told(&facts);
+            #[expect(clippy::disallowed_methods, reason = "a pause that is over is none")]
+            let now = Timestamp::now();
+            let pauses = pauses(&args.journal.folder, &waiting, now)?;
+            text.push_str(&waits(&waiting, &pauses));
+            text
+        }
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(End::Good)
@@ -33,7 +42,39 @@ fn lines(facts: &[Fact]) -> Result<String, serde_json::Error> {
     Ok(terminal::json(&(lines?.join("\n") + "\n")).into_owned())
 }
 
-fn told(facts: &[Fact]) -> String {
+/// Until when the sinks that an event waits for have asked for a pause.
+fn pauses<'a>(
+    folder: &Path,
+    waiting: &[&'a str],
+    now: Timestamp,
+) -> Result<Vec<(&'a str, Timestamp)>, HistoryError> {
+    let mut pauses = Vec::new();
+    for sink in waiting {
+        let last = history::last(folder, &history::of_sink(sink))?;
+        if let Some(What::Paused { until, .. }) = last.map(|fact| fact.what)
+            && until > now
+        {
+            pauses.push((*sink, until));
+        }
+    }
+    Ok(pauses)
+}
+
+fn waits(waiting: &[&str], pauses: &[(&str, Timestamp)]) -> String {
+    let mut text = String::new();
+    if !waiting.is_empty() {
+        let waiting = waiting.join(", ");
+        writeln!(text, "It waits for {}.", terminal::word(&waiting)).ok();
+    }
+    for (sink, until) in pauses {
+        let sink = terminal::word(sink);
+        writeln!(text, "Sink {sink} asks for a pause until {until:.3}.").ok();
+    }
+    text
+}
+
+/// What happened, and which sinks the event waits for.
+fn told(facts: &[Fact]) -> (String, Vec<&str>) {
     let mut text = String::new();
     let mut waiting: Vec<&str> = Vec::new();
     for Fact { at, what, .. } in facts {
@@ -72,11 +113,21 @@ fn told(facts: &[Fact]) -> String {
                 attempt,
                 reason,
                 retry_in_ms,
+                paused_until,
             } => {
-                let next = format!("the next in {retry_in_ms} ms");
+                let next = match paused_until {
+                    Some(until) => format!("the sink asks for a pause until {until:.3}"),
+                    None => format!("the next in {retry_in_ms} ms"),
+                };
                 line(
                     at,
                     &format!("sink {sink}: attempt {attempt} failed, {next}: {reason}"),
+                );
+            }
+            What::Paused { sink, until } => {
+                line(
+                    at,
+                    &format!("sink {sink} asks for a pause until {until:.3}"),
                 );
             }
             What::Delivered { sink, attempt } => {
@@ -112,11 +163,7 @@ fn told(facts: &[Fact]) -> String {
             }
         }
     }
-    if !waiting.is_empty() {
-        let waiting = waiting.join(", ");
-        writeln!(text, "It waits for {}.", terminal::word(&waiting)).ok();
-    }
-    text
+    (text, waiting)
 }
 
 fn plugin(verdict: &Verdict) -> String {

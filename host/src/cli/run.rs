@@ -13,7 +13,7 @@ use step_observer::config::{Config, SinkKind, TektonConfig};
 use step_observer::deliver::RetryConfig;
 use step_observer::observe;
 use step_observer::plugin::Compiler;
-use step_observer::sink::{HttpConfig, SinkUrl};
+use step_observer::sink::{HttpConfig, Roots, SinkUrl};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -191,7 +191,11 @@ fn default_sink() -> Result<SinkKind, Problem> {
         clippy::disallowed_methods,
         reason = "the edge where the environment is read"
     )]
-    let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let variable = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|text| !text.trim().is_empty())
+    };
     let Some(url) = variable("K_SINK") else {
         return Ok(SinkKind::Tekton(TektonConfig::default()));
     };
@@ -205,7 +209,25 @@ fn default_sink() -> Result<SinkKind, Problem> {
                 |_| "K_CE_OVERRIDES is not of the form {\"extensions\": {\"name\": \"value\"}}",
             )?,
     };
+    let roots = match variable("K_CA_CERTS") {
+        None => Roots::default(),
+        Some(pem) => {
+            let (roots, left_out) = Roots::from_pem(&pem).map_err(|problem| {
+                format!(
+                    "K_CA_CERTS: {problem}; it must hold certificates of the authorities of K_SINK"
+                )
+            })?;
+            if left_out > 0 {
+                warn!(
+                    left_out,
+                    "K_CA_CERTS has certificates that no authority can have"
+                );
+            }
+            roots
+        }
+    };
     let http = HttpConfig {
+        roots,
         extensions: overrides.extensions,
         ..HttpConfig::new(url)
     };

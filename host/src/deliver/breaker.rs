@@ -22,6 +22,8 @@ pub(super) struct Breaker {
     failed: HashSet<u32>,
     /// The sink said itself that it is gone.
     suspended: bool,
+    /// One tries for all, of whatever namespace: the sink has asked for a pause and taken nothing since.
+    alone: bool,
 }
 
 impl Breaker {
@@ -37,6 +39,7 @@ impl Breaker {
         match self.probe_at {
             Some(at) if now < at => match self.failed.len() < NAMESPACES
                 && !self.suspended
+                && !self.alone
                 && self.failed.insert(namespace)
             {
                 true => Ok(()),
@@ -56,13 +59,15 @@ impl Breaker {
         std::mem::take(self).probe_at.is_some()
     }
 
-    /// The sink failed. Is it open from now on?
+    /// The sink failed. Is it open from now on? `at_once`: one failure is enough for that, and no other namespace may
+    /// try.
     pub(super) fn failed(
         &mut self,
         now: Duration,
         backoff: Backoff,
         jitter: f64,
         namespace: u32,
+        at_once: bool,
     ) -> bool {
         if self.failed.len() < NAMESPACES {
             self.failed.insert(namespace);
@@ -73,6 +78,10 @@ impl Breaker {
             return false;
         }
         self.failures = self.failures.saturating_add(1);
+        if at_once {
+            self.failures = self.failures.max(FAILURES);
+            self.alone = true;
+        }
         if self.failures >= FAILURES {
             self.probe_at = Some(now + backoff.delay(self.failures - FAILURES + 1, jitter));
         }
@@ -84,6 +93,14 @@ impl Breaker {
         self.failures = self.failures.saturating_add(1);
         self.suspended = true;
         self.probe_at = Some(now + length);
+    }
+
+    /// The sink asks for a pause, so it answers. That it is gone for good is not withdrawn by that: the request may be
+    /// an older one.
+    pub(super) fn paused(&mut self) {
+        if !self.suspended {
+            *self = Self::default();
+        }
     }
 
     /// The sink refused one event, but it answers.
@@ -111,15 +128,15 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 1..FAILURES {
             assert_eq!(breaker.ask(at(0), ATTEMPT, 0), Ok(()));
-            assert!(!breaker.failed(at(0), BACKOFF, 1.0, 0));
+            assert!(!breaker.failed(at(0), BACKOFF, 1.0, 0, false));
         }
-        assert!(breaker.failed(at(0), BACKOFF, 1.0, 0), "opens");
+        assert!(breaker.failed(at(0), BACKOFF, 1.0, 0, false), "opens");
         let wait = breaker.ask(at(0), ATTEMPT, 0).unwrap_err();
         assert!(wait <= at(1), "{wait:?}");
         assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Ok(()), "the one who tries");
         assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Err(ATTEMPT), "all others");
         assert!(
-            !breaker.failed(at(2), BACKOFF, 1.0, 0),
+            !breaker.failed(at(2), BACKOFF, 1.0, 0, false),
             "it was open before"
         );
         assert!(breaker.ask(at(2), ATTEMPT, 0).is_err());
@@ -133,15 +150,27 @@ mod tests {
     #[test]
     fn failures_of_what_began_before_do_not_make_the_wait_longer() {
         let mut breaker = Breaker::default();
-        let opened = (0..100).filter(|_| breaker.failed(at(0), BACKOFF, 1.0, 0));
+        let opened = (0..100).filter(|_| breaker.failed(at(0), BACKOFF, 1.0, 0, false));
         assert_eq!(opened.count(), 1);
         let wait = breaker.ask(at(0), ATTEMPT, 0).unwrap_err();
         assert!(wait <= BACKOFF.initial, "{wait:?}");
         // The one who tries for all makes it longer.
         assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Ok(()));
-        assert!(!breaker.failed(at(1), BACKOFF, 1.0, 0));
+        assert!(!breaker.failed(at(1), BACKOFF, 1.0, 0, false));
         let longer = breaker.ask(at(1), ATTEMPT, 0).unwrap_err();
         assert!(longer > wait, "{longer:?}");
+    }
+
+    #[test]
+    fn where_one_failure_is_enough_it_is_open_after_it() {
+        let mut breaker = Breaker::default();
+        assert!(breaker.failed(at(0), BACKOFF, 1.0, 0, true));
+        for namespace in 0..3 {
+            assert!(breaker.ask(at(0), ATTEMPT, namespace).is_err());
+        }
+        assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Ok(()));
+        assert!(!breaker.failed(at(2), BACKOFF, 1.0, 0, true));
+        assert_eq!(breaker.ask(at(3), ATTEMPT, 0), Err(at(1)), "twice as long");
     }
 
     #[test]
@@ -157,7 +186,7 @@ mod tests {
     fn what_fails_of_one_namespace_keeps_no_other() {
         let mut breaker = Breaker::default();
         for _ in 0..FAILURES {
-            breaker.failed(at(0), BACKOFF, 1.0, 0);
+            breaker.failed(at(0), BACKOFF, 1.0, 0, false);
         }
         assert!(breaker.ask(at(0), ATTEMPT, 0).is_err());
         assert_eq!(
@@ -167,7 +196,7 @@ mod tests {
         );
         assert!(breaker.ask(at(0), ATTEMPT, 1).is_err(), "only one tries");
         assert!(
-            !breaker.failed(at(0), BACKOFF, 1.0, 1),
+            !breaker.failed(at(0), BACKOFF, 1.0, 1, false),
             "it was open before"
         );
         assert!(breaker.ask(at(0), ATTEMPT, 1).is_err());
@@ -181,7 +210,7 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..10 {
             for _ in 1..FAILURES {
-                assert!(!breaker.failed(at(0), BACKOFF, 1.0, 0));
+                assert!(!breaker.failed(at(0), BACKOFF, 1.0, 0, false));
             }
             assert!(!breaker.succeeded());
         }

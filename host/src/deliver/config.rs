@@ -19,6 +19,11 @@ pub struct RetryConfig {
     #[schemars(range(max = 2592000000_u64))]
     #[serde(deserialize_with = "crate::bounded::between::<0, 2592000000, _, _>")]
     pub give_up_ms: u64,
+    /// Longest pause that a receiver gets which asks for one (`Retry-After` of 429 and 503), in milliseconds. Meanwhile
+    /// nothing is sent to it, and the time does not count for `giveUpMs`. 0 pauses for nobody.
+    #[schemars(range(max = 86400000))]
+    #[serde(deserialize_with = "crate::bounded::between::<0, 86400000, _, _>")]
+    pub max_pause_ms: u64,
     /// Most events that are sent in a second. The default is as many as the sink takes.
     #[schemars(range(min = 1, max = 1000000))]
     #[serde(
@@ -34,6 +39,7 @@ impl Default for RetryConfig {
             initial_ms: 200,
             max_ms: 30_000,
             give_up_ms: 24 * 60 * 60 * 1000,
+            max_pause_ms: 10 * 60 * 1000,
             max_per_second: None,
         }
     }

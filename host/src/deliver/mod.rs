@@ -12,10 +12,10 @@ pub(crate) use dead_letters::DeadLetterSink;
 
 use crate::clock;
 use crate::event::Encoded;
-use crate::history::{History, What};
+use crate::history::{self, History, What};
 use crate::journal::{Journal, JournalError, Taken, Turns, Waiting};
 use crate::lanes::{self, LaneLimits};
-use crate::sink::{Attempt, Failure, Next, Pace, Sink};
+use crate::sink::{Attempt, Failure, Next, Pace, Pause, Sink};
 use breaker::Breaker;
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -34,12 +34,15 @@ use window::{Attempts, Window};
 const WINDOW: usize = 4096;
 /// Events that are taken from the journal at a time.
 const TAKE: usize = 256;
+/// Wishes for a pause that end within this time are one.
+const TOGETHER: Duration = Duration::from_secs(1);
 /// How long nothing is sent to a sink that says that it is gone for good.
 const SUSPENSION: Duration = Duration::from_secs(600);
 
 /// What became of the events for one sink since the start.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Account {
+    pause: Pause,
     delivered: AtomicU64,
     buried: AtomicU64,
     failed: AtomicU64,
@@ -48,6 +51,22 @@ pub struct Account {
 }
 
 impl Account {
+    pub(crate) fn new(pause: Pause) -> Self {
+        Self {
+            pause,
+            delivered: AtomicU64::new(0),
+            buried: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+        }
+    }
+
+    /// How long the pause that the sink has asked for still lasts.
+    #[must_use]
+    pub fn pause(&self) -> Option<Duration> {
+        self.pause.remaining()
+    }
+
     /// Events that the sink has taken.
     #[must_use]
     pub fn delivered(&self) -> u64 {
@@ -90,6 +109,8 @@ pub(crate) struct Delivery {
     /// Attempts at a time.
     attempts: Attempts,
     breaker: Mutex<Breaker>,
+    /// The end of the last pause that was reported.
+    paused_until: Mutex<Option<Instant>>,
     /// Tells that an attempt is over.
     tried: Notify,
     began: Instant,
@@ -112,12 +133,13 @@ impl Delivery {
             attempts: Attempts::new(sink.concurrency().clamp(1, WINDOW)),
             pace: (retry.max_per_second).map(|rate| Pace::new(rate, Duration::from_secs(1))),
             name,
-            sink,
+            sink: sink.pausing(account.pause.clone()),
             retry,
             journal,
             history: History::default(),
             account,
             breaker: Mutex::default(),
+            paused_until: Mutex::default(),
             tried: Notify::new(),
             began: Instant::now(),
             dead_letters: None,
@@ -187,9 +209,12 @@ impl Delivery {
 
     async fn deliver(&self, event: Waiting) {
         let began = clock::now();
+        let begun = Instant::now();
         let age = Duration::try_from(began.duration_since(event.at)).unwrap_or_default();
+        // The pauses that the sink has asked for do not count.
+        let pause = &self.account.pause;
+        let age = age.saturating_sub(pause.within(age));
         let left = Duration::from_millis(self.retry.give_up_ms).saturating_sub(age);
-        let give_up = Instant::now() + left;
         let mut failures = 0_u32;
         let mut held = None;
         let settled = loop {
@@ -207,9 +232,12 @@ impl Delivery {
                     break self.delivered(event, &encoded, failures).await;
                 }
                 (encoded, Attempt::Failed(failure)) => (encoded, failure),
+                // Not given out by `attempt`.
+                (_, Attempt::Postponed) => continue,
             };
             failures = failures.saturating_add(1);
             let now = Instant::now();
+            let give_up = begun + left + pause.within(now.duration_since(begun));
             let id = encoded.id();
             let (sink, reason) = (&self.name, &failure.reason);
             let delay = match failure.next {
@@ -221,6 +249,7 @@ impl Delivery {
                     let backoff = self.backoff().delay(failures, fastrand::f64());
                     Some(backoff.max(after.unwrap_or_default()))
                 }
+                Next::Pause { length, .. } => Some(length),
             };
             let delay = match delay {
                 Some(delay) => delay,
@@ -246,12 +275,20 @@ impl Delivery {
                     sink: sink.clone(),
                     attempt: failures,
                     reason: reason.clone(),
+                    paused_until: match failure.next {
+                        Next::Pause { length, .. } => clock::now().checked_add(length).ok(),
+                        Next::Retry { .. } | Next::Suspend | Next::Reject => None,
+                    },
                     retry_in_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
                 };
                 (id, failed)
             });
             // Thousands may wait: it is read again then.
             drop(encoded);
+            if let Next::Pause { .. } = failure.next {
+                // It waits for its turn with all others, and like them no longer than the pause lasts.
+                continue;
+            }
             // A wait that is longer than the time left ends with one last try.
             let next = now + delay;
             let last = if now < give_up {
@@ -288,26 +325,31 @@ impl Delivery {
 
     /// One attempt, once there is room for it. Nothing where the event is done already.
     async fn attempt(&self, event: Waiting) -> std::io::Result<Option<(Encoded, Attempt)>> {
-        let _turn = self.turn(event.namespace).await;
-        if let Some(pace) = &self.pace {
-            pace.turn().await;
-        }
-        let Some(body) = self.journal.next_body(event.seq, &self.name).await? else {
-            return Ok(None);
-        };
-        let (namespace, event) = (event.namespace, Encoded::stored(body));
-        // On its own: thousands of events wait for their turn, and some wires take kilobytes for an attempt.
-        let attempt = self.sink.send(&event).boxed().await;
-        self.breaker(|breaker, now| match &attempt {
-            Attempt::Delivered => {
-                if breaker.succeeded() {
-                    info!(sink = self.name, "the sink is back");
-                }
+        loop {
+            let _turn = self.turn(event.namespace).await;
+            if let Some(pace) = &self.pace {
+                pace.turn().await;
             }
-            Attempt::Failed(failure) => self.failed(breaker, now, failure, namespace),
-        });
-        self.tried.notify_waiters();
-        Ok(Some((event, attempt)))
+            let Some(body) = self.journal.next_body(event.seq, &self.name).await? else {
+                return Ok(None);
+            };
+            let (namespace, event) = (event.namespace, Encoded::stored(body));
+            // On its own: thousands of events wait for their turn, and some wires take kilobytes for an attempt.
+            let attempt = self.sink.send(&event).boxed().await;
+            self.breaker(|breaker, now| match &attempt {
+                Attempt::Delivered => {
+                    if breaker.succeeded() {
+                        info!(sink = self.name, "the sink is back");
+                    }
+                }
+                Attempt::Failed(failure) => self.failed(breaker, now, failure, namespace),
+                Attempt::Postponed => {}
+            });
+            self.tried.notify_waiters();
+            if attempt != Attempt::Postponed {
+                return Ok(Some((event, attempt)));
+            }
+        }
     }
 
     fn failed(&self, breaker: &mut Breaker, now: Duration, failure: &Failure, namespace: u32) {
@@ -324,8 +366,14 @@ impl Delivery {
                 );
                 breaker.suspend(now, SUSPENSION);
             }
+            Next::Pause { asked, length } => {
+                breaker.paused();
+                self.paused(asked, length, reason);
+            }
             Next::Retry { .. } => {
-                if breaker.failed(now, self.backoff(), fastrand::f64(), namespace) {
+                // After a pause one probes for all, and the next one only after a while.
+                let at_once = self.account.pause.is_untried();
+                if breaker.failed(now, self.backoff(), fastrand::f64(), namespace, at_once) {
                     warn!(
                         sink,
                         reason, "the sink is down: one event tries for all until it is back"
@@ -335,14 +383,56 @@ impl Delivery {
         }
     }
 
-    /// Waits for its turn to try, and while the sink is down and another tries for all.
+    /// Reports a pause, once for all requests that are answered so together.
+    fn paused(&self, asked: Duration, length: Duration, reason: &str) {
+        let until = Instant::now() + length;
+        {
+            let mut known = self.paused_until.lock();
+            let known = known.as_deref_mut().unwrap_or_else(|error| error.get_mut());
+            if known.is_some_and(|known| until < known + TOGETHER) {
+                return;
+            }
+            *known = Some(until);
+        }
+        let (sink, now) = (&self.name, clock::now());
+        let until = now.checked_add(length).unwrap_or(now);
+        if asked > length {
+            warn!(
+                sink,
+                reason,
+                ?asked,
+                ?length,
+                "the receiver asks for a longer pause than it gets (retry.maxPauseMs)"
+            );
+        }
+        warn!(
+            sink,
+            reason,
+            ?length,
+            %until,
+            "the receiver asks for a pause: nothing is sent to this sink until it is over"
+        );
+        let paused = || What::Paused {
+            sink: sink.clone(),
+            until,
+        };
+        self.history
+            .tell(now, || (history::of_sink(sink), paused()));
+    }
+
+    /// Waits for its turn to try, during a pause, and while the sink is down and another tries for all.
     async fn turn(&self, namespace: u32) -> window::Attempt<'_> {
         loop {
             let turn = self.attempts.turn(namespace).await;
             // Before it asks: what changes after that wakes it.
             let tried = self.tried.notified();
             let longest = self.sink.longest_attempt();
-            match self.breaker(|breaker, now| breaker.ask(now, longest, namespace)) {
+            let ask = |breaker: &mut Breaker, now| breaker.ask(now, longest, namespace);
+            let asked = match self.account.pause.wait(longest) {
+                Some(wait) => Err(wait),
+                None => self.breaker(ask),
+            };
+            match asked {
                 Ok(()) => return turn,
                 Err(wait) => {
                     // Others may try meanwhile.
@@ -350,6 +440,7 @@ impl Delivery {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         () = tried => {}
+                        () = self.sink.moved() => {}
                     }
                 }
             }

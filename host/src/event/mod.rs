@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod encoded;
 mod select;
+mod traceparent;
 
 pub use data::{SCHEMA_URN, StepEventData, json_schema};
 pub use decode::{DecodeError, from_json, run_of};
@@ -186,31 +187,16 @@ fn traceparent(record: &StepRecord, config: &EventConfig) -> Option<String> {
     if config.trace_context == TraceContext::Own {
         return None;
     }
-    let annotation = [
+    let annotations = [
         "tekton.dev/taskrunSpanContext",
         "tekton.dev/pipelinerunSpanContext",
-    ]
-    .iter()
-    .find_map(|name| record.annotations.get(name))?;
-    let carrier: serde_json::Value = serde_json::from_str(annotation).ok()?;
-    let traceparent = carrier.get("traceparent")?.as_str()?;
-    is_traceparent(traceparent).then(|| traceparent.to_owned())
-}
-
-/// Version 00 of W3C Trace Context. A collector refuses all spans of a request if the ids of one are none.
-fn is_traceparent(text: &str) -> bool {
-    let mut parts = text.split('-');
-    let mut is_hex = |digits: usize, may_be_zero: bool| {
-        parts.next().is_some_and(|part| {
-            part.len() == digits
-                && part
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-                && (may_be_zero || part.bytes().any(|byte| byte != b'0'))
-        })
-    };
-    let valid = is_hex(2, true) && is_hex(32, false) && is_hex(16, false) && is_hex(2, true);
-    valid && parts.next().is_none() && text.starts_with("00")
+    ];
+    // One that is none counts as absent.
+    annotations.iter().find_map(|name| {
+        let annotation = record.annotations.get(name)?;
+        let carrier: serde_json::Value = serde_json::from_str(annotation).ok()?;
+        traceparent::understood(carrier.get("traceparent")?.as_str()?)
+    })
 }
 
 /// Log and event go together only where a step has ended by running.

@@ -54,6 +54,16 @@ pub enum What {
         reason: String,
         /// When it is tried again at the earliest, in milliseconds.
         retry_in_ms: u64,
+        /// Until when the sink asks for a pause, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paused_until: Option<Timestamp>,
+    },
+    /// A sink asks for a pause: a fact of the sink ([`of_sink`](super::of_sink)), not of an event.
+    Paused {
+        /// The sink.
+        sink: String,
+        /// When the pause is over.
+        until: Timestamp,
     },
     /// A sink has it.
     Delivered {

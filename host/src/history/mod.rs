@@ -7,7 +7,7 @@ mod queue;
 mod store;
 
 pub use fact::{Fact, Traced, Verdict, What};
-pub use store::{HistoryError, find};
+pub use store::{HistoryError, find, last};
 
 use jiff::Timestamp;
 use queue::{Question, Queue};
@@ -19,6 +19,12 @@ use tokio::sync::oneshot;
 /// A history. Cheap to clone; it is closed when the last one is gone.
 #[derive(Clone, Debug, Default)]
 pub struct History(Option<Arc<Open>>);
+
+/// The id of facts that are of a sink and not of an event, which has no id like this.
+#[must_use]
+pub fn of_sink(name: &str) -> String {
+    format!("sink {name}")
+}
 
 /// Who else is told every fact. It must not wait.
 pub type Listener = Box<dyn FnMut(&Fact) + Send>;

@@ -211,9 +211,29 @@ fn parse(line: &str) -> Option<Fact> {
 ///
 /// There is no history, or it cannot be read.
 pub fn find(folder: &Path, id: &str) -> Result<Vec<Fact>, HistoryError> {
+    let mut facts = Vec::new();
+    visit(folder, id, |fact| {
+        if facts.len() < MOST {
+            facts.push(fact);
+        }
+    })?;
+    Ok(facts)
+}
+
+/// The last fact with an id, found as [`find`] finds all.
+///
+/// # Errors
+///
+/// There is no history, or it cannot be read.
+pub fn last(folder: &Path, id: &str) -> Result<Option<Fact>, HistoryError> {
+    let mut last = None;
+    visit(folder, id, |fact| last = Some(fact))?;
+    Ok(last)
+}
+
+fn visit(folder: &Path, id: &str, mut take: impl FnMut(Fact)) -> Result<(), HistoryError> {
     let [newer, older] = FILES.map(|name| folder.join(name));
     let start = start(id);
-    let mut facts = Vec::new();
     for file in [older, newer.clone()] {
         let opened = match File::open(&file) {
             Ok(opened) => opened,
@@ -228,14 +248,16 @@ pub fn find(folder: &Path, id: &str) -> Result<Vec<Fact>, HistoryError> {
                 Ok(0) => break,
                 Ok(_) if line.starts_with(start.as_bytes()) => {
                     let text = str::from_utf8(&line).unwrap_or_default();
-                    facts.extend(parse(text).filter(|_| facts.len() < MOST));
+                    if let Some(fact) = parse(text) {
+                        take(fact);
+                    }
                 }
                 Ok(_) => {}
                 Err(source) => return Err(HistoryError::File { file, source }),
             }
         }
     }
-    Ok(facts)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -292,6 +314,8 @@ mod tests {
             store.find("a").unwrap(),
             [delivered("a", 1), delivered("a", 2)]
         );
+        assert_eq!(last(folder.path(), "a").unwrap(), Some(delivered("a", 2)));
+        assert_eq!(last(folder.path(), "b").unwrap(), None);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! one that cannot be read is skipped, and no page is in memory whole.
 
 use super::list::{ListItems, ListMetadata, WatchLines};
+use super::relists::Relists;
 use super::watch_event::{Event, read, understand};
 use super::watches::Heard;
 use futures::stream::Stream;
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
+use tokio::time::Instant;
 use tracing::info;
 
 /// After so many failures in a row to start a watch it is made anew, with a new list.
@@ -28,6 +30,9 @@ const REBUILD_AFTER: u32 = 4;
 /// Seconds after which a watch is renewed where nobody says: what keeps it open without telling
 /// anything holds changes back for so long. More would save the API server hardly anything.
 pub(super) const RENEW_AFTER: u32 = 60;
+
+/// A watch that ends sooner than this and has given nothing is not begun anew at once (as in client-go's reflector).
+const SHORT: Duration = Duration::from_secs(1);
 
 /// How much longer than its renewal a watch may be silent.
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
@@ -84,6 +89,14 @@ impl WatchError {
             _ => None,
         }
     }
+
+    /// Has the server forgotten the revision (410, in the stream or by HTTP)? Only a new list gives another one.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Ended(status) => status.code == 410,
+            error => error.refused_with() == Some(410),
+        }
+    }
 }
 
 /// Something that happened to a watch.
@@ -110,7 +123,8 @@ pub(super) fn follow<K: Object>(
         pause: None,
         failures: 0,
         failed_starts: 0,
-        renewed: false,
+        relists: Relists::default(),
+        listed: None,
     };
     stream::unfold(watch, async |mut watch| {
         let happened = watch.next().await;
@@ -134,8 +148,9 @@ struct Watch<K> {
     pause: Option<Duration>,
     failures: u32,
     failed_starts: u32,
-    /// A new list was begun because the revision was gone, and the watch has not given a change since.
-    renewed: bool,
+    relists: Relists,
+    /// When the last list was complete.
+    listed: Option<Instant>,
 }
 
 enum State {
@@ -151,15 +166,17 @@ enum State {
         reader: Reader,
         lines: Box<WatchLines>,
         heard: Option<Heard>,
+        /// Since when, as long as it has given nothing.
+        silent_since: Option<Instant>,
     },
 }
 
 impl<K: Object> Watch<K> {
     async fn next(&mut self) -> Happened<K> {
-        if let Some(pause) = self.pause.take() {
-            tokio::time::sleep(pause).await;
-        }
         let event = loop {
+            if let Some(pause) = self.pause.take() {
+                tokio::time::sleep(pause).await;
+            }
             if let Some(event) = self.found.pop_front() {
                 break Ok(event);
             }
@@ -198,6 +215,7 @@ impl<K: Object> Watch<K> {
                     State::Listing { more }
                 } else if !resource_version.is_empty() {
                     self.found.push_back(Event::ListComplete);
+                    self.listed = Some(Instant::now());
                     State::Listed {
                         version: resource_version,
                     }
@@ -214,6 +232,7 @@ impl<K: Object> Watch<K> {
                         reader,
                         lines: Box::default(),
                         heard,
+                        silent_since: Some(Instant::now()),
                     };
                     Ok(None)
                 }
@@ -227,15 +246,13 @@ impl<K: Object> Watch<K> {
                 mut reader,
                 mut lines,
                 heard,
+                silent_since,
             } => match next_line(&mut reader, &mut lines, self.config.renew_after).await {
                 Ok(true) => {
                     let event = understand(&lines.line(), heard.as_ref(), &mut version);
-                    let is_gone =
-                        matches!(&event, Err(WatchError::Ended(status)) if status.code == 410);
                     let is_broken = matches!(event, Err(WatchError::Broken(_)));
-                    self.state = if is_gone {
-                        State::Empty
-                    } else if is_broken {
+                    let has_given = matches!(event, Ok(Some(_)));
+                    self.state = if is_broken {
                         State::Listed { version }
                     } else {
                         State::Watching {
@@ -243,12 +260,16 @@ impl<K: Object> Watch<K> {
                             reader,
                             lines,
                             heard,
+                            silent_since: silent_since.filter(|_| !has_given),
                         }
                     };
                     event
                 }
                 Ok(false) => {
                     self.state = State::Listed { version };
+                    if silent_since.is_some_and(|since| since.elapsed() < SHORT) {
+                        self.pause = self.backoff.next();
+                    }
                     Ok(None)
                 }
                 Err(error) => {
@@ -321,35 +342,27 @@ impl<K: Object> Watch<K> {
         match event {
             // It says that a list is about to be asked for, not that there is one.
             Ok(Event::ListBegins) => {}
-            Ok(event) => {
+            Ok(_) => {
                 (self.failures, self.failed_starts) = (0, 0);
-                self.backoff.reset();
-                let changes = matches!(
-                    event,
-                    Event::Changed(_)
-                        | Event::Deleted(_)
-                        | Event::Unreadable(_)
-                        | Event::UnreadableDeleted(_)
-                );
-                self.renewed &= !changes;
+                // A list of which a further page fails each time has not worked before it is complete.
+                if !matches!(self.state, State::Listing { .. }) {
+                    self.backoff.reset();
+                }
             }
             Err(error) => {
                 self.failures += 1;
                 self.failed_starts += u32::from(matches!(error, WatchError::Start(_)));
                 self.pause = self.backoff.next();
-                // A revision that is gone does not come back. A server that says so each time is not
-                // asked for list after list.
-                if error.refused_with() == Some(410) && !std::mem::replace(&mut self.renewed, true)
-                {
-                    self.failed_starts = REBUILD_AFTER;
+                if error.is_gone() || self.failed_starts >= REBUILD_AFTER {
+                    let age = self
+                        .listed
+                        .map_or(Duration::ZERO, |listed| listed.elapsed());
+                    let pause = self.relists.pause(age, fastrand::f64());
+                    info!(kind = K::KIND, ?pause, "watch is rebuilt with a new list");
+                    (self.state, self.failed_starts) = (State::Empty, 0);
+                    (self.backoff, self.pause) = (DefaultBackoff::default(), Some(pause));
                 }
             }
-        }
-        if self.failed_starts >= REBUILD_AFTER {
-            info!(kind = K::KIND, "watch is rebuilt with a new list");
-            (self.state, self.failed_starts) = (State::Empty, 0);
-            // What a watch that was just made waits at first.
-            (self.backoff, self.pause) = (DefaultBackoff::default(), None);
         }
     }
 }

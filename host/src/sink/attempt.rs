@@ -9,6 +9,8 @@ pub enum Attempt {
     Delivered,
     /// It has it not, as far as is known.
     Failed(Failure),
+    /// Nothing was sent: the receiver has asked for a pause, or another request probes after one.
+    Postponed,
 }
 
 /// An attempt that failed.
@@ -29,6 +31,13 @@ pub enum Next {
     Retry {
         /// At least.
         after: Option<Duration>,
+    },
+    /// The receiver asks for a pause (`Retry-After` of 429 and 503): nothing is sent to it for so long.
+    Pause {
+        /// What it asks for.
+        asked: Duration,
+        /// What it gets: no more than `retry.maxPauseMs`.
+        length: Duration,
     },
     /// The receiver is gone for good, as it says: nothing should be sent there for long.
     Suspend,
@@ -67,7 +76,7 @@ impl Attempt {
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
-            Self::Delivered => None,
+            Self::Delivered | Self::Postponed => None,
             Self::Failed(failure) => failure.code,
         }
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Longest attempt.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest pause that a receiver gets.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Events in flight.
 pub(super) const CONCURRENCY: usize = 16;
 

@@ -1,7 +1,7 @@
 //! An HTTP receiver whose URL is told while the observer runs.
 
 use super::http::Http;
-use super::{Attempt, HttpConfig, SinkUrl};
+use super::{Attempt, HttpConfig, Pause, SinkUrl, defaults};
 use crate::event::Encoded;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
@@ -13,6 +13,7 @@ pub type Followed = watch::Receiver<Option<SinkUrl>>;
 #[derive(Debug)]
 pub struct FollowedHttp {
     url: Followed,
+    pause: Pause,
     current: Mutex<Option<(SinkUrl, Arc<Http>)>>,
 }
 
@@ -20,7 +21,31 @@ impl FollowedHttp {
     pub(super) fn new(url: Followed) -> Self {
         Self {
             url,
+            pause: Pause::new(defaults::LONGEST_PAUSE),
             current: Mutex::default(),
+        }
+    }
+
+    pub(super) fn pausing(self, pause: Pause) -> Self {
+        Self { pause, ..self }
+    }
+
+    /// Ends when the events go elsewhere than at the last try, which ends a pause.
+    pub(super) async fn moved(&self) {
+        let tried = {
+            let current = self.current.lock().await;
+            current.as_ref().map(|(url, _)| url.clone())
+        };
+        let mut url = self.url.clone();
+        let elsewhere = url.wait_for(|now| now.is_some() && *now != tried);
+        let elsewhere = elsewhere.await.ok().and_then(|url| url.clone());
+        let client = match elsewhere {
+            Some(url) => self.client(url).await.ok(),
+            None => None,
+        };
+        if client.is_none() {
+            // The observer stops, or there is no client to that URL, which the next attempt reports.
+            std::future::pending().await
         }
     }
 
@@ -45,7 +70,11 @@ impl FollowedHttp {
         {
             return Ok(http.clone());
         }
-        let http = Arc::new(Http::new(&HttpConfig::new(url.clone()))?);
+        let http = Http::new(&HttpConfig::new(url.clone()))?;
+        if current.is_some() {
+            self.pause.lift();
+        }
+        let http = Arc::new(http.pausing(self.pause.clone()));
         *current = Some((url, http.clone()));
         Ok(http)
     }

@@ -11,6 +11,7 @@ mod http;
 mod kafka;
 mod nats;
 mod pace;
+mod pause;
 mod retry;
 mod secret;
 mod stdout;
@@ -27,9 +28,11 @@ pub use http::{
 pub use kafka::{Broker, KafkaConfig};
 pub use nats::{NatsAuth, NatsConfig, NatsUrl};
 pub(crate) use pace::Pace;
+pub use pause::Pause;
+use retry::http_date;
 pub use retry::{after_status, retry_after};
 pub use stdout::StdoutConfig;
-pub use tls::TlsConfig;
+pub use tls::{Roots, TlsConfig};
 
 use crate::event::Encoded;
 use futures::FutureExt as _;
@@ -135,6 +138,26 @@ impl Sink {
     /// The client cannot be built, or a header's value cannot be had.
     pub fn http(config: &HttpConfig) -> Result<Self, SinkError> {
         http::Http::new(config).map(|http| Self::Http(Box::new(http)))
+    }
+
+    /// Keeps the pauses that a receiver asks for. Wires on which none can ask for one make no use of it.
+    #[must_use]
+    pub fn pausing(self, pause: Pause) -> Self {
+        match self {
+            Self::Http(http) => Self::Http(Box::new(http.pausing(pause))),
+            Self::Followed(http) => Self::Followed(Box::new(http.pausing(pause))),
+            Self::Stdout(_) | Self::File(_) | Self::Nats(_) | Self::Kafka(_) => self,
+        }
+    }
+
+    /// Ends when the receiver is another than the one that was tried last.
+    pub(crate) async fn moved(&self) {
+        match self {
+            Self::Followed(http) => http.moved().await,
+            Self::Stdout(_) | Self::File(_) | Self::Http(_) | Self::Nats(_) | Self::Kafka(_) => {
+                std::future::pending().await
+            }
+        }
     }
 
     /// An HTTP receiver whose URL is told later, and may change.

@@ -1,4 +1,6 @@
-//! What an HTTP answer means for the event: a table, as data.
+//! What an HTTP answer means for the event: a table, as data. It follows the table "Event Acknowledgement and Delivery
+//! Retry" of Knative's data plane contract (knative/specs, specs/eventing/data-plane.md); rows that differ from it say
+//! why. `docs/receivers.md` has the same table for users.
 
 use super::Next;
 use jiff::Timestamp;
@@ -6,19 +8,37 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
-/// What to do after a status (Knative's delivery contract and the CloudEvents HTTP webhook); nothing
-/// more where it says that the event was accepted.
+/// What to do after a status; nothing more if it says that the event was accepted.
 #[must_use]
 pub fn after_status(status: u16) -> Option<Next> {
     match status {
+        // Knative: 200, 202 and other 2xx: delivery completed. No reply event is wanted (no `Prefer: reply` is sent).
         200..=299 => None,
-        // Not found: Knative answers so while a receiver is being set up. Unauthorized, forbidden:
-        // credentials run out and are mended; no event is worth less for that.
-        401 | 403 | 404 | 408 | 425 | 429 | 500..=599 => Some(Next::LATER),
-        // Gone (CloudEvents webhook §2.2: the sender must not send there again).
+        // Knative: 1xx and 3xx: not retried, not delivered. Redirects are not followed: they could lead events, and
+        // their credentials, anywhere.
+        0..=199 | 300..=399 => Some(Next::Reject),
+        // Knative: 404: retried. The endpoint may be about to be set up.
+        404 => Some(Next::LATER),
+        // Knative: 409: retried. Something else works on the event, or on what it is about, at the moment.
+        409 => Some(Next::LATER),
+        // Knative: 429: retried. With `Retry-After` it is a pause for the sink (`http/wish.rs`).
+        429 => Some(Next::LATER),
+        // Knative: "other 4xx", not retried. Differs: credentials run out and are renewed, and rights are granted, by
+        // people; until then no event is worth less.
+        401 | 403 => Some(Next::LATER),
+        // Knative: "other 4xx", not retried. Differs: the receiver did not get all of the request in time (RFC 9110
+        // §15.5.9), which says nothing of the event.
+        408 => Some(Next::LATER),
+        // Knative: "other 4xx", not retried. Differs: the server asks for the same request later, outside TLS early data
+        // (RFC 8470 §5.2).
+        425 => Some(Next::LATER),
+        // Knative: "other 4xx", not retried. Differs: it is the receiver that is gone, not the event that is bad
+        // (CloudEvents HTTP webhook §2.2: the sender must not send there again).
         410 => Some(Next::Suspend),
-        // Redirects are refused: they could lead events, and their credentials, anywhere.
-        _ => Some(Next::Reject),
+        // Knative: 400 and other 4xx: not retried.
+        400..=499 => Some(Next::Reject),
+        // Knative: 5xx: retried; so "SHOULD" be what is not in its table.
+        500.. => Some(Next::LATER),
     }
 }
 
@@ -27,15 +47,17 @@ pub fn after_status(status: u16) -> Option<Next> {
 #[must_use]
 pub fn retry_after(header: &str, now: Timestamp, cap: Duration) -> Option<Duration> {
     let header = header.trim();
-    let wait = match header.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => Duration::try_from(http_date(header)?.duration_since(now)).unwrap_or_default(),
+    // Digits only: `+5` is a number for Rust, and none for HTTP.
+    let seconds = Some(header).filter(|header| header.bytes().all(|byte| byte.is_ascii_digit()));
+    let wait = match seconds.and_then(|header| header.parse::<u64>().ok()) {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => Duration::try_from(http_date(header)?.duration_since(now)).unwrap_or_default(),
     };
     Some(wait.min(cap))
 }
 
 /// A date as RFC 9110 §5.6.7 has it, or in one of the two older forms that every recipient must take.
-fn http_date(text: &str) -> Option<Timestamp> {
+pub(super) fn http_date(text: &str) -> Option<Timestamp> {
     if let Ok(date) = jiff::fmt::rfc2822::parse(text) {
         return Some(date.timestamp());
     }
@@ -63,6 +85,7 @@ mod tests {
             (403, retry),
             (404, retry),
             (408, retry),
+            (409, retry),
             (410, Some(Next::Suspend)),
             (413, Some(Next::Reject)),
             (425, retry),
@@ -70,6 +93,12 @@ mod tests {
             (500, retry),
             (503, retry),
             (599, retry),
+            (600, retry),
+            (999, retry),
+            (402, Some(Next::Reject)),
+            (405, Some(Next::Reject)),
+            (422, Some(Next::Reject)),
+            (499, Some(Next::Reject)),
             (100, Some(Next::Reject)),
         ] {
             assert_eq!(after_status(status), expected, "{status}");
@@ -88,6 +117,17 @@ mod tests {
             Some(Duration::from_secs(30))
         );
         assert_eq!(wait("Sun, 22 Nov 2026 12:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("soon"), None);
+        for invalid in [
+            "soon",
+            "",
+            "+7",
+            "-7",
+            "7.5",
+            "7 s",
+            "0x7",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(wait(invalid), None, "{invalid}");
+        }
     }
 }

@@ -24,6 +24,45 @@ pub struct TlsConfig {
     pub key_file: Option<PathBuf>,
 }
 
+/// Certificates of authorities that are trusted beside those of the system.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Roots(Vec<CertificateDer<'static>>);
+
+impl std::fmt::Debug for Roots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} certificates", self.0.len())
+    }
+}
+
+impl Roots {
+    /// Reads them from PEM. Certificates that cannot be authorities are left out, and counted: one of them in a bundle
+    /// must not make the others useless.
+    ///
+    /// # Errors
+    ///
+    /// It is no PEM, or holds no certificate that can be used.
+    pub fn from_pem(pem: &str) -> Result<(Self, usize), &'static str> {
+        let certificates: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        let certificates = certificates.map_err(|_| "it is no PEM")?;
+        let count = certificates.len();
+        let is_usable = |certificate: &CertificateDer<'static>| {
+            rustls::RootCertStore::empty()
+                .add(certificate.clone())
+                .is_ok()
+        };
+        let usable: Vec<_> = certificates.into_iter().filter(is_usable).collect();
+        match usable.len() {
+            0 => Err("it holds no certificate of an authority in PEM"),
+            some => Ok((Self(usable), count - some)),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+}
+
 /// Reads the files into what a connection needs.
 ///
 /// # Errors

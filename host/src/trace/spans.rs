@@ -107,7 +107,10 @@ impl Tracer {
                     .into_iter()
                     .collect()
             }
-            What::Held { .. } | What::SentAgain { .. } | What::Discarded { .. } => Vec::new(),
+            What::Held { .. }
+            | What::Paused { .. }
+            | What::SentAgain { .. }
+            | What::Discarded { .. } => Vec::new(),
         }
     }
 

@@ -17,6 +17,10 @@ pub enum Fault {
     Status(u16),
     /// It is answered 429, with so many seconds in `Retry-After`.
     Throttle(u64),
+    /// A watch is answered well, and its revision is gone then (410 in the stream).
+    Gone,
+    /// A watch is answered well, and ends at once.
+    Nothing,
     /// There is no answer, and the connection stays open.
     Silence,
     /// The answer begins well, and nothing follows.
@@ -59,6 +63,15 @@ impl Fault {
         match self {
             Self::Pass | Self::Stall | Self::Cut(_) | Self::End(_) => None,
             Self::Silence => std::future::pending().await,
+            Self::Nothing => Some(Response::new(Body::empty())),
+            Self::Gone => {
+                let gone = serde_json::json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 410,
+                    "reason": "Expired", "message": "too old resource version: 1 (2)",
+                });
+                let event = serde_json::json!({"type": "ERROR", "object": gone});
+                Some(Response::new(Body::from(format!("{event}\n"))))
+            }
             Self::Status(code) => Some(status(code, reason(code), "the server is told to say so")),
             Self::Throttle(seconds) => {
                 let mut answer = status(
@@ -81,7 +94,12 @@ impl Fault {
             Self::Stall => Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()),
             Self::Cut(bytes) => cut(body, bytes, Some(reset)),
             Self::End(bytes) => cut(body, bytes, None),
-            Self::Pass | Self::Status(_) | Self::Throttle(_) | Self::Silence => body,
+            Self::Pass
+            | Self::Status(_)
+            | Self::Throttle(_)
+            | Self::Silence
+            | Self::Gone
+            | Self::Nothing => body,
         };
         let mut answer = Response::from_parts(parts, body);
         if matches!(self, Self::Stall | Self::Cut(_) | Self::End(_)) {

@@ -19,6 +19,7 @@ pub use faults::Fault;
 pub use model::Resource;
 
 use crate::sink::PATIENCE;
+use crate::tls::TlsListener;
 use authorise::Authoriser;
 use axum::Router;
 use axum::serve::ListenerExt as _;
@@ -52,13 +53,32 @@ fn at_once(stream: &mut tokio::net::TcpStream) {
     stream.set_nodelay(true).ok();
 }
 
+async fn listener() -> tokio::net::TcpListener {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+    listener.unwrap()
+}
+
 impl ApiServer {
     /// Starts an empty cluster.
     pub async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .unwrap();
+        let listener = listener().await;
         let url = format!("http://{}", listener.local_addr().unwrap());
+        Self::serve(listener.tap_io(at_once), url)
+    }
+
+    /// The same over TLS.
+    pub async fn start_tls(tls: rustls::ServerConfig) -> Self {
+        let listener = listener().await;
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let tls = Arc::new(Mutex::new(tls.into()));
+        Self::serve(TlsListener { listener, tls }, url)
+    }
+
+    fn serve<L>(listener: L, url: String) -> Self
+    where
+        L: axum::serve::Listener,
+        L::Addr: std::fmt::Debug,
+    {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: channel(0).0,
@@ -68,7 +88,7 @@ impl ApiServer {
             .fallback(objects::answer)
             .with_state(shared.clone());
         let mut server = JoinSet::new();
-        server.spawn(async move { axum::serve(listener.tap_io(at_once), router).await.unwrap() });
+        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             url,
             shared,

@@ -217,6 +217,18 @@ async fn nobody_gets_into_a_foreign_trace_where_only_own_ones_are_wanted() {
     assert_eq!(carried, BTreeSet::from([String::new(), foreign]));
 }
 
+/// W3C Trace Context §4.3: the fields of version 00 are taken.
+#[tokio::test]
+async fn a_span_context_of_a_later_version_is_read_as_the_version_that_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let later = format!("01-{FOREIGN}-b7ad6b7169203331-03-what-comes-then");
+    let recording = recording(folder.path(), &later);
+    let (found, carried) = traces(folder.path(), &recording, &json!({})).await;
+    assert_eq!(found, BTreeSet::from([FOREIGN.to_owned(), own("b-fail")]));
+    let known = format!("00-{FOREIGN}-b7ad6b7169203331-01");
+    assert_eq!(carried, BTreeSet::from([String::new(), known]));
+}
+
 #[tokio::test]
 async fn a_span_context_that_is_none_spoils_no_spans() {
     let folder = tempfile::tempdir().unwrap();
@@ -229,6 +241,8 @@ async fn a_span_context_that_is_none_spoils_no_spans() {
         format!("00-{}-b7ad6b7169203331-01", FOREIGN.to_uppercase()),
         format!("ff-{FOREIGN}-b7ad6b7169203331-01"),
         format!("00-{FOREIGN}-b7ad6b7169203331-0\n"),
+        format!("00-{FOREIGN}-b7ad6b7169203331-01-more"),
+        format!("01-{FOREIGN}-b7ad6b7169203331-01.more"),
     ] {
         let recording = recording(folder.path(), &spoiled);
         let (found, carried) = traces(folder.path(), &recording, &json!({})).await;

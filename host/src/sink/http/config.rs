@@ -1,6 +1,6 @@
 //! What can be configured of an HTTP receiver.
 
-use super::super::{TlsConfig, defaults};
+use super::super::{Roots, TlsConfig, defaults};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +23,9 @@ pub struct HttpConfig {
     /// Whom the observer trusts, and how it shows who it is, where the URL is `https`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<TlsConfig>>,
+    /// Authorities that are trusted beside those of the system: those of a Knative SinkBinding (`K_CA_CERTS`).
+    #[serde(skip)]
+    pub roots: Roots,
     /// Extension attributes that every event gets on its way there, as the `ceOverrides` of Knative.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extensions: BTreeMap<String, String>,
@@ -264,6 +267,7 @@ impl HttpConfig {
             headers: Vec::new(),
             auth: None,
             tls: None,
+            roots: Roots::default(),
             extensions: BTreeMap::new(),
             batch: None,
             compression: None,

@@ -1,7 +1,9 @@
 //! Asks a receiver for permission (CloudEvents HTTP webhooks 1.0 §4).
 
-use super::super::{Attempt, Failure, Next, Pace};
+use super::super::{Attempt, Failure, Next, Pace, Pause};
 use super::config::Handshake;
+use super::wish;
+use crate::clock;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use std::sync::Arc;
@@ -40,13 +42,14 @@ impl Permission {
     pub(super) async fn turn(
         &self,
         request: impl FnOnce(Method) -> reqwest::RequestBuilder,
+        pause: &Pause,
     ) -> Result<(), Attempt> {
         let pace = {
             // One asks for all.
             let mut given = self.given.lock().await;
             match &*given {
                 Some(pace) => pace.clone(),
-                None => given.insert(self.ask(request).await?).clone(),
+                None => given.insert(self.ask(request, pause).await?).clone(),
             }
         };
         if let Some(pace) = pace {
@@ -58,12 +61,14 @@ impl Permission {
     async fn ask(
         &self,
         request: impl FnOnce(Method) -> reqwest::RequestBuilder,
+        pause: &Pause,
     ) -> Result<Option<Arc<Pace>>, Attempt> {
         let mut request = request(Method::OPTIONS);
         request = request.header("webhook-request-origin", &self.asks.origin);
         if let Some(rate) = self.asks.requests_per_minute {
             request = request.header("webhook-request-rate", rate);
         }
+        let entry = pause.enter().ok_or(Attempt::Postponed)?;
         let answer = request.send().await.map_err(|error| {
             let error = super::describe(&error.without_url());
             Attempt::retry(format!(
@@ -71,6 +76,8 @@ impl Permission {
             ))
         })?;
         let (status, headers) = (answer.status(), answer.headers().clone());
+        let wish = wish::of(status, &headers, clock::now());
+        let wish = wish.map(|wish| wish.made(pause));
         super::drain(answer).await;
         let said = match status.is_success() {
             true => allowed(&self.asks, &headers),
@@ -78,13 +85,14 @@ impl Permission {
         };
         let rate = said.map_err(|problem| {
             Attempt::Failed(Failure {
-                next: Next::LATER,
+                next: wish.unwrap_or(Next::LATER),
                 reason: format!(
                     "the receiver does not permit deliveries ({status} to OPTIONS, {problem})"
                 ),
                 code: Some(status.as_u16()),
             })
         })?;
+        entry.taken();
         info!(rate_per_minute = rate, "the receiver permits deliveries");
         Ok(rate.map(|rate| Arc::new(Pace::new(rate, MINUTE))))
     }

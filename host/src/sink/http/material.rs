@@ -1,8 +1,8 @@
 //! What an HTTP receiver is told of us, as far as it comes from files and the environment: it may
 //! change while the observer runs.
 
-use super::super::SinkError;
 use super::super::secret;
+use super::super::{Roots, SinkError};
 use super::config::{Header, HttpAuth, HttpConfig};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -59,10 +59,11 @@ impl Tls {
         })
     }
 
-    /// Has a client trust and show them.
+    /// Has a client trust and show them; `roots` beside the system's, if there is no `caFile`.
     pub(super) fn apply(
         &self,
         mut builder: reqwest::ClientBuilder,
+        roots: &Roots,
     ) -> Result<reqwest::ClientBuilder, SinkError> {
         let not_pem = |what: &str| SinkError::Tls(format!("{what} is no PEM that can be used"));
         if let Some(ca) = &self.ca {
@@ -72,6 +73,11 @@ impl Tls {
                 return Err(SinkError::Tls("caFile holds no certificate".to_owned()));
             }
             builder = builder.tls_certs_only(certificates);
+        } else {
+            let roots: Result<Vec<_>, _> =
+                roots.iter().map(reqwest::Certificate::from_der).collect();
+            let roots = roots.map_err(|error| SinkError::Tls(error.to_string()))?;
+            builder = builder.tls_certs_merge(roots);
         }
         if let Some(identity) = &self.identity {
             let identity = reqwest::Identity::from_pem(identity.as_bytes());

@@ -8,6 +8,7 @@ mod post;
 mod proxy;
 mod secrets;
 mod sign;
+mod wish;
 
 pub use config::{
     BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, ProxyUse, Signing,
@@ -16,22 +17,19 @@ pub use config::{
 pub use post::Post;
 
 use super::batch::{BatchLimits, Batches};
-use super::{Attempt, Failure, Next, SinkError, after_status, retry_after, unencodable};
+use super::{Attempt, Failure, Next, Pause, SinkError, after_status, defaults, unencodable};
 use crate::clock;
 use crate::event::Encoded;
 use crate::event::attribute::{self, AttributeError};
 use futures::FutureExt as _;
 use handshake::Permission;
 use parcel::Parcel;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Request, StatusCode};
 use secrets::{InUse, Secrets};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::info;
 
-/// Longest wait that a receiver may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Most of an answer that is read so that its connection can be used again.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -44,6 +42,7 @@ pub struct Http {
     batches: Option<Batches>,
     /// Where it wants to be asked.
     permission: Option<Permission>,
+    pause: Pause,
 }
 
 impl Http {
@@ -67,8 +66,13 @@ impl Http {
             secrets: Secrets::read(config)?,
             batches,
             permission: config.handshake.clone().map(Permission::new),
+            pause: Pause::new(defaults::LONGEST_PAUSE),
             config: config.clone(),
         })
+    }
+
+    pub(super) fn pausing(self, pause: Pause) -> Self {
+        Self { pause, ..self }
     }
 
     pub(super) fn concurrency(&self) -> usize {
@@ -94,7 +98,8 @@ impl Http {
     /// One request.
     async fn post(&self, events: &[Encoded]) -> Attempt {
         if let Some(permission) = &self.permission {
-            let asked = permission.turn(|method| self.request(&self.secrets.now(), method));
+            let request = |method| self.request(&self.secrets.now(), method);
+            let asked = permission.turn(request, &self.pause);
             if let Err(refused) = asked.await {
                 if refused.code() == Some(StatusCode::UNAUTHORIZED.as_u16()) {
                     self.secrets.have_changed();
@@ -130,11 +135,19 @@ impl Http {
             request.headers_mut().append(name.clone(), value.clone());
         }
         *request.body_mut() = Some(parcel.content.into());
-        match in_use.client.execute(request).await {
+        // Nothing but the request comes after this: a pause may have begun during any wait before it.
+        let Some(entry) = self.pause.enter() else {
+            return Attempt::Postponed;
+        };
+        let attempt = match in_use.client.execute(request).await {
             // The URL, which may hold a token, stays out of the message.
             Err(error) => Attempt::retry(describe(&error.without_url())),
             Ok(answer) => self.answered(answer).await,
+        };
+        if attempt == Attempt::Delivered {
+            entry.taken();
         }
+        attempt
     }
 
     fn request(&self, in_use: &InUse, method: Method) -> reqwest::RequestBuilder {
@@ -144,7 +157,9 @@ impl Http {
 
     async fn answered(&self, answer: reqwest::Response) -> Attempt {
         let status = answer.status();
-        let asked = wait_asked_for(answer.headers());
+        let wish = wish::of(status, answer.headers(), clock::now());
+        // Before the rest of the answer is read, which may take long: meanwhile nothing else begins.
+        let wish = wish.map(|wish| wish.made(&self.pause));
         drain(answer).await;
         let Some(next) = after_status(status.as_u16()) else {
             return Attempt::Delivered;
@@ -159,8 +174,8 @@ impl Http {
                 let reason = format!("{status}, with secrets that have changed since");
                 (Next::LATER, reason)
             }
-            Next::Retry { .. } => (Next::Retry { after: asked }, status.to_string()),
-            Next::Suspend | Next::Reject => (next, status.to_string()),
+            Next::Retry { .. } => (wish.unwrap_or(next), status.to_string()),
+            Next::Suspend | Next::Reject | Next::Pause { .. } => (next, status.to_string()),
         };
         Attempt::Failed(Failure {
             next,
@@ -168,11 +183,6 @@ impl Http {
             code: Some(status.as_u16()),
         })
     }
-}
-
-fn wait_asked_for(headers: &HeaderMap) -> Option<Duration> {
-    let header = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    retry_after(header, clock::now(), MAX_RETRY_AFTER)
 }
 
 fn describe(error: &dyn std::error::Error) -> String {

@@ -145,7 +145,7 @@ fn client(config: &HttpConfig, tls: &Tls) -> Result<reqwest::Client, SinkError> 
         // Without this, plain HTTP would need a bundle of CA certificates too.
         builder = builder.tls_backend_preconfigured(no_roots().map_err(|error| failed(&error))?);
     } else {
-        builder = tls.apply(builder)?;
+        builder = tls.apply(builder, &config.roots)?;
     }
     builder.build().map_err(|error| failed(&error))
 }

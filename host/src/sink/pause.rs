@@ -1,0 +1,132 @@
+//! The pause that a receiver asks for with `Retry-After`: until it is over no request to it begins; then one probes, and
+//! only if that one is taken do others follow.
+
+mod gate;
+mod past;
+
+use gate::{Gate, Pass};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The pauses of one receiver. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Pause {
+    /// Longest pause that is made.
+    longest: Duration,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    began: Instant,
+    gate: Mutex<Gate>,
+}
+
+/// The permission for one request. If it is dropped without [`Entry::taken`], the request counts as failed.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pause: &'a Pause,
+    pass: Pass,
+    is_taken: bool,
+}
+
+impl Pause {
+    /// Pauses of this length at most; none at all if it is zero.
+    #[must_use]
+    pub fn new(longest: Duration) -> Self {
+        let shared = Shared {
+            began: Instant::now(),
+            gate: Mutex::default(),
+        };
+        Self {
+            longest,
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The same pauses, with another bound for those that begin from now on.
+    #[must_use]
+    pub fn bounded(&self, longest: Duration) -> Self {
+        Self {
+            longest,
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// The longest pause that is made.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// Gives the permission to begin a request now. Nothing during a pause, and while another request probes.
+    pub(super) fn enter(&self) -> Option<Entry<'_>> {
+        let pass = self.gate(Gate::enter)?;
+        Some(Entry {
+            pause: self,
+            pass,
+            is_taken: false,
+        })
+    }
+
+    /// Begins a pause, or makes the one that is under way longer: `wish` from now on, but not beyond the bound. Gives
+    /// the length that it has.
+    pub(super) fn begin(&self, wish: Duration) -> Duration {
+        let length = wish.min(self.longest);
+        if !length.is_zero() {
+            self.gate(|gate, now| gate.pause(now, length));
+        }
+        length
+    }
+
+    /// Ends the pause: the receiver is another one.
+    pub(crate) fn lift(&self) {
+        self.gate(Gate::lift);
+    }
+
+    /// How long the pause still lasts, if there is one.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        self.gate(|gate, now| gate.remaining(now))
+    }
+
+    /// How long to wait before a request may be begun: until the end of the pause; `attempt`, the longest time of a
+    /// request, while one probes; nothing otherwise.
+    pub(crate) fn wait(&self, attempt: Duration) -> Option<Duration> {
+        self.gate(|gate, now| gate.wait(now, attempt))
+    }
+
+    /// Has the receiver taken nothing since the last pause?
+    pub(crate) fn is_untried(&self) -> bool {
+        self.gate(|gate, _| gate.is_untried())
+    }
+
+    /// How much of the last `age` the receiver has asked to wait.
+    pub(crate) fn within(&self, age: Duration) -> Duration {
+        self.gate(|gate, now| gate.paused_between(now.saturating_sub(age), now))
+    }
+
+    fn gate<T>(&self, work: impl FnOnce(&mut Gate, Duration) -> T) -> T {
+        let mut gate = self.shared.gate.lock();
+        let gate = match &mut gate {
+            Ok(gate) => &mut **gate,
+            Err(poisoned) => &mut **poisoned.get_mut(),
+        };
+        // Read under the lock, so that the times of calls have the order of the calls.
+        work(gate, self.shared.began.elapsed())
+    }
+}
+
+impl Entry<'_> {
+    /// The receiver has taken what was sent.
+    pub(super) fn taken(mut self) {
+        self.is_taken = true;
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        (self.pause).gate(|gate, _| gate.leave(self.pass, self.is_taken));
+    }
+}

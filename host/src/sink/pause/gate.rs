@@ -1,0 +1,227 @@
+//! Whether a request may begin. Pure: times are spans since any fixed moment.
+
+use super::past::Past;
+use std::time::Duration;
+
+/// The state of one receiver.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    phase: Phase,
+    /// Pauses so far: the outcome of a request that began before the last one says nothing of what is after it.
+    pauses: u64,
+    past: Past,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Requests may begin.
+    #[default]
+    Open,
+    /// Nothing may begin.
+    Paused { since: Duration, until: Duration },
+    /// After a pause: the next request probes.
+    Untried,
+    /// One request probes, and nothing else may begin.
+    Probing,
+}
+
+/// What a request may begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pass {
+    /// Pauses before it.
+    pauses: u64,
+    is_probe: bool,
+}
+
+impl Gate {
+    /// May a request begin?
+    pub(super) fn enter(&mut self, now: Duration) -> Option<Pass> {
+        self.settle(now);
+        let is_probe = match self.phase {
+            Phase::Open => false,
+            Phase::Untried => true,
+            Phase::Paused { .. } | Phase::Probing => return None,
+        };
+        if is_probe {
+            self.phase = Phase::Probing;
+        }
+        Some(Pass {
+            pauses: self.pauses,
+            is_probe,
+        })
+    }
+
+    /// A request is over.
+    pub(super) fn leave(&mut self, pass: Pass, is_taken: bool) {
+        let is_the_probe = self.phase == Phase::Probing && pass.is_probe;
+        if is_the_probe && pass.pauses == self.pauses {
+            self.phase = match is_taken {
+                true => Phase::Open,
+                false => Phase::Untried,
+            };
+        }
+    }
+
+    /// The receiver asks for a pause. One that is under way does not become shorter.
+    pub(super) fn pause(&mut self, now: Duration, length: Duration) {
+        self.settle(now);
+        let end = now + length;
+        self.phase = match self.phase {
+            Phase::Paused { since, until } => Phase::Paused {
+                since,
+                until: until.max(end),
+            },
+            Phase::Open | Phase::Untried | Phase::Probing => {
+                self.pauses += 1;
+                Phase::Paused {
+                    since: now,
+                    until: end,
+                }
+            }
+        };
+    }
+
+    /// The receiver is another one.
+    pub(super) fn lift(&mut self, now: Duration) {
+        if let Phase::Paused { since, until } = self.phase {
+            self.past.add(since, until.min(now));
+        }
+        self.pauses += 1;
+        self.phase = Phase::Open;
+    }
+
+    /// How long the pause still lasts.
+    pub(super) fn remaining(&self, now: Duration) -> Option<Duration> {
+        match self.phase {
+            Phase::Paused { until, .. } => until.checked_sub(now).filter(|left| !left.is_zero()),
+            Phase::Open | Phase::Untried | Phase::Probing => None,
+        }
+    }
+
+    /// How long to wait before asking whether a request may begin.
+    pub(super) fn wait(&self, now: Duration, attempt: Duration) -> Option<Duration> {
+        match self.phase {
+            Phase::Probing => Some(attempt),
+            _ => self.remaining(now),
+        }
+    }
+
+    /// Has nothing been taken since the last pause?
+    pub(super) fn is_untried(&self) -> bool {
+        self.phase != Phase::Open
+    }
+
+    /// How much of a time was pauses.
+    pub(super) fn paused_between(&self, from: Duration, to: Duration) -> Duration {
+        let now = match self.phase {
+            Phase::Paused { since, until } => to.min(until).saturating_sub(from.max(since)),
+            Phase::Open | Phase::Untried | Phase::Probing => Duration::ZERO,
+        };
+        now + self.past.between(from, to)
+    }
+
+    /// A pause that is over becomes one of the past.
+    fn settle(&mut self, now: Duration) {
+        if let Phase::Paused { since, until } = self.phase
+            && until <= now
+        {
+            self.past.add(since, until);
+            self.phase = Phase::Untried;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn paused(seconds: u64) -> Gate {
+        let mut gate = Gate::default();
+        gate.pause(at(0), at(seconds));
+        gate
+    }
+
+    #[test]
+    fn nothing_begins_in_a_pause_and_one_request_probes_after_it() {
+        let mut gate = paused(6);
+        for second in 0..6 {
+            assert_eq!(gate.enter(at(second)), None, "{second}");
+            assert_eq!(gate.remaining(at(second)), Some(at(6 - second)));
+        }
+        assert_eq!(gate.remaining(at(6)), None);
+        let probe = gate.enter(at(6)).unwrap();
+        assert_eq!(gate.enter(at(6)), None);
+        assert_eq!(gate.wait(at(6), at(10)), Some(at(10)));
+        assert!(gate.is_untried());
+        gate.leave(probe, true);
+        assert!(!gate.is_untried());
+        assert!(gate.enter(at(6)).is_some() && gate.enter(at(6)).is_some());
+    }
+
+    #[test]
+    fn a_probe_that_is_not_taken_is_followed_by_another_one() {
+        let mut gate = paused(6);
+        let probe = gate.enter(at(6)).unwrap();
+        gate.leave(probe, false);
+        assert!(gate.is_untried());
+        assert_eq!(gate.wait(at(7), at(10)), None);
+        let second = gate.enter(at(7)).unwrap();
+        assert_eq!(gate.enter(at(7)), None);
+        // It is asked to wait again.
+        gate.pause(at(8), at(5));
+        gate.leave(second, false);
+        assert_eq!(gate.enter(at(12)), None);
+        assert!(gate.enter(at(13)).is_some());
+    }
+
+    #[test]
+    fn what_began_before_a_pause_does_not_end_it() {
+        let mut gate = Gate::default();
+        let [before, also_before] = [(); 2].map(|()| gate.enter(at(0)).unwrap());
+        gate.pause(at(1), at(6));
+        gate.leave(before, true);
+        assert_eq!(gate.enter(at(2)), None);
+        let probe = gate.enter(at(7)).unwrap();
+        gate.leave(also_before, true);
+        assert_eq!(gate.enter(at(7)), None, "the probe is still under way");
+        // An old request is answered with another wish, and then the probe is taken.
+        gate.pause(at(8), at(6));
+        gate.leave(probe, true);
+        assert_eq!(gate.enter(at(13)), None);
+        assert!(gate.enter(at(14)).is_some());
+    }
+
+    #[test]
+    fn of_several_wishes_the_longest_counts() {
+        let mut gate = paused(6);
+        gate.pause(at(1), at(1));
+        assert_eq!(gate.remaining(at(1)), Some(at(5)));
+        gate.pause(at(2), at(10));
+        assert_eq!(gate.remaining(at(2)), Some(at(10)));
+    }
+
+    #[test]
+    fn another_receiver_has_asked_for_nothing() {
+        let mut gate = paused(600);
+        gate.lift(at(2));
+        assert!(gate.enter(at(2)).is_some() && gate.enter(at(2)).is_some());
+        assert_eq!(gate.paused_between(at(0), at(600)), at(2));
+    }
+
+    #[test]
+    fn the_time_of_pauses_is_known() {
+        let mut gate = paused(6);
+        assert_eq!(gate.paused_between(at(0), at(3)), at(3));
+        assert_eq!(gate.paused_between(at(2), at(3)), at(1));
+        assert_eq!(gate.paused_between(at(0), at(100)), at(6));
+        let probe = gate.enter(at(10)).unwrap();
+        gate.leave(probe, false);
+        gate.pause(at(20), at(5));
+        assert_eq!(gate.paused_between(at(0), at(22)), at(8));
+        assert_eq!(gate.paused_between(at(7), at(100)), at(5));
+    }
+}
