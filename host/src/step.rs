@@ -114,8 +114,12 @@ pub struct CapturedLog {
     pub text: String,
     /// Size of the whole log in bytes, as far as it was read.
     pub bytes: u64,
+    /// The log may be larger than `bytes`.
+    pub at_least: bool,
     /// Something is missing in `text`.
     pub truncated: bool,
+    /// Why its end is missing in `text`.
+    pub incomplete: Option<String>,
     /// Why there is no log.
     pub unavailable: Option<String>,
 }

@@ -37,6 +37,7 @@ mod kafka;
 mod languages;
 mod laws;
 mod listing;
+mod logs;
 mod misbehaving;
 mod monitoring;
 mod nats;

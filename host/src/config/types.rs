@@ -108,8 +108,8 @@ impl From<Span> for String {
 pub struct LogConfig {
     /// When logs are read.
     pub capture: LogCaptureMode,
-    /// Most of a log that an event carries, in bytes; head and tail are kept. The default keeps an
-    /// event below the 64 KiB that every CloudEvents intermediary must forward.
+    /// Most of a log that an event carries, in bytes. Head and tail are kept; between them whole lines are left out, or
+    /// whole words of a line that has more than 8 KiB.
     #[schemars(range(min = 256, max = 10485760))]
     #[serde(deserialize_with = "crate::bounded::between::<256, 10485760, _, _>")]
     pub max_bytes: usize,

@@ -156,9 +156,15 @@ pub struct TerminatedState<'a> {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogInfo {
+    /// The log may be larger than `bytes`: not all of it was read.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub at_least: bool,
     /// Size of the whole log in bytes.
     pub bytes: u64,
-    /// Its middle is missing in `log`.
+    /// Why the end of the log is missing in `log`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+    /// Something of it is missing in `log`: its middle, or its end.
     pub truncated: bool,
     /// Why there is no log.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,12 +193,16 @@ impl<'a> StepEventData<'a> {
             Some(CapturedLog {
                 text,
                 bytes,
+                at_least,
                 truncated,
+                incomplete,
                 unavailable,
             }) => (
                 unavailable.is_none().then_some(text),
                 Some(LogInfo {
+                    at_least,
                     bytes,
+                    incomplete,
                     truncated,
                     unavailable,
                 }),
