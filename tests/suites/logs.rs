@@ -78,7 +78,7 @@ async fn no_part_of_a_token_is_left_wherever_a_cut_falls() {
             line_with(&places.map(|at| (at, token)), length)
         })
         .collect();
-    let told = ends(&server, "", &logs).await;
+    let told = ends(&server, "event: {maxBytes: off}\n", &logs).await;
     for (told, whole) in told.iter().zip(&logs) {
         assert!(whole.len() >= 200_000 && told["logInfo"]["bytes"] == whole.len());
         let kept = log(told);

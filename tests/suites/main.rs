@@ -51,6 +51,7 @@ mod replay;
 mod secrets;
 mod shards;
 mod shell;
+mod sizes;
 mod stopping;
 mod support;
 mod swap;

@@ -3,7 +3,7 @@
 use crate::step::{CapturedLog, StepRecord};
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -33,6 +33,9 @@ pub struct StepEventData<'a> {
     /// Labels of the TaskRun.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub labels: BTreeMap<&'a str, &'a str>,
+    /// What was left out because it was too large, with its size; all of it, but for `log`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left_out: Vec<LeftOut>,
     /// The step's log, bounded; see `logInfo`. Not in `started` and `skipped`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
@@ -171,6 +174,20 @@ pub struct LogInfo {
     pub unavailable: Option<String>,
 }
 
+/// Something that is too large for the event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// The size that it had, in bytes: of a text in UTF-8, of anything else in JSON.
+    pub bytes: u64,
+    /// Where it was, as a JSON Pointer into the data. If several members of one object were left out that are small, or
+    /// too many to be named, where that object is, and `bytes` is their size together.
+    pub path: String,
+    /// Name of the result, if it was one of those in `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+}
+
 /// About the step in `step`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -228,6 +245,7 @@ impl<'a> StepEventData<'a> {
             pipeline_run: record.pipeline_run.as_deref(),
             pipeline_task: record.pipeline_task.as_deref(),
             labels: record.labels.iter().collect(),
+            left_out: Vec::new(),
             step_index: transition.index,
             step_info: record.spec_cut.map(|cut| StepInfo {
                 bytes: cut.bytes,
