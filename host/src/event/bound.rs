@@ -4,7 +4,7 @@
 //! plugins added to the data, labels. Half of a script could show half of a secret, which no plugin would recognise.
 //! What says who and how stays, and so do all attributes: receivers route by them.
 
-use super::data::LeftOut;
+use super::data::{LeftOut, pointer};
 use super::encode::EncodeError;
 use super::encoded::{Binding, Encoded};
 use crate::cut::{self, MARKER_ROOM};
@@ -263,9 +263,8 @@ impl Cutting {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let is_short = result.unwrap_or(name).len() <= SMALL;
         if is_short && value.get().len() >= SMALL && self.left_out.len() < MAX_NAMED {
-            let name = name.replace('~', "~0").replace('/', "~1");
             let path = match result {
-                None => format!("{parent}/{name}"),
+                None => pointer(parent, name),
                 Some(_) => parent.to_owned(),
             };
             let result = result.map(str::to_owned);

@@ -245,7 +245,7 @@ impl<'a> StepEventData<'a> {
             pipeline_run: record.pipeline_run.as_deref(),
             pipeline_task: record.pipeline_task.as_deref(),
             labels: record.labels.iter().collect(),
-            left_out: Vec::new(),
+            left_out: left_out(record),
             step_index: transition.index,
             step_info: record.spec_cut.map(|cut| StepInfo {
                 bytes: cut.bytes,
@@ -260,6 +260,28 @@ impl<'a> StepEventData<'a> {
             log_info,
         }
     }
+}
+
+/// What was left out of a step when it was observed.
+fn left_out(record: &StepRecord) -> Vec<LeftOut> {
+    let entry = |path: String, bytes| LeftOut {
+        bytes,
+        path,
+        result: None,
+    };
+    let named = record.spec_left_out.iter();
+    let named = named.map(|(name, bytes)| entry(pointer("/step", name), *bytes));
+    let whole = record.spec_cut.and_then(|cut| cut.bytes);
+    let whole = whole.filter(|_| record.spec_left_out.is_empty());
+    named
+        .chain(whole.map(|bytes| entry("/step".to_owned(), bytes)))
+        .collect()
+}
+
+/// A JSON Pointer (RFC 6901) to a member of an object.
+pub(super) fn pointer(parent: &str, name: &str) -> String {
+    let name = name.replace('~', "~0").replace('/', "~1");
+    format!("{parent}/{name}")
 }
 
 fn step_state(record: &StepRecord) -> StepState<'_> {
