@@ -78,7 +78,10 @@ impl Visitor<'_> for Text {
     }
 
     fn visit_i64<E: Error>(self, bytes: i64) -> Result<MaxBytes, E> {
-        self.visit_u64(u64::try_from(bytes).unwrap_or_default())
+        match u64::try_from(bytes) {
+            Ok(bytes) => self.visit_u64(bytes),
+            Err(_) => self.visit_str(""),
+        }
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<MaxBytes, E> {
