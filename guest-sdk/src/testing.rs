@@ -24,11 +24,12 @@ pub struct FakeEvent {
 }
 
 /// What says which step it is and how it ended: no plugin changes it.
-const PROTECTED: [&str; 9] = [
+const PROTECTED: [&str; 10] = [
     "/podRef",
     "/taskRun",
     "/stepIndex",
     "/attempt",
+    "/leftOut",
     "/logInfo",
     "/exitCode",
     "/reason",

@@ -7,6 +7,7 @@ mod bounded;
 mod clock;
 pub mod config;
 pub mod control;
+mod cut;
 pub mod deliver;
 pub mod event;
 mod fair;

@@ -68,6 +68,8 @@ pub struct StepRecord {
     pub spec: Arc<str>,
     /// That something of the step was too large to be kept in `spec`.
     pub spec_cut: Option<SpecCut>,
+    /// Members that are missing in `spec` for that reason, as far as they are named.
+    pub spec_left_out: LeftOutMembers,
     /// What its container reports.
     pub container: ContainerFacts,
     /// The pod is gone, and its name may be another pod's by now.
@@ -75,6 +77,9 @@ pub struct StepRecord {
     /// When the observer saw it.
     pub seen_at: Timestamp,
 }
+
+/// Names of members of a step that were left out, with their sizes in bytes: of a text in UTF-8, of anything else in JSON.
+pub type LeftOutMembers = Arc<[(Arc<str>, u64)]>;
 
 /// That members of a step are missing in its spec, each of them whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +119,12 @@ pub struct CapturedLog {
     pub text: String,
     /// Size of the whole log in bytes, as far as it was read.
     pub bytes: u64,
+    /// The log may be larger than `bytes`.
+    pub at_least: bool,
     /// Something is missing in `text`.
     pub truncated: bool,
+    /// Why its end is missing in `text`.
+    pub incomplete: Option<String>,
     /// Why there is no log.
     pub unavailable: Option<String>,
 }

@@ -10,7 +10,7 @@ use step_observer_tests::path;
 use step_observer_tests::recording::watch_events;
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 
-const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
+pub(crate) const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
 
 /// Where it tells about itself.
 pub(crate) async fn admin(observer: &mut Observer) -> String {

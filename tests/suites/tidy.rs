@@ -42,11 +42,12 @@ fn room(file: &Path) -> String {
 }
 
 /// What each room may use of the others. Only `app` (with the command line above it) knows them all.
-const ROOMS: [(&str, &[&str]); 24] = [
+const ROOMS: [(&str, &[&str]); 25] = [
     ("access", &[]),
     ("step", &[]),
     ("bounded", &[]),
     ("clock", &[]),
+    ("cut", &[]),
     ("fair", &[]),
     ("lanes", &[]),
     ("yaml", &[]),
@@ -55,8 +56,8 @@ const ROOMS: [(&str, &[&str]); 24] = [
     ("admin", &["history", "plugin"]),
     ("trace", &["history", "sink"]),
     ("redact", &[]),
-    ("observe", &["bounded", "clock", "fair", "step"]),
-    ("event", &["bounded", "step"]),
+    ("observe", &["bounded", "clock", "cut", "fair", "step"]),
+    ("event", &["bounded", "cut", "step"]),
     (
         "plugin",
         &["access", "bounded", "event", "redact", "step", "yaml"],

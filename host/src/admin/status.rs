@@ -87,6 +87,10 @@ pub struct Events {
     pub dropped: u64,
     /// Lost, with an error in the log.
     pub failed: u64,
+    /// Larger than `event.maxBytes`: parts of their data were left out.
+    pub cut: u64,
+    /// Larger than that by what cannot be left out, and sent as they are.
+    pub oversized: u64,
     /// Known to be told before the observer started.
     pub told_before: u64,
     /// Between the watch and the journal at the moment.

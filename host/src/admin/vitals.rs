@@ -67,6 +67,15 @@ impl Collector for Vitals {
                 ("told_before", events.told_before),
             ],
         )?;
+        Metric::counter(
+            "events_oversized",
+            "Events above event.maxBytes, by what became of them: cut, or sent as they are because nothing more can be left out",
+        )
+        .of_each(
+            encoder,
+            "outcome",
+            [("cut", events.cut), ("sent", events.oversized)],
+        )?;
         let waiting = &self.waiting;
         Metric::gauge("events_held", "Events that plugins hold (onError: block)")
             .is(encoder, waiting.held)?;

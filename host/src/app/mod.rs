@@ -458,6 +458,8 @@ impl App {
             tally: tally.clone(),
             onlooker,
             hold_for,
+            cut_limit: observe::LogLimit::default(),
+            oversized_limit: observe::LogLimit::default(),
         };
         running.spawn(async move {
             lanes::run(to_prepare, ADMITTED, |item: ToPrepare| {

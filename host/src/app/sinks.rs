@@ -37,6 +37,7 @@ impl ReadySink {
             name: self.config.name.clone(),
             select: self.config.select.clone(),
             chain: self.chain.clone()?,
+            added: self.config.to.added_bytes(),
         })
     }
 }

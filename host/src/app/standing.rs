@@ -56,6 +56,8 @@ impl Told {
                 accepted: count(&tally.accepted),
                 dropped: count(&tally.dropped),
                 failed: count(&tally.failed),
+                cut: count(&tally.cut),
+                oversized: count(&tally.oversized),
                 told_before: count(&tally.told_before),
                 pending: count(&tally.pending),
             },

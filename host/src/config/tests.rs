@@ -91,6 +91,21 @@ fn mistakes_are_named_with_line_and_field() {
             "event.source: write 1 to 200 bytes",
         ),
         (
+            "lookBack: 1h",
+            "event: {maxBytes: 64}",
+            "config.yaml:3:19: event.maxBytes: 64 is not between 4096 and 16777216; off is for no bound",
+        ),
+        (
+            "lookBack: 1h",
+            "event: {maxBytes: none}",
+            "event.maxBytes: write 4096 to 16777216 bytes, or off",
+        ),
+        (
+            "lookBack: 1h",
+            "event: {maxBytes: -1}",
+            "event.maxBytes: write 4096 to 16777216 bytes, or off",
+        ),
+        (
             "onError: strip",
             "limits: {timeMs: 0}",
             "plugins[0].limits.timeMs: 0 is not between 10 and 60000",
@@ -107,5 +122,19 @@ fn mistakes_are_named_with_line_and_field() {
         let error = error(&text);
         assert!(error.contains(expected), "{error}\n  expected: {expected}");
         assert!(!error.contains("pw"), "{error}");
+    }
+}
+
+#[test]
+fn an_event_may_have_a_bound_or_none() {
+    let read = |text: &str| Config::parse("config.yaml", text).unwrap();
+    let bound = |text: &str| read(text).event.max_bytes.get();
+    assert_eq!(bound(""), Some(65_536));
+    assert_eq!(bound("event: {maxBytes: 4096}"), Some(4096));
+    for off in ["off", "'off'", "\"off\"", "false"] {
+        let config = read(&format!("event: {{maxBytes: {off}}}"));
+        assert_eq!(config.event.max_bytes.get(), None);
+        let shown = config.to_yaml().unwrap();
+        assert_eq!(read(&shown), config, "{shown}");
     }
 }

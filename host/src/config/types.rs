@@ -2,7 +2,7 @@
 
 use crate::admin::AdminConfig;
 use crate::deliver::RetryConfig;
-use crate::event::{EventConfig, EventMatch};
+use crate::event::{self, EventConfig, EventMatch};
 use crate::journal::JournalConfig;
 use crate::observe::ClusterConfig;
 use crate::plugin::{FileDigest, LimitCeiling, Limits, OnError, TrustConfig, Wasi};
@@ -108,8 +108,8 @@ impl From<Span> for String {
 pub struct LogConfig {
     /// When logs are read.
     pub capture: LogCaptureMode,
-    /// Most of a log that an event carries, in bytes; head and tail are kept. The default keeps an
-    /// event below the 64 KiB that every CloudEvents intermediary must forward.
+    /// Most of a log that an event carries, in bytes. Head and tail are kept; between them whole lines are left out, or
+    /// whole words of a line that has more than 8 KiB. What an event has room for is less in any case (`event.maxBytes`).
     #[schemars(range(min = 256, max = 10485760))]
     #[serde(deserialize_with = "crate::bounded::between::<256, 10485760, _, _>")]
     pub max_bytes: usize,
@@ -353,6 +353,21 @@ pub enum SinkKind {
     /// The sink that Tekton sends its own events to, also where that changes. As long as there is
     /// none, events wait.
     Tekton(TektonConfig),
+}
+
+impl SinkKind {
+    /// What the attributes take that it adds to each event, in bytes.
+    pub(crate) fn added_bytes(&self) -> usize {
+        match self {
+            Self::Http(http) => {
+                let added = http.extensions.iter();
+                added
+                    .map(|(name, value)| event::attribute_size(name, value))
+                    .sum()
+            }
+            Self::Stdout(_) | Self::File(_) | Self::Nats(_) | Self::Kafka(_) | Self::Tekton(_) => 0,
+        }
+    }
 }
 
 /// Where Tekton is configured.

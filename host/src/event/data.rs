@@ -3,7 +3,7 @@
 use crate::step::{CapturedLog, StepRecord};
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -33,6 +33,9 @@ pub struct StepEventData<'a> {
     /// Labels of the TaskRun.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub labels: BTreeMap<&'a str, &'a str>,
+    /// What was left out because it was too large, with its size; all of it, but for `log`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left_out: Vec<LeftOut>,
     /// The step's log, bounded; see `logInfo`. Not in `started` and `skipped`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
@@ -156,13 +159,33 @@ pub struct TerminatedState<'a> {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogInfo {
+    /// The log may be larger than `bytes`: not all of it was read.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub at_least: bool,
     /// Size of the whole log in bytes.
     pub bytes: u64,
-    /// Its middle is missing in `log`.
+    /// Why the end of the log is missing in `log`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+    /// Something of it is missing in `log`: its middle, or its end.
     pub truncated: bool,
     /// Why there is no log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,
+}
+
+/// Something that is too large for the event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// The size that it had, in bytes: of a text in UTF-8, of anything else in JSON.
+    pub bytes: u64,
+    /// Where it was, as a JSON Pointer into the data. If several members of one object were left out that are small, or
+    /// too many to be named, where that object is, and `bytes` is their size together.
+    pub path: String,
+    /// Name of the result, if it was one of those in `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
 }
 
 /// About the step in `step`.
@@ -187,12 +210,16 @@ impl<'a> StepEventData<'a> {
             Some(CapturedLog {
                 text,
                 bytes,
+                at_least,
                 truncated,
+                incomplete,
                 unavailable,
             }) => (
                 unavailable.is_none().then_some(text),
                 Some(LogInfo {
+                    at_least,
                     bytes,
+                    incomplete,
                     truncated,
                     unavailable,
                 }),
@@ -218,6 +245,7 @@ impl<'a> StepEventData<'a> {
             pipeline_run: record.pipeline_run.as_deref(),
             pipeline_task: record.pipeline_task.as_deref(),
             labels: record.labels.iter().collect(),
+            left_out: left_out(record),
             step_index: transition.index,
             step_info: record.spec_cut.map(|cut| StepInfo {
                 bytes: cut.bytes,
@@ -232,6 +260,28 @@ impl<'a> StepEventData<'a> {
             log_info,
         }
     }
+}
+
+/// What was left out of a step when it was observed.
+fn left_out(record: &StepRecord) -> Vec<LeftOut> {
+    let entry = |path: String, bytes| LeftOut {
+        bytes,
+        path,
+        result: None,
+    };
+    let named = record.spec_left_out.iter();
+    let named = named.map(|(name, bytes)| entry(pointer("/step", name), *bytes));
+    let whole = record.spec_cut.and_then(|cut| cut.bytes);
+    let whole = whole.filter(|_| record.spec_left_out.is_empty());
+    named
+        .chain(whole.map(|bytes| entry("/step".to_owned(), bytes)))
+        .collect()
+}
+
+/// A JSON Pointer (RFC 6901) to a member of an object.
+pub(super) fn pointer(parent: &str, name: &str) -> String {
+    let name = name.replace('~', "~0").replace('/', "~1");
+    format!("{parent}/{name}")
 }
 
 fn step_state(record: &StepRecord) -> StepState<'_> {

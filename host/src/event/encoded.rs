@@ -65,7 +65,7 @@ impl Binding {
     }
 
     /// A text that needs other bytes in a header.
-    fn encode(&self, text: &str) -> Option<Bytes> {
+    pub(super) fn encode(&self, text: &str) -> Option<Bytes> {
         // Most are plain, and to see that takes a tenth of encoding them.
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'%');
         (self.percent_encoded && !text.bytes().all(is_plain))
@@ -282,6 +282,23 @@ impl Encoded {
             }
             Cow::Owned(text) => text.into(),
         }
+    }
+
+    /// Its data, if that is JSON.
+    pub(super) fn data_json(&self) -> Result<Option<Bytes>, EncodeError> {
+        let members = self.members()?;
+        Ok(members
+            .data
+            .filter(|(name, _)| *name == "data")
+            .map(|(_, data)| data))
+    }
+
+    /// The same event with other data, if it has data as JSON.
+    pub(super) fn with_data(&self, data: &[u8]) -> Result<Self, EncodeError> {
+        let before = self.data_json()?.map_or(0, |data| data.len() + "}".len());
+        let head = self.structured.len().saturating_sub(before);
+        let head = self.structured.get(..head).unwrap_or_default();
+        Ok(Self::stored([head, data, b"}"].concat().into()))
     }
 
     fn members(&self) -> Result<Members<'_>, EncodeError> {

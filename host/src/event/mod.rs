@@ -4,19 +4,23 @@
 //! everything that reaches it from outside passes [`attribute`] first.
 
 pub mod attribute;
+mod bound;
 mod data;
 mod decode;
 mod encode;
 mod encoded;
 mod select;
+mod size;
 mod traceparent;
 
+pub use bound::{Oversize, attribute_size};
 pub use data::{SCHEMA_URN, StepEventData, json_schema};
 pub use decode::{DecodeError, from_json, run_of};
 pub(crate) use encode::text;
 pub use encode::{EncodeError, STRUCTURED, structured};
 pub use encoded::{BATCH, Binary, Binding, ContentMode, DEAD_LETTER, Encoded};
 pub use select::{EventMatch, Phase};
+pub use size::MaxBytes;
 
 use crate::step::{CapturedLog, Envelope, EventContext, StepRecord};
 use bytes::Bytes;
@@ -40,6 +44,11 @@ pub struct EventConfig {
     pub type_prefix: String,
     /// Which trace events and spans belong to.
     pub trace_context: TraceContext,
+    /// Most bytes of an event with all its attributes, after the last plugin and before compression; `off` for no bound.
+    /// The default is what every CloudEvents intermediary must forward. Of a larger event the log is cut to what fits;
+    /// then the script, the arguments and results are left out as far as needed, and other members after them. The data
+    /// says so, with their sizes (`leftOut`).
+    pub max_bytes: MaxBytes,
 }
 
 /// Which trace events and spans belong to.
@@ -63,6 +72,7 @@ impl Default for EventConfig {
             source: "github.com/tom24d/step-observe-controller".to_owned(),
             type_prefix: "dev.tekton.event.plugin.step".to_owned(),
             trace_context: TraceContext::default(),
+            max_bytes: MaxBytes::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::metadata::Metadata;
 use super::slim::{SlimPod, SlimTaskRun, TaskRunStatus, Terminated};
 use super::step_spec::StepSpec;
 use super::tracker::LogTarget;
-use crate::step::{ContainerFacts, SpecCut, StepRecord, StringMap};
+use crate::step::{ContainerFacts, LeftOutMembers, SpecCut, StepRecord, StringMap};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -151,6 +151,7 @@ impl RunFacts {
                 name: texts.text(&step.name),
                 json: texts.text(&step.json),
                 cut_from: step.cut_from,
+                left_out: step.left_out.clone(),
             })
             .collect();
         // A pod tells all of this itself.
@@ -236,7 +237,8 @@ impl RunFacts {
                 .map(|(_, facts)| facts.clone())
                 .unwrap_or_default(),
         };
-        let (spec, spec_cut) = self.spec(&transition, in_pod.map(|(image, _)| image));
+        let (spec, spec_cut, spec_left_out) =
+            self.spec(&transition, in_pod.map(|(image, _)| image));
         StepRecord {
             namespace: self.namespace.clone(),
             task_run: self.name.clone(),
@@ -247,6 +249,7 @@ impl RunFacts {
             annotations: self.annotations.clone(),
             spec,
             spec_cut,
+            spec_left_out,
             container,
             pod_gone: pod.is_none_or(|pod| pod.gone),
             seen_at: now,
@@ -255,7 +258,11 @@ impl RunFacts {
     }
 
     /// The step in the Task's spec. Paired by name, never by position in the status.
-    fn spec(&self, transition: &Transition, image: Option<&str>) -> (Arc<str>, Option<SpecCut>) {
+    fn spec(
+        &self,
+        transition: &Transition,
+        image: Option<&str>,
+    ) -> (Arc<str>, Option<SpecCut>, LeftOutMembers) {
         let name = step_name(&transition.container);
         let named = self.steps.iter().find(|step| {
             // Container names are cut to 63 characters.
@@ -271,13 +278,14 @@ impl RunFacts {
         match named.or_else(unnamed) {
             Some(step) => {
                 let cut = step.cut_from.map(|bytes| SpecCut { bytes: Some(bytes) });
-                (step.json.clone(), cut)
+                (step.json.clone(), cut, step.left_out.clone())
             }
             None => {
                 let members = [("name", Some(name)), ("image", image)].into_iter();
                 let members = members.filter_map(|(name, text)| Some((name, text?.into())));
                 let spec = StepSpec::of(members.collect::<BTreeMap<_, _>>());
-                (spec.json, self.gave_way.then_some(SpecCut { bytes: None }))
+                let cut = self.gave_way.then_some(SpecCut { bytes: None });
+                (spec.json, cut, Arc::default())
             }
         }
     }

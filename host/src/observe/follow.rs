@@ -83,8 +83,13 @@ impl FollowedLog {
         let capture = std::mem::replace(&mut *self.0.capture(), empty);
         match ended {
             Stage::Whole => Some((capture.finish(), true)),
-            Stage::Reading | Stage::Broken => {
-                Some((capture.finish_cut(), false)).filter(|(log, _)| log.bytes > 0)
+            Stage::Reading => {
+                let log = capture.finish_cut(format!("not read within {timeout:?}"));
+                log.map(|log| (log, false))
+            }
+            Stage::Broken => {
+                let log = capture.finish_cut("the pod was gone before the end of its log was read");
+                log.map(|log| (log, false))
             }
             Stage::Waiting | Stage::Left => None,
         }

@@ -43,6 +43,8 @@ pub struct RawObject<'a> {
     pub bytes: &'a [u8],
     /// It is larger than what is read of one.
     pub is_cut: bool,
+    /// Size of all of it, in bytes; of one in a watch, with the event that it came in.
+    pub size: usize,
 }
 
 impl ListItems {
@@ -192,10 +194,12 @@ impl WatchLines {
 struct Bounded {
     bytes: Vec<u8>,
     is_cut: bool,
+    size: usize,
 }
 
 impl Bounded {
     fn push(&mut self, bytes: &[u8]) {
+        self.size = self.size.saturating_add(bytes.len());
         let free = MAX_OBJECT.saturating_sub(self.bytes.len());
         let fits = bytes.get(..free).unwrap_or(bytes);
         self.is_cut |= fits.len() < bytes.len();
@@ -206,12 +210,14 @@ impl Bounded {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BUFFER);
         self.is_cut = false;
+        self.size = 0;
     }
 
     fn object(&self) -> RawObject<'_> {
         RawObject {
             bytes: &self.bytes,
             is_cut: self.is_cut,
+            size: self.size,
         }
     }
 }
@@ -302,13 +308,15 @@ mod tests {
         let mut list = ListItems::default();
         let (taken, is_whole) = list.take(text.as_bytes());
         assert!(is_whole && list.item().is_cut && list.item().bytes.len() == MAX_OBJECT);
+        assert_eq!(list.item().size, MAX_OBJECT + r#"{"a":""}"#.len());
         let (_, is_whole) = list.take(&text.as_bytes()[taken..]);
         assert!(is_whole);
         assert_eq!(
             list.item(),
             RawObject {
                 bytes: br#"{"b":1}"#,
-                is_cut: false
+                is_cut: false,
+                size: 7
             }
         );
         assert!(list.item.bytes.capacity() <= KEPT_BUFFER);

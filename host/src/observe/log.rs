@@ -1,13 +1,8 @@
 //! Logs, bounded: the head and the tail are kept, the cut is marked.
 
+use crate::cut::{self, MARKER_ROOM};
 use crate::step::CapturedLog;
 use std::collections::VecDeque;
-
-/// Room for the line that marks the cut.
-const MARKER_ROOM: usize = 64;
-
-/// How much of a log before a line break may be given up to cut there instead.
-const LINE_WINDOW: usize = 4096;
 
 /// Takes a log of any length and keeps at most `max_bytes` of it.
 #[derive(Debug)]
@@ -16,6 +11,9 @@ pub struct LogCapture {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     total: u64,
+    lines: usize,
+    /// Something between head and tail was not read, and so is not part of `total`.
+    has_gap: bool,
 }
 
 impl LogCapture {
@@ -27,6 +25,8 @@ impl LogCapture {
             head: Vec::new(),
             tail: VecDeque::new(),
             total: 0,
+            lines: 0,
+            has_gap: false,
         }
     }
 
@@ -34,120 +34,101 @@ impl LogCapture {
         self.max_bytes / 2
     }
 
+    /// Bytes that were taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.total
+    }
+
     /// Takes the next piece.
     pub fn push(&mut self, piece: &[u8]) {
         self.total = self.total.saturating_add(piece.len() as u64);
+        self.lines += piece.iter().filter(|byte| **byte == b'\n').count();
         let room = (self.max_bytes - self.tail_size()).saturating_sub(self.head.len());
         let (head, tail) = piece.split_at(piece.len().min(room));
         self.head.extend_from_slice(head);
-        self.tail.extend(tail);
+        self.push_tail(tail);
+    }
+
+    fn push_tail(&mut self, piece: &[u8]) {
+        let end = piece.len().saturating_sub(self.tail_size());
+        self.tail.extend(piece.get(end..).unwrap_or_default());
         let excess = self.tail.len().saturating_sub(self.tail_size());
         self.tail.drain(..excess);
     }
 
-    /// What was read of a log that could not be read to its end: its last line is not whole.
-    #[must_use]
-    pub fn finish_cut(mut self) -> CapturedLog {
-        let part = if self.tail.is_empty() {
-            &self.head
-        } else {
-            &*self.tail.make_contiguous()
-        };
-        let unfinished = part.iter().rev().take_while(|byte| **byte != b'\n').count();
-        let (in_tail, in_head) = if self.tail.is_empty() {
-            (0, unfinished)
-        } else {
-            (unfinished, 0)
-        };
-        self.tail.truncate(self.tail.len() - in_tail);
-        self.head.truncate(self.head.len() - in_head);
-        self.total -= unfinished as u64;
-        CapturedLog {
-            truncated: true,
-            ..self.finish()
+    /// Joins the beginning of a log with what was read of its last `lines` lines. If those are all that it has, nothing
+    /// is missing between them.
+    pub(super) fn ended_by(mut self, end: Self, lines: usize) -> Self {
+        let is_all = end.lines < lines && end.total >= self.total;
+        if is_all && end.head.starts_with(&self.head) {
+            return end;
         }
+        self.tail.clear();
+        self.push_tail(&end.head);
+        let (older, newer) = end.tail.as_slices();
+        self.push_tail(older);
+        self.push_tail(newer);
+        self.total = self.total.max(end.total);
+        self.has_gap = true;
+        self
     }
 
-    /// The log as text: what is not UTF-8 becomes U+FFFD. A cut is made between lines where one
-    /// ends within reach, so that a secret is not cut in two and passes the redaction by halves.
+    /// Makes a log of what was read of one that could not be read to its end, and says why not. Nothing if no word of
+    /// it is whole: the last one may have been cut.
     #[must_use]
-    pub fn finish(mut self) -> CapturedLog {
+    pub fn finish_cut(self, reason: impl Into<String>) -> Option<CapturedLog> {
+        let log = self.into_log(true);
+        (!log.text.is_empty()).then(|| CapturedLog {
+            truncated: true,
+            at_least: true,
+            incomplete: Some(reason.into()),
+            ..log
+        })
+    }
+
+    /// Makes a text of the log: what is not UTF-8 becomes U+FFFD.
+    #[must_use]
+    pub fn finish(self) -> CapturedLog {
+        self.into_log(false)
+    }
+
+    fn into_log(mut self, is_broken: bool) -> CapturedLog {
+        let end = |bytes| if is_broken { cut::head(bytes) } else { bytes };
         let kept = (self.head.len() + self.tail.len()) as u64;
-        if kept == self.total {
+        if kept == self.total && !self.has_gap {
             self.head.extend(self.tail);
             return CapturedLog {
-                text: into_text(self.head),
+                text: bounded(into_text(end(&self.head)), self.max_bytes),
                 bytes: self.total,
                 ..CapturedLog::default()
             };
         }
-        let tail = self.tail.make_contiguous();
-        let head = end_at_line(
-            self.head
-                .get(..self.head.len() - MARKER_ROOM)
-                .unwrap_or_default(),
-        );
-        let tail = start_at_line(tail);
-        let left_out = self.total - (head.len() + tail.len()) as u64;
-        let mut text = into_text(head.to_vec());
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
-        }
-        text.push_str(&format!("[... {left_out} bytes of the log left out ...]\n"));
-        text.push_str(&into_text(tail.to_vec()));
+        let head = self.head.len().saturating_sub(MARKER_ROOM);
+        let head = cut::head(self.head.get(..head).unwrap_or_default());
+        let tail = end(cut::tail(self.tail.make_contiguous()));
+        let left_out = self.total.saturating_sub((head.len() + tail.len()) as u64);
+        let marker = cut::marker(left_out, self.has_gap || is_broken);
+        let text = cut::joined(into_text(head), &marker, &into_text(tail));
         CapturedLog {
-            text,
+            text: bounded(text, self.max_bytes),
             bytes: self.total,
             truncated: true,
-            unavailable: None,
+            at_least: self.has_gap,
+            ..CapturedLog::default()
         }
     }
 }
 
-fn into_text(bytes: Vec<u8>) -> String {
-    match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+fn into_text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Cuts a text again that has become longer because it had bytes that are not UTF-8.
+fn bounded(text: String, max_bytes: usize) -> String {
+    match text.len() > max_bytes {
+        true => cut::without_middle(&text, max_bytes, char::len_utf8),
+        false => text,
     }
-}
-
-/// Up to the last line break within the window. Where there is none, the window goes: a name and
-/// its secret, or the two halves of a token, must not be told apart by the cut.
-fn end_at_line(bytes: &[u8]) -> &[u8] {
-    let from = bytes.len().saturating_sub(LINE_WINDOW);
-    let window = bytes.get(from..).unwrap_or_default();
-    let line = window
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map(|at| from + at + 1);
-    let cut = line.unwrap_or_else(|| {
-        let before = bytes.get(..from).unwrap_or_default();
-        before
-            .iter()
-            .rposition(|byte| !is_continuation(*byte))
-            .unwrap_or(0)
-    });
-    bytes.get(..cut).unwrap_or_default()
-}
-
-/// From the first line break within the window on; where there is none, behind the window.
-fn start_at_line(bytes: &[u8]) -> &[u8] {
-    let window = bytes.len().min(LINE_WINDOW);
-    let head = bytes.get(..window).unwrap_or_default();
-    let line = head.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
-    let start = line.unwrap_or_else(|| {
-        let behind = bytes.get(window..).unwrap_or_default();
-        window
-            + behind
-                .iter()
-                .position(|byte| !is_continuation(*byte))
-                .unwrap_or(behind.len())
-    });
-    bytes.get(start..).unwrap_or_default()
-}
-
-fn is_continuation(byte: u8) -> bool {
-    byte & 0b1100_0000 == 0b1000_0000
 }
 
 #[cfg(test)]
@@ -192,8 +173,92 @@ mod tests {
     fn invalid_and_cut_characters_do_no_harm() {
         let log = capture(1024, &[0xff, b'a', 0xc3], 1);
         assert_eq!(log.text, "\u{fffd}a\u{fffd}");
-        let long = "é".repeat(30_000);
+        let long = "é €🦀".repeat(5_000);
         let log = capture(20_000, long.as_bytes(), 333);
         assert!(log.text.contains('é') && !log.text.contains('\u{fffd}'));
+        // Each byte that is none of UTF-8 becomes three.
+        let binary: Vec<u8> = (0..40_000)
+            .map(|n| if n % 100 == 0 { b'\n' } else { 0xff })
+            .collect();
+        for size in [1000, 40_000] {
+            let log = capture(2048, binary.get(..size).unwrap(), 333);
+            assert!(log.text.len() <= 2048, "{}", log.text.len());
+        }
+    }
+
+    #[test]
+    fn a_log_of_exactly_the_limit_is_whole() {
+        for size in [255, 256, 257] {
+            let log = capture(
+                256,
+                "words of a log ".repeat(20).get(..size).unwrap().as_bytes(),
+                7,
+            );
+            assert_eq!(log.truncated, size > 256);
+            assert!(log.text.len() <= 256 && log.bytes == size as u64);
+        }
+    }
+
+    #[test]
+    fn a_word_at_a_cut_is_left_out_whole() {
+        let secret = "s3cr3t".repeat(3000);
+        for before in (0..1400).step_by(7) {
+            let log = format!(
+                "{}{secret} {}",
+                "word ".repeat(before),
+                "word ".repeat(1000)
+            );
+            let log = capture(16 * 1024, log.as_bytes(), 4096);
+            assert!(log.truncated && !log.text.contains("3cr"), "{before}");
+            assert!(log.text.ends_with("word word "));
+        }
+    }
+
+    #[test]
+    fn a_log_that_broke_off_ends_with_a_whole_word() {
+        let ended = |log: &str, max_bytes| {
+            let mut capture = LogCapture::new(max_bytes);
+            capture.push(log.as_bytes());
+            capture.finish_cut("test")
+        };
+        let log = ended("one line\nand half of ano", 1024).unwrap();
+        assert_eq!(log.text, "one line\n");
+        assert_eq!((log.bytes, log.at_least, log.truncated), (24, true, true));
+        assert_eq!(log.incomplete.as_deref(), Some("test"));
+        assert_eq!(ended("half of", 1024).unwrap().text, "half ");
+        assert_eq!(ended("ha", 1024), None);
+        let long = "word ".repeat(1000) + "s3cr";
+        let log = ended(&long, 512).unwrap();
+        assert!(
+            log.text.ends_with(" word ") && log.text.contains("at least"),
+            "{}",
+            log.text
+        );
+    }
+
+    #[test]
+    fn beginning_and_end_of_a_log_are_joined() {
+        let lines = |numbers: std::ops::Range<usize>| -> String {
+            numbers.map(|number| format!("line {number}\n")).collect()
+        };
+        let taken = |text: &str| {
+            let mut capture = LogCapture::new(1024);
+            capture.push(text.as_bytes());
+            capture
+        };
+        let joined = taken(&lines(0..200))
+            .ended_by(taken(&lines(800..1000)), 200)
+            .finish();
+        assert!(joined.truncated && joined.at_least && joined.text.len() <= 1024);
+        assert!(joined.text.starts_with("line 0\n") && joined.text.ends_with("line 999\n"));
+        let whole = taken("line 0\nli")
+            .ended_by(taken(&lines(0..3)), 200)
+            .finish();
+        assert_eq!((whole.text, whole.truncated), (lines(0..3), false));
+        // Perhaps more was before these, and the first is not whole.
+        let end = taken("line 0\nli")
+            .ended_by(taken(&lines(0..3)), 3)
+            .finish();
+        assert!(end.truncated && end.text.ends_with(&lines(1..3)));
     }
 }

@@ -13,14 +13,21 @@ use kube::api::{ListParams, LogParams};
 use kube::{Api, Client, Resource as _};
 use serde::Deserialize;
 use std::fmt::Debug;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 use step_observer_core::Backoff;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-/// Most of a log that is read: the kubelet rotates at 10 MiB by default.
-const MAX_LOG_READ: i64 = 16 * 1024 * 1024;
+/// Most of a log that is read from its beginning, in bytes; of a longer one only the end is read after that. A kubelet
+/// gives no more than the newest file of a log, which it rotates at 10 MiB (`containerLogMaxSize`) by default.
+const MAX_FROM_START: u64 = 32 * 1024 * 1024;
+/// Bytes of a log's tail for which one line is asked for: half of what most lines have.
+const LINE: usize = 32;
+/// Most lines that are asked for from the end of a log.
+const MAX_TAIL_LINES: usize = 64 * 1024;
 
 /// How a read is begun again that could not even ask: no connection, no file descriptor.
 const AGAIN: Backoff = Backoff {
@@ -63,6 +70,16 @@ pub(super) enum ReadError {
     /// Nobody could be asked: most often for a reason of this machine.
     Unreachable(String),
     Other(String),
+}
+
+/// How the reading of a log ended.
+enum ReadEnd {
+    /// There is no more of it.
+    Whole,
+    /// There is more, which is not read from here on.
+    More,
+    /// It broke off, or took too long.
+    Failed(String),
 }
 
 /// The pods of a list, as far as it matters which they are. Whatever else is in it, is not read.
@@ -123,7 +140,7 @@ impl ClusterLogs {
         &self,
         target: &LogTarget,
         since: Option<Timestamp>,
-        take: impl FnMut(&[u8]),
+        mut take: impl FnMut(&[u8]),
     ) -> Result<(), ReadError> {
         let params = LogParams {
             container: Some(target.container.to_string()),
@@ -132,10 +149,14 @@ impl ClusterLogs {
             since_time: since,
             ..LogParams::default()
         };
-        self.stream(target, &params, take).await
+        let all = |piece: &[u8]| {
+            take(piece);
+            ControlFlow::Continue(())
+        };
+        self.stream(target, &params, all).await
     }
 
-    /// The log of one container, bounded in size and time.
+    /// Reads the log of one container, bounded in size and time: its beginning and its end.
     pub(crate) async fn read(
         &self,
         target: &LogTarget,
@@ -161,20 +182,67 @@ impl ClusterLogs {
 
     async fn read_now(&self, target: &LogTarget, max_bytes: usize, read: LogRead) -> CapturedLog {
         let mut capture = LogCapture::new(max_bytes);
+        let deadline = Instant::now() + self.timeout;
         let params = LogParams {
             container: Some(target.container.to_string()),
             follow: read == LogRead::BeforeGone,
-            limit_bytes: Some(MAX_LOG_READ),
             ..LogParams::default()
         };
+        let most = match read {
+            LogRead::AtEnd => Some((MAX_FROM_START, Instant::now() + self.timeout / 2)),
+            // It is read as it comes: its end is where it is.
+            LogRead::BeforeGone => None,
+        };
+        let mut ended = self
+            .read_some(target, &params, &mut capture, most, deadline)
+            .await;
+        if let ReadEnd::More = ended {
+            let lines = (max_bytes / 2 / LINE).clamp(1, MAX_TAIL_LINES);
+            let params = LogParams {
+                tail_lines: i64::try_from(lines).ok(),
+                ..params
+            };
+            let mut end = LogCapture::new(max_bytes);
+            ended = self
+                .read_some(target, &params, &mut end, None, deadline)
+                .await;
+            capture = capture.ended_by(end, lines);
+        }
+        match ended {
+            ReadEnd::Whole | ReadEnd::More => capture.finish(),
+            // A piece is better than nothing, and it says that it is one.
+            ReadEnd::Failed(reason) => capture
+                .finish_cut(&*reason)
+                .unwrap_or_else(|| CapturedLog::unavailable(reason)),
+        }
+    }
+
+    /// Reads a log until a deadline. Of one that has begun to come, no more than so many bytes are read, and not beyond
+    /// an earlier time, if `most` says so.
+    async fn read_some(
+        &self,
+        target: &LogTarget,
+        params: &LogParams,
+        capture: &mut LogCapture,
+        most: Option<(u64, Instant)>,
+        deadline: Instant,
+    ) -> ReadEnd {
+        let has_begun = AtomicBool::new(false);
+        let mut is_too_long = false;
         let mut unreachable = None;
         let reading = async {
             let mut failures = 0;
             loop {
-                match self
-                    .stream(target, &params, |piece| capture.push(piece))
-                    .await
-                {
+                let take = |piece: &[u8]| {
+                    has_begun.store(true, Ordering::Relaxed);
+                    capture.push(piece);
+                    is_too_long = most.is_some_and(|(bytes, _)| capture.taken() > bytes);
+                    match is_too_long {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    }
+                };
+                match self.stream(target, params, take).await {
                     Err(ReadError::Unreachable(reason)) => {
                         failures += 1;
                         let delay = AGAIN.delay(failures, fastrand::f64());
@@ -191,24 +259,31 @@ impl ClusterLogs {
                 }
             }
         };
-        let read = tokio::time::timeout(self.timeout, reading).await;
-        let problem = match read {
-            Ok(Ok(())) => None,
-            Ok(Err(ReadError::Gone)) => Some("404 NotFound".to_owned()),
-            Ok(Err(ReadError::Unreachable(reason) | ReadError::Other(reason))) => Some(reason),
+        let read = {
+            let mut reading = std::pin::pin!(reading);
+            let early = most.map_or(deadline, |(_, early)| early);
+            match tokio::time::timeout_at(early, &mut reading).await {
+                Err(_) if early < deadline => {
+                    if has_begun.load(Ordering::Relaxed) {
+                        return ReadEnd::More;
+                    }
+                    tokio::time::timeout_at(deadline, &mut reading).await
+                }
+                read => read,
+            }
+        };
+        match read {
+            Ok(Ok(())) if is_too_long => ReadEnd::More,
+            Ok(Ok(())) => ReadEnd::Whole,
+            Ok(Err(ReadError::Gone)) => ReadEnd::Failed("404 NotFound".to_owned()),
+            Ok(Err(ReadError::Unreachable(reason) | ReadError::Other(reason))) => {
+                ReadEnd::Failed(reason)
+            }
             Err(_) => {
                 let reason = unreachable.map(|reason| format!(": {reason}"));
                 let reason = reason.unwrap_or_default();
-                Some(format!("not read within {:?}{reason}", self.timeout))
+                ReadEnd::Failed(format!("not read within {:?}{reason}", self.timeout))
             }
-        };
-        match problem {
-            None => capture.finish(),
-            Some(reason) => match capture.finish_cut() {
-                // A piece is better than nothing, and it says that it is one.
-                piece if piece.bytes > 0 => piece,
-                _ => CapturedLog::unavailable(reason),
-            },
         }
     }
 
@@ -261,11 +336,12 @@ impl ClusterLogs {
         Ok(uids.any(|uid| *uid != *target.pod_uid))
     }
 
+    /// Gives a log piece by piece, until it ends or no more of it is wanted.
     async fn stream(
         &self,
         target: &LogTarget,
         params: &LogParams,
-        mut take: impl FnMut(&[u8]),
+        mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &target.namespace);
         let stream = api
@@ -294,10 +370,9 @@ impl ClusterLogs {
                 .read(&mut buffer)
                 .await
                 .map_err(|error| ReadError::Other(error.to_string()))?;
-            if read == 0 {
+            if read == 0 || take(buffer.get(..read).unwrap_or_default()).is_break() {
                 return Ok(());
             }
-            take(buffer.get(..read).unwrap_or_default());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::lenient::lenient_list;
 use super::slim::MAX_CONTAINERS;
+use crate::step::LeftOutMembers;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -17,6 +18,8 @@ pub(super) const MAX_STEP: usize = 16 * 1024;
 const MAX_STEPS: usize = 128 * 1024;
 /// Most members of a step that are looked at; Tekton has about 20.
 const MAX_MEMBERS: usize = 64;
+/// Most members that were left out of which names and sizes are kept.
+const MAX_NAMED: usize = 16;
 /// Longest name of a step that is kept, in bytes. Tekton allows 63 characters.
 const MAX_NAME: usize = 256;
 
@@ -29,6 +32,8 @@ pub(super) struct StepSpec {
     pub(super) json: Arc<str>,
     /// Its size in bytes in the Task, if something of it was left out.
     pub(super) cut_from: Option<u64>,
+    /// Members that were left out, as far as they are named, with their sizes.
+    pub(super) left_out: LeftOutMembers,
 }
 
 impl StepSpec {
@@ -37,10 +42,14 @@ impl StepSpec {
         let members = members
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value));
-        Self::new(members.collect(), None)
+        Self::new(members.collect(), None, Arc::default())
     }
 
-    fn new(mut members: BTreeMap<String, Value>, cut_from: Option<u64>) -> Self {
+    fn new(
+        mut members: BTreeMap<String, Value>,
+        cut_from: Option<u64>,
+        left_out: LeftOutMembers,
+    ) -> Self {
         // `name` and `resources` are always there in v1beta1.
         let resources = members.remove("computeResources");
         members
@@ -55,6 +64,7 @@ impl StepSpec {
             name: name.unwrap_or_default().into(),
             json: serde_json::to_string(&members).unwrap_or_default().into(),
             cut_from,
+            left_out,
         }
     }
 }
@@ -74,6 +84,7 @@ pub(super) fn bounded<'de, D: Deserializer<'de>>(
                 let size = u64::try_from(size).unwrap_or(u64::MAX);
                 step.json = StepSpec::of(name).json;
                 step.cut_from = step.cut_from.or(Some(size));
+                step.left_out = Arc::default();
             }
         }
     }
@@ -87,15 +98,28 @@ impl<'de> Deserialize<'de> for StepSpec {
         let Ok(members) = json.deserialize_map(Members) else {
             return Ok(Self::default());
         };
-        let Kept { members, is_whole } = members;
+        let Kept {
+            members,
+            left_out,
+            is_whole,
+        } = members;
         let size = u64::try_from(raw.get().len()).unwrap_or(u64::MAX);
-        Ok(Self::new(members, (!is_whole).then_some(size)))
+        let cut_from = (!is_whole).then_some(size);
+        Ok(Self::new(members, cut_from, left_out.into()))
     }
+}
+
+/// The size of a value in bytes: of a text in UTF-8, of anything else in JSON.
+fn bytes_of(value: &RawValue) -> u64 {
+    let text = serde_json::from_str::<String>(value.get());
+    let bytes = text.map_or(value.get().len(), |text| text.len());
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// What fits of a step.
 struct Kept {
     members: BTreeMap<String, Value>,
+    left_out: Vec<(Arc<str>, u64)>,
     is_whole: bool,
 }
 
@@ -124,6 +148,7 @@ impl<'de> Visitor<'de> for Members {
         found.sort_by_key(|(_, value)| value.get().len());
         let mut free = MAX_STEP;
         let mut kept = BTreeMap::new();
+        let mut left_out = Vec::new();
         for (name, value) in found {
             let size = name.len() + value.get().len();
             let read = (size <= free).then(|| serde_json::from_str::<Value>(value.get()).ok());
@@ -132,11 +157,17 @@ impl<'de> Visitor<'de> for Members {
                     free -= size;
                     kept.insert(name, value);
                 }
-                None => is_whole = false,
+                None => {
+                    is_whole = false;
+                    if left_out.len() < MAX_NAMED && name.len() <= MAX_NAME {
+                        left_out.push((name.into(), bytes_of(value)));
+                    }
+                }
             }
         }
         Ok(Kept {
             members: kept,
+            left_out,
             is_whole,
         })
     }
@@ -176,6 +207,7 @@ mod tests {
             r#"{"args":["c"],"image":"b","name":"a","resources":{}}"#
         );
         assert_eq!(read.cut_from, Some(step.to_string().len() as u64));
+        assert_eq!(*read.left_out, [("script".into(), 500_000)]);
     }
 
     #[test]

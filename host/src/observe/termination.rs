@@ -11,6 +11,9 @@ use step_observer_core::Internals;
 /// Tekton inflates at most this much of a compressed message.
 const MAX_INFLATED: u64 = 128 * 1024;
 
+/// Longest reason that is kept, in bytes. Tekton's own are words; but whoever runs in a step can write the message.
+const MAX_REASON: usize = 256;
+
 /// What a message holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Message {
@@ -76,7 +79,10 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
         }
         match entry.key.as_str() {
             "StartedAt" => found.internals.started_at = text.parse().ok(),
-            "Reason" => found.internals.reason = Some(text.into()),
+            "Reason" => {
+                let short = text.get(..text.floor_char_boundary(MAX_REASON));
+                found.internals.reason = short.map(Into::into);
+            }
             "ExitCode" => found.internals.exit_code = text.parse().ok(),
             _ => {}
         }
@@ -166,6 +172,14 @@ mod tests {
             // The last characters may hold nothing that matters.
             assert!(message.internals.cut || end + 4 > packed.len(), "{end}");
         }
+    }
+
+    #[test]
+    fn a_reason_is_short_whoever_wrote_it() {
+        let reason = "é".repeat(20_000);
+        let entry = serde_json::json!([{"key": "Reason", "value": reason, "type": 3}]);
+        let message = parse(Some(&entry.to_string())).unwrap();
+        assert_eq!(message.internals.reason.as_deref(), Some(&*"é".repeat(128)));
     }
 
     #[test]

@@ -29,7 +29,11 @@ impl Unreadable {
     pub(super) fn new(object: &RawObject<'_>, problem: &serde_json::Error) -> Self {
         let mut found = Self {
             problem: match object.is_cut {
-                true => format!("it is larger than {} bytes of JSON", object.bytes.len()),
+                true => format!(
+                    "it is larger than {} bytes of JSON: it has {}",
+                    object.bytes.len(),
+                    object.size
+                ),
                 false => describe(problem),
             },
             ..Self::default()
@@ -177,7 +181,13 @@ mod tests {
     fn named(json: &str, is_cut: bool) -> Unreadable {
         let problem = serde_json::from_str::<u8>("x").unwrap_err();
         let bytes = json.as_bytes();
-        Unreadable::new(&RawObject { bytes, is_cut }, &problem)
+        let size = bytes.len();
+        let object = RawObject {
+            bytes,
+            is_cut,
+            size,
+        };
+        Unreadable::new(&object, &problem)
     }
 
     #[test]

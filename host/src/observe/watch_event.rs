@@ -89,6 +89,7 @@ pub(super) fn understand<K: Object>(
     let object = RawObject {
         bytes: object.get().as_bytes(),
         is_cut: false,
+        size: object.get().len(),
     };
     let read = read::<K>(&object, heard);
     let next = match &read {
@@ -143,6 +144,7 @@ mod tests {
         let line = RawObject {
             bytes: line.as_bytes(),
             is_cut: false,
+            size: line.len(),
         };
         understand(&line, None, version)
     }

@@ -26,11 +26,12 @@ pub enum EventHandle {}
 pub(super) type RuleSets = Vec<(String, Scanner)>;
 
 /// Members of the data that say which step it is and what it did: no plugin changes them.
-const PROTECTED: [&str; 9] = [
+const PROTECTED: [&str; 10] = [
     "/podRef",
     "/taskRun",
     "/stepIndex",
     "/attempt",
+    "/leftOut",
     "/logInfo",
     "/exitCode",
     "/reason",

@@ -1,5 +1,6 @@
 //! From a step record to events in the journal: log, event, plugins, match.
 
+mod fit;
 mod passage;
 
 use crate::clock;
@@ -8,7 +9,7 @@ use crate::fair::{FairSemaphore, Permit, Ticket};
 use crate::history::{History, Traced, Verdict, What};
 use crate::journal::{Journal, NewEvent, Origin};
 use crate::logs::Logs;
-use crate::observe::PodClaim;
+use crate::observe::{LogLimit, PodClaim};
 use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, ChainPool, OnError, Report};
 use crate::step::{Envelope, StepRecord};
@@ -54,6 +55,8 @@ pub(crate) struct Outlet {
     pub(crate) name: String,
     pub(crate) select: EventMatch,
     pub(crate) chain: Arc<Chain>,
+    /// Bytes that it adds to each event: attributes of its own.
+    pub(crate) added: usize,
 }
 
 /// What is to be prepared.
@@ -93,6 +96,10 @@ pub(crate) struct Tally {
     pub(crate) dropped: AtomicU64,
     /// Events that failed before any sink.
     pub(crate) failed: AtomicU64,
+    /// Events above `event.maxBytes` of which something was left out.
+    pub(crate) cut: AtomicU64,
+    /// Events that are still above it after that.
+    pub(crate) oversized: AtomicU64,
     /// Events that were told before the observer started.
     pub(crate) told_before: AtomicU64,
     /// Events that are between here and the journal.
@@ -179,24 +186,6 @@ fn verdicts(report: &Report) -> Vec<Verdict> {
     called.collect()
 }
 
-/// An event for those of the sinks that want it.
-fn encode<'o>(
-    envelope: Option<&Envelope>,
-    outlets: impl IntoIterator<Item = &'o Outlet>,
-) -> Result<Option<NewEvent>, BuildError> {
-    let Some(envelope) = envelope else {
-        return Ok(None);
-    };
-    let wants = |outlet: &&Outlet| outlet.has_own_chain() || outlet.select.matches(&envelope.event);
-    let wanting = outlets.into_iter().filter(wants);
-    let sinks: Vec<String> = wanting.map(|outlet| outlet.name.clone()).collect();
-    if sinks.is_empty() {
-        return Ok(None);
-    }
-    let body = event::structured(&envelope.event)?;
-    Ok(Some(NewEvent { sinks, body }))
-}
-
 /// Makes events and puts them into the journal.
 pub(crate) struct Preparation {
     pub(crate) logs: Arc<Logs>,
@@ -218,6 +207,9 @@ pub(crate) struct Preparation {
     /// How long a plugin may hold an event (`onError: block`); for ever where nothing is given, as a
     /// cluster goes on for ever.
     pub(crate) hold_for: Option<Duration>,
+    /// So that events that are too large, of which a stranger can make many, do not fill the log.
+    pub(crate) cut_limit: LogLimit,
+    pub(crate) oversized_limit: LogLimit,
 }
 
 impl Preparation {
@@ -252,13 +244,9 @@ impl Preparation {
             None
         };
         if self.is_unread().await {
-            return match event::build_structured(record, log, &self.event) {
-                Ok(body) => {
-                    let sinks = self.outlets.iter().map(|outlet| outlet.name.clone());
-                    let event = NewEvent {
-                        sinks: sinks.collect(),
-                        body,
-                    };
+            let built = event::build_structured(record, log, &self.event);
+            return match built.and_then(|body| self.new_event(body, &self.outlets)) {
+                Ok(event) => {
                     // A namespace that waits for room in the journal keeps no other from being prepared.
                     drop(turn);
                     self.accept(record, &id, id.clone(), Some(event), &Report::default())
@@ -326,7 +314,7 @@ impl Preparation {
         let shared = async {
             if untold.shared {
                 let sinks = self.outlets.iter().filter(|outlet| !outlet.has_own_chain());
-                let event = encode(envelope.as_ref(), sinks);
+                let event = self.encode(envelope.as_ref(), sinks);
                 // A namespace that waits for room in the journal keeps no other from being prepared.
                 drop(turn);
                 match event {
@@ -361,7 +349,7 @@ impl Preparation {
             }
         };
         let mark = own_mark(id, outlet);
-        match encode(passed.as_ref(), [outlet]) {
+        match self.encode(passed.as_ref(), [outlet]) {
             Ok(event) => self.accept(record, id, mark, event, &report).await,
             Err(problem) => self.unbuildable(&problem, record),
         }

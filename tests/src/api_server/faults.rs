@@ -5,7 +5,7 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
 use axum::http::header::RETRY_AFTER;
 use axum::response::Response;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
 use std::collections::VecDeque;
 
 /// What becomes of one request.
@@ -25,6 +25,10 @@ pub enum Fault {
     Silence,
     /// The answer begins well, and nothing follows.
     Stall,
+    /// Nothing follows after so many bytes, and the connection stays open.
+    StallAfter(usize),
+    /// The answer never ends: its body comes again and again.
+    Endless,
     /// The answer is cut after so many bytes.
     Cut(usize),
     /// The answer ends after so many bytes as if that were all.
@@ -61,7 +65,12 @@ impl Fault {
     /// The answer that comes instead; `None` where the request is worked on.
     pub(super) async fn instead(self) -> Option<Response> {
         match self {
-            Self::Pass | Self::Stall | Self::Cut(_) | Self::End(_) => None,
+            Self::Pass
+            | Self::Stall
+            | Self::StallAfter(_)
+            | Self::Endless
+            | Self::Cut(_)
+            | Self::End(_) => None,
             Self::Silence => std::future::pending().await,
             Self::Nothing => Some(Response::new(Body::empty())),
             Self::Gone => {
@@ -92,6 +101,18 @@ impl Fault {
         let (parts, body) = answer.into_parts();
         let body = match self {
             Self::Stall => Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()),
+            Self::StallAfter(bytes) => Body::from_stream(
+                cut(body, bytes, None)
+                    .into_data_stream()
+                    .chain(stream::pending()),
+            ),
+            Self::Endless => {
+                let whole = body.into_data_stream().try_collect::<Vec<_>>();
+                let again = whole.map_ok(|pieces| {
+                    stream::iter(std::iter::repeat(Bytes::from(pieces.concat())).map(Ok))
+                });
+                Body::from_stream(again.try_flatten_stream())
+            }
             Self::Cut(bytes) => cut(body, bytes, Some(reset)),
             Self::End(bytes) => cut(body, bytes, None),
             Self::Pass
@@ -102,7 +123,11 @@ impl Fault {
             | Self::Nothing => body,
         };
         let mut answer = Response::from_parts(parts, body);
-        if matches!(self, Self::Stall | Self::Cut(_) | Self::End(_)) {
+        let is_whole = matches!(
+            self,
+            Self::Pass | Self::Status(_) | Self::Throttle(_) | Self::Silence
+        );
+        if !is_whole {
             answer
                 .headers_mut()
                 .remove(axum::http::header::CONTENT_LENGTH);

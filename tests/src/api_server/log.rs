@@ -25,6 +25,9 @@ pub(super) async fn log(shared: &Arc<Shared>, request: &Request) -> Response {
         container: container.to_owned(),
         stamped: request.is("timestamps"),
         after: request.parameter("sinceTime").parse().ok(),
+        last: request
+            .number("tailLines")
+            .and_then(|lines| usize::try_from(lines).ok()),
     };
     if !source.exists(&shared.state.lock().unwrap()) {
         return status(404, "NotFound", &format!("pods \"{pod}\" not found"));
@@ -78,6 +81,8 @@ struct Source {
     stamped: bool,
     /// Lines before this time are left out.
     after: Option<Timestamp>,
+    /// Only so many lines from the end are wanted.
+    last: Option<usize>,
 }
 
 /// The time of a line: each comes 400 ms after the one before.
@@ -105,7 +110,12 @@ impl Source {
     }
 
     fn text(&self, model: &Model) -> Option<String> {
-        let lines = model.logs.get(&self.log)?.split_inclusive('\n').enumerate();
+        let log = model.logs.get(&self.log)?;
+        let skipped = self.last.map_or(0, |last| {
+            let lines = log.split_inclusive('\n').count();
+            lines.saturating_sub(last)
+        });
+        let lines = log.split_inclusive('\n').enumerate().skip(skipped);
         let wanted =
             lines.filter(|(line, _)| self.after.is_none_or(|after| time_of(*line) >= after));
         let text = wanted.map(|(line, text)| match self.stamped {

@@ -87,6 +87,8 @@ fn a_script_that_is_too_large_is_left_out_and_the_event_says_so() {
     let data: Value = serde_json::from_slice(&data).unwrap();
     let data = &data["data"];
     assert_eq!(data["stepInfo"]["truncated"], true);
+    let left_out = serde_json::json!([{"bytes": 500_000, "path": "/step/script"}]);
+    assert_eq!(data["leftOut"], left_out);
     let others = records.iter().filter(|record| record.transition.index > 0);
     assert!(
         others.clone().count() > 0 && others.into_iter().all(|record| record.spec_cut.is_none())

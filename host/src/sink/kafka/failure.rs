@@ -65,7 +65,7 @@ fn after(error: ProtocolError) -> (Next, Option<&'static str>) {
     match error {
         ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => (
             Next::Reject,
-            Some("raise the topic's max.message.bytes, or lower log.maxBytes"),
+            Some("raise the topic's max.message.bytes, or lower event.maxBytes"),
         ),
         ProtocolError::UnknownTopicOrPartition => (
             Next::LATER,

@@ -100,7 +100,7 @@ fn after_publish(kind: PublishErrorKind, code: Option<ErrorCode>) -> (Next, Opti
         ),
         PublishErrorKind::MaxPayloadExceeded => (
             Next::Reject,
-            Some("raise max_payload of the server, or lower log.maxBytes"),
+            Some("raise max_payload of the server, or lower event.maxBytes"),
         ),
         PublishErrorKind::Other => match code {
             Some(
@@ -108,7 +108,7 @@ fn after_publish(kind: PublishErrorKind, code: Option<ErrorCode>) -> (Next, Opti
                 | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM,
             ) => (
                 Next::Reject,
-                Some("raise the stream's largest message, or lower log.maxBytes"),
+                Some("raise the stream's largest message, or lower event.maxBytes"),
             ),
             // A stream that is full may be emptied; one without a leader will have one.
             _ => (Next::LATER, None),

@@ -1,0 +1,211 @@
+//! Where a text may be cut: at the end of a line, else between two words. Half of a token, which no rule of a redacting
+//! plugin would recognise, is never left beside a cut.
+
+/// How far from the place of a cut the end of a line is looked for, in bytes.
+const WINDOW: usize = 8 * 1024;
+
+/// Words behind a cut that are left out if no line ends near it: one of them may be the value of a name that was cut
+/// away, as in `Authorization: Bearer TOKEN`.
+const VALUES: usize = 3;
+
+/// Room for the line that stands in place of what was left out, in bytes.
+pub(crate) const MARKER_ROOM: usize = 80;
+
+const MARKER: [&str; 2] = ["[... ", " bytes of the log left out ...]\n"];
+const AT_LEAST: &str = "at least ";
+
+/// Gives the beginning of a text that was cut behind `bytes`, up to the last border: the end of a line within 8 KiB of
+/// the cut, else the last blank. A word that has no blank before it is left out whole, however long it is.
+pub(crate) fn head(bytes: &[u8]) -> &[u8] {
+    let window = bytes.len().saturating_sub(WINDOW);
+    let near = bytes.get(window..).unwrap_or_default();
+    let line = near.iter().rposition(|byte| *byte == b'\n');
+    let border = match line {
+        Some(line) => Some(window + line),
+        None => bytes.iter().rposition(|byte| is_blank(*byte)),
+    };
+    let end = border.map_or(0, |border| border + 1);
+    bytes.get(..end).unwrap_or_default()
+}
+
+/// Gives the end of a text that was cut within the word that `bytes` begins with, from the first border on: the
+/// beginning of a line within 8 KiB of the cut; else a blank, and some words behind it are left out, too. A word that
+/// has no blank behind it is left out whole, however long it is.
+pub(crate) fn tail(bytes: &[u8]) -> &[u8] {
+    let near = bytes.get(..bytes.len().min(WINDOW)).unwrap_or_default();
+    if let Some(line) = near.iter().position(|byte| *byte == b'\n') {
+        return bytes.get(line + 1..).unwrap_or_default();
+    }
+    let mut rest = behind_word(bytes);
+    for _ in 0..VALUES {
+        let next = behind_word(rest);
+        if next.is_empty() || bytes.len() - next.len() > WINDOW {
+            break;
+        }
+        rest = next;
+    }
+    rest
+}
+
+/// Gives what follows the first word and one blank.
+fn behind_word(bytes: &[u8]) -> &[u8] {
+    let blank = bytes.iter().position(|byte| is_blank(*byte));
+    let start = blank.map_or(bytes.len(), |blank| blank + 1);
+    bytes.get(start..).unwrap_or_default()
+}
+
+/// Is it a blank of ASCII? Those are never a part of another character in UTF-8.
+fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == b'\x0b'
+}
+
+/// Makes the line that stands in place of what was left out.
+pub(crate) fn marker(left_out: u64, is_least: bool) -> String {
+    let [before, after] = MARKER;
+    let at_least = if is_least { AT_LEAST } else { "" };
+    format!("{before}{at_least}{left_out}{after}")
+}
+
+/// Joins what is kept of a log on both sides of what was left out.
+pub(crate) fn joined(head: String, left_out: &str, tail: &str) -> String {
+    let mut text = head;
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(left_out);
+    text.push_str(tail);
+    text
+}
+
+/// Leaves out the middle of a log, so that what is kept, with the line that marks the cut, takes no more than `room`,
+/// if `cost` says what a character takes. There must be room for that line: [`MARKER_ROOM`] bytes.
+pub(crate) fn without_middle(text: &str, room: usize, cost: impl Fn(char) -> usize) -> String {
+    let mut free = room;
+    if text.chars().all(|char| match free.checked_sub(cost(char)) {
+        Some(left) => {
+            free = left;
+            true
+        }
+        None => false,
+    }) {
+        return text.to_owned();
+    }
+    let each = room.saturating_sub(MARKER_ROOM) / 2;
+    let fits = |chars: &mut dyn Iterator<Item = char>| {
+        let mut free = each;
+        let kept = chars.take_while(|char| match free.checked_sub(cost(*char)) {
+            Some(left) => {
+                free = left;
+                true
+            }
+            None => false,
+        });
+        kept.map(char::len_utf8).sum::<usize>()
+    };
+    let bytes = text.as_bytes();
+    let before = head(bytes.get(..fits(&mut text.chars())).unwrap_or_default()).len();
+    // With the byte before it: it may be the end of a line.
+    let from = bytes.len() - fits(&mut text.chars().rev());
+    let behind = tail(bytes.get(from.saturating_sub(1)..).unwrap_or_default());
+    let from = (bytes.len() - behind.len()).max(before);
+    let middle = text.get(before..from).unwrap_or_default();
+    let (earlier, is_least) = left_out_before(middle);
+    let left_out = u64::try_from(middle.len()).unwrap_or(u64::MAX);
+    joined(
+        text.get(..before).unwrap_or_default().to_owned(),
+        &marker(left_out.saturating_add(earlier), is_least),
+        text.get(from..).unwrap_or_default(),
+    )
+}
+
+/// Finds how many bytes an earlier cut left out of a text, and whether that is the least. Whoever writes a log can
+/// write such a line, too, which changes nothing but the number in the next one.
+fn left_out_before(text: &str) -> (u64, bool) {
+    let [before, after] = MARKER;
+    let found = text.split_once(after).and_then(|(text, _)| {
+        let (_, number) = text.rsplit_once(before)?;
+        let plain = number.strip_prefix(AT_LEAST);
+        let bytes: u64 = plain.unwrap_or(number).parse().ok()?;
+        Some((bytes, plain.is_some()))
+    });
+    found.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_cut_is_made_between_lines_if_one_ends_near_it() {
+        assert_eq!(text(head(b"one\r\ntwo th")), "one\r\n");
+        assert_eq!(text(tail(b"ne two\r\nthree")), "three");
+        assert_eq!(text(tail(b"\nthree")), "three");
+        assert_eq!(text(head(b"one\ntwo\n")), "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_cut_is_made_between_words_if_no_line_ends_near_it() {
+        let long = "word ".repeat(4000);
+        let begun = format!("line\n{long}tok");
+        assert_eq!(text(head(begun.as_bytes())), format!("line\n{long}"));
+        let ended = format!("en {long}\nline");
+        let kept = text(tail(ended.as_bytes()));
+        assert_eq!(kept, ended.get("en word word word ".len()..).unwrap());
+    }
+
+    #[test]
+    fn a_word_of_any_length_is_left_out_whole() {
+        let word = "x".repeat(3 * WINDOW);
+        let begun = format!("a line\nits first word {word}");
+        assert_eq!(text(head(begun.as_bytes())), "a line\nits first word ");
+        let ended = format!("{word} and what follows");
+        assert_eq!(text(tail(ended.as_bytes())), "and what follows");
+        assert_eq!(head(word.as_bytes()), b"");
+        assert_eq!(tail(word.as_bytes()), b"");
+    }
+
+    #[test]
+    fn what_an_earlier_cut_left_out_counts_again() {
+        let lines = "0123456789abcde\n".repeat(64);
+        let once = joined(lines.clone(), &marker(1000, false), &lines);
+        let twice = without_middle(&once, 1024, |_| 1);
+        let kept = twice.matches("0123456789abcde\n").count() * 16;
+        let left_out = marker((1000 + once.len() - kept) as u64, false);
+        assert!(twice.contains(&left_out), "{twice}");
+        assert_eq!(twice.matches("left out").count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_cut_fits_and_has_only_whole_words(
+            words in proptest::collection::vec("[a-zé€🦀\\x1b\\x00]{1,40}[ \n\r\t]", 0..400),
+            room in MARKER_ROOM..4000_usize,
+        ) {
+            let log: String = words.concat();
+            // As in JSON.
+            let cost = |char: char| match char {
+                '\n' | '\r' | '\t' => 2,
+                '\0'..='\x1f' => 6,
+                char => char.len_utf8(),
+            };
+            let size = |text: &str| text.chars().map(cost).sum::<usize>();
+            let cut = without_middle(&log, room, cost);
+            prop_assert!(size(&cut) <= room);
+            if size(&log) <= room {
+                prop_assert_eq!(cut, log);
+            } else {
+                let (before, rest) = cut.split_once(MARKER[0]).unwrap();
+                let (_, behind) = rest.split_once(MARKER[1]).unwrap();
+                let whole = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+                let all = whole(&log);
+                prop_assert!(all.starts_with(&whole(before)) && all.ends_with(&whole(behind)));
+                prop_assert!(log.ends_with(behind));
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! How large an event may be, as it is configured.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserializer, Error, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
+use std::fmt::{self, Formatter};
+
+/// Least that an event may be bounded to, in bytes: what says who and how fits, whatever it is about.
+const LEAST: usize = 4 * 1024;
+/// Most that an event may be bounded to, in bytes.
+const MOST: usize = 16 * 1024 * 1024;
+/// What every intermediary of CloudEvents must forward (CloudEvents 1.0, section "Size Limits").
+const DEFAULT: usize = 64 * 1024;
+/// How it is written that there is no bound.
+const OFF: &str = "off";
+
+/// The most that an event may have, in bytes, if there is a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxBytes(Option<usize>);
+
+impl MaxBytes {
+    /// So many bytes.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self(Some(bytes))
+    }
+
+    /// No bound.
+    pub const OFF: Self = Self(None);
+
+    /// The bound in bytes, if there is one.
+    #[must_use]
+    pub fn get(self) -> Option<usize> {
+        self.0
+    }
+}
+
+impl Default for MaxBytes {
+    fn default() -> Self {
+        Self(Some(DEFAULT))
+    }
+}
+
+impl Serialize for MaxBytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(bytes) => bytes.serialize(serializer),
+            None => OFF.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for MaxBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Text)
+    }
+}
+
+struct Text;
+
+impl Visitor<'_> for Text {
+    type Value = MaxBytes;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{LEAST} to {MOST} bytes, or {OFF}")
+    }
+
+    fn visit_u64<E: Error>(self, bytes: u64) -> Result<MaxBytes, E> {
+        let inside = usize::try_from(bytes).ok();
+        let inside = inside.filter(|bytes| (LEAST..=MOST).contains(bytes));
+        let refused = || {
+            E::custom(format!(
+                "{bytes} is not between {LEAST} and {MOST}; {OFF} is for no bound"
+            ))
+        };
+        inside.map(MaxBytes::new).ok_or_else(refused)
+    }
+
+    fn visit_i64<E: Error>(self, bytes: i64) -> Result<MaxBytes, E> {
+        match u64::try_from(bytes) {
+            Ok(bytes) => self.visit_u64(bytes),
+            Err(_) => self.visit_str(""),
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<MaxBytes, E> {
+        match text {
+            OFF => Ok(MaxBytes::OFF),
+            _ => Err(E::custom(format!(
+                "write {LEAST} to {MOST} bytes, or {OFF}"
+            ))),
+        }
+    }
+
+    /// As YAML 1.1 reads `off`.
+    fn visit_bool<E: Error>(self, on: bool) -> Result<MaxBytes, E> {
+        match on {
+            false => Ok(MaxBytes::OFF),
+            true => self.visit_str("true"),
+        }
+    }
+}
+
+impl JsonSchema for MaxBytes {
+    fn schema_name() -> Cow<'static, str> {
+        "MaxBytes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"oneOf": [
+            {"type": "integer", "minimum": LEAST, "maximum": MOST},
+            {"const": OFF},
+        ]})
+    }
+}

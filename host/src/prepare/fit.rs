@@ -1,0 +1,91 @@
+//! From an event that has passed its last plugin to one that the journal keeps: within `event.maxBytes`.
+
+use super::{Outlet, Preparation};
+use crate::event::{self, BuildError, Encoded, Oversize};
+use crate::journal::NewEvent;
+use crate::step::Envelope;
+use bytes::Bytes;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use tracing::{info, warn};
+
+impl Preparation {
+    /// An event for those of the sinks that want it.
+    pub(super) fn encode<'o>(
+        &self,
+        envelope: Option<&Envelope>,
+        outlets: impl IntoIterator<Item = &'o Outlet>,
+    ) -> Result<Option<NewEvent>, BuildError> {
+        let Some(envelope) = envelope else {
+            return Ok(None);
+        };
+        let wants =
+            |outlet: &&Outlet| outlet.has_own_chain() || outlet.select.matches(&envelope.event);
+        let wanting: Vec<&Outlet> = outlets.into_iter().filter(wants).collect();
+        if wanting.is_empty() {
+            return Ok(None);
+        }
+        let body = event::structured(&envelope.event)?;
+        self.new_event(body, wanting).map(Some)
+    }
+
+    /// Bounds an event for these sinks: what the journal keeps is what each of them gets at every attempt.
+    pub(super) fn new_event<'o>(
+        &self,
+        body: Bytes,
+        outlets: impl IntoIterator<Item = &'o Outlet>,
+    ) -> Result<NewEvent, BuildError> {
+        let (mut sinks, mut added) = (Vec::new(), 0);
+        for outlet in outlets {
+            sinks.push(outlet.name.clone());
+            added = added.max(outlet.added);
+        }
+        let Some(max_bytes) = self.event.max_bytes.get() else {
+            return Ok(NewEvent { sinks, body });
+        };
+        let (encoded, oversize) = Encoded::stored(body).bounded(max_bytes, added)?;
+        if let Some(oversize) = oversize {
+            self.note_oversize(&encoded, max_bytes, oversize);
+        }
+        let body = encoded.structured();
+        Ok(NewEvent { sinks, body })
+    }
+
+    fn note_oversize(&self, event: &Encoded, max_bytes: usize, oversize: Oversize) {
+        let Oversize {
+            before,
+            after,
+            fits,
+        } = oversize;
+        let (count, limit) = match fits {
+            true => (&self.tally.cut, &self.cut_limit),
+            false => (&self.tally.oversized, &self.oversized_limit),
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        let Some(others) = limit.pass(Instant::now()) else {
+            return;
+        };
+        let (id, subject) = (event.id(), event.attribute("subject").unwrap_or_default());
+        match fits {
+            true => info!(
+                id,
+                subject,
+                bytes = before,
+                sent_bytes = after,
+                max_bytes,
+                others,
+                "an event is larger than event.maxBytes: parts of its data are left out, and it says which"
+            ),
+            false => warn!(
+                id,
+                subject,
+                bytes = before,
+                sent_bytes = after,
+                max_bytes,
+                others,
+                remedy = "have plugins set fewer or shorter attributes, or raise event.maxBytes",
+                "an event is larger than event.maxBytes by what cannot be left out, and is sent as it is: receivers may refuse it"
+            ),
+        }
+    }
+}
