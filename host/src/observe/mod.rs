@@ -13,8 +13,10 @@ mod lenient;
 mod list;
 mod log;
 mod metadata;
+mod playing;
 mod pod_claims;
 mod pod_log;
+mod recorded_logs;
 mod recording;
 mod retry;
 mod review;
@@ -39,10 +41,11 @@ pub use follow::FollowedLog;
 pub use held::UnclaimedPod;
 pub use list::{ListItems, RawObject};
 pub use log::LogCapture;
+pub use playing::{Player, Streams, play, player};
 pub(crate) use pod_claims::{PodClaim, PodClaims};
 pub use pod_log::ClusterLogs;
 pub(crate) use pod_log::{LogRead, REPLACED};
-pub use recording::{Player, RecordedLogs, play, player};
+pub use recorded_logs::RecordedLogs;
 pub use review::{ReviewError, Reviewed, review};
 pub use slim::{SlimPod, SlimTaskRun};
 pub use tekton_sink::{TektonSink, watch_tekton_sink};
@@ -85,12 +88,14 @@ pub enum ObserveError {
     },
     /// It is not a recording.
     #[error(
-        "{name} is not a recording: event {event}: {problem}\n  expected one watch event a line, as \
-         `kubectl get pods,taskruns -w -o json --output-watch-events` gives them"
+        "{name}, line {line}: this is not a recording: event {event}: {problem}\n  expected watch events or objects as \
+         JSON, as `kubectl get pods -w -o json --output-watch-events` gives them"
     )]
     NotARecording {
         /// Its name.
         name: String,
+        /// The line, from 1.
+        line: usize,
         /// The number of the watch event, from 1.
         event: usize,
         /// What is wrong, without values.
@@ -98,11 +103,11 @@ pub enum ObserveError {
     },
     /// There is no event in it.
     #[error(
-        "{name} holds no watch event\n  record one with \
-         `kubectl get pods,taskruns -w -o json --output-watch-events`"
+        "{name} holds no watch event of a Pod or TaskRun\n  record some with `step-observer record --out DIR`, or with \
+         `kubectl get pods -w -o json --output-watch-events > pods.json` and the same of `taskruns`, at the same time"
     )]
     EmptyRecording {
-        /// Its name.
+        /// Its name, or the names of several.
         name: String,
     },
     /// The log file beside a recording is not one.
@@ -145,6 +150,16 @@ fn without_values(error: &serde_json::Error) -> String {
             )
         }
         _ => text,
+    }
+}
+
+/// The same without the place, which serde counts from the beginning of the part that it was given.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = without_values(error);
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(without) => without.to_owned(),
+        None => text,
     }
 }
 
