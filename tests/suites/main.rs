@@ -45,6 +45,7 @@ mod operate;
 mod pod_security;
 mod rbac;
 mod receivers;
+mod record;
 mod recordings;
 mod refused;
 mod reload;

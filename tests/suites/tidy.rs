@@ -42,7 +42,7 @@ fn room(file: &Path) -> String {
 }
 
 /// What each room may use of the others. Only `app` (with the command line above it) knows them all.
-const ROOMS: [(&str, &[&str]); 24] = [
+const ROOMS: [(&str, &[&str]); 25] = [
     ("access", &[]),
     ("step", &[]),
     ("bounded", &[]),
@@ -82,6 +82,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
         ],
     ),
     ("logs", &["config", "observe", "step"]),
+    ("record", &["observe", "plugin", "redact", "step"]),
     (
         "prepare",
         &[

@@ -1,6 +1,7 @@
 //! The command line as types.
 
 use super::plugin::PluginCommand;
+use super::record::RecordArgs;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::SocketAddr;
@@ -63,6 +64,17 @@ pub(crate) enum Command {
         <(kubectl get taskruns -w -o json --output-watch-events)"
     )]
     Replay(ReplayArgs),
+    /// Record what a cluster shows, with logs and without secrets, for `replay`
+    #[command(
+        after_help = "It writes DIR/recording.jsonl and DIR/recording.logs.json, which nobody else may read, as things \
+        happen, until Ctrl-C. Everything that somebody wrote freely (logs, scripts, arguments, environment, labels, \
+        annotations, results) is masked with the rules of redact-secrets first; what cannot be masked is left out. Names, \
+        times, reasons and exit codes stay, so that `replay` gives the same events.\n\n\
+        It connects as KUBECONFIG says, and needs to list and watch pods and taskruns.tekton.dev, and to get pods/log.\n\n\
+        Examples:\n  step-observer record --namespace ci --out recording\n  \
+        step-observer record --until-idle 30s --out recording && step-observer replay recording"
+    )]
+    Record(RecordArgs),
     /// Write, build, try and measure plugins
     #[command(subcommand)]
     Plugin(PluginCommand),

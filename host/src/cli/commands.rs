@@ -21,6 +21,7 @@ pub(crate) async fn run(command: Command, compiler: Compiler) -> Result<End, Pro
         Command::Demo(args) => super::demo::demo(args, compiler).await,
         Command::Run(args) => super::run::run(args, compiler).await,
         Command::Replay(args) => replay(args, compiler).await,
+        Command::Record(args) => super::record::record(args, compiler).await,
         Command::Plugin(command) => super::plugin::run(command).await,
         Command::Explain(args) => super::explain::run(&args),
         Command::DeadLetters(command) => super::dead_letters::run(command).await,

@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod log;
 mod plugin;
+mod record;
 mod recordings;
 mod run;
 mod shell;

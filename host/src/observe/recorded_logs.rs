@@ -8,11 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The logs beside a recording: `CASE.logs.json` maps `<pod>-<container>` to a text. Logs that were
-/// read before a pod was deleted stand under `before-<step>`.
+/// read before a pod was deleted stand under `before-<step>`. The log of a pod whose name another pod had before stands
+/// under `<UID of the pod>-<container>`; `null` says that there is none.
 ///
 /// Several recordings that are played together have their logs side by side.
 #[derive(Clone, Debug, Default)]
-pub struct RecordedLogs(Vec<BTreeMap<String, String>>);
+pub struct RecordedLogs(Vec<BTreeMap<String, Option<String>>>);
 
 impl RecordedLogs {
     /// Where the logs of a recording are expected.
@@ -65,11 +66,12 @@ impl RecordedLogs {
     pub fn read(&self, target: &LogTarget, max_bytes: usize) -> CapturedLog {
         let step = step_observer_core::step_name(&target.container);
         let find = |name: String| self.0.iter().find_map(|logs| logs.get(&name));
-        let text = find(format!("{}-{}", target.pod, target.container))
+        let text = find(format!("{}-{}", target.pod_uid, target.container))
+            .or_else(|| find(format!("{}-{}", target.pod, target.container)))
             .or_else(|| find(format!("before-{step}")));
         match text {
-            None => CapturedLog::unavailable("not in the recording"),
-            Some(text) => {
+            None | Some(None) => CapturedLog::unavailable("not in the recording"),
+            Some(Some(text)) => {
                 let mut capture = super::LogCapture::new(max_bytes);
                 capture.push(text.as_bytes());
                 capture.finish()
