@@ -331,6 +331,12 @@ impl Recorder {
         is_idle.then_some(self.last_change)
     }
 
+    /// Is everything known that was there at the start?
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.is_listed
+    }
+
     /// Has it failed?
     #[must_use]
     pub fn has_failed(&self) -> bool {

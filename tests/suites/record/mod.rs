@@ -3,7 +3,7 @@
 mod leaks;
 
 use crate::cluster::{Observer, expected_ids, give_logs};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -386,9 +386,9 @@ async fn it_ends_by_itself_when_it_is_to() {
     let recording = Recording::start(&server, &["--until-idle", "1ms"]);
     let (recording, said) = recording.end().await;
     assert_eq!(recording.replay(&said).await.len(), 6);
-    let recording = Recording::start(&server, &["--for", "1ms", "--namespace", "nowhere"]);
+    let recording = Recording::start(&server, &["--for", "2s", "--namespace", "nowhere"]);
     let (_, said) = recording.end().await;
-    assert!(said.contains("0 watch events of 0 TaskRuns"), "{said}");
+    assert!(said.contains("nothing was recorded"), "{said}");
 }
 
 async fn fails(mut command: Command) -> String {
@@ -434,6 +434,16 @@ async fn what_cannot_be_recorded_is_an_error_with_a_remedy() {
         replay.status.success(),
         "{}",
         String::from_utf8_lossy(&replay.stderr)
+    );
+
+    server.deny("taskruns", true);
+    let mut refused = Recording::command(&server, &place, &place.path().join("refused"));
+    refused.args(["--for", "2s"]);
+    let said = fails(refused).await;
+    assert!(said.contains("the recording is not complete"), "{said}");
+    assert!(
+        said.contains("grant list and watch on pods and taskruns.tekton.dev"),
+        "{said}"
     );
 
     let mut useless = Recording::command(&server, &place, &place.path().join("useless"));
@@ -487,6 +497,30 @@ async fn a_full_disk_ends_a_recording_that_can_be_replayed() {
         said.contains("failed to write") && said.contains("No space left on device"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn the_rights_that_the_help_names_suffice() {
+    let server = ApiServer::start().await;
+    let rule = |group: &str, resource: &str, verbs: &[&str]| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+    let role = json!({"kind": "ClusterRole", "metadata": {"name": "record"}, "rules": [
+        rule("", "pods", &["list", "watch"]), rule("tekton.dev", "taskruns", &["list", "watch"]),
+        rule("", "pods/log", &["get"]),
+    ]});
+    let binding = json!({"kind": "ClusterRoleBinding", "metadata": {"name": "record"},
+        "roleRef": {"kind": "ClusterRole", "name": "record"},
+        "subjects": [{"kind": "ServiceAccount", "name": "me", "namespace": "mine"}]});
+    server.authorise(&[role, binding], "mine/me");
+    give_logs(&server, "b-fail");
+    let events = watch_events("b-fail");
+    let recording = Recording::start(&server, &[]);
+    server.wait_for_watches(2).await;
+    events.iter().for_each(|event| server.play(event));
+    recording.wait_for(last_states(&events, 0), 2).await;
+    recording.stop().await;
+    assert_eq!(server.denials(), [""; 0]);
+    // None is superfluous.
+    assert_eq!(server.rights_used().len(), 3, "{:?}", server.rights_used());
 }
 
 #[test]

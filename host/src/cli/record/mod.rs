@@ -25,6 +25,14 @@ use tokio::task::block_in_place;
 /// How often it is looked whether the recording ends, and how far it is.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// Why a recording is of no use.
+const INCOMPLETE: &str = "the recording is not complete: pods and TaskRuns could not both be listed before it ended; see the \
+    lines above for the reasons";
+
+/// Why a recording is empty.
+const NOTHING: &str =
+    "nothing was recorded: no TaskRun was there, or all ended longer ago than --look-back";
+
 type Shared = Arc<Mutex<Recorder>>;
 
 pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, Problem> {
@@ -73,7 +81,10 @@ pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, 
     say(&summary(&recorder, &args.out));
     recorder.finish()?;
     ran?;
-    Ok(End::Good)
+    match recorder.is_complete() {
+        true => Ok(End::Good),
+        false => Err(INCOMPLETE.into()),
+    }
 }
 
 /// The plugin with whose rules everything is masked.
@@ -234,10 +245,10 @@ fn summary(recorder: &Recorder, out: &Path) -> String {
             counts.left_out
         ));
     }
-    lines.push(format!(
-        "\nReplay it:\n  step-observer replay {}",
-        quoted(out)
-    ));
+    lines.push(match counts.events {
+        0 => NOTHING.to_owned(),
+        _ => format!("\nReplay it:\n  step-observer replay {}", quoted(out)),
+    });
     terminal::lines(&lines.join("\n")).to_string()
 }
 
