@@ -18,6 +18,7 @@ pub mod logs;
 pub mod observe;
 pub mod plugin;
 pub mod prepare;
+pub mod record;
 pub mod redact;
 pub mod sink;
 pub mod step;

@@ -83,6 +83,7 @@ const ROOMS: [(&str, &[&str]); 25] = [
         ],
     ),
     ("logs", &["config", "observe", "step"]),
+    ("record", &["observe", "plugin", "redact", "step"]),
     (
         "prepare",
         &[

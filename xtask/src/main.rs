@@ -21,7 +21,7 @@ cargo xtask COMMAND
   test     build everything and run all tests
   guests   build the bundled plugins to WebAssembly, into target/guests
   languages  build the example plugins in C, JavaScript, Python and Rust without std
-  receivers  prepare what the suites send events to: SDKs of others, brokers, nginx
+  receivers  prepare what the suites work with: SDKs of others, brokers, nginx, kubectl
   build    build the plugins and the program
   check    formatting, lints, documentation, crates, drift of generated files
   deny     licences, bans and sources of crates, by cargo-deny (deny.toml)

@@ -1,6 +1,6 @@
 //! Prepares `target/receivers`: what the suites send events to that was written by others (SDKs of
-//! CloudEvents and Standard Webhooks, brokers, nginx). Nothing of it is installed in the system, and
-//! no service is started.
+//! CloudEvents and Standard Webhooks, brokers, nginx), and kubectl, whose watch streams they replay. Nothing of it is
+//! installed in the system, and no service is started.
 
 use crate::programs::{need, required};
 use crate::run::{Problem, root, run, step, target_dir};
@@ -22,7 +22,7 @@ struct Part {
     command: &'static str,
 }
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     Part {
         name: "python",
         programs: &["python3"],
@@ -50,6 +50,17 @@ const PARTS: [Part; 3] = [
         // Unpacked, not installed: that would start its service.
         command: "rm -f nginx_*.deb; { apt-get download nginx || { apt-get update && apt-get download nginx; }; } && \
                   dpkg-deb --extract nginx_*.deb nginx && rm nginx_*.deb && nginx/usr/sbin/nginx -v",
+    },
+    Part {
+        name: "kubectl",
+        programs: &["apt-get", "dpkg-deb"],
+        packages: &["apt", "dpkg"],
+        from: &[],
+        made: "kubectl",
+        command: "rm -f kubernetes-client_*.deb; \
+                  { apt-get download kubernetes-client || { apt-get update && apt-get download kubernetes-client; }; } && \
+                  dpkg-deb --extract kubernetes-client_*.deb kubectl && rm kubernetes-client_*.deb && \
+                  kubectl/usr/bin/kubectl version --client",
     },
 ];
 

@@ -82,6 +82,8 @@ pub enum Source {
         look_back: SignedDuration,
         /// The start, by the cluster's clock.
         started: Timestamp,
+        /// Takes what the watches show, to record it.
+        tap: Option<observe::Tap>,
     },
     /// A recording or a piped watch stream.
     Recording {

@@ -86,8 +86,13 @@ pub(super) async fn observe(
 ) -> Result<(), ObserveError> {
     let watching = async move {
         match source {
-            Source::Cluster { client, config, .. } => {
-                observe::watch(client, config, changes).await;
+            Source::Cluster {
+                client,
+                config,
+                tap,
+                ..
+            } => {
+                observe::watch(client, config, changes, tap).await;
                 Ok(())
             }
             Source::Recording { player, .. } => {

@@ -1,6 +1,7 @@
 //! The command line as types.
 
 use super::plugin::PluginCommand;
+use super::record::RecordArgs;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::SocketAddr;
@@ -54,12 +55,26 @@ pub(crate) enum Command {
         after_help = "Example:\n  step-observer run --plugin bundled:redact-secrets --to http://broker.example/ci"
     )]
     Run(RunArgs),
-    /// Play a recording, or a watch stream of kubectl, instead of watching a cluster
+    /// Play recordings, or watch streams of kubectl, instead of watching a cluster
     #[command(
-        after_help = "Examples:\n  step-observer replay run.jsonl --plugin bundled:redact-secrets\n  \
-        kubectl get pods,taskruns -w -o json --output-watch-events | step-observer replay -"
+        after_help = "kubectl watches one kind at a time. Files are merged by the times in them, pipes as they come; \
+        what either shows may come before the other.\n\n\
+        Examples:\n  step-observer replay run.jsonl --plugin bundled:redact-secrets\n  \
+        step-observer replay <(kubectl get pods -w -o json --output-watch-events) \\\n    \
+        <(kubectl get taskruns -w -o json --output-watch-events)"
     )]
     Replay(ReplayArgs),
+    /// Record what a cluster shows, with logs and without secrets, for `replay`
+    #[command(
+        after_help = "It writes DIR/recording.jsonl and DIR/recording.logs.json, which nobody else may read, as things \
+        happen, until Ctrl-C. Everything that somebody wrote freely (logs, scripts, arguments, environment, labels, \
+        annotations, results) is masked with the rules of redact-secrets first; what cannot be masked is left out. Names, \
+        times, reasons and exit codes stay, so that `replay` gives the same events.\n\n\
+        It connects as KUBECONFIG says, and needs to list and watch pods and taskruns.tekton.dev, and to get pods/log.\n\n\
+        Examples:\n  step-observer record --namespace ci --out recording\n  \
+        step-observer record --until-idle 30s --out recording && step-observer replay recording"
+    )]
+    Record(RecordArgs),
     /// Write, build, try and measure plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -167,14 +182,15 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReplayArgs {
-    /// Recording; `-` for standard input
-    #[arg(value_name = "CASE.jsonl")]
-    pub(crate) recording: PathBuf,
+    /// Recordings that are played together: files, folders with files *.jsonl, pipes, or `-` for standard input. Watch
+    /// events, objects and lists as kubectl prints them with `-o json` are understood
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) recordings: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) road: Road,
-    /// Logs of the recording. The default is CASE.logs.json beside it
+    /// Logs of the recordings. Repeatable; the default is CASE.logs.json beside each CASE.jsonl
     #[arg(long, value_name = "FILE")]
-    pub(crate) logs: Option<PathBuf>,
+    pub(crate) logs: Vec<PathBuf>,
     /// How fast to play: 1 as it happened, 10 ten times as fast, max at once
     #[arg(long, default_value = "max", value_parser = parse_speed, value_name = "SPEED")]
     pub(crate) speed: Speed,

@@ -3,15 +3,12 @@
 use super::End;
 use super::args::{Command, ConfigCommand, ReplayArgs, Road, SchemaOf};
 use std::error::Error;
-use std::fs::File;
-use std::io::{IsTerminal as _, Read, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
 use std::time::Duration;
-use step_observer::app::{App, Source, Summary, check_plugins};
+use step_observer::app::{App, Summary, check_plugins};
 use step_observer::config::{Config, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::event;
-use step_observer::observe::{ObserveError, RecordedLogs, Speed, player};
 use step_observer::plugin::Compiler;
 use step_observer::plugin::dropin::PluginManifest;
 use step_observer::sink::StdoutConfig;
@@ -24,6 +21,7 @@ pub(crate) async fn run(command: Command, compiler: Compiler) -> Result<End, Pro
         Command::Demo(args) => super::demo::demo(args, compiler).await,
         Command::Run(args) => super::run::run(args, compiler).await,
         Command::Replay(args) => replay(args, compiler).await,
+        Command::Record(args) => super::record::record(args, compiler).await,
         Command::Plugin(command) => super::plugin::run(command).await,
         Command::Explain(args) => super::explain::run(&args),
         Command::DeadLetters(command) => super::dead_letters::run(command).await,
@@ -37,7 +35,7 @@ pub(crate) async fn run(command: Command, compiler: Compiler) -> Result<End, Pro
 
 async fn replay(args: ReplayArgs, compiler: Compiler) -> Result<End, Problem> {
     let ReplayArgs {
-        recording,
+        recordings,
         mut road,
         logs,
         speed,
@@ -55,42 +53,9 @@ async fn replay(args: ReplayArgs, compiler: Compiler) -> Result<End, Problem> {
         }
     }
     let hold_for = Duration::from_millis(give_up_ms);
-    let source = self::recording(&recording, logs, speed, hold_for)?;
+    let source = super::recordings::source(&recordings, &logs, speed, hold_for)?;
     let app = App::build(source, config, compiler).await?;
     drive(app).await
-}
-
-/// A recording, or a watch stream on standard input, as a source.
-pub(super) fn recording(
-    file: &Path,
-    logs: Option<PathBuf>,
-    speed: Speed,
-    hold_for: Duration,
-) -> Result<Source, Problem> {
-    let live = file == Path::new("-");
-    let reader: Box<dyn Read + Send> = if live {
-        if std::io::stdin().is_terminal() {
-            return Err("standard input is a terminal: pipe a recording into it".into());
-        }
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(open(file)?)
-    };
-    let logs = match logs {
-        Some(path) => RecordedLogs::parse(&path.display().to_string(), &read(&path)?)?,
-        None if live => RecordedLogs::default(),
-        None => RecordedLogs::beside(file)?,
-    };
-    let name = match live {
-        true => "standard input".to_owned(),
-        false => file.display().to_string(),
-    };
-    Ok(Source::Recording {
-        player: player(name, reader, speed, live),
-        logs,
-        live,
-        hold_for,
-    })
 }
 
 /// Command line over file.
@@ -215,18 +180,4 @@ async fn config(command: ConfigCommand) -> Result<End, Problem> {
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(End::Good)
-}
-
-fn open(path: &Path) -> Result<File, ObserveError> {
-    File::open(path).map_err(|source| ObserveError::Read {
-        name: path.display().to_string(),
-        source,
-    })
-}
-
-fn read(path: &Path) -> Result<String, ObserveError> {
-    std::fs::read_to_string(path).map_err(|source| ObserveError::Read {
-        name: path.display().to_string(),
-        source,
-    })
 }

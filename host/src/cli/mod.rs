@@ -7,6 +7,8 @@ mod demo;
 mod explain;
 mod log;
 mod plugin;
+mod record;
+mod recordings;
 mod run;
 mod shell;
 mod timeline;

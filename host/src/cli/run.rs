@@ -86,7 +86,7 @@ fn configure(args: &RunArgs) -> Result<Config, Problem> {
     Ok(config)
 }
 
-async fn source(config: &Config) -> Result<Source, Problem> {
+pub(super) async fn source(config: &Config) -> Result<Source, Problem> {
     let (client, watches) = observe::connect().await?;
     let (log_client, _) = observe::connect().await?;
     Ok(Source::Cluster {
@@ -96,6 +96,7 @@ async fn source(config: &Config) -> Result<Source, Problem> {
         watches,
         config: config.cluster.clone(),
         look_back: config.look_back.0,
+        tap: None,
     })
 }
 

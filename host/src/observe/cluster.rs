@@ -2,13 +2,15 @@
 
 use super::scopes::{Scope, Scopes};
 use super::slim::{SlimPod, SlimTaskRun};
+use super::tap::{Tap, Tapped, WithJson};
 use super::tracker::Change;
 use super::watch::{self, Object, WatchConfig, WatchError};
 use super::watch_event::Event;
 use super::{ObserveError, Seen};
 use crate::bounded;
 use crate::clock;
-use futures::StreamExt as _;
+use futures::future::join;
+use futures::{FutureExt as _, StreamExt as _};
 use kube::Client;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -72,8 +74,13 @@ impl ClusterConfig {
 }
 
 /// Watches Pods and TaskRuns until nobody listens any more. Sends [`Change::Listed`] once all first
-/// lists are complete, but those that are refused.
-pub async fn watch(client: Client, config: ClusterConfig, changes: mpsc::Sender<Seen>) {
+/// lists are complete, but those that are refused. What it sees goes through `tap` first if there is one.
+pub async fn watch(
+    client: Client,
+    config: ClusterConfig,
+    changes: mpsc::Sender<Seen>,
+    tap: Option<Tap>,
+) {
     let chosen: BTreeSet<&String> = config.namespaces.iter().collect();
     let scopes: Vec<Scope> = match chosen.is_empty() {
         true => vec![None],
@@ -102,14 +109,20 @@ pub async fn watch(client: Client, config: ClusterConfig, changes: mpsc::Sender<
             part: config.part().unwrap_or_default(),
             scopes: known.clone(),
             scope: scope.clone(),
+            tap: tap.clone(),
         };
-        let pods = follow::<SlimPod>(
-            client.clone(),
-            selector(Some("tekton.dev/taskRun")),
-            output.clone(),
-        );
-        let runs = follow::<SlimTaskRun>(client.clone(), selector(None), output);
-        futures::future::join(pods, runs)
+        let (of_pods, of_runs) = (selector(Some("tekton.dev/taskRun")), selector(None));
+        let client = client.clone();
+        match tap {
+            None => join(
+                follow::<SlimPod>(client.clone(), of_pods, output.clone()).boxed(),
+                follow::<SlimTaskRun>(client, of_runs, output).boxed(),
+            ),
+            Some(_) => join(
+                follow::<WithJson<SlimPod>>(client.clone(), of_pods, output.clone()).boxed(),
+                follow::<WithJson<SlimTaskRun>>(client, of_runs, output).boxed(),
+            ),
+        }
     });
     futures::future::join_all(watches).await;
 }
@@ -122,9 +135,17 @@ trait Watched: Object {
     fn run_uid(&self) -> Option<Arc<str>>;
     /// The change that its deletion is.
     fn gone(uid: Arc<str>, run_uid: Arc<str>) -> Change;
+    /// Its API version and kind.
+    const NAMES: (&'static str, &'static str);
+    /// The JSON that it was read from, if that is kept.
+    fn json(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl Watched for SlimPod {
+    const NAMES: (&'static str, &'static str) = ("v1", "Pod");
+
     fn uid(&self) -> Arc<str> {
         self.metadata.uid.clone().unwrap_or_default()
     }
@@ -140,6 +161,8 @@ impl Watched for SlimPod {
 }
 
 impl Watched for SlimTaskRun {
+    const NAMES: (&'static str, &'static str) = ("tekton.dev/v1", "TaskRun");
+
     fn uid(&self) -> Arc<str> {
         self.metadata.uid.clone().unwrap_or_default()
     }
@@ -154,6 +177,26 @@ impl Watched for SlimTaskRun {
     }
 }
 
+impl<K: Watched> Watched for WithJson<K> {
+    const NAMES: (&'static str, &'static str) = K::NAMES;
+
+    fn uid(&self) -> Arc<str> {
+        self.object.uid()
+    }
+    fn changed(self) -> Change {
+        self.object.changed()
+    }
+    fn run_uid(&self) -> Option<Arc<str>> {
+        self.object.run_uid()
+    }
+    fn gone(uid: Arc<str>, run_uid: Arc<str>) -> Change {
+        K::gone(uid, run_uid)
+    }
+    fn json(&self) -> Option<&str> {
+        Some(self.json.get())
+    }
+}
+
 #[derive(Clone)]
 struct Output {
     changes: mpsc::Sender<Seen>,
@@ -161,6 +204,7 @@ struct Output {
     part: Shard,
     scopes: Arc<Mutex<Scopes>>,
     scope: Scope,
+    tap: Option<Tap>,
 }
 
 /// Nobody listens any more.
@@ -177,6 +221,29 @@ impl Output {
             })
             .await
             .map_err(|_| Closed)
+    }
+
+    fn tap<K: Watched>(&self, event: &'static str, object: &K) {
+        if let (Some(tap), Some(json)) = (&self.tap, object.json()) {
+            let (api_version, kind) = K::NAMES;
+            let tapped = Tapped::Object {
+                event,
+                api_version,
+                kind,
+                uid: &object.uid(),
+                run_uid: object.run_uid(),
+                json,
+            };
+            tap(clock::now(), tapped);
+        }
+    }
+
+    /// Sends that an object is gone whose last state is not known.
+    async fn send_gone<K: Watched>(&self, uid: Arc<str>, run_uid: Arc<str>) -> Result<(), Closed> {
+        if let Some(tap) = &self.tap {
+            tap(clock::now(), Tapped::Gone { uid: &uid });
+        }
+        self.send(K::gone(uid, run_uid)).await
     }
 
     fn is_others<K: Watched>(&self, event: &Event<K>) -> bool {
@@ -198,10 +265,13 @@ impl Output {
             let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
             event(&mut scopes, &self.scope)
         };
-        match change {
-            Some(change) => self.send(change).await,
-            None => Ok(()),
+        let Some(change) = change else {
+            return Ok(());
+        };
+        if let (Some(tap), Change::Listed { .. }) = (&self.tap, &change) {
+            tap(clock::now(), Tapped::Listed);
         }
+        self.send(change).await
     }
 }
 
@@ -263,7 +333,7 @@ impl Present {
                     .extract_if(|uid, _| !listing.contains(uid))
                     .collect();
                 for (uid, run_uid) in vanished {
-                    output.send(K::gone(uid, run_uid)).await?;
+                    output.send_gone::<K>(uid, run_uid).await?;
                 }
                 if !std::mem::replace(&mut self.listed, true) {
                     info!(kind = K::KIND, count = self.known.len(), "listed");
@@ -272,6 +342,7 @@ impl Present {
             }
             Event::Changed(object) => self.apply(object, output).await?,
             Event::Deleted(object) => {
+                output.tap("DELETED", &object);
                 let known = self.known.remove(&object.uid());
                 let gone = known
                     .or(object.run_uid())
@@ -286,7 +357,7 @@ impl Present {
             Event::UnreadableDeleted(object) => {
                 let uid = object.uid.unwrap_or_default();
                 if let Some(run_uid) = self.known.remove(&uid) {
-                    output.send(K::gone(uid, run_uid)).await?;
+                    output.send_gone::<K>(uid, run_uid).await?;
                 }
             }
         }
@@ -294,6 +365,8 @@ impl Present {
     }
 
     async fn apply<K: Watched>(&mut self, object: K, output: &Output) -> Result<(), Closed> {
+        let is_known = self.known.contains_key(&object.uid());
+        output.tap(if is_known { "MODIFIED" } else { "ADDED" }, &object);
         if let Some(run_uid) = object.run_uid() {
             let uid = object.uid();
             let run_uid = if uid == run_uid { uid.clone() } else { run_uid };

@@ -15,9 +15,11 @@ mod log;
 mod managed_fields;
 mod metadata;
 mod no_proxy;
+mod playing;
 mod pod_claims;
 mod pod_log;
 mod proxy;
+mod recorded_logs;
 mod recording;
 mod relists;
 mod retry;
@@ -27,6 +29,7 @@ mod set_aside;
 mod slim;
 mod snapshot;
 mod step_spec;
+mod tap;
 mod tekton_sink;
 mod termination;
 mod texts;
@@ -43,13 +46,16 @@ pub use follow::FollowedLog;
 pub use held::UnclaimedPod;
 pub use list::{ListItems, RawObject};
 pub use log::LogCapture;
+pub use playing::{Player, Streams, play, player};
 pub(crate) use pod_claims::{PodClaim, PodClaims};
 pub use pod_log::ClusterLogs;
 pub(crate) use pod_log::{LogRead, REPLACED};
-pub use recording::{Player, RecordedLogs, play, player};
+pub use recorded_logs::RecordedLogs;
 pub use review::{ReviewError, Reviewed, review};
 pub use slim::{SlimPod, SlimTaskRun};
+pub use tap::{Tap, Tapped};
 pub use tekton_sink::{TektonSink, watch_tekton_sink};
+pub(crate) use termination::masked as masked_message;
 pub use tracker::{Change, Finding, LogTarget, Tracker};
 pub(crate) use unreadable::LogLimit;
 pub use watches::{WatchStanding, Watches};
@@ -89,12 +95,14 @@ pub enum ObserveError {
     },
     /// It is not a recording.
     #[error(
-        "{name} is not a recording: event {event}: {problem}\n  expected one watch event a line, as \
-         `kubectl get pods,taskruns -w -o json --output-watch-events` gives them"
+        "{name}, line {line}: this is not a recording: event {event}: {problem}\n  expected watch events or objects as \
+         JSON, as `kubectl get pods -w -o json --output-watch-events` gives them"
     )]
     NotARecording {
         /// Its name.
         name: String,
+        /// The line, from 1.
+        line: usize,
         /// The number of the watch event, from 1.
         event: usize,
         /// What is wrong, without values.
@@ -102,11 +110,11 @@ pub enum ObserveError {
     },
     /// There is no event in it.
     #[error(
-        "{name} holds no watch event\n  record one with \
-         `kubectl get pods,taskruns -w -o json --output-watch-events`"
+        "{name} holds no watch event of a Pod or TaskRun\n  record some with `step-observer record --out DIR`, or with \
+         `kubectl get pods -w -o json --output-watch-events > pods.json` and the same of `taskruns`, at the same time"
     )]
     EmptyRecording {
-        /// Its name.
+        /// Its name, or the names of several.
         name: String,
     },
     /// The log file beside a recording is not one.
@@ -149,6 +157,16 @@ fn without_values(error: &serde_json::Error) -> String {
             )
         }
         _ => text,
+    }
+}
+
+/// The same without the place, which serde counts from the beginning of the part that it was given.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = without_values(error);
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(without) => without.to_owned(),
+        None => text,
     }
 }
 

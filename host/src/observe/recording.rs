@@ -1,32 +1,222 @@
-//! A recorded or piped watch stream as a source, and its logs.
+//! The watch events of one recorded or piped stream.
 
 use super::documents::Documents;
-use super::tracker::{Change, LogTarget};
-use super::{ObserveError, Seen, Speed};
-use crate::clock;
-use crate::step::CapturedLog;
+use super::tracker::Change;
+use super::{ObserveError, SlimPod, SlimTaskRun};
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::borrow::Cow;
+use std::io::Read;
 
-/// One line of a recording, or one document of `kubectl get -w --output-watch-events -o json`.
+/// One document of a stream: a watch event (a line of a recording, or what `kubectl get -w -o json
+/// --output-watch-events` prints), an object (`kubectl get -w -o json`) or a list of objects (`kubectl get -o json`).
 #[derive(Deserialize)]
-struct WatchEvent<'a> {
+struct Document<'a> {
     at: Option<Timestamp>,
-    #[serde(rename = "type")]
-    kind: &'a str,
+    #[serde(rename = "type", borrow)]
+    event: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    object: &'a RawValue,
+    object: Option<&'a RawValue>,
+    #[serde(borrow)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    items: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Kind {
-    #[serde(default)]
-    kind: String,
+struct Kind<'a> {
+    #[serde(borrow)]
+    kind: Option<Cow<'a, str>>,
+}
+
+/// What one document says.
+pub(super) struct Batch {
+    /// By the clock of the recording, else of this machine if the stream happens now, else the latest time in it.
+    pub(super) at: Timestamp,
+    /// `at` is this machine's time.
+    pub(super) now: bool,
+    pub(super) changes: Vec<Change>,
+}
+
+/// Reads one stream.
+pub(super) struct WatchEvents<R> {
+    name: String,
+    documents: Documents<R>,
+    /// The time of the last document: it does not go back, though two watches may be recorded a moment out of order.
+    time: Option<Timestamp>,
+    /// Documents so far.
+    number: usize,
+    /// Pods and TaskRuns in them.
+    objects: usize,
+}
+
+impl<R: Read> WatchEvents<R> {
+    pub(super) fn new(name: String, reader: R) -> Self {
+        Self {
+            name,
+            documents: Documents::new(reader),
+            time: None,
+            number: 0,
+            objects: 0,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many Pods and TaskRuns the stream has shown so far.
+    pub(super) fn objects(&self) -> usize {
+        self.objects
+    }
+
+    /// What the next document says; `None` at the end. A document that has no time has `clock`'s.
+    ///
+    /// # Errors
+    ///
+    /// The document is none of those that a stream may have; the error names its line.
+    pub(super) fn next(
+        &mut self,
+        clock: impl Fn() -> Option<Timestamp>,
+    ) -> Result<Option<Batch>, ObserveError> {
+        let (name, event) = (&self.name, self.number + 1);
+        let refuse = |line, problem| ObserveError::NotARecording {
+            name: name.clone(),
+            line,
+            event,
+            problem,
+        };
+        let document = self.documents.next();
+        let Some(document) = document.map_err(|misread| refuse(misread.line, misread.problem))?
+        else {
+            return Ok(None);
+        };
+        let understood = understand(document.text).map_err(|(part, error)| {
+            let line = document.line_of(part, &error);
+            refuse(line, super::without_place(&error))
+        })?;
+        let now = match understood.at {
+            Some(_) => None,
+            None => clock(),
+        };
+        let at = understood
+            .at
+            .or(now)
+            .or_else(|| latest_time(understood.timed));
+        let at = at.max(self.time).unwrap_or(Timestamp::UNIX_EPOCH);
+        self.time = Some(at);
+        self.number += 1;
+        self.objects += understood.objects;
+        Ok(Some(Batch {
+            at,
+            now: now.is_some(),
+            changes: understood.changes,
+        }))
+    }
+}
+
+/// A document in terms of changes.
+struct Understood<'a> {
+    at: Option<Timestamp>,
+    /// The part whose times say about when it was sent.
+    timed: &'a str,
+    /// Pods and TaskRuns in it.
+    objects: usize,
+    changes: Vec<Change>,
+}
+
+impl Understood<'_> {
+    fn take<'o>(
+        &mut self,
+        kind: &str,
+        event: &str,
+        object: &'o str,
+    ) -> Result<(), (&'o str, serde_json::Error)> {
+        self.objects += usize::from(matches!(kind, "Pod" | "TaskRun"));
+        let changes = changes(kind, event, object).map_err(|error| (object, error))?;
+        self.changes.extend(changes);
+        Ok(())
+    }
+}
+
+/// Gives the part of the text that cannot be understood if there is one.
+fn understand(text: &str) -> Result<Understood<'_>, (&str, serde_json::Error)> {
+    let Document {
+        at,
+        event,
+        object,
+        kind,
+        items,
+    } = serde_json::from_str(text).map_err(|error| (text, error))?;
+    let mut understood = Understood {
+        at,
+        timed: object.map_or(text, RawValue::get),
+        objects: 0,
+        changes: Vec::new(),
+    };
+    let list = kind.as_deref().and_then(|kind| kind.strip_suffix("List"));
+    match (object, kind.as_deref(), list, items) {
+        (Some(object), ..) => {
+            let event = event.ok_or_else(|| (text, serde_json::Error::missing_field("type")))?;
+            understood.take(&kind_of(object.get())?, &event, object.get())?;
+        }
+        (None, Some(_), Some(of), Some(items)) => {
+            let items: Vec<&RawValue> =
+                serde_json::from_str(items.get()).map_err(|error| (items.get(), error))?;
+            for item in items.into_iter().map(RawValue::get) {
+                let kind = kind_of(item)?;
+                // The items of a PodList do not name their kind, those of kubectl's List do.
+                let kind = if kind.is_empty() { of } else { &kind };
+                understood.take(kind, "ADDED", item)?;
+            }
+        }
+        // What has become of it is not said: a deletion looks like a change.
+        (None, Some(kind), ..) => understood.take(kind, "MODIFIED", text)?,
+        (None, None, ..) => return Err((text, missing(event.is_some()))),
+    }
+    Ok(understood)
+}
+
+fn missing(has_type: bool) -> serde_json::Error {
+    match has_type {
+        true => serde_json::Error::missing_field("object"),
+        false => serde_json::Error::custom(
+            "missing field `type` of a watch event, or `kind` of an object",
+        ),
+    }
+}
+
+fn kind_of(object: &str) -> Result<Cow<'_, str>, (&str, serde_json::Error)> {
+    let read: Kind<'_> = serde_json::from_str(object).map_err(|error| (object, error))?;
+    Ok(read.kind.unwrap_or_default())
+}
+
+fn changes(kind: &str, event: &str, object: &str) -> Result<Vec<Change>, serde_json::Error> {
+    let deleted = match event {
+        "ADDED" | "MODIFIED" => false,
+        "DELETED" => true,
+        // Bookmarks and errors say nothing about a step.
+        _ => return Ok(Vec::new()),
+    };
+    let mut changes = Vec::new();
+    match kind {
+        "Pod" => {
+            let pod: SlimPod = serde_json::from_str(object)?;
+            let gone = pod.gone();
+            changes.push(Change::Pod(Box::new(pod)));
+            changes.extend(gone.filter(|_| deleted));
+        }
+        "TaskRun" => {
+            let run: SlimTaskRun = serde_json::from_str(object)?;
+            let gone = run.gone();
+            changes.push(Change::TaskRun(Box::new(run)));
+            changes.extend(gone.filter(|_| deleted));
+        }
+        _ => {}
+    }
+    Ok(changes)
 }
 
 /// The latest time that an object holds: about when it was sent. Not its `deletionTimestamp`, which
@@ -45,168 +235,67 @@ fn latest_time(object: &str) -> Option<Timestamp> {
     latest
 }
 
-/// Hands the changes of a stream on, in order and each with its time, until whoever takes them answers `false`.
-pub type Player = Box<dyn FnOnce(&mut dyn FnMut(Seen) -> bool) -> Result<(), ObserveError> + Send>;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Plays a stream when it is asked to; of one that is happening now (`live`), what has no time has this machine's.
-#[must_use]
-pub fn player(
-    name: String,
-    reader: impl Read + Send + 'static,
-    speed: Speed,
-    live: bool,
-) -> Player {
-    let clock = move || live.then(clock::now);
-    Box::new(move |emit| play(&name, reader, speed, clock, emit))
-}
+    fn batch(text: &str) -> Result<Batch, ObserveError> {
+        let mut events = WatchEvents::new("a stream".to_owned(), text.as_bytes());
+        events.next(|| None).map(Option::unwrap)
+    }
 
-/// Reads a stream and hands each change to `emit` with its time, in order. `emit` answers `false`
-/// to stop. Times are the recording's, else `clock`'s.
-///
-/// # Errors
-///
-/// The stream is not a recording, or cannot be read. What came before the error was emitted.
-pub fn play(
-    name: &str,
-    reader: impl Read,
-    speed: Speed,
-    clock: impl Fn() -> Option<Timestamp>,
-    mut emit: impl FnMut(Seen) -> bool,
-) -> Result<(), ObserveError> {
-    let mut documents = Documents::new(reader);
-    let mut time: Option<Timestamp> = None;
-    let mut number = 0_usize;
-    loop {
-        let bad = |source: serde_json::Error| ObserveError::NotARecording {
-            name: name.to_owned(),
-            event: number + 1,
-            problem: super::without_values(&source),
-        };
-        let Some(document) = documents.next().map_err(bad)? else {
-            break;
-        };
-        let event: WatchEvent<'_> = serde_json::from_str(document).map_err(bad)?;
-        let kind: Kind = serde_json::from_str(event.object.get()).map_err(bad)?;
-        let now = if event.at.is_none() { clock() } else { None };
-        let told = event.at.or(now).or_else(|| latest_time(event.object.get()));
-        // Two watches may be recorded a moment out of order; time does not go back.
-        let at = told.max(time).unwrap_or(Timestamp::UNIX_EPOCH);
-        if let (Speed::Times(factor), Some(before)) = (speed, time) {
-            std::thread::sleep(pause(before, at, factor));
+    fn pod(kind: &str) -> String {
+        format!(
+            r#"{{{kind} "metadata": {{"uid": "p", "creationTimestamp": "2026-11-22T12:00:00Z",
+            "ownerReferences": [{{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "controller": true, "name": "r",
+            "uid": "r"}}]}}}}"#
+        )
+    }
+
+    #[test]
+    fn every_form_of_kubectl_is_read() {
+        let named = pod(r#""kind": "Pod","#);
+        let unnamed = pod("");
+        for (text, changes) in [
+            (format!(r#"{{"type": "ADDED", "object": {named}}}"#), 1),
+            (format!(r#"{{"type": "DELETED", "object": {named}}}"#), 2),
+            (format!(r#"{{"type": "BOOKMARK", "object": {named}}}"#), 0),
+            (named.clone(), 1),
+            (
+                format!(r#"{{"kind": "List", "items": [{named}, {named}]}}"#),
+                2,
+            ),
+            (format!(r#"{{"items": [{unnamed}], "kind": "PodList"}}"#), 1),
+            (r#"{"kind": "TaskRunList", "items": []}"#.to_owned(), 0),
+            (r#"{"kind": "ShoppingList"}"#.to_owned(), 0),
+        ] {
+            assert_eq!(batch(&text).unwrap().changes.len(), changes, "{text}");
         }
-        time = Some(at);
-        let changes = changes(&kind.kind, event.kind, event.object).map_err(bad)?;
-        number += 1;
-        for change in changes {
-            if !emit(Seen {
-                at,
-                now: now.is_some(),
-                change,
-            }) {
-                return Ok(());
-            }
-        }
-    }
-    if number == 0 {
-        return Err(ObserveError::EmptyRecording {
-            name: name.to_owned(),
-        });
-    }
-    Ok(())
-}
-
-fn pause(before: Timestamp, at: Timestamp, factor: f64) -> Duration {
-    let gap = Duration::try_from(at.duration_since(before)).unwrap_or_default();
-    gap.div_f64(factor.max(0.01))
-}
-
-fn changes(kind: &str, event: &str, object: &RawValue) -> Result<Vec<Change>, serde_json::Error> {
-    let deleted = match event {
-        "ADDED" | "MODIFIED" => false,
-        "DELETED" => true,
-        // Bookmarks and errors say nothing about a step.
-        _ => return Ok(Vec::new()),
-    };
-    let mut changes = Vec::new();
-    match kind {
-        "Pod" => {
-            let pod: super::SlimPod = serde_json::from_str(object.get())?;
-            let gone = pod.gone();
-            changes.push(Change::Pod(Box::new(pod)));
-            changes.extend(gone.filter(|_| deleted));
-        }
-        "TaskRun" => {
-            let run: super::SlimTaskRun = serde_json::from_str(object.get())?;
-            let gone = run.gone();
-            changes.push(Change::TaskRun(Box::new(run)));
-            changes.extend(gone.filter(|_| deleted));
-        }
-        _ => {}
-    }
-    Ok(changes)
-}
-
-/// The logs beside a recording: `CASE.logs.json` maps `<pod>-<container>` to a text. Logs that were
-/// read before a pod was deleted stand under `before-<step>`.
-#[derive(Clone, Debug, Default)]
-pub struct RecordedLogs(BTreeMap<String, String>);
-
-impl RecordedLogs {
-    /// Where the logs of a recording are expected.
-    #[must_use]
-    pub fn path_of(recording: &Path) -> PathBuf {
-        recording.with_extension("logs.json")
+        let at = batch(&named).unwrap().at;
+        assert_eq!(at.to_string(), "2026-11-22T12:00:00Z");
     }
 
-    /// Reads the logs beside a recording; none where there is no such file.
-    ///
-    /// # Errors
-    ///
-    /// The file is there but cannot be read, or is not a JSON object of strings.
-    pub fn beside(recording: &Path) -> Result<Self, ObserveError> {
-        let path = Self::path_of(recording);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => {
-                return Err(ObserveError::Read {
-                    name: path.display().to_string(),
-                    source,
-                });
-            }
-        };
-        Self::parse(&path.display().to_string(), &text)
-    }
-
-    /// Parses the content of a log file.
-    ///
-    /// # Errors
-    ///
-    /// It is not a JSON object of strings.
-    pub fn parse(name: &str, json: &str) -> Result<Self, ObserveError> {
-        serde_json::from_str(json)
-            .map(Self)
-            .map_err(|source| ObserveError::NotLogs {
-                name: name.to_owned(),
-                problem: super::without_values(&source),
-            })
-    }
-
-    /// The log of one container, bounded.
-    #[must_use]
-    pub fn read(&self, target: &LogTarget, max_bytes: usize) -> CapturedLog {
-        let step = step_observer_core::step_name(&target.container);
-        let text = self
-            .0
-            .get(&format!("{}-{}", target.pod, target.container))
-            .or_else(|| self.0.get(&format!("before-{step}")));
-        match text {
-            None => CapturedLog::unavailable("not in the recording"),
-            Some(text) => {
-                let mut capture = super::LogCapture::new(max_bytes);
-                capture.push(text.as_bytes());
-                capture.finish()
-            }
+    #[test]
+    fn what_cannot_be_understood_is_named_by_its_line() {
+        let list = "{\"kind\": \"List\",\n \"items\": [\n  {\"kind\": \"Pod\", \"spec\":\n    {\"containers\": 7}}]}";
+        for (text, line, problem) in [
+            ("\n\n{\"type\": \"ADDED\"}", 3, "missing field `object`"),
+            ("{\"object\": {}}", 1, "missing field `type`"),
+            ("{\n\"type\": 7}", 2, "invalid type: integer `7`"),
+            ("\n{\"a\":\n", 3, "EOF while parsing"),
+            (list, 4, "invalid type: integer `7`"),
+        ] {
+            let Err(ObserveError::NotARecording {
+                line: found,
+                problem: said,
+                ..
+            }) = batch(text)
+            else {
+                panic!("{text}");
+            };
+            assert_eq!(found, line, "{text}");
+            assert!(said.starts_with(problem), "{said}");
+            assert!(!said.contains(" at line "), "{said}");
         }
     }
 }

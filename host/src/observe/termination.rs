@@ -2,11 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Read as _;
 use std::sync::Arc;
 use step_observer_core::Internals;
+
+/// What a compressed message begins with.
+const COMPRESSED: &str = "tknz:";
 
 /// Tekton inflates at most this much of a compressed message.
 const MAX_INFLATED: u64 = 128 * 1024;
@@ -38,6 +42,18 @@ impl Entry {
     fn is_internal(&self) -> bool {
         self.kind == 3 || self.kind == "InternalTektonResult"
     }
+
+    /// Is it an entry of the entrypoint that says what such an entry says?
+    fn is_well_known(&self) -> bool {
+        let text = self.value.as_str().unwrap_or_default();
+        self.is_internal()
+            && match self.key.as_str() {
+                "StartedAt" => text.parse::<Timestamp>().is_ok(),
+                "ExitCode" => text.parse::<i32>().is_ok(),
+                "Reason" => text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphabetic()),
+                _ => false,
+            }
+    }
 }
 
 /// Parses a message. `None` where there is none, or it is not the entrypoint's (a container that
@@ -45,7 +61,7 @@ impl Entry {
 pub(super) fn parse(message: Option<&str>) -> Option<Message> {
     let message = message?.trim();
     let inflated;
-    let json = match message.strip_prefix("tknz:") {
+    let json = match message.strip_prefix(COMPRESSED) {
         None => message,
         Some(packed) => {
             inflated = inflate(packed);
@@ -91,6 +107,56 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
         found.results = serde_json::to_string(&results).ok().map(Arc::from);
     }
     Some(found)
+}
+
+/// The same message with everything masked that a step wrote: [`parse`] finds the same entries of the entrypoint in it,
+/// and says the same of a cut. It is not compressed any more. `None` if `mask` fails.
+pub(crate) fn masked(
+    message: &str,
+    mut mask: impl FnMut(&mut Value) -> Option<()>,
+) -> Option<String> {
+    let message = message.trim();
+    let json = match message.strip_prefix(COMPRESSED) {
+        None => message.to_owned(),
+        Some(packed) => inflate(packed),
+    };
+    if json.is_empty() {
+        // Of a compressed message nothing is left; that there was one is kept.
+        return Some(
+            message
+                .get(..COMPRESSED.len())
+                .unwrap_or_default()
+                .to_owned(),
+        );
+    }
+    if !json.starts_with('[') {
+        let mut text = Value::String(json);
+        mask(&mut text)?;
+        let text = text.as_str().unwrap_or_default();
+        // What stands for a secret must not make it a list of entries.
+        let looks_like_one = text.starts_with('[') || text.starts_with(COMPRESSED);
+        return Some(format!(
+            "{}{text}",
+            if looks_like_one { "masked: " } else { "" }
+        ));
+    }
+    let (entries, cut) = read_entries(&json);
+    let mut all = Vec::new();
+    for entry in entries {
+        let keeps = entry.is_well_known();
+        let mut entry = serde_json::to_value(entry).ok()?;
+        if !keeps {
+            mask(&mut entry)?;
+        }
+        all.push(entry);
+    }
+    let mut text = serde_json::to_string(&all).ok()?;
+    if cut {
+        // What was begun is left out.
+        text.pop();
+        text.push_str(if all.is_empty() { "" } else { "," });
+    }
+    Some(text)
 }
 
 /// Reads an array entry by entry, so that one that the kubelet cut short gives its beginning.
@@ -172,6 +238,48 @@ mod tests {
             // The last characters may hold nothing that matters.
             assert!(message.internals.cut || end + 4 > packed.len(), "{end}");
         }
+    }
+
+    /// Masks `widget`.
+    fn mask(message: &str) -> String {
+        let mask = |value: &mut Value| {
+            let text = value.to_string().replace("widget", "[masked]");
+            *value = serde_json::from_str(&text).ok()?;
+            Some(())
+        };
+        masked(message, mask).unwrap()
+    }
+
+    #[test]
+    fn a_masked_message_says_the_same_but_for_what_the_step_wrote() {
+        let mut deflate =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        deflate.write_all(FULL.as_bytes()).unwrap();
+        let packed = format!("tknz:{}", STANDARD_NO_PAD.encode(deflate.finish().unwrap()));
+        for whole in [FULL, &packed] {
+            for end in 0..=whole.len() {
+                let part = whole.get(..end).unwrap();
+                let (now, before) = (mask(part), parse(Some(part)));
+                assert!(!now.contains("widg"), "{now}");
+                let after = parse(Some(&now));
+                assert_eq!(
+                    after.as_ref().map(|message| &message.internals),
+                    before.as_ref().map(|message| &message.internals),
+                    "{part}: {now}"
+                );
+                let results = before.and_then(|message| message.results);
+                let expected = results.map(|text| text.replace("widget", "[masked]"));
+                assert_eq!(
+                    after.and_then(|message| message.results).as_deref(),
+                    expected.as_deref()
+                );
+            }
+        }
+        assert_eq!(mask("no widget"), "no [masked]");
+        assert_eq!(parse(Some(&mask("widget"))), None);
+        let odd = FULL.replace("2026-11-22T13:04:17.027Z", "widget");
+        assert!(!mask(&odd).contains("widget"));
+        assert_eq!(masked(FULL, |_| None), None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 pub enum EventHandle {}
 
 /// Rule sets by name, compiled once per load.
-pub(super) type RuleSets = Vec<(String, Scanner)>;
+pub(crate) type RuleSets = Vec<(String, Scanner)>;
 
 /// Members of the data that say which step it is and what it did: no plugin changes them.
 const PROTECTED: [&str; 10] = [

@@ -217,7 +217,13 @@ impl Plugin {
         self.stats.read()
     }
 
-    pub(super) fn rule_sets(&self) -> Arc<RuleSets> {
+    /// Has it rules that mask something?
+    #[must_use]
+    pub fn redacts(&self) -> bool {
+        !self.rule_sets().is_empty()
+    }
+
+    pub(crate) fn rule_sets(&self) -> Arc<RuleSets> {
         match &self.body {
             Body::Ready { configured, .. } => configured.rule_sets.clone(),
             Body::StandIn(_) => Arc::default(),

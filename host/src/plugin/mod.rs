@@ -31,6 +31,7 @@ pub use aside::{Compiler, CompilerProgram, compile_for_parent};
 pub use budget::{MemoryBudget, plugin_memory_of};
 pub use chain::{Chain, ChainError, Outcome, Report};
 pub use crash::{CrashError, CrashMark, CrashRecord};
+pub(crate) use draft::RuleSets;
 pub use engine::{LimitCeiling, Limits, PluginEngine};
 pub use failure::Failure;
 pub use inspect::Inspection;

@@ -6,6 +6,7 @@
 //! forgotten, label and field selectors, and who may do what by the rules of RBAC.
 
 pub mod authorise;
+mod discovery;
 mod faults;
 mod log;
 mod model;
@@ -98,12 +99,17 @@ impl ApiServer {
 
     /// Writes a kubeconfig for this server.
     pub fn kubeconfig(&self, folder: &std::path::Path) -> std::path::PathBuf {
+        self.kubeconfig_of(folder, "default")
+    }
+
+    /// Writes a kubeconfig for this server whose context has a namespace.
+    pub fn kubeconfig_of(&self, folder: &std::path::Path, namespace: &str) -> std::path::PathBuf {
         let file = folder.join("kubeconfig");
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "clusters": [{"name": "test", "cluster": {"server": self.url}}],
             "users": [{"name": "test", "user": {}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": namespace}}],
         });
         std::fs::write(&file, config.to_string()).unwrap();
         file

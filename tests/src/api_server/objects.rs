@@ -1,6 +1,7 @@
 //! What the server answers: who may ask, lists, single objects, Events.
 
 use super::Shared;
+use super::discovery::discover;
 use super::faults::Fault;
 use super::log::log;
 use super::model::{Model, Resource};
@@ -46,6 +47,9 @@ async fn decide(
     Query(query): Query<Parameters>,
     body: Bytes,
 ) -> Response {
+    if let Some(found) = discover(uri.path()).filter(|_| method == Method::GET) {
+        return found;
+    }
     let Some(request) = Request::read(&method, &uri, query) else {
         return status(
             404,

@@ -32,7 +32,8 @@ pub(crate) enum PluginCommand {
     #[command(
         after_help = "It prints what the plugin changes, secrets that it would mask included.\n\
         Examples:\n  step-observer plugin run filter.wasm\n  step-observer plugin run filter.wasm --recording run.jsonl\n  \
-        kubectl get pods,taskruns -w -o json --output-watch-events | step-observer plugin run filter.wasm --recording -"
+        step-observer plugin run filter.wasm --recording <(kubectl get pods -w -o json --output-watch-events) \\\n    \
+        --recording <(kubectl get taskruns -w -o json --output-watch-events)"
     )]
     Run(RunArgs),
     /// Measure a plugin: time per event by size of its log, against passthrough, and memory
@@ -104,13 +105,13 @@ pub(crate) struct TestArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(super) target: Target,
-    /// Recording, or `-` for a watch stream of kubectl on standard input. The default is the recorded
-    /// pipeline of the demo
-    #[arg(long, value_name = "CASE.jsonl")]
-    pub(super) recording: Option<PathBuf>,
-    /// Logs of the recording. The default is CASE.logs.json beside it
+    /// Recording: a file, a folder with files *.jsonl, a pipe with a watch stream of kubectl, or `-` for standard input.
+    /// Repeatable; the default is the recorded pipeline of the demo
+    #[arg(long = "recording", value_name = "FILE")]
+    pub(super) recordings: Vec<PathBuf>,
+    /// Logs of the recordings. Repeatable; the default is CASE.logs.json beside each CASE.jsonl
     #[arg(long, value_name = "FILE")]
-    pub(super) logs: Option<PathBuf>,
+    pub(super) logs: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,8 +3,9 @@
 use super::args::RunArgs;
 use super::diff::diff;
 use super::{End, Problem, configured, say};
-use crate::cli::commands::{recording, signals};
+use crate::cli::commands::signals;
 use crate::cli::demo::recorded_pipeline;
+use crate::cli::recordings::source;
 use cloudevents::AttributesReader as _;
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +29,7 @@ struct Counts {
 pub(super) async fn dry_run(args: RunArgs) -> Result<End, Problem> {
     let RunArgs {
         target,
-        recording: file,
+        recordings,
         logs,
     } = args;
     let config = Config {
@@ -37,9 +38,9 @@ pub(super) async fn dry_run(args: RunArgs) -> Result<End, Problem> {
     };
     // A plugin that holds an event is told at once: nobody will mend it.
     let hold_for = Duration::ZERO;
-    let source = match file {
-        Some(file) => recording(&file, logs, Speed::Max, hold_for)?,
-        None => recorded_pipeline(Speed::Max, hold_for)?,
+    let source = match recordings.is_empty() {
+        true => recorded_pipeline(Speed::Max, hold_for)?,
+        false => source(&recordings, &logs, Speed::Max, hold_for)?,
     };
     let counts = Arc::new(Mutex::new(Counts::default()));
     let counting = counts.clone();

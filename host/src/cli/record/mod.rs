@@ -1,0 +1,280 @@
+//! `record`: writes what a cluster shows as a recording, with logs, masked.
+
+mod args;
+
+pub(super) use args::RecordArgs;
+
+use super::End;
+use super::commands::{Problem, signals};
+use cloudevents::event::Data;
+use futures::FutureExt as _;
+use serde_json::Value;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use step_observer::app::{App, Source, load_plugin};
+use step_observer::config::{Config, LogConfig, Span};
+use step_observer::observe::{ClusterConfig, Tap};
+use step_observer::plugin::{Compiler, Plugin, PluginEngine};
+use step_observer::prepare::{Happening, Onlooker};
+use step_observer::record::{RecordCounts, RecordLimits, Recorder};
+use step_observer::terminal;
+use tokio::task::block_in_place;
+
+/// How often it is looked whether the recording ends, and how far it is.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Why a recording is of no use.
+const INCOMPLETE: &str = "the recording is not complete: pods and TaskRuns could not both be listed before it ended; see the \
+    lines above for the reasons";
+
+/// Why a recording is empty.
+const NOTHING: &str =
+    "nothing was recorded: no TaskRun was there, or all ended longer ago than --look-back";
+
+type Shared = Arc<Mutex<Recorder>>;
+
+pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, Problem> {
+    let stopped = signals(1).shared();
+    let redactor = match args.no_redact {
+        true => None,
+        false => Some(redactor(&args, compiler).await?),
+    };
+    let config = config(&args);
+    let mut source = super::run::source(&config).await?;
+    let Source::Cluster {
+        started,
+        look_back,
+        tap,
+        ..
+    } = &mut source
+    else {
+        return Err("only a cluster can be recorded".into());
+    };
+    let limits = RecordLimits {
+        most_bytes: args.max_bytes,
+        horizon: started
+            .checked_sub(*look_back)
+            .unwrap_or(jiff::Timestamp::MIN),
+    };
+    let recorder = Recorder::create(&args.out, redactor.as_deref(), limits)?;
+    let recorder: Shared = Arc::new(Mutex::new(recorder));
+    *tap = Some(record_events(recorder.clone()));
+    let app = App::dry(source, config).await?;
+    let app = app.with_onlooker(record_logs(recorder.clone()));
+    note(&beginning(&args));
+    let ended = ended(recorder.clone(), args.duration, args.until_idle);
+    let stop = async move {
+        tokio::select! {
+            () = stopped => {}
+            () = ended => {}
+        }
+    };
+    let ran = tokio::select! {
+        ran = app.run(stop) => ran.map(drop),
+        // What was read until then is in the files.
+        () = signals(2) => Ok(()),
+    };
+    let mut recorder = lock(&recorder);
+    note("");
+    say(&summary(&recorder, &args.out));
+    recorder.finish()?;
+    ran?;
+    match recorder.is_complete() {
+        true => Ok(End::Good),
+        false => Err(INCOMPLETE.into()),
+    }
+}
+
+/// The plugin with whose rules everything is masked.
+async fn redactor(args: &RecordArgs, compiler: Compiler) -> Result<Arc<Plugin>, Problem> {
+    let engine = PluginEngine::new().map_err(|error| format!("{error:#}"))?;
+    let engine = engine.compiling_in(compiler);
+    let plugin = load_plugin(&engine, &args.redact, &Arc::default()).await?;
+    match plugin.redacts() {
+        true => Ok(plugin),
+        false => Err(format!(
+            "plugin `{}` has no rules, so it would mask nothing: give another one (--redact), or --no-redact",
+            args.redact.name
+        )
+        .into()),
+    }
+}
+
+/// Nothing but watching and reading logs: no plugins, no sinks.
+fn config(args: &RecordArgs) -> Config {
+    let mut config = Config {
+        cluster: ClusterConfig {
+            namespaces: args.namespaces.clone(),
+            label_selector: args.selector.clone(),
+            ..ClusterConfig::default()
+        },
+        look_back: args.look_back,
+        log: LogConfig {
+            max_bytes: usize::try_from(args.max_log_bytes).unwrap_or(usize::MAX),
+            ..LogConfig::default()
+        },
+        ..Config::default()
+    };
+    config.drop_in.config_maps = false;
+    config
+}
+
+/// Masking and writing take their time: the thread is told so.
+fn record_events(recorder: Shared) -> Tap {
+    Arc::new(move |at, tapped| block_in_place(|| lock(&recorder).see(at, tapped)))
+}
+
+fn record_logs(recorder: Shared) -> Onlooker {
+    Arc::new(move |happening| {
+        let Happening::Told { record, before, .. } = happening else {
+            return;
+        };
+        // As it was read: nothing has been cut off to make an event small.
+        let Some(Data::Json(data)) = before.event.data() else {
+            return;
+        };
+        if data.get("logInfo").is_some() {
+            let log = data.get("log").and_then(Value::as_str);
+            block_in_place(|| lock(&recorder).see_log(record, log));
+        }
+    })
+}
+
+/// Ends when the recording is to end by itself; shows until then how far it is.
+async fn ended(recorder: Shared, duration: Option<Span>, until_idle: Option<Span>) {
+    let began = Instant::now();
+    let span = |span: Option<Span>| span.and_then(|span| Duration::try_from(span.0).ok());
+    let (duration, until_idle) = (span(duration), span(until_idle));
+    let mut shown = RecordCounts::default();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let recorder = lock(&recorder);
+        let idle_for = recorder.idle_since().map(|since| since.elapsed());
+        let is_idle = idle_for.is_some_and(|idle| until_idle.is_some_and(|wanted| idle >= wanted));
+        let is_over = duration.is_some_and(|duration| began.elapsed() >= duration);
+        if is_idle || is_over || recorder.has_failed() {
+            return;
+        }
+        let counts = recorder.counts();
+        if counts != shown && io::stderr().is_terminal() {
+            shown = counts;
+            // The line before is written over.
+            write!(io::stderr(), "\r\u{1b}[K{}", progress(&counts)).ok();
+        }
+    }
+}
+
+fn progress(counts: &RecordCounts) -> String {
+    let RecordCounts {
+        events,
+        task_runs,
+        pods,
+        logs,
+        bytes,
+        ..
+    } = counts;
+    let kib = bytes.div_ceil(1024);
+    format!("{events} watch events of {task_runs} TaskRuns and {pods} pods, {logs} logs, {kib} KiB")
+}
+
+fn beginning(args: &RecordArgs) -> String {
+    let namespaces = match args.namespaces.is_empty() {
+        true => "all namespaces".to_owned(),
+        false => args.namespaces.join(", "),
+    };
+    let masked = match args.no_redact {
+        true => "NOT masked (--no-redact)",
+        false => "masked",
+    };
+    let end = match (args.duration, args.until_idle) {
+        (None, None) => "Ctrl-C ends it",
+        (Some(_), _) | (_, Some(_)) => "Ctrl-C ends it before its time",
+    };
+    format!(
+        "Recording TaskRuns, pods and logs of {} into {}, {masked}; {end}.",
+        terminal::word(&namespaces),
+        terminal::word(&args.out.display().to_string())
+    )
+}
+
+fn summary(recorder: &Recorder, out: &Path) -> String {
+    let counts = recorder.counts();
+    let (events, logs) = recorder.paths();
+    let mut lines = vec![
+        format!(
+            "{}: {} watch events of {} TaskRuns and {} pods",
+            events.display(),
+            counts.events,
+            counts.task_runs,
+            counts.pods
+        ),
+        format!("{}: {} logs", logs.display(), counts.logs),
+    ];
+    if counts.logs_unavailable > 0 {
+        lines.push(format!(
+            "{} logs could not be read",
+            counts.logs_unavailable
+        ));
+    }
+    if counts.pods_unclaimed > 0 {
+        lines.push(format!(
+            "{} pods that no TaskRun names as its own are left out",
+            counts.pods_unclaimed
+        ));
+    }
+    lines.push(match recorder.masked() {
+        None => "nothing was masked: secrets that somebody printed or wrote are in these files"
+            .to_owned(),
+        Some(masked) => {
+            let rules: Vec<_> = masked
+                .iter()
+                .map(|(rule, count)| format!("{rule} {count}"))
+                .collect();
+            let rules = match rules.is_empty() {
+                true => "nothing was found".to_owned(),
+                false => rules.join(", "),
+            };
+            format!("masked: {rules}")
+        }
+    });
+    if counts.left_out > 0 {
+        lines.push(format!(
+            "{} objects and logs could not be masked as a whole: what could not is left out",
+            counts.left_out
+        ));
+    }
+    lines.push(match counts.events {
+        0 => NOTHING.to_owned(),
+        _ => format!("\nReplay it:\n  step-observer replay {}", quoted(out)),
+    });
+    terminal::lines(&lines.join("\n")).to_string()
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@%,:=".contains(&byte);
+    match text.bytes().all(is_plain) && !text.starts_with('-') {
+        true => text,
+        false if text.starts_with('-') => format!("'./{}'", text.replace('\'', "'\\''")),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+fn lock(recorder: &Mutex<Recorder>) -> MutexGuard<'_, Recorder> {
+    recorder.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Progress does not belong to the output.
+fn note(text: &str) {
+    if !text.is_empty() || io::stderr().is_terminal() {
+        writeln!(io::stderr(), "{text}").ok();
+    }
+}
+
+fn say(text: &str) {
+    // Whoever read it may have gone.
+    writeln!(io::stdout(), "{text}").ok();
+}

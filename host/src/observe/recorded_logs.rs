@@ -1,0 +1,81 @@
+//! The logs beside a recording.
+
+use super::ObserveError;
+use super::tracker::LogTarget;
+use crate::step::CapturedLog;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The logs beside a recording: `CASE.logs.json` maps `<pod>-<container>` to a text. Logs that were
+/// read before a pod was deleted stand under `before-<step>`. The log of a pod whose name another pod had before stands
+/// under `<UID of the pod>-<container>`; `null` says that there is none.
+///
+/// Several recordings that are played together have their logs side by side.
+#[derive(Clone, Debug, Default)]
+pub struct RecordedLogs(Vec<BTreeMap<String, Option<String>>>);
+
+impl RecordedLogs {
+    /// Where the logs of a recording are expected.
+    #[must_use]
+    pub fn path_of(recording: &Path) -> PathBuf {
+        recording.with_extension("logs.json")
+    }
+
+    /// Reads the logs beside a recording; none where there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// The file is there but cannot be read, or is not a JSON object of strings.
+    pub fn beside(recording: &Path) -> Result<Self, ObserveError> {
+        let path = Self::path_of(recording);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => {
+                return Err(ObserveError::Read {
+                    name: path.display().to_string(),
+                    source,
+                });
+            }
+        };
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Adds the logs of another recording. Of two logs of the same container the first counts.
+    pub fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Parses the content of a log file.
+    ///
+    /// # Errors
+    ///
+    /// It is not a JSON object of strings.
+    pub fn parse(name: &str, json: &str) -> Result<Self, ObserveError> {
+        serde_json::from_str(json)
+            .map(|logs| Self(vec![logs]))
+            .map_err(|source| ObserveError::NotLogs {
+                name: name.to_owned(),
+                problem: super::without_values(&source),
+            })
+    }
+
+    /// The log of one container, bounded.
+    #[must_use]
+    pub fn read(&self, target: &LogTarget, max_bytes: usize) -> CapturedLog {
+        let step = step_observer_core::step_name(&target.container);
+        let find = |name: String| self.0.iter().find_map(|logs| logs.get(&name));
+        let text = find(format!("{}-{}", target.pod_uid, target.container))
+            .or_else(|| find(format!("{}-{}", target.pod, target.container)))
+            .or_else(|| find(format!("before-{step}")));
+        match text {
+            None | Some(None) => CapturedLog::unavailable("not in the recording"),
+            Some(Some(text)) => {
+                let mut capture = super::LogCapture::new(max_bytes);
+                capture.push(text.as_bytes());
+                capture.finish()
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Masks what is recorded, before anything of it reaches a disk.
+
+use super::structure;
+use crate::observe::masked_message;
+use crate::plugin::RuleSets;
+use crate::redact::{Counts, ScanLimits};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// kubectl's copy of the whole object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// What prepares a step's container may hold its script in base64, in which no rule finds a secret. No event needs it.
+const OF_INIT_CONTAINERS: [&str; 4] = ["command", "args", "env", "envFrom"];
+/// Longest time to mask an object, or a log.
+const SCAN_TIME: Duration = Duration::from_secs(10);
+/// How many bytes longer than before a text may get by masking.
+const GROWTH: usize = 1024 * 1024;
+/// How deep an object is read of which a part cannot be read.
+const MAX_DEPTH: usize = 6;
+
+/// Masks with the rules of a plugin, or not at all.
+#[derive(Debug, Default)]
+pub(super) struct Masker {
+    rule_sets: Option<Arc<RuleSets>>,
+    counts: Counts,
+}
+
+/// An object as it may be recorded.
+pub(super) struct Masked {
+    pub(super) object: Value,
+    /// Of some of it nothing is left but what says who, what and when: it could not be masked.
+    pub(super) is_left_out: bool,
+}
+
+impl Masker {
+    pub(super) fn new(rule_sets: Option<Arc<RuleSets>>) -> Self {
+        Self {
+            rule_sets,
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn masks(&self) -> bool {
+        self.rule_sets.is_some()
+    }
+
+    /// How often each rule matched.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Masks a log; `None` if it cannot be masked.
+    pub(super) fn log(&mut self, text: &str) -> Option<String> {
+        let mut text = text.to_owned();
+        let limits = limits();
+        for (_, scanner) in self.rule_sets.iter().flat_map(|sets| sets.iter()) {
+            let masked = scanner.redact(&text, &mut self.counts, limits);
+            text = masked.ok()?.into_owned();
+        }
+        Some(text)
+    }
+
+    /// Masks a Pod or TaskRun. Names, times, reasons and exit codes stay, also those in termination messages.
+    pub(super) fn object(&mut self, json: &str, kind: &str) -> Masked {
+        let (original, is_whole) = read(json, MAX_DEPTH);
+        let Some(rule_sets) = self.rule_sets.clone() else {
+            return Masked {
+                object: original,
+                is_left_out: !is_whole,
+            };
+        };
+        let mut object = original.clone();
+        self.drop_copies(&mut object, kind);
+        let mut messages_masked = true;
+        self.mask_messages(&rule_sets, &mut object, &mut messages_masked);
+        let messages = object.clone();
+        let is_masked = messages_masked && self.value(&rule_sets, &mut object).is_some();
+        if is_masked {
+            self.mask_names(&rule_sets, &mut object);
+            restore_messages(&mut object, &messages);
+        } else {
+            object = Value::Null;
+        }
+        structure::restore(&mut object, &original, kind);
+        Masked {
+            object,
+            is_left_out: !(is_masked && is_whole),
+        }
+    }
+
+    fn drop_copies(&self, object: &mut Value, kind: &str) {
+        let annotations = object.pointer_mut("/metadata/annotations");
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+            annotations.remove(LAST_APPLIED);
+        }
+        let containers = object.pointer_mut("/spec/initContainers");
+        let containers = containers.filter(|_| kind == "Pod");
+        let containers = containers.and_then(Value::as_array_mut);
+        for container in containers
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut)
+        {
+            container.retain(|name, _| !OF_INIT_CONTAINERS.contains(&name.as_str()));
+        }
+    }
+
+    /// Masks all strings below a value.
+    fn value(&mut self, rule_sets: &RuleSets, value: &mut Value) -> Option<()> {
+        let limits = limits();
+        for (_, scanner) in rule_sets {
+            scanner.redact_json(value, &mut self.counts, limits).ok()?;
+        }
+        Some(())
+    }
+
+    /// Masks the messages of containers that have ended.
+    fn mask_messages(&mut self, rule_sets: &RuleSets, value: &mut Value, is_masked: &mut bool) {
+        match value {
+            Value::Array(items) => {
+                let items = items.iter_mut();
+                items.for_each(|item| self.mask_messages(rule_sets, item, is_masked));
+            }
+            Value::Object(members) => {
+                for (name, member) in members {
+                    if let Some(message) = message_of(name, member) {
+                        match masked_message(message, |value| self.value(rule_sets, value)) {
+                            Some(masked) => *message = masked,
+                            None => *is_masked = false,
+                        }
+                    }
+                    self.mask_messages(rule_sets, member, is_masked);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    /// Masks the names of members: whoever writes labels, annotations or results chooses them.
+    fn mask_names(&mut self, rule_sets: &RuleSets, value: &mut Value) {
+        match value {
+            Value::Array(items) => {
+                let items = items.iter_mut();
+                items.for_each(|item| self.mask_names(rule_sets, item));
+            }
+            Value::Object(members) => {
+                let names = members.keys().filter(|name| !is_of_schema(name));
+                let names: Vec<String> = names.cloned().collect();
+                for name in names {
+                    let masked = self.name(rule_sets, &name);
+                    if masked.as_deref() != Some(&name)
+                        && let Some(member) = members.remove(&name)
+                        && let Some(masked) = masked
+                    {
+                        members.insert(masked, member);
+                    }
+                }
+                let members = members.values_mut();
+                members.for_each(|member| self.mask_names(rule_sets, member));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn name(&mut self, rule_sets: &RuleSets, name: &str) -> Option<String> {
+        let mut name = name.to_owned();
+        for (_, scanner) in rule_sets {
+            let masked = scanner.redact(&name, &mut self.counts, limits());
+            name = masked.ok()?.into_owned();
+        }
+        Some(name)
+    }
+}
+
+fn limits() -> ScanLimits {
+    ScanLimits {
+        growth: GROWTH,
+        deadline: Instant::now() + SCAN_TIME,
+    }
+}
+
+/// Names in the schemas of Kubernetes and Tekton hold nothing but letters.
+fn is_of_schema(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+fn message_of<'a>(name: &str, member: &'a mut Value) -> Option<&'a mut String> {
+    match member.get_mut("message").filter(|_| name == "terminated")? {
+        Value::String(message) => Some(message),
+        _ => None,
+    }
+}
+
+/// Puts the messages of containers back, which were masked entry by entry: as a whole they would be taken for JSON, or
+/// for text in which an entry of the entrypoint stands.
+fn restore_messages(value: &mut Value, masked: &Value) {
+    match (value, masked) {
+        (Value::Array(items), Value::Array(masked)) => {
+            let pairs = items.iter_mut().zip(masked);
+            pairs.for_each(|(item, masked)| restore_messages(item, masked));
+        }
+        (Value::Object(members), Value::Object(masked)) => {
+            for (name, member) in members {
+                let Some(masked) = masked.get(name) else {
+                    continue;
+                };
+                if let Some(message) = message_of(name, member)
+                    && let Some(masked) = masked.get("message").and_then(Value::as_str)
+                {
+                    masked.clone_into(message);
+                }
+                restore_messages(member, masked);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Reads an object, and says whether all of it was read: what is nested too deep, or is a number that none can hold, is
+/// left out, as the observer takes it for missing.
+fn read(json: &str, depth: usize) -> (Value, bool) {
+    if let Ok(value) = serde_json::from_str(json) {
+        return (value, true);
+    }
+    let members: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_str(json);
+    let Ok(members) = members else {
+        return (Value::Null, false);
+    };
+    let read = |member: &RawValue| match depth {
+        0 => Value::Null,
+        depth => read(member.get(), depth - 1).0,
+    };
+    let members = members.into_iter();
+    let members: Map<_, _> = members.map(|(name, member)| (name, read(member))).collect();
+    (Value::Object(members), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::{Rule, Scanner};
+    use serde_json::json;
+
+    const SECRET: &str = "s3cr3t-value";
+
+    fn masker(pattern: &str) -> Masker {
+        let rule = Rule {
+            id: "own".to_owned(),
+            pattern: pattern.to_owned(),
+            ..Rule::default()
+        };
+        let scanner = Scanner::new(&[rule], &[]).unwrap();
+        Masker::new(Some(Arc::new(vec![("secrets".to_owned(), scanner)])))
+    }
+
+    fn pod() -> Value {
+        let message = format!(
+            r#"[{{"key":"out","value":"{SECRET}","type":1}},{{"key":"StartedAt","value":"2026-11-22T13:04:17.027Z","type":3}}]"#
+        );
+        json!({
+            "metadata": {
+                "name": "a-pod", "uid": "u", "labels": {SECRET: "x", "team": SECRET, "tekton.dev/taskRun": "a"},
+                "annotations": {LAST_APPLIED: "{}", "note": SECRET},
+            },
+            "spec": {
+                "initContainers": [{"name": "place-scripts", "args": ["czNjcjN0LXZhbHVl"]}],
+                "containers": [{"name": "step-a", "args": ["-wait_file", "/tekton/run/0/out", "--", SECRET],
+                                "env": [{"name": "A", "value": SECRET}]}],
+            },
+            "status": {"phase": "Failed", "containerStatuses": [{"name": "step-a", "state": {"terminated": {
+                "exitCode": 3, "reason": "Error", "finishedAt": "2026-11-22T13:04:18Z", "message": message,
+            }}}]},
+        })
+    }
+
+    #[test]
+    fn everything_that_was_written_freely_is_masked_and_the_structure_stays() {
+        let masked = masker(SECRET).object(&pod().to_string(), "Pod");
+        assert!(!masked.is_left_out);
+        let text = masked.object.to_string();
+        assert!(
+            !text.contains(SECRET) && !text.contains("czNjcjN0"),
+            "{text}"
+        );
+        let object = masked.object;
+        assert_eq!(object["metadata"]["labels"]["team"], "[redacted:own]");
+        assert_eq!(object["metadata"]["annotations"].get(LAST_APPLIED), None);
+        assert_eq!(
+            object["spec"]["containers"][0]["args"][1],
+            "/tekton/run/0/out"
+        );
+        let ended = &object["status"]["containerStatuses"][0]["state"]["terminated"];
+        assert_eq!(
+            (&ended["exitCode"], &ended["reason"]),
+            (&json!(3), &json!("Error"))
+        );
+        let message: Value = serde_json::from_str(ended["message"].as_str().unwrap()).unwrap();
+        assert_eq!(message[0]["value"], "[redacted:own]");
+        assert_eq!(message[1]["value"], "2026-11-22T13:04:17.027Z");
+    }
+
+    #[test]
+    fn names_and_times_stay_whatever_a_rule_says_of_them() {
+        let masked = masker("[a-zA-Z0-9-]+")
+            .object(&pod().to_string(), "Pod")
+            .object;
+        assert_eq!(masked["metadata"]["name"], "a-pod");
+        assert_eq!(masked["metadata"]["labels"]["tekton.dev/taskRun"], "a");
+        assert_eq!(masked["status"]["containerStatuses"][0]["name"], "step-a");
+        let ended = &masked["status"]["containerStatuses"][0]["state"]["terminated"];
+        assert_eq!(ended["finishedAt"], "2026-11-22T13:04:18Z");
+        let message: Value = serde_json::from_str(ended["message"].as_str().unwrap()).unwrap();
+        assert_eq!(message[1]["key"], "StartedAt");
+    }
+
+    #[test]
+    fn what_cannot_be_masked_is_left_out_and_who_and_what_stays() {
+        let mut masker = masker(SECRET);
+        // More than may be found in one text.
+        let many = SECRET.repeat(110_000);
+        assert_eq!(masker.log(&many), None);
+        let mut object = pod();
+        object["spec"]["containers"][0]["env"][0]["value"] = many.into();
+        let masked = masker.object(&object.to_string(), "Pod");
+        assert!(masked.is_left_out);
+        let text = masked.object.to_string();
+        assert!(!text.contains(SECRET) && text.len() < 2000, "{text}");
+        assert_eq!(masked.object["spec"]["containers"][0]["name"], "step-a");
+        let ended = &masked.object["status"]["containerStatuses"][0]["state"]["terminated"];
+        assert_eq!(ended["exitCode"], 3);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out() {
+        let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+        let json = format!(
+            r#"{{"metadata": {{"uid": "u", "name": "a"}}, "spec": {{"params": {deep}, "n": 1e999}}, "status": {{"podName": "p"}}}}"#
+        );
+        let masked = masker(SECRET).object(&json, "TaskRun");
+        assert!(masked.is_left_out);
+        assert_eq!(
+            masked.object,
+            json!({"metadata": {"uid": "u", "name": "a"}, "spec": {"params": null, "n": null}, "status": {"podName": "p"}})
+        );
+    }
+}

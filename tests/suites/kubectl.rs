@@ -1,0 +1,148 @@
+//! Debian's kubectl as a source: what the texts advise, run as it stands there.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::recording::watch_events;
+use step_observer_tests::sink::PATIENCE;
+use step_observer_tests::{path, program, receivers};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+/// bash with this program and Debian's kubectl, for a namespace of a cluster. `None` where there is no such kubectl.
+fn shell(server: &ApiServer, namespace: &str, folder: &Path) -> Option<Command> {
+    let kubectl = receivers::prepared("kubectl/usr/bin/kubectl")?;
+    let kubectl = std::path::absolute(kubectl).unwrap();
+    let program = program();
+    let programs = [program.parent().unwrap(), kubectl.parent().unwrap()];
+    let programs = programs
+        .map(|folder| folder.display().to_string())
+        .join(":");
+    let mut shell = Command::new("bash");
+    shell
+        .current_dir(folder)
+        .env("PATH", format!("{programs}:/usr/bin:/bin"))
+        .env("HOME", folder)
+        .env("KUBECONFIG", server.kubeconfig_of(folder, namespace))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    Some(shell)
+}
+
+/// Every command with two watches of kubectl that a text advises.
+fn advised(text: &str) -> Vec<String> {
+    let joined = text.replace("\\\n", " ");
+    let lines = joined
+        .lines()
+        .filter(|line| line.contains("<(kubectl get pods -w"));
+    let commands = lines.filter(|line| line.trim_start().starts_with("step-observer"));
+    commands.map(|line| line.trim().to_owned()).collect()
+}
+
+async fn help(of: &[&str]) -> String {
+    let output = Command::new(program())
+        .args(of)
+        .arg("--help")
+        .output()
+        .await
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What says that an event is the same. A start is an inference, whose time depends on when it was made.
+fn identity(event: &Value) -> [String; 4] {
+    let text = |name: &str| event[name].as_str().unwrap().to_owned();
+    let started = text("type").ends_with(".started.v1");
+    let time = if started { String::new() } else { text("time") };
+    [text("id"), text("type"), text("sequence"), time]
+}
+
+#[tokio::test]
+async fn what_the_texts_advise_gives_the_events_of_both_watches() {
+    let readme = advised(&std::fs::read_to_string(path("../README.md")).unwrap());
+    let of_help = advised(&help(&["replay"]).await);
+    assert_eq!(
+        (readme.len(), of_help.len()),
+        (1, 1),
+        "{readme:?} {of_help:?}"
+    );
+    for (command, name) in [
+        (&readme[0], "b-fail"),
+        (&of_help[0], "d-cancel"),
+        (&readme[0], "f-retries"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ApiServer::start().await;
+        let Some(mut shell) = shell(&server, name, folder.path()) else {
+            return;
+        };
+        let recorded = Command::new(program())
+            .arg("replay")
+            .arg(path(&format!("recordings/{name}.jsonl")))
+            .output()
+            .await
+            .unwrap();
+        let recorded = String::from_utf8(recorded.stdout).unwrap();
+        let mut expected: BTreeSet<_> = recorded
+            .lines()
+            .map(|line| identity(&serde_json::from_str(line).unwrap()))
+            .collect();
+        let watched = watch_events(name);
+        // The beginning is there before, and is listed.
+        let (before, after) = watched.split_at(2);
+        before.iter().for_each(|event| server.play(event));
+        let mut replay = shell.args(["-c", command]).spawn().unwrap();
+        server.wait_for_watches(2).await;
+        after.iter().for_each(|event| server.play(event));
+        let mut told = BufReader::new(replay.stdout.take().unwrap()).lines();
+        while !expected.is_empty() {
+            let line = tokio::time::timeout(PATIENCE, told.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("{name}: missing: {expected:#?}"));
+            let event: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
+            assert!(expected.remove(&identity(&event)), "{name}: {event:#}");
+        }
+        // kubectl ends with its watch, and the replay with both.
+        server.close_watches();
+        assert_eq!(told.next_line().await.unwrap(), None);
+        assert!(replay.wait().await.unwrap().success());
+    }
+}
+
+#[tokio::test]
+async fn no_text_advises_what_kubectl_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ApiServer::start().await;
+    let both = ["pods", "taskruns"].join(",");
+    if let Some(mut shell) = shell(&server, "default", folder.path()) {
+        let command = format!("kubectl get {both} -w -o json");
+        let refused = shell
+            .args(["-c", &command])
+            .stderr(Stdio::piped())
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(
+            !refused.status.success() && said.contains("single resource type"),
+            "{said}"
+        );
+    }
+    let mut looked_at = 0;
+    let mut folders = vec![path("..")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry: PathBuf = entry.unwrap().path();
+            let name = entry.file_name().unwrap().to_string_lossy().into_owned();
+            if entry.is_dir() && name != "target" && !name.starts_with('.') {
+                folders.push(entry);
+            } else if name.ends_with(".rs") || name.ends_with(".md") {
+                looked_at += 1;
+                let text = std::fs::read_to_string(&entry).unwrap();
+                assert!(!text.contains(&both), "{}", entry.display());
+            }
+        }
+    }
+    assert!(looked_at > 100, "{looked_at}");
+}

@@ -1,0 +1,544 @@
+//! `step-observer record`: what it writes gives the events that a live observer gives, and holds no secret.
+
+mod leaks;
+
+use crate::cluster::{Observer, expected_ids, give_logs};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::recording::{is_pod, recordings, watch_events};
+use step_observer_tests::sink::{HttpSink, PATIENCE, Request};
+use step_observer_tests::{path, program};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
+
+/// A recording that is being written.
+struct Recording {
+    child: Child,
+    place: tempfile::TempDir,
+}
+
+impl Recording {
+    /// Of all runs, however long ago they ended.
+    fn start(server: &ApiServer, args: &[&str]) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let mut command = Self::command(server, &place, &place.path().join("recording"));
+        let look_back: &[&str] = match args.contains(&"--look-back") {
+            true => &[],
+            false => &["--look-back", "1000000h"],
+        };
+        let child = command.args(look_back).args(args).spawn();
+        Self {
+            child: child.unwrap(),
+            place,
+        }
+    }
+
+    fn command(server: &ApiServer, place: &tempfile::TempDir, out: &Path) -> Command {
+        let mut command = Command::new(program());
+        command
+            .args(["record", "--out"])
+            .arg(out)
+            .env("KUBECONFIG", server.kubeconfig(place.path()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.place.path().join("recording")
+    }
+
+    /// Waits until it has recorded the last states, and so many logs.
+    async fn wait_for(&self, states: Vec<String>, logs: usize) {
+        let folder = self.folder();
+        let waiting = tokio::task::spawn_blocking(move || {
+            let began = std::time::Instant::now();
+            loop {
+                let read =
+                    |file: &str| std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+                let (text, logged) = (read("recording.jsonl"), read("recording.logs.json"));
+                let logged: BTreeMap<String, Value> =
+                    serde_json::from_str(&logged).unwrap_or_default();
+                let missing = states.iter().find(|state| !text.contains(state.as_str()));
+                if missing.is_none() && logged.len() >= logs {
+                    return;
+                }
+                assert!(began.elapsed() < PATIENCE, "{missing:?} {logged:#?}");
+                std::thread::yield_now();
+            }
+        });
+        waiting.await.unwrap();
+    }
+
+    /// Ends it as Ctrl-C does, and gives its folder and what it has said.
+    async fn stop(self) -> (Finished, String) {
+        let pid = self.child.id().unwrap().to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status();
+        assert!(sent.unwrap().success());
+        self.end().await
+    }
+
+    /// Waits until it ends by itself.
+    async fn end(mut self) -> (Finished, String) {
+        let mut said = String::new();
+        let ended = async {
+            let mut errors = String::new();
+            let (stdout, stderr) = (self.child.stdout.as_mut(), self.child.stderr.as_mut());
+            stdout.unwrap().read_to_string(&mut said).await.unwrap();
+            stderr.unwrap().read_to_string(&mut errors).await.unwrap();
+            assert!(self.child.wait().await.unwrap().success(), "{said}{errors}");
+            said.push_str(&errors);
+        };
+        tokio::time::timeout(PATIENCE, ended).await.unwrap();
+        (Finished(self.place), said)
+    }
+}
+
+/// The last state of each object, after so many events of others, by the revision that the server gives it.
+fn last_states(events: &[Value], others: usize) -> Vec<String> {
+    let uid = |event: &Value| event["object"]["metadata"]["uid"].to_string();
+    let last: BTreeMap<String, usize> = events.iter().map(uid).zip(others + 2..).collect();
+    last.into_values()
+        .map(|revision| format!(r#""resourceVersion":"{revision}""#))
+        .collect()
+}
+
+/// A recording in its folder.
+struct Finished(tempfile::TempDir);
+
+impl Finished {
+    fn folder(&self) -> PathBuf {
+        self.0.path().join("recording")
+    }
+
+    /// The events of a replay, by the very command that was printed.
+    async fn replay(&self, said: &str) -> Vec<Value> {
+        let command = said
+            .lines()
+            .find(|line| line.contains("step-observer replay"));
+        let command = command.unwrap().trim();
+        assert_eq!(
+            command,
+            format!("step-observer replay {}", self.folder().display())
+        );
+        let words: Vec<&str> = command.split(' ').skip(1).collect();
+        let output = Command::new(program()).args(words).output().await.unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.folder().join(file)).unwrap()
+    }
+}
+
+const PARTS: [&str; 5] = ["id", "type", "subject", "sequence", "time"];
+
+/// What says that an event is the same. A start may be inferred from any of several states, of which two watches see
+/// different ones: its time is compared only where there is one state.
+fn identity(part: impl Fn(&str) -> String, is_listed: bool) -> Vec<String> {
+    let mut identity: Vec<_> = PARTS.map(part).into();
+    if identity[1].ends_with(".started.v1") && !is_listed {
+        identity.pop();
+    }
+    identity
+}
+
+fn identities(events: &[Value], is_listed: bool) -> BTreeSet<Vec<String>> {
+    let identity =
+        |event: &Value| identity(|name| event[name].as_str().unwrap().to_owned(), is_listed);
+    events.iter().map(identity).collect()
+}
+
+/// The same of what a sink got.
+fn identities_at(sink: &HttpSink, is_listed: bool) -> BTreeSet<Vec<String>> {
+    let identity = |request: &Request| {
+        identity(
+            |name| request.header(&format!("ce-{name}")).to_owned(),
+            is_listed,
+        )
+    };
+    sink.requests().iter().map(identity).collect()
+}
+
+#[tokio::test]
+async fn a_recording_gives_the_events_of_a_live_observer() {
+    same_events(&recordings(), false).await;
+}
+
+#[tokio::test]
+async fn a_recording_of_what_was_there_gives_the_events_of_a_live_observer() {
+    let mut names = recordings();
+    let is_deleted = |event: &Value| event["type"] == "DELETED";
+    // What is gone is in no list.
+    names.retain(|name| !watch_events(name).iter().any(is_deleted));
+    assert!(names.len() > 5, "{names:?}");
+    same_events(&names, true).await;
+}
+
+/// Records these runs beside a live observer, of which all or only the beginnings are there before.
+async fn same_events(names: &[String], is_listed: bool) {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let (mut before, mut after, mut expected) = (Vec::new(), Vec::new(), 0);
+    for name in names {
+        give_logs(&server, name);
+        let watched = watch_events(name);
+        let there = if is_listed {
+            watched.len()
+        } else {
+            watched.len() / 3
+        };
+        before.extend_from_slice(&watched[..there]);
+        after.extend_from_slice(&watched[there..]);
+        expected += expected_ids(name).len();
+    }
+    before.iter().for_each(|event| server.play(event));
+    let recording = Recording::start(&server, &[]);
+    let observer = Observer::start(&server, &sink, &["--plugin", "bundled:redact-secrets"]);
+    server.wait_for_watches(4).await;
+    after.iter().for_each(|event| server.play(event));
+    sink.wait_for(expected).await;
+    recording
+        .wait_for(last_states(&[before, after].concat(), 0), 0)
+        .await;
+    // What was observed is told, and its logs are read, before either ends.
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    let (recording, said) = recording.stop().await;
+    let replayed = recording.replay(&said).await;
+    let found = identities(&replayed, is_listed);
+    assert_eq!(found.len(), expected);
+    assert_eq!(found, identities_at(&sink, is_listed));
+    for request in sink.requests() {
+        let data: Value = serde_json::from_slice(&request.body).unwrap();
+        let mut events = replayed.iter();
+        let event = events.find(|event| event["id"] == *request.header("ce-id"));
+        let event = event.unwrap();
+        // The script is that of the attempt that the TaskRun shows at the moment.
+        let of_state: &[_] = if is_listed {
+            &["step", "startedAt"]
+        } else {
+            &[]
+        };
+        for member in ["log", "exitCode", "reason", "cause", "labels"]
+            .iter()
+            .chain(of_state)
+        {
+            assert_eq!(event["data"][*member], data[*member], "{member}: {event:#}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_no_task_run_names_is_left_out() {
+    let server = ApiServer::start().await;
+    let events = watch_events("b-fail");
+    let recording = Recording::start(&server, &[]);
+    server.wait_for_watches(2).await;
+    let mut foreign = events.iter().find(|event| is_pod(event)).unwrap().clone();
+    foreign["object"]["metadata"]["name"] = "foreign".into();
+    foreign["object"]["metadata"]["uid"] = "33333333-1b96-4d1f-8452-e7b19921c1d5".into();
+    server.play(&foreign);
+    events.iter().for_each(|event| server.play(event));
+    recording.wait_for(last_states(&events, 1), 0).await;
+    let (recording, said) = recording.stop().await;
+    assert!(
+        !recording.read("recording.jsonl").contains("foreign"),
+        "{said}"
+    );
+    assert!(
+        said.contains("1 pods that no TaskRun names as its own are left out"),
+        "{said}"
+    );
+    let replayed = identities(&recording.replay(&said).await, false);
+    assert_eq!(replayed.len(), expected_ids("b-fail").len());
+}
+
+#[tokio::test]
+async fn what_vanishes_between_two_lists_is_recorded_as_deleted() {
+    let server = ApiServer::start().await;
+    let recording = Recording::start(&server, &[]);
+    server.wait_for_watches(2).await;
+    let events = watch_events("d-cancel");
+    let end = events
+        .iter()
+        .position(|event| event["type"] == "DELETED")
+        .unwrap();
+    events[..end].iter().for_each(|event| server.play(event));
+    recording.wait_for(last_states(&events[..end], 0), 0).await;
+    // No watch shows that the pod is gone.
+    server.lose(&events[end]);
+    server.forget_history();
+    recording
+        .wait_for(vec![r#""type":"DELETED""#.to_owned()], 0)
+        .await;
+    let (recording, _) = recording.stop().await;
+    let text = recording.read("recording.jsonl");
+    let last: Value = serde_json::from_str(
+        text.lines()
+            .rfind(|line| line.contains("\"DELETED\""))
+            .unwrap(),
+    )
+    .unwrap();
+    assert_eq!(
+        last["object"]["metadata"]["uid"],
+        events[end]["object"]["metadata"]["uid"]
+    );
+    assert!(last["object"]["status"]["containerStatuses"].is_array());
+}
+
+#[tokio::test]
+async fn runs_that_ended_long_ago_are_left_out() {
+    let server = ApiServer::start().await;
+    watch_events("a-success")
+        .iter()
+        .for_each(|event| server.play(event));
+    let recording = Recording::start(&server, &["--look-back", "10m"]);
+    server.wait_for_watches(2).await;
+    // It goes while others run.
+    let running = &watch_events("b-fail")[..6];
+    running.iter().for_each(|event| server.play(event));
+    for event in watch_events("a-success").iter().rev().take(2) {
+        server.delete(event["object"].clone());
+    }
+    let old = watch_events("a-success").len();
+    recording.wait_for(last_states(running, old), 0).await;
+    let (recording, said) = recording.stop().await;
+    assert!(
+        !recording.read("recording.jsonl").contains("a-success"),
+        "{said}"
+    );
+    assert!(said.contains(" of 1 TaskRuns and 1 pods"), "{said}");
+}
+
+#[tokio::test]
+async fn a_pod_that_has_the_name_of_another_has_its_own_log() {
+    let server = ApiServer::start().await;
+    let first = watch_events("b-fail");
+    let text = serde_json::to_string(&first).unwrap();
+    let pod_uid = first
+        .iter()
+        .find(|event| event["object"]["kind"] == "Pod")
+        .unwrap();
+    let pod_uid = pod_uid["object"]["metadata"]["uid"].as_str().unwrap();
+    let run_uid = first
+        .iter()
+        .find(|event| event["object"]["kind"] == "TaskRun")
+        .unwrap();
+    let run_uid = run_uid["object"]["metadata"]["uid"].as_str().unwrap();
+    // The same names in another namespace.
+    let second = text
+        .replace(pod_uid, "11111111-1b96-4d1f-8452-e7b19921c1d5")
+        .replace(run_uid, "22222222-1668-40be-b68b-4b94530e6c67")
+        .replace("\"namespace\":\"b-fail\"", "\"namespace\":\"other\"");
+    let second: Vec<Value> = serde_json::from_str(&second).unwrap();
+    let recording = Recording::start(&server, &[]);
+    server.wait_for_watches(2).await;
+    server.set_log("b-fail-pod-step-build", "of the first\n");
+    first.iter().for_each(|event| server.play(event));
+    recording.wait_for(last_states(&first, 0), 1).await;
+    server.set_log("b-fail-pod-step-build", "of the second\n");
+    second.iter().for_each(|event| server.play(event));
+    recording
+        .wait_for(last_states(&second, first.len()), 3)
+        .await;
+    let (recording, said) = recording.stop().await;
+    let logs: BTreeSet<_> = recording
+        .replay(&said)
+        .await
+        .iter()
+        .filter_map(|event| {
+            let log = event["data"]["log"].as_str()?;
+            Some((
+                event["data"]["podRef"]["namespace"].as_str()?.to_owned(),
+                log.to_owned(),
+            ))
+        })
+        .collect();
+    let expected = [("b-fail", "of the first\n"), ("other", "of the second\n")];
+    assert_eq!(
+        logs,
+        expected
+            .map(|(place, log)| (place.to_owned(), log.to_owned()))
+            .into()
+    );
+}
+
+#[tokio::test]
+async fn it_ends_by_itself_when_it_is_to() {
+    let server = ApiServer::start().await;
+    watch_events("a-success")
+        .iter()
+        .for_each(|event| server.play(event));
+    let recording = Recording::start(&server, &["--until-idle", "1ms"]);
+    let (recording, said) = recording.end().await;
+    assert_eq!(recording.replay(&said).await.len(), 6);
+    let recording = Recording::start(&server, &["--for", "2s", "--namespace", "nowhere"]);
+    let (_, said) = recording.end().await;
+    assert!(said.contains("nothing was recorded"), "{said}");
+}
+
+async fn fails(mut command: Command) -> String {
+    let output: Output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .unwrap()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{said}");
+    said
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_an_error_with_a_remedy() {
+    let server = ApiServer::start().await;
+    watch_events("a-success")
+        .iter()
+        .for_each(|event| server.play(event));
+    let place = tempfile::tempdir().unwrap();
+    let said = fails(Recording::command(&server, &place, place.path())).await;
+    assert!(
+        said.contains("is not empty: give a folder that is empty"),
+        "{said}"
+    );
+
+    let out = place.path().join("bounded");
+    let mut bounded = Recording::command(&server, &place, &out);
+    bounded.args(["--look-back", "1000000h", "--max-bytes", "10000"]);
+    let said = fails(bounded).await;
+    assert!(
+        said.contains("has reached 10000 bytes (--max-bytes)"),
+        "{said}"
+    );
+    let size = |file: &str| std::fs::metadata(out.join(file)).unwrap().len();
+    assert!(size("recording.jsonl") + size("recording.logs.json") <= 10_000);
+    let replay = Command::new(program())
+        .arg("replay")
+        .arg(&out)
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        replay.status.success(),
+        "{}",
+        String::from_utf8_lossy(&replay.stderr)
+    );
+
+    server.deny("taskruns", true);
+    let mut refused = Recording::command(&server, &place, &place.path().join("refused"));
+    refused.args(["--for", "2s"]);
+    let said = fails(refused).await;
+    assert!(said.contains("the recording is not complete"), "{said}");
+    assert!(
+        said.contains("grant list and watch on pods and taskruns.tekton.dev"),
+        "{said}"
+    );
+
+    let mut useless = Recording::command(&server, &place, &place.path().join("useless"));
+    useless.args(["--redact", "bundled:passthrough"]);
+    let said = fails(useless).await;
+    assert!(
+        said.contains("`passthrough` has no rules") && said.contains("--no-redact"),
+        "{said}"
+    );
+    assert!(!place.path().join("useless").exists());
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_a_recording_that_can_be_replayed() {
+    let namespaces = ["--user", "--map-root-user", "--mount"];
+    let allowed = Command::new("unshare")
+        .args(namespaces)
+        .arg("true")
+        .status()
+        .await;
+    if !allowed.is_ok_and(|status| status.success()) {
+        #[expect(clippy::print_stderr, reason = "nothing is left out in silence")]
+        {
+            eprintln!("NOT RUN: this machine allows no user namespaces (unshare --user --mount)");
+        }
+        return;
+    }
+    let server = ApiServer::start().await;
+    watch_events("f-retries")
+        .iter()
+        .for_each(|event| server.play(event));
+    let place = tempfile::tempdir().unwrap();
+    let disk = place.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let script = "mount -t tmpfs -o size=32k none \"$1\" || exit 3; \
+        \"$0\" record --look-back 1000000h --out \"$1/out\" && exit 4; \"$0\" replay \"$1/out\"";
+    let mut shell = Command::new("unshare");
+    shell
+        .args(namespaces)
+        .args(["sh", "-c", script])
+        .arg(program())
+        .arg(&disk)
+        .env("KUBECONFIG", server.kubeconfig(place.path()));
+    let output = tokio::time::timeout(PATIENCE, shell.output())
+        .await
+        .unwrap()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("failed to write") && said.contains("No space left on device"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn the_rights_that_the_help_names_suffice() {
+    let server = ApiServer::start().await;
+    let rule = |group: &str, resource: &str, verbs: &[&str]| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+    let role = json!({"kind": "ClusterRole", "metadata": {"name": "record"}, "rules": [
+        rule("", "pods", &["list", "watch"]), rule("tekton.dev", "taskruns", &["list", "watch"]),
+        rule("", "pods/log", &["get"]),
+    ]});
+    let binding = json!({"kind": "ClusterRoleBinding", "metadata": {"name": "record"},
+        "roleRef": {"kind": "ClusterRole", "name": "record"},
+        "subjects": [{"kind": "ServiceAccount", "name": "me", "namespace": "mine"}]});
+    server.authorise(&[role, binding], "mine/me");
+    give_logs(&server, "b-fail");
+    let events = watch_events("b-fail");
+    let recording = Recording::start(&server, &[]);
+    server.wait_for_watches(2).await;
+    events.iter().for_each(|event| server.play(event));
+    recording.wait_for(last_states(&events, 0), 2).await;
+    recording.stop().await;
+    assert_eq!(server.denials(), [""; 0]);
+    // None is superfluous.
+    assert_eq!(server.rights_used().len(), 3, "{:?}", server.rights_used());
+}
+
+#[test]
+fn the_texts_name_what_it_needs() {
+    let help = std::process::Command::new(program())
+        .args(["record", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for text in [
+        "list and watch pods and taskruns.tekton.dev",
+        "get pods/log",
+        "KUBECONFIG",
+        "--no-redact",
+    ] {
+        assert!(help.contains(text), "{text}: {help}");
+    }
+    let readme = std::fs::read_to_string(path("../README.md")).unwrap();
+    assert!(readme.contains("step-observer record "));
+}
