@@ -265,7 +265,11 @@ impl From<Which> for Selection {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Check a configuration file and load its plugins
+    /// Check a configuration file and load its plugins. Reports all mistakes at once
+    #[command(
+        after_help = "One line for each mistake: FILE:LINE:COLUMN: field: what is wrong and what to do. The exit code is 1 if \
+        there are any.\nFiles that sinks name are not looked for: this machine may not be the one that needs them."
+    )]
     Check {
         /// The file
         #[arg(value_name = "FILE")]
