@@ -10,6 +10,7 @@ mod plugin;
 mod run;
 mod shell;
 mod timeline;
+mod version;
 
 use args::{Args, Command, LogFormat};
 use clap::Parser as _;

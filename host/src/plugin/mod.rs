@@ -30,6 +30,7 @@ mod wasi;
 
 pub use aside::{Compiler, CompilerProgram, compile_for_parent};
 pub use budget::{MemoryBudget, plugin_memory_of};
+pub use bundled::{COMPLETE_BUILD, bundled_plugins, missing_plugins};
 pub use chain::{Chain, ChainError, Outcome, Report};
 pub use crash::{CrashError, CrashMark, CrashRecord};
 pub use engine::{LimitCeiling, Limits, PluginEngine};
