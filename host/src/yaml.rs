@@ -167,6 +167,8 @@ fn read<T: DeserializeOwned>(
     // Without the snippet: a line of the text may hold what does not belong into a message.
     let options = serde_saphyr::options! {
         with_snippet: false,
+        // More than 32 lines of them in one place are refused else.
+        emit_comments: false,
         duplicate_keys: duplicates,
         budget: serde_saphyr::budget! { max_nodes: MAX_VALUES, max_depth: MAX_DEPTH },
     };

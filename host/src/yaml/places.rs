@@ -1,7 +1,7 @@
 //! Where the fields of a text are: line and column of each, and which stand there twice.
 
 use super::path::{FieldPath, Segment};
-use serde_saphyr::granit_parser::{Event, Marker, Parser};
+use serde_saphyr::granit_parser::{self, Event, Marker, Parser};
 use std::collections::HashMap;
 
 /// Most nodes of a text; of one that has more no places are known.
@@ -70,7 +70,8 @@ impl Places {
     /// It is no YAML.
     pub(super) fn read(text: &str) -> Result<(Self, Vec<Duplicate>), SyntaxError> {
         let mut reading = Reading::default();
-        for event in Parser::new_from_str(text) {
+        let options = granit_parser::options! { emit_comments: false };
+        for event in Parser::new_from_str_with_options(text, options) {
             let (event, span) = event.map_err(|error| SyntaxError {
                 path: reading.path(),
                 at: place(error.marker()),
@@ -236,8 +237,10 @@ impl Reading {
                     // What is no text cannot be the name of any field.
                     let key = text.unwrap_or_default().to_owned();
                     let first = *self.keys.entry((open.node, key.clone())).or_insert(at);
+                    // Several mappings may be merged into one.
+                    let is_twice = first != at && key != "<<";
                     open.key = Some((key, at));
-                    if first != at {
+                    if is_twice {
                         self.twice(first, at);
                     }
                 }
