@@ -6,41 +6,70 @@
     reason = "cargo talks to build scripts through the environment"
 )]
 
+#[path = "build/guests.rs"]
+mod guests;
+
+use guests::Bundle;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
-    let guests = match env::var_os("STEP_OBSERVER_GUESTS") {
-        Some(folder) => PathBuf::from(folder),
-        None => manifest.join("../target/guests"),
-    };
+    let chosen = env::var_os("STEP_OBSERVER_GUESTS").map(PathBuf::from);
+    let is_default = chosen.is_none();
+    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let folder = guests::folder(&manifest, chosen, target);
+    println!("cargo::rerun-if-changed=build/guests.rs");
     println!("cargo::rerun-if-env-changed=STEP_OBSERVER_GUESTS");
-    println!("cargo::rerun-if-changed={}", guests.display());
-    let mut modules: Vec<PathBuf> = fs::read_dir(&guests)
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
-    modules.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "wasm")
-    });
-    modules.sort();
+    println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
+    if is_default {
+        // Of a folder that is not there cargo says every time that it has changed. Where it cannot be made, it is only that.
+        fs::create_dir_all(&folder).ok();
+    }
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let Bundle { embedded, missing } =
+        guests::bundle(entries(&folder), &plugins(&manifest.join("../plugins")));
+    if !missing.is_empty() {
+        println!(
+            "cargo::warning=this program is built without the plugins {}: `cargo xtask build` builds them and it, \
+             `cargo xtask install` installs it with them",
+            missing.join(", ")
+        );
+    }
     let mut code = String::from("/// Name and module.\nstatic GUESTS: &[(&str, &[u8])] = &[\n");
-    for path in &modules {
+    for (name, path) in &embedded {
         println!("cargo::rerun-if-changed={}", path.display());
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        writeln!(
-            code,
-            "    ({name:?}, include_bytes!({:?})),",
-            fs::canonicalize(path)?
-        )?;
+        let path = fs::canonicalize(path)?;
+        writeln!(code, "    ({name:?}, include_bytes!({path:?})),")?;
     }
     code.push_str("];\n");
+    writeln!(
+        code,
+        "/// Names of those that are not there.\nstatic MISSING: &[&str] = &{missing:?};"
+    )?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("bundled.rs"), code)?;
     fs::write(out.join("sdk.rs"), sdk(&manifest.join("../guest-sdk"))?)?;
     Ok(())
+}
+
+/// Names of the plugins in the source.
+fn plugins(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for folder in entries(folder) {
+        let manifest = folder.join("Cargo.toml");
+        if let (Some(name), true) = (folder.file_name(), manifest.is_file()) {
+            println!("cargo::rerun-if-changed={}", manifest.display());
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    names
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
 }
 
 /// The sources of the SDK, which `plugin new` gives to every plugin.

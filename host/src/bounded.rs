@@ -12,7 +12,8 @@ where
     D: Deserializer<'de>,
     T: TryFrom<u64>,
 {
-    let number = u64::deserialize(deserializer)?;
+    let not_whole = |_| D::Error::custom(format!("write a whole number from {MIN} to {MAX}"));
+    let number = u64::deserialize(deserializer).map_err(not_whole)?;
     let inside = (MIN..=MAX).contains(&number);
     let read = if inside {
         T::try_from(number).ok()

@@ -1,102 +1,334 @@
 //! YAML texts into types. What is wrong is told with its line and field, never with its value: a
-//! configuration may hold secrets.
+//! configuration may hold secrets. All mistakes are told at once: what is wrong is left out, and the text is read again.
 
-use serde::de::DeserializeOwned;
+mod lenient;
+mod mistakes;
+mod path;
+mod places;
+mod problem;
 
+pub use mistakes::{Mistakes, YamlError};
+pub use path::{FieldPath, Segment};
 pub use serde_saphyr::SerializeError as PrintError;
 
-/// Something in a text is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name}:{line}:{column}: {field}: {problem}")]
-pub struct YamlError {
-    /// Name of the text.
-    pub name: String,
-    /// Line, from 1.
-    pub line: u64,
-    /// Column, from 1.
-    pub column: u64,
-    /// Path of the field.
-    pub field: String,
+use lenient::{Failed, Reading, Tracked};
+use places::{Duplicate, Place, Places, SyntaxError};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use serde_saphyr::options::DuplicateKeyPolicy;
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+/// Most bytes that are read in all to find them, and how often at most.
+const MAX_BYTES: usize = 128 * 1024 * 1024;
+const MAX_READINGS: usize = 1000;
+/// Most places of a text that are no YAML.
+const MAX_SYNTAX_ERRORS: usize = 16;
+/// Most values of a text, those of its aliases included.
+const MAX_VALUES: usize = 100_000;
+/// How deep its values may be nested.
+const MAX_DEPTH: usize = 64;
+
+/// A text that was read as far as it is right.
+#[derive(Debug)]
+pub(crate) struct Examined<T> {
+    /// Without what is wrong in it. `None` if nothing can be said of the fields.
+    pub(crate) value: Option<T>,
     /// What is wrong.
-    pub problem: String,
+    pub(crate) mistakes: Mistakes,
+    name: String,
+    whole: &'static str,
+    places: Places,
+    /// Fields and items that are not in `value` because something is wrong with them.
+    broken: Vec<FieldPath>,
+    left_out: Vec<FieldPath>,
+}
+
+impl<T> Examined<T> {
+    /// Adds a mistake at the value of a field.
+    pub(crate) fn refuse(&mut self, path: &FieldPath, problem: impl Into<String>) {
+        let place = self.places.of(path);
+        let problem = problem.into();
+        let lines: Vec<&str> = problem.lines().map(str::trim).collect();
+        self.refuse_at(path, place, lines.join(" "));
+    }
+
+    fn refuse_at(&mut self, path: &FieldPath, Place { line, column }: Place, problem: String) {
+        let field = match path.to_string() {
+            none if none.is_empty() => self.whole.to_owned(),
+            field => field,
+        };
+        self.mistakes.add(YamlError {
+            name: self.name.clone(),
+            line,
+            column,
+            field,
+            problem,
+        });
+    }
+
+    /// Is something wrong with this field, or with one below it, so that its value is not what was meant?
+    pub(crate) fn is_broken(&self, path: &FieldPath) -> bool {
+        let touches = |broken: &FieldPath| path.holds(broken) || broken.holds(path);
+        self.broken.iter().any(touches)
+    }
+
+    /// Where the items of a sequence stand in the text, of those that are in `value`.
+    pub(crate) fn items(&self, sequence: &FieldPath) -> Vec<FieldPath> {
+        let items = (0..self.places.items(sequence)).map(|index| sequence.index(index));
+        let is_left_out = |item: &FieldPath| {
+            let is_it = |path: &FieldPath| path.0.len() == item.0.len() && path.holds(item);
+            self.left_out.iter().any(is_it)
+        };
+        items.filter(|item| !is_left_out(item)).collect()
+    }
 }
 
 /// Reads a text; an empty one, or one of comments only, is the default. `whole` is what the text is
 /// called where no field of it is to blame.
 pub(crate) fn parse<T: DeserializeOwned + Default>(
     name: &str,
-    whole: &str,
+    whole: &'static str,
     text: &str,
-) -> Result<T, YamlError> {
-    if text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-    {
-        return Ok(T::default());
+) -> Result<T, Mistakes> {
+    let examined = examine(name, whole, text);
+    match examined.value {
+        Some(value) if examined.mistakes.is_empty() => Ok(value),
+        _ => Err(examined.mistakes),
     }
-    let mut track = serde_path_to_error::Track::new();
-    // Without the snippet: a line of the text may hold what does not belong into a message.
-    let options = serde_saphyr::options! { with_snippet: false };
-    let parsed =
-        serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
-            T::deserialize(serde_path_to_error::Deserializer::new(
-                deserializer,
-                &mut track,
-            ))
-        });
-    parsed.map_err(|error| {
-        let location = error.location();
-        let field = track.path().to_string();
-        YamlError {
-            name: name.to_owned(),
-            line: location.map_or(0, |location| location.line()),
-            column: location.map_or(0, |location| location.column()),
-            field: if field == "." {
-                whole.to_owned()
-            } else {
-                field
-            },
-            problem: problem(&error.to_string()),
+}
+
+/// Reads a text as far as it is right, and notes all that is wrong.
+pub(crate) fn examine<T: DeserializeOwned + Default>(
+    name: &str,
+    whole: &'static str,
+    text: &str,
+) -> Examined<T> {
+    let mut examined = Examined {
+        value: None,
+        mistakes: Mistakes::default(),
+        name: name.to_owned(),
+        whole,
+        places: Places::default(),
+        broken: Vec::new(),
+        left_out: Vec::new(),
+    };
+    let Some((text, duplicates)) = examined.without_syntax_errors(text) else {
+        return examined;
+    };
+    let is_comment = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    if text.lines().all(is_comment) {
+        examined.value = Some(T::default());
+        return examined;
+    }
+    let policy = match duplicates.is_empty() {
+        true => DuplicateKeyPolicy::Error,
+        false => DuplicateKeyPolicy::FirstWins,
+    };
+    for Duplicate { path, at, first } in duplicates {
+        let problem = format!(
+            "it stands in line {} already: remove one of them",
+            first.line
+        );
+        examined.refuse_at(&path, at, problem);
+        examined.broken.push(path);
+    }
+    let reading = RefCell::new(Reading::default());
+    let most = (MAX_BYTES / text.len().max(1)).clamp(2, MAX_READINGS);
+    for _ in 0..most {
+        match read(&text, policy, &reading) {
+            Ok(value) => {
+                examined.value = Some(value);
+                examined.left_out = reading.into_inner().left_out.into_iter().collect();
+                return examined;
+            }
+            Err(error) => {
+                let mut reading = reading.borrow_mut();
+                if is_too_much(&error) {
+                    examined.refuse_all(&reading, &error);
+                    return examined;
+                }
+                if !examined.mend(&mut reading, &error) || examined.mistakes.has_more() {
+                    return examined;
+                }
+                reading.rewind();
+            }
         }
+    }
+    examined.mistakes.stop();
+    examined
+}
+
+fn read<T: DeserializeOwned>(
+    text: &str,
+    duplicates: DuplicateKeyPolicy,
+    reading: &RefCell<Reading>,
+) -> Result<T, serde_saphyr::Error> {
+    // Without the snippet: a line of the text may hold what does not belong into a message.
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        // More than 32 lines of them in one place are refused else.
+        emit_comments: false,
+        duplicate_keys: duplicates,
+        budget: serde_saphyr::budget! { max_nodes: MAX_VALUES, max_depth: MAX_DEPTH },
+    };
+    serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+        T::deserialize(Tracked::new(deserializer, reading))
     })
+}
+
+impl<T> Examined<T> {
+    /// Notes where a text is no YAML, and gives it without the fields of its first level in which that is, so that the
+    /// others can be read; and which fields stand in it twice. `None` if nothing can be read.
+    fn without_syntax_errors<'a>(
+        &mut self,
+        text: &'a str,
+    ) -> Option<(Cow<'a, str>, Vec<Duplicate>)> {
+        let mut text = Cow::Borrowed(text);
+        for _ in 0..MAX_SYNTAX_ERRORS {
+            match Places::read(&text) {
+                Ok((places, duplicates)) => {
+                    self.places = places;
+                    return Some((text, duplicates));
+                }
+                Err(SyntaxError { path, at, problem }) => {
+                    self.refuse_at(&path, at, problem::of(&problem));
+                    let (field, rest) = without_field_at(&text, at.line, path.0.first())?;
+                    self.broken.push(FieldPath::default().key(&field));
+                    text = rest.into();
+                }
+            }
+        }
+        None
+    }
+
+    /// Notes what is wrong, unless it follows from what was noted before, and has it left out at the next reading. False
+    /// if that cannot be.
+    fn mend(&mut self, reading: &mut Reading, error: &serde_saphyr::Error) -> bool {
+        let problem = problem::of(&error.to_string());
+        let Some(Failed {
+            mut path,
+            mut is_name,
+        }) = reading.failed.take()
+        else {
+            self.refuse_all(reading, error);
+            return false;
+        };
+        // The name of a variant may be a field's value, which is not repeated.
+        if let (Some(Segment::Variant(_)), false) = (path.0.last(), self.places.have(&path)) {
+            path.0.pop();
+            is_name = false;
+        }
+        if let Some(field) = missing_field(&problem) {
+            let missing = path.key(field);
+            if !reading.left_out.contains(&missing) {
+                let place = self.places.of_key(&path);
+                self.refuse_at(&missing, place, "it is missing: add it".to_owned());
+                self.broken.push(missing);
+            }
+            if let Some(placeholder) = placeholder(field, reading.added.len()) {
+                let added = reading.added.entry(path).or_default();
+                added.push((field.to_owned(), placeholder));
+                return true;
+            }
+            return leave_out(reading, path);
+        }
+        // What is below it was left out: that it lacks something follows from that.
+        let follows = |left_out: &FieldPath| path != *left_out && path.holds(left_out);
+        if is_name || !reading.left_out.iter().any(follows) {
+            let place = match is_name {
+                true => self.places.of_key(&path),
+                false => self.places.of(&path),
+            };
+            self.refuse_at(&path, place, problem);
+            // A field that does not exist changes no other; a variant that does not is the value of its field.
+            if !is_name || matches!(path.0.last(), Some(Segment::Variant(_))) {
+                self.broken.push(path.clone());
+            }
+        }
+        leave_out(reading, path)
+    }
+
+    /// Notes why nothing of the text can be read, or nothing more of it.
+    fn refuse_all(&mut self, reading: &Reading, error: &serde_saphyr::Error) {
+        let location = error.location();
+        let place = Place {
+            line: location.map_or(1, |location| location.line()),
+            column: location.map_or(1, |location| location.column()),
+        };
+        let path = reading.failed.as_ref().map(|failed| failed.path.clone());
+        self.refuse_at(
+            &path.unwrap_or_default(),
+            place,
+            problem::of(&error.to_string()),
+        );
+    }
+}
+
+/// A text with empty lines instead of the field of its first level in which it is no YAML, and that field: the one that was
+/// being read, else the one that the line belongs to.
+fn without_field_at(
+    text: &str,
+    line: u64,
+    being_read: Option<&Segment>,
+) -> Option<(String, String)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_field = |line: &str| line.starts_with(|c: char| c.is_alphabetic() || "\"'_".contains(c));
+    let is_it = |line: &str| match being_read.map(Segment::name) {
+        Some(Ok(name)) => line.trim_start_matches(['"', '\'']).starts_with(name),
+        Some(Err(_)) | None => true,
+    };
+    let at = usize::try_from(line).ok()?.min(lines.len());
+    let before = || lines.iter().take(at);
+    let begin = before().rposition(|line| is_field(line) && is_it(line));
+    let begin = begin.or_else(|| before().rposition(|line| is_field(line)))?;
+    let behind = lines.iter().skip(begin + 1).position(|line| is_field(line));
+    let end = behind.map_or(lines.len(), |behind| begin + 1 + behind);
+    let field = lines.get(begin)?.split(':').next()?.to_owned();
+    let kept = lines.iter().enumerate().map(|(index, line)| {
+        let is_left_out = (begin..end).contains(&index);
+        if is_left_out { "" } else { *line }
+    });
+    Some((field, kept.collect::<Vec<_>>().join("\n")))
+}
+
+/// Is the text, with its aliases, more than can be read?
+fn is_too_much(error: &serde_saphyr::Error) -> bool {
+    let message = error.to_string();
+    [
+        "budget breached",
+        "recursion limit exceeded",
+        "alias replay",
+    ]
+    .iter()
+    .any(|bound| message.contains(bound))
+}
+
+/// Has a field or item left out: if it is a variant, the field whose value it is. False if there is none.
+fn leave_out(reading: &mut Reading, mut path: FieldPath) -> bool {
+    while let Some(Segment::Variant(_)) = path.0.last() {
+        path.0.pop();
+    }
+    !path.0.is_empty() && reading.left_out.insert(path)
+}
+
+/// What stands for a field without which the others cannot be read.
+fn placeholder(field: &str, number: usize) -> Option<Value> {
+    match field {
+        "name" => Some(json!(format!("unnamed-{number}"))),
+        "from" => Some(json!({"bundled": "passthrough"})),
+        "to" => Some(json!({"stdout": {}})),
+        "url" => Some(json!("https://placeholder.invalid")),
+        _ => None,
+    }
+}
+
+fn missing_field(problem: &str) -> Option<&str> {
+    let field = problem.strip_prefix("missing field `")?;
+    field.split('`').next()
 }
 
 /// A value as YAML.
 pub(crate) fn print<T: serde::Serialize>(value: &T) -> Result<String, PrintError> {
     serde_saphyr::to_string(value)
-}
-
-/// The place stands before the message already.
-fn problem(message: &str) -> String {
-    let first = message.lines().next().unwrap_or(message);
-    let first = first.strip_prefix("error: ").unwrap_or(first);
-    let problem = match first.split_once(": ") {
-        Some((place, rest)) if place.starts_with("line ") => rest,
-        _ => first
-            .rsplit_once(" at line ")
-            .map_or(first, |(rest, _)| rest),
-    };
-    without_value(problem)
-}
-
-/// What serde quotes of the text where a value does not fit.
-fn without_value(problem: &str) -> String {
-    let quotes = ["invalid type", "invalid value", "unknown variant"]
-        .iter()
-        .any(|start| problem.starts_with(start));
-    if let (true, Some(first), Some(last)) = (quotes, problem.find('"'), problem.rfind('"'))
-        && first < last
-    {
-        let (before, after) = (problem.get(..=first), problem.get(last..));
-        return format!(
-            "{}…{}",
-            before.unwrap_or_default(),
-            after.unwrap_or_default()
-        );
-    }
-    let mut parts = problem.splitn(3, '`');
-    match (quotes, parts.next(), parts.next(), parts.next()) {
-        (true, Some(before), Some(_), Some(after)) => format!("{before}`…`{after}"),
-        _ => problem.to_owned(),
-    }
 }

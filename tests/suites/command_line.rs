@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use step_observer_tests::recording::{json, recordings, step_and_phase, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
 use step_observer_tests::{guest, path, program};
@@ -471,4 +472,50 @@ fn an_example_configuration_of_the_readme_fits_its_schema() {
                 .collect::<Vec<_>>()
         );
     }
+}
+
+/// What the demo prints, with the time it takes. On a terminal: one that `script` gives it.
+fn demo(on_terminal: bool, arguments: &str) -> (String, Duration) {
+    let folder = tempfile::tempdir().unwrap();
+    let begin = Instant::now();
+    let line = format!("{} demo {arguments}", program().display());
+    let mut command = match on_terminal {
+        true => Command::new("script"),
+        false => Command::new("sh"),
+    };
+    match on_terminal {
+        true => command.args(["--quiet", "--return", "--command", &line, "/dev/null"]),
+        false => command.args(["-c", &line]),
+    };
+    let output = command
+        .current_dir(folder.path())
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    (text(&output.stdout), begin.elapsed())
+}
+
+#[test]
+fn the_demo_can_be_read_after_six_seconds_on_a_terminal_and_at_once_elsewhere() {
+    let (shown, took) = demo(true, "");
+    assert!(shown.contains("13 events: 2 failed"), "{shown}");
+    assert!(shown.contains("\u{1b}["), "it has no colour: {shown}");
+    // It is played, not only shown.
+    assert!(
+        took > Duration::from_secs(3) && took < Duration::from_secs(6),
+        "{took:?}"
+    );
+    for (on_terminal, arguments) in [(false, ""), (true, "--speed max"), (true, "--speed 0")] {
+        let (shown, took) = demo(on_terminal, arguments);
+        assert!(shown.contains("13 events: 2 failed"), "{shown}");
+        assert_eq!(shown.contains("\u{1b}["), on_terminal, "{shown}");
+        assert!(took < Duration::from_secs(3), "{arguments}: {took:?}");
+    }
+    let refused = Command::new(program())
+        .args(["demo", "--speed", "fast"])
+        .output()
+        .unwrap();
+    assert!(error(&refused).contains("how many times as fast"));
 }

@@ -10,7 +10,7 @@ use step_observer_tests::manifests::{
 use step_observer_tests::{path, program};
 
 /// Every form by its name; none where there is no kubectl.
-fn rendered() -> Vec<(String, Vec<Value>)> {
+pub(crate) fn rendered() -> Vec<(String, Vec<Value>)> {
     if !kubectl_is_there() {
         return Vec::new();
     }

@@ -90,7 +90,11 @@ async fn it_starts_alone_and_says_how_it_ended() {
     let version = image.run(&["--version"]).await;
     assert_eq!(version.status.code(), Some(0), "{version:?}");
     let wanted = concat!("step-observer ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(text(&version.stdout), wanted);
+    let told = text(&version.stdout);
+    assert!(
+        told.starts_with(wanted) && !told.contains("missing"),
+        "{told}"
+    );
     let unknown = image.run(&["observe"]).await;
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
     let nothing = image.run(&["replay", "/tmp/nothing.jsonl"]).await;

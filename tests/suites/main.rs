@@ -18,6 +18,7 @@ mod catalog;
 mod cluster;
 mod clusters;
 mod command_line;
+mod configuration;
 mod default_sink;
 mod deploy;
 mod derived;

@@ -125,6 +125,24 @@ fn bad_configuration_is_refused_in_the_plugins_words() {
 }
 
 #[test]
+fn the_list_of_known_rules_names_each_once() {
+    let mut spec = PluginSpec::new(
+        "redact",
+        PluginSource::File(step_observer_tests::guest("redact-secrets")),
+    );
+    spec.config = serde_json::json!({"without": ["nope"]});
+    let refused = refusal(&spec);
+    let known: Vec<&str> = refused
+        .split("there are: ")
+        .nth(1)
+        .unwrap()
+        .split(", ")
+        .collect();
+    let each: std::collections::BTreeSet<&str> = known.iter().copied().collect();
+    assert_eq!((known.len(), each.len()), (32, 32), "{refused}");
+}
+
+#[test]
 fn a_module_cut_anywhere_is_refused() {
     let whole = wat::parse_str(wat("", &format!("{RELEASE} (call $keep)"))).unwrap();
     let engine = PluginEngine::new().unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use step_observer_tests::program;
+use step_observer_tests::{path, program};
 
 fn told(args: &[&str]) -> String {
     let output = Command::new(program()).args(args).output().unwrap();
@@ -133,4 +133,25 @@ fn manual_pages_are_what_groff_expects() {
     let ended = groff.wait_with_output().unwrap();
     assert!(ended.status.success());
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}
+
+#[test]
+fn the_version_is_in_the_first_line_and_what_is_part_of_the_program_in_the_others() {
+    let version = concat!("step-observer ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(told(&["-V"]), version);
+    let long = told(&["--version"]);
+    let lines: Vec<&str> = long.lines().collect();
+    assert!(long.starts_with(version), "{long}");
+    let sources = std::fs::read_dir(path("../plugins")).unwrap();
+    let plugins: BTreeSet<String> = sources
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let bundled = lines[1].strip_prefix("bundled plugins: ").unwrap();
+    let bundled: BTreeSet<String> = bundled.split(", ").map(str::to_owned).collect();
+    assert_eq!(bundled, plugins, "{long}");
+    assert!(!long.contains("missing plugins"), "{long}");
+    assert!(
+        lines[2].starts_with("sinks: stdout, file, http, nats, tekton"),
+        "{long}"
+    );
 }

@@ -22,7 +22,9 @@ cargo xtask COMMAND
   guests   build the bundled plugins to WebAssembly, into target/guests
   languages  build the example plugins in C, JavaScript, Python and Rust without std
   receivers  prepare what the suites work with: SDKs of others, brokers, nginx, kubectl
-  build    build the plugins and the program
+  build    build the plugins and the program with them in it: target/debug/step-observer, or with
+           --release target/release/step-observer; --features kafka and other options of cargo build
+  install  the same as `cargo install`: to ~/.cargo/bin, or --root DIR; and other options of cargo install
   check    formatting, lints, documentation, crates, drift of generated files
   deny     licences, bans and sources of crates, by cargo-deny (deny.toml)
   notices  print the licences of what is linked into the program and its plugins
@@ -44,7 +46,8 @@ fn main() -> ExitCode {
         "guests" => guests::build().map(drop),
         "languages" => languages::build(),
         "receivers" => receivers::prepare(),
-        "build" => build(),
+        "build" => build_program(&rest),
+        "install" => install(&rest),
         "check" => check(),
         "deny" => deny::check(),
         "notices" => image::notices(&rest),
@@ -75,6 +78,69 @@ fn build() -> Result<(), Problem> {
     );
     // The whole workspace, so that tests find the dependencies built with the same features.
     run(cargo().args(["build", "--workspace"]))
+}
+
+/// `build`: with options, the program alone, as it is shipped.
+fn build_program(args: &[String]) -> Result<(), Problem> {
+    match program_options(args) {
+        None => build()?,
+        Some(options) => {
+            guests::build()?;
+            step(
+                "building step-observer with its plugins (the first time: 10 minutes on two cores)",
+            );
+            run(cargo().arg("build").args(options))?;
+        }
+    }
+    let Some(profile) = profile(args) else {
+        return Ok(());
+    };
+    let program = target_dir().join(profile).join("step-observer");
+    step(&format!("built {}", program.display()));
+    run(Command::new(program).arg("--version"))
+}
+
+/// The folder of the program below that of cargo. `None` if only cargo knows.
+fn profile(args: &[String]) -> Option<&'static str> {
+    let elsewhere = |arg: &String| {
+        ["--target", "--profile", "--target-dir"]
+            .iter()
+            .any(|option| arg.starts_with(option))
+    };
+    if args.iter().any(elsewhere) {
+        return None;
+    }
+    let is_release = |arg: &String| arg == "--release" || arg == "-r";
+    Some(match args.iter().any(is_release) {
+        true => "release",
+        false => "debug",
+    })
+}
+
+/// What cargo is told of the program. `None` without options: the whole workspace is built then, which tests can use.
+fn program_options(args: &[String]) -> Option<Vec<String>> {
+    let package = ["--package", "step-observer", "--locked"].map(str::to_owned);
+    let options = package.into_iter().chain(args.iter().cloned());
+    (!args.is_empty()).then(|| options.collect())
+}
+
+/// `install`: what `cargo install --path host` does, with the plugins.
+fn install(args: &[String]) -> Result<(), Problem> {
+    guests::build()?;
+    step("installing step-observer with its plugins (the first time: 10 minutes on two cores)");
+    // From here, as `--root` is meant to be read.
+    let here =
+        env::current_dir().map_err(|error| Problem(format!("no current folder: {error}")))?;
+    run(cargo()
+        .current_dir(here)
+        .env("CARGO_TARGET_DIR", target_dir())
+        .args(install_arguments(args)))
+}
+
+fn install_arguments(args: &[String]) -> Vec<String> {
+    let host = root().join("host").display().to_string();
+    let fixed = ["install", "--path", &host, "--locked"].map(str::to_owned);
+    fixed.into_iter().chain(args.iter().cloned()).collect()
 }
 
 fn demo(args: &[String]) -> Result<(), Problem> {
@@ -175,4 +241,36 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "strangers",
         ])
         .args(args))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn options_build_the_program_as_it_is_shipped_and_none_the_workspace() {
+        assert_eq!(program_options(&[]), None);
+        assert_eq!(
+            program_options(&words("--release --features kafka")),
+            Some(words(
+                "--package step-observer --locked --release --features kafka"
+            ))
+        );
+    }
+
+    #[test]
+    fn installing_is_what_cargo_does_with_the_program_of_this_tree() {
+        let arguments = install_arguments(&words("--root /opt/x --force"));
+        assert_eq!(arguments[..2], words("install --path"));
+        assert!(
+            std::path::Path::new(&arguments[2])
+                .join("build.rs")
+                .is_file()
+        );
+        assert_eq!(arguments[3..], words("--locked --root /opt/x --force"));
+    }
 }

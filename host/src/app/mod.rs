@@ -6,6 +6,7 @@
 //! Only `observe` hears the shutdown; everything else flows downhill. Beside the row, until nothing is
 //! left to prepare: the plugins that come and go, and what the observer tells about itself.
 
+mod check;
 mod drop_ins;
 mod kept;
 mod memory;
@@ -16,8 +17,9 @@ mod stages;
 mod standing;
 mod tekton;
 
+pub use check::{Surroundings, check};
 pub use kept::Kept;
-pub use plugins::{check_plugins, load_plugin, read_plugin};
+pub use plugins::{load_plugin, read_plugin};
 
 use crate::admin::{AdminError, Subject};
 use crate::config::{Config, LogConfig};

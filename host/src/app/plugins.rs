@@ -2,7 +2,7 @@
 
 use super::drop_ins::DropInSource;
 use super::{AppError, Source, memory};
-use crate::config::{Config, DropInConfig, PluginConfig, PluginFrom, PluginMemoryConfig};
+use crate::config::{DropInConfig, PluginConfig, PluginFrom, PluginMemoryConfig};
 use crate::observe;
 use crate::plugin::{
     ChainError, Compiler, LoadError, MemoryBudget, Plugin, PluginEngine, PluginSource, PluginSpec,
@@ -97,21 +97,6 @@ pub async fn load_plugin(
 /// It cannot be read, or is another one.
 pub fn read_plugin(config: &PluginConfig) -> Result<Vec<u8>, LoadError> {
     spec(config, &Arc::default()).read()
-}
-
-/// Loads the plugins of a configuration, to see whether they can be.
-///
-/// # Errors
-///
-/// The first that cannot.
-pub async fn check_plugins(config: &Config) -> Result<(), AppError> {
-    let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
-    let trust = Arc::new(config.trust.clone());
-    load(&engine, &config.plugins, &trust).await?;
-    for sink in &config.sinks {
-        load(&engine, &sink.plugins, &trust).await?;
-    }
-    Ok(())
 }
 
 fn spec(config: &PluginConfig, trust: &Arc<TrustConfig>) -> PluginSpec {

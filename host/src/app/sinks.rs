@@ -11,7 +11,7 @@ use crate::journal::{Journal, JournalError, Letter, Waiting};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{Chain, PluginEngine, TrustConfig};
 use crate::prepare::Outlet;
-use crate::sink::Sink;
+use crate::sink::{Sink, SinkError};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -163,6 +163,16 @@ impl Opening<'_> {
             name: config.name.clone(),
             source,
         })
+    }
+}
+
+/// Opens a sink as far as no server and no file of its own is needed for it: reads the secrets and certificates.
+pub(super) fn connectionless(to: &SinkKind) -> Result<(), SinkError> {
+    match to {
+        SinkKind::Http(http) => Sink::http(http).map(drop),
+        SinkKind::Nats(nats) => Sink::nats(nats).map(drop),
+        SinkKind::Kafka(kafka) => Sink::kafka(kafka).map(drop),
+        SinkKind::Stdout(_) | SinkKind::File(_) | SinkKind::Tekton(_) => Ok(()),
     }
 }
 

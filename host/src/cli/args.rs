@@ -18,6 +18,7 @@ use step_observer::sink::{FileConfig, HttpConfig, SinkUrl, StdoutConfig};
 #[derive(Debug, Parser)]
 #[command(
     version,
+    long_version = super::version::long(),
     max_term_width = 100,
     after_help = "Begin with `step-observer demo`: it needs no cluster."
 )]
@@ -49,6 +50,10 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Play a recorded pipeline that prints secrets through the redaction plugin. No cluster needed
+    #[command(
+        after_help = "Examples:\n  step-observer demo\n  step-observer demo --speed 1     # as it happened\n  \
+        step-observer demo --speed max   # at once"
+    )]
     Demo(DemoArgs),
     /// Watch a cluster and send its step events
     #[command(
@@ -125,8 +130,8 @@ pub(crate) struct DemoArgs {
     /// Folder for the events; made where it does not exist
     #[arg(long, default_value = "step-observer-demo", value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// How fast to play: 1 as it happened, 10 ten times as fast, max at once. The default is 4 on a
-    /// terminal, else max
+    /// How fast to play: 1 as it happened, 10 ten times as fast, 0 or max without pauses. The default
+    /// takes some 5 seconds on a terminal, and none elsewhere
     #[arg(long, value_parser = parse_speed, value_name = "SPEED")]
     pub(crate) speed: Option<Speed>,
 }
@@ -191,7 +196,7 @@ pub(crate) struct ReplayArgs {
     /// Logs of the recordings. Repeatable; the default is CASE.logs.json beside each CASE.jsonl
     #[arg(long, value_name = "FILE")]
     pub(crate) logs: Vec<PathBuf>,
-    /// How fast to play: 1 as it happened, 10 ten times as fast, max at once
+    /// How fast to play: 1 as it happened, 10 ten times as fast, 0 or max at once
     #[arg(long, default_value = "max", value_parser = parse_speed, value_name = "SPEED")]
     pub(crate) speed: Speed,
     /// Give an event up after so many seconds without delivery
@@ -281,7 +286,11 @@ impl From<Which> for Selection {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Check a configuration file and load its plugins
+    /// Check a configuration file and load its plugins. Reports all mistakes at once
+    #[command(
+        after_help = "One line for each mistake: FILE:LINE:COLUMN: field: what is wrong and what to do. The exit code is 1 if \
+        there are any.\nFiles that sinks name are not looked for: this machine may not be the one that needs them."
+    )]
     Check {
         /// The file
         #[arg(value_name = "FILE")]
@@ -326,12 +335,14 @@ pub(crate) struct ManArgs {
 }
 
 fn parse_speed(text: &str) -> Result<Speed, String> {
-    if text == "max" {
-        return Ok(Speed::Max);
-    }
     match text.parse::<f64>() {
+        _ if text == "max" => Ok(Speed::Max),
+        Ok(0.0) => Ok(Speed::Max),
         Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Speed::Times(factor)),
-        Ok(_) | Err(_) => Err("write a number above 0, such as 1 or 10, or max".to_owned()),
+        Ok(_) | Err(_) => Err(
+            "write how many times as fast, such as 1 or 10, or max (or 0) for without pauses"
+                .to_owned(),
+        ),
     }
 }
 

@@ -4,9 +4,10 @@ use super::End;
 use super::args::{Command, ConfigCommand, ReplayArgs, Road, SchemaOf};
 use std::error::Error;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
-use step_observer::app::{App, Summary, check_plugins};
-use step_observer::config::{Config, SinkKind};
+use step_observer::app::{self, App, Summary, Surroundings};
+use step_observer::config::{Config, ConfigCheck, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::event;
 use step_observer::plugin::Compiler;
@@ -45,7 +46,8 @@ async fn replay(args: ReplayArgs, compiler: Compiler) -> Result<End, Problem> {
         road.sinks.push(SinkKind::Stdout(StdoutConfig::default()));
     }
     let give_up_ms = give_up.saturating_mul(1000);
-    let mut config = merge(road, &RetryConfig::default())?;
+    let file = road.config.clone();
+    let mut config = merge(road, &RetryConfig::default(), &compiler).await?;
     for sink in &mut config.sinks {
         let dead_letters = sink.dead_letter_sink.iter_mut().map(|sink| &mut sink.retry);
         for retry in dead_letters.chain([&mut sink.retry]) {
@@ -54,12 +56,34 @@ async fn replay(args: ReplayArgs, compiler: Compiler) -> Result<End, Problem> {
     }
     let hold_for = Duration::from_millis(give_up_ms);
     let source = super::recordings::source(&recordings, &logs, speed, hold_for)?;
-    let app = App::build(source, config, compiler).await?;
-    drive(app).await
+    match App::build(source, config, compiler.clone()).await {
+        Ok(app) => drive(app).await,
+        Err(error) => Err(all_mistakes(file.as_deref(), error.into(), &compiler).await),
+    }
+}
+
+/// All that is wrong with a configuration file because of which something cannot start; what that says, if nothing is.
+pub(super) async fn all_mistakes(
+    file: Option<&Path>,
+    problem: Problem,
+    compiler: &Compiler,
+) -> Problem {
+    let Some(mut check) = file.and_then(|file| ConfigCheck::of(file).ok()) else {
+        return problem;
+    };
+    let checked = app::check(&mut check, Surroundings::Here, compiler.clone()).await;
+    match (checked, check.into_config()) {
+        (Ok(()), Err(mistakes)) => mistakes.into(),
+        (Ok(()), Ok(_)) | (Err(_), _) => problem,
+    }
 }
 
 /// Command line over file.
-pub(super) fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> {
+pub(super) async fn merge(
+    road: Road,
+    retry: &RetryConfig,
+    compiler: &Compiler,
+) -> Result<Config, Problem> {
     let Road {
         config,
         mut plugins,
@@ -69,7 +93,10 @@ pub(super) fn merge(road: Road, retry: &RetryConfig) -> Result<Config, Problem> 
         sinks,
     } = road;
     let mut config = match config {
-        Some(path) => Config::read(&path)?,
+        Some(path) => match Config::read(&path) {
+            Ok(config) => config,
+            Err(error) => return Err(all_mistakes(Some(&path), error.into(), compiler).await),
+        },
         None => Config::default(),
     };
     for plugin in &mut plugins {
@@ -150,12 +177,9 @@ pub(crate) fn signals(count: usize) -> impl Future<Output = ()> + Send + 'static
 async fn config(command: ConfigCommand) -> Result<End, Problem> {
     let text = match command {
         ConfigCommand::Check { file } => {
-            let config = Config::read(&file)?;
-            config.admin.check()?;
-            for sink in &config.sinks {
-                sink.check()?;
-            }
-            check_plugins(&config).await?;
+            let mut check = ConfigCheck::of(&file)?;
+            app::check(&mut check, Surroundings::Elsewhere, Compiler::Here).await?;
+            let config = check.into_config()?;
             let (plugins, sinks) = (config.plugins.len(), config.sinks.len());
             format!(
                 "{}: ok, {plugins} plugins and {sinks} sinks\n",

@@ -30,15 +30,18 @@ const LOGS: &str = include_str!("../../../tests/recordings/leaky.logs.json");
 /// The pipeline prints it in base64.
 const KNOWN_VALUE: &str = "Tr0ub4dor&3-registry";
 
+/// How long the demo plays by default: long enough to see steps run, and six seconds with the time to start.
+const LONGEST: Duration = Duration::from_secs(4);
+
 type Problem = Box<dyn Error + Send + Sync>;
 
 pub(crate) async fn demo(args: DemoArgs, compiler: Compiler) -> Result<End, Problem> {
     let DemoArgs { out, speed } = args;
     let terminal = std::io::stdout().is_terminal();
-    let speed = speed.unwrap_or(if terminal {
-        Speed::Times(4.0)
-    } else {
-        Speed::Max
+    // Who pipes it somewhere does not watch it.
+    let speed = speed.unwrap_or(match terminal {
+        true => fitting(RECORDING, LONGEST),
+        false => Speed::Max,
     });
     std::fs::create_dir_all(&out)?;
     let file = out.join("events.jsonl");
@@ -82,6 +85,22 @@ pub(crate) async fn demo(args: DemoArgs, compiler: Compiler) -> Result<End, Prob
         0 => End::Good,
         count => End::Undelivered(count),
     })
+}
+
+/// The speed at which a recording lasts so long; that at which it happened, if that is shorter.
+fn fitting(recording: &[u8], longest: Duration) -> Speed {
+    #[derive(serde::Deserialize)]
+    struct Event {
+        at: jiff::Timestamp,
+    }
+    let lines = recording.split(|byte| *byte == b'\n');
+    let times = lines.filter_map(|line| serde_json::from_slice::<Event>(line).ok());
+    let times: Vec<_> = times.map(|event| event.at).collect();
+    let span = times.iter().max().zip(times.iter().min());
+    let span = span.map_or(0.0, |(last, first)| {
+        last.duration_since(*first).as_secs_f64()
+    });
+    Speed::Times((span / longest.as_secs_f64()).max(1.0))
 }
 
 /// The pipeline of the demo.
@@ -171,4 +190,28 @@ fn closing(timeline: &Timeline, file: &Path, url: &str, received: u64) -> String
         kinds.join(", "),
         rules.join(", "),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_of_any_length_fits_the_time() {
+        let recording = |seconds: i64| {
+            let at = |second| jiff::Timestamp::from_second(1_800_000_000 + second).unwrap();
+            let line = |second| format!("{{\"at\": \"{}\", \"type\": \"ADDED\"}}\n", at(second));
+            format!("{}{}{}no JSON", line(0), line(seconds), line(seconds / 2))
+        };
+        let longest = Duration::from_secs(4);
+        for (seconds, expected) in [(1, 1.0), (4, 1.0), (80, 20.0), (86_400, 21_600.0)] {
+            let speed = fitting(recording(seconds).as_bytes(), longest);
+            assert_eq!(speed, Speed::Times(expected), "{seconds}");
+        }
+        assert_eq!(fitting(b"", longest), Speed::Times(1.0));
+        let Speed::Times(factor) = fitting(RECORDING, LONGEST) else {
+            panic!("it has pauses");
+        };
+        assert!(factor > 4.0, "{factor}");
+    }
 }

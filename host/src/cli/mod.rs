@@ -12,11 +12,13 @@ mod recordings;
 mod run;
 mod shell;
 mod timeline;
+mod version;
 
 use args::{Args, Command, LogFormat};
 use clap::Parser as _;
 use std::io::Write as _;
 use std::process::ExitCode;
+use step_observer::config::{ConfigError, Mistakes};
 use step_observer::plugin::{Compiler, CompilerProgram, compile_for_parent};
 use step_observer::terminal;
 
@@ -69,8 +71,28 @@ pub(crate) fn main() -> ExitCode {
         Ok(End::Undelivered(count)) => fail(&format!(
             "{count} events were not delivered; see the lines above for the reasons"
         )),
-        Err(error) => fail(&error.to_string()),
+        Err(error) => fail(&reported(error.as_ref())),
     }
+}
+
+/// What an error says. Mistakes of a configuration are listed one a line, so that editors find them, and the line with the
+/// count is the last.
+fn reported(error: &(dyn std::error::Error + 'static)) -> String {
+    let invalid = error.downcast_ref().and_then(|error| match error {
+        ConfigError::Invalid(mistakes) => Some(mistakes),
+        _ => None,
+    });
+    let Some(mistakes) = invalid.or_else(|| error.downcast_ref::<Mistakes>()) else {
+        return error.to_string();
+    };
+    for mistake in mistakes.list() {
+        let line = mistake.to_string();
+        writeln!(std::io::stderr(), "{}", terminal::word(&line)).ok();
+    }
+    format!(
+        "{} in the configuration; `step-observer config schema` prints what is allowed",
+        mistakes.count()
+    )
 }
 
 fn fail(problem: &str) -> ExitCode {

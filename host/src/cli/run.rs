@@ -2,7 +2,7 @@
 
 use super::End;
 use super::args::{Road, RunArgs};
-use super::commands::{ABORTED, Problem, ended, merge, signals};
+use super::commands::{ABORTED, Problem, all_mistakes, ended, merge, signals};
 use futures::FutureExt as _;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -24,8 +24,15 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<End, Problem> {
     let mut file = ConfigFile::of(args.road.config.clone()).await;
-    let mut config = configure(&args)?;
-    let mut app = App::build(source(&config).await?, config.clone(), compiler.clone()).await?;
+    let mut config = configure(&args, &compiler).await?;
+    let source = source(&config).await?;
+    let mut app = match App::build(source, config.clone(), compiler.clone()).await {
+        Ok(app) => app,
+        Err(error) => {
+            let file = args.road.config.as_deref();
+            return Err(all_mistakes(file, error.into(), &compiler).await);
+        }
+    };
     let (stopped, aborted) = (signals(1).shared(), signals(2));
     let mut aborted = std::pin::pin!(aborted);
     loop {
@@ -62,7 +69,7 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<End, Proble
 }
 
 /// Command line over file, and where events go by default.
-fn configure(args: &RunArgs) -> Result<Config, Problem> {
+async fn configure(args: &RunArgs, compiler: &Compiler) -> Result<Config, Problem> {
     let RunArgs {
         road,
         namespaces,
@@ -71,7 +78,7 @@ fn configure(args: &RunArgs) -> Result<Config, Problem> {
         shards,
         shard,
     } = args.clone();
-    let mut config = merge(road, &RetryConfig::default())?;
+    let mut config = merge(road, &RetryConfig::default(), compiler).await?;
     if !namespaces.is_empty() {
         config.cluster.namespaces = namespaces;
     }
@@ -111,7 +118,7 @@ async fn changed_app(
     loop {
         file.changed().await;
         let built = async {
-            let config = configure(args)?;
+            let config = configure(args, compiler).await?;
             // A file that somebody is writing may look whole before it is.
             if file.has_changed().await {
                 return Ok(None);
@@ -120,8 +127,14 @@ async fn changed_app(
                 return Ok(None);
             }
             let source = source(&config).await?;
-            let app = App::rebuild(source, config.clone(), compiler.clone(), kept.clone()).await?;
-            Ok::<_, Problem>(Some((config, app)))
+            let built = App::rebuild(source, config.clone(), compiler.clone(), kept.clone()).await;
+            match built {
+                Ok(app) => Ok(Some((config, app))),
+                Err(error) => {
+                    let file = args.road.config.as_deref();
+                    Err(all_mistakes(file, error.into(), compiler).await)
+                }
+            }
         };
         match built.await {
             Ok(Some(next)) => return next,

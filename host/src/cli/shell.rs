@@ -26,7 +26,10 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<End, Problem> {
 
 pub(crate) fn man(args: &ManArgs) -> Result<End, Problem> {
     // A page for each `help` would say what the pages say.
-    let mut command = Args::command().disable_help_subcommand(true);
+    let mut command = Args::command()
+        .disable_help_subcommand(true)
+        // A page is for every program of this version, whatever is part of it.
+        .long_version(env!("CARGO_PKG_VERSION"));
     command.build();
     match &args.dir {
         None => std::io::stdout().write_all(&page(command)?.1)?,

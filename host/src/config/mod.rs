@@ -1,15 +1,19 @@
 //! The configuration: one YAML file, read whole into types that cannot be wrong.
 
+mod check;
+mod files;
 mod mask;
 mod types;
 
 pub use crate::admin::AdminConfig;
+pub use crate::yaml::{FieldPath, Mistakes, YamlError as Mistake};
+pub use check::ConfigCheck;
 pub use types::{
     Config, DeadLetterConfig, DropInConfig, LogCaptureMode, LogConfig, PluginConfig, PluginFrom,
     PluginMemoryConfig, SinkConfig, SinkKind, Span, TektonConfig,
 };
 
-use crate::yaml::{self, YamlError};
+use crate::yaml;
 use std::path::{Path, PathBuf};
 
 /// Largest configuration file in bytes.
@@ -32,9 +36,36 @@ pub enum ConfigError {
         /// Its path.
         path: PathBuf,
     },
+    /// It is no text.
+    #[error("{path} is no text in UTF-8")]
+    NotText {
+        /// Its path.
+        path: PathBuf,
+    },
     /// Something in it is wrong.
-    #[error("{0}\n  see `step-observer config schema` for what is allowed")]
-    Invalid(#[from] YamlError),
+    #[error("{0}; `step-observer config schema` prints what is allowed")]
+    Invalid(#[from] Mistakes),
+}
+
+/// Reads the text of a file.
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    use std::io::Read as _;
+    let read_error = |source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    // Not its size first and then its bytes: it may grow between the two.
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(read_error)?;
+    let read = file.take(MAX_SIZE + 1).read_to_end(&mut bytes);
+    if read.map_err(read_error)? as u64 > MAX_SIZE {
+        return Err(ConfigError::TooLarge {
+            path: path.to_owned(),
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| ConfigError::NotText {
+        path: path.to_owned(),
+    })
 }
 
 impl Config {
@@ -42,28 +73,18 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Names the file, the line and the field.
+    /// Names the file, and line and field of each mistake.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let read_error = |source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        if std::fs::metadata(path).map_err(read_error)?.len() > MAX_SIZE {
-            return Err(ConfigError::TooLarge {
-                path: path.to_owned(),
-            });
-        }
-        let text = std::fs::read_to_string(path).map_err(read_error)?;
-        Self::parse(&path.display().to_string(), &text)
+        Self::parse(&path.display().to_string(), &read_text(path)?)
     }
 
     /// Reads a text. An empty one is the default configuration.
     ///
     /// # Errors
     ///
-    /// Names the line and the field.
+    /// Names line and field of each mistake.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
-        Ok(yaml::parse(name, "configuration", text)?)
+        Ok(ConfigCheck::begin(name, text).into_config()?)
     }
 
     /// The file as it would be with every default written out.

@@ -41,6 +41,22 @@ fn an_empty_file_is_the_default() {
 }
 
 #[test]
+fn what_yaml_allows_beside_the_fields_changes_nothing() {
+    let comments = "# nothing\n".repeat(1000);
+    let indented = "  # nothing\n".repeat(1000);
+    for text in [
+        format!("{comments}{FULL}"),
+        FULL.replacen("cluster:\n", &format!("cluster:\n{indented}"), 1),
+        FULL.replace('\n', "\r\n"),
+        format!("\u{feff}{FULL}"),
+        format!("%YAML 1.2\n---\n{FULL}...\n"),
+    ] {
+        let config = Config::parse("config.yaml", &text).unwrap();
+        assert_eq!(config, Config::parse("config.yaml", FULL).unwrap());
+    }
+}
+
+#[test]
 fn mistakes_are_named_with_line_and_field() {
     for (from, to, expected) in [
         (

@@ -29,7 +29,6 @@ pub struct Config {
     /// How events are named.
     pub event: EventConfig,
     /// Plugins that every event passes, in this order.
-    #[serde(deserialize_with = "unique_plugins")]
     pub plugins: Vec<PluginConfig>,
     /// Plugins that come and go while the observer runs; events pass them after `plugins`.
     pub drop_in: DropInConfig,
@@ -38,7 +37,6 @@ pub struct Config {
     /// Whose plugins are loaded.
     pub trust: TrustConfig,
     /// Where events go.
-    #[serde(deserialize_with = "unique_sinks")]
     pub sinks: Vec<SinkConfig>,
     /// Where accepted events are kept until every sink has them.
     pub journal: JournalConfig,
@@ -204,6 +202,7 @@ pub struct PluginMemoryConfig {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PluginConfig {
     /// Its name in logs, metrics and events.
+    #[serde(deserialize_with = "name")]
     pub name: String,
     /// Where it is.
     pub from: PluginFrom,
@@ -261,6 +260,7 @@ pub enum PluginFrom {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SinkConfig {
     /// Its name in logs and metrics.
+    #[serde(deserialize_with = "name")]
     pub name: String,
     /// What it is.
     pub to: SinkKind,
@@ -268,7 +268,7 @@ pub struct SinkConfig {
     #[serde(default, rename = "match")]
     pub select: EventMatch,
     /// Plugins that its events pass after the common ones.
-    #[serde(default, deserialize_with = "unique_plugins")]
+    #[serde(default)]
     pub plugins: Vec<PluginConfig>,
     /// How deliveries are tried again.
     #[serde(default)]
@@ -305,27 +305,6 @@ impl SinkConfig {
         }
     }
 
-    /// Whether it, and its dead-letter sink, can be had at all. Files and servers are not looked at.
-    ///
-    /// # Errors
-    ///
-    /// Names the sink and what is wrong with it.
-    pub fn check(&self) -> Result<(), String> {
-        let dead_letters = self.dead_letter_sink.as_ref().map(|sink| &sink.to);
-        for to in [&self.to].into_iter().chain(dead_letters) {
-            let checked = match to {
-                SinkKind::Http(http) => http.check(),
-                SinkKind::Kafka(kafka) => kafka.check(),
-                SinkKind::Stdout(_)
-                | SinkKind::File(_)
-                | SinkKind::Nats(_)
-                | SinkKind::Tekton(_) => Ok(()),
-            };
-            checked.map_err(|problem| format!("sink `{}`: {problem}", self.name))?;
-        }
-        Ok(())
-    }
-
     /// Name of its dead-letter sink.
     #[must_use]
     pub fn dead_letter_name(&self) -> String {
@@ -334,7 +313,7 @@ impl SinkConfig {
 }
 
 /// How names of dead-letter sinks end.
-const DEAD_LETTERS: &str = ".dead-letters";
+pub(super) const DEAD_LETTERS: &str = ".dead-letters";
 
 /// What a sink is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -387,51 +366,16 @@ impl Default for TektonConfig {
 }
 
 /// Most sinks, dead-letter sinks included: the journal keeps a bit for each, and for each that was there before.
-const MAX_SINKS: usize = 32;
+pub(super) const MAX_SINKS: usize = 32;
 
-fn unique_plugins<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<PluginConfig>, D::Error> {
-    unique(deserializer, |plugin: &PluginConfig| &plugin.name)
-}
-
-fn unique_sinks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SinkConfig>, D::Error> {
-    let sinks = unique(deserializer, |sink: &SinkConfig| &sink.name)?;
-    if let Some(taken) = sinks.iter().find(|sink| sink.name.ends_with(DEAD_LETTERS)) {
-        return Err(serde::de::Error::custom(format!(
-            "the name `{}` is that of a dead-letter sink; write `deadLetterSink` at the sink itself",
-            taken.name
-        )));
+/// Reads the name of a plugin or sink.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.len() > 63 || !name.bytes().all(allowed) {
+        return Err(serde::de::Error::custom(
+            "a name is 1 to 63 letters, digits, `-`, `_` and `.`",
+        ));
     }
-    let dead_letters = sinks.iter().filter(|sink| sink.dead_letter_sink.is_some());
-    match sinks.len() + dead_letters.count() {
-        0..=MAX_SINKS => Ok(sinks),
-        many => Err(serde::de::Error::custom(format!(
-            "{many} sinks are more than {MAX_SINKS}"
-        ))),
-    }
-}
-
-fn unique<'de, D, T>(deserializer: D, name: impl Fn(&T) -> &String) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    let items: Vec<T> = Vec::deserialize(deserializer)?;
-    let mut names = std::collections::HashSet::new();
-    for item in &items {
-        let name = name(item);
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if name.is_empty() || name.len() > 63 || !name.bytes().all(allowed) {
-            return Err(serde::de::Error::custom(
-                "a name is 1 to 63 letters, digits, `-`, `_` and `.`",
-            ));
-        }
-        if !names.insert(name.clone()) {
-            return Err(serde::de::Error::custom(format!(
-                "the name `{name}` is used twice"
-            )));
-        }
-    }
-    Ok(items)
+    Ok(name)
 }

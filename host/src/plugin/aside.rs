@@ -4,10 +4,13 @@
 use super::budget::CodeShare;
 use super::engine::PluginEngine;
 use super::load::{LoadError, MAX_FILE};
+use super::refusals::Refusals;
 use super::setup::{self, Configured, Order, Prepared};
 use super::spec::PluginSpec;
 use super::trust::FileDigest;
+use crate::redact::RuleError;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -251,9 +254,37 @@ fn in_child(
             return Err(LoadError::Process(how_it_ended(status)));
         }
     };
-    let prepared: Result<Prepared, String> =
+    let prepared: Result<Prepared, Told> =
         serde_json::from_slice(&head).map_err(|_| other_version())?;
-    Ok((prepared.map_err(LoadError::Told)?, code))
+    Ok((prepared.map_err(LoadError::from)?, code))
+}
+
+/// Why the child does not load a plugin. What is wrong with a configuration keeps its parts: they have places of their own.
+#[derive(Serialize, Deserialize)]
+enum Told {
+    Configure(Refusals),
+    RuleSet { set: String, source: RuleError },
+    Other(String),
+}
+
+impl From<LoadError> for Told {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Configure(refusals) => Self::Configure(refusals),
+            LoadError::RuleSet { set, source } => Self::RuleSet { set, source },
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<Told> for LoadError {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Configure(refusals) => Self::Configure(refusals),
+            Told::RuleSet { set, source } => Self::RuleSet { set, source },
+            Told::Other(text) => Self::Told(text),
+        }
+    }
 }
 
 fn other_version() -> LoadError {
@@ -289,7 +320,7 @@ pub fn compile_for_parent(input: impl Read, output: impl Write) -> io::Result<()
     let prepared = setup::prepare(&engine, &order, &module);
     let (head, code) = match prepared {
         Ok((prepared, code)) => (Ok(prepared), code),
-        Err(error) => (Err(error.to_string()), Vec::new()),
+        Err(error) => (Err(Told::from(error)), Vec::new()),
     };
     write_frame(output, &serde_json::to_vec(&head)?, &code)
 }

@@ -1,11 +1,14 @@
 //! From a file to a component: everything that can be said about a plugin without running it.
 
 use super::failure::Failure;
+use super::refusals::Refusals;
 use super::shape::{self, ShapeError};
 use super::spec::Wasi;
 use super::wasi;
-use crate::redact::{MAX_LARGE, MAX_RULES, MAX_VALUES};
+use crate::redact::{MAX_LARGE, MAX_RULES, MAX_VALUES, RuleError};
+use crate::yaml::FieldPath;
 use flate2::read::GzDecoder;
+use serde_json::Value;
 use std::io::Read;
 use wasmparser::{Encoding, Parser, Payload};
 
@@ -155,7 +158,7 @@ pub enum LoadError {
     Process(String),
     /// `configure` failed.
     #[error("it refuses its configuration: {0}")]
-    Configure(String),
+    Configure(Refusals),
     /// `configure` trapped or ran too long.
     #[error("its configure function failed: {0}")]
     ConfigureTrapped(String),
@@ -177,6 +180,29 @@ pub enum LoadError {
         /// What is wrong.
         source: crate::redact::RuleError,
     },
+}
+
+impl LoadError {
+    /// The rule of a configuration that the error is about, as `redact-secrets` writes rules: `rules` with an `id` each, and
+    /// `values`. `None` if it is about another thing, or if there is none like it.
+    pub(crate) fn rule_in(&self, config: &Value) -> Option<FieldPath> {
+        let Self::RuleSet { source, .. } = self else {
+            return None;
+        };
+        let root = FieldPath::default();
+        match source {
+            RuleError::Pattern { rule, .. } => {
+                let is_it = |item: &Value| item.get("id").and_then(Value::as_str) == Some(rule);
+                let index = config.get("rules")?.as_array()?.iter().position(is_it)?;
+                Some(root.key("rules").index(index))
+            }
+            RuleError::Value { index } => {
+                config.get("values")?.get(index)?;
+                Some(root.key("values").index(*index))
+            }
+            RuleError::TooMany { .. } => None,
+        }
+    }
 }
 
 /// The bytes of a component, made from whatever form a plugin has.

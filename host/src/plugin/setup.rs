@@ -8,6 +8,7 @@ use super::engine::{Limits, PluginEngine};
 use super::failure::Failure;
 use super::host::Host;
 use super::load::{self, LoadError, World};
+use super::refusals::Refusals;
 use super::scrub::Scrubber;
 use super::spec::{PluginSpec, Wasi};
 use super::wasi;
@@ -93,27 +94,32 @@ pub(super) fn prepare(
     let plain = pre(engine, &compiled)?;
     let limits = configure_limits(limits);
     let about_config = Arc::new(Scrubber::of_config(config));
-    let mut store = PluginEngine::store(
-        &engine.run,
-        &limits,
-        label.clone(),
-        about_config.clone(),
-        None,
-        None,
-    );
-    let answer = plain.instantiate(&mut store).and_then(|guest: Guest| {
-        guest
-            .step_observer_plugin_transform()
-            .call_configure(&mut store, config)
-    });
-    let setup = match answer {
+    let configure = |config: &str| {
+        let mut store = PluginEngine::store(
+            &engine.run,
+            &limits,
+            label.clone(),
+            about_config.clone(),
+            None,
+            None,
+        );
+        let answer = plain.instantiate(&mut store).and_then(|guest: Guest| {
+            guest
+                .step_observer_plugin_transform()
+                .call_configure(&mut store, config)
+        });
+        answer.map_err(|error| Failure::of(&error, store.data().limits.refused, &limits))
+    };
+    let setup = match configure(config) {
         Ok(Ok(setup)) => setup,
         Ok(Err(reason)) => {
+            let again = |config: &str| configure(config).ok()?.err();
             // What it says may quote its configuration, which may hold secrets.
-            return Err(LoadError::Configure(about_config.line(&reason, 512)));
+            let masked = |reason: &str| about_config.line(reason, MAX_REASON);
+            let refusals = Refusals::find(config, reason, again, masked);
+            return Err(LoadError::Configure(refusals));
         }
-        Err(error) => {
-            let failure = Failure::of(&error, store.data().limits.refused, &limits);
+        Err(failure) => {
             return Err(LoadError::ConfigureTrapped(match failure {
                 Failure::Time(ms) => {
                     format!("it ran for more than {ms} ms (limits.configureMs)")
@@ -122,7 +128,6 @@ pub(super) fn prepare(
             }));
         }
     };
-    drop(store);
     let wit::Setup {
         name,
         version,
@@ -177,6 +182,9 @@ pub(super) fn finish(
         configure_each: (!snapshotted).then(|| order.config.clone()),
     })
 }
+
+/// Longest reason that a plugin gives for refusing its configuration, in bytes.
+const MAX_REASON: usize = 1024;
 
 /// Most rule sets of a plugin.
 const MAX_SETS: usize = 16;

@@ -117,7 +117,7 @@ impl PluginSpec {
             PluginSource::Bundled(name) => {
                 let found = super::bundled::find(name).ok_or_else(|| LoadError::NotBundled {
                     name: name.clone(),
-                    known: super::bundled::names(),
+                    known: super::bundled::known(name),
                 })?;
                 super::trust::check(found, self.sha256.as_ref(), None, &TrustConfig::default())?;
                 return Ok(found.to_vec());

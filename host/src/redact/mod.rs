@@ -52,7 +52,7 @@ pub struct Rule {
 }
 
 /// Why a rule set is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum RuleError {
     /// The pattern does not compile.
     #[error("rule `{rule}`: {reason}")]
@@ -74,6 +74,13 @@ pub enum RuleError {
         /// How many there are.
         count: usize,
     },
+}
+
+/// What is wrong with a pattern, without the pattern, which may hold what it looks for: only the last line does not quote it.
+fn without_pattern(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().next_back().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 /// A compiled rule set.
@@ -438,10 +445,10 @@ impl Compiled {
         let (regex, large) = match build(ORDINARY) {
             Ok(regex) => (regex, false),
             Err(regex::Error::CompiledTooBig(_)) => {
-                let regex = build(MAX_COMPILED).map_err(|error| refuse(error.to_string()))?;
+                let regex = build(MAX_COMPILED).map_err(|error| refuse(without_pattern(&error)))?;
                 (regex, true)
             }
-            Err(error) => return Err(refuse(error.to_string())),
+            Err(error) => return Err(refuse(without_pattern(&error))),
         };
         if regex.is_match("") {
             return Err(refuse("the pattern matches the empty text".to_owned()));

@@ -76,7 +76,7 @@ pub enum SinkError {
     Contradiction(&'static str),
     /// The program was built without it.
     #[error(
-        "this program has no sink `{wire}`; build it with it: cargo build --release -p step-observer --features {feature}"
+        "this program has no sink `{wire}`; build it with it: cargo xtask build --release --features {feature}"
     )]
     Absent {
         /// What the configuration calls it.

@@ -63,6 +63,17 @@ impl Roots {
     }
 }
 
+impl TlsConfig {
+    /// Refuses a certificate without key, and a key without certificate.
+    pub(crate) fn check(&self) -> Result<(), SinkError> {
+        if self.certificate_file.is_some() == self.key_file.is_some() {
+            return Ok(());
+        }
+        let problem = "certificateFile and keyFile belong together";
+        Err(SinkError::Tls(problem.to_owned()))
+    }
+}
+
 /// Reads the files into what a connection needs.
 ///
 /// # Errors

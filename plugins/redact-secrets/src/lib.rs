@@ -57,13 +57,18 @@ impl Plugin for RedactSecrets {
             log_only,
         } = config.unwrap_or_default();
         let mut rules = rules::bundled();
-        if let Some(unknown) = without
-            .iter()
-            .find(|id| !rules.iter().any(|rule| rule.id == **id))
-        {
-            let known: Vec<_> = rules.iter().map(|rule| rule.id.as_str()).collect();
+        let is_unknown = |id: &String| !rules.iter().any(|rule| rule.id == *id);
+        if let Some(index) = without.iter().position(is_unknown) {
+            let unknown = without.get(index).map_or("", String::as_str);
+            // Several patterns may be one rule. Those that are left out already are not what was meant.
+            let mut known: Vec<&str> = Vec::new();
+            for Rule { id, .. } in &rules {
+                if !known.contains(&id.as_str()) && !without.contains(id) {
+                    known.push(id);
+                }
+            }
             return Err(format!(
-                "without: there is no rule `{unknown}`; there are: {}",
+                "without[{index}]: there is no rule `{unknown}`; there are: {}",
                 known.join(", ")
             ));
         }

@@ -70,9 +70,9 @@ async fn run_cases(
             None => match load_plugin(engine, &config, &Arc::default()).await {
                 Ok(plugin) => Ok(alone(engine, plugin)),
                 Err(ChainError {
-                    source: LoadError::Configure(reason),
+                    source: LoadError::Configure(refusals),
                     ..
-                }) => Err(reason),
+                }) => Err(refusals.first),
                 Err(ChainError {
                     source:
                         source @ (LoadError::RuleSet { .. } | LoadError::Rules | LoadError::LargeRules),

@@ -2,7 +2,7 @@
 
 use crate::event::EventMatch;
 use crate::plugin::{FileDigest, Limits, OnError, Wasi};
-use crate::yaml::{self, YamlError};
+use crate::yaml::{self, Mistakes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -85,8 +85,8 @@ impl PluginManifest {
     ///
     /// # Errors
     ///
-    /// Names the line and the field.
-    pub fn parse(name: &str, text: &str) -> Result<Self, YamlError> {
+    /// Names line and field of each mistake.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Mistakes> {
         yaml::parse(name, "plugin.yaml", text)
     }
 

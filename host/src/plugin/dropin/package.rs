@@ -3,7 +3,7 @@
 use super::manifest::{Part, PluginManifest};
 use crate::plugin::spec::{MAX_SIGNATURE, PluginSource, PluginSpec, SIGNATURE};
 use crate::plugin::{FileDigest, TrustConfig};
-use crate::yaml::YamlError;
+use crate::yaml::Mistakes;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -65,8 +65,8 @@ impl std::fmt::Display for Origin {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PackageError {
     /// The settings are wrong.
-    #[error("{0}; `step-observer config schema plugin` prints what is allowed")]
-    Manifest(#[from] YamlError),
+    #[error("{}; `step-observer config schema plugin` prints what is allowed", .0.first_line())]
+    Manifest(#[from] Mistakes),
     /// The settings are no text.
     #[error("plugin.yaml is no text in UTF-8, or larger than 1 MiB")]
     NotText,

@@ -88,36 +88,41 @@ impl Tls {
     }
 }
 
-/// Refuses what cannot be, whatever stands in the files.
-///
-/// # Errors
-///
-/// Names the header, never its value.
-pub(super) fn check(config: &HttpConfig) -> Result<(), SinkError> {
-    for header in &config.headers {
-        name(config, header)?;
+/// What cannot be, whatever stands in the files: the path of each field, and what is wrong with it. Names the header, never
+/// its value.
+pub(super) fn problems(config: &HttpConfig) -> Vec<(String, SinkError)> {
+    let mut problems = Vec::new();
+    for (index, header) in config.headers.iter().enumerate() {
         let sources = [
             header.value.is_some(),
             header.from_env.is_some(),
             header.from_file.is_some(),
         ];
+        if let Err(problem) = name(config, header) {
+            problems.push((format!("headers[{index}].name"), problem));
+        }
         if sources.into_iter().filter(|given| *given).count() != 1 {
-            return Err(problem(&header.name)(ONE_SOURCE.to_owned()));
+            let problem = problem(&header.name)(ONE_SOURCE.to_owned());
+            problems.push((format!("headers[{index}]"), problem));
+        } else if header.value.is_some()
+            && let Err(reason) = value(header)
+        {
+            let problem = problem(&header.name)(reason);
+            problems.push((format!("headers[{index}].value"), problem));
         }
     }
     if let Some(HttpAuth::Basic { user, .. }) = &config.auth
         && user.contains(':')
     {
-        return Err(problem("Authorization")(NO_COLON.to_owned()));
+        let problem = problem("Authorization")(NO_COLON.to_owned());
+        problems.push(("auth.basic.user".to_owned(), problem));
     }
     if let Some(tls) = &config.tls
-        && tls.certificate_file.is_some() != tls.key_file.is_some()
+        && let Err(problem) = tls.check()
     {
-        return Err(SinkError::Tls(
-            "certificateFile and keyFile belong together".to_owned(),
-        ));
+        problems.push(("tls".to_owned(), problem));
     }
-    Ok(())
+    problems
 }
 
 const ONE_SOURCE: &str = "give exactly one of value, fromEnv and fromFile";

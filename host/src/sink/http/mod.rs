@@ -210,37 +210,51 @@ async fn drain(mut answer: reqwest::Response) {
 impl HttpConfig {
     /// Refuses what does not go together.
     pub(crate) fn check(&self) -> Result<(), SinkError> {
+        let first = self.problems().into_iter().next();
+        first.map_or(Ok(()), |(_, problem)| Err(problem))
+    }
+
+    /// All that does not go together, each with the path of its field.
+    pub(crate) fn problems(&self) -> Vec<(String, SinkError)> {
+        let mut problems = Vec::new();
         if self.tls.is_some() && self.url.0.scheme() == "http" {
             let problem = "the URL is not https: nothing of this would be used";
-            return Err(SinkError::Tls(problem.to_owned()));
+            problems.push(("tls".to_owned(), SinkError::Tls(problem.to_owned())));
         }
         if self.signing.is_some() && self.mode == HttpMode::Binary {
-            return Err(SinkError::Contradiction(
+            let problem = SinkError::Contradiction(
                 "signing: in binary mode attributes are headers, which a signature does not cover; write `mode: structured` or `mode: batch`",
-            ));
+            );
+            problems.push(("signing".to_owned(), problem));
         }
         if self.batch.is_some() && self.mode != HttpMode::Batch {
-            return Err(SinkError::Contradiction("batch: write `mode: batch`, too"));
+            let problem = SinkError::Contradiction("batch: write `mode: batch`, too");
+            problems.push(("batch".to_owned(), problem));
         }
-        if let Some(signing) = &self.signing {
-            signing.check()?;
+        if let Some(Err(problem)) = self.signing.as_ref().map(Signing::check) {
+            problems.push(("signing.secretFiles".to_owned(), problem));
         }
-        material::check(self)?;
-        check_extensions(&self.extensions)
+        problems.extend(material::problems(self));
+        problems.extend(extension_problems(&self.extensions));
+        problems
     }
 }
 
-fn check_extensions(extensions: &BTreeMap<String, String>) -> Result<(), SinkError> {
-    for (name, value) in extensions {
-        attribute::check_extension(name, value).map_err(|error| SinkError::Extension {
-            name: name.clone(),
-            reason: match error {
-                AttributeError::ReadOnly(_) => {
-                    "it identifies the event or belongs to the observer".to_owned()
-                }
-                error => error.to_string(),
-            },
-        })?;
-    }
-    Ok(())
+fn extension_problems(
+    extensions: &BTreeMap<String, String>,
+) -> impl Iterator<Item = (String, SinkError)> {
+    extensions.iter().filter_map(|(name, value)| {
+        let error = attribute::check_extension(name, value).err()?;
+        let reason = match error {
+            AttributeError::ReadOnly(_) => {
+                "it identifies the event or belongs to the observer".to_owned()
+            }
+            error => error.to_string(),
+        };
+        let name = name.clone();
+        Some((
+            format!("extensions.{name}"),
+            SinkError::Extension { name, reason },
+        ))
+    })
 }

@@ -1,0 +1,42 @@
+//! Which plugins are embedded: a decision without I/O, so that it can be tested.
+
+use std::path::{Path, PathBuf};
+
+/// Where the modules are expected: where a variable says, else below cargo's target folder, which another variable may have
+/// moved. `manifest` is the folder of this crate.
+pub(crate) fn folder(manifest: &Path, guests: Option<PathBuf>, target: Option<PathBuf>) -> PathBuf {
+    let root = manifest.parent().unwrap_or(manifest);
+    let target = target.unwrap_or_else(|| PathBuf::from("target"));
+    guests.unwrap_or_else(|| root.join(target).join("guests"))
+}
+
+/// What is embedded, and what is not there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bundle {
+    /// Name and file of each module, by name.
+    pub(crate) embedded: Vec<(String, PathBuf)>,
+    /// Names of plugins without module.
+    pub(crate) missing: Vec<String>,
+}
+
+/// Decides by the files of the folder, and the names of the plugins in the source.
+pub(crate) fn bundle(files: Vec<PathBuf>, plugins: &[String]) -> Bundle {
+    let is_module = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "wasm")
+    };
+    let named = |path: PathBuf| {
+        let name = path.file_stem()?.to_str()?.to_owned();
+        Some((name, path))
+    };
+    let mut embedded: Vec<_> = files
+        .into_iter()
+        .filter(is_module)
+        .filter_map(named)
+        .collect();
+    embedded.sort();
+    let is_missing = |plugin: &&String| !embedded.iter().any(|(name, _)| name == *plugin);
+    let mut missing: Vec<_> = plugins.iter().filter(is_missing).cloned().collect();
+    missing.sort();
+    Bundle { embedded, missing }
+}

@@ -1,0 +1,241 @@
+//! All that is wrong with a configuration: what its text shows, and what others find with what it names.
+
+use super::types::{DEAD_LETTERS, MAX_SINKS};
+use super::{Config, ConfigError, PluginConfig, SinkConfig, SinkKind, files, read_text};
+use crate::admin::AdminConfigError;
+use crate::yaml::{self, Examined, FieldPath, Mistakes};
+use std::collections::HashSet;
+use std::path::Path;
+
+/// A configuration that is checked: all of it that is right, and what is wrong with the rest.
+#[derive(Debug)]
+pub struct ConfigCheck(Examined<Config>);
+
+impl ConfigCheck {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn of(path: &Path) -> Result<Self, ConfigError> {
+        let mut check = Self::begin(&path.display().to_string(), &read_text(path)?);
+        check.compare_fields();
+        Ok(check)
+    }
+
+    /// Reads a text.
+    pub(super) fn begin(name: &str, text: &str) -> Self {
+        let mut check = Self(yaml::examine(name, "configuration", text));
+        check.compare_names();
+        check
+    }
+
+    /// The configuration, if nothing is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong.
+    pub fn into_config(self) -> Result<Config, Mistakes> {
+        match self.0.value {
+            Some(config) if self.0.mistakes.is_empty() => Ok(config),
+            _ => Err(self.0.mistakes),
+        }
+    }
+
+    /// The configuration without what is wrong in it. `None` if nothing can be said of its fields.
+    #[must_use]
+    pub fn config(&self) -> Option<&Config> {
+        self.0.value.as_ref()
+    }
+
+    /// All its plugins with the paths of their fields, but those whose file, limits or trust are wrong: what would be said
+    /// of these might not be true.
+    #[must_use]
+    pub fn plugins(&self) -> Vec<(FieldPath, PluginConfig)> {
+        let Some(config) = &self.0.value else {
+            return Vec::new();
+        };
+        let root = FieldPath::default();
+        let mut found = self.plugins_of(&root.key("plugins"), &config.plugins);
+        for (path, sink) in self.sinks_of(config) {
+            found.extend(self.plugins_of(&path.key("plugins"), &sink.plugins));
+        }
+        match self.0.is_broken(&root.key("trust")) {
+            true => Vec::new(),
+            false => found,
+        }
+    }
+
+    /// All its sinks with the paths of their fields, but those with a mistake.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<(FieldPath, SinkConfig)> {
+        let config = self.0.value.as_ref();
+        let sinks = config.map(|config| self.sinks_of(config)).into_iter();
+        let is_right = |(path, _): &(FieldPath, &SinkConfig)| !self.0.is_broken(&path.key("to"));
+        let sinks = sinks.flatten().filter(is_right);
+        sinks.map(|(path, sink)| (path, sink.clone())).collect()
+    }
+
+    /// Adds a mistake at a field.
+    pub fn refuse(&mut self, path: &FieldPath, problem: impl Into<String>) {
+        self.0.refuse(path, problem);
+    }
+
+    /// Whether something at or below a field is wrong already.
+    #[must_use]
+    pub fn is_refused(&self, path: &FieldPath) -> bool {
+        let below = path.to_string();
+        let fields = self.0.mistakes.list().iter().map(|mistake| &mistake.field);
+        fields.into_iter().any(|field| field.starts_with(&below))
+    }
+
+    /// Looks whether the files and variables that sinks name are there: where the observer runs they must be.
+    pub fn look_for_files(&mut self) {
+        for (path, sink) in self.sinks() {
+            for (field, problem) in files::missing(&sink) {
+                let field = FieldPath::parse(&field).unwrap_or_default();
+                let problem = format!("sink `{}`: {problem}", sink.name);
+                self.refuse(&path.join(field), problem);
+            }
+        }
+    }
+
+    fn plugins_of(
+        &self,
+        path: &FieldPath,
+        plugins: &[PluginConfig],
+    ) -> Vec<(FieldPath, PluginConfig)> {
+        let is_right = |path: &FieldPath| {
+            let fields = ["from", "limits", "wasi", "sha256"];
+            !fields
+                .iter()
+                .any(|field| self.0.is_broken(&path.key(field)))
+        };
+        let paths = self.0.items(path).into_iter();
+        let found = paths.zip(plugins).filter(|(path, _)| is_right(path));
+        found.map(|(path, plugin)| (path, plugin.clone())).collect()
+    }
+
+    fn sinks_of<'a>(&self, config: &'a Config) -> Vec<(FieldPath, &'a SinkConfig)> {
+        let paths = self.0.items(&FieldPath::default().key("sinks"));
+        paths.into_iter().zip(&config.sinks).collect()
+    }
+
+    /// Refuses names that are used twice, and too many sinks.
+    fn compare_names(&mut self) {
+        let Some(config) = self.0.value.clone() else {
+            return;
+        };
+        let root = FieldPath::default();
+        let named = |paths: Vec<FieldPath>, plugins: &[PluginConfig]| {
+            let names = plugins.iter().map(|plugin| plugin.name.clone());
+            paths.into_iter().zip(names).collect::<Vec<_>>()
+        };
+        let plugins = root.key("plugins");
+        self.refuse_twice(named(self.0.items(&plugins), &config.plugins));
+        let mut sinks = Vec::new();
+        for (path, sink) in self.sinks_of(&config) {
+            let own = named(self.0.items(&path.key("plugins")), &sink.plugins);
+            sinks.push((path, sink.name.clone(), own));
+        }
+        for (path, name, own) in &sinks {
+            self.refuse_twice(own.clone());
+            if name.ends_with(DEAD_LETTERS) {
+                let problem = format!(
+                    "the name `{name}` is that of a dead-letter sink; write `deadLetterSink` at the sink itself"
+                );
+                self.refuse(&path.key("name"), problem);
+            }
+        }
+        self.refuse_twice(
+            sinks
+                .into_iter()
+                .map(|(path, name, _)| (path, name))
+                .collect(),
+        );
+        let dead_letters = config
+            .sinks
+            .iter()
+            .filter(|sink| sink.dead_letter_sink.is_some());
+        let many = config.sinks.len() + dead_letters.count();
+        if many > MAX_SINKS {
+            let problem = format!(
+                "{many} sinks, with dead-letter sinks, are more than {MAX_SINKS}: remove some"
+            );
+            self.refuse(&root.key("sinks"), problem);
+        }
+    }
+
+    fn refuse_twice(&mut self, names: Vec<(FieldPath, String)>) {
+        let mut seen = HashSet::new();
+        for (path, name) in names {
+            let field = path.key("name");
+            let is_meant = !self.0.is_broken(&field);
+            if is_meant && !seen.insert(name.clone()) {
+                self.refuse(
+                    &field,
+                    format!("the name `{name}` is used twice: give another"),
+                );
+            }
+        }
+    }
+
+    /// Refuses what does not go together.
+    fn compare_fields(&mut self) {
+        let Some(config) = self.0.value.clone() else {
+            return;
+        };
+        let admin = FieldPath::default().key("admin");
+        if let (Err(error), false) = (config.admin.check(), self.0.is_broken(&admin)) {
+            let field = match error {
+                AdminConfigError::Unprotected(_) => "listen",
+                AdminConfigError::NothingToGuard => "auth",
+            };
+            let problem = error.to_string();
+            let problem = problem.strip_prefix("admin.listen: ").unwrap_or(&problem);
+            self.refuse(&admin.key(field), problem);
+        }
+        for (path, sink) in self.sinks_of(&config) {
+            let mut wires = vec![(path.key("to"), &sink.to)];
+            if let Some(dead_letters) = &sink.dead_letter_sink {
+                wires.push((path.key("deadLetterSink").key("to"), &dead_letters.to));
+            }
+            for (path, to) in wires {
+                for (field, problem) in problems(to) {
+                    let field = path.join(FieldPath::parse(&field).unwrap_or_default());
+                    // Of what is wrong already, this might follow.
+                    if !self.0.is_broken(&field) {
+                        self.refuse(&field, format!("sink `{}`: {problem}", sink.name));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What does not go together in a sink, each with the path of its field. Files and servers are not looked at.
+fn problems(to: &SinkKind) -> Vec<(String, String)> {
+    let mut problems = Vec::new();
+    let mut tls = None;
+    match to {
+        SinkKind::Http(http) => {
+            let found = http.problems().into_iter();
+            problems.extend(
+                found.map(|(field, problem)| (format!("http.{field}"), problem.to_string())),
+            );
+        }
+        SinkKind::Kafka(kafka) => {
+            let absent = kafka.check().err();
+            problems.extend(absent.map(|problem| ("kafka".to_owned(), problem.to_string())));
+            tls = kafka.tls.as_ref().map(|tls| ("kafka.tls", tls));
+        }
+        SinkKind::Nats(nats) => tls = nats.tls.as_ref().map(|tls| ("nats.tls", tls)),
+        SinkKind::Stdout(_) | SinkKind::File(_) | SinkKind::Tekton(_) => {}
+    }
+    if let Some((field, tls)) = tls
+        && let Err(problem) = tls.check()
+    {
+        problems.push((field.to_owned(), problem.to_string()));
+    }
+    problems
+}

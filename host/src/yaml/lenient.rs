@@ -1,0 +1,317 @@
+//! Reads a type while leaving out what was found to be wrong: a deserializer around another one that knows the path of
+//! what it reads.
+
+use super::path::{FieldPath, Segment};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, IgnoredAny, IntoDeserializer, MapAccess,
+    SeqAccess, VariantAccess, Visitor,
+};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+/// What to leave out, and where a reading failed.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// Fields and items that are read as if they were not there.
+    pub(super) left_out: HashSet<FieldPath>,
+    /// What mappings get in addition, so that the rest of them can be read.
+    pub(super) added: HashMap<FieldPath, Vec<(String, Value)>>,
+    /// Where it failed.
+    pub(super) failed: Option<Failed>,
+    path: FieldPath,
+}
+
+/// Where a reading failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    pub(super) path: FieldPath,
+    /// The name of the field is wrong, not its value.
+    pub(super) is_name: bool,
+}
+
+impl Reading {
+    /// Begins anew, with what was found so far.
+    pub(super) fn rewind(&mut self) {
+        self.failed = None;
+        self.path = FieldPath::default();
+    }
+}
+
+/// Something of serde that knows where it is.
+pub(super) struct Tracked<'a, X> {
+    inner: X,
+    reading: &'a RefCell<Reading>,
+}
+
+impl<'a, X> Tracked<'a, X> {
+    pub(super) fn new(inner: X, reading: &'a RefCell<Reading>) -> Self {
+        Self { inner, reading }
+    }
+
+    fn around<Y>(&self, inner: Y) -> Tracked<'a, Y> {
+        Tracked::new(inner, self.reading)
+    }
+
+    /// Reads what is below a segment. Where it fails first, is where it failed.
+    fn below<T, E>(
+        &self,
+        segment: Segment,
+        is_name: bool,
+        read: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.reading.borrow_mut().path.0.push(segment);
+        let read = read();
+        let mut reading = self.reading.borrow_mut();
+        if read.is_err() && reading.failed.is_none() {
+            let path = reading.path.clone();
+            reading.failed = Some(Failed { path, is_name });
+        }
+        reading.path.0.pop();
+        read
+    }
+
+    fn is_left_out(&self, segment: Segment) -> bool {
+        let mut reading = self.reading.borrow_mut();
+        if reading.left_out.is_empty() {
+            return false;
+        }
+        reading.path.0.push(segment);
+        let left_out = reading.left_out.contains(&reading.path);
+        reading.path.0.pop();
+        left_out
+    }
+}
+
+macro_rules! forward {
+    ($($method:ident($($argument:ident: $type:ty),*))*) => {
+        $(fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Self::Error> {
+            self.inner.$method($($argument,)* Tracked::new(visitor, self.reading))
+        })*
+    };
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, D> {
+    type Error = D::Error;
+
+    forward! {
+        deserialize_any() deserialize_bool() deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64()
+        deserialize_i128() deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
+        deserialize_f32() deserialize_f64() deserialize_char() deserialize_str() deserialize_string()
+        deserialize_bytes() deserialize_byte_buf() deserialize_option() deserialize_unit() deserialize_seq()
+        deserialize_map() deserialize_identifier() deserialize_ignored_any()
+        deserialize_unit_struct(name: &'static str)
+        deserialize_newtype_struct(name: &'static str)
+        deserialize_tuple(len: usize)
+        deserialize_tuple_struct(name: &'static str, len: usize)
+        deserialize_struct(name: &'static str, fields: &'static [&'static str])
+        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+macro_rules! visit {
+    ($($method:ident($type:ty))*) => {
+        $(fn $method<E: serde::de::Error>(self, value: $type) -> Result<V::Value, E> {
+            self.inner.$method(value)
+        })*
+    };
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Tracked<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+
+    visit! {
+        visit_bool(bool) visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128) visit_u8(u8)
+        visit_u16(u16) visit_u32(u32) visit_u64(u64) visit_u128(u128) visit_f32(f32) visit_f64(f64) visit_char(char)
+        visit_str(&str) visit_borrowed_str(&'de str) visit_string(String) visit_bytes(&[u8])
+        visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>)
+    }
+
+    fn visit_none<E: serde::de::Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_none()
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        self.inner
+            .visit_some(Tracked::new(deserializer, self.reading))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<V::Value, D::Error> {
+        self.inner
+            .visit_newtype_struct(Tracked::new(deserializer, self.reading))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<V::Value, A::Error> {
+        let (tracked, index) = (Tracked::new(items, self.reading), 0);
+        self.inner.visit_seq(Items { tracked, index })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
+        let added = {
+            let reading = self.reading.borrow();
+            reading.added.get(&reading.path).cloned()
+        };
+        self.inner.visit_map(Entries {
+            tracked: Tracked::new(entries, self.reading),
+            added: added.unwrap_or_default(),
+            next: None,
+        })
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_enum(Tracked::new(data, self.reading))
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Tracked<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        self.inner
+            .deserialize(Tracked::new(deserializer, self.reading))
+    }
+}
+
+struct Items<'a, A> {
+    tracked: Tracked<'a, A>,
+    index: usize,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, A::Error> {
+        while self.tracked.is_left_out(Segment::Index(self.index)) {
+            if self.tracked.inner.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(None);
+            }
+            self.index += 1;
+        }
+        let segment = Segment::Index(self.index);
+        self.index += 1;
+        let (reading, seed) = (self.tracked.reading, self.tracked.around(seed));
+        let items = &mut self.tracked.inner;
+        Tracked::new((), reading).below(segment, false, || items.next_element_seed(seed))
+    }
+}
+
+struct Entries<'a, A> {
+    tracked: Tracked<'a, A>,
+    added: Vec<(String, Value)>,
+    /// The entry whose value comes next, and that value if it is an added one.
+    next: Option<(String, Option<Value>)>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, A::Error> {
+        let (key, value) = loop {
+            match self.tracked.inner.next_key::<String>()? {
+                Some(key) if self.tracked.is_left_out(Segment::Key(key.clone())) => {
+                    self.tracked.inner.next_value::<IgnoredAny>()?;
+                }
+                Some(key) => break (key, None),
+                None => match self.added.pop() {
+                    Some((key, value)) => break (key, Some(value)),
+                    None => return Ok(None),
+                },
+            }
+        };
+        let segment = Segment::Key(key.clone());
+        let read = self.tracked.below(segment, true, || {
+            seed.deserialize(key.clone().into_deserializer())
+        });
+        self.next = Some((key, value));
+        read.map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        let (key, added) = self.next.take().unwrap_or_default();
+        if let Some(added) = added {
+            return seed.deserialize(added).map_err(A::Error::custom);
+        }
+        let (reading, seed) = (self.tracked.reading, self.tracked.around(seed));
+        let entries = &mut self.tracked.inner;
+        Tracked::new((), reading).below(Segment::Key(key), false, || entries.next_value_seed(seed))
+    }
+}
+
+impl<'a, 'de, A: EnumAccess<'de>> EnumAccess<'de> for Tracked<'a, A> {
+    type Error = A::Error;
+    type Variant = Content<'a, A::Variant>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(
+        self,
+        seed: S,
+    ) -> Result<(S::Value, Self::Variant), A::Error> {
+        let (name, content): (String, _) = self.inner.variant()?;
+        let segment = Segment::Variant(name.clone());
+        let value = Tracked::new((), self.reading).below(segment, true, || {
+            seed.deserialize(name.clone().into_deserializer())
+        })?;
+        let tracked = Tracked::new(content, self.reading);
+        Ok((value, Content { tracked, name }))
+    }
+}
+
+/// What a variant holds.
+pub(super) struct Content<'a, A> {
+    tracked: Tracked<'a, A>,
+    name: String,
+}
+
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Content<'_, A> {
+    type Error = A::Error;
+
+    fn unit_variant(self) -> Result<(), A::Error> {
+        self.tracked.inner.unit_variant()
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
+        let (at, seed) = (self.tracked.around(()), self.tracked.around(seed));
+        at.below(Segment::Variant(self.name), false, || {
+            self.tracked.inner.newtype_variant_seed(seed)
+        })
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
+        let (at, visitor) = (self.tracked.around(()), self.tracked.around(visitor));
+        at.below(Segment::Variant(self.name), false, || {
+            self.tracked.inner.tuple_variant(len, visitor)
+        })
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        let (at, visitor) = (self.tracked.around(()), self.tracked.around(visitor));
+        at.below(Segment::Variant(self.name), false, || {
+            self.tracked.inner.struct_variant(fields, visitor)
+        })
+    }
+}

@@ -1,0 +1,279 @@
+//! Where the fields of a text are: line and column of each, and which stand there twice.
+
+use super::path::{FieldPath, Segment};
+use serde_saphyr::granit_parser::{self, Event, Marker, Parser};
+use std::collections::HashMap;
+
+/// Most nodes of a text; of one that has more no places are known.
+const MAX_NODES: usize = 500_000;
+
+/// Line and column, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) line: u64,
+    pub(super) column: u64,
+}
+
+/// Where the fields of a text are. The nodes are a list, not a tree of boxes: a text that is nested a hundred thousand
+/// times must not overflow the stack.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    nodes: Vec<Node>,
+    root: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    at: Place,
+    children: Children,
+}
+
+#[derive(Clone, Debug)]
+enum Children {
+    Scalar { is_empty: bool },
+    Map(Vec<Entry>),
+    Sequence(Vec<usize>),
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    key: String,
+    at: Place,
+    value: usize,
+}
+
+/// A field that stands twice in its mapping.
+pub(super) struct Duplicate {
+    pub(super) path: FieldPath,
+    pub(super) at: Place,
+    pub(super) first: Place,
+}
+
+/// Why a text is no YAML.
+pub(super) struct SyntaxError {
+    pub(super) path: FieldPath,
+    pub(super) at: Place,
+    pub(super) problem: String,
+}
+
+/// A mapping or sequence whose end has not been read yet.
+struct Open {
+    node: usize,
+    key: Option<(String, Place)>,
+}
+
+impl Places {
+    /// Reads a text.
+    ///
+    /// # Errors
+    ///
+    /// It is no YAML.
+    pub(super) fn read(text: &str) -> Result<(Self, Vec<Duplicate>), SyntaxError> {
+        let mut reading = Reading::default();
+        let options = granit_parser::options! { emit_comments: false };
+        for event in Parser::new_from_str_with_options(text, options) {
+            let (event, span) = event.map_err(|error| SyntaxError {
+                path: reading.path(),
+                at: place(error.marker()),
+                problem: error.info(),
+            })?;
+            let at = place(&span.start);
+            let is_taken = reading.places.nodes.len() <= MAX_NODES;
+            if !is_taken || reading.take(&event, at).is_none() {
+                return Err(SyntaxError {
+                    path: reading.path(),
+                    at,
+                    problem: format!("it has more than {MAX_NODES} values: use fewer"),
+                });
+            }
+        }
+        Ok((reading.places, reading.duplicates))
+    }
+
+    /// Where a value begins; where its field does if it is empty or has fields of its own. Of a path that does not exist,
+    /// the place of the last part that does.
+    pub(super) fn of(&self, path: &FieldPath) -> Place {
+        self.find(path, false)
+    }
+
+    /// Where a field's name is.
+    pub(super) fn of_key(&self, path: &FieldPath) -> Place {
+        self.find(path, true)
+    }
+
+    /// Is there such a field?
+    pub(super) fn have(&self, path: &FieldPath) -> bool {
+        self.node(path).is_some()
+    }
+
+    /// How many items a sequence has.
+    pub(super) fn items(&self, path: &FieldPath) -> usize {
+        match self.node(path) {
+            Some(Node {
+                children: Children::Sequence(items),
+                ..
+            }) => items.len(),
+            _ => 0,
+        }
+    }
+
+    fn node(&self, path: &FieldPath) -> Option<&Node> {
+        let below = |node, segment| self.child(node, segment).map(|(_, child)| child);
+        let node = path.0.iter().try_fold(self.root?, below)?;
+        self.nodes.get(node)
+    }
+
+    fn find(&self, path: &FieldPath, key: bool) -> Place {
+        let Some(mut node) = self.root else {
+            return Place { line: 1, column: 1 };
+        };
+        let mut named = None;
+        for segment in &path.0 {
+            let Some((at, child)) = self.child(node, segment) else {
+                break;
+            };
+            (named, node) = (at, child);
+        }
+        let value = self.nodes.get(node);
+        let is_scalar = value.is_some_and(
+            |node| matches!(node.children, Children::Scalar { is_empty } if !is_empty),
+        );
+        match named {
+            Some(named) if key || !is_scalar => named,
+            _ => value.map(|node| node.at).unwrap_or_default(),
+        }
+    }
+
+    fn child(&self, node: usize, segment: &Segment) -> Option<(Option<Place>, usize)> {
+        match (&self.nodes.get(node)?.children, segment.name()) {
+            (Children::Map(entries), Ok(name)) => {
+                let entry = entries.iter().find(|entry| entry.key == name);
+                let merged = || {
+                    let merges = entries.iter().filter(|entry| entry.key == "<<");
+                    merges
+                        .filter_map(|entry| self.merged(entry.value, name))
+                        .next()
+                };
+                entry
+                    .or_else(merged)
+                    .map(|entry| (Some(entry.at), entry.value))
+            }
+            (Children::Sequence(items), Err(index)) => Some((None, *items.get(index)?)),
+            _ => None,
+        }
+    }
+
+    /// A field of a mapping, or of one of several, that is merged into another.
+    fn merged(&self, node: usize, name: &str) -> Option<&Entry> {
+        let of = |node: usize| match &self.nodes.get(node)?.children {
+            Children::Map(entries) => entries.iter().find(|entry| entry.key == name),
+            Children::Scalar { .. } | Children::Sequence(_) => None,
+        };
+        match &self.nodes.get(node)?.children {
+            Children::Sequence(items) => items.iter().find_map(|item| of(*item)),
+            Children::Map(_) | Children::Scalar { .. } => of(node),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    places: Places,
+    open: Vec<Open>,
+    anchors: HashMap<usize, usize>,
+    /// Place of each key by its mapping.
+    keys: HashMap<(usize, String), Place>,
+    duplicates: Vec<Duplicate>,
+}
+
+impl Reading {
+    fn take(&mut self, event: &Event<'_>, at: Place) -> Option<()> {
+        match event {
+            Event::Scalar(text, _, anchor, _) => {
+                let is_empty = text.is_empty() || text == "~";
+                let node = self.add(at, Children::Scalar { is_empty }, *anchor);
+                self.done(node, Some(text), at)
+            }
+            // The node that is meant stands for itself: where a mistake is, is where it is written.
+            Event::Alias(anchor) => self.done(*self.anchors.get(anchor)?, None, at),
+            Event::SequenceStart(_, anchor, _) => {
+                let node = self.add(at, Children::Sequence(Vec::new()), *anchor);
+                self.open.push(Open { node, key: None });
+                Some(())
+            }
+            Event::MappingStart(_, anchor, _) => {
+                let node = self.add(at, Children::Map(Vec::new()), *anchor);
+                self.open.push(Open { node, key: None });
+                Some(())
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let node = self.open.pop()?.node;
+                let at = self.places.nodes.get(node)?.at;
+                self.done(node, None, at)
+            }
+            _ => Some(()),
+        }
+    }
+
+    fn add(&mut self, at: Place, children: Children, anchor: usize) -> usize {
+        let node = self.places.nodes.len();
+        self.places.nodes.push(Node { at, children });
+        if anchor != 0 {
+            self.anchors.insert(anchor, node);
+        }
+        node
+    }
+
+    /// Puts a node that is complete into the one around it.
+    fn done(&mut self, node: usize, text: Option<&str>, at: Place) -> Option<()> {
+        let Some(open) = self.open.last_mut() else {
+            self.places.root.get_or_insert(node);
+            return Some(());
+        };
+        match &mut self.places.nodes.get_mut(open.node)?.children {
+            Children::Sequence(items) => items.push(node),
+            Children::Map(entries) => match open.key.take() {
+                None => {
+                    // What is no text cannot be the name of any field.
+                    let key = text.unwrap_or_default().to_owned();
+                    let first = *self.keys.entry((open.node, key.clone())).or_insert(at);
+                    // Several mappings may be merged into one.
+                    let is_twice = first != at && key != "<<";
+                    open.key = Some((key, at));
+                    if is_twice {
+                        self.twice(first, at);
+                    }
+                }
+                Some((key, at)) => entries.push(Entry {
+                    key,
+                    at,
+                    value: node,
+                }),
+            },
+            Children::Scalar { .. } => return None,
+        }
+        Some(())
+    }
+
+    fn twice(&mut self, first: Place, at: Place) {
+        let path = self.path();
+        self.duplicates.push(Duplicate { path, at, first });
+    }
+
+    /// Where it is.
+    fn path(&self) -> FieldPath {
+        let segment = |open: &Open| match &self.places.nodes.get(open.node)?.children {
+            Children::Sequence(items) => Some(Segment::Index(items.len())),
+            Children::Map(_) => Some(Segment::Key(open.key.as_ref()?.0.clone())),
+            Children::Scalar { .. } => None,
+        };
+        FieldPath(self.open.iter().filter_map(segment).collect())
+    }
+}
+
+fn place(marker: &Marker) -> Place {
+    Place {
+        line: marker.line() as u64,
+        column: marker.col() as u64 + 1,
+    }
+}

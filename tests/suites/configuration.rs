@@ -1,0 +1,432 @@
+//! What a configuration says wrong is told all at once, each with its place and what to do.
+
+use crate::deploy;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use step_observer::config::{Config, ConfigError};
+use step_observer_tests::{path, program};
+
+fn run(arguments: &[&str], file: &Path) -> Output {
+    let mut command = Command::new(program());
+    command.args(arguments).arg(file);
+    command.output().unwrap()
+}
+
+/// What `config check` says of a text: its lines on standard error.
+fn check(text: &[u8]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    std::fs::write(&file, text).unwrap();
+    let output = run(&["config", "check"], &file);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    let folder = format!("{}/", folder.path().display());
+    told.lines().map(|line| line.replace(&folder, "")).collect()
+}
+
+/// Line and field of each mistake.
+fn places(told: &[String]) -> Vec<(u64, String)> {
+    let mistakes = told.iter().filter_map(|line| line.strip_prefix("c.yaml:"));
+    let place = |line: &str| {
+        let (number, rest) = line.split_once(':').unwrap();
+        let field = rest.split(": ").nth(1).unwrap();
+        (number.parse().unwrap(), field.to_owned())
+    };
+    mistakes.map(place).collect()
+}
+
+const WRONG: &str = r#"lookback: 10m
+lookBack: soon
+log:
+  maxBytes: 7
+  capture: sometimes
+  followers: many
+admin:
+  listen: 0.0.0.0:8080
+  metrics: 0.0.0.0:8081
+plugins:
+- name: redact
+  from: {bundled: redact-secrets}
+  config:
+    without:
+    - user-flag
+    - nope
+    - github-token
+    - hunter2-no-rule
+    rules:
+    - {id: mine, patern: x, pattern: "(hunter2"}
+    values: [pin]
+  onErorr: strip
+- name: redact
+  from: {bundled: redact-secretz}
+- from: {file: /nowhere/x.wasm}
+- name: filter
+  from: {bundled: filter-events}
+  config: {types: [hunter2, failed], stepz: [a], exitCodes: [x]}
+  limits: {timeMs: 0}
+- name: other
+  from: {bundled: filter-events}
+  config:
+    types: [failed, hunter2]
+    stepz: [a]
+sinks:
+- name: a
+  to:
+    http:
+      url: ftp://me:hunter2@x
+      timeoutMs: 0
+      headers:
+      - {name: "bad name", value: x}
+      - {name: Authorization, value: hunter2}
+      - {name: X, value: a, fromEnv: B}
+      batch: {maxEvents: 2}
+- name: a
+  to: {htpp: {url: "http://x"}}
+- name: b
+  to: hunter2
+- name: c
+  to: {http: {}}
+- name: d
+  to: {nats: {servers: ["http://x", "nats://me:hunter2@y"], subject: "a b", auth: {token: {}}}}
+- name: e.dead-letters
+  to: {stdout: {}}
+log:
+  concurrency: 0
+"#;
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once_each_with_line_and_field() {
+    let told = check(WRONG.as_bytes());
+    let expected = [
+        (1, "lookback"),
+        (2, "lookBack"),
+        (4, "log.maxBytes"),
+        (5, "log.capture"),
+        (6, "log.followers"),
+        (8, "admin.listen"),
+        (16, "plugins[0].config.without[1]"),
+        (18, "plugins[0].config.without[3]"),
+        (20, "plugins[0].config.rules[0]"),
+        (20, "plugins[0].config.rules[0].patern"),
+        (21, "plugins[0].config.values[0]"),
+        (22, "plugins[0].onErorr"),
+        (23, "plugins[1].name"),
+        (24, "plugins[1].from.bundled"),
+        (25, "plugins[2].name"),
+        (25, "plugins[2].from.file"),
+        // Its limits are wrong, so that what it would say of its configuration might not be true.
+        (29, "plugins[3].limits.timeMs"),
+        (33, "plugins[4].config.types[1]"),
+        (34, "plugins[4].config.stepz"),
+        (39, "sinks[0].to.http.url"),
+        (40, "sinks[0].to.http.timeoutMs"),
+        (42, "sinks[0].to.http.headers[0].name"),
+        (43, "sinks[0].to.http.headers[1].value"),
+        (44, "sinks[0].to.http.headers[2]"),
+        (45, "sinks[0].to.http.batch"),
+        (46, "sinks[1].name"),
+        (47, "sinks[1].to.htpp"),
+        (49, "sinks[2].to"),
+        (51, "sinks[3].to.http.url"),
+        (53, "sinks[4].to.nats.servers[0]"),
+        (53, "sinks[4].to.nats.servers[1]"),
+        (53, "sinks[4].to.nats.subject"),
+        (53, "sinks[4].to.nats.auth.token.file"),
+        (54, "sinks[5].name"),
+        (56, "log"),
+    ];
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(line, field)| (*line, (*field).to_owned()))
+        .collect();
+    assert_eq!(places(&told), expected, "{told:#?}");
+    // One line for each, and one that counts them.
+    assert_eq!(told.len(), expected.len() + 1, "{told:#?}");
+    let last = told.last().unwrap();
+    assert!(
+        last.starts_with(&format!("error: {} mistakes", expected.len())),
+        "{last}"
+    );
+    assert!(!told.concat().contains("hunter2"), "{told:#?}");
+}
+
+#[test]
+fn a_start_tells_all_mistakes_and_what_is_missing_on_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    let recording = path("recordings/b-fail.jsonl");
+    let replay = ["replay", recording.to_str().unwrap(), "--config"];
+    std::fs::write(&file, WRONG).unwrap();
+    // Neither has a cluster.
+    for arguments in [&replay[..], &["run", "--config"]] {
+        let told = run(arguments, &file).stderr;
+        let told = String::from_utf8(told).unwrap();
+        for field in [
+            "lookback:",
+            "plugins[0].config.values[0]:",
+            "sinks[0].to.http.batch:",
+        ] {
+            assert!(told.contains(field), "{arguments:?}: {told}");
+        }
+        assert!(told.contains("error: 35 mistakes"), "{told}");
+    }
+    let text = "\
+dropIn: {folders: [/nowhere/plugins]}
+plugins:
+- {name: x, from: {bundled: nothing}}
+sinks:
+- name: a
+  to:
+    http:
+      url: https://x
+      headers:
+      - {name: A, fromEnv: STEP_OBSERVER_IS_NOT_SET}
+      - {name: B, fromFile: /nowhere/b}
+      tls: {caFile: /nowhere/ca}
+  deadLetterSink:
+    to: {nats: {servers: ['nats://x'], subject: a, auth: {token: {file: /nowhere/token}}}}
+";
+    std::fs::write(&file, text).unwrap();
+    let told = String::from_utf8(run(&replay, &file).stderr).unwrap();
+    for (line, field) in [
+        (1, "dropIn.folders[0]"),
+        (3, "plugins[0].from.bundled"),
+        (10, "sinks[0].to.http.headers[0].fromEnv"),
+        (11, "sinks[0].to.http.headers[1].fromFile"),
+        (12, "sinks[0].to.http.tls.caFile"),
+        (14, "sinks[0].deadLetterSink.to.nats.auth.token.file"),
+    ] {
+        let is_told = told.lines().any(|told| {
+            told.contains(&format!("c.yaml:{line}:")) && told.contains(&format!(": {field}: "))
+        });
+        assert!(is_told, "{line} {field}: {told}");
+    }
+    assert!(told.contains("error: 6 mistakes"), "{told}");
+    // A file may be for another machine: only plugins are loaded.
+    let told = String::from_utf8(run(&["config", "check"], &file).stderr).unwrap();
+    assert!(told.contains("error: 1 mistake in"), "{told}");
+}
+
+/// What the README and `deploy/` configure.
+fn examples() -> Vec<String> {
+    let readme = std::fs::read_to_string(path("../README.md")).unwrap();
+    let blocks = readme.split("```yaml\n").skip(1);
+    let mut examples: Vec<String> = blocks
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect();
+    let rendered = deploy::rendered();
+    examples.extend(
+        rendered
+            .iter()
+            .map(|(_, objects)| deploy::config(objects).to_owned()),
+    );
+    examples
+}
+
+fn mistakes(text: &str) -> Vec<(u64, String)> {
+    match Config::parse("c.yaml", text) {
+        Ok(_) => Vec::new(),
+        Err(ConfigError::Invalid(mistakes)) => {
+            let place =
+                |mistake: &step_observer::config::Mistake| (mistake.line, mistake.to_string());
+            mistakes.list().iter().map(place).collect()
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A line that begins a field: what is before its name, the name, and the value.
+fn field(line: &str) -> Option<(&str, &str, &str)> {
+    let begin = line.find(|c: char| !" -".contains(c))?;
+    let (name, value) = line[begin..].split_once(':')?;
+    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric()) && !name.is_empty();
+    let value = value.split(" #").next().unwrap().trim();
+    is_name.then_some((&line[..begin], name, value))
+}
+
+#[test]
+fn a_mistake_in_any_line_of_the_examples_is_told_with_that_line() {
+    let mut tried = 0;
+    for example in examples() {
+        assert_eq!(mistakes(&example), []);
+        let lines: Vec<&str> = example.lines().collect();
+        let with = |index: usize, line: &str| {
+            let mut lines = lines.clone();
+            lines[index] = line;
+            lines.join("\n")
+        };
+        for (index, line) in lines.iter().enumerate() {
+            let Some((before, name, value)) = field(line) else {
+                continue;
+            };
+            let mut changed = vec![format!("{before}{name}x: {value}")];
+            // A text is as good as another, but a list is none; and a list or mapping is no text.
+            changed.push(match value.starts_with(['[', '{']) || value.is_empty() {
+                true => format!("{before}{name}: hunter2\u{20}"),
+                false => format!("{before}{name}: [[hunter2]]"),
+            });
+            for changed in changed {
+                // What is below a field that has another value now is no YAML any more.
+                let is_below = value.is_empty() && changed.ends_with(' ');
+                // What a plugin is configured with is not known before it is loaded.
+                if is_below || (name == "config" && changed.contains("config:")) {
+                    continue;
+                }
+                let told = mistakes(&with(index, &changed));
+                let number = index as u64 + 1;
+                let right = told.iter().any(|(line, _)| *line == number);
+                assert!(right, "line {number}: {changed}\n{told:#?}");
+                let mut all = String::new();
+                told.iter()
+                    .for_each(|(_, told)| write!(all, "{told}").unwrap());
+                assert!(!all.contains("hunter2"), "{all}");
+                // The field itself, and that it is missing.
+                assert!(told.len() <= 2, "{changed}\n{told:#?}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 150, "{tried}");
+}
+
+#[test]
+fn several_mistakes_at_random_places_are_all_told() {
+    let example = examples().remove(0);
+    let lines: Vec<&str> = example.lines().collect();
+    // Below one another, so that no one hides the other.
+    let leaves = [
+        "lookBack",
+        "maxBytes",
+        "onError",
+        "listen",
+        "otlp",
+        "mode",
+        "namespace",
+        "giveUp",
+    ];
+    let mut changed = Vec::new();
+    let text: Vec<String> = lines
+        .iter()
+        .enumerate()
+        .map(|(index, line)| match field(line) {
+            Some((before, name, value)) if leaves.contains(&name) => {
+                changed.push(index as u64 + 1);
+                format!("{before}{name}: [{value}]")
+            }
+            _ => (*line).to_owned(),
+        })
+        .collect();
+    assert!(changed.len() >= 8, "{changed:?}");
+    let told = mistakes(&text.join("\n"));
+    let lines: Vec<u64> = told.iter().map(|(line, _)| *line).collect();
+    assert_eq!(lines, changed, "{told:#?}");
+}
+
+#[test]
+fn a_hostile_file_gets_a_clear_answer_at_once() {
+    let begin = Instant::now();
+    let bomb: String = (b'b'..=b'i')
+        .map(|c| {
+            let (name, before) = (char::from(c), char::from(c - 1));
+            let many = vec![format!("*{before}"); 9].join(",");
+            format!("    {name}: &{name} [{many}]\n")
+        })
+        .collect();
+    let config = "plugins:\n- name: a\n  from: {bundled: passthrough}\n  config:\n";
+    let many: String = (0..50_000).fold(String::new(), |mut text, number| {
+        writeln!(text, "x{number}: 1").unwrap();
+        text
+    });
+    for (text, line, expected) in [
+        (
+            format!("{config}    a: &a [x,x,x,x,x,x,x,x,x]\n{bomb}"),
+            10,
+            "more than 100000 values",
+        ),
+        (
+            format!("{config}    a: {}{}\n", "[".repeat(200), "]".repeat(200)),
+            5,
+            "nested deeper than 64",
+        ),
+        (
+            format!("plugins: {}", "[".repeat(100_000)),
+            1,
+            "nested deeper than 64",
+        ),
+        (
+            format!("{}a\n", "- ".repeat(300_000)),
+            1,
+            "nested deeper than 64",
+        ),
+        ("log:\n\tmaxBytes: 300\n".to_owned(), 2, "tab"),
+        (
+            "\u{feff}lookBack: 1h\nlog: {maxBytes: 7}\n".to_owned(),
+            2,
+            "log.maxBytes: 7 is not between",
+        ),
+        (
+            "lookBack: 1h\n---\nlookBack: 2h\n".to_owned(),
+            3,
+            "another document begins here",
+        ),
+        (
+            "log: {maxBytes: 300}\nlog: {maxBytes: 300}\n".to_owned(),
+            2,
+            "it stands in line 1 already",
+        ),
+        ("lookBack: *nothing\n".to_owned(), 1, "unknown anchor"),
+        ("- a\n".to_owned(), 1, "fields are expected here"),
+        ("hunter2\n".to_owned(), 1, "fields are expected here"),
+        (
+            "lookBack: \u{1b}[31m\n".to_owned(),
+            1,
+            "unexpected character",
+        ),
+        // What is no YAML hides only its own field.
+        (
+            "log: {maxBytes: 300\nlookBack: 1h\ncluster: {shards: 0}\n".to_owned(),
+            3,
+            "cluster.shards: 0 is not between",
+        ),
+        (
+            "lookBack: \"1h\ncluster: {shards: 0}\n".to_owned(),
+            2,
+            "cluster.shards: 0 is not between",
+        ),
+        ("lookBack:\n".to_owned(), 1, "it is empty"),
+        (many, 40, "x39: unknown field"),
+    ] {
+        let told = check(text.as_bytes());
+        let is_told = told
+            .iter()
+            .any(|told| told.starts_with(&format!("c.yaml:{line}:")) && told.contains(expected));
+        assert!(is_told, "{line} {expected}: {told:#?}");
+        assert!(told.len() <= 101, "{}", told.len());
+        assert!(!told.concat().contains("hunter2"), "{told:#?}");
+    }
+    for (bytes, expected) in [
+        (vec![b'#'; 10_000_000], "larger than 1048576 bytes"),
+        (b"lookBack: \xff\xfe\n".to_vec(), "no text in UTF-8"),
+    ] {
+        let told = check(&bytes);
+        assert!(told.concat().contains(expected), "{told:?}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn mistakes_beyond_a_hundred_are_only_counted_as_more() {
+    let sink = |number: usize| {
+        format!("- {{name: s{number}, to: {{http: {{url: 'ftp://x', timeoutMs: 0}}}}}}\n")
+    };
+    let text = format!("sinks:\n{}", (0..200).map(sink).collect::<String>());
+    let told = check(text.as_bytes());
+    assert_eq!(told.len(), 101);
+    assert!(
+        told[100].starts_with("error: 100 mistakes and more"),
+        "{}",
+        told[100]
+    );
+}
