@@ -2,6 +2,7 @@
 
 use crate::diff::{Marks, PodView};
 use crate::reported::{Turn, reported_end};
+use crate::run::LONG_PATIENCE;
 use crate::snapshot::{
     Attempt, CONTAINER_STATUS_UNKNOWN, ContainerState, Done, Gate, Inference, InitFailure,
     Internals, ReportedEnd, StepSeen, Terminated,
@@ -71,9 +72,9 @@ pub(crate) fn assess(
         marks,
     };
     match &step.state {
-        ContainerState::Terminated(ended) => match &ended.message {
-            Some(message) if !ended.never_ran() => case.told_by_entrypoint(ended, message),
-            Some(_) | None => case.without_message(ended),
+        ContainerState::Terminated(ended) => match ended.internals() {
+            Some(message) => case.told_by_entrypoint(ended, message),
+            None => case.without_message(ended),
         },
         ContainerState::Running { .. } if case.eligible() && !view.gone => {
             match case.close_unfinished() {
@@ -119,9 +120,13 @@ impl Case<'_> {
         Some(&before.state)
     }
 
-    /// Its turn never comes: the end of the step before it was reported already, and its container did not end with 0.
+    /// Its turn never comes, and it never learns of it: the end of the step before it was reported already, and that
+    /// one's entrypoint left no word.
     fn is_shut_out(&self) -> bool {
-        self.step.gate == Gate::Predecessor && !self.eligible()
+        let left_word = |state: &ContainerState| matches!(state, ContainerState::Terminated(ended) if ended.internals().is_some());
+        self.step.gate == Gate::Predecessor
+            && !self.eligible()
+            && !self.predecessor().is_some_and(left_word)
     }
 
     fn has_started(&self) -> bool {
@@ -221,8 +226,7 @@ impl Case<'_> {
         if self.image_failed() {
             return self.image_failure(ended.finished_at);
         }
-        let killed_by_memory = ended.reason.as_deref() == Some("OOMKilled");
-        let ended_well = ended.exit_code == 0 && !killed_by_memory;
+        let ended_well = ended.ended_well();
         if !ran {
             // Tekton saw it alive when it gave the TaskRun up.
             let given_up = matches!(ender, Ender::Tekton(_));
@@ -241,7 +245,7 @@ impl Case<'_> {
         let reason = match ender {
             Ender::Tekton(reason) => reason,
             Ender::Itself | Ender::Unknown => match (&ended.reason, &self.view.pod.reason) {
-                (Some(reason), _) if killed_by_memory => reason,
+                (Some(reason), _) if &**reason == "OOMKilled" => reason,
                 (_, Some(pod_reason)) => pod_reason,
                 (Some(reason), None) => reason,
                 (None, None) => "Error",
@@ -285,7 +289,14 @@ impl Case<'_> {
             (Some(asked), Some(at)) => at >= asked,
             (Some(_), None) | (None, _) => pod.deleting,
         };
-        lost || by_deletion || pod.reason.is_some() || pod.disrupted
+        // A disruption that came longer after the end than it is waited for says nothing.
+        let known_until = ended
+            .finished_at
+            .and_then(|at| at.checked_add(LONG_PATIENCE).ok());
+        let by_disruption = pod
+            .disrupted_at
+            .is_some_and(|at| known_until.is_none_or(|end| at <= end));
+        lost || by_deletion || pod.reason.is_some() || by_disruption
     }
 
     /// Nothing is to come that could say what ended a container.
@@ -312,9 +323,13 @@ impl Case<'_> {
     fn verdict(&self) -> Option<(&Done, Option<&ReportedEnd>)> {
         let attempt: &Attempt = self.view.verdict?;
         let done = attempt.done.as_ref()?;
+        // Tekton makes a pod again under the same name, and still shows how the steps of the one before ended (row 17).
+        let is_stale =
+            |end: &ReportedEnd| !end.is_synthetic(done) && end.finished_at < self.view.pod.created;
         let reported = attempt
             .step(&self.step.container)
-            .and_then(|step| step.ended.as_ref());
+            .and_then(|step| step.ended.as_ref())
+            .filter(|end| end.finished_at.is_none() || !is_stale(end));
         Some((done, reported))
     }
 
@@ -323,7 +338,7 @@ impl Case<'_> {
         let view = self.view;
         let started = self.has_started();
         if view.pod.init_failure.is_some() && !started && (view.pod.phase.is_final() || view.gone) {
-            return self.never_started(None);
+            return self.never_started(view.pod.init_failed_at);
         }
         let verdict = self.verdict();
         let frozen = matches!(verdict, Some((_, None)));
@@ -364,7 +379,8 @@ impl Case<'_> {
                 came: self.eligible(),
                 since: self.times.turn,
                 start: self.inferred_start().map(|start| start.at),
-                ended_with_pod: self.view.pod.reason.is_some() || self.view.pod.disrupted,
+                ended_with_pod: self.view.pod.reason.is_some()
+                    || self.view.pod.disrupted_at.is_some(),
                 after_failure: false,
             };
             return Assessment::Ended(reported_end(end, turn));

@@ -90,7 +90,7 @@ pub(crate) fn diff(view: &PodView<'_>, marks: &[Marks], now: Timestamp) -> Diff 
         marks: marks.to_vec(),
         waits: None,
     };
-    let times = times::of_steps(view);
+    let times = times::of_steps(view, marks);
     for (index, mark) in found.marks.iter_mut().enumerate() {
         if mark.ended {
             continue;

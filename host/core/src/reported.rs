@@ -45,7 +45,8 @@ pub(crate) fn without_pod(
     // Among the ends that Tekton wrote itself, the first after steps that went well was running.
     let mut all_well = true;
     for (index, step) in attempt.steps.iter().enumerate() {
-        let end = end_of(step, attempt, turn, all_well);
+        let mut end = end_of(step, attempt, turn, all_well);
+        end.at = end.at.or(attempt.done.as_ref().and_then(|done| done.at));
         let at = end.time(fallback);
         let continued = |reason: &str| reason == "Continued";
         all_well &= match &end.kind {
@@ -55,12 +56,12 @@ pub(crate) fn without_pod(
         };
         let failed = matches!(&end.kind, Kind::Failed(outcome) if !continued(&outcome.reason));
         let genuine = step.ended.as_ref().filter(|end| is_genuine(end, attempt));
-        let with_message = genuine.is_some_and(|end| end.by_entrypoint);
+        let with_message = genuine.is_some_and(|end| end.by_entrypoint || end.cut);
         turn = Turn {
             // A container that ended with 0 lets the next step run: one that continued did, too.
             came: genuine.is_some_and(|end| end.exit_code == 0 || continued(&end.reason)),
             since: genuine.and_then(|end| end.finished_at),
-            start: genuine.and_then(|end| end.finished_at).map(|_| at),
+            start: genuine.map(|_| at),
             after_failure: turn.after_failure || (failed && with_message),
             ..turn
         };
@@ -157,6 +158,9 @@ fn without_message(end: &ReportedEnd, turn: Turn) -> End {
         Kind::Succeeded(done)
     } else if ran || is_failure(end, turn, ended_well) {
         Kind::Failed(done)
+    } else if end.cut && end.exit_code == 1 {
+        // What it said of why it did not run was cut off.
+        Kind::Skipped(outcome(Some(1), "Skipped"), SkipCause::PreviousStepFailed)
     } else {
         Kind::Skipped(outcome(None, "Skipped"), SkipCause::NeverStarted)
     };
@@ -176,9 +180,10 @@ fn is_failure(end: &ReportedEnd, turn: Turn, ended_well: bool) -> bool {
     if is_known_at_once(end.exit_code, Some(&end.reason)) {
         return true;
     }
-    // A step that waits learns of a failure before it, and says that it was skipped. If it could not, it was
-    // stopped with its pod, as the failed one was.
-    let stopped_too = turn.after_failure && end.finished_at >= turn.since;
+    // A step that waits learns of a failure before it, and says that it was skipped. If that is cut off, or the Go
+    // runtime ended its entrypoint because of a signal, it was stopped with its pod, as the failed one was.
+    let stopped = matches!(end.exit_code, 2 | 143) || (end.cut && end.exit_code == 1);
+    let stopped_too = stopped && turn.after_failure && end.finished_at >= turn.since;
     let lost = &*end.reason == CONTAINER_STATUS_UNKNOWN;
     !(ended_well || lost || turn.ended_with_pod || stopped_too)
 }

@@ -3,7 +3,7 @@
 use crate::assess::Patience;
 use crate::diff::{Marks, PodView, Told, Wait, diff, resume};
 use crate::reported::without_pod;
-use crate::snapshot::{Attempt, ContainerState, PodSeen, TaskRunSeen, is_image_error};
+use crate::snapshot::{Attempt, ContainerState, PodSeen, ReportedEnd, TaskRunSeen, is_image_error};
 use crate::transition::{Kind, PodOrder, Transition};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashSet;
@@ -324,11 +324,27 @@ impl Pod {
 
     /// The attempt ran on in another pod of the same name: a step cannot have started after the deletion of its pod.
     fn is_not_of(&self, attempt: &Attempt) -> bool {
-        let ends = attempt.steps.iter().filter_map(|step| step.ended.as_ref());
-        let mut starts = ends
-            .filter(|end| end.by_entrypoint)
-            .filter_map(|end| end.started_at);
-        let deleted = self.seen.deletion_requested.filter(|_| self.gone);
+        let (Some(done), true) = (&attempt.done, self.gone) else {
+            return false;
+        };
+        let shown = |container: &str| {
+            let step = self
+                .seen
+                .steps
+                .iter()
+                .find(|step| &*step.container == container);
+            step.is_some_and(|step| matches!(step.state, ContainerState::Terminated(_)))
+        };
+        // Of a step that this pod shows to have ended, it says itself how.
+        let mut starts = attempt
+            .steps
+            .iter()
+            .filter(|step| !shown(&step.container))
+            .filter_map(|step| {
+                let genuine = |end: &&ReportedEnd| end.by_entrypoint && !end.is_synthetic(done);
+                step.ended.as_ref().filter(genuine)?.started_at
+            });
+        let deleted = self.seen.deletion_requested;
         deleted.is_some_and(|deleted| starts.any(|start| deleted < start))
     }
 

@@ -30,16 +30,19 @@ pub struct PodSeen {
     pub deleting: bool,
     /// When its deletion was asked for: `deletionTimestamp` less the grace period.
     pub deletion_requested: Option<Timestamp>,
-    /// Condition `DisruptionTarget`: the pod is about to be evicted, preempted or deleted with its node.
-    pub disrupted: bool,
-    /// Start of its first container, sidecars included.
+    /// Since when the condition `DisruptionTarget` is true: the pod is evicted, preempted or deleted with its node.
+    pub disrupted_at: Option<Timestamp>,
+    /// Start of its first step's container to start; the end of one that could not.
     pub first_container_started: Option<Timestamp>,
-    /// Start of its last container, sidecars included: READY comes after it.
+    /// Start of its last container, sidecars included: READY comes after it. Sidecars that Tekton restarts to stop them
+    /// do not count.
     pub containers_started: Option<Timestamp>,
     /// It has containers that are no steps.
     pub has_sidecars: bool,
     /// An init container ended with an error.
     pub init_failure: Option<InitFailure>,
+    /// When that init container ended.
+    pub init_failed_at: Option<Timestamp>,
     /// The step containers, in the order of the Pod's spec.
     pub steps: Vec<StepSeen>,
 }
@@ -200,6 +203,19 @@ impl Terminated {
         self.reason.as_deref().is_some_and(never_ran)
     }
 
+    /// It ended with 0, and was not killed for its memory.
+    pub(crate) fn ended_well(&self) -> bool {
+        self.exit_code == 0 && self.reason.as_deref() != Some("OOMKilled")
+    }
+
+    /// The entrypoint's message, if something of it is left that says how the step ended.
+    pub(crate) fn internals(&self) -> Option<&Internals> {
+        let killed = self.reason.as_deref() == Some("OOMKilled");
+        self.message
+            .as_ref()
+            .filter(|message| !self.never_ran() && !(killed && message.is_empty()))
+    }
+
     /// See [`is_known_at_once`].
     pub(crate) fn is_known_at_once(&self) -> bool {
         is_known_at_once(self.exit_code, self.reason.as_deref())
@@ -219,6 +235,12 @@ pub struct Internals {
     pub exit_code: Option<i32>,
     /// The message was cut: a missing entry may be a lost one.
     pub cut: bool,
+}
+
+impl Internals {
+    fn is_empty(&self) -> bool {
+        self.started_at.is_none() && self.reason.is_none() && self.exit_code.is_none()
+    }
 }
 
 /// One TaskRun, reduced to what finishes its steps.
@@ -274,6 +296,8 @@ pub struct ReportedEnd {
     pub reason: Arc<str>,
     /// There is a `terminationReason`: the entrypoint had left a message.
     pub by_entrypoint: bool,
+    /// There is none, but what is left of a message that the kubelet has cut.
+    pub cut: bool,
     /// Start of the step (Tekton puts the entrypoint's time here).
     pub started_at: Option<Timestamp>,
     /// End of the step.

@@ -3,7 +3,7 @@
 //! The entrypoint writes milliseconds and the kubelet whole seconds, by clocks of their own: an end is raised to the
 //! start of the same step, and the next step does not start before it (tekton-semantics, decision 5).
 
-use crate::diff::PodView;
+use crate::diff::{Marks, PodView};
 use crate::snapshot::{ContainerState, Gate, PodSeen, Terminated};
 use jiff::Timestamp;
 
@@ -20,7 +20,7 @@ pub(crate) struct StepTimes {
 }
 
 /// The times of all steps of a pod, in the order of its spec.
-pub(crate) fn of_steps(view: &PodView<'_>) -> Vec<StepTimes> {
+pub(crate) fn of_steps(view: &PodView<'_>, marks: &[Marks]) -> Vec<StepTimes> {
     let pod = view.pod;
     let ready = ready_at(view);
     let mut times: Vec<StepTimes> = Vec::with_capacity(pod.steps.len());
@@ -29,7 +29,15 @@ pub(crate) fn of_steps(view: &PodView<'_>) -> Vec<StepTimes> {
         let container_start = container_start(&step.state);
         let (turn, earliest) = match step.gate {
             Gate::Open => (None, None),
-            Gate::Ready => (pod.containers_started, pod.containers_started.max(ready)),
+            Gate::Ready => {
+                // A container that ended with 0 did not wait.
+                let killed = ended(pod, index).is_some_and(|ended| !ended.ended_well());
+                (
+                    pod.containers_started.max(ready.filter(|_| killed)),
+                    pod.containers_started
+                        .max(ready.filter(|at| is_start(pod, *at))),
+                )
+            }
             Gate::Predecessor => (
                 before.and_then(|before| ended(pod, before)?.finished_at),
                 before.and_then(|before| times.get(before)?.end),
@@ -37,13 +45,13 @@ pub(crate) fn of_steps(view: &PodView<'_>) -> Vec<StepTimes> {
         };
         let inferred_start = container_start.max(earliest);
         let end = ended(pod, index).and_then(|ended| {
-            let message = ended.message.as_ref().filter(|_| !ended.never_ran());
-            let start = message.and_then(|message| message.started_at);
-            Some(
-                ended
-                    .finished_at?
-                    .max(inferred_start.max(start).unwrap_or(Timestamp::MIN)),
-            )
+            let exact = ended.internals().and_then(|message| message.started_at);
+            let emitted = marks.get(index).and_then(Marks::started);
+            ended
+                .finished_at
+                .max(inferred_start)
+                .max(exact)
+                .max(emitted)
         });
         times.push(StepTimes {
             inferred_start,
@@ -77,9 +85,13 @@ fn ready_at(view: &PodView<'_>) -> Option<Timestamp> {
     let pod = view.pod;
     // Once the TaskRun is done, Tekton stops the sidecars by patching their images.
     let patched_later = pod.cancel_requested || (pod.has_sidecars && view.verdict.is_some());
-    let end = ended(pod, 0).and_then(|ended| ended.finished_at);
     pod.ready_at
         .filter(|_| pod.ready && !patched_later)
         .filter(|at| pod.containers_started.is_none_or(|started| started <= *at))
-        .filter(|at| end.is_none_or(|end| *at <= end))
+}
+
+/// Can the first step have started then? It has not ended before.
+fn is_start(pod: &PodSeen, at: Timestamp) -> bool {
+    let end = ended(pod, 0).and_then(|ended| ended.finished_at);
+    end.is_none_or(|end| at <= end)
 }

@@ -88,9 +88,9 @@ impl Default for Entrypoint {
 pub(super) struct PodStatus {
     pub(super) phase: Option<Arc<str>>,
     pub(super) reason: Option<Arc<str>>,
-    /// The condition `DisruptionTarget` is true.
-    #[serde(rename = "conditions", deserialize_with = "is_disrupted")]
-    pub(super) disrupted: bool,
+    /// The condition `DisruptionTarget`, if it is true.
+    #[serde(rename = "conditions", deserialize_with = "disruption")]
+    pub(super) disruption: Option<Disruption>,
     #[serde(deserialize_with = "containers")]
     pub(super) container_statuses: Vec<ContainerStatus>,
     #[serde(deserialize_with = "containers")]
@@ -325,35 +325,49 @@ impl Object for SlimConfigMap {
     }
 }
 
-fn is_disrupted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+/// That a pod is being evicted, preempted or deleted with its node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Disruption {
+    /// `lastTransitionTime`.
+    pub(super) since: Option<Timestamp>,
+}
+
+fn disruption<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Disruption>, D::Error> {
     #[derive(Default, Deserialize)]
-    #[serde(default)]
+    #[serde(default, rename_all = "camelCase")]
     struct PodCondition<'a> {
         #[serde(rename = "type", borrow)]
         kind: Cow<'a, str>,
         #[serde(borrow)]
         status: Cow<'a, str>,
+        #[serde(borrow)]
+        last_transition_time: Option<Cow<'a, str>>,
     }
 
     struct Conditions;
 
     impl<'de> Visitor<'de> for Conditions {
-        type Value = bool;
+        type Value = Option<Disruption>;
 
         fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
             formatter.write_str("a list of conditions")
         }
 
-        fn visit_unit<E>(self) -> Result<bool, E> {
-            Ok(false)
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<bool, A::Error> {
-            let mut disrupted = false;
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
             while let Some(condition) = elements.next_element::<PodCondition<'_>>()? {
-                disrupted |= condition.kind == "DisruptionTarget" && condition.status == "True";
+                if condition.kind == "DisruptionTarget" && condition.status == "True" {
+                    let since = condition.last_transition_time;
+                    found = Some(Disruption {
+                        since: since.and_then(|text| text.parse().ok()),
+                    });
+                }
             }
-            Ok(disrupted)
+            Ok(found)
         }
     }
 

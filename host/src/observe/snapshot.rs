@@ -3,8 +3,8 @@
 use super::intern::Interner;
 use super::metadata::{Metadata, Owner};
 use super::slim::{
-    Condition, ContainerStatus, PodSpec, RetryStatus, SlimPod, SlimTaskRun, State, StepStatus,
-    TaskRunStatus, Terminated,
+    Condition, ContainerStatus, PodSpec, PodStatus, RetryStatus, SlimPod, SlimTaskRun, State,
+    StepStatus, TaskRunStatus, Terminated,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -36,10 +36,6 @@ impl SlimPod {
         let owner = self.owner()?;
         let annotation = |name: &str| metadata.annotations.get(name);
         let times = Plausible::new(metadata, now);
-        let container_starts = || {
-            let starts = status.container_statuses.iter();
-            starts.filter_map(|status| times.check(container_start(&status.state)))
-        };
         let status_of = |name: &str| {
             status
                 .container_statuses
@@ -58,11 +54,18 @@ impl SlimPod {
                     .map_or(ContainerState::Unknown, |s| state(&s.state, times)),
             })
             .collect();
+        let (first_container_started, containers_started) = container_starts(status, times);
+        let init_failure = status
+            .init_container_statuses
+            .iter()
+            // Native sidecars are init containers too; their end says nothing about the steps.
+            .filter(|status| !is_sidecar(spec, &status.name))
+            .find_map(init_failure);
         Some(PodSeen {
             uid: texts.text(metadata.uid.as_deref()?),
             name: texts.text(metadata.name.as_deref()?),
             run_uid: texts.text(&owner.uid),
-            created: metadata.creation_timestamp,
+            created: times.created,
             phase: match status.phase.as_deref() {
                 Some("Running") => PodPhase::Running,
                 Some("Succeeded") => PodPhase::Succeeded,
@@ -76,19 +79,18 @@ impl SlimPod {
                 .is_some_and(|value| value == "CANCEL"),
             deleting: metadata.deletion.is_some(),
             deletion_requested: times.check(deletion_requested(metadata)),
-            disrupted: status.disrupted,
-            first_container_started: container_starts().min(),
-            containers_started: container_starts().max(),
+            // Without a time it has been true from the beginning.
+            disrupted_at: status
+                .disruption
+                .map(|found| found.since.unwrap_or(AFTER_EPOCH)),
+            first_container_started,
+            containers_started,
             has_sidecars: spec
                 .containers
                 .iter()
                 .any(|container| !container.name.starts_with(STEP_PREFIX)),
-            init_failure: status
-                .init_container_statuses
-                .iter()
-                // Native sidecars are init containers too; their end says nothing about the steps.
-                .filter(|status| !is_sidecar(spec, &status.name))
-                .find_map(init_failure),
+            init_failure: init_failure.map(|(failure, _)| failure),
+            init_failed_at: times.check(init_failure.and_then(|(_, at)| at)),
             steps,
         })
     }
@@ -98,6 +100,7 @@ impl SlimPod {
 /// termination message, and the kubelet reports the Unix epoch for a container that could not start (row 10b).
 #[derive(Clone, Copy)]
 struct Plausible {
+    created: Option<Timestamp>,
     from: Timestamp,
     to: Timestamp,
 }
@@ -110,10 +113,11 @@ const AFTER_EPOCH: Timestamp = Timestamp::constant(1, 0);
 
 impl Plausible {
     fn new(metadata: &Metadata, now: Timestamp) -> Self {
-        let created = metadata.creation_timestamp;
+        let created = metadata.creation_timestamp.filter(|at| AFTER_EPOCH < *at);
         let from = created.and_then(|created| created.checked_sub(CLOCK_SKEW).ok());
         Self {
-            from: from.unwrap_or(AFTER_EPOCH),
+            created,
+            from: from.unwrap_or(AFTER_EPOCH).max(AFTER_EPOCH),
             to: now.checked_add(CLOCK_SKEW).unwrap_or(Timestamp::MAX),
         }
     }
@@ -152,13 +156,46 @@ fn deletion_requested(metadata: &Metadata) -> Option<Timestamp> {
     metadata.deletion?.at?.checked_sub(grace).ok()
 }
 
-fn init_failure(status: &ContainerStatus) -> Option<InitFailure> {
+fn init_failure(status: &ContainerStatus) -> Option<(InitFailure, Option<Timestamp>)> {
     let ended = status.state.terminated.as_ref()?;
-    match ended.reason.as_deref() {
-        Some("OOMKilled") => Some(InitFailure::OutOfMemory),
-        _ if ended.exit_code != 0 => Some(InitFailure::Error),
-        _ => None,
-    }
+    let failure = match ended.reason.as_deref() {
+        Some("OOMKilled") => InitFailure::OutOfMemory,
+        _ if ended.exit_code != 0 => InitFailure::Error,
+        _ => return None,
+    };
+    Some((failure, ended.finished_at))
+}
+
+/// When the first container of a step and the last container of all started. A container that could not start counts
+/// for the first with its end, which later states of the pod show, too. Tekton stops sidecars by restarting them with
+/// another image, after the steps: those starts are later than the end of a step, and do not count for the last.
+fn container_starts(
+    status: &PodStatus,
+    times: Plausible,
+) -> (Option<Timestamp>, Option<Timestamp>) {
+    let is_step = |container: &&ContainerStatus| container.name.starts_with(STEP_PREFIX);
+    let start = |container: &ContainerStatus| times.check(container_start(&container.state));
+    let end = |container: &ContainerStatus| {
+        times.check(
+            container
+                .state
+                .terminated
+                .as_ref()
+                .and_then(|ended| ended.finished_at),
+        )
+    };
+    let containers = || status.container_statuses.iter();
+    let steps = || containers().filter(is_step);
+    let first_end = steps().filter_map(end).min();
+    let first = steps().filter_map(|step| start(step).or(end(step))).min();
+    let last_step = steps().filter_map(start).max();
+    let others = containers()
+        .filter(|container| !is_step(container))
+        .filter_map(start);
+    let last_other = others
+        .filter(|at| first_end.is_none_or(|end| *at <= end))
+        .max();
+    (first, last_step.max(last_other))
 }
 
 fn state(state: &State, times: Plausible) -> ContainerState {
@@ -221,19 +258,24 @@ impl SlimTaskRun {
             task_spec: _,
             retries_status,
         } = &self.status;
-        let archived = retries_status.iter().map(|status| {
+        let mut archived: Vec<Attempt> = Vec::new();
+        for status in retries_status {
             let RetryStatus {
                 conditions,
                 pod_name,
                 completion_time,
                 steps,
             } = status;
-            attempt(conditions, pod_name, *completion_time, steps, times)
-        });
+            let mut attempt = attempt(conditions, pod_name, *completion_time, steps, times);
+            forget_stale_ends(&mut attempt, archived.last());
+            archived.push(attempt);
+        }
+        let mut current = attempt(conditions, pod_name, *completion_time, steps, times);
+        forget_stale_ends(&mut current, archived.last());
         Some(TaskRunSeen {
             uid: texts.text(self.metadata.uid.as_deref()?),
-            archived: archived.collect(),
-            current: attempt(conditions, pod_name, *completion_time, steps, times),
+            archived,
+            current,
         })
     }
 }
@@ -258,6 +300,21 @@ fn attempt(
         pod_name: pod_name.clone(),
         done,
         steps,
+    }
+}
+
+/// Tekton does not clear `status.steps` for a retry: until its pod has reported, they are those of the attempt before
+/// (row 17).
+fn forget_stale_ends(attempt: &mut Attempt, before: Option<&Attempt>) {
+    let Some(before) = before else { return };
+    for step in &mut attempt.steps {
+        let stale = before
+            .step(&step.container)
+            .and_then(|step| step.ended.as_ref());
+        let is_stale = |end: &ReportedEnd| end.finished_at.is_some() && stale == Some(end);
+        if step.ended.as_ref().is_some_and(is_stale) {
+            step.ended = None;
+        }
     }
 }
 
@@ -299,6 +356,8 @@ fn reported_step(step: &StepStatus, times: Plausible) -> Option<ReportedStep> {
             .or_else(|| ended.reason.clone())
             .unwrap_or_else(|| "Error".into()),
         by_entrypoint: step.termination_reason.is_some(),
+        cut: step.termination_reason.is_none()
+            && ended.told().is_some_and(|message| message.internals.cut),
         started_at: match step.termination_reason {
             // Tekton puts the time from the step's message here.
             Some(_) => times.of_step(ended.started_at),
