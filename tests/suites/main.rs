@@ -12,6 +12,7 @@
 mod answers;
 mod api_server;
 mod aside;
+mod builds;
 mod bundled;
 mod catalog;
 mod cluster;
