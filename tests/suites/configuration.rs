@@ -174,6 +174,8 @@ fn a_start_tells_all_mistakes_and_what_is_missing_on_this_machine() {
     }
     let text = "\
 dropIn: {folders: [/nowhere/plugins]}
+traces: {otlp: 'https://x', tls: {keyFile: /nowhere/key}}
+cluster: {shards: 2, shard: 2}
 plugins:
 - {name: x, from: {bundled: nothing}}
 sinks:
@@ -192,21 +194,24 @@ sinks:
     let told = String::from_utf8(run(&replay, &file).stderr).unwrap();
     for (line, field) in [
         (1, "dropIn.folders[0]"),
-        (3, "plugins[0].from.bundled"),
-        (10, "sinks[0].to.http.headers[0].fromEnv"),
-        (11, "sinks[0].to.http.headers[1].fromFile"),
-        (12, "sinks[0].to.http.tls.caFile"),
-        (14, "sinks[0].deadLetterSink.to.nats.auth.token.file"),
+        (2, "traces.tls"),
+        (2, "traces.tls.keyFile"),
+        (3, "cluster.shard"),
+        (5, "plugins[0].from.bundled"),
+        (12, "sinks[0].to.http.headers[0].fromEnv"),
+        (13, "sinks[0].to.http.headers[1].fromFile"),
+        (14, "sinks[0].to.http.tls.caFile"),
+        (16, "sinks[0].deadLetterSink.to.nats.auth.token.file"),
     ] {
         let is_told = told.lines().any(|told| {
             told.contains(&format!("c.yaml:{line}:")) && told.contains(&format!(": {field}: "))
         });
         assert!(is_told, "{line} {field}: {told}");
     }
-    assert!(told.contains("error: 6 mistakes"), "{told}");
+    assert!(told.contains("error: 9 mistakes"), "{told}");
     // A file may be for another machine: only plugins are loaded.
     let told = String::from_utf8(run(&["config", "check"], &file).stderr).unwrap();
-    assert!(told.contains("error: 1 mistake in"), "{told}");
+    assert!(told.contains("error: 3 mistakes in"), "{told}");
 }
 
 /// What the README and `deploy/` configure.

@@ -13,6 +13,7 @@ mod answers;
 mod api_proxy;
 mod api_server;
 mod aside;
+mod builds;
 mod bundled;
 mod catalog;
 mod cluster;

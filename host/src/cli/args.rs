@@ -131,7 +131,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value = "step-observer-demo", value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// How fast to play: 1 as it happened, 10 ten times as fast, 0 or max without pauses. The default
-    /// takes some 5 seconds on a terminal, and none elsewhere
+    /// takes some 4 seconds on a terminal, and none elsewhere
     #[arg(long, value_parser = parse_speed, value_name = "SPEED")]
     pub(crate) speed: Option<Speed>,
 }

@@ -30,8 +30,8 @@ const LOGS: &str = include_str!("../../../tests/recordings/leaky.logs.json");
 /// The pipeline prints it in base64.
 const KNOWN_VALUE: &str = "Tr0ub4dor&3-registry";
 
-/// How long the demo plays by default: long enough to see steps run, and six seconds with the time to start.
-const LONGEST: Duration = Duration::from_secs(4);
+/// How long the demo plays by default: long enough to see steps run, and with the time to start less than six seconds.
+const LONGEST: Duration = Duration::from_secs(3);
 
 type Problem = Box<dyn Error + Send + Sync>;
 

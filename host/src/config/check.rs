@@ -92,11 +92,22 @@ impl ConfigCheck {
     /// Looks whether the files and variables that sinks name are there: where the observer runs they must be.
     pub fn look_for_files(&mut self) {
         for (path, sink) in self.sinks() {
-            for (field, problem) in files::missing(&sink) {
+            for (field, problem) in files::of_sink(&sink) {
                 let field = FieldPath::parse(&field).unwrap_or_default();
                 let problem = format!("sink `{}`: {problem}", sink.name);
                 self.refuse(&path.join(field), problem);
             }
+        }
+        let traces = FieldPath::default().key("traces");
+        if self.0.is_broken(&traces) {
+            return;
+        }
+        let missing = self
+            .config()
+            .map(|config| files::missing("traces", &config.traces));
+        for (field, problem) in missing.into_iter().flatten() {
+            let field = FieldPath::parse(&field).unwrap_or(traces.clone());
+            self.refuse(&field, problem);
         }
     }
 
@@ -194,6 +205,15 @@ impl ConfigCheck {
             let problem = error.to_string();
             let problem = problem.strip_prefix("admin.listen: ").unwrap_or(&problem);
             self.refuse(&admin.key(field), problem);
+        }
+        let cluster = FieldPath::default().key("cluster");
+        if let (Err(error), false) = (config.cluster.part(), self.0.is_broken(&cluster)) {
+            self.refuse(&cluster.key("shard"), error.to_string());
+        }
+        let tls = FieldPath::default().key("traces").key("tls");
+        let traces = config.traces.as_ref().map(|traces| traces.tls.check());
+        if let (Some(Err(error)), false) = (traces, self.0.is_broken(&tls)) {
+            self.refuse(&tls, error.to_string());
         }
         for (path, sink) in self.sinks_of(&config) {
             let mut wires = vec![(path.key("to"), &sink.to)];

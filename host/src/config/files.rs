@@ -1,17 +1,24 @@
-//! Files and variables that a sink names.
+//! Files and variables that a configuration names.
 
 use super::SinkConfig;
+use serde::Serialize;
 use serde_json::Value;
 
-/// Those that cannot be read: the path of each field, and what is wrong. Never what stands in a file.
-pub(super) fn missing(sink: &SinkConfig) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let dead_letters = sink.dead_letter_sink.as_ref().map(|sink| &sink.to);
-    for (field, to) in [("to", Some(&sink.to)), ("deadLetterSink.to", dead_letters)] {
-        if let Some(Ok(to)) = to.map(serde_json::to_value) {
-            look(field, "", &to, &mut found);
-        }
+/// Those of a sink that cannot be read: the path of each field, and what is wrong. Never what stands in a file.
+pub(super) fn of_sink(sink: &SinkConfig) -> Vec<(String, String)> {
+    let mut found = missing("to", &sink.to);
+    if let Some(dead_letters) = &sink.dead_letter_sink {
+        found.extend(missing("deadLetterSink.to", &dead_letters.to));
     }
+    found
+}
+
+/// The same of whatever stands at a path.
+pub(super) fn missing(path: &str, configured: &impl Serialize) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    // What has been read can be written.
+    let configured = serde_json::to_value(configured).unwrap_or_default();
+    look(path, "", &configured, &mut found);
     found
 }
 
