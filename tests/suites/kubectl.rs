@@ -51,11 +51,13 @@ async fn help(of: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What says that an event is the same. A start is an inference, whose time depends on when it was made.
+/// What says that an event is the same. When a start is inferred, or a step is skipped, depends on which states were seen.
 fn identity(event: &Value) -> [String; 4] {
     let text = |name: &str| event[name].as_str().unwrap().to_owned();
-    let started = text("type").ends_with(".started.v1");
-    let time = if started { String::new() } else { text("time") };
+    let has_run = [".succeeded.v1", ".failed.v1"]
+        .iter()
+        .any(|end| text("type").ends_with(end));
+    let time = if has_run { text("time") } else { String::new() };
     [text("id"), text("type"), text("sequence"), time]
 }
 

@@ -66,6 +66,22 @@ fn files_of_pods_and_task_runs_give_what_the_recording_of_both_gives() {
     }
 }
 
+#[test]
+fn a_plugin_is_tried_on_several_recordings_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let [pods, runs] = split("b-fail", folder.path());
+    let mut command = Command::new(program());
+    command.args(["plugin", "run", "bundled:passthrough", "--recording"]);
+    command.arg(&pods).arg("--recording").arg(&runs);
+    let output = command.output().unwrap();
+    let shown = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(
+        shown.contains("6 events: 6 kept as they are"),
+        "{shown}{}",
+        said(&output)
+    );
+}
+
 #[tokio::test]
 async fn what_a_pipe_shows_does_not_wait_for_another_pipe() {
     let folder = tempfile::tempdir().unwrap();

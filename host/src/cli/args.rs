@@ -72,7 +72,7 @@ pub(crate) enum Command {
     /// Record what a cluster shows, with logs and without secrets, for `replay`
     #[command(
         after_help = "It writes DIR/recording.jsonl and DIR/recording.logs.json, which nobody else may read, as things \
-        happen, until Ctrl-C. Everything that somebody wrote freely (logs, scripts, arguments, environment, labels, \
+        happen, until Ctrl-C; logs are read when steps end. Everything that somebody wrote freely (logs, scripts, arguments, environment, labels, \
         annotations, results) is masked with the rules of redact-secrets first; what cannot be masked is left out. Names, \
         times, reasons and exit codes stay, so that `replay` gives the same events.\n\n\
         It connects as KUBECONFIG says, and needs to list and watch pods and taskruns.tekton.dev, and to get pods/log.\n\n\

@@ -365,8 +365,10 @@ impl Present {
     }
 
     async fn apply<K: Watched>(&mut self, object: K, output: &Output) -> Result<(), Closed> {
-        let is_known = self.known.contains_key(&object.uid());
-        output.tap(if is_known { "MODIFIED" } else { "ADDED" }, &object);
+        if output.tap.is_some() {
+            let is_known = self.known.contains_key(&object.uid());
+            output.tap(if is_known { "MODIFIED" } else { "ADDED" }, &object);
+        }
         if let Some(run_uid) = object.run_uid() {
             let uid = object.uid();
             let run_uid = if uid == run_uid { uid.clone() } else { run_uid };

@@ -22,10 +22,12 @@ const GROWTH: usize = 1024 * 1024;
 const MAX_DEPTH: usize = 6;
 
 /// Masks with the rules of a plugin, or not at all.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Masker {
     rule_sets: Option<Arc<RuleSets>>,
     counts: Counts,
+    /// When the object or log must be masked that is being masked.
+    deadline: Instant,
 }
 
 /// An object as it may be recorded.
@@ -40,6 +42,7 @@ impl Masker {
         Self {
             rule_sets,
             counts: Counts::default(),
+            deadline: Instant::now(),
         }
     }
 
@@ -55,7 +58,7 @@ impl Masker {
     /// Masks a log; `None` if it cannot be masked.
     pub(super) fn log(&mut self, text: &str) -> Option<String> {
         let mut text = text.to_owned();
-        let limits = limits();
+        let limits = self.begin();
         for (_, scanner) in self.rule_sets.iter().flat_map(|sets| sets.iter()) {
             let masked = scanner.redact(&text, &mut self.counts, limits);
             text = masked.ok()?.into_owned();
@@ -72,6 +75,7 @@ impl Masker {
                 is_left_out: !is_whole,
             };
         };
+        self.begin();
         let mut object = original.clone();
         self.drop_copies(&mut object, kind);
         let mut messages_masked = true;
@@ -88,6 +92,18 @@ impl Masker {
         Masked {
             object,
             is_left_out: !(is_masked && is_whole),
+        }
+    }
+
+    fn begin(&mut self) -> ScanLimits {
+        self.deadline = Instant::now() + SCAN_TIME;
+        self.limits()
+    }
+
+    fn limits(&self) -> ScanLimits {
+        ScanLimits {
+            growth: GROWTH,
+            deadline: self.deadline,
         }
     }
 
@@ -110,7 +126,7 @@ impl Masker {
 
     /// Masks all strings below a value.
     fn value(&mut self, rule_sets: &RuleSets, value: &mut Value) -> Option<()> {
-        let limits = limits();
+        let limits = self.limits();
         for (_, scanner) in rule_sets {
             scanner.redact_json(value, &mut self.counts, limits).ok()?;
         }
@@ -168,17 +184,11 @@ impl Masker {
     fn name(&mut self, rule_sets: &RuleSets, name: &str) -> Option<String> {
         let mut name = name.to_owned();
         for (_, scanner) in rule_sets {
-            let masked = scanner.redact(&name, &mut self.counts, limits());
+            let limits = self.limits();
+            let masked = scanner.redact(&name, &mut self.counts, limits);
             name = masked.ok()?.into_owned();
         }
         Some(name)
-    }
-}
-
-fn limits() -> ScanLimits {
-    ScanLimits {
-        growth: GROWTH,
-        deadline: Instant::now() + SCAN_TIME,
     }
 }
 

@@ -105,7 +105,7 @@ impl Recorder {
         })
     }
 
-    /// Takes what a watch shows. After a failure nothing more is taken: see [`Recorder::failure`].
+    /// Takes what a watch shows. After a failure nothing more is taken: see [`Recorder::finish`].
     pub fn see(&mut self, at: Timestamp, tapped: Tapped<'_>) {
         if self.failure.is_some() {
             return;
