@@ -22,53 +22,46 @@ pub(super) fn run(args: &ExplainArgs) -> Result<End, Problem> {
         )
         .into());
     }
-    let text = match args.json {
-        true => lines(&facts)?,
-        false => {
-            let (mut text, waiting) = told(&facts);
-            #[expect(clippy::disallowed_methods, reason = "a pause that is over is none")]
-            let now = Timestamp::now();
-            let pauses = pauses(&args.journal.folder, &waiting, now)?;
-            text.push_str(&waits(&waiting, &pauses));
-            text
-        }
-    };
+    let (mut text, waiting) = told(&facts);
+    #[expect(clippy::disallowed_methods, reason = "a pause that is over is none")]
+    let now = Timestamp::now();
+    let pauses = pauses(&args.journal.folder, &waiting, now)?;
+    text.push_str(&waits(&waiting, &pauses));
+    if args.json {
+        text = lines(facts.iter().chain(&pauses))?;
+    }
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(End::Good)
 }
 
-fn lines(facts: &[Fact]) -> Result<String, serde_json::Error> {
-    let lines: Result<Vec<String>, _> = facts.iter().map(serde_json::to_string).collect();
+fn lines<'a>(facts: impl Iterator<Item = &'a Fact>) -> Result<String, serde_json::Error> {
+    let lines: Result<Vec<String>, _> = facts.map(serde_json::to_string).collect();
     Ok(terminal::json(&(lines?.join("\n") + "\n")).into_owned())
 }
 
-/// Until when the sinks that an event waits for have asked for a pause.
-fn pauses<'a>(
-    folder: &Path,
-    waiting: &[&'a str],
-    now: Timestamp,
-) -> Result<Vec<(&'a str, Timestamp)>, HistoryError> {
+/// The pauses that the sinks which an event waits for have asked for, and that last.
+fn pauses(folder: &Path, waiting: &[&str], now: Timestamp) -> Result<Vec<Fact>, HistoryError> {
     let mut pauses = Vec::new();
     for sink in waiting {
         let last = history::last(folder, &history::of_sink(sink))?;
-        if let Some(What::Paused { until, .. }) = last.map(|fact| fact.what)
-            && until > now
-        {
-            pauses.push((*sink, until));
-        }
+        pauses.extend(
+            last.filter(|fact| matches!(fact.what, What::Paused { until, .. } if until > now)),
+        );
     }
     Ok(pauses)
 }
 
-fn waits(waiting: &[&str], pauses: &[(&str, Timestamp)]) -> String {
+fn waits(waiting: &[&str], pauses: &[Fact]) -> String {
     let mut text = String::new();
     if !waiting.is_empty() {
         let waiting = waiting.join(", ");
         writeln!(text, "It waits for {}.", terminal::word(&waiting)).ok();
     }
-    for (sink, until) in pauses {
-        let sink = terminal::word(sink);
-        writeln!(text, "Sink {sink} asks for a pause until {until:.3}.").ok();
+    for pause in pauses {
+        if let What::Paused { sink, until } = &pause.what {
+            let sink = terminal::word(sink);
+            writeln!(text, "Sink {sink} asks for a pause until {until:.3}.").ok();
+        }
     }
     text
 }

@@ -1,26 +1,29 @@
 //! Delivery to one sink, from the journal: lanes by TaskRun, retries with backoff, one who tries for
 //! all while the sink is down, dead letters for what cannot be delivered.
 
+mod account;
 mod breaker;
 mod config;
 mod dead_letters;
 mod giving_up;
+mod pausing;
 mod window;
 
+pub use account::Account;
 pub use config::RetryConfig;
 pub(crate) use dead_letters::DeadLetterSink;
 
 use crate::clock;
 use crate::event::Encoded;
-use crate::history::{self, History, What};
+use crate::history::{History, What};
 use crate::journal::{Journal, JournalError, Taken, Turns, Waiting};
 use crate::lanes::{self, LaneLimits};
-use crate::sink::{Attempt, Failure, Next, Pace, Pause, Sink};
+use crate::sink::{Attempt, Failure, Next, Pace, Sink};
 use breaker::Breaker;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use step_observer_core::Backoff;
@@ -34,63 +37,8 @@ use window::{Attempts, Window};
 const WINDOW: usize = 4096;
 /// Events that are taken from the journal at a time.
 const TAKE: usize = 256;
-/// Wishes for a pause that end within this time are one.
-const TOGETHER: Duration = Duration::from_secs(1);
 /// How long nothing is sent to a sink that says that it is gone for good.
 const SUSPENSION: Duration = Duration::from_secs(600);
-
-/// What became of the events for one sink since the start.
-#[derive(Debug)]
-pub struct Account {
-    pause: Pause,
-    delivered: AtomicU64,
-    buried: AtomicU64,
-    failed: AtomicU64,
-    /// Events that are to become dead letters and for which there is no room.
-    held: AtomicU64,
-}
-
-impl Account {
-    pub(crate) fn new(pause: Pause) -> Self {
-        Self {
-            pause,
-            delivered: AtomicU64::new(0),
-            buried: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            held: AtomicU64::new(0),
-        }
-    }
-
-    /// How long the pause that the sink has asked for still lasts.
-    #[must_use]
-    pub fn pause(&self) -> Option<Duration> {
-        self.pause.remaining()
-    }
-
-    /// Events that the sink has taken.
-    #[must_use]
-    pub fn delivered(&self) -> u64 {
-        self.delivered.load(Ordering::Relaxed)
-    }
-
-    /// Attempts that failed.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    /// Events that were given up and go on being tried, because there are too many dead letters.
-    #[must_use]
-    pub fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
-    }
-
-    /// Events that became dead letters.
-    #[must_use]
-    pub fn buried(&self) -> u64 {
-        self.buried.load(Ordering::Relaxed)
-    }
-}
 
 /// Ends when nothing more will be accepted.
 pub(crate) type Closing = Shared<BoxFuture<'static, ()>>;
@@ -345,8 +293,8 @@ impl Delivery {
                 Attempt::Failed(failure) => self.failed(breaker, now, failure, namespace),
                 Attempt::Postponed => {}
             });
-            self.tried.notify_waiters();
             if attempt != Attempt::Postponed {
+                self.tried.notify_waiters();
                 return Ok(Some((event, attempt)));
             }
         }
@@ -381,43 +329,6 @@ impl Delivery {
                 }
             }
         }
-    }
-
-    /// Reports a pause, once for all requests that are answered so together.
-    fn paused(&self, asked: Duration, length: Duration, reason: &str) {
-        let until = Instant::now() + length;
-        {
-            let mut known = self.paused_until.lock();
-            let known = known.as_deref_mut().unwrap_or_else(|error| error.get_mut());
-            if known.is_some_and(|known| until < known + TOGETHER) {
-                return;
-            }
-            *known = Some(until);
-        }
-        let (sink, now) = (&self.name, clock::now());
-        let until = now.checked_add(length).unwrap_or(now);
-        if asked > length {
-            warn!(
-                sink,
-                reason,
-                ?asked,
-                ?length,
-                "the receiver asks for a longer pause than it gets (retry.maxPauseMs)"
-            );
-        }
-        warn!(
-            sink,
-            reason,
-            ?length,
-            %until,
-            "the receiver asks for a pause: nothing is sent to this sink until it is over"
-        );
-        let paused = || What::Paused {
-            sink: sink.clone(),
-            until,
-        };
-        self.history
-            .tell(now, || (history::of_sink(sink), paused()));
     }
 
     /// Waits for its turn to try, during a pause, and while the sink is down and another tries for all.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::client::{Body, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use std::sync::Once;
 use std::time::Duration;
 use tower::retry::RetryLayer;
 use tracing::info;
@@ -140,10 +141,14 @@ fn through(
         return client(connector, &config, watches, None);
     };
     let (place, named_by) = (proxy.place(), proxy.named_by);
-    info!(
-        proxy = place,
-        named_by, "the API server is reached through a proxy"
-    );
+    // Each client of a process takes the same way.
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        info!(
+            proxy = place,
+            named_by, "the API server is reached through a proxy"
+        );
+    });
     // A tunnel leads to port 443 if nothing else is said.
     config.cluster_url = with_port(&config.cluster_url);
     match proxy.uri.scheme_str() {

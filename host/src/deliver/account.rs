@@ -1,0 +1,58 @@
+//! What became of the events for one sink.
+
+use crate::sink::Pause;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What became of the events for one sink since the start.
+#[derive(Debug)]
+pub struct Account {
+    pub(super) pause: Pause,
+    pub(super) delivered: AtomicU64,
+    pub(super) buried: AtomicU64,
+    pub(super) failed: AtomicU64,
+    /// Events that are to become dead letters and for which there is no room.
+    pub(super) held: AtomicU64,
+}
+
+impl Account {
+    pub(crate) fn new(pause: Pause) -> Self {
+        Self {
+            pause,
+            delivered: AtomicU64::new(0),
+            buried: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+        }
+    }
+
+    /// How long the pause that the sink has asked for still lasts.
+    #[must_use]
+    pub fn pause(&self) -> Option<Duration> {
+        self.pause.remaining()
+    }
+
+    /// Events that the sink has taken.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Attempts that failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Events that were given up and go on being tried, because there are too many dead letters.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Events that became dead letters.
+    #[must_use]
+    pub fn buried(&self) -> u64 {
+        self.buried.load(Ordering::Relaxed)
+    }
+}
