@@ -469,3 +469,120 @@ fn without_any_pod_a_step_that_was_stopped_with_the_failed_one_was_skipped() {
     }
     assert_eq!(told(&events), ["a failed StartError", "b failed Error"]);
 }
+
+#[test]
+fn a_sidecar_that_is_restarted_to_be_stopped_says_nothing_of_the_steps() {
+    let mut events = watch_events("oom-before-ready");
+    events.retain(|event| !is_pod(event) || event["object"]["status"]["phase"] == "Failed");
+    for event in pods(&mut events) {
+        let object = &mut event["object"];
+        object["metadata"]["annotations"]["tekton.dev/ready"] = "READY".into();
+        let containers = object["spec"]["containers"].as_array_mut().unwrap();
+        containers.push(json!({"name": "sidecar-db", "image": "nop"}));
+        let statuses = object["status"]["containerStatuses"]
+            .as_array_mut()
+            .unwrap();
+        statuses[0]["state"]["terminated"]["startedAt"] = "2026-11-20T10:00:01Z".into();
+        let stopped = json!({"exitCode": 0, "reason": "Completed", "startedAt": "2026-11-20T10:00:14Z", "finishedAt": "2026-11-20T10:00:14Z"});
+        statuses.push(json!({"name": "sidecar-db", "state": {"terminated": stopped}}));
+    }
+    let records = track(changes(&events));
+    let times: Vec<String> = records
+        .iter()
+        .map(|record| format!("{} {}", line(record), record.transition.at))
+        .collect();
+    assert_eq!(
+        times,
+        [
+            "s started 2026-11-20T10:00:01Z",
+            "s failed OOMKilled 2026-11-20T10:00:02Z"
+        ]
+    );
+}
+
+#[test]
+fn steps_that_a_retry_has_not_cleared_are_those_of_the_attempt_before() {
+    // The retry is cancelled before its pod reports: Tekton shows the steps of the first attempt once more.
+    let mut events = watch_events("exit2-cut-taskrun-only");
+    events.truncate(1);
+    let status = events[0]["object"]["status"].clone();
+    let retry = &mut events[0]["object"]["status"];
+    retry["retriesStatus"] = json!([status]);
+    retry["podName"] = "r1-pod-retry1".into();
+    retry["completionTime"] = "2026-11-20T10:00:06Z".into();
+    retry["conditions"][0]["reason"] = "TaskRunCancelled".into();
+    let first = [
+        "a started",
+        "a succeeded Completed",
+        "b started",
+        "b failed Error",
+    ];
+    let second = ["a skipped neverStarted", "b skipped neverStarted"];
+    assert_eq!(told(&events), [&first[..], &second[..]].concat());
+    // A pod that was made again under its name has them from the one before, too.
+    let mut events = watch_events("recreated");
+    let created = "2026-11-20T10:00:09Z";
+    for event in pods(&mut events) {
+        if event["object"]["metadata"]["uid"]
+            .as_str()
+            .unwrap()
+            .ends_with("a2")
+        {
+            event["object"]["metadata"]["creationTimestamp"] = created.into();
+            event["object"]["status"]["containerStatuses"] = json!([]);
+            event["object"]["status"]["phase"] = "Pending".into();
+        }
+    }
+    assert_eq!(
+        told(&events),
+        ["s started", "s failed PodDeleted", "s skipped neverStarted"]
+    );
+}
+
+#[test]
+fn all_events_of_a_pod_stand_together() {
+    // The first event of the pod comes before a container of it has started.
+    for name in ["starterror-first", "starterror-second", "recreated"] {
+        let records = track(changes(&watch_events(name)));
+        let pods: std::collections::BTreeSet<_> = records
+            .iter()
+            .map(|record| {
+                (
+                    record.transition.pod_uid.clone(),
+                    record.transition.pod_order,
+                )
+            })
+            .collect();
+        let uids: std::collections::BTreeSet<_> = pods.iter().map(|(uid, _)| uid).collect();
+        assert_eq!(pods.len(), uids.len(), "{name}: {pods:?}");
+        // The last states alone give the same.
+        let mut events = watch_events(name);
+        let last = events
+            .iter()
+            .rposition(|event| is_pod(event) && event["type"] != "DELETED");
+        let last = events.remove(last.unwrap());
+        events.retain(|event| !is_pod(event));
+        events.insert(1, last);
+        for record in track(changes(&events)) {
+            let order = record.transition.pod_order;
+            assert!(
+                pods.contains(&(record.transition.pod_uid.clone(), order)),
+                "{name}: {order:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_end_without_a_time_has_that_of_its_task_run() {
+    let mut events = watch_events("oom-taskrun-only");
+    events.truncate(1);
+    for event in &mut events {
+        let ended = &mut event["object"]["status"]["steps"][1]["terminated"];
+        *ended = json!({"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": null, "finishedAt": null});
+    }
+    let records = track(changes(&events));
+    let last = &records.last().unwrap().transition;
+    assert_eq!(line(records.last().unwrap()), "b skipped neverStarted");
+    assert_eq!(last.at.to_string(), "2026-11-20T10:00:10Z");
+}
