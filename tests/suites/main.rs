@@ -67,6 +67,7 @@ mod tidy;
 mod tools;
 mod total;
 mod traces;
+mod turns;
 mod unreadable;
 mod versions;
 mod wasi;

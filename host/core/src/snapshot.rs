@@ -211,9 +211,9 @@ impl Terminated {
     /// The entrypoint's message, if something of it is left that says how the step ended.
     pub(crate) fn internals(&self) -> Option<&Internals> {
         let killed = self.reason.as_deref() == Some("OOMKilled");
-        self.message
-            .as_ref()
-            .filter(|message| !self.never_ran() && !(killed && message.is_empty()))
+        let says_nothing = |message: &Internals| killed && message.is_empty();
+        let message = self.message.as_ref().filter(|_| !self.never_ran());
+        message.filter(|message| !says_nothing(message))
     }
 
     /// See [`is_known_at_once`].
