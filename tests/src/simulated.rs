@@ -51,6 +51,8 @@ pub struct Plan {
     pub skew: i64,
     /// The API server shows `managedFields`.
     pub managed_fields: bool,
+    /// There is a sidecar, which Tekton stops by restarting it with another image once the TaskRun is done.
+    pub sidecar: bool,
 }
 
 /// Any plan.
@@ -65,12 +67,14 @@ pub fn any_plan() -> impl Strategy<Value = Plan> {
         1 => any::<(bool, bool)>().prop_map(|(by_memory, after_ready)| Fate::KilledEarly { by_memory, after_ready }),
     ];
     let steps = proptest::collection::vec((fate, 1_i64..5_000), 1..5);
-    (steps, 1_i64..2_700, -1_500_i64..1_500, any::<bool>()).prop_map(
-        |(steps, readiness, skew, managed_fields)| Plan {
+    let flags = (any::<bool>(), any::<bool>());
+    (steps, 1_i64..2_700, -1_500_i64..1_500, flags).prop_map(
+        |(steps, readiness, skew, (managed_fields, sidecar))| Plan {
             steps,
             readiness,
             skew,
             managed_fields,
+            sidecar,
         },
     )
 }
@@ -320,7 +324,8 @@ impl History {
         let all_ended = self
             .containers
             .iter()
-            .all(|container| container.has_ended(now));
+            .all(|container| container.has_ended(now))
+            && (!self.plan.sidecar || self.done + 1_000 < now);
         let all_started = self.containers.iter().all(|container| {
             container.has_ended(now) || container.started.is_some_and(|at| at < now)
         });
@@ -335,7 +340,7 @@ impl History {
             (false, _, false) => "Pending",
         };
         let steps = self.containers.iter().enumerate();
-        let containers: Vec<Value> = steps
+        let mut containers: Vec<Value> = steps
             .clone()
             .map(|(index, _)| {
                 let wait_file = match index {
@@ -350,11 +355,24 @@ impl History {
                 json!({"name": format!("step-s{index}"), "image": "i", "args": args})
             })
             .collect();
-        let statuses: Vec<Value> = steps
+        let mut statuses: Vec<Value> = steps
             .map(|(index, container)| {
                 json!({"name": format!("step-s{index}"), "state": container.state(now, self.plan.skew)})
             })
             .collect();
+        if self.plan.sidecar {
+            containers.push(json!({"name": "sidecar-s", "image": "i"}));
+            let begin = seconds(2_000, self.plan.skew);
+            let stopped = seconds(self.done + 1_000, self.plan.skew);
+            let state = match now {
+                _ if self.done + 1_000 < now => {
+                    json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": stopped, "finishedAt": stopped}})
+                }
+                2_001.. => json!({"running": {"startedAt": begin}}),
+                _ => json!({"waiting": {"reason": "PodInitializing"}}),
+            };
+            statuses.push(json!({"name": "sidecar-s", "state": state}));
+        }
         let patch = self
             .ready
             .filter(|_| ready && self.plan.managed_fields)

@@ -139,6 +139,7 @@ fn a_step_that_runs_while_a_later_one_is_killed_for_its_memory_is_awaited() {
         readiness: 1_000,
         skew: 0,
         managed_fields: false,
+        sidecar: true,
     };
     let events = History::of(&plan).stream();
     let done = events
