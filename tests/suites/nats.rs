@@ -194,7 +194,10 @@ async fn who_the_observer_is_is_read_again_for_the_next_connection() {
 
     std::fs::remove_file(&token).unwrap();
     let log = Replay::start(folder.path(), &auth).ends(false).await;
-    assert!(log.contains("auth: failed to read"), "{log}");
+    assert!(
+        log.contains("to.nats.auth.token.file: sink `all`: failed to read"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
