@@ -68,7 +68,10 @@ async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal()
         "it delivers what it has"
     );
     // What it had not accepted yet when it was told to stop, a third one finds in the cluster.
+    let watches = server.watches();
     let mut third = observer(&server, &up.url, folder.path()).spawn().unwrap();
+    // There may be nothing left for it: it is told to stop only once it runs.
+    server.wait_for_watches(watches + 2).await;
     up.wait_for(RUNS * 6).await;
     terminate(&third).await;
     assert!(third.wait().await.unwrap().success());
