@@ -94,6 +94,7 @@ async fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
         ("61".to_owned(), Some(Duration::from_secs(61))),
         ("601".to_owned(), Some(CAP)),
         (u64::MAX.to_string(), Some(CAP)),
+        ("99999999999999999999999".to_owned(), Some(CAP)),
         (date(-3600), Some(Duration::ZERO)),
         (date(3600), Some(CAP)),
         // The two older forms, which every recipient must take (RFC 9110 §5.6.7).
@@ -105,7 +106,6 @@ async fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
         ("soon".to_owned(), None),
         ("-1".to_owned(), None),
         ("1.5".to_owned(), None),
-        ("99999999999999999999999".to_owned(), None),
         ("+5".to_owned(), None),
         (String::new(), None),
     ] {

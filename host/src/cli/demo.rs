@@ -43,9 +43,12 @@ pub(crate) async fn demo(args: DemoArgs, compiler: Compiler) -> Result<End, Prob
         true => fitting(RECORDING, LONGEST),
         false => Speed::Max,
     });
-    std::fs::create_dir_all(&out)?;
     let file = out.join("events.jsonl");
-    std::fs::File::create(&file)?;
+    let made = std::fs::create_dir_all(&out).and_then(|()| std::fs::File::create(&file));
+    made.map_err(|error| {
+        let out = out.display();
+        format!("--out {out}: cannot write there: {error}; name another folder")
+    })?;
 
     let received = Arc::new(AtomicU64::new(0));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;

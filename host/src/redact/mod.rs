@@ -275,8 +275,19 @@ impl Scanner {
         counts: &mut Counts,
         limits: ScanLimits,
     ) -> Result<(), Exhausted> {
+        self.redact_labelled(None, value, counts, limits)
+    }
+
+    /// The same, if the value stands under a name.
+    fn redact_labelled(
+        &self,
+        outer: Option<&str>,
+        value: &mut Value,
+        counts: &mut Counts,
+        limits: ScanLimits,
+    ) -> Result<(), Exhausted> {
         match value {
-            Value::String(text) => self.redact_member(None, text, counts, limits),
+            Value::String(text) => self.redact_member(outer, text, counts, limits),
             Value::Array(items) => {
                 let mut flag = None;
                 for item in items {
@@ -286,9 +297,10 @@ impl Scanner {
                         .map(|text| text.trim_start_matches('-').to_owned());
                     match item {
                         Value::String(text) => {
-                            self.redact_member(flag.as_deref(), text, counts, limits)?
+                            let label = flag.as_deref().or(outer);
+                            self.redact_member(label, text, counts, limits)?
                         }
-                        other => self.redact_json(other, counts, limits)?,
+                        other => self.redact_labelled(outer, other, counts, limits)?,
                     }
                     flag = next;
                 }
@@ -299,15 +311,21 @@ impl Scanner {
                     |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
                 let name = text("name").or_else(|| text("key"));
                 for (key, member) in members {
-                    let label = match (key.as_str(), &name) {
-                        ("value", Some(name)) => name,
-                        _ => key,
-                    };
-                    match member {
-                        Value::String(text) => {
-                            self.redact_member(Some(label), text, counts, limits)?
+                    // Parameters have their values and defaults beside their names.
+                    match (key.as_str(), &name) {
+                        ("value" | "default", Some(name)) => {
+                            self.redact_labelled(Some(name), member, counts, limits)?
                         }
-                        other => self.redact_json(other, counts, limits)?,
+                        _ => match member {
+                            Value::String(text) => {
+                                let before = counts.total();
+                                self.redact_member(Some(key), text, counts, limits)?;
+                                if outer.is_some() && counts.total() == before {
+                                    self.redact_member(outer, text, counts, limits)?;
+                                }
+                            }
+                            other => self.redact_labelled(outer, other, counts, limits)?,
+                        },
                     }
                 }
                 Ok(())
@@ -327,9 +345,13 @@ impl Scanner {
             && let Ok(mut inner) = serde_json::from_str::<Value>(text)
         {
             let before = counts.total();
-            self.redact_json(&mut inner, counts, limits)?;
+            self.redact_labelled(label, &mut inner, counts, limits)?;
             if counts.total() > before {
                 *text = inner.to_string();
+            }
+            // A member that stands twice is read once, and rules for JSON in a text see its names.
+            if let Cow::Owned(redacted) = self.redact(text, counts, limits)? {
+                *text = redacted;
             }
             return Ok(());
         }

@@ -211,3 +211,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn json_in_a_string_hides_nothing() {
+    let token = format!("ghp_{}", "0123456789abcdefABCDEF0123456789abcd");
+    let rules = [
+        rule("token", r"ghp_[0-9A-Za-z]{36}", &["ghp_"]),
+        rule("pw", r"(?i)password=(?P<secret>\S+)", &["password"]),
+    ];
+    let scanner = Scanner::new(&rules, &[]).unwrap();
+    let masked = |mut value: Value| {
+        scanner
+            .redact_json(&mut value, &mut Counts::default(), generous())
+            .unwrap();
+        value.to_string()
+    };
+    // Of members with one name a parser keeps the last.
+    let twice = format!(r#"{{"x":"{token}","x":"y"}}"#);
+    assert!(!masked(serde_json::json!({ "args": [twice] })).contains(&token));
+    let secret = "Sup3rSecretVal77";
+    for value in [
+        serde_json::json!(format!(r#"["{secret}"]"#)),
+        serde_json::json!(format!(r#"{{"v":"{secret}"}}"#)),
+        serde_json::json!([secret]),
+        serde_json::json!({"v": [secret]}),
+    ] {
+        for name in ["value", "default"] {
+            let text = masked(serde_json::json!({"name": "PASSWORD", name: value}));
+            assert!(!text.contains(secret), "{text}");
+            // Nothing becomes a secret because of another's name.
+            let text = masked(serde_json::json!({"name": "COLOUR", name: value}));
+            assert!(text.contains(secret), "{text}");
+        }
+    }
+}

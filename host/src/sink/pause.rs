@@ -5,6 +5,7 @@ mod gate;
 mod past;
 
 use gate::{Gate, Pass};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -29,6 +30,14 @@ pub(super) struct Entry<'a> {
     pause: &'a Pause,
     pass: Pass,
     is_taken: bool,
+}
+
+/// Says whether a request that was permitted may still begin: it may have waited for its connection since.
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
+    pause: Pause,
+    pass: Pass,
+    has_withheld: Arc<AtomicBool>,
 }
 
 impl Pause {
@@ -118,7 +127,30 @@ impl Pause {
     }
 }
 
+impl Guard {
+    /// Has no pause begun since the request was permitted?
+    pub(super) fn permits(&self) -> bool {
+        let permits = self.pause.gate(|gate, _| gate.is_current(self.pass));
+        self.has_withheld.fetch_or(!permits, Ordering::Relaxed);
+        permits
+    }
+
+    /// Has it ever not permitted the request?
+    pub(super) fn has_withheld(&self) -> bool {
+        self.has_withheld.load(Ordering::Relaxed)
+    }
+}
+
 impl Entry<'_> {
+    /// What the request asks once it has its connection.
+    pub(super) fn guard(&self) -> Guard {
+        Guard {
+            pause: self.pause.clone(),
+            pass: self.pass,
+            has_withheld: Arc::default(),
+        }
+    }
+
     /// The receiver has taken what was sent.
     pub(super) fn taken(mut self) {
         self.is_taken = true;

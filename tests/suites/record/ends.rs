@@ -197,3 +197,20 @@ fn the_texts_name_what_it_needs() {
     let readme = std::fs::read_to_string(path("../README.md")).unwrap();
     assert!(readme.contains("step-observer record "));
 }
+
+#[tokio::test]
+async fn a_namespace_that_cannot_be_one_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("recording");
+    for name in ["", "../../x", "Bad Name", "a-", &"a".repeat(64)] {
+        let output = tokio::process::Command::new(step_observer_tests::program())
+            .args(["record", "--out", out.to_str().unwrap(), "-n", name])
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("a namespace has 1 to 63"), "{name}: {error}");
+        assert!(!out.exists(), "{name}");
+    }
+}

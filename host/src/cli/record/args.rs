@@ -10,7 +10,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
     /// Record only this namespace. Repeatable; the default is all
-    #[arg(long = "namespace", short = 'n', value_name = "NAME")]
+    #[arg(long = "namespace", short = 'n', value_name = "NAME", value_parser = parse_namespace)]
     pub(super) namespaces: Vec<String>,
     /// Record only what has these labels
     #[arg(long, short = 'l', value_name = "SELECTOR")]
@@ -36,6 +36,25 @@ pub(crate) struct RecordArgs {
     /// Most bytes of the recording; it ends there, with an error
     #[arg(long, default_value_t = 1_073_741_824, value_name = "BYTES")]
     pub(super) max_bytes: u64,
+}
+
+/// A label of RFC 1123, which becomes a part of paths.
+fn parse_namespace(text: &str) -> Result<String, String> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    let is_label = matches!(bytes.len(), 1..=63)
+        && bytes.iter().all(|byte| inner(*byte) || *byte == b'-')
+        && bytes
+            .first()
+            .zip(bytes.last())
+            .is_some_and(|(first, last)| inner(*first) && inner(*last));
+    match is_label {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "a namespace has 1 to 63 of a-z, 0-9 and -, and begins and ends with a letter or digit"
+                .to_owned(),
+        ),
+    }
 }
 
 fn parse_span(text: &str) -> Result<Span, String> {

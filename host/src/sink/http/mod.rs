@@ -1,6 +1,7 @@
 //! CloudEvents over HTTP (HTTP protocol binding 1.0.2), binary, structured or batched mode.
 
 mod config;
+mod guarded;
 mod handshake;
 mod material;
 mod parcel;
@@ -22,6 +23,7 @@ use crate::clock;
 use crate::event::Encoded;
 use crate::event::attribute::{self, AttributeError};
 use futures::FutureExt as _;
+use guarded::Guarded;
 use handshake::Permission;
 use parcel::Parcel;
 use reqwest::{Method, Request, StatusCode};
@@ -134,12 +136,15 @@ impl Http {
         for (name, value) in &*in_use.headers {
             request.headers_mut().append(name.clone(), value.clone());
         }
-        *request.body_mut() = Some(parcel.content.into());
         // Nothing but the request comes after this: a pause may have begun during any wait before it.
         let Some(entry) = self.pause.enter() else {
             return Attempt::Postponed;
         };
+        let guard = entry.guard();
+        let content = Guarded::new(parcel.content, guard.clone());
+        *request.body_mut() = Some(reqwest::Body::wrap(content));
         let attempt = match in_use.client.execute(request).await {
+            Err(_) if guard.has_withheld() => Attempt::Postponed,
             // The URL, which may hold a token, stays out of the message.
             Err(error) => Attempt::retry(describe(&error.without_url())),
             Ok(answer) => self.answered(answer).await,

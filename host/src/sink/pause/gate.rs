@@ -51,6 +51,11 @@ impl Gate {
         })
     }
 
+    /// Has no pause begun since this request was permitted?
+    pub(super) fn is_current(&self, pass: Pass) -> bool {
+        pass.pauses == self.pauses
+    }
+
     /// A request is over.
     pub(super) fn leave(&mut self, pass: Pass, is_taken: bool) {
         let is_the_probe = self.phase == Phase::Probing && pass.is_probe;

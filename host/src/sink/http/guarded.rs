@@ -1,0 +1,80 @@
+//! The content of a request that may still wait for its connection when a receiver asks for a pause.
+
+use crate::sink::pause::Guard;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Content that is given out only if no pause has begun since the request was permitted. HTTP/1 sends nothing of a
+/// request before it has asked for the first part of its content.
+pub(super) struct Guarded {
+    content: Full<Bytes>,
+    guard: Guard,
+    has_begun: bool,
+}
+
+/// A pause has begun before the request did.
+#[derive(Debug, thiserror::Error)]
+#[error("the receiver has asked for a pause")]
+pub(super) struct Withheld;
+
+impl Guarded {
+    pub(super) fn new(content: Bytes, guard: Guard) -> Self {
+        Self {
+            content: Full::new(content),
+            guard,
+            has_begun: false,
+        }
+    }
+}
+
+impl Body for Guarded {
+    type Data = Bytes;
+    type Error = Withheld;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Withheld>>> {
+        if !self.has_begun && !self.guard.permits() {
+            return Poll::Ready(Some(Err(Withheld)));
+        }
+        self.has_begun = true;
+        let frame = Pin::new(&mut self.content).poll_frame(context);
+        frame.map_err(|never| match never {})
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.content.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.content.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::pause::Pause;
+    use http_body_util::BodyExt as _;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn what_waits_for_its_connection_when_a_pause_begins_is_not_sent() {
+        let pause = Pause::new(Duration::from_secs(60));
+        let entry = pause.enter().unwrap();
+        let guard = entry.guard();
+        let content = Guarded::new(Bytes::from_static(b"{}"), guard.clone());
+        assert_eq!(content.size_hint().exact(), Some(2));
+        assert_eq!(content.collect().await.unwrap().to_bytes(), "{}");
+        assert!(!guard.has_withheld());
+
+        let waits = Guarded::new(Bytes::from_static(b"{}"), guard.clone());
+        pause.begin(Duration::from_secs(6));
+        assert!(waits.collect().await.is_err());
+        assert!(guard.has_withheld());
+    }
+}
