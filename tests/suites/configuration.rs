@@ -435,3 +435,42 @@ fn mistakes_beyond_a_hundred_are_only_counted_as_more() {
         told[100]
     );
 }
+
+#[test]
+fn a_mistake_in_what_plugins_must_prove_hides_none_of_the_plugins() {
+    let text = "\
+trust: {publicKeys: [abc]}
+plugins:
+- name: a
+  from: {bundled: nope}
+- name: b
+  from: {bundled: enrich-run}
+  sha256: zz
+  config: {constants: {sequence: x}, labels: {UPPER: app}}
+- name: c
+  from: {bundled: passthrough, file: x.wasm}
+- name: d
+  from: {}
+";
+    let told = check(text.as_bytes());
+    let found = places(&told);
+    for (line, field) in [
+        (1, "trust.publicKeys[0]"),
+        (4, "plugins[0].from.bundled"),
+        (7, "plugins[1].sha256"),
+        (8, "plugins[1].config.constants.sequence"),
+        (8, "plugins[1].config.labels.UPPER"),
+    ] {
+        assert!(
+            found.contains(&(line, field.to_owned())),
+            "{line} {field}: {told:#?}"
+        );
+    }
+    for line in [10, 12] {
+        let of_line = told.iter().find(|told| told.contains(&format!(":{line}:")));
+        assert!(
+            of_line.is_some_and(|told| told.contains("exactly one kind is expected here")),
+            "{told:#?}"
+        );
+    }
+}

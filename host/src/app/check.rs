@@ -33,7 +33,7 @@ pub async fn check(
         return Ok(());
     };
     let engine = engine(&config.plugin_memory, compiler)?;
-    let trust = Arc::new(config.trust.clone());
+    let trust = Arc::new(checked.trust());
     for (path, plugin) in checked.plugins() {
         for (field, problem) in mistakes(&engine, &path, plugin, &trust).await {
             checked.refuse(&field, problem);

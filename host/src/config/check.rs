@@ -3,6 +3,7 @@
 use super::types::{DEAD_LETTERS, MAX_SINKS};
 use super::{Config, ConfigError, PluginConfig, SinkConfig, SinkKind, files, read_text};
 use crate::admin::AdminConfigError;
+use crate::plugin::TrustConfig;
 use crate::yaml::{self, Examined, FieldPath, Mistakes};
 use std::collections::HashSet;
 use std::path::Path;
@@ -48,7 +49,7 @@ impl ConfigCheck {
         self.0.value.as_ref()
     }
 
-    /// All its plugins with the paths of their fields, but those whose file, limits or trust are wrong: what would be said
+    /// All its plugins with the paths of their fields, but those whose file, limits or WASI are wrong: what would be said
     /// of these might not be true.
     #[must_use]
     pub fn plugins(&self) -> Vec<(FieldPath, PluginConfig)> {
@@ -60,10 +61,17 @@ impl ConfigCheck {
         for (path, sink) in self.sinks_of(config) {
             found.extend(self.plugins_of(&path.key("plugins"), &sink.plugins));
         }
-        match self.0.is_broken(&root.key("trust")) {
-            true => Vec::new(),
-            false => found,
-        }
+        found
+    }
+
+    /// What the plugins must prove. If something of it is wrong, nothing: what they say of their configuration is as true.
+    #[must_use]
+    pub fn trust(&self) -> TrustConfig {
+        let is_broken = self.0.is_broken(&FieldPath::default().key("trust"));
+        let config = self.0.value.as_ref().filter(|_| !is_broken);
+        config
+            .map(|config| config.trust.clone())
+            .unwrap_or_default()
     }
 
     /// All its sinks with the paths of their fields, but those with a mistake.
@@ -117,7 +125,7 @@ impl ConfigCheck {
         plugins: &[PluginConfig],
     ) -> Vec<(FieldPath, PluginConfig)> {
         let is_right = |path: &FieldPath| {
-            let fields = ["from", "limits", "wasi", "sha256"];
+            let fields = ["from", "limits", "wasi"];
             !fields
                 .iter()
                 .any(|field| self.0.is_broken(&path.key(field)))

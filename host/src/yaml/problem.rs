@@ -36,6 +36,15 @@ fn remedy(problem: &str) -> Option<String> {
         _ if said("expected mapping start") => "fields are expected here, such as `name: value`",
         _ if said("expected sequence start") => "a list is expected here, such as `[a, b]`",
         _ if said("expected string scalar") => "a text is expected here: write it in quotes",
+        _ if said("expected end of mapping after enum variant") => {
+            "exactly one kind is expected here: remove the others"
+        }
+        _ if said("expected string key for externally tagged enum") => {
+            "exactly one kind is expected here, with its fields below it"
+        }
+        _ if said("invalid type: unit value") => {
+            "it is empty: give a value, or leave the field out"
+        }
         _ if said("unexpected value for unit enum variant") => {
             "write the word alone, without a value"
         }
