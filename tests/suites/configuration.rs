@@ -474,3 +474,25 @@ plugins:
         );
     }
 }
+
+#[test]
+fn what_could_never_be_opened_is_refused() {
+    let text = "\
+admin: {metrics: 127.0.0.1:8080, probes: 127.0.0.1:8080}
+journal: {directory: ''}
+sinks:
+- name: a
+  to: {file: {path: ''}}
+";
+    let told = check(text.as_bytes());
+    let expected = [
+        (1, "admin.metrics"),
+        (2, "journal.directory"),
+        (5, "sinks[0].to.file.path"),
+    ];
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(line, field)| (*line, (*field).to_owned()))
+        .collect();
+    assert_eq!(places(&told), expected, "{told:#?}");
+}

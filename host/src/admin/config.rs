@@ -65,6 +65,18 @@ pub enum AdminConfigError {
     /// The right to see is configured, and there is nothing to see.
     #[error("admin.auth guards what admin.listen shows: set admin.listen, or leave admin.auth out")]
     NothingToGuard,
+    /// Two servers cannot listen on one address.
+    #[error(
+        "{field}: {address} is the address of {other}, too: give each its own, or leave one out"
+    )]
+    Twice {
+        /// The field that comes later.
+        field: &'static str,
+        /// The field that comes first.
+        other: &'static str,
+        /// The address of both.
+        address: SocketAddr,
+    },
 }
 
 /// What an address answers.
@@ -123,7 +135,20 @@ impl AdminConfig {
             place("admin.metrics", "metrics", self.metrics, Pages::Metrics),
             place("admin.listen", "runs", self.listen, runs),
         ];
-        Ok(places.into_iter().flatten().collect())
+        let places: Vec<Place> = places.into_iter().flatten().collect();
+        for (index, place) in places.iter().enumerate() {
+            // Port 0 is any that is free.
+            let same =
+                |earlier: &&Place| earlier.address == place.address && place.address.port() != 0;
+            if let Some(earlier) = places.iter().take(index).find(same) {
+                return Err(AdminConfigError::Twice {
+                    field: place.field,
+                    other: earlier.field,
+                    address: place.address,
+                });
+            }
+        }
+        Ok(places)
     }
 
     fn runs_at(&self, address: SocketAddr) -> Result<Pages, AdminConfigError> {

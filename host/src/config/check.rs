@@ -209,14 +209,25 @@ impl ConfigCheck {
             let field = match error {
                 AdminConfigError::Unprotected(_) => "listen",
                 AdminConfigError::NothingToGuard => "auth",
+                AdminConfigError::Twice { field, .. } => field.trim_start_matches("admin."),
             };
             let problem = error.to_string();
-            let problem = problem.strip_prefix("admin.listen: ").unwrap_or(&problem);
+            let named = format!("admin.{field}: ");
+            let problem = problem.strip_prefix(&named).unwrap_or(&problem);
             self.refuse(&admin.key(field), problem);
         }
         let cluster = FieldPath::default().key("cluster");
         if let (Err(error), false) = (config.cluster.part(), self.0.is_broken(&cluster)) {
             self.refuse(&cluster.key("shard"), error.to_string());
+        }
+        let directory = FieldPath::default().key("journal").key("directory");
+        if config
+            .journal
+            .directory
+            .as_ref()
+            .is_some_and(|path| path.as_os_str().is_empty())
+        {
+            self.refuse(&directory, EMPTY_PATH);
         }
         let tls = FieldPath::default().key("traces").key("tls");
         let traces = config.traces.as_ref().map(|traces| traces.tls.check());
@@ -241,6 +252,9 @@ impl ConfigCheck {
     }
 }
 
+/// What is said of a path without characters.
+const EMPTY_PATH: &str = "the path is empty: name a file or folder";
+
 /// What does not go together in a sink, each with the path of its field. Files and servers are not looked at.
 fn problems(to: &SinkKind) -> Vec<(String, String)> {
     let mut problems = Vec::new();
@@ -258,6 +272,9 @@ fn problems(to: &SinkKind) -> Vec<(String, String)> {
             tls = kafka.tls.as_ref().map(|tls| ("kafka.tls", tls));
         }
         SinkKind::Nats(nats) => tls = nats.tls.as_ref().map(|tls| ("nats.tls", tls)),
+        SinkKind::File(file) if file.path.as_os_str().is_empty() => {
+            problems.push(("file.path".to_owned(), EMPTY_PATH.to_owned()));
+        }
         SinkKind::Stdout(_) | SinkKind::File(_) | SinkKind::Tekton(_) => {}
     }
     if let Some((field, tls)) = tls
