@@ -68,10 +68,10 @@ fn in_container(container: &str) -> Result<(), Problem> {
         container,
         "--",
         "/usr/local/bin/step-observer",
-        "--version",
+        "-V",
     ]))?;
     let wanted = concat!("step-observer ", env!("CARGO_PKG_VERSION"));
-    expect("--version", &version, wanted)?;
+    expect("-V", &version, wanted)?;
     step("running it with a root file system that is read only");
     // The suite `image`: it has receivers, certificates and recordings.
     run(cargo()
