@@ -446,7 +446,7 @@ plugins:
 - name: b
   from: {bundled: enrich-run}
   sha256: zz
-  config: {constants: {sequence: x}, labels: {UPPER: app}}
+  config: {constant: {team: x}, label: {team: app}}
 - name: c
   from: {bundled: passthrough, file: x.wasm}
 - name: d
@@ -458,8 +458,8 @@ plugins:
         (1, "trust.publicKeys[0]"),
         (4, "plugins[0].from.bundled"),
         (7, "plugins[1].sha256"),
-        (8, "plugins[1].config.constants.sequence"),
-        (8, "plugins[1].config.labels.UPPER"),
+        (8, "plugins[1].config.constant"),
+        (8, "plugins[1].config.label"),
     ] {
         assert!(
             found.contains(&(line, field.to_owned())),
@@ -467,7 +467,9 @@ plugins:
         );
     }
     for line in [10, 12] {
-        let of_line = told.iter().find(|told| told.contains(&format!(":{line}:")));
+        let of_line = told
+            .iter()
+            .find(|told| told.starts_with(&format!("c.yaml:{line}:")));
         assert!(
             of_line.is_some_and(|told| told.contains("exactly one kind is expected here")),
             "{told:#?}"

@@ -25,26 +25,7 @@ impl Plugin for EnrichRun {
     type Config = Option<Self>;
 
     fn configure(config: Self::Config) -> Result<Self, String> {
-        let config = config.unwrap_or_default();
-        let fields = [
-            ("labels", &config.labels),
-            ("annotations", &config.annotations),
-            ("constants", &config.constants),
-        ];
-        for (field, extensions) in fields {
-            for name in extensions.keys() {
-                check_name(name).map_err(|problem| format!("{field}.{name}: {problem}"))?;
-            }
-        }
-        for (name, value) in &config.constants {
-            if clean(value.clone()).as_ref() != Some(value) {
-                return Err(format!(
-                    "constants.{name}: an attribute holds at most {MAX_VALUE} bytes, without control characters and \
-                     without blanks at its ends"
-                ));
-            }
-        }
-        Ok(config)
+        Ok(config.unwrap_or_default())
     }
 
     fn process(&self, event: &dyn Event) -> Result<Verdict, String> {
@@ -62,38 +43,6 @@ impl Plugin for EnrichRun {
             set(event, extension, Some(value.clone()))?;
         }
         Ok(Verdict::Keep)
-    }
-}
-
-/// Names that an extension cannot have: those of CloudEvents 1.0, and those that the observer sets.
-const RESERVED: [&str; 16] = [
-    "data",
-    "data_base64",
-    "datacontenttype",
-    "dataschema",
-    "id",
-    "partitionkey",
-    "pluginerror",
-    "recordedtime",
-    "sequence",
-    "source",
-    "specversion",
-    "subject",
-    "time",
-    "traceparent",
-    "tracestate",
-    "type",
-];
-
-/// Refuses what the observer would refuse of every event.
-fn check_name(name: &str) -> Result<(), &'static str> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    if RESERVED.contains(&name) {
-        return Err("this attribute is the event's own: name another");
-    }
-    match matches!(name.len(), 1..=20) && name.bytes().all(allowed) {
-        true => Ok(()),
-        false => Err("an extension has 1 to 20 lower-case letters and digits"),
     }
 }
 
@@ -128,38 +77,7 @@ export_plugin!(EnrichRun, config_schema = "../config.schema.json");
 
 #[cfg(test)]
 mod tests {
-    use super::{EnrichRun, clean};
-    use std::collections::BTreeMap;
-    use step_observer_guest::Plugin as _;
-
-    #[test]
-    fn what_every_event_would_be_refused_for_is_refused_at_once() {
-        let constants = |name: &str, value: &str| EnrichRun {
-            constants: BTreeMap::from([(name.to_owned(), value.to_owned())]),
-            ..EnrichRun::default()
-        };
-        assert!(EnrichRun::configure(Some(constants("team", "shop 1"))).is_ok());
-        for (name, value) in [
-            ("X Y", "z"),
-            ("id", "x"),
-            ("sequence", "1"),
-            ("", "x"),
-            ("team", "a\nb"),
-        ] {
-            let error = EnrichRun::configure(Some(constants(name, value))).unwrap_err();
-            assert!(error.starts_with(&format!("constants.{name}: ")), "{error}");
-        }
-        assert!(EnrichRun::configure(Some(constants("team", &"x".repeat(2049)))).is_err());
-        let labels = EnrichRun {
-            labels: BTreeMap::from([("X".to_owned(), "app".to_owned())]),
-            ..EnrichRun::default()
-        };
-        assert!(
-            EnrichRun::configure(Some(labels))
-                .unwrap_err()
-                .starts_with("labels.X: ")
-        );
-    }
+    use super::clean;
 
     #[test]
     fn a_value_that_no_attribute_can_hold_is_cleaned_or_left_out() {
