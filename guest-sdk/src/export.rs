@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_value_of_a_configuration_is_repeated_whatever_its_type() {
+    fn no_value_of_any_type_of_a_configuration_is_repeated() {
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields, rename_all = "lowercase")]
         enum Mode {

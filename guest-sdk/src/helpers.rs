@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn every_string_is_mapped_but_what_identifies_the_step() {
+    fn every_string_is_mapped_except_the_identity_of_the_step() {
         let event = event();
         let dynamic: &dyn Event = &event;
         let mut seen = Vec::new();

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_and_what_was_there_is_closed_to_others() {
+    fn created_and_existing_files_are_closed_to_others() {
         let root = tempfile::tempdir().unwrap();
         for (parent, old, folder, file) in [
             (0o755, 0o755, 0o750, 0o640),

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_cut_left_out_counts_again() {
+    fn text_omitted_by_an_earlier_cut_counts_again() {
         let lines = "0123456789abcde\n".repeat(64);
         let once = joined(lines.clone(), &marker(1000, false), &lines);
         let twice = without_middle(&once, 1024, |_| 1);
@@ -182,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_cut_fits_and_has_only_whole_words(
+        fn any_truncated_text_fits_and_has_only_whole_words(
             words in proptest::collection::vec("[a-zé€🦀\\x1b\\x00]{1,40}[ \n\r\t]", 0..400),
             room in MARKER_ROOM..4000_usize,
         ) {

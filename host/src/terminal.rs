@@ -81,7 +81,7 @@ mod tests {
     const HOSTILE: &str = "a\u{1b}[2J\r\n\t\u{9b}31m\u{7f}\u{202e}b\u{e0041}é 日本 👩\u{200d}🚀";
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped_and_all_else_stays() {
+    fn control_sequences_are_escaped_and_all_else_stays() {
         assert_eq!(
             word(HOSTILE),
             "a\\u{1b}[2J\\r\\n\\t\\u{9b}31m\\u{7f}\\u{202e}b\\u{e0041}é 日本 👩\u{200d}🚀"

@@ -196,7 +196,7 @@ async fn the_proxy_of_the_environment_leads_to_the_api_server_unless_it_is_excep
 }
 
 #[tokio::test]
-async fn a_proxy_may_be_spoken_to_over_tls() {
+async fn a_proxy_may_use_tls() {
     let scene = Scene::new().await;
     let authority = Authority::default();
     let proxy = ForwardProxy::start_tls(authority.server_until(4096)).await;

@@ -15,7 +15,7 @@ fn engine(program: impl Into<std::path::PathBuf>, arguments: &[&str]) -> PluginE
 }
 
 #[test]
-fn a_plugin_compiled_in_a_child_does_what_it_does_here() {
+fn a_plugin_compiled_in_a_child_process_behaves_the_same() {
     let engine = engine(program(), &["compile-plugin"]);
     let name = "redact-secrets";
     let spec = PluginSpec::new(name, PluginSource::File(guest(name)));
@@ -27,7 +27,7 @@ fn a_plugin_compiled_in_a_child_does_what_it_does_here() {
 }
 
 #[test]
-fn a_refusal_is_told_in_the_same_words() {
+fn a_refusal_has_the_same_text() {
     let here = PluginEngine::new().unwrap();
     let child = engine(program(), &["compile-plugin"]);
     let endless = wat("", "(unreachable)").replace(
@@ -47,7 +47,7 @@ fn a_refusal_is_told_in_the_same_words() {
 }
 
 #[test]
-fn whatever_the_child_does_is_an_error_with_a_remedy_and_the_next_one_loads() {
+fn every_failure_of_the_child_process_is_an_error_with_a_remedy_and_the_next_plugin_loads() {
     let good = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
     for (script, expected) in [
         ("exit 3", "ended without an answer (exit status: 3)"),

@@ -22,7 +22,7 @@ fn every_case_gives_the_same_in_webassembly_as_natively() {
 }
 
 #[test]
-fn all_of_them_start_from_a_snapshot_and_say_who_they_are() {
+fn all_bundled_plugins_start_from_a_snapshot_and_report_their_name() {
     let engine = PluginEngine::new().unwrap();
     for plugin in PLUGINS {
         let spec = PluginSpec::new(plugin, PluginSource::Bundled(plugin.to_owned()));
@@ -47,7 +47,7 @@ fn all_of_them_start_from_a_snapshot_and_say_who_they_are() {
 }
 
 #[test]
-fn plugins_run_in_order_and_each_sees_what_the_one_before_left() {
+fn plugins_run_in_order_on_the_event_of_the_one_before() {
     let engine = PluginEngine::new().unwrap();
     let spec = |name: &str, config: Value| {
         let mut spec = PluginSpec::new(name, PluginSource::File(guest(name)));

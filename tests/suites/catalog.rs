@@ -248,7 +248,7 @@ fn a_stand_in_keeps_its_name_too() {
 }
 
 #[test]
-fn whoever_is_live_keeps_the_name() {
+fn a_live_plugin_keeps_its_name() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let module = stamp("stamp");
     let folder = |path: &str| Change::Offered {
@@ -322,7 +322,7 @@ fn a_plugin_that_cannot_be_read_at_the_start_lets_nothing_through_and_keeps_no_o
 }
 
 #[test]
-fn what_changes_while_it_is_loaded_is_not_taken() {
+fn a_change_during_a_load_discards_the_loaded_plugin() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let (old, new) = (stamp("old"), stamp("new"));
     let change = |module: &String| Change::Offered {
@@ -350,7 +350,7 @@ fn what_changes_while_it_is_loaded_is_not_taken() {
 }
 
 #[test]
-fn what_is_no_plugin_is_refused_in_words() {
+fn a_file_that_is_no_plugin_is_refused_with_a_reason() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let good = stamp("good");
     let crash = wat("", "(unreachable)");

@@ -165,7 +165,7 @@ async fn every_recording_gives_its_events_through_a_real_watch() {
 }
 
 #[tokio::test]
-async fn what_is_there_at_the_start_is_told_from_the_list() {
+async fn transitions_of_the_first_list_are_emitted() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     give_logs(&server, "leaky");
     for event in watch_events("leaky") {
@@ -376,7 +376,7 @@ async fn only_the_chosen_namespaces_and_labels_are_asked_for() {
 }
 
 #[tokio::test]
-async fn stopping_delivers_what_is_there_and_tells_what_is_not() {
+async fn a_stop_reports_the_events_it_could_not_deliver() {
     // The sink is down for good.
     let (server, sink) = (
         ApiServer::start().await,

@@ -95,7 +95,7 @@ async fn gaps(server: &ApiServer, requests: &str, count: usize) -> Vec<Duration>
 
 /// A server whose watches never work is asked less and less often, and all is told in the end.
 #[tokio::test]
-async fn a_server_whose_watches_never_work_is_not_asked_for_list_after_list() {
+async fn failing_watches_do_not_cause_list_after_list() {
     for fault in [Fault::Gone, Fault::Status(410)] {
         let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
         server.script("watch pods", [fault; 5]);
@@ -118,7 +118,7 @@ async fn a_server_whose_watches_never_work_is_not_asked_for_list_after_list() {
 }
 
 #[tokio::test]
-async fn a_watch_that_ends_at_once_is_not_begun_as_fast_as_it_can() {
+async fn a_watch_that_ends_at_once_is_restarted_with_backoff() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     server.script("watch pods", [Fault::Nothing; 4]);
     let observer = Observer::start(&server, &sink, &["--log", "error"]);
@@ -155,7 +155,7 @@ async fn a_watch_that_is_open_and_silent_is_noticed() {
 }
 
 #[tokio::test]
-async fn what_happens_while_the_api_server_is_down_is_told_when_it_is_back() {
+async fn changes_during_an_api_server_outage_are_emitted_after_it() {
     let mut scene = Scene::new(4, 12).await;
     let mut front = Proxy::start(&scene.server.url, vec![]).await;
     scene.server.url.clone_from(&front.url);
@@ -260,7 +260,7 @@ async fn further_pages_that_have_expired_begin_a_new_list() {
 
 /// What of a log cannot be had is said, and holds nothing for longer than `log.timeoutMs`.
 #[tokio::test]
-async fn slow_cut_and_missing_logs_hold_no_event() {
+async fn slow_truncated_and_missing_logs_delay_no_event() {
     for (fault, expected) in [
         (Fault::Silence, "not read within 700ms"),
         (Fault::Stall, "not read within 700ms"),
@@ -304,7 +304,7 @@ async fn slow_cut_and_missing_logs_hold_no_event() {
 
 /// A log that a server cannot give at the first try is read at the next.
 #[tokio::test]
-async fn a_log_is_asked_for_again_where_the_server_has_a_moment_of_weakness() {
+async fn a_log_request_is_repeated_after_a_server_error() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     give_logs(&server, "a-success");
     server.script(
@@ -353,7 +353,7 @@ async fn the_log_of_a_pod_that_is_deleted_is_followed_to_its_last_line() {
 }
 
 #[tokio::test]
-async fn runs_that_vanish_between_two_lists_are_told_no_more() {
+async fn runs_that_vanish_between_two_lists_emit_no_more() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let observer = Observer::start(&server, &sink, &[]);
     server.wait_for_watches(2).await;

@@ -243,7 +243,7 @@ async fn a_sink_that_fails_gets_everything_in_the_end_and_in_order() {
 }
 
 #[tokio::test]
-async fn what_is_not_delivered_is_told_by_number() {
+async fn undelivered_events_are_reported_by_number() {
     // Redirects are refused and client errors are final.
     let sink = HttpSink::start(vec![
         (400, vec![]),
@@ -354,7 +354,7 @@ fn a_folder_of_plugins_that_is_not_there_is_a_mistake() {
 }
 
 #[test]
-fn what_is_no_recording_is_refused_with_a_remedy() {
+fn an_input_that_is_no_recording_is_refused_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("case.jsonl");
     let good = watch_events("a-success");

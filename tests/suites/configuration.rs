@@ -97,7 +97,7 @@ log:
 "#;
 
 #[test]
-fn all_mistakes_of_a_file_are_told_at_once_each_with_line_and_field() {
+fn all_mistakes_of_a_file_are_reported_at_once_each_with_line_and_field() {
     let told = check(WRONG.as_bytes());
     let expected = [
         (1, "lookback"),
@@ -153,7 +153,7 @@ fn all_mistakes_of_a_file_are_told_at_once_each_with_line_and_field() {
 }
 
 #[test]
-fn a_start_tells_all_mistakes_and_what_is_missing_on_this_machine() {
+fn a_start_reports_all_mistakes_and_all_missing_files() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.yaml");
     let recording = path("recordings/b-fail.jsonl");
@@ -252,7 +252,7 @@ fn field(line: &str) -> Option<(&str, &str, &str)> {
 }
 
 #[test]
-fn a_mistake_in_any_line_of_the_examples_is_told_with_that_line() {
+fn a_mistake_in_any_line_of_the_examples_is_reported_with_that_line() {
     let mut tried = 0;
     for example in examples() {
         assert_eq!(mistakes(&example), []);
@@ -297,7 +297,7 @@ fn a_mistake_in_any_line_of_the_examples_is_told_with_that_line() {
 }
 
 #[test]
-fn several_mistakes_at_random_places_are_all_told() {
+fn several_mistakes_at_random_places_are_all_reported() {
     let example = examples().remove(0);
     let lines: Vec<&str> = example.lines().collect();
     // Below one another, so that no one hides the other.
@@ -437,7 +437,7 @@ fn mistakes_beyond_a_hundred_are_only_counted_as_more() {
 }
 
 #[test]
-fn a_mistake_in_what_plugins_must_prove_hides_none_of_the_plugins() {
+fn a_mistake_in_the_signing_keys_hides_none_of_the_plugins() {
     let text = "\
 trust: {publicKeys: [abc]}
 plugins:
@@ -478,7 +478,7 @@ plugins:
 }
 
 #[test]
-fn what_could_never_be_opened_is_refused() {
+fn settings_that_can_never_open_are_refused() {
     let text = "\
 admin: {metrics: 127.0.0.1:8080, probes: 127.0.0.1:8080}
 journal: {directory: ''}

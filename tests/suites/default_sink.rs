@@ -142,7 +142,7 @@ async fn the_authorities_of_a_sink_binding_are_trusted() {
 }
 
 #[test]
-fn a_bundle_is_what_it_holds_of_authorities() {
+fn a_ca_bundle_holds_its_authorities() {
     let (one, two) = (Authority::default().pem(), Authority::default().pem());
     let count = |pem: &str| Roots::from_pem(pem).map(|(roots, out)| (format!("{roots:?}"), out));
     let is = |held: usize, out: usize| Ok((format!("{held} certificates"), out));
@@ -165,7 +165,7 @@ fn a_bundle_is_what_it_holds_of_authorities() {
 }
 
 #[tokio::test]
-async fn what_a_sink_binding_says_wrong_is_named() {
+async fn a_mistake_of_a_sink_binding_is_named() {
     let server = ApiServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let good = "http://127.0.0.1:1/";

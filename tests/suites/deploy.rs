@@ -146,7 +146,7 @@ fn every_object_has_its_place() {
 }
 
 #[test]
-fn what_refers_to_something_finds_it() {
+fn every_reference_of_a_manifest_resolves() {
     for (form, objects) in rendered() {
         let workload = workload(&objects);
         let labels = &workload["spec"]["template"]["metadata"]["labels"];
@@ -263,7 +263,7 @@ fn asks(rule: &Value) -> bool {
 }
 
 #[test]
-fn it_may_read_and_tell_and_nothing_else() {
+fn its_role_allows_reads_and_kubernetes_events_only() {
     for (form, objects) in rendered() {
         let has_auth = form == "auth" || form.starts_with("all components");
         let mut questions = 0;
@@ -311,7 +311,7 @@ fn let_in(objects: &[Value]) -> BTreeSet<&str> {
 }
 
 #[test]
-fn what_shows_runs_is_reached_from_outside_the_pod_only_with_auth() {
+fn runs_are_visible_outside_the_pod_only_with_auth() {
     for (form, objects) in rendered() {
         let config = documents(config(&objects)).remove(0);
         let admin = &config["admin"];
@@ -457,7 +457,7 @@ fn the_configuration_with_auth_is_the_plain_one_with_another_address() {
 }
 
 #[test]
-fn what_the_readme_shows_is_rendered() {
+fn commands_of_the_readme_render() {
     if !kubectl_is_there() {
         return;
     }

@@ -32,7 +32,7 @@ pub(crate) fn pods(events: &mut [Value]) -> impl Iterator<Item = &mut Value> {
 }
 
 #[test]
-fn a_pod_that_is_replaced_under_its_name_ends_even_when_nobody_says_so() {
+fn a_pod_replaced_under_its_name_ends_without_a_deletion() {
     let events = watch_events("d-cancel");
     let running = events
         .iter()
@@ -73,7 +73,7 @@ fn a_pod_that_is_replaced_under_its_name_ends_even_when_nobody_says_so() {
 }
 
 #[test]
-fn a_step_whose_turn_had_come_when_it_was_stopped_failed() {
+fn a_step_stopped_during_its_turn_failed() {
     // The running step ends well while it is cancelled: the next one has its turn, and Tekton takes it for the one that
     // ran, too.
     let mut events = watch_events("d-cancel");
@@ -208,7 +208,7 @@ fn a_first_step_with_false_when_never_starts() {
 }
 
 #[test]
-fn without_any_pod_the_taskrun_tells() {
+fn without_a_pod_the_taskrun_is_the_evidence() {
     let events: Vec<Value> = watch_events("b-fail")
         .into_iter()
         .filter(|event| !is_pod(event))

@@ -158,7 +158,7 @@ fn replay(sink: &str, folder: &Path, give_up: &str) -> Command {
 }
 
 #[tokio::test]
-async fn a_replay_goes_on_where_it_was_and_tells_nothing_twice() {
+async fn a_replay_resumes_and_emits_nothing_twice() {
     let folder = tempfile::tempdir().unwrap();
     let sink = HttpSink::start(vec![(503, Vec::new()); 3]).await;
     let mut first = replay(&sink.url, folder.path(), "60").spawn().unwrap();
@@ -184,7 +184,7 @@ async fn a_replay_goes_on_where_it_was_and_tells_nothing_twice() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_sink_that_is_gone_becomes_dead_letters() {
+async fn the_backlog_of_a_removed_sink_becomes_dead_letters() {
     let folder = tempfile::tempdir().unwrap();
     let sink = HttpSink::start(vec![(503, Vec::new()); 1000]).await;
     let mut first = replay(&sink.url, folder.path(), "600").spawn().unwrap();
@@ -478,7 +478,7 @@ async fn a_full_disk_makes_everything_wait_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_watched_for_a_while_is_not_told_again() {
+async fn a_namespace_that_is_not_watched_for_a_while_emits_nothing_again() {
     let server = ApiServer::start().await;
     let sink = HttpSink::start(vec![]).await;
     show_ended_runs(&server, 2);

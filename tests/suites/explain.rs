@@ -43,7 +43,7 @@ fn replay(folder: &Path, works: &str, fails: &str) -> Command {
 }
 
 #[tokio::test]
-async fn every_station_of_an_event_is_told() {
+async fn every_station_of_an_event_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
     let works = HttpSink::start(vec![(503, vec![]); 3]).await;
@@ -106,7 +106,7 @@ async fn every_station_of_an_event_is_told() {
 }
 
 #[tokio::test]
-async fn a_running_observer_tells_where_an_event_is() {
+async fn a_running_observer_reports_where_an_event_is() {
     let folder = tempfile::tempdir().unwrap();
     let works = HttpSink::start(vec![]).await;
     let fails = HttpSink::start(vec![(503, vec![]); 1000]).await;

@@ -56,7 +56,7 @@ async fn replay(folder: &Path, http: &str) -> String {
 }
 
 #[tokio::test]
-async fn whatever_the_network_does_everything_is_delivered_in_order() {
+async fn every_event_is_delivered_in_order_over_a_failing_network() {
     // The short one is long enough for an attempt that goes well; on a busy machine not for every one.
     let (short, long) = (1000, 600_000);
     // The fault; the longest attempt in milliseconds; attempts that fail, events that come twice, and
@@ -129,7 +129,7 @@ fn unpacked(batches: &[Request]) -> Vec<Request> {
 }
 
 #[tokio::test]
-async fn batches_are_delivered_whatever_the_network_does() {
+async fn batches_are_delivered_over_a_failing_network() {
     // Each costs all of its events: the sink is down at once, and one tries for all.
     let faults = 4;
     for (fault, got_there) in [

@@ -77,7 +77,7 @@ async fn a_log_that_breaks_off_is_whole_and_has_each_line_once() {
 }
 
 #[tokio::test]
-async fn the_log_of_a_step_whose_pod_is_gone_at_once_is_there() {
+async fn the_log_of_a_pod_that_is_deleted_at_once_is_captured() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let observer = Observer::configured(&server, &follow(8), &["--to", &sink.url]);
     server.wait_for_watches(2).await;
@@ -99,7 +99,7 @@ async fn the_log_of_a_step_whose_pod_is_gone_at_once_is_there() {
 }
 
 #[tokio::test]
-async fn what_finds_no_free_follower_is_read_at_the_end() {
+async fn a_log_without_a_free_follower_is_read_at_the_end() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let observer = Observer::configured(&server, &follow(1), &["--to", &sink.url]);
     server.wait_for_watches(2).await;

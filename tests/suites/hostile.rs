@@ -429,7 +429,7 @@ proptest! {
 
 /// The spy is one: in an instance that is used twice, it would find the event before.
 #[test]
-fn the_spy_finds_what_is_there() {
+fn the_spy_finds_a_leak() {
     let found = spy();
     let loud = PluginSpec {
         // Its configuration lies where it looks.

@@ -59,7 +59,7 @@ async fn a_token_that_has_run_out_is_read_again_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn who_we_are_can_be_said_with_a_password() {
+async fn a_sink_can_authenticate_with_a_password() {
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
     std::fs::write(&password, "pass word\n").unwrap();

@@ -116,7 +116,7 @@ async fn batches_that_fail_come_again_and_keep_the_order_of_each_run() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_split_until_only_the_one_event_is_refused() {
+async fn a_batch_that_is_too_large_is_split_until_one_event_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     // Batches of 40, 20, 10, 5, 2 and 1.
     let sink = HttpSink::start(vec![(413, vec![]); 6]).await;
@@ -269,7 +269,7 @@ async fn a_file_is_rotated_and_no_line_is_lost() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_before_anything_runs() {
+async fn impossible_settings_are_refused_before_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.yaml");
     for (http, expected) in [

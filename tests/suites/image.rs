@@ -110,7 +110,7 @@ async fn it_starts_alone_and_says_how_it_ended() {
 
 #[test]
 #[ignore = "it needs an image: cargo xtask image --check"]
-fn it_has_the_licences_of_what_is_linked_into_it() {
+fn it_has_the_licences_of_its_dependencies() {
     let root = PathBuf::from(std::env::var_os("STEP_OBSERVER_IMAGE_ROOT").unwrap());
     let folder = root.join("usr/share/doc/step-observer");
     let own = std::fs::read_to_string(folder.join("LICENSE")).unwrap();
@@ -164,7 +164,7 @@ fn assert_licences(notices: &str) {
 
 #[tokio::test]
 #[ignore = "it needs an image: cargo xtask image --check"]
-async fn its_bundled_plugins_are_compiled_by_itself() {
+async fn it_compiles_its_bundled_plugins() {
     let image = Image::new();
     image.put_recording("leaky");
     let redact = ["--plugin", "bundled:redact-secrets"];
@@ -211,7 +211,7 @@ async fn it_knows_authorities_and_names_and_trusts_no_other() {
 
 #[tokio::test]
 #[ignore = "it needs an image: cargo xtask image --check"]
-async fn it_answers_while_no_cluster_does_until_it_is_told_to_stop() {
+async fn it_answers_without_a_cluster_until_it_is_stopped() {
     let image = Image::new();
     // Nobody listens there.
     let kubeconfig = json!({

@@ -142,7 +142,7 @@ async fn brokers_that_are_gone_for_a_while_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_broker_that_says_nothing_holds_nobody_longer_than_allowed() {
+async fn a_silent_broker_delays_events_no_longer_than_the_timeout() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -153,7 +153,7 @@ async fn a_broker_that_says_nothing_holds_nobody_longer_than_allowed() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_becomes_a_dead_letter() {
+async fn an_oversized_event_becomes_a_dead_letter() {
     let Some(mut cluster) = KafkaCluster::start().await else {
         return;
     };

@@ -62,7 +62,7 @@ fn identity(event: &Value) -> [String; 4] {
 }
 
 #[tokio::test]
-async fn what_the_texts_advise_gives_the_events_of_both_watches() {
+async fn the_advised_commands_give_the_events_of_both_watches() {
     let readme = advised(&std::fs::read_to_string(path("../README.md")).unwrap());
     let of_help = advised(&help(&["replay"]).await);
     assert_eq!(
@@ -113,7 +113,7 @@ async fn what_the_texts_advise_gives_the_events_of_both_watches() {
 }
 
 #[tokio::test]
-async fn no_text_advises_what_kubectl_refuses() {
+async fn kubectl_accepts_every_command_that_a_text_advises() {
     let folder = tempfile::tempdir().unwrap();
     let server = ApiServer::start().await;
     let both = ["pods", "taskruns"].join(",");

@@ -307,7 +307,7 @@ proptest! {
 
     /// Law 1 and 2: what was seen before, again and late, tells nothing.
     #[test]
-    fn repeated_and_stale_objects_tell_nothing((name, events) in any_stream(), again in any::<prop::sample::Index>(), back in 0_usize..6) {
+    fn repeated_and_stale_objects_emit_nothing((name, events) in any_stream(), again in any::<prop::sample::Index>(), back in 0_usize..6) {
         let position = again.index(events.len());
         let expected = ids(&track(changes(&events)));
         let mut repeated = events.clone();

@@ -23,7 +23,7 @@ fn in_namespace(namespace: &str, number: usize) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_forbidden_holds_no_other_and_is_told_once_it_is_granted() {
+async fn a_forbidden_namespace_delays_no_other_and_is_emitted_once_it_is_granted() {
     for denied in ["leaky/pods", "leaky/taskruns"] {
         let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
         server.deny(denied, true);
@@ -54,7 +54,7 @@ async fn a_namespace_that_is_forbidden_holds_no_other_and_is_told_once_it_is_gra
 }
 
 #[tokio::test]
-async fn what_a_refused_list_would_show_is_not_taken_for_gone() {
+async fn objects_of_a_refused_list_do_not_count_as_deleted() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     for name in ["b-fail", "leaky"] {
         play(&server, &watch_events(name));

@@ -126,7 +126,7 @@ async fn the_tail_is_that_of_the_whole_log_and_its_size_is_known() {
 }
 
 #[tokio::test]
-async fn of_a_log_that_is_too_long_to_be_read_whole_both_ends_are_read() {
+async fn both_ends_of_a_log_that_is_too_long_are_read() {
     let server = ApiServer::start().await;
     let log_of = |size: usize| {
         "the beginning\n".to_owned() + &"all the others\n".repeat(size / 15) + "the end\n"
@@ -163,7 +163,7 @@ async fn of_a_log_that_is_too_long_to_be_read_whole_both_ends_are_read() {
 }
 
 #[tokio::test]
-async fn a_log_whose_end_cannot_be_had_says_so_and_holds_nothing() {
+async fn an_incomplete_log_is_marked_and_delays_nothing() {
     let server = ApiServer::start().await;
     let logs = [
         "one line\nand another\n",

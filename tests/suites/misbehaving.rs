@@ -134,7 +134,7 @@ fn every_failure_is_named_and_the_event_goes_on_as_it_was() {
 }
 
 #[test]
-fn on_error_decides_what_becomes_of_the_event() {
+fn on_error_decides_the_fate_of_the_event() {
     let crash = wat("", "(unreachable)");
     let outcome = |on_error| {
         let spec = PluginSpec {
@@ -231,7 +231,7 @@ fn a_rule_cannot_blow_an_event_up() {
 }
 
 #[test]
-fn a_rule_cannot_rewrite_who_and_what() {
+fn a_rule_cannot_rewrite_identifiers() {
     let spec = with_rule(
         "e2e-test-step-observed-run|run-uid|unnamed-0|Completed|chan7f5q7",
         "forged",
@@ -261,7 +261,7 @@ fn a_rule_cannot_rewrite_who_and_what() {
 }
 
 #[test]
-fn what_one_plugin_added_goes_when_a_later_one_strips() {
+fn additions_of_one_plugin_go_when_a_later_one_strips() {
     let mut enrich = PluginSpec::new(
         "enrich",
         PluginSource::File(step_observer_tests::guest("enrich-run")),

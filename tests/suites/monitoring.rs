@@ -98,7 +98,7 @@ fn expressions(objects: &[Value]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn rules_and_dashboards_name_only_what_is_exported() {
+fn rules_and_dashboards_name_only_exported_metrics() {
     if !kubectl_is_there() {
         return;
     }

@@ -123,7 +123,7 @@ async fn a_server_that_is_killed_in_the_middle_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_acknowledged_in_time_is_sent_again_and_is_there_once() {
+async fn an_unacknowledged_event_is_sent_again_and_stored_once() {
     let Some(server) = NatsServer::start("").await else {
         return;
     };
@@ -146,7 +146,7 @@ async fn what_is_not_acknowledged_in_time_is_sent_again_and_is_there_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_holds_nobody_longer_than_allowed() {
+async fn a_silent_server_delays_events_no_longer_than_the_timeout() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ async fn events_wait_for_a_server_and_for_a_stream() {
 }
 
 #[tokio::test]
-async fn who_the_observer_is_is_read_again_for_the_next_connection() {
+async fn credentials_are_read_again_for_the_next_connection() {
     let Some(server) = NatsServer::start("authorization: { token: right-token }").await else {
         return;
     };
@@ -262,7 +262,7 @@ async fn credentials_of_an_operators_user_are_let_in() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_becomes_a_dead_letter_and_a_full_stream_is_waited_for() {
+async fn an_oversized_event_becomes_a_dead_letter_and_a_full_stream_is_retried() {
     let Some(server) = NatsServer::start("max_payload: 400").await else {
         return;
     };

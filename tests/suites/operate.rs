@@ -56,7 +56,7 @@ pub(crate) async fn ask_until(
 }
 
 #[tokio::test]
-async fn it_is_alive_at_once_and_ready_when_it_sees_everything() {
+async fn it_is_alive_at_once_and_ready_once_everything_is_listed() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     server.deny("pods", true);
     let mut observer = Observer::start(&server, &sink, &ADMIN);
@@ -100,7 +100,7 @@ async fn a_plugin_that_stands_in_keeps_it_from_being_ready() {
 }
 
 #[tokio::test]
-async fn what_happened_is_counted() {
+async fn transitions_and_deliveries_are_counted() {
     let (server, _sink, observer, address) = watching(&[]).await;
     for event in watch_events("b-fail") {
         server.play(&event);

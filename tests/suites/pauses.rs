@@ -239,7 +239,7 @@ async fn a_pause_ends_if_tektons_sink_is_another_one() {
 }
 
 #[tokio::test]
-async fn who_stops_during_a_pause_loses_nothing_and_explain_says_until_when() {
+async fn a_stop_during_a_pause_loses_nothing_and_explain_shows_its_end() {
     let runs = 20;
     let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let pausing = HttpSink::start(vec![asks(429, 600); 16]).await;

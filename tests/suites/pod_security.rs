@@ -344,7 +344,7 @@ fn every_pod_is_restricted() {
 }
 
 #[test]
-fn each_rule_refuses_what_it_is_there_for() {
+fn each_rule_refuses_its_violation() {
     for (form, pod) in pods() {
         for rule in &RESTRICTED {
             for place in looked_at(rule.of, &pod) {

@@ -119,7 +119,7 @@ async fn check(receiver: Command, settings: &str, cluster: &str) {
 }
 
 #[tokio::test]
-async fn the_sdk_for_python_decodes_what_was_sent() {
+async fn the_sdk_for_python_decodes_the_events() {
     for settings in ["mode: binary", "mode: structured"] {
         let Some(python) = python(None) else {
             return;
@@ -129,7 +129,7 @@ async fn the_sdk_for_python_decodes_what_was_sent() {
 }
 
 #[tokio::test]
-async fn the_sdk_for_javascript_decodes_what_was_sent() {
+async fn the_sdk_for_javascript_decodes_the_events() {
     let odd = "Zürich \"1\" 100%25 ☂ 🐈";
     for (settings, cluster) in [
         // It leaves percent-encoding of headers as it is.

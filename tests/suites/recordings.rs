@@ -53,7 +53,7 @@ fn split(name: &str, folder: &Path) -> [PathBuf; 2] {
 }
 
 #[test]
-fn files_of_pods_and_task_runs_give_what_the_recording_of_both_gives() {
+fn separate_files_give_the_events_of_the_joint_recording() {
     for name in recordings() {
         let whole = replay(&[&path(&format!("recordings/{name}.jsonl"))]);
         let whole = of_each_run(events(&{ whole }.output().unwrap()));
@@ -83,7 +83,7 @@ fn a_plugin_is_tried_on_several_recordings_together() {
 }
 
 #[tokio::test]
-async fn what_a_pipe_shows_does_not_wait_for_another_pipe() {
+async fn changes_of_one_pipe_do_not_wait_for_another_pipe() {
     let folder = tempfile::tempdir().unwrap();
     let [pods, runs] = ["pods", "runs"].map(|name| folder.path().join(name));
     let made = Command::new("mkfifo").arg(&pods).arg(&runs).status();
@@ -155,7 +155,7 @@ fn objects_and_lists_give_the_same_ends_as_watch_events() {
 }
 
 #[test]
-fn what_cannot_be_read_is_named_with_its_file_and_line() {
+fn an_unreadable_line_is_named_with_its_file_and_number() {
     let folder = tempfile::tempdir().unwrap();
     let good = path("recordings/a-success.jsonl");
     let bad = folder.path().join("taskruns.json");

@@ -112,7 +112,7 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_waits_goes_on_under_the_new_configuration() {
+async fn the_backlog_is_delivered_under_the_new_configuration() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let down = HttpSink::start(vec![(503, vec![]); 10_000]).await;
     let text = |sink: &HttpSink| {
@@ -139,7 +139,7 @@ async fn what_waits_goes_on_under_the_new_configuration() {
 }
 
 #[tokio::test]
-async fn what_happens_while_it_changes_is_told_once() {
+async fn transitions_during_a_change_are_emitted_once() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let journal = tempfile::tempdir().unwrap();
     let named = |word: &str| config(journal.path(), &sink, word);

@@ -75,7 +75,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn the_pipeline_does_leak_when_nobody_redacts() {
+fn the_pipeline_leaks_without_redaction() {
     let run = Command::new(program())
         .arg("replay")
         .arg(path("recordings/leaky.jsonl"))
@@ -185,7 +185,7 @@ const VALUES: [&str; 4] = [
 ];
 
 #[tokio::test]
-async fn a_refused_configuration_of_a_plugin_is_nowhere_repeated_whatever_its_type() {
+async fn no_value_of_a_refused_plugin_configuration_is_repeated() {
     use crate::cluster::Observer;
     use crate::support::{get, plugin_map};
     use step_observer_tests::api_server::ApiServer;

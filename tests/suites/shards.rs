@@ -120,7 +120,7 @@ async fn scaled_up_and_down_while_events_flow_they_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_pod_beyond_the_last_shard_says_what_to_do() {
+async fn a_pod_beyond_the_last_shard_names_the_remedy() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let args = ["--shards", "3", "--shard", "step-observer-3"];
     let mut observer = Observer::start(&server, &sink, &args);

@@ -65,7 +65,7 @@ fn bash_completes_every_command_and_its_options() {
 }
 
 #[test]
-fn every_shell_has_a_script_of_its_own() {
+fn every_shell_has_its_script() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = told(&["completions", shell]);
         for word in ["dead-letters", "completions", "configmap"] {
@@ -111,7 +111,7 @@ fn every_command_has_a_manual_page() {
 }
 
 #[test]
-fn manual_pages_are_what_groff_expects() {
+fn groff_formats_the_manual_pages_without_a_warning() {
     let groff = Command::new("groff").arg("--version").output();
     if !groff.is_ok_and(|groff| groff.status.success()) {
         // Nobody to ask.
@@ -136,7 +136,7 @@ fn manual_pages_are_what_groff_expects() {
 }
 
 #[test]
-fn the_version_is_in_the_first_line_and_what_is_part_of_the_program_in_the_others() {
+fn the_first_line_has_the_version_and_the_others_the_parts_of_the_program() {
     let version = concat!("step-observer ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(told(&["-V"]), version);
     let long = told(&["--version"]);

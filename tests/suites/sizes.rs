@@ -227,7 +227,7 @@ fn script_arguments_and_results_go_in_this_order_each_whole() {
 }
 
 #[test]
-fn what_plugins_add_and_too_many_labels_go_after_that() {
+fn plugin_additions_and_excess_labels_go_after_that() {
     let labels: Map<String, Value> = (0..2000)
         .map(|n| (format!("example.com/label-{n}"), "value".into()))
         .collect();
@@ -259,7 +259,7 @@ fn attributes_are_never_left_out_and_an_event_that_is_too_large_by_them_says_so(
 }
 
 #[test]
-fn what_a_sink_adds_counts_too() {
+fn additions_of_a_sink_count_too() {
     let event = event_with(&json!({"log": "one line\n".repeat(7000)}), &[]);
     let added = [("cluster", "west"), ("team", "größe \"1\"")];
     let extensions = added
@@ -279,7 +279,7 @@ fn what_a_sink_adds_counts_too() {
 }
 
 #[test]
-fn what_is_no_data_of_ours_is_left_as_it_is() {
+fn foreign_data_stays_as_it_is() {
     for data in [
         ",\"data\":[1,2,3]",
         ",\"data\":\"aaaaaaaaa\"",
@@ -361,7 +361,7 @@ prop_compose! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn any_event_is_within_the_bound_and_says_who_and_how(event in any_event(), max_bytes in 4096..100_000_usize) {
+    fn any_event_is_within_the_bound_and_keeps_identity_and_outcome(event in any_event(), max_bytes in 4096..100_000_usize) {
         cut(&event, max_bytes);
     }
 }

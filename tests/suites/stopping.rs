@@ -18,7 +18,7 @@ async fn terminate(observer: &Child) {
 }
 
 #[tokio::test]
-async fn it_starts_and_stops_where_more_is_left_for_a_sink_that_is_gone_than_can_be_dead_letters() {
+async fn it_starts_and_stops_with_a_removed_sinks_backlog_above_the_bound_of_dead_letters() {
     let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let ids: Vec<String> = (0..10_010)
         .map(|number| format!("event-{number}"))

@@ -101,7 +101,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
 ];
 
 #[test]
-fn rooms_use_only_what_they_may() {
+fn rooms_use_only_the_rooms_below_them() {
     for file in sources(&path("../host/src")) {
         let room = room(&file);
         if room == "main" || room == "cli" {
@@ -133,7 +133,7 @@ fn rooms_use_only_what_they_may() {
 }
 
 #[test]
-fn each_outside_world_is_known_by_one_room() {
+fn each_external_crate_is_used_only_in_its_rooms() {
     for (world, homes) in [
         ("kube", &["observe", "app"][..]),
         ("k8s_openapi", &["observe"]),
@@ -167,7 +167,7 @@ fn each_outside_world_is_known_by_one_room() {
 }
 
 #[test]
-fn the_core_knows_nothing_of_the_outside() {
+fn the_core_uses_neither_io_nor_a_clock() {
     let manifest = std::fs::read_to_string(path("../host/core/Cargo.toml")).unwrap();
     let dependencies = manifest
         .split("[dependencies]")
@@ -198,7 +198,7 @@ fn the_core_knows_nothing_of_the_outside() {
 }
 
 #[test]
-fn no_file_is_one_that_nobody_wants_to_open() {
+fn no_file_is_longer_than_600_lines() {
     for file in sources(&path("..")) {
         let lines = std::fs::read_to_string(&file).unwrap().lines().count();
         assert!(lines <= 600, "{} has {lines} lines", file.display());
@@ -227,7 +227,7 @@ fn tests_do_not_wait_for_the_clock() {
 }
 
 #[test]
-fn every_map_of_the_architecture_is_there() {
+fn every_room_is_in_the_architecture() {
     let architecture = std::fs::read_to_string(path("../ARCHITECTURE.md")).unwrap();
     for (room, _) in ROOMS.iter().filter(|(room, _)| *room != "lib") {
         assert!(
@@ -340,7 +340,7 @@ fn all_crates_come_from_the_same_index() {
 }
 
 #[test]
-fn the_image_says_of_itself_what_the_workspace_says() {
+fn labels_of_the_image_agree_with_the_workspace() {
     let recipe = std::fs::read_to_string(path("../deploy/image/Dockerfile")).unwrap();
     let program = std::fs::read_to_string(path("../host/Cargo.toml")).unwrap();
     let description = program

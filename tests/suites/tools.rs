@@ -233,7 +233,7 @@ fn a_large_module_becomes_several_config_maps() {
 }
 
 #[test]
-fn what_is_pinned_is_packed_as_it_is_and_what_is_refused_is_not_packed() {
+fn pinned_files_are_packed_unchanged_and_refused_ones_are_not_packed() {
     let place = tempfile::tempdir().unwrap();
     let module = std::fs::read(guest("filter-events")).unwrap();
     std::fs::write(place.path().join("filter.wasm"), &module).unwrap();
@@ -335,7 +335,7 @@ fn a_plugin_is_inspected_without_a_cluster() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_happen_and_sends_nothing() {
+fn a_dry_run_shows_the_results_and_sends_nothing() {
     let place = tempfile::tempdir().unwrap();
     let recording = path("recordings/leaky.jsonl");
     let recording = recording.to_str().unwrap();

@@ -197,7 +197,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_observed_each_step_starts_and_ends_at_most_once(
+    fn each_step_starts_and_ends_at_most_once_in_any_stream(
         observations in proptest::collection::vec((observation(), 0..8_i64), 1..30)
     ) {
         let mut ledger = Ledger::from_the_start();

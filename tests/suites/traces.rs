@@ -119,7 +119,7 @@ async fn each_transition_is_a_span_with_its_plugins_and_sinks_below() {
 }
 
 #[tokio::test]
-async fn without_a_trace_of_tekton_a_run_is_one_and_no_text_of_it_is_told() {
+async fn without_a_trace_of_tekton_a_run_is_one_trace_without_its_texts() {
     let folder = tempfile::tempdir().unwrap();
     let (sink, collector) = (HttpSink::start(vec![]).await, HttpSink::start(vec![]).await);
     let recording = path("recordings/leaky.jsonl");

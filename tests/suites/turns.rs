@@ -95,7 +95,7 @@ fn a_container_that_was_killed_before_its_turn_failed_without_a_start_unless_it_
 }
 
 #[test]
-fn exit_code_2_of_a_step_whose_turn_had_come_is_a_failure() {
+fn exit_code_2_of_a_step_during_its_turn_is_a_failure() {
     let mut events = watch_events("starterror-second");
     let ended = json!({"exitCode": 2, "reason": "Error", "startedAt": "2026-11-20T10:00:02Z", "finishedAt": "2026-11-20T10:00:09Z"});
     events.retain(|event| !event.to_string().contains("2026-11-20T10:00:03.000Z"));
@@ -244,7 +244,7 @@ fn without_any_pod_a_step_that_was_stopped_with_the_failed_one_was_skipped() {
 }
 
 #[test]
-fn a_sidecar_that_is_restarted_to_be_stopped_says_nothing_of_the_steps() {
+fn a_sidecar_restarted_to_be_stopped_is_no_evidence_of_the_steps() {
     let mut events = watch_events("oom-before-ready");
     events.retain(|event| !is_pod(event) || event["object"]["status"]["phase"] == "Failed");
     for event in pods(&mut events) {

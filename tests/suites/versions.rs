@@ -15,7 +15,7 @@ fn a_released_contract_does_not_change() {
 }
 
 #[test]
-fn stored_plugins_of_every_version_give_what_they_gave() {
+fn stored_plugins_of_every_version_give_their_stored_results() {
     let engine = PluginEngine::new().unwrap();
     let mut count = 0;
     for version in ["v0.1"] {

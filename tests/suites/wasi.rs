@@ -77,7 +77,7 @@ fn process(spec: PluginSpec) -> Result<(), String> {
 }
 
 #[test]
-fn it_is_refused_without_leave() {
+fn it_is_refused_without_permission() {
     let spec = PluginSpec {
         wasi: Wasi::Refused,
         ..guest(&format!("(drop (call $now)) {RELEASE} (call $keep)"))
@@ -119,7 +119,7 @@ fn it_gives_nothing() {
 }
 
 #[test]
-fn what_it_does_not_have_ends_the_call() {
+fn a_missing_wasi_function_ends_the_call() {
     let exit = guest("(call $exit (i32.const 0)) (unreachable)");
     assert_eq!(process(exit), Err("it calls exit".to_owned()));
     let flood = guest("(loop $again (drop (call $stdout)) (br $again)) (unreachable)");

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn installing_is_what_cargo_does_with_the_program_of_this_tree() {
+    fn install_is_cargo_install_of_this_tree() {
         let arguments = install_arguments(&words("--root /opt/x --force"));
         assert_eq!(arguments[..2], words("install --path"));
         assert!(

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_once_decided_stays() {
+    fn owners_agree_with_stored_values() {
         assert_eq!(hash("foobar"), 0x8594_4171_f739_67e8);
         let found: Vec<u32> = (0..8).map(|number| owners(&uid(number), 5)[0]).collect();
         assert_eq!(found, [1, 4, 2, 1, 0, 2, 1, 3]);

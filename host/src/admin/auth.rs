@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_a_bearers_and_there_is_one() {
+    fn exactly_one_bearer_token_is_taken() {
         assert_eq!(bearer(&with(&["Bearer abc"])), Some("abc"));
         assert_eq!(bearer(&with(&["bearer  abc "])), Some("abc"));
         for none in [

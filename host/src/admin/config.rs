@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_shown_to_this_machine_or_to_whom_auth_lets_in() {
+    fn runs_are_shown_on_loopback_or_to_authorized_clients() {
         use Pages::{All, Guarded, Metrics, Probes, Withheld};
         let far = "10.0.0.7:8082";
         for (listen, others, auth, expected) in [

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_more_than_a_peer_may_have() {
+    fn a_peer_has_no_more_than_its_share() {
         let mut seats = seats(&[1, 1, 1]);
         assert_eq!(seats.admit(peer(1)), Admission::Refused);
         assert_eq!(seats.admit(peer(2)), Admission::Admitted);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_takes_the_oldest_place_of_who_holds_the_most() {
+    fn a_newcomer_takes_the_oldest_place_of_the_largest_holder() {
         let mut seats = seats(&[3, 2, 1, 1, 2, 1]);
         assert_eq!(seats.admit(peer(4)), Admission::InsteadOf(2));
         seats.take(peer(4), 6);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_the_place_of_who_has_no_more_than_itself() {
+    fn a_peer_takes_no_place_of_a_peer_that_holds_no_more() {
         let mut seats = seats(&[1, 2, 3, 4, 5, 6]);
         assert_eq!(seats.admit(peer(1)), Admission::Refused);
         // One that has none yet gets in.

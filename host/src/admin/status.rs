@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_missing_is_told() {
+    fn everything_that_is_missing_is_reported() {
         let mut unlisted = well();
         unlisted.listed = false;
         let mut silent = well();

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_wrote_moves_no_cursor_and_forges_no_line() {
+    fn foreign_texts_move_no_cursor_and_forge_no_line() {
         let record = failed();
         let log = CapturedLog {
             text: HOSTILE.to_owned(),

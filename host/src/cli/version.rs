@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_said_with_the_way_to_get_it() {
+    fn a_missing_part_is_listed_with_the_way_to_get_it() {
         let complete = text(&["a", "b"], &[], true);
         assert!(!complete.contains("missing"), "{complete}");
         let plain = text(&[], &["a", "b"], false);

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_a_secret_is_masked_and_all_else_is_as_it_was() {
+    fn possible_secrets_are_masked_and_all_else_stays() {
         let text = "
 plugins:
 - {name: redact, from: {bundled: redact-secrets}, config: {without: [user-flag], values: [hunter2, 90210]}}

@@ -41,7 +41,7 @@ fn an_empty_file_is_the_default() {
 }
 
 #[test]
-fn what_yaml_allows_beside_the_fields_changes_nothing() {
+fn yaml_syntax_around_the_fields_changes_nothing() {
     let comments = "# nothing\n".repeat(1000);
     let indented = "  # nothing\n".repeat(1000);
     for text in [

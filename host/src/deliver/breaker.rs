@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn after_some_failures_in_a_row_one_tries_for_all_until_it_succeeds() {
+    fn after_failures_in_a_row_one_probe_at_a_time_is_sent_until_it_succeeds() {
         let mut breaker = Breaker::default();
         for _ in 1..FAILURES {
             assert_eq!(breaker.ask(at(0), ATTEMPT, 0), Ok(()));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_what_began_before_do_not_make_the_wait_longer() {
+    fn failures_of_earlier_requests_do_not_lengthen_the_wait() {
         let mut breaker = Breaker::default();
         let opened = (0..100).filter(|_| breaker.failed(at(0), BACKOFF, 1.0, 0, false));
         assert_eq!(opened.count(), 1);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_failure_is_enough_it_is_open_after_it() {
+    fn a_threshold_of_one_opens_after_one_failure() {
         let mut breaker = Breaker::default();
         assert!(breaker.failed(at(0), BACKOFF, 1.0, 0, true));
         for namespace in 0..3 {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspended_sink_gets_nothing_until_one_tries() {
+    fn a_suspended_sink_gets_nothing_until_a_probe() {
         let mut breaker = Breaker::default();
         breaker.suspend(at(0), at(600));
         assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Err(at(599)));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_of_one_namespace_keeps_no_other() {
+    fn failures_of_one_namespace_stop_no_other() {
         let mut breaker = Breaker::default();
         for _ in 0..FAILURES {
             breaker.failed(at(0), BACKOFF, 1.0, 0, false);

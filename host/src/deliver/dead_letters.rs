@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_event_with_what_went_wrong() {
+    fn a_dead_letter_is_the_event_with_its_failure() {
         let sink = DeadLetterSink::new("all.dead-letters".to_owned(), "http://sink".to_owned());
         let event = r#"{"datacontenttype":"application/json","id":"1","partitionkey":"run","sequence":2,"source":"s","specversion":"1.0","type":"t","data":{"b":1,"a":1.50}}"#;
         let encoded = Encoded::stored(event.into());

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_size_of_a_text_is_what_it_takes() {
+    fn the_size_of_a_text_is_its_size_in_json() {
         for code in (0..0x3000).chain([0xffff, 0x1f980]) {
             let Some(char) = char::from_u32(code) else {
                 continue;

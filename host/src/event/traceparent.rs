@@ -47,7 +47,7 @@ mod tests {
 
     /// The cases of the W3C's own test suite (w3c/trace-context, test/test.py), and some beside them.
     #[test]
-    fn what_is_valid_is_taken_and_nothing_else() {
+    fn only_valid_trace_parents_are_taken() {
         let same = |flags: &str| format!("00-{TRACE}-{PARENT}-{flags}");
         for (valid, expected) in [
             (same("01"), same("01")),

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn held_events_of_a_namespace_are_few_and_told_by_age() {
+    fn held_events_of_a_namespace_are_bounded_and_the_oldest_is_known() {
         let admission = Admission::default();
         let tickets = fill(&admission, "ns", 100, 0);
         let plugin: Arc<str> = "enrich".into();
@@ -286,7 +286,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_enters_and_leaves_a_namespace_without_records_finds_room(
+        fn a_namespace_without_records_always_finds_room(
             steps in proptest::collection::vec((0..4_usize, 0..8_usize, 0..200_000_usize, any::<bool>()), 0..600),
         ) {
             let admission = Admission::default();

@@ -135,7 +135,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_namespace_keeps_its_order_and_nobody_waits_beside_a_place_for_it(
+        fn each_namespace_keeps_its_order_and_no_item_waits_beside_a_free_place(
             capacity in 1..20_usize,
             steps in proptest::collection::vec(step(), 0..200),
         ) {

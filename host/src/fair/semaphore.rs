@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gives_up_leaves_the_queue_and_a_permit_that_nobody_took_comes_back() {
+    async fn a_cancelled_waiter_leaves_the_queue_and_an_untaken_permit_comes_back() {
         let semaphore = FairSemaphore::new(1);
         let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
         let held = semaphore.acquire(&one).await;

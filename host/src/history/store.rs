@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_told_and_asked_from_anywhere() {
+    async fn the_history_is_written_and_queried() {
         let history = History::open(None, 1 << 20, None).unwrap();
         let Fact { id, at, what } = delivered("a", 1);
         history.tell(at, || (id, what));

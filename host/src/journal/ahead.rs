@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_first_makes_room() {
+    fn the_oldest_read_makes_room() {
         let mut ahead = Ahead::default();
         let body = Bytes::from(vec![0; HELD / 4]);
         let bodies = [1, 2, 3, 3, 4].map(|seq| (seq, body.clone()));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_half_it_is_time_for_the_next() {
+    fn the_next_read_starts_at_the_half() {
         let mut ahead = Ahead::default();
         let bodies = [3, 4, 6, 7].map(|seq| (seq, Bytes::new()));
         ahead.keep("a", bodies.to_vec());

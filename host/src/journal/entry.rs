@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_of_before_says_its_namespace() {
+    fn an_event_of_an_earlier_version_has_its_namespace() {
         let found = |body: &str| namespace_in(body.as_bytes()).map(|name| name.to_string());
         let event =
             r#"{"id":"1","note":"\"subject\":\"forged/a\"","subject":"ci-2/build/test","data":{}}"#;
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_version_0_1_0_wrote_is_read_and_what_is_written_now_can_be_read_by_it() {
+    fn entries_are_compatible_with_version_0_1_0_in_both_directions() {
         let old =
             r#"{"is":"accepted","run":"r","mark":"m","at":"1970-01-01T00:00:00Z","events":[]}"#;
         let Entry::Accepted { namespace, .. } = serde_json::from_str(old).unwrap() else {

@@ -153,7 +153,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn something_is_always_left_for_who_has_nothing() {
+    fn a_namespace_without_entries_always_finds_room() {
         let (bound, mut taken) = (4096_u64, Vec::new());
         for _ in 0..6 {
             let mut own = 0;

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_most_gives_way_and_nobody_else() {
+    fn only_the_namespace_with_the_most_gives_way() {
         let mut shelf = Shelf::new(4);
         assert_eq!(shelf.add(target("innocent", 0), "innocent"), None);
         for pod in 1..4 {

@@ -294,7 +294,7 @@ mod tests {
         }
 
         #[test]
-        fn what_has_no_timestamps_is_told_as_it_is(text in "[a-zA-Z0-9 \n]{0,200}", piece in 1..50_usize) {
+        fn text_without_timestamps_stays_as_it_is(text in "[a-zA-Z0-9 \n]{0,200}", piece in 1..50_usize) {
             let mut lines = Lines::default();
             let mut told = Vec::new();
             lines.begin();

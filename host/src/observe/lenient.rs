@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_is_read_and_bounded() {
+    fn readable_fields_are_read_and_bounded() {
         let found = thing(
             r#"{"number": 3, "list": [1, "x", 3, 4], "time": "2026-01-01T00:00:00Z", "text": "aäääää"}"#,
         );

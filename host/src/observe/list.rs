@@ -268,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn items_are_found_whatever_they_hold(
+        fn items_of_any_content_are_found(
             items in prop::collection::vec(any_json(), 0..5), before in any_json(), pretty: bool, piece in 1_usize..40
         ) {
             let items: Vec<Value> = items.into_iter().map(|item| json!({"a": item})).collect();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_list_is_none() {
+    fn an_incomplete_list_counts_as_none() {
         let text = r#"{"metadata": {"resourceVersion": "7"}, "items": [{"a": 1}, {"b": "]}"}]}"#;
         for end in 0..text.len() {
             assert!(read(text.get(..end).unwrap(), 7).1.is_err(), "{end}");

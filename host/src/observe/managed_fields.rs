@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_as_it_should_be_is_missing() {
+    fn malformed_fields_are_missing() {
         let of = |fields: Value| json!([{"time": "2026-01-01T00:00:01Z", "fieldsV1": fields}]);
         for odd in [
             json!(null),

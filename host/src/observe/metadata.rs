@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn of_all_owners_the_controlling_task_run_is_kept() {
+    fn only_the_controlling_task_run_of_all_owners_is_kept() {
         let owner = |kind: &str, controller: bool| serde_json::json!({"apiVersion": "tekton.dev/v1", "kind": kind, "name": "a", "uid": kind, "controller": controller});
         let json = serde_json::json!({"ownerReferences": [owner("TaskRun", false), owner("Job", true), owner("TaskRun", true)]});
         let read: Metadata = serde_json::from_str(&json.to_string()).unwrap();

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_name_what_they_name_in_go() {
+    fn entries_match_the_same_hosts_as_in_go() {
         let api = "api.cluster.example";
         for (no_proxy, host, expected) in [
             ("", api, false),

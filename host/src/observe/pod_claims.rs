@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_a_pod_is_known_from_the_claim_on() {
+    fn the_fate_of_a_pod_is_known_from_its_claim_on() {
         let claims = PodClaims::default();
         let claim = claims.claim(&target("one"));
         claims.see(&pod("build-pod", "one"));

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_named_by_its_line() {
+    fn an_invalid_line_is_named_by_its_number() {
         let list = "{\"kind\": \"List\",\n \"items\": [\n  {\"kind\": \"Pod\", \"spec\":\n    {\"containers\": 7}}]}";
         for (text, line, problem) in [
             ("\n\n{\"type\": \"ADDED\"}", 3, "missing field `object`"),

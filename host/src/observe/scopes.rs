@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_namespace_that_is_refused() {
+    fn a_refused_namespace_delays_no_other() {
         let (good, bad) = (named("good"), named("bad"));
         let mut scopes = Scopes::new(&[good.clone(), bad.clone()]);
         assert!(scopes.complete(&bad).is_none());
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_before_the_others_are_listed_is_listed_with_them() {
+    fn a_namespace_granted_before_the_others_are_listed_is_listed_with_them() {
         let (good, late) = (named("good"), named("late"));
         let mut scopes = Scopes::new(&[good.clone(), late.clone()]);
         assert!(scopes.give_up(&late).is_none());

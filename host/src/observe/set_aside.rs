@@ -195,7 +195,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn runs_that_are_set_aside_at_any_moment_tell_the_same_in_the_same_order(
+        fn runs_deferred_at_any_moment_emit_the_same_in_the_same_order(
             rooms in proptest::collection::vec(any::<bool>(), 1..40),
             name in proptest::sample::select(vec!["a-success", "b-fail", "f-retries", "leaky"]),
         ) {

@@ -378,7 +378,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_that_cannot_be_is_none() {
+    fn an_impossible_time_is_ignored() {
         let time = |text: &str| text.parse::<Timestamp>().ok();
         let metadata = Metadata {
             creation_timestamp: time("2026-01-01T12:00:00Z"),

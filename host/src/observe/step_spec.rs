@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_step_or_too_deep_does_no_harm() {
+    fn invalid_and_too_deep_steps_are_harmless() {
         let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
         let read: StepSpec =
             serde_json::from_str(&format!(r#"{{"name": "a", "x": {deep}}}"#)).unwrap();

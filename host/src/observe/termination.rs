@@ -203,7 +203,7 @@ mod tests {
     const FULL: &str = r#"[{"key":"built","value":"widget","type":1},{"key":"StartedAt","value":"2026-11-22T13:04:17.027Z","type":3},{"key":"Reason","value":"Skipped","type":"InternalTektonResult"},{"key":"ExitCode","value":"3","type":3}]"#;
 
     #[test]
-    fn internals_and_results_are_told_apart() {
+    fn internals_and_results_are_distinguished() {
         let message = parse(Some(FULL)).unwrap();
         assert_eq!(message.internals.reason.as_deref(), Some("Skipped"));
         assert_eq!(message.internals.exit_code, Some(3));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_cut_anywhere_gives_what_is_left() {
+    fn a_message_cut_anywhere_gives_its_remaining_entries() {
         for end in 1..FULL.len() {
             let message = parse(FULL.get(..end)).unwrap();
             assert!(message.internals.cut, "{end}");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_masked_message_says_the_same_but_for_what_the_step_wrote() {
+    fn a_masked_message_differs_only_in_the_texts_of_the_step() {
         let mut deflate =
             flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
         deflate.write_all(FULL.as_bytes()).unwrap();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_short_whoever_wrote_it() {
+    fn a_reason_from_any_source_is_short() {
         let reason = "é".repeat(20_000);
         let entry = serde_json::json!([{"key": "Reason", "value": reason, "type": 3}]);
         let message = parse(Some(&entry.to_string())).unwrap();

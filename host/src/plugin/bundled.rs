@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_to_whoever_asks_for_it() {
+    fn a_plugin_that_is_not_embedded_is_named_with_the_remedy() {
         let all = known_of(&["a", "b"], &[], "x");
         assert_eq!(all, "a, b");
         let none = known_of(&[], &["a", "b"], "x");

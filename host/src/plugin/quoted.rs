@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_of_a_configuration_is_masked_whatever_its_type() {
+    fn values_of_every_type_of_a_configuration_are_masked() {
         let config = r#"{"pin": 90210, "rate": 1e3, "deep": [{"key": "hunter2", "n": -7}], "short": "ab", "on": true}"#;
         for (said, shown) in [
             (

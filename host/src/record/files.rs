@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_are_whole_after_every_write_and_nobody_else_may_read_them() {
+    fn the_files_are_whole_after_every_write_and_only_the_owner_may_read_them() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("a/b");
         let mut files = RecordingFiles::create(&folder, 1000).unwrap();

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_was_written_freely_is_masked_and_the_structure_stays() {
+    fn all_free_text_is_masked_and_the_structure_stays() {
         let masked = masker(SECRET).object(&pod().to_string(), "Pod");
         assert!(!masked.is_left_out);
         let text = masked.object.to_string();
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_times_stay_whatever_a_rule_says_of_them() {
+    fn no_rule_changes_names_and_times() {
         let masked = masker("[a-zA-Z0-9-]+")
             .object(&pod().to_string(), "Pod")
             .object;
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_masked_is_left_out_and_who_and_what_stays() {
+    fn unmaskable_texts_are_omitted_and_identifiers_stay() {
         let mut masker = masker(SECRET);
         // More than may be found in one text.
         let many = SECRET.repeat(110_000);
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_left_out() {
+    fn unreadable_members_are_omitted() {
         let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
         let json = format!(
             r#"{{"metadata": {{"uid": "u", "name": "a"}}, "spec": {{"params": {deep}, "n": 1e999}}, "status": {{"podName": "p"}}}}"#

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_gathers_while_one_is_sent_goes_together() {
+    async fn events_that_gather_during_a_request_go_together() {
         let (delivered, posted) = send(LIMITS, &[1, 2, 3, 4, 5, 6], 1000).await;
         assert_eq!(delivered, [true; 6]);
         assert_eq!(posted, [vec![1], vec![2, 3, 4, 5], vec![6]]);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_refused_is_sent_again_in_halves() {
+    async fn a_refused_batch_is_sent_again_in_halves() {
         let (delivered, posted) = send(LIMITS, &[1, 10, 10, 30, 10], 25).await;
         assert_eq!(delivered, [true, true, true, false, true]);
         assert_eq!(

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_moved_away_is_made_anew() {
+    fn a_file_that_is_moved_away_is_created_again() {
         let folder = tempfile::tempdir().unwrap();
         let (path, moved) = (folder.path().join("events"), folder.path().join("moved"));
         let mut file = open(&path, None);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_stays_where_somebody_moves_the_full_file_away() {
+    fn kept_files_stay_if_the_full_file_is_moved_away() {
         let folder = tempfile::tempdir().unwrap();
         let (path, moved) = (folder.path().join("events"), folder.path().join("moved"));
         let rotation = Rotation {

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_may_be_faster_than_whoever_tells_that_an_event_was_accepted() {
+    fn a_delivery_may_be_recorded_before_the_acceptance() {
         let accepted = fact(What::Accepted {
             observed: Timestamp::UNIX_EPOCH,
             ty: "dev.tekton.event.plugin.step.failed.v1".to_owned(),

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_message_begins_with_is_a_path_only_if_it_looks_like_one() {
+    fn a_message_prefix_is_a_path_only_if_it_looks_like_one() {
         let path = |text| FieldPath::before_colon(text).map(|(path, _)| path.to_string());
         assert_eq!(path("without[1]: no").as_deref(), Some("without[1]"));
         assert_eq!(

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_is_allowed_and_nothing_else() {
+    fn only_granted_requests_are_allowed() {
         let rbac = Authoriser::new(&documents(), "us", "observer");
         for asked in [
             ask("list", "pods", ""),

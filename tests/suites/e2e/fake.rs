@@ -236,7 +236,7 @@ async fn why_nothing_runs(kubeconfig: PathBuf) -> String {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named_before_anything_is_made() {
+async fn a_missing_prerequisite_is_named_before_anything_is_created() {
     let folder = tempfile::tempdir().unwrap();
     let why = why_nothing_runs(folder.path().join("nothing")).await;
     assert!(
@@ -275,7 +275,7 @@ async fn what_is_missing_is_named_before_anything_is_made() {
 }
 
 #[test]
-fn what_is_missing_comes_besides_or_differs_is_told() {
+fn missing_extra_and_different_events_are_reported() {
     let case = CASES.iter().find(|case| case.name == "m-when").unwrap();
     let told = |step: &str, event: &str, reason: Option<&str>, exit_code| Told {
         pod: "m-when-pod".to_owned(),

@@ -11,7 +11,7 @@ use step_observer_tests::{path, program};
 use tokio::process::Command;
 
 #[tokio::test]
-async fn it_ends_by_itself_when_it_is_to() {
+async fn a_recording_ends_at_its_limits() {
     let server = ApiServer::start().await;
     watch_events("a-success")
         .iter()
@@ -57,7 +57,7 @@ async fn fails(mut command: Command) -> String {
 }
 
 #[tokio::test]
-async fn what_cannot_be_recorded_is_an_error_with_a_remedy() {
+async fn a_recording_that_cannot_start_is_an_error_with_a_remedy() {
     let server = ApiServer::start().await;
     watch_events("a-success")
         .iter()
@@ -179,7 +179,7 @@ async fn the_rights_that_the_help_names_suffice() {
 }
 
 #[test]
-fn the_texts_name_what_it_needs() {
+fn the_texts_name_the_needed_permissions() {
     let help = std::process::Command::new(program())
         .args(["record", "--help"])
         .output()

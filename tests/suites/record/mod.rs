@@ -184,7 +184,7 @@ async fn a_recording_gives_the_events_of_a_live_observer() {
 }
 
 #[tokio::test]
-async fn a_recording_of_what_was_there_gives_the_events_of_a_live_observer() {
+async fn a_recording_of_existing_objects_gives_the_events_of_a_live_observer() {
     let mut names: Vec<String> = recordings().into_iter().chain(fixtures()).collect();
     let is_deleted = |event: &Value| event["type"] == "DELETED";
     // What is gone is in no list.
@@ -249,7 +249,7 @@ async fn same_events(names: &[String], is_listed: bool) {
 }
 
 #[tokio::test]
-async fn a_pod_that_no_task_run_names_is_left_out() {
+async fn a_pod_that_no_task_run_names_is_omitted() {
     let server = ApiServer::start().await;
     let events = watch_events("b-fail");
     let recording = Recording::start(&server, &[]);
@@ -274,7 +274,7 @@ async fn a_pod_that_no_task_run_names_is_left_out() {
 }
 
 #[tokio::test]
-async fn what_vanishes_between_two_lists_is_recorded_as_deleted() {
+async fn an_object_that_vanishes_between_two_lists_is_recorded_as_deleted() {
     let server = ApiServer::start().await;
     let recording = Recording::start(&server, &[]);
     server.wait_for_watches(2).await;

@@ -256,7 +256,7 @@ async fn one_peer_has_its_share_and_large_and_slow_heads_are_cut() {
 }
 
 #[tokio::test]
-async fn runs_are_shown_off_loopback_only_to_whom_has_the_token() {
+async fn runs_are_shown_off_loopback_only_with_the_token() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
@@ -357,7 +357,7 @@ fn documents(file: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_cluster_says_whose_a_token_is_and_what_its_owner_may_see() {
+async fn the_cluster_names_the_owner_of_a_token_and_decides_what_it_may_see() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let (base, auth) = (
         documents("base/rbac.yaml"),

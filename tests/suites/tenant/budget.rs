@@ -159,7 +159,7 @@ fn a_call_that_gets_no_memory_in_its_time_fails_by_name_and_on_error_decides() {
 }
 
 #[test]
-fn what_is_handed_over_counts_as_memory_too() {
+fn data_passed_between_host_and_plugin_counts_as_memory() {
     // A list of zeros, which takes many times its text once it is parsed.
     let items = "(data (i32.const 64) \"/aaaaa\")
         (import \"step-observer:plugin/events@0.1.0\" \"[method]event.set\"
@@ -394,7 +394,7 @@ async fn refusal(observer: &mut Observer) -> String {
 }
 
 #[tokio::test]
-async fn a_plugin_during_whose_calls_the_process_was_killed_twice_is_refused_at_the_next_start() {
+async fn a_plugin_that_killed_the_process_twice_is_refused_at_the_next_start() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let journal = tempfile::tempdir().unwrap();
     server.put(endless());

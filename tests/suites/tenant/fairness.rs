@@ -141,7 +141,7 @@ async fn wait_for_reads(server: &ApiServer, least: usize) {
 }
 
 #[tokio::test]
-async fn logs_of_dying_pods_that_never_end_delay_nobody_elses_ends() {
+async fn endless_logs_of_dying_pods_delay_no_other_runs_ends() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let config = format!("{LONG_AGO}{FOR_EVER}");
     let _observer = Observer::configured(&server, &config, &["--to", &sink.url]);
@@ -345,7 +345,7 @@ async fn a_pod_that_took_the_name_of_another_gives_no_foreign_log() {
 }
 
 #[tokio::test]
-async fn a_log_that_was_followed_beyond_its_pod_is_no_other_pods() {
+async fn a_log_followed_beyond_its_pod_belongs_to_no_other_pod() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let config = format!("{LONG_AGO}log: {{capture: follow}}\n");
     let observer = Observer::configured(&server, &config, &["--to", &sink.url]);
@@ -387,7 +387,7 @@ async fn a_log_that_was_followed_beyond_its_pod_is_no_other_pods() {
 }
 
 #[tokio::test]
-async fn a_log_for_which_no_connection_could_be_had_is_asked_for_again() {
+async fn a_log_request_that_cannot_connect_is_repeated() {
     let (mut server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let proxy = Proxy::start(&server.url, vec![]).await;
     server.url.clone_from(&proxy.url);

@@ -54,7 +54,7 @@ fn runs_that_never_start_give_way_before_those_of_others() {
 }
 
 #[test]
-fn a_script_that_is_too_large_is_left_out_and_the_event_says_so() {
+fn an_oversized_script_is_omitted_and_the_event_says_so() {
     let mut events = watch_events("a-success");
     for event in &mut events {
         for task in [

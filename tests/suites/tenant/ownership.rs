@@ -44,7 +44,7 @@ fn event(kind: &str, object: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_pod_of_another_namespace_tells_nothing_of_a_run_and_ends_nothing() {
+async fn a_pod_of_another_namespace_reports_and_ends_nothing_of_a_run() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let events = watch_events("b-fail");
     give_logs(&server, "b-fail");
@@ -88,7 +88,7 @@ async fn a_pod_of_another_namespace_tells_nothing_of_a_run_and_ends_nothing() {
 }
 
 #[tokio::test]
-async fn a_pod_of_a_task_run_that_is_not_there_is_named_and_tells_nothing() {
+async fn a_pod_of_a_missing_task_run_is_logged_and_emits_nothing() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let mut pod = foreign(&last_pod(&watch_events("b-fail")), "sec-a", "made-up", "u1");
     pod["metadata"]["ownerReferences"][0]["uid"] = "no-such-run".into();
@@ -178,7 +178,7 @@ fn a_run_gives_the_same_events_whether_its_pods_are_believed_or_named() {
 }
 
 #[test]
-fn a_pod_that_nobody_names_is_reported_after_half_a_minute_and_told_if_it_is_named_then() {
+fn an_unclaimed_pod_is_logged_after_half_a_minute_and_emitted_once_it_is_claimed() {
     let events = watch_events("a-success");
     let pods: Vec<Value> = (events.iter())
         .filter(|event| event["object"]["kind"] == "Pod" && event["type"] != "DELETED")

@@ -130,7 +130,7 @@ async fn leave(folder: &Path, events: &[(&str, usize)], log: usize) {
 }
 
 #[tokio::test]
-async fn what_a_sink_refuses_of_one_namespace_holds_neither_other_namespaces_nor_another_sink() {
+async fn refusals_of_one_namespace_delay_no_other_namespace_and_no_other_sink() {
     let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let (picky, well) = (HttpSink::start(vec![]).await, HttpSink::start(vec![]).await);
     picky.answer_by(|headers, body| {
@@ -261,7 +261,7 @@ async fn a_namespace_with_many_events_before_all_others_delays_them_by_no_more_t
 }
 
 #[tokio::test]
-async fn a_sink_that_fails_on_what_one_namespace_sends_takes_what_others_send() {
+async fn a_sink_that_fails_on_one_namespaces_events_takes_those_of_others() {
     let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let journal = folder.path().join("journal");
     // More than is looked at.
@@ -295,7 +295,7 @@ async fn a_sink_that_fails_on_what_one_namespace_sends_takes_what_others_send() 
 }
 
 #[tokio::test]
-async fn what_is_given_up_goes_on_being_tried_where_there_are_too_many_dead_letters() {
+async fn events_are_retried_while_the_dead_letters_are_full() {
     let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let journal = folder.path().join("journal");
     leave(&journal, &[("sec-a", 40)], LOG).await;
@@ -326,7 +326,7 @@ async fn what_is_given_up_goes_on_being_tried_where_there_are_too_many_dead_lett
 }
 
 #[tokio::test]
-async fn nobody_else_may_read_the_journal_its_history_or_its_socket() {
+async fn only_the_owner_may_read_the_journal_its_history_and_its_socket() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     let chmod = |path: &Path, mode: u32| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();

@@ -126,7 +126,7 @@ async fn without_credentials_and_over_tls_events_go_through_the_proxy_of_the_env
 }
 
 #[tokio::test]
-async fn a_proxy_that_cannot_be_spoken_to_is_named_and_its_password_is_not() {
+async fn an_unusable_proxy_is_named_without_its_password() {
     let folder = tempfile::tempdir().unwrap();
     let sink = json!({"url": "http://receiver.example/events"});
     let proxy = format!("socks5://me:{TOKEN}@proxy.example:1080");
@@ -202,7 +202,7 @@ fn own(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn nobody_gets_into_a_foreign_trace_where_only_own_ones_are_wanted() {
+async fn no_run_joins_a_foreign_trace_if_only_own_traces_are_wanted() {
     let folder = tempfile::tempdir().unwrap();
     let foreign = format!("00-{FOREIGN}-b7ad6b7169203331-01");
     let recording = recording(folder.path(), &foreign);
@@ -230,7 +230,7 @@ async fn a_span_context_of_a_later_version_is_read_as_the_version_that_is_known(
 }
 
 #[tokio::test]
-async fn a_span_context_that_is_none_spoils_no_spans() {
+async fn an_invalid_span_context_spoils_no_spans() {
     let folder = tempfile::tempdir().unwrap();
     let zero = "0".repeat(16);
     // A collector refuses a whole request for one trace without an id.

@@ -103,7 +103,7 @@ fn innocent(events: &[Value]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn events_on_a_terminal_say_the_same_without_what_it_would_obey() {
+async fn events_on_a_terminal_keep_their_text_without_control_sequences() {
     let folder = tempfile::tempdir().unwrap();
     let recording = recording(folder.path());
     let output = run(command(&["replay"]).arg(&recording)).await;
@@ -142,7 +142,7 @@ fn fails() -> String {
 }
 
 #[tokio::test]
-async fn a_line_of_the_log_stays_one_whatever_its_fields_hold() {
+async fn no_field_breaks_a_line_of_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let recording = recording(folder.path());
     std::fs::write(folder.path().join("fails.wat"), fails()).unwrap();
@@ -185,7 +185,7 @@ async fn a_line_of_the_log_stays_one_whatever_its_fields_hold() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_afterwards_is_harmless_too() {
+async fn answers_of_the_admin_server_hold_no_control_sequences() {
     let folder = tempfile::tempdir().unwrap();
     let recording = recording(folder.path());
     std::fs::write(folder.path().join("fails.wat"), fails()).unwrap();

@@ -90,7 +90,7 @@ fn count(metrics: &str, name: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn objects_that_are_odd_or_cannot_be_read_blind_nobody() {
+async fn odd_and_unreadable_objects_hide_no_others() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let mut expected = BTreeSet::new();
     // They are in the first lists.
@@ -139,7 +139,7 @@ async fn objects_that_are_odd_or_cannot_be_read_blind_nobody() {
 }
 
 #[tokio::test]
-async fn a_plugin_whose_config_map_cannot_be_read_counts_as_failing_and_others_work() {
+async fn an_unreadable_plugin_config_map_counts_as_failing_and_others_work() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let stamp = stamp("team");
     server.put(plugin_map("good", &[("plugin.wat", stamp.as_bytes())]));
@@ -257,7 +257,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn whatever_is_stored_as_a_pod_or_task_run_stops_no_other_objects_events(
+    fn no_stored_pod_or_task_run_stops_the_events_of_other_objects(
         recording in any::<prop::sample::Index>(),
         place in any::<prop::sample::Index>(),
         objects in prop::collection::vec(

@@ -214,7 +214,7 @@ async fn places_are_bounded_and_counted_and_become_free() {
 }
 
 #[tokio::test]
-async fn at_the_end_it_answers_those_who_ask_and_waits_for_nobody_else() {
+async fn a_shutdown_answers_open_requests_and_waits_for_no_idle_connection() {
     let mut server = Server::start(PATIENT);
     let mut idle = server.connect(1).await;
     assert_eq!(answered(&mut idle, "/").await, "HTTP/1.1 200 OK");

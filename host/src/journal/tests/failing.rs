@@ -29,7 +29,7 @@ fn waiting(journal: &Journal) -> Vec<String> {
 }
 
 #[test]
-fn a_sync_or_a_write_that_fails_is_the_end_and_is_not_tried_again() {
+fn a_failed_sync_or_write_is_final_and_not_retried() {
     for (fault, syncs) in [(Fault::Sync, 1), (Fault::Write, 0)] {
         let disk = Disk::new();
         let journal = model::open(&disk.folder(), Some(disk.clone())).unwrap();
@@ -59,7 +59,7 @@ fn a_sync_or_a_write_that_fails_is_the_end_and_is_not_tried_again() {
 }
 
 #[test]
-fn who_waits_for_room_hears_that_the_disk_has_failed() {
+fn a_failure_of_the_disk_ends_the_wait_for_room() {
     let disk = Disk::new();
     let folder = disk.folder();
     let config = JournalConfig {
@@ -81,7 +81,7 @@ fn who_waits_for_room_hears_that_the_disk_has_failed() {
 }
 
 #[test]
-fn a_segment_that_has_changed_is_never_cleaned_away() {
+fn a_changed_segment_is_never_compacted_away() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let journal = super::open(folder).unwrap();
@@ -125,7 +125,7 @@ fn a_segment_that_has_changed_is_never_cleaned_away() {
 }
 
 #[test]
-fn what_cannot_be_read_is_an_error_of_its_own_and_can_be_buried() {
+fn an_unreadable_event_is_a_distinct_error_and_can_become_a_dead_letter() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let journal = super::open(folder).unwrap();
@@ -191,7 +191,7 @@ fn open_whole(disk: &Arc<Disk>, seed: u64) -> Journal {
 }
 
 #[test]
-fn what_a_killed_process_left_unsynced_is_synced_before_anything_is_built_on_it() {
+fn unsynced_entries_of_a_killed_process_are_synced_before_new_ones() {
     for seed in 0..20 {
         let disk = Disk::new();
         let open = |disk: &Arc<Disk>| open_whole(disk, seed);
@@ -216,7 +216,7 @@ fn what_a_killed_process_left_unsynced_is_synced_before_anything_is_built_on_it(
 
 /// The system shows what was written, and takes it for written: another sync alone would be content.
 #[test]
-fn what_a_failed_sync_left_is_written_again_before_anything_is_built_on_it() {
+fn entries_of_a_failed_sync_are_written_again_before_new_ones() {
     for seed in 0..20 {
         let disk = Disk::new();
         let open = |disk: &Arc<Disk>| open_whole(disk, seed);

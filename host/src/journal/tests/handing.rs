@@ -48,7 +48,7 @@ fn behind_a_gate(config: &JournalConfig) -> (Journal, Sender<()>) {
 }
 
 #[test]
-fn it_is_told_before_any_sink_can_have_it_and_not_before_it_is_on_the_disk() {
+fn acceptance_is_reported_after_the_sync_and_before_any_sink_reads() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, gate) = behind_a_gate(&config(folder.path()));
     run(async {
@@ -69,7 +69,7 @@ fn it_is_told_before_any_sink_can_have_it_and_not_before_it_is_on_the_disk() {
 }
 
 #[test]
-fn a_run_that_ends_while_it_is_still_told_of_is_forgotten_after_that() {
+fn a_run_that_ends_with_entries_in_flight_is_forgotten_after_them() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, gate) = behind_a_gate(&config(folder.path()));
     run(async {
@@ -83,7 +83,7 @@ fn a_run_that_ends_while_it_is_still_told_of_is_forgotten_after_that() {
 }
 
 #[test]
-fn what_is_on_the_way_is_not_told_again_unless_it_never_arrives() {
+fn an_entry_in_flight_is_submitted_again_only_if_it_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, gate) = behind_a_gate(&config(folder.path()));
     run(async {
@@ -132,7 +132,7 @@ fn no_more_is_on_the_way_than_may_be() {
 }
 
 #[test]
-fn what_is_on_the_way_counts_at_the_bound() {
+fn entries_in_flight_count_towards_the_bound() {
     let folder = tempfile::tempdir().unwrap();
     let config = JournalConfig {
         max_bytes: Some(1000),
@@ -156,7 +156,7 @@ fn what_is_on_the_way_counts_at_the_bound() {
 }
 
 #[test]
-fn what_a_sink_will_ask_for_next_is_read_together() {
+fn the_next_events_of_a_sink_are_read_together() {
     const SIZE: usize = ENOUGH / 8;
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).unwrap();
@@ -197,7 +197,7 @@ fn what_a_sink_will_ask_for_next_is_read_together() {
 }
 
 #[test]
-fn what_cannot_be_read_keeps_nothing_that_is_read_with_it() {
+fn an_unreadable_event_delays_none_of_those_read_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).unwrap();
     run(async {

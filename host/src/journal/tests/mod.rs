@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_says_what_was_said_over_any_restarts(
+    fn it_gives_the_entries_written_before_any_restarts(
         drops in any::<bool>(),
         lives in proptest::collection::vec(proptest::collection::vec(model::act(), 0..40), 1..4),
     ) {
@@ -125,7 +125,7 @@ fn with_segment(bytes: &[u8]) -> (tempfile::TempDir, Result<Journal, JournalErro
 }
 
 #[test]
-fn what_was_whole_survives_a_cut_at_any_byte() {
+fn whole_entries_survive_a_cut_at_any_byte() {
     let folder = tempfile::tempdir().unwrap();
     let (bytes, ends) = written(folder.path());
     for cut in 0..=bytes.len() {
@@ -218,7 +218,7 @@ fn a_later_format_is_refused_as_such() {
 }
 
 #[test]
-fn what_is_delivered_takes_no_room_for_long() {
+fn delivered_events_soon_take_no_room() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let journal = open(folder).unwrap();
@@ -293,7 +293,7 @@ fn at_the_bound_it_waits_or_drops_the_oldest_as_configured() {
 }
 
 #[test]
-fn a_hole_in_what_was_never_synced_is_what_a_crash_leaves() {
+fn a_hole_in_unsynced_data_is_taken_for_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let (mut bytes, _) = written(folder.path());
     let whole = bytes.len();
@@ -317,7 +317,7 @@ fn a_hole_in_what_was_never_synced_is_what_a_crash_leaves() {
 }
 
 #[test]
-fn dead_letters_do_not_take_the_room_of_what_waits_and_have_a_bound_of_their_own() {
+fn dead_letters_take_no_room_of_the_backlog_and_have_their_bound() {
     for when_full in [WhenFull::Block, WhenFull::DropOldest] {
         let journal = small(when_full);
         run(async {

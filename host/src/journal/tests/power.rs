@@ -67,12 +67,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_promised_is_there_after_power_cuts_at_any_moment(lives in lives(Just(None))) {
+    fn accepted_entries_survive_power_cuts_at_any_moment(lives in lives(Just(None))) {
         live(lives);
     }
 
     #[test]
-    fn what_was_promised_is_there_after_syncs_and_writes_that_fail(
+    fn accepted_entries_survive_failing_syncs_and_writes(
         lives in lives((0..60_usize, prop_oneof![Just(Fault::Sync), Just(Fault::Write)]).prop_map(Some)),
     ) {
         live(lives);

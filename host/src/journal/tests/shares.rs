@@ -22,7 +22,7 @@ async fn accept_of(journal: &Journal, namespace: &str, sinks: &[&str], size: usi
 }
 
 #[test]
-fn what_a_sink_refuses_never_waits_and_who_has_the_most_dead_letters_makes_room() {
+fn a_refused_event_never_waits_and_the_namespace_with_the_most_dead_letters_makes_room() {
     let journal = small(WhenFull::Block);
     let refused = || Letter {
         refused: true,
@@ -93,7 +93,7 @@ fn a_namespace_that_has_its_share_waits_while_others_are_accepted() {
 }
 
 #[test]
-fn where_events_are_dropped_it_is_one_of_who_has_the_most() {
+fn a_dropped_event_is_of_the_namespace_that_has_the_most() {
     let journal = small(WhenFull::DropOldest);
     run(async {
         accept_of(&journal, "sec-b", &["a"], 100).await;
@@ -143,7 +143,7 @@ fn a_sink_takes_of_each_namespace_in_turn() {
 }
 
 #[test]
-fn namespaces_outlive_a_restart_and_are_found_in_what_was_written_before_they_were() {
+fn namespaces_survive_a_restart_and_are_found_in_entries_written_before_them() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let journal = open(folder).unwrap();

@@ -36,7 +36,7 @@ fn the_budget_follows_the_limit() {
 }
 
 #[test]
-fn a_call_has_its_own_share_whatever_the_others_take() {
+fn a_call_has_its_own_share_beside_all_others() {
     let budget = budget(96);
     let (hostile, innocent) = (Arc::new(budget.account()), Arc::new(budget.account()));
     let hoards = hostile.whole_share(1024 * MIB, now()).unwrap();
@@ -57,7 +57,7 @@ fn a_call_has_its_own_share_whatever_the_others_take() {
 }
 
 #[test]
-fn what_a_plugin_usually_takes_is_kept_for_it() {
+fn the_usual_memory_of_a_plugin_is_reserved_for_it() {
     let budget = budget(96);
     let (hostile, innocent) = (Arc::new(budget.account()), Arc::new(budget.account()));
     let mut first = innocent.share(now()).unwrap();
@@ -88,7 +88,7 @@ fn one_large_event_is_forgotten() {
 }
 
 #[test]
-fn whoever_waits_gets_its_turn_and_whoever_waits_in_vain_leaves_nothing() {
+fn each_waiting_call_gets_its_turn_and_an_expired_one_leaves_nothing() {
     let budget = budget(96);
     let (one, other) = (Arc::new(budget.account()), Arc::new(budget.account()));
     let whole = one.whole_share(1024 * MIB, now()).unwrap();
@@ -127,7 +127,7 @@ fn a_plugin_with_many_calls_does_not_keep_another_from_its_turn() {
 }
 
 #[test]
-fn code_has_a_bound_of_its_own() {
+fn code_has_its_bound() {
     let budget = budget(16);
     let first = budget.hold_code(10 * MIB).unwrap();
     assert_eq!(budget.room_for_code(), 6 * MIB as u64);

@@ -21,7 +21,7 @@ fn refused(folder: &Path, number: u8) -> Option<u32> {
 }
 
 #[test]
-fn a_plugin_during_whose_calls_the_process_died_twice_is_refused() {
+fn a_plugin_that_killed_the_process_twice_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     dies_while_it_runs(folder, "a", &[1]);
@@ -37,7 +37,7 @@ fn a_plugin_during_whose_calls_the_process_died_twice_is_refused() {
 }
 
 #[test]
-fn of_those_that_ran_only_the_one_that_ran_longest_is_refused() {
+fn only_the_plugin_that_ran_longest_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     for _ in 0..2 {

@@ -63,7 +63,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn what_waits_for_its_connection_when_a_pause_begins_is_not_sent() {
+    async fn an_event_that_waits_for_a_connection_is_not_sent_once_a_pause_begins() {
         let pause = Pause::new(Duration::from_secs(60));
         let entry = pause.enter().unwrap();
         let guard = entry.guard();

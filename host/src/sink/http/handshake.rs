@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permission_and_rate_are_what_the_answer_says() {
+    fn permission_and_rate_come_from_the_response() {
         let asks = |rate| Handshake {
             origin: "ci.example.com".to_owned(),
             requests_per_minute: rate,

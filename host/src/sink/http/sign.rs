@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_refused_and_not_repeated() {
+    fn an_invalid_secret_is_refused_and_not_repeated() {
         for wrong in ["", "whsec_c2hvcnQ=", "not base64 at all, but long enough"] {
             let error = signer(&[wrong]).err().unwrap().to_string();
             assert!(

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn only_429_and_503_speak_for_the_receiver() {
+    fn only_429_and_503_pause_the_receiver() {
         for (status, is_for_all) in [
             (429, true),
             (503, true),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_is_bounded_and_nothing_is_no_pause() {
+    fn a_requested_pause_is_bounded_and_zero_is_no_pause() {
         let wish = |seconds| Wish {
             wait: Duration::from_secs(seconds),
             is_for_all: true,

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_that_wants_it_is_told_how_to_have_it() {
+    fn a_configuration_that_needs_it_gets_an_error_with_a_remedy() {
         let config = r#"{"brokers": ["broker:9092"], "topic": "steps"}"#;
         let config: KafkaConfig = serde_json::from_str(config).unwrap();
         let told = Kafka::new(&config).unwrap_err().to_string();

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn no_connection_is_never_the_events_fault() {
+    fn a_failed_connection_never_refuses_an_event() {
         for kind in [
             ConnectErrorKind::AuthorizationViolation,
             ConnectErrorKind::Authentication,

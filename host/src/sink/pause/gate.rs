@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_before_a_pause_does_not_end_it() {
+    fn a_request_begun_before_a_pause_does_not_end_it() {
         let mut gate = Gate::default();
         let [before, also_before] = [(); 2].map(|()| gate.enter(at(0)).unwrap());
         gate.pause(at(1), at(6));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_wishes_the_longest_counts() {
+    fn the_longest_of_several_requested_pauses_counts() {
         let mut gate = paused(6);
         gate.pause(at(1), at(1));
         assert_eq!(gate.remaining(at(1)), Some(at(5)));
