@@ -14,6 +14,7 @@ mod fair;
 pub mod history;
 pub mod journal;
 pub mod lanes;
+pub mod locked;
 pub mod logs;
 pub mod observe;
 pub mod plugin;

@@ -3,6 +3,7 @@
 mod shelf;
 
 use crate::config::{LogCaptureMode, LogConfig};
+use crate::locked::Locked;
 use crate::observe::{
     Change, ClusterLogs, LogRead, LogTarget, PodClaim, PodClaims, REPLACED, RecordedLogs,
 };
@@ -11,7 +12,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, abortable};
 use shelf::{Early, Shelf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use step_observer_core::Kind;
 
@@ -33,7 +34,7 @@ pub(crate) struct Logs {
     mode: LogCaptureMode,
     max_bytes: usize,
     timeout: Duration,
-    shelf: Mutex<Shelf>,
+    shelf: Locked<Shelf>,
     /// The pods whose logs are wanted.
     claims: PodClaims,
     counts: LogCounts,
@@ -55,7 +56,7 @@ impl Logs {
             mode: config.capture,
             max_bytes: config.max_bytes,
             timeout: Duration::from_millis(config.timeout_ms),
-            shelf: Mutex::new(Shelf::new(SHELF)),
+            shelf: Locked::new(Shelf::new(SHELF)),
             claims: PodClaims::default(),
             counts: LogCounts::default(),
         }
@@ -114,7 +115,7 @@ impl Logs {
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shelf.lock()
     }
 
     /// What became of the logs so far.

@@ -3,6 +3,7 @@
 
 use super::config::AuthConfig;
 use super::verdicts::Verdicts;
+use crate::locked::Locked;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
@@ -12,7 +13,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -45,7 +46,7 @@ const WARN_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(super) struct Guard {
     rule: Rule,
-    warned: Arc<Mutex<Option<Instant>>>,
+    warned: Arc<Locked<Option<Instant>>>,
 }
 
 #[derive(Clone)]
@@ -64,7 +65,7 @@ enum Rule {
 struct Cluster {
     review: Reviewer,
     places: Arc<Semaphore>,
-    verdicts: Arc<Mutex<Verdicts>>,
+    verdicts: Arc<Locked<Verdicts>>,
 }
 
 /// Why nobody can be let in.
@@ -165,10 +166,7 @@ impl Guard {
 
 impl Guard {
     fn warn(&self, problem: &str) {
-        let (mut warned, now) = (
-            self.warned.lock().unwrap_or_else(PoisonError::into_inner),
-            Instant::now(),
-        );
+        let (mut warned, now) = (self.warned.lock(), Instant::now());
         if warned.is_none_or(|at| now.duration_since(at) >= WARN_AGAIN) {
             *warned = Some(now);
             warn!(%problem, "tokens of those who ask for runs and events cannot be checked");
@@ -259,7 +257,7 @@ impl Cluster {
     }
 
     fn verdicts(&self) -> std::sync::MutexGuard<'_, Verdicts> {
-        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.verdicts.lock()
     }
 }
 

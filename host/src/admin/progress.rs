@@ -1,10 +1,11 @@
 //! How far a connection is with its current request, which decides how long it may wait. hyper has a timeout for
 //! headers, but counts the time in between two requests into it, and none for a peer that does not read its answer.
 
+use crate::locked::Locked;
 use http_body::{Frame, SizeHint};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -43,7 +44,7 @@ struct State {
 /// Where a connection is. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
-    state: Arc<Mutex<State>>,
+    state: Arc<Locked<State>>,
     timeouts: Timeouts,
 }
 
@@ -55,7 +56,7 @@ impl Progress {
             since: Instant::now(),
         };
         Self {
-            state: Arc::new(Mutex::new(state)),
+            state: Arc::new(Locked::new(state)),
             timeouts,
         }
     }
@@ -72,18 +73,18 @@ impl Progress {
 
     /// When the connection is to be cut, if nothing changes until then.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         self.timeouts.deadline(state.stage, state.since)
     }
 
     /// Is nothing asked for at the moment?
     pub(super) fn is_idle(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         state.stage == Stage::Idle
     }
 
     fn change(&self, next: impl FnOnce(Stage) -> Option<Stage>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let Some(stage) = next(state.stage) else {
             return;
         };
@@ -221,7 +222,7 @@ mod tests {
     };
 
     fn longest(progress: &Progress) -> Option<Duration> {
-        let since = progress.state.lock().unwrap().since;
+        let since = progress.state.lock().since;
         progress.deadline().map(|deadline| deadline - since)
     }
 

@@ -6,14 +6,15 @@ use crate::admin::{AdminConfig, Listeners, Reloads};
 use crate::config::{Config, SinkConfig, SinkKind};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
+use crate::locked::Locked;
 use crate::plugin::CrashRecord;
 use crate::sink::Pause;
 use crate::trace::{Traces, TracesConfig};
 use jiff::SignedDuration;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use step_observer_core::Ledger;
 use tracing::warn;
@@ -32,9 +33,9 @@ pub struct Kept {
     pub(super) listeners: Listeners,
     traces_config: Option<TracesConfig>,
     pub(super) traces: Option<Traces>,
-    reloads: Arc<Mutex<Reloads>>,
+    reloads: Arc<Locked<Reloads>>,
     /// The pauses that sinks have asked for, by name, with where the events go.
-    pauses: Arc<Mutex<HashMap<String, (SinkKind, Pause)>>>,
+    pauses: Arc<Locked<HashMap<String, (SinkKind, Pause)>>>,
     /// Which plugins ran when the process died.
     pub(super) crashes: Option<CrashRecord>,
     /// A run has ended before everything that it had seen was in the journal.
@@ -121,7 +122,7 @@ impl Kept {
     /// The pauses of sinks: one that has asked for a pause under the configuration before goes on with it, if its events
     /// go to the same receiver. Those of sinks that are not named are forgotten.
     pub(super) fn pauses(&self, sinks: &[&SinkConfig]) -> Vec<Pause> {
-        let mut kept = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.pauses.lock();
         let mut before = std::mem::take(&mut *kept);
         let each = sinks.iter().map(|sink| {
             let longest = Duration::from_millis(sink.retry.max_pause_ms);
@@ -137,7 +138,7 @@ impl Kept {
 
     /// Notes what became of a change of the configuration.
     pub fn note_reload(&self, outcome: Result<(), String>) {
-        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reloads = self.reloads.lock();
         match outcome {
             Ok(()) => reloads.applied += 1,
             Err(_) => reloads.refused += 1,
@@ -147,13 +148,13 @@ impl Kept {
 
     /// The file says again what is in use: the last refusal is settled.
     pub fn settle_reload(&self) {
-        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reloads = self.reloads.lock();
         reloads.last_refusal = None;
     }
 
     pub(super) fn reloads(&self) -> Reloads {
         let reloads = self.reloads.lock();
-        reloads.unwrap_or_else(PoisonError::into_inner).clone()
+        reloads.clone()
     }
 }
 

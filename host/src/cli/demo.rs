@@ -11,12 +11,13 @@ use axum::routing::post;
 use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use step_observer::app::{App, Source};
 use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKind};
 use step_observer::deliver::RetryConfig;
+use step_observer::locked::Locked;
 use step_observer::observe::{RecordedLogs, Speed, player};
 use step_observer::plugin::Compiler;
 use step_observer::sink::{FileConfig, HttpConfig, ProxyUse, SinkUrl};
@@ -56,7 +57,7 @@ pub(crate) async fn demo(args: DemoArgs, compiler: Compiler) -> Result<End, Prob
     let config = configuration(&file, &url)?;
     let source = recorded_pipeline(speed, Duration::from_secs(10))?;
     let color = terminal && std::env::var_os("NO_COLOR").is_none();
-    let timeline = Arc::new(Mutex::new(Timeline::new(color)));
+    let timeline = Arc::new(Locked::new(Timeline::new(color)));
     say(&format!(
         "Playing a recorded Tekton PipelineRun that prints secrets, through the plugin redact-secrets.\n\
          Sinks: {} and {url}\n\n{}",
@@ -117,8 +118,8 @@ pub(super) fn recorded_pipeline(speed: Speed, hold_for: Duration) -> Result<Sour
     })
 }
 
-fn lock(timeline: &Mutex<Timeline>) -> std::sync::MutexGuard<'_, Timeline> {
-    timeline.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(timeline: &Locked<Timeline>) -> std::sync::MutexGuard<'_, Timeline> {
+    timeline.lock()
 }
 
 fn say(text: &str) {

@@ -18,13 +18,14 @@ use crate::event::Encoded;
 use crate::history::{History, What};
 use crate::journal::{Journal, JournalError, Taken, Turns, Waiting};
 use crate::lanes::{self, LaneLimits};
+use crate::locked::Locked;
 use crate::sink::{Attempt, Failure, Next, Pace, Sink};
 use breaker::Breaker;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use step_observer_core::Backoff;
 use tokio::sync::{Notify, mpsc};
@@ -56,9 +57,9 @@ pub(crate) struct Delivery {
     window: Window,
     /// Attempts at a time.
     attempts: Attempts,
-    breaker: Mutex<Breaker>,
+    breaker: Locked<Breaker>,
     /// The end of the last pause that was reported.
-    paused_until: Mutex<Option<Instant>>,
+    paused_until: Locked<Option<Instant>>,
     /// Tells that an attempt is over.
     tried: Notify,
     began: Instant,
@@ -86,8 +87,8 @@ impl Delivery {
             journal,
             history: History::default(),
             account,
-            breaker: Mutex::default(),
-            paused_until: Mutex::default(),
+            breaker: Locked::default(),
+            paused_until: Locked::default(),
             tried: Notify::new(),
             began: Instant::now(),
             dead_letters: None,
@@ -366,7 +367,7 @@ impl Delivery {
     }
 
     fn breaker<T>(&self, work: impl FnOnce(&mut Breaker, Duration) -> T) -> T {
-        let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut breaker = self.breaker.lock();
         work(&mut breaker, self.began.elapsed())
     }
 }

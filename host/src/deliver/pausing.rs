@@ -3,7 +3,6 @@
 use super::Delivery;
 use crate::clock;
 use crate::history::{self, What};
-use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
@@ -17,7 +16,7 @@ impl Delivery {
         let until = Instant::now() + length;
         {
             let known = self.paused_until.lock();
-            let mut known = known.unwrap_or_else(PoisonError::into_inner);
+            let mut known = known;
             if known.is_some_and(|known| until < known + TOGETHER) {
                 return;
             }

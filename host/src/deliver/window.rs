@@ -2,8 +2,8 @@
 //! keeps no other.
 
 use crate::journal::is_fair;
+use crate::locked::Locked;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 /// Places that are left together before more events are taken: one at a time would be a look into the journal, and a
@@ -14,7 +14,7 @@ const TOGETHER: usize = 64;
 #[derive(Debug)]
 pub(super) struct Window {
     size: usize,
-    taken: Mutex<Taken>,
+    taken: Locked<Taken>,
     left: Notify,
 }
 
@@ -28,14 +28,14 @@ impl Window {
     pub(super) fn new(size: usize) -> Self {
         Self {
             size,
-            taken: Mutex::default(),
+            taken: Locked::default(),
             left: Notify::new(),
         }
     }
 
     /// Takes a place for an event of a namespace, if there is one for it.
     pub(super) fn take(&self, namespace: u32) -> bool {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
         let Some(free) = self.size.checked_sub(taken.all + 1) else {
             return false;
         };
@@ -50,13 +50,13 @@ impl Window {
 
     /// Is there a place for nobody?
     pub(super) fn is_full(&self) -> bool {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.taken.lock();
         taken.all >= self.size
     }
 
     /// Leaves it.
     pub(super) fn leave(&self, namespace: u32) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
         taken.all = taken.all.saturating_sub(1);
         if let Some(own) = taken.of.get_mut(&namespace) {
             *own -= 1;
@@ -80,7 +80,7 @@ impl Window {
 
 /// Attempts at a time: who waits for one gets it in turn with those of other namespaces, and those of one in order.
 #[derive(Debug)]
-pub(super) struct Attempts(Mutex<Queue>);
+pub(super) struct Attempts(Locked<Queue>);
 
 #[derive(Debug)]
 struct Queue {
@@ -96,7 +96,7 @@ pub(super) struct Attempt<'a>(&'a Attempts);
 
 impl Attempts {
     pub(super) fn new(most: usize) -> Self {
-        Self(Mutex::new(Queue {
+        Self(Locked::new(Queue {
             free: most,
             waiting: HashMap::new(),
             order: VecDeque::new(),
@@ -126,7 +126,7 @@ impl Attempts {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.0.lock())
     }
 }
 

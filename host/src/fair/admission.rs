@@ -1,8 +1,9 @@
 //! How much of a namespace may be between the watch and the journal.
 
+use crate::locked::Locked;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use tokio::sync::Notify;
 
 /// Places for records between the watch and the journal. One namespace alone gets half of them.
@@ -20,7 +21,7 @@ pub(crate) struct Admission(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    state: Mutex<State>,
+    state: Locked<State>,
     /// Something was let go.
     freed: Notify,
 }
@@ -84,7 +85,7 @@ pub(crate) struct Held<'a> {
 
 impl Admission {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 
     /// May a further transition of this run become an event now?

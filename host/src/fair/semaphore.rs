@@ -1,13 +1,14 @@
 //! A semaphore whose permits are shared fairly between namespaces.
 
 use super::queue::FairQueue;
+use crate::locked::Locked;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Permits for something that only so many may do at a time. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct FairSemaphore(Arc<Mutex<Waiters>>);
+pub(crate) struct FairSemaphore(Arc<Locked<Waiters>>);
 
 struct Waiters {
     queue: FairQueue<Waiter>,
@@ -43,7 +44,7 @@ impl Debug for FairSemaphore {
 impl FairSemaphore {
     /// So many permits, at least one.
     pub(crate) fn new(permits: usize) -> Self {
-        Self(Arc::new(Mutex::new(Waiters {
+        Self(Arc::new(Locked::new(Waiters {
             queue: FairQueue::new(permits),
             next: 0,
         })))
@@ -77,7 +78,7 @@ impl FairSemaphore {
     }
 
     fn waiters(&self) -> std::sync::MutexGuard<'_, Waiters> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn permit(&self, namespace: Arc<str>) -> Permit {

@@ -3,8 +3,9 @@
 
 use super::fact::Fact;
 use super::store::HistoryError;
+use crate::locked::{Locked, unpoisoned};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, MutexGuard};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -29,7 +30,7 @@ pub(super) enum Question {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
+    waiting: Locked<Waiting>,
     wake: Condvar,
     left_out: AtomicU64,
 }
@@ -89,9 +90,9 @@ impl Queue {
     pub(super) fn next(&self) -> Waiting {
         let waiting = self.waiting();
         let some = self.wake.wait_while(waiting, |waiting| waiting.is_empty());
-        let some = some.unwrap_or_else(PoisonError::into_inner);
+        let some = unpoisoned(some);
         let enough = (self.wake).wait_timeout_while(some, LONG, |some| !some.is_urgent());
-        let (mut enough, _) = enough.unwrap_or_else(PoisonError::into_inner);
+        let (mut enough, _) = unpoisoned(enough);
         let closed = enough.closed;
         Waiting {
             closed,
@@ -100,6 +101,6 @@ impl Queue {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 }

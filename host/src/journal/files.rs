@@ -4,13 +4,14 @@
 use super::book::Place;
 use super::entry::Seq;
 use crate::access;
+use crate::locked::Locked;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// What names a segment.
 const SUFFIX: &str = ".journal";
@@ -51,7 +52,7 @@ pub(super) trait Failpoint: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
-    open: Mutex<BTreeMap<u64, Arc<File>>>,
+    open: Locked<BTreeMap<u64, Arc<File>>>,
     failpoint: Option<Arc<dyn Failpoint>>,
 }
 
@@ -59,7 +60,7 @@ impl Files {
     pub(super) fn new(folder: &Path, failpoint: Option<Arc<dyn Failpoint>>) -> Self {
         Self {
             folder: folder.to_owned(),
-            open: Mutex::default(),
+            open: Locked::default(),
             failpoint,
         }
     }
@@ -231,7 +232,7 @@ impl Files {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<u64, Arc<File>>) -> T) -> T {
-        work(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.open.lock())
     }
 }
 

@@ -1,11 +1,12 @@
 //! Who waits for room, for whoever asks how it stands.
 
+use crate::locked::Locked;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Who waits for room. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Queue(Arc<Mutex<Waiting>>);
+pub(super) struct Queue(Arc<Locked<Waiting>>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -57,7 +58,7 @@ impl Queue {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Waiting) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.0.lock())
     }
 }
 

@@ -5,11 +5,12 @@ use super::book::Book;
 use super::entry::{Entry, Seq};
 use super::files::Files;
 use super::queue::Queue;
+use crate::locked::Locked;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// Bytes of events that are kept in memory until they are delivered, so that they need not be read
@@ -19,11 +20,11 @@ const FRESH: usize = 8 * 1024 * 1024;
 /// What the writer and its users share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) book: Mutex<Book>,
+    pub(super) book: Locked<Book>,
     /// Bodies that are in memory, and how many bytes they are.
-    pub(super) fresh: Mutex<(BTreeMap<Seq, Bytes>, usize)>,
+    pub(super) fresh: Locked<(BTreeMap<Seq, Bytes>, usize)>,
     /// Bodies that were read, and who reads the next: whoever waits for that finds his there, mostly.
-    ahead: Mutex<Ahead>,
+    ahead: Locked<Ahead>,
     pub(super) reading: tokio::sync::Mutex<()>,
     pub(super) files: Option<Arc<Files>>,
     /// Counts writes.
@@ -42,9 +43,9 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(book: Book, files: Option<Arc<Files>>) -> Self {
         Self {
-            book: Mutex::new(book),
-            fresh: Mutex::default(),
-            ahead: Mutex::default(),
+            book: Locked::new(book),
+            fresh: Locked::default(),
+            ahead: Locked::default(),
             reading: tokio::sync::Mutex::default(),
             files,
             changed: watch::Sender::new(0),
@@ -57,15 +58,15 @@ impl Shared {
     }
 
     pub(super) fn book<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
-        work(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.book.lock())
     }
 
     pub(super) fn fresh<T>(&self, work: impl FnOnce(&mut (BTreeMap<Seq, Bytes>, usize)) -> T) -> T {
-        work(&mut self.fresh.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.fresh.lock())
     }
 
     fn ahead<T>(&self, work: impl FnOnce(&mut Ahead) -> T) -> T {
-        work(&mut self.ahead.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.ahead.lock())
     }
 
     /// A body that is in memory.

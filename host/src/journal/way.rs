@@ -2,8 +2,9 @@
 
 use super::book::hash;
 use super::entry::Origin;
+use crate::locked::Locked;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of events that may be on their way. Where there are more, who brings the next waits.
@@ -20,7 +21,7 @@ const NAMESPACES: usize = 64;
 pub(super) struct Way {
     /// A permit for each byte that may be on it.
     permits: Arc<Semaphore>,
-    on_it: Arc<Mutex<OnIt>>,
+    on_it: Arc<Locked<OnIt>>,
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +88,7 @@ impl Way {
     }
 
     fn on_it<T>(&self, work: impl FnOnce(&mut OnIt) -> T) -> T {
-        work(&mut self.on_it.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.on_it.lock())
     }
 }
 

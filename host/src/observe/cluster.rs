@@ -9,12 +9,13 @@ use super::watch_event::Event;
 use super::{ObserveError, Seen};
 use crate::bounded;
 use crate::clock;
+use crate::locked::Locked;
 use futures::future::join;
 use futures::{FutureExt as _, StreamExt as _};
 use kube::Client;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use step_observer_core::Shard;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -101,7 +102,7 @@ pub async fn watch(
             page: PAGE,
         }
     };
-    let known = Arc::new(Mutex::new(Scopes::new(&scopes)));
+    let known = Arc::new(Locked::new(Scopes::new(&scopes)));
     let watches = scopes.iter().map(|scope| {
         let output = Output {
             changes: changes.clone(),
@@ -202,7 +203,7 @@ struct Output {
     changes: mpsc::Sender<Seen>,
     /// What others tell of goes no further.
     part: Shard,
-    scopes: Arc<Mutex<Scopes>>,
+    scopes: Arc<Locked<Scopes>>,
     scope: Scope,
     tap: Option<Tap>,
 }
@@ -262,7 +263,7 @@ impl Output {
     /// Tells what has become of the scope's first lists, where there is something to tell.
     async fn report(&self, event: fn(&mut Scopes, &Scope) -> Option<Change>) -> Result<(), Closed> {
         let change = {
-            let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut scopes = self.scopes.lock();
             event(&mut scopes, &self.scope)
         };
         let Some(change) = change else {

@@ -3,9 +3,10 @@
 use super::log::LogCapture;
 use super::pod_log::{ClusterLogs, ReadError};
 use super::tracker::LogTarget;
+use crate::locked::Locked;
 use crate::step::CapturedLog;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use step_observer_core::Backoff;
 use tokio::sync::watch;
@@ -25,7 +26,7 @@ pub struct FollowedLog(Arc<Reading>);
 
 #[derive(Debug)]
 struct Reading {
-    capture: Mutex<LogCapture>,
+    capture: Locked<LogCapture>,
     stage: watch::Sender<Stage>,
 }
 
@@ -50,7 +51,7 @@ impl FollowedLog {
         max_bytes: usize,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let reading = Arc::new(Reading {
-            capture: Mutex::new(LogCapture::new(max_bytes)),
+            capture: Locked::new(LogCapture::new(max_bytes)),
             stage: watch::Sender::new(Stage::Waiting),
         });
         let follower = reading.clone();
@@ -98,7 +99,7 @@ impl FollowedLog {
 
 impl Reading {
     fn capture(&self) -> std::sync::MutexGuard<'_, LogCapture> {
-        self.capture.lock().unwrap_or_else(PoisonError::into_inner)
+        self.capture.lock()
     }
 
     async fn follow(&self, logs: &ClusterLogs, target: &LogTarget) -> Stage {

@@ -3,12 +3,13 @@
 
 use super::slim::SlimPod;
 use super::tracker::{Change, LogTarget};
+use crate::locked::Locked;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 /// The pods whose logs are being read, or will be. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PodClaims(Arc<Mutex<Claims>>);
+pub(crate) struct PodClaims(Arc<Locked<Claims>>);
 
 #[derive(Debug, Default)]
 struct Claims {
@@ -45,7 +46,7 @@ pub(crate) struct PodClaim {
 
 impl PodClaims {
     fn claims(&self) -> MutexGuard<'_, Claims> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Begins to watch what becomes of a pod that is there now.

@@ -1,11 +1,12 @@
 //! Objects that cannot be read: named, counted and skipped, so that they stop no other.
 
 use super::list::RawObject;
+use crate::locked::Locked;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt::{self, Formatter};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::warn;
 
@@ -158,12 +159,12 @@ impl UnreadableObjects {
 
 /// Lets one line pass in a time.
 #[derive(Debug, Default)]
-pub(crate) struct LogLimit(Mutex<(Option<Instant>, u64)>);
+pub(crate) struct LogLimit(Locked<(Option<Instant>, u64)>);
 
 impl LogLimit {
     /// Gives how many were held back since the last one that passed, if this one passes.
     pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         let (last, held_back) = &mut *state;
         if last.is_some_and(|last| now.duration_since(last) < ONE_LINE_EVERY) {
             *held_back += 1;

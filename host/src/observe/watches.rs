@@ -2,6 +2,7 @@
 //! kind.
 
 use super::unreadable::{Unreadable, UnreadableObjects};
+use crate::locked::Locked;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -9,7 +10,7 @@ use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
@@ -26,7 +27,7 @@ pub struct Watches(Arc<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    watches: Mutex<BTreeMap<String, Arc<Mutex<Watch>>>>,
+    watches: Locked<BTreeMap<String, Arc<Locked<Watch>>>>,
     /// Per kind, in the order of [`RESOURCES`].
     unreadable: [Arc<UnreadableObjects>; RESOURCES.len()],
 }
@@ -60,13 +61,9 @@ impl Watches {
     /// Every watch at this moment.
     #[must_use]
     pub fn standing(&self) -> Vec<WatchStanding> {
-        let watches = self
-            .0
-            .watches
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let watches = self.0.watches.lock();
         let standing = watches.values().map(|watch| {
-            let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+            let watch = watch.lock();
             WatchStanding {
                 resource: watch.resource,
                 age: watch.heard.elapsed(),
@@ -103,13 +100,9 @@ impl Watches {
         // Those with other selectors are other watches. There are as many as are configured.
         let selectors = query.iter().filter(|part| part.contains("Selector="));
         let key = format!("{}?{}", uri.path(), selectors.copied().collect::<String>());
-        let mut watches = self
-            .0
-            .watches
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut watches = self.0.watches.lock();
         let watch = watches.entry(key).or_insert_with(|| {
-            Arc::new(Mutex::new(Watch {
+            Arc::new(Locked::new(Watch {
                 resource,
                 heard: Instant::now(),
                 failing: None,
@@ -129,13 +122,13 @@ impl Watches {
 /// Where it is noted that a watch was heard.
 #[derive(Clone, Debug)]
 pub(super) struct Heard {
-    watch: Arc<Mutex<Watch>>,
+    watch: Arc<Locked<Watch>>,
     unreadable: Arc<UnreadableObjects>,
 }
 
 impl Heard {
     fn with(&self, work: impl FnOnce(&mut Watch)) {
-        work(&mut self.watch.lock().unwrap_or_else(PoisonError::into_inner));
+        work(&mut self.watch.lock());
     }
 
     /// Notes an object that cannot be read.

@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{PoisonError, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tracing::debug;
 
@@ -115,7 +115,7 @@ pub(super) fn make(engine: &PluginEngine, spec: &PluginSpec) -> Result<Made, Loa
     let work = move || {
         be_nice();
         let turn = engine.compiling.clone();
-        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn.lock();
         begin.send(()).ok();
         let made = make_here(&engine, &spec);
         drop(turn);

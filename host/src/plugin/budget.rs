@@ -5,9 +5,10 @@
 //! other. It ends, gives everything back, waits until it can have all that it may need, and runs once more.
 
 use super::pool::ChainPool;
+use crate::locked::{Locked, unpoisoned};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, MutexGuard};
 use std::time::Instant;
 
 /// What plugins have together where the system sets no limit: as much as with the limit of the manifest in `deploy`,
@@ -50,7 +51,7 @@ struct Inner {
     /// Bytes of machine code of the plugins that are loaded.
     code: AtomicUsize,
     next: AtomicU64,
-    shared: Mutex<Shared>,
+    shared: Locked<Shared>,
     returned: Condvar,
 }
 
@@ -198,7 +199,7 @@ impl MemoryBudget {
             running: AtomicUsize::new(0),
             code: AtomicUsize::new(0),
             next: AtomicU64::new(0),
-            shared: Mutex::new(Shared::new(total - own * OWN_SHARES)),
+            shared: Locked::new(Shared::new(total - own * OWN_SHARES)),
             returned: Condvar::new(),
         }))
     }
@@ -251,7 +252,7 @@ impl MemoryBudget {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock()
     }
 }
 
@@ -367,7 +368,7 @@ impl Share {
                 break false;
             }
             let woken = inner.returned.wait_timeout(shared, left);
-            shared = woken.unwrap_or_else(PoisonError::into_inner).0;
+            shared = unpoisoned(woken).0;
         };
         shared.leave(ticket);
         drop(shared);

@@ -6,12 +6,13 @@
 mod table;
 
 use crate::access;
+use crate::locked::Locked;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use table::{ENTRY, HEADER, Header, Key, SLOT, SLOTS, Slot, TABLE, Table};
 use tracing::warn;
@@ -41,7 +42,7 @@ struct Inner {
     file: File,
     opened: Instant,
     boot: Header,
-    table: Mutex<Table>,
+    table: Locked<Table>,
     /// A bit for each slot that is in use.
     occupied: AtomicU32,
     /// Writing failed: said once.
@@ -100,7 +101,7 @@ impl CrashRecord {
             file,
             opened: Instant::now(),
             boot,
-            table: Mutex::new(table),
+            table: Locked::new(table),
             occupied: AtomicU32::new(0),
             failed: AtomicBool::new(false),
         })))
@@ -158,7 +159,7 @@ fn read_at(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
 
 impl Inner {
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 
     /// Where it fails, events go on: only a crash would not be counted.

@@ -8,8 +8,9 @@ use super::draft::Draft;
 use super::host::{Host, Limiter, MAX_TABLE};
 use super::scrub::Scrubber;
 use super::wasi;
+use crate::locked::Locked;
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
@@ -142,7 +143,7 @@ pub struct PluginEngine {
     pub(super) setup: Engine,
     linker: Arc<Linker<Host>>,
     /// Held while a plugin is compiled: one at a time, for its memory's sake.
-    pub(super) compiling: Arc<Mutex<()>>,
+    pub(super) compiling: Arc<Locked<()>>,
     pub(super) compiler: Compiler,
     pub(super) budget: MemoryBudget,
     /// Resident bytes that a child which compiles may have.

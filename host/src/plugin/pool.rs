@@ -1,8 +1,9 @@
 //! Threads that run chains: plugins never run on the threads that serve timers and connections.
 
 use super::chain::{Chain, Outcome};
+use crate::locked::Locked;
 use crate::step::Envelope;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use tokio::sync::{Semaphore, oneshot};
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -34,14 +35,14 @@ impl ChainPool {
         let threads = threads.clamp(1, Self::THREADS);
         // Hand-over only: whoever asks waits for its answer, so the queue is as long as the askers.
         let (jobs, queue) = mpsc::sync_channel::<Job>(1024);
-        let queue = Arc::new(Mutex::new(queue));
+        let queue = Arc::new(Locked::new(queue));
         for number in 0..threads {
             let queue = queue.clone();
             std::thread::Builder::new()
                 .name(format!("plugin-{number}"))
                 .spawn(move || {
                     loop {
-                        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let job = queue.lock().recv();
                         let Ok(job) = job else { break };
                         // A panic here is ours, not a plugin's; the asker is told by its dropped sender.
                         drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)));

@@ -3,8 +3,8 @@
 
 use super::Attempt;
 use crate::event::Encoded;
+use crate::locked::Locked;
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -26,7 +26,7 @@ pub(super) struct BatchLimits {
 #[derive(Debug)]
 pub(super) struct Batches {
     limits: BatchLimits,
-    gathered: Mutex<Gathered>,
+    gathered: Locked<Gathered>,
     /// A batch is full.
     full: Notify,
     flights: Semaphore,
@@ -37,7 +37,7 @@ impl Batches {
         Self {
             flights: Semaphore::new(limits.batches.max(1)),
             limits,
-            gathered: Mutex::default(),
+            gathered: Locked::default(),
             full: Notify::new(),
         }
     }
@@ -93,7 +93,7 @@ impl Batches {
     }
 
     fn locked<T>(&self, work: impl FnOnce(&mut Gathered) -> T) -> T {
-        work(&mut self.gathered.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.gathered.lock())
     }
 }
 

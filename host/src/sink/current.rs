@@ -1,12 +1,13 @@
 //! A connection that all attempts share. It is made when one needs it, and never used again once it
 //! has failed one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::locked::Locked;
+use std::sync::Arc;
 
 /// The connection of the moment.
 #[derive(Debug)]
 pub(super) struct Current<C> {
-    connection: Mutex<Option<Arc<C>>>,
+    connection: Locked<Option<Arc<C>>>,
     /// Held by the attempt that makes another.
     making: tokio::sync::Mutex<()>,
 }
@@ -14,7 +15,7 @@ pub(super) struct Current<C> {
 impl<C> Default for Current<C> {
     fn default() -> Self {
         Self {
-            connection: Mutex::default(),
+            connection: Locked::default(),
             making: tokio::sync::Mutex::default(),
         }
     }
@@ -56,9 +57,7 @@ impl<C> Current<C> {
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<C>>> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock()
     }
 }
 

@@ -4,12 +4,13 @@
 use super::batch::{BatchLimits, Batches};
 use super::{Attempt, SinkError};
 use crate::event::Encoded;
+use crate::locked::Locked;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where the file is.
@@ -60,7 +61,7 @@ fn default_keep() -> u32 {
 #[derive(Debug)]
 pub struct File {
     batches: Batches,
-    lines: Arc<Mutex<Lines>>,
+    lines: Arc<Locked<Lines>>,
 }
 
 impl File {
@@ -79,7 +80,7 @@ impl File {
                 batches: 1,
                 linger: Duration::ZERO,
             }),
-            lines: Arc::new(Mutex::new(lines)),
+            lines: Arc::new(Locked::new(lines)),
         })
     }
 
@@ -94,7 +95,7 @@ impl File {
     async fn write(&self, events: Vec<Encoded>) -> Attempt {
         let lines = self.lines.clone();
         let writing = tokio::task::spawn_blocking(move || {
-            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = lines.lock();
             let written = lines.write(&events);
             written.map_err(|error| (lines.config.path.display().to_string(), error))
         });

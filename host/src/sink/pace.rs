@@ -1,6 +1,6 @@
 //! Not more than so many in a time.
 
-use std::sync::{Mutex, PoisonError};
+use crate::locked::Locked;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Pace {
     gap: Duration,
-    next: Mutex<Instant>,
+    next: Locked<Instant>,
 }
 
 impl Pace {
@@ -16,7 +16,7 @@ impl Pace {
     pub(crate) fn new(many: u64, per: Duration) -> Self {
         Self {
             gap: per / u32::try_from(many.max(1)).unwrap_or(u32::MAX),
-            next: Mutex::new(Instant::now()),
+            next: Locked::new(Instant::now()),
         }
     }
 
@@ -27,7 +27,7 @@ impl Pace {
 
     /// When its turn is.
     fn take(&self, now: Instant) -> Instant {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next.lock();
         let turn = (*next).max(now);
         *next = turn + self.gap;
         turn

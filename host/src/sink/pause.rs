@@ -4,9 +4,10 @@
 mod gate;
 mod past;
 
+use crate::locked::Locked;
 use gate::{Gate, Pass};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -21,7 +22,7 @@ pub struct Pause {
 #[derive(Debug)]
 struct Shared {
     began: Instant,
-    gate: Mutex<Gate>,
+    gate: Locked<Gate>,
 }
 
 /// The permission for one request. If it is dropped without [`Entry::taken`], the request counts as failed.
@@ -46,7 +47,7 @@ impl Pause {
     pub fn new(longest: Duration) -> Self {
         let shared = Shared {
             began: Instant::now(),
-            gate: Mutex::default(),
+            gate: Locked::default(),
         };
         Self {
             longest,
@@ -118,12 +119,8 @@ impl Pause {
 
     fn gate<T>(&self, work: impl FnOnce(&mut Gate, Duration) -> T) -> T {
         let mut gate = self.shared.gate.lock();
-        let gate = match &mut gate {
-            Ok(gate) => &mut **gate,
-            Err(poisoned) => &mut **poisoned.get_mut(),
-        };
         // Read under the lock, so that the times of calls have the order of the calls.
-        work(gate, self.shared.began.elapsed())
+        work(&mut gate, self.shared.began.elapsed())
     }
 }
 

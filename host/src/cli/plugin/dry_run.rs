@@ -8,11 +8,12 @@ use crate::cli::demo::recorded_pipeline;
 use crate::cli::recordings::source;
 use cloudevents::AttributesReader as _;
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use step_observer::app::App;
 use step_observer::config::Config;
 use step_observer::event;
+use step_observer::locked::Locked;
 use step_observer::observe::Speed;
 use step_observer::prepare::Happening;
 use step_observer::step::Envelope;
@@ -42,12 +43,12 @@ pub(super) async fn dry_run(args: RunArgs) -> Result<End, Problem> {
         true => recorded_pipeline(Speed::Max, hold_for)?,
         false => source(&recordings, &logs, Speed::Max, hold_for)?,
     };
-    let counts = Arc::new(Mutex::new(Counts::default()));
+    let counts = Arc::new(Locked::new(Counts::default()));
     let counting = counts.clone();
     let app = App::dry(source, config)
         .await?
         .with_onlooker(Arc::new(move |happening| {
-            let mut counts = counting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut counts = counting.lock();
             say(&tell(&happening, &mut counts));
         }));
     let summary = app.run(signals(1)).await?;
@@ -56,7 +57,7 @@ pub(super) async fn dry_run(args: RunArgs) -> Result<End, Problem> {
         changed,
         dropped,
         failed,
-    } = &*counts.lock().unwrap_or_else(PoisonError::into_inner);
+    } = &*counts.lock();
     say(&format!(
         "\n{} events: {unchanged} kept as they are, {changed} changed, {dropped} dropped, {failed} failed on",
         summary.steps

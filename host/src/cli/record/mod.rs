@@ -11,10 +11,11 @@ use futures::FutureExt as _;
 use serde_json::Value;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use step_observer::app::{App, Source, load_plugin};
 use step_observer::config::{Config, LogConfig, Span};
+use step_observer::locked::Locked;
 use step_observer::observe::{ClusterConfig, Tap};
 use step_observer::plugin::{Compiler, Plugin, PluginEngine};
 use step_observer::prepare::{Happening, Onlooker};
@@ -33,7 +34,7 @@ const INCOMPLETE: &str = "the recording is not complete: pods and TaskRuns could
 const NOTHING: &str =
     "nothing was recorded: no TaskRun was there, or all ended longer ago than --look-back";
 
-type Shared = Arc<Mutex<Recorder>>;
+type Shared = Arc<Locked<Recorder>>;
 
 pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, Problem> {
     let stopped = signals(1).shared();
@@ -59,7 +60,7 @@ pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, 
             .unwrap_or(jiff::Timestamp::MIN),
     };
     let recorder = Recorder::create(&args.out, redactor.as_deref(), limits)?;
-    let recorder: Shared = Arc::new(Mutex::new(recorder));
+    let recorder: Shared = Arc::new(Locked::new(recorder));
     *tap = Some(record_events(recorder.clone()));
     let app = App::dry(source, config).await?;
     let app = app.with_onlooker(record_logs(recorder.clone()));
@@ -263,8 +264,8 @@ fn quoted(path: &Path) -> String {
     }
 }
 
-fn lock(recorder: &Mutex<Recorder>) -> MutexGuard<'_, Recorder> {
-    recorder.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(recorder: &Locked<Recorder>) -> MutexGuard<'_, Recorder> {
+    recorder.lock()
 }
 
 /// Progress does not belong to the output.

@@ -6,9 +6,10 @@ use super::config::{HttpConfig, ProxyUse};
 use super::material::{self, Tls};
 use super::proxy;
 use super::sign::Signer;
+use crate::locked::Locked;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -26,7 +27,7 @@ pub(super) struct InUse {
 /// The files of a receiver.
 pub(super) struct Secrets {
     config: HttpConfig,
-    state: Mutex<State>,
+    state: Locked<State>,
 }
 
 struct State {
@@ -61,7 +62,7 @@ impl Secrets {
         };
         Ok(Self {
             config: config.clone(),
-            state: Mutex::new(state),
+            state: Locked::new(state),
         })
     }
 
@@ -76,7 +77,7 @@ impl Secrets {
     }
 
     fn look(&self, read_again: bool) -> (InUse, bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let mut changed = false;
         if read_again || state.read_at.elapsed() >= READ_AGAIN {
             state.read_at = Instant::now();
