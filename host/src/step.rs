@@ -67,9 +67,9 @@ pub struct StepRecord {
     /// their names.
     pub spec: Arc<str>,
     /// That something of the step was too large to be kept in `spec`.
-    pub spec_cut: Option<SpecCut>,
+    pub spec_truncation: Option<SpecTruncation>,
     /// Members that are missing in `spec` for that reason, as far as they are named.
-    pub spec_left_out: LeftOutMembers,
+    pub spec_omitted: OmittedMembers,
     /// What its container reports.
     pub container: ContainerFacts,
     /// The pod is gone, and its name may be another pod's by now.
@@ -79,11 +79,11 @@ pub struct StepRecord {
 }
 
 /// Names of members of a step that were left out, with their sizes in bytes: of a text in UTF-8, of anything else in JSON.
-pub type LeftOutMembers = Arc<[(Arc<str>, u64)]>;
+pub type OmittedMembers = Arc<[(Arc<str>, u64)]>;
 
 /// That members of a step are missing in its spec, each of them whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpecCut {
+pub struct SpecTruncation {
     /// Size of the whole step in the Task, in bytes; missing if the observer has kept nothing of it.
     pub bytes: Option<u64>,
 }

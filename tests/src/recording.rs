@@ -85,7 +85,7 @@ pub fn changes(events: &[Value]) -> Vec<Seen> {
 /// Plays changes through a new tracker to their end.
 #[must_use]
 pub fn track(changes: Vec<Seen>) -> Vec<StepRecord> {
-    let mut tracker = Tracker::new(Ledger::from_the_start());
+    let mut tracker = Tracker::new(Ledger::from_stream_start());
     let mut records = feed(&mut tracker, changes);
     records.extend(settle(&mut tracker, Timestamp::MAX));
     records

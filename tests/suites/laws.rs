@@ -353,7 +353,7 @@ proptest! {
         let whole = track(changes(&events));
         let all = changes(&events);
         let at = all[cut].at;
-        let mut first = Tracker::new(Ledger::from_the_start());
+        let mut first = Tracker::new(Ledger::from_stream_start());
         let told = feed(&mut first, all.into_iter().take(cut + 1).collect());
 
         let mut present: BTreeMap<String, Value> = BTreeMap::new();

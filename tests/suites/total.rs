@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use step_observer_core::{
     Attempt, ContainerState, Done, Gate, Inference, InitFailure, Internals, Kind, Ledger,
-    Observation, PodPhase, PodSeen, ReportedEnd, ReportedStep, StepSeen, TaskRunSeen, Terminated,
+    Observation, PodPhase, PodSnapshot, ReportedEnd, ReportedStep, StepSnapshot, TaskRunSnapshot,
+    Terminated,
 };
 
 const STEPS: [&str; 3] = ["step-a", "step-b", "step-unnamed-2"];
@@ -44,7 +45,7 @@ fn message() -> impl Strategy<Value = Option<Internals>> {
             started_at,
             reason,
             exit_code,
-            cut,
+            truncated: cut,
         }),
     )
 }
@@ -73,14 +74,14 @@ fn state() -> impl Strategy<Value = ContainerState> {
     ]
 }
 
-fn step(container: &'static str) -> impl Strategy<Value = StepSeen> {
+fn step(container: &'static str) -> impl Strategy<Value = StepSnapshot> {
     let gate = proptest::sample::select(vec![Gate::Open, Gate::Ready, Gate::Predecessor]);
     let inference = proptest::sample::select(vec![
         Inference::Immediate,
         Inference::Delayed,
         Inference::Never,
     ]);
-    (gate, inference, state()).prop_map(|(gate, inference, state)| StepSeen {
+    (gate, inference, state()).prop_map(|(gate, inference, state)| StepSnapshot {
         container: container.into(),
         gate,
         inference,
@@ -88,7 +89,7 @@ fn step(container: &'static str) -> impl Strategy<Value = StepSeen> {
     })
 }
 
-fn pod() -> impl Strategy<Value = PodSeen> {
+fn pod() -> impl Strategy<Value = PodSnapshot> {
     let phase = proptest::sample::select(vec![
         PodPhase::Pending,
         PodPhase::Running,
@@ -123,7 +124,7 @@ fn pod() -> impl Strategy<Value = PodSeen> {
                 (ready, cancel_requested, deleting),
                 init_failure,
                 (a, b, c, count),
-            )| PodSeen {
+            )| PodSnapshot {
                 uid: format!("pod-{uid}").into(),
                 name: format!("name-{name}").into(),
                 run_uid: "run".into(),
@@ -150,14 +151,14 @@ fn attempt() -> impl Strategy<Value = Attempt> {
     let done = proptest::option::of((word(), time()).prop_map(|(reason, at)| Done {
         reason,
         at,
-        blamed_step: None,
+        image_error_step: None,
     }));
     let ended = proptest::option::of((0..3_i32, word(), any::<bool>(), time(), time()).prop_map(
         |(exit_code, reason, by_entrypoint, started_at, finished_at)| ReportedEnd {
             exit_code,
             reason,
             by_entrypoint,
-            cut: !by_entrypoint && exit_code == 1,
+            truncated: !by_entrypoint && exit_code == 1,
             started_at,
             finished_at,
         },
@@ -189,7 +190,7 @@ fn observation() -> impl Strategy<Value = Observation> {
         6 => pod().prop_map(Observation::Pod),
         2 => (0..3_u8).prop_map(|uid| Observation::PodGone { uid: format!("pod-{uid}").into(), run_uid: "run".into() }),
         4 => (proptest::collection::vec(attempt(), 0..2), attempt())
-            .prop_map(|(archived, current)| Observation::TaskRun(TaskRunSeen { uid: "run".into(), archived, current })),
+            .prop_map(|(archived, current)| Observation::TaskRun(TaskRunSnapshot { uid: "run".into(), archived, current })),
     ]
 }
 
@@ -200,7 +201,7 @@ proptest! {
     fn each_step_starts_and_ends_at_most_once_in_any_stream(
         observations in proptest::collection::vec((observation(), 0..8_i64), 1..30)
     ) {
-        let mut ledger = Ledger::from_the_start();
+        let mut ledger = Ledger::from_stream_start();
         let mut now = Timestamp::from_second(1_700_000_000).unwrap();
         let mut told = Vec::new();
         for (observation, seconds) in observations {

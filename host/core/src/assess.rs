@@ -1,11 +1,11 @@
 //! The truth table: what one step's evidence means (tekton-semantics §6, row numbers below).
 
-use crate::diff::{Marks, PodView};
-use crate::reported::{Turn, reported_end};
+use crate::diff::{PodView, StepMarks};
+use crate::reported::{TurnEvidence, reported_end};
 use crate::run::LONG_PATIENCE;
 use crate::snapshot::{
     Attempt, CONTAINER_STATUS_UNKNOWN, ContainerState, Done, Gate, Inference, InitFailure,
-    Internals, ReportedEnd, StepSeen, Terminated,
+    Internals, ReportedEnd, StepSnapshot, Terminated,
 };
 use crate::times::StepTimes;
 use crate::transition::{Kind, Outcome, SkipCause, Start, StartSource};
@@ -59,12 +59,12 @@ pub(crate) fn assess(
     view: &PodView<'_>,
     times: &[StepTimes],
     index: usize,
-    marks: Marks,
+    marks: StepMarks,
 ) -> Assessment {
     let Some(step) = view.pod.steps.get(index) else {
         return Assessment::Waiting;
     };
-    let case = Case {
+    let context = StepContext {
         view,
         index,
         step,
@@ -73,12 +73,12 @@ pub(crate) fn assess(
     };
     match &step.state {
         ContainerState::Terminated(ended) => match ended.internals() {
-            Some(message) => case.told_by_entrypoint(ended, message),
-            None => case.without_message(ended),
+            Some(message) => context.with_message(ended, message),
+            None => context.without_message(ended),
         },
-        ContainerState::Running { .. } if case.eligible() && !view.gone => {
-            match case.close_unfinished() {
-                Assessment::Waiting => match case.inferred_start() {
+        ContainerState::Running { .. } if context.eligible() && !view.gone => {
+            match context.close_unfinished() {
+                Assessment::Waiting => match context.inferred_start() {
                     Some(start) => Assessment::Running(start, step.inference),
                     None => Assessment::Waiting,
                 },
@@ -87,20 +87,20 @@ pub(crate) fn assess(
         }
         ContainerState::Unknown
         | ContainerState::Waiting { .. }
-        | ContainerState::Running { .. } => case.close_unfinished(),
+        | ContainerState::Running { .. } => context.close_unfinished(),
     }
 }
 
 /// One step in its surroundings.
-struct Case<'a> {
+struct StepContext<'a> {
     view: &'a PodView<'a>,
     index: usize,
-    step: &'a StepSeen,
+    step: &'a StepSnapshot,
     times: StepTimes,
-    marks: Marks,
+    marks: StepMarks,
 }
 
-impl Case<'_> {
+impl StepContext<'_> {
     /// Has the step's turn come? (`elig` in the table.)
     fn eligible(&self) -> bool {
         match self.step.gate {
@@ -159,7 +159,7 @@ impl Case<'_> {
     }
 
     /// Rows 5 to 8: the entrypoint wrote its message.
-    fn told_by_entrypoint(&self, ended: &Terminated, message: &Internals) -> Assessment {
+    fn with_message(&self, ended: &Terminated, message: &Internals) -> Assessment {
         if message.reason.as_deref() == Some("Skipped") || self.lost_skip(ended, message) {
             let cause = if ended.exit_code == 0 {
                 SkipCause::WhenFalse
@@ -178,10 +178,10 @@ impl Case<'_> {
         }
         if let Some(exit_code) = message.exit_code {
             // Cancelled under `onError: continue`: it is Tekton's end all the same (decision 4).
-            return match self.who_ended_it() {
-                Ender::Unknown => Assessment::Pending(Patience::Short),
-                Ender::Tekton(reason) => failed(exit_code, reason),
-                Ender::Itself => failed(exit_code, "Continued"),
+            return match self.ended_by() {
+                EndedBy::Unknown => Assessment::Pending(Patience::Short),
+                EndedBy::Tekton(reason) => failed(exit_code, reason),
+                EndedBy::Itself => failed(exit_code, "Continued"),
             };
         }
         if ended.exit_code == 0 {
@@ -191,17 +191,17 @@ impl Case<'_> {
         if let Some(reason) = &message.reason {
             return failed(ended.exit_code, reason);
         }
-        match self.who_ended_it() {
-            Ender::Unknown => Assessment::Pending(Patience::Short),
-            Ender::Tekton(reason) => failed(ended.exit_code, reason),
-            Ender::Itself => failed(ended.exit_code, container_reason.unwrap_or("Error")),
+        match self.ended_by() {
+            EndedBy::Unknown => Assessment::Pending(Patience::Short),
+            EndedBy::Tekton(reason) => failed(ended.exit_code, reason),
+            EndedBy::Itself => failed(ended.exit_code, container_reason.unwrap_or("Error")),
         }
     }
 
     /// A message that was cut loses its last entries, `Reason: Skipped` among them: a step after a
     /// failed one that ended like a skipped one was skipped.
     fn lost_skip(&self, ended: &Terminated, message: &Internals) -> bool {
-        message.cut
+        message.truncated
             && message.reason.is_none()
             && message.started_at.is_none()
             && ended.exit_code == 1
@@ -213,38 +213,38 @@ impl Case<'_> {
     fn without_message(&self, ended: &Terminated) -> Assessment {
         let ran = self.has_started() || self.can_have_run(ended);
         let ended_with_pod = self.ended_with_pod(ended);
-        if !ran && !ended_with_pod && ended.is_known_at_once() {
+        if !ran && !ended_with_pod && ended.is_decided_at_once() {
             return self.failed_without_start(ended);
         }
-        let ender = self.who_ended_it();
+        let ender = self.ended_by();
         // If the whole pod has ended, the TaskRun is about to say why.
-        let pod_over = self.view.pod.phase.is_final() && !self.view.disowned;
-        let why_unknown = pod_over && self.verdict().is_none() && !self.view.final_word;
-        if ender == Ender::Unknown || why_unknown {
+        let pod_over = self.view.pod.phase.is_final() && !self.view.detached;
+        let why_unknown = pod_over && self.verdict().is_none() && !self.view.patience_over;
+        if ender == EndedBy::Unknown || why_unknown {
             return Assessment::Pending(Patience::Short);
         }
         if self.image_failed() {
             return self.image_failure(ended.finished_at);
         }
-        let ended_well = ended.ended_well();
+        let succeeded = ended.succeeded();
         if !ran {
             // Tekton saw it alive when it gave the TaskRun up.
-            let given_up = matches!(ender, Ender::Tekton(_));
-            return match ended_with_pod || ended_well || given_up {
+            let given_up = matches!(ender, EndedBy::Tekton(_));
+            return match ended_with_pod || succeeded || given_up {
                 true => self.never_started(ended.finished_at),
                 // What ended the pod is reported after its containers have ended (row 10a).
                 false if !self.is_over() => Assessment::Pending(Patience::Long),
                 false => self.failed_without_start(ended),
             };
         }
-        if ended_well {
+        if succeeded {
             // Its message was lost, not its end.
             let kind = Kind::Succeeded(outcome(Some(0), "Completed"));
             return self.ran(kind, None, ended.finished_at);
         }
         let reason = match ender {
-            Ender::Tekton(reason) => reason,
-            Ender::Itself | Ender::Unknown => match (&ended.reason, &self.view.pod.reason) {
+            EndedBy::Tekton(reason) => reason,
+            EndedBy::Itself | EndedBy::Unknown => match (&ended.reason, &self.view.pod.reason) {
                 (Some(reason), _) if &**reason == "OOMKilled" => reason,
                 (_, Some(pod_reason)) => pod_reason,
                 (Some(reason), None) => reason,
@@ -282,7 +282,7 @@ impl Case<'_> {
         let pod = &self.view.pod;
         let lost = ended.reason.as_deref() == Some(CONTAINER_STATUS_UNKNOWN);
         let deletion = pod.deletion_requested;
-        if ended.is_known_at_once() {
+        if ended.is_decided_at_once() {
             return lost || deletion.is_some_and(|asked| ended.finished_at > Some(asked));
         }
         let by_deletion = match (deletion, ended.finished_at) {
@@ -302,21 +302,21 @@ impl Case<'_> {
     /// Nothing is to come that could say what ended a container.
     fn is_over(&self) -> bool {
         let view = self.view;
-        view.final_word || view.gone || view.pod.phase.is_final() || self.verdict().is_some()
+        view.patience_over || view.gone || view.pod.phase.is_final() || self.verdict().is_some()
     }
 
     /// A container that ended with an error while its pod is being deleted was most likely killed
     /// by Tekton (cancel, timeout), which only the TaskRun's own end can confirm.
-    fn who_ended_it(&self) -> Ender<'_> {
+    fn ended_by(&self) -> EndedBy<'_> {
         let view = self.view;
         match self.verdict() {
             Some((done, reported)) => match reported {
-                Some(end) if end.is_synthetic(done) => Ender::Tekton(&done.reason),
-                Some(_) | None => Ender::Itself,
+                Some(end) if end.is_synthetic(done) => EndedBy::Tekton(&done.reason),
+                Some(_) | None => EndedBy::Itself,
             },
-            None if view.final_word || view.disowned => Ender::Itself,
-            None if !(view.pod.deleting || view.gone) => Ender::Itself,
-            None => Ender::Unknown,
+            None if view.patience_over || view.detached => EndedBy::Itself,
+            None if !(view.pod.deleting || view.gone) => EndedBy::Itself,
+            None => EndedBy::Unknown,
         }
     }
 
@@ -356,8 +356,8 @@ impl Case<'_> {
         // Row 16: Tekton is done, and the step waits for one that never lets it run. For a first step that is not ready
         // the pod may be a moment behind.
         let abandoned = frozen && !started && self.is_shut_out();
-        let nobody_left = view.gone && (verdict.is_some() || view.disowned);
-        if !(view.final_word || abandoned || nobody_left) {
+        let no_source_left = view.gone && (verdict.is_some() || view.detached);
+        if !(view.patience_over || abandoned || no_source_left) {
             let terminating = view.pod.deleting || view.pod.cancel_requested;
             return Assessment::Pending(if terminating && !view.gone {
                 Patience::Long
@@ -374,7 +374,7 @@ impl Case<'_> {
         if let Some((done, Some(end))) = verdict
             && !end.is_synthetic(done)
         {
-            let turn = Turn {
+            let turn = TurnEvidence {
                 started: self.has_started(),
                 came: self.eligible(),
                 since: self.times.turn,
@@ -405,11 +405,11 @@ impl Case<'_> {
 
     /// Decision 3: the step whose image cannot be had fails without having started.
     fn image_failed(&self) -> bool {
-        let blamed = self
+        let image_error = self
             .verdict()
-            .and_then(|(done, _)| done.blamed_step.as_deref())
+            .and_then(|(done, _)| done.image_error_step.as_deref())
             == Some(self.step.name());
-        !self.has_started() && (blamed || self.marks.image_error)
+        !self.has_started() && (image_error || self.marks.image_error)
     }
 
     fn image_failure(&self, at: Option<Timestamp>) -> Assessment {
@@ -453,7 +453,7 @@ impl Case<'_> {
 
 /// Who ended a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ender<'a> {
+enum EndedBy<'a> {
     /// The step's own process, the kernel or the kubelet.
     Itself,
     /// Tekton, for this reason.

@@ -1,21 +1,21 @@
 //! What a pod tells beyond what was told.
 
 use crate::assess::{Assessment, End, Patience, assess};
-use crate::snapshot::{Attempt, Inference, PodSeen};
+use crate::snapshot::{Attempt, Inference, PodSnapshot};
 use crate::times;
 use crate::transition::Start;
 use jiff::{SignedDuration, Timestamp};
 
 /// How long `started` of a step with `when` expressions is held back: the entrypoint finds out within
 /// a second of the predecessor's end that it is skipped, and the kubelet tells a second later.
-pub const WHEN_PAUSE: SignedDuration = SignedDuration::from_millis(2500);
+pub const WHEN_START_DELAY: SignedDuration = SignedDuration::from_millis(2500);
 /// The same for a first step: the annotation takes up to two seconds to reach its entrypoint, too
 /// (recorded: a-success took 3.1 s from the annotation to the news of the end).
-pub const FIRST_WHEN_PAUSE: SignedDuration = SignedDuration::from_millis(5000);
+pub const FIRST_WHEN_START_DELAY: SignedDuration = SignedDuration::from_millis(5000);
 
 /// What was already concluded of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub(crate) struct StepMarks {
     /// How far its start has come.
     pub(crate) start: StartMark,
     /// Its end was emitted.
@@ -36,7 +36,7 @@ pub(crate) enum StartMark {
     Emitted(Timestamp),
 }
 
-impl Marks {
+impl StepMarks {
     /// The time of `started`, if it was emitted.
     pub(crate) fn started(&self) -> Option<Timestamp> {
         match self.start {
@@ -49,28 +49,28 @@ impl Marks {
 /// A pod with what its TaskRun says of it.
 #[derive(Debug)]
 pub(crate) struct PodView<'a> {
-    pub(crate) pod: &'a PodSeen,
+    pub(crate) pod: &'a PodSnapshot,
     /// The pod was deleted, or was missing in a list.
     pub(crate) gone: bool,
     /// The attempt that this pod belongs to.
     pub(crate) verdict: Option<&'a Attempt>,
     /// The TaskRun will never say how this pod ended: it is gone, or runs in another pod by now.
-    pub(crate) disowned: bool,
+    pub(crate) detached: bool,
     /// Patience is over.
-    pub(crate) final_word: bool,
+    pub(crate) patience_over: bool,
 }
 
 /// What [`diff`] found.
 #[derive(Debug)]
 pub(crate) struct Diff {
-    pub(crate) steps: Vec<(usize, Told)>,
-    pub(crate) marks: Vec<Marks>,
+    pub(crate) steps: Vec<(usize, StepChange)>,
+    pub(crate) marks: Vec<StepMarks>,
     pub(crate) waits: Option<Wait>,
 }
 
 /// Something to tell of one step.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(crate) enum StepChange {
     Started(Start),
     Ended(End),
 }
@@ -84,7 +84,7 @@ pub(crate) enum Wait {
 
 /// What the pod tells beyond the marks: per step `started` before its end, steps in order, nothing
 /// of a step before the end of the one before it (row 11).
-pub(crate) fn diff(view: &PodView<'_>, marks: &[Marks], now: Timestamp) -> Diff {
+pub(crate) fn diff(view: &PodView<'_>, marks: &[StepMarks], now: Timestamp) -> Diff {
     let mut found = Diff {
         steps: Vec::new(),
         marks: marks.to_vec(),
@@ -105,9 +105,9 @@ pub(crate) fn diff(view: &PodView<'_>, marks: &[Marks], now: Timestamp) -> Diff 
                 };
                 mark.start = StartMark::EligibleSince(since);
                 let pause = if index == 0 {
-                    FIRST_WHEN_PAUSE
+                    FIRST_WHEN_START_DELAY
                 } else {
-                    WHEN_PAUSE
+                    WHEN_START_DELAY
                 };
                 let due = since.checked_add(pause).unwrap_or(now);
                 match inference {
@@ -115,7 +115,7 @@ pub(crate) fn diff(view: &PodView<'_>, marks: &[Marks], now: Timestamp) -> Diff 
                     Inference::Delayed if now < due => found.waits = Some(Wait::Until(due)),
                     Inference::Immediate | Inference::Delayed => {
                         mark.start = StartMark::Emitted(start.at);
-                        found.steps.push((index, Told::Started(start)));
+                        found.steps.push((index, StepChange::Started(start)));
                     }
                 }
             }
@@ -124,12 +124,12 @@ pub(crate) fn diff(view: &PodView<'_>, marks: &[Marks], now: Timestamp) -> Diff 
                 match (end.start, mark.started()) {
                     (Some(start), None) => {
                         mark.start = StartMark::Emitted(start.at);
-                        found.steps.push((index, Told::Started(start)));
+                        found.steps.push((index, StepChange::Started(start)));
                     }
                     (_, emitted) => end.not_before = end.not_before.max(emitted),
                 }
                 mark.ended = true;
-                found.steps.push((index, Told::Ended(end)));
+                found.steps.push((index, StepChange::Ended(end)));
             }
         }
         if !mark.ended {

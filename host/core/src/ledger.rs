@@ -1,7 +1,7 @@
 //! What has been told, and what is to be told next.
 
 use crate::run::Run;
-use crate::snapshot::{PodSeen, TaskRunSeen};
+use crate::snapshot::{PodSnapshot, TaskRunSnapshot};
 use crate::transition::Transition;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
     /// A Pod as it is now.
-    Pod(PodSeen),
+    Pod(PodSnapshot),
     /// A Pod is gone.
     PodGone {
         /// Its UID.
@@ -20,7 +20,7 @@ pub enum Observation {
         run_uid: Arc<str>,
     },
     /// A TaskRun as it is now.
-    TaskRun(TaskRunSeen),
+    TaskRun(TaskRunSnapshot),
     /// A TaskRun is gone.
     TaskRunGone {
         /// Its UID.
@@ -58,7 +58,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// A ledger that takes runs which ended before `horizon` for history (row 19), and that tells
-    /// nothing before [`Ledger::listed`] is called.
+    /// nothing before [`Ledger::mark_listed`] is called.
     #[must_use]
     pub fn new(horizon: Timestamp) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Ledger {
 
     /// A ledger for a stream that starts before its runs do: all is news.
     #[must_use]
-    pub fn from_the_start() -> Self {
+    pub fn from_stream_start() -> Self {
         Self {
             listed: true,
             ..Self::new(Timestamp::MIN)
@@ -80,16 +80,16 @@ impl Ledger {
 
     /// Is this TaskRun remembered?
     #[must_use]
-    pub fn remembers(&self, run_uid: &str) -> bool {
+    pub fn contains(&self, run_uid: &str) -> bool {
         self.runs.contains_key(run_uid)
     }
 
     /// Has this pod something left to tell?
     #[must_use]
-    pub fn expects(&self, run_uid: &str, pod_uid: &str) -> bool {
+    pub fn has_pending_steps(&self, run_uid: &str, pod_uid: &str) -> bool {
         self.runs
             .get(run_uid)
-            .is_some_and(|run| run.expects(pod_uid))
+            .is_some_and(|run| run.has_pending_steps(pod_uid))
     }
 
     /// Has this TaskRun, or a pod of it, something left to tell?
@@ -98,7 +98,7 @@ impl Ledger {
         self.runs.get(run_uid).is_none_or(|run| run.is_settled())
     }
 
-    /// Is there something to be told at all? See [`Ledger::listed`].
+    /// Is there something to be told at all? See [`Ledger::mark_listed`].
     #[must_use]
     pub fn is_listed(&self) -> bool {
         self.listed
@@ -106,7 +106,7 @@ impl Ledger {
 
     /// Both first lists of these runs are complete: what they show is due at `now`, run by run. Before
     /// this a Pod cannot be told from one whose TaskRun is still to come.
-    pub fn listed(&mut self, now: Timestamp, of: impl Fn(&str) -> bool) {
+    pub fn mark_listed(&mut self, now: Timestamp, of: impl Fn(&str) -> bool) {
         self.listed = true;
         for (uid, run) in self.runs.iter_mut().filter(|(uid, _)| of(uid)) {
             if let Some(old) = run.wake.replace(now) {
@@ -118,7 +118,7 @@ impl Ledger {
 
     /// Takes one observation and tells what it brought.
     pub fn apply(&mut self, observation: Observation, now: Timestamp) -> Vec<Transition> {
-        let run_uid = self.note(observation);
+        let run_uid = self.record(observation);
         if self.listed {
             self.evaluate(&run_uid, now)
         } else {
@@ -127,17 +127,17 @@ impl Ledger {
     }
 
     /// Takes one observation of a run whose lists are not complete: it is told after
-    /// [`Ledger::listed`]. Gives the UID of the run.
-    pub fn note(&mut self, observation: Observation) -> Arc<str> {
+    /// [`Ledger::mark_listed`]. Gives the UID of the run.
+    pub fn record(&mut self, observation: Observation) -> Arc<str> {
         match observation {
             Observation::Pod(pod) => {
                 let uid = pod.run_uid.clone();
-                self.runs.entry(uid.clone()).or_default().see_pod(pod);
+                self.runs.entry(uid.clone()).or_default().observe_pod(pod);
                 uid
             }
             Observation::PodGone { uid, run_uid } => {
                 if let Some(run) = self.runs.get_mut(&run_uid) {
-                    run.lose_pod(&uid);
+                    run.mark_pod_gone(&uid);
                 }
                 run_uid
             }
@@ -181,15 +181,15 @@ impl Ledger {
     }
 
     /// Has a run wait until it is told by [`Ledger::evaluate`], or observed again.
-    pub fn put_off(&mut self, uid: &str) {
+    pub fn defer(&mut self, uid: &str) {
         if let Some(at) = self.runs.get_mut(uid).and_then(|run| run.wake.take()) {
             self.wakes.remove(&(at, uid.into()));
         }
     }
 
     /// Forgets a run as if it had never been observed.
-    pub fn drop_run(&mut self, uid: &str) {
-        self.put_off(uid);
+    pub fn forget(&mut self, uid: &str) {
+        self.defer(uid);
         self.runs.remove(uid);
     }
 

@@ -30,7 +30,7 @@ mod times;
 mod transition;
 
 pub use backoff::Backoff;
-pub use diff::{FIRST_WHEN_PAUSE, WHEN_PAUSE};
+pub use diff::{FIRST_WHEN_START_DELAY, WHEN_START_DELAY};
 pub use ledger::{Ledger, Observation};
 pub use run::{LONG_PATIENCE, SHORT_PATIENCE};
 pub use shard::Shard;

@@ -2,7 +2,7 @@
 
 use crate::assess::{End, outcome};
 use crate::snapshot::{
-    Attempt, CONTAINER_STATUS_UNKNOWN, ReportedEnd, ReportedStep, is_known_at_once, never_ran,
+    Attempt, CONTAINER_STATUS_UNKNOWN, ReportedEnd, ReportedStep, is_decided_at_once, never_ran,
     step_name,
 };
 use crate::transition::{Kind, PodOrder, SkipCause, Start, StartSource, Transition};
@@ -13,7 +13,7 @@ const POD_EVICTED: &str = "PodEvicted";
 
 /// What else is known of a step whose end the TaskRun reports.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct TurnEvidence {
     /// Its `started` was emitted.
     pub(crate) started: bool,
     /// The step before it ended so that its turn came.
@@ -29,7 +29,7 @@ pub(crate) struct Turn {
 }
 
 /// The transitions of an attempt, from its TaskRun alone. `fallback` is the time of what has none.
-pub(crate) fn without_pod(
+pub(crate) fn from_task_run(
     run_uid: &str,
     number: usize,
     attempt: &Attempt,
@@ -37,10 +37,10 @@ pub(crate) fn without_pod(
 ) -> Vec<Transition> {
     let mut found = Vec::new();
     let evicted = (attempt.done.as_ref()).is_some_and(|done| &*done.reason == POD_EVICTED);
-    let mut turn = Turn {
+    let mut turn = TurnEvidence {
         came: true,
         ended_with_pod: evicted,
-        ..Turn::default()
+        ..TurnEvidence::default()
     };
     // Among the ends that Tekton wrote itself, the first after steps that went well was running.
     let mut all_well = true;
@@ -56,8 +56,8 @@ pub(crate) fn without_pod(
         };
         let failed = matches!(&end.kind, Kind::Failed(outcome) if !continued(&outcome.reason));
         let genuine = step.ended.as_ref().filter(|end| is_genuine(end, attempt));
-        let with_message = genuine.is_some_and(|end| end.by_entrypoint || end.cut);
-        turn = Turn {
+        let with_message = genuine.is_some_and(|end| end.by_entrypoint || end.truncated);
+        turn = TurnEvidence {
             // A container that ended with 0 lets the next step run: one that continued did, too.
             came: genuine.is_some_and(|end| end.exit_code == 0 || continued(&end.reason)),
             since: genuine.and_then(|end| end.finished_at),
@@ -90,15 +90,15 @@ fn is_genuine(end: &ReportedEnd, attempt: &Attempt) -> bool {
     done.is_some_and(|done| !end.is_synthetic(done))
 }
 
-fn end_of(step: &ReportedStep, attempt: &Attempt, turn: Turn, all_well: bool) -> End {
+fn end_of(step: &ReportedStep, attempt: &Attempt, turn: TurnEvidence, all_well: bool) -> End {
     if let Some(end) = step.ended.as_ref().filter(|end| is_genuine(end, attempt)) {
         return reported_end(end, turn);
     }
     let done = attempt.done.as_ref();
     let reason = done.map(|done| &*done.reason).unwrap_or_default();
-    let blamed = done.and_then(|done| done.blamed_step.as_deref());
-    let failed = match blamed {
-        Some(blamed) => blamed == step_name(&step.container),
+    let image_error = done.and_then(|done| done.image_error_step.as_deref());
+    let failed = match image_error {
+        Some(image_error) => image_error == step_name(&step.container),
         None => all_well && (step.ended.is_some() || step.running),
     };
     let kind = match failed {
@@ -114,7 +114,7 @@ fn end_of(step: &ReportedStep, attempt: &Attempt, turn: Turn, all_well: bool) ->
 }
 
 /// An end that Tekton read from the pod, and did not write itself.
-pub(crate) fn reported_end(end: &ReportedEnd, turn: Turn) -> End {
+pub(crate) fn reported_end(end: &ReportedEnd, turn: TurnEvidence) -> End {
     match end.by_entrypoint {
         true => with_message(end, turn),
         false => without_message(end, turn),
@@ -122,7 +122,7 @@ pub(crate) fn reported_end(end: &ReportedEnd, turn: Turn) -> End {
 }
 
 /// Rows 5 to 8: Tekton puts the entrypoint's time of the start where the container's was.
-fn with_message(end: &ReportedEnd, turn: Turn) -> End {
+fn with_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     let done = outcome(Some(end.exit_code), &end.reason);
     let start = end.started_at.map(|at| Start {
         at,
@@ -144,21 +144,21 @@ fn with_message(end: &ReportedEnd, turn: Turn) -> End {
 }
 
 /// Rows 9 and 10.
-fn without_message(end: &ReportedEnd, turn: Turn) -> End {
+fn without_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     let in_its_turn = |at: Timestamp| turn.since.is_none_or(|since| since <= at);
     let ran = turn.started
         || (turn.came
             && !never_ran(&end.reason)
             && end.started_at.is_some()
             && end.finished_at.is_some_and(in_its_turn));
-    let ended_well = end.exit_code == 0 && &*end.reason != "OOMKilled";
+    let succeeded = end.exit_code == 0 && &*end.reason != "OOMKilled";
     let done = outcome(Some(end.exit_code), &end.reason);
     let start = end.started_at.max(turn.start).filter(|_| ran);
-    let kind = if ran && ended_well {
+    let kind = if ran && succeeded {
         Kind::Succeeded(done)
-    } else if ran || is_failure(end, turn, ended_well) {
+    } else if ran || is_failure(end, turn, succeeded) {
         Kind::Failed(done)
-    } else if end.cut && end.exit_code == 1 {
+    } else if end.truncated && end.exit_code == 1 {
         // What it said of why it did not run was cut off.
         Kind::Skipped(outcome(Some(1), "Skipped"), SkipCause::PreviousStepFailed)
     } else {
@@ -176,14 +176,14 @@ fn without_message(end: &ReportedEnd, turn: Turn) -> End {
 }
 
 /// Row 10: a container that did not run its step, is it why the TaskRun fails?
-fn is_failure(end: &ReportedEnd, turn: Turn, ended_well: bool) -> bool {
-    if is_known_at_once(end.exit_code, Some(&end.reason)) {
+fn is_failure(end: &ReportedEnd, turn: TurnEvidence, succeeded: bool) -> bool {
+    if is_decided_at_once(end.exit_code, Some(&end.reason)) {
         return true;
     }
     // A step that waits learns of a failure before it, and says that it was skipped. If that is cut off, or the Go
     // runtime ended its entrypoint because of a signal, it was stopped with its pod, as the failed one was.
-    let stopped = matches!(end.exit_code, 2 | 143) || (end.cut && end.exit_code == 1);
+    let stopped = matches!(end.exit_code, 2 | 143) || (end.truncated && end.exit_code == 1);
     let stopped_too = stopped && turn.after_failure && end.finished_at >= turn.since;
     let lost = &*end.reason == CONTAINER_STATUS_UNKNOWN;
-    !(ended_well || lost || turn.ended_with_pod || stopped_too)
+    !(succeeded || lost || turn.ended_with_pod || stopped_too)
 }

@@ -1,9 +1,11 @@
 //! One TaskRun with its pods: what they tell together.
 
 use crate::assess::Patience;
-use crate::diff::{Marks, PodView, Told, Wait, diff, resume};
-use crate::reported::without_pod;
-use crate::snapshot::{Attempt, ContainerState, PodSeen, ReportedEnd, TaskRunSeen, is_image_error};
+use crate::diff::{PodView, StepChange, StepMarks, Wait, diff, resume};
+use crate::reported::from_task_run;
+use crate::snapshot::{
+    Attempt, ContainerState, PodSnapshot, ReportedEnd, TaskRunSnapshot, is_image_error,
+};
 use crate::transition::{Kind, PodOrder, Transition};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashSet;
@@ -19,10 +21,10 @@ const ORPHAN_MEMORY: SignedDuration = SignedDuration::from_mins(10);
 
 #[derive(Debug, Default)]
 pub(crate) struct Run {
-    pub(crate) task_run: Option<TaskRunSeen>,
+    pub(crate) task_run: Option<TaskRunSnapshot>,
     pub(crate) deleted: bool,
     pods: Vec<Pod>,
-    told: Vec<ToldPod>,
+    told: Vec<FinishedPod>,
     /// Since when an ended attempt lacks its pod.
     pod_missing_since: Option<Timestamp>,
     /// The entry in `wakes`.
@@ -31,7 +33,7 @@ pub(crate) struct Run {
 
 /// A pod that has nothing more to tell.
 #[derive(Debug)]
-struct ToldPod {
+struct FinishedPod {
     /// Empty where the TaskRun told instead.
     uid: Arc<str>,
     name: Arc<str>,
@@ -40,12 +42,12 @@ struct ToldPod {
 
 #[derive(Debug)]
 struct Pod {
-    seen: PodSeen,
+    seen: PodSnapshot,
     gone: bool,
     superseded: bool,
-    marks: Vec<Marks>,
-    waiting_since: Option<Timestamp>,
-    fresh: bool,
+    marks: Vec<StepMarks>,
+    awaiting_since: Option<Timestamp>,
+    unevaluated: bool,
     /// Kept as it was first seen: a pod that was lost with its node no longer shows when its containers started, and
     /// its events sort behind those that it had before.
     first_container_started: Option<Timestamp>,
@@ -54,7 +56,7 @@ struct Pod {
 // === impl Run ===
 
 impl Run {
-    pub(crate) fn see_pod(&mut self, seen: PodSeen) {
+    pub(crate) fn observe_pod(&mut self, seen: PodSnapshot) {
         if self.told.iter().any(|pod| pod.uid == seen.uid) {
             return;
         }
@@ -84,7 +86,7 @@ impl Run {
         }
     }
 
-    pub(crate) fn lose_pod(&mut self, uid: &str) {
+    pub(crate) fn mark_pod_gone(&mut self, uid: &str) {
         let live = self
             .pods
             .iter_mut()
@@ -99,13 +101,13 @@ impl Run {
     }
 
     /// Has this pod something left to tell?
-    pub(crate) fn expects(&self, pod_uid: &str) -> bool {
+    pub(crate) fn has_pending_steps(&self, pod_uid: &str) -> bool {
         self.pods.iter().any(|pod| &*pod.seen.uid == pod_uid)
     }
 
     /// Its last attempt is over and all told.
     pub(crate) fn is_settled(&self) -> bool {
-        let done = |run: &TaskRunSeen| run.current.done.is_some();
+        let done = |run: &TaskRunSnapshot| run.current.done.is_some();
         self.pods.is_empty()
             && self.pod_missing_since.is_none()
             && self.task_run.as_ref().is_some_and(done)
@@ -136,7 +138,7 @@ impl Run {
             let attempt_alone = attempt.map(|(_, attempt)| attempt);
             let superseded = pod.superseded || attempt_alone.is_some_and(|it| pod.is_not_of(it));
             let verdict = attempt_alone.filter(|attempt| attempt.done.is_some() && !superseded);
-            if std::mem::take(&mut pod.fresh) && pod.ended_before(horizon, verdict) {
+            if std::mem::take(&mut pod.unevaluated) && pod.ended_before(horizon, verdict) {
                 pod.marks.iter_mut().for_each(|mark| mark.ended = true);
                 continue;
             }
@@ -150,18 +152,18 @@ impl Run {
                 pod: &pod.seen,
                 gone: pod.gone,
                 verdict,
-                disowned: self.deleted || superseded,
-                final_word: false,
+                detached: self.deleted || superseded,
+                patience_over: false,
             };
             let mut found = diff(&view, &pod.marks, now);
             if let Some(Wait::Evidence(patience)) = found.waits {
-                let since = *pod.waiting_since.get_or_insert(now);
+                let since = *pod.awaiting_since.get_or_insert(now);
                 let due = since.checked_add(patience.length()).unwrap_or(now);
                 if now >= due {
                     found = resume(
                         found,
                         &PodView {
-                            final_word: true,
+                            patience_over: true,
                             ..view
                         },
                         now,
@@ -173,7 +175,7 @@ impl Run {
                 sooner(due);
             }
             if !matches!(found.waits, Some(Wait::Evidence(_))) {
-                pod.waiting_since = None;
+                pod.awaiting_since = None;
             }
             let last_known = pod.seen.last_change().max(pod.seen.deletion_requested);
             pod.marks = found.marks;
@@ -187,14 +189,14 @@ impl Run {
                 ));
             }
         }
-        let finished = self.pods.extract_if(.., |pod| pod.is_told());
-        self.told.extend(finished.map(|pod| ToldPod {
+        let finished = self.pods.extract_if(.., |pod| pod.is_finished());
+        self.told.extend(finished.map(|pod| FinishedPod {
             uid: pod.seen.uid,
             name: pod.seen.name,
             gone: pod.gone,
         }));
 
-        if let Some(due) = self.tell_podless(run_uid, horizon, now, &mut told) {
+        if let Some(due) = self.report_missing_pods(run_uid, horizon, now, &mut told) {
             sooner(due);
         }
         let orphaned = self.task_run.is_none() && self.pods.is_empty();
@@ -212,7 +214,7 @@ impl Run {
 
     /// Row 20: ended attempts whose pod nobody has seen are told from the TaskRun, after a moment in
     /// which the pod may still show up. Gives the time when that moment is over.
-    fn tell_podless(
+    fn report_missing_pods(
         &mut self,
         run_uid: &str,
         horizon: Timestamp,
@@ -253,11 +255,11 @@ impl Run {
                 .and_then(|done| done.at)
                 .is_none_or(|at| at >= horizon);
             if news {
-                told.extend(without_pod(run_uid, number, attempt, now));
+                told.extend(from_task_run(run_uid, number, attempt, now));
             }
             names.push(attempt.pod_name.clone());
         }
-        self.told.extend(names.into_iter().map(|name| ToldPod {
+        self.told.extend(names.into_iter().map(|name| FinishedPod {
             uid: Arc::default(),
             name,
             gone: true,
@@ -277,23 +279,23 @@ fn retry_in(pod_name: &str) -> usize {
 // === impl Pod ===
 
 impl Pod {
-    fn new(seen: PodSeen) -> Self {
+    fn new(seen: PodSnapshot) -> Self {
         let mut pod = Self {
-            marks: vec![Marks::default(); seen.steps.len()],
+            marks: vec![StepMarks::default(); seen.steps.len()],
             seen,
             gone: false,
             superseded: false,
-            waiting_since: None,
-            fresh: true,
+            awaiting_since: None,
+            unevaluated: true,
             first_container_started: None,
         };
         pod.remember();
         pod
     }
 
-    fn update(&mut self, seen: PodSeen) {
+    fn update(&mut self, seen: PodSnapshot) {
         self.marks
-            .resize(seen.steps.len().max(self.marks.len()), Marks::default());
+            .resize(seen.steps.len().max(self.marks.len()), StepMarks::default());
         // The kubelet asks again, without a grace period, once all containers have ended (recorded: d-cancel).
         let asked = [self.seen.deletion_requested, seen.deletion_requested];
         self.seen = seen;
@@ -349,7 +351,7 @@ impl Pod {
     }
 
     /// Nothing more to tell. A pod without containers yet has all to tell, unless it is gone.
-    fn is_told(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.marks.iter().all(|mark| mark.ended) && (!self.marks.is_empty() || self.gone)
     }
 
@@ -361,14 +363,14 @@ impl Pod {
                 .steps
                 .iter()
                 .all(|step| matches!(step.state, ContainerState::Terminated(_)));
-        let done_at = verdict
+        let completed_at = verdict
             .and_then(|attempt| attempt.done.as_ref())
             .and_then(|done| done.at);
         ended
             && self
                 .seen
                 .last_change()
-                .max(done_at)
+                .max(completed_at)
                 .is_some_and(|last| last < horizon)
     }
 
@@ -377,13 +379,13 @@ impl Pod {
         run_uid: &str,
         attempt: usize,
         index: usize,
-        told: Told,
+        told: StepChange,
         fallback: Timestamp,
     ) -> Option<Transition> {
         let step = self.seen.steps.get(index)?;
         let (kind, start, at) = match told {
-            Told::Started(start) => (Kind::Started, Some(start), start.at),
-            Told::Ended(end) => {
+            StepChange::Started(start) => (Kind::Started, Some(start), start.at),
+            StepChange::Ended(end) => {
                 let at = end.time(fallback);
                 (end.kind, end.start, at)
             }

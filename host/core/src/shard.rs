@@ -25,7 +25,7 @@ impl Shard {
 
     /// Its number and how many there are, where it is not alone.
     #[must_use]
-    pub fn of_several(self) -> Option<(u32, u32)> {
+    pub fn ordinal_and_total(self) -> Option<(u32, u32)> {
         (self.total > 1).then_some((self.ordinal, self.total))
     }
 
@@ -109,6 +109,6 @@ mod tests {
     fn there_is_no_shard_beyond_the_last() {
         assert_eq!(Shard::new(3, 3), None);
         assert_eq!(Shard::new(0, 0), None);
-        assert_eq!(Shard::default().of_several(), None);
+        assert_eq!(Shard::default().ordinal_and_total(), None);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// One Pod of a TaskRun, reduced to what tells about its steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PodSeen {
+pub struct PodSnapshot {
     /// `metadata.uid`: the identity of an execution (a retry or a re-created pod is a new one).
     pub uid: Arc<str>,
     /// `metadata.name`.
@@ -44,7 +44,7 @@ pub struct PodSeen {
     /// When that init container ended.
     pub init_failed_at: Option<Timestamp>,
     /// The step containers, in the order of the Pod's spec.
-    pub steps: Vec<StepSeen>,
+    pub steps: Vec<StepSnapshot>,
 }
 
 /// `status.phase` of a Pod.
@@ -80,7 +80,7 @@ pub enum InitFailure {
 
 /// One step container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepSeen {
+pub struct StepSnapshot {
     /// Container name: `step-<name>` or `step-unnamed-<index>`.
     pub container: Arc<str>,
     /// What must hold before the entrypoint runs the step's command.
@@ -91,7 +91,7 @@ pub struct StepSeen {
     pub state: ContainerState,
 }
 
-impl StepSeen {
+impl StepSnapshot {
     /// The step's name as Tekton reports it: the container's name without `step-`.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -189,7 +189,7 @@ pub(crate) fn never_ran(reason: &str) -> bool {
 
 /// Was it this container that failed, whatever becomes of its pod? Exit codes 127 and 128 are the kubelet's for a
 /// container that it could not start (row 10a).
-pub(crate) fn is_known_at_once(exit_code: i32, reason: Option<&str>) -> bool {
+pub(crate) fn is_decided_at_once(exit_code: i32, reason: Option<&str>) -> bool {
     matches!(exit_code, 127 | 128)
         || matches!(
             reason,
@@ -204,7 +204,7 @@ impl Terminated {
     }
 
     /// It ended with 0, and was not killed for its memory.
-    pub(crate) fn ended_well(&self) -> bool {
+    pub(crate) fn succeeded(&self) -> bool {
         self.exit_code == 0 && self.reason.as_deref() != Some("OOMKilled")
     }
 
@@ -216,9 +216,9 @@ impl Terminated {
         message.filter(|message| !says_nothing(message))
     }
 
-    /// See [`is_known_at_once`].
-    pub(crate) fn is_known_at_once(&self) -> bool {
-        is_known_at_once(self.exit_code, self.reason.as_deref())
+    /// See [`is_decided_at_once`].
+    pub(crate) fn is_decided_at_once(&self) -> bool {
+        is_decided_at_once(self.exit_code, self.reason.as_deref())
     }
 }
 
@@ -234,7 +234,7 @@ pub struct Internals {
     /// `ExitCode`: the command failed under `onError: continue`.
     pub exit_code: Option<i32>,
     /// The message was cut: a missing entry may be a lost one.
-    pub cut: bool,
+    pub truncated: bool,
 }
 
 impl Internals {
@@ -245,7 +245,7 @@ impl Internals {
 
 /// One TaskRun, reduced to what finishes its steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskRunSeen {
+pub struct TaskRunSnapshot {
     /// `metadata.uid`.
     pub uid: Arc<str>,
     /// `status.retriesStatus`, oldest first.
@@ -273,7 +273,7 @@ pub struct Done {
     /// `completionTime`.
     pub at: Option<Timestamp>,
     /// The step that the condition's message blames for an image that could not be pulled.
-    pub blamed_step: Option<Arc<str>>,
+    pub image_error_step: Option<Arc<str>>,
 }
 
 /// An entry of `status.steps`.
@@ -297,7 +297,7 @@ pub struct ReportedEnd {
     /// There is a `terminationReason`: the entrypoint had left a message.
     pub by_entrypoint: bool,
     /// There is none, but what is left of a message that the kubelet has cut.
-    pub cut: bool,
+    pub truncated: bool,
     /// Start of the step (Tekton puts the entrypoint's time here).
     pub started_at: Option<Timestamp>,
     /// End of the step.
@@ -321,7 +321,7 @@ impl ReportedEnd {
     }
 }
 
-impl TaskRunSeen {
+impl TaskRunSnapshot {
     /// All attempts with their numbers, from 0.
     pub fn attempts(&self) -> impl Iterator<Item = (usize, &Attempt)> {
         self.archived
@@ -339,7 +339,7 @@ impl TaskRunSeen {
     }
 }
 
-impl PodSeen {
+impl PodSnapshot {
     /// The latest time that the pod itself tells.
     #[must_use]
     pub fn last_change(&self) -> Option<Timestamp> {

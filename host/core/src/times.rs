@@ -3,8 +3,8 @@
 //! The entrypoint writes milliseconds and the kubelet whole seconds, by clocks of their own: an end is raised to the
 //! start of the same step, and the next step does not start before it (tekton-semantics, decision 5).
 
-use crate::diff::{Marks, PodView};
-use crate::snapshot::{ContainerState, Gate, PodSeen, Terminated};
+use crate::diff::{PodView, StepMarks};
+use crate::snapshot::{ContainerState, Gate, PodSnapshot, Terminated};
 use jiff::Timestamp;
 
 /// Times of one step.
@@ -20,7 +20,7 @@ pub(crate) struct StepTimes {
 }
 
 /// The times of all steps of a pod, in the order of its spec.
-pub(crate) fn of_steps(view: &PodView<'_>, marks: &[Marks]) -> Vec<StepTimes> {
+pub(crate) fn of_steps(view: &PodView<'_>, marks: &[StepMarks]) -> Vec<StepTimes> {
     let pod = view.pod;
     let ready = ready_at(view);
     let mut times: Vec<StepTimes> = Vec::with_capacity(pod.steps.len());
@@ -31,7 +31,7 @@ pub(crate) fn of_steps(view: &PodView<'_>, marks: &[Marks]) -> Vec<StepTimes> {
             Gate::Open => (None, None),
             Gate::Ready => {
                 // A container that ended with 0 did not wait.
-                let killed = ended(pod, index).is_some_and(|ended| !ended.ended_well());
+                let killed = ended(pod, index).is_some_and(|ended| !ended.succeeded());
                 (
                     pod.containers_started.max(ready.filter(|_| killed)),
                     pod.containers_started
@@ -46,7 +46,7 @@ pub(crate) fn of_steps(view: &PodView<'_>, marks: &[Marks]) -> Vec<StepTimes> {
         let inferred_start = container_start.max(earliest);
         let end = ended(pod, index).and_then(|ended| {
             let exact = ended.internals().and_then(|message| message.started_at);
-            let emitted = marks.get(index).and_then(Marks::started);
+            let emitted = marks.get(index).and_then(StepMarks::started);
             ended
                 .finished_at
                 .max(inferred_start)
@@ -62,7 +62,7 @@ pub(crate) fn of_steps(view: &PodView<'_>, marks: &[Marks]) -> Vec<StepTimes> {
     times
 }
 
-fn ended(pod: &PodSeen, index: usize) -> Option<&Terminated> {
+fn ended(pod: &PodSnapshot, index: usize) -> Option<&Terminated> {
     match &pod.steps.get(index)?.state {
         ContainerState::Terminated(ended) => Some(ended),
         ContainerState::Unknown
@@ -91,7 +91,7 @@ fn ready_at(view: &PodView<'_>) -> Option<Timestamp> {
 }
 
 /// Can the first step have started then? It has not ended before.
-fn is_start(pod: &PodSeen, at: Timestamp) -> bool {
+fn is_start(pod: &PodSnapshot, at: Timestamp) -> bool {
     let end = ended(pod, 0).and_then(|ended| ended.finished_at);
     end.is_none_or(|end| at <= end)
 }

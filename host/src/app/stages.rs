@@ -37,7 +37,7 @@ pub(super) fn scope(source: &Source) -> String {
         Source::Cluster { config, .. } => {
             let mut namespaces = config.namespaces.clone();
             namespaces.sort();
-            let part = config.part().ok().and_then(Shard::of_several);
+            let part = config.part().ok().and_then(Shard::ordinal_and_total);
             let part = part.map(|(shard, shards)| format!(", shard {shard} of {shards}"));
             format!(
                 "namespaces {namespaces:?}, labels {:?}{}",
@@ -72,7 +72,7 @@ pub(super) fn beginnings(source: &Source, log: &LogConfig, kept: &Kept) -> (Ledg
             (kept.ledger(source), LogSource::Cluster(logs))
         }
         Source::Recording { logs, .. } => (
-            Ledger::from_the_start(),
+            Ledger::from_stream_start(),
             LogSource::Recorded(Arc::new(logs.clone())),
         ),
     }

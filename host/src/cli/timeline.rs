@@ -163,7 +163,7 @@ mod tests {
     /// A step that has failed, of somebody who forges what can be forged, and more.
     fn failed() -> StepRecord {
         let recording = include_bytes!("../../../tests/recordings/b-fail.jsonl");
-        let mut tracker = Tracker::new(Ledger::from_the_start());
+        let mut tracker = Tracker::new(Ledger::from_stream_start());
         let mut found = None;
         let seen = |seen: step_observer::observe::Seen| {
             for finding in tracker.apply(seen.change, seen.at) {

@@ -247,7 +247,7 @@ impl<'a> StepEventData<'a> {
             labels: record.labels.iter().collect(),
             left_out: left_out(record),
             step_index: transition.index,
-            step_info: record.spec_cut.map(|cut| StepInfo {
+            step_info: record.spec_truncation.map(|cut| StepInfo {
                 bytes: cut.bytes,
                 truncated: true,
             }),
@@ -269,10 +269,10 @@ fn left_out(record: &StepRecord) -> Vec<LeftOut> {
         path,
         result: None,
     };
-    let named = record.spec_left_out.iter();
+    let named = record.spec_omitted.iter();
     let named = named.map(|(name, bytes)| entry(pointer("/step", name), *bytes));
-    let whole = record.spec_cut.and_then(|cut| cut.bytes);
-    let whole = whole.filter(|_| record.spec_left_out.is_empty());
+    let whole = record.spec_truncation.and_then(|cut| cut.bytes);
+    let whole = whole.filter(|_| record.spec_omitted.is_empty());
     named
         .chain(whole.map(|bytes| entry("/step".to_owned(), bytes)))
         .collect()

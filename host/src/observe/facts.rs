@@ -5,11 +5,11 @@ use super::metadata::Metadata;
 use super::slim::{SlimPod, SlimTaskRun, TaskRunStatus, Terminated};
 use super::step_spec::StepSpec;
 use super::tracker::LogTarget;
-use crate::step::{ContainerFacts, LeftOutMembers, SpecCut, StepRecord, StringMap};
+use crate::step::{ContainerFacts, OmittedMembers, SpecTruncation, StepRecord, StringMap};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use step_observer_core::{ContainerState, PodSeen, Transition, step_name};
+use step_observer_core::{ContainerState, PodSnapshot, Transition, step_name};
 
 /// Most pods of one run whose names are kept: one for each attempt.
 const MAX_NAMES: usize = 1024;
@@ -237,7 +237,7 @@ impl RunFacts {
                 .map(|(_, facts)| facts.clone())
                 .unwrap_or_default(),
         };
-        let (spec, spec_cut, spec_left_out) =
+        let (spec, spec_truncation, spec_omitted) =
             self.spec(&transition, in_pod.map(|(image, _)| image));
         StepRecord {
             namespace: self.namespace.clone(),
@@ -248,8 +248,8 @@ impl RunFacts {
             labels: self.labels.clone(),
             annotations: self.annotations.clone(),
             spec,
-            spec_cut,
-            spec_left_out,
+            spec_truncation,
+            spec_omitted,
             container,
             pod_gone: pod.is_none_or(|pod| pod.gone),
             seen_at: now,
@@ -262,7 +262,7 @@ impl RunFacts {
         &self,
         transition: &Transition,
         image: Option<&str>,
-    ) -> (Arc<str>, Option<SpecCut>, LeftOutMembers) {
+    ) -> (Arc<str>, Option<SpecTruncation>, OmittedMembers) {
         let name = step_name(&transition.container);
         let named = self.steps.iter().find(|step| {
             // Container names are cut to 63 characters.
@@ -277,14 +277,16 @@ impl RunFacts {
         };
         match named.or_else(unnamed) {
             Some(step) => {
-                let cut = step.cut_from.map(|bytes| SpecCut { bytes: Some(bytes) });
+                let cut = step
+                    .cut_from
+                    .map(|bytes| SpecTruncation { bytes: Some(bytes) });
                 (step.json.clone(), cut, step.left_out.clone())
             }
             None => {
                 let members = [("name", Some(name)), ("image", image)].into_iter();
                 let members = members.filter_map(|(name, text)| Some((name, text?.into())));
                 let spec = StepSpec::of(members.collect::<BTreeMap<_, _>>());
-                let cut = self.gave_way.then_some(SpecCut { bytes: None });
+                let cut = self.gave_way.then_some(SpecTruncation { bytes: None });
                 (spec.json, cut, Arc::default())
             }
         }
@@ -299,7 +301,7 @@ impl PodFacts {
     pub(super) fn update(
         &mut self,
         pod: &SlimPod,
-        seen: &PodSeen,
+        seen: &PodSnapshot,
         texts: &mut Interner,
     ) -> Vec<LogTarget> {
         self.containers = pod

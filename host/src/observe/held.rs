@@ -8,7 +8,7 @@ use super::tracker::LogTarget;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use step_observer_core::PodSeen;
+use step_observer_core::PodSnapshot;
 
 /// How long a TaskRun may take to name its pod before the pod is reported. Tekton does it in the same reconciliation
 /// in which it makes the pod.
@@ -21,7 +21,7 @@ const MAX_HELD: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct HeldPod {
     pub(super) namespace: Arc<str>,
-    pub(super) seen: PodSeen,
+    pub(super) seen: PodSnapshot,
     pub(super) facts: PodFacts,
     /// The log that was to be read at once, since the pod is being deleted.
     pub(super) rescue: Vec<LogTarget>,
@@ -67,9 +67,9 @@ impl HeldPods {
     pub(super) fn hold(
         &mut self,
         namespace: Arc<str>,
-        seen: PodSeen,
+        seen: PodSnapshot,
         now: Timestamp,
-        facts: impl FnOnce(&mut PodFacts, &PodSeen) -> Vec<LogTarget>,
+        facts: impl FnOnce(&mut PodFacts, &PodSnapshot) -> Vec<LogTarget>,
     ) -> Option<UnclaimedPod> {
         let uid = seen.uid.clone();
         if let Some(held) = self.pods.get_mut(&uid) {
@@ -200,12 +200,12 @@ fn due(since: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
 
-    fn pod(uid: &str, run: &str) -> PodSeen {
-        PodSeen {
+    fn pod(uid: &str, run: &str) -> PodSnapshot {
+        PodSnapshot {
             uid: uid.into(),
             name: format!("pod-{uid}").into(),
             run_uid: run.into(),
-            ..PodSeen::default()
+            ..PodSnapshot::default()
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
     fn hold(
         held: &mut HeldPods,
         namespace: &str,
-        pod: PodSeen,
+        pod: PodSnapshot,
         now: Timestamp,
     ) -> Option<UnclaimedPod> {
         held.hold(namespace.into(), pod, now, |_, _| Vec::new())

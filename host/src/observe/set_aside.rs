@@ -152,7 +152,7 @@ mod tests {
         play(name, text.as_bytes(), Speed::Max, || None, keep).unwrap();
 
         let admission = Admission::default();
-        let mut tracker = Tracker::new(Ledger::from_the_start()).sharing(admission.clone());
+        let mut tracker = Tracker::new(Ledger::from_stream_start()).sharing(admission.clone());
         let (namespace, other): (Arc<str>, Arc<str>) = (name.into(), "other".into());
         let mut filling = Vec::new();
         let mut findings = Vec::new();

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use step_observer_core as core;
 use step_observer_core::{
-    Attempt, ContainerState, Done, InitFailure, PodPhase, PodSeen, ReportedEnd, ReportedStep,
-    StepSeen, TaskRunSeen,
+    Attempt, ContainerState, Done, InitFailure, PodPhase, PodSnapshot, ReportedEnd, ReportedStep,
+    StepSnapshot, TaskRunSnapshot,
 };
 
 /// Prefix of step containers (`IsContainerStep` in Tekton's pkg/pod/status.go).
@@ -27,7 +27,7 @@ impl SlimPod {
     }
 
     /// The pod as the core sees it at `now`; `None` where it is not a TaskRun's.
-    pub(super) fn seen(&self, now: Timestamp, texts: &mut Interner) -> Option<PodSeen> {
+    pub(super) fn seen(&self, now: Timestamp, texts: &mut Interner) -> Option<PodSnapshot> {
         let Self {
             metadata,
             spec,
@@ -46,7 +46,7 @@ impl SlimPod {
             .containers
             .iter()
             .filter(|container| container.name.starts_with(STEP_PREFIX))
-            .map(|container| StepSeen {
+            .map(|container| StepSnapshot {
                 container: texts.text(&container.name),
                 gate: container.entrypoint.gate,
                 inference: container.entrypoint.inference,
@@ -61,7 +61,7 @@ impl SlimPod {
             // Native sidecars are init containers too; their end says nothing about the steps.
             .filter(|status| !is_sidecar(spec, &status.name))
             .find_map(init_failure);
-        Some(PodSeen {
+        Some(PodSnapshot {
             uid: texts.text(metadata.uid.as_deref()?),
             name: texts.text(metadata.name.as_deref()?),
             run_uid: texts.text(&owner.uid),
@@ -240,7 +240,7 @@ fn terminated(ended: &Terminated, times: Plausible) -> core::Terminated {
 
 impl SlimTaskRun {
     /// The TaskRun as the core sees it at `now`; `None` where another controller runs it.
-    pub(super) fn seen(&self, now: Timestamp, texts: &mut Interner) -> Option<TaskRunSeen> {
+    pub(super) fn seen(&self, now: Timestamp, texts: &mut Interner) -> Option<TaskRunSnapshot> {
         if self
             .spec
             .managed_by
@@ -272,7 +272,7 @@ impl SlimTaskRun {
         }
         let mut current = attempt(conditions, pod_name, *completion_time, steps, times);
         forget_stale_ends(&mut current, archived.last());
-        Some(TaskRunSeen {
+        Some(TaskRunSnapshot {
             uid: texts.text(self.metadata.uid.as_deref()?),
             archived,
             current,
@@ -328,13 +328,13 @@ fn done(conditions: &[Condition], completed: Option<Timestamp>) -> Option<Done> 
     Some(Done {
         reason: condition.reason.clone(),
         at: completed,
-        blamed_step: blamed_step(&condition.message),
+        image_error_step: image_error_step(&condition.message),
     })
 }
 
 /// The step in `the step "b" in TaskRun "r" failed to pull the image …`
 /// (pkg/reconciler/taskrun/taskrun.go, checkPodFailed).
-fn blamed_step(message: &str) -> Option<Arc<str>> {
+fn image_error_step(message: &str) -> Option<Arc<str>> {
     let (name, rest) = message.strip_prefix("the step \"")?.split_once('"')?;
     rest.starts_with(" in TaskRun").then(|| name.into())
 }
@@ -356,8 +356,10 @@ fn reported_step(step: &StepStatus, times: Plausible) -> Option<ReportedStep> {
             .or_else(|| ended.reason.clone())
             .unwrap_or_else(|| "Error".into()),
         by_entrypoint: step.termination_reason.is_some(),
-        cut: step.termination_reason.is_none()
-            && ended.told().is_some_and(|message| message.internals.cut),
+        truncated: step.termination_reason.is_none()
+            && ended
+                .told()
+                .is_some_and(|message| message.internals.truncated),
         started_at: match step.termination_reason {
             // Tekton puts the time from the step's message here.
             Some(_) => times.of_step(ended.started_at),
@@ -402,7 +404,7 @@ mod tests {
     fn the_blamed_step_is_read_from_the_condition() {
         let message =
             r#"the step "test" in TaskRun "h" failed to pull the image "". The pod errored"#;
-        assert_eq!(blamed_step(message).as_deref(), Some("test"));
-        assert_eq!(blamed_step("TaskRun \"x\" was cancelled"), None);
+        assert_eq!(image_error_step(message).as_deref(), Some("test"));
+        assert_eq!(image_error_step("TaskRun \"x\" was cancelled"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::lenient::lenient_list;
 use super::slim::MAX_CONTAINERS;
-use crate::step::LeftOutMembers;
+use crate::step::OmittedMembers;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -33,7 +33,7 @@ pub(super) struct StepSpec {
     /// Its size in bytes in the Task, if something of it was left out.
     pub(super) cut_from: Option<u64>,
     /// Members that were left out, as far as they are named, with their sizes.
-    pub(super) left_out: LeftOutMembers,
+    pub(super) left_out: OmittedMembers,
 }
 
 impl StepSpec {
@@ -48,7 +48,7 @@ impl StepSpec {
     fn new(
         mut members: BTreeMap<String, Value>,
         cut_from: Option<u64>,
-        left_out: LeftOutMembers,
+        left_out: OmittedMembers,
     ) -> Self {
         // `name` and `resources` are always there in v1beta1.
         let resources = members.remove("computeResources");

@@ -72,7 +72,7 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
     if packed && json.is_empty() {
         // It was cut so short that nothing is left; that there was one is news enough.
         let internals = Internals {
-            cut: true,
+            truncated: true,
             ..Internals::default()
         };
         return Some(Message {
@@ -85,7 +85,7 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
     }
     let (entries, cut) = read_entries(json);
     let mut found = Message::default();
-    found.internals.cut = cut;
+    found.internals.truncated = cut;
     let mut results = Vec::new();
     for entry in entries {
         let text = entry.value.as_str().unwrap_or_default();
@@ -215,14 +215,14 @@ mod tests {
             message.results.as_deref(),
             Some(r#"[{"key":"built","type":1,"value":"widget"}]"#)
         );
-        assert!(!message.internals.cut);
+        assert!(!message.internals.truncated);
     }
 
     #[test]
     fn a_message_cut_anywhere_gives_its_remaining_entries() {
         for end in 1..FULL.len() {
             let message = parse(FULL.get(..end)).unwrap();
-            assert!(message.internals.cut, "{end}");
+            assert!(message.internals.truncated, "{end}");
         }
     }
 
@@ -236,7 +236,10 @@ mod tests {
         for end in 0..packed.len() {
             let message = parse(Some(&format!("tknz:{}", packed.get(..end).unwrap()))).unwrap();
             // The last characters may hold nothing that matters.
-            assert!(message.internals.cut || end + 4 > packed.len(), "{end}");
+            assert!(
+                message.internals.truncated || end + 4 > packed.len(),
+                "{end}"
+            );
         }
     }
 

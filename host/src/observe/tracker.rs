@@ -11,7 +11,7 @@ use crate::step::StepRecord;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use step_observer_core::{Ledger, Observation, PodSeen, Transition};
+use step_observer_core::{Ledger, Observation, PodSnapshot, Transition};
 
 /// A change in the cluster.
 #[derive(Debug)]
@@ -157,7 +157,7 @@ impl Tracker {
                 self.unlisted = without.into_iter().collect();
                 let (runs, unlisted) = (&self.runs, &self.unlisted);
                 self.ledger
-                    .listed(now, |uid| !is_in(runs.get(uid).map(Box::as_ref), unlisted));
+                    .mark_listed(now, |uid| !is_in(runs.get(uid).map(Box::as_ref), unlisted));
                 self.report_orphans(now, &mut findings);
             }
             Change::NamespaceListed { namespace } => {
@@ -165,7 +165,7 @@ impl Tracker {
                 self.report_orphans(now, &mut findings);
                 let (runs, namespace) = (&self.runs, HashSet::from([namespace]));
                 self.ledger
-                    .listed(now, |uid| is_in(runs.get(uid).map(Box::as_ref), &namespace));
+                    .mark_listed(now, |uid| is_in(runs.get(uid).map(Box::as_ref), &namespace));
             }
             Change::Ended => {}
         }
@@ -176,7 +176,7 @@ impl Tracker {
     fn see_pod(
         &mut self,
         pod: &SlimPod,
-        seen: PodSeen,
+        seen: PodSnapshot,
         now: Timestamp,
         findings: &mut Vec<Finding>,
     ) {
@@ -189,7 +189,7 @@ impl Tracker {
         let texts = &mut self.texts;
         if !belongs {
             let namespace = texts.text(namespace);
-            let facts = |facts: &mut PodFacts, seen: &PodSeen| facts.update(pod, seen, texts);
+            let facts = |facts: &mut PodFacts, seen: &PodSnapshot| facts.update(pod, seen, texts);
             let gave_way = self.held.hold(namespace, seen, now, facts);
             findings.extend(gave_way.map(Finding::Unclaimed));
             return;
@@ -230,7 +230,7 @@ impl Tracker {
         let before = self.runs.get(&uid);
         if before.is_some_and(|run| !run.is_of_task_run() && run.namespace() != namespace) {
             // Pods of another namespace were believed, because they came before the TaskRun.
-            self.ledger.drop_run(&uid);
+            self.ledger.forget(&uid);
             self.runs.remove(&uid);
         }
         run_of(&mut self.runs, &mut self.ages, &uid).see_run(run, &mut self.texts);
@@ -300,7 +300,7 @@ impl Tracker {
     /// Is this TaskRun followed?
     #[must_use]
     pub fn follows(&self, run_uid: &str) -> bool {
-        self.ledger.remembers(run_uid)
+        self.ledger.contains(run_uid)
     }
 
     /// How many TaskRuns are followed.
@@ -341,7 +341,7 @@ impl Tracker {
         if let Some(run_uid) = self.ledger.next_due().filter(|_| due).cloned()
             && self.sets_aside(&run_uid)
         {
-            self.ledger.put_off(&run_uid);
+            self.ledger.defer(&run_uid);
             return findings;
         }
         let (run_uid, told) = self.ledger.tick(now);
@@ -354,7 +354,7 @@ impl Tracker {
 
     fn tell(&mut self, observation: Observation, now: Timestamp, findings: &mut Vec<Finding>) {
         if self.holds(observation.run_uid()) || self.sets_aside(observation.run_uid()) {
-            self.ledger.note(observation);
+            self.ledger.record(observation);
             return;
         }
         let told = self.ledger.apply(observation, now);
@@ -417,7 +417,7 @@ impl Tracker {
 
     /// Forgets a run that was set aside and is gone from the cluster.
     fn give_up(&mut self, run_uid: &str, findings: &mut Vec<Finding>) {
-        self.ledger.drop_run(run_uid);
+        self.ledger.forget(run_uid);
         if let Some((uid, mut facts)) = self.runs.remove_entry(run_uid) {
             for pod in facts.settle() {
                 self.pods.remove(&pod);
@@ -447,11 +447,11 @@ impl Tracker {
             return;
         }
         if let Some(uid) = pod_uid
-            && !self.ledger.expects(run_uid, uid)
+            && !self.ledger.has_pending_steps(run_uid, uid)
         {
             self.pods.remove(uid);
         }
-        let done_with = if !self.ledger.remembers(run_uid) {
+        let done_with = if !self.ledger.contains(run_uid) {
             let forgotten = self.runs.remove_entry(run_uid);
             forgotten.map(|(uid, mut facts)| {
                 findings.push(Finding::Forgotten(uid));

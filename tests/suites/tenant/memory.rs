@@ -73,7 +73,7 @@ fn an_oversized_script_is_omitted_and_the_event_says_so() {
         .iter()
         .find(|record| record.transition.index == 0)
         .unwrap();
-    assert!(first.spec_cut.unwrap().bytes.unwrap() > 500_000);
+    assert!(first.spec_truncation.unwrap().bytes.unwrap() > 500_000);
     let spec: Value = serde_json::from_str(&first.spec).unwrap();
     assert!(
         spec.get("script").is_none() && spec["name"].is_string(),
@@ -91,6 +91,9 @@ fn an_oversized_script_is_omitted_and_the_event_says_so() {
     assert_eq!(data["leftOut"], left_out);
     let others = records.iter().filter(|record| record.transition.index > 0);
     assert!(
-        others.clone().count() > 0 && others.into_iter().all(|record| record.spec_cut.is_none())
+        others.clone().count() > 0
+            && others
+                .into_iter()
+                .all(|record| record.spec_truncation.is_none())
     );
 }
