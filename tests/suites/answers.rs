@@ -1,10 +1,10 @@
-//! What every answer of a receiver means: the table of `host/src/sink/retry.rs`, through a real server.
+//! What every answer of a receiver means: the table of `host/src/sink/retry_action.rs`, through a real server.
 
 use jiff::Timestamp;
 use std::process::Stdio;
 use std::time::Duration;
 use step_observer::event::{Encoded, structured};
-use step_observer::sink::{Attempt, HttpConfig, Next, Sink};
+use step_observer::sink::{Attempt, HttpConfig, RetryAction, Sink};
 use step_observer_tests::sink::{Answer, HttpSink, PATIENCE};
 use step_observer_tests::{path, program};
 use tokio::process::Command;
@@ -34,11 +34,11 @@ fn meaning(attempt: Attempt) -> (Meaning, String) {
         Attempt::Delivered => return (Meaning::Taken, String::new()),
         Attempt::Postponed => panic!("nothing was sent"),
     };
-    let meaning = match failure.next {
-        Next::Retry { after } => Meaning::Again(after),
-        Next::Pause { length, .. } => Meaning::Pause(length),
-        Next::Suspend => Meaning::Gone,
-        Next::Reject => Meaning::Refused,
+    let meaning = match failure.action {
+        RetryAction::Retry { after } => Meaning::Again(after),
+        RetryAction::Pause { length, .. } => Meaning::Pause(length),
+        RetryAction::Suspend => Meaning::Gone,
+        RetryAction::Reject => Meaning::Refused,
     };
     (meaning, failure.reason)
 }

@@ -3,7 +3,7 @@
 use crate::support::{finished_run, line_of};
 use serde_json::{Value, json};
 use std::process::Stdio;
-use step_observer::sink::Roots;
+use step_observer::sink::ExtraRoots;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
 use step_observer_tests::sink::HttpSink;
@@ -144,7 +144,8 @@ async fn the_authorities_of_a_sink_binding_are_trusted() {
 #[test]
 fn a_ca_bundle_holds_its_authorities() {
     let (one, two) = (Authority::default().pem(), Authority::default().pem());
-    let count = |pem: &str| Roots::from_pem(pem).map(|(roots, out)| (format!("{roots:?}"), out));
+    let count =
+        |pem: &str| ExtraRoots::from_pem(pem).map(|(roots, out)| (format!("{roots:?}"), out));
     let is = |held: usize, out: usize| Ok((format!("{held} certificates"), out));
     assert_eq!(count(&one), is(1, 0));
     assert_eq!(count(&format!("# one\r\n{one}\n\n{two}")), is(2, 0));

@@ -8,8 +8,8 @@ use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
 use crate::locked::Locked;
 use crate::plugin::CrashRecord;
-use crate::sink::Pause;
-use crate::trace::{Traces, TracesConfig};
+use crate::sink::PauseGate;
+use crate::trace::{TraceExporter, TracesConfig};
 use jiff::SignedDuration;
 use std::collections::HashMap;
 use std::path::Path;
@@ -32,10 +32,10 @@ pub struct Kept {
     /// Where the observer tells about itself; runs answer there one after the other.
     pub(super) listeners: Listeners,
     traces_config: Option<TracesConfig>,
-    pub(super) traces: Option<Traces>,
+    pub(super) traces: Option<TraceExporter>,
     reloads: Arc<Locked<Reloads>>,
     /// The pauses that sinks have asked for, by name, with where the events go.
-    pauses: Arc<Locked<HashMap<String, (SinkKind, Pause)>>>,
+    pauses: Arc<Locked<HashMap<String, (SinkKind, PauseGate)>>>,
     /// Which plugins ran when the process died.
     pub(super) crashes: Option<CrashRecord>,
     /// A run has ended before everything that it had seen was in the journal.
@@ -47,7 +47,10 @@ impl Kept {
         let (journal_config, admin_config) = (config.journal.clone(), config.admin.clone());
         let folder = journal_config.directory.as_deref();
         let traces_config = config.traces.clone();
-        let traces = traces_config.as_ref().map(Traces::start).transpose()?;
+        let traces = traces_config
+            .as_ref()
+            .map(TraceExporter::start)
+            .transpose()?;
         let is_asked = admin_config.listen.is_some() || traces.is_some();
         let default_bytes = match folder {
             Some(_) => 64 << 20,
@@ -57,7 +60,7 @@ impl Kept {
         let history_bytes = journal_config.history_bytes.unwrap_or(default_bytes);
         let journal = Journal::open(&journal_config, stages::horizon(source))?;
         let also = traces.as_ref();
-        let also = also.map(|traces| Box::new(traces.teller()) as Listener);
+        let also = also.map(|traces| Box::new(traces.recorder()) as Listener);
         // Who holds the journal's lock is alone in its folder.
         let history = History::open(folder, history_bytes, also)?;
         let crashes = folder.and_then(crashes);
@@ -121,14 +124,14 @@ impl Kept {
 
     /// The pauses of sinks: one that has asked for a pause under the configuration before goes on with it, if its events
     /// go to the same receiver. Those of sinks that are not named are forgotten.
-    pub(super) fn pauses(&self, sinks: &[&SinkConfig]) -> Vec<Pause> {
+    pub(super) fn pauses(&self, sinks: &[&SinkConfig]) -> Vec<PauseGate> {
         let mut kept = self.pauses.lock();
         let mut before = std::mem::take(&mut *kept);
         let each = sinks.iter().map(|sink| {
             let longest = Duration::from_millis(sink.retry.max_pause_ms);
             let pause = match before.remove(&sink.name) {
                 Some((to, pause)) if to == sink.to => pause.bounded(longest),
-                Some(_) | None => Pause::new(longest),
+                Some(_) | None => PauseGate::new(longest),
             };
             kept.insert(sink.name.clone(), (sink.to.clone(), pause.clone()));
             pause

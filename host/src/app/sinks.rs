@@ -156,7 +156,7 @@ impl Opening<'_> {
                 };
                 let (following, url) = tekton::follow(client.clone(), tekton);
                 self.followed.push(following);
-                Ok(Sink::followed(url))
+                Ok(Sink::dynamic_http(url))
             }
         };
         opened.map_err(|source| AppError::Sink {

@@ -2,7 +2,7 @@
 
 use crate::config::TektonConfig;
 use crate::observe::{TektonSink, watch_tekton_sink};
-use crate::sink::{Followed, SinkUrl};
+use crate::sink::{DynamicUrl, HttpUrl};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ use tracing::{info, warn};
 pub(super) fn follow(
     client: kube::Client,
     config: &TektonConfig,
-) -> (BoxFuture<'static, ()>, Followed) {
+) -> (BoxFuture<'static, ()>, DynamicUrl) {
     let (url, followed) = watch::channel(None);
     let namespace = config.namespace.clone();
     let following = async move {
@@ -29,7 +29,7 @@ pub(super) fn follow(
     (following.boxed(), followed)
 }
 
-fn understand(sink: TektonSink) -> Option<SinkUrl> {
+fn understand(sink: TektonSink) -> Option<HttpUrl> {
     match sink {
         TektonSink::Unknown => None,
         TektonSink::None => {
@@ -39,7 +39,7 @@ fn understand(sink: TektonSink) -> Option<SinkUrl> {
             );
             None
         }
-        TektonSink::At(text) => match SinkUrl::try_from(text) {
+        TektonSink::At(text) => match HttpUrl::try_from(text) {
             Ok(url) => {
                 info!(
                     host = url.host(),

@@ -10,7 +10,7 @@ use step_observer::config::{PluginConfig, PluginFrom, SinkConfig, SinkKind, Tekt
 use step_observer::control::{LetterId, Selection};
 use step_observer::deliver::RetryConfig;
 use step_observer::observe::Speed;
-use step_observer::sink::{FileConfig, HttpConfig, SinkUrl, StdoutConfig};
+use step_observer::sink::{FileConfig, HttpConfig, HttpUrl, StdoutConfig};
 
 /// Tells what every step of every Tekton run does: one CloudEvent for each transition, through
 /// sandboxed WebAssembly plugins, to your sinks. It reads the cluster; all
@@ -357,7 +357,7 @@ fn parse_sink(text: &str) -> Result<SinkKind, String> {
         return Ok(SinkKind::File(FileConfig::new(path)));
     }
     if text.contains("://") {
-        return SinkUrl::try_from(text.to_owned())
+        return HttpUrl::try_from(text.to_owned())
             .map(|url| SinkKind::Http(HttpConfig::new(url).into()));
     }
     Err("write stdout, file:PATH, tekton, or an http:// or https:// URL".to_owned())

@@ -20,7 +20,7 @@ use step_observer::deliver::RetryConfig;
 use step_observer::locked::Locked;
 use step_observer::observe::{RecordedLogs, Speed, player};
 use step_observer::plugin::Compiler;
-use step_observer::sink::{FileConfig, HttpConfig, ProxyUse, SinkUrl};
+use step_observer::sink::{FileConfig, HttpConfig, HttpUrl, ProxyUse};
 use step_observer::terminal;
 
 /// A real PipelineRun, recorded on a cluster. Its secrets are made up.
@@ -138,7 +138,7 @@ fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
     // It is on this machine.
     let receiver = HttpConfig {
         proxy: ProxyUse::None,
-        ..HttpConfig::new(SinkUrl::try_from(url.to_owned())?)
+        ..HttpConfig::new(HttpUrl::try_from(url.to_owned())?)
     };
     Ok(Config {
         plugins: vec![PluginConfig {

@@ -13,7 +13,7 @@ use step_observer::config::{Config, SinkKind, TektonConfig};
 use step_observer::deliver::RetryConfig;
 use step_observer::observe;
 use step_observer::plugin::Compiler;
-use step_observer::sink::{HttpConfig, Roots, SinkUrl};
+use step_observer::sink::{ExtraRoots, HttpConfig, HttpUrl};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -213,7 +213,7 @@ fn default_sink() -> Result<SinkKind, Problem> {
     let Some(url) = variable("K_SINK") else {
         return Ok(SinkKind::Tekton(TektonConfig::default()));
     };
-    let url = SinkUrl::try_from(url).map_err(|problem| format!("K_SINK: {problem}"))?;
+    let url = HttpUrl::try_from(url).map_err(|problem| format!("K_SINK: {problem}"))?;
     let overrides = match variable("K_CE_OVERRIDES") {
         None => Overrides::default(),
         // Not the cause's text: it quotes the value.
@@ -224,9 +224,9 @@ fn default_sink() -> Result<SinkKind, Problem> {
             )?,
     };
     let roots = match variable("K_CA_CERTS") {
-        None => Roots::default(),
+        None => ExtraRoots::default(),
         Some(pem) => {
-            let (roots, left_out) = Roots::from_pem(&pem).map_err(|problem| {
+            let (roots, left_out) = ExtraRoots::from_pem(&pem).map_err(|problem| {
                 format!(
                     "K_CA_CERTS: {problem}; it must hold certificates of the authorities of K_SINK"
                 )

@@ -1,13 +1,13 @@
 //! What became of the events for one sink.
 
-use crate::sink::Pause;
+use crate::sink::PauseGate;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What became of the events for one sink since the start.
 #[derive(Debug)]
 pub struct Account {
-    pub(super) pause: Pause,
+    pub(super) pause: PauseGate,
     pub(super) delivered: AtomicU64,
     pub(super) buried: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -16,7 +16,7 @@ pub struct Account {
 }
 
 impl Account {
-    pub(crate) fn new(pause: Pause) -> Self {
+    pub(crate) fn new(pause: PauseGate) -> Self {
         Self {
             pause,
             delivered: AtomicU64::new(0),

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::event::Encoded;
 use crate::history::What;
 use crate::journal::{Buried, Dropped, JournalError, Letter, Waiting};
-use crate::sink::{Failure, Next};
+use crate::sink::{DeliveryFailure, RetryAction};
 use jiff::Timestamp;
 use std::sync::atomic::Ordering;
 use tracing::error;
@@ -33,7 +33,7 @@ impl Delivery {
         &self,
         event: Waiting,
         encoded: &Encoded,
-        failure: &Failure,
+        failure: &DeliveryFailure,
         attempts: u32,
         first: Timestamp,
     ) -> Result<bool, JournalError> {
@@ -43,7 +43,7 @@ impl Delivery {
             attempts,
             first,
             last: clock::now(),
-            refused: matches!(failure.next, Next::Reject),
+            refused: matches!(failure.action, RetryAction::Reject),
         };
         let forwarded = self
             .dead_letters

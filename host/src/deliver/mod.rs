@@ -19,7 +19,7 @@ use crate::history::{History, What};
 use crate::journal::{Journal, JournalError, Taken, Turns, Waiting};
 use crate::lanes::{self, LaneLimits};
 use crate::locked::Locked;
-use crate::sink::{Attempt, Failure, Next, Pace, Sink};
+use crate::sink::{Attempt, DeliveryFailure, RateLimiter, RetryAction, Sink};
 use breaker::Breaker;
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -64,7 +64,7 @@ pub(crate) struct Delivery {
     tried: Notify,
     began: Instant,
     /// Where only so many a second are wanted.
-    pace: Option<Pace>,
+    rate_limiter: Option<RateLimiter>,
     /// Where what cannot be delivered goes, instead of staying in the journal.
     dead_letters: Option<DeadLetterSink>,
 }
@@ -80,7 +80,8 @@ impl Delivery {
         Self {
             window: Window::new(WINDOW),
             attempts: Attempts::new(sink.concurrency().clamp(1, WINDOW)),
-            pace: (retry.max_per_second).map(|rate| Pace::new(rate, Duration::from_secs(1))),
+            rate_limiter: (retry.max_per_second)
+                .map(|rate| RateLimiter::new(rate, Duration::from_secs(1))),
             name,
             sink: sink.pausing(account.pause.clone()),
             retry,
@@ -162,7 +163,7 @@ impl Delivery {
         let age = Duration::try_from(began.duration_since(event.at)).unwrap_or_default();
         // The pauses that the sink has asked for do not count.
         let pause = &self.account.pause;
-        let age = age.saturating_sub(pause.within(age));
+        let age = age.saturating_sub(pause.paused_within(age));
         let left = Duration::from_millis(self.retry.give_up_ms).saturating_sub(age);
         let mut failures = 0_u32;
         let mut held = None;
@@ -186,19 +187,19 @@ impl Delivery {
             };
             failures = failures.saturating_add(1);
             let now = Instant::now();
-            let give_up = begun + left + pause.within(now.duration_since(begun));
+            let give_up = begun + left + pause.paused_within(now.duration_since(begun));
             let id = encoded.id();
             let (sink, reason) = (&self.name, &failure.reason);
-            let delay = match failure.next {
-                Next::Reject => None,
+            let delay = match failure.action {
+                RetryAction::Reject => None,
                 _ if now >= give_up => None,
                 // The breaker keeps the next try back.
-                Next::Suspend => Some(Duration::ZERO),
-                Next::Retry { after } => {
+                RetryAction::Suspend => Some(Duration::ZERO),
+                RetryAction::Retry { after } => {
                     let backoff = self.backoff().delay(failures, fastrand::f64());
                     Some(backoff.max(after.unwrap_or_default()))
                 }
-                Next::Pause { length, .. } => Some(length),
+                RetryAction::Pause { length, .. } => Some(length),
             };
             let delay = match delay {
                 Some(delay) => delay,
@@ -224,9 +225,11 @@ impl Delivery {
                     sink: sink.clone(),
                     attempt: failures,
                     reason: reason.clone(),
-                    paused_until: match failure.next {
-                        Next::Pause { length, .. } => clock::now().checked_add(length).ok(),
-                        Next::Retry { .. } | Next::Suspend | Next::Reject => None,
+                    paused_until: match failure.action {
+                        RetryAction::Pause { length, .. } => clock::now().checked_add(length).ok(),
+                        RetryAction::Retry { .. } | RetryAction::Suspend | RetryAction::Reject => {
+                            None
+                        }
                     },
                     retry_in_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
                 };
@@ -234,7 +237,7 @@ impl Delivery {
             });
             // Thousands may wait: it is read again then.
             drop(encoded);
-            if let Next::Pause { .. } = failure.next {
+            if let RetryAction::Pause { .. } = failure.action {
                 // It waits for its turn with all others, and like them no longer than the pause lasts.
                 continue;
             }
@@ -276,8 +279,8 @@ impl Delivery {
     async fn attempt(&self, event: Waiting) -> std::io::Result<Option<(Encoded, Attempt)>> {
         loop {
             let _turn = self.turn(event.namespace).await;
-            if let Some(pace) = &self.pace {
-                pace.turn().await;
+            if let Some(rate_limiter) = &self.rate_limiter {
+                rate_limiter.acquire().await;
             }
             let Some(body) = self.journal.next_body(event.seq, &self.name).await? else {
                 return Ok(None);
@@ -301,12 +304,18 @@ impl Delivery {
         }
     }
 
-    fn failed(&self, breaker: &mut Breaker, now: Duration, failure: &Failure, namespace: u32) {
+    fn failed(
+        &self,
+        breaker: &mut Breaker,
+        now: Duration,
+        failure: &DeliveryFailure,
+        namespace: u32,
+    ) {
         self.account.failed.fetch_add(1, Ordering::Relaxed);
         let (sink, reason) = (&self.name, &failure.reason);
-        match failure.next {
-            Next::Reject => breaker.answered(),
-            Next::Suspend => {
+        match failure.action {
+            RetryAction::Reject => breaker.answered(),
+            RetryAction::Suspend => {
                 error!(
                     sink,
                     reason,
@@ -315,13 +324,13 @@ impl Delivery {
                 );
                 breaker.suspend(now, SUSPENSION);
             }
-            Next::Pause { asked, length } => {
+            RetryAction::Pause { asked, length } => {
                 breaker.paused();
                 self.paused(asked, length, reason);
             }
-            Next::Retry { .. } => {
+            RetryAction::Retry { .. } => {
                 // After a pause one probes for all, and the next one only after a while.
-                let at_once = self.account.pause.is_untried();
+                let at_once = self.account.pause.is_recovering();
                 if breaker.failed(now, self.backoff(), fastrand::f64(), namespace, at_once) {
                     warn!(
                         sink,

@@ -1,4 +1,4 @@
-//! A sink asks for a pause: who is told of it. That nothing is sent meanwhile is `sink::Pause`'s business.
+//! A sink asks for a pause: who is told of it. That nothing is sent meanwhile is `sink::PauseGate`'s business.
 
 use super::Delivery;
 use crate::clock;

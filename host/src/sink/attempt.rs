@@ -8,16 +8,16 @@ pub enum Attempt {
     /// The sink has it.
     Delivered,
     /// It has it not, as far as is known.
-    Failed(Failure),
+    Failed(DeliveryFailure),
     /// Nothing was sent: the receiver has asked for a pause, or another request probes after one.
     Postponed,
 }
 
 /// An attempt that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct DeliveryFailure {
     /// What to do next.
-    pub next: Next,
+    pub action: RetryAction,
     /// What happened. No secret, no URL.
     pub reason: String,
     /// The status, where the wire has such.
@@ -26,7 +26,7 @@ pub struct Failure {
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum RetryAction {
     /// It may work later; the sink may ask to wait so long.
     Retry {
         /// At least.
@@ -45,7 +45,7 @@ pub enum Next {
     Reject,
 }
 
-impl Next {
+impl RetryAction {
     /// It may work later, whenever that is.
     pub const LATER: Self = Self::Retry { after: None };
 }
@@ -54,19 +54,19 @@ impl Attempt {
     /// It may work later.
     #[must_use]
     pub fn retry(reason: impl Into<String>) -> Self {
-        Self::failed(Next::LATER, reason)
+        Self::failed(RetryAction::LATER, reason)
     }
 
     /// It will never work.
     #[must_use]
     pub fn reject(reason: impl Into<String>) -> Self {
-        Self::failed(Next::Reject, reason)
+        Self::failed(RetryAction::Reject, reason)
     }
 
-    pub(super) fn failed(next: Next, reason: impl Into<String>) -> Self {
+    pub(super) fn failed(action: RetryAction, reason: impl Into<String>) -> Self {
         let reason = reason.into();
-        Self::Failed(Failure {
-            next,
+        Self::Failed(DeliveryFailure {
+            action,
             reason,
             code: None,
         })
@@ -84,6 +84,6 @@ impl Attempt {
     /// Is the event refused for good?
     #[must_use]
     pub fn is_rejected(&self) -> bool {
-        matches!(self, Self::Failed(failure) if failure.next == Next::Reject)
+        matches!(self, Self::Failed(failure) if failure.action == RetryAction::Reject)
     }
 }

@@ -1,7 +1,7 @@
 //! A file: one structured CloudEvent a line, appended and synced before an event counts as delivered;
 //! moved aside when it is full.
 
-use super::batch::{BatchLimits, Batches};
+use super::batcher::{BatchLimits, Batcher};
 use super::{Attempt, SinkError};
 use crate::event::Encoded;
 use crate::locked::Locked;
@@ -60,7 +60,7 @@ fn default_keep() -> u32 {
 /// A file, and what waits to be written to it.
 #[derive(Debug)]
 pub struct File {
-    batches: Batches,
+    batches: Batcher,
     lines: Arc<Locked<Lines>>,
 }
 
@@ -74,7 +74,7 @@ impl File {
             .unwrap_or_else(|gone| Err(io::Error::other(gone)));
         let lines = opened.map_err(|source| SinkError::Open { path, source })?;
         Ok(Self {
-            batches: Batches::new(BatchLimits {
+            batches: Batcher::new(BatchLimits {
                 events: 256,
                 bytes: 1024 * 1024,
                 batches: 1,

@@ -2,37 +2,37 @@
 //! `deliver`'s business.
 
 mod attempt;
-mod batch;
-mod current;
+mod batcher;
 mod defaults;
+mod dynamic_http;
 mod file;
-mod followed;
 mod http;
 mod kafka;
 mod nats;
-mod pace;
-mod pause;
-mod retry;
-mod secret;
+mod pause_gate;
+mod rate_limiter;
+mod retry_action;
+mod secret_file;
+mod shared_connection;
 mod stdout;
 mod tls;
 
-pub use attempt::{Attempt, Failure, Next};
+pub use attempt::{Attempt, DeliveryFailure, RetryAction};
+pub use dynamic_http::{DynamicHttp, DynamicUrl};
 pub use file::{FileConfig, Rotation};
-pub use followed::{Followed, FollowedHttp};
-pub use http::Post;
+pub use http::JsonClient;
 pub use http::{
-    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, ProxyUse, Signing,
-    SinkUrl,
+    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, HttpUrl, ProxyUse,
+    Signing,
 };
 pub use kafka::{Broker, KafkaConfig};
 pub use nats::{NatsAuth, NatsConfig, NatsUrl};
-pub(crate) use pace::Pace;
-pub use pause::Pause;
-use retry::http_date;
-pub use retry::{after_status, retry_after};
+pub use pause_gate::PauseGate;
+pub(crate) use rate_limiter::RateLimiter;
+use retry_action::http_date;
+pub use retry_action::{after_status, retry_after};
 pub use stdout::StdoutConfig;
-pub use tls::{Roots, TlsConfig};
+pub use tls::{ExtraRoots, TlsConfig};
 
 use crate::event::Encoded;
 use futures::FutureExt as _;
@@ -107,7 +107,7 @@ pub enum Sink {
     /// CloudEvents over HTTP.
     Http(Box<http::Http>),
     /// The same, at a URL that may change.
-    Followed(Box<FollowedHttp>),
+    Dynamic(Box<DynamicHttp>),
     /// CloudEvents to a NATS JetStream stream.
     Nats(Box<nats::Nats>),
     /// CloudEvents to a Kafka topic.
@@ -142,10 +142,10 @@ impl Sink {
 
     /// Keeps the pauses that a receiver asks for. Wires on which none can ask for one make no use of it.
     #[must_use]
-    pub fn pausing(self, pause: Pause) -> Self {
+    pub fn pausing(self, pause: PauseGate) -> Self {
         match self {
             Self::Http(http) => Self::Http(Box::new(http.pausing(pause))),
-            Self::Followed(http) => Self::Followed(Box::new(http.pausing(pause))),
+            Self::Dynamic(http) => Self::Dynamic(Box::new(http.pausing(pause))),
             Self::Stdout(_) | Self::File(_) | Self::Nats(_) | Self::Kafka(_) => self,
         }
     }
@@ -153,7 +153,7 @@ impl Sink {
     /// Ends when the receiver is another than the one that was tried last.
     pub(crate) async fn moved(&self) {
         match self {
-            Self::Followed(http) => http.moved().await,
+            Self::Dynamic(http) => http.moved().await,
             Self::Stdout(_) | Self::File(_) | Self::Http(_) | Self::Nats(_) | Self::Kafka(_) => {
                 std::future::pending().await
             }
@@ -162,8 +162,8 @@ impl Sink {
 
     /// An HTTP receiver whose URL is told later, and may change.
     #[must_use]
-    pub fn followed(url: Followed) -> Self {
-        Self::Followed(Box::new(FollowedHttp::new(url)))
+    pub fn dynamic_http(url: DynamicUrl) -> Self {
+        Self::Dynamic(Box::new(DynamicHttp::new(url)))
     }
 
     /// A subject of a NATS JetStream stream.
@@ -191,7 +191,7 @@ impl Sink {
             Self::Stdout(stdout) => stdout.send(event).await,
             Self::File(file) => file.send(event).await,
             Self::Http(http) => http.send(event).await,
-            Self::Followed(http) => http.send(event).await,
+            Self::Dynamic(http) => http.send(event).await,
             Self::Nats(nats) => nats.send(event).boxed().await,
             Self::Kafka(kafka) => kafka.send(event).boxed().await,
         }
@@ -203,7 +203,7 @@ impl Sink {
         match self {
             Self::Stdout(_) | Self::File(_) => Duration::from_secs(10),
             Self::Http(http) => http.timeout(),
-            Self::Followed(_) => defaults::TIMEOUT,
+            Self::Dynamic(_) => defaults::TIMEOUT,
             Self::Nats(nats) => nats.timeout(),
             Self::Kafka(kafka) => kafka.timeout(),
         }
@@ -216,7 +216,7 @@ impl Sink {
             Self::Stdout(_) => 1,
             Self::File(file) => file.concurrency(),
             Self::Http(http) => http.concurrency(),
-            Self::Followed(_) => defaults::CONCURRENCY,
+            Self::Dynamic(_) => defaults::CONCURRENCY,
             Self::Nats(nats) => nats.concurrency(),
             Self::Kafka(kafka) => kafka.concurrency(),
         }
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn an_attempt_takes_no_more_memory_than_its_wire_needs() {
-        let url = SinkUrl::try_from("http://receiver/".to_owned()).unwrap();
+        let url = HttpUrl::try_from("http://receiver/".to_owned()).unwrap();
         let sink = Sink::http(&HttpConfig::new(url)).unwrap();
         let event = Encoded::stored("{}".into());
         // Those of NATS and Kafka take up to 14 KiB.

@@ -1,6 +1,6 @@
 //! TLS of a receiver.
 
-use super::{SinkError, secret};
+use super::{SinkError, secret_file};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls_platform_verifier::BuilderVerifierExt as _;
@@ -26,15 +26,15 @@ pub struct TlsConfig {
 
 /// Certificates of authorities that are trusted beside those of the system.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Roots(Vec<CertificateDer<'static>>);
+pub struct ExtraRoots(Vec<CertificateDer<'static>>);
 
-impl std::fmt::Debug for Roots {
+impl std::fmt::Debug for ExtraRoots {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} certificates", self.0.len())
     }
 }
 
-impl Roots {
+impl ExtraRoots {
     /// Reads them from PEM. Certificates that cannot be authorities are left out, and counted: one of them in a bundle
     /// must not make the others useless.
     ///
@@ -110,7 +110,7 @@ fn roots(file: &Path) -> Result<rustls::RootCertStore, SinkError> {
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SinkError> {
-    let text = secret::read(file).map_err(SinkError::Tls)?;
+    let text = secret_file::read(file).map_err(SinkError::Tls)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
@@ -119,7 +119,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SinkError> 
 }
 
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, SinkError> {
-    let text = secret::read(file).map_err(SinkError::Tls)?;
+    let text = secret_file::read(file).map_err(SinkError::Tls)?;
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| not_pem(file))
 }
 

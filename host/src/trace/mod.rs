@@ -5,24 +5,24 @@
 mod spans;
 
 use crate::history::Fact;
-use crate::sink::{Post, SinkError, SinkUrl, TlsConfig};
+use crate::sink::{HttpUrl, JsonClient, SinkError, TlsConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use spans::Tracer;
+use spans::SpanBuilder;
 use std::io;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 /// Spans that wait at most.
-const WAITING: usize = 4096;
+const MAX_QUEUED_SPANS: usize = 4096;
 /// Spans that are sent at once.
-const BATCH: usize = 512;
+const MAX_BATCH_SPANS: usize = 512;
 /// How long fewer wait.
-const LINGER: Duration = Duration::from_secs(1);
+const BATCH_LINGER: Duration = Duration::from_secs(1);
 /// Longest time for one request.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where traces go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct TracesConfig {
     /// URL of an OpenTelemetry collector's OTLP over HTTP, path included, such as
     /// `http://collector.example:4318/v1/traces`.
-    pub otlp: SinkUrl,
+    pub otlp: HttpUrl,
     /// TLS of the collector.
     #[serde(default)]
     pub tls: TlsConfig,
@@ -55,7 +55,7 @@ enum Message {
 
 /// Takes facts. Cheap to clone; the thread ends with the last one.
 #[derive(Clone, Debug)]
-pub struct Traces(mpsc::Sender<Message>);
+pub struct TraceExporter(mpsc::Sender<Message>);
 
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -63,18 +63,18 @@ impl std::fmt::Debug for Message {
     }
 }
 
-impl Traces {
+impl TraceExporter {
     /// Begins to send.
     ///
     /// # Errors
     ///
     /// The configuration cannot be used, or there is no thread.
     pub fn start(config: &TracesConfig) -> Result<Self, TraceError> {
-        let post = Post::new(&config.otlp, &config.tls, TIMEOUT)?;
+        let post = JsonClient::new(&config.otlp, &config.tls, REQUEST_TIMEOUT)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (messages, waiting) = mpsc::channel(WAITING);
+        let (messages, waiting) = mpsc::channel(MAX_QUEUED_SPANS);
         std::thread::Builder::new()
             .name("traces".to_owned())
             .spawn(move || runtime.block_on(send(waiting, &post)))?;
@@ -86,11 +86,11 @@ impl Traces {
     }
 
     /// What is to be told every fact. Never waits.
-    pub fn teller(&self) -> impl FnMut(&Fact) + Send + 'static {
-        let (messages, mut tracer) = (self.0.clone(), Tracer::default());
+    pub fn recorder(&self) -> impl FnMut(&Fact) + Send + 'static {
+        let (messages, mut builder) = (self.0.clone(), SpanBuilder::default());
         let mut dropped = 0_u64;
         move |fact| {
-            for span in tracer.spans(fact) {
+            for span in builder.spans(fact) {
                 match messages.try_send(Message::Span(span)) {
                     Ok(()) if dropped > 0 => {
                         warn!(
@@ -115,18 +115,18 @@ impl Traces {
     }
 }
 
-async fn send(mut waiting: mpsc::Receiver<Message>, post: &Post) {
+async fn send(mut waiting: mpsc::Receiver<Message>, post: &JsonClient) {
     let mut failing = false;
-    let mut messages = Vec::with_capacity(BATCH);
-    while waiting.recv_many(&mut messages, BATCH).await > 0 {
+    let mut messages = Vec::with_capacity(MAX_BATCH_SPANS);
+    while waiting.recv_many(&mut messages, MAX_BATCH_SPANS).await > 0 {
         let urgent = |messages: &[Message]| {
             let flush = |message: &Message| matches!(message, Message::Flush(_));
-            messages.len() >= BATCH || messages.iter().any(flush)
+            messages.len() >= MAX_BATCH_SPANS || messages.iter().any(flush)
         };
-        let linger = tokio::time::sleep(LINGER);
+        let linger = tokio::time::sleep(BATCH_LINGER);
         let mut linger = std::pin::pin!(linger);
         while !urgent(&messages) {
-            let room = BATCH - messages.len();
+            let room = MAX_BATCH_SPANS - messages.len();
             tokio::select! {
                 () = &mut linger => break,
                 more = waiting.recv_many(&mut messages, room) => if more == 0 { break },

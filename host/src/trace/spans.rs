@@ -7,27 +7,27 @@ use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 
 /// Events whose sinks may still say something.
-const KNOWN: usize = 8192;
+const MAX_ACCEPTED_EVENTS: usize = 8192;
 /// Attempts that are told of one event.
-const ATTEMPTS: usize = 32;
+const MAX_FAILED_ATTEMPTS: usize = 32;
 
 /// `SpanKind` of OTLP.
-const INTERNAL: u8 = 1;
-const PRODUCER: u8 = 4;
+const SPAN_KIND_INTERNAL: u8 = 1;
+const SPAN_KIND_PRODUCER: u8 = 4;
 
 /// Facts that wait for the one that their event was accepted: a sink may be faster than whoever tells that.
-const EARLY: usize = 1024;
+const MAX_EARLY_FACTS: usize = 1024;
 
 /// What is known of events that are on their way.
 #[derive(Debug, Default)]
-pub(super) struct Tracer {
-    known: HashMap<String, Known>,
+pub(super) struct SpanBuilder {
+    known: HashMap<String, AcceptedEvent>,
     order: VecDeque<String>,
     early: VecDeque<Fact>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct AcceptedEvent {
     trace: String,
     span: String,
     accepted: Timestamp,
@@ -48,14 +48,14 @@ struct Span<'a> {
     error: Option<String>,
 }
 
-impl Tracer {
+impl SpanBuilder {
     pub(super) fn spans(&mut self, fact: &Fact) -> Vec<Value> {
         let is_of_a_sink = matches!(
             fact.what,
             What::Failed { .. } | What::Delivered { .. } | What::Dead { .. }
         );
         if is_of_a_sink && !self.known.contains_key(&fact.id) {
-            if self.early.len() >= EARLY {
+            if self.early.len() >= MAX_EARLY_FACTS {
                 self.early.pop_front();
             }
             self.early.push_back(fact.clone());
@@ -82,7 +82,7 @@ impl Tracer {
                 ..
             } => {
                 if let Some(known) = self.known.get_mut(&fact.id)
-                    && known.failed.len() < ATTEMPTS
+                    && known.failed.len() < MAX_FAILED_ATTEMPTS
                 {
                     let event = json!({
                         "timeUnixNano": nanoseconds(fact.at),
@@ -135,7 +135,7 @@ impl Tracer {
             id: span.clone(),
             parent,
             name: format!("step {step}"),
-            kind: INTERNAL,
+            kind: SPAN_KIND_INTERNAL,
             from: *observed,
             to: fact.at,
             attributes: vec![
@@ -155,7 +155,7 @@ impl Tracer {
             from = to;
         }
         if !sinks.is_empty() {
-            let known = Known {
+            let known = AcceptedEvent {
                 trace: trace.to_owned(),
                 span,
                 accepted: fact.at,
@@ -166,8 +166,8 @@ impl Tracer {
         Some(spans)
     }
 
-    fn remember(&mut self, id: String, known: Known) {
-        if self.order.len() >= KNOWN
+    fn remember(&mut self, id: String, known: AcceptedEvent) {
+        if self.order.len() >= MAX_ACCEPTED_EVENTS
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
@@ -193,7 +193,7 @@ impl Tracer {
             id: span_id(),
             parent: Some(&known.span),
             name: format!("deliver {sink}"),
-            kind: PRODUCER,
+            kind: SPAN_KIND_PRODUCER,
             from: known.accepted,
             to: fact.at,
             attributes: vec![
@@ -219,7 +219,7 @@ fn plugin<'a>(
         id: span_id(),
         parent: Some(parent),
         name: format!("plugin {}", verdict.plugin),
-        kind: INTERNAL,
+        kind: SPAN_KIND_INTERNAL,
         from,
         to,
         attributes: vec![
@@ -324,10 +324,10 @@ mod tests {
             attempt: 1,
         });
         for facts in [[&accepted, &delivered], [&delivered, &accepted]] {
-            let mut tracer = Tracer::default();
+            let mut builder = SpanBuilder::default();
             let spans: Vec<Value> = facts
                 .into_iter()
-                .flat_map(|fact| tracer.spans(fact))
+                .flat_map(|fact| builder.spans(fact))
                 .collect();
             let names: Vec<&str> = spans
                 .iter()

@@ -1,6 +1,6 @@
 //! What can be configured of an HTTP receiver.
 
-use super::super::{Roots, TlsConfig, defaults};
+use super::super::{ExtraRoots, TlsConfig, defaults};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpConfig {
     /// Where to post.
-    pub url: SinkUrl,
+    pub url: HttpUrl,
     /// How events are encoded.
     #[serde(default)]
     pub mode: HttpMode,
@@ -25,7 +25,7 @@ pub struct HttpConfig {
     pub tls: Option<Box<TlsConfig>>,
     /// Authorities that are trusted beside those of the system: those of a Knative SinkBinding (`K_CA_CERTS`).
     #[serde(skip)]
-    pub roots: Roots,
+    pub roots: ExtraRoots,
     /// Extension attributes that every event gets on its way there, as the `ceOverrides` of Knative.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extensions: BTreeMap<String, String>,
@@ -181,7 +181,7 @@ pub enum HttpAuth {
     },
 }
 
-/// A header to send. Secrets come from the environment or a file, which is read again every ten
+/// A header to send. ReloadingClient come from the environment or a file, which is read again every ten
 /// seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -200,9 +200,9 @@ pub struct Header {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("format" = "uri"))]
-pub struct SinkUrl(pub(super) url::Url);
+pub struct HttpUrl(pub(super) url::Url);
 
-impl TryFrom<String> for SinkUrl {
+impl TryFrom<String> for HttpUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -225,13 +225,13 @@ impl TryFrom<String> for SinkUrl {
     }
 }
 
-impl From<SinkUrl> for String {
-    fn from(url: SinkUrl) -> Self {
+impl From<HttpUrl> for String {
+    fn from(url: HttpUrl) -> Self {
         url.0.into()
     }
 }
 
-impl SinkUrl {
+impl HttpUrl {
     /// Its scheme, host and port, which are no secret.
     #[must_use]
     pub fn origin(&self) -> String {
@@ -241,7 +241,7 @@ impl SinkUrl {
     /// The same without path and query, which may be secrets.
     #[must_use]
     pub fn masked(&self) -> Self {
-        Self(crate::sink::secret::masked(&self.0))
+        Self(crate::sink::secret_file::masked(&self.0))
     }
 
     /// Its host, which is no secret.
@@ -251,7 +251,7 @@ impl SinkUrl {
     }
 }
 
-impl std::fmt::Display for SinkUrl {
+impl std::fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
@@ -260,14 +260,14 @@ impl std::fmt::Display for SinkUrl {
 impl HttpConfig {
     /// A receiver with everything else at its default.
     #[must_use]
-    pub fn new(url: SinkUrl) -> Self {
+    pub fn new(url: HttpUrl) -> Self {
         Self {
             url,
             mode: HttpMode::default(),
             headers: Vec::new(),
             auth: None,
             tls: None,
-            roots: Roots::default(),
+            roots: ExtraRoots::default(),
             extensions: BTreeMap::new(),
             batch: None,
             compression: None,

@@ -1,36 +1,39 @@
 //! CloudEvents over HTTP (HTTP protocol binding 1.0.2), binary, structured or batched mode.
 
 mod config;
-mod guarded;
-mod handshake;
-mod material;
-mod parcel;
-mod post;
+mod credentials;
+mod guarded_body;
+mod json_client;
+mod pause_request;
+mod payload;
 mod proxy;
-mod secrets;
-mod sign;
-mod wish;
+mod reloading_client;
+mod signer;
+mod webhook_validation;
 
 pub use config::{
-    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, ProxyUse, Signing,
-    SinkUrl,
+    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, HttpUrl, ProxyUse,
+    Signing,
 };
-pub use post::Post;
+pub use json_client::JsonClient;
 
-use super::batch::{BatchLimits, Batches};
-use super::{Attempt, Failure, Next, Pause, SinkError, after_status, defaults, unencodable};
+use super::batcher::{BatchLimits, Batcher};
+use super::{
+    Attempt, DeliveryFailure, PauseGate, RetryAction, SinkError, after_status, defaults,
+    unencodable,
+};
 use crate::clock;
 use crate::event::Encoded;
 use crate::event::attribute::{self, AttributeError};
 use futures::FutureExt as _;
-use guarded::Guarded;
-use handshake::Permission;
-use parcel::Parcel;
+use guarded_body::GuardedBody;
+use payload::HttpPayload;
+use reloading_client::{ClientSnapshot, ReloadingClient};
 use reqwest::{Method, Request, StatusCode};
-use secrets::{InUse, Secrets};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::info;
+use webhook_validation::WebhookValidation;
 
 /// Most of an answer that is read so that its connection can be used again.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -39,12 +42,12 @@ const MAX_ANSWER: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Http {
     config: HttpConfig,
-    secrets: Secrets,
+    secrets: ReloadingClient,
     /// In batched mode.
-    batches: Option<Batches>,
+    batches: Option<Batcher>,
     /// Where it wants to be asked.
-    permission: Option<Permission>,
-    pause: Pause,
+    permission: Option<WebhookValidation>,
+    pause: PauseGate,
 }
 
 impl Http {
@@ -63,23 +66,23 @@ impl Http {
             linger: Duration::from_millis(batch.linger_ms),
         };
         let batches = (config.mode == HttpMode::Batch)
-            .then(|| Batches::new(limits(config.batch.clone().unwrap_or_default())));
+            .then(|| Batcher::new(limits(config.batch.clone().unwrap_or_default())));
         Ok(Self {
-            secrets: Secrets::read(config)?,
+            secrets: ReloadingClient::read(config)?,
             batches,
-            permission: config.handshake.clone().map(Permission::new),
-            pause: Pause::new(defaults::LONGEST_PAUSE),
+            permission: config.handshake.clone().map(WebhookValidation::new),
+            pause: PauseGate::new(defaults::LONGEST_PAUSE),
             config: config.clone(),
         })
     }
 
-    pub(super) fn pausing(self, pause: Pause) -> Self {
+    pub(super) fn pausing(self, pause: PauseGate) -> Self {
         Self { pause, ..self }
     }
 
     pub(super) fn concurrency(&self) -> usize {
         let batches = self.batches.as_ref();
-        batches.map_or(self.config.concurrency.max(1), Batches::concurrency)
+        batches.map_or(self.config.concurrency.max(1), Batcher::concurrency)
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -111,15 +114,16 @@ impl Http {
         }
         // After the wait for its turn, which may be long.
         let in_use = self.secrets.now();
-        let mut parcel = match Parcel::pack(self.config.mode, events, &self.config.extensions) {
+        let mut parcel = match HttpPayload::pack(self.config.mode, events, &self.config.extensions)
+        {
             Ok(parcel) => parcel,
             Err(error) => return unencodable(&error),
         };
         if let Some(signer) = &in_use.signer {
-            let id = parcel::message_id(events);
+            let id = payload::message_id(events);
             let signed = signer.headers(&id, clock::now().as_second(), &parcel.content);
             let signed = signed.map(|(name, value)| (name.into(), value.into()));
-            match parcel::headers(signed) {
+            match payload::headers(signed) {
                 Ok(signed) => parcel.headers.extend(signed),
                 Err(error) => return unencodable(&error),
             }
@@ -141,7 +145,7 @@ impl Http {
             return Attempt::Postponed;
         };
         let guard = entry.guard();
-        let content = Guarded::new(parcel.content, guard.clone());
+        let content = GuardedBody::new(parcel.content, guard.clone());
         *request.body_mut() = Some(reqwest::Body::wrap(content));
         let attempt = match in_use.client.execute(request).await {
             Err(_) if guard.has_withheld() => Attempt::Postponed,
@@ -155,18 +159,18 @@ impl Http {
         attempt
     }
 
-    fn request(&self, in_use: &InUse, method: Method) -> reqwest::RequestBuilder {
+    fn request(&self, in_use: &ClientSnapshot, method: Method) -> reqwest::RequestBuilder {
         let request = in_use.client.request(method, self.config.url.0.clone());
         request.headers((*in_use.headers).clone())
     }
 
     async fn answered(&self, answer: reqwest::Response) -> Attempt {
         let status = answer.status();
-        let wish = wish::of(status, answer.headers(), clock::now());
+        let wish = pause_request::of(status, answer.headers(), clock::now());
         // Before the rest of the answer is read, which may take long: meanwhile nothing else begins.
         let wish = wish.map(|wish| wish.made(&self.pause));
         drain(answer).await;
-        let Some(next) = after_status(status.as_u16()) else {
+        let Some(action) = after_status(status.as_u16()) else {
             return Attempt::Delivered;
         };
         if let (Some(permission), 401 | 403 | 410) = (&self.permission, status.as_u16()) {
@@ -174,16 +178,18 @@ impl Http {
         }
         // A token that has run out was replaced before.
         let replaced = status == StatusCode::UNAUTHORIZED && self.secrets.have_changed();
-        let (next, reason) = match next {
-            Next::Retry { .. } if replaced => {
+        let (action, reason) = match action {
+            RetryAction::Retry { .. } if replaced => {
                 let reason = format!("{status}, with secrets that have changed since");
-                (Next::LATER, reason)
+                (RetryAction::LATER, reason)
             }
-            Next::Retry { .. } => (wish.unwrap_or(next), status.to_string()),
-            Next::Suspend | Next::Reject | Next::Pause { .. } => (next, status.to_string()),
+            RetryAction::Retry { .. } => (wish.unwrap_or(action), status.to_string()),
+            RetryAction::Suspend | RetryAction::Reject | RetryAction::Pause { .. } => {
+                (action, status.to_string())
+            }
         };
-        Attempt::Failed(Failure {
-            next,
+        Attempt::Failed(DeliveryFailure {
+            action,
             reason,
             code: Some(status.as_u16()),
         })
@@ -239,7 +245,7 @@ impl HttpConfig {
         if let Some(Err(problem)) = self.signing.as_ref().map(Signing::check) {
             problems.push(("signing.secretFiles".to_owned(), problem));
         }
-        problems.extend(material::problems(self));
+        problems.extend(credentials::problems(self));
         problems.extend(extension_problems(&self.extensions));
         problems
     }

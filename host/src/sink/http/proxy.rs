@@ -1,11 +1,11 @@
 //! The proxy of the environment, found as the HTTP client finds it.
 
 use super::super::SinkError;
-use super::config::{HttpConfig, ProxyUse, SinkUrl};
+use super::config::{HttpConfig, HttpUrl, ProxyUse};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 /// The proxy that requests to a URL go through.
-fn found(url: &SinkUrl) -> Option<Intercept> {
+fn found(url: &HttpUrl) -> Option<Intercept> {
     let url: http::Uri = url.0.as_str().parse().ok()?;
     Matcher::from_system().intercept(&url)
 }
@@ -15,7 +15,7 @@ fn scheme(proxy: &Intercept) -> &str {
 }
 
 /// Is there one that is spoken to over TLS?
-pub(super) fn is_tls(url: &SinkUrl) -> bool {
+pub(super) fn is_tls(url: &HttpUrl) -> bool {
     found(url).is_some_and(|proxy| scheme(&proxy) == "https")
 }
 

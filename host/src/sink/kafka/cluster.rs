@@ -3,8 +3,8 @@
 
 use super::super::tls;
 use super::config::KafkaConfig;
-use super::failure::Failure;
-use super::partitioner::partition;
+use super::failure::ProduceFailure;
+use super::partitioner::partition_of_key;
 use rskafka::BackoffConfig;
 use rskafka::client::partition::{Compression, PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder};
@@ -14,11 +14,11 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// Largest answer of a broker, in bytes: what it tells of its topics.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Brokers close connections on which nothing happens: that is mended at once. Everything else is the
 /// next attempt's business.
-const AT_ONCE: BackoffConfig = BackoffConfig {
+const RECONNECT_BACKOFF: BackoffConfig = BackoffConfig {
     init_backoff: Duration::from_millis(10),
     max_backoff: Duration::from_millis(50),
     base: 2.0,
@@ -35,14 +35,15 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    pub(super) async fn connect(config: &KafkaConfig) -> Result<Self, Failure> {
+    pub(super) async fn connect(config: &KafkaConfig) -> Result<Self, ProduceFailure> {
         let brokers = config.brokers.iter().cloned().map(String::from).collect();
         let mut builder = ClientBuilder::new(brokers)
             .client_id("step-observer")
-            .max_message_size(MAX_ANSWER)
-            .backoff_config(AT_ONCE);
+            .max_message_size(MAX_RESPONSE_BYTES)
+            .backoff_config(RECONNECT_BACKOFF);
         if let Some(files) = &config.tls {
-            let tls = tls::client(files).map_err(|error| Failure::Setup(error.to_string()))?;
+            let tls =
+                tls::client(files).map_err(|error| ProduceFailure::Setup(error.to_string()))?;
             builder = builder.tls_config(Arc::new(tls));
         }
         let client = builder.build().await?;
@@ -54,7 +55,7 @@ impl Cluster {
             .map(|number| (number, OnceCell::new()))
             .collect();
         if partitions.is_empty() {
-            return Err(Failure::NoTopic(config.topic.clone()));
+            return Err(ProduceFailure::NoTopic(config.topic.clone()));
         }
         Ok(Self {
             client,
@@ -64,10 +65,10 @@ impl Cluster {
     }
 
     /// Produces, and waits until all replicas in sync have it.
-    pub(super) async fn produce(&self, key: &str, record: Record) -> Result<(), Failure> {
-        let index = partition(key.as_bytes(), self.partitions.len());
+    pub(super) async fn produce(&self, key: &str, record: Record) -> Result<(), ProduceFailure> {
+        let index = partition_of_key(key.as_bytes(), self.partitions.len());
         let Some((number, partition)) = self.partitions.get(index) else {
-            return Err(Failure::NoTopic(self.topic.clone()));
+            return Err(ProduceFailure::NoTopic(self.topic.clone()));
         };
         let connect = || {
             let unknown = UnknownTopicHandling::Error;

@@ -1,13 +1,13 @@
 //! What a failure means for the event: a table, as data.
 
-use super::super::{Attempt, Next};
+use super::super::{Attempt, RetryAction};
 use rskafka::client::error::{Error, ProtocolError};
 use rskafka::{BackoffError, ConnectionError};
 use std::time::Duration;
 
 /// Why the topic does not have an event.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum ProduceFailure {
     /// What the configuration names cannot be used.
     Setup(String),
     /// There is no such topic.
@@ -18,13 +18,13 @@ pub(super) enum Failure {
     Silence(Duration),
 }
 
-impl From<Error> for Failure {
+impl From<Error> for ProduceFailure {
     fn from(error: Error) -> Self {
         Self::Kafka(error)
     }
 }
 
-impl Failure {
+impl ProduceFailure {
     /// The connections are of no use to others either. Whatever it was, leaders are found anew then.
     pub(super) fn breaks_connection(&self) -> bool {
         !self.attempt().is_rejected()
@@ -32,20 +32,20 @@ impl Failure {
 
     /// What to do with the event.
     pub(super) fn attempt(&self) -> Attempt {
-        let (next, text, remedy) = match self {
-            Self::Setup(text) => (Next::LATER, text.clone(), None),
+        let (action, text, remedy) = match self {
+            Self::Setup(text) => (RetryAction::LATER, text.clone(), None),
             Self::NoTopic(topic) => (
-                Next::LATER,
+                RetryAction::LATER,
                 format!("there is no topic `{topic}`"),
                 Some("make it: kafka-topics.sh --create --topic NAME"),
             ),
             Self::Kafka(error) => {
-                let (next, remedy) = protocol(error).map_or(UNKNOWN, after);
-                (next, describe(error), remedy)
+                let (action, remedy) = protocol(error).map_or(UNKNOWN, after);
+                (action, describe(error), remedy)
             }
             Self::Silence(waited) => (
                 // It may have arrived, and comes twice then.
-                Next::LATER,
+                RetryAction::LATER,
                 format!("no answer within {} ms", waited.as_millis()),
                 None,
             ),
@@ -54,25 +54,25 @@ impl Failure {
             Some(remedy) => format!("{text}; {remedy}"),
             None => text,
         };
-        Attempt::failed(next, reason)
+        Attempt::failed(action, reason)
     }
 }
 
-const UNKNOWN: (Next, Option<&str>) = (Next::LATER, None);
+const UNKNOWN: (RetryAction, Option<&str>) = (RetryAction::LATER, None);
 
 /// What a broker's answer means, and what mends it.
-fn after(error: ProtocolError) -> (Next, Option<&'static str>) {
+fn after(error: ProtocolError) -> (RetryAction, Option<&'static str>) {
     match error {
         ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => (
-            Next::Reject,
+            RetryAction::Reject,
             Some("raise the topic's max.message.bytes, or lower event.maxBytes"),
         ),
         ProtocolError::UnknownTopicOrPartition => (
-            Next::LATER,
+            RetryAction::LATER,
             Some("make the topic: kafka-topics.sh --create --topic NAME"),
         ),
         ProtocolError::TopicAuthorizationFailed | ProtocolError::ClusterAuthorizationFailed => (
-            Next::LATER,
+            RetryAction::LATER,
             Some("let the observer write to the topic (kafka-acls.sh --producer)"),
         ),
         // Leaders change, replicas come back, quotas are raised.
@@ -114,15 +114,15 @@ mod tests {
     #[test]
     fn every_answer_has_its_row() {
         for (error, expected) in [
-            (ProtocolError::MessageTooLarge, Next::Reject),
-            (ProtocolError::RecordListTooLarge, Next::Reject),
-            (ProtocolError::NotLeaderOrFollower, Next::LATER),
-            (ProtocolError::LeaderNotAvailable, Next::LATER),
-            (ProtocolError::NotEnoughReplicas, Next::LATER),
-            (ProtocolError::RequestTimedOut, Next::LATER),
-            (ProtocolError::UnknownTopicOrPartition, Next::LATER),
-            (ProtocolError::TopicAuthorizationFailed, Next::LATER),
-            (ProtocolError::Unknown(4711), Next::LATER),
+            (ProtocolError::MessageTooLarge, RetryAction::Reject),
+            (ProtocolError::RecordListTooLarge, RetryAction::Reject),
+            (ProtocolError::NotLeaderOrFollower, RetryAction::LATER),
+            (ProtocolError::LeaderNotAvailable, RetryAction::LATER),
+            (ProtocolError::NotEnoughReplicas, RetryAction::LATER),
+            (ProtocolError::RequestTimedOut, RetryAction::LATER),
+            (ProtocolError::UnknownTopicOrPartition, RetryAction::LATER),
+            (ProtocolError::TopicAuthorizationFailed, RetryAction::LATER),
+            (ProtocolError::Unknown(4711), RetryAction::LATER),
         ] {
             assert_eq!(after(error).0, expected, "{error}");
         }

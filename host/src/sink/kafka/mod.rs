@@ -1,7 +1,5 @@
 //! CloudEvents over Kafka (Kafka protocol binding 1.0.2), binary or structured mode.
 
-#[cfg(not(feature = "kafka"))]
-mod absent;
 #[cfg(feature = "kafka")]
 mod cluster;
 mod config;
@@ -11,12 +9,14 @@ mod failure;
 mod partitioner;
 #[cfg(feature = "kafka")]
 mod producer;
-
 #[cfg(not(feature = "kafka"))]
-pub(super) use absent::Kafka;
+mod unsupported;
+
 pub use config::{Broker, KafkaConfig};
 #[cfg(feature = "kafka")]
 pub(super) use producer::Kafka;
+#[cfg(not(feature = "kafka"))]
+pub(super) use unsupported::Kafka;
 
 use super::SinkError;
 

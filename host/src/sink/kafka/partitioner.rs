@@ -2,7 +2,7 @@
 //! the same key lies beside it.
 
 /// Index of the partition among `count`, of which there is at least one.
-pub(super) fn partition(key: &[u8], count: usize) -> usize {
+pub(super) fn partition_of_key(key: &[u8], count: usize) -> usize {
     let positive = murmur2(key) & 0x7fff_ffff;
     positive as usize % count.max(1)
 }
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn every_key_has_a_partition() {
         for count in 0..5 {
-            assert!(partition(b"abc", count) < count.max(1));
+            assert!(partition_of_key(b"abc", count) < count.max(1));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! One attempt to produce an event.
 
-use super::super::current::Current;
+use super::super::shared_connection::SharedConnection;
 use super::super::{Attempt, SinkError, tls, unencodable};
 use super::cluster::Cluster;
 use super::config::KafkaConfig;
-use super::failure::Failure;
+use super::failure::ProduceFailure;
 use crate::clock;
 use crate::event::{Binding, ContentMode, EncodeError, Encoded, STRUCTURED};
 use rskafka::record::Record;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 pub struct Kafka {
     config: KafkaConfig,
     /// Made by the first attempt that needs it; a broker that is not there yet is no mistake.
-    cluster: Current<Cluster>,
+    cluster: SharedConnection<Cluster>,
 }
 
 impl Kafka {
@@ -25,7 +25,7 @@ impl Kafka {
         config.tls.as_deref().map(tls::client).transpose()?;
         Ok(Self {
             config: config.clone(),
-            cluster: Current::default(),
+            cluster: SharedConnection::default(),
         })
     }
 
@@ -49,12 +49,12 @@ impl Kafka {
         }
     }
 
-    async fn produce(&self, key: &str, record: Record) -> Result<(), Failure> {
+    async fn produce(&self, key: &str, record: Record) -> Result<(), ProduceFailure> {
         let deadline = Instant::now() + self.timeout();
-        let silence = |_| Failure::Silence(self.timeout());
+        let silence = |_| ProduceFailure::Silence(self.timeout());
         let connected = self
             .cluster
-            .or_make(|_| true, || Cluster::connect(&self.config));
+            .get_or_connect(|_| true, || Cluster::connect(&self.config));
         let cluster = timeout_at(deadline, connected).await;
         let cluster = cluster.map_err(silence).flatten()?;
         let produced = timeout_at(deadline, cluster.produce(key, record)).await;

@@ -123,7 +123,7 @@ impl NatsUrl {
     /// The same without path and query, which may be secrets.
     #[must_use]
     pub fn masked(&self) -> Self {
-        Self(crate::sink::secret::masked(&self.0))
+        Self(crate::sink::secret_file::masked(&self.0))
     }
 }
 

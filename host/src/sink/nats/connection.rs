@@ -1,9 +1,9 @@
 //! One connection to NATS. One that is lost is not used again: the next attempt makes another, from
 //! what the files say by then.
 
-use super::super::{SinkError, secret, tls};
+use super::super::{SinkError, secret_file, tls};
 use super::config::{NatsAuth, NatsConfig};
-use super::failure::Failure;
+use super::failure::PublishFailure;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::{Context, message::PublishMessage};
 use async_nats::{ConnectOptions, Event, ServerAddr};
@@ -14,18 +14,18 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(super) struct Connection {
     jetstream: Context,
-    told: watch::Receiver<Told>,
+    told: watch::Receiver<ServerState>,
 }
 
 /// What the server has told beside its answers.
 #[derive(Debug, Default)]
-struct Told {
+struct ServerState {
     lost: bool,
     /// The last thing that it did not like.
     error: Option<String>,
 }
 
-impl Told {
+impl ServerState {
     fn hear(&mut self, event: &Event) {
         match event {
             Event::ServerError(error) => self.error = Some(error.to_string()),
@@ -40,14 +40,14 @@ impl Told {
 }
 
 impl Connection {
-    pub(super) async fn open(config: &NatsConfig) -> Result<Self, Failure> {
+    pub(super) async fn open(config: &NatsConfig) -> Result<Self, PublishFailure> {
         let servers = config.servers.iter();
         let servers: Result<Vec<ServerAddr>, _> = servers
             .map(|server| ServerAddr::from_url(server.0.clone()))
             .collect();
-        let servers = servers.map_err(|error| Failure::Setup(error.to_string()))?;
-        let options = options(config).map_err(|error| Failure::Setup(error.to_string()))?;
-        let (tell, told) = watch::channel(Told::default());
+        let servers = servers.map_err(|error| PublishFailure::Setup(error.to_string()))?;
+        let options = options(config).map_err(|error| PublishFailure::Setup(error.to_string()))?;
+        let (tell, told) = watch::channel(ServerState::default());
         let client = options
             .event_callback(move |event| {
                 tell.send_modify(|told| told.hear(&event));
@@ -55,7 +55,7 @@ impl Connection {
             })
             .connect(servers)
             .await
-            .map_err(Failure::Connect)?;
+            .map_err(PublishFailure::Connect)?;
         let timeout = Duration::from_millis(config.timeout_ms);
         let context = ContextBuilder::new().timeout(timeout).ack_timeout(timeout);
         Ok(Self {
@@ -70,7 +70,7 @@ impl Connection {
     }
 
     /// What the server complained of last.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(super) fn last_error(&self) -> Option<String> {
         self.told.borrow().error.clone()
     }
 
@@ -79,7 +79,7 @@ impl Connection {
         &self,
         subject: &str,
         message: PublishMessage,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), PublishFailure> {
         let acknowledged = async {
             let ack = self.jetstream.send_publish(subject.to_owned(), message);
             ack.await?.await
@@ -87,9 +87,9 @@ impl Connection {
         let mut told = self.told.clone();
         tokio::select! {
             biased;
-            ack = acknowledged => ack.map(drop).map_err(Failure::Publish),
+            ack = acknowledged => ack.map(drop).map_err(PublishFailure::Publish),
             // The acknowledgement would not come any more.
-            _ = told.wait_for(|told| told.lost) => Err(Failure::Lost),
+            _ = told.wait_for(|told| told.lost) => Err(PublishFailure::Lost),
         }
     }
 }
@@ -122,14 +122,14 @@ fn authenticate(
 ) -> Result<ConnectOptions, String> {
     Ok(match auth {
         None => options,
-        Some(NatsAuth::Token { file }) => options.token(secret::word(file)?),
+        Some(NatsAuth::Token { file }) => options.token(secret_file::read_token(file)?),
         Some(NatsAuth::User {
             name,
             password_file,
-        }) => options.user_and_password(name.clone(), secret::password(password_file)?),
-        Some(NatsAuth::Nkey { seed_file }) => options.nkey(secret::word(seed_file)?),
+        }) => options.user_and_password(name.clone(), secret_file::read_password(password_file)?),
+        Some(NatsAuth::Nkey { seed_file }) => options.nkey(secret_file::read_token(seed_file)?),
         Some(NatsAuth::Credentials { file }) => {
-            let text = secret::read(file)?;
+            let text = secret_file::read(file)?;
             let options = options.credentials(&text);
             options.map_err(|_| {
                 format!(

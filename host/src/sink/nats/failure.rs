@@ -1,6 +1,6 @@
 //! What a failure means for the event: a table, as data.
 
-use super::super::{Attempt, Next};
+use super::super::{Attempt, RetryAction};
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::{ConnectError, ConnectErrorKind};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Why the stream does not have an event.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum PublishFailure {
     /// What the configuration names cannot be used.
     Setup(String),
     /// There is no connection.
@@ -22,11 +22,11 @@ pub(super) enum Failure {
     Silence {
         waited: Duration,
         /// What the server complained of meanwhile.
-        complaint: Option<String>,
+        last_error: Option<String>,
     },
 }
 
-impl Failure {
+impl PublishFailure {
     /// The connection is of no use to others either.
     pub(super) fn breaks_connection(&self) -> bool {
         match self {
@@ -41,32 +41,36 @@ impl Failure {
 
     /// What to do with the event.
     pub(super) fn attempt(&self) -> Attempt {
-        let (next, text, remedy) = match self {
-            Self::Setup(text) => (Next::LATER, text.clone(), None),
+        let (action, text, remedy) = match self {
+            Self::Setup(text) => (RetryAction::LATER, text.clone(), None),
             Self::Connect(error) => (
-                Next::LATER,
+                RetryAction::LATER,
                 format!("failed to connect: {error}"),
                 after_connect(error.kind()),
             ),
-            Self::Lost => (Next::LATER, "the connection was lost".to_owned(), None),
+            Self::Lost => (
+                RetryAction::LATER,
+                "the connection was lost".to_owned(),
+                None,
+            ),
             Self::Publish(error) => {
-                let (next, remedy) = after_publish(error.kind(), code(error));
-                (next, error.to_string(), remedy)
+                let (action, remedy) = after_publish(error.kind(), code(error));
+                (action, error.to_string(), remedy)
             }
-            Self::Silence { waited, complaint } => {
+            Self::Silence { waited, last_error } => {
                 let mut text = format!("no answer within {} ms", waited.as_millis());
-                if let Some(complaint) = complaint {
-                    text.push_str(&format!("; the server says: {complaint}"));
+                if let Some(last_error) = last_error {
+                    text.push_str(&format!("; the server says: {last_error}"));
                 }
                 // It may have arrived: the stream knows it by its id then.
-                (Next::LATER, text, None)
+                (RetryAction::LATER, text, None)
             }
         };
         let reason = match remedy {
             Some(remedy) => format!("{text}; {remedy}"),
             None => text,
         };
-        Attempt::failed(next, reason)
+        Attempt::failed(action, reason)
     }
 }
 
@@ -92,14 +96,17 @@ fn after_connect(kind: ConnectErrorKind) -> Option<&'static str> {
 }
 
 /// What an answer to a publish means, and what mends it.
-fn after_publish(kind: PublishErrorKind, code: Option<ErrorCode>) -> (Next, Option<&'static str>) {
+fn after_publish(
+    kind: PublishErrorKind,
+    code: Option<ErrorCode>,
+) -> (RetryAction, Option<&'static str>) {
     match kind {
         PublishErrorKind::StreamNotFound => (
-            Next::LATER,
+            RetryAction::LATER,
             Some("make a stream with this subject: nats stream add --subjects SUBJECT"),
         ),
         PublishErrorKind::MaxPayloadExceeded => (
-            Next::Reject,
+            RetryAction::Reject,
             Some("raise max_payload of the server, or lower event.maxBytes"),
         ),
         PublishErrorKind::Other => match code {
@@ -107,17 +114,17 @@ fn after_publish(kind: PublishErrorKind, code: Option<ErrorCode>) -> (Next, Opti
                 ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM
                 | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM,
             ) => (
-                Next::Reject,
+                RetryAction::Reject,
                 Some("raise the stream's largest message, or lower event.maxBytes"),
             ),
             // A stream that is full may be emptied; one without a leader will have one.
-            _ => (Next::LATER, None),
+            _ => (RetryAction::LATER, None),
         },
         PublishErrorKind::TimedOut
         | PublishErrorKind::BrokenPipe
         | PublishErrorKind::MaxAckPending
         | PublishErrorKind::WrongLastMessageId
-        | PublishErrorKind::WrongLastSequence => (Next::LATER, None),
+        | PublishErrorKind::WrongLastSequence => (RetryAction::LATER, None),
     }
 }
 
@@ -130,14 +137,18 @@ mod tests {
         let full = ErrorCode::STREAM_STORE_FAILED;
         let large = ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM;
         for (kind, code, expected) in [
-            (PublishErrorKind::StreamNotFound, None, Next::LATER),
-            (PublishErrorKind::TimedOut, None, Next::LATER),
-            (PublishErrorKind::BrokenPipe, None, Next::LATER),
-            (PublishErrorKind::MaxAckPending, None, Next::LATER),
-            (PublishErrorKind::MaxPayloadExceeded, None, Next::Reject),
-            (PublishErrorKind::Other, None, Next::LATER),
-            (PublishErrorKind::Other, Some(full), Next::LATER),
-            (PublishErrorKind::Other, Some(large), Next::Reject),
+            (PublishErrorKind::StreamNotFound, None, RetryAction::LATER),
+            (PublishErrorKind::TimedOut, None, RetryAction::LATER),
+            (PublishErrorKind::BrokenPipe, None, RetryAction::LATER),
+            (PublishErrorKind::MaxAckPending, None, RetryAction::LATER),
+            (
+                PublishErrorKind::MaxPayloadExceeded,
+                None,
+                RetryAction::Reject,
+            ),
+            (PublishErrorKind::Other, None, RetryAction::LATER),
+            (PublishErrorKind::Other, Some(full), RetryAction::LATER),
+            (PublishErrorKind::Other, Some(large), RetryAction::Reject),
         ] {
             assert_eq!(after_publish(kind, code).0, expected, "{kind} {code:?}");
         }
@@ -151,7 +162,7 @@ mod tests {
             ConnectErrorKind::Tls,
             ConnectErrorKind::Io,
         ] {
-            let attempt = Failure::Connect(ConnectError::new(kind)).attempt();
+            let attempt = PublishFailure::Connect(ConnectError::new(kind)).attempt();
             assert!(!attempt.is_rejected(), "{attempt:?}");
         }
     }

@@ -6,7 +6,7 @@ mod failure;
 
 pub use config::{NatsAuth, NatsConfig, NatsUrl};
 
-use super::current::Current;
+use super::shared_connection::SharedConnection;
 use super::{Attempt, SinkError, unencodable};
 use crate::event::{Binding, ContentMode, DEAD_LETTER, EncodeError, Encoded, STRUCTURED};
 use async_nats::HeaderMap;
@@ -14,7 +14,7 @@ use async_nats::header::{HeaderName, HeaderValue, NATS_MESSAGE_ID};
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use connection::Connection;
-use failure::Failure;
+use failure::PublishFailure;
 use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 pub struct Nats {
     config: NatsConfig,
     /// Made by the first attempt that needs it; a server that is not there yet is no mistake.
-    connection: Current<Connection>,
+    connection: SharedConnection<Connection>,
 }
 
 impl Nats {
@@ -33,7 +33,7 @@ impl Nats {
         connection::options(config)?;
         Ok(Self {
             config: config.clone(),
-            connection: Current::default(),
+            connection: SharedConnection::default(),
         })
     }
 
@@ -59,10 +59,10 @@ impl Nats {
         }
     }
 
-    async fn publish(&self, message: PublishMessage) -> Result<(), Failure> {
+    async fn publish(&self, message: PublishMessage) -> Result<(), PublishFailure> {
         let deadline = Instant::now() + self.timeout();
         let usable = |connection: &Connection| !connection.is_lost();
-        let connected = (self.connection).or_make(usable, || Connection::open(&self.config));
+        let connected = (self.connection).get_or_connect(usable, || Connection::open(&self.config));
         let connection = match timeout_at(deadline, connected).await {
             Ok(connection) => connection?,
             Err(_) => return Err(self.silence(None)),
@@ -70,7 +70,7 @@ impl Nats {
         let publish = connection.publish(&self.config.subject, message);
         let published = match timeout_at(deadline, publish).await {
             Ok(published) => published,
-            Err(_) => Err(self.silence(connection.complaint())),
+            Err(_) => Err(self.silence(connection.last_error())),
         };
         if let Err(failure) = &published
             && failure.breaks_connection()
@@ -80,10 +80,10 @@ impl Nats {
         published
     }
 
-    fn silence(&self, complaint: Option<String>) -> Failure {
-        Failure::Silence {
+    fn silence(&self, last_error: Option<String>) -> PublishFailure {
+        PublishFailure::Silence {
             waited: self.timeout(),
-            complaint,
+            last_error,
         }
     }
 

@@ -1,11 +1,11 @@
 //! The pause that a receiver asks for with `Retry-After`: until it is over no request to it begins; then one probes, and
 //! only if that one is taken do others follow.
 
-mod gate;
-mod past;
+mod history;
+mod state;
 
 use crate::locked::Locked;
-use gate::{Gate, Pass};
+use state::{GateState, Ticket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// The pauses of one receiver. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Pause {
+pub struct PauseGate {
     /// Longest pause that is made.
     longest: Duration,
     shared: Arc<Shared>,
@@ -22,26 +22,26 @@ pub struct Pause {
 #[derive(Debug)]
 struct Shared {
     began: Instant,
-    gate: Locked<Gate>,
+    gate: Locked<GateState>,
 }
 
-/// The permission for one request. If it is dropped without [`Entry::taken`], the request counts as failed.
+/// The permission for one request. If it is dropped without [`Permit::taken`], the request counts as failed.
 #[derive(Debug)]
-pub(super) struct Entry<'a> {
-    pause: &'a Pause,
-    pass: Pass,
+pub(super) struct Permit<'a> {
+    pause: &'a PauseGate,
+    ticket: Ticket,
     is_taken: bool,
 }
 
 /// Says whether a request that was permitted may still begin: it may have waited for its connection since.
 #[derive(Clone, Debug)]
-pub(super) struct Guard {
-    pause: Pause,
-    pass: Pass,
+pub(super) struct PermitGuard {
+    pause: PauseGate,
+    ticket: Ticket,
     has_withheld: Arc<AtomicBool>,
 }
 
-impl Pause {
+impl PauseGate {
     /// Pauses of this length at most; none at all if it is zero.
     #[must_use]
     pub fn new(longest: Duration) -> Self {
@@ -71,11 +71,11 @@ impl Pause {
     }
 
     /// Gives the permission to begin a request now. Nothing during a pause, and while another request probes.
-    pub(super) fn enter(&self) -> Option<Entry<'_>> {
-        let pass = self.gate(Gate::enter)?;
-        Some(Entry {
+    pub(super) fn enter(&self) -> Option<Permit<'_>> {
+        let ticket = self.gate(GateState::enter)?;
+        Some(Permit {
             pause: self,
-            pass,
+            ticket,
             is_taken: false,
         })
     }
@@ -92,7 +92,7 @@ impl Pause {
 
     /// Ends the pause: the receiver is another one.
     pub(crate) fn lift(&self) {
-        self.gate(Gate::lift);
+        self.gate(GateState::lift);
     }
 
     /// How long the pause still lasts, if there is one.
@@ -108,26 +108,26 @@ impl Pause {
     }
 
     /// Has the receiver taken nothing since the last pause?
-    pub(crate) fn is_untried(&self) -> bool {
-        self.gate(|gate, _| gate.is_untried())
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.gate(|gate, _| gate.is_recovering())
     }
 
     /// How much of the last `age` the receiver has asked to wait.
-    pub(crate) fn within(&self, age: Duration) -> Duration {
+    pub(crate) fn paused_within(&self, age: Duration) -> Duration {
         self.gate(|gate, now| gate.paused_between(now.saturating_sub(age), now))
     }
 
-    fn gate<T>(&self, work: impl FnOnce(&mut Gate, Duration) -> T) -> T {
+    fn gate<T>(&self, work: impl FnOnce(&mut GateState, Duration) -> T) -> T {
         let mut gate = self.shared.gate.lock();
         // Read under the lock, so that the times of calls have the order of the calls.
         work(&mut gate, self.shared.began.elapsed())
     }
 }
 
-impl Guard {
+impl PermitGuard {
     /// Has no pause begun since the request was permitted?
     pub(super) fn permits(&self) -> bool {
-        let permits = self.pause.gate(|gate, _| gate.is_current(self.pass));
+        let permits = self.pause.gate(|gate, _| gate.is_current(self.ticket));
         self.has_withheld.fetch_or(!permits, Ordering::Relaxed);
         permits
     }
@@ -138,12 +138,12 @@ impl Guard {
     }
 }
 
-impl Entry<'_> {
+impl Permit<'_> {
     /// What the request asks once it has its connection.
-    pub(super) fn guard(&self) -> Guard {
-        Guard {
+    pub(super) fn guard(&self) -> PermitGuard {
+        PermitGuard {
             pause: self.pause.clone(),
-            pass: self.pass,
+            ticket: self.ticket,
             has_withheld: Arc::default(),
         }
     }
@@ -154,8 +154,8 @@ impl Entry<'_> {
     }
 }
 
-impl Drop for Entry<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        (self.pause).gate(|gate, _| gate.leave(self.pass, self.is_taken));
+        (self.pause).gate(|gate, _| gate.leave(self.ticket, self.is_taken));
     }
 }

@@ -1,15 +1,15 @@
 //! Whether a request may begin. Pure: times are spans since any fixed moment.
 
-use super::past::Past;
+use super::history::PauseHistory;
 use std::time::Duration;
 
 /// The state of one receiver.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct GateState {
     phase: Phase,
     /// Pauses so far: the outcome of a request that began before the last one says nothing of what is after it.
     pauses: u64,
-    past: Past,
+    past: PauseHistory,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,49 +20,49 @@ enum Phase {
     /// Nothing may begin.
     Paused { since: Duration, until: Duration },
     /// After a pause: the next request probes.
-    Untried,
+    AwaitingProbe,
     /// One request probes, and nothing else may begin.
     Probing,
 }
 
 /// What a request may begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pass {
+pub(super) struct Ticket {
     /// Pauses before it.
     pauses: u64,
     is_probe: bool,
 }
 
-impl Gate {
+impl GateState {
     /// May a request begin?
-    pub(super) fn enter(&mut self, now: Duration) -> Option<Pass> {
+    pub(super) fn enter(&mut self, now: Duration) -> Option<Ticket> {
         self.settle(now);
         let is_probe = match self.phase {
             Phase::Open => false,
-            Phase::Untried => true,
+            Phase::AwaitingProbe => true,
             Phase::Paused { .. } | Phase::Probing => return None,
         };
         if is_probe {
             self.phase = Phase::Probing;
         }
-        Some(Pass {
+        Some(Ticket {
             pauses: self.pauses,
             is_probe,
         })
     }
 
     /// Has no pause begun since this request was permitted?
-    pub(super) fn is_current(&self, pass: Pass) -> bool {
-        pass.pauses == self.pauses
+    pub(super) fn is_current(&self, ticket: Ticket) -> bool {
+        ticket.pauses == self.pauses
     }
 
     /// A request is over.
-    pub(super) fn leave(&mut self, pass: Pass, is_taken: bool) {
-        let is_the_probe = self.phase == Phase::Probing && pass.is_probe;
-        if is_the_probe && pass.pauses == self.pauses {
+    pub(super) fn leave(&mut self, ticket: Ticket, is_taken: bool) {
+        let is_the_probe = self.phase == Phase::Probing && ticket.is_probe;
+        if is_the_probe && ticket.pauses == self.pauses {
             self.phase = match is_taken {
                 true => Phase::Open,
-                false => Phase::Untried,
+                false => Phase::AwaitingProbe,
             };
         }
     }
@@ -76,7 +76,7 @@ impl Gate {
                 since,
                 until: until.max(end),
             },
-            Phase::Open | Phase::Untried | Phase::Probing => {
+            Phase::Open | Phase::AwaitingProbe | Phase::Probing => {
                 self.pauses += 1;
                 Phase::Paused {
                     since: now,
@@ -99,7 +99,7 @@ impl Gate {
     pub(super) fn remaining(&self, now: Duration) -> Option<Duration> {
         match self.phase {
             Phase::Paused { until, .. } => until.checked_sub(now).filter(|left| !left.is_zero()),
-            Phase::Open | Phase::Untried | Phase::Probing => None,
+            Phase::Open | Phase::AwaitingProbe | Phase::Probing => None,
         }
     }
 
@@ -112,7 +112,7 @@ impl Gate {
     }
 
     /// Has nothing been taken since the last pause?
-    pub(super) fn is_untried(&self) -> bool {
+    pub(super) fn is_recovering(&self) -> bool {
         self.phase != Phase::Open
     }
 
@@ -120,7 +120,7 @@ impl Gate {
     pub(super) fn paused_between(&self, from: Duration, to: Duration) -> Duration {
         let now = match self.phase {
             Phase::Paused { since, until } => to.min(until).saturating_sub(from.max(since)),
-            Phase::Open | Phase::Untried | Phase::Probing => Duration::ZERO,
+            Phase::Open | Phase::AwaitingProbe | Phase::Probing => Duration::ZERO,
         };
         now + self.past.between(from, to)
     }
@@ -131,7 +131,7 @@ impl Gate {
             && until <= now
         {
             self.past.add(since, until);
-            self.phase = Phase::Untried;
+            self.phase = Phase::AwaitingProbe;
         }
     }
 }
@@ -144,8 +144,8 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn paused(seconds: u64) -> Gate {
-        let mut gate = Gate::default();
+    fn paused(seconds: u64) -> GateState {
+        let mut gate = GateState::default();
         gate.pause(at(0), at(seconds));
         gate
     }
@@ -161,9 +161,9 @@ mod tests {
         let probe = gate.enter(at(6)).unwrap();
         assert_eq!(gate.enter(at(6)), None);
         assert_eq!(gate.wait(at(6), at(10)), Some(at(10)));
-        assert!(gate.is_untried());
+        assert!(gate.is_recovering());
         gate.leave(probe, true);
-        assert!(!gate.is_untried());
+        assert!(!gate.is_recovering());
         assert!(gate.enter(at(6)).is_some() && gate.enter(at(6)).is_some());
     }
 
@@ -172,7 +172,7 @@ mod tests {
         let mut gate = paused(6);
         let probe = gate.enter(at(6)).unwrap();
         gate.leave(probe, false);
-        assert!(gate.is_untried());
+        assert!(gate.is_recovering());
         assert_eq!(gate.wait(at(7), at(10)), None);
         let second = gate.enter(at(7)).unwrap();
         assert_eq!(gate.enter(at(7)), None);
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_request_begun_before_a_pause_does_not_end_it() {
-        let mut gate = Gate::default();
+        let mut gate = GateState::default();
         let [before, also_before] = [(); 2].map(|()| gate.enter(at(0)).unwrap());
         gate.pause(at(1), at(6));
         gate.leave(before, true);

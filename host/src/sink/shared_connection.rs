@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 /// The connection of the moment.
 #[derive(Debug)]
-pub(super) struct Current<C> {
+pub(super) struct SharedConnection<C> {
     connection: Locked<Option<Arc<C>>>,
     /// Held by the attempt that makes another.
     making: tokio::sync::Mutex<()>,
 }
 
-impl<C> Default for Current<C> {
+impl<C> Default for SharedConnection<C> {
     fn default() -> Self {
         Self {
             connection: Locked::default(),
@@ -21,9 +21,9 @@ impl<C> Default for Current<C> {
     }
 }
 
-impl<C> Current<C> {
+impl<C> SharedConnection<C> {
     /// The one that is there, where it is usable, or another. Whoever gives up waiting leaves the making to the next.
-    pub(super) async fn or_make<E, F>(
+    pub(super) async fn get_or_connect<E, F>(
         &self,
         usable: impl Fn(&C) -> bool,
         make: impl FnOnce() -> F,
@@ -68,10 +68,10 @@ mod tests {
 
     #[test]
     fn one_is_made_for_all_and_another_only_after_it_has_failed() {
-        let current = Current::default();
+        let current = SharedConnection::default();
         let get = |number| {
             current
-                .or_make(|_| true, || async move { Ok::<_, ()>(number) })
+                .get_or_connect(|_| true, || async move { Ok::<_, ()>(number) })
                 .now_or_never()
                 .unwrap()
                 .unwrap()
@@ -88,13 +88,13 @@ mod tests {
         current.forget(&second);
         assert!(
             current
-                .or_make(|_| true, refused)
+                .get_or_connect(|_| true, refused)
                 .now_or_never()
                 .unwrap()
                 .is_err()
         );
         assert_eq!(*get(5), 5);
-        let lost = current.or_make(|number| *number != 5, || async { Ok::<_, ()>(6) });
+        let lost = current.get_or_connect(|number| *number != 5, || async { Ok::<_, ()>(6) });
         assert_eq!(*lost.now_or_never().unwrap().unwrap(), 6);
     }
 }

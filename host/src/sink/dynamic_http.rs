@@ -1,32 +1,32 @@
 //! An HTTP receiver whose URL is told while the observer runs.
 
 use super::http::Http;
-use super::{Attempt, HttpConfig, Pause, SinkUrl, defaults};
+use super::{Attempt, HttpConfig, HttpUrl, PauseGate, defaults};
 use crate::event::Encoded;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
 /// Where the events go at the moment; nothing where that is not known, and they wait.
-pub type Followed = watch::Receiver<Option<SinkUrl>>;
+pub type DynamicUrl = watch::Receiver<Option<HttpUrl>>;
 
 /// A receiver with the client of the moment.
 #[derive(Debug)]
-pub struct FollowedHttp {
-    url: Followed,
-    pause: Pause,
-    current: Mutex<Option<(SinkUrl, Arc<Http>)>>,
+pub struct DynamicHttp {
+    url: DynamicUrl,
+    pause: PauseGate,
+    current: Mutex<Option<(HttpUrl, Arc<Http>)>>,
 }
 
-impl FollowedHttp {
-    pub(super) fn new(url: Followed) -> Self {
+impl DynamicHttp {
+    pub(super) fn new(url: DynamicUrl) -> Self {
         Self {
             url,
-            pause: Pause::new(defaults::LONGEST_PAUSE),
+            pause: PauseGate::new(defaults::LONGEST_PAUSE),
             current: Mutex::default(),
         }
     }
 
-    pub(super) fn pausing(self, pause: Pause) -> Self {
+    pub(super) fn pausing(self, pause: PauseGate) -> Self {
         Self { pause, ..self }
     }
 
@@ -63,7 +63,7 @@ impl FollowedHttp {
         }
     }
 
-    async fn client(&self, url: SinkUrl) -> Result<Arc<Http>, super::SinkError> {
+    async fn client(&self, url: HttpUrl) -> Result<Arc<Http>, super::SinkError> {
         let mut current = self.current.lock().await;
         if let Some((known, http)) = &*current
             && *known == url

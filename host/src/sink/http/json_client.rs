@@ -1,8 +1,8 @@
 //! Requests that are no events.
 
 use super::proxy;
-use super::secrets::no_roots;
-use super::{SinkUrl, describe};
+use super::reloading_client::no_roots;
+use super::{HttpUrl, describe};
 use crate::sink::{SinkError, TlsConfig, tls};
 use reqwest::redirect::Policy;
 use serde_json::Value;
@@ -10,18 +10,18 @@ use std::time::Duration;
 
 /// Posts JSON to a URL.
 #[derive(Clone, Debug)]
-pub struct Post {
+pub struct JsonClient {
     client: reqwest::Client,
-    url: SinkUrl,
+    url: HttpUrl,
 }
 
-impl Post {
+impl JsonClient {
     /// To a URL, each request within a time.
     ///
     /// # Errors
     ///
     /// TLS cannot be set up.
-    pub fn new(url: &SinkUrl, tls: &TlsConfig, timeout: Duration) -> Result<Self, SinkError> {
+    pub fn new(url: &HttpUrl, tls: &TlsConfig, timeout: Duration) -> Result<Self, SinkError> {
         let failed = |error: &dyn std::error::Error| SinkError::Client(describe(error));
         let tls = match url.0.scheme() {
             "http" if !proxy::is_tls(url) => no_roots().map_err(|error| failed(&error))?,

@@ -1,6 +1,6 @@
 //! The content of a request that may still wait for its connection when a receiver asks for a pause.
 
-use crate::sink::pause::Guard;
+use crate::sink::pause_gate::PermitGuard;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 /// Content that is given out only if no pause has begun since the request was permitted. HTTP/1 sends nothing of a
 /// request before it has asked for the first part of its content.
-pub(super) struct Guarded {
+pub(super) struct GuardedBody {
     content: Full<Bytes>,
-    guard: Guard,
+    guard: PermitGuard,
     has_begun: bool,
 }
 
@@ -20,8 +20,8 @@ pub(super) struct Guarded {
 #[error("the receiver has asked for a pause")]
 pub(super) struct Withheld;
 
-impl Guarded {
-    pub(super) fn new(content: Bytes, guard: Guard) -> Self {
+impl GuardedBody {
+    pub(super) fn new(content: Bytes, guard: PermitGuard) -> Self {
         Self {
             content: Full::new(content),
             guard,
@@ -30,7 +30,7 @@ impl Guarded {
     }
 }
 
-impl Body for Guarded {
+impl Body for GuardedBody {
     type Data = Bytes;
     type Error = Withheld;
 
@@ -58,21 +58,21 @@ impl Body for Guarded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::pause::Pause;
+    use crate::sink::pause_gate::PauseGate;
     use http_body_util::BodyExt as _;
     use std::time::Duration;
 
     #[tokio::test]
     async fn an_event_that_waits_for_a_connection_is_not_sent_once_a_pause_begins() {
-        let pause = Pause::new(Duration::from_secs(60));
+        let pause = PauseGate::new(Duration::from_secs(60));
         let entry = pause.enter().unwrap();
         let guard = entry.guard();
-        let content = Guarded::new(Bytes::from_static(b"{}"), guard.clone());
+        let content = GuardedBody::new(Bytes::from_static(b"{}"), guard.clone());
         assert_eq!(content.size_hint().exact(), Some(2));
         assert_eq!(content.collect().await.unwrap().to_bytes(), "{}");
         assert!(!guard.has_withheld());
 
-        let waits = Guarded::new(Bytes::from_static(b"{}"), guard.clone());
+        let waits = GuardedBody::new(Bytes::from_static(b"{}"), guard.clone());
         pause.begin(Duration::from_secs(6));
         assert!(waits.collect().await.is_err());
         assert!(guard.has_withheld());

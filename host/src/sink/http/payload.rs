@@ -15,12 +15,12 @@ const WORTH_COMPRESSING: usize = 1024;
 
 /// What is posted.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub(super) struct HttpPayload {
     pub(super) headers: HeaderMap,
     pub(super) content: Bytes,
 }
 
-impl Parcel {
+impl HttpPayload {
     /// Packs events, in modes other than batched one.
     ///
     /// # Errors

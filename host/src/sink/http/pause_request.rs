@@ -1,6 +1,6 @@
 //! What a receiver asks for with `Retry-After`.
 
-use super::super::{Next, Pause, http_date, retry_after};
+use super::super::{PauseGate, RetryAction, http_date, retry_after};
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// How long to wait, and with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wish {
+pub(super) struct PauseRequest {
     wait: Duration,
     /// With everything, not only with the event that was sent.
     is_for_all: bool,
@@ -16,7 +16,7 @@ pub(super) struct Wish {
 
 /// What an answer asks for. Only 429 (RFC 6585 §4) and 503 (RFC 9110 §15.6.4) speak of the receiver as a whole, and only
 /// for them do Knative's senders obey `Retry-After`; any other failure speaks of the event that it answers.
-pub(super) fn of(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option<Wish> {
+pub(super) fn of(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option<PauseRequest> {
     let text = |name| headers.get(name)?.to_str().ok();
     // A date is one of the receiver's clock, which is not ours.
     let now = text(DATE).and_then(http_date).unwrap_or(now);
@@ -25,20 +25,20 @@ pub(super) fn of(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Opt
         status,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
     );
-    Some(Wish { wait, is_for_all })
+    Some(PauseRequest { wait, is_for_all })
 }
 
-impl Wish {
+impl PauseRequest {
     /// Begins the pause, and says what to do with the event.
-    pub(super) fn made(self, pause: &Pause) -> Next {
+    pub(super) fn made(self, pause: &PauseGate) -> RetryAction {
         let asked = self.wait;
         let after = asked.min(pause.longest());
         match self.is_for_all && !after.is_zero() {
-            true => Next::Pause {
+            true => RetryAction::Pause {
                 asked,
                 length: pause.begin(asked),
             },
-            false => Next::Retry { after: Some(after) },
+            false => RetryAction::Retry { after: Some(after) },
         }
     }
 }
@@ -49,7 +49,7 @@ mod tests {
 
     const NOW: &str = "2026-11-22T13:00:00Z";
 
-    fn wish(status: u16, headers: &[(&'static str, &str)]) -> Option<Wish> {
+    fn wish(status: u16, headers: &[(&'static str, &str)]) -> Option<PauseRequest> {
         let headers = headers.iter().map(|(name, value)| {
             let name = reqwest::header::HeaderName::from_static(name);
             (name, value.parse().unwrap())
@@ -69,7 +69,7 @@ mod tests {
             (502, false),
         ] {
             let wait = Duration::from_secs(6);
-            let expected = Wish { wait, is_for_all };
+            let expected = PauseRequest { wait, is_for_all };
             assert_eq!(wish(status, &[("retry-after", "6")]), Some(expected));
             assert_eq!(wish(status, &[]), None);
         }
@@ -92,20 +92,20 @@ mod tests {
 
     #[test]
     fn a_requested_pause_is_bounded_and_zero_is_no_pause() {
-        let wish = |seconds| Wish {
+        let wish = |seconds| PauseRequest {
             wait: Duration::from_secs(seconds),
             is_for_all: true,
         };
-        let pause = Pause::new(Duration::from_secs(600));
-        let now = Next::Retry {
+        let pause = PauseGate::new(Duration::from_secs(600));
+        let now = RetryAction::Retry {
             after: Some(Duration::ZERO),
         };
         assert_eq!(wish(0).made(&pause), now);
         assert!(pause.enter().is_some());
-        let never = Pause::new(Duration::ZERO);
+        let never = PauseGate::new(Duration::ZERO);
         assert_eq!(wish(9).made(&never), now);
         assert!(never.enter().is_some());
-        let made = Next::Pause {
+        let made = RetryAction::Pause {
             asked: Duration::from_secs(u64::MAX),
             length: Duration::from_secs(600),
         };

@@ -1,7 +1,7 @@
 //! Signatures by the convention of Standard Webhooks 1.0: HMAC-SHA256 over id, time and content.
 
 use super::super::SinkError;
-use super::super::secret::read;
+use super::super::secret_file::read;
 use super::config::Signing;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -4,21 +4,21 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Pauses that are kept one by one. The two oldest become one if there are more, which is as long as both.
-const MOST: usize = 256;
+const MAX_SPANS: usize = 256;
 
 /// Pauses in the order of time.
 #[derive(Debug, Default)]
-pub(super) struct Past(VecDeque<Span>);
+pub(super) struct PauseHistory(VecDeque<PausedSpan>);
 
 /// A time of which a part was a pause: all of it, unless it stands for several pauses.
 #[derive(Clone, Copy, Debug)]
-struct Span {
+struct PausedSpan {
     from: Duration,
     to: Duration,
     paused: Duration,
 }
 
-impl Span {
+impl PausedSpan {
     /// The paused part of a time, as if pauses were spread evenly.
     fn between(self, from: Duration, to: Duration) -> Duration {
         let common = to.min(self.to).saturating_sub(from.max(self.from));
@@ -30,11 +30,11 @@ impl Span {
     }
 }
 
-impl Past {
+impl PauseHistory {
     pub(super) fn add(&mut self, from: Duration, to: Duration) {
         let paused = to.saturating_sub(from);
-        self.0.push_back(Span { from, to, paused });
-        if self.0.len() > MOST
+        self.0.push_back(PausedSpan { from, to, paused });
+        if self.0.len() > MAX_SPANS
             && let Some(oldest) = self.0.pop_front()
             && let Some(next) = self.0.front_mut()
         {
@@ -60,12 +60,12 @@ mod tests {
 
     #[test]
     fn many_pauses_keep_their_sum_and_the_newest_their_times() {
-        let mut past = Past::default();
+        let mut past = PauseHistory::default();
         let pauses = 10_000;
         for number in 0..pauses {
             past.add(at(number * 4), at(number * 4 + 1));
         }
-        assert_eq!(past.0.len(), MOST);
+        assert_eq!(past.0.len(), MAX_SPANS);
         let end = at(pauses * 4);
         assert_eq!(past.between(at(0), end), at(pauses));
         assert_eq!(past.between(end - at(40), end), at(10));

@@ -3,9 +3,9 @@
 
 use super::super::SinkError;
 use super::config::{HttpConfig, ProxyUse};
-use super::material::{self, Tls};
+use super::credentials::{self, Tls};
 use super::proxy;
-use super::sign::Signer;
+use super::signer::Signer;
 use crate::locked::Locked;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
@@ -18,20 +18,20 @@ const READ_AGAIN: Duration = Duration::from_secs(10);
 
 /// What is used of them at the moment.
 #[derive(Clone)]
-pub(super) struct InUse {
+pub(super) struct ClientSnapshot {
     pub(super) client: reqwest::Client,
     pub(super) headers: Arc<HeaderMap>,
     pub(super) signer: Option<Signer>,
 }
 
 /// The files of a receiver.
-pub(super) struct Secrets {
+pub(super) struct ReloadingClient {
     config: HttpConfig,
     state: Locked<State>,
 }
 
 struct State {
-    in_use: InUse,
+    in_use: ClientSnapshot,
     files: Files,
     read_at: Instant,
     failing: bool,
@@ -45,13 +45,13 @@ struct Files {
     signing: Vec<String>,
 }
 
-impl std::fmt::Debug for Secrets {
+impl std::fmt::Debug for ReloadingClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secrets").finish_non_exhaustive()
+        f.debug_struct("ReloadingClient").finish_non_exhaustive()
     }
 }
 
-impl Secrets {
+impl ReloadingClient {
     pub(super) fn read(config: &HttpConfig) -> Result<Self, SinkError> {
         let (files, signer) = read(config)?;
         let state = State {
@@ -67,7 +67,7 @@ impl Secrets {
     }
 
     /// What is to be used now.
-    pub(super) fn now(&self) -> InUse {
+    pub(super) fn now(&self) -> ClientSnapshot {
         self.look(false).0
     }
 
@@ -76,7 +76,7 @@ impl Secrets {
         self.look(true).1
     }
 
-    fn look(&self, read_again: bool) -> (InUse, bool) {
+    fn look(&self, read_again: bool) -> (ClientSnapshot, bool) {
         let mut state = self.state.lock();
         let mut changed = false;
         if read_again || state.read_at.elapsed() >= READ_AGAIN {
@@ -100,7 +100,7 @@ impl Secrets {
         (state.in_use.clone(), changed)
     }
 
-    fn changed(&self, before: &Files) -> Result<Option<(Files, InUse)>, SinkError> {
+    fn changed(&self, before: &Files) -> Result<Option<(Files, ClientSnapshot)>, SinkError> {
         let (files, signer) = read(&self.config)?;
         if files == *before {
             return Ok(None);
@@ -114,15 +114,19 @@ fn read(config: &HttpConfig) -> Result<(Files, Option<Signer>), SinkError> {
     let signing = config.signing.as_ref().map(Signer::read_from).transpose()?;
     let (signer, signing) = signing.unzip();
     let files = Files {
-        headers: material::headers(config)?,
+        headers: credentials::headers(config)?,
         tls: Tls::read_from(config)?,
         signing: signing.unwrap_or_default(),
     };
     Ok((files, signer))
 }
 
-fn in_use(config: &HttpConfig, files: &Files, signer: Option<Signer>) -> Result<InUse, SinkError> {
-    Ok(InUse {
+fn in_use(
+    config: &HttpConfig,
+    files: &Files,
+    signer: Option<Signer>,
+) -> Result<ClientSnapshot, SinkError> {
+    Ok(ClientSnapshot {
         client: client(config, &files.tls)?,
         headers: Arc::new(files.headers.clone()),
         signer,

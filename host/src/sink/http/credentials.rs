@@ -1,8 +1,8 @@
 //! What an HTTP receiver is told of us, as far as it comes from files and the environment: it may
 //! change while the observer runs.
 
-use super::super::secret;
-use super::super::{Roots, SinkError};
+use super::super::secret_file;
+use super::super::{ExtraRoots, SinkError};
 use super::config::{Header, HttpAuth, HttpConfig};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -42,7 +42,7 @@ impl Tls {
         let identity = match (&tls.certificate_file, &tls.key_file) {
             (None, None) => None,
             (Some(certificate), Some(key)) => {
-                let (certificate, key) = (secret::read(certificate), secret::read(key));
+                let (certificate, key) = (secret_file::read(certificate), secret_file::read(key));
                 let together = certificate
                     .and_then(|certificate| key.map(|key| format!("{certificate}\n{key}")));
                 Some(together.map_err(SinkError::Tls)?)
@@ -52,7 +52,7 @@ impl Tls {
                 return Err(SinkError::Tls(problem.to_owned()));
             }
         };
-        let ca = tls.ca_file.as_deref().map(secret::read).transpose();
+        let ca = tls.ca_file.as_deref().map(secret_file::read).transpose();
         Ok(Self {
             ca: ca.map_err(SinkError::Tls)?,
             identity,
@@ -63,7 +63,7 @@ impl Tls {
     pub(super) fn apply(
         &self,
         mut builder: reqwest::ClientBuilder,
-        roots: &Roots,
+        roots: &ExtraRoots,
     ) -> Result<reqwest::ClientBuilder, SinkError> {
         let not_pem = |what: &str| SinkError::Tls(format!("{what} is no PEM that can be used"));
         if let Some(ca) = &self.ca {
@@ -187,14 +187,14 @@ fn sensitive(text: &str) -> Result<HeaderValue, String> {
 fn authorization(auth: &HttpAuth) -> Result<String, String> {
     match auth {
         HttpAuth::Bearer { token_file } => {
-            secret::word(token_file).map(|token| format!("Bearer {token}"))
+            secret_file::read_token(token_file).map(|token| format!("Bearer {token}"))
         }
         HttpAuth::Basic { user, .. } if user.contains(':') => Err(NO_COLON.to_owned()),
         HttpAuth::Basic {
             user,
             password_file,
         } => {
-            let pair = format!("{user}:{}", secret::password(password_file)?);
+            let pair = format!("{user}:{}", secret_file::read_password(password_file)?);
             Ok(format!("Basic {}", STANDARD.encode(pair)))
         }
     }
@@ -218,7 +218,7 @@ fn value(header: &Header) -> Result<String, String> {
         )]
         (None, Some(variable), None) => std::env::var(variable)
             .map_err(|_| format!("the environment variable {variable} is not set")),
-        (None, None, Some(path)) => secret::read(path),
+        (None, None, Some(path)) => secret_file::read(path),
         _ => Err(ONE_SOURCE.to_owned()),
     }
 }

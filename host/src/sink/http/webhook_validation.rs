@@ -1,8 +1,8 @@
 //! Asks a receiver for permission (CloudEvents HTTP webhooks 1.0 §4).
 
-use super::super::{Attempt, Failure, Next, Pace, Pause};
+use super::super::{Attempt, DeliveryFailure, PauseGate, RateLimiter, RetryAction};
 use super::config::Handshake;
-use super::wish;
+use super::pause_request;
 use crate::clock;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -15,13 +15,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a receiver permits.
 #[derive(Debug)]
-pub(super) struct Permission {
+pub(super) struct WebhookValidation {
     asks: Handshake,
     /// Once it has permitted: how often, where it says so.
-    given: Mutex<Option<Option<Arc<Pace>>>>,
+    given: Mutex<Option<Option<Arc<RateLimiter>>>>,
 }
 
-impl Permission {
+impl WebhookValidation {
     pub(super) fn new(asks: Handshake) -> Self {
         Self {
             asks,
@@ -42,18 +42,18 @@ impl Permission {
     pub(super) async fn turn(
         &self,
         request: impl FnOnce(Method) -> reqwest::RequestBuilder,
-        pause: &Pause,
+        pause: &PauseGate,
     ) -> Result<(), Attempt> {
-        let pace = {
+        let limiter = {
             // One asks for all.
             let mut given = self.given.lock().await;
             match &*given {
-                Some(pace) => pace.clone(),
+                Some(limiter) => limiter.clone(),
                 None => given.insert(self.ask(request, pause).await?).clone(),
             }
         };
-        if let Some(pace) = pace {
-            pace.turn().await;
+        if let Some(limiter) = limiter {
+            limiter.acquire().await;
         }
         Ok(())
     }
@@ -61,8 +61,8 @@ impl Permission {
     async fn ask(
         &self,
         request: impl FnOnce(Method) -> reqwest::RequestBuilder,
-        pause: &Pause,
-    ) -> Result<Option<Arc<Pace>>, Attempt> {
+        pause: &PauseGate,
+    ) -> Result<Option<Arc<RateLimiter>>, Attempt> {
         let mut request = request(Method::OPTIONS);
         request = request.header("webhook-request-origin", &self.asks.origin);
         if let Some(rate) = self.asks.requests_per_minute {
@@ -76,7 +76,7 @@ impl Permission {
             ))
         })?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let wish = wish::of(status, &headers, clock::now());
+        let wish = pause_request::of(status, &headers, clock::now());
         let wish = wish.map(|wish| wish.made(pause));
         super::drain(answer).await;
         let said = match status.is_success() {
@@ -84,8 +84,8 @@ impl Permission {
             false => Err("which is no permission".to_owned()),
         };
         let rate = said.map_err(|problem| {
-            Attempt::Failed(Failure {
-                next: wish.unwrap_or(Next::LATER),
+            Attempt::Failed(DeliveryFailure {
+                action: wish.unwrap_or(RetryAction::LATER),
                 reason: format!(
                     "the receiver does not permit deliveries ({status} to OPTIONS, {problem})"
                 ),
@@ -94,7 +94,7 @@ impl Permission {
         })?;
         entry.taken();
         info!(rate_per_minute = rate, "the receiver permits deliveries");
-        Ok(rate.map(|rate| Arc::new(Pace::new(rate, MINUTE))))
+        Ok(rate.map(|rate| Arc::new(RateLimiter::new(rate, MINUTE))))
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct BatchLimits {
     pub(super) events: usize,
     /// Bytes of events in a batch, where it is more than one.
     pub(super) bytes: usize,
-    /// Batches in flight.
+    /// Batcher in flight.
     pub(super) batches: usize,
     /// How long a batch that is not full waits for more.
     pub(super) linger: Duration,
@@ -24,15 +24,15 @@ pub(super) struct BatchLimits {
 
 /// Where events gather.
 #[derive(Debug)]
-pub(super) struct Batches {
+pub(super) struct Batcher {
     limits: BatchLimits,
-    gathered: Locked<Gathered>,
+    gathered: Locked<Queue>,
     /// A batch is full.
     full: Notify,
     flights: Semaphore,
 }
 
-impl Batches {
+impl Batcher {
     pub(super) fn new(limits: BatchLimits) -> Self {
         Self {
             flights: Semaphore::new(limits.batches.max(1)),
@@ -56,7 +56,7 @@ impl Batches {
         let (answer, mut told) = oneshot::channel();
         let event = event.clone();
         let is_full = self.locked(|gathered| {
-            gathered.push(Asked { event, answer });
+            gathered.push(QueuedEvent { event, answer });
             gathered.fill(&self.limits)
         });
         if is_full {
@@ -92,26 +92,26 @@ impl Batches {
         }
     }
 
-    fn locked<T>(&self, work: impl FnOnce(&mut Gathered) -> T) -> T {
+    fn locked<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
         work(&mut self.gathered.lock())
     }
 }
 
 /// Events in the order in which they came.
 #[derive(Debug, Default)]
-struct Gathered {
-    events: VecDeque<Asked>,
+struct Queue {
+    events: VecDeque<QueuedEvent>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Asked {
+struct QueuedEvent {
     event: Encoded,
     answer: oneshot::Sender<Attempt>,
 }
 
-impl Gathered {
-    fn push(&mut self, asked: Asked) {
+impl Queue {
+    fn push(&mut self, asked: QueuedEvent) {
         self.bytes += asked.event.size();
         self.events.push_back(asked);
     }
@@ -121,7 +121,7 @@ impl Gathered {
         self.events.len() >= limits.events || self.bytes >= limits.bytes
     }
 
-    fn take(&mut self, limits: &BatchLimits) -> Vec<Asked> {
+    fn take(&mut self, limits: &BatchLimits) -> Vec<QueuedEvent> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while let Some(next) = self.events.front() {
@@ -142,7 +142,7 @@ fn answered(told: Result<Attempt, oneshot::error::RecvError>) -> Attempt {
     told.unwrap_or_else(|_| Attempt::retry("its batch was not sent"))
 }
 
-async fn deliver<F>(batch: Vec<Asked>, post: &impl Fn(Vec<Encoded>) -> F)
+async fn deliver<F>(batch: Vec<QueuedEvent>, post: &impl Fn(Vec<Encoded>) -> F)
 where
     F: Future<Output = Attempt>,
 {
@@ -186,7 +186,7 @@ mod tests {
         sizes: &[usize],
         most: usize,
     ) -> (Vec<bool>, Vec<Vec<usize>>) {
-        let batches = Batches::new(limits);
+        let batches = Batcher::new(limits);
         let posted = RefCell::new(Vec::new());
         let post = |events: Vec<Encoded>| {
             let sizes: Vec<usize> = events.iter().map(Encoded::size).collect();

@@ -2,7 +2,7 @@
 //! Retry" of Knative's data plane contract (knative/specs, specs/eventing/data-plane.md); rows that differ from it say
 //! why. `docs/receivers.md` has the same table for users.
 
-use super::Next;
+use super::RetryAction;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -10,35 +10,35 @@ use std::time::Duration;
 
 /// What to do after a status; nothing more if it says that the event was accepted.
 #[must_use]
-pub fn after_status(status: u16) -> Option<Next> {
+pub fn after_status(status: u16) -> Option<RetryAction> {
     match status {
         // Knative: 200, 202 and other 2xx: delivery completed. No reply event is wanted (no `Prefer: reply` is sent).
         200..=299 => None,
         // Knative: 1xx and 3xx: not retried, not delivered. Redirects are not followed: they could lead events, and
         // their credentials, anywhere.
-        0..=199 | 300..=399 => Some(Next::Reject),
+        0..=199 | 300..=399 => Some(RetryAction::Reject),
         // Knative: 404: retried. The endpoint may be about to be set up.
-        404 => Some(Next::LATER),
+        404 => Some(RetryAction::LATER),
         // Knative: 409: retried. Something else works on the event, or on what it is about, at the moment.
-        409 => Some(Next::LATER),
-        // Knative: 429: retried. With `Retry-After` it is a pause for the sink (`http/wish.rs`).
-        429 => Some(Next::LATER),
+        409 => Some(RetryAction::LATER),
+        // Knative: 429: retried. With `Retry-After` it is a pause for the sink (`http/pause_request.rs`).
+        429 => Some(RetryAction::LATER),
         // Knative: "other 4xx", not retried. Differs: credentials run out and are renewed, and rights are granted, by
         // people; until then no event is worth less.
-        401 | 403 => Some(Next::LATER),
+        401 | 403 => Some(RetryAction::LATER),
         // Knative: "other 4xx", not retried. Differs: the receiver did not get all of the request in time (RFC 9110
         // §15.5.9), which says nothing of the event.
-        408 => Some(Next::LATER),
+        408 => Some(RetryAction::LATER),
         // Knative: "other 4xx", not retried. Differs: the server asks for the same request later, outside TLS early data
         // (RFC 8470 §5.2).
-        425 => Some(Next::LATER),
+        425 => Some(RetryAction::LATER),
         // Knative: "other 4xx", not retried. Differs: it is the receiver that is gone, not the event that is bad
         // (CloudEvents HTTP webhook §2.2: the sender must not send there again).
-        410 => Some(Next::Suspend),
+        410 => Some(RetryAction::Suspend),
         // Knative: 400 and other 4xx: not retried.
-        400..=499 => Some(Next::Reject),
+        400..=499 => Some(RetryAction::Reject),
         // Knative: 5xx: retried; so "SHOULD" be what is not in its table.
-        500.. => Some(Next::LATER),
+        500.. => Some(RetryAction::LATER),
     }
 }
 
@@ -74,21 +74,21 @@ mod tests {
 
     #[test]
     fn every_status_has_its_row() {
-        let retry = Some(Next::LATER);
+        let retry = Some(RetryAction::LATER);
         for (status, expected) in [
             (200, None),
             (202, None),
             (204, None),
-            (301, Some(Next::Reject)),
-            (307, Some(Next::Reject)),
-            (400, Some(Next::Reject)),
+            (301, Some(RetryAction::Reject)),
+            (307, Some(RetryAction::Reject)),
+            (400, Some(RetryAction::Reject)),
             (401, retry),
             (403, retry),
             (404, retry),
             (408, retry),
             (409, retry),
-            (410, Some(Next::Suspend)),
-            (413, Some(Next::Reject)),
+            (410, Some(RetryAction::Suspend)),
+            (413, Some(RetryAction::Reject)),
             (425, retry),
             (429, retry),
             (500, retry),
@@ -96,11 +96,11 @@ mod tests {
             (599, retry),
             (600, retry),
             (999, retry),
-            (402, Some(Next::Reject)),
-            (405, Some(Next::Reject)),
-            (422, Some(Next::Reject)),
-            (499, Some(Next::Reject)),
-            (100, Some(Next::Reject)),
+            (402, Some(RetryAction::Reject)),
+            (405, Some(RetryAction::Reject)),
+            (422, Some(RetryAction::Reject)),
+            (499, Some(RetryAction::Reject)),
+            (100, Some(RetryAction::Reject)),
         ] {
             assert_eq!(after_status(status), expected, "{status}");
         }

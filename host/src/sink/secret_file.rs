@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Largest file with a secret, in bytes.
-const MAX_FILE: u64 = 64 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// All of a file.
 pub(super) fn read(path: &Path) -> Result<String, String> {
@@ -11,9 +11,9 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("failed to read {}: {error}", path.display());
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    let read = file.take(MAX_FILE + 1).read_to_string(&mut text);
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text);
     match read.map_err(failed)? as u64 {
-        size if size > MAX_FILE => Err(format!("{} is larger than 64 KiB", path.display())),
+        size if size > MAX_FILE_BYTES => Err(format!("{} is larger than 64 KiB", path.display())),
         _ => Ok(text),
     }
 }
@@ -33,7 +33,7 @@ pub(super) fn masked(url: &url::Url) -> url::Url {
 }
 
 /// The one word in a file, such as a token.
-pub(super) fn word(path: &Path) -> Result<String, String> {
+pub(super) fn read_token(path: &Path) -> Result<String, String> {
     match read(path)?.trim() {
         "" => Err(format!("{} is empty", path.display())),
         word => Ok(word.to_owned()),
@@ -41,7 +41,7 @@ pub(super) fn word(path: &Path) -> Result<String, String> {
 }
 
 /// The password in a file, which may begin or end with spaces.
-pub(super) fn password(path: &Path) -> Result<String, String> {
+pub(super) fn read_password(path: &Path) -> Result<String, String> {
     let text = read(path)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
