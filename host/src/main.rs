@@ -11,22 +11,22 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// `mi_option_purge_delay` of mimalloc.h, which the bindings leave out.
-const PURGE_DELAY: mi::mi_option_t = 15;
+const OPTION_PURGE_DELAY: mi::mi_option_t = 15;
 
 fn main() -> ExitCode {
-    give_memory_back();
+    set_purge_delay();
     cli::main()
 }
 
 /// Free memory goes back to the system after so many milliseconds. At once costs some of the rate at which events
 /// are delivered: most of it is needed again (`cargo bench --bench delivery`).
-const PURGED_AFTER: std::ffi::c_long = 20;
+const PURGE_DELAY_MS: std::ffi::c_long = 20;
 
 #[expect(
     unsafe_code,
     reason = "the allocator's options are set through C functions without preconditions"
 )]
-fn give_memory_back() {
+fn set_purge_delay() {
     // SAFETY: it only stores a number, before any other thread exists.
-    unsafe { mi::mi_option_set(PURGE_DELAY, PURGED_AFTER) }
+    unsafe { mi::mi_option_set(OPTION_PURGE_DELAY, PURGE_DELAY_MS) }
 }

@@ -13,7 +13,7 @@ fn is_hidden(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-fn cleaned<'a>(
+fn escaped<'a>(
     text: &'a str,
     kept: &[char],
     escape: impl Fn(char, &mut String) -> fmt::Result,
@@ -34,7 +34,7 @@ fn cleaned<'a>(
 }
 
 /// As Rust writes it: `\n`, `\u{1b}`.
-fn escape(c: char, to: &mut impl Write) -> fmt::Result {
+fn write_escape(c: char, to: &mut impl Write) -> fmt::Result {
     match c {
         '\n' | '\r' | '\t' => write!(to, "{}", c.escape_default()),
         c => write!(to, "{}", c.escape_unicode()),
@@ -43,20 +43,20 @@ fn escape(c: char, to: &mut impl Write) -> fmt::Result {
 
 /// A text within a line: everything hidden is escaped, ends of lines, too.
 #[must_use]
-pub fn word(text: &str) -> Cow<'_, str> {
-    cleaned(text, &[], escape)
+pub fn escape_line(text: &str) -> Cow<'_, str> {
+    escaped(text, &[], write_escape)
 }
 
 /// A text of several lines, such as an error with its remedy.
 #[must_use]
-pub fn lines(text: &str) -> Cow<'_, str> {
-    cleaned(text, &['\n', '\t'], escape)
+pub fn escape_lines(text: &str) -> Cow<'_, str> {
+    escaped(text, &['\n', '\t'], write_escape)
 }
 
 /// A JSON text: another that means the same. What it may hold between its values stays.
 #[must_use]
-pub fn json(text: &str) -> Cow<'_, str> {
-    cleaned(text, &['\n', '\r', '\t'], |c, to| {
+pub fn escape_json(text: &str) -> Cow<'_, str> {
+    escaped(text, &['\n', '\r', '\t'], |c, to| {
         let mut units = [0; 2];
         c.encode_utf16(&mut units)
             .iter()
@@ -64,13 +64,13 @@ pub fn json(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Escapes what is written through it, as [`word`] does.
+/// Escapes what is written through it, as [`escape_line`] does.
 #[derive(Debug)]
-pub struct Word<W>(pub W);
+pub struct LineEscaper<W>(pub W);
 
-impl<W: Write> Write for Word<W> {
+impl<W: Write> Write for LineEscaper<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write_str(&word(text))
+        self.0.write_str(&escape_line(text))
     }
 }
 
@@ -83,21 +83,21 @@ mod tests {
     #[test]
     fn control_sequences_are_escaped_and_all_else_stays() {
         assert_eq!(
-            word(HOSTILE),
+            escape_line(HOSTILE),
             "a\\u{1b}[2J\\r\\n\\t\\u{9b}31m\\u{7f}\\u{202e}b\\u{e0041}é 日本 👩\u{200d}🚀"
         );
-        assert_eq!(lines("a\n\tb\r\u{7}"), "a\n\tb\\r\\u{7}");
-        assert!(matches!(word("nothing to do"), Cow::Borrowed(_)));
-        let mut through = Word(String::new());
+        assert_eq!(escape_lines("a\n\tb\r\u{7}"), "a\n\tb\\r\\u{7}");
+        assert!(matches!(escape_line("nothing to do"), Cow::Borrowed(_)));
+        let mut through = LineEscaper(String::new());
         write!(through, "{HOSTILE}").unwrap();
-        assert_eq!(through.0, word(HOSTILE));
+        assert_eq!(through.0, escape_line(HOSTILE));
     }
 
     #[test]
     fn json_means_the_same_afterwards() {
         let value = serde_json::json!({"name": HOSTILE, HOSTILE: [HOSTILE]});
         for text in [value.to_string(), format!("{value:#}")] {
-            let clean = json(&text);
+            let clean = escape_json(&text);
             assert!(!clean.contains(|c| is_hidden(c) && c != '\n'), "{clean}");
             let read: serde_json::Value = serde_json::from_str(&clean).unwrap();
             assert_eq!(read, value);

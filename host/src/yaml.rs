@@ -4,25 +4,25 @@
 mod lenient;
 mod mistakes;
 mod path;
-mod places;
 mod problem;
+mod source_map;
 
 pub use mistakes::{Mistakes, YamlError};
 pub use path::{FieldPath, Segment};
 pub use serde_saphyr::SerializeError as PrintError;
 
-use lenient::{Failed, Reading, Tracked};
-use places::{Duplicate, Place, Places, SyntaxError};
+use lenient::{FailedAt, ReadState, WithPath};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use serde_saphyr::options::DuplicateKeyPolicy;
+use source_map::{Duplicate, Position, SourceMap, SyntaxError};
 use std::borrow::Cow;
 use std::cell::RefCell;
 
 /// Most bytes that are read in all to find them, and how often at most.
-const MAX_BYTES: usize = 128 * 1024 * 1024;
-const MAX_READINGS: usize = 1000;
-/// Most places of a text that are no YAML.
+const MAX_READ_BYTES: usize = 128 * 1024 * 1024;
+const MAX_READ_PASSES: usize = 1000;
+/// Most source_map of a text that are no YAML.
 const MAX_SYNTAX_ERRORS: usize = 16;
 /// Most values of a text, those of its aliases included.
 const MAX_VALUES: usize = 100_000;
@@ -31,31 +31,36 @@ const MAX_DEPTH: usize = 64;
 
 /// A text that was read as far as it is right.
 #[derive(Debug)]
-pub(crate) struct Examined<T> {
+pub(crate) struct LenientParse<T> {
     /// Without what is wrong in it. `None` if nothing can be said of the fields.
     pub(crate) value: Option<T>,
     /// What is wrong.
     pub(crate) mistakes: Mistakes,
     name: String,
-    whole: &'static str,
-    places: Places,
+    root_name: &'static str,
+    source_map: SourceMap,
     /// Fields and items that are not in `value` because something is wrong with them.
-    broken: Vec<FieldPath>,
-    left_out: Vec<FieldPath>,
+    invalid: Vec<FieldPath>,
+    omitted: Vec<FieldPath>,
 }
 
-impl<T> Examined<T> {
+impl<T> LenientParse<T> {
     /// Adds a mistake at the value of a field.
-    pub(crate) fn refuse(&mut self, path: &FieldPath, problem: impl Into<String>) {
-        let place = self.places.of(path);
+    pub(crate) fn add_mistake(&mut self, path: &FieldPath, problem: impl Into<String>) {
+        let place = self.source_map.value_position(path);
         let problem = problem.into();
         let lines: Vec<&str> = problem.lines().map(str::trim).collect();
-        self.refuse_at(path, place, lines.join(" "));
+        self.add_mistake_at(path, place, lines.join(" "));
     }
 
-    fn refuse_at(&mut self, path: &FieldPath, Place { line, column }: Place, problem: String) {
+    fn add_mistake_at(
+        &mut self,
+        path: &FieldPath,
+        Position { line, column }: Position,
+        problem: String,
+    ) {
         let field = match path.to_string() {
-            none if none.is_empty() => self.whole.to_owned(),
+            none if none.is_empty() => self.root_name.to_owned(),
             field => field,
         };
         self.mistakes.add(YamlError {
@@ -68,58 +73,58 @@ impl<T> Examined<T> {
     }
 
     /// Is something wrong with this field, or with one below it, so that its value is not what was meant?
-    pub(crate) fn is_broken(&self, path: &FieldPath) -> bool {
-        let touches = |broken: &FieldPath| path.holds(broken) || broken.holds(path);
-        self.broken.iter().any(touches)
+    pub(crate) fn is_invalid(&self, path: &FieldPath) -> bool {
+        let touches = |invalid: &FieldPath| path.contains(invalid) || invalid.contains(path);
+        self.invalid.iter().any(touches)
     }
 
     /// Where the items of a sequence stand in the text, of those that are in `value`.
     pub(crate) fn items(&self, sequence: &FieldPath) -> Vec<FieldPath> {
-        let items = (0..self.places.items(sequence)).map(|index| sequence.index(index));
-        let is_left_out = |item: &FieldPath| {
-            let is_it = |path: &FieldPath| path.0.len() == item.0.len() && path.holds(item);
-            self.left_out.iter().any(is_it)
+        let items = (0..self.source_map.sequence_len(sequence)).map(|index| sequence.index(index));
+        let is_omitted = |item: &FieldPath| {
+            let is_it = |path: &FieldPath| path.0.len() == item.0.len() && path.contains(item);
+            self.omitted.iter().any(is_it)
         };
-        items.filter(|item| !is_left_out(item)).collect()
+        items.filter(|item| !is_omitted(item)).collect()
     }
 }
 
-/// Reads a text; an empty one, or one of comments only, is the default. `whole` is what the text is
+/// Reads a text; an empty one, or one of comments only, is the default. `root_name` is what the text is
 /// called where no field of it is to blame.
 pub(crate) fn parse<T: DeserializeOwned + Default>(
     name: &str,
-    whole: &'static str,
+    root_name: &'static str,
     text: &str,
 ) -> Result<T, Mistakes> {
-    let examined = examine(name, whole, text);
-    match examined.value {
-        Some(value) if examined.mistakes.is_empty() => Ok(value),
-        _ => Err(examined.mistakes),
+    let parsed = parse_lenient(name, root_name, text);
+    match parsed.value {
+        Some(value) if parsed.mistakes.is_empty() => Ok(value),
+        _ => Err(parsed.mistakes),
     }
 }
 
 /// Reads a text as far as it is right, and notes all that is wrong.
-pub(crate) fn examine<T: DeserializeOwned + Default>(
+pub(crate) fn parse_lenient<T: DeserializeOwned + Default>(
     name: &str,
-    whole: &'static str,
+    root_name: &'static str,
     text: &str,
-) -> Examined<T> {
-    let mut examined = Examined {
+) -> LenientParse<T> {
+    let mut parsed = LenientParse {
         value: None,
         mistakes: Mistakes::default(),
         name: name.to_owned(),
-        whole,
-        places: Places::default(),
-        broken: Vec::new(),
-        left_out: Vec::new(),
+        root_name,
+        source_map: SourceMap::default(),
+        invalid: Vec::new(),
+        omitted: Vec::new(),
     };
-    let Some((text, duplicates)) = examined.without_syntax_errors(text) else {
-        return examined;
+    let Some((text, duplicates)) = parsed.blank_syntax_errors(text) else {
+        return parsed;
     };
     let is_comment = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     if text.lines().all(is_comment) {
-        examined.value = Some(T::default());
-        return examined;
+        parsed.value = Some(T::default());
+        return parsed;
     }
     let policy = match duplicates.is_empty() {
         true => DuplicateKeyPolicy::Error,
@@ -130,39 +135,39 @@ pub(crate) fn examine<T: DeserializeOwned + Default>(
             "it stands in line {} already: remove one of them",
             first.line
         );
-        examined.refuse_at(&path, at, problem);
-        examined.broken.push(path);
+        parsed.add_mistake_at(&path, at, problem);
+        parsed.invalid.push(path);
     }
-    let reading = RefCell::new(Reading::default());
-    let most = (MAX_BYTES / text.len().max(1)).clamp(2, MAX_READINGS);
+    let reading = RefCell::new(ReadState::default());
+    let most = (MAX_READ_BYTES / text.len().max(1)).clamp(2, MAX_READ_PASSES);
     for _ in 0..most {
         match read(&text, policy, &reading) {
             Ok(value) => {
-                examined.value = Some(value);
-                examined.left_out = reading.into_inner().left_out.into_iter().collect();
-                return examined;
+                parsed.value = Some(value);
+                parsed.omitted = reading.into_inner().omitted.into_iter().collect();
+                return parsed;
             }
             Err(error) => {
                 let mut reading = reading.borrow_mut();
-                if is_too_much(&error) {
-                    examined.refuse_all(&reading, &error);
-                    return examined;
+                if exceeds_budget(&error) {
+                    parsed.add_fatal_mistake(&reading, &error);
+                    return parsed;
                 }
-                if !examined.mend(&mut reading, &error) || examined.mistakes.has_more() {
-                    return examined;
+                if !parsed.omit_mistake(&mut reading, &error) || parsed.mistakes.has_more() {
+                    return parsed;
                 }
-                reading.rewind();
+                reading.restart();
             }
         }
     }
-    examined.mistakes.stop();
-    examined
+    parsed.mistakes.mark_incomplete();
+    parsed
 }
 
 fn read<T: DeserializeOwned>(
     text: &str,
     duplicates: DuplicateKeyPolicy,
-    reading: &RefCell<Reading>,
+    reading: &RefCell<ReadState>,
 ) -> Result<T, serde_saphyr::Error> {
     // Without the snippet: a line of the text may hold what does not belong into a message.
     let options = serde_saphyr::options! {
@@ -173,28 +178,25 @@ fn read<T: DeserializeOwned>(
         budget: serde_saphyr::budget! { max_nodes: MAX_VALUES, max_depth: MAX_DEPTH },
     };
     serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
-        T::deserialize(Tracked::new(deserializer, reading))
+        T::deserialize(WithPath::new(deserializer, reading))
     })
 }
 
-impl<T> Examined<T> {
+impl<T> LenientParse<T> {
     /// Notes where a text is no YAML, and gives it without the fields of its first level in which that is, so that the
     /// others can be read; and which fields stand in it twice. `None` if nothing can be read.
-    fn without_syntax_errors<'a>(
-        &mut self,
-        text: &'a str,
-    ) -> Option<(Cow<'a, str>, Vec<Duplicate>)> {
+    fn blank_syntax_errors<'a>(&mut self, text: &'a str) -> Option<(Cow<'a, str>, Vec<Duplicate>)> {
         let mut text = Cow::Borrowed(text);
         for _ in 0..MAX_SYNTAX_ERRORS {
-            match Places::read(&text) {
-                Ok((places, duplicates)) => {
-                    self.places = places;
+            match SourceMap::read(&text) {
+                Ok((source_map, duplicates)) => {
+                    self.source_map = source_map;
                     return Some((text, duplicates));
                 }
                 Err(SyntaxError { path, at, problem }) => {
-                    self.refuse_at(&path, at, problem::of(&problem));
-                    let (field, rest) = without_field_at(&text, at.line, path.0.first())?;
-                    self.broken.push(FieldPath::default().key(&field));
+                    self.add_mistake_at(&path, at, problem::describe(&problem));
+                    let (field, rest) = blank_field_at(&text, at.line, path.0.first())?;
+                    self.invalid.push(FieldPath::default().key(&field));
                     text = rest.into();
                 }
             }
@@ -204,74 +206,71 @@ impl<T> Examined<T> {
 
     /// Notes what is wrong, unless it follows from what was noted before, and has it left out at the next reading. False
     /// if that cannot be.
-    fn mend(&mut self, reading: &mut Reading, error: &serde_saphyr::Error) -> bool {
-        let problem = problem::of(&error.to_string());
-        let Some(Failed {
+    fn omit_mistake(&mut self, reading: &mut ReadState, error: &serde_saphyr::Error) -> bool {
+        let problem = problem::describe(&error.to_string());
+        let Some(FailedAt {
             mut path,
             mut is_name,
         }) = reading.failed.take()
         else {
-            self.refuse_all(reading, error);
+            self.add_fatal_mistake(reading, error);
             return false;
         };
         // The name of a variant may be a field's value, which is not repeated.
-        if let (Some(Segment::Variant(_)), false) = (path.0.last(), self.places.have(&path)) {
+        if let (Some(Segment::Variant(_)), false) = (path.0.last(), self.source_map.contains(&path))
+        {
             path.0.pop();
             is_name = false;
         }
         if let Some(field) = missing_field(&problem) {
             let missing = path.key(field);
-            if !reading.left_out.contains(&missing) {
-                let place = self.places.of_key(&path);
-                self.refuse_at(&missing, place, "it is missing: add it".to_owned());
-                self.broken.push(missing);
+            if !reading.omitted.contains(&missing) {
+                let place = self.source_map.key_position(&path);
+                self.add_mistake_at(&missing, place, "it is missing: add it".to_owned());
+                self.invalid.push(missing);
             }
             if let Some(placeholder) = placeholder(field, reading.added.len()) {
                 let added = reading.added.entry(path).or_default();
                 added.push((field.to_owned(), placeholder));
                 return true;
             }
-            return leave_out(reading, path);
+            return omit(reading, path);
         }
         // What is below it was left out: that it lacks something follows from that.
-        let follows = |left_out: &FieldPath| path != *left_out && path.holds(left_out);
-        if is_name || !reading.left_out.iter().any(follows) {
+        let follows = |omitted: &FieldPath| path != *omitted && path.contains(omitted);
+        if is_name || !reading.omitted.iter().any(follows) {
             let place = match is_name {
-                true => self.places.of_key(&path),
-                false => self.places.of(&path),
+                true => self.source_map.key_position(&path),
+                false => self.source_map.value_position(&path),
             };
-            self.refuse_at(&path, place, problem);
+            self.add_mistake_at(&path, place, problem);
             // A field that does not exist changes no other; a variant that does not is the value of its field.
             if !is_name || matches!(path.0.last(), Some(Segment::Variant(_))) {
-                self.broken.push(path.clone());
+                self.invalid.push(path.clone());
             }
         }
-        leave_out(reading, path)
+        omit(reading, path)
     }
 
     /// Notes why nothing of the text can be read, or nothing more of it.
-    fn refuse_all(&mut self, reading: &Reading, error: &serde_saphyr::Error) {
+    fn add_fatal_mistake(&mut self, reading: &ReadState, error: &serde_saphyr::Error) {
         let location = error.location();
-        let place = Place {
+        let place = Position {
             line: location.map_or(1, |location| location.line()),
             column: location.map_or(1, |location| location.column()),
         };
         let path = reading.failed.as_ref().map(|failed| failed.path.clone());
-        self.refuse_at(
+        self.add_mistake_at(
             &path.unwrap_or_default(),
             place,
-            problem::of(&error.to_string()),
+            problem::describe(&error.to_string()),
         );
     }
 }
 
 /// A text with empty lines instead of the field of its first level in which it is no YAML, and that field: the one that was
 /// being read, else the one that the line belongs to.
-fn without_field_at(
-    text: &str,
-    line: u64,
-    being_read: Option<&Segment>,
-) -> Option<(String, String)> {
+fn blank_field_at(text: &str, line: u64, being_read: Option<&Segment>) -> Option<(String, String)> {
     let lines: Vec<&str> = text.lines().collect();
     let is_field = |line: &str| line.starts_with(|c: char| c.is_alphabetic() || "\"'_".contains(c));
     let is_it = |line: &str| match being_read.map(Segment::name) {
@@ -286,14 +285,14 @@ fn without_field_at(
     let end = behind.map_or(lines.len(), |behind| begin + 1 + behind);
     let field = lines.get(begin)?.split(':').next()?.to_owned();
     let kept = lines.iter().enumerate().map(|(index, line)| {
-        let is_left_out = (begin..end).contains(&index);
-        if is_left_out { "" } else { *line }
+        let is_omitted = (begin..end).contains(&index);
+        if is_omitted { "" } else { *line }
     });
     Some((field, kept.collect::<Vec<_>>().join("\n")))
 }
 
 /// Is the text, with its aliases, more than can be read?
-fn is_too_much(error: &serde_saphyr::Error) -> bool {
+fn exceeds_budget(error: &serde_saphyr::Error) -> bool {
     let message = error.to_string();
     [
         "budget breached",
@@ -305,11 +304,11 @@ fn is_too_much(error: &serde_saphyr::Error) -> bool {
 }
 
 /// Has a field or item left out: if it is a variant, the field whose value it is. False if there is none.
-fn leave_out(reading: &mut Reading, mut path: FieldPath) -> bool {
+fn omit(reading: &mut ReadState, mut path: FieldPath) -> bool {
     while let Some(Segment::Variant(_)) = path.0.last() {
         path.0.pop();
     }
-    !path.0.is_empty() && reading.left_out.insert(path)
+    !path.0.is_empty() && reading.omitted.insert(path)
 }
 
 /// What stands for a field without which the others cannot be read.

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 /// What is looked at beside the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Surroundings {
+pub enum CheckScope {
     /// Plugins only: the file may be for another machine.
-    Elsewhere,
+    AnyMachine,
     /// Also files, folders and variables: the observer runs here.
-    Here,
+    ThisMachine,
 }
 
 /// Adds to a check of a configuration what is found when its plugins are loaded, and, if it is for this machine, what its
@@ -26,7 +26,7 @@ pub enum Surroundings {
 /// WebAssembly does not run here.
 pub async fn check(
     checked: &mut ConfigCheck,
-    surroundings: Surroundings,
+    surroundings: CheckScope,
     compiler: Compiler,
 ) -> Result<(), AppError> {
     let Some(config) = checked.config().cloned() else {
@@ -36,13 +36,13 @@ pub async fn check(
     let trust = Arc::new(checked.trust());
     for (path, plugin) in checked.plugins() {
         for (field, problem) in mistakes(&engine, &path, plugin, &trust).await {
-            checked.refuse(&field, problem);
+            checked.add_mistake(&field, problem);
         }
     }
-    if surroundings == Surroundings::Elsewhere {
+    if surroundings == CheckScope::AnyMachine {
         return Ok(());
     }
-    checked.look_for_files();
+    checked.check_files();
     let folders = FieldPath::default().key("dropIn").key("folders");
     for (index, folder) in config.drop_in.folders.iter().enumerate() {
         if let Err(error) = std::fs::read_dir(folder) {
@@ -50,7 +50,7 @@ pub async fn check(
                 "failed to read the plugins in {}: {error}",
                 folder.display()
             );
-            checked.refuse(&folders.index(index), problem);
+            checked.add_mistake(&folders.index(index), problem);
         }
     }
     for (path, sink) in checked.sinks() {
@@ -60,11 +60,11 @@ pub async fn check(
             let path = path.key(field);
             // Its file is made by the run that writes it.
             let opened = match to {
-                Some(to) if !matches!(to, SinkKind::File(_)) => sinks::connectionless(to),
+                Some(to) if !matches!(to, SinkKind::File(_)) => sinks::open_offline(to),
                 _ => Ok(()),
             };
-            if let (Err(problem), false) = (opened, checked.is_refused(&path)) {
-                checked.refuse(&path, format!("sink `{}`: {problem}", sink.name));
+            if let (Err(problem), false) = (opened, checked.has_mistake(&path)) {
+                checked.add_mistake(&path, format!("sink `{}`: {problem}", sink.name));
             }
         }
     }
@@ -72,7 +72,7 @@ pub async fn check(
 }
 
 /// How often a plugin is loaded to find what is wrong with its configuration.
-const LOADS: usize = 16;
+const MAX_LOADS_PER_PLUGIN: usize = 16;
 
 /// What is wrong with a plugin, each with the field that is to blame. What is wrong in its configuration is left out, and it
 /// is loaded again.
@@ -83,7 +83,7 @@ async fn mistakes(
     trust: &Arc<TrustConfig>,
 ) -> Vec<(FieldPath, String)> {
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
-    for _ in 0..LOADS {
+    for _ in 0..MAX_LOADS_PER_PLUGIN {
         let config = without(&plugin.config, &FieldPath::default(), &left_out);
         let tried = PluginConfig {
             config: config.clone(),
@@ -93,11 +93,11 @@ async fn mistakes(
             break;
         };
         let mut wrong = Vec::new();
-        for (field, problem) in located(&source, &config) {
+        for (field, problem) in mistakes_by_field(&source, &config) {
             let field = field.map(|field| whole_path(field, &left_out));
             let at = match &field {
                 Some(field) => path.key("config").join(field.clone()),
-                None => to_blame(path, &plugin.from, &source),
+                None => blamed_field(path, &plugin.from, &source),
             };
             found.push((at, format!("plugin `{name}`: {problem}")));
             wrong.push(field);
@@ -113,12 +113,12 @@ async fn mistakes(
 }
 
 /// The fields of a plugin's configuration that it refuses, as far as they are known, and why.
-fn located(error: &LoadError, config: &Value) -> Vec<(Option<FieldPath>, String)> {
+fn mistakes_by_field(error: &LoadError, config: &Value) -> Vec<(Option<FieldPath>, String)> {
     let LoadError::Configure(refusals) = error else {
         return vec![(error.rule_in(config), error.to_string())];
     };
     let refused = refusals.all.iter();
-    let refused = refused.map(|reason| match FieldPath::before_colon(reason) {
+    let refused = refused.map(|reason| match FieldPath::split_prefix(reason) {
         Some((field, reason)) => (
             Some(field),
             format!("it refuses its configuration: {reason}"),
@@ -129,7 +129,7 @@ fn located(error: &LoadError, config: &Value) -> Vec<(Option<FieldPath>, String)
 }
 
 /// The field that is to blame for a plugin that is not loaded.
-fn to_blame(path: &FieldPath, from: &PluginFrom, error: &LoadError) -> FieldPath {
+fn blamed_field(path: &FieldPath, from: &PluginFrom, error: &LoadError) -> FieldPath {
     match (error, from) {
         (
             LoadError::Configure(_)

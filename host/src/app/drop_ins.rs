@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 /// How often folders are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+const FOLDER_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Changes that wait to be taken in: each may hold a module.
-const CHANGES: usize = 4;
+const CHANGES_CAPACITY: usize = 4;
 /// News that wait to be written as Events.
-pub(super) const NOTICES: usize = 256;
+pub(super) const NOTICES_CAPACITY: usize = 256;
 
 /// Where plugins are dropped in.
 pub(super) enum DropInSource {
@@ -26,13 +26,13 @@ pub(super) enum DropInSource {
 }
 
 /// Reads the sources and keeps the chain, for ever.
-pub(super) async fn run(
+pub(super) async fn watch_drop_ins(
     catalog: Catalog,
     sources: Vec<DropInSource>,
     roster: watch::Sender<Roster>,
     notices: mpsc::Sender<Notice>,
 ) {
-    let (changes, offered) = mpsc::channel(CHANGES);
+    let (changes, offered) = mpsc::channel(CHANGES_CAPACITY);
     let reading = sources.into_iter().map(|source| {
         let changes = changes.clone();
         async move {
@@ -45,11 +45,11 @@ pub(super) async fn run(
         }
     });
     let reading = futures::future::join_all(reading);
-    tokio::join!(reading, keep(catalog, offered, roster, notices));
+    tokio::join!(reading, maintain_catalog(catalog, offered, roster, notices));
 }
 
 /// Takes changes in as they come, loads what they ask for, and makes known what there is.
-async fn keep(
+async fn maintain_catalog(
     mut catalog: Catalog,
     mut offered: mpsc::Receiver<Change>,
     roster: watch::Sender<Roster>,
@@ -63,7 +63,7 @@ async fn keep(
                 // Without sources nothing changes any more.
                 None => std::future::pending().await,
             },
-            done = finished(&mut loading) => {
+            done = next_loaded(&mut loading) => {
                 loading = None;
                 if let Some(done) = done {
                     catalog.finish(done);
@@ -71,10 +71,10 @@ async fn keep(
             }
         }
         if loading.is_none() {
-            loading = catalog.next_job().map(start);
+            loading = catalog.next_job().map(start_loading);
         }
         for notice in catalog.notices() {
-            tell(&notice);
+            log_outcome(&notice);
             // Events are a courtesy: where they cannot be written, they are left out.
             notices.try_send(notice).ok();
         }
@@ -84,12 +84,12 @@ async fn keep(
 
 type Loading = tokio::task::JoinHandle<Done>;
 
-fn start(job: Job) -> Loading {
+fn start_loading(job: Job) -> Loading {
     info!(plugin = job.name(), "loading plugin");
     tokio::task::spawn_blocking(move || job.run())
 }
 
-async fn finished(loading: &mut Option<Loading>) -> Option<Done> {
+async fn next_loaded(loading: &mut Option<Loading>) -> Option<Done> {
     match loading {
         Some(loading) => match loading.await {
             Ok(done) => Some(done),
@@ -100,7 +100,7 @@ async fn finished(loading: &mut Option<Loading>) -> Option<Done> {
     }
 }
 
-fn tell(notice: &Notice) {
+fn log_outcome(notice: &Notice) {
     let Notice {
         origin,
         name,
@@ -115,13 +115,13 @@ fn tell(notice: &Notice) {
 }
 
 async fn config_maps(client: kube::Client, namespace: String, changes: mpsc::Sender<Change>) {
-    let (tell, mut told) = mpsc::channel(CHANGES);
+    let (tell, mut told) = mpsc::channel(CHANGES_CAPACITY);
     let watch = observe::watch_plugins(client, namespace.clone(), tell);
     let origin = |name| Origin::ConfigMap {
         namespace: namespace.clone(),
         name,
     };
-    let hand_on = async {
+    let forward = async {
         while let Some(change) = told.recv().await {
             let change = match change {
                 PluginMapChange::Present { name, files } => Change::Offered {
@@ -138,12 +138,12 @@ async fn config_maps(client: kube::Client, namespace: String, changes: mpsc::Sen
             }
         }
     };
-    tokio::join!(watch, hand_on);
+    tokio::join!(watch, forward);
 }
 
 async fn folder(path: PathBuf, changes: mpsc::Sender<Change>) {
     let mut folder = PluginFolder::new(path);
-    let mut ticks = tokio::time::interval(LOOK);
+    let mut ticks = tokio::time::interval(FOLDER_POLL_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut listed, mut failing) = (false, false);
     loop {
@@ -177,7 +177,7 @@ async fn folder(path: PathBuf, changes: mpsc::Sender<Change>) {
 
 /// Writes what became of plugins as Events on their ConfigMaps; what is newest where more than one
 /// waits.
-pub(super) async fn tell_authors(notes: PluginNotes, mut notices: mpsc::Receiver<Notice>) {
+pub(super) async fn publish_events(notes: PluginNotes, mut notices: mpsc::Receiver<Notice>) {
     while let Some(first) = notices.recv().await {
         let mut latest: BTreeMap<Origin, Notice> = BTreeMap::from([(first.origin.clone(), first)]);
         while let Ok(notice) = notices.try_recv() {

@@ -8,18 +8,18 @@
 
 mod check;
 mod drop_ins;
-mod kept;
-mod memory;
+mod memory_limit;
 mod plugins;
+mod reload;
 mod reviewer;
 mod sinks;
 mod stages;
 mod standing;
 mod tekton;
 
-pub use check::{Surroundings, check};
-pub use kept::Kept;
+pub use check::{CheckScope, check};
 pub use plugins::{load_plugin, read_plugin};
+pub use reload::CarriedOver;
 
 use crate::admin::{AdminError, Subject};
 use crate::config::{Config, LogConfig};
@@ -33,7 +33,7 @@ use crate::logs::Logs;
 use crate::observe::{self, ClusterConfig, ObserveError, PluginNotes, Tracker};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{ChainError, ChainPool, Compiler};
-use crate::prepare::{Onlooker, Preparation, Tally, ToPrepare};
+use crate::prepare::{EventHook, Preparation, PrepareCommand, Tally};
 use crate::sink::SinkError;
 use crate::trace::TraceError;
 use drop_ins::DropInSource;
@@ -49,19 +49,19 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Changes between observe and track: enough to smooth bursts, few enough to stay small.
-const CHANGES: usize = 64;
+const CHANGES_CAPACITY: usize = 64;
 /// Step records that are prepared at a time: most wait for a log.
-const PREPARING: usize = 64;
+const MAX_PREPARING: usize = 64;
 /// Step records between track and prepare, which takes them at once: how many there may be is decided before
 /// (`fair::Admission`), by namespace.
-const RECORDS: usize = 128;
+const RECORDS_CAPACITY: usize = 128;
 /// No bound of their own for the lanes of records: those that wait for a turn are admitted.
-const ADMITTED: LaneLimits = LaneLimits {
+const UNBOUNDED_LANES: LaneLimits = LaneLimits {
     concurrency: usize::MAX,
     capacity: usize::MAX,
 };
 /// Longest wait for the journal at the beginning and at the end.
-const LONGEST_SYNC: Duration = Duration::from_secs(5);
+const MAX_SYNC_WAIT: Duration = Duration::from_secs(5);
 
 /// What is observed.
 #[expect(
@@ -103,7 +103,7 @@ pub enum Source {
 /// Everything that a run needs.
 #[expect(
     missing_debug_implementations,
-    reason = "an onlooker has nothing to show"
+    reason = "an event hook has nothing to show"
 )]
 pub struct App {
     source: Source,
@@ -111,14 +111,14 @@ pub struct App {
     drop_ins: Vec<DropInSource>,
     sinks: Vec<ReadySink>,
     /// What finds out where events go, while there are any.
-    followed: Vec<BoxFuture<'static, ()>>,
-    kept: Kept,
+    url_watchers: Vec<BoxFuture<'static, ()>>,
+    carried: CarriedOver,
     /// Folder of the journal.
     folder: Option<PathBuf>,
     event: EventConfig,
     log: LogConfig,
     grace: Duration,
-    onlooker: Option<Onlooker>,
+    event_hook: Option<EventHook>,
 }
 
 /// Why a run cannot start, or ended.
@@ -220,8 +220,8 @@ impl App {
         if config.sinks.is_empty() {
             return Err(AppError::NoSink);
         }
-        let kept = Kept::open(&source, &config).await?;
-        Self::assemble(source, config, compiler, kept).await
+        let carried = CarriedOver::open(&source, &config).await?;
+        Self::assemble(source, config, compiler, carried).await
     }
 
     /// The same for a run that is to follow one with another configuration, and takes over what that one has
@@ -234,16 +234,16 @@ impl App {
         source: Source,
         config: Config,
         compiler: Compiler,
-        kept: Kept,
+        carried: CarriedOver,
     ) -> Result<Self, AppError> {
-        let kept = kept.under(&config)?;
-        Self::assemble(source, config, compiler, kept).await
+        let carried = carried.for_config(&config)?;
+        Self::assemble(source, config, compiler, carried).await
     }
 
     /// What a run with another configuration takes over.
     #[must_use]
-    pub fn kept(&self) -> Kept {
-        self.kept.clone()
+    pub fn carried_over(&self) -> CarriedOver {
+        self.carried.clone()
     }
 
     /// Loads plugins, to see what they would do: nothing is sent anywhere.
@@ -251,21 +251,21 @@ impl App {
     /// # Errors
     ///
     /// The first of them that cannot be used.
-    pub async fn dry(source: Source, config: Config) -> Result<Self, AppError> {
+    pub async fn dry_run(source: Source, config: Config) -> Result<Self, AppError> {
         let nothing_sent = Config {
             sinks: Vec::new(),
             journal: JournalConfig::default(),
             ..config
         };
-        let kept = Kept::open(&source, &nothing_sent).await?;
-        Self::assemble(source, nothing_sent, Compiler::Here, kept).await
+        let carried = CarriedOver::open(&source, &nothing_sent).await?;
+        Self::assemble(source, nothing_sent, Compiler::Here, carried).await
     }
 
     async fn assemble(
         source: Source,
         config: Config,
         compiler: Compiler,
-        kept: Kept,
+        carried: CarriedOver,
     ) -> Result<Self, AppError> {
         let Config {
             cluster: _,
@@ -298,14 +298,14 @@ impl App {
         let catalog = Catalog::new(&engine, trust.clone(), fixed, drop_ins.len());
         let mut catalog = catalog
             .with_ceiling(ceiling)
-            .with_crashes(kept.crashes.clone());
-        let mut followed = Vec::new();
-        let mut opening = sinks::Opening {
+            .with_crashes(carried.crashes.clone());
+        let mut url_watchers = Vec::new();
+        let mut opening = sinks::SinkOpener {
             source: &source,
             engine: &engine,
             trust: &trust,
             catalog: &mut catalog,
-            followed: &mut followed,
+            url_watchers: &mut url_watchers,
         };
         for config in sinks {
             ready.extend(opening.open(config).await?);
@@ -315,20 +315,20 @@ impl App {
             catalog,
             drop_ins,
             sinks: ready,
-            followed,
-            kept,
+            url_watchers,
+            carried,
             folder: journal.directory,
             event,
             log,
             grace: Duration::try_from(shutdown_grace.0).unwrap_or_default(),
-            onlooker: None,
+            event_hook: None,
         })
     }
 
     /// Lets somebody look on.
     #[must_use]
-    pub fn with_onlooker(mut self, onlooker: Onlooker) -> Self {
-        self.onlooker = Some(onlooker);
+    pub fn with_event_hook(mut self, event_hook: EventHook) -> Self {
+        self.event_hook = Some(event_hook);
         self
     }
 
@@ -359,24 +359,24 @@ impl App {
             catalog,
             drop_ins,
             sinks,
-            followed,
-            kept,
+            url_watchers,
+            carried,
             folder,
             event,
             log,
             grace,
-            onlooker,
+            event_hook,
         } = self;
         let mut running = Stages::new();
         // However it ends: from then on a death is no plugin's fault.
-        let in_order = kept.deaths_count();
+        let in_order = carried.count_crashes();
         let tally = Arc::new(Tally::default());
         let admission = Admission::default();
-        let (changes, seen) = mpsc::channel(CHANGES);
-        let (records, to_prepare) = mpsc::channel(RECORDS);
-        let (journal, history) = (kept.journal.clone(), kept.history.clone());
-        let same_scope = journal.watch_only(&stages::scope(&source)).await?;
-        let (ledger, log_source) = stages::beginnings(&source, &log, &kept);
+        let (changes, seen) = mpsc::channel(CHANGES_CAPACITY);
+        let (records, to_prepare) = mpsc::channel(RECORDS_CAPACITY);
+        let (journal, history) = (carried.journal.clone(), carried.history.clone());
+        let same_scope = journal.watch_only(&stages::watch_scope(&source)).await?;
+        let (ledger, log_source) = stages::ledger_and_log_source(&source, &log, &carried);
         let logs = Arc::new(Logs::new(log_source, &log));
 
         let hold_for = match &source {
@@ -388,41 +388,45 @@ impl App {
             Source::Recording { .. } => None,
         };
         // A recording can be played once more, what happens now cannot.
-        let forgets = !matches!(source, Source::Recording { live: false, .. });
+        let forgets_vanished = !matches!(source, Source::Recording { live: false, .. });
         // What only serves the others ends when there is nothing left to prepare.
         let (preparing, prepared) = oneshot::channel::<()>();
         let prepared = prepared.map(drop).boxed().shared();
-        let mut orphans = sinks::Orphans::find(&journal, &sinks);
-        orphans.bury_some(&journal, &history).await?;
-        let burying = orphans.bury_rest(journal.clone(), history.clone());
-        running.spawn(stages::until(prepared.clone(), "bury orphans", burying));
+        let mut removed = sinks::RemovedSinkBacklog::find(&journal, &sinks);
+        removed.dead_letter_first(&journal, &history).await?;
+        let dead_lettering = removed.dead_letter_rest(journal.clone(), history.clone());
+        running.spawn(stages::until(
+            prepared.clone(),
+            "removed sinks",
+            dead_lettering,
+        ));
         let sinks::Deliveries {
             accounts,
-            outlets,
+            routes,
             over: delivered,
-        } = sinks::Deliveries::start(sinks, &prepared, &kept, &mut running);
+        } = sinks::Deliveries::start(sinks, &prepared, &carried, &mut running);
         let (rosters, roster) = watch::channel(catalog.roster());
         let notices = match &source {
             Source::Cluster { client, .. } => {
-                let (notices, told) = mpsc::channel(drop_ins::NOTICES);
+                let (notices, told) = mpsc::channel(drop_ins::NOTICES_CAPACITY);
                 let notes = PluginNotes::new(client.clone(), plugins::instance());
-                let telling = drop_ins::tell_authors(notes, told);
-                running.spawn(stages::until(prepared.clone(), "tell authors", telling));
+                let publishing = drop_ins::publish_events(notes, told);
+                running.spawn(stages::until(prepared.clone(), "plugin events", publishing));
                 notices
             }
             Source::Recording { .. } => mpsc::channel(1).0,
         };
-        let keeping = drop_ins::run(catalog, drop_ins, rosters, notices);
+        let keeping = drop_ins::watch_drop_ins(catalog, drop_ins, rosters, notices);
         running.spawn(stages::until(prepared.clone(), "plugins", keeping));
-        for following in followed {
-            running.spawn(stages::until(delivered.clone(), "follow Tekton", following));
+        for watcher in url_watchers {
+            running.spawn(stages::until(delivered.clone(), "follow Tekton", watcher));
         }
         if let Some(folder) = folder {
             // What goes elsewhere has not passed the plugins there.
-            let plain = outlets
+            let plain = routes
                 .iter()
-                .filter(|outlet| outlet.chain.plugins().is_empty());
-            let sinks = plain.map(|outlet| outlet.name.clone()).collect();
+                .filter(|route| route.chain.plugins().is_empty());
+            let sinks = plain.map(|route| route.name.clone()).collect();
             let journal = journal.clone();
             let history = history.clone();
             let answering = async move { control::serve(&folder, &journal, &history, sinks).await };
@@ -436,38 +440,40 @@ impl App {
             logs: logs.clone(),
             admission: admission.clone(),
             watches: watches.clone(),
-            kept: kept.clone(),
+            carried: carried.clone(),
         };
         let subject = Subject {
             roster: roster.clone(),
             standing: standing.whenever_asked(),
             history: history.clone(),
         };
-        let auth = kept.admin_config.auth.as_ref();
+        let auth = carried.admin_config.auth.as_ref();
         let reviewer = reviewer::reviewer(&source, auth);
-        let serving = kept.listeners.serve(auth, reviewer, subject, &delivered)?;
+        let serving = carried
+            .listeners
+            .serve(auth, reviewer, subject, &delivered)?;
         running.spawn(serving.map(|()| ("admin", Ok(()))));
         let pool = ChainPool::new(ChainPool::THREADS)?;
         let preparation = Preparation {
             logs: logs.clone(),
             event,
             pool,
-            calls: FairSemaphore::new(ChainPool::THREADS),
-            turns: FairSemaphore::new(PREPARING),
+            call_permits: FairSemaphore::new(ChainPool::THREADS),
+            record_permits: FairSemaphore::new(MAX_PREPARING),
             roster,
-            outlets,
+            routes,
             journal: journal.clone(),
             history: history.clone(),
-            traced: kept.traces.is_some(),
+            traced: carried.traces.is_some(),
             tally: tally.clone(),
-            onlooker,
+            event_hook,
             hold_for,
-            cut_limit: observe::LogLimit::default(),
-            oversized_limit: observe::LogLimit::default(),
+            truncated_log_limit: observe::LogLimit::default(),
+            oversized_log_limit: observe::LogLimit::default(),
         };
         running.spawn(async move {
-            lanes::run(to_prepare, ADMITTED, |item: ToPrepare| {
-                preparation.take(item)
+            lanes::run(to_prepare, UNBOUNDED_LANES, |item: PrepareCommand| {
+                preparation.handle(item)
             })
             .await;
             // Sinks see what was handed over last only after this. Where it fails, the observer stops anyway.
@@ -475,29 +481,29 @@ impl App {
             drop(preparing);
             ("prepare", Ok(()))
         });
-        let (early, wanted) = mpsc::channel(RECORDS);
-        let reading = stages::read_early(wanted);
-        running.spawn(stages::until(prepared.clone(), "read logs early", reading));
+        let (prefetches, wanted) = mpsc::channel(RECORDS_CAPACITY);
+        let reading = stages::prefetch_logs(wanted);
+        running.spawn(stages::until(prepared.clone(), "prefetch logs", reading));
         let mut tracker = Tracker::new(ledger);
         // A recording has no strangers, and waits: its events are the same at any pace.
-        let waits = matches!(source, Source::Recording { .. });
-        if !waits {
+        let blocks_when_full = matches!(source, Source::Recording { .. });
+        if !blocks_when_full {
             tracker = tracker.sharing(admission.clone());
         }
-        let road = stages::Road {
-            early,
+        let outputs = stages::TrackOutputs {
+            prefetches,
             records,
             logs,
             tally: tally.clone(),
             admission: admission.clone(),
-            waits,
+            blocks_when_full,
             journal: journal.clone(),
-            forgets,
+            forgets_vanished,
             same_scope,
-            unclaimed_limit: observe::LogLimit::default(),
-            gave_way_limit: observe::LogLimit::default(),
+            unclaimed_log_limit: observe::LogLimit::default(),
+            gave_way_log_limit: observe::LogLimit::default(),
         };
-        running.spawn(stages::track(tracker, seen, road));
+        running.spawn(stages::track(tracker, seen, outputs));
         let shutdown = shutdown.boxed().shared();
         let stop = shutdown.clone();
         running.spawn(async move {
@@ -512,14 +518,14 @@ impl App {
         let last = async {
             journal.sync().await.ok();
             history.written().await;
-            if let Some(traces) = &kept.traces {
+            if let Some(traces) = &carried.traces {
                 traces.flush().await;
             }
         };
-        tokio::time::timeout(LONGEST_SYNC, last).await.ok();
+        tokio::time::timeout(MAX_SYNC_WAIT, last).await.ok();
         let nothing_waits =
             tally.pending.load(Ordering::Relaxed) == 0 && admission.waits().aside == 0;
-        kept.end(nothing_waits && saw_everything(&tally, watches.as_ref()));
+        carried.note_end(nothing_waits && saw_everything(&tally, watches.as_ref()));
         let summary = Summary {
             steps: tally.steps.all(),
             dropped: tally.dropped.load(Ordering::Relaxed),

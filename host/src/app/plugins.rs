@@ -1,7 +1,7 @@
 //! Plugins of the configuration, and where others come from.
 
 use super::drop_ins::DropInSource;
-use super::{AppError, Source, memory};
+use super::{AppError, Source, memory_limit};
 use crate::config::{DropInConfig, PluginConfig, PluginFrom, PluginMemoryConfig};
 use crate::observe;
 use crate::plugin::{
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tracing::{debug, info, warn};
 
 /// What compiles a plugin may have so much memory in any case: the bundled ones take some 40 MiB.
-const LEAST_TO_COMPILE: u64 = 64 * 1024 * 1024;
+const MIN_COMPILER_MEMORY: u64 = 64 * 1024 * 1024;
 
 /// What runs plugins, with so much memory for all of them as is configured, or as the system's limit allows.
 pub(super) fn engine(
@@ -20,13 +20,13 @@ pub(super) fn engine(
     compiler: Compiler,
 ) -> Result<PluginEngine, AppError> {
     let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
-    let limit = memory::limit();
+    let limit = memory_limit::cgroup_limit();
     let total = memory
         .total_bytes
         .unwrap_or_else(|| plugin_memory_of(limit));
     info!(total, limit, "memory that all plugins have together");
     // Where there is a limit, the system ends this process with the one that compiles.
-    let engine = engine.compiling_within(limit.map(|_| total.max(LEAST_TO_COMPILE)));
+    let engine = engine.compiling_within(limit.map(|_| total.max(MIN_COMPILER_MEMORY)));
     Ok(engine
         .compiling_in(compiler)
         .sharing(MemoryBudget::new(total)))

@@ -1,7 +1,7 @@
 //! The sinks of a configuration: opened, each with a dead-letter sink where it has one.
 
 use super::stages::Stages;
-use super::{AppError, Kept, LONGEST_SYNC, Source, plugins, tekton};
+use super::{AppError, CarriedOver, MAX_SYNC_WAIT, Source, plugins, tekton};
 use crate::clock;
 use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
 use crate::deliver::{Account, Closing, DeadLetterSink, Delivery};
@@ -10,7 +10,7 @@ use crate::history::{History, What};
 use crate::journal::{Journal, JournalError, Letter, Waiting};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{Chain, PluginEngine, TrustConfig};
-use crate::prepare::Outlet;
+use crate::prepare::SinkRoute;
 use crate::sink::{Sink, SinkError};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -32,8 +32,8 @@ pub(super) struct ReadySink {
 
 impl ReadySink {
     /// Where events go to it; nothing where only dead letters do.
-    fn outlet(&self) -> Option<Outlet> {
-        Some(Outlet {
+    fn route(&self) -> Option<SinkRoute> {
+        Some(SinkRoute {
             name: self.config.name.clone(),
             select: self.config.select.clone(),
             chain: self.chain.clone()?,
@@ -47,7 +47,7 @@ pub(super) struct Deliveries {
     /// What became of the events for each.
     pub(super) accounts: Vec<(String, Arc<Account>)>,
     /// Where events go that are prepared.
-    pub(super) outlets: Vec<Outlet>,
+    pub(super) routes: Vec<SinkRoute>,
     /// Ends when the last of them has ended.
     pub(super) over: Closing,
 }
@@ -57,25 +57,25 @@ impl Deliveries {
     pub(super) fn start(
         sinks: Vec<ReadySink>,
         prepared: &Closing,
-        kept: &Kept,
+        carried: &CarriedOver,
         running: &mut Stages,
     ) -> Self {
         let (delivering, mut over) = mpsc::channel::<()>(1);
-        let (mut accounts, mut outlets) = (Vec::new(), Vec::new());
+        let (mut accounts, mut routes) = (Vec::new(), Vec::new());
         let configs: Vec<&SinkConfig> = sinks.iter().map(|ready| &ready.config).collect();
-        let pauses = kept.pauses(&configs);
+        let pauses = carried.pauses(&configs);
         for (ready, pause) in sinks.into_iter().zip(pauses) {
             let account = Arc::new(Account::new(pause));
-            outlets.extend(ready.outlet());
+            routes.extend(ready.route());
             let closing = match ready.until {
                 Some(until) => until.map(drop).boxed().shared(),
                 None => prepared.clone(),
             };
             let SinkConfig { name, retry, .. } = ready.config;
             accounts.push((name.clone(), account.clone()));
-            let delivery = Delivery::new(name, ready.sink, retry, kept.journal.clone(), account)
+            let delivery = Delivery::new(name, ready.sink, retry, carried.journal.clone(), account)
                 .with_dead_letters(ready.dead_letters)
-                .telling(kept.history.clone());
+                .telling(carried.history.clone());
             let (ends, one_of_them) = (ready.ends, delivering.clone());
             running.spawn(delivery.run(closing).map(|()| {
                 drop((ends, one_of_them));
@@ -87,41 +87,44 @@ impl Deliveries {
         };
         Self {
             accounts,
-            outlets,
+            routes,
             over: over.boxed().shared(),
         }
     }
 }
 
 /// Opens sinks.
-pub(super) struct Opening<'a> {
+pub(super) struct SinkOpener<'a> {
     pub(super) source: &'a Source,
     pub(super) engine: &'a PluginEngine,
     pub(super) trust: &'a Arc<TrustConfig>,
     pub(super) catalog: &'a mut Catalog,
     /// What finds out where events go, while there are any.
-    pub(super) followed: &'a mut Vec<BoxFuture<'static, ()>>,
+    pub(super) url_watchers: &'a mut Vec<BoxFuture<'static, ()>>,
 }
 
-impl Opening<'_> {
+impl SinkOpener<'_> {
     /// Opens a sink and its dead-letter sink.
     pub(super) async fn open(&mut self, config: SinkConfig) -> Result<Vec<ReadySink>, AppError> {
         let mut opened = Vec::new();
         let (mut dead_letters, mut ends) = (None, None);
         if let Some(DeadLetterConfig { to, retry }) = config.dead_letter_sink.as_deref().cloned() {
-            let mut morgue = SinkConfig::new(config.dead_letter_name(), to);
-            morgue.retry = retry;
+            let mut dead_letter_sink = SinkConfig::new(config.dead_letter_name(), to);
+            dead_letter_sink.retry = retry;
             let destination = match &config.to {
                 // Not its path: there are receivers for whom it is a password.
                 SinkKind::Http(http) => http.url.origin(),
                 _ => config.name.clone(),
             };
-            dead_letters = Some(DeadLetterSink::new(morgue.name.clone(), destination));
+            dead_letters = Some(DeadLetterSink::new(
+                dead_letter_sink.name.clone(),
+                destination,
+            ));
             let (end, until) = oneshot::channel();
             ends = Some(end);
             opened.push(ReadySink {
-                sink: self.sink(&morgue).await?,
-                config: morgue,
+                sink: self.sink(&dead_letter_sink).await?,
+                config: dead_letter_sink,
                 chain: None,
                 dead_letters: None,
                 until: Some(until),
@@ -154,8 +157,8 @@ impl Opening<'_> {
                 let Source::Cluster { client, .. } = self.source else {
                     return Err(AppError::NoTekton(config.name.clone()));
                 };
-                let (following, url) = tekton::follow(client.clone(), tekton);
-                self.followed.push(following);
+                let (watcher, url) = tekton::watch_url(client.clone(), tekton);
+                self.url_watchers.push(watcher);
                 Ok(Sink::dynamic_http(url))
             }
         };
@@ -167,7 +170,7 @@ impl Opening<'_> {
 }
 
 /// Opens a sink as far as no server and no file of its own is needed for it: reads the secrets and certificates.
-pub(super) fn connectionless(to: &SinkKind) -> Result<(), SinkError> {
+pub(super) fn open_offline(to: &SinkKind) -> Result<(), SinkError> {
     match to {
         SinkKind::Http(http) => Sink::http(http).map(drop),
         SinkKind::Nats(nats) => Sink::nats(nats).map(drop),
@@ -177,11 +180,11 @@ pub(super) fn connectionless(to: &SinkKind) -> Result<(), SinkError> {
 }
 
 /// What waits for sinks that are not configured any more: it becomes dead letters, seen and not lost.
-pub(super) struct Orphans(std::vec::IntoIter<(String, Waiting)>);
+pub(super) struct RemovedSinkBacklog(std::vec::IntoIter<(String, Waiting)>);
 
-impl Orphans {
+impl RemovedSinkBacklog {
     pub(super) fn find(journal: &Journal, sinks: &[ReadySink]) -> Self {
-        let mut orphans = Vec::new();
+        let mut backlog = Vec::new();
         for name in journal.sinks() {
             if sinks.iter().any(|sink| sink.config.name == name) {
                 continue;
@@ -193,41 +196,41 @@ impl Orphans {
                 events,
                 "this sink is not configured any more: what waits for it becomes dead letters"
             );
-            orphans.extend(waiting.into_iter().map(|event| (name.clone(), event)));
+            backlog.extend(waiting.into_iter().map(|event| (name.clone(), event)));
         }
-        Self(orphans.into_iter())
+        Self(backlog.into_iter())
     }
 
     /// As many as there is room for at once. They are counted before there are more, but a full disk is not
     /// waited for: what is there is delivered all the same.
-    pub(super) async fn bury_some(
+    pub(super) async fn dead_letter_first(
         &mut self,
         journal: &Journal,
         history: &History,
     ) -> Result<(), JournalError> {
         let room = journal.room_for_letters().min(self.0.len());
-        for orphan in self.0.by_ref().take(room) {
-            bury(journal, history, orphan).await?;
+        for event in self.0.by_ref().take(room) {
+            dead_letter(journal, history, event).await?;
         }
         if room == 0 {
             return Ok(());
         }
-        let counted = tokio::time::timeout(LONGEST_SYNC, journal.sync()).await;
+        let counted = tokio::time::timeout(MAX_SYNC_WAIT, journal.sync()).await;
         counted.unwrap_or(Ok(()))
     }
 
     /// The others, which wait until somebody looks after the dead letters.
-    pub(super) async fn bury_rest(self, journal: Journal, history: History) {
-        for orphan in self.0 {
+    pub(super) async fn dead_letter_rest(self, journal: Journal, history: History) {
+        for event in self.0 {
             // Where the journal cannot be written, the observer stops anyway.
-            if bury(&journal, &history, orphan).await.is_err() {
+            if dead_letter(&journal, &history, event).await.is_err() {
                 return;
             }
         }
     }
 }
 
-async fn bury(
+async fn dead_letter(
     journal: &Journal,
     history: &History,
     (sink, event): (String, Waiting),

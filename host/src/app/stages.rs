@@ -1,6 +1,6 @@
 //! The stages themselves: each a function that ends when what it reads from has ended.
 
-use super::{AppError, CHANGES, Kept, Source};
+use super::{AppError, CHANGES_CAPACITY, CarriedOver, Source};
 use crate::clock;
 use crate::config::LogConfig;
 use crate::event;
@@ -8,7 +8,7 @@ use crate::fair::{Admission, Ticket};
 use crate::journal::{Journal, JournalError};
 use crate::logs::{LogSource, Logs};
 use crate::observe::{self, Change, Finding, LogLimit, ObserveError, Seen, Tracker, UnclaimedPod};
-use crate::prepare::{Admitted, Tally, ToPrepare};
+use crate::prepare::{AdmittedRecord, PrepareCommand, Tally};
 use crate::step::StepRecord;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -32,7 +32,7 @@ pub(super) fn age(at: Timestamp) -> u64 {
 }
 
 /// What is watched, as a text that is the same for the same.
-pub(super) fn scope(source: &Source) -> String {
+pub(super) fn watch_scope(source: &Source) -> String {
     match source {
         Source::Cluster { config, .. } => {
             let mut namespaces = config.namespaces.clone();
@@ -59,7 +59,11 @@ pub(super) fn horizon(source: &Source) -> Timestamp {
     }
 }
 
-pub(super) fn beginnings(source: &Source, log: &LogConfig, kept: &Kept) -> (Ledger, LogSource) {
+pub(super) fn ledger_and_log_source(
+    source: &Source,
+    log: &LogConfig,
+    carried: &CarriedOver,
+) -> (Ledger, LogSource) {
     match source {
         Source::Cluster { log_client, .. } => {
             let timeout = Duration::from_millis(log.timeout_ms);
@@ -69,7 +73,7 @@ pub(super) fn beginnings(source: &Source, log: &LogConfig, kept: &Kept) -> (Ledg
                 log.followers,
                 timeout,
             );
-            (kept.ledger(source), LogSource::Cluster(logs))
+            (carried.ledger(source), LogSource::Cluster(logs))
         }
         Source::Recording { logs, .. } => (
             Ledger::from_stream_start(),
@@ -97,7 +101,7 @@ pub(super) async fn observe(
             }
             Source::Recording { player, .. } => {
                 // A blocked reader cannot be stopped, so it must not be what holds `changes`.
-                let (played, mut next) = mpsc::channel(CHANGES);
+                let (played, mut next) = mpsc::channel(CHANGES_CAPACITY);
                 let play = tokio::task::spawn_blocking(move || {
                     player(&mut |seen| played.blocking_send(seen).is_ok())
                 });
@@ -135,7 +139,7 @@ pub(super) async fn observe(
 pub(super) async fn track(
     mut tracker: Tracker,
     mut seen: mpsc::Receiver<Seen>,
-    road: Road,
+    outputs: TrackOutputs,
 ) -> (&'static str, Result<(), ObserveError>) {
     let mut live = true;
     let mut aside = tracker.set_aside();
@@ -150,40 +154,40 @@ pub(super) async fn track(
                     live = now;
                     while let Some(due) = tracker.next_wake().filter(|due| !now && *due <= at) {
                         let settled = tracker.tick(due);
-                        road.hand_on(settled).await;
+                        outputs.forward(settled).await;
                     }
-                    road.logs.see(&change);
+                    outputs.logs.see(&change);
                     let listed =
                         matches!(change, Change::Listed { .. } | Change::NamespaceListed { .. });
                     let findings = tracker.apply(change, at);
                     // What a refused list would have shown is not gone.
                     if listed && tracker.is_complete() {
-                        road.forget_vanished(&tracker).await;
-                        road.tally.listed.store(true, Ordering::Relaxed);
+                        outputs.forget_vanished(&tracker).await;
+                        outputs.tally.listed.store(true, Ordering::Relaxed);
                     }
                     findings
                 }
             },
             () = sleep_until(wake), if wake.is_some() => tracker.tick(clock::now()),
             () = std::future::ready(()), if resumes => tracker.resume(clock::now()),
-            () = road.admission.freed(), if waits => Vec::new(),
+            () = outputs.admission.freed(), if waits => Vec::new(),
         };
         let runs = u64::try_from(tracker.runs()).unwrap_or(u64::MAX);
-        road.tally.runs.store(runs, Ordering::Relaxed);
-        road.hand_on(findings).await;
+        outputs.tally.runs.store(runs, Ordering::Relaxed);
+        outputs.forward(findings).await;
         if tracker.set_aside() != aside {
             aside = tracker.set_aside();
-            road.admission.note_aside(aside.0, aside.1);
+            outputs.admission.note_aside(aside.0, aside.1);
         }
     }
     ("track", Ok(()))
 }
 
 /// A log that is being read before its step's end is told.
-pub(super) type EarlyRead = BoxFuture<'static, ()>;
+pub(super) type LogPrefetch = BoxFuture<'static, ()>;
 
 /// Beside the stages: reads logs while their steps run or their pods go, whatever the others wait for.
-pub(super) async fn read_early(mut wanted: mpsc::Receiver<EarlyRead>) {
+pub(super) async fn prefetch_logs(mut wanted: mpsc::Receiver<LogPrefetch>) {
     let mut reading = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -198,29 +202,29 @@ pub(super) async fn read_early(mut wanted: mpsc::Receiver<EarlyRead>) {
 }
 
 /// Where findings go.
-pub(super) struct Road {
-    pub(super) early: mpsc::Sender<EarlyRead>,
-    pub(super) records: mpsc::Sender<(Arc<str>, ToPrepare)>,
+pub(super) struct TrackOutputs {
+    pub(super) prefetches: mpsc::Sender<LogPrefetch>,
+    pub(super) records: mpsc::Sender<(Arc<str>, PrepareCommand)>,
     pub(super) logs: Arc<Logs>,
     pub(super) tally: Arc<Tally>,
     pub(super) admission: Admission,
     /// Records wait for room here, in their order: the tracker sets no run aside.
-    pub(super) waits: bool,
+    pub(super) blocks_when_full: bool,
     pub(super) journal: Journal,
     /// What is gone does not come again: not so where a recording is played once more.
-    pub(super) forgets: bool,
+    pub(super) forgets_vanished: bool,
     /// What was watched when the marks were made is watched now.
     pub(super) same_scope: bool,
     /// So that findings of which a stranger can make many do not fill the log.
-    pub(super) unclaimed_limit: LogLimit,
-    pub(super) gave_way_limit: LogLimit,
+    pub(super) unclaimed_log_limit: LogLimit,
+    pub(super) gave_way_log_limit: LogLimit,
 }
 
-impl Road {
-    async fn hand_on(&self, findings: Vec<Finding>) {
-        for read in self.early_reads(&findings) {
+impl TrackOutputs {
+    async fn forward(&self, findings: Vec<Finding>) {
+        for read in self.prefetches_of(&findings) {
             // Who reads ends last.
-            self.early.send(read).await.ok();
+            self.prefetches.send(read).await.ok();
         }
         for finding in findings {
             match finding {
@@ -237,12 +241,12 @@ impl Road {
                         true => self.logs.claim(&record),
                         false => None,
                     };
-                    let item = Admitted {
+                    let item = AdmittedRecord {
                         record,
                         claim,
                         ticket,
                     };
-                    self.send(run, ToPrepare::Step(Box::new(item))).await;
+                    self.send(run, PrepareCommand::Step(Box::new(item))).await;
                 }
                 Finding::Forgotten(run) => self.forget(run).await,
             }
@@ -251,7 +255,7 @@ impl Road {
 
     fn note_unclaimed(&self, pod: &UnclaimedPod) {
         self.tally.unclaimed_pods.fetch_add(1, Ordering::Relaxed);
-        if let Some(others) = self.unclaimed_limit.pass(Instant::now()) {
+        if let Some(others) = self.unclaimed_log_limit.pass(Instant::now()) {
             warn!(
                 namespace = &*pod.namespace,
                 pod = &*pod.name,
@@ -265,7 +269,7 @@ impl Road {
     fn note_gave_way(&self, runs: usize) {
         let count = u64::try_from(runs).unwrap_or(u64::MAX);
         self.tally.gave_way.fetch_add(count, Ordering::Relaxed);
-        if let Some(others) = self.gave_way_limit.pass(Instant::now()) {
+        if let Some(others) = self.gave_way_log_limit.pass(Instant::now()) {
             warn!(
                 runs,
                 others,
@@ -275,7 +279,7 @@ impl Road {
     }
 
     async fn admit(&self, record: &StepRecord) -> Ticket {
-        while self.waits && self.admission.is_full() {
+        while self.blocks_when_full && self.admission.is_full() {
             self.admission.freed().await;
         }
         let run = &record.transition.run_uid;
@@ -283,7 +287,7 @@ impl Road {
     }
 
     /// Logs of pods that are about to go, and of steps that have started and not ended.
-    fn early_reads(&self, findings: &[Finding]) -> Vec<EarlyRead> {
+    fn prefetches_of(&self, findings: &[Finding]) -> Vec<LogPrefetch> {
         let ends = |started: &Transition| {
             findings.iter().any(|finding| match finding {
                 Finding::Step(other) => {
@@ -319,13 +323,13 @@ impl Road {
     }
 
     async fn forget(&self, run: Arc<str>) {
-        if self.forgets {
+        if self.forgets_vanished {
             // Behind what the run still has to tell.
-            self.send(run.clone(), ToPrepare::Forget(run)).await;
+            self.send(run.clone(), PrepareCommand::Forget(run)).await;
         }
     }
 
-    async fn send(&self, run: Arc<str>, item: ToPrepare) {
+    async fn send(&self, run: Arc<str>, item: PrepareCommand) {
         if self.records.send((run, item)).await.is_err() {
             warn!("the preparing stage has ended");
         }

@@ -1,6 +1,6 @@
 //! How it stands with everything, whenever somebody asks.
 
-use super::{Kept, stages};
+use super::{CarriedOver, stages};
 use crate::admin::{
     Events, JournalStatus, LogReads, SinkStatus, Standing, Transitions, Vitals, Waiting,
     WatchStatus,
@@ -27,7 +27,7 @@ pub(super) struct Told {
     pub(super) admission: Admission,
     /// Of a cluster.
     pub(super) watches: Option<Watches>,
-    pub(super) kept: Kept,
+    pub(super) carried: CarriedOver,
 }
 
 impl Told {
@@ -67,7 +67,7 @@ impl Told {
                 cut: count(&logs.cut),
                 unavailable: count(&logs.unavailable),
             },
-            configuration: self.kept.reloads(),
+            configuration: self.carried.reloads(),
             journal: self.journal(),
         }
     }

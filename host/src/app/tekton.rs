@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 /// What follows it, and where it is.
-pub(super) fn follow(
+pub(super) fn watch_url(
     client: kube::Client,
     config: &TektonConfig,
 ) -> (BoxFuture<'static, ()>, DynamicUrl) {
@@ -17,19 +17,19 @@ pub(super) fn follow(
     let namespace = config.namespace.clone();
     let following = async move {
         let told = watch::Sender::new(TektonSink::Unknown);
-        let hand_on = async {
+        let forward = async {
             let mut told = told.subscribe();
             while told.changed().await.is_ok() {
                 let sink = told.borrow_and_update().clone();
-                url.send_replace(understand(sink));
+                url.send_replace(parse_url(sink));
             }
         };
-        tokio::join!(watch_tekton_sink(client, &namespace, &told), hand_on);
+        tokio::join!(watch_tekton_sink(client, &namespace, &told), forward);
     };
     (following.boxed(), followed)
 }
 
-fn understand(sink: TektonSink) -> Option<HttpUrl> {
+fn parse_url(sink: TektonSink) -> Option<HttpUrl> {
     match sink {
         TektonSink::Unknown => None,
         TektonSink::None => {

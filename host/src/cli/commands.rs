@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
-use step_observer::app::{self, App, Summary, Surroundings};
+use step_observer::app::{self, App, CheckScope, Summary};
 use step_observer::config::{Config, ConfigCheck, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::event;
@@ -68,10 +68,10 @@ pub(super) async fn all_mistakes(
     problem: Problem,
     compiler: &Compiler,
 ) -> Problem {
-    let Some(mut check) = file.and_then(|file| ConfigCheck::of(file).ok()) else {
+    let Some(mut check) = file.and_then(|file| ConfigCheck::read(file).ok()) else {
         return problem;
     };
-    let checked = app::check(&mut check, Surroundings::Here, compiler.clone()).await;
+    let checked = app::check(&mut check, CheckScope::ThisMachine, compiler.clone()).await;
     match (checked, check.into_config()) {
         (Ok(()), Err(mistakes)) => mistakes.into(),
         (Ok(()), Ok(_)) | (Err(_), _) => problem,
@@ -177,8 +177,8 @@ pub(crate) fn signals(count: usize) -> impl Future<Output = ()> + Send + 'static
 async fn config(command: ConfigCommand) -> Result<End, Problem> {
     let text = match command {
         ConfigCommand::Check { file } => {
-            let mut check = ConfigCheck::of(&file)?;
-            app::check(&mut check, Surroundings::Elsewhere, Compiler::Here).await?;
+            let mut check = ConfigCheck::read(&file)?;
+            app::check(&mut check, CheckScope::AnyMachine, Compiler::Here).await?;
             let config = check.into_config()?;
             let (plugins, sinks) = (config.plugins.len(), config.sinks.len());
             format!(

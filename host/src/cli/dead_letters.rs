@@ -22,7 +22,7 @@ pub(super) async fn run(command: DeadLettersCommand) -> Result<End, Problem> {
         DeadLettersCommand::Show { journal, letter } => {
             let letters = letters(&journal.folder, &Question::Show(letter)).await?;
             let first = letters.first();
-            terminal::json(&format!("{:#}\n", serde_json::to_value(first)?)).into_owned()
+            terminal::escape_json(&format!("{:#}\n", serde_json::to_value(first)?)).into_owned()
         }
         DeadLettersCommand::Replay { journal, which, to } => {
             let letters = which.into();
@@ -62,7 +62,7 @@ fn other_version() -> Problem {
 fn lines(letters: &[DeadLetter]) -> Result<String, serde_json::Error> {
     let mut text = String::new();
     for letter in letters {
-        text.push_str(&terminal::json(&serde_json::to_string(letter)?));
+        text.push_str(&terminal::escape_json(&serde_json::to_string(letter)?));
         text.push('\n');
     }
     Ok(text)
@@ -73,7 +73,7 @@ fn table(letters: &[DeadLetter]) -> String {
         return "no dead letters\n".to_owned();
     }
     let row = |cells: [&str; 5]| {
-        let [letter, last, attempts, step, reason] = cells.map(terminal::word);
+        let [letter, last, attempts, step, reason] = cells.map(terminal::escape_line);
         format!("{letter:<16} {last:<21} {attempts:<9} {step:<44} {reason}\n")
     };
     let mut text = row(["LETTER", "GIVEN UP", "ATTEMPTS", "STEP", "REASON"]);

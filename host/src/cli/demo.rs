@@ -67,7 +67,7 @@ pub(crate) async fn demo(args: DemoArgs, compiler: Compiler) -> Result<End, Prob
     let onlooker = timeline.clone();
     let app = App::build(source, config, compiler)
         .await?
-        .with_onlooker(Arc::new(move |happening| {
+        .with_event_hook(Arc::new(move |happening| {
             let lines = lock(&onlooker).lines(&happening);
             say(&lines);
         }));
@@ -180,7 +180,7 @@ fn closing(timeline: &Timeline, file: &Path, url: &str, received: u64) -> String
     let rules: Vec<_> = timeline
         .masked
         .iter()
-        .map(|(rule, count)| format!("{} {count}", terminal::word(rule)))
+        .map(|(rule, count)| format!("{} {count}", terminal::escape_line(rule)))
         .collect();
     let file = file.display();
     format!(

@@ -36,7 +36,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<End, Problem> {
 
 fn lines<'a>(facts: impl Iterator<Item = &'a Fact>) -> Result<String, serde_json::Error> {
     let lines: Result<Vec<String>, _> = facts.map(serde_json::to_string).collect();
-    Ok(terminal::json(&(lines?.join("\n") + "\n")).into_owned())
+    Ok(terminal::escape_json(&(lines?.join("\n") + "\n")).into_owned())
 }
 
 /// The pauses that the sinks which an event waits for have asked for, and that last.
@@ -55,11 +55,11 @@ fn waits(waiting: &[&str], pauses: &[Fact]) -> String {
     let mut text = String::new();
     if !waiting.is_empty() {
         let waiting = waiting.join(", ");
-        writeln!(text, "It waits for {}.", terminal::word(&waiting)).ok();
+        writeln!(text, "It waits for {}.", terminal::escape_line(&waiting)).ok();
     }
     for pause in pauses {
         if let What::Paused { sink, until } = &pause.what {
-            let sink = terminal::word(sink);
+            let sink = terminal::escape_line(sink);
             writeln!(text, "Sink {sink} asks for a pause until {until:.3}.").ok();
         }
     }
@@ -73,7 +73,7 @@ fn told(facts: &[Fact]) -> (String, Vec<&str>) {
     for Fact { at, what, .. } in facts {
         // Receivers and plugins give reasons, whoever made the run gave its name.
         let mut line = |at: &jiff::Timestamp, words: &str| {
-            writeln!(text, "{at:.3}  {}", terminal::word(words)).ok();
+            writeln!(text, "{at:.3}  {}", terminal::escape_line(words)).ok();
         };
         match what {
             What::Accepted {

@@ -45,7 +45,7 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
         }
         name => write!(writer, "{name}=")?,
     }
-    write!(terminal::Word(writer), "{value:?}")
+    write!(terminal::LineEscaper(writer), "{value:?}")
 }
 
 /// Escapes in lines of JSON what they may hold as it is and a terminal would obey. Each is written at once.
@@ -54,7 +54,7 @@ struct Json<W>(W);
 impl<W: io::Write> io::Write for Json<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match std::str::from_utf8(line) {
-            Ok(text) => self.0.write_all(terminal::json(text).as_bytes())?,
+            Ok(text) => self.0.write_all(terminal::escape_json(text).as_bytes())?,
             Err(_) => self.0.write_all(line)?,
         }
         Ok(line.len())

@@ -87,7 +87,7 @@ fn reported(error: &(dyn std::error::Error + 'static)) -> String {
     };
     for mistake in mistakes.list() {
         let line = mistake.to_string();
-        writeln!(std::io::stderr(), "{}", terminal::word(&line)).ok();
+        writeln!(std::io::stderr(), "{}", terminal::escape_line(&line)).ok();
     }
     format!(
         "{} in the configuration; `step-observer config schema` prints what is allowed",
@@ -97,7 +97,12 @@ fn reported(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn fail(problem: &str) -> ExitCode {
     // Where standard error is closed there is nobody to tell.
-    writeln!(std::io::stderr(), "error: {}", terminal::lines(problem)).ok();
+    writeln!(
+        std::io::stderr(),
+        "error: {}",
+        terminal::escape_lines(problem)
+    )
+    .ok();
     ExitCode::FAILURE
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
-use step_observer::app::{App, Kept, Source};
+use step_observer::app::{App, CarriedOver, Source};
 use step_observer::config::{Config, SinkKind, TektonConfig};
 use step_observer::deliver::RetryConfig;
 use step_observer::observe;
@@ -36,7 +36,7 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<End, Proble
     let (stopped, aborted) = (signals(1).shared(), signals(2));
     let mut aborted = std::pin::pin!(aborted);
     loop {
-        let kept = app.kept();
+        let kept = app.carried_over();
         let (changes, changed) = oneshot::channel::<()>();
         let stopped = stopped.clone();
         let until = async move {
@@ -113,7 +113,7 @@ async fn changed_app(
     compiler: &Compiler,
     file: &mut ConfigFile,
     current: &Config,
-    kept: &Kept,
+    kept: &CarriedOver,
 ) -> (Config, App) {
     loop {
         file.changed().await;
@@ -139,7 +139,7 @@ async fn changed_app(
         match built.await {
             Ok(Some(next)) => return next,
             // A comment, what it was before a change that was refused, or a file that is still being written.
-            Ok(None) => kept.settle_reload(),
+            Ok(None) => kept.clear_last_refusal(),
             Err(problem) => {
                 warn!(%problem, "the changed configuration is refused, the one before stays");
                 kept.note_reload(Err(problem.to_string()));

@@ -4,9 +4,9 @@ use cloudevents::event::Data;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use step_observer::prepare::Happening;
+use step_observer::prepare::PreparedEvent;
 use step_observer::step::{Envelope, StepRecord};
-use step_observer::terminal::word;
+use step_observer::terminal::escape_line;
 use step_observer_core::Kind;
 
 /// Lines of a masked log that are shown.
@@ -43,12 +43,15 @@ impl Timeline {
     }
 
     /// The lines of one happening.
-    pub(crate) fn lines(&mut self, happening: &Happening<'_>) -> String {
+    pub(crate) fn lines(&mut self, happening: &PreparedEvent<'_>) -> String {
         match happening {
-            Happening::Dropped { record, plugin, .. } => {
-                self.row(record, "2", "- dropped", &format!("by {}", word(plugin)))
-            }
-            Happening::Told {
+            PreparedEvent::Dropped { record, plugin, .. } => self.row(
+                record,
+                "2",
+                "- dropped",
+                &format!("by {}", escape_line(plugin)),
+            ),
+            PreparedEvent::Passed {
                 record,
                 envelope,
                 report,
@@ -71,7 +74,7 @@ impl Timeline {
                 if !rules.is_empty() {
                     let rules: Vec<_> = rules
                         .iter()
-                        .map(|(rule, count)| format!("{count} {}", word(rule)))
+                        .map(|(rule, count)| format!("{count} {}", escape_line(rule)))
                         .collect();
                     write!(
                         lines,
@@ -85,7 +88,7 @@ impl Timeline {
                             lines,
                             "\n{:42}{}",
                             "",
-                            self.paint("2", &format!("| {}", word(&line)))
+                            self.paint("2", &format!("| {}", escape_line(&line)))
                         )
                         .ok();
                     }
@@ -97,8 +100,8 @@ impl Timeline {
 
     fn row(&self, record: &StepRecord, color: &str, what: &str, how: &str) -> String {
         let time = record.transition.at.strftime("%H:%M:%S").to_string();
-        let task = word(record.pipeline_task.as_deref().unwrap_or(&record.task_run));
-        let step = word(record.transition.step());
+        let task = escape_line(record.pipeline_task.as_deref().unwrap_or(&record.task_run));
+        let step = escape_line(record.transition.step());
         format!(
             "{time:<10}{task:<20}{step:<12}{}{how}",
             self.paint(color, &format!("{what:<14}"))
@@ -120,8 +123,8 @@ fn how(record: &StepRecord) -> String {
         Kind::Started => return String::new(),
         Kind::Succeeded(_) => String::new(),
         Kind::Failed(outcome) => match outcome.exit_code {
-            Some(code) => format!("exit {code}, {} ", word(&outcome.reason)),
-            None => format!("{} ", word(&outcome.reason)),
+            Some(code) => format!("exit {code}, {} ", escape_line(&outcome.reason)),
+            None => format!("{} ", escape_line(&outcome.reason)),
         },
         Kind::Skipped(_, cause) => return cause.as_str().to_owned(),
     };
@@ -197,13 +200,13 @@ mod tests {
             redacted: vec![("masks".into(), HOSTILE.into(), 1)],
             ..Report::default()
         };
-        let told = Happening::Told {
+        let told = PreparedEvent::Passed {
             record: &record,
             before: &envelope,
             envelope: &envelope,
             report: &report,
         };
-        let dropped = Happening::Dropped {
+        let dropped = PreparedEvent::Dropped {
             record: &record,
             plugin: HOSTILE,
             reason: HOSTILE,

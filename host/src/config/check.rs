@@ -1,16 +1,16 @@
 //! All that is wrong with a configuration: what its text shows, and what others find with what it names.
 
 use super::types::{DEAD_LETTERS, MAX_SINKS};
-use super::{Config, ConfigError, PluginConfig, SinkConfig, SinkKind, files, read_text};
+use super::{Config, ConfigError, PluginConfig, SinkConfig, SinkKind, file_access, read_text};
 use crate::admin::AdminConfigError;
 use crate::plugin::TrustConfig;
-use crate::yaml::{self, Examined, FieldPath, Mistakes};
+use crate::yaml::{self, FieldPath, LenientParse, Mistakes};
 use std::collections::HashSet;
 use std::path::Path;
 
 /// A configuration that is checked: all of it that is right, and what is wrong with the rest.
 #[derive(Debug)]
-pub struct ConfigCheck(Examined<Config>);
+pub struct ConfigCheck(LenientParse<Config>);
 
 impl ConfigCheck {
     /// Reads a file.
@@ -18,16 +18,16 @@ impl ConfigCheck {
     /// # Errors
     ///
     /// It cannot be read.
-    pub fn of(path: &Path) -> Result<Self, ConfigError> {
-        let mut check = Self::begin(&path.display().to_string(), &read_text(path)?);
-        check.compare_fields();
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let mut check = Self::parse(&path.display().to_string(), &read_text(path)?);
+        check.check_fields();
         Ok(check)
     }
 
     /// Reads a text.
-    pub(super) fn begin(name: &str, text: &str) -> Self {
-        let mut check = Self(yaml::examine(name, "configuration", text));
-        check.compare_names();
+    pub(super) fn parse(name: &str, text: &str) -> Self {
+        let mut check = Self(yaml::parse_lenient(name, "configuration", text));
+        check.check_names();
         check
     }
 
@@ -67,8 +67,8 @@ impl ConfigCheck {
     /// What the plugins must prove. If something of it is wrong, nothing: what they say of their configuration is as true.
     #[must_use]
     pub fn trust(&self) -> TrustConfig {
-        let is_broken = self.0.is_broken(&FieldPath::default().key("trust"));
-        let config = self.0.value.as_ref().filter(|_| !is_broken);
+        let is_invalid = self.0.is_invalid(&FieldPath::default().key("trust"));
+        let config = self.0.value.as_ref().filter(|_| !is_invalid);
         config
             .map(|config| config.trust.clone())
             .unwrap_or_default()
@@ -79,43 +79,43 @@ impl ConfigCheck {
     pub fn sinks(&self) -> Vec<(FieldPath, SinkConfig)> {
         let config = self.0.value.as_ref();
         let sinks = config.map(|config| self.sinks_of(config)).into_iter();
-        let is_right = |(path, _): &(FieldPath, &SinkConfig)| !self.0.is_broken(&path.key("to"));
+        let is_right = |(path, _): &(FieldPath, &SinkConfig)| !self.0.is_invalid(&path.key("to"));
         let sinks = sinks.flatten().filter(is_right);
         sinks.map(|(path, sink)| (path, sink.clone())).collect()
     }
 
     /// Adds a mistake at a field.
-    pub fn refuse(&mut self, path: &FieldPath, problem: impl Into<String>) {
-        self.0.refuse(path, problem);
+    pub fn add_mistake(&mut self, path: &FieldPath, problem: impl Into<String>) {
+        self.0.add_mistake(path, problem);
     }
 
     /// Whether something at or below a field is wrong already.
     #[must_use]
-    pub fn is_refused(&self, path: &FieldPath) -> bool {
+    pub fn has_mistake(&self, path: &FieldPath) -> bool {
         let below = path.to_string();
         let fields = self.0.mistakes.list().iter().map(|mistake| &mistake.field);
         fields.into_iter().any(|field| field.starts_with(&below))
     }
 
     /// Looks whether the files and variables that sinks name are there: where the observer runs they must be.
-    pub fn look_for_files(&mut self) {
+    pub fn check_files(&mut self) {
         for (path, sink) in self.sinks() {
-            for (field, problem) in files::of_sink(&sink) {
+            for (field, problem) in file_access::unreadable_in_sink(&sink) {
                 let field = FieldPath::parse(&field).unwrap_or_default();
                 let problem = format!("sink `{}`: {problem}", sink.name);
-                self.refuse(&path.join(field), problem);
+                self.add_mistake(&path.join(field), problem);
             }
         }
         let traces = FieldPath::default().key("traces");
-        if self.0.is_broken(&traces) {
+        if self.0.is_invalid(&traces) {
             return;
         }
         let missing = self
             .config()
-            .map(|config| files::missing("traces", &config.traces));
+            .map(|config| file_access::unreadable_in("traces", &config.traces));
         for (field, problem) in missing.into_iter().flatten() {
             let field = FieldPath::parse(&field).unwrap_or(traces.clone());
-            self.refuse(&field, problem);
+            self.add_mistake(&field, problem);
         }
     }
 
@@ -128,7 +128,7 @@ impl ConfigCheck {
             let fields = ["from", "limits", "wasi"];
             !fields
                 .iter()
-                .any(|field| self.0.is_broken(&path.key(field)))
+                .any(|field| self.0.is_invalid(&path.key(field)))
         };
         let paths = self.0.items(path).into_iter();
         let found = paths.zip(plugins).filter(|(path, _)| is_right(path));
@@ -141,7 +141,7 @@ impl ConfigCheck {
     }
 
     /// Refuses names that are used twice, and too many sinks.
-    fn compare_names(&mut self) {
+    fn check_names(&mut self) {
         let Some(config) = self.0.value.clone() else {
             return;
         };
@@ -151,22 +151,22 @@ impl ConfigCheck {
             paths.into_iter().zip(names).collect::<Vec<_>>()
         };
         let plugins = root.key("plugins");
-        self.refuse_twice(named(self.0.items(&plugins), &config.plugins));
+        self.check_unique(named(self.0.items(&plugins), &config.plugins));
         let mut sinks = Vec::new();
         for (path, sink) in self.sinks_of(&config) {
             let own = named(self.0.items(&path.key("plugins")), &sink.plugins);
             sinks.push((path, sink.name.clone(), own));
         }
         for (path, name, own) in &sinks {
-            self.refuse_twice(own.clone());
+            self.check_unique(own.clone());
             if name.ends_with(DEAD_LETTERS) {
                 let problem = format!(
                     "the name `{name}` is that of a dead-letter sink; write `deadLetterSink` at the sink itself"
                 );
-                self.refuse(&path.key("name"), problem);
+                self.add_mistake(&path.key("name"), problem);
             }
         }
-        self.refuse_twice(
+        self.check_unique(
             sinks
                 .into_iter()
                 .map(|(path, name, _)| (path, name))
@@ -181,17 +181,17 @@ impl ConfigCheck {
             let problem = format!(
                 "{many} sinks, with dead-letter sinks, are more than {MAX_SINKS}: remove some"
             );
-            self.refuse(&root.key("sinks"), problem);
+            self.add_mistake(&root.key("sinks"), problem);
         }
     }
 
-    fn refuse_twice(&mut self, names: Vec<(FieldPath, String)>) {
+    fn check_unique(&mut self, names: Vec<(FieldPath, String)>) {
         let mut seen = HashSet::new();
         for (path, name) in names {
             let field = path.key("name");
-            let is_meant = !self.0.is_broken(&field);
+            let is_meant = !self.0.is_invalid(&field);
             if is_meant && !seen.insert(name.clone()) {
-                self.refuse(
+                self.add_mistake(
                     &field,
                     format!("the name `{name}` is used twice: give another"),
                 );
@@ -200,12 +200,12 @@ impl ConfigCheck {
     }
 
     /// Refuses what does not go together.
-    fn compare_fields(&mut self) {
+    fn check_fields(&mut self) {
         let Some(config) = self.0.value.clone() else {
             return;
         };
         let admin = FieldPath::default().key("admin");
-        if let (Err(error), false) = (config.admin.check(), self.0.is_broken(&admin)) {
+        if let (Err(error), false) = (config.admin.check(), self.0.is_invalid(&admin)) {
             let field = match error {
                 AdminConfigError::Unprotected(_) => "listen",
                 AdminConfigError::NothingToGuard => "auth",
@@ -214,11 +214,11 @@ impl ConfigCheck {
             let problem = error.to_string();
             let named = format!("admin.{field}: ");
             let problem = problem.strip_prefix(&named).unwrap_or(&problem);
-            self.refuse(&admin.key(field), problem);
+            self.add_mistake(&admin.key(field), problem);
         }
         let cluster = FieldPath::default().key("cluster");
-        if let (Err(error), false) = (config.cluster.part(), self.0.is_broken(&cluster)) {
-            self.refuse(&cluster.key("shard"), error.to_string());
+        if let (Err(error), false) = (config.cluster.part(), self.0.is_invalid(&cluster)) {
+            self.add_mistake(&cluster.key("shard"), error.to_string());
         }
         let directory = FieldPath::default().key("journal").key("directory");
         if config
@@ -227,12 +227,12 @@ impl ConfigCheck {
             .as_ref()
             .is_some_and(|path| path.as_os_str().is_empty())
         {
-            self.refuse(&directory, EMPTY_PATH);
+            self.add_mistake(&directory, EMPTY_PATH);
         }
         let tls = FieldPath::default().key("traces").key("tls");
         let traces = config.traces.as_ref().map(|traces| traces.tls.check());
-        if let (Some(Err(error)), false) = (traces, self.0.is_broken(&tls)) {
-            self.refuse(&tls, error.to_string());
+        if let (Some(Err(error)), false) = (traces, self.0.is_invalid(&tls)) {
+            self.add_mistake(&tls, error.to_string());
         }
         for (path, sink) in self.sinks_of(&config) {
             let mut wires = vec![(path.key("to"), &sink.to)];
@@ -243,8 +243,8 @@ impl ConfigCheck {
                 for (field, problem) in problems(to) {
                     let field = path.join(FieldPath::parse(&field).unwrap_or_default());
                     // Of what is wrong already, this might follow.
-                    if !self.0.is_broken(&field) {
-                        self.refuse(&field, format!("sink `{}`: {problem}", sink.name));
+                    if !self.0.is_invalid(&field) {
+                        self.add_mistake(&field, format!("sink `{}`: {problem}", sink.name));
                     }
                 }
             }

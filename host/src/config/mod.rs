@@ -1,7 +1,7 @@
 //! The configuration: one YAML file, read whole into types that cannot be wrong.
 
 mod check;
-mod files;
+mod file_access;
 mod mask;
 mod types;
 
@@ -9,8 +9,8 @@ pub use crate::admin::AdminConfig;
 pub use crate::yaml::{FieldPath, Mistakes, YamlError as Mistake};
 pub use check::ConfigCheck;
 pub use types::{
-    Config, DeadLetterConfig, DropInConfig, LogCaptureMode, LogConfig, PluginConfig, PluginFrom,
-    PluginMemoryConfig, SinkConfig, SinkKind, Span, TektonConfig,
+    Config, ConfigDuration, DeadLetterConfig, DropInConfig, LogCaptureMode, LogConfig,
+    PluginConfig, PluginFrom, PluginMemoryConfig, SinkConfig, SinkKind, TektonConfig,
 };
 
 use crate::yaml;
@@ -84,7 +84,7 @@ impl Config {
     ///
     /// Names line and field of each mistake.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
-        Ok(ConfigCheck::begin(name, text).into_config()?)
+        Ok(ConfigCheck::parse(name, text).into_config()?)
     }
 
     /// The file as it would be with every default written out.

@@ -23,7 +23,7 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// Runs that ended longer ago than this when the observer starts are history and give no
     /// events, such as `10m`.
-    pub look_back: Span,
+    pub look_back: ConfigDuration,
     /// Logs of steps.
     pub log: LogConfig,
     /// How events are named.
@@ -46,14 +46,14 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<TracesConfig>,
     /// How long a stopping observer may take to deliver what it has, such as `25s`.
-    pub shutdown_grace: Span,
+    pub shutdown_grace: ConfigDuration,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             cluster: ClusterConfig::default(),
-            look_back: Span(SignedDuration::from_mins(10)),
+            look_back: ConfigDuration(SignedDuration::from_mins(10)),
             log: LogConfig::default(),
             event: EventConfig::default(),
             plugins: Vec::new(),
@@ -64,7 +64,7 @@ impl Default for Config {
             admin: AdminConfig::default(),
             traces: None,
             sinks: Vec::new(),
-            shutdown_grace: Span(SignedDuration::from_secs(25)),
+            shutdown_grace: ConfigDuration(SignedDuration::from_secs(25)),
         }
     }
 }
@@ -73,19 +73,21 @@ impl Default for Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
-pub struct Span(pub SignedDuration);
+pub struct ConfigDuration(pub SignedDuration);
 
 /// Longest length of time: longer ones overflow a clock.
-const MAX_SPAN: SignedDuration = SignedDuration::from_hours(24 * 365 * 1000);
+const MAX_CONFIG_DURATION: SignedDuration = SignedDuration::from_hours(24 * 365 * 1000);
 
-impl TryFrom<String> for Span {
+impl TryFrom<String> for ConfigDuration {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         let parsed: Result<SignedDuration, _> = text.parse();
         match parsed {
             Ok(span) if span.is_negative() => Err(format!("`{text}` is negative")),
-            Ok(span) if span > MAX_SPAN => Err(format!("`{text}` is more than 1000 years")),
+            Ok(span) if span > MAX_CONFIG_DURATION => {
+                Err(format!("`{text}` is more than 1000 years"))
+            }
             Ok(span) => Ok(Self(span)),
             Err(_) => Err(format!(
                 "`{text}` is not a length of time; write it like 90s, 10m or 1h"
@@ -94,8 +96,8 @@ impl TryFrom<String> for Span {
     }
 }
 
-impl From<Span> for String {
-    fn from(span: Span) -> Self {
+impl From<ConfigDuration> for String {
+    fn from(span: ConfigDuration) -> Self {
         format!("{:#}", span.0)
     }
 }

@@ -85,7 +85,7 @@ fn located<'a>(text: &str, said: &'a str, left_out: &[FieldPath]) -> (FieldPath,
             false => (path, reason),
         };
     }
-    match FieldPath::before_colon(said) {
+    match FieldPath::split_prefix(said) {
         Some((path, reason)) if has(text, &path) => (whole_path(path, left_out), reason),
         _ => (FieldPath::default(), said),
     }

@@ -1,7 +1,7 @@
 //! From a step record to events in the journal: log, event, plugins, match.
 
-mod fit;
-mod passage;
+mod encode;
+mod run_chain;
 
 use crate::clock;
 use crate::event::{self, BuildError, EventConfig, EventMatch};
@@ -14,7 +14,7 @@ use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, ChainPool, OnError, Report};
 use crate::step::{Envelope, StepRecord};
 use cloudevents::AttributesReader as _;
-use passage::Passage;
+use run_chain::ChainRef;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,9 +24,9 @@ use tracing::{debug, error};
 
 /// What happened to one step, for whoever looks on.
 #[derive(Debug)]
-pub enum Happening<'a> {
+pub enum PreparedEvent<'a> {
     /// Its event goes to the sinks.
-    Told {
+    Passed {
         /// The step.
         record: &'a StepRecord,
         /// The event before any plugin.
@@ -48,10 +48,10 @@ pub enum Happening<'a> {
 }
 
 /// Whoever looks on.
-pub type Onlooker = Arc<dyn Fn(Happening<'_>) + Send + Sync>;
+pub type EventHook = Arc<dyn Fn(PreparedEvent<'_>) + Send + Sync>;
 
 /// A sink as seen from here.
-pub(crate) struct Outlet {
+pub(crate) struct SinkRoute {
     pub(crate) name: String,
     pub(crate) select: EventMatch,
     pub(crate) chain: Arc<Chain>,
@@ -61,16 +61,16 @@ pub(crate) struct Outlet {
 
 /// What is to be prepared.
 #[derive(Debug)]
-pub(crate) enum ToPrepare {
+pub(crate) enum PrepareCommand {
     /// A step did something.
-    Step(Box<Admitted>),
+    Step(Box<AdmittedRecord>),
     /// Nothing more will come of this run.
     Forget(Arc<str>),
 }
 
 /// A record with its place among those that are prepared.
 #[derive(Debug)]
-pub(crate) struct Admitted {
+pub(crate) struct AdmittedRecord {
     pub(crate) record: Box<StepRecord>,
     /// Whose log it is, if one is to be read.
     pub(crate) claim: Option<PodClaim>,
@@ -133,29 +133,29 @@ impl Steps {
     }
 }
 
-impl Outlet {
+impl SinkRoute {
     fn has_own_chain(&self) -> bool {
         !self.chain.plugins().is_empty()
     }
 }
 
 /// What the journal does not say of a transition yet.
-struct Untold {
+struct MissingMarks {
     /// To the sinks without plugins of their own.
     shared: bool,
     /// To each of the others.
     own: Vec<bool>,
 }
 
-impl Untold {
+impl MissingMarks {
     fn is_empty(&self) -> bool {
         !self.shared && !self.own.contains(&true)
     }
 }
 
 /// The mark of an event that went through a sink's own plugins. An id holds no blank.
-fn own_mark(id: &str, outlet: &Outlet) -> String {
-    format!("{id} {}", outlet.name)
+fn route_mark(id: &str, route: &SinkRoute) -> String {
+    format!("{id} {}", route.name)
 }
 
 /// What each plugin made of an event.
@@ -192,52 +192,52 @@ pub(crate) struct Preparation {
     pub(crate) event: EventConfig,
     pub(crate) pool: ChainPool,
     /// Shares the threads of `pool` among namespaces.
-    pub(crate) calls: FairSemaphore,
+    pub(crate) call_permits: FairSemaphore,
     /// Who may prepare a record; an event that a plugin holds does not count.
-    pub(crate) turns: FairSemaphore,
+    pub(crate) record_permits: FairSemaphore,
     /// The chain of the moment, common to all sinks.
     pub(crate) roster: watch::Receiver<Roster>,
-    pub(crate) outlets: Vec<Outlet>,
+    pub(crate) routes: Vec<SinkRoute>,
     pub(crate) journal: Journal,
     pub(crate) history: History,
     /// There are traces.
     pub(crate) traced: bool,
     pub(crate) tally: Arc<Tally>,
-    pub(crate) onlooker: Option<Onlooker>,
+    pub(crate) event_hook: Option<EventHook>,
     /// How long a plugin may hold an event (`onError: block`); for ever where nothing is given, as a
     /// cluster goes on for ever.
     pub(crate) hold_for: Option<Duration>,
     /// So that events that are too large, of which a stranger can make many, do not fill the log.
-    pub(crate) cut_limit: LogLimit,
-    pub(crate) oversized_limit: LogLimit,
+    pub(crate) truncated_log_limit: LogLimit,
+    pub(crate) oversized_log_limit: LogLimit,
 }
 
 impl Preparation {
-    pub(crate) async fn take(&self, item: ToPrepare) {
+    pub(crate) async fn handle(&self, item: PrepareCommand) {
         match item {
-            ToPrepare::Step(item) => self.prepare(&item).await,
+            PrepareCommand::Step(item) => self.prepare(&item).await,
             // Where the journal cannot be written, the observer stops anyway.
-            ToPrepare::Forget(run) => drop(self.journal.forget(run).await),
+            PrepareCommand::Forget(run) => drop(self.journal.forget(run).await),
         }
     }
 
-    async fn prepare(&self, item: &Admitted) {
+    async fn prepare(&self, item: &AdmittedRecord) {
         let record = &*item.record;
         let id = event::id(record, &self.event);
-        let untold = Untold {
-            shared: !self.is_told(record, &id),
+        let missing = MissingMarks {
+            shared: !self.is_accepted(record, &id),
             own: self
-                .own_outlets()
-                .map(|outlet| !self.is_told(record, &own_mark(&id, outlet)))
+                .own_routes()
+                .map(|route| !self.is_accepted(record, &route_mark(&id, route)))
                 .collect(),
         };
-        if untold.is_empty() {
+        if missing.is_empty() {
             self.settled();
             self.tally.told_before.fetch_add(1, Ordering::Relaxed);
             debug!(id, "told before");
             return;
         }
-        let turn = self.turns.acquire(&record.namespace).await;
+        let turn = self.record_permits.acquire(&record.namespace).await;
         let log = if event::wants_log(&record.transition.kind) {
             Some(self.logs.of(record, item.claim.as_ref()).await)
         } else {
@@ -245,31 +245,31 @@ impl Preparation {
         };
         if self.is_unread().await {
             let built = event::build_structured(record, log, &self.event);
-            return match built.and_then(|body| self.new_event(body, &self.outlets)) {
+            return match built.and_then(|body| self.new_event(body, &self.routes)) {
                 Ok(event) => {
                     // A namespace that waits for room in the journal keeps no other from being prepared.
                     drop(turn);
-                    self.accept(record, &id, id.clone(), Some(event), &Report::default())
+                    self.submit(record, &id, id.clone(), Some(event), &Report::default())
                         .await;
                 }
                 Err(problem) => self.unbuildable(&problem, record),
             };
         }
         match event::build(record, log, &self.event) {
-            Ok(envelope) => self.filter(item, envelope, untold, turn).await,
+            Ok(envelope) => self.run_plugins(item, envelope, missing, turn).await,
             Err(problem) => self.unbuildable(&problem, record),
         }
     }
 
-    /// Nobody looks into an event on its way to the sinks: no plugin, no condition, no onlooker.
+    /// Nobody looks into an event on its way to the sinks: no plugin, no condition, no event_hook.
     async fn is_unread(&self) -> bool {
         let wants_all =
-            |outlet: &Outlet| !outlet.has_own_chain() && outlet.select == EventMatch::default();
-        !self.outlets.is_empty()
-            && self.onlooker.is_none()
-            && self.outlets.iter().all(wants_all)
+            |route: &SinkRoute| !route.has_own_chain() && route.select == EventMatch::default();
+        !self.routes.is_empty()
+            && self.event_hook.is_none()
+            && self.routes.iter().all(wants_all)
             && self
-                .chain(&Passage::Common)
+                .chain(&ChainRef::Common)
                 .await
                 .is_some_and(|chain| chain.plugins().is_empty())
     }
@@ -279,32 +279,41 @@ impl Preparation {
         self.tally.pending.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn is_told(&self, record: &StepRecord, mark: &str) -> bool {
+    fn is_accepted(&self, record: &StepRecord, mark: &str) -> bool {
         self.journal.is_told(&record.transition.run_uid, mark)
     }
 
-    fn own_outlets(&self) -> impl Iterator<Item = &Outlet> {
-        self.outlets.iter().filter(|outlet| outlet.has_own_chain())
+    fn own_routes(&self) -> impl Iterator<Item = &SinkRoute> {
+        self.routes.iter().filter(|route| route.has_own_chain())
     }
 
-    async fn filter(&self, item: &Admitted, envelope: Envelope, untold: Untold, turn: Permit) {
+    async fn run_plugins(
+        &self,
+        item: &AdmittedRecord,
+        envelope: Envelope,
+        missing: MissingMarks,
+        turn: Permit,
+    ) {
         let (record, mut turn) = (&*item.record, Some(turn));
         let id = envelope.event.id().to_owned();
-        let before = self.onlooker.is_some().then(|| envelope.clone());
-        let passed = self.pass(&Passage::Common, envelope, item, &mut turn).await;
+        let before = self.event_hook.is_some().then(|| envelope.clone());
+        let passed = self
+            .run_chain(&ChainRef::Common, envelope, item, &mut turn)
+            .await;
         let Some((envelope, report)) = passed else {
             self.settled();
             return;
         };
         // From one record to what is told of it: one for the sinks in common, one for each of the others.
         let told =
-            u64::from(untold.shared) + untold.own.iter().map(|own| u64::from(*own)).sum::<u64>();
+            u64::from(missing.shared) + missing.own.iter().map(|own| u64::from(*own)).sum::<u64>();
         self.tally
             .pending
             .fetch_add(told.saturating_sub(1), Ordering::Relaxed);
-        if let (Some(onlooker), Some(before), Some(envelope)) = (&self.onlooker, &before, &envelope)
+        if let (Some(event_hook), Some(before), Some(envelope)) =
+            (&self.event_hook, &before, &envelope)
         {
-            onlooker(Happening::Told {
+            event_hook(PreparedEvent::Passed {
                 record,
                 before,
                 envelope,
@@ -312,51 +321,57 @@ impl Preparation {
             });
         }
         let shared = async {
-            if untold.shared {
-                let sinks = self.outlets.iter().filter(|outlet| !outlet.has_own_chain());
+            if missing.shared {
+                let sinks = self.routes.iter().filter(|route| !route.has_own_chain());
                 let event = self.encode(envelope.as_ref(), sinks);
                 // A namespace that waits for room in the journal keeps no other from being prepared.
                 drop(turn);
                 match event {
-                    Ok(event) => self.accept(record, &id, id.clone(), event, &report).await,
+                    Ok(event) => self.submit(record, &id, id.clone(), event, &report).await,
                     Err(problem) => self.unbuildable(&problem, record),
                 }
             }
         };
         // At the same time: a sink whose own plugin holds the event must not keep it from the others.
         let own = self
-            .own_outlets()
-            .zip(&untold.own)
-            .filter(|(_, untold)| **untold)
-            .map(|(outlet, _)| self.hand_to(outlet, envelope.as_ref(), item, &id));
+            .own_routes()
+            .zip(&missing.own)
+            .filter(|(_, missing)| **missing)
+            .map(|(route, _)| self.submit_to_route(route, envelope.as_ref(), item, &id));
         tokio::join!(shared, futures::future::join_all(own));
     }
 
     /// Through the own plugins of a sink.
-    async fn hand_to(&self, outlet: &Outlet, shared: Option<&Envelope>, item: &Admitted, id: &str) {
+    async fn submit_to_route(
+        &self,
+        route: &SinkRoute,
+        shared: Option<&Envelope>,
+        item: &AdmittedRecord,
+        id: &str,
+    ) {
         let record = &*item.record;
-        let wanted = shared.filter(|shared| outlet.select.matches(&shared.event));
+        let wanted = shared.filter(|shared| route.select.matches(&shared.event));
         let (passed, report) = match wanted {
             None => (None, Report::default()),
             Some(shared) => {
-                let passage = Passage::Own(&outlet.chain);
+                let chain_ref = ChainRef::Own(&route.chain);
                 let mut no_turn = None;
-                let passed = self.pass(&passage, shared.clone(), item, &mut no_turn);
+                let passed = self.run_chain(&chain_ref, shared.clone(), item, &mut no_turn);
                 match passed.await {
                     Some(passed) => passed,
                     None => return self.settled(),
                 }
             }
         };
-        let mark = own_mark(id, outlet);
-        match self.encode(passed.as_ref(), [outlet]) {
-            Ok(event) => self.accept(record, id, mark, event, &report).await,
+        let mark = route_mark(id, route);
+        match self.encode(passed.as_ref(), [route]) {
+            Ok(event) => self.submit(record, id, mark, event, &report).await,
             Err(problem) => self.unbuildable(&problem, record),
         }
     }
 
     /// Puts an event, or that there is none, into the journal.
-    async fn accept(
+    async fn submit(
         &self,
         record: &StepRecord,
         id: &str,

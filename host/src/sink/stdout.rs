@@ -28,7 +28,7 @@ impl Stdout {
         // It may be a terminal.
         let event = event.structured();
         let mut line = match std::str::from_utf8(&event) {
-            Ok(text) => terminal::json(text).into_owned().into_bytes(),
+            Ok(text) => terminal::escape_json(text).into_owned().into_bytes(),
             Err(_) => event.to_vec(),
         };
         line.push(b'\n');

@@ -1,4 +1,4 @@
-//! Reads a type while leaving out what was found to be wrong: a deserializer around another one that knows the path of
+//! Reads a type while leaving out what was found to be wrong: a deserializer wrap another one that knows the path of
 //! what it reads.
 
 use super::path::{FieldPath, Segment};
@@ -13,49 +13,49 @@ use std::fmt;
 
 /// What to leave out, and where a reading failed.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub(super) struct ReadState {
     /// Fields and items that are read as if they were not there.
-    pub(super) left_out: HashSet<FieldPath>,
+    pub(super) omitted: HashSet<FieldPath>,
     /// What mappings get in addition, so that the rest of them can be read.
     pub(super) added: HashMap<FieldPath, Vec<(String, Value)>>,
     /// Where it failed.
-    pub(super) failed: Option<Failed>,
+    pub(super) failed: Option<FailedAt>,
     path: FieldPath,
 }
 
 /// Where a reading failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failed {
+pub(super) struct FailedAt {
     pub(super) path: FieldPath,
     /// The name of the field is wrong, not its value.
     pub(super) is_name: bool,
 }
 
-impl Reading {
+impl ReadState {
     /// Begins anew, with what was found so far.
-    pub(super) fn rewind(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.failed = None;
         self.path = FieldPath::default();
     }
 }
 
 /// Something of serde that knows where it is.
-pub(super) struct Tracked<'a, X> {
+pub(super) struct WithPath<'a, X> {
     inner: X,
-    reading: &'a RefCell<Reading>,
+    reading: &'a RefCell<ReadState>,
 }
 
-impl<'a, X> Tracked<'a, X> {
-    pub(super) fn new(inner: X, reading: &'a RefCell<Reading>) -> Self {
+impl<'a, X> WithPath<'a, X> {
+    pub(super) fn new(inner: X, reading: &'a RefCell<ReadState>) -> Self {
         Self { inner, reading }
     }
 
-    fn around<Y>(&self, inner: Y) -> Tracked<'a, Y> {
-        Tracked::new(inner, self.reading)
+    fn wrap<Y>(&self, inner: Y) -> WithPath<'a, Y> {
+        WithPath::new(inner, self.reading)
     }
 
-    /// Reads what is below a segment. Where it fails first, is where it failed.
-    fn below<T, E>(
+    /// Reads what is read_child a segment. Where it fails first, is where it failed.
+    fn read_child<T, E>(
         &self,
         segment: Segment,
         is_name: bool,
@@ -66,33 +66,33 @@ impl<'a, X> Tracked<'a, X> {
         let mut reading = self.reading.borrow_mut();
         if read.is_err() && reading.failed.is_none() {
             let path = reading.path.clone();
-            reading.failed = Some(Failed { path, is_name });
+            reading.failed = Some(FailedAt { path, is_name });
         }
         reading.path.0.pop();
         read
     }
 
-    fn is_left_out(&self, segment: Segment) -> bool {
+    fn is_omitted(&self, segment: Segment) -> bool {
         let mut reading = self.reading.borrow_mut();
-        if reading.left_out.is_empty() {
+        if reading.omitted.is_empty() {
             return false;
         }
         reading.path.0.push(segment);
-        let left_out = reading.left_out.contains(&reading.path);
+        let omitted = reading.omitted.contains(&reading.path);
         reading.path.0.pop();
-        left_out
+        omitted
     }
 }
 
 macro_rules! forward {
     ($($method:ident($($argument:ident: $type:ty),*))*) => {
         $(fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Self::Error> {
-            self.inner.$method($($argument,)* Tracked::new(visitor, self.reading))
+            self.inner.$method($($argument,)* WithPath::new(visitor, self.reading))
         })*
     };
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithPath<'_, D> {
     type Error = D::Error;
 
     forward! {
@@ -122,7 +122,7 @@ macro_rules! visit {
     };
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Tracked<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for WithPath<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,7 +146,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Tracked<'_, V> {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         self.inner
-            .visit_some(Tracked::new(deserializer, self.reading))
+            .visit_some(WithPath::new(deserializer, self.reading))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(
@@ -154,12 +154,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Tracked<'_, V> {
         deserializer: D,
     ) -> Result<V::Value, D::Error> {
         self.inner
-            .visit_newtype_struct(Tracked::new(deserializer, self.reading))
+            .visit_newtype_struct(WithPath::new(deserializer, self.reading))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<V::Value, A::Error> {
-        let (tracked, index) = (Tracked::new(items, self.reading), 0);
-        self.inner.visit_seq(Items { tracked, index })
+        let (tracked, index) = (WithPath::new(items, self.reading), 0);
+        self.inner.visit_seq(SequenceItems { tracked, index })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
@@ -167,40 +167,40 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Tracked<'_, V> {
             let reading = self.reading.borrow();
             reading.added.get(&reading.path).cloned()
         };
-        self.inner.visit_map(Entries {
-            tracked: Tracked::new(entries, self.reading),
+        self.inner.visit_map(MappingEntries {
+            tracked: WithPath::new(entries, self.reading),
             added: added.unwrap_or_default(),
             next: None,
         })
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_enum(Tracked::new(data, self.reading))
+        self.inner.visit_enum(WithPath::new(data, self.reading))
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Tracked<'_, S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for WithPath<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
         self.inner
-            .deserialize(Tracked::new(deserializer, self.reading))
+            .deserialize(WithPath::new(deserializer, self.reading))
     }
 }
 
-struct Items<'a, A> {
-    tracked: Tracked<'a, A>,
+struct SequenceItems<'a, A> {
+    tracked: WithPath<'a, A>,
     index: usize,
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for SequenceItems<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        while self.tracked.is_left_out(Segment::Index(self.index)) {
+        while self.tracked.is_omitted(Segment::Index(self.index)) {
             if self.tracked.inner.next_element::<IgnoredAny>()?.is_none() {
                 return Ok(None);
             }
@@ -208,20 +208,20 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
         }
         let segment = Segment::Index(self.index);
         self.index += 1;
-        let (reading, seed) = (self.tracked.reading, self.tracked.around(seed));
+        let (reading, seed) = (self.tracked.reading, self.tracked.wrap(seed));
         let items = &mut self.tracked.inner;
-        Tracked::new((), reading).below(segment, false, || items.next_element_seed(seed))
+        WithPath::new((), reading).read_child(segment, false, || items.next_element_seed(seed))
     }
 }
 
-struct Entries<'a, A> {
-    tracked: Tracked<'a, A>,
+struct MappingEntries<'a, A> {
+    tracked: WithPath<'a, A>,
     added: Vec<(String, Value)>,
     /// The entry whose value comes next, and that value if it is an added one.
     next: Option<(String, Option<Value>)>,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for MappingEntries<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(
@@ -230,7 +230,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
     ) -> Result<Option<S::Value>, A::Error> {
         let (key, value) = loop {
             match self.tracked.inner.next_key::<String>()? {
-                Some(key) if self.tracked.is_left_out(Segment::Key(key.clone())) => {
+                Some(key) if self.tracked.is_omitted(Segment::Key(key.clone())) => {
                     self.tracked.inner.next_value::<IgnoredAny>()?;
                 }
                 Some(key) => break (key, None),
@@ -241,7 +241,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
             }
         };
         let segment = Segment::Key(key.clone());
-        let read = self.tracked.below(segment, true, || {
+        let read = self.tracked.read_child(segment, true, || {
             seed.deserialize(key.clone().into_deserializer())
         });
         self.next = Some((key, value));
@@ -253,15 +253,16 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
         if let Some(added) = added {
             return seed.deserialize(added).map_err(A::Error::custom);
         }
-        let (reading, seed) = (self.tracked.reading, self.tracked.around(seed));
+        let (reading, seed) = (self.tracked.reading, self.tracked.wrap(seed));
         let entries = &mut self.tracked.inner;
-        Tracked::new((), reading).below(Segment::Key(key), false, || entries.next_value_seed(seed))
+        WithPath::new((), reading)
+            .read_child(Segment::Key(key), false, || entries.next_value_seed(seed))
     }
 }
 
-impl<'a, 'de, A: EnumAccess<'de>> EnumAccess<'de> for Tracked<'a, A> {
+impl<'a, 'de, A: EnumAccess<'de>> EnumAccess<'de> for WithPath<'a, A> {
     type Error = A::Error;
-    type Variant = Content<'a, A::Variant>;
+    type Variant = VariantContent<'a, A::Variant>;
 
     fn variant_seed<S: DeserializeSeed<'de>>(
         self,
@@ -269,21 +270,21 @@ impl<'a, 'de, A: EnumAccess<'de>> EnumAccess<'de> for Tracked<'a, A> {
     ) -> Result<(S::Value, Self::Variant), A::Error> {
         let (name, content): (String, _) = self.inner.variant()?;
         let segment = Segment::Variant(name.clone());
-        let value = Tracked::new((), self.reading).below(segment, true, || {
+        let value = WithPath::new((), self.reading).read_child(segment, true, || {
             seed.deserialize(name.clone().into_deserializer())
         })?;
-        let tracked = Tracked::new(content, self.reading);
-        Ok((value, Content { tracked, name }))
+        let tracked = WithPath::new(content, self.reading);
+        Ok((value, VariantContent { tracked, name }))
     }
 }
 
-/// What a variant holds.
-pub(super) struct Content<'a, A> {
-    tracked: Tracked<'a, A>,
+/// What a variant contains.
+pub(super) struct VariantContent<'a, A> {
+    tracked: WithPath<'a, A>,
     name: String,
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Content<'_, A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for VariantContent<'_, A> {
     type Error = A::Error;
 
     fn unit_variant(self) -> Result<(), A::Error> {
@@ -291,15 +292,15 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Content<'_, A> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
-        let (at, seed) = (self.tracked.around(()), self.tracked.around(seed));
-        at.below(Segment::Variant(self.name), false, || {
+        let (at, seed) = (self.tracked.wrap(()), self.tracked.wrap(seed));
+        at.read_child(Segment::Variant(self.name), false, || {
             self.tracked.inner.newtype_variant_seed(seed)
         })
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        let (at, visitor) = (self.tracked.around(()), self.tracked.around(visitor));
-        at.below(Segment::Variant(self.name), false, || {
+        let (at, visitor) = (self.tracked.wrap(()), self.tracked.wrap(visitor));
+        at.read_child(Segment::Variant(self.name), false, || {
             self.tracked.inner.tuple_variant(len, visitor)
         })
     }
@@ -309,8 +310,8 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Content<'_, A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        let (at, visitor) = (self.tracked.around(()), self.tracked.around(visitor));
-        at.below(Segment::Variant(self.name), false, || {
+        let (at, visitor) = (self.tracked.wrap(()), self.tracked.wrap(visitor));
+        at.read_child(Segment::Variant(self.name), false, || {
             self.tracked.inner.struct_variant(fields, visitor)
         })
     }

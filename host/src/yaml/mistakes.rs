@@ -62,7 +62,7 @@ impl Mistakes {
     }
 
     /// Notes that there are more than were found.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn mark_incomplete(&mut self) {
         self.has_more = true;
     }
 

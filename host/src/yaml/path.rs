@@ -13,14 +13,14 @@ pub enum Segment {
     Index(usize),
 }
 
-/// Path of a field; that of the whole text is empty.
+/// Path of a field; that of the root_name text is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FieldPath(pub Vec<Segment>);
 
 impl FieldPath {
     /// Reads the beginning of a text, such as `rules[0].pattern: it is empty`, as a path. `None` if it has none.
     #[must_use]
-    pub fn before_colon(text: &str) -> Option<(Self, &str)> {
+    pub fn split_prefix(text: &str) -> Option<(Self, &str)> {
         let (path, rest) = text.split_once(": ")?;
         Some((Self::parse(path)?, rest))
     }
@@ -66,7 +66,7 @@ impl FieldPath {
 
     /// Is it this one, or below it?
     #[must_use]
-    pub fn holds(&self, other: &Self) -> bool {
+    pub fn contains(&self, other: &Self) -> bool {
         let same = |(one, other): (&Segment, &Segment)| one.name() == other.name();
         self.0.len() <= other.0.len() && self.0.iter().zip(&other.0).all(same)
     }
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_message_prefix_is_a_path_only_if_it_looks_like_one() {
-        let path = |text| FieldPath::before_colon(text).map(|(path, _)| path.to_string());
+        let path = |text| FieldPath::split_prefix(text).map(|(path, _)| path.to_string());
         assert_eq!(path("without[1]: no").as_deref(), Some("without[1]"));
         assert_eq!(
             path("rules[0].pattern: no").as_deref(),

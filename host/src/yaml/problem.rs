@@ -3,7 +3,7 @@
 use super::{MAX_DEPTH, MAX_VALUES};
 
 /// What is wrong, and what to do. The place stands before the message already.
-pub(super) fn of(message: &str) -> String {
+pub(super) fn describe(message: &str) -> String {
     let first = message.lines().next().unwrap_or(message);
     let first = first.strip_prefix("error: ").unwrap_or(first);
     let problem = match first.split_once(": ") {

@@ -121,7 +121,7 @@ fn with_log(event: &Value, size: usize) -> Result<Envelope, Problem> {
 
 fn report(plugin: &Arc<Plugin>, loading: Duration, rows: &[Row]) -> String {
     let (name, version) = plugin.identity();
-    let (name, version) = (terminal::word(name), terminal::word(version));
+    let (name, version) = (terminal::escape_line(name), terminal::escape_line(version));
     let memory = plugin.counts().peak_memory_bytes;
     let mut text = format!(
         "{name} {version}: loaded in {:.2} s, {} KiB of memory per instance at most\n\n\

@@ -49,5 +49,5 @@ fn short(line: &str) -> String {
     if chars.next().is_some() {
         shown.push('…');
     }
-    terminal::word(&shown).into_owned()
+    terminal::escape_line(&shown).into_owned()
 }

@@ -15,9 +15,9 @@ use step_observer::config::Config;
 use step_observer::event;
 use step_observer::locked::Locked;
 use step_observer::observe::Speed;
-use step_observer::prepare::Happening;
+use step_observer::prepare::PreparedEvent;
 use step_observer::step::Envelope;
-use step_observer::terminal::word;
+use step_observer::terminal::escape_line;
 
 #[derive(Default)]
 struct Counts {
@@ -45,9 +45,9 @@ pub(super) async fn dry_run(args: RunArgs) -> Result<End, Problem> {
     };
     let counts = Arc::new(Locked::new(Counts::default()));
     let counting = counts.clone();
-    let app = App::dry(source, config)
+    let app = App::dry_run(source, config)
         .await?
-        .with_onlooker(Arc::new(move |happening| {
+        .with_event_hook(Arc::new(move |happening| {
             let mut counts = counting.lock();
             say(&tell(&happening, &mut counts));
         }));
@@ -68,16 +68,20 @@ pub(super) async fn dry_run(args: RunArgs) -> Result<End, Problem> {
     }
 }
 
-fn tell(happening: &Happening<'_>, counts: &mut Counts) -> String {
+fn tell(happening: &PreparedEvent<'_>, counts: &mut Counts) -> String {
     match happening {
-        Happening::Dropped { record, reason, .. } => {
+        PreparedEvent::Dropped { record, reason, .. } => {
             counts.dropped += 1;
             let kind = record.transition.kind.as_str();
             let step = record.transition.step();
             let name = format!("{}/{}/{step}", record.namespace, record.task_run);
-            format!("dropped    {} {kind}: {}", word(&name), word(reason))
+            format!(
+                "dropped    {} {kind}: {}",
+                escape_line(&name),
+                escape_line(reason)
+            )
         }
-        Happening::Told {
+        PreparedEvent::Passed {
             before,
             envelope,
             report,
@@ -105,7 +109,8 @@ fn tell(happening: &Happening<'_>, counts: &mut Counts) -> String {
                 }
             };
             let failure = failure.unwrap_or_default();
-            let (name, kind, failure) = (word(name), word(kind), word(&failure));
+            let (name, kind, failure) =
+                (escape_line(name), escape_line(kind), escape_line(&failure));
             format!("{verdict} {name} {kind}{failure}\n{difference}")
                 .trim_end()
                 .to_owned()

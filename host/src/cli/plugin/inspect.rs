@@ -31,7 +31,7 @@ pub(super) async fn inspect(args: InspectArgs) -> Result<End, Problem> {
         if let Some(members) = told.as_object_mut() {
             members.insert("loaded".to_owned(), loaded);
         }
-        say(&terminal::json(&format!("{told:#}")));
+        say(&terminal::escape_json(&format!("{told:#}")));
     } else {
         say(&describe(&found, loaded.as_deref())?);
     }
@@ -50,7 +50,8 @@ fn describe(found: &Inspection, loaded: Result<&Plugin, &Problem>) -> Result<Str
         config_schema,
     } = found;
     let mut text = String::new();
-    let mut row = |name: &str, value: &str| writeln!(text, "{name:<15}{}", terminal::word(value));
+    let mut row =
+        |name: &str, value: &str| writeln!(text, "{name:<15}{}", terminal::escape_line(value));
     match loaded {
         Ok(plugin) => {
             let (name, version) = plugin.identity();
@@ -97,7 +98,7 @@ fn describe(found: &Inspection, loaded: Result<&Plugin, &Problem>) -> Result<Str
     }
     if let Some(schema) = config_schema {
         row("configuration", "")?;
-        write!(text, "{}", terminal::json(&format!("{schema:#}")))?;
+        write!(text, "{}", terminal::escape_json(&format!("{schema:#}")))?;
     }
     Ok(text.trim_end().to_owned())
 }

@@ -45,7 +45,7 @@ fn say(text: &str) {
 
 /// Says what happens now, beside the output.
 fn note(text: &str) {
-    writeln!(std::io::stderr(), "==> {}", terminal::lines(text)).ok();
+    writeln!(std::io::stderr(), "==> {}", terminal::escape_lines(text)).ok();
 }
 
 /// The plugin as the host would run it: with the `plugin.yaml` that is given, else the one beside the

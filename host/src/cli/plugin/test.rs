@@ -32,7 +32,7 @@ pub(super) async fn test(args: TestArgs) -> Result<End, Problem> {
         (None, Some(file)) => {
             let chain = alone(&engine, load(&engine, &config).await?);
             let told = outcome(&chain, read(&file)?, &file)?;
-            say(&terminal::json(&format!("{told:#}")));
+            say(&terminal::escape_json(&format!("{told:#}")));
             match told.get("error") {
                 None => Ok(End::Good),
                 Some(_) => Err("the plugin fails on this event".into()),

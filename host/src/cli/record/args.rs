@@ -2,7 +2,7 @@
 
 use crate::cli::args::parse_plugin;
 use std::path::PathBuf;
-use step_observer::config::{PluginConfig, Span};
+use step_observer::config::{ConfigDuration, PluginConfig};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecordArgs {
@@ -17,13 +17,13 @@ pub(crate) struct RecordArgs {
     pub(super) selector: Option<String>,
     /// End after so long, such as 10m
     #[arg(long = "for", value_name = "TIME", value_parser = parse_span)]
-    pub(super) duration: Option<Span>,
+    pub(super) duration: Option<ConfigDuration>,
     /// End once there were TaskRuns, all have ended, and nothing has changed for so long, such as 30s
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
-    pub(super) until_idle: Option<Span>,
+    pub(super) until_idle: Option<ConfigDuration>,
     /// Leave out TaskRuns that ended longer ago
     #[arg(long, default_value = "10m", value_name = "TIME", value_parser = parse_span)]
-    pub(super) look_back: Span,
+    pub(super) look_back: ConfigDuration,
     /// Mask with the rules of this plugin: a file or bundled:NAME, and its configuration as a JSON file
     #[arg(long, default_value = "bundled:redact-secrets", value_name = "FILE[=CONFIG.json]", value_parser = parse_plugin)]
     pub(super) redact: PluginConfig,
@@ -57,6 +57,6 @@ fn parse_namespace(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_span(text: &str) -> Result<Span, String> {
-    Span::try_from(text.to_owned())
+fn parse_span(text: &str) -> Result<ConfigDuration, String> {
+    ConfigDuration::try_from(text.to_owned())
 }

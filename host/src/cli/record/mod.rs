@@ -14,11 +14,11 @@ use std::path::Path;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use step_observer::app::{App, Source, load_plugin};
-use step_observer::config::{Config, LogConfig, Span};
+use step_observer::config::{Config, ConfigDuration, LogConfig};
 use step_observer::locked::Locked;
 use step_observer::observe::{ClusterConfig, Tap};
 use step_observer::plugin::{Compiler, Plugin, PluginEngine};
-use step_observer::prepare::{Happening, Onlooker};
+use step_observer::prepare::{EventHook, PreparedEvent};
 use step_observer::record::{RecordCounts, RecordLimits, Recorder};
 use step_observer::terminal;
 use tokio::task::block_in_place;
@@ -62,8 +62,8 @@ pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, 
     let recorder = Recorder::create(&args.out, redactor.as_deref(), limits)?;
     let recorder: Shared = Arc::new(Locked::new(recorder));
     *tap = Some(record_events(recorder.clone()));
-    let app = App::dry(source, config).await?;
-    let app = app.with_onlooker(record_logs(recorder.clone()));
+    let app = App::dry_run(source, config).await?;
+    let app = app.with_event_hook(record_logs(recorder.clone()));
     note(&beginning(&args));
     let ended = ended(recorder.clone(), args.duration, args.until_idle);
     let stop = async move {
@@ -127,9 +127,9 @@ fn record_events(recorder: Shared) -> Tap {
     Arc::new(move |at, tapped| block_in_place(|| lock(&recorder).see(at, tapped)))
 }
 
-fn record_logs(recorder: Shared) -> Onlooker {
+fn record_logs(recorder: Shared) -> EventHook {
     Arc::new(move |happening| {
-        let Happening::Told { record, before, .. } = happening else {
+        let PreparedEvent::Passed { record, before, .. } = happening else {
             return;
         };
         // As it was read: nothing has been cut off to make an event small.
@@ -144,9 +144,13 @@ fn record_logs(recorder: Shared) -> Onlooker {
 }
 
 /// Ends when the recording is to end by itself; shows until then how far it is.
-async fn ended(recorder: Shared, duration: Option<Span>, until_idle: Option<Span>) {
+async fn ended(
+    recorder: Shared,
+    duration: Option<ConfigDuration>,
+    until_idle: Option<ConfigDuration>,
+) {
     let began = Instant::now();
-    let span = |span: Option<Span>| span.and_then(|span| Duration::try_from(span.0).ok());
+    let span = |span: Option<ConfigDuration>| span.and_then(|span| Duration::try_from(span.0).ok());
     let (duration, until_idle) = (span(duration), span(until_idle));
     let mut shown = RecordCounts::default();
     loop {
@@ -195,8 +199,8 @@ fn beginning(args: &RecordArgs) -> String {
     };
     format!(
         "Recording TaskRuns, pods and logs of {} into {}, {masked}; {end}.",
-        terminal::word(&namespaces),
-        terminal::word(&args.out.display().to_string())
+        terminal::escape_line(&namespaces),
+        terminal::escape_line(&args.out.display().to_string())
     )
 }
 
@@ -250,7 +254,7 @@ fn summary(recorder: &Recorder, out: &Path) -> String {
         0 => NOTHING.to_owned(),
         _ => format!("\nReplay it:\n  step-observer replay {}", quoted(out)),
     });
-    terminal::lines(&lines.join("\n")).to_string()
+    terminal::escape_lines(&lines.join("\n")).to_string()
 }
 
 /// A path as a shell takes it.

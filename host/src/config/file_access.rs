@@ -5,44 +5,44 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// Those of a sink that cannot be read: the path of each field, and what is wrong. Never what stands in a file.
-pub(super) fn of_sink(sink: &SinkConfig) -> Vec<(String, String)> {
-    let mut found = missing("to", &sink.to);
+pub(super) fn unreadable_in_sink(sink: &SinkConfig) -> Vec<(String, String)> {
+    let mut found = unreadable_in("to", &sink.to);
     if let Some(dead_letters) = &sink.dead_letter_sink {
-        found.extend(missing("deadLetterSink.to", &dead_letters.to));
+        found.extend(unreadable_in("deadLetterSink.to", &dead_letters.to));
     }
     found
 }
 
 /// The same of whatever stands at a path.
-pub(super) fn missing(path: &str, configured: &impl Serialize) -> Vec<(String, String)> {
+pub(super) fn unreadable_in(path: &str, configured: &impl Serialize) -> Vec<(String, String)> {
     let mut found = Vec::new();
     // What has been read can be written.
     let configured = serde_json::to_value(configured).unwrap_or_default();
-    look(path, "", &configured, &mut found);
+    visit(path, "", &configured, &mut found);
     found
 }
 
-fn look(path: &str, name: &str, value: &Value, found: &mut Vec<(String, String)>) {
+fn visit(path: &str, name: &str, value: &Value, found: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                look(&format!("{path}.{name}"), name, value, found);
+                visit(&format!("{path}.{name}"), name, value, found);
             }
         }
         Value::Array(items) => {
             for (index, value) in items.iter().enumerate() {
-                look(&format!("{path}[{index}]"), name, value, found);
+                visit(&format!("{path}[{index}]"), name, value, found);
             }
         }
         Value::String(text) => {
-            found.extend(problem(name, text).map(|problem| (path.to_owned(), problem)))
+            found.extend(access_problem(name, text).map(|problem| (path.to_owned(), problem)))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
 /// What is wrong with what a field names.
-fn problem(field: &str, named: &str) -> Option<String> {
+fn access_problem(field: &str, named: &str) -> Option<String> {
     if field == "fromEnv" {
         let variable = std::env::var_os(named);
         let problem = format!("the environment variable {named} is not set: set it");

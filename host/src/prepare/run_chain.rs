@@ -1,6 +1,6 @@
 //! The way of an event through plugins, until one chain has passed it whole.
 
-use super::{Admitted, Happening, Preparation};
+use super::{AdmittedRecord, Preparation, PreparedEvent};
 use crate::clock;
 use crate::fair::Permit;
 use crate::history::What;
@@ -14,13 +14,13 @@ use step_observer_core::Backoff;
 use tracing::{debug, error, warn};
 
 /// How an event that a plugin blocks is tried again.
-const BLOCKED: Backoff = Backoff {
+const BLOCKED_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_secs(30),
 };
 
 /// Which plugins an event passes.
-pub(super) enum Passage<'a> {
+pub(super) enum ChainRef<'a> {
     /// Those common to all sinks, as they are at the moment.
     Common,
     /// Those of one sink.
@@ -29,10 +29,10 @@ pub(super) enum Passage<'a> {
 
 impl Preparation {
     /// Waits until it is known which plugins there are: before, none may be left out.
-    pub(super) async fn chain(&self, passage: &Passage<'_>) -> Option<Arc<Chain>> {
-        match passage {
-            Passage::Own(chain) => Some((*chain).clone()),
-            Passage::Common => {
+    pub(super) async fn chain(&self, chain_ref: &ChainRef<'_>) -> Option<Arc<Chain>> {
+        match chain_ref {
+            ChainRef::Own(chain) => Some((*chain).clone()),
+            ChainRef::Common => {
                 let mut roster = self.roster.clone();
                 let known = roster.wait_for(|roster| roster.chain.is_some()).await;
                 known.ok().and_then(|roster| roster.chain.clone())
@@ -41,14 +41,14 @@ impl Preparation {
     }
 
     /// Waits for the next try; where the plugins change meanwhile, no longer.
-    async fn wait(&self, passage: &Passage<'_>, delay: Duration) {
+    async fn wait(&self, chain_ref: &ChainRef<'_>, delay: Duration) {
         let mut roster = self.roster.clone();
         roster.mark_unchanged();
         let changed = async {
-            match passage {
+            match chain_ref {
                 // Where nothing changes any more, only the time passes.
-                Passage::Common if roster.changed().await.is_ok() => {}
-                Passage::Common | Passage::Own(_) => std::future::pending().await,
+                ChainRef::Common if roster.changed().await.is_ok() => {}
+                ChainRef::Common | ChainRef::Own(_) => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -61,11 +61,11 @@ impl Preparation {
     /// the chain of that moment. So whatever leaves here has passed one chain whole. Without an event
     /// where a plugin dropped it; nothing where the event is given up. While a plugin holds the event, it does not
     /// have the turn that it came with.
-    pub(super) async fn pass(
+    pub(super) async fn run_chain(
         &self,
-        passage: &Passage<'_>,
+        chain_ref: &ChainRef<'_>,
         envelope: Envelope,
-        item: &Admitted,
+        item: &AdmittedRecord,
         turn: &mut Option<Permit>,
     ) -> Option<(Option<Envelope>, Report)> {
         let record = &*item.record;
@@ -75,7 +75,7 @@ impl Preparation {
         let mut failures = 0_u32;
         let give_up = self.hold_for.map(|hold| tokio::time::Instant::now() + hold);
         loop {
-            let Some(chain) = self.chain(passage).await else {
+            let Some(chain) = self.chain(chain_ref).await else {
                 self.tally.failed.fetch_add(1, Ordering::Relaxed);
                 warn!(
                     id,
@@ -85,7 +85,7 @@ impl Preparation {
             };
             let call = match chain.plugins().is_empty() {
                 true => None,
-                false => Some(self.calls.acquire(&record.namespace).await),
+                false => Some(self.call_permits.acquire(&record.namespace).await),
             };
             let outcome = self.pool.process(chain.clone(), envelope).await;
             drop(call);
@@ -112,8 +112,8 @@ impl Preparation {
                 }) => {
                     self.tally.dropped.fetch_add(1, Ordering::Relaxed);
                     debug!(plugin = &*plugin, id, reason, "plugin drops the event");
-                    if let Some(onlooker) = &self.onlooker {
-                        onlooker(Happening::Dropped {
+                    if let Some(event_hook) = &self.event_hook {
+                        event_hook(PreparedEvent::Dropped {
                             record,
                             plugin: &plugin,
                             reason: &reason,
@@ -134,7 +134,7 @@ impl Preparation {
                         error!(plugin = &*plugin, version, id, detail = %failure, failures, "the held event is given up");
                         return None;
                     }
-                    let delay = BLOCKED.delay(failures, fastrand::f64());
+                    let delay = BLOCKED_BACKOFF.delay(failures, fastrand::f64());
                     let version = chain.version(&plugin);
                     warn!(
                         plugin = &*plugin, version, id, failure = failure.label(), detail = %failure, failures, ?delay,
@@ -147,9 +147,9 @@ impl Preparation {
                     envelope = *original;
                     held.get_or_insert_with(|| item.ticket.hold(&plugin, clock::now()));
                     drop(turn.take());
-                    self.wait(passage, delay).await;
+                    self.wait(chain_ref, delay).await;
                     if has_turn {
-                        *turn = Some(self.turns.acquire(&record.namespace).await);
+                        *turn = Some(self.record_permits.acquire(&record.namespace).await);
                     }
                 }
                 Err(problem) => {

@@ -20,11 +20,11 @@ use step_observer_core::Ledger;
 use tracing::warn;
 
 /// More than a run waits for evidence before it tells something.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
+const MIN_LOOK_BACK: SignedDuration = SignedDuration::from_mins(1);
 
 /// What one run hands on to the next, which has another configuration. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct CarriedOver {
     pub(super) journal: Journal,
     pub(super) history: History,
     journal_config: JournalConfig,
@@ -42,7 +42,7 @@ pub struct Kept {
     unfinished: Arc<AtomicBool>,
 }
 
-impl Kept {
+impl CarriedOver {
     pub(super) async fn open(source: &Source, config: &Config) -> Result<Self, AppError> {
         let (journal_config, admin_config) = (config.journal.clone(), config.admin.clone());
         let folder = journal_config.directory.as_deref();
@@ -81,15 +81,15 @@ impl Kept {
     }
 
     /// From now on a death counts for the plugins that run, until what is given back is dropped.
-    pub(super) fn deaths_count(&self) -> DeathsCount {
+    pub(super) fn count_crashes(&self) -> CrashCounting {
         if let Some(crashes) = &self.crashes {
             crashes.runs();
         }
-        DeathsCount(self.crashes.clone())
+        CrashCounting(self.crashes.clone())
     }
 
     /// For a run with another configuration.
-    pub(super) fn under(self, config: &Config) -> Result<Self, AppError> {
+    pub(super) fn for_config(self, config: &Config) -> Result<Self, AppError> {
         // Files that are open cannot move.
         if config.journal != self.journal_config {
             return Err(AppError::NeedsRestart("journal"));
@@ -104,7 +104,7 @@ impl Kept {
     }
 
     /// A run ends. Has it seen everything, and is all of that in the journal?
-    pub(super) fn end(&self, is_finished: bool) {
+    pub(super) fn note_end(&self, is_finished: bool) {
         self.unfinished.store(!is_finished, Ordering::Relaxed);
     }
 
@@ -118,7 +118,7 @@ impl Kept {
         match has_marks || self.unfinished.load(Ordering::Relaxed) {
             true => Ledger::new(first),
             // What a run waits with for evidence is older than what it tells.
-            false => Ledger::new(first.max(recent.checked_sub(PATIENCE).unwrap_or(first))),
+            false => Ledger::new(first.max(recent.checked_sub(MIN_LOOK_BACK).unwrap_or(first))),
         }
     }
 
@@ -150,7 +150,7 @@ impl Kept {
     }
 
     /// The file says again what is in use: the last refusal is settled.
-    pub fn settle_reload(&self) {
+    pub fn clear_last_refusal(&self) {
         let mut reloads = self.reloads.lock();
         reloads.last_refusal = None;
     }
@@ -162,9 +162,9 @@ impl Kept {
 }
 
 /// A run that has not begun to end.
-pub(super) struct DeathsCount(Option<CrashRecord>);
+pub(super) struct CrashCounting(Option<CrashRecord>);
 
-impl Drop for DeathsCount {
+impl Drop for CrashCounting {
     fn drop(&mut self) {
         if let Some(crashes) = &self.0 {
             crashes.stops();

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// Where the kernel shows cgroups.
-const MOUNT: &str = "/sys/fs/cgroup";
+const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 /// Version 1 says "no limit" with the largest multiple of a page.
-const NO_LIMIT: u64 = 1 << 60;
+const UNLIMITED_FROM: u64 = 1 << 60;
 
 /// The smallest limit on the way up from this process's cgroup; `None` if there is none, or nobody says.
-pub(super) fn limit() -> Option<u64> {
+pub(super) fn cgroup_limit() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     smallest(files(&groups).iter().filter_map(|file| read(file)))
 }
@@ -18,7 +18,7 @@ fn read(file: &Path) -> Option<u64> {
 }
 
 fn smallest(limits: impl Iterator<Item = u64>) -> Option<u64> {
-    limits.filter(|limit| *limit < NO_LIMIT).min()
+    limits.filter(|limit| *limit < UNLIMITED_FROM).min()
 }
 
 /// Files that may hold a limit, by what `/proc/self/cgroup` says: lines of number, controllers and path. In a container
@@ -31,10 +31,11 @@ fn files(groups: &str) -> Vec<PathBuf> {
             continue;
         };
         let (mount, name) = match controllers {
-            "" => (PathBuf::from(MOUNT), "memory.max"),
-            _ if controllers.split(',').any(|one| one == "memory") => {
-                (Path::new(MOUNT).join("memory"), "memory.limit_in_bytes")
-            }
+            "" => (PathBuf::from(CGROUP_MOUNT), "memory.max"),
+            _ if controllers.split(',').any(|one| one == "memory") => (
+                Path::new(CGROUP_MOUNT).join("memory"),
+                "memory.limit_in_bytes",
+            ),
             _ => continue,
         };
         let inside = Path::new(path.trim_start_matches('/'));

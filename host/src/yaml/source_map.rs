@@ -1,15 +1,15 @@
-//! Where the fields of a text are: line and column of each, and which stand there twice.
+//! Where the fields of a text are: line and column of each, and which stand there note_duplicate.
 
 use super::path::{FieldPath, Segment};
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser};
 use std::collections::HashMap;
 
-/// Most nodes of a text; of one that has more no places are known.
+/// Most nodes of a text; of one that has more no source_map are known.
 const MAX_NODES: usize = 500_000;
 
 /// Line and column, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub(super) line: u64,
     pub(super) column: u64,
 }
@@ -17,14 +17,14 @@ pub(super) struct Place {
 /// Where the fields of a text are. The nodes are a list, not a tree of boxes: a text that is nested a hundred thousand
 /// times must not overflow the stack.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Places {
+pub(super) struct SourceMap {
     nodes: Vec<Node>,
     root: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
 struct Node {
-    at: Place,
+    at: Position,
     children: Children,
 }
 
@@ -38,38 +38,38 @@ enum Children {
 #[derive(Clone, Debug)]
 struct Entry {
     key: String,
-    at: Place,
+    at: Position,
     value: usize,
 }
 
-/// A field that stands twice in its mapping.
+/// A field that stands note_duplicate in its mapping.
 pub(super) struct Duplicate {
     pub(super) path: FieldPath,
-    pub(super) at: Place,
-    pub(super) first: Place,
+    pub(super) at: Position,
+    pub(super) first: Position,
 }
 
 /// Why a text is no YAML.
 pub(super) struct SyntaxError {
     pub(super) path: FieldPath,
-    pub(super) at: Place,
+    pub(super) at: Position,
     pub(super) problem: String,
 }
 
 /// A mapping or sequence whose end has not been read yet.
-struct Open {
+struct OpenNode {
     node: usize,
-    key: Option<(String, Place)>,
+    key: Option<(String, Position)>,
 }
 
-impl Places {
+impl SourceMap {
     /// Reads a text.
     ///
     /// # Errors
     ///
     /// It is no YAML.
     pub(super) fn read(text: &str) -> Result<(Self, Vec<Duplicate>), SyntaxError> {
-        let mut reading = Reading::default();
+        let mut reading = SourceMapBuilder::default();
         let options = granit_parser::options! { emit_comments: false };
         for event in Parser::new_from_str_with_options(text, options) {
             let (event, span) = event.map_err(|error| SyntaxError {
@@ -78,8 +78,8 @@ impl Places {
                 problem: error.info(),
             })?;
             let at = place(&span.start);
-            let is_taken = reading.places.nodes.len() <= MAX_NODES;
-            if !is_taken || reading.take(&event, at).is_none() {
+            let is_taken = reading.source_map.nodes.len() <= MAX_NODES;
+            if !is_taken || reading.handle(&event, at).is_none() {
                 return Err(SyntaxError {
                     path: reading.path(),
                     at,
@@ -87,27 +87,27 @@ impl Places {
                 });
             }
         }
-        Ok((reading.places, reading.duplicates))
+        Ok((reading.source_map, reading.duplicates))
     }
 
     /// Where a value begins; where its field does if it is empty or has fields of its own. Of a path that does not exist,
     /// the place of the last part that does.
-    pub(super) fn of(&self, path: &FieldPath) -> Place {
+    pub(super) fn value_position(&self, path: &FieldPath) -> Position {
         self.find(path, false)
     }
 
     /// Where a field's name is.
-    pub(super) fn of_key(&self, path: &FieldPath) -> Place {
+    pub(super) fn key_position(&self, path: &FieldPath) -> Position {
         self.find(path, true)
     }
 
     /// Is there such a field?
-    pub(super) fn have(&self, path: &FieldPath) -> bool {
+    pub(super) fn contains(&self, path: &FieldPath) -> bool {
         self.node(path).is_some()
     }
 
     /// How many items a sequence has.
-    pub(super) fn items(&self, path: &FieldPath) -> usize {
+    pub(super) fn sequence_len(&self, path: &FieldPath) -> usize {
         match self.node(path) {
             Some(Node {
                 children: Children::Sequence(items),
@@ -123,9 +123,9 @@ impl Places {
         self.nodes.get(node)
     }
 
-    fn find(&self, path: &FieldPath, key: bool) -> Place {
+    fn find(&self, path: &FieldPath, key: bool) -> Position {
         let Some(mut node) = self.root else {
-            return Place { line: 1, column: 1 };
+            return Position { line: 1, column: 1 };
         };
         let mut named = None;
         for segment in &path.0 {
@@ -144,7 +144,7 @@ impl Places {
         }
     }
 
-    fn child(&self, node: usize, segment: &Segment) -> Option<(Option<Place>, usize)> {
+    fn child(&self, node: usize, segment: &Segment) -> Option<(Option<Position>, usize)> {
         match (&self.nodes.get(node)?.children, segment.name()) {
             (Children::Map(entries), Ok(name)) => {
                 let entry = entries.iter().find(|entry| entry.key == name);
@@ -177,47 +177,47 @@ impl Places {
 }
 
 #[derive(Default)]
-struct Reading {
-    places: Places,
-    open: Vec<Open>,
+struct SourceMapBuilder {
+    source_map: SourceMap,
+    open: Vec<OpenNode>,
     anchors: HashMap<usize, usize>,
-    /// Place of each key by its mapping.
-    keys: HashMap<(usize, String), Place>,
+    /// Position of each key by its mapping.
+    keys: HashMap<(usize, String), Position>,
     duplicates: Vec<Duplicate>,
 }
 
-impl Reading {
-    fn take(&mut self, event: &Event<'_>, at: Place) -> Option<()> {
+impl SourceMapBuilder {
+    fn handle(&mut self, event: &Event<'_>, at: Position) -> Option<()> {
         match event {
             Event::Scalar(text, _, anchor, _) => {
                 let is_empty = text.is_empty() || text == "~";
                 let node = self.add(at, Children::Scalar { is_empty }, *anchor);
-                self.done(node, Some(text), at)
+                self.attach(node, Some(text), at)
             }
             // The node that is meant stands for itself: where a mistake is, is where it is written.
-            Event::Alias(anchor) => self.done(*self.anchors.get(anchor)?, None, at),
+            Event::Alias(anchor) => self.attach(*self.anchors.get(anchor)?, None, at),
             Event::SequenceStart(_, anchor, _) => {
                 let node = self.add(at, Children::Sequence(Vec::new()), *anchor);
-                self.open.push(Open { node, key: None });
+                self.open.push(OpenNode { node, key: None });
                 Some(())
             }
             Event::MappingStart(_, anchor, _) => {
                 let node = self.add(at, Children::Map(Vec::new()), *anchor);
-                self.open.push(Open { node, key: None });
+                self.open.push(OpenNode { node, key: None });
                 Some(())
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let node = self.open.pop()?.node;
-                let at = self.places.nodes.get(node)?.at;
-                self.done(node, None, at)
+                let at = self.source_map.nodes.get(node)?.at;
+                self.attach(node, None, at)
             }
             _ => Some(()),
         }
     }
 
-    fn add(&mut self, at: Place, children: Children, anchor: usize) -> usize {
-        let node = self.places.nodes.len();
-        self.places.nodes.push(Node { at, children });
+    fn add(&mut self, at: Position, children: Children, anchor: usize) -> usize {
+        let node = self.source_map.nodes.len();
+        self.source_map.nodes.push(Node { at, children });
         if anchor != 0 {
             self.anchors.insert(anchor, node);
         }
@@ -225,12 +225,12 @@ impl Reading {
     }
 
     /// Puts a node that is complete into the one around it.
-    fn done(&mut self, node: usize, text: Option<&str>, at: Place) -> Option<()> {
+    fn attach(&mut self, node: usize, text: Option<&str>, at: Position) -> Option<()> {
         let Some(open) = self.open.last_mut() else {
-            self.places.root.get_or_insert(node);
+            self.source_map.root.get_or_insert(node);
             return Some(());
         };
-        match &mut self.places.nodes.get_mut(open.node)?.children {
+        match &mut self.source_map.nodes.get_mut(open.node)?.children {
             Children::Sequence(items) => items.push(node),
             Children::Map(entries) => match open.key.take() {
                 None => {
@@ -241,7 +241,7 @@ impl Reading {
                     let is_twice = first != at && key != "<<";
                     open.key = Some((key, at));
                     if is_twice {
-                        self.twice(first, at);
+                        self.note_duplicate(first, at);
                     }
                 }
                 Some((key, at)) => entries.push(Entry {
@@ -255,14 +255,14 @@ impl Reading {
         Some(())
     }
 
-    fn twice(&mut self, first: Place, at: Place) {
+    fn note_duplicate(&mut self, first: Position, at: Position) {
         let path = self.path();
         self.duplicates.push(Duplicate { path, at, first });
     }
 
     /// Where it is.
     fn path(&self) -> FieldPath {
-        let segment = |open: &Open| match &self.places.nodes.get(open.node)?.children {
+        let segment = |open: &OpenNode| match &self.source_map.nodes.get(open.node)?.children {
             Children::Sequence(items) => Some(Segment::Index(items.len())),
             Children::Map(_) => Some(Segment::Key(open.key.as_ref()?.0.clone())),
             Children::Scalar { .. } => None,
@@ -271,8 +271,8 @@ impl Reading {
     }
 }
 
-fn place(marker: &Marker) -> Place {
-    Place {
+fn place(marker: &Marker) -> Position {
+    Position {
         line: marker.line() as u64,
         column: marker.col() as u64 + 1,
     }

@@ -1,6 +1,6 @@
 //! From an event that has passed its last plugin to one that the journal keeps: within `event.maxBytes`.
 
-use super::{Outlet, Preparation};
+use super::{Preparation, SinkRoute};
 use crate::event::{self, BuildError, Encoded, Oversize};
 use crate::journal::NewEvent;
 use crate::step::Envelope;
@@ -14,14 +14,14 @@ impl Preparation {
     pub(super) fn encode<'o>(
         &self,
         envelope: Option<&Envelope>,
-        outlets: impl IntoIterator<Item = &'o Outlet>,
+        routes: impl IntoIterator<Item = &'o SinkRoute>,
     ) -> Result<Option<NewEvent>, BuildError> {
         let Some(envelope) = envelope else {
             return Ok(None);
         };
         let wants =
-            |outlet: &&Outlet| outlet.has_own_chain() || outlet.select.matches(&envelope.event);
-        let wanting: Vec<&Outlet> = outlets.into_iter().filter(wants).collect();
+            |route: &&SinkRoute| route.has_own_chain() || route.select.matches(&envelope.event);
+        let wanting: Vec<&SinkRoute> = routes.into_iter().filter(wants).collect();
         if wanting.is_empty() {
             return Ok(None);
         }
@@ -33,12 +33,12 @@ impl Preparation {
     pub(super) fn new_event<'o>(
         &self,
         body: Bytes,
-        outlets: impl IntoIterator<Item = &'o Outlet>,
+        routes: impl IntoIterator<Item = &'o SinkRoute>,
     ) -> Result<NewEvent, BuildError> {
         let (mut sinks, mut added) = (Vec::new(), 0);
-        for outlet in outlets {
-            sinks.push(outlet.name.clone());
-            added = added.max(outlet.added);
+        for route in routes {
+            sinks.push(route.name.clone());
+            added = added.max(route.added);
         }
         let Some(max_bytes) = self.event.max_bytes.get() else {
             return Ok(NewEvent { sinks, body });
@@ -58,8 +58,8 @@ impl Preparation {
             fits,
         } = oversize;
         let (count, limit) = match fits {
-            true => (&self.tally.cut, &self.cut_limit),
-            false => (&self.tally.oversized, &self.oversized_limit),
+            true => (&self.tally.cut, &self.truncated_log_limit),
+            false => (&self.tally.oversized, &self.oversized_log_limit),
         };
         count.fetch_add(1, Ordering::Relaxed);
         let Some(others) = limit.pass(Instant::now()) else {
