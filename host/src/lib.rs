@@ -1,16 +1,15 @@
 //! The host of step-observer: see ARCHITECTURE.md for the map.
 
-mod access;
 pub mod admin;
 pub mod app;
 mod bounded;
 mod clock;
 pub mod config;
 pub mod control;
-mod cut;
 pub mod deliver;
 pub mod event;
 mod fair;
+mod file_permissions;
 pub mod history;
 pub mod journal;
 pub mod lanes;
@@ -25,4 +24,5 @@ pub mod sink;
 pub mod step;
 pub mod terminal;
 pub mod trace;
+mod truncate;
 pub mod yaml;

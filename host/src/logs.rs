@@ -1,23 +1,24 @@
 //! Where logs come from, and the shelf for those that had to be read before their time.
 
-mod shelf;
+mod prefetched;
 
 use crate::config::{LogCaptureMode, LogConfig};
 use crate::locked::Locked;
 use crate::observe::{
-    Change, ClusterLogs, LogRead, LogTarget, PodClaim, PodClaims, REPLACED, RecordedLogs,
+    Change, ClusterLogs, LOG_OF_REPLACED_POD, LogReadMode, LogTarget, RecordedLogs, WatchedPod,
+    WatchedPods,
 };
 use crate::step::{CapturedLog, StepRecord};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, abortable};
-use shelf::{Early, Shelf};
+use prefetched::{PrefetchedLog, PrefetchedLogs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use step_observer_core::Kind;
 
 /// Logs that are kept until their step's end is told.
-const SHELF: usize = 1024;
+const MAX_PREFETCHED_LOGS: usize = 1024;
 
 /// Where logs come from.
 #[derive(Clone, Debug)]
@@ -29,14 +30,14 @@ pub enum LogSource {
 }
 
 /// Reads the logs of steps.
-pub(crate) struct Logs {
+pub(crate) struct LogReader {
     source: LogSource,
     mode: LogCaptureMode,
     max_bytes: usize,
     timeout: Duration,
-    shelf: Locked<Shelf>,
+    prefetched: Locked<PrefetchedLogs>,
     /// The pods whose logs are wanted.
-    claims: PodClaims,
+    watched_pods: WatchedPods,
     counts: LogCounts,
 }
 
@@ -49,52 +50,53 @@ pub(crate) struct LogCounts {
     pub(crate) unavailable: AtomicU64,
 }
 
-impl Logs {
+impl LogReader {
     pub(crate) fn new(source: LogSource, config: &LogConfig) -> Self {
         Self {
             source,
             mode: config.capture,
             max_bytes: config.max_bytes,
             timeout: Duration::from_millis(config.timeout_ms),
-            shelf: Locked::new(Shelf::new(SHELF)),
-            claims: PodClaims::default(),
+            prefetched: Locked::new(PrefetchedLogs::new(MAX_PREFETCHED_LOGS)),
+            watched_pods: WatchedPods::default(),
             counts: LogCounts::default(),
         }
     }
 
     /// Takes what the watch shows of pods whose logs are wanted.
-    pub(crate) fn see(&self, change: &Change) {
-        self.claims.see(change);
+    pub(crate) fn observe_change(&self, change: &Change) {
+        self.watched_pods.observe_change(change);
     }
 
-    /// Begins to watch what becomes of the pod of a step that has ended, for [`Logs::of`].
-    pub(crate) fn claim(&self, record: &StepRecord) -> Option<PodClaim> {
+    /// Begins to watch what becomes of the pod of a step that has ended, for [`LogReader::log_of`].
+    pub(crate) fn watch_pod(&self, record: &StepRecord) -> Option<WatchedPod> {
         let reads = matches!(self.source, LogSource::Cluster(_))
             && self.mode != LogCaptureMode::Off
             && !record.pod_gone;
         let target = target(record).filter(|_| reads);
-        target.map(|target| self.claims.claim(&target))
+        target.map(|target| self.watched_pods.watch(&target))
     }
 
     /// Begins to read a log whose pod is being deleted. The result must be polled to its end.
-    pub(crate) fn rescue(&self, target: LogTarget) -> Option<BoxFuture<'static, ()>> {
+    pub(crate) fn read_until_pod_gone(&self, target: LogTarget) -> Option<BoxFuture<'static, ()>> {
         let LogSource::Cluster(logs) = &self.source else {
             return None;
         };
-        if self.mode == LogCaptureMode::Off || self.shelf().has(&target) {
+        if self.mode == LogCaptureMode::Off || self.prefetched().contains(&target) {
             return None;
         }
         let (logs, max_bytes, wanted) = (logs.clone(), self.max_bytes, target.clone());
-        let claim = self.claims.claim(&target);
+        let pod = self.watched_pods.watch(&target);
         let (read, abort) = abortable(async move {
-            logs.read(&wanted, &claim, max_bytes, LogRead::BeforeGone)
+            logs.read(&wanted, &pod, max_bytes, LogReadMode::UntilPodGone)
                 .await
         });
         let given_up = |_| CapturedLog::unavailable("too many logs were read at a time");
         let read = read.map(move |log| Arc::new(log.unwrap_or_else(given_up)));
         let read = read.boxed().shared();
         let reading = read.clone().map(drop).boxed();
-        self.shelf().put(target, Early::Rescued { read, abort });
+        self.prefetched()
+            .insert(target, PrefetchedLog::UntilPodGone { read, abort });
         Some(reading)
     }
 
@@ -105,17 +107,18 @@ impl Logs {
         };
         let target = target(record)?;
         let starts = record.transition.kind == Kind::Started && !record.pod_gone;
-        if self.mode != LogCaptureMode::Follow || !starts || self.shelf().has(&target) {
+        if self.mode != LogCaptureMode::Follow || !starts || self.prefetched().contains(&target) {
             return None;
         }
-        let claim = self.claims.claim(&target);
+        let pod = self.watched_pods.watch(&target);
         let (log, reading) = logs.follow(target.clone(), self.max_bytes);
-        self.shelf().put(target, Early::Followed { log, claim });
+        self.prefetched()
+            .insert(target, PrefetchedLog::Followed { log, pod });
         Some(reading.boxed())
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock()
+    fn prefetched(&self) -> MutexGuard<'_, PrefetchedLogs> {
+        self.prefetched.lock()
     }
 
     /// What became of the logs so far.
@@ -124,11 +127,15 @@ impl Logs {
     }
 
     /// The log of a step that has ended, of the pod that was claimed for it.
-    pub(crate) async fn of(&self, record: &StepRecord, claim: Option<&PodClaim>) -> CapturedLog {
+    pub(crate) async fn log_of(
+        &self,
+        record: &StepRecord,
+        pod: Option<&WatchedPod>,
+    ) -> CapturedLog {
         if self.mode == LogCaptureMode::Off {
             return CapturedLog::unavailable("logs are not captured (log.capture: off)");
         }
-        let log = self.read(record, claim).await;
+        let log = self.read(record, pod).await;
         let count = match (&log.unavailable, log.truncated) {
             (Some(_), _) => &self.counts.unavailable,
             (None, true) => &self.counts.cut,
@@ -138,22 +145,22 @@ impl Logs {
         log
     }
 
-    async fn read(&self, record: &StepRecord, claim: Option<&PodClaim>) -> CapturedLog {
+    async fn read(&self, record: &StepRecord, pod: Option<&WatchedPod>) -> CapturedLog {
         let Some(target) = target(record) else {
             return CapturedLog::unavailable("the pod was gone before it was seen");
         };
         match &self.source {
             LogSource::Recorded(logs) => logs.read(&target, self.max_bytes),
             LogSource::Cluster(logs) => {
-                let piece = match self.early(logs, &target).await {
+                let piece = match self.prefetched_log(logs, &target).await {
                     Some((log, true)) => return log,
                     Some((piece, false)) => Some(piece),
                     None => None,
                 };
-                let now = match claim {
+                let now = match pod {
                     None => CapturedLog::unavailable("the pod is gone"),
-                    Some(claim) => {
-                        logs.read(&target, claim, self.max_bytes, LogRead::AtEnd)
+                    Some(pod) => {
+                        logs.read(&target, pod, self.max_bytes, LogReadMode::AfterStep)
                             .await
                     }
                 };
@@ -167,23 +174,27 @@ impl Logs {
     }
 
     /// What was read before the step's end was told, and whether there is no more to be had.
-    async fn early(&self, logs: &ClusterLogs, target: &LogTarget) -> Option<(CapturedLog, bool)> {
-        let early = self.shelf().take(target)?;
-        let (log, is_all) = match early {
-            Early::Rescued { read, .. } => {
+    async fn prefetched_log(
+        &self,
+        logs: &ClusterLogs,
+        target: &LogTarget,
+    ) -> Option<(CapturedLog, bool)> {
+        let prefetched = self.prefetched().take(target)?;
+        let (log, is_all) = match prefetched {
+            PrefetchedLog::UntilPodGone { read, .. } => {
                 let log = tokio::time::timeout(self.timeout, read).await.ok()?;
                 ((*log).clone(), true)
             }
-            Early::Followed { log, claim } => {
+            PrefetchedLog::Followed { log, pod } => {
                 let (log, is_all) = log.finish(self.timeout).await?;
                 // It was followed from the start of its step: a pod that was replaced meanwhile is known to be gone.
-                (logs.of_this_pod(log, target, &claim, true).await, is_all)
+                (logs.verified(log, target, &pod, true).await, is_all)
             }
         };
         match &log.unavailable {
             None => Some((log, is_all)),
             // There would be only another pod's.
-            Some(reason) if reason == REPLACED => Some((log, true)),
+            Some(reason) if reason == LOG_OF_REPLACED_POD => Some((log, true)),
             Some(_) => None,
         }
     }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use step_observer::app::{App, Source};
 use step_observer::config::Config;
-use step_observer::observe::{RecordedLogs, Seen, Speed, play};
+use step_observer::observe::{RecordedLogs, Speed, TimedChange, play};
 use step_observer::plugin::Compiler;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
@@ -125,7 +125,7 @@ async fn ratio(folder: &Path) -> f64 {
 /// What the program does with a recording, read before.
 async fn tell(recording: &str, journal: &str, url: &str) {
     let recording = Path::new(recording);
-    let mut snapshots: Vec<Seen> = Vec::new();
+    let mut snapshots: Vec<TimedChange> = Vec::new();
     let reader = std::fs::File::open(recording).unwrap();
     let take = |seen| {
         snapshots.push(seen);
@@ -138,7 +138,7 @@ async fn tell(recording: &str, journal: &str, url: &str) {
             while snapshots.next().is_some_and(&mut *emit) {}
             Ok(())
         }),
-        logs: RecordedLogs::beside(recording).unwrap(),
+        logs: RecordedLogs::read_beside(recording).unwrap(),
         live: false,
         hold_for: Duration::ZERO,
     };

@@ -6,7 +6,7 @@
 use crate::path;
 use jiff::Timestamp;
 use serde_json::Value;
-use step_observer::observe::{Change, Finding, Seen, Speed, Tracker, play};
+use step_observer::observe::{Change, Finding, Speed, TimedChange, Tracker, play};
 use step_observer::step::StepRecord;
 use step_observer_core::Ledger;
 
@@ -65,7 +65,7 @@ pub fn watch_events(name: &str) -> Vec<Value> {
 
 /// The changes that watch events are, as the program reads them.
 #[must_use]
-pub fn changes(events: &[Value]) -> Vec<Seen> {
+pub fn changes(events: &[Value]) -> Vec<TimedChange> {
     let text: String = events.iter().map(|event| format!("{event}\n")).collect();
     let mut seen = Vec::new();
     play(
@@ -84,7 +84,7 @@ pub fn changes(events: &[Value]) -> Vec<Seen> {
 
 /// Plays changes through a new tracker to their end.
 #[must_use]
-pub fn track(changes: Vec<Seen>) -> Vec<StepRecord> {
+pub fn track(changes: Vec<TimedChange>) -> Vec<StepRecord> {
     let mut tracker = Tracker::new(Ledger::from_stream_start());
     let mut records = feed(&mut tracker, changes);
     records.extend(settle(&mut tracker, Timestamp::MAX));
@@ -93,9 +93,9 @@ pub fn track(changes: Vec<Seen>) -> Vec<StepRecord> {
 
 /// Plays changes through a tracker, time included.
 #[must_use]
-pub fn feed(tracker: &mut Tracker, changes: Vec<Seen>) -> Vec<StepRecord> {
+pub fn feed(tracker: &mut Tracker, changes: Vec<TimedChange>) -> Vec<StepRecord> {
     let mut records = Vec::new();
-    for Seen { at, change, .. } in changes {
+    for TimedChange { at, change, .. } in changes {
         records.extend(settle(tracker, at));
         records.extend(steps(tracker.apply(change, at)));
     }
@@ -118,11 +118,11 @@ pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
     findings
         .into_iter()
         .filter_map(|finding| match finding {
-            Finding::Step(record) => Some(*record),
-            Finding::Rescue(_)
+            Finding::Record(record) => Some(*record),
+            Finding::ReadLogNow(_)
             | Finding::Forgotten(_)
             | Finding::Unclaimed(_)
-            | Finding::GaveWay(_) => None,
+            | Finding::TextsEvicted(_) => None,
         })
         .collect()
 }
@@ -173,10 +173,10 @@ pub fn is_pod(event: &Value) -> bool {
 
 /// The change at the beginning: everything is listed.
 #[must_use]
-pub fn listed(at: Timestamp) -> Seen {
-    Seen {
+pub fn listed(at: Timestamp) -> TimedChange {
+    TimedChange {
         at,
-        now: false,
+        is_live: false,
         change: Change::Listed {
             without: Vec::new(),
         },

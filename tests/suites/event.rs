@@ -98,8 +98,8 @@ fn every_event_of_every_stream_fits_the_published_schema() {
     let validator = jsonschema::validator_for(&schema).unwrap();
     let mut ids = BTreeSet::new();
     for name in recordings().into_iter().chain(fixtures()) {
-        let logs =
-            RecordedLogs::beside(&path(&format!("recordings/{name}.jsonl"))).unwrap_or_default();
+        let logs = RecordedLogs::read_beside(&path(&format!("recordings/{name}.jsonl")))
+            .unwrap_or_default();
         for record in track(changes(&watch_events(&name))) {
             let log = event::wants_log(&record.transition.kind).then(|| match name.as_str() {
                 "c-onerror" => CapturedLog::unavailable("test"),

@@ -7,7 +7,7 @@ use proptest::sample::subsequence;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use step_observer::event::StepEventData;
-use step_observer::observe::{Seen, Tracker};
+use step_observer::observe::{TimedChange, Tracker};
 use step_observer::step::StepRecord;
 use step_observer_core::{Kind, Ledger};
 use step_observer_tests::recording::{
@@ -47,7 +47,7 @@ fn ids(records: &[StepRecord]) -> BTreeSet<String> {
 
 /// The clock stands still: an arbitrary delay between the streams is not to be told from a stream
 /// that has stopped.
-fn at_once(changes: Vec<Seen>) -> Vec<Seen> {
+fn at_once(changes: Vec<TimedChange>) -> Vec<TimedChange> {
     let at = changes
         .iter()
         .map(|seen| seen.at)
@@ -55,7 +55,7 @@ fn at_once(changes: Vec<Seen>) -> Vec<Seen> {
         .unwrap_or(Timestamp::UNIX_EPOCH);
     changes
         .into_iter()
-        .map(|seen| Seen { at, ..seen })
+        .map(|seen| TimedChange { at, ..seen })
         .collect()
 }
 

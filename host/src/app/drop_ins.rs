@@ -1,7 +1,7 @@
 //! The stage that keeps the chain: changes from ConfigMaps and folders in, chains out. Plugins are
 //! loaded one after the other beside the events, which go on through the chain that there is.
 
-use crate::observe::{self, PluginMapChange, PluginNotes};
+use crate::observe::{self, PluginConfigMapChange, PluginEventRecorder};
 use crate::plugin::dropin::{Catalog, Change, Done, Job, Notice, Origin, PluginFolder, Roster};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -124,14 +124,14 @@ async fn config_maps(client: kube::Client, namespace: String, changes: mpsc::Sen
     let forward = async {
         while let Some(change) = told.recv().await {
             let change = match change {
-                PluginMapChange::Present { name, files } => Change::Offered {
+                PluginConfigMapChange::Present { name, files } => Change::Offered {
                     origin: origin(name),
                     files,
                 },
-                PluginMapChange::Gone { name } => Change::Withdrawn {
+                PluginConfigMapChange::Gone { name } => Change::Withdrawn {
                     origin: origin(name),
                 },
-                PluginMapChange::Listed => Change::Listed,
+                PluginConfigMapChange::Listed => Change::Listed,
             };
             if changes.send(change).await.is_err() {
                 break;
@@ -177,7 +177,10 @@ async fn folder(path: PathBuf, changes: mpsc::Sender<Change>) {
 
 /// Writes what became of plugins as Events on their ConfigMaps; what is newest where more than one
 /// waits.
-pub(super) async fn publish_events(notes: PluginNotes, mut notices: mpsc::Receiver<Notice>) {
+pub(super) async fn publish_events(
+    notes: PluginEventRecorder,
+    mut notices: mpsc::Receiver<Notice>,
+) {
     while let Some(first) = notices.recv().await {
         let mut latest: BTreeMap<Origin, Notice> = BTreeMap::from([(first.origin.clone(), first)]);
         while let Ok(notice) = notices.try_recv() {
@@ -186,7 +189,7 @@ pub(super) async fn publish_events(notes: PluginNotes, mut notices: mpsc::Receiv
         for notice in latest.into_values() {
             if let Origin::ConfigMap { namespace, name } = &notice.origin {
                 let outcome = notice.outcome.as_deref().map_err(String::as_str);
-                notes.tell(namespace, name, outcome).await;
+                notes.record(namespace, name, outcome).await;
             }
         }
     }

@@ -29,8 +29,8 @@ use crate::fair::{Admission, FairSemaphore};
 use crate::history::HistoryError;
 use crate::journal::{JournalConfig, JournalError};
 use crate::lanes::{self, LaneLimits};
-use crate::logs::Logs;
-use crate::observe::{self, ClusterConfig, ObserveError, PluginNotes, Tracker};
+use crate::logs::LogReader;
+use crate::observe::{self, ClusterConfig, ObserveError, PluginEventRecorder, Tracker};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{ChainError, ChainPool, Compiler};
 use crate::prepare::{EventHook, Preparation, PrepareCommand, Tally};
@@ -85,7 +85,7 @@ pub enum Source {
         /// The start, by the cluster's clock.
         started: Timestamp,
         /// Takes what the watches show, to record it.
-        tap: Option<observe::Tap>,
+        tap: Option<observe::RawEventHook>,
     },
     /// A recording or a piped watch stream.
     Recording {
@@ -377,7 +377,7 @@ impl App {
         let (journal, history) = (carried.journal.clone(), carried.history.clone());
         let same_scope = journal.watch_only(&stages::watch_scope(&source)).await?;
         let (ledger, log_source) = stages::ledger_and_log_source(&source, &log, &carried);
-        let logs = Arc::new(Logs::new(log_source, &log));
+        let logs = Arc::new(LogReader::new(log_source, &log));
 
         let hold_for = match &source {
             Source::Cluster { .. } => None,
@@ -409,7 +409,7 @@ impl App {
         let notices = match &source {
             Source::Cluster { client, .. } => {
                 let (notices, told) = mpsc::channel(drop_ins::NOTICES_CAPACITY);
-                let notes = PluginNotes::new(client.clone(), plugins::instance());
+                let notes = PluginEventRecorder::new(client.clone(), plugins::instance());
                 let publishing = drop_ins::publish_events(notes, told);
                 running.spawn(stages::until(prepared.clone(), "plugin events", publishing));
                 notices
@@ -468,8 +468,8 @@ impl App {
             tally: tally.clone(),
             event_hook,
             hold_for,
-            truncated_log_limit: observe::LogLimit::default(),
-            oversized_log_limit: observe::LogLimit::default(),
+            truncated_log_limit: observe::LogRateLimit::default(),
+            oversized_log_limit: observe::LogRateLimit::default(),
         };
         running.spawn(async move {
             lanes::run(to_prepare, UNBOUNDED_LANES, |item: PrepareCommand| {
@@ -488,7 +488,7 @@ impl App {
         // A recording has no strangers, and waits: its events are the same at any pace.
         let blocks_when_full = matches!(source, Source::Recording { .. });
         if !blocks_when_full {
-            tracker = tracker.sharing(admission.clone());
+            tracker = tracker.with_admission(admission.clone());
         }
         let outputs = stages::TrackOutputs {
             prefetches,
@@ -500,8 +500,8 @@ impl App {
             journal: journal.clone(),
             forgets_vanished,
             same_scope,
-            unclaimed_log_limit: observe::LogLimit::default(),
-            gave_way_log_limit: observe::LogLimit::default(),
+            unclaimed_log_limit: observe::LogRateLimit::default(),
+            gave_way_log_limit: observe::LogRateLimit::default(),
         };
         running.spawn(stages::track(tracker, seen, outputs));
         let shutdown = shutdown.boxed().shared();

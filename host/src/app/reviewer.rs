@@ -2,7 +2,7 @@
 
 use super::Source;
 use crate::admin::{Access, AuthConfig, Reviewer};
-use crate::observe::{self, Reviewed};
+use crate::observe::{self, ReviewOutcome};
 use futures::FutureExt as _;
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ pub(super) fn reviewer(source: &Source, auth: Option<&AuthConfig>) -> Option<Rev
         let reviewed = async move {
             let reviewed = observe::review(&client, &audiences, &token, &path).await;
             match reviewed.map_err(|error| error.to_string())? {
-                Reviewed::Allowed => Ok(Access::Allowed),
-                Reviewed::Forbidden => Ok(Access::Forbidden),
-                Reviewed::Unknown => Ok(Access::Unknown),
+                ReviewOutcome::Allowed => Ok(Access::Allowed),
+                ReviewOutcome::Forbidden => Ok(Access::Forbidden),
+                ReviewOutcome::Unknown => Ok(Access::Unknown),
             }
         };
         reviewed.boxed()

@@ -6,8 +6,10 @@ use crate::config::LogConfig;
 use crate::event;
 use crate::fair::{Admission, Ticket};
 use crate::journal::{Journal, JournalError};
-use crate::logs::{LogSource, Logs};
-use crate::observe::{self, Change, Finding, LogLimit, ObserveError, Seen, Tracker, UnclaimedPod};
+use crate::logs::{LogReader, LogSource};
+use crate::observe::{
+    self, Change, Finding, LogRateLimit, ObserveError, TimedChange, Tracker, UnclaimedPod,
+};
 use crate::prepare::{AdmittedRecord, PrepareCommand, Tally};
 use crate::step::StepRecord;
 use futures::StreamExt as _;
@@ -37,7 +39,7 @@ pub(super) fn watch_scope(source: &Source) -> String {
         Source::Cluster { config, .. } => {
             let mut namespaces = config.namespaces.clone();
             namespaces.sort();
-            let part = config.part().ok().and_then(Shard::ordinal_and_total);
+            let part = config.own_shard().ok().and_then(Shard::ordinal_and_total);
             let part = part.map(|(shard, shards)| format!(", shard {shard} of {shards}"));
             format!(
                 "namespaces {namespaces:?}, labels {:?}{}",
@@ -85,7 +87,7 @@ pub(super) fn ledger_and_log_source(
 /// First stage, and the only one that ends with the shutdown.
 pub(super) async fn observe(
     source: Source,
-    changes: mpsc::Sender<Seen>,
+    changes: mpsc::Sender<TimedChange>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ObserveError> {
     let watching = async move {
@@ -112,9 +114,9 @@ pub(super) async fn observe(
                 }
                 match play.await {
                     Ok(Ok(())) => {
-                        let end = Seen {
+                        let end = TimedChange {
                             at: Timestamp::MAX,
-                            now: false,
+                            is_live: false,
                             change: Change::Ended,
                         };
                         changes.send(end).await.ok();
@@ -138,11 +140,11 @@ pub(super) async fn observe(
 /// now is due by this machine's clock.
 pub(super) async fn track(
     mut tracker: Tracker,
-    mut seen: mpsc::Receiver<Seen>,
+    mut seen: mpsc::Receiver<TimedChange>,
     outputs: TrackOutputs,
 ) -> (&'static str, Result<(), ObserveError>) {
     let mut live = true;
-    let mut aside = tracker.set_aside();
+    let mut aside = tracker.deferred_runs();
     loop {
         let resumes = tracker.can_resume();
         let waits = aside.0 > 0 && !resumes;
@@ -150,18 +152,18 @@ pub(super) async fn track(
         let findings = tokio::select! {
             change = seen.recv() => match change {
                 None => break,
-                Some(Seen { at, now, change }) => {
-                    live = now;
-                    while let Some(due) = tracker.next_wake().filter(|due| !now && *due <= at) {
+                Some(TimedChange { at, is_live, change }) => {
+                    live = is_live;
+                    while let Some(due) = tracker.next_wake().filter(|due| !is_live && *due <= at) {
                         let settled = tracker.tick(due);
                         outputs.forward(settled).await;
                     }
-                    outputs.logs.see(&change);
+                    outputs.logs.observe_change(&change);
                     let listed =
                         matches!(change, Change::Listed { .. } | Change::NamespaceListed { .. });
                     let findings = tracker.apply(change, at);
                     // What a refused list would have shown is not gone.
-                    if listed && tracker.is_complete() {
+                    if listed && tracker.is_listed() {
                         outputs.forget_vanished(&tracker).await;
                         outputs.tally.listed.store(true, Ordering::Relaxed);
                     }
@@ -172,11 +174,11 @@ pub(super) async fn track(
             () = std::future::ready(()), if resumes => tracker.resume(clock::now()),
             () = outputs.admission.freed(), if waits => Vec::new(),
         };
-        let runs = u64::try_from(tracker.runs()).unwrap_or(u64::MAX);
+        let runs = u64::try_from(tracker.run_count()).unwrap_or(u64::MAX);
         outputs.tally.runs.store(runs, Ordering::Relaxed);
         outputs.forward(findings).await;
-        if tracker.set_aside() != aside {
-            aside = tracker.set_aside();
+        if tracker.deferred_runs() != aside {
+            aside = tracker.deferred_runs();
             outputs.admission.note_aside(aside.0, aside.1);
         }
     }
@@ -205,7 +207,7 @@ pub(super) async fn prefetch_logs(mut wanted: mpsc::Receiver<LogPrefetch>) {
 pub(super) struct TrackOutputs {
     pub(super) prefetches: mpsc::Sender<LogPrefetch>,
     pub(super) records: mpsc::Sender<(Arc<str>, PrepareCommand)>,
-    pub(super) logs: Arc<Logs>,
+    pub(super) logs: Arc<LogReader>,
     pub(super) tally: Arc<Tally>,
     pub(super) admission: Admission,
     /// Records wait for room here, in their order: the tracker sets no run aside.
@@ -216,8 +218,8 @@ pub(super) struct TrackOutputs {
     /// What was watched when the marks were made is watched now.
     pub(super) same_scope: bool,
     /// So that findings of which a stranger can make many do not fill the log.
-    pub(super) unclaimed_log_limit: LogLimit,
-    pub(super) gave_way_log_limit: LogLimit,
+    pub(super) unclaimed_log_limit: LogRateLimit,
+    pub(super) gave_way_log_limit: LogRateLimit,
 }
 
 impl TrackOutputs {
@@ -228,17 +230,17 @@ impl TrackOutputs {
         }
         for finding in findings {
             match finding {
-                Finding::Rescue(_) => {}
+                Finding::ReadLogNow(_) => {}
                 Finding::Unclaimed(pod) => self.note_unclaimed(&pod),
-                Finding::GaveWay(runs) => self.note_gave_way(runs),
-                Finding::Step(record) => {
+                Finding::TextsEvicted(runs) => self.note_gave_way(runs),
+                Finding::Record(record) => {
                     self.tally.steps.count(&record.transition.kind);
                     self.tally.pending.fetch_add(1, Ordering::Relaxed);
                     let run = record.transition.run_uid.clone();
                     let ticket = self.admit(&record).await;
                     let wants_log = event::wants_log(&record.transition.kind);
                     let claim = match wants_log {
-                        true => self.logs.claim(&record),
+                        true => self.logs.watch_pod(&record),
                         false => None,
                     };
                     let item = AdmittedRecord {
@@ -290,25 +292,25 @@ impl TrackOutputs {
     fn prefetches_of(&self, findings: &[Finding]) -> Vec<LogPrefetch> {
         let ends = |started: &Transition| {
             findings.iter().any(|finding| match finding {
-                Finding::Step(other) => {
+                Finding::Record(other) => {
                     let other = &other.transition;
                     other.kind != Kind::Started
                         && (&other.pod_uid, &other.container)
                             == (&started.pod_uid, &started.container)
                 }
-                Finding::Rescue(_)
+                Finding::ReadLogNow(_)
                 | Finding::Forgotten(_)
                 | Finding::Unclaimed(_)
-                | Finding::GaveWay(_) => false,
+                | Finding::TextsEvicted(_) => false,
             })
         };
         let reads = findings.iter().filter_map(|finding| match finding {
-            Finding::Rescue(target) => self.logs.rescue(target.clone()),
-            Finding::Step(record) if !ends(&record.transition) => self.logs.follow(record),
-            Finding::Step(_)
+            Finding::ReadLogNow(target) => self.logs.read_until_pod_gone(target.clone()),
+            Finding::Record(record) if !ends(&record.transition) => self.logs.follow(record),
+            Finding::Record(_)
             | Finding::Forgotten(_)
             | Finding::Unclaimed(_)
-            | Finding::GaveWay(_) => None,
+            | Finding::TextsEvicted(_) => None,
         });
         reads.collect()
     }
@@ -316,7 +318,7 @@ impl TrackOutputs {
     /// Runs that are gone since the observer was last here.
     async fn forget_vanished(&self, tracker: &Tracker) {
         for run in self.journal.runs() {
-            if self.same_scope && !tracker.follows(&run) {
+            if self.same_scope && !tracker.tracks(&run) {
                 self.forget(run).await;
             }
         }

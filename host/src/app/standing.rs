@@ -10,7 +10,7 @@ use crate::deliver::Account;
 use crate::fair::Admission;
 use crate::history::History;
 use crate::journal::Journal;
-use crate::logs::Logs;
+use crate::logs::LogReader;
 use crate::observe::Watches;
 use crate::prepare::Tally;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(super) struct Told {
     pub(super) history: History,
     pub(super) accounts: Vec<(String, Arc<Account>)>,
     pub(super) tally: Arc<Tally>,
-    pub(super) logs: Arc<Logs>,
+    pub(super) logs: Arc<LogReader>,
     pub(super) admission: Admission,
     /// Of a cluster.
     pub(super) watches: Option<Watches>,

@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use step_observer::app::Source;
-use step_observer::observe::{ObserveError, RecordedLogs, Speed, Streams};
+use step_observer::observe::{ObserveError, RecordedLogs, RecordedStreams, Speed};
 
 /// Recordings and watch streams as one source. Each name is that of a file, of a folder with files `*.jsonl`, of a
 /// pipe (such as that of `<(kubectl …)`), or `-`. Logs are those of `logs`, else those beside the files.
@@ -17,7 +17,7 @@ pub(super) fn source(
     speed: Speed,
     hold_for: Duration,
 ) -> Result<Source, Problem> {
-    let mut streams = Streams::default();
+    let mut streams = RecordedStreams::default();
     let mut beside = RecordedLogs::default();
     let mut has_stdin = false;
     for name in names {
@@ -55,15 +55,19 @@ pub(super) fn source(
     })
 }
 
-fn add_file(streams: &mut Streams, beside: &mut RecordedLogs, file: &Path) -> Result<(), Problem> {
+fn add_file(
+    streams: &mut RecordedStreams,
+    beside: &mut RecordedLogs,
+    file: &Path,
+) -> Result<(), Problem> {
     let reader = File::open(file).map_err(|source| unread(file, source))?;
-    beside.add(RecordedLogs::beside(file)?);
+    beside.add(RecordedLogs::read_beside(file)?);
     streams.add_file(file.display().to_string(), reader);
     Ok(())
 }
 
 /// Standard input is a stream that happens now, unless it is a file.
-fn add_stdin(streams: &mut Streams) -> Result<(), Problem> {
+fn add_stdin(streams: &mut RecordedStreams) -> Result<(), Problem> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
         return Err("standard input is a terminal: pipe a recording into it".into());

@@ -86,7 +86,7 @@ async fn configure(args: &RunArgs, compiler: &Compiler) -> Result<Config, Proble
     config.cluster.label_selector = selector.or(config.cluster.label_selector);
     config.cluster.shards = shards.unwrap_or(config.cluster.shards);
     config.cluster.shard = shard.unwrap_or(config.cluster.shard);
-    config.cluster.part()?;
+    config.cluster.own_shard()?;
     if config.sinks.is_empty() {
         config.sinks = Road::sinks(vec![default_sink()?], &RetryConfig::default());
     }

@@ -168,9 +168,9 @@ mod tests {
         let recording = include_bytes!("../../../tests/recordings/b-fail.jsonl");
         let mut tracker = Tracker::new(Ledger::from_stream_start());
         let mut found = None;
-        let seen = |seen: step_observer::observe::Seen| {
+        let seen = |seen: step_observer::observe::TimedChange| {
             for finding in tracker.apply(seen.change, seen.at) {
-                if let Finding::Step(record) = finding
+                if let Finding::Record(record) = finding
                     && matches!(record.transition.kind, Kind::Failed(_))
                 {
                     found = Some(*record);

@@ -217,7 +217,7 @@ impl ConfigCheck {
             self.add_mistake(&admin.key(field), problem);
         }
         let cluster = FieldPath::default().key("cluster");
-        if let (Err(error), false) = (config.cluster.part(), self.0.is_invalid(&cluster)) {
+        if let (Err(error), false) = (config.cluster.own_shard(), self.0.is_invalid(&cluster)) {
             self.add_mistake(&cluster.key("shard"), error.to_string());
         }
         let directory = FieldPath::default().key("journal").key("directory");

@@ -2,7 +2,7 @@
 //! holds no other.
 
 use super::{Answer, SOCKET, TIMEOUT, answer};
-use crate::access;
+use crate::file_permissions;
 use crate::history::History;
 use crate::journal::Journal;
 use std::path::Path;
@@ -62,7 +62,7 @@ fn listen(folder: &Path, path: &Path) -> std::io::Result<UnixListener> {
     let unnamed = folder.join(NEW_SOCKET);
     std::fs::remove_file(&unnamed).ok();
     let listener = UnixListener::bind(&unnamed)?;
-    access::close_file(folder, &unnamed);
+    file_permissions::restrict_file(folder, &unnamed);
     std::fs::rename(&unnamed, path)?;
     Ok(listener)
 }

@@ -4,7 +4,7 @@
 use super::Listener;
 use super::fact::Fact;
 use super::queue::{Question, Queue, Waiting};
-use crate::access;
+use crate::file_permissions;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
@@ -179,10 +179,11 @@ fn problem(folder: &Path, source: io::Error) -> HistoryError {
 fn open(folder: &Path) -> Result<(BufWriter<File>, u64), HistoryError> {
     let [newer, older] = FILES.map(|name| folder.join(name));
     if older.exists() {
-        access::close_file(folder, &older);
+        file_permissions::restrict_file(folder, &older);
     }
     let mut options = File::options();
-    let opened = access::opened(folder, &newer, options.create(true).append(true));
+    let opened =
+        file_permissions::open_restricted(folder, &newer, options.create(true).append(true));
     let opened = opened.and_then(|mut file| {
         let bytes = file.metadata()?.len();
         if bytes > 0 {

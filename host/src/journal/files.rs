@@ -3,7 +3,7 @@
 
 use super::book::Place;
 use super::entry::Seq;
-use crate::access;
+use crate::file_permissions;
 use crate::locked::Locked;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ impl Files {
         let missing: Vec<&Path> = missing.filter(|path| !is_here(path)).collect();
         let mut missing = missing.into_iter().rev();
         missing.try_for_each(|folder| self.take(Step::MakeFolder(folder)))?;
-        access::close_folder(&self.folder);
+        file_permissions::restrict_folder(&self.folder);
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl Files {
             })?;
         }
         match step {
-            Step::MakeFolder(folder) => access::make_folder(folder),
+            Step::MakeFolder(folder) => file_permissions::create_folder(folder),
             Step::SyncFolder(folder) => File::open(folder)?.sync_all().map_err(io::Error::other),
             Step::Create(segment) => {
                 let mut options = OpenOptions::new();
@@ -154,7 +154,7 @@ impl Files {
 
     /// Opens a segment, which nobody else may read.
     fn opened(&self, segment: u64, options: &mut OpenOptions) -> io::Result<File> {
-        access::opened(&self.folder, &self.path(segment), options)
+        file_permissions::open_restricted(&self.folder, &self.path(segment), options)
     }
 
     /// All of a segment: little more than one is large, and one write.

@@ -4,7 +4,7 @@ use super::JournalError;
 use super::book::Book;
 use super::files::{Failpoint, Files, Step};
 use super::frame::{self, Found, PREFACE};
-use crate::access;
+use crate::file_permissions;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -196,7 +196,8 @@ fn lock(folder: &Path) -> Result<File, JournalError> {
     };
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
-    let file = access::opened(folder, &folder.join(LOCK), &mut options).map_err(failed)?;
+    let file = file_permissions::open_restricted(folder, &folder.join(LOCK), &mut options)
+        .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(JournalError::Locked {

@@ -1,12 +1,12 @@
 //! A real API server as a source.
 
-use super::scopes::{Scope, Scopes};
+use super::initial_lists::{InitialLists, Scope};
+use super::raw_events::{RawEvent, RawEventHook, WithJson};
 use super::slim::{SlimPod, SlimTaskRun};
-use super::tap::{Tap, Tapped, WithJson};
 use super::tracker::Change;
 use super::watch::{self, Object, WatchConfig, WatchError};
 use super::watch_event::Event;
-use super::{ObserveError, Seen};
+use super::{ObserveError, TimedChange};
 use crate::bounded;
 use crate::clock;
 use crate::locked::Locked;
@@ -21,10 +21,10 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 /// After so many refusals in a row the other namespaces are told without this one.
-const GIVE_UP_AFTER: u32 = 4;
+const MAX_REFUSALS: u32 = 4;
 
 /// Most objects in one page of a list.
-const PAGE: u32 = 50;
+const PAGE_SIZE: u32 = 50;
 
 /// What to watch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -57,7 +57,7 @@ impl Default for ClusterConfig {
             label_selector: None,
             shards: 1,
             shard: 0,
-            watch_timeout_seconds: watch::RENEW_AFTER,
+            watch_timeout_seconds: watch::DEFAULT_TIMEOUT_SECONDS,
         }
     }
 }
@@ -68,9 +68,9 @@ impl ClusterConfig {
     /// # Errors
     ///
     /// There is no shard with this number.
-    pub fn part(&self) -> Result<Shard, ObserveError> {
+    pub fn own_shard(&self) -> Result<Shard, ObserveError> {
         let Self { shard, shards, .. } = *self;
-        Shard::new(shard, shards).ok_or(ObserveError::NoShard { shard, shards })
+        Shard::new(shard, shards).ok_or(ObserveError::InvalidShard { shard, shards })
     }
 }
 
@@ -79,8 +79,8 @@ impl ClusterConfig {
 pub async fn watch(
     client: Client,
     config: ClusterConfig,
-    changes: mpsc::Sender<Seen>,
-    tap: Option<Tap>,
+    changes: mpsc::Sender<TimedChange>,
+    tap: Option<RawEventHook>,
 ) {
     let chosen: BTreeSet<&String> = config.namespaces.iter().collect();
     let scopes: Vec<Scope> = match chosen.is_empty() {
@@ -98,17 +98,17 @@ pub async fn watch(
         WatchConfig {
             labels: Some(parts.join(",")).filter(|selector| !selector.is_empty()),
             fields: None,
-            renew_after: config.watch_timeout_seconds,
-            page: PAGE,
+            timeout_seconds: config.watch_timeout_seconds,
+            page: PAGE_SIZE,
         }
     };
-    let known = Arc::new(Locked::new(Scopes::new(&scopes)));
+    let initial_lists = Arc::new(Locked::new(InitialLists::new(&scopes)));
     let watches = scopes.iter().map(|scope| {
-        let output = Output {
+        let output = ChangeSender {
             changes: changes.clone(),
             // It is checked before.
-            part: config.part().unwrap_or_default(),
-            scopes: known.clone(),
+            shard: config.own_shard().unwrap_or_default(),
+            lists: initial_lists.clone(),
             scope: scope.clone(),
             tap: tap.clone(),
         };
@@ -116,12 +116,12 @@ pub async fn watch(
         let client = client.clone();
         match tap {
             None => join(
-                follow::<SlimPod>(client.clone(), of_pods, output.clone()).boxed(),
-                follow::<SlimTaskRun>(client, of_runs, output).boxed(),
+                watch_kind::<SlimPod>(client.clone(), of_pods, output.clone()).boxed(),
+                watch_kind::<SlimTaskRun>(client, of_runs, output).boxed(),
             ),
             Some(_) => join(
-                follow::<WithJson<SlimPod>>(client.clone(), of_pods, output.clone()).boxed(),
-                follow::<WithJson<SlimTaskRun>>(client, of_runs, output).boxed(),
+                watch_kind::<WithJson<SlimPod>>(client.clone(), of_pods, output.clone()).boxed(),
+                watch_kind::<WithJson<SlimTaskRun>>(client, of_runs, output).boxed(),
             ),
         }
     });
@@ -129,28 +129,28 @@ pub async fn watch(
 }
 
 /// A kind that is watched.
-trait Watched: Object {
+trait WatchedKind: Object {
     fn uid(&self) -> Arc<str>;
-    fn changed(self) -> Change;
+    fn into_change(self) -> Change;
     /// UID of the TaskRun that it belongs to; `None` where it is none of ours.
     fn run_uid(&self) -> Option<Arc<str>>;
     /// The change that its deletion is.
     fn gone(uid: Arc<str>, run_uid: Arc<str>) -> Change;
     /// Its API version and kind.
-    const NAMES: (&'static str, &'static str);
+    const API_VERSION_AND_KIND: (&'static str, &'static str);
     /// The JSON that it was read from, if that is kept.
     fn json(&self) -> Option<&str> {
         None
     }
 }
 
-impl Watched for SlimPod {
-    const NAMES: (&'static str, &'static str) = ("v1", "Pod");
+impl WatchedKind for SlimPod {
+    const API_VERSION_AND_KIND: (&'static str, &'static str) = ("v1", "Pod");
 
     fn uid(&self) -> Arc<str> {
         self.metadata.uid.clone().unwrap_or_default()
     }
-    fn changed(self) -> Change {
+    fn into_change(self) -> Change {
         Change::Pod(Box::new(self))
     }
     fn run_uid(&self) -> Option<Arc<str>> {
@@ -161,13 +161,13 @@ impl Watched for SlimPod {
     }
 }
 
-impl Watched for SlimTaskRun {
-    const NAMES: (&'static str, &'static str) = ("tekton.dev/v1", "TaskRun");
+impl WatchedKind for SlimTaskRun {
+    const API_VERSION_AND_KIND: (&'static str, &'static str) = ("tekton.dev/v1", "TaskRun");
 
     fn uid(&self) -> Arc<str> {
         self.metadata.uid.clone().unwrap_or_default()
     }
-    fn changed(self) -> Change {
+    fn into_change(self) -> Change {
         Change::TaskRun(Box::new(self))
     }
     fn run_uid(&self) -> Option<Arc<str>> {
@@ -178,14 +178,14 @@ impl Watched for SlimTaskRun {
     }
 }
 
-impl<K: Watched> Watched for WithJson<K> {
-    const NAMES: (&'static str, &'static str) = K::NAMES;
+impl<K: WatchedKind> WatchedKind for WithJson<K> {
+    const API_VERSION_AND_KIND: (&'static str, &'static str) = K::API_VERSION_AND_KIND;
 
     fn uid(&self) -> Arc<str> {
         self.object.uid()
     }
-    fn changed(self) -> Change {
-        self.object.changed()
+    fn into_change(self) -> Change {
+        self.object.into_change()
     }
     fn run_uid(&self) -> Option<Arc<str>> {
         self.object.run_uid()
@@ -199,35 +199,35 @@ impl<K: Watched> Watched for WithJson<K> {
 }
 
 #[derive(Clone)]
-struct Output {
-    changes: mpsc::Sender<Seen>,
+struct ChangeSender {
+    changes: mpsc::Sender<TimedChange>,
     /// What others tell of goes no further.
-    part: Shard,
-    scopes: Arc<Locked<Scopes>>,
+    shard: Shard,
+    lists: Arc<Locked<InitialLists>>,
     scope: Scope,
-    tap: Option<Tap>,
+    tap: Option<RawEventHook>,
 }
 
 /// Nobody listens any more.
-struct Closed;
+struct ReceiverClosed;
 
-impl Output {
-    async fn send(&self, change: Change) -> Result<(), Closed> {
+impl ChangeSender {
+    async fn send(&self, change: Change) -> Result<(), ReceiverClosed> {
         let at = clock::now();
         self.changes
-            .send(Seen {
+            .send(TimedChange {
                 at,
-                now: true,
+                is_live: true,
                 change,
             })
             .await
-            .map_err(|_| Closed)
+            .map_err(|_| ReceiverClosed)
     }
 
-    fn tap<K: Watched>(&self, event: &'static str, object: &K) {
+    fn tap<K: WatchedKind>(&self, event: &'static str, object: &K) {
         if let (Some(tap), Some(json)) = (&self.tap, object.json()) {
-            let (api_version, kind) = K::NAMES;
-            let tapped = Tapped::Object {
+            let (api_version, kind) = K::API_VERSION_AND_KIND;
+            let tapped = RawEvent::Object {
                 event,
                 api_version,
                 kind,
@@ -240,18 +240,22 @@ impl Output {
     }
 
     /// Sends that an object is gone whose last state is not known.
-    async fn send_gone<K: Watched>(&self, uid: Arc<str>, run_uid: Arc<str>) -> Result<(), Closed> {
+    async fn send_gone<K: WatchedKind>(
+        &self,
+        uid: Arc<str>,
+        run_uid: Arc<str>,
+    ) -> Result<(), ReceiverClosed> {
         if let Some(tap) = &self.tap {
-            tap(clock::now(), Tapped::Gone { uid: &uid });
+            tap(clock::now(), RawEvent::Gone { uid: &uid });
         }
         self.send(K::gone(uid, run_uid)).await
     }
 
-    fn is_others<K: Watched>(&self, event: &Event<K>) -> bool {
+    fn is_of_other_shard<K: WatchedKind>(&self, event: &Event<K>) -> bool {
         match event {
             Event::Listed(object) | Event::Changed(object) | Event::Deleted(object) => {
                 let run = object.run_uid();
-                run.is_some_and(|run| !self.part.owns(&run))
+                run.is_some_and(|run| !self.shard.owns(&run))
             }
             Event::ListBegins
             | Event::ListComplete
@@ -261,30 +265,33 @@ impl Output {
     }
 
     /// Tells what has become of the scope's first lists, where there is something to tell.
-    async fn report(&self, event: fn(&mut Scopes, &Scope) -> Option<Change>) -> Result<(), Closed> {
+    async fn report_lists(
+        &self,
+        event: fn(&mut InitialLists, &Scope) -> Option<Change>,
+    ) -> Result<(), ReceiverClosed> {
         let change = {
-            let mut scopes = self.scopes.lock();
-            event(&mut scopes, &self.scope)
+            let mut lists = self.lists.lock();
+            event(&mut lists, &self.scope)
         };
         let Some(change) = change else {
             return Ok(());
         };
         if let (Some(tap), Change::Listed { .. }) = (&self.tap, &change) {
-            tap(clock::now(), Tapped::Listed);
+            tap(clock::now(), RawEvent::Listed);
         }
         self.send(change).await
     }
 }
 
 /// Watches one kind for ever: what vanishes between two lists is told as deleted.
-async fn follow<K: Watched>(client: Client, config: WatchConfig, output: Output) {
-    let mut present = Present::default();
+async fn watch_kind<K: WatchedKind>(client: Client, config: WatchConfig, output: ChangeSender) {
+    let mut known = KnownObjects::default();
     let scope = output.scope.clone();
-    let mut watch = std::pin::pin!(watch::follow::<K>(client, scope.as_deref(), config));
-    while let Some(happened) = watch.next().await {
-        let done = match happened.event {
-            Ok(event) if output.is_others(&event) => Ok(()),
-            Ok(event) => present.take(event, &output).await,
+    let mut watch = std::pin::pin!(watch::watch_objects::<K>(client, scope.as_deref(), config));
+    while let Some(item) = watch.next().await {
+        let done = match item.event {
+            Ok(event) if output.is_of_other_shard(&event) => Ok(()),
+            Ok(event) => known.handle(event, &output).await,
             Err(error) => {
                 let remedy = remedy(&error);
                 let namespace = output.scope.as_deref();
@@ -296,8 +303,8 @@ async fn follow<K: Watched>(client: Client, config: WatchConfig, output: Output)
                     "watch failed, retrying"
                 );
                 // Without this right for good, all others would never be told either.
-                if happened.failures >= GIVE_UP_AFTER && remedy.is_some() && !present.listed {
-                    output.report(Scopes::give_up).await
+                if item.failures >= MAX_REFUSALS && remedy.is_some() && !known.is_listed {
+                    output.report_lists(InitialLists::exclude).await
                 } else {
                     Ok(())
                 }
@@ -311,16 +318,20 @@ async fn follow<K: Watched>(client: Client, config: WatchConfig, output: Output)
 
 /// What is known to exist.
 #[derive(Default)]
-struct Present {
+struct KnownObjects {
     /// UID of an object to UID of its TaskRun.
     known: HashMap<Arc<str>, Arc<str>>,
     /// UIDs of the list that is being read.
     listing: HashSet<Arc<str>>,
-    listed: bool,
+    is_listed: bool,
 }
 
-impl Present {
-    async fn take<K: Watched>(&mut self, event: Event<K>, output: &Output) -> Result<(), Closed> {
+impl KnownObjects {
+    async fn handle<K: WatchedKind>(
+        &mut self,
+        event: Event<K>,
+        output: &ChangeSender,
+    ) -> Result<(), ReceiverClosed> {
         match event {
             Event::ListBegins => self.listing.clear(),
             Event::Listed(object) => {
@@ -336,9 +347,9 @@ impl Present {
                 for (uid, run_uid) in vanished {
                     output.send_gone::<K>(uid, run_uid).await?;
                 }
-                if !std::mem::replace(&mut self.listed, true) {
+                if !std::mem::replace(&mut self.is_listed, true) {
                     info!(kind = K::KIND, count = self.known.len(), "listed");
-                    output.report(Scopes::complete).await?;
+                    output.report_lists(InitialLists::complete).await?;
                 }
             }
             Event::Changed(object) => self.apply(object, output).await?,
@@ -348,7 +359,7 @@ impl Present {
                 let gone = known
                     .or(object.run_uid())
                     .map(|run_uid| K::gone(object.uid(), run_uid));
-                output.send(object.changed()).await?;
+                output.send(object.into_change()).await?;
                 if let Some(change) = gone {
                     output.send(change).await?;
                 }
@@ -365,7 +376,11 @@ impl Present {
         Ok(())
     }
 
-    async fn apply<K: Watched>(&mut self, object: K, output: &Output) -> Result<(), Closed> {
+    async fn apply<K: WatchedKind>(
+        &mut self,
+        object: K,
+        output: &ChangeSender,
+    ) -> Result<(), ReceiverClosed> {
         if output.tap.is_some() {
             let is_known = self.known.contains_key(&object.uid());
             output.tap(if is_known { "MODIFIED" } else { "ADDED" }, &object);
@@ -375,7 +390,7 @@ impl Present {
             let run_uid = if uid == run_uid { uid.clone() } else { run_uid };
             self.known.insert(uid, run_uid);
         }
-        output.send(object.changed()).await
+        output.send(object.into_change()).await
     }
 }
 

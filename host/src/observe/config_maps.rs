@@ -15,15 +15,15 @@ use tracing::warn;
 /// What makes a ConfigMap a plugin.
 pub const PLUGIN_LABEL: &str = "step-observer.dev/plugin";
 /// ConfigMaps in one page of a list: each may have 1 MiB.
-const PAGE: u32 = 8;
+const PAGE_SIZE: u32 = 8;
 /// Longest wait for an Event to be written.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest note of an Event (events.k8s.io/v1).
-const MAX_NOTE: usize = 1024;
+const MAX_NOTE_BYTES: usize = 1024;
 
 /// What happens to ConfigMaps with plugins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PluginMapChange {
+pub enum PluginConfigMapChange {
     /// One is there, with these files.
     Present {
         /// Its name.
@@ -54,18 +54,18 @@ pub fn own_namespace() -> Option<String> {
 pub async fn watch_plugins(
     client: Client,
     namespace: String,
-    changes: mpsc::Sender<PluginMapChange>,
+    changes: mpsc::Sender<PluginConfigMapChange>,
 ) {
     let config = WatchConfig {
         labels: Some(format!("{PLUGIN_LABEL}=true")),
         fields: None,
-        renew_after: watch::RENEW_AFTER,
-        page: PAGE,
+        timeout_seconds: watch::DEFAULT_TIMEOUT_SECONDS,
+        page: PAGE_SIZE,
     };
-    let mut known = Known::default();
-    let mut watch = std::pin::pin!(watch::follow(client, Some(&namespace), config));
-    while let Some(happened) = watch.next().await {
-        let event = match happened.event {
+    let mut known = KnownConfigMaps::default();
+    let mut watch = std::pin::pin!(watch::watch_objects(client, Some(&namespace), config));
+    while let Some(item) = watch.next().await {
+        let event = match item.event {
             Ok(event) => event,
             Err(error) => {
                 warn!(
@@ -88,14 +88,14 @@ pub async fn watch_plugins(
 
 /// Names that are there, so that what vanishes between two lists is told as gone.
 #[derive(Default)]
-struct Known {
+struct KnownConfigMaps {
     names: BTreeSet<String>,
     listing: BTreeSet<String>,
     listed: bool,
 }
 
-impl Known {
-    fn take(&mut self, event: Event<SlimConfigMap>) -> Vec<PluginMapChange> {
+impl KnownConfigMaps {
+    fn take(&mut self, event: Event<SlimConfigMap>) -> Vec<PluginConfigMapChange> {
         match event {
             Event::ListBegins => {
                 self.listing.clear();
@@ -114,7 +114,7 @@ impl Known {
                 self.listing.insert(name.clone());
                 self.names.insert(name.clone());
                 let files = BTreeMap::new();
-                vec![PluginMapChange::Present { name, files }]
+                vec![PluginConfigMapChange::Present { name, files }]
             }
             Event::UnreadableDeleted(map) => self.gone(&map.name),
             Event::ListComplete => {
@@ -123,27 +123,27 @@ impl Known {
                 self.names = listing;
                 let mut changes: Vec<_> = vanished
                     .into_iter()
-                    .map(|name| PluginMapChange::Gone { name })
+                    .map(|name| PluginConfigMapChange::Gone { name })
                     .collect();
                 if !std::mem::replace(&mut self.listed, true) {
-                    changes.push(PluginMapChange::Listed);
+                    changes.push(PluginConfigMapChange::Listed);
                 }
                 changes
             }
         }
     }
 
-    fn present(&mut self, map: SlimConfigMap) -> Vec<PluginMapChange> {
+    fn present(&mut self, map: SlimConfigMap) -> Vec<PluginConfigMapChange> {
         let name = map.name().to_owned();
         let files = map.into_files();
         self.names.insert(name.clone());
-        vec![PluginMapChange::Present { name, files }]
+        vec![PluginConfigMapChange::Present { name, files }]
     }
 
-    fn gone(&mut self, name: &str) -> Vec<PluginMapChange> {
+    fn gone(&mut self, name: &str) -> Vec<PluginConfigMapChange> {
         self.names.remove(name);
         let name = name.to_owned();
-        vec![PluginMapChange::Gone { name }]
+        vec![PluginConfigMapChange::Gone { name }]
     }
 }
 
@@ -157,18 +157,19 @@ fn remedy(error: &WatchError) -> Option<&'static str> {
 
 /// Tells the authors of plugins what became of them.
 #[derive(Clone)]
-pub struct PluginNotes {
+pub struct PluginEventRecorder {
     client: Client,
     reporter: Reporter,
 }
 
-impl std::fmt::Debug for PluginNotes {
+impl std::fmt::Debug for PluginEventRecorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PluginNotes").finish_non_exhaustive()
+        f.debug_struct("PluginEventRecorder")
+            .finish_non_exhaustive()
     }
 }
 
-impl PluginNotes {
+impl PluginEventRecorder {
     /// Writes with this client; `instance` is the pod's or machine's name.
     #[must_use]
     pub fn new(client: Client, instance: Option<String>) -> Self {
@@ -184,11 +185,11 @@ impl PluginNotes {
 
     /// Writes an Event on a ConfigMap: `PluginLoaded`, or `PluginRejected` with the reason. It is a
     /// courtesy: where it cannot be written, the log has said it already.
-    pub async fn tell(&self, namespace: &str, name: &str, outcome: Result<&str, &str>) {
+    pub async fn record(&self, namespace: &str, name: &str, outcome: Result<&str, &str>) {
         let told = tokio::time::timeout(NOTE_TIMEOUT, self.write(namespace, name, outcome)).await;
         match told {
             Ok(Ok(())) => {}
-            Ok(Err(Unwritten { error, right })) => {
+            Ok(Err(EventError { error, right })) => {
                 let remedy = matches!(&error, kube::Error::Api(status) if status.code == 403)
                     .then_some(right);
                 warn!(namespace, name, error = %error, remedy, "failed to write an Event on the ConfigMap");
@@ -205,11 +206,11 @@ impl PluginNotes {
         namespace: &str,
         name: &str,
         outcome: Result<&str, &str>,
-    ) -> Result<(), Unwritten> {
+    ) -> Result<(), EventError> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         // `kubectl describe` finds Events by the UID.
         let found = api.get_metadata_opt(name).await;
-        let Some(map) = found.map_err(|error| Unwritten {
+        let Some(map) = found.map_err(|error| EventError {
             error,
             right: "grant get on configmaps in this namespace to the service account",
         })?
@@ -221,7 +222,7 @@ impl PluginNotes {
             Err(note) => (EventType::Warning, "PluginRejected", note),
         };
         let note = note
-            .get(..note.floor_char_boundary(MAX_NOTE))
+            .get(..note.floor_char_boundary(MAX_NOTE_BYTES))
             .unwrap_or_default();
         let regarding = ObjectReference {
             api_version: Some("v1".to_owned()),
@@ -244,7 +245,7 @@ impl PluginNotes {
         Recorder::new(self.client.clone(), self.reporter.clone())
             .publish(&note, &regarding)
             .await
-            .map_err(|error| Unwritten {
+            .map_err(|error| EventError {
                 error,
                 right: "grant create on events.events.k8s.io in this namespace to the service account",
             })
@@ -252,7 +253,7 @@ impl PluginNotes {
 }
 
 /// Why an Event is not written, and the right that may be missing.
-struct Unwritten {
+struct EventError {
     error: kube::Error,
     right: &'static str,
 }

@@ -3,7 +3,7 @@
 use super::ObserveError;
 use super::proxy::{self, Proxy};
 use super::retry::Retry;
-use super::watches::{Listening, Watches};
+use super::watch_health::{WatchHealthService, Watches};
 use crate::clock;
 use http::header::DATE;
 use hyper_timeout::TimeoutConnector;
@@ -231,7 +231,7 @@ where
         .timeout(ANSWER_TIMEOUT)
         .map_err(tower::BoxError::from)
         .service(hyper);
-    let listening = Listening {
+    let listening = WatchHealthService {
         inner: service,
         watches,
     };

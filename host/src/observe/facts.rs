@@ -12,10 +12,10 @@ use std::sync::Arc;
 use step_observer_core::{ContainerState, PodSnapshot, Transition, step_name};
 
 /// Most pods of one run whose names are kept: one for each attempt.
-const MAX_NAMES: usize = 1024;
+const MAX_POD_NAMES: usize = 1024;
 
 /// Labels that Tekton adds to the Pod but not to the TaskRun.
-const POD_LABELS: [&str; 2] = ["tekton.dev/taskRun", "tekton.dev/taskRunUID"];
+const LABELS_OF_PODS: [&str; 2] = ["tekton.dev/taskRun", "tekton.dev/taskRunUID"];
 
 /// What is kept of a TaskRun.
 #[derive(Debug, Default)]
@@ -28,15 +28,15 @@ pub(super) struct RunFacts {
     /// The steps in the Task's order.
     steps: Box<[StepSpec]>,
     /// They were dropped, because all runs together hold too much.
-    gave_way: bool,
+    texts_evicted: bool,
     /// The containers as `status.steps` reports them; used where the pod was never seen.
     reported: Vec<(Arc<str>, ContainerFacts)>,
     /// UIDs of its pods.
     pods: Vec<Arc<str>>,
     /// Names of all pods that the TaskRun has ever named as its own.
-    named: Vec<Arc<str>>,
+    pod_names: Vec<Arc<str>>,
     /// The TaskRun itself was seen: a Pod has nothing to add.
-    from_task_run: bool,
+    task_run_seen: bool,
     /// When it was first seen, as a number that grows from run to run.
     age: u64,
 }
@@ -45,7 +45,7 @@ pub(super) struct RunFacts {
 #[derive(Debug, Default)]
 pub(super) struct PodFacts {
     containers: Box<[Container]>,
-    rescued: bool,
+    log_read_requested: bool,
     pub(super) gone: bool,
 }
 
@@ -77,23 +77,24 @@ impl RunFacts {
     }
 
     /// Was the TaskRun itself seen?
-    pub(super) fn is_of_task_run(&self) -> bool {
-        self.from_task_run
+    pub(super) fn has_seen_task_run(&self) -> bool {
+        self.task_run_seen
     }
 
     /// Has the TaskRun named this pod as its own?
-    pub(super) fn names(&self, namespace: &str, pod: &str) -> bool {
-        *self.namespace == *namespace && self.named.iter().any(|name| **name == *pod)
+    pub(super) fn has_named(&self, namespace: &str, pod: &str) -> bool {
+        *self.namespace == *namespace && self.pod_names.iter().any(|name| **name == *pod)
     }
 
     /// May this pod be its own, as far as a recording shows it? One need not hold what names a pod.
     pub(super) fn may_own(&self, namespace: &str, pod: &str) -> bool {
-        self.names(namespace, pod) || (*self.namespace == *namespace && self.named.is_empty())
+        self.has_named(namespace, pod)
+            || (*self.namespace == *namespace && self.pod_names.is_empty())
     }
 
     /// Does it hold texts, and has no pod to tell of? The TaskRun brings them again when it changes.
     pub(super) fn is_pending(&self) -> bool {
-        self.from_task_run && self.pods.is_empty()
+        self.task_run_seen && self.pods.is_empty()
     }
 
     /// Bytes of texts that would be free if it gave way: those that no other run holds.
@@ -113,26 +114,26 @@ impl RunFacts {
     }
 
     /// Drops what its events can do without; of a run without pods, all that its TaskRun brings again.
-    pub(super) fn give_way(&mut self) {
+    pub(super) fn evict_texts(&mut self) {
         if self.is_pending() {
             self.labels = StringMap::default();
             self.annotations = StringMap::default();
         }
         self.steps = Box::default();
-        self.gave_way = true;
+        self.texts_evicted = true;
     }
 
-    pub(super) fn see_run(&mut self, run: &SlimTaskRun, texts: &mut Interner) {
+    pub(super) fn update_from_task_run(&mut self, run: &SlimTaskRun, texts: &mut Interner) {
         let SlimTaskRun {
             api_version,
             metadata,
             spec,
             status,
         } = run;
-        self.from_task_run = true;
+        self.task_run_seen = true;
         self.namespace = texts.text(metadata.namespace.as_deref().unwrap_or_default());
         self.name = texts.text(metadata.name.as_deref().unwrap_or_default());
-        self.see_names(status, texts);
+        self.note_pod_names(status, texts);
         let known = Some(&**api_version).filter(|version| !version.is_empty());
         self.api_version = texts.text(known.unwrap_or("tekton.dev/v1"));
         self.labels = labels(metadata, texts);
@@ -144,7 +145,7 @@ impl RunFacts {
         } else {
             resolved
         };
-        self.gave_way = false;
+        self.texts_evicted = false;
         self.steps = steps
             .iter()
             .map(|step| StepSpec {
@@ -169,18 +170,18 @@ impl RunFacts {
         };
     }
 
-    fn see_names(&mut self, status: &TaskRunStatus, texts: &mut Interner) {
+    fn note_pod_names(&mut self, status: &TaskRunStatus, texts: &mut Interner) {
         let archived = status
             .retries_status
             .iter()
             .map(|attempt| &attempt.pod_name);
         for name in archived.chain([&status.pod_name]) {
-            if !name.is_empty() && !self.named.contains(name) {
-                if self.named.len() >= MAX_NAMES {
-                    self.named.remove(0);
+            if !name.is_empty() && !self.pod_names.contains(name) {
+                if self.pod_names.len() >= MAX_POD_NAMES {
+                    self.pod_names.remove(0);
                 }
-                self.named.reserve_exact(1);
-                self.named.push(texts.text(name));
+                self.pod_names.reserve_exact(1);
+                self.pod_names.push(texts.text(name));
             }
         }
     }
@@ -193,10 +194,10 @@ impl RunFacts {
         }
     }
 
-    pub(super) fn see_pod(&mut self, pod: &SlimPod, uid: &Arc<str>, texts: &mut Interner) {
+    pub(super) fn update_from_pod(&mut self, pod: &SlimPod, uid: &Arc<str>, texts: &mut Interner) {
         self.add_pod(uid);
         let Some(owner) = pod.owner() else { return };
-        if self.from_task_run {
+        if self.task_run_seen {
             return;
         }
         self.namespace = texts.text(pod.metadata.namespace.as_deref().unwrap_or_default());
@@ -212,8 +213,8 @@ impl RunFacts {
         // Its pods change a few times more, and still are its pods.
         *self = Self {
             namespace: std::mem::take(&mut self.namespace),
-            named: std::mem::take(&mut self.named),
-            from_task_run: self.from_task_run,
+            pod_names: std::mem::take(&mut self.pod_names),
+            task_run_seen: self.task_run_seen,
             age: self.age,
             ..Self::default()
         };
@@ -286,7 +287,7 @@ impl RunFacts {
                 let members = [("name", Some(name)), ("image", image)].into_iter();
                 let members = members.filter_map(|(name, text)| Some((name, text?.into())));
                 let spec = StepSpec::of(members.collect::<BTreeMap<_, _>>());
-                let cut = self.gave_way.then_some(SpecTruncation { bytes: None });
+                let cut = self.texts_evicted.then_some(SpecTruncation { bytes: None });
                 (spec.json, cut, Arc::default())
             }
         }
@@ -331,7 +332,7 @@ impl PodFacts {
                 }
             })
             .collect();
-        if !seen.deleting || std::mem::replace(&mut self.rescued, true) {
+        if !seen.deleting || std::mem::replace(&mut self.log_read_requested, true) {
             return Vec::new();
         }
         // Of the running containers one runs its step: the first. The others wait for their turn.
@@ -341,7 +342,7 @@ impl PodFacts {
             .find(|step| running(&step.state))
             .into_iter()
             .map(|step| LogTarget {
-                namespace: text(pod.metadata.namespace.as_deref()),
+                namespace: text_or_empty(pod.metadata.namespace.as_deref()),
                 pod: seen.name.clone(),
                 pod_uid: seen.uid.clone(),
                 container: step.container.clone(),
@@ -375,7 +376,7 @@ fn container_facts(
 
 fn labels(metadata: &Metadata, texts: &mut Interner) -> StringMap {
     let all = metadata.labels.iter();
-    all.filter(|(name, _)| !POD_LABELS.contains(&name.as_str()))
+    all.filter(|(name, _)| !LABELS_OF_PODS.contains(&name.as_str()))
         .map(|(name, value)| (texts.text(name), texts.text(value)))
         .collect()
 }
@@ -386,6 +387,6 @@ fn annotations(metadata: &Metadata, texts: &mut Interner) -> StringMap {
         .collect()
 }
 
-fn text(value: Option<&str>) -> Arc<str> {
+fn text_or_empty(value: Option<&str>) -> Arc<str> {
     value.unwrap_or_default().into()
 }

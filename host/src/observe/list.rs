@@ -7,18 +7,18 @@ use memchr::memchr2;
 use serde::Deserialize;
 
 /// Largest object that is read. The API server stores at most 1.5 MiB, of which each byte may become six in JSON.
-pub(super) const MAX_OBJECT: usize = 10 * 1024 * 1024;
+pub(super) const MAX_OBJECT_BYTES: usize = 10 * 1024 * 1024;
 /// Most bytes of a list beside its items.
-const MAX_ENVELOPE: usize = 64 * 1024;
+const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
 /// Buffers above this size are given back after the object that needed them.
-const KEPT_BUFFER: usize = 256 * 1024;
+const MAX_IDLE_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Finds the items of a list.
 #[derive(Debug, Default)]
 pub struct ListItems {
     /// The list without its items.
     envelope: Vec<u8>,
-    item: Bounded,
+    item: BoundedBuffer,
     /// Objects and arrays that are open.
     depth: u64,
     in_items: bool,
@@ -33,7 +33,7 @@ pub struct ListItems {
 pub(super) struct ListMetadata {
     pub(super) resource_version: String,
     #[serde(rename = "continue")]
-    pub(super) more: String,
+    pub(super) continue_token: String,
 }
 
 /// An object as it came.
@@ -128,7 +128,7 @@ impl ListItems {
                 true => self.item.clear(),
                 false => self.item.push(bytes),
             }
-        } else if self.envelope.len() + bytes.len() <= MAX_ENVELOPE {
+        } else if self.envelope.len() + bytes.len() <= MAX_ENVELOPE_BYTES {
             self.envelope.extend_from_slice(bytes);
         }
     }
@@ -163,7 +163,7 @@ impl ListItems {
 /// The lines of a watch, each an event.
 #[derive(Debug, Default)]
 pub(super) struct WatchLines {
-    line: Bounded,
+    line: BoundedBuffer,
     is_whole: bool,
 }
 
@@ -191,16 +191,16 @@ impl WatchLines {
 
 /// Bytes of one object, up to a bound.
 #[derive(Debug, Default)]
-struct Bounded {
+struct BoundedBuffer {
     bytes: Vec<u8>,
     is_cut: bool,
     size: usize,
 }
 
-impl Bounded {
+impl BoundedBuffer {
     fn push(&mut self, bytes: &[u8]) {
         self.size = self.size.saturating_add(bytes.len());
-        let free = MAX_OBJECT.saturating_sub(self.bytes.len());
+        let free = MAX_OBJECT_BYTES.saturating_sub(self.bytes.len());
         let fits = bytes.get(..free).unwrap_or(bytes);
         self.is_cut |= fits.len() < bytes.len();
         self.bytes.extend_from_slice(fits);
@@ -208,7 +208,7 @@ impl Bounded {
 
     fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BUFFER);
+        self.bytes.shrink_to(MAX_IDLE_BUFFER_BYTES);
         self.is_cut = false;
         self.size = 0;
     }
@@ -280,7 +280,7 @@ mod tests {
             let found: Vec<Value> = found.iter().map(|item| serde_json::from_str(item).unwrap()).collect();
             prop_assert_eq!(found, items);
             let metadata = metadata.unwrap();
-            prop_assert_eq!((&*metadata.resource_version, &*metadata.more), ("7", "next"));
+            prop_assert_eq!((&*metadata.resource_version, &*metadata.continue_token), ("7", "next"));
         }
     }
 
@@ -303,12 +303,12 @@ mod tests {
     fn an_item_above_the_bound_is_cut_and_the_next_is_whole() {
         let text = format!(
             r#"{{"items": [{{"a": "{}"}}, {{"b": 1}}]}}"#,
-            "x".repeat(MAX_OBJECT)
+            "x".repeat(MAX_OBJECT_BYTES)
         );
         let mut list = ListItems::default();
         let (taken, is_whole) = list.take(text.as_bytes());
-        assert!(is_whole && list.item().is_cut && list.item().bytes.len() == MAX_OBJECT);
-        assert_eq!(list.item().size, MAX_OBJECT + r#"{"a":""}"#.len());
+        assert!(is_whole && list.item().is_cut && list.item().bytes.len() == MAX_OBJECT_BYTES);
+        assert_eq!(list.item().size, MAX_OBJECT_BYTES + r#"{"a":""}"#.len());
         let (_, is_whole) = list.take(&text.as_bytes()[taken..]);
         assert!(is_whole);
         assert_eq!(
@@ -319,12 +319,12 @@ mod tests {
                 size: 7
             }
         );
-        assert!(list.item.bytes.capacity() <= KEPT_BUFFER);
+        assert!(list.item.bytes.capacity() <= MAX_IDLE_BUFFER_BYTES);
     }
 
     #[test]
     fn a_line_above_the_bound_is_cut_and_the_next_is_whole() {
-        let text = format!("{}\nsecond\nthird", "x".repeat(MAX_OBJECT + 1));
+        let text = format!("{}\nsecond\nthird", "x".repeat(MAX_OBJECT_BYTES + 1));
         let mut lines = WatchLines::default();
         let (first, is_whole) = lines.take(text.as_bytes());
         assert!(is_whole && lines.line().is_cut);

@@ -2,73 +2,75 @@
 //! Kubernetes.
 
 mod cluster;
+mod cluster_logs;
 mod config_maps;
 mod connect;
+mod deferred_runs;
 mod documents;
 mod facts;
-mod follow;
-mod held;
+mod followed_log;
+mod initial_lists;
 mod intern;
 mod lenient;
 mod list;
-mod log;
+mod log_capture;
 mod managed_fields;
 mod metadata;
 mod no_proxy;
-mod playing;
-mod pod_claims;
-mod pod_log;
+mod playback;
 mod proxy;
+mod raw_events;
 mod recorded_logs;
-mod recording;
-mod relists;
+mod recording_reader;
+mod relist_backoff;
 mod retry;
 mod review;
-mod scopes;
-mod set_aside;
 mod slim;
 mod snapshot;
 mod step_spec;
-mod tap;
 mod tekton_sink;
-mod termination;
-mod texts;
+mod termination_message;
+mod text_budget;
 mod tracker;
+mod unclaimed_pods;
 mod unreadable;
 mod watch;
 mod watch_event;
-mod watches;
+mod watch_health;
+mod watched_pods;
 
 pub use cluster::{ClusterConfig, watch};
-pub use config_maps::{PLUGIN_LABEL, PluginMapChange, PluginNotes, own_namespace, watch_plugins};
+pub use cluster_logs::ClusterLogs;
+pub(crate) use cluster_logs::{LOG_OF_REPLACED_POD, LogReadMode};
+pub use config_maps::{
+    PLUGIN_LABEL, PluginConfigMapChange, PluginEventRecorder, own_namespace, watch_plugins,
+};
 pub use connect::{cluster_time, connect};
-pub use follow::FollowedLog;
-pub use held::UnclaimedPod;
+pub use followed_log::FollowedLog;
 pub use list::{ListItems, RawObject};
-pub use log::LogCapture;
-pub use playing::{Player, Streams, play, player};
-pub(crate) use pod_claims::{PodClaim, PodClaims};
-pub use pod_log::ClusterLogs;
-pub(crate) use pod_log::{LogRead, REPLACED};
+pub use log_capture::LogCapture;
+pub use playback::{Player, RecordedStreams, play, player};
+pub use raw_events::{RawEvent, RawEventHook};
 pub use recorded_logs::RecordedLogs;
-pub use review::{ReviewError, Reviewed, review};
+pub use review::{ReviewError, ReviewOutcome, review};
 pub use slim::{SlimPod, SlimTaskRun};
-pub use tap::{Tap, Tapped};
 pub use tekton_sink::{TektonSink, watch_tekton_sink};
-pub(crate) use termination::masked as masked_message;
+pub(crate) use termination_message::masked as masked_message;
 pub use tracker::{Change, Finding, LogTarget, Tracker};
-pub(crate) use unreadable::LogLimit;
-pub use watches::{WatchStanding, Watches};
+pub use unclaimed_pods::UnclaimedPod;
+pub(crate) use unreadable::LogRateLimit;
+pub use watch_health::{WatchStanding, Watches};
+pub(crate) use watched_pods::{WatchedPod, WatchedPods};
 
 use jiff::Timestamp;
 
 /// A change and when it was seen.
 #[derive(Debug)]
-pub struct Seen {
+pub struct TimedChange {
     /// By the clock of the recording, or of this machine.
     pub at: Timestamp,
     /// It is happening now: `at` is this machine's time.
-    pub now: bool,
+    pub is_live: bool,
     /// The change.
     pub change: Change,
 }
@@ -131,7 +133,7 @@ pub enum ObserveError {
     #[error(
         "shard {shard} of {shards}: shards are counted from 0; raise cluster.shards (--shards), or run fewer observers"
     )]
-    NoShard {
+    InvalidShard {
         /// Its number.
         shard: u32,
         /// How many there are.

@@ -18,7 +18,7 @@ pub struct RecordedLogs(Vec<BTreeMap<String, Option<String>>>);
 impl RecordedLogs {
     /// Where the logs of a recording are expected.
     #[must_use]
-    pub fn path_of(recording: &Path) -> PathBuf {
+    pub fn path_for(recording: &Path) -> PathBuf {
         recording.with_extension("logs.json")
     }
 
@@ -27,8 +27,8 @@ impl RecordedLogs {
     /// # Errors
     ///
     /// The file is there but cannot be read, or is not a JSON object of strings.
-    pub fn beside(recording: &Path) -> Result<Self, ObserveError> {
-        let path = Self::path_of(recording);
+    pub fn read_beside(recording: &Path) -> Result<Self, ObserveError> {
+        let path = Self::path_for(recording);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),

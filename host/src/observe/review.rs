@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What the cluster says of a token and a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reviewed {
+pub enum ReviewOutcome {
     /// Its owner may get the path.
     Allowed,
     /// It has an owner, who may not.
@@ -74,13 +74,13 @@ pub async fn review(
     audiences: &[String],
     token: &str,
     path: &str,
-) -> Result<Reviewed, ReviewError> {
+) -> Result<ReviewOutcome, ReviewError> {
     let Some(owner) = owner(client, audiences, token).await? else {
-        return Ok(Reviewed::Unknown);
+        return Ok(ReviewOutcome::Unknown);
     };
     Ok(match may_get(client, owner, path).await? {
-        true => Reviewed::Allowed,
-        false => Reviewed::Forbidden,
+        true => ReviewOutcome::Allowed,
+        false => ReviewOutcome::Forbidden,
     })
 }
 

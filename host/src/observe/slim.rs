@@ -8,7 +8,7 @@
 use super::lenient::{self, lenient, lenient_list, null_is_default};
 use super::metadata::Metadata;
 use super::step_spec::{self, StepSpec};
-use super::termination::{self, Message};
+use super::termination_message::{self, Message};
 use super::watch::Object;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -156,7 +156,7 @@ pub(super) struct Terminated {
 impl Terminated {
     /// What the entrypoint left in the message.
     pub(super) fn told(&self) -> Option<&Message> {
-        let told = || termination::parse(self.message.as_deref());
+        let told = || termination_message::parse(self.message.as_deref());
         self.told.get_or_init(told).as_ref()
     }
 }

@@ -35,7 +35,7 @@ impl SlimPod {
         } = self;
         let owner = self.owner()?;
         let annotation = |name: &str| metadata.annotations.get(name);
-        let times = Plausible::new(metadata, now);
+        let times = PlausibleTimes::new(metadata, now);
         let status_of = |name: &str| {
             status
                 .container_statuses
@@ -99,7 +99,7 @@ impl SlimPod {
 /// When something that is reported of an object can have happened. Whoever writes a step can write any time into its
 /// termination message, and the kubelet reports the Unix epoch for a container that could not start (row 10b).
 #[derive(Clone, Copy)]
-struct Plausible {
+struct PlausibleTimes {
     created: Option<Timestamp>,
     from: Timestamp,
     to: Timestamp,
@@ -111,7 +111,7 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// The earliest time that is one, for an object without a time of its creation.
 const AFTER_EPOCH: Timestamp = Timestamp::constant(1, 0);
 
-impl Plausible {
+impl PlausibleTimes {
     fn new(metadata: &Metadata, now: Timestamp) -> Self {
         let created = metadata.creation_timestamp.filter(|at| AFTER_EPOCH < *at);
         let from = created.and_then(|created| created.checked_sub(CLOCK_SKEW).ok());
@@ -171,7 +171,7 @@ fn init_failure(status: &ContainerStatus) -> Option<(InitFailure, Option<Timesta
 /// another image, after the steps: those starts are later than the end of a step, and do not count for the last.
 fn container_starts(
     status: &PodStatus,
-    times: Plausible,
+    times: PlausibleTimes,
 ) -> (Option<Timestamp>, Option<Timestamp>) {
     let is_step = |container: &&ContainerStatus| container.name.starts_with(STEP_PREFIX);
     let start = |container: &ContainerStatus| times.check(container_start(&container.state));
@@ -198,7 +198,7 @@ fn container_starts(
     (first, last_step.max(last_other))
 }
 
-fn state(state: &State, times: Plausible) -> ContainerState {
+fn state(state: &State, times: PlausibleTimes) -> ContainerState {
     match state {
         State {
             terminated: Some(ended),
@@ -224,7 +224,7 @@ fn state(state: &State, times: Plausible) -> ContainerState {
     }
 }
 
-fn terminated(ended: &Terminated, times: Plausible) -> core::Terminated {
+fn terminated(ended: &Terminated, times: PlausibleTimes) -> core::Terminated {
     let message = ended.told().map(|message| core::Internals {
         started_at: times.of_step(message.internals.started_at),
         ..message.internals.clone()
@@ -249,7 +249,7 @@ impl SlimTaskRun {
         {
             return None;
         }
-        let times = Plausible::new(&self.metadata, now);
+        let times = PlausibleTimes::new(&self.metadata, now);
         let TaskRunStatus {
             conditions,
             pod_name,
@@ -285,7 +285,7 @@ fn attempt(
     pod_name: &Arc<str>,
     completed: Option<Timestamp>,
     steps: &[StepStatus],
-    times: Plausible,
+    times: PlausibleTimes,
 ) -> Attempt {
     let done = done(conditions, times.check(completed));
     // Before the end the steps are not believed: the pod tells.
@@ -339,7 +339,7 @@ fn image_error_step(message: &str) -> Option<Arc<str>> {
     rest.starts_with(" in TaskRun").then(|| name.into())
 }
 
-fn reported_step(step: &StepStatus, times: Plausible) -> Option<ReportedStep> {
+fn reported_step(step: &StepStatus, times: PlausibleTimes) -> Option<ReportedStep> {
     let container = if !step.container.is_empty() {
         step.container.clone()
     } else if !step.name.is_empty() {
@@ -386,7 +386,7 @@ mod tests {
             creation_timestamp: time("2026-01-01T12:00:00Z"),
             ..Metadata::default()
         };
-        let times = Plausible::new(&metadata, time("2026-01-01T13:00:00Z").unwrap());
+        let times = PlausibleTimes::new(&metadata, time("2026-01-01T13:00:00Z").unwrap());
         for (text, is_plausible) in [
             ("1970-01-01T00:00:00Z", false),
             ("2026-01-01T11:54:59Z", false),

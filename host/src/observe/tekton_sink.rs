@@ -76,14 +76,14 @@ async fn follow(
     let config = WatchConfig {
         labels: None,
         fields: Some(format!("metadata.name={name}")),
-        renew_after: watches::RENEW_AFTER,
+        timeout_seconds: watches::DEFAULT_TIMEOUT_SECONDS,
         page: 1,
     };
     let mut there = false;
-    let changes = watches::follow::<SlimConfigMap>(client, Some(namespace), config);
+    let changes = watches::watch_objects::<SlimConfigMap>(client, Some(namespace), config);
     let mut changes = std::pin::pin!(changes);
-    while let Some(happened) = changes.next().await {
-        match happened.event {
+    while let Some(item) = changes.next().await {
+        match item.event {
             Ok(Event::ListBegins) => there = false,
             Ok(Event::Listed(map) | Event::Changed(map)) => {
                 there = true;

@@ -1,11 +1,11 @@
 //! From changes in the cluster to step records: the ledger decides, the facts are joined.
 
+use super::deferred_runs::DeferredRuns;
 use super::facts::{PodFacts, RunFacts};
-use super::held::{HeldPods, UnclaimedPod};
 use super::intern::Interner;
-use super::set_aside::SetAside;
 use super::slim::{SlimPod, SlimTaskRun};
-use super::texts;
+use super::text_budget;
+use super::unclaimed_pods::{UnclaimedPod, UnclaimedPods};
 use crate::fair::Admission;
 use crate::step::StepRecord;
 use jiff::Timestamp;
@@ -51,16 +51,16 @@ pub enum Change {
 #[derive(Debug)]
 pub enum Finding {
     /// A step did something.
-    Step(Box<StepRecord>),
+    Record(Box<StepRecord>),
     /// The log of a running step must be read now: its pod is being deleted.
-    Rescue(LogTarget),
+    ReadLogNow(LogTarget),
     /// Nothing more will come of this TaskRun.
     Forgotten(Arc<str>),
     /// A Pod says that it is a TaskRun's, and no TaskRun says so. Nothing is told of it.
     Unclaimed(UnclaimedPod),
     /// So many runs lost texts, because all runs together held too much. Events of those whose steps run already come
     /// without the spec of their steps.
-    GaveWay(usize),
+    TextsEvicted(usize),
 }
 
 /// A container whose log is wanted.
@@ -85,11 +85,11 @@ pub struct Tracker {
     pods: HashMap<Arc<str>, PodFacts>,
     texts: Interner,
     /// Pods that their TaskRuns have not named.
-    held: HeldPods,
+    unclaimed: UnclaimedPods,
     /// A Pod whose TaskRun is unknown is believed: recordings need not hold TaskRuns.
-    believes_pods: bool,
+    trusts_pods: bool,
     /// Texts above this size make runs give way.
-    most_texts: usize,
+    text_limit: usize,
     /// Runs that were ever seen.
     ages: u64,
     /// Namespaces whose lists are not complete, while others are told.
@@ -97,7 +97,7 @@ pub struct Tracker {
     /// Which namespaces and runs may tell more at the moment; without it, all.
     admission: Option<Admission>,
     /// Runs that may not.
-    aside: SetAside,
+    deferred: DeferredRuns,
 }
 
 impl Tracker {
@@ -106,9 +106,9 @@ impl Tracker {
     #[must_use]
     pub fn new(ledger: Ledger) -> Self {
         Self {
-            believes_pods: ledger.is_listed(),
-            held: HeldPods::default(),
-            most_texts: texts::MOST,
+            trusts_pods: ledger.is_listed(),
+            unclaimed: UnclaimedPods::default(),
+            text_limit: text_budget::MAX_BYTES,
             ages: 0,
             ledger,
             runs: HashMap::new(),
@@ -116,13 +116,13 @@ impl Tracker {
             texts: Interner::default(),
             unlisted: HashSet::new(),
             admission: None,
-            aside: SetAside::default(),
+            deferred: DeferredRuns::default(),
         }
     }
 
     /// Sets a run aside if it or its namespace has its share of the records that are being prepared: what is
     /// observed of it is only noted, and told by [`Tracker::resume`].
-    pub(crate) fn sharing(mut self, admission: Admission) -> Self {
+    pub(crate) fn with_admission(mut self, admission: Admission) -> Self {
         self.admission = Some(admission);
         self
     }
@@ -133,23 +133,23 @@ impl Tracker {
         match change {
             Change::Pod(pod) => {
                 if let Some(seen) = pod.seen(now, &mut self.texts) {
-                    self.see_pod(&pod, seen, now, &mut findings);
+                    self.observe_pod(&pod, seen, now, &mut findings);
                 }
             }
             Change::PodGone { uid, run_uid } => {
-                if !self.held.lose(&uid) {
-                    self.lose_pod(&uid, &run_uid, now, &mut findings);
+                if !self.unclaimed.mark_gone(&uid) {
+                    self.remove_pod(&uid, &run_uid, now, &mut findings);
                 }
             }
-            Change::TaskRun(run) => self.see_task_run(&run, now, &mut findings),
+            Change::TaskRun(run) => self.observe_task_run(&run, now, &mut findings),
             Change::TaskRunGone { uid } => {
-                self.tell(
+                self.observe(
                     Observation::TaskRunGone { uid: uid.clone() },
                     now,
                     &mut findings,
                 );
-                self.forget(&uid, None, &mut findings);
-                if let Some(oldest) = self.aside.gone(&uid) {
+                self.release_facts(&uid, None, &mut findings);
+                if let Some(oldest) = self.deferred.gone(&uid) {
                     self.give_up(&oldest, &mut findings);
                 }
             }
@@ -158,11 +158,11 @@ impl Tracker {
                 let (runs, unlisted) = (&self.runs, &self.unlisted);
                 self.ledger
                     .mark_listed(now, |uid| !is_in(runs.get(uid).map(Box::as_ref), unlisted));
-                self.report_orphans(now, &mut findings);
+                self.report_pods_without_run(now, &mut findings);
             }
             Change::NamespaceListed { namespace } => {
                 self.unlisted.remove(&namespace);
-                self.report_orphans(now, &mut findings);
+                self.report_pods_without_run(now, &mut findings);
                 let (runs, namespace) = (&self.runs, HashSet::from([namespace]));
                 self.ledger
                     .mark_listed(now, |uid| is_in(runs.get(uid).map(Box::as_ref), &namespace));
@@ -173,7 +173,7 @@ impl Tracker {
     }
 
     /// Takes a pod as it is now, if it is its TaskRun's; else it waits until its TaskRun names it.
-    fn see_pod(
+    fn observe_pod(
         &mut self,
         pod: &SlimPod,
         seen: PodSnapshot,
@@ -181,29 +181,29 @@ impl Tracker {
         findings: &mut Vec<Finding>,
     ) {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let belongs = match (self.runs.get(&seen.run_uid), self.believes_pods) {
+        let belongs = match (self.runs.get(&seen.run_uid), self.trusts_pods) {
             (Some(run), true) => run.may_own(namespace, &seen.name),
-            (Some(run), false) => run.names(namespace, &seen.name),
+            (Some(run), false) => run.has_named(namespace, &seen.name),
             (None, believes) => believes,
         };
         let texts = &mut self.texts;
         if !belongs {
             let namespace = texts.text(namespace);
             let facts = |facts: &mut PodFacts, seen: &PodSnapshot| facts.update(pod, seen, texts);
-            let gave_way = self.held.hold(namespace, seen, now, facts);
-            findings.extend(gave_way.map(Finding::Unclaimed));
+            let displaced = self.unclaimed.insert(namespace, seen, now, facts);
+            findings.extend(displaced.map(Finding::Unclaimed));
             return;
         }
         let (uid, run_uid) = (seen.uid.clone(), seen.run_uid.clone());
         let facts = self.pods.entry(uid.clone()).or_default();
-        let rescued = facts.update(pod, &seen, texts).into_iter();
-        findings.extend(rescued.map(Finding::Rescue));
-        run_of(&mut self.runs, &mut self.ages, &run_uid).see_pod(pod, &uid, texts);
-        self.tell(Observation::Pod(seen), now, findings);
-        self.forget(&run_uid, Some(&uid), findings);
+        let log_reads = facts.update(pod, &seen, texts).into_iter();
+        findings.extend(log_reads.map(Finding::ReadLogNow));
+        facts_of(&mut self.runs, &mut self.ages, &run_uid).update_from_pod(pod, &uid, texts);
+        self.observe(Observation::Pod(seen), now, findings);
+        self.release_facts(&run_uid, Some(&uid), findings);
     }
 
-    fn lose_pod(
+    fn remove_pod(
         &mut self,
         uid: &Arc<str>,
         run_uid: &Arc<str>,
@@ -217,30 +217,30 @@ impl Tracker {
             uid: uid.clone(),
             run_uid: run_uid.clone(),
         };
-        self.tell(gone, now, findings);
-        self.forget(run_uid, Some(uid), findings);
+        self.observe(gone, now, findings);
+        self.release_facts(run_uid, Some(uid), findings);
     }
 
-    fn see_task_run(&mut self, run: &SlimTaskRun, now: Timestamp, findings: &mut Vec<Finding>) {
+    fn observe_task_run(&mut self, run: &SlimTaskRun, now: Timestamp, findings: &mut Vec<Finding>) {
         let Some(seen) = run.seen(now, &mut self.texts) else {
             return;
         };
         let uid = seen.uid.clone();
         let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
         let before = self.runs.get(&uid);
-        if before.is_some_and(|run| !run.is_of_task_run() && run.namespace() != namespace) {
+        if before.is_some_and(|run| !run.has_seen_task_run() && run.namespace() != namespace) {
             // Pods of another namespace were believed, because they came before the TaskRun.
             self.ledger.forget(&uid);
             self.runs.remove(&uid);
         }
-        run_of(&mut self.runs, &mut self.ages, &uid).see_run(run, &mut self.texts);
-        let given_way = self.bound_texts();
-        if given_way > 0 {
-            findings.push(Finding::GaveWay(given_way));
+        facts_of(&mut self.runs, &mut self.ages, &uid).update_from_task_run(run, &mut self.texts);
+        let evicted = self.evict_texts();
+        if evicted > 0 {
+            findings.push(Finding::TextsEvicted(evicted));
         }
-        self.tell(Observation::TaskRun(seen), now, findings);
+        self.observe(Observation::TaskRun(seen), now, findings);
         self.claim_pods(&uid, now, findings);
-        self.forget(&uid, None, findings);
+        self.release_facts(&uid, None, findings);
     }
 
     /// Takes the pods that have waited for this TaskRun to name them.
@@ -249,74 +249,75 @@ impl Tracker {
             return;
         };
         let claimed = self
-            .held
-            .claim(run_uid, |namespace, name| run.names(namespace, name));
+            .unclaimed
+            .claim(run_uid, |namespace, name| run.has_named(namespace, name));
         for pod in claimed {
             let uid = pod.seen.uid.clone();
             if let Some(run) = self.runs.get_mut(run_uid) {
                 run.add_pod(&uid);
             }
             self.pods.insert(uid.clone(), pod.facts);
-            let rescued = pod.rescue.into_iter().filter(|_| !pod.gone);
-            findings.extend(rescued.map(Finding::Rescue));
-            self.tell(Observation::Pod(pod.seen), now, findings);
+            let log_reads = pod.log_reads.into_iter().filter(|_| !pod.gone);
+            findings.extend(log_reads.map(Finding::ReadLogNow));
+            self.observe(Observation::Pod(pod.seen), now, findings);
             if pod.gone {
-                self.lose_pod(&uid, run_uid, now, findings);
+                self.remove_pod(&uid, run_uid, now, findings);
             } else {
-                self.forget(run_uid, Some(&uid), findings);
+                self.release_facts(run_uid, Some(&uid), findings);
             }
         }
     }
 
     /// Reports pods whose TaskRun the complete lists do not show.
-    fn report_orphans(&mut self, now: Timestamp, findings: &mut Vec<Finding>) {
+    fn report_pods_without_run(&mut self, now: Timestamp, findings: &mut Vec<Finding>) {
         let (runs, unlisted) = (&self.runs, &self.unlisted);
-        let late = self.held.report(now, |pod| {
+        let late = self.unclaimed.report(now, |pod| {
             let is_unknown = runs
                 .get(&pod.seen.run_uid)
-                .is_none_or(|run| !run.is_of_task_run());
+                .is_none_or(|run| !run.has_seen_task_run());
             is_unknown && !unlisted.contains(&pod.namespace)
         });
         findings.extend(late.into_iter().map(Finding::Unclaimed));
     }
 
     /// Makes runs give way while the texts of all are too large. Gives how many did.
-    fn bound_texts(&mut self) -> usize {
-        if self.texts.bytes() <= self.most_texts {
+    fn evict_texts(&mut self) -> usize {
+        if self.texts.bytes() <= self.text_limit {
             return 0;
         }
         self.texts.purge();
-        let excess = self.texts.bytes().saturating_sub(texts::ENOUGH);
-        let given_way = match self.texts.bytes() > texts::MOST {
-            true => texts::give_way(self.runs.values_mut().map(Box::as_mut), excess),
+        let excess = self.texts.bytes().saturating_sub(text_budget::TARGET_BYTES);
+        let evicted = match self.texts.bytes() > text_budget::MAX_BYTES {
+            true => text_budget::evict(self.runs.values_mut().map(Box::as_mut), excess),
             false => 0,
         };
         self.texts.purge();
         // What cannot give way is not looked at again for every TaskRun.
-        self.most_texts = texts::MOST.max(self.texts.bytes() + (texts::MOST - texts::ENOUGH));
-        given_way
+        self.text_limit = text_budget::MAX_BYTES
+            .max(self.texts.bytes() + (text_budget::MAX_BYTES - text_budget::TARGET_BYTES));
+        evicted
     }
 
     /// Is this TaskRun followed?
     #[must_use]
-    pub fn follows(&self, run_uid: &str) -> bool {
+    pub fn tracks(&self, run_uid: &str) -> bool {
         self.ledger.contains(run_uid)
     }
 
     /// How many TaskRuns are followed.
     #[must_use]
-    pub fn runs(&self) -> usize {
+    pub fn run_count(&self) -> usize {
         self.runs.len()
     }
 
     /// Has everything that existed at the start been told?
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub fn is_listed(&self) -> bool {
         self.ledger.is_listed() && self.unlisted.is_empty()
     }
 
     /// May this run not be told yet?
-    fn holds(&self, run_uid: &str) -> bool {
+    fn must_wait(&self, run_uid: &str) -> bool {
         !self.ledger.is_listed() || is_in(self.runs.get(run_uid).map(Box::as_ref), &self.unlisted)
     }
 
@@ -324,7 +325,10 @@ impl Tracker {
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
         // Before the lists are complete nothing is late.
-        let held = self.held.next_due().filter(|_| self.ledger.is_listed());
+        let held = self
+            .unclaimed
+            .next_due()
+            .filter(|_| self.ledger.is_listed());
         held.into_iter().chain(self.ledger.next_wake()).min()
     }
 
@@ -332,42 +336,42 @@ impl Tracker {
     /// [`Tracker::next_wake`].
     pub fn tick(&mut self, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
-        if self.held.next_due().is_some_and(|due| due <= now) && self.ledger.is_listed() {
+        if self.unclaimed.next_due().is_some_and(|due| due <= now) && self.ledger.is_listed() {
             // Only those that have waited for long enough: the TaskRun of another may still be on its way.
-            let late = self.held.report(now, |_| false);
+            let late = self.unclaimed.report(now, |_| false);
             findings.extend(late.into_iter().map(Finding::Unclaimed));
         }
         let due = self.ledger.next_wake().is_some_and(|at| at <= now);
         if let Some(run_uid) = self.ledger.next_due().filter(|_| due).cloned()
-            && self.sets_aside(&run_uid)
+            && self.defers(&run_uid)
         {
             self.ledger.defer(&run_uid);
             return findings;
         }
-        let (run_uid, told) = self.ledger.tick(now);
-        self.records(told, now, &mut findings);
+        let (run_uid, transitions) = self.ledger.tick(now);
+        self.push_records(transitions, now, &mut findings);
         if let Some(run_uid) = run_uid {
-            self.forget(&run_uid, None, &mut findings);
+            self.release_facts(&run_uid, None, &mut findings);
         }
         findings
     }
 
-    fn tell(&mut self, observation: Observation, now: Timestamp, findings: &mut Vec<Finding>) {
-        if self.holds(observation.run_uid()) || self.sets_aside(observation.run_uid()) {
+    fn observe(&mut self, observation: Observation, now: Timestamp, findings: &mut Vec<Finding>) {
+        if self.must_wait(observation.run_uid()) || self.defers(observation.run_uid()) {
             self.ledger.record(observation);
             return;
         }
-        let told = self.ledger.apply(observation, now);
-        self.records(told, now, findings);
+        let transitions = self.ledger.apply(observation, now);
+        self.push_records(transitions, now, findings);
     }
 
     /// May this run tell nothing now? Then it is set aside.
-    fn sets_aside(&mut self, run_uid: &str) -> bool {
+    fn defers(&mut self, run_uid: &str) -> bool {
         let Some(admission) = &self.admission else {
             return false;
         };
         // Behind the others of its namespace.
-        if self.aside.contains(run_uid) {
+        if self.deferred.contains(run_uid) {
             return true;
         }
         let Some((uid, facts)) = self.runs.get_key_value(run_uid) else {
@@ -375,7 +379,7 @@ impl Tracker {
         };
         let waits = !admission.has_room(facts.namespace(), run_uid);
         if waits {
-            self.aside.add(facts.namespace(), uid);
+            self.deferred.add(facts.namespace(), uid);
         }
         waits
     }
@@ -386,7 +390,7 @@ impl Tracker {
         let admission = self.admission.as_ref();
         admission.is_some_and(|admission| {
             let has_room = |namespace: &str, run: &str| admission.has_room(namespace, run);
-            self.aside
+            self.deferred
                 .has_next(|namespace| admission.has_any_room(namespace), has_room)
         })
     }
@@ -399,20 +403,20 @@ impl Tracker {
         };
         let has_room = |namespace: &str, run: &str| admission.has_room(namespace, run);
         let next = self
-            .aside
+            .deferred
             .next(|namespace| admission.has_any_room(namespace), has_room);
         if let Some(run_uid) = next {
-            let told = self.ledger.evaluate(&run_uid, now);
-            self.records(told, now, &mut findings);
-            self.forget(&run_uid, None, &mut findings);
+            let transitions = self.ledger.evaluate(&run_uid, now);
+            self.push_records(transitions, now, &mut findings);
+            self.release_facts(&run_uid, None, &mut findings);
         }
         findings
     }
 
     /// How many runs are set aside, and how many were given up because they were gone.
     #[must_use]
-    pub fn set_aside(&self) -> (usize, u64) {
-        (self.aside.len(), self.aside.given_up())
+    pub fn deferred_runs(&self) -> (usize, u64) {
+        (self.deferred.len(), self.deferred.given_up())
     }
 
     /// Forgets a run that was set aside and is gone from the cluster.
@@ -426,9 +430,14 @@ impl Tracker {
         }
     }
 
-    fn records(&self, told: Vec<Transition>, now: Timestamp, findings: &mut Vec<Finding>) {
+    fn push_records(
+        &self,
+        transitions: Vec<Transition>,
+        now: Timestamp,
+        findings: &mut Vec<Finding>,
+    ) {
         let unknown = RunFacts::default();
-        for transition in told {
+        for transition in transitions {
             let run = self
                 .runs
                 .get(&transition.run_uid)
@@ -437,13 +446,13 @@ impl Tracker {
                 .pod_uid
                 .as_ref()
                 .and_then(|uid| self.pods.get(uid));
-            findings.push(Finding::Step(Box::new(run.record(transition, pod, now))));
+            findings.push(Finding::Record(Box::new(run.record(transition, pod, now))));
         }
     }
 
     /// Drops the facts that no event will need.
-    fn forget(&mut self, run_uid: &str, pod_uid: Option<&str>, findings: &mut Vec<Finding>) {
-        if self.holds(run_uid) || self.aside.contains(run_uid) {
+    fn release_facts(&mut self, run_uid: &str, pod_uid: Option<&str>, findings: &mut Vec<Finding>) {
+        if self.must_wait(run_uid) || self.deferred.contains(run_uid) {
             return;
         }
         if let Some(uid) = pod_uid
@@ -468,7 +477,7 @@ impl Tracker {
     }
 }
 
-fn run_of<'a>(
+fn facts_of<'a>(
     runs: &'a mut HashMap<Arc<str>, Box<RunFacts>>,
     ages: &mut u64,
     uid: &Arc<str>,

@@ -15,7 +15,7 @@ const ONE_LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// An object that cannot be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub(super) struct UnreadableObject {
     pub(super) namespace: Arc<str>,
     pub(super) name: Arc<str>,
     /// Its UID, if that much can be read.
@@ -25,7 +25,7 @@ pub(super) struct Unreadable {
     pub(super) problem: String,
 }
 
-impl Unreadable {
+impl UnreadableObject {
     /// Finds out which object it is, as far as that can be read.
     pub(super) fn new(object: &RawObject<'_>, problem: &serde_json::Error) -> Self {
         let mut found = Self {
@@ -60,7 +60,7 @@ fn describe(error: &serde_json::Error) -> String {
 }
 
 /// Reads `metadata`, and in it what names the object, as far as it goes.
-struct Identity<'a>(&'a mut Unreadable);
+struct Identity<'a>(&'a mut UnreadableObject);
 
 impl<'de> Visitor<'de> for Identity<'_> {
     type Value = ();
@@ -83,7 +83,7 @@ impl<'de> Visitor<'de> for Identity<'_> {
 }
 
 /// Reads what names an object.
-struct Names<'a>(&'a mut Unreadable);
+struct Names<'a>(&'a mut UnreadableObject);
 
 impl<'de> Visitor<'de> for Names<'_> {
     type Value = ();
@@ -131,17 +131,17 @@ impl<'de> Deserialize<'de> for Short {
 
 /// Counts the objects of a kind that cannot be read, and names one of them now and then.
 #[derive(Debug, Default)]
-pub(super) struct UnreadableObjects {
+pub(super) struct UnreadableCounter {
     count: AtomicU64,
-    limit: LogLimit,
+    limit: LogRateLimit,
 }
 
-impl UnreadableObjects {
+impl UnreadableCounter {
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note(&self, kind: &str, object: &Unreadable) {
+    pub(super) fn note(&self, kind: &str, object: &UnreadableObject) {
         self.count.fetch_add(1, Ordering::Relaxed);
         if let Some(others) = self.limit.pass(Instant::now()) {
             warn!(
@@ -159,9 +159,9 @@ impl UnreadableObjects {
 
 /// Lets one line pass in a time.
 #[derive(Debug, Default)]
-pub(crate) struct LogLimit(Locked<(Option<Instant>, u64)>);
+pub(crate) struct LogRateLimit(Locked<(Option<Instant>, u64)>);
 
-impl LogLimit {
+impl LogRateLimit {
     /// Gives how many were held back since the last one that passed, if this one passes.
     pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock();
@@ -179,7 +179,7 @@ impl LogLimit {
 mod tests {
     use super::*;
 
-    fn named(json: &str, is_cut: bool) -> Unreadable {
+    fn named(json: &str, is_cut: bool) -> UnreadableObject {
         let problem = serde_json::from_str::<u8>("x").unwrap_err();
         let bytes = json.as_bytes();
         let size = bytes.len();
@@ -188,7 +188,7 @@ mod tests {
             is_cut,
             size,
         };
-        Unreadable::new(&object, &problem)
+        UnreadableObject::new(&object, &problem)
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn one_line_a_minute_is_written() {
-        let limit = LogLimit::default();
+        let limit = LogRateLimit::default();
         let start = Instant::now();
         assert_eq!(limit.pass(start), Some(0));
         assert_eq!((limit.pass(start), limit.pass(start)), (None, None));

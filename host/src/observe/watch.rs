@@ -5,9 +5,9 @@
 //! one that cannot be read is skipped, and no page is in memory whole.
 
 use super::list::{ListItems, ListMetadata, WatchLines};
-use super::relists::Relists;
-use super::watch_event::{Event, read, understand};
-use super::watches::Heard;
+use super::relist_backoff::RelistBackoff;
+use super::watch_event::{Event, parse_line, read};
+use super::watch_health::WatchReporter;
 use futures::stream::Stream;
 use futures::{AsyncBufRead, AsyncBufReadExt as _, TryStreamExt as _, stream};
 use http_body_util::BodyExt as _;
@@ -25,23 +25,23 @@ use tokio::time::Instant;
 use tracing::info;
 
 /// After so many failures in a row to start a watch it is made anew, with a new list.
-const REBUILD_AFTER: u32 = 4;
+const MAX_FAILED_STARTS: u32 = 4;
 
 /// Seconds after which a watch is renewed where nobody says: what keeps it open without telling
 /// anything holds changes back for so long. More would save the API server hardly anything.
-pub(super) const RENEW_AFTER: u32 = 60;
+pub(super) const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
 
 /// A watch that ends sooner than this and has given nothing is not begun anew at once (as in client-go's reflector).
-const SHORT: Duration = Duration::from_secs(1);
+const MIN_WATCH_TIME: Duration = Duration::from_secs(1);
 
 /// How much longer than its renewal a watch may be silent.
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
 
 /// A page of a list that is larger makes the next one smaller; one that is smaller than an eighth of it makes it larger.
-const LARGE_PAGE: usize = 8 * 1024 * 1024;
+const TARGET_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Most bytes of an answer that says why a request is refused.
-const MAX_REFUSAL: usize = 64 * 1024;
+const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
 /// What can be watched.
 pub(super) trait Object: DeserializeOwned + Send + 'static {
@@ -59,7 +59,7 @@ pub(super) struct WatchConfig {
     pub(super) labels: Option<String>,
     pub(super) fields: Option<String>,
     /// A watch is renewed after so many seconds.
-    pub(super) renew_after: u32,
+    pub(super) timeout_seconds: u32,
     /// Most objects in one page of a list.
     pub(super) page: u32,
 }
@@ -100,18 +100,18 @@ impl WatchError {
 }
 
 /// Something that happened to a watch.
-pub(super) struct Happened<K> {
+pub(super) struct WatchItem<K> {
     pub(super) event: Result<Event<K>, WatchError>,
     /// Failures in a row, this one included, since the server has last given anything.
     pub(super) failures: u32,
 }
 
 /// Watches for ever: the next try waits longer after each failure.
-pub(super) fn follow<K: Object>(
+pub(super) fn watch_objects<K: Object>(
     client: Client,
     namespace: Option<&str>,
     config: WatchConfig,
-) -> impl Stream<Item = Happened<K>> + Send {
+) -> impl Stream<Item = WatchItem<K>> + Send {
     let watch = Watch::<K> {
         client,
         request: Request::new(K::path(namespace)),
@@ -123,7 +123,7 @@ pub(super) fn follow<K: Object>(
         pause: None,
         failures: 0,
         failed_starts: 0,
-        relists: Relists::default(),
+        relists: RelistBackoff::default(),
         listed: None,
     };
     stream::unfold(watch, async |mut watch| {
@@ -148,7 +148,7 @@ struct Watch<K> {
     pause: Option<Duration>,
     failures: u32,
     failed_starts: u32,
-    relists: Relists,
+    relists: RelistBackoff,
     /// When the last list was complete.
     listed: Option<Instant>,
 }
@@ -157,7 +157,7 @@ enum State {
     /// Nothing is known.
     Empty,
     /// A list is being read; its next page begins here.
-    Listing { more: String },
+    Listing { continue_token: String },
     /// The list is complete, or a watch has ended: it goes on from here.
     Listed { version: String },
     /// A watch is open.
@@ -165,14 +165,14 @@ enum State {
         version: String,
         reader: Reader,
         lines: Box<WatchLines>,
-        heard: Option<Heard>,
+        heard: Option<WatchReporter>,
         /// Since when, as long as it has given nothing.
         silent_since: Option<Instant>,
     },
 }
 
 impl<K: Object> Watch<K> {
-    async fn next(&mut self) -> Happened<K> {
+    async fn next(&mut self) -> WatchItem<K> {
         let event = loop {
             if let Some(pause) = self.pause.take() {
                 tokio::time::sleep(pause).await;
@@ -191,7 +191,7 @@ impl<K: Object> Watch<K> {
             }
         };
         self.count(&event);
-        Happened {
+        WatchItem {
             event,
             failures: self.failures,
         }
@@ -202,17 +202,17 @@ impl<K: Object> Watch<K> {
         match std::mem::replace(&mut self.state, State::Empty) {
             State::Empty => {
                 self.state = State::Listing {
-                    more: String::new(),
+                    continue_token: String::new(),
                 };
                 Ok(Some(Event::ListBegins))
             }
-            State::Listing { more } => {
+            State::Listing { continue_token } => {
                 let ListMetadata {
                     resource_version,
-                    more,
-                } = self.read_page(more).await?;
-                self.state = if !more.is_empty() {
-                    State::Listing { more }
+                    continue_token,
+                } = self.read_page(continue_token).await?;
+                self.state = if !continue_token.is_empty() {
+                    State::Listing { continue_token }
                 } else if !resource_version.is_empty() {
                     self.found.push_back(Event::ListComplete);
                     self.listed = Some(Instant::now());
@@ -247,9 +247,9 @@ impl<K: Object> Watch<K> {
                 mut lines,
                 heard,
                 silent_since,
-            } => match next_line(&mut reader, &mut lines, self.config.renew_after).await {
+            } => match next_line(&mut reader, &mut lines, self.config.timeout_seconds).await {
                 Ok(true) => {
-                    let event = understand(&lines.line(), heard.as_ref(), &mut version);
+                    let event = parse_line(&lines.line(), heard.as_ref(), &mut version);
                     let is_broken = matches!(event, Err(WatchError::Broken(_)));
                     let has_given = matches!(event, Ok(Some(_)));
                     self.state = if is_broken {
@@ -267,7 +267,7 @@ impl<K: Object> Watch<K> {
                 }
                 Ok(false) => {
                     self.state = State::Listed { version };
-                    if silent_since.is_some_and(|since| since.elapsed() < SHORT) {
+                    if silent_since.is_some_and(|since| since.elapsed() < MIN_WATCH_TIME) {
                         self.pause = self.backoff.next();
                     }
                     Ok(None)
@@ -282,12 +282,12 @@ impl<K: Object> Watch<K> {
 
     /// Reads a page of the list whole: what is made of it is small, and a page that is read slowly is cut off by the
     /// API server.
-    async fn read_page(&mut self, more: String) -> Result<ListMetadata, WatchError> {
+    async fn read_page(&mut self, continue_token: String) -> Result<ListMetadata, WatchError> {
         let params = ListParams {
             label_selector: self.config.labels.clone(),
             field_selector: self.config.fields.clone(),
             limit: Some(self.page),
-            continue_token: Some(more).filter(|token| !token.is_empty()),
+            continue_token: Some(continue_token).filter(|token| !token.is_empty()),
             ..ListParams::default()
         };
         let request = self
@@ -326,11 +326,14 @@ impl<K: Object> Watch<K> {
         Ok(metadata)
     }
 
-    async fn start(&mut self, version: &str) -> Result<(Reader, Option<Heard>), kube::Error> {
+    async fn start(
+        &mut self,
+        version: &str,
+    ) -> Result<(Reader, Option<WatchReporter>), kube::Error> {
         let params = WatchParams {
             label_selector: self.config.labels.clone(),
             field_selector: self.config.fields.clone(),
-            timeout: Some(self.config.renew_after),
+            timeout: Some(self.config.timeout_seconds),
             bookmarks: true,
             ..WatchParams::default()
         };
@@ -353,7 +356,7 @@ impl<K: Object> Watch<K> {
                 self.failures += 1;
                 self.failed_starts += u32::from(matches!(error, WatchError::Start(_)));
                 self.pause = self.backoff.next();
-                if error.is_gone() || self.failed_starts >= REBUILD_AFTER {
+                if error.is_gone() || self.failed_starts >= MAX_FAILED_STARTS {
                     let age = self
                         .listed
                         .map_or(Duration::ZERO, |listed| listed.elapsed());
@@ -370,9 +373,9 @@ impl<K: Object> Watch<K> {
 /// How many objects the next page of a list has. Objects of very different sizes are far from each other in no list,
 /// so it is halved at once and grows step by step.
 fn next_page(page: u32, most: u32, bytes: usize) -> u32 {
-    if bytes > LARGE_PAGE {
+    if bytes > TARGET_PAGE_BYTES {
         (page / 2).max(1)
-    } else if bytes < LARGE_PAGE / 8 {
+    } else if bytes < TARGET_PAGE_BYTES / 8 {
         page.saturating_mul(2).min(most)
     } else {
         page
@@ -383,13 +386,13 @@ fn next_page(page: u32, most: u32, bytes: usize) -> u32 {
 async fn open(
     client: &Client,
     request: http::Request<Vec<u8>>,
-) -> Result<(Reader, Option<Heard>), kube::Error> {
+) -> Result<(Reader, Option<WatchReporter>), kube::Error> {
     let answer = client.send(request.map(Body::from)).await?;
     let status = answer.status();
-    let heard = answer.extensions().get::<Heard>().cloned();
+    let heard = answer.extensions().get::<WatchReporter>().cloned();
     let body = answer.into_body();
     if !status.is_success() {
-        let refusal = http_body_util::Limited::new(body, MAX_REFUSAL)
+        let refusal = http_body_util::Limited::new(body, MAX_ERROR_BODY_BYTES)
             .collect()
             .await;
         let refusal = refusal
@@ -410,9 +413,9 @@ async fn open(
 async fn next_line(
     reader: &mut Reader,
     lines: &mut WatchLines,
-    renew_after: u32,
+    timeout_seconds: u32,
 ) -> Result<bool, WatchError> {
-    let silence = Duration::from_secs(u64::from(renew_after)) + SILENCE_MARGIN;
+    let silence = Duration::from_secs(u64::from(timeout_seconds)) + SILENCE_MARGIN;
     loop {
         let Ok(bytes) = tokio::time::timeout(silence, reader.fill_buf()).await else {
             return Ok(false);
@@ -435,9 +438,9 @@ mod tests {
     use super::*;
     #[test]
     fn pages_shrink_at_once_and_grow_step_by_step() {
-        assert_eq!(next_page(50, 50, LARGE_PAGE + 1), 25);
+        assert_eq!(next_page(50, 50, TARGET_PAGE_BYTES + 1), 25);
         assert_eq!(next_page(1, 50, usize::MAX), 1);
-        assert_eq!(next_page(3, 50, LARGE_PAGE / 4), 3);
+        assert_eq!(next_page(3, 50, TARGET_PAGE_BYTES / 4), 3);
         assert_eq!(next_page(3, 50, 0), 6);
         assert_eq!(next_page(40, 50, 0), 50);
     }

@@ -1,9 +1,9 @@
 //! What a line of a watch or an item of a list says.
 
 use super::list::{ListMetadata, RawObject};
-use super::unreadable::Unreadable;
+use super::unreadable::UnreadableObject;
 use super::watch::{Object, WatchError};
-use super::watches::Heard;
+use super::watch_health::WatchReporter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -21,9 +21,9 @@ pub(super) enum Event<K> {
     /// An object was deleted; this is its last state.
     Deleted(K),
     /// An object is there or was changed, and cannot be read.
-    Unreadable(Unreadable),
+    Unreadable(UnreadableObject),
     /// An object that cannot be read was deleted.
-    UnreadableDeleted(Unreadable),
+    UnreadableDeleted(UnreadableObject),
 }
 
 /// A line of a watch.
@@ -44,9 +44,9 @@ struct Bookmark {
 }
 
 /// Makes an event of a line of a watch, and notes the version that it has come to.
-pub(super) fn understand<K: Object>(
+pub(super) fn parse_line<K: Object>(
     line: &RawObject<'_>,
-    heard: Option<&Heard>,
+    heard: Option<&WatchReporter>,
     version: &mut String,
 ) -> Result<Option<Event<K>>, WatchError> {
     if line.bytes.iter().all(u8::is_ascii_whitespace) {
@@ -57,7 +57,7 @@ pub(super) fn understand<K: Object>(
         Ok(line) => line,
         // An event, but not one that can be read: it was cut, or is no UTF-8.
         Err(problem) if is_event(line.bytes) => {
-            let unreadable = note(Unreadable::new(line, &problem), K::KIND, heard);
+            let unreadable = note(UnreadableObject::new(line, &problem), K::KIND, heard);
             if let Some(next) = &unreadable.resource_version {
                 version.clone_from(next);
             }
@@ -115,20 +115,24 @@ fn is_event(line: &[u8]) -> bool {
 /// Reads one object; one that cannot be read is named and counted.
 pub(super) fn read<K: Object>(
     object: &RawObject<'_>,
-    heard: Option<&Heard>,
-) -> Result<K, Unreadable> {
+    heard: Option<&WatchReporter>,
+) -> Result<K, UnreadableObject> {
     match serde_json::from_slice(object.bytes) {
         Ok(read) if !object.is_cut => Ok(read),
         Ok(_) => Err(note(
-            Unreadable::new(object, &serde::de::Error::custom("cut")),
+            UnreadableObject::new(object, &serde::de::Error::custom("cut")),
             K::KIND,
             heard,
         )),
-        Err(problem) => Err(note(Unreadable::new(object, &problem), K::KIND, heard)),
+        Err(problem) => Err(note(
+            UnreadableObject::new(object, &problem),
+            K::KIND,
+            heard,
+        )),
     }
 }
 
-fn note(object: Unreadable, kind: &str, heard: Option<&Heard>) -> Unreadable {
+fn note(object: UnreadableObject, kind: &str, heard: Option<&WatchReporter>) -> UnreadableObject {
     if let Some(heard) = heard {
         heard.unreadable(kind, &object);
     }
@@ -146,7 +150,7 @@ mod tests {
             is_cut: false,
             size: line.len(),
         };
-        understand(&line, None, version)
+        parse_line(&line, None, version)
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 mod table;
 
-use crate::access;
+use crate::file_permissions;
 use crate::locked::Locked;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -63,7 +63,7 @@ impl CrashRecord {
             path: path.clone(),
             source,
         })?;
-        access::close_file(folder, &path);
+        file_permissions::restrict_file(folder, &path);
         Ok(opened)
     }
 

@@ -8,8 +8,8 @@ use crate::event::{self, BuildError, EventConfig, EventMatch};
 use crate::fair::{FairSemaphore, Permit, Ticket};
 use crate::history::{History, Traced, Verdict, What};
 use crate::journal::{Journal, NewEvent, Origin};
-use crate::logs::Logs;
-use crate::observe::{LogLimit, PodClaim};
+use crate::logs::LogReader;
+use crate::observe::{LogRateLimit, WatchedPod};
 use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, ChainPool, OnError, Report};
 use crate::step::{Envelope, StepRecord};
@@ -73,7 +73,7 @@ pub(crate) enum PrepareCommand {
 pub(crate) struct AdmittedRecord {
     pub(crate) record: Box<StepRecord>,
     /// Whose log it is, if one is to be read.
-    pub(crate) claim: Option<PodClaim>,
+    pub(crate) claim: Option<WatchedPod>,
     pub(crate) ticket: Ticket,
 }
 
@@ -188,7 +188,7 @@ fn verdicts(report: &Report) -> Vec<Verdict> {
 
 /// Makes events and puts them into the journal.
 pub(crate) struct Preparation {
-    pub(crate) logs: Arc<Logs>,
+    pub(crate) logs: Arc<LogReader>,
     pub(crate) event: EventConfig,
     pub(crate) pool: ChainPool,
     /// Shares the threads of `pool` among namespaces.
@@ -208,8 +208,8 @@ pub(crate) struct Preparation {
     /// cluster goes on for ever.
     pub(crate) hold_for: Option<Duration>,
     /// So that events that are too large, of which a stranger can make many, do not fill the log.
-    pub(crate) truncated_log_limit: LogLimit,
-    pub(crate) oversized_log_limit: LogLimit,
+    pub(crate) truncated_log_limit: LogRateLimit,
+    pub(crate) oversized_log_limit: LogRateLimit,
 }
 
 impl Preparation {
@@ -239,7 +239,7 @@ impl Preparation {
         }
         let turn = self.record_permits.acquire(&record.namespace).await;
         let log = if event::wants_log(&record.transition.kind) {
-            Some(self.logs.of(record, item.claim.as_ref()).await)
+            Some(self.logs.log_of(record, item.claim.as_ref()).await)
         } else {
             None
         };

@@ -6,10 +6,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Names of the files.
-const EVENTS: &str = "recording.jsonl";
-const LOGS: &str = "recording.logs.json";
+const EVENTS_FILE: &str = "recording.jsonl";
+const LOGS_FILE: &str = "recording.logs.json";
 /// How the file of logs ends.
-const END: &str = "\n}\n";
+const LOGS_END: &str = "\n}\n";
 
 /// Why a recording cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -40,24 +40,24 @@ pub enum RecordError {
     },
     /// The bound is reached.
     #[error(
-        "the recording has reached {most} bytes (--max-bytes), and ends here: what was written is whole and can be \
+        "the recording has reached {max_bytes} bytes (--max-bytes), and ends here: what was written is whole and can be \
          replayed"
     )]
     Full {
         /// The bound.
-        most: u64,
+        max_bytes: u64,
     },
 }
 
 /// Where a line stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
-    at: u64,
+pub(super) struct EventLocation {
+    offset: u64,
     length: usize,
 }
 
 #[derive(Debug)]
-struct Part {
+struct RecordingFile {
     path: PathBuf,
     file: File,
     size: u64,
@@ -66,14 +66,14 @@ struct Part {
 /// The files of a recording that is being written.
 #[derive(Debug)]
 pub(super) struct RecordingFiles {
-    events: Part,
-    logs: Part,
-    most: u64,
+    events: RecordingFile,
+    logs: RecordingFile,
+    max_bytes: u64,
 }
 
 impl RecordingFiles {
     /// Makes the files, which nobody else may read, in a folder that is empty or is made.
-    pub(super) fn create(folder: &Path, most: u64) -> Result<Self, RecordError> {
+    pub(super) fn create(folder: &Path, max_bytes: u64) -> Result<Self, RecordError> {
         let failed = |source| RecordError::Folder {
             folder: folder.display().to_string(),
             source,
@@ -93,9 +93,9 @@ impl RecordingFiles {
             Err(error) => return Err(failed(error)),
         }
         let mut files = Self {
-            events: Part::create(folder.join(EVENTS))?,
-            logs: Part::create(folder.join(LOGS))?,
-            most,
+            events: RecordingFile::create(folder.join(EVENTS_FILE))?,
+            logs: RecordingFile::create(folder.join(LOGS_FILE))?,
+            max_bytes,
         };
         files.logs.write_at(0, "{\n}\n")?;
         Ok(files)
@@ -111,21 +111,21 @@ impl RecordingFiles {
     }
 
     /// Adds a watch event.
-    pub(super) fn add_event(&mut self, line: &str) -> Result<Line, RecordError> {
+    pub(super) fn add_event(&mut self, line: &str) -> Result<EventLocation, RecordError> {
         self.check(line.len() + 1)?;
         let at = self.events.size;
         self.events.write_at(at, &format!("{line}\n"))?;
-        Ok(Line {
-            at,
+        Ok(EventLocation {
+            offset: at,
             length: line.len(),
         })
     }
 
     /// Reads a watch event that was added.
-    pub(super) fn event(&mut self, line: Line) -> Result<String, RecordError> {
+    pub(super) fn event(&mut self, line: EventLocation) -> Result<String, RecordError> {
         let mut bytes = vec![0; line.length];
         let file = &mut self.events.file;
-        let read = file.seek(SeekFrom::Start(line.at));
+        let read = file.seek(SeekFrom::Start(line.offset));
         let read = read.and_then(|_| file.read_exact(&mut bytes));
         read.map_err(|source| self.events.failed(source))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -134,14 +134,14 @@ impl RecordingFiles {
     /// Adds a log, or that there is none.
     pub(super) fn add_log(&mut self, name: &str, text: Option<&str>) -> Result<(), RecordError> {
         let (name, text) = (serde_json::Value::from(name), serde_json::Value::from(text));
-        let end = self.logs.size - END.len() as u64;
+        let end = self.logs.size - LOGS_END.len() as u64;
         let comma = if end > 1 { "," } else { "" };
-        let entry = format!("{comma}\n{name}: {text}{END}");
+        let entry = format!("{comma}\n{name}: {text}{LOGS_END}");
         self.check(entry.len())?;
         let written = self.logs.write_at(end, &entry);
         if written.is_err() {
             // The end that was there before was written over.
-            self.logs.write_at(end, END).ok();
+            self.logs.write_at(end, LOGS_END).ok();
         }
         written
     }
@@ -156,15 +156,17 @@ impl RecordingFiles {
 
     fn check(&self, more: usize) -> Result<(), RecordError> {
         let (events, logs) = self.sizes();
-        let room = self.most.saturating_sub(events + logs);
+        let room = self.max_bytes.saturating_sub(events + logs);
         match u64::try_from(more).is_ok_and(|more| more <= room) {
             true => Ok(()),
-            false => Err(RecordError::Full { most: self.most }),
+            false => Err(RecordError::Full {
+                max_bytes: self.max_bytes,
+            }),
         }
     }
 }
 
-impl Part {
+impl RecordingFile {
     fn create(path: PathBuf) -> Result<Self, RecordError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
@@ -189,17 +191,17 @@ impl Part {
     }
 
     /// Writes a text that the file ends with then. If it cannot be written, the file ends before it.
-    fn write_at(&mut self, at: u64, text: &str) -> Result<(), RecordError> {
-        let written = self.file.seek(SeekFrom::Start(at));
+    fn write_at(&mut self, offset: u64, text: &str) -> Result<(), RecordError> {
+        let written = self.file.seek(SeekFrom::Start(offset));
         let written = written.and_then(|_| self.file.write_all(text.as_bytes()));
         match written {
             Ok(()) => {
-                self.size = at + text.len() as u64;
+                self.size = offset + text.len() as u64;
                 Ok(())
             }
             Err(source) => {
-                self.file.set_len(at).ok();
-                self.size = at;
+                self.file.set_len(offset).ok();
+                self.size = offset;
                 Err(self.failed(source))
             }
         }

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 /// kubectl's copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// What prepares a step's container may hold its script in base64, in which no rule finds a secret. No event needs it.
-const OF_INIT_CONTAINERS: [&str; 4] = ["command", "args", "env", "envFrom"];
+const INIT_CONTAINER_MEMBERS: [&str; 4] = ["command", "args", "env", "envFrom"];
 /// Longest time to mask an object, or a log.
-const SCAN_TIME: Duration = Duration::from_secs(10);
+const MASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many bytes longer than before a text may get by masking.
-const GROWTH: usize = 1024 * 1024;
+const MAX_GROWTH_BYTES: usize = 1024 * 1024;
 /// How deep an object is read of which a part cannot be read.
 const MAX_DEPTH: usize = 6;
 
@@ -34,7 +34,7 @@ pub(super) struct Masker {
 pub(super) struct Masked {
     pub(super) object: Value,
     /// Of some of it nothing is left but what says who, what and when: it could not be masked.
-    pub(super) is_left_out: bool,
+    pub(super) is_incomplete: bool,
 }
 
 impl Masker {
@@ -72,7 +72,7 @@ impl Masker {
         let Some(rule_sets) = self.rule_sets.clone() else {
             return Masked {
                 object: original,
-                is_left_out: !is_whole,
+                is_incomplete: !is_whole,
             };
         };
         self.begin();
@@ -91,18 +91,18 @@ impl Masker {
         structure::restore(&mut object, &original, kind);
         Masked {
             object,
-            is_left_out: !(is_masked && is_whole),
+            is_incomplete: !(is_masked && is_whole),
         }
     }
 
     fn begin(&mut self) -> ScanLimits {
-        self.deadline = Instant::now() + SCAN_TIME;
+        self.deadline = Instant::now() + MASK_TIMEOUT;
         self.limits()
     }
 
     fn limits(&self) -> ScanLimits {
         ScanLimits {
-            growth: GROWTH,
+            growth: MAX_GROWTH_BYTES,
             deadline: self.deadline,
         }
     }
@@ -120,7 +120,7 @@ impl Masker {
             .flatten()
             .filter_map(Value::as_object_mut)
         {
-            container.retain(|name, _| !OF_INIT_CONTAINERS.contains(&name.as_str()));
+            container.retain(|name, _| !INIT_CONTAINER_MEMBERS.contains(&name.as_str()));
         }
     }
 
@@ -163,7 +163,7 @@ impl Masker {
                 items.for_each(|item| self.mask_names(rule_sets, item));
             }
             Value::Object(members) => {
-                let names = members.keys().filter(|name| !is_of_schema(name));
+                let names = members.keys().filter(|name| !is_schema_name(name));
                 let names: Vec<String> = names.cloned().collect();
                 for name in names {
                     let masked = self.name(rule_sets, &name);
@@ -193,7 +193,7 @@ impl Masker {
 }
 
 /// Names in the schemas of Kubernetes and Tekton hold nothing but letters.
-fn is_of_schema(name: &str) -> bool {
+fn is_schema_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn all_free_text_is_masked_and_the_structure_stays() {
         let masked = masker(SECRET).object(&pod().to_string(), "Pod");
-        assert!(!masked.is_left_out);
+        assert!(!masked.is_incomplete);
         let text = masked.object.to_string();
         assert!(
             !text.contains(SECRET) && !text.contains("czNjcjN0"),
@@ -335,7 +335,7 @@ mod tests {
         let mut object = pod();
         object["spec"]["containers"][0]["env"][0]["value"] = many.into();
         let masked = masker.object(&object.to_string(), "Pod");
-        assert!(masked.is_left_out);
+        assert!(masked.is_incomplete);
         let text = masked.object.to_string();
         assert!(!text.contains(SECRET) && text.len() < 2000, "{text}");
         assert_eq!(masked.object["spec"]["containers"][0]["name"], "step-a");
@@ -350,7 +350,7 @@ mod tests {
             r#"{{"metadata": {{"uid": "u", "name": "a"}}, "spec": {{"params": {deep}, "n": 1e999}}, "status": {{"podName": "p"}}}}"#
         );
         let masked = masker(SECRET).object(&json, "TaskRun");
-        assert!(masked.is_left_out);
+        assert!(masked.is_incomplete);
         assert_eq!(
             masked.object,
             json!({"metadata": {"uid": "u", "name": "a"}, "spec": {"params": null, "n": null}, "status": {"podName": "p"}})

@@ -1,19 +1,18 @@
 //! Writes what a cluster shows as a recording that `replay` plays: watch events and logs, masked before anything of them
 //! reaches a disk.
 
-mod claims;
 mod files;
 mod mask;
 mod structure;
+mod unclaimed_pods;
 
 pub use files::RecordError;
 
-use crate::observe::Tapped;
+use crate::observe::RawEvent;
 use crate::plugin::Plugin;
 use crate::redact::Counts;
 use crate::step::StepRecord;
-use claims::{Claims, HeldPod};
-use files::{Line, RecordingFiles};
+use files::{EventLocation, RecordingFiles};
 use jiff::Timestamp;
 use mask::{Masked, Masker};
 use serde_json::{Value, json};
@@ -21,12 +20,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Instant;
 use tracing::warn;
+use unclaimed_pods::{UnclaimedPod, UnclaimedPods};
 
 /// What is to be recorded, and how much of it.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordLimits {
     /// Most bytes of all files together.
-    pub most_bytes: u64,
+    pub max_bytes: u64,
     /// Runs that ended before are history.
     pub horizon: Timestamp,
 }
@@ -41,15 +41,15 @@ pub struct Recorder {
     is_listed: bool,
     first: Option<Timestamp>,
     /// The last state of each object that is there, by its UID.
-    present: HashMap<String, Line>,
+    present: HashMap<String, EventLocation>,
     /// UIDs of TaskRuns, and of pods of others, that are history.
     history: HashSet<String>,
     /// Pods that no TaskRun has named yet.
-    claims: Claims,
+    unclaimed: UnclaimedPods,
     /// UIDs of TaskRuns that have not ended.
     open: HashSet<String>,
     /// UIDs of the first pods of their names, by name: their logs are found by it.
-    names: HashMap<String, String>,
+    identity: HashMap<String, String>,
     counts: RecordCounts,
     last_change: Instant,
     failure: Option<RecordError>,
@@ -71,7 +71,7 @@ pub struct RecordCounts {
     /// Pods that were left out: no TaskRun has named them.
     pub pods_unclaimed: usize,
     /// Objects and logs of which something could not be masked, and was left out.
-    pub left_out: usize,
+    pub omitted: usize,
     /// Bytes of all files.
     pub bytes: u64,
 }
@@ -89,16 +89,16 @@ impl Recorder {
         limits: RecordLimits,
     ) -> Result<Self, RecordError> {
         Ok(Self {
-            files: RecordingFiles::create(folder, limits.most_bytes)?,
+            files: RecordingFiles::create(folder, limits.max_bytes)?,
             masker: Masker::new(redactor.map(Plugin::rule_sets)),
             limits,
             is_listed: false,
             first: None,
             present: HashMap::new(),
             history: HashSet::new(),
-            claims: Claims::default(),
+            unclaimed: UnclaimedPods::default(),
             open: HashSet::new(),
-            names: HashMap::new(),
+            identity: HashMap::new(),
             counts: RecordCounts::default(),
             last_change: Instant::now(),
             failure: None,
@@ -106,7 +106,7 @@ impl Recorder {
     }
 
     /// Takes what a watch shows. After a failure nothing more is taken: see [`Recorder::finish`].
-    pub fn see(&mut self, at: Timestamp, tapped: Tapped<'_>) {
+    pub fn record_event(&mut self, at: Timestamp, tapped: RawEvent<'_>) {
         if self.failure.is_some() {
             return;
         }
@@ -115,12 +115,12 @@ impl Recorder {
             false => *self.first.get_or_insert(at),
         };
         let done = match tapped {
-            Tapped::Listed => {
+            RawEvent::Listed => {
                 self.is_listed = true;
                 Ok(())
             }
-            Tapped::Gone { uid } => self.see_gone(at, uid),
-            Tapped::Object {
+            RawEvent::Gone { uid } => self.record_gone(at, uid),
+            RawEvent::Object {
                 event,
                 api_version,
                 kind,
@@ -128,73 +128,78 @@ impl Recorder {
                 run_uid,
                 json,
             } => {
-                let names = Names {
+                let identity = ObjectIdentity {
                     api_version,
                     kind,
                     uid,
                     run_uid: run_uid.as_deref(),
                 };
-                self.see_object(at, event, &names, json)
+                self.record_object(at, event, &identity, json)
             }
         };
         self.failure = done.err();
     }
 
-    fn see_object(
+    fn record_object(
         &mut self,
         at: Timestamp,
         event: &str,
-        names: &Names<'_>,
+        identity: &ObjectIdentity<'_>,
         json: &str,
     ) -> Result<(), RecordError> {
         let Masked {
             mut object,
-            is_left_out,
-        } = self.masker.object(json, names.kind);
+            is_incomplete,
+        } = self.masker.object(json, identity.kind);
         if let Some(object) = object.as_object_mut() {
-            object.insert("apiVersion".to_owned(), names.api_version.into());
-            object.insert("kind".to_owned(), names.kind.into());
+            object.insert("apiVersion".to_owned(), identity.api_version.into());
+            object.insert("kind".to_owned(), identity.kind.into());
         }
-        let is_new = !self.present.contains_key(names.uid);
-        if is_new && self.is_history(names, &object) {
+        let is_new = !self.present.contains_key(identity.uid);
+        if is_new && self.is_history(identity, &object) {
             return Ok(());
         }
-        if is_left_out {
-            self.note_left_out(names.kind, &object);
+        if is_incomplete {
+            self.note_omission(identity.kind, &object);
         }
         self.last_change = Instant::now();
         let is_gone = event == "DELETED";
-        if names.kind == "Pod" {
-            let pod = HeldPod {
-                uid: names.uid.to_owned(),
+        if identity.kind == "Pod" {
+            let pod = UnclaimedPod {
+                uid: identity.uid.to_owned(),
                 namespace: text(&object, "/metadata/namespace").to_owned(),
                 name: text(&object, "/metadata/name").to_owned(),
                 is_gone,
                 object,
                 size: json.len(),
             };
-            let first = self.names.entry(pod.name.clone());
+            let first = self.identity.entry(pod.name.clone());
             first.or_insert_with(|| pod.uid.clone());
-            let run = names.run_uid.unwrap_or_default();
-            return match self.claims.hold(run, pod) {
+            let run = identity.run_uid.unwrap_or_default();
+            return match self.unclaimed.insert(run, pod) {
                 Some(pod) => self.add_pod(at, event, &pod),
                 None => Ok(()),
             };
         }
         self.counts.task_runs += usize::from(is_new);
         match is_gone || has_ended(&object) {
-            true => self.open.remove(names.uid),
-            false => self.open.insert(names.uid.to_owned()),
+            true => self.open.remove(identity.uid),
+            false => self.open.insert(identity.uid.to_owned()),
         };
-        self.add(at, event, names.uid, &object)?;
-        for pod in self.claims.see_task_run(names.uid, &object) {
+        self.add(at, event, identity.uid, &object)?;
+        for pod in self.unclaimed.observe_task_run(identity.uid, &object) {
             let event = if pod.is_gone { "DELETED" } else { "ADDED" };
             self.add_pod(at, event, &pod)?;
         }
         Ok(())
     }
 
-    fn add_pod(&mut self, at: Timestamp, event: &str, pod: &HeldPod) -> Result<(), RecordError> {
+    fn add_pod(
+        &mut self,
+        at: Timestamp,
+        event: &str,
+        pod: &UnclaimedPod,
+    ) -> Result<(), RecordError> {
         self.counts.pods += usize::from(!self.present.contains_key(&pod.uid));
         self.add(at, event, &pod.uid, &pod.object)
     }
@@ -216,30 +221,32 @@ impl Recorder {
     }
 
     /// Is it, or its TaskRun, history? Then it is not recorded, now or later.
-    fn is_history(&mut self, names: &Names<'_>, object: &Value) -> bool {
-        let of_run = names.run_uid.is_some_and(|uid| self.history.contains(uid));
-        if of_run || self.history.contains(names.uid) {
+    fn is_history(&mut self, identity: &ObjectIdentity<'_>, object: &Value) -> bool {
+        let of_run = identity
+            .run_uid
+            .is_some_and(|uid| self.history.contains(uid));
+        if of_run || self.history.contains(identity.uid) {
             return true;
         }
         if self.is_listed {
             // What ends from now on is none. What is deleted and was not recorded, was history before.
             return false;
         }
-        let ended = match names.kind {
+        let ended = match identity.kind {
             "Pod" => pod_ended(object),
             _ => time(object, "/status/completionTime"),
         };
         let is_history = ended.is_some_and(|ended| ended < self.limits.horizon);
         if is_history {
-            self.history.insert(names.uid.to_owned());
+            self.history.insert(identity.uid.to_owned());
         }
         is_history
     }
 
     /// Records that an object was deleted, with its last state that was recorded.
-    fn see_gone(&mut self, at: Timestamp, uid: &str) -> Result<(), RecordError> {
+    fn record_gone(&mut self, at: Timestamp, uid: &str) -> Result<(), RecordError> {
         self.last_change = Instant::now();
-        if self.claims.lose(uid) {
+        if self.unclaimed.mark_gone(uid) {
             return Ok(());
         }
         let Some(last) = self.present.get(uid).copied() else {
@@ -253,7 +260,7 @@ impl Recorder {
     }
 
     /// Takes the log of a step that has ended; `None` if it could not be read.
-    pub fn see_log(&mut self, record: &StepRecord, log: Option<&str>) {
+    pub fn record_log(&mut self, record: &StepRecord, log: Option<&str>) {
         let transition = &record.transition;
         let Some(uid) = transition
             .pod_uid
@@ -268,7 +275,7 @@ impl Recorder {
             (None, _) => self.counts.logs_unavailable += 1,
             (Some(_), Some(_)) => self.counts.logs += 1,
             (Some(_), None) => {
-                self.counts.left_out += 1;
+                self.counts.omitted += 1;
                 warn!(
                     pod = &*transition.pod_name,
                     container = &*transition.container,
@@ -277,7 +284,7 @@ impl Recorder {
             }
         }
         let has_name = self
-            .names
+            .identity
             .get(&*transition.pod_name)
             .is_none_or(|first| first == uid);
         let name = match has_name {
@@ -291,8 +298,8 @@ impl Recorder {
         }
     }
 
-    fn note_left_out(&mut self, kind: &str, object: &Value) {
-        self.counts.left_out += 1;
+    fn note_omission(&mut self, kind: &str, object: &Value) {
+        self.counts.omitted += 1;
         warn!(
             kind,
             namespace = text(object, "/metadata/namespace"),
@@ -307,7 +314,7 @@ impl Recorder {
         let (events, logs) = self.files.sizes();
         RecordCounts {
             bytes: events + logs,
-            pods_unclaimed: self.claims.waiting(),
+            pods_unclaimed: self.unclaimed.count(),
             ..self.counts
         }
     }
@@ -333,7 +340,7 @@ impl Recorder {
 
     /// Is everything known that was there at the start?
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub fn is_listed(&self) -> bool {
         self.is_listed
     }
 
@@ -357,7 +364,7 @@ impl Recorder {
 }
 
 /// What names an object beside its JSON.
-struct Names<'a> {
+struct ObjectIdentity<'a> {
     api_version: &'static str,
     kind: &'static str,
     uid: &'a str,

@@ -41,7 +41,7 @@ fn runs_that_never_start_give_way_before_those_of_others() {
         for seen in changes(&[pending(number, &before.last().unwrap()["at"])]) {
             for finding in tracker.apply(seen.change, seen.at) {
                 match finding {
-                    Finding::GaveWay(runs) => gave_way += runs,
+                    Finding::TextsEvicted(runs) => gave_way += runs,
                     other => unreachable!("{other:?}"),
                 }
             }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use step_observer::app::{App, Source, load_plugin};
 use step_observer::config::{Config, ConfigDuration, LogConfig};
 use step_observer::locked::Locked;
-use step_observer::observe::{ClusterConfig, Tap};
+use step_observer::observe::{ClusterConfig, RawEventHook};
 use step_observer::plugin::{Compiler, Plugin, PluginEngine};
 use step_observer::prepare::{EventHook, PreparedEvent};
 use step_observer::record::{RecordCounts, RecordLimits, Recorder};
@@ -54,7 +54,7 @@ pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, 
         return Err("only a cluster can be recorded".into());
     };
     let limits = RecordLimits {
-        most_bytes: args.max_bytes,
+        max_bytes: args.max_bytes,
         horizon: started
             .checked_sub(*look_back)
             .unwrap_or(jiff::Timestamp::MIN),
@@ -82,7 +82,7 @@ pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, 
     say(&summary(&recorder, &args.out));
     recorder.finish()?;
     ran?;
-    match recorder.is_complete() {
+    match recorder.is_listed() {
         true => Ok(End::Good),
         false => Err(INCOMPLETE.into()),
     }
@@ -123,8 +123,8 @@ fn config(args: &RecordArgs) -> Config {
 }
 
 /// Masking and writing take their time: the thread is told so.
-fn record_events(recorder: Shared) -> Tap {
-    Arc::new(move |at, tapped| block_in_place(|| lock(&recorder).see(at, tapped)))
+fn record_events(recorder: Shared) -> RawEventHook {
+    Arc::new(move |at, tapped| block_in_place(|| lock(&recorder).record_event(at, tapped)))
 }
 
 fn record_logs(recorder: Shared) -> EventHook {
@@ -138,7 +138,7 @@ fn record_logs(recorder: Shared) -> EventHook {
         };
         if data.get("logInfo").is_some() {
             let log = data.get("log").and_then(Value::as_str);
-            block_in_place(|| lock(&recorder).see_log(record, log));
+            block_in_place(|| lock(&recorder).record_log(record, log));
         }
     })
 }
@@ -244,10 +244,10 @@ fn summary(recorder: &Recorder, out: &Path) -> String {
             format!("masked: {rules}")
         }
     });
-    if counts.left_out > 0 {
+    if counts.omitted > 0 {
         lines.push(format!(
             "{} objects and logs could not be masked as a whole: what could not is left out",
-            counts.left_out
+            counts.omitted
         ));
     }
     lines.push(match counts.events {

@@ -1,9 +1,9 @@
 //! Data that is too large: what goes first, and how it is marked.
 
 use super::{cost, escaped, quoted};
-use crate::cut::{self, MARKER_ROOM};
 use crate::event::data::{LeftOut, pointer};
 use crate::event::encode::EncodeError;
+use crate::truncate::{self, MARKER_ROOM};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
@@ -339,7 +339,7 @@ impl Cutting {
         });
         match free(self) {
             room if room < MARKER_ROOM => Ok(()),
-            room => self.put("log", &cut::without_middle(log, room, cost)),
+            room => self.put("log", &truncate::omit_middle(log, room, cost)),
         }
     }
 }

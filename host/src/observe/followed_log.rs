@@ -1,7 +1,7 @@
 //! Logs that are read while their steps run, and begun again where the connection breaks: each line once.
 
-use super::log::LogCapture;
-use super::pod_log::{ClusterLogs, ReadError};
+use super::cluster_logs::{ClusterLogs, ReadError};
+use super::log_capture::LogCapture;
 use super::tracker::LogTarget;
 use crate::locked::Locked;
 use crate::step::CapturedLog;
@@ -13,34 +13,34 @@ use tokio::sync::watch;
 use tracing::debug;
 
 /// Longest timestamp in front of a line, the blank included: RFC 3339 with nanoseconds and an offset has 35.
-const MAX_STAMP: usize = 40;
+const MAX_TIMESTAMP_BYTES: usize = 40;
 /// How a broken connection is begun again.
-const AGAIN: Backoff = Backoff {
+const RECONNECT_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_secs(2),
 };
 
 /// A log that is being read.
 #[derive(Clone, Debug)]
-pub struct FollowedLog(Arc<Reading>);
+pub struct FollowedLog(Arc<Follow>);
 
 #[derive(Debug)]
-struct Reading {
+struct Follow {
     capture: Locked<LogCapture>,
-    stage: watch::Sender<Stage>,
+    state: watch::Sender<FollowState>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum FollowState {
     /// There is no free slot yet.
     Waiting,
     Reading,
     /// To its end.
-    Whole,
+    Complete,
     /// Not to its end, and there will be no more.
     Broken,
     /// Nobody wants it any more.
-    Left,
+    Abandoned,
 }
 
 impl FollowedLog {
@@ -50,16 +50,16 @@ impl FollowedLog {
         target: LogTarget,
         max_bytes: usize,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let reading = Arc::new(Reading {
+        let reading = Arc::new(Follow {
             capture: Locked::new(LogCapture::new(max_bytes)),
-            stage: watch::Sender::new(Stage::Waiting),
+            state: watch::Sender::new(FollowState::Waiting),
         });
         let follower = reading.clone();
         let follow = async move {
-            let mut stage = follower.stage.subscribe();
-            let left = stage.wait_for(|stage| *stage == Stage::Left);
+            let mut state = follower.state.subscribe();
+            let left = state.wait_for(|state| *state == FollowState::Abandoned);
             tokio::select! {
-                end = follower.follow(&logs, &target) => drop(follower.stage.send_replace(end)),
+                end = follower.follow(&logs, &target) => drop(follower.state.send_replace(end)),
                 _ = left => {}
             }
         };
@@ -67,45 +67,46 @@ impl FollowedLog {
     }
 
     /// Nobody will ask for it.
-    pub fn leave(&self) {
-        self.0.stage.send_replace(Stage::Left);
+    pub fn abandon(&self) {
+        self.0.state.send_replace(FollowState::Abandoned);
     }
 
     /// The log, when its step has ended, and whether that is all of it or what came within `timeout`. Nothing where
     /// reading has not begun.
     pub async fn finish(self, timeout: Duration) -> Option<(CapturedLog, bool)> {
-        let mut stage = self.0.stage.subscribe();
-        if *stage.borrow() != Stage::Waiting {
-            let ended = stage.wait_for(|stage| matches!(stage, Stage::Whole | Stage::Broken));
+        let mut state = self.0.state.subscribe();
+        if *state.borrow() != FollowState::Waiting {
+            let ended = state
+                .wait_for(|state| matches!(state, FollowState::Complete | FollowState::Broken));
             tokio::time::timeout(timeout, ended).await.ok();
         }
-        let ended = self.0.stage.send_replace(Stage::Left);
+        let ended = self.0.state.send_replace(FollowState::Abandoned);
         let empty = LogCapture::new(0);
         let capture = std::mem::replace(&mut *self.0.capture(), empty);
         match ended {
-            Stage::Whole => Some((capture.finish(), true)),
-            Stage::Reading => {
+            FollowState::Complete => Some((capture.finish(), true)),
+            FollowState::Reading => {
                 let log = capture.finish_cut(format!("not read within {timeout:?}"));
                 log.map(|log| (log, false))
             }
-            Stage::Broken => {
+            FollowState::Broken => {
                 let log = capture.finish_cut("the pod was gone before the end of its log was read");
                 log.map(|log| (log, false))
             }
-            Stage::Waiting | Stage::Left => None,
+            FollowState::Waiting | FollowState::Abandoned => None,
         }
     }
 }
 
-impl Reading {
+impl Follow {
     fn capture(&self) -> std::sync::MutexGuard<'_, LogCapture> {
         self.capture.lock()
     }
 
-    async fn follow(&self, logs: &ClusterLogs, target: &LogTarget) -> Stage {
+    async fn follow(&self, logs: &ClusterLogs, target: &LogTarget) -> FollowState {
         let _slot = logs.follower_slot(&target.namespace).await;
-        self.stage.send_replace(Stage::Reading);
-        let mut lines = Lines::default();
+        self.state.send_replace(FollowState::Reading);
+        let mut lines = TimestampedLines::default();
         let mut failures = 0;
         let mut ended = false;
         loop {
@@ -119,17 +120,17 @@ impl Reading {
             };
             let error = match logs.follow_from(target, since, piece).await {
                 // Where the kubelet is begun anew, the API server ends the log as if that were all.
-                Ok(()) if ended && !progress => return Stage::Whole,
+                Ok(()) if ended && !progress => return FollowState::Complete,
                 Ok(()) => {
                     ended = true;
                     continue;
                 }
-                Err(ReadError::Gone) => return Stage::Broken,
+                Err(ReadError::Gone) => return FollowState::Broken,
                 Err(ReadError::Unreachable(error) | ReadError::Other(error)) => error,
             };
             ended = false;
             failures = if progress { 1 } else { failures + 1 };
-            let delay = AGAIN.delay(failures, fastrand::f64());
+            let delay = RECONNECT_BACKOFF.delay(failures, fastrand::f64());
             debug!(
                 pod = &*target.pod,
                 container = &*target.container,
@@ -145,22 +146,22 @@ impl Reading {
 /// A log with timestamps, in pieces of any size, possibly begun again: what comes out is each line once, without
 /// its timestamp.
 #[derive(Debug, Default)]
-struct Lines {
+struct TimestampedLines {
     /// What of the present line's timestamp has come.
     stamp: Vec<u8>,
     /// The present line, once its timestamp is known; the last one between two lines.
-    place: Option<Place>,
+    position: Option<LinePosition>,
     /// The timestamp of the present line is known.
-    inside: bool,
+    in_line: bool,
     /// Bytes of the present line that came before, or all.
     skip: usize,
     /// Until where everything came before.
-    known: Option<Place>,
+    resume_point: Option<LinePosition>,
 }
 
 /// A place in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct LinePosition {
     at: Timestamp,
     /// Which of the lines with this timestamp, from 0.
     number: usize,
@@ -168,37 +169,38 @@ struct Place {
     bytes: usize,
 }
 
-impl Lines {
+impl TimestampedLines {
     /// The log comes from the beginning, or from this time on: the second of the last line, as the API server knows
     /// no parts of one.
     fn begin(&mut self) -> Option<Timestamp> {
         // It may break off again before anything new has come.
-        self.known = self.known.max(self.place.take());
+        self.resume_point = self.resume_point.max(self.position.take());
         self.stamp.clear();
-        self.inside = false;
+        self.in_line = false;
         let whole = TimestampRound::new()
             .smallest(Unit::Second)
             .mode(RoundMode::Floor);
-        self.known.and_then(|known| known.at.round(whole).ok())
+        self.resume_point
+            .and_then(|known| known.at.round(whole).ok())
     }
 
-    fn push(&mut self, piece: &[u8], mut tell: impl FnMut(&[u8])) {
+    fn push(&mut self, piece: &[u8], mut emit: impl FnMut(&[u8])) {
         let mut rest = piece;
         while !rest.is_empty() {
-            if !self.inside {
-                rest = self.read_stamp(rest, &mut tell);
+            if !self.in_line {
+                rest = self.read_stamp(rest, &mut emit);
                 continue;
             }
             let end = rest.iter().position(|byte| *byte == b'\n');
             let (line, next) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
             let skipped = self.skip.min(line.len());
             self.skip -= skipped;
-            tell(line.get(skipped..).unwrap_or_default());
-            if let Some(place) = &mut self.place {
+            emit(line.get(skipped..).unwrap_or_default());
+            if let Some(place) = &mut self.position {
                 place.bytes += line.len();
             }
             if end.is_some() {
-                self.inside = false;
+                self.in_line = false;
                 self.stamp.clear();
             }
             rest = next;
@@ -206,8 +208,8 @@ impl Lines {
     }
 
     /// Takes what belongs to the timestamp, and gives the rest.
-    fn read_stamp<'p>(&mut self, piece: &'p [u8], tell: &mut impl FnMut(&[u8])) -> &'p [u8] {
-        let room = MAX_STAMP - self.stamp.len();
+    fn read_stamp<'p>(&mut self, piece: &'p [u8], emit: &mut impl FnMut(&[u8])) -> &'p [u8] {
+        let room = MAX_TIMESTAMP_BYTES - self.stamp.len();
         let end = piece
             .iter()
             .take(room)
@@ -215,7 +217,7 @@ impl Lines {
         let taken = end.map_or(piece.len().min(room), |end| end + 1);
         let (part, rest) = piece.split_at(taken);
         self.stamp.extend_from_slice(part);
-        if end.is_none() && self.stamp.len() < MAX_STAMP {
+        if end.is_none() && self.stamp.len() < MAX_TIMESTAMP_BYTES {
             return rest;
         }
         let text = std::str::from_utf8(&self.stamp).unwrap_or_default();
@@ -223,28 +225,28 @@ impl Lines {
             Ok(at) => self.enter(at),
             // What the kubelet itself says has none.
             Err(_) => {
-                tell(&self.stamp);
+                emit(&self.stamp);
                 self.skip = 0;
             }
         }
-        self.inside = !self.stamp.ends_with(b"\n");
-        if !self.inside {
+        self.in_line = !self.stamp.ends_with(b"\n");
+        if !self.in_line {
             self.stamp.clear();
         }
         rest
     }
 
     fn enter(&mut self, at: Timestamp) {
-        let number = match self.place {
+        let number = match self.position {
             Some(place) if place.at == at => place.number + 1,
             _ => 0,
         };
-        self.place = Some(Place {
+        self.position = Some(LinePosition {
             at,
             number,
             bytes: 0,
         });
-        self.skip = match self.known {
+        self.skip = match self.resume_point {
             Some(known) if (at, number) < (known.at, known.number) => usize::MAX,
             Some(known) if (at, number) == (known.at, known.number) => known.bytes,
             _ => 0,
@@ -259,8 +261,8 @@ mod tests {
 
     /// Reads a log that breaks off at these places, and is begun again from the second of the last line.
     fn read(log: &[(Timestamp, String)], breaks: &[usize], piece: usize) -> String {
-        let mut lines = Lines::default();
-        let mut told = Vec::new();
+        let mut lines = TimestampedLines::default();
+        let mut emitted = Vec::new();
         for end in breaks.iter().copied().chain([usize::MAX]) {
             let since = lines.begin().unwrap_or(Timestamp::MIN);
             let from: String = log
@@ -270,10 +272,10 @@ mod tests {
                 .collect();
             let from = from.as_bytes();
             for piece in from[..end.min(from.len())].chunks(piece) {
-                lines.push(piece, |text| told.extend_from_slice(text));
+                lines.push(piece, |text| emitted.extend_from_slice(text));
             }
         }
-        String::from_utf8(told).unwrap()
+        String::from_utf8(emitted).unwrap()
     }
 
     proptest! {
@@ -296,21 +298,21 @@ mod tests {
 
         #[test]
         fn text_without_timestamps_stays_as_it_is(text in "[a-zA-Z0-9 \n]{0,200}", piece in 1..50_usize) {
-            let mut lines = Lines::default();
-            let mut told = Vec::new();
+            let mut lines = TimestampedLines::default();
+            let mut emitted = Vec::new();
             lines.begin();
             for piece in text.as_bytes().chunks(piece) {
-                lines.push(piece, |text| told.extend_from_slice(text));
+                lines.push(piece, |text| emitted.extend_from_slice(text));
             }
             // The beginning of a last line may be that of a timestamp.
-            prop_assert!(text.as_bytes().starts_with(&told));
-            prop_assert!(text.len() - told.len() < MAX_STAMP);
+            prop_assert!(text.as_bytes().starts_with(&emitted));
+            prop_assert!(text.len() - emitted.len() < MAX_TIMESTAMP_BYTES);
         }
     }
 
     #[test]
     fn the_time_to_begin_from_is_never_later_than_the_last_line() {
-        let mut lines = Lines::default();
+        let mut lines = TimestampedLines::default();
         assert_eq!(lines.begin(), None);
         lines.push(b"2026-11-22T12:00:00.7Z a\n", |_| {});
         assert_eq!(lines.begin().unwrap().to_string(), "2026-11-22T12:00:00Z");

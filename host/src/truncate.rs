@@ -2,11 +2,11 @@
 //! plugin would recognise, is never left beside a cut.
 
 /// How far from the place of a cut the end of a line is looked for, in bytes.
-const WINDOW: usize = 8 * 1024;
+const LINE_SEARCH_BYTES: usize = 8 * 1024;
 
 /// Words behind a cut that are left out if no line ends near it: one of them may be the value of a name that was cut
 /// away, as in `Authorization: Bearer TOKEN`.
-const VALUES: usize = 3;
+const OMITTED_WORDS: usize = 3;
 
 /// Room for the line that stands in place of what was left out, in bytes.
 pub(crate) const MARKER_ROOM: usize = 80;
@@ -17,7 +17,7 @@ const AT_LEAST: &str = "at least ";
 /// Gives the beginning of a text that was cut behind `bytes`, up to the last border: the end of a line within 8 KiB of
 /// the cut, else the last blank. A word that has no blank before it is left out whole, however long it is.
 pub(crate) fn head(bytes: &[u8]) -> &[u8] {
-    let window = bytes.len().saturating_sub(WINDOW);
+    let window = bytes.len().saturating_sub(LINE_SEARCH_BYTES);
     let near = bytes.get(window..).unwrap_or_default();
     let line = near.iter().rposition(|byte| *byte == b'\n');
     let border = match line {
@@ -32,14 +32,16 @@ pub(crate) fn head(bytes: &[u8]) -> &[u8] {
 /// beginning of a line within 8 KiB of the cut; else a blank, and some words behind it are left out, too. A word that
 /// has no blank behind it is left out whole, however long it is.
 pub(crate) fn tail(bytes: &[u8]) -> &[u8] {
-    let near = bytes.get(..bytes.len().min(WINDOW)).unwrap_or_default();
+    let near = bytes
+        .get(..bytes.len().min(LINE_SEARCH_BYTES))
+        .unwrap_or_default();
     if let Some(line) = near.iter().position(|byte| *byte == b'\n') {
         return bytes.get(line + 1..).unwrap_or_default();
     }
-    let mut rest = behind_word(bytes);
-    for _ in 0..VALUES {
-        let next = behind_word(rest);
-        if next.is_empty() || bytes.len() - next.len() > WINDOW {
+    let mut rest = after_word(bytes);
+    for _ in 0..OMITTED_WORDS {
+        let next = after_word(rest);
+        if next.is_empty() || bytes.len() - next.len() > LINE_SEARCH_BYTES {
             break;
         }
         rest = next;
@@ -48,7 +50,7 @@ pub(crate) fn tail(bytes: &[u8]) -> &[u8] {
 }
 
 /// Gives what follows the first word and one blank.
-fn behind_word(bytes: &[u8]) -> &[u8] {
+fn after_word(bytes: &[u8]) -> &[u8] {
     let blank = bytes.iter().position(|byte| is_blank(*byte));
     let start = blank.map_or(bytes.len(), |blank| blank + 1);
     bytes.get(start..).unwrap_or_default()
@@ -60,26 +62,26 @@ fn is_blank(byte: u8) -> bool {
 }
 
 /// Makes the line that stands in place of what was left out.
-pub(crate) fn marker(left_out: u64, is_least: bool) -> String {
+pub(crate) fn marker(omitted: u64, is_lower_bound: bool) -> String {
     let [before, after] = MARKER;
-    let at_least = if is_least { AT_LEAST } else { "" };
-    format!("{before}{at_least}{left_out}{after}")
+    let at_least = if is_lower_bound { AT_LEAST } else { "" };
+    format!("{before}{at_least}{omitted}{after}")
 }
 
 /// Joins what is kept of a log on both sides of what was left out.
-pub(crate) fn joined(head: String, left_out: &str, tail: &str) -> String {
+pub(crate) fn join(head: String, omitted: &str, tail: &str) -> String {
     let mut text = head;
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(left_out);
+    text.push_str(omitted);
     text.push_str(tail);
     text
 }
 
 /// Leaves out the middle of a log, so that what is kept, with the line that marks the cut, takes no more than `room`,
 /// if `cost` says what a character takes. There must be room for that line: [`MARKER_ROOM`] bytes.
-pub(crate) fn without_middle(text: &str, room: usize, cost: impl Fn(char) -> usize) -> String {
+pub(crate) fn omit_middle(text: &str, room: usize, cost: impl Fn(char) -> usize) -> String {
     let mut free = room;
     if text.chars().all(|char| match free.checked_sub(cost(char)) {
         Some(left) => {
@@ -109,18 +111,18 @@ pub(crate) fn without_middle(text: &str, room: usize, cost: impl Fn(char) -> usi
     let behind = tail(bytes.get(from.saturating_sub(1)..).unwrap_or_default());
     let from = (bytes.len() - behind.len()).max(before);
     let middle = text.get(before..from).unwrap_or_default();
-    let (earlier, is_least) = left_out_before(middle);
-    let left_out = u64::try_from(middle.len()).unwrap_or(u64::MAX);
-    joined(
+    let (earlier, is_lower_bound) = omitted_before(middle);
+    let omitted = u64::try_from(middle.len()).unwrap_or(u64::MAX);
+    join(
         text.get(..before).unwrap_or_default().to_owned(),
-        &marker(left_out.saturating_add(earlier), is_least),
+        &marker(omitted.saturating_add(earlier), is_lower_bound),
         text.get(from..).unwrap_or_default(),
     )
 }
 
 /// Finds how many bytes an earlier cut left out of a text, and whether that is the least. Whoever writes a log can
 /// write such a line, too, which changes nothing but the number in the next one.
-fn left_out_before(text: &str) -> (u64, bool) {
+fn omitted_before(text: &str) -> (u64, bool) {
     let [before, after] = MARKER;
     let found = text.split_once(after).and_then(|(text, _)| {
         let (_, number) = text.rsplit_once(before)?;
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_word_of_any_length_is_left_out_whole() {
-        let word = "x".repeat(3 * WINDOW);
+        let word = "x".repeat(3 * LINE_SEARCH_BYTES);
         let begun = format!("a line\nits first word {word}");
         assert_eq!(text(head(begun.as_bytes())), "a line\nits first word ");
         let ended = format!("{word} and what follows");
@@ -172,11 +174,11 @@ mod tests {
     #[test]
     fn text_omitted_by_an_earlier_cut_counts_again() {
         let lines = "0123456789abcde\n".repeat(64);
-        let once = joined(lines.clone(), &marker(1000, false), &lines);
-        let twice = without_middle(&once, 1024, |_| 1);
+        let once = join(lines.clone(), &marker(1000, false), &lines);
+        let twice = omit_middle(&once, 1024, |_| 1);
         let kept = twice.matches("0123456789abcde\n").count() * 16;
-        let left_out = marker((1000 + once.len() - kept) as u64, false);
-        assert!(twice.contains(&left_out), "{twice}");
+        let omitted = marker((1000 + once.len() - kept) as u64, false);
+        assert!(twice.contains(&omitted), "{twice}");
         assert_eq!(twice.matches("left out").count(), 1);
     }
 
@@ -194,7 +196,7 @@ mod tests {
                 char => char.len_utf8(),
             };
             let size = |text: &str| text.chars().map(cost).sum::<usize>();
-            let cut = without_middle(&log, room, cost);
+            let cut = omit_middle(&log, room, cost);
             prop_assert!(size(&cut) <= room);
             if size(&log) <= room {
                 prop_assert_eq!(cut, log);

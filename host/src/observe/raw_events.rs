@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// Takes what a watch shows, in order, before anything is concluded from it. It may block its thread.
-pub type Tap = Arc<dyn Fn(Timestamp, Tapped<'_>) + Send + Sync>;
+pub type RawEventHook = Arc<dyn Fn(Timestamp, RawEvent<'_>) + Send + Sync>;
 
 /// What a watch shows.
 #[derive(Debug)]
-pub enum Tapped<'a> {
+pub enum RawEvent<'a> {
     /// An object was listed, added, modified or deleted.
     Object {
         /// `ADDED`, `MODIFIED` or `DELETED`.

@@ -9,25 +9,25 @@ use std::sync::{Arc, MutexGuard};
 
 /// The pods whose logs are being read, or will be. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PodClaims(Arc<Locked<Claims>>);
+pub(crate) struct WatchedPods(Arc<Locked<PodStates>>);
 
 #[derive(Debug, Default)]
-struct Claims {
+struct PodStates {
     /// By namespace and name.
-    pods: HashMap<(Arc<str>, Arc<str>), Vec<Claimed>>,
+    pods: HashMap<(Arc<str>, Arc<str>), Vec<PodState>>,
 }
 
 #[derive(Debug)]
-struct Claimed {
+struct PodState {
     uid: Arc<str>,
-    fate: PodFate,
+    presence: PodPresence,
     /// How many wait for it.
     readers: usize,
 }
 
 /// What the watch has shown of a pod since its log is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PodFate {
+pub(crate) enum PodPresence {
     /// Nothing but itself.
     Present,
     /// It is gone.
@@ -38,35 +38,35 @@ pub(crate) enum PodFate {
 
 /// Keeps watching what becomes of a pod, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct PodClaim {
-    claims: PodClaims,
+pub(crate) struct WatchedPod {
+    claims: WatchedPods,
     pod: (Arc<str>, Arc<str>),
     uid: Arc<str>,
 }
 
-impl PodClaims {
-    fn claims(&self) -> MutexGuard<'_, Claims> {
+impl WatchedPods {
+    fn states(&self) -> MutexGuard<'_, PodStates> {
         self.0.lock()
     }
 
     /// Begins to watch what becomes of a pod that is there now.
-    pub(crate) fn claim(&self, target: &LogTarget) -> PodClaim {
+    pub(crate) fn watch(&self, target: &LogTarget) -> WatchedPod {
         let pod = (target.namespace.clone(), target.pod.clone());
-        let mut claims = self.claims();
-        let of_name = claims.pods.entry(pod.clone()).or_default();
-        match of_name
+        let mut claims = self.states();
+        let same_name = claims.pods.entry(pod.clone()).or_default();
+        match same_name
             .iter_mut()
             .find(|claimed| claimed.uid == target.pod_uid)
         {
             Some(claimed) => claimed.readers += 1,
-            None => of_name.push(Claimed {
+            None => same_name.push(PodState {
                 uid: target.pod_uid.clone(),
-                fate: PodFate::Present,
+                presence: PodPresence::Present,
                 readers: 1,
             }),
         }
         drop(claims);
-        PodClaim {
+        WatchedPod {
             claims: self.clone(),
             pod,
             uid: target.pod_uid.clone(),
@@ -74,10 +74,10 @@ impl PodClaims {
     }
 
     /// Takes what the watch shows.
-    pub(crate) fn see(&self, change: &Change) {
+    pub(crate) fn observe_change(&self, change: &Change) {
         match change {
             Change::Pod(pod) => self.see_pod(pod),
-            Change::PodGone { uid, .. } => self.claims().lose(uid),
+            Change::PodGone { uid, .. } => self.states().lose(uid),
             Change::TaskRun(_)
             | Change::TaskRunGone { .. }
             | Change::Listed { .. }
@@ -87,7 +87,7 @@ impl PodClaims {
     }
 
     fn see_pod(&self, pod: &SlimPod) {
-        let mut claims = self.claims();
+        let mut claims = self.states();
         if claims.pods.is_empty() {
             return;
         }
@@ -100,45 +100,48 @@ impl PodClaims {
     }
 }
 
-impl Claims {
+impl PodStates {
     fn see(&mut self, pod: &(Arc<str>, Arc<str>), uid: &str) {
         let claimed = self.pods.get_mut(pod).into_iter().flatten();
         for claimed in claimed.filter(|claimed| *claimed.uid != *uid) {
-            claimed.fate = PodFate::Replaced;
+            claimed.presence = PodPresence::Replaced;
         }
     }
 
     fn lose(&mut self, uid: &str) {
         let claimed = self.pods.values_mut().flatten();
         for claimed in claimed.filter(|claimed| *claimed.uid == *uid) {
-            if claimed.fate == PodFate::Present {
-                claimed.fate = PodFate::Gone;
+            if claimed.presence == PodPresence::Present {
+                claimed.presence = PodPresence::Gone;
             }
         }
     }
 }
 
-impl PodClaim {
+impl WatchedPod {
     /// What has become of the pod.
-    pub(crate) fn fate(&self) -> PodFate {
-        let claims = self.claims.claims();
+    pub(crate) fn presence(&self) -> PodPresence {
+        let claims = self.claims.states();
         let mut claimed = claims.pods.get(&self.pod).into_iter().flatten();
         let own = claimed.find(|claimed| claimed.uid == self.uid);
-        own.map_or(PodFate::Gone, |claimed| claimed.fate)
+        own.map_or(PodPresence::Gone, |claimed| claimed.presence)
     }
 }
 
-impl Drop for PodClaim {
+impl Drop for WatchedPod {
     fn drop(&mut self) {
-        let mut claims = self.claims.claims();
-        let Some(of_name) = claims.pods.get_mut(&self.pod) else {
+        let mut claims = self.claims.states();
+        let Some(same_name) = claims.pods.get_mut(&self.pod) else {
             return;
         };
-        for claimed in of_name.iter_mut().filter(|claimed| claimed.uid == self.uid) {
+        for claimed in same_name
+            .iter_mut()
+            .filter(|claimed| claimed.uid == self.uid)
+        {
             claimed.readers -= 1;
         }
-        of_name.retain(|claimed| claimed.readers > 0);
-        if of_name.is_empty() {
+        same_name.retain(|claimed| claimed.readers > 0);
+        if same_name.is_empty() {
             claims.pods.remove(&self.pod);
         }
     }
@@ -172,24 +175,24 @@ mod tests {
 
     #[test]
     fn the_fate_of_a_pod_is_known_from_its_claim_on() {
-        let claims = PodClaims::default();
-        let claim = claims.claim(&target("one"));
-        claims.see(&pod("build-pod", "one"));
-        claims.see(&pod("another-pod", "two"));
-        claims.see(&gone("two"));
-        assert_eq!(claim.fate(), PodFate::Present);
-        claims.see(&gone("one"));
-        assert_eq!(claim.fate(), PodFate::Gone);
-        claims.see(&pod("build-pod", "two"));
-        claims.see(&gone("two"));
-        assert_eq!(claim.fate(), PodFate::Replaced);
+        let claims = WatchedPods::default();
+        let claim = claims.watch(&target("one"));
+        claims.observe_change(&pod("build-pod", "one"));
+        claims.observe_change(&pod("another-pod", "two"));
+        claims.observe_change(&gone("two"));
+        assert_eq!(claim.presence(), PodPresence::Present);
+        claims.observe_change(&gone("one"));
+        assert_eq!(claim.presence(), PodPresence::Gone);
+        claims.observe_change(&pod("build-pod", "two"));
+        claims.observe_change(&gone("two"));
+        assert_eq!(claim.presence(), PodPresence::Replaced);
         // It is there, though one of its name was there before.
-        let second = claims.claim(&target("two"));
-        assert_eq!(second.fate(), PodFate::Present);
-        let again = claims.claim(&target("one"));
+        let second = claims.watch(&target("two"));
+        assert_eq!(second.presence(), PodPresence::Present);
+        let again = claims.watch(&target("one"));
         drop(claim);
-        assert_eq!(again.fate(), PodFate::Replaced);
+        assert_eq!(again.presence(), PodPresence::Replaced);
         drop((again, second));
-        assert!(claims.claims().pods.is_empty());
+        assert!(claims.states().pods.is_empty());
     }
 }

@@ -8,45 +8,45 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most bytes of texts that all runs hold together.
-pub(super) const MOST: usize = 48 * 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 48 * 1024 * 1024;
 /// What is left after runs have given way, if enough of them can.
-pub(super) const ENOUGH: usize = MOST / 8 * 7;
+pub(super) const TARGET_BYTES: usize = MAX_BYTES / 8 * 7;
 /// A run that holds less is not worth it.
-const WORTH: usize = 1024;
+const MIN_RUN_BYTES: usize = 1024;
 
 /// The runs of a namespace that can give way.
 #[derive(Default)]
-struct Holders<'a> {
+struct NamespaceRuns<'a> {
     bytes: usize,
     /// By whether they have pods, and by age.
     runs: BTreeMap<(bool, u64), (usize, &'a mut RunFacts)>,
 }
 
 /// Makes runs give way until `excess` bytes are free, or no other can. Gives how many did.
-pub(super) fn give_way<'a>(runs: impl Iterator<Item = &'a mut RunFacts>, excess: usize) -> usize {
-    let mut namespaces: BTreeMap<Arc<str>, Holders<'a>> = BTreeMap::new();
+pub(super) fn evict<'a>(runs: impl Iterator<Item = &'a mut RunFacts>, excess: usize) -> usize {
+    let mut namespaces: BTreeMap<Arc<str>, NamespaceRuns<'a>> = BTreeMap::new();
     for run in runs {
         let bytes = run.own_bytes();
-        if bytes >= WORTH {
-            let holders = namespaces.entry(run.namespace().into()).or_default();
-            holders.bytes += bytes;
+        if bytes >= MIN_RUN_BYTES {
+            let runs_of = namespaces.entry(run.namespace().into()).or_default();
+            runs_of.bytes += bytes;
             let key = (!run.is_pending(), run.age());
-            holders.runs.insert(key, (bytes, run));
+            runs_of.runs.insert(key, (bytes, run));
         }
     }
     let mut freed = 0;
-    let mut given_way = 0;
+    let mut evicted = 0;
     while freed < excess {
-        let most = namespaces.values_mut().max_by_key(|holders| holders.bytes);
-        let Some(holders) = most.filter(|holders| !holders.runs.is_empty()) else {
+        let largest = namespaces.values_mut().max_by_key(|runs_of| runs_of.bytes);
+        let Some(runs_of) = largest.filter(|runs_of| !runs_of.runs.is_empty()) else {
             break;
         };
-        if let Some((_, (bytes, run))) = holders.runs.pop_first() {
-            holders.bytes -= bytes;
-            run.give_way();
+        if let Some((_, (bytes, run))) = runs_of.runs.pop_first() {
+            runs_of.bytes -= bytes;
+            run.evict_texts();
             freed += bytes;
-            given_way += 1;
+            evicted += 1;
         }
     }
-    given_way
+    evicted
 }

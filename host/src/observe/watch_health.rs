@@ -1,7 +1,7 @@
 //! How fresh the watches are: noted where their bytes arrive, in one place for lists, watches and bookmarks of every
 //! kind.
 
-use super::unreadable::{Unreadable, UnreadableObjects};
+use super::unreadable::{UnreadableCounter, UnreadableObject};
 use crate::locked::Locked;
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -23,13 +23,13 @@ const RESOURCES: [&str; 3] = ["pods", "taskruns", "configmaps"];
 
 /// All watches of a client.
 #[derive(Clone, Debug, Default)]
-pub struct Watches(Arc<Known>);
+pub struct Watches(Arc<WatchRegistry>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct WatchRegistry {
     watches: Locked<BTreeMap<String, Arc<Locked<Watch>>>>,
     /// Per kind, in the order of [`RESOURCES`].
-    unreadable: [Arc<UnreadableObjects>; RESOURCES.len()],
+    unreadable: [Arc<UnreadableCounter>; RESOURCES.len()],
 }
 
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Watches {
     }
 
     /// The watch that a request belongs to, if it is one of a watch.
-    fn of(&self, method: &http::Method, uri: &Uri) -> Option<Heard> {
+    fn of(&self, method: &http::Method, uri: &Uri) -> Option<WatchReporter> {
         let mut parts = uri.path().rsplit('/');
         let (last, before, place) = (parts.next()?, parts.next()?, parts.next()?);
         // Else it is the name of something.
@@ -110,7 +110,7 @@ impl Watches {
                 lists: 0,
             }))
         });
-        let heard = Heard {
+        let heard = WatchReporter {
             watch: watch.clone(),
             unreadable: self.0.unreadable.get(kind)?.clone(),
         };
@@ -121,29 +121,29 @@ impl Watches {
 
 /// Where it is noted that a watch was heard.
 #[derive(Clone, Debug)]
-pub(super) struct Heard {
+pub(super) struct WatchReporter {
     watch: Arc<Locked<Watch>>,
-    unreadable: Arc<UnreadableObjects>,
+    unreadable: Arc<UnreadableCounter>,
 }
 
-impl Heard {
+impl WatchReporter {
     fn with(&self, work: impl FnOnce(&mut Watch)) {
         work(&mut self.watch.lock());
     }
 
     /// Notes an object that cannot be read.
-    pub(super) fn unreadable(&self, kind: &str, object: &Unreadable) {
+    pub(super) fn unreadable(&self, kind: &str, object: &UnreadableObject) {
         self.unreadable.note(kind, object);
     }
 
-    fn well(&self) {
+    fn record_success(&self) {
         self.with(|watch| {
             watch.heard = Instant::now();
             watch.failing = None;
         });
     }
 
-    fn badly(&self) {
+    fn record_failure(&self) {
         self.with(|watch| {
             watch.failures += 1;
             watch.failing.get_or_insert_with(Instant::now);
@@ -153,17 +153,17 @@ impl Heard {
 
 /// A service that notes what it hears.
 #[derive(Clone, Debug)]
-pub(super) struct Listening<S> {
+pub(super) struct WatchHealthService<S> {
     pub(super) inner: S,
     pub(super) watches: Watches,
 }
 
-impl<S, In, Out> tower::Service<Request<In>> for Listening<S>
+impl<S, In, Out> tower::Service<Request<In>> for WatchHealthService<S>
 where
     S: tower::Service<Request<In>, Response = Response<Out>>,
     S::Future: Send + 'static,
 {
-    type Response = Response<HeardBody<Out>>;
+    type Response = Response<ReportingBody<Out>>;
     type Error = S::Error;
     type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
@@ -179,18 +179,18 @@ where
             let answer = answer.await;
             let is_well = matches!(&answer, Ok(answer) if answer.status().is_success());
             match &heard {
-                Some(heard) if is_well => heard.well(),
-                Some(heard) => heard.badly(),
+                Some(heard) if is_well => heard.record_success(),
+                Some(heard) => heard.record_failure(),
                 None => {}
             }
             let heard = heard.filter(|_| is_well);
-            let patience = is_list.then(Patience::new);
+            let patience = is_list.then(StallTimer::new);
             let mut answer = answer?;
             // Who reads the body notes there what it could not read.
             if let Some(heard) = &heard {
                 answer.extensions_mut().insert(heard.clone());
             }
-            Ok(answer.map(|inner| HeardBody {
+            Ok(answer.map(|inner| ReportingBody {
                 inner,
                 heard,
                 patience,
@@ -209,9 +209,9 @@ fn is_watch(uri: &Uri) -> bool {
 /// How long a list is waited for that has begun and does not go on: a connection can be dead without anybody
 /// saying so.
 #[derive(Debug)]
-struct Patience(Pin<Box<Sleep>>);
+struct StallTimer(Pin<Box<Sleep>>);
 
-impl Patience {
+impl StallTimer {
     fn new() -> Self {
         Self(Box::pin(tokio::time::sleep(LIST_SILENCE)))
     }
@@ -229,14 +229,14 @@ impl Patience {
 
 /// The body of an answer; every piece of it is heard.
 #[derive(Debug)]
-pub(super) struct HeardBody<B> {
+pub(super) struct ReportingBody<B> {
     inner: B,
-    heard: Option<Heard>,
+    heard: Option<WatchReporter>,
     /// Of a list.
-    patience: Option<Patience>,
+    patience: Option<StallTimer>,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for HeardBody<B>
+impl<B: Body<Data = Bytes> + Unpin> Body for ReportingBody<B>
 where
     B::Error: Into<BoxError>,
 {
@@ -259,8 +259,8 @@ where
             }
         }
         match (&self.heard, &frame) {
-            (Some(heard), Poll::Ready(Some(Ok(_)))) => heard.well(),
-            (Some(heard), Poll::Ready(Some(Err(_)))) => heard.badly(),
+            (Some(heard), Poll::Ready(Some(Ok(_)))) => heard.record_success(),
+            (Some(heard), Poll::Ready(Some(Err(_)))) => heard.record_failure(),
             (None, _) | (_, Poll::Ready(None) | Poll::Pending) => {}
         }
         frame
@@ -332,11 +332,11 @@ mod tests {
         let watches = Watches::default();
         let uri = "/api/v1/pods".parse().unwrap();
         let heard = watches.of(&http::Method::GET, &uri).unwrap();
-        heard.badly();
-        heard.badly();
+        heard.record_failure();
+        heard.record_failure();
         let failing = &watches.standing()[0];
         assert!(failing.failing.is_some() && failing.failures == 2);
-        heard.well();
+        heard.record_success();
         assert_eq!(watches.standing()[0].failing, None);
     }
 }

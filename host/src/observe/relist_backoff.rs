@@ -15,12 +15,12 @@ const STEADY: Duration = Duration::from_secs(30);
 
 /// Lists of one watch that were begun anew.
 #[derive(Debug, Default)]
-pub(super) struct Relists {
+pub(super) struct RelistBackoff {
     /// Those that followed each other too fast.
     in_a_row: u32,
 }
 
-impl Relists {
+impl RelistBackoff {
     /// The wait before a new list, if the last complete one was complete so long ago; if there was none, zero.
     pub(super) fn pause(&mut self, age: Duration, random: f64) -> Duration {
         if age >= STEADY {
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn lists_in_a_row_wait_longer_each_time_up_to_a_bound() {
-        let mut relists = Relists::default();
+        let mut relists = RelistBackoff::default();
         let pauses: Vec<u64> = (0..8)
             .map(|_| relists.pause(Duration::from_secs(1), 1.0).as_millis() as u64)
             .collect();

@@ -1,4 +1,4 @@
-//! Which namespaces are known: told from what their first lists say, both of Pods and of TaskRuns.
+//! Which namespaces are known: reported from what their first lists say, both of Pods and of TaskRuns.
 
 use super::tracker::Change;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,29 +8,32 @@ use std::sync::Arc;
 pub(super) type Scope = Option<Arc<str>>;
 
 /// First lists of a scope: of Pods and of TaskRuns.
-const LISTS: usize = 2;
+const LISTS_PER_SCOPE: usize = 2;
 
 /// Scopes whose first lists are not complete.
 #[derive(Debug)]
-pub(super) struct Scopes {
+pub(super) struct InitialLists {
     /// And how many lists each lacks.
     unlisted: BTreeMap<Scope, usize>,
     /// Those that nobody waits for: the server refuses their lists.
-    given_up: BTreeSet<Arc<str>>,
-    /// [`Change::Listed`] was told.
-    told: bool,
+    excluded: BTreeSet<Arc<str>>,
+    /// [`Change::Listed`] was reported.
+    reported: bool,
 }
 
-impl Scopes {
+impl InitialLists {
     pub(super) fn new(scopes: &[Scope]) -> Self {
         Self {
-            unlisted: scopes.iter().map(|scope| (scope.clone(), LISTS)).collect(),
-            given_up: BTreeSet::new(),
-            told: false,
+            unlisted: scopes
+                .iter()
+                .map(|scope| (scope.clone(), LISTS_PER_SCOPE))
+                .collect(),
+            excluded: BTreeSet::new(),
+            reported: false,
         }
     }
 
-    /// A first list is complete. Gives what is to be told.
+    /// A first list is complete. Gives what is to be reported.
     pub(super) fn complete(&mut self, scope: &Scope) -> Option<Change> {
         let lacking = self.unlisted.get_mut(scope)?;
         *lacking = lacking.saturating_sub(1);
@@ -38,33 +41,33 @@ impl Scopes {
             return None;
         }
         self.unlisted.remove(scope);
-        let Some(namespace) = scope.as_ref().filter(|_| self.told) else {
-            return self.begin();
+        let Some(namespace) = scope.as_ref().filter(|_| self.reported) else {
+            return self.report_if_ready();
         };
-        self.given_up.remove(namespace);
+        self.excluded.remove(namespace);
         Some(Change::NamespaceListed {
             namespace: namespace.clone(),
         })
     }
 
-    /// A first list is refused, and will be: the others are told without this namespace.
-    pub(super) fn give_up(&mut self, scope: &Scope) -> Option<Change> {
+    /// A first list is refused, and will be: the others are reported without this namespace.
+    pub(super) fn exclude(&mut self, scope: &Scope) -> Option<Change> {
         let namespace = scope
             .as_ref()
             .filter(|_| self.unlisted.contains_key(scope))?;
-        self.given_up.insert(namespace.clone());
-        self.begin()
+        self.excluded.insert(namespace.clone());
+        self.report_if_ready()
     }
 
-    fn begin(&mut self) -> Option<Change> {
-        let given_up = |scope: &Scope| {
+    fn report_if_ready(&mut self) -> Option<Change> {
+        let excluded = |scope: &Scope| {
             let namespace = scope.as_ref();
-            namespace.is_some_and(|namespace| self.given_up.contains(namespace))
+            namespace.is_some_and(|namespace| self.excluded.contains(namespace))
         };
-        if self.told || !self.unlisted.keys().all(given_up) {
+        if self.reported || !self.unlisted.keys().all(excluded) {
             return None;
         }
-        self.told = true;
+        self.reported = true;
         Some(Change::Listed {
             without: self.unlisted.keys().flatten().cloned().collect(),
         })
@@ -90,7 +93,7 @@ mod tests {
 
     #[test]
     fn everything_is_listed_when_both_lists_of_all_are() {
-        let mut scopes = Scopes::new(&[None]);
+        let mut scopes = InitialLists::new(&[None]);
         assert!(scopes.complete(&None).is_none());
         assert!(listed(scopes.complete(&None)).is_empty());
     }
@@ -98,12 +101,12 @@ mod tests {
     #[test]
     fn a_refused_namespace_delays_no_other() {
         let (good, bad) = (named("good"), named("bad"));
-        let mut scopes = Scopes::new(&[good.clone(), bad.clone()]);
+        let mut scopes = InitialLists::new(&[good.clone(), bad.clone()]);
         assert!(scopes.complete(&bad).is_none());
-        assert!(scopes.give_up(&bad).is_none());
+        assert!(scopes.exclude(&bad).is_none());
         assert!(scopes.complete(&good).is_none());
         assert_eq!(listed(scopes.complete(&good)), ["bad"]);
-        assert!(scopes.give_up(&bad).is_none());
+        assert!(scopes.exclude(&bad).is_none());
         assert!(matches!(
             scopes.complete(&bad),
             Some(Change::NamespaceListed { namespace }) if &*namespace == "bad"
@@ -113,8 +116,8 @@ mod tests {
     #[test]
     fn a_namespace_granted_before_the_others_are_listed_is_listed_with_them() {
         let (good, late) = (named("good"), named("late"));
-        let mut scopes = Scopes::new(&[good.clone(), late.clone()]);
-        assert!(scopes.give_up(&late).is_none());
+        let mut scopes = InitialLists::new(&[good.clone(), late.clone()]);
+        assert!(scopes.exclude(&late).is_none());
         assert!(scopes.complete(&late).is_none());
         assert!(scopes.complete(&late).is_none());
         assert!(scopes.complete(&good).is_none());
@@ -122,9 +125,9 @@ mod tests {
     }
 
     #[test]
-    fn all_namespaces_at_once_are_never_given_up() {
-        let mut scopes = Scopes::new(&[None]);
-        assert!(scopes.give_up(&None).is_none());
-        assert!(!scopes.told);
+    fn all_namespaces_at_once_are_never_excluded() {
+        let mut scopes = InitialLists::new(&[None]);
+        assert!(scopes.exclude(&None).is_none());
+        assert!(!scopes.reported);
     }
 }

@@ -1,48 +1,48 @@
 //! Logs that are read before their step's end is told, until it is. At the bound the namespace that has most of them
 //! gives one up, its oldest, so that no namespace takes another's away.
 
-use crate::observe::{FollowedLog, LogTarget, PodClaim};
+use crate::observe::{FollowedLog, LogTarget, WatchedPod};
 use crate::step::CapturedLog;
 use futures::future::{AbortHandle, BoxFuture, Shared};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// A log that is being read.
-pub(super) enum Early {
+pub(super) enum PrefetchedLog {
     /// Its pod is being deleted.
-    Rescued {
+    UntilPodGone {
         read: Shared<BoxFuture<'static, Arc<CapturedLog>>>,
         /// Ends the reading.
         abort: AbortHandle,
     },
     /// Its step runs.
-    Followed { log: FollowedLog, claim: PodClaim },
+    Followed { log: FollowedLog, pod: WatchedPod },
 }
 
-impl Early {
-    fn leave(&self) {
+impl PrefetchedLog {
+    fn abandon(&self) {
         match self {
-            Self::Rescued { abort, .. } => abort.abort(),
-            Self::Followed { log, .. } => log.leave(),
+            Self::UntilPodGone { abort, .. } => abort.abort(),
+            Self::Followed { log, .. } => log.abandon(),
         }
     }
 }
 
 /// The logs of all namespaces together, the oldest first.
-pub(super) struct Shelf<T = Early> {
+pub(super) struct PrefetchedLogs<T = PrefetchedLog> {
     logs: VecDeque<(LogTarget, T)>,
-    bound: usize,
+    max_logs: usize,
 }
 
-impl<T> Shelf<T> {
-    pub(super) fn new(bound: usize) -> Self {
+impl<T> PrefetchedLogs<T> {
+    pub(super) fn new(max_logs: usize) -> Self {
         Self {
             logs: VecDeque::new(),
-            bound,
+            max_logs,
         }
     }
 
-    pub(super) fn has(&self, target: &LogTarget) -> bool {
+    pub(super) fn contains(&self, target: &LogTarget) -> bool {
         self.logs.iter().any(|(known, _)| known == target)
     }
 
@@ -52,9 +52,9 @@ impl<T> Shelf<T> {
     }
 
     /// Puts a log in. Gives the one that had to give way.
-    fn add(&mut self, target: LogTarget, log: T) -> Option<T> {
+    fn push(&mut self, target: LogTarget, log: T) -> Option<T> {
         self.logs.push_back((target, log));
-        if self.logs.len() <= self.bound {
+        if self.logs.len() <= self.max_logs {
             return None;
         }
         let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -69,11 +69,11 @@ impl<T> Shelf<T> {
     }
 }
 
-impl Shelf<Early> {
+impl PrefetchedLogs<PrefetchedLog> {
     /// Puts a log in; the reading of the one that has to give way ends.
-    pub(super) fn put(&mut self, target: LogTarget, log: Early) {
-        if let Some(left) = self.add(target, log) {
-            left.leave();
+    pub(super) fn insert(&mut self, target: LogTarget, log: PrefetchedLog) {
+        if let Some(displaced) = self.push(target, log) {
+            displaced.abandon();
         }
     }
 }
@@ -93,19 +93,22 @@ mod tests {
 
     #[test]
     fn only_the_namespace_with_the_most_gives_way() {
-        let mut shelf = Shelf::new(4);
-        assert_eq!(shelf.add(target("innocent", 0), "innocent"), None);
+        let mut prefetched = PrefetchedLogs::new(4);
+        assert_eq!(prefetched.push(target("innocent", 0), "innocent"), None);
         for pod in 1..4 {
-            assert_eq!(shelf.add(target("hostile", pod), "hostile"), None);
+            assert_eq!(prefetched.push(target("hostile", pod), "hostile"), None);
         }
         for pod in 4..20 {
             assert_eq!(
-                shelf.add(target("hostile", pod), "hostile"),
+                prefetched.push(target("hostile", pod), "hostile"),
                 Some("hostile")
             );
         }
-        assert!(!shelf.has(&target("hostile", 16)) && shelf.has(&target("hostile", 17)));
-        assert_eq!(shelf.take(&target("innocent", 0)), Some("innocent"));
-        assert_eq!(shelf.take(&target("innocent", 0)), None);
+        assert!(
+            !prefetched.contains(&target("hostile", 16))
+                && prefetched.contains(&target("hostile", 17))
+        );
+        assert_eq!(prefetched.take(&target("innocent", 0)), Some("innocent"));
+        assert_eq!(prefetched.take(&target("innocent", 0)), None);
     }
 }

@@ -36,12 +36,12 @@ pub(super) struct Batch {
     /// By the clock of the recording, else of this machine if the stream happens now, else the latest time in it.
     pub(super) at: Timestamp,
     /// `at` is this machine's time.
-    pub(super) now: bool,
+    pub(super) is_live: bool,
     pub(super) changes: Vec<Change>,
 }
 
 /// Reads one stream.
-pub(super) struct WatchEvents<R> {
+pub(super) struct RecordingReader<R> {
     name: String,
     documents: Documents<R>,
     /// The time of the last document: it does not go back, though two watches may be recorded a moment out of order.
@@ -52,7 +52,7 @@ pub(super) struct WatchEvents<R> {
     objects: usize,
 }
 
-impl<R: Read> WatchEvents<R> {
+impl<R: Read> RecordingReader<R> {
     pub(super) fn new(name: String, reader: R) -> Self {
         Self {
             name,
@@ -93,32 +93,29 @@ impl<R: Read> WatchEvents<R> {
         else {
             return Ok(None);
         };
-        let understood = understand(document.text).map_err(|(part, error)| {
+        let parsed = parse_document(document.text).map_err(|(part, error)| {
             let line = document.line_of(part, &error);
             refuse(line, super::without_place(&error))
         })?;
-        let now = match understood.at {
+        let now = match parsed.at {
             Some(_) => None,
             None => clock(),
         };
-        let at = understood
-            .at
-            .or(now)
-            .or_else(|| latest_time(understood.timed));
+        let at = parsed.at.or(now).or_else(|| latest_time(parsed.timed));
         let at = at.max(self.time).unwrap_or(Timestamp::UNIX_EPOCH);
         self.time = Some(at);
         self.number += 1;
-        self.objects += understood.objects;
+        self.objects += parsed.objects;
         Ok(Some(Batch {
             at,
-            now: now.is_some(),
-            changes: understood.changes,
+            is_live: now.is_some(),
+            changes: parsed.changes,
         }))
     }
 }
 
 /// A document in terms of changes.
-struct Understood<'a> {
+struct ParsedDocument<'a> {
     at: Option<Timestamp>,
     /// The part whose times say about when it was sent.
     timed: &'a str,
@@ -127,7 +124,7 @@ struct Understood<'a> {
     changes: Vec<Change>,
 }
 
-impl Understood<'_> {
+impl ParsedDocument<'_> {
     fn take<'o>(
         &mut self,
         kind: &str,
@@ -142,7 +139,7 @@ impl Understood<'_> {
 }
 
 /// Gives the part of the text that cannot be understood if there is one.
-fn understand(text: &str) -> Result<Understood<'_>, (&str, serde_json::Error)> {
+fn parse_document(text: &str) -> Result<ParsedDocument<'_>, (&str, serde_json::Error)> {
     let Document {
         at,
         event,
@@ -150,7 +147,7 @@ fn understand(text: &str) -> Result<Understood<'_>, (&str, serde_json::Error)> {
         kind,
         items,
     } = serde_json::from_str(text).map_err(|error| (text, error))?;
-    let mut understood = Understood {
+    let mut parsed = ParsedDocument {
         at,
         timed: object.map_or(text, RawValue::get),
         objects: 0,
@@ -160,7 +157,7 @@ fn understand(text: &str) -> Result<Understood<'_>, (&str, serde_json::Error)> {
     match (object, kind.as_deref(), list, items) {
         (Some(object), ..) => {
             let event = event.ok_or_else(|| (text, serde_json::Error::missing_field("type")))?;
-            understood.take(&kind_of(object.get())?, &event, object.get())?;
+            parsed.take(&kind_of(object.get())?, &event, object.get())?;
         }
         (None, Some(_), Some(of), Some(items)) => {
             let items: Vec<&RawValue> =
@@ -169,14 +166,14 @@ fn understand(text: &str) -> Result<Understood<'_>, (&str, serde_json::Error)> {
                 let kind = kind_of(item)?;
                 // The items of a PodList do not name their kind, those of kubectl's List do.
                 let kind = if kind.is_empty() { of } else { &kind };
-                understood.take(kind, "ADDED", item)?;
+                parsed.take(kind, "ADDED", item)?;
             }
         }
         // What has become of it is not said: a deletion looks like a change.
-        (None, Some(kind), ..) => understood.take(kind, "MODIFIED", text)?,
+        (None, Some(kind), ..) => parsed.take(kind, "MODIFIED", text)?,
         (None, None, ..) => return Err((text, missing(event.is_some()))),
     }
-    Ok(understood)
+    Ok(parsed)
 }
 
 fn missing(has_type: bool) -> serde_json::Error {
@@ -240,7 +237,7 @@ mod tests {
     use super::*;
 
     fn batch(text: &str) -> Result<Batch, ObserveError> {
-        let mut events = WatchEvents::new("a stream".to_owned(), text.as_bytes());
+        let mut events = RecordingReader::new("a stream".to_owned(), text.as_bytes());
         events.next(|| None).map(Option::unwrap)
     }
 

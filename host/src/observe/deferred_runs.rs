@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 /// Runs of one namespace that were set aside and are gone from the cluster, of which the state is kept. Nothing
 /// bounds how many a namespace makes and deletes, while those that the cluster shows are bounded by the cluster.
-const GONE: usize = 256;
+const MAX_GONE_RUNS: usize = 256;
 /// Runs of a namespace that are looked at for one that may tell: those before it have their own share.
-const LOOKS: usize = 64;
+const MAX_CANDIDATES: usize = 64;
 
 /// Which runs are set aside, in order, by namespace. Pure.
 #[derive(Debug, Default)]
-pub(super) struct SetAside {
+pub(super) struct DeferredRuns {
     /// A namespace without any is not in here.
-    namespaces: HashMap<Arc<str>, Runs>,
+    namespaces: HashMap<Arc<str>, NamespaceQueue>,
     /// The same namespaces, the next one first.
     turns: VecDeque<Arc<str>>,
     /// UID of a run to its namespace.
@@ -23,14 +23,14 @@ pub(super) struct SetAside {
 }
 
 #[derive(Debug, Default)]
-struct Runs {
+struct NamespaceQueue {
     /// May hold runs that are given up.
     queue: VecDeque<Arc<str>>,
     /// Those that are gone, the oldest first. May hold runs that are told.
     gone: VecDeque<Arc<str>>,
 }
 
-impl SetAside {
+impl DeferredRuns {
     pub(super) fn len(&self) -> usize {
         self.runs.len()
     }
@@ -54,30 +54,30 @@ impl SetAside {
         if self.runs.insert(run.clone(), namespace.clone()).is_some() {
             return;
         }
-        let of_it = self.namespaces.entry(namespace.clone()).or_default();
-        if of_it.queue.is_empty() {
+        let queued = self.namespaces.entry(namespace.clone()).or_default();
+        if queued.queue.is_empty() {
             self.turns.push_back(namespace);
         }
-        of_it.queue.push_back(run.clone());
+        queued.queue.push_back(run.clone());
     }
 
     /// Notes that a run is gone from the cluster. Gives the oldest one that is to be given up for it.
     pub(super) fn gone(&mut self, run: &str) -> Option<Arc<str>> {
         let (run, namespace) = self.runs.get_key_value(run)?;
-        let of_it = self.namespaces.get_mut(namespace)?;
-        if of_it.gone.contains(run) {
+        let queued = self.namespaces.get_mut(namespace)?;
+        if queued.gone.contains(run) {
             return None;
         }
-        of_it.gone.push_back(run.clone());
+        queued.gone.push_back(run.clone());
         let known = &self.runs;
-        if of_it.gone.len() > GONE {
-            of_it.gone.retain(|run| known.contains_key(run));
+        if queued.gone.len() > MAX_GONE_RUNS {
+            queued.gone.retain(|run| known.contains_key(run));
         }
-        if of_it.gone.len() <= GONE {
+        if queued.gone.len() <= MAX_GONE_RUNS {
             return None;
         }
-        let oldest = of_it.gone.pop_front()?;
-        of_it.queue.retain(|run| *run != oldest);
+        let oldest = queued.gone.pop_front()?;
+        queued.queue.retain(|run| *run != oldest);
         self.runs.remove(&oldest);
         self.given_up += 1;
         Some(oldest)
@@ -86,14 +86,15 @@ impl SetAside {
     /// Where the next run stands: which turn, and which place in its namespace.
     fn find(
         &self,
-        any: impl Fn(&str) -> bool,
-        may: impl Fn(&str, &str) -> bool,
+        namespace_has_room: impl Fn(&str) -> bool,
+        run_has_room: impl Fn(&str, &str) -> bool,
     ) -> Option<(usize, usize)> {
         let turns = self.turns.iter().enumerate();
-        let mut with_room = turns.filter(|(_, namespace)| any(namespace));
+        let mut with_room = turns.filter(|(_, namespace)| namespace_has_room(namespace));
         with_room.find_map(|(turn, namespace)| {
             let queue = &self.namespaces.get(namespace)?.queue;
-            let place = (queue.iter().take(LOOKS)).position(|run| may(namespace, run))?;
+            let place =
+                (queue.iter().take(MAX_CANDIDATES)).position(|run| run_has_room(namespace, run))?;
             Some((turn, place))
         })
     }
@@ -101,24 +102,24 @@ impl SetAside {
     /// Is there a run that may tell?
     pub(super) fn has_next(
         &self,
-        any: impl Fn(&str) -> bool,
-        may: impl Fn(&str, &str) -> bool,
+        namespace_has_room: impl Fn(&str) -> bool,
+        run_has_room: impl Fn(&str, &str) -> bool,
     ) -> bool {
-        self.find(any, may).is_some()
+        self.find(namespace_has_room, run_has_room).is_some()
     }
 
     /// Takes the next run that may tell, namespaces in turn.
     pub(super) fn next(
         &mut self,
-        any: impl Fn(&str) -> bool,
-        may: impl Fn(&str, &str) -> bool,
+        namespace_has_room: impl Fn(&str) -> bool,
+        run_has_room: impl Fn(&str, &str) -> bool,
     ) -> Option<Arc<str>> {
-        let (turn, place) = self.find(any, may)?;
+        let (turn, place) = self.find(namespace_has_room, run_has_room)?;
         let namespace = self.turns.remove(turn)?;
-        let of_it = self.namespaces.get_mut(&namespace)?;
-        let run = of_it.queue.remove(place)?;
+        let queued = self.namespaces.get_mut(&namespace)?;
+        let run = queued.queue.remove(place)?;
         self.runs.remove(&run);
-        if of_it.queue.is_empty() {
+        if queued.queue.is_empty() {
             self.namespaces.remove(&namespace);
         } else {
             self.turns.push_back(namespace);
@@ -131,7 +132,7 @@ impl SetAside {
 mod tests {
     use super::*;
     use crate::fair::Admission;
-    use crate::observe::{Finding, Seen, Speed, Tracker, play};
+    use crate::observe::{Finding, Speed, TimedChange, Tracker, play};
     use jiff::Timestamp;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -145,14 +146,15 @@ mod tests {
         );
         let text = std::fs::read_to_string(file).unwrap();
         let mut changes = Vec::new();
-        let keep = |seen: Seen| {
+        let keep = |seen: TimedChange| {
             changes.push(seen);
             true
         };
         play(name, text.as_bytes(), Speed::Max, || None, keep).unwrap();
 
         let admission = Admission::default();
-        let mut tracker = Tracker::new(Ledger::from_stream_start()).sharing(admission.clone());
+        let mut tracker =
+            Tracker::new(Ledger::from_stream_start()).with_admission(admission.clone());
         let (namespace, other): (Arc<str>, Arc<str>) = (name.into(), "other".into());
         let mut filling = Vec::new();
         let mut findings = Vec::new();
@@ -175,13 +177,13 @@ mod tests {
         }
         filling.clear();
         settle(&mut tracker, Timestamp::MAX, &mut findings);
-        assert_eq!(tracker.set_aside(), (0, 0));
+        assert_eq!(tracker.deferred_runs(), (0, 0));
         let steps = findings.into_iter().filter_map(|finding| match finding {
-            Finding::Step(record) => Some(record.transition),
-            Finding::Rescue(_)
+            Finding::Record(record) => Some(record.transition),
+            Finding::ReadLogNow(_)
             | Finding::Forgotten(_)
             | Finding::Unclaimed(_)
-            | Finding::GaveWay(_) => None,
+            | Finding::TextsEvicted(_) => None,
         });
         let mut told: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
         for step in steps {
@@ -214,7 +216,7 @@ mod tests {
         fn namespaces_take_turns_and_each_keeps_its_order(
             steps in proptest::collection::vec((0..4_usize, any::<bool>()), 0..200),
         ) {
-            let mut aside = SetAside::default();
+            let mut aside = DeferredRuns::default();
             let mut model: Vec<VecDeque<Arc<str>>> = vec![VecDeque::new(); 4];
             let mut last: Option<usize> = None;
             for (number, (namespace, adds)) in steps.into_iter().enumerate() {
@@ -225,9 +227,9 @@ mod tests {
                     continue;
                 }
                 // This one has no room.
-                let any = |name: &str| name != namespace.to_string();
-                let has = aside.has_next(any, |_, _| true);
-                let next = aside.next(any, |_, _| true);
+                let namespace_has_room = |name: &str| name != namespace.to_string();
+                let has = aside.has_next(namespace_has_room, |_, _| true);
+                let next = aside.next(namespace_has_room, |_, _| true);
                 prop_assert_eq!(has, next.is_some());
                 let Some(next) = next else {
                     let others = (0..4).filter(|other| *other != namespace);
@@ -249,19 +251,19 @@ mod tests {
 
     #[test]
     fn a_run_that_has_its_share_lets_the_next_of_its_namespace_pass() {
-        let mut aside = SetAside::default();
+        let mut aside = DeferredRuns::default();
         (0..3).for_each(|number| aside.add("ns", &run(number)));
-        let may = |_: &str, uid: &str| uid != "run-0";
-        assert_eq!(aside.next(|_| true, may), Some(run(1)));
-        assert_eq!(aside.next(|_| true, may), Some(run(2)));
-        assert!(!aside.has_next(|_| true, may));
+        let run_has_room = |_: &str, uid: &str| uid != "run-0";
+        assert_eq!(aside.next(|_| true, run_has_room), Some(run(1)));
+        assert_eq!(aside.next(|_| true, run_has_room), Some(run(2)));
+        assert!(!aside.has_next(|_| true, run_has_room));
         assert!(aside.contains("run-0") && aside.len() == 1);
     }
 
     #[test]
     fn only_runs_that_are_gone_are_given_up_and_the_oldest_first() {
-        let mut aside = SetAside::default();
-        let runs = GONE + 10;
+        let mut aside = DeferredRuns::default();
+        let runs = MAX_GONE_RUNS + 10;
         (0..runs).for_each(|number| aside.add("ns", &run(number)));
         // The first stays in the cluster.
         let given_up: Vec<_> = (1..runs)

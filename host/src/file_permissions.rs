@@ -8,17 +8,17 @@ use std::path::Path;
 use tracing::{info, warn};
 
 /// Rights of others, of the group, and to write for the group; a new file has the folder's group.
-const OTHERS: u32 = 0o007;
-const GROUP: u32 = 0o070;
-const GROUP_WRITES: u32 = 0o020;
-const SETGID: u32 = 0o2000;
+const OTHERS_BITS: u32 = 0o007;
+const GROUP_BITS: u32 = 0o070;
+const GROUP_WRITE_BIT: u32 = 0o020;
+const SETGID_BIT: u32 = 0o2000;
 /// A folder that many share, such as `/tmp`: there each has what is its own.
-const STICKY: u32 = 0o1000;
+const STICKY_BIT: u32 = 0o1000;
 /// Rights to look into a folder.
-const SEARCH: u32 = 0o111;
+const SEARCH_BITS: u32 = 0o111;
 
 /// What there are of permissions in a mode.
-const ALL: u32 = 0o7777;
+const MODE_BITS: u32 = 0o7777;
 
 /// Makes a folder for which nobody else has rights. On a volume that is for a group (`fsGroup`) the group has all, so
 /// that a later process of another user can go on.
@@ -26,25 +26,25 @@ const ALL: u32 = 0o7777;
 /// # Errors
 ///
 /// It cannot be made.
-pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o770).create(folder)?;
     let metadata = std::fs::metadata(folder)?;
-    if metadata.mode() & SETGID != 0 {
-        set(folder, &metadata, metadata.mode() | GROUP)?;
+    if metadata.mode() & SETGID_BIT != 0 {
+        set_mode(folder, &metadata, metadata.mode() | GROUP_BITS)?;
     }
     Ok(())
 }
 
 /// Takes the rights of others away from a folder that is there. Where that may not be done, as where it is the root of
 /// a volume, what is in it has no rights for others all the same.
-pub(crate) fn close_folder(folder: &Path) {
+pub(crate) fn restrict_folder(folder: &Path) {
     let closed = std::fs::metadata(folder).and_then(|metadata| {
-        let others = if metadata.mode() & STICKY == 0 {
-            OTHERS
+        let others = if metadata.mode() & STICKY_BIT == 0 {
+            OTHERS_BITS
         } else {
             0
         };
-        set(folder, &metadata, metadata.mode() & !others)
+        set_mode(folder, &metadata, metadata.mode() & !others)
     });
     if let Err(error) = closed {
         let folder = folder.display().to_string();
@@ -54,25 +54,29 @@ pub(crate) fn close_folder(folder: &Path) {
 
 /// Takes the rights of others away from a file in a folder, and gives the group those that it has in the folder. It is
 /// used all the same where that fails.
-pub(crate) fn close_file(folder: &Path, path: &Path) {
-    if let Err(error) = try_to_close(folder, path) {
+pub(crate) fn restrict_file(folder: &Path, path: &Path) {
+    if let Err(error) = try_to_restrict(folder, path) {
         let file = path.display().to_string();
         warn!(file, %error, "others may be able to read this file: its rights cannot be changed");
     }
 }
 
-fn try_to_close(folder: &Path, path: &Path) -> io::Result<()> {
+fn try_to_restrict(folder: &Path, path: &Path) -> io::Result<()> {
     let metadata = std::fs::symlink_metadata(path)?;
     if metadata.is_symlink() {
         return Ok(());
     }
-    set(path, &metadata, rights(std::fs::metadata(folder)?.mode()))
+    set_mode(
+        path,
+        &metadata,
+        file_mode(std::fs::metadata(folder)?.mode()),
+    )
 }
 
 /// The rights of a file in a folder with these.
-fn rights(folder: u32) -> u32 {
-    let group = folder & GROUP & !SEARCH;
-    let group = if folder & GROUP_WRITES == 0 {
+fn file_mode(folder: u32) -> u32 {
+    let group = folder & GROUP_BITS & !SEARCH_BITS;
+    let group = if folder & GROUP_WRITE_BIT == 0 {
         group
     } else {
         group | 0o060
@@ -80,8 +84,8 @@ fn rights(folder: u32) -> u32 {
     0o600 | group
 }
 
-fn set(path: &Path, metadata: &Metadata, mode: u32) -> io::Result<()> {
-    let (now, wanted) = (metadata.mode() & ALL, mode & ALL);
+fn set_mode(path: &Path, metadata: &Metadata, mode: u32) -> io::Result<()> {
+    let (now, wanted) = (metadata.mode() & MODE_BITS, mode & MODE_BITS);
     if now == wanted {
         return Ok(());
     }
@@ -93,14 +97,14 @@ fn set(path: &Path, metadata: &Metadata, mode: u32) -> io::Result<()> {
 /// # Errors
 ///
 /// It cannot be opened.
-pub(crate) fn opened(
+pub(crate) fn open_restricted(
     folder: &Path,
     path: &Path,
     options: &mut std::fs::OpenOptions,
 ) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let file = options.mode(0o660).open(path)?;
-    close_file(folder, path);
+    restrict_file(folder, path);
     Ok(file)
 }
 
@@ -109,7 +113,7 @@ mod tests {
     use super::*;
 
     fn mode(path: &Path) -> u32 {
-        std::fs::metadata(path).unwrap().mode() & ALL
+        std::fs::metadata(path).unwrap().mode() & MODE_BITS
     }
 
     fn chmod(path: &Path, mode: u32) {
@@ -125,7 +129,7 @@ mod tests {
             (0o2777, 0o660),
             (0o711, 0o600),
         ] {
-            assert_eq!(rights(folder), file, "{folder:o}");
+            assert_eq!(file_mode(folder), file, "{folder:o}");
         }
     }
 
@@ -143,23 +147,23 @@ mod tests {
             std::fs::create_dir(&parent_folder).unwrap();
             chmod(&parent_folder, parent);
             let new = parent_folder.join("new");
-            make_folder(&new).unwrap();
-            assert_eq!(mode(&new) & OTHERS, 0);
-            assert_eq!(mode(&new) & SETGID, parent & SETGID);
-            assert_eq!(mode(&new) & GROUP_WRITES != 0, parent & SETGID != 0);
+            create_folder(&new).unwrap();
+            assert_eq!(mode(&new) & OTHERS_BITS, 0);
+            assert_eq!(mode(&new) & SETGID_BIT, parent & SETGID_BIT);
+            assert_eq!(mode(&new) & GROUP_WRITE_BIT != 0, parent & SETGID_BIT != 0);
 
             let there = parent_folder.join("there");
             std::fs::create_dir(&there).unwrap();
             chmod(&there, old);
-            close_folder(&there);
+            restrict_folder(&there);
             assert_eq!(mode(&there), folder);
             let path = there.join("file");
             std::fs::write(&path, "secret").unwrap();
             chmod(&path, 0o666);
-            close_file(&there, &path);
+            restrict_file(&there, &path);
             assert_eq!(mode(&path), file);
             let mut options = File::options();
-            opened(
+            open_restricted(
                 &there,
                 &there.join("other"),
                 options.create(true).append(true),

@@ -1,9 +1,9 @@
 //! Logs of a cluster's pods.
 
-use super::follow::FollowedLog;
-use super::log::LogCapture;
-use super::pod_claims::{PodClaim, PodFate};
+use super::followed_log::FollowedLog;
+use super::log_capture::LogCapture;
 use super::tracker::LogTarget;
+use super::watched_pods::{PodPresence, WatchedPod};
 use crate::fair::{FairSemaphore, Permit};
 use crate::step::CapturedLog;
 use futures::AsyncReadExt as _;
@@ -23,30 +23,30 @@ use tracing::{debug, warn};
 
 /// Most of a log that is read from its beginning, in bytes; of a longer one only the end is read after that. A kubelet
 /// gives no more than the newest file of a log, which it rotates at 10 MiB (`containerLogMaxSize`) by default.
-const MAX_FROM_START: u64 = 32 * 1024 * 1024;
+const MAX_BYTES_FROM_START: u64 = 32 * 1024 * 1024;
 /// Bytes of a log's tail for which one line is asked for: half of what most lines have.
-const LINE: usize = 32;
+const BYTES_PER_TAIL_LINE: usize = 32;
 /// Most lines that are asked for from the end of a log.
 const MAX_TAIL_LINES: usize = 64 * 1024;
 
 /// How a read is begun again that could not even ask: no connection, no file descriptor.
-const AGAIN: Backoff = Backoff {
+const RETRY_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_secs(2),
 };
 /// No pod is deleted, made anew under its name, scheduled, started and seen by nobody within this time: the watch is
 /// believed about a pod whose log took no longer to read.
-const NEW_POD: Duration = Duration::from_secs(1);
+const MIN_REPLACEMENT_TIME: Duration = Duration::from_secs(1);
 /// Why the log of a pod that was replaced is not told.
-pub(crate) const REPLACED: &str = "another pod has its pod's name";
+pub(crate) const LOG_OF_REPLACED_POD: &str = "another pod has its pod's name";
 
 /// Reads logs on connections of its own. What is read at the end of a step, what is read because its pod goes, and
 /// what is followed have separate slots, each shared fairly between namespaces.
 #[derive(Clone)]
 pub struct ClusterLogs {
     client: Client,
-    ends: FairSemaphore,
-    rescues: FairSemaphore,
+    after_step: FairSemaphore,
+    until_pod_gone: FairSemaphore,
     followers: FairSemaphore,
     timeout: Duration,
     /// Said once: every step would say it again.
@@ -55,11 +55,11 @@ pub struct ClusterLogs {
 
 /// Why a log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogRead {
+pub(crate) enum LogReadMode {
     /// Its step has ended: what there is.
-    AtEnd,
+    AfterStep,
     /// Its pod is about to go: until it is gone.
-    BeforeGone,
+    UntilPodGone,
 }
 
 /// Why a log cannot be read.
@@ -75,7 +75,7 @@ pub(super) enum ReadError {
 /// How the reading of a log ended.
 enum ReadEnd {
     /// There is no more of it.
-    Whole,
+    Complete,
     /// There is more, which is not read from here on.
     More,
     /// It broke off, or took too long.
@@ -113,8 +113,8 @@ impl ClusterLogs {
     pub fn new(client: Client, concurrency: usize, followers: usize, timeout: Duration) -> Self {
         Self {
             client,
-            ends: FairSemaphore::new(concurrency),
-            rescues: FairSemaphore::new(concurrency),
+            after_step: FairSemaphore::new(concurrency),
+            until_pod_gone: FairSemaphore::new(concurrency),
             followers: FairSemaphore::new(followers),
             timeout,
             forbidden: Arc::new(Once::new()),
@@ -160,56 +160,63 @@ impl ClusterLogs {
     pub(crate) async fn read(
         &self,
         target: &LogTarget,
-        claim: &PodClaim,
+        pod: &WatchedPod,
         max_bytes: usize,
-        read: LogRead,
+        read: LogReadMode,
     ) -> CapturedLog {
         let slots = match read {
-            LogRead::AtEnd => &self.ends,
-            LogRead::BeforeGone => &self.rescues,
+            LogReadMode::AfterStep => &self.after_step,
+            LogReadMode::UntilPodGone => &self.until_pod_gone,
         };
         let _slot = slots.acquire(&target.namespace).await;
-        match claim.fate() {
-            PodFate::Present => {}
-            PodFate::Gone => return CapturedLog::unavailable("the pod is gone"),
-            PodFate::Replaced => return CapturedLog::unavailable(REPLACED),
+        match pod.presence() {
+            PodPresence::Present => {}
+            PodPresence::Gone => return CapturedLog::unavailable("the pod is gone"),
+            PodPresence::Replaced => return CapturedLog::unavailable(LOG_OF_REPLACED_POD),
         }
         let began = Instant::now();
         let log = self.read_now(target, max_bytes, read).await;
-        let is_quick = began.elapsed() < NEW_POD;
-        self.of_this_pod(log, target, claim, is_quick).await
+        let is_quick = began.elapsed() < MIN_REPLACEMENT_TIME;
+        self.verified(log, target, pod, is_quick).await
     }
 
-    async fn read_now(&self, target: &LogTarget, max_bytes: usize, read: LogRead) -> CapturedLog {
+    async fn read_now(
+        &self,
+        target: &LogTarget,
+        max_bytes: usize,
+        read: LogReadMode,
+    ) -> CapturedLog {
         let mut capture = LogCapture::new(max_bytes);
         let deadline = Instant::now() + self.timeout;
         let params = LogParams {
             container: Some(target.container.to_string()),
-            follow: read == LogRead::BeforeGone,
+            follow: read == LogReadMode::UntilPodGone,
             ..LogParams::default()
         };
         let most = match read {
-            LogRead::AtEnd => Some((MAX_FROM_START, Instant::now() + self.timeout / 2)),
+            LogReadMode::AfterStep => {
+                Some((MAX_BYTES_FROM_START, Instant::now() + self.timeout / 2))
+            }
             // It is read as it comes: its end is where it is.
-            LogRead::BeforeGone => None,
+            LogReadMode::UntilPodGone => None,
         };
         let mut ended = self
-            .read_some(target, &params, &mut capture, most, deadline)
+            .read_bounded(target, &params, &mut capture, most, deadline)
             .await;
         if let ReadEnd::More = ended {
-            let lines = (max_bytes / 2 / LINE).clamp(1, MAX_TAIL_LINES);
+            let lines = (max_bytes / 2 / BYTES_PER_TAIL_LINE).clamp(1, MAX_TAIL_LINES);
             let params = LogParams {
                 tail_lines: i64::try_from(lines).ok(),
                 ..params
             };
             let mut end = LogCapture::new(max_bytes);
             ended = self
-                .read_some(target, &params, &mut end, None, deadline)
+                .read_bounded(target, &params, &mut end, None, deadline)
                 .await;
             capture = capture.ended_by(end, lines);
         }
         match ended {
-            ReadEnd::Whole | ReadEnd::More => capture.finish(),
+            ReadEnd::Complete | ReadEnd::More => capture.finish(),
             // A piece is better than nothing, and it says that it is one.
             ReadEnd::Failed(reason) => capture
                 .finish_cut(&*reason)
@@ -219,7 +226,7 @@ impl ClusterLogs {
 
     /// Reads a log until a deadline. Of one that has begun to come, no more than so many bytes are read, and not beyond
     /// an earlier time, if `most` says so.
-    async fn read_some(
+    async fn read_bounded(
         &self,
         target: &LogTarget,
         params: &LogParams,
@@ -245,7 +252,7 @@ impl ClusterLogs {
                 match self.stream(target, params, take).await {
                     Err(ReadError::Unreachable(reason)) => {
                         failures += 1;
-                        let delay = AGAIN.delay(failures, fastrand::f64());
+                        let delay = RETRY_BACKOFF.delay(failures, fastrand::f64());
                         debug!(
                             pod = &*target.pod,
                             reason,
@@ -274,7 +281,7 @@ impl ClusterLogs {
         };
         match read {
             Ok(Ok(())) if is_too_long => ReadEnd::More,
-            Ok(Ok(())) => ReadEnd::Whole,
+            Ok(Ok(())) => ReadEnd::Complete,
             Ok(Err(ReadError::Gone)) => ReadEnd::Failed("404 NotFound".to_owned()),
             Ok(Err(ReadError::Unreachable(reason) | ReadError::Other(reason))) => {
                 ReadEnd::Failed(reason)
@@ -289,25 +296,25 @@ impl ClusterLogs {
 
     /// A log that was read by its pod's name, if it is that pod's. The watch is asked; the API server only if the
     /// pod is gone, or if `watch_knows` is not so. A pod that is gone by now left no other of its name.
-    pub(crate) async fn of_this_pod(
+    pub(crate) async fn verified(
         &self,
         log: CapturedLog,
         target: &LogTarget,
-        claim: &PodClaim,
+        pod: &WatchedPod,
         watch_knows: bool,
     ) -> CapturedLog {
         if log.unavailable.is_some() {
             return log;
         }
-        match claim.fate() {
-            PodFate::Replaced => return CapturedLog::unavailable(REPLACED),
-            PodFate::Present if watch_knows => return log,
-            PodFate::Present | PodFate::Gone => {}
+        match pod.presence() {
+            PodPresence::Replaced => return CapturedLog::unavailable(LOG_OF_REPLACED_POD),
+            PodPresence::Present if watch_knows => return log,
+            PodPresence::Present | PodPresence::Gone => {}
         }
         let others = tokio::time::timeout(self.timeout, self.has_other_pod(target)).await;
         match others {
             Ok(Ok(false)) => log,
-            Ok(Ok(true)) => CapturedLog::unavailable(REPLACED),
+            Ok(Ok(true)) => CapturedLog::unavailable(LOG_OF_REPLACED_POD),
             Ok(Err(error)) => {
                 CapturedLog::unavailable(format!("it is not known whose log it is: {error}"))
             }

@@ -15,16 +15,16 @@ use step_observer_core::PodSnapshot;
 pub(super) const CLAIM_TIMEOUT: SignedDuration = SignedDuration::from_secs(30);
 
 /// Most pods that wait. At this bound the oldest of the namespace that has the most gives way.
-const MAX_HELD: usize = 16 * 1024;
+const MAX_UNCLAIMED: usize = 16 * 1024;
 
 /// A pod that waits for its TaskRun to name it, as it was last seen.
 #[derive(Debug)]
-pub(super) struct HeldPod {
+pub(super) struct UnclaimedPodState {
     pub(super) namespace: Arc<str>,
     pub(super) seen: PodSnapshot,
     pub(super) facts: PodFacts,
     /// The log that was to be read at once, since the pod is being deleted.
-    pub(super) rescue: Vec<LogTarget>,
+    pub(super) log_reads: Vec<LogTarget>,
     pub(super) gone: bool,
     since: Timestamp,
     reported: bool,
@@ -32,10 +32,10 @@ pub(super) struct HeldPod {
 
 /// Pods that wait for their TaskRuns to name them, by their UIDs.
 #[derive(Debug, Default)]
-pub(super) struct HeldPods {
-    pods: HashMap<Arc<str>, HeldPod>,
+pub(super) struct UnclaimedPods {
+    pods: HashMap<Arc<str>, UnclaimedPodState>,
     /// UIDs of pods per UID of a TaskRun.
-    of_run: HashMap<Arc<str>, Vec<Arc<str>>>,
+    by_run: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// When those that are not reported are.
     due: BTreeSet<(Timestamp, Arc<str>)>,
 }
@@ -51,8 +51,8 @@ pub struct UnclaimedPod {
     pub run_uid: Arc<str>,
 }
 
-impl HeldPod {
-    fn unclaimed(&self) -> UnclaimedPod {
+impl UnclaimedPodState {
+    fn to_report(&self) -> UnclaimedPod {
         UnclaimedPod {
             namespace: self.namespace.clone(),
             name: self.seen.name.clone(),
@@ -61,10 +61,10 @@ impl HeldPod {
     }
 }
 
-impl HeldPods {
+impl UnclaimedPods {
     /// Takes a pod as it is now; `facts` brings what is known of it up to date and gives what must be read at once.
     /// Gives a pod that gives way, if there are too many and it was not reported before.
-    pub(super) fn hold(
+    pub(super) fn insert(
         &mut self,
         namespace: Arc<str>,
         seen: PodSnapshot,
@@ -73,31 +73,31 @@ impl HeldPods {
     ) -> Option<UnclaimedPod> {
         let uid = seen.uid.clone();
         if let Some(held) = self.pods.get_mut(&uid) {
-            held.rescue.extend(facts(&mut held.facts, &seen));
+            held.log_reads.extend(facts(&mut held.facts, &seen));
             held.seen = seen;
             return None;
         }
         let mut new = PodFacts::default();
-        let rescue = facts(&mut new, &seen);
-        let run = self.of_run.entry(seen.run_uid.clone()).or_default();
+        let log_reads = facts(&mut new, &seen);
+        let run = self.by_run.entry(seen.run_uid.clone()).or_default();
         run.push(uid.clone());
         self.due.insert((due(now), uid.clone()));
-        let held = HeldPod {
+        let held = UnclaimedPodState {
             namespace,
             seen,
             facts: new,
-            rescue,
+            log_reads,
             gone: false,
             since: now,
             reported: false,
         };
         self.pods.insert(uid, held);
-        if self.pods.len() <= MAX_HELD {
+        if self.pods.len() <= MAX_UNCLAIMED {
             return None;
         }
         let oldest = self.oldest_of_the_largest()?;
         let held = self.remove(&oldest)?;
-        (!held.reported).then(|| held.unclaimed())
+        (!held.reported).then(|| held.to_report())
     }
 
     /// The pod that gives way at the bound.
@@ -107,16 +107,16 @@ impl HeldPods {
             *sizes.entry(&held.namespace).or_default() += 1;
         }
         let (largest, _) = sizes.into_iter().max_by_key(|(_, size)| *size)?;
-        let of_it = self
+        let of_largest = self
             .pods
             .iter()
             .filter(|(_, held)| held.namespace == *largest);
-        let oldest = of_it.min_by_key(|(_, held)| held.since);
+        let oldest = of_largest.min_by_key(|(_, held)| held.since);
         oldest.map(|(uid, _)| uid.clone())
     }
 
     /// Notes that a pod is gone. Gives whether it is one of these.
-    pub(super) fn lose(&mut self, uid: &str) -> bool {
+    pub(super) fn mark_gone(&mut self, uid: &str) -> bool {
         let Some(held) = self.pods.get_mut(uid) else {
             return false;
         };
@@ -129,13 +129,13 @@ impl HeldPods {
     }
 
     /// Takes out a pod, if it is one of these.
-    pub(super) fn remove(&mut self, uid: &str) -> Option<HeldPod> {
+    pub(super) fn remove(&mut self, uid: &str) -> Option<UnclaimedPodState> {
         let held = self.pods.remove(uid)?;
         self.due.remove(&(due(held.since), held.seen.uid.clone()));
-        if let Some(run) = self.of_run.get_mut(&held.seen.run_uid) {
+        if let Some(run) = self.by_run.get_mut(&held.seen.run_uid) {
             run.retain(|known| **known != *uid);
             if run.is_empty() {
-                self.of_run.remove(&held.seen.run_uid);
+                self.by_run.remove(&held.seen.run_uid);
             }
         }
         Some(held)
@@ -146,8 +146,8 @@ impl HeldPods {
         &mut self,
         run_uid: &str,
         names: impl Fn(&str, &str) -> bool,
-    ) -> Vec<HeldPod> {
-        let waiting = self.of_run.get(run_uid).cloned().unwrap_or_default();
+    ) -> Vec<UnclaimedPodState> {
+        let waiting = self.by_run.get(run_uid).cloned().unwrap_or_default();
         let claimed: Vec<_> = waiting
             .into_iter()
             .filter(|uid| {
@@ -158,7 +158,7 @@ impl HeldPods {
         claimed.iter().filter_map(|uid| self.remove(uid)).collect()
     }
 
-    /// When [`HeldPods::report`] should be called next.
+    /// When [`UnclaimedPods::report`] should be called next.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -167,12 +167,12 @@ impl HeldPods {
     pub(super) fn report(
         &mut self,
         now: Timestamp,
-        is_hopeless: impl Fn(&HeldPod) -> bool,
+        lacks_task_run: impl Fn(&UnclaimedPodState) -> bool,
     ) -> Vec<UnclaimedPod> {
         let late: Vec<_> = self
             .due
             .iter()
-            .filter(|(at, uid)| *at <= now || self.pods.get(uid).is_some_and(&is_hopeless))
+            .filter(|(at, uid)| *at <= now || self.pods.get(uid).is_some_and(&lacks_task_run))
             .cloned()
             .collect();
         let mut reported = Vec::new();
@@ -183,7 +183,7 @@ impl HeldPods {
                 continue;
             };
             held.reported = true;
-            reported.push(held.unclaimed());
+            reported.push(held.to_report());
             if held.gone {
                 self.remove(&uid);
             }
@@ -214,17 +214,17 @@ mod tests {
     }
 
     fn hold(
-        held: &mut HeldPods,
+        held: &mut UnclaimedPods,
         namespace: &str,
         pod: PodSnapshot,
         now: Timestamp,
     ) -> Option<UnclaimedPod> {
-        held.hold(namespace.into(), pod, now, |_, _| Vec::new())
+        held.insert(namespace.into(), pod, now, |_, _| Vec::new())
     }
 
     #[test]
     fn a_pod_waits_until_its_task_run_names_it() {
-        let mut held = HeldPods::default();
+        let mut held = UnclaimedPods::default();
         hold(&mut held, "a", pod("1", "r"), at(0));
         hold(&mut held, "b", pod("2", "r"), at(1));
         let claimed = held.claim("r", |namespace, name| namespace == "a" && name == "pod-1");
@@ -237,30 +237,30 @@ mod tests {
         assert_eq!(held.next_due(), None);
         // It is still there, if the TaskRun names it after all.
         assert_eq!(held.claim("r", |_, _| true).len(), 1);
-        assert!(held.pods.is_empty() && held.of_run.is_empty());
+        assert!(held.pods.is_empty() && held.by_run.is_empty());
     }
 
     #[test]
     fn a_pod_that_is_reported_and_gone_is_forgotten() {
-        let mut held = HeldPods::default();
+        let mut held = UnclaimedPods::default();
         hold(&mut held, "a", pod("1", "r"), at(0));
         hold(&mut held, "a", pod("2", "r"), at(0));
-        assert!(held.lose("1") && !held.lose("3"));
+        assert!(held.mark_gone("1") && !held.mark_gone("3"));
         assert_eq!(held.report(at(30), |_| false).len(), 2);
-        assert!(held.lose("2"));
-        assert!(held.pods.is_empty() && held.of_run.is_empty() && held.due.is_empty());
+        assert!(held.mark_gone("2"));
+        assert!(held.pods.is_empty() && held.by_run.is_empty() && held.due.is_empty());
     }
 
     #[test]
     fn at_the_bound_the_namespace_that_has_the_most_gives_way() {
-        let mut held = HeldPods::default();
+        let mut held = UnclaimedPods::default();
         hold(&mut held, "innocent", pod("i", "ri"), at(0));
-        for number in 0..MAX_HELD {
+        for number in 0..MAX_UNCLAIMED {
             let uid = number.to_string();
             let gave_way = hold(&mut held, "attacker", pod(&uid, "r"), at(1));
             assert!(gave_way.is_none_or(|pod| &*pod.namespace == "attacker"));
         }
-        assert_eq!(held.pods.len(), MAX_HELD);
+        assert_eq!(held.pods.len(), MAX_UNCLAIMED);
         assert_eq!(held.claim("ri", |_, _| true).len(), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! Plays streams: those of files merged by their times, those of pipes as they come.
 
-use super::recording::{Batch, WatchEvents};
-use super::{ObserveError, Seen, Speed};
+use super::recording_reader::{Batch, RecordingReader};
+use super::{ObserveError, Speed, TimedChange};
 use crate::clock;
 use jiff::Timestamp;
 use std::fmt::{self, Debug, Formatter};
@@ -11,33 +11,34 @@ use std::time::Duration;
 use tracing::warn;
 
 /// Documents of all pipes that were read and not taken.
-const READ_AHEAD: usize = 16;
+const MAX_MAX_READ_AHEAD: usize = 16;
 
 /// Hands the changes of streams on, each with its time, until whoever takes them answers `false`.
-pub type Player = Box<dyn FnOnce(&mut dyn FnMut(Seen) -> bool) -> Result<(), ObserveError> + Send>;
+pub type Player =
+    Box<dyn FnOnce(&mut dyn FnMut(TimedChange) -> bool) -> Result<(), ObserveError> + Send>;
 
 /// Opens a pipe, which may wait until something writes into it.
 type Open = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
 
 /// Streams to be played together, such as one of Pods and one of TaskRuns.
 #[derive(Default)]
-pub struct Streams {
+pub struct RecordedStreams {
     files: Vec<(String, Box<dyn Read + Send>)>,
     pipes: Vec<(String, Open)>,
 }
 
-impl Debug for Streams {
+impl Debug for RecordedStreams {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let files: Vec<_> = self.files.iter().map(|(name, _)| name).collect();
         let pipes: Vec<_> = self.pipes.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Streams")
+        f.debug_struct("RecordedStreams")
             .field("files", &files)
             .field("pipes", &pipes)
             .finish()
     }
 }
 
-impl Streams {
+impl RecordedStreams {
     /// Adds a stream that is there as a whole, under a name for messages.
     pub fn add_file(&mut self, name: String, reader: impl Read + Send + 'static) {
         self.files.push((name, Box::new(reader)));
@@ -65,15 +66,19 @@ impl Streams {
         Box::new(move |emit| self.play(speed, emit))
     }
 
-    fn play(self, speed: Speed, emit: &mut dyn FnMut(Seen) -> bool) -> Result<(), ObserveError> {
+    fn play(
+        self,
+        speed: Speed,
+        emit: &mut dyn FnMut(TimedChange) -> bool,
+    ) -> Result<(), ObserveError> {
         let files = self.files.into_iter();
-        let files = files.map(|(name, reader)| WatchEvents::new(name, reader));
-        let mut pace = Pace::new(speed);
-        let mut counts = Counts::default();
-        if !merge(files.collect(), &mut pace, || None, emit, &mut counts)? {
+        let files = files.map(|(name, reader)| RecordingReader::new(name, reader));
+        let mut pace = PlaybackClock::new(speed);
+        let mut counts = StreamCounts::default();
+        if !play_files(files.collect(), &mut pace, || None, emit, &mut counts)? {
             return Ok(());
         }
-        if !follow(self.pipes, &mut pace, emit, &mut counts)? {
+        if !play_pipes(self.pipes, &mut pace, emit, &mut counts)? {
             return Ok(());
         }
         counts.check()
@@ -103,13 +108,13 @@ pub fn play(
     reader: impl Read,
     speed: Speed,
     clock: impl Fn() -> Option<Timestamp>,
-    mut emit: impl FnMut(Seen) -> bool,
+    mut emit: impl FnMut(TimedChange) -> bool,
 ) -> Result<(), ObserveError> {
-    let streams = vec![WatchEvents::new(name.to_owned(), reader)];
-    let mut counts = Counts::default();
-    match merge(
+    let streams = vec![RecordingReader::new(name.to_owned(), reader)];
+    let mut counts = StreamCounts::default();
+    match play_files(
         streams,
-        &mut Pace::new(speed),
+        &mut PlaybackClock::new(speed),
         clock,
         &mut emit,
         &mut counts,
@@ -121,10 +126,10 @@ pub fn play(
 
 /// How many Pods and TaskRuns each stream has shown.
 #[derive(Default)]
-struct Counts(Vec<(String, usize)>);
+struct StreamCounts(Vec<(String, usize)>);
 
-impl Counts {
-    fn note(&mut self, stream: &WatchEvents<impl Read>) {
+impl StreamCounts {
+    fn note(&mut self, stream: &RecordingReader<impl Read>) {
         self.0.push((stream.name().to_owned(), stream.objects()));
     }
 
@@ -149,27 +154,28 @@ impl Counts {
 }
 
 /// The time of what is played.
-struct Pace {
+struct PlaybackClock {
     speed: Speed,
     time: Option<Timestamp>,
 }
 
-impl Pace {
+impl PlaybackClock {
     fn new(speed: Speed) -> Self {
         Self { speed, time: None }
     }
 
     /// Hands the changes of a document on when their time has come.
-    fn emit(&mut self, batch: Batch, emit: &mut dyn FnMut(Seen) -> bool) -> bool {
+    fn emit(&mut self, batch: Batch, emit: &mut dyn FnMut(TimedChange) -> bool) -> bool {
         let at = Some(batch.at).max(self.time).unwrap_or(batch.at);
         // What happens now has its pace already.
-        if let (Speed::Times(factor), Some(before), false) = (self.speed, self.time, batch.now) {
+        if let (Speed::Times(factor), Some(before), false) = (self.speed, self.time, batch.is_live)
+        {
             std::thread::sleep(pause(before, at, factor));
         }
         self.time = Some(at);
-        let seen = batch.changes.into_iter().map(|change| Seen {
+        let seen = batch.changes.into_iter().map(|change| TimedChange {
             at,
-            now: batch.now,
+            is_live: batch.is_live,
             change,
         });
         seen.into_iter().all(emit)
@@ -182,12 +188,12 @@ fn pause(before: Timestamp, at: Timestamp, factor: f64) -> Duration {
 }
 
 /// Plays streams that are there as a whole, by time; of the same time, in their order. Gives `false` if it was stopped.
-fn merge<R: Read>(
-    mut streams: Vec<WatchEvents<R>>,
-    pace: &mut Pace,
+fn play_files<R: Read>(
+    mut streams: Vec<RecordingReader<R>>,
+    pace: &mut PlaybackClock,
     clock: impl Fn() -> Option<Timestamp>,
-    emit: &mut dyn FnMut(Seen) -> bool,
-    counts: &mut Counts,
+    emit: &mut dyn FnMut(TimedChange) -> bool,
+    counts: &mut StreamCounts,
 ) -> Result<bool, ObserveError> {
     let mut heads = Vec::new();
     for stream in &mut streams {
@@ -213,20 +219,20 @@ fn merge<R: Read>(
 }
 
 /// What a thread that reads a pipe reports.
-enum Piped {
+enum PipeMessage {
     Batch(Batch),
     Failed(ObserveError),
-    Ended(WatchEvents<Box<dyn Read + Send>>),
+    Ended(RecordingReader<Box<dyn Read + Send>>),
 }
 
 /// Plays streams that happen now, each change as it comes: none waits for another. Gives `false` if it was stopped.
-fn follow(
+fn play_pipes(
     pipes: Vec<(String, Open)>,
-    pace: &mut Pace,
-    emit: &mut dyn FnMut(Seen) -> bool,
-    counts: &mut Counts,
+    pace: &mut PlaybackClock,
+    emit: &mut dyn FnMut(TimedChange) -> bool,
+    counts: &mut StreamCounts,
 ) -> Result<bool, ObserveError> {
-    let (found, next) = sync_channel(READ_AHEAD);
+    let (found, next) = sync_channel(MAX_MAX_READ_AHEAD);
     for (name, open) in pipes {
         let found = found.clone();
         let reading = name.clone();
@@ -239,39 +245,39 @@ fn follow(
     drop(found);
     for piped in next {
         match piped {
-            Piped::Batch(batch) => {
+            PipeMessage::Batch(batch) => {
                 if !pace.emit(batch, emit) {
                     return Ok(false);
                 }
             }
-            Piped::Failed(error) => return Err(error),
-            Piped::Ended(stream) => counts.note(&stream),
+            PipeMessage::Failed(error) => return Err(error),
+            PipeMessage::Ended(stream) => counts.note(&stream),
         }
     }
     Ok(true)
 }
 
 /// Reads a pipe to its end, or until nobody takes what it says.
-fn read_pipe(name: String, open: Open, found: &SyncSender<Piped>) {
+fn read_pipe(name: String, open: Open, found: &SyncSender<PipeMessage>) {
     let mut stream = match open() {
-        Ok(reader) => WatchEvents::new(name, reader),
+        Ok(reader) => RecordingReader::new(name, reader),
         Err(source) => {
             found
-                .send(Piped::Failed(ObserveError::Read { name, source }))
+                .send(PipeMessage::Failed(ObserveError::Read { name, source }))
                 .ok();
             return;
         }
     };
     loop {
         let piped = match stream.next(|| Some(clock::now())) {
-            Ok(Some(batch)) => Piped::Batch(batch),
+            Ok(Some(batch)) => PipeMessage::Batch(batch),
             Ok(None) => {
-                found.send(Piped::Ended(stream)).ok();
+                found.send(PipeMessage::Ended(stream)).ok();
                 return;
             }
-            Err(error) => Piped::Failed(error),
+            Err(error) => PipeMessage::Failed(error),
         };
-        let is_over = matches!(piped, Piped::Failed(_));
+        let is_over = matches!(piped, PipeMessage::Failed(_));
         if found.send(piped).is_err() || is_over {
             return;
         }

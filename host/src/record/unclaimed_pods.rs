@@ -5,11 +5,11 @@ use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
 /// Most bytes of pods that wait. Beyond that a pod is recorded though nothing has named it.
-const MOST: usize = 32 * 1024 * 1024;
+const MAX_UNCLAIMED_BYTES: usize = 32 * 1024 * 1024;
 
 /// A pod that waits, as it was last seen.
 #[derive(Debug)]
-pub(super) struct HeldPod {
+pub(super) struct UnclaimedPod {
     pub(super) uid: String,
     pub(super) namespace: String,
     pub(super) name: String,
@@ -21,17 +21,17 @@ pub(super) struct HeldPod {
 
 /// Which pods TaskRuns have named, and which wait for that.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct UnclaimedPods {
     /// By the UID of the TaskRun: its namespace, and the names of its pods.
     named: HashMap<String, (String, HashSet<String>)>,
     /// By the UID of the TaskRun.
-    held: HashMap<String, Vec<HeldPod>>,
+    by_run: HashMap<String, Vec<UnclaimedPod>>,
     bytes: usize,
 }
 
-impl Claims {
+impl UnclaimedPods {
     /// Takes a TaskRun. Gives the pods that it names and that have waited for it.
-    pub(super) fn see_task_run(&mut self, uid: &str, task_run: &Value) -> Vec<HeldPod> {
+    pub(super) fn observe_task_run(&mut self, uid: &str, task_run: &Value) -> Vec<UnclaimedPod> {
         let text = |pointer: &str| task_run.pointer(pointer).and_then(Value::as_str);
         let retries = task_run
             .pointer("/status/retriesStatus")
@@ -49,15 +49,15 @@ impl Claims {
             named.extend(names);
         }
         let (claimed, others) = self
-            .held
+            .by_run
             .remove(uid)
             .unwrap_or_default()
             .into_iter()
-            .partition(|pod: &HeldPod| self.is_named(uid, &pod.namespace, &pod.name));
+            .partition(|pod: &UnclaimedPod| self.is_named(uid, &pod.namespace, &pod.name));
         if !Vec::is_empty(&others) {
-            self.held.insert(uid.to_owned(), others);
+            self.by_run.insert(uid.to_owned(), others);
         }
-        let claimed: Vec<HeldPod> = claimed;
+        let claimed: Vec<UnclaimedPod> = claimed;
         self.bytes -= claimed.iter().map(|pod| pod.size).sum::<usize>();
         claimed
     }
@@ -68,12 +68,14 @@ impl Claims {
     }
 
     /// Holds a pod until its TaskRun names it. Gives it back if it does not have to wait.
-    pub(super) fn hold(&mut self, run: &str, pod: HeldPod) -> Option<HeldPod> {
-        if self.is_named(run, &pod.namespace, &pod.name) || self.bytes + pod.size > MOST {
+    pub(super) fn insert(&mut self, run: &str, pod: UnclaimedPod) -> Option<UnclaimedPod> {
+        if self.is_named(run, &pod.namespace, &pod.name)
+            || self.bytes + pod.size > MAX_UNCLAIMED_BYTES
+        {
             return Some(pod);
         }
         self.bytes += pod.size;
-        let pods = self.held.entry(run.to_owned()).or_default();
+        let pods = self.by_run.entry(run.to_owned()).or_default();
         match pods.iter_mut().find(|held| held.uid == pod.uid) {
             Some(held) => {
                 self.bytes -= held.size;
@@ -85,8 +87,8 @@ impl Claims {
     }
 
     /// Notes that a pod is gone. Says whether it waits here.
-    pub(super) fn lose(&mut self, uid: &str) -> bool {
-        let mut pods = self.held.values_mut().flatten();
+    pub(super) fn mark_gone(&mut self, uid: &str) -> bool {
+        let mut pods = self.by_run.values_mut().flatten();
         let held = pods.find(|pod| pod.uid == uid);
         held.is_some_and(|pod| {
             pod.is_gone = true;
@@ -95,7 +97,7 @@ impl Claims {
     }
 
     /// How many pods no TaskRun has named.
-    pub(super) fn waiting(&self) -> usize {
-        self.held.values().map(Vec::len).sum()
+    pub(super) fn count(&self) -> usize {
+        self.by_run.values().map(Vec::len).sum()
     }
 }

@@ -1,7 +1,7 @@
 //! Logs, bounded: the head and the tail are kept, the cut is marked.
 
-use crate::cut::{self, MARKER_ROOM};
 use crate::step::CapturedLog;
+use crate::truncate::{self, MARKER_ROOM};
 use std::collections::VecDeque;
 
 /// Takes a log of any length and keeps at most `max_bytes` of it.
@@ -93,7 +93,13 @@ impl LogCapture {
     }
 
     fn into_log(mut self, is_broken: bool) -> CapturedLog {
-        let end = |bytes| if is_broken { cut::head(bytes) } else { bytes };
+        let end = |bytes| {
+            if is_broken {
+                truncate::head(bytes)
+            } else {
+                bytes
+            }
+        };
         let kept = (self.head.len() + self.tail.len()) as u64;
         if kept == self.total && !self.has_gap {
             self.head.extend(self.tail);
@@ -104,11 +110,11 @@ impl LogCapture {
             };
         }
         let head = self.head.len().saturating_sub(MARKER_ROOM);
-        let head = cut::head(self.head.get(..head).unwrap_or_default());
-        let tail = end(cut::tail(self.tail.make_contiguous()));
+        let head = truncate::head(self.head.get(..head).unwrap_or_default());
+        let tail = end(truncate::tail(self.tail.make_contiguous()));
         let left_out = self.total.saturating_sub((head.len() + tail.len()) as u64);
-        let marker = cut::marker(left_out, self.has_gap || is_broken);
-        let text = cut::joined(into_text(head), &marker, &into_text(tail));
+        let marker = truncate::marker(left_out, self.has_gap || is_broken);
+        let text = truncate::join(into_text(head), &marker, &into_text(tail));
         CapturedLog {
             text: bounded(text, self.max_bytes),
             bytes: self.total,
@@ -126,7 +132,7 @@ fn into_text(bytes: &[u8]) -> String {
 /// Cuts a text again that has become longer because it had bytes that are not UTF-8.
 fn bounded(text: String, max_bytes: usize) -> String {
     match text.len() > max_bytes {
-        true => cut::without_middle(&text, max_bytes, char::len_utf8),
+        true => truncate::omit_middle(&text, max_bytes, char::len_utf8),
         false => text,
     }
 }
