@@ -1,4 +1,5 @@
-//! The vocabulary that the rooms share: what `observe` finds and `event` tells.
+//! Types that the modules share: the record of a transition, which `observe` makes and `event` turns
+//! into a CloudEvent, and the log and event that belong to it.
 
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ impl FromIterator<(Arc<str>, Arc<str>)> for StringMap {
 }
 
 impl StringMap {
-    /// The value under a name.
+    /// Returns the value of a name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<str>> {
         let found = self
@@ -33,21 +34,21 @@ impl StringMap {
         self.0.get(found).map(|(_, value)| value)
     }
 
-    /// All names and all values, in no order.
+    /// Returns all names and values as texts, in no particular order.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
         self.0.iter().flat_map(|(name, value)| [name, value])
     }
 
-    /// All names and values, by name.
+    /// Returns all names with their values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 }
 
-/// A transition with all that its event says about its surroundings.
+/// A transition, with all facts of its run that its event holds.
 #[derive(Clone, Debug)]
 pub struct StepRecord {
-    /// What happened.
+    /// The transition itself.
     pub transition: Transition,
     /// Namespace of the run.
     pub namespace: Arc<str>,
@@ -57,39 +58,40 @@ pub struct StepRecord {
     pub api_version: Arc<str>,
     /// Name of the PipelineRun, from the label `tekton.dev/pipelineRun`.
     pub pipeline_run: Option<Arc<str>>,
-    /// Task of the pipeline, from the label `tekton.dev/pipelineTask`.
+    /// Name of the task in the pipeline, from the label `tekton.dev/pipelineTask`.
     pub pipeline_task: Option<Arc<str>>,
     /// Labels of the TaskRun.
     pub labels: StringMap,
     /// Annotations of the TaskRun, without kubectl's copy of the whole object.
     pub annotations: StringMap,
-    /// The step as the Task says it, in the shape of Tekton's v1beta1 API: a JSON object, its members in order of
-    /// their names.
+    /// Spec of the step in the shape of Tekton's v1beta1 API: a JSON object whose members are sorted by
+    /// name.
     pub spec: Arc<str>,
-    /// That something of the step was too large to be kept in `spec`.
+    /// Set if members of the step were too large to be kept in `spec`.
     pub spec_truncation: Option<SpecTruncation>,
-    /// Members that are missing in `spec` for that reason, as far as they are named.
+    /// The omitted members, as far as they are listed by name.
     pub spec_omitted: OmittedMembers,
-    /// What its container reports.
+    /// Facts from the status of its container.
     pub container: ContainerFacts,
-    /// The pod is gone, and its name may be another pod's by now.
+    /// True if the pod is gone, so that another pod may have its name.
     pub pod_gone: bool,
-    /// When the observer saw it.
+    /// Time at which the observer observed the transition.
     pub seen_at: Timestamp,
 }
 
-/// Names of members of a step that were left out, with their sizes in bytes: of a text in UTF-8, of anything else in JSON.
+/// Names of omitted members of a step, with their sizes in bytes: of a string in UTF-8, of any other
+/// value as JSON.
 pub type OmittedMembers = Arc<[(Arc<str>, u64)]>;
 
-/// That members of a step are missing in its spec, each of them whole.
+/// Records that members of a step were omitted from its spec, each of them as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpecTruncation {
-    /// Size of the whole step in the Task, in bytes; missing if the observer has kept nothing of it.
+    /// Size of the whole step in the Task, in bytes; `None` if the observer has kept nothing of it.
     pub bytes: Option<u64>,
 }
 
 impl StepRecord {
-    /// Bytes of the texts that it holds, roughly: some of them it shares with other records of its run.
+    /// Returns the approximate size of its texts in bytes. Records of one run share some of them.
     #[must_use]
     pub fn size(&self) -> usize {
         let maps = self.labels.iter().chain(self.annotations.iter());
@@ -99,38 +101,38 @@ impl StepRecord {
     }
 }
 
-/// What a container's status says beside its state.
+/// Facts from a container's status, beside its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerFacts {
     /// `imageID`.
     pub image_id: Arc<str>,
     /// `containerID`.
     pub container_id: Arc<str>,
-    /// The results that the step wrote, as the JSON text that Tekton puts in `terminated.message`.
+    /// Results of the step, as the JSON text that Tekton writes to `terminated.message`.
     pub results: Option<Arc<str>>,
     /// `terminated.signal`.
     pub signal: Option<i32>,
 }
 
-/// The log of a step, bounded.
+/// Log of a step, bounded by `log.maxBytes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CapturedLog {
-    /// Its text; where it was cut, a line says so.
+    /// Text of the log. A line marks the place of an omission.
     pub text: String,
     /// Size of the whole log in bytes, as far as it was read.
     pub bytes: u64,
     /// The log may be larger than `bytes`.
     pub at_least: bool,
-    /// Something is missing in `text`.
+    /// True if a part of the log is missing in `text`.
     pub truncated: bool,
-    /// Why its end is missing in `text`.
+    /// Reason why the end of the log is missing in `text`.
     pub incomplete: Option<String>,
-    /// Why there is no log.
+    /// Reason why there is no log.
     pub unavailable: Option<String>,
 }
 
 impl CapturedLog {
-    /// A log that cannot be had.
+    /// Creates the value for a log that could not be read.
     #[must_use]
     pub fn unavailable(reason: impl Into<String>) -> Self {
         Self {
@@ -140,19 +142,19 @@ impl CapturedLog {
     }
 }
 
-/// An event on its way, with what plugins may ask about it but receivers do not get.
+/// An event, with facts that plugins can read and receivers do not get.
 #[derive(Clone, Debug)]
 pub struct Envelope {
     /// The event.
     pub event: cloudevents::Event,
-    /// What belongs to it.
+    /// Facts that are not part of the event.
     pub context: Arc<EventContext>,
 }
 
-/// What belongs to an event beside its content.
+/// Facts of an event that are not part of its content.
 #[derive(Clone, Debug, Default)]
 pub struct EventContext {
-    /// UID of the TaskRun: events of one run keep their order.
+    /// UID of the TaskRun. Events of one run keep their order.
     pub run_uid: Arc<str>,
     /// Annotations of the TaskRun.
     pub annotations: StringMap,

@@ -16,6 +16,7 @@ mod aside;
 mod builds;
 mod bundled;
 mod catalog;
+mod citations;
 mod cluster;
 mod clusters;
 mod command_line;

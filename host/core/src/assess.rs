@@ -1,4 +1,4 @@
-//! The truth table: what one step's evidence means (tekton-semantics §6, row numbers below).
+//! The truth table (§6): derives the state of one step from the evidence of its pod and TaskRun.
 
 use crate::diff::{PodView, StepMarks};
 use crate::reported::{TurnEvidence, reported_end};
@@ -11,50 +11,50 @@ use crate::times::StepTimes;
 use crate::transition::{Kind, Outcome, SkipCause, Start, StartSource};
 use jiff::Timestamp;
 
-/// What is known of one step now.
+/// State of one step, as far as the evidence shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Assessment {
-    /// Its turn has not come (rows 1, 2).
+    /// The turn of the step has not come (rows 1, 2).
     Waiting,
-    /// Its command runs (rows 3, 4).
+    /// The command of the step runs (rows 3, 4).
     Running(Start, Inference),
-    /// It is over, but who ended it, or how, may still be told: wait this patience out.
+    /// The step is over, but better evidence of its end may still come within this patience.
     Pending(Patience),
-    /// It is over.
+    /// The step is over.
     Ended(End),
 }
 
-/// How long better evidence is waited for.
+/// Time to wait for better evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// The other watch is a moment behind.
+    /// The other watch is late.
     Short,
-    /// A pod is being terminated, which takes up to its grace period.
+    /// A pod terminates, which takes up to its grace period.
     Long,
 }
 
-/// How a step ended.
+/// End of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct End {
-    /// What it becomes.
+    /// Kind of the transition: never `Started`.
     pub(crate) kind: Kind,
-    /// Set when the command did run.
+    /// Start of the step; `None` if its command never ran.
     pub(crate) start: Option<Start>,
-    /// When, as reported; `None` if it is not.
+    /// Reported time of the end, if there is one.
     pub(crate) at: Option<Timestamp>,
-    /// The start of the step by any clock: its end is not before it (decision 5).
+    /// Latest start of the step by any clock: a lower bound of the end (decision 5).
     pub(crate) not_before: Option<Timestamp>,
 }
 
 impl End {
-    /// The time of the event; `fallback` if the end has none.
+    /// Returns the time of the event: the reported end, else `fallback`, but not before the start.
     pub(crate) fn time(&self, fallback: Timestamp) -> Timestamp {
         let at = self.at.unwrap_or(fallback);
         self.not_before.map_or(at, |start| at.max(start))
     }
 }
 
-/// Assesses step `index` of a pod, of whose steps `times` are known.
+/// Derives the state of step `index` of a pod. `times` holds the times of all its steps.
 pub(crate) fn assess(
     view: &PodView<'_>,
     times: &[StepTimes],
@@ -91,7 +91,7 @@ pub(crate) fn assess(
     }
 }
 
-/// One step in its surroundings.
+/// One step, with the evidence that concerns it.
 struct StepContext<'a> {
     view: &'a PodView<'a>,
     index: usize,
@@ -101,7 +101,7 @@ struct StepContext<'a> {
 }
 
 impl StepContext<'_> {
-    /// Has the step's turn come? (`elig` in the table.)
+    /// Returns true if the turn of the step has come (*eligible* in the table).
     fn eligible(&self) -> bool {
         match self.step.gate {
             Gate::Open => true,
@@ -120,8 +120,8 @@ impl StepContext<'_> {
         Some(&before.state)
     }
 
-    /// Its turn never comes, and it never learns of it: the end of the step before it was reported already, and that
-    /// one's entrypoint left no word.
+    /// Returns true if the step waits for ever: its predecessor ended, but its entrypoint wrote
+    /// neither a message nor the file that this step waits for (§2).
     fn is_shut_out(&self) -> bool {
         let left_word = |state: &ContainerState| matches!(state, ContainerState::Terminated(ended) if ended.internals().is_some());
         self.step.gate == Gate::Predecessor
@@ -133,7 +133,7 @@ impl StepContext<'_> {
         self.marks.started().is_some()
     }
 
-    /// The best start known before the step reports its own (§5).
+    /// Returns the best start that is known before the step reports its own (§5).
     fn inferred_start(&self) -> Option<Start> {
         let at = self.marks.started().or(self.times.inferred_start)?;
         Some(Start {
@@ -142,7 +142,7 @@ impl StepContext<'_> {
         })
     }
 
-    /// The end of a step that ran.
+    /// Returns the end of a step whose command ran.
     fn ran(&self, kind: Kind, message: Option<&Internals>, at: Option<Timestamp>) -> Assessment {
         let exact = message.and_then(|message| message.started_at);
         let exact = exact.map(|at| Start {
@@ -158,7 +158,7 @@ impl StepContext<'_> {
         })
     }
 
-    /// Rows 5 to 8: the entrypoint wrote its message.
+    /// Rows 5 to 8: the entrypoint left a message.
     fn with_message(&self, ended: &Terminated, message: &Internals) -> Assessment {
         if message.reason.as_deref() == Some("Skipped") || self.lost_skip(ended, message) {
             let cause = if ended.exit_code == 0 {
@@ -177,7 +177,7 @@ impl StepContext<'_> {
             return failed(ended.exit_code, "OOMKilled");
         }
         if let Some(exit_code) = message.exit_code {
-            // Cancelled under `onError: continue`: it is Tekton's end all the same (decision 4).
+            // A cancellation under `onError: continue` is no `Continued` (decision 4).
             return match self.ended_by() {
                 EndedBy::Unknown => Assessment::Pending(Patience::Short),
                 EndedBy::Tekton(reason) => failed(exit_code, reason),
@@ -198,8 +198,8 @@ impl StepContext<'_> {
         }
     }
 
-    /// A message that was cut loses its last entries, `Reason: Skipped` among them: a step after a
-    /// failed one that ended like a skipped one was skipped.
+    /// Returns true if a truncated message has lost its entry `Reason: Skipped`, which stands last: the
+    /// predecessor failed, and the container ended as that of a skipped step does.
     fn lost_skip(&self, ended: &Terminated, message: &Internals) -> bool {
         message.truncated
             && message.reason.is_none()
@@ -209,7 +209,7 @@ impl StepContext<'_> {
             && !self.eligible()
     }
 
-    /// Rows 9 and 10: the container ended, and its entrypoint left no message.
+    /// Rows 9 and 10: the container ended, and the entrypoint left no message.
     fn without_message(&self, ended: &Terminated) -> Assessment {
         let ran = self.has_started() || self.can_have_run(ended);
         let ended_with_pod = self.ended_with_pod(ended);
@@ -217,7 +217,7 @@ impl StepContext<'_> {
             return self.failed_without_start(ended);
         }
         let ender = self.ended_by();
-        // If the whole pod has ended, the TaskRun is about to say why.
+        // The whole pod has ended, so the TaskRun will soon report the reason.
         let pod_over = self.view.pod.phase.is_final() && !self.view.detached;
         let why_unknown = pod_over && self.verdict().is_none() && !self.view.patience_over;
         if ender == EndedBy::Unknown || why_unknown {
@@ -228,17 +228,17 @@ impl StepContext<'_> {
         }
         let succeeded = ended.succeeded();
         if !ran {
-            // Tekton saw it alive when it gave the TaskRun up.
+            // The end in the TaskRun is synthetic: the container was alive when Tekton failed the run.
             let given_up = matches!(ender, EndedBy::Tekton(_));
             return match ended_with_pod || succeeded || given_up {
                 true => self.never_started(ended.finished_at),
-                // What ended the pod is reported after its containers have ended (row 10a).
+                // The reason of the pod's end is reported after the ends of its containers (row 10a).
                 false if !self.is_over() => Assessment::Pending(Patience::Long),
                 false => self.failed_without_start(ended),
             };
         }
         if succeeded {
-            // Its message was lost, not its end.
+            // Exit code 0 without a message: only the message was lost.
             let kind = Kind::Succeeded(outcome(Some(0), "Completed"));
             return self.ran(kind, None, ended.finished_at);
         }
@@ -255,7 +255,7 @@ impl StepContext<'_> {
         self.ran(kind, None, ended.finished_at)
     }
 
-    /// Row 9: its turn had come when its container ended.
+    /// Row 9: returns true if the turn of the step had come before its container ended.
     fn can_have_run(&self, ended: &Terminated) -> bool {
         let in_its_turn = |at: Timestamp| self.times.turn.is_none_or(|turn| turn <= at);
         self.eligible()
@@ -264,7 +264,7 @@ impl StepContext<'_> {
             && ended.finished_at.is_some_and(in_its_turn)
     }
 
-    /// Row 10: the container is why the TaskRun fails, though its step never ran.
+    /// Row 10: the container is why the TaskRun fails, although its step never ran.
     fn failed_without_start(&self, ended: &Terminated) -> Assessment {
         let reason = ended.reason.as_deref().unwrap_or("Error");
         Assessment::Ended(End {
@@ -275,8 +275,9 @@ impl StepContext<'_> {
         })
     }
 
-    /// Row 10a. A deletion that came later than the end of the container did not end it. What is known at once must
-    /// be the same after a restart, so that only a deletion counts that is surely older; both times are in whole
+    /// Row 10a: returns true if the container ended because its pod did. A deletion that was requested
+    /// after the container's end did not cause it. Ends that are decided at once must be the same
+    /// after a restart, so for them the deletion must be strictly older: both times have whole
     /// seconds.
     fn ended_with_pod(&self, ended: &Terminated) -> bool {
         let pod = &self.view.pod;
@@ -289,7 +290,7 @@ impl StepContext<'_> {
             (Some(asked), Some(at)) => at >= asked,
             (Some(_), None) | (None, _) => pod.deleting,
         };
-        // A disruption that came longer after the end than it is waited for says nothing.
+        // A disruption later than the longest wait cannot have been awaited, so it must not count.
         let known_until = ended
             .finished_at
             .and_then(|at| at.checked_add(LONG_PATIENCE).ok());
@@ -299,14 +300,14 @@ impl StepContext<'_> {
         lost || by_deletion || pod.reason.is_some() || by_disruption
     }
 
-    /// Nothing is to come that could say what ended a container.
+    /// Returns true if no further evidence about a container's end can come.
     fn is_over(&self) -> bool {
         let view = self.view;
         view.patience_over || view.gone || view.pod.phase.is_final() || self.verdict().is_some()
     }
 
-    /// A container that ended with an error while its pod is being deleted was most likely killed
-    /// by Tekton (cancel, timeout), which only the TaskRun's own end can confirm.
+    /// Returns what ended the container. If it ended with an error while its pod is being deleted, most
+    /// likely Tekton stopped it (cancellation, timeout): only the TaskRun's end can confirm that.
     fn ended_by(&self) -> EndedBy<'_> {
         let view = self.view;
         match self.verdict() {
@@ -320,10 +321,11 @@ impl StepContext<'_> {
         }
     }
 
+    /// Returns the end of the attempt, and what it reports of this step; `None` while the attempt runs.
     fn verdict(&self) -> Option<(&Done, Option<&ReportedEnd>)> {
         let attempt: &Attempt = self.view.verdict?;
         let done = attempt.done.as_ref()?;
-        // Tekton makes a pod again under the same name, and still shows how the steps of the one before ended (row 17).
+        // A pod that was re-created under the same name: the status still shows the old one (row 17).
         let is_stale =
             |end: &ReportedEnd| !end.is_synthetic(done) && end.finished_at < self.view.pod.created;
         let reported = attempt
@@ -333,7 +335,7 @@ impl StepContext<'_> {
         Some((done, reported))
     }
 
-    /// Rows 12 to 16: the container reports no end. Is there anything left that could?
+    /// Rows 12 to 16: the container reports no end. Decides whether to wait for one.
     fn close_unfinished(&self) -> Assessment {
         let view = self.view;
         let started = self.has_started();
@@ -346,15 +348,15 @@ impl StepContext<'_> {
         let its_turn = started || self.eligible();
         let pod_lives = !(view.gone || view.pod.deleting || view.pod.phase.is_final());
         if frozen && running && its_turn && pod_lives {
-            // Row 16a: Tekton is done, and lets the step run to its end.
+            // Row 16a: Tekton is done and has deleted nothing, so the step runs to its end.
             return Assessment::Waiting;
         }
         let over = view.gone || view.pod.phase.is_final() || verdict.is_some();
         if !over {
             return Assessment::Waiting;
         }
-        // Row 16: Tekton is done, and the step waits for one that never lets it run. For a first step that is not ready
-        // the pod may be a moment behind.
+        // Row 16: Tekton is done, and the predecessor never lets this step run. This does not cover a
+        // first step without READY, because the pod's watch may be late.
         let abandoned = frozen && !started && self.is_shut_out();
         let no_source_left = view.gone && (verdict.is_some() || view.detached);
         if !(view.patience_over || abandoned || no_source_left) {
@@ -368,7 +370,7 @@ impl StepContext<'_> {
         self.close(verdict)
     }
 
-    /// Rows 13 and 14: no more evidence will come from the pod.
+    /// Rows 13 and 14: decides the end without evidence of the container.
     fn close(&self, verdict: Option<(&Done, Option<&ReportedEnd>)>) -> Assessment {
         let at = verdict.and_then(|(done, _)| done.at);
         if let Some((done, Some(end))) = verdict
@@ -403,7 +405,7 @@ impl StepContext<'_> {
         self.ran(Kind::Failed(outcome(exit_code, reason)), None, at)
     }
 
-    /// Decision 3: the step whose image cannot be had fails without having started.
+    /// Decision 3: returns true if the image of the step could not be pulled.
     fn image_failed(&self) -> bool {
         let image_error = self
             .verdict()
@@ -415,7 +417,7 @@ impl StepContext<'_> {
     fn image_failure(&self, at: Option<Timestamp>) -> Assessment {
         let verdict = self.verdict();
         let reason = verdict.map_or("ImagePullFailed", |(done, _)| &*done.reason);
-        // The container never ran: an exit code in its status is the kubelet's stand-in.
+        // The container never ran: the exit code in its status is a placeholder of the kubelet.
         let exit_code = verdict
             .and_then(|(_, reported)| reported)
             .map(|end| end.exit_code);
@@ -451,14 +453,14 @@ impl StepContext<'_> {
     }
 }
 
-/// Who ended a container.
+/// Actor that ended a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndedBy<'a> {
-    /// The step's own process, the kernel or the kubelet.
+    /// The process of the step, the kernel or the kubelet.
     Itself,
-    /// Tekton, for this reason.
+    /// Tekton, with the reason of the TaskRun's condition.
     Tekton(&'a str),
-    /// The TaskRun has not said yet.
+    /// The TaskRun does not report it yet.
     Unknown,
 }
 

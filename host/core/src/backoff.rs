@@ -1,19 +1,19 @@
-//! How long to wait before the next try: pure, with the randomness as an argument.
+//! Exponential backoff between retries. Pure: the random number is an argument.
 
 use std::time::Duration;
 
-/// Exponential backoff with full jitter in the upper half of each interval.
+/// Exponential backoff, with jitter in the upper half of each interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// Longest wait before the second try.
+    /// Longest wait before the second attempt.
     pub initial: Duration,
-    /// Longest wait at all.
+    /// Longest wait before any attempt.
     pub max: Duration,
 }
 
 impl Backoff {
-    /// The wait after the `failures`-th failure in a row (from 1), between half and all of
-    /// `initial · 2^(failures-1)`, at most `max`. `random` is from 0 to 1.
+    /// Returns the wait after `failures` failures in a row (from 1): between half and all of
+    /// `initial · 2^(failures-1)`, at most `max`. `random` is between 0 and 1.
     #[must_use]
     pub fn delay(&self, failures: u32, random: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);

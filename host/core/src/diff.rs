@@ -1,4 +1,4 @@
-//! What a pod tells beyond what was told.
+//! Compares the state of a pod with what was emitted of it.
 
 use crate::assess::{Assessment, End, Patience, assess};
 use crate::snapshot::{Attempt, Inference, PodSnapshot};
@@ -6,38 +6,39 @@ use crate::times;
 use crate::transition::Start;
 use jiff::{SignedDuration, Timestamp};
 
-/// How long `started` of a step with `when` expressions is held back: the entrypoint finds out within
-/// a second of the predecessor's end that it is skipped, and the kubelet tells a second later.
+/// Delay of the inferred `started` of a step with `when` expressions (row 4): the entrypoint decides
+/// within a second after the predecessor's end that the step is skipped, and the kubelet reports it
+/// another second later.
 pub const WHEN_START_DELAY: SignedDuration = SignedDuration::from_millis(2500);
-/// The same for a first step: the annotation takes up to two seconds to reach its entrypoint, too
-/// (recorded: a-success took 3.1 s from the annotation to the news of the end).
+/// The same delay for the first step, whose entrypoint sees READY up to two seconds late (recorded:
+/// in a-success 3.1 s passed from the annotation to the report of the end).
 pub const FIRST_WHEN_START_DELAY: SignedDuration = SignedDuration::from_millis(5000);
 
-/// What was already concluded of one step.
+/// What was emitted of one step, and what later states of the pod may no longer show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StepMarks {
-    /// How far its start has come.
+    /// Progress of its start.
     pub(crate) start: StartMark,
     /// Its end was emitted.
     pub(crate) ended: bool,
-    /// Its image could not be had, and it has not run since.
+    /// Its last waiting reason was an image error, and it has not run since.
     pub(crate) image_error: bool,
 }
 
-/// How far the start of a step has come.
+/// Progress of a step's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum StartMark {
-    /// Its turn has not come.
+    /// The turn of the step has not come.
     #[default]
     Pending,
-    /// Its start can be inferred since then, by the observer's clock.
+    /// The start can be inferred since this time, by the observer's clock.
     EligibleSince(Timestamp),
     /// `started` was emitted, with this time.
     Emitted(Timestamp),
 }
 
 impl StepMarks {
-    /// The time of `started`, if it was emitted.
+    /// Returns the time of `started`, if it was emitted.
     pub(crate) fn started(&self) -> Option<Timestamp> {
         match self.start {
             StartMark::Emitted(at) => Some(at),
@@ -46,21 +47,21 @@ impl StepMarks {
     }
 }
 
-/// A pod with what its TaskRun says of it.
+/// A pod, with the state of its TaskRun that concerns it.
 #[derive(Debug)]
 pub(crate) struct PodView<'a> {
     pub(crate) pod: &'a PodSnapshot,
     /// The pod was deleted, or was missing in a list.
     pub(crate) gone: bool,
-    /// The attempt that this pod belongs to.
+    /// The attempt that this pod belongs to, once that attempt is over.
     pub(crate) verdict: Option<&'a Attempt>,
-    /// The TaskRun will never say how this pod ended: it is gone, or runs in another pod by now.
+    /// The TaskRun will not report this pod's end: it was deleted, or runs in another pod.
     pub(crate) detached: bool,
-    /// Patience is over.
+    /// The time to wait for better evidence is over.
     pub(crate) patience_over: bool,
 }
 
-/// What [`diff`] found.
+/// Result of [`diff`]: changes of steps, the marks after them, and what is awaited.
 #[derive(Debug)]
 pub(crate) struct Diff {
     pub(crate) steps: Vec<(usize, StepChange)>,
@@ -68,22 +69,22 @@ pub(crate) struct Diff {
     pub(crate) waits: Option<Wait>,
 }
 
-/// Something to tell of one step.
+/// A change of one step that must be emitted.
 #[derive(Debug)]
 pub(crate) enum StepChange {
     Started(Start),
     Ended(End),
 }
 
-/// Why nothing more is told now.
+/// What must happen before the next change can be emitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     Evidence(Patience),
     Until(Timestamp),
 }
 
-/// What the pod tells beyond the marks: per step `started` before its end, steps in order, nothing
-/// of a step before the end of the one before it (row 11).
+/// Returns the changes that the pod shows and `marks` does not: per step `started` before its end,
+/// steps in order, nothing of a step before the end of its predecessor (row 11).
 pub(crate) fn diff(view: &PodView<'_>, marks: &[StepMarks], now: Timestamp) -> Diff {
     let mut found = Diff {
         steps: Vec::new(),
@@ -139,7 +140,7 @@ pub(crate) fn diff(view: &PodView<'_>, marks: &[StepMarks], now: Timestamp) -> D
     found
 }
 
-/// Goes on where `first` had to wait, now with the final word.
+/// Continues after `first` with a view in which the wait for evidence is over.
 pub(crate) fn resume(first: Diff, view: &PodView<'_>, now: Timestamp) -> Diff {
     let rest = diff(view, &first.marks, now);
     let mut steps = first.steps;

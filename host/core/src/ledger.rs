@@ -1,4 +1,4 @@
-//! What has been told, and what is to be told next.
+//! The ledger: which transitions of live runs were emitted, and which are due.
 
 use crate::run::Run;
 use crate::snapshot::{PodSnapshot, TaskRunSnapshot};
@@ -10,26 +10,26 @@ use std::sync::Arc;
 /// One observation of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
-    /// A Pod as it is now.
+    /// Current state of a Pod.
     Pod(PodSnapshot),
-    /// A Pod is gone.
+    /// A Pod was deleted, or is missing in a list.
     PodGone {
-        /// Its UID.
+        /// UID of the Pod.
         uid: Arc<str>,
-        /// UID of its TaskRun.
+        /// UID of the TaskRun that owns it.
         run_uid: Arc<str>,
     },
-    /// A TaskRun as it is now.
+    /// Current state of a TaskRun.
     TaskRun(TaskRunSnapshot),
-    /// A TaskRun is gone.
+    /// A TaskRun was deleted, or is missing in a list.
     TaskRunGone {
-        /// Its UID.
+        /// UID of the TaskRun.
         uid: Arc<str>,
     },
 }
 
 impl Observation {
-    /// UID of the TaskRun that it is about.
+    /// Returns the UID of the observed TaskRun, or of the TaskRun that owns the observed Pod.
     #[must_use]
     pub fn run_uid(&self) -> &str {
         match self {
@@ -41,13 +41,13 @@ impl Observation {
     }
 }
 
-/// Remembers what was told of every live run, so that nothing is told twice.
+/// Records which transitions of every live run were emitted, so that none is emitted twice.
 ///
-/// Memory: a few hundred bytes for each pod whose steps are not all told, its UID and name after
-/// that, nothing once its TaskRun is gone.
+/// Memory: a few hundred bytes for each pod that has steps without an end; after that its UID and
+/// name; nothing once its TaskRun is gone.
 #[derive(Debug)]
 pub struct Ledger {
-    /// Boxed: a table has up to twice the room that it needs.
+    /// Boxed, because a hash table reserves up to twice the slots that it uses.
     runs: HashMap<Arc<str>, Box<Run>>,
     wakes: BTreeSet<(Timestamp, Arc<str>)>,
     horizon: Timestamp,
@@ -57,8 +57,8 @@ pub struct Ledger {
 // === impl Ledger ===
 
 impl Ledger {
-    /// A ledger that takes runs which ended before `horizon` for history (row 19), and that tells
-    /// nothing before [`Ledger::mark_listed`] is called.
+    /// Creates a ledger that emits nothing of runs which ended before `horizon` (row 19), and
+    /// nothing at all before [`Ledger::mark_listed`] is called.
     #[must_use]
     pub fn new(horizon: Timestamp) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Ledger {
         }
     }
 
-    /// A ledger for a stream that starts before its runs do: all is news.
+    /// Creates a ledger for a stream that starts before its runs do: it emits everything.
     #[must_use]
     pub fn from_stream_start() -> Self {
         Self {
@@ -78,13 +78,13 @@ impl Ledger {
         }
     }
 
-    /// Is this TaskRun remembered?
+    /// Returns true if the ledger has state of this TaskRun.
     #[must_use]
     pub fn contains(&self, run_uid: &str) -> bool {
         self.runs.contains_key(run_uid)
     }
 
-    /// Has this pod something left to tell?
+    /// Returns true if a step of this pod has no end yet.
     #[must_use]
     pub fn has_pending_steps(&self, run_uid: &str, pod_uid: &str) -> bool {
         self.runs
@@ -92,20 +92,22 @@ impl Ledger {
             .is_some_and(|run| run.has_pending_steps(pod_uid))
     }
 
-    /// Has this TaskRun, or a pod of it, something left to tell?
+    /// Returns true if the last attempt of this TaskRun is over and all its steps have ended, or if
+    /// the ledger has no state of it.
     #[must_use]
     pub fn is_settled(&self, run_uid: &str) -> bool {
         self.runs.get(run_uid).is_none_or(|run| run.is_settled())
     }
 
-    /// Is there something to be told at all? See [`Ledger::mark_listed`].
+    /// Returns true once [`Ledger::mark_listed`] was called.
     #[must_use]
     pub fn is_listed(&self) -> bool {
         self.listed
     }
 
-    /// Both first lists of these runs are complete: what they show is due at `now`, run by run. Before
-    /// this a Pod cannot be told from one whose TaskRun is still to come.
+    /// Marks the first lists of Pods and TaskRuns as complete for the runs that `of` selects: they
+    /// are due at `now`. Before that, a Pod without a TaskRun may be one whose TaskRun is not yet
+    /// listed.
     pub fn mark_listed(&mut self, now: Timestamp, of: impl Fn(&str) -> bool) {
         self.listed = true;
         for (uid, run) in self.runs.iter_mut().filter(|(uid, _)| of(uid)) {
@@ -116,7 +118,7 @@ impl Ledger {
         }
     }
 
-    /// Takes one observation and tells what it brought.
+    /// Records an observation, and returns the transitions that follow from it.
     pub fn apply(&mut self, observation: Observation, now: Timestamp) -> Vec<Transition> {
         let run_uid = self.record(observation);
         if self.listed {
@@ -126,8 +128,8 @@ impl Ledger {
         }
     }
 
-    /// Takes one observation of a run whose lists are not complete: it is told after
-    /// [`Ledger::mark_listed`]. Gives the UID of the run.
+    /// Records an observation without evaluating its run, because its lists are not complete
+    /// ([`Ledger::mark_listed`]) or because it is deferred. Returns the UID of the run.
     pub fn record(&mut self, observation: Observation) -> Arc<str> {
         match observation {
             Observation::Pod(pod) => {
@@ -155,45 +157,45 @@ impl Ledger {
         }
     }
 
-    /// When [`Ledger::tick`] should be called next.
+    /// Returns when [`Ledger::tick`] must be called next.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
         self.wakes.first().map(|(at, _)| *at)
     }
 
-    /// Tells what waiting until `now` has settled for one run. There may be more: see
-    /// [`Ledger::next_wake`]. Gives the UID of that run, too.
+    /// Evaluates the run that is due first, if one is due at `now`, and returns its UID with its
+    /// transitions. More runs may be due: see [`Ledger::next_wake`].
     pub fn tick(&mut self, now: Timestamp) -> (Option<Arc<str>>, Vec<Transition>) {
         match self.wakes.first() {
             Some((at, uid)) if *at <= now => {
                 let uid = uid.clone();
-                let told = self.evaluate(&uid, now);
-                (Some(uid), told)
+                let transitions = self.evaluate(&uid, now);
+                (Some(uid), transitions)
             }
             Some(_) | None => (None, Vec::new()),
         }
     }
 
-    /// The run that [`Ledger::tick`] tells next.
+    /// Returns the run that [`Ledger::tick`] evaluates next.
     #[must_use]
     pub fn next_due(&self) -> Option<&Arc<str>> {
         self.wakes.first().map(|(_, uid)| uid)
     }
 
-    /// Has a run wait until it is told by [`Ledger::evaluate`], or observed again.
+    /// Removes the wake-up of a run, until [`Ledger::evaluate`] or the next observation sets one.
     pub fn defer(&mut self, uid: &str) {
         if let Some(at) = self.runs.get_mut(uid).and_then(|run| run.wake.take()) {
             self.wakes.remove(&(at, uid.into()));
         }
     }
 
-    /// Forgets a run as if it had never been observed.
+    /// Removes all state of a run, as if it had never been observed.
     pub fn forget(&mut self, uid: &str) {
         self.defer(uid);
         self.runs.remove(uid);
     }
 
-    /// Tells what is known of one run.
+    /// Evaluates one run, and returns the transitions that are due.
     pub fn evaluate(&mut self, uid: &str, now: Timestamp) -> Vec<Transition> {
         let Some(run) = self.runs.get_mut(uid) else {
             return Vec::new();
@@ -201,7 +203,7 @@ impl Ledger {
         if let Some(old) = run.wake.take() {
             self.wakes.remove(&(old, uid.into()));
         }
-        let (told, wake) = run.evaluate(uid, self.horizon, now);
+        let (transitions, wake) = run.evaluate(uid, self.horizon, now);
         let wake = wake.filter(|_| !run.is_forgettable());
         if let Some(at) = wake {
             self.wakes.insert((at, uid.into()));
@@ -210,6 +212,6 @@ impl Ledger {
         if run.is_forgettable() {
             self.runs.remove(uid);
         }
-        told
+        transitions
     }
 }

@@ -1,19 +1,20 @@
-//! The decisions of step-observer: what a step does, and which event that is.
+//! Decides which transitions the observed state of TaskRuns and Pods means.
 //!
-//! Pure: no clock, no randomness, no environment, no I/O. Observations and the time go in,
-//! transitions come out. The rules are those of `tekton-semantics` §6, its row numbers stand in
-//! the code.
+//! Pure: no clock, no randomness, no environment, no I/O. The input is observations and the
+//! current time, the output is transitions. The rules are those of `docs/tekton-semantics.md`;
+//! comments cite its sections, the rows of its truth table (§6) and its decisions.
 //!
-//! The laws that hold for every stream (`tests/laws.rs`):
+//! Laws that hold for every stream of observations (`tests/suites/laws.rs`):
 //!
-//! 1. *Quiet*: the same observation twice tells nothing the second time.
-//! 2. *Forward only*: an older observation tells nothing.
-//! 3. *Coalescing*: leaving observations out changes no step's end.
-//! 4. *Restart*: a new ledger gives the same ids.
-//! 5. *Order*: per pod, steps in order, each `started` before its end, exactly one end; `sequence` rises.
-//! 6. *Locality*: one run's observations say nothing about another.
-//! 7. *Total*: no observation panics.
-//! 8. *Times*: an end is not before its start, and no time is from the epoch or from before the pod.
+//! 1. *Quiet*: a repeated observation emits nothing.
+//! 2. *Forward only*: an older observation emits nothing.
+//! 3. *Coalescing*: skipped observations do not change how a step ends.
+//! 4. *Restart*: a new ledger derives the same ids.
+//! 5. *Order*: per pod, steps are in order, each `started` is before its end, every step ends
+//!    exactly once, and `sequence` rises.
+//! 6. *Locality*: observations of one run do not change the events of another.
+//! 7. *Total*: no observation causes a panic.
+//! 8. *Times*: an end is not before its start; no time is the Unix epoch or before the pod.
 //! 9. *Failure*: a TaskRun that failed because of a container has a failed step.
 
 #![forbid(unsafe_code)]

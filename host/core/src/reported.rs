@@ -1,4 +1,4 @@
-//! What a TaskRun's status reports of its steps, if their pod does not show it (rows 14 and 20).
+//! Derives ends of steps from the TaskRun's status, if the pod does not show them (rows 14, 20).
 
 use crate::assess::{End, outcome};
 use crate::snapshot::{
@@ -8,27 +8,28 @@ use crate::snapshot::{
 use crate::transition::{Kind, PodOrder, SkipCause, Start, StartSource, Transition};
 use jiff::Timestamp;
 
-/// The condition's reason if the kubelet evicted the pod.
+/// Reason of the TaskRun's condition if the kubelet evicted the pod.
 const POD_EVICTED: &str = "PodEvicted";
 
-/// What else is known of a step whose end the TaskRun reports.
+/// Evidence about the turn of a step whose end the TaskRun reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TurnEvidence {
-    /// Its `started` was emitted.
+    /// `started` of the step was emitted.
     pub(crate) started: bool,
-    /// The step before it ended so that its turn came.
+    /// The predecessor ended in a way that lets this step run.
     pub(crate) came: bool,
-    /// When its turn came, in whole seconds.
+    /// Time at which the turn came, in whole seconds.
     pub(crate) since: Option<Timestamp>,
-    /// Its start is not before this.
+    /// Lower bound of the start.
     pub(crate) start: Option<Timestamp>,
-    /// All containers were ended with their pod.
+    /// All containers ended with their pod (row 10a).
     pub(crate) ended_with_pod: bool,
-    /// A step before it failed, and its entrypoint let those behind it know.
+    /// An earlier step failed, and its entrypoint wrote the file that later steps wait for.
     pub(crate) after_failure: bool,
 }
 
-/// The transitions of an attempt, from its TaskRun alone. `fallback` is the time of what has none.
+/// Derives the transitions of an attempt from its TaskRun alone. `fallback` is the time of an end for
+/// which the TaskRun reports none.
 pub(crate) fn from_task_run(
     run_uid: &str,
     number: usize,
@@ -42,7 +43,7 @@ pub(crate) fn from_task_run(
         ended_with_pod: evicted,
         ..TurnEvidence::default()
     };
-    // Among the ends that Tekton wrote itself, the first after steps that went well was running.
+    // Of the synthetic ends, the first one after only successful steps belongs to the step that ran.
     let mut all_well = true;
     for (index, step) in attempt.steps.iter().enumerate() {
         let mut end = end_of(step, attempt, turn, all_well);
@@ -58,7 +59,7 @@ pub(crate) fn from_task_run(
         let genuine = step.ended.as_ref().filter(|end| is_genuine(end, attempt));
         let with_message = genuine.is_some_and(|end| end.by_entrypoint || end.truncated);
         turn = TurnEvidence {
-            // A container that ended with 0 lets the next step run: one that continued did, too.
+            // A container with exit code 0 lets the next step run, also under `onError: continue`.
             came: genuine.is_some_and(|end| end.exit_code == 0 || continued(&end.reason)),
             since: genuine.and_then(|end| end.finished_at),
             start: genuine.map(|_| at),
@@ -113,7 +114,7 @@ fn end_of(step: &ReportedStep, attempt: &Attempt, turn: TurnEvidence, all_well: 
     }
 }
 
-/// An end that Tekton read from the pod, and did not write itself.
+/// Derives the end of a step from an end that Tekton has read from the pod (a genuine one, §3).
 pub(crate) fn reported_end(end: &ReportedEnd, turn: TurnEvidence) -> End {
     match end.by_entrypoint {
         true => with_message(end, turn),
@@ -121,7 +122,7 @@ pub(crate) fn reported_end(end: &ReportedEnd, turn: TurnEvidence) -> End {
     }
 }
 
-/// Rows 5 to 8: Tekton puts the entrypoint's time of the start where the container's was.
+/// Rows 5 to 8. Tekton overwrites the container's start with that of the entrypoint.
 fn with_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     let done = outcome(Some(end.exit_code), &end.reason);
     let start = end.started_at.map(|at| Start {
@@ -143,7 +144,7 @@ fn with_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     }
 }
 
-/// Rows 9 and 10.
+/// Rows 9 and 10: the entrypoint left no message.
 fn without_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     let in_its_turn = |at: Timestamp| turn.since.is_none_or(|since| since <= at);
     let ran = turn.started
@@ -159,7 +160,7 @@ fn without_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     } else if ran || is_failure(end, turn, succeeded) {
         Kind::Failed(done)
     } else if end.truncated && end.exit_code == 1 {
-        // What it said of why it did not run was cut off.
+        // The kubelet truncated the message, and the entry `Reason: Skipped` stands last.
         Kind::Skipped(outcome(Some(1), "Skipped"), SkipCause::PreviousStepFailed)
     } else {
         Kind::Skipped(outcome(None, "Skipped"), SkipCause::NeverStarted)
@@ -175,13 +176,14 @@ fn without_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     }
 }
 
-/// Row 10: a container that did not run its step, is it why the TaskRun fails?
+/// Row 10: returns true if a container that never ran its step is why the TaskRun fails.
 fn is_failure(end: &ReportedEnd, turn: TurnEvidence, succeeded: bool) -> bool {
     if is_decided_at_once(end.exit_code, Some(&end.reason)) {
         return true;
     }
-    // A step that waits learns of a failure before it, and says that it was skipped. If that is cut off, or the Go
-    // runtime ended its entrypoint because of a signal, it was stopped with its pod, as the failed one was.
+    // The entrypoint of a waiting step learns that an earlier step failed, and writes `Skipped`. If
+    // that message was truncated, or a signal ended the entrypoint first (exit codes 2 and 143), the
+    // container was stopped with its pod.
     let stopped = matches!(end.exit_code, 2 | 143) || (end.truncated && end.exit_code == 1);
     let stopped_too = stopped && turn.after_failure && end.finished_at >= turn.since;
     let lost = &*end.reason == CONTAINER_STATUS_UNKNOWN;

@@ -1,4 +1,4 @@
-//! One TaskRun with its pods: what they tell together.
+//! Evaluates one TaskRun together with its pods.
 
 use crate::assess::Patience;
 use crate::diff::{PodView, StepChange, StepMarks, Wait, diff, resume};
@@ -11,12 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// How long the Pod watch and the TaskRun watch may be apart before one is believed alone.
+/// Longest difference between the Pod watch and the TaskRun watch: after it, the evidence of one
+/// counts alone.
 pub const SHORT_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
-/// How long a pod that is being terminated may take to tell how its steps ended: the default grace
-/// period of 30 s, and a little.
+/// Longest wait for the ends of a terminating pod's steps: the default grace period of 30 s, and
+/// five seconds more.
 pub const LONG_PATIENCE: SignedDuration = SignedDuration::from_secs(35);
-/// How long a pod without a TaskRun is remembered after it is gone.
+/// Time for which a deleted pod without a TaskRun is kept.
 const ORPHAN_MEMORY: SignedDuration = SignedDuration::from_mins(10);
 
 #[derive(Debug, Default)]
@@ -24,17 +25,17 @@ pub(crate) struct Run {
     pub(crate) task_run: Option<TaskRunSnapshot>,
     pub(crate) deleted: bool,
     pods: Vec<Pod>,
-    told: Vec<FinishedPod>,
-    /// Since when an ended attempt lacks its pod.
+    finished: Vec<FinishedPod>,
+    /// Time since which the pod of an ended attempt has been missing.
     pod_missing_since: Option<Timestamp>,
-    /// The entry in `wakes`.
+    /// The wake-up of this run in [`crate::Ledger`], so that it can be removed.
     pub(crate) wake: Option<Timestamp>,
 }
 
-/// A pod that has nothing more to tell.
+/// A pod whose steps have all ended.
 #[derive(Debug)]
 struct FinishedPod {
-    /// Empty where the TaskRun told instead.
+    /// Empty if the transitions were derived from the TaskRun, because no pod was observed.
     uid: Arc<str>,
     name: Arc<str>,
     gone: bool,
@@ -48,8 +49,8 @@ struct Pod {
     marks: Vec<StepMarks>,
     awaiting_since: Option<Timestamp>,
     unevaluated: bool,
-    /// Kept as it was first seen: a pod that was lost with its node no longer shows when its containers started, and
-    /// its events sort behind those that it had before.
+    /// First observed value. A pod that is lost with its node no longer shows the starts of its
+    /// containers, but its events must sort behind the earlier ones.
     first_container_started: Option<Timestamp>,
 }
 
@@ -57,29 +58,29 @@ struct Pod {
 
 impl Run {
     pub(crate) fn observe_pod(&mut self, seen: PodSnapshot) {
-        if self.told.iter().any(|pod| pod.uid == seen.uid) {
+        if self.finished.iter().any(|pod| pod.uid == seen.uid) {
             return;
         }
-        // The TaskRun has told of this pod already: it came too late.
-        if let Some(told) = self
-            .told
+        // The transitions of this pod were already derived from the TaskRun.
+        if let Some(finished) = self
+            .finished
             .iter_mut()
             .find(|pod| pod.uid.is_empty() && pod.name == seen.name)
         {
-            told.uid = seen.uid;
-            told.gone = false;
+            finished.uid = seen.uid;
+            finished.gone = false;
             return;
         }
         match self.pods.iter_mut().find(|pod| pod.seen.uid == seen.uid) {
             Some(pod) => pod.update(seen),
             None => {
                 for older in &mut self.pods {
-                    // Two pods of one name cannot be there at the same time.
+                    // Two pods of one name cannot exist at the same time.
                     let replaced = older.seen.name == seen.name;
                     older.superseded |= replaced;
                     older.gone |= replaced;
                 }
-                // Most runs have one pod: a vector's usual first capacity would take four.
+                // Most runs have one pod, and a vector's first capacity would be four.
                 self.pods.reserve_exact(1);
                 self.pods.push(Pod::new(seen));
             }
@@ -92,20 +93,20 @@ impl Run {
             .iter_mut()
             .filter(|pod| &*pod.seen.uid == uid)
             .map(|pod| &mut pod.gone);
-        let told = self
-            .told
+        let finished = self
+            .finished
             .iter_mut()
             .filter(|pod| &*pod.uid == uid)
             .map(|pod| &mut pod.gone);
-        live.chain(told).for_each(|gone| *gone = true);
+        live.chain(finished).for_each(|gone| *gone = true);
     }
 
-    /// Has this pod something left to tell?
+    /// Returns true if a step of this pod has no end yet.
     pub(crate) fn has_pending_steps(&self, pod_uid: &str) -> bool {
         self.pods.iter().any(|pod| &*pod.seen.uid == pod_uid)
     }
 
-    /// Its last attempt is over and all told.
+    /// Returns true if the last attempt is over and all its steps have ended.
     pub(crate) fn is_settled(&self) -> bool {
         let done = |run: &TaskRunSnapshot| run.current.done.is_some();
         self.pods.is_empty()
@@ -113,11 +114,11 @@ impl Run {
             && self.task_run.as_ref().is_some_and(done)
     }
 
-    /// Nothing will be observed of it any more.
+    /// Returns true if no further observation of the run can come.
     pub(crate) fn is_forgettable(&self) -> bool {
         self.pods.is_empty()
-            && self.told.iter().all(|pod| pod.gone)
-            && (self.deleted || (self.task_run.is_none() && self.told.is_empty()))
+            && self.finished.iter().all(|pod| pod.gone)
+            && (self.deleted || (self.task_run.is_none() && self.finished.is_empty()))
     }
 
     pub(crate) fn evaluate(
@@ -126,7 +127,7 @@ impl Run {
         horizon: Timestamp,
         now: Timestamp,
     ) -> (Vec<Transition>, Option<Timestamp>) {
-        let mut told = Vec::new();
+        let mut transitions = Vec::new();
         let mut wake: Option<Timestamp> = None;
         let mut sooner = |at: Timestamp| wake = Some(wake.map_or(at, |other| other.min(at)));
 
@@ -142,7 +143,7 @@ impl Run {
                 pod.marks.iter_mut().for_each(|mark| mark.ended = true);
                 continue;
             }
-            // The Pod may be seen before its TaskRun says that there is another attempt.
+            // The Pod of a retry may be observed before its TaskRun shows the retry.
             let archived = self.task_run.as_ref().map_or(0, |run| run.archived.len());
             let number = attempt.map_or_else(
                 || archived.max(retry_in(&pod.seen.name)),
@@ -180,7 +181,7 @@ impl Run {
             let last_known = pod.seen.last_change().max(pod.seen.deletion_requested);
             pod.marks = found.marks;
             for (index, step) in found.steps {
-                told.extend(pod.transition(
+                transitions.extend(pod.transition(
                     run_uid,
                     number,
                     index,
@@ -190,43 +191,43 @@ impl Run {
             }
         }
         let finished = self.pods.extract_if(.., |pod| pod.is_finished());
-        self.told.extend(finished.map(|pod| FinishedPod {
+        self.finished.extend(finished.map(|pod| FinishedPod {
             uid: pod.seen.uid,
             name: pod.seen.name,
             gone: pod.gone,
         }));
 
-        if let Some(due) = self.report_missing_pods(run_uid, horizon, now, &mut told) {
+        if let Some(due) = self.report_missing_pods(run_uid, horizon, now, &mut transitions) {
             sooner(due);
         }
         let orphaned = self.task_run.is_none() && self.pods.is_empty();
-        if orphaned && !self.told.is_empty() && self.told.iter().all(|pod| pod.gone) {
+        if orphaned && !self.finished.is_empty() && self.finished.iter().all(|pod| pod.gone) {
             let since = *self.pod_missing_since.get_or_insert(now);
             let due = since.checked_add(ORPHAN_MEMORY).unwrap_or(now);
             if now >= due {
-                self.told.clear();
+                self.finished.clear();
             } else {
                 sooner(due);
             }
         }
-        (told, wake)
+        (transitions, wake)
     }
 
-    /// Row 20: ended attempts whose pod nobody has seen are told from the TaskRun, after a moment in
-    /// which the pod may still show up. Gives the time when that moment is over.
+    /// Row 20: derives the transitions of ended attempts whose pod was never observed, after a grace in
+    /// which the pod may still appear. Returns the end of that grace while it lasts.
     fn report_missing_pods(
         &mut self,
         run_uid: &str,
         horizon: Timestamp,
         now: Timestamp,
-        told: &mut Vec<Transition>,
+        transitions: &mut Vec<Transition>,
     ) -> Option<Timestamp> {
         let run = self.task_run.as_ref()?;
         let known: HashSet<&str> = self
             .pods
             .iter()
             .map(|pod| &*pod.seen.name)
-            .chain(self.told.iter().map(|pod| &*pod.name))
+            .chain(self.finished.iter().map(|pod| &*pod.name))
             .collect();
         let missing: Vec<(usize, &Attempt)> = run
             .attempts()
@@ -234,7 +235,7 @@ impl Run {
                 attempt.done.is_some()
                     && !attempt.pod_name.is_empty()
                     && !known.contains(&*attempt.pod_name)
-                    // A pod belongs to one attempt.
+                    // A pod belongs to one attempt: the newest one that names it.
                     && run.attempt_of(&attempt.pod_name).is_some_and(|(newest, _)| newest == *number)
             })
             .collect();
@@ -255,22 +256,23 @@ impl Run {
                 .and_then(|done| done.at)
                 .is_none_or(|at| at >= horizon);
             if news {
-                told.extend(from_task_run(run_uid, number, attempt, now));
+                transitions.extend(from_task_run(run_uid, number, attempt, now));
             }
             names.push(attempt.pod_name.clone());
         }
-        self.told.extend(names.into_iter().map(|name| FinishedPod {
-            uid: Arc::default(),
-            name,
-            gone: true,
-        }));
+        self.finished
+            .extend(names.into_iter().map(|name| FinishedPod {
+                uid: Arc::default(),
+                name,
+                gone: true,
+            }));
         self.pod_missing_since = None;
         None
     }
 }
 
-/// The number of the retry that Tekton writes at the end of a pod's name, behind what may be a hash;
-/// 0 where there is none.
+/// Returns the number of the retry at the end of a pod's name, whose beginning may be a hash; 0 if
+/// there is none (§1).
 fn retry_in(pod_name: &str) -> usize {
     let number = pod_name.rsplit_once("-pod-retry").map(|(_, number)| number);
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
@@ -296,15 +298,16 @@ impl Pod {
     fn update(&mut self, seen: PodSnapshot) {
         self.marks
             .resize(seen.steps.len().max(self.marks.len()), StepMarks::default());
-        // The kubelet asks again, without a grace period, once all containers have ended (recorded: d-cancel).
+        // The kubelet requests the deletion again, with grace period 0, after all containers have ended
+        // (recorded: d-cancel). The first request counts.
         let asked = [self.seen.deletion_requested, seen.deletion_requested];
         self.seen = seen;
         self.seen.deletion_requested = asked.into_iter().flatten().min();
         self.remember();
     }
 
-    /// Keeps what a later state of the pod may not show any more. The kubelet overwrites an image error with
-    /// `PodInitializing` when it deletes the pod (recorded: h-badimage).
+    /// Keeps facts that a later state of the pod may no longer show: the kubelet overwrites an image
+    /// error with `PodInitializing` when it deletes the pod (recorded: h-badimage).
     fn remember(&mut self) {
         self.first_container_started = self
             .first_container_started
@@ -324,7 +327,8 @@ impl Pod {
         }
     }
 
-    /// The attempt ran on in another pod of the same name: a step cannot have started after the deletion of its pod.
+    /// Returns true if the attempt continued in another pod of the same name: a step of it started
+    /// after the deletion of this pod.
     fn is_not_of(&self, attempt: &Attempt) -> bool {
         let (Some(done), true) = (&attempt.done, self.gone) else {
             return false;
@@ -337,7 +341,7 @@ impl Pod {
                 .find(|step| &*step.container == container);
             step.is_some_and(|step| matches!(step.state, ContainerState::Terminated(_)))
         };
-        // Of a step that this pod shows to have ended, it says itself how.
+        // Steps whose end this pod shows itself are no evidence of another pod.
         let mut starts = attempt
             .steps
             .iter()
@@ -350,7 +354,7 @@ impl Pod {
         deleted.is_some_and(|deleted| starts.any(|start| deleted < start))
     }
 
-    /// Nothing more to tell. A pod without containers yet has all to tell, unless it is gone.
+    /// Returns true if all steps have ended. A pod without containers yet is finished only if it is gone.
     fn is_finished(&self) -> bool {
         self.marks.iter().all(|mark| mark.ended) && (!self.marks.is_empty() || self.gone)
     }
@@ -379,11 +383,11 @@ impl Pod {
         run_uid: &str,
         attempt: usize,
         index: usize,
-        told: StepChange,
+        change: StepChange,
         fallback: Timestamp,
     ) -> Option<Transition> {
         let step = self.seen.steps.get(index)?;
-        let (kind, start, at) = match told {
+        let (kind, start, at) = match change {
             StepChange::Started(start) => (Kind::Started, Some(start), start.at),
             StepChange::Ended(end) => {
                 let at = end.time(fallback);

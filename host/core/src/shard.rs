@@ -1,6 +1,6 @@
-//! Who of several observers tells of a TaskRun.
+//! Assigns each TaskRun to one of several observers.
 
-/// One of several observers that share a cluster: each TaskRun is told by exactly one of them.
+/// One of several observers that share a cluster. Exactly one of them observes each TaskRun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     ordinal: u32,
@@ -17,26 +17,26 @@ impl Default for Shard {
 }
 
 impl Shard {
-    /// The shard with this number, from 0, of so many; nothing where there is none with this number.
+    /// Creates the shard with this number, from 0; `None` if `ordinal` is not below `total`.
     #[must_use]
     pub fn new(ordinal: u32, total: u32) -> Option<Self> {
         (ordinal < total).then_some(Self { ordinal, total })
     }
 
-    /// Its number and how many there are, where it is not alone.
+    /// Returns the number of this shard and the number of all shards; `None` if it is the only one.
     #[must_use]
     pub fn ordinal_and_total(self) -> Option<(u32, u32)> {
         (self.total > 1).then_some((self.ordinal, self.total))
     }
 
-    /// Does it tell of this TaskRun?
+    /// Returns true if this shard observes the TaskRun.
     #[must_use]
     pub fn owns(self, run_uid: &str) -> bool {
         self.total == 1 || jump(hash(run_uid), self.total) == self.ordinal
     }
 }
 
-/// FNV-1a with 64 bits, the same everywhere and for ever.
+/// FNV-1a with 64 bits. Must never change: all observers of a cluster must agree.
 fn hash(text: &str) -> u64 {
     let bytes = text.bytes();
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -44,8 +44,8 @@ fn hash(text: &str) -> u64 {
     })
 }
 
-/// Jump consistent hash (Lamping and Veach, 2014), which kube-state-metrics uses, too: where the total grows from
-/// n to m, only (m - n) / m of the keys move, all of them to new shards.
+/// Jump consistent hash (Lamping and Veach, 2014), as in kube-state-metrics. If the total grows from n
+/// to m, only (m - n) / m of the keys move, all of them to new shards.
 fn jump(mut key: u64, total: u32) -> u32 {
     let (mut found, mut next) = (0, 0_u64);
     while next < u64::from(total) {

@@ -1,14 +1,14 @@
-//! What was seen of the cluster, parsed once into types without doubts.
+//! Snapshots of Pods and TaskRuns, parsed once into types that only hold valid states.
 //!
-//! Times are what the API server wrote; nothing here reads a clock.
+//! All times were written by the cluster; this crate reads no clock.
 
 use jiff::Timestamp;
 use std::sync::Arc;
 
-/// One Pod of a TaskRun, reduced to what tells about its steps.
+/// One Pod of a TaskRun, reduced to the evidence about its steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodSnapshot {
-    /// `metadata.uid`: the identity of an execution (a retry or a re-created pod is a new one).
+    /// `metadata.uid`: the identity of an execution. A retry and a re-created pod are new executions.
     pub uid: Arc<str>,
     /// `metadata.name`.
     pub name: Arc<str>,
@@ -22,28 +22,29 @@ pub struct PodSnapshot {
     pub reason: Option<Arc<str>>,
     /// Annotation `tekton.dev/ready: READY`: the first step may start.
     pub ready: bool,
-    /// When the annotation was set, or something else was changed by the same manager later (`managedFields`).
+    /// Time of the annotation's entry in `managedFields`; a later patch by the same manager moves it (§1).
     pub ready_at: Option<Timestamp>,
-    /// Annotation `tekton.dev/cancel: CANCEL`: the pod is kept and will tell the truth later.
+    /// Annotation `tekton.dev/cancel: CANCEL`: the pod is kept, and shows the real ends later (§4).
     pub cancel_requested: bool,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
-    /// When its deletion was asked for: `deletionTimestamp` less the grace period.
+    /// Time of the deletion request: `deletionTimestamp` minus the grace period.
     pub deletion_requested: Option<Timestamp>,
-    /// Since when the condition `DisruptionTarget` is true: the pod is evicted, preempted or deleted with its node.
+    /// Time since which the condition `DisruptionTarget` is true: the pod is evicted, preempted or
+    /// deleted with its node.
     pub disrupted_at: Option<Timestamp>,
-    /// Start of its first step's container to start; the end of one that could not.
+    /// Earliest start of a step container, or the end of one that could not start.
     pub first_container_started: Option<Timestamp>,
-    /// Start of its last container, sidecars included: READY comes after it. Sidecars that Tekton restarts to stop them
-    /// do not count.
+    /// Latest start of a container, sidecars included: READY comes after it. Restarts by which Tekton
+    /// stops sidecars do not count.
     pub containers_started: Option<Timestamp>,
-    /// It has containers that are no steps.
+    /// True if the pod has containers that are not steps.
     pub has_sidecars: bool,
     /// An init container ended with an error.
     pub init_failure: Option<InitFailure>,
-    /// When that init container ended.
+    /// End of that init container.
     pub init_failed_at: Option<Timestamp>,
-    /// The step containers, in the order of the Pod's spec.
+    /// Step containers, in the order of the Pod's spec.
     pub steps: Vec<StepSnapshot>,
 }
 
@@ -57,24 +58,24 @@ pub enum PodPhase {
     Running,
     /// All containers ended with exit code 0.
     Succeeded,
-    /// All containers ended, one with an error.
+    /// All containers ended, at least one of them with an error.
     Failed,
 }
 
 impl PodPhase {
-    /// True for `Succeeded` and `Failed`.
+    /// Returns true for `Succeeded` and `Failed`.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed)
     }
 }
 
-/// Why no step could start.
+/// Failure of an init container, because of which no step can start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitFailure {
     /// An init container ended with an exit code other than 0.
     Error,
-    /// An init container was killed for its memory.
+    /// An init container was OOM-killed.
     OutOfMemory,
 }
 
@@ -83,62 +84,62 @@ pub enum InitFailure {
 pub struct StepSnapshot {
     /// Container name: `step-<name>` or `step-unnamed-<index>`.
     pub container: Arc<str>,
-    /// What must hold before the entrypoint runs the step's command.
+    /// Condition for which the entrypoint waits before it runs the command.
     pub gate: Gate,
-    /// May `started` be concluded before the step itself reports?
+    /// Whether `started` may be inferred before the step reports its start.
     pub inference: Inference,
     /// `containerStatuses[].state`.
     pub state: ContainerState,
 }
 
 impl StepSnapshot {
-    /// The step's name as Tekton reports it: the container's name without `step-`.
+    /// Returns the name of the step as Tekton reports it: the container's name without `step-`.
     #[must_use]
     pub fn name(&self) -> &str {
         step_name(&self.container)
     }
 }
 
-/// The step's name in a container's name (`IsContainerStep` in Tekton's pkg/pod).
+/// Returns the name of the step in a container's name (`IsContainerStep` in Tekton's pkg/pod).
 #[must_use]
 pub fn step_name(container: &str) -> &str {
     container.strip_prefix("step-").unwrap_or(container)
 }
 
-/// What the entrypoint of a step waits for (`-wait_file`).
+/// Condition for which the entrypoint of a step waits (`-wait_file`, §1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
-    /// Nothing: it runs as soon as its container does.
+    /// None: the command runs as soon as the container does.
     Open,
     /// The annotation `tekton.dev/ready`.
     Ready,
-    /// The end of the step before it.
+    /// The end of the previous step.
     Predecessor,
 }
 
-/// How far the start of a step may be inferred (tekton-semantics §5).
+/// Whether, and when, the start of a step may be inferred (§5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inference {
-    /// At once.
+    /// At once, when the turn of the step comes.
     Immediate,
-    /// After a pause: the step has `when` expressions and may turn out to be skipped.
+    /// After a delay: the step has `when` expressions and may be skipped.
     Delayed,
-    /// Never: a debugger holds it before it starts.
+    /// Never: a breakpoint stops the step before it starts.
     Never,
 }
 
 /// `containerStatuses[].state`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ContainerState {
-    /// Nothing reported yet.
+    /// No state is reported yet.
     #[default]
     Unknown,
-    /// Not started, with the kubelet's reason.
+    /// The container has not started.
     Waiting {
-        /// Such as `PodInitializing` or `ImagePullBackOff`.
+        /// The kubelet's reason, such as `PodInitializing` or `ImagePullBackOff`.
         reason: Option<Arc<str>>,
     },
-    /// The container runs; its step may still wait for its turn.
+    /// The container runs; its step may still wait for its turn (§5).
     Running {
         /// Start of the container, not of the step.
         since: Option<Timestamp>,
@@ -147,7 +148,7 @@ pub enum ContainerState {
     Terminated(Terminated),
 }
 
-/// Waiting reasons after which Tekton gives the TaskRun up (tekton-semantics §4).
+/// Returns true for waiting reasons that are image or configuration errors (§4).
 #[must_use]
 pub fn is_image_error(reason: &str) -> bool {
     matches!(
@@ -171,15 +172,15 @@ pub struct Terminated {
     pub started_at: Option<Timestamp>,
     /// End of the container.
     pub finished_at: Option<Timestamp>,
-    /// What the entrypoint wrote at its end; `None` when it was killed before it could.
+    /// Message of the entrypoint; `None` if the entrypoint was killed before it wrote one.
     pub message: Option<Internals>,
 }
 
-/// The kubelet's reason for a container that was lost with its pod.
+/// The kubelet's reason for a container whose state it does not know (§4).
 pub(crate) const CONTAINER_STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
 
-/// The kubelet's reasons for a container that it could not start, or of which it does not know what became. The
-/// message beside them is the kubelet's.
+/// Returns true for the kubelet's reasons for a container that it could not start or whose state it
+/// does not know. The message beside such a reason is the kubelet's, not the entrypoint's.
 pub(crate) fn never_ran(reason: &str) -> bool {
     matches!(
         reason,
@@ -187,8 +188,8 @@ pub(crate) fn never_ran(reason: &str) -> bool {
     )
 }
 
-/// Was it this container that failed, whatever becomes of its pod? Exit codes 127 and 128 are the kubelet's for a
-/// container that it could not start (row 10a).
+/// Returns true if the container failed by itself, whatever happens to its pod later (row 10a). Exit
+/// codes 127 and 128 are the kubelet's for a container that it could not start.
 pub(crate) fn is_decided_at_once(exit_code: i32, reason: Option<&str>) -> bool {
     matches!(exit_code, 127 | 128)
         || matches!(
@@ -203,12 +204,12 @@ impl Terminated {
         self.reason.as_deref().is_some_and(never_ran)
     }
 
-    /// It ended with 0, and was not killed for its memory.
+    /// Returns true if the container ended with exit code 0 and was not OOM-killed.
     pub(crate) fn succeeded(&self) -> bool {
         self.exit_code == 0 && self.reason.as_deref() != Some("OOMKilled")
     }
 
-    /// The entrypoint's message, if something of it is left that says how the step ended.
+    /// Returns the entrypoint's message, if it holds evidence of the step's end.
     pub(crate) fn internals(&self) -> Option<&Internals> {
         let killed = self.reason.as_deref() == Some("OOMKilled");
         let says_nothing = |message: &Internals| killed && message.is_empty();
@@ -222,18 +223,18 @@ impl Terminated {
     }
 }
 
-/// The entrypoint's own entries in a termination message (tekton-semantics §2).
+/// Internal entries of a termination message, which the entrypoint writes (§2).
 ///
-/// A message that the kubelet cut short gives what could still be read.
+/// Of a message that the kubelet truncated, they are the entries that could still be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Internals {
-    /// `StartedAt`: when the step really started.
+    /// `StartedAt`: the exact start of the step.
     pub started_at: Option<Timestamp>,
     /// `Reason`: `Skipped`, `TimeoutExceeded` or `Cancelled`.
     pub reason: Option<Arc<str>>,
     /// `ExitCode`: the command failed under `onError: continue`.
     pub exit_code: Option<i32>,
-    /// The message was cut: a missing entry may be a lost one.
+    /// The kubelet truncated the message, so a missing entry may be a lost one.
     pub truncated: bool,
 }
 
@@ -243,47 +244,47 @@ impl Internals {
     }
 }
 
-/// One TaskRun, reduced to what finishes its steps.
+/// One TaskRun, reduced to the evidence about its steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskRunSnapshot {
     /// `metadata.uid`.
     pub uid: Arc<str>,
     /// `status.retriesStatus`, oldest first.
     pub archived: Vec<Attempt>,
-    /// `status` itself. Its steps are stale while its pod has not reported.
+    /// Attempt in `status` itself. Its steps are stale until its pod has reported (row 17).
     pub current: Attempt,
 }
 
-/// One attempt of a TaskRun as its status tells it.
+/// One attempt of a TaskRun, as its status shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// `podName`; empty before a pod exists.
     pub pod_name: Arc<str>,
-    /// The condition `Succeeded`, when it is no longer `Unknown`.
+    /// The condition `Succeeded`, once it is no longer `Unknown`.
     pub done: Option<Done>,
     /// `steps`.
     pub steps: Vec<ReportedStep>,
 }
 
-/// How an attempt ended.
+/// End of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     /// The condition's reason, such as `Succeeded`, `StepFailed` or `TaskRunCancelled`.
     pub reason: Arc<str>,
     /// `completionTime`.
     pub at: Option<Timestamp>,
-    /// The step that the condition's message blames for an image that could not be pulled.
+    /// The step whose image could not be pulled, from the condition's message.
     pub image_error_step: Option<Arc<str>>,
 }
 
 /// An entry of `status.steps`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedStep {
-    /// Container name; made from the step's name where Tekton has not filled it in yet.
+    /// Container name, derived from the step's name if Tekton has not filled it in yet.
     pub container: Arc<str>,
-    /// It was `running` when Tekton last looked.
+    /// True if the entry says `running`.
     pub running: bool,
-    /// The end, when it is `terminated`.
+    /// The end, if the entry says `terminated`.
     pub ended: Option<ReportedEnd>,
 }
 
@@ -294,18 +295,18 @@ pub struct ReportedEnd {
     pub exit_code: i32,
     /// `terminationReason`, else the container's reason.
     pub reason: Arc<str>,
-    /// There is a `terminationReason`: the entrypoint had left a message.
+    /// True if there is a `terminationReason`: the entrypoint left a message (§3).
     pub by_entrypoint: bool,
-    /// There is none, but what is left of a message that the kubelet has cut.
+    /// True if there is none, but the remains of a message that the kubelet truncated.
     pub truncated: bool,
-    /// Start of the step (Tekton puts the entrypoint's time here).
+    /// Start of the step; Tekton writes the entrypoint's time here.
     pub started_at: Option<Timestamp>,
     /// End of the step.
     pub finished_at: Option<Timestamp>,
 }
 
 impl Attempt {
-    /// The entry of one container.
+    /// Returns the entry of one container.
     #[must_use]
     pub fn step(&self, container: &str) -> Option<&ReportedStep> {
         self.steps.iter().find(|step| &*step.container == container)
@@ -313,8 +314,9 @@ impl Attempt {
 }
 
 impl ReportedEnd {
-    /// Did Tekton write this end itself when it gave the TaskRun up, instead of reading it from the
-    /// pod? Then running and never-started steps look alike (`terminateStepsInPod`).
+    /// Returns true if Tekton wrote this end itself when it failed the TaskRun, instead of reading it
+    /// from the pod. Steps that ran and steps that never started then look alike (§4,
+    /// `terminateStepsInPod`).
     #[must_use]
     pub fn is_synthetic(&self, done: &Done) -> bool {
         self.reason == done.reason && &*self.reason != "Succeeded"
@@ -322,7 +324,7 @@ impl ReportedEnd {
 }
 
 impl TaskRunSnapshot {
-    /// All attempts with their numbers, from 0.
+    /// Returns all attempts with their numbers, from 0.
     pub fn attempts(&self) -> impl Iterator<Item = (usize, &Attempt)> {
         self.archived
             .iter()
@@ -330,7 +332,7 @@ impl TaskRunSnapshot {
             .enumerate()
     }
 
-    /// The newest attempt that names this pod.
+    /// Returns the newest attempt that names this pod.
     #[must_use]
     pub fn attempt_of(&self, pod_name: &str) -> Option<(usize, &Attempt)> {
         self.attempts()
@@ -340,7 +342,7 @@ impl TaskRunSnapshot {
 }
 
 impl PodSnapshot {
-    /// The latest time that the pod itself tells.
+    /// Returns the latest time in the pod's own status.
     #[must_use]
     pub fn last_change(&self) -> Option<Timestamp> {
         let of_step = |state: &ContainerState| match state {

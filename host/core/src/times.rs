@@ -1,7 +1,8 @@
-//! When the steps of a pod started and ended, as far as its status shows it.
+//! Computes starts and ends of a pod's steps from its status.
 //!
-//! The entrypoint writes milliseconds and the kubelet whole seconds, by clocks of their own: an end is raised to the
-//! start of the same step, and the next step does not start before it (tekton-semantics, decision 5).
+//! The entrypoint writes milliseconds and the kubelet whole seconds, each by its own clock. So an end
+//! is raised to the start of the same step, and the next step does not start before that end
+//! (decision 5).
 
 use crate::diff::{PodView, StepMarks};
 use crate::snapshot::{ContainerState, Gate, PodSnapshot, Terminated};
@@ -10,16 +11,16 @@ use jiff::Timestamp;
 /// Times of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StepTimes {
-    /// The best start known before the step reports its own (§5).
+    /// Best start that is known before the step reports its own (§5).
     pub(crate) inferred_start: Option<Timestamp>,
-    /// When the step's turn came at the earliest, in the whole seconds of the kubelet: a container that ended before it
-    /// did not run its step (row 9).
+    /// Earliest time at which the turn of the step can have come, in whole seconds: a container that
+    /// ended before it never ran its step (row 9).
     pub(crate) turn: Option<Timestamp>,
-    /// The container's end, but not before the start of its step.
+    /// End of the container, raised to the start of its step.
     end: Option<Timestamp>,
 }
 
-/// The times of all steps of a pod, in the order of its spec.
+/// Computes the times of all steps of a pod, in the order of its spec.
 pub(crate) fn of_steps(view: &PodView<'_>, marks: &[StepMarks]) -> Vec<StepTimes> {
     let pod = view.pod;
     let ready = ready_at(view);
@@ -30,7 +31,7 @@ pub(crate) fn of_steps(view: &PodView<'_>, marks: &[StepMarks]) -> Vec<StepTimes
         let (turn, earliest) = match step.gate {
             Gate::Open => (None, None),
             Gate::Ready => {
-                // A container that ended with 0 did not wait.
+                // A container with exit code 0 ran its step: it did not wait for READY any more.
                 let killed = ended(pod, index).is_some_and(|ended| !ended.succeeded());
                 (
                     pod.containers_started.max(ready.filter(|_| killed)),
@@ -79,18 +80,18 @@ fn container_start(state: &ContainerState) -> Option<Timestamp> {
     }
 }
 
-/// The second in which Tekton set the annotation `tekton.dev/ready`, if no later patch has moved the time of its entry
-/// in `managedFields` (§1).
+/// Returns the second in which Tekton set the annotation `tekton.dev/ready`, if no later patch has
+/// moved the time of that entry in `managedFields` (§1).
 fn ready_at(view: &PodView<'_>) -> Option<Timestamp> {
     let pod = view.pod;
-    // Once the TaskRun is done, Tekton stops the sidecars by patching their images.
+    // After the end of the TaskRun, Tekton stops sidecars by patching their images.
     let patched_later = pod.cancel_requested || (pod.has_sidecars && view.verdict.is_some());
     pod.ready_at
         .filter(|_| pod.ready && !patched_later)
         .filter(|at| pod.containers_started.is_none_or(|started| started <= *at))
 }
 
-/// Can the first step have started then? It has not ended before.
+/// Returns true if the first step can have started at `at`: its container had not ended by then.
 fn is_start(pod: &PodSnapshot, at: Timestamp) -> bool {
     let end = ended(pod, 0).and_then(|ended| ended.finished_at);
     end.is_none_or(|end| at <= end)

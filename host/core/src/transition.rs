@@ -1,4 +1,4 @@
-//! What a step did: the value that becomes an event.
+//! Transitions of steps: the values from which events are made.
 
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 pub struct Transition {
     /// UID of the TaskRun.
     pub run_uid: Arc<str>,
-    /// UID of the Pod; `None` when the pod was never seen and the TaskRun alone tells.
+    /// UID of the Pod; `None` if the pod was never observed and the TaskRun is the only evidence.
     pub pod_uid: Option<Arc<str>>,
     /// Name of the Pod.
     pub pod_name: Arc<str>,
-    /// Where the Pod stands among those of its attempt.
+    /// Sort key of the Pod among those of its attempt.
     pub pod_order: PodOrder,
     /// Container name.
     pub container: Arc<str>,
@@ -24,60 +24,60 @@ pub struct Transition {
     pub kind: Kind,
     /// When it happened, by the cluster's clock.
     pub at: Timestamp,
-    /// When the step started, as far as is known.
+    /// Start of the step, if known.
     pub start: Option<Start>,
 }
 
-/// What sorts the pods of one attempt, before their UIDs (decision 6): Tekton makes a pod that was deleted again under
-/// the same name, often within the same second.
+/// Sort key of the pods of one attempt; their UIDs break ties (decision 6). Tekton re-creates a
+/// deleted pod under the same name, often within the same second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodOrder {
     /// `metadata.creationTimestamp`.
     pub created: Option<Timestamp>,
-    /// Start of its first container, if one had started when its first event was made.
+    /// Start of its first container, if one had started when the first event of the pod was made.
     pub first_container_started: Option<Timestamp>,
 }
 
-/// What a step did.
+/// Kind of a transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Its command runs.
+    /// The command of the step runs.
     Started,
-    /// Its command ended with exit code 0.
+    /// The command ended with exit code 0.
     Succeeded(Outcome),
-    /// Its command ended otherwise, or was killed, or could never be started because of its image.
+    /// The command ended with another exit code, was killed, or could not be started.
     Failed(Outcome),
-    /// Its command never ran.
+    /// The command never ran.
     Skipped(Outcome, SkipCause),
 }
 
-/// How a step ended.
+/// Exit code and reason of a step's end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Exit code of the step, where one exists.
+    /// Exit code of the step, if there is one.
     pub exit_code: Option<i32>,
-    /// `Completed`, `Error`, `Continued`, `Skipped`, `TimeoutExceeded`, `TaskRunCancelled`,
+    /// Such as `Completed`, `Error`, `Continued`, `Skipped`, `TimeoutExceeded`, `TaskRunCancelled`,
     /// `OOMKilled`, …
     pub reason: Arc<str>,
 }
 
-/// Why a step was skipped.
+/// Cause of a skipped step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipCause {
-    /// Its `when` expressions were false.
+    /// The `when` expressions of the step were false.
     WhenFalse,
-    /// A step before it failed.
+    /// An earlier step failed.
     PreviousStepFailed,
-    /// The run ended before its turn came.
+    /// The run ended before the turn of the step came.
     NeverStarted,
     /// An init container failed.
     InitContainerFailed,
-    /// An init container was killed for its memory.
+    /// An init container was OOM-killed.
     InitContainerOom,
 }
 
 impl SkipCause {
-    /// The word in `data.cause`.
+    /// Returns the value of `data.cause`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,26 +90,26 @@ impl SkipCause {
     }
 }
 
-/// When a step started, and how that is known.
+/// Start of a step, with the source of the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
     /// The time.
     pub at: Timestamp,
-    /// Who says so.
+    /// The source of the time.
     pub source: StartSource,
 }
 
-/// Where a start time comes from.
+/// Source of a start time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartSource {
-    /// Concluded from the predecessor's end or the pod's readiness: up to about a second early.
+    /// Inferred from the predecessor's end or from READY: up to about a second too early (§5).
     Inferred,
-    /// The step's entrypoint wrote it.
+    /// Written by the entrypoint of the step, in milliseconds.
     Entrypoint,
 }
 
 impl StartSource {
-    /// The word in `data.startedAtSource`.
+    /// Returns the value of `data.startedAtSource`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -120,7 +120,7 @@ impl StartSource {
 }
 
 impl Kind {
-    /// The word in the event's type.
+    /// Returns the phase as it stands in the event's type.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -131,7 +131,7 @@ impl Kind {
         }
     }
 
-    /// How the step ended; `None` for `Started`.
+    /// Returns how the step ended; `None` for `Started`.
     #[must_use]
     pub fn outcome(&self) -> Option<&Outcome> {
         match self {
@@ -142,7 +142,7 @@ impl Kind {
         }
     }
 
-    /// Why it was skipped, if it was.
+    /// Returns why the step was skipped; `None` for other kinds.
     #[must_use]
     pub fn cause(&self) -> Option<SkipCause> {
         match self {
@@ -153,13 +153,14 @@ impl Kind {
 }
 
 impl Transition {
-    /// The step's name as Tekton reports it.
+    /// Returns the name of the step as Tekton reports it.
     #[must_use]
     pub fn step(&self) -> &str {
         crate::snapshot::step_name(&self.container)
     }
 
-    /// The event's `id`: the same after a restart, a relist and a failover (design §4).
+    /// Derives the event's `id`, which is the same after a restart, a relist and a failover
+    /// (decision 7).
     ///
     /// `event_type` is the event's full `type`.
     #[must_use]
@@ -180,8 +181,9 @@ impl Transition {
         }
     }
 
-    /// The event's `sequence`: sorts the events of one TaskRun, as strings, by attempt, pod, step and phase
-    /// (decision 6), each in a fixed width. What no pod shows sorts behind all pods of its attempt.
+    /// Derives the event's `sequence`, which as a string sorts the events of one TaskRun by attempt,
+    /// pod, step and phase, each in a fixed width (decision 6). Transitions without a pod sort
+    /// behind all pods of their attempt.
     #[must_use]
     pub fn sequence(&self) -> String {
         let phase = u8::from(self.kind != Kind::Started);
@@ -204,8 +206,8 @@ impl Transition {
     }
 }
 
-/// The largest number of seconds that has ten digits: in the year 2286.
+/// Largest Unix time, in seconds, that has ten digits (year 2286).
 const MAX_SECONDS: i64 = 9_999_999_999;
 
-/// Sorts behind the UIDs that the API server gives.
+/// Sorts behind every UID that the API server assigns.
 const LAST_UID: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
