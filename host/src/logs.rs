@@ -38,15 +38,15 @@ pub(crate) struct LogReader {
     prefetched: Locked<PrefetchedLogs>,
     /// The pods whose logs are wanted.
     watched_pods: WatchedPods,
-    counts: LogCounts,
+    metrics: LogMetrics,
 }
 
 /// Logs that were to be read.
 #[derive(Debug, Default)]
-pub(crate) struct LogCounts {
-    pub(crate) whole: AtomicU64,
+pub(crate) struct LogMetrics {
+    pub(crate) read: AtomicU64,
     /// Too long, or broken off.
-    pub(crate) cut: AtomicU64,
+    pub(crate) truncated: AtomicU64,
     pub(crate) unavailable: AtomicU64,
 }
 
@@ -59,7 +59,7 @@ impl LogReader {
             timeout: Duration::from_millis(config.timeout_ms),
             prefetched: Locked::new(PrefetchedLogs::new(MAX_PREFETCHED_LOGS)),
             watched_pods: WatchedPods::default(),
-            counts: LogCounts::default(),
+            metrics: LogMetrics::default(),
         }
     }
 
@@ -122,8 +122,8 @@ impl LogReader {
     }
 
     /// What became of the logs so far.
-    pub(crate) fn counts(&self) -> &LogCounts {
-        &self.counts
+    pub(crate) fn metrics(&self) -> &LogMetrics {
+        &self.metrics
     }
 
     /// The log of a step that has ended, of the pod that was claimed for it.
@@ -137,9 +137,9 @@ impl LogReader {
         }
         let log = self.read(record, pod).await;
         let count = match (&log.unavailable, log.truncated) {
-            (Some(_), _) => &self.counts.unavailable,
-            (None, true) => &self.counts.cut,
-            (None, false) => &self.counts.whole,
+            (Some(_), _) => &self.metrics.unavailable,
+            (None, true) => &self.metrics.truncated,
+            (None, false) => &self.metrics.read,
         };
         count.fetch_add(1, Ordering::Relaxed);
         log

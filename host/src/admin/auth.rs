@@ -1,8 +1,8 @@
 //! Who may see the pages that show runs, events and plugins: whoever has a token that is in a file, or one of the
 //! cluster whose owner may see them. Tokens are never logged, nor kept but as digests.
 
+use super::access_cache::AccessCache;
 use super::config::AuthConfig;
-use super::verdicts::Verdicts;
 use crate::locked::Locked;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -20,9 +20,9 @@ use tokio::time::Instant;
 use tracing::warn;
 
 /// Largest file with a token, in bytes.
-const MAX_FILE: u64 = 64 * 1024;
+const MAX_TOKEN_FILE_BYTES: u64 = 64 * 1024;
 /// Tokens that the cluster is asked about at a time.
-const REVIEWS: usize = 4;
+const MAX_CONCURRENT_REVIEWS: usize = 4;
 
 /// What the cluster says of a token and a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,21 +36,21 @@ pub enum Access {
 }
 
 /// Asks the cluster whether the owner of a token may get a path. The error is for the log, with a remedy.
-pub type Reviewer =
+pub type AccessReviewer =
     Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<Access, String>> + Send + Sync>;
 
 /// Shortest time between two lines in the log that say why nobody can be let in.
-const WARN_AGAIN: Duration = Duration::from_secs(60);
+const MIN_WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What guards pages. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Guard {
-    rule: Rule,
+    rule: AccessRule,
     warned: Arc<Locked<Option<Instant>>>,
 }
 
 #[derive(Clone)]
-enum Rule {
+enum AccessRule {
     /// Everybody may see them.
     Open,
     /// Nobody may.
@@ -58,14 +58,14 @@ enum Rule {
     /// The token is in this file.
     Bearer(Arc<PathBuf>),
     /// The cluster decides.
-    Cluster(Cluster),
+    Kubernetes(KubernetesAccess),
 }
 
 #[derive(Clone)]
-struct Cluster {
-    review: Reviewer,
-    places: Arc<Semaphore>,
-    verdicts: Arc<Locked<Verdicts>>,
+struct KubernetesAccess {
+    review: AccessReviewer,
+    review_slots: Arc<Semaphore>,
+    cache: Arc<Locked<AccessCache>>,
 }
 
 /// Why nobody can be let in.
@@ -84,26 +84,28 @@ pub enum AuthError {
 impl Guard {
     /// Lets nobody pass.
     pub(super) fn closed() -> Self {
-        Self::with(Rule::Closed)
+        Self::with(AccessRule::Closed)
     }
 
     pub(super) fn new(
         config: Option<&AuthConfig>,
-        reviewer: Option<Reviewer>,
+        reviewer: Option<AccessReviewer>,
     ) -> Result<Self, AuthError> {
         let rule = match config {
-            None => Rule::Open,
-            Some(AuthConfig::Bearer(bearer)) => Rule::Bearer(Arc::new(bearer.token_file.clone())),
-            Some(AuthConfig::Kubernetes(_)) => Rule::Cluster(Cluster {
+            None => AccessRule::Open,
+            Some(AuthConfig::Bearer(bearer)) => {
+                AccessRule::Bearer(Arc::new(bearer.token_file.clone()))
+            }
+            Some(AuthConfig::Kubernetes(_)) => AccessRule::Kubernetes(KubernetesAccess {
                 review: reviewer.ok_or(AuthError::NoCluster)?,
-                places: Arc::new(Semaphore::new(REVIEWS)),
-                verdicts: Arc::default(),
+                review_slots: Arc::new(Semaphore::new(MAX_CONCURRENT_REVIEWS)),
+                cache: Arc::default(),
             }),
         };
         Ok(Self::with(rule))
     }
 
-    fn with(rule: Rule) -> Self {
+    fn with(rule: AccessRule) -> Self {
         let warned = Arc::default();
         Self { rule, warned }
     }
@@ -117,7 +119,7 @@ impl Guard {
 pub(super) fn check(config: Option<&AuthConfig>, has_cluster: bool) -> Result<(), AuthError> {
     match config {
         Some(AuthConfig::Bearer(bearer)) => {
-            let token = token_in(&bearer.token_file).map_err(AuthError::Token);
+            let token = read_token(&bearer.token_file).map_err(AuthError::Token);
             token.map(drop)
         }
         Some(AuthConfig::Kubernetes(_)) if !has_cluster => Err(AuthError::NoCluster),
@@ -138,13 +140,13 @@ pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
 impl Guard {
     async fn refusal(&self, token: Option<String>, path: String) -> Option<Response> {
         let access = match (&self.rule, token) {
-            (Rule::Open, _) => return None,
-            (Rule::Closed, _) => return Some(withheld()),
-            (Rule::Bearer(_) | Rule::Cluster(_), None) => {
+            (AccessRule::Open, _) => return None,
+            (AccessRule::Closed, _) => return Some(withheld()),
+            (AccessRule::Bearer(_) | AccessRule::Kubernetes(_), None) => {
                 return Some(unknown("a token is needed: Authorization: Bearer TOKEN\n"));
             }
-            (Rule::Bearer(file), Some(token)) => is_token_in(file.clone(), token).await,
-            (Rule::Cluster(cluster), Some(token)) => cluster.access(token, path).await,
+            (AccessRule::Bearer(file), Some(token)) => check_token_file(file.clone(), token).await,
+            (AccessRule::Kubernetes(cluster), Some(token)) => cluster.access(token, path).await,
         };
         match access {
             Ok(Access::Allowed) => None,
@@ -167,7 +169,7 @@ impl Guard {
 impl Guard {
     fn warn(&self, problem: &str) {
         let (mut warned, now) = (self.warned.lock(), Instant::now());
-        if warned.is_none_or(|at| now.duration_since(at) >= WARN_AGAIN) {
+        if warned.is_none_or(|at| now.duration_since(at) >= MIN_WARNING_INTERVAL) {
             *warned = Some(now);
             warn!(%problem, "tokens of those who ask for runs and events cannot be checked");
         }
@@ -197,9 +199,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-async fn is_token_in(file: Arc<PathBuf>, given: String) -> Result<Access, String> {
+async fn check_token_file(file: Arc<PathBuf>, given: String) -> Result<Access, String> {
     let read = tokio::task::spawn_blocking(move || {
-        token_in(&file).map(|token| match is_same(&token, &given) {
+        read_token(&file).map(|token| match tokens_equal(&token, &given) {
             true => Access::Allowed,
             false => Access::Unknown,
         })
@@ -208,13 +210,15 @@ async fn is_token_in(file: Arc<PathBuf>, given: String) -> Result<Access, String
 }
 
 /// The token in a file.
-fn token_in(file: &Path) -> Result<String, String> {
+fn read_token(file: &Path) -> Result<String, String> {
     let path = file.display();
     let failed = |error: std::io::Error| format!("failed to read {path}: {error}");
     let mut text = String::new();
     let opened = std::fs::File::open(file).map_err(failed)?;
-    let read = opened.take(MAX_FILE + 1).read_to_string(&mut text);
-    if read.map_err(failed)? as u64 > MAX_FILE {
+    let read = opened
+        .take(MAX_TOKEN_FILE_BYTES + 1)
+        .read_to_string(&mut text);
+    if read.map_err(failed)? as u64 > MAX_TOKEN_FILE_BYTES {
         return Err(format!("{path} is larger than 64 KiB"));
     }
     match text.trim() {
@@ -224,7 +228,7 @@ fn token_in(file: &Path) -> Result<String, String> {
 }
 
 /// Compares in a time that says nothing of where two tokens differ, nor of how long they are.
-fn is_same(one: &str, other: &str) -> bool {
+fn tokens_equal(one: &str, other: &str) -> bool {
     let sealed = |token: &str| {
         // Any key will do: an HMAC takes every length.
         let mac = Hmac::<Sha256>::new_from_slice(b"step-observer admin").ok()?;
@@ -235,29 +239,29 @@ fn is_same(one: &str, other: &str) -> bool {
         .is_some_and(|(one, other)| one == other)
 }
 
-impl Cluster {
+impl KubernetesAccess {
     async fn access(&self, token: String, path: String) -> Result<Access, String> {
         let mut digest = Sha256::new();
         digest.update(&path);
         // No path has it.
         digest.update([0]);
         digest.update(&token);
-        let question = digest.finalize().into();
-        let known = self.verdicts().of(&question, Instant::now());
+        let key = digest.finalize().into();
+        let known = self.cache().get(&key, Instant::now());
         if let Some(access) = known {
             return Ok(access);
         }
-        let place = self.places.acquire().await;
+        let place = self.review_slots.acquire().await;
         let access = (self.review)(token, path).await;
         drop(place);
         if let Ok(access) = access {
-            self.verdicts().note(question, access, Instant::now());
+            self.cache().insert(key, access, Instant::now());
         }
         access
     }
 
-    fn verdicts(&self) -> std::sync::MutexGuard<'_, Verdicts> {
-        self.verdicts.lock()
+    fn cache(&self) -> std::sync::MutexGuard<'_, AccessCache> {
+        self.cache.lock()
     }
 }
 
@@ -292,14 +296,14 @@ mod tests {
 
     #[test]
     fn only_the_same_token_is_the_same() {
-        assert!(is_same("0123456789abcdef", "0123456789abcdef"));
+        assert!(tokens_equal("0123456789abcdef", "0123456789abcdef"));
         for other in [
             "",
             "0123456789abcde",
             "0123456789abcdeg",
             "0123456789abcdef0",
         ] {
-            assert!(!is_same("0123456789abcdef", other), "{other}");
+            assert!(!tokens_equal("0123456789abcdef", other), "{other}");
         }
     }
 
@@ -309,7 +313,7 @@ mod tests {
         let file = folder.path().join("token");
         let in_file = |text: &str| {
             std::fs::write(&file, text).unwrap();
-            token_in(&file)
+            read_token(&file)
         };
         assert_eq!(in_file(" abc\n"), Ok("abc".to_owned()));
         assert!(in_file("\n").unwrap_err().ends_with("token is empty"));

@@ -81,7 +81,7 @@ pub enum AdminConfigError {
 
 /// What an address answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pages {
+pub(super) enum RouteSet {
     /// `/healthz` and `/readyz`.
     Probes,
     /// `/metrics`.
@@ -96,13 +96,13 @@ pub(super) enum Pages {
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ListenAddress {
     /// The field that has the address.
     pub(super) field: &'static str,
     /// A word for logs and metrics.
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
-    pub(super) pages: Pages,
+    pub(super) routes: RouteSet,
 }
 
 impl AdminConfig {
@@ -112,35 +112,36 @@ impl AdminConfig {
     ///
     /// Runs would be shown to other machines without `auth`, or `auth` guards nothing.
     pub fn check(&self) -> Result<(), AdminConfigError> {
-        self.places().map(drop)
+        self.listen_addresses().map(drop)
     }
 
     /// What to listen on.
-    pub(super) fn places(&self) -> Result<Vec<Place>, AdminConfigError> {
-        let place = |field, name, address: Option<SocketAddr>, pages| {
-            address.map(|address| Place {
+    pub(super) fn listen_addresses(&self) -> Result<Vec<ListenAddress>, AdminConfigError> {
+        let place = |field, name, address: Option<SocketAddr>, routes| {
+            address.map(|address| ListenAddress {
                 field,
                 name,
                 address,
-                pages,
+                routes,
             })
         };
         let runs = match self.listen {
-            Some(address) => self.runs_at(address)?,
+            Some(address) => self.runs_route_set(address)?,
             None if self.auth.is_some() => return Err(AdminConfigError::NothingToGuard),
-            None => Pages::All,
+            None => RouteSet::All,
         };
-        let places = [
-            place("admin.probes", "probes", self.probes, Pages::Probes),
-            place("admin.metrics", "metrics", self.metrics, Pages::Metrics),
+        let listen_addresses = [
+            place("admin.probes", "probes", self.probes, RouteSet::Probes),
+            place("admin.metrics", "metrics", self.metrics, RouteSet::Metrics),
             place("admin.listen", "runs", self.listen, runs),
         ];
-        let places: Vec<Place> = places.into_iter().flatten().collect();
-        for (index, place) in places.iter().enumerate() {
+        let listen_addresses: Vec<ListenAddress> = listen_addresses.into_iter().flatten().collect();
+        for (index, place) in listen_addresses.iter().enumerate() {
             // Port 0 is any that is free.
-            let same =
-                |earlier: &&Place| earlier.address == place.address && place.address.port() != 0;
-            if let Some(earlier) = places.iter().take(index).find(same) {
+            let same = |earlier: &&ListenAddress| {
+                earlier.address == place.address && place.address.port() != 0
+            };
+            if let Some(earlier) = listen_addresses.iter().take(index).find(same) {
                 return Err(AdminConfigError::Twice {
                     field: place.field,
                     other: earlier.field,
@@ -148,18 +149,18 @@ impl AdminConfig {
                 });
             }
         }
-        Ok(places)
+        Ok(listen_addresses)
     }
 
-    fn runs_at(&self, address: SocketAddr) -> Result<Pages, AdminConfigError> {
+    fn runs_route_set(&self, address: SocketAddr) -> Result<RouteSet, AdminConfigError> {
         let has_others = self.metrics.is_some() || self.probes.is_some();
         match &self.auth {
-            Some(_) => Ok(Pages::Guarded),
-            None if address.ip().to_canonical().is_loopback() => Ok(Pages::All),
+            Some(_) => Ok(RouteSet::Guarded),
+            None if address.ip().to_canonical().is_loopback() => Ok(RouteSet::All),
             None if has_others => Err(AdminConfigError::Unprotected(address)),
             // As it was written for 0.1.0, where there was one address. A restart must not fail for that: probes and
             // scrapes go on.
-            None => Ok(Pages::Withheld),
+            None => Ok(RouteSet::Withheld),
         }
     }
 }
@@ -168,7 +169,7 @@ impl AdminConfig {
 mod tests {
     use super::*;
 
-    fn pages(listen: &str, others: bool, auth: bool) -> Result<Vec<Pages>, AdminConfigError> {
+    fn pages(listen: &str, others: bool, auth: bool) -> Result<Vec<RouteSet>, AdminConfigError> {
         let address = |text: &str| Some(text.parse().unwrap());
         let config = AdminConfig {
             listen: address(listen),
@@ -176,13 +177,13 @@ mod tests {
             probes: address("0.0.0.0:8081").filter(|_| others),
             auth: auth.then(|| AuthConfig::Kubernetes(KubernetesConfig::default())),
         };
-        let places = config.places()?;
-        Ok(places.iter().map(|place| place.pages).collect())
+        let listen_addresses = config.listen_addresses()?;
+        Ok(listen_addresses.iter().map(|place| place.routes).collect())
     }
 
     #[test]
     fn runs_are_shown_on_loopback_or_to_authorized_clients() {
-        use Pages::{All, Guarded, Metrics, Probes, Withheld};
+        use RouteSet::{All, Guarded, Metrics, Probes, Withheld};
         let far = "10.0.0.7:8082";
         for (listen, others, auth, expected) in [
             ("127.0.0.1:8080", false, false, Ok(vec![All])),

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What became of the connections to one address.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct ConnectionMetrics {
     open: AtomicUsize,
     refused: AtomicU64,
     timed_out: AtomicU64,
 }
 
-impl Counts {
+impl ConnectionMetrics {
     pub(super) fn set_open(&self, count: usize) {
         self.open.store(count, Ordering::Relaxed);
     }
@@ -30,21 +30,21 @@ impl Counts {
         self.timed_out.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn of_open(&self) -> u64 {
+    pub(super) fn open(&self) -> u64 {
         self.open.load(Ordering::Relaxed) as u64
     }
 
-    pub(super) fn of_refused(&self) -> u64 {
+    pub(super) fn refused_count(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    pub(super) fn of_timed_out(&self) -> u64 {
+    pub(super) fn timed_out_count(&self) -> u64 {
         self.timed_out.load(Ordering::Relaxed)
     }
 }
 
-/// The counts of each address, by its name.
-pub(super) type Named = Vec<(&'static str, Arc<Counts>)>;
+/// The metrics of each address, by its name.
+pub(super) type Named = Vec<(&'static str, Arc<ConnectionMetrics>)>;
 
 /// Those of all addresses.
 #[derive(Clone, Debug)]
@@ -53,28 +53,28 @@ pub(super) struct Connections(pub(super) Arc<Named>);
 impl Collector for Connections {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let encoder = &mut encoder;
-        let each = |value: fn(&Counts) -> u64| {
+        let each = |value: fn(&ConnectionMetrics) -> u64| {
             let named = self.0.iter();
-            named.map(move |(name, counts)| (*name, value(counts)))
+            named.map(move |(name, metrics)| (*name, value(metrics)))
         };
         Metric::gauge(
             "admin_connections",
             "Open connections to an address of admin",
         )
-        .of_each(encoder, "listener", each(Counts::of_open))?;
+        .encode_family(encoder, "listener", each(ConnectionMetrics::open))?;
         Metric::counter(
             "admin_connections_refused",
             "Connections that were closed because there are too many, in all or from one address",
         )
-        .of_each(encoder, "listener", each(Counts::of_refused))?;
+        .encode_family(encoder, "listener", each(ConnectionMetrics::refused_count))?;
         Metric::counter(
             "admin_connections_timed_out",
             "Connections that were closed because a request was not sent in time, or its answer not taken",
         )
-        .of_each(
+        .encode_family(
             encoder,
             "listener",
-            each(Counts::of_timed_out),
+            each(ConnectionMetrics::timed_out_count),
         )
     }
 }

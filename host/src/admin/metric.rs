@@ -26,13 +26,17 @@ impl Metric {
     }
 
     /// With one value.
-    pub(super) fn is(self, encoder: &mut DescriptorEncoder<'_>, value: u64) -> Result<(), Error> {
+    pub(super) fn encode_u64(
+        self,
+        encoder: &mut DescriptorEncoder<'_>,
+        value: u64,
+    ) -> Result<(), Error> {
         let metric = encoder.encode_descriptor(self.name, self.help, None, self.kind)?;
         self.write(metric, value)
     }
 
     /// With one value, and a part behind the point.
-    pub(super) fn is_about(
+    pub(super) fn encode_f64(
         self,
         encoder: &mut DescriptorEncoder<'_>,
         value: f64,
@@ -45,7 +49,7 @@ impl Metric {
     }
 
     /// With a value for each value of a label.
-    pub(super) fn of_each<'v>(
+    pub(super) fn encode_family<'v>(
         self,
         encoder: &mut DescriptorEncoder<'_>,
         label: &str,

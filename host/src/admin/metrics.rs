@@ -20,8 +20,8 @@ pub(super) fn encode(status: &Status, connections: Connections) -> Result<String
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Process));
     let registry_of_ours = registry.sub_registry_with_prefix("step_observer");
-    registry_of_ours.register_collector(Box::new(Sinks(status.vitals.journal.clone())));
-    registry_of_ours.register_collector(Box::new(status.vitals.clone()));
+    registry_of_ours.register_collector(Box::new(Sinks(status.snapshot.journal.clone())));
+    registry_of_ours.register_collector(Box::new(status.snapshot.clone()));
     registry_of_ours.register_collector(Box::new(connections));
     // Two that want one name are told once, as the one that has it: a series must not stand twice.
     let mut plugins = status.plugins.clone();

@@ -1,34 +1,37 @@
 //! What the observer tells about itself over HTTP. It only reads; nothing of what plugins and events say is shown, but
 //! which there are, and what became of them.
 
+mod access_cache;
 mod auth;
 mod config;
+mod connection_slots;
 mod connections;
 mod metric;
 mod metrics;
-mod pages;
 mod process;
-mod progress;
-mod seats;
+mod request_progress;
+mod routes;
 mod server;
 mod sinks;
 mod status;
-mod verdicts;
 mod vitals;
 
-pub use auth::{Access, AuthError, Reviewer};
+pub use auth::{Access, AccessReviewer, AuthError};
 pub use config::{AdminConfig, AdminConfigError, AuthConfig, BearerConfig, KubernetesConfig};
 pub use sinks::{JournalStatus, SinkStatus};
-pub use status::{Events, LogReads, Reloads, Standing, Transitions, Vitals, Waiting, WatchStatus};
+pub use status::{
+    EventStatus, LogReadStatus, ReloadStatus, StatusProvider, StatusSnapshot, TransitionStatus,
+    WaitingStatus, WatchStatus,
+};
 
 use crate::history::History;
 use crate::plugin::dropin::Roster;
 use auth::Guard;
-use config::{Pages, Place};
+use config::{ListenAddress, RouteSet};
 use connections::Connections;
 use futures::FutureExt as _;
 use futures::future::join_all;
-use pages::Told;
+use routes::RouteState;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -58,7 +61,7 @@ pub enum AdminError {
 
 /// Where the observer answers. Cheap to clone: runs answer there one after the other.
 #[derive(Clone, Debug, Default)]
-pub struct Listeners(Vec<(Place, Arc<TcpListener>)>);
+pub struct Listeners(Vec<(ListenAddress, Arc<TcpListener>)>);
 
 impl Listeners {
     /// Listens on the addresses of a configuration. `has_cluster`: there is one that can be asked whose a token is.
@@ -67,16 +70,16 @@ impl Listeners {
     ///
     /// One of them would show too much or cannot be used, or there is no token.
     pub fn open(config: &AdminConfig, has_cluster: bool) -> Result<Self, AdminError> {
-        let places = config.places()?;
+        let addresses = config.listen_addresses()?;
         auth::check(config.auth.as_ref(), has_cluster)?;
         let mut listeners = Vec::new();
-        for place in places {
-            let Place {
+        for listen in addresses {
+            let ListenAddress {
                 field,
                 name,
                 address,
-                pages,
-            } = place;
+                routes,
+            } = listen;
             let failed = |source| AdminError::Listen {
                 address,
                 field,
@@ -84,16 +87,16 @@ impl Listeners {
             };
             let listener = server::bind(address).map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
-            if pages == Pages::Withheld {
+            if routes == RouteSet::Withheld {
                 warn!(
                     "admin.listen is reached by other machines and there is no admin.auth: /status, /plugins, /sinks and \
                      /events/ID are not shown there. Set admin.auth, or listen on 127.0.0.1 and give admin.probes and \
                      admin.metrics addresses of their own"
                 );
             }
-            info!(listener = name, %address, "telling about the observer at {}", paths(pages));
+            info!(listener = name, %address, "telling about the observer at {}", paths(routes));
             let listener = listener.into_std().map_err(failed)?;
-            listeners.push((place, Arc::new(listener)));
+            listeners.push((listen, Arc::new(listener)));
         }
         Ok(Self(listeners))
     }
@@ -106,7 +109,7 @@ impl Listeners {
     pub fn serve<E>(
         &self,
         auth: Option<&AuthConfig>,
-        reviewer: Option<Reviewer>,
+        reviewer: Option<AccessReviewer>,
         subject: Subject,
         end: &E,
     ) -> Result<impl Future<Output = ()> + Send + use<E>, AdminError>
@@ -114,26 +117,35 @@ impl Listeners {
         E: Future<Output = ()> + Clone + Send + 'static,
     {
         let guard = Guard::new(auth, reviewer)?;
-        let counts = self.0.iter().map(|(place, _)| (place.name, Arc::default()));
-        let counts: Arc<connections::Named> = Arc::new(counts.collect());
-        let told = Told {
+        let metrics = self
+            .0
+            .iter()
+            .map(|(listen, _)| (listen.name, Arc::default()));
+        let metrics: Arc<connections::Named> = Arc::new(metrics.collect());
+        let state = RouteState {
             roster: subject.roster,
-            standing: subject.standing,
+            status_provider: subject.status,
             history: subject.history,
-            connections: Connections(counts.clone()),
+            connections: Connections(metrics.clone()),
             last: Arc::default(),
         };
-        let each = self.0.iter().zip(counts.iter());
+        let each = self.0.iter().zip(metrics.iter());
         let servers: Result<Vec<_>, AdminError> = each
-            .map(|((place, listener), (_, counts))| {
-                let router = pages::router(place.pages, told.clone(), guard.clone());
+            .map(|((listen, listener), (_, metrics))| {
+                let router = routes::router(listen.routes, state.clone(), guard.clone());
                 let listener = again(listener).map_err(|source| AdminError::Listen {
-                    address: place.address,
-                    field: place.field,
+                    address: listen.address,
+                    field: listen.field,
                     source,
                 })?;
-                let (counts, end) = (counts.clone(), end.clone());
-                Ok(server::serve(listener, router, server::LIMITS, counts, end))
+                let (metrics, end) = (metrics.clone(), end.clone());
+                Ok(server::serve(
+                    listener,
+                    router,
+                    server::LIMITS,
+                    metrics,
+                    end,
+                ))
             })
             .collect();
         Ok(join_all(servers?).map(drop))
@@ -149,7 +161,7 @@ pub struct Subject {
     /// The plugins.
     pub roster: watch::Receiver<Roster>,
     /// Everything else.
-    pub standing: Standing,
+    pub status: StatusProvider,
     /// What happened to events.
     pub history: History,
 }
@@ -159,12 +171,12 @@ fn again(listener: &TcpListener) -> io::Result<tokio::net::TcpListener> {
     tokio::net::TcpListener::from_std(listener.try_clone()?)
 }
 
-fn paths(pages: Pages) -> &'static str {
-    match pages {
-        Pages::Probes => "/healthz and /readyz",
-        Pages::Metrics => "/metrics",
-        Pages::Withheld => "/metrics, /healthz and /readyz",
-        Pages::All | Pages::Guarded => {
+fn paths(routes: RouteSet) -> &'static str {
+    match routes {
+        RouteSet::Probes => "/healthz and /readyz",
+        RouteSet::Metrics => "/metrics",
+        RouteSet::Withheld => "/metrics, /healthz and /readyz",
+        RouteSet::All | RouteSet::Guarded => {
             "/status, /plugins, /sinks, /events/ID, /metrics, /healthz and /readyz"
         }
     }

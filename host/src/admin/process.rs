@@ -62,21 +62,22 @@ impl Collector for Process {
         let stat = read("/proc/self/stat").and_then(|text| Stat::parse(&text));
         if let Some(stat) = &stat {
             Metric::counter("process_cpu_seconds", "Processor time in seconds")
-                .is_about(encoder, seconds(stat.processor))?;
+                .encode_f64(encoder, seconds(stat.processor))?;
         }
         if let Some((stat, machine)) = stat.zip(machine_start()) {
             Metric::gauge(
                 "process_start_time_seconds",
                 "Start of the process in seconds since 1970",
             )
-            .is_about(encoder, machine as f64 + seconds(stat.start))?;
+            .encode_f64(encoder, machine as f64 + seconds(stat.start))?;
         }
         if let Some(bytes) = resident_bytes() {
             Metric::gauge("process_resident_memory_bytes", "Resident memory in bytes")
-                .is(encoder, bytes)?;
+                .encode_u64(encoder, bytes)?;
         }
         if let Some(files) = open_files() {
-            Metric::gauge("process_open_fds", "Open files and sockets").is(encoder, files)?;
+            Metric::gauge("process_open_fds", "Open files and sockets")
+                .encode_u64(encoder, files)?;
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! An HTTP/1.1 server for strangers: everything that a peer can make it hold is bounded, in number, bytes and time.
 //! `axum::serve` has no such bounds, so the router is served by hyper itself.
 
-use super::connections::Counts;
-use super::progress::{Answer, Noted, Progress, Timeouts};
-use super::seats::{Admission, Places, Seats};
+use super::connection_slots::{ConnectionLimits, ConnectionSlots, SlotDecision};
+use super::connections::ConnectionMetrics;
+use super::request_progress::{RequestProgress, Timeouts, TrackedBody, TrackedStream};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
@@ -29,16 +29,16 @@ use tracing::debug;
 /// What one listener holds at most.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    pub(super) places: Places,
+    pub(super) connections: ConnectionLimits,
     pub(super) timeouts: Timeouts,
     /// Longest wait for those who are being answered at the end.
-    pub(super) last_answers: Duration,
+    pub(super) drain_timeout: Duration,
 }
 
 pub(super) const LIMITS: Limits = Limits {
-    places: Places {
-        all: 64,
-        of_one_peer: 8,
+    connections: ConnectionLimits {
+        total: 64,
+        per_peer: 8,
     },
     timeouts: Timeouts {
         head: Duration::from_secs(5),
@@ -46,22 +46,22 @@ pub(super) const LIMITS: Limits = Limits {
         send: Duration::from_secs(10),
         idle: Duration::from_secs(30),
     },
-    last_answers: Duration::from_secs(1),
+    drain_timeout: Duration::from_secs(1),
 };
 
 /// Longest head of a request, in bytes; hyper answers 431 to more.
-const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Longest body of a request, in bytes. Nobody reads one.
-const MAX_BODY: u64 = 16 * 1024;
+const MAX_BODY_BYTES: u64 = 16 * 1024;
 /// Most that the system keeps of what was received and not read, and of what was written and not sent, in bytes.
-const RECEIVE_BUFFER: u32 = 32 * 1024;
-const SEND_BUFFER: u32 = 128 * 1024;
+const RECEIVE_BUFFER_BYTES: u32 = 32 * 1024;
+const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 /// Connections that wait in the system to be accepted.
-const BACKLOG: u32 = 128;
+const ACCEPT_BACKLOG: u32 = 128;
 /// Connections that gave up their place and are not closed yet.
-const CLOSING: usize = 16;
+const MAX_CLOSING_CONNECTIONS: usize = 16;
 /// Wait after a connection could not be accepted: most likely there are too many open files.
-const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Listens on an address.
 ///
@@ -74,10 +74,10 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
     socket.set_reuseaddr(true)?;
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(ACCEPT_BACKLOG)
 }
 
 /// Answers until `end`, and then those who are being answered for a moment.
@@ -85,37 +85,38 @@ pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
-    counts: Arc<Counts>,
+    metrics: Arc<ConnectionMetrics>,
     end: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
     let mut connections = Connections {
-        seats: Seats::new(limits.places),
+        slots: ConnectionSlots::new(limits.connections),
         tasks: JoinSet::new(),
-        counts,
+        metrics,
     };
     let mut over = pin!(end.clone());
     loop {
-        let may_accept = connections.tasks.len() < limits.places.all + CLOSING;
+        let may_accept =
+            connections.tasks.len() < limits.connections.total + MAX_CLOSING_CONNECTIONS;
         tokio::select! {
             () = &mut over => break,
             Some(ended) = connections.tasks.join_next_with_id() => connections.ended(ended),
             accepted = listener.accept(), if may_accept => match accepted {
                 Ok((stream, peer)) => {
-                    let conversation = converse(
+                    let connection = serve_connection(
                         stream,
                         router.clone(),
                         limits.timeouts,
-                        connections.counts.clone(),
+                        connections.metrics.clone(),
                         end.clone(),
                     );
-                    connections.accept(peer, conversation);
+                    connections.accept(peer, connection);
                     // Gives it a turn before the next one may take its place.
                     tokio::task::yield_now().await;
                 }
                 Err(error) => {
                     debug!(%error, "a connection is not accepted");
-                    if !concerns_one(&error) {
-                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                    if !is_peer_error(&error) {
+                        tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                     }
                 }
             },
@@ -123,11 +124,11 @@ pub(super) async fn serve(
     }
     drop(listener);
     let rest = async { while connections.tasks.join_next().await.is_some() {} };
-    tokio::time::timeout(limits.last_answers, rest).await.ok();
+    tokio::time::timeout(limits.drain_timeout, rest).await.ok();
 }
 
 /// Did only the peer go away, before it was accepted?
-fn concerns_one(error: &std::io::Error) -> bool {
+fn is_peer_error(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(
         error.kind(),
@@ -136,33 +137,29 @@ fn concerns_one(error: &std::io::Error) -> bool {
 }
 
 struct Connections {
-    seats: Seats<AbortHandle>,
+    slots: ConnectionSlots<AbortHandle>,
     tasks: JoinSet<()>,
-    counts: Arc<Counts>,
+    metrics: Arc<ConnectionMetrics>,
 }
 
 impl Connections {
-    /// Begins a conversation, if there is a place for it; else it is dropped, and so closed.
-    fn accept(
-        &mut self,
-        peer: SocketAddr,
-        conversation: impl Future<Output = ()> + Send + 'static,
-    ) {
+    /// Begins a connection, if there is a place for it; else it is dropped, and so closed.
+    fn accept(&mut self, peer: SocketAddr, connection: impl Future<Output = ()> + Send + 'static) {
         // What has ended by now holds no place.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.ended(ended);
         }
         let peer = peer.ip().to_canonical();
-        match self.seats.admit(peer) {
-            Admission::Admitted => {}
-            Admission::InsteadOf(other) => {
+        match self.slots.decide(peer) {
+            SlotDecision::Free => {}
+            SlotDecision::Replace(other) => {
                 other.abort();
-                self.counts.refused();
+                self.metrics.refused();
             }
-            Admission::Refused => return self.counts.refused(),
+            SlotDecision::Refuse => return self.metrics.refused(),
         }
-        self.seats.take(peer, self.tasks.spawn(conversation));
-        self.counts.set_open(self.seats.len());
+        self.slots.occupy(peer, self.tasks.spawn(connection));
+        self.metrics.set_open(self.slots.len());
     }
 
     fn ended(&mut self, ended: Result<(tokio::task::Id, ()), JoinError>) {
@@ -170,32 +167,32 @@ impl Connections {
             Ok((id, ())) => id,
             Err(error) => error.id(),
         };
-        self.seats.leave(|task| task.id() == id);
-        self.counts.set_open(self.seats.len());
+        self.slots.release(|task| task.id() == id);
+        self.metrics.set_open(self.slots.len());
     }
 }
 
 /// Answers one connection until either side ends it, or it takes too long.
-async fn converse(
+async fn serve_connection(
     stream: TcpStream,
     router: Router,
     timeouts: Timeouts,
-    counts: Arc<Counts>,
+    metrics: Arc<ConnectionMetrics>,
     end: impl Future<Output = ()> + Send,
 ) {
-    let progress = Progress::new(timeouts);
-    let stream = TokioIo::new(Noted {
+    let progress = RequestProgress::new(timeouts);
+    let stream = TokioIo::new(TrackedStream {
         stream,
         progress: progress.clone(),
     });
-    let of_service = progress.clone();
+    let service_progress = progress.clone();
     let service = service_fn(move |request| {
-        let (router, progress) = (router.clone(), of_service.clone());
-        async move { Ok::<_, Infallible>(answer(request, router, progress, timeouts.answer).await) }
+        let (router, progress) = (router.clone(), service_progress.clone());
+        async move { Ok::<_, Infallible>(respond(request, router, progress, timeouts.answer).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .max_buf_size(MAX_HEAD)
+        .max_buf_size(MAX_HEAD_BYTES)
         // Idle, and then a head: `progress` has the time of each.
         .header_read_timeout(timeouts.idle + timeouts.head)
         .serve_connection(stream, service);
@@ -220,20 +217,20 @@ async fn converse(
     });
     // That nobody asks for more is no fault.
     if !in_time.await && !progress.is_idle() {
-        counts.timed_out();
+        metrics.timed_out();
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     router: Router,
-    progress: Progress,
+    progress: RequestProgress,
     longest: Duration,
-) -> Response<Answer<Body>> {
+) -> Response<TrackedBody<Body>> {
     progress.answering();
     // Of unknown length: in chunks.
     let length = request.body().size_hint().upper();
-    let mut response = if length.is_none_or(|length| length > MAX_BODY) {
+    let mut response = if length.is_none_or(|length| length > MAX_BODY_BYTES) {
         let problem = "a body has no place here\n";
         (StatusCode::PAYLOAD_TOO_LARGE, problem).into_response()
     } else {
@@ -251,7 +248,7 @@ async fn answer(
         response.headers_mut().insert(header::CONNECTION, close);
     }
     progress.sending();
-    response.map(|body| Answer { body, progress })
+    response.map(|body| TrackedBody { body, progress })
 }
 
 #[cfg(test)]

@@ -106,51 +106,51 @@ impl Collector for Sinks {
             "journal_bytes",
             "Bytes of events that wait or are dead letters",
         )
-        .is(encoder, journal.bytes)?;
+        .encode_u64(encoder, journal.bytes)?;
         Metric::gauge(
             "journal_max_bytes",
             "At so many bytes nothing more is accepted",
         )
-        .is(encoder, journal.max_bytes)?;
+        .encode_u64(encoder, journal.max_bytes)?;
         Metric::gauge(
             "journal_events",
             "Events that wait, and dead letters, of all sinks together",
         )
-        .is(encoder, held)?;
+        .encode_u64(encoder, held)?;
         Metric::gauge(
             "journal_disk_full",
             "1 while the journal's disk takes nothing more",
         )
-        .is(encoder, u64::from(journal.disk_full))?;
+        .encode_u64(encoder, u64::from(journal.disk_full))?;
         Metric::gauge(
             "journal_full",
             "1 while events wait for room in the journal and nothing is accepted",
         )
-        .is(encoder, u64::from(journal.full))?;
+        .encode_u64(encoder, u64::from(journal.full))?;
         Metric::gauge(
             "journal_waiting_namespaces",
             "Namespaces whose events wait, because they have their share of the journal",
         )
-        .is(encoder, journal.waiting_namespaces)?;
+        .encode_u64(encoder, journal.waiting_namespaces)?;
         Metric::counter(
             "journal_dead_letters_dropped",
             "Dead letters that were dropped because there were too many",
         )
-        .is(encoder, journal.dead_letters_dropped)?;
+        .encode_u64(encoder, journal.dead_letters_dropped)?;
         Metric::counter(
             "journal_dropped",
             "Events and dead letters that were dropped at the bound",
         )
-        .is(encoder, journal.dropped)?;
+        .encode_u64(encoder, journal.dropped)?;
         Metric::counter(
             "history_left_out",
             "Facts that came too fast for the history",
         )
-        .is(encoder, journal.history_left_out)?;
+        .encode_u64(encoder, journal.history_left_out)?;
         for (metric, value) in SERIES {
             let each = journal.sinks.iter();
             let each = each.map(|sink| (sink.name.as_str(), value(sink)));
-            metric.of_each(encoder, "sink", each)?;
+            metric.encode_family(encoder, "sink", each)?;
         }
         Ok(())
     }

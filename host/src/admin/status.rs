@@ -7,20 +7,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Tells how the observer stands at the moment, but for its plugins.
-pub type Standing = Arc<dyn Fn() -> Vitals + Send + Sync>;
+pub type StatusProvider = Arc<dyn Fn() -> StatusSnapshot + Send + Sync>;
 
 /// A watch that was silent for longer than this many seconds does not work: it is begun anew after 290 at most
 /// (`cluster.watchTimeoutSeconds`), and the API server sends a bookmark about every minute.
-const SILENT: u64 = 300;
+const MAX_WATCH_SILENCE_SECONDS: u64 = 300;
 /// A watch that fails for longer than this many seconds is not just being renewed.
-const FAILING: u64 = 30;
+const MAX_WATCH_FAILURE_SECONDS: u64 = 30;
 /// A plugin that holds an event for longer than this many seconds does not just have a bad moment.
-const HOLDING: u64 = 120;
+const MAX_HOLD_SECONDS: u64 = 120;
 
 /// How the observer stands, but for its plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Vitals {
+pub struct StatusSnapshot {
     /// Everything that was there at the start is known.
     pub listed: bool,
     /// Each watch; none where a recording is played.
@@ -33,16 +33,16 @@ pub struct Vitals {
     pub runs_tracked: u64,
     /// TaskRuns of which scripts are left out, because all together held too much.
     pub runs_without_texts: u64,
-    /// Transitions of steps since the observer started, or its configuration changed.
-    pub transitions: Transitions,
+    /// TransitionStatus of steps since the observer started, or its configuration changed.
+    pub transitions: TransitionStatus,
     /// What became of their events before the sinks.
-    pub events: Events,
+    pub events: EventStatus,
     /// What waits before the journal.
-    pub waiting: Waiting,
+    pub waiting: WaitingStatus,
     /// Logs that were to be read.
-    pub log_reads: LogReads,
+    pub log_reads: LogReadStatus,
     /// What became of changes of the configuration.
-    pub configuration: Reloads,
+    pub configuration: ReloadStatus,
     /// What waits for the sinks.
     pub journal: JournalStatus,
 }
@@ -64,9 +64,9 @@ pub struct WatchStatus {
     pub relists: u64,
 }
 
-/// Transitions of steps.
+/// TransitionStatus of steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Transitions {
+pub struct TransitionStatus {
     /// Steps that started.
     pub started: u64,
     /// Steps that succeeded.
@@ -80,7 +80,7 @@ pub struct Transitions {
 /// What became of events before the sinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Events {
+pub struct EventStatus {
     /// In the journal, for one sink or more.
     pub accepted: u64,
     /// Dropped by a plugin.
@@ -101,7 +101,7 @@ pub struct Events {
 /// that are being prepared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Waiting {
+pub struct WaitingStatus {
     /// Events that plugins hold (`onError: block`).
     pub held: u64,
     /// How long the oldest of them has been held, in seconds.
@@ -117,7 +117,7 @@ pub struct Waiting {
 
 /// Logs that were to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LogReads {
+pub struct LogReadStatus {
     /// Whole.
     pub read: u64,
     /// In part: too long, or broken off.
@@ -129,7 +129,7 @@ pub struct LogReads {
 /// What became of changes of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Reloads {
+pub struct ReloadStatus {
     /// Changes that were taken.
     pub applied: u64,
     /// Changes that were refused.
@@ -149,7 +149,7 @@ pub(super) struct Status {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) not_ready: Vec<String>,
     #[serde(flatten)]
-    pub(super) vitals: Vitals,
+    pub(super) snapshot: StatusSnapshot,
     /// Of the chain that events pass now; 0 before there is one.
     pub(super) generation: u64,
     pub(super) plugins: Vec<PluginStatus>,
@@ -159,15 +159,15 @@ pub(super) struct Status {
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Status {
-    pub(super) fn new(roster: &Roster, vitals: Vitals) -> Self {
+    pub(super) fn new(roster: &Roster, snapshot: StatusSnapshot) -> Self {
         let plugins: Vec<PluginStatus> =
             roster.entries.iter().map(|entry| entry.status()).collect();
-        let not_ready = missing(&vitals, roster.chain.is_some(), &plugins);
+        let not_ready = unready_reasons(&snapshot, roster.chain.is_some(), &plugins);
         Self {
             version: VERSION,
             ready: not_ready.is_empty(),
             not_ready,
-            vitals,
+            snapshot,
             generation: roster.chain.as_ref().map_or(0, |chain| chain.generation()),
             plugins,
         }
@@ -175,7 +175,11 @@ impl Status {
 }
 
 /// What keeps it from being ready: from seeing, filtering and keeping every event that comes.
-fn missing(vitals: &Vitals, has_chain: bool, plugins: &[PluginStatus]) -> Vec<String> {
+fn unready_reasons(
+    snapshot: &StatusSnapshot,
+    has_chain: bool,
+    plugins: &[PluginStatus],
+) -> Vec<String> {
     let mut missing = Vec::new();
     if !has_chain {
         missing.push("the plugins are not known yet".to_owned());
@@ -186,19 +190,19 @@ fn missing(vitals: &Vitals, has_chain: bool, plugins: &[PluginStatus]) -> Vec<St
             missing.push(format!("plugin `{name}` could not be loaded; see /plugins"));
         }
     }
-    if !vitals.listed {
+    if !snapshot.listed {
         missing.push("the first lists are not complete".to_owned());
     }
-    for watch in &vitals.watches {
+    for watch in &snapshot.watches {
         let resource = &watch.resource;
         match watch.failing_seconds {
-            Some(seconds) if seconds > FAILING => {
+            Some(seconds) if seconds > MAX_WATCH_FAILURE_SECONDS => {
                 missing.push(format!(
                     "the watch of {resource} fails since {seconds} s; see the log"
                 ));
             }
             // No watch waits for events: runs whose events wait are set aside.
-            Some(_) | None if watch.age_seconds > SILENT => {
+            Some(_) | None if watch.age_seconds > MAX_WATCH_SILENCE_SECONDS => {
                 let seconds = watch.age_seconds;
                 missing.push(format!(
                     "the watch of {resource} is silent since {seconds} s"
@@ -207,21 +211,21 @@ fn missing(vitals: &Vitals, has_chain: bool, plugins: &[PluginStatus]) -> Vec<St
             Some(_) | None => {}
         }
     }
-    if let Some(plugin) = &vitals.waiting.held_by
-        && vitals.waiting.held_seconds > HOLDING
+    if let Some(plugin) = &snapshot.waiting.held_by
+        && snapshot.waiting.held_seconds > MAX_HOLD_SECONDS
     {
-        let (held, seconds) = (vitals.waiting.held, vitals.waiting.held_seconds);
+        let (held, seconds) = (snapshot.waiting.held, snapshot.waiting.held_seconds);
         missing.push(format!(
             "{held} events are held (onError: block), the oldest for {seconds} s by plugin `{plugin}`; see the log"
         ));
     }
-    if vitals.journal.disk_full {
+    if snapshot.journal.disk_full {
         missing.push("the journal's disk is full".to_owned());
     }
-    if vitals.journal.full {
+    if snapshot.journal.full {
         missing.push("the journal is full: nothing is accepted; see /sinks".to_owned());
     }
-    for sink in vitals.journal.sinks.iter().filter(|sink| sink.held > 0) {
+    for sink in snapshot.journal.sinks.iter().filter(|sink| sink.held > 0) {
         missing.push(format!(
             "there are too many dead letters: {} events of sink `{}` wait",
             sink.held, sink.name
@@ -235,11 +239,14 @@ mod tests {
     use super::*;
     use crate::admin::SinkStatus;
 
-    fn well() -> Vitals {
-        Vitals {
+    fn well() -> StatusSnapshot {
+        StatusSnapshot {
             listed: true,
-            watches: vec![watch(60, None), watch(SILENT, Some(FAILING))],
-            ..Vitals::default()
+            watches: vec![
+                watch(60, None),
+                watch(MAX_WATCH_SILENCE_SECONDS, Some(MAX_WATCH_FAILURE_SECONDS)),
+            ],
+            ..StatusSnapshot::default()
         }
     }
 
@@ -254,7 +261,7 @@ mod tests {
 
     #[test]
     fn it_is_ready_when_nothing_is_missing() {
-        assert!(missing(&well(), true, &[]).is_empty());
+        assert!(unready_reasons(&well(), true, &[]).is_empty());
     }
 
     #[test]
@@ -262,15 +269,19 @@ mod tests {
         let mut unlisted = well();
         unlisted.listed = false;
         let mut silent = well();
-        silent.watches.push(watch(SILENT + 1, None));
+        silent
+            .watches
+            .push(watch(MAX_WATCH_SILENCE_SECONDS + 1, None));
         let mut failing = well();
-        failing.watches.push(watch(1, Some(FAILING + 1)));
+        failing
+            .watches
+            .push(watch(1, Some(MAX_WATCH_FAILURE_SECONDS + 1)));
         let mut holding = well();
-        holding.waiting = Waiting {
+        holding.waiting = WaitingStatus {
             held: 1,
-            held_seconds: HOLDING + 1,
+            held_seconds: MAX_HOLD_SECONDS + 1,
             held_by: Some("enrich".to_owned()),
-            ..Waiting::default()
+            ..WaitingStatus::default()
         };
         let mut full = well();
         full.journal.disk_full = true;
@@ -282,7 +293,7 @@ mod tests {
             held: 2,
             ..SinkStatus::default()
         });
-        for (vitals, word) in [
+        for (snapshot, word) in [
             (unlisted, "lists"),
             (silent, "silent"),
             (failing, "fails"),
@@ -291,9 +302,9 @@ mod tests {
             (waiting, "nothing is accepted"),
             (held, "2 events of sink `broker`"),
         ] {
-            let told = missing(&vitals, true, &[]);
+            let told = unready_reasons(&snapshot, true, &[]);
             assert!(told.len() == 1 && told[0].contains(word), "{told:?}");
         }
-        assert!(missing(&well(), false, &[])[0].contains("plugins"));
+        assert!(unready_reasons(&well(), false, &[])[0].contains("plugins"));
     }
 }

@@ -14,7 +14,7 @@ mod reload;
 mod reviewer;
 mod sinks;
 mod stages;
-mod standing;
+mod status;
 mod tekton;
 
 pub use check::{CheckScope, check};
@@ -33,7 +33,7 @@ use crate::logs::LogReader;
 use crate::observe::{self, ClusterConfig, ObserveError, PluginEventRecorder, Tracker};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{ChainError, ChainPool, Compiler};
-use crate::prepare::{EventHook, Preparation, PrepareCommand, Tally};
+use crate::prepare::{EventHook, PipelineMetrics, Preparation, PrepareCommand};
 use crate::sink::SinkError;
 use crate::trace::TraceError;
 use drop_ins::DropInSource;
@@ -370,7 +370,7 @@ impl App {
         let mut running = Stages::new();
         // However it ends: from then on a death is no plugin's fault.
         let in_order = carried.count_crashes();
-        let tally = Arc::new(Tally::default());
+        let metrics = Arc::new(PipelineMetrics::default());
         let admission = Admission::default();
         let (changes, seen) = mpsc::channel(CHANGES_CAPACITY);
         let (records, to_prepare) = mpsc::channel(RECORDS_CAPACITY);
@@ -401,7 +401,7 @@ impl App {
             dead_lettering,
         ));
         let sinks::Deliveries {
-            accounts,
+            sink_metrics,
             routes,
             over: delivered,
         } = sinks::Deliveries::start(sinks, &prepared, &carried, &mut running);
@@ -432,11 +432,11 @@ impl App {
             let answering = async move { control::serve(&folder, &journal, &history, sinks).await };
             running.spawn(stages::until(delivered.clone(), "control", answering));
         }
-        let standing = standing::Told {
+        let sources = status::StatusSources {
             journal: journal.clone(),
             history: history.clone(),
-            accounts: accounts.clone(),
-            tally: tally.clone(),
+            sink_metrics: sink_metrics.clone(),
+            metrics: metrics.clone(),
             logs: logs.clone(),
             admission: admission.clone(),
             watches: watches.clone(),
@@ -444,7 +444,7 @@ impl App {
         };
         let subject = Subject {
             roster: roster.clone(),
-            standing: standing.whenever_asked(),
+            status: sources.into_provider(),
             history: history.clone(),
         };
         let auth = carried.admin_config.auth.as_ref();
@@ -465,7 +465,7 @@ impl App {
             journal: journal.clone(),
             history: history.clone(),
             traced: carried.traces.is_some(),
-            tally: tally.clone(),
+            metrics: metrics.clone(),
             event_hook,
             hold_for,
             truncated_log_limit: observe::LogRateLimit::default(),
@@ -494,7 +494,7 @@ impl App {
             prefetches,
             records,
             logs,
-            tally: tally.clone(),
+            metrics: metrics.clone(),
             admission: admission.clone(),
             blocks_when_full,
             journal: journal.clone(),
@@ -524,18 +524,18 @@ impl App {
         };
         tokio::time::timeout(MAX_SYNC_WAIT, last).await.ok();
         let nothing_waits =
-            tally.pending.load(Ordering::Relaxed) == 0 && admission.waits().aside == 0;
-        carried.note_end(nothing_waits && saw_everything(&tally, watches.as_ref()));
+            metrics.pending.load(Ordering::Relaxed) == 0 && admission.waits().aside == 0;
+        carried.note_end(nothing_waits && saw_everything(&metrics, watches.as_ref()));
         let summary = Summary {
-            steps: tally.steps.all(),
-            dropped: tally.dropped.load(Ordering::Relaxed),
-            unprepared: tally.failed.load(Ordering::Relaxed)
-                + tally.pending.load(Ordering::Relaxed),
-            sinks: accounts
+            steps: metrics.transitions.all(),
+            dropped: metrics.dropped.load(Ordering::Relaxed),
+            unprepared: metrics.failed.load(Ordering::Relaxed)
+                + metrics.pending.load(Ordering::Relaxed),
+            sinks: sink_metrics
                 .into_iter()
-                .map(|(name, account)| {
+                .map(|(name, metrics)| {
                     let (waiting, _) = journal.counts(&name);
-                    (name, account.delivered(), waiting + account.buried())
+                    (name, metrics.delivered(), waiting + metrics.dead_lettered())
                 })
                 .collect(),
         };
@@ -547,8 +547,8 @@ impl App {
 }
 
 /// Is all of the cluster known, as far as one can know?
-fn saw_everything(tally: &Tally, watches: Option<&observe::Watches>) -> bool {
-    let standing = watches.map(observe::Watches::standing).unwrap_or_default();
-    let works = standing.iter().all(|watch| watch.failing.is_none());
-    works && tally.listed.load(Ordering::Relaxed)
+fn saw_everything(metrics: &PipelineMetrics, watches: Option<&observe::Watches>) -> bool {
+    let health = watches.map(observe::Watches::health).unwrap_or_default();
+    let works = health.iter().all(|watch| watch.failing.is_none());
+    works && metrics.listed.load(Ordering::Relaxed)
 }

@@ -2,7 +2,7 @@
 //! tells about itself.
 
 use super::{AppError, Source, stages};
-use crate::admin::{AdminConfig, Listeners, Reloads};
+use crate::admin::{AdminConfig, Listeners, ReloadStatus};
 use crate::config::{Config, SinkConfig, SinkKind};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
@@ -33,7 +33,7 @@ pub struct CarriedOver {
     pub(super) listeners: Listeners,
     traces_config: Option<TracesConfig>,
     pub(super) traces: Option<TraceExporter>,
-    reloads: Arc<Locked<Reloads>>,
+    reloads: Arc<Locked<ReloadStatus>>,
     /// The pauses that sinks have asked for, by name, with where the events go.
     pauses: Arc<Locked<HashMap<String, (SinkKind, PauseGate)>>>,
     /// Which plugins ran when the process died.
@@ -155,7 +155,7 @@ impl CarriedOver {
         reloads.last_refusal = None;
     }
 
-    pub(super) fn reloads(&self) -> Reloads {
+    pub(super) fn reloads(&self) -> ReloadStatus {
         let reloads = self.reloads.lock();
         reloads.clone()
     }

@@ -1,13 +1,13 @@
 //! Whom the cluster lets in to what shows runs.
 
 use super::Source;
-use crate::admin::{Access, AuthConfig, Reviewer};
+use crate::admin::{Access, AccessReviewer, AuthConfig};
 use crate::observe::{self, ReviewOutcome};
 use futures::FutureExt as _;
 use std::sync::Arc;
 
 /// Asks the cluster, where there is one and it is to be asked.
-pub(super) fn reviewer(source: &Source, auth: Option<&AuthConfig>) -> Option<Reviewer> {
+pub(super) fn reviewer(source: &Source, auth: Option<&AuthConfig>) -> Option<AccessReviewer> {
     let (Source::Cluster { client, .. }, Some(AuthConfig::Kubernetes(config))) = (source, auth)
     else {
         return None;

@@ -4,7 +4,7 @@ use super::stages::Stages;
 use super::{AppError, CarriedOver, MAX_SYNC_WAIT, Source, plugins, tekton};
 use crate::clock;
 use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
-use crate::deliver::{Account, Closing, DeadLetterSink, Delivery};
+use crate::deliver::{Closing, DeadLetterSink, Delivery, SinkMetrics};
 use crate::event::Encoded;
 use crate::history::{History, What};
 use crate::journal::{Journal, JournalError, Letter, Waiting};
@@ -45,7 +45,7 @@ impl ReadySink {
 /// Deliveries to all sinks.
 pub(super) struct Deliveries {
     /// What became of the events for each.
-    pub(super) accounts: Vec<(String, Arc<Account>)>,
+    pub(super) sink_metrics: Vec<(String, Arc<SinkMetrics>)>,
     /// Where events go that are prepared.
     pub(super) routes: Vec<SinkRoute>,
     /// Ends when the last of them has ended.
@@ -61,19 +61,19 @@ impl Deliveries {
         running: &mut Stages,
     ) -> Self {
         let (delivering, mut over) = mpsc::channel::<()>(1);
-        let (mut accounts, mut routes) = (Vec::new(), Vec::new());
+        let (mut sink_metrics, mut routes) = (Vec::new(), Vec::new());
         let configs: Vec<&SinkConfig> = sinks.iter().map(|ready| &ready.config).collect();
         let pauses = carried.pauses(&configs);
         for (ready, pause) in sinks.into_iter().zip(pauses) {
-            let account = Arc::new(Account::new(pause));
+            let metrics = Arc::new(SinkMetrics::new(pause));
             routes.extend(ready.route());
             let closing = match ready.until {
                 Some(until) => until.map(drop).boxed().shared(),
                 None => prepared.clone(),
             };
             let SinkConfig { name, retry, .. } = ready.config;
-            accounts.push((name.clone(), account.clone()));
-            let delivery = Delivery::new(name, ready.sink, retry, carried.journal.clone(), account)
+            sink_metrics.push((name.clone(), metrics.clone()));
+            let delivery = Delivery::new(name, ready.sink, retry, carried.journal.clone(), metrics)
                 .with_dead_letters(ready.dead_letters)
                 .telling(carried.history.clone());
             let (ends, one_of_them) = (ready.ends, delivering.clone());
@@ -86,7 +86,7 @@ impl Deliveries {
             over.recv().await;
         };
         Self {
-            accounts,
+            sink_metrics,
             routes,
             over: over.boxed().shared(),
         }

@@ -10,7 +10,7 @@ use crate::logs::{LogReader, LogSource};
 use crate::observe::{
     self, Change, Finding, LogRateLimit, ObserveError, TimedChange, Tracker, UnclaimedPod,
 };
-use crate::prepare::{AdmittedRecord, PrepareCommand, Tally};
+use crate::prepare::{AdmittedRecord, PipelineMetrics, PrepareCommand};
 use crate::step::StepRecord;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -165,7 +165,7 @@ pub(super) async fn track(
                     // What a refused list would have shown is not gone.
                     if listed && tracker.is_listed() {
                         outputs.forget_vanished(&tracker).await;
-                        outputs.tally.listed.store(true, Ordering::Relaxed);
+                        outputs.metrics.listed.store(true, Ordering::Relaxed);
                     }
                     findings
                 }
@@ -175,7 +175,7 @@ pub(super) async fn track(
             () = outputs.admission.freed(), if waits => Vec::new(),
         };
         let runs = u64::try_from(tracker.run_count()).unwrap_or(u64::MAX);
-        outputs.tally.runs.store(runs, Ordering::Relaxed);
+        outputs.metrics.runs_tracked.store(runs, Ordering::Relaxed);
         outputs.forward(findings).await;
         if tracker.deferred_runs() != aside {
             aside = tracker.deferred_runs();
@@ -208,7 +208,7 @@ pub(super) struct TrackOutputs {
     pub(super) prefetches: mpsc::Sender<LogPrefetch>,
     pub(super) records: mpsc::Sender<(Arc<str>, PrepareCommand)>,
     pub(super) logs: Arc<LogReader>,
-    pub(super) tally: Arc<Tally>,
+    pub(super) metrics: Arc<PipelineMetrics>,
     pub(super) admission: Admission,
     /// Records wait for room here, in their order: the tracker sets no run aside.
     pub(super) blocks_when_full: bool,
@@ -234,8 +234,8 @@ impl TrackOutputs {
                 Finding::Unclaimed(pod) => self.note_unclaimed(&pod),
                 Finding::TextsEvicted(runs) => self.note_gave_way(runs),
                 Finding::Record(record) => {
-                    self.tally.steps.count(&record.transition.kind);
-                    self.tally.pending.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.transitions.count(&record.transition.kind);
+                    self.metrics.pending.fetch_add(1, Ordering::Relaxed);
                     let run = record.transition.run_uid.clone();
                     let ticket = self.admit(&record).await;
                     let wants_log = event::wants_log(&record.transition.kind);
@@ -256,7 +256,7 @@ impl TrackOutputs {
     }
 
     fn note_unclaimed(&self, pod: &UnclaimedPod) {
-        self.tally.unclaimed_pods.fetch_add(1, Ordering::Relaxed);
+        self.metrics.unclaimed_pods.fetch_add(1, Ordering::Relaxed);
         if let Some(others) = self.unclaimed_log_limit.pass(Instant::now()) {
             warn!(
                 namespace = &*pod.namespace,
@@ -270,7 +270,9 @@ impl TrackOutputs {
 
     fn note_gave_way(&self, runs: usize) {
         let count = u64::try_from(runs).unwrap_or(u64::MAX);
-        self.tally.gave_way.fetch_add(count, Ordering::Relaxed);
+        self.metrics
+            .runs_without_texts
+            .fetch_add(count, Ordering::Relaxed);
         if let Some(others) = self.gave_way_log_limit.pass(Instant::now()) {
             warn!(
                 runs,

@@ -1,6 +1,6 @@
 //! What a sink does not take: it becomes a dead letter, or is held where there are too many.
 
-use super::{Account, Delivery};
+use super::{Delivery, SinkMetrics};
 use crate::clock;
 use crate::event::Encoded;
 use crate::history::What;
@@ -24,8 +24,8 @@ impl Delivery {
             reason,
             "there are too many dead letters: the event goes on being tried. Send them again or drop them (`step-observer dead-letters`)"
         );
-        self.account.held.fetch_add(1, Ordering::Relaxed);
-        Held(&self.account)
+        self.metrics.held.fetch_add(1, Ordering::Relaxed);
+        Held(&self.metrics)
     }
 
     /// Makes an event a dead letter. Not where there is no room for it.
@@ -79,7 +79,7 @@ impl Delivery {
             failures = attempts,
             "the event is not delivered and becomes a dead letter"
         );
-        self.account.buried.fetch_add(1, Ordering::Relaxed);
+        self.metrics.dead_lettered.fetch_add(1, Ordering::Relaxed);
         self.history.tell(letter.last, || {
             let dead = What::Dead {
                 sink: self.name.clone(),
@@ -97,8 +97,8 @@ impl Delivery {
     }
 }
 
-/// One of an account's events is held, until this is dropped.
-pub(super) struct Held<'a>(&'a Account);
+/// One of an metrics's events is held, until this is dropped.
+pub(super) struct Held<'a>(&'a SinkMetrics);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {

@@ -1,17 +1,17 @@
 //! Delivery to one sink, from the journal: lanes by TaskRun, retries with backoff, one who tries for
 //! all while the sink is down, dead letters for what cannot be delivered.
 
-mod account;
 mod breaker;
 mod config;
 mod dead_letters;
 mod giving_up;
+mod metrics;
 mod pausing;
 mod window;
 
-pub use account::Account;
 pub use config::RetryConfig;
 pub(crate) use dead_letters::DeadLetterSink;
+pub use metrics::SinkMetrics;
 
 use crate::clock;
 use crate::event::Encoded;
@@ -52,7 +52,7 @@ pub(crate) struct Delivery {
     retry: RetryConfig,
     journal: Journal,
     history: History,
-    account: Arc<Account>,
+    metrics: Arc<SinkMetrics>,
     /// Events that are looked at.
     window: Window,
     /// Attempts at a time.
@@ -75,7 +75,7 @@ impl Delivery {
         sink: Sink,
         retry: RetryConfig,
         journal: Journal,
-        account: Arc<Account>,
+        metrics: Arc<SinkMetrics>,
     ) -> Self {
         Self {
             window: Window::new(WINDOW),
@@ -83,11 +83,11 @@ impl Delivery {
             rate_limiter: (retry.max_per_second)
                 .map(|rate| RateLimiter::new(rate, Duration::from_secs(1))),
             name,
-            sink: sink.pausing(account.pause.clone()),
+            sink: sink.pausing(metrics.pause.clone()),
             retry,
             journal,
             history: History::default(),
-            account,
+            metrics,
             breaker: Locked::default(),
             paused_until: Locked::default(),
             tried: Notify::new(),
@@ -162,7 +162,7 @@ impl Delivery {
         let begun = Instant::now();
         let age = Duration::try_from(began.duration_since(event.at)).unwrap_or_default();
         // The pauses that the sink has asked for do not count.
-        let pause = &self.account.pause;
+        let pause = &self.metrics.pause;
         let age = age.saturating_sub(pause.paused_within(age));
         let left = Duration::from_millis(self.retry.give_up_ms).saturating_sub(age);
         let mut failures = 0_u32;
@@ -263,7 +263,7 @@ impl Delivery {
         encoded: &Encoded,
         failures: u32,
     ) -> Result<(), JournalError> {
-        self.account.delivered.fetch_add(1, Ordering::Relaxed);
+        self.metrics.delivered.fetch_add(1, Ordering::Relaxed);
         if failures > 0 {
             let (sink, id) = (&self.name, encoded.id());
             info!(sink, id, failures, "delivered after failures");
@@ -311,7 +311,7 @@ impl Delivery {
         failure: &DeliveryFailure,
         namespace: u32,
     ) {
-        self.account.failed.fetch_add(1, Ordering::Relaxed);
+        self.metrics.failed_attempts.fetch_add(1, Ordering::Relaxed);
         let (sink, reason) = (&self.name, &failure.reason);
         match failure.action {
             RetryAction::Reject => breaker.answered(),
@@ -330,7 +330,7 @@ impl Delivery {
             }
             RetryAction::Retry { .. } => {
                 // After a pause one probes for all, and the next one only after a while.
-                let at_once = self.account.pause.is_recovering();
+                let at_once = self.metrics.pause.is_recovering();
                 if breaker.failed(now, self.backoff(), fastrand::f64(), namespace, at_once) {
                     warn!(
                         sink,
@@ -349,7 +349,7 @@ impl Delivery {
             let tried = self.tried.notified();
             let longest = self.sink.longest_attempt();
             let ask = |breaker: &mut Breaker, now| breaker.ask(now, longest, namespace);
-            let asked = match self.account.pause.wait(longest) {
+            let asked = match self.metrics.pause.wait(longest) {
                 Some(wait) => Err(wait),
                 None => self.breaker(ask),
             };

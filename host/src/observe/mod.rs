@@ -59,7 +59,7 @@ pub(crate) use termination_message::masked as masked_message;
 pub use tracker::{Change, Finding, LogTarget, Tracker};
 pub use unclaimed_pods::UnclaimedPod;
 pub(crate) use unreadable::LogRateLimit;
-pub use watch_health::{WatchStanding, Watches};
+pub use watch_health::{WatchHealth, Watches};
 pub(crate) use watched_pods::{WatchedPod, WatchedPods};
 
 use jiff::Timestamp;

@@ -43,7 +43,7 @@ struct Watch {
 
 /// How it stands with one watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchStanding {
+pub struct WatchHealth {
     /// `pods`, `taskruns` or `configmaps`.
     pub resource: &'static str,
     /// Since the API server was last heard: a list, a change or a bookmark. It sends a bookmark about every
@@ -60,11 +60,11 @@ pub struct WatchStanding {
 impl Watches {
     /// Every watch at this moment.
     #[must_use]
-    pub fn standing(&self) -> Vec<WatchStanding> {
+    pub fn health(&self) -> Vec<WatchHealth> {
         let watches = self.0.watches.lock();
-        let standing = watches.values().map(|watch| {
+        let health = watches.values().map(|watch| {
             let watch = watch.lock();
-            WatchStanding {
+            WatchHealth {
                 resource: watch.resource,
                 age: watch.heard.elapsed(),
                 failing: watch.failing.map(|since| since.elapsed()),
@@ -72,7 +72,7 @@ impl Watches {
                 lists: watch.lists,
             }
         });
-        standing.collect()
+        health.collect()
     }
 
     /// How many objects could not be read, per kind. One that is changed counts again.
@@ -298,8 +298,8 @@ mod tests {
         ] {
             assert!(lists(&watches, &get, uri), "{uri}");
         }
-        let standing = watches.standing();
-        let found: Vec<_> = standing
+        let health = watches.health();
+        let found: Vec<_> = health
             .iter()
             .map(|watch| (watch.resource, watch.lists))
             .collect();
@@ -324,7 +324,7 @@ mod tests {
             "/api/v1/namespaces/a/configmaps/pods"
         ));
         assert!(!lists(&watches, &post, "/api/v1/namespaces/a/configmaps"));
-        assert!(watches.standing().is_empty());
+        assert!(watches.health().is_empty());
     }
 
     #[test]
@@ -334,9 +334,9 @@ mod tests {
         let heard = watches.of(&http::Method::GET, &uri).unwrap();
         heard.record_failure();
         heard.record_failure();
-        let failing = &watches.standing()[0];
+        let failing = &watches.health()[0];
         assert!(failing.failing.is_some() && failing.failures == 2);
         heard.record_success();
-        assert_eq!(watches.standing()[0].failing, None);
+        assert_eq!(watches.health()[0].failing, None);
     }
 }

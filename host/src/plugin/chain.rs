@@ -160,7 +160,7 @@ impl Chain {
             let (unchanged, failure) = match answer {
                 Ok(Verdict::Keep) => match draft.apply() {
                     Ok((changed, counts)) => {
-                        plugin.stats.kept(began.elapsed());
+                        plugin.metrics.kept(began.elapsed());
                         report.count(&plugin.label, &counts);
                         envelope = changed;
                         continue;
@@ -168,7 +168,7 @@ impl Chain {
                     Err(unchanged) => (*unchanged, Failure::Time(plugin.limits.time_ms)),
                 },
                 Ok(Verdict::Drop(reason)) => {
-                    plugin.stats.dropped(began.elapsed());
+                    plugin.metrics.dropped(began.elapsed());
                     let reason = self.scrubber.line(&reason, 256);
                     return Outcome::Dropped {
                         plugin: plugin.label.clone(),
@@ -178,7 +178,7 @@ impl Chain {
                 }
                 Err(failure) => (draft.discard(), failure),
             };
-            plugin.stats.failed(&failure, began.elapsed());
+            plugin.metrics.failed(&failure, began.elapsed());
             report
                 .failures
                 .push((plugin.label.clone(), failure.clone(), plugin.on_error));

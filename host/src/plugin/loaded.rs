@@ -9,10 +9,10 @@ use super::engine::{Limits, PluginEngine};
 use super::failure::Failure;
 use super::host::Host;
 use super::load::LoadError;
+use super::metrics::{PluginCounts, PluginMetrics};
 use super::scrub::Scrubber;
 use super::setup::Configured;
 use super::spec::{OnError, PluginSpec};
-use super::stats::{PluginCounts, Stats};
 use super::trust::FileDigest;
 use crate::event::EventMatch;
 use crate::step::Envelope;
@@ -27,7 +27,7 @@ pub struct Plugin {
     select: EventMatch,
     pub(super) on_error: OnError,
     pub(super) limits: Limits,
-    pub(super) stats: Arc<Stats>,
+    pub(super) metrics: Arc<PluginMetrics>,
     /// Notes while a call of it runs, so that a start after a crash knows of it.
     mark: Option<CrashMark>,
     body: Body,
@@ -80,7 +80,7 @@ impl Plugin {
             select: spec.select.clone(),
             on_error: spec.on_error.unwrap_or(default),
             limits: spec.limits.clone(),
-            stats: Arc::default(),
+            metrics: Arc::default(),
             mark: None,
             body: Body::Ready {
                 configured: Box::new(configured),
@@ -107,15 +107,15 @@ impl Plugin {
             select: spec.select.clone(),
             on_error: spec.on_error.unwrap_or(OnError::Strip),
             limits: spec.limits.clone(),
-            stats: Arc::default(),
+            metrics: Arc::default(),
             mark: None,
             body: Body::StandIn(reason),
         }
     }
 
     /// Goes on with the counts of an earlier version.
-    pub(super) fn with_stats(mut self, stats: Arc<Stats>) -> Self {
-        self.stats = stats;
+    pub(super) fn with_metrics(mut self, metrics: Arc<PluginMetrics>) -> Self {
+        self.metrics = metrics;
         self
     }
 
@@ -214,7 +214,7 @@ impl Plugin {
     /// What it has done.
     #[must_use]
     pub fn counts(&self) -> PluginCounts {
-        self.stats.read()
+        self.metrics.read()
     }
 
     /// Has it rules that mask something?
@@ -304,7 +304,7 @@ impl Plugin {
         let answer = run(configured, &mut store);
         drop(running);
         let limits = &store.data().limits;
-        self.stats.used(limits.used);
+        self.metrics.used(limits.used);
         let starved = limits.share.as_ref().is_some_and(|share| share.starved);
         let refused = limits.refused;
         let answer = match answer {

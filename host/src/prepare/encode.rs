@@ -58,8 +58,8 @@ impl Preparation {
             fits,
         } = oversize;
         let (count, limit) = match fits {
-            true => (&self.tally.cut, &self.truncated_log_limit),
-            false => (&self.tally.oversized, &self.oversized_log_limit),
+            true => (&self.metrics.truncated, &self.truncated_log_limit),
+            false => (&self.metrics.oversized, &self.oversized_log_limit),
         };
         count.fetch_add(1, Ordering::Relaxed);
         let Some(others) = limit.pass(Instant::now()) else {

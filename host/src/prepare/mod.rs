@@ -79,17 +79,17 @@ pub(crate) struct AdmittedRecord {
 
 /// Counts of what did not reach the journal.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct PipelineMetrics {
     /// Step records taken, by what the step did.
-    pub(crate) steps: Steps,
+    pub(crate) transitions: TransitionCounts,
     /// Entries in the journal for one sink or more.
     pub(crate) accepted: AtomicU64,
     /// TaskRuns that are followed.
-    pub(crate) runs: AtomicU64,
+    pub(crate) runs_tracked: AtomicU64,
     /// Pods that name a TaskRun which does not name them.
     pub(crate) unclaimed_pods: AtomicU64,
     /// Runs that lost texts, because all together held too much.
-    pub(crate) gave_way: AtomicU64,
+    pub(crate) runs_without_texts: AtomicU64,
     /// Everything that was there at the start is known.
     pub(crate) listed: AtomicBool,
     /// Events that a plugin dropped.
@@ -97,25 +97,25 @@ pub(crate) struct Tally {
     /// Events that failed before any sink.
     pub(crate) failed: AtomicU64,
     /// Events above `event.maxBytes` of which something was left out.
-    pub(crate) cut: AtomicU64,
+    pub(crate) truncated: AtomicU64,
     /// Events that are still above it after that.
     pub(crate) oversized: AtomicU64,
     /// Events that were told before the observer started.
-    pub(crate) told_before: AtomicU64,
+    pub(crate) emitted_before: AtomicU64,
     /// Events that are between here and the journal.
     pub(crate) pending: AtomicU64,
 }
 
 /// Counts of what steps did.
 #[derive(Debug, Default)]
-pub(crate) struct Steps {
+pub(crate) struct TransitionCounts {
     pub(crate) started: AtomicU64,
     pub(crate) succeeded: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) skipped: AtomicU64,
 }
 
-impl Steps {
+impl TransitionCounts {
     pub(crate) fn count(&self, kind: &Kind) {
         let count = match kind {
             Kind::Started => &self.started,
@@ -202,7 +202,7 @@ pub(crate) struct Preparation {
     pub(crate) history: History,
     /// There are traces.
     pub(crate) traced: bool,
-    pub(crate) tally: Arc<Tally>,
+    pub(crate) metrics: Arc<PipelineMetrics>,
     pub(crate) event_hook: Option<EventHook>,
     /// How long a plugin may hold an event (`onError: block`); for ever where nothing is given, as a
     /// cluster goes on for ever.
@@ -233,7 +233,7 @@ impl Preparation {
         };
         if missing.is_empty() {
             self.settled();
-            self.tally.told_before.fetch_add(1, Ordering::Relaxed);
+            self.metrics.emitted_before.fetch_add(1, Ordering::Relaxed);
             debug!(id, "told before");
             return;
         }
@@ -276,7 +276,7 @@ impl Preparation {
 
     /// One less is between the watch and the journal.
     fn settled(&self) {
-        self.tally.pending.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.pending.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn is_accepted(&self, record: &StepRecord, mark: &str) -> bool {
@@ -307,7 +307,7 @@ impl Preparation {
         // From one record to what is told of it: one for the sinks in common, one for each of the others.
         let told =
             u64::from(missing.shared) + missing.own.iter().map(|own| u64::from(*own)).sum::<u64>();
-        self.tally
+        self.metrics
             .pending
             .fetch_add(told.saturating_sub(1), Ordering::Relaxed);
         if let (Some(event_hook), Some(before), Some(envelope)) =
@@ -398,11 +398,11 @@ impl Preparation {
             };
             (id.to_owned(), accepted)
         });
-        let (tally, history) = (self.tally.clone(), self.history.clone());
+        let (metrics, history) = (self.metrics.clone(), self.history.clone());
         let accepted = move || {
-            tally.pending.fetch_sub(1, Ordering::Relaxed);
+            metrics.pending.fetch_sub(1, Ordering::Relaxed);
             if is_event {
-                tally.accepted.fetch_add(1, Ordering::Relaxed);
+                metrics.accepted.fetch_add(1, Ordering::Relaxed);
             }
             if let Some(fact) = fact {
                 history.tell(now, || fact);
@@ -423,14 +423,14 @@ impl Preparation {
         );
         if let Err(problem) = brought.await {
             self.settled();
-            self.tally.failed.fetch_add(1, Ordering::Relaxed);
+            self.metrics.failed.fetch_add(1, Ordering::Relaxed);
             error!(error = %problem, "the event is not accepted");
         }
     }
 
     fn unbuildable(&self, problem: &BuildError, record: &StepRecord) {
         self.settled();
-        self.tally.failed.fetch_add(1, Ordering::Relaxed);
+        self.metrics.failed.fetch_add(1, Ordering::Relaxed);
         error!(error = %problem, step = record.transition.step(), "no event could be made");
     }
 }

@@ -76,7 +76,7 @@ impl Preparation {
         let give_up = self.hold_for.map(|hold| tokio::time::Instant::now() + hold);
         loop {
             let Some(chain) = self.chain(chain_ref).await else {
-                self.tally.failed.fetch_add(1, Ordering::Relaxed);
+                self.metrics.failed.fetch_add(1, Ordering::Relaxed);
                 warn!(
                     id,
                     "stopped before the plugins were known: the event is not sent"
@@ -110,7 +110,7 @@ impl Preparation {
                     reason,
                     mut report,
                 }) => {
-                    self.tally.dropped.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.dropped.fetch_add(1, Ordering::Relaxed);
                     debug!(plugin = &*plugin, id, reason, "plugin drops the event");
                     if let Some(event_hook) = &self.event_hook {
                         event_hook(PreparedEvent::Dropped {
@@ -129,7 +129,7 @@ impl Preparation {
                 }) => {
                     failures = failures.saturating_add(1);
                     if give_up.is_some_and(|at| tokio::time::Instant::now() >= at) {
-                        self.tally.failed.fetch_add(1, Ordering::Relaxed);
+                        self.metrics.failed.fetch_add(1, Ordering::Relaxed);
                         let version = chain.version(&plugin);
                         error!(plugin = &*plugin, version, id, detail = %failure, failures, "the held event is given up");
                         return None;
@@ -153,7 +153,7 @@ impl Preparation {
                     }
                 }
                 Err(problem) => {
-                    self.tally.failed.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.failed.fetch_add(1, Ordering::Relaxed);
                     error!(error = %problem, id, "the event is lost: please report this");
                     return None;
                 }

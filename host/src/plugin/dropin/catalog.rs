@@ -216,7 +216,7 @@ impl Catalog {
             if slot.wanted.fingerprints == fingerprints && slot.wanted.package.is_ok() {
                 match result {
                     Ok(plugin) => {
-                        let plugin = Arc::new(plugin.with_stats(slot.stats.clone()));
+                        let plugin = Arc::new(plugin.with_metrics(slot.metrics.clone()));
                         self.notices.push(slot.notice(Ok(describe(&plugin))));
                         slot.loaded = Some(Loaded {
                             plugin,
@@ -322,7 +322,7 @@ impl Catalog {
                 loaded: None,
                 refused: None,
                 stand_in: None,
-                stats: Arc::default(),
+                metrics: Arc::default(),
                 loading: false,
             }),
         };
@@ -345,7 +345,7 @@ impl Catalog {
         for slot in self.slots.values_mut() {
             let named_twice = matches!(slot.wanted.package, Err(PackageError::NameTaken(_)));
             if let (None, Some(reason), false) = (&slot.loaded, &slot.refused, named_twice) {
-                slot.stand_in = Some(slot.wanted.stand_in(reason, &self.trust, &slot.stats));
+                slot.stand_in = Some(slot.wanted.stand_in(reason, &self.trust, &slot.metrics));
             }
         }
         self.install();

@@ -3,7 +3,7 @@
 use super::catalog::Notice;
 use super::package::{self, Fingerprint, Origin, Package, PackageError};
 use super::status::{PluginEntry, PluginState, Refused};
-use crate::plugin::stats::Stats;
+use crate::plugin::metrics::PluginMetrics;
 use crate::plugin::{Plugin, PluginSource, PluginSpec, TrustConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) struct Slot {
     pub(super) refused: Option<String>,
     /// It was refused when the observer started: it fails on every event.
     pub(super) stand_in: Option<Arc<Plugin>>,
-    pub(super) stats: Arc<Stats>,
+    pub(super) metrics: Arc<PluginMetrics>,
     pub(super) loading: bool,
 }
 
@@ -113,13 +113,13 @@ impl Wanted {
         &self,
         reason: &str,
         trust: &Arc<TrustConfig>,
-        stats: &Arc<Stats>,
+        metrics: &Arc<PluginMetrics>,
     ) -> Arc<Plugin> {
         let spec = match &self.package {
             Ok(package) => package.spec(&self.name, trust),
             Err(_) => PluginSpec::new(self.name.clone(), PluginSource::Bundled(String::new())),
         };
-        Arc::new(Plugin::stand_in(&spec, reason.to_owned()).with_stats(stats.clone()))
+        Arc::new(Plugin::stand_in(&spec, reason.to_owned()).with_metrics(metrics.clone()))
     }
 }
 

@@ -1,11 +1,11 @@
 //! What is answered, page by page.
 
 use super::auth::{self, Guard};
-use super::config::Pages;
+use super::config::RouteSet;
 use super::connections::Connections;
 use super::metrics;
 use super::sinks::JournalStatus;
-use super::status::{Standing, Status};
+use super::status::{Status, StatusProvider};
 use crate::history::History;
 use crate::plugin::dropin::{PluginStatus, Roster};
 use axum::extract::{Path, State};
@@ -21,40 +21,40 @@ use tokio::time::Instant;
 
 /// Shortest time between two looks at how the observer stands, which takes locks that events wait for. Who asks
 /// meanwhile waits, and all of them share the next one.
-const PACE: Duration = Duration::from_millis(20);
+const MIN_STATUS_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What is told about.
 #[derive(Clone)]
-pub(super) struct Told {
+pub(super) struct RouteState {
     pub(super) roster: watch::Receiver<Roster>,
-    pub(super) standing: Standing,
+    pub(super) status_provider: StatusProvider,
     pub(super) history: History,
     pub(super) connections: Connections,
-    pub(super) last: Arc<Mutex<Option<Look>>>,
+    pub(super) last: Arc<Mutex<Option<TimedStatus>>>,
 }
 
 /// How the observer stood at a time.
 #[derive(Clone)]
-pub(super) struct Look {
+pub(super) struct TimedStatus {
     at: Instant,
     status: Arc<Status>,
 }
 
-impl Told {
+impl RouteState {
     /// How the observer stands, no earlier than when this is asked for.
     async fn status(&self) -> Arc<Status> {
         let asked = Instant::now();
         let mut last = self.last.lock().await;
-        if let Some(look) = last.as_ref() {
-            if look.at >= asked {
-                return look.status.clone();
+        if let Some(timed) = last.as_ref() {
+            if timed.at >= asked {
+                return timed.status.clone();
             }
-            tokio::time::sleep_until(look.at + PACE).await;
+            tokio::time::sleep_until(timed.at + MIN_STATUS_INTERVAL).await;
         }
         let at = Instant::now();
         let roster = self.roster.borrow().clone();
-        let status = Arc::new(Status::new(&roster, (self.standing)()));
-        *last = Some(Look {
+        let status = Arc::new(Status::new(&roster, (self.status_provider)()));
+        *last = Some(TimedStatus {
             at,
             status: status.clone(),
         });
@@ -72,7 +72,7 @@ struct Plugins {
 }
 
 /// The pages of an address.
-pub(super) fn router(pages: Pages, told: Told, runs: Guard) -> Router {
+pub(super) fn router(routes: RouteSet, state: RouteState, runs: Guard) -> Router {
     let probes = || {
         Router::new()
             .route("/healthz", get(async || "alive\n"))
@@ -88,34 +88,34 @@ pub(super) fn router(pages: Pages, told: Told, runs: Guard) -> Router {
             .route_layer(axum::middleware::from_fn_with_state(guard, auth::guard));
         runs.merge(probes()).merge(scrapes())
     };
-    let router = match pages {
-        Pages::Probes => probes(),
-        Pages::Metrics => scrapes(),
-        Pages::All | Pages::Guarded => all(runs),
-        Pages::Withheld => all(Guard::closed()),
+    let router = match routes {
+        RouteSet::Probes => probes(),
+        RouteSet::Metrics => scrapes(),
+        RouteSet::All | RouteSet::Guarded => all(runs),
+        RouteSet::Withheld => all(Guard::closed()),
     };
-    router.with_state(told)
+    router.with_state(state)
 }
 
-async fn status(State(told): State<Told>) -> Response {
-    Json(&*told.status().await).into_response()
+async fn status(State(state): State<RouteState>) -> Response {
+    Json(&*state.status().await).into_response()
 }
 
-async fn plugins(State(told): State<Told>) -> Json<Plugins> {
-    let status = told.status().await;
+async fn plugins(State(state): State<RouteState>) -> Json<Plugins> {
+    let status = state.status().await;
     Json(Plugins {
         generation: status.generation,
         plugins: status.plugins.clone(),
     })
 }
 
-async fn sinks(State(told): State<Told>) -> Json<JournalStatus> {
-    Json(told.status().await.vitals.journal.clone())
+async fn sinks(State(state): State<RouteState>) -> Json<JournalStatus> {
+    Json(state.status().await.snapshot.journal.clone())
 }
 
 /// What happened to an event.
-async fn event(State(told): State<Told>, Path(id): Path<String>) -> Response {
-    match told.history.of(id).await {
+async fn event(State(state): State<RouteState>, Path(id): Path<String>) -> Response {
+    match state.history.of(id).await {
         Ok(facts) if facts.is_empty() => {
             let unknown =
                 "nothing is known of this event: it is older than the history, or has another id\n";
@@ -126,16 +126,16 @@ async fn event(State(told): State<Told>, Path(id): Path<String>) -> Response {
     }
 }
 
-async fn metrics(State(told): State<Told>) -> Response {
-    let status = told.status().await;
-    match metrics::encode(&status, told.connections.clone()) {
+async fn metrics(State(state): State<RouteState>) -> Response {
+    let status = state.status().await;
+    match metrics::encode(&status, state.connections.clone()) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
-async fn ready(State(told): State<Told>) -> (StatusCode, String) {
-    let status = told.status().await;
+async fn ready(State(state): State<RouteState>) -> (StatusCode, String) {
+    let status = state.status().await;
     match status.ready {
         true => (StatusCode::OK, "ready\n".to_owned()),
         false => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Counters of one plugin.
 #[derive(Debug, Default)]
-pub(super) struct Stats {
+pub(super) struct PluginMetrics {
     kept: AtomicU64,
     dropped: AtomicU64,
     failed: [AtomicU64; Failure::LABELS.len()],
@@ -34,7 +34,7 @@ pub struct PluginCounts {
     pub peak_memory_bytes: u64,
 }
 
-impl Stats {
+impl PluginMetrics {
     pub(super) fn kept(&self, time: Duration) {
         self.count(&self.kept, time);
     }

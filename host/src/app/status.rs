@@ -2,27 +2,27 @@
 
 use super::{CarriedOver, stages};
 use crate::admin::{
-    Events, JournalStatus, LogReads, SinkStatus, Standing, Transitions, Vitals, Waiting,
-    WatchStatus,
+    EventStatus, JournalStatus, LogReadStatus, SinkStatus, StatusProvider, StatusSnapshot,
+    TransitionStatus, WaitingStatus, WatchStatus,
 };
 use crate::clock;
-use crate::deliver::Account;
+use crate::deliver::SinkMetrics;
 use crate::fair::Admission;
 use crate::history::History;
 use crate::journal::Journal;
 use crate::logs::LogReader;
 use crate::observe::Watches;
-use crate::prepare::Tally;
+use crate::prepare::PipelineMetrics;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is told about.
-pub(super) struct Told {
+pub(super) struct StatusSources {
     pub(super) journal: Journal,
     pub(super) history: History,
-    pub(super) accounts: Vec<(String, Arc<Account>)>,
-    pub(super) tally: Arc<Tally>,
+    pub(super) sink_metrics: Vec<(String, Arc<SinkMetrics>)>,
+    pub(super) metrics: Arc<PipelineMetrics>,
     pub(super) logs: Arc<LogReader>,
     pub(super) admission: Admission,
     /// Of a cluster.
@@ -30,41 +30,41 @@ pub(super) struct Told {
     pub(super) carried: CarriedOver,
 }
 
-impl Told {
-    pub(super) fn whenever_asked(self) -> Standing {
-        Arc::new(move || self.now())
+impl StatusSources {
+    pub(super) fn into_provider(self) -> StatusProvider {
+        Arc::new(move || self.snapshot())
     }
 
-    fn now(&self) -> Vitals {
+    fn snapshot(&self) -> StatusSnapshot {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let (tally, logs) = (&self.tally, self.logs.counts());
-        let steps = &tally.steps;
-        Vitals {
-            listed: self.watches.is_none() || tally.listed.load(Ordering::Relaxed),
+        let (metrics, logs) = (&self.metrics, self.logs.metrics());
+        let steps = &metrics.transitions;
+        StatusSnapshot {
+            listed: self.watches.is_none() || metrics.listed.load(Ordering::Relaxed),
             watches: self.watches.as_ref().map_or_else(Vec::new, watches),
             unreadable_objects: self.watches.as_ref().map_or_else(BTreeMap::new, unreadable),
-            unclaimed_pods: count(&tally.unclaimed_pods),
-            runs_tracked: count(&tally.runs),
-            runs_without_texts: count(&tally.gave_way),
-            transitions: Transitions {
+            unclaimed_pods: count(&metrics.unclaimed_pods),
+            runs_tracked: count(&metrics.runs_tracked),
+            runs_without_texts: count(&metrics.runs_without_texts),
+            transitions: TransitionStatus {
                 started: count(&steps.started),
                 succeeded: count(&steps.succeeded),
                 failed: count(&steps.failed),
                 skipped: count(&steps.skipped),
             },
-            events: Events {
-                accepted: count(&tally.accepted),
-                dropped: count(&tally.dropped),
-                failed: count(&tally.failed),
-                cut: count(&tally.cut),
-                oversized: count(&tally.oversized),
-                told_before: count(&tally.told_before),
-                pending: count(&tally.pending),
+            events: EventStatus {
+                accepted: count(&metrics.accepted),
+                dropped: count(&metrics.dropped),
+                failed: count(&metrics.failed),
+                cut: count(&metrics.truncated),
+                oversized: count(&metrics.oversized),
+                told_before: count(&metrics.emitted_before),
+                pending: count(&metrics.pending),
             },
             waiting: self.waiting(),
-            log_reads: LogReads {
-                read: count(&logs.whole),
-                cut: count(&logs.cut),
+            log_reads: LogReadStatus {
+                read: count(&logs.read),
+                cut: count(&logs.truncated),
                 unavailable: count(&logs.unavailable),
             },
             configuration: self.carried.reloads(),
@@ -72,13 +72,13 @@ impl Told {
         }
     }
 
-    fn waiting(&self) -> Waiting {
+    fn waiting(&self) -> WaitingStatus {
         let waits = self.admission.waits();
         let (held_seconds, held_by) = match waits.oldest {
             Some((since, plugin)) => (stages::age(since), Some(plugin.to_string())),
             None => (0, None),
         };
-        Waiting {
+        WaitingStatus {
             held: waits.held,
             held_seconds,
             held_by,
@@ -90,21 +90,21 @@ impl Told {
     fn journal(&self) -> JournalStatus {
         let journal = &self.journal;
         let (bytes, max_bytes) = journal.bytes();
-        let sinks = self.accounts.iter().map(|(name, account)| {
+        let sinks = self.sink_metrics.iter().map(|(name, sink)| {
             let (waiting, dead_letters) = journal.counts(name);
             let oldest = journal.waiting(name, 0, 1).into_iter().next();
             SinkStatus {
                 name: name.clone(),
-                delivered: account.delivered(),
-                failed_attempts: account.failed(),
+                delivered: sink.delivered(),
+                failed_attempts: sink.failed_attempts(),
                 waiting,
                 oldest_seconds: oldest.map_or(0, |event| stages::age(event.at)),
-                paused_until: account.pause().and_then(|left| {
+                paused_until: sink.pause().and_then(|left| {
                     let until = clock::now().checked_add(left).ok()?;
                     until.round(jiff::Unit::Millisecond).ok()
                 }),
                 dead_letters,
-                held: account.held(),
+                held: sink.held(),
             }
         });
         let queued = journal.queued();
@@ -123,8 +123,8 @@ impl Told {
 }
 
 fn watches(watches: &Watches) -> Vec<WatchStatus> {
-    let standing = watches.standing().into_iter();
-    let status = standing.map(|watch| WatchStatus {
+    let health = watches.health().into_iter();
+    let status = health.map(|watch| WatchStatus {
         resource: watch.resource.to_owned(),
         age_seconds: watch.age.as_secs(),
         failing_seconds: watch.failing.map(|since| since.as_secs()),

@@ -6,22 +6,22 @@ use std::time::Duration;
 
 /// What became of the events for one sink since the start.
 #[derive(Debug)]
-pub struct Account {
+pub struct SinkMetrics {
     pub(super) pause: PauseGate,
     pub(super) delivered: AtomicU64,
-    pub(super) buried: AtomicU64,
-    pub(super) failed: AtomicU64,
+    pub(super) dead_lettered: AtomicU64,
+    pub(super) failed_attempts: AtomicU64,
     /// Events that are to become dead letters and for which there is no room.
     pub(super) held: AtomicU64,
 }
 
-impl Account {
+impl SinkMetrics {
     pub(crate) fn new(pause: PauseGate) -> Self {
         Self {
             pause,
             delivered: AtomicU64::new(0),
-            buried: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            dead_lettered: AtomicU64::new(0),
+            failed_attempts: AtomicU64::new(0),
             held: AtomicU64::new(0),
         }
     }
@@ -40,8 +40,8 @@ impl Account {
 
     /// Attempts that failed.
     #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+    pub fn failed_attempts(&self) -> u64 {
+        self.failed_attempts.load(Ordering::Relaxed)
     }
 
     /// Events that were given up and go on being tried, because there are too many dead letters.
@@ -52,7 +52,7 @@ impl Account {
 
     /// Events that became dead letters.
     #[must_use]
-    pub fn buried(&self) -> u64 {
-        self.buried.load(Ordering::Relaxed)
+    pub fn dead_lettered(&self) -> u64 {
+        self.dead_lettered.load(Ordering::Relaxed)
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Timeouts {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum RequestStage {
     Head,
     /// The service has a timeout of its own, and answers when it is over.
     Answering,
@@ -36,23 +36,23 @@ enum Stage {
 }
 
 #[derive(Debug)]
-struct State {
-    stage: Stage,
+struct StageSince {
+    stage: RequestStage,
     since: Instant,
 }
 
 /// Where a connection is. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Progress {
-    state: Arc<Locked<State>>,
+pub(super) struct RequestProgress {
+    state: Arc<Locked<StageSince>>,
     timeouts: Timeouts,
 }
 
-impl Progress {
+impl RequestProgress {
     /// Of a new connection.
     pub(super) fn new(timeouts: Timeouts) -> Self {
-        let state = State {
-            stage: Stage::Head,
+        let state = StageSince {
+            stage: RequestStage::Head,
             since: Instant::now(),
         };
         Self {
@@ -63,12 +63,12 @@ impl Progress {
 
     /// A whole head is there.
     pub(super) fn answering(&self) {
-        self.change(|_| Some(Stage::Answering));
+        self.change(|_| Some(RequestStage::Answering));
     }
 
     /// There is an answer.
     pub(super) fn sending(&self) {
-        self.change(|_| Some(Stage::Sending));
+        self.change(|_| Some(RequestStage::Sending));
     }
 
     /// When the connection is to be cut, if nothing changes until then.
@@ -80,41 +80,41 @@ impl Progress {
     /// Is nothing asked for at the moment?
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state.lock();
-        state.stage == Stage::Idle
+        state.stage == RequestStage::Idle
     }
 
-    fn change(&self, next: impl FnOnce(Stage) -> Option<Stage>) {
+    fn change(&self, next: impl FnOnce(RequestStage) -> Option<RequestStage>) {
         let mut state = self.state.lock();
         let Some(stage) = next(state.stage) else {
             return;
         };
         // What is left of an answer is sent in the time that there is for all of it.
-        if stage != Stage::Ending {
+        if stage != RequestStage::Ending {
             state.since = Instant::now();
         }
         state.stage = stage;
     }
 
     fn read(&self) {
-        self.change(|stage| (stage == Stage::Idle).then_some(Stage::Head));
+        self.change(|stage| (stage == RequestStage::Idle).then_some(RequestStage::Head));
     }
 
     fn body_ended(&self) {
-        self.change(|stage| (stage == Stage::Sending).then_some(Stage::Ending));
+        self.change(|stage| (stage == RequestStage::Sending).then_some(RequestStage::Ending));
     }
 
     fn flushed(&self) {
-        self.change(|stage| (stage == Stage::Ending).then_some(Stage::Idle));
+        self.change(|stage| (stage == RequestStage::Ending).then_some(RequestStage::Idle));
     }
 }
 
 impl Timeouts {
-    fn deadline(&self, stage: Stage, since: Instant) -> Option<Instant> {
+    fn deadline(&self, stage: RequestStage, since: Instant) -> Option<Instant> {
         let longest = match stage {
-            Stage::Head => self.head,
-            Stage::Answering => return None,
-            Stage::Sending | Stage::Ending => self.send,
-            Stage::Idle => self.idle,
+            RequestStage::Head => self.head,
+            RequestStage::Answering => return None,
+            RequestStage::Sending | RequestStage::Ending => self.send,
+            RequestStage::Idle => self.idle,
         };
         Some(since + longest)
     }
@@ -122,12 +122,12 @@ impl Timeouts {
 
 /// A stream of which it is noted when a request begins, and when an answer is written.
 #[derive(Debug)]
-pub(super) struct Noted<S> {
+pub(super) struct TrackedStream<S> {
     pub(super) stream: S,
-    pub(super) progress: Progress,
+    pub(super) progress: RequestProgress,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -142,7 +142,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -179,18 +179,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
 
 /// The body of an answer of which it is noted when hyper has all of it.
 #[derive(Debug)]
-pub(super) struct Answer<B> {
+pub(super) struct TrackedBody<B> {
     pub(super) body: B,
-    pub(super) progress: Progress,
+    pub(super) progress: RequestProgress,
 }
 
-impl<B> Drop for Answer<B> {
+impl<B> Drop for TrackedBody<B> {
     fn drop(&mut self) {
         self.progress.body_ended();
     }
 }
 
-impl<B: http_body::Body + Unpin> http_body::Body for Answer<B> {
+impl<B: http_body::Body + Unpin> http_body::Body for TrackedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -221,14 +221,14 @@ mod tests {
         idle: Duration::from_secs(30),
     };
 
-    fn longest(progress: &Progress) -> Option<Duration> {
+    fn longest(progress: &RequestProgress) -> Option<Duration> {
         let since = progress.state.lock().since;
         progress.deadline().map(|deadline| deadline - since)
     }
 
     #[test]
     fn each_stage_has_its_time() {
-        let progress = Progress::new(TIMEOUTS);
+        let progress = RequestProgress::new(TIMEOUTS);
         assert_eq!(longest(&progress), Some(TIMEOUTS.head));
         progress.read();
         assert_eq!(longest(&progress), Some(TIMEOUTS.head));
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn one_byte_after_the_other_is_no_new_beginning() {
-        let progress = Progress::new(TIMEOUTS);
+        let progress = RequestProgress::new(TIMEOUTS);
         let first = progress.deadline();
         progress.read();
         assert_eq!(progress.deadline(), first);

@@ -1,0 +1,127 @@
+//! Who is connected: a bound for total, and one for each peer address. When all limits are taken, a newcomer takes the
+//! place of whoever holds the most, so that no address keeps the others out: a probe of the kubelet gets in between
+//! any number of idle connections.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConnectionLimits {
+    pub(super) total: usize,
+    pub(super) per_peer: usize,
+}
+
+/// What becomes of a new connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SlotDecision<T> {
+    /// There is room for it.
+    Free,
+    /// It takes the place of this one, which is to be closed.
+    Replace(T),
+    /// It is to be closed.
+    Refuse,
+}
+
+/// The connections there are, the oldest first.
+#[derive(Debug)]
+pub(super) struct ConnectionSlots<T> {
+    limits: ConnectionLimits,
+    taken: Vec<(IpAddr, T)>,
+}
+
+impl<T> ConnectionSlots<T> {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
+        let taken = Vec::with_capacity(limits.total);
+        Self { limits, taken }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Decides on a new connection. Whoever is admitted has to be noted with [`ConnectionSlots::occupy`].
+    pub(super) fn decide(&mut self, peer: IpAddr) -> SlotDecision<T> {
+        let mut held: HashMap<IpAddr, usize> = HashMap::new();
+        for (other, _) in &self.taken {
+            *held.entry(*other).or_default() += 1;
+        }
+        let own = held.get(&peer).copied().unwrap_or_default();
+        if own >= self.limits.per_peer {
+            return SlotDecision::Refuse;
+        }
+        if self.taken.len() < self.limits.total {
+            return SlotDecision::Free;
+        }
+        let most = held.values().copied().max().unwrap_or_default();
+        let oldest = self
+            .taken
+            .iter()
+            .position(|(other, _)| held.get(other) == Some(&most));
+        match oldest {
+            Some(oldest) if most > own => SlotDecision::Replace(self.taken.remove(oldest).1),
+            Some(_) | None => SlotDecision::Refuse,
+        }
+    }
+
+    pub(super) fn occupy(&mut self, peer: IpAddr, connection: T) {
+        self.taken.push((peer, connection));
+    }
+
+    /// Frees the place of a connection that has ended, if it still has one.
+    pub(super) fn release(&mut self, is: impl Fn(&T) -> bool) {
+        self.taken.retain(|(_, connection)| !is(connection));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: ConnectionLimits = ConnectionLimits {
+        total: 6,
+        per_peer: 3,
+    };
+
+    fn peer(number: u8) -> IpAddr {
+        [10, 0, 0, number].into()
+    }
+
+    /// Connections of these peers, numbered in the order in which they came.
+    fn slots(peers: &[u8]) -> ConnectionSlots<usize> {
+        let mut slots = ConnectionSlots::new(LIMITS);
+        for (number, from) in peers.iter().enumerate() {
+            assert_eq!(slots.decide(peer(*from)), SlotDecision::Free);
+            slots.occupy(peer(*from), number);
+        }
+        slots
+    }
+
+    #[test]
+    fn a_peer_has_no_more_than_its_share() {
+        let mut slots = slots(&[1, 1, 1]);
+        assert_eq!(slots.decide(peer(1)), SlotDecision::Refuse);
+        assert_eq!(slots.decide(peer(2)), SlotDecision::Free);
+        slots.release(|number| *number == 1);
+        assert_eq!(slots.decide(peer(1)), SlotDecision::Free);
+    }
+
+    #[test]
+    fn a_newcomer_takes_the_oldest_place_of_the_largest_holder() {
+        let mut slots = slots(&[3, 2, 1, 1, 2, 1]);
+        assert_eq!(slots.decide(peer(4)), SlotDecision::Replace(2));
+        slots.occupy(peer(4), 6);
+        // Peers 1 and 2 have two each: of those, 2 was there first.
+        assert_eq!(slots.decide(peer(5)), SlotDecision::Replace(1));
+        slots.occupy(peer(5), 7);
+        assert_eq!(slots.len(), LIMITS.total);
+    }
+
+    #[test]
+    fn a_peer_takes_no_place_of_a_peer_that_holds_no_more() {
+        let mut slots = slots(&[1, 2, 3, 4, 5, 6]);
+        assert_eq!(slots.decide(peer(1)), SlotDecision::Refuse);
+        // One that has none yet gets in.
+        assert_eq!(slots.decide(peer(7)), SlotDecision::Replace(0));
+    }
+}
