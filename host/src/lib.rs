@@ -2,7 +2,7 @@
 
 pub mod admin;
 pub mod app;
-mod bounded;
+pub mod bounded;
 mod clock;
 pub mod config;
 pub mod control;

@@ -55,8 +55,8 @@ impl LogReader {
         Self {
             source,
             mode: config.capture,
-            max_bytes: config.max_bytes,
-            timeout: Duration::from_millis(config.timeout_ms),
+            max_bytes: config.max_bytes.get(),
+            timeout: Duration::from_millis(config.timeout_ms.get()),
             prefetched: Locked::new(PrefetchedLogs::new(MAX_PREFETCHED_LOGS)),
             watched_pods: WatchedPods::default(),
             metrics: LogMetrics::default(),

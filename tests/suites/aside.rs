@@ -1,6 +1,7 @@
 //! Plugins are compiled in a process of their own: with the same result, and whatever becomes of it.
 
 use crate::support::{RELEASE, check_cases, spec, wat};
+use step_observer::bounded::Bounded;
 use step_observer::plugin::{
     Chain, Compiler, CompilerProgram, PluginEngine, PluginSource, PluginSpec,
 };
@@ -35,7 +36,7 @@ fn a_refusal_has_the_same_text() {
         "(loop $again (br $again))",
     );
     let mut slow = spec("bad", &endless);
-    slow.limits.configure_ms = 50;
+    slow.limits.configure_ms = Bounded::new(50);
     for bad in [spec("bad", "(module)"), spec("bad", "(module"), slow] {
         let [here, child] = [&here, &child].map(|engine| {
             Chain::load(engine, std::slice::from_ref(&bad))

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::Arc;
+use step_observer::bounded::Bounded;
 use step_observer::plugin::{
     Chain, ChainPool, Failure, OnError, Outcome, Plugin, PluginEngine, PluginSource, PluginSpec,
     sample_event,
@@ -55,7 +56,7 @@ fn every_failure_ends_as_on_error_says() {
         for on_error in [OnError::Pass, OnError::Strip, OnError::Drop, OnError::Block] {
             let mut bad = spec(name, &module);
             bad.on_error = Some(on_error);
-            bad.limits.time_ms = 100;
+            bad.limits.time_ms = Bounded::new(100);
             let chain = Chain::load(&engine, &[bad]).unwrap();
             let outcome = chain.process(before.clone());
             let place = format!("{name}, {on_error:?}");
@@ -123,8 +124,8 @@ fn a_flood_of_edits_is_bounded() {
          (call $more (local.get $event) (i32.const 0) (i32.const 300000) (i32.const 4096)) (unreachable)",
     );
     let mut flood = spec("edits", &module);
-    flood.limits.memory_bytes = 16 * 1024 * 1024;
-    let expected = Failure::Output(flood.limits.output_bytes);
+    flood.limits.memory_bytes = Bounded::new(16 * 1024 * 1024);
+    let expected = Failure::Output(flood.limits.output_bytes.get());
     let Outcome::Deliver(_, report) = load(&[flood]).unwrap().process(envelope()) else {
         panic!()
     };
@@ -315,7 +316,7 @@ fn a_plugin_that_reports_an_error_passes_its_self_test_and_one_that_crashes_does
 async fn neighbours_do_not_wait_for_a_plugin_that_hangs() {
     let engine = PluginEngine::new().unwrap();
     let mut hangs = spec("hangs", &failing()[0].1);
-    hangs.limits.time_ms = 10_000;
+    hangs.limits.time_ms = Bounded::new(10_000);
     let hanging = Arc::new(Chain::load(&engine, &[hangs]).unwrap());
     let keep = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
     let good = Arc::new(Chain::load(&engine, &[keep]).unwrap());
@@ -357,8 +358,8 @@ fn a_plugin_gets_only_the_events_that_it_asks_for() {
 
 /// It is what it sees that counts, not how long it takes on a busy machine.
 fn patient(mut spec: PluginSpec) -> PluginSpec {
-    spec.limits.time_ms = 60_000;
-    spec.limits.configure_ms = 60_000;
+    spec.limits.time_ms = Bounded::new(60_000);
+    spec.limits.configure_ms = Bounded::new(60_000);
     spec
 }
 

@@ -4,6 +4,7 @@
 use crate::support::{RELEASE, envelope, refusal, spec, wat};
 use cloudevents::AttributesReader as _;
 use std::sync::Arc;
+use step_observer::bounded::Bounded;
 use step_observer::plugin::{
     Chain, Failure, OnError, Outcome, PluginEngine, PluginSource, PluginSpec,
 };
@@ -16,7 +17,7 @@ fn corpus() -> Vec<(&'static str, String, Failure)> {
         (
             "endless loop",
             wat("", "(loop $again (br $again)) (unreachable)"),
-            Failure::Time(limits.time_ms),
+            Failure::Time(limits.time_ms.get()),
         ),
         (
             "loop that calls the host",
@@ -24,7 +25,7 @@ fn corpus() -> Vec<(&'static str, String, Failure)> {
                 "",
                 "(loop $again (call $log (i32.const 0) (i32.const 48) (i32.const 5)) (br $again)) (unreachable)",
             ),
-            Failure::Time(limits.time_ms),
+            Failure::Time(limits.time_ms.get()),
         ),
         (
             "crash",
@@ -47,7 +48,7 @@ fn corpus() -> Vec<(&'static str, String, Failure)> {
                 "",
                 "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (unreachable)",
             ),
-            Failure::Memory(limits.memory_bytes),
+            Failure::Memory(limits.memory_bytes.get()),
         ),
         (
             "huge answer",
@@ -57,7 +58,7 @@ fn corpus() -> Vec<(&'static str, String, Failure)> {
                     "(drop (memory.grow (i32.const 90))) {RELEASE} (call $text (i32.const 0) (i32.const 5000000))"
                 ),
             ),
-            Failure::Output(limits.output_bytes),
+            Failure::Output(limits.output_bytes.get()),
         ),
         (
             "answer outside its memory",
@@ -192,7 +193,7 @@ fn a_redacting_plugin_that_fails_lets_no_text_through() {
         PluginSource::File(step_observer_tests::guest("redact-secrets")),
     );
     // Its changes do not fit: it reports an error.
-    spec.limits.output_bytes = 1;
+    spec.limits.output_bytes = Bounded::new(1);
     let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
         panic!()
     };
@@ -218,7 +219,7 @@ fn with_rule(pattern: &str, replacement: &str) -> PluginSpec {
 #[test]
 fn a_rule_cannot_blow_an_event_up() {
     let mut spec = with_rule("[a-z]", &"x".repeat(256));
-    spec.limits.output_bytes = 1000;
+    spec.limits.output_bytes = Bounded::new(1000);
     let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
         panic!()
     };

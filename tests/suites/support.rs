@@ -1,6 +1,7 @@
 //! Events and plugins for the suites.
 
 use serde_json::{Value, json};
+use step_observer::bounded::Bounded;
 use step_observer::event::{self, EventConfig};
 use step_observer::plugin::{
     Chain, ChainError, Failure, Limits, Outcome, PluginEngine, PluginSource, PluginSpec,
@@ -125,9 +126,9 @@ pub(crate) const RELEASE: &str = "(call $release (local.get $event))";
 pub(crate) fn spec(name: &str, wat: &str) -> PluginSpec {
     let mut spec = PluginSpec::new(name, PluginSource::bytes(wat.as_bytes()));
     spec.limits = Limits {
-        time_ms: 500,
-        memory_bytes: 8 * 1024 * 1024,
-        configure_ms: 2000,
+        time_ms: Bounded::new(500),
+        memory_bytes: Bounded::new(8 * 1024 * 1024),
+        configure_ms: Bounded::new(2000),
         ..Limits::default()
     };
     spec

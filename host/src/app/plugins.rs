@@ -2,6 +2,7 @@
 
 use super::drop_ins::DropInSource;
 use super::{AppError, Source, memory_limit};
+use crate::bounded::Bounded;
 use crate::config::{DropInConfig, PluginConfig, PluginFrom, PluginMemoryConfig};
 use crate::observe;
 use crate::plugin::{
@@ -23,7 +24,7 @@ pub(super) fn engine(
     let limit = memory_limit::cgroup_limit();
     let total = memory
         .total_bytes
-        .unwrap_or_else(|| plugin_memory_of(limit));
+        .map_or_else(|| plugin_memory_of(limit), Bounded::get);
     info!(total, limit, "memory that all plugins have together");
     // Where there is a limit, the system ends this process with the one that compiles.
     let engine = engine.compiling_within(limit.map(|_| total.max(MIN_COMPILER_MEMORY)));
@@ -41,7 +42,10 @@ pub(super) async fn load(
     let mut plugins = Vec::new();
     for config in configs {
         info!(plugin = config.name, "loading plugin");
-        let (asked, possible) = (config.limits.memory_bytes, engine.budget().largest_call());
+        let (asked, possible) = (
+            config.limits.memory_bytes.get(),
+            engine.budget().largest_call(),
+        );
         if asked > possible {
             warn!(
                 plugin = config.name,

@@ -3,6 +3,7 @@
 
 use super::{AppError, Source, stages};
 use crate::admin::{AdminConfig, Listeners, ReloadStatus};
+use crate::bounded::Bounded;
 use crate::config::{Config, SinkConfig, SinkKind};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
@@ -57,7 +58,9 @@ impl CarriedOver {
             None if is_asked => 4 << 20,
             None => 0,
         };
-        let history_bytes = journal_config.history_bytes.unwrap_or(default_bytes);
+        let history_bytes = journal_config
+            .history_bytes
+            .map_or(default_bytes, Bounded::get);
         let journal = Journal::open(&journal_config, stages::horizon(source))?;
         let also = traces.as_ref();
         let also = also.map(|traces| Box::new(traces.recorder()) as Listener);
@@ -128,7 +131,7 @@ impl CarriedOver {
         let mut kept = self.pauses.lock();
         let mut before = std::mem::take(&mut *kept);
         let each = sinks.iter().map(|sink| {
-            let longest = Duration::from_millis(sink.retry.max_pause_ms);
+            let longest = Duration::from_millis(sink.retry.max_pause_ms.get());
             let pause = match before.remove(&sink.name) {
                 Some((to, pause)) if to == sink.to => pause.bounded(longest),
                 Some(_) | None => PauseGate::new(longest),

@@ -68,11 +68,11 @@ pub(super) fn ledger_and_log_source(
 ) -> (Ledger, LogSource) {
     match source {
         Source::Cluster { log_client, .. } => {
-            let timeout = Duration::from_millis(log.timeout_ms);
+            let timeout = Duration::from_millis(log.timeout_ms.get());
             let logs = observe::ClusterLogs::new(
                 log_client.clone(),
-                log.concurrency,
-                log.followers,
+                log.concurrency.get(),
+                log.followers.get(),
                 timeout,
             );
             (carried.ledger(source), LogSource::Cluster(logs))

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use step_observer::bounded::Bounded;
 use step_observer::config::{PluginConfig, PluginFrom, SinkConfig, SinkKind, TektonConfig};
 use step_observer::control::{LetterId, Selection};
 use step_observer::deliver::RetryConfig;
@@ -179,10 +180,10 @@ pub(crate) struct RunArgs {
     pub(crate) selector: Option<String>,
     /// Share the work with others: how many observers there are
     #[arg(long, env = "STEP_OBSERVER_SHARDS", value_name = "COUNT")]
-    pub(crate) shards: Option<u32>,
+    pub(crate) shards: Option<Bounded<1, 1024, u32>>,
     /// Which of them this one is, from 0; or the name of a StatefulSet's pod, which ends in its ordinal
     #[arg(long, env = "STEP_OBSERVER_SHARD", value_parser = parse_shard, value_name = "NUMBER|POD")]
-    pub(crate) shard: Option<u32>,
+    pub(crate) shard: Option<Bounded<0, 1023, u32>>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -414,10 +415,14 @@ impl Road {
 }
 
 /// `2`, or `step-observer-2`.
-fn parse_shard(text: &str) -> Result<u32, String> {
+fn parse_shard(text: &str) -> Result<Bounded<0, 1023, u32>, String> {
     let ordinal = text.rsplit('-').next().unwrap_or(text);
-    ordinal.parse().map_err(|_| {
-        "give a number, or a pod's name that ends in its ordinal, such as step-observer-2"
-            .to_owned()
-    })
+    let is_number = ordinal.bytes().all(|byte| byte.is_ascii_digit()) && !ordinal.is_empty();
+    if !is_number {
+        return Err(
+            "give a number, or a pod's name that ends in its ordinal, such as step-observer-2"
+                .to_owned(),
+        );
+    }
+    ordinal.parse()
 }

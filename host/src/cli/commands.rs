@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 use step_observer::app::{self, App, CheckScope, Summary};
+use step_observer::bounded::Bounded;
 use step_observer::config::{Config, ConfigCheck, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::event;
@@ -51,7 +52,7 @@ async fn replay(args: ReplayArgs, compiler: Compiler) -> Result<End, Problem> {
     for sink in &mut config.sinks {
         let dead_letters = sink.dead_letter_sink.iter_mut().map(|sink| &mut sink.retry);
         for retry in dead_letters.chain([&mut sink.retry]) {
-            retry.give_up_ms = retry.give_up_ms.min(give_up_ms);
+            retry.give_up_ms = retry.give_up_ms.min(Bounded::clamped(give_up_ms));
         }
     }
     let hold_for = Duration::from_millis(give_up_ms);

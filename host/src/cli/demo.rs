@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use step_observer::app::{App, Source};
+use step_observer::bounded::Bounded;
 use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKind};
 use step_observer::deliver::RetryConfig;
 use step_observer::locked::Locked;
@@ -130,7 +131,7 @@ fn say(text: &str) {
 fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
     let sink = |name: &str, to| SinkConfig {
         retry: RetryConfig {
-            give_up_ms: 10_000,
+            give_up_ms: Bounded::new(10_000),
             ..RetryConfig::default()
         },
         ..SinkConfig::new(name.to_owned(), to)

@@ -1,6 +1,7 @@
 //! What can be configured. The doc comments are the reference: they become the JSON Schema.
 
 use crate::admin::AdminConfig;
+use crate::bounded::Bounded;
 use crate::deliver::RetryConfig;
 use crate::event::{self, EventConfig, EventMatch};
 use crate::journal::JournalConfig;
@@ -110,33 +111,25 @@ pub struct LogConfig {
     pub capture: LogCaptureMode,
     /// Most of a log that an event carries, in bytes. Head and tail are kept; between them whole lines are left out, or
     /// whole words of a line that has more than 8 KiB. What an event has room for is less in any case (`event.maxBytes`).
-    #[schemars(range(min = 256, max = 10485760))]
-    #[serde(deserialize_with = "crate::bounded::between::<256, 10485760, _, _>")]
-    pub max_bytes: usize,
+    pub max_bytes: Bounded<256, 10_485_760, usize>,
     /// Logs that are read at a time at the end of steps, and as many of pods that are being deleted. One namespace
     /// alone gets three quarters of each.
-    #[schemars(range(min = 1, max = 256))]
-    #[serde(deserialize_with = "crate::bounded::between::<1, 256, _, _>")]
-    pub concurrency: usize,
+    pub concurrency: Bounded<1, 256, usize>,
     /// Logs that are followed at a time (`capture: follow`); further ones wait for one of them to end, and are
     /// read at the end of their step where that comes first.
-    #[schemars(range(min = 1, max = 1024))]
-    #[serde(deserialize_with = "crate::bounded::between::<1, 1024, _, _>")]
-    pub followers: usize,
+    pub followers: Bounded<1, 1024, usize>,
     /// Longest time for one log, in milliseconds; for one that is followed, from the end of its step on.
-    #[schemars(range(min = 1, max = 600000))]
-    #[serde(deserialize_with = "crate::bounded::between::<1, 600000, _, _>")]
-    pub timeout_ms: u64,
+    pub timeout_ms: Bounded<1, 600_000>,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
         Self {
             capture: LogCaptureMode::OnEnd,
-            max_bytes: 48 * 1024,
-            concurrency: 16,
-            followers: 64,
-            timeout_ms: 10_000,
+            max_bytes: Bounded::new(48 * 1024),
+            concurrency: Bounded::new(16),
+            followers: Bounded::new(64),
+            timeout_ms: Bounded::new(10_000),
         }
     }
 }
@@ -191,12 +184,11 @@ pub struct PluginMemoryConfig {
     /// time has a 64th of it for itself; what is left is shared by calls that need more, which wait for it up to their
     /// `limits.timeMs`, and fail then. For each plugin that usually needs more, up to a quarter of that is kept, and half
     /// of it for all of them.
-    #[schemars(range(min = 16777216, max = 1099511627776_u64))]
     #[serde(
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::bounded::optional::<16777216, 1099511627776, _>"
+        deserialize_with = "crate::bounded::not_null"
     )]
-    pub total_bytes: Option<u64>,
+    pub total_bytes: Option<Bounded<16_777_216, 1_099_511_627_776>>,
 }
 
 /// A plugin.

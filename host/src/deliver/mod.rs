@@ -81,7 +81,7 @@ impl Delivery {
             window: Window::new(WINDOW),
             attempts: Attempts::new(sink.concurrency().clamp(1, WINDOW)),
             rate_limiter: (retry.max_per_second)
-                .map(|rate| RateLimiter::new(rate, Duration::from_secs(1))),
+                .map(|rate| RateLimiter::new(rate.get(), Duration::from_secs(1))),
             name,
             sink: sink.pausing(metrics.pause.clone()),
             retry,
@@ -164,7 +164,7 @@ impl Delivery {
         // The pauses that the sink has asked for do not count.
         let pause = &self.metrics.pause;
         let age = age.saturating_sub(pause.paused_within(age));
-        let left = Duration::from_millis(self.retry.give_up_ms).saturating_sub(age);
+        let left = Duration::from_millis(self.retry.give_up_ms.get()).saturating_sub(age);
         let mut failures = 0_u32;
         let mut held = None;
         let settled = loop {
@@ -207,7 +207,7 @@ impl Delivery {
                     Ok(true) => break Ok(()),
                     Ok(false) => {
                         held.get_or_insert_with(|| self.hold(&id, reason));
-                        Duration::from_millis(self.retry.max_ms)
+                        Duration::from_millis(self.retry.max_ms.get())
                     }
                     Err(problem) => break Err(problem),
                 },
@@ -370,8 +370,8 @@ impl Delivery {
 
     fn backoff(&self) -> Backoff {
         Backoff {
-            initial: Duration::from_millis(self.retry.initial_ms),
-            max: Duration::from_millis(self.retry.max_ms),
+            initial: Duration::from_millis(self.retry.initial_ms.get()),
+            max: Duration::from_millis(self.retry.max_ms.get()),
         }
     }
 

@@ -37,10 +37,10 @@ use url::Url;
 pub struct EventConfig {
     /// `source` of every event. The default is that of the original controller, so that triggers
     /// written for it keep matching.
-    #[serde(deserialize_with = "crate::bounded::line")]
+    #[serde(deserialize_with = "crate::bounded::short_text")]
     pub source: String,
     /// What stands before `.started.v1` and so on in `type`.
-    #[serde(deserialize_with = "crate::bounded::line")]
+    #[serde(deserialize_with = "crate::bounded::short_text")]
     pub type_prefix: String,
     /// Which trace events and spans belong to.
     pub trace_context: TraceContext,

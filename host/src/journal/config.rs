@@ -1,5 +1,6 @@
 //! What can be configured of the journal, and why there may be none.
 
+use crate::bounded::Bounded;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -13,23 +14,21 @@ pub struct JournalConfig {
     pub directory: Option<PathBuf>,
     /// Most bytes of events that wait for sinks. On the disk it may be twice as much and 32 MiB. The
     /// default is 1 GiB on disk and 32 MiB in memory.
-    #[schemars(range(min = 1048576))]
     #[serde(
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::bounded::optional::<1048576, 1099511627776, _>"
+        deserialize_with = "crate::bounded::not_null"
     )]
-    pub max_bytes: Option<u64>,
+    pub max_bytes: Option<Bounded<1_048_576, 1_099_511_627_776>>,
     /// What happens where so many bytes wait.
     pub when_full: WhenFull,
     /// Bytes of the history beside it: what happened to each event, for `explain` and `/events/ID`. The
     /// oldest goes. The default is 64 MiB on disk; in memory 4 MiB where `admin.listen` is given, else
     /// none.
-    #[schemars(range(max = 1099511627776_u64))]
     #[serde(
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::bounded::optional::<0, 1099511627776, _>"
+        deserialize_with = "crate::bounded::not_null"
     )]
-    pub history_bytes: Option<u64>,
+    pub history_bytes: Option<Bounded<0, 1_099_511_627_776>>,
 }
 
 impl Default for JournalConfig {

@@ -26,6 +26,7 @@ pub(crate) use namespaces::is_fair;
 pub(crate) use queue::Queued;
 pub use writer::NewEvent;
 
+use crate::bounded::Bounded;
 use book::Book;
 use bytes::Bytes;
 use entry::Entry;
@@ -105,7 +106,7 @@ impl Journal {
             shared,
             commands,
             way: Way::default(),
-            max_bytes: config.max_bytes.unwrap_or(default_bytes),
+            max_bytes: config.max_bytes.map_or(default_bytes, Bounded::get),
             when_full: config.when_full,
         })
     }

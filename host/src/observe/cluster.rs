@@ -7,7 +7,7 @@ use super::tracker::Change;
 use super::watch::{self, Object, WatchConfig, WatchError};
 use super::watch_event::Event;
 use super::{ObserveError, TimedChange};
-use crate::bounded;
+use crate::bounded::Bounded;
 use crate::clock;
 use crate::locked::Locked;
 use futures::future::join;
@@ -36,18 +36,12 @@ pub struct ClusterConfig {
     pub label_selector: Option<String>,
     /// How many observers share the work: each tells of its part of the TaskRuns, by a hash of their UIDs. All must
     /// say the same number; while they do not, events may come twice, with the same ids.
-    #[serde(deserialize_with = "bounded::between::<1, 1024, _, _>")]
-    #[schemars(range(min = 1, max = 1024))]
-    pub shards: u32,
+    pub shards: Bounded<1, 1024, u32>,
     /// Which of them this one is, from 0; usually given by `--shard`, as the ordinal of a StatefulSet's pod.
-    #[serde(deserialize_with = "bounded::between::<0, 1023, _, _>")]
-    #[schemars(range(min = 0, max = 1023))]
-    pub shard: u32,
+    pub shard: Bounded<0, 1023, u32>,
     /// A watch is renewed after so many seconds. One that is silent without an end, because something
     /// on the way has lost it, is noticed 5 seconds later.
-    #[serde(deserialize_with = "bounded::between::<1, 290, _, _>")]
-    #[schemars(range(min = 1, max = 290))]
-    pub watch_timeout_seconds: u32,
+    pub watch_timeout_seconds: Bounded<1, 290, u32>,
 }
 
 impl Default for ClusterConfig {
@@ -55,9 +49,9 @@ impl Default for ClusterConfig {
         Self {
             namespaces: Vec::new(),
             label_selector: None,
-            shards: 1,
-            shard: 0,
-            watch_timeout_seconds: watch::DEFAULT_TIMEOUT_SECONDS,
+            shards: Bounded::new(1),
+            shard: Bounded::new(0),
+            watch_timeout_seconds: Bounded::new(watch::DEFAULT_TIMEOUT_SECONDS),
         }
     }
 }
@@ -69,7 +63,7 @@ impl ClusterConfig {
     ///
     /// There is no shard with this number.
     pub fn own_shard(&self) -> Result<Shard, ObserveError> {
-        let Self { shard, shards, .. } = *self;
+        let (shard, shards) = (self.shard.get(), self.shards.get());
         Shard::new(shard, shards).ok_or(ObserveError::InvalidShard { shard, shards })
     }
 }
@@ -98,7 +92,7 @@ pub async fn watch(
         WatchConfig {
             labels: Some(parts.join(",")).filter(|selector| !selector.is_empty()),
             fields: None,
-            timeout_seconds: config.watch_timeout_seconds,
+            timeout_seconds: config.watch_timeout_seconds.get(),
             page: PAGE_SIZE,
         }
     };

@@ -165,7 +165,7 @@ impl Chain {
                         envelope = changed;
                         continue;
                     }
-                    Err(unchanged) => (*unchanged, Failure::Time(plugin.limits.time_ms)),
+                    Err(unchanged) => (*unchanged, Failure::Time(plugin.limits.time_ms.get())),
                 },
                 Ok(Verdict::Drop(reason)) => {
                     plugin.metrics.dropped(began.elapsed());

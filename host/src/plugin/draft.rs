@@ -85,8 +85,8 @@ enum LogChange {
 
 impl Draft {
     pub(super) fn new(envelope: Envelope, rule_sets: Arc<RuleSets>, limits: &Limits) -> Self {
-        let budget = usize::try_from(limits.output_bytes).unwrap_or(usize::MAX);
-        let deadline = Instant::now() + Duration::from_millis(limits.time_ms);
+        let budget = usize::try_from(limits.output_bytes.get()).unwrap_or(usize::MAX);
+        let deadline = Instant::now() + Duration::from_millis(limits.time_ms.get());
         let Envelope { mut event, context } = envelope;
         let mut data = match event.set_data_unchecked(Value::Null) {
             Some(Data::Json(data)) => data,

@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::host::{Host, Limiter, MAX_TABLE};
 use super::scrub::Scrubber;
 use super::wasi;
+use crate::bounded::Bounded;
 use crate::locked::Locked;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -37,30 +38,22 @@ const MAX_LINES: u32 = 32;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
     /// Time in milliseconds, functions of the host included. Checked every 10 ms.
-    #[schemars(range(min = 10, max = 60000))]
-    #[serde(deserialize_with = "crate::bounded::between::<10, 60000, _, _>")]
-    pub time_ms: u64,
+    pub time_ms: Bounded<10, 60_000>,
     /// Memory in bytes.
-    #[schemars(range(min = 65536, max = 1073741824))]
-    #[serde(deserialize_with = "crate::bounded::between::<65536, 1073741824, _, _>")]
-    pub memory_bytes: u64,
+    pub memory_bytes: Bounded<65_536, 1_073_741_824>,
     /// All that it changes, in bytes.
-    #[schemars(range(max = 1073741824))]
-    #[serde(deserialize_with = "crate::bounded::between::<0, 1073741824, _, _>")]
-    pub output_bytes: u64,
+    pub output_bytes: Bounded<0, 1_073_741_824>,
     /// Time to be configured, once per load, in milliseconds.
-    #[schemars(range(min = 10, max = 60000))]
-    #[serde(deserialize_with = "crate::bounded::between::<10, 60000, _, _>")]
-    pub configure_ms: u64,
+    pub configure_ms: Bounded<10, 60_000>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            time_ms: 500,
-            memory_bytes: 64 * 1024 * 1024,
-            output_bytes: 4 * 1024 * 1024,
-            configure_ms: 10_000,
+            time_ms: Bounded::new(500),
+            memory_bytes: Bounded::new(64 * 1024 * 1024),
+            output_bytes: Bounded::new(4 * 1024 * 1024),
+            configure_ms: Bounded::new(10_000),
         }
     }
 }
@@ -70,30 +63,22 @@ impl Default for Limits {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LimitCeiling {
     /// Most for `limits.timeMs`: an event waits at most so long for one plugin.
-    #[schemars(range(min = 10, max = 60000))]
-    #[serde(deserialize_with = "crate::bounded::between::<10, 60000, _, _>")]
-    pub time_ms: u64,
+    pub time_ms: Bounded<10, 60_000>,
     /// Most for `limits.memoryBytes`.
-    #[schemars(range(min = 65536, max = 1073741824))]
-    #[serde(deserialize_with = "crate::bounded::between::<65536, 1073741824, _, _>")]
-    pub memory_bytes: u64,
+    pub memory_bytes: Bounded<65_536, 1_073_741_824>,
     /// Most for `limits.outputBytes`.
-    #[schemars(range(max = 1073741824))]
-    #[serde(deserialize_with = "crate::bounded::between::<0, 1073741824, _, _>")]
-    pub output_bytes: u64,
+    pub output_bytes: Bounded<0, 1_073_741_824>,
     /// Most for `limits.configureMs`: so long one plugin keeps the others from being loaded.
-    #[schemars(range(min = 10, max = 60000))]
-    #[serde(deserialize_with = "crate::bounded::between::<10, 60000, _, _>")]
-    pub configure_ms: u64,
+    pub configure_ms: Bounded<10, 60_000>,
 }
 
 impl Default for LimitCeiling {
     fn default() -> Self {
         Self {
-            time_ms: 2000,
-            memory_bytes: 64 * 1024 * 1024,
-            output_bytes: 4 * 1024 * 1024,
-            configure_ms: 60_000,
+            time_ms: Bounded::new(2000),
+            memory_bytes: Bounded::new(64 * 1024 * 1024),
+            output_bytes: Bounded::new(4 * 1024 * 1024),
+            configure_ms: Bounded::new(60_000),
         }
     }
 }
@@ -106,10 +91,22 @@ impl LimitCeiling {
     /// The first that is not: its name, what it is, and the most that it may be.
     pub(super) fn check(&self, limits: &Limits) -> Result<(), (&'static str, u64, u64)> {
         for (name, asked, most) in [
-            ("timeMs", limits.time_ms, self.time_ms),
-            ("memoryBytes", limits.memory_bytes, self.memory_bytes),
-            ("outputBytes", limits.output_bytes, self.output_bytes),
-            ("configureMs", limits.configure_ms, self.configure_ms),
+            ("timeMs", limits.time_ms.get(), self.time_ms.get()),
+            (
+                "memoryBytes",
+                limits.memory_bytes.get(),
+                self.memory_bytes.get(),
+            ),
+            (
+                "outputBytes",
+                limits.output_bytes.get(),
+                self.output_bytes.get(),
+            ),
+            (
+                "configureMs",
+                limits.configure_ms.get(),
+                self.configure_ms.get(),
+            ),
         ] {
             if asked > most {
                 return Err((name, asked, most));
@@ -122,13 +119,17 @@ impl LimitCeiling {
 impl Limits {
     /// All that a call may have: its memory, and what it hands over.
     pub(super) fn all_bytes(&self) -> usize {
-        let all = self.memory_bytes.saturating_add(self.output_bytes);
+        let all = self
+            .memory_bytes
+            .get()
+            .saturating_add(self.output_bytes.get());
         usize::try_from(all).unwrap_or(usize::MAX)
     }
 
     /// Ticks until the deadline; the first may come at once, so one more.
     pub(super) fn ticks(&self) -> u64 {
         self.time_ms
+            .get()
             .div_ceil(TICK.as_millis() as u64)
             .saturating_add(1)
     }
@@ -217,7 +218,7 @@ impl PluginEngine {
         draft: Option<Draft>,
         share: Option<Share>,
     ) -> Store<Host> {
-        let memory = usize::try_from(limits.memory_bytes)
+        let memory = usize::try_from(limits.memory_bytes.get())
             .unwrap_or(MAX_MEMORY)
             .min(MAX_MEMORY);
         let host = Host {
@@ -231,7 +232,7 @@ impl PluginEngine {
         let mut store = Store::new(engine, host);
         store.limiter(|host| &mut host.limits);
         store.set_epoch_deadline(limits.ticks());
-        store.set_hostcall_fuel(usize::try_from(limits.output_bytes).unwrap_or(usize::MAX));
+        store.set_hostcall_fuel(usize::try_from(limits.output_bytes.get()).unwrap_or(usize::MAX));
         store
     }
 

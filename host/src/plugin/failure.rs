@@ -76,16 +76,16 @@ impl Failure {
 
     pub(super) fn of(error: &wasmtime::Error, memory_refused: bool, limits: &Limits) -> Self {
         match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => Self::Time(limits.time_ms),
+            Some(Trap::Interrupt) => Self::Time(limits.time_ms.get()),
             Some(Trap::StackOverflow) => Self::Stack,
             // A refused request for memory usually ends in an abort.
-            _ if memory_refused => Self::Memory(limits.memory_bytes),
+            _ if memory_refused => Self::Memory(limits.memory_bytes.get()),
             Some(trap) => Self::Trap(trap.to_string()),
             None if error.is::<wasi::Refused>() => Self::Trap(error.root_cause().to_string()),
             None => {
                 let text = error.root_cause().to_string();
                 if text.contains("fuel allocated for hostcalls") {
-                    Self::Output(limits.output_bytes)
+                    Self::Output(limits.output_bytes.get())
                 } else {
                     Self::Abi(text)
                 }

@@ -135,7 +135,7 @@ impl Plugin {
             let failure = match (answer, draft) {
                 (Ok(Verdict::Keep), Some(draft)) => match draft.apply() {
                     Ok(_) => continue,
-                    Err(_) => Failure::Time(self.limits.time_ms),
+                    Err(_) => Failure::Time(self.limits.time_ms.get()),
                 },
                 (Ok(_) | Err(Failure::Reported(_)), _) => continue,
                 (Err(failure), _) => failure,
@@ -259,7 +259,7 @@ impl Plugin {
                 return (Some(self.draft(envelope)), Err(failure));
             }
         };
-        let patience = Duration::from_millis(self.limits.time_ms);
+        let patience = Duration::from_millis(self.limits.time_ms.get());
         let began = Instant::now();
         let Some(share) = account.share(began + patience) else {
             return (Some(self.draft(envelope)), Err(self.no_memory(account)));
@@ -339,7 +339,7 @@ impl Plugin {
 
     fn no_memory(&self, account: &Account) -> Failure {
         Failure::SharedMemory {
-            waited_ms: self.limits.time_ms,
+            waited_ms: self.limits.time_ms.get(),
             total: account.budget().total(),
         }
     }

@@ -3,6 +3,7 @@
 
 use super::batcher::{BatchLimits, Batcher};
 use super::{Attempt, SinkError};
+use crate::bounded::Bounded;
 use crate::event::Encoded;
 use crate::locked::Locked;
 use serde::{Deserialize, Serialize};
@@ -41,20 +42,14 @@ impl FileConfig {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rotation {
     /// Before it would get larger than this, in bytes. One line is always whole.
-    #[serde(deserialize_with = "crate::bounded::between::<1024, 1099511627776, _, _>")]
-    #[schemars(range(min = 1024, max = 1099511627776_u64))]
-    pub max_bytes: u64,
+    pub max_bytes: Bounded<1024, 1_099_511_627_776>,
     /// How many are kept beside it. The oldest is removed.
-    #[serde(
-        default = "default_keep",
-        deserialize_with = "crate::bounded::between::<1, 1000, _, _>"
-    )]
-    #[schemars(range(min = 1, max = 1000))]
-    pub keep: u32,
+    #[serde(default = "default_keep")]
+    pub keep: Bounded<1, 1000, u32>,
 }
 
-fn default_keep() -> u32 {
-    5
+fn default_keep() -> Bounded<1, 1000, u32> {
+    Bounded::new(5)
 }
 
 /// A file, and what waits to be written to it.
@@ -193,7 +188,7 @@ impl Lines {
             return Ok(true);
         };
         let before = self.file.metadata()?.len() + before as u64;
-        Ok(before == 0 || before + line as u64 <= rotation.max_bytes)
+        Ok(before == 0 || before + line as u64 <= rotation.max_bytes.get())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -205,7 +200,7 @@ impl Lines {
             .config
             .rotate
             .as_ref()
-            .map_or(1, |rotation| rotation.keep);
+            .map_or(1, |rotation| rotation.keep.get());
         let aside = |number: u32| {
             let mut name = self.config.path.clone().into_os_string();
             name.push(format!(".{number}"));
@@ -269,8 +264,8 @@ mod tests {
         let path = folder.path().join("events");
         let rotation = Rotation {
             // Three lines of eleven bytes.
-            max_bytes: 35,
-            keep: 2,
+            max_bytes: Bounded::unchecked(35),
+            keep: Bounded::new(2),
         };
         let mut file = open(&path, Some(rotation));
         for piece in [0..4, 4..5, 5..11] {
@@ -303,8 +298,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, moved) = (folder.path().join("events"), folder.path().join("moved"));
         let rotation = Rotation {
-            max_bytes: 22,
-            keep: 3,
+            max_bytes: Bounded::unchecked(22),
+            keep: Bounded::new(3),
         };
         let mut file = open(&path, Some(rotation));
         file.write(&events(0..4)).unwrap();

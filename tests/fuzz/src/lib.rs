@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::backtrace::Backtrace;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use step_observer::bounded::Bounded;
 use step_observer::event;
 use step_observer::plugin::{
     Chain, Inspection, Limits, LoadError, Outcome, Plugin, PluginEngine, PluginSource, PluginSpec,
@@ -51,9 +52,9 @@ fn last_panic() -> String {
 pub fn spec(name: &str, module: &[u8]) -> PluginSpec {
     let mut spec = PluginSpec::new(name, PluginSource::bytes(module));
     spec.limits = Limits {
-        time_ms: 50,
-        configure_ms: 50,
-        memory_bytes: 8 * 1024 * 1024,
+        time_ms: Bounded::new(50),
+        configure_ms: Bounded::new(50),
+        memory_bytes: Bounded::new(8 * 1024 * 1024),
         ..Limits::default()
     };
     spec

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use step_observer::bounded::Bounded;
 use step_observer::plugin::dropin::{Catalog, Change, Origin, PluginState};
 use step_observer::plugin::{
     Chain, ChainPool, Failure, LimitCeiling, Limits, MemoryBudget, OnError, Outcome, PluginEngine,
@@ -60,7 +61,7 @@ fn redactor() -> PluginSpec {
 fn large(name: &str, module: &str) -> PluginSpec {
     PluginSpec {
         limits: Limits {
-            time_ms: 60_000,
+            time_ms: Bounded::new(60_000),
             ..Limits::default()
         },
         ..spec(name, module)
@@ -120,10 +121,10 @@ fn a_call_that_gets_no_memory_in_its_time_fails_by_name_and_on_error_decides() {
     let engine = engine(32 * MIB);
     let forever = "(loop $again (br $again)) (unreachable)";
     let mut holds = large("holds", &hoarder(320, forever));
-    holds.limits.time_ms = 2000;
+    holds.limits.time_ms = Bounded::new(2000);
     let holds = chain(&engine, holds);
     let mut wants = large("wants", &hoarder(320, &format!("{RELEASE} (call $keep)")));
-    wants.limits.time_ms = 200;
+    wants.limits.time_ms = Bounded::new(200);
     wants.on_error = Some(OnError::Drop);
     let wants = chain(&engine, wants);
     std::thread::scope(|scope| {
@@ -187,7 +188,7 @@ fn data_passed_between_host_and_plugin_counts_as_memory() {
     let module = module.replacen("(module", &format!("(module {import}"), 1);
     let engine = engine(16 * MIB);
     let mut list = large("list", &module);
-    list.limits.time_ms = 100;
+    list.limits.time_ms = Bounded::new(100);
     let Outcome::Deliver(_, report) = chain(&engine, list).process(envelope()) else {
         panic!()
     };
@@ -215,7 +216,7 @@ fn machine_code_that_has_no_room_is_refused() {
          (memory.fill (i32.const 131072) (i32.const 7) (i32.const 30000000))",
     );
     let mut large = large("large", &fills);
-    large.limits.configure_ms = 60_000;
+    large.limits.configure_ms = Bounded::new(60_000);
     let refused = Chain::load(&engine, &[large]).unwrap_err().to_string();
     assert!(
         refused.contains("its machine code and configured memory"),
@@ -291,7 +292,7 @@ fn offer(catalog: &mut Catalog, settings: &str) {
 fn a_plugin_that_asks_for_more_than_the_operator_allows_is_refused_with_the_reason() {
     let engine = PluginEngine::new().unwrap();
     let ceiling = LimitCeiling {
-        memory_bytes: 16 * MIB,
+        memory_bytes: Bounded::new(16 * MIB),
         ..LimitCeiling::default()
     };
     let catalog = || {

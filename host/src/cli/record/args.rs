@@ -2,6 +2,7 @@
 
 use crate::cli::args::parse_plugin;
 use std::path::PathBuf;
+use step_observer::bounded::Bounded;
 use step_observer::config::{ConfigDuration, PluginConfig};
 
 #[derive(Debug, clap::Args)]
@@ -31,8 +32,8 @@ pub(crate) struct RecordArgs {
     #[arg(long, conflicts_with = "redact")]
     pub(super) no_redact: bool,
     /// Most of a log in bytes; head and tail are kept
-    #[arg(long, default_value_t = 1_048_576, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(256..=10_485_760))]
-    pub(super) max_log_bytes: u32,
+    #[arg(long, default_value = "1048576", value_name = "BYTES")]
+    pub(super) max_log_bytes: Bounded<256, 10_485_760, usize>,
     /// Most bytes of the recording; it ends there, with an error
     #[arg(long, default_value_t = 1_073_741_824, value_name = "BYTES")]
     pub(super) max_bytes: u64,

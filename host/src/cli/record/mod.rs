@@ -113,7 +113,7 @@ fn config(args: &RecordArgs) -> Config {
         },
         look_back: args.look_back,
         log: LogConfig {
-            max_bytes: usize::try_from(args.max_log_bytes).unwrap_or(usize::MAX),
+            max_bytes: args.max_log_bytes,
             ..LogConfig::default()
         },
         ..Config::default()

@@ -2,6 +2,7 @@
 
 use super::disk::{Disk, Fault};
 use super::{accept, close, letter, model, run};
+use crate::bounded::Bounded;
 use crate::journal::{Journal, JournalConfig, JournalError, NewEvent, WhenFull};
 use jiff::Timestamp;
 use std::path::Path;
@@ -64,7 +65,7 @@ fn a_failure_of_the_disk_ends_the_wait_for_room() {
     let folder = disk.folder();
     let config = JournalConfig {
         directory: Some(folder),
-        max_bytes: Some(10),
+        max_bytes: Some(Bounded::unchecked(10)),
         when_full: WhenFull::Block,
         history_bytes: None,
     };

@@ -1,6 +1,7 @@
 //! What is handed over and not waited for, and what is read before it is asked for.
 
 use super::{Failpoint, Journal, JournalConfig, NewEvent, config, open, run};
+use crate::bounded::Bounded;
 use crate::journal::SEGMENT;
 use crate::journal::ahead::ENOUGH;
 use crate::journal::files::Step;
@@ -135,7 +136,7 @@ fn no_more_is_on_the_way_than_may_be() {
 fn entries_in_flight_count_towards_the_bound() {
     let folder = tempfile::tempdir().unwrap();
     let config = JournalConfig {
-        max_bytes: Some(1000),
+        max_bytes: Some(Bounded::unchecked(1000)),
         ..config(folder.path())
     };
     let (journal, gate) = behind_a_gate(&config);

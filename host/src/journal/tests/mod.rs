@@ -9,6 +9,7 @@ mod shares;
 
 use super::frame::PREFACE;
 use super::*;
+use crate::bounded::Bounded;
 use model::Known;
 use proptest::prelude::*;
 
@@ -255,7 +256,7 @@ fn delivered_events_soon_take_no_room() {
 fn at_the_bound_it_waits_or_drops_the_oldest_as_configured() {
     for when_full in [WhenFull::Block, WhenFull::DropOldest] {
         let config = JournalConfig {
-            max_bytes: Some(1000),
+            max_bytes: Some(Bounded::unchecked(1000)),
             when_full,
             ..JournalConfig::default()
         };
@@ -360,7 +361,7 @@ fn dead_letters_take_no_room_of_the_backlog_and_have_their_bound() {
 
 fn small(when_full: WhenFull) -> Journal {
     let config = JournalConfig {
-        max_bytes: Some(1000),
+        max_bytes: Some(Bounded::unchecked(1000)),
         when_full,
         ..JournalConfig::default()
     };

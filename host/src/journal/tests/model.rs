@@ -2,6 +2,7 @@
 //! promised something.
 
 use super::{letter, run};
+use crate::bounded::Bounded;
 use crate::journal::book::Book;
 use crate::journal::files::Failpoint;
 use crate::journal::{
@@ -38,7 +39,7 @@ pub(super) fn open_as(
 ) -> Result<Journal, JournalError> {
     let config = JournalConfig {
         directory: Some(folder.to_owned()),
-        max_bytes: Some(MAX_BYTES),
+        max_bytes: Some(Bounded::unchecked(MAX_BYTES)),
         when_full,
         history_bytes: None,
     };

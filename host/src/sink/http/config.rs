@@ -1,6 +1,7 @@
 //! What can be configured of an HTTP receiver.
 
 use super::super::{ExtraRoots, TlsConfig, defaults};
+use crate::bounded::Bounded;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -46,19 +47,11 @@ pub struct HttpConfig {
     #[serde(default)]
     pub proxy: ProxyUse,
     /// Longest wait for an answer, in milliseconds.
-    #[serde(
-        default = "defaults::timeout_ms",
-        deserialize_with = "crate::bounded::between::<1, 600000, _, _>"
-    )]
-    #[schemars(range(min = 1, max = 600000))]
-    pub timeout_ms: u64,
+    #[serde(default = "defaults::timeout_ms")]
+    pub timeout_ms: Bounded<1, 600_000>,
     /// Requests in flight at a time. Events of one TaskRun go one after the other.
-    #[serde(
-        default = "defaults::concurrency",
-        deserialize_with = "crate::bounded::between::<1, 256, _, _>"
-    )]
-    #[schemars(range(min = 1, max = 256))]
-    pub concurrency: usize,
+    #[serde(default = "defaults::concurrency")]
+    pub concurrency: Bounded<1, 256, usize>,
 }
 
 /// How events are encoded.
@@ -98,26 +91,20 @@ pub enum ProxyUse {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct BatchConfig {
     /// Most events in a batch.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(deserialize_with = "crate::bounded::between::<1, 1000, _, _>")]
-    pub max_events: usize,
+    pub max_events: Bounded<1, 1000, usize>,
     /// Most bytes of events in a batch, before compression; an event that is larger goes alone. A
     /// batch that the receiver refuses is sent again in halves.
-    #[schemars(range(min = 1024, max = 67108864))]
-    #[serde(deserialize_with = "crate::bounded::between::<1024, 67108864, _, _>")]
-    pub max_bytes: usize,
+    pub max_bytes: Bounded<1024, 67_108_864, usize>,
     /// How long a batch that is not full waits for more, in milliseconds.
-    #[schemars(range(max = 60000))]
-    #[serde(deserialize_with = "crate::bounded::between::<0, 60000, _, _>")]
-    pub linger_ms: u64,
+    pub linger_ms: Bounded<0, 60_000>,
 }
 
 impl Default for BatchConfig {
     fn default() -> Self {
         Self {
-            max_events: 100,
-            max_bytes: 1024 * 1024,
-            linger_ms: 100,
+            max_events: Bounded::new(100),
+            max_bytes: Bounded::new(1024 * 1024),
+            linger_ms: Bounded::new(100),
         }
     }
 }
@@ -147,17 +134,16 @@ pub struct Signing {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Handshake {
     /// Who asks, as a DNS name, such as `ci.example.com` (`WebHook-Request-Origin`).
-    #[serde(deserialize_with = "crate::bounded::line")]
+    #[serde(deserialize_with = "crate::bounded::short_text")]
     pub origin: String,
     /// Requests a minute that are asked for (`WebHook-Request-Rate`). What the receiver allows is kept
     /// in any case.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::bounded::optional::<1, 1000000, _>"
+        deserialize_with = "crate::bounded::not_null"
     )]
-    #[schemars(range(min = 1, max = 1000000))]
-    pub requests_per_minute: Option<u64>,
+    pub requests_per_minute: Option<Bounded<1, 1_000_000>>,
 }
 
 /// Who the observer is. The files are read again every ten seconds, and when the receiver answers 401.

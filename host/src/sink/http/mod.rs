@@ -60,10 +60,10 @@ impl Http {
             );
         }
         let limits = |batch: BatchConfig| BatchLimits {
-            events: batch.max_events,
-            bytes: batch.max_bytes,
-            batches: config.concurrency,
-            linger: Duration::from_millis(batch.linger_ms),
+            events: batch.max_events.get(),
+            bytes: batch.max_bytes.get(),
+            batches: config.concurrency.get(),
+            linger: Duration::from_millis(batch.linger_ms.get()),
         };
         let batches = (config.mode == HttpMode::Batch)
             .then(|| Batcher::new(limits(config.batch.clone().unwrap_or_default())));
@@ -82,13 +82,13 @@ impl Http {
 
     pub(super) fn concurrency(&self) -> usize {
         let batches = self.batches.as_ref();
-        batches.map_or(self.config.concurrency.max(1), Batcher::concurrency)
+        batches.map_or(self.config.concurrency.get(), Batcher::concurrency)
     }
 
     pub(super) fn timeout(&self) -> Duration {
         let batch = self.config.batch.clone().unwrap_or_default();
-        let linger = self.batches.as_ref().map_or(0, |_| batch.linger_ms);
-        Duration::from_millis(self.config.timeout_ms.max(1) + linger)
+        let linger = self.batches.as_ref().map_or(0, |_| batch.linger_ms.get());
+        Duration::from_millis(self.config.timeout_ms.get() + linger)
     }
 
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {

@@ -138,10 +138,10 @@ fn client(config: &HttpConfig, tls: &Tls) -> Result<reqwest::Client, SinkError> 
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("step-observer/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
-        .timeout(Duration::from_millis(config.timeout_ms.max(1)))
+        .timeout(Duration::from_millis(config.timeout_ms.get()))
         .connect_timeout(Duration::from_secs(10))
         .tcp_keepalive(Duration::from_secs(30))
-        .pool_max_idle_per_host(config.concurrency);
+        .pool_max_idle_per_host(config.concurrency.get());
     let direct = config.proxy == ProxyUse::None;
     if direct {
         builder = builder.no_proxy();

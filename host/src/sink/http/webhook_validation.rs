@@ -3,6 +3,7 @@
 use super::super::{Attempt, DeliveryFailure, PauseGate, RateLimiter, RetryAction};
 use super::config::Handshake;
 use super::pause_request;
+use crate::bounded::Bounded;
 use crate::clock;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -66,7 +67,7 @@ impl WebhookValidation {
         let mut request = request(Method::OPTIONS);
         request = request.header("webhook-request-origin", &self.asks.origin);
         if let Some(rate) = self.asks.requests_per_minute {
-            request = request.header("webhook-request-rate", rate);
+            request = request.header("webhook-request-rate", rate.get());
         }
         let entry = pause.enter().ok_or(Attempt::Postponed)?;
         let answer = request.send().await.map_err(|error| {
@@ -112,7 +113,7 @@ fn allowed(asks: &Handshake, answer: &HeaderMap) -> Result<Option<u64>, String> 
         None => return Err("without WebHook-Allowed-Origin".to_owned()),
     }
     match header("webhook-allowed-rate") {
-        None | Some("*") => Ok(asks.requests_per_minute),
+        None | Some("*") => Ok(asks.requests_per_minute.map(Bounded::get)),
         Some(rate) => match rate.parse() {
             Ok(rate) if rate > 0 => Ok(Some(rate)),
             Ok(_) | Err(_) => Err("WebHook-Allowed-Rate is no number above zero".to_owned()),
@@ -126,9 +127,9 @@ mod tests {
 
     #[test]
     fn permission_and_rate_come_from_the_response() {
-        let asks = |rate| Handshake {
+        let asks = |rate: Option<u64>| Handshake {
             origin: "ci.example.com".to_owned(),
-            requests_per_minute: rate,
+            requests_per_minute: rate.map(Bounded::new),
         };
         let answer = |headers: &[(&'static str, &str)]| {
             let pairs = headers.iter().map(|(name, value)| {

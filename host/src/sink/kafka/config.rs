@@ -1,6 +1,7 @@
 //! What can be configured of Kafka. The program understands it whether it can do it or not.
 
 use super::super::{TlsConfig, defaults};
+use crate::bounded::Bounded;
 use crate::event::ContentMode;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct KafkaConfig {
     /// Brokers to ask first, such as `broker:9092`; they tell of the others.
     #[schemars(length(min = 1, max = 16))]
-    #[serde(deserialize_with = "crate::bounded::some::<MAX_BROKERS, _, _>")]
+    #[serde(deserialize_with = "crate::bounded::list::<MAX_BROKERS, _, _>")]
     pub brokers: Vec<Broker>,
     /// Where to produce. It must exist; as long as it does not, events wait. The key is the UID of the
     /// TaskRun, and its hash (murmur2, as in the Java client) chooses the partition, so that events of a
@@ -26,19 +27,11 @@ pub struct KafkaConfig {
     pub tls: Option<Box<TlsConfig>>,
     /// Longest wait for the acknowledgement of all replicas that are in sync, connecting included, in
     /// milliseconds.
-    #[serde(
-        default = "defaults::timeout_ms",
-        deserialize_with = "crate::bounded::between::<1, 600000, _, _>"
-    )]
-    #[schemars(range(min = 1, max = 600000))]
-    pub timeout_ms: u64,
+    #[serde(default = "defaults::timeout_ms")]
+    pub timeout_ms: Bounded<1, 600_000>,
     /// Events in flight at a time. Those of one TaskRun go one after the other.
-    #[serde(
-        default = "defaults::concurrency",
-        deserialize_with = "crate::bounded::between::<1, 256, _, _>"
-    )]
-    #[schemars(range(min = 1, max = 256))]
-    pub concurrency: usize,
+    #[serde(default = "defaults::concurrency")]
+    pub concurrency: Bounded<1, 256, usize>,
 }
 
 fn binary() -> ContentMode {

@@ -30,11 +30,11 @@ impl Kafka {
     }
 
     pub(in super::super) fn concurrency(&self) -> usize {
-        self.config.concurrency
+        self.config.concurrency.get()
     }
 
     pub(in super::super) fn timeout(&self) -> Duration {
-        Duration::from_millis(self.config.timeout_ms)
+        Duration::from_millis(self.config.timeout_ms.get())
     }
 
     pub(in super::super) async fn send(&self, event: &Encoded) -> Attempt {

@@ -1,6 +1,7 @@
 //! What can be configured of NATS.
 
 use super::super::{TlsConfig, defaults};
+use crate::bounded::Bounded;
 use crate::event::ContentMode;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 pub struct NatsConfig {
     /// Servers of one cluster: `nats://` or `tls://` URLs without user and password.
     #[schemars(length(min = 1, max = 16))]
-    #[serde(deserialize_with = "crate::bounded::some::<MAX_SERVERS, _, _>")]
+    #[serde(deserialize_with = "crate::bounded::list::<MAX_SERVERS, _, _>")]
     pub servers: Vec<NatsUrl>,
     /// Where to publish. A stream must have this subject; as long as none has, events wait. The
     /// event's `id` is the message's `Nats-Msg-Id`, so that the stream drops what comes twice within its
@@ -30,19 +31,11 @@ pub struct NatsConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<TlsConfig>>,
     /// Longest wait for the stream's acknowledgement, connecting included, in milliseconds.
-    #[serde(
-        default = "defaults::timeout_ms",
-        deserialize_with = "crate::bounded::between::<1, 600000, _, _>"
-    )]
-    #[schemars(range(min = 1, max = 600000))]
-    pub timeout_ms: u64,
+    #[serde(default = "defaults::timeout_ms")]
+    pub timeout_ms: Bounded<1, 600_000>,
     /// Events in flight at a time. Those of one TaskRun go one after the other.
-    #[serde(
-        default = "defaults::concurrency",
-        deserialize_with = "crate::bounded::between::<1, 256, _, _>"
-    )]
-    #[schemars(range(min = 1, max = 256))]
-    pub concurrency: usize,
+    #[serde(default = "defaults::concurrency")]
+    pub concurrency: Bounded<1, 256, usize>,
 }
 
 /// Who the observer is. The files are read for every connection.
@@ -83,7 +76,7 @@ fn structured() -> ContentMode {
 const MAX_SERVERS: usize = 16;
 
 fn subject<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let subject = crate::bounded::line(deserializer)?;
+    let subject = crate::bounded::short_text(deserializer)?;
     let token =
         |token: &str| !token.is_empty() && !token.contains([' ', '*', '>']) && token.is_ascii();
     if subject.split('.').all(token) {

@@ -56,7 +56,7 @@ impl Connection {
             .connect(servers)
             .await
             .map_err(PublishFailure::Connect)?;
-        let timeout = Duration::from_millis(config.timeout_ms);
+        let timeout = Duration::from_millis(config.timeout_ms.get());
         let context = ContextBuilder::new().timeout(timeout).ack_timeout(timeout);
         Ok(Self {
             jetstream: context.build(client),
@@ -102,7 +102,7 @@ impl Connection {
 pub(super) fn options(config: &NatsConfig) -> Result<ConnectOptions, SinkError> {
     let options = ConnectOptions::new()
         .name("step-observer")
-        .connection_timeout(Duration::from_millis(config.timeout_ms))
+        .connection_timeout(Duration::from_millis(config.timeout_ms.get()))
         // Each server once: a connection that is lost is made again here, not there.
         .max_reconnects(config.servers.len());
     let options = authenticate(options, config.auth.as_ref()).map_err(SinkError::Auth)?;

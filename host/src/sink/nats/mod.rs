@@ -38,11 +38,11 @@ impl Nats {
     }
 
     pub(super) fn concurrency(&self) -> usize {
-        self.config.concurrency
+        self.config.concurrency.get()
     }
 
     pub(super) fn timeout(&self) -> Duration {
-        Duration::from_millis(self.config.timeout_ms)
+        Duration::from_millis(self.config.timeout_ms.get())
     }
 
     pub(super) async fn send(&self, event: &Encoded) -> Attempt {
