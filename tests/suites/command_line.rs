@@ -517,5 +517,5 @@ fn the_demo_can_be_read_after_six_seconds_on_a_terminal_and_at_once_elsewhere() 
         .args(["demo", "--speed", "fast"])
         .output()
         .unwrap();
-    assert!(error(&refused).contains("how many times as fast"));
+    assert!(error(&refused).contains("write a factor such as 1 or 10"));
 }

@@ -284,7 +284,7 @@ async fn dead_letters_are_listed_shown_sent_again_and_dropped() {
         "{elsewhere}"
     );
     let (_, again) = dead_letters(&["replay", "--all"], folder).await;
-    assert_eq!(again, "2 dead letters are on their way again\n");
+    assert_eq!(again, "2 dead letters are sent again\n");
     assert_eq!(dead_letters(&["list"], folder).await.1, "no dead letters\n");
     // Nobody runs: they are sent when somebody does.
     let done = replay(&sink.url, folder, "60").output().await.unwrap();
@@ -541,7 +541,7 @@ async fn a_thousand_dead_letters_are_sent_again_in_order() {
     };
     replay().output().await.unwrap();
     let (_, again) = dead_letters(&["replay", "--all"], &folder.join("journal")).await;
-    assert_eq!(again, "1200 dead letters are on their way again\n");
+    assert_eq!(again, "1200 dead letters are sent again\n");
     let done = replay().output().await.unwrap();
     assert!(done.status.success());
     assert_eq!(check(&sink.requests(), RUNS), 0, "each once");

@@ -102,7 +102,7 @@ async fn every_station_of_an_event_is_reported() {
 
     let unknown = explain(&journal, "nobody", &[]).await;
     assert!(!unknown.status.success());
-    assert!(text(&unknown).contains("nothing is known of the event nobody"));
+    assert!(text(&unknown).contains("has no event nobody"));
 }
 
 #[tokio::test]

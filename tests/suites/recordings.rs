@@ -76,7 +76,7 @@ fn a_plugin_is_tried_on_several_recordings_together() {
     let output = command.output().unwrap();
     let shown = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(
-        shown.contains("6 events: 6 kept as they are"),
+        shown.contains("6 events: 6 kept unchanged"),
         "{shown}{}",
         said(&output)
     );

@@ -84,7 +84,7 @@ async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
     assert!(shown.contains("cd team-filter"), "{shown}");
     let folder = place.path().join("team-filter");
     let refused = bad(place.path(), &["new", "team-filter"]);
-    assert!(refused.contains("is there already"), "{refused}");
+    assert!(refused.contains("exists already"), "{refused}");
 
     // Its own test, natively and without network; everything below shares one target folder.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -179,7 +179,7 @@ fn the_guide_works_as_written() {
     for expected in [
         "test result: ok. 1 passed",
         "2 cases passed",
-        "13 events: 0 kept as they are, 2 changed, 11 dropped, 0 failed on",
+        "13 events: 0 kept unchanged, 2 changed, 11 dropped, 0 failed on",
         "only-failures 0.1.0",
     ] {
         assert!(shown.contains(expected), "{expected}: {shown}{errors}");
@@ -347,7 +347,7 @@ fn a_dry_run_shows_the_results_and_sends_nothing() {
         shown.contains("Cloning https://ci-bot:[redacted:github-token]@git"),
         "{shown}"
     );
-    assert!(shown.ends_with("13 events: 1 kept as they are, 12 changed, 0 dropped, 0 failed on\n"));
+    assert!(shown.ends_with("13 events: 1 kept unchanged, 12 changed, 0 dropped, 0 failed on\n"));
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 
     let crash = crate::support::wat("", "(unreachable)");

@@ -1,44 +1,50 @@
-//! `dead-letters`.
+//! `dead-letters`: lists, shows, replays and drops dead letters.
 
-use super::End;
 use super::args::DeadLettersCommand;
-use std::error::Error;
+use super::outcome::{CommandError, CommandOutcome};
 use std::io::Write as _;
 use std::path::Path;
 use step_observer::control::{Answer, DeadLetter, Question, ask};
 use step_observer::terminal;
 
-type Problem = Box<dyn Error + Send + Sync>;
-
-pub(super) async fn run(command: DeadLettersCommand) -> Result<End, Problem> {
+pub(super) async fn dead_letters(
+    command: DeadLettersCommand,
+) -> Result<CommandOutcome, CommandError> {
     let text = match command {
         DeadLettersCommand::List { journal, json } => {
-            let letters = letters(&journal.folder, &Question::List).await?;
+            let letters = fetch_letters(&journal.folder, &Question::List).await?;
             match json {
                 true => lines(&letters)?,
                 false => table(&letters),
             }
         }
         DeadLettersCommand::Show { journal, letter } => {
-            let letters = letters(&journal.folder, &Question::Show(letter)).await?;
+            let letters = fetch_letters(&journal.folder, &Question::Show(letter)).await?;
             let first = letters.first();
             terminal::escape_json(&format!("{:#}\n", serde_json::to_value(first)?)).into_owned()
         }
-        DeadLettersCommand::Replay { journal, which, to } => {
-            let letters = which.into();
-            let done = done(&journal.folder, &Question::Replay { letters, to }).await?;
-            format!("{done} dead letters are on their way again\n")
+        DeadLettersCommand::Replay {
+            journal,
+            selection,
+            to,
+        } => {
+            let letters = selection.into();
+            let done = change_letters(&journal.folder, &Question::Replay { letters, to }).await?;
+            format!("{done} dead letters are sent again\n")
         }
-        DeadLettersCommand::Drop { journal, which } => {
-            let done = done(&journal.folder, &Question::Drop(which.into())).await?;
+        DeadLettersCommand::Drop { journal, selection } => {
+            let done = change_letters(&journal.folder, &Question::Drop(selection.into())).await?;
             format!("{done} dead letters are dropped\n")
         }
     };
     std::io::stdout().write_all(text.as_bytes())?;
-    Ok(End::Good)
+    Ok(CommandOutcome::Complete)
 }
 
-async fn letters(folder: &Path, question: &Question) -> Result<Vec<DeadLetter>, Problem> {
+async fn fetch_letters(
+    folder: &Path,
+    question: &Question,
+) -> Result<Vec<DeadLetter>, CommandError> {
     match ask(folder, question).await? {
         Answer::Letters(letters) => Ok(letters),
         Answer::Refused(reason) => Err(reason.into()),
@@ -46,7 +52,7 @@ async fn letters(folder: &Path, question: &Question) -> Result<Vec<DeadLetter>, 
     }
 }
 
-async fn done(folder: &Path, question: &Question) -> Result<u64, Problem> {
+async fn change_letters(folder: &Path, question: &Question) -> Result<u64, CommandError> {
     match ask(folder, question).await? {
         Answer::Done(0) => Err("there is no such dead letter".into()),
         Answer::Done(count) => Ok(count),
@@ -55,7 +61,7 @@ async fn done(folder: &Path, question: &Question) -> Result<u64, Problem> {
     }
 }
 
-fn other_version() -> Problem {
+fn other_version() -> CommandError {
     "the observer that uses the journal is of another version".into()
 }
 

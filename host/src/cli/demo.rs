@@ -1,99 +1,92 @@
-//! The demo: a recorded pipeline that prints secrets, the redaction plugin, a file and a local HTTP
-//! sink.
+//! `demo`: plays a recorded pipeline that prints secrets, with the redaction plugin, into a file and a local HTTP sink.
 
-use super::End;
 use super::args::DemoArgs;
-use super::commands::signals;
+use super::demo_recording::{RECORDING, demo_recording};
+use super::outcome::{CommandError, CommandOutcome};
+use super::output::print_line;
+use super::signals::stop_signals;
 use super::timeline::Timeline;
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use std::error::Error;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use step_observer::locked::Locked;
 use std::time::Duration;
-use step_observer::app::{App, Source};
+use step_observer::app::App;
 use step_observer::bounded::Bounded;
 use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKind};
 use step_observer::deliver::RetryConfig;
-use step_observer::locked::Locked;
-use step_observer::observe::{RecordedLogs, Speed, player};
+use step_observer::observe::Speed;
 use step_observer::plugin::Compiler;
-use step_observer::sink::{FileConfig, HttpConfig, HttpUrl, ProxyUse};
+use step_observer::sink::{FileConfig, HttpConfig, ProxyUse, HttpUrl};
 use step_observer::terminal;
 
-/// A real PipelineRun, recorded on a cluster. Its secrets are made up.
-const RECORDING: &[u8] = include_bytes!("../../../tests/recordings/leaky.jsonl");
-const LOGS: &str = include_str!("../../../tests/recordings/leaky.logs.json");
-
-/// A registry password that the demo's operator knows, as a secret from the cluster would be known.
-/// The pipeline prints it in base64.
+/// A registry password that the operator of the demo has configured as a known secret. The pipeline prints it in base64.
 const KNOWN_VALUE: &str = "Tr0ub4dor&3-registry";
 
-/// How long the demo plays by default: long enough to see steps run, and with the time to start less than six seconds.
-const LONGEST: Duration = Duration::from_secs(3);
+/// Duration of the demo on a terminal: long enough to see steps run. With the start it stays below six seconds.
+const PLAY_TIME: Duration = Duration::from_secs(3);
 
-type Problem = Box<dyn Error + Send + Sync>;
-
-pub(crate) async fn demo(args: DemoArgs, compiler: Compiler) -> Result<End, Problem> {
+pub(super) async fn demo(
+    args: DemoArgs,
+    compiler: Compiler,
+) -> Result<CommandOutcome, CommandError> {
     let DemoArgs { out, speed } = args;
     let terminal = std::io::stdout().is_terminal();
-    // Who pipes it somewhere does not watch it.
+    // Output into a pipe or a file needs no pauses.
     let speed = speed.unwrap_or(match terminal {
-        true => fitting(RECORDING, LONGEST),
+        true => speed_for(RECORDING, PLAY_TIME),
         false => Speed::Max,
     });
     let file = out.join("events.jsonl");
-    let made = std::fs::create_dir_all(&out).and_then(|()| std::fs::File::create(&file));
-    made.map_err(|error| {
+    let created = std::fs::create_dir_all(&out).and_then(|()| std::fs::File::create(&file));
+    created.map_err(|error| {
         let out = out.display();
-        format!("--out {out}: cannot write there: {error}; name another folder")
+        format!("--out {out}: failed to write there: {error}; choose another folder")
     })?;
 
     let received = Arc::new(AtomicU64::new(0));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("http://{}/events", listener.local_addr()?);
     let config = configuration(&file, &url)?;
-    let source = recorded_pipeline(speed, Duration::from_secs(10))?;
+    let source = demo_recording(speed, Duration::from_secs(10))?;
     let color = terminal && std::env::var_os("NO_COLOR").is_none();
     let timeline = Arc::new(Locked::new(Timeline::new(color)));
-    say(&format!(
+    print_line(&format!(
         "Playing a recorded Tekton PipelineRun that prints secrets, through the plugin redact-secrets.\n\
          Sinks: {} and {url}\n\n{}",
         file.display(),
         lock(&timeline).header(),
     ));
-    let onlooker = timeline.clone();
+    let printed = timeline.clone();
     let app = App::build(source, config, compiler)
         .await?
-        .with_event_hook(Arc::new(move |happening| {
-            let lines = lock(&onlooker).lines(&happening);
-            say(&lines);
+        .with_event_hook(Arc::new(move |event| {
+            let lines = lock(&printed).lines(&event);
+            print_line(&lines);
         }));
     let sink = axum::serve(listener, receiver(received.clone())).into_future();
     let summary = tokio::select! {
-        summary = app.run(signals(1)) => summary?,
+        summary = app.run(stop_signals(1)) => summary?,
         ended = sink => {
             ended?;
-            return Err("the demo's sink has ended".into());
+            return Err("the HTTP sink of the demo has ended".into());
         }
     };
-    say(&closing(
+    print_line(&closing(
         &lock(&timeline),
         &file,
         &url,
         received.load(Ordering::Relaxed),
     ));
-    Ok(match summary.undelivered() {
-        0 => End::Good,
-        count => End::Undelivered(count),
-    })
+    Ok(CommandOutcome::from_undelivered(summary.undelivered()))
 }
 
-/// The speed at which a recording lasts so long; that at which it happened, if that is shorter.
-fn fitting(recording: &[u8], longest: Duration) -> Speed {
+/// Returns the speed at which a recording takes `play_time`. A shorter recording keeps its original speed.
+fn speed_for(recording: &[u8], play_time: Duration) -> Speed {
     #[derive(serde::Deserialize)]
     struct Event {
         at: jiff::Timestamp,
@@ -105,30 +98,14 @@ fn fitting(recording: &[u8], longest: Duration) -> Speed {
     let span = span.map_or(0.0, |(last, first)| {
         last.duration_since(*first).as_secs_f64()
     });
-    Speed::Times((span / longest.as_secs_f64()).max(1.0))
-}
-
-/// The pipeline of the demo.
-pub(super) fn recorded_pipeline(speed: Speed, hold_for: Duration) -> Result<Source, Problem> {
-    let name = "the recorded pipeline `leaky`".to_owned();
-    Ok(Source::Recording {
-        player: player(name, RECORDING, speed, false),
-        logs: RecordedLogs::parse("leaky.logs.json", LOGS)?,
-        live: false,
-        hold_for,
-    })
+    Speed::Times((span / play_time.as_secs_f64()).max(1.0))
 }
 
 fn lock(timeline: &Locked<Timeline>) -> std::sync::MutexGuard<'_, Timeline> {
     timeline.lock()
 }
 
-fn say(text: &str) {
-    // Whoever read it may have gone.
-    writeln!(std::io::stdout(), "{text}").ok();
-}
-
-fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
+fn configuration(file: &Path, url: &str) -> Result<Config, CommandError> {
     let sink = |name: &str, to| SinkConfig {
         retry: RetryConfig {
             give_up_ms: Bounded::new(10_000),
@@ -136,7 +113,7 @@ fn configuration(file: &Path, url: &str) -> Result<Config, Problem> {
         },
         ..SinkConfig::new(name.to_owned(), to)
     };
-    // It is on this machine.
+    // The receiver is on this machine: no proxy.
     let receiver = HttpConfig {
         proxy: ProxyUse::None,
         ..HttpConfig::new(HttpUrl::try_from(url.to_owned())?)
@@ -171,15 +148,15 @@ fn receiver(received: Arc<AtomicU64>) -> Router {
 }
 
 fn closing(timeline: &Timeline, file: &Path, url: &str, received: u64) -> String {
-    let events: u32 = timeline.told.values().sum();
+    let events: u32 = timeline.events_by_phase.values().sum();
     let kinds: Vec<_> = timeline
-        .told
+        .events_by_phase
         .iter()
         .map(|(kind, count)| format!("{count} {kind}"))
         .collect();
-    let masked: u32 = timeline.masked.values().sum();
+    let masked: u32 = timeline.masked_by_rule.values().sum();
     let rules: Vec<_> = timeline
-        .masked
+        .masked_by_rule
         .iter()
         .map(|(rule, count)| format!("{} {count}", terminal::escape_line(rule)))
         .collect();
@@ -188,7 +165,7 @@ fn closing(timeline: &Timeline, file: &Path, url: &str, received: u64) -> String
         "\n{events} events: {}\n{masked} secrets masked: {}\n\
          The CloudEvents are in {file}; {received} arrived at {url}, too.\n\n\
          Try next:\n  \
-         head -n 2 {file}                                    # what a receiver gets\n  \
+         head -n 2 {file}                                    # as a receiver gets them\n  \
          step-observer replay RECORDING.jsonl --plugin bundled:redact-secrets   # your own recording\n  \
          step-observer run --plugin bundled:redact-secrets --to stdout          # your own cluster\n  \
          (in the source tree: cargo run -p step-observer -- replay tests/recordings/b-fail.jsonl)",
@@ -208,13 +185,13 @@ mod tests {
             let line = |second| format!("{{\"at\": \"{}\", \"type\": \"ADDED\"}}\n", at(second));
             format!("{}{}{}no JSON", line(0), line(seconds), line(seconds / 2))
         };
-        let longest = Duration::from_secs(4);
+        let play_time = Duration::from_secs(4);
         for (seconds, expected) in [(1, 1.0), (4, 1.0), (80, 20.0), (86_400, 21_600.0)] {
-            let speed = fitting(recording(seconds).as_bytes(), longest);
+            let speed = speed_for(recording(seconds).as_bytes(), play_time);
             assert_eq!(speed, Speed::Times(expected), "{seconds}");
         }
-        assert_eq!(fitting(b"", longest), Speed::Times(1.0));
-        let Speed::Times(factor) = fitting(RECORDING, LONGEST) else {
+        assert_eq!(speed_for(b"", play_time), Speed::Times(1.0));
+        let Speed::Times(factor) = speed_for(RECORDING, PLAY_TIME) else {
             panic!("it has pauses");
         };
         assert!(factor > 4.0, "{factor}");

@@ -1,37 +1,37 @@
-//! `explain`.
+//! `explain`: shows the history of an event.
 
-use super::End;
 use super::args::ExplainArgs;
+use super::outcome::{CommandError, CommandOutcome};
 use jiff::Timestamp;
-use std::error::Error;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use step_observer::history::{self, Fact, HistoryError, Verdict, What};
 use step_observer::terminal;
 
-type Problem = Box<dyn Error + Send + Sync>;
-
-pub(super) fn run(args: &ExplainArgs) -> Result<End, Problem> {
+pub(super) fn explain(args: &ExplainArgs) -> Result<CommandOutcome, CommandError> {
     let facts = history::find(&args.journal.folder, &args.event)?;
     if facts.is_empty() {
         let folder = args.journal.folder.display();
         let id = &args.event;
         return Err(format!(
-            "nothing is known of the event {id} in {folder}: it is older than the history (journal.historyBytes), or has another id"
+            "the history in {folder} has no event {id}: the event is older than the history (journal.historyBytes), or its id is another one"
         )
         .into());
     }
-    let (mut text, waiting) = told(&facts);
-    #[expect(clippy::disallowed_methods, reason = "a pause that is over is none")]
+    let (mut text, waiting) = describe(&facts);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "only a pause that lasts is shown"
+    )]
     let now = Timestamp::now();
     let pauses = pauses(&args.journal.folder, &waiting, now)?;
-    text.push_str(&waits(&waiting, &pauses));
+    text.push_str(&describe_waiting(&waiting, &pauses));
     if args.json {
         text = lines(facts.iter().chain(&pauses))?;
     }
     std::io::stdout().write_all(text.as_bytes())?;
-    Ok(End::Good)
+    Ok(CommandOutcome::Complete)
 }
 
 fn lines<'a>(facts: impl Iterator<Item = &'a Fact>) -> Result<String, serde_json::Error> {
@@ -39,7 +39,7 @@ fn lines<'a>(facts: impl Iterator<Item = &'a Fact>) -> Result<String, serde_json
     Ok(terminal::escape_json(&(lines?.join("\n") + "\n")).into_owned())
 }
 
-/// The pauses that the sinks which an event waits for have asked for, and that last.
+/// Returns the pauses that last now, of the sinks for which the event waits.
 fn pauses(folder: &Path, waiting: &[&str], now: Timestamp) -> Result<Vec<Fact>, HistoryError> {
     let mut pauses = Vec::new();
     for sink in waiting {
@@ -51,7 +51,7 @@ fn pauses(folder: &Path, waiting: &[&str], now: Timestamp) -> Result<Vec<Fact>, 
     Ok(pauses)
 }
 
-fn waits(waiting: &[&str], pauses: &[Fact]) -> String {
+fn describe_waiting(waiting: &[&str], pauses: &[Fact]) -> String {
     let mut text = String::new();
     if !waiting.is_empty() {
         let waiting = waiting.join(", ");
@@ -66,12 +66,12 @@ fn waits(waiting: &[&str], pauses: &[Fact]) -> String {
     text
 }
 
-/// What happened, and which sinks the event waits for.
-fn told(facts: &[Fact]) -> (String, Vec<&str>) {
+/// Describes the entries, and returns with the text the sinks for which the event waits.
+fn describe(facts: &[Fact]) -> (String, Vec<&str>) {
     let mut text = String::new();
     let mut waiting: Vec<&str> = Vec::new();
     for Fact { at, what, .. } in facts {
-        // Receivers and plugins give reasons, whoever made the run gave its name.
+        // Escaped: receivers and plugins write the reasons, a tenant writes the name of the run.
         let mut line = |at: &jiff::Timestamp, words: &str| {
             writeln!(text, "{at:.3}  {}", terminal::escape_line(words)).ok();
         };
@@ -133,13 +133,13 @@ fn told(facts: &[Fact]) -> (String, Vec<&str>) {
                 reason,
                 to,
             } => {
-                let where_to = match to {
+                let destination = match to {
                     Some(to) => format!("goes to {to}"),
                     None => "is a dead letter".to_owned(),
                 };
                 line(
                     at,
-                    &format!("sink {sink}: {where_to} after {attempts} attempts: {reason}"),
+                    &format!("sink {sink}: {destination} after {attempts} attempts: {reason}"),
                 );
                 waiting.retain(|waiting| waiting != sink);
                 waiting.extend(to.as_deref());

@@ -1,4 +1,4 @@
-//! What is logged, and how: one line for each event, on standard error.
+//! The log: one line for each message, on standard error.
 
 use super::args::{Command, LogArgs, LogFormat};
 use std::fmt::{self, Write as _};
@@ -9,11 +9,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
-/// Begins to log. Gives what is logged as a filter.
+/// Starts the log, and returns its filter.
 pub(super) fn start(command: &Command, args: &LogArgs) -> Result<String, String> {
     let default = if command.is_quiet() { "warn" } else { "info" };
     let chosen = args.log.as_deref().unwrap_or(default);
-    // Below these levels they log objects, which may hold secrets; of NATS and Kafka we tell ourselves.
+    // Below these levels the crates of kube log objects, which may hold secrets. The sinks log for NATS and Kafka.
     let filter = format!(
         "{chosen},kube_client::client=error,kube_runtime::watcher=info,async_nats=off,rskafka=off"
     );
@@ -30,13 +30,16 @@ pub(super) fn start(command: &Command, args: &LogArgs) -> Result<String, String>
                 .fmt_fields(debug_fn(field).delimited(" "))
                 .init();
         }
-        LogFormat::Json => subscriber.json().with_writer(|| Json(io::stderr())).init(),
+        LogFormat::Json => subscriber
+            .json()
+            .with_writer(|| EscapedJson(io::stderr()))
+            .init(),
     }
     Ok(chosen.to_owned())
 }
 
-/// Writes a field. Its value may come from the cluster: nothing in it ends the line or reaches the terminal as a command.
-/// (What comes with the library escapes messages, not fields.)
+/// Writes a field. Its value may come from the cluster, so line ends and control sequences are escaped: the formatter of
+/// tracing-subscriber escapes messages but not fields.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name().trim_start_matches("r#") {
         "message" => {}
@@ -48,10 +51,10 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
     write!(terminal::LineEscaper(writer), "{value:?}")
 }
 
-/// Escapes in lines of JSON what they may hold as it is and a terminal would obey. Each is written at once.
-struct Json<W>(W);
+/// Escapes control sequences that JSON allows unescaped but a terminal would obey. Each line is one write.
+struct EscapedJson<W>(W);
 
-impl<W: io::Write> io::Write for Json<W> {
+impl<W: io::Write> io::Write for EscapedJson<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match std::str::from_utf8(line) {
             Ok(text) => self.0.write_all(terminal::escape_json(text).as_bytes())?,

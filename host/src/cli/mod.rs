@@ -1,39 +1,45 @@
-//! Arguments in, exit code out. All that it does is said in `--help`.
+//! The command line. `--help` describes the commands.
+//!
+//! `args` and the shared modules (`outcome`, `output`, `signals`, `configuration`, …) stand below the commands; no command
+//! uses another one.
 
 mod args;
+mod cluster;
 mod commands;
+mod config;
+mod config_file;
+mod configuration;
 mod dead_letters;
+mod default_sink;
 mod demo;
+mod demo_recording;
 mod explain;
 mod log;
+mod outcome;
+mod output;
 mod plugin;
 mod record;
 mod recordings;
+mod replay;
 mod run;
 mod shell;
+mod signals;
 mod timeline;
 mod version;
 
 use args::{Args, Command, LogFormat};
 use clap::Parser as _;
+use outcome::CommandOutcome;
 use std::io::Write as _;
 use std::process::ExitCode;
 use step_observer::config::{ConfigError, Mistakes};
 use step_observer::plugin::{Compiler, CompilerProgram, compile_for_parent};
 use step_observer::terminal;
 
-/// What a command says at its end.
-pub(crate) enum End {
-    /// All went well.
-    Good,
-    /// It ran, but not everything was delivered.
-    Undelivered(u64),
-}
-
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
-    // Only an earlier call could have set another.
+    // Fails only if a provider is installed already.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
@@ -63,21 +69,21 @@ pub(crate) fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("failed to start: {error}")),
     };
-    let ended = runtime.block_on(commands::run(command, compiler));
-    // A thread that waits for standard input must not keep the program.
+    let ended = runtime.block_on(commands::dispatch(command, compiler));
+    // Does not wait for a thread that still reads standard input.
     runtime.shutdown_background();
     match ended {
-        Ok(End::Good) => ExitCode::SUCCESS,
-        Ok(End::Undelivered(count)) => fail(&format!(
+        Ok(CommandOutcome::Complete) => ExitCode::SUCCESS,
+        Ok(CommandOutcome::Undelivered(count)) => fail(&format!(
             "{count} events were not delivered; see the lines above for the reasons"
         )),
-        Err(error) => fail(&reported(error.as_ref())),
+        Err(error) => fail(&error_text(error.as_ref())),
     }
 }
 
-/// What an error says. Mistakes of a configuration are listed one a line, so that editors find them, and the line with the
-/// count is the last.
-fn reported(error: &(dyn std::error::Error + 'static)) -> String {
+/// Returns the text of an error. Mistakes of a configuration are printed one a line, so that editors find them; the last
+/// line has their number.
+fn error_text(error: &(dyn std::error::Error + 'static)) -> String {
     let invalid = error.downcast_ref().and_then(|error| match error {
         ConfigError::Invalid(mistakes) => Some(mistakes),
         _ => None,
@@ -90,23 +96,18 @@ fn reported(error: &(dyn std::error::Error + 'static)) -> String {
         writeln!(std::io::stderr(), "{}", terminal::escape_line(&line)).ok();
     }
     format!(
-        "{} in the configuration; `step-observer config schema` prints what is allowed",
+        "{} in the configuration; `step-observer config schema` prints the allowed fields and values",
         mistakes.count()
     )
 }
 
 fn fail(problem: &str) -> ExitCode {
-    // Where standard error is closed there is nobody to tell.
-    writeln!(
-        std::io::stderr(),
-        "error: {}",
-        terminal::escape_lines(problem)
-    )
-    .ok();
+    // A closed standard error cannot be reported anywhere.
+    writeln!(std::io::stderr(), "error: {}", terminal::escape_lines(problem)).ok();
     ExitCode::FAILURE
 }
 
-/// This program as a compiler of plugins that logs as it does itself.
+/// This program as the compiler of plugins, with the same log settings.
 fn compiler(filter: &str, format: LogFormat) -> std::io::Result<Compiler> {
     let format = match format {
         LogFormat::Text => "text",
@@ -114,7 +115,7 @@ fn compiler(filter: &str, format: LogFormat) -> std::io::Result<Compiler> {
     };
     let arguments = ["compile-plugin", "--log", filter, "--log-format", format];
     let mut program = CompilerProgram::this(arguments.map(Into::into).into())?;
-    // What it logs looks as all else does.
+    // The same colors as in the log of this process.
     if let Some(value) = std::env::var_os("NO_COLOR") {
         program = program.with_variable("NO_COLOR", value);
     }

@@ -1,29 +1,31 @@
-//! Recordings that are named on the command line: files, folders, pipes and standard input.
+//! Recordings of the command line as a source: files, folders, pipes and standard input.
 
-use super::commands::Problem;
+use super::outcome::CommandError;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use step_observer::app::Source;
-use step_observer::observe::{ObserveError, RecordedLogs, RecordedStreams, Speed};
+use step_observer::observe::{ObserveError, RecordedLogs, Speed, RecordedStreams};
 
-/// Recordings and watch streams as one source. Each name is that of a file, of a folder with files `*.jsonl`, of a
-/// pipe (such as that of `<(kubectl …)`), or `-`. Logs are those of `logs`, else those beside the files.
+/// Merges recordings and watch streams into one source. A name is a file, a folder with files `*.jsonl`, a pipe (such as
+/// that of `<(kubectl …)`), or `-`. Logs come from `logs`, else from the files beside the recordings.
 pub(super) fn source(
     names: &[PathBuf],
     logs: &[PathBuf],
     speed: Speed,
     hold_for: Duration,
-) -> Result<Source, Problem> {
+) -> Result<Source, CommandError> {
     let mut streams = RecordedStreams::default();
     let mut beside = RecordedLogs::default();
     let mut has_stdin = false;
     for name in names {
         if name == Path::new("-") {
             if std::mem::replace(&mut has_stdin, true) {
-                return Err("standard input (-) is named twice: it can be read once".into());
+                return Err(
+                    "standard input (-) is named twice, but it can be read only once".into(),
+                );
             }
             add_stdin(&mut streams)?;
             continue;
@@ -59,15 +61,15 @@ fn add_file(
     streams: &mut RecordedStreams,
     beside: &mut RecordedLogs,
     file: &Path,
-) -> Result<(), Problem> {
+) -> Result<(), CommandError> {
     let reader = File::open(file).map_err(|source| unread(file, source))?;
     beside.add(RecordedLogs::read_beside(file)?);
     streams.add_file(file.display().to_string(), reader);
     Ok(())
 }
 
-/// Standard input is a stream that happens now, unless it is a file.
-fn add_stdin(streams: &mut RecordedStreams) -> Result<(), Problem> {
+/// Adds standard input: a live stream, unless it is a file.
+fn add_stdin(streams: &mut RecordedStreams) -> Result<(), CommandError> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
         return Err("standard input is a terminal: pipe a recording into it".into());
@@ -82,7 +84,7 @@ fn add_stdin(streams: &mut RecordedStreams) -> Result<(), Problem> {
     Ok(())
 }
 
-fn recordings_in(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
+fn recordings_in(folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
     let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = entries.map_err(|source| unread(folder, source))?;
     let mut files: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();

@@ -1,34 +1,31 @@
-//! What a shell and `man` want to know of the command line. Both are made of the same types as the
-//! command line itself, so they cannot tell anything else.
+//! Completion scripts and manual pages. Both are generated from the types of the command line, so they cannot differ
+//! from it.
 
-use super::End;
 use super::args::{Args, CompletionsArgs, ManArgs};
+use super::outcome::{CommandError, CommandOutcome};
 use clap::CommandFactory as _;
 use clap_mangen::Man;
-use std::error::Error;
 use std::io::Write as _;
 use std::path::Path;
 
-type Problem = Box<dyn Error + Send + Sync>;
-
-pub(crate) fn completions(args: &CompletionsArgs) -> Result<End, Problem> {
+pub(super) fn completions(args: &CompletionsArgs) -> Result<CommandOutcome, CommandError> {
     let mut command = Args::command();
     let name = command.get_name().to_owned();
-    // Not right to standard output: the generator panics where that is closed.
+    // Not directly to standard output: the generator panics if that is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
-    // Where the name of a program has a hyphen, bash's script looks for other labels of its commands
-    // than it has, and completes nothing behind them: https://github.com/clap-rs/clap/issues/6421
+    // If the name of a program has a hyphen, the script for bash compares with labels that it never sets, and completes
+    // nothing after a subcommand: https://github.com/clap-rs/clap/issues/6421
     let script = String::from_utf8(script)?.replace("step__subcmd__observer", "step__observer");
     std::io::stdout().write_all(script.as_bytes())?;
-    Ok(End::Good)
+    Ok(CommandOutcome::Complete)
 }
 
-pub(crate) fn man(args: &ManArgs) -> Result<End, Problem> {
-    // A page for each `help` would say what the pages say.
+pub(super) fn man(args: &ManArgs) -> Result<CommandOutcome, CommandError> {
+    // Pages of the `help` subcommands would repeat the other pages.
     let mut command = Args::command()
         .disable_help_subcommand(true)
-        // A page is for every program of this version, whatever is part of it.
+        // The long version lists the parts of this build: a page is for all builds of a version.
         .long_version(env!("CARGO_PKG_VERSION"));
     command.build();
     match &args.dir {
@@ -41,10 +38,10 @@ pub(crate) fn man(args: &ManArgs) -> Result<End, Problem> {
                 })?;
         }
     }
-    Ok(End::Good)
+    Ok(CommandOutcome::Complete)
 }
 
-/// Writes the page of a command and those of its subcommands.
+/// Writes the pages of a command and of its subcommands.
 fn write_pages(command: clap::Command, folder: &Path) -> std::io::Result<()> {
     for below in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         write_pages(below.clone(), folder)?;
@@ -53,10 +50,10 @@ fn write_pages(command: clap::Command, folder: &Path) -> std::io::Result<()> {
     std::fs::write(folder.join(file), page)
 }
 
-/// A manual page: the name of its file, and what is in it.
+/// Renders a manual page, and returns its file name and its text.
 fn page(command: clap::Command) -> std::io::Result<(String, Vec<u8>)> {
     let version = concat!("step-observer ", env!("CARGO_PKG_VERSION"));
-    // An empty date would be left out, and the version taken for it.
+    // roff omits an empty date and shows the version in its place.
     let man = Man::new(command).date(" ").source(version);
     let man = man.manual("step-observer");
     let mut page = Vec::new();

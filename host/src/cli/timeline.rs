@@ -1,4 +1,4 @@
-//! Step events as lines for a person.
+//! Shows events as lines of a timeline.
 
 use cloudevents::event::Data;
 use serde_json::Value;
@@ -9,30 +9,30 @@ use step_observer::step::{Envelope, StepRecord};
 use step_observer::terminal::escape_line;
 use step_observer_core::Kind;
 
-/// Lines of a masked log that are shown.
-const SHOWN_LINES: usize = 2;
-/// Longest line that is shown, in characters.
-const LINE_WIDTH: usize = 96;
+/// Bound of the masked log lines that are shown for an event.
+const MAX_LOG_LINES: usize = 2;
+/// Bound of a shown log line, in characters.
+const MAX_LINE_CHARS: usize = 96;
 
-/// Writes lines, and counts what it has written.
+/// Formats the lines, and counts events and masked secrets.
 #[derive(Debug, Default)]
-pub(crate) struct Timeline {
+pub(super) struct Timeline {
     color: bool,
-    /// Events by what the step did.
-    pub(crate) told: BTreeMap<&'static str, u32>,
-    /// What was masked, by rule.
-    pub(crate) masked: BTreeMap<String, u32>,
+    /// Number of events by phase.
+    pub(super) events_by_phase: BTreeMap<&'static str, u32>,
+    /// Number of masked secrets by rule.
+    pub(super) masked_by_rule: BTreeMap<String, u32>,
 }
 
 impl Timeline {
-    pub(crate) fn new(color: bool) -> Self {
+    pub(super) fn new(color: bool) -> Self {
         Self {
             color,
             ..Self::default()
         }
     }
 
-    pub(crate) fn header(&self) -> String {
+    pub(super) fn header(&self) -> String {
         self.paint(
             "1",
             &format!(
@@ -42,15 +42,12 @@ impl Timeline {
         )
     }
 
-    /// The lines of one happening.
-    pub(crate) fn lines(&mut self, happening: &PreparedEvent<'_>) -> String {
-        match happening {
-            PreparedEvent::Dropped { record, plugin, .. } => self.row(
-                record,
-                "2",
-                "- dropped",
-                &format!("by {}", escape_line(plugin)),
-            ),
+    /// Formats the lines of an event.
+    pub(super) fn lines(&mut self, event: &PreparedEvent<'_>) -> String {
+        match event {
+            PreparedEvent::Dropped { record, plugin, .. } => {
+                self.row(record, "2", "- dropped", &format!("by {}", escape_line(plugin)))
+            }
             PreparedEvent::Passed {
                 record,
                 envelope,
@@ -58,7 +55,7 @@ impl Timeline {
                 ..
             } => {
                 let kind = &record.transition.kind;
-                *self.told.entry(kind.as_str()).or_default() += 1;
+                *self.events_by_phase.entry(kind.as_str()).or_default() += 1;
                 let (color, sign) = match kind {
                     Kind::Started => ("36", "> started"),
                     Kind::Succeeded(_) => ("32", "+ succeeded"),
@@ -69,7 +66,7 @@ impl Timeline {
                 let mut rules: BTreeMap<&str, u32> = BTreeMap::new();
                 for (_, rule, count) in &report.redacted {
                     *rules.entry(rule).or_default() += count;
-                    *self.masked.entry(rule.clone()).or_default() += count;
+                    *self.masked_by_rule.entry(rule.clone()).or_default() += count;
                 }
                 if !rules.is_empty() {
                     let rules: Vec<_> = rules
@@ -139,7 +136,7 @@ fn how(record: &StepRecord) -> String {
     how
 }
 
-/// Lines of the log in which something was masked.
+/// Returns the lines of the log that contain a masked secret.
 fn masked_lines(envelope: &Envelope) -> Vec<String> {
     let Some(Data::Json(data)) = envelope.event.data() else {
         return Vec::new();
@@ -147,8 +144,8 @@ fn masked_lines(envelope: &Envelope) -> Vec<String> {
     let log = data.get("log").and_then(Value::as_str).unwrap_or_default();
     log.lines()
         .filter(|line| line.contains("[redacted:"))
-        .take(SHOWN_LINES)
-        .map(|line| line.chars().take(LINE_WIDTH).collect())
+        .take(MAX_LOG_LINES)
+        .map(|line| line.chars().take(MAX_LINE_CHARS).collect())
         .collect()
 }
 
@@ -163,7 +160,7 @@ mod tests {
 
     const HOSTILE: &str = "evil\u{1b}[2J\r\nforged\u{9b}31m\u{202e}[redacted:x]";
 
-    /// A step that has failed, of somebody who forges what can be forged, and more.
+    /// A failed step with control characters in every text that a tenant writes, and in some that it cannot write.
     fn failed() -> StepRecord {
         let recording = include_bytes!("../../../tests/recordings/b-fail.jsonl");
         let mut tracker = Tracker::new(Ledger::from_stream_start());
@@ -212,8 +209,8 @@ mod tests {
             reason: HOSTILE,
         };
         let mut timeline = Timeline::new(false);
-        for happening in [told, dropped] {
-            let lines = timeline.lines(&happening);
+        for event in [told, dropped] {
+            let lines = timeline.lines(&event);
             let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
             assert!(!lines.contains(obeyed), "{lines:?}");
             assert!(!lines.contains("\nforged"), "{lines}");

@@ -1,9 +1,9 @@
-//! What `--version` says: the version in the first line, and what is part of this program.
+//! The text of `--version`: the version in the first line, then the parts of this build.
 
 use std::sync::LazyLock;
 use step_observer::plugin::{COMPLETE_BUILD, bundled_plugins, missing_plugins};
 
-/// Behind the name of the program.
+/// Returns the text after the name of the program.
 pub(super) fn long() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
         text(

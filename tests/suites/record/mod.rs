@@ -266,7 +266,7 @@ async fn a_pod_that_no_task_run_names_is_omitted() {
         "{said}"
     );
     assert!(
-        said.contains("1 pods that no TaskRun names as its own are left out"),
+        said.contains("1 pods are omitted: no TaskRun names them"),
         "{said}"
     );
     let replayed = identities(&recording.replay(&said).await, false);

@@ -1,8 +1,10 @@
-//! `plugin bench`: microseconds per event, measured by turns with the plugin that does nothing.
+//! `plugin bench`: microseconds per event. Calls alternate with calls of `passthrough`, the plugin that does nothing.
 
-use super::args::BenchArgs;
-use super::test::read;
-use super::{End, Problem, alone, bundled, configured, engine, load, say};
+use super::json_file::read;
+use super::target::{bundled, engine, load, single_chain, target_config};
+use crate::cli::args::plugin::BenchArgs;
+use crate::cli::outcome::{CommandError, CommandOutcome};
+use crate::cli::output::print_line;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,24 +13,24 @@ use step_observer::plugin::{Chain, Outcome, Plugin, sample_event};
 use step_observer::step::Envelope;
 use step_observer::terminal;
 
-/// Sizes of the log in bytes.
-const SIZES: [usize; 4] = [0, 4 * 1024, 48 * 1024, 1024 * 1024];
-/// Longest time for one size.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Log sizes that are measured, in bytes.
+const LOG_BYTES: [usize; 4] = [0, 4 * 1024, 48 * 1024, 1024 * 1024];
+/// Bound of the time for one log size.
+const MAX_TIME_PER_SIZE: Duration = Duration::from_secs(20);
 
-pub(super) async fn bench(args: BenchArgs) -> Result<End, Problem> {
+pub(super) async fn bench(args: BenchArgs) -> Result<CommandOutcome, CommandError> {
     let BenchArgs {
         target,
         event,
         calls,
     } = args;
-    let config = configured(target)?;
+    let config = target_config(target)?;
     let engine = engine()?;
     let began = Instant::now();
     let plugin = load(&engine, &config).await?;
     let loading = began.elapsed();
-    let passthrough = alone(&engine, load(&engine, &bundled("passthrough")).await?);
-    let chain = alone(&engine, plugin.clone());
+    let passthrough = single_chain(&engine, load(&engine, &bundled("passthrough")).await?);
+    let chain = single_chain(&engine, plugin.clone());
     let event = match event {
         Some(file) => read(&file)?,
         None => sample_event(),
@@ -36,15 +38,16 @@ pub(super) async fn bench(args: BenchArgs) -> Result<End, Problem> {
     let measuring =
         tokio::task::spawn_blocking(move || measure(&chain, &passthrough, &event, calls));
     let rows = measuring.await??;
-    say(&report(&plugin, loading, &rows));
-    Ok(End::Good)
+    print_line(&report(&plugin, loading, &rows));
+    Ok(CommandOutcome::Complete)
 }
 
-struct Row {
-    size: usize,
-    own: f64,
-    slow: f64,
-    nothing: f64,
+/// Microseconds per event for one log size.
+struct BenchRow {
+    log_bytes: usize,
+    median: f64,
+    p99: f64,
+    passthrough_median: f64,
 }
 
 fn measure(
@@ -52,40 +55,40 @@ fn measure(
     passthrough: &Chain,
     event: &Value,
     calls: u32,
-) -> Result<Vec<Row>, Problem> {
+) -> Result<Vec<BenchRow>, CommandError> {
     let mut rows = Vec::new();
-    for size in SIZES {
-        let envelope = with_log(event, size)?;
-        // Memory that is mapped for the first time costs once.
+    for log_bytes in LOG_BYTES {
+        let envelope = with_log(event, log_bytes)?;
+        // The first call maps memory: it is not measured.
         timed(chain, &envelope)?;
         timed(passthrough, &envelope)?;
-        let (mut own, mut nothing) = (Vec::new(), Vec::new());
+        let (mut own, mut passthrough_times) = (Vec::new(), Vec::new());
         let began = Instant::now();
         for _ in 0..calls {
             own.push(timed(chain, &envelope)?);
-            nothing.push(timed(passthrough, &envelope)?);
-            if began.elapsed() > PATIENCE {
+            passthrough_times.push(timed(passthrough, &envelope)?);
+            if began.elapsed() > MAX_TIME_PER_SIZE {
                 break;
             }
         }
         own.sort_by(f64::total_cmp);
-        nothing.sort_by(f64::total_cmp);
-        let at = |sorted: &[f64], part: usize| {
-            let index = (sorted.len() * part / 100).min(sorted.len().saturating_sub(1));
+        passthrough_times.sort_by(f64::total_cmp);
+        let percentile = |sorted: &[f64], percent: usize| {
+            let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
             sorted.get(index).copied().unwrap_or_default()
         };
-        rows.push(Row {
-            size,
-            own: at(&own, 50),
-            slow: at(&own, 99),
-            nothing: at(&nothing, 50),
+        rows.push(BenchRow {
+            log_bytes,
+            median: percentile(&own, 50),
+            p99: percentile(&own, 99),
+            passthrough_median: percentile(&passthrough_times, 50),
         });
     }
     Ok(rows)
 }
 
-/// In microseconds.
-fn timed(chain: &Chain, envelope: &Envelope) -> Result<f64, Problem> {
+/// Processes an event, and returns the time in microseconds.
+fn timed(chain: &Chain, envelope: &Envelope) -> Result<f64, CommandError> {
     let envelope = envelope.clone();
     let began = Instant::now();
     let outcome = chain.process(envelope);
@@ -101,13 +104,13 @@ fn timed(chain: &Chain, envelope: &Envelope) -> Result<f64, Problem> {
     }
 }
 
-/// A log of ordinary lines.
-fn with_log(event: &Value, size: usize) -> Result<Envelope, Problem> {
+/// Gives the event a log of ordinary lines, of at most this number of bytes.
+fn with_log(event: &Value, max_bytes: usize) -> Result<Envelope, CommandError> {
     let lines =
         (0..).map(|number| format!("{number:>6} compiling module {} of the shop\n", number % 97));
     let mut log = String::new();
     for line in lines {
-        if log.len() + line.len() > size {
+        if log.len() + line.len() > max_bytes {
             break;
         }
         log.push_str(&line);
@@ -119,7 +122,7 @@ fn with_log(event: &Value, size: usize) -> Result<Envelope, Problem> {
     Ok(event::from_json(event)?)
 }
 
-fn report(plugin: &Arc<Plugin>, loading: Duration, rows: &[Row]) -> String {
+fn report(plugin: &Arc<Plugin>, loading: Duration, rows: &[BenchRow]) -> String {
     let (name, version) = plugin.identity();
     let (name, version) = (terminal::escape_line(name), terminal::escape_line(version));
     let memory = plugin.counts().peak_memory_bytes;
@@ -137,11 +140,11 @@ fn report(plugin: &Arc<Plugin>, loading: Duration, rows: &[Row]) -> String {
     for row in rows {
         text.push_str(&format!(
             "{:>12}{:>14.1}{:>10.1}{:>16.1}{:>10.1}\n",
-            row.size,
-            row.own,
-            row.slow,
-            row.nothing,
-            row.own / row.nothing.max(0.001),
+            row.log_bytes,
+            row.median,
+            row.p99,
+            row.passthrough_median,
+            row.median / row.passthrough_median.max(0.001),
         ));
     }
     text.trim_end().to_owned()

@@ -1,8 +1,11 @@
-//! `plugin build`: the right compiler and target, then what a cluster needs.
+//! `plugin build`: builds a crate with the right compiler and target, and packs the module into ConfigMaps.
 
-use super::args::BuildArgs;
 use super::config_map::ConfigMaps;
-use super::{End, Problem, engine, load, note, say, with_settings};
+use super::settings::Settings;
+use super::target::{engine, load, with_settings};
+use crate::cli::args::plugin::BuildArgs;
+use crate::cli::outcome::{CommandError, CommandOutcome};
+use crate::cli::output::{print_line, print_progress};
 use flate2::write::GzEncoder;
 use serde_json::Value;
 use std::io::Write as _;
@@ -10,10 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use step_observer::config::{PluginConfig, PluginFrom};
 use step_observer::plugin::Inspection;
-use step_observer::plugin::dropin::PluginManifest;
 use step_observer_toolchain::{Toolchain, cargo};
 
-pub(super) async fn build(args: BuildArgs) -> Result<End, Problem> {
+pub(super) async fn build(args: BuildArgs) -> Result<CommandOutcome, CommandError> {
     let BuildArgs {
         source,
         out,
@@ -25,7 +27,7 @@ pub(super) async fn build(args: BuildArgs) -> Result<End, Problem> {
     let (file, folder) = match source.is_dir() {
         true => {
             let built = compile(&source, offline)?;
-            // cargo writes `_` for `-`, which no name in Kubernetes may have.
+            // cargo replaces `-` by `_`, which is not allowed in names of Kubernetes.
             let file = built.file_name().unwrap_or_default().to_string_lossy();
             let out = out.unwrap_or_else(|| source.join(file.replace('_', "-")));
             std::fs::copy(&built, &out)
@@ -45,7 +47,7 @@ pub(super) async fn build(args: BuildArgs) -> Result<End, Problem> {
     let name = name.unwrap_or(stem);
     let packed = gzip(&module)?;
     let smaller = found.file_bytes == found.module_bytes && packed.len() * 10 < module.len() * 9;
-    note(&format!(
+    print_progress(&format!(
         "{}: {} bytes{}",
         file.display(),
         module.len(),
@@ -54,21 +56,23 @@ pub(super) async fn build(args: BuildArgs) -> Result<End, Problem> {
             false => String::new(),
         }
     ));
-    let settings = settings(&folder)?;
+    let settings = Settings::read(&folder)?;
     let refused = check(&name, &file, &settings).await.err();
     if let (true, Some(problem)) = (configmap, &refused) {
         return Err(format!("a host would refuse it, so no ConfigMap is made: {problem}").into());
     }
     if let Some(problem) = refused {
-        // It may be meant so: the configuration can be added later.
-        note(&format!("as it is, a host would refuse it: {problem}"));
+        // No error: the author can add the configuration later.
+        print_progress(&format!(
+            "a host would refuse it without further settings: {problem}"
+        ));
     }
     if configmap {
         let signature = signature(&file)?;
         let extension = extension(&file);
-        // A signature or a pin is over the file as it is: packing it would break it.
-        let as_is = signature.is_some() || settings.manifest.sha256.is_some();
-        let (extension, content) = match smaller && !as_is {
+        // Signature and pinned digest cover the bytes of the file: compression would break them.
+        let is_pinned = signature.is_some() || settings.manifest.sha256.is_some();
+        let (extension, content) = match smaller && !is_pinned {
             true => (format!("{extension}.gz"), packed),
             false => (extension, module),
         };
@@ -80,46 +84,22 @@ pub(super) async fn build(args: BuildArgs) -> Result<End, Problem> {
             signature,
             settings,
         };
-        say(maps.yaml()?.trim_end());
+        print_line(maps.yaml()?.trim_end());
     }
-    Ok(End::Good)
+    Ok(CommandOutcome::Complete)
 }
 
-/// Loads it with its settings, as a host would: better now than in a cluster.
-async fn check(name: &str, file: &Path, settings: &Settings) -> Result<(), Problem> {
+/// Loads the plugin with its settings, as a host would, so that mistakes show before it is in a cluster.
+async fn check(name: &str, file: &Path, settings: &Settings) -> Result<(), CommandError> {
     let plugin = PluginConfig::new(name.to_owned(), PluginFrom::File(file.to_owned()));
     let config = with_settings(plugin, settings.manifest.clone());
     let plugin = load(&engine()?, &config).await?;
     let (name, version) = plugin.identity();
-    note(&format!("{name} {version} loads and passes its self-test"));
+    print_progress(&format!("{name} {version} loads and passes its self-test"));
     Ok(())
 }
 
-/// `plugin.yaml` as it stands there.
-pub(super) struct Settings {
-    pub(super) text: Option<String>,
-    pub(super) manifest: PluginManifest,
-}
-
-fn settings(folder: &Path) -> Result<Settings, Problem> {
-    let path = folder.join("plugin.yaml");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let manifest = PluginManifest::parse(&path.display().to_string(), &text)?;
-            Ok(Settings {
-                text: Some(text),
-                manifest,
-            })
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings {
-            text: None,
-            manifest: PluginManifest::default(),
-        }),
-        Err(error) => Err(format!("failed to read {}: {error}", path.display()).into()),
-    }
-}
-
-fn signature(file: &Path) -> Result<Option<String>, Problem> {
+fn signature(file: &Path) -> Result<Option<String>, CommandError> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".minisig");
     match std::fs::read_to_string(&beside) {
@@ -129,7 +109,7 @@ fn signature(file: &Path) -> Result<Option<String>, Problem> {
     }
 }
 
-/// `wasm`, `wasm.gz`, `wasm.zst` or `wat`.
+/// The extension of a module: `wasm`, `wasm.gz`, `wasm.zst` or `wat`.
 fn extension(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let known = ["wasm.gz", "wasm.zst", "wat"];
@@ -137,14 +117,14 @@ fn extension(file: &Path) -> String {
     (*found.unwrap_or(&"wasm")).to_owned()
 }
 
-fn gzip(module: &[u8]) -> Result<Vec<u8>, Problem> {
+fn gzip(module: &[u8]) -> Result<Vec<u8>, CommandError> {
     let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::best());
     packed.write_all(module)?;
     Ok(packed.finish()?)
 }
 
-/// Builds the crate and gives the module.
-fn compile(folder: &Path, offline: bool) -> Result<PathBuf, Problem> {
+/// Builds the crate, and returns the path of the module.
+fn compile(folder: &Path, offline: bool) -> Result<PathBuf, CommandError> {
     if !folder.join("Cargo.toml").exists() {
         return Err(format!(
             "{} holds no Cargo.toml: begin with `step-observer plugin new NAME`; for other languages see \
@@ -153,7 +133,7 @@ fn compile(folder: &Path, offline: bool) -> Result<PathBuf, Problem> {
         )
         .into());
     }
-    let toolchain = Toolchain::find(folder, note)?;
+    let toolchain = Toolchain::find(folder, print_progress)?;
     let mut build = cargo();
     build.current_dir(folder);
     toolchain.apply(&mut build, &target_dir(folder)?);
@@ -166,15 +146,15 @@ fn compile(folder: &Path, offline: bool) -> Result<PathBuf, Problem> {
     if offline {
         build.arg("--offline");
     }
-    note("cargo build --release --target wasm32-unknown-unknown");
-    let told = build.stderr(Stdio::inherit()).output().map_err(|error| {
+    print_progress("cargo build --release --target wasm32-unknown-unknown");
+    let output = build.stderr(Stdio::inherit()).output().map_err(|error| {
         format!("failed to start cargo: {error}; install Rust (rustup.rs), and put it on the PATH")
     })?;
-    if !told.status.success() {
-        return Err("cargo failed, see above".into());
+    if !output.status.success() {
+        return Err("cargo failed: see its output above".into());
     }
-    // The crate itself is built last.
-    let text = String::from_utf8_lossy(&told.stdout);
+    // The last module is that of the crate: its dependencies are built before it.
+    let text = String::from_utf8_lossy(&output.stdout);
     let artifacts = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -190,8 +170,8 @@ fn compile(folder: &Path, offline: bool) -> Result<PathBuf, Problem> {
     })
 }
 
-fn target_dir(folder: &Path) -> Result<PathBuf, Problem> {
-    let told = cargo()
+fn target_dir(folder: &Path) -> Result<PathBuf, CommandError> {
+    let output = cargo()
         .current_dir(folder)
         .args([
             "metadata",
@@ -201,10 +181,10 @@ fn target_dir(folder: &Path) -> Result<PathBuf, Problem> {
             "--offline",
         ])
         .output()?;
-    let metadata: Value = serde_json::from_slice(&told.stdout)
-        .map_err(|_| String::from_utf8_lossy(&told.stderr).into_owned())?;
+    let metadata: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())?;
     let folder = metadata.get("target_directory").and_then(Value::as_str);
     folder
         .map(PathBuf::from)
-        .ok_or_else(|| "cargo does not say where it builds".into())
+        .ok_or_else(|| "`cargo metadata` names no target directory".into())
 }

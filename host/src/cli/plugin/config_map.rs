@@ -1,7 +1,7 @@
-//! ConfigMaps that form a plugin, as YAML.
+//! Writes a plugin as YAML of one or several ConfigMaps.
 
-use super::Problem;
-use super::build::Settings;
+use super::settings::Settings;
+use crate::cli::outcome::CommandError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write as _;
@@ -9,8 +9,8 @@ use step_observer::observe::PLUGIN_LABEL;
 use step_observer::plugin::FileDigest;
 use step_observer::plugin::dropin::MAX_PARTS;
 
-/// Most of a module in one ConfigMap, in bytes: it holds 1 MiB with all that is in it.
-const PART: usize = 900 * 1024;
+/// Bound of a module's bytes in one ConfigMap: a ConfigMap holds 1 MiB, settings and signature included.
+const MAX_PART_BYTES: usize = 900 * 1024;
 
 pub(super) struct ConfigMaps {
     pub(super) name: String,
@@ -22,8 +22,8 @@ pub(super) struct ConfigMaps {
     pub(super) settings: Settings,
 }
 
-/// What Kubernetes takes as a name, which needs no escapes between quotes either.
-fn check_name(what: &str, name: &str) -> Result<(), Problem> {
+/// Refuses a name that Kubernetes would refuse. A valid name needs no escapes in YAML.
+fn check_name(what: &str, name: &str) -> Result<(), CommandError> {
     let valid =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
@@ -31,17 +31,17 @@ fn check_name(what: &str, name: &str) -> Result<(), Problem> {
     if bytes.iter().copied().all(valid) && edge(bytes.first()) && edge(bytes.last()) {
         return Ok(());
     }
-    Err(format!("`{name}` is no {what}: write lower-case letters, digits, - and .").into())
+    Err(format!("`{name}` is not a valid {what}: write lower-case letters, digits, - and .").into())
 }
 
 impl ConfigMaps {
-    /// One document for each ConfigMap.
-    pub(super) fn yaml(&self) -> Result<String, Problem> {
+    /// The YAML, one document for each ConfigMap.
+    pub(super) fn yaml(&self) -> Result<String, CommandError> {
         check_name("name of a ConfigMap", &self.name)?;
         if let Some(namespace) = &self.namespace {
             check_name("namespace", namespace)?;
         }
-        let total = self.module.len().div_ceil(PART).max(1);
+        let total = self.module.len().div_ceil(MAX_PART_BYTES).max(1);
         if total == 1 {
             return Ok(self.map(
                 &self.name,
@@ -58,12 +58,12 @@ impl ConfigMaps {
         }
         if self.settings.manifest.part.is_some() {
             return Err(
-                "plugin.yaml says `part`, but the parts are made here: leave it out".into(),
+                "plugin.yaml sets `part`, but this command numbers the parts: remove it".into(),
             );
         }
         let digest = FileDigest::of(&self.module);
         let mut text = String::new();
-        for (index, part) in self.module.chunks(PART).enumerate() {
+        for (index, part) in self.module.chunks(MAX_PART_BYTES).enumerate() {
             let number = index + 1;
             let mut settings = match (index, &self.settings.text) {
                 (0, Some(own)) => format!("{}\n", own.trim_end()),

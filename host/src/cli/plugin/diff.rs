@@ -1,4 +1,4 @@
-//! Two JSON values, and what differs, for a person.
+//! Shows the differences of two JSON values.
 
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use step_observer::terminal;
 
-/// Longest line that is shown, in characters.
-const WIDTH: usize = 160;
+/// Bound of a shown line, in characters.
+const MAX_LINE_CHARS: usize = 160;
 
-/// Lines that differ, with those around them; empty where nothing does.
-pub(super) fn diff(before: &Value, after: &Value, around: usize) -> String {
+/// Returns the lines that differ, each with `context` lines around it. Equal values give an empty text.
+pub(super) fn diff(before: &Value, after: &Value, context: usize) -> String {
     let (before, after) = (pretty(before), pretty(after));
     let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let paint = |code: &str, line: &str| match color {
@@ -19,8 +19,8 @@ pub(super) fn diff(before: &Value, after: &Value, around: usize) -> String {
     };
     let changes = TextDiff::from_lines(&before, &after);
     let mut text = String::new();
-    for (index, group) in changes.grouped_ops(around).iter().enumerate() {
-        if index > 0 && around > 0 {
+    for (index, group) in changes.grouped_ops(context).iter().enumerate() {
+        if index > 0 && context > 0 {
             text.push_str("      ...\n");
         }
         for change in group.iter().flat_map(|op| changes.iter_changes(op)) {
@@ -36,7 +36,7 @@ pub(super) fn diff(before: &Value, after: &Value, around: usize) -> String {
     text
 }
 
-/// Members in order of their names, the lines of a text as lines: a log that changed in one line
+/// Writes members in order of their names, and each line of a string as a line, so that a log with one changed line
 /// differs in one line.
 fn pretty(value: &Value) -> String {
     let text = format!("{value:#}\n");
@@ -45,7 +45,7 @@ fn pretty(value: &Value) -> String {
 
 fn short(line: &str) -> String {
     let mut chars = line.chars();
-    let mut shown: String = chars.by_ref().take(WIDTH).collect();
+    let mut shown: String = chars.by_ref().take(MAX_LINE_CHARS).collect();
     if chars.next().is_some() {
         shown.push('…');
     }

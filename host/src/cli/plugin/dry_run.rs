@@ -1,85 +1,83 @@
-//! `plugin run`: what a plugin would do to a stream, event by event.
+//! `plugin run`: shows the changes that a plugin makes to each event of a stream.
 
-use super::args::RunArgs;
 use super::diff::diff;
-use super::{End, Problem, configured, say};
-use crate::cli::commands::signals;
-use crate::cli::demo::recorded_pipeline;
+use super::target::target_config;
+use crate::cli::args::plugin::RunArgs;
+use crate::cli::demo_recording::demo_recording;
+use crate::cli::outcome::{CommandError, CommandOutcome};
+use crate::cli::output::print_line;
 use crate::cli::recordings::source;
+use crate::cli::signals::stop_signals;
 use cloudevents::AttributesReader as _;
 use serde_json::Value;
 use std::sync::Arc;
+use step_observer::locked::Locked;
 use std::time::Duration;
 use step_observer::app::App;
 use step_observer::config::Config;
 use step_observer::event;
-use step_observer::locked::Locked;
 use step_observer::observe::Speed;
 use step_observer::prepare::PreparedEvent;
 use step_observer::step::Envelope;
 use step_observer::terminal::escape_line;
 
 #[derive(Default)]
-struct Counts {
+struct ResultCounts {
     unchanged: u32,
     changed: u32,
     dropped: u32,
     failed: u32,
 }
 
-pub(super) async fn dry_run(args: RunArgs) -> Result<End, Problem> {
+pub(super) async fn dry_run(args: RunArgs) -> Result<CommandOutcome, CommandError> {
     let RunArgs {
         target,
         recordings,
         logs,
     } = args;
     let config = Config {
-        plugins: vec![configured(target)?],
+        plugins: vec![target_config(target)?],
         ..Config::default()
     };
-    // A plugin that holds an event is told at once: nobody will mend it.
+    // Events that the plugin holds are reported at once: the plugin does not change during this run.
     let hold_for = Duration::ZERO;
     let source = match recordings.is_empty() {
-        true => recorded_pipeline(Speed::Max, hold_for)?,
+        true => demo_recording(Speed::Max, hold_for)?,
         false => source(&recordings, &logs, Speed::Max, hold_for)?,
     };
-    let counts = Arc::new(Locked::new(Counts::default()));
+    let counts = Arc::new(Locked::new(ResultCounts::default()));
     let counting = counts.clone();
     let app = App::dry_run(source, config)
         .await?
-        .with_event_hook(Arc::new(move |happening| {
+        .with_event_hook(Arc::new(move |event| {
             let mut counts = counting.lock();
-            say(&tell(&happening, &mut counts));
+            print_line(&report(&event, &mut counts));
         }));
-    let summary = app.run(signals(1)).await?;
-    let Counts {
+    let summary = app.run(stop_signals(1)).await?;
+    let ResultCounts {
         unchanged,
         changed,
         dropped,
         failed,
     } = &*counts.lock();
-    say(&format!(
-        "\n{} events: {unchanged} kept as they are, {changed} changed, {dropped} dropped, {failed} failed on",
+    print_line(&format!(
+        "\n{} events: {unchanged} kept unchanged, {changed} changed, {dropped} dropped, {failed} failed on",
         summary.steps
     ));
     match u64::from(*failed) + summary.unprepared {
-        0 => Ok(End::Good),
+        0 => Ok(CommandOutcome::Complete),
         count => Err(format!("the plugin failed on {count} events").into()),
     }
 }
 
-fn tell(happening: &PreparedEvent<'_>, counts: &mut Counts) -> String {
-    match happening {
+fn report(event: &PreparedEvent<'_>, counts: &mut ResultCounts) -> String {
+    match event {
         PreparedEvent::Dropped { record, reason, .. } => {
             counts.dropped += 1;
             let kind = record.transition.kind.as_str();
             let step = record.transition.step();
             let name = format!("{}/{}/{step}", record.namespace, record.task_run);
-            format!(
-                "dropped    {} {kind}: {}",
-                escape_line(&name),
-                escape_line(reason)
-            )
+            format!("dropped    {} {kind}: {}", escape_line(&name), escape_line(reason))
         }
         PreparedEvent::Passed {
             before,
@@ -109,8 +107,7 @@ fn tell(happening: &PreparedEvent<'_>, counts: &mut Counts) -> String {
                 }
             };
             let failure = failure.unwrap_or_default();
-            let (name, kind, failure) =
-                (escape_line(name), escape_line(kind), escape_line(&failure));
+            let (name, kind, failure) = (escape_line(name), escape_line(kind), escape_line(&failure));
             format!("{verdict} {name} {kind}{failure}\n{difference}")
                 .trim_end()
                 .to_owned()

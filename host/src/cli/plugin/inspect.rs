@@ -1,16 +1,18 @@
-//! `plugin inspect`.
+//! `plugin inspect`: describes a plugin.
 
-use super::args::InspectArgs;
-use super::{End, Problem, configured, engine, load, say};
+use super::target::{engine, load, target_config};
+use crate::cli::args::plugin::InspectArgs;
+use crate::cli::outcome::{CommandError, CommandOutcome};
+use crate::cli::output::print_line;
 use serde_json::json;
 use std::fmt::Write as _;
 use step_observer::app::read_plugin;
 use step_observer::plugin::{Inspection, Plugin};
 use step_observer::terminal;
 
-pub(super) async fn inspect(args: InspectArgs) -> Result<End, Problem> {
+pub(super) async fn inspect(args: InspectArgs) -> Result<CommandOutcome, CommandError> {
     let InspectArgs { target, json } = args;
-    let config = configured(target)?;
+    let config = target_config(target)?;
     let found = Inspection::of(&read_plugin(&config)?)?;
     let loaded = load(&engine()?, &config).await;
     if json {
@@ -27,18 +29,21 @@ pub(super) async fn inspect(args: InspectArgs) -> Result<End, Problem> {
             }
             Err(error) => json!({"error": error.to_string()}),
         };
-        let mut told = serde_json::to_value(&found)?;
-        if let Some(members) = told.as_object_mut() {
+        let mut description = serde_json::to_value(&found)?;
+        if let Some(members) = description.as_object_mut() {
             members.insert("loaded".to_owned(), loaded);
         }
-        say(&terminal::escape_json(&format!("{told:#}")));
+        print_line(&terminal::escape_json(&format!("{description:#}")));
     } else {
-        say(&describe(&found, loaded.as_deref())?);
+        print_line(&describe(&found, loaded.as_deref())?);
     }
-    Ok(End::Good)
+    Ok(CommandOutcome::Complete)
 }
 
-fn describe(found: &Inspection, loaded: Result<&Plugin, &Problem>) -> Result<String, Problem> {
+fn describe(
+    found: &Inspection,
+    loaded: Result<&Plugin, &CommandError>,
+) -> Result<String, CommandError> {
     let Inspection {
         form,
         file_bytes,
@@ -50,8 +55,7 @@ fn describe(found: &Inspection, loaded: Result<&Plugin, &Problem>) -> Result<Str
         config_schema,
     } = found;
     let mut text = String::new();
-    let mut row =
-        |name: &str, value: &str| writeln!(text, "{name:<15}{}", terminal::escape_line(value));
+    let mut row = |name: &str, value: &str| writeln!(text, "{name:<15}{}", terminal::escape_line(value));
     match loaded {
         Ok(plugin) => {
             let (name, version) = plugin.identity();
@@ -82,7 +86,7 @@ fn describe(found: &Inspection, loaded: Result<&Plugin, &Problem>) -> Result<Str
             "memory",
             match plugin.is_snapshotted() {
                 true => "configured once, every event starts from there",
-                false => "configured anew for every event, which is slower",
+                false => "configured again for every event, which is slower",
             },
         )?;
         for (set, rules, values) in plugin.rules() {

@@ -1,10 +1,11 @@
-//! `plugin new`: a crate that builds, with everything that it needs.
+//! `plugin new`: writes a crate that builds and tests without a registry.
 
-use super::args::NewArgs;
-use super::{End, Problem, say};
+use crate::cli::args::plugin::NewArgs;
+use crate::cli::outcome::{CommandError, CommandOutcome};
+use crate::cli::output::print_line;
 use std::path::Path;
 
-/// The crate. `NAME` in them is replaced.
+/// Path and text of the files of the crate. `NAME` in a text is replaced by the name of the plugin.
 const TEMPLATE: [(&str, &str); 8] = [
     ("Cargo.toml", include_str!("template/Cargo.toml.txt")),
     (".gitignore", include_str!("template/gitignore.txt")),
@@ -24,7 +25,7 @@ const TEMPLATE: [(&str, &str); 8] = [
         include_str!("template/cases/succeeded/out.json"),
     ),
 ];
-/// Cases of which the event is the sample.
+/// The files of a case whose event is the sample event.
 const CASES: [(&str, &str); 2] = [
     (
         "cases/failed/config.json",
@@ -38,7 +39,7 @@ const CASES: [(&str, &str); 2] = [
 
 include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
-pub(super) fn new(args: &NewArgs) -> Result<End, Problem> {
+pub(super) fn new(args: &NewArgs) -> Result<CommandOutcome, CommandError> {
     let path = Path::new(&args.name);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -48,15 +49,18 @@ pub(super) fn new(args: &NewArgs) -> Result<End, Problem> {
         .is_some_and(|byte| byte.is_ascii_lowercase());
     if !starts || name.len() > 63 || !name.bytes().all(valid) {
         return Err(format!(
-            "`{name}` is not a good name: write 1 to 63 lower-case letters, digits and -, a letter first"
+            "`{name}` is not a valid name: write 1 to 63 lower-case letters, digits and -, a letter first"
         )
         .into());
     }
     if ["step-observer-guest", "serde", "test"].contains(&&*name) {
-        return Err(format!("`{name}` is the name of something that the plugin needs").into());
+        return Err(format!(
+            "`{name}` is the name of a crate that the plugin needs: choose another one"
+        )
+        .into());
     }
     if path.exists() {
-        return Err(format!("{} is there already", path.display()).into());
+        return Err(format!("{} exists already: choose another name", path.display()).into());
     }
     let failed = (
         "cases/failed/out.json",
@@ -69,19 +73,19 @@ pub(super) fn new(args: &NewArgs) -> Result<End, Problem> {
         write(&path.join("sdk").join(file), content)?;
     }
     let folder = path.display();
-    say(&format!(
-        "{folder} is a plugin:\n\n  \
+    print_line(&format!(
+        "{folder} is a new plugin:\n\n  \
          cd {folder}\n  \
          cargo test                        # its cases, natively\n  \
          step-observer plugin build        # {name}.wasm\n  \
          step-observer plugin test {name}.wasm --cases cases\n  \
          step-observer plugin build --configmap | kubectl apply --server-side -f -\n\n\
-         Write it in src/lib.rs; {folder}/README.md says what comes next."
+         Its code is in src/lib.rs; {folder}/README.md describes the next steps."
     ));
-    Ok(End::Good)
+    Ok(CommandOutcome::Complete)
 }
 
-fn write(path: &Path, content: &[u8]) -> Result<(), Problem> {
+fn write(path: &Path, content: &[u8]) -> Result<(), CommandError> {
     let write = || {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;

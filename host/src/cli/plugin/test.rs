@@ -1,8 +1,11 @@
-//! `plugin test`: cases that must come out as they say, or one event to look at.
+//! `plugin test`: compares the results of cases with the expected ones, or prints the result of one event.
 
-use super::args::TestArgs;
 use super::diff::diff;
-use super::{End, Problem, alone, configured, engine, load, say};
+use super::json_file::read;
+use super::target::{engine, load, single_chain, target_config};
+use crate::cli::args::plugin::TestArgs;
+use crate::cli::outcome::{CommandError, CommandOutcome};
+use crate::cli::output::print_line;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,15 +17,15 @@ use step_observer::plugin::{
 };
 use step_observer::terminal;
 
-pub(super) async fn test(args: TestArgs) -> Result<End, Problem> {
+pub(super) async fn test(args: TestArgs) -> Result<CommandOutcome, CommandError> {
     let TestArgs {
         target,
         cases,
         event,
     } = args;
-    // Cases bring their configuration, as in the native test.
+    // A case has its own configuration, as in the native test.
     let given = target.plugin.config.clone();
-    let mut config = configured(target)?;
+    let mut config = target_config(target)?;
     if cases.is_some() {
         config.config = given;
     }
@@ -30,11 +33,11 @@ pub(super) async fn test(args: TestArgs) -> Result<End, Problem> {
     match (cases, event) {
         (Some(folder), _) => run_cases(&engine, &config, &folder).await,
         (None, Some(file)) => {
-            let chain = alone(&engine, load(&engine, &config).await?);
-            let told = outcome(&chain, read(&file)?, &file)?;
-            say(&terminal::escape_json(&format!("{told:#}")));
-            match told.get("error") {
-                None => Ok(End::Good),
+            let chain = single_chain(&engine, load(&engine, &config).await?);
+            let result = outcome(&chain, read(&file)?, &file)?;
+            print_line(&terminal::escape_json(&format!("{result:#}")));
+            match result.get("error") {
+                None => Ok(CommandOutcome::Complete),
                 Some(_) => Err("the plugin fails on this event".into()),
             }
         }
@@ -46,7 +49,7 @@ async fn run_cases(
     engine: &PluginEngine,
     config: &PluginConfig,
     folder: &Path,
-) -> Result<End, Problem> {
+) -> Result<CommandOutcome, CommandError> {
     let problem = |error: std::io::Error| format!("{}: {error}", folder.display());
     let mut cases: Vec<_> = std::fs::read_dir(folder)
         .map_err(problem)?
@@ -56,7 +59,7 @@ async fn run_cases(
         .collect();
     cases.sort();
     let (mut failed, count) = (0, cases.len());
-    // Loading takes longest: cases with the same configuration share one.
+    // Loading takes most of the time: neighbouring cases with the same configuration share a chain.
     let mut last: Option<(Value, Result<Arc<Chain>, String>)> = None;
     for case in cases {
         let name = case.file_name().unwrap_or_default().to_string_lossy();
@@ -68,7 +71,7 @@ async fn run_cases(
         let loaded = match last.take().filter(|(before, _)| *before == config.config) {
             Some((_, loaded)) => loaded,
             None => match load_plugin(engine, &config, &Arc::default()).await {
-                Ok(plugin) => Ok(alone(engine, plugin)),
+                Ok(plugin) => Ok(single_chain(engine, plugin)),
                 Err(ChainError {
                     source: LoadError::Configure(refusals),
                     ..
@@ -81,41 +84,41 @@ async fn run_cases(
                 Err(error) => return Err(error.into()),
             },
         };
-        let told = match &loaded {
+        let result = match &loaded {
             Ok(chain) => outcome(chain, read(&case.join("in.json"))?, &case)?,
             Err(reason) => json!({"error": reason}),
         };
         last = Some((config.config, loaded));
         let expected = read(&case.join("out.json"))?;
-        if told == expected {
-            say(&format!("ok      {name}"));
+        if result == expected {
+            print_line(&format!("ok      {name}"));
         } else {
             failed += 1;
-            say(&format!("FAILED  {name}: - expected, + what came"));
-            say(diff(&expected, &told, 2).trim_end());
+            print_line(&format!("FAILED  {name}: - expected, + actual"));
+            print_line(diff(&expected, &result, 2).trim_end());
         }
     }
     match (count, failed) {
         (0, _) => Err(format!(
-            "{} holds no case: make NAME/in.json and NAME/out.json",
+            "{} has no case: write NAME/in.json and NAME/out.json",
             folder.display()
         )
         .into()),
         (_, 0) => {
-            say(&format!("{count} cases passed"));
-            Ok(End::Good)
+            print_line(&format!("{count} cases passed"));
+            Ok(CommandOutcome::Complete)
         }
         _ => Err(format!("{failed} of {count} cases failed").into()),
     }
 }
 
-/// As `out.json` says it: the event, or `{"dropped": reason}`, or `{"error": reason}`.
-fn outcome(chain: &Chain, event: Value, place: &Path) -> Result<Value, Problem> {
+/// The result in the form of `out.json`: the event, `{"dropped": reason}`, or `{"error": reason}`.
+fn outcome(chain: &Chain, event: Value, place: &Path) -> Result<Value, CommandError> {
     let envelope =
         event::from_json(event).map_err(|error| format!("{}: {error}", place.display()))?;
     Ok(match chain.process(envelope) {
         Outcome::Deliver(envelope, report) => match report.failures.first() {
-            // As the native test says it.
+            // The same form as in the native test.
             Some((_, Failure::Reported(reason), _)) => json!({"error": reason}),
             Some((_, failure, on_error)) => {
                 let then = match on_error {
@@ -137,11 +140,4 @@ fn outcome(chain: &Chain, event: Value, place: &Path) -> Result<Value, Problem> 
             json!({"error": failure.to_string(), "onError": "block"})
         }
     })
-}
-
-pub(super) fn read(file: &Path) -> Result<Value, Problem> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("failed to read {}: {error}", file.display()))?;
-    serde_json::from_str(&text)
-        .map_err(|error| format!("{} is not JSON: {error}", file.display()).into())
 }

@@ -1,45 +1,45 @@
 //! The arguments of `record`.
 
-use crate::cli::args::parse_plugin;
+use super::values::parse_plugin;
 use std::path::PathBuf;
 use step_observer::bounded::Bounded;
-use step_observer::config::{ConfigDuration, PluginConfig};
+use step_observer::config::{PluginConfig, ConfigDuration};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecordArgs {
-    /// Folder for the recording: empty, or made
+    /// Folder for the recording: an empty one, or a new one
     #[arg(long, value_name = "DIR")]
-    pub(super) out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Record only this namespace. Repeatable; the default is all
     #[arg(long = "namespace", short = 'n', value_name = "NAME", value_parser = parse_namespace)]
-    pub(super) namespaces: Vec<String>,
-    /// Record only what has these labels
+    pub(crate) namespaces: Vec<String>,
+    /// Record only objects with these labels
     #[arg(long, short = 'l', value_name = "SELECTOR")]
-    pub(super) selector: Option<String>,
-    /// End after so long, such as 10m
+    pub(crate) selector: Option<String>,
+    /// End after this time, such as 10m
     #[arg(long = "for", value_name = "TIME", value_parser = parse_span)]
-    pub(super) duration: Option<ConfigDuration>,
-    /// End once there were TaskRuns, all have ended, and nothing has changed for so long, such as 30s
+    pub(crate) duration: Option<ConfigDuration>,
+    /// End once there were TaskRuns, all have ended, and nothing has changed for this time, such as 30s
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
-    pub(super) until_idle: Option<ConfigDuration>,
-    /// Leave out TaskRuns that ended longer ago
+    pub(crate) until_idle: Option<ConfigDuration>,
+    /// Omit TaskRuns that ended longer ago
     #[arg(long, default_value = "10m", value_name = "TIME", value_parser = parse_span)]
-    pub(super) look_back: ConfigDuration,
-    /// Mask with the rules of this plugin: a file or bundled:NAME, and its configuration as a JSON file
+    pub(crate) look_back: ConfigDuration,
+    /// Mask with the rules of this plugin: a file or bundled:NAME, with its configuration as a JSON file
     #[arg(long, default_value = "bundled:redact-secrets", value_name = "FILE[=CONFIG.json]", value_parser = parse_plugin)]
-    pub(super) redact: PluginConfig,
-    /// Mask nothing: the recording holds whatever secrets are in logs and objects
+    pub(crate) redact: PluginConfig,
+    /// Mask nothing: the recording contains the secrets of logs and objects
     #[arg(long, conflicts_with = "redact")]
-    pub(super) no_redact: bool,
-    /// Most of a log in bytes; head and tail are kept
+    pub(crate) no_redact: bool,
+    /// Bound of a log in bytes; of a longer one head and tail are kept
     #[arg(long, default_value = "1048576", value_name = "BYTES")]
-    pub(super) max_log_bytes: Bounded<256, 10_485_760, usize>,
-    /// Most bytes of the recording; it ends there, with an error
+    pub(crate) max_log_bytes: Bounded<256, 10_485_760, usize>,
+    /// Bound of the recording in bytes; the recording ends there, with an error
     #[arg(long, default_value_t = 1_073_741_824, value_name = "BYTES")]
-    pub(super) max_bytes: u64,
+    pub(crate) max_bytes: u64,
 }
 
-/// A label of RFC 1123, which becomes a part of paths.
+/// Checks that a namespace is a label of RFC 1123: it becomes a part of paths of the API.
 fn parse_namespace(text: &str) -> Result<String, String> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();

@@ -1,49 +1,51 @@
-//! `record`: writes what a cluster shows as a recording, with logs, masked.
+//! `record`: records the runs of a cluster with their logs, masked.
 
-mod args;
-
-pub(super) use args::RecordArgs;
-
-use super::End;
-use super::commands::{Problem, signals};
+use super::args::record::RecordArgs;
+use super::cluster;
+use super::outcome::{CommandError, CommandOutcome};
+use super::output::print_line;
+use super::signals::stop_signals;
 use cloudevents::event::Data;
 use futures::FutureExt as _;
 use serde_json::Value;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, MutexGuard};
+use step_observer::locked::Locked;
 use std::time::{Duration, Instant};
 use step_observer::app::{App, Source, load_plugin};
-use step_observer::config::{Config, ConfigDuration, LogConfig};
-use step_observer::locked::Locked;
+use step_observer::config::{Config, LogConfig, ConfigDuration};
 use step_observer::observe::{ClusterConfig, RawEventHook};
 use step_observer::plugin::{Compiler, Plugin, PluginEngine};
-use step_observer::prepare::{EventHook, PreparedEvent};
+use step_observer::prepare::{PreparedEvent, EventHook};
 use step_observer::record::{RecordCounts, RecordLimits, Recorder};
 use step_observer::terminal;
 use tokio::task::block_in_place;
 
-/// How often it is looked whether the recording ends, and how far it is.
-const LOOK: Duration = Duration::from_millis(200);
+/// Time between two checks whether the recording ends; progress is shown as often.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Why a recording is of no use.
-const INCOMPLETE: &str = "the recording is not complete: pods and TaskRuns could not both be listed before it ended; see the \
+/// Error text of a recording that lacks objects.
+const INCOMPLETE_TEXT: &str = "the recording is not complete: pods and TaskRuns could not both be listed before it ended; see the \
     lines above for the reasons";
 
-/// Why a recording is empty.
-const NOTHING: &str =
+/// Text for a recording without events.
+const EMPTY_TEXT: &str =
     "nothing was recorded: no TaskRun was there, or all ended longer ago than --look-back";
 
-type Shared = Arc<Locked<Recorder>>;
+type SharedRecorder = Arc<Locked<Recorder>>;
 
-pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, Problem> {
-    let stopped = signals(1).shared();
+pub(super) async fn record(
+    args: RecordArgs,
+    compiler: Compiler,
+) -> Result<CommandOutcome, CommandError> {
+    let stopped = stop_signals(1).shared();
     let redactor = match args.no_redact {
         true => None,
         false => Some(redactor(&args, compiler).await?),
     };
     let config = config(&args);
-    let mut source = super::run::source(&config).await?;
+    let mut source = cluster::source(&config).await?;
     let Source::Cluster {
         started,
         look_back,
@@ -60,12 +62,12 @@ pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, 
             .unwrap_or(jiff::Timestamp::MIN),
     };
     let recorder = Recorder::create(&args.out, redactor.as_deref(), limits)?;
-    let recorder: Shared = Arc::new(Locked::new(recorder));
+    let recorder: SharedRecorder = Arc::new(Locked::new(recorder));
     *tap = Some(record_events(recorder.clone()));
     let app = App::dry_run(source, config).await?;
     let app = app.with_event_hook(record_logs(recorder.clone()));
-    note(&beginning(&args));
-    let ended = ended(recorder.clone(), args.duration, args.until_idle);
+    print_notice(&start_notice(&args));
+    let ended = limit_reached(recorder.clone(), args.duration, args.until_idle);
     let stop = async move {
         tokio::select! {
             () = stopped => {}
@@ -74,36 +76,36 @@ pub(super) async fn record(args: RecordArgs, compiler: Compiler) -> Result<End, 
     };
     let ran = tokio::select! {
         ran = app.run(stop) => ran.map(drop),
-        // What was read until then is in the files.
-        () = signals(2) => Ok(()),
+        // The files have everything that was read before.
+        () = stop_signals(2) => Ok(()),
     };
     let mut recorder = lock(&recorder);
-    note("");
-    say(&summary(&recorder, &args.out));
+    print_notice("");
+    print_line(&summary(&recorder, &args.out));
     recorder.finish()?;
     ran?;
     match recorder.is_listed() {
-        true => Ok(End::Good),
-        false => Err(INCOMPLETE.into()),
+        true => Ok(CommandOutcome::Complete),
+        false => Err(INCOMPLETE_TEXT.into()),
     }
 }
 
-/// The plugin with whose rules everything is masked.
-async fn redactor(args: &RecordArgs, compiler: Compiler) -> Result<Arc<Plugin>, Problem> {
+/// Loads the plugin whose rules mask the recording.
+async fn redactor(args: &RecordArgs, compiler: Compiler) -> Result<Arc<Plugin>, CommandError> {
     let engine = PluginEngine::new().map_err(|error| format!("{error:#}"))?;
     let engine = engine.compiling_in(compiler);
     let plugin = load_plugin(&engine, &args.redact, &Arc::default()).await?;
     match plugin.redacts() {
         true => Ok(plugin),
         false => Err(format!(
-            "plugin `{}` has no rules, so it would mask nothing: give another one (--redact), or --no-redact",
+            "plugin `{}` has no rules, so it would mask nothing: choose another one with --redact, or give --no-redact",
             args.redact.name
         )
         .into()),
     }
 }
 
-/// Nothing but watching and reading logs: no plugins, no sinks.
+/// The configuration for watching and reading logs only: no plugins, no sinks.
 fn config(args: &RecordArgs) -> Config {
     let mut config = Config {
         cluster: ClusterConfig {
@@ -122,14 +124,14 @@ fn config(args: &RecordArgs) -> Config {
     config
 }
 
-/// Masking and writing take their time: the thread is told so.
-fn record_events(recorder: Shared) -> RawEventHook {
+/// Records watch events. Masking and writing block the thread, so the runtime is asked to move its other tasks.
+fn record_events(recorder: SharedRecorder) -> RawEventHook {
     Arc::new(move |at, tapped| block_in_place(|| lock(&recorder).record_event(at, tapped)))
 }
 
-fn record_logs(recorder: Shared) -> EventHook {
-    Arc::new(move |happening| {
-        let PreparedEvent::Passed { record, before, .. } = happening else {
+fn record_logs(recorder: SharedRecorder) -> EventHook {
+    Arc::new(move |event| {
+        let PreparedEvent::Passed { record, before, .. } = event else {
             return;
         };
         // As it was read: nothing has been cut off to make an event small.
@@ -143,18 +145,14 @@ fn record_logs(recorder: Shared) -> EventHook {
     })
 }
 
-/// Ends when the recording is to end by itself; shows until then how far it is.
-async fn ended(
-    recorder: Shared,
-    duration: Option<ConfigDuration>,
-    until_idle: Option<ConfigDuration>,
-) {
+/// Completes when a limit of the recording is reached. Shows the progress on a terminal.
+async fn limit_reached(recorder: SharedRecorder, duration: Option<ConfigDuration>, until_idle: Option<ConfigDuration>) {
     let began = Instant::now();
     let span = |span: Option<ConfigDuration>| span.and_then(|span| Duration::try_from(span.0).ok());
     let (duration, until_idle) = (span(duration), span(until_idle));
     let mut shown = RecordCounts::default();
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let recorder = lock(&recorder);
         let idle_for = recorder.idle_since().map(|since| since.elapsed());
         let is_idle = idle_for.is_some_and(|idle| until_idle.is_some_and(|wanted| idle >= wanted));
@@ -165,7 +163,7 @@ async fn ended(
         let counts = recorder.counts();
         if counts != shown && io::stderr().is_terminal() {
             shown = counts;
-            // The line before is written over.
+            // Overwrites the line before.
             write!(io::stderr(), "\r\u{1b}[K{}", progress(&counts)).ok();
         }
     }
@@ -184,7 +182,7 @@ fn progress(counts: &RecordCounts) -> String {
     format!("{events} watch events of {task_runs} TaskRuns and {pods} pods, {logs} logs, {kib} KiB")
 }
 
-fn beginning(args: &RecordArgs) -> String {
+fn start_notice(args: &RecordArgs) -> String {
     let namespaces = match args.namespaces.is_empty() {
         true => "all namespaces".to_owned(),
         false => args.namespaces.join(", "),
@@ -225,13 +223,14 @@ fn summary(recorder: &Recorder, out: &Path) -> String {
     }
     if counts.pods_unclaimed > 0 {
         lines.push(format!(
-            "{} pods that no TaskRun names as its own are left out",
+            "{} pods are omitted: no TaskRun names them",
             counts.pods_unclaimed
         ));
     }
     lines.push(match recorder.masked() {
-        None => "nothing was masked: secrets that somebody printed or wrote are in these files"
-            .to_owned(),
+        None => {
+            "nothing was masked: these files contain the secrets of logs and objects".to_owned()
+        }
         Some(masked) => {
             let rules: Vec<_> = masked
                 .iter()
@@ -246,18 +245,18 @@ fn summary(recorder: &Recorder, out: &Path) -> String {
     });
     if counts.omitted > 0 {
         lines.push(format!(
-            "{} objects and logs could not be masked as a whole: what could not is left out",
+            "{} objects and logs could not be masked completely: their unmaskable parts are omitted",
             counts.omitted
         ));
     }
     lines.push(match counts.events {
-        0 => NOTHING.to_owned(),
+        0 => EMPTY_TEXT.to_owned(),
         _ => format!("\nReplay it:\n  step-observer replay {}", quoted(out)),
     });
     terminal::escape_lines(&lines.join("\n")).to_string()
 }
 
-/// A path as a shell takes it.
+/// Quotes a path for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@%,:=".contains(&byte);
@@ -272,14 +271,9 @@ fn lock(recorder: &Locked<Recorder>) -> MutexGuard<'_, Recorder> {
     recorder.lock()
 }
 
-/// Progress does not belong to the output.
-fn note(text: &str) {
+/// Prints a notice on standard error. An empty one ends the line of progress on a terminal.
+fn print_notice(text: &str) {
     if !text.is_empty() || io::stderr().is_terminal() {
         writeln!(io::stderr(), "{text}").ok();
     }
-}
-
-fn say(text: &str) {
-    // Whoever read it may have gone.
-    writeln!(io::stdout(), "{text}").ok();
 }

@@ -1,6 +1,6 @@
-//! The command line of `plugin` as types.
+//! The arguments of `plugin`.
 
-use crate::cli::args::parse_plugin;
+use super::values::parse_plugin;
 use clap::Subcommand;
 use std::path::PathBuf;
 use step_observer::config::PluginConfig;
@@ -8,7 +8,7 @@ use step_observer::config::PluginConfig;
 /// Write, build, try and measure plugins
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Begin a plugin: a crate that builds, with its SDK and a passing test
+    /// Start a plugin: a crate that builds, with its SDK and a passing test
     #[command(
         after_help = "Example:\n  step-observer plugin new only-failures && cd only-failures && cargo test"
     )]
@@ -18,110 +18,110 @@ pub(crate) enum PluginCommand {
         step-observer plugin build --configmap | kubectl apply --server-side -f -\n  \
         step-observer plugin build filter.wasm --configmap --namespace ci")]
     Build(BuildArgs),
-    /// Say what a plugin is: world, imports, size, rules, configuration, digest
+    /// Describe a plugin: world, imports, size, rules, configuration, digest
     Inspect(InspectArgs),
     /// Run a plugin on cases, or on one event
     #[command(
-        after_help = "A case is a folder with in.json, out.json and maybe config.json, as the native test reads them;\n\
-        without config.json there is no configuration, whatever plugin.yaml says.\n\
+        after_help = "A case is a folder with in.json, out.json and optionally config.json, as in the native test.\n\
+        Without config.json the plugin has no configuration: that of plugin.yaml is not used.\n\
         Examples:\n  step-observer plugin test filter.wasm --cases cases\n  \
         step-observer plugin test bundled:redact-secrets --event event.json"
     )]
     Test(TestArgs),
-    /// Say what a plugin would do to a recorded or live stream. Nothing is sent anywhere
+    /// Show the changes that a plugin makes to a recorded or live stream. Sends nothing
     #[command(
-        after_help = "It prints what the plugin changes, secrets that it would mask included.\n\
+        after_help = "It prints the changes, including the secrets that the plugin masks.\n\
         Examples:\n  step-observer plugin run filter.wasm\n  step-observer plugin run filter.wasm --recording run.jsonl\n  \
         step-observer plugin run filter.wasm --recording <(kubectl get pods -w -o json --output-watch-events) \\\n    \
         --recording <(kubectl get taskruns -w -o json --output-watch-events)"
     )]
     Run(RunArgs),
-    /// Measure a plugin: time per event by size of its log, against passthrough, and memory
+    /// Measure a plugin: memory, and time per event by size of the log, compared with passthrough
     Bench(BenchArgs),
 }
 
 /// A plugin and its settings.
 #[derive(Debug, clap::Args)]
-pub(super) struct Target {
-    /// The plugin: a file or bundled:NAME, and maybe its configuration as a JSON file
+pub(crate) struct PluginTarget {
+    /// The plugin: a file or bundled:NAME, optionally with its configuration as a JSON file
     #[arg(value_name = "FILE[=CONFIG.json]", value_parser = parse_plugin)]
-    pub(super) plugin: PluginConfig,
-    /// Its plugin.yaml: limits, match, wasi, configuration. The default is the one beside the file
+    pub(crate) plugin: PluginConfig,
+    /// plugin.yaml with limits, match, wasi and configuration. The default is the one beside the module
     #[arg(long, value_name = "plugin.yaml")]
-    pub(super) settings: Option<PathBuf>,
+    pub(crate) settings: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct NewArgs {
-    /// Name of the plugin, and of the folder that is made for it
+    /// Name of the plugin and of its new folder
     #[arg(value_name = "NAME")]
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildArgs {
-    /// Folder of the crate, or a module that is built already
+    /// Folder of the crate, or a built module
     #[arg(default_value = ".", value_name = "DIR|FILE")]
-    pub(super) source: PathBuf,
+    pub(crate) source: PathBuf,
     /// Write the module here. The default is NAME.wasm in the folder of the crate
     #[arg(long, short, value_name = "FILE")]
-    pub(super) out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
     /// Print the finished ConfigMap as YAML; a large module becomes several
     #[arg(long)]
-    pub(super) configmap: bool,
-    /// Namespace of the ConfigMap: the observer's
+    pub(crate) configmap: bool,
+    /// Namespace of the ConfigMap: that of the observer
     #[arg(long, short, value_name = "NAME", requires = "configmap")]
-    pub(super) namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Name of the ConfigMap and of the plugin. The default is that of the crate or file
     #[arg(long, value_name = "NAME")]
-    pub(super) name: Option<String>,
-    /// Ask no registry: use what cargo has already
+    pub(crate) name: Option<String>,
+    /// Ask no registry: use the crates that cargo has downloaded
     #[arg(long)]
-    pub(super) offline: bool,
+    pub(crate) offline: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
     #[command(flatten)]
-    pub(super) target: Target,
-    /// As JSON
+    pub(crate) target: PluginTarget,
+    /// Print JSON
     #[arg(long)]
-    pub(super) json: bool,
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TestArgs {
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(crate) target: PluginTarget,
     /// Folder of cases: NAME/in.json, NAME/out.json, NAME/config.json
     #[arg(long, value_name = "DIR", required_unless_present = "event")]
-    pub(super) cases: Option<PathBuf>,
-    /// One CloudEvent in JSON format: print what becomes of it
+    pub(crate) cases: Option<PathBuf>,
+    /// One CloudEvent in JSON format: print the result
     #[arg(long, value_name = "E.json", conflicts_with = "cases")]
-    pub(super) event: Option<PathBuf>,
+    pub(crate) event: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(crate) target: PluginTarget,
     /// Recording: a file, a folder with files *.jsonl, a pipe with a watch stream of kubectl, or `-` for standard input.
     /// Repeatable; the default is the recorded pipeline of the demo
     #[arg(long = "recording", value_name = "FILE")]
-    pub(super) recordings: Vec<PathBuf>,
+    pub(crate) recordings: Vec<PathBuf>,
     /// Logs of the recordings. Repeatable; the default is CASE.logs.json beside each CASE.jsonl
     #[arg(long, value_name = "FILE")]
-    pub(super) logs: Vec<PathBuf>,
+    pub(crate) logs: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
-    pub(super) target: Target,
-    /// Measure on this CloudEvent instead of a sample
+    pub(crate) target: PluginTarget,
+    /// Use this CloudEvent instead of the sample
     #[arg(long, value_name = "E.json")]
-    pub(super) event: Option<PathBuf>,
-    /// Calls for each size of the log
+    pub(crate) event: Option<PathBuf>,
+    /// Number of calls for each size of the log
     #[arg(long, default_value_t = 200, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(super) calls: u32,
+    pub(crate) calls: u32,
 }

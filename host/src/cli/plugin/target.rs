@@ -1,0 +1,74 @@
+//! The plugin of a `plugin` command, as the host would run it.
+
+use crate::cli::args::plugin::PluginTarget;
+use crate::cli::outcome::CommandError;
+use std::sync::Arc;
+use step_observer::app::load_plugin;
+use step_observer::config::{PluginConfig, PluginFrom};
+use step_observer::plugin::dropin::PluginManifest;
+use step_observer::plugin::{Chain, Plugin, PluginEngine, TrustConfig};
+
+/// Applies the given `plugin.yaml`, else the one beside the module.
+pub(super) fn target_config(target: PluginTarget) -> Result<PluginConfig, CommandError> {
+    let PluginTarget { plugin, settings } = target;
+    let beside = match &plugin.from {
+        PluginFrom::File(file) => Some(file.with_file_name("plugin.yaml")),
+        PluginFrom::Bundled(_) => None,
+    };
+    let Some(path) = settings.or(beside.filter(|path| path.exists())) else {
+        return Ok(plugin);
+    };
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| format!("failed to read {}: {error}", path.display()))?;
+    let manifest = PluginManifest::parse(&path.display().to_string(), &text)?;
+    Ok(with_settings(plugin, manifest))
+}
+
+/// Applies a `plugin.yaml`. A configuration of the command line wins over its configuration.
+pub(super) fn with_settings(plugin: PluginConfig, manifest: PluginManifest) -> PluginConfig {
+    let PluginManifest {
+        order: _,
+        on_error,
+        limits,
+        select,
+        config,
+        wasi,
+        sha256,
+        plugin: _,
+        part: _,
+    } = manifest;
+    PluginConfig {
+        config: if plugin.config.is_null() {
+            config
+        } else {
+            plugin.config
+        },
+        on_error,
+        limits,
+        select,
+        wasi,
+        sha256,
+        ..PluginConfig::new(plugin.name, plugin.from)
+    }
+}
+
+pub(super) fn engine() -> Result<PluginEngine, CommandError> {
+    PluginEngine::new()
+        .map_err(|error| format!("failed to start the plugin engine: {error:#}").into())
+}
+
+pub(super) async fn load(
+    engine: &PluginEngine,
+    config: &PluginConfig,
+) -> Result<Arc<Plugin>, CommandError> {
+    Ok(load_plugin(engine, config, &Arc::new(TrustConfig::default())).await?)
+}
+
+/// A chain of this plugin alone.
+pub(super) fn single_chain(engine: &PluginEngine, plugin: Arc<Plugin>) -> Arc<Chain> {
+    Arc::new(Chain::new(engine, vec![plugin], 0))
+}
+
+pub(super) fn bundled(name: &str) -> PluginConfig {
+    PluginConfig::new(name.to_owned(), PluginFrom::Bundled(name.to_owned()))
+}
