@@ -11,17 +11,17 @@ use axum::http::HeaderMap;
 use axum::routing::post;
 use std::io::IsTerminal as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use step_observer::locked::Locked;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use step_observer::app::App;
 use step_observer::bounded::Bounded;
 use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKind};
 use step_observer::deliver::RetryConfig;
+use step_observer::locked::Locked;
 use step_observer::observe::Speed;
 use step_observer::plugin::Compiler;
-use step_observer::sink::{FileConfig, HttpConfig, ProxyUse, HttpUrl};
+use step_observer::sink::{FileConfig, HttpConfig, HttpUrl, ProxyUse};
 use step_observer::terminal;
 
 /// A registry password that the operator of the demo has configured as a known secret. The pipeline prints it in base64.

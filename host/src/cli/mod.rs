@@ -103,7 +103,12 @@ fn error_text(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn fail(problem: &str) -> ExitCode {
     // A closed standard error cannot be reported anywhere.
-    writeln!(std::io::stderr(), "error: {}", terminal::escape_lines(problem)).ok();
+    writeln!(
+        std::io::stderr(),
+        "error: {}",
+        terminal::escape_lines(problem)
+    )
+    .ok();
     ExitCode::FAILURE
 }
 

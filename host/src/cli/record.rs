@@ -11,13 +11,13 @@ use serde_json::Value;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, MutexGuard};
-use step_observer::locked::Locked;
 use std::time::{Duration, Instant};
 use step_observer::app::{App, Source, load_plugin};
-use step_observer::config::{Config, LogConfig, ConfigDuration};
+use step_observer::config::{Config, ConfigDuration, LogConfig};
+use step_observer::locked::Locked;
 use step_observer::observe::{ClusterConfig, RawEventHook};
 use step_observer::plugin::{Compiler, Plugin, PluginEngine};
-use step_observer::prepare::{PreparedEvent, EventHook};
+use step_observer::prepare::{EventHook, PreparedEvent};
 use step_observer::record::{RecordCounts, RecordLimits, Recorder};
 use step_observer::terminal;
 use tokio::task::block_in_place;
@@ -146,7 +146,11 @@ fn record_logs(recorder: SharedRecorder) -> EventHook {
 }
 
 /// Completes when a limit of the recording is reached. Shows the progress on a terminal.
-async fn limit_reached(recorder: SharedRecorder, duration: Option<ConfigDuration>, until_idle: Option<ConfigDuration>) {
+async fn limit_reached(
+    recorder: SharedRecorder,
+    duration: Option<ConfigDuration>,
+    until_idle: Option<ConfigDuration>,
+) {
     let began = Instant::now();
     let span = |span: Option<ConfigDuration>| span.and_then(|span| Duration::try_from(span.0).ok());
     let (duration, until_idle) = (span(duration), span(until_idle));

@@ -33,7 +33,7 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
     let (stopped, aborted) = (stop_signals(1).shared(), stop_signals(2));
     let mut aborted = std::pin::pin!(aborted);
     loop {
-        let kept = app.carried_over();
+        let carried_over = app.carried_over();
         let (changes, changed) = oneshot::channel::<()>();
         let stopped = stopped.clone();
         let until = async move {
@@ -46,7 +46,7 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
         let next = tokio::select! {
             summary = &mut running => return Ok(CommandOutcome::from_summary(&summary?)),
             () = &mut aborted => return Err(SECOND_SIGNAL.into()),
-            next = changed_app(&args, &compiler, &mut file, &config, &kept) => next,
+            next = changed_app(&args, &compiler, &mut file, &config, &carried_over) => next,
         };
         info!("configuration changed: the new one takes over the backlog");
         changes.send(()).ok();
@@ -60,7 +60,7 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
                 "events were not accepted before the change: they are derived again if the cluster still has their runs"
             );
         }
-        kept.note_reload(Ok(()));
+        carried_over.note_reload(Ok(()));
         (config, app) = next;
     }
 }
@@ -97,7 +97,7 @@ async fn changed_app(
     compiler: &Compiler,
     file: &mut ConfigFile,
     current: &Config,
-    kept: &CarriedOver,
+    carried_over: &CarriedOver,
 ) -> (Config, App) {
     loop {
         file.changed().await;
@@ -111,7 +111,13 @@ async fn changed_app(
                 return Ok(None);
             }
             let source = cluster::source(&config).await?;
-            let built = App::rebuild(source, config.clone(), compiler.clone(), kept.clone()).await;
+            let built = App::rebuild(
+                source,
+                config.clone(),
+                compiler.clone(),
+                carried_over.clone(),
+            )
+            .await;
             match built {
                 Ok(app) => Ok(Some((config, app))),
                 Err(error) => {
@@ -123,10 +129,10 @@ async fn changed_app(
         match built.await {
             Ok(Some(next)) => return next,
             // Only a comment has changed, the file is as before a refused change, or it is still being written.
-            Ok(None) => kept.clear_last_refusal(),
+            Ok(None) => carried_over.clear_last_refusal(),
             Err(problem) => {
                 warn!(%problem, "the changed configuration is refused, the one before stays");
-                kept.note_reload(Err(problem.to_string()));
+                carried_over.note_reload(Err(problem.to_string()));
             }
         }
     }

@@ -45,9 +45,12 @@ impl Timeline {
     /// Formats the lines of an event.
     pub(super) fn lines(&mut self, event: &PreparedEvent<'_>) -> String {
         match event {
-            PreparedEvent::Dropped { record, plugin, .. } => {
-                self.row(record, "2", "- dropped", &format!("by {}", escape_line(plugin)))
-            }
+            PreparedEvent::Dropped { record, plugin, .. } => self.row(
+                record,
+                "2",
+                "- dropped",
+                &format!("by {}", escape_line(plugin)),
+            ),
             PreparedEvent::Passed {
                 record,
                 envelope,

@@ -3,7 +3,7 @@
 use super::values::parse_plugin;
 use std::path::PathBuf;
 use step_observer::bounded::Bounded;
-use step_observer::config::{PluginConfig, ConfigDuration};
+use step_observer::config::{ConfigDuration, PluginConfig};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecordArgs {
@@ -17,13 +17,13 @@ pub(crate) struct RecordArgs {
     #[arg(long, short = 'l', value_name = "SELECTOR")]
     pub(crate) selector: Option<String>,
     /// End after this time, such as 10m
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_span)]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) duration: Option<ConfigDuration>,
     /// End once there were TaskRuns, all have ended, and nothing has changed for this time, such as 30s
-    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) until_idle: Option<ConfigDuration>,
     /// Omit TaskRuns that ended longer ago
-    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = parse_span)]
+    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) look_back: ConfigDuration,
     /// Mask with the rules of this plugin: a file or bundled:NAME, with its configuration as a JSON file
     #[arg(long, default_value = "bundled:redact-secrets", value_name = "FILE[=CONFIG.json]", value_parser = parse_plugin)]
@@ -58,6 +58,6 @@ fn parse_namespace(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_span(text: &str) -> Result<ConfigDuration, String> {
+fn parse_duration(text: &str) -> Result<ConfigDuration, String> {
     ConfigDuration::try_from(text.to_owned())
 }

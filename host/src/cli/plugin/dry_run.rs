@@ -11,11 +11,11 @@ use crate::cli::signals::stop_signals;
 use cloudevents::AttributesReader as _;
 use serde_json::Value;
 use std::sync::Arc;
-use step_observer::locked::Locked;
 use std::time::Duration;
 use step_observer::app::App;
 use step_observer::config::Config;
 use step_observer::event;
+use step_observer::locked::Locked;
 use step_observer::observe::Speed;
 use step_observer::prepare::PreparedEvent;
 use step_observer::step::Envelope;
@@ -77,7 +77,11 @@ fn report(event: &PreparedEvent<'_>, counts: &mut ResultCounts) -> String {
             let kind = record.transition.kind.as_str();
             let step = record.transition.step();
             let name = format!("{}/{}/{step}", record.namespace, record.task_run);
-            format!("dropped    {} {kind}: {}", escape_line(&name), escape_line(reason))
+            format!(
+                "dropped    {} {kind}: {}",
+                escape_line(&name),
+                escape_line(reason)
+            )
         }
         PreparedEvent::Passed {
             before,
@@ -107,7 +111,8 @@ fn report(event: &PreparedEvent<'_>, counts: &mut ResultCounts) -> String {
                 }
             };
             let failure = failure.unwrap_or_default();
-            let (name, kind, failure) = (escape_line(name), escape_line(kind), escape_line(&failure));
+            let (name, kind, failure) =
+                (escape_line(name), escape_line(kind), escape_line(&failure));
             format!("{verdict} {name} {kind}{failure}\n{difference}")
                 .trim_end()
                 .to_owned()

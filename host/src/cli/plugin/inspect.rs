@@ -55,7 +55,8 @@ fn describe(
         config_schema,
     } = found;
     let mut text = String::new();
-    let mut row = |name: &str, value: &str| writeln!(text, "{name:<15}{}", terminal::escape_line(value));
+    let mut row =
+        |name: &str, value: &str| writeln!(text, "{name:<15}{}", terminal::escape_line(value));
     match loaded {
         Ok(plugin) => {
             let (name, version) = plugin.identity();
