@@ -1,4 +1,4 @@
-//! Rules that comments cite exist in `docs/tekton-semantics.md`: rows, sections and decisions.
+//! Rules that comments cite exist in `docs/tekton-semantics.md`, and links of documents lead somewhere.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -136,4 +136,67 @@ fn citations_are_read_from_all_forms() {
         ["§7", "decision 5", "row 10b"]
     );
     assert_eq!(cited("a row of text, and rows of it"), [""; 0]);
+}
+
+/// The documents of the repository, with their paths.
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut files = vec![
+        path("../guest-sdk/README.md"),
+        path("../guest-sdk/wit/README.md"),
+    ];
+    for folder in ["..", "../docs", "../deploy", "../tests"] {
+        let entries = std::fs::read_dir(path(folder)).unwrap();
+        files.extend(
+            entries
+                .map(|entry| entry.unwrap().path())
+                .filter(|file| file.extension().is_some_and(|ending| ending == "md")),
+        );
+    }
+    files
+        .into_iter()
+        .map(|file| {
+            let text = std::fs::read_to_string(&file).unwrap();
+            (file, text)
+        })
+        .collect()
+}
+
+/// The anchor of a heading, as code hosters derive it.
+fn anchor(heading: &str) -> String {
+    heading
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+#[test]
+fn relative_links_of_documents_lead_to_files_and_headings() {
+    let mut count = 0;
+    for (file, text) in documents() {
+        for target in text.split("](").skip(1) {
+            let target = target.split(')').next().unwrap();
+            if target.contains("://") {
+                continue;
+            }
+            count += 1;
+            let (name, heading) = target.split_once('#').unwrap_or((target, ""));
+            let linked = if name.is_empty() {
+                file.clone()
+            } else {
+                file.parent().unwrap().join(name)
+            };
+            assert!(linked.exists(), "{}: {target}", file.display());
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(&linked).unwrap();
+                let has_heading = text
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .any(|line| anchor(line.trim_start_matches('#').trim()) == heading);
+                assert!(has_heading, "{}: {target}", file.display());
+            }
+        }
+    }
+    assert!(count > 60, "only {count} links were found");
 }

@@ -438,14 +438,14 @@ fn configuration_is_checked_shown_and_described() {
 }
 
 #[test]
-fn an_example_configuration_of_the_readme_fits_its_schema() {
+fn the_example_configuration_of_the_documentation_fits_its_schema() {
     let schema: Value =
         serde_json::from_slice(&std::fs::read(path("../deploy/schema/config.v1.json")).unwrap())
             .unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let readme = std::fs::read_to_string(path("../README.md")).unwrap();
-    let examples: Vec<&str> = readme
+    let document = std::fs::read_to_string(path("../docs/configuration.md")).unwrap();
+    let examples: Vec<&str> = document
         .split("```yaml\n")
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())

@@ -214,10 +214,10 @@ sinks:
     assert!(told.contains("error: 3 mistakes in"), "{told}");
 }
 
-/// What the README and `deploy/` configure.
+/// Configurations in the documentation and in `deploy/`.
 fn examples() -> Vec<String> {
-    let readme = std::fs::read_to_string(path("../README.md")).unwrap();
-    let blocks = readme.split("```yaml\n").skip(1);
+    let document = std::fs::read_to_string(path("../docs/configuration.md")).unwrap();
+    let blocks = document.split("```yaml\n").skip(1);
     let mut examples: Vec<String> = blocks
         .map(|rest| rest.split("```").next().unwrap().to_owned())
         .collect();

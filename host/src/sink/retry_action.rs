@@ -1,6 +1,6 @@
 //! What an HTTP answer means for the event: a table, as data. It follows the table "Event Acknowledgement and Delivery
 //! Retry" of Knative's data plane contract (knative/specs, specs/eventing/data-plane.md); rows that differ from it say
-//! why. `docs/receivers.md` has the same table for users.
+//! why. `docs/delivery.md` has the same table for users.
 
 use super::RetryAction;
 use jiff::Timestamp;
