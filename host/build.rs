@@ -75,7 +75,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 /// The sources of the SDK, which `plugin new` gives to every plugin.
 fn sdk(folder: &Path) -> Result<String, Box<dyn std::error::Error>> {
     let mut code = String::from("/// Path and content.\nstatic SDK: &[(&str, &[u8])] = &[\n");
-    for part in ["README.md", "src", "wit"] {
+    for part in ["README.md", "src", "wit", "event-model/src"] {
         println!("cargo::rerun-if-changed={}", folder.join(part).display());
         for file in files(&folder.join(part))? {
             let name = file.strip_prefix(folder)?.to_string_lossy();

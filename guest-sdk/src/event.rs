@@ -1,48 +1,52 @@
 //! The event as a plugin sees it.
 
 use crate::bindings::step_observer::plugin::events::{
-    self, EditError, Header, LogEdit, Redaction, Scope, Step,
+    self, EditError, Header, LogEdit, Redaction, Scope,
 };
+use step_observer_event_model::{self as model, Phase, Step};
 
-/// One event. Inside WebAssembly it is a handle to the host's, in native tests a
-/// `testing::FakeEvent`.
+/// One event. In WebAssembly it is a handle to an event that the host holds; in native tests it is
+/// a `testing::FakeEvent`.
 ///
-/// Reading gives the event as it was before this call; changes apply together when `process`
-/// answers [`Keep`](crate::Verdict::Keep).
+/// Reading gives the event as it was before this call. The host applies all changes together when
+/// `process` answers [`Keep`](crate::Verdict::Keep).
+///
+/// [`EventExt`](crate::EventExt) has more functions, made of these.
 pub trait Event {
-    /// The context attributes.
+    /// Returns the context attributes.
     fn header(&self) -> Header;
-    /// The step that the event is about.
+    /// Returns the step that the event is about.
     fn step(&self) -> Step;
-    /// One context attribute or extension as text.
+    /// Returns a context attribute or an extension as text.
     fn attribute(&self, name: &str) -> Option<String>;
     /// Sets or removes an extension (lower-case letters and digits, at most 20) or the subject.
     ///
     /// # Errors
     ///
-    /// The name is read-only, reserved or not allowed, or the value is not.
+    /// The attribute is read-only or reserved, or its name or value is not valid.
     fn set_attribute(&self, name: &str, value: Option<&str>) -> Result<(), EditError>;
-    /// All extensions with their values as text.
+    /// Returns all extensions with their values as text.
     fn extensions(&self) -> Vec<(String, String)>;
-    /// The data without the log, as JSON text.
+    /// Returns the data without the log, as JSON text.
     fn data_json(&self) -> String;
-    /// A part of the data as JSON text, by JSON pointer. [`get`](#method.get) parses it.
+    /// Returns a part of the data as JSON text, by JSON Pointer.
+    /// [`EventExt::get`](crate::EventExt::get) parses it.
     fn get_json(&self, pointer: &str) -> Option<String>;
     /// Sets or removes a part of the data.
     ///
     /// # Errors
     ///
-    /// The pointer or the JSON is not valid, or points at the log or at what identifies the step.
+    /// The pointer or the JSON is not valid, or no plugin may set this part.
     fn set_json(&self, pointer: &str, json: Option<&str>) -> Result<(), EditError>;
-    /// A label of the TaskRun.
+    /// Returns a label of the TaskRun.
     fn label(&self, name: &str) -> Option<String>;
-    /// An annotation of the TaskRun.
+    /// Returns an annotation of the TaskRun.
     fn annotation(&self, name: &str) -> Option<String>;
-    /// Size of the log in bytes; 0 where there is none.
+    /// Returns the size of the log in bytes; 0 if there is no log.
     fn log_size(&self) -> u64;
-    /// The whole log. Copies it into the plugin: prefer [`Event::redact`] where that does.
+    /// Returns the whole log. Copies it into the plugin: prefer [`Event::redact`] where it serves.
     fn log(&self) -> String;
-    /// A piece of the log, in bytes.
+    /// Returns a part of the log; offset and length are in bytes.
     fn read_log(&self, offset: u64, length: u32) -> Vec<u8>;
     /// Replaces the log.
     ///
@@ -50,13 +54,13 @@ pub trait Event {
     ///
     /// The text is larger than the plugin's limit.
     fn set_log(&self, text: &str) -> Result<(), EditError>;
-    /// Replaces ranges of the log, sorted and not overlapping. Once per call.
+    /// Replaces ranges of the log, which are sorted and do not overlap. At most once per call.
     ///
     /// # Errors
     ///
     /// A range is not inside the log, not on character boundaries, or not in order.
     fn edit_log(&self, edits: &[LogEdit]) -> Result<(), EditError>;
-    /// Has the host replace every match of a rule set that [`Plugin::rule_sets`] declared.
+    /// Makes the host replace every match of a rule set that [`Plugin::rule_sets`] declared.
     ///
     /// # Errors
     ///
@@ -71,7 +75,7 @@ impl Event for events::Event {
         Self::header(self)
     }
     fn step(&self) -> Step {
-        Self::step(self)
+        Self::step(self).into()
     }
     fn attribute(&self, name: &str) -> Option<String> {
         Self::attribute(self, name)
@@ -114,5 +118,72 @@ impl Event for events::Event {
     }
     fn redact(&self, rules: &str, scope: Scope) -> Result<Vec<Redaction>, EditError> {
         Self::redact(self, rules, scope)
+    }
+}
+
+// === Between the contract and the event model ===
+
+impl From<events::Step> for Step {
+    fn from(step: events::Step) -> Self {
+        let events::Step {
+            namespace,
+            pipeline_run,
+            pipeline_task,
+            task_run,
+            name,
+            index,
+            attempt,
+            pod,
+            container,
+            image,
+            phase,
+            exit_code,
+            reason,
+            started_at,
+            finished_at,
+        } = step;
+        Self {
+            namespace,
+            pipeline_run,
+            pipeline_task,
+            task_run,
+            name,
+            index,
+            attempt,
+            pod,
+            container,
+            image,
+            phase: match phase {
+                events::Phase::Started => Phase::Started,
+                events::Phase::Succeeded => Phase::Succeeded,
+                events::Phase::Failed => Phase::Failed,
+                events::Phase::Skipped => Phase::Skipped,
+            },
+            exit_code,
+            reason,
+            started_at,
+            finished_at,
+        }
+    }
+}
+
+impl From<model::EditError> for EditError {
+    fn from(error: model::EditError) -> Self {
+        match error {
+            model::EditError::ReadOnly(why) => Self::ReadOnly(why),
+            model::EditError::Invalid(why) => Self::Invalid(why),
+            model::EditError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+/// Lets `?` in [`Plugin::process`](crate::Plugin::process) say to the operator why a change was
+/// refused.
+impl From<EditError> for String {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::ReadOnly(why) | EditError::Invalid(why) => why,
+            EditError::TooLarge => model::EditError::TooLarge.to_string(),
+        }
     }
 }

@@ -1,70 +1,72 @@
-//! What plugins do again and again, on top of the contract.
+//! Helpers that plugins need often, made of the functions of the contract.
 
-use crate::bindings::step_observer::plugin::events::{EditError, LogEdit, Phase, Step};
+use crate::bindings::step_observer::plugin::events::{EditError, LogEdit};
 use crate::event::Event;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use step_observer_event_model::{Phase, Step, pointer};
 
 /// The run that a step belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {
-    /// Its namespace.
+    /// Namespace of the run.
     pub namespace: String,
-    /// The TaskRun.
+    /// Name of the TaskRun.
     pub task_run: String,
     /// UID of the TaskRun.
     pub uid: String,
-    /// The PipelineRun that the TaskRun belongs to.
+    /// Name of the PipelineRun that the TaskRun belongs to.
     pub pipeline_run: Option<String>,
-    /// The task of the pipeline that the TaskRun runs.
+    /// Task of the pipeline that the TaskRun runs.
     pub pipeline_task: Option<String>,
     /// Attempt of the TaskRun, from 0.
     pub attempt: u32,
 }
 
-/// What becomes of a line of the log.
+/// What happens to a line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// It stays as it is.
+    /// The line stays as it is.
     Keep,
-    /// It goes, with its line end.
+    /// The line is removed, with its line end.
     Remove,
-    /// This stands there instead, before the same line end.
+    /// The line is replaced by this text; its line end stays.
     Replace(String),
 }
 
-impl dyn Event + '_ {
-    /// A part of the data by JSON pointer (RFC 6901), such as `/labels/team`; `None` where there is
-    /// none or it is of another type.
+/// Helpers on top of [`Event`]: bring it into scope with `use step_observer_guest::EventExt`.
+pub trait EventExt: Event {
+    /// Returns a part of the data by JSON Pointer (RFC 6901), such as `/labels/team`; `None` if
+    /// there is none, or if it has another type.
     #[must_use]
-    pub fn get<T: DeserializeOwned>(&self, pointer: &str) -> Option<T> {
+    fn get<T: DeserializeOwned>(&self, pointer: &str) -> Option<T> {
         serde_json::from_str(&self.get_json(pointer)?).ok()
     }
 
-    /// Sets a part of the data by JSON pointer.
+    /// Sets a part of the data by JSON Pointer.
     ///
     /// # Errors
     ///
     /// As [`Event::set_json`].
-    pub fn set<T: Serialize>(&self, pointer: &str, value: &T) -> Result<(), EditError> {
+    fn set<T: Serialize>(&self, pointer: &str, value: &T) -> Result<(), EditError> {
         let json =
             serde_json::to_string(value).map_err(|error| EditError::Invalid(error.to_string()))?;
         self.set_json(pointer, Some(&json))
     }
 
-    /// Removes a part of the data by JSON pointer.
+    /// Removes a part of the data by JSON Pointer.
     ///
     /// # Errors
     ///
     /// As [`Event::set_json`].
-    pub fn remove(&self, pointer: &str) -> Result<(), EditError> {
+    fn remove(&self, pointer: &str) -> Result<(), EditError> {
         self.set_json(pointer, None)
     }
 
-    /// The run that the step belongs to.
+    /// Returns the run that the step belongs to.
     #[must_use]
-    pub fn run(&self) -> Run {
+    fn run(&self) -> Run {
         let Step {
             namespace,
             pipeline_run,
@@ -83,18 +85,18 @@ impl dyn Event + '_ {
         }
     }
 
-    /// Did the step fail?
+    /// Returns whether the step failed.
     #[must_use]
-    pub fn is_failed(&self) -> bool {
+    fn is_failed(&self) -> bool {
         self.step().phase == Phase::Failed
     }
 
-    /// Goes through the lines of the log, without their line ends.
+    /// Calls `edit` with each line of the log, without its line end, and applies what it returns.
     ///
     /// # Errors
     ///
     /// As [`Event::edit_log`].
-    pub fn edit_lines(&self, mut edit: impl FnMut(&str) -> Line) -> Result<(), EditError> {
+    fn edit_lines(&self, mut edit: impl FnMut(&str) -> Line) -> Result<(), EditError> {
         let log = self.log();
         let (mut edits, mut start) = (Vec::new(), 0_usize);
         for line in log.split_inclusive('\n') {
@@ -118,9 +120,9 @@ impl dyn Event + '_ {
         self.edit_log(&edits)
     }
 
-    /// Goes through every text that the event carries: the log under the pointer `/log`, and all
-    /// strings of the data that a plugin may change, each under its own. What `map` gives stands
-    /// there instead.
+    /// Calls `map` with every text of the event and its JSON Pointer: the log, as `/log`, and all
+    /// strings of the data. Replaces the text by what `map` returns. Strings that no plugin may
+    /// change stay as they are.
     ///
     /// Copies everything into the plugin. To mask patterns or known values, [`Event::redact`] is
     /// many times faster.
@@ -128,7 +130,7 @@ impl dyn Event + '_ {
     /// # Errors
     ///
     /// As [`Event::set_json`] and [`Event::set_log`].
-    pub fn map_strings(
+    fn map_strings(
         &self,
         mut map: impl FnMut(&str, &str) -> Option<String>,
     ) -> Result<(), EditError> {
@@ -139,15 +141,14 @@ impl dyn Event + '_ {
             self.set_log(&new)?;
         }
         let data: Value = serde_json::from_str(&self.data_json()).unwrap_or_default();
-        let mut found = Vec::new();
-        strings(&data, &mut String::new(), &mut |pointer, text| {
+        let mut replaced = Vec::new();
+        for_each_string(&data, &mut String::new(), &mut |pointer, text| {
             if let Some(new) = map(pointer, text) {
-                found.push((pointer.to_owned(), new));
+                replaced.push((pointer.to_owned(), new));
             }
         });
-        for (pointer, new) in found {
+        for (pointer, new) in replaced {
             match self.set(&pointer, &new) {
-                // Who and what it is about is not a plugin's to change.
                 Ok(()) | Err(EditError::ReadOnly(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -156,40 +157,28 @@ impl dyn Event + '_ {
     }
 }
 
-fn strings(value: &Value, pointer: &mut String, tell: &mut impl FnMut(&str, &str)) {
-    let length = pointer.len();
+impl<E: Event + ?Sized> EventExt for E {}
+
+/// Calls `visit` with each string in a JSON value and its JSON Pointer.
+fn for_each_string(value: &Value, place: &mut String, visit: &mut impl FnMut(&str, &str)) {
+    let length = place.len();
     match value {
-        Value::String(text) => tell(pointer, text),
+        Value::String(text) => visit(place, text),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                pointer.push('/');
-                pointer.push_str(&index.to_string());
-                strings(item, pointer, tell);
-                pointer.truncate(length);
+                pointer::push(place, &index.to_string());
+                for_each_string(item, place, visit);
+                place.truncate(length);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
-                pointer.push('/');
-                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
-                strings(member, pointer, tell);
-                pointer.truncate(length);
+                pointer::push(place, name);
+                for_each_string(member, place, visit);
+                place.truncate(length);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-/// So that `?` in [`Plugin::process`](crate::Plugin::process) tells the operator why a change was
-/// refused.
-impl From<EditError> for String {
-    fn from(error: EditError) -> Self {
-        match error {
-            EditError::ReadOnly(why) | EditError::Invalid(why) => why,
-            EditError::TooLarge => {
-                "the changes are larger than the plugin's limit (limits.outputBytes)".to_owned()
-            }
-        }
     }
 }
 
@@ -215,8 +204,7 @@ mod tests {
     #[test]
     fn lines_are_kept_removed_and_replaced() {
         let event = event();
-        let dynamic: &dyn Event = &event;
-        dynamic
+        event
             .edit_lines(|line| match line {
                 "one" => Line::Remove,
                 "two" => Line::Replace("2".to_owned()),
@@ -229,9 +217,8 @@ mod tests {
     #[test]
     fn every_string_is_mapped_except_the_identity_of_the_step() {
         let event = event();
-        let dynamic: &dyn Event = &event;
         let mut seen = Vec::new();
-        dynamic
+        event
             .map_strings(|pointer, text| {
                 seen.push(pointer.to_owned());
                 Some(text.to_uppercase())
@@ -251,9 +238,8 @@ mod tests {
     #[test]
     fn a_run_has_its_names() {
         let event = event();
-        let dynamic: &dyn Event = &event;
-        assert!(dynamic.is_failed());
-        let run = dynamic.run();
+        assert!(event.is_failed());
+        let run = event.run();
         assert_eq!(
             (run.namespace.as_str(), run.task_run.as_str()),
             ("ci", "build")

@@ -3,7 +3,7 @@
 //! A plugin is a type that implements [`Plugin`], and one line that exports it:
 //!
 //! ```
-//! use step_observer_guest::{Event, Plugin, Verdict, export_plugin};
+//! use step_observer_guest::{Event, EventExt, Plugin, Verdict, export_plugin};
 //!
 //! /// Lets only failures pass.
 //! struct OnlyFailures;
@@ -16,7 +16,7 @@
 //!     }
 //!
 //!     fn process(&self, event: &dyn Event) -> Result<Verdict, String> {
-//!         if event.header().type_.ends_with(".failed.v1") {
+//!         if event.is_failed() {
 //!             Ok(Verdict::Keep)
 //!         } else {
 //!             Ok(Verdict::Drop("not a failure".to_owned()))
@@ -45,13 +45,12 @@ mod plugin;
 pub mod testing;
 
 pub use bindings::exports::step_observer::plugin::transform::{Rule, RuleSet, Verdict};
-pub use bindings::step_observer::plugin::events::{
-    EditError, Header, LogEdit, Phase, Redaction, Scope, Step,
-};
+pub use bindings::step_observer::plugin::events::{EditError, Header, LogEdit, Redaction, Scope};
 pub use bindings::step_observer::plugin::logging::Level;
 pub use event::Event;
-pub use helpers::{Line, Run};
+pub use helpers::{EventExt, Line, Run};
 pub use plugin::{Plugin, log};
+pub use step_observer_event_model::{Phase, Step, attribute, glob, matches_any};
 
 /// The plugins in the guide compile.
 #[cfg(doctest)]

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use step_observer_core::{Kind, Start};
+use step_observer_event_model::pointer;
 
 /// `dataschema` of every event: names `deploy/schema/step-event.v1.json`.
 pub const SCHEMA_URN: &str = "urn:step-observer:step-event:v1";
@@ -270,18 +271,12 @@ fn left_out(record: &StepRecord) -> Vec<LeftOut> {
         result: None,
     };
     let named = record.spec_omitted.iter();
-    let named = named.map(|(name, bytes)| entry(pointer("/step", name), *bytes));
+    let named = named.map(|(name, bytes)| entry(pointer::member("/step", name), *bytes));
     let whole = record.spec_truncation.and_then(|cut| cut.bytes);
     let whole = whole.filter(|_| record.spec_omitted.is_empty());
     named
         .chain(whole.map(|bytes| entry("/step".to_owned(), bytes)))
         .collect()
-}
-
-/// A JSON Pointer (RFC 6901) to a member of an object.
-pub(super) fn pointer(parent: &str, name: &str) -> String {
-    let name = name.replace('~', "~0").replace('/', "~1");
-    format!("{parent}/{name}")
 }
 
 fn step_state(record: &StepRecord) -> StepState<'_> {
@@ -331,4 +326,57 @@ fn whole_seconds(at: Timestamp) -> String {
 #[must_use]
 pub fn json_schema() -> Value {
     schemars::schema_for!(StepEventData<'_>).to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use step_observer_event_model::field::{FIELDS, Field, OnOversize};
+
+    /// The objects of the data whose members are all known.
+    const OBJECTS: [(&str, &str); 3] = [
+        ("", ""),
+        ("/stepState", "/$defs/StepState"),
+        ("/stepState/terminated", "/$defs/TerminatedState"),
+    ];
+
+    fn rows(parent: &str) -> impl Iterator<Item = &'static Field> {
+        FIELDS.iter().filter(move |field| field.parent() == parent)
+    }
+
+    #[test]
+    fn every_field_of_the_data_has_a_row_in_the_table_of_fields() {
+        let schema = json_schema();
+        for (parent, place) in OBJECTS {
+            let members = schema.pointer(&format!("{place}/properties")).unwrap();
+            let members: BTreeSet<&str> = members
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(String::as_str)
+                .collect();
+            let known: BTreeSet<&str> = rows(parent).map(Field::name).collect();
+            assert_eq!(members, known, "members of `{parent}`");
+        }
+        let parents: BTreeSet<&str> = FIELDS.iter().map(Field::parent).collect();
+        let known = ["", "/step", "/stepState", "/stepState/terminated"];
+        assert_eq!(parents, known.into());
+    }
+
+    #[test]
+    fn what_the_schema_requires_is_never_omitted() {
+        let schema = json_schema();
+        for (parent, place) in OBJECTS {
+            let required = schema.pointer(&format!("{place}/required")).unwrap();
+            let required: Vec<String> = serde_json::from_value(required.clone()).unwrap();
+            let kept: Vec<&str> = rows(parent)
+                .filter(|field| field.oversize == OnOversize::Keep)
+                .map(Field::name)
+                .collect();
+            for name in required {
+                assert!(kept.contains(&&*name), "{parent}/{name}");
+            }
+        }
+    }
 }

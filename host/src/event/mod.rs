@@ -3,13 +3,12 @@
 //! The type that travels is [`cloudevents::Event`]. It accepts what the specification forbids, so
 //! everything that reaches it from outside passes [`attribute`] first.
 
-pub mod attribute;
 mod bound;
 mod data;
 mod decode;
 mod encode;
 mod encoded;
-mod select;
+mod event_match;
 mod size;
 mod traceparent;
 
@@ -19,12 +18,13 @@ pub use decode::{DecodeError, from_json, run_of};
 pub(crate) use encode::text;
 pub use encode::{EncodeError, STRUCTURED, structured};
 pub use encoded::{BATCH, Binary, Binding, ContentMode, DEAD_LETTER, Encoded};
-pub use select::{EventMatch, Phase};
+pub use event_match::EventMatch;
 pub use size::MaxBytes;
+pub use step_observer_event_model::{Phase, attribute};
 
 use crate::step::{CapturedLog, Envelope, EventContext, StepRecord};
 use bytes::Bytes;
-use cloudevents::{AttributesReader, AttributesWriter as _, Event, EventBuilder, EventBuilderV10};
+use cloudevents::{AttributesWriter as _, Event, EventBuilder, EventBuilderV10};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
@@ -171,7 +171,7 @@ pub fn subject(record: &StepRecord) -> String {
 /// The `type` of the event of a transition.
 #[must_use]
 pub fn event_type(record: &StepRecord, config: &EventConfig) -> String {
-    let phase = record.transition.kind.as_str();
+    let phase = phase(&record.transition.kind).as_str();
     [&config.type_prefix, ".", phase, ".v1"].concat()
 }
 
@@ -209,19 +209,24 @@ fn traceparent(record: &StepRecord, config: &EventConfig) -> Option<String> {
     })
 }
 
-/// Log and event go together only where a step has ended by running.
+/// Returns the phase that a transition reports: the one place where the two meet.
+#[must_use]
+pub fn phase(kind: &Kind) -> Phase {
+    match kind {
+        Kind::Started => Phase::Started,
+        Kind::Succeeded(_) => Phase::Succeeded,
+        Kind::Failed(_) => Phase::Failed,
+        Kind::Skipped(..) => Phase::Skipped,
+    }
+}
+
+/// Returns whether the event of a transition carries the step's log.
 #[must_use]
 pub fn wants_log(kind: &Kind) -> bool {
-    matches!(kind, Kind::Succeeded(_) | Kind::Failed(_))
+    phase(kind).has_log()
 }
 
 fn to_chrono(at: Timestamp) -> chrono::DateTime<chrono::Utc> {
     let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
     chrono::DateTime::from_timestamp(at.as_second(), nanos).unwrap_or_default()
-}
-
-/// The word at the end of an event's type: `started`, `succeeded`, `failed` or `skipped`.
-#[must_use]
-pub fn phase(event: &Event) -> Option<&str> {
-    event.ty().strip_suffix(".v1")?.rsplit('.').next()
 }

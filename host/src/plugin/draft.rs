@@ -5,17 +5,15 @@
 
 use super::bindings::step_observer::plugin::events as wit;
 use super::engine::Limits;
-use super::pointer;
-use crate::event::attribute::{self, AttributeError};
 use crate::redact::{Counts, Exhausted, ScanLimits, Scanner};
 use crate::step::{Envelope, EventContext};
 use cloudevents::event::Data;
 use cloudevents::{AttributesReader, AttributesWriter, Event};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use step_observer_event_model::{EditError, Edits, Phase, Step, field};
 
 /// What the guest's handle stands for: the one draft in its store.
 #[derive(Debug)]
@@ -24,29 +22,6 @@ pub enum EventHandle {}
 
 /// Rule sets by name, compiled once per load.
 pub(crate) type RuleSets = Vec<(String, Scanner)>;
-
-/// Members of the data that say which step it is and what it did: no plugin changes them.
-const PROTECTED: [&str; 10] = [
-    "/podRef",
-    "/taskRun",
-    "/stepIndex",
-    "/attempt",
-    "/leftOut",
-    "/logInfo",
-    "/exitCode",
-    "/reason",
-    "/stepState/name",
-    "/stepState/container",
-];
-
-/// Most parts of the data that one call may set.
-const MAX_PARTS: usize = 1024;
-
-/// Most extensions that one call may set or remove: receivers put them into headers.
-const MAX_ATTRIBUTES: usize = 64;
-
-/// What a recorded change costs beside its text: a guest that loops on tiny changes is bounded too.
-const CHANGE_COST: usize = 64;
 
 /// An event taken apart, with the changes that a plugin asks for.
 #[derive(Debug)]
@@ -57,28 +32,19 @@ pub(super) struct Draft {
     log: Option<String>,
     deadline: Instant,
     rule_sets: Arc<RuleSets>,
-    changes: Changes,
-    /// Bytes that changes may still take.
-    budget: usize,
-    /// Bytes that they take.
-    held: usize,
+    edits: Edits,
+    redactions: Redactions,
 }
 
+/// The redactions that the plugin has asked for.
 #[derive(Debug, Default)]
-struct Changes {
-    attributes: BTreeMap<String, Option<String>>,
-    data: Vec<(String, Option<Value>)>,
-    log: Option<LogChange>,
-    redactions: Vec<(usize, wit::Scope)>,
-    /// What the redactions so far make of the unchanged event.
-    redacted: Option<(Option<String>, Option<Value>)>,
+struct Redactions {
+    /// Index of the rule set, and what it is applied to.
+    requested: Vec<(usize, wit::Scope)>,
+    /// Log and data of the unchanged event as the redactions so far make them; `None` if they
+    /// change nothing.
+    result: Option<(Option<String>, Option<Value>)>,
     counts: Counts,
-}
-
-#[derive(Debug)]
-enum LogChange {
-    Text(String),
-    Ranges(Vec<(usize, usize, String)>),
 }
 
 // === impl Draft ===
@@ -107,9 +73,8 @@ impl Draft {
             log,
             deadline,
             rule_sets,
-            changes: Changes::default(),
-            budget,
-            held: 0,
+            edits: Edits::new(budget),
+            redactions: Redactions::default(),
         }
     }
 
@@ -138,44 +103,33 @@ impl Draft {
             data: original,
             log: original_log,
             rule_sets,
-            changes,
+            edits,
+            redactions,
             ..
         } = self;
-        let Changes {
-            attributes,
-            data: parts,
-            log: log_change,
-            redactions,
-            redacted,
+        let Redactions {
+            requested,
+            result,
             counts,
-        } = changes;
-        let untouched = parts.is_empty() && log_change.is_none();
-        let (log, data) = match redacted {
-            None if untouched => (original_log, original),
-            Some((log, data)) if untouched => {
-                let data = data.map(|data| restore(data, &original));
-                (log.or(original_log), data.unwrap_or(original))
+        } = redactions;
+        let (log, data, attributes) = if edits.change_content() {
+            let (mut log, mut data) = (original_log.clone(), original.clone());
+            let attributes = edits.apply(&mut log, &mut data);
+            for (set, scope) in requested {
+                let Some((_, scanner)) = rule_sets.get(set) else {
+                    continue;
+                };
+                if scan(scanner, scope, &mut log, &mut data, limits).is_err() {
+                    return Err(Box::new(reassemble(event, context, original, original_log)));
+                }
             }
-            None | Some(_) => {
-                let (mut log, mut data) = (original_log.clone(), original.clone());
-                for (place, value) in parts {
-                    pointer::set(&mut data, &place, value);
-                }
-                match log_change {
-                    None => {}
-                    Some(LogChange::Text(text)) => log = Some(text),
-                    Some(LogChange::Ranges(ranges)) => log = log.map(|log| splice(&log, &ranges)),
-                }
-                for (set, scope) in redactions {
-                    let Some((_, scanner)) = rule_sets.get(set) else {
-                        continue;
-                    };
-                    if scan(scanner, scope, &mut log, &mut data, limits).is_err() {
-                        return Err(Box::new(reassemble(event, context, original, original_log)));
-                    }
-                }
-                (log, restore(data, &original))
-            }
+            (log, field::restore(data, &original), attributes)
+        } else {
+            let (log, data) = result.unwrap_or_default();
+            let data = data.map(|data| field::restore(data, &original));
+            let (mut log, mut data) = (log.or(original_log), data.unwrap_or(original));
+            let attributes = edits.apply(&mut log, &mut data);
+            (log, data, attributes)
         };
         for (name, value) in attributes {
             match (name.as_str(), value) {
@@ -189,7 +143,7 @@ impl Draft {
 
     fn scan_limits(&self) -> ScanLimits {
         ScanLimits {
-            growth: self.budget,
+            growth: self.edits.budget(),
             deadline: self.deadline,
         }
     }
@@ -207,42 +161,7 @@ impl Draft {
     }
 
     pub(super) fn step(&self) -> wit::Step {
-        let text = |place: &str| {
-            self.data
-                .pointer(place)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        let required = |place: &str| text(place).unwrap_or_default();
-        let number = |place: &str| {
-            let value = self.data.pointer(place).and_then(Value::as_u64);
-            value
-                .and_then(|value| u32::try_from(value).ok())
-                .unwrap_or_default()
-        };
-        let exit_code = self.data.get("exitCode").and_then(Value::as_i64);
-        wit::Step {
-            namespace: required("/taskRun/namespace"),
-            pipeline_run: text("/pipelineRun"),
-            pipeline_task: text("/pipelineTask"),
-            task_run: required("/taskRun/name"),
-            name: required("/stepState/name"),
-            index: number("/stepIndex"),
-            attempt: number("/attempt"),
-            pod: required("/podRef/name"),
-            container: required("/stepState/container"),
-            image: text("/step/image"),
-            phase: match crate::event::phase(&self.event) {
-                Some("succeeded") => wit::Phase::Succeeded,
-                Some("failed") => wit::Phase::Failed,
-                Some("skipped") => wit::Phase::Skipped,
-                Some(_) | None => wit::Phase::Started,
-            },
-            exit_code: exit_code.and_then(|code| i32::try_from(code).ok()),
-            reason: text("/reason"),
-            started_at: text("/startedAt"),
-            finished_at: text("/stepState/terminated/finishedAt"),
-        }
+        Step::read(self.event.ty(), &self.data).into()
     }
 
     pub(super) fn attribute(&self, name: &str) -> Option<String> {
@@ -271,26 +190,7 @@ impl Draft {
         name: &str,
         value: Option<&str>,
     ) -> Result<(), wit::EditError> {
-        let text = value.unwrap_or_default();
-        let checked = match name {
-            "subject" if value == Some("") => Err(AttributeError::Value(name.to_owned())),
-            "subject" => attribute::check_value(name, text),
-            _ => attribute::check_extension(name, text),
-        };
-        checked.map_err(|error| match error {
-            AttributeError::ReadOnly(_) => wit::EditError::ReadOnly(error.to_string()),
-            AttributeError::Name(_) | AttributeError::Value(_) => {
-                wit::EditError::Invalid(error.to_string())
-            }
-        })?;
-        self.spend(name.len() + text.len())?;
-        if self.changes.attributes.len() >= MAX_ATTRIBUTES {
-            return Err(wit::EditError::TooLarge);
-        }
-        self.changes
-            .attributes
-            .insert(name.to_owned(), value.map(str::to_owned));
-        Ok(())
+        Ok(self.edits.set_attribute(name, value)?)
     }
 
     pub(super) fn data_json(&self) -> String {
@@ -302,32 +202,7 @@ impl Draft {
     }
 
     pub(super) fn set(&mut self, place: &str, json: Option<&str>) -> Result<(), wit::EditError> {
-        pointer::root(place).map_err(wit::EditError::Invalid)?;
-        let inside = |of: &str, place: &str| {
-            place
-                .strip_prefix(of)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let protected = PROTECTED
-            .iter()
-            .find(|known| inside(known, place) || inside(place, known));
-        if let Some(known) = protected.or_else(|| ["/log"].iter().find(|log| inside(log, place))) {
-            return Err(wit::EditError::ReadOnly(format!(
-                "`{known}` cannot be set: it says what the event is about, or has functions of its own"
-            )));
-        }
-        if self.changes.data.len() >= MAX_PARTS {
-            return Err(wit::EditError::TooLarge);
-        }
-        // A parsed value takes many times its text.
-        self.spend(place.len() + json.map_or(0, str::len).saturating_mul(4))?;
-        self.held = self.held.saturating_add(json.map_or(0, size_in_memory));
-        let value = json
-            .map(serde_json::from_str)
-            .transpose()
-            .map_err(|error| wit::EditError::Invalid(format!("not JSON: {error}")))?;
-        self.changes.data.push((place.to_owned(), value));
-        Ok(())
+        Ok(self.edits.set(place, json)?)
     }
 
     pub(super) fn label(&self, name: &str) -> Option<String> {
@@ -354,35 +229,14 @@ impl Draft {
     }
 
     pub(super) fn set_log(&mut self, text: String) -> Result<(), wit::EditError> {
-        self.spend(text.len())?;
-        self.changes.log = Some(LogChange::Text(text));
-        Ok(())
+        Ok(self.edits.set_log(text)?)
     }
 
     pub(super) fn edit_log(&mut self, edits: Vec<wit::LogEdit>) -> Result<(), wit::EditError> {
-        if self.changes.log.is_some() {
-            return Err(wit::EditError::Invalid(
-                "the log was changed in this call already".to_owned(),
-            ));
-        }
-        self.spend(edits.iter().map(|edit| edit.text.len() + CHANGE_COST).sum())?;
-        let mut ranges: Vec<(usize, usize, String)> = Vec::with_capacity(edits.len());
-        for wit::LogEdit { start, end, text } in edits {
-            let before = ranges.last().map_or(0, |(_, end, _)| *end);
-            let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
-            match range {
-                Some((start, end)) if start >= before && self.log().get(start..end).is_some() => {
-                    ranges.push((start, end, text));
-                }
-                _ => {
-                    return Err(wit::EditError::Invalid(format!(
-                        "range {start}..{end} is not inside the log, not on characters, or not after the one before"
-                    )));
-                }
-            }
-        }
-        self.changes.log = Some(LogChange::Ranges(ranges));
-        Ok(())
+        let edits = edits.into_iter();
+        let edits = edits.map(|wit::LogEdit { start, end, text }| (start, end, text));
+        let log = self.log.as_deref().unwrap_or_default();
+        Ok(self.edits.edit_log(log, edits.collect())?)
     }
 
     pub(super) fn redact(
@@ -399,10 +253,10 @@ impl Draft {
                 "`configure` declared no rule set `{shown}`"
             )));
         };
-        self.spend(rules.len())?;
+        self.edits.spend(rules.len())?;
         let mut counts = Counts::default();
         let limits = self.scan_limits();
-        let (log, data) = self.changes.redacted.take().unwrap_or_default();
+        let (log, data) = self.redactions.result.take().unwrap_or_default();
         let before = log.as_deref().unwrap_or(self.log());
         let masked = scanner
             .redact(before, &mut counts, limits)
@@ -412,7 +266,7 @@ impl Draft {
             Cow::Owned(masked) => Some(masked),
             Cow::Borrowed(_) => log,
         };
-        self.spend(grown)?;
+        self.edits.spend(grown)?;
         let data = match scope {
             wit::Scope::Log => data,
             wit::Scope::Everything => {
@@ -423,9 +277,9 @@ impl Draft {
                 Some(data)
             }
         };
-        self.changes.redacted = Some((log, data));
-        self.changes.redactions.push((index, scope));
-        self.changes.counts.merge(&counts);
+        self.redactions.result = Some((log, data));
+        self.redactions.requested.push((index, scope));
+        self.redactions.counts.merge(&counts);
         Ok(counts
             .iter()
             .map(|(rule, count)| wit::Redaction {
@@ -435,26 +289,10 @@ impl Draft {
             .collect())
     }
 
-    /// Memory that the changes take, in bytes.
+    /// Returns the memory that the changes take, in bytes.
     pub(super) fn held(&self) -> usize {
-        self.held
+        self.edits.held()
     }
-
-    fn spend(&mut self, bytes: usize) -> Result<(), wit::EditError> {
-        let cost = bytes.saturating_add(CHANGE_COST);
-        let left = self.budget.checked_sub(cost);
-        self.budget = left.ok_or(wit::EditError::TooLarge)?;
-        self.held = self.held.saturating_add(cost);
-        Ok(())
-    }
-}
-
-/// About what JSON takes beside its text once it is parsed: a list of zeros has two bytes of text for each.
-pub(super) fn size_in_memory(json: &str) -> usize {
-    let values = json.bytes().filter(|byte| b",[{:".contains(byte)).count();
-    values
-        .saturating_add(1)
-        .saturating_mul(2 * size_of::<Value>())
 }
 
 fn reassemble(
@@ -468,14 +306,6 @@ fn reassemble(
     }
     event.set_data_unchecked(data);
     Envelope { event, context }
-}
-
-/// Puts back what no plugin may change.
-fn restore(mut data: Value, original: &Value) -> Value {
-    for place in PROTECTED {
-        pointer::set(&mut data, place, original.pointer(place).cloned());
-    }
-    data
 }
 
 fn scan(
@@ -497,14 +327,64 @@ fn scan(
     }
 }
 
-fn splice(log: &str, ranges: &[(usize, usize, String)]) -> String {
-    let mut spliced = String::with_capacity(log.len());
-    let mut done = 0;
-    for (start, end, text) in ranges {
-        spliced.push_str(log.get(done..*start).unwrap_or_default());
-        spliced.push_str(text);
-        done = *end;
+// === From the event model to the contract ===
+
+impl From<Step> for wit::Step {
+    fn from(step: Step) -> Self {
+        let Step {
+            namespace,
+            pipeline_run,
+            pipeline_task,
+            task_run,
+            name,
+            index,
+            attempt,
+            pod,
+            container,
+            image,
+            phase,
+            exit_code,
+            reason,
+            started_at,
+            finished_at,
+        } = step;
+        Self {
+            namespace,
+            pipeline_run,
+            pipeline_task,
+            task_run,
+            name,
+            index,
+            attempt,
+            pod,
+            container,
+            image,
+            phase: phase.into(),
+            exit_code,
+            reason,
+            started_at,
+            finished_at,
+        }
     }
-    spliced.push_str(log.get(done..).unwrap_or_default());
-    spliced
+}
+
+impl From<Phase> for wit::Phase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Started => Self::Started,
+            Phase::Succeeded => Self::Succeeded,
+            Phase::Failed => Self::Failed,
+            Phase::Skipped => Self::Skipped,
+        }
+    }
+}
+
+impl From<EditError> for wit::EditError {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::ReadOnly(why) => Self::ReadOnly(why),
+            EditError::Invalid(why) => Self::Invalid(why),
+            EditError::TooLarge => Self::TooLarge,
+        }
+    }
 }

@@ -2,9 +2,10 @@
 
 use super::bindings::step_observer::plugin::{events as wit, logging};
 use super::budget::Share;
-use super::draft::{self, Draft, EventHandle};
+use super::draft::{Draft, EventHandle};
 use super::scrub::Scrubber;
 use std::sync::Arc;
+use step_observer_event_model::size_in_memory;
 use tracing::{debug, error, info, warn};
 use wasmtime::component::Resource;
 use wasmtime::{ResourceLimiter, Result, format_err};
@@ -158,7 +159,7 @@ impl wit::HostEvent for Host {
         json: Option<String>,
     ) -> Result<Result<(), wit::EditError>> {
         // Before it is parsed: many at a time would take much at once.
-        let parsed = json.as_deref().map_or(0, draft::size_in_memory);
+        let parsed = json.as_deref().map_or(0, size_in_memory);
         let held = self.draft()?.held().saturating_add(parsed);
         self.limits.hold(held)?;
         self.edit(|draft| draft.set(&pointer, json.as_deref()))

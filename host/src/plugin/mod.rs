@@ -15,7 +15,6 @@ mod inspect;
 mod load;
 mod loaded;
 mod metrics;
-mod pointer;
 mod pool;
 mod quoted;
 mod refusals;

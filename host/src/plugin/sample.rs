@@ -1,43 +1,44 @@
-//! Events to try a plugin on: one of each kind, of an ordinary step.
+//! Events to try a plugin on: one of each phase, of an ordinary step.
 
 use crate::event;
 use crate::step::Envelope;
 use serde_json::{Value, json};
+use step_observer_event_model::Phase;
 
 /// A failed step with its log.
 const FAILED: &str = include_str!("sample.json");
 
-/// A failed step of an ordinary run, as a CloudEvent in JSON format.
+/// Returns a failed step of an ordinary run, as a CloudEvent in JSON format.
 #[must_use]
 pub fn sample_event() -> Value {
-    of("failed")
+    structured(Phase::Failed)
 }
 
-/// A started, a succeeded, a failed and a skipped step.
+/// Returns one sample of each phase.
 pub(super) fn envelopes() -> Vec<Envelope> {
-    ["started", "succeeded", "failed", "skipped"]
-        .into_iter()
-        .filter_map(|phase| event::from_json(of(phase)).ok())
+    let samples = Phase::ALL.into_iter().map(structured);
+    samples
+        .filter_map(|sample| event::from_json(sample).ok())
         .collect()
 }
 
-/// As a CloudEvent in JSON format.
-fn of(phase: &str) -> Value {
+/// Makes the sample of a phase, as a CloudEvent in JSON format.
+fn structured(phase: Phase) -> Value {
     let mut event: Value = serde_json::from_str(FAILED).unwrap_or_default();
-    let kind = format!("dev.tekton.event.plugin.step.{phase}.v1");
-    let id = format!("00000000-0000-0000-0000-000000000000-push-{kind}");
+    let event_type = format!("dev.tekton.event.plugin.step.{phase}.v1");
+    let id = format!("00000000-0000-0000-0000-000000000000-push-{event_type}");
     let Some(attributes) = event.as_object_mut() else {
         return event;
     };
-    attributes.insert("type".to_owned(), kind.into());
+    attributes.insert("type".to_owned(), event_type.into());
     attributes.insert("id".to_owned(), id.into());
     let data = attributes.get_mut("data").and_then(Value::as_object_mut);
     let Some(data) = data else {
         return event;
     };
     match phase {
-        "failed" => {}
-        "succeeded" => {
+        Phase::Failed => {}
+        Phase::Succeeded => {
             data.insert("exitCode".to_owned(), json!(0));
             data.insert("reason".to_owned(), json!("Completed"));
             if let Some(ended) = data
@@ -48,7 +49,7 @@ fn of(phase: &str) -> Value {
                     "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"});
             }
         }
-        _ => {
+        Phase::Started | Phase::Skipped => {
             for name in ["log", "logInfo", "exitCode", "reason"] {
                 data.remove(name);
             }
@@ -63,13 +64,14 @@ fn of(phase: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cloudevents::AttributesReader as _;
 
     #[test]
-    fn there_is_one_of_each_kind() {
-        let kinds: Vec<_> = envelopes()
+    fn there_is_one_of_each_phase() {
+        let phases: Vec<_> = envelopes()
             .iter()
-            .filter_map(|envelope| event::phase(&envelope.event).map(str::to_owned))
+            .filter_map(|envelope| Phase::of_type(envelope.event.ty()))
             .collect();
-        assert_eq!(kinds, ["started", "succeeded", "failed", "skipped"]);
+        assert_eq!(phases, Phase::ALL);
     }
 }

@@ -1,85 +1,40 @@
-//! What is left of an event when a redacting plugin has failed on it: who, what, when, how it ended.
-//! Nothing that a person or a program wrote freely.
+//! What `onError: strip` leaves of an event when a redacting plugin has failed on it: names, numbers,
+//! times and how the step ended. Nothing that a person or a program wrote freely.
 
 use super::chain::mark;
-use crate::event::attribute;
 use crate::step::Envelope;
 use cloudevents::AttributesWriter;
 use cloudevents::event::Data;
 use serde_json::{Map, Value};
+use step_observer_event_model::{attribute, field};
 
-/// Members of the data that stay whole.
-const KEPT: [&str; 12] = [
-    "podRef",
-    "taskRun",
-    "pipelineRun",
-    "pipelineTask",
-    "stepIndex",
-    "attempt",
-    "startedAt",
-    "startedAtSource",
-    "exitCode",
-    "reason",
-    "cause",
-    "logInfo",
-];
-
-/// Members of `stepState`, and of `terminated` in it, that stay.
-const KEPT_STATE: [&str; 4] = ["name", "container", "imageID", "running"];
-const KEPT_TERMINATED: [&str; 6] = [
-    "exitCode",
-    "signal",
-    "reason",
-    "startedAt",
-    "finishedAt",
-    "containerID",
-];
-
-/// Strips an event on which `plugin` failed. What other plugins added goes too.
+/// Strips an event on which `plugin` failed. Also removes what other plugins added.
 pub(super) fn strip(mut envelope: Envelope, plugin: &str) -> Envelope {
     let data = match envelope.event.set_data_unchecked(Value::Null) {
         Some(Data::Json(Value::Object(data))) => data,
         Some(_) | None => Map::new(),
     };
-    let mut stripped = keep(&data, &KEPT);
-    if let Some(state) = data.get("stepState").and_then(Value::as_object) {
-        let mut kept = keep(state, &KEPT_STATE);
-        if let Some(ended) = state.get("terminated").and_then(Value::as_object) {
-            kept.insert(
-                "terminated".to_owned(),
-                Value::Object(keep(ended, &KEPT_TERMINATED)),
-            );
-        }
-        stripped.insert("stepState".to_owned(), Value::Object(kept));
+    let mut stripped = field::strip(&data);
+    let step = stripped.entry("step").or_insert_with(|| Map::new().into());
+    if let Some(step) = step.as_object_mut() {
+        // Tekton's v1beta1 `Step` always has it.
+        step.insert("resources".to_owned(), Value::Object(Map::new()));
     }
-    let step = data.get("step").and_then(Value::as_object);
-    let mut kept = step
-        .map(|step| keep(step, &["name", "image"]))
-        .unwrap_or_default();
-    kept.insert("resources".to_owned(), Value::Object(Map::new()));
-    stripped.insert("step".to_owned(), Value::Object(kept));
     if let Some(info) = stripped.get_mut("logInfo").and_then(Value::as_object_mut) {
         info.insert(
             "unavailable".to_owned(),
             format!("left out: plugin {plugin} failed").into(),
         );
     }
-    let part = |place: &str| data.get("taskRun")?.get(place)?.as_str().map(str::to_owned);
-    let step_name = stripped
-        .get("stepState")
-        .and_then(|state| state.get("name"))
-        .and_then(Value::as_str);
-    if let (Some(namespace), Some(run), Some(step)) = (part("namespace"), part("name"), step_name) {
-        envelope
-            .event
-            .set_subject(Some(format!("{namespace}/{run}/{step}")));
+    if let Some(subject) = subject(&stripped) {
+        envelope.event.set_subject(Some(subject));
     }
     envelope.event.set_data_unchecked(Value::Object(stripped));
     let foreign: Vec<String> = envelope
         .event
         .iter_extensions()
         .map(|(name, _)| name.to_owned())
-        .filter(|name| !attribute::is_own_extension(name))
+        .filter(|name| !attribute::is_reserved(name))
         .collect();
     for name in foreign {
         envelope.event.remove_extension(&name);
@@ -87,10 +42,10 @@ pub(super) fn strip(mut envelope: Envelope, plugin: &str) -> Envelope {
     mark(envelope, plugin)
 }
 
-fn keep(members: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
-    members
-        .iter()
-        .filter(|(name, _)| names.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+/// Makes the subject again from the data, because plugins may set the subject to anything.
+fn subject(data: &Map<String, Value>) -> Option<String> {
+    let text = |object: &str, member: &str| data.get(object)?.get(member)?.as_str();
+    let (namespace, run) = (text("taskRun", "namespace")?, text("taskRun", "name")?);
+    let step = text("stepState", "name")?;
+    Some(format!("{namespace}/{run}/{step}"))
 }

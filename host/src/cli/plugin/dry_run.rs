@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use step_observer::app::App;
 use step_observer::config::Config;
-use step_observer::event;
+use step_observer::event::{self, Phase};
 use step_observer::locked::Locked;
 use step_observer::observe::Speed;
 use step_observer::prepare::PreparedEvent;
@@ -90,7 +90,7 @@ fn report(event: &PreparedEvent<'_>, counts: &mut ResultCounts) -> String {
             ..
         } => {
             let name = before.event.subject().unwrap_or_default();
-            let kind = event::phase(&before.event).unwrap_or_default();
+            let kind = Phase::of_type(before.event.ty()).map_or("", Phase::as_str);
             let difference = diff(&json(before), &json(envelope), 0);
             let failure = report
                 .failures

@@ -6,7 +6,7 @@ use crate::cli::output::print_line;
 use std::path::Path;
 
 /// Path and text of the files of the crate. `NAME` in a text is replaced by the name of the plugin.
-const TEMPLATE: [(&str, &str); 8] = [
+const TEMPLATE: [(&str, &str); 9] = [
     ("Cargo.toml", include_str!("template/Cargo.toml.txt")),
     (".gitignore", include_str!("template/gitignore.txt")),
     ("README.md", include_str!("template/README.md")),
@@ -15,6 +15,10 @@ const TEMPLATE: [(&str, &str); 8] = [
     (
         "sdk/Cargo.toml",
         include_str!("template/sdk.Cargo.toml.txt"),
+    ),
+    (
+        "sdk/event-model/Cargo.toml",
+        include_str!("template/event-model.Cargo.toml.txt"),
     ),
     (
         "cases/succeeded/in.json",
@@ -53,7 +57,13 @@ pub(super) fn new(args: &NewArgs) -> Result<CommandOutcome, CommandError> {
         )
         .into());
     }
-    if ["step-observer-guest", "serde", "test"].contains(&&*name) {
+    let dependencies = [
+        "step-observer-guest",
+        "step-observer-event-model",
+        "serde",
+        "test",
+    ];
+    if dependencies.contains(&&*name) {
         return Err(format!(
             "`{name}` is the name of a crate that the plugin needs: choose another one"
         )

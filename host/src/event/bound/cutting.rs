@@ -1,12 +1,14 @@
 //! Data that is too large: what goes first, and how it is marked.
 
 use super::{cost, escaped, quoted};
-use crate::event::data::{LeftOut, pointer};
+use crate::event::data::LeftOut;
 use crate::event::encode::EncodeError;
 use crate::truncate::{self, MARKER_ROOM};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
+use step_observer_event_model::field::{self, OnOversize};
+use step_observer_event_model::pointer;
 
 /// What stays of a log before anything else is left out, in bytes of JSON.
 const LOG_FLOOR: usize = 1024;
@@ -18,56 +20,6 @@ const MAX_NAMED: usize = 16;
 const SMALL: usize = 128;
 /// What says who and how is shorter. Of longer members only those stay without which the data is none.
 const LONG: usize = 1024;
-
-/// Members of the data; all others are from plugins.
-const KNOWN: [&str; 18] = [
-    "attempt",
-    "cause",
-    "exitCode",
-    "labels",
-    "leftOut",
-    "log",
-    "logInfo",
-    "pipelineRun",
-    "pipelineTask",
-    "podRef",
-    "reason",
-    "startedAt",
-    "startedAtSource",
-    "step",
-    "stepIndex",
-    "stepInfo",
-    "stepState",
-    "taskRun",
-];
-/// Those of them that are there in any case, or are taken care of by themselves.
-const NEEDED: [&str; 11] = [
-    "attempt",
-    "exitCode",
-    "labels",
-    "leftOut",
-    "logInfo",
-    "podRef",
-    "reason",
-    "step",
-    "stepIndex",
-    "stepState",
-    "taskRun",
-];
-/// The same of `step`, `stepState` and `terminated` in it.
-const KNOWN_STEP: [&str; 3] = ["image", "name", "resources"];
-const KNOWN_STATE: [&str; 5] = ["container", "imageID", "name", "running", "terminated"];
-const NEEDED_STATE: [&str; 2] = ["container", "name"];
-const KNOWN_ENDED: [&str; 7] = [
-    "containerID",
-    "exitCode",
-    "finishedAt",
-    "message",
-    "reason",
-    "signal",
-    "startedAt",
-];
-const NEEDED_ENDED: [&str; 3] = ["exitCode", "finishedAt", "reason"];
 
 /// Where the results are.
 const RESULTS: &str = "/stepState/terminated/message";
@@ -105,12 +57,12 @@ impl Cutting {
         self.room = room.saturating_sub(floor);
         self.cut_step(|_| ["script", "args"].map(str::to_owned).into())?;
         self.cut_results()?;
-        self.cut_step(|step| largest(step, |name, _| !KNOWN_STEP.contains(&name)))?;
-        self.cut_data(|name, _| !KNOWN.contains(&name));
+        self.cut_step(|step| largest(step, |name, _| !is_known("/step", name)))?;
+        self.cut_data(|name, _| !is_known("", name));
         self.cut_labels()?;
         self.cut_step(|step| largest(step, |_, value| is_long(value)))?;
         self.cut_state()?;
-        self.cut_data(|name, value| is_long(value) && !NEEDED.contains(&name));
+        self.cut_data(|name, value| is_long(value) && !is_needed("", name));
         self.room = room;
         if let Some(log) = log {
             self.put_log(&log)?;
@@ -178,7 +130,7 @@ impl Cutting {
         let is_short = result.unwrap_or(name).len() <= SMALL;
         if is_short && value.get().len() >= SMALL && self.left_out.len() < MAX_NAMED {
             let path = match result {
-                None => pointer(parent, name),
+                None => pointer::member(parent, name),
                 Some(_) => parent.to_owned(),
             };
             let result = result.map(str::to_owned);
@@ -300,18 +252,14 @@ impl Cutting {
         };
         if let Some(mut ended) = state.get("terminated").and_then(|ended| object(ended)) {
             let order = largest(&ended, |name, value| {
-                let is_needed = NEEDED_ENDED.contains(&name);
-                !KNOWN_ENDED.contains(&name) || is_long(value) && !is_needed
+                may_go("/stepState/terminated", name, value)
             });
             self.leave_out(&mut ended, order, "/stepState/terminated", excess);
             state.insert("terminated".to_owned(), to_raw_value(&ended)?);
             self.put("stepState", &state)?;
         }
         let excess = self.excess();
-        let order = largest(&state, |name, value| {
-            let is_needed = NEEDED_STATE.contains(&name);
-            !KNOWN_STATE.contains(&name) || is_long(value) && !is_needed
-        });
+        let order = largest(&state, |name, value| may_go("/stepState", name, value));
         self.leave_out(&mut state, order, "/stepState", excess);
         self.put("stepState", &state)
     }
@@ -353,6 +301,21 @@ struct TaskResult<'a> {
     value: Option<&'a RawValue>,
 }
 
+/// Returns whether a member is part of every event's data, and not added by a plugin.
+fn is_known(parent: &str, name: &str) -> bool {
+    field::find(parent, name).is_some()
+}
+
+/// Returns whether a member stays even if it is long.
+fn is_needed(parent: &str, name: &str) -> bool {
+    field::find(parent, name).is_some_and(|field| field.oversize == OnOversize::Keep)
+}
+
+/// Returns whether a member may be omitted: one that a plugin has added, or made long.
+fn may_go(parent: &str, name: &str, value: &RawValue) -> bool {
+    !is_known(parent, name) || is_long(value) && !is_needed(parent, name)
+}
+
 fn is_long(value: &RawValue) -> bool {
     value.get().len() > LONG
 }
@@ -378,31 +341,4 @@ fn largest(members: &Members, may_go: impl Fn(&str, &RawValue) -> bool) -> Vec<S
 /// What a member takes in JSON, with a comma.
 fn member_size(name: &str, value: &RawValue) -> usize {
     quoted(name) + value.get().len() + ":,".len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_members_of_the_schema_are_known() {
-        let schema = crate::event::json_schema();
-        let names = |place: &str| -> Vec<String> {
-            let members = schema.pointer(place).unwrap().as_object().unwrap();
-            members.keys().cloned().collect()
-        };
-        assert_eq!(names("/properties"), KNOWN);
-        assert_eq!(names("/$defs/StepState/properties"), KNOWN_STATE);
-        assert_eq!(names("/$defs/TerminatedState/properties"), KNOWN_ENDED);
-        let needed = |place: &str| -> Vec<String> {
-            serde_json::from_value(schema.pointer(place).unwrap().clone()).unwrap()
-        };
-        assert!(
-            needed("/required")
-                .iter()
-                .all(|name| NEEDED.contains(&&**name))
-        );
-        assert_eq!(needed("/$defs/StepState/required"), NEEDED_STATE);
-        assert_eq!(needed("/$defs/TerminatedState/required"), NEEDED_ENDED);
-    }
 }

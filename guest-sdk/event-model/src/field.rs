@@ -1,0 +1,241 @@
+//! The fields of an event's data: one row each, with all that the host and the SDK decide by it.
+//!
+//! A new field of the event needs a row here, else a test of the host fails: it holds this table
+//! against the JSON Schema of the data.
+
+use crate::pointer;
+use serde_json::{Map, Value};
+
+/// The member that holds the log.
+pub const LOG: &str = "/log";
+
+/// Whether a plugin may change a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PluginAccess {
+    /// `set` may change and remove it.
+    Write,
+    /// No plugin may change it: receivers rely on what it says.
+    Read,
+    /// `set` may not change it, but the contract has functions for it.
+    OwnFunctions,
+}
+
+/// What becomes of a field when a redacting plugin has failed on the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStrip {
+    /// It stays whole: no person or program can have written a secret into it.
+    Keep,
+    /// It stays with those of its members that have a row which keeps them.
+    KeepMembers,
+    /// It goes.
+    Remove,
+}
+
+/// What becomes of a field in an event that is larger than `event.maxBytes`, after everything that
+/// has no row here was omitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnOversize {
+    /// It stays.
+    Keep,
+    /// It is omitted if it is long, or has a rule for itself, as the log has.
+    Omit,
+}
+
+/// A field of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Where it is.
+    pub pointer: &'static str,
+    /// Whether a plugin may change it.
+    pub plugin: PluginAccess,
+    /// What `onError: strip` does with it.
+    pub strip: OnStrip,
+    /// What `event.maxBytes` does with it.
+    pub oversize: OnOversize,
+}
+
+/// All fields of the data. Members of `labels`, of `step` and of what plugins add have no row,
+/// unless something is decided about them.
+pub const FIELDS: [Field; 33] = {
+    use OnOversize::{Keep as Fixed, Omit};
+    use OnStrip::{Keep, KeepMembers, Remove};
+    use PluginAccess::{OwnFunctions, Read, Write};
+    [
+        row("/attempt", Read, Keep, Fixed),
+        row("/cause", Write, Keep, Omit),
+        row("/exitCode", Read, Keep, Fixed),
+        row("/labels", Write, Remove, Fixed),
+        row("/leftOut", Read, Remove, Fixed),
+        row("/log", OwnFunctions, Remove, Omit),
+        row("/logInfo", Read, Keep, Fixed),
+        row("/pipelineRun", Write, Keep, Omit),
+        row("/pipelineTask", Write, Keep, Omit),
+        row("/podRef", Read, Keep, Fixed),
+        row("/reason", Read, Keep, Fixed),
+        row("/startedAt", Write, Keep, Omit),
+        row("/startedAtSource", Write, Keep, Omit),
+        row("/step", Write, KeepMembers, Fixed),
+        row("/step/image", Write, Keep, Omit),
+        row("/step/name", Write, Keep, Omit),
+        row("/step/resources", Write, Remove, Omit),
+        row("/stepIndex", Read, Keep, Fixed),
+        row("/stepInfo", Write, Remove, Omit),
+        row("/stepState", Write, KeepMembers, Fixed),
+        row("/stepState/name", Read, Keep, Fixed),
+        row("/stepState/container", Read, Keep, Fixed),
+        row("/stepState/imageID", Write, Keep, Omit),
+        row("/stepState/running", Write, Keep, Omit),
+        row("/stepState/terminated", Write, KeepMembers, Omit),
+        row("/stepState/terminated/containerID", Write, Keep, Omit),
+        row("/stepState/terminated/exitCode", Write, Keep, Fixed),
+        row("/stepState/terminated/finishedAt", Write, Keep, Fixed),
+        row("/stepState/terminated/message", Write, Remove, Omit),
+        row("/stepState/terminated/reason", Write, Keep, Fixed),
+        row("/stepState/terminated/signal", Write, Keep, Omit),
+        row("/stepState/terminated/startedAt", Write, Keep, Omit),
+        row("/taskRun", Read, Keep, Fixed),
+    ]
+};
+
+const fn row(
+    pointer: &'static str,
+    plugin: PluginAccess,
+    strip: OnStrip,
+    oversize: OnOversize,
+) -> Field {
+    Field {
+        pointer,
+        plugin,
+        strip,
+        oversize,
+    }
+}
+
+// === impl Field ===
+
+impl Field {
+    /// Returns the name of the field in its object.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.pointer.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Returns the pointer to the object that the field is in.
+    #[must_use]
+    pub fn parent(&self) -> &'static str {
+        let parent = self.pointer.rsplit_once('/');
+        parent.map_or("", |(parent, _)| parent)
+    }
+}
+
+/// Returns the row of a member of the object that `parent` points to, if it has one.
+#[must_use]
+pub fn find(parent: &str, name: &str) -> Option<&'static Field> {
+    let mut fields = FIELDS.iter();
+    fields.find(|field| field.name() == name && field.parent() == parent)
+}
+
+/// Returns the field because of which `set` may not change this place: the place is the field,
+/// inside it, or around it.
+#[must_use]
+pub fn forbids_set(place: &str) -> Option<&'static Field> {
+    let is_it = |field: &&Field| match field.plugin {
+        PluginAccess::Write => false,
+        PluginAccess::Read | PluginAccess::OwnFunctions => {
+            pointer::is_within(place, field.pointer) || pointer::is_within(field.pointer, place)
+        }
+    };
+    FIELDS.iter().find(is_it)
+}
+
+/// Puts back what no plugin may change.
+#[must_use]
+pub fn restore(mut data: Value, original: &Value) -> Value {
+    let protected = FIELDS
+        .iter()
+        .filter(|field| field.plugin == PluginAccess::Read);
+    for Field { pointer: place, .. } in protected {
+        pointer::set(&mut data, place, original.pointer(place).cloned());
+    }
+    data
+}
+
+/// Keeps the fields that survive `onError: strip`.
+#[must_use]
+pub fn strip(data: &Map<String, Value>) -> Map<String, Value> {
+    strip_members(data, "")
+}
+
+fn strip_members(members: &Map<String, Value>, parent: &str) -> Map<String, Value> {
+    let kept = members.iter().filter_map(|(name, value)| {
+        let field = find(parent, name)?;
+        let value = match field.strip {
+            OnStrip::Keep => value.clone(),
+            OnStrip::KeepMembers => strip_members(value.as_object()?, field.pointer).into(),
+            OnStrip::Remove => return None,
+        };
+        Some((name.clone(), value))
+    });
+    kept.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_place_in_or_around_a_protected_field_cannot_be_set() {
+        for (place, expected) in [
+            ("/podRef", Some("/podRef")),
+            ("/podRef/name", Some("/podRef")),
+            ("/stepState", Some("/stepState/name")),
+            ("/stepState/container/x", Some("/stepState/container")),
+            ("/log", Some("/log")),
+            ("/log/x", Some("/log")),
+            ("/logs", None),
+            ("/stepState/imageID", None),
+            ("/stepState/terminated", None),
+            ("/labels/team", None),
+            ("/new", None),
+        ] {
+            let found = forbids_set(place).map(|field| field.pointer);
+            assert_eq!(found, expected, "{place}");
+        }
+    }
+
+    #[test]
+    fn strip_keeps_names_and_numbers_but_no_free_text() {
+        let data = json!({
+            "attempt": 0,
+            "labels": {"team": "shop"},
+            "log": "hello",
+            "new": "x",
+            "step": {"args": ["x"], "image": "i", "name": "n"},
+            "stepState": {
+                "name": "n",
+                "new": "x",
+                "terminated": {"exitCode": 1, "message": "[]", "new": "x"},
+            },
+        });
+        let stripped = data.as_object().map(strip).map(Value::Object);
+        assert_eq!(
+            stripped,
+            Some(json!({
+                "attempt": 0,
+                "step": {"image": "i", "name": "n"},
+                "stepState": {"name": "n", "terminated": {"exitCode": 1}},
+            }))
+        );
+    }
+
+    #[test]
+    fn what_is_protected_is_put_back() {
+        let original = json!({"attempt": 0, "taskRun": {"name": "a"}, "step": {"name": "n"}});
+        let changed = json!({"attempt": 1, "reason": "x", "step": {"name": "m"}});
+        assert_eq!(
+            restore(changed, &original),
+            json!({"attempt": 0, "taskRun": {"name": "a"}, "step": {"name": "m"}})
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! An event in memory.
+
+use super::scanner::FakeScanner;
+use crate::bindings::step_observer::plugin::events::{
+    EditError, Header, LogEdit, Redaction, Scope,
+};
+use crate::{Event, RuleSet};
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+use step_observer_event_model::{Edits, Step, attribute, field};
+
+/// An event made from a CloudEvent in JSON format, as the folder `cases` holds them.
+///
+/// Fields, attributes and edits follow the same rules as in the host, because both use
+/// `step-observer-event-model`. The scanner differs: it finds patterns and plain values only. The
+/// host's own tests cover encodings of values and the host's bounds.
+#[derive(Debug)]
+pub struct FakeEvent {
+    /// All members of the event but its data.
+    attributes: Map<String, Value>,
+    /// The data without the log.
+    data: Value,
+    log: Option<String>,
+    annotations: Map<String, Value>,
+    rule_sets: Vec<RuleSet>,
+    edits: RefCell<Edits>,
+    /// Index of the rule set, and what it is applied to.
+    redactions: RefCell<Vec<(usize, Scope)>>,
+}
+
+impl FakeEvent {
+    /// Makes an event from a CloudEvent in JSON format, with JSON as `data`.
+    ///
+    /// # Errors
+    ///
+    /// It is not a JSON object.
+    pub fn new(event: &Value, rule_sets: Vec<RuleSet>) -> Result<Self, String> {
+        let attributes = event.as_object().cloned();
+        let mut attributes = attributes.ok_or("an event is a JSON object")?;
+        let mut data = attributes.remove("data").unwrap_or(Value::Null);
+        Ok(Self {
+            attributes,
+            log: take_log(&mut data),
+            data,
+            annotations: Map::new(),
+            rule_sets,
+            edits: RefCell::new(Edits::new(usize::MAX)),
+            redactions: RefCell::default(),
+        })
+    }
+
+    /// Adds an annotation of the TaskRun. Events do not carry annotations, so cases cannot.
+    #[must_use]
+    pub fn with_annotation(mut self, name: &str, value: &str) -> Self {
+        self.annotations.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Returns the event with all changes.
+    ///
+    /// # Errors
+    ///
+    /// A pattern of a rule set does not compile.
+    pub fn into_json(self) -> Result<Value, String> {
+        let Self {
+            mut attributes,
+            data: original,
+            mut log,
+            annotations: _,
+            rule_sets,
+            edits,
+            redactions,
+        } = self;
+        let mut data = original.clone();
+        for (name, value) in edits.into_inner().apply(&mut log, &mut data) {
+            match value {
+                Some(value) => drop(attributes.insert(name, value.into())),
+                None => drop(attributes.remove(&name)),
+            }
+        }
+        for (index, scope) in redactions.into_inner() {
+            let Some(set) = rule_sets.get(index) else {
+                continue;
+            };
+            let mut scanner = FakeScanner::new(set)?;
+            log = log.map(|log| scanner.redact(&log));
+            if scope == Scope::Everything {
+                scanner.redact_json(&mut data);
+            }
+        }
+        data = field::restore(data, &original);
+        if let (Some(members), Some(log)) = (data.as_object_mut(), log) {
+            members.insert("log".to_owned(), log.into());
+        }
+        attributes.insert("data".to_owned(), data);
+        Ok(Value::Object(attributes))
+    }
+}
+
+fn take_log(data: &mut Value) -> Option<String> {
+    match data.as_object_mut()?.remove("log")? {
+        Value::String(log) => Some(log),
+        _ => None,
+    }
+}
+
+impl Event for FakeEvent {
+    fn header(&self) -> Header {
+        let required = |name| self.attribute(name).unwrap_or_default();
+        Header {
+            id: required("id"),
+            source: required("source"),
+            type_: required("type"),
+            subject: self.attribute("subject"),
+            time: self.attribute("time"),
+            datacontenttype: self.attribute("datacontenttype"),
+        }
+    }
+
+    fn step(&self) -> Step {
+        Step::read(&self.header().type_, &self.data)
+    }
+
+    fn attribute(&self, name: &str) -> Option<String> {
+        match self.attributes.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    fn set_attribute(&self, name: &str, value: Option<&str>) -> Result<(), EditError> {
+        Ok(self.edits.borrow_mut().set_attribute(name, value)?)
+    }
+
+    fn extensions(&self) -> Vec<(String, String)> {
+        let names = self.attributes.keys();
+        let names = names.filter(|name| !attribute::CORE.contains(&name.as_str()));
+        names
+            .filter_map(|name| Some((name.clone(), self.attribute(name)?)))
+            .collect()
+    }
+
+    fn data_json(&self) -> String {
+        self.data.to_string()
+    }
+
+    fn get_json(&self, pointer: &str) -> Option<String> {
+        self.data.pointer(pointer).map(Value::to_string)
+    }
+
+    fn set_json(&self, pointer: &str, json: Option<&str>) -> Result<(), EditError> {
+        Ok(self.edits.borrow_mut().set(pointer, json)?)
+    }
+
+    fn label(&self, name: &str) -> Option<String> {
+        let label = self.data.get("labels")?.get(name)?;
+        label.as_str().map(str::to_owned)
+    }
+
+    fn annotation(&self, name: &str) -> Option<String> {
+        self.annotations.get(name)?.as_str().map(str::to_owned)
+    }
+
+    fn log_size(&self) -> u64 {
+        self.log().len() as u64
+    }
+
+    fn log(&self) -> String {
+        self.log.clone().unwrap_or_default()
+    }
+
+    fn read_log(&self, offset: u64, length: u32) -> Vec<u8> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = self.log().into_bytes().into_iter();
+        bytes.skip(offset).take(length as usize).collect()
+    }
+
+    fn set_log(&self, text: &str) -> Result<(), EditError> {
+        Ok(self.edits.borrow_mut().set_log(text.to_owned())?)
+    }
+
+    fn edit_log(&self, edits: &[LogEdit]) -> Result<(), EditError> {
+        let edits = edits.iter().cloned();
+        let edits = edits.map(|LogEdit { start, end, text }| (start, end, text));
+        let mut changes = self.edits.borrow_mut();
+        Ok(changes.edit_log(&self.log(), edits.collect())?)
+    }
+
+    fn redact(&self, rules: &str, scope: Scope) -> Result<Vec<Redaction>, EditError> {
+        let mut sets = self.rule_sets.iter().enumerate();
+        let Some((index, set)) = sets.find(|(_, set)| set.name == rules) else {
+            return Err(EditError::Invalid(format!(
+                "`configure` declared no rule set `{rules}`"
+            )));
+        };
+        let mut scanner = FakeScanner::new(set).map_err(EditError::Invalid)?;
+        scanner.redact(&self.log());
+        if scope == Scope::Everything {
+            scanner.redact_json(&mut self.data.clone());
+        }
+        self.redactions.borrow_mut().push((index, scope));
+        Ok(scanner.counts)
+    }
+}

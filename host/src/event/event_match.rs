@@ -1,0 +1,71 @@
+//! Conditions on events: which of them a sink or a plugin gets.
+
+use cloudevents::event::Data;
+use cloudevents::{AttributesReader as _, Event};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use step_observer_event_model::{Phase, glob, matches_any};
+
+/// Conditions on an event. All that are given must hold; of a list, one entry. Texts may hold `*`
+/// for any characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct EventMatch {
+    /// What the step did.
+    pub phases: Vec<Phase>,
+    /// Namespaces of runs.
+    pub namespaces: Vec<String>,
+    /// PipelineRuns.
+    pub pipeline_runs: Vec<String>,
+    /// Tasks of pipelines.
+    pub pipeline_tasks: Vec<String>,
+    /// TaskRuns.
+    pub task_runs: Vec<String>,
+    /// Steps.
+    pub steps: Vec<String>,
+    /// Labels of the TaskRun.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl EventMatch {
+    /// Returns whether events of this phase can meet the conditions at all.
+    pub(crate) fn wants_phase(&self, event: &Event) -> bool {
+        let phase = Phase::of_type(event.ty());
+        self.phases.is_empty() || phase.is_some_and(|phase| self.phases.contains(&phase))
+    }
+
+    /// Returns whether the event meets all conditions.
+    #[must_use]
+    pub fn matches(&self, event: &Event) -> bool {
+        let Self {
+            phases: _,
+            namespaces,
+            pipeline_runs,
+            pipeline_tasks,
+            task_runs,
+            steps,
+            labels,
+        } = self;
+        let data = match event.data() {
+            Some(Data::Json(data)) => data,
+            Some(_) | None => &Value::Null,
+        };
+        let text = |pointer: &str| data.pointer(pointer).and_then(Value::as_str);
+        let any = |patterns: &[String], pointer: &str| {
+            matches_any(patterns, text(pointer).unwrap_or_default())
+        };
+        self.wants_phase(event)
+            && any(namespaces, "/taskRun/namespace")
+            && any(pipeline_runs, "/pipelineRun")
+            && any(pipeline_tasks, "/pipelineTask")
+            && any(task_runs, "/taskRun/name")
+            && any(steps, "/stepState/name")
+            && labels.iter().all(|(name, pattern)| {
+                let label = data.get("labels").and_then(|labels| labels.get(name));
+                label
+                    .and_then(Value::as_str)
+                    .is_some_and(|label| glob(pattern, label))
+            })
+    }
+}
