@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use step_observer::journal::{Journal, JournalConfig, NewEvent};
+use step_observer::journal::{Accept, Journal, JournalConfig, NewEvent};
 
 /// As in the program.
 #[global_allocator]
@@ -93,7 +93,12 @@ async fn journal(folder: &Path, events: &[Bytes], batches: usize) -> Duration {
             };
             let run = format!("run-{batch}-{}", number / 6);
             let mark = Some(format!("step-{} finished", number % 6));
-            journal.accept(run.into(), mark, Timestamp::UNIX_EPOCH, vec![event])
+            journal.accept(Accept {
+                origin: run.into(),
+                mark,
+                at: Timestamp::UNIX_EPOCH,
+                events: vec![event],
+            })
         });
         for accepted in join_all(accepted).await {
             accepted.unwrap();

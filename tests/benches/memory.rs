@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use step_observer::journal::{Journal, JournalConfig, NewEvent};
+use step_observer::journal::{Accept, Journal, JournalConfig, NewEvent};
 use step_observer_tests::accepted;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
@@ -122,7 +122,12 @@ async fn fill(folder: &Path) {
             body: body(&run, number),
         };
         // Later than any: nothing is given up.
-        journal.accept(run.into(), Some(mark), Timestamp::MAX, vec![event])
+        journal.accept(Accept {
+            origin: run.into(),
+            mark: Some(mark),
+            at: Timestamp::MAX,
+            events: vec![event],
+        })
     });
     let accepts = accepts.buffer_unordered(1024);
     accepts.for_each(async |accepted| accepted.unwrap()).await;

@@ -131,7 +131,7 @@ async fn brokers_that_are_gone_for_a_while_lose_nothing() {
     let mut replay = Replay::of(&recording, folder.path(), &settings, ", maxPerSecond: 500");
     replay.says("the sink is down").await;
     cluster.order("up").await;
-    replay.says("the sink is back").await;
+    replay.says("the sink is up again").await;
     cluster.order("down").await;
     replay.says_again("the sink is down").await;
     cluster.order("up").await;

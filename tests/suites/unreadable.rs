@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use step_observer::journal::{Journal, JournalConfig, NewEvent};
+use step_observer::journal::{Accept, Journal, JournalConfig, NewEvent};
 use step_observer_tests::accepted;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::sink::HttpSink;
@@ -32,8 +32,12 @@ pub(crate) async fn leave_events(folder: &Path, sink: &str, ids: &[&str], log: u
             body: accepted(event),
         };
         // Later than any: it is not given up.
-        let (run, mark, at) = ((*id).into(), Some("told".to_owned()), Timestamp::MAX);
-        handed.push(journal.accept(run, mark, at, vec![event]));
+        handed.push(journal.accept(Accept {
+            origin: (*id).into(),
+            mark: Some("told".to_owned()),
+            at: Timestamp::MAX,
+            events: vec![event],
+        }));
     }
     futures::future::try_join_all(handed).await.unwrap();
     drop(journal);

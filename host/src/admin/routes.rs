@@ -115,7 +115,7 @@ async fn sinks(State(state): State<RouteState>) -> Json<JournalStatus> {
 
 /// What happened to an event.
 async fn event(State(state): State<RouteState>, Path(id): Path<String>) -> Response {
-    match state.history.of(id).await {
+    match state.history.entries(id).await {
         Ok(facts) if facts.is_empty() => {
             let unknown =
                 "nothing is known of this event: it is older than the history, or has another id\n";

@@ -375,7 +375,7 @@ impl App {
         let (changes, seen) = mpsc::channel(CHANGES_CAPACITY);
         let (records, to_prepare) = mpsc::channel(RECORDS_CAPACITY);
         let (journal, history) = (carried.journal.clone(), carried.history.clone());
-        let same_scope = journal.watch_only(&stages::watch_scope(&source)).await?;
+        let same_scope = journal.set_scope(&stages::watch_scope(&source)).await?;
         let (ledger, log_source) = stages::ledger_and_log_source(&source, &log, &carried);
         let logs = Arc::new(LogReader::new(log_source, &log));
 
@@ -477,7 +477,7 @@ impl App {
             })
             .await;
             // Sinks see what was handed over last only after this. Where it fails, the observer stops anyway.
-            preparation.journal.arrived().await.ok();
+            preparation.journal.flush_submitted().await.ok();
             drop(preparing);
             ("prepare", Ok(()))
         });
@@ -517,14 +517,14 @@ impl App {
         // What was delivered last is sent again after a start where this is not waited for.
         let last = async {
             journal.sync().await.ok();
-            history.written().await;
+            history.flush().await;
             if let Some(traces) = &carried.traces {
                 traces.flush().await;
             }
         };
         tokio::time::timeout(MAX_SYNC_WAIT, last).await.ok();
         let nothing_waits =
-            metrics.pending.load(Ordering::Relaxed) == 0 && admission.waits().aside == 0;
+            metrics.pending.load(Ordering::Relaxed) == 0 && admission.status().deferred == 0;
         carried.note_end(nothing_waits && saw_everything(&metrics, watches.as_ref()));
         let summary = Summary {
             steps: metrics.transitions.all(),

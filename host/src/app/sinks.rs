@@ -6,8 +6,8 @@ use crate::clock;
 use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
 use crate::deliver::{Closing, DeadLetterSink, Delivery, SinkMetrics};
 use crate::event::Encoded;
-use crate::history::{History, What};
-use crate::journal::{Journal, JournalError, Letter, Waiting};
+use crate::history::{EventStage, History};
+use crate::journal::{DeadLetter, Journal, JournalError, WaitingEvent};
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{Chain, PluginEngine, TrustConfig};
 use crate::prepare::SinkRoute;
@@ -75,7 +75,7 @@ impl Deliveries {
             sink_metrics.push((name.clone(), metrics.clone()));
             let delivery = Delivery::new(name, ready.sink, retry, carried.journal.clone(), metrics)
                 .with_dead_letters(ready.dead_letters)
-                .telling(carried.history.clone());
+                .with_history(carried.history.clone());
             let (ends, one_of_them) = (ready.ends, delivering.clone());
             running.spawn(delivery.run(closing).map(|()| {
                 drop((ends, one_of_them));
@@ -180,7 +180,7 @@ pub(super) fn open_offline(to: &SinkKind) -> Result<(), SinkError> {
 }
 
 /// What waits for sinks that are not configured any more: it becomes dead letters, seen and not lost.
-pub(super) struct RemovedSinkBacklog(std::vec::IntoIter<(String, Waiting)>);
+pub(super) struct RemovedSinkBacklog(std::vec::IntoIter<(String, WaitingEvent)>);
 
 impl RemovedSinkBacklog {
     pub(super) fn find(journal: &Journal, sinks: &[ReadySink]) -> Self {
@@ -208,7 +208,7 @@ impl RemovedSinkBacklog {
         journal: &Journal,
         history: &History,
     ) -> Result<(), JournalError> {
-        let room = journal.room_for_letters().min(self.0.len());
+        let room = journal.room_for_dead_letters().min(self.0.len());
         for event in self.0.by_ref().take(room) {
             dead_letter(journal, history, event).await?;
         }
@@ -233,9 +233,9 @@ impl RemovedSinkBacklog {
 async fn dead_letter(
     journal: &Journal,
     history: &History,
-    (sink, event): (String, Waiting),
+    (sink, event): (String, WaitingEvent),
 ) -> Result<(), JournalError> {
-    let letter = Letter {
+    let letter = DeadLetter {
         reason: "the sink is not configured any more".to_owned(),
         attempts: 0,
         first: event.at,
@@ -243,8 +243,8 @@ async fn dead_letter(
         refused: false,
     };
     let body = journal.body(event.seq).await.ok().flatten();
-    history.tell(clock::now(), || {
-        let dead = What::Dead {
+    history.record(clock::now(), || {
+        let dead = EventStage::Dead {
             sink: sink.clone(),
             attempts: letter.attempts,
             reason: letter.reason.clone(),
@@ -252,5 +252,5 @@ async fn dead_letter(
         };
         (Encoded::stored(body.unwrap_or_default()).id(), dead)
     });
-    journal.bury(event.seq, &sink, letter).await
+    journal.dead_letter(event.seq, &sink, letter).await
 }

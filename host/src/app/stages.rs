@@ -179,7 +179,7 @@ pub(super) async fn track(
         outputs.forward(findings).await;
         if tracker.deferred_runs() != aside {
             aside = tracker.deferred_runs();
-            outputs.admission.note_aside(aside.0, aside.1);
+            outputs.admission.set_deferred(aside.0, aside.1);
         }
     }
     ("track", Ok(()))

@@ -73,7 +73,7 @@ impl StatusSources {
     }
 
     fn waiting(&self) -> WaitingStatus {
-        let waits = self.admission.waits();
+        let waits = self.admission.status();
         let (held_seconds, held_by) = match waits.oldest {
             Some((since, plugin)) => (stages::age(since), Some(plugin.to_string())),
             None => (0, None),
@@ -82,7 +82,7 @@ impl StatusSources {
             held: waits.held,
             held_seconds,
             held_by,
-            runs_set_aside: waits.aside,
+            runs_set_aside: waits.deferred,
             runs_given_up: waits.given_up,
         }
     }
@@ -107,16 +107,16 @@ impl StatusSources {
                 held: sink.held(),
             }
         });
-        let queued = journal.queued();
+        let queued = journal.blocked();
         JournalStatus {
             full: queued.is_all,
             waiting_namespaces: queued.namespaces,
-            dead_letters_dropped: journal.letters_dropped(),
+            dead_letters_dropped: journal.dead_letters_dropped(),
             bytes,
             max_bytes,
             dropped: journal.dropped(),
             disk_full: journal.is_disk_full(),
-            history_left_out: self.history.left_out(),
+            history_left_out: self.history.dropped(),
             sinks: sinks.collect(),
         }
     }

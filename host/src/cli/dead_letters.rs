@@ -4,7 +4,7 @@ use super::args::DeadLettersCommand;
 use super::outcome::{CommandError, CommandOutcome};
 use std::io::Write as _;
 use std::path::Path;
-use step_observer::control::{Answer, DeadLetter, Question, ask};
+use step_observer::control::{DeadLetterView, Request, Response, call};
 use step_observer::terminal;
 
 pub(super) async fn dead_letters(
@@ -12,14 +12,14 @@ pub(super) async fn dead_letters(
 ) -> Result<CommandOutcome, CommandError> {
     let text = match command {
         DeadLettersCommand::List { journal, json } => {
-            let letters = fetch_letters(&journal.folder, &Question::List).await?;
+            let letters = fetch_letters(&journal.folder, &Request::List).await?;
             match json {
                 true => lines(&letters)?,
                 false => table(&letters),
             }
         }
         DeadLettersCommand::Show { journal, letter } => {
-            let letters = fetch_letters(&journal.folder, &Question::Show(letter)).await?;
+            let letters = fetch_letters(&journal.folder, &Request::Show(letter)).await?;
             let first = letters.first();
             terminal::escape_json(&format!("{:#}\n", serde_json::to_value(first)?)).into_owned()
         }
@@ -29,11 +29,11 @@ pub(super) async fn dead_letters(
             to,
         } => {
             let letters = selection.into();
-            let done = change_letters(&journal.folder, &Question::Replay { letters, to }).await?;
+            let done = change_letters(&journal.folder, &Request::Replay { letters, to }).await?;
             format!("{done} dead letters are sent again\n")
         }
         DeadLettersCommand::Drop { journal, selection } => {
-            let done = change_letters(&journal.folder, &Question::Drop(selection.into())).await?;
+            let done = change_letters(&journal.folder, &Request::Drop(selection.into())).await?;
             format!("{done} dead letters are dropped\n")
         }
     };
@@ -43,21 +43,21 @@ pub(super) async fn dead_letters(
 
 async fn fetch_letters(
     folder: &Path,
-    question: &Question,
-) -> Result<Vec<DeadLetter>, CommandError> {
-    match ask(folder, question).await? {
-        Answer::Letters(letters) => Ok(letters),
-        Answer::Refused(reason) => Err(reason.into()),
-        Answer::Done(_) => Err(other_version()),
+    request: &Request,
+) -> Result<Vec<DeadLetterView>, CommandError> {
+    match call(folder, request).await? {
+        Response::DeadLetters(letters) => Ok(letters),
+        Response::Refused(reason) => Err(reason.into()),
+        Response::Done(_) => Err(other_version()),
     }
 }
 
-async fn change_letters(folder: &Path, question: &Question) -> Result<u64, CommandError> {
-    match ask(folder, question).await? {
-        Answer::Done(0) => Err("there is no such dead letter".into()),
-        Answer::Done(count) => Ok(count),
-        Answer::Refused(reason) => Err(reason.into()),
-        Answer::Letters(_) => Err(other_version()),
+async fn change_letters(folder: &Path, request: &Request) -> Result<u64, CommandError> {
+    match call(folder, request).await? {
+        Response::Done(0) => Err("there is no such dead letter".into()),
+        Response::Done(count) => Ok(count),
+        Response::Refused(reason) => Err(reason.into()),
+        Response::DeadLetters(_) => Err(other_version()),
     }
 }
 
@@ -65,7 +65,7 @@ fn other_version() -> CommandError {
     "the observer that uses the journal is of another version".into()
 }
 
-fn lines(letters: &[DeadLetter]) -> Result<String, serde_json::Error> {
+fn lines(letters: &[DeadLetterView]) -> Result<String, serde_json::Error> {
     let mut text = String::new();
     for letter in letters {
         text.push_str(&terminal::escape_json(&serde_json::to_string(letter)?));
@@ -74,7 +74,7 @@ fn lines(letters: &[DeadLetter]) -> Result<String, serde_json::Error> {
     Ok(text)
 }
 
-fn table(letters: &[DeadLetter]) -> String {
+fn table(letters: &[DeadLetterView]) -> String {
     if letters.is_empty() {
         return "no dead letters\n".to_owned();
     }
@@ -87,10 +87,10 @@ fn table(letters: &[DeadLetter]) -> String {
         let phase = letter.ty.trim_end_matches(".v1").rsplit('.').next();
         text.push_str(&row([
             &letter.letter.to_string(),
-            &format!("{:.0}", letter.fate.last),
-            &letter.fate.attempts.to_string(),
+            &format!("{:.0}", letter.failure.last),
+            &letter.failure.attempts.to_string(),
             &format!("{} {}", letter.subject, phase.unwrap_or_default()),
-            &letter.fate.reason,
+            &letter.failure.reason,
         ]));
     }
     text

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use step_observer::history::{self, Fact, HistoryError, Verdict, What};
+use step_observer::history::{self, HistoryEntry, HistoryError, Verdict, EventStage};
 use step_observer::terminal;
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<CommandOutcome, CommandError> {
@@ -34,31 +34,31 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<CommandOutcome, CommandError
     Ok(CommandOutcome::Complete)
 }
 
-fn lines<'a>(facts: impl Iterator<Item = &'a Fact>) -> Result<String, serde_json::Error> {
+fn lines<'a>(facts: impl Iterator<Item = &'a HistoryEntry>) -> Result<String, serde_json::Error> {
     let lines: Result<Vec<String>, _> = facts.map(serde_json::to_string).collect();
     Ok(terminal::escape_json(&(lines?.join("\n") + "\n")).into_owned())
 }
 
 /// Returns the pauses that last now, of the sinks for which the event waits.
-fn pauses(folder: &Path, waiting: &[&str], now: Timestamp) -> Result<Vec<Fact>, HistoryError> {
+fn pauses(folder: &Path, waiting: &[&str], now: Timestamp) -> Result<Vec<HistoryEntry>, HistoryError> {
     let mut pauses = Vec::new();
     for sink in waiting {
-        let last = history::last(folder, &history::of_sink(sink))?;
+        let last = history::last(folder, &history::sink_key(sink))?;
         pauses.extend(
-            last.filter(|fact| matches!(fact.what, What::Paused { until, .. } if until > now)),
+            last.filter(|fact| matches!(fact.stage, EventStage::Paused { until, .. } if until > now)),
         );
     }
     Ok(pauses)
 }
 
-fn describe_waiting(waiting: &[&str], pauses: &[Fact]) -> String {
+fn describe_waiting(waiting: &[&str], pauses: &[HistoryEntry]) -> String {
     let mut text = String::new();
     if !waiting.is_empty() {
         let waiting = waiting.join(", ");
         writeln!(text, "It waits for {}.", terminal::escape_line(&waiting)).ok();
     }
     for pause in pauses {
-        if let What::Paused { sink, until } = &pause.what {
+        if let EventStage::Paused { sink, until } = &pause.stage {
             let sink = terminal::escape_line(sink);
             writeln!(text, "Sink {sink} asks for a pause until {until:.3}.").ok();
         }
@@ -67,16 +67,16 @@ fn describe_waiting(waiting: &[&str], pauses: &[Fact]) -> String {
 }
 
 /// Describes the entries, and returns with the text the sinks for which the event waits.
-fn describe(facts: &[Fact]) -> (String, Vec<&str>) {
+fn describe(facts: &[HistoryEntry]) -> (String, Vec<&str>) {
     let mut text = String::new();
     let mut waiting: Vec<&str> = Vec::new();
-    for Fact { at, what, .. } in facts {
+    for HistoryEntry { at, stage, .. } in facts {
         // Escaped: receivers and plugins write the reasons, a tenant writes the name of the run.
         let mut line = |at: &jiff::Timestamp, words: &str| {
             writeln!(text, "{at:.3}  {}", terminal::escape_line(words)).ok();
         };
-        match what {
-            What::Accepted {
+        match stage {
+            EventStage::Accepted {
                 observed,
                 ty,
                 subject,
@@ -95,13 +95,13 @@ fn describe(facts: &[Fact]) -> (String, Vec<&str>) {
                 line(at, &journalled);
                 waiting.extend(sinks.iter().map(String::as_str));
             }
-            What::Held { plugin, reason } => {
+            EventStage::Held { plugin, reason } => {
                 line(
                     at,
                     &format!("plugin {plugin} failed, and it waits: {reason}"),
                 );
             }
-            What::Failed {
+            EventStage::Failed {
                 sink,
                 attempt,
                 reason,
@@ -117,17 +117,17 @@ fn describe(facts: &[Fact]) -> (String, Vec<&str>) {
                     &format!("sink {sink}: attempt {attempt} failed, {next}: {reason}"),
                 );
             }
-            What::Paused { sink, until } => {
+            EventStage::Paused { sink, until } => {
                 line(
                     at,
                     &format!("sink {sink} asks for a pause until {until:.3}"),
                 );
             }
-            What::Delivered { sink, attempt } => {
+            EventStage::Delivered { sink, attempt } => {
                 line(at, &format!("sink {sink}: delivered at attempt {attempt}"));
                 waiting.retain(|waiting| waiting != sink);
             }
-            What::Dead {
+            EventStage::Dead {
                 sink,
                 attempts,
                 reason,
@@ -144,14 +144,14 @@ fn describe(facts: &[Fact]) -> (String, Vec<&str>) {
                 waiting.retain(|waiting| waiting != sink);
                 waiting.extend(to.as_deref());
             }
-            What::SentAgain { from, sink } => {
+            EventStage::SentAgain { from, sink } => {
                 line(
                     at,
                     &format!("the dead letter of {from} is sent again, to {sink}"),
                 );
                 waiting.push(sink);
             }
-            What::Discarded { sink } => {
+            EventStage::Discarded { sink } => {
                 line(at, &format!("the dead letter of {sink} is dropped"));
             }
         }

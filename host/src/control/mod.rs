@@ -1,6 +1,6 @@
-//! What an operator asks a journal for: its dead letters. By the observer that uses it, over a Unix
-//! socket in the journal's folder, or directly where nobody does. Whoever may write to
-//! the files there may ask.
+//! Dead letters of a journal, for operators: lists, shows, sends again and drops them. The observer
+//! that uses the journal answers over a Unix socket in its folder. If no observer uses it, the
+//! caller opens the journal itself. The permissions of the folder decide who may connect.
 
 mod serve;
 
@@ -8,8 +8,8 @@ pub use serve::serve;
 
 use crate::clock;
 use crate::event::{DecodeError, Encoded, run_of};
-use crate::history::{History, HistoryError, What};
-use crate::journal::{Journal, JournalError, Letter, NewEvent};
+use crate::history::{EventStage, History, HistoryError};
+use crate::journal::{Accept, DeadLetter, Journal, JournalError, NewEvent};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,43 +21,43 @@ use tracing::info;
 
 /// Name of the socket in the journal's folder.
 const SOCKET: &str = "control";
-/// Largest answer in bytes.
-const MAX_ANSWER: u64 = 256 * 1024 * 1024;
-/// Bytes of the history where no observer says how many.
-const HISTORY: u64 = 64 * 1024 * 1024;
+/// Largest response in bytes.
+const MAX_RESPONSE_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes of the history if no observer runs, whose configuration would say them.
+const DEFAULT_HISTORY_BYTES: u64 = 64 * 1024 * 1024;
 /// Dead letters that are sent again with one sync.
-const TOGETHER: usize = 64;
-/// Longest time for one who asks, answer included.
+const RESENT_PER_SYNC: usize = 64;
+/// Longest time for a request, response included.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is asked for.
+/// A request of an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Question {
-    /// All dead letters.
+pub enum Request {
+    /// Lists all dead letters.
     List,
-    /// One of them with its event.
-    Show(LetterId),
-    /// Send them again, to another sink where one is named.
+    /// Shows one of them with its event.
+    Show(DeadLetterId),
+    /// Sends them again, to another sink if one is named.
     Replay {
-        /// Which.
+        /// The dead letters.
         letters: Selection,
-        /// Where to.
+        /// The other sink.
         to: Option<String>,
     },
-    /// Forget them.
+    /// Drops them.
     Drop(Selection),
 }
 
-/// Names a dead letter: number of the event in the journal and sink, such as `12:http-1`.
+/// Names a dead letter: the number of its event in the journal, and the sink, such as `12:http-1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct LetterId {
+pub struct DeadLetterId {
     seq: u64,
     sink: String,
 }
 
-impl std::str::FromStr for LetterId {
+impl std::str::FromStr for DeadLetterId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -71,7 +71,7 @@ impl std::str::FromStr for LetterId {
     }
 }
 
-impl TryFrom<String> for LetterId {
+impl TryFrom<String> for DeadLetterId {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -79,19 +79,19 @@ impl TryFrom<String> for LetterId {
     }
 }
 
-impl From<LetterId> for String {
-    fn from(id: LetterId) -> Self {
+impl From<DeadLetterId> for String {
+    fn from(id: DeadLetterId) -> Self {
         id.to_string()
     }
 }
 
-impl std::fmt::Display for LetterId {
+impl std::fmt::Display for DeadLetterId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.seq, self.sink)
     }
 }
 
-/// Some dead letters.
+/// Selects dead letters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Selection {
@@ -99,12 +99,12 @@ pub enum Selection {
     All,
     /// Those of one sink.
     Sink(String),
-    /// These.
-    These(Vec<LetterId>),
+    /// Those with these names.
+    These(Vec<DeadLetterId>),
 }
 
 impl Selection {
-    fn has(&self, id: &LetterId) -> bool {
+    fn has(&self, id: &DeadLetterId) -> bool {
         match self {
             Self::All => true,
             Self::Sink(sink) => *sink == id.sink,
@@ -113,12 +113,12 @@ impl Selection {
     }
 }
 
-/// A dead letter.
+/// A dead letter and the facts that name its event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DeadLetter {
-    /// Names it.
-    pub letter: LetterId,
+pub struct DeadLetterView {
+    /// Its name.
+    pub letter: DeadLetterId,
     /// `id` of its event.
     pub id: String,
     /// `type` of its event.
@@ -128,55 +128,56 @@ pub struct DeadLetter {
     pub subject: String,
     /// The sink.
     pub sink: String,
-    /// What became of it.
+    /// Why it was not delivered.
     #[serde(flatten)]
-    pub fate: Letter,
-    /// The event, where it is asked for.
+    pub failure: DeadLetter,
+    /// The event, if the request is for one dead letter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<Value>,
 }
 
-/// What is answered.
+/// The response to a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Answer {
+pub enum Response {
     /// Dead letters.
-    Letters(Vec<DeadLetter>),
-    /// So many were sent again or dropped.
+    #[serde(rename = "letters")]
+    DeadLetters(Vec<DeadLetterView>),
+    /// Number of dead letters that were sent again or dropped.
     Done(u64),
-    /// It cannot be done.
+    /// The request cannot be fulfilled; says why.
     Refused(String),
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// There is nothing to ask.
+    /// The folder holds no journal.
     #[error("there is no journal in {0}; give the folder with --journal")]
     NoJournal(String),
-    /// The journal says no.
+    /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The history says no.
+    /// The history cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),
     /// The observer does not answer.
     #[error("the observer that uses the journal does not answer: {0}")]
     Observer(String),
-    /// An event cannot be read.
+    /// The event of a dead letter cannot be read.
     #[error("letter {0}: its event cannot be read from the journal: {1}")]
-    Read(LetterId, std::io::Error),
-    /// An event cannot be understood.
+    Read(DeadLetterId, std::io::Error),
+    /// The event of a dead letter cannot be parsed.
     #[error("letter {0}: {1}")]
-    Decode(LetterId, DecodeError),
+    Decode(DeadLetterId, DecodeError),
 }
 
-/// Asks the journal in a folder.
+/// Sends a request to the journal in a folder.
 ///
 /// # Errors
 ///
-/// There is none, or it gives no answer.
-pub async fn ask(folder: &Path, question: &Question) -> Result<Answer, ControlError> {
+/// Fails if there is no journal, or the request cannot be handled.
+pub async fn call(folder: &Path, request: &Request) -> Result<Response, ControlError> {
     if !Journal::exists(folder) {
         return Err(ControlError::NoJournal(folder.display().to_string()));
     }
@@ -186,14 +187,14 @@ pub async fn ask(folder: &Path, question: &Question) -> Result<Answer, ControlEr
     };
     match Journal::open(&config, Timestamp::MIN) {
         Ok(journal) => {
-            let history = History::open(Some(folder), HISTORY, None)?;
-            let answer = answer(&journal, &history, None, question).await?;
+            let history = History::open(Some(folder), DEFAULT_HISTORY_BYTES, None)?;
+            let answer = handle(&journal, &history, None, request).await?;
             journal.sync().await?;
-            history.written().await;
+            history.flush().await;
             Ok(answer)
         }
         Err(JournalError::Locked { .. }) => {
-            let asked = tokio::time::timeout(TIMEOUT, ask_observer(folder, question)).await;
+            let asked = tokio::time::timeout(TIMEOUT, call_observer(folder, request)).await;
             let answered =
                 asked.map_err(|_| ControlError::Observer("it takes too long".to_owned()))?;
             answered.map_err(|error| ControlError::Observer(error.to_string()))
@@ -202,115 +203,122 @@ pub async fn ask(folder: &Path, question: &Question) -> Result<Answer, ControlEr
     }
 }
 
-async fn ask_observer(folder: &Path, question: &Question) -> std::io::Result<Answer> {
+async fn call_observer(folder: &Path, request: &Request) -> std::io::Result<Response> {
     let mut stream = UnixStream::connect(folder.join(SOCKET)).await?;
-    let mut line = serde_json::to_vec(question)?;
+    let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
     let mut answer = Vec::new();
-    let mut limited = stream.take(MAX_ANSWER);
+    let mut limited = stream.take(MAX_RESPONSE_BYTES);
     limited.read_to_end(&mut answer).await?;
     Ok(serde_json::from_slice(&answer)?)
 }
 
-/// `sinks` are those that are configured, where that is known.
-async fn answer(
+/// Handles a request. `sinks` are the sinks that dead letters may be sent to, if a running observer
+/// knows them.
+async fn handle(
     journal: &Journal,
     history: &History,
     sinks: Option<&[String]>,
-    question: &Question,
-) -> Result<Answer, ControlError> {
-    match question {
-        Question::List => {
+    request: &Request,
+) -> Result<Response, ControlError> {
+    match request {
+        Request::List => {
             let mut letters = Vec::new();
-            for (id, fate) in letters_of(journal, &Selection::All) {
-                // One that cannot be read must not hide the others: its reason says so.
+            for (id, failure) in letters_of(journal, &Selection::All) {
+                // A dead letter that cannot be read must not hide the others: its reason says so.
                 let event = journal.body(id.seq).await.ok().flatten();
-                letters.push(DeadLetter {
+                letters.push(DeadLetterView {
                     event: None,
-                    ..dead_letter(id, fate, &event.unwrap_or_default())
+                    ..dead_letter(id, failure, &event.unwrap_or_default())
                 });
             }
-            Ok(Answer::Letters(letters))
+            Ok(Response::DeadLetters(letters))
         }
-        Question::Show(id) => {
+        Request::Show(id) => {
             let wanted = Selection::These(vec![id.clone()]);
             match letters_of(journal, &wanted).pop() {
-                Some((id, fate)) => Ok(Answer::Letters(vec![read(journal, id, fate).await?])),
-                None => Ok(Answer::Refused(format!("there is no dead letter {id}"))),
+                Some((id, failure)) => Ok(Response::DeadLetters(vec![
+                    read(journal, id, failure).await?,
+                ])),
+                None => Ok(Response::Refused(format!("there is no dead letter {id}"))),
             }
         }
-        Question::Replay { letters, to } => {
+        Request::Replay { letters, to } => {
             if to.is_some() && sinks.is_none() {
                 let problem = "only a running observer knows which sinks have no plugins of their own: start it for --to, or send the letters to their own sinks";
-                return Ok(Answer::Refused(problem.to_owned()));
+                return Ok(Response::Refused(problem.to_owned()));
             }
             if let (Some(to), Some(sinks)) = (to, sinks)
                 && !sinks.contains(to)
             {
                 let known = sinks.join(", ");
-                return Ok(Answer::Refused(format!(
+                return Ok(Response::Refused(format!(
                     "letters cannot go to `{to}`: of the sinks without plugins of their own there are {known}"
                 )));
             }
             let chosen = letters_of(journal, letters);
             let count = chosen.len() as u64;
-            for some in chosen.chunks(TOGETHER) {
+            for some in chosen.chunks(RESENT_PER_SYNC) {
                 send_again(journal, history, some, to.as_deref()).await?;
             }
             info!(count, "dead letters are sent again");
-            Ok(Answer::Done(count))
+            Ok(Response::Done(count))
         }
-        Question::Drop(letters) => {
+        Request::Drop(letters) => {
             let chosen = letters_of(journal, letters);
             for (id, _) in &chosen {
                 let event = journal.body(id.seq).await.ok().flatten();
-                journal.done(id.seq, &id.sink).await?;
-                history.tell(clock::now(), || {
+                journal.acknowledge(id.seq, &id.sink).await?;
+                history.record(clock::now(), || {
                     let event = Encoded::stored(event.unwrap_or_default());
                     let sink = id.sink.clone();
-                    (event.id(), What::Discarded { sink })
+                    (event.id(), EventStage::Discarded { sink })
                 });
             }
             let count = chosen.len() as u64;
             info!(count, "dead letters are dropped");
-            Ok(Answer::Done(count))
+            Ok(Response::Done(count))
         }
     }
 }
 
-fn letters_of(journal: &Journal, selection: &Selection) -> Vec<(LetterId, Letter)> {
-    let letters = journal.letters().into_iter();
-    let named = letters.map(|(seq, sink, fate)| (LetterId { seq, sink }, fate));
+fn letters_of(journal: &Journal, selection: &Selection) -> Vec<(DeadLetterId, DeadLetter)> {
+    let letters = journal.dead_letters().into_iter();
+    let named = letters.map(|(seq, sink, failure)| (DeadLetterId { seq, sink }, failure));
     named.filter(|(id, _)| selection.has(id)).collect()
 }
 
-async fn read(journal: &Journal, id: LetterId, fate: Letter) -> Result<DeadLetter, ControlError> {
+async fn read(
+    journal: &Journal,
+    id: DeadLetterId,
+    failure: DeadLetter,
+) -> Result<DeadLetterView, ControlError> {
     let body = journal.body(id.seq).await;
     let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
-    Ok(dead_letter(id, fate, &body.unwrap_or_default()))
+    Ok(dead_letter(id, failure, &body.unwrap_or_default()))
 }
 
-fn dead_letter(id: LetterId, fate: Letter, body: &[u8]) -> DeadLetter {
+fn dead_letter(id: DeadLetterId, failure: DeadLetter, body: &[u8]) -> DeadLetterView {
     let event: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-    DeadLetter {
+    DeadLetterView {
         id: text("id").to_owned(),
         ty: text("type").to_owned(),
         subject: text("subject").to_owned(),
         sink: id.sink.clone(),
-        fate,
+        failure,
         letter: id,
         event: Some(event),
     }
 }
 
-/// As new events at the end of their lanes, in this order, with the ids, the times and the bytes that
-/// they had.
+/// Submits dead letters as new events behind all others, in this order, with the ids, times and
+/// bytes that they had.
 async fn send_again(
     journal: &Journal,
     history: &History,
-    letters: &[(LetterId, Letter)],
+    letters: &[(DeadLetterId, DeadLetter)],
     to: Option<&str>,
 ) -> Result<(), ControlError> {
     let mut again = Vec::new();
@@ -327,21 +335,25 @@ async fn send_again(
         };
         again.push((origin, event, event_id));
     }
-    // None before all can be, and in this order.
+    // No dead letter is submitted before all were read.
     let mut ids = Vec::new();
     for (origin, event, id) in again {
-        journal
-            .hand_over(origin, None, clock::now(), vec![event], || {})
-            .await?;
+        let accept = Accept {
+            origin,
+            mark: None,
+            at: clock::now(),
+            events: vec![event],
+        };
+        journal.submit(accept, || {}).await?;
         ids.push(id);
     }
     journal.sync().await?;
     for ((letter, _), id) in letters.iter().zip(ids) {
-        journal.done(letter.seq, &letter.sink).await?;
-        history.tell(clock::now(), || {
+        journal.acknowledge(letter.seq, &letter.sink).await?;
+        history.record(clock::now(), || {
             let from = letter.sink.clone();
             let sink = to.unwrap_or(&from).to_owned();
-            (id, What::SentAgain { from, sink })
+            (id, EventStage::SentAgain { from, sink })
         });
     }
     Ok(())

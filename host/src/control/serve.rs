@@ -1,7 +1,7 @@
 //! Answers operators over the socket: several at a time, each within a time, so that one who connects and says nothing
 //! holds no other.
 
-use super::{Answer, SOCKET, TIMEOUT, answer};
+use super::{Response, SOCKET, TIMEOUT, handle};
 use crate::file_permissions;
 use crate::history::History;
 use crate::journal::Journal;
@@ -16,12 +16,12 @@ use tracing::warn;
 
 /// The socket's name before it is ready.
 const NEW_SOCKET: &str = "control.new";
-/// Largest question in bytes.
-const MAX_QUESTION: u64 = 1024 * 1024;
+/// Largest request in bytes.
+const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
 /// Longest time until it is there.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clients that are served at a time; further ones wait until one of them is done.
-const CLIENTS: usize = 8;
+const MAX_CLIENTS: usize = 8;
 
 /// Answers those who ask, several at a time, for ever. Without the socket the observer works as well.
 pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: Vec<String>) {
@@ -36,7 +36,7 @@ pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: V
             return std::future::pending().await;
         }
     };
-    let asked = Asked {
+    let asked = Server {
         journal: journal.clone(),
         history: history.clone(),
         sinks: sinks.into(),
@@ -44,7 +44,7 @@ pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: V
     };
     let mut clients = JoinSet::new();
     loop {
-        if clients.len() >= CLIENTS {
+        if clients.len() >= MAX_CLIENTS {
             clients.join_next().await;
         }
         while clients.try_join_next().is_some() {}
@@ -67,9 +67,9 @@ fn listen(folder: &Path, path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// What is asked. Cheap to clone.
+/// EventStage is asked. Cheap to clone.
 #[derive(Clone)]
-struct Asked {
+struct Server {
     journal: Journal,
     history: History,
     sinks: Arc<[String]>,
@@ -77,27 +77,27 @@ struct Asked {
     one_at_a_time: Arc<Mutex<()>>,
 }
 
-impl Asked {
+impl Server {
     /// Answers one client.
     async fn serve(self, stream: UnixStream) {
         match tokio::time::timeout(TIMEOUT, self.answer(stream)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "an operator's question is not answered"),
-            Err(_) => warn!("an operator's question is not answered in time"),
+            Ok(Err(error)) => warn!(%error, "an operator's request is not answered"),
+            Err(_) => warn!("an operator's request is not answered in time"),
         }
     }
 
     async fn answer(self, stream: UnixStream) -> std::io::Result<()> {
         let (read, mut write) = stream.into_split();
         let mut line = String::new();
-        let mut reader = BufReader::new(read.take(MAX_QUESTION));
-        let read = tokio::time::timeout(QUESTION_TIMEOUT, reader.read_line(&mut line));
+        let mut reader = BufReader::new(read.take(MAX_REQUEST_BYTES));
+        let read = tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line));
         read.await??;
-        let question = serde_json::from_str(&line)?;
+        let request = serde_json::from_str(&line)?;
         let turn = self.one_at_a_time.lock().await;
-        let answered = answer(&self.journal, &self.history, Some(&self.sinks), &question).await;
+        let answered = handle(&self.journal, &self.history, Some(&self.sinks), &request).await;
         drop(turn);
-        let answer = answered.unwrap_or_else(|error| Answer::Refused(error.to_string()));
+        let answer = answered.unwrap_or_else(|error| Response::Refused(error.to_string()));
         write.write_all(&serde_json::to_vec(&answer)?).await?;
         write.shutdown().await
     }

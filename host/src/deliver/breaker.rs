@@ -1,110 +1,142 @@
-//! When a sink fails for everybody, one tries for all. Pure.
+//! A circuit breaker: while a sink fails for everything, one attempt at a time probes it. Pure.
 
 use std::collections::HashSet;
 use std::time::Duration;
 use step_observer_core::Backoff;
 
-/// Failures in a row after which nobody but one tries.
-const FAILURES: u32 = 5;
-/// As long as things have failed of fewer namespaces than this, another may try on its own while it is open: a sink on which what one
-/// of them sends fails is not down.
-const NAMESPACES: usize = 4;
+/// Failures in a row at which the breaker opens.
+const MAX_FAILURES: u32 = 5;
+/// As long as attempts of fewer namespaces than this have failed, each further namespace may try once
+/// while the breaker is open: a sink that fails on the events of one namespace is not down.
+const MIN_FAILED_NAMESPACES: usize = 4;
 
-/// The state of one sink. Times are spans since any fixed moment.
+/// The breaker of one sink. Times are durations since any fixed moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Breaker {
+    state: State,
+    opened_by: OpenedBy,
+    /// Failures in a row. While the breaker is open, only those of probes count.
     failures: u32,
-    /// The next try, while it is open.
-    probe_at: Option<Duration>,
-    /// Somebody tries for all.
-    probing: bool,
-    /// Namespaces of which something failed since the sink last took anything.
-    failed: HashSet<u32>,
-    /// The sink said itself that it is gone.
-    suspended: bool,
-    /// One tries for all, of whatever namespace: the sink has asked for a pause and taken nothing since.
-    alone: bool,
+    /// Namespaces of which an attempt failed since the sink last took an event.
+    failed_namespaces: HashSet<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// All attempts are permitted.
+    #[default]
+    Closed,
+    /// No attempt is permitted until then; the next one is a probe.
+    Open { until: Duration },
+    /// A probe runs. No other attempt is permitted until then; the next one is another probe.
+    Probing { until: Duration },
+}
+
+/// Why the breaker is open, or will be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum OpenedBy {
+    /// Attempts failed.
+    #[default]
+    Failures,
+    /// The sink asked for a pause and has taken nothing since: only the probe may try.
+    Pause,
+    /// The sink said that it is gone: only the probe may try, and no later answer but a success or a
+    /// refusal closes the breaker.
+    Suspension,
 }
 
 impl Breaker {
-    /// May somebody try now? If not, when to ask again. While it is open, who may try is the one who
-    /// tries for all: the others ask again a moment after the try can be over. One of a namespace of which nothing
-    /// has failed yet may try as well: a sink may fail on what one namespace sends, and take all else.
-    pub(super) fn ask(
+    /// Permits an attempt, or returns the time after which to ask again.
+    ///
+    /// While the breaker is open, one attempt is permitted as the probe, which lasts no longer than
+    /// `longest_attempt`. An attempt of a namespace without failures may be permitted, too.
+    pub(super) fn permit(
         &mut self,
         now: Duration,
-        attempt: Duration,
+        longest_attempt: Duration,
         namespace: u32,
     ) -> Result<(), Duration> {
-        match self.probe_at {
-            Some(at) if now < at => match self.failed.len() < NAMESPACES
-                && !self.suspended
-                && !self.alone
-                && self.failed.insert(namespace)
-            {
-                true => Ok(()),
-                false => Err(at - now),
-            },
-            Some(_) => {
-                self.probing = true;
-                self.probe_at = Some(now + attempt);
+        match self.state {
+            State::Closed => Ok(()),
+            State::Open { until } | State::Probing { until } if now < until => {
+                match self.failed_namespaces.len() < MIN_FAILED_NAMESPACES
+                    && self.opened_by == OpenedBy::Failures
+                    && self.failed_namespaces.insert(namespace)
+                {
+                    true => Ok(()),
+                    false => Err(until - now),
+                }
+            }
+            State::Open { .. } | State::Probing { .. } => {
+                let until = now + longest_attempt;
+                self.state = State::Probing { until };
                 Ok(())
             }
-            None => Ok(()),
         }
     }
 
-    /// The sink took something. Was it open?
-    pub(super) fn succeeded(&mut self) -> bool {
-        std::mem::take(self).probe_at.is_some()
+    /// Closes the breaker: the sink took an event. Returns whether the breaker was open.
+    pub(super) fn on_success(&mut self) -> bool {
+        std::mem::take(self).state != State::Closed
     }
 
-    /// The sink failed. Is it open from now on? `at_once`: one failure is enough for that, and no other namespace may
-    /// try.
-    pub(super) fn failed(
+    /// Counts a failed attempt. Returns whether this opens the breaker.
+    ///
+    /// `after_pause` says that the sink asked for a pause and has taken nothing since: then one
+    /// failure opens the breaker, and no other namespace may try.
+    pub(super) fn on_failure(
         &mut self,
         now: Duration,
         backoff: Backoff,
         jitter: f64,
         namespace: u32,
-        at_once: bool,
+        after_pause: bool,
     ) -> bool {
-        if self.failed.len() < NAMESPACES {
-            self.failed.insert(namespace);
+        if self.failed_namespaces.len() < MIN_FAILED_NAMESPACES {
+            self.failed_namespaces.insert(namespace);
         }
-        let was_open = self.probe_at.is_some();
-        if was_open && !std::mem::take(&mut self.probing) {
-            // It began before that was known, such as all events of a batch: it says nothing new.
-            return false;
-        }
+        let probed_until = match self.state {
+            // The attempt began before the breaker opened, as all events of a batch do: it proves
+            // nothing new.
+            State::Open { .. } => return false,
+            State::Probing { until } => Some(until),
+            State::Closed => None,
+        };
         self.failures = self.failures.saturating_add(1);
-        if at_once {
-            self.failures = self.failures.max(FAILURES);
-            self.alone = true;
+        if after_pause {
+            self.failures = self.failures.max(MAX_FAILURES);
+            if self.opened_by == OpenedBy::Failures {
+                self.opened_by = OpenedBy::Pause;
+            }
         }
-        if self.failures >= FAILURES {
-            self.probe_at = Some(now + backoff.delay(self.failures - FAILURES + 1, jitter));
-        }
-        !was_open && self.probe_at.is_some()
+        let next_probe = (self.failures >= MAX_FAILURES)
+            .then(|| now + backoff.delay(self.failures - MAX_FAILURES + 1, jitter));
+        self.state = match next_probe.or(probed_until) {
+            Some(until) => State::Open { until },
+            None => State::Closed,
+        };
+        probed_until.is_none() && next_probe.is_some()
     }
 
-    /// Nothing is sent for so long; then one tries for all.
+    /// Opens the breaker for a time, after which a probe is permitted.
     pub(super) fn suspend(&mut self, now: Duration, length: Duration) {
         self.failures = self.failures.saturating_add(1);
-        self.suspended = true;
-        self.probe_at = Some(now + length);
+        self.opened_by = OpenedBy::Suspension;
+        self.state = State::Open {
+            until: now + length,
+        };
     }
 
-    /// The sink asks for a pause, so it answers. That it is gone for good is not withdrawn by that: the request may be
-    /// an older one.
-    pub(super) fn paused(&mut self) {
-        if !self.suspended {
+    /// Closes the breaker: the sink asks for a pause, so it answers. A suspension stays, because the
+    /// request may be older than it.
+    pub(super) fn on_pause(&mut self) {
+        if self.opened_by != OpenedBy::Suspension {
             *self = Self::default();
         }
     }
 
-    /// The sink refused one event, but it answers.
-    pub(super) fn answered(&mut self) {
+    /// Closes the breaker: the sink refused one event, so it answers.
+    pub(super) fn on_refusal(&mut self) {
         *self = Self::default();
     }
 }
@@ -126,93 +158,93 @@ mod tests {
     #[test]
     fn after_failures_in_a_row_one_probe_at_a_time_is_sent_until_it_succeeds() {
         let mut breaker = Breaker::default();
-        for _ in 1..FAILURES {
-            assert_eq!(breaker.ask(at(0), ATTEMPT, 0), Ok(()));
-            assert!(!breaker.failed(at(0), BACKOFF, 1.0, 0, false));
+        for _ in 1..MAX_FAILURES {
+            assert_eq!(breaker.permit(at(0), ATTEMPT, 0), Ok(()));
+            assert!(!breaker.on_failure(at(0), BACKOFF, 1.0, 0, false));
         }
-        assert!(breaker.failed(at(0), BACKOFF, 1.0, 0, false), "opens");
-        let wait = breaker.ask(at(0), ATTEMPT, 0).unwrap_err();
+        assert!(breaker.on_failure(at(0), BACKOFF, 1.0, 0, false), "opens");
+        let wait = breaker.permit(at(0), ATTEMPT, 0).unwrap_err();
         assert!(wait <= at(1), "{wait:?}");
-        assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Ok(()), "the one who tries");
-        assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Err(ATTEMPT), "all others");
+        assert_eq!(breaker.permit(at(1), ATTEMPT, 0), Ok(()), "the probe");
+        assert_eq!(breaker.permit(at(1), ATTEMPT, 0), Err(ATTEMPT), "all others wait");
         assert!(
-            !breaker.failed(at(2), BACKOFF, 1.0, 0, false),
+            !breaker.on_failure(at(2), BACKOFF, 1.0, 0, false),
             "it was open before"
         );
-        assert!(breaker.ask(at(2), ATTEMPT, 0).is_err());
-        assert_eq!(breaker.ask(at(40), ATTEMPT, 0), Ok(()));
-        assert!(breaker.succeeded());
+        assert!(breaker.permit(at(2), ATTEMPT, 0).is_err());
+        assert_eq!(breaker.permit(at(40), ATTEMPT, 0), Ok(()));
+        assert!(breaker.on_success());
         assert_eq!(breaker, Breaker::default());
-        assert_eq!(breaker.ask(at(40), ATTEMPT, 0), Ok(()));
-        assert_eq!(breaker.ask(at(40), ATTEMPT, 0), Ok(()));
+        assert_eq!(breaker.permit(at(40), ATTEMPT, 0), Ok(()));
+        assert_eq!(breaker.permit(at(40), ATTEMPT, 0), Ok(()));
     }
 
     #[test]
     fn failures_of_earlier_requests_do_not_lengthen_the_wait() {
         let mut breaker = Breaker::default();
-        let opened = (0..100).filter(|_| breaker.failed(at(0), BACKOFF, 1.0, 0, false));
+        let opened = (0..100).filter(|_| breaker.on_failure(at(0), BACKOFF, 1.0, 0, false));
         assert_eq!(opened.count(), 1);
-        let wait = breaker.ask(at(0), ATTEMPT, 0).unwrap_err();
+        let wait = breaker.permit(at(0), ATTEMPT, 0).unwrap_err();
         assert!(wait <= BACKOFF.initial, "{wait:?}");
-        // The one who tries for all makes it longer.
-        assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Ok(()));
-        assert!(!breaker.failed(at(1), BACKOFF, 1.0, 0, false));
-        let longer = breaker.ask(at(1), ATTEMPT, 0).unwrap_err();
+        // A failed probe makes it longer.
+        assert_eq!(breaker.permit(at(1), ATTEMPT, 0), Ok(()));
+        assert!(!breaker.on_failure(at(1), BACKOFF, 1.0, 0, false));
+        let longer = breaker.permit(at(1), ATTEMPT, 0).unwrap_err();
         assert!(longer > wait, "{longer:?}");
     }
 
     #[test]
     fn a_threshold_of_one_opens_after_one_failure() {
         let mut breaker = Breaker::default();
-        assert!(breaker.failed(at(0), BACKOFF, 1.0, 0, true));
+        assert!(breaker.on_failure(at(0), BACKOFF, 1.0, 0, true));
         for namespace in 0..3 {
-            assert!(breaker.ask(at(0), ATTEMPT, namespace).is_err());
+            assert!(breaker.permit(at(0), ATTEMPT, namespace).is_err());
         }
-        assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Ok(()));
-        assert!(!breaker.failed(at(2), BACKOFF, 1.0, 0, true));
-        assert_eq!(breaker.ask(at(3), ATTEMPT, 0), Err(at(1)), "twice as long");
+        assert_eq!(breaker.permit(at(1), ATTEMPT, 0), Ok(()));
+        assert!(!breaker.on_failure(at(2), BACKOFF, 1.0, 0, true));
+        assert_eq!(breaker.permit(at(3), ATTEMPT, 0), Err(at(1)), "twice as long");
     }
 
     #[test]
     fn a_suspended_sink_gets_nothing_until_a_probe() {
         let mut breaker = Breaker::default();
         breaker.suspend(at(0), at(600));
-        assert_eq!(breaker.ask(at(1), ATTEMPT, 0), Err(at(599)));
-        assert_eq!(breaker.ask(at(600), ATTEMPT, 0), Ok(()));
-        assert_eq!(breaker.ask(at(600), ATTEMPT, 0), Err(ATTEMPT));
+        assert_eq!(breaker.permit(at(1), ATTEMPT, 0), Err(at(599)));
+        assert_eq!(breaker.permit(at(600), ATTEMPT, 0), Ok(()));
+        assert_eq!(breaker.permit(at(600), ATTEMPT, 0), Err(ATTEMPT));
     }
 
     #[test]
     fn failures_of_one_namespace_stop_no_other() {
         let mut breaker = Breaker::default();
-        for _ in 0..FAILURES {
-            breaker.failed(at(0), BACKOFF, 1.0, 0, false);
+        for _ in 0..MAX_FAILURES {
+            breaker.on_failure(at(0), BACKOFF, 1.0, 0, false);
         }
-        assert!(breaker.ask(at(0), ATTEMPT, 0).is_err());
+        assert!(breaker.permit(at(0), ATTEMPT, 0).is_err());
         assert_eq!(
-            breaker.ask(at(0), ATTEMPT, 1),
+            breaker.permit(at(0), ATTEMPT, 1),
             Ok(()),
-            "nothing of it failed"
+            "no attempt of it failed"
         );
-        assert!(breaker.ask(at(0), ATTEMPT, 1).is_err(), "only one tries");
+        assert!(breaker.permit(at(0), ATTEMPT, 1).is_err(), "it tries only once");
         assert!(
-            !breaker.failed(at(0), BACKOFF, 1.0, 1, false),
+            !breaker.on_failure(at(0), BACKOFF, 1.0, 1, false),
             "it was open before"
         );
-        assert!(breaker.ask(at(0), ATTEMPT, 1).is_err());
-        assert_eq!(breaker.ask(at(0), ATTEMPT, 2), Ok(()));
-        assert!(breaker.succeeded());
-        assert_eq!(breaker.ask(at(0), ATTEMPT, 0), Ok(()));
+        assert!(breaker.permit(at(0), ATTEMPT, 1).is_err());
+        assert_eq!(breaker.permit(at(0), ATTEMPT, 2), Ok(()));
+        assert!(breaker.on_success());
+        assert_eq!(breaker.permit(at(0), ATTEMPT, 0), Ok(()));
     }
 
     #[test]
     fn failures_that_are_not_in_a_row_do_not_open_it() {
         let mut breaker = Breaker::default();
         for _ in 0..10 {
-            for _ in 1..FAILURES {
-                assert!(!breaker.failed(at(0), BACKOFF, 1.0, 0, false));
+            for _ in 1..MAX_FAILURES {
+                assert!(!breaker.on_failure(at(0), BACKOFF, 1.0, 0, false));
             }
-            assert!(!breaker.succeeded());
+            assert!(!breaker.on_success());
         }
     }
 }

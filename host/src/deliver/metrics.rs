@@ -1,10 +1,10 @@
-//! What became of the events for one sink.
+//! EventStage became of the events for one sink.
 
 use crate::sink::PauseGate;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What became of the events for one sink since the start.
+/// EventStage became of the events for one sink since the start.
 #[derive(Debug)]
 pub struct SinkMetrics {
     pub(super) pause: PauseGate,

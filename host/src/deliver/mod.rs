@@ -1,22 +1,23 @@
-//! Delivery to one sink, from the journal: lanes by TaskRun, retries with backoff, one who tries for
-//! all while the sink is down, dead letters for what cannot be delivered.
+//! Delivers the events of the journal to one sink: in the order of each TaskRun, with retries and
+//! backoff. A circuit breaker lets one probe through while the sink is down. Events that cannot be
+//! delivered become dead letters.
 
 mod breaker;
 mod config;
-mod dead_letters;
-mod giving_up;
+mod dead_letter;
+mod dead_letter_sink;
 mod metrics;
-mod pausing;
+mod pause;
 mod window;
 
 pub use config::RetryConfig;
-pub(crate) use dead_letters::DeadLetterSink;
+pub(crate) use dead_letter_sink::DeadLetterSink;
 pub use metrics::SinkMetrics;
 
 use crate::clock;
 use crate::event::Encoded;
-use crate::history::{History, What};
-use crate::journal::{Journal, JournalError, Taken, Turns, Waiting};
+use crate::history::{EventStage, History};
+use crate::journal::{Journal, JournalError, NextEvents, SinkCursor, WaitingEvent};
 use crate::lanes::{self, LaneLimits};
 use crate::locked::Locked;
 use crate::sink::{Attempt, DeliveryFailure, RateLimiter, RetryAction, Sink};
@@ -31,17 +32,17 @@ use step_observer_core::Backoff;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
-use window::{Attempts, Window};
+use window::{AttemptPermit, AttemptQueue, Window};
 
-/// Events of one sink that are looked at: their places in the journal, not their bytes. Each namespace has its share
-/// of them; what is beyond waits until one before it is done.
-const WINDOW: usize = 4096;
+/// Events of one sink that are in delivery: their numbers, not their bytes. Each namespace has its
+/// share of them. Further events wait in the journal.
+const WINDOW_EVENTS: usize = 4096;
 /// Events that are taken from the journal at a time.
-const TAKE: usize = 256;
+const MAX_FETCHED_EVENTS: usize = 256;
 /// How long nothing is sent to a sink that says that it is gone for good.
 const SUSPENSION: Duration = Duration::from_secs(600);
 
-/// Ends when nothing more will be accepted.
+/// Completes when no further event will be accepted.
 pub(crate) type Closing = Shared<BoxFuture<'static, ()>>;
 
 /// Delivers to one sink.
@@ -53,19 +54,18 @@ pub(crate) struct Delivery {
     journal: Journal,
     history: History,
     metrics: Arc<SinkMetrics>,
-    /// Events that are looked at.
     window: Window,
-    /// Attempts at a time.
-    attempts: Attempts,
+    /// Bounds the concurrent attempts.
+    attempts: AttemptQueue,
     breaker: Locked<Breaker>,
-    /// The end of the last pause that was reported.
+    /// The end of the pause that was reported last.
     paused_until: Locked<Option<Instant>>,
-    /// Tells that an attempt is over.
-    tried: Notify,
-    began: Instant,
-    /// Where only so many a second are wanted.
+    /// Notified after each attempt.
+    attempted: Notify,
+    started: Instant,
+    /// Bounds the events per second, if `retry.maxPerSecond` is configured.
     rate_limiter: Option<RateLimiter>,
-    /// Where what cannot be delivered goes, instead of staying in the journal.
+    /// Receives the events that cannot be delivered. Without it, they stay in the journal.
     dead_letters: Option<DeadLetterSink>,
 }
 
@@ -78,8 +78,8 @@ impl Delivery {
         metrics: Arc<SinkMetrics>,
     ) -> Self {
         Self {
-            window: Window::new(WINDOW),
-            attempts: Attempts::new(sink.concurrency().clamp(1, WINDOW)),
+            window: Window::new(WINDOW_EVENTS),
+            attempts: AttemptQueue::new(sink.concurrency().clamp(1, WINDOW_EVENTS)),
             rate_limiter: (retry.max_per_second)
                 .map(|rate| RateLimiter::new(rate.get(), Duration::from_secs(1))),
             name,
@@ -90,18 +90,18 @@ impl Delivery {
             metrics,
             breaker: Locked::default(),
             paused_until: Locked::default(),
-            tried: Notify::new(),
-            began: Instant::now(),
+            attempted: Notify::new(),
+            started: Instant::now(),
             dead_letters: None,
         }
     }
 
-    /// Tells what becomes of events.
-    pub(crate) fn telling(self, history: History) -> Self {
+    /// Records the stages of events in a history.
+    pub(crate) fn with_history(self, history: History) -> Self {
         Self { history, ..self }
     }
 
-    /// Sends on what cannot be delivered.
+    /// Sends events that cannot be delivered to a dead-letter sink.
     pub(crate) fn with_dead_letters(self, dead_letters: Option<DeadLetterSink>) -> Self {
         Self {
             dead_letters,
@@ -109,42 +109,48 @@ impl Delivery {
         }
     }
 
-    /// Delivers until nothing more will be accepted and nothing waits.
+    /// Delivers until no further event will be accepted and none waits.
     pub(crate) async fn run(self, closing: Closing) {
-        let (lanes, items) = mpsc::channel(TAKE);
+        let (lanes, items) = mpsc::channel(MAX_FETCHED_EVENTS);
         let limits = LaneLimits {
-            // One that waits for its next try keeps nobody but its own run.
-            concurrency: WINDOW,
-            capacity: WINDOW,
+            // An event that waits for its next attempt must delay only its own run.
+            concurrency: WINDOW_EVENTS,
+            capacity: WINDOW_EVENTS,
         };
-        let work = lanes::run(items, limits, |event| self.take(event));
+        let work = lanes::run(items, limits, |event| self.process(event));
         tokio::join!(self.feed(lanes, closing), work);
     }
 
-    /// Takes what waits from the journal: of each namespace in turn, those of one in order.
-    async fn feed(&self, lanes: mpsc::Sender<(u64, Waiting)>, closing: Closing) {
+    /// Moves waiting events from the journal into the lanes: of each namespace in turn, those of one
+    /// namespace in order.
+    async fn feed(&self, lanes: mpsc::Sender<(u64, WaitingEvent)>, closing: Closing) {
         let mut changes = self.journal.changes();
-        let mut turns = Turns::default();
+        let mut cursor = SinkCursor::default();
         loop {
-            let closed = closing.peek().is_some();
+            let is_closed = closing.peek().is_some();
             changes.mark_unchanged();
-            let has_place = |namespace| self.window.take(namespace);
-            // Without a place nothing is looked for.
-            let taken = match self.window.is_full() {
-                true => Taken::held(),
-                false => (self.journal).take_in_turn(&self.name, &mut turns, TAKE, has_place),
+            let has_place = |namespace| self.window.try_take(namespace);
+            // A full window needs no look into the journal.
+            let next = match self.window.is_full() {
+                true => NextEvents::blocked(),
+                false => (self.journal).next_events(
+                    &self.name,
+                    &mut cursor,
+                    MAX_FETCHED_EVENTS,
+                    has_place,
+                ),
             };
-            if taken.events.is_empty() && !taken.is_more {
-                if closed && !taken.is_held {
+            if next.events.is_empty() && !next.has_more {
+                if is_closed && !next.is_blocked {
                     return;
                 }
                 tokio::select! {
                     _ = changes.changed() => {}
-                    () = self.window.left(), if taken.is_held => {}
-                    () = closing.clone(), if !closed => {}
+                    () = self.window.released(), if next.is_blocked => {}
+                    () = closing.clone(), if !is_closed => {}
                 }
             }
-            for event in taken.events {
+            for event in next.events {
                 if lanes.send((event.run, event)).await.is_err() {
                     return;
                 }
@@ -152,25 +158,26 @@ impl Delivery {
         }
     }
 
-    async fn take(&self, event: Waiting) {
+    async fn process(&self, event: WaitingEvent) {
         self.deliver(event).await;
-        self.window.leave(event.namespace);
+        self.window.release(event.namespace);
     }
 
-    async fn deliver(&self, event: Waiting) {
-        let began = clock::now();
-        let begun = Instant::now();
-        let age = Duration::try_from(began.duration_since(event.at)).unwrap_or_default();
-        // The pauses that the sink has asked for do not count.
+    /// Attempts until the sink has the event or it is a dead letter.
+    async fn deliver(&self, event: WaitingEvent) {
+        let first_attempt = clock::now();
+        let started = Instant::now();
+        let age = Duration::try_from(first_attempt.duration_since(event.at)).unwrap_or_default();
+        // Pauses that the sink asked for do not count for `giveUpMs`.
         let pause = &self.metrics.pause;
         let age = age.saturating_sub(pause.paused_within(age));
-        let left = Duration::from_millis(self.retry.give_up_ms.get()).saturating_sub(age);
+        let time_left = Duration::from_millis(self.retry.give_up_ms.get()).saturating_sub(age);
         let mut failures = 0_u32;
-        let mut held = None;
+        let mut awaits_room = None;
         let settled = loop {
             let tried = match self.attempt(event).await {
                 Ok(Some(tried)) => tried,
-                // Somebody dropped it meanwhile.
+                // Dropped meanwhile, at a bound of the journal or by an operator.
                 Ok(None) => break Ok(()),
                 Err(error) => {
                     let reason = format!("it cannot be read from the journal: {error}");
@@ -182,18 +189,18 @@ impl Delivery {
                     break self.delivered(event, &encoded, failures).await;
                 }
                 (encoded, Attempt::Failed(failure)) => (encoded, failure),
-                // Not given out by `attempt`.
+                // `attempt` never returns it.
                 (_, Attempt::Postponed) => continue,
             };
             failures = failures.saturating_add(1);
             let now = Instant::now();
-            let give_up = begun + left + pause.paused_within(now.duration_since(begun));
+            let give_up = started + time_left + pause.paused_within(now.duration_since(started));
             let id = encoded.id();
             let (sink, reason) = (&self.name, &failure.reason);
             let delay = match failure.action {
                 RetryAction::Reject => None,
                 _ if now >= give_up => None,
-                // The breaker keeps the next try back.
+                // The breaker delays the next attempt.
                 RetryAction::Suspend => Some(Duration::ZERO),
                 RetryAction::Retry { after } => {
                     let backoff = self.backoff().delay(failures, fastrand::f64());
@@ -203,13 +210,16 @@ impl Delivery {
             };
             let delay = match delay {
                 Some(delay) => delay,
-                None => match self.bury(event, &encoded, &failure, failures, began).await {
+                None => match self
+                    .dead_letter(event, &encoded, &failure, failures, first_attempt)
+                    .await
+                {
                     Ok(true) => break Ok(()),
                     Ok(false) => {
-                        held.get_or_insert_with(|| self.hold(&id, reason));
+                        awaits_room.get_or_insert_with(|| self.report_no_room(&id, reason));
                         Duration::from_millis(self.retry.max_ms.get())
                     }
-                    Err(problem) => break Err(problem),
+                    Err(error) => break Err(error),
                 },
             };
             warn!(
@@ -220,8 +230,8 @@ impl Delivery {
                 ?delay,
                 "delivery failed, retrying"
             );
-            self.history.tell(clock::now(), || {
-                let failed = What::Failed {
+            self.history.record(clock::now(), || {
+                let failed = EventStage::Failed {
                     sink: sink.clone(),
                     attempt: failures,
                     reason: reason.clone(),
@@ -235,31 +245,36 @@ impl Delivery {
                 };
                 (id, failed)
             });
-            // Thousands may wait: it is read again then.
+            // Thousands of events may wait here: the next attempt reads the bytes again.
             drop(encoded);
             if let RetryAction::Pause { .. } = failure.action {
-                // It waits for its turn with all others, and like them no longer than the pause lasts.
+                // `attempt` waits until the pause is over, as it does for all events.
                 continue;
             }
-            // A wait that is longer than the time left ends with one last try.
+            // A delay that is longer than the time left ends with one last attempt.
             let next = now + delay;
-            let last = if now < give_up {
+            let until = if now < give_up {
                 next.min(give_up)
             } else {
                 next
             };
-            tokio::time::sleep_until(last).await;
+            tokio::time::sleep_until(until).await;
         };
-        drop(held);
-        if let Err(problem) = settled {
-            // The journal has said so, and the observer stops: it is sent again after that.
-            warn!(sink = self.name, seq = event.seq, %problem, "what became of an event is not kept");
+        drop(awaits_room);
+        if let Err(error) = settled {
+            // The journal has logged why, and the observer stops. The event is sent again after that.
+            warn!(
+                sink = self.name,
+                seq = event.seq,
+                %error,
+                "the outcome of a delivery is not stored"
+            );
         }
     }
 
     async fn delivered(
         &self,
-        event: Waiting,
+        event: WaitingEvent,
         encoded: &Encoded,
         failures: u32,
     ) -> Result<(), JournalError> {
@@ -268,17 +283,17 @@ impl Delivery {
             let (sink, id) = (&self.name, encoded.id());
             info!(sink, id, failures, "delivered after failures");
         }
-        self.history.tell(clock::now(), || {
+        self.history.record(clock::now(), || {
             let (sink, attempt) = (self.name.clone(), failures + 1);
-            (encoded.id(), What::Delivered { sink, attempt })
+            (encoded.id(), EventStage::Delivered { sink, attempt })
         });
-        self.journal.done(event.seq, &self.name).await
+        self.journal.acknowledge(event.seq, &self.name).await
     }
 
-    /// One attempt, once there is room for it. Nothing where the event is done already.
-    async fn attempt(&self, event: Waiting) -> std::io::Result<Option<(Encoded, Attempt)>> {
+    /// Makes one attempt, once it is permitted. Returns `None` if the event was dropped meanwhile.
+    async fn attempt(&self, event: WaitingEvent) -> std::io::Result<Option<(Encoded, Attempt)>> {
         loop {
-            let _turn = self.turn(event.namespace).await;
+            let _permit = self.permit(event.namespace).await;
             if let Some(rate_limiter) = &self.rate_limiter {
                 rate_limiter.acquire().await;
             }
@@ -286,24 +301,25 @@ impl Delivery {
                 return Ok(None);
             };
             let (namespace, event) = (event.namespace, Encoded::stored(body));
-            // On its own: thousands of events wait for their turn, and some wires take kilobytes for an attempt.
+            // Boxed: thousands of these futures wait, and some wires need kilobytes for an attempt.
             let attempt = self.sink.send(&event).boxed().await;
             self.breaker(|breaker, now| match &attempt {
                 Attempt::Delivered => {
-                    if breaker.succeeded() {
-                        info!(sink = self.name, "the sink is back");
+                    if breaker.on_success() {
+                        info!(sink = self.name, "the sink is up again");
                     }
                 }
                 Attempt::Failed(failure) => self.failed(breaker, now, failure, namespace),
                 Attempt::Postponed => {}
             });
             if attempt != Attempt::Postponed {
-                self.tried.notify_waiters();
+                self.attempted.notify_waiters();
                 return Ok(Some((event, attempt)));
             }
         }
     }
 
+    /// Updates the breaker after a failed attempt.
     fn failed(
         &self,
         breaker: &mut Breaker,
@@ -314,53 +330,53 @@ impl Delivery {
         self.metrics.failed_attempts.fetch_add(1, Ordering::Relaxed);
         let (sink, reason) = (&self.name, &failure.reason);
         match failure.action {
-            RetryAction::Reject => breaker.answered(),
+            RetryAction::Reject => breaker.on_refusal(),
             RetryAction::Suspend => {
                 error!(
                     sink,
                     reason,
                     length = ?SUSPENSION,
-                    "the sink is gone for good, as it says: nothing is sent there for a while"
+                    "the sink says that it is gone for good: nothing is sent there for a while"
                 );
                 breaker.suspend(now, SUSPENSION);
             }
             RetryAction::Pause { asked, length } => {
-                breaker.paused();
-                self.paused(asked, length, reason);
+                breaker.on_pause();
+                self.report_pause(asked, length, reason);
             }
             RetryAction::Retry { .. } => {
-                // After a pause one probes for all, and the next one only after a while.
-                let at_once = self.metrics.pause.is_recovering();
-                if breaker.failed(now, self.backoff(), fastrand::f64(), namespace, at_once) {
+                let after_pause = self.metrics.pause.is_recovering();
+                if breaker.on_failure(now, self.backoff(), fastrand::f64(), namespace, after_pause)
+                {
                     warn!(
                         sink,
-                        reason, "the sink is down: one event tries for all until it is back"
+                        reason, "the sink is down: one event at a time probes it until it is up"
                     );
                 }
             }
         }
     }
 
-    /// Waits for its turn to try, during a pause, and while the sink is down and another tries for all.
-    async fn turn(&self, namespace: u32) -> window::Attempt<'_> {
+    /// Waits until an attempt is permitted: by the number of concurrent attempts, by a pause, and by
+    /// the breaker.
+    async fn permit(&self, namespace: u32) -> AttemptPermit<'_> {
         loop {
-            let turn = self.attempts.turn(namespace).await;
-            // Before it asks: what changes after that wakes it.
-            let tried = self.tried.notified();
+            let permit = self.attempts.acquire(namespace).await;
+            // Before the breaker is asked, so that no change after that is missed.
+            let attempted = self.attempted.notified();
             let longest = self.sink.longest_attempt();
-            let ask = |breaker: &mut Breaker, now| breaker.ask(now, longest, namespace);
-            let asked = match self.metrics.pause.wait(longest) {
+            let permitted = match self.metrics.pause.wait(longest) {
                 Some(wait) => Err(wait),
-                None => self.breaker(ask),
+                None => self.breaker(|breaker, now| breaker.permit(now, longest, namespace)),
             };
-            match asked {
-                Ok(()) => return turn,
+            match permitted {
+                Ok(()) => return permit,
                 Err(wait) => {
-                    // Others may try meanwhile.
-                    drop(turn);
+                    // Another namespace may attempt meanwhile.
+                    drop(permit);
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = tried => {}
+                        () = attempted => {}
                         () = self.sink.moved() => {}
                     }
                 }
@@ -377,6 +393,6 @@ impl Delivery {
 
     fn breaker<T>(&self, work: impl FnOnce(&mut Breaker, Duration) -> T) -> T {
         let mut breaker = self.breaker.lock();
-        work(&mut breaker, self.began.elapsed())
+        work(&mut breaker, self.started.elapsed())
     }
 }

@@ -1,137 +1,144 @@
-//! Whose events are looked at, and whose turn it is to be sent: each namespace has its share, so that one with many
-//! keeps no other.
+//! Bounds the events of one sink that are in delivery, and its concurrent attempts. Each namespace has
+//! its share of both, so that one with a large backlog delays no other.
 
 use crate::journal::is_fair;
 use crate::locked::Locked;
 use std::collections::{HashMap, VecDeque};
 use tokio::sync::{Notify, oneshot};
 
-/// Places that are left together before more events are taken: one at a time would be a look into the journal, and a
-/// change of threads, for each event.
-const TOGETHER: usize = 64;
+/// Places that are released together before more events are taken. Each time costs a look into the
+/// journal and a switch of tasks, which is too much for a single event.
+const RELEASES_PER_WAKE: usize = 64;
 
-/// Places for events that are looked at. Namespaces are numbers.
+/// Places for events in delivery. Namespaces are numbers of the journal.
 #[derive(Debug)]
 pub(super) struct Window {
     size: usize,
-    taken: Locked<Taken>,
-    left: Notify,
+    places: Locked<Places>,
+    released: Notify,
 }
 
+/// Places that are taken.
 #[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    of: HashMap<u32, usize>,
+struct Places {
+    total: usize,
+    by_namespace: HashMap<u32, usize>,
 }
 
 impl Window {
     pub(super) fn new(size: usize) -> Self {
         Self {
             size,
-            taken: Locked::default(),
-            left: Notify::new(),
+            places: Locked::default(),
+            released: Notify::new(),
         }
     }
 
-    /// Takes a place for an event of a namespace, if there is one for it.
-    pub(super) fn take(&self, namespace: u32) -> bool {
-        let mut taken = self.taken.lock();
-        let Some(free) = self.size.checked_sub(taken.all + 1) else {
+    /// Takes a place for an event of a namespace. Returns false if there is none for it.
+    pub(super) fn try_take(&self, namespace: u32) -> bool {
+        let mut places = self.places.lock();
+        let Some(free) = self.size.checked_sub(places.total + 1) else {
             return false;
         };
-        let own = taken.of.get(&namespace).copied().unwrap_or_default();
+        let own = places
+            .by_namespace
+            .get(&namespace)
+            .copied()
+            .unwrap_or_default();
         if !is_fair(own as u64, 1, free as u64) {
             return false;
         }
-        taken.all += 1;
-        taken.of.insert(namespace, own + 1);
+        places.total += 1;
+        places.by_namespace.insert(namespace, own + 1);
         true
     }
 
-    /// Is there a place for nobody?
+    /// Returns whether there is no place for any namespace.
     pub(super) fn is_full(&self) -> bool {
-        let taken = self.taken.lock();
-        taken.all >= self.size
+        self.places.lock().total >= self.size
     }
 
-    /// Leaves it.
-    pub(super) fn leave(&self, namespace: u32) {
-        let mut taken = self.taken.lock();
-        taken.all = taken.all.saturating_sub(1);
-        if let Some(own) = taken.of.get_mut(&namespace) {
+    /// Gives a place back.
+    pub(super) fn release(&self, namespace: u32) {
+        let mut places = self.places.lock();
+        places.total = places.total.saturating_sub(1);
+        if let Some(own) = places.by_namespace.get_mut(&namespace) {
             *own -= 1;
             if *own == 0 {
-                taken.of.remove(&namespace);
+                places.by_namespace.remove(&namespace);
             }
         }
-        let is_worth_it = taken.all.is_multiple_of(TOGETHER);
-        drop(taken);
-        if is_worth_it {
-            // Kept for whoever asks next, where nobody does now.
-            self.left.notify_one();
+        let wakes = places.total.is_multiple_of(RELEASES_PER_WAKE);
+        drop(places);
+        if wakes {
+            // If no task waits now, the next call of `released` returns at once.
+            self.released.notify_one();
         }
     }
 
-    /// Ends when some places were left since this was last asked, or all.
-    pub(super) async fn left(&self) {
-        self.left.notified().await;
+    /// Waits until some places, or all, were released since the last call.
+    pub(super) async fn released(&self) {
+        self.released.notified().await;
     }
 }
 
-/// Attempts at a time: who waits for one gets it in turn with those of other namespaces, and those of one in order.
+/// Bounds concurrent attempts. Namespaces get permits in turn, and the events of one in order.
 #[derive(Debug)]
-pub(super) struct Attempts(Locked<Queue>);
+pub(super) struct AttemptQueue(Locked<State>);
 
 #[derive(Debug)]
-struct Queue {
+struct State {
     free: usize,
     waiting: HashMap<u32, VecDeque<oneshot::Sender<()>>>,
-    /// Those of whom somebody waits; the first is the next.
+    /// Namespaces with waiting events, the next one first.
     order: VecDeque<u32>,
 }
 
-/// The right to an attempt, until it is dropped.
+/// Permits one attempt until it is dropped.
 #[derive(Debug)]
-pub(super) struct Attempt<'a>(&'a Attempts);
+pub(super) struct AttemptPermit<'a>(&'a AttemptQueue);
 
-impl Attempts {
-    pub(super) fn new(most: usize) -> Self {
-        Self(Locked::new(Queue {
-            free: most,
+impl AttemptQueue {
+    pub(super) fn new(permits: usize) -> Self {
+        Self(Locked::new(State {
+            free: permits,
             waiting: HashMap::new(),
             order: VecDeque::new(),
         }))
     }
 
-    /// Waits for its turn. Whoever stops to wait must be dropped together with all others.
-    pub(super) async fn turn(&self, namespace: u32) -> Attempt<'_> {
-        let waits = self.with(|queue| {
-            if let Some(free) = queue.free.checked_sub(1) {
-                queue.free = free;
-                return None;
+    /// Waits for a permit. Not safe to cancel alone: if one waiting future is dropped, all must be,
+    /// because a permit that is granted meanwhile would be lost.
+    pub(super) async fn acquire(&self, namespace: u32) -> AttemptPermit<'_> {
+        let granted = {
+            let mut state = self.0.lock();
+            match state.free.checked_sub(1) {
+                Some(free) => {
+                    state.free = free;
+                    None
+                }
+                None => {
+                    let (grant, granted) = oneshot::channel();
+                    let waiting = state.waiting.entry(namespace).or_default();
+                    let is_first = waiting.is_empty();
+                    waiting.push_back(grant);
+                    if is_first {
+                        state.order.push_back(namespace);
+                    }
+                    Some(granted)
+                }
             }
-            let (turn, waits) = oneshot::channel();
-            let waiting = queue.waiting.entry(namespace).or_default();
-            if waiting.is_empty() {
-                queue.order.push_back(namespace);
-            }
-            waiting.push_back(turn);
-            Some(waits)
-        });
-        if let Some(waits) = waits {
-            // It is sent or dropped together with this.
-            waits.await.ok();
+        };
+        if let Some(granted) = granted {
+            // Fails only if the queue is dropped, and this future with it.
+            granted.await.ok();
         }
-        Attempt(self)
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
-        work(&mut self.0.lock())
+        AttemptPermit(self)
     }
 }
 
-impl Queue {
-    /// Who is next.
+impl State {
+    /// Returns the event that gets the next permit.
     fn next(&mut self) -> Option<oneshot::Sender<()>> {
         let namespace = self.order.pop_front()?;
         let waiting = self.waiting.get_mut(&namespace)?;
@@ -144,16 +151,15 @@ impl Queue {
     }
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for AttemptPermit<'_> {
     fn drop(&mut self) {
-        self.0.with(|queue| {
-            while let Some(next) = queue.next() {
-                if next.send(()).is_ok() {
-                    return;
-                }
+        let mut state = self.0.0.lock();
+        while let Some(next) = state.next() {
+            if next.send(()).is_ok() {
+                return;
             }
-            queue.free += 1;
-        });
+        }
+        state.free += 1;
     }
 }
 
@@ -166,24 +172,24 @@ mod tests {
     fn one_namespace_never_has_all_places() {
         let window = Window::new(100);
         let take = |namespace| {
-            let taken = std::iter::repeat_with(|| window.take(namespace));
+            let taken = std::iter::repeat_with(|| window.try_take(namespace));
             taken.take(100).filter(|taken| *taken).count()
         };
         assert_eq!(take(7), 80);
         assert_eq!(take(8), 16);
         assert_eq!(take(7), 0);
-        assert!(window.left().now_or_never().is_none());
-        (0..32).for_each(|_| window.leave(7));
-        assert!(window.left().now_or_never().is_some());
-        assert!(window.take(8) && window.take(9));
+        assert!(window.released().now_or_never().is_none());
+        (0..32).for_each(|_| window.release(7));
+        assert!(window.released().now_or_never().is_some());
+        assert!(window.try_take(8) && window.try_take(9));
     }
 
     #[test]
     fn attempts_go_round_the_namespaces() {
-        let attempts = Attempts::new(1);
-        let first = attempts.turn(0).now_or_never().unwrap();
+        let attempts = AttemptQueue::new(1);
+        let first = attempts.acquire(0).now_or_never().unwrap();
         let mut waiting: Vec<_> = [1, 1, 1, 2, 3, 2]
-            .map(|namespace| (namespace, Box::pin(attempts.turn(namespace))))
+            .map(|namespace| (namespace, Box::pin(attempts.acquire(namespace))))
             .into();
         for (_, turn) in &mut waiting {
             assert!(turn.now_or_never().is_none());
@@ -202,6 +208,6 @@ mod tests {
         }
         assert_eq!(order, [1, 2, 3, 1, 2, 1]);
         drop(last);
-        assert!(attempts.turn(9).now_or_never().is_some());
+        assert!(attempts.acquire(9).now_or_never().is_some());
     }
 }

@@ -7,13 +7,13 @@ use std::sync::{Arc, MutexGuard};
 use tokio::sync::Notify;
 
 /// Places for records between the watch and the journal. One namespace alone gets half of them.
-const PLACES: usize = 512;
+const MAX_PLACES: usize = 512;
 /// Bytes of a record that one place is for, the log of a step included.
-const PLACE: usize = 64 * 1024;
+const PLACE_BYTES: usize = 64 * 1024;
 /// Records of one run at which its further transitions wait in the cluster's state.
-const PER_RUN: usize = 16;
+const MAX_RECORDS_PER_RUN: usize = 16;
 /// Events of one namespace that plugins hold (`onError: block`) at which its further transitions wait so.
-const HELD: usize = 32;
+const MAX_HELD_EVENTS: usize = 32;
 
 /// Records between the watch and the journal, by namespace and run. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,7 @@ struct State {
     held: BTreeMap<u64, HeldSince>,
     /// The number of the next one.
     next: u64,
-    aside: usize,
+    deferred: usize,
     given_up: u64,
 }
 
@@ -54,13 +54,13 @@ struct HeldSince {
 
 /// How many events wait before the journal, and for how long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Waits {
+pub(crate) struct AdmissionStatus {
     /// Events that plugins hold.
     pub(crate) held: u64,
     /// Since when the oldest of them is held, and by which plugin.
     pub(crate) oldest: Option<(Timestamp, Arc<str>)>,
     /// Runs whose transitions wait in the cluster's state, because their namespace has its share.
-    pub(crate) aside: u64,
+    pub(crate) deferred: u64,
     /// Of those, runs that were gone from the cluster and given up.
     pub(crate) given_up: u64,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Waits {
 /// The place of a record; it is given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    of: Admission,
+    admission: Admission,
     namespace: Arc<str>,
     run: Arc<str>,
     places: usize,
@@ -94,19 +94,19 @@ impl Admission {
     }
 
     /// May any run of this namespace?
-    pub(crate) fn has_any_room(&self, namespace: &str) -> bool {
-        self.state().has_any_room(namespace)
+    pub(crate) fn has_namespace_room(&self, namespace: &str) -> bool {
+        self.state().has_namespace_room(namespace)
     }
 
     /// Is there room at all?
     pub(crate) fn is_full(&self) -> bool {
-        self.state().places >= PLACES
+        self.state().places >= MAX_PLACES
     }
 
     /// Takes places for a record of so many bytes, also where there is no room: who asks has looked before, and what
     /// one look at a run brought is not taken apart.
     pub(crate) fn enter(&self, namespace: &Arc<str>, run: &Arc<str>, bytes: usize) -> Ticket {
-        let places = 1 + bytes / PLACE;
+        let places = 1 + bytes / PLACE_BYTES;
         let mut state = self.state();
         state.places += places;
         let entry = state.namespaces.entry(namespace.clone()).or_default();
@@ -114,33 +114,33 @@ impl Admission {
         *entry.runs.entry(run.clone()).or_default() += 1;
         drop(state);
         Ticket {
-            of: self.clone(),
+            admission: self.clone(),
             namespace: namespace.clone(),
             run: run.clone(),
             places,
         }
     }
 
-    /// Waits until something was let go since this was asked last. For one who waits.
+    /// AdmissionStatus until something was let go since this was asked last. For one who waits.
     pub(crate) async fn freed(&self) {
         self.0.freed.notified().await;
     }
 
-    /// Notes how many runs are set aside, and how many of them were given up meanwhile.
-    pub(crate) fn note_aside(&self, runs: usize, given_up: u64) {
+    /// Notes how many runs are set deferred, and how many of them were given up meanwhile.
+    pub(crate) fn set_deferred(&self, runs: usize, given_up: u64) {
         let mut state = self.state();
-        state.aside = runs;
+        state.deferred = runs;
         state.given_up = given_up;
     }
 
     /// What waits.
-    pub(crate) fn waits(&self) -> Waits {
+    pub(crate) fn status(&self) -> AdmissionStatus {
         let state = self.state();
         let oldest = state.held.values().next();
-        Waits {
+        AdmissionStatus {
             held: state.held.len() as u64,
             oldest: oldest.map(|held| (held.at, held.plugin.clone())),
-            aside: state.aside as u64,
+            deferred: state.deferred as u64,
             given_up: state.given_up,
         }
     }
@@ -149,35 +149,38 @@ impl Admission {
 // === impl State ===
 
 impl State {
-    fn has_any_room(&self, namespace: &str) -> bool {
+    fn has_namespace_room(&self, namespace: &str) -> bool {
         match self.namespaces.get(namespace) {
             None => true,
-            Some(of_it) => of_it.held < HELD && of_it.places < PLACES.saturating_sub(self.places),
+            Some(namespace) => {
+                namespace.held < MAX_HELD_EVENTS
+                    && namespace.places < MAX_PLACES.saturating_sub(self.places)
+            }
         }
     }
 
     fn has_room(&self, namespace: &str, run: &str) -> bool {
-        let of_run = |of_it: &Namespace| of_it.runs.get(run).copied().unwrap_or_default();
-        self.has_any_room(namespace)
+        let of_run = |namespace: &Namespace| namespace.runs.get(run).copied().unwrap_or_default();
+        self.has_namespace_room(namespace)
             && self
                 .namespaces
                 .get(namespace)
-                .is_none_or(|of_it| of_run(of_it) < PER_RUN)
+                .is_none_or(|namespace| of_run(namespace) < MAX_RECORDS_PER_RUN)
     }
 
     fn leave(&mut self, ticket: &Ticket) {
         self.places = self.places.saturating_sub(ticket.places);
-        let Some(of_it) = self.namespaces.get_mut(&ticket.namespace) else {
+        let Some(namespace) = self.namespaces.get_mut(&ticket.namespace) else {
             return;
         };
-        of_it.places = of_it.places.saturating_sub(ticket.places);
-        if let Some(records) = of_it.runs.get_mut(&ticket.run) {
+        namespace.places = namespace.places.saturating_sub(ticket.places);
+        if let Some(records) = namespace.runs.get_mut(&ticket.run) {
             *records -= 1;
             if *records == 0 {
-                of_it.runs.remove(&ticket.run);
+                namespace.runs.remove(&ticket.run);
             }
         }
-        if of_it.runs.is_empty() {
+        if namespace.runs.is_empty() {
             self.namespaces.remove(&ticket.namespace);
         }
     }
@@ -188,13 +191,13 @@ impl State {
 impl Ticket {
     /// A plugin holds the event from now on.
     pub(crate) fn hold(&self, plugin: &Arc<str>, at: Timestamp) -> Held<'_> {
-        let mut state = self.of.state();
+        let mut state = self.admission.state();
         let number = state.next;
         state.next += 1;
         let plugin = plugin.clone();
         state.held.insert(number, HeldSince { at, plugin });
-        if let Some(of_it) = state.namespaces.get_mut(&self.namespace) {
-            of_it.held += 1;
+        if let Some(namespace) = state.namespaces.get_mut(&self.namespace) {
+            namespace.held += 1;
         }
         drop(state);
         Held {
@@ -206,20 +209,20 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.of.state().leave(self);
-        self.of.0.freed.notify_one();
+        self.admission.state().leave(self);
+        self.admission.0.freed.notify_one();
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let mut state = self.ticket.of.state();
+        let mut state = self.ticket.admission.state();
         state.held.remove(&self.number);
-        if let Some(of_it) = state.namespaces.get_mut(&self.ticket.namespace) {
-            of_it.held = of_it.held.saturating_sub(1);
+        if let Some(namespace) = state.namespaces.get_mut(&self.ticket.namespace) {
+            namespace.held = namespace.held.saturating_sub(1);
         }
         drop(state);
-        self.ticket.of.0.freed.notify_one();
+        self.ticket.admission.0.freed.notify_one();
     }
 }
 
@@ -243,18 +246,18 @@ mod tests {
     fn one_namespace_gets_half_and_another_finds_room() {
         let admission = Admission::default();
         let hostile = fill(&admission, "hostile", 100, 0);
-        assert_eq!(hostile.len(), PLACES / 2);
-        assert!(fill(&admission, "innocent", 1, 0).len() == PER_RUN);
+        assert_eq!(hostile.len(), MAX_PLACES / 2);
+        assert!(fill(&admission, "innocent", 1, 0).len() == MAX_RECORDS_PER_RUN);
         drop(hostile);
-        assert!(admission.has_any_room("hostile"));
+        assert!(admission.has_namespace_room("hostile"));
     }
 
     #[test]
     fn a_run_has_its_own_bound_and_large_records_take_more_places() {
         let admission = Admission::default();
-        assert_eq!(fill(&admission, "ns", 1, 0).len(), PER_RUN);
-        let large = fill(&admission, "ns", 100, 15 * PLACE);
-        assert_eq!(large.len(), PLACES / 2 / 16);
+        assert_eq!(fill(&admission, "ns", 1, 0).len(), MAX_RECORDS_PER_RUN);
+        let large = fill(&admission, "ns", 100, 15 * PLACE_BYTES);
+        assert_eq!(large.len(), MAX_PLACES / 2 / 16);
     }
 
     #[test]
@@ -263,26 +266,26 @@ mod tests {
         let tickets = fill(&admission, "ns", 100, 0);
         let plugin: Arc<str> = "enrich".into();
         let at = |second| Timestamp::from_second(second).unwrap();
-        let few = tickets.iter().take(HELD).zip(7..);
+        let few = tickets.iter().take(MAX_HELD_EVENTS).zip(7..);
         let held: Vec<_> = few
             .map(|(ticket, second)| ticket.hold(&plugin, at(second)))
             .collect();
-        let waits = admission.waits();
-        assert_eq!(waits.held, HELD as u64);
+        let waits = admission.status();
+        assert_eq!(waits.held, MAX_HELD_EVENTS as u64);
         assert_eq!(waits.oldest, Some((at(7), plugin)));
         drop(held);
-        assert_eq!(admission.waits(), Waits::default());
+        assert_eq!(admission.status(), AdmissionStatus::default());
         drop(tickets);
         let (namespace, run) = ("ns".into(), "run".into());
-        let kept: Vec<_> = (0..HELD)
+        let kept: Vec<_> = (0..MAX_HELD_EVENTS)
             .map(|_| admission.enter(&namespace, &run, 0))
             .collect();
         let held: Vec<_> = (kept.iter())
             .map(|ticket| ticket.hold(&"enrich".into(), at(0)))
             .collect();
-        assert!(!admission.has_any_room("ns") && admission.has_any_room("other"));
+        assert!(!admission.has_namespace_room("ns") && admission.has_namespace_room("other"));
         drop(held);
-        assert!(admission.has_any_room("ns"));
+        assert!(admission.has_namespace_room("ns"));
     }
 
     proptest! {
@@ -305,7 +308,7 @@ mod tests {
                 prop_assert!(admission.has_room("another", "run"));
                 // The last record of each namespace may be larger than what was left.
                 let places: usize = tickets.iter().map(|ticket| ticket.places).sum();
-                prop_assert!(places <= PLACES + 4 * 4);
+                prop_assert!(places <= MAX_PLACES + 4 * 4);
             }
             drop(tickets);
             prop_assert_eq!(admission.state().places, 0);

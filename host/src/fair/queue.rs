@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// How many times what is free a namespace may hold: with 3, one namespace alone gets three quarters.
-const PER_FREE: usize = 3;
+const MAX_TIMES_FREE: usize = 3;
 
 /// What waits for one of `capacity` places, and how many of them each namespace has. Pure: it decides, others do.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct FairQueue<T> {
 fn may_take(taken: usize, free: usize) -> bool {
     match taken {
         0 => free > 0,
-        _ => taken < free.saturating_sub(1).saturating_mul(PER_FREE),
+        _ => taken < free.saturating_sub(1).saturating_mul(MAX_TIMES_FREE),
     }
 }
 

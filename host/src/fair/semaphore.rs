@@ -50,7 +50,7 @@ impl FairSemaphore {
         })))
     }
 
-    /// Waits for a permit, behind those of the same namespace.
+    /// AdmissionStatus for a permit, behind those of the same namespace.
     pub(crate) async fn acquire(&self, namespace: &Arc<str>) -> Permit {
         let (granted, number) = {
             let mut waiters = self.waiters();

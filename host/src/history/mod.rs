@@ -1,54 +1,57 @@
-//! What happened to each event, for whoever asks later: told by those it passes, written down by one
-//! thread, beside the journal. Nobody waits for it, and nothing depends on it: where it is full, the
-//! oldest goes, and what comes too fast is left out and counted.
+//! The history: the stages that each event has reached, for `explain`, `/events/ID` and traces.
+//!
+//! One thread writes it, to files beside the journal or to memory. No caller waits for it, and no
+//! delivery depends on it: at its bound the oldest entries are removed, and entries that come faster
+//! than the thread writes are dropped and counted.
 
-mod fact;
+mod entry;
 mod queue;
 mod store;
 
-pub use fact::{Fact, Traced, Verdict, What};
+pub use entry::{EventStage, HistoryEntry, TraceContext, Verdict};
 pub use store::{HistoryError, find, last};
 
 use jiff::Timestamp;
-use queue::{Question, Queue};
+use queue::{Queue, Request};
 use std::path::Path;
 use std::sync::Arc;
 use store::Store;
 use tokio::sync::oneshot;
 
-/// A history. Cheap to clone; it is closed when the last one is gone.
+/// A history, or none. Clones share it; it is closed when the last clone is dropped.
 #[derive(Clone, Debug, Default)]
-pub struct History(Option<Arc<Open>>);
+pub struct History(Option<Arc<Handle>>);
 
-/// The id of facts that are of a sink and not of an event, which has no id like this.
+/// Returns the id of entries that belong to a sink. No event has an id with a space.
 #[must_use]
-pub fn of_sink(name: &str) -> String {
+pub fn sink_key(name: &str) -> String {
     format!("sink {name}")
 }
 
-/// Who else is told every fact. It must not wait.
-pub type Listener = Box<dyn FnMut(&Fact) + Send>;
+/// Receives every entry on the thread of the history. It must not block.
+pub type Listener = Box<dyn FnMut(&HistoryEntry) + Send>;
 
+/// Closes the queue when it is dropped, which ends the thread.
 #[derive(Debug)]
-struct Open(Arc<Queue>);
+struct Handle(Arc<Queue>);
 
-impl Drop for Open {
+impl Drop for Handle {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
 impl History {
-    /// In the folder of a journal, or in memory. It keeps about the last `max_bytes`; none where that is
-    /// 0. `also` is told every fact as well, from the history's own thread.
+    /// Opens the history in the folder of a journal, or in memory. It keeps about the last
+    /// `max_bytes`; 0 means that there is no history. The listener receives every entry as well.
     ///
     /// # Errors
     ///
-    /// Its file cannot be opened.
+    /// Fails if its file cannot be opened or its thread cannot be started.
     pub fn open(
         folder: Option<&Path>,
         max_bytes: u64,
-        also: Option<Listener>,
+        listener: Option<Listener>,
     ) -> Result<Self, HistoryError> {
         if max_bytes == 0 {
             return Ok(Self(None));
@@ -58,54 +61,55 @@ impl History {
             None => Store::memory(max_bytes),
         };
         let queue = Arc::new(Queue::default());
-        let told = queue.clone();
+        let writer_queue = queue.clone();
         std::thread::Builder::new()
             .name("history".to_owned())
-            .spawn(move || store::run(store, &told, also))
+            .spawn(move || store::run(store, &writer_queue, listener))
             .map_err(HistoryError::Thread)?;
-        Ok(Self(Some(Arc::new(Open(queue)))))
+        Ok(Self(Some(Arc::new(Handle(queue)))))
     }
 
-    /// Is anything written down?
+    /// Returns whether entries are kept.
     pub(crate) fn is_open(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Writes down what happened to an event, which is said only where there is a history.
-    pub(crate) fn tell(&self, at: Timestamp, fact: impl FnOnce() -> (String, What)) {
-        let Some(open) = &self.0 else {
+    /// Records a stage of an event. The closure returns id and stage; it runs only if entries are
+    /// kept.
+    pub(crate) fn record(&self, at: Timestamp, entry: impl FnOnce() -> (String, EventStage)) {
+        let Some(handle) = &self.0 else {
             return;
         };
-        let (id, what) = fact();
-        open.0.tell(Fact { id, at, what });
+        let (id, stage) = entry();
+        handle.0.push(HistoryEntry { id, at, stage });
     }
 
-    /// All that is known of an event, the oldest first.
+    /// Returns the entries of an event, the oldest first.
     ///
     /// # Errors
     ///
-    /// It cannot be read.
-    pub async fn of(&self, id: String) -> Result<Vec<Fact>, HistoryError> {
-        let Some(open) = &self.0 else {
+    /// Fails if the files cannot be read, the thread has ended, or too many requests wait.
+    pub async fn entries(&self, id: String) -> Result<Vec<HistoryEntry>, HistoryError> {
+        let Some(handle) = &self.0 else {
             return Ok(Vec::new());
         };
-        let (answer, answered) = oneshot::channel();
-        open.0.ask(Question::Find(id, answer));
-        answered.await.unwrap_or(Err(HistoryError::Ended))
+        let (sender, found) = oneshot::channel();
+        handle.0.request(Request::Find(id, sender));
+        found.await.unwrap_or(Err(HistoryError::Ended))
     }
 
-    /// Waits until everything that was told is written down.
-    pub async fn written(&self) {
-        if let Some(open) = &self.0 {
-            let (answer, answered) = oneshot::channel();
-            open.0.ask(Question::Written(answer));
-            answered.await.ok();
+    /// Waits until all recorded entries are written.
+    pub async fn flush(&self) {
+        if let Some(handle) = &self.0 {
+            let (sender, flushed) = oneshot::channel();
+            handle.0.request(Request::Flush(sender));
+            flushed.await.ok();
         }
     }
 
-    /// Facts that were left out since the start, because they came too fast.
+    /// Returns how many entries were dropped since the start because the queue was full.
     #[must_use]
-    pub fn left_out(&self) -> u64 {
-        self.0.as_ref().map_or(0, |open| open.0.left_out())
+    pub fn dropped(&self) -> u64 {
+        self.0.as_ref().map_or(0, |handle| handle.0.dropped())
     }
 }

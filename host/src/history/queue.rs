@@ -1,7 +1,7 @@
-//! What waits to be written down. Telling wakes the writer only where there is much, or it sleeps: it
-//! takes what has gathered every tenth of a second.
+//! The queue of the history. The writer takes what has gathered every 100 ms. A new entry wakes it only
+//! if the queue was empty or is long.
 
-use super::fact::Fact;
+use super::entry::HistoryEntry;
 use super::store::HistoryError;
 use crate::locked::{Locked, unpoisoned};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,98 +9,101 @@ use std::sync::{Condvar, MutexGuard};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Facts that wait at most.
-const MOST: usize = 8192;
-/// So many are written at once.
-const MANY: usize = 1024;
-/// How long fewer may wait.
-const LONG: Duration = Duration::from_millis(100);
-/// Questions that wait at most.
-const QUESTIONS: usize = 64;
+/// Entries that may wait. Further ones are dropped and counted.
+const MAX_QUEUED_ENTRIES: usize = 8192;
+/// Entries at which the writer starts at once.
+const WAKE_AT_ENTRIES: usize = 1024;
+/// Longest time that fewer entries wait.
+const MAX_WRITE_DELAY: Duration = Duration::from_millis(100);
+/// Requests that may wait. Further ones fail.
+const MAX_QUEUED_REQUESTS: usize = 64;
 
-/// What is asked, and by whom.
+/// A request to the writer, and where it sends the answer.
 #[derive(Debug)]
-pub(super) enum Question {
-    /// What happened to this event?
-    Find(String, oneshot::Sender<Result<Vec<Fact>, HistoryError>>),
-    /// Is everything written down?
-    Written(oneshot::Sender<()>),
+pub(super) enum Request {
+    /// Returns the entries of an event.
+    Find(
+        String,
+        oneshot::Sender<Result<Vec<HistoryEntry>, HistoryError>>,
+    ),
+    /// Waits until all entries before are written.
+    Flush(oneshot::Sender<()>),
 }
 
-/// See the module.
+/// Entries and requests that wait for the writer.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    waiting: Locked<Waiting>,
+    work: Locked<Work>,
     wake: Condvar,
-    left_out: AtomicU64,
+    dropped: AtomicU64,
 }
 
-/// What the writer gets.
+/// Work of the writer.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
-    pub(super) facts: Vec<Fact>,
-    pub(super) questions: Vec<Question>,
-    /// Nobody tells or asks any more.
+pub(super) struct Work {
+    pub(super) entries: Vec<HistoryEntry>,
+    pub(super) requests: Vec<Request>,
+    /// The history is closed: nothing follows.
     pub(super) closed: bool,
 }
 
-impl Waiting {
+impl Work {
     fn is_empty(&self) -> bool {
-        self.facts.is_empty() && self.questions.is_empty() && !self.closed
+        self.entries.is_empty() && self.requests.is_empty() && !self.closed
     }
 
     fn is_urgent(&self) -> bool {
-        self.facts.len() >= MANY || !self.questions.is_empty() || self.closed
+        self.entries.len() >= WAKE_AT_ENTRIES || !self.requests.is_empty() || self.closed
     }
 }
 
 impl Queue {
-    pub(super) fn tell(&self, fact: Fact) {
-        let mut waiting = self.waiting();
-        let slept = waiting.is_empty();
-        if waiting.facts.len() >= MOST {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn push(&self, entry: HistoryEntry) {
+        let mut work = self.work();
+        let was_empty = work.is_empty();
+        if work.entries.len() >= MAX_QUEUED_ENTRIES {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        waiting.facts.push(fact);
-        if slept || waiting.facts.len() == MANY {
+        work.entries.push(entry);
+        if was_empty || work.entries.len() == WAKE_AT_ENTRIES {
             self.wake.notify_one();
         }
     }
 
-    /// Where too many ask, the answer is that there is none.
-    pub(super) fn ask(&self, question: Question) {
-        let mut waiting = self.waiting();
-        if waiting.questions.len() < QUESTIONS {
-            waiting.questions.push(question);
+    /// Adds a request. At the bound it is dropped, which drops its sender: the caller sees that.
+    pub(super) fn request(&self, request: Request) {
+        let mut work = self.work();
+        if work.requests.len() < MAX_QUEUED_REQUESTS {
+            work.requests.push(request);
             self.wake.notify_one();
         }
     }
 
     pub(super) fn close(&self) {
-        self.waiting().closed = true;
+        self.work().closed = true;
         self.wake.notify_one();
     }
 
-    pub(super) fn left_out(&self) -> u64 {
-        self.left_out.load(Ordering::Relaxed)
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits for something to do.
-    pub(super) fn next(&self) -> Waiting {
-        let waiting = self.waiting();
-        let some = self.wake.wait_while(waiting, |waiting| waiting.is_empty());
-        let some = unpoisoned(some);
-        let enough = (self.wake).wait_timeout_while(some, LONG, |some| !some.is_urgent());
-        let (mut enough, _) = unpoisoned(enough);
-        let closed = enough.closed;
-        Waiting {
+    /// Waits for work.
+    pub(super) fn next(&self) -> Work {
+        let work = self.work();
+        let some = unpoisoned(self.wake.wait_while(work, |work| work.is_empty()));
+        let waited =
+            (self.wake).wait_timeout_while(some, MAX_WRITE_DELAY, |work| !work.is_urgent());
+        let (mut work, _) = unpoisoned(waited);
+        let closed = work.closed;
+        Work {
             closed,
-            ..std::mem::take(&mut *enough)
+            ..std::mem::take(&mut *work)
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock()
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock()
     }
 }

@@ -1,9 +1,9 @@
-//! Where facts are kept: lines of JSON in two files, of which the older goes when the newer is full; or
-//! in memory.
+//! Stores the entries of the history as lines of JSON: in two files, of which the older one is
+//! replaced when the newer one is full, or in memory.
 
 use super::Listener;
-use super::fact::Fact;
-use super::queue::{Question, Queue, Waiting};
+use super::entry::HistoryEntry;
+use super::queue::{Queue, Request, Work};
 use crate::file_permissions;
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -12,27 +12,27 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 /// Names of the files in the journal's folder, the newer first.
-const FILES: [&str; 2] = ["history.jsonl", "history.1.jsonl"];
-/// Most facts that are told of one event, the first ones.
-const MOST: usize = 10_000;
+const FILE_NAMES: [&str; 2] = ["history.jsonl", "history.1.jsonl"];
+/// Entries that a request returns at most, the oldest ones.
+const MAX_ENTRIES_PER_EVENT: usize = 10_000;
 
-/// Why there is no history.
+/// Why the history cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// A file of it cannot be used.
+    /// A file cannot be opened, read or written.
     #[error(
-        "the history in {file} cannot be used (journal.historyBytes: 0 does without): {source}"
+        "the history in {file} cannot be used (journal.historyBytes: 0 turns it off): {source}"
     )]
     File {
-        /// Its path.
+        /// The file.
         file: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// Its thread cannot be started.
+    /// The thread cannot be started.
     #[error("failed to start the history's thread: {0}")]
     Thread(io::Error),
-    /// Its thread is gone.
+    /// The thread has ended, or too many requests wait.
     #[error("the history has ended")]
     Ended,
 }
@@ -46,7 +46,7 @@ pub(super) enum Store {
     Files(Files),
 }
 
-/// See the module.
+/// The two files.
 pub(super) struct Files {
     folder: PathBuf,
     newer: BufWriter<File>,
@@ -54,25 +54,26 @@ pub(super) struct Files {
     max_bytes: u64,
 }
 
-/// Writes and finds until nobody asks any more.
-pub(super) fn run(mut store: Store, queue: &Queue, mut also: Option<Listener>) {
-    let mut failing = false;
+/// Writes entries and answers requests until the history is closed.
+pub(super) fn run(mut store: Store, queue: &Queue, mut listener: Option<Listener>) {
+    let mut is_failing = false;
     loop {
-        let Waiting {
-            facts,
-            questions,
+        let Work {
+            entries,
+            requests,
             closed,
         } = queue.next();
-        if let Some(also) = &mut also {
-            facts.iter().for_each(also);
+        if let Some(listener) = &mut listener {
+            entries.iter().for_each(listener);
         }
-        let written = facts.iter().try_for_each(|fact| store.write(fact));
-        failing = !told(&written.and_then(|()| store.flush()), failing);
-        for question in questions {
-            // Who asked may have gone.
-            match question {
-                Question::Find(id, answer) => drop(answer.send(store.find(&id))),
-                Question::Written(answer) => drop(answer.send(())),
+        let written = entries.iter().try_for_each(|entry| store.write(entry));
+        let flushed = written.and_then(|()| store.flush());
+        is_failing = !log_failure(&flushed, is_failing);
+        for request in requests {
+            // Fails if the caller no longer waits.
+            match request {
+                Request::Find(id, sender) => drop(sender.send(store.find(&id))),
+                Request::Flush(sender) => drop(sender.send(())),
             }
         }
         if closed {
@@ -81,12 +82,12 @@ pub(super) fn run(mut store: Store, queue: &Queue, mut also: Option<Listener>) {
     }
 }
 
-/// Was it written? If not, that is logged once.
-fn told(written: &Result<(), HistoryError>, failing: bool) -> bool {
+/// Logs the first error of a row of errors. Returns whether the entries were written.
+fn log_failure(written: &Result<(), HistoryError>, is_failing: bool) -> bool {
     if let Err(error) = written
-        && !failing
+        && !is_failing
     {
-        warn!(%error, "what happens to events cannot be written down; they are delivered all the same");
+        warn!(%error, "the history cannot be written; events are delivered nevertheless");
     }
     written.is_ok()
 }
@@ -110,8 +111,8 @@ impl Store {
         }))
     }
 
-    fn write(&mut self, fact: &Fact) -> Result<(), HistoryError> {
-        let Ok(line) = serde_json::to_string(fact) else {
+    fn write(&mut self, entry: &HistoryEntry) -> Result<(), HistoryError> {
+        let Ok(line) = serde_json::to_string(entry) else {
             return Ok(());
         };
         match self {
@@ -138,17 +139,20 @@ impl Store {
             Self::Memory { .. } => Ok(()),
             Self::Files(files) => {
                 let flushed = files.newer.flush();
-                flushed.map_err(|source| problem(&files.folder, source))
+                flushed.map_err(|source| file_error(&files.folder, source))
             }
         }
     }
 
-    fn find(&self, id: &str) -> Result<Vec<Fact>, HistoryError> {
+    fn find(&self, id: &str) -> Result<Vec<HistoryEntry>, HistoryError> {
         match self {
             Self::Memory { lines, .. } => {
-                let start = start(id);
-                let about = lines.iter().filter(|line| line.starts_with(&start));
-                Ok(about.filter_map(|line| parse(line)).take(MOST).collect())
+                let start = line_start(id);
+                let found = lines.iter().filter(|line| line.starts_with(&start));
+                Ok(found
+                    .filter_map(|line| parse(line))
+                    .take(MAX_ENTRIES_PER_EVENT)
+                    .collect())
             }
             Self::Files(files) => find(&files.folder, id),
         }
@@ -158,83 +162,82 @@ impl Store {
 impl Files {
     fn write(&mut self, line: &str) -> Result<(), HistoryError> {
         if self.bytes + line.len() as u64 > self.max_bytes {
-            let [newer, older] = FILES.map(|name| self.folder.join(name));
+            let [newer, older] = FILE_NAMES.map(|name| self.folder.join(name));
             let moved = self.newer.flush().and_then(|()| fs::rename(newer, older));
-            moved.map_err(|source| problem(&self.folder, source))?;
+            moved.map_err(|source| file_error(&self.folder, source))?;
             (self.newer, self.bytes) = open(&self.folder)?;
         }
         self.bytes += line.len() as u64 + 1;
         let written = writeln!(self.newer, "{line}");
-        written.map_err(|source| problem(&self.folder, source))
+        written.map_err(|source| file_error(&self.folder, source))
     }
 }
 
-fn problem(folder: &Path, source: io::Error) -> HistoryError {
-    let [newer, _] = FILES;
+fn file_error(folder: &Path, source: io::Error) -> HistoryError {
+    let [newer, _] = FILE_NAMES;
     let file = folder.join(newer);
     HistoryError::File { file, source }
 }
 
-/// The newer file, and how long it is.
+/// Opens the newer file. Returns its length, too.
 fn open(folder: &Path) -> Result<(BufWriter<File>, u64), HistoryError> {
-    let [newer, older] = FILES.map(|name| folder.join(name));
+    let [newer, older] = FILE_NAMES.map(|name| folder.join(name));
     if older.exists() {
         file_permissions::restrict_file(folder, &older);
     }
     let mut options = File::options();
-    let opened =
-        file_permissions::open_restricted(folder, &newer, options.create(true).append(true));
+    let opened = file_permissions::open_restricted(folder, &newer, options.create(true).append(true));
     let opened = opened.and_then(|mut file| {
         let bytes = file.metadata()?.len();
         if bytes > 0 {
-            // The last line may have been torn.
+            // The last line may be incomplete.
             file.write_all(b"\n")?;
         }
         Ok((BufWriter::new(file), bytes))
     });
-    opened.map_err(|source| problem(folder, source))
+    opened.map_err(|source| file_error(folder, source))
 }
 
-/// How lines about an event begin.
-fn start(id: &str) -> String {
+/// Returns the start of all lines of an event.
+fn line_start(id: &str) -> String {
     let id = serde_json::to_string(id).unwrap_or_default();
     format!("{{\"id\":{id},")
 }
 
-fn parse(line: &str) -> Option<Fact> {
+fn parse(line: &str) -> Option<HistoryEntry> {
     serde_json::from_str(line).ok()
 }
 
-/// All that is written down of an event in the folder of a journal, the oldest first; also while an
-/// observer uses it. Torn lines are passed over.
+/// Returns the entries of an event in the folder of a journal, the oldest first, also while an
+/// observer writes there. Skips lines that are incomplete.
 ///
 /// # Errors
 ///
-/// There is no history, or it cannot be read.
-pub fn find(folder: &Path, id: &str) -> Result<Vec<Fact>, HistoryError> {
-    let mut facts = Vec::new();
-    visit(folder, id, |fact| {
-        if facts.len() < MOST {
-            facts.push(fact);
+/// Fails if there is no history, or it cannot be read.
+pub fn find(folder: &Path, id: &str) -> Result<Vec<HistoryEntry>, HistoryError> {
+    let mut entries = Vec::new();
+    visit(folder, id, |entry| {
+        if entries.len() < MAX_ENTRIES_PER_EVENT {
+            entries.push(entry);
         }
     })?;
-    Ok(facts)
+    Ok(entries)
 }
 
-/// The last fact with an id, found as [`find`] finds all.
+/// Returns the last entry with an id, which [`find`] would return last.
 ///
 /// # Errors
 ///
-/// There is no history, or it cannot be read.
-pub fn last(folder: &Path, id: &str) -> Result<Option<Fact>, HistoryError> {
+/// Fails if there is no history, or it cannot be read.
+pub fn last(folder: &Path, id: &str) -> Result<Option<HistoryEntry>, HistoryError> {
     let mut last = None;
-    visit(folder, id, |fact| last = Some(fact))?;
+    visit(folder, id, |entry| last = Some(entry))?;
     Ok(last)
 }
 
-fn visit(folder: &Path, id: &str, mut take: impl FnMut(Fact)) -> Result<(), HistoryError> {
-    let [newer, older] = FILES.map(|name| folder.join(name));
-    let start = start(id);
+fn visit(folder: &Path, id: &str, mut each: impl FnMut(HistoryEntry)) -> Result<(), HistoryError> {
+    let [newer, older] = FILE_NAMES.map(|name| folder.join(name));
+    let start = line_start(id);
     for file in [older, newer.clone()] {
         let opened = match File::open(&file) {
             Ok(opened) => opened,
@@ -249,8 +252,8 @@ fn visit(folder: &Path, id: &str, mut take: impl FnMut(Fact)) -> Result<(), Hist
                 Ok(0) => break,
                 Ok(_) if line.starts_with(start.as_bytes()) => {
                     let text = str::from_utf8(&line).unwrap_or_default();
-                    if let Some(fact) = parse(text) {
-                        take(fact);
+                    if let Some(entry) = parse(text) {
+                        each(entry);
                     }
                 }
                 Ok(_) => {}
@@ -263,14 +266,14 @@ fn visit(folder: &Path, id: &str, mut take: impl FnMut(Fact)) -> Result<(), Hist
 
 #[cfg(test)]
 mod tests {
-    use super::super::{History, What};
+    use super::super::{EventStage, History};
     use super::*;
 
-    fn delivered(id: &str, attempt: u32) -> Fact {
-        Fact {
+    fn delivered(id: &str, attempt: u32) -> HistoryEntry {
+        HistoryEntry {
             id: id.to_owned(),
             at: "2026-11-22T13:00:00Z".parse().unwrap(),
-            what: What::Delivered {
+            stage: EventStage::Delivered {
                 sink: "all".to_owned(),
                 attempt,
             },
@@ -295,7 +298,7 @@ mod tests {
             assert_eq!(newest, [delivered("\"99\"", 999)]);
             assert_eq!(store.find("99").unwrap(), []);
         }
-        let sizes = FILES.map(|name| fs::metadata(folder.path().join(name)).unwrap().len());
+        let sizes = FILE_NAMES.map(|name| fs::metadata(folder.path().join(name)).unwrap().len());
         assert!(sizes.iter().all(|size| *size <= 2048), "{sizes:?}");
     }
 
@@ -322,16 +325,16 @@ mod tests {
     #[tokio::test]
     async fn the_history_is_written_and_queried() {
         let history = History::open(None, 1 << 20, None).unwrap();
-        let Fact { id, at, what } = delivered("a", 1);
-        history.tell(at, || (id, what));
+        let HistoryEntry { id, at, stage } = delivered("a", 1);
+        history.record(at, || (id, stage));
         assert_eq!(
-            history.of("a".to_owned()).await.unwrap(),
+            history.entries("a".to_owned()).await.unwrap(),
             [delivered("a", 1)]
         );
-        assert_eq!(history.of("b".to_owned()).await.unwrap(), []);
-        assert_eq!(history.left_out(), 0);
+        assert_eq!(history.entries("b".to_owned()).await.unwrap(), []);
+        assert_eq!(history.dropped(), 0);
         let none = History::open(None, 0, None).unwrap();
-        none.tell(at, || panic!("nobody asks"));
-        assert_eq!(none.of("a".to_owned()).await.unwrap(), []);
+        none.record(at, || panic!("no entry is built"));
+        assert_eq!(none.entries("a".to_owned()).await.unwrap(), []);
     }
 }

@@ -1,4 +1,4 @@
-//! What can be configured of the journal, and why there may be none.
+//! Configuration and errors of the journal.
 
 use crate::bounded::Bounded;
 use serde::{Deserialize, Serialize};
@@ -8,22 +8,22 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct JournalConfig {
-    /// Folder of the journal; made where it does not exist. Without it events are kept in memory,
-    /// and a crash or restart loses those that no sink has yet.
+    /// Folder of the journal; created if it does not exist. Without it, events are kept in memory,
+    /// and a crash or restart loses those that were not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
-    /// Most bytes of events that wait for sinks. On the disk it may be twice as much and 32 MiB. The
+    /// Bytes of events that may wait for sinks. The files may take twice as much and 32 MiB. The
     /// default is 1 GiB on disk and 32 MiB in memory.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::bounded::not_null"
     )]
     pub max_bytes: Option<Bounded<1_048_576, 1_099_511_627_776>>,
-    /// What happens where so many bytes wait.
+    /// What happens when the waiting events reach `maxBytes`.
     pub when_full: WhenFull,
-    /// Bytes of the history beside it: what happened to each event, for `explain` and `/events/ID`. The
-    /// oldest goes. The default is 64 MiB on disk; in memory 4 MiB where `admin.listen` is given, else
-    /// none.
+    /// Bytes of the history beside the journal: what happened to each event, for `explain` and
+    /// `/events/ID`. The oldest entries are removed first. The default is 64 MiB on disk; in memory
+    /// it is 4 MiB if `admin.listen` is given, and 0 (no history) otherwise.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::bounded::not_null"
@@ -42,68 +42,70 @@ impl Default for JournalConfig {
     }
 }
 
-/// What happens at the journal's bound.
+/// What happens when the journal is full.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "camelCase")]
 pub enum WhenFull {
-    /// Nothing more is accepted until a sink takes something: what the cluster still shows then is told. One
-    /// namespace has at most four times what is left free; its events wait then, and those of others do not.
+    /// No event is accepted until a sink takes some; what the cluster still shows then is reported.
+    /// One namespace gets at most four times the space that is left free: then its events wait, and
+    /// those of others do not.
     #[default]
     Block,
     /// The oldest waiting event of the namespace with the most is dropped, logged and counted.
     DropOldest,
 }
 
-/// Why there is no journal.
+/// Why the journal cannot be opened or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// It cannot be opened.
+    /// The folder or a file cannot be opened.
     #[error("failed to open the journal in {folder} (--journal, journal.directory): {source}")]
     Open {
-        /// Its folder, or the file in it.
+        /// The folder, or the file in it.
         folder: PathBuf,
         /// The cause.
         source: std::io::Error,
     },
-    /// Another process uses it.
+    /// Another process uses the folder.
     #[error("the journal in {folder} is used by another step-observer: give each its own folder")]
     Locked {
-        /// Its folder.
+        /// The folder.
         folder: PathBuf,
     },
-    /// Another version wrote it.
+    /// Another version wrote a segment.
     #[error(
-        "{file} was written by another version of step-observer: use that one to deliver what it holds, or another folder"
+        "{file} was written by another version of step-observer: use that version to deliver its events, or another folder"
     )]
     Version {
         /// The segment.
         file: PathBuf,
     },
-    /// It is damaged.
+    /// A segment is damaged.
     #[error(
         "the journal is damaged: {file} cannot be read at byte {at}, and {problem}. Nothing was changed. Restore the \
-         file, or move the folder away to start anew: what the cluster still shows is told again, what waited in the \
-         journal is not"
+         file, or move the folder away to start with an empty journal: the observer then reports again what the \
+         cluster still shows, and events that waited in the journal are lost"
     )]
     Damaged {
         /// The segment.
         file: PathBuf,
-        /// Where.
+        /// Offset of the first byte that cannot be read.
         at: u64,
-        /// What speaks against a crash.
+        /// Why this is not the trace of a crash.
         problem: String,
     },
-    /// It cannot be written any more.
+    /// The journal can no longer be written.
     #[error(
-        "the journal cannot be written ({0}): stopped, since nobody knows what is on the disk. Mend the disk and start again"
+        "the journal cannot be written ({0}): the observer stops, because the content of the disk is unknown now. \
+         Repair the disk and start again"
     )]
     Failed(String),
-    /// An event is too large.
+    /// The events of a transition are too large.
     #[error("an event of {0} bytes is too large: at most 48 MiB")]
     TooLarge(usize),
-    /// Its thread cannot be started.
+    /// The thread of the writer cannot be started.
     #[error("failed to start the journal's thread: {0}")]
     Thread(std::io::Error),
 }

@@ -1,18 +1,18 @@
-//! What the journal says, one entry after the other.
+//! The entries of the journal.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Number of an event in the journal: grows with every event, never used twice.
+/// Number of an event in the journal. It grows with each event and is never used twice.
 pub type Seq = u64;
 
-/// Where events come from.
+/// The run and the namespace that events come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The run: its events are delivered in their order.
+    /// UID of the TaskRun. Its events are delivered in their order.
     pub run: Arc<str>,
-    /// Its namespace: where there is little room, each has its share. Empty where nobody knows.
+    /// Its namespace, which has a share of each bounded resource. Empty if it is unknown.
     pub namespace: Arc<str>,
 }
 
@@ -35,68 +35,72 @@ impl From<String> for Origin {
     }
 }
 
-/// Longest name of a namespace, and so much of an event is searched for it, in bytes.
-const LONGEST_NAME: usize = 63;
-const SEARCHED: usize = 4096;
+/// Longest name of a Kubernetes namespace in bytes.
+const MAX_NAMESPACE_BYTES: usize = 63;
+/// Bytes at the start of an event that are searched for its namespace.
+const MAX_SEARCHED_BYTES: usize = 4096;
 
-/// The namespace in the subject of an event (`NAMESPACE/RUN/STEP`), which is not in what version 0.1.0 wrote of it. In
-/// no string before it there can be a quote that is not escaped.
-fn namespace_in(body: &[u8]) -> Option<Arc<str>> {
+/// Finds the namespace in the subject of an event (`NAMESPACE/RUN/STEP`), because entries of version
+/// 0.1.0 do not hold it. A string before the subject cannot match: JSON escapes its quotes.
+fn namespace_in_subject(body: &[u8]) -> Option<Arc<str>> {
     const SUBJECT: &[u8] = b"\"subject\":\"";
-    let body = body.get(..SEARCHED).unwrap_or(body);
+    let body = body.get(..MAX_SEARCHED_BYTES).unwrap_or(body);
     let found = body
         .windows(SUBJECT.len())
         .position(|part| part == SUBJECT)?;
     let subject = body.get(found + SUBJECT.len()..)?;
     let length = subject
         .iter()
-        .take(LONGEST_NAME + 1)
+        .take(MAX_NAMESPACE_BYTES + 1)
         .position(|byte| *byte == b'/')?;
     let name = std::str::from_utf8(subject.get(..length)?).ok()?;
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (!name.is_empty() && name.bytes().all(is_name)).then(|| name.into())
 }
 
-fn is_unnamed(namespace: &Arc<str>) -> bool {
+fn is_unknown(namespace: &Arc<str>) -> bool {
     namespace.is_empty()
 }
 
-/// One entry. What was written with an older version is read by every later one.
+/// An entry. Each version reads the entries of all older versions, so tags and members never change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "is")]
 pub(super) enum Entry {
-    /// The journal's first: runs that ended before are history.
-    Begun { horizon: Timestamp },
-    /// What is watched from now on: what is not seen may be out of it.
+    /// The journal was created. Runs that ended before the horizon are not reported.
+    #[serde(rename = "begun")]
+    Created { horizon: Timestamp },
+    /// The watched part of the cluster from now on. A run that is not seen may be outside of it.
     Scope { scope: String },
-    /// A transition is told: its mark, and the events that came of it, whose bodies follow.
+    /// The events of one transition, whose bodies follow in the frame, and its mark.
     Accepted {
         run: Arc<str>,
-        /// Of the run. Version 0.1.0 did not write it.
-        #[serde(default, skip_serializing_if = "is_unnamed")]
+        /// Namespace of the run. Version 0.1.0 did not write it.
+        #[serde(default, skip_serializing_if = "is_unknown")]
         namespace: Arc<str>,
-        /// What is told; not there where an event is only moved to another segment.
+        /// Names the transition. Absent if the event was only moved to another segment.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mark: Option<String>,
         at: Timestamp,
-        events: Vec<Accepted>,
+        events: Vec<AcceptedEvent>,
     },
-    /// A sink has it, or it is dropped: nothing more to do for this sink.
-    Done { seq: Seq, sink: String },
-    /// It became a dead letter.
-    Dead {
+    /// A sink has the event, or the event was dropped: nothing is left to do for this sink.
+    #[serde(rename = "done")]
+    Acknowledged { seq: Seq, sink: String },
+    /// The event became a dead letter of a sink.
+    #[serde(rename = "dead")]
+    DeadLettered {
         seq: Seq,
         sink: String,
-        letter: Letter,
+        letter: DeadLetter,
     },
-    /// Nothing of this run will be told again: its marks are not needed.
+    /// No transition of this run will be derived again: its marks are removed.
     Forgotten { run: Arc<str> },
-    /// Marks that are moved to another segment.
+    /// Marks that were moved to another segment.
     Marks { run: Arc<str>, marks: Vec<String> },
 }
 
 impl Entry {
-    /// Without what only a restart would ask for.
+    /// Removes the mark, which only a restart would read.
     pub(super) fn without_mark(self) -> Self {
         match self {
             Self::Accepted {
@@ -116,22 +120,24 @@ impl Entry {
         }
     }
 
-    /// With the namespace that stands in the first of its bodies, where none was written.
+    /// Adds the namespace that the first of its bodies names, if the entry holds none.
     pub(super) fn with_namespace(mut self, bodies: &[u8]) -> Self {
         if let Self::Accepted { namespace, .. } = &mut self
             && namespace.is_empty()
         {
-            *namespace = namespace_in(bodies).unwrap_or_default();
+            *namespace = namespace_in_subject(bodies).unwrap_or_default();
         }
         self
     }
 
-    /// Events of which it speaks.
+    /// Returns the numbers of the events that the entry names.
     pub(super) fn seqs(&self) -> impl Iterator<Item = Seq> {
         let (events, one) = match self {
             Self::Accepted { events, .. } => (&**events, None),
-            Self::Done { seq, .. } | Self::Dead { seq, .. } => (&[][..], Some(*seq)),
-            Self::Begun { .. }
+            Self::Acknowledged { seq, .. } | Self::DeadLettered { seq, .. } => {
+                (&[][..], Some(*seq))
+            }
+            Self::Created { .. }
             | Self::Scope { .. }
             | Self::Forgotten { .. }
             | Self::Marks { .. } => (&[][..], None),
@@ -140,12 +146,12 @@ impl Entry {
     }
 }
 
-/// An event as the journal knows it.
+/// An event in an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Accepted {
+pub(super) struct AcceptedEvent {
     pub(super) seq: Seq,
-    /// Who is to get it.
+    /// The sinks that receive it.
     pub(super) sinks: Vec<String>,
     /// Length of its body.
     pub(super) bytes: u32,
@@ -153,19 +159,19 @@ pub(super) struct Accepted {
     pub(super) sum: u32,
 }
 
-/// Why an event could not be delivered.
+/// Why an event was not delivered to a sink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Letter {
-    /// What the sink said, or why no more was tried.
+pub struct DeadLetter {
+    /// The answer of the sink, or why no further attempt was made.
     pub reason: String,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
-    /// When it was first tried.
+    /// Time of the first attempt.
     pub first: Timestamp,
-    /// When it was given up.
+    /// Time of the last attempt.
     pub last: Timestamp,
-    /// The sink refused it. Version 0.1.0 did not write this.
+    /// The sink refused the event. Version 0.1.0 did not write this.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
 }
@@ -176,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_event_of_an_earlier_version_has_its_namespace() {
-        let found = |body: &str| namespace_in(body.as_bytes()).map(|name| name.to_string());
+        let found = |body: &str| namespace_in_subject(body.as_bytes()).map(|name| name.to_string());
         let event =
             r#"{"id":"1","note":"\"subject\":\"forged/a\"","subject":"ci-2/build/test","data":{}}"#;
         assert_eq!(found(event).as_deref(), Some("ci-2"));
@@ -202,7 +208,7 @@ mod tests {
         };
         assert_eq!(&*namespace, "");
         let letter = r#"{"reason":"no","attempts":1,"first":"1970-01-01T00:00:00Z","last":"1970-01-01T00:00:00Z"}"#;
-        let letter: Letter = serde_json::from_str(letter).unwrap();
+        let letter: DeadLetter = serde_json::from_str(letter).unwrap();
         assert!(!letter.refused);
     }
 }

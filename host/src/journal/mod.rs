@@ -1,281 +1,293 @@
-//! What was accepted and is not delivered yet, kept over crashes: an event counts as accepted when it
-//! is on the disk together with the mark that it was told. Knows files, and nothing of events but
-//! their bytes.
+//! The journal: events that are accepted and not delivered yet, kept across crashes and restarts.
+//!
+//! `docs/journal-format.md` specifies the files for readers without this code. In short:
+//!
+//! - **Frame** (`frame`): one entry as JSON and the bodies of its events, with lengths and a CRC-32.
+//! - **Segments** (`segments`): frames are appended to the newest of the files `000000000000.journal`,
+//!   `000000000001.journal`, …. A segment of 16 MiB or more is synced, and the next one begins.
+//! - **Sync rule** (`writer`): one thread writes. It appends all commands that wait with one write,
+//!   and syncs if one of them has a waiter. Acknowledgements have none: they share the next sync.
+//! - **Accepted**: an event is accepted when its entry is synced. The same entry holds the mark of
+//!   its transition, so a crash keeps both or neither. Sinks see the event only after that.
+//! - **Acknowledgement**: one entry per event and sink says that the sink has the event, or that it
+//!   was dropped. If a crash loses the entry, the event is delivered again.
+//! - **Compaction** (`compaction`): when the files hold more than twice the live bytes and two
+//!   segments, the live entries of the oldest segment are appended again, and it is removed.
+//! - **Recovery** (`segments`): all segments are read in order into the `index`. An incomplete frame
+//!   at the end of the newest segment is truncated, and the bytes after the last known sync are
+//!   written and synced again. Everything else that cannot be read is damage: the journal does not
+//!   open, and changes nothing.
+//! - **Failures** (`writer`): a full disk is tried again. Any other failed write or sync ends the
+//!   journal, because the content of the disk is unknown after it.
+//!
+//! The journal never interprets the body of an event, except to find the namespace in entries of
+//! version 0.1.0 (`entry`).
 
-mod ahead;
-mod book;
-mod bound;
-mod clean;
+mod accept;
+mod capacity;
+mod compaction;
 mod config;
+mod dead_letters;
 mod entry;
 mod files;
 mod frame;
-mod letters;
+mod in_flight;
+mod index;
 mod namespaces;
-mod queue;
+mod read_ahead;
 mod segments;
 mod shared;
-mod way;
+mod waiters;
 mod writer;
 
-pub(crate) use book::{Taken, Turns, Waiting};
-pub(crate) use bound::{Buried, Dropped};
+pub use accept::{Accept, NewEvent};
+pub(crate) use capacity::{DeadLettered, DroppedLetter};
 pub use config::{JournalConfig, JournalError, WhenFull};
-pub use entry::{Letter, Origin, Seq};
+pub use entry::{DeadLetter, Origin, Seq};
+pub(crate) use index::{NextEvents, SinkCursor, WaitingEvent};
 pub(crate) use namespaces::is_fair;
-pub(crate) use queue::Queued;
-pub use writer::NewEvent;
+pub(crate) use waiters::Blocked;
 
 use crate::bounded::Bounded;
-use book::Book;
 use bytes::Bytes;
 use entry::Entry;
 use files::Failpoint;
+use in_flight::InFlight;
+use index::JournalIndex;
 use jiff::Timestamp;
-use segments::{SEGMENT, Segments};
+use segments::{SEGMENT_BYTES, Segments};
 use shared::Shared;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot, watch};
-use way::Way;
-use writer::{Command, Done, Store};
+use writer::{Command, Completion, Store};
 
-/// Commands that wait for the writer.
-const COMMANDS: usize = 1024;
-/// Largest events of one transition together, in bytes: a frame must hold them.
-const MAX_BODIES: usize = 48 * 1024 * 1024;
+/// Commands that may wait for the writer.
+const MAX_QUEUED_COMMANDS: usize = 1024;
+/// Bytes of events that may be accepted with one mark: they share a frame, whose payload is bounded
+/// by [`frame::MAX_PAYLOAD_BYTES`].
+const MAX_BODY_BYTES: usize = 48 * 1024 * 1024;
+/// Default of `maxBytes` for a journal in memory.
+const DEFAULT_MEMORY_BYTES: u64 = 32 * 1024 * 1024;
+/// Default of `maxBytes` for a journal on disk.
+const DEFAULT_DISK_BYTES: u64 = 1 << 30;
 
-/// The journal. Cheap to clone; it is closed when the last one is gone.
+/// The journal. Clones share it; it is closed when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
-    way: Way,
+    in_flight: InFlight,
     max_bytes: u64,
     when_full: WhenFull,
 }
 
 impl Journal {
-    /// Opens a journal. Where it is new, what ended before `horizon` is history.
+    /// Opens a journal. A new one keeps `horizon`: runs that ended before it are never reported.
     ///
     /// # Errors
     ///
-    /// It cannot be opened, is in use, or is damaged. Nothing is skipped.
+    /// Fails if the folder cannot be used, another process uses it, or a file is damaged. The
+    /// journal never skips an entry that it cannot read.
     pub fn open(config: &JournalConfig, horizon: Timestamp) -> Result<Self, JournalError> {
-        Self::open_with(config, horizon, SEGMENT, None)
+        Self::open_with(config, horizon, SEGMENT_BYTES, None)
     }
 
     fn open_with(
         config: &JournalConfig,
         horizon: Timestamp,
-        segment: u64,
+        segment_bytes: u64,
         failpoint: Option<Arc<dyn Failpoint>>,
     ) -> Result<Self, JournalError> {
-        let mut book = Book::default();
+        let mut index = JournalIndex::default();
         let (store, files, default_bytes) = match &config.directory {
-            None => (Store::Memory, None, 32 * 1024 * 1024),
+            None => (Store::Memory, None, DEFAULT_MEMORY_BYTES),
             Some(folder) => {
-                let segments = Segments::open(folder, segment, failpoint, &mut book)?;
+                let segments = Segments::open(folder, segment_bytes, failpoint, &mut index)?;
                 let files = segments.files();
-                (Store::Disk(Box::new(segments)), Some(files), 1 << 30)
+                let store = Store::Disk(Box::new(segments));
+                (store, Some(files), DEFAULT_DISK_BYTES)
             }
         };
-        let is_new = book.horizon().is_none();
-        let shared = Arc::new(Shared::new(book, files));
-        let (commands, asked) = mpsc::channel(COMMANDS);
+        let is_new = index.horizon().is_none();
+        let shared = Arc::new(Shared::new(index, files));
+        let (commands, receiver) = mpsc::channel(MAX_QUEUED_COMMANDS);
         if is_new {
-            // There is room for it: nobody else can ask yet.
+            // Cannot fail: no other sender exists yet, so the channel is empty.
             commands
-                .try_send(Command::Say(Entry::Begun { horizon }))
+                .try_send(Command::Append(Entry::Created { horizon }))
                 .ok();
         }
-        let writing = shared.clone();
+        let writer_shared = shared.clone();
         std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || {
-                let written = AssertUnwindSafe(|| writer::run(store, &writing, asked));
+                let written = AssertUnwindSafe(|| writer::run(store, &writer_shared, receiver));
                 if std::panic::catch_unwind(written).is_err() {
                     let reason = "its thread panicked; please report this".to_owned();
-                    writing.failed.send_replace(Some(reason));
+                    writer_shared.failed.send_replace(Some(reason));
                 }
             })
             .map_err(JournalError::Thread)?;
         Ok(Self {
             shared,
             commands,
-            way: Way::default(),
+            in_flight: InFlight::default(),
             max_bytes: config.max_bytes.map_or(default_bytes, Bounded::get),
             when_full: config.when_full,
         })
     }
 
-    /// Does a folder hold a journal?
+    /// Returns whether a folder holds a journal.
     #[must_use]
     pub fn exists(folder: &Path) -> bool {
-        let first = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut sizes = first
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut sizes = entries
             .filter(|entry| entry.file_name().to_string_lossy().ends_with(".journal"))
             .filter_map(|entry| entry.metadata().ok());
-        // One that was opened and never written is none.
-        sizes.any(|metadata| metadata.len() > frame::PREFACE.len() as u64)
+        // A segment with nothing but its header was opened and never written.
+        sizes.any(|metadata| metadata.len() > frame::SEGMENT_HEADER.len() as u64)
     }
 
-    /// What ended before is history: what was said when the journal was new.
+    /// Returns the time before which ended runs are not reported, as given when the journal was new.
     #[must_use]
     pub fn horizon(&self) -> Option<Timestamp> {
-        self.shared.book(|book| book.horizon())
+        self.shared.index(|index| index.horizon())
     }
 
-    /// Says what is watched from now on. Is it what was watched before?
+    /// Stores which part of the cluster is watched from now on. Returns whether it is the stored one.
     ///
     /// # Errors
     ///
-    /// The journal cannot be written any more.
-    pub async fn watch_only(&self, scope: &str) -> Result<bool, JournalError> {
-        let before = self.shared.book(|book| book.scope().map(str::to_owned));
+    /// Fails if the journal can no longer be written.
+    pub async fn set_scope(&self, scope: &str) -> Result<bool, JournalError> {
+        let before = self.shared.index(|index| index.scope().map(str::to_owned));
         if before.as_deref() == Some(scope) {
             return Ok(true);
         }
         let scope = scope.to_owned();
-        self.ask(Command::Say(Entry::Scope { scope })).await?;
+        self.send(Command::Append(Entry::Scope { scope })).await?;
         Ok(false)
     }
 
-    /// Was this told of this run? What is on its way to the disk is: after a crash it is not any more.
+    /// Returns whether a transition was emitted: its mark is in the journal or in flight. A mark in
+    /// flight does not survive a crash.
     #[must_use]
-    pub fn is_told(&self, run: &str, mark: &str) -> bool {
-        // Asked first: it is in the book before it has left.
-        self.way.has(run, mark) || self.shared.book(|book| book.is_told(run, mark))
+    pub fn is_emitted(&self, run: &str, mark: &str) -> bool {
+        // In this order: a mark enters the index before it leaves `in_flight`.
+        self.in_flight.contains(run, mark) || self.shared.index(|index| index.is_emitted(run, mark))
     }
 
-    /// Runs of which something was told.
+    /// Returns the runs that have marks.
     #[must_use]
     pub fn runs(&self) -> Vec<Arc<str>> {
-        self.shared.book(|book| book.runs())
+        self.shared.index(|index| index.runs())
     }
 
-    /// Accepts events, those of one transition with its mark; without one they were there before, and
-    /// there is room for them. Once this has returned, they survive a crash. At the journal's bound it waits,
-    /// and where their namespace has its share of it.
+    /// Accepts the events of one transition and its mark. They survive a crash once this returns.
+    ///
+    /// Waits while the journal is full or the namespace of the events has used its share.
     ///
     /// # Errors
     ///
-    /// The journal cannot be written any more.
-    pub async fn accept(
-        &self,
-        origin: Origin,
-        mark: Option<String>,
-        at: Timestamp,
-        events: Vec<NewEvent>,
-    ) -> Result<(), JournalError> {
-        let (done, accepted) = oneshot::channel();
-        self.bring(origin, mark, at, events, Done::Answer(done))
+    /// Fails if the events are too large together, or if the journal can no longer be written.
+    pub async fn accept(&self, accept: Accept) -> Result<(), JournalError> {
+        let (sender, accepted) = oneshot::channel();
+        self.submit_inner(accept, Completion::Answer(sender))
             .await?;
-        self.answer(accepted).await
+        self.wait_for(accepted).await
     }
 
-    /// The same, but returns when their place among all others is certain. `accepted` is called when they
-    /// are on the disk, before any sink can have them; never where the journal cannot be written any more.
+    /// Submits events as [`Journal::accept`] does, but returns once their place in the order of all
+    /// events is fixed. The writer calls `accepted` when they are durable, before any sink can read
+    /// them. It never calls it if the journal can no longer be written.
     ///
     /// # Errors
     ///
     /// As for [`Journal::accept`].
-    pub(crate) async fn hand_over(
+    pub(crate) async fn submit(
         &self,
-        origin: Origin,
-        mark: Option<String>,
-        at: Timestamp,
-        events: Vec<NewEvent>,
+        accept: Accept,
         accepted: impl FnOnce() + Send + 'static,
     ) -> Result<(), JournalError> {
-        let accepted = Done::Call(Box::new(accepted));
-        self.bring(origin, mark, at, events, accepted).await
+        let completion = Completion::Call(Box::new(accepted));
+        self.submit_inner(accept, completion).await
     }
 
-    async fn bring(
+    async fn submit_inner(
         &self,
-        origin: Origin,
-        mark: Option<String>,
-        at: Timestamp,
-        events: Vec<NewEvent>,
-        done: Done,
+        accept: Accept,
+        completion: Completion,
     ) -> Result<(), JournalError> {
-        let size: usize = events.iter().map(|event| event.body.len()).sum();
-        if size > MAX_BODIES {
-            return Err(JournalError::TooLarge(size));
+        let bytes = accept.body_bytes();
+        if bytes > MAX_BODY_BYTES {
+            return Err(JournalError::TooLarge(bytes));
         }
-        if mark.is_some() {
-            self.make_room(&origin, size as u64).await?;
+        if accept.mark.is_some() {
+            self.reserve(&accept.origin, bytes as u64).await?;
         }
-        let part = tokio::select! {
+        let guard = tokio::select! {
             biased;
-            part = self.way.enter(size, &origin, mark.as_deref()) => part,
+            guard = self.in_flight.enter(bytes, &accept.origin, accept.mark.as_deref()) => guard,
             error = self.failed() => return Err(error),
         };
-        let accept = Command::Accept {
-            origin,
-            mark,
-            at,
-            events,
-            done,
-            part,
-        };
-        self.ask(accept).await
+        self.send(Command::Accept(accept, completion, guard)).await
     }
 
-    /// Everything that was handed over is known to all after this.
+    /// Waits until everything that was submitted before is durable.
     ///
     /// # Errors
     ///
-    /// The journal cannot be written any more.
-    pub(crate) async fn arrived(&self) -> Result<(), JournalError> {
-        match self.way.is_empty() {
-            // Nothing would be there to wait for but the disk, which may be full.
+    /// Fails if the journal can no longer be written.
+    pub(crate) async fn flush_submitted(&self) -> Result<(), JournalError> {
+        match self.in_flight.is_empty() {
+            // A sync would only wait for the disk, which may be full.
             true => Ok(()),
             false => self.sync().await,
         }
     }
 
-    /// A sink has an event.
+    /// Acknowledges an event of a sink or a dead letter of it: it was delivered, or it is dropped.
     ///
     /// # Errors
     ///
-    /// The journal cannot be written any more.
-    pub async fn done(&self, seq: Seq, sink: &str) -> Result<(), JournalError> {
+    /// Fails if the journal can no longer be written.
+    pub async fn acknowledge(&self, seq: Seq, sink: &str) -> Result<(), JournalError> {
         let sink = sink.to_owned();
-        self.ask(Command::Say(Entry::Done { seq, sink })).await
+        self.send(Command::Append(Entry::Acknowledged { seq, sink }))
+            .await
     }
 
-    /// Nothing of this run will be told again.
+    /// Removes the marks of a run whose transitions are never derived again.
     ///
     /// # Errors
     ///
-    /// The journal cannot be written any more.
+    /// Fails if the journal can no longer be written.
     pub(crate) async fn forget(&self, run: Arc<str>) -> Result<(), JournalError> {
-        // What is on its way may speak of it. Asked first: it is in the book before it has left.
-        let may_come = !self.way.is_empty();
-        if may_come || self.shared.book(|book| book.has_told_of(&run)) {
-            return self.ask(Command::Say(Entry::Forgotten { run })).await;
+        // In this order: a mark enters the index before it leaves `in_flight`.
+        let may_follow = !self.in_flight.is_empty();
+        if may_follow || self.shared.index(|index| index.has_marks(&run)) {
+            return self.send(Command::Append(Entry::Forgotten { run })).await;
         }
         Ok(())
     }
 
-    /// Everything that was said before is on the disk after this.
+    /// Waits until everything that was sent to the writer before is durable.
     ///
     /// # Errors
     ///
-    /// The journal cannot be written any more.
+    /// Fails if the journal can no longer be written.
     pub async fn sync(&self) -> Result<(), JournalError> {
-        let (done, synced) = oneshot::channel();
-        self.ask(Command::Sync(done)).await?;
-        self.answer(synced).await
+        let (sender, synced) = oneshot::channel();
+        self.send(Command::Sync(sender)).await?;
+        self.wait_for(synced).await
     }
 
-    /// Waits for an answer of the writer. What is asked in the moment in which its thread ends may stay in the
-    /// channel for as long as somebody can ask, so that its end alone would not be heard.
-    async fn answer(&self, answer: oneshot::Receiver<()>) -> Result<(), JournalError> {
+    /// Waits for an answer of the writer, or for its end. A command that is sent while the thread
+    /// ends stays in the channel as long as a sender exists, so its answer may never be dropped.
+    async fn wait_for(&self, answer: oneshot::Receiver<()>) -> Result<(), JournalError> {
         tokio::select! {
             biased;
             answered = answer => answered.map_err(|_| self.failure()),
@@ -283,7 +295,7 @@ impl Journal {
         }
     }
 
-    async fn ask(&self, command: Command) -> Result<(), JournalError> {
+    async fn send(&self, command: Command) -> Result<(), JournalError> {
         let sent = self.commands.send(command).await;
         sent.map_err(|_| self.failure())
     }
@@ -293,136 +305,139 @@ impl Journal {
         JournalError::Failed(reason.unwrap_or_else(|| "its thread has ended".to_owned()))
     }
 
-    /// Ends when the journal cannot be written any more.
+    /// Waits until the journal can no longer be written, and returns why.
     pub async fn failed(&self) -> JournalError {
         let mut failed = self.shared.failed.subscribe();
-        // The sender lives as long as this.
+        // Cannot fail: `self.shared` owns the sender.
         failed.wait_for(Option::is_some).await.ok();
         self.failure()
     }
 
-    /// Tells when something was written.
+    /// Returns a receiver that changes after each write.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changed.subscribe()
     }
 
-    /// What a sink takes next of what waits for it: of each namespace in turn, those of one the oldest first, where
-    /// there is room for one more of it. Nothing of it is taken again with the same `turns`.
-    pub(crate) fn take_in_turn(
+    /// Returns the events that a sink takes next: one of each namespace in turn, the oldest of a
+    /// namespace first, and only those for which `has_room` returns true. The same cursor never
+    /// returns an event twice.
+    pub(crate) fn next_events(
         &self,
         sink: &str,
-        turns: &mut Turns,
-        most: usize,
+        cursor: &mut SinkCursor,
+        max_events: usize,
         has_room: impl FnMut(u32) -> bool,
-    ) -> Taken {
-        (self.shared).book(|book| book.take_in_turn(sink, turns, most, has_room))
+    ) -> NextEvents {
+        (self.shared).index(|index| index.next_events(sink, cursor, max_events, has_room))
     }
 
-    /// Where an event comes from, of this run.
+    /// Returns the origin of an event of this run.
     pub(crate) fn origin(&self, seq: Seq, run: Arc<str>) -> Origin {
-        let namespace = self.shared.book(|book| book.namespace(seq));
+        let namespace = self.shared.index(|index| index.namespace(seq));
         let namespace = namespace.unwrap_or_default();
         Origin { run, namespace }
     }
 
-    /// What a sink waits for, from a number on, the oldest first.
-    pub(crate) fn waiting(&self, sink: &str, from: Seq, most: usize) -> Vec<Waiting> {
-        self.shared.book(|book| book.waiting(sink, from, most))
+    /// Returns the events from a number on that wait for a sink, the oldest first.
+    pub(crate) fn waiting(&self, sink: &str, from: Seq, max_events: usize) -> Vec<WaitingEvent> {
+        (self.shared).index(|index| index.waiting(sink, from, max_events))
     }
 
-    /// How many events a sink waits for, and how many are dead letters of it.
+    /// Returns how many events wait for a sink, and how many dead letters it has.
     #[must_use]
     pub fn counts(&self, sink: &str) -> (u64, u64) {
-        self.shared.book(|book| book.counts(sink))
+        self.shared.index(|index| index.counts(sink))
     }
 
-    /// Bytes of events that wait or are dead letters, and how many there may be.
+    /// Returns the bytes of all waiting events and dead letters, and their bound (`maxBytes`).
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
         let bytes = self
             .shared
-            .book(|book| book.waiting_bytes() + book.dead_bytes());
+            .index(|index| index.waiting_bytes() + index.dead_bytes());
         (bytes, self.max_bytes)
     }
 
-    /// Events and dead letters that were dropped at the bound.
+    /// Returns how many events and dead letters were dropped at a bound since the start.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// Dead letters that were dropped at their bound.
+    /// Returns how many dead letters were dropped at their bound since the start.
     #[must_use]
-    pub fn letters_dropped(&self) -> u64 {
-        self.shared.letters_dropped.load(Ordering::Relaxed)
+    pub fn dead_letters_dropped(&self) -> u64 {
+        self.shared.dead_letters_dropped.load(Ordering::Relaxed)
     }
 
-    /// Who waits for room.
-    pub(crate) fn queued(&self) -> Queued {
-        let namespaces = self.shared.book(|book| book.namespaces());
-        self.shared.queue.standing(namespaces)
+    /// Returns which namespaces wait for room.
+    pub(crate) fn blocked(&self) -> Blocked {
+        let namespaces = self.shared.index(|index| index.namespaces());
+        self.shared.waiters.blocked(namespaces)
     }
 
-    /// Does its disk take nothing more at the moment?
+    /// Returns whether the last write failed because the disk is full.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         self.shared.disk_full.load(Ordering::Relaxed)
     }
 
-    /// Sinks that wait for something.
+    /// Returns the names of the sinks for which events wait.
     #[must_use]
     pub fn sinks(&self) -> Vec<String> {
-        self.shared.book(|book| book.sinks())
+        self.shared.index(|index| index.sinks())
     }
 
-    /// Dead letters: number, sink, and what became of them.
+    /// Returns all dead letters: number of the event, sink, and why it was not delivered.
     #[must_use]
-    pub fn letters(&self) -> Vec<(u64, String, Letter)> {
-        self.shared.book(|book| book.letters())
+    pub fn dead_letters(&self) -> Vec<(u64, String, DeadLetter)> {
+        self.shared.index(|index| index.dead_letters())
     }
 
-    /// The bytes of an event; nothing where it is done.
+    /// Returns the bytes of an event; `None` if all sinks have acknowledged it.
     ///
     /// # Errors
     ///
-    /// The file cannot be read.
+    /// Fails if the segment cannot be read.
     pub(crate) async fn body(&self, seq: Seq) -> std::io::Result<Option<Bytes>> {
-        match self.shared.held(seq) {
-            Some(held) => Ok(Some(held)),
-            None => self.reading(move |shared| shared.read(seq)).await,
+        match self.shared.cached(seq) {
+            Some(cached) => Ok(Some(cached)),
+            None => self.blocking_read(move |shared| shared.read(seq)).await,
         }
     }
 
-    /// The same for a sink that asks for one after the other.
+    /// Returns the bytes of an event for a sink that reads its events in order: the following ones
+    /// are read ahead.
     ///
     /// # Errors
     ///
-    /// The file cannot be read.
+    /// Fails if the segment cannot be read.
     pub(crate) async fn next_body(&self, seq: Seq, sink: &str) -> std::io::Result<Option<Bytes>> {
-        if let Some(held) = self.shared.held(seq) {
-            if let Some(from) = self.shared.read_next(seq, sink) {
+        if let Some(cached) = self.shared.cached(seq) {
+            if let Some(from) = self.shared.next_read_ahead(seq, sink) {
                 let (shared, sink) = (self.shared.clone(), sink.to_owned());
-                // Nobody waits for it: whoever comes first to the end of what is read reads himself.
+                // Not awaited: a caller that reaches the end of what was read ahead reads by itself.
                 drop(tokio::task::spawn_blocking(move || {
-                    shared.read_ahead(from, &sink, 0);
+                    shared.prefetch(from, &sink, 0);
                 }));
             }
-            return Ok(Some(held));
+            return Ok(Some(cached));
         }
         let _turn = self.shared.reading.lock().await;
-        if let Some(held) = self.shared.held(seq) {
-            return Ok(Some(held));
+        if let Some(cached) = self.shared.cached(seq) {
+            return Ok(Some(cached));
         }
         let sink = sink.to_owned();
-        self.reading(move |shared| shared.read_on(seq, &sink)).await
+        self.blocking_read(move |shared| shared.read_and_prefetch(seq, &sink))
+            .await
     }
 
-    async fn reading(
+    async fn blocking_read(
         &self,
-        work: impl FnOnce(&Shared) -> std::io::Result<Option<Bytes>> + Send + 'static,
+        read: impl FnOnce(&Shared) -> std::io::Result<Option<Bytes>> + Send + 'static,
     ) -> std::io::Result<Option<Bytes>> {
         let shared = self.shared.clone();
-        let reading = tokio::task::spawn_blocking(move || work(&shared));
+        let reading = tokio::task::spawn_blocking(move || read(&shared));
         reading
             .await
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))

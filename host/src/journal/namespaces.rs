@@ -1,49 +1,52 @@
-//! Events by namespace: which are there, and how many bytes of them wait. Pure.
+//! Groups events by namespace: which ones there are, and how many of their bytes wait. Pure.
 
 use super::entry::Seq;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// One may have this many times what would be left free: alone four fifths of all, and the less the more is taken
-/// by others. So something is always left for who has nothing.
-const SHARE: u64 = 4;
+/// How many times the free space a namespace may take. With 4, one namespace alone gets four fifths
+/// of all space, and the less the more others take. So some space is always left for a namespace
+/// that has none.
+const MAX_TIMES_FREE: u64 = 4;
 
-/// May who has `own` take `size` more, where `free` is left after that?
+/// Returns whether a namespace that has `own` may take `size` more, if `free` is left after that.
 pub(crate) fn is_fair(own: u64, size: u64, free: u64) -> bool {
-    own == 0 || own + size <= free.saturating_mul(SHARE)
+    own == 0 || own + size <= free.saturating_mul(MAX_TIMES_FREE)
 }
 
-/// Numbers that are gone may take this many places beside those that are there before they are cleared away.
-const CLUTTER: usize = 64;
+/// Numbers of removed events that a namespace keeps, beyond as many as it has events, before it
+/// deletes them.
+const MAX_STALE_SEQS: usize = 64;
 
 /// The events of one namespace.
 #[derive(Debug, Default)]
 struct Namespace {
     name: Arc<str>,
-    /// Numbers of its events, and of some that are gone.
+    /// Numbers of its events, and of some that were removed.
     seqs: VecDeque<Seq>,
-    /// They are not in order: the journal was read again, where events that were moved come late.
+    /// `seqs` is not in order: compaction moves events behind later ones, as the next start sees.
     unsorted: bool,
-    /// Events that are there.
+    /// Number of its events.
     events: usize,
-    /// Bytes of those that somebody waits for.
+    /// Bytes of those that wait for a sink.
     waiting: u64,
 }
 
-/// All namespaces that have an event. Each has a number, which another may get when it has none any more.
+/// All namespaces that have events. Each has a number, which is free again after its last event.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
+    /// By number.
     all: Vec<Namespace>,
     by_name: HashMap<Arc<str>, u32>,
     free: Vec<u32>,
 }
 
 impl Namespaces {
-    /// Takes an event of a namespace. Gives the number of the namespace.
+    /// Adds an event to a namespace. Returns the number of the namespace.
     pub(super) fn add(&mut self, name: &Arc<str>, seq: Seq) -> u32 {
         let number = match self.by_name.get(name) {
             Some(number) => *number,
-            None => self.begin(name),
+            None => self.insert(name),
         };
         if let Some(namespace) = self.all.get_mut(number as usize) {
             match namespace.seqs.back() {
@@ -56,7 +59,7 @@ impl Namespaces {
         number
     }
 
-    fn begin(&mut self, name: &Arc<str>) -> u32 {
+    fn insert(&mut self, name: &Arc<str>) -> u32 {
         let number = self.free.pop().unwrap_or_else(|| {
             self.all.push(Namespace::default());
             u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX)
@@ -68,8 +71,8 @@ impl Namespaces {
         number
     }
 
-    /// An event is gone.
-    pub(super) fn remove(&mut self, number: u32, seq: Seq, is_there: impl Fn(Seq) -> bool) {
+    /// Removes an event. `is_live` says which events still exist.
+    pub(super) fn remove(&mut self, number: u32, seq: Seq, is_live: impl Fn(Seq) -> bool) {
         let Some(namespace) = self.all.get_mut(number as usize) else {
             return;
         };
@@ -83,23 +86,23 @@ impl Namespaces {
         if namespace.seqs.front() == Some(&seq) {
             namespace.seqs.pop_front();
         }
-        if namespace.seqs.len() > 2 * namespace.events + CLUTTER {
-            namespace.seqs.retain(|seq| is_there(*seq));
+        if namespace.seqs.len() > 2 * namespace.events + MAX_STALE_SEQS {
+            namespace.seqs.retain(|seq| is_live(*seq));
         }
     }
 
-    /// Bytes of a namespace begin to wait, or wait no more.
-    pub(super) fn count(&mut self, number: u32, bytes: u64, there: bool) {
+    /// Adds bytes to those of a namespace that wait, or subtracts them.
+    pub(super) fn count(&mut self, number: u32, bytes: u64, is_added: bool) {
         if let Some(namespace) = self.all.get_mut(number as usize) {
-            namespace.waiting = match there {
+            namespace.waiting = match is_added {
                 true => namespace.waiting + bytes,
                 false => namespace.waiting.saturating_sub(bytes),
             };
         }
     }
 
-    /// How many numbers are in use, or were.
-    pub(super) fn len(&self) -> usize {
+    /// Returns how many numbers exist, free ones included.
+    pub(super) fn slots(&self) -> usize {
         self.all.len()
     }
 
@@ -108,19 +111,19 @@ impl Namespaces {
         namespace.map_or_else(Arc::default, |namespace| namespace.name.clone())
     }
 
-    /// Bytes of a namespace's events that somebody waits for.
-    pub(super) fn waiting(&self, name: &str) -> u64 {
+    /// Returns the bytes of a namespace's events that wait for a sink.
+    pub(super) fn waiting_bytes(&self, name: &str) -> u64 {
         let namespace = self.by_name.get(name);
         let namespace = namespace.and_then(|number| self.all.get(*number as usize));
         namespace.map_or(0, |namespace| namespace.waiting)
     }
 
-    /// How many have an event.
-    pub(super) fn count_of_all(&self) -> usize {
+    /// Returns how many namespaces have events.
+    pub(super) fn active(&self) -> usize {
         self.by_name.len()
     }
 
-    /// The one with the most bytes that somebody waits for, where `name` is about to have this many more.
+    /// Returns the namespace with the most waiting bytes, after `name` gets `more`.
     pub(super) fn largest(&self, name: &str, more: u64) -> Option<u32> {
         let waiting = self.by_name.iter().filter_map(|(found, number)| {
             let waiting = self.all.get(*number as usize)?.waiting;
@@ -130,7 +133,7 @@ impl Namespaces {
         waiting.max().map(|(_, _, number)| number)
     }
 
-    /// The events of a namespace from one on, and maybe some that are gone.
+    /// Returns the events of a namespace from a number on, and possibly some removed ones.
     pub(super) fn events(&mut self, number: u32, from: Seq) -> impl Iterator<Item = Seq> {
         let namespace = self.all.get_mut(number as usize);
         let seqs = namespace.map(|namespace| {
@@ -199,7 +202,7 @@ mod tests {
                         .events(*number, 0)
                         .filter(|seq| there.get(seq).is_some_and(|(of, _)| *of == which))
                         .collect();
-                    // One that went and came again may be there twice: no journal gives a number again.
+                    // A number that is removed and added again may appear twice. A journal never does that.
                     found.dedup();
                     prop_assert_eq!(found, expected.iter().map(|(seq, _)| *seq).collect::<Vec<_>>());
                 }

@@ -1,10 +1,10 @@
-//! What the writer and its users share.
+//! The state that the writer and the callers of the journal share.
 
-use super::ahead::{self, Ahead};
-use super::book::Book;
 use super::entry::{Entry, Seq};
 use super::files::Files;
-use super::queue::Queue;
+use super::index::JournalIndex;
+use super::read_ahead::{self, ReadAhead};
+use super::waiters::Waiters;
 use crate::locked::Locked;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -13,147 +13,150 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::sync::watch;
 
-/// Bytes of events that are kept in memory until they are delivered, so that they need not be read
-/// again.
-const FRESH: usize = 8 * 1024 * 1024;
+/// Bytes of accepted events that stay in memory until they are delivered, so that they need not be
+/// read from the disk.
+const MAX_RECENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// What the writer and its users share.
+/// The state that the writer and the callers of the journal share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) book: Locked<Book>,
-    /// Bodies that are in memory, and how many bytes they are.
-    pub(super) fresh: Locked<(BTreeMap<Seq, Bytes>, usize)>,
-    /// Bodies that were read, and who reads the next: whoever waits for that finds his there, mostly.
-    ahead: Locked<Ahead>,
+    index: Locked<JournalIndex>,
+    recent: Locked<RecentBodies>,
+    read_ahead: Locked<ReadAhead>,
+    /// Held while bodies are read ahead: a sink that waits for it mostly finds its body then.
     pub(super) reading: tokio::sync::Mutex<()>,
-    pub(super) files: Option<Arc<Files>>,
+    files: Option<Arc<Files>>,
     /// Counts writes.
     pub(super) changed: watch::Sender<u64>,
+    /// Why the journal can no longer be written.
     pub(super) failed: watch::Sender<Option<String>>,
-    /// Events and dead letters that gave way at the bound.
+    /// Events and dead letters that were dropped at a bound.
     pub(super) dropped: AtomicU64,
-    /// Of them, dead letters.
-    pub(super) letters_dropped: AtomicU64,
-    /// Who waits for room.
-    pub(super) queue: Queue,
-    /// The disk did not take what was last to be written.
+    /// Dead letters that were dropped at their bound; `dropped` counts them, too.
+    pub(super) dead_letters_dropped: AtomicU64,
+    /// Callers that wait for room.
+    pub(super) waiters: Waiters,
+    /// The last write failed because the disk is full.
     pub(super) disk_full: AtomicBool,
 }
 
+/// Bodies of recently accepted events. A journal in memory keeps all bodies here.
+#[derive(Debug, Default)]
+struct RecentBodies {
+    bodies: BTreeMap<Seq, Bytes>,
+    bytes: usize,
+}
+
 impl Shared {
-    pub(super) fn new(book: Book, files: Option<Arc<Files>>) -> Self {
+    pub(super) fn new(index: JournalIndex, files: Option<Arc<Files>>) -> Self {
         Self {
-            book: Locked::new(book),
-            fresh: Locked::default(),
-            ahead: Locked::default(),
+            index: Locked::new(index),
+            recent: Locked::default(),
+            read_ahead: Locked::default(),
             reading: tokio::sync::Mutex::default(),
             files,
             changed: watch::Sender::new(0),
             failed: watch::Sender::new(None),
             dropped: AtomicU64::new(0),
-            letters_dropped: AtomicU64::new(0),
-            queue: Queue::default(),
+            dead_letters_dropped: AtomicU64::new(0),
+            waiters: Waiters::default(),
             disk_full: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn book<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
-        work(&mut self.book.lock())
+    pub(super) fn index<T>(&self, work: impl FnOnce(&mut JournalIndex) -> T) -> T {
+        work(&mut self.index.lock())
     }
 
-    pub(super) fn fresh<T>(&self, work: impl FnOnce(&mut (BTreeMap<Seq, Bytes>, usize)) -> T) -> T {
-        work(&mut self.fresh.lock())
+    /// Returns a body that is in memory.
+    pub(super) fn cached(&self, seq: Seq) -> Option<Bytes> {
+        let recent = self.recent.lock().bodies.get(&seq).cloned();
+        recent.or_else(|| {
+            // It may have been acknowledged since it was read.
+            self.index(|index| index.place(seq))?;
+            self.read_ahead.lock().get(seq)
+        })
     }
 
-    fn ahead<T>(&self, work: impl FnOnce(&mut Ahead) -> T) -> T {
-        work(&mut self.ahead.lock())
-    }
-
-    /// A body that is in memory.
-    pub(super) fn held(&self, seq: Seq) -> Option<Bytes> {
-        self.fresh(|(fresh, _)| fresh.get(&seq).cloned())
-            .or_else(|| {
-                // It may have been done since it was read.
-                self.book(|book| book.place(seq))?;
-                self.ahead(|ahead| ahead.get(seq))
-            })
-    }
-
-    /// Reads a body; nothing where the event is done.
+    /// Reads a body; `None` if all sinks have acknowledged the event.
     pub(super) fn read(&self, seq: Seq) -> io::Result<Option<Bytes>> {
-        // It may be moved while it is read: then it is at another place.
-        let mut before = None;
+        // Compaction may move the body during the read: then it is at another place.
+        let mut failed_at = None;
         loop {
-            let Some(place) = self.book(|book| book.place(seq)) else {
+            let Some(place) = self.index(|index| index.place(seq)) else {
                 return Ok(None);
             };
             let Some(files) = &self.files else {
                 return Ok(None);
             };
-            match files.read(place) {
+            match files.read_body(place) {
                 Ok(body) => return Ok(Some(body)),
-                Err(error) if before == Some(place) => return Err(error),
-                Err(_) => before = Some(place),
+                Err(error) if failed_at == Some(place) => return Err(error),
+                Err(_) => failed_at = Some(place),
             }
         }
     }
 
-    /// The same, and reads what the sink will ask for next.
-    pub(super) fn read_on(&self, seq: Seq, sink: &str) -> io::Result<Option<Bytes>> {
+    /// Reads a body, and ahead what the sink will ask for next.
+    pub(super) fn read_and_prefetch(&self, seq: Seq, sink: &str) -> io::Result<Option<Bytes>> {
         let body = self.read(seq)?;
         if let Some(body) = &body {
-            self.read_ahead(seq + 1, sink, body.len());
+            self.prefetch(seq + 1, sink, body.len());
         }
         Ok(body)
     }
 
-    /// Reads what a sink will ask for from an event on, where so many bytes are read already.
-    pub(super) fn read_ahead(&self, from: Seq, sink: &str, mut bytes: usize) {
+    /// Reads ahead what a sink will ask for from an event on. `bytes` were read already.
+    pub(super) fn prefetch(&self, from: Seq, sink: &str, mut bytes: usize) {
         let Some(files) = &self.files else { return };
-        let (mut places, namespaces) = self.book(|book| {
-            let waiting = book.waiting(sink, from, ahead::MOST).into_iter();
-            let placed = waiting.filter_map(|event| Some((event.seq, book.place(event.seq)?)));
-            (placed.collect::<Vec<_>>(), book.namespaces())
+        let (mut places, namespaces) = self.index(|index| {
+            let waiting = index.waiting(sink, from, read_ahead::MAX_BODIES_PER_READ);
+            let places = waiting.into_iter();
+            let places = places.filter_map(|event| Some((event.seq, index.place(event.seq)?)));
+            (places.collect::<Vec<_>>(), index.namespaces())
         });
-        let enough = ahead::enough(namespaces);
-        self.fresh(|(fresh, _)| places.retain(|(seq, _)| !fresh.contains_key(seq)));
-        self.ahead(|ahead| places.retain(|(seq, _)| ahead.get(*seq).is_none()));
-        let enough = places.iter().position(|(_, place)| {
+        let recent = self.recent.lock();
+        places.retain(|(seq, _)| !recent.bodies.contains_key(seq));
+        drop(recent);
+        let cached = self.read_ahead.lock();
+        places.retain(|(seq, _)| cached.get(*seq).is_none());
+        drop(cached);
+        let max_bytes = read_ahead::bytes_per_read(namespaces);
+        let end = places.iter().position(|(_, place)| {
             bytes += place.length as usize;
-            bytes > enough
+            bytes > max_bytes
         });
-        places.truncate(enough.unwrap_or(places.len()));
-        // What cannot be read says so when its turn comes.
-        let bodies = files.read_together(&places);
-        self.ahead(|ahead| ahead.keep(sink, bodies));
+        places.truncate(end.unwrap_or(places.len()));
+        // A body that cannot be read is left out here; its own read reports the error.
+        let bodies = files.read_bodies(&places);
+        self.read_ahead.lock().insert(sink, bodies);
     }
 
-    /// From which event on to read for a sink that asks for this one, where it is time to.
-    pub(super) fn read_next(&self, seq: Seq, sink: &str) -> Option<Seq> {
-        self.ahead(|ahead| ahead.next(seq, sink))
+    /// Returns the event from which on to read ahead, if it is time to for a sink that asks for
+    /// `seq`.
+    pub(super) fn next_read_ahead(&self, seq: Seq, sink: &str) -> Option<Seq> {
+        self.read_ahead.lock().take_next(seq, sink)
     }
 
-    /// Keeps the bodies of what was just accepted; in memory all, else as many as fit.
-    pub(super) fn keep_fresh(&self, entry: &Entry, bodies: &[Bytes], all: bool) {
+    /// Keeps the bodies of accepted events in memory: all, or as many as fit.
+    pub(super) fn keep_recent(&self, entry: &Entry, bodies: &[Bytes], keep_all: bool) {
         let Entry::Accepted { events, .. } = entry else {
             return;
         };
-        self.fresh(|(fresh, size)| {
-            for (event, body) in events.iter().zip(bodies) {
-                if all || *size + body.len() <= FRESH {
-                    *size += body.len();
-                    fresh.insert(event.seq, body.clone());
-                }
+        let mut recent = self.recent.lock();
+        for (event, body) in events.iter().zip(bodies) {
+            if keep_all || recent.bytes + body.len() <= MAX_RECENT_BYTES {
+                recent.bytes += body.len();
+                recent.bodies.insert(event.seq, body.clone());
             }
-        });
+        }
     }
 
-    /// Drops the bodies of those that are done.
-    pub(super) fn forget_fresh(&self, book: &Book, seqs: &[Seq]) {
-        self.fresh(|(fresh, size)| {
-            for seq in seqs.iter().filter(|seq| book.place(**seq).is_none()) {
-                *size -= fresh.remove(seq).map_or(0, |body| body.len());
-            }
-        });
+    /// Drops the bodies of those events that are no longer in the index.
+    pub(super) fn drop_recent(&self, index: &JournalIndex, seqs: &[Seq]) {
+        let mut recent = self.recent.lock();
+        for seq in seqs.iter().filter(|seq| index.place(**seq).is_none()) {
+            recent.bytes -= recent.bodies.remove(seq).map_or(0, |body| body.len());
+        }
     }
 }

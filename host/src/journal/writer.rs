@@ -1,13 +1,14 @@
-//! The one thread that writes: many entries with one sync, then the book, then the answers.
+//! The thread that writes the journal: appends all commands that wait with one write and at most one
+//! sync, applies them to the index, and answers their callers.
 
-use super::clean::clean;
-use super::entry::{Accepted, Entry, Origin, Seq};
+use super::accept::Accept;
+use super::compaction::compact;
+use super::entry::{AcceptedEvent, Entry, Seq};
 use super::frame;
+use super::in_flight::InFlightGuard;
 use super::segments::Segments;
 use super::shared::Shared;
-use super::way::Part;
 use bytes::Bytes;
-use jiff::Timestamp;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,188 +16,181 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-/// Most entries and bytes that are written with one sync.
-const BATCH: usize = 1024;
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// What is kept of the room that a large batch took, in bytes.
-const ROOM: usize = 1024 * 1024;
-/// What nobody waits for, above all that something is delivered, waits so long for company: a write for each
-/// would take longer than all it says. A crash meanwhile has it delivered once more.
-const COMPANY: Duration = Duration::from_micros(500);
-/// How long to wait before a full disk is tried again.
-const FULL: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });
+/// Entries that are written with one sync.
+const MAX_BATCH_ENTRIES: usize = 1024;
+/// Bytes of bodies that are written with one sync.
+const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of the write buffer that stay allocated after a large batch.
+const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
+/// Delay before entries without a waiter (mostly acknowledgements) are written, so that they share a
+/// write, which takes longer than their content. A crash meanwhile repeats those deliveries.
+const BATCH_DELAY: Duration = Duration::from_micros(500);
+/// Delay before a write is tried again after the disk was full.
+const DISK_FULL_RETRY: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });
 
-/// An event to be accepted: who is to get it, and its bytes.
-#[derive(Debug)]
-pub struct NewEvent {
-    /// Who is to get it.
-    pub sinks: Vec<String>,
-    /// What they get, as the journal gives it back.
-    pub body: Bytes,
-}
-
-/// What the writer is asked for.
+/// A command to the writer.
 pub(super) enum Command {
-    Accept {
-        origin: Origin,
-        mark: Option<String>,
-        at: Timestamp,
-        events: Vec<NewEvent>,
-        done: Done,
-        part: Part,
-    },
-    Say(Entry),
-    /// Everything before is on the disk when it is answered.
+    Accept(Accept, Completion, InFlightGuard),
+    Append(Entry),
+    /// Answered once all commands before it are durable.
     Sync(oneshot::Sender<()>),
 }
 
-/// Who is told that something is on the disk.
-pub(super) enum Done {
-    /// Before anybody can see it.
+/// How a caller learns that its entry is durable.
+pub(super) enum Completion {
+    /// The writer calls this before the event enters the index, so before any sink can see it.
     Call(Box<dyn FnOnce() + Send>),
-    /// When the book has it, too.
+    /// The writer answers after the event has entered the index.
     Answer(oneshot::Sender<()>),
 }
 
-/// Where entries go.
+/// Where entries are stored.
 #[derive(Debug)]
 pub(super) enum Store {
     Memory,
     Disk(Box<Segments>),
 }
 
-struct Written {
+/// An entry that is not written yet.
+struct Pending {
     entry: Entry,
     bodies: Vec<Bytes>,
-    done: Option<Done>,
-    part: Option<Part>,
-    /// The book knows it, but not the disk.
-    applied: bool,
+    completion: Option<Completion>,
+    in_flight: Option<InFlightGuard>,
+    /// The entry is in the index, but not on the disk.
+    is_applied: bool,
 }
 
-/// Writes until nobody can ask for anything any more, or the disk cannot be trusted.
+/// Writes until the last sender of commands is dropped, or until a write or sync fails.
 pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receiver<Command>) {
-    let mut next = shared.book(|book| book.next());
-    // What a full disk did not take.
-    let mut owed: Vec<Written> = Vec::new();
+    let mut next = shared.index(|index| index.next());
+    // Entries that a full disk did not take.
+    let mut unwritten: Vec<Pending> = Vec::new();
     let mut buffer = Vec::new();
     loop {
-        let mut batch = std::mem::take(&mut owed);
+        let mut batch = std::mem::take(&mut unwritten);
         let was_full = !batch.is_empty();
         if was_full {
-            std::thread::sleep(FULL);
+            std::thread::sleep(DISK_FULL_RETRY);
         } else {
             let Some(first) = commands.blocking_recv() else {
                 break;
             };
-            let first = take(first, &mut next);
-            if first.done.is_none() && commands.is_empty() {
-                std::thread::sleep(COMPANY);
+            let first = pending(first, &mut next);
+            if first.completion.is_none() && commands.is_empty() {
+                std::thread::sleep(BATCH_DELAY);
             }
             batch.push(first);
         }
         let mut bytes: usize = 0;
-        // Deliveries go on while the disk is full: what the book knows of them does not count.
-        let most = BATCH + batch.iter().filter(|written| written.applied).count();
-        while batch.len() < most && bytes < BATCH_BYTES {
+        // While the disk is full, applied acknowledgements must not use up the batch: otherwise
+        // deliveries would stop.
+        let applied = batch.iter().filter(|pending| pending.is_applied).count();
+        let max_entries = MAX_BATCH_ENTRIES + applied;
+        while batch.len() < max_entries && bytes < MAX_BATCH_BYTES {
             let Ok(command) = commands.try_recv() else {
                 break;
             };
-            let written = take(command, &mut next);
-            bytes += written.bodies.iter().map(Bytes::len).sum::<usize>();
-            batch.push(written);
+            let pending = pending(command, &mut next);
+            bytes += pending.bodies.iter().map(Bytes::len).sum::<usize>();
+            batch.push(pending);
         }
-        let written = write(&mut store, shared, batch, &mut buffer);
+        let outcome = write(&mut store, shared, batch, &mut buffer);
         buffer.clear();
-        buffer.shrink_to(ROOM);
-        let is_full = matches!(written, Ok(Outcome::Full(..)));
+        buffer.shrink_to(KEPT_BUFFER_BYTES);
+        let is_full = matches!(outcome, Ok(Outcome::DiskFull(..)));
         shared.disk_full.store(is_full, Ordering::Relaxed);
-        match written {
-            Ok(Outcome::Written) if was_full => info!("the journal's disk has room again"),
+        match outcome {
+            Ok(Outcome::Written) if was_full => info!("the journal's disk has space again"),
             Ok(Outcome::Written) => {}
-            Ok(Outcome::Full(left, error)) => {
+            Ok(Outcome::DiskFull(left, error)) => {
                 if !was_full {
-                    warn!(%error, "the journal's disk is full: nothing is accepted until there is room");
+                    warn!(%error, "the journal's disk is full: no event is accepted until it has space");
                 }
-                owed = left;
+                unwritten = left;
                 if commands.is_closed() && commands.is_empty() {
                     break;
                 }
             }
-            Err(problem) => {
-                error!(error = %problem, "the journal cannot be written, stopping");
-                shared.failed.send_replace(Some(problem.to_string()));
+            Err(error) => {
+                error!(%error, "the journal cannot be written, stopping");
+                shared.failed.send_replace(Some(error.to_string()));
                 return;
             }
         }
     }
-    // What the last entries say is observed or delivered again where this fails.
+    // If this fails, the transitions or deliveries of the last entries are repeated.
     if let Store::Disk(segments) = &mut store {
         segments.sync().ok();
     }
 }
 
-/// Makes an entry of a command.
-fn take(command: Command, next: &mut Seq) -> Written {
-    let (entry, bodies, done, part) = match command {
-        Command::Accept {
-            origin,
-            mark,
-            at,
-            events,
-            done,
-            part,
-        } => {
-            let mut accepted = Vec::new();
-            let mut bodies = Vec::new();
-            for event in events {
-                accepted.push(Accepted {
-                    seq: *next,
-                    sinks: event.sinks,
-                    bytes: u32::try_from(event.body.len()).unwrap_or(u32::MAX),
-                    sum: crc32fast::hash(&event.body),
-                });
-                *next += 1;
-                bodies.push(event.body);
-            }
-            let entry = Entry::Accepted {
-                run: origin.run,
-                namespace: origin.namespace,
-                mark,
-                at,
-                events: accepted,
-            };
-            (entry, bodies, Some(done), Some(part))
+/// Turns a command into an entry, and numbers its events.
+fn pending(command: Command, next: &mut Seq) -> Pending {
+    let (entry, bodies, completion, in_flight) = match command {
+        Command::Accept(accept, completion, guard) => {
+            let (entry, bodies) = accepted(accept, next);
+            (entry, bodies, Some(completion), Some(guard))
         }
-        Command::Say(entry) => (entry, Vec::new(), None, None),
-        Command::Sync(done) => {
-            let nothing = Entry::Marks {
+        Command::Append(entry) => (entry, Vec::new(), None, None),
+        Command::Sync(answer) => {
+            let no_op = Entry::Marks {
                 run: Arc::default(),
                 marks: Vec::new(),
             };
-            (nothing, Vec::new(), Some(Done::Answer(done)), None)
+            let completion = Completion::Answer(answer);
+            (no_op, Vec::new(), Some(completion), None)
         }
     };
-    Written {
+    Pending {
         entry,
         bodies,
-        done,
-        part,
-        applied: false,
+        completion,
+        in_flight,
+        is_applied: false,
     }
 }
 
-/// What became of a batch.
+fn accepted(accept: Accept, next: &mut Seq) -> (Entry, Vec<Bytes>) {
+    let Accept {
+        origin,
+        mark,
+        at,
+        events: new,
+    } = accept;
+    let mut events = Vec::new();
+    let mut bodies = Vec::new();
+    for event in new {
+        events.push(AcceptedEvent {
+            seq: *next,
+            sinks: event.sinks,
+            bytes: u32::try_from(event.body.len()).unwrap_or(u32::MAX),
+            sum: crc32fast::hash(&event.body),
+        });
+        *next += 1;
+        bodies.push(event.body);
+    }
+    let entry = Entry::Accepted {
+        run: origin.run,
+        namespace: origin.namespace,
+        mark,
+        at,
+        events,
+    };
+    (entry, bodies)
+}
+
+/// The result of writing a batch.
 enum Outcome {
     Written,
-    /// Nothing of it is written: the disk is full.
-    Full(Vec<Written>, io::Error),
+    /// Nothing of the batch is written: the disk is full.
+    DiskFull(Vec<Pending>, io::Error),
 }
 
 fn write(
     store: &mut Store,
     shared: &Shared,
-    mut batch: Vec<Written>,
+    mut batch: Vec<Pending>,
     buffer: &mut Vec<u8>,
 ) -> io::Result<Outcome> {
     let mut places = vec![(0, 0); batch.len()];
@@ -204,18 +198,18 @@ fn write(
         let synced = segments.synced();
         let bodies_at: Vec<usize> = batch
             .iter()
-            .map(|written| frame::append(buffer, &written.entry, &written.bodies, synced))
+            .map(|pending| frame::encode(buffer, &pending.entry, &pending.bodies, synced))
             .collect();
         let (segment, offset) = match segments.append(buffer) {
             Ok(place) => place,
             Err(error) if is_full(&error) => {
-                settle_in_memory(shared, &mut batch);
-                return Ok(Outcome::Full(batch, error));
+                apply_acknowledgements(shared, &mut batch);
+                return Ok(Outcome::DiskFull(batch, error));
             }
             Err(error) => return Err(error),
         };
-        if batch.iter().any(|written| written.done.is_some()) {
-            // After a failed sync nobody knows what is on the disk: no second try.
+        if batch.iter().any(|pending| pending.completion.is_some()) {
+            // Never tried again: after a failed sync the content of the disk is unknown.
             segments.sync()?;
         }
         for (place, at) in places.iter_mut().zip(bodies_at) {
@@ -224,55 +218,55 @@ fn write(
     }
     let in_memory = matches!(store, Store::Memory);
     let mut answers = Vec::new();
-    for written in &mut batch {
-        match written.done.take() {
-            Some(Done::Call(call)) => call(),
-            Some(Done::Answer(answer)) => answers.push(answer),
+    for pending in &mut batch {
+        match pending.completion.take() {
+            Some(Completion::Call(call)) => call(),
+            Some(Completion::Answer(answer)) => answers.push(answer),
             None => {}
         }
     }
-    shared.book(|book| {
-        for (written, (segment, bodies_at)) in batch.into_iter().zip(places) {
-            if written.applied {
+    shared.index(|index| {
+        for (pending, (segment, bodies_at)) in batch.into_iter().zip(places) {
+            if pending.is_applied {
                 continue;
             }
-            let seqs: Vec<_> = written.entry.seqs().collect();
-            shared.keep_fresh(&written.entry, &written.bodies, in_memory);
+            let seqs: Vec<_> = pending.entry.seqs().collect();
+            shared.keep_recent(&pending.entry, &pending.bodies, in_memory);
             let entry = match in_memory {
-                true => written.entry.without_mark(),
-                false => written.entry,
+                true => pending.entry.without_mark(),
+                false => pending.entry,
             };
-            book.apply(entry, segment, bodies_at);
-            shared.forget_fresh(book, &seqs);
-            // After the book has it: see `Journal::forget`.
-            drop(written.part);
+            index.apply(entry, segment, bodies_at);
+            shared.drop_recent(index, &seqs);
+            // After the index has the mark: `Journal::is_emitted` and `Journal::forget` rely on it.
+            drop(pending.in_flight);
         }
     });
     for answer in answers {
-        // Who has stopped waiting is told the next time.
+        // Fails if the caller no longer waits.
         answer.send(()).ok();
     }
     shared.changed.send_modify(|count| *count += 1);
     if let Store::Disk(segments) = store {
-        match clean(segments, shared) {
-            // It is tried again after the next write.
+        match compact(segments, shared) {
+            // Tried again after the next write.
             Err(error) if is_full(&error) => {}
-            cleaned => cleaned?,
+            compacted => compacted?,
         }
     }
     Ok(Outcome::Written)
 }
 
-/// On a full disk deliveries go on: what was delivered is known here, and if that is not written before
-/// a crash, it is delivered again.
-fn settle_in_memory(shared: &Shared, batch: &mut [Written]) {
-    shared.book(|book| {
-        for written in batch.iter_mut().filter(|written| !written.applied) {
-            if let Entry::Done { .. } | Entry::Dead { .. } = written.entry {
-                let seqs: Vec<_> = written.entry.seqs().collect();
-                book.apply(written.entry.clone(), 0, 0);
-                shared.forget_fresh(book, &seqs);
-                written.applied = true;
+/// Applies acknowledgements and dead letters that a full disk did not take, so that deliveries go
+/// on. If a crash comes before they are written, those events are delivered again.
+fn apply_acknowledgements(shared: &Shared, batch: &mut [Pending]) {
+    shared.index(|index| {
+        for pending in batch.iter_mut().filter(|pending| !pending.is_applied) {
+            if let Entry::Acknowledged { .. } | Entry::DeadLettered { .. } = pending.entry {
+                let seqs: Vec<_> = pending.entry.seqs().collect();
+                index.apply(pending.entry.clone(), 0, 0);
+                shared.drop_recent(index, &seqs);
+                pending.is_applied = true;
             }
         }
     });

@@ -391,7 +391,7 @@ impl Tracker {
         admission.is_some_and(|admission| {
             let has_room = |namespace: &str, run: &str| admission.has_room(namespace, run);
             self.deferred
-                .has_next(|namespace| admission.has_any_room(namespace), has_room)
+                .has_next(|namespace| admission.has_namespace_room(namespace), has_room)
         })
     }
 
@@ -404,7 +404,7 @@ impl Tracker {
         let has_room = |namespace: &str, run: &str| admission.has_room(namespace, run);
         let next = self
             .deferred
-            .next(|namespace| admission.has_any_room(namespace), has_room);
+            .next(|namespace| admission.has_namespace_room(namespace), has_room);
         if let Some(run_uid) = next {
             let transitions = self.ledger.evaluate(&run_uid, now);
             self.push_records(transitions, now, &mut findings);

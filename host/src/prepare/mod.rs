@@ -6,8 +6,8 @@ mod run_chain;
 use crate::clock;
 use crate::event::{self, BuildError, EventConfig, EventMatch};
 use crate::fair::{FairSemaphore, Permit, Ticket};
-use crate::history::{History, Traced, Verdict, What};
-use crate::journal::{Journal, NewEvent, Origin};
+use crate::history::{History, TraceContext, Verdict, EventStage};
+use crate::journal::{Accept, Journal, NewEvent, Origin};
 use crate::logs::LogReader;
 use crate::observe::{LogRateLimit, WatchedPod};
 use crate::plugin::dropin::Roster;
@@ -280,7 +280,7 @@ impl Preparation {
     }
 
     fn is_accepted(&self, record: &StepRecord, mark: &str) -> bool {
-        self.journal.is_told(&record.transition.run_uid, mark)
+        self.journal.is_emitted(&record.transition.run_uid, mark)
     }
 
     fn own_routes(&self) -> impl Iterator<Item = &SinkRoute> {
@@ -383,13 +383,13 @@ impl Preparation {
         let now = clock::now();
         let is_event = sinks.is_some();
         let fact = self.history.is_open().then(|| {
-            let accepted = What::Accepted {
+            let accepted = EventStage::Accepted {
                 observed: record.seen_at,
                 ty: event::event_type(record, &self.event),
                 subject: event::subject(record),
                 plugins: verdicts(report),
                 sinks: sinks.unwrap_or_default(),
-                traced: self.traced.then(|| Traced {
+                traced: self.traced.then(|| TraceContext {
                     parent: event::trace_context(record, &self.event),
                     filtered: now
                         .checked_sub(report.times.iter().sum::<Duration>())
@@ -405,7 +405,7 @@ impl Preparation {
                 metrics.accepted.fetch_add(1, Ordering::Relaxed);
             }
             if let Some(fact) = fact {
-                history.tell(now, || fact);
+                history.record(now, || fact);
             }
         };
         let origin = Origin {
@@ -414,14 +414,13 @@ impl Preparation {
         };
         // It counts as pending until it is on the disk. Nobody waits for that: the next of this run comes
         // behind it.
-        let brought = (self.journal).hand_over(
+        let accept = Accept {
             origin,
-            Some(mark),
-            now,
-            event.into_iter().collect(),
-            accepted,
-        );
-        if let Err(problem) = brought.await {
+            mark: Some(mark),
+            at: now,
+            events: event.into_iter().collect(),
+        };
+        if let Err(problem) = self.journal.submit(accept, accepted).await {
             self.settled();
             self.metrics.failed.fetch_add(1, Ordering::Relaxed);
             error!(error = %problem, "the event is not accepted");

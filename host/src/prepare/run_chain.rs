@@ -3,7 +3,7 @@
 use super::{AdmittedRecord, Preparation, PreparedEvent};
 use crate::clock;
 use crate::fair::Permit;
-use crate::history::What;
+use crate::history::EventStage;
 use crate::plugin::{Chain, OnError, Outcome, Report};
 use crate::step::Envelope;
 use cloudevents::AttributesReader as _;
@@ -140,9 +140,9 @@ impl Preparation {
                         plugin = &*plugin, version, id, failure = failure.label(), detail = %failure, failures, ?delay,
                         "plugin failed, the event is held and tried again"
                     );
-                    self.history.tell(clock::now(), || {
+                    self.history.record(clock::now(), || {
                         let (plugin, reason) = (plugin.to_string(), failure.to_string());
-                        (id.clone(), What::Held { plugin, reason })
+                        (id.clone(), EventStage::Held { plugin, reason })
                     });
                     envelope = *original;
                     held.get_or_insert_with(|| item.ticket.hold(&plugin, clock::now()));

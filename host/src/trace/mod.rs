@@ -4,7 +4,7 @@
 
 mod spans;
 
-use crate::history::Fact;
+use crate::history::HistoryEntry;
 use crate::sink::{HttpUrl, JsonClient, SinkError, TlsConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ impl TraceExporter {
     }
 
     /// What is to be told every fact. Never waits.
-    pub fn recorder(&self) -> impl FnMut(&Fact) + Send + 'static {
+    pub fn recorder(&self) -> impl FnMut(&HistoryEntry) + Send + 'static {
         let (messages, mut builder) = (self.0.clone(), SpanBuilder::default());
         let mut dropped = 0_u64;
         move |fact| {

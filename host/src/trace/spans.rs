@@ -1,7 +1,7 @@
 //! Facts into spans, as OTLP writes them in JSON (opentelemetry-proto, trace/v1; ids are hexadecimal, times are
 //! nanoseconds as text). Pure but for random ids.
 
-use crate::history::{Fact, Verdict, What};
+use crate::history::{EventStage, HistoryEntry, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
@@ -23,7 +23,7 @@ const MAX_EARLY_FACTS: usize = 1024;
 pub(super) struct SpanBuilder {
     known: HashMap<String, AcceptedEvent>,
     order: VecDeque<String>,
-    early: VecDeque<Fact>,
+    early: VecDeque<HistoryEntry>,
 }
 
 #[derive(Debug)]
@@ -49,10 +49,10 @@ struct Span<'a> {
 }
 
 impl SpanBuilder {
-    pub(super) fn spans(&mut self, fact: &Fact) -> Vec<Value> {
+    pub(super) fn spans(&mut self, fact: &HistoryEntry) -> Vec<Value> {
         let is_of_a_sink = matches!(
-            fact.what,
-            What::Failed { .. } | What::Delivered { .. } | What::Dead { .. }
+            fact.stage,
+            EventStage::Failed { .. } | EventStage::Delivered { .. } | EventStage::Dead { .. }
         );
         if is_of_a_sink && !self.known.contains_key(&fact.id) {
             if self.early.len() >= MAX_EARLY_FACTS {
@@ -66,16 +66,16 @@ impl SpanBuilder {
             let waiting = std::mem::take(&mut self.early);
             let (own, others) = waiting.into_iter().partition(|early| early.id == fact.id);
             self.early = others;
-            let own: VecDeque<Fact> = own;
+            let own: VecDeque<HistoryEntry> = own;
             spans.extend(own.iter().flat_map(|early| self.spans_of(early)));
         }
         spans
     }
 
-    fn spans_of(&mut self, fact: &Fact) -> Vec<Value> {
-        match &fact.what {
-            What::Accepted { .. } => self.accepted(fact).unwrap_or_default(),
-            What::Failed {
+    fn spans_of(&mut self, fact: &HistoryEntry) -> Vec<Value> {
+        match &fact.stage {
+            EventStage::Accepted { .. } => self.accepted(fact).unwrap_or_default(),
+            EventStage::Failed {
                 sink,
                 attempt,
                 reason,
@@ -93,10 +93,10 @@ impl SpanBuilder {
                 }
                 Vec::new()
             }
-            What::Delivered { sink, attempt } => {
+            EventStage::Delivered { sink, attempt } => {
                 self.ended(fact, sink, *attempt, None).into_iter().collect()
             }
-            What::Dead {
+            EventStage::Dead {
                 sink,
                 attempts,
                 reason,
@@ -107,23 +107,23 @@ impl SpanBuilder {
                     .into_iter()
                     .collect()
             }
-            What::Held { .. }
-            | What::Paused { .. }
-            | What::SentAgain { .. }
-            | What::Discarded { .. } => Vec::new(),
+            EventStage::Held { .. }
+            | EventStage::Paused { .. }
+            | EventStage::SentAgain { .. }
+            | EventStage::Discarded { .. } => Vec::new(),
         }
     }
 
     /// A transition, and the plugins that its event has passed.
-    fn accepted(&mut self, fact: &Fact) -> Option<Vec<Value>> {
-        let What::Accepted {
+    fn accepted(&mut self, fact: &HistoryEntry) -> Option<Vec<Value>> {
+        let EventStage::Accepted {
             observed,
             ty,
             subject,
             plugins,
             sinks,
             traced: Some(traced),
-        } = &fact.what
+        } = &fact.stage
         else {
             return None;
         };
@@ -180,7 +180,7 @@ impl SpanBuilder {
     /// What a sink made of an event; nothing where the event is not known any more.
     fn ended(
         &self,
-        fact: &Fact,
+        fact: &HistoryEntry,
         sink: &str,
         attempts: u32,
         error: Option<String>,
@@ -296,30 +296,30 @@ fn context(traceparent: &str) -> Option<(&str, Option<&str>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Traced;
+    use crate::history::TraceContext;
 
-    fn fact(what: What) -> Fact {
-        Fact {
+    fn fact(stage: EventStage) -> HistoryEntry {
+        HistoryEntry {
             id: "an-event".to_owned(),
             at: Timestamp::UNIX_EPOCH,
-            what,
+            stage,
         }
     }
 
     #[test]
     fn a_delivery_may_be_recorded_before_the_acceptance() {
-        let accepted = fact(What::Accepted {
+        let accepted = fact(EventStage::Accepted {
             observed: Timestamp::UNIX_EPOCH,
             ty: "dev.tekton.event.plugin.step.failed.v1".to_owned(),
             subject: "a/b".to_owned(),
             plugins: Vec::new(),
             sinks: vec!["all".to_owned()],
-            traced: Some(Traced {
+            traced: Some(TraceContext {
                 parent: format!("00-{:032x}-{:016x}-01", 7, 0),
                 filtered: Timestamp::UNIX_EPOCH,
             }),
         });
-        let delivered = fact(What::Delivered {
+        let delivered = fact(EventStage::Delivered {
             sink: "all".to_owned(),
             attempt: 1,
         });

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use step_observer::journal::{Journal, JournalConfig, NewEvent, Origin};
+use step_observer::journal::{Accept, Journal, JournalConfig, NewEvent, Origin};
 use step_observer_tests::accepted;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::recording::{changes, event_id, track};
@@ -119,7 +119,12 @@ async fn leave(folder: &Path, events: &[(&str, usize)], log: usize) {
                 namespace: (*namespace).into(),
             };
             // Later than any: it is not given up because of its age.
-            handed.push(journal.accept(origin, None, Timestamp::MAX, vec![event]));
+            handed.push(journal.accept(Accept {
+                origin,
+                mark: None,
+                at: Timestamp::MAX,
+                events: vec![event],
+            }));
         }
         futures::future::try_join_all(handed).await.unwrap();
     }

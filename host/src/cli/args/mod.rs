@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use step_observer::bounded::Bounded;
 use step_observer::config::{PluginConfig, SinkKind};
-use step_observer::control::{LetterId, Selection};
+use step_observer::control::{DeadLetterId, Selection};
 use step_observer::observe::Speed;
 use values::{parse_plugin, parse_shard, parse_sink, parse_speed};
 
@@ -225,7 +225,7 @@ pub(crate) enum DeadLettersCommand {
         journal: JournalArgs,
         /// The dead letter, such as 12:http-1
         #[arg(value_name = "LETTER")]
-        letter: LetterId,
+        letter: DeadLetterId,
     },
     /// Send them again; they keep id, times and content
     Replay {
@@ -270,7 +270,7 @@ pub(crate) struct JournalArgs {
 pub(crate) struct LetterSelection {
     /// The dead letters, such as 12:http-1
     #[arg(value_name = "LETTER")]
-    pub(crate) letters: Vec<LetterId>,
+    pub(crate) letters: Vec<DeadLetterId>,
     /// All dead letters of one sink
     #[arg(long, value_name = "SINK")]
     pub(crate) sink: Option<String>,

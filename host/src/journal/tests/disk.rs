@@ -1,5 +1,5 @@
-//! A disk that can lose its power and that can fail: it takes every step as the real one does, and keeps
-//! account of what a power cut may leave of it.
+//! A disk that can lose its power and can fail. It follows each step of the real file system, and
+//! tracks what a power cut may leave.
 
 use crate::journal::files::{Failpoint, Step};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,19 +8,19 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What a disk writes as a whole.
+/// Bytes that a disk writes atomically.
 const BLOCK: usize = 512;
 
-/// What fails, once or a few times, from some step on.
+/// A fault that occurs from some step on, once or a few times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Sync,
     Write,
-    /// No room, for so many writes.
+    /// The disk is full for this many writes.
     Full(u8),
 }
 
-/// See the module.
+/// The simulated disk. The files themselves are in a temporary folder.
 #[derive(Debug)]
 pub(super) struct Disk {
     root: tempfile::TempDir,
@@ -32,26 +32,27 @@ struct State {
     random: fastrand::Rng,
     /// Steps until the process is killed.
     life: usize,
-    /// Steps until something fails.
+    /// Steps until the fault occurs, and the fault.
     fault: Option<(usize, Fault)>,
-    /// The process was killed or met a fault.
+    /// The process was killed or a fault occurred.
     failed: bool,
-    /// Syncs of segments that were asked for.
+    /// Number of requested syncs of segments.
     syncs: usize,
     segments: BTreeMap<u64, Segment>,
-    /// Segments whose names are on the disk, and steps that may be or not.
+    /// Segments whose names are durable. `renamed` holds changes of names that may be durable or
+    /// not.
     names: BTreeSet<u64>,
     renamed: Vec<(u64, bool)>,
-    /// Folders, and whether their names are on the disk.
+    /// Folders, and whether their names are durable.
     folders: BTreeMap<PathBuf, bool>,
 }
 
-/// A file, as the system shows it and as it may be on the disk.
+/// A file: what the system shows, and what may be on the disk.
 #[derive(Clone, Debug, Default)]
 struct Segment {
     shown: Vec<u8>,
     disk: Vec<u8>,
-    /// What it was between two syncs.
+    /// All versions between two syncs.
     between: Vec<Vec<u8>>,
     /// Blocks that were written since the last sync.
     dirty: BTreeSet<usize>,
@@ -83,29 +84,31 @@ impl Disk {
         self.state.lock().unwrap()
     }
 
-    /// The journal's; neither it nor the one above it is there at first.
+    /// Returns the folder of the journal. Neither it nor its parent exists at first.
     pub(super) fn folder(&self) -> PathBuf {
         self.root.path().join("state/journal")
     }
 
-    /// Says what comes: after so many steps the process is killed, after so many something fails.
+    /// Sets what happens next: the process is killed after `life` steps, and a fault occurs after a
+    /// number of steps.
     pub(super) fn arm(&self, life: usize, fault: Option<(usize, Fault)>, seed: u64) {
         let mut state = self.state();
         state.random = fastrand::Rng::with_seed(seed);
         (state.life, state.fault, state.failed) = (life, fault, false);
     }
 
-    /// Was the process killed, or did it meet a fault?
+    /// Returns whether the process was killed or a fault occurred.
     pub(super) fn failed(&self) -> bool {
         self.state().failed
     }
 
-    /// How often was a segment to be synced?
+    /// Returns how often a segment was to be synced.
     pub(super) fn syncs(&self) -> usize {
         self.state().syncs
     }
 
-    /// Cuts the power. Gives a disk with what is left: of all that was not synced any part.
+    /// Cuts the power. Returns a disk with what is left, which may be any part of the unsynced
+    /// bytes.
     pub(super) fn cut_power(&self) -> Arc<Self> {
         let mut state = self.state();
         let State {
@@ -116,7 +119,7 @@ impl Disk {
             folders,
             ..
         } = &mut *state;
-        // From nothing to all.
+        // From "nothing of it is left" to "all of it is left".
         let odds = [0.0, 0.1, 0.5, 0.9, 1.0][random.usize(0..5)];
         for (segment, there) in renamed.drain(..) {
             match (random.f64() < odds, there) {
@@ -163,7 +166,7 @@ impl Disk {
     }
 }
 
-/// The syncs of the real one would only take time.
+/// Syncs of a real disk would only take time.
 fn in_memory() -> io::Result<tempfile::TempDir> {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
 }
@@ -200,7 +203,7 @@ impl Failpoint for Disk {
         if let Step::Write { segment, at, bytes } = step
             && cut_short
         {
-            // A part of it is written.
+            // A part of the bytes is written.
             let length = state.random.usize(0..=bytes.len());
             let file = std::fs::File::options()
                 .write(true)
@@ -264,11 +267,11 @@ impl State {
                     at..end
                 });
             }
-            Step::Cut { segment, length } => {
+            Step::Truncate { segment, length } => {
                 let length = usize::try_from(length).unwrap();
                 self.file(segment).change(|shown| {
                     shown.resize(length, 0);
-                    // The rest of its last block is zeros now.
+                    // The rest of the last block is zeros now.
                     length..length.next_multiple_of(BLOCK)
                 });
             }
@@ -277,7 +280,8 @@ impl State {
         }
     }
 
-    /// The system takes for written what it could not write.
+    /// After a failed sync, the system treats its bytes as written, although the disk does not have
+    /// them.
     fn fail_to_sync(&mut self, segment: u64) {
         let left = self.segments[&segment].after_a_cut(&mut self.random, 0.5);
         let file = self.file(segment);
@@ -317,7 +321,7 @@ impl Segment {
         self.between.clear();
     }
 
-    /// Any mixture of what it was at any time since the last sync.
+    /// Returns any mixture of the versions since the last sync.
     fn after_a_cut(&self, random: &mut fastrand::Rng, odds: f64) -> Vec<u8> {
         let mut versions: Vec<Vec<u8>> = self.between.clone();
         versions.push(self.shown.clone());
@@ -328,7 +332,7 @@ impl Segment {
         };
         let mut length = any(random).len();
         if odds < 1.0 && random.u8(0..4) == 0 && length > self.disk.len() {
-            // It grew by blocks.
+            // The file grew by blocks.
             length = random.usize(self.disk.len()..=length) / BLOCK * BLOCK;
             length = length.max(self.disk.len());
         }
@@ -346,7 +350,7 @@ impl Segment {
     }
 }
 
-/// A block of a file; shorter where the file ends in it.
+/// Returns a block of a file; shorter at the end of the file.
 fn part(bytes: &mut [u8], block: usize) -> &mut [u8] {
     let from = (block * BLOCK).min(bytes.len());
     let to = (block * BLOCK + BLOCK).min(bytes.len());

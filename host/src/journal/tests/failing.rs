@@ -1,9 +1,9 @@
-//! What a failing disk does to the journal, one case at a time.
+//! A failing disk under the journal, one case at a time.
 
 use super::disk::{Disk, Fault};
 use super::{accept, close, letter, model, run};
 use crate::bounded::Bounded;
-use crate::journal::{Journal, JournalConfig, JournalError, NewEvent, WhenFull};
+use crate::journal::{Accept, Journal, JournalConfig, JournalError, NewEvent, WhenFull};
 use jiff::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ async fn try_accept(journal: &Journal, body: &str) -> Result<(), JournalError> {
         sinks: vec!["a".to_owned()],
         body: body.to_owned().into(),
     };
-    let accepted = journal.accept(
-        "run-0".into(),
-        Some(body.to_owned()),
-        Timestamp::UNIX_EPOCH,
-        vec![event],
-    );
-    accepted.await
+    let accept = Accept {
+        origin: "run-0".into(),
+        mark: Some(body.to_owned()),
+        at: Timestamp::UNIX_EPOCH,
+        events: vec![event],
+    };
+    journal.accept(accept).await
 }
 
 fn waiting(journal: &Journal) -> Vec<String> {
@@ -51,11 +51,12 @@ fn a_failed_sync_or_write_is_final_and_not_retried() {
         assert_eq!(disk.syncs() - before, syncs, "{fault:?}");
         drop(journal);
         super::wait_for_the_lock(&disk.folder());
-        // And what was not accepted does not come back, though the system may show it.
+        // An event that was not accepted does not come back, although the system may still show its
+        // bytes.
         disk.arm(usize::MAX, None, 1);
         let journal = model::open(&disk.folder(), Some(disk.clone())).unwrap();
         assert_eq!(waiting(&journal), ["before"], "{fault:?}");
-        assert!(!journal.is_told("run-0", "refused"));
+        assert!(!journal.is_emitted("run-0", "refused"));
     }
 }
 
@@ -100,11 +101,11 @@ fn a_changed_segment_is_never_compacted_away() {
     let mut bytes = std::fs::read(&first).unwrap();
     bytes[100] ^= 1;
     std::fs::write(&first, &bytes).unwrap();
-    // Until so little is needed that the first segment is to be moved.
+    // Acknowledges until so few bytes are live that the first segment is compacted.
     let failed = run(async {
         let mut number = 1;
         loop {
-            journal.done(number, "a").await.ok();
+            journal.acknowledge(number, "a").await.ok();
             if let Err(failed) = try_accept(&journal, &"x".repeat(1000)).await {
                 break failed.to_string();
             }
@@ -141,7 +142,7 @@ fn an_unreadable_event_is_a_distinct_error_and_can_become_a_dead_letter() {
     let problem = body(1).unwrap_err().to_string();
     assert!(problem.contains("has changed on the disk"), "{problem}");
     assert_eq!(body(2).unwrap().unwrap(), "third body");
-    run(journal.bury(1, "a", letter("unreadable"))).unwrap();
+    run(journal.dead_letter(1, "a", letter("unreadable"))).unwrap();
     run(journal.sync()).unwrap();
     assert_eq!(journal.counts("a"), (2, 1));
 }
@@ -163,9 +164,9 @@ fn a_number_is_never_given_twice() {
     let count = 60;
     for number in 0..count {
         run(accept(&journal, "run", "mark", &["a"], &"x".repeat(100)));
-        run(journal.done(number, "a")).unwrap();
+        run(journal.acknowledge(number, "a")).unwrap();
     }
-    // Entries that are about no event, until all that are about one are gone.
+    // Appends entries without events, until compaction has removed all entries with events.
     for _ in 0..200 {
         run(accept(
             &journal,
@@ -185,7 +186,7 @@ fn a_number_is_never_given_twice() {
     assert_eq!(journal.waiting("a", 0, 10)[0].seq, count);
 }
 
-/// Opens one on a disk where nothing goes wrong any more.
+/// Opens a journal on a disk that never fails from now on.
 fn open_whole(disk: &Arc<Disk>, seed: u64) -> Journal {
     disk.arm(usize::MAX, None, seed);
     model::open(&disk.folder(), Some(disk.clone())).unwrap()
@@ -201,7 +202,7 @@ fn unsynced_entries_of_a_killed_process_are_synced_before_new_ones() {
             try_accept(&journal, "first").await.unwrap();
             try_accept(&journal, "second").await.unwrap();
             let mut changes = journal.changes();
-            journal.done(0, "a").await.unwrap();
+            journal.acknowledge(0, "a").await.unwrap();
             let done = |_: &u64| journal.counts("a").0 == 1;
             changes.wait_for(done).await.unwrap();
         });
@@ -215,7 +216,8 @@ fn unsynced_entries_of_a_killed_process_are_synced_before_new_ones() {
     }
 }
 
-/// The system shows what was written, and takes it for written: another sync alone would be content.
+/// After the failed sync the system treats the bytes as written, so that another sync alone would
+/// write nothing.
 #[test]
 fn entries_of_a_failed_sync_are_written_again_before_new_ones() {
     for seed in 0..20 {
@@ -223,7 +225,7 @@ fn entries_of_a_failed_sync_are_written_again_before_new_ones() {
         let open = |disk: &Arc<Disk>| open_whole(disk, seed);
         let journal = open(&disk);
         run(try_accept(&journal, "first")).unwrap();
-        // It writes, fails to sync, and is killed before it cuts off what it wrote.
+        // The process writes, fails to sync, and is killed before it truncates what it wrote.
         disk.arm(2, Some((1, Fault::Sync)), seed);
         run(try_accept(&journal, "second")).unwrap_err();
         drop(journal);

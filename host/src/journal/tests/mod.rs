@@ -1,13 +1,13 @@
-//! The journal against a model, and against what happens to files.
+//! Tests of the journal against a model, and of changed files.
 
 mod disk;
 mod failing;
-mod handing;
 mod model;
 mod power;
 mod shares;
+mod submitting;
 
-use super::frame::PREFACE;
+use super::frame::SEGMENT_HEADER;
 use super::*;
 use crate::bounded::Bounded;
 use model::Known;
@@ -20,7 +20,7 @@ fn config(folder: &Path) -> JournalConfig {
     }
 }
 
-/// With segments so small that some are cleaned.
+/// Opens a journal whose segments are small enough for compaction.
 fn open(folder: &Path) -> Result<Journal, JournalError> {
     Journal::open_with(&config(folder), Timestamp::UNIX_EPOCH, 4096, None)
 }
@@ -31,14 +31,14 @@ fn run<T>(work: impl Future<Output = T>) -> T {
     runtime.enable_all().build().unwrap().block_on(work)
 }
 
-/// Closes a journal: its folder can be opened again after this.
+/// Closes a journal. Its folder can be opened again after this.
 fn close(journal: Journal, folder: &Path) {
     run(journal.sync()).unwrap();
     drop(journal);
     wait_for_the_lock(folder);
 }
 
-/// The writer ends and gives the lock back.
+/// Waits until the writer has ended and released the lock.
 fn wait_for_the_lock(folder: &Path) {
     let lock = std::fs::File::open(folder.join("lock")).unwrap();
     lock.lock().unwrap();
@@ -53,12 +53,17 @@ async fn accept(journal: &Journal, run: &str, mark: &str, sinks: &[&str], body: 
         }],
     };
     let mark = Some(mark.to_owned());
-    let accepted = journal.accept(run.into(), mark, Timestamp::UNIX_EPOCH, events);
-    accepted.await.unwrap();
+    let accept = Accept {
+        origin: run.into(),
+        mark,
+        at: Timestamp::UNIX_EPOCH,
+        events,
+    };
+    journal.accept(accept).await.unwrap();
 }
 
-fn letter(reason: &str) -> Letter {
-    Letter {
+fn letter(reason: &str) -> DeadLetter {
+    DeadLetter {
         reason: reason.to_owned(),
         attempts: 3,
         first: Timestamp::UNIX_EPOCH,
@@ -94,7 +99,7 @@ proptest! {
     }
 }
 
-/// Writes some entries, one write each, and gives the segment's bytes and where each entry ends.
+/// Writes entries with one write each. Returns the bytes of the segment and the end of each entry.
 fn written(folder: &Path) -> (Vec<u8>, Vec<usize>) {
     let journal = Journal::open(&config(folder), Timestamp::UNIX_EPOCH).unwrap();
     let file = folder.join("000000000000.journal");
@@ -114,7 +119,7 @@ fn written(folder: &Path) -> (Vec<u8>, Vec<usize>) {
     }
     close(journal, folder);
     let bytes = std::fs::read(&file).unwrap();
-    // Closing writes an entry that says nothing.
+    // Closing appends an entry without content.
     (bytes[..ends[5]].to_vec(), ends)
 }
 
@@ -141,11 +146,11 @@ fn whole_entries_survive_a_cut_at_any_byte() {
         assert_eq!(waiting.len(), whole, "cut at {cut}");
         for number in 0..5 {
             assert_eq!(
-                journal.is_told("run", &format!("mark-{number}")),
+                journal.is_emitted("run", &format!("mark-{number}")),
                 number < whole
             );
         }
-        // And it can be written again.
+        // The journal can be written again.
         run(accept(&journal, "run", "another", &["a"], "another"));
         assert_eq!(journal.waiting("a", 0, 10).len(), whole + 1, "cut at {cut}");
     }
@@ -160,12 +165,12 @@ fn a_flipped_bit_is_reported_or_costs_no_more_than_the_last_entry() {
         flipped[at] ^= 1 << (at % 8);
         let (_folder, journal) = with_segment(&flipped);
         match journal {
-            // The version stands in the preface.
+            // The header of the segment holds the version.
             Err(JournalError::Damaged { .. } | JournalError::Version { .. }) => {
-                assert!(at < PREFACE.len() || at < ends[4], "at {at}");
+                assert!(at < SEGMENT_HEADER.len() || at < ends[4], "at {at}");
             }
             Err(error) => panic!("at {at}: {error}"),
-            // From a crash in the middle of the last write it cannot be told apart.
+            // This looks like a crash during the last write.
             Ok(journal) => {
                 assert!(at >= ends[4], "at {at}");
                 assert_eq!(journal.waiting("a", 0, 10).len(), 4, "at {at}");
@@ -223,10 +228,10 @@ fn delivered_events_soon_take_no_room() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let journal = open(folder).unwrap();
-    // One that nobody takes, a dead letter, and many that are delivered.
+    // One event that no sink takes, a dead letter, and many delivered events.
     run(accept(&journal, "run", "kept", &["a"], "kept"));
     run(accept(&journal, "run", "dead", &["a"], "dead"));
-    run(journal.bury(1, "a", letter("no"))).unwrap();
+    run(journal.dead_letter(1, "a", letter("no"))).unwrap();
     for number in 0..200_u64 {
         let body = "x".repeat(1000);
         run(accept(
@@ -236,19 +241,19 @@ fn delivered_events_soon_take_no_room() {
             &["a"],
             &body,
         ));
-        run(journal.done(number + 2, "a")).unwrap();
+        run(journal.acknowledge(number + 2, "a")).unwrap();
     }
     close(journal, folder);
     let size = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().metadata().unwrap().len();
     let total: u64 = std::fs::read_dir(folder).unwrap().map(size).sum();
-    // Its marks are kept, all else is gone.
+    // The marks are kept; everything else is removed.
     assert!(total < 150_000, "{total}");
     let journal = open(folder).unwrap();
     assert_eq!(journal.waiting("a", 0, 10).len(), 1);
     assert_eq!(run(journal.body(0)).unwrap().unwrap(), "kept");
     assert_eq!(run(journal.body(1)).unwrap().unwrap(), "dead");
-    assert_eq!(journal.letters()[0].2.reason, "no");
-    assert!(journal.is_told("run", "mark-0") && journal.is_told("run", "mark-199"));
+    assert_eq!(journal.dead_letters()[0].2.reason, "no");
+    assert!(journal.is_emitted("run", "mark-0") && journal.is_emitted("run", "mark-199"));
     assert_eq!(journal.horizon(), Some(Timestamp::UNIX_EPOCH));
 }
 
@@ -283,7 +288,7 @@ fn at_the_bound_it_waits_or_drops_the_oldest_as_configured() {
                     let mut third = std::pin::pin!(third);
                     assert!(futures::poll!(third.as_mut()).is_pending());
                     assert_eq!(seqs(), [0, 1]);
-                    journal.done(0, "a").await.unwrap();
+                    journal.acknowledge(0, "a").await.unwrap();
                     third.await;
                 }
                 WhenFull::DropOldest => third.await,
@@ -298,20 +303,20 @@ fn a_hole_in_unsynced_data_is_taken_for_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let (mut bytes, _) = written(folder.path());
     let whole = bytes.len();
-    // Two entries that were written with one sync that never came: the disk has only the second.
-    let entry = |number: u64| Entry::Done {
+    // Two entries of one write that was never synced: the disk has only the second.
+    let entry = |number: u64| Entry::Acknowledged {
         seq: number,
         sink: "a".to_owned(),
     };
-    super::frame::append(&mut bytes, &entry(0), &[], whole as u64);
+    super::frame::encode(&mut bytes, &entry(0), &[], whole as u64);
     let second = bytes.len();
-    super::frame::append(&mut bytes, &entry(1), &[], whole as u64);
+    super::frame::encode(&mut bytes, &entry(1), &[], whole as u64);
     bytes[whole..second].fill(0);
     let (_folder, journal) = with_segment(&bytes);
     assert_eq!(journal.unwrap().waiting("a", 0, 10).len(), 5);
-    // The same hole where the second says that the first was there.
+    // The same hole, but the second entry says that the first was durable.
     bytes.truncate(second);
-    super::frame::append(&mut bytes, &entry(1), &[], second as u64);
+    super::frame::encode(&mut bytes, &entry(1), &[], second as u64);
     let (_folder, journal) = with_segment(&bytes);
     let error = journal.unwrap_err().to_string();
     assert!(error.contains("was written after it was whole"), "{error}");
@@ -326,29 +331,32 @@ fn dead_letters_take_no_room_of_the_backlog_and_have_their_bound() {
                 let body = "x".repeat(300);
                 accept(&journal, "run", &format!("mark-{number}"), &["a"], &body).await;
                 if number < 3 {
-                    journal.bury(number, "a", letter("no")).await.unwrap();
+                    journal
+                        .dead_letter(number, "a", letter("no"))
+                        .await
+                        .unwrap();
                 }
                 journal.sync().await.unwrap();
             }
-            // Of those that were given up there may be seven eighths of 1,000 bytes.
-            let bury = journal.bury(3, "a", letter("no"));
+            // Given-up events may take seven eighths of 1,000 bytes.
+            let dead_letter = journal.dead_letter(3, "a", letter("no"));
             match when_full {
                 WhenFull::Block => {
-                    let mut bury = std::pin::pin!(bury);
-                    assert!(futures::poll!(bury.as_mut()).is_pending());
+                    let mut dead_letter = std::pin::pin!(dead_letter);
+                    assert!(futures::poll!(dead_letter.as_mut()).is_pending());
                     assert_eq!(letters(&journal), [(0, "a"), (1, "a"), (2, "a")].map(owned));
-                    journal.done(0, "a").await.unwrap();
-                    bury.await.unwrap();
+                    journal.acknowledge(0, "a").await.unwrap();
+                    dead_letter.await.unwrap();
                     journal.sync().await.unwrap();
                     assert_eq!(letters(&journal), [(1, "a"), (2, "a"), (3, "a")].map(owned));
                     assert_eq!(journal.dropped(), 0);
                 }
                 WhenFull::DropOldest => {
-                    bury.await.unwrap();
+                    dead_letter.await.unwrap();
                     accept(&journal, "run", "last", &["a"], &"x".repeat(300)).await;
-                    journal.bury(4, "a", letter("no")).await.unwrap();
+                    journal.dead_letter(4, "a", letter("no")).await.unwrap();
                     journal.sync().await.unwrap();
-                    assert_eq!((journal.dropped(), journal.letters_dropped()), (1, 1));
+                    assert_eq!((journal.dropped(), journal.dead_letters_dropped()), (1, 1));
                     assert_eq!(
                         letters(&journal),
                         [(1, "a"), (2, "a"), (3, "a"), (4, "a")].map(owned)
@@ -369,7 +377,7 @@ fn small(when_full: WhenFull) -> Journal {
 }
 
 fn letters(journal: &Journal) -> Vec<(Seq, String)> {
-    let letters = journal.letters().into_iter();
+    let letters = journal.dead_letters().into_iter();
     letters.map(|(seq, sink, _)| (seq, sink)).collect()
 }
 

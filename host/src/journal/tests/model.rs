@@ -1,12 +1,13 @@
-//! What a journal should say, entry by entry: what a crash leaves is what it said at some time since it last
-//! promised something.
+//! A model of the journal. After a crash, the journal must be in a state that it had after its last
+//! promise, or after a later entry.
 
 use super::{letter, run};
 use crate::bounded::Bounded;
-use crate::journal::book::Book;
 use crate::journal::files::Failpoint;
+use crate::journal::index::JournalIndex;
 use crate::journal::{
-    Buried, Journal, JournalConfig, JournalError, Letter, NewEvent, Origin, Seq, WhenFull,
+    Accept, DeadLetter, DeadLettered, Journal, JournalConfig, JournalError, NewEvent, Origin, Seq,
+    WhenFull,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -21,9 +22,9 @@ const RUNS: [&str; 4] = ["run-0", "run-1", "run-2", "run-3"];
 /// The namespace of each run.
 const NAMESPACES: [&str; 4] = ["one", "one", "two", "three"];
 const MARKS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
-/// Bounds so small that they are met, and segments so small that many are cleaned.
+/// Bounds small enough to be reached, and segments small enough for compaction.
 const MAX_BYTES: u64 = 8000;
-const SEGMENT: u64 = 2048;
+const SEGMENT_BYTES: u64 = 2048;
 
 pub(super) fn open(
     folder: &Path,
@@ -43,7 +44,7 @@ pub(super) fn open_as(
         when_full,
         history_bytes: None,
     };
-    Journal::open_with(&config, Timestamp::UNIX_EPOCH, SEGMENT, failpoint)
+    Journal::open_with(&config, Timestamp::UNIX_EPOCH, SEGMENT_BYTES, failpoint)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +79,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What a journal says.
+/// The state of a journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct State {
     events: BTreeMap<Seq, Event>,
@@ -91,12 +92,12 @@ struct Event {
     body: Bytes,
     namespace: String,
     waiting: BTreeSet<&'static str>,
-    /// With the reason; was it refused?
+    /// By sink: the reason, and whether the sink refused it.
     dead: BTreeMap<&'static str, (String, bool)>,
 }
 
 impl State {
-    /// What one says now.
+    /// Reads the state of a journal.
     fn of(journal: &Journal) -> Self {
         let mut events: BTreeMap<Seq, Event> = BTreeMap::new();
         for sink in SINKS {
@@ -104,7 +105,7 @@ impl State {
                 events.entry(waiting.seq).or_default().waiting.insert(sink);
             }
         }
-        for (seq, sink, letter) in journal.letters() {
+        for (seq, sink, letter) in journal.dead_letters() {
             let sink = SINKS.into_iter().find(|known| *known == sink).unwrap();
             let dead = &mut events.entry(seq).or_default().dead;
             dead.insert(sink, (letter.reason, letter.refused));
@@ -117,9 +118,9 @@ impl State {
         Self {
             events,
             told: marks
-                .filter(|(run, mark)| journal.is_told(run, mark))
+                .filter(|(run, mark)| journal.is_emitted(run, mark))
                 .collect(),
-            next: journal.shared.book(|book| book.next()),
+            next: journal.shared.index(|index| index.next()),
         }
     }
 
@@ -128,7 +129,7 @@ impl State {
         counted.map(|event| event.body.len() as u64).sum()
     }
 
-    /// Bytes that wait, by namespace.
+    /// Returns the waiting bytes by namespace.
     fn waiting(&self) -> BTreeMap<&str, u64> {
         let mut found = BTreeMap::new();
         for event in self
@@ -141,7 +142,7 @@ impl State {
         found
     }
 
-    /// Dead letters: sink, namespace, number, bytes, refused.
+    /// Returns the dead letters: sink, namespace, number, bytes, refused.
     fn letters(&self) -> Vec<(&'static str, &str, Seq, u64, bool)> {
         let letters = self.events.iter().flat_map(|(seq, event)| {
             let bytes = event.body.len() as u64;
@@ -151,7 +152,8 @@ impl State {
         letters.collect()
     }
 
-    /// The oldest letter of the namespace with the most, of the sink with the most.
+    /// Returns the dead letter that gives way: the oldest of the namespace with the most, of the
+    /// sink with the most.
     fn letter_to_go(&self, any: bool, bit: impl Fn(&str) -> usize) -> Option<(Seq, &'static str)> {
         let loose: Vec<_> = self
             .letters()
@@ -195,10 +197,19 @@ impl State {
     }
 }
 
-/// What is known of a journal.
+fn accept_of(origin: Origin, mark: &str, events: Vec<NewEvent>) -> Accept {
+    Accept {
+        origin,
+        mark: Some(mark.to_owned()),
+        at: Timestamp::UNIX_EPOCH,
+        events,
+    }
+}
+
+/// The states that a journal may have after a crash.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// What it said from the last that is sure, after one entry each.
+    /// The state at the last promise, and the one after each later entry.
     history: Vec<State>,
     bodies: usize,
     pub(super) when_full: WhenFull,
@@ -219,25 +230,25 @@ impl Known {
         self.history.last().unwrap()
     }
 
-    /// An entry is on its way.
+    /// Adds the state after the next entry.
     fn say(&mut self, change: impl FnOnce(&mut State)) {
         let mut next = self.now().clone();
         change(&mut next);
         self.history.push(next);
     }
 
-    /// All that was said is promised.
+    /// Records a promise: everything before is durable.
     pub(super) fn is_sure(&mut self) {
         self.history.drain(..self.history.len() - 1);
     }
 
-    /// One that is open says what it should.
+    /// Checks that an open journal is in the latest state.
     pub(super) fn check(&self, journal: &Journal) {
         assert_eq!(&State::of(journal), self.now());
     }
 
-    /// One that was opened again says what it said after the last promise or after a later entry, and
-    /// promises that.
+    /// Checks that a reopened journal is in the state of the last promise or of a later entry. From
+    /// then on it promises this state.
     pub(super) fn recognise(&mut self, journal: &Journal) {
         let state = State::of(journal);
         assert!(
@@ -263,7 +274,7 @@ impl Known {
                 };
                 self.done(journal, seq, sink)
             }
-            Act::Bury { which, refused } => self.bury(journal, which, refused),
+            Act::Bury { which, refused } => self.dead_letter(journal, which, refused),
             Act::Forget { run: of } => {
                 let of = RUNS[of];
                 if !self.now().told.iter().any(|(run, _)| *run == of) {
@@ -271,7 +282,7 @@ impl Known {
                 }
                 self.say(|state| state.told.retain(|(run, _)| *run != of));
                 run(journal.forget(of.into()))?;
-                run(applied(journal, |book| !book.has_told_of(of)))
+                run(applied(journal, |index| !index.has_marks(of)))
             }
             Act::Sync => self.sync(journal),
         }
@@ -307,8 +318,7 @@ impl Known {
             namespace: namespace.into(),
         };
         if self.when_full == WhenFull::Block && !self.has_room(namespace, size) {
-            let accept =
-                journal.accept(origin, Some(mark.to_owned()), Timestamp::UNIX_EPOCH, events);
+            let accept = journal.accept(accept_of(origin, mark, events));
             run(async {
                 let mut accept = std::pin::pin!(accept);
                 assert!(
@@ -318,7 +328,7 @@ impl Known {
             });
             return Ok(());
         }
-        // What gives way: the book knows in which order sinks lose an event.
+        // The index decides the order in which the sinks of a dropped event lose it.
         let order = journal.sinks();
         loop {
             let waiting = self.now().waiting();
@@ -353,13 +363,12 @@ impl Known {
                 state.next += 1;
             }
         });
-        let mark = Some(mark.to_owned());
-        run(journal.accept(origin, mark, Timestamp::UNIX_EPOCH, events))?;
+        run(journal.accept(accept_of(origin, mark, events)))?;
         self.is_sure();
         Ok(())
     }
 
-    /// May a namespace have so many bytes more?
+    /// Returns whether a namespace may take this many more bytes.
     fn has_room(&self, namespace: &str, size: u64) -> bool {
         let waiting = self.now().waiting();
         let all: u64 = waiting.values().sum();
@@ -371,20 +380,25 @@ impl Known {
 
     fn done(&mut self, journal: &Journal, seq: Seq, sink: &str) -> Result<(), JournalError> {
         self.say(|state| state.done(seq, sink));
-        run(journal.done(seq, sink))?;
-        run(applied(journal, |book| {
-            let letters = book.letters().into_iter();
+        run(journal.acknowledge(seq, sink))?;
+        run(applied(journal, |index| {
+            let letters = index.dead_letters().into_iter();
             let mut places = letters.map(|(seq, sink, _)| (seq, sink));
-            let waiting = book.waiting(sink, seq, 1).first().map(|event| event.seq);
+            let waiting = index.waiting(sink, seq, 1).first().map(|event| event.seq);
             waiting != Some(seq) && !places.any(|place| place == (seq, sink.to_owned()))
         }))
     }
 
-    fn bury(&mut self, journal: &Journal, which: usize, refused: bool) -> Result<(), JournalError> {
+    fn dead_letter(
+        &mut self,
+        journal: &Journal,
+        which: usize,
+        refused: bool,
+    ) -> Result<(), JournalError> {
         let Some((seq, sink)) = self.now().nth(which, false) else {
             return Ok(());
         };
-        let letter = Letter {
+        let letter = DeadLetter {
             refused,
             ..letter("gone")
         };
@@ -395,13 +409,16 @@ impl Known {
             .map(|(_, _, _, bytes, _)| bytes)
             .sum();
         if !any && !refused && given_up >= MAX_BYTES / 8 * 7 {
-            assert_eq!(run(journal.try_bury(seq, sink, letter))?, Buried::NoRoom);
+            assert_eq!(
+                run(journal.try_dead_letter(seq, sink, letter))?,
+                DeadLettered::NoRoom
+            );
             return Ok(());
         }
         let bit = |sink: &str| {
             journal
                 .shared
-                .book(|book| book.known(sink))
+                .index(|index| index.sink_bit(sink))
                 .unwrap_or(usize::MAX)
         };
         while self.now().bytes(|event| event.waiting.is_empty()) >= MAX_BYTES
@@ -414,10 +431,10 @@ impl Known {
             event.waiting.remove(sink);
             event.dead.insert(sink, ("gone".to_owned(), refused));
         });
-        let buried = run(journal.try_bury(seq, sink, letter))?;
-        assert!(matches!(buried, Buried::Done(_)));
-        run(applied(journal, |book| {
-            let mut letters = book.letters().into_iter();
+        let buried = run(journal.try_dead_letter(seq, sink, letter))?;
+        assert!(matches!(buried, DeadLettered::Done(_)));
+        run(applied(journal, |index| {
+            let mut letters = index.dead_letters().into_iter();
             letters.any(|(found, of, _)| (found, of.as_str()) == (seq, sink))
         }))
     }
@@ -429,12 +446,15 @@ impl Known {
     }
 }
 
-/// Waits until something is in the book: on its way to the disk, but not synced.
-async fn applied(journal: &Journal, there: impl Fn(&Book) -> bool) -> Result<(), JournalError> {
+/// Waits until the index is in a state, which may not be synced yet.
+async fn applied(
+    journal: &Journal,
+    there: impl Fn(&JournalIndex) -> bool,
+) -> Result<(), JournalError> {
     let mut changes = journal.changes();
     loop {
         changes.mark_unchanged();
-        if journal.shared.book(|book| there(book)) {
+        if journal.shared.index(|index| there(index)) {
             return Ok(());
         }
         tokio::select! {

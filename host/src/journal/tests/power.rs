@@ -1,19 +1,19 @@
-//! The journal on a disk that loses its power, under a process that is killed, and on a disk that fails:
-//! what was promised is there, and nothing is taken for damage.
+//! The journal under power cuts, kills and disk faults: everything it promised is there, and
+//! nothing is mistaken for damage.
 
 use super::disk::{Disk, Fault};
 use super::model::{self, Act, Known};
 use crate::journal::JournalError;
 use proptest::prelude::*;
 
-/// From one start of the process to the next.
+/// The time from one start of the process to the next.
 #[derive(Clone, Debug)]
 struct Life {
     acts: Vec<Act>,
-    /// After so many steps it is killed, if it has not ended.
+    /// Steps after which the process is killed, if it has not ended.
     steps: usize,
     fault: Option<(usize, Fault)>,
-    /// Does the disk lose its power at the end?
+    /// The disk loses its power at the end.
     cut: bool,
     seed: u64,
 }
@@ -48,7 +48,7 @@ fn live(lives: Vec<Life>) {
                 drop(journal);
                 super::wait_for_the_lock(&folder);
             }
-            // It says so, and the next start may find room.
+            // The error says that the disk is full, and the next start may find space.
             Err(JournalError::Open { source, .. })
                 if source.kind() == std::io::ErrorKind::StorageFull => {}
             Err(problem) => assert!(disk.failed(), "{problem}"),
@@ -63,7 +63,7 @@ fn live(lives: Vec<Life>) {
 }
 
 proptest! {
-    // 512, and more with `PROPTEST_CASES`.
+    // 512 by default; `PROPTEST_CASES` changes it.
     #![proptest_config(ProptestConfig { cases: 2 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
 
     #[test]

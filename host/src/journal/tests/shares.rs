@@ -1,8 +1,9 @@
-//! No namespace and no sink takes the room of others.
+//! No namespace and no sink takes the space of others.
 
 use super::{accept, close, letter, letters, open, owned, run, small};
 use crate::journal::{
-    Buried, Dropped, Journal, JournalConfig, Letter, NewEvent, Origin, Queued, Seq, Turns, WhenFull,
+    Accept, Blocked, DeadLetter, DeadLettered, DroppedLetter, Journal, JournalConfig, NewEvent,
+    Origin, Seq, SinkCursor, WhenFull,
 };
 use jiff::Timestamp;
 
@@ -17,46 +18,51 @@ async fn accept_of(journal: &Journal, namespace: &str, sinks: &[&str], size: usi
         body: vec![b'x'; size].into(),
     };
     let mark = Some(format!("{}", fastrand::u64(..)));
-    let accepted = journal.accept(origin, mark, Timestamp::UNIX_EPOCH, vec![event]);
-    accepted.await.unwrap();
+    let accept = Accept {
+        origin,
+        mark,
+        at: Timestamp::UNIX_EPOCH,
+        events: vec![event],
+    };
+    journal.accept(accept).await.unwrap();
 }
 
 #[test]
 fn a_refused_event_never_waits_and_the_namespace_with_the_most_dead_letters_makes_room() {
     let journal = small(WhenFull::Block);
-    let refused = || Letter {
+    let refused = || DeadLetter {
         refused: true,
         ..letter("413 Payload Too Large")
     };
     run(async {
-        // One event that was given up, one of an innocent, and many of another namespace.
+        // One given-up event, one event of an uninvolved namespace, and many of a third one.
         accept_of(&journal, "given-up", &["a"], 100).await;
-        journal.bury(0, "a", letter("old")).await.unwrap();
+        journal.dead_letter(0, "a", letter("old")).await.unwrap();
         accept_of(&journal, "innocent", &["a"], 100).await;
         assert_eq!(
-            journal.try_bury(1, "a", refused()).await.unwrap(),
-            Buried::Done(vec![])
+            journal.try_dead_letter(1, "a", refused()).await.unwrap(),
+            DeadLettered::Done(vec![])
         );
         for seq in 2..30 {
             accept_of(&journal, "sec-a", &["a"], 200).await;
             assert_ne!(
-                journal.try_bury(seq, "a", refused()).await.unwrap(),
-                Buried::NoRoom
+                journal.try_dead_letter(seq, "a", refused()).await.unwrap(),
+                DeadLettered::NoRoom
             );
             journal.sync().await.unwrap();
         }
         let left = letters(&journal);
         assert_eq!(left[..2], [(0, "a"), (1, "a")].map(owned));
         assert_eq!(left[2..], [26, 27, 28, 29].map(|seq| owned((seq, "a"))));
-        assert_eq!(journal.letters_dropped(), 24);
-        // Another sink has room for its own.
+        assert_eq!(journal.dead_letters_dropped(), 24);
+        // Another sink has room for its own dead letters.
         accept_of(&journal, "innocent", &["b"], 200).await;
-        let buried = journal.try_bury(30, "b", refused()).await.unwrap();
-        let gone = Dropped {
+        let buried = journal.try_dead_letter(30, "b", refused()).await.unwrap();
+        let gone = DroppedLetter {
             sink: "a".to_owned(),
             body: vec![b'x'; 200].into(),
         };
-        assert_eq!(buried, Buried::Done(vec![gone]));
+        assert_eq!(buried, DeadLettered::Done(vec![gone]));
         journal.sync().await.unwrap();
         assert!(letters(&journal).contains(&owned((30, "b"))));
         assert!(letters(&journal).contains(&owned((1, "a"))));
@@ -72,22 +78,22 @@ fn a_namespace_that_has_its_share_waits_while_others_are_accepted() {
         }
         let mut more = std::pin::pin!(accept_of(&journal, "sec-a", &["a"], 100));
         assert!(futures::poll!(more.as_mut()).is_pending());
-        // There is nobody else.
-        let queued = |is_all| Queued {
+        // No other namespace has events.
+        let blocked = |is_all| Blocked {
             namespaces: 1,
             is_all,
         };
-        assert_eq!(journal.queued(), queued(true));
+        assert_eq!(journal.blocked(), blocked(true));
         for namespace in ["sec-b", "sec-c"] {
             accept_of(&journal, namespace, &["a"], 100).await;
         }
-        assert_eq!(journal.queued(), queued(false));
+        assert_eq!(journal.blocked(), blocked(false));
         assert!(futures::poll!(more.as_mut()).is_pending());
         for seq in 0..3 {
-            journal.done(seq, "a").await.unwrap();
+            journal.acknowledge(seq, "a").await.unwrap();
         }
         more.await;
-        assert_eq!(journal.queued(), Queued::default());
+        assert_eq!(journal.blocked(), Blocked::default());
         assert_eq!(journal.counts("a"), (8, 0));
     });
 }
@@ -119,25 +125,25 @@ fn a_sink_takes_of_each_namespace_in_turn() {
         for namespace in ["sec-b", "sec-c", "sec-b"] {
             accept_of(&journal, namespace, &["a"], 10).await;
         }
-        let mut turns = Turns::default();
-        let take = |turns: &mut Turns, most| {
-            let taken = journal.take_in_turn("a", turns, most, |_| true);
+        let mut cursor = SinkCursor::default();
+        let take = |cursor: &mut SinkCursor, most| {
+            let taken = journal.next_events("a", cursor, most, |_| true);
             let seqs: Vec<Seq> = taken.events.iter().map(|event| event.seq).collect();
-            (seqs, taken.is_more)
+            (seqs, taken.has_more)
         };
-        assert_eq!(take(&mut turns, 4), (vec![0, 6, 7, 1], true));
-        assert_eq!(take(&mut turns, 4), (vec![8, 2, 3, 4], true));
+        assert_eq!(take(&mut cursor, 4), (vec![0, 6, 7, 1], true));
+        assert_eq!(take(&mut cursor, 4), (vec![8, 2, 3, 4], true));
         accept_of(&journal, "sec-c", &["a"], 10).await;
-        let (rest, is_more) = take(&mut turns, 4);
-        assert_eq!((rest.len(), is_more), (2, false));
+        let (rest, has_more) = take(&mut cursor, 4);
+        assert_eq!((rest.len(), has_more), (2, false));
         assert!(rest.contains(&5) && rest.contains(&9), "{rest:?}");
-        // Nothing is taken for which there is no room, nor for another sink.
-        let mut turns = Turns::default();
-        let taken = journal.take_in_turn("a", &mut turns, 99, |namespace| namespace == 1);
-        assert_eq!((taken.events.len(), taken.is_held), (2, true));
-        let taken = journal.take_in_turn("a", &mut turns, 99, |_| true);
-        assert_eq!((taken.events.len(), taken.is_held), (8, false));
-        let taken = journal.take_in_turn("b", &mut Turns::default(), 99, |_| true);
+        // Nothing is taken without room, nor for another sink.
+        let mut cursor = SinkCursor::default();
+        let taken = journal.next_events("a", &mut cursor, 99, |namespace| namespace == 1);
+        assert_eq!((taken.events.len(), taken.is_blocked), (2, true));
+        let taken = journal.next_events("a", &mut cursor, 99, |_| true);
+        assert_eq!((taken.events.len(), taken.is_blocked), (8, false));
+        let taken = journal.next_events("b", &mut SinkCursor::default(), 99, |_| true);
         assert_eq!(taken.events.len(), 6);
     });
 }
@@ -148,7 +154,7 @@ fn namespaces_survive_a_restart_and_are_found_in_entries_written_before_them() {
     let folder = folder.path();
     let journal = open(folder).unwrap();
     run(accept_of(&journal, "sec-a", &["a"], 10));
-    // As version 0.1.0 wrote it: no namespace.
+    // As version 0.1.0 wrote it: without a namespace.
     let body = r#"{"id":"1","subject":"sec-b/build/test"}"#;
     run(accept(&journal, "run", "mark", &["a"], body));
     close(journal, folder);

@@ -1,26 +1,27 @@
-//! What can happen to an event.
+//! The entries of the history. Its files hold them as lines of JSON: names of members do not change.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Something that happened to an event. No text of the event but what names it.
+/// A stage that an event has reached. It holds nothing of the event but its id, type and subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fact {
-    /// `id` of the event. The first member of a line.
+pub struct HistoryEntry {
+    /// `id` of the event, or the key of a sink ([`sink_key`](super::sink_key)). The first member of
+    /// a line, by which entries are found.
     pub id: String,
-    /// When.
+    /// When the event reached the stage.
     pub at: Timestamp,
-    /// What.
+    /// The stage.
     #[serde(flatten)]
-    pub what: What,
+    pub stage: EventStage,
 }
 
-/// What happened.
+/// A stage of an event between its transition and its sinks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum What {
-    /// It passed the plugins, and is in the journal for these sinks; for none where a plugin dropped it
-    /// or nobody wants it.
+pub enum EventStage {
+    /// It passed the plugins and is in the journal for these sinks. There are none if a plugin
+    /// dropped it or no sink wants it.
     Accepted {
         /// When its transition was observed.
         observed: Timestamp,
@@ -29,58 +30,59 @@ pub enum What {
         ty: String,
         /// Its `subject`.
         subject: String,
-        /// What the plugins made of it.
+        /// The result of each plugin.
         plugins: Vec<Verdict>,
-        /// Who is to get it.
+        /// The sinks that receive it.
         sinks: Vec<String>,
-        /// Its place in a trace, where there are traces.
+        /// Its place in a trace, if traces are exported.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        traced: Option<Traced>,
+        traced: Option<TraceContext>,
     },
-    /// A plugin failed on it, and says that it must wait.
+    /// A plugin failed on it, and its configuration says that the event waits (`onError: block`).
     Held {
         /// The plugin.
         plugin: String,
-        /// How it failed.
+        /// How the plugin failed.
         reason: String,
     },
-    /// An attempt failed.
+    /// A delivery attempt failed.
     Failed {
         /// The sink.
         sink: String,
-        /// Which attempt, the first is 1.
+        /// Number of the attempt, starting at 1.
         attempt: u32,
-        /// What the sink said.
+        /// The answer of the sink.
         reason: String,
-        /// When it is tried again at the earliest, in milliseconds.
+        /// Shortest time until the next attempt, in milliseconds.
         retry_in_ms: u64,
-        /// Until when the sink asks for a pause, if it does.
+        /// End of the pause that the sink asks for, if it does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         paused_until: Option<Timestamp>,
     },
-    /// A sink asks for a pause: a fact of the sink ([`of_sink`](super::of_sink)), not of an event.
+    /// A sink asks for a pause. An entry of the sink ([`sink_key`](super::sink_key)), not of an
+    /// event.
     Paused {
         /// The sink.
         sink: String,
-        /// When the pause is over.
+        /// End of the pause.
         until: Timestamp,
     },
     /// A sink has it.
     Delivered {
         /// The sink.
         sink: String,
-        /// At which attempt.
+        /// Number of the attempt, starting at 1.
         attempt: u32,
     },
     /// It became a dead letter.
     Dead {
         /// The sink.
         sink: String,
-        /// After how many attempts.
+        /// Number of attempts.
         attempts: u32,
-        /// Why.
+        /// Why it was not delivered.
         reason: String,
-        /// The dead-letter sink that is to get it, where there is one.
+        /// The dead-letter sink that receives it, if the sink has one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
@@ -88,10 +90,10 @@ pub enum What {
     SentAgain {
         /// The sink whose dead letter it was.
         from: String,
-        /// The sink that is to get it.
+        /// The sink that receives it now.
         sink: String,
     },
-    /// A dead letter was dropped: by an operator, or because there were too many.
+    /// A dead letter was dropped, by an operator or at the bound of dead letters.
     Discarded {
         /// The sink whose dead letter it was.
         sink: String,
@@ -101,40 +103,40 @@ pub enum What {
 /// The place of an event in a trace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Traced {
-    /// The trace and the span that it belongs to, as a W3C `traceparent`; the span is zero where there is none.
+pub struct TraceContext {
+    /// Trace and parent span of the event, as a W3C `traceparent`. A parent of zeros means none.
     pub parent: String,
-    /// When its way through the plugins began.
+    /// When its first plugin started.
     pub filtered: Timestamp,
 }
 
-/// What a plugin made of an event.
+/// The result of one plugin for an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// The operator's name for the plugin.
+    /// The name of the plugin in the configuration.
     pub plugin: String,
-    /// The version that it says it has.
+    /// The version that the plugin reports.
     pub version: String,
-    /// SHA-256 of its file; nothing where it could not be loaded.
+    /// SHA-256 of its file. Absent if the file could not be loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// `kept`, `dropped`, or what was done because it failed.
+    /// `kept`, `dropped`, or the consequence of its failure.
     pub verdict: String,
-    /// How long it took, in microseconds.
+    /// Duration of the call in microseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub micros: u64,
-    /// Texts that it masked.
+    /// Number of texts that it masked.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked: u64,
-    /// Why it was dropped, or how it failed.
+    /// Why it dropped the event, or how it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks with a reference"
+    reason = "serde passes a reference"
 )]
 fn is_zero(number: &u64) -> bool {
     *number == 0

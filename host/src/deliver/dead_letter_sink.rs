@@ -1,7 +1,8 @@
-//! Where dead letters are sent: as the event itself, with what Knative's channels and brokers add.
+//! Builds the events for a dead-letter sink: the event itself, with the attributes that Knative
+//! channels and brokers add.
 
 use crate::event::{self, DEAD_LETTER, Encoded};
-use crate::journal::{Letter, NewEvent};
+use crate::journal::{DeadLetter, NewEvent};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 pub(crate) struct DeadLetterSink {
     /// Its name in the journal.
     name: String,
-    /// Where the events should have gone.
+    /// The sink that did not take the events.
     destination: String,
 }
 
@@ -24,13 +25,14 @@ impl DeadLetterSink {
         &self.name
     }
 
-    /// The event for the dead-letter sink, and its run: the same id and time, with where it should
-    /// have gone and the status (`knativeerrordest` and `knativeerrorcode` of Knative's event delivery),
-    /// and the reason. Nothing where it is not an event.
+    /// Returns the event for the dead-letter sink, and its run. Id, time and data are unchanged. It
+    /// names the sink (`knativeerrordest`), the status (`knativeerrorcode`) and the reason
+    /// (`deadletterreason`); the first two are those of event delivery in Knative. `None` if the
+    /// body is not an event.
     pub(super) fn addressed(
         &self,
         event: &Encoded,
-        letter: &Letter,
+        letter: &DeadLetter,
         code: Option<u16>,
     ) -> Option<(Arc<str>, NewEvent)> {
         let mut extensions = BTreeMap::from([
@@ -56,7 +58,7 @@ mod tests {
         let sink = DeadLetterSink::new("all.dead-letters".to_owned(), "http://sink".to_owned());
         let event = r#"{"datacontenttype":"application/json","id":"1","partitionkey":"run","sequence":2,"source":"s","specversion":"1.0","type":"t","data":{"b":1,"a":1.50}}"#;
         let encoded = Encoded::stored(event.into());
-        let letter = Letter {
+        let letter = DeadLetter {
             reason: "400 Bad Request".to_owned(),
             attempts: 1,
             first: "2026-11-22T13:00:00Z".parse().unwrap(),

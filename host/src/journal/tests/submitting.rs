@@ -1,17 +1,17 @@
-//! What is handed over and not waited for, and what is read before it is asked for.
+//! Events that are submitted without a wait, and bodies that are read ahead.
 
-use super::{Failpoint, Journal, JournalConfig, NewEvent, config, open, run};
+use super::{Accept, Failpoint, Journal, JournalConfig, NewEvent, config, open, run};
 use crate::bounded::Bounded;
-use crate::journal::SEGMENT;
-use crate::journal::ahead::ENOUGH;
+use crate::journal::SEGMENT_BYTES;
 use crate::journal::files::Step;
-use crate::journal::way::ON_THE_WAY;
+use crate::journal::in_flight::MAX_IN_FLIGHT_BYTES;
+use crate::journal::read_ahead::MAX_BYTES_PER_READ;
 use bytes::Bytes;
 use jiff::Timestamp;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-async fn hand_over(
+async fn submit(
     journal: &Journal,
     mark: &str,
     size: usize,
@@ -22,19 +22,23 @@ async fn hand_over(
         body: Bytes::from(vec![b'x'; size]),
     };
     let mark = Some(mark.to_owned());
-    let now = Timestamp::UNIX_EPOCH;
-    let handed = journal.hand_over("run".into(), mark, now, vec![event], accepted);
-    handed.await.unwrap();
+    let accept = Accept {
+        origin: "run".into(),
+        mark,
+        at: Timestamp::UNIX_EPOCH,
+        events: vec![event],
+    };
+    journal.submit(accept, accepted).await.unwrap();
 }
 
-/// Lets nothing be written until it is told to.
+/// Blocks writes until a message arrives or the sender is dropped.
 #[derive(Debug)]
 struct Gate(Mutex<Receiver<()>>);
 
 impl Failpoint for Gate {
     fn before(&self, step: Step<'_>) -> std::io::Result<()> {
         if let Step::Write { at: 1.., .. } = step {
-            // Whoever has it gone lets all pass.
+            // If the sender is dropped, all writes pass.
             self.0.lock().unwrap().recv().ok();
         }
         Ok(())
@@ -44,7 +48,7 @@ impl Failpoint for Gate {
 fn behind_a_gate(config: &JournalConfig) -> (Journal, Sender<()>) {
     let (open, gate) = channel();
     let gate = Arc::new(Gate(Mutex::new(gate)));
-    let journal = Journal::open_with(config, Timestamp::UNIX_EPOCH, SEGMENT, Some(gate));
+    let journal = Journal::open_with(config, Timestamp::UNIX_EPOCH, SEGMENT_BYTES, Some(gate));
     (journal.unwrap(), open)
 }
 
@@ -56,8 +60,8 @@ fn acceptance_is_reported_after_the_sync_and_before_any_sink_reads() {
         let (tell, told) = tokio::sync::oneshot::channel();
         let shared = journal.shared.clone();
         let mut told = std::pin::pin!(told);
-        hand_over(&journal, "mark", 10, move || {
-            let waiting = shared.book(|book| book.waiting("a", 0, 1).len());
+        submit(&journal, "mark", 10, move || {
+            let waiting = shared.index(|index| index.waiting("a", 0, 1).len());
             tell.send(waiting).unwrap();
         })
         .await;
@@ -74,13 +78,13 @@ fn a_run_that_ends_with_entries_in_flight_is_forgotten_after_them() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, gate) = behind_a_gate(&config(folder.path()));
     run(async {
-        hand_over(&journal, "mark", 10, || {}).await;
+        submit(&journal, "mark", 10, || {}).await;
         journal.forget("run".into()).await.unwrap();
         drop(gate);
         journal.sync().await.unwrap();
     });
     assert_eq!(journal.waiting("a", 0, 2).len(), 1);
-    assert!(!journal.is_told("run", "mark"));
+    assert!(!journal.is_emitted("run", "mark"));
 }
 
 #[test]
@@ -88,24 +92,24 @@ fn an_entry_in_flight_is_submitted_again_only_if_it_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, gate) = behind_a_gate(&config(folder.path()));
     run(async {
-        hand_over(&journal, "0", ON_THE_WAY, || {}).await;
-        let mut second = Box::pin(hand_over(&journal, "1", 1, || {}));
+        submit(&journal, "0", MAX_IN_FLIGHT_BYTES, || {}).await;
+        let mut second = Box::pin(submit(&journal, "1", 1, || {}));
         assert!(futures::poll!(second.as_mut()).is_pending());
-        // As where the grace period ends before there is room on the disk.
+        // As at the end of the grace period of a shutdown, while the disk is full.
         drop(second);
         assert_eq!(
-            ["0", "1"].map(|mark| journal.is_told("run", mark)),
+            ["0", "1"].map(|mark| journal.is_emitted("run", mark)),
             [true, false]
         );
         assert_eq!(journal.waiting("a", 0, 2).len(), 0);
         drop(gate);
         journal.sync().await.unwrap();
-        hand_over(&journal, "1", 1, || {}).await;
-        assert!(journal.is_told("run", "1") && !journal.is_told("another", "1"));
+        submit(&journal, "1", 1, || {}).await;
+        assert!(journal.is_emitted("run", "1") && !journal.is_emitted("another", "1"));
         journal.sync().await.unwrap();
     });
     assert_eq!(
-        ["0", "1"].map(|mark| journal.is_told("run", mark)),
+        ["0", "1"].map(|mark| journal.is_emitted("run", mark)),
         [true, true]
     );
     assert_eq!(journal.waiting("a", 0, 3).len(), 2);
@@ -117,18 +121,24 @@ fn no_more_is_on_the_way_than_may_be() {
     let (journal, gate) = behind_a_gate(&config(folder.path()));
     run(async {
         for mark in ["0", "1", "2", "3"] {
-            hand_over(&journal, mark, ON_THE_WAY / 4, || {}).await;
+            submit(&journal, mark, MAX_IN_FLIGHT_BYTES / 4, || {}).await;
         }
-        let mut fifth = std::pin::pin!(hand_over(&journal, "4", 1, || {}));
+        let mut fifth = std::pin::pin!(submit(&journal, "4", 1, || {}));
         assert!(futures::poll!(fifth.as_mut()).is_pending());
         drop(gate);
         fifth.await;
-        // One that is larger than all that may be goes alone.
-        hand_over(&journal, "5", 2 * ON_THE_WAY, || {}).await;
+        // A submission that is larger than the bound goes alone.
+        submit(&journal, "5", 2 * MAX_IN_FLIGHT_BYTES, || {}).await;
         journal.sync().await.unwrap();
     });
-    assert!(journal.way.is_empty());
-    assert_eq!((journal.way.bytes(), journal.way.bytes_of("")), (0, 0));
+    assert!(journal.in_flight.is_empty());
+    assert_eq!(
+        (
+            journal.in_flight.bytes(),
+            journal.in_flight.namespace_bytes("")
+        ),
+        (0, 0)
+    );
     assert_eq!(journal.waiting("a", 0, 10).len(), 6);
 }
 
@@ -141,45 +151,45 @@ fn entries_in_flight_count_towards_the_bound() {
     };
     let (journal, gate) = behind_a_gate(&config);
     run(async {
-        hand_over(&journal, "0", 400, || {}).await;
+        submit(&journal, "0", 400, || {}).await;
         gate.send(()).unwrap();
         gate.send(()).unwrap();
         journal.sync().await.unwrap();
-        hand_over(&journal, "1", 400, || {}).await;
-        let mut third = std::pin::pin!(hand_over(&journal, "2", 400, || {}));
+        submit(&journal, "1", 400, || {}).await;
+        let mut third = std::pin::pin!(submit(&journal, "2", 400, || {}));
         assert!(futures::poll!(third.as_mut()).is_pending());
         drop(gate);
         journal.sync().await.unwrap();
         assert!(futures::poll!(third.as_mut()).is_pending());
-        journal.done(0, "a").await.unwrap();
+        journal.acknowledge(0, "a").await.unwrap();
         third.await;
     });
 }
 
 #[test]
 fn the_next_events_of_a_sink_are_read_together() {
-    const SIZE: usize = ENOUGH / 8;
+    const SIZE: usize = MAX_BYTES_PER_READ / 8;
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).unwrap();
     run(async {
         for number in 0..20 {
-            hand_over(&journal, &number.to_string(), SIZE, || {}).await;
+            submit(&journal, &number.to_string(), SIZE, || {}).await;
         }
     });
     super::close(journal, folder.path());
-    // After a start nothing is in memory.
+    // After a start no body is in memory.
     let journal = open(folder.path()).unwrap();
-    let held = || (0..20).filter(|seq| journal.shared.held(*seq).is_some());
+    let held = || (0..20).filter(|seq| journal.shared.cached(*seq).is_some());
     assert_eq!(held().count(), 0);
     run(async {
         let body = journal.next_body(3, "a").await.unwrap().unwrap();
         assert_eq!(body.len(), SIZE);
         assert_eq!(held().collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9, 10]);
-        // What is done meanwhile is not given to anybody.
-        journal.done(4, "a").await.unwrap();
+        // The body of an acknowledged event is not returned.
+        journal.acknowledge(4, "a").await.unwrap();
         journal.sync().await.unwrap();
         assert!(journal.next_body(4, "a").await.unwrap().is_none());
-        // Nor is anything read that is in memory or for others.
+        // Nothing is read that is in memory, or for other sinks.
         journal.next_body(2, "b").await.unwrap().unwrap();
         assert_eq!(held().count(), 6);
         journal.next_body(2, "a").await.unwrap().unwrap();
@@ -187,8 +197,7 @@ fn the_next_events_of_a_sink_are_read_together() {
             held().collect::<Vec<_>>(),
             [3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
         );
-        // Who has had half of what was read finds the others there when he comes to the last: of 3 and 11 to 16 the
-        // half is 13.
+        // The middle of the last read triggers the next one: of 3 and 11 to 16 it is 13.
         journal.next_body(12, "a").await.unwrap().unwrap();
         journal.next_body(13, "a").await.unwrap().unwrap();
         while held().next_back() != Some(19) {
@@ -203,19 +212,19 @@ fn an_unreadable_event_delays_none_of_those_read_with_it() {
     let journal = open(folder.path()).unwrap();
     run(async {
         for number in 0..4 {
-            hand_over(&journal, &number.to_string(), 100 + number, || {}).await;
+            submit(&journal, &number.to_string(), 100 + number, || {}).await;
         }
     });
     super::close(journal, folder.path());
     let journal = open(folder.path()).unwrap();
-    let place = journal.shared.book(|book| book.place(2)).unwrap();
+    let place = journal.shared.index(|index| index.place(2)).unwrap();
     let file = folder.path().join("000000000000.journal");
     let file = std::fs::File::options().write(true).open(file).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"?", place.offset).unwrap();
     run(async {
         journal.next_body(0, "a").await.unwrap().unwrap();
         for (seq, size) in [(1, 101), (3, 103)] {
-            assert_eq!(journal.shared.held(seq).unwrap().len(), size);
+            assert_eq!(journal.shared.cached(seq).unwrap().len(), size);
         }
         assert!(journal.next_body(2, "a").await.is_err());
     });
