@@ -1,4 +1,5 @@
-//! Work in lanes: what has the same key goes one after the other, everything else at the same time.
+//! Processes items in lanes: items with the same key one after the other, all others at the same
+//! time.
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -9,21 +10,22 @@ use tokio::sync::mpsc;
 /// Bounds of a set of lanes.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneLimits {
-    /// Items that are worked on at a time.
+    /// Items that are processed at a time.
     pub concurrency: usize,
-    /// Items that are held, worked on or waiting. At this bound no more are taken from the channel,
-    /// and who fills it waits.
+    /// Items in all lanes, processed or waiting. At this bound no item is taken from the channel,
+    /// and its senders wait.
     pub capacity: usize,
 }
 
-/// Works off a channel until it is closed and empty.
+/// Processes the items of a channel until it is closed and empty.
 pub async fn run<K, T, W, F>(mut items: mpsc::Receiver<(K, T)>, limits: LaneLimits, work: W)
 where
     K: Clone + Eq + Hash,
     W: Fn(T) -> F,
     F: Future<Output = ()>,
 {
-    // A key is in here while an item of it is worked on or ready to be; its queue holds the rest.
+    // Holds a key as long as an item of it is processed or ready; the queue has the further items
+    // of the key.
     let mut lanes: HashMap<K, VecDeque<T>> = HashMap::new();
     let mut ready: VecDeque<(K, T)> = VecDeque::new();
     let mut busy = FuturesUnordered::new();
@@ -82,7 +84,7 @@ mod tests {
             sender.send((Arc::<str>::from(key), item)).await.unwrap();
         }
         drop(sender);
-        // `a` cannot begin before all of `b` is done.
+        // `a` cannot start before both items of `b` are processed.
         let gate = Semaphore::new(0);
         let done = RefCell::new(Vec::new());
         let limits = LaneLimits {
@@ -117,7 +119,7 @@ mod tests {
             drop(gate.acquire().await)
         });
         let fill = async {
-            // Two are held, one is in the channel; a fourth does not fit.
+            // Two items are in the lanes, one is in the channel; a fourth does not fit.
             for item in 0..3 {
                 sender.send((Arc::<str>::from("a"), item)).await.unwrap();
                 tokio::task::yield_now().await;

@@ -104,7 +104,7 @@ pub enum Selection {
 }
 
 impl Selection {
-    fn has(&self, id: &DeadLetterId) -> bool {
+    fn contains(&self, id: &DeadLetterId) -> bool {
         match self {
             Self::All => true,
             Self::Sink(sink) => *sink == id.sink,
@@ -188,16 +188,16 @@ pub async fn call(folder: &Path, request: &Request) -> Result<Response, ControlE
     match Journal::open(&config, Timestamp::MIN) {
         Ok(journal) => {
             let history = History::open(Some(folder), DEFAULT_HISTORY_BYTES, None)?;
-            let answer = handle(&journal, &history, None, request).await?;
+            let response = handle(&journal, &history, None, request).await?;
             journal.sync().await?;
             history.flush().await;
-            Ok(answer)
+            Ok(response)
         }
         Err(JournalError::Locked { .. }) => {
-            let asked = tokio::time::timeout(TIMEOUT, call_observer(folder, request)).await;
-            let answered =
-                asked.map_err(|_| ControlError::Observer("it takes too long".to_owned()))?;
-            answered.map_err(|error| ControlError::Observer(error.to_string()))
+            let called = tokio::time::timeout(TIMEOUT, call_observer(folder, request)).await;
+            let response =
+                called.map_err(|_| ControlError::Observer("it takes too long".to_owned()))?;
+            response.map_err(|error| ControlError::Observer(error.to_string()))
         }
         Err(error) => Err(error.into()),
     }
@@ -208,10 +208,10 @@ async fn call_observer(folder: &Path, request: &Request) -> std::io::Result<Resp
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut limited = stream.take(MAX_RESPONSE_BYTES);
-    limited.read_to_end(&mut answer).await?;
-    Ok(serde_json::from_slice(&answer)?)
+    limited.read_to_end(&mut response).await?;
+    Ok(serde_json::from_slice(&response)?)
 }
 
 /// Handles a request. `sinks` are the sinks that dead letters may be sent to, if a running observer
@@ -262,7 +262,7 @@ async fn handle(
             for some in chosen.chunks(RESENT_PER_SYNC) {
                 send_again(journal, history, some, to.as_deref()).await?;
             }
-            info!(count, "dead letters are sent again");
+            info!(count, "dead letters sent again");
             Ok(Response::Done(count))
         }
         Request::Drop(letters) => {
@@ -277,7 +277,7 @@ async fn handle(
                 });
             }
             let count = chosen.len() as u64;
-            info!(count, "dead letters are dropped");
+            info!(count, "dead letters dropped");
             Ok(Response::Done(count))
         }
     }
@@ -286,7 +286,7 @@ async fn handle(
 fn letters_of(journal: &Journal, selection: &Selection) -> Vec<(DeadLetterId, DeadLetter)> {
     let letters = journal.dead_letters().into_iter();
     let named = letters.map(|(seq, sink, failure)| (DeadLetterId { seq, sink }, failure));
-    named.filter(|(id, _)| selection.has(id)).collect()
+    named.filter(|(id, _)| selection.contains(id)).collect()
 }
 
 async fn read(

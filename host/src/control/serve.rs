@@ -1,5 +1,5 @@
-//! Answers operators over the socket: several at a time, each within a time, so that one who connects and says nothing
-//! holds no other.
+//! Answers operators over the socket. Several connections are served at a time and each has a time
+//! limit, so that a silent client blocks no other.
 
 use super::{Response, SOCKET, TIMEOUT, handle};
 use crate::file_permissions;
@@ -14,29 +14,30 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tracing::warn;
 
-/// The socket's name before it is ready.
+/// Name of the socket until its permissions are set.
 const NEW_SOCKET: &str = "control.new";
 /// Largest request in bytes.
 const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
-/// Longest time until it is there.
+/// Longest time until a request has arrived.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Clients that are served at a time; further ones wait until one of them is done.
+/// Connections that are served at a time. Further ones wait.
 const MAX_CLIENTS: usize = 8;
 
-/// Answers those who ask, several at a time, for ever. Without the socket the observer works as well.
+/// Answers operators until it is dropped. Without the socket the observer still works.
 pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: Vec<String>) {
     let path = folder.join(SOCKET);
-    // Who holds the journal's lock is alone here: it is one of a process that has ended.
+    // The caller holds the lock of the journal, so an existing socket belongs to a process that has
+    // ended.
     std::fs::remove_file(&path).ok();
     let listener = match listen(folder, &path) {
         Ok(listener) => listener,
         Err(error) => {
             let path = path.display().to_string();
-            warn!(path, %error, "`step-observer dead-letters` cannot ask this observer");
+            warn!(path, %error, "the control socket cannot be opened: `step-observer dead-letters` does not reach this observer");
             return std::future::pending().await;
         }
     };
-    let asked = Server {
+    let server = Server {
         journal: journal.clone(),
         history: history.clone(),
         sinks: sinks.into(),
@@ -49,15 +50,16 @@ pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: V
         }
         while clients.try_join_next().is_some() {}
         let Ok((stream, _)) = listener.accept().await else {
-            // Too many open files, most likely: they are closed in time.
+            // Mostly too many open files: other connections are closed in time.
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         };
-        clients.spawn(asked.clone().serve(stream));
+        clients.spawn(server.clone().serve(stream));
     }
 }
 
-/// Nobody else may ask, not even while the socket has no rights of its own yet.
+/// Binds the socket under another name first, so that no other user can connect before its
+/// permissions are set.
 fn listen(folder: &Path, path: &Path) -> std::io::Result<UnixListener> {
     let unnamed = folder.join(NEW_SOCKET);
     std::fs::remove_file(&unnamed).ok();
@@ -67,23 +69,23 @@ fn listen(folder: &Path, path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// EventStage is asked. Cheap to clone.
+/// The state that all connections share. Cheap to clone.
 #[derive(Clone)]
 struct Server {
     journal: Journal,
     history: History,
     sinks: Arc<[String]>,
-    /// Two who send all letters again must not send each of them twice.
+    /// Two operators who send all dead letters again must not send each of them twice.
     one_at_a_time: Arc<Mutex<()>>,
 }
 
 impl Server {
-    /// Answers one client.
+    /// Answers one connection.
     async fn serve(self, stream: UnixStream) {
         match tokio::time::timeout(TIMEOUT, self.answer(stream)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "an operator's request is not answered"),
-            Err(_) => warn!("an operator's request is not answered in time"),
+            Ok(Err(error)) => warn!(%error, "a request of an operator failed"),
+            Err(_) => warn!("a request of an operator timed out"),
         }
     }
 
@@ -95,10 +97,10 @@ impl Server {
         read.await??;
         let request = serde_json::from_str(&line)?;
         let turn = self.one_at_a_time.lock().await;
-        let answered = handle(&self.journal, &self.history, Some(&self.sinks), &request).await;
+        let handled = handle(&self.journal, &self.history, Some(&self.sinks), &request).await;
         drop(turn);
-        let answer = answered.unwrap_or_else(|error| Response::Refused(error.to_string()));
-        write.write_all(&serde_json::to_vec(&answer)?).await?;
+        let response = handled.unwrap_or_else(|error| Response::Refused(error.to_string()));
+        write.write_all(&serde_json::to_vec(&response)?).await?;
         write.shutdown().await
     }
 }

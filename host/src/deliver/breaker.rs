@@ -166,7 +166,11 @@ mod tests {
         let wait = breaker.permit(at(0), ATTEMPT, 0).unwrap_err();
         assert!(wait <= at(1), "{wait:?}");
         assert_eq!(breaker.permit(at(1), ATTEMPT, 0), Ok(()), "the probe");
-        assert_eq!(breaker.permit(at(1), ATTEMPT, 0), Err(ATTEMPT), "all others wait");
+        assert_eq!(
+            breaker.permit(at(1), ATTEMPT, 0),
+            Err(ATTEMPT),
+            "all others wait"
+        );
         assert!(
             !breaker.on_failure(at(2), BACKOFF, 1.0, 0, false),
             "it was open before"
@@ -202,7 +206,11 @@ mod tests {
         }
         assert_eq!(breaker.permit(at(1), ATTEMPT, 0), Ok(()));
         assert!(!breaker.on_failure(at(2), BACKOFF, 1.0, 0, true));
-        assert_eq!(breaker.permit(at(3), ATTEMPT, 0), Err(at(1)), "twice as long");
+        assert_eq!(
+            breaker.permit(at(3), ATTEMPT, 0),
+            Err(at(1)),
+            "twice as long"
+        );
     }
 
     #[test]
@@ -226,7 +234,10 @@ mod tests {
             Ok(()),
             "no attempt of it failed"
         );
-        assert!(breaker.permit(at(0), ATTEMPT, 1).is_err(), "it tries only once");
+        assert!(
+            breaker.permit(at(0), ATTEMPT, 1).is_err(),
+            "it tries only once"
+        );
         assert!(
             !breaker.on_failure(at(0), BACKOFF, 1.0, 1, false),
             "it was open before"

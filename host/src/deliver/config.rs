@@ -1,23 +1,24 @@
-//! How often and how long a delivery is tried.
+//! Configuration of retries.
 
 use crate::bounded::Bounded;
 use serde::{Deserialize, Serialize};
 
-/// How often and how long a delivery is tried.
+/// How often and how long the delivery of an event is attempted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RetryConfig {
-    /// Longest wait before the second try, in milliseconds. It doubles with every failure.
+    /// Longest wait before the second attempt, in milliseconds. It doubles with every failure.
     pub initial_ms: Bounded<1, 3_600_000>,
-    /// Longest wait between two tries, in milliseconds.
+    /// Longest wait between two attempts, in milliseconds.
     pub max_ms: Bounded<1, 3_600_000>,
-    /// An event that is older than so many milliseconds is tried once more, and becomes a dead letter
-    /// then.
+    /// Age of an event in milliseconds after which it is attempted once more, and becomes a dead
+    /// letter if that fails.
     pub give_up_ms: Bounded<0, 2_592_000_000>,
-    /// Longest pause that a receiver gets which asks for one (`Retry-After` of 429 and 503), in milliseconds. Meanwhile
-    /// nothing is sent to it, and the time does not count for `giveUpMs`. 0 pauses for nobody.
+    /// Longest pause in milliseconds for a receiver that asks for one (`Retry-After` of 429 and 503).
+    /// Nothing is sent to it meanwhile, and the time does not count for `giveUpMs`. 0 ignores such
+    /// requests.
     pub max_pause_ms: Bounded<0, 86_400_000>,
-    /// Most events that are sent in a second. The default is as many as the sink takes.
+    /// Events that are sent per second at most. The default is as many as the sink takes.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::bounded::not_null"

@@ -5,9 +5,7 @@ use super::{Delivery, SinkMetrics};
 use crate::clock;
 use crate::event::Encoded;
 use crate::history::EventStage;
-use crate::journal::{
-    Accept, DeadLetter, DeadLettered, DroppedLetter, JournalError, WaitingEvent,
-};
+use crate::journal::{Accept, DeadLetter, DeadLettered, DroppedLetter, JournalError, WaitingEvent};
 use crate::sink::{DeliveryFailure, RetryAction};
 use jiff::Timestamp;
 use std::sync::atomic::Ordering;

@@ -11,7 +11,7 @@ pub struct SinkMetrics {
     pub(super) delivered: AtomicU64,
     pub(super) dead_lettered: AtomicU64,
     pub(super) failed_attempts: AtomicU64,
-    /// Events that are to become dead letters and for which there is no room.
+    /// Events that are to become dead letters, but for which there is no room.
     pub(super) held: AtomicU64,
 }
 
@@ -26,31 +26,32 @@ impl SinkMetrics {
         }
     }
 
-    /// How long the pause that the sink has asked for still lasts.
+    /// Returns the time left of the pause that the sink has asked for.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
         self.pause.remaining()
     }
 
-    /// Events that the sink has taken.
+    /// Returns how many events the sink has taken.
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.delivered.load(Ordering::Relaxed)
     }
 
-    /// Attempts that failed.
+    /// Returns how many attempts failed.
     #[must_use]
     pub fn failed_attempts(&self) -> u64 {
         self.failed_attempts.load(Ordering::Relaxed)
     }
 
-    /// Events that were given up and go on being tried, because there are too many dead letters.
+    /// Returns how many events are attempted further, although they were given up, because there
+    /// are too many dead letters.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Events that became dead letters.
+    /// Returns how many events became dead letters.
     #[must_use]
     pub fn dead_lettered(&self) -> u64 {
         self.dead_lettered.load(Ordering::Relaxed)

@@ -39,7 +39,7 @@ use window::{AttemptPermit, AttemptQueue, Window};
 const WINDOW_EVENTS: usize = 4096;
 /// Events that are taken from the journal at a time.
 const MAX_FETCHED_EVENTS: usize = 256;
-/// How long nothing is sent to a sink that says that it is gone for good.
+/// Time for which nothing is sent to a sink that says that it is gone for good.
 const SUSPENSION: Duration = Duration::from_secs(600);
 
 /// Completes when no further event will be accepted.

@@ -1,4 +1,4 @@
-//! How much of a namespace may be between the watch and the journal.
+//! Bounds the records between the watch and the journal, by namespace and run.
 
 use crate::locked::Locked;
 use jiff::Timestamp;
@@ -8,21 +8,22 @@ use tokio::sync::Notify;
 
 /// Places for records between the watch and the journal. One namespace alone gets half of them.
 const MAX_PLACES: usize = 512;
-/// Bytes of a record that one place is for, the log of a step included.
+/// Bytes of a record, captured log included, that one place is for.
 const PLACE_BYTES: usize = 64 * 1024;
-/// Records of one run at which its further transitions wait in the cluster's state.
+/// Records of one run at which its further transitions are deferred: they stay in the cluster.
 const MAX_RECORDS_PER_RUN: usize = 16;
-/// Events of one namespace that plugins hold (`onError: block`) at which its further transitions wait so.
+/// Events of one namespace that plugins hold (`onError: block`) at which its further transitions
+/// are deferred.
 const MAX_HELD_EVENTS: usize = 32;
 
-/// Records between the watch and the journal, by namespace and run. Cheap to clone.
+/// The records between the watch and the journal. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admission(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     state: Locked<State>,
-    /// Something was let go.
+    /// Notified when a place or a held event is released.
     freed: Notify,
 }
 
@@ -30,9 +31,9 @@ struct Inner {
 struct State {
     places: usize,
     namespaces: HashMap<Arc<str>, Namespace>,
-    /// Events that plugins hold, in the order in which that began.
+    /// Events that plugins hold, the oldest first.
     held: BTreeMap<u64, HeldSince>,
-    /// The number of the next one.
+    /// Number of the next held event.
     next: u64,
     deferred: usize,
     given_up: u64,
@@ -42,7 +43,7 @@ struct State {
 struct Namespace {
     places: usize,
     held: usize,
-    /// Records, by run.
+    /// Records by run.
     runs: HashMap<Arc<str>, usize>,
 }
 
@@ -52,20 +53,20 @@ struct HeldSince {
     plugin: Arc<str>,
 }
 
-/// How many events wait before the journal, and for how long.
+/// Events and runs that wait before the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AdmissionStatus {
     /// Events that plugins hold.
     pub(crate) held: u64,
     /// Since when the oldest of them is held, and by which plugin.
     pub(crate) oldest: Option<(Timestamp, Arc<str>)>,
-    /// Runs whose transitions wait in the cluster's state, because their namespace has its share.
+    /// Runs whose transitions are deferred, because their namespace has its share.
     pub(crate) deferred: u64,
-    /// Of those, runs that were gone from the cluster and given up.
+    /// Deferred runs that disappeared from the cluster and were given up.
     pub(crate) given_up: u64,
 }
 
-/// The place of a record; it is given back when it is dropped.
+/// The places of a record. They are given back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     admission: Admission,
@@ -74,7 +75,7 @@ pub(crate) struct Ticket {
     places: usize,
 }
 
-/// An event that a plugin holds, until it is dropped.
+/// Counts an event as held by a plugin until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     ticket: &'a Ticket,
@@ -88,23 +89,23 @@ impl Admission {
         self.0.state.lock()
     }
 
-    /// May a further transition of this run become an event now?
+    /// Returns whether a further transition of a run may become a record.
     pub(crate) fn has_room(&self, namespace: &str, run: &str) -> bool {
         self.state().has_room(namespace, run)
     }
 
-    /// May any run of this namespace?
+    /// Returns whether any run of a namespace may.
     pub(crate) fn has_namespace_room(&self, namespace: &str) -> bool {
         self.state().has_namespace_room(namespace)
     }
 
-    /// Is there room at all?
+    /// Returns whether all places are taken.
     pub(crate) fn is_full(&self) -> bool {
         self.state().places >= MAX_PLACES
     }
 
-    /// Takes places for a record of so many bytes, also where there is no room: who asks has looked before, and what
-    /// one look at a run brought is not taken apart.
+    /// Takes places for a record of this many bytes, even if there is no room: callers check
+    /// before, and all transitions of one look at a run belong together.
     pub(crate) fn enter(&self, namespace: &Arc<str>, run: &Arc<str>, bytes: usize) -> Ticket {
         let places = 1 + bytes / PLACE_BYTES;
         let mut state = self.state();
@@ -121,19 +122,19 @@ impl Admission {
         }
     }
 
-    /// AdmissionStatus until something was let go since this was asked last. For one who waits.
+    /// Waits until something was released since the last call. For a single waiter.
     pub(crate) async fn freed(&self) {
         self.0.freed.notified().await;
     }
 
-    /// Notes how many runs are set deferred, and how many of them were given up meanwhile.
+    /// Sets how many runs are deferred, and how many of them were given up.
     pub(crate) fn set_deferred(&self, runs: usize, given_up: u64) {
         let mut state = self.state();
         state.deferred = runs;
         state.given_up = given_up;
     }
 
-    /// What waits.
+    /// Returns what waits.
     pub(crate) fn status(&self) -> AdmissionStatus {
         let state = self.state();
         let oldest = state.held.values().next();
@@ -189,7 +190,7 @@ impl State {
 // === impl Ticket ===
 
 impl Ticket {
-    /// A plugin holds the event from now on.
+    /// Counts the event as held by a plugin until the result is dropped.
     pub(crate) fn hold(&self, plugin: &Arc<str>, at: Timestamp) -> Held<'_> {
         let mut state = self.admission.state();
         let number = state.next;
@@ -306,7 +307,7 @@ mod tests {
                     tickets.push(admission.enter(&namespace, &run, bytes));
                 }
                 prop_assert!(admission.has_room("another", "run"));
-                // The last record of each namespace may be larger than what was left.
+                // The last record of each namespace may take more places than were left.
                 let places: usize = tickets.iter().map(|ticket| ticket.places).sum();
                 prop_assert!(places <= MAX_PLACES + 4 * 4);
             }

@@ -1,8 +1,8 @@
-//! Shares of bounded resources among namespaces, so that no namespace keeps another from going on.
+//! Shares bounded resources among namespaces, so that no namespace blocks another.
 //!
-//! Everything here follows one rule, the dynamic threshold of shared switch buffers: what a namespace may hold
-//! depends on what is still free. So one namespace alone can use most of a resource, several share it, and a
-//! namespace that has nothing yet finds something free.
+//! All types here follow one rule, the dynamic threshold of shared switch buffers: what a namespace
+//! may take depends on what is still free. So one namespace alone can use most of a resource,
+//! several share it, and a namespace that has nothing finds something free.
 
 mod admission;
 mod queue;

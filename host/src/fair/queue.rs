@@ -1,26 +1,28 @@
-//! A queue that is fair to namespaces: round robin between them, first in, first out within each.
+//! A queue that is fair to namespaces: round robin among them, first in, first out within each.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// How many times what is free a namespace may hold: with 3, one namespace alone gets three quarters.
+/// Bounds the places of a namespace to this many times the free places. With 3, one namespace alone
+/// gets three quarters.
 const MAX_TIMES_FREE: usize = 3;
 
-/// What waits for one of `capacity` places, and how many of them each namespace has. Pure: it decides, others do.
+/// Items that wait for one of `capacity` places, and the places of each namespace. Pure: it
+/// decides, and its callers wait.
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
     capacity: usize,
-    /// Places that are taken, by namespace. A namespace without any is not in here.
+    /// Taken places by namespace. Holds only namespaces that have some.
     taken: HashMap<Arc<str>, usize>,
     total: usize,
-    /// A namespace without anything that waits is not in here.
+    /// Waiting items by namespace. Holds only namespaces that have some.
     waiting: HashMap<Arc<str>, VecDeque<T>>,
     /// The namespaces of `waiting`, the next one first.
     turns: VecDeque<Arc<str>>,
 }
 
-/// May a namespace that has `taken` places take another one, with `free` left? The last place is kept for a
-/// namespace that has none.
+/// Returns whether a namespace with `taken` places may take another one, if `free` are left. The
+/// last place is kept for a namespace that has none.
 fn may_take(taken: usize, free: usize) -> bool {
     match taken {
         0 => free > 0,
@@ -29,7 +31,7 @@ fn may_take(taken: usize, free: usize) -> bool {
 }
 
 impl<T> FairQueue<T> {
-    /// An empty queue for this many places, at least one.
+    /// Returns an empty queue for this many places, at least one.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
@@ -50,7 +52,7 @@ impl<T> FairQueue<T> {
         self.total += 1;
     }
 
-    /// Takes a place at once, if there is one for this namespace and nothing of it waits.
+    /// Takes a place without waiting, if there is one for this namespace and no item of it waits.
     pub(crate) fn try_take(&mut self, namespace: &Arc<str>) -> bool {
         let free = !self.waiting.contains_key(namespace) && self.may_start(namespace);
         if free {
@@ -59,7 +61,7 @@ impl<T> FairQueue<T> {
         free
     }
 
-    /// Puts an item behind those of its namespace.
+    /// Adds an item behind those of its namespace.
     pub(crate) fn push(&mut self, namespace: &Arc<str>, item: T) {
         if !self.waiting.contains_key(namespace) {
             self.turns.push_back(namespace.clone());
@@ -70,7 +72,8 @@ impl<T> FairQueue<T> {
             .push_back(item);
     }
 
-    /// The item that starts next; its place is taken. `None` if there is no place for any of those that wait.
+    /// Returns the item that starts next, and takes a place for it. `None` if there is no place for
+    /// any waiting item.
     pub(crate) fn next(&mut self) -> Option<(Arc<str>, T)> {
         let turn = (self.turns.iter()).position(|namespace| self.may_start(namespace))?;
         let namespace = self.turns.remove(turn)?;
@@ -96,7 +99,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Removes items of a namespace that wait no longer.
+    /// Removes items of a namespace that no longer wait.
     pub(crate) fn retain(&mut self, namespace: &str, keep: impl FnMut(&T) -> bool) {
         let Some(items) = self.waiting.get_mut(namespace) else {
             return;
@@ -166,7 +169,7 @@ mod tests {
                 }
                 let total: usize = held.iter().sum();
                 prop_assert!(total <= capacity);
-                // Whoever has nothing gets something as long as one place is free.
+                // A namespace without places gets one as long as one is free.
                 for namespace in 0..5 {
                     let starves = held[namespace] == 0 && !waiting[namespace].is_empty();
                     prop_assert!(!starves || total == capacity);
@@ -188,7 +191,7 @@ mod tests {
             others in 1..20_usize,
             backlog in 1..50_usize,
         ) {
-            // One place: whoever has it gives it back at once.
+            // One place, which each namespace gives back at once.
             let mut queue = FairQueue::new(1);
             for other in 1..=others {
                 (0..backlog).for_each(|item| queue.push(&name(other), item));

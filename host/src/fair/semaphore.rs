@@ -1,4 +1,4 @@
-//! A semaphore whose permits are shared fairly between namespaces.
+//! A semaphore whose permits are shared fairly among namespaces.
 
 use super::queue::FairQueue;
 use crate::locked::Locked;
@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Permits for something that only so many may do at a time. Cheap to clone.
+/// A semaphore with fair permits. Clones share it.
 #[derive(Clone)]
 pub(crate) struct FairSemaphore(Arc<Locked<Waiters>>);
 
@@ -21,14 +21,14 @@ struct Waiter {
     grant: oneshot::Sender<Permit>,
 }
 
-/// A permit; it is given back when it is dropped.
+/// A permit. It is given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     semaphore: FairSemaphore,
     namespace: Arc<str>,
 }
 
-/// Leaves the queue if it is dropped before its turn.
+/// Removes a waiter from the queue if it is dropped before its turn.
 struct Waiting<'a> {
     semaphore: &'a FairSemaphore,
     namespace: &'a Arc<str>,
@@ -42,7 +42,7 @@ impl Debug for FairSemaphore {
 }
 
 impl FairSemaphore {
-    /// So many permits, at least one.
+    /// Returns a semaphore with this many permits, at least one.
     pub(crate) fn new(permits: usize) -> Self {
         Self(Arc::new(Locked::new(Waiters {
             queue: FairQueue::new(permits),
@@ -72,7 +72,7 @@ impl FairSemaphore {
         drop(waiting);
         match permit {
             Ok(permit) => permit,
-            // A waiter is dropped only by the `Waiting` above, so this never ends a wait.
+            // Never happens: only the guard `waiting` drops a waiter.
             Err(_) => std::future::pending().await,
         }
     }
@@ -88,8 +88,9 @@ impl FairSemaphore {
         }
     }
 
-    /// Grants what is free, after a change of the queue. A permit that nobody takes any more comes back by its
-    /// `Drop`, so none is sent while the queue is locked.
+    /// Changes the queue, and grants the permits that are free after that. They are sent after the
+    /// lock is released: a permit that its waiter no longer takes locks the queue again when it is
+    /// dropped.
     fn grant(&self, change: impl FnOnce(&mut FairQueue<Waiter>)) {
         let granted: Vec<(Arc<str>, Waiter)> = {
             let mut waiters = self.waiters();
@@ -150,7 +151,7 @@ mod tests {
         assert!(granted.as_mut().now_or_never().is_none());
         drop(left);
         drop(held);
-        // It has its permit, and is dropped before it has seen it.
+        // Its permit was granted, and is dropped unseen.
         drop(granted);
         assert!(semaphore.acquire(&one).now_or_never().is_some());
     }

@@ -186,7 +186,8 @@ fn open(folder: &Path) -> Result<(BufWriter<File>, u64), HistoryError> {
         file_permissions::restrict_file(folder, &older);
     }
     let mut options = File::options();
-    let opened = file_permissions::open_restricted(folder, &newer, options.create(true).append(true));
+    let opened =
+        file_permissions::open_restricted(folder, &newer, options.create(true).append(true));
     let opened = opened.and_then(|mut file| {
         let bytes = file.metadata()?.len();
         if bytes > 0 {

@@ -1,4 +1,4 @@
-//! What callers hand to the journal.
+//! The input of the journal.
 
 use super::entry::Origin;
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 /// The events of one transition, to be accepted together with its mark.
 #[derive(Debug)]
 pub struct Accept {
-    /// Where the events come from.
+    /// Run and namespace of the events.
     pub origin: Origin,
     /// The mark of the transition. `None` for events that the journal held before, such as dead
     /// letters that are sent again: they skip the check for room.

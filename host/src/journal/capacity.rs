@@ -1,4 +1,4 @@
-//! What the journal does at its bounds: a namespace that has its share waits, or the oldest event of
+//! Enforces the bounds of the journal: a namespace that has its share waits, or the oldest event of
 //! the namespace with the most is dropped. The same holds for dead letters.
 
 use super::entry::Entry;
@@ -19,7 +19,7 @@ pub(super) enum NoRoom {
     Share,
 }
 
-/// What became of an event that was to become a dead letter.
+/// The outcome of an attempt to add a dead letter.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DeadLettered {
     /// It is a dead letter now, and these were dropped for it.

@@ -4,9 +4,9 @@ use super::entry::Seq;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// How many times the free space a namespace may take. With 4, one namespace alone gets four fifths
-/// of all space, and the less the more others take. So some space is always left for a namespace
-/// that has none.
+/// Bounds the bytes of a namespace to this many times the free space. With 4, one namespace alone
+/// gets four fifths of all space, and the less the more others take. So some space is always left
+/// for a namespace that has none.
 const MAX_TIMES_FREE: u64 = 4;
 
 /// Returns whether a namespace that has `own` may take `size` more, if `free` is left after that.

@@ -199,7 +199,8 @@ fn lock(folder: &Path) -> Result<File, JournalError> {
     };
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
-    let file = file_permissions::open_restricted(folder, &folder.join(LOCK_FILE), &mut options).map_err(failed)?;
+    let file = file_permissions::open_restricted(folder, &folder.join(LOCK_FILE), &mut options)
+        .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(JournalError::Locked {

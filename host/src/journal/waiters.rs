@@ -10,9 +10,9 @@ pub(super) struct Waiters(Arc<Locked<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many wait, by namespace.
+    /// Number of waiting callers by namespace.
     namespaces: BTreeMap<Arc<str>, usize>,
-    /// How many of them wait because the journal is full for every namespace.
+    /// Number of callers that wait because the journal is full for every namespace.
     full: usize,
 }
 

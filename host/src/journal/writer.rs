@@ -36,7 +36,7 @@ pub(super) enum Command {
     Sync(oneshot::Sender<()>),
 }
 
-/// How a caller learns that its entry is durable.
+/// Informs the caller that its entry is durable.
 pub(super) enum Completion {
     /// The writer calls this before the event enters the index, so before any sink can see it.
     Call(Box<dyn FnOnce() + Send>),
@@ -44,7 +44,7 @@ pub(super) enum Completion {
     Answer(oneshot::Sender<()>),
 }
 
-/// Where entries are stored.
+/// The storage of entries.
 #[derive(Debug)]
 pub(super) enum Store {
     Memory,

@@ -390,8 +390,10 @@ impl Tracker {
         let admission = self.admission.as_ref();
         admission.is_some_and(|admission| {
             let has_room = |namespace: &str, run: &str| admission.has_room(namespace, run);
-            self.deferred
-                .has_next(|namespace| admission.has_namespace_room(namespace), has_room)
+            self.deferred.has_next(
+                |namespace| admission.has_namespace_room(namespace),
+                has_room,
+            )
         })
     }
 
@@ -402,9 +404,10 @@ impl Tracker {
             return findings;
         };
         let has_room = |namespace: &str, run: &str| admission.has_room(namespace, run);
-        let next = self
-            .deferred
-            .next(|namespace| admission.has_namespace_room(namespace), has_room);
+        let next = self.deferred.next(
+            |namespace| admission.has_namespace_room(namespace),
+            has_room,
+        );
         if let Some(run_uid) = next {
             let transitions = self.ledger.evaluate(&run_uid, now);
             self.push_records(transitions, now, &mut findings);

@@ -6,7 +6,7 @@ mod run_chain;
 use crate::clock;
 use crate::event::{self, BuildError, EventConfig, EventMatch};
 use crate::fair::{FairSemaphore, Permit, Ticket};
-use crate::history::{History, TraceContext, Verdict, EventStage};
+use crate::history::{EventStage, History, TraceContext, Verdict};
 use crate::journal::{Accept, Journal, NewEvent, Origin};
 use crate::logs::LogReader;
 use crate::observe::{LogRateLimit, WatchedPod};

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// Events that one call looks at. The index is locked meanwhile.
 const MAX_SCANNED_EVENTS: usize = 16 * 1024;
 
-/// How far a sink has taken its events, by namespace.
+/// The progress of a sink through its events, by namespace.
 #[derive(Debug, Default)]
 pub(crate) struct SinkCursor {
     /// By namespace: no event before this number is left to take.
