@@ -1,10 +1,10 @@
-//! EventStage became of the events for one sink.
+//! Counters of one sink.
 
 use crate::sink::PauseGate;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// EventStage became of the events for one sink since the start.
+/// Outcomes of the events of one sink since the start.
 #[derive(Debug)]
 pub struct SinkMetrics {
     pub(super) pause: PauseGate,

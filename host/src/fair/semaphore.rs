@@ -50,7 +50,7 @@ impl FairSemaphore {
         })))
     }
 
-    /// AdmissionStatus for a permit, behind those of the same namespace.
+    /// Waits for a permit, behind earlier waiters of the same namespace.
     pub(crate) async fn acquire(&self, namespace: &Arc<str>) -> Permit {
         let (granted, number) = {
             let mut waiters = self.waiters();

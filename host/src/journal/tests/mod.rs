@@ -2,6 +2,7 @@
 
 mod disk;
 mod failing;
+mod format;
 mod model;
 mod power;
 mod shares;

@@ -116,7 +116,7 @@ fn an_entry_in_flight_is_submitted_again_only_if_it_is_lost() {
 }
 
 #[test]
-fn no_more_is_on_the_way_than_may_be() {
+fn no_more_is_in_flight_than_may_be() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, gate) = behind_a_gate(&config(folder.path()));
     run(async {
