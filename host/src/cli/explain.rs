@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use step_observer::history::{self, HistoryEntry, HistoryError, Verdict, EventStage};
+use step_observer::history::{self, EventStage, HistoryEntry, HistoryError, Verdict};
 use step_observer::terminal;
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<CommandOutcome, CommandError> {
@@ -40,12 +40,18 @@ fn lines<'a>(facts: impl Iterator<Item = &'a HistoryEntry>) -> Result<String, se
 }
 
 /// Returns the pauses that last now, of the sinks for which the event waits.
-fn pauses(folder: &Path, waiting: &[&str], now: Timestamp) -> Result<Vec<HistoryEntry>, HistoryError> {
+fn pauses(
+    folder: &Path,
+    waiting: &[&str],
+    now: Timestamp,
+) -> Result<Vec<HistoryEntry>, HistoryError> {
     let mut pauses = Vec::new();
     for sink in waiting {
         let last = history::last(folder, &history::sink_key(sink))?;
         pauses.extend(
-            last.filter(|fact| matches!(fact.stage, EventStage::Paused { until, .. } if until > now)),
+            last.filter(
+                |fact| matches!(fact.stage, EventStage::Paused { until, .. } if until > now),
+            ),
         );
     }
     Ok(pauses)
