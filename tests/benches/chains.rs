@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_micros(500);
 fn main() {
     let program = CompilerProgram::new(program(), vec!["compile-plugin".into()]);
     let engine = PluginEngine::new().unwrap();
-    let engine = engine.compiling_in(Compiler::Child(program));
+    let engine = engine.with_compiler(Compiler::Process(program));
     let envelope = event::from_json(sample_event()).unwrap();
     let grows = growth(&engine, &envelope);
     let calm = while_loading(&engine, &envelope);

@@ -146,7 +146,7 @@ async fn tell(recording: &str, journal: &str, url: &str) {
         "{{journal: {{directory: '{journal}'}}, sinks: [{{name: all, to: {{http: {{url: '{url}'}}}}}}]}}"
     );
     let config = Config::parse("the benchmark's configuration", &text).unwrap();
-    let app = App::build(source, config, Compiler::Here).await.unwrap();
+    let app = App::build(source, config, Compiler::Thread).await.unwrap();
     let summary = app.run(std::future::pending()).await.unwrap();
     assert_eq!(summary.undelivered(), 0);
 }

@@ -4,7 +4,9 @@ use crate::support::{stamp, wat};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use step_observer::plugin::dropin::{Catalog, Change, Files, Origin, PluginFolder, PluginState};
+use step_observer::plugin::dropin::{
+    Catalog, Origin, PackageFiles, PluginFolder, PluginState, SourceChange,
+};
 use step_observer::plugin::{FileDigest, Plugin, PluginEngine, PluginSource, PluginSpec};
 use step_observer::plugin::{PublicKey, TrustConfig};
 use step_observer_tests::path;
@@ -28,7 +30,7 @@ fn map(name: &str) -> Origin {
     }
 }
 
-fn files(entries: &[(&str, &[u8])]) -> Files {
+fn files(entries: &[(&str, &[u8])]) -> PackageFiles {
     let entries = entries.iter();
     entries
         .map(|(name, content)| ((*name).to_owned(), content.to_vec()))
@@ -36,7 +38,7 @@ fn files(entries: &[(&str, &[u8])]) -> Files {
 }
 
 fn offer(catalog: &mut Catalog, name: &str, entries: &[(&str, &[u8])]) {
-    catalog.change(Change::Offered {
+    catalog.apply(SourceChange::Offered {
         origin: map(name),
         files: files(entries),
     });
@@ -44,7 +46,7 @@ fn offer(catalog: &mut Catalog, name: &str, entries: &[(&str, &[u8])]) {
 }
 
 fn withdraw(catalog: &mut Catalog, name: &str) {
-    catalog.change(Change::Withdrawn { origin: map(name) });
+    catalog.apply(SourceChange::Withdrawn { origin: map(name) });
     settle(catalog);
 }
 
@@ -95,7 +97,7 @@ fn plugins_stand_in_the_order_that_they_ask_for() {
 fn there_may_be_many_plugins_but_not_any_number() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     for number in 0..=256 {
-        catalog.change(Change::Offered {
+        catalog.apply(SourceChange::Offered {
             origin: map(&format!("plugin-{number}")),
             files: files(&[("plugin.wasm", b"")]),
         });
@@ -124,7 +126,7 @@ fn two_plugins_do_not_share_a_name() {
 fn a_module_in_pieces_waits_for_all_of_them() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let pieces = |module: &[u8]| -> Vec<(String, Vec<u8>)> {
-        let digest = FileDigest::of(module);
+        let digest = FileDigest::compute(module);
         let third = module.len() / 3 + 1;
         let settings = |number: usize| {
             let own = if number == 1 { "\nconfig: x" } else { "" };
@@ -179,7 +181,7 @@ fn a_module_in_pieces_waits_for_all_of_them() {
 fn a_mistake_in_a_piece_keeps_the_last_good_version() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let module = stamp("large");
-    let digest = FileDigest::of(module.as_bytes());
+    let digest = FileDigest::compute(module.as_bytes());
     let (first, second) = module.as_bytes().split_at(300);
     for (key, bytes) in [
         ("plugin", first),
@@ -211,12 +213,12 @@ fn a_plugin_that_goes_before_it_is_loaded_holds_nothing_back() {
     let engine = PluginEngine::new().unwrap();
     let mut catalog = Catalog::new(&engine, Arc::default(), Vec::new(), 1);
     let module = stamp("stamp");
-    catalog.change(Change::Offered {
+    catalog.apply(SourceChange::Offered {
         origin: map("early"),
         files: files(&[("plugin.wat", module.as_bytes())]),
     });
-    catalog.change(Change::Listed);
-    catalog.change(Change::Withdrawn {
+    catalog.apply(SourceChange::Listed);
+    catalog.apply(SourceChange::Withdrawn {
         origin: map("early"),
     });
     assert!(catalog.next_job().is_none());
@@ -230,11 +232,11 @@ fn a_plugin_that_goes_before_it_is_loaded_holds_nothing_back() {
 fn a_stand_in_keeps_its_name_too() {
     let engine = PluginEngine::new().unwrap();
     let mut catalog = Catalog::new(&engine, Arc::default(), Vec::new(), 1);
-    catalog.change(Change::Offered {
+    catalog.apply(SourceChange::Offered {
         origin: Origin::Folder("/z/same".to_owned()),
         files: files(&[("plugin.wat", b"(module)")]),
     });
-    catalog.change(Change::Listed);
+    catalog.apply(SourceChange::Listed);
     settle(&mut catalog);
     assert_eq!(order(&catalog), ["same"]);
     offer(
@@ -251,14 +253,14 @@ fn a_stand_in_keeps_its_name_too() {
 fn a_live_plugin_keeps_its_name() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let module = stamp("stamp");
-    let folder = |path: &str| Change::Offered {
+    let folder = |path: &str| SourceChange::Offered {
         origin: Origin::Folder(path.to_owned()),
         files: files(&[("plugin.wat", module.as_bytes())]),
     };
-    catalog.change(folder("/z/same"));
+    catalog.apply(folder("/z/same"));
     settle(&mut catalog);
     // Sorts before the other.
-    catalog.change(folder("/a/same"));
+    catalog.apply(folder("/a/same"));
     let late = catalog.next_job();
     assert!(late.is_none());
     assert_eq!(order(&catalog), ["same"]);
@@ -267,7 +269,7 @@ fn a_live_plugin_keeps_its_name() {
     assert_eq!(refused.origin, Origin::Folder("/a/same".to_owned()));
     assert!(refused.outcome.is_err());
     // Once the name is free, it is the other's.
-    catalog.change(Change::Withdrawn {
+    catalog.apply(SourceChange::Withdrawn {
         origin: Origin::Folder("/z/same".to_owned()),
     });
     settle(&mut catalog);
@@ -284,12 +286,12 @@ fn a_plugin_that_cannot_be_read_at_the_start_lets_nothing_through_and_keeps_no_o
     let mut folder = PluginFolder::new(place.path().to_owned());
     let engine = PluginEngine::new().unwrap();
     let mut catalog = Catalog::new(&engine, Arc::default(), Vec::new(), 1);
-    let look = folder.look().unwrap();
-    assert!(look.complete);
-    look.changes
+    let scan = folder.scan().unwrap();
+    assert!(scan.complete);
+    scan.changes
         .into_iter()
-        .for_each(|change| catalog.change(change));
-    catalog.change(Change::Listed);
+        .for_each(|change| catalog.apply(change));
+    catalog.apply(SourceChange::Listed);
     settle(&mut catalog);
     let states_now = states(&catalog);
     assert_eq!(states_now["redact"].0, PluginState::StandIn);
@@ -298,11 +300,11 @@ fn a_plugin_that_cannot_be_read_at_the_start_lets_nothing_through_and_keeps_no_o
     std::fs::remove_file(&link).unwrap();
     write(place.path(), "redact.wat", &stamp("redact"));
     folder
-        .look()
+        .scan()
         .unwrap()
         .changes
         .into_iter()
-        .for_each(|change| catalog.change(change));
+        .for_each(|change| catalog.apply(change));
     settle(&mut catalog);
     assert_eq!(states(&catalog)["redact"].0, PluginState::Loaded);
     std::fs::rename(
@@ -312,11 +314,11 @@ fn a_plugin_that_cannot_be_read_at_the_start_lets_nothing_through_and_keeps_no_o
     .unwrap();
     std::fs::write(place.path().join("redact.wasm"), "broken").unwrap();
     folder
-        .look()
+        .scan()
         .unwrap()
         .changes
         .into_iter()
-        .for_each(|change| catalog.change(change));
+        .for_each(|change| catalog.apply(change));
     settle(&mut catalog);
     assert_eq!(states(&catalog)["redact"].0, PluginState::LastGood);
 }
@@ -325,24 +327,24 @@ fn a_plugin_that_cannot_be_read_at_the_start_lets_nothing_through_and_keeps_no_o
 fn a_change_during_a_load_discards_the_loaded_plugin() {
     let mut catalog = catalog(TrustConfig::default(), &[]);
     let (old, new) = (stamp("old"), stamp("new"));
-    let change = |module: &String| Change::Offered {
+    let change = |module: &String| SourceChange::Offered {
         origin: map("plugin"),
         files: files(&[("plugin.wat", module.as_bytes())]),
     };
-    catalog.change(change(&old));
+    catalog.apply(change(&old));
     let obsolete = catalog.next_job().unwrap();
-    catalog.change(change(&new));
+    catalog.apply(change(&new));
     catalog.finish(obsolete.run());
     assert_eq!(order(&catalog), [""; 0]);
     settle(&mut catalog);
     let entries = catalog.roster().entries;
     let loaded = entries[0].status().loaded.unwrap();
-    let digest = FileDigest::of(new.as_bytes());
+    let digest = FileDigest::compute(new.as_bytes());
     assert_eq!(loaded.sha256.unwrap(), digest.as_str());
 
-    catalog.change(change(&old));
+    catalog.apply(change(&old));
     let obsolete = catalog.next_job().unwrap();
-    catalog.change(Change::Withdrawn {
+    catalog.apply(SourceChange::Withdrawn {
         origin: map("plugin"),
     });
     catalog.finish(obsolete.run());
@@ -413,31 +415,31 @@ fn write(folder: &Path, file: &str, content: &str) {
     std::fs::write(file, content).unwrap();
 }
 
-/// What a look tells: `+name` with the content of its module, `-name`.
-fn look(folder: &mut PluginFolder) -> Vec<String> {
+/// The changes of one scan: `+name` with the content of its module, `-name` if it is gone.
+fn scan(folder: &mut PluginFolder) -> Vec<String> {
     let short = |origin: &Origin| {
         let text = origin.to_string();
         text.rsplit('/').next().unwrap().to_owned()
     };
-    let look = folder.look().unwrap();
-    assert!(look.complete);
-    let mut told: Vec<String> = look
+    let scan = folder.scan().unwrap();
+    assert!(scan.complete);
+    let mut told: Vec<String> = scan
         .changes
         .iter()
         .map(|change| match change {
-            Change::Offered { origin, files } => {
+            SourceChange::Offered { origin, files } => {
                 let texts: Vec<_> = files
                     .iter()
                     .map(|(name, text)| format!("{name}={}", String::from_utf8_lossy(text)))
                     .collect();
                 format!("+{} {}", short(origin), texts.join(" "))
             }
-            Change::Withdrawn { origin } => format!("-{}", short(origin)),
-            Change::Unreadable { origin, reason } => {
+            SourceChange::Withdrawn { origin } => format!("-{}", short(origin)),
+            SourceChange::Unreadable { origin, reason } => {
                 let reason = reason.rsplit(": ").next().unwrap();
                 format!("!{} {reason}", short(origin))
             }
-            Change::Listed => panic!("a folder does not say so itself"),
+            SourceChange::Listed => panic!("a folder does not say so itself"),
         })
         .collect();
     told.sort();
@@ -461,14 +463,14 @@ fn a_mounted_config_map_is_seen_to_change() {
         .to_string_lossy()
         .into_owned();
     let mut folder = PluginFolder::new(mount.path().to_owned());
-    assert_eq!(look(&mut folder), [format!("+{name} plugin.wat=1")]);
-    assert_eq!(look(&mut folder), [""; 0]);
+    assert_eq!(scan(&mut folder), [format!("+{name} plugin.wat=1")]);
+    assert_eq!(scan(&mut folder), [""; 0]);
     write(mount.path(), "..two/plugin.wat", "2");
     link("..two", "..data_tmp");
     std::fs::rename(mount.path().join("..data_tmp"), mount.path().join("..data")).unwrap();
-    assert_eq!(look(&mut folder), [format!("+{name} plugin.wat=2")]);
+    assert_eq!(scan(&mut folder), [format!("+{name} plugin.wat=2")]);
     std::fs::remove_file(mount.path().join("plugin.wat")).unwrap();
-    assert_eq!(look(&mut folder), [format!("-{name}")]);
+    assert_eq!(scan(&mut folder), [format!("-{name}")]);
 }
 
 #[test]
@@ -486,7 +488,7 @@ fn a_folder_holds_plugins_in_files_and_in_folders() {
     assert!(made.unwrap().success());
     let mut folder = PluginFolder::new(place.path().to_owned());
     assert_eq!(
-        look(&mut folder),
+        scan(&mut folder),
         [
             "!pipe it is no regular file",
             "+first first.wasm.gz=1 plugin.yaml=order: 1",
@@ -496,7 +498,7 @@ fn a_folder_holds_plugins_in_files_and_in_folders() {
     write(place.path(), "first.yaml", "order: 10");
     std::fs::remove_dir_all(place.path().join("second")).unwrap();
     assert_eq!(
-        look(&mut folder),
+        scan(&mut folder),
         [
             "!pipe it is no regular file",
             "+first first.wasm.gz=1 plugin.yaml=order: 10",
@@ -504,7 +506,7 @@ fn a_folder_holds_plugins_in_files_and_in_folders() {
         ]
     );
     std::fs::remove_dir_all(place.path()).unwrap();
-    assert!(folder.look().is_err());
+    assert!(folder.scan().is_err());
 }
 
 #[test]
@@ -556,7 +558,7 @@ fn signatures_and_pins_are_checked() {
     }
 
     let mut catalog = catalog(TrustConfig::default(), &[]);
-    let pin = format!("sha256: {}\n", FileDigest::of(&module).as_str());
+    let pin = format!("sha256: {}\n", FileDigest::compute(&module).as_str());
     let settings = ("plugin.yaml", pin.as_bytes());
     offer(&mut catalog, "pinned", &[("keep.wat", &altered), settings]);
     let reason = &states(&catalog)["pinned"].1;

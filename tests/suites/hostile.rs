@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 use step_observer::bounded::Bounded;
 use step_observer::plugin::{
-    Chain, ChainPool, Failure, OnError, Outcome, Plugin, PluginEngine, PluginSource, PluginSpec,
-    sample_event,
+    CallFailure, Chain, ChainPool, OnError, Outcome, Plugin, PluginEngine, PluginSource,
+    PluginSpec, sample_event,
 };
 use step_observer_tests::{path, program};
 
@@ -125,7 +125,7 @@ fn a_flood_of_edits_is_bounded() {
     );
     let mut flood = spec("edits", &module);
     flood.limits.memory_bytes = Bounded::new(16 * 1024 * 1024);
-    let expected = Failure::Output(flood.limits.output_bytes.get());
+    let expected = CallFailure::Output(flood.limits.output_bytes.get());
     let Outcome::Deliver(_, report) = load(&[flood]).unwrap().process(envelope()) else {
         panic!()
     };

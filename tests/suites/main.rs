@@ -12,7 +12,6 @@
 mod answers;
 mod api_proxy;
 mod api_server;
-mod aside;
 mod builds;
 mod bundled;
 mod catalog;
@@ -20,6 +19,7 @@ mod citations;
 mod cluster;
 mod clusters;
 mod command_line;
+mod compiler_process;
 mod configuration;
 mod default_sink;
 mod deploy;

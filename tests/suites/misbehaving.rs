@@ -6,18 +6,18 @@ use cloudevents::AttributesReader as _;
 use std::sync::Arc;
 use step_observer::bounded::Bounded;
 use step_observer::plugin::{
-    Chain, Failure, OnError, Outcome, PluginEngine, PluginSource, PluginSpec,
+    CallFailure, Chain, OnError, Outcome, PluginEngine, PluginSource, PluginSpec,
 };
 
 /// The misbehaving guests, with the failure that an operator sees.
-fn corpus() -> Vec<(&'static str, String, Failure)> {
+fn corpus() -> Vec<(&'static str, String, CallFailure)> {
     let limits = spec("limits", "").limits;
-    let abi = |text: &str| Failure::Abi(text.to_owned());
+    let abi = |text: &str| CallFailure::Abi(text.to_owned());
     vec![
         (
             "endless loop",
             wat("", "(loop $again (br $again)) (unreachable)"),
-            Failure::Time(limits.time_ms.get()),
+            CallFailure::Time(limits.time_ms.get()),
         ),
         (
             "loop that calls the host",
@@ -25,22 +25,22 @@ fn corpus() -> Vec<(&'static str, String, Failure)> {
                 "",
                 "(loop $again (call $log (i32.const 0) (i32.const 48) (i32.const 5)) (br $again)) (unreachable)",
             ),
-            Failure::Time(limits.time_ms.get()),
+            CallFailure::Time(limits.time_ms.get()),
         ),
         (
             "crash",
             wat("", "(unreachable)"),
-            Failure::Trap("wasm trap: wasm `unreachable` instruction executed".to_owned()),
+            CallFailure::Trap("wasm trap: wasm `unreachable` instruction executed".to_owned()),
         ),
         (
             "bad memory access",
             wat("", "(i32.load (i32.const -4))"),
-            Failure::Trap("wasm trap: out of bounds memory access".to_owned()),
+            CallFailure::Trap("wasm trap: out of bounds memory access".to_owned()),
         ),
         (
             "stack overflow",
             wat("(func $deep (result i32) (call $deep))", "(call $deep)"),
-            Failure::Stack,
+            CallFailure::Stack,
         ),
         (
             "memory bomb",
@@ -48,7 +48,7 @@ fn corpus() -> Vec<(&'static str, String, Failure)> {
                 "",
                 "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (unreachable)",
             ),
-            Failure::Memory(limits.memory_bytes.get()),
+            CallFailure::Memory(limits.memory_bytes.get()),
         ),
         (
             "huge answer",
@@ -58,7 +58,7 @@ fn corpus() -> Vec<(&'static str, String, Failure)> {
                     "(drop (memory.grow (i32.const 90))) {RELEASE} (call $text (i32.const 0) (i32.const 5000000))"
                 ),
             ),
-            Failure::Output(limits.output_bytes.get()),
+            CallFailure::Output(limits.output_bytes.get()),
         ),
         (
             "answer outside its memory",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use step_observer::bounded::Bounded;
 use step_observer::event::{self, EventConfig};
 use step_observer::plugin::{
-    Chain, ChainError, Failure, Limits, Outcome, PluginEngine, PluginSource, PluginSpec,
+    CallFailure, Chain, ChainError, Limits, Outcome, PluginEngine, PluginSource, PluginSpec,
 };
 use step_observer::step::Envelope;
 use step_observer_core::Kind;
@@ -228,7 +228,7 @@ pub(crate) fn process(chain: &Chain, event: &Value) -> Value {
     let envelope = event::from_json(event.clone()).unwrap();
     match chain.process(envelope) {
         Outcome::Deliver(envelope, report) => match report.failures.first() {
-            Some((_, Failure::Reported(reason), _)) => json!({"error": reason}),
+            Some((_, CallFailure::Reported(reason), _)) => json!({"error": reason}),
             Some((_, failure, _)) => panic!("{failure}"),
             None => serde_json::from_slice(&event::structured(&envelope.event).unwrap()).unwrap(),
         },

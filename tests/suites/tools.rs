@@ -237,7 +237,7 @@ fn pinned_files_are_packed_unchanged_and_refused_ones_are_not_packed() {
     let place = tempfile::tempdir().unwrap();
     let module = std::fs::read(guest("filter-events")).unwrap();
     std::fs::write(place.path().join("filter.wasm"), &module).unwrap();
-    let pin = step_observer::plugin::FileDigest::of(&module);
+    let pin = step_observer::plugin::FileDigest::compute(&module);
     let settings = |pin: &str| {
         std::fs::write(place.path().join("plugin.yaml"), format!("sha256: {pin}\n")).unwrap();
     };

@@ -1,7 +1,7 @@
 //! An empty WASI for guests that import one in any case.
 
 use crate::support::{RELEASE, envelope, load, refusal, spec, wat};
-use step_observer::plugin::{Failure, Outcome, PluginSource, PluginSpec, Wasi};
+use step_observer::plugin::{CallFailure, Outcome, PluginSource, PluginSpec, Wasi};
 use step_observer_tests::{path, wrap};
 
 /// What of WASI the guests below import.
@@ -68,7 +68,7 @@ fn process(spec: PluginSpec) -> Result<(), String> {
     match load(&[spec]).unwrap().process(envelope()) {
         Outcome::Deliver(_, report) => match report.failures.first() {
             None => Ok(()),
-            Some((_, Failure::Trap(why), _)) => Err(why.clone()),
+            Some((_, CallFailure::Trap(why), _)) => Err(why.clone()),
             Some((_, failure, _)) => Err(failure.to_string()),
         },
         Outcome::Dropped { reason, .. } => Err(reason),

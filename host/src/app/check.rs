@@ -4,7 +4,7 @@ use super::plugins::{engine, load_plugin};
 use super::{AppError, sinks};
 use crate::config::{ConfigCheck, FieldPath, PluginConfig, PluginFrom, SinkKind};
 use crate::plugin::{
-    ChainError, Compiler, LoadError, PluginEngine, TrustConfig, whole_path, without,
+    ChainError, Compiler, LoadError, PluginEngine, TrustConfig, omit_fields, original_path,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ async fn mistakes(
 ) -> Vec<(FieldPath, String)> {
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
     for _ in 0..MAX_LOADS_PER_PLUGIN {
-        let config = without(&plugin.config, &FieldPath::default(), &left_out);
+        let config = omit_fields(&plugin.config, &FieldPath::default(), &left_out);
         let tried = PluginConfig {
             config: config.clone(),
             ..plugin.clone()
@@ -94,7 +94,7 @@ async fn mistakes(
         };
         let mut wrong = Vec::new();
         for (field, problem) in mistakes_by_field(&source, &config) {
-            let field = field.map(|field| whole_path(field, &left_out));
+            let field = field.map(|field| original_path(field, &left_out));
             let at = match &field {
                 Some(field) => path.key("config").join(field.clone()),
                 None => blamed_field(path, &plugin.from, &source),

@@ -2,7 +2,9 @@
 //! loaded one after the other beside the events, which go on through the chain that there is.
 
 use crate::observe::{self, PluginConfigMapChange, PluginEventRecorder};
-use crate::plugin::dropin::{Catalog, Change, Done, Job, Notice, Origin, PluginFolder, Roster};
+use crate::plugin::dropin::{
+    Catalog, LoadJob, LoadResult, Notice, Origin, PluginFolder, Roster, SourceChange,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,7 +53,7 @@ pub(super) async fn watch_drop_ins(
 /// Takes changes in as they come, loads what they ask for, and makes known what there is.
 async fn maintain_catalog(
     mut catalog: Catalog,
-    mut offered: mpsc::Receiver<Change>,
+    mut offered: mpsc::Receiver<SourceChange>,
     roster: watch::Sender<Roster>,
     notices: mpsc::Sender<Notice>,
 ) {
@@ -59,7 +61,7 @@ async fn maintain_catalog(
     loop {
         tokio::select! {
             change = offered.recv() => match change {
-                Some(change) => catalog.change(change),
+                Some(change) => catalog.apply(change),
                 // Without sources nothing changes any more.
                 None => std::future::pending().await,
             },
@@ -82,14 +84,14 @@ async fn maintain_catalog(
     }
 }
 
-type Loading = tokio::task::JoinHandle<Done>;
+type Loading = tokio::task::JoinHandle<LoadResult>;
 
-fn start_loading(job: Job) -> Loading {
+fn start_loading(job: LoadJob) -> Loading {
     info!(plugin = job.name(), "loading plugin");
     tokio::task::spawn_blocking(move || job.run())
 }
 
-async fn next_loaded(loading: &mut Option<Loading>) -> Option<Done> {
+async fn next_loaded(loading: &mut Option<Loading>) -> Option<LoadResult> {
     match loading {
         Some(loading) => match loading.await {
             Ok(done) => Some(done),
@@ -114,7 +116,7 @@ fn log_outcome(notice: &Notice) {
     }
 }
 
-async fn config_maps(client: kube::Client, namespace: String, changes: mpsc::Sender<Change>) {
+async fn config_maps(client: kube::Client, namespace: String, changes: mpsc::Sender<SourceChange>) {
     let (tell, mut told) = mpsc::channel(CHANGES_CAPACITY);
     let watch = observe::watch_plugins(client, namespace.clone(), tell);
     let origin = |name| Origin::ConfigMap {
@@ -124,14 +126,14 @@ async fn config_maps(client: kube::Client, namespace: String, changes: mpsc::Sen
     let forward = async {
         while let Some(change) = told.recv().await {
             let change = match change {
-                PluginConfigMapChange::Present { name, files } => Change::Offered {
+                PluginConfigMapChange::Present { name, files } => SourceChange::Offered {
                     origin: origin(name),
                     files,
                 },
-                PluginConfigMapChange::Gone { name } => Change::Withdrawn {
+                PluginConfigMapChange::Gone { name } => SourceChange::Withdrawn {
                     origin: origin(name),
                 },
-                PluginConfigMapChange::Listed => Change::Listed,
+                PluginConfigMapChange::Listed => SourceChange::Listed,
             };
             if changes.send(change).await.is_err() {
                 break;
@@ -141,14 +143,14 @@ async fn config_maps(client: kube::Client, namespace: String, changes: mpsc::Sen
     tokio::join!(watch, forward);
 }
 
-async fn folder(path: PathBuf, changes: mpsc::Sender<Change>) {
+async fn folder(path: PathBuf, changes: mpsc::Sender<SourceChange>) {
     let mut folder = PluginFolder::new(path);
     let mut ticks = tokio::time::interval(FOLDER_POLL_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut listed, mut failing) = (false, false);
     loop {
         ticks.tick().await;
-        let looked = tokio::task::spawn_blocking(move || (folder.look(), folder));
+        let looked = tokio::task::spawn_blocking(move || (folder.scan(), folder));
         let Ok((found, same)) = looked.await else {
             return;
         };
@@ -166,7 +168,7 @@ async fn folder(path: PathBuf, changes: mpsc::Sender<Change>) {
         failing = false;
         // What was not told yet might mask something.
         let end = (found.complete && !std::mem::replace(&mut listed, found.complete))
-            .then_some(Change::Listed);
+            .then_some(SourceChange::Listed);
         for change in found.changes.into_iter().chain(end) {
             if changes.send(change).await.is_err() {
                 return;

@@ -258,7 +258,7 @@ impl App {
             ..config
         };
         let carried = CarriedOver::open(&source, &nothing_sent).await?;
-        Self::assemble(source, nothing_sent, Compiler::Here, carried).await
+        Self::assemble(source, nothing_sent, Compiler::Thread, carried).await
     }
 
     async fn assemble(

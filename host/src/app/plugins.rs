@@ -7,7 +7,7 @@ use crate::config::{DropInConfig, PluginConfig, PluginFrom, PluginMemoryConfig};
 use crate::observe;
 use crate::plugin::{
     ChainError, Compiler, LoadError, MemoryBudget, Plugin, PluginEngine, PluginSource, PluginSpec,
-    TrustConfig, plugin_memory_of,
+    TrustConfig, default_plugin_memory,
 };
 use std::sync::Arc;
 use tracing::{debug, info, warn};
@@ -24,13 +24,13 @@ pub(super) fn engine(
     let limit = memory_limit::cgroup_limit();
     let total = memory
         .total_bytes
-        .map_or_else(|| plugin_memory_of(limit), Bounded::get);
+        .map_or_else(|| default_plugin_memory(limit), Bounded::get);
     info!(total, limit, "memory that all plugins have together");
     // Where there is a limit, the system ends this process with the one that compiles.
-    let engine = engine.compiling_within(limit.map(|_| total.max(MIN_COMPILER_MEMORY)));
+    let engine = engine.with_compiler_memory(limit.map(|_| total.max(MIN_COMPILER_MEMORY)));
     Ok(engine
-        .compiling_in(compiler)
-        .sharing(MemoryBudget::new(total)))
+        .with_compiler(compiler)
+        .with_memory_budget(MemoryBudget::new(total)))
 }
 
 /// Loads the plugins of a configuration and tries each, beside the runtime's own threads.

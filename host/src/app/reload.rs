@@ -86,7 +86,7 @@ impl CarriedOver {
     /// From now on a death counts for the plugins that run, until what is given back is dropped.
     pub(super) fn count_crashes(&self) -> CrashCounting {
         if let Some(crashes) = &self.crashes {
-            crashes.runs();
+            crashes.mark_running();
         }
         CrashCounting(self.crashes.clone())
     }
@@ -170,7 +170,7 @@ pub(super) struct CrashCounting(Option<CrashRecord>);
 impl Drop for CrashCounting {
     fn drop(&mut self) {
         if let Some(crashes) = &self.0 {
-            crashes.stops();
+            crashes.mark_stopped();
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) async fn config(command: ConfigCommand) -> Result<CommandOutcome, Com
     let text = match command {
         ConfigCommand::Check { file } => {
             let mut check = ConfigCheck::read(&file)?;
-            app::check(&mut check, CheckScope::AnyMachine, Compiler::Here).await?;
+            app::check(&mut check, CheckScope::AnyMachine, Compiler::Thread).await?;
             let config = check.into_config()?;
             let (plugins, sinks) = (config.plugins.len(), config.sinks.len());
             format!(

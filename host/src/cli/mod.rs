@@ -119,10 +119,10 @@ fn compiler(filter: &str, format: LogFormat) -> std::io::Result<Compiler> {
         LogFormat::Json => "json",
     };
     let arguments = ["compile-plugin", "--log", filter, "--log-format", format];
-    let mut program = CompilerProgram::this(arguments.map(Into::into).into())?;
+    let mut program = CompilerProgram::current(arguments.map(Into::into).into())?;
     // The same colors as in the log of this process.
     if let Some(value) = std::env::var_os("NO_COLOR") {
         program = program.with_variable("NO_COLOR", value);
     }
-    Ok(Compiler::Child(program))
+    Ok(Compiler::Process(program))
 }

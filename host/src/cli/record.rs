@@ -93,7 +93,7 @@ pub(super) async fn record(
 /// Loads the plugin whose rules mask the recording.
 async fn redactor(args: &RecordArgs, compiler: Compiler) -> Result<Arc<Plugin>, CommandError> {
     let engine = PluginEngine::new().map_err(|error| format!("{error:#}"))?;
-    let engine = engine.compiling_in(compiler);
+    let engine = engine.with_compiler(compiler);
     let plugin = load_plugin(&engine, &args.redact, &Arc::default()).await?;
     match plugin.redacts() {
         true => Ok(plugin),

@@ -4,7 +4,7 @@
 //! and answers `keep`.
 
 use super::bindings::step_observer::plugin::events as wit;
-use super::engine::Limits;
+use super::sandbox::Limits;
 use crate::redact::{Counts, Exhausted, ScanLimits, Scanner};
 use crate::step::{Envelope, EventContext};
 use cloudevents::event::Data;

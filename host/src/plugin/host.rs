@@ -1,9 +1,8 @@
 //! What a plugin can call: the functions of the contract, on the one event in its store.
 
 use super::bindings::step_observer::plugin::{events as wit, logging};
-use super::budget::Share;
 use super::draft::{Draft, EventHandle};
-use super::scrub::Scrubber;
+use super::sandbox::{CallMemory, OutputMask};
 use std::sync::Arc;
 use step_observer_event_model::size_in_memory;
 use tracing::{debug, error, info, warn};
@@ -11,7 +10,7 @@ use wasmtime::component::Resource;
 use wasmtime::{ResourceLimiter, Result, format_err};
 
 /// Longest line of a plugin in the host's log, in bytes.
-const MAX_LINE: usize = 1024;
+const MAX_LINE_BYTES: usize = 1024;
 
 /// State of one instance.
 pub(super) struct Host {
@@ -20,7 +19,7 @@ pub(super) struct Host {
     /// The plugin's name, for its log lines.
     pub(super) plugin: Arc<str>,
     /// Masks what the plugin writes.
-    pub(super) scrubber: Arc<Scrubber>,
+    pub(super) output_mask: Arc<OutputMask>,
     /// Lines that it may still write.
     pub(super) lines_left: u32,
     /// Handles that its empty WASI gave.
@@ -39,18 +38,18 @@ pub(super) struct Limiter {
     /// What its tables take.
     tables: usize,
     /// Its part of what all plugins have; none where nobody counts, such as when it is configured.
-    pub(super) share: Option<Share>,
+    pub(super) call_memory: Option<CallMemory>,
 }
 
 impl Limiter {
-    pub(super) fn new(memory: usize, share: Option<Share>) -> Self {
+    pub(super) fn new(memory: usize, call_memory: Option<CallMemory>) -> Self {
         Self {
             memory,
             used: 0,
             refused: false,
             held: 0,
             tables: 0,
-            share,
+            call_memory,
         }
     }
 
@@ -62,16 +61,16 @@ impl Limiter {
 
     /// A guest never sees that others have taken what it asks for: it ends, and is run again once there is enough.
     fn cover(&mut self, memory: usize) -> Result<()> {
-        if let Some(share) = &mut self.share {
+        if let Some(call_memory) = &mut self.call_memory {
             let beside = self.held.saturating_add(self.tables);
-            share.cover(memory.saturating_add(beside))?;
+            call_memory.cover(memory.saturating_add(beside))?;
         }
         Ok(())
     }
 }
 
 /// Most elements in a table. Function tables of real plugins have thousands.
-pub(super) const MAX_TABLE: usize = 20_000;
+pub(super) const MAX_TABLE_ELEMENTS: usize = 20_000;
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(
@@ -96,7 +95,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> Result<bool> {
-        let granted = desired <= MAX_TABLE;
+        let granted = desired <= MAX_TABLE_ELEMENTS;
         if granted {
             let elements = desired.saturating_sub(current);
             self.tables = self.tables.saturating_add(elements * size_of::<usize>());
@@ -213,7 +212,7 @@ impl logging::Host for Host {
         };
         self.lines_left = left;
         let plugin = &*self.plugin;
-        let message = self.scrubber.line(&message, MAX_LINE);
+        let message = self.output_mask.mask_line(&message, MAX_LINE_BYTES);
         match level {
             logging::Level::Debug => debug!(plugin, message, "plugin says"),
             logging::Level::Info => info!(plugin, message, "plugin says"),

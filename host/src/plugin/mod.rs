@@ -1,47 +1,35 @@
 //! Plugins: loading, configuring, running them in a sandbox. The only room that knows wasmtime.
+//!
+//! Its parts use each other in one direction only: `sandbox` bounds one call, `load` makes a plugin
+//! of a file, `run` passes events through chains of plugins, and `dropin` replaces chains while the
+//! observer runs.
 
-mod aside;
 mod bindings;
-mod budget;
-mod bundled;
-mod chain;
-mod crash;
+mod compiler;
 mod draft;
 pub mod dropin;
-mod engine;
-mod failure;
 mod host;
-mod inspect;
 mod load;
-mod loaded;
-mod metrics;
-mod pool;
-mod quoted;
-mod refusals;
+mod policy;
+mod run;
 mod sample;
-mod scrub;
-mod setup;
-mod shape;
-mod spec;
+mod sandbox;
 mod strip;
-mod trust;
-mod wasi;
 
-pub use aside::{Compiler, CompilerProgram, compile_for_parent};
-pub use budget::{MemoryBudget, plugin_memory_of};
-pub use bundled::{COMPLETE_BUILD, bundled_plugins, missing_plugins};
-pub use chain::{Chain, ChainError, Outcome, Report};
-pub use crash::{CrashError, CrashMark, CrashRecord};
+pub use compiler::{Compiler, CompilerProgram};
 pub(crate) use draft::RuleSets;
-pub use engine::{LimitCeiling, Limits, PluginEngine};
-pub use failure::Failure;
-pub use inspect::Inspection;
-pub use load::{LoadError, MAX_FILE, MAX_MODULE};
-pub use loaded::Plugin;
-pub use metrics::PluginCounts;
-pub use pool::{ChainPool, PoolError};
-pub use refusals::Refusals;
-pub(crate) use refusals::{whole_path, without};
+pub use load::{
+    COMPLETE_BUILD, FileDigest, Inspection, LoadError, MAX_FILE_BYTES, MAX_MODULE_BYTES,
+    PluginSource, PluginSpec, PublicKey, Refusals, TrustConfig, bundled_plugins,
+    compile_for_parent, missing_plugins,
+};
+pub(crate) use load::{omit_fields, original_path};
+pub use policy::{OnError, Wasi};
+pub use run::{
+    CallMarker, Chain, ChainError, ChainPool, CrashError, CrashRecord, Outcome, Plugin,
+    PluginCounts, PoolError, Report,
+};
 pub use sample::sample_event;
-pub use spec::{OnError, PluginSource, PluginSpec, Wasi};
-pub use trust::{FileDigest, PublicKey, TrustConfig};
+pub use sandbox::{
+    CallFailure, LimitCeiling, Limits, MemoryBudget, PluginEngine, default_plugin_memory,
+};

@@ -1,7 +1,6 @@
 //! What `onError: strip` leaves of an event when a redacting plugin has failed on it: names, numbers,
 //! times and how the step ended. Nothing that a person or a program wrote freely.
 
-use super::chain::mark;
 use crate::step::Envelope;
 use cloudevents::AttributesWriter;
 use cloudevents::event::Data;
@@ -48,4 +47,17 @@ fn subject(data: &Map<String, Value>) -> Option<String> {
     let (namespace, run) = (text("taskRun", "namespace")?, text("taskRun", "name")?);
     let step = text("stepState", "name")?;
     Some(format!("{namespace}/{run}/{step}"))
+}
+
+/// Says in the event that a plugin failed on it.
+pub(super) fn mark(mut envelope: Envelope, plugin: &str) -> Envelope {
+    let before = envelope
+        .event
+        .extension("pluginerror")
+        .map(|names| format!("{names},"))
+        .unwrap_or_default();
+    envelope
+        .event
+        .set_extension("pluginerror", format!("{before}{plugin}"));
+    envelope
 }

@@ -2,7 +2,7 @@
 //! encodings. Bounded in output and, by a deadline between matches, in time: one search is linear in
 //! the text, but a pattern can make many searches of a long text quadratic.
 
-mod value;
+mod known_values;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use regex::{Regex, RegexBuilder};
@@ -18,25 +18,25 @@ pub const MAX_RULES: usize = 256;
 /// Most values in one set.
 pub const MAX_VALUES: usize = 1024;
 /// Longest pattern in bytes.
-const MAX_PATTERN: usize = 4096;
+const MAX_PATTERN_BYTES: usize = 4096;
 /// Largest compiled pattern in bytes.
-const MAX_COMPILED: usize = 2 * 1024 * 1024;
+const MAX_COMPILED_BYTES: usize = 2 * 1024 * 1024;
 /// What most compiled patterns stay below, in bytes.
-const ORDINARY: usize = 128 * 1024;
+const ORDINARY_PATTERN_BYTES: usize = 128 * 1024;
 /// Most patterns above that: all rules together stay below 100 MiB.
-pub const MAX_LARGE: usize = 32;
+pub const MAX_LARGE_PATTERNS: usize = 32;
 /// Longest replacement in bytes.
-const MAX_REPLACEMENT: usize = 256;
+const MAX_REPLACEMENT_BYTES: usize = 256;
 /// Most matches in one text.
 const MAX_HITS: usize = 100_000;
 /// Shortest value: a shorter one would mask half of every log.
-pub const MIN_VALUE: usize = 4;
+pub const MIN_VALUE_BYTES: usize = 4;
 
 /// Stands for any secret: no word, long, letters and digits.
-const PROBE: &str = "Zx9Qm4Tv7Rk2Wp5LdG8h";
+const SECRET_PROBE: &str = "Zx9Qm4Tv7Rk2Wp5LdG8h";
 
 /// The group that is replaced where a pattern has it.
-const SECRET: &str = "secret";
+const SECRET_GROUP: &str = "secret";
 
 /// One kind of secret. The contract's `rule`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub enum RuleError {
         reason: String,
     },
     /// A value is too short.
-    #[error("value {index} is shorter than {MIN_VALUE} bytes: it would mask ordinary text")]
+    #[error("value {index} is shorter than {MIN_VALUE_BYTES} bytes: it would mask ordinary text")]
     Value {
         /// Position among the values, from 0. Never the value.
         index: usize,
@@ -86,15 +86,15 @@ fn without_pattern(error: &regex::Error) -> String {
 /// A compiled rule set.
 #[derive(Debug)]
 pub struct Scanner {
-    rules: Vec<Compiled>,
+    rules: Vec<CompiledRule>,
     /// Keywords of all rules; a match's pattern id is an index into `keyword_rules`.
     keywords: AhoCorasick,
     keyword_rules: Vec<usize>,
-    values: value::Values,
+    values: known_values::KnownValues,
 }
 
 #[derive(Debug)]
-struct Compiled {
+struct CompiledRule {
     id: String,
     pattern: String,
     always: bool,
@@ -169,7 +169,7 @@ impl Counts {
 }
 
 /// The name under which known values are counted.
-const KNOWN_VALUE: &str = "known-value";
+const KNOWN_VALUE_ID: &str = "known-value";
 
 impl Scanner {
     /// Compiles a rule set.
@@ -178,7 +178,7 @@ impl Scanner {
     ///
     /// Names the rule, or the position of the value, and what is wrong with it.
     pub fn new(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
-        let scanner = Self::checked_before(rules, values)?;
+        let scanner = Self::with_checked_rules(rules, values)?;
         for rule in &scanner.rules {
             rule.matcher.set(Some(rule.compile()?)).ok();
         }
@@ -191,7 +191,7 @@ impl Scanner {
     /// # Errors
     ///
     /// Those of `new`, but for patterns.
-    pub fn checked_before(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
+    pub fn with_checked_rules(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
         if rules.len() > MAX_RULES || values.len() > MAX_VALUES {
             return Err(RuleError::TooMany {
                 count: rules.len() + values.len(),
@@ -204,7 +204,10 @@ impl Scanner {
             keyword_rules.resize(words.len(), index);
         }
         Ok(Self {
-            rules: rules.iter().map(Compiled::new).collect::<Result<_, _>>()?,
+            rules: rules
+                .iter()
+                .map(CompiledRule::new)
+                .collect::<Result<_, _>>()?,
             keywords: AhoCorasickBuilder::new()
                 .ascii_case_insensitive(true)
                 .match_kind(MatchKind::Standard)
@@ -214,7 +217,7 @@ impl Scanner {
                     reason: error.to_string(),
                 })?,
             keyword_rules,
-            values: value::Values::new(values)?,
+            values: known_values::KnownValues::new(values)?,
         })
     }
 
@@ -245,7 +248,7 @@ impl Scanner {
         let mut done = 0;
         for hit in hits {
             let compiled = hit.rule.and_then(|rule| self.rules.get(rule));
-            counts.add(compiled.map_or(KNOWN_VALUE, |rule| &rule.id));
+            counts.add(compiled.map_or(KNOWN_VALUE_ID, |rule| &rule.id));
             redacted.push_str(text.get(done..hit.range.start).unwrap_or_default());
             redacted.push_str(compiled.map_or("[redacted:known-value]", |rule| &rule.replacement));
             done = hit.range.end;
@@ -356,8 +359,10 @@ impl Scanner {
             return Ok(());
         }
         // Would anything under this name be a secret? Then all of the text is, blanks included.
-        if let Some(label) = label.filter(|_| text.len() >= MIN_VALUE && !text.starts_with('$')) {
-            let probe = format!("{label}={PROBE}");
+        if let Some(label) =
+            label.filter(|_| text.len() >= MIN_VALUE_BYTES && !text.starts_with('$'))
+        {
+            let probe = format!("{label}={SECRET_PROBE}");
             let mut found = Counts::default();
             if let Cow::Owned(masked) = self.redact(&probe, &mut found, limits)?
                 && let Some(replacement) = masked.strip_prefix(&format!("{label}="))
@@ -421,7 +426,7 @@ impl Scanner {
     }
 }
 
-impl Compiled {
+impl CompiledRule {
     fn new(rule: &Rule) -> Result<Self, RuleError> {
         let refuse = |reason: String| RuleError::Pattern {
             rule: rule.id.clone(),
@@ -430,15 +435,15 @@ impl Compiled {
         if rule
             .replacement
             .as_ref()
-            .is_some_and(|text| text.len() > MAX_REPLACEMENT)
+            .is_some_and(|text| text.len() > MAX_REPLACEMENT_BYTES)
         {
             return Err(refuse(format!(
-                "the replacement is longer than {MAX_REPLACEMENT} bytes"
+                "the replacement is longer than {MAX_REPLACEMENT_BYTES} bytes"
             )));
         }
-        if rule.pattern.len() > MAX_PATTERN {
+        if rule.pattern.len() > MAX_PATTERN_BYTES {
             return Err(refuse(format!(
-                "the pattern is longer than {MAX_PATTERN} bytes"
+                "the pattern is longer than {MAX_PATTERN_BYTES} bytes"
             )));
         }
         Ok(Self {
@@ -461,13 +466,14 @@ impl Compiled {
         let build = |size| {
             RegexBuilder::new(&self.pattern)
                 .size_limit(size)
-                .dfa_size_limit(MAX_COMPILED)
+                .dfa_size_limit(MAX_COMPILED_BYTES)
                 .build()
         };
-        let (regex, large) = match build(ORDINARY) {
+        let (regex, large) = match build(ORDINARY_PATTERN_BYTES) {
             Ok(regex) => (regex, false),
             Err(regex::Error::CompiledTooBig(_)) => {
-                let regex = build(MAX_COMPILED).map_err(|error| refuse(without_pattern(&error)))?;
+                let regex =
+                    build(MAX_COMPILED_BYTES).map_err(|error| refuse(without_pattern(&error)))?;
                 (regex, true)
             }
             Err(error) => return Err(refuse(without_pattern(&error))),
@@ -476,7 +482,9 @@ impl Compiled {
             return Err(refuse("the pattern matches the empty text".to_owned()));
         }
         Ok(Matcher {
-            secret_group: regex.capture_names().position(|name| name == Some(SECRET)),
+            secret_group: regex
+                .capture_names()
+                .position(|name| name == Some(SECRET_GROUP)),
             regex,
             large,
         })

@@ -45,7 +45,7 @@ fn rules_that_were_checked_before_find_the_same_and_compile_when_called_for() {
         rule("pw", r"password=(?P<secret>\S+)", &["password"]),
         rule("id", "id-[0-9]+", &["id-"]),
     ];
-    let scanner = Scanner::checked_before(&rules, &[]).unwrap();
+    let scanner = Scanner::with_checked_rules(&rules, &[]).unwrap();
     let compiled = |scanner: &Scanner| {
         scanner
             .rules
@@ -58,7 +58,7 @@ fn rules_that_were_checked_before_find_the_same_and_compile_when_called_for() {
     assert_eq!(redact(&scanner, "password=x1"), "password=[redacted:pw]");
     assert_eq!(compiled(&scanner), 1);
     // One that was never checked passes nothing on.
-    let broken = Scanner::checked_before(&[rule("broken", "(", &[])], &[]).unwrap();
+    let broken = Scanner::with_checked_rules(&[rule("broken", "(", &[])], &[]).unwrap();
     let scanned = broken.redact("anything", &mut Counts::default(), generous());
     assert_eq!(scanned, Err(Exhausted));
 }

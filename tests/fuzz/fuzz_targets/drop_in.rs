@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 use step_observer::plugin::dropin::{
-    Catalog, Change, Done, Files, Origin, PluginManifest, PluginState,
+    Catalog, SourceChange, LoadResult, PackageFiles, Origin, PluginManifest, PluginState,
 };
 use step_observer::plugin::{Plugin, TrustConfig};
 use step_observer_fuzz::{ENGINE, guard, init, process, show, spec};
@@ -209,12 +209,12 @@ impl Settings {
 }
 
 impl Content {
-    fn files(&self) -> Files {
+    fn files(&self) -> PackageFiles {
         let module = |bytes: Vec<u8>| ("plugin.wasm".to_owned(), bytes);
         let settings = |text: String| ("plugin.yaml".to_owned(), text.into_bytes());
         match self {
-            Self::Plugin(of, own) => Files::from([module(of.bytes()), settings(own.text())]),
-            Self::Text(of, text) => Files::from([module(of.bytes()), settings(text.clone())]),
+            Self::Plugin(of, own) => PackageFiles::from([module(of.bytes()), settings(own.text())]),
+            Self::Text(of, text) => PackageFiles::from([module(of.bytes()), settings(text.clone())]),
             Self::Piece {
                 name,
                 number,
@@ -231,7 +231,7 @@ impl Content {
                     sha256: Some(*of),
                     ..Settings::default()
                 };
-                Files::from([
+                PackageFiles::from([
                     module(piece.unwrap_or_default().to_vec()),
                     settings(own.text()),
                 ])
@@ -263,23 +263,23 @@ fn run(input: &Input) {
     let trust = Arc::new(TrustConfig::default());
     let mut catalog = Catalog::new(&ENGINE, trust, fixed.into_iter().collect(), sources);
     let mut unlisted = sources;
-    let mut begun: Option<Done> = None;
+    let mut begun: Option<LoadResult> = None;
     for step in input.steps.iter().take(16) {
         match step {
-            Step::Offer(place, content) => catalog.change(Change::Offered {
+            Step::Offer(place, content) => catalog.apply(SourceChange::Offered {
                 origin: place.origin(),
                 files: content.files(),
             }),
-            Step::Withdraw(place) => catalog.change(Change::Withdrawn {
+            Step::Withdraw(place) => catalog.apply(SourceChange::Withdrawn {
                 origin: place.origin(),
             }),
-            Step::Unreadable(place, reason) => catalog.change(Change::Unreadable {
+            Step::Unreadable(place, reason) => catalog.apply(SourceChange::Unreadable {
                 origin: place.origin(),
                 reason: reason.clone(),
             }),
             Step::Listed => {
                 unlisted = unlisted.saturating_sub(1);
-                catalog.change(Change::Listed);
+                catalog.apply(SourceChange::Listed);
             }
             // One at a time, as the host does it.
             Step::Begin if begun.is_none() => {
@@ -297,7 +297,7 @@ fn run(input: &Input) {
         }
     }
     for _ in 0..unlisted {
-        catalog.change(Change::Listed);
+        catalog.apply(SourceChange::Listed);
     }
     settle(&mut catalog, &mut begun);
     check(&mut catalog);
@@ -305,13 +305,13 @@ fn run(input: &Input) {
     process(&chain.expect("a chain, once all sources have told what they have"));
 }
 
-fn end(catalog: &mut Catalog, begun: &mut Option<Done>) {
+fn end(catalog: &mut Catalog, begun: &mut Option<LoadResult>) {
     if let Some(done) = begun.take() {
         catalog.finish(done);
     }
 }
 
-fn settle(catalog: &mut Catalog, begun: &mut Option<Done>) {
+fn settle(catalog: &mut Catalog, begun: &mut Option<LoadResult>) {
     end(catalog, begun);
     while let Some(job) = catalog.next_job() {
         catalog.finish(job.run());

@@ -62,7 +62,7 @@ pub fn spec(name: &str, module: &[u8]) -> PluginSpec {
 
 /// Inspects, loads, tests and runs a plugin. With `SHOW` in the environment, says what came of it.
 pub fn whole_way(module: &[u8]) {
-    let inspected = Inspection::of(module);
+    let inspected = Inspection::parse(module);
     let plugin = match Plugin::load(&ENGINE, &spec("fuzzed", module)) {
         Ok(plugin) => plugin,
         Err(error) => {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use step_observer::bounded::Bounded;
-use step_observer::plugin::dropin::{Catalog, Change, Origin, PluginState};
+use step_observer::plugin::dropin::{Catalog, Origin, PluginState, SourceChange};
 use step_observer::plugin::{
-    Chain, ChainPool, Failure, LimitCeiling, Limits, MemoryBudget, OnError, Outcome, PluginEngine,
-    PluginSource, PluginSpec, plugin_memory_of,
+    CallFailure, Chain, ChainPool, LimitCeiling, Limits, MemoryBudget, OnError, Outcome,
+    PluginEngine, PluginSource, PluginSpec, default_plugin_memory,
 };
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::guest;
@@ -47,7 +47,7 @@ fn greedy() -> String {
 fn engine(total: u64) -> PluginEngine {
     PluginEngine::new()
         .unwrap()
-        .sharing(MemoryBudget::new(total))
+        .with_memory_budget(MemoryBudget::new(total))
 }
 
 fn chain(engine: &PluginEngine, spec: PluginSpec) -> Arc<Chain> {
@@ -70,7 +70,7 @@ fn large(name: &str, module: &str) -> PluginSpec {
 
 #[tokio::test]
 async fn a_plugin_that_takes_all_it_may_in_every_thread_fails_no_other_and_waits_for_itself() {
-    let engine = engine(plugin_memory_of(Some(MANIFEST)));
+    let engine = engine(default_plugin_memory(Some(MANIFEST)));
     let hostile = chain(&engine, large("greedy", &greedy()));
     let innocent = chain(&engine, redactor());
     // What a call takes is known before the first event, as it is of every plugin that a host loads.
@@ -135,7 +135,7 @@ fn a_call_that_gets_no_memory_in_its_time_fails_by_name_and_on_error_decides() {
             panic!()
         };
         assert!(began.elapsed() >= Duration::from_millis(200));
-        let expected = Failure::SharedMemory {
+        let expected = CallFailure::SharedMemory {
             waited_ms: 200,
             total: 32 * MIB,
         };
@@ -279,7 +279,7 @@ fn offer(catalog: &mut Catalog, settings: &str) {
     let keep = wat("", &format!("{RELEASE} (call $keep)"));
     let files = [("plugin.wat", keep.as_str()), ("plugin.yaml", settings)];
     let files = files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
-    catalog.change(Change::Offered {
+    catalog.apply(SourceChange::Offered {
         origin: map("asks"),
         files: files.into(),
     });

@@ -41,7 +41,7 @@ pub(super) async fn build(args: BuildArgs) -> Result<CommandOutcome, CommandErro
     };
     let module = std::fs::read(&file)
         .map_err(|error| format!("failed to read {}: {error}", file.display()))?;
-    let found = Inspection::of(&module)?;
+    let found = Inspection::parse(&module)?;
     let stem = file.file_name().unwrap_or_default().to_string_lossy();
     let stem = stem.split('.').next().unwrap_or_default().replace('_', "-");
     let name = name.unwrap_or(stem);

@@ -61,7 +61,7 @@ impl ConfigMaps {
                 "plugin.yaml sets `part`, but this command numbers the parts: remove it".into(),
             );
         }
-        let digest = FileDigest::of(&self.module);
+        let digest = FileDigest::compute(&self.module);
         let mut text = String::new();
         for (index, part) in self.module.chunks(MAX_PART_BYTES).enumerate() {
             let number = index + 1;

@@ -13,7 +13,7 @@ use step_observer::terminal;
 pub(super) async fn inspect(args: InspectArgs) -> Result<CommandOutcome, CommandError> {
     let InspectArgs { target, json } = args;
     let config = target_config(target)?;
-    let found = Inspection::of(&read_plugin(&config)?)?;
+    let found = Inspection::parse(&read_plugin(&config)?)?;
     let loaded = load(&engine()?, &config).await;
     if json {
         let loaded = match &loaded {

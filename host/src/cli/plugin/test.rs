@@ -13,7 +13,7 @@ use step_observer::app::load_plugin;
 use step_observer::config::PluginConfig;
 use step_observer::event;
 use step_observer::plugin::{
-    Chain, ChainError, Failure, LoadError, OnError, Outcome, PluginEngine,
+    CallFailure, Chain, ChainError, LoadError, OnError, Outcome, PluginEngine,
 };
 use step_observer::terminal;
 
@@ -119,7 +119,7 @@ fn outcome(chain: &Chain, event: Value, place: &Path) -> Result<Value, CommandEr
     Ok(match chain.process(envelope) {
         Outcome::Deliver(envelope, report) => match report.failures.first() {
             // The same form as in the native test.
-            Some((_, Failure::Reported(reason), _)) => json!({"error": reason}),
+            Some((_, CallFailure::Reported(reason), _)) => json!({"error": reason}),
             Some((_, failure, on_error)) => {
                 let then = match on_error {
                     OnError::Strip => "strip",
@@ -133,7 +133,7 @@ fn outcome(chain: &Chain, event: Value, place: &Path) -> Result<Value, CommandEr
         },
         Outcome::Dropped { reason, .. } => json!({"dropped": reason}),
         Outcome::Blocked {
-            failure: Failure::Reported(reason),
+            failure: CallFailure::Reported(reason),
             ..
         } => json!({"error": reason}),
         Outcome::Blocked { failure, .. } => {

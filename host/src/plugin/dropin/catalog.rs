@@ -1,9 +1,11 @@
 //! What was dropped in, what of it is loaded, and the chain that follows from it. Without I/O and
-//! without clock; loading itself is a [`Job`] that somebody else runs.
+//! without clock; loading itself is a [`LoadJob`] that somebody else runs.
 
-use super::job::{Done, Job};
-use super::package::{self, Files, Fingerprint, MAX_OFFERS, Origin, Package, PackageError};
-use super::slot::{Key, Loaded, Slot, Wanted, describe, wanted};
+use super::job::{LoadJob, LoadResult};
+use super::package::{
+    self, Fingerprint, MAX_PACKAGES, Origin, Package, PackageError, PackageFiles,
+};
+use super::slot::{Loaded, Slot, SlotKey, WantedPlugin, describe, wanted_plugins};
 use super::status::{PluginEntry, PluginState, Roster};
 use crate::plugin::{
     Chain, CrashRecord, LimitCeiling, LoadError, Plugin, PluginEngine, TrustConfig,
@@ -13,13 +15,13 @@ use std::sync::Arc;
 
 /// What a source of plugins tells.
 #[derive(Clone, Debug)]
-pub enum Change {
+pub enum SourceChange {
     /// These files are there.
     Offered {
         /// Where.
         origin: Origin,
         /// All of them.
-        files: Files,
+        files: PackageFiles,
     },
     /// Something is there that cannot be read.
     Unreadable {
@@ -61,15 +63,15 @@ pub struct Catalog {
     /// During whose calls the process died.
     crashes: Option<CrashRecord>,
     /// Plugins of the configuration: first, and always there.
-    fixed: Vec<Arc<Plugin>>,
+    configured: Vec<Arc<Plugin>>,
     /// Plugins of single sinks, in chains of their own: only told about.
-    of_sinks: Vec<(String, Arc<Plugin>)>,
-    offers: BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
+    sink_plugins: Vec<(String, Arc<Plugin>)>,
+    packages: BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
     /// Of which plugins they are pieces, as they last said it.
     pieces: BTreeMap<Origin, String>,
-    slots: BTreeMap<Key, Slot>,
+    slots: BTreeMap<SlotKey, Slot>,
     /// To be loaded, in order.
-    waiting: BTreeSet<Key>,
+    waiting: BTreeSet<SlotKey>,
     /// Sources that have not told all they have.
     unlisted: usize,
     generation: u64,
@@ -84,7 +86,7 @@ impl Catalog {
     pub fn new(
         engine: &PluginEngine,
         trust: Arc<TrustConfig>,
-        fixed: Vec<Arc<Plugin>>,
+        configured: Vec<Arc<Plugin>>,
         sources: usize,
     ) -> Self {
         let mut catalog = Self {
@@ -92,9 +94,9 @@ impl Catalog {
             trust,
             ceiling: LimitCeiling::default(),
             crashes: None,
-            fixed,
-            of_sinks: Vec::new(),
-            offers: BTreeMap::new(),
+            configured,
+            sink_plugins: Vec::new(),
+            packages: BTreeMap::new(),
             pieces: BTreeMap::new(),
             slots: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -103,7 +105,7 @@ impl Catalog {
             chain: None,
             notices: Vec::new(),
         };
-        catalog.begin();
+        catalog.build_first_chain();
         catalog
     }
 
@@ -125,22 +127,22 @@ impl Catalog {
     pub fn add_sink(&mut self, sink: &str, chain: &Chain) {
         let plugins = chain.plugins().iter();
         let named = plugins.map(|plugin| (format!("{sink}/{}", plugin.name()), plugin.clone()));
-        self.of_sinks.extend(named);
+        self.sink_plugins.extend(named);
     }
 
-    /// Takes a change in.
-    pub fn change(&mut self, change: Change) {
-        match change {
-            Change::Offered { origin, files } => {
+    /// Takes a apply in.
+    pub fn apply(&mut self, apply: SourceChange) {
+        match apply {
+            SourceChange::Offered { origin, files } => {
                 let fingerprint = package::fingerprint(&files);
-                let known = self.offers.get(&origin).map(|(known, _)| *known);
+                let known = self.packages.get(&origin).map(|(known, _)| *known);
                 if known == Some(fingerprint) {
                     return;
                 }
-                let full = known.is_none() && self.offers.len() >= MAX_OFFERS;
+                let full = known.is_none() && self.packages.len() >= MAX_PACKAGES;
                 let package = match full {
-                    true => Err(PackageError::TooMany),
-                    false => Package::of(files),
+                    true => Err(PackageError::TooManyPackages),
+                    false => Package::from_files(files),
                 };
                 // With a mistake in it, it is still a piece of what it was a piece of.
                 if let Ok(package) = &package {
@@ -149,36 +151,36 @@ impl Catalog {
                         None => self.pieces.remove(&origin),
                     };
                 }
-                self.offers.insert(origin, (fingerprint, package));
+                self.packages.insert(origin, (fingerprint, package));
             }
-            Change::Unreadable { origin, reason } => {
-                let fingerprint = package::fingerprint_of(&reason);
-                let known = self.offers.get(&origin).map(|(known, _)| *known);
+            SourceChange::Unreadable { origin, reason } => {
+                let fingerprint = package::text_fingerprint(&reason);
+                let known = self.packages.get(&origin).map(|(known, _)| *known);
                 if known == Some(fingerprint) {
                     return;
                 }
                 let package = Err(PackageError::Unreadable(reason));
-                self.offers.insert(origin, (fingerprint, package));
+                self.packages.insert(origin, (fingerprint, package));
             }
-            Change::Withdrawn { origin } => {
-                if self.offers.remove(&origin).is_none() {
+            SourceChange::Withdrawn { origin } => {
+                if self.packages.remove(&origin).is_none() {
                     return;
                 }
                 self.pieces.remove(&origin);
             }
-            Change::Listed => self.unlisted = self.unlisted.saturating_sub(1),
+            SourceChange::Listed => self.unlisted = self.unlisted.saturating_sub(1),
         }
-        self.plan();
-        self.begin();
+        self.update_slots();
+        self.build_first_chain();
     }
 
     /// The next plugin to load. One at a time: ask again when it is done.
-    pub fn next_job(&mut self) -> Option<Job> {
+    pub fn next_job(&mut self) -> Option<LoadJob> {
         while let Some(key) = self.waiting.pop_first() {
             let Some(slot) = self.slots.get_mut(&key) else {
                 continue;
             };
-            let Wanted {
+            let WantedPlugin {
                 name,
                 fingerprints,
                 package: Ok(package),
@@ -188,7 +190,7 @@ impl Catalog {
                 continue;
             };
             slot.loading = true;
-            return Some(Job {
+            return Some(LoadJob {
                 fingerprints: fingerprints.clone(),
                 order: package.manifest.order,
                 spec: package.spec(name, &self.trust),
@@ -199,13 +201,13 @@ impl Catalog {
             });
         }
         // What waited is gone, and may have been all that kept the first chain back.
-        self.begin();
+        self.build_first_chain();
         None
     }
 
     /// Takes in what came of a job. Of what was changed or withdrawn meanwhile, nothing.
-    pub fn finish(&mut self, done: Done) {
-        let Done {
+    pub fn finish(&mut self, done: LoadResult) {
+        let LoadResult {
             key,
             fingerprints,
             order,
@@ -225,7 +227,7 @@ impl Catalog {
                         });
                         slot.refused = None;
                         slot.stand_in = None;
-                        self.publish();
+                        self.swap_chain_if_started();
                     }
                     // Its turn comes again.
                     Err(LoadError::Busy(_)) => drop(self.waiting.insert(key)),
@@ -236,7 +238,7 @@ impl Catalog {
                 }
             }
         }
-        self.begin();
+        self.build_first_chain();
     }
 
     /// News since the last call.
@@ -256,42 +258,45 @@ impl Catalog {
             since: 1,
             refused: None,
         };
-        let fixed = self.fixed.iter().map(|plugin| entry(plugin.name(), plugin));
-        let of_sinks = self.of_sinks.iter();
-        let of_sinks = of_sinks.map(|(name, plugin)| entry(name, plugin));
+        let configured = self
+            .configured
+            .iter()
+            .map(|plugin| entry(plugin.name(), plugin));
+        let sink_plugins = self.sink_plugins.iter();
+        let sink_plugins = sink_plugins.map(|(name, plugin)| entry(name, plugin));
         let slots = self.slots.values().map(Slot::entry);
         Roster {
             chain: self.chain.clone(),
-            entries: fixed.chain(slots).chain(of_sinks).collect(),
+            entries: configured.chain(slots).chain(sink_plugins).collect(),
         }
     }
 
     /// Finds out what each slot should hold.
-    fn plan(&mut self) {
-        let mut wanted = wanted(&self.offers, &self.pieces);
-        let mut owners: BTreeMap<String, (Option<Key>, Origin)> = self
-            .fixed
+    fn update_slots(&mut self) {
+        let mut wanted = wanted_plugins(&self.packages, &self.pieces);
+        let mut owners: BTreeMap<String, (Option<SlotKey>, Origin)> = self
+            .configured
             .iter()
             .map(|plugin| (plugin.name().to_owned(), (None, Origin::Configuration)))
             .collect();
         // Whoever is in the chain keeps the name, a stand-in too.
-        let is_live = |key: &Key| {
+        let is_live = |key: &SlotKey| {
             let slot = self.slots.get(key);
             slot.is_some_and(|slot| slot.active().is_some())
         };
         let (live, others): (Vec<_>, Vec<_>) = wanted.iter().partition(|(key, _)| is_live(key));
-        for (key, want) in live.into_iter().chain(others) {
-            let owner = (Some(key.clone()), want.origin.clone());
-            owners.entry(want.name.clone()).or_insert(owner);
+        for (key, update_slot) in live.into_iter().chain(others) {
+            let owner = (Some(key.clone()), update_slot.origin.clone());
+            owners.entry(update_slot.name.clone()).or_insert(owner);
         }
-        for (key, want) in &mut wanted {
-            if let Some((owner, origin)) = owners.get(&want.name)
+        for (key, update_slot) in &mut wanted {
+            if let Some((owner, origin)) = owners.get(&update_slot.name)
                 && owner.as_ref() != Some(key)
             {
-                want.package = Err(PackageError::NameTaken(origin.clone()));
+                update_slot.package = Err(PackageError::NameTaken(origin.clone()));
             }
         }
-        let gone: Vec<Key> = self
+        let gone: Vec<SlotKey> = self
             .slots
             .keys()
             .filter(|key| !wanted.contains_key(key))
@@ -302,23 +307,23 @@ impl Catalog {
             let slot = self.slots.remove(&key);
             changed |= slot.is_some_and(|slot| slot.active().is_some());
         }
-        for (key, want) in wanted {
-            self.want(key, want);
+        for (key, update_slot) in wanted {
+            self.update_slot(key, update_slot);
         }
         if changed {
-            self.publish();
+            self.swap_chain_if_started();
         }
     }
 
-    fn want(&mut self, key: Key, want: Wanted) {
+    fn update_slot(&mut self, key: SlotKey, update_slot: WantedPlugin) {
         let slot = match self.slots.get_mut(&key) {
-            Some(slot) if slot.wanted.is_same(&want) => return,
+            Some(slot) if slot.wanted.is_same(&update_slot) => return,
             Some(slot) => {
-                slot.wanted = want;
+                slot.wanted = update_slot;
                 slot
             }
             None => self.slots.entry(key.clone()).or_insert(Slot {
-                wanted: want,
+                wanted: update_slot,
                 loaded: None,
                 refused: None,
                 stand_in: None,
@@ -337,7 +342,7 @@ impl Catalog {
     }
 
     /// Makes the first chain, once everything that was there at the start is loaded or refused.
-    fn begin(&mut self) {
+    fn build_first_chain(&mut self) {
         let busy = self.slots.values().any(|slot| slot.loading);
         if self.chain.is_some() || self.unlisted > 0 || busy || !self.waiting.is_empty() {
             return;
@@ -348,23 +353,23 @@ impl Catalog {
                 slot.stand_in = Some(slot.wanted.stand_in(reason, &self.trust, &slot.metrics));
             }
         }
-        self.install();
+        self.swap_chain();
     }
 
-    fn publish(&mut self) {
+    fn swap_chain_if_started(&mut self) {
         if self.chain.is_some() {
-            self.install();
+            self.swap_chain();
         }
     }
 
-    fn install(&mut self) {
+    fn swap_chain(&mut self) {
         self.generation += 1;
         let mut dropped_in: Vec<_> = self.slots.values().filter_map(Slot::active).collect();
         dropped_in.sort_by(|(order, plugin), (other_order, other)| {
             (order, plugin.name()).cmp(&(other_order, other.name()))
         });
         let dropped_in = dropped_in.into_iter().map(|(_, plugin)| plugin);
-        let plugins = self.fixed.iter().cloned().chain(dropped_in).collect();
+        let plugins = self.configured.iter().cloned().chain(dropped_in).collect();
         self.chain = Some(Arc::new(Chain::new(&self.engine, plugins, self.generation)));
     }
 }

@@ -1,16 +1,15 @@
-//! A folder as a source of plugins, such as a mounted ConfigMap: looked at again and again, because a
+//! A folder as a source of find_plugins, such as a mounted ConfigMap: looked at again and again, because a
 //! mounted volume is changed by swapping a symbolic link, and not every file system tells.
 
-use super::catalog::Change;
-use super::package::{Files, Origin, is_meant, is_module, module_stem};
-use crate::plugin::load::MAX_FILE;
-use crate::plugin::spec::SIGNATURE;
+use super::catalog::SourceChange;
+use super::package::{Origin, PackageFiles, is_module, is_package_file, module_stem};
+use crate::plugin::load::{MAX_FILE_BYTES, SIGNATURE_SUFFIX};
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// A folder of plugins. In it lie
+/// A folder of find_plugins. In it lie
 ///
 /// - `NAME.wasm` (or `.wasm.gz`, `.wasm.zst`, `.wat`) with `NAME.yaml`: the plugin NAME,
 /// - a folder NAME with `plugin.wasm` and `plugin.yaml`: the plugin NAME,
@@ -18,22 +17,22 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub struct PluginFolder {
     path: PathBuf,
-    /// What was told, so that only differences are.
-    told: BTreeMap<Origin, Stamp>,
+    /// What was reported, so that only differences are.
+    reported: BTreeMap<Origin, Stamp>,
 }
 
 /// Place, size and time of every file: what is the same here is not read again.
 type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
 /// The files of a plugin: the name that the package knows, and where it is.
-type Places = BTreeMap<String, PathBuf>;
+type FilePaths = BTreeMap<String, PathBuf>;
 
-/// What a look has found.
+/// What a scan has found.
 #[derive(Debug)]
-pub struct Look {
-    /// What is not as it was at the last look.
-    pub changes: Vec<Change>,
-    /// Everything that is there was told. Where something changed while it was read, it was not.
+pub struct FolderScan {
+    /// What is not as it was at the last scan.
+    pub changes: Vec<SourceChange>,
+    /// Everything that is there was reported. Where something changed while it was read, it was not.
     pub complete: bool,
 }
 
@@ -43,7 +42,7 @@ impl PluginFolder {
     pub fn new(path: PathBuf) -> Self {
         Self {
             path,
-            told: BTreeMap::new(),
+            reported: BTreeMap::new(),
         }
     }
 
@@ -58,56 +57,57 @@ impl PluginFolder {
     /// # Errors
     ///
     /// The folder cannot be read; what was there before is taken to be there still.
-    pub fn look(&mut self) -> io::Result<Look> {
-        let found = self.plugins()?;
-        let (gone, mut told): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.told)
-            .into_iter()
-            .partition(|(origin, _)| !found.contains_key(origin));
-        let mut changes: Vec<Change> = gone
+    pub fn scan(&mut self) -> io::Result<FolderScan> {
+        let found = self.find_plugins()?;
+        let (gone, mut reported): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.reported)
+                .into_iter()
+                .partition(|(origin, _)| !found.contains_key(origin));
+        let mut changes: Vec<SourceChange> = gone
             .into_keys()
-            .map(|origin| Change::Withdrawn { origin })
+            .map(|origin| SourceChange::Withdrawn { origin })
             .collect();
         let mut complete = true;
-        for (origin, places) in found {
-            let stamp = stamp(&places);
-            if told.get(&origin) == Some(&stamp) {
+        for (origin, paths) in found {
+            let stamp = stamp(&paths);
+            if reported.get(&origin) == Some(&stamp) {
                 continue;
             }
-            match contents(&places) {
-                Ok(files) if self::stamp(&places) == stamp => {
-                    told.insert(origin.clone(), stamp);
-                    changes.push(Change::Offered { origin, files });
+            match read_files(&paths) {
+                Ok(files) if self::stamp(&paths) == stamp => {
+                    reported.insert(origin.clone(), stamp);
+                    changes.push(SourceChange::Offered { origin, files });
                 }
                 // Half of it may be old and half of it new.
                 Ok(_) => complete = false,
                 Err(reason) => {
-                    // Known to be there, and read again at the next look.
-                    told.insert(origin.clone(), Stamp::new());
-                    changes.push(Change::Unreadable { origin, reason });
+                    // Known to be there, and read again at the next scan.
+                    reported.insert(origin.clone(), Stamp::new());
+                    changes.push(SourceChange::Unreadable { origin, reason });
                 }
             }
         }
-        self.told = told;
-        Ok(Look { changes, complete })
+        self.reported = reported;
+        Ok(FolderScan { changes, complete })
     }
 
-    fn plugins(&self) -> io::Result<BTreeMap<Origin, Places>> {
-        let here = entries(&self.path)?;
-        let mut found: BTreeMap<Origin, Places> = BTreeMap::new();
-        let mut own = Places::new();
+    fn find_plugins(&self) -> io::Result<BTreeMap<Origin, FilePaths>> {
+        let here = list_folder(&self.path)?;
+        let mut found: BTreeMap<Origin, FilePaths> = BTreeMap::new();
+        let mut own = FilePaths::new();
         for (name, path) in &here {
             let stem = module_stem(name);
             if stem.is_none() && path.is_dir() {
                 // What cannot be read tells so when its files are.
-                let inside = entries(path).unwrap_or_default();
+                let inside = list_folder(path).unwrap_or_default();
                 if inside
                     .keys()
                     .any(|name| is_module(name) || name == "plugin.yaml")
                 {
-                    let meant = inside.into_iter().filter(|(name, _)| is_meant(name));
+                    let meant = inside.into_iter().filter(|(name, _)| is_package_file(name));
                     found.entry(self.origin(name)).or_default().extend(meant);
                 }
-            } else if name.starts_with("plugin.") && is_meant(name) {
+            } else if name.starts_with("plugin.") && is_package_file(name) {
                 own.insert(name.clone(), path.clone());
             } else if let Some(stem) = stem {
                 let files = found.entry(self.origin(stem)).or_default();
@@ -115,7 +115,10 @@ impl PluginFolder {
                 let beside = [
                     (format!("{stem}.yaml"), "plugin.yaml".to_owned()),
                     (format!("{stem}.yml"), "plugin.yml".to_owned()),
-                    (format!("{name}{SIGNATURE}"), format!("{name}{SIGNATURE}")),
+                    (
+                        format!("{name}{SIGNATURE_SUFFIX}"),
+                        format!("{name}{SIGNATURE_SUFFIX}"),
+                    ),
                 ];
                 for (name, known_as) in beside {
                     if let Some(path) = here.get(&name) {
@@ -138,8 +141,8 @@ impl PluginFolder {
 }
 
 /// What is in a folder, without what the kubelet keeps there for itself (`..data`).
-fn entries(folder: &Path) -> io::Result<Places> {
-    let mut found = Places::new();
+fn list_folder(folder: &Path) -> io::Result<FilePaths> {
+    let mut found = FilePaths::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -150,7 +153,7 @@ fn entries(folder: &Path) -> io::Result<Places> {
     Ok(found)
 }
 
-fn stamp(places: &Places) -> Stamp {
+fn stamp(paths: &FilePaths) -> Stamp {
     let one = |path: &PathBuf| {
         // Where a link leads changes when a mounted volume does, though times and sizes may not.
         let place = path.canonicalize().unwrap_or_else(|_| path.clone());
@@ -159,13 +162,13 @@ fn stamp(places: &Places) -> Stamp {
         let time = metadata.and_then(|metadata| metadata.modified().ok());
         (place, size, time)
     };
-    places.values().map(one).collect()
+    paths.values().map(one).collect()
 }
 
 /// All files, or which one cannot be read and why.
-fn contents(places: &Places) -> Result<Files, String> {
-    let mut contents = Files::new();
-    for (name, path) in places {
+fn read_files(paths: &FilePaths) -> Result<PackageFiles, String> {
+    let mut read_files = PackageFiles::new();
+    for (name, path) in paths {
         let read = || {
             // A pipe or a device would keep whoever reads it.
             if !std::fs::metadata(path)?.is_file() {
@@ -174,12 +177,12 @@ fn contents(places: &Places) -> Result<Files, String> {
             let mut bytes = Vec::new();
             // One more than it may have: whoever loads it says that it is too large.
             std::fs::File::open(path)?
-                .take(MAX_FILE + 1)
+                .take(MAX_FILE_BYTES + 1)
                 .read_to_end(&mut bytes)?;
             Ok(bytes)
         };
         let bytes = read().map_err(|error| format!("{}: {error}", path.display()))?;
-        contents.insert(name.clone(), bytes);
+        read_files.insert(name.clone(), bytes);
     }
-    Ok(contents)
+    Ok(read_files)
 }

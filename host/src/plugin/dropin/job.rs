@@ -1,16 +1,16 @@
 //! Loading one plugin, beside everything else.
 
 use super::package::{self, Fingerprint, Origin};
-use super::slot::Key;
+use super::slot::SlotKey;
 use crate::plugin::{
-    CrashMark, CrashRecord, LimitCeiling, LoadError, Plugin, PluginEngine, PluginSpec,
+    CallMarker, CrashRecord, LimitCeiling, LoadError, Plugin, PluginEngine, PluginSpec,
 };
 use std::panic::AssertUnwindSafe;
 
 /// A plugin to load.
 #[derive(Debug)]
-pub struct Job {
-    pub(super) key: Key,
+pub struct LoadJob {
+    pub(super) key: SlotKey,
     pub(super) fingerprints: Vec<(Origin, Fingerprint)>,
     pub(super) order: i32,
     pub(super) spec: PluginSpec,
@@ -21,22 +21,22 @@ pub struct Job {
 
 /// A plugin that was loaded, or not.
 #[derive(Debug)]
-pub struct Done {
-    pub(super) key: Key,
+pub struct LoadResult {
+    pub(super) key: SlotKey,
     pub(super) fingerprints: Vec<(Origin, Fingerprint)>,
     pub(super) order: i32,
     pub(super) result: Result<Plugin, LoadError>,
 }
 
-impl Job {
+impl LoadJob {
     /// Loads and tries the plugin. Takes its time: call it on a thread that may wait.
     #[must_use]
-    pub fn run(self) -> Done {
+    pub fn run(self) -> LoadResult {
         let load = || {
             let limits = self.ceiling.check(&self.spec.limits);
             limits.map_err(|(name, asked, most)| LoadError::Ceiling { name, asked, most })?;
-            let mark = self.mark()?;
-            let plugin = Plugin::load(&self.engine, &self.spec)?.marked(mark);
+            let call_marker = self.call_marker()?;
+            let plugin = Plugin::load(&self.engine, &self.spec)?.with_call_marker(call_marker);
             plugin.self_test(&self.engine).map(|()| plugin)
         };
         // A plugin that finds a mistake of ours is refused, and the others go on.
@@ -44,7 +44,7 @@ impl Job {
             let problem = "the host panicked while it was loaded; please report this";
             Err(LoadError::Compile(problem.to_owned()))
         });
-        Done {
+        LoadResult {
             key: self.key,
             fingerprints: self.fingerprints,
             order: self.order,
@@ -53,18 +53,18 @@ impl Job {
     }
 
     /// What notes its calls.
-    fn mark(&self) -> Result<Option<CrashMark>, LoadError> {
+    fn call_marker(&self) -> Result<Option<CallMarker>, LoadError> {
         let Some(crashes) = &self.crashes else {
             return Ok(None);
         };
         // Whatever its name and place are: the same files do the same.
-        let digest = package::digest_of(self.fingerprints.iter().map(|(_, files)| files));
-        match crashes.refuses(digest) {
+        let digest = package::combined_digest(self.fingerprints.iter().map(|(_, files)| files));
+        match crashes.deaths_if_refused(digest) {
             Some(deaths) => Err(LoadError::Crashed {
                 deaths,
                 file: crashes.path().display().to_string(),
             }),
-            None => Ok(Some(crashes.mark(digest))),
+            None => Ok(Some(crashes.call_marker(digest))),
         }
     }
 

@@ -39,7 +39,7 @@ pub struct PluginManifest {
     /// For a module in several ConfigMaps: which piece this is, such as `1/3`. All pieces name the
     /// same `plugin` and the `sha256` of the whole; everything else stands in piece 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub part: Option<Part>,
+    pub part: Option<PartNumber>,
 }
 
 /// One of several pieces, such as `2/3`.
@@ -48,14 +48,14 @@ pub struct PluginManifest {
 )]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
-pub struct Part {
+pub struct PartNumber {
     /// Which, from 1.
     pub number: usize,
     /// Of how many.
     pub total: usize,
 }
 
-impl TryFrom<String> for Part {
+impl TryFrom<String> for PartNumber {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -74,8 +74,8 @@ impl TryFrom<String> for Part {
     }
 }
 
-impl From<Part> for String {
-    fn from(Part { number, total }: Part) -> Self {
+impl From<PartNumber> for String {
+    fn from(PartNumber { number, total }: PartNumber) -> Self {
         format!("{number}/{total}")
     }
 }

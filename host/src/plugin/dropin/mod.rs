@@ -8,9 +8,9 @@ mod package;
 mod slot;
 mod status;
 
-pub use catalog::{Catalog, Change, Notice};
-pub use folder::{Look, PluginFolder};
-pub use job::{Done, Job};
-pub use manifest::{Part, PluginManifest};
-pub use package::{Files, MAX_PARTS, Origin, PackageError};
-pub use status::{LoadedStatus, PluginEntry, PluginState, PluginStatus, Refused, Roster};
+pub use catalog::{Catalog, Notice, SourceChange};
+pub use folder::{FolderScan, PluginFolder};
+pub use job::{LoadJob, LoadResult};
+pub use manifest::{PartNumber, PluginManifest};
+pub use package::{MAX_PARTS, Origin, PackageError, PackageFiles};
+pub use status::{LoadedStatus, PluginEntry, PluginState, PluginStatus, Refusal, Roster};

@@ -1,8 +1,9 @@
 //! From the files of a ConfigMap or folder to a plugin that can be loaded.
 
-use super::manifest::{Part, PluginManifest};
-use crate::plugin::spec::{MAX_SIGNATURE, PluginSource, PluginSpec, SIGNATURE};
-use crate::plugin::{FileDigest, TrustConfig};
+use super::manifest::{PartNumber, PluginManifest};
+use crate::plugin::load::{
+    FileDigest, MAX_SIGNATURE_BYTES, PluginSource, PluginSpec, SIGNATURE_SUFFIX, TrustConfig,
+};
 use crate::yaml::Mistakes;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -12,16 +13,16 @@ use std::sync::Arc;
 /// Most ConfigMaps that form one module: together as large as a file may be.
 pub const MAX_PARTS: usize = 64;
 /// Most ConfigMaps and files with plugins: each may hold a module in memory.
-pub(super) const MAX_OFFERS: usize = 256;
+pub(super) const MAX_PACKAGES: usize = 256;
 /// The settings.
-const MANIFEST: &str = "plugin.yaml";
+const MANIFEST_FILE: &str = "plugin.yaml";
 /// Largest file of settings in bytes: a ConfigMap holds no more.
-const MAX_MANIFEST: usize = 1024 * 1024;
+const MAX_MANIFEST_BYTES: usize = 1024 * 1024;
 /// What the name of a module ends with.
-const MODULES: [&str; 4] = [".wasm", ".wasm.gz", ".wasm.zst", ".wat"];
+const MODULE_SUFFIXES: [&str; 4] = [".wasm", ".wasm.gz", ".wasm.zst", ".wat"];
 
-/// Files by name.
-pub type Files = BTreeMap<String, Vec<u8>>;
+/// PackageFiles by name.
+pub type PackageFiles = BTreeMap<String, Vec<u8>>;
 
 /// Where a plugin was dropped in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -36,7 +37,7 @@ pub enum Origin {
         /// Its name.
         name: String,
     },
-    /// Files in a folder: its path, and the plugin's name.
+    /// PackageFiles in a folder: its path, and the plugin's name.
     Folder(String),
 }
 
@@ -78,13 +79,13 @@ pub enum PackageError {
     NoModule,
     /// There are several modules.
     #[error("there are several modules ({0}): keep one")]
-    Modules(String),
+    SeveralModules(String),
     /// A piece does not say of what.
     #[error("part {0}: `plugin` (its name) and `sha256` (of the whole module) are needed, too")]
-    Part(String),
+    UnnamedPart(String),
     /// A piece has settings of its own.
     #[error("part {0}: settings other than plugin, part and sha256 belong into part 1")]
-    PartSettings(String),
+    SettingsInPart(String),
     /// Not all pieces are there.
     #[error("it is not complete: {found} of {total} parts with this sha256 are there")]
     Incomplete {
@@ -95,18 +96,18 @@ pub enum PackageError {
     },
     /// Pieces disagree.
     #[error("its parts do not fit together: {0}")]
-    Parts(String),
+    MismatchedParts(String),
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
-    /// A file that nobody would look at.
+    /// A file that nobody would scan at.
     #[error(
         "`{0}` is no file of a plugin: settings are plugin.yaml, a signature is the module's name with .minisig"
     )]
-    Unknown(String),
+    UnknownFile(String),
     /// There are too many.
-    #[error("there are {MAX_OFFERS} ConfigMaps and files with plugins already")]
-    TooMany,
+    #[error("there are {MAX_PACKAGES} ConfigMaps and files with plugins already")]
+    TooManyPackages,
     /// Two plugins have one name.
     #[error("another plugin has this name already: {0}")]
     NameTaken(Origin),
@@ -125,19 +126,19 @@ pub(super) struct Package {
 pub(super) struct Fingerprint([u8; 32]);
 
 /// Of all files of a plugin, which may be in pieces.
-pub(super) fn digest_of<'a>(files: impl Iterator<Item = &'a Fingerprint>) -> [u8; 32] {
+pub(super) fn combined_digest<'a>(files: impl Iterator<Item = &'a Fingerprint>) -> [u8; 32] {
     let mut hash = Sha256::new();
     files.for_each(|Fingerprint(files)| hash.update(files));
     hash.finalize().into()
 }
 
 /// Of a text.
-pub(super) fn fingerprint_of(text: &str) -> Fingerprint {
+pub(super) fn text_fingerprint(text: &str) -> Fingerprint {
     Fingerprint(Sha256::digest(text).into())
 }
 
 /// Of files.
-pub(super) fn fingerprint(files: &Files) -> Fingerprint {
+pub(super) fn fingerprint(files: &PackageFiles) -> Fingerprint {
     let mut hash = Sha256::new();
     for (name, content) in files {
         for text in [name.as_bytes(), content] {
@@ -150,13 +151,13 @@ pub(super) fn fingerprint(files: &Files) -> Fingerprint {
 
 impl Package {
     /// Reads the files.
-    pub(super) fn of(files: Files) -> Result<Self, PackageError> {
+    pub(super) fn from_files(files: PackageFiles) -> Result<Self, PackageError> {
         let mut files = files;
-        let manifest = match files.remove(MANIFEST) {
+        let manifest = match files.remove(MANIFEST_FILE) {
             None => PluginManifest::default(),
-            Some(text) if text.len() <= MAX_MANIFEST => {
+            Some(text) if text.len() <= MAX_MANIFEST_BYTES => {
                 let text = String::from_utf8(text).map_err(|_| PackageError::NotText)?;
-                PluginManifest::parse(MANIFEST, &text)?
+                PluginManifest::parse(MANIFEST_FILE, &text)?
             }
             Some(_) => return Err(PackageError::NotText),
         };
@@ -168,16 +169,16 @@ impl Package {
         let module = match modules.as_slice() {
             [] => return Err(PackageError::NoModule),
             [name] => name,
-            _ => return Err(PackageError::Modules(modules.join(", "))),
+            _ => return Err(PackageError::SeveralModules(modules.join(", "))),
         };
         let signature = files
-            .remove(&format!("{module}{SIGNATURE}"))
-            .filter(|text| text.len() as u64 <= MAX_SIGNATURE)
+            .remove(&format!("{module}{SIGNATURE_SUFFIX}"))
+            .filter(|text| text.len() as u64 <= MAX_SIGNATURE_BYTES)
             .map(|text| String::from_utf8_lossy(&text).into());
         let module = files.remove(module).unwrap_or_default().into();
         // Settings that nobody reads would be taken for settings.
-        if let Some(name) = files.into_keys().find(|name| is_meant(name)) {
-            return Err(PackageError::Unknown(name));
+        if let Some(name) = files.into_keys().find(|name| is_package_file(name)) {
+            return Err(PackageError::UnknownFile(name));
         }
         let package = Self {
             manifest,
@@ -204,10 +205,10 @@ impl Package {
         match part {
             None => Ok(()),
             Some(part) if plugin.is_none() || sha256.is_none() => {
-                Err(PackageError::Part(String::from(*part)))
+                Err(PackageError::UnnamedPart(String::from(*part)))
             }
             Some(part) if part.number > 1 && !self.manifest.is_bare() => {
-                Err(PackageError::PartSettings(String::from(*part)))
+                Err(PackageError::SettingsInPart(String::from(*part)))
             }
             Some(_) => Ok(()),
         }
@@ -245,7 +246,9 @@ impl Package {
 
 /// The name of a module without what says that it is one.
 pub(super) fn module_stem(name: &str) -> Option<&str> {
-    MODULES.iter().find_map(|end| name.strip_suffix(end))
+    MODULE_SUFFIXES
+        .iter()
+        .find_map(|end| name.strip_suffix(end))
 }
 
 /// Is it the name of a module?
@@ -254,9 +257,9 @@ pub(super) fn is_module(name: &str) -> bool {
 }
 
 /// Is it a file that belongs to a plugin, or was meant to?
-pub(super) fn is_meant(name: &str) -> bool {
+pub(super) fn is_package_file(name: &str) -> bool {
     is_module(name)
-        || [".yaml", ".yml", SIGNATURE]
+        || [".yaml", ".yml", SIGNATURE_SUFFIX]
             .iter()
             .any(|end| name.ends_with(end))
 }
@@ -268,25 +271,29 @@ pub(super) fn assemble<'a>(
     let mut found: BTreeMap<usize, &Package> = BTreeMap::new();
     let mut whole: Option<(usize, &FileDigest)> = None;
     for piece in pieces {
-        let piece = piece
-            .map_err(|error| PackageError::Parts(format!("one of them is refused: {error}")))?;
+        let piece = piece.map_err(|error| {
+            PackageError::MismatchedParts(format!("one of them is refused: {error}"))
+        })?;
         let manifest = &piece.manifest;
-        let (Some(Part { number, total }), Some(digest)) = (manifest.part, &manifest.sha256) else {
-            return Err(PackageError::Parts(
+        let (Some(PartNumber { number, total }), Some(digest)) = (manifest.part, &manifest.sha256)
+        else {
+            return Err(PackageError::MismatchedParts(
                 "one of them is a whole plugin".to_owned(),
             ));
         };
         let (total_before, digest_before) = *whole.get_or_insert((total, digest));
         if total_before != total {
             let text = format!("one says that there are {total_before}, one {total}");
-            return Err(PackageError::Parts(text));
+            return Err(PackageError::MismatchedParts(text));
         }
         if digest_before != digest {
             let text = "they are of different modules (sha256); is an update under way?";
-            return Err(PackageError::Parts(text.to_owned()));
+            return Err(PackageError::MismatchedParts(text.to_owned()));
         }
         if found.insert(number, piece).is_some() {
-            return Err(PackageError::Parts(format!("part {number} is there twice")));
+            return Err(PackageError::MismatchedParts(format!(
+                "part {number} is there twice"
+            )));
         }
     }
     let total = whole.map_or(0, |(total, _)| total);

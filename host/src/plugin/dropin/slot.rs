@@ -2,22 +2,22 @@
 
 use super::catalog::Notice;
 use super::package::{self, Fingerprint, Origin, Package, PackageError};
-use super::status::{PluginEntry, PluginState, Refused};
-use crate::plugin::metrics::PluginMetrics;
+use super::status::{PluginEntry, PluginState, Refusal};
+use crate::plugin::run::PluginMetrics;
 use crate::plugin::{Plugin, PluginSource, PluginSpec, TrustConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A plugin in a place of its own, or one in pieces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
+pub(super) enum SlotKey {
     Whole(Origin),
     Pieces(String),
 }
 
 /// What a slot should hold.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct WantedPlugin {
     pub(super) name: String,
     /// Where news about it goes.
     pub(super) origin: Origin,
@@ -27,7 +27,7 @@ pub(super) struct Wanted {
 }
 
 pub(super) struct Slot {
-    pub(super) wanted: Wanted,
+    pub(super) wanted: WantedPlugin,
     /// The last good version.
     pub(super) loaded: Option<Loaded>,
     pub(super) refused: Option<String>,
@@ -52,31 +52,31 @@ type Piece<'a> = (
 );
 
 /// Whole plugins, and pieces together.
-pub(super) fn wanted(
-    offers: &BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
+pub(super) fn wanted_plugins(
+    packages: &BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
     piece_of: &BTreeMap<Origin, String>,
-) -> BTreeMap<Key, Wanted> {
+) -> BTreeMap<SlotKey, WantedPlugin> {
     let mut wanted = BTreeMap::new();
     let mut groups: BTreeMap<&String, Vec<Piece<'_>>> = BTreeMap::new();
-    for (origin, (fingerprint, package)) in offers {
+    for (origin, (fingerprint, package)) in packages {
         if let Some(name) = piece_of.get(origin) {
             let piece = (origin, *fingerprint, package.as_ref());
             groups.entry(name).or_default().push(piece);
             continue;
         }
-        let want = Wanted {
+        let want = WantedPlugin {
             name: origin.plugin_name(),
             origin: origin.clone(),
             fingerprints: vec![(origin.clone(), *fingerprint)],
             package: package.clone(),
         };
-        wanted.insert(Key::Whole(origin.clone()), want);
+        wanted.insert(SlotKey::Whole(origin.clone()), want);
     }
     for (name, pieces) in groups {
         let Some((origin, _, _)) = pieces.first() else {
             continue;
         };
-        let want = Wanted {
+        let want = WantedPlugin {
             name: name.clone(),
             origin: (*origin).clone(),
             fingerprints: pieces
@@ -85,7 +85,7 @@ pub(super) fn wanted(
                 .collect(),
             package: package::assemble(pieces.iter().map(|(_, _, package)| *package)),
         };
-        wanted.insert(Key::Pieces(name.clone()), want);
+        wanted.insert(SlotKey::Pieces(name.clone()), want);
     }
     wanted
 }
@@ -100,7 +100,7 @@ pub(super) fn describe(plugin: &Plugin) -> String {
     format!("{name} {version} (sha256:{digest}) is live{kept}")
 }
 
-impl Wanted {
+impl WantedPlugin {
     /// Would loading it give the same?
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let problem = |want: &Self| want.package.as_ref().err().cloned();
@@ -173,7 +173,7 @@ impl Slot {
             order: active.as_ref().map(|(order, _)| *order),
             plugin: active.map(|(_, plugin)| plugin),
             since: self.loaded.as_ref().map_or(0, |loaded| loaded.since),
-            refused: self.refused.clone().map(|reason| Refused { reason }),
+            refused: self.refused.clone().map(|reason| Refusal { reason }),
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct PluginEntry {
     pub(super) plugin: Option<Arc<Plugin>>,
     pub(super) order: Option<i32>,
     pub(super) since: u64,
-    pub(super) refused: Option<Refused>,
+    pub(super) refused: Option<Refusal>,
 }
 
 /// What became of a plugin.
@@ -46,7 +46,7 @@ pub enum PluginState {
 /// Why a plugin is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Refused {
+pub struct Refusal {
     /// Reason and remedy.
     pub reason: String,
 }
@@ -63,7 +63,7 @@ pub struct PluginStatus {
     pub state: PluginState,
     /// Why the last version is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<Refused>,
+    pub refused: Option<Refusal>,
     /// What is in the chain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loaded: Option<LoadedStatus>,

@@ -1,0 +1,114 @@
+//! The plugins that are part of this program.
+
+include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+
+/// The module of one.
+pub(crate) fn find(name: &str) -> Option<&'static [u8]> {
+    GUESTS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, module)| *module)
+}
+
+/// Names of the plugins that are part of this program.
+#[must_use]
+pub fn bundled_plugins() -> Vec<&'static str> {
+    GUESTS.iter().map(|(name, _)| *name).collect()
+}
+
+/// Names of the plugins that could be, but were not there when it was built.
+#[must_use]
+pub fn missing_plugins() -> &'static [&'static str] {
+    MISSING
+}
+
+/// How to get a program with all of them.
+pub const COMPLETE_BUILD: &str =
+    "build it with `cargo xtask build --release`, or install it with `cargo xtask install`";
+
+/// All names, for the message that `name` is none of them.
+pub(crate) fn known(name: &str) -> String {
+    known_of(&bundled_plugins(), MISSING, name)
+}
+
+fn known_of(bundled: &[&str], missing: &[&str], name: &str) -> String {
+    let names = match bundled {
+        [] => "none".to_owned(),
+        some => some.join(", "),
+    };
+    match missing {
+        [] => names,
+        _ if missing.contains(&name) || bundled.is_empty() => {
+            format!(
+                "{names} (this program was built without {}: {COMPLETE_BUILD})",
+                missing.join(", ")
+            )
+        }
+        _ => names,
+    }
+}
+
+/// What `build.rs` decides with.
+#[cfg(test)]
+#[path = "../../../build/guests.rs"]
+mod guests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn modules_that_are_there_are_embedded_and_the_others_are_missing() {
+        let file = |name: &str| PathBuf::from("/target/guests").join(name);
+        let plugins = ["b".to_owned(), "a".to_owned(), "c".to_owned()];
+        let bundle = guests::bundle(
+            vec![
+                file("c.wasm"),
+                file("b.txt"),
+                file("own.wasm"),
+                file("a.wasm"),
+            ],
+            &plugins,
+        );
+        let names: Vec<_> = bundle
+            .embedded
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(names, ["a", "c", "own"]);
+        assert_eq!(bundle.missing, ["b"]);
+        assert_eq!(
+            guests::bundle(Vec::new(), &plugins).missing,
+            ["a", "b", "c"]
+        );
+    }
+
+    #[test]
+    fn modules_are_looked_for_where_cargo_builds() {
+        let folder = |guests: Option<&str>, target: Option<&str>| {
+            let path = |text: Option<&str>| text.map(PathBuf::from);
+            guests::folder(Path::new("/source/host"), path(guests), path(target))
+        };
+        for (guests, target, expected) in [
+            (None, None, "/source/target/guests"),
+            (None, Some("/elsewhere"), "/elsewhere/guests"),
+            (None, Some("out"), "/source/out/guests"),
+            (Some("/my/guests"), Some("/elsewhere"), "/my/guests"),
+        ] {
+            assert_eq!(folder(guests, target), Path::new(expected));
+        }
+    }
+
+    #[test]
+    fn a_plugin_that_is_not_embedded_is_named_with_the_remedy() {
+        let all = known_of(&["a", "b"], &[], "x");
+        assert_eq!(all, "a, b");
+        let none = known_of(&[], &["a", "b"], "x");
+        assert!(none.starts_with(
+            "none (this program was built without a, b: build it with `cargo xtask build"
+        ));
+        assert!(known_of(&["a"], &["b"], "b").contains("without b"));
+        assert_eq!(known_of(&["a"], &["b"], "x"), "a");
+    }
+}

@@ -1,0 +1,332 @@
+//! Where plugins are compiled: in a process of their own, so that neither the compiler's memory nor
+//! a module that keeps it busy is felt by the events. Libraries and tests compile in a thread.
+
+use super::configure::{self, CompileOutput, CompileRequest, ConfiguredPlugin};
+use super::error::LoadError;
+use super::module::MAX_FILE_BYTES;
+use super::refusals::Refusals;
+use super::spec::PluginSpec;
+use super::trust::FileDigest;
+use crate::plugin::compiler::{Compiler, CompilerProgram};
+use crate::plugin::sandbox::{CodeMemory, PluginEngine};
+use crate::redact::RuleError;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+use std::process::ExitStatus;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use tracing::debug;
+
+/// Longest time to compile and configure a plugin, and to wait for its turn. A large module in a
+/// debug build of the host takes a minute.
+const MAX_LOAD_TIME: Duration = Duration::from_secs(300);
+/// How often the memory of what compiles is looked at.
+const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// Priority of what compiles: events go first.
+const COMPILER_NICENESS: i32 = 19;
+/// Most memory that the compiling process may have for data, in bytes. Python takes 600 MiB.
+const MAX_CHILD_DATA_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Largest answer of the compiling process, in bytes.
+const MAX_ANSWER_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// A plugin's file, compiled and configured.
+pub(crate) struct Compiled {
+    pub(crate) configured: ConfiguredPlugin,
+    pub(crate) digest: FileDigest,
+    /// In bytes.
+    pub(crate) size: usize,
+    /// Room that its machine code takes.
+    pub(crate) code: CodeMemory,
+}
+
+/// Reads, compiles and configures a plugin; one at a time, all others wait for their turn.
+pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, LoadError> {
+    let (begin, begun) = mpsc::sync_channel(1);
+    let (done, result) = mpsc::sync_channel(1);
+    let (engine, spec) = (engine.clone(), spec.clone());
+    let work = move || {
+        lower_priority();
+        let turn = engine.compiling.clone();
+        let turn = turn.lock();
+        begin.send(()).ok();
+        let compiled = compile_now(&engine, &spec);
+        drop(turn);
+        // Nobody listens any more after the time limit.
+        done.send(compiled).ok();
+    };
+    // A thread of its own takes the compiler's memory with it when it ends.
+    std::thread::Builder::new()
+        .name("plugin-compiler".to_owned())
+        .spawn(work)?;
+    // What another plugin takes is not its fault.
+    if begun.recv_timeout(MAX_LOAD_TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
+        return Err(LoadError::Busy(MAX_LOAD_TIME.as_secs()));
+    }
+    // The child has MAX_LOAD_TIME; what it compiled is taken in after that.
+    match result.recv_timeout(MAX_LOAD_TIME + Duration::from_secs(10)) {
+        Ok(compiled) => compiled,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow(MAX_LOAD_TIME.as_secs())),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(LoadError::Compile(
+            "the compiler panicked; please report this".to_owned(),
+        )),
+    }
+}
+
+fn compile_now(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, LoadError> {
+    let module = spec.read()?;
+    let (digest, size) = (FileDigest::compute(&module), module.len());
+    let request = CompileRequest::new(spec);
+    let (output, code) = match &engine.compiler {
+        Compiler::Thread => configure::compile_and_configure(engine, &request, &module)?,
+        Compiler::Process(program) => {
+            let limits = ChildLimits {
+                code: engine.budget.code_bytes_left(),
+                memory: engine.compiler_memory,
+            };
+            compile_in_child(program, &request, module, limits)?
+        }
+    };
+    let room = engine.budget.code_bytes_left();
+    let reserved = engine.budget.reserve_code(code.len());
+    let reserved = reserved.ok_or(LoadError::CodeTooLarge { room })?;
+    Ok(Compiled {
+        configured: configure::instantiable(engine, &request, output, &code)?,
+        digest,
+        size,
+        code: reserved,
+    })
+}
+
+/// Where it is refused, events wait a little longer while a plugin is loaded.
+fn lower_priority() {
+    rustix::process::setpriority_process(Some(rustix::thread::gettid()), COMPILER_NICENESS).ok();
+}
+
+/// What a child may take.
+#[derive(Clone, Copy)]
+struct ChildLimits {
+    /// Bytes of machine code.
+    code: u64,
+    /// Resident bytes, where the system ends the observer with it if memory runs out.
+    memory: Option<u64>,
+}
+
+/// What came of waiting for a child.
+enum ChildAnswer<T> {
+    Answer(T),
+    /// It ended without an answer.
+    Exited,
+    TimedOut,
+    /// It took more memory than this.
+    TooMuchMemory(u64),
+}
+
+/// Waits for an answer, and looks at the child's memory meanwhile: the bound that the system knows is one on what it
+/// might use, which the allocator alone exceeds.
+fn wait_for_answer<T>(answer: &mpsc::Receiver<T>, pid: u32, memory: Option<u64>) -> ChildAnswer<T> {
+    let began = Instant::now();
+    while began.elapsed() < MAX_LOAD_TIME {
+        match answer.recv_timeout(MEMORY_CHECK_INTERVAL) {
+            Ok(answer) => return ChildAnswer::Answer(answer),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return ChildAnswer::Exited,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        if let Some(most) = memory.filter(|most| resident_bytes(pid).is_some_and(|now| now > *most))
+        {
+            return ChildAnswer::TooMuchMemory(most);
+        }
+    }
+    ChildAnswer::TimedOut
+}
+
+/// Resident memory of a process in bytes.
+fn resident_bytes(pid: u32) -> Option<u64> {
+    let sizes = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = sizes.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages.saturating_mul(rustix::param::page_size() as u64))
+}
+
+fn compile_in_child(
+    program: &CompilerProgram,
+    request: &CompileRequest,
+    module: Vec<u8>,
+    limits: ChildLimits,
+) -> Result<(CompileOutput, Vec<u8>), LoadError> {
+    let room = limits.code;
+    let spawned = program.spawn();
+    let mut child =
+        spawned.map_err(|error| LoadError::Process(format!("cannot be started: {error}")))?;
+    let pid = child.id();
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let head = serde_json::to_vec(request).map_err(io::Error::from)?;
+    let (send, answer) = mpsc::sync_channel(1);
+    let talk = move || {
+        let answer = stdin.zip(stdout).map(|(mut stdin, stdout)| {
+            // One that ended before it has read all says why, or its exit code does.
+            write_frame(&mut stdin, &head, &module).ok();
+            drop((stdin, head, module));
+            read_answer(stdout, room)
+        });
+        send.send(answer).ok();
+    };
+    std::thread::Builder::new()
+        .name("plugin-compiler-pipe".to_owned())
+        .spawn(talk)?;
+    let answer = wait_for_answer(&answer, pid, limits.memory);
+    // Once it has answered, nothing that it could do yet is wanted.
+    child.kill().ok();
+    let status = child.wait()?;
+    debug!(pid, %status, "the process that compiled a plugin has ended");
+    let (head, code) = match answer {
+        ChildAnswer::TimedOut => return Err(LoadError::TooSlow(MAX_LOAD_TIME.as_secs())),
+        ChildAnswer::TooMuchMemory(most) => return Err(LoadError::CompilerMemory(most)),
+        ChildAnswer::Answer(Some(Ok((head, Some(code))))) => (head, code),
+        ChildAnswer::Answer(Some(Ok((_, None)))) => return Err(LoadError::CodeTooLarge { room }),
+        ChildAnswer::Answer(Some(Err(error))) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(version_mismatch());
+        }
+        ChildAnswer::Answer(Some(Err(_)) | None) | ChildAnswer::Exited => {
+            return Err(LoadError::Process(describe_exit(status)));
+        }
+    };
+    let output: Result<CompileOutput, ChildError> =
+        serde_json::from_slice(&head).map_err(|_| version_mismatch())?;
+    Ok((output.map_err(LoadError::from)?, code))
+}
+
+/// Why the child does not load a plugin. What is wrong with a configuration keeps its parts: they have places of their own.
+#[derive(Serialize, Deserialize)]
+enum ChildError {
+    Configure(Refusals),
+    RuleSet { set: String, source: RuleError },
+    Other(String),
+}
+
+impl From<LoadError> for ChildError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Configure(refusals) => Self::Configure(refusals),
+            LoadError::RuleSet { set, source } => Self::RuleSet { set, source },
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<ChildError> for LoadError {
+    fn from(error: ChildError) -> Self {
+        match error {
+            ChildError::Configure(refusals) => Self::Configure(refusals),
+            ChildError::RuleSet { set, source } => Self::RuleSet { set, source },
+            ChildError::Other(text) => Self::FromProcess(text),
+        }
+    }
+}
+
+fn version_mismatch() -> LoadError {
+    LoadError::Process("is of another version".to_owned())
+}
+
+fn describe_exit(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match status.signal() {
+        Some(signal) if signal == Signal::KILL.as_raw() || signal == Signal::ABORT.as_raw() => {
+            "ran out of memory, or was killed: make the module smaller, or give the observer more \
+             memory"
+                .to_owned()
+        }
+        Some(signal) if signal == Signal::XCPU.as_raw() => {
+            format!("took more than {} seconds", MAX_LOAD_TIME.as_secs())
+        }
+        _ => format!("ended without an answer ({status})"),
+    }
+}
+
+/// The other end: reads a plugin from a pipe, compiles and configures it, answers, and ends.
+///
+/// # Errors
+///
+/// The parent is gone, or this machine cannot run WebAssembly.
+pub fn compile_for_parent(input: impl Read, output: impl Write) -> io::Result<()> {
+    confine();
+    // A large module next to its settings.
+    let (head, module) = read_frame(input, 2 * MAX_FILE_BYTES)?;
+    let request: CompileRequest = serde_json::from_slice(&head)?;
+    let engine = PluginEngine::new().map_err(|error| io::Error::other(format!("{error:#}")))?;
+    let compiled = configure::compile_and_configure(&engine, &request, &module);
+    let (head, code) = match compiled {
+        Ok((output, code)) => (Ok(output), code),
+        Err(error) => (Err(ChildError::from(error)), Vec::new()),
+    };
+    write_frame(output, &serde_json::to_vec(&head)?, &code)
+}
+
+/// What the system refuses of this is a bound less, no reason to end.
+fn confine() {
+    lower_priority();
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).ok();
+    // It holds a configuration, which may hold secrets: nothing of it goes to a disk.
+    set_limit(Resource::Core, 0);
+    set_limit(Resource::Data, MAX_CHILD_DATA_BYTES);
+    set_limit(Resource::Cpu, MAX_LOAD_TIME.as_secs());
+    // Where memory runs out, the observer stays.
+    let pid = Pid::as_raw(Some(rustix::process::getpid()));
+    std::fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").ok();
+}
+
+fn set_limit(resource: Resource, most: u64) {
+    let limit = Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    rustix::process::setrlimit(resource, limit).ok();
+}
+
+/// Head and body, each after its length.
+fn write_frame(mut output: impl Write, head: &[u8], body: &[u8]) -> io::Result<()> {
+    output.write_all(&(head.len() as u64).to_le_bytes())?;
+    output.write_all(head)?;
+    output.write_all(&(body.len() as u64).to_le_bytes())?;
+    output.write_all(body)?;
+    output.flush()
+}
+
+fn read_frame(mut input: impl Read, most: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let head = read_part(&mut input, most)?;
+    let body = read_part(&mut input, most)?;
+    Ok((head, body))
+}
+
+/// What was output, and its machine code where there is room for it.
+fn read_answer(mut input: impl Read, room: u64) -> io::Result<(Vec<u8>, Option<Vec<u8>>)> {
+    let head = read_part(&mut input, MAX_ANSWER_BYTES)?;
+    let length = read_length(&mut input)?;
+    match length {
+        ..=MAX_ANSWER_BYTES if length > room => Ok((head, None)),
+        ..=MAX_ANSWER_BYTES => Ok((head, Some(read_bytes(&mut input, length)?))),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+fn read_length(mut input: impl Read) -> io::Result<u64> {
+    let mut length = [0; 8];
+    input.read_exact(&mut length)?;
+    Ok(u64::from_le_bytes(length))
+}
+
+fn read_part(mut input: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let length = read_length(&mut input)?;
+    if length > most {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    read_bytes(input, length)
+}
+
+fn read_bytes(input: impl Read, length: u64) -> io::Result<Vec<u8>> {
+    let mut part = Vec::new();
+    input.take(length).read_to_end(&mut part)?;
+    match part.len() as u64 == length {
+        true => Ok(part),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}

@@ -1,0 +1,353 @@
+//! Configures a plugin once, and makes of its memory afterwards the component that every event
+//! starts from.
+
+use super::error::LoadError;
+use super::module;
+use super::refusals::Refusals;
+use super::spec::PluginSpec;
+use super::world::World;
+use crate::plugin::bindings::exports::step_observer::plugin::transform as wit;
+use crate::plugin::bindings::{Plugin as Guest, PluginPre};
+use crate::plugin::draft::RuleSets;
+use crate::plugin::host::Host;
+use crate::plugin::policy::Wasi;
+use crate::plugin::sandbox::{CallFailure, Limits, OutputMask, PluginEngine, add_empty_wasi};
+use crate::redact::{MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, Rule, RuleError, Scanner};
+use serde::{Deserialize, Serialize};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tracing::warn;
+use wasmtime::component::{Component, Linker};
+
+/// A plugin, configured.
+pub(crate) struct ConfiguredPlugin {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) rule_sets: Arc<RuleSets>,
+    /// The rule sets as they were declared: name, ids of the rules, number of values.
+    pub(crate) declared: Vec<(String, Vec<String>, usize)>,
+    pub(crate) instance_pre: PluginPre<Host>,
+    /// The memory after `configure` could not be kept: each instance must be configured with this.
+    pub(crate) configure_per_call: Option<String>,
+}
+
+/// What to compile, and what with. It crosses to another process: the configuration is not in its
+/// arguments or environment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CompileRequest {
+    name: String,
+    /// JSON text.
+    config: String,
+    limits: Limits,
+    wasi: Wasi,
+    snapshot: bool,
+}
+
+impl CompileRequest {
+    pub(crate) fn new(spec: &PluginSpec) -> Self {
+        Self {
+            name: spec.name.clone(),
+            config: spec.config.to_string(),
+            limits: spec.limits.clone(),
+            wasi: spec.wasi,
+            snapshot: spec.snapshot,
+        }
+    }
+}
+
+/// What `configure` answered, and whether its memory was kept. Goes with the machine code.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CompileOutput {
+    name: String,
+    version: String,
+    rule_sets: Vec<DeclaredRuleSet>,
+    snapshotted: bool,
+}
+
+/// The contract's `rule-set`.
+#[derive(Debug, Serialize, Deserialize)]
+struct DeclaredRuleSet {
+    name: String,
+    rules: Vec<Rule>,
+    values: Vec<String>,
+}
+
+/// Compiles a module, configures it, and compiles it again with the memory that it then has. What
+/// takes long and much memory is done here; the machine code fits every engine of this program.
+pub(crate) fn compile_and_configure(
+    engine: &PluginEngine,
+    request: &CompileRequest,
+    module: &[u8],
+) -> Result<(CompileOutput, Vec<u8>), LoadError> {
+    let CompileRequest {
+        name,
+        config,
+        limits,
+        wasi,
+        snapshot,
+    } = request;
+    let component = module::component(module, *wasi)?;
+    let label: Arc<str> = name.as_str().into();
+    let compiled = engine
+        .compile(&component)
+        .map_err(|error| compile_error(&error))?;
+    let plain = pre_instantiate(engine, &compiled)?;
+    let limits = configure_limits(limits);
+    let config_mask = Arc::new(OutputMask::for_config(config));
+    let configure = |config: &str| {
+        let mut store = PluginEngine::store(
+            &engine.run,
+            &limits,
+            label.clone(),
+            config_mask.clone(),
+            None,
+            None,
+        );
+        let answer = plain.instantiate(&mut store).and_then(|guest: Guest| {
+            guest
+                .step_observer_plugin_transform()
+                .call_configure(&mut store, config)
+        });
+        answer.map_err(|error| CallFailure::classify(&error, store.data().limits.refused, &limits))
+    };
+    let setup = match configure(config) {
+        Ok(Ok(setup)) => setup,
+        Ok(Err(reason)) => {
+            let again = |config: &str| configure(config).ok()?.err();
+            // What it says may quote its configuration, which may hold secrets.
+            let masked = |reason: &str| config_mask.mask_line(reason, MAX_REASON_BYTES);
+            let refusals = Refusals::find(config, reason, again, masked);
+            return Err(LoadError::Configure(refusals));
+        }
+        Err(failure) => {
+            return Err(LoadError::ConfigureTrapped(match failure {
+                CallFailure::Time(ms) => {
+                    format!("it ran for more than {ms} ms (limits.configureMs)")
+                }
+                failure => config_mask.mask_line(&failure.to_string(), 512),
+            }));
+        }
+    };
+    let wit::Setup {
+        name,
+        version,
+        rule_sets,
+    } = setup;
+    check_rule_counts(&rule_sets)?;
+    let rule_sets: Vec<_> = rule_sets.into_iter().map(DeclaredRuleSet::from).collect();
+    check_patterns(&rule_sets)?;
+    let snapshotted = snapshot
+        .then(|| take_snapshot(engine, &label, &component, config, &limits))
+        .flatten();
+    let output = CompileOutput {
+        name,
+        version,
+        rule_sets,
+        snapshotted: snapshotted.is_some(),
+    };
+    let code = snapshotted.as_ref().unwrap_or(&compiled).serialize();
+    Ok((output, code.map_err(|error| compile_error(&error))?))
+}
+
+/// Makes what was output ready to be called.
+pub(crate) fn instantiable(
+    engine: &PluginEngine,
+    request: &CompileRequest,
+    output: CompileOutput,
+    code: &[u8],
+) -> Result<ConfiguredPlugin, LoadError> {
+    let CompileOutput {
+        name,
+        version,
+        rule_sets: sets,
+        snapshotted,
+    } = output;
+    let declared = sets.iter().map(DeclaredRuleSet::summary).collect();
+    let mut rule_sets = RuleSets::new();
+    for set in sets {
+        let scanner = Scanner::with_checked_rules(&set.rules, &set.values);
+        let scanner = scanner.map_err(|source| set.refused(source))?;
+        rule_sets.push((set.name, scanner));
+    }
+    let component = engine
+        .restore(code)
+        .map_err(|error| compile_error(&error))?;
+    let line = |text: &str| OutputMask::default().mask_line(text, MAX_SHOWN_NAME_BYTES);
+    Ok(ConfiguredPlugin {
+        name: line(&name),
+        version: line(&version),
+        rule_sets: Arc::new(rule_sets),
+        declared,
+        instance_pre: pre_instantiate(engine, &component)?,
+        configure_per_call: (!snapshotted).then(|| request.config.clone()),
+    })
+}
+
+/// Longest reason that a plugin gives for refusing its configuration, in bytes.
+const MAX_REASON_BYTES: usize = 1024;
+
+/// Most rule sets of a plugin.
+const MAX_RULE_SETS: usize = 16;
+
+/// What one set may hold, all may hold together.
+fn check_rule_counts(sets: &[wit::RuleSet]) -> Result<(), LoadError> {
+    let rules: usize = sets.iter().map(|set| set.rules.len()).sum();
+    let values: usize = sets.iter().map(|set| set.values.len()).sum();
+    if sets.len() > MAX_RULE_SETS || rules > MAX_RULES || values > MAX_VALUES {
+        return Err(LoadError::Rules);
+    }
+    Ok(())
+}
+
+/// Longest name, version or rule id in bytes, where they are summary.
+const MAX_SHOWN_NAME_BYTES: usize = 128;
+
+/// Compiles all patterns, and forgets them: the host compiles what its events call for.
+fn check_patterns(sets: &[DeclaredRuleSet]) -> Result<(), LoadError> {
+    let mut large = 0;
+    for set in sets {
+        let scanner = Scanner::new(&set.rules, &set.values);
+        large += scanner
+            .map_err(|source| set.refused(source))?
+            .large_patterns();
+        // Before the next set is compiled.
+        if large > MAX_LARGE_PATTERNS {
+            return Err(LoadError::LargeRules);
+        }
+    }
+    Ok(())
+}
+
+impl DeclaredRuleSet {
+    fn refused(&self, source: RuleError) -> LoadError {
+        LoadError::RuleSet {
+            set: self.name.clone(),
+            source,
+        }
+    }
+
+    /// Name, ids of the rules, number of values.
+    fn summary(&self) -> (String, Vec<String>, usize) {
+        let line = |text: &String| OutputMask::default().mask_line(text, MAX_SHOWN_NAME_BYTES);
+        let rules = self.rules.iter().map(|rule| line(&rule.id)).collect();
+        (line(&self.name), rules, self.values.len())
+    }
+}
+
+impl From<wit::RuleSet> for DeclaredRuleSet {
+    fn from(set: wit::RuleSet) -> Self {
+        let rule = |rule: wit::Rule| Rule {
+            id: rule.id,
+            pattern: rule.pattern,
+            keywords: rule.keywords,
+            replacement: rule.replacement,
+        };
+        Self {
+            name: set.name,
+            rules: set.rules.into_iter().map(rule).collect(),
+            values: set.values,
+        }
+    }
+}
+
+fn configure_limits(limits: &Limits) -> Limits {
+    Limits {
+        time_ms: limits.configure_ms,
+        memory_bytes: limits.memory_bytes,
+        ..Limits::default()
+    }
+}
+
+fn pre_instantiate(
+    engine: &PluginEngine,
+    component: &Component,
+) -> Result<PluginPre<Host>, LoadError> {
+    engine
+        .linker(component)
+        .and_then(|linker| linker.instantiate_pre(component))
+        .and_then(PluginPre::new)
+        .map_err(|error| LoadError::Contract(format!("{error:#}")))
+}
+
+fn compile_error(error: &wasmtime::Error) -> LoadError {
+    LoadError::Compile(format!("{error:#}"))
+}
+
+/// `None` where the memory cannot be kept; the plugin then works, only slower.
+fn take_snapshot(
+    engine: &PluginEngine,
+    label: &Arc<str>,
+    component: &[u8],
+    config: &str,
+    limits: &Limits,
+) -> Option<Component> {
+    let config_mask = Arc::new(OutputMask::for_config(config));
+    let mut store = PluginEngine::store(
+        &engine.configure,
+        limits,
+        label.clone(),
+        config_mask,
+        None,
+        None,
+    );
+    // What is handed over is the memory to keep, which `memory_bytes` bounds.
+    store.set_hostcall_fuel(usize::MAX);
+    let mut wizer = wasmtime_wizer::Wizer::new();
+    // `package:name/interface.function@version`, of the version that the guest exports.
+    let world = World::parse(component).ok()?;
+    let (interface, version) = world.transform()?.split_once('@')?;
+    let config = wave_string(config);
+    wizer.init_func(format!("{interface}.configure@{version}({config})"));
+    wizer.keep_init_func(true);
+    let ticks = limits.ticks();
+    let snapshot = wizer.run_component(&mut store, component, async |store, component| {
+        // Compiling took time that is not the guest's.
+        store.set_epoch_deadline(ticks);
+        // `configure` may not call the host: what it would see would not be there for the events.
+        let mut linker = Linker::new(component.engine());
+        add_empty_wasi(&mut linker, component)?;
+        linker.define_unknown_imports_as_traps(component)?;
+        linker.instantiate(store, component)
+    });
+    // It has panicked on what it did not expect; without it the plugin works, only slower.
+    let made = std::panic::catch_unwind(AssertUnwindSafe(|| futures::executor::block_on(snapshot)))
+        .unwrap_or_else(|_| Err(wasmtime::format_err!("the snapshot panicked")));
+    // A handle is worth nothing in the instances that start from this memory.
+    let made = made.and_then(|(bytes, _)| match store.data().wasi_handles {
+        0 => Ok(bytes),
+        _ => Err(wasmtime::format_err!("it opens WASI handles")),
+    });
+    let compiled = made.and_then(|bytes| engine.compile(&bytes));
+    match compiled {
+        Ok(component) => Some(component),
+        Err(error) => {
+            // Not the error's text: it quotes the call, and with it the plugin's configuration.
+            let failure =
+                CallFailure::classify(&error, store.data().limits.refused, limits).label();
+            warn!(
+                plugin = &**label,
+                failure,
+                "the configured plugin cannot be kept, it is configured anew for every event"
+            );
+            None
+        }
+    }
+}
+
+/// A string of the WebAssembly value encoding (WAVE).
+fn wave_string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

@@ -1,0 +1,193 @@
+//! Reasons for which a plugin is not loaded.
+
+use super::module_limits::ModuleLimitError;
+use super::refusals::Refusals;
+use crate::plugin::sandbox::CallFailure;
+use crate::redact::{MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, RuleError};
+use crate::yaml::FieldPath;
+use serde_json::Value;
+
+/// Why a plugin is not loaded. Every text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("failed to read it: {0}")]
+    Read(#[from] std::io::Error),
+    /// There is no bundled plugin of that name.
+    #[error("there is no bundled plugin `{name}`; there are: {known}")]
+    NotBundled {
+        /// The name asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// Too large.
+    #[error("it is larger than {0} bytes: build it with --release and opt-level = \"s\"")]
+    TooLarge(u64),
+    /// Too much text.
+    #[error(
+        "written as text it may have 1 MiB: make WebAssembly of it with wat2wasm or wasm-tools"
+    )]
+    TextTooLarge,
+    /// Not gzip or zstd after all.
+    #[error("failed to decompress it: {0}; compress the file again")]
+    Decompress(String),
+    /// Neither WebAssembly nor its text.
+    #[error(
+        "it is not WebAssembly ({0}); build it with `cargo build --release --target wasm32-unknown-unknown`"
+    )]
+    NotWasm(String),
+    /// Not valid.
+    #[error("it is not a valid module ({0}); was the file cut short? Build or copy it again")]
+    Invalid(String),
+    /// A module that does not fit the contract.
+    #[error(
+        "it does not fit the plugin contract step-observer:plugin@0.1 ({0}); build it against step-observer-guest 0.1"
+    )]
+    Contract(String),
+    /// It wants something that plugins do not get.
+    #[error(
+        "it imports `{0}`, which plugins do not get: all they can import is step-observer:plugin/events and \
+         step-observer:plugin/logging. Build it for wasm32-unknown-unknown, without files, clock or network"
+    )]
+    Import(String),
+    /// It imports WASI without leave.
+    #[error(
+        "it imports `{0}`: plugins get no WASI. Build it without (Rust: wasm32-unknown-unknown; JavaScript and \
+         Python: --stub-wasi), or set `wasi: denied` to give it an empty one"
+    )]
+    Wasi(String),
+    /// It would keep the compiler busy for too long.
+    #[error("it is not a reasonable module: {0}")]
+    ModuleLimit(#[from] ModuleLimitError),
+    /// Its machine code has no place.
+    #[error(
+        "its machine code and configured memory take more than the {room} bytes that are left of what all plugins have \
+         for that (pluginMemory.totalBytes): make the module or what it keeps smaller, or give plugins more"
+    )]
+    CodeTooLarge {
+        /// What is left.
+        room: u64,
+    },
+    /// Compiling it takes too much memory.
+    #[error(
+        "compiling it takes more than {0} bytes of memory: make the module, or what it keeps when it is configured, \
+         smaller, or give the observer more memory"
+    )]
+    CompilerMemory(u64),
+    /// It was dropped in, and asks for more than it may.
+    #[error(
+        "limits.{name} is {asked}, and the operator allows plugins that are dropped in at most {most} \
+         (dropIn.limits.{name}): ask for less, or the operator to allow more"
+    )]
+    Ceiling {
+        /// Which limit.
+        name: &'static str,
+        /// What it asks for.
+        asked: u64,
+        /// What it may have.
+        most: u64,
+    },
+    /// The observer died while it ran.
+    #[error(
+        "the observer died {deaths} times while it ran, and may do so again: mend the module or its settings (any change \
+         of them clears this), or delete {file} while the observer is stopped"
+    )]
+    Crashed {
+        /// How often.
+        deaths: u32,
+        /// Where that is noted.
+        file: String,
+    },
+    /// Loading it took too long.
+    #[error("loading it took more than {0} seconds: make it smaller")]
+    TooSlow(u64),
+    /// Another plugin is in its way.
+    #[error("another plugin is still being loaded after {0} seconds; it is tried again")]
+    Busy(u64),
+    /// It is another file than the one that was meant.
+    #[error(
+        "its SHA-256 is {found}, but `sha256` says {pinned}: it was altered, or the pin is of another build"
+    )]
+    Digest {
+        /// What was asked for.
+        pinned: String,
+        /// What is there.
+        found: String,
+    },
+    /// It has no signature.
+    #[error(
+        "it is not signed, and `trust.requireSignature` is set: sign it with `minisign -Sm FILE` and deliver FILE.minisig with it"
+    )]
+    Unsigned,
+    /// Its signature does not hold.
+    #[error(
+        "its signature does not hold: {0}. It was altered, or signed with a key that is not trusted"
+    )]
+    Signature(String),
+    /// It fails when it is called.
+    #[error("it fails its self-test: called on a sample event, {0}")]
+    SelfTest(CallFailure),
+    /// It exports another version, or nothing.
+    #[error(
+        "it does not export step-observer:plugin/transform@0.1 (it exports: {0}): is `export_plugin!` missing, or is \
+         it for another version? This host speaks 0.1"
+    )]
+    Export(String),
+    /// The compiler refuses it.
+    #[error("failed to compile it: {0}")]
+    Compile(String),
+    /// What the process that compiles plugins says; one of the other errors.
+    #[error("{0}")]
+    FromProcess(String),
+    /// The process that compiles plugins did not answer.
+    #[error("the process that compiles it {0}")]
+    Process(String),
+    /// `configure` failed.
+    #[error("it refuses its configuration: {0}")]
+    Configure(Refusals),
+    /// `configure` trapped or ran too long.
+    #[error("its configure function failed: {0}")]
+    ConfigureTrapped(String),
+    /// Too many rules.
+    #[error(
+        "it declares more than 16 rule sets, {MAX_RULES} rules or {MAX_VALUES} values: leave some out"
+    )]
+    Rules,
+    /// Rules that take too much memory.
+    #[error(
+        "more than {MAX_LARGE_PATTERNS} of its patterns are large when compiled: write [A-Za-z] instead of \\pL, and shorter repetitions"
+    )]
+    LargeRules,
+    /// A rule set is not valid.
+    #[error("rule set `{set}`: {source}")]
+    RuleSet {
+        /// Its name.
+        set: String,
+        /// What is wrong.
+        source: crate::redact::RuleError,
+    },
+}
+
+impl LoadError {
+    /// The rule of a configuration that the error is about, as `redact-secrets` writes rules: `rules` with an `id` each, and
+    /// `values`. `None` if it is about another thing, or if there is none like it.
+    pub(crate) fn rule_in(&self, config: &Value) -> Option<FieldPath> {
+        let Self::RuleSet { source, .. } = self else {
+            return None;
+        };
+        let root = FieldPath::default();
+        match source {
+            RuleError::Pattern { rule, .. } => {
+                let is_it = |item: &Value| item.get("id").and_then(Value::as_str) == Some(rule);
+                let index = config.get("rules")?.as_array()?.iter().position(is_it)?;
+                Some(root.key("rules").index(index))
+            }
+            RuleError::Value { index } => {
+                config.get("values")?.get(index)?;
+                Some(root.key("values").index(*index))
+            }
+            RuleError::TooMany { .. } => None,
+        }
+    }
+}

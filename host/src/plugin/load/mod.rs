@@ -1,0 +1,27 @@
+//! From a plugin's file to a plugin that can be called: reads and checks the file, compiles it (in
+//! a child process), configures it once, and keeps the memory it then has.
+
+mod bundled;
+mod compiler_process;
+mod configure;
+mod error;
+mod inspect;
+mod module;
+mod module_limits;
+mod refusals;
+mod spec;
+mod trust;
+mod world;
+
+pub use bundled::{COMPLETE_BUILD, bundled_plugins, missing_plugins};
+pub use compiler_process::compile_for_parent;
+pub(super) use compiler_process::{Compiled, compile};
+pub(super) use configure::ConfiguredPlugin;
+pub use error::LoadError;
+pub use inspect::Inspection;
+pub use module::{MAX_FILE_BYTES, MAX_MODULE_BYTES};
+pub use refusals::Refusals;
+pub(crate) use refusals::{omit_fields, original_path};
+pub(super) use spec::{MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX};
+pub use spec::{PluginSource, PluginSpec};
+pub use trust::{FileDigest, PublicKey, TrustConfig};

@@ -1,0 +1,152 @@
+//! From a file to a component: everything that can be said about a plugin without running it.
+
+use super::error::LoadError;
+use super::module_limits;
+use super::world::World;
+use crate::plugin::policy::Wasi;
+use flate2::read::GzDecoder;
+use std::io::Read;
+use wasmparser::{Encoding, Parser, Payload};
+
+/// Largest file.
+pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
+/// Largest module, decompressed.
+pub const MAX_MODULE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Largest module written as text: reading it takes many times its size.
+const MAX_TEXT_BYTES: u64 = 1024 * 1024;
+
+/// The bytes of a component, made from whatever form a plugin has.
+///
+/// # Errors
+///
+/// Says what is wrong with the bytes.
+pub(crate) fn component(bytes: &[u8], wasi: Wasi) -> Result<Vec<u8>, LoadError> {
+    let wasm = binary(bytes)?;
+    let component = to_component(wasm)?;
+    let world = World::parse(&component)?;
+    world.check(wasi)?;
+    Ok(component)
+}
+
+/// A component of a component or a core module, whatever it imports and exports.
+pub(crate) fn to_component(wasm: Vec<u8>) -> Result<Vec<u8>, LoadError> {
+    // The encoder panics on some modules that were cut short: validate first.
+    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::default())
+        .validate_all(&wasm)
+        .map_err(|error| LoadError::Invalid(error.to_string()))?;
+    module_limits::check(&wasm)?;
+    match encoding(&wasm)? {
+        Encoding::Component => Ok(wasm),
+        Encoding::Module => wrap(wasm),
+    }
+}
+
+/// A file without its compression, and WAT as WebAssembly.
+pub(crate) fn binary(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    to_binary(&decompress(bytes)?)
+}
+
+fn decompress(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(LoadError::TooLarge(MAX_FILE_BYTES));
+    }
+    let failed = |error: &dyn std::fmt::Display| LoadError::Decompress(error.to_string());
+    match bytes {
+        [0x1f, 0x8b, ..] => read_bounded(GzDecoder::new(bytes)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let decoder =
+                ruzstd::decoding::StreamingDecoder::new(bytes).map_err(|error| failed(&error))?;
+            read_bounded(decoder)
+        }
+        _ => Ok(bytes.to_vec()),
+    }
+}
+
+fn read_bounded(reader: impl Read) -> Result<Vec<u8>, LoadError> {
+    let mut unpacked = Vec::new();
+    reader
+        .take(MAX_MODULE_BYTES + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| LoadError::Decompress(error.to_string()))?;
+    if unpacked.len() as u64 > MAX_MODULE_BYTES {
+        return Err(LoadError::TooLarge(MAX_MODULE_BYTES));
+    }
+    Ok(unpacked)
+}
+
+fn to_binary(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    if bytes.starts_with(b"\0asm") {
+        return Ok(bytes.to_vec());
+    }
+    let text = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.contains('('));
+    match text {
+        Some(text) if text.len() as u64 > MAX_TEXT_BYTES => Err(LoadError::TextTooLarge),
+        Some(text) => wat::parse_str(text).map_err(|error| {
+            // Its further lines quote the file.
+            let text = error.to_string();
+            LoadError::NotWasm(text.lines().next().unwrap_or_default().to_owned())
+        }),
+        None => {
+            let what = match bytes {
+                [] => "it is empty",
+                [0x7f, b'E', b'L', b'F', ..] => "it is a native library or program",
+                _ => "it does not begin with \\0asm",
+            };
+            Err(LoadError::NotWasm(what.to_owned()))
+        }
+    }
+}
+
+pub(crate) fn encoding(wasm: &[u8]) -> Result<Encoding, LoadError> {
+    match Parser::new(0).parse_all(wasm).next() {
+        Some(Ok(Payload::Version { encoding, .. })) => Ok(encoding),
+        Some(Ok(_)) | None => Err(LoadError::NotWasm("it has no header".to_owned())),
+        Some(Err(error)) => Err(LoadError::Invalid(error.to_string())),
+    }
+}
+
+/// Wraps a core module. One that was not built with wit-bindgen (hand-written C) carries no
+/// description of its world: it gets ours, or the encoder would silently give an empty component.
+fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
+    let contract = |error: &dyn std::fmt::Display| LoadError::Contract(format!("{error:#}"));
+    let described = Parser::new(0).parse_all(&module).any(|payload| {
+        matches!(payload, Ok(Payload::CustomSection(section)) if section.name().starts_with("component-type"))
+    });
+    if !described {
+        let mut resolve = wit_parser::Resolve::default();
+        let package = resolve
+            .push_str(
+                "plugin.wit",
+                include_str!("../../../../guest-sdk/wit/v0.1/plugin.wit"),
+            )
+            .map_err(|error| contract(&error))?;
+        let world = resolve
+            .select_world(&[package], Some("plugin"))
+            .map_err(|error| contract(&error))?;
+        wit_component::embed_component_metadata(
+            &mut module,
+            &resolve,
+            world,
+            wit_component::StringEncoding::UTF8,
+            false,
+        )
+        .map_err(|error| contract(&error))?;
+    }
+    // Hostile metadata has made the encoder panic before.
+    let encoded = std::panic::catch_unwind(|| {
+        wit_component::ComponentEncoder::default()
+            .validate(true)
+            .module(&module)?
+            .encode()
+    });
+    match encoded {
+        Ok(Ok(component)) => Ok(component),
+        Ok(Err(error)) => Err(LoadError::Contract(format!("{error:#}"))),
+        Err(_) => Err(LoadError::Contract(
+            "its component metadata is damaged".to_owned(),
+        )),
+    }
+}

@@ -1,0 +1,77 @@
+//! The imports and exports of a component, and which of them a plugin may have.
+
+use super::error::LoadError;
+use crate::plugin::policy::Wasi;
+use crate::plugin::sandbox::WASI_PREFIX;
+use wasmparser::{Parser, Payload};
+
+/// What a component imports and exports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct World {
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn parse(component: &[u8]) -> Result<Self, LoadError> {
+        let mut world = Self::default();
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(component) {
+            let payload = payload.map_err(|error| LoadError::Invalid(error.to_string()))?;
+            match payload {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentImportSection(section) if depth == 0 => {
+                    for import in section {
+                        let import =
+                            import.map_err(|error| LoadError::Invalid(error.to_string()))?;
+                        world.imports.push(import.name.name.to_owned());
+                    }
+                }
+                Payload::ComponentExportSection(section) if depth == 0 => {
+                    for export in section {
+                        let export =
+                            export.map_err(|error| LoadError::Invalid(error.to_string()))?;
+                        world.exports.push(export.name.name.to_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(world)
+    }
+
+    /// Imports nothing but our packages, exports the transform.
+    pub(super) fn check(&self, wasi: Wasi) -> Result<(), LoadError> {
+        let ours = [
+            "step-observer:plugin/events@0.1.",
+            "step-observer:plugin/logging@0.1.",
+        ];
+        for name in &self.imports {
+            if name.starts_with(WASI_PREFIX) {
+                match wasi {
+                    Wasi::Denied => continue,
+                    Wasi::Refused => return Err(LoadError::Wasi(name.clone())),
+                }
+            }
+            if !ours.iter().any(|prefix| name.starts_with(prefix)) {
+                return Err(LoadError::Import(name.clone()));
+            }
+        }
+        if self.transform().is_some() {
+            return Ok(());
+        }
+        let exports = match self.exports.is_empty() {
+            true => "nothing".to_owned(),
+            false => self.exports.join(", "),
+        };
+        Err(LoadError::Export(exports))
+    }
+
+    /// The export that makes it a plugin, with its version.
+    pub(crate) fn transform(&self) -> Option<&str> {
+        let prefix = "step-observer:plugin/transform@0.1.";
+        let found = self.exports.iter().find(|name| name.starts_with(prefix));
+        found.map(String::as_str)
+    }
+}

@@ -1,0 +1,261 @@
+//! Which plugins were running when the process died. Each call of a plugin that was dropped in occupies a slot of a
+//! file while it mark_running; what is written to a file is there after the process was killed, so nothing is synced and
+//! nobody waits for a disk. The next start counts the slots that are occupied, and a plugin during whose calls the
+//! process died twice is not loaded again.
+
+mod table;
+
+use crate::file_permissions;
+use crate::locked::Locked;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use table::{
+    HEADER_BYTES, Header, MAX_SUSPECTS, PluginKey, SLOT_BYTES, SLOT_COUNT, SUSPECT_BYTES, Slot,
+    Suspects,
+};
+use tracing::warn;
+
+/// The file, in the folder of the journal.
+const CALLS_FILE: &str = "plugin-calls";
+/// After so long without a death, what a plugin is suspected of is forgotten.
+const SUSPICION_LIFETIME: Duration = Duration::from_secs(600);
+
+/// The file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to use {}: {source}", path.display())]
+pub struct CrashError {
+    /// Its path.
+    pub path: PathBuf,
+    /// The cause.
+    pub source: io::Error,
+}
+
+/// The file. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CrashRecord(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    file: File,
+    opened: Instant,
+    boot: Header,
+    suspects: Locked<Suspects>,
+    /// A bit for each slot that is in use.
+    occupied: AtomicU32,
+    /// Writing failed: said once.
+    failed: AtomicBool,
+}
+
+impl CrashRecord {
+    /// Opens the file in a folder, or makes it, and counts what the process before has left in it. `boot` names the
+    /// time since the machine has started: a machine that went down is no plugin's fault.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or written.
+    pub fn open(folder: &Path, boot: Option<&str>) -> Result<Self, CrashError> {
+        let path = folder.join(CALLS_FILE);
+        let opened = Self::open_file(&path, boot);
+        let opened = opened.map_err(|source| CrashError {
+            path: path.clone(),
+            source,
+        })?;
+        file_permissions::restrict_file(folder, &path);
+        Ok(opened)
+    }
+
+    fn open_file(path: &Path, boot: Option<&str>) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.mode(0o660).open(path)?;
+        let boot = Header::stopped(boot.unwrap_or_default());
+        let mut bytes = vec![0; FILE_BYTES];
+        let read = read_at(&file, &mut bytes)?;
+        bytes.truncate(read);
+        // One of another version, or none at all, says nothing.
+        let mut table = Suspects::default();
+        if let Some(before) = Header::parse(&bytes) {
+            table = Suspects::parse(
+                bytes
+                    .get(HEADER_BYTES + SLOT_COUNT * SLOT_BYTES..)
+                    .unwrap_or_default(),
+            );
+            if before.is_running() && before.same_boot(&boot) {
+                let slots = bytes.get(HEADER_BYTES..HEADER_BYTES + SLOT_COUNT * SLOT_BYTES);
+                let died_in: Vec<Slot> = slots
+                    .unwrap_or_default()
+                    .chunks_exact(SLOT_BYTES)
+                    .filter_map(Slot::parse)
+                    .collect();
+                table.count_death(&died_in);
+            }
+        }
+        let mut fresh = vec![0; HEADER_BYTES + SLOT_COUNT * SLOT_BYTES];
+        if let Some(header) = fresh.get_mut(..HEADER_BYTES) {
+            header.copy_from_slice(&boot.bytes());
+        }
+        fresh.extend(table.bytes());
+        file.write_all_at(&fresh, 0)?;
+        file.set_len(FILE_BYTES as u64)?;
+        Ok(Self(Arc::new(Inner {
+            path: path.to_owned(),
+            file,
+            opened: Instant::now(),
+            boot,
+            suspects: Locked::new(table),
+            occupied: AtomicU32::new(0),
+            failed: AtomicBool::new(false),
+        })))
+    }
+
+    /// From now on a death counts.
+    pub fn mark_running(&self) {
+        self.0.write(&self.0.boot.running().bytes(), 0);
+    }
+
+    /// The process ends in order: what happens from now on, such as being killed for taking too long, does not count.
+    pub fn mark_stopped(&self) {
+        self.0.write(&self.0.boot.bytes(), 0);
+    }
+
+    /// Counts calls of the plugin with this digest, of its module and settings.
+    #[must_use]
+    pub fn call_marker(&self, digest: [u8; 32]) -> CallMarker {
+        let key = PluginKey(digest);
+        let deaths = self.0.suspects().deaths(key);
+        CallMarker {
+            record: self.clone(),
+            key,
+            suspected: Arc::new(AtomicBool::new(deaths > 0)),
+        }
+    }
+
+    /// How often the process died during its calls, where that is too often to load it again.
+    #[must_use]
+    pub fn deaths_if_refused(&self, digest: [u8; 32]) -> Option<u32> {
+        self.0.suspects().deaths_if_refused(PluginKey(digest))
+    }
+
+    /// The path of the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+}
+
+const FILE_BYTES: usize = HEADER_BYTES + SLOT_COUNT * SLOT_BYTES + MAX_SUSPECTS * SUSPECT_BYTES;
+
+fn read_at(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, read as u64) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+impl Inner {
+    fn suspects(&self) -> std::sync::MutexGuard<'_, Suspects> {
+        self.suspects.lock()
+    }
+
+    /// Where it fails, events go on: only a crash would not be counted.
+    fn write(&self, bytes: &[u8], at: usize) {
+        if let Err(error) = self.file.write_all_at(bytes, at as u64)
+            && !self.failed.swap(true, Ordering::Relaxed)
+        {
+            let file = self.path.display().to_string();
+            warn!(file, %error, "calls of plugins cannot be noted: one that ends the process would not be found out");
+        }
+    }
+
+    /// Takes a slot; none while all are in use.
+    fn occupy(&self) -> Option<u32> {
+        let mut occupied = self.occupied.load(Ordering::Relaxed);
+        loop {
+            let free = (!occupied).trailing_zeros();
+            let bit = 1_u32.checked_shl(free)?;
+            match self.occupied.compare_exchange_weak(
+                occupied,
+                occupied | bit,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Some(free),
+                Err(now) => occupied = now,
+            }
+        }
+    }
+
+    fn write_slot(&self, number: u32, slot: Option<&Slot>) {
+        let bytes = slot.map_or([0; SLOT_BYTES], Slot::bytes);
+        self.write(&bytes, HEADER_BYTES + number as usize * SLOT_BYTES);
+    }
+}
+
+/// Notes the calls of one plugin. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CallMarker {
+    record: CrashRecord,
+    key: PluginKey,
+    /// The process has died during its calls before.
+    suspected: Arc<AtomicBool>,
+}
+
+/// A call that mark_running.
+#[derive(Debug)]
+pub(crate) struct MarkedCall<'a> {
+    call_marker: &'a CallMarker,
+    slot: Option<u32>,
+}
+
+impl CallMarker {
+    /// Notes that a call mark_running, until what is given back is dropped.
+    pub(crate) fn begin(&self) -> MarkedCall<'_> {
+        let inner = &self.record.0;
+        let slot = inner.occupy();
+        if let Some(number) = slot {
+            let began = inner.opened.elapsed().as_micros();
+            let slot = Slot {
+                key: self.key,
+                began: u64::try_from(began).unwrap_or(u64::MAX),
+            };
+            inner.write_slot(number, Some(&slot));
+        }
+        MarkedCall {
+            call_marker: self,
+            slot,
+        }
+    }
+}
+
+impl Drop for MarkedCall<'_> {
+    fn drop(&mut self) {
+        let inner = &self.call_marker.record.0;
+        if let Some(number) = self.slot {
+            inner.write_slot(number, None);
+            inner.occupied.fetch_and(!(1 << number), Ordering::Release);
+        }
+        if self.call_marker.suspected.load(Ordering::Relaxed)
+            && inner.opened.elapsed() >= SUSPICION_LIFETIME
+        {
+            self.call_marker.suspected.store(false, Ordering::Relaxed);
+            let mut table = inner.suspects();
+            table.clear(self.call_marker.key);
+            inner.write(&table.bytes(), HEADER_BYTES + SLOT_COUNT * SLOT_BYTES);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

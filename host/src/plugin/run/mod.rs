@@ -1,0 +1,15 @@
+//! Plugins at work: a loaded plugin and its call, the chain that an event passes, the threads that
+//! run chains, and the record of calls during which the process died.
+
+mod chain;
+mod crash_record;
+mod metrics;
+mod plugin;
+mod pool;
+
+pub use chain::{Chain, ChainError, Outcome, Report};
+pub use crash_record::{CallMarker, CrashError, CrashRecord};
+pub use metrics::PluginCounts;
+pub(super) use metrics::PluginMetrics;
+pub use plugin::Plugin;
+pub use pool::{ChainPool, PoolError};

@@ -1,0 +1,85 @@
+//! Threads that run chains: plugins never run on the threads that serve timers and connections.
+
+use super::chain::{Chain, Outcome};
+use crate::locked::Locked;
+use crate::plugin::sandbox::MAX_PLUGIN_THREADS;
+use crate::step::Envelope;
+use std::sync::{Arc, mpsc};
+use tokio::sync::{Semaphore, oneshot};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A pool of threads. They end when it is dropped.
+#[derive(Debug)]
+pub struct ChainPool {
+    jobs: mpsc::SyncSender<Job>,
+    /// Threads that may wait for memory.
+    may_wait: Arc<Semaphore>,
+}
+
+/// A chain did not come back.
+#[derive(Debug, thiserror::Error)]
+#[error("a thread that runs plugins ended unexpectedly")]
+pub struct PoolError;
+
+impl ChainPool {
+    /// More than there are processors: while some plugins hang until their time is over, the system
+    /// gives the others their share.
+    pub const THREADS: usize = MAX_PLUGIN_THREADS;
+
+    /// Starts `threads` threads.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refuses a thread.
+    pub fn new(threads: usize) -> std::io::Result<Self> {
+        let threads = threads.clamp(1, Self::THREADS);
+        // Hand-over only: whoever asks waits for its answer, so the queue is as long as the askers.
+        let (jobs, queue) = mpsc::sync_channel::<Job>(1024);
+        let queue = Arc::new(Locked::new(queue));
+        for number in 0..threads {
+            let queue = queue.clone();
+            std::thread::Builder::new()
+                .name(format!("plugin-{number}"))
+                .spawn(move || {
+                    loop {
+                        let job = queue.lock().recv();
+                        let Ok(job) = job else { break };
+                        // A panic here is ours, not a plugin's; the asker is told by its dropped sender.
+                        drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)));
+                    }
+                })?;
+        }
+        Ok(Self {
+            jobs,
+            may_wait: Arc::new(Semaphore::new(threads.div_ceil(2))),
+        })
+    }
+
+    /// Passes an event through a chain.
+    ///
+    /// # Errors
+    ///
+    /// The thread panicked.
+    pub async fn process(
+        &self,
+        chain: Arc<Chain>,
+        envelope: Envelope,
+    ) -> Result<Outcome, PoolError> {
+        if chain.plugins().is_empty() {
+            return Ok(chain.process(envelope));
+        }
+        let (answer, outcome) = oneshot::channel();
+        // Plugins that need much memory wait for it on their threads: half of them is for all others.
+        let permit = match chain.may_wait(&envelope) {
+            true => self.may_wait.clone().acquire_owned().await.ok(),
+            false => None,
+        };
+        let job: Job = Box::new(move || {
+            drop(answer.send(chain.process(envelope)));
+            drop(permit);
+        });
+        self.jobs.try_send(job).map_err(|_| PoolError)?;
+        outcome.await.map_err(|_| PoolError)
+    }
+}

@@ -1,0 +1,197 @@
+//! Values of a plugin's configuration in what the plugin says: any of them may be a secret, whatever its type.
+
+use serde_json::{Number, Value};
+use std::borrow::Cow;
+
+/// Most values that are looked for.
+const MAX_MASKED_VALUES: usize = 4096;
+/// Shorter texts are masked only as words of their own: one letter would mask half of every sentence.
+const MIN_SUBSTRING_BYTES: usize = 4;
+/// What stands for a value.
+const VALUE_MASK: &str = "…";
+
+/// What stands in a configuration, names of fields left out.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigValues {
+    /// Longest first: one may be part of another.
+    texts: Vec<String>,
+    numbers: Vec<Number>,
+    has_booleans: bool,
+    /// There are more than can be looked for.
+    too_many: bool,
+}
+
+impl ConfigValues {
+    /// Of JSON; without values if it is none.
+    pub(crate) fn parse(config: &str) -> Self {
+        let mut values = Self::default();
+        if let Ok(config) = serde_json::from_str(config) {
+            values.collect(&config);
+        }
+        values.too_many = values.texts.len() + values.numbers.len() > MAX_MASKED_VALUES;
+        values
+            .texts
+            .sort_unstable_by(|one, other| (other.len(), other).cmp(&(one.len(), one)));
+        values.texts.dedup();
+        values
+    }
+
+    fn collect(&mut self, value: &Value) {
+        match value {
+            Value::Null => {}
+            Value::Bool(_) => self.has_booleans = true,
+            Value::Number(number) => self.numbers.push(number.clone()),
+            Value::String(text) => {
+                // As it is, and as errors quote it.
+                let quoted = [format!("{text:?}"), value.to_string()];
+                let inside = quoted.iter().map(|text| text.get(1..text.len() - 1));
+                let forms = inside.flatten().chain([text.as_str(), text.trim()]);
+                let forms = forms.filter(|form| !form.is_empty());
+                self.texts.extend(forms.map(str::to_owned));
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.collect(item)),
+            Value::Object(members) => members.values().for_each(|item| self.collect(item)),
+        }
+    }
+
+    /// A text without them.
+    pub(crate) fn mask(&self, text: &str) -> String {
+        if self.too_many {
+            return "(left out: its configuration has too many values to mask them)".to_owned();
+        }
+        let mut masked = Cow::Borrowed(text);
+        for value in &self.texts {
+            masked = match value.len() < MIN_SUBSTRING_BYTES {
+                true => mask_words(masked, value),
+                false if masked.contains(value.as_str()) => {
+                    masked.replace(value, VALUE_MASK).into()
+                }
+                false => masked,
+            };
+        }
+        if self.has_booleans {
+            // As serde quotes them; without quotes they are words like others.
+            for quoted in ["`true`", "`false`"] {
+                if masked.contains(quoted) {
+                    masked = masked.replace(quoted, "`…`").into();
+                }
+            }
+        }
+        match self.numbers.is_empty() {
+            true => masked.into_owned(),
+            false => self.mask_numbers(&masked),
+        }
+    }
+
+    /// Numbers however they are written: serde says `1000.0` for what was 1e3.
+    fn mask_numbers(&self, text: &str) -> String {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
+        let mut masked = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(is_part) {
+            let (before, from) = rest.split_at(start);
+            let (word, after) = from.split_at(from.find(|c| !is_part(c)).unwrap_or(from.len()));
+            masked.push_str(before);
+            // Where a parser stopped, which is no value.
+            let is_place = masked.ends_with("line ") || masked.ends_with("column ");
+            let number = word.trim_end_matches('.');
+            match !is_place && self.matches_number(number) {
+                true => {
+                    masked.push_str(VALUE_MASK);
+                    masked.push_str(word.get(number.len()..).unwrap_or_default());
+                }
+                false => masked.push_str(word),
+            }
+            rest = after;
+        }
+        masked.push_str(rest);
+        masked
+    }
+
+    fn matches_number(&self, word: &str) -> bool {
+        let known = |number: &Number| {
+            let text = number.to_string();
+            let same = number.as_f64().zip(word.parse::<f64>().ok());
+            text == word || same.is_some_and(|(one, other)| one == other)
+        };
+        self.numbers.iter().any(known)
+    }
+}
+
+/// Masks a text where no letter or digit is before or behind it.
+fn mask_words<'a>(text: Cow<'a, str>, word: &str) -> Cow<'a, str> {
+    let mut masked = String::new();
+    let mut done = 0;
+    for (start, _) in text.match_indices(word) {
+        let end = start + word.len();
+        let (before, after) = (text.get(..start), text.get(end..));
+        let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let inside = is_letter(before.and_then(|text| text.chars().next_back()))
+            || is_letter(after.and_then(|text| text.chars().next()));
+        if !inside {
+            masked.push_str(text.get(done..start).unwrap_or_default());
+            masked.push_str(VALUE_MASK);
+            done = end;
+        }
+    }
+    if done == 0 {
+        return text;
+    }
+    masked.push_str(text.get(done..).unwrap_or_default());
+    masked.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(config: &str, text: &str) -> String {
+        ConfigValues::parse(config).mask(text)
+    }
+
+    #[test]
+    fn values_of_every_type_of_a_configuration_are_masked() {
+        let config = r#"{"pin": 90210, "rate": 1e3, "deep": [{"key": "hunter2", "n": -7}], "short": "ab", "on": true}"#;
+        for (said, shown) in [
+            (
+                "invalid type: integer `90210`, expected a string",
+                "invalid type: integer `…`, expected a string",
+            ),
+            (
+                "invalid type: floating point `1000.0`, expected",
+                "invalid type: floating point `…`, expected",
+            ),
+            ("the key hunter2, and \"hunter2\".", "the key …, and \"…\"."),
+            ("n is -7.", "n is …."),
+            ("`ab` is about a table", "`…` is about a table"),
+            ("pin=90210", "pin=…"),
+            ("at line 7 column 90210", "at line 7 column 90210"),
+            (
+                "890210 and 90210x are others",
+                "890210 and 90210x are others",
+            ),
+            (
+                "boolean `true`, expected a map",
+                "boolean `…`, expected a map",
+            ),
+            ("it is true that", "it is true that"),
+        ] {
+            assert_eq!(masked(config, said), shown);
+        }
+    }
+
+    #[test]
+    fn a_text_is_masked_as_errors_quote_it() {
+        let config = r#"{"key": "a\"b\nc\u00e9 "}"#;
+        for said in ["a\"b\ncé ", r#"a\"b\ncé "#, "<a\"b\ncé>"] {
+            assert!(!masked(config, said).contains("cé"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_of_too_many_values_lets_nothing_be_said() {
+        let many = serde_json::to_string(&vec![1; 5000]).unwrap();
+        assert!(masked(&many, "x 1").starts_with("(left out"));
+        assert_eq!(masked("null", "as it is"), "as it is");
+    }
+}
