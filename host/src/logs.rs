@@ -1,8 +1,10 @@
 //! Where logs come from, and the shelf for those that had to be read before their time.
 
+mod config;
 mod prefetched;
 
-use crate::config::{LogCaptureMode, LogConfig};
+pub use config::{LogCaptureMode, LogConfig};
+
 use crate::locked::Locked;
 use crate::observe::{
     Change, ClusterLogs, LOG_OF_REPLACED_POD, LogReadMode, LogTarget, RecordedLogs, WatchedPod,

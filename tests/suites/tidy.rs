@@ -90,11 +90,11 @@ const ROOMS: [(&str, &[&str]); 27] = [
     (
         "config",
         &[
-            "admin", "bounded", "deliver", "event", "journal", "observe", "plugin", "sink",
+            "admin", "bounded", "deliver", "event", "journal", "logs", "observe", "plugin", "sink",
             "trace", "yaml",
         ],
     ),
-    ("logs", &["config", "locked", "observe", "step"]),
+    ("logs", &["bounded", "locked", "observe", "step"]),
     ("record", &["observe", "plugin", "redact", "step"]),
     (
         "prepare",

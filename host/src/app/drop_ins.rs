@@ -1,6 +1,8 @@
 //! The stage that keeps the chain: changes from ConfigMaps and folders in, chains out. Plugins are
 //! loaded one after the other beside the events, which go on through the chain that there is.
 
+use super::plugins;
+use super::supervisor::{Supervisor, Until};
 use crate::observe::{self, PluginConfigMapChange, PluginEventRecorder};
 use crate::plugin::dropin::{
     Catalog, LoadJob, LoadResult, Notice, Origin, PluginFolder, Roster, SourceChange,
@@ -16,7 +18,7 @@ const FOLDER_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Changes that wait to be taken in: each may hold a module.
 const CHANGES_CAPACITY: usize = 4;
 /// News that wait to be written as Events.
-pub(super) const NOTICES_CAPACITY: usize = 256;
+const NOTICES_CAPACITY: usize = 256;
 
 /// Where plugins are dropped in.
 pub(super) enum DropInSource {
@@ -27,8 +29,27 @@ pub(super) enum DropInSource {
     Folder(PathBuf),
 }
 
+/// Starts the stages that keep the chain, and returns where the chain of the moment can be read.
+pub(super) fn start(
+    catalog: Catalog,
+    sources: Vec<DropInSource>,
+    client: Option<&kube::Client>,
+    stages: &mut Supervisor,
+) -> watch::Receiver<Roster> {
+    let (rosters, roster) = watch::channel(catalog.roster());
+    let (notices, to_publish) = mpsc::channel(NOTICES_CAPACITY);
+    if let Some(client) = client {
+        let recorder = PluginEventRecorder::new(client.clone(), plugins::instance());
+        let publishing = publish_events(recorder, to_publish);
+        stages.spawn("plugin events", Until::Prepared, publishing);
+    }
+    let watching = watch_drop_ins(catalog, sources, rosters, notices);
+    stages.spawn("plugins", Until::Prepared, watching);
+    roster
+}
+
 /// Reads the sources and keeps the chain, for ever.
-pub(super) async fn watch_drop_ins(
+async fn watch_drop_ins(
     catalog: Catalog,
     sources: Vec<DropInSource>,
     roster: watch::Sender<Roster>,
@@ -179,10 +200,7 @@ async fn folder(path: PathBuf, changes: mpsc::Sender<SourceChange>) {
 
 /// Writes what became of plugins as Events on their ConfigMaps; what is newest where more than one
 /// waits.
-pub(super) async fn publish_events(
-    notes: PluginEventRecorder,
-    mut notices: mpsc::Receiver<Notice>,
-) {
+async fn publish_events(notes: PluginEventRecorder, mut notices: mpsc::Receiver<Notice>) {
     while let Some(first) = notices.recv().await {
         let mut latest: BTreeMap<Origin, Notice> = BTreeMap::from([(first.origin.clone(), first)]);
         while let Ok(notice) = notices.try_recv() {

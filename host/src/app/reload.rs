@@ -1,7 +1,7 @@
 //! What outlives a change of the configuration: what was accepted, what is known of it, and where the observer
 //! tells about itself.
 
-use super::{AppError, Source, stages};
+use super::{AppError, Source};
 use crate::admin::{AdminConfig, Listeners, ReloadStatus};
 use crate::bounded::Bounded;
 use crate::config::{Config, SinkConfig, SinkKind};
@@ -61,7 +61,7 @@ impl CarriedOver {
         let history_bytes = journal_config
             .history_bytes
             .map_or(default_bytes, Bounded::get);
-        let journal = Journal::open(&journal_config, stages::horizon(source))?;
+        let journal = Journal::open(&journal_config, source.horizon())?;
         let also = traces.as_ref();
         let also = also.map(|traces| Box::new(traces.recorder()) as Listener);
         // Who holds the journal's lock is alone in its folder.
@@ -115,7 +115,10 @@ impl CarriedOver {
     /// over from them, and tells again: the ids are the same. In memory nobody knows what was told; where the run
     /// before saw and told everything, this one looks back no further than a first start would.
     pub(super) fn ledger(&self, source: &Source) -> Ledger {
-        let recent = stages::horizon(source);
+        if source.is_recording() {
+            return Ledger::from_stream_start();
+        }
+        let recent = source.horizon();
         let first = self.journal.horizon().unwrap_or(recent);
         let has_marks = self.journal_config.directory.is_some();
         match has_marks || self.unfinished.load(Ordering::Relaxed) {

@@ -1,6 +1,6 @@
 //! How it stands with everything, whenever somebody asks.
 
-use super::{CarriedOver, stages};
+use super::CarriedOver;
 use crate::admin::{
     EventStatus, JournalStatus, LogReadStatus, SinkStatus, StatusProvider, StatusSnapshot,
     TransitionStatus, WaitingStatus, WatchStatus,
@@ -13,6 +13,7 @@ use crate::journal::Journal;
 use crate::logs::LogReader;
 use crate::observe::Watches;
 use crate::prepare::PipelineMetrics;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,7 +76,7 @@ impl StatusSources {
     fn waiting(&self) -> WaitingStatus {
         let waits = self.admission.status();
         let (held_seconds, held_by) = match waits.oldest {
-            Some((since, plugin)) => (stages::age(since), Some(plugin.to_string())),
+            Some((since, plugin)) => (age(since), Some(plugin.to_string())),
             None => (0, None),
         };
         WaitingStatus {
@@ -98,7 +99,7 @@ impl StatusSources {
                 delivered: sink.delivered(),
                 failed_attempts: sink.failed_attempts(),
                 waiting,
-                oldest_seconds: oldest.map_or(0, |event| stages::age(event.at)),
+                oldest_seconds: oldest.map_or(0, |event| age(event.at)),
                 paused_until: sink.pause().and_then(|left| {
                     let until = clock::now().checked_add(left).ok()?;
                     until.round(jiff::Unit::Millisecond).ok()
@@ -139,4 +140,10 @@ fn unreadable(watches: &Watches) -> BTreeMap<String, u64> {
     counts
         .map(|(kind, count)| (kind.to_owned(), count))
         .collect()
+}
+
+/// Returns the seconds since a time.
+fn age(at: Timestamp) -> u64 {
+    let seconds = clock::now().duration_since(at).as_secs();
+    u64::try_from(seconds).unwrap_or_default()
 }

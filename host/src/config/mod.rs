@@ -9,8 +9,8 @@ pub use crate::admin::AdminConfig;
 pub use crate::yaml::{FieldPath, Mistakes, YamlError as Mistake};
 pub use check::ConfigCheck;
 pub use types::{
-    Config, ConfigDuration, DeadLetterConfig, DropInConfig, LogCaptureMode, LogConfig,
-    PluginConfig, PluginFrom, PluginMemoryConfig, SinkConfig, SinkKind, TektonConfig,
+    Config, ConfigDuration, DeadLetterConfig, DropInConfig, PluginConfig, PluginFrom,
+    PluginMemoryConfig, SinkConfig, SinkKind, TektonConfig,
 };
 
 use crate::yaml;

@@ -5,6 +5,7 @@ use crate::bounded::Bounded;
 use crate::deliver::RetryConfig;
 use crate::event::{self, EventConfig, EventMatch};
 use crate::journal::JournalConfig;
+use crate::logs::LogConfig;
 use crate::observe::ClusterConfig;
 use crate::plugin::{FileDigest, LimitCeiling, Limits, OnError, TrustConfig, Wasi};
 use crate::sink::{FileConfig, HttpConfig, KafkaConfig, NatsConfig, StdoutConfig};
@@ -101,50 +102,6 @@ impl From<ConfigDuration> for String {
     fn from(span: ConfigDuration) -> Self {
         format!("{:#}", span.0)
     }
-}
-
-/// Logs of steps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct LogConfig {
-    /// When logs are read.
-    pub capture: LogCaptureMode,
-    /// Most of a log that an event carries, in bytes. Head and tail are kept; between them whole lines are left out, or
-    /// whole words of a line that has more than 8 KiB. What an event has room for is less in any case (`event.maxBytes`).
-    pub max_bytes: Bounded<256, 10_485_760, usize>,
-    /// Logs that are read at a time at the end of steps, and as many of pods that are being deleted. One namespace
-    /// alone gets three quarters of each.
-    pub concurrency: Bounded<1, 256, usize>,
-    /// Logs that are followed at a time (`capture: follow`); further ones wait for one of them to end, and are
-    /// read at the end of their step where that comes first.
-    pub followers: Bounded<1, 1024, usize>,
-    /// Longest time for one log, in milliseconds; for one that is followed, from the end of its step on.
-    pub timeout_ms: Bounded<1, 600_000>,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self {
-            capture: LogCaptureMode::OnEnd,
-            max_bytes: Bounded::new(48 * 1024),
-            concurrency: Bounded::new(16),
-            followers: Bounded::new(64),
-            timeout_ms: Bounded::new(10_000),
-        }
-    }
-}
-
-/// When logs are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum LogCaptureMode {
-    /// When the step ends, and when its pod is about to be deleted.
-    OnEnd,
-    /// While the step runs, on a connection for each: so also the log of a step that is cancelled is there for
-    /// certain, and of one whose log is rotated away.
-    Follow,
-    /// Never.
-    Off,
 }
 
 /// Plugins that are dropped in.

@@ -1,0 +1,70 @@
+//! The deliveries of a pipeline, one per sink.
+
+use super::CarriedOver;
+use super::sinks::{ReadySink, SinkLifetime};
+use super::supervisor::{Supervisor, Until};
+use crate::config::SinkConfig;
+use crate::deliver::{Delivery, SinkMetrics};
+use crate::prepare::SinkRoute;
+use futures::FutureExt as _;
+use std::sync::Arc;
+
+/// What the other stages need of the deliveries.
+pub(super) struct Deliveries {
+    /// The counters of each sink, by its name.
+    pub(super) sink_metrics: Vec<(String, Arc<SinkMetrics>)>,
+    /// Where prepared events go: to all sinks that take more than dead letters.
+    pub(super) routes: Vec<SinkRoute>,
+}
+
+impl Deliveries {
+    /// Starts the delivery to each sink. It ends when no event for its sink can come any more and
+    /// none waits.
+    pub(super) fn start(
+        sinks: Vec<ReadySink>,
+        carried: &CarriedOver,
+        stages: &mut Supervisor,
+    ) -> Self {
+        let (mut sink_metrics, mut routes) = (Vec::new(), Vec::new());
+        let configs: Vec<&SinkConfig> = sinks.iter().map(|ready| &ready.config).collect();
+        let pauses = carried.pauses(&configs);
+        for (ready, pause) in sinks.into_iter().zip(pauses) {
+            let metrics = Arc::new(SinkMetrics::new(pause));
+            let SinkConfig {
+                name,
+                select,
+                to,
+                retry,
+                ..
+            } = ready.config;
+            sink_metrics.push((name.clone(), metrics.clone()));
+            let (closing, dead_letters) = match ready.lifetime {
+                SinkLifetime::Events {
+                    chain,
+                    dead_letters,
+                } => {
+                    routes.push(SinkRoute {
+                        name: name.clone(),
+                        select,
+                        chain,
+                        added: to.added_bytes(),
+                    });
+                    (stages.prepared(), dead_letters)
+                }
+                SinkLifetime::DeadLetters { closed } => (closed.map(drop).boxed().shared(), None),
+            };
+            let (dead_letter_sink, closes) = dead_letters.unzip();
+            let delivery = Delivery::new(name, ready.sink, retry, carried.journal.clone(), metrics)
+                .with_dead_letters(dead_letter_sink)
+                .with_history(carried.history.clone());
+            stages.spawn("deliver", Until::Drained, async move {
+                delivery.run(closing).await;
+                drop(closes);
+            });
+        }
+        Self {
+            sink_metrics,
+            routes,
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! A pipeline: its stages, and what they share.
+//!
+//! observe → track → prepare → journal → one set of lanes per sink
+//!
+//! Each stage ends when the stage before it has ended and its own work is done. Beside them run
+//! services: plugins that come and go, the control socket, the admin server.
+
+use super::deliveries::Deliveries;
+use super::removed_sinks::RemovedSinkBacklog;
+use super::status::StatusSources;
+use super::supervisor::{Supervisor, Until};
+use super::track::{LogPrefetch, TrackOutputs, prefetch_logs, track};
+use super::{App, AppError, CarriedOver, MAX_SYNC_WAIT, Source, Summary, drop_ins, reviewer};
+use crate::admin::Subject;
+use crate::control;
+use crate::deliver::SinkMetrics;
+use crate::event::EventConfig;
+use crate::fair::{Admission, FairSemaphore};
+use crate::journal::JournalError;
+use crate::lanes::{self, LaneLimits};
+use crate::logs::{LogConfig, LogReader};
+use crate::observe::{LogRateLimit, Tracker, Watches};
+use crate::plugin::ChainPool;
+use crate::plugin::dropin::Roster;
+use crate::prepare::{EventHook, PipelineMetrics, Preparation, PrepareCommand, SinkRoute};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Step records that are prepared at a time. Most of them wait for a log.
+const MAX_PREPARING: usize = 64;
+/// Changes between observe and track: enough to smooth bursts.
+pub(super) const CHANGES_CAPACITY: usize = 64;
+/// Step records between track and prepare. `fair::Admission` bounds those in prepare, by namespace.
+const RECORDS_CAPACITY: usize = 128;
+/// Lanes of records need no bound of their own: each record in them is admitted.
+const UNBOUNDED_LANES: LaneLimits = LaneLimits {
+    concurrency: usize::MAX,
+    capacity: usize::MAX,
+};
+
+/// A pipeline that runs.
+pub(super) struct Pipeline {
+    stages: Supervisor,
+    shared: Shared,
+    sink_metrics: Vec<(String, Arc<SinkMetrics>)>,
+}
+
+/// What the stages of a pipeline share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) carried: CarriedOver,
+    pub(super) metrics: Arc<PipelineMetrics>,
+    pub(super) admission: Admission,
+    pub(super) logs: Arc<LogReader>,
+    /// The watches of a cluster.
+    pub(super) watches: Option<Watches>,
+}
+
+// === impl Pipeline ===
+
+impl Pipeline {
+    /// Starts all stages. They run until the source ends or `shutdown` resolves.
+    ///
+    /// # Errors
+    ///
+    /// The journal failed, or a thread or the admin server does not start.
+    pub(super) async fn start(
+        app: App,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Self, AppError> {
+        let App {
+            source,
+            catalog,
+            drop_ins,
+            sinks,
+            url_watchers,
+            carried,
+            folder,
+            event,
+            log,
+            grace: _,
+            event_hook,
+        } = app;
+        let crash_counting = carried.count_crashes();
+        let shared = Shared::new(&source, &log, carried);
+        let mut stages = Supervisor::new();
+        let (changes, changes_seen) = mpsc::channel(CHANGES_CAPACITY);
+        let (records, commands) = mpsc::channel(RECORDS_CAPACITY);
+        let (prefetches, wanted) = mpsc::channel(RECORDS_CAPACITY);
+        let outputs = shared.track_outputs(&source, prefetches, records).await?;
+
+        let backlog = RemovedSinkBacklog::find(&shared.carried.journal, &sinks);
+        let rest = shared.dead_letter(backlog).await?;
+        stages.spawn("removed sinks", Until::Prepared, rest);
+        let deliveries = Deliveries::start(sinks, &shared.carried, &mut stages);
+        let roster = drop_ins::start(catalog, drop_ins, source.client(), &mut stages);
+        for watcher in url_watchers {
+            stages.spawn("follow Tekton", Until::Delivered, watcher);
+        }
+        if let Some(folder) = folder {
+            let control = shared.control(folder, &deliveries.routes);
+            stages.spawn("control", Until::Delivered, control);
+        }
+        let admin = shared.admin(&source, &deliveries.sink_metrics, &roster, &stages)?;
+        stages.spawn("admin", Until::Answered, admin);
+        let preparation =
+            shared.preparation(&source, event, event_hook, roster, deliveries.routes)?;
+        stages.spawn("prepare", Until::SourceEnds, prepare(preparation, commands));
+        stages.spawn("prefetch logs", Until::Prepared, prefetch_logs(wanted));
+        let tracking = track(shared.tracker(&source), changes_seen, outputs);
+        stages.spawn("track", Until::SourceEnds, tracking);
+        stages.spawn_source("observe", async move {
+            let observed = source.observe(changes, shutdown).await;
+            // A crash during the rest is no plugin's fault: a slow stop may end in SIGKILL.
+            drop(crash_counting);
+            observed
+        });
+        Ok(Self {
+            stages,
+            shared,
+            sink_metrics: deliveries.sink_metrics,
+        })
+    }
+
+    /// Waits until all stages have ended, or the grace period is over.
+    ///
+    /// # Errors
+    ///
+    /// The source or the journal failed, or a stage panicked.
+    pub(super) async fn finish(
+        self,
+        shutdown: impl Future<Output = Option<Duration>>,
+        grace: Duration,
+    ) -> Result<Summary, AppError> {
+        let Self {
+            mut stages,
+            shared,
+            sink_metrics,
+        } = self;
+        let journal = shared.carried.journal.clone();
+        let source_failure = stages.wait(shutdown, grace, journal.failed()).await?;
+        stages.abort();
+        shared.flush().await;
+        shared.carried.note_end(shared.is_finished());
+        if let Some(error) = source_failure {
+            return Err(error.into());
+        }
+        let metrics = &shared.metrics;
+        let sinks = sink_metrics.into_iter().map(|(name, metrics)| {
+            let (waiting, _) = journal.counts(&name);
+            (name, metrics.delivered(), waiting + metrics.dead_lettered())
+        });
+        Ok(Summary {
+            steps: metrics.transitions.all(),
+            dropped: metrics.dropped.load(Ordering::Relaxed),
+            unprepared: metrics.failed.load(Ordering::Relaxed)
+                + metrics.pending.load(Ordering::Relaxed),
+            sinks: sinks.collect(),
+        })
+    }
+}
+
+/// Runs the prepare stage until `commands` is closed and all of them are done.
+async fn prepare(preparation: Preparation, commands: mpsc::Receiver<(Arc<str>, PrepareCommand)>) {
+    lanes::run(commands, UNBOUNDED_LANES, |command| {
+        preparation.handle(command)
+    })
+    .await;
+    // Only then do sinks see the last event. A journal that fails stops the observer.
+    preparation.journal.flush_submitted().await.ok();
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn new(source: &Source, log: &LogConfig, carried: CarriedOver) -> Self {
+        Self {
+            carried,
+            metrics: Arc::default(),
+            admission: Admission::default(),
+            logs: Arc::new(LogReader::new(source.logs(log), log)),
+            watches: source.watches().cloned(),
+        }
+    }
+
+    /// Dead-letters what the journal has room for, and returns the work that does so with the rest.
+    async fn dead_letter(
+        &self,
+        mut backlog: RemovedSinkBacklog,
+    ) -> Result<impl Future<Output = ()> + Send + use<>, JournalError> {
+        let (journal, history) = (self.carried.journal.clone(), self.carried.history.clone());
+        backlog.dead_letter_first(&journal, &history).await?;
+        Ok(backlog.dead_letter_rest(journal, history))
+    }
+
+    /// Answers on the control socket in the journal's folder.
+    fn control(
+        &self,
+        folder: PathBuf,
+        routes: &[SinkRoute],
+    ) -> impl Future<Output = ()> + Send + use<> {
+        // An event for another sink has not passed the plugins of a sink that has its own.
+        let plain = routes
+            .iter()
+            .filter(|route| route.chain.plugins().is_empty());
+        let sinks = plain.map(|route| route.name.clone()).collect();
+        let (journal, history) = (self.carried.journal.clone(), self.carried.history.clone());
+        async move { control::serve(&folder, &journal, &history, sinks).await }
+    }
+
+    /// Answers on the admin server.
+    fn admin(
+        &self,
+        source: &Source,
+        sink_metrics: &[(String, Arc<SinkMetrics>)],
+        roster: &watch::Receiver<Roster>,
+        stages: &Supervisor,
+    ) -> Result<impl Future<Output = ()> + Send + use<>, AppError> {
+        let carried = &self.carried;
+        let sources = StatusSources {
+            journal: carried.journal.clone(),
+            history: carried.history.clone(),
+            sink_metrics: sink_metrics.to_vec(),
+            metrics: self.metrics.clone(),
+            logs: self.logs.clone(),
+            admission: self.admission.clone(),
+            watches: self.watches.clone(),
+            carried: carried.clone(),
+        };
+        let subject = Subject {
+            roster: roster.clone(),
+            status: sources.into_provider(),
+            history: carried.history.clone(),
+        };
+        let auth = carried.admin_config.auth.as_ref();
+        let reviewer = reviewer::reviewer(source, auth);
+        let delivered = stages.delivered();
+        Ok(carried
+            .listeners
+            .serve(auth, reviewer, subject, &delivered)?)
+    }
+
+    fn preparation(
+        &self,
+        source: &Source,
+        event: EventConfig,
+        event_hook: Option<EventHook>,
+        roster: watch::Receiver<Roster>,
+        routes: Vec<SinkRoute>,
+    ) -> Result<Preparation, AppError> {
+        Ok(Preparation {
+            logs: self.logs.clone(),
+            event,
+            pool: ChainPool::new(ChainPool::THREADS)?,
+            call_permits: FairSemaphore::new(ChainPool::THREADS),
+            record_permits: FairSemaphore::new(MAX_PREPARING),
+            roster,
+            routes,
+            journal: self.carried.journal.clone(),
+            history: self.carried.history.clone(),
+            traced: self.carried.traces.is_some(),
+            metrics: self.metrics.clone(),
+            event_hook,
+            hold_for: source.hold_for(),
+            truncated_log_limit: LogRateLimit::default(),
+            oversized_log_limit: LogRateLimit::default(),
+        })
+    }
+
+    fn tracker(&self, source: &Source) -> Tracker {
+        let tracker = Tracker::new(self.carried.ledger(source));
+        match source.is_recording() {
+            // A recording has no tenants, and it waits: its events are the same at any speed.
+            true => tracker,
+            false => tracker.with_admission(self.admission.clone()),
+        }
+    }
+
+    async fn track_outputs(
+        &self,
+        source: &Source,
+        prefetches: mpsc::Sender<LogPrefetch>,
+        records: mpsc::Sender<(Arc<str>, PrepareCommand)>,
+    ) -> Result<TrackOutputs, JournalError> {
+        let journal = self.carried.journal.clone();
+        Ok(TrackOutputs {
+            prefetches,
+            records,
+            logs: self.logs.clone(),
+            metrics: self.metrics.clone(),
+            admission: self.admission.clone(),
+            blocks_when_full: source.is_recording(),
+            forgets_vanished: !source.repeats(),
+            same_scope: journal.set_scope(&source.watch_scope()).await?,
+            journal,
+            unclaimed_log_limit: LogRateLimit::default(),
+            gave_way_log_limit: LogRateLimit::default(),
+        })
+    }
+
+    /// Writes what the stages have left behind. Without it the next run would send the last events
+    /// again.
+    async fn flush(&self) {
+        let written = async {
+            self.carried.journal.sync().await.ok();
+            self.carried.history.flush().await;
+            if let Some(traces) = &self.carried.traces {
+                traces.flush().await;
+            }
+        };
+        tokio::time::timeout(MAX_SYNC_WAIT, written).await.ok();
+    }
+
+    /// Whether the run has seen all of the cluster, as far as it can tell, and all of that is in the
+    /// journal.
+    fn is_finished(&self) -> bool {
+        let nothing_waits = self.metrics.pending.load(Ordering::Relaxed) == 0
+            && self.admission.status().deferred == 0;
+        let health = self.watches.as_ref().map(Watches::health);
+        let works = health
+            .unwrap_or_default()
+            .iter()
+            .all(|watch| watch.failing.is_none());
+        nothing_waits && works && self.metrics.listed.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,183 @@
+//! What a pipeline observes, and its first stage.
+
+use super::CHANGES_CAPACITY;
+use crate::logs::{LogConfig, LogSource};
+use crate::observe::{self, Change, ClusterConfig, ObserveError, TimedChange};
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use step_observer_core::Shard;
+use tokio::sync::mpsc;
+
+/// What is observed.
+#[expect(
+    missing_debug_implementations,
+    reason = "a player and a client have nothing to show"
+)]
+#[expect(clippy::large_enum_variant, reason = "there is one")]
+pub enum Source {
+    /// A cluster.
+    Cluster {
+        /// The client that watches.
+        client: kube::Client,
+        /// A second client that reads logs, so that they cannot starve the watches.
+        log_client: kube::Client,
+        /// Measures how fresh the watches of `client` are.
+        watches: observe::Watches,
+        /// What to watch.
+        config: ClusterConfig,
+        /// Runs that ended longer than this before `started` give no events.
+        look_back: SignedDuration,
+        /// The start, by the cluster's clock.
+        started: Timestamp,
+        /// Records what the watches show.
+        tap: Option<observe::RawEventHook>,
+    },
+    /// A recording or a piped watch stream.
+    Recording {
+        /// Plays the recording.
+        player: observe::Player,
+        /// The logs in it.
+        logs: observe::RecordedLogs,
+        /// The stream is happening now: a change without a time gets that of this machine.
+        live: bool,
+        /// Longest time for which a plugin may hold an event.
+        hold_for: Duration,
+    },
+}
+
+impl Source {
+    /// Describes what is watched: two sources that watch the same have the same text.
+    pub(super) fn watch_scope(&self) -> String {
+        match self {
+            Self::Cluster { config, .. } => {
+                let mut namespaces = config.namespaces.clone();
+                namespaces.sort();
+                let shard = config.own_shard().ok().and_then(Shard::ordinal_and_total);
+                let shard = shard.map(|(shard, shards)| format!(", shard {shard} of {shards}"));
+                format!(
+                    "namespaces {namespaces:?}, labels {:?}{}",
+                    config.label_selector,
+                    shard.unwrap_or_default()
+                )
+            }
+            Self::Recording { .. } => "a recording".to_owned(),
+        }
+    }
+
+    /// Returns the time before which an ended run gives no events, unless the journal has an earlier
+    /// one.
+    pub(super) fn horizon(&self) -> Timestamp {
+        match self {
+            Self::Cluster {
+                look_back, started, ..
+            } => started.checked_sub(*look_back).unwrap_or(Timestamp::MIN),
+            Self::Recording { .. } => Timestamp::MIN,
+        }
+    }
+
+    pub(super) fn is_recording(&self) -> bool {
+        matches!(self, Self::Recording { .. })
+    }
+
+    /// Whether the same objects may come again: a recording can be played twice, a cluster or a pipe
+    /// cannot.
+    pub(super) fn repeats(&self) -> bool {
+        matches!(self, Self::Recording { live: false, .. })
+    }
+
+    /// Returns the longest time for which a plugin may hold an event. `None` means no bound.
+    pub(super) fn hold_for(&self) -> Option<Duration> {
+        match self {
+            Self::Cluster { .. } => None,
+            Self::Recording { hold_for, .. } => Some(*hold_for),
+        }
+    }
+
+    pub(super) fn client(&self) -> Option<&kube::Client> {
+        match self {
+            Self::Cluster { client, .. } => Some(client),
+            Self::Recording { .. } => None,
+        }
+    }
+
+    pub(super) fn watches(&self) -> Option<&observe::Watches> {
+        match self {
+            Self::Cluster { watches, .. } => Some(watches),
+            Self::Recording { .. } => None,
+        }
+    }
+
+    pub(super) fn logs(&self, config: &LogConfig) -> LogSource {
+        match self {
+            Self::Cluster { log_client, .. } => LogSource::Cluster(observe::ClusterLogs::new(
+                log_client.clone(),
+                config.concurrency.get(),
+                config.followers.get(),
+                Duration::from_millis(config.timeout_ms.get()),
+            )),
+            Self::Recording { logs, .. } => LogSource::Recorded(Arc::new(logs.clone())),
+        }
+    }
+
+    /// Sends changes until the source ends or `shutdown` resolves. It is the only stage that a
+    /// shutdown stops.
+    ///
+    /// # Errors
+    ///
+    /// The source cannot be read.
+    pub(super) async fn observe(
+        self,
+        changes: mpsc::Sender<TimedChange>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ObserveError> {
+        let watching = async move {
+            match self {
+                Self::Cluster {
+                    client,
+                    config,
+                    tap,
+                    ..
+                } => {
+                    observe::watch(client, config, changes, tap).await;
+                    Ok(())
+                }
+                Self::Recording { player, .. } => play(player, changes).await,
+            }
+        };
+        tokio::select! {
+            ended = watching => ended,
+            () = shutdown => Ok(()),
+        }
+    }
+}
+
+/// Plays a recording to its end, and says so behind the last change.
+async fn play(
+    player: observe::Player,
+    changes: mpsc::Sender<TimedChange>,
+) -> Result<(), ObserveError> {
+    // A thread that waits for a pipe cannot be stopped, so it must not hold `changes`.
+    let (played, mut next) = mpsc::channel(CHANGES_CAPACITY);
+    let playing = tokio::task::spawn_blocking(move || {
+        player(&mut |change| played.blocking_send(change).is_ok())
+    });
+    while let Some(change) = next.recv().await {
+        if changes.send(change).await.is_err() {
+            break;
+        }
+    }
+    match playing.await {
+        Ok(Ok(())) => {
+            let end = TimedChange {
+                at: Timestamp::MAX,
+                is_live: false,
+                change: Change::Ended,
+            };
+            changes.send(end).await.ok();
+            Ok(())
+        }
+        Ok(failed) => failed,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,233 @@
+//! The stage that turns what the source shows into step records, and passes them on.
+
+use crate::clock;
+use crate::event;
+use crate::fair::{Admission, Ticket};
+use crate::journal::Journal;
+use crate::logs::LogReader;
+use crate::observe::{Change, Finding, LogRateLimit, TimedChange, Tracker, UnclaimedPod};
+use crate::prepare::{AdmittedRecord, PipelineMetrics, PrepareCommand};
+use crate::step::StepRecord;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use step_observer_core::{Kind, Transition};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+/// A read of a log that begins before the end of its step is emitted.
+pub(super) type LogPrefetch = BoxFuture<'static, ()>;
+
+/// Where the findings of the tracker go.
+pub(super) struct TrackOutputs {
+    pub(super) prefetches: mpsc::Sender<LogPrefetch>,
+    pub(super) records: mpsc::Sender<(Arc<str>, PrepareCommand)>,
+    pub(super) logs: Arc<LogReader>,
+    pub(super) metrics: Arc<PipelineMetrics>,
+    pub(super) admission: Admission,
+    /// Records wait here for room, in their order, because the tracker defers no run.
+    pub(super) blocks_when_full: bool,
+    pub(super) journal: Journal,
+    /// Marks of a vanished run are removed. They stay if the same objects may come again.
+    pub(super) forgets_vanished: bool,
+    /// The source watches what it watched when the journal's marks were made.
+    pub(super) same_scope: bool,
+    /// Bounds the warnings that a tenant can cause.
+    pub(super) unclaimed_log_limit: LogRateLimit,
+    pub(super) gave_way_log_limit: LogRateLimit,
+}
+
+/// Runs the stage until `changes` is closed. Records leave in the order in which they are found.
+///
+/// In a recording, time passes from change to change, and at its end every deadline has passed. In a
+/// live source, deadlines follow the clock of this machine.
+pub(super) async fn track(
+    mut tracker: Tracker,
+    mut changes: mpsc::Receiver<TimedChange>,
+    outputs: TrackOutputs,
+) {
+    let mut live = true;
+    let mut deferred = tracker.deferred_runs();
+    loop {
+        let resumes = tracker.can_resume();
+        let waits_for_room = deferred.0 > 0 && !resumes;
+        let wake = tracker.next_wake().filter(|_| live);
+        let findings = tokio::select! {
+            change = changes.recv() => match change {
+                None => break,
+                Some(TimedChange { at, is_live, change }) => {
+                    live = is_live;
+                    while let Some(due) = tracker.next_wake().filter(|due| !is_live && *due <= at) {
+                        let settled = tracker.tick(due);
+                        outputs.forward(settled).await;
+                    }
+                    outputs.logs.observe_change(&change);
+                    let listed =
+                        matches!(change, Change::Listed { .. } | Change::NamespaceListed { .. });
+                    let findings = tracker.apply(change, at);
+                    // A list that is refused does not show which runs have vanished.
+                    if listed && tracker.is_listed() {
+                        outputs.forget_vanished(&tracker).await;
+                        outputs.metrics.listed.store(true, Ordering::Relaxed);
+                    }
+                    findings
+                }
+            },
+            () = sleep_until(wake), if wake.is_some() => tracker.tick(clock::now()),
+            () = std::future::ready(()), if resumes => tracker.resume(clock::now()),
+            () = outputs.admission.freed(), if waits_for_room => Vec::new(),
+        };
+        let runs = u64::try_from(tracker.run_count()).unwrap_or(u64::MAX);
+        outputs.metrics.runs_tracked.store(runs, Ordering::Relaxed);
+        outputs.forward(findings).await;
+        if tracker.deferred_runs() != deferred {
+            deferred = tracker.deferred_runs();
+            outputs.admission.set_deferred(deferred.0, deferred.1);
+        }
+    }
+}
+
+/// Reads logs beside the other stages, while their steps run or before their Pods are gone.
+pub(super) async fn prefetch_logs(mut prefetches: mpsc::Receiver<LogPrefetch>) {
+    let mut reading = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            read = prefetches.recv() => match read {
+                Some(read) => reading.push(read),
+                None => break,
+            },
+            Some(()) = reading.next(), if !reading.is_empty() => {}
+        }
+    }
+    while reading.next().await.is_some() {}
+}
+
+impl TrackOutputs {
+    async fn forward(&self, findings: Vec<Finding>) {
+        for read in self.prefetches_of(&findings) {
+            // Cannot fail: the log reader outlives this stage.
+            self.prefetches.send(read).await.ok();
+        }
+        for finding in findings {
+            match finding {
+                Finding::ReadLogNow(_) => {}
+                Finding::Unclaimed(pod) => self.warn_unclaimed(&pod),
+                Finding::TextsEvicted(runs) => self.warn_texts_evicted(runs),
+                Finding::Record(record) => {
+                    self.metrics.transitions.count(&record.transition.kind);
+                    self.metrics.pending.fetch_add(1, Ordering::Relaxed);
+                    let run = record.transition.run_uid.clone();
+                    let ticket = self.admit(&record).await;
+                    let wants_log = event::wants_log(&record.transition.kind);
+                    let claim = match wants_log {
+                        true => self.logs.watch_pod(&record),
+                        false => None,
+                    };
+                    let item = AdmittedRecord {
+                        record,
+                        claim,
+                        ticket,
+                    };
+                    self.send(run, PrepareCommand::Step(Box::new(item))).await;
+                }
+                Finding::Forgotten(run) => self.forget(run).await,
+            }
+        }
+    }
+
+    fn warn_unclaimed(&self, pod: &UnclaimedPod) {
+        self.metrics.unclaimed_pods.fetch_add(1, Ordering::Relaxed);
+        if let Some(others) = self.unclaimed_log_limit.pass(Instant::now()) {
+            warn!(
+                namespace = &*pod.namespace,
+                pod = &*pod.name,
+                task_run_uid = &*pod.run_uid,
+                others,
+                "a pod says that it is a TaskRun's, but the TaskRun does not say so: nothing is sent of it"
+            );
+        }
+    }
+
+    fn warn_texts_evicted(&self, runs: usize) {
+        let count = u64::try_from(runs).unwrap_or(u64::MAX);
+        self.metrics
+            .runs_without_texts
+            .fetch_add(count, Ordering::Relaxed);
+        if let Some(others) = self.gave_way_log_limit.pass(Instant::now()) {
+            warn!(
+                runs,
+                others,
+                "TaskRuns together hold more text than is kept: scripts of the largest namespace are left out"
+            );
+        }
+    }
+
+    async fn admit(&self, record: &StepRecord) -> Ticket {
+        while self.blocks_when_full && self.admission.is_full() {
+            self.admission.freed().await;
+        }
+        let run = &record.transition.run_uid;
+        self.admission.enter(&record.namespace, run, record.size())
+    }
+
+    /// Begins to read the logs of Pods that are about to go, and of steps that have started and not
+    /// ended.
+    fn prefetches_of(&self, findings: &[Finding]) -> Vec<LogPrefetch> {
+        let ends = |started: &Transition| {
+            findings.iter().any(|finding| match finding {
+                Finding::Record(other) => {
+                    let other = &other.transition;
+                    other.kind != Kind::Started
+                        && (&other.pod_uid, &other.container)
+                            == (&started.pod_uid, &started.container)
+                }
+                Finding::ReadLogNow(_)
+                | Finding::Forgotten(_)
+                | Finding::Unclaimed(_)
+                | Finding::TextsEvicted(_) => false,
+            })
+        };
+        let reads = findings.iter().filter_map(|finding| match finding {
+            Finding::ReadLogNow(target) => self.logs.read_until_pod_gone(target.clone()),
+            Finding::Record(record) if !ends(&record.transition) => self.logs.follow(record),
+            Finding::Record(_)
+            | Finding::Forgotten(_)
+            | Finding::Unclaimed(_)
+            | Finding::TextsEvicted(_) => None,
+        });
+        reads.collect()
+    }
+
+    /// Forgets the runs that vanished while the observer was stopped.
+    async fn forget_vanished(&self, tracker: &Tracker) {
+        for run in self.journal.runs() {
+            if self.same_scope && !tracker.tracks(&run) {
+                self.forget(run).await;
+            }
+        }
+    }
+
+    async fn forget(&self, run: Arc<str>) {
+        if self.forgets_vanished {
+            // The lanes keep it behind the records of the same run.
+            self.send(run.clone(), PrepareCommand::Forget(run)).await;
+        }
+    }
+
+    async fn send(&self, run: Arc<str>, item: PrepareCommand) {
+        if self.records.send((run, item)).await.is_err() {
+            warn!("the prepare stage has ended");
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<Timestamp>) {
+    if let Some(wake) = wake {
+        let wait = Duration::try_from(wake.duration_since(clock::now())).unwrap_or_default();
+        tokio::time::sleep(wait).await;
+    }
+}
