@@ -11,6 +11,7 @@ pub mod event;
 mod fair;
 mod file_permissions;
 pub mod history;
+pub mod http;
 pub mod journal;
 pub mod lanes;
 pub mod locked;

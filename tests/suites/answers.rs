@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use std::process::Stdio;
 use std::time::Duration;
 use step_observer::event::{Encoded, structured};
-use step_observer::sink::{Attempt, HttpConfig, RetryAction, Sink};
+use step_observer::sink::{Attempt, HttpConfig, RetryAction, SinkContext, SinkKind};
 use step_observer_tests::sink::{Answer, HttpSink, PATIENCE};
 use step_observer_tests::{path, program};
 use tokio::process::Command;
@@ -52,7 +52,8 @@ async fn meanings(answers: Vec<Answer>) -> Vec<(Meaning, String)> {
     let mut told = Vec::new();
     for _ in 0..count {
         // Each with pauses of its own.
-        let sink = Sink::http(&config).unwrap();
+        let kind = SinkKind::Http(config.clone().into());
+        let sink = kind.open(&mut SinkContext::default()).await.unwrap();
         told.push(meaning(sink.send(&event).await));
     }
     assert_eq!(receiver.requests().len(), count);

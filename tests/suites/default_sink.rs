@@ -3,7 +3,7 @@
 use crate::support::{finished_run, line_of};
 use serde_json::{Value, json};
 use std::process::Stdio;
-use step_observer::sink::ExtraRoots;
+use step_observer::http::ExtraRoots;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::program;
 use step_observer_tests::sink::HttpSink;

@@ -282,7 +282,7 @@ async fn authority_and_certificate_may_change_while_it_runs() {
     sink.answer_next(vec![(202, vec![]); 5]);
     sink.answer_next(vec![close()]);
     ended.show(&server, 1);
-    wait_for_line(&mut log, &["secrets for a sink have changed"]).await;
+    wait_for_line(&mut log, &["secrets of a sink have changed"]).await;
     sink.wait_for(13).await;
 
     // Nobody says anything: the files are read again in time.
@@ -290,7 +290,7 @@ async fn authority_and_certificate_may_change_while_it_runs() {
     sink.set_tls(third.server());
     ended.show(&server, 2);
     wait_for_line(&mut log, &["retrying", "invalid peer certificate"]).await;
-    wait_for_line(&mut log, &["secrets for a sink have changed"]).await;
+    wait_for_line(&mut log, &["secrets of a sink have changed"]).await;
     sink.wait_for(19).await;
     assert_eq!(check(&sink.requests(), 3), 0);
     assert_eq!(sink.accepted().len(), 18);

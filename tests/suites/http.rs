@@ -87,7 +87,7 @@ async fn a_sink_can_authenticate_with_a_password() {
                 "{url",
                 "{headers: [{name: authorization, fromEnv: HOME}], url",
             ),
-            "`auth` gives it already",
+            "`auth` sets it already",
         ),
     ] {
         let output = replay(folder.path(), &wrong)

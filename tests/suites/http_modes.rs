@@ -279,7 +279,7 @@ async fn impossible_settings_are_refused_before_the_start() {
         ),
         (
             "headers: [{name: Content-Length, value: '5'}]",
-            "it is for HTTP to say",
+            "the HTTP client sets it itself",
         ),
         ("headers: [{name: bad name, value: a}]", "not a header name"),
         (

@@ -154,5 +154,8 @@ async fn a_collector_that_is_away_costs_no_event() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(sink.requests().len(), 6);
     let log = String::from_utf8(output.stderr).unwrap();
-    assert!(log.contains("the collector does not take traces"), "{log}");
+    assert!(
+        log.contains("the collector does not accept traces"),
+        "{log}"
+    );
 }

@@ -1,11 +1,12 @@
 //! Checks a configuration as far as it can be without a cluster: loads its plugins, and opens what its sinks need.
 
+use super::AppError;
 use super::plugins::{engine, load_plugin};
-use super::{AppError, sinks};
-use crate::config::{ConfigCheck, FieldPath, PluginConfig, PluginFrom, SinkKind};
+use crate::config::{ConfigCheck, FieldPath, PluginConfig, PluginFrom};
 use crate::plugin::{
     ChainError, Compiler, LoadError, PluginEngine, TrustConfig, omit_fields, original_path,
 };
+use crate::sink::SinkKind;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -58,11 +59,7 @@ pub async fn check(
         let wires = [("to", Some(&sink.to)), ("deadLetterSink", dead_letters)];
         for (field, to) in wires {
             let path = path.key(field);
-            // Its file is made by the run that writes it.
-            let opened = match to {
-                Some(to) if !matches!(to, SinkKind::File(_)) => sinks::open_offline(to),
-                _ => Ok(()),
-            };
+            let opened = to.map_or(Ok(()), SinkKind::check_files);
             if let (Err(problem), false) = (opened, checked.has_mistake(&path)) {
                 checked.add_mistake(&path, format!("sink `{}`: {problem}", sink.name));
             }

@@ -34,9 +34,6 @@ pub enum AppError {
         "there is no sink: give --to (stdout, file:PATH or a URL), or `sinks` in the configuration"
     )]
     NoSink,
-    /// Only a cluster has Tekton.
-    #[error("sink `{0}`: only `run` can ask Tekton for its sink; give --to with a URL")]
-    NoTekton(String),
     /// A folder of plugins cannot be read.
     #[error("failed to read the plugins in {folder} (--plugin-dir, dropIn.folders): {source}")]
     PluginFolder {

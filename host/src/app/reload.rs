@@ -4,12 +4,12 @@
 use super::{AppError, Source};
 use crate::admin::{AdminConfig, Listeners, ReloadStatus};
 use crate::bounded::Bounded;
-use crate::config::{Config, SinkConfig, SinkKind};
+use crate::config::{Config, SinkConfig};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
 use crate::locked::Locked;
 use crate::plugin::CrashRecord;
-use crate::sink::PauseGate;
+use crate::sink::{PauseGate, SinkKind};
 use crate::trace::{TraceExporter, TracesConfig};
 use jiff::SignedDuration;
 use std::collections::HashMap;

@@ -1,11 +1,11 @@
 //! Opens the sinks of a configuration, each with its plugins and its dead-letter sink.
 
 use super::{AppError, Source, plugins, tekton};
-use crate::config::{DeadLetterConfig, SinkConfig, SinkKind};
+use crate::config::{DeadLetterConfig, SinkConfig};
 use crate::deliver::DeadLetterSink;
 use crate::plugin::dropin::Catalog;
 use crate::plugin::{Chain, PluginEngine, TrustConfig};
-use crate::sink::{Sink, SinkError};
+use crate::sink::{FollowTekton, Sink, SinkContext, TektonConfig};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -47,11 +47,8 @@ impl SinkOpener<'_> {
         if let Some(DeadLetterConfig { to, retry }) = config.dead_letter_sink.as_deref().cloned() {
             let mut dead_letter_sink = SinkConfig::new(config.dead_letter_name(), to);
             dead_letter_sink.retry = retry;
-            let destination = match &config.to {
-                // Without the path: some receivers use it as a password.
-                SinkKind::Http(http) => http.url.origin(),
-                _ => config.name.clone(),
-            };
+            // Without the path: some receivers use it as a password.
+            let destination = config.to.origin().unwrap_or(config.name.clone());
             let (closes, closed) = oneshot::channel();
             let name = dead_letter_sink.name.clone();
             dead_letters = Some((DeadLetterSink::new(name, destination), closes));
@@ -77,34 +74,24 @@ impl SinkOpener<'_> {
     }
 
     async fn sink(&mut self, config: &SinkConfig) -> Result<Sink, AppError> {
-        let opened = match &config.to {
-            SinkKind::Stdout(stdout) => Ok(Sink::stdout(stdout)),
-            SinkKind::File(file) => Sink::file(file).await,
-            SinkKind::Http(http) => Sink::http(http),
-            SinkKind::Nats(nats) => Sink::nats(nats),
-            SinkKind::Kafka(kafka) => Sink::kafka(kafka),
-            SinkKind::Tekton(tekton) => {
-                let Source::Cluster { client, .. } = self.source else {
-                    return Err(AppError::NoTekton(config.name.clone()));
-                };
+        let url_watchers = &mut *self.url_watchers;
+        let mut follow = match self.source {
+            Source::Cluster { client, .. } => Some(|tekton: &TektonConfig| {
                 let (watcher, url) = tekton::watch_url(client.clone(), tekton);
-                self.url_watchers.push(watcher);
-                Ok(Sink::dynamic_http(url))
-            }
+                url_watchers.push(watcher);
+                url
+            }),
+            Source::Recording { .. } => None,
         };
+        let mut context = SinkContext {
+            follow_tekton: follow
+                .as_mut()
+                .map(|follow| follow as &mut FollowTekton<'_>),
+        };
+        let opened = config.to.open(&mut context).await;
         opened.map_err(|source| AppError::Sink {
             name: config.name.clone(),
             source,
         })
-    }
-}
-
-/// Opens a sink without its server and its file: reads its secrets and certificates.
-pub(super) fn open_offline(to: &SinkKind) -> Result<(), SinkError> {
-    match to {
-        SinkKind::Http(http) => Sink::http(http).map(drop),
-        SinkKind::Nats(nats) => Sink::nats(nats).map(drop),
-        SinkKind::Kafka(kafka) => Sink::kafka(kafka).map(drop),
-        SinkKind::Stdout(_) | SinkKind::File(_) | SinkKind::Tekton(_) => Ok(()),
     }
 }

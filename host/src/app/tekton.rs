@@ -1,8 +1,8 @@
 //! The sink that Tekton is configured with, as a sink of ours.
 
-use crate::config::TektonConfig;
+use crate::http::HttpUrl;
 use crate::observe::{TektonSink, watch_tekton_sink};
-use crate::sink::{DynamicUrl, HttpUrl};
+use crate::sink::{DynamicUrl, TektonConfig};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::watch;

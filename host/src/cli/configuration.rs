@@ -4,9 +4,10 @@ use super::args::PipelineArgs;
 use super::outcome::CommandError;
 use std::path::Path;
 use step_observer::app::{self, CheckScope};
-use step_observer::config::{Config, ConfigCheck, SinkConfig, SinkKind};
+use step_observer::config::{Config, ConfigCheck, SinkConfig};
 use step_observer::deliver::RetryConfig;
 use step_observer::plugin::Compiler;
+use step_observer::sink::SinkKind;
 
 /// Reads the configuration file and applies the command line. `retry` is used by sinks of the command line.
 pub(super) async fn effective_config(
@@ -52,14 +53,7 @@ pub(super) async fn effective_config(
 /// Names each sink after its kind and position: `http-1`.
 pub(super) fn named_sinks(kinds: Vec<SinkKind>, retry: &RetryConfig) -> Vec<SinkConfig> {
     let named = |(index, to): (usize, SinkKind)| {
-        let kind = match &to {
-            SinkKind::Stdout(_) => "stdout",
-            SinkKind::File(_) => "file",
-            SinkKind::Http(_) => "http",
-            SinkKind::Tekton(_) => "tekton",
-            SinkKind::Nats(_) => "nats",
-            SinkKind::Kafka(_) => "kafka",
-        };
+        let kind = to.name();
         SinkConfig {
             retry: retry.clone(),
             ..SinkConfig::new(format!("{kind}-{}", index + 1), to)

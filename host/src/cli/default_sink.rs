@@ -2,8 +2,8 @@
 
 use super::outcome::CommandError;
 use std::collections::BTreeMap;
-use step_observer::config::{SinkKind, TektonConfig};
-use step_observer::sink::{ExtraRoots, HttpConfig, HttpUrl};
+use step_observer::http::{ExtraRoots, HttpUrl};
+use step_observer::sink::{HttpConfig, SinkKind, TektonConfig};
 use tracing::warn;
 
 /// Returns the sink of a Knative SinkBinding (`K_SINK`, `K_CE_OVERRIDES`, `K_CA_CERTS`), else the sink that Tekton

@@ -3,6 +3,7 @@
 use super::args::{Command, LogArgs, LogFormat};
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _};
+use step_observer::sink::silenced_crates;
 use step_observer::terminal;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
@@ -13,10 +14,11 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 pub(super) fn start(command: &Command, args: &LogArgs) -> Result<String, String> {
     let default = if command.is_quiet() { "warn" } else { "info" };
     let chosen = args.log.as_deref().unwrap_or(default);
-    // Below these levels the crates of kube log objects, which may hold secrets. The sinks log for NATS and Kafka.
-    let filter = format!(
-        "{chosen},kube_client::client=error,kube_runtime::watcher=info,async_nats=off,rskafka=off"
-    );
+    // Below these levels the crates of kube log objects, which may hold secrets.
+    let mut filter = format!("{chosen},kube_client::client=error,kube_runtime::watcher=info");
+    for silenced in silenced_crates() {
+        write!(filter, ",{silenced}=off").ok();
+    }
     let filter = EnvFilter::builder().parse(&filter).map_err(|error| {
         format!("--log `{filter}`: {error}; write for example info or step_observer=debug")
     })?;

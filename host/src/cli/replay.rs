@@ -8,10 +8,9 @@ use super::signals::{SECOND_SIGNAL, stop_signals};
 use std::time::Duration;
 use step_observer::app::App;
 use step_observer::bounded::Bounded;
-use step_observer::config::SinkKind;
 use step_observer::deliver::RetryConfig;
 use step_observer::plugin::Compiler;
-use step_observer::sink::StdoutConfig;
+use step_observer::sink::{SinkKind, StdoutConfig};
 
 pub(super) async fn replay(
     args: ReplayArgs,

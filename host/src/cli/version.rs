@@ -2,20 +2,16 @@
 
 use std::sync::LazyLock;
 use step_observer::plugin::{COMPLETE_BUILD, bundled_plugins, missing_plugins};
+use step_observer::sink::wire_names;
 
 /// Returns the text after the name of the program.
 pub(super) fn long() -> &'static str {
-    static TEXT: LazyLock<String> = LazyLock::new(|| {
-        text(
-            &bundled_plugins(),
-            missing_plugins(),
-            cfg!(feature = "kafka"),
-        )
-    });
+    static TEXT: LazyLock<String> =
+        LazyLock::new(|| text(&bundled_plugins(), missing_plugins(), &wire_names()));
     TEXT.as_str()
 }
 
-fn text(bundled: &[&str], missing: &[&str], kafka: bool) -> String {
+fn text(bundled: &[&str], missing: &[&str], sinks: &[(&str, Option<&str>)]) -> String {
     let list = |names: &[&str]| match names {
         [] => "none".to_owned(),
         some => some.join(", "),
@@ -30,16 +26,15 @@ fn text(bundled: &[&str], missing: &[&str], kafka: bool) -> String {
             list(missing)
         ));
     }
-    let mut sinks = vec!["stdout", "file", "http", "nats", "tekton"];
-    if kafka {
-        sinks.push("kafka");
-    }
-    lines.push(format!("sinks: {}", list(&sinks)));
-    if !kafka {
-        lines.push(
-            "missing sinks: kafka (build with `cargo xtask build --release --features kafka`)"
-                .to_owned(),
-        );
+    let built = sinks.iter().filter(|(_, feature)| feature.is_none());
+    let built: Vec<_> = built.map(|(name, _)| *name).collect();
+    lines.push(format!("sinks: {}", list(&built)));
+    for (name, feature) in sinks {
+        if let Some(feature) = feature {
+            lines.push(format!(
+                "missing sinks: {name} (build with `cargo xtask build --release --features {feature}`)"
+            ));
+        }
     }
     lines.join("\n")
 }
@@ -50,9 +45,13 @@ mod tests {
 
     #[test]
     fn a_missing_part_is_listed_with_the_way_to_get_it() {
-        let complete = text(&["a", "b"], &[], true);
+        let complete = text(&["a", "b"], &[], &[("stdout", None), ("kafka", None)]);
         assert!(!complete.contains("missing"), "{complete}");
-        let plain = text(&[], &["a", "b"], false);
+        let plain = text(
+            &[],
+            &["a", "b"],
+            &[("stdout", None), ("kafka", Some("kafka"))],
+        );
         let lines: Vec<_> = plain.lines().collect();
         assert_eq!(lines[0], env!("CARGO_PKG_VERSION"));
         assert_eq!(lines[1], "bundled plugins: none");

@@ -1,7 +1,7 @@
 //! All that is wrong with a configuration: what its text shows, and what others find with what it names.
 
 use super::types::{DEAD_LETTERS, MAX_SINKS};
-use super::{Config, ConfigError, PluginConfig, SinkConfig, SinkKind, file_access, read_text};
+use super::{Config, ConfigError, PluginConfig, SinkConfig, file_access, read_text};
 use crate::admin::AdminConfigError;
 use crate::plugin::TrustConfig;
 use crate::yaml::{self, FieldPath, LenientParse, Mistakes};
@@ -240,7 +240,7 @@ impl ConfigCheck {
                 wires.push((path.key("deadLetterSink").key("to"), &dead_letters.to));
             }
             for (path, to) in wires {
-                for (field, problem) in problems(to) {
+                for (field, problem) in to.problems() {
                     let field = path.join(FieldPath::parse(&field).unwrap_or_default());
                     // Of what is wrong already, this might follow.
                     if !self.0.is_invalid(&field) {
@@ -254,33 +254,3 @@ impl ConfigCheck {
 
 /// What is said of a path without characters.
 const EMPTY_PATH: &str = "the path is empty: name a file or folder";
-
-/// What does not go together in a sink, each with the path of its field. Files and servers are not looked at.
-fn problems(to: &SinkKind) -> Vec<(String, String)> {
-    let mut problems = Vec::new();
-    let mut tls = None;
-    match to {
-        SinkKind::Http(http) => {
-            let found = http.problems().into_iter();
-            problems.extend(
-                found.map(|(field, problem)| (format!("http.{field}"), problem.to_string())),
-            );
-        }
-        SinkKind::Kafka(kafka) => {
-            let absent = kafka.check().err();
-            problems.extend(absent.map(|problem| ("kafka".to_owned(), problem.to_string())));
-            tls = kafka.tls.as_ref().map(|tls| ("kafka.tls", tls));
-        }
-        SinkKind::Nats(nats) => tls = nats.tls.as_ref().map(|tls| ("nats.tls", tls)),
-        SinkKind::File(file) if file.path.as_os_str().is_empty() => {
-            problems.push(("file.path".to_owned(), EMPTY_PATH.to_owned()));
-        }
-        SinkKind::Stdout(_) | SinkKind::File(_) | SinkKind::Tekton(_) => {}
-    }
-    if let Some((field, tls)) = tls
-        && let Err(problem) = tls.check()
-    {
-        problems.push((field.to_owned(), problem.to_string()));
-    }
-    problems
-}

@@ -1,10 +1,8 @@
 //! A configuration without what may be secret in it, to be shown.
 
-use super::{Config, PluginConfig, PluginFrom, SinkConfig, SinkKind};
+use super::{Config, PluginConfig, PluginFrom, SinkConfig};
+use crate::http::MASK;
 use serde_json::Value;
-
-/// What stands for a value.
-const MASK: &str = "***";
 
 impl Config {
     /// The same with `***` for what may be a secret: values of headers, paths and queries of URLs, values that
@@ -23,31 +21,9 @@ impl Config {
 
 fn mask_sink(sink: &mut SinkConfig) {
     sink.plugins.iter_mut().for_each(mask_plugin);
-    mask_destination(&mut sink.to);
+    sink.to.mask();
     if let Some(dead_letters) = &mut sink.dead_letter_sink {
-        mask_destination(&mut dead_letters.to);
-    }
-}
-
-fn mask_destination(to: &mut SinkKind) {
-    match to {
-        SinkKind::Http(http) => {
-            http.url = http.url.masked();
-            for value in http
-                .headers
-                .iter_mut()
-                .filter_map(|header| header.value.as_mut())
-            {
-                MASK.clone_into(value);
-            }
-        }
-        SinkKind::Nats(nats) => {
-            for server in &mut nats.servers {
-                *server = server.masked();
-            }
-        }
-        // Passwords and keys stand in files; what is named here are hosts, topics and files.
-        SinkKind::Stdout(_) | SinkKind::File(_) | SinkKind::Kafka(_) | SinkKind::Tekton(_) => {}
+        dead_letters.to.mask();
     }
 }
 

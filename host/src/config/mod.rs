@@ -10,7 +10,7 @@ pub use crate::yaml::{FieldPath, Mistakes, YamlError as Mistake};
 pub use check::ConfigCheck;
 pub use types::{
     Config, ConfigDuration, DeadLetterConfig, DropInConfig, PluginConfig, PluginFrom,
-    PluginMemoryConfig, SinkConfig, SinkKind, TektonConfig,
+    PluginMemoryConfig, SinkConfig,
 };
 
 use crate::yaml;

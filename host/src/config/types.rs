@@ -3,12 +3,12 @@
 use crate::admin::AdminConfig;
 use crate::bounded::Bounded;
 use crate::deliver::RetryConfig;
-use crate::event::{self, EventConfig, EventMatch};
+use crate::event::{EventConfig, EventMatch};
 use crate::journal::JournalConfig;
 use crate::logs::LogConfig;
 use crate::observe::ClusterConfig;
 use crate::plugin::{FileDigest, LimitCeiling, Limits, OnError, TrustConfig, Wasi};
-use crate::sink::{FileConfig, HttpConfig, KafkaConfig, NatsConfig, StdoutConfig};
+use crate::sink::SinkKind;
 use crate::trace::TracesConfig;
 use jiff::SignedDuration;
 use schemars::JsonSchema;
@@ -265,56 +265,6 @@ impl SinkConfig {
 
 /// How names of dead-letter sinks end.
 pub(super) const DEAD_LETTERS: &str = ".dead-letters";
-
-/// What a sink is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum SinkKind {
-    /// Standard output, one event a line.
-    Stdout(StdoutConfig),
-    /// A file, one event a line.
-    File(FileConfig),
-    /// An HTTP receiver of CloudEvents.
-    Http(Box<HttpConfig>),
-    /// A NATS JetStream stream.
-    Nats(NatsConfig),
-    /// A Kafka topic.
-    Kafka(KafkaConfig),
-    /// The sink that Tekton sends its own events to, also where that changes. As long as there is
-    /// none, events wait.
-    Tekton(TektonConfig),
-}
-
-impl SinkKind {
-    /// What the attributes take that it adds to each event, in bytes.
-    pub(crate) fn added_bytes(&self) -> usize {
-        match self {
-            Self::Http(http) => {
-                let added = http.extensions.iter();
-                added
-                    .map(|(name, value)| event::attribute_size(name, value))
-                    .sum()
-            }
-            Self::Stdout(_) | Self::File(_) | Self::Nats(_) | Self::Kafka(_) | Self::Tekton(_) => 0,
-        }
-    }
-}
-
-/// Where Tekton is configured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct TektonConfig {
-    /// Namespace of the ConfigMaps `config-events` and `config-defaults`.
-    pub namespace: String,
-}
-
-impl Default for TektonConfig {
-    fn default() -> Self {
-        Self {
-            namespace: "tekton-pipelines".to_owned(),
-        }
-    }
-}
 
 /// Most sinks, dead-letter sinks included: the journal keeps a bit for each, and for each that was there before.
 pub(super) const MAX_SINKS: usize = 32;

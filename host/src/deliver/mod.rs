@@ -83,7 +83,7 @@ impl Delivery {
             rate_limiter: (retry.max_per_second)
                 .map(|rate| RateLimiter::new(rate.get(), Duration::from_secs(1))),
             name,
-            sink: sink.pausing(metrics.pause.clone()),
+            sink: sink.with_pause_gate(metrics.pause.clone()),
             retry,
             journal,
             history: History::default(),
@@ -364,7 +364,7 @@ impl Delivery {
             let permit = self.attempts.acquire(namespace).await;
             // Before the breaker is asked, so that no change after that is missed.
             let attempted = self.attempted.notified();
-            let longest = self.sink.longest_attempt();
+            let longest = self.sink.timeout();
             let permitted = match self.metrics.pause.wait(longest) {
                 Some(wait) => Err(wait),
                 None => self.breaker(|breaker, now| breaker.permit(now, longest, namespace)),
@@ -377,7 +377,7 @@ impl Delivery {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         () = attempted => {}
-                        () = self.sink.moved() => {}
+                        () = self.sink.receiver_changed() => {}
                     }
                 }
             }

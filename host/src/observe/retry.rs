@@ -1,10 +1,12 @@
 //! Requests that an API server cannot answer now are asked again, so that one bad page does not begin
 //! a whole list anew, and a server that asks for a pause gets it.
 
-use http::header::RETRY_AFTER;
+use crate::clock;
+use crate::http::retry_after_of;
 use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
 use std::time::Duration;
+use step_observer_core::Backoff;
 use tower::BoxError;
 use tower::retry::Policy;
 use tower::timeout::error::Elapsed;
@@ -13,10 +15,13 @@ use tower::timeout::error::Elapsed;
 const RETRIES: u32 = 5;
 /// The same where there is no answer at all.
 const RECONNECTS: u32 = 2;
-/// First wait where the server names none; each further one is twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Waits if the server names none.
+const BACKOFF: Backoff = Backoff {
+    initial: Duration::from_millis(150),
+    max: LONGEST_WAIT,
+};
 
 /// How often one request was asked again.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +39,7 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for Retry {
     ) -> Option<Self::Future> {
         let wait = match result {
             Ok(response) if self.retries < RETRIES && passes(response.status()) => {
-                let asked = response.headers().get(RETRY_AFTER);
-                let asked = asked.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+                let asked = retry_after_of(response.headers(), clock::now());
                 wait(asked, self.retries)
             }
             // The connection broke. What took too long once is not waited for again.
@@ -68,12 +72,10 @@ fn passes(status: StatusCode) -> bool {
 }
 
 /// As long as the server asks for, within bounds; else longer each time, and not for all at once.
-fn wait(asked: Option<u64>, retries: u32) -> Duration {
+fn wait(asked: Option<Duration>, retries: u32) -> Duration {
     match asked {
-        Some(seconds) => Duration::from_secs(seconds).min(LONGEST_WAIT),
-        None => FIRST_WAIT
-            .saturating_mul(2_u32.saturating_pow(retries))
-            .mul_f64(0.5 + fastrand::f64()),
+        Some(asked) => asked.min(LONGEST_WAIT),
+        None => BACKOFF.delay(retries + 1, fastrand::f64()),
     }
 }
 
@@ -83,8 +85,9 @@ mod tests {
 
     #[test]
     fn no_wait_is_without_a_bound() {
-        assert_eq!(wait(Some(7), 0), Duration::from_secs(7));
-        assert_eq!(wait(Some(u64::MAX), 0), LONGEST_WAIT);
+        let asked = Duration::from_secs(7);
+        assert_eq!(wait(Some(asked), 0), asked);
+        assert_eq!(wait(Some(Duration::MAX), 0), LONGEST_WAIT);
         for retries in 0..RETRIES {
             assert!(wait(None, retries) < Duration::from_secs(5));
         }

@@ -1,13 +1,13 @@
-//! What comes of one attempt to deliver.
+//! The outcome of one attempt to deliver.
 
 use std::time::Duration;
 
-/// What came of one attempt to deliver an event.
+/// The outcome of one attempt to deliver an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// The sink has it.
+    /// The sink has acknowledged the event.
     Delivered,
-    /// It has it not, as far as is known.
+    /// The sink has not acknowledged the event. It may have it all the same.
     Failed(DeliveryFailure),
     /// Nothing was sent: the receiver has asked for a pause, or another request probes after one.
     Postponed,
@@ -16,48 +16,48 @@ pub enum Attempt {
 /// An attempt that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryFailure {
-    /// What to do next.
+    /// The next step for the event and the sink.
     pub action: RetryAction,
-    /// What happened. No secret, no URL.
+    /// The cause, for logs and dead letters. Holds no secret and no URL.
     pub reason: String,
-    /// The status, where the wire has such.
+    /// The status code of the response, if the wire has status codes.
     pub code: Option<u16>,
 }
 
-/// What to do after a failure.
+/// The reaction to a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAction {
-    /// It may work later; the sink may ask to wait so long.
+    /// Try this event again later.
     Retry {
-        /// At least.
+        /// The shortest wait that the sink asks for.
         after: Option<Duration>,
     },
-    /// The receiver asks for a pause (`Retry-After` of 429 and 503): nothing is sent to it for so long.
+    /// Send nothing to the receiver for a while: it asks for a pause (`Retry-After` of 429 and 503).
     Pause {
-        /// What it asks for.
+        /// The pause that the receiver asks for.
         asked: Duration,
-        /// What it gets: no more than `retry.maxPauseMs`.
+        /// The pause that it gets: at most `retry.maxPauseMs`.
         length: Duration,
     },
-    /// The receiver is gone for good, as it says: nothing should be sent there for long.
+    /// Send nothing to the receiver for long: it says that it is gone for good.
     Suspend,
-    /// It will never work.
+    /// Give the event up: no further attempt can succeed.
     Reject,
 }
 
 impl RetryAction {
-    /// It may work later, whenever that is.
+    /// Tries again later; the sink names no time.
     pub const LATER: Self = Self::Retry { after: None };
 }
 
 impl Attempt {
-    /// It may work later.
+    /// Returns a failure after which the event is tried again.
     #[must_use]
     pub fn retry(reason: impl Into<String>) -> Self {
         Self::failed(RetryAction::LATER, reason)
     }
 
-    /// It will never work.
+    /// Returns a failure after which the event is given up.
     #[must_use]
     pub fn reject(reason: impl Into<String>) -> Self {
         Self::failed(RetryAction::Reject, reason)
@@ -72,7 +72,7 @@ impl Attempt {
         })
     }
 
-    /// The status of a failure, where the wire has such.
+    /// Returns the status code of a failure, if the wire has status codes.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -81,7 +81,7 @@ impl Attempt {
         }
     }
 
-    /// Is the event refused for good?
+    /// Returns whether the sink refuses the event for good.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Failed(failure) if failure.action == RetryAction::Reject)

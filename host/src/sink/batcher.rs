@@ -1,5 +1,5 @@
-//! Many events at a time, for wires that take them so. No task of its own and no timer while there is
-//! nothing to send: whoever gets to send takes with it what has gathered meanwhile, for all.
+//! Batches, for wires that send many events at a time. There is no task and no timer while nothing is sent: the caller that
+//! gets a free slot sends all events that are queued by then, for all callers.
 
 use super::Attempt;
 use crate::event::Encoded;
@@ -9,91 +9,93 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-/// How much is sent at a time.
+/// Bounds of the batches.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchLimits {
-    /// Events in a batch.
+    /// Most events in a batch.
     pub(super) events: usize,
-    /// Bytes of events in a batch, where it is more than one.
+    /// Most bytes of events in a batch. A larger event is a batch of its own.
     pub(super) bytes: usize,
-    /// Batcher in flight.
+    /// Most batches in flight.
     pub(super) batches: usize,
-    /// How long a batch that is not full waits for more.
+    /// How long a batch that is not full waits for more events.
     pub(super) linger: Duration,
 }
 
-/// Where events gather.
+/// Gathers events into batches.
 #[derive(Debug)]
 pub(super) struct Batcher {
     limits: BatchLimits,
-    gathered: Locked<Queue>,
-    /// A batch is full.
+    queue: Locked<Queue>,
+    /// Wakes the callers that linger when the queue holds a full batch.
     full: Notify,
-    flights: Semaphore,
+    /// One permit for each batch that may be in flight.
+    slots: Semaphore,
 }
 
 impl Batcher {
     pub(super) fn new(limits: BatchLimits) -> Self {
         Self {
-            flights: Semaphore::new(limits.batches.max(1)),
+            slots: Semaphore::new(limits.batches.max(1)),
             limits,
-            gathered: Locked::default(),
+            queue: Locked::default(),
             full: Notify::new(),
         }
     }
 
-    /// How many events may come at a time so that all batches in flight are full.
+    /// Returns how many events at a time fill all batches in flight.
     pub(super) fn concurrency(&self) -> usize {
         self.limits.events * self.limits.batches
     }
 
-    /// Sends an event together with others. What is refused for good is sent again in halves, so
-    /// that one event that is too large, or bad, does not speak for the others.
-    pub(super) async fn send<F>(&self, event: &Encoded, post: impl Fn(Vec<Encoded>) -> F) -> Attempt
+    /// Sends an event together with others. A batch that the sink rejects is split in halves and sent again, so that one
+    /// bad or too large event does not make the sink reject the others.
+    pub(super) async fn send<F>(
+        &self,
+        event: &Encoded,
+        send_batch: impl Fn(Vec<Encoded>) -> F,
+    ) -> Attempt
     where
         F: Future<Output = Attempt>,
     {
-        let (answer, mut told) = oneshot::channel();
+        let (outcome, mut received) = oneshot::channel();
         let event = event.clone();
-        let is_full = self.locked(|gathered| {
-            gathered.push(QueuedEvent { event, answer });
-            gathered.fill(&self.limits)
-        });
+        let is_full = {
+            let mut queue = self.queue.lock();
+            queue.push(QueuedEvent { event, outcome });
+            queue.fills_batch(&self.limits)
+        };
         if is_full {
             self.full.notify_one();
         }
         loop {
-            let flight = tokio::select! {
+            let slot = tokio::select! {
                 biased;
-                told = &mut told => return answered(told),
-                flight = self.flights.acquire() => flight,
+                outcome = &mut received => return outcome_of(outcome),
+                slot = self.slots.acquire() => slot,
             };
             tokio::select! {
                 biased;
-                told = &mut told => return answered(told),
+                outcome = &mut received => return outcome_of(outcome),
                 () = self.linger() => {}
             }
-            let batch = self.locked(|gathered| gathered.take(&self.limits));
+            let batch = self.queue.lock().take_batch(&self.limits);
             if batch.is_empty() {
-                // Another has taken it along.
-                drop(flight);
-                return answered(told.await);
+                // Another caller has taken this event into its batch.
+                drop(slot);
+                return outcome_of(received.await);
             }
-            deliver(batch, &post).await;
+            send_or_split(batch, &send_batch).await;
         }
     }
 
     async fn linger(&self) {
         let end = Instant::now() + self.limits.linger;
         let mut waits = !self.limits.linger.is_zero();
-        // That a batch was full may be told late: it may have been taken since.
-        while waits && !self.locked(|gathered| gathered.fill(&self.limits)) {
+        // A notification may come late: another caller may have taken the full batch since.
+        while waits && !self.queue.lock().fills_batch(&self.limits) {
             waits = timeout_at(end, self.full.notified()).await.is_ok();
         }
-    }
-
-    fn locked<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
-        work(&mut self.gathered.lock())
     }
 }
 
@@ -107,21 +109,20 @@ struct Queue {
 #[derive(Debug)]
 struct QueuedEvent {
     event: Encoded,
-    answer: oneshot::Sender<Attempt>,
+    outcome: oneshot::Sender<Attempt>,
 }
 
 impl Queue {
-    fn push(&mut self, asked: QueuedEvent) {
-        self.bytes += asked.event.size();
-        self.events.push_back(asked);
+    fn push(&mut self, queued: QueuedEvent) {
+        self.bytes += queued.event.size();
+        self.events.push_back(queued);
     }
 
-    /// Do they fill a batch?
-    fn fill(&self, limits: &BatchLimits) -> bool {
+    fn fills_batch(&self, limits: &BatchLimits) -> bool {
         self.events.len() >= limits.events || self.bytes >= limits.bytes
     }
 
-    fn take(&mut self, limits: &BatchLimits) -> Vec<QueuedEvent> {
+    fn take_batch(&mut self, limits: &BatchLimits) -> Vec<QueuedEvent> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while let Some(next) = self.events.front() {
@@ -137,27 +138,27 @@ impl Queue {
     }
 }
 
-fn answered(told: Result<Attempt, oneshot::error::RecvError>) -> Attempt {
-    // Who was to send it has stopped.
-    told.unwrap_or_else(|_| Attempt::retry("its batch was not sent"))
+fn outcome_of(received: Result<Attempt, oneshot::error::RecvError>) -> Attempt {
+    // The caller that was to send the batch has stopped.
+    received.unwrap_or_else(|_| Attempt::retry("its batch was not sent"))
 }
 
-async fn deliver<F>(batch: Vec<QueuedEvent>, post: &impl Fn(Vec<Encoded>) -> F)
+async fn send_or_split<F>(batch: Vec<QueuedEvent>, send_batch: &impl Fn(Vec<Encoded>) -> F)
 where
     F: Future<Output = Attempt>,
 {
     let mut batches = vec![batch];
     while let Some(mut batch) = batches.pop() {
-        let events = batch.iter().map(|one| one.event.clone()).collect();
-        let attempt = post(events).await;
+        let events = batch.iter().map(|queued| queued.event.clone()).collect();
+        let attempt = send_batch(events).await;
         if attempt.is_rejected() && batch.len() > 1 {
             batches.push(batch.split_off(batch.len() / 2));
             batches.push(batch);
             continue;
         }
-        for one in batch {
-            // Who waited for it has stopped: it stays in the journal.
-            one.answer.send(attempt.clone()).ok();
+        for queued in batch {
+            // A caller that has stopped waiting leaves its event in the journal.
+            queued.outcome.send(attempt.clone()).ok();
         }
     }
 }
@@ -179,18 +180,18 @@ mod tests {
         Encoded::stored(vec![b' '; size].into())
     }
 
-    /// Sends events of these sizes at once; a batch of more than `most` bytes is refused. Gives what
-    /// came of each, and the sizes of the events of each batch.
+    /// Sends events of these sizes at once, to a sink that rejects batches of more than `max_bytes`. Returns whether each
+    /// event was delivered, and the sizes of the events of each batch.
     async fn send(
         limits: BatchLimits,
         sizes: &[usize],
-        most: usize,
+        max_bytes: usize,
     ) -> (Vec<bool>, Vec<Vec<usize>>) {
-        let batches = Batcher::new(limits);
+        let batcher = Batcher::new(limits);
         let posted = RefCell::new(Vec::new());
-        let post = |events: Vec<Encoded>| {
+        let send_batch = |events: Vec<Encoded>| {
             let sizes: Vec<usize> = events.iter().map(Encoded::size).collect();
-            let fits = sizes.iter().sum::<usize>() <= most;
+            let fits = sizes.iter().sum::<usize>() <= max_bytes;
             posted.borrow_mut().push(sizes);
             async move {
                 tokio::task::yield_now().await;
@@ -201,7 +202,7 @@ mod tests {
             }
         };
         let events: Vec<Encoded> = sizes.iter().map(|size| event(*size)).collect();
-        let sent = join_all(events.iter().map(|event| batches.send(event, post))).await;
+        let sent = join_all(events.iter().map(|event| batcher.send(event, send_batch))).await;
         let delivered = sent
             .iter()
             .map(|attempt| *attempt == Attempt::Delivered)

@@ -1,7 +1,8 @@
-//! A file: one structured CloudEvent a line, appended and synced before an event counts as delivered;
-//! moved aside when it is full.
+//! A file: one structured CloudEvent a line. Lines are appended and synced before their events count as delivered. A full
+//! file is rotated.
 
 use super::batcher::{BatchLimits, Batcher};
+use super::wire::{SettingProblem, SinkContext, Wire};
 use super::{Attempt, SinkError};
 use crate::bounded::Bounded;
 use crate::event::Encoded;
@@ -14,20 +15,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the file is.
+/// Events in a batch: they share one sync.
+const BATCH_EVENTS: usize = 256;
+/// Bytes of events in a batch.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// A file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FileConfig {
-    /// Path of the file. It is made where it does not exist, and appended to where it does; made
-    /// anew where somebody moves it away.
+    /// Path of the file. A missing file is created, and a file that another program moves away is created again. An
+    /// existing file is appended to.
     pub path: PathBuf,
-    /// When it is moved aside. The default is never: somebody else looks after it.
+    /// When the file is rotated. By default the observer never rotates it, and another program must.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate: Option<Rotation>,
 }
 
 impl FileConfig {
-    /// A file that is never moved aside.
+    /// Returns settings for a file that is never rotated.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -37,13 +43,13 @@ impl FileConfig {
     }
 }
 
-/// When a file is moved aside, to `PATH.1`, and that to `PATH.2`, and so on.
+/// When a file is rotated: it is renamed to `PATH.1`, that one to `PATH.2`, and so on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rotation {
-    /// Before it would get larger than this, in bytes. One line is always whole.
+    /// The file is rotated before it gets larger than this, in bytes. Lines are never split.
     pub max_bytes: Bounded<1024, 1_099_511_627_776>,
-    /// How many are kept beside it. The oldest is removed.
+    /// Number of rotated files that are kept. The oldest is removed.
     #[serde(default = "default_keep")]
     pub keep: Bounded<1, 1000, u32>,
 }
@@ -52,26 +58,38 @@ fn default_keep() -> Bounded<1, 1000, u32> {
     Bounded::new(5)
 }
 
-/// A file, and what waits to be written to it.
+/// A file, and the events that wait to be written to it.
 #[derive(Debug)]
-pub struct File {
-    batches: Batcher,
-    lines: Arc<Locked<Lines>>,
+pub(super) struct File {
+    batcher: Batcher,
+    lines: Arc<Locked<LineFile>>,
 }
 
-impl File {
-    pub(super) async fn open(config: &FileConfig) -> Result<Self, SinkError> {
+impl Wire for File {
+    type Config = FileConfig;
+
+    const NAME: &'static str = "file";
+
+    fn problems(config: &FileConfig) -> Vec<SettingProblem> {
+        match config.path.as_os_str().is_empty() {
+            true => vec![("path".to_owned(), SinkError::EmptyPath)],
+            false => Vec::new(),
+        }
+    }
+
+    /// Opens the file, and creates it if it does not exist.
+    async fn open(config: &FileConfig, _: &mut SinkContext<'_>) -> Result<Self, SinkError> {
         let config = config.clone();
         let path = config.path.display().to_string();
-        let opening = tokio::task::spawn_blocking(move || Lines::open(config));
-        let opened = opening
-            .await
-            .unwrap_or_else(|gone| Err(io::Error::other(gone)));
+        let opening = tokio::task::spawn_blocking(move || LineFile::open(config));
+        let opened = opening.await;
+        let opened = opened.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
         let lines = opened.map_err(|source| SinkError::Open { path, source })?;
         Ok(Self {
-            batches: Batcher::new(BatchLimits {
-                events: 256,
-                bytes: 1024 * 1024,
+            batcher: Batcher::new(BatchLimits {
+                events: BATCH_EVENTS,
+                bytes: BATCH_BYTES,
+                // One, so that lines never mix.
                 batches: 1,
                 linger: Duration::ZERO,
             }),
@@ -79,14 +97,16 @@ impl File {
         })
     }
 
-    pub(super) fn concurrency(&self) -> usize {
-        self.batches.concurrency()
+    fn concurrency(&self) -> usize {
+        self.batcher.concurrency()
     }
 
-    pub(super) async fn send(&self, event: &Encoded) -> Attempt {
-        self.batches.send(event, |events| self.write(events)).await
+    async fn send(&self, event: &Encoded) -> Attempt {
+        self.batcher.send(event, |events| self.write(events)).await
     }
+}
 
+impl File {
     async fn write(&self, events: Vec<Encoded>) -> Attempt {
         let lines = self.lines.clone();
         let writing = tokio::task::spawn_blocking(move || {
@@ -96,36 +116,36 @@ impl File {
         });
         match writing.await {
             Ok(Ok(())) => Attempt::Delivered,
-            // A full disk may be emptied.
+            // A full disk may get room again.
             Ok(Err((path, error))) => Attempt::retry(format!("failed to write to {path}: {error}")),
-            Err(gone) => Attempt::retry(gone.to_string()),
+            Err(panicked) => Attempt::retry(panicked.to_string()),
         }
     }
 }
 
 /// The open file.
 #[derive(Debug)]
-struct Lines {
+struct LineFile {
     config: FileConfig,
     file: fs::File,
-    /// A pipe or terminal is neither synced nor moved.
+    /// Whether it is a regular file. A pipe or terminal is neither synced nor rotated.
     is_regular: bool,
-    /// The last line may not be whole. Not known before the first write: until then somebody else may write.
-    torn: Option<bool>,
+    /// Whether the last line may be incomplete. `None` before the first write: until then another program may write.
+    is_torn: Option<bool>,
 }
 
-impl Lines {
+impl LineFile {
     fn open(config: FileConfig) -> io::Result<Self> {
         let is_new = !config.path.exists();
         let mut options = fs::OpenOptions::new();
         let file = options.create(true).append(true).open(&config.path)?;
         let is_regular = file.metadata()?.is_file();
         if is_new && is_regular {
-            // After a power cut a file that its folder does not know is gone.
+            // A new file survives a power cut only if its folder is synced, too.
             fs::File::open(folder_of(&config.path))?.sync_all()?;
         }
         Ok(Self {
-            torn: None,
+            is_torn: None,
             is_regular,
             file,
             config,
@@ -133,7 +153,7 @@ impl Lines {
     }
 
     fn write(&mut self, events: &[Encoded]) -> io::Result<()> {
-        self.follow()?;
+        self.reopen_if_moved()?;
         let mut lines = Vec::new();
         for event in events {
             if !self.has_room(lines.len(), event.size() + 1)? {
@@ -150,24 +170,24 @@ impl Lines {
         if lines.is_empty() {
             return Ok(());
         }
-        let torn = self
-            .torn
+        let is_torn = self
+            .is_torn
             .replace(true)
             .unwrap_or_else(|| self.is_regular && !ends_in_a_line(&self.config.path));
-        if torn {
-            // A line was written in part when the disk was full: it must not run into this one.
+        if is_torn {
+            // The disk was full in the middle of a line: the next line must not be appended to its rest.
             self.file.write_all(b"\n")?;
         }
         self.file.write_all(lines)?;
         if self.is_regular {
             self.file.sync_data()?;
         }
-        self.torn = Some(false);
+        self.is_torn = Some(false);
         Ok(())
     }
 
-    /// Opens the file again where somebody has moved it away.
-    fn follow(&mut self) -> io::Result<()> {
+    /// Opens the file again if another program has moved it away.
+    fn reopen_if_moved(&mut self) -> io::Result<()> {
         let is_there = match fs::metadata(&self.config.path) {
             Ok(there) => {
                 let ours = self.file.metadata()?;
@@ -182,38 +202,35 @@ impl Lines {
         Ok(())
     }
 
-    /// For a line, behind those that are still to be written.
-    fn has_room(&self, before: usize, line: usize) -> io::Result<bool> {
+    /// Returns whether a line of `line` bytes fits behind the `queued` bytes that are not written yet.
+    fn has_room(&self, queued: usize, line: usize) -> io::Result<bool> {
         let Some(rotation) = self.config.rotate.as_ref().filter(|_| self.is_regular) else {
             return Ok(true);
         };
-        let before = self.file.metadata()?.len() + before as u64;
+        let before = self.file.metadata()?.len() + queued as u64;
         Ok(before == 0 || before + line as u64 <= rotation.max_bytes.get())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
         if !fs::exists(&self.config.path)? {
-            // Somebody has moved it away meanwhile: what is kept stays as it is.
-            return self.follow();
+            // Another program has moved the file away meanwhile: the rotated files stay as they are.
+            return self.reopen_if_moved();
         }
-        let keep = self
-            .config
-            .rotate
-            .as_ref()
-            .map_or(1, |rotation| rotation.keep.get());
-        let aside = |number: u32| {
+        let rotation = self.config.rotate.as_ref();
+        let keep = rotation.map_or(1, |rotation| rotation.keep.get());
+        let rotated = |number: u32| {
             let mut name = self.config.path.clone().into_os_string();
             name.push(format!(".{number}"));
             PathBuf::from(name)
         };
         for number in (1..keep).rev() {
-            match fs::rename(aside(number), aside(number + 1)) {
+            match fs::rename(rotated(number), rotated(number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
             }
         }
-        fs::rename(&self.config.path, aside(1))?;
-        self.follow()
+        fs::rename(&self.config.path, rotated(1))?;
+        self.reopen_if_moved()
     }
 }
 
@@ -224,7 +241,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Does the file end with a line? Otherwise whoever wrote it was killed, or its disk was full.
+/// Returns whether the last line of a file is complete. It is not if its writer was killed, or its disk was full.
 fn ends_in_a_line(path: &Path) -> bool {
     let last = || {
         let mut file = fs::File::open(path).ok()?;
@@ -253,9 +270,9 @@ mod tests {
         text.lines().map(str::to_owned).collect()
     }
 
-    fn open(path: &Path, rotate: Option<Rotation>) -> Lines {
+    fn open(path: &Path, rotate: Option<Rotation>) -> LineFile {
         let path = path.to_owned();
-        Lines::open(FileConfig { path, rotate }).unwrap()
+        LineFile::open(FileConfig { path, rotate }).unwrap()
     }
 
     #[test]
@@ -304,7 +321,7 @@ mod tests {
         let mut file = open(&path, Some(rotation));
         file.write(&events(0..4)).unwrap();
         fs::rename(&path, &moved).unwrap();
-        // As when it is moved after the writer has looked.
+        // As if it were moved after the writer has checked that it is there.
         file.rotate().unwrap();
         file.write(&events(4..5)).unwrap();
         assert_eq!(lines(&moved), ["{\"n\":0002}", "{\"n\":0003}"]);

@@ -1,10 +1,10 @@
-//! Where events go: one file per wire. A sink tries once and says what to do next; trying again is
-//! `deliver`'s business.
+//! Sends events to their destinations, with one module per wire. A sink tries once and says what to do next; `deliver`
+//! tries again.
 
 mod attempt;
 mod batcher;
 mod defaults;
-mod dynamic_http;
+mod error;
 mod file;
 mod http;
 mod kafka;
@@ -12,232 +12,227 @@ mod nats;
 mod pause_gate;
 mod rate_limiter;
 mod retry_action;
-mod secret_file;
 mod shared_connection;
 mod stdout;
-mod tls;
+mod tekton;
+mod wire;
 
 pub use attempt::{Attempt, DeliveryFailure, RetryAction};
-pub use dynamic_http::{DynamicHttp, DynamicUrl};
+pub use error::SinkError;
 pub use file::{FileConfig, Rotation};
-pub use http::JsonClient;
-pub use http::{
-    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, HttpUrl, ProxyUse,
-    Signing,
-};
+pub use http::{BatchConfig, Compression, Handshake, HttpConfig, HttpMode, Signing};
 pub use kafka::{Broker, KafkaConfig};
 pub use nats::{NatsAuth, NatsConfig, NatsUrl};
 pub use pause_gate::PauseGate;
 pub(crate) use rate_limiter::RateLimiter;
-use retry_action::http_date;
-pub use retry_action::{after_status, retry_after};
+pub use retry_action::after_status;
 pub use stdout::StdoutConfig;
-pub use tls::{ExtraRoots, TlsConfig};
+pub use tekton::{DynamicUrl, TektonConfig};
+pub use wire::{FollowTekton, SinkContext};
 
-use crate::event::Encoded;
-use futures::FutureExt as _;
+use crate::event::{EncodeError, Encoded};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use wire::Wire;
 
-/// Why a sink cannot be used at all.
-#[derive(Debug, thiserror::Error)]
-pub enum SinkError {
-    /// A file cannot be opened.
-    #[error("failed to open {path}: {source}")]
-    Open {
-        /// Its path.
-        path: String,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// The HTTP client cannot be built.
-    #[error(
-        "failed to set up HTTP: {0}; is a bundle of CA certificates installed (package ca-certificates)?"
-    )]
-    Client(String),
-    /// An extension attribute cannot be added.
-    #[error("extension `{name}`: {reason}")]
-    Extension {
-        /// Its name.
-        name: String,
-        /// Why not.
-        reason: String,
-    },
-    /// Certificates or keys cannot be used.
-    #[error("tls: {0}")]
-    Tls(String),
-    /// Events cannot be signed.
-    #[error("signing: {0}")]
-    Signing(String),
-    /// The proxy of the environment is not for it.
-    #[error("the proxy {0} of the environment: {1}")]
-    Proxy(String, &'static str),
-    /// What is configured does not go together.
-    #[error("{0}")]
-    Contradiction(&'static str),
-    /// The program was built without it.
-    #[error(
-        "this program has no sink `{wire}`; build it with it: cargo xtask build --release --features {feature}"
-    )]
-    Absent {
-        /// What the configuration calls it.
-        wire: &'static str,
-        /// The feature that it needs.
-        feature: &'static str,
-    },
-    /// A token, password or key cannot be had.
-    #[error("auth: {0}")]
-    Auth(String),
-    /// A header's value cannot be had.
-    #[error("header `{name}`: {reason}")]
-    Header {
-        /// Its name.
-        name: String,
-        /// What is wrong. Never the value.
-        reason: String,
-    },
-}
-
-/// A sink that is ready.
-#[derive(Debug)]
-pub enum Sink {
-    /// JSON lines to standard output.
-    Stdout(stdout::Stdout),
-    /// JSON lines to a file.
-    File(file::File),
-    /// CloudEvents over HTTP.
-    Http(Box<http::Http>),
-    /// The same, at a URL that may change.
-    Dynamic(Box<DynamicHttp>),
-    /// CloudEvents to a NATS JetStream stream.
-    Nats(Box<nats::Nats>),
-    /// CloudEvents to a Kafka topic.
-    Kafka(Box<kafka::Kafka>),
-}
-
-impl Sink {
-    /// Standard output.
-    #[must_use]
-    pub fn stdout(config: &StdoutConfig) -> Self {
-        let StdoutConfig {} = config;
-        Self::Stdout(stdout::Stdout::default())
-    }
-
-    /// A file, which is made or appended to.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be opened.
-    pub async fn file(config: &FileConfig) -> Result<Self, SinkError> {
-        file::File::open(config).await.map(Self::File)
-    }
-
-    /// An HTTP receiver.
-    ///
-    /// # Errors
-    ///
-    /// The client cannot be built, or a header's value cannot be had.
-    pub fn http(config: &HttpConfig) -> Result<Self, SinkError> {
-        http::Http::new(config).map(|http| Self::Http(Box::new(http)))
-    }
-
-    /// Keeps the pauses that a receiver asks for. Wires on which none can ask for one make no use of it.
-    #[must_use]
-    pub fn pausing(self, pause: PauseGate) -> Self {
-        match self {
-            Self::Http(http) => Self::Http(Box::new(http.pausing(pause))),
-            Self::Dynamic(http) => Self::Dynamic(Box::new(http.pausing(pause))),
-            Self::Stdout(_) | Self::File(_) | Self::Nats(_) | Self::Kafka(_) => self,
+/// Declares the wires: their names in the configuration, their settings and their implementations. Calls are dispatched by
+/// `match`, because a boxed future for each attempt would cost an allocation.
+macro_rules! wires {
+    ($($(#[$doc:meta])* $variant:ident($config:ty) => $wire:ty,)+) => {
+        /// The kind of a sink, with its settings.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase")]
+        pub enum SinkKind {
+            $($(#[$doc])* $variant($config),)+
         }
-    }
 
-    /// Ends when the receiver is another than the one that was tried last.
-    pub(crate) async fn moved(&self) {
-        match self {
-            Self::Dynamic(http) => http.moved().await,
-            Self::Stdout(_) | Self::File(_) | Self::Http(_) | Self::Nats(_) | Self::Kafka(_) => {
-                std::future::pending().await
+        /// A sink that is open.
+        #[derive(Debug)]
+        pub struct Sink(OpenWire);
+
+        #[derive(Debug)]
+        enum OpenWire {
+            $($variant(Box<$wire>),)+
+        }
+
+        impl SinkKind {
+            /// Returns the name of the wire, as the configuration writes it.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => <$wire>::NAME,)+
+                }
+            }
+
+            /// Returns all settings that contradict each other or can never be used, each with its path below `to`. Reads
+            /// no file and contacts no server.
+            pub(crate) fn problems(&self) -> Vec<(String, SinkError)> {
+                let problems = match self {
+                    $(Self::$variant(config) => <$wire>::problems(config),)+
+                };
+                let at = |(field, problem): (String, SinkError)| match field.as_str() {
+                    "" => (self.name().to_owned(), problem),
+                    field => (format!("{}.{field}", self.name()), problem),
+                };
+                problems.into_iter().map(at).collect()
+            }
+
+            /// Reads the secrets and certificates that the settings name. Contacts no server and creates no file.
+            ///
+            /// # Errors
+            ///
+            /// One of them cannot be used.
+            pub(crate) fn check_files(&self) -> Result<(), SinkError> {
+                match self {
+                    $(Self::$variant(config) => <$wire>::check_files(config),)+
+                }
+            }
+
+            /// Returns scheme, host and port of the receiver, if it has a URL.
+            pub(crate) fn origin(&self) -> Option<String> {
+                match self {
+                    $(Self::$variant(config) => <$wire>::origin(config),)+
+                }
+            }
+
+            /// Replaces settings that may be secrets by `***`.
+            pub(crate) fn mask(&mut self) {
+                match self {
+                    $(Self::$variant(config) => <$wire>::mask(config),)+
+                }
+            }
+
+            /// Returns the size of the attributes that the sink adds to each event, in bytes.
+            pub(crate) fn added_bytes(&self) -> usize {
+                match self {
+                    $(Self::$variant(config) => <$wire>::added_bytes(config),)+
+                }
+            }
+
+            /// Opens the sink.
+            ///
+            /// # Errors
+            ///
+            /// The settings, or a file that they name, cannot be used.
+            pub async fn open(&self, context: &mut SinkContext<'_>) -> Result<Sink, SinkError> {
+                let wire = match self {
+                    $(Self::$variant(config) => {
+                        OpenWire::$variant(Box::new(<$wire>::open(config, context).await?))
+                    })+
+                };
+                Ok(Sink(wire))
             }
         }
-    }
 
-    /// An HTTP receiver whose URL is told later, and may change.
-    #[must_use]
-    pub fn dynamic_http(url: DynamicUrl) -> Self {
-        Self::Dynamic(Box::new(DynamicHttp::new(url)))
-    }
+        impl Sink {
+            /// Sends an event once.
+            pub async fn send(&self, event: &Encoded) -> Attempt {
+                match &self.0 {
+                    $(OpenWire::$variant(wire) => wire.send(event).await,)+
+                }
+            }
 
-    /// A subject of a NATS JetStream stream.
-    ///
-    /// # Errors
-    ///
-    /// A file that it needs cannot be used.
-    pub fn nats(config: &NatsConfig) -> Result<Self, SinkError> {
-        nats::Nats::new(config).map(|nats| Self::Nats(Box::new(nats)))
-    }
+            /// Returns how long an attempt may take.
+            #[must_use]
+            pub fn timeout(&self) -> Duration {
+                match &self.0 {
+                    $(OpenWire::$variant(wire) => wire.timeout(),)+
+                }
+            }
 
-    /// A Kafka topic.
-    ///
-    /// # Errors
-    ///
-    /// The program was built without it, or a file that it needs cannot be used.
-    pub fn kafka(config: &KafkaConfig) -> Result<Self, SinkError> {
-        kafka::Kafka::new(config).map(|kafka| Self::Kafka(Box::new(kafka)))
-    }
+            /// Returns how many events may be in flight at a time.
+            #[must_use]
+            pub fn concurrency(&self) -> usize {
+                match &self.0 {
+                    $(OpenWire::$variant(wire) => wire.concurrency(),)+
+                }
+            }
 
-    /// Tries once.
-    pub async fn send(&self, event: &Encoded) -> Attempt {
-        // Some take kilobytes for it: on their own, so that the others need not move them.
-        match self {
-            Self::Stdout(stdout) => stdout.send(event).await,
-            Self::File(file) => file.send(event).await,
-            Self::Http(http) => http.send(event).await,
-            Self::Dynamic(http) => http.send(event).await,
-            Self::Nats(nats) => nats.send(event).boxed().await,
-            Self::Kafka(kafka) => kafka.send(event).boxed().await,
+            /// Makes the sink keep the pauses that its receiver asks for.
+            #[must_use]
+            pub fn with_pause_gate(self, gate: PauseGate) -> Self {
+                Self(match self.0 {
+                    $(OpenWire::$variant(wire) => {
+                        OpenWire::$variant(Box::new(wire.with_pause_gate(gate)))
+                    })+
+                })
+            }
+
+            /// Waits until the receiver differs from the one of the last attempt.
+            pub(crate) async fn receiver_changed(&self) {
+                match &self.0 {
+                    $(OpenWire::$variant(wire) => wire.receiver_changed().await,)+
+                }
+            }
         }
-    }
 
-    /// How long an attempt may take.
-    #[must_use]
-    pub fn longest_attempt(&self) -> Duration {
-        match self {
-            Self::Stdout(_) | Self::File(_) => Duration::from_secs(10),
-            Self::Http(http) => http.timeout(),
-            Self::Dynamic(_) => defaults::TIMEOUT,
-            Self::Nats(nats) => nats.timeout(),
-            Self::Kafka(kafka) => kafka.timeout(),
+        /// Returns the crates whose own log lines are switched off, because wires report their errors.
+        #[must_use]
+        pub fn silenced_crates() -> Vec<&'static str> {
+            [$(<$wire>::SILENCED_CRATES,)+].concat()
         }
-    }
 
-    /// How many events it may be given at a time. One where lines must not mix.
-    #[must_use]
-    pub fn concurrency(&self) -> usize {
-        match self {
-            Self::Stdout(_) => 1,
-            Self::File(file) => file.concurrency(),
-            Self::Http(http) => http.concurrency(),
-            Self::Dynamic(_) => defaults::CONCURRENCY,
-            Self::Nats(nats) => nats.concurrency(),
-            Self::Kafka(kafka) => kafka.concurrency(),
+        /// Returns the names of all wires, each with the cargo feature that this program lacks for it.
+        #[must_use]
+        pub fn wire_names() -> Vec<(&'static str, Option<&'static str>)> {
+            vec![$((<$wire>::NAME, <$wire>::MISSING_FEATURE),)+]
         }
-    }
+    };
 }
 
-/// An event that cannot even be encoded will never be delivered.
-fn unencodable(error: &crate::event::EncodeError) -> Attempt {
+wires! {
+    /// Standard output, one event a line.
+    Stdout(StdoutConfig) => stdout::Stdout,
+    /// A file, one event a line.
+    File(FileConfig) => file::File,
+    /// An HTTP receiver of CloudEvents.
+    Http(Box<HttpConfig>) => http::Http,
+    /// A NATS JetStream stream.
+    Nats(NatsConfig) => nats::Nats,
+    /// The sink that Tekton sends its own events to. A change of Tekton's configuration is followed. As long as Tekton has
+    /// no sink, events wait.
+    Tekton(TektonConfig) => tekton::DynamicHttp,
+    /// A Kafka topic.
+    Kafka(KafkaConfig) => kafka::Kafka,
+}
+
+/// Rejects an event that cannot be encoded: no later attempt can deliver it.
+fn reject_unencodable(error: &EncodeError) -> Attempt {
     Attempt::reject(error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::HttpUrl;
+    use futures::FutureExt as _;
 
     #[test]
     fn an_attempt_takes_no_more_memory_than_its_wire_needs() {
         let url = HttpUrl::try_from("http://receiver/".to_owned()).unwrap();
-        let sink = Sink::http(&HttpConfig::new(url)).unwrap();
+        let kind = SinkKind::Http(HttpConfig::new(url).into());
+        let mut context = SinkContext::default();
+        let sink = kind.open(&mut context).now_or_never().unwrap().unwrap();
         let event = Encoded::stored("{}".into());
-        // Those of NATS and Kafka take up to 14 KiB.
+        // The futures of NATS and Kafka take up to 14 KiB.
         assert!(size_of_val(&sink.send(&event)) < 2048);
+    }
+
+    #[test]
+    fn a_kind_is_named_as_the_configuration_writes_it() {
+        let kinds = [
+            r#"{"stdout": {}}"#,
+            r#"{"file": {"path": "events"}}"#,
+            r#"{"http": {"url": "http://receiver/"}}"#,
+            r#"{"nats": {"servers": ["nats://server"], "subject": "steps"}}"#,
+            r#"{"kafka": {"brokers": ["broker:9092"], "topic": "steps"}}"#,
+            r#"{"tekton": {}}"#,
+        ];
+        for kind in kinds {
+            let kind: SinkKind = serde_json::from_str(kind).unwrap();
+            let written = serde_json::to_value(&kind).unwrap();
+            assert!(written.get(kind.name()).is_some(), "{written}");
+        }
     }
 }

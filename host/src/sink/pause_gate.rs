@@ -1,5 +1,5 @@
-//! The pause that a receiver asks for with `Retry-After`: until it is over no request to it begins; then one probes, and
-//! only if that one is taken do others follow.
+//! Pauses that a receiver asks for with `Retry-After`. No request begins until the pause is over; then one request probes,
+//! and others follow only after the receiver has accepted it.
 
 mod history;
 mod state;
@@ -11,43 +11,44 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The pauses of one receiver. Clones share them.
+/// Keeps the pauses of one receiver. Clones share them.
 #[derive(Clone, Debug)]
 pub struct PauseGate {
-    /// Longest pause that is made.
+    /// Longest pause that the receiver gets.
     longest: Duration,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    /// The moment from which the times in `state` count.
     began: Instant,
-    gate: Locked<GateState>,
+    state: Locked<GateState>,
 }
 
-/// The permission for one request. If it is dropped without [`Permit::taken`], the request counts as failed.
+/// The permission for one request. Dropped without [`Permit::accepted`], it counts the request as failed.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
-    pause: &'a PauseGate,
+    gate: &'a PauseGate,
     ticket: Ticket,
-    is_taken: bool,
+    is_accepted: bool,
 }
 
-/// Says whether a request that was permitted may still begin: it may have waited for its connection since.
+/// Says whether a permitted request may still begin: a pause may have begun while it waited for its connection.
 #[derive(Clone, Debug)]
 pub(super) struct PermitGuard {
-    pause: PauseGate,
+    gate: PauseGate,
     ticket: Ticket,
     has_withheld: Arc<AtomicBool>,
 }
 
 impl PauseGate {
-    /// Pauses of this length at most; none at all if it is zero.
+    /// Allows pauses of at most this length, and no pauses at all if it is zero.
     #[must_use]
     pub fn new(longest: Duration) -> Self {
         let shared = Shared {
             began: Instant::now(),
-            gate: Locked::default(),
+            state: Locked::default(),
         };
         Self {
             longest,
@@ -55,7 +56,7 @@ impl PauseGate {
         }
     }
 
-    /// The same pauses, with another bound for those that begin from now on.
+    /// Returns the same gate with another bound for pauses that begin from now on.
     #[must_use]
     pub fn bounded(&self, longest: Duration) -> Self {
         Self {
@@ -64,98 +65,98 @@ impl PauseGate {
         }
     }
 
-    /// The longest pause that is made.
+    /// Returns the longest pause that the receiver gets.
     #[must_use]
     pub fn longest(&self) -> Duration {
         self.longest
     }
 
-    /// Gives the permission to begin a request now. Nothing during a pause, and while another request probes.
+    /// Permits a request that begins now. Returns `None` during a pause, and while another request probes.
     pub(super) fn enter(&self) -> Option<Permit<'_>> {
-        let ticket = self.gate(GateState::enter)?;
+        let ticket = self.with_state(GateState::enter)?;
         Some(Permit {
-            pause: self,
+            gate: self,
             ticket,
-            is_taken: false,
+            is_accepted: false,
         })
     }
 
-    /// Begins a pause, or makes the one that is under way longer: `wish` from now on, but not beyond the bound. Gives
-    /// the length that it has.
-    pub(super) fn begin(&self, wish: Duration) -> Duration {
-        let length = wish.min(self.longest);
+    /// Begins a pause that lasts `asked` from now on, or extends the current one to that time; neither goes beyond the
+    /// bound. Returns the length from now on.
+    pub(super) fn begin(&self, asked: Duration) -> Duration {
+        let length = asked.min(self.longest);
         if !length.is_zero() {
-            self.gate(|gate, now| gate.pause(now, length));
+            self.with_state(|state, now| state.pause(now, length));
         }
         length
     }
 
-    /// Ends the pause: the receiver is another one.
+    /// Ends the pause, because events go to another receiver from now on.
     pub(crate) fn lift(&self) {
-        self.gate(GateState::lift);
+        self.with_state(GateState::lift);
     }
 
-    /// How long the pause still lasts, if there is one.
+    /// Returns how long the current pause still lasts.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        self.gate(|gate, now| gate.remaining(now))
+        self.with_state(|state, now| state.remaining(now))
     }
 
-    /// How long to wait before a request may be begun: until the end of the pause; `attempt`, the longest time of a
-    /// request, while one probes; nothing otherwise.
+    /// Returns how long to wait before asking for a permit: the rest of a pause, or `attempt`, the longest time of a
+    /// request, while one probes. `None` if a request may begin at once.
     pub(crate) fn wait(&self, attempt: Duration) -> Option<Duration> {
-        self.gate(|gate, now| gate.wait(now, attempt))
+        self.with_state(|state, now| state.wait(now, attempt))
     }
 
-    /// Has the receiver taken nothing since the last pause?
+    /// Returns whether the receiver has accepted nothing since the last pause began.
     pub(crate) fn is_recovering(&self) -> bool {
-        self.gate(|gate, _| gate.is_recovering())
+        self.with_state(|state, _| state.is_recovering())
     }
 
-    /// How much of the last `age` the receiver has asked to wait.
+    /// Returns how much of the last `age` were pauses.
     pub(crate) fn paused_within(&self, age: Duration) -> Duration {
-        self.gate(|gate, now| gate.paused_between(now.saturating_sub(age), now))
+        self.with_state(|state, now| state.paused_between(now.saturating_sub(age), now))
     }
 
-    fn gate<T>(&self, work: impl FnOnce(&mut GateState, Duration) -> T) -> T {
-        let mut gate = self.shared.gate.lock();
-        // Read under the lock, so that the times of calls have the order of the calls.
-        work(&mut gate, self.shared.began.elapsed())
+    fn with_state<T>(&self, work: impl FnOnce(&mut GateState, Duration) -> T) -> T {
+        let mut state = self.shared.state.lock();
+        // The clock is read under the lock, so that the times of calls have the order of the calls.
+        work(&mut state, self.shared.began.elapsed())
     }
 }
 
 impl PermitGuard {
-    /// Has no pause begun since the request was permitted?
+    /// Returns whether no pause has begun since the request was permitted.
     pub(super) fn permits(&self) -> bool {
-        let permits = self.pause.gate(|gate, _| gate.is_current(self.ticket));
+        let permits = (self.gate).with_state(|state, _| state.is_current(self.ticket));
         self.has_withheld.fetch_or(!permits, Ordering::Relaxed);
         permits
     }
 
-    /// Has it ever not permitted the request?
+    /// Returns whether [`PermitGuard::permits`] has ever returned `false`.
     pub(super) fn has_withheld(&self) -> bool {
         self.has_withheld.load(Ordering::Relaxed)
     }
 }
 
 impl Permit<'_> {
-    /// What the request asks once it has its connection.
+    /// Returns the guard that the request asks once it has its connection.
     pub(super) fn guard(&self) -> PermitGuard {
         PermitGuard {
-            pause: self.pause.clone(),
+            gate: self.gate.clone(),
             ticket: self.ticket,
             has_withheld: Arc::default(),
         }
     }
 
-    /// The receiver has taken what was sent.
-    pub(super) fn taken(mut self) {
-        self.is_taken = true;
+    /// Notes that the receiver has accepted the request.
+    pub(super) fn accepted(mut self) {
+        self.is_accepted = true;
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        (self.pause).gate(|gate, _| gate.leave(self.ticket, self.is_taken));
+        (self.gate).with_state(|state, _| state.leave(self.ticket, self.is_accepted));
     }
 }

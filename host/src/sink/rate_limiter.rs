@@ -1,10 +1,10 @@
-//! Not more than so many in a time.
+//! Bounds how many requests begin in a time.
 
 use crate::locked::Locked;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Lets one after the other pass, with a gap between them.
+/// Lets requests begin one after the other, with a fixed gap between them.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     gap: Duration,
@@ -12,20 +12,20 @@ pub(crate) struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// So many in `per`, at least one.
-    pub(crate) fn new(many: u64, per: Duration) -> Self {
+    /// Allows `count` requests in each `period`, but at least one.
+    pub(crate) fn new(count: u64, period: Duration) -> Self {
         Self {
-            gap: per / u32::try_from(many.max(1)).unwrap_or(u32::MAX),
+            gap: period / u32::try_from(count.max(1)).unwrap_or(u32::MAX),
             next: Locked::new(Instant::now()),
         }
     }
 
-    /// Waits for its turn.
+    /// Waits for the caller's turn.
     pub(crate) async fn acquire(&self) {
         tokio::time::sleep_until(self.reserve(Instant::now())).await;
     }
 
-    /// When its turn is.
+    /// Returns the time of the caller's turn, and moves the next one behind it.
     fn reserve(&self, now: Instant) -> Instant {
         let mut next = self.next.lock();
         let turn = (*next).max(now);
@@ -39,13 +39,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_pass_in_a_time() {
+    fn a_rate_is_kept_and_unused_turns_expire() {
         let limiter = RateLimiter::new(10, Duration::from_secs(1));
         let began = Instant::now() + Duration::from_secs(1);
         let turns: Vec<Duration> = (0..21).map(|_| limiter.reserve(began) - began).collect();
         assert_eq!(turns[0], Duration::ZERO);
         assert_eq!(turns[20], Duration::from_secs(2));
-        // What was not used is not kept.
+        // Turns that were not taken do not add up.
         let later = began + Duration::from_secs(60);
         assert_eq!(limiter.reserve(later), later);
         assert_eq!(limiter.reserve(later), later + Duration::from_millis(100));

@@ -1,31 +1,36 @@
-//! Standard output: one structured CloudEvent a line, and nothing else. It may be a terminal: control characters are escaped,
-//! as JSON allows.
+//! Standard output: one structured CloudEvent a line, and nothing else. It may be a terminal, so control characters are
+//! escaped, as JSON allows.
 
-use super::Attempt;
+use super::wire::{SinkContext, Wire};
+use super::{Attempt, SinkError};
 use crate::event::Encoded;
 use crate::terminal;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
 
-/// Has no settings.
+/// Standard output. It has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StdoutConfig {}
 
 /// Standard output.
 #[derive(Debug)]
-pub struct Stdout(Mutex<tokio::io::Stdout>);
+pub(super) struct Stdout(Mutex<tokio::io::Stdout>);
 
-impl Default for Stdout {
-    fn default() -> Self {
-        Self(Mutex::new(tokio::io::stdout()))
+impl Wire for Stdout {
+    type Config = StdoutConfig;
+
+    const NAME: &'static str = "stdout";
+
+    async fn open(
+        StdoutConfig {}: &StdoutConfig,
+        _: &mut SinkContext<'_>,
+    ) -> Result<Self, SinkError> {
+        Ok(Self(Mutex::new(tokio::io::stdout())))
     }
-}
 
-impl Stdout {
-    pub(super) async fn send(&self, event: &Encoded) -> Attempt {
-        // It may be a terminal.
+    async fn send(&self, event: &Encoded) -> Attempt {
         let event = event.structured();
         let mut line = match std::str::from_utf8(&event) {
             Ok(text) => terminal::escape_json(text).into_owned().into_bytes(),
@@ -39,8 +44,13 @@ impl Stdout {
         };
         match written.await {
             Ok(()) => Attempt::Delivered,
-            // Whoever read it has gone.
+            // The reader of a pipe has gone, and cannot come back.
             Err(error) => Attempt::reject(format!("failed to write to standard output: {error}")),
         }
+    }
+
+    /// One, so that lines never mix.
+    fn concurrency(&self) -> usize {
+        1
     }
 }

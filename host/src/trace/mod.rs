@@ -1,11 +1,11 @@
-//! Traces: a span for each transition, with a child for each plugin that its event passed and each sink that has it,
-//! made of the facts that the history is made of. They go to an OpenTelemetry collector as OTLP over HTTP, in JSON. Nobody
-//! waits for them: what the collector does not take is dropped, and said.
+//! Traces: one span for each transition, with a child span for each plugin that the event passed and for each sink that it
+//! went to. Spans are made of the entries of the history. They go to an OpenTelemetry collector as OTLP over HTTP, in JSON.
+//! Delivery never waits for them: spans that the collector does not accept are dropped, and a log line says so.
 
 mod spans;
 
 use crate::history::HistoryEntry;
-use crate::sink::{HttpUrl, JsonClient, SinkError, TlsConfig};
+use crate::http::{HttpError, HttpUrl, JsonClient, TlsConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,20 +15,20 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-/// Spans that wait at most.
+/// Most spans that wait to be sent. Further spans are dropped.
 const MAX_QUEUED_SPANS: usize = 4096;
-/// Spans that are sent at once.
+/// Most spans in one request.
 const MAX_BATCH_SPANS: usize = 512;
-/// How long fewer wait.
+/// How long a batch that is not full waits for more spans.
 const BATCH_LINGER: Duration = Duration::from_secs(1);
-/// Longest time for one request.
+/// Longest time of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where traces go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TracesConfig {
-    /// URL of an OpenTelemetry collector's OTLP over HTTP, path included, such as
+    /// URL of an OpenTelemetry collector for OTLP over HTTP, including the path, such as
     /// `http://collector.example:4318/v1/traces`.
     pub otlp: HttpUrl,
     /// TLS of the collector.
@@ -36,24 +36,24 @@ pub struct TracesConfig {
     pub tls: TlsConfig,
 }
 
-/// Why there are no traces.
+/// Why traces cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// The collector cannot be spoken to.
+    /// The HTTP client cannot be built.
     #[error("traces: {0}")]
-    Client(#[from] SinkError),
-    /// Its thread cannot be started.
-    #[error("failed to start the thread of the traces: {0}")]
+    Client(#[from] HttpError),
+    /// The thread that sends traces cannot be started.
+    #[error("failed to start the thread that sends traces: {0}")]
     Thread(#[from] io::Error),
 }
 
 enum Message {
     Span(Value),
-    /// Everything before is sent, or dropped, when it is answered.
+    /// Asks for an answer once all spans before are sent or dropped.
     Flush(oneshot::Sender<()>),
 }
 
-/// Takes facts. Cheap to clone; the thread ends with the last one.
+/// Sends spans to the collector from a thread of its own. Clones are cheap; the thread ends with the last one.
 #[derive(Clone, Debug)]
 pub struct TraceExporter(mpsc::Sender<Message>);
 
@@ -64,20 +64,20 @@ impl std::fmt::Debug for Message {
 }
 
 impl TraceExporter {
-    /// Begins to send.
+    /// Starts the thread.
     ///
     /// # Errors
     ///
-    /// The configuration cannot be used, or there is no thread.
+    /// The TLS settings cannot be used, or the thread cannot be started.
     pub fn start(config: &TracesConfig) -> Result<Self, TraceError> {
-        let post = JsonClient::new(&config.otlp, &config.tls, REQUEST_TIMEOUT)?;
+        let client = JsonClient::new(&config.otlp, &config.tls, REQUEST_TIMEOUT)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (messages, waiting) = mpsc::channel(MAX_QUEUED_SPANS);
         std::thread::Builder::new()
             .name("traces".to_owned())
-            .spawn(move || runtime.block_on(send(waiting, &post)))?;
+            .spawn(move || runtime.block_on(send(waiting, &client)))?;
         info!(
             host = config.otlp.host(),
             "traces go to an OpenTelemetry collector"
@@ -85,17 +85,17 @@ impl TraceExporter {
         Ok(Self(messages))
     }
 
-    /// What is to be told every fact. Never waits.
+    /// Returns a function that turns each entry of the history into spans and queues them. It never waits.
     pub fn recorder(&self) -> impl FnMut(&HistoryEntry) + Send + 'static {
         let (messages, mut builder) = (self.0.clone(), SpanBuilder::default());
         let mut dropped = 0_u64;
-        move |fact| {
-            for span in builder.spans(fact) {
+        move |entry| {
+            for span in builder.spans(entry) {
                 match messages.try_send(Message::Span(span)) {
                     Ok(()) if dropped > 0 => {
                         warn!(
                             dropped,
-                            "spans came faster than they could be sent, and were dropped"
+                            "spans were dropped: they came faster than they could be sent"
                         );
                         dropped = 0;
                     }
@@ -106,7 +106,7 @@ impl TraceExporter {
         }
     }
 
-    /// Waits until what was told is sent.
+    /// Waits until all queued spans are sent or dropped.
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.0.send(Message::Flush(done)).await.is_ok() {
@@ -115,17 +115,17 @@ impl TraceExporter {
     }
 }
 
-async fn send(mut waiting: mpsc::Receiver<Message>, post: &JsonClient) {
-    let mut failing = false;
+async fn send(mut waiting: mpsc::Receiver<Message>, client: &JsonClient) {
+    let mut is_failing = false;
     let mut messages = Vec::with_capacity(MAX_BATCH_SPANS);
     while waiting.recv_many(&mut messages, MAX_BATCH_SPANS).await > 0 {
-        let urgent = |messages: &[Message]| {
+        let is_due = |messages: &[Message]| {
             let flush = |message: &Message| matches!(message, Message::Flush(_));
             messages.len() >= MAX_BATCH_SPANS || messages.iter().any(flush)
         };
         let linger = tokio::time::sleep(BATCH_LINGER);
         let mut linger = std::pin::pin!(linger);
-        while !urgent(&messages) {
+        while !is_due(&messages) {
             let room = MAX_BATCH_SPANS - messages.len();
             tokio::select! {
                 () = &mut linger => break,
@@ -141,22 +141,22 @@ async fn send(mut waiting: mpsc::Receiver<Message>, post: &JsonClient) {
         }
         if !spans.is_empty() {
             let count = spans.len();
-            let sent = post.json(&spans::request(&spans)).await;
+            let sent = client.post(&spans::request(&spans)).await;
             match &sent {
-                Err(problem) if !failing => {
+                Err(problem) if !is_failing => {
                     warn!(
                         problem,
                         spans = count,
-                        "the collector does not take traces: spans are dropped until it does"
+                        "the collector does not accept traces: spans are dropped until it does"
                     );
                 }
-                Ok(()) if failing => info!("the collector takes traces again"),
+                Ok(()) if is_failing => info!("the collector accepts traces again"),
                 Ok(()) | Err(_) => {}
             }
-            failing = sent.is_err();
+            is_failing = sent.is_err();
         }
         for done in flushed {
-            // Who asked may have stopped waiting.
+            // The caller of `flush` may have stopped waiting.
             done.send(()).ok();
         }
     }

@@ -1,28 +1,32 @@
-//! Facts into spans, as OTLP writes them in JSON (opentelemetry-proto, trace/v1; ids are hexadecimal, times are
-//! nanoseconds as text). Pure but for random ids.
+//! Turns entries of the history into spans of OTLP in JSON (opentelemetry-proto, trace/v1; ids are hexadecimal, times are
+//! nanoseconds as text). Pure, except for random ids.
 
 use crate::history::{EventStage, HistoryEntry, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 
-/// Events whose sinks may still say something.
+/// Most accepted events that are remembered, so that later entries of their sinks become child spans.
 const MAX_ACCEPTED_EVENTS: usize = 8192;
-/// Attempts that are told of one event.
+/// Most failed attempts of one event that its spans list.
 const MAX_FAILED_ATTEMPTS: usize = 32;
 
-/// `SpanKind` of OTLP.
+/// `SpanKind` of OTLP for work inside the program.
 const SPAN_KIND_INTERNAL: u8 = 1;
+/// `SpanKind` of OTLP for a message that is sent.
 const SPAN_KIND_PRODUCER: u8 = 4;
 
-/// Facts that wait for the one that their event was accepted: a sink may be faster than whoever tells that.
-const MAX_EARLY_FACTS: usize = 1024;
+/// Most entries of sinks that wait for the entry that their event was accepted: a sink may deliver an event before the
+/// journal's writer has recorded that it was accepted.
+const MAX_EARLY_ENTRIES: usize = 1024;
 
-/// What is known of events that are on their way.
+/// Builds spans. Remembers the latest accepted events, for the spans of their deliveries.
 #[derive(Debug, Default)]
 pub(super) struct SpanBuilder {
-    known: HashMap<String, AcceptedEvent>,
+    accepted: HashMap<String, AcceptedEvent>,
+    /// The ids of `accepted`, the oldest first.
     order: VecDeque<String>,
+    /// Entries of sinks whose event is not known to be accepted yet, the oldest first.
     early: VecDeque<HistoryEntry>,
 }
 
@@ -31,7 +35,7 @@ struct AcceptedEvent {
     trace: String,
     span: String,
     accepted: Timestamp,
-    /// Attempts that failed, with their sinks.
+    /// Failed attempts, with the names of their sinks.
     failed: Vec<(String, Value)>,
 }
 
@@ -49,22 +53,23 @@ struct Span<'a> {
 }
 
 impl SpanBuilder {
-    pub(super) fn spans(&mut self, fact: &HistoryEntry) -> Vec<Value> {
+    /// Returns the spans that an entry of the history completes.
+    pub(super) fn spans(&mut self, entry: &HistoryEntry) -> Vec<Value> {
         let is_of_a_sink = matches!(
-            fact.stage,
+            entry.stage,
             EventStage::Failed { .. } | EventStage::Delivered { .. } | EventStage::Dead { .. }
         );
-        if is_of_a_sink && !self.known.contains_key(&fact.id) {
-            if self.early.len() >= MAX_EARLY_FACTS {
+        if is_of_a_sink && !self.accepted.contains_key(&entry.id) {
+            if self.early.len() >= MAX_EARLY_ENTRIES {
                 self.early.pop_front();
             }
-            self.early.push_back(fact.clone());
+            self.early.push_back(entry.clone());
             return Vec::new();
         }
-        let mut spans = self.spans_of(fact);
-        if !is_of_a_sink && self.known.contains_key(&fact.id) {
+        let mut spans = self.spans_of(entry);
+        if !is_of_a_sink && self.accepted.contains_key(&entry.id) {
             let waiting = std::mem::take(&mut self.early);
-            let (own, others) = waiting.into_iter().partition(|early| early.id == fact.id);
+            let (own, others) = waiting.into_iter().partition(|early| early.id == entry.id);
             self.early = others;
             let own: VecDeque<HistoryEntry> = own;
             spans.extend(own.iter().flat_map(|early| self.spans_of(early)));
@@ -72,30 +77,31 @@ impl SpanBuilder {
         spans
     }
 
-    fn spans_of(&mut self, fact: &HistoryEntry) -> Vec<Value> {
-        match &fact.stage {
-            EventStage::Accepted { .. } => self.accepted(fact).unwrap_or_default(),
+    fn spans_of(&mut self, entry: &HistoryEntry) -> Vec<Value> {
+        match &entry.stage {
+            EventStage::Accepted { .. } => self.transition(entry).unwrap_or_default(),
             EventStage::Failed {
                 sink,
                 attempt,
                 reason,
                 ..
             } => {
-                if let Some(known) = self.known.get_mut(&fact.id)
-                    && known.failed.len() < MAX_FAILED_ATTEMPTS
+                if let Some(accepted) = self.accepted.get_mut(&entry.id)
+                    && accepted.failed.len() < MAX_FAILED_ATTEMPTS
                 {
                     let event = json!({
-                        "timeUnixNano": nanoseconds(fact.at),
+                        "timeUnixNano": nanoseconds(entry.at),
                         "name": "attempt failed",
                         "attributes": [number("attempt", (*attempt).into()), text("reason", reason)],
                     });
-                    known.failed.push((sink.clone(), event));
+                    accepted.failed.push((sink.clone(), event));
                 }
                 Vec::new()
             }
-            EventStage::Delivered { sink, attempt } => {
-                self.ended(fact, sink, *attempt, None).into_iter().collect()
-            }
+            EventStage::Delivered { sink, attempt } => self
+                .delivery(entry, sink, *attempt, None)
+                .into_iter()
+                .collect(),
             EventStage::Dead {
                 sink,
                 attempts,
@@ -103,7 +109,7 @@ impl SpanBuilder {
                 ..
             } => {
                 let error = Some(reason.clone());
-                self.ended(fact, sink, *attempts, error)
+                self.delivery(entry, sink, *attempts, error)
                     .into_iter()
                     .collect()
             }
@@ -114,8 +120,8 @@ impl SpanBuilder {
         }
     }
 
-    /// A transition, and the plugins that its event has passed.
-    fn accepted(&mut self, fact: &HistoryEntry) -> Option<Vec<Value>> {
+    /// Returns the span of a transition, and those of the plugins that its event has passed.
+    fn transition(&mut self, entry: &HistoryEntry) -> Option<Vec<Value>> {
         let EventStage::Accepted {
             observed,
             ty,
@@ -123,11 +129,11 @@ impl SpanBuilder {
             plugins,
             sinks,
             traced: Some(traced),
-        } = &fact.stage
+        } = &entry.stage
         else {
             return None;
         };
-        let (trace, parent) = context(&traced.parent)?;
+        let (trace, parent) = parse_traceparent(&traced.parent)?;
         let span = span_id();
         let step = ty.rsplit('.').nth(1).unwrap_or(ty);
         let root = Span {
@@ -137,9 +143,9 @@ impl SpanBuilder {
             name: format!("step {step}"),
             kind: SPAN_KIND_INTERNAL,
             from: *observed,
-            to: fact.at,
+            to: entry.at,
             attributes: vec![
-                text("cloudevents.event_id", &fact.id),
+                text("cloudevents.event_id", &entry.id),
                 text("cloudevents.event_type", ty),
                 text("cloudevents.event_subject", subject),
             ],
@@ -155,47 +161,47 @@ impl SpanBuilder {
             from = to;
         }
         if !sinks.is_empty() {
-            let known = AcceptedEvent {
+            let event = AcceptedEvent {
                 trace: trace.to_owned(),
                 span,
-                accepted: fact.at,
+                accepted: entry.at,
                 failed: Vec::new(),
             };
-            self.remember(fact.id.clone(), known);
+            self.remember(entry.id.clone(), event);
         }
         Some(spans)
     }
 
-    fn remember(&mut self, id: String, known: AcceptedEvent) {
+    fn remember(&mut self, id: String, event: AcceptedEvent) {
         if self.order.len() >= MAX_ACCEPTED_EVENTS
             && let Some(oldest) = self.order.pop_front()
         {
-            self.known.remove(&oldest);
+            self.accepted.remove(&oldest);
         }
-        if self.known.insert(id.clone(), known).is_none() {
+        if self.accepted.insert(id.clone(), event).is_none() {
             self.order.push_back(id);
         }
     }
 
-    /// What a sink made of an event; nothing where the event is not known any more.
-    fn ended(
+    /// Returns the span of a delivery that has ended, or `None` if the event is not remembered any more.
+    fn delivery(
         &self,
-        fact: &HistoryEntry,
+        entry: &HistoryEntry,
         sink: &str,
         attempts: u32,
         error: Option<String>,
     ) -> Option<Value> {
-        let known = self.known.get(&fact.id)?;
-        let failed = known.failed.iter();
+        let event = self.accepted.get(&entry.id)?;
+        let failed = event.failed.iter();
         let own = failed.filter(|(of, _)| of == sink);
         let span = Span {
-            trace: &known.trace,
+            trace: &event.trace,
             id: span_id(),
-            parent: Some(&known.span),
+            parent: Some(&event.span),
             name: format!("deliver {sink}"),
             kind: SPAN_KIND_PRODUCER,
-            from: known.accepted,
-            to: fact.at,
+            from: event.accepted,
+            to: entry.at,
             attributes: vec![
                 text("step_observer.sink", sink),
                 number("step_observer.attempts", attempts.into()),
@@ -256,7 +262,7 @@ impl Span<'_> {
     }
 }
 
-/// What a collector is sent.
+/// Returns the request that sends spans to a collector.
 pub(super) fn request(spans: &[Value]) -> Value {
     let resource = [
         text("service.name", "step-observer"),
@@ -281,12 +287,12 @@ fn nanoseconds(at: Timestamp) -> String {
 }
 
 fn span_id() -> String {
-    // Zero is none.
+    // OTLP reads an id of zero as no id.
     format!("{:016x}", fastrand::u64(1..))
 }
 
-/// Trace and span of a W3C `traceparent`; the span is missing where it is zero.
-fn context(traceparent: &str) -> Option<(&str, Option<&str>)> {
+/// Parses a W3C `traceparent` into the ids of trace and span. The span is `None` if its id is zero.
+fn parse_traceparent(traceparent: &str) -> Option<(&str, Option<&str>)> {
     let mut parts = traceparent.split('-').skip(1);
     let (trace, span) = (parts.next()?, parts.next()?);
     let is_set = |id: &&str| id.bytes().any(|byte| byte != b'0');
@@ -298,7 +304,7 @@ mod tests {
     use super::*;
     use crate::history::TraceContext;
 
-    fn fact(stage: EventStage) -> HistoryEntry {
+    fn entry(stage: EventStage) -> HistoryEntry {
         HistoryEntry {
             id: "an-event".to_owned(),
             at: Timestamp::UNIX_EPOCH,
@@ -308,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_delivery_may_be_recorded_before_the_acceptance() {
-        let accepted = fact(EventStage::Accepted {
+        let accepted = entry(EventStage::Accepted {
             observed: Timestamp::UNIX_EPOCH,
             ty: "dev.tekton.event.plugin.step.failed.v1".to_owned(),
             subject: "a/b".to_owned(),
@@ -319,15 +325,15 @@ mod tests {
                 filtered: Timestamp::UNIX_EPOCH,
             }),
         });
-        let delivered = fact(EventStage::Delivered {
+        let delivered = entry(EventStage::Delivered {
             sink: "all".to_owned(),
             attempt: 1,
         });
-        for facts in [[&accepted, &delivered], [&delivered, &accepted]] {
+        for entries in [[&accepted, &delivered], [&delivered, &accepted]] {
             let mut builder = SpanBuilder::default();
-            let spans: Vec<Value> = facts
+            let spans: Vec<Value> = entries
                 .into_iter()
-                .flat_map(|fact| builder.spans(fact))
+                .flat_map(|entry| builder.spans(entry))
                 .collect();
             let names: Vec<&str> = spans
                 .iter()

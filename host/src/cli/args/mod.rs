@@ -11,9 +11,10 @@ use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use step_observer::bounded::Bounded;
-use step_observer::config::{PluginConfig, SinkKind};
+use step_observer::config::PluginConfig;
 use step_observer::control::{DeadLetterId, Selection};
 use step_observer::observe::Speed;
+use step_observer::sink::SinkKind;
 use values::{parse_plugin, parse_shard, parse_sink, parse_speed};
 
 /// Reports the steps of Tekton runs: makes one CloudEvent of each transition of a step, passes it through sandboxed

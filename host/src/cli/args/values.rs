@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use step_observer::bounded::Bounded;
-use step_observer::config::{PluginConfig, PluginFrom, SinkKind, TektonConfig};
+use step_observer::config::{PluginConfig, PluginFrom};
+use step_observer::http::HttpUrl;
 use step_observer::observe::Speed;
-use step_observer::sink::{FileConfig, HttpConfig, HttpUrl, StdoutConfig};
+use step_observer::sink::{FileConfig, HttpConfig, SinkKind, StdoutConfig, TektonConfig};
 
 pub(super) fn parse_speed(text: &str) -> Result<Speed, String> {
     match text.parse::<f64>() {

@@ -7,8 +7,8 @@ use http_body_util::Full;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Content that is given out only if no pause has begun since the request was permitted. HTTP/1 sends nothing of a
-/// request before it has asked for the first part of its content.
+/// Content that is sent only if no pause has begun since the request was permitted. HTTP/1 sends nothing of a request
+/// before it has asked for the first part of its content.
 pub(super) struct GuardedBody {
     content: Full<Bytes>,
     guard: PermitGuard,
@@ -64,16 +64,16 @@ mod tests {
 
     #[tokio::test]
     async fn an_event_that_waits_for_a_connection_is_not_sent_once_a_pause_begins() {
-        let pause = PauseGate::new(Duration::from_secs(60));
-        let entry = pause.enter().unwrap();
-        let guard = entry.guard();
+        let gate = PauseGate::new(Duration::from_secs(60));
+        let permit = gate.enter().unwrap();
+        let guard = permit.guard();
         let content = GuardedBody::new(Bytes::from_static(b"{}"), guard.clone());
         assert_eq!(content.size_hint().exact(), Some(2));
         assert_eq!(content.collect().await.unwrap().to_bytes(), "{}");
         assert!(!guard.has_withheld());
 
         let waits = GuardedBody::new(Bytes::from_static(b"{}"), guard.clone());
-        pause.begin(Duration::from_secs(6));
+        gate.begin(Duration::from_secs(6));
         assert!(waits.collect().await.is_err());
         assert!(guard.has_withheld());
     }

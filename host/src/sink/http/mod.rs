@@ -1,63 +1,119 @@
-//! CloudEvents over HTTP (HTTP protocol binding 1.0.2), binary, structured or batched mode.
+//! CloudEvents over HTTP (HTTP protocol binding 1.0.2) in binary, structured or batched mode.
 
 mod config;
-mod credentials;
 mod guarded_body;
-mod json_client;
+mod headers;
 mod pause_request;
 mod payload;
-mod proxy;
 mod reloading_client;
 mod signer;
 mod webhook_validation;
 
-pub use config::{
-    BatchConfig, Compression, Handshake, Header, HttpAuth, HttpConfig, HttpMode, HttpUrl, ProxyUse,
-    Signing,
-};
-pub use json_client::JsonClient;
+pub use config::{BatchConfig, Compression, Handshake, HttpConfig, HttpMode, Signing};
 
 use super::batcher::{BatchLimits, Batcher};
+use super::wire::{SettingProblem, SinkContext, Wire};
 use super::{
     Attempt, DeliveryFailure, PauseGate, RetryAction, SinkError, after_status, defaults,
-    unencodable,
+    reject_unencodable,
 };
 use crate::clock;
-use crate::event::Encoded;
 use crate::event::attribute::{self, AttributeError};
+use crate::event::{self, Encoded};
+use crate::http::{HttpError, HttpResponse, MASK, RequestBody, environment_proxy};
 use futures::FutureExt as _;
 use guarded_body::GuardedBody;
+use http::{HeaderMap, Method, StatusCode};
+use pause_request::PauseRequest;
 use payload::HttpPayload;
 use reloading_client::{ClientSnapshot, ReloadingClient};
-use reqwest::{Method, Request, StatusCode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::info;
 use webhook_validation::WebhookValidation;
 
-/// Most of an answer that is read so that its connection can be used again.
-const MAX_ANSWER: usize = 64 * 1024;
-
 /// A receiver with its client.
 #[derive(Debug)]
-pub struct Http {
+pub(super) struct Http {
     config: HttpConfig,
-    secrets: ReloadingClient,
+    client: ReloadingClient,
     /// In batched mode.
-    batches: Option<Batcher>,
-    /// Where it wants to be asked.
-    permission: Option<WebhookValidation>,
+    batcher: Option<Batcher>,
+    /// If the receiver must be asked for permission.
+    validation: Option<WebhookValidation>,
     pause: PauseGate,
+}
+
+impl Wire for Http {
+    type Config = HttpConfig;
+
+    const NAME: &'static str = "http";
+
+    fn problems(config: &HttpConfig) -> Vec<SettingProblem> {
+        config.problems()
+    }
+
+    fn check_files(config: &HttpConfig) -> Result<(), SinkError> {
+        Self::new(config).map(drop)
+    }
+
+    fn origin(config: &HttpConfig) -> Option<String> {
+        Some(config.url.origin())
+    }
+
+    fn mask(config: &mut HttpConfig) {
+        config.url = config.url.masked();
+        let headers = config.headers.iter_mut();
+        for value in headers.filter_map(|header| header.value.as_mut()) {
+            MASK.clone_into(value);
+        }
+    }
+
+    fn added_bytes(config: &HttpConfig) -> usize {
+        let added = config.extensions.iter();
+        added
+            .map(|(name, value)| event::attribute_size(name, value))
+            .sum()
+    }
+
+    async fn open(config: &HttpConfig, _: &mut SinkContext<'_>) -> Result<Self, SinkError> {
+        Self::new(config)
+    }
+
+    async fn send(&self, event: &Encoded) -> Attempt {
+        let Some(batcher) = &self.batcher else {
+            return self.post(std::slice::from_ref(event)).await;
+        };
+        // Boxed: more than a thousand events may wait, and one of them sends the request for all.
+        let post = |events: Vec<Encoded>| async move { self.post(&events).await }.boxed();
+        batcher.send(event, post).await
+    }
+
+    fn timeout(&self) -> Duration {
+        let batch = self.config.batch.clone().unwrap_or_default();
+        let linger = self.batcher.as_ref().map_or(0, |_| batch.linger_ms.get());
+        Duration::from_millis(self.config.timeout_ms.get() + linger)
+    }
+
+    fn concurrency(&self) -> usize {
+        let batcher = self.batcher.as_ref();
+        batcher.map_or(self.config.concurrency.get(), Batcher::concurrency)
+    }
+
+    fn with_pause_gate(self, pause: PauseGate) -> Self {
+        Self { pause, ..self }
+    }
 }
 
 impl Http {
     pub(super) fn new(config: &HttpConfig) -> Result<Self, SinkError> {
-        config.check()?;
-        if let Some(proxy) = proxy::of(config)? {
-            info!(
-                host = config.url.host(),
-                proxy, "a sink is reached through a proxy"
-            );
+        if let Some((_, problem)) = config.problems().into_iter().next() {
+            return Err(problem);
+        }
+        let proxy = environment_proxy(&config.url, config.proxy, config.has_credentials());
+        if let Some(proxy) = proxy? {
+            let host = config.url.host();
+            info!(host, proxy, "a sink is reached through a proxy");
         }
         let limits = |batch: BatchConfig| BatchLimits {
             events: batch.max_events.get(),
@@ -65,125 +121,116 @@ impl Http {
             batches: config.concurrency.get(),
             linger: Duration::from_millis(batch.linger_ms.get()),
         };
-        let batches = (config.mode == HttpMode::Batch)
+        let batcher = (config.mode == HttpMode::Batch)
             .then(|| Batcher::new(limits(config.batch.clone().unwrap_or_default())));
         Ok(Self {
-            secrets: ReloadingClient::read(config)?,
-            batches,
-            permission: config.handshake.clone().map(WebhookValidation::new),
-            pause: PauseGate::new(defaults::LONGEST_PAUSE),
+            client: ReloadingClient::new(config)?,
+            batcher,
+            validation: config.handshake.clone().map(WebhookValidation::new),
+            pause: PauseGate::new(defaults::MAX_PAUSE),
             config: config.clone(),
         })
     }
 
-    pub(super) fn pausing(self, pause: PauseGate) -> Self {
-        Self { pause, ..self }
-    }
-
-    pub(super) fn concurrency(&self) -> usize {
-        let batches = self.batches.as_ref();
-        batches.map_or(self.config.concurrency.get(), Batcher::concurrency)
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        let batch = self.config.batch.clone().unwrap_or_default();
-        let linger = self.batches.as_ref().map_or(0, |_| batch.linger_ms.get());
-        Duration::from_millis(self.config.timeout_ms.get() + linger)
-    }
-
-    pub(super) async fn send(&self, event: &Encoded) -> Attempt {
-        let Some(batches) = &self.batches else {
-            return self.post(std::slice::from_ref(event)).await;
-        };
-        // On its own: more than a thousand events wait for a request of which one becomes a part.
-        let post = |events: Vec<Encoded>| async move { self.post(&events).await }.boxed();
-        batches.send(event, post).await
-    }
-
-    /// One request.
+    /// Sends one request.
     async fn post(&self, events: &[Encoded]) -> Attempt {
-        if let Some(permission) = &self.permission {
-            let request = |method| self.request(&self.secrets.now(), method);
-            let asked = permission.turn(request, &self.pause);
-            if let Err(refused) = asked.await {
-                if refused.code() == Some(StatusCode::UNAUTHORIZED.as_u16()) {
-                    self.secrets.have_changed();
-                }
-                return refused;
-            }
-        }
-        // After the wait for its turn, which may be long.
-        let in_use = self.secrets.now();
-        let mut parcel = match HttpPayload::pack(self.config.mode, events, &self.config.extensions)
+        if let Some(validation) = &self.validation
+            && let Err(refused) = self.validate(validation).await
         {
-            Ok(parcel) => parcel,
-            Err(error) => return unencodable(&error),
-        };
-        if let Some(signer) = &in_use.signer {
-            let id = payload::message_id(events);
-            let signed = signer.headers(&id, clock::now().as_second(), &parcel.content);
-            let signed = signed.map(|(name, value)| (name.into(), value.into()));
-            match payload::headers(signed) {
-                Ok(signed) => parcel.headers.extend(signed),
-                Err(error) => return unencodable(&error),
-            }
+            return refused;
         }
-        let parcel = match self.config.compression {
-            None => parcel,
-            Some(how) => match parcel.compress(how) {
-                Ok(parcel) => parcel,
-                Err(error) => return Attempt::retry(format!("failed to compress: {error}")),
-            },
+        // Read after the wait for permission, which may be long.
+        let snapshot = self.client.snapshot();
+        let payload = match self.payload(events, &snapshot) {
+            Ok(payload) => payload,
+            Err(refused) => return refused,
         };
-        let mut request = Request::new(Method::POST, self.config.url.0.clone());
-        *request.headers_mut() = parcel.headers;
-        for (name, value) in &*in_use.headers {
-            request.headers_mut().append(name.clone(), value.clone());
+        let mut headers = payload.headers;
+        for (name, value) in &*snapshot.headers {
+            headers.append(name.clone(), value.clone());
         }
-        // Nothing but the request comes after this: a pause may have begun during any wait before it.
-        let Some(entry) = self.pause.enter() else {
+        // Nothing but the request comes after this: a pause may have begun during every wait before.
+        let Some(permit) = self.pause.enter() else {
             return Attempt::Postponed;
         };
-        let guard = entry.guard();
-        let content = GuardedBody::new(parcel.content, guard.clone());
-        *request.body_mut() = Some(reqwest::Body::wrap(content));
-        let attempt = match in_use.client.execute(request).await {
+        let guard = permit.guard();
+        let body = GuardedBody::new(payload.content, guard.clone());
+        let body = Some(RequestBody::deferred(body));
+        let sent = (snapshot.client).send(Method::POST, &self.config.url, headers, body);
+        let attempt = match sent.await {
             Err(_) if guard.has_withheld() => Attempt::Postponed,
-            // The URL, which may hold a token, stays out of the message.
-            Err(error) => Attempt::retry(describe(&error.without_url())),
-            Ok(answer) => self.answered(answer).await,
+            Err(error) => Attempt::retry(error),
+            Ok(response) => self.outcome(response).await,
         };
         if attempt == Attempt::Delivered {
-            entry.taken();
+            permit.accepted();
         }
         attempt
     }
 
-    fn request(&self, in_use: &ClientSnapshot, method: Method) -> reqwest::RequestBuilder {
-        let request = in_use.client.request(method, self.config.url.0.clone());
-        request.headers((*in_use.headers).clone())
+    async fn validate(&self, validation: &WebhookValidation) -> Result<(), Attempt> {
+        let ask = |added: HeaderMap| async move {
+            let snapshot = self.client.snapshot();
+            let mut headers = (*snapshot.headers).clone();
+            headers.extend(added);
+            let asked = (snapshot.client).send(Method::OPTIONS, &self.config.url, headers, None);
+            asked.await
+        };
+        let refused = validation.acquire(ask, &self.pause).await;
+        if let Err(attempt) = &refused
+            && attempt.code() == Some(StatusCode::UNAUTHORIZED.as_u16())
+        {
+            self.client.have_secrets_changed();
+        }
+        refused
     }
 
-    async fn answered(&self, answer: reqwest::Response) -> Attempt {
-        let status = answer.status();
-        let wish = pause_request::of(status, answer.headers(), clock::now());
-        // Before the rest of the answer is read, which may take long: meanwhile nothing else begins.
-        let wish = wish.map(|wish| wish.made(&self.pause));
-        drain(answer).await;
+    /// Encodes, signs and compresses.
+    fn payload(
+        &self,
+        events: &[Encoded],
+        snapshot: &ClientSnapshot,
+    ) -> Result<HttpPayload, Attempt> {
+        let payload = HttpPayload::encode(self.config.mode, events, &self.config.extensions);
+        let mut payload = payload.map_err(|error| reject_unencodable(&error))?;
+        if let Some(signer) = &snapshot.signer {
+            let id = payload::message_id(events);
+            let signed = signer.headers(&id, clock::now().as_second(), &payload.content);
+            let signed = signed.map(|(name, value)| (name.into(), value.into()));
+            let signed = payload::headers(signed);
+            let signed = signed.map_err(|error| reject_unencodable(&error))?;
+            payload.headers.extend(signed);
+        }
+        match self.config.compression {
+            None => Ok(payload),
+            Some(compression) => {
+                let compressed = payload.compress(compression);
+                compressed.map_err(|error| Attempt::retry(format!("failed to compress: {error}")))
+            }
+        }
+    }
+
+    async fn outcome(&self, response: HttpResponse) -> Attempt {
+        let status = response.status();
+        let asked = PauseRequest::of_response(&response, clock::now());
+        // The pause begins before the rest of the response is read, which may take long.
+        let asked = asked.map(|asked| asked.apply(&self.pause));
+        response.drain().await;
         let Some(action) = after_status(status.as_u16()) else {
             return Attempt::Delivered;
         };
-        if let (Some(permission), 401 | 403 | 410) = (&self.permission, status.as_u16()) {
-            permission.withdraw().await;
+        if let (Some(validation), 401 | 403 | 410) = (&self.validation, status.as_u16()) {
+            validation.withdraw().await;
         }
-        // A token that has run out was replaced before.
-        let replaced = status == StatusCode::UNAUTHORIZED && self.secrets.have_changed();
+        // A token that has run out may have been replaced meanwhile.
+        let has_new_secrets =
+            status == StatusCode::UNAUTHORIZED && self.client.have_secrets_changed();
         let (action, reason) = match action {
-            RetryAction::Retry { .. } if replaced => {
+            RetryAction::Retry { .. } if has_new_secrets => {
                 let reason = format!("{status}, with secrets that have changed since");
                 (RetryAction::LATER, reason)
             }
-            RetryAction::Retry { .. } => (wish.unwrap_or(action), status.to_string()),
+            RetryAction::Retry { .. } => (asked.unwrap_or(action), status.to_string()),
             RetryAction::Suspend | RetryAction::Reject | RetryAction::Pause { .. } => {
                 (action, status.to_string())
             }
@@ -196,41 +243,13 @@ impl Http {
     }
 }
 
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
-}
-
-/// Reads what is left of an answer: a connection with unread bytes cannot be used again.
-async fn drain(mut answer: reqwest::Response) {
-    let mut read = 0;
-    while let Ok(Some(piece)) = answer.chunk().await {
-        read += piece.len();
-        if read > MAX_ANSWER {
-            break;
-        }
-    }
-}
-
 impl HttpConfig {
-    /// Refuses what does not go together.
-    pub(crate) fn check(&self) -> Result<(), SinkError> {
-        let first = self.problems().into_iter().next();
-        first.map_or(Ok(()), |(_, problem)| Err(problem))
-    }
-
-    /// All that does not go together, each with the path of its field.
-    pub(crate) fn problems(&self) -> Vec<(String, SinkError)> {
+    fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
-        if self.tls.is_some() && self.url.0.scheme() == "http" {
+        if self.tls.is_some() && self.url.is_plain() {
             let problem = "the URL is not https: nothing of this would be used";
-            problems.push(("tls".to_owned(), SinkError::Tls(problem.to_owned())));
+            let problem = HttpError::Tls(problem.to_owned());
+            problems.push(("tls".to_owned(), problem.into()));
         }
         if self.signing.is_some() && self.mode == HttpMode::Binary {
             let problem = SinkError::Contradiction(
@@ -245,15 +264,25 @@ impl HttpConfig {
         if let Some(Err(problem)) = self.signing.as_ref().map(Signing::check) {
             problems.push(("signing.secretFiles".to_owned(), problem));
         }
-        problems.extend(credentials::problems(self));
+        let headers = headers::problems(self).into_iter();
+        problems.extend(headers.map(|(path, problem)| (path, problem.into())));
+        if let Some(Err(problem)) = self.tls.as_deref().map(|tls| tls.check()) {
+            problems.push(("tls".to_owned(), problem.into()));
+        }
         problems.extend(extension_problems(&self.extensions));
         problems
+    }
+
+    /// Returns whether requests show something that others must not learn or could send again.
+    fn has_credentials(&self) -> bool {
+        let has_secret = self.headers.iter().any(|header| header.is_secret());
+        self.auth.is_some() || self.signing.is_some() || has_secret
     }
 }
 
 fn extension_problems(
     extensions: &BTreeMap<String, String>,
-) -> impl Iterator<Item = (String, SinkError)> {
+) -> impl Iterator<Item = SettingProblem> {
     extensions.iter().filter_map(|(name, value)| {
         let error = attribute::check_extension(name, value).err()?;
         let reason = match error {
@@ -263,9 +292,7 @@ fn extension_problems(
             error => error.to_string(),
         };
         let name = name.clone();
-        Some((
-            format!("extensions.{name}"),
-            SinkError::Extension { name, reason },
-        ))
+        let path = format!("extensions.{name}");
+        Some((path, SinkError::Extension { name, reason }))
     })
 }

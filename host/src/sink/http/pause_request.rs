@@ -1,42 +1,45 @@
-//! What a receiver asks for with `Retry-After`.
+//! Pauses that responses ask for with `Retry-After`.
 
-use super::super::{PauseGate, RetryAction, http_date, retry_after};
+use super::super::{PauseGate, RetryAction};
+use crate::http::{HttpResponse, retry_after_of};
+use http::StatusCode;
 use jiff::Timestamp;
-use reqwest::StatusCode;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use std::time::Duration;
 
-/// How long to wait, and with what.
+/// A wait that a response asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PauseRequest {
     wait: Duration,
-    /// With everything, not only with the event that was sent.
+    /// Whether the wait holds for all events, not only for the one that was sent.
     is_for_all: bool,
 }
 
-/// What an answer asks for. Only 429 (RFC 6585 §4) and 503 (RFC 9110 §15.6.4) speak of the receiver as a whole, and only
-/// for them do Knative's senders obey `Retry-After`; any other failure speaks of the event that it answers.
-pub(super) fn of(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option<PauseRequest> {
-    let text = |name| headers.get(name)?.to_str().ok();
-    // A date is one of the receiver's clock, which is not ours.
-    let now = text(DATE).and_then(http_date).unwrap_or(now);
-    let wait = retry_after(text(RETRY_AFTER)?, now, Duration::MAX)?;
-    let is_for_all = matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    );
-    Some(PauseRequest { wait, is_for_all })
-}
-
 impl PauseRequest {
-    /// Begins the pause, and says what to do with the event.
-    pub(super) fn made(self, pause: &PauseGate) -> RetryAction {
+    /// Returns the wait that a response asks for.
+    pub(super) fn of_response(response: &HttpResponse, now: Timestamp) -> Option<Self> {
+        let wait = retry_after_of(response.headers(), now)?;
+        Some(Self::new(response.status(), wait))
+    }
+
+    /// Decides by the status for which events a wait holds. Only 429 (RFC 6585 §4) and 503 (RFC 9110 §15.6.4) speak about
+    /// the receiver as a whole, and only for them do Knative's senders obey `Retry-After`; every other status speaks about
+    /// the event that was sent.
+    fn new(status: StatusCode, wait: Duration) -> Self {
+        let is_for_all = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        Self { wait, is_for_all }
+    }
+
+    /// Begins the pause, and returns what to do with the event.
+    pub(super) fn apply(self, gate: &PauseGate) -> RetryAction {
         let asked = self.wait;
-        let after = asked.min(pause.longest());
+        let after = asked.min(gate.longest());
         match self.is_for_all && !after.is_zero() {
             true => RetryAction::Pause {
                 asked,
-                length: pause.begin(asked),
+                length: gate.begin(asked),
             },
             false => RetryAction::Retry { after: Some(after) },
         }
@@ -46,17 +49,6 @@ impl PauseRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOW: &str = "2026-11-22T13:00:00Z";
-
-    fn wish(status: u16, headers: &[(&'static str, &str)]) -> Option<PauseRequest> {
-        let headers = headers.iter().map(|(name, value)| {
-            let name = reqwest::header::HeaderName::from_static(name);
-            (name, value.parse().unwrap())
-        });
-        let status = StatusCode::from_u16(status).unwrap();
-        of(status, &headers.collect(), NOW.parse().unwrap())
-    }
 
     #[test]
     fn only_429_and_503_pause_the_receiver() {
@@ -69,47 +61,32 @@ mod tests {
             (502, false),
         ] {
             let wait = Duration::from_secs(6);
+            let status = StatusCode::from_u16(status).unwrap();
             let expected = PauseRequest { wait, is_for_all };
-            assert_eq!(wish(status, &[("retry-after", "6")]), Some(expected));
-            assert_eq!(wish(status, &[]), None);
-        }
-    }
-
-    #[test]
-    fn a_date_is_one_of_the_receivers_clock() {
-        let date = "Sun, 22 Nov 2026 09:00:30 GMT";
-        for (receivers_now, seconds) in [
-            ("Sun, 22 Nov 2026 09:00:00 GMT", 30),
-            ("Sun, 22 Nov 2026 09:01:00 GMT", 0),
-            // Whoever sends no date that is one has our clock.
-            ("noon", 0),
-        ] {
-            let headers = [("retry-after", date), ("date", receivers_now)];
-            let wait = wish(503, &headers).unwrap().wait;
-            assert_eq!(wait, Duration::from_secs(seconds), "{receivers_now}");
+            assert_eq!(PauseRequest::new(status, wait), expected);
         }
     }
 
     #[test]
     fn a_requested_pause_is_bounded_and_zero_is_no_pause() {
-        let wish = |seconds| PauseRequest {
+        let request = |seconds| PauseRequest {
             wait: Duration::from_secs(seconds),
             is_for_all: true,
         };
-        let pause = PauseGate::new(Duration::from_secs(600));
+        let gate = PauseGate::new(Duration::from_secs(600));
         let now = RetryAction::Retry {
             after: Some(Duration::ZERO),
         };
-        assert_eq!(wish(0).made(&pause), now);
-        assert!(pause.enter().is_some());
+        assert_eq!(request(0).apply(&gate), now);
+        assert!(gate.enter().is_some());
         let never = PauseGate::new(Duration::ZERO);
-        assert_eq!(wish(9).made(&never), now);
+        assert_eq!(request(9).apply(&never), now);
         assert!(never.enter().is_some());
-        let made = RetryAction::Pause {
+        let expected = RetryAction::Pause {
             asked: Duration::from_secs(u64::MAX),
             length: Duration::from_secs(600),
         };
-        assert_eq!(wish(u64::MAX).made(&pause), made);
-        assert!(pause.enter().is_none());
+        assert_eq!(request(u64::MAX).apply(&gate), expected);
+        assert!(gate.enter().is_none());
     }
 }

@@ -1,19 +1,19 @@
-//! What is posted: content and headers of one event, or of many.
+//! Encodes one event, or a batch, into headers and content of a request.
 
 use super::config::{Compression, HttpMode};
 use crate::event::{Binding, EncodeError, Encoded};
 use bytes::Bytes;
 use flate2::write::GzEncoder;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-/// What is smaller is not compressed.
-const WORTH_COMPRESSING: usize = 1024;
+/// Smallest content that is compressed, in bytes: for less, the work is not worth it.
+const MIN_COMPRESSED_BYTES: usize = 1024;
 
-/// What is posted.
+/// Headers and content of a request.
 #[derive(Debug)]
 pub(super) struct HttpPayload {
     pub(super) headers: HeaderMap,
@@ -21,12 +21,12 @@ pub(super) struct HttpPayload {
 }
 
 impl HttpPayload {
-    /// Packs events, in modes other than batched one.
+    /// Encodes events. Several events become a batch in every mode.
     ///
     /// # Errors
     ///
-    /// One of them is none.
-    pub(super) fn pack(
+    /// An event cannot be encoded.
+    pub(super) fn encode(
         mode: HttpMode,
         events: &[Encoded],
         extensions: &BTreeMap<String, String>,
@@ -57,10 +57,10 @@ impl HttpPayload {
         }
     }
 
-    /// Compresses the content, where that is worth it.
-    pub(super) fn compress(mut self, how: Compression) -> std::io::Result<Self> {
-        let Compression::Gzip = how;
-        if self.content.len() >= WORTH_COMPRESSING {
+    /// Compresses the content, unless it is too small.
+    pub(super) fn compress(mut self, compression: Compression) -> std::io::Result<Self> {
+        let Compression::Gzip = compression;
+        if self.content.len() >= MIN_COMPRESSED_BYTES {
             let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(&self.content)?;
             self.content = encoder.finish()?.into();
@@ -77,23 +77,23 @@ fn content_type(media_type: String) -> Header {
     ("content-type".into(), media_type.into())
 }
 
-/// Headers of a request.
+/// Returns the headers of a request.
 ///
 /// # Errors
 ///
-/// One is none.
+/// A name or value is not valid in HTTP.
 pub(super) fn headers(
     headers: impl IntoIterator<Item = Header, IntoIter: ExactSizeIterator>,
 ) -> Result<HeaderMap, EncodeError> {
     let headers = headers.into_iter();
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
-        let known = match &name {
+        let parsed = match &name {
             Cow::Borrowed(known) => Some(HeaderName::from_static(known)),
             Cow::Owned(other) => other.parse().ok(),
         };
         let value = HeaderValue::from_maybe_shared(value).ok();
-        let Some((name, value)) = known.zip(value) else {
+        let Some((name, value)) = parsed.zip(value) else {
             return Err(EncodeError::Header(name.into_owned()));
         };
         map.append(name, value);
@@ -101,7 +101,7 @@ pub(super) fn headers(
     Ok(map)
 }
 
-/// The id of a message: the event's; for many, one made of theirs.
+/// Returns the id of a message: that of its event, or a digest of the ids of a batch.
 pub(super) fn message_id(events: &[Encoded]) -> String {
     if let [event] = events {
         return event.id();

@@ -1,47 +1,46 @@
-//! What comes from files and the environment, and the client that uses it. Files are read again while
-//! the observer runs.
+//! The client of a receiver with its secrets. They come from files and the environment, and are read again while the
+//! observer runs.
 
 use super::super::SinkError;
-use super::config::{HttpConfig, ProxyUse};
-use super::credentials::{self, Tls};
-use super::proxy;
+use super::config::HttpConfig;
+use super::headers;
 use super::signer::Signer;
+use crate::http::{ClientOptions, HttpClient, TlsFiles};
 use crate::locked::Locked;
-use reqwest::header::HeaderMap;
-use reqwest::redirect::Policy;
+use http::HeaderMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 /// How often files with secrets are read again.
-const READ_AGAIN: Duration = Duration::from_secs(10);
+const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is used of them at the moment.
+/// The client and the secrets of the moment.
 #[derive(Clone)]
 pub(super) struct ClientSnapshot {
-    pub(super) client: reqwest::Client,
+    pub(super) client: HttpClient,
     pub(super) headers: Arc<HeaderMap>,
     pub(super) signer: Option<Signer>,
 }
 
-/// The files of a receiver.
+/// A client that is built again when its secrets have changed.
 pub(super) struct ReloadingClient {
     config: HttpConfig,
     state: Locked<State>,
 }
 
 struct State {
-    in_use: ClientSnapshot,
-    files: Files,
+    snapshot: ClientSnapshot,
+    secrets: Secrets,
     read_at: Instant,
-    failing: bool,
+    is_failing: bool,
 }
 
-/// What stands in files and the environment.
+/// The content of the files and variables.
 #[derive(PartialEq, Eq)]
-struct Files {
+struct Secrets {
     headers: HeaderMap,
-    tls: Tls,
+    tls: TlsFiles,
     signing: Vec<String>,
 }
 
@@ -52,13 +51,18 @@ impl std::fmt::Debug for ReloadingClient {
 }
 
 impl ReloadingClient {
-    pub(super) fn read(config: &HttpConfig) -> Result<Self, SinkError> {
-        let (files, signer) = read(config)?;
+    /// Reads the secrets and builds the client.
+    ///
+    /// # Errors
+    ///
+    /// A secret cannot be read or used.
+    pub(super) fn new(config: &HttpConfig) -> Result<Self, SinkError> {
+        let (secrets, signer) = read(config)?;
         let state = State {
-            in_use: in_use(config, &files, signer)?,
-            files,
+            snapshot: build(config, &secrets, signer)?,
+            secrets,
             read_at: Instant::now(),
-            failing: false,
+            is_failing: false,
         };
         Ok(Self {
             config: config.clone(),
@@ -66,99 +70,78 @@ impl ReloadingClient {
         })
     }
 
-    /// What is to be used now.
-    pub(super) fn now(&self) -> ClientSnapshot {
-        self.look(false).0
+    /// Returns the client to use now. Reads the secrets again if the last time was long ago.
+    pub(super) fn snapshot(&self) -> ClientSnapshot {
+        self.refresh(false).0
     }
 
-    /// Reads the files again, and tells whether they have changed.
-    pub(super) fn have_changed(&self) -> bool {
-        self.look(true).1
+    /// Reads the secrets again, and returns whether they have changed.
+    pub(super) fn have_secrets_changed(&self) -> bool {
+        self.refresh(true).1
     }
 
-    fn look(&self, read_again: bool) -> (ClientSnapshot, bool) {
+    fn refresh(&self, now: bool) -> (ClientSnapshot, bool) {
         let mut state = self.state.lock();
-        let mut changed = false;
-        if read_again || state.read_at.elapsed() >= READ_AGAIN {
+        let mut has_changed = false;
+        if now || state.read_at.elapsed() >= RELOAD_INTERVAL {
             state.read_at = Instant::now();
             let host = self.config.url.host();
-            match self.changed(&state.files) {
-                Ok(None) => state.failing = false,
-                Ok(Some((files, in_use))) => {
-                    info!(host, "secrets for a sink have changed");
-                    (state.files, state.in_use, state.failing) = (files, in_use, false);
-                    changed = true;
+            match self.changes(&state.secrets) {
+                Ok(None) => state.is_failing = false,
+                Ok(Some((secrets, snapshot))) => {
+                    info!(host, "secrets of a sink have changed");
+                    (state.secrets, state.snapshot, state.is_failing) = (secrets, snapshot, false);
+                    has_changed = true;
                 }
-                // A file that is being replaced, perhaps: the ones before may still do.
+                // A file may be in the middle of its replacement: the old secrets may still work.
                 Err(problem) => {
-                    if !std::mem::replace(&mut state.failing, true) {
-                        warn!(host, %problem, "secrets for a sink cannot be read again");
+                    if !std::mem::replace(&mut state.is_failing, true) {
+                        warn!(host, %problem, "failed to read the secrets of a sink again; the old ones stay in use");
                     }
                 }
             }
         }
-        (state.in_use.clone(), changed)
+        (state.snapshot.clone(), has_changed)
     }
 
-    fn changed(&self, before: &Files) -> Result<Option<(Files, ClientSnapshot)>, SinkError> {
-        let (files, signer) = read(&self.config)?;
-        if files == *before {
+    fn changes(&self, before: &Secrets) -> Result<Option<(Secrets, ClientSnapshot)>, SinkError> {
+        let (secrets, signer) = read(&self.config)?;
+        if secrets == *before {
             return Ok(None);
         }
-        let in_use = in_use(&self.config, &files, signer)?;
-        Ok(Some((files, in_use)))
+        let snapshot = build(&self.config, &secrets, signer)?;
+        Ok(Some((secrets, snapshot)))
     }
 }
 
-fn read(config: &HttpConfig) -> Result<(Files, Option<Signer>), SinkError> {
-    let signing = config.signing.as_ref().map(Signer::read_from).transpose()?;
+fn read(config: &HttpConfig) -> Result<(Secrets, Option<Signer>), SinkError> {
+    let signing = config.signing.as_ref().map(Signer::read).transpose()?;
     let (signer, signing) = signing.unzip();
-    let files = Files {
-        headers: credentials::headers(config)?,
-        tls: Tls::read_from(config)?,
+    let tls = config.tls.as_deref().map(TlsFiles::read).transpose()?;
+    let secrets = Secrets {
+        headers: headers::read(config)?,
+        tls: tls.unwrap_or_default(),
         signing: signing.unwrap_or_default(),
     };
-    Ok((files, signer))
+    Ok((secrets, signer))
 }
 
-fn in_use(
+fn build(
     config: &HttpConfig,
-    files: &Files,
+    secrets: &Secrets,
     signer: Option<Signer>,
 ) -> Result<ClientSnapshot, SinkError> {
+    let client = HttpClient::new(&ClientOptions {
+        url: &config.url,
+        timeout: Duration::from_millis(config.timeout_ms.get()),
+        max_idle: config.concurrency.get(),
+        proxy: config.proxy,
+        tls: &secrets.tls,
+        extra_roots: &config.roots,
+    })?;
     Ok(ClientSnapshot {
-        client: client(config, &files.tls)?,
-        headers: Arc::new(files.headers.clone()),
+        client,
+        headers: Arc::new(secrets.headers.clone()),
         signer,
     })
-}
-
-fn client(config: &HttpConfig, tls: &Tls) -> Result<reqwest::Client, SinkError> {
-    let failed = |error: &dyn std::error::Error| SinkError::Client(super::describe(error));
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("step-observer/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::none())
-        .timeout(Duration::from_millis(config.timeout_ms.get()))
-        .connect_timeout(Duration::from_secs(10))
-        .tcp_keepalive(Duration::from_secs(30))
-        .pool_max_idle_per_host(config.concurrency.get());
-    let direct = config.proxy == ProxyUse::None;
-    if direct {
-        builder = builder.no_proxy();
-    }
-    if config.url.0.scheme() == "http" && (direct || !proxy::is_tls(&config.url)) {
-        // Without this, plain HTTP would need a bundle of CA certificates too.
-        builder = builder.tls_backend_preconfigured(no_roots().map_err(|error| failed(&error))?);
-    } else {
-        builder = tls.apply(builder, &config.roots)?;
-    }
-    builder.build().map_err(|error| failed(&error))
-}
-
-pub(super) fn no_roots() -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth())
 }

@@ -1,20 +1,20 @@
 //! Signatures by the convention of Standard Webhooks 1.0: HMAC-SHA256 over id, time and content.
 
 use super::super::SinkError;
-use super::super::secret_file::read;
 use super::config::Signing;
+use crate::http::read_secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-/// How many bytes a secret has.
-const SECRET: std::ops::RangeInclusive<usize> = 24..=64;
-/// Most secrets at a time.
+/// Length of a secret, in bytes.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// Most secrets that sign at a time.
 const MAX_SECRETS: usize = 4;
 
 impl Signing {
-    /// Refuses what cannot be, whatever stands in the files.
+    /// Refuses a number of files that no content can make valid.
     pub(super) fn check(&self) -> Result<(), SinkError> {
         match self.secret_files.len() {
             1..=MAX_SECRETS => Ok(()),
@@ -25,26 +25,26 @@ impl Signing {
     }
 }
 
-/// Signs with each of its secrets.
+/// Signs a message with each of its secrets.
 #[derive(Clone, Default)]
 pub(super) struct Signer(Vec<Hmac<Sha256>>);
 
 impl Signer {
-    /// Reads the secrets, and gives also what stands in the files, to see whether that changes.
+    /// Reads the secrets. Returns also the content of the files, so that a change is found.
     ///
     /// # Errors
     ///
-    /// Names the file, never its content.
-    pub(super) fn read_from(signing: &Signing) -> Result<(Self, Vec<String>), SinkError> {
+    /// A file cannot be read or holds no secret. The error names it, never its content.
+    pub(super) fn read(signing: &Signing) -> Result<(Self, Vec<String>), SinkError> {
         signing.check()?;
         let mut keys = Vec::new();
         let mut texts = Vec::new();
         for file in &signing.secret_files {
-            let text = read(file).map_err(SinkError::Signing)?;
+            let text = read_secret(file).map_err(SinkError::Signing)?;
             let encoded = text.trim();
             let encoded = encoded.strip_prefix("whsec_").unwrap_or(encoded);
             let key = STANDARD.decode(encoded).ok();
-            let key = key.filter(|key| SECRET.contains(&key.len()));
+            let key = key.filter(|key| SECRET_BYTES.contains(&key.len()));
             let key = key.and_then(|key| Hmac::new_from_slice(&key).ok());
             keys.push(key.ok_or_else(|| {
                 SinkError::Signing(format!(
@@ -57,7 +57,7 @@ impl Signer {
         Ok((Self(keys), texts))
     }
 
-    /// The headers for a message of this id, sent at this time (seconds since 1970).
+    /// Returns the headers of a message. `at` is the time of sending, in seconds since 1970.
     pub(super) fn headers(&self, id: &str, at: i64, content: &[u8]) -> [(&'static str, String); 3] {
         let signatures = self.0.iter().map(|key| {
             let mut mac = key.clone();
@@ -86,7 +86,7 @@ mod tests {
             file
         };
         let secret_files = secrets.iter().enumerate().map(write).collect();
-        Signer::read_from(&Signing { secret_files }).map(|(signer, _)| signer)
+        Signer::read(&Signing { secret_files }).map(|(signer, _)| signer)
     }
 
     #[test]

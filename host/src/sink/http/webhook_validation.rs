@@ -1,12 +1,12 @@
-//! Asks a receiver for permission (CloudEvents HTTP webhooks 1.0 §4).
+//! Asks a receiver for the permission to deliver (CloudEvents HTTP webhooks 1.0 §4).
 
 use super::super::{Attempt, DeliveryFailure, PauseGate, RateLimiter, RetryAction};
 use super::config::Handshake;
-use super::pause_request;
+use super::pause_request::PauseRequest;
 use crate::bounded::Bounded;
 use crate::clock;
-use reqwest::Method;
-use reqwest::header::HeaderMap;
+use crate::http::HttpResponse;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -14,106 +14,132 @@ use tracing::info;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What a receiver permits.
+/// The permission of one receiver.
 #[derive(Debug)]
 pub(super) struct WebhookValidation {
-    asks: Handshake,
-    /// Once it has permitted: how often, where it says so.
-    given: Mutex<Option<Option<Arc<RateLimiter>>>>,
+    settings: Handshake,
+    permission: Mutex<Permission>,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Permission {
+    /// The receiver must be asked before the next event.
+    #[default]
+    Unknown,
+    /// The receiver permits any number of requests.
+    Unlimited,
+    /// The receiver permits requests at a rate.
+    Limited(Arc<RateLimiter>),
 }
 
 impl WebhookValidation {
-    pub(super) fn new(asks: Handshake) -> Self {
+    pub(super) fn new(settings: Handshake) -> Self {
         Self {
-            asks,
-            given: Mutex::default(),
+            settings,
+            permission: Mutex::default(),
         }
     }
 
-    /// It is asked again before the next event.
+    /// Forgets the permission, so that the receiver is asked again before the next event.
     pub(super) async fn withdraw(&self) {
-        *self.given.lock().await = None;
+        *self.permission.lock().await = Permission::Unknown;
     }
 
-    /// Waits until it may be sent to.
+    /// Waits until the receiver permits a request now. `ask` sends `OPTIONS` with additional headers.
     ///
     /// # Errors
     ///
-    /// It does not permit, or cannot be asked.
-    pub(super) async fn turn(
+    /// The receiver does not permit deliveries, or cannot be asked.
+    pub(super) async fn acquire<F>(
         &self,
-        request: impl FnOnce(Method) -> reqwest::RequestBuilder,
-        pause: &PauseGate,
-    ) -> Result<(), Attempt> {
-        let limiter = {
-            // One asks for all.
-            let mut given = self.given.lock().await;
-            match &*given {
-                Some(limiter) => limiter.clone(),
-                None => given.insert(self.ask(request, pause).await?).clone(),
+        ask: impl FnOnce(HeaderMap) -> F,
+        gate: &PauseGate,
+    ) -> Result<(), Attempt>
+    where
+        F: Future<Output = Result<HttpResponse, String>>,
+    {
+        let permission = {
+            // The lock is held while the receiver is asked: one attempt asks for all.
+            let mut permission = self.permission.lock().await;
+            if matches!(*permission, Permission::Unknown) {
+                *permission = self.request_permission(ask, gate).await?;
             }
+            permission.clone()
         };
-        if let Some(limiter) = limiter {
+        if let Permission::Limited(limiter) = permission {
             limiter.acquire().await;
         }
         Ok(())
     }
 
-    async fn ask(
+    async fn request_permission<F>(
         &self,
-        request: impl FnOnce(Method) -> reqwest::RequestBuilder,
-        pause: &PauseGate,
-    ) -> Result<Option<Arc<RateLimiter>>, Attempt> {
-        let mut request = request(Method::OPTIONS);
-        request = request.header("webhook-request-origin", &self.asks.origin);
-        if let Some(rate) = self.asks.requests_per_minute {
-            request = request.header("webhook-request-rate", rate.get());
-        }
-        let entry = pause.enter().ok_or(Attempt::Postponed)?;
-        let answer = request.send().await.map_err(|error| {
-            let error = super::describe(&error.without_url());
+        ask: impl FnOnce(HeaderMap) -> F,
+        gate: &PauseGate,
+    ) -> Result<Permission, Attempt>
+    where
+        F: Future<Output = Result<HttpResponse, String>>,
+    {
+        let unreachable = |error| {
             Attempt::retry(format!(
                 "the receiver cannot be asked for permission: {error}"
             ))
-        })?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let wish = pause_request::of(status, &headers, clock::now());
-        let wish = wish.map(|wish| wish.made(pause));
-        super::drain(answer).await;
-        let said = match status.is_success() {
-            true => allowed(&self.asks, &headers),
+        };
+        let headers = self.request_headers().map_err(unreachable)?;
+        let permit = gate.enter().ok_or(Attempt::Postponed)?;
+        let response = ask(headers).await.map_err(unreachable)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let action = PauseRequest::of_response(&response, clock::now());
+        let action = action.map(|asked| asked.apply(gate));
+        response.drain().await;
+        let rate = match status.is_success() {
+            true => allowed_rate(&self.settings, &headers),
             false => Err("which is no permission".to_owned()),
         };
-        let rate = said.map_err(|problem| {
+        let rate = rate.map_err(|problem| {
             Attempt::Failed(DeliveryFailure {
-                action: wish.unwrap_or(RetryAction::LATER),
+                action: action.unwrap_or(RetryAction::LATER),
                 reason: format!(
                     "the receiver does not permit deliveries ({status} to OPTIONS, {problem})"
                 ),
                 code: Some(status.as_u16()),
             })
         })?;
-        entry.taken();
+        permit.accepted();
         info!(rate_per_minute = rate, "the receiver permits deliveries");
-        Ok(rate.map(|rate| Arc::new(RateLimiter::new(rate, MINUTE))))
+        Ok(match rate {
+            None => Permission::Unlimited,
+            Some(rate) => Permission::Limited(Arc::new(RateLimiter::new(rate, MINUTE))),
+        })
+    }
+
+    fn request_headers(&self) -> Result<HeaderMap, String> {
+        let origin = HeaderValue::from_str(&self.settings.origin);
+        let origin = origin.map_err(|error| error.to_string())?;
+        let name = HeaderName::from_static("webhook-request-origin");
+        let mut headers: HeaderMap = [(name, origin)].into_iter().collect();
+        if let Some(rate) = self.settings.requests_per_minute {
+            let name = HeaderName::from_static("webhook-request-rate");
+            headers.insert(name, rate.get().into());
+        }
+        Ok(headers)
     }
 }
 
-/// How many requests a minute the receiver allows; nothing where as many as there are.
-fn allowed(asks: &Handshake, answer: &HeaderMap) -> Result<Option<u64>, String> {
+/// Returns how many requests a minute the receiver allows, or `None` if it allows any number.
+fn allowed_rate(settings: &Handshake, response: &HeaderMap) -> Result<Option<u64>, String> {
     let header = |name: &str| {
-        answer
-            .get(name)
-            .map(|value| value.to_str().unwrap_or_default().trim())
+        let value = response.get(name);
+        value.map(|value| value.to_str().unwrap_or_default().trim())
     };
     match header("webhook-allowed-origin") {
         Some("*") => {}
-        Some(origin) if origin.eq_ignore_ascii_case(&asks.origin) => {}
+        Some(origin) if origin.eq_ignore_ascii_case(&settings.origin) => {}
         Some(_) => return Err("WebHook-Allowed-Origin names another".to_owned()),
         None => return Err("without WebHook-Allowed-Origin".to_owned()),
     }
     match header("webhook-allowed-rate") {
-        None | Some("*") => Ok(asks.requests_per_minute.map(Bounded::get)),
+        None | Some("*") => Ok(settings.requests_per_minute.map(Bounded::get)),
         Some(rate) => match rate.parse() {
             Ok(rate) if rate > 0 => Ok(Some(rate)),
             Ok(_) | Err(_) => Err("WebHook-Allowed-Rate is no number above zero".to_owned()),
@@ -127,13 +153,13 @@ mod tests {
 
     #[test]
     fn permission_and_rate_come_from_the_response() {
-        let asks = |rate: Option<u64>| Handshake {
+        let settings = |rate: Option<u64>| Handshake {
             origin: "ci.example.com".to_owned(),
             requests_per_minute: rate.map(Bounded::new),
         };
-        let answer = |headers: &[(&'static str, &str)]| {
+        let response = |headers: &[(&'static str, &str)]| {
             let pairs = headers.iter().map(|(name, value)| {
-                let name = reqwest::header::HeaderName::from_static(name);
+                let name = http::HeaderName::from_static(name);
                 (name, value.parse().unwrap())
             });
             pairs.collect::<HeaderMap>()
@@ -150,8 +176,8 @@ mod tests {
             (None, vec![(origin, "*"), (rate, "0")], None),
             (None, vec![(origin, "*"), (rate, "many")], None),
         ] {
-            let told = allowed(&asks(asked), &answer(&headers));
-            assert_eq!(told.ok(), expected, "{headers:?}");
+            let rate = allowed_rate(&settings(asked), &response(&headers));
+            assert_eq!(rate.ok(), expected, "{headers:?}");
         }
     }
 }

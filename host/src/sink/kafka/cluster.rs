@@ -1,7 +1,6 @@
-//! The connections to one cluster. After a failure none of them is used again: the next attempt makes
-//! others, from what the files and the cluster say by then.
+//! The connections to one cluster. After a failure none of them is used again: the next attempt connects with what the files
+//! and the cluster say by then.
 
-use super::super::tls;
 use super::config::KafkaConfig;
 use super::failure::ProduceFailure;
 use super::partitioner::partition_of_key;
@@ -13,11 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// Largest answer of a broker, in bytes: what it tells of its topics.
+/// Largest response of a broker, in bytes. The largest are the lists of topics.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Brokers close connections on which nothing happens: that is mended at once. Everything else is the
-/// next attempt's business.
+/// Brokers close idle connections, so the client reconnects once at once. Every other failure is left to the next attempt.
 const RECONNECT_BACKOFF: BackoffConfig = BackoffConfig {
     init_backoff: Duration::from_millis(10),
     max_backoff: Duration::from_millis(50),
@@ -30,7 +28,7 @@ const RECONNECT_BACKOFF: BackoffConfig = BackoffConfig {
 pub(super) struct Cluster {
     client: Client,
     topic: String,
-    /// In order of their numbers; each has a connection of its own once it is needed.
+    /// In the order of their numbers. Each opens its own connection when it is first used.
     partitions: Vec<(i32, OnceCell<PartitionClient>)>,
 }
 
@@ -41,9 +39,9 @@ impl Cluster {
             .client_id("step-observer")
             .max_message_size(MAX_RESPONSE_BYTES)
             .backoff_config(RECONNECT_BACKOFF);
-        if let Some(files) = &config.tls {
-            let tls =
-                tls::client(files).map_err(|error| ProduceFailure::Setup(error.to_string()))?;
+        if let Some(tls) = &config.tls {
+            let tls = tls.client_config();
+            let tls = tls.map_err(|error| ProduceFailure::Setup(error.to_string()))?;
             builder = builder.tls_config(Arc::new(tls));
         }
         let client = builder.build().await?;
@@ -64,7 +62,7 @@ impl Cluster {
         })
     }
 
-    /// Produces, and waits until all replicas in sync have it.
+    /// Produces a record, and waits until all replicas in sync have it.
     pub(super) async fn produce(&self, key: &str, record: Record) -> Result<(), ProduceFailure> {
         let index = partition_of_key(key.as_bytes(), self.partitions.len());
         let Some((number, partition)) = self.partitions.get(index) else {

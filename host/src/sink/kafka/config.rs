@@ -1,35 +1,36 @@
-//! What can be configured of Kafka. The program understands it whether it can do it or not.
+//! The settings of Kafka. A program without the cargo feature `kafka` understands them, too, and says what it lacks.
 
-use super::super::{TlsConfig, defaults};
+use super::super::defaults;
 use crate::bounded::Bounded;
 use crate::event::ContentMode;
+use crate::http::TlsConfig;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A topic of Kafka. The program has this sink where it was built with the cargo feature `kafka`.
+/// A topic of Kafka. The program has this sink only if it was built with the cargo feature `kafka`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaConfig {
-    /// Brokers to ask first, such as `broker:9092`; they tell of the others.
+    /// Brokers to ask first, such as `broker:9092`. They name the other brokers.
     #[schemars(length(min = 1, max = 16))]
     #[serde(deserialize_with = "crate::bounded::list::<MAX_BROKERS, _, _>")]
     pub brokers: Vec<Broker>,
-    /// Where to produce. It must exist; as long as it does not, events wait. The key is the UID of the
-    /// TaskRun, and its hash (murmur2, as in the Java client) chooses the partition, so that events of a
-    /// run are in order as long as the number of partitions stays.
+    /// Topic to which events are written. As long as it does not exist, events wait. The key of a record is the UID of the
+    /// TaskRun. Its hash (murmur2, as in the Java client) chooses the partition, so that the events of a run keep their
+    /// order as long as the number of partitions stays the same.
     #[schemars(length(min = 1, max = 249))]
     #[serde(deserialize_with = "topic")]
     pub topic: String,
     /// How events are encoded.
     #[serde(default = "binary")]
     pub mode: ContentMode,
-    /// Whom the observer trusts, and how it shows who it is. Without it nothing is encrypted.
+    /// Which authorities the observer trusts, and its own certificate. Without this setting nothing is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<TlsConfig>>,
-    /// Longest wait for the acknowledgement of all replicas that are in sync, connecting included, in
+    /// Longest wait for the acknowledgement of all replicas that are in sync, including the time to connect, in
     /// milliseconds.
     #[serde(default = "defaults::timeout_ms")]
     pub timeout_ms: Bounded<1, 600_000>,
-    /// Events in flight at a time. Those of one TaskRun go one after the other.
+    /// Most events in flight at a time. Events of one TaskRun are sent one after the other.
     #[serde(default = "defaults::concurrency")]
     pub concurrency: Bounded<1, 256, usize>,
 }
@@ -38,7 +39,7 @@ fn binary() -> ContentMode {
     ContentMode::Binary
 }
 
-/// Most brokers that are listed; they tell of the others.
+/// Most brokers in the settings. They name the other brokers.
 const MAX_BROKERS: usize = 16;
 
 fn topic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -70,7 +71,7 @@ impl TryFrom<String> for Broker {
         });
         match parts {
             Some(_) => Ok(Self(text)),
-            // The text is not repeated: it may hold a password.
+            // The error does not repeat the text, which may hold a password.
             None => Err("write host and port of a broker, such as broker:9092".to_owned()),
         }
     }

@@ -1,21 +1,21 @@
-//! What a failure means for the event: a table, as data.
+//! Decides for each failure of Kafka what happens to the event: a table, as data.
 
 use super::super::{Attempt, RetryAction};
 use rskafka::client::error::{Error, ProtocolError};
 use rskafka::{BackoffError, ConnectionError};
 use std::time::Duration;
 
-/// Why the topic does not have an event.
+/// Why the topic has not acknowledged an event.
 #[derive(Debug)]
 pub(super) enum ProduceFailure {
-    /// What the configuration names cannot be used.
+    /// A file that the settings name cannot be used.
     Setup(String),
-    /// There is no such topic.
+    /// The topic does not exist.
     NoTopic(String),
-    /// A broker cannot be reached, or refuses.
+    /// A broker cannot be reached, or refuses the event.
     Kafka(Error),
-    /// Nothing came back in time.
-    Silence(Duration),
+    /// There was no response in time.
+    NoResponse(Duration),
 }
 
 impl From<Error> for ProduceFailure {
@@ -25,12 +25,13 @@ impl From<Error> for ProduceFailure {
 }
 
 impl ProduceFailure {
-    /// The connections are of no use to others either. Whatever it was, leaders are found anew then.
+    /// Returns whether the connections must not be used again. After every failure that may pass, new connections find the
+    /// new leaders of partitions.
     pub(super) fn breaks_connection(&self) -> bool {
         !self.attempt().is_rejected()
     }
 
-    /// What to do with the event.
+    /// Returns the failure as the outcome of an attempt.
     pub(super) fn attempt(&self) -> Attempt {
         let (action, text, remedy) = match self {
             Self::Setup(text) => (RetryAction::LATER, text.clone(), None),
@@ -40,11 +41,11 @@ impl ProduceFailure {
                 Some("make it: kafka-topics.sh --create --topic NAME"),
             ),
             Self::Kafka(error) => {
-                let (action, remedy) = protocol(error).map_or(UNKNOWN, after);
+                let (action, remedy) = protocol_error(error).map_or(RETRY_LATER, after_response);
                 (action, describe(error), remedy)
             }
-            Self::Silence(waited) => (
-                // It may have arrived, and comes twice then.
+            Self::NoResponse(waited) => (
+                // The topic may have the event; then it gets a copy.
                 RetryAction::LATER,
                 format!("no answer within {} ms", waited.as_millis()),
                 None,
@@ -58,10 +59,10 @@ impl ProduceFailure {
     }
 }
 
-const UNKNOWN: (RetryAction, Option<&str>) = (RetryAction::LATER, None);
+const RETRY_LATER: (RetryAction, Option<&str>) = (RetryAction::LATER, None);
 
-/// What a broker's answer means, and what mends it.
-fn after(error: ProtocolError) -> (RetryAction, Option<&'static str>) {
+/// Returns what to do after an error code of a broker, and the remedy.
+fn after_response(error: ProtocolError) -> (RetryAction, Option<&'static str>) {
     match error {
         ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => (
             RetryAction::Reject,
@@ -76,22 +77,22 @@ fn after(error: ProtocolError) -> (RetryAction, Option<&'static str>) {
             Some("let the observer write to the topic (kafka-acls.sh --producer)"),
         ),
         // Leaders change, replicas come back, quotas are raised.
-        _ => UNKNOWN,
+        _ => RETRY_LATER,
     }
 }
 
-/// What a broker answered.
-fn protocol(error: &Error) -> Option<ProtocolError> {
+/// Returns the error code of a broker, if a broker has responded.
+fn protocol_error(error: &Error) -> Option<ProtocolError> {
     match error {
         Error::ServerError { protocol_error, .. } => Some(*protocol_error),
         Error::RetryFailed(BackoffError::DeadlineExceded { source, .. }) => {
-            protocol(source.downcast_ref()?)
+            protocol_error(source.downcast_ref()?)
         }
         _ => None,
     }
 }
 
-/// Without the words on retries that were not wanted.
+/// Returns the message of an error without what the client adds about its own retries.
 fn describe(error: &Error) -> String {
     match error {
         Error::ServerError { protocol_error, .. } => protocol_error.to_string(),
@@ -124,7 +125,7 @@ mod tests {
             (ProtocolError::TopicAuthorizationFailed, RetryAction::LATER),
             (ProtocolError::Unknown(4711), RetryAction::LATER),
         ] {
-            assert_eq!(after(error).0, expected, "{error}");
+            assert_eq!(after_response(error).0, expected, "{error}");
         }
     }
 }

@@ -1,18 +1,18 @@
-//! Which partition a key belongs to: the same as with the Java client, so that what others write with
-//! the same key lies beside it.
+//! Chooses the partition of a key as the Java client does, so that records that other programs write with the same key are in
+//! the same partition.
 
-/// Index of the partition among `count`, of which there is at least one.
+/// Returns the index of the partition of a key, out of `count` partitions; 0 if there are none.
 pub(super) fn partition_of_key(key: &[u8], count: usize) -> usize {
     let positive = murmur2(key) & 0x7fff_ffff;
     positive as usize % count.max(1)
 }
 
-/// MurmurHash2 with 32 bits and Kafka's seed (org.apache.kafka.common.utils.Utils).
+/// Computes MurmurHash2 with 32 bits and Kafka's seed (org.apache.kafka.common.utils.Utils).
 fn murmur2(data: &[u8]) -> u32 {
     const SEED: u32 = 0x9747_b28c;
     const M: u32 = 0x5bd1_e995;
     let (words, rest) = data.as_chunks::<4>();
-    // Kafka's lengths are 32 bits, too.
+    // Kafka also counts lengths in 32 bits.
     let mut hash = SEED ^ data.len() as u32;
     for word in words {
         let mut k = u32::from_le_bytes(*word).wrapping_mul(M);
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_the_java_client() {
-        // From its own tests (UtilsTest.testMurmur2).
+        // From the tests of the Java client (UtilsTest.testMurmur2).
         for (key, expected) in [
             ("21", -973_932_308),
             ("foobar", -790_332_482),

@@ -1,47 +1,71 @@
-//! One attempt to produce an event.
+//! Produces events to a topic.
 
 use super::super::shared_connection::SharedConnection;
-use super::super::{Attempt, SinkError, tls, unencodable};
+use super::super::wire::{SettingProblem, SinkContext, Wire};
+use super::super::{Attempt, SinkError, reject_unencodable};
 use super::cluster::Cluster;
 use super::config::KafkaConfig;
 use super::failure::ProduceFailure;
 use crate::clock;
 use crate::event::{Binding, ContentMode, EncodeError, Encoded, STRUCTURED};
+use futures::FutureExt as _;
 use rskafka::record::Record;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// A topic, with the connections of the moment.
+/// A topic.
 #[derive(Debug)]
-pub struct Kafka {
+pub(crate) struct Kafka {
     config: KafkaConfig,
-    /// Made by the first attempt that needs it; a broker that is not there yet is no mistake.
+    /// The first attempt connects; a broker that is not there yet is no error of the configuration.
     cluster: SharedConnection<Cluster>,
 }
 
-impl Kafka {
-    pub(in super::super) fn new(config: &KafkaConfig) -> Result<Self, SinkError> {
-        // A file that cannot be used is told now. It is read again for every connection.
-        config.tls.as_deref().map(tls::client).transpose()?;
+impl Wire for Kafka {
+    type Config = KafkaConfig;
+
+    const NAME: &'static str = super::NAME;
+    const SILENCED_CRATES: &'static [&'static str] = super::SILENCED_CRATES;
+
+    fn problems(config: &KafkaConfig) -> Vec<SettingProblem> {
+        super::problems(config)
+    }
+
+    fn check_files(config: &KafkaConfig) -> Result<(), SinkError> {
+        let tls = config.tls.as_deref();
+        tls.map(|tls| tls.client_config()).transpose()?;
+        Ok(())
+    }
+
+    async fn open(config: &KafkaConfig, _: &mut SinkContext<'_>) -> Result<Self, SinkError> {
+        // A file that cannot be used is reported now. Every connection reads the files again.
+        Self::check_files(config)?;
         Ok(Self {
             config: config.clone(),
             cluster: SharedConnection::default(),
         })
     }
 
-    pub(in super::super) fn concurrency(&self) -> usize {
-        self.config.concurrency.get()
+    async fn send(&self, event: &Encoded) -> Attempt {
+        // Boxed: the future takes kilobytes.
+        self.produce_event(event).boxed().await
     }
 
-    pub(in super::super) fn timeout(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         Duration::from_millis(self.config.timeout_ms.get())
     }
 
-    pub(in super::super) async fn send(&self, event: &Encoded) -> Attempt {
+    fn concurrency(&self) -> usize {
+        self.config.concurrency.get()
+    }
+}
+
+impl Kafka {
+    async fn produce_event(&self, event: &Encoded) -> Attempt {
         let key = event.run();
         let record = match record(event, self.config.mode, &key) {
             Ok(record) => record,
-            Err(error) => return unencodable(&error),
+            Err(error) => return reject_unencodable(&error),
         };
         match self.produce(&key, record).await {
             Ok(()) => Attempt::Delivered,
@@ -51,18 +75,18 @@ impl Kafka {
 
     async fn produce(&self, key: &str, record: Record) -> Result<(), ProduceFailure> {
         let deadline = Instant::now() + self.timeout();
-        let silence = |_| ProduceFailure::Silence(self.timeout());
+        let no_response = |_| ProduceFailure::NoResponse(self.timeout());
         let connected = self
             .cluster
             .get_or_connect(|_| true, || Cluster::connect(&self.config));
         let cluster = timeout_at(deadline, connected).await;
-        let cluster = cluster.map_err(silence).flatten()?;
+        let cluster = cluster.map_err(no_response).flatten()?;
         let produced = timeout_at(deadline, cluster.produce(key, record)).await;
-        let produced = produced.map_err(silence).flatten();
+        let produced = produced.map_err(no_response).flatten();
         if let Err(failure) = &produced
             && failure.breaks_connection()
         {
-            self.cluster.forget(&cluster);
+            self.cluster.invalidate(&cluster);
         }
         produced
     }
@@ -83,13 +107,13 @@ fn record(event: &Encoded, mode: ContentMode, key: &str) -> Result<Record, Encod
     let now = clock::now().as_millisecond();
     Ok(Record {
         key: Some(key.as_bytes().to_vec()),
-        // No value at all would be a tombstone.
+        // A record without a value would be a tombstone.
         value: Some(body.to_vec()),
         headers: headers
             .into_iter()
             .map(|(name, value)| (name.into_owned(), value.to_vec()))
             .collect(),
-        // Of the record, not of the event: topics forget by it.
+        // The time of the record, not of the event: topics expire records by it.
         timestamp: chrono::DateTime::from_timestamp_millis(now).unwrap_or_default(),
     })
 }

@@ -1,8 +1,9 @@
-//! What can be configured of NATS.
+//! The settings of NATS.
 
-use super::super::{TlsConfig, defaults};
+use super::super::defaults;
 use crate::bounded::Bounded;
 use crate::event::ContentMode;
+use crate::http::{TlsConfig, mask_url};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
 
@@ -14,56 +15,56 @@ pub struct NatsConfig {
     #[schemars(length(min = 1, max = 16))]
     #[serde(deserialize_with = "crate::bounded::list::<MAX_SERVERS, _, _>")]
     pub servers: Vec<NatsUrl>,
-    /// Where to publish. A stream must have this subject; as long as none has, events wait. The
-    /// event's `id` is the message's `Nats-Msg-Id`, so that the stream drops what comes twice within its
-    /// duplicate window. That is why two sinks need two streams.
+    /// Subject to which events are published. A stream must have this subject; as long as no stream has it, events wait. The
+    /// event's `id` is the message's `Nats-Msg-Id`, so that the stream drops a copy within its duplicate window. For the
+    /// same reason two sinks need two streams.
     #[schemars(length(min = 1, max = 200))]
     #[serde(deserialize_with = "subject")]
     pub subject: String,
     /// How events are encoded.
     #[serde(default = "structured")]
     pub mode: ContentMode,
-    /// Who the observer is.
+    /// How the observer identifies itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<NatsAuth>,
-    /// Whom the observer trusts, and how it shows who it is. Where this is given, nothing is sent
-    /// without TLS, whatever the URL says.
+    /// Which authorities the observer trusts, and its own certificate. With this setting nothing is sent without TLS, even
+    /// if the URL is `nats://`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<TlsConfig>>,
-    /// Longest wait for the stream's acknowledgement, connecting included, in milliseconds.
+    /// Longest wait for the acknowledgement of the stream, including the time to connect, in milliseconds.
     #[serde(default = "defaults::timeout_ms")]
     pub timeout_ms: Bounded<1, 600_000>,
-    /// Events in flight at a time. Those of one TaskRun go one after the other.
+    /// Most events in flight at a time. Events of one TaskRun are sent one after the other.
     #[serde(default = "defaults::concurrency")]
     pub concurrency: Bounded<1, 256, usize>,
 }
 
-/// Who the observer is. The files are read for every connection.
+/// How the observer identifies itself. The files are read for every connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum NatsAuth {
     /// A token.
     Token {
-        /// File that holds it.
+        /// File that holds the token.
         file: PathBuf,
     },
     /// A user with a password.
     #[serde(rename_all = "camelCase")]
     User {
-        /// The user's name.
+        /// Name of the user.
         name: String,
         /// File that holds the password.
         password_file: PathBuf,
     },
-    /// A user's JWT and the seed of its key.
+    /// A user's JWT and the seed of the user's key.
     Credentials {
-        /// File that holds both, such as `nsc generate creds` writes (`.creds`).
+        /// File that holds both, as `nsc generate creds` writes it (`.creds`).
         file: PathBuf,
     },
-    /// A key.
+    /// An NKey.
     #[serde(rename_all = "camelCase")]
     Nkey {
-        /// File that holds its seed (`SU…`).
+        /// File that holds the seed of the key (`SU…`).
         seed_file: PathBuf,
     },
 }
@@ -72,7 +73,7 @@ fn structured() -> ContentMode {
     ContentMode::Structured
 }
 
-/// Most servers that are listed; a cluster tells of its others.
+/// Most servers in the settings. A cluster announces its other servers itself.
 const MAX_SERVERS: usize = 16;
 
 fn subject<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -99,7 +100,7 @@ impl TryFrom<String> for NatsUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // The text is not repeated: it may hold a password.
+        // The error does not repeat the text, which may hold a password.
         let url = url::Url::parse(&text)
             .map_err(|error| format!("not a URL ({error}); write nats://host:4222"))?;
         if !matches!(url.scheme(), "nats" | "tls") || url.host_str().is_none_or(str::is_empty) {
@@ -113,10 +114,10 @@ impl TryFrom<String> for NatsUrl {
 }
 
 impl NatsUrl {
-    /// The same without path and query, which may be secrets.
+    /// Returns the URL without path and query, which may be secrets.
     #[must_use]
     pub fn masked(&self) -> Self {
-        Self(crate::sink::secret_file::masked(&self.0))
+        Self(mask_url(&self.0))
     }
 }
 

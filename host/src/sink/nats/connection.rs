@@ -1,9 +1,9 @@
-//! One connection to NATS. One that is lost is not used again: the next attempt makes another, from
-//! what the files say by then.
+//! One connection to NATS. A lost connection is not used again: the next attempt connects with what the files say by then.
 
-use super::super::{SinkError, secret_file, tls};
+use super::super::SinkError;
 use super::config::{NatsAuth, NatsConfig};
 use super::failure::PublishFailure;
+use crate::http::{TlsConfig, read_password, read_secret, read_token};
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::{Context, message::PublishMessage};
 use async_nats::{ConnectOptions, Event, ServerAddr};
@@ -14,22 +14,21 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(super) struct Connection {
     jetstream: Context,
-    told: watch::Receiver<ServerState>,
+    state: watch::Receiver<ServerState>,
 }
 
-/// What the server has told beside its answers.
+/// Reports of the server outside of its responses.
 #[derive(Debug, Default)]
 struct ServerState {
-    lost: bool,
-    /// The last thing that it did not like.
-    error: Option<String>,
+    is_lost: bool,
+    last_error: Option<String>,
 }
 
 impl ServerState {
-    fn hear(&mut self, event: &Event) {
+    fn update(&mut self, event: &Event) {
         match event {
-            Event::ServerError(error) => self.error = Some(error.to_string()),
-            Event::Disconnected | Event::Closed => self.lost = true,
+            Event::ServerError(error) => self.last_error = Some(error.to_string()),
+            Event::Disconnected | Event::Closed => self.is_lost = true,
             Event::Connected
             | Event::LameDuckMode
             | Event::Draining
@@ -47,10 +46,10 @@ impl Connection {
             .collect();
         let servers = servers.map_err(|error| PublishFailure::Setup(error.to_string()))?;
         let options = options(config).map_err(|error| PublishFailure::Setup(error.to_string()))?;
-        let (tell, told) = watch::channel(ServerState::default());
+        let (sender, state) = watch::channel(ServerState::default());
         let client = options
             .event_callback(move |event| {
-                tell.send_modify(|told| told.hear(&event));
+                sender.send_modify(|state| state.update(&event));
                 std::future::ready(())
             })
             .connect(servers)
@@ -60,21 +59,21 @@ impl Connection {
         let context = ContextBuilder::new().timeout(timeout).ack_timeout(timeout);
         Ok(Self {
             jetstream: context.build(client),
-            told,
+            state,
         })
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        // Who tells is gone when the connection is.
-        self.told.borrow().lost || self.told.has_changed().is_err()
+        // The client drops the callback, and with it the sender, when the connection is closed.
+        self.state.borrow().is_lost || self.state.has_changed().is_err()
     }
 
-    /// What the server complained of last.
+    /// Returns the last error that the server has reported.
     pub(super) fn last_error(&self) -> Option<String> {
-        self.told.borrow().error.clone()
+        self.state.borrow().last_error.clone()
     }
 
-    /// Publishes, and waits until the stream has it.
+    /// Publishes a message, and waits for the acknowledgement of the stream.
     pub(super) async fn publish(
         &self,
         subject: &str,
@@ -84,34 +83,34 @@ impl Connection {
             let ack = self.jetstream.send_publish(subject.to_owned(), message);
             ack.await?.await
         };
-        let mut told = self.told.clone();
+        let mut state = self.state.clone();
         tokio::select! {
             biased;
             ack = acknowledged => ack.map(drop).map_err(PublishFailure::Publish),
-            // The acknowledgement would not come any more.
-            _ = told.wait_for(|told| told.lost) => Err(PublishFailure::Lost),
+            // No acknowledgement arrives on a lost connection.
+            _ = state.wait_for(|state| state.is_lost) => Err(PublishFailure::Lost),
         }
     }
 }
 
-/// Everything that comes from the configuration and its files.
+/// Returns the options of a connection, read from the settings and their files.
 ///
 /// # Errors
 ///
-/// Names the file, never its content.
+/// A file cannot be read or used. The error names it, never its content.
 pub(super) fn options(config: &NatsConfig) -> Result<ConnectOptions, SinkError> {
     let options = ConnectOptions::new()
         .name("step-observer")
         .connection_timeout(Duration::from_millis(config.timeout_ms.get()))
-        // Each server once: a connection that is lost is made again here, not there.
+        // Each server is tried once: this module replaces a lost connection, not the client.
         .max_reconnects(config.servers.len());
     let options = authenticate(options, config.auth.as_ref()).map_err(SinkError::Auth)?;
-    let by_url = config.servers.iter().any(|url| url.0.scheme() == "tls");
+    let has_tls_url = config.servers.iter().any(|url| url.0.scheme() == "tls");
     Ok(match &config.tls {
-        Some(files) => options
+        Some(tls) => options
             .require_tls(true)
-            .tls_client_config(tls::client(files)?),
-        None if by_url => options.tls_client_config(tls::client(&Default::default())?),
+            .tls_client_config(tls.client_config()?),
+        None if has_tls_url => options.tls_client_config(TlsConfig::default().client_config()?),
         None => options,
     })
 }
@@ -122,14 +121,14 @@ fn authenticate(
 ) -> Result<ConnectOptions, String> {
     Ok(match auth {
         None => options,
-        Some(NatsAuth::Token { file }) => options.token(secret_file::read_token(file)?),
+        Some(NatsAuth::Token { file }) => options.token(read_token(file)?),
         Some(NatsAuth::User {
             name,
             password_file,
-        }) => options.user_and_password(name.clone(), secret_file::read_password(password_file)?),
-        Some(NatsAuth::Nkey { seed_file }) => options.nkey(secret_file::read_token(seed_file)?),
+        }) => options.user_and_password(name.clone(), read_password(password_file)?),
+        Some(NatsAuth::Nkey { seed_file }) => options.nkey(read_token(seed_file)?),
         Some(NatsAuth::Credentials { file }) => {
-            let text = secret_file::read(file)?;
+            let text = read_secret(file)?;
             let options = options.credentials(&text);
             options.map_err(|_| {
                 format!(

@@ -1,4 +1,4 @@
-//! What a failure means for the event: a table, as data.
+//! Decides for each failure of NATS what happens to the event: a table, as data.
 
 use super::super::{Attempt, RetryAction};
 use async_nats::jetstream::ErrorCode;
@@ -7,31 +7,31 @@ use async_nats::{ConnectError, ConnectErrorKind};
 use std::error::Error as _;
 use std::time::Duration;
 
-/// Why the stream does not have an event.
+/// Why the stream has not acknowledged an event.
 #[derive(Debug)]
 pub(super) enum PublishFailure {
-    /// What the configuration names cannot be used.
+    /// A file that the settings name cannot be used.
     Setup(String),
-    /// There is no connection.
+    /// No connection could be made.
     Connect(ConnectError),
-    /// There was one.
+    /// The connection was lost.
     Lost,
-    /// The publish failed.
+    /// The stream or the client refuses the message.
     Publish(PublishError),
-    /// Nothing came back in time.
-    Silence {
+    /// There was no response in time.
+    NoResponse {
         waited: Duration,
-        /// What the server complained of meanwhile.
-        last_error: Option<String>,
+        /// The last error that the server has reported meanwhile.
+        server_error: Option<String>,
     },
 }
 
 impl PublishFailure {
-    /// The connection is of no use to others either.
+    /// Returns whether the connection is useless for other events, too.
     pub(super) fn breaks_connection(&self) -> bool {
         match self {
             Self::Setup(_) | Self::Connect(_) => false,
-            Self::Lost | Self::Silence { .. } => true,
+            Self::Lost | Self::NoResponse { .. } => true,
             Self::Publish(error) => matches!(
                 error.kind(),
                 PublishErrorKind::BrokenPipe | PublishErrorKind::TimedOut
@@ -39,14 +39,14 @@ impl PublishFailure {
         }
     }
 
-    /// What to do with the event.
+    /// Returns the failure as the outcome of an attempt.
     pub(super) fn attempt(&self) -> Attempt {
         let (action, text, remedy) = match self {
             Self::Setup(text) => (RetryAction::LATER, text.clone(), None),
             Self::Connect(error) => (
                 RetryAction::LATER,
                 format!("failed to connect: {error}"),
-                after_connect(error.kind()),
+                connect_remedy(error.kind()),
             ),
             Self::Lost => (
                 RetryAction::LATER,
@@ -54,15 +54,18 @@ impl PublishFailure {
                 None,
             ),
             Self::Publish(error) => {
-                let (action, remedy) = after_publish(error.kind(), code(error));
+                let (action, remedy) = after_publish(error.kind(), error_code(error));
                 (action, error.to_string(), remedy)
             }
-            Self::Silence { waited, last_error } => {
+            Self::NoResponse {
+                waited,
+                server_error,
+            } => {
                 let mut text = format!("no answer within {} ms", waited.as_millis());
-                if let Some(last_error) = last_error {
-                    text.push_str(&format!("; the server says: {last_error}"));
+                if let Some(error) = server_error {
+                    text.push_str(&format!("; the server says: {error}"));
                 }
-                // It may have arrived: the stream knows it by its id then.
+                // The stream may have the event; then it recognises the next copy by its id.
                 (RetryAction::LATER, text, None)
             }
         };
@@ -74,15 +77,15 @@ impl PublishFailure {
     }
 }
 
-/// What the stream answered.
-fn code(error: &PublishError) -> Option<ErrorCode> {
-    let answer = error.source()?;
-    let answer: &async_nats::jetstream::Error = answer.downcast_ref()?;
-    Some(answer.error_code())
+/// Returns the error code of the stream, if the stream has responded.
+fn error_code(error: &PublishError) -> Option<ErrorCode> {
+    let response = error.source()?;
+    let response: &async_nats::jetstream::Error = response.downcast_ref()?;
+    Some(response.error_code())
 }
 
-/// What mends a connection that cannot be made. All of it may be mended while events wait.
-fn after_connect(kind: ConnectErrorKind) -> Option<&'static str> {
+/// Returns the remedy for a connection that cannot be made. All of these can be applied while events wait.
+fn connect_remedy(kind: ConnectErrorKind) -> Option<&'static str> {
     match kind {
         ConnectErrorKind::AuthorizationViolation => Some("does `auth` say who the server expects?"),
         ConnectErrorKind::Authentication => Some("is the seed in `auth` whole?"),
@@ -95,7 +98,7 @@ fn after_connect(kind: ConnectErrorKind) -> Option<&'static str> {
     }
 }
 
-/// What an answer to a publish means, and what mends it.
+/// Returns what to do after a failed publish, and the remedy.
 fn after_publish(
     kind: PublishErrorKind,
     code: Option<ErrorCode>,
@@ -117,7 +120,7 @@ fn after_publish(
                 RetryAction::Reject,
                 Some("raise the stream's largest message, or lower event.maxBytes"),
             ),
-            // A stream that is full may be emptied; one without a leader will have one.
+            // A full stream may be emptied; a stream without a leader elects one.
             _ => (RetryAction::LATER, None),
         },
         PublishErrorKind::TimedOut

@@ -1,4 +1,4 @@
-//! CloudEvents over NATS JetStream (NATS protocol binding 1.0.3), structured or binary mode.
+//! CloudEvents over NATS JetStream (NATS protocol binding 1.0.3) in structured or binary mode.
 
 mod config;
 mod connection;
@@ -7,7 +7,8 @@ mod failure;
 pub use config::{NatsAuth, NatsConfig, NatsUrl};
 
 use super::shared_connection::SharedConnection;
-use super::{Attempt, SinkError, unencodable};
+use super::wire::{SettingProblem, SinkContext, Wire};
+use super::{Attempt, SinkError, reject_unencodable};
 use crate::event::{Binding, ContentMode, DEAD_LETTER, EncodeError, Encoded, STRUCTURED};
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, HeaderValue, NATS_MESSAGE_ID};
@@ -15,43 +16,74 @@ use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use connection::Connection;
 use failure::PublishFailure;
+use futures::FutureExt as _;
 use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// A subject of a stream, with the connection of the moment.
+/// A subject of a stream.
 #[derive(Debug)]
-pub struct Nats {
+pub(super) struct Nats {
     config: NatsConfig,
-    /// Made by the first attempt that needs it; a server that is not there yet is no mistake.
+    /// The first attempt connects; a server that is not there yet is no error of the configuration.
     connection: SharedConnection<Connection>,
 }
 
-impl Nats {
-    pub(super) fn new(config: &NatsConfig) -> Result<Self, SinkError> {
-        // A file that cannot be used is told now. It is read again for every connection.
-        connection::options(config)?;
+impl Wire for Nats {
+    type Config = NatsConfig;
+
+    const NAME: &'static str = "nats";
+    const SILENCED_CRATES: &'static [&'static str] = &["async_nats"];
+
+    fn problems(config: &NatsConfig) -> Vec<SettingProblem> {
+        let tls = config.tls.as_deref().map(|tls| tls.check());
+        let refused = tls.and_then(Result::err).into_iter();
+        let problems = refused.map(|problem| ("tls".to_owned(), problem.into()));
+        problems.collect()
+    }
+
+    fn check_files(config: &NatsConfig) -> Result<(), SinkError> {
+        connection::options(config).map(drop)
+    }
+
+    /// Masks paths and queries of URLs. Passwords and keys stand in files.
+    fn mask(config: &mut NatsConfig) {
+        for server in &mut config.servers {
+            *server = server.masked();
+        }
+    }
+
+    async fn open(config: &NatsConfig, _: &mut SinkContext<'_>) -> Result<Self, SinkError> {
+        // A file that cannot be used is reported now. Every connection reads the files again.
+        Self::check_files(config)?;
         Ok(Self {
             config: config.clone(),
             connection: SharedConnection::default(),
         })
     }
 
-    pub(super) fn concurrency(&self) -> usize {
-        self.config.concurrency.get()
+    async fn send(&self, event: &Encoded) -> Attempt {
+        // Boxed: the future takes kilobytes.
+        self.publish_event(event).boxed().await
     }
 
-    pub(super) fn timeout(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         Duration::from_millis(self.config.timeout_ms.get())
     }
 
-    pub(super) async fn send(&self, event: &Encoded) -> Attempt {
+    fn concurrency(&self) -> usize {
+        self.config.concurrency.get()
+    }
+}
+
+impl Nats {
+    async fn publish_event(&self, event: &Encoded) -> Attempt {
         let message = match self.message(event) {
             Ok(Some(message)) => message,
             Ok(None) => {
                 return Attempt::reject("its attributes cannot be headers".to_owned());
             }
-            Err(error) => return unencodable(&error),
+            Err(error) => return reject_unencodable(&error),
         };
         match self.publish(message).await {
             Ok(()) => Attempt::Delivered,
@@ -61,33 +93,34 @@ impl Nats {
 
     async fn publish(&self, message: PublishMessage) -> Result<(), PublishFailure> {
         let deadline = Instant::now() + self.timeout();
-        let usable = |connection: &Connection| !connection.is_lost();
-        let connected = (self.connection).get_or_connect(usable, || Connection::open(&self.config));
+        let is_usable = |connection: &Connection| !connection.is_lost();
+        let connect = || Connection::open(&self.config);
+        let connected = self.connection.get_or_connect(is_usable, connect);
         let connection = match timeout_at(deadline, connected).await {
             Ok(connection) => connection?,
-            Err(_) => return Err(self.silence(None)),
+            Err(_) => return Err(self.no_response(None)),
         };
         let publish = connection.publish(&self.config.subject, message);
         let published = match timeout_at(deadline, publish).await {
             Ok(published) => published,
-            Err(_) => Err(self.silence(connection.last_error())),
+            Err(_) => Err(self.no_response(connection.last_error())),
         };
         if let Err(failure) = &published
             && failure.breaks_connection()
         {
-            self.connection.forget(&connection);
+            self.connection.invalidate(&connection);
         }
         published
     }
 
-    fn silence(&self, last_error: Option<String>) -> PublishFailure {
-        PublishFailure::Silence {
+    fn no_response(&self, server_error: Option<String>) -> PublishFailure {
+        PublishFailure::NoResponse {
             waited: self.timeout(),
-            last_error,
+            server_error,
         }
     }
 
-    /// Nothing where an attribute cannot be a header.
+    /// Encodes an event. Returns `None` if an attribute cannot be a header.
     fn message(&self, event: &Encoded) -> Result<Option<PublishMessage>, EncodeError> {
         let (pairs, body) = match self.config.mode {
             ContentMode::Structured => {
@@ -99,7 +132,7 @@ impl Nats {
                 (binary.headers, binary.body)
             }
         };
-        // A stream that has the event may get its dead letter, too.
+        // The dead letter of an event has an id of its own, so that a stream that has the event takes it, too.
         let id = match event.attribute(DEAD_LETTER) {
             Some(_) => format!("{}/dead-letter", event.id()),
             None => event.id(),

@@ -1,16 +1,16 @@
-//! The pauses of the past, for the time that does not count until an event is given up. Pure.
+//! Past pauses: they do not count towards the time after which an event is given up. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Pauses that are kept one by one. The two oldest become one if there are more, which is as long as both.
+/// Most pauses that are kept one by one. Beyond it the two oldest are merged; their sum is kept.
 const MAX_SPANS: usize = 256;
 
-/// Pauses in the order of time.
+/// Past pauses, in the order of time.
 #[derive(Debug, Default)]
 pub(super) struct PauseHistory(VecDeque<PausedSpan>);
 
-/// A time of which a part was a pause: all of it, unless it stands for several pauses.
+/// A span of time. All of it was a pause, unless it stands for several merged pauses.
 #[derive(Clone, Copy, Debug)]
 struct PausedSpan {
     from: Duration,
@@ -19,8 +19,8 @@ struct PausedSpan {
 }
 
 impl PausedSpan {
-    /// The paused part of a time, as if pauses were spread evenly.
-    fn between(self, from: Duration, to: Duration) -> Duration {
+    /// Returns the paused part of another span, as if pauses were spread evenly over this one.
+    fn paused_between(self, from: Duration, to: Duration) -> Duration {
         let common = to.min(self.to).saturating_sub(from.max(self.from));
         let length = self.to.saturating_sub(self.from);
         match common == length {
@@ -43,10 +43,11 @@ impl PauseHistory {
         }
     }
 
-    pub(super) fn between(&self, from: Duration, to: Duration) -> Duration {
-        // The newest first: most questions are about a short time.
+    /// Returns how much of a span were pauses.
+    pub(super) fn paused_between(&self, from: Duration, to: Duration) -> Duration {
+        // From the newest on: most callers ask about a short time.
         let newest = self.0.iter().rev().take_while(|span| span.to > from);
-        newest.map(|span| span.between(from, to)).sum()
+        newest.map(|span| span.paused_between(from, to)).sum()
     }
 }
 
@@ -60,21 +61,21 @@ mod tests {
 
     #[test]
     fn many_pauses_keep_their_sum_and_the_newest_their_times() {
-        let mut past = PauseHistory::default();
+        let mut history = PauseHistory::default();
         let pauses = 10_000;
         for number in 0..pauses {
-            past.add(at(number * 4), at(number * 4 + 1));
+            history.add(at(number * 4), at(number * 4 + 1));
         }
-        assert_eq!(past.0.len(), MAX_SPANS);
+        assert_eq!(history.0.len(), MAX_SPANS);
         let end = at(pauses * 4);
-        assert_eq!(past.between(at(0), end), at(pauses));
-        assert_eq!(past.between(end - at(40), end), at(10));
-        assert_eq!(past.between(end - at(40), end - at(39)), at(1));
-        let half = past.between(at(0), at(pauses * 2)).as_secs();
+        assert_eq!(history.paused_between(at(0), end), at(pauses));
+        assert_eq!(history.paused_between(end - at(40), end), at(10));
+        assert_eq!(history.paused_between(end - at(40), end - at(39)), at(1));
+        let half = history.paused_between(at(0), at(pauses * 2)).as_secs();
         assert!(
             (pauses / 2 - 10..=pauses / 2 + 10).contains(&half),
             "{half}"
         );
-        assert_eq!(past.between(end, end + at(5)), Duration::ZERO);
+        assert_eq!(history.paused_between(end, end + at(5)), Duration::ZERO);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a request may begin. Pure: times are spans since any fixed moment.
+//! Decides whether a request may begin. Pure: all times are spans since one fixed moment.
 
 use super::history::PauseHistory;
 use std::time::Duration;
@@ -7,9 +7,10 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct GateState {
     phase: Phase,
-    /// Pauses so far: the outcome of a request that began before the last one says nothing of what is after it.
+    /// Number of pauses so far. The outcome of a request that began before the last pause says nothing about the time
+    /// after it.
     pauses: u64,
-    past: PauseHistory,
+    history: PauseHistory,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,26 +18,26 @@ enum Phase {
     /// Requests may begin.
     #[default]
     Open,
-    /// Nothing may begin.
+    /// No request may begin.
     Paused { since: Duration, until: Duration },
-    /// After a pause: the next request probes.
+    /// A pause is over: the next request probes.
     AwaitingProbe,
-    /// One request probes, and nothing else may begin.
+    /// One request probes, and no other may begin.
     Probing,
 }
 
-/// What a request may begin with.
+/// Identifies a permitted request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
-    /// Pauses before it.
+    /// Number of pauses before the request.
     pauses: u64,
     is_probe: bool,
 }
 
 impl GateState {
-    /// May a request begin?
+    /// Permits a request, unless there is a pause or another request probes.
     pub(super) fn enter(&mut self, now: Duration) -> Option<Ticket> {
-        self.settle(now);
+        self.end_elapsed_pause(now);
         let is_probe = match self.phase {
             Phase::Open => false,
             Phase::AwaitingProbe => true,
@@ -51,25 +52,25 @@ impl GateState {
         })
     }
 
-    /// Has no pause begun since this request was permitted?
+    /// Returns whether no pause has begun since this request was permitted.
     pub(super) fn is_current(&self, ticket: Ticket) -> bool {
         ticket.pauses == self.pauses
     }
 
-    /// A request is over.
-    pub(super) fn leave(&mut self, ticket: Ticket, is_taken: bool) {
+    /// Notes that a request is over.
+    pub(super) fn leave(&mut self, ticket: Ticket, is_accepted: bool) {
         let is_the_probe = self.phase == Phase::Probing && ticket.is_probe;
         if is_the_probe && ticket.pauses == self.pauses {
-            self.phase = match is_taken {
+            self.phase = match is_accepted {
                 true => Phase::Open,
                 false => Phase::AwaitingProbe,
             };
         }
     }
 
-    /// The receiver asks for a pause. One that is under way does not become shorter.
+    /// Begins a pause, or extends the current one. A pause never becomes shorter.
     pub(super) fn pause(&mut self, now: Duration, length: Duration) {
-        self.settle(now);
+        self.end_elapsed_pause(now);
         let end = now + length;
         self.phase = match self.phase {
             Phase::Paused { since, until } => Phase::Paused {
@@ -86,16 +87,16 @@ impl GateState {
         };
     }
 
-    /// The receiver is another one.
+    /// Opens the gate for another receiver.
     pub(super) fn lift(&mut self, now: Duration) {
         if let Phase::Paused { since, until } = self.phase {
-            self.past.add(since, until.min(now));
+            self.history.add(since, until.min(now));
         }
         self.pauses += 1;
         self.phase = Phase::Open;
     }
 
-    /// How long the pause still lasts.
+    /// Returns how long the current pause still lasts.
     pub(super) fn remaining(&self, now: Duration) -> Option<Duration> {
         match self.phase {
             Phase::Paused { until, .. } => until.checked_sub(now).filter(|left| !left.is_zero()),
@@ -103,7 +104,7 @@ impl GateState {
         }
     }
 
-    /// How long to wait before asking whether a request may begin.
+    /// Returns how long to wait before asking for a permit. `attempt` is the longest time of a request.
     pub(super) fn wait(&self, now: Duration, attempt: Duration) -> Option<Duration> {
         match self.phase {
             Phase::Probing => Some(attempt),
@@ -111,26 +112,26 @@ impl GateState {
         }
     }
 
-    /// Has nothing been taken since the last pause?
+    /// Returns whether no request has been accepted since the last pause began.
     pub(super) fn is_recovering(&self) -> bool {
         self.phase != Phase::Open
     }
 
-    /// How much of a time was pauses.
+    /// Returns how much of a span were pauses.
     pub(super) fn paused_between(&self, from: Duration, to: Duration) -> Duration {
-        let now = match self.phase {
+        let current = match self.phase {
             Phase::Paused { since, until } => to.min(until).saturating_sub(from.max(since)),
             Phase::Open | Phase::AwaitingProbe | Phase::Probing => Duration::ZERO,
         };
-        now + self.past.between(from, to)
+        current + self.history.paused_between(from, to)
     }
 
-    /// A pause that is over becomes one of the past.
-    fn settle(&mut self, now: Duration) {
+    /// Moves a pause that is over to the history.
+    fn end_elapsed_pause(&mut self, now: Duration) {
         if let Phase::Paused { since, until } = self.phase
             && until <= now
         {
-            self.past.add(since, until);
+            self.history.add(since, until);
             self.phase = Phase::AwaitingProbe;
         }
     }
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_is_not_taken_is_followed_by_another_one() {
+    fn a_probe_that_is_not_accepted_is_followed_by_another_one() {
         let mut gate = paused(6);
         let probe = gate.enter(at(6)).unwrap();
         gate.leave(probe, false);
@@ -176,7 +177,7 @@ mod tests {
         assert_eq!(gate.wait(at(7), at(10)), None);
         let second = gate.enter(at(7)).unwrap();
         assert_eq!(gate.enter(at(7)), None);
-        // It is asked to wait again.
+        // The receiver asks for another pause.
         gate.pause(at(8), at(5));
         gate.leave(second, false);
         assert_eq!(gate.enter(at(12)), None);
@@ -193,7 +194,7 @@ mod tests {
         let probe = gate.enter(at(7)).unwrap();
         gate.leave(also_before, true);
         assert_eq!(gate.enter(at(7)), None, "the probe is still under way");
-        // An old request is answered with another wish, and then the probe is taken.
+        // The response to an old request asks for another pause, and then the probe is accepted.
         gate.pause(at(8), at(6));
         gate.leave(probe, true);
         assert_eq!(gate.enter(at(13)), None);

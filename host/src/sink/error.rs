@@ -1,0 +1,52 @@
+//! Why a sink cannot be used at all.
+
+use crate::http::HttpError;
+
+/// Why a sink cannot be used at all. No message quotes a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// A file cannot be opened.
+    #[error("failed to open {path}: {source}")]
+    Open {
+        /// Path of the file.
+        path: String,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+    /// The path of a file has no characters.
+    #[error("the path is empty: name a file or folder")]
+    EmptyPath,
+    /// The HTTP client, TLS or a credential cannot be used.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// An extension attribute cannot be added.
+    #[error("extension `{name}`: {reason}")]
+    Extension {
+        /// Name of the attribute.
+        name: String,
+        /// The rule that it breaks.
+        reason: String,
+    },
+    /// Events cannot be signed.
+    #[error("signing: {0}")]
+    Signing(String),
+    /// Two settings contradict each other.
+    #[error("{0}")]
+    Contradiction(&'static str),
+    /// The program was built without this wire.
+    #[error(
+        "this program has no sink `{wire}`; build it with it: cargo xtask build --release --features {feature}"
+    )]
+    NotBuilt {
+        /// Name of the wire in the configuration.
+        wire: &'static str,
+        /// The cargo feature that adds it.
+        feature: &'static str,
+    },
+    /// A token, password or key cannot be read.
+    #[error("auth: {0}")]
+    Auth(String),
+    /// There is no cluster in which Tekton could be asked for its sink.
+    #[error("only `run` can ask Tekton for its sink; give --to with a URL")]
+    NoCluster,
+}
