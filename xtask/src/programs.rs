@@ -1,17 +1,17 @@
-//! Programs that are not part of this repository. With `STEP_OBSERVER_LANGUAGES=required`, as in CI,
-//! what is missing is installed, and must be there then.
+//! Finds programs that are not part of this repository. With `STEP_OBSERVER_LANGUAGES=required`, as
+//! in CI, missing programs are installed, and must be found then.
 
 use crate::run::{Problem, run, step};
 use std::env;
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
-/// Must everything be there?
+/// Returns true if every program is required.
 pub(crate) fn required() -> bool {
     env::var_os("STEP_OBSERVER_LANGUAGES").is_some_and(|value| value == *OsStr::new("required"))
 }
 
-/// Looks for programs, and installs Debian's packages with them where they must be there.
+/// Finds programs. Installs the Debian packages that contain them if they are required.
 pub(crate) fn need(programs: &[&str], packages: &[&str]) -> Result<(), Problem> {
     let missing = |program: &&&str| !is_there(program);
     if programs.iter().any(|program| missing(&program)) && required() {
@@ -43,7 +43,7 @@ fn install(packages: &[&str]) {
             .args(args)
             .stdout(Stdio::null())
             .stdin(Stdio::null());
-        // Whether it helped shows when the program is looked for again.
+        // The next search shows whether the installation succeeded.
         run(&mut apt).ok();
     };
     apt(&["update"]);

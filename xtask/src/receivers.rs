@@ -1,6 +1,6 @@
-//! Prepares `target/receivers`: what the suites send events to that was written by others (SDKs of
-//! CloudEvents and Standard Webhooks, brokers, nginx), and kubectl, whose watch streams they replay. Nothing of it is
-//! installed in the system, and no service is started.
+//! Prepares `target/receivers`: foreign receivers of events (SDKs of CloudEvents and Standard
+//! Webhooks, brokers, nginx), and kubectl, whose watch streams are replayed. Nothing is installed
+//! in the system, and no service is started.
 
 use crate::programs::{need, required};
 use crate::run::{Problem, root, run, step, target_dir};
@@ -10,15 +10,15 @@ use std::process::{Command, Stdio};
 
 struct Part {
     name: &'static str,
-    /// Programs that make it.
+    /// Programs that the command needs.
     programs: &'static [&'static str],
-    /// Debian's packages with these programs.
+    /// Debian packages that contain these programs.
     packages: &'static [&'static str],
-    /// What says which versions, in `tests/receivers`.
+    /// Files in `tests/receivers` that pin the versions.
     from: &'static [&'static str],
-    /// What is made, in `target/receivers`.
+    /// Result, in `target/receivers`.
     made: &'static str,
-    /// Makes it there. `$FROM` is `tests/receivers`.
+    /// Command that makes the result there. `$FROM` is `tests/receivers`.
     command: &'static str,
 }
 
@@ -47,7 +47,7 @@ const PARTS: [Part; 4] = [
         packages: &["apt", "dpkg"],
         from: &[],
         made: "nginx",
-        // Unpacked, not installed: that would start its service.
+        // Unpacked, not installed: an installation starts the service.
         command: "rm -f nginx_*.deb; { apt-get download nginx || { apt-get update && apt-get download nginx; }; } && \
                   dpkg-deb --extract nginx_*.deb nginx && rm nginx_*.deb && nginx/usr/sbin/nginx -v",
     },
@@ -64,7 +64,7 @@ const PARTS: [Part; 4] = [
     },
 ];
 
-/// Makes what is not there, or was made of something else.
+/// Makes each result that is missing, or that was made from other versions.
 pub(crate) fn prepare() -> Result<(), Problem> {
     step("preparing receivers that others have written");
     let folder = target_dir().join("receivers");
@@ -89,7 +89,7 @@ fn one(part: &Part, folder: &Path) -> Result<(), Problem> {
         let text = fs::read_to_string(&file);
         recipe += &text.map_err(|error| Problem(format!("{}: {error}", file.display())))?;
     }
-    // Written when all went well: half of it is not taken for the whole.
+    // Written after a success, so that an incomplete result is made again.
     let stamp = folder.join(format!("{}.made-of", part.made));
     if fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == recipe) {
         return Ok(());

@@ -1,25 +1,25 @@
-//! Running other programs.
+//! Runs other programs.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What went wrong, for a person.
+/// An error, as a text for a person.
 pub(crate) struct Problem(pub(crate) String);
 
-/// Says what happens now.
+/// Prints the name of the next step.
 pub(crate) fn step(what: &str) {
     eprintln!("==> {what}");
 }
 
-/// The workspace.
+/// Returns the root folder of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap_or(Path::new("."))
 }
 
-/// Where cargo builds.
+/// Returns the target folder of cargo.
 pub(crate) fn target_dir() -> PathBuf {
     match env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => root().join(folder),
@@ -27,7 +27,7 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
-/// The cargo that runs us.
+/// Returns the cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
@@ -36,7 +36,7 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// Runs a program to its good end.
+/// Runs a program. Fails if it cannot start or exits with an error.
 pub(crate) fn run(command: &mut Command) -> Result<(), Problem> {
     let name = command.get_program().to_string_lossy().into_owned();
     match command.status() {
@@ -46,7 +46,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Problem> {
     }
 }
 
-/// What a program prints.
+/// Runs a program, and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String, Problem> {
     let told = command
         .output()

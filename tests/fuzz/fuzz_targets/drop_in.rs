@@ -1,4 +1,4 @@
-//! Plugins that are dropped in, changed and withdrawn, in any order and with anything in them.
+//! Drops in, changes and removes plugins in any order and with any content.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -15,7 +15,7 @@ use step_observer_fuzz::{ENGINE, guard, init, process, show, spec};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    /// Is there a plugin of the configuration?
+    /// True if the configuration has a plugin, too.
     fixed: bool,
     sources: u8,
     steps: Vec<Step>,
@@ -28,7 +28,7 @@ enum Step {
     Listed,
     /// Takes the next job and leaves it unfinished.
     Begin,
-    /// Ends it.
+    /// Ends the unfinished job.
     End,
     Settle,
     Parse(String),
@@ -42,7 +42,7 @@ enum Place {
     Folder(bool, Name),
 }
 
-/// Few, so that they meet.
+/// Few names, so that they often collide.
 #[derive(Arbitrary, Clone, Debug)]
 enum Name {
     Configured,
@@ -55,7 +55,7 @@ enum Name {
 #[derive(Arbitrary, Debug)]
 enum Content {
     Plugin(Module, Settings),
-    /// One of up to three pieces.
+    /// One of up to three parts of a module.
     Piece {
         name: Name,
         number: u8,
@@ -97,7 +97,7 @@ struct Settings {
     denied: bool,
 }
 
-/// Gives every event back as it is.
+/// A plugin that keeps every event unchanged.
 static GOOD: LazyLock<String> = LazyLock::new(|| {
     let setup = r"\00\00\00\00\20\20\00\00\01\00\00\00\20\20\00\00\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00a";
     step_observer_fuzz::plan::SHAPE
@@ -170,7 +170,7 @@ impl Place {
 impl Settings {
     fn text(&self) -> String {
         let mut text = String::new();
-        // Escaped as JSON, which is YAML.
+        // JSON strings are valid YAML.
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let mut line = |name: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -281,7 +281,7 @@ fn run(input: &Input) {
                 unlisted = unlisted.saturating_sub(1);
                 catalog.apply(SourceChange::Listed);
             }
-            // One at a time, as the host does it.
+            // One job at a time, as in the host.
             Step::Begin if begun.is_none() => {
                 begun = catalog.next_job().map(|job| job.run());
             }
@@ -318,10 +318,11 @@ fn settle(catalog: &mut Catalog, begun: &mut Option<LoadResult>) {
     }
 }
 
-/// What holds when nothing is left to do.
+/// Checks the state when no job is left.
 fn check(catalog: &mut Catalog) {
     for notice in catalog.notices() {
-        // The host survives its own panics, and asks for a report. Here it is.
+        // The host survives panics of its libraries, and reports them in this text: here they are
+        // findings.
         let broken = matches!(&notice.outcome, Err(text) if text.contains("please report this"));
         assert!(!broken, "{notice:?}");
     }

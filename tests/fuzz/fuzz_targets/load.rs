@@ -1,4 +1,4 @@
-//! Any bytes as a plugin: compressed, text, modules, components.
+//! Loads any bytes as a plugin: compressed files, text, modules, components.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Modules that get further than any bytes would. What begins with `\0asm` is one, and mutated as
-//! one; all else describes one that is built.
+//! Loads modules that pass the first checks more often than random bytes. Input that begins with
+//! `\0asm` is mutated as a module; other input describes a module that is built.
 #![no_main]
 
 use arbitrary::{Arbitrary as _, Unstructured};
@@ -11,7 +11,7 @@ use wasm_mutate::WasmMutate;
 
 const MAGIC: &[u8] = b"\0asm";
 
-/// What a plugin imports and exports.
+/// Imports and exports of a plugin.
 static SHAPE_BINARY: LazyLock<Vec<u8>> =
     LazyLock::new(|| wat::parse_str(SHAPE).expect("the shape of a plugin"));
 
@@ -31,7 +31,7 @@ fn module(data: &[u8]) -> Option<Vec<u8>> {
         _ if data.starts_with(MAGIC) => Some(data.to_vec()),
         // Random functions with the names and types of the contract.
         [0, rest @ ..] => smith(rest),
-        // The host's functions, called with any arguments.
+        // A plugin that calls the host's functions with any arguments.
         [_, rest @ ..] => {
             let plan = Plan::arbitrary_take_rest(Unstructured::new(rest)).ok()?;
             Some(plan.module().into_bytes())
@@ -44,7 +44,7 @@ fn smith(bytes: &[u8]) -> Option<Vec<u8>> {
     let config = wasm_smith::Config {
         module_shape: Some(SHAPE_BINARY.clone()),
         allow_start_export: true,
-        // What plugins are compiled without.
+        // Features that plugins are compiled without.
         threads_enabled: false,
         gc_enabled: false,
         exceptions_enabled: false,
@@ -59,7 +59,8 @@ fn smith(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(module.to_bytes())
 }
 
-// Bytes changed at random are hardly ever a valid module: change it as a module, mostly.
+// Randomly changed bytes are rarely a valid module, so most mutations work on the module's
+// structure.
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     let module = data.get(..size).filter(|module| module.starts_with(MAGIC));
     if seed % 8 > 0
@@ -74,7 +75,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 });
 
 fn mutate(module: &[u8], seed: u32) -> Option<Vec<u8>> {
-    // The mutator, too, panics on modules that are not valid.
+    // The mutator panics on invalid modules as well.
     let mutated = std::panic::catch_unwind(|| {
         let mut mutate = WasmMutate::default();
         mutate

@@ -1,4 +1,5 @@
-//! Lists and watched objects of any content, in any pieces: what strangers can store as a Pod or TaskRun.
+//! Reads lists and watch events of any content, in pieces of any size: the objects that a tenant
+//! can store.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,7 +9,7 @@ use step_observer_fuzz::{guard, init};
 
 fuzz_target!(init: init(), |data: &[u8]| {
     guard(|| {
-        // The first byte says in which pieces the list comes.
+        // The first byte selects the sizes of the pieces.
         let Some((piece, list)) = data.split_first() else {
             return;
         };

@@ -1,5 +1,5 @@
-//! What the targets share: one engine, a plugin's whole way through the host, and what counts as a
-//! finding.
+//! Code that the fuzz targets share: one engine, the life of a plugin in the host, and the
+//! definition of a finding.
 
 pub mod plan;
 
@@ -14,24 +14,24 @@ use step_observer::plugin::{
     sample_event,
 };
 
-/// One for all runs: an engine takes long to start, and each has threads that tick for it.
+/// One engine for all runs: it starts slowly, and each engine has threads for its epochs.
 pub static ENGINE: LazyLock<PluginEngine> =
     LazyLock::new(|| PluginEngine::new().expect("an engine"));
 
 static LAST_PANIC: Mutex<Option<(String, Backtrace)>> = Mutex::new(None);
 
 /// Replaces the panic hook of libFuzzer, which ends the process at every panic. The host catches
-/// those of wit-component and wizer, and they are no findings.
+/// panics of wit-component and wizer; they are no findings.
 pub fn init() {
     panic::set_hook(Box::new(|info| {
-        // Not written yet: names for it take long to find, and most are caught.
+        // Formatted only if needed: symbol names are slow to resolve, and most panics are caught.
         let panic = (info.to_string(), Backtrace::force_capture());
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
     }));
     LazyLock::force(&ENGINE);
 }
 
-/// Runs a target. A panic that gets out of it is a finding.
+/// Runs a target. A panic that leaves it is a finding.
 pub fn guard(body: impl FnOnce()) {
     if panic::catch_unwind(AssertUnwindSafe(body)).is_err() {
         eprintln!("{}", last_panic());
@@ -47,7 +47,7 @@ fn last_panic() -> String {
     panic.unwrap_or_default()
 }
 
-/// A plugin with tight limits, so that a run that loops is over soon.
+/// Settings of a plugin with tight limits, so that endless loops end soon.
 #[must_use]
 pub fn spec(name: &str, module: &[u8]) -> PluginSpec {
     let mut spec = PluginSpec::new(name, PluginSource::bytes(module));
@@ -60,7 +60,8 @@ pub fn spec(name: &str, module: &[u8]) -> PluginSpec {
     spec
 }
 
-/// Inspects, loads, tests and runs a plugin. With `SHOW` in the environment, says what came of it.
+/// Inspects, loads, tests and runs a plugin. Prints the results if `SHOW` is set in the
+/// environment.
 pub fn whole_way(module: &[u8]) {
     let inspected = Inspection::parse(module);
     let plugin = match Plugin::load(&ENGINE, &spec("fuzzed", module)) {
@@ -71,13 +72,13 @@ pub fn whole_way(module: &[u8]) {
         }
     };
     assert!(inspected.is_ok(), "it loads, but: {inspected:?}");
-    // Whether it is right to fail is the plugin's affair.
+    // A plugin may fail its test.
     let tested = plugin.self_test(&ENGINE);
     show(|| format!("loaded; self-test: {tested:?}"));
     process(&Chain::new(&ENGINE, vec![Arc::new(plugin)], 1));
 }
 
-/// Says something where `SHOW` is set.
+/// Prints a text if `SHOW` is set in the environment.
 pub fn show(text: impl FnOnce() -> String) {
     static SHOW: LazyLock<bool> = LazyLock::new(|| std::env::var_os("SHOW").is_some());
     if *SHOW {
@@ -85,7 +86,8 @@ pub fn show(text: impl FnOnce() -> String) {
     }
 }
 
-/// The compiler's thread is lost when it panics; the host survives and asks for a report. Here it is.
+/// A panic ends the compiler's thread; the host survives and reports it in this text: here it is a
+/// finding.
 fn is_refusal(error: &LoadError) {
     if let LoadError::Compile(text) = error
         && text.contains("please report this")
@@ -95,7 +97,7 @@ fn is_refusal(error: &LoadError) {
     }
 }
 
-/// What no plugin changes, in an event as JSON.
+/// Members of an event, as JSON, that no plugin can change.
 const PROTECTED: [&str; 11] = [
     "/id",
     "/source",
@@ -110,7 +112,7 @@ const PROTECTED: [&str; 11] = [
     "/data/stepState/name",
 ];
 
-/// Passes an event through a chain. Whatever the plugins do, it stays an event, and the same one.
+/// Passes an event through a chain, and checks that its identity stays.
 pub fn process(chain: &Chain) {
     let before = sample_event();
     let envelope = event::from_json(before.clone()).expect("the sample is an event");

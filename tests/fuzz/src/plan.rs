@@ -1,5 +1,5 @@
-//! A plugin that calls the host's functions with any arguments. Its configuration works, so that
-//! every plan gets as far as an event.
+//! Describes a plugin that calls the host's functions with any arguments. Its `configure` succeeds,
+//! so that every plan reaches an event.
 
 use arbitrary::Arbitrary;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 /// A module with the names and types of the contract.
 pub const SHAPE: &str = include_str!("shape.wat");
 
-/// The functions of the contract: what they are called in the text, and what they take.
+/// Functions of the contract: their names in the text, and their parameters.
 const FUNCTIONS: [(&str, &[Takes]); 18] = {
     use Takes::{Choice, Event, Long, Place, Text};
     [
@@ -34,28 +34,28 @@ const FUNCTIONS: [(&str, &[Takes]); 18] = {
 
 #[derive(Clone, Copy)]
 enum Takes {
-    /// The handle.
+    /// The handle of the event.
     Event,
-    /// Address and length.
+    /// Address and length of a text.
     Text,
     /// A number, mostly a small one.
     Choice,
     /// A number of 64 bits.
     Long,
-    /// Where the answer goes.
+    /// The address for the result.
     Place,
 }
 
-/// What a plugin does.
+/// Behaviour of a plugin.
 #[derive(Arbitrary, Debug)]
 pub struct Plan {
     texts: Vec<String>,
     rules: Vec<Rule>,
     values: Vec<String>,
     calls: Vec<Call>,
-    /// Bytes over which the calls may find their lists.
+    /// Bytes in which the calls may find their lists.
     memory: Vec<u8>,
-    /// What `process` answers, where it is not `keep`.
+    /// Result of `process`, if it is not `keep`.
     answer: Option<u32>,
 }
 
@@ -81,9 +81,9 @@ struct Call {
     texts: [TextArgument; 2],
     choice: Choice,
     long: u64,
-    /// Another handle than the one that the plugin was given.
+    /// Another handle than the one that the plugin received.
     event: Option<u32>,
-    /// Another place for the answer than the one that is meant for it.
+    /// Another address for the result than the reserved one.
     place: Option<u32>,
 }
 
@@ -102,7 +102,7 @@ enum Choice {
     Any(u32),
 }
 
-/// Names and pointers that mean something to the host.
+/// Names and pointers that the host knows.
 const KNOWN: [&str; 16] = [
     "own",
     "subject",
@@ -124,7 +124,7 @@ const KNOWN: [&str; 16] = [
 
 const MAX_RULES: usize = 4;
 
-/// Where a plugin keeps what it is made of; answers and what the host allocates come after it.
+/// Address of the module's data; results and the host's allocations follow it.
 const DATA: usize = 8 * 1024;
 const ANSWERS: usize = 128 * 1024;
 
@@ -163,7 +163,7 @@ impl Memory {
 }
 
 impl Plan {
-    /// As text.
+    /// Returns the module as text.
     #[must_use]
     pub fn module(&self) -> String {
         let mut memory = Memory::default();
@@ -184,7 +184,7 @@ impl Plan {
         let set_name = memory.text("own");
         let mut set = set_name.to_vec();
         set.extend([memory.words(&rules), self.rules.len().min(MAX_RULES)]);
-        // Shorter ones are refused.
+        // Shorter values are refused.
         let values: Vec<_> = self
             .values
             .iter()
@@ -218,7 +218,7 @@ impl Plan {
                 TextArgument::Known(number) => pick(&known, *number),
                 TextArgument::Own(number) => pick(&own, *number),
                 TextArgument::Memory { start, length } => {
-                    // On a boundary of 8, as lists must be.
+                    // Aligned to 8 bytes, as lists must be.
                     [
                         wild + usize::from(start % 512) * 8,
                         usize::from(length % 256),
@@ -255,7 +255,7 @@ impl Plan {
                         },
                     ),
                     Takes::Long => {
-                        // Numbers near the end of the log, too.
+                        // Includes numbers near the end of the log.
                         let long = if call.long % 2 == 0 {
                             call.long % 512
                         } else {
@@ -272,7 +272,7 @@ impl Plan {
                 _ => writeln!(calls, "{called}").ok(),
             };
         }
-        // Given back as it must be, unless a call has done so.
+        // Freed as the contract requires, unless a call has freed it.
         let released =
             self.calls.iter().take(24).any(|call| {
                 usize::from(call.function) % FUNCTIONS.len() == 16 && call.event.is_none()

@@ -1,4 +1,5 @@
-//! What an event costs in step-observer and in two other plugin systems, in one run: `./run.sh`.
+//! Compares the cost of an event in step-observer and in two other plugin systems, in one run:
+//! `./run.sh`.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,27 +19,27 @@ use step_observer::event::structured;
 use step_observer::plugin::{Chain, Outcome, PluginEngine, PluginSource, PluginSpec};
 use step_observer::step::{Envelope, EventContext};
 
-/// A failed step, as step-observer tells it.
+/// A failed step, as an event of step-observer.
 const EVENT: &str = include_str!("../../../plugins/filter-events/cases/kept/in.json");
 
-/// Rounds in which all systems take turns.
+/// Number of rounds; all systems run in each round.
 const ROUNDS: usize = 15;
 
-/// One measurement takes about this long, or one call.
+/// Duration of one measurement in microseconds, if a call is not longer.
 const SLICE_US: f64 = 10_000.0;
 
-/// A secret about every so many bytes of log.
+/// Distance between secrets in the log, in bytes.
 const SECRET_EVERY: usize = 2048;
 
-/// One line of the tables.
+/// One row of the tables.
 struct Case {
     task: &'static str,
     what: &'static str,
     size: usize,
     envelope: Envelope,
-    /// The event as the peers get it.
+    /// The event as the peers receive it.
     bytes: Vec<u8>,
-    /// What must come out; `None`: it is dropped.
+    /// Expected result; `None` if the event is dropped.
     expected: Option<Value>,
 }
 
@@ -47,10 +48,10 @@ enum System {
     Peer(Peer),
 }
 
-/// What is measured.
+/// The measured part of the work.
 #[derive(Clone, Copy)]
 enum Span {
-    /// From what the system takes to what it gives: an event here, JSON in the peers.
+    /// From the system's input to its output: an event here, JSON in the peers.
     Call,
     /// From an event in memory to the JSON that is sent.
     Whole,
@@ -148,7 +149,7 @@ fn event(phase: &str, log: &str) -> Value {
     event
 }
 
-/// A build log, and the same with its secrets masked.
+/// Returns a build log, and the same log with its secrets masked.
 fn log(size: usize) -> (String, String) {
     let (mut log, mut masked) = (String::new(), String::new());
     let mut secrets = 0;
@@ -174,9 +175,9 @@ fn log(size: usize) -> (String, String) {
     (log, masked)
 }
 
-/// All systems must say the same, or comparing them says nothing.
+/// Checks that all systems give the same result: otherwise a comparison has no meaning.
 fn check(name: &str, system: &mut System, case: &Case) {
-    // Twice: a reused instance must not remember the event before.
+    // Twice, because a reused instance must not keep data of the first event.
     for _ in 0..2 {
         let found = match system {
             System::Ours(chain) => match chain.process(case.envelope.clone()) {
@@ -199,11 +200,11 @@ fn check(name: &str, system: &mut System, case: &Case) {
     }
 }
 
-/// The times of a system.
+/// Measured times of one system.
 struct Times {
     median: f64,
     least: f64,
-    /// To step-observer, whose time of the same round is nearest: median of the rounds.
+    /// Relative to the time of step-observer in the same round: the median of the rounds.
     ratio: f64,
 }
 
@@ -241,12 +242,12 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// Microseconds per event.
+/// Measures microseconds per event.
 fn time(system: &mut System, case: &Case, span: Span, calls: usize) -> f64 {
     let start;
     match system {
         System::Ours(chain) => {
-            // It takes the event itself: its copies are made before.
+            // The call consumes the event, so its copies are made before the measurement.
             let copies = vec![case.envelope.clone(); calls];
             start = Instant::now();
             for envelope in copies {
@@ -297,7 +298,7 @@ fn table(title: &str, names: &[&str], rows: &[String]) {
     println!();
 }
 
-/// What was compared, from the lock file.
+/// Returns the compared versions, from the lock file.
 fn versions() -> String {
     let lock = include_str!("../Cargo.lock");
     let find = |name: &str| {

@@ -1,4 +1,5 @@
-//! The other plugin systems, as their documentation uses them: JSON in, JSON out, nothing to drop.
+//! The other plugin systems, as their documentation uses them: JSON as input and output, an empty
+//! output to drop the event.
 
 use extism::{CompiledPlugin, Plugin, PluginBuilder};
 use wapc::WapcHost;
@@ -7,12 +8,12 @@ use wasmtime_provider::wasmtime::{
 };
 use wasmtime_provider::{WasmtimeEngineProviderBuilder, WasmtimeEngineProviderPre};
 
-/// The function that all guests export.
+/// Name of the function that all guests export.
 const FUNCTION: &str = "process";
 
 /// A loaded plugin of a peer.
 pub(crate) enum Peer {
-    /// One instance sees all events: what both peers do where one asks for nothing else.
+    /// One instance processes all events: the default of both peers.
     ExtismReused(Box<Plugin>),
     /// An instance per event, from a module that was compiled once.
     ExtismFresh(Box<CompiledPlugin>),
@@ -47,7 +48,7 @@ impl Peer {
         Self::WapcFresh(Box::new(builder.build_pre().unwrap()))
     }
 
-    /// What the guest answers to an event; nothing where it drops it.
+    /// Returns the output of the guest for an event; empty if the guest drops it.
     pub(crate) fn call(&mut self, event: &[u8]) -> Vec<u8> {
         match self {
             Self::ExtismReused(plugin) => plugin.call(FUNCTION, event).unwrap(),
@@ -66,7 +67,7 @@ impl Peer {
 }
 
 fn compile(module: &[u8], pooled: bool) -> CompiledPlugin {
-    // The cache only spares compiling, which is not measured.
+    // The cache saves only compilation, which is not measured.
     let mut builder = PluginBuilder::new(module).with_cache_disabled();
     if pooled {
         builder = builder.with_wasmtime_config(pooling());
@@ -74,7 +75,7 @@ fn compile(module: &[u8], pooled: bool) -> CompiledPlugin {
     builder.compile().unwrap()
 }
 
-/// Not the peers' default, but step-observer's: instances come from a pool.
+/// The configuration of step-observer, which is not the peers' default: instances come from a pool.
 fn pooling() -> Config {
     let mut config = Config::new();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(

@@ -1,4 +1,4 @@
-//! Is the image what it should be, and does it do what the program does?
+//! Checks the content of the image, and runs the program in it.
 
 use super::{buildah, problem};
 use crate::run::{Problem, cargo, output, root, run, step};
@@ -6,10 +6,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// All files together.
+/// Upper bound of the size of all files together.
 const MOST_BYTES: u64 = 48 * 1024 * 1024;
 
-/// Checks an image that was built just now.
+/// Checks the image that was just built.
 pub(super) fn check(tag: &str) -> Result<(), Problem> {
     if !fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
         return Err(Problem(
@@ -73,7 +73,7 @@ fn in_container(container: &str) -> Result<(), Problem> {
     let wanted = concat!("step-observer ", env!("CARGO_PKG_VERSION"));
     expect("-V", &version, wanted)?;
     step("running it with a root file system that is read only");
-    // The suite `image`: it has receivers, certificates and recordings.
+    // Runs the suite `image`, which brings receivers, certificates and recordings.
     run(cargo()
         .current_dir(root())
         .args(["test", "--workspace", "--test", "all", "--"])
@@ -81,7 +81,7 @@ fn in_container(container: &str) -> Result<(), Problem> {
         .env("STEP_OBSERVER_IMAGE_ROOT", mounted))
 }
 
-/// Compares what is there with what should be.
+/// Compares a found value with the expected one.
 fn expect(what: &str, found: &str, wanted: &str) -> Result<(), Problem> {
     match found.trim() == wanted {
         true => Ok(()),
@@ -92,7 +92,7 @@ fn expect(what: &str, found: &str, wanted: &str) -> Result<(), Problem> {
     }
 }
 
-/// Of all files below a folder.
+/// Returns the size of all files below a folder.
 fn size(folder: &Path) -> Result<u64, Problem> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder).map_err(|error| problem(folder, &error))? {

@@ -1,5 +1,5 @@
-//! The container image: the program, linked statically, certificates of authorities, and a user.
-//! Everything that is made is in `target/image`; no service is asked and no base image is needed.
+//! Builds the container image: the static program, CA certificates and a user. All files are made
+//! in `target/image`; no service and no base image is needed.
 
 mod check;
 mod notices;
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Prints the licences that the image has.
+/// Prints the licences that the image contains.
 pub(crate) fn notices(args: &[String]) -> Result<(), Problem> {
     if let Some(arg) = args.first() {
         return Err(Problem(format!("`notices` has no argument `{arg}`")));
@@ -20,17 +20,17 @@ pub(crate) fn notices(args: &[String]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What `cargo xtask image` is asked for.
+/// Options of `cargo xtask image`.
 struct Options {
     tag: String,
-    /// Where it goes, as buildah names it.
+    /// Destination of the image, in the notation of buildah.
     output: String,
-    /// Only make what is in the image, in this folder.
+    /// Makes only the content of the image, in this folder.
     tree: Option<PathBuf>,
     check: bool,
 }
 
-/// Builds the image, and checks it where it is asked to.
+/// Builds the image, and checks it with `--check`.
 pub(crate) fn image(args: &[String]) -> Result<(), Problem> {
     let options = options(args)?;
     if let Some(folder) = &options.tree {
@@ -39,7 +39,7 @@ pub(crate) fn image(args: &[String]) -> Result<(), Problem> {
     need(&["buildah"], &["buildah"])?;
     tree::make(&folder().join("tree"))?;
     step("building the image");
-    // Neither images of before nor those of others.
+    // Removes earlier images, so that no layer of them is reused.
     remove(&folder().join("storage"))?;
     let recipe = folder().join("Containerfile");
     write(&recipe, &last_stage()?)?;
@@ -87,12 +87,12 @@ fn options(args: &[String]) -> Result<Options, Problem> {
     ))
 }
 
-/// Where all of it is made.
+/// Returns the folder of all files of the image build.
 fn folder() -> PathBuf {
     target_dir().join("image")
 }
 
-/// buildah, with a storage of our own: nothing is left outside of `target`.
+/// Returns a command for buildah whose storage is below `target`.
 fn buildah() -> Command {
     let mut buildah = Command::new("buildah");
     buildah
@@ -103,7 +103,8 @@ fn buildah() -> Command {
     buildah
 }
 
-/// The stage `build` of the Dockerfile is what we have made here: `--build-context` names it.
+/// Uses the tree that xtask made instead of the stage `build` of the Dockerfile
+/// (`--build-context`).
 fn last_stage() -> Result<String, Problem> {
     let file = root().join("deploy/image/Dockerfile");
     let text = read(&file)?;
@@ -115,7 +116,7 @@ fn last_stage() -> Result<String, Problem> {
 
 fn push(options: &Options) -> Result<(), Problem> {
     let Options { tag, output, .. } = options;
-    // An archive is not written anew, and a folder would keep what was there.
+    // buildah does not overwrite an archive, and would keep old files in a folder.
     let (kind, path) = output.split_once(':').unwrap_or_default();
     match kind {
         "oci" => remove(Path::new(path))?,

@@ -1,6 +1,6 @@
-//! Licences of everything that is in the program and its plugins but not written here: the texts that crates carry, each
-//! once, with the crates that carry it; and those of the C library, which is linked statically. The same crates give the
-//! same bytes.
+//! Collects the licences of all foreign code in the program and its plugins: the texts that crates
+//! carry, each once, with the crates that it applies to; and those of the C library, which is
+//! linked statically. The same crates give the same bytes.
 
 use super::problem;
 use crate::guests;
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How names of files with licences begin, in lower case.
+/// Beginnings of the names of licence files, in lower case.
 const NAMES: [&str; 6] = [
     "license",
     "licence",
@@ -20,10 +20,11 @@ const NAMES: [&str; 6] = [
     "copyright",
     "notice",
 ];
-/// How names of other files end that begin like that.
+/// Endings of file names that begin like a licence file but are none.
 const NOT_TEXT: [&str; 6] = [".rs", ".c", ".h", ".py", ".go", ".toml"];
 
-/// What a licence's text says, for crates that do not carry it.
+/// A phrase of each licence, by which the text of another crate is found for a crate that carries
+/// none.
 const MARKS: [(&str, &str); 3] = [
     (
         "LLVM-exception",
@@ -36,7 +37,7 @@ const MARKS: [(&str, &str); 3] = [
     ("MIT", "Permission is hereby granted, free of charge"),
 ];
 
-/// The C library's notices, and its licence, where systems keep them.
+/// Paths of the C library's notices and licence on the supported systems.
 const C_LIBRARY: [[&str; 2]; 2] = [
     [
         "/usr/share/doc/libc6/copyright",
@@ -59,12 +60,12 @@ The certificates of authorities in /etc/ssl/certs are those of the system on whi
 list (MPL-2.0, https://mozilla.org/MPL/2.0/).
 ";
 
-/// A crate, as cargo names it.
+/// A crate, as `cargo tree` names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Crate {
     name: String,
     version: String,
-    /// SPDX expression; empty if the manifest names a file only.
+    /// SPDX expression; empty if the manifest only names a file.
     licence: String,
 }
 
@@ -74,7 +75,7 @@ impl std::fmt::Display for Crate {
     }
 }
 
-/// The file.
+/// Returns the text of the file of licences.
 pub(crate) fn text() -> Result<String, Problem> {
     let mut texts = BTreeMap::new();
     let crates = crates()?;
@@ -96,7 +97,8 @@ pub(crate) fn text() -> Result<String, Problem> {
     Ok(text)
 }
 
-/// What is linked into the program and the plugins, without macros, which run while it is compiled.
+/// Returns the crates that are linked into the program and the plugins. Procedural macros run only
+/// at compile time, so they are not included.
 fn crates() -> Result<BTreeSet<Crate>, Problem> {
     let mut found = BTreeSet::new();
     let native = format!("{}-unknown-linux-gnu", env::consts::ARCH);
@@ -120,7 +122,8 @@ fn crates() -> Result<BTreeSet<Crate>, Problem> {
     Ok(found)
 }
 
-/// A line of `cargo tree`: `name v1.2.3|MIT (*)`. Nothing if it is one of the workspace, which has its path there.
+/// Parses a line of `cargo tree`: `name v1.2.3|MIT (*)`. Returns `None` for a crate of the
+/// workspace, whose line has its path.
 fn parsed(line: &str) -> Option<Crate> {
     let line = line.trim_end_matches("(*)").trim_end();
     let (package, licence) = line.split_once('|')?;
@@ -133,7 +136,7 @@ fn parsed(line: &str) -> Option<Crate> {
     })
 }
 
-/// The texts that a crate carries.
+/// Returns the licence texts that a crate carries.
 fn licences(of: &Crate) -> Result<BTreeSet<String>, Problem> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
@@ -177,14 +180,14 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
     Ok(paths)
 }
 
-/// Without what differs between files that say the same: ends of lines and empty lines around.
+/// Removes differences between files of the same text: line endings, and empty lines at both ends.
 fn tidy(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     lines.join("\n").trim_matches('\n').to_owned()
 }
 
-/// Names each crate with its licence, then each text with the crates that it is for.
+/// Writes each crate with its licence, then each text with the crates that it applies to.
 fn written(of: &BTreeMap<Crate, BTreeSet<String>>) -> Result<String, Problem> {
     let mut carriers: BTreeMap<&str, BTreeSet<&Crate>> = BTreeMap::new();
     for (one, texts) in of {
@@ -197,7 +200,7 @@ fn written(of: &BTreeMap<Crate, BTreeSet<String>>) -> Result<String, Problem> {
         .filter(|(_, texts)| texts.is_empty())
         .map(|(one, _)| one)
     {
-        // That of another is the same: these licences name no holder.
+        // The text of another crate is the same, because these licences name no holder.
         let mark = MARKS.iter().find(|(id, _)| one.licence.contains(id));
         let text = mark.and_then(|(_, mark)| carriers.keys().find(|text| text.contains(mark)));
         let text = *text.ok_or_else(|| {
@@ -217,7 +220,7 @@ fn written(of: &BTreeMap<Crate, BTreeSet<String>>) -> Result<String, Problem> {
         };
         writeln!(file, "{one} ({licence})").ok();
     }
-    // In the order of the first crate that carries it.
+    // Sorted by the first crate of each text.
     let mut texts: Vec<(&BTreeSet<&Crate>, &str)> =
         carriers.iter().map(|(text, of)| (of, *text)).collect();
     texts.sort();
@@ -263,7 +266,7 @@ mod tests {
             (one("b", "MIT"), BTreeSet::from(["Copyright b".to_owned()])),
             (one("a", "Apache-2.0"), BTreeSet::from([apache.clone()])),
             (one("c", "Apache-2.0"), BTreeSet::from([apache.clone()])),
-            // It carries none.
+            // A crate without a text.
             (one("d", "Apache-2.0"), BTreeSet::new()),
         ]);
         let file = written(&of).ok().unwrap();
@@ -274,7 +277,7 @@ mod tests {
         );
         assert!(file.contains("\nb 1.0.0\n\nCopyright b\n"), "{file}");
         assert!(file.contains("\nd 1.0.0 (Apache-2.0)\n"), "{file}");
-        // Nobody has the text.
+        // A crate without a text, whose licence no other crate carries.
         let of = BTreeMap::from([(one("e", "LicenseRef-own"), BTreeSet::new())]);
         assert!(
             written(&of)

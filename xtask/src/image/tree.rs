@@ -1,4 +1,5 @@
-//! What is in the image, as a folder: `root` is its root, `data` becomes the folder of its user.
+//! Makes the content of the image as a folder: `root` is its root file system, `data` becomes the
+//! home folder of its user.
 
 use super::{notices, problem, remove, write};
 use crate::guests;
@@ -8,18 +9,19 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// As images without a base name it; `USER` in the Dockerfile.
+/// The user, in the form that is usual in images without a base. `USER` in the Dockerfile agrees
+/// with it.
 const USER: &str = "nonroot:x:65532:65532:nonroot:/var/lib/step-observer:/sbin/nologin\n";
 const GROUP: &str = "nonroot:x:65532:\n";
 
-/// Where systems keep the certificates of the authorities that they trust.
+/// Paths of the trusted CA certificates on the supported systems.
 const AUTHORITIES: [&str; 3] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem",
 ];
 
-/// Builds the program and makes the tree.
+/// Builds the program, and makes the folder.
 pub(super) fn make(folder: &Path) -> Result<(), Problem> {
     let authorities = AUTHORITIES
         .iter()
@@ -61,7 +63,7 @@ pub(super) fn make(folder: &Path) -> Result<(), Problem> {
     for (to, text) in [
         ("etc/passwd", USER),
         ("etc/group", GROUP),
-        // Without it glibc would ask a name server for names that are in /etc/hosts.
+        // Without this file, glibc asks a name server also for names in /etc/hosts.
         ("etc/nsswitch.conf", "hosts: files dns\n"),
         ("usr/share/doc/step-observer/third-party.txt", &notices),
     ] {
@@ -72,12 +74,12 @@ pub(super) fn make(folder: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whatever the umask is.
+/// Sets the mode explicitly, so that the umask has no effect.
 fn allow(path: &Path, mode: u32) -> Result<(), Problem> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|error| problem(path, &error))
 }
 
-/// Builds the program so that it needs no library of the system, with all sinks and plugins.
+/// Builds the program with all sinks and plugins, linked statically.
 fn program() -> Result<PathBuf, Problem> {
     if !cfg!(all(target_os = "linux", target_env = "gnu")) {
         return Err(Problem(
@@ -89,7 +91,7 @@ fn program() -> Result<PathBuf, Problem> {
     step(
         "building step-observer for the image (optimised; the first time takes 12 minutes on two cores)",
     );
-    // Named, so that the flags are not those of build scripts and macros, too.
+    // With an explicit target, these flags do not apply to build scripts and macros.
     let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     let mut flags = env::var_os("RUSTFLAGS").unwrap_or_default();
     flags.push(" -C target-feature=+crt-static");
@@ -97,7 +99,7 @@ fn program() -> Result<PathBuf, Problem> {
         .args(["rustc", "--release", "--package", "step-observer"])
         .args(["--bin", "step-observer", "--features", "kafka"])
         .args(["--target", &target, "--"])
-        // 50,000 addresses to adjust at the start, in 20 KB instead of 1.2 MiB (glibc 2.36).
+        // Stores 50,000 relocations in 20 KB instead of 1.2 MiB (glibc 2.36).
         .arg("-Clink-arg=-Wl,-z,pack-relative-relocs")
         .env("RUSTFLAGS", flags))?;
     Ok(target_dir().join(target).join("release/step-observer"))

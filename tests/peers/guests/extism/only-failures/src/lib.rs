@@ -1,9 +1,9 @@
-//! Lets only failed steps pass. Gets the event as JSON, gives it back to keep it, nothing to drop it.
+//! Keeps only failed steps. Takes the event as JSON; returns it to keep it, and nothing to drop it.
 
 use extism_pdk::{FnResult, plugin_fn};
 use serde::Deserialize;
 
-/// All that is looked at: the parser skips the rest without building anything of it.
+/// The members that the filter reads: the parser skips all others.
 #[derive(Deserialize)]
 struct Header {
     #[serde(rename = "type")]

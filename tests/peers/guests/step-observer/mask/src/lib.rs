@@ -1,4 +1,4 @@
-//! Masks two kinds of secrets in the log. Says what they look like; the host replaces them.
+//! Masks two kinds of secrets in the log. Returns patterns; the host masks the text.
 
 use step_observer_guest::{Event, Plugin, Rule, RuleSet, Scope, Verdict, export_plugin};
 

@@ -1,4 +1,4 @@
-//! Lets only failed steps pass. Asks the host for the header; log and data stay there.
+//! Keeps only failed steps. Reads the header from the host; log and data stay there.
 
 use step_observer_guest::{Event, Plugin, Verdict, export_plugin};
 

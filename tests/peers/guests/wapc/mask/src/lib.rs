@@ -1,4 +1,4 @@
-//! Masks two kinds of secrets in the log. Gets the event as JSON and gives it back masked.
+//! Masks two kinds of secrets in the log. Takes the event as JSON, and returns it masked.
 
 use regex::Regex;
 use serde_json::Value;
