@@ -315,7 +315,7 @@ async fn the_observer_that_uses_the_journal_is_asked() {
     sink.wait_for(6).await;
     let (_, nowhere) = dead_letters(&["replay", "--all", "--to", "nowhere"], &journal).await;
     assert!(
-        nowhere.contains("letters cannot go to `nowhere`"),
+        nowhere.contains("dead letters cannot be sent to `nowhere`"),
         "{nowhere}"
     );
     // The last of them may be on its way into the journal.

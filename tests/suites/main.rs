@@ -61,6 +61,7 @@ mod shards;
 mod shell;
 mod sizes;
 mod stopping;
+mod stored_journal;
 mod support;
 mod swap;
 mod tenant;

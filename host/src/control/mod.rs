@@ -254,7 +254,7 @@ async fn handle(
             {
                 let known = sinks.join(", ");
                 return Ok(Response::Refused(format!(
-                    "letters cannot go to `{to}`: of the sinks without plugins of their own there are {known}"
+                    "dead letters cannot be sent to `{to}`: it must be a sink without plugins of its own, which are {known}"
                 )));
             }
             let chosen = letters_of(journal, letters);

@@ -70,15 +70,15 @@ mod tests {
             (&*run, &*new.sinks),
             ("run", &["all.dead-letters".to_owned()][..])
         );
-        let mut told: Value = serde_json::from_slice(&new.body).unwrap();
-        let members = told.as_object_mut().unwrap();
+        let mut sent: Value = serde_json::from_slice(&new.body).unwrap();
+        let members = sent.as_object_mut().unwrap();
         assert_eq!(members.remove("knativeerrordest").unwrap(), "http://sink");
         assert_eq!(members.remove("knativeerrorcode").unwrap(), 400);
         assert_eq!(
             members.remove("deadletterreason").unwrap(),
             "400 Bad Request"
         );
-        assert_eq!(told, serde_json::from_str::<Value>(event).unwrap());
+        assert_eq!(sent, serde_json::from_str::<Value>(event).unwrap());
 
         let nothing = Encoded::stored(bytes::Bytes::new());
         assert!(sink.addressed(&nothing, &letter, None).is_none());

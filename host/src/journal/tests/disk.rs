@@ -209,7 +209,7 @@ impl Failpoint for Disk {
                 .write(true)
                 .open(path(&self.folder(), segment));
             file?.write_all_at(&bytes[..length], at)?;
-            state.take(Step::Write {
+            state.apply(Step::Write {
                 segment,
                 at,
                 bytes: &bytes[..length],
@@ -225,7 +225,7 @@ impl Failpoint for Disk {
             state.failed = true;
             return Err(error);
         }
-        state.take(step);
+        state.apply(step);
         Ok(())
     }
 }
@@ -235,7 +235,7 @@ fn libc_error(number: i32) -> io::Error {
 }
 
 impl State {
-    fn take(&mut self, step: Step<'_>) {
+    fn apply(&mut self, step: Step<'_>) {
         match step {
             Step::MakeFolder(folder) => drop(self.folders.insert(folder.to_owned(), false)),
             Step::SyncFolder(folder) => {

@@ -11,7 +11,7 @@ mod submitting;
 use super::frame::SEGMENT_HEADER;
 use super::*;
 use crate::bounded::Bounded;
-use model::Known;
+use model::Model;
 use proptest::prelude::*;
 
 fn config(folder: &Path) -> JournalConfig {
@@ -84,19 +84,19 @@ proptest! {
         let when_full = if drops { WhenFull::DropOldest } else { WhenFull::Block };
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let mut known = Known::default();
-        known.when_full = when_full;
+        let mut model = Model::default();
+        model.when_full = when_full;
         for acts in lives {
             let journal = model::open_as(when_full, folder, None).unwrap();
-            known.recognise(&journal);
+            model.check_reopened(&journal);
             for act in acts {
-                known.act(&journal, act).unwrap();
-                known.check(&journal);
+                model.act(&journal, act).unwrap();
+                model.check(&journal);
             }
             close(journal, folder);
-            known.is_sure();
+            model.promise();
         }
-        known.recognise(&model::open(folder, None).unwrap());
+        model.check_reopened(&model::open(folder, None).unwrap());
     }
 }
 

@@ -55,10 +55,10 @@ pub(super) enum Act {
         sinks: u8,
         size: usize,
     },
-    Done {
+    Acknowledge {
         which: usize,
     },
-    Bury {
+    DeadLetter {
         which: usize,
         refused: bool,
     },
@@ -72,8 +72,8 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
     let accept = (0..RUNS.len(), 0..MARKS.len(), 0..8_u8, 0..3000_usize);
     prop_oneof![
         6 => accept.prop_map(|(run, mark, sinks, size)| Act::Accept { run, mark, sinks, size }),
-        6 => (0..64_usize).prop_map(|which| Act::Done { which }),
-        2 => (0..64_usize, any::<bool>()).prop_map(|(which, refused)| Act::Bury { which, refused }),
+        6 => (0..64_usize).prop_map(|which| Act::Acknowledge { which }),
+        2 => (0..64_usize, any::<bool>()).prop_map(|(which, refused)| Act::DeadLetter { which, refused }),
         1 => (0..RUNS.len()).prop_map(|run| Act::Forget { run }),
         1 => Just(Act::Sync),
     ]
@@ -83,7 +83,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct State {
     events: BTreeMap<Seq, Event>,
-    told: BTreeSet<(&'static str, &'static str)>,
+    marks: BTreeSet<(&'static str, &'static str)>,
     next: Seq,
 }
 
@@ -98,7 +98,7 @@ struct Event {
 
 impl State {
     /// Reads the state of a journal.
-    fn of(journal: &Journal) -> Self {
+    fn read(journal: &Journal) -> Self {
         let mut events: BTreeMap<Seq, Event> = BTreeMap::new();
         for sink in SINKS {
             for waiting in journal.waiting(sink, 0, usize::MAX) {
@@ -117,7 +117,7 @@ impl State {
         let marks = RUNS.iter().flat_map(|run| MARKS.map(|mark| (*run, mark)));
         Self {
             events,
-            told: marks
+            marks: marks
                 .filter(|(run, mark)| journal.is_emitted(run, mark))
                 .collect(),
             next: journal.shared.index(|index| index.next()),
@@ -154,40 +154,40 @@ impl State {
 
     /// Returns the dead letter that gives way: the oldest of the namespace with the most, of the
     /// sink with the most.
-    fn letter_to_go(&self, any: bool, bit: impl Fn(&str) -> usize) -> Option<(Seq, &'static str)> {
-        let loose: Vec<_> = self
+    fn next_to_evict(&self, any: bool, bit: impl Fn(&str) -> usize) -> Option<(Seq, &'static str)> {
+        let evictable: Vec<_> = self
             .letters()
             .into_iter()
             .filter(|(.., refused)| any || *refused)
             .collect();
         let sink = SINKS.into_iter().max_by_key(|sink| {
-            let of_it = loose.iter().filter(|(of, ..)| of == sink);
+            let of_it = evictable.iter().filter(|(of, ..)| of == sink);
             let oldest = of_it.clone().map(|(_, _, seq, ..)| *seq).min();
             (of_it.count(), Reverse((oldest, bit(sink))))
         })?;
         let namespace = NAMESPACES.into_iter().max_by_key(|namespace| {
-            let of_it = loose
+            let of_it = evictable
                 .iter()
                 .filter(|(of, found, ..)| *of == sink && found == namespace);
             let oldest = of_it.clone().map(|(_, _, seq, ..)| *seq).min();
             (of_it.count(), Reverse(oldest))
         })?;
-        let of_it = loose
+        let of_it = evictable
             .iter()
             .filter(|(of, found, ..)| *of == sink && *found == namespace);
         of_it.map(|(_, _, seq, ..)| (*seq, sink)).min()
     }
 
-    fn nth(&self, which: usize, dead_too: bool) -> Option<(Seq, &'static str)> {
+    fn nth(&self, which: usize, with_dead: bool) -> Option<(Seq, &'static str)> {
         let places = self.events.iter().flat_map(|(seq, event)| {
-            let dead = event.dead.keys().filter(move |_| dead_too);
+            let dead = event.dead.keys().filter(move |_| with_dead);
             event.waiting.iter().chain(dead).map(|sink| (*seq, *sink))
         });
         let places: Vec<_> = places.collect();
         places.get(which % places.len().max(1)).copied()
     }
 
-    fn done(&mut self, seq: Seq, sink: &str) {
+    fn acknowledge(&mut self, seq: Seq, sink: &str) {
         let event = self.events.get_mut(&seq).unwrap();
         event.waiting.remove(sink);
         event.dead.remove(sink);
@@ -208,14 +208,14 @@ fn accept_of(origin: Origin, mark: &str, events: Vec<NewEvent>) -> Accept {
 
 /// The states that a journal may have after a crash.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct Model {
     /// The state at the last promise, and the one after each later entry.
     history: Vec<State>,
     bodies: usize,
     pub(super) when_full: WhenFull,
 }
 
-impl Default for Known {
+impl Default for Model {
     fn default() -> Self {
         Self {
             history: vec![State::default()],
@@ -225,35 +225,35 @@ impl Default for Known {
     }
 }
 
-impl Known {
+impl Model {
     fn now(&self) -> &State {
         self.history.last().unwrap()
     }
 
     /// Adds the state after the next entry.
-    fn say(&mut self, change: impl FnOnce(&mut State)) {
+    fn append(&mut self, change: impl FnOnce(&mut State)) {
         let mut next = self.now().clone();
         change(&mut next);
         self.history.push(next);
     }
 
     /// Records a promise: everything before is durable.
-    pub(super) fn is_sure(&mut self) {
+    pub(super) fn promise(&mut self) {
         self.history.drain(..self.history.len() - 1);
     }
 
     /// Checks that an open journal is in the latest state.
     pub(super) fn check(&self, journal: &Journal) {
-        assert_eq!(&State::of(journal), self.now());
+        assert_eq!(&State::read(journal), self.now());
     }
 
     /// Checks that a reopened journal is in the state of the last promise or of a later entry. From
     /// then on it promises this state.
-    pub(super) fn recognise(&mut self, journal: &Journal) {
-        let state = State::of(journal);
+    pub(super) fn check_reopened(&mut self, journal: &Journal) {
+        let state = State::read(journal);
         assert!(
             self.history.contains(&state),
-            "opened again it says {state:#?}, but it has promised {:#?}, and said until {:#?}",
+            "reopened it is in state {state:#?}, but it promised {:#?}, and reached {:#?}",
             self.history.first(),
             self.now()
         );
@@ -268,19 +268,19 @@ impl Known {
                 sinks,
                 size,
             } => self.accept(journal, (of, MARKS[mark]), sinks, size),
-            Act::Done { which } => {
+            Act::Acknowledge { which } => {
                 let Some((seq, sink)) = self.now().nth(which, true) else {
                     return Ok(());
                 };
-                self.done(journal, seq, sink)
+                self.acknowledge(journal, seq, sink)
             }
-            Act::Bury { which, refused } => self.dead_letter(journal, which, refused),
+            Act::DeadLetter { which, refused } => self.dead_letter(journal, which, refused),
             Act::Forget { run: of } => {
                 let of = RUNS[of];
-                if !self.now().told.iter().any(|(run, _)| *run == of) {
+                if !self.now().marks.iter().any(|(run, _)| *run == of) {
                     return Ok(());
                 }
-                self.say(|state| state.told.retain(|(run, _)| *run != of));
+                self.append(|state| state.marks.retain(|(run, _)| *run != of));
                 run(journal.forget(of.into()))?;
                 run(applied(journal, |index| !index.has_marks(of)))
             }
@@ -347,11 +347,11 @@ impl Known {
             let (seq, event) = oldest.unwrap();
             let (seq, waiting) = (*seq, event.waiting.clone());
             for sink in order.iter().filter(|sink| waiting.contains(sink.as_str())) {
-                self.say(|state| state.done(seq, sink));
+                self.append(|state| state.acknowledge(seq, sink));
             }
         }
-        self.say(|state| {
-            state.told.insert((of, mark));
+        self.append(|state| {
+            state.marks.insert((of, mark));
             if !waiting.is_empty() {
                 let event = Event {
                     body,
@@ -364,7 +364,7 @@ impl Known {
             }
         });
         run(journal.accept(accept_of(origin, mark, events)))?;
-        self.is_sure();
+        self.promise();
         Ok(())
     }
 
@@ -378,8 +378,8 @@ impl Known {
         size == 0 || all == 0 || fits
     }
 
-    fn done(&mut self, journal: &Journal, seq: Seq, sink: &str) -> Result<(), JournalError> {
-        self.say(|state| state.done(seq, sink));
+    fn acknowledge(&mut self, journal: &Journal, seq: Seq, sink: &str) -> Result<(), JournalError> {
+        self.append(|state| state.acknowledge(seq, sink));
         run(journal.acknowledge(seq, sink))?;
         run(applied(journal, |index| {
             let letters = index.dead_letters().into_iter();
@@ -422,17 +422,17 @@ impl Known {
                 .unwrap_or(usize::MAX)
         };
         while self.now().bytes(|event| event.waiting.is_empty()) >= MAX_BYTES
-            && let Some((old, of)) = self.now().letter_to_go(any, bit)
+            && let Some((old, of)) = self.now().next_to_evict(any, bit)
         {
-            self.say(|state| state.done(old, of));
+            self.append(|state| state.acknowledge(old, of));
         }
-        self.say(|state| {
+        self.append(|state| {
             let event = state.events.get_mut(&seq).unwrap();
             event.waiting.remove(sink);
             event.dead.insert(sink, ("gone".to_owned(), refused));
         });
-        let buried = run(journal.try_dead_letter(seq, sink, letter))?;
-        assert!(matches!(buried, DeadLettered::Done(_)));
+        let outcome = run(journal.try_dead_letter(seq, sink, letter))?;
+        assert!(matches!(outcome, DeadLettered::Done(_)));
         run(applied(journal, |index| {
             let mut letters = index.dead_letters().into_iter();
             letters.any(|(found, of, _)| (found, of.as_str()) == (seq, sink))
@@ -441,7 +441,7 @@ impl Known {
 
     fn sync(&mut self, journal: &Journal) -> Result<(), JournalError> {
         run(journal.sync())?;
-        self.is_sure();
+        self.promise();
         Ok(())
     }
 }

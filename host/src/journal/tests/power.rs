@@ -2,7 +2,7 @@
 //! nothing is mistaken for damage.
 
 use super::disk::{Disk, Fault};
-use super::model::{self, Act, Known};
+use super::model::{self, Act, Model};
 use crate::journal::JournalError;
 use proptest::prelude::*;
 
@@ -34,15 +34,15 @@ fn lives(fault: impl Strategy<Value = Option<(usize, Fault)>>) -> impl Strategy<
 }
 
 fn live(lives: Vec<Life>) {
-    let (mut disk, mut known) = (Disk::new(), Known::default());
+    let (mut disk, mut model) = (Disk::new(), Model::default());
     for life in lives {
         disk.arm(life.steps, life.fault, life.seed);
         let folder = disk.folder();
         match model::open(&folder, Some(disk.clone())) {
             Ok(journal) => {
-                known.recognise(&journal);
+                model.check_reopened(&journal);
                 let mut acts = life.acts.into_iter();
-                if let Some(problem) = acts.find_map(|act| known.act(&journal, act).err()) {
+                if let Some(problem) = acts.find_map(|act| model.act(&journal, act).err()) {
                     assert!(disk.failed(), "{problem}");
                 }
                 drop(journal);
@@ -59,7 +59,7 @@ fn live(lives: Vec<Life>) {
     }
     disk.arm(usize::MAX, None, 0);
     let journal = model::open(&disk.folder(), Some(disk.clone())).unwrap();
-    known.recognise(&journal);
+    model.check_reopened(&journal);
 }
 
 proptest! {

@@ -57,12 +57,12 @@ fn a_refused_event_never_waits_and_the_namespace_with_the_most_dead_letters_make
         assert_eq!(journal.dead_letters_dropped(), 24);
         // Another sink has room for its own dead letters.
         accept_of(&journal, "innocent", &["b"], 200).await;
-        let buried = journal.try_dead_letter(30, "b", refused()).await.unwrap();
+        let outcome = journal.try_dead_letter(30, "b", refused()).await.unwrap();
         let gone = DroppedLetter {
             sink: "a".to_owned(),
             body: vec![b'x'; 200].into(),
         };
-        assert_eq!(buried, DeadLettered::Done(vec![gone]));
+        assert_eq!(outcome, DeadLettered::Done(vec![gone]));
         journal.sync().await.unwrap();
         assert!(letters(&journal).contains(&owned((30, "b"))));
         assert!(letters(&journal).contains(&owned((1, "a"))));

@@ -57,17 +57,17 @@ fn acceptance_is_reported_after_the_sync_and_before_any_sink_reads() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, gate) = behind_a_gate(&config(folder.path()));
     run(async {
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (report, reported) = tokio::sync::oneshot::channel();
         let shared = journal.shared.clone();
-        let mut told = std::pin::pin!(told);
+        let mut reported = std::pin::pin!(reported);
         submit(&journal, "mark", 10, move || {
             let waiting = shared.index(|index| index.waiting("a", 0, 1).len());
-            tell.send(waiting).unwrap();
+            report.send(waiting).unwrap();
         })
         .await;
-        assert!(futures::poll!(told.as_mut()).is_pending());
+        assert!(futures::poll!(reported.as_mut()).is_pending());
         drop(gate);
-        assert_eq!(told.await.unwrap(), 0);
+        assert_eq!(reported.await.unwrap(), 0);
         journal.sync().await.unwrap();
         assert_eq!(journal.waiting("a", 0, 2).len(), 1);
     });
