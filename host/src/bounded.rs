@@ -140,6 +140,18 @@ pub(crate) fn short_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<S
     Ok(text)
 }
 
+/// Reads the name of a plugin or sink.
+pub(crate) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.len() > 63 || !name.bytes().all(allowed) {
+        return Err(D::Error::custom(
+            "a name is 1 to 63 letters, digits, `-`, `_` and `.`",
+        ));
+    }
+    Ok(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,8 @@
-//! The one edge where the time of day is read.
+//! The only place that reads the time of day.
 
 use jiff::Timestamp;
 
-/// Now.
+/// Returns the time of day.
 #[expect(
     clippy::disallowed_methods,
     reason = "the edge where the clock is read"

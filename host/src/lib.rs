@@ -1,4 +1,4 @@
-//! The host of step-observer: see ARCHITECTURE.md for the map.
+//! The host of step-observer. ARCHITECTURE.md has the map of its rooms.
 
 pub mod admin;
 pub mod app;

@@ -1,16 +1,16 @@
-//! `step-observer`: the command line.
+//! The program `step-observer`: it runs the command line.
 
 mod cli;
 
 use libmimalloc_sys as mi;
 use std::process::ExitCode;
 
-/// Many small texts live for long between large ones that do not: glibc's allocator keeps half as
-/// much again resident for 10,000 tracked runs (`cargo xtask bench`).
+/// glibc's allocator would keep half as much memory again for 10,000 tracked runs (`cargo xtask
+/// bench`): many small texts live long, between large ones that do not.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// `mi_option_purge_delay` of mimalloc.h, which the bindings leave out.
+/// `mi_option_purge_delay` of mimalloc.h, which the bindings lack.
 const OPTION_PURGE_DELAY: mi::mi_option_t = 15;
 
 fn main() -> ExitCode {
@@ -18,8 +18,8 @@ fn main() -> ExitCode {
     cli::main()
 }
 
-/// Free memory goes back to the system after so many milliseconds. At once costs some of the rate at which events
-/// are delivered: most of it is needed again (`cargo bench --bench delivery`).
+/// Milliseconds until free memory goes back to the system. Without a delay, fewer events per second
+/// are delivered, because most of the memory is needed again (`cargo bench --bench delivery`).
 const PURGE_DELAY_MS: std::ffi::c_long = 20;
 
 #[expect(
@@ -27,6 +27,6 @@ const PURGE_DELAY_MS: std::ffi::c_long = 20;
     reason = "the allocator's options are set through C functions without preconditions"
 )]
 fn set_purge_delay() {
-    // SAFETY: it only stores a number, before any other thread exists.
+    // SAFETY: the function only stores a number, and no other thread exists yet.
     unsafe { mi::mi_option_set(OPTION_PURGE_DELAY, PURGE_DELAY_MS) }
 }

@@ -1,11 +1,12 @@
-//! Text of others, made fit for a terminal. Names, reasons and logs come from whoever may create a Pod: control characters
-//! would move the cursor, recolour or retitle the terminal, forge further lines or make text read in another order.
+//! Escapes untrusted text for a terminal. A tenant who can create a Pod chooses names, reasons and
+//! logs. Control characters in them would move the cursor, change colors or the title of the
+//! terminal, forge lines, or reverse the order of text.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Does a terminal obey it instead of showing it? Control characters, line and paragraph separators, and what changes the
-/// direction of text or has no width.
+/// Whether a terminal acts on a character instead of showing it: control characters, separators of
+/// lines and paragraphs, and characters that change the direction of text or have no width.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -25,7 +26,7 @@ fn escaped<'a>(
     let mut clean = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match changes(c) {
-            // A String takes everything.
+            // Writing to a String cannot fail.
             true => escape(c, &mut clean).unwrap_or_default(),
             false => clean.push(c),
         }
@@ -33,7 +34,7 @@ fn escaped<'a>(
     clean.into()
 }
 
-/// As Rust writes it: `\n`, `\u{1b}`.
+/// Writes a character as Rust does: `\n`, `\u{1b}`.
 fn write_escape(c: char, to: &mut impl Write) -> fmt::Result {
     match c {
         '\n' | '\r' | '\t' => write!(to, "{}", c.escape_default()),
@@ -41,19 +42,19 @@ fn write_escape(c: char, to: &mut impl Write) -> fmt::Result {
     }
 }
 
-/// A text within a line: everything hidden is escaped, ends of lines, too.
+/// Escapes a text for a place within a line: line breaks, too.
 #[must_use]
 pub fn escape_line(text: &str) -> Cow<'_, str> {
     escaped(text, &[], write_escape)
 }
 
-/// A text of several lines, such as an error with its remedy.
+/// Escapes a text of several lines, such as an error with its remedy.
 #[must_use]
 pub fn escape_lines(text: &str) -> Cow<'_, str> {
     escaped(text, &['\n', '\t'], write_escape)
 }
 
-/// A JSON text: another that means the same. What it may hold between its values stays.
+/// Escapes a JSON text, so that it still means the same. Whitespace between its values stays.
 #[must_use]
 pub fn escape_json(text: &str) -> Cow<'_, str> {
     escaped(text, &['\n', '\r', '\t'], |c, to| {

@@ -1,5 +1,6 @@
-//! YAML texts into types. What is wrong is told with its line and field, never with its value: a
-//! configuration may hold secrets. All mistakes are told at once: what is wrong is left out, and the text is read again.
+//! Reads YAML texts into types. It reports all mistakes of a text at once, because it omits what is
+//! wrong and reads the text again. A mistake has a line and a field but never a value, because a
+//! configuration may contain secrets.
 
 mod lenient;
 mod mistakes;
@@ -19,27 +20,27 @@ use source_map::{Duplicate, Position, SourceMap, SyntaxError};
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-/// Most bytes that are read in all to find them, and how often at most.
+/// Bounds the bytes of all reads of one text, and their number.
 const MAX_READ_BYTES: usize = 128 * 1024 * 1024;
 const MAX_READ_PASSES: usize = 1000;
-/// Most source_map of a text that are no YAML.
+/// Most syntax errors that are reported of one text.
 const MAX_SYNTAX_ERRORS: usize = 16;
-/// Most values of a text, those of its aliases included.
+/// Most values of a text, including those of its aliases.
 const MAX_VALUES: usize = 100_000;
-/// How deep its values may be nested.
+/// Deepest nesting of its values.
 const MAX_DEPTH: usize = 64;
 
-/// A text that was read as far as it is right.
+/// The result of reading a text that may contain mistakes.
 #[derive(Debug)]
 pub(crate) struct LenientParse<T> {
-    /// Without what is wrong in it. `None` if nothing can be said of the fields.
+    /// The valid part. `None` if no field can be read.
     pub(crate) value: Option<T>,
-    /// What is wrong.
+    /// The mistakes in the rest.
     pub(crate) mistakes: Mistakes,
     name: String,
     root_name: &'static str,
     source_map: SourceMap,
-    /// Fields and items that are not in `value` because something is wrong with them.
+    /// Fields and items that have a mistake: `value` does not have what the author meant.
     invalid: Vec<FieldPath>,
     omitted: Vec<FieldPath>,
 }
@@ -72,13 +73,14 @@ impl<T> LenientParse<T> {
         });
     }
 
-    /// Is something wrong with this field, or with one below it, so that its value is not what was meant?
+    /// Whether the field, or one above or below it, has a mistake, so that its value is not what
+    /// the author meant.
     pub(crate) fn is_invalid(&self, path: &FieldPath) -> bool {
         let touches = |invalid: &FieldPath| path.contains(invalid) || invalid.contains(path);
         self.invalid.iter().any(touches)
     }
 
-    /// Where the items of a sequence stand in the text, of those that are in `value`.
+    /// Returns the paths in the text of those items of a sequence that are in `value`.
     pub(crate) fn items(&self, sequence: &FieldPath) -> Vec<FieldPath> {
         let items = (0..self.source_map.sequence_len(sequence)).map(|index| sequence.index(index));
         let is_omitted = |item: &FieldPath| {
@@ -89,8 +91,8 @@ impl<T> LenientParse<T> {
     }
 }
 
-/// Reads a text; an empty one, or one of comments only, is the default. `root_name` is what the text is
-/// called where no field of it is to blame.
+/// Reads a text. A text that is empty or has only comments is the default value. Mistakes that
+/// belong to no field name `root_name` instead.
 pub(crate) fn parse<T: DeserializeOwned + Default>(
     name: &str,
     root_name: &'static str,
@@ -103,7 +105,7 @@ pub(crate) fn parse<T: DeserializeOwned + Default>(
     }
 }
 
-/// Reads a text as far as it is right, and notes all that is wrong.
+/// Reads the valid part of a text, and collects the mistakes in the rest.
 pub(crate) fn parse_lenient<T: DeserializeOwned + Default>(
     name: &str,
     root_name: &'static str,
@@ -169,10 +171,10 @@ fn read<T: DeserializeOwned>(
     duplicates: DuplicateKeyPolicy,
     reading: &RefCell<ReadState>,
 ) -> Result<T, serde_saphyr::Error> {
-    // Without the snippet: a line of the text may hold what does not belong into a message.
+    // Without the snippet: a line of the text may contain a secret.
     let options = serde_saphyr::options! {
         with_snippet: false,
-        // More than 32 lines of them in one place are refused else.
+        // With them, the parser refuses more than 32 lines of comments in one place.
         emit_comments: false,
         duplicate_keys: duplicates,
         budget: serde_saphyr::budget! { max_nodes: MAX_VALUES, max_depth: MAX_DEPTH },
@@ -183,8 +185,9 @@ fn read<T: DeserializeOwned>(
 }
 
 impl<T> LenientParse<T> {
-    /// Notes where a text is no YAML, and gives it without the fields of its first level in which that is, so that the
-    /// others can be read; and which fields stand in it twice. `None` if nothing can be read.
+    /// Reports syntax errors, and returns the text without the top-level fields that contain them,
+    /// so that the other fields can be read. Also returns the duplicate fields. `None` if nothing
+    /// can be read.
     fn blank_syntax_errors<'a>(&mut self, text: &'a str) -> Option<(Cow<'a, str>, Vec<Duplicate>)> {
         let mut text = Cow::Borrowed(text);
         for _ in 0..MAX_SYNTAX_ERRORS {
@@ -204,8 +207,8 @@ impl<T> LenientParse<T> {
         None
     }
 
-    /// Notes what is wrong, unless it follows from what was noted before, and has it left out at the next reading. False
-    /// if that cannot be.
+    /// Reports a mistake, unless it follows from an earlier one, and omits its field from the next
+    /// read. Returns false if that is not possible.
     fn omit_mistake(&mut self, reading: &mut ReadState, error: &serde_saphyr::Error) -> bool {
         let problem = problem::describe(&error.to_string());
         let Some(FailedAt {
@@ -216,7 +219,7 @@ impl<T> LenientParse<T> {
             self.add_fatal_mistake(reading, error);
             return false;
         };
-        // The name of a variant may be a field's value, which is not repeated.
+        // The last part may be the value of a field, which must not be quoted.
         if let (Some(Segment::Variant(_)), false) = (path.0.last(), self.source_map.contains(&path))
         {
             path.0.pop();
@@ -236,7 +239,7 @@ impl<T> LenientParse<T> {
             }
             return omit(reading, path);
         }
-        // What is below it was left out: that it lacks something follows from that.
+        // Something below this field is omitted: that the field lacks it follows from that.
         let follows = |omitted: &FieldPath| path != *omitted && path.contains(omitted);
         if is_name || !reading.omitted.iter().any(follows) {
             let place = match is_name {
@@ -244,7 +247,8 @@ impl<T> LenientParse<T> {
                 false => self.source_map.value_position(&path),
             };
             self.add_mistake_at(&path, place, problem);
-            // A field that does not exist changes no other; a variant that does not is the value of its field.
+            // An unknown field changes no other field. An unknown variant is the value of its
+            // field.
             if !is_name || matches!(path.0.last(), Some(Segment::Variant(_))) {
                 self.invalid.push(path.clone());
             }
@@ -252,7 +256,7 @@ impl<T> LenientParse<T> {
         omit(reading, path)
     }
 
-    /// Notes why nothing of the text can be read, or nothing more of it.
+    /// Reports why the rest of the text, or all of it, cannot be read.
     fn add_fatal_mistake(&mut self, reading: &ReadState, error: &serde_saphyr::Error) {
         let location = error.location();
         let place = Position {
@@ -268,8 +272,8 @@ impl<T> LenientParse<T> {
     }
 }
 
-/// A text with empty lines instead of the field of its first level in which it is no YAML, and that field: the one that was
-/// being read, else the one that the line belongs to.
+/// Returns a text in which the top-level field with a syntax error is replaced by empty lines, and
+/// that field: the one that the parser was reading, otherwise the one that the line belongs to.
 fn blank_field_at(text: &str, line: u64, being_read: Option<&Segment>) -> Option<(String, String)> {
     let lines: Vec<&str> = text.lines().collect();
     let is_field = |line: &str| line.starts_with(|c: char| c.is_alphabetic() || "\"'_".contains(c));
@@ -291,7 +295,7 @@ fn blank_field_at(text: &str, line: u64, being_read: Option<&Segment>) -> Option
     Some((field, kept.collect::<Vec<_>>().join("\n")))
 }
 
-/// Is the text, with its aliases, more than can be read?
+/// Whether the error says that the text, with its aliases, exceeds a bound.
 fn exceeds_budget(error: &serde_saphyr::Error) -> bool {
     let message = error.to_string();
     [
@@ -303,7 +307,8 @@ fn exceeds_budget(error: &serde_saphyr::Error) -> bool {
     .any(|bound| message.contains(bound))
 }
 
-/// Has a field or item left out: if it is a variant, the field whose value it is. False if there is none.
+/// Omits a field or item from the next read. For a variant it omits the field that the variant is
+/// the value of. Returns false if there is no such field.
 fn omit(reading: &mut ReadState, mut path: FieldPath) -> bool {
     while let Some(Segment::Variant(_)) = path.0.last() {
         path.0.pop();
@@ -311,7 +316,7 @@ fn omit(reading: &mut ReadState, mut path: FieldPath) -> bool {
     !path.0.is_empty() && reading.omitted.insert(path)
 }
 
-/// What stands for a field without which the others cannot be read.
+/// Returns a value for a missing field without which the other fields cannot be read.
 fn placeholder(field: &str, number: usize) -> Option<Value> {
     match field {
         "name" => Some(json!(format!("unnamed-{number}"))),
@@ -327,7 +332,7 @@ fn missing_field(problem: &str) -> Option<&str> {
     field.split('`').next()
 }
 
-/// A value as YAML.
+/// Writes a value as YAML.
 pub(crate) fn print<T: serde::Serialize>(value: &T) -> Result<String, PrintError> {
     serde_saphyr::to_string(value)
 }

@@ -153,6 +153,28 @@ fn all_mistakes_of_a_file_are_reported_at_once_each_with_line_and_field() {
 }
 
 #[test]
+fn a_namespace_that_cannot_exist_is_refused_with_its_line() {
+    let told = check(b"cluster:\n  namespaces:\n  - ci\n  - Team_A\n  - ''\n  - release-2\n");
+    let expected = [(4, "cluster.namespaces[1]"), (5, "cluster.namespaces[2]")];
+    assert_eq!(
+        places(&told),
+        expected.map(|(line, field)| (line, field.to_owned())),
+        "{told:#?}"
+    );
+    assert!(
+        told[0].ends_with("begins and ends with a letter or digit"),
+        "{told:#?}"
+    );
+    let arguments = ["record", "--namespace", "Team_A", "--out"];
+    let refused = run(&arguments, Path::new("unused"));
+    let refused = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        refused.contains("a namespace has 1 to 63 of a-z, 0-9 and -"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_start_reports_all_mistakes_and_all_missing_files() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.yaml");

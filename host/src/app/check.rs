@@ -2,10 +2,11 @@
 
 use super::AppError;
 use super::plugins::{engine, load_plugin};
-use crate::config::{ConfigCheck, FieldPath, PluginConfig, PluginFrom};
+use crate::config::{ConfigCheck, FieldPath};
 use crate::plugin::{
     ChainError, Compiler, LoadError, PluginEngine, TrustConfig, omit_fields, original_path,
 };
+use crate::plugin::{PluginConfig, PluginFrom};
 use crate::sink::SinkKind;
 use serde_json::Value;
 use std::sync::Arc;

@@ -3,12 +3,13 @@
 use super::drop_ins::DropInSource;
 use super::{AppError, Source, memory_limit};
 use crate::bounded::Bounded;
-use crate::config::{DropInConfig, PluginConfig, PluginFrom, PluginMemoryConfig};
 use crate::observe;
+use crate::plugin::dropin::DropInConfig;
 use crate::plugin::{
     ChainError, Compiler, LoadError, MemoryBudget, Plugin, PluginEngine, PluginSource, PluginSpec,
     TrustConfig, default_plugin_memory,
 };
+use crate::plugin::{PluginConfig, PluginFrom, PluginMemoryConfig};
 use std::sync::Arc;
 use tracing::{debug, info, warn};
 

@@ -16,12 +16,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use step_observer::app::App;
 use step_observer::bounded::Bounded;
-use step_observer::config::{Config, PluginConfig, PluginFrom, SinkConfig};
+use step_observer::config::{Config, SinkConfig};
 use step_observer::deliver::RetryConfig;
 use step_observer::http::{HttpUrl, ProxyUse};
 use step_observer::locked::Locked;
 use step_observer::observe::Speed;
 use step_observer::plugin::Compiler;
+use step_observer::plugin::{PluginConfig, PluginFrom};
 use step_observer::sink::{FileConfig, HttpConfig, SinkKind};
 use step_observer::terminal;
 

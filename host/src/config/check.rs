@@ -1,14 +1,15 @@
-//! All that is wrong with a configuration: what its text shows, and what others find with what it names.
+//! Collects all mistakes of a configuration: those in its text, and those that other rooms find when
+//! they load the plugins and open the sinks that it names.
 
 use super::types::{DEAD_LETTERS, MAX_SINKS};
-use super::{Config, ConfigError, PluginConfig, SinkConfig, file_access, read_text};
+use super::{Config, ConfigError, SinkConfig, file_access, read_text};
 use crate::admin::AdminConfigError;
-use crate::plugin::TrustConfig;
+use crate::plugin::{PluginConfig, TrustConfig};
 use crate::yaml::{self, FieldPath, LenientParse, Mistakes};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// A configuration that is checked: all of it that is right, and what is wrong with the rest.
+/// A configuration that is checked: its valid part, and the mistakes in the rest.
 #[derive(Debug)]
 pub struct ConfigCheck(LenientParse<Config>);
 
@@ -17,7 +18,7 @@ impl ConfigCheck {
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// The file cannot be read.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let mut check = Self::parse(&path.display().to_string(), &read_text(path)?);
         check.check_fields();
@@ -31,11 +32,11 @@ impl ConfigCheck {
         check
     }
 
-    /// The configuration, if nothing is wrong with it.
+    /// Returns the configuration, if it has no mistake.
     ///
     /// # Errors
     ///
-    /// All that is wrong.
+    /// All mistakes.
     pub fn into_config(self) -> Result<Config, Mistakes> {
         match self.0.value {
             Some(config) if self.0.mistakes.is_empty() => Ok(config),
@@ -43,14 +44,14 @@ impl ConfigCheck {
         }
     }
 
-    /// The configuration without what is wrong in it. `None` if nothing can be said of its fields.
+    /// Returns the valid part of the configuration. `None` if no field can be read.
     #[must_use]
     pub fn config(&self) -> Option<&Config> {
         self.0.value.as_ref()
     }
 
-    /// All its plugins with the paths of their fields, but those whose file, limits or WASI are wrong: what would be said
-    /// of these might not be true.
+    /// Returns the plugins with the paths of their fields. A plugin with a mistake in `from`, `limits`
+    /// or `wasi` is omitted: mistakes found by loading it might only follow from that one.
     #[must_use]
     pub fn plugins(&self) -> Vec<(FieldPath, PluginConfig)> {
         let Some(config) = &self.0.value else {
@@ -64,7 +65,8 @@ impl ConfigCheck {
         found
     }
 
-    /// What the plugins must prove. If something of it is wrong, nothing: what they say of their configuration is as true.
+    /// Returns what the plugins must prove. If `trust` contains a mistake, they must prove nothing:
+    /// their own mistakes are found all the same.
     #[must_use]
     pub fn trust(&self) -> TrustConfig {
         let is_invalid = self.0.is_invalid(&FieldPath::default().key("trust"));
@@ -74,13 +76,13 @@ impl ConfigCheck {
             .unwrap_or_default()
     }
 
-    /// All its sinks with the paths of their fields, but those with a mistake.
+    /// Returns the sinks with the paths of their fields, without those whose `to` has a mistake.
     #[must_use]
     pub fn sinks(&self) -> Vec<(FieldPath, SinkConfig)> {
         let config = self.0.value.as_ref();
         let sinks = config.map(|config| self.sinks_of(config)).into_iter();
-        let is_right = |(path, _): &(FieldPath, &SinkConfig)| !self.0.is_invalid(&path.key("to"));
-        let sinks = sinks.flatten().filter(is_right);
+        let is_valid = |(path, _): &(FieldPath, &SinkConfig)| !self.0.is_invalid(&path.key("to"));
+        let sinks = sinks.flatten().filter(is_valid);
         sinks.map(|(path, sink)| (path, sink.clone())).collect()
     }
 
@@ -89,7 +91,7 @@ impl ConfigCheck {
         self.0.add_mistake(path, problem);
     }
 
-    /// Whether something at or below a field is wrong already.
+    /// Whether a field, or one below it, already has a mistake.
     #[must_use]
     pub fn has_mistake(&self, path: &FieldPath) -> bool {
         let below = path.to_string();
@@ -97,7 +99,8 @@ impl ConfigCheck {
         fields.into_iter().any(|field| field.starts_with(&below))
     }
 
-    /// Looks whether the files and variables that sinks name are there: where the observer runs they must be.
+    /// Checks that the files and variables that sinks and traces name can be read. They must exist on the
+    /// machine where the observer runs.
     pub fn check_files(&mut self) {
         for (path, sink) in self.sinks() {
             for (field, problem) in file_access::unreadable_in_sink(&sink) {
@@ -124,14 +127,14 @@ impl ConfigCheck {
         path: &FieldPath,
         plugins: &[PluginConfig],
     ) -> Vec<(FieldPath, PluginConfig)> {
-        let is_right = |path: &FieldPath| {
+        let is_valid = |path: &FieldPath| {
             let fields = ["from", "limits", "wasi"];
             !fields
                 .iter()
                 .any(|field| self.0.is_invalid(&path.key(field)))
         };
         let paths = self.0.items(path).into_iter();
-        let found = paths.zip(plugins).filter(|(path, _)| is_right(path));
+        let found = paths.zip(plugins).filter(|(path, _)| is_valid(path));
         found.map(|(path, plugin)| (path, plugin.clone())).collect()
     }
 
@@ -140,7 +143,7 @@ impl ConfigCheck {
         paths.into_iter().zip(&config.sinks).collect()
     }
 
-    /// Refuses names that are used twice, and too many sinks.
+    /// Adds a mistake for each name that is used twice, and one for too many sinks.
     fn check_names(&mut self) {
         let Some(config) = self.0.value.clone() else {
             return;
@@ -176,10 +179,10 @@ impl ConfigCheck {
             .sinks
             .iter()
             .filter(|sink| sink.dead_letter_sink.is_some());
-        let many = config.sinks.len() + dead_letters.count();
-        if many > MAX_SINKS {
+        let count = config.sinks.len() + dead_letters.count();
+        if count > MAX_SINKS {
             let problem = format!(
-                "{many} sinks, with dead-letter sinks, are more than {MAX_SINKS}: remove some"
+                "{count} sinks, dead-letter sinks included, are more than {MAX_SINKS}: remove some"
             );
             self.add_mistake(&root.key("sinks"), problem);
         }
@@ -189,8 +192,8 @@ impl ConfigCheck {
         let mut seen = HashSet::new();
         for (path, name) in names {
             let field = path.key("name");
-            let is_meant = !self.0.is_invalid(&field);
-            if is_meant && !seen.insert(name.clone()) {
+            let is_valid = !self.0.is_invalid(&field);
+            if is_valid && !seen.insert(name.clone()) {
                 self.add_mistake(
                     &field,
                     format!("the name `{name}` is used twice: give another"),
@@ -199,7 +202,7 @@ impl ConfigCheck {
         }
     }
 
-    /// Refuses what does not go together.
+    /// Adds a mistake for each combination of fields that is not allowed.
     fn check_fields(&mut self) {
         let Some(config) = self.0.value.clone() else {
             return;
@@ -242,7 +245,7 @@ impl ConfigCheck {
             for (path, to) in wires {
                 for (field, problem) in to.problems() {
                     let field = path.join(FieldPath::parse(&field).unwrap_or_default());
-                    // Of what is wrong already, this might follow.
+                    // It might only follow from a mistake in the same field.
                     if !self.0.is_invalid(&field) {
                         self.add_mistake(&field, format!("sink `{}`: {problem}", sink.name));
                     }
@@ -252,5 +255,5 @@ impl ConfigCheck {
     }
 }
 
-/// What is said of a path without characters.
+/// Reported for an empty path.
 const EMPTY_PATH: &str = "the path is empty: name a file or folder";

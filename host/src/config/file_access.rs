@@ -1,10 +1,11 @@
-//! Files and variables that a configuration names.
+//! Checks that the files and environment variables that a configuration names can be read.
 
 use super::SinkConfig;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Those of a sink that cannot be read: the path of each field, and what is wrong. Never what stands in a file.
+/// Returns the fields of a sink that name something unreadable, each with its problem. A problem never
+/// quotes the content of a file.
 pub(super) fn unreadable_in_sink(sink: &SinkConfig) -> Vec<(String, String)> {
     let mut found = unreadable_in("to", &sink.to);
     if let Some(dead_letters) = &sink.dead_letter_sink {
@@ -13,10 +14,10 @@ pub(super) fn unreadable_in_sink(sink: &SinkConfig) -> Vec<(String, String)> {
     found
 }
 
-/// The same of whatever stands at a path.
+/// Returns the fields of a value that name something unreadable. `path` is the path of the value.
 pub(super) fn unreadable_in(path: &str, configured: &impl Serialize) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    // What has been read can be written.
+    // A value that was read from YAML can be serialized.
     let configured = serde_json::to_value(configured).unwrap_or_default();
     visit(path, "", &configured, &mut found);
     found
@@ -41,7 +42,7 @@ fn visit(path: &str, name: &str, value: &Value, found: &mut Vec<(String, String)
     }
 }
 
-/// What is wrong with what a field names.
+/// Returns why the file or variable that a field names cannot be read.
 fn access_problem(field: &str, named: &str) -> Option<String> {
     if field == "fromEnv" {
         let variable = std::env::var_os(named);
@@ -53,7 +54,7 @@ fn access_problem(field: &str, named: &str) -> Option<String> {
         return None;
     }
     let error = match std::fs::metadata(named) {
-        // To open a pipe would wait for a writer.
+        // Opening a pipe would wait for its writer.
         Ok(metadata) if !metadata.is_file() => return None,
         Ok(_) => std::fs::File::open(named).err()?,
         Err(error) => error,

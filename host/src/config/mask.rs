@@ -1,12 +1,14 @@
-//! A configuration without what may be secret in it, to be shown.
+//! Masks a configuration, so that it can be shown without its secrets.
 
-use super::{Config, PluginConfig, PluginFrom, SinkConfig};
+use super::{Config, SinkConfig};
 use crate::http::MASK;
+use crate::plugin::{PluginConfig, PluginFrom};
 use serde_json::Value;
 
 impl Config {
-    /// The same with `***` for what may be a secret: values of headers, paths and queries of URLs, values that
-    /// `redact-secrets` looks for, and what plugins from files are configured with, whose meaning nobody knows here.
+    /// Replaces values that may be secrets with `***`: values of headers, paths and queries of URLs,
+    /// the values that `redact-secrets` searches for, and the whole configuration of plugins from
+    /// files, because its meaning is unknown.
     #[must_use]
     pub fn masked(&self) -> Self {
         let mut masked = self.clone();
@@ -34,7 +36,7 @@ fn mask_plugin(plugin: &mut PluginConfig) {
                 mask_values(values);
             }
         }
-        // What they are configured with goes into events, or is looked for in them by name.
+        // Their configuration is no secret: it goes into events, or names rules and fields.
         PluginFrom::Bundled(_) => {}
         PluginFrom::File(_) => mask_values(&mut plugin.config),
     }

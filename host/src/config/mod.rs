@@ -1,6 +1,8 @@
-//! The configuration: one YAML file, read whole into types that cannot be wrong.
+//! The configuration: one YAML file that is read into types which exclude mistakes. Each room
+//! defines the part that configures it.
 
 mod check;
+mod duration;
 mod file_access;
 mod mask;
 mod types;
@@ -8,10 +10,8 @@ mod types;
 pub use crate::admin::AdminConfig;
 pub use crate::yaml::{FieldPath, Mistakes, YamlError as Mistake};
 pub use check::ConfigCheck;
-pub use types::{
-    Config, ConfigDuration, DeadLetterConfig, DropInConfig, PluginConfig, PluginFrom,
-    PluginMemoryConfig, SinkConfig,
-};
+pub use duration::ConfigDuration;
+pub use types::{Config, DeadLetterConfig, SinkConfig};
 
 use crate::yaml;
 use std::path::{Path, PathBuf};
@@ -30,19 +30,19 @@ pub enum ConfigError {
         /// The cause.
         source: std::io::Error,
     },
-    /// It is too large to be one.
+    /// The file is too large for a configuration.
     #[error("{path} is larger than {MAX_SIZE} bytes")]
     TooLarge {
         /// Its path.
         path: PathBuf,
     },
-    /// It is no text.
-    #[error("{path} is no text in UTF-8")]
+    /// The file is not text.
+    #[error("{path} is not text in UTF-8")]
     NotText {
         /// Its path.
         path: PathBuf,
     },
-    /// Something in it is wrong.
+    /// The file contains mistakes.
     #[error("{0}; `step-observer config schema` prints what is allowed")]
     Invalid(#[from] Mistakes),
 }
@@ -54,7 +54,7 @@ fn read_text(path: &Path) -> Result<String, ConfigError> {
         path: path.to_owned(),
         source,
     };
-    // Not its size first and then its bytes: it may grow between the two.
+    // It does not ask for the size first: the file may grow before its bytes are read.
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(read_error)?;
     let read = file.take(MAX_SIZE + 1).read_to_end(&mut bytes);
@@ -73,30 +73,30 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Names the file, and line and field of each mistake.
+    /// The file cannot be read, or contains mistakes: the error has line and field of each.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         Self::parse(&path.display().to_string(), &read_text(path)?)
     }
 
-    /// Reads a text. An empty one is the default configuration.
+    /// Reads a text. An empty text is the default configuration.
     ///
     /// # Errors
     ///
-    /// Names line and field of each mistake.
+    /// The text contains mistakes: the error has line and field of each.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         Ok(ConfigCheck::parse(name, text).into_config()?)
     }
 
-    /// The file as it would be with every default written out.
+    /// Prints the configuration as a file, with every default written out.
     ///
     /// # Errors
     ///
-    /// It cannot be written as YAML.
+    /// The configuration cannot be written as YAML.
     pub fn to_yaml(&self) -> Result<String, yaml::PrintError> {
         yaml::print(self)
     }
 
-    /// JSON Schema of the file.
+    /// Returns the JSON Schema of the file.
     #[must_use]
     pub fn json_schema() -> serde_json::Value {
         schemars::schema_for!(Self).to_value()

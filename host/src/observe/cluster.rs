@@ -1,6 +1,7 @@
 //! A real API server as a source.
 
 use super::initial_lists::{InitialLists, Scope};
+use super::namespace::namespace_names;
 use super::raw_events::{RawEvent, RawEventHook, WithJson};
 use super::slim::{SlimPod, SlimTaskRun};
 use super::tracker::Change;
@@ -31,6 +32,7 @@ const PAGE_SIZE: u32 = 50;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClusterConfig {
     /// Namespaces to watch; empty: all.
+    #[serde(deserialize_with = "namespace_names")]
     pub namespaces: Vec<String>,
     /// Further label selector for Pods and TaskRuns.
     pub label_selector: Option<String>,

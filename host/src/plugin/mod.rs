@@ -6,6 +6,7 @@
 
 mod bindings;
 mod compiler;
+mod config;
 mod draft;
 pub mod dropin;
 mod host;
@@ -17,6 +18,7 @@ mod sandbox;
 mod strip;
 
 pub use compiler::{Compiler, CompilerProgram};
+pub use config::{PluginConfig, PluginFrom, PluginMemoryConfig};
 pub(crate) use draft::RuleSets;
 pub use load::{
     COMPLETE_BUILD, FileDigest, Inspection, LoadError, MAX_FILE_BYTES, MAX_MODULE_BYTES,

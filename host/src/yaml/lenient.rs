@@ -1,5 +1,5 @@
-//! Reads a type while leaving out what was found to be wrong: a deserializer wrap another one that knows the path of
-//! what it reads.
+//! Deserializes a type while it omits fields that have a mistake. It wraps another deserializer,
+//! and keeps the path of what that one reads.
 
 use super::path::{FieldPath, Segment};
 use serde::de::{
@@ -11,35 +11,35 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-/// What to leave out, and where a reading failed.
+/// What a read omits, and where it failed.
 #[derive(Debug, Default)]
 pub(super) struct ReadState {
-    /// Fields and items that are read as if they were not there.
+    /// Fields and items that are read as if they were absent.
     pub(super) omitted: HashSet<FieldPath>,
-    /// What mappings get in addition, so that the rest of them can be read.
+    /// Values that mappings get in addition, so that their other fields can be read.
     pub(super) added: HashMap<FieldPath, Vec<(String, Value)>>,
-    /// Where it failed.
+    /// Where the read failed.
     pub(super) failed: Option<FailedAt>,
     path: FieldPath,
 }
 
-/// Where a reading failed.
+/// Where a read failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FailedAt {
     pub(super) path: FieldPath,
-    /// The name of the field is wrong, not its value.
+    /// Whether the name of the field is wrong, not its value.
     pub(super) is_name: bool,
 }
 
 impl ReadState {
-    /// Begins anew, with what was found so far.
+    /// Prepares the next read, which omits what was found so far.
     pub(super) fn restart(&mut self) {
         self.failed = None;
         self.path = FieldPath::default();
     }
 }
 
-/// Something of serde that knows where it is.
+/// Wraps one of serde's types, and keeps the path of what it reads.
 pub(super) struct WithPath<'a, X> {
     inner: X,
     reading: &'a RefCell<ReadState>,
@@ -54,7 +54,8 @@ impl<'a, X> WithPath<'a, X> {
         WithPath::new(inner, self.reading)
     }
 
-    /// Reads what is read_child a segment. Where it fails first, is where it failed.
+    /// Reads a child of the value that is being read. The first failure is kept: the failures of
+    /// its parents follow from it.
     fn read_child<T, E>(
         &self,
         segment: Segment,
@@ -217,7 +218,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for SequenceItems<'_, A> {
 struct MappingEntries<'a, A> {
     tracked: WithPath<'a, A>,
     added: Vec<(String, Value)>,
-    /// The entry whose value comes next, and that value if it is an added one.
+    /// The entry whose value comes next. If the value is an added one, it is here, too.
     next: Option<(String, Option<Value>)>,
 }
 
@@ -278,7 +279,7 @@ impl<'a, 'de, A: EnumAccess<'de>> EnumAccess<'de> for WithPath<'a, A> {
     }
 }
 
-/// What a variant contains.
+/// The content of a variant.
 pub(super) struct VariantContent<'a, A> {
     tracked: WithPath<'a, A>,
     name: String,

@@ -1,8 +1,8 @@
-//! What is wrong in a text.
+//! The mistakes of a text.
 
 use std::fmt;
 
-/// Something in a text is wrong.
+/// A mistake in a text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[error("{name}:{line}:{column}: {field}: {problem}")]
 pub struct YamlError {
@@ -14,11 +14,11 @@ pub struct YamlError {
     pub column: u64,
     /// Path of the field.
     pub field: String,
-    /// What is wrong, and what to do.
+    /// What is wrong, and how to mend it.
     pub problem: String,
 }
 
-/// All that is wrong in a text, in the order of its lines.
+/// All mistakes of a text, ordered by line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistakes {
     list: Vec<YamlError>,
@@ -29,19 +29,19 @@ pub struct Mistakes {
 const MAX_MISTAKES: usize = 100;
 
 impl Mistakes {
-    /// Each of them.
+    /// Returns the listed mistakes.
     #[must_use]
     pub fn list(&self) -> &[YamlError] {
         &self.list
     }
 
-    /// Are there none?
+    /// Whether there is no mistake.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// How many there are, as a sentence.
+    /// Says how many mistakes there are.
     #[must_use]
     pub fn count(&self) -> String {
         let more = if self.has_more { " and more" } else { "" };
@@ -51,7 +51,8 @@ impl Mistakes {
         }
     }
 
-    /// The first of them in one line, where there is no room for all.
+    /// Returns the first mistake and the number of all as one line, for a place without room for
+    /// more.
     #[must_use]
     pub fn first_line(&self) -> String {
         match self.list.as_slice() {
@@ -61,17 +62,17 @@ impl Mistakes {
         }
     }
 
-    /// Notes that there are more than were found.
+    /// Notes that the text may have further mistakes.
     pub(super) fn mark_incomplete(&mut self) {
         self.has_more = true;
     }
 
-    /// Are there more than are listed?
+    /// Whether the text may have mistakes that are not listed.
     pub(super) fn has_more(&self) -> bool {
         self.has_more
     }
 
-    /// Adds one; at the bound it is only noted that there are more.
+    /// Adds a mistake. Beyond the bound, it only notes that there are more.
     pub(crate) fn add(&mut self, mistake: YamlError) {
         if self.list.len() >= MAX_MISTAKES {
             self.has_more = true;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One step of a path.
+/// One part of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Segment {
     /// A field of a mapping.
@@ -13,19 +13,20 @@ pub enum Segment {
     Index(usize),
 }
 
-/// Path of a field; that of the root_name text is empty.
+/// Path of a field. The path of the whole text is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FieldPath(pub Vec<Segment>);
 
 impl FieldPath {
-    /// Reads the beginning of a text, such as `rules[0].pattern: it is empty`, as a path. `None` if it has none.
+    /// Splits a text such as `rules[0].pattern: it is empty` into a path and the rest. `None` if
+    /// the text does not begin with a path.
     #[must_use]
     pub fn split_prefix(text: &str) -> Option<(Self, &str)> {
         let (path, rest) = text.split_once(": ")?;
         Some((Self::parse(path)?, rest))
     }
 
-    /// Reads a path. `None` if it is none.
+    /// Parses a path. `None` if the text is not a path.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
         let mut segments = Vec::new();
@@ -44,19 +45,19 @@ impl FieldPath {
         Some(Self(segments))
     }
 
-    /// The path of a field of this one.
+    /// Returns the path of a field below this one.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
         self.child(Segment::Key(key.to_owned()))
     }
 
-    /// The path of an item of this one.
+    /// Returns the path of an item below this one.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         self.child(Segment::Index(index))
     }
 
-    /// The path of what `other` is below this one.
+    /// Appends a path that is relative to this one.
     #[must_use]
     pub fn join(&self, other: Self) -> Self {
         let mut joined = self.clone();
@@ -64,7 +65,7 @@ impl FieldPath {
         joined
     }
 
-    /// Is it this one, or below it?
+    /// Whether `other` is this field or one below it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
         let same = |(one, other): (&Segment, &Segment)| one.name() == other.name();
@@ -79,7 +80,8 @@ impl FieldPath {
 }
 
 impl Segment {
-    /// Keys and variants are both fields of the text.
+    /// Returns the name of a key or variant, both of which are fields of the text, or the index of
+    /// an item.
     pub(super) fn name(&self) -> Result<&str, usize> {
         match self {
             Self::Key(name) | Self::Variant(name) => Ok(name),

@@ -1,8 +1,8 @@
-//! What a parser says, in words that say what to do, and without values of the text.
+//! Translates the messages of the parser: they name a remedy, and quote no value of the text.
 
 use super::{MAX_DEPTH, MAX_VALUES};
 
-/// What is wrong, and what to do. The place stands before the message already.
+/// Describes a problem with its remedy, without the position: the caller prints that already.
 pub(super) fn describe(message: &str) -> String {
     let first = message.lines().next().unwrap_or(message);
     let first = first.strip_prefix("error: ").unwrap_or(first);
@@ -12,7 +12,7 @@ pub(super) fn describe(message: &str) -> String {
             .rsplit_once(" at line ")
             .map_or(first, |(rest, _)| rest),
     };
-    // Of an alias; the place is where the value itself is.
+    // A problem in an alias: the position is that of the value itself.
     let problem = problem
         .split_once(" (defined at line ")
         .map_or(problem, |(rest, _)| rest);
@@ -22,7 +22,7 @@ pub(super) fn describe(message: &str) -> String {
     }
 }
 
-/// What is said instead of a message in the words of a parser.
+/// Returns the text that replaces a message of the parser.
 fn remedy(problem: &str) -> Option<String> {
     let too_deep = format!("it is nested deeper than {MAX_DEPTH} levels: make it flatter");
     let too_much =
@@ -61,7 +61,7 @@ fn remedy(problem: &str) -> Option<String> {
     Some(remedy.to_owned())
 }
 
-/// What serde quotes of the text where a value does not fit.
+/// Removes the value that serde quotes if a value has the wrong type.
 fn without_value(problem: &str) -> String {
     let quotes = ["invalid type", "invalid value", "unknown variant"]
         .iter()

@@ -1,10 +1,10 @@
-//! Where the fields of a text are: line and column of each, and which stand there note_duplicate.
+//! Finds the fields of a text: the line and column of each, and the duplicates among them.
 
 use super::path::{FieldPath, Segment};
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser};
 use std::collections::HashMap;
 
-/// Most nodes of a text; of one that has more no source_map are known.
+/// Most nodes of a text. A text that has more is refused.
 const MAX_NODES: usize = 500_000;
 
 /// Line and column, from 1.
@@ -14,8 +14,8 @@ pub(super) struct Position {
     pub(super) column: u64,
 }
 
-/// Where the fields of a text are. The nodes are a list, not a tree of boxes: a text that is nested a hundred thousand
-/// times must not overflow the stack.
+/// Positions of the fields of a text. The nodes are a list, not a tree of boxes: a text with a
+/// hundred thousand nested levels must not overflow the stack when they are dropped.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SourceMap {
     nodes: Vec<Node>,
@@ -42,32 +42,32 @@ struct Entry {
     value: usize,
 }
 
-/// A field that stands note_duplicate in its mapping.
+/// The second of two fields with the same name in one mapping.
 pub(super) struct Duplicate {
     pub(super) path: FieldPath,
     pub(super) at: Position,
     pub(super) first: Position,
 }
 
-/// Why a text is no YAML.
+/// Why a text is not YAML.
 pub(super) struct SyntaxError {
     pub(super) path: FieldPath,
     pub(super) at: Position,
     pub(super) problem: String,
 }
 
-/// A mapping or sequence whose end has not been read yet.
+/// A mapping or sequence that has not ended yet.
 struct OpenNode {
     node: usize,
     key: Option<(String, Position)>,
 }
 
 impl SourceMap {
-    /// Reads a text.
+    /// Parses a text.
     ///
     /// # Errors
     ///
-    /// It is no YAML.
+    /// The text is not YAML, or too large.
     pub(super) fn read(text: &str) -> Result<(Self, Vec<Duplicate>), SyntaxError> {
         let mut reading = SourceMapBuilder::default();
         let options = granit_parser::options! { emit_comments: false };
@@ -90,23 +90,23 @@ impl SourceMap {
         Ok((reading.source_map, reading.duplicates))
     }
 
-    /// Where a value begins; where its field does if it is empty or has fields of its own. Of a path that does not exist,
-    /// the place of the last part that does.
+    /// Returns where a value begins. If it is empty or has fields itself, returns where its field
+    /// begins. If the path does not exist, returns the position of its longest part that does.
     pub(super) fn value_position(&self, path: &FieldPath) -> Position {
         self.find(path, false)
     }
 
-    /// Where a field's name is.
+    /// Returns where the name of a field begins.
     pub(super) fn key_position(&self, path: &FieldPath) -> Position {
         self.find(path, true)
     }
 
-    /// Is there such a field?
+    /// Whether the field exists.
     pub(super) fn contains(&self, path: &FieldPath) -> bool {
         self.node(path).is_some()
     }
 
-    /// How many items a sequence has.
+    /// Counts the items of a sequence.
     pub(super) fn sequence_len(&self, path: &FieldPath) -> usize {
         match self.node(path) {
             Some(Node {
@@ -163,7 +163,7 @@ impl SourceMap {
         }
     }
 
-    /// A field of a mapping, or of one of several, that is merged into another.
+    /// Returns a field of the mapping, or of the mappings, that `<<` merges into another.
     fn merged(&self, node: usize, name: &str) -> Option<&Entry> {
         let of = |node: usize| match &self.nodes.get(node)?.children {
             Children::Map(entries) => entries.iter().find(|entry| entry.key == name),
@@ -181,7 +181,7 @@ struct SourceMapBuilder {
     source_map: SourceMap,
     open: Vec<OpenNode>,
     anchors: HashMap<usize, usize>,
-    /// Position of each key by its mapping.
+    /// Position of each key, by its mapping.
     keys: HashMap<(usize, String), Position>,
     duplicates: Vec<Duplicate>,
 }
@@ -194,7 +194,8 @@ impl SourceMapBuilder {
                 let node = self.add(at, Children::Scalar { is_empty }, *anchor);
                 self.attach(node, Some(text), at)
             }
-            // The node that is meant stands for itself: where a mistake is, is where it is written.
+            // An alias points to the node itself: a mistake in it has the position where it is
+            // written.
             Event::Alias(anchor) => self.attach(*self.anchors.get(anchor)?, None, at),
             Event::SequenceStart(_, anchor, _) => {
                 let node = self.add(at, Children::Sequence(Vec::new()), *anchor);
@@ -224,7 +225,7 @@ impl SourceMapBuilder {
         node
     }
 
-    /// Puts a node that is complete into the one around it.
+    /// Adds a complete node to the mapping or sequence around it.
     fn attach(&mut self, node: usize, text: Option<&str>, at: Position) -> Option<()> {
         let Some(open) = self.open.last_mut() else {
             self.source_map.root.get_or_insert(node);
@@ -234,10 +235,10 @@ impl SourceMapBuilder {
             Children::Sequence(items) => items.push(node),
             Children::Map(entries) => match open.key.take() {
                 None => {
-                    // What is no text cannot be the name of any field.
+                    // A key that is not a text cannot be the name of a field.
                     let key = text.unwrap_or_default().to_owned();
                     let first = *self.keys.entry((open.node, key.clone())).or_insert(at);
-                    // Several mappings may be merged into one.
+                    // `<<` may occur more than once: several mappings may be merged into one.
                     let is_twice = first != at && key != "<<";
                     open.key = Some((key, at));
                     if is_twice {
@@ -260,7 +261,7 @@ impl SourceMapBuilder {
         self.duplicates.push(Duplicate { path, at, first });
     }
 
-    /// Where it is.
+    /// Returns the path of what is being read.
     fn path(&self) -> FieldPath {
         let segment = |open: &OpenNode| match &self.source_map.nodes.get(open.node)?.children {
             Children::Sequence(items) => Some(Segment::Index(items.len())),

@@ -11,9 +11,9 @@ use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use step_observer::bounded::Bounded;
-use step_observer::config::PluginConfig;
 use step_observer::control::{DeadLetterId, Selection};
-use step_observer::observe::Speed;
+use step_observer::observe::{Speed, namespace_name};
+use step_observer::plugin::PluginConfig;
 use step_observer::sink::SinkKind;
 use values::{parse_plugin, parse_shard, parse_sink, parse_speed};
 
@@ -174,7 +174,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
     /// Watch only this namespace. Repeatable; the default is all
-    #[arg(long = "namespace", short = 'n', value_name = "NAME")]
+    #[arg(long = "namespace", short = 'n', value_name = "NAME", value_parser = namespace_name)]
     pub(crate) namespaces: Vec<String>,
     /// Load plugins from the labelled ConfigMaps of this namespace. The default in a cluster is the
     /// namespace of the pod

@@ -3,7 +3,7 @@
 use super::values::parse_plugin;
 use clap::Subcommand;
 use std::path::PathBuf;
-use step_observer::config::PluginConfig;
+use step_observer::plugin::PluginConfig;
 
 /// Write, build, try and measure plugins
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,9 @@
 use super::values::parse_plugin;
 use std::path::PathBuf;
 use step_observer::bounded::Bounded;
-use step_observer::config::{ConfigDuration, PluginConfig};
+use step_observer::config::ConfigDuration;
+use step_observer::observe::namespace_name;
+use step_observer::plugin::PluginConfig;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecordArgs {
@@ -11,7 +13,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Record only this namespace. Repeatable; the default is all
-    #[arg(long = "namespace", short = 'n', value_name = "NAME", value_parser = parse_namespace)]
+    #[arg(long = "namespace", short = 'n', value_name = "NAME", value_parser = namespace_name)]
     pub(crate) namespaces: Vec<String>,
     /// Record only objects with these labels
     #[arg(long, short = 'l', value_name = "SELECTOR")]
@@ -37,25 +39,6 @@ pub(crate) struct RecordArgs {
     /// Bound of the recording in bytes; the recording ends there, with an error
     #[arg(long, default_value_t = 1_073_741_824, value_name = "BYTES")]
     pub(crate) max_bytes: u64,
-}
-
-/// Checks that a namespace is a label of RFC 1123: it becomes a part of paths of the API.
-fn parse_namespace(text: &str) -> Result<String, String> {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = text.as_bytes();
-    let is_label = matches!(bytes.len(), 1..=63)
-        && bytes.iter().all(|byte| inner(*byte) || *byte == b'-')
-        && bytes
-            .first()
-            .zip(bytes.last())
-            .is_some_and(|(first, last)| inner(*first) && inner(*last));
-    match is_label {
-        true => Ok(text.to_owned()),
-        false => Err(
-            "a namespace has 1 to 63 of a-z, 0-9 and -, and begins and ends with a letter or digit"
-                .to_owned(),
-        ),
-    }
 }
 
 fn parse_duration(text: &str) -> Result<ConfigDuration, String> {

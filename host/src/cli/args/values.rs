@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 use step_observer::bounded::Bounded;
-use step_observer::config::{PluginConfig, PluginFrom};
 use step_observer::http::HttpUrl;
 use step_observer::observe::Speed;
+use step_observer::plugin::{PluginConfig, PluginFrom};
 use step_observer::sink::{FileConfig, HttpConfig, SinkKind, StdoutConfig, TektonConfig};
 
 pub(super) fn parse_speed(text: &str) -> Result<Speed, String> {

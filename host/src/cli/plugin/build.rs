@@ -11,8 +11,8 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use step_observer::config::{PluginConfig, PluginFrom};
 use step_observer::plugin::Inspection;
+use step_observer::plugin::{PluginConfig, PluginFrom};
 use step_observer_toolchain::{Toolchain, cargo};
 
 pub(super) async fn build(args: BuildArgs) -> Result<CommandOutcome, CommandError> {

@@ -4,9 +4,9 @@ use crate::cli::args::plugin::PluginTarget;
 use crate::cli::outcome::CommandError;
 use std::sync::Arc;
 use step_observer::app::load_plugin;
-use step_observer::config::{PluginConfig, PluginFrom};
 use step_observer::plugin::dropin::PluginManifest;
 use step_observer::plugin::{Chain, Plugin, PluginEngine, TrustConfig};
+use step_observer::plugin::{PluginConfig, PluginFrom};
 
 /// Applies the given `plugin.yaml`, else the one beside the module.
 pub(super) fn target_config(target: PluginTarget) -> Result<PluginConfig, CommandError> {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use step_observer::app::load_plugin;
-use step_observer::config::PluginConfig;
 use step_observer::event;
+use step_observer::plugin::PluginConfig;
 use step_observer::plugin::{
     CallFailure, Chain, ChainError, LoadError, OnError, Outcome, PluginEngine,
 };

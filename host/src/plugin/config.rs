@@ -1,0 +1,82 @@
+//! The configuration of plugins.
+
+use super::{FileDigest, Limits, OnError, Wasi};
+use crate::bounded::Bounded;
+use crate::event::EventMatch;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Memory of plugins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PluginMemoryConfig {
+    /// Memory that all instances of all plugins have together, in bytes; their code may take as much again. The default
+    /// is three eighths of the memory limit of the observer's cgroup, and 96 MiB without such a limit. 18 calls can run at
+    /// a time, and each has a 64th of the memory for itself. Calls that need more share the rest; they wait for it up to
+    /// their `limits.timeMs`, and fail then. For each plugin that usually needs more, up to a quarter of the shared memory
+    /// is reserved, and at most half of it for all of them.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounded::not_null"
+    )]
+    pub total_bytes: Option<Bounded<16_777_216, 1_099_511_627_776>>,
+}
+
+/// A plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PluginConfig {
+    /// Name of the plugin in logs, metrics and events.
+    #[serde(deserialize_with = "crate::bounded::name")]
+    pub name: String,
+    /// Where the plugin is.
+    pub from: PluginFrom,
+    /// Configuration that the plugin itself defines.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub config: Value,
+    /// Which events the plugin gets. The other events do not pass it. The default is all events.
+    #[serde(default, rename = "match")]
+    pub select: EventMatch,
+    /// What happens to an event if the plugin fails on it. The default is `strip` for plugins that redact and `pass` for
+    /// all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_error: Option<OnError>,
+    /// What one call may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What the plugin can import of WASI.
+    #[serde(default)]
+    pub wasi: Wasi,
+    /// SHA-256 of the plugin's file, as `sha256sum` prints it. Another file is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<FileDigest>,
+}
+
+impl PluginConfig {
+    /// Makes a plugin with everything at its default.
+    #[must_use]
+    pub fn new(name: String, from: PluginFrom) -> Self {
+        Self {
+            name,
+            from,
+            config: Value::Null,
+            select: EventMatch::default(),
+            on_error: None,
+            limits: Limits::default(),
+            wasi: Wasi::default(),
+            sha256: None,
+        }
+    }
+}
+
+/// Where a plugin is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum PluginFrom {
+    /// A file: a WebAssembly component, a core module or WAT text, also compressed with gzip or zstd.
+    File(PathBuf),
+    /// A plugin that is part of step-observer: `passthrough`, `filter-events`, `redact-secrets` or `enrich-run`.
+    Bundled(String),
+}
