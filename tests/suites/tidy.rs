@@ -111,9 +111,9 @@ const ROOMS: [(&str, &[&str]); 28] = [
     (
         "app",
         &[
-            "admin", "clock", "config", "control", "deliver", "event", "fair", "history",
-            "journal", "lanes", "locked", "logs", "observe", "plugin", "prepare", "sink", "step",
-            "trace", "http",
+            "admin", "bounded", "clock", "config", "control", "deliver", "event", "fair",
+            "history", "journal", "lanes", "locked", "logs", "observe", "plugin", "prepare",
+            "sink", "step", "trace", "http",
         ],
     ),
     ("lib", &[]),

@@ -1,4 +1,4 @@
-//! Checks a configuration as far as it can be without a cluster: loads its plugins, and opens what its sinks need.
+//! Checks a configuration without a cluster: loads its plugins, and opens what its sinks need.
 
 use super::AppError;
 use super::plugins::{engine, load_plugin};
@@ -11,17 +11,17 @@ use crate::sink::SinkKind;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// What is looked at beside the file.
+/// What a check reads beside the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckScope {
-    /// Plugins only: the file may be for another machine.
+    /// Only plugins: the file may be for another machine.
     AnyMachine,
-    /// Also files, folders and variables: the observer runs here.
+    /// Also files, folders and variables: the observer runs on this machine.
     ThisMachine,
 }
 
-/// Adds to a check of a configuration what is found when its plugins are loaded, and, if it is for this machine, what its
-/// sinks need. What is wrong already is passed over.
+/// Loads the plugins of a configuration and, if it is for this machine, opens what its sinks need.
+/// Adds the mistakes that this finds. A field that already has a mistake gets no second one.
 ///
 /// # Errors
 ///
@@ -69,20 +69,20 @@ pub async fn check(
     Ok(())
 }
 
-/// How often a plugin is loaded to find what is wrong with its configuration.
+/// Most loads of one plugin to find all mistakes in its configuration.
 const MAX_LOADS_PER_PLUGIN: usize = 16;
 
-/// What is wrong with a plugin, each with the field that is to blame. What is wrong in its configuration is left out, and it
-/// is loaded again.
+/// Finds the mistakes of a plugin, each with its field. It removes the fields of the plugin's
+/// configuration that have a mistake, and loads the plugin again.
 async fn mistakes(
     engine: &PluginEngine,
     path: &FieldPath,
     plugin: PluginConfig,
     trust: &Arc<TrustConfig>,
 ) -> Vec<(FieldPath, String)> {
-    let (mut found, mut left_out) = (Vec::new(), Vec::new());
+    let (mut found, mut omitted) = (Vec::new(), Vec::new());
     for _ in 0..MAX_LOADS_PER_PLUGIN {
-        let config = omit_fields(&plugin.config, &FieldPath::default(), &left_out);
+        let config = omit_fields(&plugin.config, &FieldPath::default(), &omitted);
         let tried = PluginConfig {
             config: config.clone(),
             ..plugin.clone()
@@ -92,7 +92,7 @@ async fn mistakes(
         };
         let mut wrong = Vec::new();
         for (field, problem) in mistakes_by_field(&source, &config) {
-            let field = field.map(|field| original_path(field, &left_out));
+            let field = field.map(|field| original_path(field, &omitted));
             let at = match &field {
                 Some(field) => path.key("config").join(field.clone()),
                 None => blamed_field(path, &plugin.from, &source),
@@ -100,17 +100,18 @@ async fn mistakes(
             found.push((at, format!("plugin `{name}`: {problem}")));
             wrong.push(field);
         }
-        // What is wrong with all of it cannot be left out.
+        // A mistake of the whole configuration has no field that could be removed.
         let wrong: Option<Vec<_>> = wrong.into_iter().collect();
         match wrong {
-            Some(wrong) if !wrong.is_empty() => left_out.extend(wrong),
+            Some(wrong) if !wrong.is_empty() => omitted.extend(wrong),
             _ => break,
         }
     }
     found
 }
 
-/// The fields of a plugin's configuration that it refuses, as far as they are known, and why.
+/// Returns why a plugin refuses its configuration, each reason with its field if the plugin names
+/// one.
 fn mistakes_by_field(error: &LoadError, config: &Value) -> Vec<(Option<FieldPath>, String)> {
     let LoadError::Configure(refusals) = error else {
         return vec![(error.rule_in(config), error.to_string())];
@@ -126,7 +127,7 @@ fn mistakes_by_field(error: &LoadError, config: &Value) -> Vec<(Option<FieldPath
     refused.collect()
 }
 
-/// The field that is to blame for a plugin that is not loaded.
+/// Returns the field that causes the failure of a load.
 fn blamed_field(path: &FieldPath, from: &PluginFrom, error: &LoadError) -> FieldPath {
     match (error, from) {
         (

@@ -1,5 +1,6 @@
-//! The stage that keeps the chain: changes from ConfigMaps and folders in, chains out. Plugins are
-//! loaded one after the other beside the events, which go on through the chain that there is.
+//! The stage that maintains the chain of common plugins while the observer runs. It receives
+//! changes from ConfigMaps and folders, and publishes chains. It loads one plugin after the other;
+//! meanwhile events pass the current chain.
 
 use super::plugins;
 use super::supervisor::{Supervisor, Until};
@@ -13,14 +14,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-/// How often folders are looked at.
+/// Time between two scans of a folder.
 const FOLDER_POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Changes that wait to be taken in: each may hold a module.
+/// Changes that wait to be applied. Each may contain a module.
 const CHANGES_CAPACITY: usize = 4;
-/// News that wait to be written as Events.
+/// Notices that wait to be written as Events.
 const NOTICES_CAPACITY: usize = 256;
 
-/// Where plugins are dropped in.
+/// A place where plugins are dropped in.
 pub(super) enum DropInSource {
     ConfigMaps {
         client: kube::Client,
@@ -29,7 +30,7 @@ pub(super) enum DropInSource {
     Folder(PathBuf),
 }
 
-/// Starts the stages that keep the chain, and returns where the chain of the moment can be read.
+/// Starts the stages that maintain the chain, and returns where the current chain can be read.
 pub(super) fn start(
     catalog: Catalog,
     sources: Vec<DropInSource>,
@@ -48,7 +49,7 @@ pub(super) fn start(
     roster
 }
 
-/// Reads the sources and keeps the chain, for ever.
+/// Reads the sources and maintains the chain. Never ends.
 async fn watch_drop_ins(
     catalog: Catalog,
     sources: Vec<DropInSource>,
@@ -71,7 +72,7 @@ async fn watch_drop_ins(
     tokio::join!(reading, maintain_catalog(catalog, offered, roster, notices));
 }
 
-/// Takes changes in as they come, loads what they ask for, and makes known what there is.
+/// Applies changes as they come, loads the plugins that they need, and publishes the chain.
 async fn maintain_catalog(
     mut catalog: Catalog,
     mut offered: mpsc::Receiver<SourceChange>,
@@ -83,7 +84,7 @@ async fn maintain_catalog(
         tokio::select! {
             change = offered.recv() => match change {
                 Some(change) => catalog.apply(change),
-                // Without sources nothing changes any more.
+                // Without sources there is never another change.
                 None => std::future::pending().await,
             },
             done = next_loaded(&mut loading) => {
@@ -98,7 +99,7 @@ async fn maintain_catalog(
         }
         for notice in catalog.notices() {
             log_outcome(&notice);
-            // Events are a courtesy: where they cannot be written, they are left out.
+            // Events are optional: a notice is dropped if too many wait.
             notices.try_send(notice).ok();
         }
         roster.send_replace(catalog.roster());
@@ -138,14 +139,14 @@ fn log_outcome(notice: &Notice) {
 }
 
 async fn config_maps(client: kube::Client, namespace: String, changes: mpsc::Sender<SourceChange>) {
-    let (tell, mut told) = mpsc::channel(CHANGES_CAPACITY);
-    let watch = observe::watch_plugins(client, namespace.clone(), tell);
+    let (sender, mut seen) = mpsc::channel(CHANGES_CAPACITY);
+    let watch = observe::watch_plugins(client, namespace.clone(), sender);
     let origin = |name| Origin::ConfigMap {
         namespace: namespace.clone(),
         name,
     };
     let forward = async {
-        while let Some(change) = told.recv().await {
+        while let Some(change) = seen.recv().await {
             let change = match change {
                 PluginConfigMapChange::Present { name, files } => SourceChange::Offered {
                     origin: origin(name),
@@ -181,13 +182,13 @@ async fn folder(path: PathBuf, changes: mpsc::Sender<SourceChange>) {
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
                     let folder = folder.path().display().to_string();
-                    warn!(folder, %error, "the plugins in a folder cannot be read, retrying");
+                    warn!(folder, %error, "a plugin folder cannot be read, retrying");
                 }
                 continue;
             }
         };
         failing = false;
-        // What was not told yet might mask something.
+        // A change that is not sent yet might add a plugin that redacts.
         let end = (found.complete && !std::mem::replace(&mut listed, found.complete))
             .then_some(SourceChange::Listed);
         for change in found.changes.into_iter().chain(end) {
@@ -198,8 +199,8 @@ async fn folder(path: PathBuf, changes: mpsc::Sender<SourceChange>) {
     }
 }
 
-/// Writes what became of plugins as Events on their ConfigMaps; what is newest where more than one
-/// waits.
+/// Writes the outcome of each load as an Event on the plugin's ConfigMap. If several outcomes of
+/// one plugin wait, it writes the newest.
 async fn publish_events(notes: PluginEventRecorder, mut notices: mpsc::Receiver<Notice>) {
     while let Some(first) = notices.recv().await {
         let mut latest: BTreeMap<Origin, Notice> = BTreeMap::from([(first.origin.clone(), first)]);

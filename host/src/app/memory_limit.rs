@@ -1,13 +1,14 @@
-//! The limit on this process's memory, as its cgroup says it.
+//! Reads the memory limit of this process from its cgroup.
 
 use std::path::{Path, PathBuf};
 
-/// Where the kernel shows cgroups.
+/// Where cgroups are mounted.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
-/// Version 1 says "no limit" with the largest multiple of a page.
+/// Limits from here on mean "no limit": cgroup version 1 reports the largest multiple of a page.
 const UNLIMITED_FROM: u64 = 1 << 60;
 
-/// The smallest limit on the way up from this process's cgroup; `None` if there is none, or nobody says.
+/// Returns the smallest limit of this process's cgroup and of those above it. `None` if no file
+/// states one.
 pub(super) fn cgroup_limit() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     smallest(files(&groups).iter().filter_map(|file| read(file)))
@@ -21,8 +22,9 @@ fn smallest(limits: impl Iterator<Item = u64>) -> Option<u64> {
     limits.filter(|limit| *limit < UNLIMITED_FROM).min()
 }
 
-/// Files that may hold a limit, by what `/proc/self/cgroup` says: lines of number, controllers and path. In a container
-/// the mount may begin at its own cgroup, whatever the path says.
+/// Returns the files that may state a limit, from the content of `/proc/self/cgroup`: lines of a
+/// number, controllers and a path. In a container, the mount may begin at the container's own
+/// cgroup, whatever the path is.
 fn files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
@@ -39,7 +41,7 @@ fn files(groups: &str) -> Vec<PathBuf> {
             _ => continue,
         };
         let inside = Path::new(path.trim_start_matches('/'));
-        // The empty path, last of them, is the mount itself.
+        // The last ancestor is the empty path: the mount itself.
         let folders = inside.ancestors().map(|folder| mount.join(folder));
         files.extend(folders.map(|folder| folder.join(name)));
     }

@@ -1,4 +1,4 @@
-//! Plugins of the configuration, and where others come from.
+//! Loads the plugins of a configuration, and finds the places where others are dropped in.
 
 use super::drop_ins::DropInSource;
 use super::{AppError, Source, memory_limit};
@@ -13,10 +13,11 @@ use crate::plugin::{PluginConfig, PluginFrom, PluginMemoryConfig};
 use std::sync::Arc;
 use tracing::{debug, info, warn};
 
-/// What compiles a plugin may have so much memory in any case: the bundled ones take some 40 MiB.
+/// Least memory of the process that compiles plugins. The bundled plugins need about 40 MiB.
 const MIN_COMPILER_MEMORY: u64 = 64 * 1024 * 1024;
 
-/// What runs plugins, with so much memory for all of them as is configured, or as the system's limit allows.
+/// Makes the engine that runs plugins. All plugins share the configured memory; the default depends
+/// on the memory limit of the system.
 pub(super) fn engine(
     memory: &PluginMemoryConfig,
     compiler: Compiler,
@@ -26,15 +27,15 @@ pub(super) fn engine(
     let total = memory
         .total_bytes
         .map_or_else(|| default_plugin_memory(limit), Bounded::get);
-    info!(total, limit, "memory that all plugins have together");
-    // Where there is a limit, the system ends this process with the one that compiles.
+    info!(total, limit, "memory shared by all plugins");
+    // Under a limit, the system might end this process together with the compiler.
     let engine = engine.with_compiler_memory(limit.map(|_| total.max(MIN_COMPILER_MEMORY)));
     Ok(engine
         .with_compiler(compiler)
         .with_memory_budget(MemoryBudget::new(total)))
 }
 
-/// Loads the plugins of a configuration and tries each, beside the runtime's own threads.
+/// Loads the plugins of a configuration and tests each, without blocking the runtime's threads.
 pub(super) async fn load(
     engine: &PluginEngine,
     configs: &[PluginConfig],
@@ -80,7 +81,7 @@ fn load_one(engine: &PluginEngine, spec: &PluginSpec) -> Result<Plugin, ChainErr
 ///
 /// # Errors
 ///
-/// It cannot be loaded.
+/// The plugin cannot be loaded.
 pub async fn load_plugin(
     engine: &PluginEngine,
     config: &PluginConfig,
@@ -95,11 +96,11 @@ pub async fn load_plugin(
     }
 }
 
-/// The file of a plugin, once it is the one that it should be.
+/// Reads the file of a plugin, and checks its digest.
 ///
 /// # Errors
 ///
-/// It cannot be read, or is another one.
+/// The file cannot be read, or has another digest.
 pub fn read_plugin(config: &PluginConfig) -> Result<Vec<u8>, LoadError> {
     spec(config, &Arc::default()).read()
 }
@@ -131,7 +132,7 @@ fn spec(config: &PluginConfig, trust: &Arc<TrustConfig>) -> PluginSpec {
     }
 }
 
-/// Where plugins are dropped in.
+/// Returns the places where plugins are dropped in.
 pub(super) fn sources(source: &Source, config: DropInConfig) -> Vec<DropInSource> {
     let DropInConfig {
         config_maps,
@@ -153,7 +154,7 @@ pub(super) fn sources(source: &Source, config: DropInConfig) -> Vec<DropInSource
     sources
 }
 
-/// What Events call this observer: in a cluster the pod's name.
+/// Returns the name of this observer in Events: in a cluster, that of its Pod.
 #[expect(
     clippy::disallowed_methods,
     reason = "the edge where the environment is read"

@@ -1,5 +1,5 @@
-//! What outlives a change of the configuration: what was accepted, what is known of it, and where the observer
-//! tells about itself.
+//! What outlives a change of the configuration: the journal, the history, the admin server's
+//! listeners, and the pauses of sinks.
 
 use super::{AppError, Source};
 use crate::admin::{AdminConfig, Listeners, ReloadStatus};
@@ -20,26 +20,26 @@ use std::time::Duration;
 use step_observer_core::Ledger;
 use tracing::warn;
 
-/// More than a run waits for evidence before it tells something.
+/// Longer than any wait for evidence in core (its longest is 35 s).
 const MIN_LOOK_BACK: SignedDuration = SignedDuration::from_mins(1);
 
-/// What one run hands on to the next, which has another configuration. Cheap to clone.
+/// What a pipeline hands over to the next one, which has another configuration. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CarriedOver {
     pub(super) journal: Journal,
     pub(super) history: History,
     journal_config: JournalConfig,
     pub(super) admin_config: AdminConfig,
-    /// Where the observer tells about itself; runs answer there one after the other.
+    /// Listeners of the admin server. One pipeline after the other answers on them.
     pub(super) listeners: Listeners,
     traces_config: Option<TracesConfig>,
     pub(super) traces: Option<TraceExporter>,
     reloads: Arc<Locked<ReloadStatus>>,
-    /// The pauses that sinks have asked for, by name, with where the events go.
+    /// The pauses that receivers asked for, by name of the sink, each with its destination.
     pauses: Arc<Locked<HashMap<String, (SinkKind, PauseGate)>>>,
     /// Which plugins ran when the process died.
     pub(super) crashes: Option<CrashRecord>,
-    /// A run has ended before everything that it had seen was in the journal.
+    /// Whether a pipeline ended before all that it had seen was in the journal.
     unfinished: Arc<AtomicBool>,
 }
 
@@ -64,7 +64,7 @@ impl CarriedOver {
         let journal = Journal::open(&journal_config, source.horizon())?;
         let also = traces.as_ref();
         let also = also.map(|traces| Box::new(traces.recorder()) as Listener);
-        // Who holds the journal's lock is alone in its folder.
+        // The lock of the journal also protects the history in its folder.
         let history = History::open(folder, history_bytes, also)?;
         let crashes = folder.and_then(crashes);
         let listeners = Listeners::open(&admin_config, matches!(source, Source::Cluster { .. }))?;
@@ -83,7 +83,8 @@ impl CarriedOver {
         })
     }
 
-    /// From now on a death counts for the plugins that run, until what is given back is dropped.
+    /// Attributes a crash of the process to the plugins that run, until the returned guard is
+    /// dropped.
     pub(super) fn count_crashes(&self) -> CrashCounting {
         if let Some(crashes) = &self.crashes {
             crashes.mark_running();
@@ -91,9 +92,9 @@ impl CarriedOver {
         CrashCounting(self.crashes.clone())
     }
 
-    /// For a run with another configuration.
+    /// Checks that a pipeline with another configuration can take over.
     pub(super) fn for_config(self, config: &Config) -> Result<Self, AppError> {
-        // Files that are open cannot move.
+        // Open files and sockets cannot move.
         if config.journal != self.journal_config {
             return Err(AppError::NeedsRestart("journal"));
         }
@@ -106,14 +107,15 @@ impl CarriedOver {
         Ok(self)
     }
 
-    /// A run ends. Has it seen everything, and is all of that in the journal?
+    /// Notes whether a pipeline that ends has seen everything, and all of that is in the journal.
     pub(super) fn note_end(&self, is_finished: bool) {
         self.unfinished.store(!is_finished, Ordering::Relaxed);
     }
 
-    /// Knows what is history: what ended before the look-back of the first start. Others may have told what it takes
-    /// over from them, and tells again: the ids are the same. In memory nobody knows what was told; where the run
-    /// before saw and told everything, this one looks back no further than a first start would.
+    /// Returns a ledger that emits no transition of a TaskRun that ended before the look-back of
+    /// the first start. With marks, the next pipeline may look at older TaskRuns again, because the
+    /// journal rejects what it has. In memory there are no marks: if the pipeline before has
+    /// emitted all that it saw, this one looks back no further than necessary.
     pub(super) fn ledger(&self, source: &Source) -> Ledger {
         if source.is_recording() {
             return Ledger::from_stream_start();
@@ -123,13 +125,13 @@ impl CarriedOver {
         let has_marks = self.journal_config.directory.is_some();
         match has_marks || self.unfinished.load(Ordering::Relaxed) {
             true => Ledger::new(first),
-            // What a run waits with for evidence is older than what it tells.
+            // A TaskRun may have ended this long before its last transition is emitted.
             false => Ledger::new(first.max(recent.checked_sub(MIN_LOOK_BACK).unwrap_or(first))),
         }
     }
 
-    /// The pauses of sinks: one that has asked for a pause under the configuration before goes on with it, if its events
-    /// go to the same receiver. Those of sinks that are not named are forgotten.
+    /// Returns the pause of each sink. A sink keeps the pause that its receiver asked for under the
+    /// configuration before, if it has the same destination. Pauses of removed sinks are dropped.
     pub(super) fn pauses(&self, sinks: &[&SinkConfig]) -> Vec<PauseGate> {
         let mut kept = self.pauses.lock();
         let mut before = std::mem::take(&mut *kept);
@@ -145,7 +147,7 @@ impl CarriedOver {
         each.collect()
     }
 
-    /// Notes what became of a change of the configuration.
+    /// Records the outcome of a change of the configuration.
     pub fn note_reload(&self, outcome: Result<(), String>) {
         let mut reloads = self.reloads.lock();
         match outcome {
@@ -155,7 +157,7 @@ impl CarriedOver {
         reloads.last_refusal = outcome.err();
     }
 
-    /// The file says again what is in use: the last refusal is settled.
+    /// Clears the last refusal: the file is again what is in use.
     pub fn clear_last_refusal(&self) {
         let mut reloads = self.reloads.lock();
         reloads.last_refusal = None;
@@ -167,7 +169,7 @@ impl CarriedOver {
     }
 }
 
-/// A run that has not begun to end.
+/// While it exists, a crash of the process counts against the plugins that run.
 pub(super) struct CrashCounting(Option<CrashRecord>);
 
 impl Drop for CrashCounting {
@@ -178,14 +180,15 @@ impl Drop for CrashCounting {
     }
 }
 
-/// Beside the journal, which nobody else uses. Without it everything works, but a plugin that ends the process does so
-/// again.
+/// Opens the record of crashes in the journal's folder, which no other process uses. If that fails,
+/// the observer works without it, but a plugin that crashes the process does so after every
+/// restart.
 fn crashes(folder: &Path) -> Option<CrashRecord> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
     let opened = CrashRecord::open(folder, boot.as_deref());
     opened
         .inspect_err(|error| {
-            warn!(%error, "a plugin that ends the process will not be found out");
+            warn!(%error, "crashes of the process are not attributed to plugins");
         })
         .ok()
 }

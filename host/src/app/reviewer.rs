@@ -1,4 +1,4 @@
-//! Whom the cluster lets in to what shows runs.
+//! Asks the cluster whether a caller of the admin server may see runs.
 
 use super::Source;
 use crate::admin::{Access, AccessReviewer, AuthConfig};
@@ -6,7 +6,8 @@ use crate::observe::{self, ReviewOutcome};
 use futures::FutureExt as _;
 use std::sync::Arc;
 
-/// Asks the cluster, where there is one and it is to be asked.
+/// Returns a reviewer if the source is a cluster and the configuration says that the cluster
+/// decides.
 pub(super) fn reviewer(source: &Source, auth: Option<&AuthConfig>) -> Option<AccessReviewer> {
     let (Source::Cluster { client, .. }, Some(AuthConfig::Kubernetes(config))) = (source, auth)
     else {

@@ -1,4 +1,4 @@
-//! The sink that Tekton is configured with, as a sink of ours.
+//! Follows the URL of the sink that Tekton sends its own events to.
 
 use crate::http::HttpUrl;
 use crate::observe::{TektonSink, watch_tekton_sink};
@@ -8,25 +8,25 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// What follows it, and where it is.
+/// Returns a future that follows the URL, and where the current URL can be read.
 pub(super) fn watch_url(
     client: kube::Client,
     config: &TektonConfig,
 ) -> (BoxFuture<'static, ()>, DynamicUrl) {
-    let (url, followed) = watch::channel(None);
+    let (url, current_url) = watch::channel(None);
     let namespace = config.namespace.clone();
     let following = async move {
-        let told = watch::Sender::new(TektonSink::Unknown);
+        let sinks = watch::Sender::new(TektonSink::Unknown);
         let forward = async {
-            let mut told = told.subscribe();
-            while told.changed().await.is_ok() {
-                let sink = told.borrow_and_update().clone();
+            let mut changes = sinks.subscribe();
+            while changes.changed().await.is_ok() {
+                let sink = changes.borrow_and_update().clone();
                 url.send_replace(parse_url(sink));
             }
         };
-        tokio::join!(watch_tekton_sink(client, &namespace, &told), forward);
+        tokio::join!(watch_tekton_sink(client, &namespace, &sinks), forward);
     };
-    (following.boxed(), followed)
+    (following.boxed(), current_url)
 }
 
 fn parse_url(sink: TektonSink) -> Option<HttpUrl> {

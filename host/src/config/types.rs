@@ -74,23 +74,24 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SinkConfig {
-    /// Its name in logs and metrics.
+    /// Name of the sink in logs and metrics.
     #[serde(deserialize_with = "crate::bounded::name")]
     pub name: String,
-    /// What it is.
+    /// Where the sink sends events.
     pub to: SinkKind,
-    /// Which events it gets. The default is all.
+    /// Which events the sink gets. The default is all events.
     #[serde(default, rename = "match")]
     pub select: EventMatch,
-    /// Plugins that its events pass after the common ones.
+    /// Plugins that events for this sink pass after the common plugins.
     #[serde(default)]
     pub plugins: Vec<PluginConfig>,
-    /// How deliveries are tried again.
+    /// How failed deliveries are repeated.
     #[serde(default)]
     pub retry: RetryConfig,
-    /// Where what cannot be delivered goes: the same event with the extensions `knativeerrordest`,
-    /// `knativeerrorcode` (as Knative's brokers add them) and `deadletterreason`. The default is to keep it in the journal
-    /// (`step-observer dead-letters`). Its name is that of this sink with `.dead-letters`.
+    /// Where dead letters of this sink go: the same event with the extensions `knativeerrordest`,
+    /// `knativeerrorcode` (as Knative's brokers add them) and `deadletterreason`. By default dead
+    /// letters stay in the journal (`step-observer dead-letters`). The name of the dead-letter sink
+    /// is that of this sink with `.dead-letters`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_sink: Option<Box<DeadLetterConfig>>,
 }
@@ -99,15 +100,16 @@ pub struct SinkConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeadLetterConfig {
-    /// What it is.
+    /// Where the dead-letter sink sends events.
     pub to: SinkKind,
-    /// How deliveries to it are tried again. What it does not take either stays in the journal.
+    /// How failed deliveries are repeated. An event that this sink does not accept either stays in
+    /// the journal.
     #[serde(default)]
     pub retry: RetryConfig,
 }
 
 impl SinkConfig {
-    /// A sink with everything at its default.
+    /// Makes a sink with everything at its default.
     #[must_use]
     pub fn new(name: String, to: SinkKind) -> Self {
         Self {
@@ -120,15 +122,16 @@ impl SinkConfig {
         }
     }
 
-    /// Name of its dead-letter sink.
+    /// Returns the name of its dead-letter sink.
     #[must_use]
     pub fn dead_letter_name(&self) -> String {
         format!("{}{DEAD_LETTERS}", self.name)
     }
 }
 
-/// How names of dead-letter sinks end.
+/// Suffix of the names of dead-letter sinks.
 pub(super) const DEAD_LETTERS: &str = ".dead-letters";
 
-/// Most sinks, dead-letter sinks included: the journal keeps a bit for each, and for each that was there before.
+/// Most sinks, dead-letter sinks included. The journal keeps a bit for each of them, and for each
+/// removed sink.
 pub(super) const MAX_SINKS: usize = 32;
