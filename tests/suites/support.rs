@@ -227,12 +227,12 @@ pub(crate) fn read(file: &std::path::Path) -> Value {
 pub(crate) fn process(chain: &Chain, event: &Value) -> Value {
     let envelope = event::from_json(event.clone()).unwrap();
     match chain.process(envelope) {
-        Outcome::Deliver(envelope, report) => match report.failures.first() {
+        Outcome::Deliver(envelope, report) => match report.failures().next() {
             Some((_, CallFailure::Reported(reason), _)) => json!({"error": reason}),
             Some((_, failure, _)) => panic!("{failure}"),
             None => serde_json::from_slice(&event::structured(&envelope.event).unwrap()).unwrap(),
         },
-        Outcome::Dropped { reason, .. } => json!({"dropped": reason}),
+        Outcome::Dropped(report) => json!({"dropped": report.dropped().unwrap().1}),
         Outcome::Blocked { failure, .. } => json!({"error": failure.to_string()}),
     }
 }

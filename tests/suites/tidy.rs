@@ -1,5 +1,7 @@
 //! The house rules that a compiler does not check.
 
+mod circles;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use step_observer_tests::path;

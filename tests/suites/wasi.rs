@@ -66,12 +66,12 @@ fn guest(process: &str) -> PluginSpec {
 
 fn process(spec: PluginSpec) -> Result<(), String> {
     match load(&[spec]).unwrap().process(envelope()) {
-        Outcome::Deliver(_, report) => match report.failures.first() {
+        Outcome::Deliver(_, report) => match report.failures().next() {
             None => Ok(()),
             Some((_, CallFailure::Trap(why), _)) => Err(why.clone()),
             Some((_, failure, _)) => Err(failure.to_string()),
         },
-        Outcome::Dropped { reason, .. } => Err(reason),
+        Outcome::Dropped(report) => Err(report.dropped().unwrap().1.into_owned()),
         Outcome::Blocked { failure, .. } => Err(failure.to_string()),
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use step_observer::history::{self, EventStage, HistoryEntry, HistoryError, Verdict};
+use step_observer::history::{self, EventStage, HistoryEntry, HistoryError, PluginResult};
 use step_observer::terminal;
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<CommandOutcome, CommandError> {
@@ -91,8 +91,8 @@ fn describe(facts: &[HistoryEntry]) -> (String, Vec<&str>) {
                 traced: _,
             } => {
                 line(observed, &format!("observed: {subject}, {ty}"));
-                for verdict in plugins {
-                    line(at, &plugin(verdict));
+                for result in plugins {
+                    line(at, &plugin(result));
                 }
                 let journalled = match sinks.as_slice() {
                     [] => "journalled, for no sink".to_owned(),
@@ -165,8 +165,8 @@ fn describe(facts: &[HistoryEntry]) -> (String, Vec<&str>) {
     (text, waiting)
 }
 
-fn plugin(verdict: &Verdict) -> String {
-    let Verdict {
+fn plugin(result: &PluginResult) -> String {
+    let PluginResult {
         plugin,
         version,
         digest,
@@ -174,7 +174,7 @@ fn plugin(verdict: &Verdict) -> String {
         masked,
         micros: _,
         reason,
-    } = verdict;
+    } = result;
     let digest = digest.as_deref().and_then(|digest| digest.get(..12));
     let file = digest.map_or_else(
         || "not loaded".to_owned(),

@@ -67,9 +67,9 @@ impl Timeline {
                 };
                 let mut lines = self.row(record, color, sign, &how(record));
                 let mut rules: BTreeMap<&str, u32> = BTreeMap::new();
-                for (_, rule, count) in &report.redacted {
+                for (rule, count) in report.calls.iter().flat_map(|call| call.masked.iter()) {
                     *rules.entry(rule).or_default() += count;
-                    *self.masked_by_rule.entry(rule.clone()).or_default() += count;
+                    *self.masked_by_rule.entry(rule.to_owned()).or_default() += count;
                 }
                 if !rules.is_empty() {
                     let rules: Vec<_> = rules
@@ -155,9 +155,11 @@ fn masked_lines(envelope: &Envelope) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
     use step_observer::event::{self, EventConfig};
     use step_observer::observe::{Finding, Speed, Tracker, play};
-    use step_observer::plugin::Report;
+    use step_observer::plugin::{CallResult, PluginCall, PluginIdentity, Report};
     use step_observer::step::CapturedLog;
     use step_observer_core::Ledger;
 
@@ -197,8 +199,16 @@ mod tests {
         };
         let envelope = event::build(&record, Some(log), &EventConfig::default()).unwrap();
         let report = Report {
-            redacted: vec![("masks".into(), HOSTILE.into(), 1)],
-            ..Report::default()
+            calls: vec![PluginCall {
+                plugin: Arc::new(PluginIdentity {
+                    name: "masks".into(),
+                    version: String::new(),
+                    digest: None,
+                }),
+                took: Duration::ZERO,
+                masked: [(HOSTILE.to_owned(), 1)].into_iter().collect(),
+                result: CallResult::Kept,
+            }],
         };
         let told = PreparedEvent::Passed {
             record: &record,

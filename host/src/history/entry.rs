@@ -31,7 +31,7 @@ pub enum EventStage {
         /// Its `subject`.
         subject: String,
         /// The result of each plugin.
-        plugins: Vec<Verdict>,
+        plugins: Vec<PluginResult>,
         /// The sinks that receive it.
         sinks: Vec<String>,
         /// Its place in a trace, if traces are exported.
@@ -113,7 +113,7 @@ pub struct TraceContext {
 /// The result of one plugin for an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Verdict {
+pub struct PluginResult {
     /// The name of the plugin in the configuration.
     pub plugin: String,
     /// The version that the plugin reports.
@@ -121,8 +121,8 @@ pub struct Verdict {
     /// SHA-256 of its file. Absent if the file could not be loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// `kept`, `dropped`, or the consequence of its failure.
-    pub verdict: String,
+    /// The consequence for the event.
+    pub verdict: PluginVerdict,
     /// Duration of the call in microseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub micros: u64,
@@ -132,6 +132,40 @@ pub struct Verdict {
     /// Why it dropped the event, or how it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// The consequence of a plugin call for the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PluginVerdict {
+    /// The plugin kept the event.
+    Kept,
+    /// The plugin dropped the event, or failed with `onError: drop`.
+    Dropped,
+    /// The plugin failed, and the event continued without its log and other free text.
+    Stripped,
+    /// The plugin failed, and the event continued as it was before the call.
+    #[serde(rename = "passed by")]
+    PassedBy,
+}
+
+impl PluginVerdict {
+    /// Returns the word that stands for the verdict in JSON, traces and output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Dropped => "dropped",
+            Self::Stripped => "stripped",
+            Self::PassedBy => "passed by",
+        }
+    }
+}
+
+impl std::fmt::Display for PluginVerdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 #[expect(

@@ -8,7 +8,7 @@ mod entry;
 mod queue;
 mod store;
 
-pub use entry::{EventStage, HistoryEntry, TraceContext, Verdict};
+pub use entry::{EventStage, HistoryEntry, PluginResult, PluginVerdict, TraceContext};
 pub use store::{HistoryError, find, last};
 
 use jiff::Timestamp;

@@ -4,34 +4,26 @@
 //! of a file, `run` passes events through chains of plugins, and `dropin` replaces chains while the
 //! observer runs.
 
-mod bindings;
 mod compiler;
-mod config;
-mod draft;
 pub mod dropin;
-mod host;
 mod load;
 mod policy;
 mod run;
-mod sample;
 mod sandbox;
-mod strip;
 
 pub use compiler::{Compiler, CompilerProgram};
-pub use config::{PluginConfig, PluginFrom, PluginMemoryConfig};
-pub(crate) use draft::RuleSets;
 pub use load::{
     COMPLETE_BUILD, FileDigest, Inspection, LoadError, MAX_FILE_BYTES, MAX_MODULE_BYTES,
-    PluginSource, PluginSpec, PublicKey, Refusals, TrustConfig, bundled_plugins,
-    compile_for_parent, missing_plugins,
+    PluginConfig, PluginFrom, PluginMemoryConfig, PluginSource, PluginSpec, PublicKey, Refusals,
+    TrustConfig, bundled_plugins, compile_for_parent, missing_plugins,
 };
 pub(crate) use load::{omit_fields, original_path};
 pub use policy::{OnError, Wasi};
 pub use run::{
-    CallMarker, Chain, ChainError, ChainPool, CrashError, CrashRecord, Outcome, Plugin,
-    PluginCounts, PoolError, Report,
+    CallMarker, CallResult, Chain, ChainError, ChainPool, CrashError, CrashRecord, Outcome, Plugin,
+    PluginCall, PluginCounts, PluginIdentity, PoolError, Report, sample_event,
 };
-pub use sample::sample_event;
+pub(crate) use sandbox::RuleSets;
 pub use sandbox::{
     CallFailure, LimitCeiling, Limits, MemoryBudget, PluginEngine, default_plugin_memory,
 };

@@ -6,15 +6,16 @@ mod run_chain;
 use crate::clock;
 use crate::event::{self, BuildError, EventConfig, EventMatch};
 use crate::fair::{FairSemaphore, Permit, Ticket};
-use crate::history::{EventStage, History, TraceContext, Verdict};
+use crate::history::{EventStage, History, PluginResult, PluginVerdict, TraceContext};
 use crate::journal::{Accept, Journal, NewEvent, Origin};
 use crate::logs::LogReader;
 use crate::observe::{LogRateLimit, WatchedPod};
 use crate::plugin::dropin::Roster;
-use crate::plugin::{Chain, ChainPool, OnError, Report};
+use crate::plugin::{CallResult, Chain, ChainPool, OnError, PluginCall, PluginIdentity, Report};
 use crate::step::{Envelope, StepRecord};
 use cloudevents::AttributesReader as _;
 use run_chain::ChainRef;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -158,32 +159,33 @@ fn route_mark(id: &str, route: &SinkRoute) -> String {
     format!("{id} {}", route.name)
 }
 
-/// What each plugin made of an event.
-fn verdicts(report: &Report) -> Vec<Verdict> {
-    let last = report.called.len().saturating_sub(1);
-    let called = report.called.iter().enumerate().map(|(number, plugin)| {
-        let of_it = |name: &Arc<str>| **name == *plugin.name();
-        let masked = report.redacted.iter().filter(|(name, _, _)| of_it(name));
-        let failed = report.failures.iter().find(|(name, _, _)| of_it(name));
-        let (verdict, reason) = match (failed, &report.dropped) {
-            (_, Some(reason)) if number == last => ("dropped", Some(reason.clone())),
-            (Some((_, failure, OnError::Strip)), _) => ("stripped", Some(failure.to_string())),
-            (Some((_, failure, _)), _) => ("passed by", Some(failure.to_string())),
-            (None, _) => ("kept", None),
-        };
-        Verdict {
-            plugin: plugin.name().to_owned(),
-            version: plugin.identity().1.to_owned(),
-            digest: plugin.digest().map(|digest| digest.as_str().to_owned()),
-            verdict: verdict.to_owned(),
-            micros: report.times.get(number).map_or(0, |time| {
-                u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-            }),
-            masked: masked.map(|(_, _, count)| u64::from(*count)).sum(),
-            reason,
-        }
-    });
-    called.collect()
+/// Returns the entry of a plugin call for the history.
+fn plugin_result(call: &PluginCall) -> PluginResult {
+    let dropped = call.drop_reason().map(Cow::into_owned);
+    let (verdict, reason) = match (dropped, &call.result) {
+        (Some(reason), _) => (PluginVerdict::Dropped, Some(reason)),
+        (None, CallResult::Failed { failure, on_error }) => match on_error {
+            OnError::Strip => (PluginVerdict::Stripped, Some(failure.to_string())),
+            OnError::Pass | OnError::Drop | OnError::Block => {
+                (PluginVerdict::PassedBy, Some(failure.to_string()))
+            }
+        },
+        (None, CallResult::Kept | CallResult::Dropped(_)) => (PluginVerdict::Kept, None),
+    };
+    let PluginIdentity {
+        name,
+        version,
+        digest,
+    } = &*call.plugin;
+    PluginResult {
+        plugin: name.to_string(),
+        version: version.clone(),
+        digest: digest.as_ref().map(|digest| digest.as_str().to_owned()),
+        verdict,
+        micros: u64::try_from(call.took.as_micros()).unwrap_or(u64::MAX),
+        masked: u64::from(call.masked.total()),
+        reason,
+    }
 }
 
 /// Makes events and puts them into the journal.
@@ -387,13 +389,11 @@ impl Preparation {
                 observed: record.seen_at,
                 ty: event::event_type(record, &self.event),
                 subject: event::subject(record),
-                plugins: verdicts(report),
+                plugins: report.calls.iter().map(plugin_result).collect(),
                 sinks: sinks.unwrap_or_default(),
                 traced: self.traced.then(|| TraceContext {
                     parent: event::trace_context(record, &self.event),
-                    filtered: now
-                        .checked_sub(report.times.iter().sum::<Duration>())
-                        .unwrap_or(now),
+                    filtered: now.checked_sub(report.took()).unwrap_or(now),
                 }),
             };
             (id.to_owned(), accepted)

@@ -4,7 +4,7 @@ use super::{AdmittedRecord, Preparation, PreparedEvent};
 use crate::clock;
 use crate::fair::Permit;
 use crate::history::EventStage;
-use crate::plugin::{Chain, OnError, Outcome, Report};
+use crate::plugin::{Chain, OnError, Outcome, PluginIdentity, Report};
 use crate::step::Envelope;
 use cloudevents::AttributesReader as _;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ impl Preparation {
             drop(call);
             match outcome {
                 Ok(Outcome::Deliver(envelope, report)) => {
-                    for (plugin, failure, on_error) in &report.failures {
+                    for (plugin, failure, on_error) in report.failures() {
                         let what = match on_error {
                             OnError::Strip => {
                                 "plugin failed, the event goes without its log and texts"
@@ -100,26 +100,24 @@ impl Preparation {
                                 "plugin failed, the event goes as it was before"
                             }
                         };
-                        let version = chain.version(plugin);
-                        warn!(plugin = &**plugin, version, id, failure = failure.label(), detail = %failure, "{what}");
+                        let (plugin, version) = (&*plugin.name, &*plugin.version);
+                        warn!(plugin, version, id, failure = failure.label(), detail = %failure, "{what}");
                     }
                     return Some((Some(*envelope), report));
                 }
-                Ok(Outcome::Dropped {
-                    plugin,
-                    reason,
-                    mut report,
-                }) => {
+                Ok(Outcome::Dropped(report)) => {
                     self.metrics.dropped.fetch_add(1, Ordering::Relaxed);
-                    debug!(plugin = &*plugin, id, reason, "plugin drops the event");
-                    if let Some(event_hook) = &self.event_hook {
-                        event_hook(PreparedEvent::Dropped {
-                            record,
-                            plugin: &plugin,
-                            reason: &reason,
-                        });
+                    if let Some((plugin, reason)) = report.dropped() {
+                        let (plugin, reason) = (&*plugin.name, &*reason);
+                        debug!(plugin, id, reason, "plugin drops the event");
+                        if let Some(event_hook) = &self.event_hook {
+                            event_hook(PreparedEvent::Dropped {
+                                record,
+                                plugin,
+                                reason,
+                            });
+                        }
                     }
-                    report.dropped = Some(reason);
                     return Some((None, report));
                 }
                 Ok(Outcome::Blocked {
@@ -127,25 +125,24 @@ impl Preparation {
                     failure,
                     envelope: original,
                 }) => {
+                    let PluginIdentity { name, version, .. } = &*plugin;
                     failures = failures.saturating_add(1);
                     if give_up.is_some_and(|at| tokio::time::Instant::now() >= at) {
                         self.metrics.failed.fetch_add(1, Ordering::Relaxed);
-                        let version = chain.version(&plugin);
-                        error!(plugin = &*plugin, version, id, detail = %failure, failures, "the held event is given up");
+                        error!(plugin = &**name, version, id, detail = %failure, failures, "the held event is given up");
                         return None;
                     }
                     let delay = BLOCKED_BACKOFF.delay(failures, fastrand::f64());
-                    let version = chain.version(&plugin);
                     warn!(
-                        plugin = &*plugin, version, id, failure = failure.label(), detail = %failure, failures, ?delay,
+                        plugin = &**name, version, id, failure = failure.label(), detail = %failure, failures, ?delay,
                         "plugin failed, the event is held and tried again"
                     );
                     self.history.record(clock::now(), || {
-                        let (plugin, reason) = (plugin.to_string(), failure.to_string());
+                        let (plugin, reason) = (name.to_string(), failure.to_string());
                         (id.clone(), EventStage::Held { plugin, reason })
                     });
                     envelope = *original;
-                    held.get_or_insert_with(|| item.ticket.hold(&plugin, clock::now()));
+                    held.get_or_insert_with(|| item.ticket.hold(name, clock::now()));
                     drop(turn.take());
                     self.wait(chain_ref, delay).await;
                     if has_turn {

@@ -3,7 +3,7 @@
 use super::structure;
 use crate::observe::masked_message;
 use crate::plugin::RuleSets;
-use crate::redact::{Counts, ScanLimits};
+use crate::redact::{RedactionCounts, ScanLimits};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ const MAX_DEPTH: usize = 6;
 #[derive(Debug)]
 pub(super) struct Masker {
     rule_sets: Option<Arc<RuleSets>>,
-    counts: Counts,
+    counts: RedactionCounts,
     /// When the object or log must be masked that is being masked.
     deadline: Instant,
 }
@@ -41,7 +41,7 @@ impl Masker {
     pub(super) fn new(rule_sets: Option<Arc<RuleSets>>) -> Self {
         Self {
             rule_sets,
-            counts: Counts::default(),
+            counts: RedactionCounts::default(),
             deadline: Instant::now(),
         }
     }
@@ -51,7 +51,7 @@ impl Masker {
     }
 
     /// How often each rule matched.
-    pub(super) fn counts(&self) -> &Counts {
+    pub(super) fn counts(&self) -> &RedactionCounts {
         &self.counts
     }
 

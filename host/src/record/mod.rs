@@ -10,7 +10,7 @@ pub use files::RecordError;
 
 use crate::observe::RawEvent;
 use crate::plugin::Plugin;
-use crate::redact::Counts;
+use crate::redact::RedactionCounts;
 use crate::step::StepRecord;
 use files::{EventLocation, RecordingFiles};
 use jiff::Timestamp;
@@ -321,7 +321,7 @@ impl Recorder {
 
     /// What was masked; `None` if nothing is.
     #[must_use]
-    pub fn masked(&self) -> Option<&Counts> {
+    pub fn masked(&self) -> Option<&RedactionCounts> {
         self.masker.masks().then(|| self.masker.counts())
     }
 

@@ -113,7 +113,7 @@ struct Matcher {
 
 /// What a scan found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts(Vec<(String, u32)>);
+pub struct RedactionCounts(Vec<(String, u32)>);
 
 /// A scan that was given up: too many matches, too much output, too little time, or a pattern that
 /// should have been refused.
@@ -137,7 +137,7 @@ struct Hit {
     rule: Option<usize>,
 }
 
-impl Counts {
+impl RedactionCounts {
     /// Rules with how often each matched.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
         self.0.iter().map(|(rule, count)| (rule.as_str(), *count))
@@ -165,6 +165,16 @@ impl Counts {
             Some((_, count)) => *count = count.saturating_add(more),
             None => self.0.push((rule.to_owned(), more)),
         }
+    }
+}
+
+impl FromIterator<(String, u32)> for RedactionCounts {
+    fn from_iter<T: IntoIterator<Item = (String, u32)>>(counts: T) -> Self {
+        let mut all = Self::default();
+        for (rule, count) in counts {
+            all.add_many(&rule, count);
+        }
+        all
     }
 }
 
@@ -236,7 +246,7 @@ impl Scanner {
     pub fn redact<'t>(
         &self,
         text: &'t str,
-        counts: &mut Counts,
+        counts: &mut RedactionCounts,
         limits: ScanLimits,
     ) -> Result<Cow<'t, str>, Exhausted> {
         let hits = self.hits(text, limits.deadline)?;
@@ -275,7 +285,7 @@ impl Scanner {
     pub fn redact_json(
         &self,
         value: &mut Value,
-        counts: &mut Counts,
+        counts: &mut RedactionCounts,
         limits: ScanLimits,
     ) -> Result<(), Exhausted> {
         self.redact_labelled(None, value, counts, limits)
@@ -286,7 +296,7 @@ impl Scanner {
         &self,
         outer: Option<&str>,
         value: &mut Value,
-        counts: &mut Counts,
+        counts: &mut RedactionCounts,
         limits: ScanLimits,
     ) -> Result<(), Exhausted> {
         match value {
@@ -341,7 +351,7 @@ impl Scanner {
         &self,
         label: Option<&str>,
         text: &mut String,
-        counts: &mut Counts,
+        counts: &mut RedactionCounts,
         limits: ScanLimits,
     ) -> Result<(), Exhausted> {
         if text.starts_with(['{', '['])
@@ -363,7 +373,7 @@ impl Scanner {
             label.filter(|_| text.len() >= MIN_VALUE_BYTES && !text.starts_with('$'))
         {
             let probe = format!("{label}={SECRET_PROBE}");
-            let mut found = Counts::default();
+            let mut found = RedactionCounts::default();
             if let Cow::Owned(masked) = self.redact(&probe, &mut found, limits)?
                 && let Some(replacement) = masked.strip_prefix(&format!("{label}="))
             {

@@ -20,7 +20,7 @@ fn generous() -> ScanLimits {
 
 fn redact(scanner: &Scanner, text: &str) -> String {
     scanner
-        .redact(text, &mut Counts::default(), generous())
+        .redact(text, &mut RedactionCounts::default(), generous())
         .unwrap()
         .into_owned()
 }
@@ -59,7 +59,7 @@ fn rules_that_were_checked_before_find_the_same_and_compile_when_called_for() {
     assert_eq!(compiled(&scanner), 1);
     // One that was never checked passes nothing on.
     let broken = Scanner::with_checked_rules(&[rule("broken", "(", &[])], &[]).unwrap();
-    let scanned = broken.redact("anything", &mut Counts::default(), generous());
+    let scanned = broken.redact("anything", &mut RedactionCounts::default(), generous());
     assert_eq!(scanned, Err(Exhausted));
 }
 
@@ -85,7 +85,7 @@ fn names_count_as_part_of_the_text_in_json() {
         "token": "abcdef",
         "args": ["--token=zzzzzz"],
     });
-    let mut counts = Counts::default();
+    let mut counts = RedactionCounts::default();
     scanner
         .redact_json(&mut value, &mut counts, generous())
         .unwrap();
@@ -130,7 +130,7 @@ fn results_stay_json_and_flags_name_the_next_argument() {
         "env": [{"name": "API_TOKEN", "value": "two words here"}, {"name": "TOKEN", "value": "$OTHER"}],
     });
     scanner
-        .redact_json(&mut value, &mut Counts::default(), generous())
+        .redact_json(&mut value, &mut RedactionCounts::default(), generous())
         .unwrap();
     let message: Value = serde_json::from_str(value["message"].as_str().unwrap()).unwrap();
     assert_eq!(message[0]["value"], "[redacted:token]");
@@ -156,7 +156,7 @@ fn output_and_time_are_bounded() {
         ..generous()
     };
     assert_eq!(
-        scanner.redact(&text, &mut Counts::default(), tight),
+        scanner.redact(&text, &mut RedactionCounts::default(), tight),
         Err(Exhausted)
     );
     let late = ScanLimits {
@@ -164,7 +164,7 @@ fn output_and_time_are_bounded() {
         ..generous()
     };
     assert_eq!(
-        scanner.redact(&text, &mut Counts::default(), late),
+        scanner.redact(&text, &mut RedactionCounts::default(), late),
         Err(Exhausted)
     );
     let long = Rule {
@@ -194,7 +194,7 @@ proptest! {
             hex,
         ];
         for text in encodings {
-            let mut counts = Counts::default();
+            let mut counts = RedactionCounts::default();
             let redacted = scanner.redact(&text, &mut counts, generous()).unwrap().into_owned();
             prop_assert!(counts.total() > 0, "not found in {text}");
             prop_assert!(!redacted.replace("[redacted:known-value]", "").contains(&secret));
@@ -222,7 +222,7 @@ fn json_in_a_string_hides_nothing() {
     let scanner = Scanner::new(&rules, &[]).unwrap();
     let masked = |mut value: Value| {
         scanner
-            .redact_json(&mut value, &mut Counts::default(), generous())
+            .redact_json(&mut value, &mut RedactionCounts::default(), generous())
             .unwrap();
         value.to_string()
     };

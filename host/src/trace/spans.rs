@@ -1,7 +1,7 @@
 //! Turns entries of the history into spans of OTLP in JSON (opentelemetry-proto, trace/v1; ids are hexadecimal, times are
 //! nanoseconds as text). Pure, except for random ids.
 
-use crate::history::{EventStage, HistoryEntry, Verdict};
+use crate::history::{EventStage, HistoryEntry, PluginResult, PluginVerdict};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
@@ -154,10 +154,10 @@ impl SpanBuilder {
         };
         let mut spans = vec![root.to_json()];
         let mut from = traced.filtered;
-        for verdict in plugins {
-            let took = SignedDuration::from_micros(i64::try_from(verdict.micros).unwrap_or(0));
+        for result in plugins {
+            let took = SignedDuration::from_micros(i64::try_from(result.micros).unwrap_or(0));
             let to = from.checked_add(took).unwrap_or(from);
-            spans.push(plugin(verdict, trace, &span, (from, to)).to_json());
+            spans.push(plugin(result, trace, &span, (from, to)).to_json());
             from = to;
         }
         if !sinks.is_empty() {
@@ -214,28 +214,31 @@ impl SpanBuilder {
 }
 
 fn plugin<'a>(
-    verdict: &Verdict,
+    result: &PluginResult,
     trace: &'a str,
     parent: &'a str,
     (from, to): (Timestamp, Timestamp),
 ) -> Span<'a> {
-    let failed = matches!(verdict.verdict.as_str(), "stripped" | "passed by");
+    let failed = match result.verdict {
+        PluginVerdict::Stripped | PluginVerdict::PassedBy => true,
+        PluginVerdict::Kept | PluginVerdict::Dropped => false,
+    };
     Span {
         trace,
         id: span_id(),
         parent: Some(parent),
-        name: format!("plugin {}", verdict.plugin),
+        name: format!("plugin {}", result.plugin),
         kind: SPAN_KIND_INTERNAL,
         from,
         to,
         attributes: vec![
-            text("step_observer.plugin", &verdict.plugin),
-            text("step_observer.plugin.version", &verdict.version),
-            text("step_observer.verdict", &verdict.verdict),
-            number("step_observer.masked", verdict.masked),
+            text("step_observer.plugin", &result.plugin),
+            text("step_observer.plugin.version", &result.version),
+            text("step_observer.verdict", result.verdict.as_str()),
+            number("step_observer.masked", result.masked),
         ],
         events: Vec::new(),
-        error: verdict.reason.clone().filter(|_| failed),
+        error: result.reason.clone().filter(|_| failed),
     }
 }
 

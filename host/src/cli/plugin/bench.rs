@@ -94,9 +94,9 @@ fn timed(chain: &Chain, envelope: &Envelope) -> Result<f64, CommandError> {
     let outcome = chain.process(envelope);
     let time = began.elapsed();
     let failure = match &outcome {
-        Outcome::Deliver(_, report) => report.failures.first().map(|(_, failure, _)| failure),
+        Outcome::Deliver(_, report) => report.failures().next().map(|(_, failure, _)| failure),
         Outcome::Blocked { failure, .. } => Some(failure),
-        Outcome::Dropped { .. } => None,
+        Outcome::Dropped(_) => None,
     };
     match failure {
         Some(failure) => Err(format!("the plugin fails on the event: {failure}").into()),

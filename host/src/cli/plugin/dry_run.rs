@@ -93,8 +93,8 @@ fn report(event: &PreparedEvent<'_>, counts: &mut ResultCounts) -> String {
             let kind = Phase::of_type(before.event.ty()).map_or("", Phase::as_str);
             let difference = diff(&json(before), &json(envelope), 0);
             let failure = report
-                .failures
-                .first()
+                .failures()
+                .next()
                 .map(|(_, failure, on_error)| format!(": {failure}; then: {on_error:?}"));
             let verdict = match (&failure, difference.is_empty()) {
                 (Some(_), _) => {

@@ -117,7 +117,7 @@ fn outcome(chain: &Chain, event: Value, place: &Path) -> Result<Value, CommandEr
     let envelope =
         event::from_json(event).map_err(|error| format!("{}: {error}", place.display()))?;
     Ok(match chain.process(envelope) {
-        Outcome::Deliver(envelope, report) => match report.failures.first() {
+        Outcome::Deliver(envelope, report) => match report.failures().next() {
             // The same form as in the native test.
             Some((_, CallFailure::Reported(reason), _)) => json!({"error": reason}),
             Some((_, failure, on_error)) => {
@@ -131,7 +131,7 @@ fn outcome(chain: &Chain, event: Value, place: &Path) -> Result<Value, CommandEr
             }
             None => serde_json::from_slice(&event::structured(&envelope.event)?)?,
         },
-        Outcome::Dropped { reason, .. } => json!({"dropped": reason}),
+        Outcome::Dropped(report) => json!({"dropped": report.dropped().map(|(_, reason)| reason)}),
         Outcome::Blocked {
             failure: CallFailure::Reported(reason),
             ..

@@ -6,12 +6,11 @@ use super::module;
 use super::refusals::Refusals;
 use super::spec::PluginSpec;
 use super::world::World;
-use crate::plugin::bindings::exports::step_observer::plugin::transform as wit;
-use crate::plugin::bindings::{Plugin as Guest, PluginPre};
-use crate::plugin::draft::RuleSets;
-use crate::plugin::host::Host;
 use crate::plugin::policy::Wasi;
-use crate::plugin::sandbox::{CallFailure, Limits, OutputMask, PluginEngine, add_empty_wasi};
+use crate::plugin::sandbox::{
+    CallFailure, GuestPlugin, Host, Limits, OutputMask, PluginEngine, PluginPre, RuleSets,
+    add_empty_wasi, transform as wit,
+};
 use crate::redact::{MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, Rule, RuleError, Scanner};
 use serde::{Deserialize, Serialize};
 use std::panic::AssertUnwindSafe;
@@ -103,11 +102,13 @@ pub(crate) fn compile_and_configure(
             None,
             None,
         );
-        let answer = plain.instantiate(&mut store).and_then(|guest: Guest| {
-            guest
-                .step_observer_plugin_transform()
-                .call_configure(&mut store, config)
-        });
+        let answer = plain
+            .instantiate(&mut store)
+            .and_then(|guest: GuestPlugin| {
+                guest
+                    .step_observer_plugin_transform()
+                    .call_configure(&mut store, config)
+            });
         answer.map_err(|error| CallFailure::classify(&error, store.data().limits.refused, &limits))
     };
     let setup = match configure(config) {

@@ -3,6 +3,7 @@
 
 mod bundled;
 mod compiler_process;
+mod config;
 mod configure;
 mod error;
 mod inspect;
@@ -16,6 +17,7 @@ mod world;
 pub use bundled::{COMPLETE_BUILD, bundled_plugins, missing_plugins};
 pub use compiler_process::compile_for_parent;
 pub(super) use compiler_process::{Compiled, compile};
+pub use config::{PluginConfig, PluginFrom, PluginMemoryConfig};
 pub(super) use configure::ConfiguredPlugin;
 pub use error::LoadError;
 pub use inspect::Inspection;

@@ -1,15 +1,15 @@
 //! Plugins in order: each event passes all of them, or ends at one.
 
 use super::plugin::Plugin;
-use crate::plugin::bindings::exports::step_observer::plugin::transform::Verdict;
+use super::report::{CallResult, PluginCall, PluginIdentity, Report};
+use super::strip::{mark, strip};
 use crate::plugin::load::{LoadError, PluginSpec};
 use crate::plugin::policy::OnError;
-use crate::plugin::sandbox::{CallFailure, OutputMask, PluginEngine};
-use crate::plugin::strip::{mark, strip};
-use crate::redact::Counts;
+use crate::plugin::sandbox::{CallFailure, OutputMask, PluginEngine, transform::Verdict};
+use crate::redact::RedactionCounts;
 use crate::step::Envelope;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A plugin that is not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub struct ChainError {
     /// Why.
     pub source: LoadError,
 }
+
+/// Longest reason for which a plugin drops an event, in bytes.
+const MAX_REASON_BYTES: usize = 256;
 
 /// Plugins in order. It never changes: where plugins come and go, another chain takes over between
 /// two events.
@@ -36,39 +39,17 @@ pub struct Chain {
 pub enum Outcome {
     /// It goes on.
     Deliver(Box<Envelope>, Report),
-    /// A plugin dropped it.
-    Dropped {
-        /// Which.
-        plugin: Arc<str>,
-        /// Why, masked and cut.
-        reason: String,
-        /// What happened before.
-        report: Report,
-    },
+    /// A plugin dropped it. The last call says why.
+    Dropped(Report),
     /// A plugin failed and says `block`: try again with the event as it was.
     Blocked {
         /// Which.
-        plugin: Arc<str>,
+        plugin: Arc<PluginIdentity>,
         /// How.
         failure: CallFailure,
         /// The event before the chain touched it.
         envelope: Box<Envelope>,
     },
-}
-
-/// What happened to an event on its way.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// The plugins that got the event, in order.
-    pub called: Vec<Arc<Plugin>>,
-    /// How long each of them took.
-    pub times: Vec<Duration>,
-    /// Per plugin and rule, how much was masked.
-    pub redacted: Vec<(Arc<str>, String, u32)>,
-    /// Plugins that failed, how, and what was done.
-    pub failures: Vec<(Arc<str>, CallFailure, OnError)>,
-    /// Why the last of them dropped it.
-    pub dropped: Option<String>,
 }
 
 // === impl Chain ===
@@ -110,13 +91,6 @@ impl Chain {
         &self.plugins
     }
 
-    /// The version that a plugin says it has.
-    #[must_use]
-    pub fn version(&self, name: &str) -> &str {
-        let found = self.plugins.iter().find(|plugin| plugin.name() == name);
-        found.map_or("", |plugin| plugin.identity().1)
-    }
-
     /// How many chains there were before this one.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -143,23 +117,28 @@ impl Chain {
             if !plugin.wants(&envelope) {
                 continue;
             }
-            report.called.push(plugin.clone());
             let began = Instant::now();
             let (draft, answer) = plugin.call(&self.engine, &self.output_mask, envelope);
-            report.times.push(began.elapsed());
-            // The store gives back what was put in; without it there is nothing left to send.
+            let took = began.elapsed();
+            let mut record = |masked: RedactionCounts, result: CallResult| {
+                report.calls.push(PluginCall {
+                    plugin: plugin.identity.clone(),
+                    took,
+                    masked,
+                    result,
+                });
+            };
+            // The store returns the draft that was put into it. Without it no event is left.
             let Some(draft) = draft else {
-                return Outcome::Dropped {
-                    plugin: plugin.label.clone(),
-                    reason: "the event was lost in the plugin".to_owned(),
-                    report,
-                };
+                let reason = "the event was lost in the plugin".to_owned();
+                record(RedactionCounts::default(), CallResult::Dropped(reason));
+                return Outcome::Dropped(report);
             };
             let (unchanged, failure) = match answer {
                 Ok(Verdict::Keep) => match draft.apply() {
-                    Ok((changed, counts)) => {
+                    Ok((changed, masked)) => {
                         plugin.metrics.kept(began.elapsed());
-                        report.count(&plugin.label, &counts);
+                        record(masked, CallResult::Kept);
                         envelope = changed;
                         continue;
                     }
@@ -167,49 +146,32 @@ impl Chain {
                 },
                 Ok(Verdict::Drop(reason)) => {
                     plugin.metrics.dropped(began.elapsed());
-                    let reason = self.output_mask.mask_line(&reason, 256);
-                    return Outcome::Dropped {
-                        plugin: plugin.label.clone(),
-                        reason,
-                        report,
-                    };
+                    let reason = self.output_mask.mask_line(&reason, MAX_REASON_BYTES);
+                    record(RedactionCounts::default(), CallResult::Dropped(reason));
+                    return Outcome::Dropped(report);
                 }
                 Err(failure) => (draft.discard(), failure),
             };
             plugin.metrics.failed(&failure, began.elapsed());
-            report
-                .failures
-                .push((plugin.label.clone(), failure.clone(), plugin.on_error));
-            envelope = match (plugin.on_error, &original) {
+            let on_error = plugin.on_error;
+            let failed = CallResult::Failed {
+                failure: failure.clone(),
+                on_error,
+            };
+            record(RedactionCounts::default(), failed);
+            envelope = match (on_error, &original) {
                 (OnError::Block, Some(original)) => {
-                    let (plugin, envelope) = (plugin.label.clone(), Box::new(original.clone()));
                     return Outcome::Blocked {
-                        plugin,
+                        plugin: plugin.identity.clone(),
                         failure,
-                        envelope,
+                        envelope: Box::new(original.clone()),
                     };
                 }
-                (OnError::Drop | OnError::Block, _) => {
-                    let reason = format!("the plugin failed: {failure}");
-                    return Outcome::Dropped {
-                        plugin: plugin.label.clone(),
-                        reason,
-                        report,
-                    };
-                }
-                (OnError::Strip, _) => strip(unchanged, &plugin.label),
-                (OnError::Pass, _) => mark(unchanged, &plugin.label),
+                (OnError::Drop | OnError::Block, _) => return Outcome::Dropped(report),
+                (OnError::Strip, _) => strip(unchanged, &plugin.identity.name),
+                (OnError::Pass, _) => mark(unchanged, &plugin.identity.name),
             };
         }
         Outcome::Deliver(Box::new(envelope), report)
-    }
-}
-
-impl Report {
-    fn count(&mut self, plugin: &Arc<str>, counts: &Counts) {
-        let counts = counts
-            .iter()
-            .map(|(rule, count)| (plugin.clone(), rule.to_owned(), count));
-        self.redacted.extend(counts);
     }
 }

@@ -6,10 +6,15 @@ mod crash_record;
 mod metrics;
 mod plugin;
 mod pool;
+mod report;
+mod sample;
+mod strip;
 
-pub use chain::{Chain, ChainError, Outcome, Report};
+pub use chain::{Chain, ChainError, Outcome};
 pub use crash_record::{CallMarker, CrashError, CrashRecord};
 pub use metrics::PluginCounts;
 pub(super) use metrics::PluginMetrics;
 pub use plugin::Plugin;
 pub use pool::{ChainPool, PoolError};
+pub use report::{CallResult, PluginCall, PluginIdentity, Report};
+pub use sample::sample_event;

@@ -2,15 +2,14 @@
 
 use super::crash_record::CallMarker;
 use super::metrics::{PluginCounts, PluginMetrics};
+use super::report::PluginIdentity;
+use super::sample;
 use crate::event::EventMatch;
-use crate::plugin::bindings::exports::step_observer::plugin::transform::Verdict;
-use crate::plugin::draft::{Draft, RuleSets};
-use crate::plugin::host::Host;
-use crate::plugin::load::{self, Compiled, ConfiguredPlugin, FileDigest, LoadError, PluginSpec};
+use crate::plugin::load::{Compiled, ConfiguredPlugin, FileDigest, LoadError, PluginSpec, compile};
 use crate::plugin::policy::OnError;
-use crate::plugin::sample;
 use crate::plugin::sandbox::{
-    CallFailure, CallMemory, CodeMemory, Limits, OutputMask, PluginEngine, PluginMemory,
+    CallFailure, CallMemory, CodeMemory, Draft, Host, Limits, OutputMask, PluginEngine,
+    PluginMemory, RuleSets, transform::Verdict,
 };
 use crate::step::Envelope;
 use std::sync::Arc;
@@ -19,8 +18,7 @@ use wasmtime::component::Resource;
 
 /// A plugin in a chain.
 pub struct Plugin {
-    /// The operator's name for it.
-    pub(crate) label: Arc<str>,
+    pub(super) identity: Arc<PluginIdentity>,
     select: EventMatch,
     pub(crate) on_error: OnError,
     pub(crate) limits: Limits,
@@ -33,7 +31,6 @@ pub struct Plugin {
 enum Kind {
     Ready {
         configured: Box<ConfiguredPlugin>,
-        digest: FileDigest,
         size: usize,
         /// What its calls take of the memory that all plugins call_memory.
         memory: Arc<PluginMemory>,
@@ -47,8 +44,7 @@ enum Kind {
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin")
-            .field("name", &self.label)
-            .field("digest", &self.digest())
+            .field("identity", &self.identity)
             .finish_non_exhaustive()
     }
 }
@@ -65,7 +61,7 @@ impl Plugin {
             digest,
             size,
             code,
-        } = load::compile(engine, spec)?;
+        } = compile(engine, spec)?;
         let redacts = !configured.rule_sets.is_empty();
         let default = if redacts {
             OnError::Strip
@@ -73,7 +69,11 @@ impl Plugin {
             OnError::Pass
         };
         Ok(Self {
-            label: spec.name.as_str().into(),
+            identity: Arc::new(PluginIdentity {
+                name: spec.name.as_str().into(),
+                version: configured.version.clone(),
+                digest: Some(digest),
+            }),
             select: spec.select.clone(),
             on_error: spec.on_error.unwrap_or(default),
             limits: spec.limits.clone(),
@@ -81,7 +81,6 @@ impl Plugin {
             call_marker: None,
             kind: Kind::Ready {
                 configured: Box::new(configured),
-                digest,
                 size,
                 memory: Arc::new(engine.budget.plugin_memory()),
                 _code: code,
@@ -100,7 +99,11 @@ impl Plugin {
     /// started. Whether it redacts is not known: unless its settings say otherwise, no text passes.
     pub(crate) fn stand_in(spec: &PluginSpec, reason: String) -> Self {
         Self {
-            label: spec.name.as_str().into(),
+            identity: Arc::new(PluginIdentity {
+                name: spec.name.as_str().into(),
+                version: String::new(),
+                digest: None,
+            }),
             select: spec.select.clone(),
             on_error: spec.on_error.unwrap_or(OnError::Strip),
             limits: spec.limits.clone(),
@@ -145,14 +148,14 @@ impl Plugin {
     /// The operator's name for it.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.label
+        &self.identity.name
     }
 
     /// What it calls itself: name and version.
     #[must_use]
     pub fn identity(&self) -> (&str, &str) {
         match &self.kind {
-            Kind::Ready { configured, .. } => (&configured.name, &configured.version),
+            Kind::Ready { configured, .. } => (&configured.name, &self.identity.version),
             Kind::StandIn(_) => ("", ""),
         }
     }
@@ -160,10 +163,7 @@ impl Plugin {
     /// SHA-256 of its file.
     #[must_use]
     pub fn digest(&self) -> Option<&FileDigest> {
-        match &self.kind {
-            Kind::Ready { digest, .. } => Some(digest),
-            Kind::StandIn(_) => None,
-        }
+        self.identity.digest.as_ref()
     }
 
     /// Size of its file in bytes.
@@ -292,7 +292,7 @@ impl Plugin {
         let mut store = PluginEngine::store(
             &engine.run,
             &self.limits,
-            self.label.clone(),
+            self.identity.name.clone(),
             output_mask.clone(),
             Some(self.draft(envelope)),
             Some(call_memory),

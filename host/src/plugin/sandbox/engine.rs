@@ -1,15 +1,15 @@
 //! wasmtime, narrowed to what plugins need: one engine, limits that always hold, a clock that ticks
 //! for deadlines.
 
+use super::bindings;
+use super::draft::Draft;
+use super::host::{Host, Limiter, MAX_TABLE_ELEMENTS};
 use super::limits::{EPOCH_TICK, Limits};
 use super::mask_output::OutputMask;
 use super::memory_budget::{CallMemory, MemoryBudget};
 use super::wasi;
 use crate::locked::Locked;
-use crate::plugin::bindings;
 use crate::plugin::compiler::Compiler;
-use crate::plugin::draft::Draft;
-use crate::plugin::host::{Host, Limiter, MAX_TABLE_ELEMENTS};
 use std::sync::Arc;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};

@@ -2,8 +2,8 @@
 //! plugins declared before they reach a log.
 
 use super::config_values::ConfigValues;
-use crate::plugin::draft::RuleSets;
-use crate::redact::{Counts, Exhausted, ScanLimits};
+use super::rule_sets::RuleSets;
+use crate::redact::{Exhausted, RedactionCounts, ScanLimits};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ impl OutputMask {
                 growth: max * 16,
                 deadline: Instant::now() + MAX_SCAN_TIME,
             };
-            masked = match scanner.redact(&masked, &mut Counts::default(), limits) {
+            masked = match scanner.redact(&masked, &mut RedactionCounts::default(), limits) {
                 Ok(line) => line.into_owned(),
                 Err(Exhausted) => return "(left out: it could not be masked in time)".to_owned(),
             };

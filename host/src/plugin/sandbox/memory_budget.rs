@@ -8,7 +8,7 @@ mod shared_pool;
 
 use super::limits::MAX_PLUGIN_THREADS;
 use crate::locked::{Locked, unpoisoned};
-use shared_pool::SharedPool;
+use shared_pool::{MIN_GROWTH_BYTES, SharedPool};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, MutexGuard};
 use std::time::Instant;
@@ -26,8 +26,6 @@ const MAX_RESERVED_CALLS: usize = MAX_PLUGIN_THREADS + 2;
 /// The reserved call_memory of a call is this part of the budget. With 96 MiB it is 1.5 MiB: more than a bundled plugin takes
 /// for an event, and 69 MiB are shared, so that a call can have the default `limits.memoryBytes` of 64 MiB.
 const RESERVED_FRACTION: usize = 64;
-/// Least that is taken from the shared part at a time: memory often grows by single pages.
-const MIN_GROWTH_BYTES: usize = 256 * 1024;
 
 /// How much of a limit on the process's memory plugins may have: the rest is for everything else, and for the child
 /// process that compiles plugins.

@@ -2,19 +2,29 @@
 //! memory and output, the failures that follow from them, and the mask over everything a plugin
 //! writes to a log.
 
+mod bindings;
 mod config_values;
+mod draft;
 mod engine;
+mod event_handle;
 mod failure;
+mod host;
 mod limits;
 mod mask_output;
 mod memory_budget;
+mod rule_sets;
 mod wasi;
 
+pub(super) use bindings::exports::step_observer::plugin::transform;
+pub(super) use bindings::{Plugin as GuestPlugin, PluginPre};
+pub(super) use draft::Draft;
 pub use engine::PluginEngine;
 pub use failure::CallFailure;
+pub(super) use host::Host;
 pub(super) use limits::MAX_PLUGIN_THREADS;
 pub use limits::{LimitCeiling, Limits};
 pub(super) use mask_output::OutputMask;
 pub(super) use memory_budget::{CallMemory, CodeMemory, PluginMemory};
 pub use memory_budget::{MemoryBudget, default_plugin_memory};
+pub(crate) use rule_sets::RuleSets;
 pub(super) use wasi::{WASI_PREFIX, add_empty_wasi};

@@ -3,7 +3,7 @@
 //! time and as randomness. Nothing here waits, and empty_value reaches the outside.
 
 use super::failure::WasiRefused;
-use crate::plugin::host::Host;
+use super::host::Host;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, Linker, ResourceDynamic, ResourceType, Type, Val};
 use wasmtime::{Result, StoreContextMut, bail, format_err};

@@ -1,8 +1,10 @@
 //! The part of the budget that calls share, and the order in which waiting calls get it. It has
 //! neither clock nor locks.
 
-use super::MIN_GROWTH_BYTES;
 use std::collections::BTreeMap;
+
+/// Least that is taken from the shared part at a time: memory often grows by single pages.
+pub(super) const MIN_GROWTH_BYTES: usize = 256 * 1024;
 
 /// The part that calls share. Without clock and locks.
 #[derive(Debug)]

@@ -4,8 +4,9 @@
 //! and answers `keep`.
 
 use super::bindings::step_observer::plugin::events as wit;
-use super::sandbox::Limits;
-use crate::redact::{Counts, Exhausted, ScanLimits, Scanner};
+use super::limits::Limits;
+use super::rule_sets::RuleSets;
+use crate::redact::{Exhausted, RedactionCounts, ScanLimits, Scanner};
 use crate::step::{Envelope, EventContext};
 use cloudevents::event::Data;
 use cloudevents::{AttributesReader, AttributesWriter, Event};
@@ -15,17 +16,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use step_observer_event_model::{EditError, Edits, Phase, Step, field};
 
-/// What the guest's handle stands for: the one draft in its store.
-#[derive(Debug)]
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub enum EventHandle {}
-
-/// Rule sets by name, compiled once per load.
-pub(crate) type RuleSets = Vec<(String, Scanner)>;
-
 /// An event taken apart, with the changes that a plugin asks for.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     event: Event,
     context: Arc<EventContext>,
     data: Value,
@@ -44,13 +37,13 @@ struct Redactions {
     /// Log and data of the unchanged event as the redactions so far make them; `None` if they
     /// change nothing.
     result: Option<(Option<String>, Option<Value>)>,
-    counts: Counts,
+    counts: RedactionCounts,
 }
 
 // === impl Draft ===
 
 impl Draft {
-    pub(super) fn new(envelope: Envelope, rule_sets: Arc<RuleSets>, limits: &Limits) -> Self {
+    pub(crate) fn new(envelope: Envelope, rule_sets: Arc<RuleSets>, limits: &Limits) -> Self {
         let budget = usize::try_from(limits.output_bytes.get()).unwrap_or(usize::MAX);
         let deadline = Instant::now() + Duration::from_millis(limits.time_ms.get());
         let Envelope { mut event, context } = envelope;
@@ -79,7 +72,7 @@ impl Draft {
     }
 
     /// The event as it was.
-    pub(super) fn discard(self) -> Envelope {
+    pub(crate) fn discard(self) -> Envelope {
         let Self {
             event,
             context,
@@ -95,7 +88,7 @@ impl Draft {
     /// # Errors
     ///
     /// Masking what was changed takes too long; the event is as it was.
-    pub(super) fn apply(self) -> Result<(Envelope, Counts), Box<Envelope>> {
+    pub(crate) fn apply(self) -> Result<(Envelope, RedactionCounts), Box<Envelope>> {
         let limits = self.scan_limits();
         let Self {
             mut event,
@@ -148,7 +141,7 @@ impl Draft {
         }
     }
 
-    pub(super) fn header(&self) -> wit::Header {
+    pub(crate) fn header(&self) -> wit::Header {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         wit::Header {
             id: self.event.id().to_owned(),
@@ -160,17 +153,17 @@ impl Draft {
         }
     }
 
-    pub(super) fn step(&self) -> wit::Step {
+    pub(crate) fn step(&self) -> wit::Step {
         Step::read(self.event.ty(), &self.data).into()
     }
 
-    pub(super) fn attribute(&self, name: &str) -> Option<String> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<String> {
         let mut all = self.event.iter();
         all.find(|(known, _)| *known == name)
             .map(|(_, value)| crate::event::text(value).into_owned())
     }
 
-    pub(super) fn extensions(&self) -> Vec<(String, String)> {
+    pub(crate) fn extensions(&self) -> Vec<(String, String)> {
         let mut all: Vec<_> = self
             .event
             .iter_extensions()
@@ -185,7 +178,7 @@ impl Draft {
         all
     }
 
-    pub(super) fn set_attribute(
+    pub(crate) fn set_attribute(
         &mut self,
         name: &str,
         value: Option<&str>,
@@ -193,19 +186,19 @@ impl Draft {
         Ok(self.edits.set_attribute(name, value)?)
     }
 
-    pub(super) fn data_json(&self) -> String {
+    pub(crate) fn data_json(&self) -> String {
         self.data.to_string()
     }
 
-    pub(super) fn get(&self, place: &str) -> Option<String> {
+    pub(crate) fn get(&self, place: &str) -> Option<String> {
         self.data.pointer(place).map(Value::to_string)
     }
 
-    pub(super) fn set(&mut self, place: &str, json: Option<&str>) -> Result<(), wit::EditError> {
+    pub(crate) fn set(&mut self, place: &str, json: Option<&str>) -> Result<(), wit::EditError> {
         Ok(self.edits.set(place, json)?)
     }
 
-    pub(super) fn label(&self, name: &str) -> Option<String> {
+    pub(crate) fn label(&self, name: &str) -> Option<String> {
         self.data
             .get("labels")?
             .get(name)?
@@ -213,33 +206,33 @@ impl Draft {
             .map(str::to_owned)
     }
 
-    pub(super) fn annotation(&self, name: &str) -> Option<String> {
+    pub(crate) fn annotation(&self, name: &str) -> Option<String> {
         self.context.annotations.get(name).map(ToString::to_string)
     }
 
-    pub(super) fn log(&self) -> &str {
+    pub(crate) fn log(&self) -> &str {
         self.log.as_deref().unwrap_or_default()
     }
 
-    pub(super) fn read_log(&self, offset: u64, length: u32) -> Vec<u8> {
+    pub(crate) fn read_log(&self, offset: u64, length: u32) -> Vec<u8> {
         let log = self.log().as_bytes();
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(log.len());
         let end = start.saturating_add(length as usize).min(log.len());
         log.get(start..end).unwrap_or_default().to_vec()
     }
 
-    pub(super) fn set_log(&mut self, text: String) -> Result<(), wit::EditError> {
+    pub(crate) fn set_log(&mut self, text: String) -> Result<(), wit::EditError> {
         Ok(self.edits.set_log(text)?)
     }
 
-    pub(super) fn edit_log(&mut self, edits: Vec<wit::LogEdit>) -> Result<(), wit::EditError> {
+    pub(crate) fn edit_log(&mut self, edits: Vec<wit::LogEdit>) -> Result<(), wit::EditError> {
         let edits = edits.into_iter();
         let edits = edits.map(|wit::LogEdit { start, end, text }| (start, end, text));
         let log = self.log.as_deref().unwrap_or_default();
         Ok(self.edits.edit_log(log, edits.collect())?)
     }
 
-    pub(super) fn redact(
+    pub(crate) fn redact(
         &mut self,
         rules: &str,
         scope: wit::Scope,
@@ -254,7 +247,7 @@ impl Draft {
             )));
         };
         self.edits.spend(rules.len())?;
-        let mut counts = Counts::default();
+        let mut counts = RedactionCounts::default();
         let limits = self.scan_limits();
         let (log, data) = self.redactions.result.take().unwrap_or_default();
         let before = log.as_deref().unwrap_or(self.log());
@@ -290,7 +283,7 @@ impl Draft {
     }
 
     /// Returns the memory that the changes take, in bytes.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.edits.held()
     }
 }
@@ -315,7 +308,7 @@ fn scan(
     data: &mut Value,
     limits: ScanLimits,
 ) -> Result<(), Exhausted> {
-    let mut ignored = Counts::default();
+    let mut ignored = RedactionCounts::default();
     if let Some(log) = log
         && let Cow::Owned(masked) = scanner.redact(log, &mut ignored, limits)?
     {

@@ -1,8 +1,10 @@
 //! What a plugin can call: the functions of the contract, on the one event in its store.
 
 use super::bindings::step_observer::plugin::{events as wit, logging};
-use super::draft::{Draft, EventHandle};
-use super::sandbox::{CallMemory, OutputMask};
+use super::draft::Draft;
+use super::event_handle::EventHandle;
+use super::mask_output::OutputMask;
+use super::memory_budget::CallMemory;
 use std::sync::Arc;
 use step_observer_event_model::size_in_memory;
 use tracing::{debug, error, info, warn};
@@ -13,36 +15,36 @@ use wasmtime::{ResourceLimiter, Result, format_err};
 const MAX_LINE_BYTES: usize = 1024;
 
 /// State of one instance.
-pub(super) struct Host {
-    pub(super) draft: Option<Draft>,
-    pub(super) limits: Limiter,
+pub(crate) struct Host {
+    pub(crate) draft: Option<Draft>,
+    pub(crate) limits: Limiter,
     /// The plugin's name, for its log lines.
-    pub(super) plugin: Arc<str>,
+    pub(crate) plugin: Arc<str>,
     /// Masks what the plugin writes.
-    pub(super) output_mask: Arc<OutputMask>,
+    pub(crate) output_mask: Arc<OutputMask>,
     /// Lines that it may still write.
-    pub(super) lines_left: u32,
+    pub(crate) lines_left: u32,
     /// Handles that its empty WASI gave.
-    pub(super) wasi_handles: u32,
+    pub(crate) wasi_handles: u32,
 }
 
 /// Memory and tables of one instance.
-pub(super) struct Limiter {
-    pub(super) memory: usize,
+pub(crate) struct Limiter {
+    pub(crate) memory: usize,
     /// What all memories together have.
-    pub(super) used: usize,
+    pub(crate) used: usize,
     /// A request for memory was refused.
-    pub(super) refused: bool,
+    pub(crate) refused: bool,
     /// What the host holds for it.
     held: usize,
     /// What its tables take.
     tables: usize,
     /// Its part of what all plugins have; none where nobody counts, such as when it is configured.
-    pub(super) call_memory: Option<CallMemory>,
+    pub(crate) call_memory: Option<CallMemory>,
 }
 
 impl Limiter {
-    pub(super) fn new(memory: usize, call_memory: Option<CallMemory>) -> Self {
+    pub(crate) fn new(memory: usize, call_memory: Option<CallMemory>) -> Self {
         Self {
             memory,
             used: 0,
@@ -70,7 +72,7 @@ impl Limiter {
 }
 
 /// Most elements in a table. Function tables of real plugins have thousands.
-pub(super) const MAX_TABLE_ELEMENTS: usize = 20_000;
+pub(crate) const MAX_TABLE_ELEMENTS: usize = 20_000;
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(

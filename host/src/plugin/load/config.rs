@@ -1,8 +1,10 @@
 //! The configuration of plugins.
 
-use super::{FileDigest, Limits, OnError, Wasi};
+use super::trust::FileDigest;
 use crate::bounded::Bounded;
 use crate::event::EventMatch;
+use crate::plugin::policy::{OnError, Wasi};
+use crate::plugin::sandbox::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -17,6 +17,6 @@ wasmtime::component::bindgen!({
     world: "plugin",
     imports: { default: trappable },
     with: {
-        "step-observer:plugin/events.event": super::draft::EventHandle,
+        "step-observer:plugin/events.event": super::event_handle::EventHandle,
     },
 });

@@ -1,0 +1,94 @@
+//! The record of one event's way through a chain: one entry per plugin call.
+
+use crate::plugin::load::FileDigest;
+use crate::plugin::policy::OnError;
+use crate::plugin::sandbox::CallFailure;
+use crate::redact::RedactionCounts;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Names one version of a plugin.
+#[derive(Clone, Debug)]
+pub struct PluginIdentity {
+    /// The operator's name for the plugin.
+    pub name: Arc<str>,
+    /// The version that the plugin declares. Empty if it could not be loaded.
+    pub version: String,
+    /// SHA-256 of its file. `None` if it could not be loaded.
+    pub digest: Option<FileDigest>,
+}
+
+/// One call of a plugin with an event.
+#[derive(Clone, Debug)]
+pub struct PluginCall {
+    /// The plugin.
+    pub plugin: Arc<PluginIdentity>,
+    /// Duration of the call, without the time to apply its changes.
+    pub took: Duration,
+    /// Texts that its rules have masked. Empty unless the result is `Kept`.
+    pub masked: RedactionCounts,
+    /// The result.
+    pub result: CallResult,
+}
+
+/// The result of a plugin call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallResult {
+    /// The plugin keeps the event, changed or not.
+    Kept,
+    /// The plugin drops the event. The reason is masked and truncated.
+    Dropped(String),
+    /// The call failed.
+    Failed {
+        /// How it failed.
+        failure: CallFailure,
+        /// The consequence for the event.
+        on_error: OnError,
+    },
+}
+
+/// The plugin calls of one event, in order. Plugins that do not match the event are not called.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The calls.
+    pub calls: Vec<PluginCall>,
+}
+
+impl PluginCall {
+    /// Returns why the event ends at this call, `None` if it does not.
+    #[must_use]
+    pub fn drop_reason(&self) -> Option<Cow<'_, str>> {
+        match &self.result {
+            CallResult::Dropped(reason) => Some(reason.into()),
+            CallResult::Failed {
+                failure,
+                on_error: OnError::Drop | OnError::Block,
+            } => Some(format!("the plugin failed: {failure}").into()),
+            CallResult::Kept | CallResult::Failed { .. } => None,
+        }
+    }
+}
+
+impl Report {
+    /// Returns the failed calls with the failure and its consequence for the event.
+    pub fn failures(&self) -> impl Iterator<Item = (&PluginIdentity, &CallFailure, OnError)> {
+        self.calls.iter().filter_map(|call| match &call.result {
+            CallResult::Failed { failure, on_error } => Some((&*call.plugin, failure, *on_error)),
+            CallResult::Kept | CallResult::Dropped(_) => None,
+        })
+    }
+
+    /// Returns the call that dropped the event, and why. `None` if no plugin dropped it.
+    #[must_use]
+    pub fn dropped(&self) -> Option<(&PluginIdentity, Cow<'_, str>)> {
+        let last = self.calls.last()?;
+        Some((&*last.plugin, last.drop_reason()?))
+    }
+
+    /// Returns the duration of all calls together.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.calls.iter().map(|call| call.took).sum()
+    }
+}
