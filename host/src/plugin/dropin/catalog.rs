@@ -6,7 +6,7 @@ use super::package::{
     self, Fingerprint, MAX_PACKAGES, Origin, Package, PackageError, PackageFiles,
 };
 use super::slot::{Loaded, Slot, SlotKey, WantedPlugin, describe, wanted_plugins};
-use super::status::{PluginEntry, PluginState, Roster};
+use super::status::{Notice, PluginEntry, PluginState, Roster};
 use crate::plugin::{
     Chain, CrashRecord, LimitCeiling, LoadError, Plugin, PluginEngine, TrustConfig,
 };
@@ -37,17 +37,6 @@ pub enum SourceChange {
     },
     /// A source has told all that was there when it began.
     Listed,
-}
-
-/// News for the author of a plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// Where it was dropped in.
-    pub origin: Origin,
-    /// Its name.
-    pub name: String,
-    /// What became of it: what it is, or why it is refused.
-    pub outcome: Result<String, String>,
 }
 
 /// All plugins of a host.

@@ -7,6 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Most ConfigMaps that form one module: together as large as a file may be.
+pub const MAX_PARTS: usize = 64;
+
 /// Settings of a plugin that is dropped in, the file `plugin.yaml` beside its module. All are
 /// optional.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,15 +65,10 @@ impl TryFrom<String> for PartNumber {
         let parse = || {
             let (number, total) = text.split_once('/')?;
             let (number, total) = (number.trim().parse().ok()?, total.trim().parse().ok()?);
-            let most = super::package::MAX_PARTS;
+            let most = MAX_PARTS;
             (1 <= number && number <= total && total <= most).then_some(Self { number, total })
         };
-        parse().ok_or_else(|| {
-            format!(
-                "not a part: write it like 1/3, of at most {}",
-                super::package::MAX_PARTS
-            )
-        })
+        parse().ok_or_else(|| format!("not a part: write it like 1/3, of at most {}", MAX_PARTS))
     }
 }
 

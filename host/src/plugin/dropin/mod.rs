@@ -9,10 +9,10 @@ mod package;
 mod slot;
 mod status;
 
-pub use catalog::{Catalog, Notice, SourceChange};
+pub use catalog::{Catalog, SourceChange};
 pub use config::DropInConfig;
 pub use folder::{FolderScan, PluginFolder};
 pub use job::{LoadJob, LoadResult};
-pub use manifest::{PartNumber, PluginManifest};
-pub use package::{MAX_PARTS, Origin, PackageError, PackageFiles};
-pub use status::{LoadedStatus, PluginEntry, PluginState, PluginStatus, Refusal, Roster};
+pub use manifest::{MAX_PARTS, PartNumber, PluginManifest};
+pub use package::{Origin, PackageError, PackageFiles};
+pub use status::{LoadedStatus, Notice, PluginEntry, PluginState, PluginStatus, Refusal, Roster};

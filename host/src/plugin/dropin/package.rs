@@ -10,8 +10,6 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Most ConfigMaps that form one module: together as large as a file may be.
-pub const MAX_PARTS: usize = 64;
 /// Most ConfigMaps and files with plugins: each may hold a module in memory.
 pub(super) const MAX_PACKAGES: usize = 256;
 /// The settings.

@@ -1,8 +1,7 @@
 //! What should stand in one place, and what stands there.
 
-use super::catalog::Notice;
 use super::package::{self, Fingerprint, Origin, Package, PackageError};
-use super::status::{PluginEntry, PluginState, Refusal};
+use super::status::{Notice, PluginEntry, PluginState, Refusal};
 use crate::plugin::run::PluginMetrics;
 use crate::plugin::{Plugin, PluginSource, PluginSpec, TrustConfig};
 use std::collections::BTreeMap;

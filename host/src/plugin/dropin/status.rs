@@ -43,6 +43,17 @@ pub enum PluginState {
     StandIn,
 }
 
+/// News for the author of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Where it was dropped in.
+    pub origin: Origin,
+    /// Its name.
+    pub name: String,
+    /// What became of it: what it is, or why it is refused.
+    pub outcome: Result<String, String>,
+}
+
 /// Why a plugin is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
