@@ -68,7 +68,7 @@ impl TryFrom<String> for PartNumber {
             let most = MAX_PARTS;
             (1 <= number && number <= total && total <= most).then_some(Self { number, total })
         };
-        parse().ok_or_else(|| format!("not a part: write it like 1/3, of at most {}", MAX_PARTS))
+        parse().ok_or_else(|| format!("not a part: write it like 1/3, of at most {MAX_PARTS}"))
     }
 }
 
