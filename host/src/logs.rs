@@ -7,8 +7,8 @@ pub use config::{LogCaptureMode, LogConfig};
 
 use crate::locked::Locked;
 use crate::observe::{
-    Change, ClusterLogs, LOG_OF_REPLACED_POD, LogReadMode, LogTarget, RecordedLogs, WatchedPod,
-    WatchedPods,
+    Change, ClusterLogs, FollowedLog, LOG_OF_REPLACED_POD, LogReadMode, LogTarget, RecordedLogs,
+    WatchedPod, WatchedPods,
 };
 use crate::step::{CapturedLog, StepRecord};
 use futures::FutureExt as _;
@@ -113,7 +113,7 @@ impl LogReader {
             return None;
         }
         let pod = self.watched_pods.watch(&target);
-        let (log, reading) = logs.follow(target.clone(), self.max_bytes);
+        let (log, reading) = FollowedLog::start(logs.clone(), target.clone(), self.max_bytes);
         self.prefetched()
             .insert(target, PrefetchedLog::Followed { log, pod });
         Some(reading.boxed())

@@ -1,13 +1,14 @@
 //! A real API server as a source.
 
+use super::ObserveError;
+use super::ObserveError;
+use super::change::{Change, TimedChange};
 use super::initial_lists::{InitialLists, Scope};
 use super::namespace::namespace_names;
 use super::raw_events::{RawEvent, RawEventHook, WithJson};
 use super::slim::{SlimPod, SlimTaskRun};
-use super::tracker::Change;
-use super::watch::{self, Object, WatchConfig, WatchError};
-use super::watch_event::Event;
-use super::{ObserveError, TimedChange};
+use super::watch::{self, WatchConfig};
+use super::watch_event::{Event, Object, WatchError};
 use crate::bounded::Bounded;
 use crate::clock;
 use crate::locked::Locked;
@@ -95,7 +96,7 @@ pub async fn watch(
             labels: Some(parts.join(",")).filter(|selector| !selector.is_empty()),
             fields: None,
             timeout_seconds: config.watch_timeout_seconds.get(),
-            page: PAGE_SIZE,
+            page_size: PAGE_SIZE,
         }
     };
     let initial_lists = Arc::new(Locked::new(InitialLists::new(&scopes)));

@@ -1,8 +1,7 @@
 //! Logs of a cluster's pods.
 
-use super::followed_log::FollowedLog;
+use super::change::LogTarget;
 use super::log_capture::LogCapture;
-use super::tracker::LogTarget;
 use super::watched_pods::{PodPresence, WatchedPod};
 use crate::fair::{FairSemaphore, Permit};
 use crate::step::CapturedLog;
@@ -119,15 +118,6 @@ impl ClusterLogs {
             timeout,
             forbidden: Arc::new(Once::new()),
         }
-    }
-
-    /// Reads the log of a container while it is written. The future must be polled to its end.
-    pub(crate) fn follow(
-        &self,
-        target: LogTarget,
-        max_bytes: usize,
-    ) -> (FollowedLog, impl Future<Output = ()> + Send + 'static) {
-        FollowedLog::begin(self.clone(), target, max_bytes)
     }
 
     pub(super) async fn follower_slot(&self, namespace: &Arc<str>) -> Permit {

@@ -1,32 +1,35 @@
-//! Runs that may tell nothing at the moment, because they or their namespace have their share of the records that
-//! are being prepared. What is known of them stays with the others; here is only whose turn is next.
+//! Deferred runs: their transitions wait, because the run or its namespace has used up its share of
+//! the records in preparation. The ledger keeps their state; this module only decides which run is
+//! next.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Runs of one namespace that were set aside and are gone from the cluster, of which the state is kept. Nothing
-/// bounds how many a namespace makes and deletes, while those that the cluster shows are bounded by the cluster.
+/// Bounds the deferred runs of one namespace that are gone from the cluster. The cluster bounds the
+/// runs that it still shows, but nothing bounds how many runs a namespace creates and deletes.
 const MAX_GONE_RUNS: usize = 256;
-/// Runs of a namespace that are looked at for one that may tell: those before it have their own share.
+/// Bounds the search for a run with room in one namespace: each run before it has used up its own
+/// share.
 const MAX_CANDIDATES: usize = 64;
 
-/// Which runs are set aside, in order, by namespace. Pure.
+/// Orders the deferred runs per namespace. Pure.
 #[derive(Debug, Default)]
 pub(super) struct DeferredRuns {
-    /// A namespace without any is not in here.
+    /// Contains only namespaces with deferred runs.
     namespaces: HashMap<Arc<str>, NamespaceQueue>,
-    /// The same namespaces, the next one first.
+    /// The same namespaces in the order of their turns.
     turns: VecDeque<Arc<str>>,
-    /// UID of a run to its namespace.
+    /// Maps the UID of a run to its namespace.
     runs: HashMap<Arc<str>, Arc<str>>,
-    given_up: u64,
+    dropped: u64,
 }
 
 #[derive(Debug, Default)]
 struct NamespaceQueue {
-    /// May hold runs that are given up.
+    /// Runs in the order in which they were deferred.
     queue: VecDeque<Arc<str>>,
-    /// Those that are gone, the oldest first. May hold runs that are told.
+    /// Runs that are gone from the cluster, the oldest first. It may contain runs that were
+    /// resumed.
     gone: VecDeque<Arc<str>>,
 }
 
@@ -35,16 +38,16 @@ impl DeferredRuns {
         self.runs.len()
     }
 
-    /// Runs that were given up.
-    pub(super) fn given_up(&self) -> u64 {
-        self.given_up
+    /// Returns how many deferred runs were dropped.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     pub(super) fn contains(&self, run: &str) -> bool {
         self.runs.contains_key(run)
     }
 
-    /// Sets a run aside, behind those of its namespace.
+    /// Defers a run behind the other deferred runs of its namespace.
     pub(super) fn add(&mut self, namespace: &str, run: &Arc<str>) {
         let known = self.namespaces.get_key_value(namespace);
         let namespace: Arc<str> = match known {
@@ -61,17 +64,18 @@ impl DeferredRuns {
         queued.queue.push_back(run.clone());
     }
 
-    /// Notes that a run is gone from the cluster. Gives the oldest one that is to be given up for it.
-    pub(super) fn gone(&mut self, run: &str) -> Option<Arc<str>> {
+    /// Records that a run is gone from the cluster. Returns the oldest such run of its namespace if
+    /// their number exceeds [`MAX_GONE_RUNS`]: the caller drops its state.
+    pub(super) fn mark_gone(&mut self, run: &str) -> Option<Arc<str>> {
         let (run, namespace) = self.runs.get_key_value(run)?;
         let queued = self.namespaces.get_mut(namespace)?;
         if queued.gone.contains(run) {
             return None;
         }
         queued.gone.push_back(run.clone());
-        let known = &self.runs;
+        let deferred = &self.runs;
         if queued.gone.len() > MAX_GONE_RUNS {
-            queued.gone.retain(|run| known.contains_key(run));
+            queued.gone.retain(|run| deferred.contains_key(run));
         }
         if queued.gone.len() <= MAX_GONE_RUNS {
             return None;
@@ -79,11 +83,12 @@ impl DeferredRuns {
         let oldest = queued.gone.pop_front()?;
         queued.queue.retain(|run| *run != oldest);
         self.runs.remove(&oldest);
-        self.given_up += 1;
+        self.dropped += 1;
         Some(oldest)
     }
 
-    /// Where the next run stands: which turn, and which place in its namespace.
+    /// Returns the position of the next run: the index of its namespace in `turns` and the index of
+    /// the run in the queue of that namespace.
     fn find(
         &self,
         namespace_has_room: impl Fn(&str) -> bool,
@@ -93,13 +98,13 @@ impl DeferredRuns {
         let mut with_room = turns.filter(|(_, namespace)| namespace_has_room(namespace));
         with_room.find_map(|(turn, namespace)| {
             let queue = &self.namespaces.get(namespace)?.queue;
-            let place =
-                (queue.iter().take(MAX_CANDIDATES)).position(|run| run_has_room(namespace, run))?;
-            Some((turn, place))
+            let mut candidates = queue.iter().take(MAX_CANDIDATES);
+            let index = candidates.position(|run| run_has_room(namespace, run))?;
+            Some((turn, index))
         })
     }
 
-    /// Is there a run that may tell?
+    /// Returns whether there is a run with room.
     pub(super) fn has_next(
         &self,
         namespace_has_room: impl Fn(&str) -> bool,
@@ -108,16 +113,16 @@ impl DeferredRuns {
         self.find(namespace_has_room, run_has_room).is_some()
     }
 
-    /// Takes the next run that may tell, namespaces in turn.
+    /// Removes and returns the next run with room. Namespaces take turns.
     pub(super) fn next(
         &mut self,
         namespace_has_room: impl Fn(&str) -> bool,
         run_has_room: impl Fn(&str, &str) -> bool,
     ) -> Option<Arc<str>> {
-        let (turn, place) = self.find(namespace_has_room, run_has_room)?;
+        let (turn, index) = self.find(namespace_has_room, run_has_room)?;
         let namespace = self.turns.remove(turn)?;
         let queued = self.namespaces.get_mut(&namespace)?;
-        let run = queued.queue.remove(place)?;
+        let run = queued.queue.remove(index)?;
         self.runs.remove(&run);
         if queued.queue.is_empty() {
             self.namespaces.remove(&namespace);
@@ -138,7 +143,8 @@ mod tests {
     use std::collections::BTreeMap;
     use step_observer_core::Ledger;
 
-    /// Plays a recording of a namespace that has room only now and then. Gives what is told of each run, in order.
+    /// Plays a recording of a namespace that has no room for some of the changes. Returns the
+    /// transitions per run, in order.
     fn play_with(name: &str, room: impl Fn(usize) -> bool) -> BTreeMap<Arc<str>, Vec<String>> {
         let file = format!(
             "{}/../tests/recordings/{name}.jsonl",
@@ -185,13 +191,13 @@ mod tests {
             | Finding::Unclaimed(_)
             | Finding::TextsEvicted(_) => None,
         });
-        let mut told: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
+        let mut emitted: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
         for step in steps {
             let pod = step.pod_uid.as_deref().unwrap_or_default();
             let text = format!("{pod} {} {}", step.container, step.kind.as_str());
-            told.entry(step.run_uid).or_default().push(text);
+            emitted.entry(step.run_uid).or_default().push(text);
         }
-        told
+        emitted
     }
 
     proptest! {
@@ -216,20 +222,20 @@ mod tests {
         fn namespaces_take_turns_and_each_keeps_its_order(
             steps in proptest::collection::vec((0..4_usize, any::<bool>()), 0..200),
         ) {
-            let mut aside = DeferredRuns::default();
+            let mut deferred = DeferredRuns::default();
             let mut model: Vec<VecDeque<Arc<str>>> = vec![VecDeque::new(); 4];
             let mut last: Option<usize> = None;
             for (number, (namespace, adds)) in steps.into_iter().enumerate() {
                 if adds {
-                    aside.add(&namespace.to_string(), &run(number));
+                    deferred.add(&namespace.to_string(), &run(number));
                     model[namespace].push_back(run(number));
                     last = None;
                     continue;
                 }
-                // This one has no room.
+                // This namespace has no room.
                 let namespace_has_room = |name: &str| name != namespace.to_string();
-                let has = aside.has_next(namespace_has_room, |_, _| true);
-                let next = aside.next(namespace_has_room, |_, _| true);
+                let has = deferred.has_next(namespace_has_room, |_, _| true);
+                let next = deferred.next(namespace_has_room, |_, _| true);
                 prop_assert_eq!(has, next.is_some());
                 let Some(next) = next else {
                     let others = (0..4).filter(|other| *other != namespace);
@@ -239,41 +245,41 @@ mod tests {
                 let from = (0..4).find(|one| model[*one].front() == Some(&next));
                 let from = from.expect("the first of a namespace");
                 model[from].pop_front();
-                // Never twice in a row while another could.
+                // No namespace has two turns in a row while another has a run.
                 let others = (0..4).filter(|other| *other != namespace && *other != from);
                 let alone = others.into_iter().all(|other| model[other].is_empty());
                 prop_assert!(last != Some(from) || alone);
                 last = Some(from);
             }
-            prop_assert_eq!(aside.len(), model.iter().map(VecDeque::len).sum::<usize>());
+            prop_assert_eq!(deferred.len(), model.iter().map(VecDeque::len).sum::<usize>());
         }
     }
 
     #[test]
     fn a_run_that_has_its_share_lets_the_next_of_its_namespace_pass() {
-        let mut aside = DeferredRuns::default();
-        (0..3).for_each(|number| aside.add("ns", &run(number)));
+        let mut deferred = DeferredRuns::default();
+        (0..3).for_each(|number| deferred.add("ns", &run(number)));
         let run_has_room = |_: &str, uid: &str| uid != "run-0";
-        assert_eq!(aside.next(|_| true, run_has_room), Some(run(1)));
-        assert_eq!(aside.next(|_| true, run_has_room), Some(run(2)));
-        assert!(!aside.has_next(|_| true, run_has_room));
-        assert!(aside.contains("run-0") && aside.len() == 1);
+        assert_eq!(deferred.next(|_| true, run_has_room), Some(run(1)));
+        assert_eq!(deferred.next(|_| true, run_has_room), Some(run(2)));
+        assert!(!deferred.has_next(|_| true, run_has_room));
+        assert!(deferred.contains("run-0") && deferred.len() == 1);
     }
 
     #[test]
     fn only_runs_that_are_gone_are_given_up_and_the_oldest_first() {
-        let mut aside = DeferredRuns::default();
+        let mut deferred = DeferredRuns::default();
         let runs = MAX_GONE_RUNS + 10;
-        (0..runs).for_each(|number| aside.add("ns", &run(number)));
-        // The first stays in the cluster.
-        let given_up: Vec<_> = (1..runs)
-            .filter_map(|number| aside.gone(&run(number)))
+        (0..runs).for_each(|number| deferred.add("ns", &run(number)));
+        // The first run stays in the cluster.
+        let dropped: Vec<_> = (1..runs)
+            .filter_map(|number| deferred.mark_gone(&run(number)))
             .collect();
         let expected: Vec<_> = (1..10).map(run).collect();
-        assert_eq!(given_up, expected);
-        assert_eq!(aside.given_up(), 9);
-        assert!(aside.contains("run-0") && !aside.contains("run-1"));
-        assert_eq!(aside.next(|_| true, |_, _| true), Some(run(0)));
-        assert_eq!(aside.next(|_| true, |_, _| true), Some(run(10)));
+        assert_eq!(dropped, expected);
+        assert_eq!(deferred.dropped(), 9);
+        assert!(deferred.contains("run-0") && !deferred.contains("run-1"));
+        assert_eq!(deferred.next(|_| true, |_, _| true), Some(run(0)));
+        assert_eq!(deferred.next(|_| true, |_, _| true), Some(run(10)));
     }
 }

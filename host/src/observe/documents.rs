@@ -124,7 +124,7 @@ impl<R: Read> Documents<R> {
         };
         Misread {
             line: self.line + error.line().saturating_sub(1),
-            problem: other_format.map_or_else(|| super::without_place(error), str::to_owned),
+            problem: other_format.map_or_else(|| super::without_position(error), str::to_owned),
         }
     }
 

@@ -1,23 +1,24 @@
-//! What events say about a run beside the transition: kept while the run has something to tell.
+//! The facts of a run that its records contain beside the transition. They are kept while the run
+//! may have further transitions.
 
+use super::change::LogTarget;
 use super::intern::Interner;
 use super::metadata::Metadata;
 use super::slim::{SlimPod, SlimTaskRun, TaskRunStatus, Terminated};
 use super::step_spec::StepSpec;
-use super::tracker::LogTarget;
 use crate::step::{ContainerFacts, OmittedMembers, SpecTruncation, StepRecord, StringMap};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use step_observer_core::{ContainerState, PodSnapshot, Transition, step_name};
 
-/// Most pods of one run whose names are kept: one for each attempt.
+/// Bounds the Pod names that are kept per run: one for each attempt.
 const MAX_POD_NAMES: usize = 1024;
 
 /// Labels that Tekton adds to the Pod but not to the TaskRun.
 const LABELS_OF_PODS: [&str; 2] = ["tekton.dev/taskRun", "tekton.dev/taskRunUID"];
 
-/// What is kept of a TaskRun.
+/// The facts of a TaskRun.
 #[derive(Debug, Default)]
 pub(super) struct RunFacts {
     namespace: Arc<str>,
@@ -25,31 +26,34 @@ pub(super) struct RunFacts {
     api_version: Arc<str>,
     labels: StringMap,
     annotations: StringMap,
-    /// The steps in the Task's order.
+    /// The specs of the steps in the order of the Task.
     steps: Box<[StepSpec]>,
-    /// They were dropped, because all runs together hold too much.
+    /// Whether the texts were dropped because all runs together held too many bytes.
     texts_evicted: bool,
-    /// The containers as `status.steps` reports them; used where the pod was never seen.
+    /// The containers as `status.steps` of the TaskRun reports them. Used if no Pod of the run was
+    /// seen.
     reported: Vec<(Arc<str>, ContainerFacts)>,
-    /// UIDs of its pods.
+    /// UIDs of its Pods.
     pods: Vec<Arc<str>>,
-    /// Names of all pods that the TaskRun has ever named as its own.
+    /// Names of all Pods that the TaskRun has ever named.
     pod_names: Vec<Arc<str>>,
-    /// The TaskRun itself was seen: a Pod has nothing to add.
+    /// Whether the TaskRun itself was seen. From then on its Pods add no facts about the run.
     task_run_seen: bool,
-    /// When it was first seen, as a number that grows from run to run.
+    /// Number of the run in the order in which runs were first seen.
     age: u64,
 }
 
-/// What is kept of a Pod.
+/// The facts of a Pod.
 #[derive(Debug, Default)]
 pub(super) struct PodFacts {
     containers: Box<[Container]>,
+    /// Whether [`PodFacts::update`] has returned the logs that must be read before the Pod is gone.
     log_read_requested: bool,
-    pub(super) gone: bool,
+    /// Whether the Pod was deleted.
+    pub(super) is_gone: bool,
 }
 
-/// A step's container.
+/// The container of a step.
 #[derive(Debug)]
 struct Container {
     name: Arc<str>,
@@ -60,7 +64,7 @@ struct Container {
 // === impl RunFacts ===
 
 impl RunFacts {
-    /// Of a run that was first seen after all whose `age` is less.
+    /// Creates the facts of a run that was first seen after all runs with a smaller `age`.
     pub(super) fn new(age: u64) -> Self {
         Self {
             age,
@@ -76,44 +80,47 @@ impl RunFacts {
         &self.namespace
     }
 
-    /// Was the TaskRun itself seen?
+    /// Returns whether the TaskRun itself was seen.
     pub(super) fn has_seen_task_run(&self) -> bool {
         self.task_run_seen
     }
 
-    /// Has the TaskRun named this pod as its own?
+    /// Returns whether the TaskRun has named this Pod.
     pub(super) fn has_named(&self, namespace: &str, pod: &str) -> bool {
         *self.namespace == *namespace && self.pod_names.iter().any(|name| **name == *pod)
     }
 
-    /// May this pod be its own, as far as a recording shows it? One need not hold what names a pod.
+    /// Returns whether a Pod of a recording may belong to this run: the TaskRun has named it, or
+    /// has named no Pod at all. A recording may lack the update in which a TaskRun names its Pod.
     pub(super) fn may_own(&self, namespace: &str, pod: &str) -> bool {
         self.has_named(namespace, pod)
             || (*self.namespace == *namespace && self.pod_names.is_empty())
     }
 
-    /// Does it hold texts, and has no pod to tell of? The TaskRun brings them again when it changes.
+    /// Returns whether the run has no Pod. The next update of its TaskRun then brings dropped texts
+    /// again.
     pub(super) fn is_pending(&self) -> bool {
         self.task_run_seen && self.pods.is_empty()
     }
 
-    /// Bytes of texts that would be free if it gave way: those that no other run holds.
+    /// Returns the bytes of the texts that [`RunFacts::evict_texts`] would free: those that no
+    /// other run shares.
     pub(super) fn own_bytes(&self) -> usize {
-        // The interner holds each once.
-        let own = |text: &&Arc<str>| Arc::strong_count(text) <= 2;
+        // One reference is this one, the other that of the interner.
+        let is_own = |text: &&Arc<str>| Arc::strong_count(text) <= 2;
         let steps = self.steps.iter().map(|step| &step.json);
-        let details = [&self.labels, &self.annotations].into_iter();
-        let details = details
+        let labels_and_annotations = [&self.labels, &self.annotations]
+            .into_iter()
             .filter(|_| self.is_pending())
             .flat_map(StringMap::texts);
         steps
-            .chain(details)
-            .filter(own)
+            .chain(labels_and_annotations)
+            .filter(is_own)
             .map(|text| text.len())
             .sum()
     }
 
-    /// Drops what its events can do without; of a run without pods, all that its TaskRun brings again.
+    /// Drops the specs of the steps; of a run without Pods, also labels and annotations.
     pub(super) fn evict_texts(&mut self) {
         if self.is_pending() {
             self.labels = StringMap::default();
@@ -123,6 +130,7 @@ impl RunFacts {
         self.texts_evicted = true;
     }
 
+    /// Takes the facts of the current state of the TaskRun.
     pub(super) fn update_from_task_run(&mut self, run: &SlimTaskRun, texts: &mut Interner) {
         let SlimTaskRun {
             api_version,
@@ -134,11 +142,11 @@ impl RunFacts {
         self.namespace = texts.text(metadata.namespace.as_deref().unwrap_or_default());
         self.name = texts.text(metadata.name.as_deref().unwrap_or_default());
         self.note_pod_names(status, texts);
-        let known = Some(&**api_version).filter(|version| !version.is_empty());
-        self.api_version = texts.text(known.unwrap_or("tekton.dev/v1"));
+        let stated = Some(&**api_version).filter(|version| !version.is_empty());
+        self.api_version = texts.text(stated.unwrap_or("tekton.dev/v1"));
         self.labels = labels(metadata, texts);
         self.annotations = annotations(metadata, texts);
-        // The status has parameters filled in and StepActions resolved.
+        // In the status, parameters are substituted and StepActions are resolved.
         let resolved = &status.task_spec.steps;
         let steps = if resolved.is_empty() {
             &spec.task_spec.steps
@@ -151,22 +159,20 @@ impl RunFacts {
             .map(|step| StepSpec {
                 name: texts.text(&step.name),
                 json: texts.text(&step.json),
-                cut_from: step.cut_from,
-                left_out: step.left_out.clone(),
+                truncated_from: step.truncated_from,
+                omitted: step.omitted.clone(),
             })
             .collect();
-        // A pod tells all of this itself.
-        self.reported = match self.pods.is_empty() {
-            false => Vec::new(),
-            true => (status.steps.iter())
-                .filter_map(|step| {
-                    let ended = step.terminated.as_ref()?;
-                    Some((
-                        step.container.clone(),
-                        container_facts(&step.image_id, Some(ended), texts),
-                    ))
-                })
-                .collect(),
+        // If there is a Pod, its containers are used instead.
+        self.reported = if self.pods.is_empty() {
+            let ended_steps = status.steps.iter().filter_map(|step| {
+                let ended = step.terminated.as_ref()?;
+                let facts = container_facts(&step.image_id, Some(ended), texts);
+                Some((step.container.clone(), facts))
+            });
+            ended_steps.collect()
+        } else {
+            Vec::new()
         };
     }
 
@@ -186,7 +192,7 @@ impl RunFacts {
         }
     }
 
-    /// A pod of it has something to tell.
+    /// Adds the UID of a Pod of this run.
     pub(super) fn add_pod(&mut self, uid: &Arc<str>) {
         if !self.pods.contains(uid) {
             self.pods.reserve_exact(1);
@@ -194,6 +200,7 @@ impl RunFacts {
         }
     }
 
+    /// Takes the facts of a Pod of this run. They count only while the TaskRun itself was not seen.
     pub(super) fn update_from_pod(&mut self, pod: &SlimPod, uid: &Arc<str>, texts: &mut Interner) {
         self.add_pod(uid);
         let Some(owner) = pod.owner() else { return };
@@ -207,10 +214,11 @@ impl RunFacts {
         self.annotations = annotations(&pod.metadata, texts);
     }
 
-    /// Nothing is left to tell: keeps what is needed to stay quiet. Gives the UIDs of its pods.
+    /// Drops the facts of a run that has no further transition, except those that identify its
+    /// Pods. Returns the UIDs of its Pods.
     pub(super) fn settle(&mut self) -> Vec<Arc<str>> {
         let pods = std::mem::take(&mut self.pods);
-        // Its pods change a few times more, and still are its pods.
+        // Its Pods may change a few more times and must still count as its own.
         *self = Self {
             namespace: std::mem::take(&mut self.namespace),
             pod_names: std::mem::take(&mut self.pod_names),
@@ -221,6 +229,7 @@ impl RunFacts {
         pods
     }
 
+    /// Returns the record of a transition of this run.
     pub(super) fn record(
         &self,
         transition: Transition,
@@ -252,13 +261,14 @@ impl RunFacts {
             spec_truncation,
             spec_omitted,
             container,
-            pod_gone: pod.is_none_or(|pod| pod.gone),
+            pod_gone: pod.is_none_or(|pod| pod.is_gone),
             seen_at: now,
             transition,
         }
     }
 
-    /// The step in the Task's spec. Paired by name, never by position in the status.
+    /// Returns the spec of a step in the Task, with what was omitted from it. The step is found by
+    /// its name, never by its position in the status.
     fn spec(
         &self,
         transition: &Transition,
@@ -266,7 +276,7 @@ impl RunFacts {
     ) -> (Arc<str>, Option<SpecTruncation>, OmittedMembers) {
         let name = step_name(&transition.container);
         let named = self.steps.iter().find(|step| {
-            // Container names are cut to 63 characters.
+            // Tekton truncates container names to 63 characters.
             !step.name.is_empty()
                 && (*step.name == *name
                     || (transition.container.len() == 63 && step.name.starts_with(name)))
@@ -279,14 +289,15 @@ impl RunFacts {
         match named.or_else(unnamed) {
             Some(step) => {
                 let cut = step
-                    .cut_from
+                    .truncated_from
                     .map(|bytes| SpecTruncation { bytes: Some(bytes) });
-                (step.json.clone(), cut, step.left_out.clone())
+                (step.json.clone(), cut, step.omitted.clone())
             }
             None => {
-                let members = [("name", Some(name)), ("image", image)].into_iter();
-                let members = members.filter_map(|(name, text)| Some((name, text?.into())));
-                let spec = StepSpec::of(members.collect::<BTreeMap<_, _>>());
+                let known_members = [("name", Some(name)), ("image", image)]
+                    .into_iter()
+                    .filter_map(|(name, text)| Some((name, text?.into())));
+                let spec = StepSpec::from_members(known_members.collect::<BTreeMap<_, _>>());
                 let cut = self.texts_evicted.then_some(SpecTruncation { bytes: None });
                 (spec.json, cut, Arc::default())
             }
@@ -297,12 +308,12 @@ impl RunFacts {
 // === impl PodFacts ===
 
 impl PodFacts {
-    /// Takes the pod as it is now. Gives the running steps whose logs must be read before it is
-    /// gone, once.
+    /// Takes the facts of the current state of the Pod. Returns, once, the log that must be read
+    /// before a Pod that is being deleted is gone: that of its running step.
     pub(super) fn update(
         &mut self,
         pod: &SlimPod,
-        seen: &PodSnapshot,
+        snapshot: &PodSnapshot,
         texts: &mut Interner,
     ) -> Vec<LogTarget> {
         self.containers = pod
@@ -310,7 +321,8 @@ impl PodFacts {
             .containers
             .iter()
             .filter(|container| {
-                seen.steps
+                snapshot
+                    .steps
                     .iter()
                     .any(|step| step.container == container.name)
             })
@@ -332,19 +344,21 @@ impl PodFacts {
                 }
             })
             .collect();
-        if !seen.deleting || std::mem::replace(&mut self.log_read_requested, true) {
+        if !snapshot.deleting || std::mem::replace(&mut self.log_read_requested, true) {
             return Vec::new();
         }
-        // Of the running containers one runs its step: the first. The others wait for their turn.
+        // Only the first running container runs its step. The entrypoints of the others wait for
+        // their turn.
         let running = |state: &ContainerState| matches!(state, ContainerState::Running { .. });
-        seen.steps
+        snapshot
+            .steps
             .iter()
             .find(|step| running(&step.state))
             .into_iter()
             .map(|step| LogTarget {
                 namespace: text_or_empty(pod.metadata.namespace.as_deref()),
-                pod: seen.name.clone(),
-                pod_uid: seen.uid.clone(),
+                pod: snapshot.name.clone(),
+                pod_uid: snapshot.uid.clone(),
                 container: step.container.clone(),
             })
             .collect()
@@ -369,7 +383,7 @@ fn container_facts(
         container_id: ended
             .map(|ended| ended.container_id.clone())
             .unwrap_or_default(),
-        results: ended.and_then(|ended| ended.told()?.results.clone()),
+        results: ended.and_then(|ended| ended.termination_message()?.results.clone()),
         signal: ended.and_then(|ended| ended.signal),
     }
 }

@@ -1,8 +1,8 @@
 //! Logs that are read while their steps run, and begun again where the connection breaks: each line once.
 
+use super::change::LogTarget;
 use super::cluster_logs::{ClusterLogs, ReadError};
 use super::log_capture::LogCapture;
-use super::tracker::LogTarget;
 use crate::locked::Locked;
 use crate::step::CapturedLog;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
@@ -45,7 +45,7 @@ enum FollowState {
 
 impl FollowedLog {
     /// What is to be read, and who reads it: a future that must be polled to its end.
-    pub(super) fn begin(
+    pub(crate) fn start(
         logs: ClusterLogs,
         target: LogTarget,
         max_bytes: usize,

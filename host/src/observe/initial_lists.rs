@@ -1,27 +1,29 @@
-//! Which namespaces are known: reported from what their first lists say, both of Pods and of TaskRuns.
+//! Tracks which initial lists are complete. A namespace is listed once both of its lists are, that
+//! of Pods and that of TaskRuns.
 
-use super::tracker::Change;
+use super::change::Change;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A namespace, or all.
+/// A namespace, or all namespaces (`None`).
 pub(super) type Scope = Option<Arc<str>>;
 
-/// First lists of a scope: of Pods and of TaskRuns.
+/// Lists per scope: Pods and TaskRuns.
 const LISTS_PER_SCOPE: usize = 2;
 
-/// Scopes whose first lists are not complete.
+/// The scopes whose initial lists are not complete.
 #[derive(Debug)]
 pub(super) struct InitialLists {
-    /// And how many lists each lacks.
+    /// Number of missing lists per scope.
     unlisted: BTreeMap<Scope, usize>,
-    /// Those that nobody waits for: the server refuses their lists.
+    /// Namespaces whose lists the API server refuses. The other namespaces do not wait for them.
     excluded: BTreeSet<Arc<str>>,
-    /// [`Change::Listed`] was reported.
+    /// Whether [`Change::Listed`] was returned.
     reported: bool,
 }
 
 impl InitialLists {
+    /// Creates the state in which no scope is listed.
     pub(super) fn new(scopes: &[Scope]) -> Self {
         Self {
             unlisted: scopes
@@ -33,7 +35,8 @@ impl InitialLists {
         }
     }
 
-    /// A first list is complete. Gives what is to be reported.
+    /// Records that one initial list of a scope is complete. Returns the change that this causes,
+    /// if any.
     pub(super) fn complete(&mut self, scope: &Scope) -> Option<Change> {
         let lacking = self.unlisted.get_mut(scope)?;
         *lacking = lacking.saturating_sub(1);
@@ -50,7 +53,9 @@ impl InitialLists {
         })
     }
 
-    /// A first list is refused, and will be: the others are reported without this namespace.
+    /// Records that an initial list of a scope is refused: the other namespaces become listed
+    /// without it. A scope of all namespaces is never excluded. Returns the change that this
+    /// causes, if any.
     pub(super) fn exclude(&mut self, scope: &Scope) -> Option<Change> {
         let namespace = scope
             .as_ref()

@@ -1,7 +1,8 @@
-//! Deserializers that accept less than a field promises.
+//! Deserializers that replace a malformed member by its default.
 //!
-//! The API server checks the fields of a Pod, but not those of a custom resource that keeps unknown fields: a TaskRun's
-//! `spec` and `status` can hold any JSON. A member that is not as it should be counts as missing.
+//! The API server checks the fields of a Pod, but not those of a custom resource that keeps unknown
+//! fields: the `spec` and `status` of a TaskRun can contain any JSON. A malformed member counts as
+//! missing.
 
 use jiff::Timestamp;
 use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
@@ -20,8 +21,8 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads anything; what is no `T` is the default. The value is skipped without recursion first, so that its depth does
-/// not matter.
+/// Reads any value; one that is not a `T` gives the default. The value is skipped without recursion
+/// first, so that its depth does not matter.
 pub(super) fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -31,11 +32,9 @@ where
     Ok(serde_json::from_str(raw.get()).unwrap_or_default())
 }
 
-/// Reads a list of at most `MOST` elements: those that are no `T` are the default, the rest is skipped. What is no list
-/// is empty.
-pub(super) fn lenient_list<'de, const MOST: usize, D, T>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error>
+/// Reads the first `MAX` elements of a list and skips the rest. An element that is not a `T` gives
+/// the default, a value that is not a list gives an empty list.
+pub(super) fn lenient_list<'de, const MAX: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: DeserializeOwned + Default,
@@ -45,13 +44,13 @@ where
         return Ok(Vec::new());
     }
     let mut json = serde_json::Deserializer::from_str(raw.get());
-    let list = json.deserialize_seq(List::<MOST, T>(PhantomData));
+    let list = json.deserialize_seq(List::<MAX, T>(PhantomData));
     Ok(list.unwrap_or_default())
 }
 
-struct List<const MOST: usize, T>(PhantomData<T>);
+struct List<const MAX: usize, T>(PhantomData<T>);
 
-impl<'de, const MOST: usize, T: DeserializeOwned + Default> Visitor<'de> for List<MOST, T> {
+impl<'de, const MAX: usize, T: DeserializeOwned + Default> Visitor<'de> for List<MAX, T> {
     type Value = Vec<T>;
 
     fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
@@ -60,7 +59,7 @@ impl<'de, const MOST: usize, T: DeserializeOwned + Default> Visitor<'de> for Lis
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
         let mut list = Vec::new();
-        while list.len() < MOST {
+        while list.len() < MAX {
             let Some(raw) = elements.next_element::<&RawValue>()? else {
                 return Ok(list);
             };
@@ -71,7 +70,8 @@ impl<'de, const MOST: usize, T: DeserializeOwned + Default> Visitor<'de> for Lis
     }
 }
 
-/// Reads a time; what is none, or none that can be represented (after the year 9999), is missing.
+/// Reads a time. A value that is not a time, or that cannot be represented (after the year 9999),
+/// counts as missing.
 pub(super) fn time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Timestamp>, D::Error> {
@@ -79,19 +79,19 @@ pub(super) fn time<'de, D: Deserializer<'de>>(
     Ok(text.and_then(|text| text.parse().ok()))
 }
 
-/// Reads a text of which no more than `MOST` bytes are kept.
-pub(super) fn text<'de, const MOST: usize, D: Deserializer<'de>>(
+/// Reads a text and keeps its first `MAX` bytes.
+pub(super) fn text<'de, const MAX: usize, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Arc<str>, D::Error> {
-    Ok(optional_text::<MOST, D>(deserializer)?.unwrap_or_default())
+    Ok(optional_text::<MAX, D>(deserializer)?.unwrap_or_default())
 }
 
-/// The same for a text that may be missing.
-pub(super) fn optional_text<'de, const MOST: usize, D: Deserializer<'de>>(
+/// Reads a text that may be missing and keeps its first `MAX` bytes.
+pub(super) fn optional_text<'de, const MAX: usize, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Arc<str>>, D::Error> {
     let text: Option<String> = lenient(deserializer)?;
-    let kept = |text: &str| text.get(..text.floor_char_boundary(MOST)).map(Arc::from);
+    let kept = |text: &str| text.get(..text.floor_char_boundary(MAX)).map(Arc::from);
     Ok(text.as_deref().and_then(kept))
 }
 

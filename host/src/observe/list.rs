@@ -1,16 +1,18 @@
-//! The body of a list, item by item, from bytes that come in any pieces.
+//! Splits a list into its items, and a watch into its lines, from bytes that arrive in pieces of
+//! any size.
 //!
-//! A list is read this way for two reasons: one item that cannot be read must not stop the others, and a list of large
-//! items must not be in memory whole.
+//! There are two reasons to read a list this way: one item that cannot be read must not stop the
+//! others, and a list of large items must not be in memory whole.
 
 use memchr::memchr2;
 use serde::Deserialize;
 
-/// Largest object that is read. The API server stores at most 1.5 MiB, of which each byte may become six in JSON.
+/// Bounds the bytes of one object. The API server stores at most 1.5 MiB, and each of these bytes
+/// may take six bytes in JSON.
 pub(super) const MAX_OBJECT_BYTES: usize = 10 * 1024 * 1024;
-/// Most bytes of a list beside its items.
+/// Bounds the bytes of a list without its items.
 const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
-/// Buffers above this size are given back after the object that needed them.
+/// Capacity above which a buffer is shrunk after the object that needed it.
 const MAX_IDLE_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Finds the items of a list.
@@ -19,7 +21,7 @@ pub struct ListItems {
     /// The list without its items.
     envelope: Vec<u8>,
     item: BoundedBuffer,
-    /// Objects and arrays that are open.
+    /// Number of open objects and arrays.
     depth: u64,
     in_items: bool,
     in_string: bool,
@@ -27,7 +29,7 @@ pub struct ListItems {
     bytes: usize,
 }
 
-/// What a list says beside its items.
+/// The `metadata` of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct ListMetadata {
@@ -36,20 +38,20 @@ pub(super) struct ListMetadata {
     pub(super) continue_token: String,
 }
 
-/// An object as it came.
+/// The JSON of one object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RawObject<'a> {
-    /// Its beginning, up to the bound.
+    /// The JSON, or its beginning if it exceeds the bound.
     pub bytes: &'a [u8],
-    /// It is larger than what is read of one.
-    pub is_cut: bool,
-    /// Size of all of it, in bytes; of one in a watch, with the event that it came in.
+    /// Whether the object exceeds the bound.
+    pub is_truncated: bool,
+    /// Bytes of the whole object; in a watch, of the whole event.
     pub size: usize,
 }
 
 impl ListItems {
-    /// Takes bytes up to the end of the next item. Gives how many it took, and whether [`ListItems::item`] is whole;
-    /// if not, it took all.
+    /// Consumes bytes up to the end of the next item. Returns how many bytes it consumed, and
+    /// whether [`ListItems::item`] is now complete. If it is not, all bytes were consumed.
     pub fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut at = 0;
         while let Some(byte) = bytes.get(at).copied() {
@@ -94,7 +96,7 @@ impl ListItems {
         (at, false)
     }
 
-    /// Takes the rest of a string, or as much of it as is there.
+    /// Consumes the rest of a string, or as much of it as there is. Returns the position after it.
     fn take_string(&mut self, bytes: &[u8], from: usize) -> usize {
         let mut at = from;
         if std::mem::take(&mut self.escaped) {
@@ -123,32 +125,33 @@ impl ListItems {
 
     fn keep(&mut self, bytes: &[u8]) {
         if self.in_items && self.depth >= 2 {
-            // Between the items there are only commas, and what is no object.
-            match self.depth == 2 && bytes.first() == Some(&b',') {
-                true => self.item.clear(),
-                false => self.item.push(bytes),
+            // Between the items there are only commas and values that are not objects.
+            if self.depth == 2 && bytes.first() == Some(&b',') {
+                self.item.clear();
+            } else {
+                self.item.push(bytes);
             }
         } else if self.envelope.len() + bytes.len() <= MAX_ENVELOPE_BYTES {
             self.envelope.extend_from_slice(bytes);
         }
     }
 
-    /// The item that has just ended.
+    /// Returns the item that was completed last.
     #[must_use]
     pub fn item(&self) -> RawObject<'_> {
         self.item.object()
     }
 
-    /// How many bytes were taken.
+    /// Returns the number of bytes that were consumed.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// What the list says beside its items, once all of it was taken.
+    /// Returns the metadata of the list after all of its bytes were consumed.
     ///
     /// # Errors
     ///
-    /// It is no list, or was cut.
+    /// The bytes are not a list, or the list is incomplete.
     pub(super) fn finish(&self) -> Result<ListMetadata, serde_json::Error> {
         #[derive(Deserialize)]
         struct List {
@@ -160,18 +163,19 @@ impl ListItems {
     }
 }
 
-/// The lines of a watch, each an event.
+/// Finds the lines of a watch. Each line is an event.
 #[derive(Debug, Default)]
 pub(super) struct WatchLines {
     line: BoundedBuffer,
-    is_whole: bool,
+    is_complete: bool,
 }
 
 impl WatchLines {
-    /// Takes bytes up to the end of the line. Gives how many it took, and whether [`WatchLines::line`] is whole; if
-    /// not, it took all. A line break cannot be inside of JSON's strings.
+    /// Consumes bytes up to the end of the line. Returns how many bytes it consumed, and whether
+    /// [`WatchLines::line`] is now complete. If it is not, all bytes were consumed. A JSON string
+    /// cannot contain a line break.
     pub(super) fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
-        if std::mem::take(&mut self.is_whole) {
+        if std::mem::take(&mut self.is_complete) {
             self.line.clear();
         }
         let end = memchr::memchr(b'\n', bytes);
@@ -180,8 +184,8 @@ impl WatchLines {
             None => (bytes.len(), Some(bytes)),
         };
         self.line.push(text.unwrap_or_default());
-        self.is_whole = end.is_some();
-        (taken, self.is_whole)
+        self.is_complete = end.is_some();
+        (taken, self.is_complete)
     }
 
     pub(super) fn line(&self) -> RawObject<'_> {
@@ -189,11 +193,11 @@ impl WatchLines {
     }
 }
 
-/// Bytes of one object, up to a bound.
+/// The bytes of one object, up to [`MAX_OBJECT_BYTES`].
 #[derive(Debug, Default)]
 struct BoundedBuffer {
     bytes: Vec<u8>,
-    is_cut: bool,
+    is_truncated: bool,
     size: usize,
 }
 
@@ -202,21 +206,21 @@ impl BoundedBuffer {
         self.size = self.size.saturating_add(bytes.len());
         let free = MAX_OBJECT_BYTES.saturating_sub(self.bytes.len());
         let fits = bytes.get(..free).unwrap_or(bytes);
-        self.is_cut |= fits.len() < bytes.len();
+        self.is_truncated |= fits.len() < bytes.len();
         self.bytes.extend_from_slice(fits);
     }
 
     fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(MAX_IDLE_BUFFER_BYTES);
-        self.is_cut = false;
+        self.is_truncated = false;
         self.size = 0;
     }
 
     fn object(&self) -> RawObject<'_> {
         RawObject {
             bytes: &self.bytes,
-            is_cut: self.is_cut,
+            is_truncated: self.is_truncated,
             size: self.size,
         }
     }
@@ -233,9 +237,9 @@ mod tests {
         let mut items = Vec::new();
         for mut bytes in text.as_bytes().chunks(piece) {
             while !bytes.is_empty() {
-                let (taken, is_whole) = list.take(bytes);
+                let (taken, is_complete) = list.take(bytes);
                 bytes = &bytes[taken..];
-                if is_whole {
+                if is_complete {
                     items.push(String::from_utf8(list.item().bytes.to_vec()).unwrap());
                 }
             }
@@ -244,7 +248,7 @@ mod tests {
         (items, list.finish())
     }
 
-    /// Any JSON, with texts that look like the marks of a list.
+    /// Returns any JSON value, with texts that look like parts of a list.
     fn any_json() -> impl Strategy<Value = Value> {
         let text = prop_oneof![
             Just("items".to_owned()),
@@ -306,16 +310,18 @@ mod tests {
             "x".repeat(MAX_OBJECT_BYTES)
         );
         let mut list = ListItems::default();
-        let (taken, is_whole) = list.take(text.as_bytes());
-        assert!(is_whole && list.item().is_cut && list.item().bytes.len() == MAX_OBJECT_BYTES);
+        let (taken, is_complete) = list.take(text.as_bytes());
+        assert!(
+            is_complete && list.item().is_truncated && list.item().bytes.len() == MAX_OBJECT_BYTES
+        );
         assert_eq!(list.item().size, MAX_OBJECT_BYTES + r#"{"a":""}"#.len());
-        let (_, is_whole) = list.take(&text.as_bytes()[taken..]);
-        assert!(is_whole);
+        let (_, is_complete) = list.take(&text.as_bytes()[taken..]);
+        assert!(is_complete);
         assert_eq!(
             list.item(),
             RawObject {
                 bytes: br#"{"b":1}"#,
-                is_cut: false,
+                is_truncated: false,
                 size: 7
             }
         );
@@ -326,10 +332,10 @@ mod tests {
     fn a_line_above_the_bound_is_cut_and_the_next_is_whole() {
         let text = format!("{}\nsecond\nthird", "x".repeat(MAX_OBJECT_BYTES + 1));
         let mut lines = WatchLines::default();
-        let (first, is_whole) = lines.take(text.as_bytes());
-        assert!(is_whole && lines.line().is_cut);
-        let (second, is_whole) = lines.take(&text.as_bytes()[first..]);
-        assert!(is_whole && !lines.line().is_cut);
+        let (first, is_complete) = lines.take(text.as_bytes());
+        assert!(is_complete && lines.line().is_truncated);
+        let (second, is_complete) = lines.take(&text.as_bytes()[first..]);
+        assert!(is_complete && !lines.line().is_truncated);
         assert_eq!(lines.line().bytes, b"second");
         assert!(!lines.take(&text.as_bytes()[first + second..]).1);
     }

@@ -1,24 +1,25 @@
-//! `metadata` of an object, reduced to what is read of it.
+//! The members of an object's `metadata` that the observer reads.
 
-use super::{lenient, managed_fields};
+use super::{elements, lenient, managed_fields};
 use jiff::Timestamp;
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
-/// Most bytes of labels, and most of annotations, that are kept of one object; what does not fit is left out. (The API
-/// server bounds all annotations together at 256 KiB, labels only by the size of the object.)
-const MAX_ENTRIES: usize = 64 * 1024;
+/// Bounds the bytes of labels, and those of annotations, that are kept of one object. Entries that
+/// do not fit are omitted. (The API server bounds all annotations together at 256 KiB, but labels
+/// only by the size of the object.)
+const MAX_ENTRIES_BYTES: usize = 64 * 1024;
 
-/// Longest value of an annotation that is kept, in bytes.
-const MAX_ANNOTATION: usize = 8 * 1024;
+/// Bounds the bytes of one value that is kept.
+const MAX_VALUE_BYTES: usize = 8 * 1024;
 
-/// kubectl's copy of the whole object, which may be as large as the object.
+/// The annotation in which kubectl keeps a copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// `metadata` of an object.
+/// The members of `metadata` that the observer reads.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Metadata {
@@ -30,17 +31,18 @@ pub(super) struct Metadata {
     pub(super) labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "entries")]
     pub(super) annotations: BTreeMap<String, String>,
-    /// The TaskRun that controls the object, of all `ownerReferences`.
+    /// The owner reference to the TaskRun that controls the object.
     #[serde(rename = "ownerReferences", deserialize_with = "task_run")]
     pub(super) task_run: Option<Owner>,
     #[serde(deserialize_with = "lenient::time")]
     pub(super) creation_timestamp: Option<Timestamp>,
-    /// `deletionTimestamp` is set, whatever its value.
+    /// Present if `deletionTimestamp` is set, even to a time that cannot be represented.
     #[serde(rename = "deletionTimestamp", deserialize_with = "deletion")]
     pub(super) deletion: Option<Deletion>,
     #[serde(deserialize_with = "lenient::lenient")]
     pub(super) deletion_grace_period_seconds: Option<i64>,
-    /// When the annotation `tekton.dev/ready` was set, or something else was changed by the same manager later.
+    /// The time at which the annotation `tekton.dev/ready` was set, or at which the same manager
+    /// changed another field later.
     #[serde(
         rename = "managedFields",
         deserialize_with = "managed_fields::ready_at"
@@ -59,10 +61,10 @@ pub(super) struct Owner {
     controller: Option<bool>,
 }
 
-/// That the deletion of an object was asked for.
+/// States that the deletion of an object was requested.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deletion {
-    /// `deletionTimestamp`, if it can be read.
+    /// The value of `deletionTimestamp`, if it can be represented.
     pub(super) at: Option<Timestamp>,
 }
 
@@ -87,7 +89,7 @@ fn entries<'de, D: Deserializer<'de>>(
     deserializer.deserialize_any(Entries)
 }
 
-/// Keeps names and values up to their bound.
+/// Keeps names and values up to their bounds.
 struct Entries;
 
 impl<'de> Visitor<'de> for Entries {
@@ -103,11 +105,11 @@ impl<'de> Visitor<'de> for Entries {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut kept = BTreeMap::new();
-        let mut free = MAX_ENTRIES;
+        let mut free = MAX_ENTRIES_BYTES;
         while let Some((name, value)) = members.next_entry::<String, Option<String>>()? {
             let value = value.unwrap_or_default();
             let size = name.len() + value.len();
-            if name != LAST_APPLIED && value.len() <= MAX_ANNOTATION && size <= free {
+            if name != LAST_APPLIED && value.len() <= MAX_VALUE_BYTES && size <= free {
                 free -= size;
                 kept.insert(name, value);
             }
@@ -117,30 +119,17 @@ impl<'de> Visitor<'de> for Entries {
 }
 
 fn task_run<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Owner>, D::Error> {
-    deserializer.deserialize_any(TaskRunOwner)
-}
-
-/// Finds the TaskRun that controls an object.
-struct TaskRunOwner;
-
-impl<'de> Visitor<'de> for TaskRunOwner {
-    type Value = Option<Owner>;
-
-    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list of owners")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut owners: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(owner) = owners.next_element::<Owner>()? {
-            found = found.or(Some(owner).filter(Owner::is_controlling_task_run));
-        }
-        Ok(found)
-    }
+    elements::fold(
+        deserializer,
+        "a list of owners",
+        None,
+        |found: &mut Option<Owner>, owner: Owner| {
+            if found.is_none() && owner.is_controlling_task_run() {
+                *found = Some(owner);
+            }
+            Ok(())
+        },
+    )
 }
 
 #[cfg(test)]
@@ -165,7 +154,7 @@ mod tests {
             .map(|number| (format!("a{number:05}"), "x".repeat(63)))
             .collect();
         let json = serde_json::json!({"labels": many, "annotations": {
-            "long": "x".repeat(MAX_ANNOTATION + 1), "short": "y", LAST_APPLIED: "{}"
+            "long": "x".repeat(MAX_VALUE_BYTES + 1), "short": "y", LAST_APPLIED: "{}"
         }});
         let read: Metadata = serde_json::from_str(&json.to_string()).unwrap();
         let size: usize = read
@@ -173,7 +162,10 @@ mod tests {
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum();
-        assert!(size <= MAX_ENTRIES && size > MAX_ENTRIES / 2, "{size}");
+        assert!(
+            size <= MAX_ENTRIES_BYTES && size > MAX_ENTRIES_BYTES / 2,
+            "{size}"
+        );
         assert_eq!(read.annotations.into_keys().collect::<Vec<_>>(), ["short"]);
     }
 

@@ -1,12 +1,15 @@
-//! What happens in the cluster: Pods and TaskRuns in, step records out. The only room that knows
+//! Observes the cluster: reads Pods and TaskRuns, returns step records. The only room that knows
 //! Kubernetes.
 
+mod change;
 mod cluster;
 mod cluster_logs;
-mod config_maps;
+mod config_map;
 mod connect;
 mod deferred_runs;
 mod documents;
+mod elements;
+mod entrypoint;
 mod facts;
 mod followed_log;
 mod initial_lists;
@@ -19,6 +22,7 @@ mod metadata;
 mod namespace;
 mod no_proxy;
 mod playback;
+mod plugin_config_maps;
 mod proxy;
 mod raw_events;
 mod recorded_logs;
@@ -40,115 +44,95 @@ mod watch_event;
 mod watch_health;
 mod watched_pods;
 
+pub use change::{Change, Finding, LogTarget, TimedChange, UnclaimedPod};
 pub use cluster::{ClusterConfig, watch};
 pub use cluster_logs::ClusterLogs;
 pub(crate) use cluster_logs::{LOG_OF_REPLACED_POD, LogReadMode};
-pub use config_maps::{
-    PLUGIN_LABEL, PluginConfigMapChange, PluginEventRecorder, own_namespace, watch_plugins,
-};
 pub use connect::{cluster_time, connect};
 pub use followed_log::FollowedLog;
 pub use list::{ListItems, RawObject};
 pub use log_capture::LogCapture;
 pub use namespace::namespace_name;
-pub use playback::{Player, RecordedStreams, play, player};
+pub use playback::{Player, RecordedStreams, Speed, play, player};
+pub use plugin_config_maps::{
+    PLUGIN_LABEL, PluginConfigMapChange, PluginEventRecorder, own_namespace, watch_plugins,
+};
 pub use raw_events::{RawEvent, RawEventHook};
 pub use recorded_logs::RecordedLogs;
 pub use review::{ReviewError, ReviewOutcome, review};
 pub use slim::{SlimPod, SlimTaskRun};
 pub use tekton_sink::{TektonSink, watch_tekton_sink};
-pub(crate) use termination_message::masked as masked_message;
-pub use tracker::{Change, Finding, LogTarget, Tracker};
-pub use unclaimed_pods::UnclaimedPod;
+pub(crate) use termination_message::mask as mask_termination_message;
+pub use tracker::Tracker;
 pub(crate) use unreadable::LogRateLimit;
 pub use watch_health::{WatchHealth, Watches};
 pub(crate) use watched_pods::{WatchedPod, WatchedPods};
 
-use jiff::Timestamp;
-
-/// A change and when it was seen.
-#[derive(Debug)]
-pub struct TimedChange {
-    /// By the clock of the recording, or of this machine.
-    pub at: Timestamp,
-    /// It is happening now: `at` is this machine's time.
-    pub is_live: bool,
-    /// The change.
-    pub change: Change,
-}
-
-/// How fast a recording is played.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Speed {
-    /// As fast as it is read.
-    Max,
-    /// So many times as fast as it happened.
-    Times(f64),
-}
-
-/// Why nothing can be observed.
+/// Errors that prevent observation.
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
     /// A file or stream cannot be read.
     #[error("failed to read {name}: {source}")]
     Read {
-        /// Its name.
+        /// Name of the file or stream.
         name: String,
-        /// The cause.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// It is not a recording.
+    /// The stream is not a recording.
     #[error(
         "{name}, line {line}: this is not a recording: event {event}: {problem}\n  expected watch events or objects as \
          JSON, as `kubectl get pods -w -o json --output-watch-events` gives them"
     )]
     NotARecording {
-        /// Its name.
+        /// Name of the file or stream.
         name: String,
-        /// The line, from 1.
+        /// Number of the line, from 1.
         line: usize,
-        /// The number of the watch event, from 1.
+        /// Number of the watch event, from 1.
         event: usize,
-        /// What is wrong, without values.
+        /// Description of the problem, without values.
         problem: String,
     },
-    /// There is no event in it.
+    /// The recording contains no watch event.
     #[error(
-        "{name} holds no watch event of a Pod or TaskRun\n  record some with `step-observer record --out DIR`, or with \
-         `kubectl get pods -w -o json --output-watch-events > pods.json` and the same of `taskruns`, at the same time"
+        "{name} holds no watch event of a Pod or TaskRun\n  record some with `step-observer record --out DIR`, or run \
+         `kubectl get pods -w -o json --output-watch-events > pods.json` and the same command for `taskruns` at the \
+         same time"
     )]
     EmptyRecording {
-        /// Its name, or the names of several.
+        /// Name of the stream, or the names of several.
         name: String,
     },
-    /// The log file beside a recording is not one.
+    /// The log file beside a recording has another format.
     #[error(
         "{name} is not a log file: {problem}\n  expected one JSON object: {{\"<pod>-<container>\": \"text\"}}"
     )]
     NotLogs {
-        /// Its name.
+        /// Name of the file.
         name: String,
-        /// What is wrong, without values.
+        /// Description of the problem, without values.
         problem: String,
     },
-    /// There is no such shard.
+    /// The number of the shard is not less than the number of shards.
     #[error(
         "shard {shard} of {shards}: shards are counted from 0; raise cluster.shards (--shards), or run fewer observers"
     )]
     InvalidShard {
-        /// Its number.
+        /// Number of the shard, from 0.
         shard: u32,
-        /// How many there are.
+        /// Number of shards.
         shards: u32,
     },
-    /// No way to an API server.
+    /// No usable configuration of an API server was found.
     #[error(
         "failed to find an API server: {0}\n  set KUBECONFIG, or run in a cluster with a service account"
     )]
     Config(String),
 }
 
-/// What serde says, without the values it quotes: what is observed may hold secrets.
+/// Returns the message of a serde error without the values that it quotes: observed objects may
+/// contain secrets.
 fn without_values(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match (text.find('"'), text.rfind('"')) {
@@ -164,33 +148,13 @@ fn without_values(error: &serde_json::Error) -> String {
     }
 }
 
-/// The same without the place, which serde counts from the beginning of the part that it was given.
-fn without_place(error: &serde_json::Error) -> String {
+/// Returns the same message without the position: serde counts it from the beginning of the part
+/// that it was given.
+fn without_position(error: &serde_json::Error) -> String {
     let text = without_values(error);
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    match text.strip_suffix(&place) {
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&position) {
         Some(without) => without.to_owned(),
         None => text,
-    }
-}
-
-impl SlimPod {
-    /// The change that its deletion is; `None` where it is not a TaskRun's.
-    #[must_use]
-    pub fn gone(&self) -> Option<Change> {
-        Some(Change::PodGone {
-            uid: self.metadata.uid.clone()?,
-            run_uid: self.owner()?.uid.clone(),
-        })
-    }
-}
-
-impl SlimTaskRun {
-    /// The change that its deletion is.
-    #[must_use]
-    pub fn gone(&self) -> Option<Change> {
-        Some(Change::TaskRunGone {
-            uid: self.metadata.uid.clone()?,
-        })
     }
 }

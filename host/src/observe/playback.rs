@@ -1,7 +1,8 @@
 //! Plays streams: those of files merged by their times, those of pipes as they come.
 
+use super::ObserveError;
+use super::change::TimedChange;
 use super::recording_reader::{Batch, RecordingReader};
-use super::{ObserveError, Speed, TimedChange};
 use crate::clock;
 use jiff::Timestamp;
 use std::fmt::{self, Debug, Formatter};
@@ -9,6 +10,15 @@ use std::io::{self, Read};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tracing::warn;
+
+/// How fast a recording is played.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// As fast as it is read.
+    Max,
+    /// This factor times as fast as it was recorded.
+    Times(f64),
+}
 
 /// Documents of all pipes that were read and not taken.
 const MAX_MAX_READ_AHEAD: usize = 16;

@@ -1,43 +1,44 @@
-//! What a cluster shows, as its bytes came, for whoever records it.
+//! Passes the objects that a watch shows on as raw JSON, for a recorder.
 
-use super::watch::Object;
+use super::watch_event::Object;
 use jiff::Timestamp;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// Takes what a watch shows, in order, before anything is concluded from it. It may block its thread.
+/// Receives the raw events of a watch in order, before the observer interprets them. It may block
+/// its thread.
 pub type RawEventHook = Arc<dyn Fn(Timestamp, RawEvent<'_>) + Send + Sync>;
 
-/// What a watch shows.
+/// A raw event of a watch.
 #[derive(Debug)]
 pub enum RawEvent<'a> {
     /// An object was listed, added, modified or deleted.
     Object {
         /// `ADDED`, `MODIFIED` or `DELETED`.
         event: &'static str,
-        /// Its API version and kind: items of lists do not name them.
+        /// API version of the object; the items of a list do not state it.
         api_version: &'static str,
-        /// Such as `Pod`.
+        /// Kind of the object, such as `Pod`.
         kind: &'static str,
-        /// Its UID.
+        /// UID of the object.
         uid: &'a str,
-        /// UID of its TaskRun, or its own.
+        /// UID of its TaskRun; of a TaskRun its own UID.
         run_uid: Option<Arc<str>>,
-        /// As it came.
+        /// The object as it was received.
         json: &'a str,
     },
-    /// An object that was shown before is gone, and its last state is not known.
+    /// A known object was deleted, and its last state is unknown.
     Gone {
-        /// Its UID.
+        /// UID of the object.
         uid: &'a str,
     },
-    /// All first lists are complete, but those that are refused.
+    /// All initial lists are complete, except those that are refused.
     Listed,
 }
 
-/// An object with the JSON that it was read from.
+/// An object with the JSON from which it was parsed.
 pub(super) struct WithJson<K> {
     pub(super) object: K,
     pub(super) json: Box<RawValue>,
@@ -46,7 +47,7 @@ pub(super) struct WithJson<K> {
 impl<'de, K: DeserializeOwned> Deserialize<'de> for WithJson<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
-        // Not the cause: it counts its place from the beginning of the object.
+        // The error of serde is dropped: its position counts from the beginning of the object.
         let object = serde_json::from_str(json.get())
             .map_err(|_| D::Error::custom("a member has the wrong type, or there are too many"))?;
         Ok(Self { object, json })

@@ -1,7 +1,7 @@
 //! The logs beside a recording.
 
 use super::ObserveError;
-use super::tracker::LogTarget;
+use super::change::LogTarget;
 use crate::step::CapturedLog;
 use std::collections::BTreeMap;
 use std::io;

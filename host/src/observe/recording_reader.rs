@@ -1,7 +1,7 @@
 //! The watch events of one recorded or piped stream.
 
+use super::change::Change;
 use super::documents::Documents;
-use super::tracker::Change;
 use super::{ObserveError, SlimPod, SlimTaskRun};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -95,7 +95,7 @@ impl<R: Read> RecordingReader<R> {
         };
         let parsed = parse_document(document.text).map_err(|(part, error)| {
             let line = document.line_of(part, &error);
-            refuse(line, super::without_place(&error))
+            refuse(line, super::without_position(&error))
         })?;
         let now = match parsed.at {
             Some(_) => None,

@@ -1,29 +1,31 @@
-//! How long to wait before a list that is begun anew. Pure.
+//! Computes the delay before a new list. Pure.
 
 use std::time::Duration;
 use step_observer_core::Backoff;
 
-/// Waits between lists that follow each other too fast. A list is the most that an API server can be asked for, and one
-/// that forgets a revision right after it has given it would be asked for one list after the other.
+/// Delays between lists that follow each other too fast. A list is the most expensive request to an
+/// API server, and a server that drops each revision right after it has returned it would otherwise
+/// get one list after another.
 const BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(800),
     max: Duration::from_secs(30),
 };
 
-/// A list that was good for so long was worth it: the next one waits as after a first failure.
-const STEADY: Duration = Duration::from_secs(30);
+/// Age of the last list from which on the next delay is the initial one again.
+const STABLE_AFTER: Duration = Duration::from_secs(30);
 
-/// Lists of one watch that were begun anew.
+/// Counts the repeated lists of one watch.
 #[derive(Debug, Default)]
 pub(super) struct RelistBackoff {
-    /// Those that followed each other too fast.
+    /// Number of lists that followed each other too fast.
     in_a_row: u32,
 }
 
 impl RelistBackoff {
-    /// The wait before a new list, if the last complete one was complete so long ago; if there was none, zero.
+    /// Returns the delay before a new list. `age` is the time since the last list was complete, or
+    /// zero if none was.
     pub(super) fn pause(&mut self, age: Duration, random: f64) -> Duration {
-        if age >= STEADY {
+        if age >= STABLE_AFTER {
             self.in_a_row = 0;
         }
         self.in_a_row = self.in_a_row.saturating_add(1);
@@ -45,9 +47,9 @@ mod tests {
             pauses,
             [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]
         );
-        // A watch that was open for long says that it was a moment of weakness.
-        assert_eq!(relists.pause(STEADY, 1.0), BACKOFF.initial);
-        let pause = relists.pause(STEADY.mul_f64(0.9), 0.0);
+        // A long-lived watch shows that the failure was temporary.
+        assert_eq!(relists.pause(STABLE_AFTER, 1.0), BACKOFF.initial);
+        let pause = relists.pause(STABLE_AFTER.mul_f64(0.9), 0.0);
         assert_eq!(pause, BACKOFF.initial, "half of the second wait");
     }
 }

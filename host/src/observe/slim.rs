@@ -1,32 +1,27 @@
-//! Pods and TaskRuns reduced to what is read of them.
+//! Pods and TaskRuns reduced to the members that the observer reads.
 //!
-//! A `k8s-openapi` Pod of 14.5 KB costs 99 KB of heap and 122 µs to parse, these types a sixtieth
-//! and an eighth of that. Every field has a default and unknown ones are ignored: one odd object
-//! must not stop a watch. What one object can make the observer keep is bounded, since whoever may create a Pod or a
-//! TaskRun decides what is in it.
+//! A `k8s-openapi` Pod of 14.5 KB costs 99 KB of heap and 122 µs to parse; these types cost a
+//! sixtieth of the memory and an eighth of the time. Every field has a default and unknown members
+//! are ignored, because one odd object must not stop a watch. The bytes that the observer keeps of
+//! one object are bounded, because any tenant who may create a Pod or a TaskRun decides on its
+//! content.
 
+use super::elements::{self, MAX_CONTAINERS};
+use super::entrypoint::{self, Entrypoint};
 use super::lenient::{self, lenient, lenient_list, null_is_default};
 use super::metadata::Metadata;
 use super::step_spec::{self, StepSpec};
-use super::termination_message::{self, Message};
-use super::watch::Object;
+use super::termination_message::{self, TerminationMessage};
+use super::watch_event::Object;
 use jiff::Timestamp;
-use k8s_openapi::ByteString;
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt::{self, Formatter};
 use std::sync::{Arc, OnceLock};
-use step_observer_core::{Gate, Inference};
 
-/// Most containers of a Pod, and most steps of a TaskRun, that are read. A Pod that has more is refused as unreadable,
-/// of a TaskRun the others are left out.
-pub(super) const MAX_CONTAINERS: usize = 256;
-/// Longest name of an image, reason or similar text that is kept, in bytes.
+/// Bounds the bytes of image names, reasons and similar texts.
 const MAX_TEXT: usize = 1024;
 
-/// A Pod.
+/// The members of a Pod that the observer reads.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SlimPod {
@@ -41,9 +36,9 @@ pub struct SlimPod {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodSpec {
-    #[serde(deserialize_with = "containers")]
+    #[serde(deserialize_with = "elements::containers")]
     pub(super) containers: Vec<Container>,
-    #[serde(deserialize_with = "containers")]
+    #[serde(deserialize_with = "elements::containers")]
     pub(super) init_containers: Vec<InitContainer>,
 }
 
@@ -60,27 +55,8 @@ pub(super) struct Container {
     pub(super) name: Arc<str>,
     #[serde(deserialize_with = "lenient::text::<MAX_TEXT, _>")]
     pub(super) image: Arc<str>,
-    #[serde(rename = "args", deserialize_with = "entrypoint")]
+    #[serde(rename = "args", deserialize_with = "entrypoint::from_args")]
     pub(super) entrypoint: Entrypoint,
-}
-
-/// What the entrypoint's own arguments say: all before `--`, which only the step's command follows. The arguments
-/// themselves are not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entrypoint {
-    /// What the step waits for (`-wait_file`).
-    pub(super) gate: Gate,
-    /// May `started` be concluded before the step itself reports?
-    pub(super) inference: Inference,
-}
-
-impl Default for Entrypoint {
-    fn default() -> Self {
-        Self {
-            gate: Gate::Open,
-            inference: Inference::Immediate,
-        }
-    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -91,9 +67,9 @@ pub(super) struct PodStatus {
     /// The condition `DisruptionTarget`, if it is true.
     #[serde(rename = "conditions", deserialize_with = "disruption")]
     pub(super) disruption: Option<Disruption>,
-    #[serde(deserialize_with = "containers")]
+    #[serde(deserialize_with = "elements::containers")]
     pub(super) container_statuses: Vec<ContainerStatus>,
-    #[serde(deserialize_with = "containers")]
+    #[serde(deserialize_with = "elements::containers")]
     pub(super) init_container_statuses: Vec<ContainerStatus>,
 }
 
@@ -107,7 +83,7 @@ pub(super) struct ContainerStatus {
     pub(super) state: State,
 }
 
-/// `state` of a container, and the same members of a TaskRun's step.
+/// The `state` of a container, or the same members of a step of a TaskRun.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct State {
@@ -148,21 +124,21 @@ pub(super) struct Terminated {
         deserialize_with = "lenient::text::<MAX_TEXT, _>"
     )]
     pub(super) container_id: Arc<str>,
-    /// What the message says, once somebody has asked.
+    /// The parsed message, from the first call of [`Terminated::termination_message`] on.
     #[serde(skip)]
-    told: OnceLock<Option<Message>>,
+    parsed_message: OnceLock<Option<TerminationMessage>>,
 }
 
 impl Terminated {
-    /// What the entrypoint left in the message.
-    pub(super) fn told(&self) -> Option<&Message> {
-        let told = || termination_message::parse(self.message.as_deref());
-        self.told.get_or_init(told).as_ref()
+    /// Returns the message of Tekton's entrypoint, if the container left one.
+    pub(super) fn termination_message(&self) -> Option<&TerminationMessage> {
+        let parse = || termination_message::parse(self.message.as_deref());
+        self.parsed_message.get_or_init(parse).as_ref()
     }
 }
 
-/// A TaskRun (`tekton.dev/v1`). The API server does not check its schema: what is not as it should be is taken for
-/// missing, member by member.
+/// The members of a TaskRun (`tekton.dev/v1`) that the observer reads. The API server does not
+/// check its schema, so each malformed member counts as missing.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SlimTaskRun {
@@ -209,7 +185,7 @@ pub(super) struct TaskRunStatus {
     pub(super) retries_status: Vec<RetryStatus>,
 }
 
-/// An entry of `retriesStatus`: the status of an attempt that is over.
+/// An entry of `retriesStatus`: the status of an attempt that has ended.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RetryStatus {
@@ -280,58 +256,14 @@ impl Object for SlimTaskRun {
     }
 }
 
-/// A ConfigMap.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct SlimConfigMap {
-    #[serde(deserialize_with = "null_is_default")]
-    metadata: Metadata,
-    #[serde(deserialize_with = "null_is_default")]
-    data: BTreeMap<String, String>,
-    #[serde(deserialize_with = "null_is_default")]
-    binary_data: BTreeMap<String, ByteString>,
-}
-
-impl SlimConfigMap {
-    pub(super) fn name(&self) -> &str {
-        self.metadata.name.as_deref().unwrap_or_default()
-    }
-
-    /// A text in `data`.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
-        self.data.get(key).map(String::as_str)
-    }
-
-    /// `data` and `binaryData`.
-    pub(super) fn into_files(self) -> BTreeMap<String, Vec<u8>> {
-        let texts = self.data.into_iter();
-        let binaries = self.binary_data.into_iter();
-        texts
-            .map(|(name, text)| (name, text.into_bytes()))
-            .chain(binaries.map(|(name, bytes)| (name, bytes.0)))
-            .collect()
-    }
-}
-
-impl Object for SlimConfigMap {
-    const KIND: &'static str = "configmaps";
-
-    fn path(namespace: Option<&str>) -> String {
-        <k8s_openapi::api::core::v1::ConfigMap as kube::Resource>::url_path(&(), namespace)
-    }
-
-    fn resource_version(&self) -> Option<&str> {
-        self.metadata.resource_version.as_deref()
-    }
-}
-
-/// That a pod is being evicted, preempted or deleted with its node.
+/// States that a Pod is being evicted, preempted or deleted with its node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Disruption {
     /// `lastTransitionTime`.
     pub(super) since: Option<Timestamp>,
 }
 
+/// Reads the condition `DisruptionTarget` of a Pod, if it is true.
 fn disruption<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Disruption>, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(default, rename_all = "camelCase")]
@@ -344,157 +276,25 @@ fn disruption<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Disru
         last_transition_time: Option<Cow<'a, str>>,
     }
 
-    struct Conditions;
-
-    impl<'de> Visitor<'de> for Conditions {
-        type Value = Option<Disruption>;
-
-        fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a list of conditions")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-            let mut found = None;
-            while let Some(condition) = elements.next_element::<PodCondition<'_>>()? {
-                if condition.kind == "DisruptionTarget" && condition.status == "True" {
-                    let since = condition.last_transition_time;
-                    found = Some(Disruption {
-                        since: since.and_then(|text| text.parse().ok()),
-                    });
-                }
+    elements::fold(
+        deserializer,
+        "a list of conditions",
+        None,
+        |found, condition: PodCondition<'de>| {
+            if condition.kind == "DisruptionTarget" && condition.status == "True" {
+                let since = condition.last_transition_time;
+                *found = Some(Disruption {
+                    since: since.and_then(|text| text.parse().ok()),
+                });
             }
-            Ok(found)
-        }
-    }
-
-    deserializer.deserialize_any(Conditions)
-}
-
-/// Reads the containers of a Pod, or their statuses.
-fn containers<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    struct Containers<T>(std::marker::PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Containers<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a sequence of containers")
-        }
-
-        fn visit_unit<E>(self) -> Result<Vec<T>, E> {
-            Ok(Vec::new())
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
-            let mut found = Vec::new();
-            while let Some(container) = elements.next_element()? {
-                if found.len() == MAX_CONTAINERS {
-                    let problem = format!("a pod has more than {MAX_CONTAINERS} containers");
-                    return Err(serde::de::Error::custom(problem));
-                }
-                found.push(container);
-            }
-            Ok(found)
-        }
-    }
-
-    deserializer.deserialize_any(Containers(std::marker::PhantomData))
-}
-
-fn entrypoint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Entrypoint, D::Error> {
-    deserializer.deserialize_any(EntrypointArgs)
-}
-
-/// Looks at arguments one by one.
-struct EntrypointArgs;
-
-impl<'de> Visitor<'de> for EntrypointArgs {
-    type Value = Entrypoint;
-
-    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a sequence of arguments")
-    }
-
-    fn visit_unit<E>(self) -> Result<Entrypoint, E> {
-        Ok(Entrypoint::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut args: A) -> Result<Entrypoint, A::Error> {
-        let mut found = Entrypoint::default();
-        let mut is_wait_file = false;
-        while let Some(arg) = args.next_element::<String>()? {
-            if arg == "--" {
-                break;
-            }
-            // The first counts.
-            if std::mem::take(&mut is_wait_file) && found.gate == Gate::Open {
-                found.gate = match arg.starts_with("/tekton/run/") {
-                    true => Gate::Predecessor,
-                    false => Gate::Ready,
-                };
-            }
-            let flag = arg.trim_start_matches('-');
-            is_wait_file = flag == "wait_file";
-            if is_flag(flag, "debug_before_step") {
-                found.inference = Inference::Never;
-            } else if is_flag(flag, "when_expressions") && found.inference == Inference::Immediate {
-                found.inference = Inference::Delayed;
-            }
-        }
-        while args.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(found)
-    }
-}
-
-fn is_flag(arg: &str, flag: &str) -> bool {
-    let value = arg.strip_prefix(flag);
-    value.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+            Ok(())
+        },
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of(line: &str) -> Entrypoint {
-        let args: Vec<&str> = line.split(' ').collect();
-        let json = serde_json::json!({"name": "step-a", "args": args}).to_string();
-        serde_json::from_str::<Container>(&json).unwrap().entrypoint
-    }
-
-    #[test]
-    fn gates_are_read_from_the_entrypoint_and_not_from_the_command() {
-        let gate = |line: &str| of(line).gate;
-        assert_eq!(
-            gate("-wait_file /tekton/downward/ready -wait_file_content --"),
-            Gate::Ready
-        );
-        assert_eq!(
-            gate("-wait_file /tekton/run/0/out -post_file x --"),
-            Gate::Predecessor
-        );
-        assert_eq!(
-            gate("-post_file /tekton/run/0/out -- -wait_file /tekton/run/0/out"),
-            Gate::Open
-        );
-        let inference = |line: &str| of(line).inference;
-        assert_eq!(inference("--when_expressions [] -- ls"), Inference::Delayed);
-        assert_eq!(
-            inference("-debug_before_step --when_expressions=[] -- ls"),
-            Inference::Never
-        );
-        assert_eq!(
-            inference("-post_file x -- --when_expressions"),
-            Inference::Immediate
-        );
-    }
 
     #[test]
     fn a_pod_of_too_many_containers_is_refused() {

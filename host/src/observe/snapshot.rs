@@ -1,4 +1,4 @@
-//! Slim objects into the core's snapshots: parsed here, once.
+//! Parses Pods and TaskRuns into the snapshots of the core.
 
 use super::intern::Interner;
 use super::metadata::{Metadata, Owner};
@@ -8,26 +8,26 @@ use super::slim::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
-use step_observer_core as core;
+
 use step_observer_core::{
-    Attempt, ContainerState, Done, InitFailure, PodPhase, PodSnapshot, ReportedEnd, ReportedStep,
-    StepSnapshot, TaskRunSnapshot,
+    Attempt, ContainerState, Done, InitFailure, Internals, PodPhase, PodSnapshot, ReportedEnd,
+    ReportedStep, StepSnapshot, TaskRunSnapshot,
 };
 
-/// Prefix of step containers (`IsContainerStep` in Tekton's pkg/pod/status.go).
+/// Prefix of the names of step containers (`IsContainerStep` in Tekton's pkg/pod/status.go).
 const STEP_PREFIX: &str = "step-";
 
-/// Who manages TaskRuns unless they say otherwise (`spec.managedBy`).
-const TEKTON: &str = "tekton.dev/pipeline";
+/// The value of `spec.managedBy` for TaskRuns that Tekton itself runs.
+const TEKTON_CONTROLLER: &str = "tekton.dev/pipeline";
 
 impl SlimPod {
-    /// The TaskRun that controls this pod, as the pod says.
+    /// Returns the owner reference of this Pod to the TaskRun that controls it.
     pub(super) fn owner(&self) -> Option<&Owner> {
         self.metadata.task_run.as_ref()
     }
 
-    /// The pod as the core sees it at `now`; `None` where it is not a TaskRun's.
-    pub(super) fn seen(&self, now: Timestamp, texts: &mut Interner) -> Option<PodSnapshot> {
+    /// Returns the snapshot of this Pod at `now`; `None` if no TaskRun controls it.
+    pub(super) fn snapshot(&self, now: Timestamp, texts: &mut Interner) -> Option<PodSnapshot> {
         let Self {
             metadata,
             spec,
@@ -58,7 +58,7 @@ impl SlimPod {
         let init_failure = status
             .init_container_statuses
             .iter()
-            // Native sidecars are init containers too; their end says nothing about the steps.
+            // Native sidecars are init containers too, but their end does not affect the steps.
             .filter(|status| !is_sidecar(spec, &status.name))
             .find_map(init_failure);
         Some(PodSnapshot {
@@ -74,12 +74,12 @@ impl SlimPod {
             },
             reason: status.reason.clone(),
             ready: annotation("tekton.dev/ready").is_some_and(|value| value == "READY"),
-            ready_at: times.check(metadata.ready_at),
+            ready_at: times.cluster_time(metadata.ready_at),
             cancel_requested: annotation("tekton.dev/cancel")
                 .is_some_and(|value| value == "CANCEL"),
             deleting: metadata.deletion.is_some(),
-            deletion_requested: times.check(deletion_requested(metadata)),
-            // Without a time it has been true from the beginning.
+            deletion_requested: times.cluster_time(deletion_requested(metadata)),
+            // A condition without a time counts as true from the beginning.
             disrupted_at: status
                 .disruption
                 .map(|found| found.since.unwrap_or(AFTER_EPOCH)),
@@ -90,14 +90,15 @@ impl SlimPod {
                 .iter()
                 .any(|container| !container.name.starts_with(STEP_PREFIX)),
             init_failure: init_failure.map(|(failure, _)| failure),
-            init_failed_at: times.check(init_failure.and_then(|(_, at)| at)),
+            init_failed_at: times.cluster_time(init_failure.and_then(|(_, at)| at)),
             steps,
         })
     }
 }
 
-/// When something that is reported of an object can have happened. Whoever writes a step can write any time into its
-/// termination message, and the kubelet reports the Unix epoch for a container that could not start (row 10b).
+/// The interval in which a reported time of an object is plausible. A step can write any time into
+/// its termination message, and the kubelet reports the Unix epoch for a container that could not
+/// start (row 10b).
 #[derive(Clone, Copy)]
 struct PlausibleTimes {
     created: Option<Timestamp>,
@@ -105,10 +106,10 @@ struct PlausibleTimes {
     to: Timestamp,
 }
 
-/// How far clocks of a node and of the API server may be apart.
+/// Bounds the difference between the clocks of a node and of the API server.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// The earliest time that is one, for an object without a time of its creation.
+/// The earliest plausible time of an object without a creation time.
 const AFTER_EPOCH: Timestamp = Timestamp::constant(1, 0);
 
 impl PlausibleTimes {
@@ -122,14 +123,15 @@ impl PlausibleTimes {
         }
     }
 
-    /// A time that was written by a step.
-    fn of_step(self, time: Option<Timestamp>) -> Option<Timestamp> {
-        self.check(time).filter(|time| *time <= self.to)
+    /// Returns a time that a step wrote, if it is plausible.
+    fn step_time(self, time: Option<Timestamp>) -> Option<Timestamp> {
+        self.cluster_time(time).filter(|time| *time <= self.to)
     }
 
-    /// A time that was written by a component of the cluster. The observer's own clock does not bound it: what a step
-    /// did must not depend on when it is observed.
-    fn check(self, time: Option<Timestamp>) -> Option<Timestamp> {
+    /// Returns a time that a component of the cluster wrote, if it is plausible. The clock of the
+    /// observer does not bound it: the transitions of a step must not depend on when they are
+    /// observed.
+    fn cluster_time(self, time: Option<Timestamp>) -> Option<Timestamp> {
         time.filter(|time| self.from <= *time)
     }
 }
@@ -166,17 +168,20 @@ fn init_failure(status: &ContainerStatus) -> Option<(InitFailure, Option<Timesta
     Some((failure, ended.finished_at))
 }
 
-/// When the first container of a step and the last container of all started. A container that could not start counts
-/// for the first with its end, which later states of the pod show, too. Tekton stops sidecars by restarting them with
-/// another image, after the steps: those starts are later than the end of a step, and do not count for the last.
+/// Returns the time at which the first step container started, and the time at which the last of
+/// all containers started.
+///
+/// For the first, a container that could not start counts with its end, which later states of the
+/// Pod show, too. Tekton stops sidecars after the steps by restarting them with another image.
+/// Those starts are later than the end of a step and do not count for the last.
 fn container_starts(
     status: &PodStatus,
     times: PlausibleTimes,
 ) -> (Option<Timestamp>, Option<Timestamp>) {
     let is_step = |container: &&ContainerStatus| container.name.starts_with(STEP_PREFIX);
-    let start = |container: &ContainerStatus| times.check(container_start(&container.state));
+    let start = |container: &ContainerStatus| times.cluster_time(container_start(&container.state));
     let end = |container: &ContainerStatus| {
-        times.check(
+        times.cluster_time(
             container
                 .state
                 .terminated
@@ -208,7 +213,7 @@ fn state(state: &State, times: PlausibleTimes) -> ContainerState {
             running: Some(running),
             ..
         } => ContainerState::Running {
-            since: times.check(running.started_at),
+            since: times.cluster_time(running.started_at),
         },
         State {
             waiting: Some(waiting),
@@ -224,28 +229,28 @@ fn state(state: &State, times: PlausibleTimes) -> ContainerState {
     }
 }
 
-fn terminated(ended: &Terminated, times: PlausibleTimes) -> core::Terminated {
-    let message = ended.told().map(|message| core::Internals {
-        started_at: times.of_step(message.internals.started_at),
+fn terminated(ended: &Terminated, times: PlausibleTimes) -> step_observer_core::Terminated {
+    let message = ended.termination_message().map(|message| Internals {
+        started_at: times.step_time(message.internals.started_at),
         ..message.internals.clone()
     });
-    core::Terminated {
+    step_observer_core::Terminated {
         exit_code: ended.exit_code,
         reason: ended.reason.clone(),
-        started_at: times.check(ended.started_at),
-        finished_at: times.check(ended.finished_at),
+        started_at: times.cluster_time(ended.started_at),
+        finished_at: times.cluster_time(ended.finished_at),
         message,
     }
 }
 
 impl SlimTaskRun {
-    /// The TaskRun as the core sees it at `now`; `None` where another controller runs it.
-    pub(super) fn seen(&self, now: Timestamp, texts: &mut Interner) -> Option<TaskRunSnapshot> {
+    /// Returns the snapshot of this TaskRun at `now`; `None` if another controller runs it.
+    pub(super) fn snapshot(&self, now: Timestamp, texts: &mut Interner) -> Option<TaskRunSnapshot> {
         if self
             .spec
             .managed_by
             .as_deref()
-            .is_some_and(|manager| manager != TEKTON)
+            .is_some_and(|manager| manager != TEKTON_CONTROLLER)
         {
             return None;
         }
@@ -287,8 +292,8 @@ fn attempt(
     steps: &[StepStatus],
     times: PlausibleTimes,
 ) -> Attempt {
-    let done = done(conditions, times.check(completed));
-    // Before the end the steps are not believed: the pod tells.
+    let done = done(conditions, times.cluster_time(completed));
+    // The steps count only once the attempt has ended. Until then the Pod is the source.
     let steps = match done {
         Some(_) => steps
             .iter()
@@ -303,8 +308,8 @@ fn attempt(
     }
 }
 
-/// Tekton does not clear `status.steps` for a retry: until its pod has reported, they are those of the attempt before
-/// (row 17).
+/// Removes ends of steps that belong to the attempt `before`. Tekton does not clear `status.steps`
+/// for a retry, so they stay until the Pod of the new attempt has reported (row 17).
 fn forget_stale_ends(attempt: &mut Attempt, before: Option<&Attempt>) {
     let Some(before) = before else { return };
     for step in &mut attempt.steps {
@@ -332,8 +337,8 @@ fn done(conditions: &[Condition], completed: Option<Timestamp>) -> Option<Done> 
     })
 }
 
-/// The step in `the step "b" in TaskRun "r" failed to pull the image …`
-/// (pkg/reconciler/taskrun/taskrun.go, checkPodFailed).
+/// Returns the name of the step in a message such as `the step "b" in TaskRun "r" failed to pull
+/// the image …` (pkg/reconciler/taskrun/taskrun.go, checkPodFailed).
 fn image_error_step(message: &str) -> Option<Arc<str>> {
     let (name, rest) = message.strip_prefix("the step \"")?.split_once('"')?;
     rest.starts_with(" in TaskRun").then(|| name.into())
@@ -345,7 +350,7 @@ fn reported_step(step: &StepStatus, times: PlausibleTimes) -> Option<ReportedSte
     } else if !step.name.is_empty() {
         format!("{STEP_PREFIX}{}", step.name).into()
     } else {
-        // Tekton appends such entries for unnamed steps before the pod reports.
+        // Tekton appends such entries for unnamed steps before the Pod reports.
         return None;
     };
     let ended = step.terminated.as_ref().map(|ended| ReportedEnd {
@@ -358,14 +363,14 @@ fn reported_step(step: &StepStatus, times: PlausibleTimes) -> Option<ReportedSte
         by_entrypoint: step.termination_reason.is_some(),
         truncated: step.termination_reason.is_none()
             && ended
-                .told()
+                .termination_message()
                 .is_some_and(|message| message.internals.truncated),
         started_at: match step.termination_reason {
-            // Tekton puts the time from the step's message here.
-            Some(_) => times.of_step(ended.started_at),
-            None => times.check(ended.started_at),
+            // Tekton writes the start time from the termination message of the step here.
+            Some(_) => times.step_time(ended.started_at),
+            None => times.cluster_time(ended.started_at),
         },
-        finished_at: times.check(ended.finished_at),
+        finished_at: times.cluster_time(ended.finished_at),
     });
     let running = step.running.is_some();
     Some(ReportedStep {
@@ -394,9 +399,17 @@ mod tests {
             ("2026-01-01T13:05:00Z", true),
             ("2026-01-01T13:05:01Z", false),
         ] {
-            assert_eq!(times.of_step(time(text)).is_some(), is_plausible, "{text}");
+            assert_eq!(
+                times.step_time(time(text)).is_some(),
+                is_plausible,
+                "{text}"
+            );
             let by_cluster = is_plausible || text.starts_with("2026-01-01T13");
-            assert_eq!(times.check(time(text)).is_some(), by_cluster, "{text}");
+            assert_eq!(
+                times.cluster_time(time(text)).is_some(),
+                by_cluster,
+                "{text}"
+            );
         }
     }
 

@@ -1,7 +1,7 @@
-//! A step as the Task says it, in the shape of Tekton's v1beta1 API, bounded.
+//! Reads the spec of a step in the shape of Tekton's v1beta1 API, within bounds.
 
+use super::elements::MAX_CONTAINERS;
 use super::lenient::lenient_list;
-use super::slim::MAX_CONTAINERS;
 use crate::step::OmittedMembers;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -11,34 +11,35 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
-/// Most bytes that are kept of one step. Members that do not fit are left out whole: half of a script could show half
-/// of a secret, which no plugin would recognise.
-pub(super) const MAX_STEP: usize = 16 * 1024;
-/// Most bytes that are kept of all steps of one TaskRun together; of those behind only the name is.
-const MAX_STEPS: usize = 128 * 1024;
-/// Most members of a step that are looked at; Tekton has about 20.
+/// Bounds the bytes that are kept of one step. Members that do not fit are omitted whole: half of a
+/// script could show half of a secret, which no plugin would recognise.
+pub(super) const MAX_STEP_BYTES: usize = 16 * 1024;
+/// Bounds the bytes that are kept of all steps of one TaskRun. Of the steps beyond it only the name
+/// is kept.
+const MAX_STEPS_BYTES: usize = 128 * 1024;
+/// Bounds the members of a step that are read. Tekton has about 20.
 const MAX_MEMBERS: usize = 64;
-/// Most members that were left out of which names and sizes are kept.
-const MAX_NAMED: usize = 16;
-/// Longest name of a step that is kept, in bytes. Tekton allows 63 characters.
-const MAX_NAME: usize = 256;
+/// Bounds the omitted members whose names and sizes are kept.
+const MAX_OMITTED_MEMBERS: usize = 16;
+/// Bounds the bytes of the name of a step or member. Tekton allows 63 characters.
+const MAX_NAME_BYTES: usize = 256;
 
-/// A step as the Task says it.
+/// The spec of a step in a Task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct StepSpec {
-    /// Its name; empty if it has none.
+    /// Name of the step; empty if it has none.
     pub(super) name: Arc<str>,
-    /// A JSON object, its members in order of their names.
+    /// The spec as a JSON object, with its members in the order of their names.
     pub(super) json: Arc<str>,
-    /// Its size in bytes in the Task, if something of it was left out.
-    pub(super) cut_from: Option<u64>,
-    /// Members that were left out, as far as they are named, with their sizes.
-    pub(super) left_out: OmittedMembers,
+    /// Bytes of the whole step in the Task, if members were omitted.
+    pub(super) truncated_from: Option<u64>,
+    /// Omitted members and their sizes, at most [`MAX_OMITTED_MEMBERS`].
+    pub(super) omitted: OmittedMembers,
 }
 
 impl StepSpec {
-    /// Makes the spec of a step of which only this is known.
-    pub(super) fn of(members: BTreeMap<&str, Value>) -> Self {
+    /// Creates the spec of a step of which only these members are known.
+    pub(super) fn from_members(members: BTreeMap<&str, Value>) -> Self {
         let members = members
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value));
@@ -47,10 +48,10 @@ impl StepSpec {
 
     fn new(
         mut members: BTreeMap<String, Value>,
-        cut_from: Option<u64>,
-        left_out: OmittedMembers,
+        truncated_from: Option<u64>,
+        omitted: OmittedMembers,
     ) -> Self {
-        // `name` and `resources` are always there in v1beta1.
+        // In v1beta1 the members `name` and `resources` are always present.
         let resources = members.remove("computeResources");
         members
             .entry("resources".to_owned())
@@ -59,22 +60,22 @@ impl StepSpec {
             .entry("name".to_owned())
             .or_insert_with(|| Value::from(""));
         let name = name.as_str().unwrap_or_default();
-        let name = name.get(..name.floor_char_boundary(MAX_NAME));
+        let name = name.get(..name.floor_char_boundary(MAX_NAME_BYTES));
         Self {
             name: name.unwrap_or_default().into(),
             json: serde_json::to_string(&members).unwrap_or_default().into(),
-            cut_from,
-            left_out,
+            truncated_from,
+            omitted,
         }
     }
 }
 
-/// Reads the steps of a Task, up to their bounds.
+/// Reads the steps of a Task, within their bounds.
 pub(super) fn bounded<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<StepSpec>, D::Error> {
     let mut steps: Vec<StepSpec> = lenient_list::<MAX_CONTAINERS, _, _>(deserializer)?;
-    let mut free = MAX_STEPS;
+    let mut free = MAX_STEPS_BYTES;
     for step in &mut steps {
         let size = step.json.len();
         match free.checked_sub(size) {
@@ -82,9 +83,9 @@ pub(super) fn bounded<'de, D: Deserializer<'de>>(
             None => {
                 let name = BTreeMap::from([("name", Value::from(&*step.name))]);
                 let size = u64::try_from(size).unwrap_or(u64::MAX);
-                step.json = StepSpec::of(name).json;
-                step.cut_from = step.cut_from.or(Some(size));
-                step.left_out = Arc::default();
+                step.json = StepSpec::from_members(name).json;
+                step.truncated_from = step.truncated_from.or(Some(size));
+                step.omitted = Arc::default();
             }
         }
     }
@@ -95,45 +96,45 @@ impl<'de> Deserialize<'de> for StepSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?;
         let mut json = serde_json::Deserializer::from_str(raw.get());
-        let Ok(members) = json.deserialize_map(Members) else {
+        let Ok(members) = json.deserialize_map(MembersVisitor) else {
             return Ok(Self::default());
         };
-        let Kept {
+        let BoundedMembers {
             members,
-            left_out,
+            omitted,
             is_whole,
         } = members;
         let size = u64::try_from(raw.get().len()).unwrap_or(u64::MAX);
-        let cut_from = (!is_whole).then_some(size);
-        Ok(Self::new(members, cut_from, left_out.into()))
+        let truncated_from = (!is_whole).then_some(size);
+        Ok(Self::new(members, truncated_from, omitted.into()))
     }
 }
 
-/// The size of a value in bytes: of a text in UTF-8, of anything else in JSON.
+/// Returns the bytes of a value: of a text in UTF-8, of any other value in JSON.
 fn bytes_of(value: &RawValue) -> u64 {
     let text = serde_json::from_str::<String>(value.get());
     let bytes = text.map_or(value.get().len(), |text| text.len());
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// What fits of a step.
-struct Kept {
+/// The members of a step that fit into [`MAX_STEP_BYTES`].
+struct BoundedMembers {
     members: BTreeMap<String, Value>,
-    left_out: Vec<(Arc<str>, u64)>,
+    omitted: Vec<(Arc<str>, u64)>,
     is_whole: bool,
 }
 
 /// Keeps the members of a step that fit.
-struct Members;
+struct MembersVisitor;
 
-impl<'de> Visitor<'de> for Members {
-    type Value = Kept;
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = BoundedMembers;
 
     fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         formatter.write_str("a step")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Kept, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<BoundedMembers, A::Error> {
         let mut found: Vec<(String, &RawValue)> = Vec::new();
         let mut is_whole = true;
         while let Some(name) = members.next_key::<String>()? {
@@ -144,11 +145,11 @@ impl<'de> Visitor<'de> for Members {
                 is_whole = false;
             }
         }
-        // The small ones first, so that one large script leaves everything else.
+        // The small members come first, so that one large script does not displace the others.
         found.sort_by_key(|(_, value)| value.get().len());
-        let mut free = MAX_STEP;
+        let mut free = MAX_STEP_BYTES;
         let mut kept = BTreeMap::new();
-        let mut left_out = Vec::new();
+        let mut omitted = Vec::new();
         for (name, value) in found {
             let size = name.len() + value.get().len();
             let read = (size <= free).then(|| serde_json::from_str::<Value>(value.get()).ok());
@@ -159,15 +160,15 @@ impl<'de> Visitor<'de> for Members {
                 }
                 None => {
                     is_whole = false;
-                    if left_out.len() < MAX_NAMED && name.len() <= MAX_NAME {
-                        left_out.push((name.into(), bytes_of(value)));
+                    if omitted.len() < MAX_OMITTED_MEMBERS && name.len() <= MAX_NAME_BYTES {
+                        omitted.push((name.into(), bytes_of(value)));
                     }
                 }
             }
         }
-        Ok(Kept {
+        Ok(BoundedMembers {
             members: kept,
-            left_out,
+            omitted,
             is_whole,
         })
     }
@@ -191,7 +192,7 @@ mod tests {
             &*read.json,
             r#"{"name":"b","resources":{"limits":{}},"script":"a"}"#
         );
-        assert_eq!(read.cut_from, None);
+        assert_eq!(read.truncated_from, None);
         assert_eq!(
             &*spec(&serde_json::json!({})).json,
             r#"{"name":"","resources":{}}"#
@@ -206,8 +207,8 @@ mod tests {
             &*read.json,
             r#"{"args":["c"],"image":"b","name":"a","resources":{}}"#
         );
-        assert_eq!(read.cut_from, Some(step.to_string().len() as u64));
-        assert_eq!(*read.left_out, [("script".into(), 500_000)]);
+        assert_eq!(read.truncated_from, Some(step.to_string().len() as u64));
+        assert_eq!(*read.omitted, [("script".into(), 500_000)]);
     }
 
     #[test]
@@ -222,9 +223,13 @@ mod tests {
         let task = serde_json::json!({"steps": (0..100).map(step).collect::<Vec<_>>()});
         let task: Task = serde_json::from_str(&task.to_string()).unwrap();
         let size: usize = task.steps.iter().map(|step| step.json.len()).sum();
-        assert!(size < MAX_STEPS + 100 * 64, "{size}");
-        assert_eq!(task.steps[0].cut_from, None);
-        assert!(task.steps[99].cut_from.is_some_and(|size| size > 15_000));
+        assert!(size < MAX_STEPS_BYTES + 100 * 64, "{size}");
+        assert_eq!(task.steps[0].truncated_from, None);
+        assert!(
+            task.steps[99]
+                .truncated_from
+                .is_some_and(|size| size > 15_000)
+        );
         assert_eq!(&*task.steps[99].json, r#"{"name":"99","resources":{}}"#);
     }
 
@@ -233,12 +238,12 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
         let read: StepSpec =
             serde_json::from_str(&format!(r#"{{"name": "a", "x": {deep}}}"#)).unwrap();
-        assert_eq!((&*read.name, read.cut_from.is_some()), ("a", true));
+        assert_eq!((&*read.name, read.truncated_from.is_some()), ("a", true));
         for json in ["null", "1", "[]", "\"a\"", &deep] {
             let read: StepSpec = serde_json::from_str(json).unwrap();
             assert_eq!(read, StepSpec::default());
         }
         let many: Map<String, Value> = (0..1000).map(|n| (n.to_string(), n.into())).collect();
-        assert!(spec(&many.into()).cut_from.is_some());
+        assert!(spec(&many.into()).truncated_from.is_some());
     }
 }

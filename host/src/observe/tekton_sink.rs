@@ -1,6 +1,6 @@
 //! Where Tekton sends its own events: two of its ConfigMaps, followed while the observer runs.
 
-use super::slim::SlimConfigMap;
+use super::config_map::SlimConfigMap;
 use super::watch::{self as watches, WatchConfig};
 use super::watch_event::Event;
 use futures::StreamExt as _;
@@ -77,7 +77,7 @@ async fn follow(
         labels: None,
         fields: Some(format!("metadata.name={name}")),
         timeout_seconds: watches::DEFAULT_TIMEOUT_SECONDS,
-        page: 1,
+        page_size: 1,
     };
     let mut there = false;
     let changes = watches::watch_objects::<SlimConfigMap>(client, Some(namespace), config);

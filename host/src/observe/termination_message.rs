@@ -1,4 +1,4 @@
-//! The termination message that Tekton's entrypoint leaves (pkg/termination in Tekton).
+//! Parses and masks the termination message of Tekton's entrypoint (pkg/termination in Tekton).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -9,25 +9,26 @@ use std::io::Read as _;
 use std::sync::Arc;
 use step_observer_core::Internals;
 
-/// What a compressed message begins with.
-const COMPRESSED: &str = "tknz:";
+/// Prefix of a compressed message.
+const COMPRESSED_PREFIX: &str = "tknz:";
 
-/// Tekton inflates at most this much of a compressed message.
-const MAX_INFLATED: u64 = 128 * 1024;
+/// Bounds the bytes that are inflated of a compressed message. Tekton has the same bound.
+const MAX_INFLATED_BYTES: u64 = 128 * 1024;
 
-/// Longest reason that is kept, in bytes. Tekton's own are words; but whoever runs in a step can write the message.
-const MAX_REASON: usize = 256;
+/// Bounds the bytes of a reason that are kept. Tekton's own reasons are single words, but a step
+/// can write the message.
+const MAX_REASON_BYTES: usize = 256;
 
-/// What a message holds.
+/// The content of a termination message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Message {
-    /// The entrypoint's own entries.
+pub(super) struct TerminationMessage {
+    /// The entries of the entrypoint itself.
     pub(super) internals: Internals,
-    /// The results as JSON text, as Tekton shows them in a TaskRun's step.
+    /// The results as JSON text, in the form that a step of a TaskRun shows.
     pub(super) results: Option<Arc<str>>,
 }
 
-/// Its members are in order of their names.
+/// One entry of the message. Its members are in the order of their names.
 #[derive(Deserialize, Serialize)]
 struct Entry {
     #[serde(default)]
@@ -43,7 +44,7 @@ impl Entry {
         self.kind == 3 || self.kind == "InternalTektonResult"
     }
 
-    /// Is it an entry of the entrypoint that says what such an entry says?
+    /// Returns whether this is an entry of the entrypoint with a well-formed value.
     fn is_well_known(&self) -> bool {
         let text = self.value.as_str().unwrap_or_default();
         self.is_internal()
@@ -56,12 +57,12 @@ impl Entry {
     }
 }
 
-/// Parses a message. `None` where there is none, or it is not the entrypoint's (a container that
-/// was never located has the kubelet's prose here).
-pub(super) fn parse(message: Option<&str>) -> Option<Message> {
+/// Parses a message. Returns `None` if there is none, or if the entrypoint did not write it: a
+/// container that was never located has a text of the kubelet here.
+pub(super) fn parse(message: Option<&str>) -> Option<TerminationMessage> {
     let message = message?.trim();
     let inflated;
-    let json = match message.strip_prefix(COMPRESSED) {
+    let json = match message.strip_prefix(COMPRESSED_PREFIX) {
         None => message,
         Some(packed) => {
             inflated = inflate(packed);
@@ -70,12 +71,13 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
     };
     let packed = json.as_ptr() != message.as_ptr();
     if packed && json.is_empty() {
-        // It was cut so short that nothing is left; that there was one is news enough.
+        // The message was truncated so early that no entry is left. That there was one still
+        // counts.
         let internals = Internals {
             truncated: true,
             ..Internals::default()
         };
-        return Some(Message {
+        return Some(TerminationMessage {
             internals,
             results: None,
         });
@@ -84,7 +86,7 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
         return None;
     }
     let (entries, cut) = read_entries(json);
-    let mut found = Message::default();
+    let mut found = TerminationMessage::default();
     found.internals.truncated = cut;
     let mut results = Vec::new();
     for entry in entries {
@@ -96,7 +98,7 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
         match entry.key.as_str() {
             "StartedAt" => found.internals.started_at = text.parse().ok(),
             "Reason" => {
-                let short = text.get(..text.floor_char_boundary(MAX_REASON));
+                let short = text.get(..text.floor_char_boundary(MAX_REASON_BYTES));
                 found.internals.reason = short.map(Into::into);
             }
             "ExitCode" => found.internals.exit_code = text.parse().ok(),
@@ -109,22 +111,23 @@ pub(super) fn parse(message: Option<&str>) -> Option<Message> {
     Some(found)
 }
 
-/// The same message with everything masked that a step wrote: [`parse`] finds the same entries of the entrypoint in it,
-/// and says the same of a cut. It is not compressed any more. `None` if `mask` fails.
-pub(crate) fn masked(
+/// Masks every text in a message that a step wrote. [`parse`] finds the same entries of the
+/// entrypoint and the same truncation in the result, which is never compressed. Returns `None` if
+/// `mask` fails.
+pub(crate) fn mask(
     message: &str,
     mut mask: impl FnMut(&mut Value) -> Option<()>,
 ) -> Option<String> {
     let message = message.trim();
-    let json = match message.strip_prefix(COMPRESSED) {
+    let json = match message.strip_prefix(COMPRESSED_PREFIX) {
         None => message.to_owned(),
         Some(packed) => inflate(packed),
     };
     if json.is_empty() {
-        // Of a compressed message nothing is left; that there was one is kept.
+        // No entry is left of a compressed message. The prefix still shows that there was one.
         return Some(
             message
-                .get(..COMPRESSED.len())
+                .get(..COMPRESSED_PREFIX.len())
                 .unwrap_or_default()
                 .to_owned(),
         );
@@ -133,33 +136,34 @@ pub(crate) fn masked(
         let mut text = Value::String(json);
         mask(&mut text)?;
         let text = text.as_str().unwrap_or_default();
-        // What stands for a secret must not make it a list of entries.
-        let looks_like_one = text.starts_with('[') || text.starts_with(COMPRESSED);
+        // The replacement of a secret must not turn the text into a list of entries.
+        let looks_like_message = text.starts_with('[') || text.starts_with(COMPRESSED_PREFIX);
         return Some(format!(
             "{}{text}",
-            if looks_like_one { "masked: " } else { "" }
+            if looks_like_message { "masked: " } else { "" }
         ));
     }
     let (entries, cut) = read_entries(&json);
     let mut all = Vec::new();
     for entry in entries {
-        let keeps = entry.is_well_known();
+        let is_kept = entry.is_well_known();
         let mut entry = serde_json::to_value(entry).ok()?;
-        if !keeps {
+        if !is_kept {
             mask(&mut entry)?;
         }
         all.push(entry);
     }
     let mut text = serde_json::to_string(&all).ok()?;
     if cut {
-        // What was begun is left out.
+        // The entry at which the message was truncated is omitted.
         text.pop();
         text.push_str(if all.is_empty() { "" } else { "," });
     }
     Some(text)
 }
 
-/// Reads an array entry by entry, so that one that the kubelet cut short gives its beginning.
+/// Reads an array entry by entry, so that an array that the kubelet truncated gives its first
+/// entries. Returns whether it was truncated.
 fn read_entries(json: &str) -> (Vec<Entry>, bool) {
     let mut entries = Vec::new();
     let mut rest = json.get(1..).unwrap_or_default();
@@ -177,16 +181,16 @@ fn read_entries(json: &str) -> (Vec<Entry>, bool) {
     }
 }
 
-/// As much of a compressed message as can be read.
+/// Inflates as much of a compressed message as can be read.
 fn inflate(packed: &str) -> String {
     let packed = packed.trim_end_matches('=');
-    // The last group of four may have been cut.
+    // The last group of four characters may be incomplete.
     let whole = packed.get(..packed.len() / 4 * 4).unwrap_or_default();
     let decoded = STANDARD_NO_PAD
         .decode(packed)
         .or_else(|_| STANDARD_NO_PAD.decode(whole));
     let bytes = decoded.unwrap_or_default();
-    let mut inflater = flate2::read::DeflateDecoder::new(bytes.as_slice()).take(MAX_INFLATED);
+    let mut inflater = flate2::read::DeflateDecoder::new(bytes.as_slice()).take(MAX_INFLATED_BYTES);
     let mut text = Vec::new();
     let mut piece = [0; 256];
     while let Ok(read @ 1..) = inflater.read(&mut piece) {
@@ -235,7 +239,7 @@ mod tests {
         assert_eq!(parse(Some(&format!("tknz:{packed}"))), parse(Some(FULL)));
         for end in 0..packed.len() {
             let message = parse(Some(&format!("tknz:{}", packed.get(..end).unwrap()))).unwrap();
-            // The last characters may hold nothing that matters.
+            // The last characters may contain no information.
             assert!(
                 message.internals.truncated || end + 4 > packed.len(),
                 "{end}"
@@ -243,14 +247,14 @@ mod tests {
         }
     }
 
-    /// Masks `widget`.
-    fn mask(message: &str) -> String {
-        let mask = |value: &mut Value| {
+    /// Masks the word `widget`.
+    fn mask_widget(message: &str) -> String {
+        let replace = |value: &mut Value| {
             let text = value.to_string().replace("widget", "[masked]");
             *value = serde_json::from_str(&text).ok()?;
             Some(())
         };
-        masked(message, mask).unwrap()
+        mask(message, replace).unwrap()
     }
 
     #[test]
@@ -262,7 +266,7 @@ mod tests {
         for whole in [FULL, &packed] {
             for end in 0..=whole.len() {
                 let part = whole.get(..end).unwrap();
-                let (now, before) = (mask(part), parse(Some(part)));
+                let (now, before) = (mask_widget(part), parse(Some(part)));
                 assert!(!now.contains("widg"), "{now}");
                 let after = parse(Some(&now));
                 assert_eq!(
@@ -278,11 +282,11 @@ mod tests {
                 );
             }
         }
-        assert_eq!(mask("no widget"), "no [masked]");
-        assert_eq!(parse(Some(&mask("widget"))), None);
+        assert_eq!(mask_widget("no widget"), "no [masked]");
+        assert_eq!(parse(Some(&mask_widget("widget"))), None);
         let odd = FULL.replace("2026-11-22T13:04:17.027Z", "widget");
-        assert!(!mask(&odd).contains("widget"));
-        assert_eq!(masked(FULL, |_| None), None);
+        assert!(!mask_widget(&odd).contains("widget"));
+        assert_eq!(mask(FULL, |_| None), None);
     }
 
     #[test]

@@ -1,28 +1,30 @@
-//! Which runs give way where the texts of all runs together are too large: scripts, labels, annotations.
+//! Bounds the texts of all runs together: scripts, labels, annotations.
 //!
-//! Whoever may create TaskRuns can create many that never run. The namespace that holds the most gives way first, in it
-//! the oldest run; runs without a pod before all others, because their TaskRun brings everything again when it changes.
+//! A tenant who may create TaskRuns can create many that never run. So the namespace that holds the
+//! most bytes loses texts first, in it the oldest run. Runs without a Pod come before all others,
+//! because the next update of their TaskRun brings the texts again.
 
 use super::facts::RunFacts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Most bytes of texts that all runs hold together.
+/// Bounds the bytes of the texts of all runs together.
 pub(super) const MAX_BYTES: usize = 48 * 1024 * 1024;
-/// What is left after runs have given way, if enough of them can.
+/// Bytes that remain after an eviction, if enough runs can lose texts.
 pub(super) const TARGET_BYTES: usize = MAX_BYTES / 8 * 7;
-/// A run that holds less is not worth it.
+/// A run with fewer bytes is not evicted.
 const MIN_RUN_BYTES: usize = 1024;
 
-/// The runs of a namespace that can give way.
+/// The runs of a namespace that can lose texts.
 #[derive(Default)]
 struct NamespaceRuns<'a> {
     bytes: usize,
-    /// By whether they have pods, and by age.
+    /// Runs by whether they have Pods, then by age, with the bytes that each would free.
     runs: BTreeMap<(bool, u64), (usize, &'a mut RunFacts)>,
 }
 
-/// Makes runs give way until `excess` bytes are free, or no other can. Gives how many did.
+/// Drops texts of runs until `excess` bytes are free or no run can lose more. Returns the number of
+/// runs that lost texts.
 pub(super) fn evict<'a>(runs: impl Iterator<Item = &'a mut RunFacts>, excess: usize) -> usize {
     let mut namespaces: BTreeMap<Arc<str>, NamespaceRuns<'a>> = BTreeMap::new();
     for run in runs {

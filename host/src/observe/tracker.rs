@@ -1,115 +1,59 @@
-//! From changes in the cluster to step records: the ledger decides, the facts are joined.
+//! Turns changes in the cluster into step records: the ledger decides on the transitions, the
+//! tracker adds the facts of their runs.
 
+use super::change::{Change, Finding};
 use super::deferred_runs::DeferredRuns;
 use super::facts::{PodFacts, RunFacts};
 use super::intern::Interner;
 use super::slim::{SlimPod, SlimTaskRun};
 use super::text_budget;
-use super::unclaimed_pods::{UnclaimedPod, UnclaimedPods};
+use super::unclaimed_pods::UnclaimedPods;
 use crate::fair::Admission;
-use crate::step::StepRecord;
+
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use step_observer_core::{Ledger, Observation, PodSnapshot, Transition};
 
-/// A change in the cluster.
-#[derive(Debug)]
-pub enum Change {
-    /// A Pod was added or modified.
-    Pod(Box<SlimPod>),
-    /// A Pod was deleted; its last state came before.
-    PodGone {
-        /// Its UID.
-        uid: Arc<str>,
-        /// UID of its TaskRun.
-        run_uid: Arc<str>,
-    },
-    /// A TaskRun was added or modified.
-    TaskRun(Box<SlimTaskRun>),
-    /// A TaskRun was deleted.
-    TaskRunGone {
-        /// Its UID.
-        uid: Arc<str>,
-    },
-    /// Everything that existed at the start has been told, but of these namespaces: their lists are
-    /// refused.
-    Listed {
-        /// What is seen of them is not told: it may be half of what there is.
-        without: Vec<Arc<str>>,
-    },
-    /// One of those namespaces has been told, too.
-    NamespaceListed {
-        /// Its name.
-        namespace: Arc<str>,
-    },
-    /// A recording is over: nothing else will come.
-    Ended,
-}
-
-/// What the tracker found.
-#[derive(Debug)]
-pub enum Finding {
-    /// A step did something.
-    Record(Box<StepRecord>),
-    /// The log of a running step must be read now: its pod is being deleted.
-    ReadLogNow(LogTarget),
-    /// Nothing more will come of this TaskRun.
-    Forgotten(Arc<str>),
-    /// A Pod says that it is a TaskRun's, and no TaskRun says so. Nothing is told of it.
-    Unclaimed(UnclaimedPod),
-    /// So many runs lost texts, because all runs together held too much. Events of those whose steps run already come
-    /// without the spec of their steps.
-    TextsEvicted(usize),
-}
-
-/// A container whose log is wanted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LogTarget {
-    /// Namespace of the pod.
-    pub namespace: Arc<str>,
-    /// Name of the pod.
-    pub pod: Arc<str>,
-    /// UID of the pod.
-    pub pod_uid: Arc<str>,
-    /// Name of the container.
-    pub container: Arc<str>,
-}
-
-/// Follows all runs.
+/// Tracks the steps of all TaskRuns.
 #[derive(Debug)]
 pub struct Tracker {
     ledger: Ledger,
-    /// Boxed: a table has up to twice the room that it needs.
+    /// Facts per UID of a TaskRun. They are boxed, because a hash table reserves up to twice the
+    /// space that its entries need.
     runs: HashMap<Arc<str>, Box<RunFacts>>,
+    /// Facts per UID of a Pod.
     pods: HashMap<Arc<str>, PodFacts>,
     texts: Interner,
     /// Pods that their TaskRuns have not named.
     unclaimed: UnclaimedPods,
-    /// A Pod whose TaskRun is unknown is believed: recordings need not hold TaskRuns.
+    /// Whether a Pod counts although its TaskRun is unknown. Recordings need not contain TaskRuns.
     trusts_pods: bool,
-    /// Texts above this size make runs give way.
+    /// Bytes of all texts above which [`Tracker::evict_texts`] looks for runs whose texts it can
+    /// drop.
     text_limit: usize,
-    /// Runs that were ever seen.
-    ages: u64,
-    /// Namespaces whose lists are not complete, while others are told.
+    /// Number of runs that were ever seen. It gives each run its age.
+    runs_seen: u64,
+    /// Namespaces whose initial lists are not complete although [`Change::Listed`] has come.
     unlisted: HashSet<Arc<str>>,
-    /// Which namespaces and runs may tell more at the moment; without it, all.
+    /// Limits the records in preparation per namespace and run. `None`: no limit.
     admission: Option<Admission>,
-    /// Runs that may not.
+    /// Runs whose transitions wait until [`Tracker::admission`] has room.
     deferred: DeferredRuns,
 }
 
 impl Tracker {
-    /// Tracks with this ledger. With one that begins before its runs do, for recordings, a Pod is believed while its
-    /// TaskRun is unknown; else a Pod counts only once its TaskRun has named it.
+    /// Creates a tracker with this ledger.
+    ///
+    /// If the ledger is listed from the start, as for recordings, a Pod counts while its TaskRun is
+    /// unknown. Otherwise a Pod counts only after its TaskRun has named it.
     #[must_use]
     pub fn new(ledger: Ledger) -> Self {
         Self {
             trusts_pods: ledger.is_listed(),
             unclaimed: UnclaimedPods::default(),
             text_limit: text_budget::MAX_BYTES,
-            ages: 0,
+            runs_seen: 0,
             ledger,
             runs: HashMap::new(),
             pods: HashMap::new(),
@@ -120,20 +64,21 @@ impl Tracker {
         }
     }
 
-    /// Sets a run aside if it or its namespace has its share of the records that are being prepared: what is
-    /// observed of it is only noted, and told by [`Tracker::resume`].
+    /// Defers a run while the run or its namespace has used up its share of the records in
+    /// preparation. The tracker then records the observations of the run, and [`Tracker::resume`]
+    /// emits its transitions.
     pub(crate) fn with_admission(mut self, admission: Admission) -> Self {
         self.admission = Some(admission);
         self
     }
 
-    /// Takes one change, seen at `now`.
+    /// Applies one change that was seen at `now`.
     pub fn apply(&mut self, change: Change, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
         match change {
             Change::Pod(pod) => {
-                if let Some(seen) = pod.seen(now, &mut self.texts) {
-                    self.observe_pod(&pod, seen, now, &mut findings);
+                if let Some(snapshot) = pod.snapshot(now, &mut self.texts) {
+                    self.observe_pod(&pod, snapshot, now, &mut findings);
                 }
             }
             Change::PodGone { uid, run_uid } => {
@@ -149,8 +94,8 @@ impl Tracker {
                     &mut findings,
                 );
                 self.release_facts(&uid, None, &mut findings);
-                if let Some(oldest) = self.deferred.gone(&uid) {
-                    self.give_up(&oldest, &mut findings);
+                if let Some(oldest) = self.deferred.mark_gone(&uid) {
+                    self.drop_deferred(&oldest, &mut findings);
                 }
             }
             Change::Listed { without } => {
@@ -172,34 +117,36 @@ impl Tracker {
         findings
     }
 
-    /// Takes a pod as it is now, if it is its TaskRun's; else it waits until its TaskRun names it.
+    /// Applies the current state of a Pod that belongs to its TaskRun. Any other Pod waits in
+    /// [`UnclaimedPods`] until its TaskRun names it.
     fn observe_pod(
         &mut self,
         pod: &SlimPod,
-        seen: PodSnapshot,
+        snapshot: PodSnapshot,
         now: Timestamp,
         findings: &mut Vec<Finding>,
     ) {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let belongs = match (self.runs.get(&seen.run_uid), self.trusts_pods) {
-            (Some(run), true) => run.may_own(namespace, &seen.name),
-            (Some(run), false) => run.has_named(namespace, &seen.name),
-            (None, believes) => believes,
+        let belongs = match (self.runs.get(&snapshot.run_uid), self.trusts_pods) {
+            (Some(run), true) => run.may_own(namespace, &snapshot.name),
+            (Some(run), false) => run.has_named(namespace, &snapshot.name),
+            (None, trusts_pods) => trusts_pods,
         };
         let texts = &mut self.texts;
         if !belongs {
             let namespace = texts.text(namespace);
-            let facts = |facts: &mut PodFacts, seen: &PodSnapshot| facts.update(pod, seen, texts);
-            let displaced = self.unclaimed.insert(namespace, seen, now, facts);
+            let update =
+                |facts: &mut PodFacts, snapshot: &PodSnapshot| facts.update(pod, snapshot, texts);
+            let displaced = self.unclaimed.insert(namespace, snapshot, now, update);
             findings.extend(displaced.map(Finding::Unclaimed));
             return;
         }
-        let (uid, run_uid) = (seen.uid.clone(), seen.run_uid.clone());
+        let (uid, run_uid) = (snapshot.uid.clone(), snapshot.run_uid.clone());
         let facts = self.pods.entry(uid.clone()).or_default();
-        let log_reads = facts.update(pod, &seen, texts).into_iter();
+        let log_reads = facts.update(pod, &snapshot, texts).into_iter();
         findings.extend(log_reads.map(Finding::ReadLogNow));
-        facts_of(&mut self.runs, &mut self.ages, &run_uid).update_from_pod(pod, &uid, texts);
-        self.observe(Observation::Pod(seen), now, findings);
+        facts_of(&mut self.runs, &mut self.runs_seen, &run_uid).update_from_pod(pod, &uid, texts);
+        self.observe(Observation::Pod(snapshot), now, findings);
         self.release_facts(&run_uid, Some(&uid), findings);
     }
 
@@ -211,7 +158,7 @@ impl Tracker {
         findings: &mut Vec<Finding>,
     ) {
         if let Some(facts) = self.pods.get_mut(uid) {
-            facts.gone = true;
+            facts.is_gone = true;
         }
         let gone = Observation::PodGone {
             uid: uid.clone(),
@@ -222,28 +169,29 @@ impl Tracker {
     }
 
     fn observe_task_run(&mut self, run: &SlimTaskRun, now: Timestamp, findings: &mut Vec<Finding>) {
-        let Some(seen) = run.seen(now, &mut self.texts) else {
+        let Some(snapshot) = run.snapshot(now, &mut self.texts) else {
             return;
         };
-        let uid = seen.uid.clone();
+        let uid = snapshot.uid.clone();
         let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
         let before = self.runs.get(&uid);
         if before.is_some_and(|run| !run.has_seen_task_run() && run.namespace() != namespace) {
-            // Pods of another namespace were believed, because they came before the TaskRun.
+            // Before the TaskRun came, Pods of another namespace counted as its own.
             self.ledger.forget(&uid);
             self.runs.remove(&uid);
         }
-        facts_of(&mut self.runs, &mut self.ages, &uid).update_from_task_run(run, &mut self.texts);
+        facts_of(&mut self.runs, &mut self.runs_seen, &uid)
+            .update_from_task_run(run, &mut self.texts);
         let evicted = self.evict_texts();
         if evicted > 0 {
             findings.push(Finding::TextsEvicted(evicted));
         }
-        self.observe(Observation::TaskRun(seen), now, findings);
+        self.observe(Observation::TaskRun(snapshot), now, findings);
         self.claim_pods(&uid, now, findings);
         self.release_facts(&uid, None, findings);
     }
 
-    /// Takes the pods that have waited for this TaskRun to name them.
+    /// Applies the Pods that have waited for this TaskRun to name them.
     fn claim_pods(&mut self, run_uid: &Arc<str>, now: Timestamp, findings: &mut Vec<Finding>) {
         let Some(run) = self.runs.get_mut(run_uid) else {
             return;
@@ -252,15 +200,15 @@ impl Tracker {
             .unclaimed
             .claim(run_uid, |namespace, name| run.has_named(namespace, name));
         for pod in claimed {
-            let uid = pod.seen.uid.clone();
+            let uid = pod.snapshot.uid.clone();
             if let Some(run) = self.runs.get_mut(run_uid) {
                 run.add_pod(&uid);
             }
             self.pods.insert(uid.clone(), pod.facts);
-            let log_reads = pod.log_reads.into_iter().filter(|_| !pod.gone);
+            let log_reads = pod.log_reads.into_iter().filter(|_| !pod.is_gone);
             findings.extend(log_reads.map(Finding::ReadLogNow));
-            self.observe(Observation::Pod(pod.seen), now, findings);
-            if pod.gone {
+            self.observe(Observation::Pod(pod.snapshot), now, findings);
+            if pod.is_gone {
                 self.remove_pod(&uid, run_uid, now, findings);
             } else {
                 self.release_facts(run_uid, Some(&uid), findings);
@@ -268,82 +216,85 @@ impl Tracker {
         }
     }
 
-    /// Reports pods whose TaskRun the complete lists do not show.
+    /// Reports Pods whose TaskRun is missing from the complete initial lists.
     fn report_pods_without_run(&mut self, now: Timestamp, findings: &mut Vec<Finding>) {
         let (runs, unlisted) = (&self.runs, &self.unlisted);
         let late = self.unclaimed.report(now, |pod| {
             let is_unknown = runs
-                .get(&pod.seen.run_uid)
+                .get(&pod.snapshot.run_uid)
                 .is_none_or(|run| !run.has_seen_task_run());
             is_unknown && !unlisted.contains(&pod.namespace)
         });
         findings.extend(late.into_iter().map(Finding::Unclaimed));
     }
 
-    /// Makes runs give way while the texts of all are too large. Gives how many did.
+    /// Drops texts of runs while the texts of all runs exceed their bound. Returns the number of
+    /// runs that lost texts.
     fn evict_texts(&mut self) -> usize {
         if self.texts.bytes() <= self.text_limit {
             return 0;
         }
         self.texts.purge();
         let excess = self.texts.bytes().saturating_sub(text_budget::TARGET_BYTES);
-        let evicted = match self.texts.bytes() > text_budget::MAX_BYTES {
-            true => text_budget::evict(self.runs.values_mut().map(Box::as_mut), excess),
-            false => 0,
+        let evicted = if self.texts.bytes() > text_budget::MAX_BYTES {
+            text_budget::evict(self.runs.values_mut().map(Box::as_mut), excess)
+        } else {
+            0
         };
         self.texts.purge();
-        // What cannot give way is not looked at again for every TaskRun.
+        // Texts that cannot be dropped must not cause another search at each TaskRun.
         self.text_limit = text_budget::MAX_BYTES
             .max(self.texts.bytes() + (text_budget::MAX_BYTES - text_budget::TARGET_BYTES));
         evicted
     }
 
-    /// Is this TaskRun followed?
+    /// Returns whether the tracker has state of this TaskRun.
     #[must_use]
     pub fn tracks(&self, run_uid: &str) -> bool {
         self.ledger.contains(run_uid)
     }
 
-    /// How many TaskRuns are followed.
+    /// Returns the number of TaskRuns of which the tracker has state.
     #[must_use]
     pub fn run_count(&self) -> usize {
         self.runs.len()
     }
 
-    /// Has everything that existed at the start been told?
+    /// Returns whether the initial lists of all namespaces are complete.
     #[must_use]
     pub fn is_listed(&self) -> bool {
         self.ledger.is_listed() && self.unlisted.is_empty()
     }
 
-    /// May this run not be told yet?
-    fn must_wait(&self, run_uid: &str) -> bool {
+    /// Returns whether the initial lists that contain this run are incomplete, so that its
+    /// transitions must not be emitted yet.
+    fn awaits_lists(&self, run_uid: &str) -> bool {
         !self.ledger.is_listed() || is_in(self.runs.get(run_uid).map(Box::as_ref), &self.unlisted)
     }
 
-    /// When [`Tracker::tick`] should be called next.
+    /// Returns the time at which [`Tracker::tick`] should be called next.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        // Before the lists are complete nothing is late.
-        let held = self
+        // A missing TaskRun is not late before the lists are complete.
+        let report_at = self
             .unclaimed
             .next_due()
             .filter(|_| self.ledger.is_listed());
-        held.into_iter().chain(self.ledger.next_wake()).min()
+        report_at.into_iter().chain(self.ledger.next_wake()).min()
     }
 
-    /// Tells what waiting until `now` has settled for one run. There may be more: see
-    /// [`Tracker::next_wake`].
+    /// Evaluates one run whose timer has expired at `now`, and reports Pods that have waited too
+    /// long. Further runs may be due: see [`Tracker::next_wake`].
     pub fn tick(&mut self, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
         if self.unclaimed.next_due().is_some_and(|due| due <= now) && self.ledger.is_listed() {
-            // Only those that have waited for long enough: the TaskRun of another may still be on its way.
+            // Only Pods whose timeout has passed: the TaskRun of another Pod may still come.
             let late = self.unclaimed.report(now, |_| false);
             findings.extend(late.into_iter().map(Finding::Unclaimed));
         }
-        let due = self.ledger.next_wake().is_some_and(|at| at <= now);
-        if let Some(run_uid) = self.ledger.next_due().filter(|_| due).cloned()
-            && self.defers(&run_uid)
+        let is_due = self.ledger.next_wake().is_some_and(|at| at <= now);
+        if let Some(run_uid) = self.ledger.next_due().filter(|_| is_due).cloned()
+            && self.defer_if_full(&run_uid)
         {
             self.ledger.defer(&run_uid);
             return findings;
@@ -357,7 +308,7 @@ impl Tracker {
     }
 
     fn observe(&mut self, observation: Observation, now: Timestamp, findings: &mut Vec<Finding>) {
-        if self.must_wait(observation.run_uid()) || self.defers(observation.run_uid()) {
+        if self.awaits_lists(observation.run_uid()) || self.defer_if_full(observation.run_uid()) {
             self.ledger.record(observation);
             return;
         }
@@ -365,26 +316,27 @@ impl Tracker {
         self.push_records(transitions, now, findings);
     }
 
-    /// May this run tell nothing now? Then it is set aside.
-    fn defers(&mut self, run_uid: &str) -> bool {
+    /// Defers a run if the admission has no room for its records. Returns whether the run is
+    /// deferred.
+    fn defer_if_full(&mut self, run_uid: &str) -> bool {
         let Some(admission) = &self.admission else {
             return false;
         };
-        // Behind the others of its namespace.
+        // The run already waits behind other runs of its namespace.
         if self.deferred.contains(run_uid) {
             return true;
         }
         let Some((uid, facts)) = self.runs.get_key_value(run_uid) else {
             return false;
         };
-        let waits = !admission.has_room(facts.namespace(), run_uid);
-        if waits {
+        let is_full = !admission.has_room(facts.namespace(), run_uid);
+        if is_full {
             self.deferred.add(facts.namespace(), uid);
         }
-        waits
+        is_full
     }
 
-    /// Is there a run that was set aside and may tell now?
+    /// Returns whether there is room for a deferred run.
     #[must_use]
     pub fn can_resume(&self) -> bool {
         let admission = self.admission.as_ref();
@@ -397,7 +349,8 @@ impl Tracker {
         })
     }
 
-    /// Tells what is known of a run that was set aside, namespaces in turn, if one may tell now.
+    /// Emits the transitions of the next deferred run for which there is room. Namespaces take
+    /// turns.
     pub fn resume(&mut self, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
         let Some(admission) = &self.admission else {
@@ -416,14 +369,15 @@ impl Tracker {
         findings
     }
 
-    /// How many runs are set aside, and how many were given up because they were gone.
+    /// Returns the number of deferred runs, and the number of deferred runs that were dropped
+    /// because they are gone from the cluster.
     #[must_use]
     pub fn deferred_runs(&self) -> (usize, u64) {
-        (self.deferred.len(), self.deferred.given_up())
+        (self.deferred.len(), self.deferred.dropped())
     }
 
-    /// Forgets a run that was set aside and is gone from the cluster.
-    fn give_up(&mut self, run_uid: &str, findings: &mut Vec<Finding>) {
+    /// Drops the state of a deferred run that is gone from the cluster.
+    fn drop_deferred(&mut self, run_uid: &str, findings: &mut Vec<Finding>) {
         self.ledger.forget(run_uid);
         if let Some((uid, mut facts)) = self.runs.remove_entry(run_uid) {
             for pod in facts.settle() {
@@ -453,9 +407,9 @@ impl Tracker {
         }
     }
 
-    /// Drops the facts that no event will need.
+    /// Drops the facts that no further record needs.
     fn release_facts(&mut self, run_uid: &str, pod_uid: Option<&str>, findings: &mut Vec<Finding>) {
-        if self.must_wait(run_uid) || self.deferred.contains(run_uid) {
+        if self.awaits_lists(run_uid) || self.deferred.contains(run_uid) {
             return;
         }
         if let Some(uid) = pod_uid
@@ -463,7 +417,7 @@ impl Tracker {
         {
             self.pods.remove(uid);
         }
-        let done_with = if !self.ledger.contains(run_uid) {
+        let pods = if !self.ledger.contains(run_uid) {
             let forgotten = self.runs.remove_entry(run_uid);
             forgotten.map(|(uid, mut facts)| {
                 findings.push(Finding::Forgotten(uid));
@@ -474,7 +428,7 @@ impl Tracker {
         } else {
             None
         };
-        for uid in done_with.into_iter().flatten() {
+        for uid in pods.into_iter().flatten() {
             self.pods.remove(&uid);
         }
     }
@@ -482,12 +436,12 @@ impl Tracker {
 
 fn facts_of<'a>(
     runs: &'a mut HashMap<Arc<str>, Box<RunFacts>>,
-    ages: &mut u64,
+    runs_seen: &mut u64,
     uid: &Arc<str>,
 ) -> &'a mut RunFacts {
     runs.entry(uid.clone()).or_insert_with(|| {
-        *ages += 1;
-        Box::new(RunFacts::new(*ages))
+        *runs_seen += 1;
+        Box::new(RunFacts::new(*runs_seen))
     })
 }
 

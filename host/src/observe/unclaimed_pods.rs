@@ -1,147 +1,145 @@
-//! Pods whose TaskRun has not named them.
+//! Unclaimed Pods: no TaskRun has named them yet.
 //!
-//! Whoever may create Pods in one namespace can write any owner into them, also a TaskRun of another namespace. So a Pod
-//! is believed only once the TaskRun itself says in its status that it is its pod. Until then it waits here.
+//! A tenant who may create Pods in one namespace can write any owner reference into them, even to a
+//! TaskRun of another namespace. So a Pod counts only after the status of the TaskRun itself names
+//! it. Until then it waits here.
 
+use super::change::{LogTarget, UnclaimedPod};
 use super::facts::PodFacts;
-use super::tracker::LogTarget;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use step_observer_core::PodSnapshot;
 
-/// How long a TaskRun may take to name its pod before the pod is reported. Tekton does it in the same reconciliation
-/// in which it makes the pod.
+/// Time that a TaskRun has to name its Pod before the Pod is reported. Tekton names the Pod in the
+/// same reconciliation in which it creates the Pod.
 pub(super) const CLAIM_TIMEOUT: SignedDuration = SignedDuration::from_secs(30);
 
-/// Most pods that wait. At this bound the oldest of the namespace that has the most gives way.
+/// Bounds the Pods that wait. Beyond it the oldest Pod of the namespace with the most Pods is
+/// dropped.
 const MAX_UNCLAIMED: usize = 16 * 1024;
 
-/// A pod that waits for its TaskRun to name it, as it was last seen.
+/// The last state of a Pod that waits for its TaskRun to name it.
 #[derive(Debug)]
 pub(super) struct UnclaimedPodState {
     pub(super) namespace: Arc<str>,
-    pub(super) seen: PodSnapshot,
+    pub(super) snapshot: PodSnapshot,
     pub(super) facts: PodFacts,
-    /// The log that was to be read at once, since the pod is being deleted.
+    /// Logs that must be read as soon as the TaskRun names the Pod, because the Pod is being
+    /// deleted.
     pub(super) log_reads: Vec<LogTarget>,
-    pub(super) gone: bool,
+    pub(super) is_gone: bool,
     since: Timestamp,
-    reported: bool,
+    is_reported: bool,
 }
 
-/// Pods that wait for their TaskRuns to name them, by their UIDs.
+/// All Pods that wait for their TaskRuns to name them.
 #[derive(Debug, Default)]
 pub(super) struct UnclaimedPods {
+    /// By the UID of the Pod.
     pods: HashMap<Arc<str>, UnclaimedPodState>,
-    /// UIDs of pods per UID of a TaskRun.
+    /// UIDs of Pods, by the UID of their TaskRun.
     by_run: HashMap<Arc<str>, Vec<Arc<str>>>,
-    /// When those that are not reported are.
+    /// Times at which Pods that are not reported yet become due.
     due: BTreeSet<(Timestamp, Arc<str>)>,
-}
-
-/// A pod that no TaskRun has named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnclaimedPod {
-    /// Its namespace.
-    pub namespace: Arc<str>,
-    /// Its name.
-    pub name: Arc<str>,
-    /// UID of the TaskRun that it names as its owner.
-    pub run_uid: Arc<str>,
 }
 
 impl UnclaimedPodState {
     fn to_report(&self) -> UnclaimedPod {
         UnclaimedPod {
             namespace: self.namespace.clone(),
-            name: self.seen.name.clone(),
-            run_uid: self.seen.run_uid.clone(),
+            name: self.snapshot.name.clone(),
+            run_uid: self.snapshot.run_uid.clone(),
         }
     }
 }
 
 impl UnclaimedPods {
-    /// Takes a pod as it is now; `facts` brings what is known of it up to date and gives what must be read at once.
-    /// Gives a pod that gives way, if there are too many and it was not reported before.
+    /// Adds a Pod or updates its state. `update` updates the facts of the Pod and returns the logs
+    /// that must be read now. Returns the Pod that was dropped to stay within the bound, unless it
+    /// was reported before.
     pub(super) fn insert(
         &mut self,
         namespace: Arc<str>,
-        seen: PodSnapshot,
+        snapshot: PodSnapshot,
         now: Timestamp,
-        facts: impl FnOnce(&mut PodFacts, &PodSnapshot) -> Vec<LogTarget>,
+        update: impl FnOnce(&mut PodFacts, &PodSnapshot) -> Vec<LogTarget>,
     ) -> Option<UnclaimedPod> {
-        let uid = seen.uid.clone();
-        if let Some(held) = self.pods.get_mut(&uid) {
-            held.log_reads.extend(facts(&mut held.facts, &seen));
-            held.seen = seen;
+        let uid = snapshot.uid.clone();
+        if let Some(unclaimed) = self.pods.get_mut(&uid) {
+            unclaimed
+                .log_reads
+                .extend(update(&mut unclaimed.facts, &snapshot));
+            unclaimed.snapshot = snapshot;
             return None;
         }
-        let mut new = PodFacts::default();
-        let log_reads = facts(&mut new, &seen);
-        let run = self.by_run.entry(seen.run_uid.clone()).or_default();
+        let mut facts = PodFacts::default();
+        let log_reads = update(&mut facts, &snapshot);
+        let run = self.by_run.entry(snapshot.run_uid.clone()).or_default();
         run.push(uid.clone());
-        self.due.insert((due(now), uid.clone()));
-        let held = UnclaimedPodState {
+        self.due.insert((report_time(now), uid.clone()));
+        let unclaimed = UnclaimedPodState {
             namespace,
-            seen,
-            facts: new,
+            snapshot,
+            facts,
             log_reads,
-            gone: false,
+            is_gone: false,
             since: now,
-            reported: false,
+            is_reported: false,
         };
-        self.pods.insert(uid, held);
+        self.pods.insert(uid, unclaimed);
         if self.pods.len() <= MAX_UNCLAIMED {
             return None;
         }
         let oldest = self.oldest_of_the_largest()?;
-        let held = self.remove(&oldest)?;
-        (!held.reported).then(|| held.to_report())
+        let unclaimed = self.remove(&oldest)?;
+        (!unclaimed.is_reported).then(|| unclaimed.to_report())
     }
 
-    /// The pod that gives way at the bound.
+    /// Returns the UID of the Pod that is dropped at the bound: the oldest of the namespace with
+    /// the most.
     fn oldest_of_the_largest(&self) -> Option<Arc<str>> {
         let mut sizes: HashMap<&Arc<str>, usize> = HashMap::new();
-        for held in self.pods.values() {
-            *sizes.entry(&held.namespace).or_default() += 1;
+        for unclaimed in self.pods.values() {
+            *sizes.entry(&unclaimed.namespace).or_default() += 1;
         }
         let (largest, _) = sizes.into_iter().max_by_key(|(_, size)| *size)?;
         let of_largest = self
             .pods
             .iter()
-            .filter(|(_, held)| held.namespace == *largest);
-        let oldest = of_largest.min_by_key(|(_, held)| held.since);
+            .filter(|(_, unclaimed)| unclaimed.namespace == *largest);
+        let oldest = of_largest.min_by_key(|(_, unclaimed)| unclaimed.since);
         oldest.map(|(uid, _)| uid.clone())
     }
 
-    /// Notes that a pod is gone. Gives whether it is one of these.
+    /// Records that a Pod was deleted. Returns whether it is an unclaimed Pod.
     pub(super) fn mark_gone(&mut self, uid: &str) -> bool {
-        let Some(held) = self.pods.get_mut(uid) else {
+        let Some(unclaimed) = self.pods.get_mut(uid) else {
             return false;
         };
-        held.gone = true;
-        // One that was reported is not waited for any longer.
-        if held.reported {
+        unclaimed.is_gone = true;
+        // A Pod that was reported waits no longer.
+        if unclaimed.is_reported {
             self.remove(uid);
         }
         true
     }
 
-    /// Takes out a pod, if it is one of these.
+    /// Removes and returns an unclaimed Pod.
     pub(super) fn remove(&mut self, uid: &str) -> Option<UnclaimedPodState> {
-        let held = self.pods.remove(uid)?;
-        self.due.remove(&(due(held.since), held.seen.uid.clone()));
-        if let Some(run) = self.by_run.get_mut(&held.seen.run_uid) {
+        let unclaimed = self.pods.remove(uid)?;
+        self.due
+            .remove(&(report_time(unclaimed.since), unclaimed.snapshot.uid.clone()));
+        if let Some(run) = self.by_run.get_mut(&unclaimed.snapshot.run_uid) {
             run.retain(|known| **known != *uid);
             if run.is_empty() {
-                self.by_run.remove(&held.seen.run_uid);
+                self.by_run.remove(&unclaimed.snapshot.run_uid);
             }
         }
-        Some(held)
+        Some(unclaimed)
     }
 
-    /// Takes out the pods of a TaskRun that it names, oldest first.
+    /// Removes and returns the Pods of a TaskRun that `names` accepts, the oldest first.
     pub(super) fn claim(
         &mut self,
         run_uid: &str,
@@ -151,40 +149,42 @@ impl UnclaimedPods {
         let claimed: Vec<_> = waiting
             .into_iter()
             .filter(|uid| {
-                let held = self.pods.get(uid);
-                held.is_some_and(|held| names(&held.namespace, &held.seen.name))
+                let unclaimed = self.pods.get(uid);
+                unclaimed
+                    .is_some_and(|unclaimed| names(&unclaimed.namespace, &unclaimed.snapshot.name))
             })
             .collect();
         claimed.iter().filter_map(|uid| self.remove(uid)).collect()
     }
 
-    /// When [`UnclaimedPods::report`] should be called next.
+    /// Returns the time at which [`UnclaimedPods::report`] should be called next.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Reports the pods that have waited for too long, and those whose TaskRun is known not to exist.
+    /// Returns, once each, the Pods that have waited for [`CLAIM_TIMEOUT`] and those for which
+    /// `lacks_task_run` holds.
     pub(super) fn report(
         &mut self,
         now: Timestamp,
         lacks_task_run: impl Fn(&UnclaimedPodState) -> bool,
     ) -> Vec<UnclaimedPod> {
-        let late: Vec<_> = self
+        let due: Vec<_> = self
             .due
             .iter()
             .filter(|(at, uid)| *at <= now || self.pods.get(uid).is_some_and(&lacks_task_run))
             .cloned()
             .collect();
         let mut reported = Vec::new();
-        for entry in late {
+        for entry in due {
             self.due.remove(&entry);
             let (_, uid) = entry;
-            let Some(held) = self.pods.get_mut(&uid) else {
+            let Some(unclaimed) = self.pods.get_mut(&uid) else {
                 continue;
             };
-            held.reported = true;
-            reported.push(held.to_report());
-            if held.gone {
+            unclaimed.is_reported = true;
+            reported.push(unclaimed.to_report());
+            if unclaimed.is_gone {
                 self.remove(&uid);
             }
         }
@@ -192,7 +192,7 @@ impl UnclaimedPods {
     }
 }
 
-fn due(since: Timestamp) -> Timestamp {
+fn report_time(since: Timestamp) -> Timestamp {
     since.checked_add(CLAIM_TIMEOUT).unwrap_or(Timestamp::MAX)
 }
 
@@ -213,54 +213,56 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn hold(
-        held: &mut UnclaimedPods,
+    fn insert(
+        unclaimed: &mut UnclaimedPods,
         namespace: &str,
         pod: PodSnapshot,
         now: Timestamp,
     ) -> Option<UnclaimedPod> {
-        held.insert(namespace.into(), pod, now, |_, _| Vec::new())
+        unclaimed.insert(namespace.into(), pod, now, |_, _| Vec::new())
     }
 
     #[test]
     fn a_pod_waits_until_its_task_run_names_it() {
-        let mut held = UnclaimedPods::default();
-        hold(&mut held, "a", pod("1", "r"), at(0));
-        hold(&mut held, "b", pod("2", "r"), at(1));
-        let claimed = held.claim("r", |namespace, name| namespace == "a" && name == "pod-1");
+        let mut unclaimed = UnclaimedPods::default();
+        insert(&mut unclaimed, "a", pod("1", "r"), at(0));
+        insert(&mut unclaimed, "b", pod("2", "r"), at(1));
+        let claimed = unclaimed.claim("r", |namespace, name| namespace == "a" && name == "pod-1");
         assert_eq!(claimed.len(), 1);
-        assert_eq!(&*claimed[0].seen.uid, "1");
-        assert!(held.report(at(30), |_| false).is_empty());
-        let late = held.report(at(31), |_| false);
-        assert_eq!(late.len(), 1);
-        assert_eq!(&*late[0].namespace, "b");
-        assert_eq!(held.next_due(), None);
-        // It is still there, if the TaskRun names it after all.
-        assert_eq!(held.claim("r", |_, _| true).len(), 1);
-        assert!(held.pods.is_empty() && held.by_run.is_empty());
+        assert_eq!(&*claimed[0].snapshot.uid, "1");
+        assert!(unclaimed.report(at(30), |_| false).is_empty());
+        let due = unclaimed.report(at(31), |_| false);
+        assert_eq!(due.len(), 1);
+        assert_eq!(&*due[0].namespace, "b");
+        assert_eq!(unclaimed.next_due(), None);
+        // The TaskRun may still name the reported Pod.
+        assert_eq!(unclaimed.claim("r", |_, _| true).len(), 1);
+        assert!(unclaimed.pods.is_empty() && unclaimed.by_run.is_empty());
     }
 
     #[test]
     fn a_pod_that_is_reported_and_gone_is_forgotten() {
-        let mut held = UnclaimedPods::default();
-        hold(&mut held, "a", pod("1", "r"), at(0));
-        hold(&mut held, "a", pod("2", "r"), at(0));
-        assert!(held.mark_gone("1") && !held.mark_gone("3"));
-        assert_eq!(held.report(at(30), |_| false).len(), 2);
-        assert!(held.mark_gone("2"));
-        assert!(held.pods.is_empty() && held.by_run.is_empty() && held.due.is_empty());
+        let mut unclaimed = UnclaimedPods::default();
+        insert(&mut unclaimed, "a", pod("1", "r"), at(0));
+        insert(&mut unclaimed, "a", pod("2", "r"), at(0));
+        assert!(unclaimed.mark_gone("1") && !unclaimed.mark_gone("3"));
+        assert_eq!(unclaimed.report(at(30), |_| false).len(), 2);
+        assert!(unclaimed.mark_gone("2"));
+        assert!(
+            unclaimed.pods.is_empty() && unclaimed.by_run.is_empty() && unclaimed.due.is_empty()
+        );
     }
 
     #[test]
     fn at_the_bound_the_namespace_that_has_the_most_gives_way() {
-        let mut held = UnclaimedPods::default();
-        hold(&mut held, "innocent", pod("i", "ri"), at(0));
+        let mut unclaimed = UnclaimedPods::default();
+        insert(&mut unclaimed, "innocent", pod("i", "ri"), at(0));
         for number in 0..MAX_UNCLAIMED {
             let uid = number.to_string();
-            let gave_way = hold(&mut held, "attacker", pod(&uid, "r"), at(1));
-            assert!(gave_way.is_none_or(|pod| &*pod.namespace == "attacker"));
+            let displaced = insert(&mut unclaimed, "attacker", pod(&uid, "r"), at(1));
+            assert!(displaced.is_none_or(|pod| &*pod.namespace == "attacker"));
         }
-        assert_eq!(held.pods.len(), MAX_UNCLAIMED);
-        assert_eq!(held.claim("ri", |_, _| true).len(), 1);
+        assert_eq!(unclaimed.pods.len(), MAX_UNCLAIMED);
+        assert_eq!(unclaimed.claim("ri", |_, _| true).len(), 1);
     }
 }

@@ -1,4 +1,5 @@
-//! Objects that cannot be read: named, counted and skipped, so that they stop no other.
+//! Objects that cannot be read. They are identified, counted and skipped, so that they stop no
+//! other object.
 
 use super::list::RawObject;
 use crate::locked::Locked;
@@ -10,56 +11,56 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tracing::warn;
 
-/// At most one line about a kind in this time.
+/// Minimum time between two log lines about one kind.
 const ONE_LINE_EVERY: Duration = Duration::from_secs(60);
 
-/// An object that cannot be read.
+/// The identity of an object that cannot be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct UnreadableObject {
     pub(super) namespace: Arc<str>,
     pub(super) name: Arc<str>,
-    /// Its UID, if that much can be read.
+    /// UID, if that part can be read.
     pub(super) uid: Option<Arc<str>>,
     pub(super) resource_version: Option<String>,
-    /// What is wrong, without values of the object.
+    /// Description of the problem, without values of the object.
     pub(super) problem: String,
 }
 
 impl UnreadableObject {
-    /// Finds out which object it is, as far as that can be read.
+    /// Reads the identity of the object, as far as it can be read.
     pub(super) fn new(object: &RawObject<'_>, problem: &serde_json::Error) -> Self {
         let mut found = Self {
-            problem: match object.is_cut {
-                true => format!(
+            problem: if object.is_truncated {
+                format!(
                     "it is larger than {} bytes of JSON: it has {}",
                     object.bytes.len(),
                     object.size
-                ),
-                false => describe(problem),
+                )
+            } else {
+                describe(problem)
             },
             ..Self::default()
         };
         let mut json = serde_json::Deserializer::from_slice(object.bytes);
-        // It ends with an error again; what was found before that counts.
+        // The error occurs again. Members that were read before it count.
         json.deserialize_map(Identity(&mut found)).ok();
         found
     }
 }
 
-/// Says where an object cannot be read, without quoting it: it may hold secrets.
+/// Describes the position and kind of a problem without quoting the object, which may contain
+/// secrets.
 fn describe(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Data => "a member has the wrong type, or there are too many",
         serde_json::error::Category::Eof => "it ends too early",
-        serde_json::error::Category::Syntax => {
-            "it is no JSON that can be read, or is nested too deep"
-        }
+        serde_json::error::Category::Syntax => "it is not valid JSON, or is nested too deep",
         serde_json::error::Category::Io => "it cannot be read",
     };
     format!("{what} (at byte {})", error.column())
 }
 
-/// Reads `metadata`, and in it what names the object, as far as it goes.
+/// Reads `metadata` as far as possible.
 struct Identity<'a>(&'a mut UnreadableObject);
 
 impl<'de> Visitor<'de> for Identity<'_> {
@@ -72,7 +73,7 @@ impl<'de> Visitor<'de> for Identity<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(member) = members.next_key::<String>()? {
             match &*member {
-                // Of a watch event.
+                // The member of a watch event.
                 "object" => members.next_value_seed(Nested(Identity(&mut *self.0)))?,
                 "metadata" => members.next_value_seed(Nested(Names(&mut *self.0)))?,
                 _ => drop(members.next_value::<IgnoredAny>()?),
@@ -82,7 +83,7 @@ impl<'de> Visitor<'de> for Identity<'_> {
     }
 }
 
-/// Reads what names an object.
+/// Reads the members of `metadata` that identify an object.
 struct Names<'a>(&'a mut UnreadableObject);
 
 impl<'de> Visitor<'de> for Names<'_> {
@@ -118,7 +119,7 @@ impl<'de, V: Visitor<'de>> serde::de::DeserializeSeed<'de> for Nested<V> {
     }
 }
 
-/// A name, bounded as the API server bounds names.
+/// A name of at most 253 bytes, the bound of the API server.
 struct Short(String);
 
 impl<'de> Deserialize<'de> for Short {
@@ -129,7 +130,7 @@ impl<'de> Deserialize<'de> for Short {
     }
 }
 
-/// Counts the objects of a kind that cannot be read, and names one of them now and then.
+/// Counts the unreadable objects of a kind and logs some of them.
 #[derive(Debug, Default)]
 pub(super) struct UnreadableCounter {
     count: AtomicU64,
@@ -157,21 +158,22 @@ impl UnreadableCounter {
     }
 }
 
-/// Lets one line pass in a time.
+/// Limits repeated log lines to one per minute.
 #[derive(Debug, Default)]
 pub(crate) struct LogRateLimit(Locked<(Option<Instant>, u64)>);
 
 impl LogRateLimit {
-    /// Gives how many were held back since the last one that passed, if this one passes.
+    /// Returns the number of lines that were suppressed since the last one if this line may be
+    /// written.
     pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock();
-        let (last, held_back) = &mut *state;
+        let (last, suppressed) = &mut *state;
         if last.is_some_and(|last| now.duration_since(last) < ONE_LINE_EVERY) {
-            *held_back += 1;
+            *suppressed += 1;
             return None;
         }
         *last = Some(now);
-        Some(std::mem::take(held_back))
+        Some(std::mem::take(suppressed))
     }
 }
 
@@ -179,13 +181,13 @@ impl LogRateLimit {
 mod tests {
     use super::*;
 
-    fn named(json: &str, is_cut: bool) -> UnreadableObject {
+    fn named(json: &str, is_truncated: bool) -> UnreadableObject {
         let problem = serde_json::from_str::<u8>("x").unwrap_err();
         let bytes = json.as_bytes();
         let size = bytes.len();
         let object = RawObject {
             bytes,
-            is_cut,
+            is_truncated,
             size,
         };
         UnreadableObject::new(&object, &problem)

@@ -1,12 +1,13 @@
-//! Lists and watches of one kind that go on whatever happens to them.
+//! Lists and watches the objects of one kind for ever, whatever fails.
 //!
-//! The same steps as client-go's reflector and kube-runtime's watcher: a list in pages, then a watch from the list's
-//! resource version, which is renewed where it ended. Unlike those it reads each object by itself, as its bytes come:
-//! one that cannot be read is skipped, and no page is in memory whole.
+//! The steps are those of client-go's reflector and kube-runtime's watcher: a list in pages, then a
+//! watch from the resource version of the list, which is renewed when it ends. Unlike them, it
+//! parses each object separately while its bytes arrive: an object that cannot be read is skipped,
+//! and no page is in memory whole.
 
 use super::list::{ListItems, ListMetadata, WatchLines};
 use super::relist_backoff::RelistBackoff;
-use super::watch_event::{Event, parse_line, read};
+use super::watch_event::{Event, Object, WatchError, parse_line, read};
 use super::watch_health::WatchReporter;
 use futures::stream::Stream;
 use futures::{AsyncBufRead, AsyncBufReadExt as _, TryStreamExt as _, stream};
@@ -17,96 +18,54 @@ use kube::client::Body;
 use kube::core::{Request, Status};
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::DefaultBackoff;
-use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::info;
 
-/// After so many failures in a row to start a watch it is made anew, with a new list.
+/// Failed starts of a watch in a row after which it is rebuilt with a new list.
 const MAX_FAILED_STARTS: u32 = 4;
 
-/// Seconds after which a watch is renewed where nobody says: what keeps it open without telling
-/// anything holds changes back for so long. More would save the API server hardly anything.
+/// Default for the seconds after which a watch is renewed. A component between observer and API
+/// server that keeps the connection open but forwards nothing delays changes for this long. A
+/// longer timeout would hardly reduce the load of the API server.
 pub(super) const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
 
-/// A watch that ends sooner than this and has given nothing is not begun anew at once (as in client-go's reflector).
+/// A watch that ends sooner than this without an event is restarted with a delay (as in client-go's
+/// reflector).
 const MIN_WATCH_TIME: Duration = Duration::from_secs(1);
 
-/// How much longer than its renewal a watch may be silent.
+/// Time beyond its timeout for which a watch may be silent.
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
 
-/// A page of a list that is larger makes the next one smaller; one that is smaller than an eighth of it makes it larger.
+/// Desired size of a page of a list. A larger page halves the number of objects in the next one; a
+/// page below an eighth of this size doubles it.
 const TARGET_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-/// Most bytes of an answer that says why a request is refused.
+/// Bounds the bytes of an error response that are read.
 const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
-/// What can be watched.
-pub(super) trait Object: DeserializeOwned + Send + 'static {
-    /// Its kind, for messages.
-    const KIND: &'static str;
-    /// Where its collection is: in a namespace, or in all.
-    fn path(namespace: Option<&str>) -> String;
-    /// `metadata.resourceVersion`.
-    fn resource_version(&self) -> Option<&str>;
-}
-
-/// What to watch, and how.
+/// Selects the objects to watch and bounds each request.
 #[derive(Clone, Debug)]
 pub(super) struct WatchConfig {
     pub(super) labels: Option<String>,
     pub(super) fields: Option<String>,
-    /// A watch is renewed after so many seconds.
+    /// Seconds after which a watch is renewed.
     pub(super) timeout_seconds: u32,
-    /// Most objects in one page of a list.
-    pub(super) page: u32,
+    /// Maximum number of objects in one page of a list.
+    pub(super) page_size: u32,
 }
 
-/// Why a list or a watch failed. It is tried again.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum WatchError {
-    #[error("failed to list: {0}")]
-    List(#[source] kube::Error),
-    #[error("failed to read a list: {0}")]
-    ListBody(String),
-    #[error("failed to start a watch: {0}")]
-    Start(#[source] kube::Error),
-    #[error("the API server ended the watch: {} ({})", .0.message, .0.code)]
-    Ended(Box<Status>),
-    #[error("the watch broke: {0}")]
-    Broken(String),
-}
-
-impl WatchError {
-    /// What the server said where it refused to begin a list or a watch.
-    pub(super) fn refused_with(&self) -> Option<u16> {
-        match self {
-            Self::List(kube::Error::Api(status)) | Self::Start(kube::Error::Api(status)) => {
-                Some(status.code)
-            }
-            _ => None,
-        }
-    }
-
-    /// Has the server forgotten the revision (410, in the stream or by HTTP)? Only a new list gives another one.
-    fn is_gone(&self) -> bool {
-        match self {
-            Self::Ended(status) => status.code == 410,
-            error => error.refused_with() == Some(410),
-        }
-    }
-}
-
-/// Something that happened to a watch.
+/// An event of a watch, or the error that interrupted it.
 pub(super) struct WatchItem<K> {
     pub(super) event: Result<Event<K>, WatchError>,
-    /// Failures in a row, this one included, since the server has last given anything.
+    /// Number of failures in a row, this one included, since the server has last sent anything.
     pub(super) failures: u32,
 }
 
-/// Watches for ever: the next try waits longer after each failure.
+/// Returns an endless stream of the objects of one kind. The delay before the next attempt grows
+/// with each failure.
 pub(super) fn watch_objects<K: Object>(
     client: Client,
     namespace: Option<&str>,
@@ -115,20 +74,20 @@ pub(super) fn watch_objects<K: Object>(
     let watch = Watch::<K> {
         client,
         request: Request::new(K::path(namespace)),
-        page: config.page,
+        page_size: config.page_size,
         config,
         state: State::Empty,
-        found: VecDeque::new(),
+        parsed: VecDeque::new(),
         backoff: DefaultBackoff::default(),
         pause: None,
         failures: 0,
         failed_starts: 0,
         relists: RelistBackoff::default(),
-        listed: None,
+        listed_at: None,
     };
     stream::unfold(watch, async |mut watch| {
-        let happened = watch.next().await;
-        Some((happened, watch))
+        let item = watch.next().await;
+        Some((item, watch))
     })
 }
 
@@ -138,36 +97,36 @@ struct Watch<K> {
     client: Client,
     request: Request,
     config: WatchConfig,
-    /// Objects in the next page of a list.
-    page: u32,
+    /// Number of objects in the next page of a list.
+    page_size: u32,
     state: State,
-    /// What was read of a page and is not given yet.
-    found: VecDeque<Event<K>>,
+    /// Objects of the current page that were parsed and not returned yet.
+    parsed: VecDeque<Event<K>>,
     backoff: DefaultBackoff,
-    /// What is waited for before the next try.
+    /// Delay before the next attempt.
     pause: Option<Duration>,
     failures: u32,
     failed_starts: u32,
     relists: RelistBackoff,
-    /// When the last list was complete.
-    listed: Option<Instant>,
+    /// Time at which the last list was complete.
+    listed_at: Option<Instant>,
 }
 
 enum State {
-    /// Nothing is known.
+    /// No list was read.
     Empty,
-    /// A list is being read; its next page begins here.
+    /// A list is being read; the token gives its next page.
     Listing { continue_token: String },
-    /// The list is complete, or a watch has ended: it goes on from here.
+    /// The list is complete, or a watch has ended. The next watch starts from this version.
     Listed { version: String },
     /// A watch is open.
     Watching {
         version: String,
         reader: Reader,
         lines: Box<WatchLines>,
-        heard: Option<WatchReporter>,
-        /// Since when, as long as it has given nothing.
-        silent_since: Option<Instant>,
+        reporter: Option<WatchReporter>,
+        /// Time since which the watch is open; `None` after its first event.
+        idle_since: Option<Instant>,
     },
 }
 
@@ -177,15 +136,15 @@ impl<K: Object> Watch<K> {
             if let Some(pause) = self.pause.take() {
                 tokio::time::sleep(pause).await;
             }
-            if let Some(event) = self.found.pop_front() {
+            if let Some(event) = self.parsed.pop_front() {
                 break Ok(event);
             }
             match self.step().await {
                 Ok(Some(event)) => break Ok(event),
                 Ok(None) => {}
                 Err(error) => {
-                    // Half a page is no page: the list begins anew.
-                    self.found.clear();
+                    // An incomplete page is discarded: the list starts again.
+                    self.parsed.clear();
                     break Err(error);
                 }
             }
@@ -197,7 +156,7 @@ impl<K: Object> Watch<K> {
         }
     }
 
-    /// Goes on by one step. Gives an event, or puts some into `found`, or none.
+    /// Advances by one step. Returns an event, or adds events to `parsed`, or neither.
     async fn step(&mut self) -> Result<Option<Event<K>>, WatchError> {
         match std::mem::replace(&mut self.state, State::Empty) {
             State::Empty => {
@@ -214,8 +173,8 @@ impl<K: Object> Watch<K> {
                 self.state = if !continue_token.is_empty() {
                     State::Listing { continue_token }
                 } else if !resource_version.is_empty() {
-                    self.found.push_back(Event::ListComplete);
-                    self.listed = Some(Instant::now());
+                    self.parsed.push_back(Event::ListComplete);
+                    self.listed_at = Some(Instant::now());
                     State::Listed {
                         version: resource_version,
                     }
@@ -226,13 +185,13 @@ impl<K: Object> Watch<K> {
                 Ok(None)
             }
             State::Listed { version } => match self.start(&version).await {
-                Ok((reader, heard)) => {
+                Ok((reader, reporter)) => {
                     self.state = State::Watching {
                         version,
                         reader,
                         lines: Box::default(),
-                        heard,
-                        silent_since: Some(Instant::now()),
+                        reporter,
+                        idle_since: Some(Instant::now()),
                     };
                     Ok(None)
                 }
@@ -245,13 +204,13 @@ impl<K: Object> Watch<K> {
                 mut version,
                 mut reader,
                 mut lines,
-                heard,
-                silent_since,
+                reporter,
+                idle_since,
             } => match next_line(&mut reader, &mut lines, self.config.timeout_seconds).await {
                 Ok(true) => {
-                    let event = parse_line(&lines.line(), heard.as_ref(), &mut version);
+                    let event = parse_line(&lines.line(), reporter.as_ref(), &mut version);
                     let is_broken = matches!(event, Err(WatchError::Broken(_)));
-                    let has_given = matches!(event, Ok(Some(_)));
+                    let has_event = matches!(event, Ok(Some(_)));
                     self.state = if is_broken {
                         State::Listed { version }
                     } else {
@@ -259,15 +218,15 @@ impl<K: Object> Watch<K> {
                             version,
                             reader,
                             lines,
-                            heard,
-                            silent_since: silent_since.filter(|_| !has_given),
+                            reporter,
+                            idle_since: idle_since.filter(|_| !has_event),
                         }
                     };
                     event
                 }
                 Ok(false) => {
                     self.state = State::Listed { version };
-                    if silent_since.is_some_and(|since| since.elapsed() < MIN_WATCH_TIME) {
+                    if idle_since.is_some_and(|since| since.elapsed() < MIN_WATCH_TIME) {
                         self.pause = self.backoff.next();
                     }
                     Ok(None)
@@ -280,13 +239,13 @@ impl<K: Object> Watch<K> {
         }
     }
 
-    /// Reads a page of the list whole: what is made of it is small, and a page that is read slowly is cut off by the
-    /// API server.
+    /// Reads a whole page of the list before any of its objects is returned. The parsed objects are
+    /// small, and the API server ends a response that is read slowly.
     async fn read_page(&mut self, continue_token: String) -> Result<ListMetadata, WatchError> {
         let params = ListParams {
             label_selector: self.config.labels.clone(),
             field_selector: self.config.fields.clone(),
-            limit: Some(self.page),
+            limit: Some(self.page_size),
             continue_token: Some(continue_token).filter(|token| !token.is_empty()),
             ..ListParams::default()
         };
@@ -298,7 +257,7 @@ impl<K: Object> Watch<K> {
             Ok(request) => open(&self.client, request).await,
             Err(error) => Err(error),
         };
-        let (mut reader, heard) = opened.map_err(WatchError::List)?;
+        let (mut reader, reporter) = opened.map_err(WatchError::List)?;
         let mut items = ListItems::default();
         let broken = |error: std::io::Error| WatchError::ListBody(error.to_string());
         loop {
@@ -306,10 +265,10 @@ impl<K: Object> Watch<K> {
             if bytes.is_empty() {
                 break;
             }
-            let (taken, is_whole) = items.take(bytes);
-            if is_whole {
-                let read = read(&items.item(), heard.as_ref());
-                self.found.push_back(match read {
+            let (taken, is_complete) = items.take(bytes);
+            if is_complete {
+                let read = read(&items.item(), reporter.as_ref());
+                self.parsed.push_back(match read {
                     Ok(object) => Event::Listed(object),
                     Err(unreadable) => Event::Unreadable(unreadable),
                 });
@@ -318,14 +277,15 @@ impl<K: Object> Watch<K> {
         }
         let metadata = items.finish().map_err(|error| {
             WatchError::ListBody(format!(
-                "it is no list, or was cut ({:?})",
+                "it is no list, or is incomplete ({:?})",
                 error.classify()
             ))
         })?;
-        self.page = next_page(self.page, self.config.page, items.bytes());
+        self.page_size = next_page_size(self.page_size, self.config.page_size, items.bytes());
         Ok(metadata)
     }
 
+    /// Starts a watch from this version.
     async fn start(
         &mut self,
         version: &str,
@@ -341,13 +301,15 @@ impl<K: Object> Watch<K> {
         open(&self.client, request.map_err(kube::Error::BuildRequest)?).await
     }
 
+    /// Counts failures in a row, and decides on the delay and on a rebuild.
     fn count(&mut self, event: &Result<Event<K>, WatchError>) {
         match event {
-            // It says that a list is about to be asked for, not that there is one.
+            // This event precedes the request of a list and is no success.
             Ok(Event::ListBegins) => {}
             Ok(_) => {
                 (self.failures, self.failed_starts) = (0, 0);
-                // A list of which a further page fails each time has not worked before it is complete.
+                // A list that fails at a later page each time must not reset the delay before it is
+                // complete.
                 if !matches!(self.state, State::Listing { .. }) {
                     self.backoff.reset();
                 }
@@ -358,8 +320,8 @@ impl<K: Object> Watch<K> {
                 self.pause = self.backoff.next();
                 if error.is_gone() || self.failed_starts >= MAX_FAILED_STARTS {
                     let age = self
-                        .listed
-                        .map_or(Duration::ZERO, |listed| listed.elapsed());
+                        .listed_at
+                        .map_or(Duration::ZERO, |listed_at| listed_at.elapsed());
                     let pause = self.relists.pause(age, fastrand::f64());
                     info!(kind = K::KIND, ?pause, "watch is rebuilt with a new list");
                     (self.state, self.failed_starts) = (State::Empty, 0);
@@ -370,64 +332,65 @@ impl<K: Object> Watch<K> {
     }
 }
 
-/// How many objects the next page of a list has. Objects of very different sizes are far from each other in no list,
-/// so it is halved at once and grows step by step.
-fn next_page(page: u32, most: u32, bytes: usize) -> u32 {
+/// Returns the number of objects in the next page of a list. Objects near each other in a list have
+/// similar sizes, so the number is halved at once and grows step by step.
+fn next_page_size(current: u32, max: u32, bytes: usize) -> u32 {
     if bytes > TARGET_PAGE_BYTES {
-        (page / 2).max(1)
+        (current / 2).max(1)
     } else if bytes < TARGET_PAGE_BYTES / 8 {
-        page.saturating_mul(2).min(most)
+        current.saturating_mul(2).min(max)
     } else {
-        page
+        current
     }
 }
 
-/// Sends a request. Gives the body of its answer, and where it is noted that a watch was heard.
+/// Sends a request. Returns the body of its response, and the reporter of the watch to which it
+/// belongs.
 async fn open(
     client: &Client,
     request: http::Request<Vec<u8>>,
 ) -> Result<(Reader, Option<WatchReporter>), kube::Error> {
-    let answer = client.send(request.map(Body::from)).await?;
-    let status = answer.status();
-    let heard = answer.extensions().get::<WatchReporter>().cloned();
-    let body = answer.into_body();
+    let response = client.send(request.map(Body::from)).await?;
+    let status = response.status();
+    let reporter = response.extensions().get::<WatchReporter>().cloned();
+    let body = response.into_body();
     if !status.is_success() {
-        let refusal = http_body_util::Limited::new(body, MAX_ERROR_BODY_BYTES)
+        let error_body = http_body_util::Limited::new(body, MAX_ERROR_BODY_BYTES)
             .collect()
-            .await;
-        let refusal = refusal
-            .map(|refusal| refusal.to_bytes())
+            .await
+            .map(|error_body| error_body.to_bytes())
             .unwrap_or_default();
-        let said = serde_json::from_slice::<Status>(&refusal).ok();
-        let said = said.filter(|said| said.code != 0);
-        return Err(kube::Error::Api(Box::new(said.unwrap_or_else(|| {
+        let stated = serde_json::from_slice::<Status>(&error_body).ok();
+        let stated = stated.filter(|stated| stated.code != 0);
+        return Err(kube::Error::Api(Box::new(stated.unwrap_or_else(|| {
             let reason = status.canonical_reason().unwrap_or("no reason");
             Status::failure(&format!("HTTP status {status}"), reason).with_code(status.as_u16())
         }))));
     }
     let body = body.into_data_stream().map_err(std::io::Error::other);
-    Ok((Box::pin(body.into_async_read()), heard))
+    Ok((Box::pin(body.into_async_read()), reporter))
 }
 
-/// Reads the next line of a watch. Gives `false` at its end, or if it is silent for too long: then it is renewed.
+/// Reads the next line of a watch. Returns `false` when the watch has ended or was silent for too
+/// long, and must be renewed.
 async fn next_line(
     reader: &mut Reader,
     lines: &mut WatchLines,
     timeout_seconds: u32,
 ) -> Result<bool, WatchError> {
-    let silence = Duration::from_secs(u64::from(timeout_seconds)) + SILENCE_MARGIN;
+    let max_silence = Duration::from_secs(u64::from(timeout_seconds)) + SILENCE_MARGIN;
     loop {
-        let Ok(bytes) = tokio::time::timeout(silence, reader.fill_buf()).await else {
+        let Ok(bytes) = tokio::time::timeout(max_silence, reader.fill_buf()).await else {
             return Ok(false);
         };
         let bytes = bytes.map_err(|error| WatchError::Broken(error.to_string()))?;
-        // What is left of a line is an event that was cut off: it comes again.
+        // An incomplete last line is dropped: the next watch sends its event again.
         if bytes.is_empty() {
             return Ok(false);
         }
-        let (taken, is_whole) = lines.take(bytes);
+        let (taken, is_complete) = lines.take(bytes);
         reader.as_mut().consume(taken);
-        if is_whole {
+        if is_complete {
             return Ok(true);
         }
     }
@@ -438,10 +401,10 @@ mod tests {
     use super::*;
     #[test]
     fn pages_shrink_at_once_and_grow_step_by_step() {
-        assert_eq!(next_page(50, 50, TARGET_PAGE_BYTES + 1), 25);
-        assert_eq!(next_page(1, 50, usize::MAX), 1);
-        assert_eq!(next_page(3, 50, TARGET_PAGE_BYTES / 4), 3);
-        assert_eq!(next_page(3, 50, 0), 6);
-        assert_eq!(next_page(40, 50, 0), 50);
+        assert_eq!(next_page_size(50, 50, TARGET_PAGE_BYTES + 1), 25);
+        assert_eq!(next_page_size(1, 50, usize::MAX), 1);
+        assert_eq!(next_page_size(3, 50, TARGET_PAGE_BYTES / 4), 3);
+        assert_eq!(next_page_size(3, 50, 0), 6);
+        assert_eq!(next_page_size(40, 50, 0), 50);
     }
 }

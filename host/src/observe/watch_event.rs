@@ -1,16 +1,63 @@
-//! What a line of a watch or an item of a list says.
+//! Parses the lines of a watch and the items of a list.
 
 use super::list::{ListMetadata, RawObject};
 use super::unreadable::UnreadableObject;
-use super::watch::{Object, WatchError};
 use super::watch_health::WatchReporter;
+use kube::core::Status;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-/// Something that happened to the objects of a kind.
+/// A kind of object that can be watched.
+pub(super) trait Object: DeserializeOwned + Send + 'static {
+    /// Plural of the kind, for messages.
+    const KIND: &'static str;
+    /// Returns the URL path of the collection, in one namespace or in all.
+    fn path(namespace: Option<&str>) -> String;
+    /// Returns `metadata.resourceVersion`.
+    fn resource_version(&self) -> Option<&str>;
+}
+
+/// Errors of a list or a watch. The request is repeated.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WatchError {
+    #[error("failed to list: {0}")]
+    List(#[source] kube::Error),
+    #[error("failed to read a list: {0}")]
+    ListBody(String),
+    #[error("failed to start a watch: {0}")]
+    Start(#[source] kube::Error),
+    #[error("the API server ended the watch: {} ({})", .0.message, .0.code)]
+    Ended(Box<Status>),
+    #[error("the watch broke: {0}")]
+    Broken(String),
+}
+
+impl WatchError {
+    /// Returns the HTTP status with which the server refused a list or a watch.
+    pub(super) fn refused_with(&self) -> Option<u16> {
+        match self {
+            Self::List(kube::Error::Api(status)) | Self::Start(kube::Error::Api(status)) => {
+                Some(status.code)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns whether the server no longer has the revision (410, in the stream or as HTTP
+    /// status). Only a new list gives another one.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Ended(status) => status.code == 410,
+            error => error.refused_with() == Some(410),
+        }
+    }
+}
+
+/// An event of the objects of one kind.
 #[derive(Debug)]
 pub(super) enum Event<K> {
-    /// A list begins: what was there before and is not in it is gone.
+    /// A list begins: known objects that it does not contain were deleted.
     ListBegins,
     /// An object of the list.
     Listed(K),
@@ -20,7 +67,7 @@ pub(super) enum Event<K> {
     Changed(K),
     /// An object was deleted; this is its last state.
     Deleted(K),
-    /// An object is there or was changed, and cannot be read.
+    /// An object exists or was changed, and cannot be read.
     Unreadable(UnreadableObject),
     /// An object that cannot be read was deleted.
     UnreadableDeleted(UnreadableObject),
@@ -35,7 +82,7 @@ struct Line<'a> {
     object: &'a RawValue,
 }
 
-/// What is read of a bookmark.
+/// The members of a bookmark that are read.
 #[derive(Deserialize)]
 #[serde(default)]
 #[derive(Default)]
@@ -43,10 +90,11 @@ struct Bookmark {
     metadata: ListMetadata,
 }
 
-/// Makes an event of a line of a watch, and notes the version that it has come to.
+/// Parses a line of a watch, and updates `version` to the resource version that it states. Returns
+/// `None` for a line without an event about an object.
 pub(super) fn parse_line<K: Object>(
     line: &RawObject<'_>,
-    heard: Option<&WatchReporter>,
+    reporter: Option<&WatchReporter>,
     version: &mut String,
 ) -> Result<Option<Event<K>>, WatchError> {
     if line.bytes.iter().all(u8::is_ascii_whitespace) {
@@ -55,18 +103,18 @@ pub(super) fn parse_line<K: Object>(
     let parsed = serde_json::from_slice::<Line<'_>>(line.bytes);
     let Line { kind, object } = match parsed {
         Ok(line) => line,
-        // An event, but not one that can be read: it was cut, or is no UTF-8.
+        // An event that cannot be read: it is truncated or not UTF-8.
         Err(problem) if is_event(line.bytes) => {
-            let unreadable = note(UnreadableObject::new(line, &problem), K::KIND, heard);
+            let unreadable = note(UnreadableObject::new(line, &problem), K::KIND, reporter);
             if let Some(next) = &unreadable.resource_version {
                 version.clone_from(next);
             }
-            return Ok(Some(
-                match line.bytes.starts_with(br#"{"type":"DELETED""#) {
-                    true => Event::UnreadableDeleted(unreadable),
-                    false => Event::Unreadable(unreadable),
-                },
-            ));
+            let is_deletion = line.bytes.starts_with(br#"{"type":"DELETED""#);
+            return Ok(Some(if is_deletion {
+                Event::UnreadableDeleted(unreadable)
+            } else {
+                Event::Unreadable(unreadable)
+            }));
         }
         Err(_) => return Err(WatchError::Broken("a line of it is no event".to_owned())),
     };
@@ -88,10 +136,10 @@ pub(super) fn parse_line<K: Object>(
     };
     let object = RawObject {
         bytes: object.get().as_bytes(),
-        is_cut: false,
+        is_truncated: false,
         size: object.get().len(),
     };
-    let read = read::<K>(&object, heard);
+    let read = read::<K>(&object, reporter);
     let next = match &read {
         Ok(object) => object.resource_version().map(ToOwned::to_owned),
         Err(unreadable) => unreadable.resource_version.clone(),
@@ -107,34 +155,39 @@ pub(super) fn parse_line<K: Object>(
     }))
 }
 
-/// Does a line begin as an event does? The answer of something else on the way does not.
+/// Returns whether a line begins like an event. The response of another component on the path does
+/// not.
 fn is_event(line: &[u8]) -> bool {
     line.starts_with(br#"{"type":""#) || line.starts_with(br#"{"object":{"#)
 }
 
-/// Reads one object; one that cannot be read is named and counted.
+/// Parses one object. One that cannot be read is reported and counted.
 pub(super) fn read<K: Object>(
     object: &RawObject<'_>,
-    heard: Option<&WatchReporter>,
+    reporter: Option<&WatchReporter>,
 ) -> Result<K, UnreadableObject> {
     match serde_json::from_slice(object.bytes) {
-        Ok(read) if !object.is_cut => Ok(read),
+        Ok(read) if !object.is_truncated => Ok(read),
         Ok(_) => Err(note(
-            UnreadableObject::new(object, &serde::de::Error::custom("cut")),
+            UnreadableObject::new(object, &serde::de::Error::custom("truncated")),
             K::KIND,
-            heard,
+            reporter,
         )),
         Err(problem) => Err(note(
             UnreadableObject::new(object, &problem),
             K::KIND,
-            heard,
+            reporter,
         )),
     }
 }
 
-fn note(object: UnreadableObject, kind: &str, heard: Option<&WatchReporter>) -> UnreadableObject {
-    if let Some(heard) = heard {
-        heard.unreadable(kind, &object);
+fn note(
+    object: UnreadableObject,
+    kind: &str,
+    reporter: Option<&WatchReporter>,
+) -> UnreadableObject {
+    if let Some(reporter) = reporter {
+        reporter.unreadable(kind, &object);
     }
     object
 }
@@ -147,7 +200,7 @@ mod tests {
     fn event(line: &str, version: &mut String) -> Result<Option<Event<SlimPod>>, WatchError> {
         let line = RawObject {
             bytes: line.as_bytes(),
-            is_cut: false,
+            is_truncated: false,
             size: line.len(),
         };
         parse_line(&line, None, version)
@@ -178,11 +231,11 @@ mod tests {
             event("<html>", &mut version),
             Err(WatchError::Broken(_))
         ));
-        let cut = event(
+        let truncated = event(
             r#"{"type":"DELETED","object":{"metadata":{"uid":"u","resourceVersion":"5"#,
             &mut version,
         );
-        assert!(matches!(cut, Ok(Some(Event::UnreadableDeleted(_)))) && version == "4");
+        assert!(matches!(truncated, Ok(Some(Event::UnreadableDeleted(_)))) && version == "4");
         let gone = event(r#"{"type":"ERROR","object":{"code":410}}"#, &mut version);
         assert!(matches!(gone, Err(WatchError::Ended(status)) if status.code == 410));
     }

@@ -1,8 +1,8 @@
 //! Whose log is read. A log is asked for by the pod's name, and who may delete a pod may make another one of that
 //! name: so the watch of Pods notes for each read, from the moment on in which it is wanted, what becomes of the pod.
 
+use super::change::{Change, LogTarget};
 use super::slim::SlimPod;
-use super::tracker::{Change, LogTarget};
 use crate::locked::Locked;
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};

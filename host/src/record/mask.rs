@@ -1,7 +1,7 @@
 //! Masks what is recorded, before anything of it reaches a disk.
 
 use super::structure;
-use crate::observe::masked_message;
+use crate::observe::mask_termination_message;
 use crate::plugin::RuleSets;
 use crate::redact::{RedactionCounts, ScanLimits};
 use serde_json::value::RawValue;
@@ -143,7 +143,9 @@ impl Masker {
             Value::Object(members) => {
                 for (name, member) in members {
                     if let Some(message) = message_of(name, member) {
-                        match masked_message(message, |value| self.value(rule_sets, value)) {
+                        match mask_termination_message(message, |value| {
+                            self.value(rule_sets, value)
+                        }) {
                             Some(masked) => *message = masked,
                             None => *is_masked = false,
                         }

@@ -1,8 +1,8 @@
 //! ConfigMaps that hold plugins: read by watch, and told what became of them by Events.
 
-use super::slim::SlimConfigMap;
-use super::watch::{self, WatchConfig, WatchError};
-use super::watch_event::Event;
+use super::config_map::SlimConfigMap;
+use super::watch::{self, WatchConfig};
+use super::watch_event::{Event, WatchError};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::runtime::events::{Event as Note, EventType, Recorder, Reporter};
@@ -60,7 +60,7 @@ pub async fn watch_plugins(
         labels: Some(format!("{PLUGIN_LABEL}=true")),
         fields: None,
         timeout_seconds: watch::DEFAULT_TIMEOUT_SECONDS,
-        page: PAGE_SIZE,
+        page_size: PAGE_SIZE,
     };
     let mut known = KnownConfigMaps::default();
     let mut watch = std::pin::pin!(watch::watch_objects(client, Some(&namespace), config));
