@@ -1,5 +1,5 @@
-//! Who may read what the observer keeps on a disk: itself, and the group of the folder as the volume has it. Nobody
-//! else, whatever the process was started with.
+//! Restricts the files of the observer to its own user and to the group of their folder, which the
+//! volume decides. Other users get no rights, whatever the umask of the process is.
 
 use std::fs::{DirBuilder, File, Metadata, Permissions};
 use std::io;
@@ -7,25 +7,27 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::Path;
 use tracing::{info, warn};
 
-/// Rights of others, of the group, and to write for the group; a new file has the folder's group.
+/// Permission bits of other users, of the group, and of the group for writing. A new file in a
+/// folder with setgid gets the group of the folder.
 const OTHERS_BITS: u32 = 0o007;
 const GROUP_BITS: u32 = 0o070;
 const GROUP_WRITE_BIT: u32 = 0o020;
 const SETGID_BIT: u32 = 0o2000;
-/// A folder that many share, such as `/tmp`: there each has what is its own.
+/// Bit of a folder that many users share, such as `/tmp`. Its permissions stay, because each user
+/// protects the own files.
 const STICKY_BIT: u32 = 0o1000;
-/// Rights to look into a folder.
+/// Bits to enter a folder.
 const SEARCH_BITS: u32 = 0o111;
 
-/// What there are of permissions in a mode.
+/// All permission bits of a mode.
 const MODE_BITS: u32 = 0o7777;
 
-/// Makes a folder for which nobody else has rights. On a volume that is for a group (`fsGroup`) the group has all, so
-/// that a later process of another user can go on.
+/// Creates a folder without rights for other users. On a volume for a group (`fsGroup`), the group
+/// gets all rights, so that a later process of another user can continue.
 ///
 /// # Errors
 ///
-/// It cannot be made.
+/// The folder cannot be created.
 pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o770).create(folder)?;
     let metadata = std::fs::metadata(folder)?;
@@ -35,8 +37,8 @@ pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the rights of others away from a folder that is there. Where that may not be done, as where it is the root of
-/// a volume, what is in it has no rights for others all the same.
+/// Removes the rights of other users from an existing folder. If that fails, as for the root of a
+/// volume, the files in it still have no rights for other users.
 pub(crate) fn restrict_folder(folder: &Path) {
     let closed = std::fs::metadata(folder).and_then(|metadata| {
         let others = if metadata.mode() & STICKY_BIT == 0 {
@@ -48,16 +50,16 @@ pub(crate) fn restrict_folder(folder: &Path) {
     });
     if let Err(error) = closed {
         let folder = folder.display().to_string();
-        info!(folder, %error, "others may see the names in this folder, but read nothing in it");
+        info!(folder, %error, "other users may list this folder, but can read no file in it");
     }
 }
 
-/// Takes the rights of others away from a file in a folder, and gives the group those that it has in the folder. It is
-/// used all the same where that fails.
+/// Removes the rights of other users from a file, and gives the group the rights that it has in the
+/// folder. If that fails, the file is used nevertheless.
 pub(crate) fn restrict_file(folder: &Path, path: &Path) {
     if let Err(error) = try_to_restrict(folder, path) {
         let file = path.display().to_string();
-        warn!(file, %error, "others may be able to read this file: its rights cannot be changed");
+        warn!(file, %error, "other users may be able to read this file: its permissions cannot be changed");
     }
 }
 
@@ -73,7 +75,7 @@ fn try_to_restrict(folder: &Path, path: &Path) -> io::Result<()> {
     )
 }
 
-/// The rights of a file in a folder with these.
+/// Returns the mode of a file in a folder with this mode.
 fn file_mode(folder: u32) -> u32 {
     let group = folder & GROUP_BITS & !SEARCH_BITS;
     let group = if folder & GROUP_WRITE_BIT == 0 {
@@ -92,11 +94,11 @@ fn set_mode(path: &Path, metadata: &Metadata, mode: u32) -> io::Result<()> {
     std::fs::set_permissions(path, Permissions::from_mode(wanted))
 }
 
-/// A new file, or one that is there, is opened by `open` and closed to others.
+/// Opens or creates a file and removes the rights of other users.
 ///
 /// # Errors
 ///
-/// It cannot be opened.
+/// The file cannot be opened.
 pub(crate) fn open_restricted(
     folder: &Path,
     path: &Path,

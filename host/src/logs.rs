@@ -1,4 +1,4 @@
-//! Where logs come from, and the shelf for those that had to be read before their time.
+//! Reads the logs of steps, some of them before the end of their step.
 
 mod config;
 mod prefetched;
@@ -19,10 +19,10 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use step_observer_core::Kind;
 
-/// Logs that are kept until their step's end is told.
+/// Bounds the prefetched logs.
 const MAX_PREFETCHED_LOGS: usize = 1024;
 
-/// Where logs come from.
+/// The source of logs.
 #[derive(Clone, Debug)]
 pub enum LogSource {
     /// The API server.
@@ -38,16 +38,16 @@ pub(crate) struct LogReader {
     max_bytes: usize,
     timeout: Duration,
     prefetched: Locked<PrefetchedLogs>,
-    /// The pods whose logs are wanted.
+    /// The Pods whose logs are wanted.
     watched_pods: WatchedPods,
     metrics: LogMetrics,
 }
 
-/// Logs that were to be read.
+/// Counts the logs of ended steps by the result of the read.
 #[derive(Debug, Default)]
 pub(crate) struct LogMetrics {
     pub(crate) read: AtomicU64,
-    /// Too long, or broken off.
+    /// Logs that are too long or incomplete.
     pub(crate) truncated: AtomicU64,
     pub(crate) unavailable: AtomicU64,
 }
@@ -65,12 +65,12 @@ impl LogReader {
         }
     }
 
-    /// Takes what the watch shows of pods whose logs are wanted.
+    /// Applies a change to the Pods whose logs are wanted.
     pub(crate) fn observe_change(&self, change: &Change) {
         self.watched_pods.observe_change(change);
     }
 
-    /// Begins to watch what becomes of the pod of a step that has ended, for [`LogReader::log_of`].
+    /// Starts to watch the Pod of a step that has ended, for [`LogReader::log_of`].
     pub(crate) fn watch_pod(&self, record: &StepRecord) -> Option<WatchedPod> {
         let reads = matches!(self.source, LogSource::Cluster(_))
             && self.mode != LogCaptureMode::Off
@@ -79,7 +79,8 @@ impl LogReader {
         target.map(|target| self.watched_pods.watch(&target))
     }
 
-    /// Begins to read a log whose pod is being deleted. The result must be polled to its end.
+    /// Starts to read a log whose Pod is being deleted. The returned future must be polled to its
+    /// end.
     pub(crate) fn read_until_pod_gone(&self, target: LogTarget) -> Option<BoxFuture<'static, ()>> {
         let LogSource::Cluster(logs) = &self.source else {
             return None;
@@ -93,16 +94,19 @@ impl LogReader {
             logs.read(&wanted, &pod, max_bytes, LogReadMode::UntilPodGone)
                 .await
         });
-        let given_up = |_| CapturedLog::unavailable("too many logs were read at a time");
-        let read = read.map(move |log| Arc::new(log.unwrap_or_else(given_up)));
-        let read = read.boxed().shared();
+        let aborted = |_| CapturedLog::unavailable("too many logs were read at a time");
+        let read = read
+            .map(move |log| Arc::new(log.unwrap_or_else(aborted)))
+            .boxed()
+            .shared();
         let reading = read.clone().map(drop).boxed();
         self.prefetched()
             .insert(target, PrefetchedLog::UntilPodGone { read, abort });
         Some(reading)
     }
 
-    /// Begins to follow the log of a step that has started, if that is wanted. The result must be polled to its end.
+    /// Starts to follow the log of a step that has started, if the configuration says so. The
+    /// returned future must be polled to its end.
     pub(crate) fn follow(&self, record: &StepRecord) -> Option<BoxFuture<'static, ()>> {
         let LogSource::Cluster(logs) = &self.source else {
             return None;
@@ -123,12 +127,12 @@ impl LogReader {
         self.prefetched.lock()
     }
 
-    /// What became of the logs so far.
+    /// Returns the counts of logs.
     pub(crate) fn metrics(&self) -> &LogMetrics {
         &self.metrics
     }
 
-    /// The log of a step that has ended, of the pod that was claimed for it.
+    /// Returns the log of a step that has ended. `pod` watches its Pod.
     pub(crate) async fn log_of(
         &self,
         record: &StepRecord,
@@ -154,9 +158,9 @@ impl LogReader {
         match &self.source {
             LogSource::Recorded(logs) => logs.read(&target, self.max_bytes),
             LogSource::Cluster(logs) => {
-                let piece = match self.prefetched_log(logs, &target).await {
+                let part = match self.prefetched_log(logs, &target).await {
                     Some((log, true)) => return log,
-                    Some((piece, false)) => Some(piece),
+                    Some((part, false)) => Some(part),
                     None => None,
                 };
                 let now = match pod {
@@ -166,43 +170,45 @@ impl LogReader {
                             .await
                     }
                 };
-                // A piece is better than nothing, and it says that it is one.
-                match piece {
-                    Some(piece) if now.unavailable.is_some() => piece,
+                // A part of the log is better than no log, and it is marked as incomplete.
+                match part {
+                    Some(part) if now.unavailable.is_some() => part,
                     Some(_) | None => now,
                 }
             }
         }
     }
 
-    /// What was read before the step's end was told, and whether there is no more to be had.
+    /// Returns the log that was read before the end of the step, and whether reading it again gives
+    /// nothing more.
     async fn prefetched_log(
         &self,
         logs: &ClusterLogs,
         target: &LogTarget,
     ) -> Option<(CapturedLog, bool)> {
         let prefetched = self.prefetched().take(target)?;
-        let (log, is_all) = match prefetched {
+        let (log, is_final) = match prefetched {
             PrefetchedLog::UntilPodGone { read, .. } => {
                 let log = tokio::time::timeout(self.timeout, read).await.ok()?;
                 ((*log).clone(), true)
             }
             PrefetchedLog::Followed { log, pod } => {
-                let (log, is_all) = log.finish(self.timeout).await?;
-                // It was followed from the start of its step: a pod that was replaced meanwhile is known to be gone.
-                (logs.verified(log, target, &pod, true).await, is_all)
+                let (log, is_final) = log.finish(self.timeout).await?;
+                // The watch suffices: the log was followed from the start of its step, so a
+                // replacement of the Pod is known.
+                (logs.verified(log, target, &pod, true).await, is_final)
             }
         };
         match &log.unavailable {
-            None => Some((log, is_all)),
-            // There would be only another pod's.
+            None => Some((log, is_final)),
+            // Another read would return the log of another Pod.
             Some(reason) if reason == LOG_OF_REPLACED_POD => Some((log, true)),
             Some(_) => None,
         }
     }
 }
 
-/// Where the log of a step is.
+/// Returns the container whose log is that of a step; `None` if its Pod was never seen.
 fn target(record: &StepRecord) -> Option<LogTarget> {
     Some(LogTarget {
         namespace: record.namespace.clone(),

@@ -1,21 +1,22 @@
-//! Where a text may be cut: at the end of a line, else between two words. Half of a token, which no rule of a redacting
-//! plugin would recognise, is never left beside a cut.
+//! Truncates texts at the end of a line, else between two words. No part of a token is left beside
+//! the gap, because no rule of a redacting plugin would recognise it.
 
-/// How far from the place of a cut the end of a line is looked for, in bytes.
+/// Bytes around the truncation within which the end of a line is searched.
 const LINE_SEARCH_BYTES: usize = 8 * 1024;
 
-/// Words behind a cut that are left out if no line ends near it: one of them may be the value of a name that was cut
-/// away, as in `Authorization: Bearer TOKEN`.
+/// Words after the gap that are omitted if no line ends near it. One of them may be the value of an
+/// omitted name, as in `Authorization: Bearer TOKEN`.
 const OMITTED_WORDS: usize = 3;
 
-/// Room for the line that stands in place of what was left out, in bytes.
+/// Bounds the bytes of the line that replaces the omitted text.
 pub(crate) const MARKER_ROOM: usize = 80;
 
 const MARKER: [&str; 2] = ["[... ", " bytes of the log left out ...]\n"];
 const AT_LEAST: &str = "at least ";
 
-/// Gives the beginning of a text that was cut behind `bytes`, up to the last border: the end of a line within 8 KiB of
-/// the cut, else the last blank. A word that has no blank before it is left out whole, however long it is.
+/// Returns the head of a text that was truncated after `bytes`, up to the last border: the end of a
+/// line within the last 8 KiB, else the last blank. A word without a blank before it is omitted
+/// whole, whatever its length.
 pub(crate) fn head(bytes: &[u8]) -> &[u8] {
     let window = bytes.len().saturating_sub(LINE_SEARCH_BYTES);
     let near = bytes.get(window..).unwrap_or_default();
@@ -28,9 +29,9 @@ pub(crate) fn head(bytes: &[u8]) -> &[u8] {
     bytes.get(..end).unwrap_or_default()
 }
 
-/// Gives the end of a text that was cut within the word that `bytes` begins with, from the first border on: the
-/// beginning of a line within 8 KiB of the cut; else a blank, and some words behind it are left out, too. A word that
-/// has no blank behind it is left out whole, however long it is.
+/// Returns the tail of a text that was truncated within the first word of `bytes`, from the first
+/// border on: the start of a line within the first 8 KiB, else a blank and a few omitted words. A
+/// word without a blank after it is omitted whole, whatever its length.
 pub(crate) fn tail(bytes: &[u8]) -> &[u8] {
     let near = bytes
         .get(..bytes.len().min(LINE_SEARCH_BYTES))
@@ -49,26 +50,26 @@ pub(crate) fn tail(bytes: &[u8]) -> &[u8] {
     rest
 }
 
-/// Gives what follows the first word and one blank.
+/// Returns the text after the first word and one blank.
 fn after_word(bytes: &[u8]) -> &[u8] {
     let blank = bytes.iter().position(|byte| is_blank(*byte));
     let start = blank.map_or(bytes.len(), |blank| blank + 1);
     bytes.get(start..).unwrap_or_default()
 }
 
-/// Is it a blank of ASCII? Those are never a part of another character in UTF-8.
+/// Returns whether a byte is an ASCII blank. In UTF-8 these are never a part of another character.
 fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == b'\x0b'
 }
 
-/// Makes the line that stands in place of what was left out.
+/// Returns the line that replaces the omitted text.
 pub(crate) fn marker(omitted: u64, is_lower_bound: bool) -> String {
     let [before, after] = MARKER;
     let at_least = if is_lower_bound { AT_LEAST } else { "" };
     format!("{before}{at_least}{omitted}{after}")
 }
 
-/// Joins what is kept of a log on both sides of what was left out.
+/// Joins the head and the tail of a log with the marker between them.
 pub(crate) fn join(head: String, omitted: &str, tail: &str) -> String {
     let mut text = head;
     if !text.is_empty() && !text.ends_with('\n') {
@@ -79,8 +80,8 @@ pub(crate) fn join(head: String, omitted: &str, tail: &str) -> String {
     text
 }
 
-/// Leaves out the middle of a log, so that what is kept, with the line that marks the cut, takes no more than `room`,
-/// if `cost` says what a character takes. There must be room for that line: [`MARKER_ROOM`] bytes.
+/// Omits the middle of a log so that the result, with the marker, costs no more than `room`. `cost`
+/// returns the cost of a character. `room` must be at least [`MARKER_ROOM`].
 pub(crate) fn omit_middle(text: &str, room: usize, cost: impl Fn(char) -> usize) -> String {
     let mut free = room;
     if text.chars().all(|char| match free.checked_sub(cost(char)) {
@@ -106,7 +107,7 @@ pub(crate) fn omit_middle(text: &str, room: usize, cost: impl Fn(char) -> usize)
     };
     let bytes = text.as_bytes();
     let before = head(bytes.get(..fits(&mut text.chars())).unwrap_or_default()).len();
-    // With the byte before it: it may be the end of a line.
+    // Includes the byte before it, which may be the end of a line.
     let from = bytes.len() - fits(&mut text.chars().rev());
     let behind = tail(bytes.get(from.saturating_sub(1)..).unwrap_or_default());
     let from = (bytes.len() - behind.len()).max(before);
@@ -120,8 +121,8 @@ pub(crate) fn omit_middle(text: &str, room: usize, cost: impl Fn(char) -> usize)
     )
 }
 
-/// Finds how many bytes an earlier cut left out of a text, and whether that is the least. Whoever writes a log can
-/// write such a line, too, which changes nothing but the number in the next one.
+/// Returns how many bytes an earlier truncation omitted, and whether this number is a lower bound.
+/// The author of a log can write such a marker, too; that only changes the number in the next one.
 fn omitted_before(text: &str) -> (u64, bool) {
     let [before, after] = MARKER;
     let found = text.split_once(after).and_then(|(text, _)| {
@@ -189,7 +190,7 @@ mod tests {
             room in MARKER_ROOM..4000_usize,
         ) {
             let log: String = words.concat();
-            // As in JSON.
+            // The cost in JSON.
             let cost = |char: char| match char {
                 '\n' | '\r' | '\t' => 2,
                 '\0'..='\x1f' => 6,

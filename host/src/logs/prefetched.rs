@@ -1,5 +1,5 @@
-//! Logs that are read before their step's end is told, until it is. At the bound the namespace that has most of them
-//! gives one up, its oldest, so that no namespace takes another's away.
+//! Keeps the logs that are read before the end of their step. At the bound, the namespace with the
+//! most of them loses its oldest, so that no namespace displaces the logs of another.
 
 use crate::observe::{FollowedLog, LogTarget, WatchedPod};
 use crate::step::CapturedLog;
@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 /// A log that is being read.
 pub(super) enum PrefetchedLog {
-    /// Its pod is being deleted.
+    /// The Pod of the step is being deleted.
     UntilPodGone {
         read: Shared<BoxFuture<'static, Arc<CapturedLog>>>,
-        /// Ends the reading.
+        /// Aborts the read.
         abort: AbortHandle,
     },
-    /// Its step runs.
+    /// The step is running.
     Followed { log: FollowedLog, pod: WatchedPod },
 }
 
@@ -28,7 +28,7 @@ impl PrefetchedLog {
     }
 }
 
-/// The logs of all namespaces together, the oldest first.
+/// The logs of all namespaces, the oldest first.
 pub(super) struct PrefetchedLogs<T = PrefetchedLog> {
     logs: VecDeque<(LogTarget, T)>,
     max_logs: usize,
@@ -51,7 +51,7 @@ impl<T> PrefetchedLogs<T> {
         self.logs.remove(index).map(|(_, log)| log)
     }
 
-    /// Puts a log in. Gives the one that had to give way.
+    /// Adds a log. Returns the log that was displaced.
     fn push(&mut self, target: LogTarget, log: T) -> Option<T> {
         self.logs.push_back((target, log));
         if self.logs.len() <= self.max_logs {
@@ -61,16 +61,16 @@ impl<T> PrefetchedLogs<T> {
         for (target, _) in &self.logs {
             *counts.entry(&target.namespace).or_default() += 1;
         }
-        let most = counts.values().max().copied();
+        let largest_count = counts.values().max().copied();
         let largest =
-            |(target, _): &(LogTarget, T)| counts.get(&*target.namespace).copied() == most;
+            |(target, _): &(LogTarget, T)| counts.get(&*target.namespace).copied() == largest_count;
         let index = self.logs.iter().position(largest)?;
         self.logs.remove(index).map(|(_, log)| log)
     }
 }
 
 impl PrefetchedLogs<PrefetchedLog> {
-    /// Puts a log in; the reading of the one that has to give way ends.
+    /// Adds a log, and aborts the read of the log that is displaced.
     pub(super) fn insert(&mut self, target: LogTarget, log: PrefetchedLog) {
         if let Some(displaced) = self.push(target, log) {
             displaced.abandon();

@@ -1,4 +1,4 @@
-//! What enters the tracker and what it returns.
+//! The input and the output of the tracker.
 
 use super::slim::{SlimPod, SlimTaskRun};
 use crate::step::StepRecord;
@@ -44,13 +44,13 @@ pub enum Change {
 pub struct TimedChange {
     /// Time by the clock of the recording, or of this machine.
     pub at: Timestamp,
-    /// Whether the change happens now, so that `at` is the time of this machine.
+    /// True if the change happens now, so that `at` is the time of this machine.
     pub is_live: bool,
     /// The change.
     pub change: Change,
 }
 
-/// What the tracker returns for a change or a timer.
+/// A result of the tracker for a change or a timer.
 #[derive(Debug)]
 pub enum Finding {
     /// A transition of a step, with the facts of its run.

@@ -1,6 +1,5 @@
-//! A real API server as a source.
+//! Watches a cluster: the Pods and TaskRuns of an API server become changes.
 
-use super::ObserveError;
 use super::ObserveError;
 use super::change::{Change, TimedChange};
 use super::initial_lists::{InitialLists, Scope};
@@ -22,13 +21,13 @@ use step_observer_core::Shard;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-/// After so many refusals in a row the other namespaces are told without this one.
+/// Refusals in a row after which the other namespaces no longer wait for this one.
 const MAX_REFUSALS: u32 = 4;
 
-/// Most objects in one page of a list.
+/// Maximum number of objects in one page of a list.
 const PAGE_SIZE: u32 = 50;
 
-/// What to watch.
+/// The objects that the observer watches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClusterConfig {
@@ -37,13 +36,15 @@ pub struct ClusterConfig {
     pub namespaces: Vec<String>,
     /// Further label selector for Pods and TaskRuns.
     pub label_selector: Option<String>,
-    /// How many observers share the work: each tells of its part of the TaskRuns, by a hash of their UIDs. All must
-    /// say the same number; while they do not, events may come twice, with the same ids.
+    /// Number of observers that share the work. Each emits the events of its part of the TaskRuns,
+    /// which a hash of their UIDs selects. All observers must have the same number; until they do,
+    /// an event may be sent twice, with the same id.
     pub shards: Bounded<1, 1024, u32>,
-    /// Which of them this one is, from 0; usually given by `--shard`, as the ordinal of a StatefulSet's pod.
+    /// Number of this observer among them, from 0. `--shard` usually sets it from the ordinal of a
+    /// StatefulSet's pod.
     pub shard: Bounded<0, 1023, u32>,
-    /// A watch is renewed after so many seconds. One that is silent without an end, because something
-    /// on the way has lost it, is noticed 5 seconds later.
+    /// Seconds after which a watch is renewed. A watch that stays silent because a component on the
+    /// path has lost it is noticed 5 seconds later.
     pub watch_timeout_seconds: Bounded<1, 290, u32>,
 }
 
@@ -60,32 +61,34 @@ impl Default for ClusterConfig {
 }
 
 impl ClusterConfig {
-    /// Which TaskRuns this observer tells of.
+    /// Returns the shard of this observer: the TaskRuns whose events it emits.
     ///
     /// # Errors
     ///
-    /// There is no shard with this number.
+    /// The number of the shard is not less than the number of shards.
     pub fn own_shard(&self) -> Result<Shard, ObserveError> {
         let (shard, shards) = (self.shard.get(), self.shards.get());
         Shard::new(shard, shards).ok_or(ObserveError::InvalidShard { shard, shards })
     }
 }
 
-/// Watches Pods and TaskRuns until nobody listens any more. Sends [`Change::Listed`] once all first
-/// lists are complete, but those that are refused. What it sees goes through `tap` first if there is one.
+/// Watches Pods and TaskRuns until the receiver of `changes` is dropped. Sends [`Change::Listed`]
+/// once all initial lists are complete, except those that are refused. `hook` receives each event
+/// first.
 pub async fn watch(
     client: Client,
     config: ClusterConfig,
     changes: mpsc::Sender<TimedChange>,
-    tap: Option<RawEventHook>,
+    hook: Option<RawEventHook>,
 ) {
     let chosen: BTreeSet<&String> = config.namespaces.iter().collect();
-    let scopes: Vec<Scope> = match chosen.is_empty() {
-        true => vec![None],
-        false => chosen
+    let scopes: Vec<Scope> = if chosen.is_empty() {
+        vec![None]
+    } else {
+        chosen
             .into_iter()
             .map(|name| Some(name.as_str().into()))
-            .collect(),
+            .collect()
     };
     let selector = |own: Option<&str>| {
         let parts: Vec<_> = own
@@ -103,39 +106,39 @@ pub async fn watch(
     let watches = scopes.iter().map(|scope| {
         let output = ChangeSender {
             changes: changes.clone(),
-            // It is checked before.
+            // The configuration was checked before.
             shard: config.own_shard().unwrap_or_default(),
             lists: initial_lists.clone(),
             scope: scope.clone(),
-            tap: tap.clone(),
+            hook: hook.clone(),
         };
-        let (of_pods, of_runs) = (selector(Some("tekton.dev/taskRun")), selector(None));
+        let (pods, task_runs) = (selector(Some("tekton.dev/taskRun")), selector(None));
         let client = client.clone();
-        match tap {
+        match hook {
             None => join(
-                watch_kind::<SlimPod>(client.clone(), of_pods, output.clone()).boxed(),
-                watch_kind::<SlimTaskRun>(client, of_runs, output).boxed(),
+                watch_kind::<SlimPod>(client.clone(), pods, output.clone()).boxed(),
+                watch_kind::<SlimTaskRun>(client, task_runs, output).boxed(),
             ),
             Some(_) => join(
-                watch_kind::<WithJson<SlimPod>>(client.clone(), of_pods, output.clone()).boxed(),
-                watch_kind::<WithJson<SlimTaskRun>>(client, of_runs, output).boxed(),
+                watch_kind::<WithJson<SlimPod>>(client.clone(), pods, output.clone()).boxed(),
+                watch_kind::<WithJson<SlimTaskRun>>(client, task_runs, output).boxed(),
             ),
         }
     });
     futures::future::join_all(watches).await;
 }
 
-/// A kind that is watched.
+/// A kind of object that is watched.
 trait WatchedKind: Object {
     fn uid(&self) -> Arc<str>;
     fn into_change(self) -> Change;
-    /// UID of the TaskRun that it belongs to; `None` where it is none of ours.
+    /// Returns the UID of the TaskRun to which the object belongs, if any.
     fn run_uid(&self) -> Option<Arc<str>>;
-    /// The change that its deletion is.
+    /// Returns the change that reports the deletion of an object.
     fn gone(uid: Arc<str>, run_uid: Arc<str>) -> Change;
-    /// Its API version and kind.
+    /// API version and kind.
     const API_VERSION_AND_KIND: (&'static str, &'static str);
-    /// The JSON that it was read from, if that is kept.
+    /// Returns the JSON from which the object was parsed, if it was kept.
     fn json(&self) -> Option<&str> {
         None
     }
@@ -195,17 +198,18 @@ impl<K: WatchedKind> WatchedKind for WithJson<K> {
     }
 }
 
+/// Sends the changes of one kind in one scope.
 #[derive(Clone)]
 struct ChangeSender {
     changes: mpsc::Sender<TimedChange>,
-    /// What others tell of goes no further.
+    /// Objects of other shards are dropped.
     shard: Shard,
     lists: Arc<Locked<InitialLists>>,
     scope: Scope,
-    tap: Option<RawEventHook>,
+    hook: Option<RawEventHook>,
 }
 
-/// Nobody listens any more.
+/// The receiver of the changes was dropped.
 struct ReceiverClosed;
 
 impl ChangeSender {
@@ -221,8 +225,8 @@ impl ChangeSender {
             .map_err(|_| ReceiverClosed)
     }
 
-    fn tap<K: WatchedKind>(&self, event: &'static str, object: &K) {
-        if let (Some(tap), Some(json)) = (&self.tap, object.json()) {
+    fn hook<K: WatchedKind>(&self, event: &'static str, object: &K) {
+        if let (Some(hook), Some(json)) = (&self.hook, object.json()) {
             let (api_version, kind) = K::API_VERSION_AND_KIND;
             let tapped = RawEvent::Object {
                 event,
@@ -232,22 +236,23 @@ impl ChangeSender {
                 run_uid: object.run_uid(),
                 json,
             };
-            tap(clock::now(), tapped);
+            hook(clock::now(), tapped);
         }
     }
 
-    /// Sends that an object is gone whose last state is not known.
+    /// Sends the deletion of an object whose last state is unknown.
     async fn send_gone<K: WatchedKind>(
         &self,
         uid: Arc<str>,
         run_uid: Arc<str>,
     ) -> Result<(), ReceiverClosed> {
-        if let Some(tap) = &self.tap {
-            tap(clock::now(), RawEvent::Gone { uid: &uid });
+        if let Some(hook) = &self.hook {
+            hook(clock::now(), RawEvent::Gone { uid: &uid });
         }
         self.send(K::gone(uid, run_uid)).await
     }
 
+    /// Returns whether an event belongs to a TaskRun of another observer.
     fn is_of_other_shard<K: WatchedKind>(&self, event: &Event<K>) -> bool {
         match event {
             Event::Listed(object) | Event::Changed(object) | Event::Deleted(object) => {
@@ -261,7 +266,8 @@ impl ChangeSender {
         }
     }
 
-    /// Tells what has become of the scope's first lists, where there is something to tell.
+    /// Updates the state of the scope's initial lists and sends the change that this causes, if
+    /// any.
     async fn report_lists(
         &self,
         event: fn(&mut InitialLists, &Scope) -> Option<Change>,
@@ -273,14 +279,14 @@ impl ChangeSender {
         let Some(change) = change else {
             return Ok(());
         };
-        if let (Some(tap), Change::Listed { .. }) = (&self.tap, &change) {
-            tap(clock::now(), RawEvent::Listed);
+        if let (Some(hook), Change::Listed { .. }) = (&self.hook, &change) {
+            hook(clock::now(), RawEvent::Listed);
         }
         self.send(change).await
     }
 }
 
-/// Watches one kind for ever: what vanishes between two lists is told as deleted.
+/// Watches one kind for ever. An object that is missing from a later list counts as deleted.
 async fn watch_kind<K: WatchedKind>(client: Client, config: WatchConfig, output: ChangeSender) {
     let mut known = KnownObjects::default();
     let scope = output.scope.clone();
@@ -299,7 +305,8 @@ async fn watch_kind<K: WatchedKind>(client: Client, config: WatchConfig, output:
                     remedy,
                     "watch failed, retrying"
                 );
-                // Without this right for good, all others would never be told either.
+                // Without this step, a right that is missing for good would keep all other
+                // namespaces from being listed.
                 if item.failures >= MAX_REFUSALS && remedy.is_some() && !known.is_listed {
                     output.report_lists(InitialLists::exclude).await
                 } else {
@@ -313,12 +320,12 @@ async fn watch_kind<K: WatchedKind>(client: Client, config: WatchConfig, output:
     }
 }
 
-/// What is known to exist.
+/// The known objects of one kind in one scope.
 #[derive(Default)]
 struct KnownObjects {
-    /// UID of an object to UID of its TaskRun.
-    known: HashMap<Arc<str>, Arc<str>>,
-    /// UIDs of the list that is being read.
+    /// Maps the UID of an object to the UID of its TaskRun.
+    run_uids: HashMap<Arc<str>, Arc<str>>,
+    /// UIDs of the objects in the list that is being read.
     listing: HashSet<Arc<str>>,
     is_listed: bool,
 }
@@ -338,21 +345,21 @@ impl KnownObjects {
             Event::ListComplete => {
                 let listing = std::mem::take(&mut self.listing);
                 let vanished: Vec<_> = self
-                    .known
+                    .run_uids
                     .extract_if(|uid, _| !listing.contains(uid))
                     .collect();
                 for (uid, run_uid) in vanished {
                     output.send_gone::<K>(uid, run_uid).await?;
                 }
                 if !std::mem::replace(&mut self.is_listed, true) {
-                    info!(kind = K::KIND, count = self.known.len(), "listed");
+                    info!(kind = K::KIND, count = self.run_uids.len(), "listed");
                     output.report_lists(InitialLists::complete).await?;
                 }
             }
             Event::Changed(object) => self.apply(object, output).await?,
             Event::Deleted(object) => {
-                output.tap("DELETED", &object);
-                let known = self.known.remove(&object.uid());
+                output.hook("DELETED", &object);
+                let known = self.run_uids.remove(&object.uid());
                 let gone = known
                     .or(object.run_uid())
                     .map(|run_uid| K::gone(object.uid(), run_uid));
@@ -361,11 +368,11 @@ impl KnownObjects {
                     output.send(change).await?;
                 }
             }
-            // It is there, as far as one can see.
+            // The object exists, although it cannot be read.
             Event::Unreadable(object) => self.listing.extend(object.uid),
             Event::UnreadableDeleted(object) => {
                 let uid = object.uid.unwrap_or_default();
-                if let Some(run_uid) = self.known.remove(&uid) {
+                if let Some(run_uid) = self.run_uids.remove(&uid) {
                     output.send_gone::<K>(uid, run_uid).await?;
                 }
             }
@@ -378,20 +385,20 @@ impl KnownObjects {
         object: K,
         output: &ChangeSender,
     ) -> Result<(), ReceiverClosed> {
-        if output.tap.is_some() {
-            let is_known = self.known.contains_key(&object.uid());
-            output.tap(if is_known { "MODIFIED" } else { "ADDED" }, &object);
+        if output.hook.is_some() {
+            let is_known = self.run_uids.contains_key(&object.uid());
+            output.hook(if is_known { "MODIFIED" } else { "ADDED" }, &object);
         }
         if let Some(run_uid) = object.run_uid() {
             let uid = object.uid();
             let run_uid = if uid == run_uid { uid.clone() } else { run_uid };
-            self.known.insert(uid, run_uid);
+            self.run_uids.insert(uid, run_uid);
         }
         output.send(object.into_change()).await
     }
 }
 
-/// What an operator can do about an error that does not go away by itself.
+/// Returns the remedy for an error that does not disappear by itself.
 fn remedy(error: &WatchError) -> Option<&'static str> {
     match error.refused_with()? {
         401 => Some(

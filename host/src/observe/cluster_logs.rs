@@ -1,4 +1,4 @@
-//! Logs of a cluster's pods.
+//! Reads the logs of Pods from the API server.
 
 use super::change::LogTarget;
 use super::log_capture::LogCapture;
@@ -20,27 +20,29 @@ use step_observer_core::Backoff;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-/// Most of a log that is read from its beginning, in bytes; of a longer one only the end is read after that. A kubelet
-/// gives no more than the newest file of a log, which it rotates at 10 MiB (`containerLogMaxSize`) by default.
+/// Bounds the bytes of a log that are read from its beginning. Of a longer log, only the end is
+/// read after that. A kubelet returns no more than the newest file of a log, which it rotates at 10
+/// MiB (`containerLogMaxSize`) by default.
 const MAX_BYTES_FROM_START: u64 = 32 * 1024 * 1024;
-/// Bytes of a log's tail for which one line is asked for: half of what most lines have.
+/// Assumed bytes per line when the end of a log is requested: half the length of most lines.
 const BYTES_PER_TAIL_LINE: usize = 32;
-/// Most lines that are asked for from the end of a log.
+/// Bounds the lines that are requested from the end of a log.
 const MAX_TAIL_LINES: usize = 64 * 1024;
 
-/// How a read is begun again that could not even ask: no connection, no file descriptor.
+/// Delays between the attempts of a read that gets no connection or no file descriptor.
 const RETRY_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_secs(2),
 };
-/// No pod is deleted, made anew under its name, scheduled, started and seen by nobody within this time: the watch is
-/// believed about a pod whose log took no longer to read.
+/// Time in which a Pod cannot be deleted, created again with the same name, scheduled and started
+/// without an event in the watch. If reading a log took no longer, the watch alone decides whose
+/// log it is.
 const MIN_REPLACEMENT_TIME: Duration = Duration::from_secs(1);
-/// Why the log of a pod that was replaced is not told.
+/// Reason for which the log of a replaced Pod is unavailable.
 pub(crate) const LOG_OF_REPLACED_POD: &str = "another pod has its pod's name";
 
-/// Reads logs on connections of its own. What is read at the end of a step, what is read because its pod goes, and
-/// what is followed have separate slots, each shared fairly between namespaces.
+/// Reads logs with its own client. Logs of ended steps, logs of Pods that are being deleted, and
+/// followed logs have separate slots. Each kind shares its slots fairly between namespaces.
 #[derive(Clone)]
 pub struct ClusterLogs {
     client: Client,
@@ -48,40 +50,40 @@ pub struct ClusterLogs {
     until_pod_gone: FairSemaphore,
     followers: FairSemaphore,
     timeout: Duration,
-    /// Said once: every step would say it again.
+    /// The missing right is logged once, because every step would cause the message again.
     forbidden: Arc<Once>,
 }
 
-/// Why a log is read.
+/// The reason for which a log is read. It decides how far the log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogReadMode {
-    /// Its step has ended: what there is.
+    /// The step has ended: the log is read to its current end.
     AfterStep,
-    /// Its pod is about to go: until it is gone.
+    /// The Pod is being deleted: the log is read until the Pod is gone.
     UntilPodGone,
 }
 
-/// Why a log cannot be read.
+/// Errors of a read.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// The pod is gone, and its log with it.
+    /// The Pod is gone, and its log with it.
     Gone,
-    /// Nobody could be asked: most often for a reason of this machine.
+    /// There was no connection, mostly for a reason on this machine.
     Unreachable(String),
     Other(String),
 }
 
-/// How the reading of a log ended.
+/// The end of a read.
 enum ReadEnd {
-    /// There is no more of it.
+    /// The log was read to its end.
     Complete,
-    /// There is more, which is not read from here on.
+    /// The log is longer than the bound; the rest was not read.
     More,
-    /// It broke off, or took too long.
+    /// The read failed or took too long.
     Failed(String),
 }
 
-/// The pods of a list, as far as it matters which they are. Whatever else is in it, is not read.
+/// The UIDs in a list of Pods. Other members are not read.
 #[derive(Deserialize)]
 struct PodIds {
     #[serde(default)]
@@ -107,7 +109,8 @@ impl Debug for ClusterLogs {
 }
 
 impl ClusterLogs {
-    /// Reads with a client of its own, so many at a time, and as many of pods that go; follows so many.
+    /// Creates a reader. `concurrency` bounds the reads of ended steps, and separately those of
+    /// Pods that are being deleted; `followers` bounds the logs that are followed.
     #[must_use]
     pub fn new(client: Client, concurrency: usize, followers: usize, timeout: Duration) -> Self {
         Self {
@@ -124,8 +127,9 @@ impl ClusterLogs {
         self.followers.acquire(namespace).await
     }
 
-    /// Gives a log with timestamps, piece by piece, from a time on that has no parts of a second, until its container
-    /// ends. All of it is read, however long it is.
+    /// Passes a log with timestamps to `take`, piece by piece, until its container ends. The log
+    /// starts at `since`, a time without fractions of a second. The whole log is read, whatever its
+    /// length.
     pub(super) async fn follow_from(
         &self,
         target: &LogTarget,
@@ -146,7 +150,7 @@ impl ClusterLogs {
         self.stream(target, &params, all).await
     }
 
-    /// Reads the log of one container, bounded in size and time: its beginning and its end.
+    /// Reads the head and the tail of the log of one container, within the bounds of size and time.
     pub(crate) async fn read(
         &self,
         target: &LogTarget,
@@ -183,15 +187,15 @@ impl ClusterLogs {
             follow: read == LogReadMode::UntilPodGone,
             ..LogParams::default()
         };
-        let most = match read {
+        let limit = match read {
             LogReadMode::AfterStep => {
                 Some((MAX_BYTES_FROM_START, Instant::now() + self.timeout / 2))
             }
-            // It is read as it comes: its end is where it is.
+            // The log is read while it is written, so its end is read, too.
             LogReadMode::UntilPodGone => None,
         };
         let mut ended = self
-            .read_bounded(target, &params, &mut capture, most, deadline)
+            .read_bounded(target, &params, &mut capture, limit, deadline)
             .await;
         if let ReadEnd::More = ended {
             let lines = (max_bytes / 2 / BYTES_PER_TAIL_LINE).clamp(1, MAX_TAIL_LINES);
@@ -203,25 +207,25 @@ impl ClusterLogs {
             ended = self
                 .read_bounded(target, &params, &mut end, None, deadline)
                 .await;
-            capture = capture.ended_by(end, lines);
+            capture = capture.join_end(end, lines);
         }
         match ended {
             ReadEnd::Complete | ReadEnd::More => capture.finish(),
-            // A piece is better than nothing, and it says that it is one.
+            // A part of the log is better than no log, and it is marked as incomplete.
             ReadEnd::Failed(reason) => capture
-                .finish_cut(&*reason)
+                .finish_incomplete(&*reason)
                 .unwrap_or_else(|| CapturedLog::unavailable(reason)),
         }
     }
 
-    /// Reads a log until a deadline. Of one that has begun to come, no more than so many bytes are read, and not beyond
-    /// an earlier time, if `most` says so.
+    /// Reads a log until a deadline. If `limit` is given, a log that has started to arrive is read
+    /// only up to this number of bytes and this earlier time.
     async fn read_bounded(
         &self,
         target: &LogTarget,
         params: &LogParams,
         capture: &mut LogCapture,
-        most: Option<(u64, Instant)>,
+        limit: Option<(u64, Instant)>,
         deadline: Instant,
     ) -> ReadEnd {
         let has_begun = AtomicBool::new(false);
@@ -233,10 +237,11 @@ impl ClusterLogs {
                 let take = |piece: &[u8]| {
                     has_begun.store(true, Ordering::Relaxed);
                     capture.push(piece);
-                    is_too_long = most.is_some_and(|(bytes, _)| capture.taken() > bytes);
-                    match is_too_long {
-                        true => ControlFlow::Break(()),
-                        false => ControlFlow::Continue(()),
+                    is_too_long = limit.is_some_and(|(bytes, _)| capture.bytes_received() > bytes);
+                    if is_too_long {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
                     }
                 };
                 match self.stream(target, params, take).await {
@@ -247,7 +252,7 @@ impl ClusterLogs {
                             pod = &*target.pod,
                             reason,
                             ?delay,
-                            "a log is asked for again"
+                            "log request failed, retrying"
                         );
                         unreachable = Some(reason);
                         tokio::time::sleep(delay).await;
@@ -258,7 +263,7 @@ impl ClusterLogs {
         };
         let read = {
             let mut reading = std::pin::pin!(reading);
-            let early = most.map_or(deadline, |(_, early)| early);
+            let early = limit.map_or(deadline, |(_, early)| early);
             match tokio::time::timeout_at(early, &mut reading).await {
                 Err(_) if early < deadline => {
                     if has_begun.load(Ordering::Relaxed) {
@@ -277,63 +282,66 @@ impl ClusterLogs {
                 ReadEnd::Failed(reason)
             }
             Err(_) => {
-                let reason = unreachable.map(|reason| format!(": {reason}"));
-                let reason = reason.unwrap_or_default();
-                ReadEnd::Failed(format!("not read within {:?}{reason}", self.timeout))
+                let cause = unreachable.map(|reason| format!(": {reason}"));
+                let cause = cause.unwrap_or_default();
+                ReadEnd::Failed(format!("not read within {:?}{cause}", self.timeout))
             }
         }
     }
 
-    /// A log that was read by its pod's name, if it is that pod's. The watch is asked; the API server only if the
-    /// pod is gone, or if `watch_knows` is not so. A pod that is gone by now left no other of its name.
+    /// Returns a log that was read by the name of its Pod if it belongs to that Pod, else an
+    /// unavailable log.
+    ///
+    /// The watch decides. Only if the Pod is gone, or if `watch_suffices` is false, the API server
+    /// is asked: if no other Pod has the name, the log belonged to this Pod.
     pub(crate) async fn verified(
         &self,
         log: CapturedLog,
         target: &LogTarget,
         pod: &WatchedPod,
-        watch_knows: bool,
+        watch_suffices: bool,
     ) -> CapturedLog {
         if log.unavailable.is_some() {
             return log;
         }
         match pod.presence() {
             PodPresence::Replaced => return CapturedLog::unavailable(LOG_OF_REPLACED_POD),
-            PodPresence::Present if watch_knows => return log,
+            PodPresence::Present if watch_suffices => return log,
             PodPresence::Present | PodPresence::Gone => {}
         }
         let others = tokio::time::timeout(self.timeout, self.has_other_pod(target)).await;
         match others {
             Ok(Ok(false)) => log,
             Ok(Ok(true)) => CapturedLog::unavailable(LOG_OF_REPLACED_POD),
-            Ok(Err(error)) => {
-                CapturedLog::unavailable(format!("it is not known whose log it is: {error}"))
-            }
+            Ok(Err(error)) => CapturedLog::unavailable(format!(
+                "it is not known to which pod the log belongs: {error}"
+            )),
             Err(_) => CapturedLog::unavailable(format!(
-                "it is not known whose log it is: no answer within {:?}",
+                "it is not known to which pod the log belongs: no response within {:?}",
                 self.timeout
             )),
         }
     }
 
-    /// Has another pod the name of this one? There is no right to `get` a Pod, and none is needed.
+    /// Returns whether another Pod has the name of this one. A list needs no right to `get` a Pod.
     async fn has_other_pod(&self, target: &LogTarget) -> Result<bool, String> {
         let path = Pod::url_path(&(), Some(&target.namespace));
         let named = ListParams::default().fields(&format!("metadata.name={}", target.pod));
         let request = kube::core::Request::new(path).list_metadata(&named);
         let request = request.map_err(|error| error.to_string())?;
-        // Not `Client::request`, which logs an answer that it cannot read.
-        let answer = self.client.request_text(request).await;
-        let answer = answer.map_err(|error| match error {
+        // `Client::request` would log a response that it cannot read.
+        let response = self.client.request_text(request).await;
+        let response = response.map_err(|error| match error {
             kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
             other => other.to_string(),
         })?;
-        let pods: PodIds = serde_json::from_str(&answer)
-            .map_err(|_| "the answer is no list of pods".to_owned())?;
+        let pods: PodIds = serde_json::from_str(&response)
+            .map_err(|_| "the response is not a list of pods".to_owned())?;
         let mut uids = pods.items.iter().map(|pod| &*pod.metadata.uid);
         Ok(uids.any(|uid| *uid != *target.pod_uid))
     }
 
-    /// Gives a log piece by piece, until it ends or no more of it is wanted.
+    /// Passes a log to `take` piece by piece, until the log ends or `take` returns `Break`.
     async fn stream(
         &self,
         target: &LogTarget,

@@ -1,4 +1,4 @@
-//! The way to an API server.
+//! Connects to an API server.
 
 use super::ObserveError;
 use super::proxy::{self, Proxy};
@@ -19,19 +19,21 @@ use std::time::Duration;
 use tower::retry::RetryLayer;
 use tracing::info;
 
-/// Longest wait for a connection, and for the first byte of an answer.
+/// Timeout for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for an answer to begin.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest wait for the cluster's time.
+/// Timeout for the start of a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of the request for the time of the cluster.
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest silence on a connection: more than any `cluster.watchTimeoutSeconds`, which ends a watch.
+/// Time for which a connection may be silent. It exceeds any `cluster.watchTimeoutSeconds`, which
+/// ends a watch.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
-/// TCP keepalive: finds out that the other side is gone.
+/// Interval of TCP keepalive, which detects that the other side is gone.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Connects as KUBECONFIG or the pod's service account says, through a proxy if the kubeconfig (`proxy-url`) or the
-/// environment (`HTTPS_PROXY`, `NO_PROXY`) names one. How fresh the watches of this client are is told beside it.
+/// Connects with the configuration of KUBECONFIG or of the pod's service account, through a proxy
+/// if the kubeconfig (`proxy-url`) or the environment (`HTTPS_PROXY`, `NO_PROXY`) names one.
+/// Returns the client and the freshness of its watches.
 ///
 /// # Errors
 ///
@@ -41,29 +43,29 @@ pub async fn connect() -> Result<(Client, Watches), ObserveError> {
     let environment = environment();
     let (mut config, proxy_url) = configuration(&environment).await?;
     config.apply_debug_overrides();
-    let proxy = proxy::to(&config.cluster_url, proxy_url.as_deref(), &environment);
+    let proxy = proxy::select(&config.cluster_url, proxy_url.as_deref(), &environment);
     let proxy = proxy.map_err(|error| failed(&error))?;
     let watches = Watches::default();
-    let client = through(proxy, config, watches.clone());
+    let client = build_client(proxy, config, watches.clone());
     client
         .map(|client| (client, watches))
         .map_err(|error| failed(&error))
 }
 
-/// What the kubeconfig says, else the pod's service account, as `kube::Config::infer` has it; and the kubeconfig's
-/// `proxy-url`.
+/// Reads the kubeconfig, else the pod's service account, as `kube::Config::infer` does. Also
+/// returns the `proxy-url` of the kubeconfig.
 async fn configuration(
     environment: &proxy::Environment,
 ) -> Result<(kube::Config, Option<String>), ObserveError> {
     let kubeconfig = match Kubeconfig::read() {
         Ok(mut kubeconfig) => {
-            let proxy_url = proxy_url_of(&kubeconfig);
+            let proxy_url = kubeconfig_proxy_url(&kubeconfig);
             let clusters = kubeconfig.clusters.iter_mut();
             for cluster in clusters.filter_map(|cluster| cluster.cluster.as_mut()) {
-                // kube would refuse what it cannot read, also where it is not to be used.
+                // kube refuses a proxy URL that it cannot parse, even one that is not used.
                 let read = cluster.proxy_url.as_ref().or(environment.https.as_ref());
                 if read.is_some_and(|text| text.parse::<http::Uri>().is_err()) {
-                    cluster.proxy_url = Some(NOT_USED.to_owned());
+                    cluster.proxy_url = Some(UNUSED_PROXY_URL.to_owned());
                 }
             }
             let options = KubeConfigOptions::default();
@@ -80,20 +82,21 @@ async fn configuration(
     })
 }
 
-/// A `proxy-url` that kube can read. Nothing is done with it: which proxy is used is decided in `proxy`.
-const NOT_USED: &str = "http://proxy.invalid";
+/// A `proxy-url` that kube can parse. It is never used: module `proxy` decides on the proxy.
+const UNUSED_PROXY_URL: &str = "http://proxy.invalid";
 
-/// `proxy-url` of the cluster of the current context.
-fn proxy_url_of(kubeconfig: &Kubeconfig) -> Option<String> {
+/// Returns the `proxy-url` of the cluster of the current context.
+fn kubeconfig_proxy_url(kubeconfig: &Kubeconfig) -> Option<String> {
     let current = kubeconfig.current_context.as_ref()?;
     let mut contexts = kubeconfig.contexts.iter();
     let context = contexts.find(|context| context.name == *current)?;
-    let cluster = &context.context.as_ref()?.cluster;
+    let cluster_name = &context.context.as_ref()?.cluster;
     let mut clusters = kubeconfig.clusters.iter();
-    let cluster = clusters.find(|one| one.name == *cluster)?;
+    let cluster = clusters.find(|cluster| cluster.name == *cluster_name)?;
     cluster.cluster.as_ref()?.proxy_url.clone()
 }
 
+/// Reads the variables that name proxies.
 fn environment() -> proxy::Environment {
     #[expect(
         clippy::disallowed_methods,
@@ -112,65 +115,66 @@ fn environment() -> proxy::Environment {
     }
 }
 
-/// What time it is in the cluster: all that is observed there is dated so. Without an answer, this
-/// machine's time.
+/// Returns the time of the cluster, which dates all observations. Without a response, returns the
+/// time of this machine.
 pub async fn cluster_time(client: &Client) -> Timestamp {
-    let asked = tokio::time::timeout(CLOCK_TIMEOUT, date(client)).await;
+    let asked = tokio::time::timeout(CLOCK_TIMEOUT, server_date(client)).await;
     asked.ok().flatten().unwrap_or_else(clock::now)
 }
 
-/// Every answer has a date, and this one needs no right.
-async fn date(client: &Client) -> Option<Timestamp> {
+/// Returns the `Date` of a response of the API server. This request needs no right.
+async fn server_date(client: &Client) -> Option<Timestamp> {
     let request = http::Request::get("/version").body(Body::empty()).ok()?;
-    let answer = client.send(request).await.ok()?;
-    let date = answer.headers().get(DATE)?.to_str().ok()?;
+    let response = client.send(request).await.ok()?;
+    let date = response.headers().get(DATE)?.to_str().ok()?;
     Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp())
 }
 
-/// A client that reaches the API server directly, or through a tunnel.
-fn through(
+/// Returns a client that reaches the API server directly or through a tunnel.
+fn build_client(
     proxy: Option<Proxy>,
     mut config: kube::Config,
     watches: Watches,
 ) -> Result<Client, kube::Error> {
-    let http = tcp();
+    let http = tcp_connector();
     let Some(proxy) = proxy else {
-        let connector = timed(TimeoutConnector::new(
+        let connector = with_timeouts(TimeoutConnector::new(
             config.rustls_https_connector_with_connector(http)?,
         ));
         return client(connector, &config, watches, None);
     };
-    let (place, named_by) = (proxy.place(), proxy.named_by);
-    // Each client of a process takes the same way.
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
+    let (authority, named_by) = (proxy.authority(), proxy.named_by);
+    // All clients of a process use the same proxy.
+    static LOGGED: Once = Once::new();
+    LOGGED.call_once(|| {
         info!(
-            proxy = place,
+            proxy = authority,
             named_by, "the API server is reached through a proxy"
         );
     });
-    // A tunnel leads to port 443 if nothing else is said.
+    // A tunnel uses port 443 unless the URL states a port.
     config.cluster_url = with_port(&config.cluster_url);
     match proxy.uri.scheme_str() {
         Some("https") => {
-            // TLS to the proxy trusts the authorities of the system; those of the kubeconfig are the cluster's.
+            // TLS to the proxy trusts the certificate authorities of the system; those of the
+            // kubeconfig belong to the cluster.
             let tls = kube::Config::new(proxy.uri.clone());
             let tls = tls.rustls_https_connector_with_connector(http)?;
             let connector = config.rustls_https_connector_with_connector(tunnel(&proxy, tls))?;
             client(
-                timed(TimeoutConnector::new(connector)),
+                with_timeouts(TimeoutConnector::new(connector)),
                 &config,
                 watches,
-                Some(place),
+                Some(authority),
             )
         }
         _ => {
             let connector = config.rustls_https_connector_with_connector(tunnel(&proxy, http))?;
             client(
-                timed(TimeoutConnector::new(connector)),
+                with_timeouts(TimeoutConnector::new(connector)),
                 &config,
                 watches,
-                Some(place),
+                Some(authority),
             )
         }
     }
@@ -184,7 +188,7 @@ fn tunnel<C>(proxy: &Proxy, connector: C) -> Tunnel<C> {
     }
 }
 
-/// The same URL, with its port.
+/// Returns the URL with an explicit port.
 fn with_port(url: &http::Uri) -> http::Uri {
     let (Some("http"), Some(host), None) = (url.scheme_str(), url.host(), url.port()) else {
         return url.clone();
@@ -194,8 +198,9 @@ fn with_port(url: &http::Uri) -> http::Uri {
     http::Uri::from_parts(parts).unwrap_or_else(|_| url.clone())
 }
 
-/// kube sets neither keepalive nor, by default, a timeout on what it reads.
-fn tcp() -> HttpConnector {
+/// Returns a TCP connector with timeouts. kube sets neither keepalive nor, by default, a read
+/// timeout.
+fn tcp_connector() -> HttpConnector {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -205,10 +210,10 @@ fn tcp() -> HttpConnector {
     http
 }
 
-fn timed<C>(mut connector: TimeoutConnector<C>) -> TimeoutConnector<C> {
+fn with_timeouts<C>(mut connector: TimeoutConnector<C>) -> TimeoutConnector<C> {
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector.set_read_timeout(Some(SILENCE_TIMEOUT));
-    connector.set_write_timeout(Some(ANSWER_TIMEOUT));
+    connector.set_write_timeout(Some(RESPONSE_TIMEOUT));
     connector
 }
 
@@ -223,12 +228,12 @@ where
 {
     let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     let service = tower::ServiceBuilder::new()
-        .map_err(move |error| explained(error, proxy.as_deref()))
+        .map_err(move |error| with_causes(error, proxy.as_deref()))
         .layer(config.base_uri_layer())
         .layer(RetryLayer::new(Retry::default()))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
-        .timeout(ANSWER_TIMEOUT)
+        .timeout(RESPONSE_TIMEOUT)
         .map_err(tower::BoxError::from)
         .service(hyper);
     let listening = WatchHealthService {
@@ -238,15 +243,16 @@ where
     Ok(Client::new(listening, &config.default_namespace))
 }
 
-/// An error with all that led to it: the outermost says no more than that there is no connection.
+/// An error whose text contains all of its causes. The outermost cause states only that there is no
+/// connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
-struct Explained {
+struct ErrorWithCauses {
     text: String,
     source: tower::BoxError,
 }
 
-fn explained(error: tower::BoxError, proxy: Option<&str>) -> tower::BoxError {
+fn with_causes(error: tower::BoxError, proxy: Option<&str>) -> tower::BoxError {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
@@ -256,7 +262,7 @@ fn explained(error: tower::BoxError, proxy: Option<&str>) -> tower::BoxError {
     if let Some(proxy) = proxy {
         text.push_str(&format!(" (through the proxy {proxy})"));
     }
-    Box::new(Explained {
+    Box::new(ErrorWithCauses {
         text,
         source: error,
     })

@@ -1,57 +1,59 @@
-//! JSON documents one after the other, from a reader that may give them in any pieces.
+//! Splits a stream into JSON documents. The reader may return pieces of any size.
 
 use serde_json::value::RawValue;
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// What kubectl prints first in other formats than JSON.
-const YAML: [&str; 5] = ["apiVersion:", "items:", "kind:", "---", "object:"];
-const TABLE: [&str; 3] = ["NAME ", "NAMESPACE ", "EVENT "];
+/// First words of the output of kubectl in other formats than JSON.
+const YAML_PREFIXES: [&str; 5] = ["apiVersion:", "items:", "kind:", "---", "object:"];
+const TABLE_PREFIXES: [&str; 3] = ["NAME ", "NAMESPACE ", "EVENT "];
 
-/// Largest document; the API server allows 3 MiB.
-const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
-/// Least that is asked for at a time.
-const PIECE: usize = 64 * 1024;
+/// Bounds the bytes of a document. The API server allows 3 MiB.
+const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
+/// Minimum bytes that are requested per read.
+const MIN_READ_BYTES: usize = 64 * 1024;
 
-/// See the module.
+/// Reads the JSON documents of a stream.
 pub(super) struct Documents<R> {
     reader: R,
     buffer: Vec<u8>,
-    /// Where the next document begins.
-    at: usize,
-    /// The number of the line that this is in, from 1.
+    /// Position in the buffer at which the next document begins.
+    start: usize,
+    /// Number of the line at this position, from 1.
     line: usize,
-    /// A document was found.
-    began: bool,
-    ended: bool,
+    /// True if a document was found.
+    has_document: bool,
+    /// True if the reader has ended.
+    has_ended: bool,
 }
 
-/// A document as it came.
+/// The text of one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RawDocument<'a> {
     pub(super) text: &'a str,
-    /// The number of the line on which it begins, from 1.
+    /// Number of the line on which it begins, from 1.
     line: usize,
 }
 
 impl RawDocument<'_> {
-    /// The line of the stream that an error is about, which was found in a part of the document.
+    /// Returns the line of the stream to which an error belongs that occurred in a part of this
+    /// document.
     pub(super) fn line_of(&self, part: &str, error: &serde_json::Error) -> usize {
-        let before = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        let before = self.text.as_bytes().get(..before).unwrap_or_default();
-        self.line + lines(before) + error.line().saturating_sub(1)
+        let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
+        self.line + count_lines(before) + error.line().saturating_sub(1)
     }
 }
 
-/// What is no document, and on which line.
+/// The position and description of a text that is not a document.
 #[derive(Debug)]
-pub(super) struct Misread {
+pub(super) struct DocumentError {
     pub(super) line: usize,
-    /// What is wrong, without values.
+    /// Description of the problem, without values.
     pub(super) problem: String,
 }
 
-fn lines(bytes: &[u8]) -> usize {
+fn count_lines(bytes: &[u8]) -> usize {
     memchr::memchr_iter(b'\n', bytes).count()
 }
 
@@ -60,93 +62,97 @@ impl<R: Read> Documents<R> {
         Self {
             reader,
             buffer: Vec::new(),
-            at: 0,
+            start: 0,
             line: 1,
-            began: false,
-            ended: false,
+            has_document: false,
+            has_ended: false,
         }
     }
 
-    /// The next document; nothing at the end.
+    /// Reads the next document; `None` at the end.
     ///
     /// # Errors
     ///
-    /// It is no JSON, too large, or cannot be read.
-    pub(super) fn next(&mut self) -> Result<Option<RawDocument<'_>>, Misread> {
+    /// The text is not JSON, is too large, or cannot be read.
+    pub(super) fn next(&mut self) -> Result<Option<RawDocument<'_>>, DocumentError> {
         let found = loop {
-            match self.find() {
+            match self.find_document() {
                 Ok(Some(found)) => break found,
-                Ok(None) if self.ended => return Ok(None),
-                Err(error) if self.ended || !(error.is_eof() || self.may_be_other_format()) => {
-                    return Err(self.misread(&error));
+                Ok(None) if self.has_ended => return Ok(None),
+                Err(error) if self.has_ended || !(error.is_eof() || self.may_be_other_format()) => {
+                    return Err(self.document_error(&error));
                 }
-                // Not all of it is here yet.
+                // The rest of the document has not arrived yet.
                 Ok(None) | Err(_) => {
                     let filled = self.fill();
-                    filled.map_err(|error| self.misread(&serde_json::Error::io(error)))?;
+                    filled.map_err(|error| self.document_error(&serde_json::Error::io(error)))?;
                 }
             }
         };
-        let before = self.buffer.get(self.at..found.start).unwrap_or_default();
-        let line = self.line + lines(before);
-        self.at = found.end;
-        self.began = true;
+        let before = self.buffer.get(self.start..found.start).unwrap_or_default();
+        let line = self.line + count_lines(before);
+        self.start = found.end;
+        self.has_document = true;
         let document = self.buffer.get(found).unwrap_or_default();
-        self.line = line + lines(document);
+        self.line = line + count_lines(document);
         match std::str::from_utf8(document) {
             Ok(text) => Ok(Some(RawDocument { text, line })),
-            Err(_) => Err(Misread {
+            Err(_) => Err(DocumentError {
                 line,
-                problem: "it is no UTF-8".to_owned(),
+                problem: "it is not UTF-8".to_owned(),
             }),
         }
     }
 
-    /// Is what is here the beginning of what begins another format?
+    /// Returns whether the text so far may become the first word of another format.
     fn may_be_other_format(&self) -> bool {
-        let left = self.buffer.get(self.at..).unwrap_or_default();
+        let left = self.buffer.get(self.start..).unwrap_or_default();
         let left = left.trim_ascii_start();
-        let mut beginnings = YAML.iter().chain(&TABLE).map(|text| text.as_bytes());
-        !self.began && beginnings.any(|text| text.len() > left.len() && text.starts_with(left))
+        let mut beginnings = YAML_PREFIXES
+            .iter()
+            .chain(&TABLE_PREFIXES)
+            .map(|text| text.as_bytes());
+        !self.has_document
+            && beginnings.any(|text| text.len() > left.len() && text.starts_with(left))
     }
 
-    fn misread(&self, error: &serde_json::Error) -> Misread {
-        let left = self.buffer.get(self.at..).unwrap_or_default();
+    fn document_error(&self, error: &serde_json::Error) -> DocumentError {
+        let left = self.buffer.get(self.start..).unwrap_or_default();
         let begins = |with: &&str| left.trim_ascii_start().starts_with(with.as_bytes());
-        let other_format = if self.began {
+        let other_format = if self.has_document {
             None
-        } else if YAML.iter().any(begins) {
+        } else if YAML_PREFIXES.iter().any(begins) {
             Some("it is YAML: use `-o json` instead of `-o yaml`")
-        } else if TABLE.iter().any(begins) {
+        } else if TABLE_PREFIXES.iter().any(begins) {
             Some("it is a table of kubectl: use `-o json`")
         } else {
             None
         };
-        Misread {
+        DocumentError {
             line: self.line + error.line().saturating_sub(1),
             problem: other_format.map_or_else(|| super::without_position(error), str::to_owned),
         }
     }
 
-    fn find(&self) -> Result<Option<Range<usize>>, serde_json::Error> {
-        let left = self.buffer.get(self.at..).unwrap_or_default();
+    fn find_document(&self) -> Result<Option<Range<usize>>, serde_json::Error> {
+        let left = self.buffer.get(self.start..).unwrap_or_default();
         let mut documents = serde_json::Deserializer::from_slice(left).into_iter::<&RawValue>();
         let found = documents.next().transpose()?;
-        let end = self.at + documents.byte_offset();
+        let end = self.start + documents.byte_offset();
         Ok(found.map(|document| end - document.get().len()..end))
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        self.buffer.drain(..self.at);
-        self.at = 0;
+        self.buffer.drain(..self.start);
+        self.start = 0;
         let held = self.buffer.len();
-        if held > MAX_DOCUMENT {
+        if held > MAX_DOCUMENT_BYTES {
             return Err(io::Error::other(format!(
-                "an object, or a list of objects, is larger than {MAX_DOCUMENT} bytes"
+                "an object, or a list of objects, is larger than {MAX_DOCUMENT_BYTES} bytes"
             )));
         }
-        // As much again: what is begun is looked at once more with every piece.
-        self.buffer.resize(held + held.max(PIECE), 0);
+        // Doubles the buffer, because an incomplete document is parsed again with every piece.
+        self.buffer.resize(held + held.max(MIN_READ_BYTES), 0);
         let free = self.buffer.get_mut(held..).unwrap_or_default();
         let read = loop {
             match self.reader.read(free) {
@@ -155,7 +161,7 @@ impl<R: Read> Documents<R> {
             }
         };
         self.buffer.truncate(held + *read.as_ref().unwrap_or(&0));
-        self.ended = read? == 0;
+        self.has_ended = read? == 0;
         Ok(())
     }
 }
@@ -164,7 +170,7 @@ impl<R: Read> Documents<R> {
 mod tests {
     use super::*;
 
-    /// Gives so many bytes at a time.
+    /// Returns at most this number of bytes per read.
     struct Pieces<'a>(&'a [u8], usize);
 
     impl Read for Pieces<'_> {
@@ -174,7 +180,7 @@ mod tests {
         }
     }
 
-    fn all(text: &str, piece: usize) -> Result<Vec<(usize, String)>, Misread> {
+    fn all(text: &str, piece: usize) -> Result<Vec<(usize, String)>, DocumentError> {
         let mut documents = Documents::new(Pieces(text.as_bytes(), piece));
         let mut found = Vec::new();
         while let Some(document) = documents.next()? {
@@ -205,9 +211,12 @@ mod tests {
                     "it is a table of kubectl: use `-o json`",
                 ),
             ] {
-                let misread = all(text, piece).unwrap_err();
-                assert!(misread.problem.starts_with(problem), "{misread:?}");
-                assert_eq!(misread.line, line, "{misread:?}");
+                let document_error = all(text, piece).unwrap_err();
+                assert!(
+                    document_error.problem.starts_with(problem),
+                    "{document_error:?}"
+                );
+                assert_eq!(document_error.line, line, "{document_error:?}");
             }
         }
     }

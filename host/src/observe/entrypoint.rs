@@ -5,14 +5,14 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use std::fmt::{self, Formatter};
 use step_observer_core::{Gate, Inference};
 
-/// What the arguments of the entrypoint say about the start of a step. Only the arguments before
-/// `--` count; those after it belong to the command of the step. The arguments themselves are not
-/// kept.
+/// The conditions of the start of a step that the arguments of the entrypoint state. Only the
+/// arguments before `--` count; those after it belong to the command of the step. The arguments
+/// themselves are not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entrypoint {
     /// The file for which the step waits (`-wait_file`).
     pub(super) gate: Gate,
-    /// Whether `started` may be inferred before the step itself reports.
+    /// True if `started` may be inferred before the step itself reports.
     pub(super) inference: Inference,
 }
 

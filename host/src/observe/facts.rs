@@ -28,7 +28,7 @@ pub(super) struct RunFacts {
     annotations: StringMap,
     /// The specs of the steps in the order of the Task.
     steps: Box<[StepSpec]>,
-    /// Whether the texts were dropped because all runs together held too many bytes.
+    /// True if the texts were dropped because all runs together held too many bytes.
     texts_evicted: bool,
     /// The containers as `status.steps` of the TaskRun reports them. Used if no Pod of the run was
     /// seen.
@@ -37,7 +37,7 @@ pub(super) struct RunFacts {
     pods: Vec<Arc<str>>,
     /// Names of all Pods that the TaskRun has ever named.
     pod_names: Vec<Arc<str>>,
-    /// Whether the TaskRun itself was seen. From then on its Pods add no facts about the run.
+    /// True if the TaskRun itself was seen. From then on its Pods add no facts about the run.
     task_run_seen: bool,
     /// Number of the run in the order in which runs were first seen.
     age: u64,
@@ -47,9 +47,9 @@ pub(super) struct RunFacts {
 #[derive(Debug, Default)]
 pub(super) struct PodFacts {
     containers: Box<[Container]>,
-    /// Whether [`PodFacts::update`] has returned the logs that must be read before the Pod is gone.
+    /// True if [`PodFacts::update`] has returned the logs that must be read before the Pod is gone.
     log_read_requested: bool,
-    /// Whether the Pod was deleted.
+    /// True if the Pod was deleted.
     pub(super) is_gone: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Logs that are read while their steps run, and begun again where the connection breaks: each line once.
+//! Reads a log while its step runs, and reconnects when the connection breaks. Each line is kept
+//! once.
 
 use super::change::LogTarget;
 use super::cluster_logs::{ClusterLogs, ReadError};
@@ -12,15 +13,16 @@ use step_observer_core::Backoff;
 use tokio::sync::watch;
 use tracing::debug;
 
-/// Longest timestamp in front of a line, the blank included: RFC 3339 with nanoseconds and an offset has 35.
+/// Bounds the bytes of the timestamp before a line, with the space after it: RFC 3339 with
+/// nanoseconds and an offset has 35.
 const MAX_TIMESTAMP_BYTES: usize = 40;
-/// How a broken connection is begun again.
+/// Delays between two attempts to reconnect.
 const RECONNECT_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_secs(2),
 };
 
-/// A log that is being read.
+/// A log that is read while its step runs.
 #[derive(Clone, Debug)]
 pub struct FollowedLog(Arc<Follow>);
 
@@ -32,19 +34,19 @@ struct Follow {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FollowState {
-    /// There is no free slot yet.
+    /// The read waits for a free slot.
     Waiting,
     Reading,
-    /// To its end.
+    /// The log was read to its end.
     Complete,
-    /// Not to its end, and there will be no more.
+    /// The Pod is gone, and the end of the log was not read.
     Broken,
-    /// Nobody wants it any more.
+    /// The log is no longer wanted.
     Abandoned,
 }
 
 impl FollowedLog {
-    /// What is to be read, and who reads it: a future that must be polled to its end.
+    /// Starts to follow a log. The returned future reads it and must be polled to its end.
     pub(crate) fn start(
         logs: ClusterLogs,
         target: LogTarget,
@@ -55,7 +57,7 @@ impl FollowedLog {
             state: watch::Sender::new(FollowState::Waiting),
         });
         let follower = reading.clone();
-        let follow = async move {
+        let read = async move {
             let mut state = follower.state.subscribe();
             let left = state.wait_for(|state| *state == FollowState::Abandoned);
             tokio::select! {
@@ -63,34 +65,35 @@ impl FollowedLog {
                 _ = left => {}
             }
         };
-        (Self(reading), follow)
+        (Self(reading), read)
     }
 
-    /// Nobody will ask for it.
+    /// Ends the read: the log is no longer wanted.
     pub fn abandon(&self) {
         self.0.state.send_replace(FollowState::Abandoned);
     }
 
-    /// The log, when its step has ended, and whether that is all of it or what came within `timeout`. Nothing where
-    /// reading has not begun.
+    /// Returns the log of a step that has ended, and whether it is complete or only the part that
+    /// was read within `timeout`. Returns `None` if reading has not started.
     pub async fn finish(self, timeout: Duration) -> Option<(CapturedLog, bool)> {
         let mut state = self.0.state.subscribe();
         if *state.borrow() != FollowState::Waiting {
-            let ended = state
+            let ended_once = state
                 .wait_for(|state| matches!(state, FollowState::Complete | FollowState::Broken));
-            tokio::time::timeout(timeout, ended).await.ok();
+            tokio::time::timeout(timeout, ended_once).await.ok();
         }
-        let ended = self.0.state.send_replace(FollowState::Abandoned);
+        let ended_once = self.0.state.send_replace(FollowState::Abandoned);
         let empty = LogCapture::new(0);
         let capture = std::mem::replace(&mut *self.0.capture(), empty);
-        match ended {
+        match ended_once {
             FollowState::Complete => Some((capture.finish(), true)),
             FollowState::Reading => {
-                let log = capture.finish_cut(format!("not read within {timeout:?}"));
+                let log = capture.finish_incomplete(format!("not read within {timeout:?}"));
                 log.map(|log| (log, false))
             }
             FollowState::Broken => {
-                let log = capture.finish_cut("the pod was gone before the end of its log was read");
+                let log = capture
+                    .finish_incomplete("the pod was gone before the end of its log was read");
                 log.map(|log| (log, false))
             }
             FollowState::Waiting | FollowState::Abandoned => None,
@@ -108,9 +111,9 @@ impl Follow {
         self.state.send_replace(FollowState::Reading);
         let mut lines = TimestampedLines::default();
         let mut failures = 0;
-        let mut ended = false;
+        let mut ended_once = false;
         loop {
-            let since = lines.begin();
+            let since = lines.restart();
             let mut progress = false;
             let piece = |piece: &[u8]| {
                 lines.push(piece, |text| {
@@ -119,16 +122,17 @@ impl Follow {
                 });
             };
             let error = match logs.follow_from(target, since, piece).await {
-                // Where the kubelet is begun anew, the API server ends the log as if that were all.
-                Ok(()) if ended && !progress => return FollowState::Complete,
+                // When the kubelet restarts, the API server ends the log as if it were complete. So
+                // the end counts only if a second read finds nothing more.
+                Ok(()) if ended_once && !progress => return FollowState::Complete,
                 Ok(()) => {
-                    ended = true;
+                    ended_once = true;
                     continue;
                 }
                 Err(ReadError::Gone) => return FollowState::Broken,
                 Err(ReadError::Unreachable(error) | ReadError::Other(error)) => error,
             };
-            ended = false;
+            ended_once = false;
             failures = if progress { 1 } else { failures + 1 };
             let delay = RECONNECT_BACKOFF.delay(failures, fastrand::f64());
             debug!(
@@ -136,52 +140,54 @@ impl Follow {
                 container = &*target.container,
                 error,
                 ?delay,
-                "following a log goes on"
+                "log connection broke, reconnecting"
             );
             tokio::time::sleep(delay).await;
         }
     }
 }
 
-/// A log with timestamps, in pieces of any size, possibly begun again: what comes out is each line once, without
-/// its timestamp.
+/// Removes the timestamps from a log that arrives in pieces and may start again after a break. Each
+/// line is returned once.
 #[derive(Debug, Default)]
 struct TimestampedLines {
-    /// What of the present line's timestamp has come.
+    /// The part of the current line's timestamp that has arrived.
     stamp: Vec<u8>,
-    /// The present line, once its timestamp is known; the last one between two lines.
+    /// Position in the current line once its timestamp is known; between two lines, that of the
+    /// last one.
     position: Option<LinePosition>,
-    /// The timestamp of the present line is known.
+    /// True if the timestamp of the current line is known.
     in_line: bool,
-    /// Bytes of the present line that came before, or all.
+    /// Bytes of the current line that were returned before the break.
     skip: usize,
-    /// Until where everything came before.
+    /// Position up to which everything was returned before the break.
     resume_point: Option<LinePosition>,
 }
 
-/// A place in a log.
+/// A position in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LinePosition {
     at: Timestamp,
-    /// Which of the lines with this timestamp, from 0.
+    /// Number of the line among those with this timestamp, from 0.
     number: usize,
-    /// Bytes of the line that have come, its end included.
+    /// Bytes of the line that have arrived, with its line break.
     bytes: usize,
 }
 
 impl TimestampedLines {
-    /// The log comes from the beginning, or from this time on: the second of the last line, as the API server knows
-    /// no parts of one.
-    fn begin(&mut self) -> Option<Timestamp> {
-        // It may break off again before anything new has come.
+    /// Prepares for a log that starts again. Returns the time from which it is requested: the
+    /// second of the last line, because the API server supports no fractions. `None`: from its
+    /// beginning.
+    fn restart(&mut self) -> Option<Timestamp> {
+        // The connection may break again before anything new has arrived.
         self.resume_point = self.resume_point.max(self.position.take());
         self.stamp.clear();
         self.in_line = false;
-        let whole = TimestampRound::new()
+        let to_seconds = TimestampRound::new()
             .smallest(Unit::Second)
             .mode(RoundMode::Floor);
         self.resume_point
-            .and_then(|known| known.at.round(whole).ok())
+            .and_then(|known| known.at.round(to_seconds).ok())
     }
 
     fn push(&mut self, piece: &[u8], mut emit: impl FnMut(&[u8])) {
@@ -207,7 +213,7 @@ impl TimestampedLines {
         }
     }
 
-    /// Takes what belongs to the timestamp, and gives the rest.
+    /// Reads the part of the piece that belongs to the timestamp. Returns the rest.
     fn read_stamp<'p>(&mut self, piece: &'p [u8], emit: &mut impl FnMut(&[u8])) -> &'p [u8] {
         let room = MAX_TIMESTAMP_BYTES - self.stamp.len();
         let end = piece
@@ -222,8 +228,8 @@ impl TimestampedLines {
         }
         let text = std::str::from_utf8(&self.stamp).unwrap_or_default();
         match text.trim_end().parse() {
-            Ok(at) => self.enter(at),
-            // What the kubelet itself says has none.
+            Ok(at) => self.start_line(at),
+            // Messages of the kubelet itself have no timestamp.
             Err(_) => {
                 emit(&self.stamp);
                 self.skip = 0;
@@ -236,7 +242,7 @@ impl TimestampedLines {
         rest
     }
 
-    fn enter(&mut self, at: Timestamp) {
+    fn start_line(&mut self, at: Timestamp) {
         let number = match self.position {
             Some(place) if place.at == at => place.number + 1,
             _ => 0,
@@ -259,12 +265,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Reads a log that breaks off at these places, and is begun again from the second of the last line.
+    /// Reads a log with breaks at these positions. It starts again at the second of the last line.
     fn read(log: &[(Timestamp, String)], breaks: &[usize], piece: usize) -> String {
         let mut lines = TimestampedLines::default();
         let mut emitted = Vec::new();
         for end in breaks.iter().copied().chain([usize::MAX]) {
-            let since = lines.begin().unwrap_or(Timestamp::MIN);
+            let since = lines.restart().unwrap_or(Timestamp::MIN);
             let from: String = log
                 .iter()
                 .filter(|(at, _)| *at >= since)
@@ -281,7 +287,7 @@ mod tests {
     proptest! {
         #[test]
         fn each_line_comes_once_wherever_it_breaks(
-            // Steps in tenths of a second: some lines have the same time.
+            // Distances of the timestamps in tenths of a second: some lines have the same time.
             lines in proptest::collection::vec((0..8_i64, "[a-z ]{0,12}"), 0..30),
             breaks in proptest::collection::vec(0..900_usize, 0..6),
             piece in 1..50_usize,
@@ -300,11 +306,11 @@ mod tests {
         fn text_without_timestamps_stays_as_it_is(text in "[a-zA-Z0-9 \n]{0,200}", piece in 1..50_usize) {
             let mut lines = TimestampedLines::default();
             let mut emitted = Vec::new();
-            lines.begin();
+            lines.restart();
             for piece in text.as_bytes().chunks(piece) {
                 lines.push(piece, |text| emitted.extend_from_slice(text));
             }
-            // The beginning of a last line may be that of a timestamp.
+            // The first bytes of the last line may be a part of a timestamp.
             prop_assert!(text.as_bytes().starts_with(&emitted));
             prop_assert!(text.len() - emitted.len() < MAX_TIMESTAMP_BYTES);
         }
@@ -313,8 +319,8 @@ mod tests {
     #[test]
     fn the_time_to_begin_from_is_never_later_than_the_last_line() {
         let mut lines = TimestampedLines::default();
-        assert_eq!(lines.begin(), None);
+        assert_eq!(lines.restart(), None);
         lines.push(b"2026-11-22T12:00:00.7Z a\n", |_| {});
-        assert_eq!(lines.begin().unwrap().to_string(), "2026-11-22T12:00:00Z");
+        assert_eq!(lines.restart().unwrap().to_string(), "2026-11-22T12:00:00Z");
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct InitialLists {
     unlisted: BTreeMap<Scope, usize>,
     /// Namespaces whose lists the API server refuses. The other namespaces do not wait for them.
     excluded: BTreeSet<Arc<str>>,
-    /// Whether [`Change::Listed`] was returned.
+    /// True if [`Change::Listed`] was returned.
     reported: bool,
 }
 

@@ -1,17 +1,17 @@
-//! Texts that many runs share, kept once: names of labels, images, containers, the steps of a Task.
+//! Keeps each text that many runs share once: names of labels, images, containers, specs of steps.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Below this many texts nothing is thrown away.
+/// Number of texts below which nothing is purged.
 const PURGE_MIN: usize = 4096;
 
-/// Gives the same `Arc` for the same text. Texts that nobody else holds any more are thrown away
-/// each time their number has doubled.
+/// Returns the same `Arc` for the same text. Each time the number of texts has doubled, it purges
+/// the texts without another owner.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     texts: HashSet<Arc<str>>,
-    /// Of all texts, those that nobody else holds any more included.
+    /// Bytes of all texts, including those without another owner.
     bytes: usize,
     purge_at: usize,
 }
@@ -30,12 +30,12 @@ impl Interner {
         new
     }
 
-    /// Bytes of all texts, those that nobody else holds any more included.
+    /// Returns the bytes of all texts, including those without another owner.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Throws away the texts that nobody else holds.
+    /// Removes the texts without another owner.
     pub(super) fn purge(&mut self) {
         self.texts.retain(|text| Arc::strong_count(text) > 1);
         self.texts.shrink_to(self.texts.len() * 2);

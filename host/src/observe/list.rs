@@ -43,7 +43,7 @@ pub(super) struct ListMetadata {
 pub struct RawObject<'a> {
     /// The JSON, or its beginning if it exceeds the bound.
     pub bytes: &'a [u8],
-    /// Whether the object exceeds the bound.
+    /// True if the object exceeds the bound.
     pub is_truncated: bool,
     /// Bytes of the whole object; in a watch, of the whole event.
     pub size: usize,

@@ -1,23 +1,25 @@
-//! Logs, bounded: the head and the tail are kept, the cut is marked.
+//! Keeps the head and the tail of a log within a bound, with a marker for the omitted middle.
 
 use crate::step::CapturedLog;
 use crate::truncate::{self, MARKER_ROOM};
 use std::collections::VecDeque;
 
-/// Takes a log of any length and keeps at most `max_bytes` of it.
+/// Receives a log of any length and keeps at most `max_bytes` of it.
 #[derive(Debug)]
 pub struct LogCapture {
     max_bytes: usize,
     head: Vec<u8>,
     tail: VecDeque<u8>,
+    /// Bytes that were received.
     total: u64,
+    /// Lines that were received.
     lines: usize,
-    /// Something between head and tail was not read, and so is not part of `total`.
+    /// True if a part between head and tail was not read, so that `total` does not contain it.
     has_gap: bool,
 }
 
 impl LogCapture {
-    /// Keeps at most `max_bytes` (at least 256).
+    /// Creates a capture that keeps at most `max_bytes` (at least 256).
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         Self {
@@ -34,12 +36,12 @@ impl LogCapture {
         self.max_bytes / 2
     }
 
-    /// Bytes that were taken so far.
-    pub(super) fn taken(&self) -> u64 {
+    /// Returns the bytes that were received so far.
+    pub(super) fn bytes_received(&self) -> u64 {
         self.total
     }
 
-    /// Takes the next piece.
+    /// Receives the next piece.
     pub fn push(&mut self, piece: &[u8]) {
         self.total = self.total.saturating_add(piece.len() as u64);
         self.lines += piece.iter().filter(|byte| **byte == b'\n').count();
@@ -56,9 +58,9 @@ impl LogCapture {
         self.tail.drain(..excess);
     }
 
-    /// Joins the beginning of a log with what was read of its last `lines` lines. If those are all that it has, nothing
-    /// is missing between them.
-    pub(super) fn ended_by(mut self, end: Self, lines: usize) -> Self {
+    /// Joins the beginning of a log with its last `lines` lines, which were read separately. If the
+    /// log has no more lines than these, nothing is missing between the two.
+    pub(super) fn join_end(mut self, end: Self, lines: usize) -> Self {
         let is_all = end.lines < lines && end.total >= self.total;
         if is_all && end.head.starts_with(&self.head) {
             return end;
@@ -73,10 +75,10 @@ impl LogCapture {
         self
     }
 
-    /// Makes a log of what was read of one that could not be read to its end, and says why not. Nothing if no word of
-    /// it is whole: the last one may have been cut.
+    /// Returns the log of an incomplete read, with the reason. Returns `None` if it contains no
+    /// complete word: the last word may be incomplete.
     #[must_use]
-    pub fn finish_cut(self, reason: impl Into<String>) -> Option<CapturedLog> {
+    pub fn finish_incomplete(self, reason: impl Into<String>) -> Option<CapturedLog> {
         let log = self.into_log(true);
         (!log.text.is_empty()).then(|| CapturedLog {
             truncated: true,
@@ -86,15 +88,15 @@ impl LogCapture {
         })
     }
 
-    /// Makes a text of the log: what is not UTF-8 becomes U+FFFD.
+    /// Returns the log as text. Bytes that are not UTF-8 become U+FFFD.
     #[must_use]
     pub fn finish(self) -> CapturedLog {
         self.into_log(false)
     }
 
-    fn into_log(mut self, is_broken: bool) -> CapturedLog {
+    fn into_log(mut self, is_incomplete: bool) -> CapturedLog {
         let end = |bytes| {
-            if is_broken {
+            if is_incomplete {
                 truncate::head(bytes)
             } else {
                 bytes
@@ -112,8 +114,8 @@ impl LogCapture {
         let head = self.head.len().saturating_sub(MARKER_ROOM);
         let head = truncate::head(self.head.get(..head).unwrap_or_default());
         let tail = end(truncate::tail(self.tail.make_contiguous()));
-        let left_out = self.total.saturating_sub((head.len() + tail.len()) as u64);
-        let marker = truncate::marker(left_out, self.has_gap || is_broken);
+        let omitted = self.total.saturating_sub((head.len() + tail.len()) as u64);
+        let marker = truncate::marker(omitted, self.has_gap || is_incomplete);
         let text = truncate::join(into_text(head), &marker, &into_text(tail));
         CapturedLog {
             text: bounded(text, self.max_bytes),
@@ -129,11 +131,12 @@ fn into_text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Cuts a text again that has become longer because it had bytes that are not UTF-8.
+/// Truncates a text again that has become longer, because it contained bytes that are not UTF-8.
 fn bounded(text: String, max_bytes: usize) -> String {
-    match text.len() > max_bytes {
-        true => truncate::omit_middle(&text, max_bytes, char::len_utf8),
-        false => text,
+    if text.len() > max_bytes {
+        truncate::omit_middle(&text, max_bytes, char::len_utf8)
+    } else {
+        text
     }
 }
 
@@ -182,7 +185,7 @@ mod tests {
         let long = "é €🦀".repeat(5_000);
         let log = capture(20_000, long.as_bytes(), 333);
         assert!(log.text.contains('é') && !log.text.contains('\u{fffd}'));
-        // Each byte that is none of UTF-8 becomes three.
+        // Each byte that is not UTF-8 becomes three.
         let binary: Vec<u8> = (0..40_000)
             .map(|n| if n % 100 == 0 { b'\n' } else { 0xff })
             .collect();
@@ -225,7 +228,7 @@ mod tests {
         let ended = |log: &str, max_bytes| {
             let mut capture = LogCapture::new(max_bytes);
             capture.push(log.as_bytes());
-            capture.finish_cut("test")
+            capture.finish_incomplete("test")
         };
         let log = ended("one line\nand half of ano", 1024).unwrap();
         assert_eq!(log.text, "one line\n");
@@ -247,23 +250,23 @@ mod tests {
         let lines = |numbers: std::ops::Range<usize>| -> String {
             numbers.map(|number| format!("line {number}\n")).collect()
         };
-        let taken = |text: &str| {
+        let bytes_received = |text: &str| {
             let mut capture = LogCapture::new(1024);
             capture.push(text.as_bytes());
             capture
         };
-        let joined = taken(&lines(0..200))
-            .ended_by(taken(&lines(800..1000)), 200)
+        let joined = bytes_received(&lines(0..200))
+            .join_end(bytes_received(&lines(800..1000)), 200)
             .finish();
         assert!(joined.truncated && joined.at_least && joined.text.len() <= 1024);
         assert!(joined.text.starts_with("line 0\n") && joined.text.ends_with("line 999\n"));
-        let whole = taken("line 0\nli")
-            .ended_by(taken(&lines(0..3)), 200)
+        let whole = bytes_received("line 0\nli")
+            .join_end(bytes_received(&lines(0..3)), 200)
             .finish();
         assert_eq!((whole.text, whole.truncated), (lines(0..3), false));
-        // Perhaps more was before these, and the first is not whole.
-        let end = taken("line 0\nli")
-            .ended_by(taken(&lines(0..3)), 3)
+        // There may be more before these lines, and the first is incomplete.
+        let end = bytes_received("line 0\nli")
+            .join_end(bytes_received(&lines(0..3)), 3)
             .finish();
         assert!(end.truncated && end.text.ends_with(&lines(1..3)));
     }

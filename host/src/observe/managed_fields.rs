@@ -1,7 +1,8 @@
-//! When the annotation `tekton.dev/ready` was set, from `metadata.managedFields`.
+//! Reads from `metadata.managedFields` when the annotation `tekton.dev/ready` was set.
 //!
-//! Read in one pass and as little as possible of it: whoever can write an object decides how deep the fields are and
-//! which types and times they hold. What is not as it should be counts as missing.
+//! It reads as little as possible in one pass, because a tenant who can write an object decides on
+//! the depth of its fields and on the types and times in them. A malformed member counts as
+//! missing.
 
 use super::lenient;
 use jiff::Timestamp;
@@ -9,23 +10,23 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt::{self, Formatter};
 
-/// Where an entry says that its manager has set the annotation.
-const READY: [&str; 4] = [
+/// Path in an entry that states that its manager has set the annotation.
+const READY_PATH: [&str; 4] = [
     "fieldsV1",
     "f:metadata",
     "f:annotations",
     "f:tekton.dev/ready",
 ];
 
-/// Reads the earliest time of an entry that holds the annotation: if somebody else set the same value again, it was
-/// there before.
+/// Returns the earliest time of an entry that contains the annotation: if another manager set the
+/// same value again, the annotation was set before.
 pub(super) fn ready_at<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Timestamp>, D::Error> {
     Entries.deserialize(deserializer)
 }
 
-/// Accepts what is neither an object nor a list as a default.
+/// Reads any value that is neither an object nor a list as the default.
 macro_rules! scalars_are_default {
     () => {
         fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
@@ -64,7 +65,7 @@ fn skip<'de, A: SeqAccess<'de>>(mut elements: A) -> Result<(), A::Error> {
     Ok(())
 }
 
-/// The list of entries.
+/// Visits the list of entries.
 struct Entries;
 
 impl<'de> DeserializeSeed<'de> for Entries {
@@ -97,7 +98,7 @@ impl<'de> Visitor<'de> for Entries {
     }
 }
 
-/// One entry: its time, if it holds the annotation.
+/// Visits one entry and returns its time, if it contains the annotation.
 struct Entry;
 
 #[derive(Deserialize)]
@@ -122,7 +123,7 @@ impl<'de> Visitor<'de> for Entry {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let [fields, path @ ..] = &READY;
+        let [fields, path @ ..] = &READY_PATH;
         let mut time = None;
         let mut is_set = false;
         while let Some(name) = members.next_key::<Name<'_>>()? {
@@ -138,7 +139,7 @@ impl<'de> Visitor<'de> for Entry {
     }
 }
 
-/// Finds a member of objects in objects.
+/// Returns whether nested objects contain a path of members.
 struct Path<'p>(&'p [&'p str]);
 
 impl<'de> DeserializeSeed<'de> for Path<'_> {
@@ -176,7 +177,7 @@ impl<'de> Visitor<'de> for Path<'_> {
     }
 }
 
-/// The name of a member, compared without a copy where the text has no escapes.
+/// The name of a member. It is compared without a copy unless it contains escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Name<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);

@@ -1,15 +1,16 @@
-//! `NO_PROXY`, as Go's `golang.org/x/net/http/httpproxy` reads it, and with it kubectl. Pure.
+//! Evaluates `NO_PROXY` as Go's `golang.org/x/net/http/httpproxy` does, and with it kubectl. Pure.
 
 use std::net::IpAddr;
 
-/// Is a server reached without the proxies of the environment? `host` is a name, or an address, an IPv6 one in brackets
-/// or not.
+/// Returns whether a server is reached without the proxies of the environment. `host` is a name or
+/// an address; an IPv6 address may have brackets.
 ///
-/// Entries are separated by commas. `*` names all; `10.0.0.0/8` names addresses; `example.com` a host and all below it;
-/// `.example.com` and `*.example.com` only those below it; hosts and addresses may have a port. `localhost` and loopback
-/// addresses are named always.
-pub(super) fn names(no_proxy: &str, host: &str, port: u16) -> bool {
-    let host = bare(host).to_lowercase();
+/// Entries are separated by commas. `*` matches all servers; `10.0.0.0/8` matches addresses;
+/// `example.com` matches a host and its subdomains; `.example.com` and `*.example.com` match only
+/// the subdomains. Hosts and addresses may have a port. `localhost` and loopback addresses always
+/// match.
+pub(super) fn excludes(no_proxy: &str, host: &str, port: u16) -> bool {
+    let host = without_brackets(host).to_lowercase();
     let address = host
         .parse::<IpAddr>()
         .ok()
@@ -20,10 +21,10 @@ pub(super) fn names(no_proxy: &str, host: &str, port: u16) -> bool {
     let entries = no_proxy.split(',').map(|entry| entry.trim().to_lowercase());
     entries
         .filter(|entry| !entry.is_empty())
-        .any(|entry| names_it(&entry, &host, address, port))
+        .any(|entry| entry_matches(&entry, &host, address, port))
 }
 
-fn names_it(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
+fn entry_matches(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
     if entry == "*" {
         return true;
     }
@@ -33,8 +34,8 @@ fn names_it(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool
             .zip(address)
             .is_some_and(|((network, bits), address)| contains(network, bits, address));
     }
-    let (name, of_port) = with_port(entry);
-    if of_port.is_some_and(|of_port| of_port != port) {
+    let (name, entry_port) = with_port(entry);
+    if entry_port.is_some_and(|entry_port| entry_port != port) {
         return false;
     }
     if let Ok(named) = name.parse::<IpAddr>() {
@@ -48,25 +49,26 @@ fn names_it(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool
         Some(below) => (below, false),
         None => (name, true),
     };
-    // As it stands in a URL: `bücher.example` is `xn--bcher-kva.example`.
+    // In the form of a URL: `bücher.example` is `xn--bcher-kva.example`.
     let name = url::Host::parse(name).map_or_else(|_| name.to_owned(), |host| host.to_string());
     let below = host.strip_suffix(name.as_str());
     !name.is_empty()
         && below.is_some_and(|below| (below.is_empty() && is_itself) || below.ends_with('.'))
 }
 
-/// The host of an entry, and its port if it has one. What has more colons is an IPv6 address.
+/// Returns the host of an entry, and its port if it has one. A text with more than one colon is an
+/// IPv6 address.
 fn with_port(entry: &str) -> (&str, Option<u16>) {
     let split = entry.rsplit_once(':');
     let split = split.filter(|(name, _)| !name.contains(':') || name.ends_with(']'));
     match split.map(|(name, port)| (name, port.parse())) {
-        Some((name, Ok(port))) => (bare(name), Some(port)),
-        Some((_, Err(_))) | None => (bare(entry), None),
+        Some((name, Ok(port))) => (without_brackets(name), Some(port)),
+        Some((_, Err(_))) | None => (without_brackets(entry), None),
     }
 }
 
-/// An IPv6 address without its brackets.
-fn bare(host: &str) -> &str {
+/// Removes the brackets of an IPv6 address.
+fn without_brackets(host: &str) -> &str {
     let inner = host.strip_prefix('[');
     inner
         .and_then(|inner| inner.strip_suffix(']'))
@@ -77,22 +79,22 @@ fn contains(network: IpAddr, bits: u32, address: IpAddr) -> bool {
     match (network, address) {
         (IpAddr::V4(network), IpAddr::V4(address)) => {
             bits <= 32
-                && same(
+                && equal_prefix(
                     network.to_bits().into(),
                     address.to_bits().into(),
                     32 - bits,
                 )
         }
         (IpAddr::V6(network), IpAddr::V6(address)) => {
-            bits <= 128 && same(network.to_bits(), address.to_bits(), 128 - bits)
+            bits <= 128 && equal_prefix(network.to_bits(), address.to_bits(), 128 - bits)
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     }
 }
 
-/// Are they the same, but for so many bits at the end?
-fn same(one: u128, other: u128, but: u32) -> bool {
-    (one ^ other).checked_shr(but).unwrap_or(0) == 0
+/// Returns whether two addresses are equal except for the last `ignored_bits` bits.
+fn equal_prefix(one: u128, other: u128, ignored_bits: u32) -> bool {
+    (one ^ other).checked_shr(ignored_bits).unwrap_or(0) == 0
 }
 
 #[cfg(test)]
@@ -152,7 +154,11 @@ mod tests {
             (" other.example , api.cluster.example ", api, true),
             ("other.example api.cluster.example", api, false),
         ] {
-            assert_eq!(names(no_proxy, host, 6443), expected, "{no_proxy} {host}");
+            assert_eq!(
+                excludes(no_proxy, host, 6443),
+                expected,
+                "{no_proxy} {host}"
+            );
         }
     }
 }

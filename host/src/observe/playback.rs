@@ -1,4 +1,4 @@
-//! Plays streams: those of files merged by their times, those of pipes as they come.
+//! Plays recorded streams: files merged by their times, pipes as they arrive.
 
 use super::ObserveError;
 use super::change::TimedChange;
@@ -11,7 +11,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tracing::warn;
 
-/// How fast a recording is played.
+/// The speed at which a recording is played.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Speed {
     /// As fast as it is read.
@@ -20,17 +20,17 @@ pub enum Speed {
     Times(f64),
 }
 
-/// Documents of all pipes that were read and not taken.
-const MAX_MAX_READ_AHEAD: usize = 16;
+/// Bounds the documents of all pipes that were read and not played yet.
+const MAX_READ_AHEAD: usize = 16;
 
-/// Hands the changes of streams on, each with its time, until whoever takes them answers `false`.
+/// Plays streams: calls its argument with each change until that returns `false`.
 pub type Player =
     Box<dyn FnOnce(&mut dyn FnMut(TimedChange) -> bool) -> Result<(), ObserveError> + Send>;
 
-/// Opens a pipe, which may wait until something writes into it.
+/// Opens a pipe. The call may block until a process writes into the pipe.
 type Open = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
 
-/// Streams to be played together, such as one of Pods and one of TaskRuns.
+/// Streams that are played together, such as one of Pods and one of TaskRuns.
 #[derive(Default)]
 pub struct RecordedStreams {
     files: Vec<(String, Box<dyn Read + Send>)>,
@@ -49,12 +49,13 @@ impl Debug for RecordedStreams {
 }
 
 impl RecordedStreams {
-    /// Adds a stream that is there as a whole, under a name for messages.
+    /// Adds a complete stream. `name` is used in messages.
     pub fn add_file(&mut self, name: String, reader: impl Read + Send + 'static) {
         self.files.push((name, Box::new(reader)));
     }
 
-    /// Adds a stream that happens now: what has no time has this machine's.
+    /// Adds a stream that is written while it is played. A document without a time gets the time of
+    /// this machine.
     pub fn add_pipe(
         &mut self,
         name: String,
@@ -63,14 +64,14 @@ impl RecordedStreams {
         self.pipes.push((name, Box::new(open)));
     }
 
-    /// Does one of them happen now?
+    /// Returns whether a stream is written while it is played.
     #[must_use]
     pub fn is_live(&self) -> bool {
         !self.pipes.is_empty()
     }
 
-    /// Plays them when it is asked to: the files first, merged by their times, so that the result is the same each
-    /// time; then the pipes, each change as it comes.
+    /// Returns a player of all streams. It plays the files first, merged by their times, so that
+    /// the result is always the same; then the pipes, each change as it arrives.
     #[must_use]
     pub fn player(self, speed: Speed) -> Player {
         Box::new(move |emit| self.play(speed, emit))
@@ -81,21 +82,25 @@ impl RecordedStreams {
         speed: Speed,
         emit: &mut dyn FnMut(TimedChange) -> bool,
     ) -> Result<(), ObserveError> {
-        let files = self.files.into_iter();
-        let files = files.map(|(name, reader)| RecordingReader::new(name, reader));
-        let mut pace = PlaybackClock::new(speed);
+        let files = self
+            .files
+            .into_iter()
+            .map(|(name, reader)| RecordingReader::new(name, reader))
+            .collect();
+        let mut clock = PlaybackClock::new(speed);
         let mut counts = StreamCounts::default();
-        if !play_files(files.collect(), &mut pace, || None, emit, &mut counts)? {
+        if !play_files(files, &mut clock, || None, emit, &mut counts)? {
             return Ok(());
         }
-        if !play_pipes(self.pipes, &mut pace, emit, &mut counts)? {
+        if !play_pipes(self.pipes, &mut clock, emit, &mut counts)? {
             return Ok(());
         }
         counts.check()
     }
 }
 
-/// Plays a stream when it is asked to; of one that is happening now (`live`), what has no time has this machine's.
+/// Returns a player of one stream. If the stream is written while it is played (`live`), a document
+/// without a time gets the time of this machine.
 #[must_use]
 pub fn player(
     name: String,
@@ -107,12 +112,12 @@ pub fn player(
     Box::new(move |emit| play(&name, reader, speed, clock, emit))
 }
 
-/// Reads a stream and hands each change to `emit` with its time, in order. `emit` answers `false`
-/// to stop. Times are the recording's, else `clock`'s.
+/// Reads a stream and calls `emit` with each change and its time, in order, until `emit` returns
+/// `false`. A document without a time gets that of `clock`.
 ///
 /// # Errors
 ///
-/// The stream is not a recording, or cannot be read. What came before the error was emitted.
+/// The stream is not a recording, or cannot be read. Earlier changes were emitted.
 pub fn play(
     name: &str,
     reader: impl Read,
@@ -122,19 +127,17 @@ pub fn play(
 ) -> Result<(), ObserveError> {
     let streams = vec![RecordingReader::new(name.to_owned(), reader)];
     let mut counts = StreamCounts::default();
-    match play_files(
+    let has_ended = play_files(
         streams,
         &mut PlaybackClock::new(speed),
         clock,
         &mut emit,
         &mut counts,
-    )? {
-        true => counts.check(),
-        false => Ok(()),
-    }
+    )?;
+    if has_ended { counts.check() } else { Ok(()) }
 }
 
-/// How many Pods and TaskRuns each stream has shown.
+/// The number of Pods and TaskRuns in each stream.
 #[derive(Default)]
 struct StreamCounts(Vec<(String, usize)>);
 
@@ -143,7 +146,8 @@ impl StreamCounts {
         self.0.push((stream.name().to_owned(), stream.objects()));
     }
 
-    /// One stream may be empty beside others: a recording need not hold TaskRuns.
+    /// Checks that the streams are not all empty. One of several may be: a recording need not
+    /// contain TaskRuns.
     fn check(self) -> Result<(), ObserveError> {
         let is_empty = |(_, objects): &&(String, usize)| *objects == 0;
         let empty: Vec<_> = self.0.iter().filter(is_empty).collect();
@@ -163,9 +167,10 @@ impl StreamCounts {
     }
 }
 
-/// The time of what is played.
+/// Delays changes according to their times and the speed.
 struct PlaybackClock {
     speed: Speed,
+    /// Time of the last change.
     time: Option<Timestamp>,
 }
 
@@ -174,21 +179,22 @@ impl PlaybackClock {
         Self { speed, time: None }
     }
 
-    /// Hands the changes of a document on when their time has come.
+    /// Emits the changes of a document when their time has come. Returns `false` if playing was
+    /// stopped.
     fn emit(&mut self, batch: Batch, emit: &mut dyn FnMut(TimedChange) -> bool) -> bool {
         let at = Some(batch.at).max(self.time).unwrap_or(batch.at);
-        // What happens now has its pace already.
+        // A live stream is not delayed.
         if let (Speed::Times(factor), Some(before), false) = (self.speed, self.time, batch.is_live)
         {
             std::thread::sleep(pause(before, at, factor));
         }
         self.time = Some(at);
-        let seen = batch.changes.into_iter().map(|change| TimedChange {
+        let mut changes = batch.changes.into_iter().map(|change| TimedChange {
             at,
             is_live: batch.is_live,
             change,
         });
-        seen.into_iter().all(emit)
+        changes.all(emit)
     }
 }
 
@@ -197,26 +203,31 @@ fn pause(before: Timestamp, at: Timestamp, factor: f64) -> Duration {
     gap.div_f64(factor.max(0.01))
 }
 
-/// Plays streams that are there as a whole, by time; of the same time, in their order. Gives `false` if it was stopped.
+/// Plays complete streams by time; documents of the same time in the order of the streams. Returns
+/// `false` if playing was stopped.
 fn play_files<R: Read>(
     mut streams: Vec<RecordingReader<R>>,
-    pace: &mut PlaybackClock,
+    playback_clock: &mut PlaybackClock,
     clock: impl Fn() -> Option<Timestamp>,
     emit: &mut dyn FnMut(TimedChange) -> bool,
     counts: &mut StreamCounts,
 ) -> Result<bool, ObserveError> {
+    // The next document of each stream.
     let mut heads = Vec::new();
     for stream in &mut streams {
         heads.push(stream.next(&clock)?);
     }
     loop {
-        let of = |(index, head): (usize, &Option<Batch>)| Some((head.as_ref()?.at, index));
-        let next = heads.iter().enumerate().filter_map(of).min();
-        let next = next.and_then(|(_, index)| Some((heads.get_mut(index)?, index)));
+        let times = heads
+            .iter()
+            .enumerate()
+            .filter_map(|(index, head)| Some((head.as_ref()?.at, index)));
+        let earliest = times.min();
+        let next = earliest.and_then(|(_, index)| Some((heads.get_mut(index)?, index)));
         let Some((head, index)) = next else { break };
         let batch = head.take();
         if let Some(batch) = batch
-            && !pace.emit(batch, emit)
+            && !playback_clock.emit(batch, emit)
         {
             return Ok(false);
         }
@@ -228,35 +239,36 @@ fn play_files<R: Read>(
     Ok(true)
 }
 
-/// What a thread that reads a pipe reports.
+/// A message of a thread that reads a pipe.
 enum PipeMessage {
     Batch(Batch),
     Failed(ObserveError),
     Ended(RecordingReader<Box<dyn Read + Send>>),
 }
 
-/// Plays streams that happen now, each change as it comes: none waits for another. Gives `false` if it was stopped.
+/// Plays pipes, each change as it arrives: none waits for another. Returns `false` if playing was
+/// stopped.
 fn play_pipes(
     pipes: Vec<(String, Open)>,
-    pace: &mut PlaybackClock,
+    playback_clock: &mut PlaybackClock,
     emit: &mut dyn FnMut(TimedChange) -> bool,
     counts: &mut StreamCounts,
 ) -> Result<bool, ObserveError> {
-    let (found, next) = sync_channel(MAX_MAX_READ_AHEAD);
+    let (messages, received) = sync_channel(MAX_READ_AHEAD);
     for (name, open) in pipes {
-        let found = found.clone();
+        let messages = messages.clone();
         let reading = name.clone();
-        // A read that waits for a pipe cannot be interrupted, so the threads are not waited for.
+        // The threads are not joined, because a blocked read of a pipe cannot be interrupted.
         std::thread::Builder::new()
             .name("replay-pipe".to_owned())
-            .spawn(move || read_pipe(reading, open, &found))
+            .spawn(move || read_pipe(reading, open, &messages))
             .map_err(|source| ObserveError::Read { name, source })?;
     }
-    drop(found);
-    for piped in next {
-        match piped {
+    drop(messages);
+    for message in received {
+        match message {
             PipeMessage::Batch(batch) => {
-                if !pace.emit(batch, emit) {
+                if !playback_clock.emit(batch, emit) {
                     return Ok(false);
                 }
             }
@@ -267,28 +279,28 @@ fn play_pipes(
     Ok(true)
 }
 
-/// Reads a pipe to its end, or until nobody takes what it says.
-fn read_pipe(name: String, open: Open, found: &SyncSender<PipeMessage>) {
+/// Reads a pipe to its end, or until the receiver is gone.
+fn read_pipe(name: String, open: Open, messages: &SyncSender<PipeMessage>) {
     let mut stream = match open() {
         Ok(reader) => RecordingReader::new(name, reader),
         Err(source) => {
-            found
+            messages
                 .send(PipeMessage::Failed(ObserveError::Read { name, source }))
                 .ok();
             return;
         }
     };
     loop {
-        let piped = match stream.next(|| Some(clock::now())) {
+        let message = match stream.next(|| Some(clock::now())) {
             Ok(Some(batch)) => PipeMessage::Batch(batch),
             Ok(None) => {
-                found.send(PipeMessage::Ended(stream)).ok();
+                messages.send(PipeMessage::Ended(stream)).ok();
                 return;
             }
             Err(error) => PipeMessage::Failed(error),
         };
-        let is_over = matches!(piped, PipeMessage::Failed(_));
-        if found.send(piped).is_err() || is_over {
+        let is_over = matches!(message, PipeMessage::Failed(_));
+        if messages.send(message).is_err() || is_over {
             return;
         }
     }

@@ -1,4 +1,5 @@
-//! ConfigMaps that hold plugins: read by watch, and told what became of them by Events.
+//! Watches the ConfigMaps that contain plugins, and reports the results on them as Kubernetes
+//! Events.
 
 use super::config_map::SlimConfigMap;
 use super::watch::{self, WatchConfig};
@@ -12,45 +13,45 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-/// What makes a ConfigMap a plugin.
+/// Label of a ConfigMap that contains a plugin.
 pub const PLUGIN_LABEL: &str = "step-observer.dev/plugin";
-/// ConfigMaps in one page of a list: each may have 1 MiB.
+/// ConfigMaps in one page of a list. Each may have 1 MiB.
 const PAGE_SIZE: u32 = 8;
-/// Longest wait for an Event to be written.
-const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest note of an Event (events.k8s.io/v1).
+/// Timeout of writing an Event.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bounds the bytes of the note of an Event (events.k8s.io/v1).
 const MAX_NOTE_BYTES: usize = 1024;
 
-/// What happens to ConfigMaps with plugins.
+/// A change of the ConfigMaps that contain plugins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PluginConfigMapChange {
-    /// One is there, with these files.
+    /// A ConfigMap was added or modified.
     Present {
-        /// Its name.
+        /// Name of the ConfigMap.
         name: String,
-        /// `data` and `binaryData`.
+        /// Files in `data` and `binaryData`.
         files: BTreeMap<String, Vec<u8>>,
     },
-    /// One is gone.
+    /// A ConfigMap was deleted.
     Gone {
-        /// Its name.
+        /// Name of the ConfigMap.
         name: String,
     },
-    /// All that were there at the beginning are told.
+    /// Every ConfigMap that existed at the start was sent.
     Listed,
 }
 
-/// The namespace that the program runs in, where it runs in a cluster.
+/// Returns the namespace of the program's pod, if it runs in a cluster.
 #[must_use]
 pub fn own_namespace() -> Option<String> {
-    // Where the kubelet mounts the service account of every pod.
+    // The kubelet mounts the service account of every pod here.
     let text = std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace");
     let text = text.ok()?;
     let name = text.trim();
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// Watches the ConfigMaps with plugins in a namespace until nobody listens any more.
+/// Watches the ConfigMaps with plugins in a namespace until the receiver of `changes` is dropped.
 pub async fn watch_plugins(
     client: Client,
     namespace: String,
@@ -78,7 +79,7 @@ pub async fn watch_plugins(
                 continue;
             }
         };
-        for change in known.take(event) {
+        for change in known.apply(event) {
             if changes.send(change).await.is_err() {
                 return;
             }
@@ -86,7 +87,7 @@ pub async fn watch_plugins(
     }
 }
 
-/// Names that are there, so that what vanishes between two lists is told as gone.
+/// The names of the known ConfigMaps. A name that is missing from a later list counts as deleted.
 #[derive(Default)]
 struct KnownConfigMaps {
     names: BTreeSet<String>,
@@ -95,7 +96,7 @@ struct KnownConfigMaps {
 }
 
 impl KnownConfigMaps {
-    fn take(&mut self, event: Event<SlimConfigMap>) -> Vec<PluginConfigMapChange> {
+    fn apply(&mut self, event: Event<SlimConfigMap>) -> Vec<PluginConfigMapChange> {
         match event {
             Event::ListBegins => {
                 self.listing.clear();
@@ -107,8 +108,8 @@ impl KnownConfigMaps {
             }
             Event::Changed(map) => self.present(map),
             Event::Deleted(map) => self.gone(map.name()),
-            // It may mask something, so it counts as a plugin that is refused: at the start it fails on every event,
-            // later the one that was there before stays.
+            // The plugin may mask secrets, so it counts as a plugin that is refused: at the start
+            // every event fails on it, later the previous version stays.
             Event::Unreadable(map) => {
                 let name = (*map.name).to_owned();
                 self.listing.insert(name.clone());
@@ -147,7 +148,7 @@ impl KnownConfigMaps {
     }
 }
 
-/// What an operator can do about an error that does not go away by itself.
+/// Returns the remedy for an error that does not disappear by itself.
 fn remedy(error: &WatchError) -> Option<&'static str> {
     (error.refused_with()? == 403).then_some(
         "grant get, list and watch on configmaps in this namespace to the service account, or set \
@@ -155,7 +156,8 @@ fn remedy(error: &WatchError) -> Option<&'static str> {
     )
 }
 
-/// Tells the authors of plugins what became of them.
+/// Reports to the authors of plugins, by Events on their ConfigMaps, whether the plugins were
+/// loaded.
 #[derive(Clone)]
 pub struct PluginEventRecorder {
     client: Client,
@@ -170,7 +172,7 @@ impl std::fmt::Debug for PluginEventRecorder {
 }
 
 impl PluginEventRecorder {
-    /// Writes with this client; `instance` is the pod's or machine's name.
+    /// Creates a recorder. `instance` is the name of the pod or machine.
     #[must_use]
     pub fn new(client: Client, instance: Option<String>) -> Self {
         let controller = "step-observer".to_owned();
@@ -183,11 +185,12 @@ impl PluginEventRecorder {
         }
     }
 
-    /// Writes an Event on a ConfigMap: `PluginLoaded`, or `PluginRejected` with the reason. It is a
-    /// courtesy: where it cannot be written, the log has said it already.
+    /// Writes an Event on a ConfigMap: `PluginLoaded`, or `PluginRejected` with the reason. A
+    /// failure has no consequence, because the log contains the same message.
     pub async fn record(&self, namespace: &str, name: &str, outcome: Result<&str, &str>) {
-        let told = tokio::time::timeout(NOTE_TIMEOUT, self.write(namespace, name, outcome)).await;
-        match told {
+        let written =
+            tokio::time::timeout(EVENT_TIMEOUT, self.write(namespace, name, outcome)).await;
+        match written {
             Ok(Ok(())) => {}
             Ok(Err(EventError { error, right })) => {
                 let remedy = matches!(&error, kube::Error::Api(status) if status.code == 403)
@@ -240,8 +243,8 @@ impl PluginEventRecorder {
             action: "LoadPlugin".to_owned(),
             secondary: None,
         };
-        // A recorder of its own: one that remembers earlier Events would patch them, which needs
-        // another right.
+        // A new recorder each time: a recorder that remembers earlier Events would patch them,
+        // which needs another right.
         Recorder::new(self.client.clone(), self.reporter.clone())
             .publish(&note, &regarding)
             .await
@@ -252,7 +255,7 @@ impl PluginEventRecorder {
     }
 }
 
-/// Why an Event is not written, and the right that may be missing.
+/// An error of writing an Event, and the right that may be missing.
 struct EventError {
     error: kube::Error,
     right: &'static str,

@@ -1,4 +1,4 @@
-//! Which proxy leads to the API server, as client-go decides it. Pure.
+//! Selects the proxy to the API server, as client-go does. Pure.
 
 use super::no_proxy;
 use base64::Engine as _;
@@ -7,7 +7,8 @@ use http::{HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// What the environment says of proxies, as Go's `httpproxy.FromEnvironment` reads it. Empty is as good as absent.
+/// The proxies of the environment, as Go's `httpproxy.FromEnvironment` reads them. An empty value
+/// counts as absent.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Environment {
     /// `HTTP_PROXY`, else `http_proxy`.
@@ -18,18 +19,18 @@ pub(super) struct Environment {
     pub(super) no: Option<String>,
 }
 
-/// A proxy to which a tunnel is asked for with `CONNECT`.
+/// A proxy that opens a tunnel on `CONNECT`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Proxy {
-    /// Where it is: `http` or `https`, without credentials.
+    /// Its address: `http` or `https`, without credentials.
     pub(super) uri: Uri,
-    /// Who the observer is for it.
+    /// The credentials of the observer.
     pub(super) auth: Option<HeaderValue>,
-    /// What named it, for messages.
+    /// The setting that names the proxy, for messages.
     pub(super) named_by: &'static str,
 }
 
-/// Without the credentials.
+/// Omits the credentials.
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.uri, self.named_by)
@@ -37,43 +38,44 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// Host and port.
-    pub(super) fn place(&self) -> String {
+    /// Returns host and port.
+    pub(super) fn authority(&self) -> String {
         let place = self.uri.authority().map(ToString::to_string);
         place.unwrap_or_default()
     }
 }
 
-/// Why a proxy cannot be used. Never its URL, which may hold a password.
+/// Errors of a proxy. They never contain its URL, which may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ProxyError {
-    /// It is no URL.
+    /// The value is not a URL.
     #[error("{0} is not the URL of a proxy, such as http://proxy.example:3128")]
-    NoUrl(&'static str),
-    /// It speaks something else.
+    InvalidUrl(&'static str),
+    /// The scheme is not supported.
     #[error(
         "the proxy of {named_by} speaks `{scheme}`: the API server is reached through HTTP and HTTPS proxies only; \
          give one of these{or}"
     )]
     Scheme {
-        /// What named it.
+        /// The setting that names the proxy.
         named_by: &'static str,
-        /// What it speaks.
+        /// The scheme.
         scheme: String,
-        /// What else helps.
+        /// A further remedy.
         or: &'static str,
     },
 }
 
 const KUBECONFIG: &str = "the kubeconfig (proxy-url)";
 
-/// The proxy to a server, if there is one. What the kubeconfig says counts for its server whatever `NO_PROXY` says; else
-/// the environment does, which never sends to itself (localhost, loopback addresses) by a proxy.
+/// Returns the proxy to a server, if there is one. The proxy of the kubeconfig is used whatever
+/// `NO_PROXY` contains. Otherwise the environment decides; it never selects a proxy for this
+/// machine (localhost, loopback addresses).
 ///
 /// # Errors
 ///
-/// It cannot be used.
-pub(super) fn to(
+/// The proxy cannot be used.
+pub(super) fn select(
     server: &Uri,
     kubeconfig: Option<&str>,
     environment: &Environment,
@@ -83,9 +85,10 @@ pub(super) fn to(
         return parse(text, KUBECONFIG, "").map(Some);
     }
     let is_tls = server.scheme_str() == Some("https");
-    let (text, named_by) = match is_tls {
-        true => (&environment.https, "HTTPS_PROXY"),
-        false => (&environment.http, "HTTP_PROXY"),
+    let (text, named_by) = if is_tls {
+        (&environment.https, "HTTPS_PROXY")
+    } else {
+        (&environment.http, "HTTP_PROXY")
     };
     let Some(text) = text.as_deref().filter(is_set) else {
         return Ok(None);
@@ -93,21 +96,22 @@ pub(super) fn to(
     let host = server.host().unwrap_or_default();
     let port = server.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let no = environment.no.as_deref().unwrap_or_default();
-    if no_proxy::names(no, host, port) {
+    if no_proxy::excludes(no, host, port) {
         return Ok(None);
     }
     parse(text, named_by, ", or name the API server in NO_PROXY").map(Some)
 }
 
 fn parse(text: &str, named_by: &'static str, or: &'static str) -> Result<Proxy, ProxyError> {
-    let no_url = || ProxyError::NoUrl(named_by);
+    let invalid_url = || ProxyError::InvalidUrl(named_by);
     let text = text.trim();
-    // As in Go: `proxy.example:3128` is one that speaks HTTP.
-    let url = match text.contains("://") {
-        true => Url::parse(text),
-        false => Url::parse(&format!("http://{text}")),
+    // As in Go, `proxy.example:3128` is an HTTP proxy.
+    let parsed = if text.contains("://") {
+        Url::parse(text)
+    } else {
+        Url::parse(&format!("http://{text}"))
     };
-    let url = url.map_err(|_| no_url())?;
+    let url = parsed.map_err(|_| invalid_url())?;
     let scheme = url.scheme();
     if !matches!(scheme, "http" | "https") {
         return Err(ProxyError::Scheme {
@@ -117,17 +121,17 @@ fn parse(text: &str, named_by: &'static str, or: &'static str) -> Result<Proxy, 
         });
     }
     let (host, port) = (url.host_str(), url.port_or_known_default());
-    let (host, port) = host.zip(port).ok_or_else(no_url)?;
+    let (host, port) = host.zip(port).ok_or_else(invalid_url)?;
     let uri: Uri = format!("{scheme}://{host}:{port}/")
         .parse()
-        .map_err(|_| no_url())?;
+        .map_err(|_| invalid_url())?;
     let decode = |text| percent_decode_str(text).collect::<Vec<u8>>();
     let auth = (!url.username().is_empty() || url.password().is_some()).then(|| {
         let password = url.password().unwrap_or_default();
         let pair = [decode(url.username()), b":".to_vec(), decode(password)].concat();
         HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
     });
-    let mut auth = auth.transpose().map_err(|_| no_url())?;
+    let mut auth = auth.transpose().map_err(|_| invalid_url())?;
     if let Some(auth) = &mut auth {
         auth.set_sensitive(true);
     }
@@ -156,7 +160,7 @@ mod tests {
         environment: &Environment,
     ) -> Result<Option<String>, ProxyError> {
         let server = server.parse().unwrap();
-        to(&server, kubeconfig, environment).map(|proxy| proxy.map(|proxy| proxy.place()))
+        select(&server, kubeconfig, environment).map(|proxy| proxy.map(|proxy| proxy.authority()))
     }
 
     #[test]
@@ -178,7 +182,7 @@ mod tests {
         );
         assert_eq!(found(elsewhere, None, &environment("", "")), Ok(None));
         assert_eq!(found(elsewhere, None, &Environment::default()), Ok(None));
-        // This machine is reached through no proxy of the environment.
+        // The environment selects no proxy for this machine.
         for here in [
             "https://localhost:6443",
             "https://127.0.0.1",
@@ -226,7 +230,7 @@ mod tests {
             "://x",
         ] {
             let problem = found(server, None, &environment(text, "")).unwrap_err();
-            assert_eq!(problem, ProxyError::NoUrl("HTTPS_PROXY"), "{text}");
+            assert_eq!(problem, ProxyError::InvalidUrl("HTTPS_PROXY"), "{text}");
         }
     }
 
@@ -234,7 +238,7 @@ mod tests {
     fn credentials_are_decoded_and_shown_nowhere() {
         let server: Uri = "https://api.example".parse().unwrap();
         let text = "http://me:s%40cr%3Aet@proxy.example:3128";
-        let proxy = to(&server, Some(text), &Environment::default());
+        let proxy = select(&server, Some(text), &Environment::default());
         let proxy = proxy.unwrap().unwrap();
         let auth = proxy.auth.clone().unwrap();
         assert_eq!(auth, format!("Basic {}", STANDARD.encode("me:s@cr:et")));
@@ -244,7 +248,7 @@ mod tests {
             format!("{proxy:?}"),
             "http://proxy.example:3128/ (the kubeconfig (proxy-url))"
         );
-        let only_a_name = to(
+        let only_a_name = select(
             &server,
             Some("http://me@proxy.example"),
             &Environment::default(),

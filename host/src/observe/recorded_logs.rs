@@ -1,4 +1,4 @@
-//! The logs beside a recording.
+//! Reads the logs of a recording.
 
 use super::ObserveError;
 use super::change::LogTarget;
@@ -7,26 +7,26 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The logs beside a recording: `CASE.logs.json` maps `<pod>-<container>` to a text. Logs that were
-/// read before a pod was deleted stand under `before-<step>`. The log of a pod whose name another pod had before stands
-/// under `<UID of the pod>-<container>`; `null` says that there is none.
+/// The logs of recordings. `CASE.logs.json` maps `<pod>-<container>` to a text. A log that was read
+/// before its Pod was deleted has the name `before-<step>`. The log of a Pod whose name an earlier
+/// Pod had has the name `<UID of the pod>-<container>`. `null` states that there is no log.
 ///
-/// Several recordings that are played together have their logs side by side.
+/// Recordings that are played together keep their logs in separate maps.
 #[derive(Clone, Debug, Default)]
 pub struct RecordedLogs(Vec<BTreeMap<String, Option<String>>>);
 
 impl RecordedLogs {
-    /// Where the logs of a recording are expected.
+    /// Returns the path at which the logs of a recording are expected.
     #[must_use]
     pub fn path_for(recording: &Path) -> PathBuf {
         recording.with_extension("logs.json")
     }
 
-    /// Reads the logs beside a recording; none where there is no such file.
+    /// Reads the logs beside a recording. Without such a file there are no logs.
     ///
     /// # Errors
     ///
-    /// The file is there but cannot be read, or is not a JSON object of strings.
+    /// The file exists but cannot be read, or is not a JSON object of strings.
     pub fn read_beside(recording: &Path) -> Result<Self, ObserveError> {
         let path = Self::path_for(recording);
         let text = match std::fs::read_to_string(&path) {
@@ -51,7 +51,7 @@ impl RecordedLogs {
     ///
     /// # Errors
     ///
-    /// It is not a JSON object of strings.
+    /// The text is not a JSON object of strings.
     pub fn parse(name: &str, json: &str) -> Result<Self, ObserveError> {
         serde_json::from_str(json)
             .map(|logs| Self(vec![logs]))
@@ -61,7 +61,7 @@ impl RecordedLogs {
             })
     }
 
-    /// The log of one container, bounded.
+    /// Returns the log of a container, at most `max_bytes` of it.
     #[must_use]
     pub fn read(&self, target: &LogTarget, max_bytes: usize) -> CapturedLog {
         let step = step_observer_core::step_name(&target.container);

@@ -1,4 +1,4 @@
-//! The watch events of one recorded or piped stream.
+//! Reads the watch events of one recorded or piped stream.
 
 use super::change::Change;
 use super::documents::Documents;
@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::io::Read;
 
-/// One document of a stream: a watch event (a line of a recording, or what `kubectl get -w -o json
-/// --output-watch-events` prints), an object (`kubectl get -w -o json`) or a list of objects (`kubectl get -o json`).
+/// One document of a stream: a watch event (a line of a recording, or of `kubectl get -w -o json
+/// --output-watch-events`), an object (`kubectl get -w -o json`) or a list of objects (`kubectl get
+/// -o json`).
 #[derive(Deserialize)]
 struct Document<'a> {
     at: Option<Timestamp>,
@@ -31,24 +32,26 @@ struct Kind<'a> {
     kind: Option<Cow<'a, str>>,
 }
 
-/// What one document says.
+/// The changes of one document.
 pub(super) struct Batch {
-    /// By the clock of the recording, else of this machine if the stream happens now, else the latest time in it.
+    /// Time by the clock of the recording; without one, by this machine if the stream is live, else
+    /// the latest time in the document.
     pub(super) at: Timestamp,
-    /// `at` is this machine's time.
+    /// True if `at` is the time of this machine.
     pub(super) is_live: bool,
     pub(super) changes: Vec<Change>,
 }
 
-/// Reads one stream.
+/// Reads the documents of one stream.
 pub(super) struct RecordingReader<R> {
     name: String,
     documents: Documents<R>,
-    /// The time of the last document: it does not go back, though two watches may be recorded a moment out of order.
+    /// Time of the last document. Times never go back, although two watches may be recorded
+    /// slightly out of order.
     time: Option<Timestamp>,
-    /// Documents so far.
+    /// Number of documents so far.
     number: usize,
-    /// Pods and TaskRuns in them.
+    /// Number of Pods and TaskRuns in these documents.
     objects: usize,
 }
 
@@ -67,16 +70,16 @@ impl<R: Read> RecordingReader<R> {
         &self.name
     }
 
-    /// How many Pods and TaskRuns the stream has shown so far.
+    /// Returns the number of Pods and TaskRuns so far.
     pub(super) fn objects(&self) -> usize {
         self.objects
     }
 
-    /// What the next document says; `None` at the end. A document that has no time has `clock`'s.
+    /// Reads the next document; `None` at the end. A document without a time gets that of `clock`.
     ///
     /// # Errors
     ///
-    /// The document is none of those that a stream may have; the error names its line.
+    /// The document has none of the forms that a stream may contain. The error names its line.
     pub(super) fn next(
         &mut self,
         clock: impl Fn() -> Option<Timestamp>,
@@ -114,18 +117,18 @@ impl<R: Read> RecordingReader<R> {
     }
 }
 
-/// A document in terms of changes.
+/// A parsed document.
 struct ParsedDocument<'a> {
     at: Option<Timestamp>,
-    /// The part whose times say about when it was sent.
+    /// The part of the text whose latest time approximates the time of the document.
     timed: &'a str,
-    /// Pods and TaskRuns in it.
+    /// Number of Pods and TaskRuns in the document.
     objects: usize,
     changes: Vec<Change>,
 }
 
 impl ParsedDocument<'_> {
-    fn take<'o>(
+    fn add<'o>(
         &mut self,
         kind: &str,
         event: &str,
@@ -138,7 +141,7 @@ impl ParsedDocument<'_> {
     }
 }
 
-/// Gives the part of the text that cannot be understood if there is one.
+/// Parses a document. The error contains the part of the text that is wrong.
 fn parse_document(text: &str) -> Result<ParsedDocument<'_>, (&str, serde_json::Error)> {
     let Document {
         at,
@@ -157,31 +160,30 @@ fn parse_document(text: &str) -> Result<ParsedDocument<'_>, (&str, serde_json::E
     match (object, kind.as_deref(), list, items) {
         (Some(object), ..) => {
             let event = event.ok_or_else(|| (text, serde_json::Error::missing_field("type")))?;
-            parsed.take(&kind_of(object.get())?, &event, object.get())?;
+            parsed.add(&kind_of(object.get())?, &event, object.get())?;
         }
         (None, Some(_), Some(of), Some(items)) => {
             let items: Vec<&RawValue> =
                 serde_json::from_str(items.get()).map_err(|error| (items.get(), error))?;
             for item in items.into_iter().map(RawValue::get) {
                 let kind = kind_of(item)?;
-                // The items of a PodList do not name their kind, those of kubectl's List do.
+                // The items of a PodList do not state their kind; those of kubectl's List do.
                 let kind = if kind.is_empty() { of } else { &kind };
-                parsed.take(kind, "ADDED", item)?;
+                parsed.add(kind, "ADDED", item)?;
             }
         }
-        // What has become of it is not said: a deletion looks like a change.
-        (None, Some(kind), ..) => parsed.take(kind, "MODIFIED", text)?,
+        // A single object does not state its event: a deletion looks like a change.
+        (None, Some(kind), ..) => parsed.add(kind, "MODIFIED", text)?,
         (None, None, ..) => return Err((text, missing(event.is_some()))),
     }
     Ok(parsed)
 }
 
 fn missing(has_type: bool) -> serde_json::Error {
-    match has_type {
-        true => serde_json::Error::missing_field("object"),
-        false => serde_json::Error::custom(
-            "missing field `type` of a watch event, or `kind` of an object",
-        ),
+    if has_type {
+        serde_json::Error::missing_field("object")
+    } else {
+        serde_json::Error::custom("missing field `type` of a watch event, or `kind` of an object")
     }
 }
 
@@ -194,7 +196,7 @@ fn changes(kind: &str, event: &str, object: &str) -> Result<Vec<Change>, serde_j
     let deleted = match event {
         "ADDED" | "MODIFIED" => false,
         "DELETED" => true,
-        // Bookmarks and errors say nothing about a step.
+        // Bookmarks and errors concern no step.
         _ => return Ok(Vec::new()),
     };
     let mut changes = Vec::new();
@@ -216,8 +218,8 @@ fn changes(kind: &str, event: &str, object: &str) -> Result<Vec<Change>, serde_j
     Ok(changes)
 }
 
-/// The latest time that an object holds: about when it was sent. Not its `deletionTimestamp`, which
-/// is in the future.
+/// Returns the latest time in an object, which approximates when it was sent. Its
+/// `deletionTimestamp` does not count: it is in the future.
 fn latest_time(object: &str) -> Option<Timestamp> {
     let mut latest = None;
     let mut name = "";

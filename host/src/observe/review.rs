@@ -1,4 +1,5 @@
-//! Asks the API server whose a token is, and what its owner may get: for callers of the observer's own pages.
+//! Reviews the tokens of callers of the observer's own HTTP pages: the API server names the owner
+//! of a token and decides whether the owner may get a path.
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{
@@ -8,67 +9,68 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use std::time::Duration;
 
-/// Longest wait for an answer to one question.
+/// Timeout of one review.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What the cluster says of a token and a path.
+/// The result of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReviewOutcome {
-    /// Its owner may get the path.
+    /// The owner of the token may get the path.
     Allowed,
-    /// It has an owner, who may not.
+    /// The token has an owner without the right to get the path.
     Forbidden,
-    /// It is nobody's.
+    /// The token has no owner.
     Unknown,
 }
 
-/// Why there is no review. It never holds the token.
+/// Errors of a review. They never contain the token.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
-    /// It is refused.
+    /// The API server refuses the review.
     #[error(
         "the API server refuses a {kind} ({code}): grant create on {right} to the service account, as the component `auth` \
          does"
     )]
     Forbidden {
-        /// What was asked.
+        /// Kind of the review.
         kind: &'static str,
         /// HTTP status.
         code: u16,
         /// The missing right.
         right: &'static str,
     },
-    /// It fails otherwise.
+    /// The review fails for another reason.
     #[error("the API server fails at a {kind}: {problem}")]
     Failed {
-        /// What was asked.
+        /// Kind of the review.
         kind: &'static str,
-        /// Why, without what was asked.
+        /// Description of the problem, without the request.
         problem: String,
     },
 }
 
-/// What is asked: its name, and the right that it needs.
+/// The kind of a review, and the right that it needs.
 #[derive(Clone, Copy)]
-struct Asked {
+struct ReviewKind {
     kind: &'static str,
     right: &'static str,
 }
 
-const TOKEN: Asked = Asked {
+const TOKEN: ReviewKind = ReviewKind {
     kind: "TokenReview",
     right: "tokenreviews.authentication.k8s.io",
 };
-const ACCESS: Asked = Asked {
+const ACCESS: ReviewKind = ReviewKind {
     kind: "SubjectAccessReview",
     right: "subjectaccessreviews.authorization.k8s.io",
 };
 
-/// Asks whether the owner of a token, made for one of `audiences` (none: for the API server), may `get` a path.
+/// Asks whether the owner of a token may `get` a path. The token must be issued for one of
+/// `audiences`; if there are none, for the API server.
 ///
 /// # Errors
 ///
-/// There is no answer, or the observer may not ask.
+/// There is no response, or the observer has no right to ask.
 pub async fn review(
     client: &Client,
     audiences: &[String],
@@ -78,9 +80,10 @@ pub async fn review(
     let Some(owner) = owner(client, audiences, token).await? else {
         return Ok(ReviewOutcome::Unknown);
     };
-    Ok(match may_get(client, owner, path).await? {
-        true => ReviewOutcome::Allowed,
-        false => ReviewOutcome::Forbidden,
+    Ok(if may_get(client, owner, path).await? {
+        ReviewOutcome::Allowed
+    } else {
+        ReviewOutcome::Forbidden
     })
 }
 
@@ -97,9 +100,10 @@ async fn owner(
         ..TokenReview::default()
     };
     let reviews: Api<TokenReview> = Api::all(client.clone());
-    let answer = ask(TOKEN, reviews.create(&PostParams::default(), &review)).await?;
-    let status = answer.status.unwrap_or_default();
-    // A server that knows nothing of audiences names none: the token is then the server's own.
+    let response = send(TOKEN, reviews.create(&PostParams::default(), &review)).await?;
+    let status = response.status.unwrap_or_default();
+    // A server without support for audiences names none: the token is then issued for the server
+    // itself.
     let named = status.audiences.unwrap_or_default();
     let is_for_us = audiences.is_empty() || named.iter().any(|one| audiences.contains(one));
     let is_known = status.authenticated == Some(true) && is_for_us;
@@ -122,29 +126,29 @@ async fn may_get(client: &Client, owner: UserInfo, path: &str) -> Result<bool, R
         ..SubjectAccessReview::default()
     };
     let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
-    let answer = ask(ACCESS, reviews.create(&PostParams::default(), &review)).await?;
-    Ok(answer.status.is_some_and(|status| status.allowed))
+    let response = send(ACCESS, reviews.create(&PostParams::default(), &review)).await?;
+    Ok(response.status.is_some_and(|status| status.allowed))
 }
 
-async fn ask<K>(
-    asked: Asked,
-    question: impl Future<Output = Result<K, kube::Error>>,
+async fn send<K>(
+    review_kind: ReviewKind,
+    request: impl Future<Output = Result<K, kube::Error>>,
 ) -> Result<K, ReviewError> {
-    let Asked { kind, right } = asked;
+    let ReviewKind { kind, right } = review_kind;
     let failed = |problem: &str| {
         let problem = problem.to_owned();
         ReviewError::Failed { kind, problem }
     };
-    let answer = tokio::time::timeout(TIMEOUT, question).await;
-    match answer.map_err(|_| failed("it takes too long"))? {
-        Ok(answer) => Ok(answer),
+    let response = tokio::time::timeout(TIMEOUT, request).await;
+    match response.map_err(|_| failed("it takes too long"))? {
+        Ok(response) => Ok(response),
         Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
             let code = status.code;
             Err(ReviewError::Forbidden { kind, code, right })
         }
-        // What it says may repeat what it was asked.
+        // The message may repeat the request.
         Err(kube::Error::Api(status)) => Err(failed(&format!("it answers {}", status.code))),
-        Err(kube::Error::SerdeError(_)) => Err(failed("its answer cannot be read")),
+        Err(kube::Error::SerdeError(_)) => Err(failed("its response cannot be read")),
         Err(error) => Err(failed(&error.to_string())),
     }
 }

@@ -152,10 +152,11 @@ fn container_start(state: &State) -> Option<Timestamp> {
     running.or_else(|| state.terminated.as_ref()?.started_at)
 }
 
+/// Returns when the deletion of an object was requested: `deletionTimestamp` minus the grace period.
 fn deletion_requested(metadata: &Metadata) -> Option<Timestamp> {
-    let grace = metadata.deletion_grace_period_seconds.unwrap_or(0);
-    let grace = SignedDuration::from_secs(grace);
-    metadata.deletion?.at?.checked_sub(grace).ok()
+    let grace_seconds = metadata.deletion_grace_period_seconds.unwrap_or(0);
+    let grace_period = SignedDuration::from_secs(grace_seconds);
+    metadata.deletion?.at?.checked_sub(grace_period).ok()
 }
 
 fn init_failure(status: &ContainerStatus) -> Option<(InitFailure, Option<Timestamp>)> {

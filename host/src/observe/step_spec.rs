@@ -59,8 +59,8 @@ impl StepSpec {
         let name = members
             .entry("name".to_owned())
             .or_insert_with(|| Value::from(""));
-        let name = name.as_str().unwrap_or_default();
-        let name = name.get(..name.floor_char_boundary(MAX_NAME_BYTES));
+        let full_name = name.as_str().unwrap_or_default();
+        let name = full_name.get(..full_name.floor_char_boundary(MAX_NAME_BYTES));
         Self {
             name: name.unwrap_or_default().into(),
             json: serde_json::to_string(&members).unwrap_or_default().into(),

@@ -1,4 +1,5 @@
-//! Where Tekton sends its own events: two of its ConfigMaps, followed while the observer runs.
+//! Reads the sink of Tekton's own events from two of its ConfigMaps, which are watched while the
+//! observer runs.
 
 use super::config_map::SlimConfigMap;
 use super::watch::{self as watches, WatchConfig};
@@ -8,43 +9,50 @@ use kube::Client;
 use tokio::sync::watch;
 use tracing::warn;
 
-/// ConfigMaps and keys that name a sink; the first that does counts (Tekton: docs/events.md,
-/// pkg/apis/config/events.go and default.go).
-const PLACES: [(&str, &str); 2] = [
+/// The ConfigMaps and keys that may name a sink; the first that does counts (Tekton:
+/// docs/events.md, pkg/apis/config/events.go and default.go).
+const SINK_SETTINGS: [(&str, &str); 2] = [
     ("config-events", "sink"),
     ("config-defaults", "default-cloud-events-sink"),
 ];
 
-/// The sink that Tekton is configured with.
+/// The sink for which Tekton is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TektonSink {
-    /// It is not known yet.
+    /// The ConfigMaps were not read yet.
     #[default]
     Unknown,
-    /// There is none.
+    /// Tekton has no sink.
     None,
-    /// Its URL, as it is written there.
+    /// The URL, as the ConfigMap contains it.
     At(String),
 }
 
-/// Follows the sink that Tekton is configured with, for ever.
-pub async fn watch_tekton_sink(client: Client, namespace: &str, told: &watch::Sender<TektonSink>) {
+/// Watches the sink for which Tekton is configured, for ever.
+pub async fn watch_tekton_sink(
+    client: Client,
+    namespace: &str,
+    current: &watch::Sender<TektonSink>,
+) {
     let found = watch::Sender::new([None, None]);
-    let follow = PLACES.iter().enumerate().map(|(index, (name, key))| {
-        let (client, found) = (client.clone(), &found);
-        follow(client, namespace, name, key, move |sink| {
-            found.send_modify(|places: &mut [Option<Option<String>>; 2]| {
-                if let Some(place) = places.get_mut(index) {
-                    *place = Some(sink);
-                }
-            });
-        })
-    });
+    let watch_settings = SINK_SETTINGS
+        .iter()
+        .enumerate()
+        .map(|(index, (name, key))| {
+            let (client, found) = (client.clone(), &found);
+            watch_setting(client, namespace, name, key, move |sink| {
+                found.send_modify(|settings: &mut [Option<Option<String>>; 2]| {
+                    if let Some(setting) = settings.get_mut(index) {
+                        *setting = Some(sink);
+                    }
+                });
+            })
+        });
     let join = async {
         let mut found = found.subscribe();
         loop {
-            let sink = first(found.borrow_and_update().as_slice());
-            told.send_if_modified(|before| {
+            let sink = first_sink(found.borrow_and_update().as_slice());
+            current.send_if_modified(|before| {
                 let changes = *before != sink;
                 *before = sink;
                 changes
@@ -54,24 +62,24 @@ pub async fn watch_tekton_sink(client: Client, namespace: &str, told: &watch::Se
             }
         }
     };
-    tokio::join!(futures::future::join_all(follow), join);
+    tokio::join!(futures::future::join_all(watch_settings), join);
 }
 
-/// The first that is there, once all are known.
-fn first(places: &[Option<Option<String>>]) -> TektonSink {
-    if places.iter().any(Option::is_none) {
+/// Returns the first sink, once all settings are known.
+fn first_sink(settings: &[Option<Option<String>>]) -> TektonSink {
+    if settings.iter().any(Option::is_none) {
         return TektonSink::Unknown;
     }
-    let sink = places.iter().flatten().flatten().next();
+    let sink = settings.iter().flatten().flatten().next();
     sink.map_or(TektonSink::None, |sink| TektonSink::At(sink.clone()))
 }
 
-async fn follow(
+async fn watch_setting(
     client: Client,
     namespace: &str,
     name: &str,
     key: &str,
-    tell: impl Fn(Option<String>),
+    set_sink: impl Fn(Option<String>),
 ) {
     let config = WatchConfig {
         labels: None,
@@ -79,21 +87,23 @@ async fn follow(
         timeout_seconds: watches::DEFAULT_TIMEOUT_SECONDS,
         page_size: 1,
     };
-    let mut there = false;
+    let mut is_present = false;
     let changes = watches::watch_objects::<SlimConfigMap>(client, Some(namespace), config);
     let mut changes = std::pin::pin!(changes);
     while let Some(item) = changes.next().await {
         match item.event {
-            Ok(Event::ListBegins) => there = false,
+            Ok(Event::ListBegins) => is_present = false,
             Ok(Event::Listed(map) | Event::Changed(map)) => {
-                there = true;
+                is_present = true;
                 let sink = map.text(key).map(|sink| sink.trim().to_owned());
-                tell(sink.filter(|sink| !sink.is_empty()));
+                set_sink(sink.filter(|sink| !sink.is_empty()));
             }
-            // What it said before counts, and it was logged.
-            Ok(Event::Unreadable(_)) => there = true,
-            Ok(Event::ListComplete) if there => {}
-            Ok(Event::ListComplete | Event::Deleted(_) | Event::UnreadableDeleted(_)) => tell(None),
+            // The last readable value counts. The problem was logged.
+            Ok(Event::Unreadable(_)) => is_present = true,
+            Ok(Event::ListComplete) if is_present => {}
+            Ok(Event::ListComplete | Event::Deleted(_) | Event::UnreadableDeleted(_)) => {
+                set_sink(None)
+            }
             Err(error) => warn!(
                 config_map = name,
                 error = %error,
@@ -113,12 +123,15 @@ mod tests {
     #[test]
     fn the_first_place_counts_once_all_are_known() {
         let at = |sink: &str| Some(Some(sink.to_owned()));
-        assert_eq!(first(&[at("a"), None]), TektonSink::Unknown);
-        assert_eq!(first(&[at("a"), at("b")]), TektonSink::At("a".to_owned()));
+        assert_eq!(first_sink(&[at("a"), None]), TektonSink::Unknown);
         assert_eq!(
-            first(&[Some(None), at("b")]),
+            first_sink(&[at("a"), at("b")]),
+            TektonSink::At("a".to_owned())
+        );
+        assert_eq!(
+            first_sink(&[Some(None), at("b")]),
             TektonSink::At("b".to_owned())
         );
-        assert_eq!(first(&[Some(None), Some(None)]), TektonSink::None);
+        assert_eq!(first_sink(&[Some(None), Some(None)]), TektonSink::None);
     }
 }

@@ -27,7 +27,7 @@ pub struct Tracker {
     texts: Interner,
     /// Pods that their TaskRuns have not named.
     unclaimed: UnclaimedPods,
-    /// Whether a Pod counts although its TaskRun is unknown. Recordings need not contain TaskRuns.
+    /// True if a Pod counts while its TaskRun is unknown. Recordings need not contain TaskRuns.
     trusts_pods: bool,
     /// Bytes of all texts above which [`Tracker::evict_texts`] looks for runs whose texts it can
     /// drop.

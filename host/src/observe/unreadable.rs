@@ -151,8 +151,8 @@ impl UnreadableCounter {
                 name = &*object.name,
                 problem = object.problem,
                 others,
-                remedy = "its events are missing, no other object's are; mend or delete it",
-                "an object cannot be read and is skipped"
+                remedy = "only its own events are missing; fix or delete the object",
+                "unreadable object skipped"
             );
         }
     }

@@ -323,7 +323,7 @@ impl<K: Object> Watch<K> {
                         .listed_at
                         .map_or(Duration::ZERO, |listed_at| listed_at.elapsed());
                     let pause = self.relists.pause(age, fastrand::f64());
-                    info!(kind = K::KIND, ?pause, "watch is rebuilt with a new list");
+                    info!(kind = K::KIND, ?pause, "watch rebuilt with a new list");
                     (self.state, self.failed_starts) = (State::Empty, 0);
                     (self.backoff, self.pause) = (DefaultBackoff::default(), Some(pause));
                 }

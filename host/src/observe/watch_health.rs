@@ -1,5 +1,5 @@
-//! How fresh the watches are: noted where their bytes arrive, in one place for lists, watches and bookmarks of every
-//! kind.
+//! Measures the freshness of watches at the HTTP layer, in one place for the lists, watches and
+//! bookmarks of every kind. kube-runtime does not expose bookmarks.
 
 use super::unreadable::{UnreadableCounter, UnreadableObject};
 use crate::locked::Locked;
@@ -16,49 +16,50 @@ use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 use tower::BoxError;
 
-/// Longest silence in a list.
+/// Time for which a list may be silent.
 const LIST_SILENCE: Duration = Duration::from_secs(30);
-/// Kinds that are watched, by their plural in the URL.
+/// The watched kinds, by their plural in the URL.
 const RESOURCES: [&str; 3] = ["pods", "taskruns", "configmaps"];
 
-/// All watches of a client.
+/// The watches of a client.
 #[derive(Clone, Debug, Default)]
 pub struct Watches(Arc<WatchRegistry>);
 
 #[derive(Debug, Default)]
 struct WatchRegistry {
     watches: Locked<BTreeMap<String, Arc<Locked<Watch>>>>,
-    /// Per kind, in the order of [`RESOURCES`].
+    /// Counters per kind, in the order of [`RESOURCES`].
     unreadable: [Arc<UnreadableCounter>; RESOURCES.len()],
 }
 
 #[derive(Debug)]
 struct Watch {
     resource: &'static str,
-    heard: Instant,
+    reporter: Instant,
     failing: Option<Instant>,
     failures: u64,
     lists: u64,
 }
 
-/// How it stands with one watch.
+/// The state of one watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchHealth {
     /// `pods`, `taskruns` or `configmaps`.
     pub resource: &'static str,
-    /// Since the API server was last heard: a list, a change or a bookmark. It sends a bookmark about every
-    /// minute, and a watch is begun anew after five.
+    /// Time since the API server last sent a part of a list, a change or a bookmark. It sends a
+    /// bookmark about every minute, and a watch is renewed after at most five minutes.
     pub age: Duration,
-    /// Since it has failed, where it does not work at the moment.
+    /// Time since which the watch has been failing; `None` if it works.
     pub failing: Option<Duration>,
-    /// Requests that failed.
+    /// Number of failed requests.
     pub failures: u64,
-    /// Lists that were begun: one at the start, others where the API server had forgotten what came between.
+    /// Number of lists: one at the start, and one each time the API server no longer had the
+    /// changes since the last one.
     pub lists: u64,
 }
 
 impl Watches {
-    /// Every watch at this moment.
+    /// Returns the current state of each watch.
     #[must_use]
     pub fn health(&self) -> Vec<WatchHealth> {
         let watches = self.0.watches.lock();
@@ -66,7 +67,7 @@ impl Watches {
             let watch = watch.lock();
             WatchHealth {
                 resource: watch.resource,
-                age: watch.heard.elapsed(),
+                age: watch.reporter.elapsed(),
                 failing: watch.failing.map(|since| since.elapsed()),
                 failures: watch.failures,
                 lists: watch.lists,
@@ -75,17 +76,17 @@ impl Watches {
         health.collect()
     }
 
-    /// How many objects could not be read, per kind. One that is changed counts again.
+    /// Returns the number of unreadable objects per kind. An object that is changed counts again.
     pub fn unreadable(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.0.unreadable.iter().map(|objects| objects.count());
         RESOURCES.into_iter().zip(counts)
     }
 
-    /// The watch that a request belongs to, if it is one of a watch.
-    fn of(&self, method: &http::Method, uri: &Uri) -> Option<WatchReporter> {
+    /// Returns the reporter of the watch to which a request belongs, if any.
+    fn reporter_of(&self, method: &http::Method, uri: &Uri) -> Option<WatchReporter> {
         let mut parts = uri.path().rsplit('/');
         let (last, before, place) = (parts.next()?, parts.next()?, parts.next()?);
-        // Else it is the name of something.
+        // Otherwise the last part is the name of an object.
         if before != "v1" && place != "namespaces" {
             return None;
         }
@@ -97,29 +98,30 @@ impl Watches {
         let query: Vec<&str> = uri.query().unwrap_or_default().split('&').collect();
         let has = |name: &str| query.iter().any(|part| part.starts_with(name));
         let is_list = !has("watch=") && !has("continue=");
-        // Those with other selectors are other watches. There are as many as are configured.
+        // Requests with other selectors belong to other watches. Their number is that of the
+        // configured ones.
         let selectors = query.iter().filter(|part| part.contains("Selector="));
         let key = format!("{}?{}", uri.path(), selectors.copied().collect::<String>());
         let mut watches = self.0.watches.lock();
         let watch = watches.entry(key).or_insert_with(|| {
             Arc::new(Locked::new(Watch {
                 resource,
-                heard: Instant::now(),
+                reporter: Instant::now(),
                 failing: None,
                 failures: 0,
                 lists: 0,
             }))
         });
-        let heard = WatchReporter {
+        let reporter = WatchReporter {
             watch: watch.clone(),
             unreadable: self.0.unreadable.get(kind)?.clone(),
         };
-        heard.with(|watch| watch.lists += u64::from(is_list));
-        Some(heard)
+        reporter.with(|watch| watch.lists += u64::from(is_list));
+        Some(reporter)
     }
 }
 
-/// Where it is noted that a watch was heard.
+/// Reports successes and failures of a watch.
 #[derive(Clone, Debug)]
 pub(super) struct WatchReporter {
     watch: Arc<Locked<Watch>>,
@@ -131,14 +133,14 @@ impl WatchReporter {
         work(&mut self.watch.lock());
     }
 
-    /// Notes an object that cannot be read.
+    /// Counts an object that cannot be read.
     pub(super) fn unreadable(&self, kind: &str, object: &UnreadableObject) {
         self.unreadable.note(kind, object);
     }
 
     fn record_success(&self) {
         self.with(|watch| {
-            watch.heard = Instant::now();
+            watch.reporter = Instant::now();
             watch.failing = None;
         });
     }
@@ -151,7 +153,7 @@ impl WatchReporter {
     }
 }
 
-/// A service that notes what it hears.
+/// A service that reports the success of each request and of each frame of its response.
 #[derive(Clone, Debug)]
 pub(super) struct WatchHealthService<S> {
     pub(super) inner: S,
@@ -172,42 +174,42 @@ where
     }
 
     fn call(&mut self, request: Request<In>) -> Self::Future {
-        let heard = self.watches.of(request.method(), request.uri());
-        let is_list = heard.is_some() && !is_watch(request.uri());
-        let answer = self.inner.call(request);
+        let reporter = self.watches.reporter_of(request.method(), request.uri());
+        let is_list = reporter.is_some() && !is_watch(request.uri());
+        let response = self.inner.call(request);
         async move {
-            let answer = answer.await;
-            let is_well = matches!(&answer, Ok(answer) if answer.status().is_success());
-            match &heard {
-                Some(heard) if is_well => heard.record_success(),
-                Some(heard) => heard.record_failure(),
+            let response = response.await;
+            let is_well = matches!(&response, Ok(response) if response.status().is_success());
+            match &reporter {
+                Some(reporter) if is_well => reporter.record_success(),
+                Some(reporter) => reporter.record_failure(),
                 None => {}
             }
-            let heard = heard.filter(|_| is_well);
-            let patience = is_list.then(StallTimer::new);
-            let mut answer = answer?;
-            // Who reads the body notes there what it could not read.
-            if let Some(heard) = &heard {
-                answer.extensions_mut().insert(heard.clone());
+            let reporter = reporter.filter(|_| is_well);
+            let stall_timer = is_list.then(StallTimer::new);
+            let mut response = response?;
+            // The reader of the body reports unreadable objects there.
+            if let Some(reporter) = &reporter {
+                response.extensions_mut().insert(reporter.clone());
             }
-            Ok(answer.map(|inner| ReportingBody {
+            Ok(response.map(|inner| ReportingBody {
                 inner,
-                heard,
-                patience,
+                reporter,
+                stall_timer,
             }))
         }
         .boxed()
     }
 }
 
-/// A watch may be silent until it is renewed; a list has something to say.
+/// Returns whether a request is a watch, which may be silent until it is renewed. A list may not.
 fn is_watch(uri: &Uri) -> bool {
     let mut query = uri.query().unwrap_or_default().split('&');
     query.any(|part| part.starts_with("watch="))
 }
 
-/// How long a list is waited for that has begun and does not go on: a connection can be dead without anybody
-/// saying so.
+/// Times out a list that has started and makes no progress: a connection can be dead without an
+/// error.
 #[derive(Debug)]
 struct StallTimer(Pin<Box<Sleep>>);
 
@@ -227,13 +229,13 @@ impl StallTimer {
     }
 }
 
-/// The body of an answer; every piece of it is heard.
+/// The body of a response. Each of its frames is reported.
 #[derive(Debug)]
 pub(super) struct ReportingBody<B> {
     inner: B,
-    heard: Option<WatchReporter>,
-    /// Of a list.
-    patience: Option<StallTimer>,
+    reporter: Option<WatchReporter>,
+    /// Present for a list.
+    stall_timer: Option<StallTimer>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for ReportingBody<B>
@@ -250,17 +252,17 @@ where
         let mut frame = Pin::new(&mut self.inner)
             .poll_frame(context)
             .map_err(Into::into);
-        if let Some(patience) = &mut self.patience {
+        if let Some(stall_timer) = &mut self.stall_timer {
             if frame.is_ready() {
-                patience.renew();
-            } else if patience.is_over(context) {
-                let problem = format!("nothing more of a list came for {LIST_SILENCE:?}");
+                stall_timer.renew();
+            } else if stall_timer.is_over(context) {
+                let problem = format!("the list made no progress for {LIST_SILENCE:?}");
                 frame = Poll::Ready(Some(Err(problem.into())));
             }
         }
-        match (&self.heard, &frame) {
-            (Some(heard), Poll::Ready(Some(Ok(_)))) => heard.record_success(),
-            (Some(heard), Poll::Ready(Some(Err(_)))) => heard.record_failure(),
+        match (&self.reporter, &frame) {
+            (Some(reporter), Poll::Ready(Some(Ok(_)))) => reporter.record_success(),
+            (Some(reporter), Poll::Ready(Some(Err(_)))) => reporter.record_failure(),
             (None, _) | (_, Poll::Ready(None) | Poll::Pending) => {}
         }
         frame
@@ -281,7 +283,7 @@ mod tests {
 
     fn lists(watches: &Watches, method: &http::Method, uri: &str) -> bool {
         let uri: Uri = uri.parse().unwrap();
-        watches.of(method, &uri).is_some()
+        watches.reporter_of(method, &uri).is_some()
     }
 
     #[test]
@@ -331,12 +333,12 @@ mod tests {
     fn it_fails_until_it_is_heard_again() {
         let watches = Watches::default();
         let uri = "/api/v1/pods".parse().unwrap();
-        let heard = watches.of(&http::Method::GET, &uri).unwrap();
-        heard.record_failure();
-        heard.record_failure();
+        let reporter = watches.reporter_of(&http::Method::GET, &uri).unwrap();
+        reporter.record_failure();
+        reporter.record_failure();
         let failing = &watches.health()[0];
         assert!(failing.failing.is_some() && failing.failures == 2);
-        heard.record_success();
+        reporter.record_success();
         assert_eq!(watches.health()[0].failing, None);
     }
 }

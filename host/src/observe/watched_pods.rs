@@ -1,5 +1,8 @@
-//! Whose log is read. A log is asked for by the pod's name, and who may delete a pod may make another one of that
-//! name: so the watch of Pods notes for each read, from the moment on in which it is wanted, what becomes of the pod.
+//! Tracks whether a Pod still has its name while its log is read.
+//!
+//! The API server returns a log by the name of the Pod, and a tenant who may delete a Pod may
+//! create another Pod with the same name. So the watch of Pods records for each log, from the
+//! moment at which it is wanted, whether the Pod was deleted or replaced.
 
 use super::change::{Change, LogTarget};
 use super::slim::SlimPod;
@@ -7,7 +10,7 @@ use crate::locked::Locked;
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
 
-/// The pods whose logs are being read, or will be. Cheap to clone.
+/// The Pods whose logs are being read or will be read. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WatchedPods(Arc<Locked<PodStates>>);
 
@@ -21,25 +24,25 @@ struct PodStates {
 struct PodState {
     uid: Arc<str>,
     presence: PodPresence,
-    /// How many wait for it.
+    /// Number of [`WatchedPod`] handles.
     readers: usize,
 }
 
-/// What the watch has shown of a pod since its log is wanted.
+/// The state of a watched Pod, as the watch shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PodPresence {
-    /// Nothing but itself.
+    /// The Pod exists.
     Present,
-    /// It is gone.
+    /// The Pod was deleted.
     Gone,
-    /// Another pod has its name, or had it meanwhile.
+    /// Another Pod has its name, or had it in the meantime.
     Replaced,
 }
 
-/// Keeps watching what becomes of a pod, until it is dropped.
+/// Watches one Pod until it is dropped.
 #[derive(Debug)]
 pub(crate) struct WatchedPod {
-    claims: WatchedPods,
+    watched_pods: WatchedPods,
     pod: (Arc<str>, Arc<str>),
     uid: Arc<str>,
 }
@@ -49,31 +52,31 @@ impl WatchedPods {
         self.0.lock()
     }
 
-    /// Begins to watch what becomes of a pod that is there now.
+    /// Starts to watch a Pod that exists now.
     pub(crate) fn watch(&self, target: &LogTarget) -> WatchedPod {
         let pod = (target.namespace.clone(), target.pod.clone());
-        let mut claims = self.states();
-        let same_name = claims.pods.entry(pod.clone()).or_default();
+        let mut watched_pods = self.states();
+        let same_name = watched_pods.pods.entry(pod.clone()).or_default();
         match same_name
             .iter_mut()
-            .find(|claimed| claimed.uid == target.pod_uid)
+            .find(|state| state.uid == target.pod_uid)
         {
-            Some(claimed) => claimed.readers += 1,
+            Some(state) => state.readers += 1,
             None => same_name.push(PodState {
                 uid: target.pod_uid.clone(),
                 presence: PodPresence::Present,
                 readers: 1,
             }),
         }
-        drop(claims);
+        drop(watched_pods);
         WatchedPod {
-            claims: self.clone(),
+            watched_pods: self.clone(),
             pod,
             uid: target.pod_uid.clone(),
         }
     }
 
-    /// Takes what the watch shows.
+    /// Applies a change of the watch.
     pub(crate) fn observe_change(&self, change: &Change) {
         match change {
             Change::Pod(pod) => self.see_pod(pod),
@@ -87,13 +90,13 @@ impl WatchedPods {
     }
 
     fn see_pod(&self, pod: &SlimPod) {
-        let mut claims = self.states();
-        if claims.pods.is_empty() {
+        let mut watched_pods = self.states();
+        if watched_pods.pods.is_empty() {
             return;
         }
         let text = |value: &Option<Arc<str>>| value.clone().unwrap_or_default();
         let metadata = &pod.metadata;
-        claims.see(
+        watched_pods.see(
             &(text(&metadata.namespace), text(&metadata.name)),
             metadata.uid.as_deref().unwrap_or_default(),
         );
@@ -102,47 +105,44 @@ impl WatchedPods {
 
 impl PodStates {
     fn see(&mut self, pod: &(Arc<str>, Arc<str>), uid: &str) {
-        let claimed = self.pods.get_mut(pod).into_iter().flatten();
-        for claimed in claimed.filter(|claimed| *claimed.uid != *uid) {
-            claimed.presence = PodPresence::Replaced;
+        let state = self.pods.get_mut(pod).into_iter().flatten();
+        for state in state.filter(|state| *state.uid != *uid) {
+            state.presence = PodPresence::Replaced;
         }
     }
 
     fn lose(&mut self, uid: &str) {
-        let claimed = self.pods.values_mut().flatten();
-        for claimed in claimed.filter(|claimed| *claimed.uid == *uid) {
-            if claimed.presence == PodPresence::Present {
-                claimed.presence = PodPresence::Gone;
+        let state = self.pods.values_mut().flatten();
+        for state in state.filter(|state| *state.uid == *uid) {
+            if state.presence == PodPresence::Present {
+                state.presence = PodPresence::Gone;
             }
         }
     }
 }
 
 impl WatchedPod {
-    /// What has become of the pod.
+    /// Returns the state of the Pod.
     pub(crate) fn presence(&self) -> PodPresence {
-        let claims = self.claims.states();
-        let mut claimed = claims.pods.get(&self.pod).into_iter().flatten();
-        let own = claimed.find(|claimed| claimed.uid == self.uid);
-        own.map_or(PodPresence::Gone, |claimed| claimed.presence)
+        let watched_pods = self.watched_pods.states();
+        let mut state = watched_pods.pods.get(&self.pod).into_iter().flatten();
+        let own = state.find(|state| state.uid == self.uid);
+        own.map_or(PodPresence::Gone, |state| state.presence)
     }
 }
 
 impl Drop for WatchedPod {
     fn drop(&mut self) {
-        let mut claims = self.claims.states();
-        let Some(same_name) = claims.pods.get_mut(&self.pod) else {
+        let mut watched_pods = self.watched_pods.states();
+        let Some(same_name) = watched_pods.pods.get_mut(&self.pod) else {
             return;
         };
-        for claimed in same_name
-            .iter_mut()
-            .filter(|claimed| claimed.uid == self.uid)
-        {
-            claimed.readers -= 1;
+        for state in same_name.iter_mut().filter(|state| state.uid == self.uid) {
+            state.readers -= 1;
         }
-        same_name.retain(|claimed| claimed.readers > 0);
+        same_name.retain(|state| state.readers > 0);
         if same_name.is_empty() {
-            claims.pods.remove(&self.pod);
+            watched_pods.pods.remove(&self.pod);
         }
     }
 }
@@ -175,24 +175,24 @@ mod tests {
 
     #[test]
     fn the_fate_of_a_pod_is_known_from_its_claim_on() {
-        let claims = WatchedPods::default();
-        let claim = claims.watch(&target("one"));
-        claims.observe_change(&pod("build-pod", "one"));
-        claims.observe_change(&pod("another-pod", "two"));
-        claims.observe_change(&gone("two"));
-        assert_eq!(claim.presence(), PodPresence::Present);
-        claims.observe_change(&gone("one"));
-        assert_eq!(claim.presence(), PodPresence::Gone);
-        claims.observe_change(&pod("build-pod", "two"));
-        claims.observe_change(&gone("two"));
-        assert_eq!(claim.presence(), PodPresence::Replaced);
-        // It is there, though one of its name was there before.
-        let second = claims.watch(&target("two"));
+        let watched_pods = WatchedPods::default();
+        let watched = watched_pods.watch(&target("one"));
+        watched_pods.observe_change(&pod("build-pod", "one"));
+        watched_pods.observe_change(&pod("another-pod", "two"));
+        watched_pods.observe_change(&gone("two"));
+        assert_eq!(watched.presence(), PodPresence::Present);
+        watched_pods.observe_change(&gone("one"));
+        assert_eq!(watched.presence(), PodPresence::Gone);
+        watched_pods.observe_change(&pod("build-pod", "two"));
+        watched_pods.observe_change(&gone("two"));
+        assert_eq!(watched.presence(), PodPresence::Replaced);
+        // This Pod exists, although another Pod had its name before.
+        let second = watched_pods.watch(&target("two"));
         assert_eq!(second.presence(), PodPresence::Present);
-        let again = claims.watch(&target("one"));
-        drop(claim);
+        let again = watched_pods.watch(&target("one"));
+        drop(watched);
         assert_eq!(again.presence(), PodPresence::Replaced);
         drop((again, second));
-        assert!(claims.states().pods.is_empty());
+        assert!(watched_pods.states().pods.is_empty());
     }
 }

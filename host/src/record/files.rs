@@ -1,4 +1,5 @@
-//! The files of a recording: watch events, a line each, and logs as one JSON object. Both are whole after every write.
+//! Writes the files of a recording: one watch event per line, and the logs as one JSON object. Both
+//! files are complete after every write.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -8,16 +9,16 @@ use std::path::{Path, PathBuf};
 /// Names of the files.
 const EVENTS_FILE: &str = "recording.jsonl";
 const LOGS_FILE: &str = "recording.logs.json";
-/// How the file of logs ends.
+/// End of the file of logs.
 const LOGS_END: &str = "\n}\n";
 
-/// Why a recording cannot be written.
+/// Errors of writing a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The folder cannot be used.
+    /// The folder contains files.
     #[error("{folder} is not empty: give a folder that is empty or does not exist (--out)")]
     NotEmpty {
-        /// Its path.
+        /// Path of the folder.
         folder: String,
     },
     /// A file cannot be written.
@@ -25,31 +26,31 @@ pub enum RecordError {
         "failed to write {file}: {source}\n  what was written before is whole and can be replayed"
     )]
     Write {
-        /// Its path.
+        /// Path of the file.
         file: String,
-        /// Why.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The folder cannot be made.
-    #[error("failed to make {folder} (--out): {source}")]
+    /// The folder cannot be created.
+    #[error("failed to create {folder} (--out): {source}")]
     Folder {
-        /// Its path.
+        /// Path of the folder.
         folder: String,
-        /// Why.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The bound is reached.
+    /// The recording has reached its bound.
     #[error(
         "the recording has reached {max_bytes} bytes (--max-bytes), and ends here: what was written is whole and can be \
          replayed"
     )]
     Full {
-        /// The bound.
+        /// The bound, in bytes.
         max_bytes: u64,
     },
 }
 
-/// Where a line stands.
+/// The position of a line in the file of watch events.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EventLocation {
     offset: u64,
@@ -72,7 +73,7 @@ pub(super) struct RecordingFiles {
 }
 
 impl RecordingFiles {
-    /// Makes the files, which nobody else may read, in a folder that is empty or is made.
+    /// Creates the files, which only this user may read, in a folder that is empty or is created.
     pub(super) fn create(folder: &Path, max_bytes: u64) -> Result<Self, RecordError> {
         let failed = |source| RecordError::Folder {
             folder: folder.display().to_string(),
@@ -101,7 +102,7 @@ impl RecordingFiles {
         Ok(files)
     }
 
-    /// Bytes of watch events, and of logs.
+    /// Returns the bytes of the watch events and of the logs.
     pub(super) fn sizes(&self) -> (u64, u64) {
         (self.events.size, self.logs.size)
     }
@@ -110,7 +111,7 @@ impl RecordingFiles {
         (&self.events.path, &self.logs.path)
     }
 
-    /// Adds a watch event.
+    /// Appends a watch event.
     pub(super) fn add_event(&mut self, line: &str) -> Result<EventLocation, RecordError> {
         self.check(line.len() + 1)?;
         let at = self.events.size;
@@ -121,7 +122,7 @@ impl RecordingFiles {
         })
     }
 
-    /// Reads a watch event that was added.
+    /// Reads a watch event that was appended.
     pub(super) fn event(&mut self, line: EventLocation) -> Result<String, RecordError> {
         let mut bytes = vec![0; line.length];
         let file = &mut self.events.file;
@@ -131,7 +132,7 @@ impl RecordingFiles {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Adds a log, or that there is none.
+    /// Adds a log; `None` states that there is no log.
     pub(super) fn add_log(&mut self, name: &str, text: Option<&str>) -> Result<(), RecordError> {
         let (name, text) = (serde_json::Value::from(name), serde_json::Value::from(text));
         let end = self.logs.size - LOGS_END.len() as u64;
@@ -140,13 +141,13 @@ impl RecordingFiles {
         self.check(entry.len())?;
         let written = self.logs.write_at(end, &entry);
         if written.is_err() {
-            // The end that was there before was written over.
+            // The write may have overwritten the previous end.
             self.logs.write_at(end, LOGS_END).ok();
         }
         written
     }
 
-    /// Waits until all of it is on the disk.
+    /// Waits until both files are on the disk.
     pub(super) fn finish(&self) -> Result<(), RecordError> {
         for part in [&self.events, &self.logs] {
             part.file.sync_all().map_err(|source| part.failed(source))?;
@@ -157,11 +158,12 @@ impl RecordingFiles {
     fn check(&self, more: usize) -> Result<(), RecordError> {
         let (events, logs) = self.sizes();
         let room = self.max_bytes.saturating_sub(events + logs);
-        match u64::try_from(more).is_ok_and(|more| more <= room) {
-            true => Ok(()),
-            false => Err(RecordError::Full {
+        if u64::try_from(more).is_ok_and(|more| more <= room) {
+            Ok(())
+        } else {
+            Err(RecordError::Full {
                 max_bytes: self.max_bytes,
-            }),
+            })
         }
     }
 }
@@ -190,7 +192,8 @@ impl RecordingFile {
         }
     }
 
-    /// Writes a text that the file ends with then. If it cannot be written, the file ends before it.
+    /// Writes a text at an offset, and the file ends after it. If the write fails, the file ends
+    /// before it.
     fn write_at(&mut self, offset: u64, text: &str) -> Result<(), RecordError> {
         let written = self.file.seek(SeekFrom::Start(offset));
         let written = written.and_then(|_| self.file.write_all(text.as_bytes()));

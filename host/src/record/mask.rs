@@ -1,4 +1,4 @@
-//! Masks what is recorded, before anything of it reaches a disk.
+//! Masks objects and logs before they reach a disk.
 
 use super::structure;
 use crate::observe::mask_termination_message;
@@ -10,15 +10,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// kubectl's copy of the whole object.
+/// The annotation in which kubectl keeps a copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// What prepares a step's container may hold its script in base64, in which no rule finds a secret. No event needs it.
+/// Members of init containers that are removed. They may contain the script of a step in base64, in
+/// which no rule finds a secret, and no event needs them.
 const INIT_CONTAINER_MEMBERS: [&str; 4] = ["command", "args", "env", "envFrom"];
-/// Longest time to mask an object, or a log.
+/// Time limit for masking an object or a log.
 const MASK_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many bytes longer than before a text may get by masking.
+/// Bytes by which a text may grow when it is masked.
 const MAX_GROWTH_BYTES: usize = 1024 * 1024;
-/// How deep an object is read of which a part cannot be read.
+/// Depth to which an object with an unreadable part is read.
 const MAX_DEPTH: usize = 6;
 
 /// Masks with the rules of a plugin, or not at all.
@@ -26,14 +27,14 @@ const MAX_DEPTH: usize = 6;
 pub(super) struct Masker {
     rule_sets: Option<Arc<RuleSets>>,
     counts: RedactionCounts,
-    /// When the object or log must be masked that is being masked.
+    /// Time at which masking the current object or log must be complete.
     deadline: Instant,
 }
 
-/// An object as it may be recorded.
+/// An object that may be recorded.
 pub(super) struct Masked {
     pub(super) object: Value,
-    /// Of some of it nothing is left but what says who, what and when: it could not be masked.
+    /// True if a part could not be masked, so that only its structural members are left.
     pub(super) is_incomplete: bool,
 }
 
@@ -50,7 +51,7 @@ impl Masker {
         self.rule_sets.is_some()
     }
 
-    /// How often each rule matched.
+    /// Returns how often each rule matched.
     pub(super) fn counts(&self) -> &RedactionCounts {
         &self.counts
     }
@@ -66,7 +67,8 @@ impl Masker {
         Some(text)
     }
 
-    /// Masks a Pod or TaskRun. Names, times, reasons and exit codes stay, also those in termination messages.
+    /// Masks a Pod or TaskRun. Names, times, reasons and exit codes stay, also those in termination
+    /// messages.
     pub(super) fn object(&mut self, json: &str, kind: &str) -> Masked {
         let (original, is_whole) = read(json, MAX_DEPTH);
         let Some(rule_sets) = self.rule_sets.clone() else {
@@ -107,15 +109,19 @@ impl Masker {
         }
     }
 
+    /// Removes members that repeat others in a form in which no rule finds a secret.
     fn drop_copies(&self, object: &mut Value, kind: &str) {
         let annotations = object.pointer_mut("/metadata/annotations");
         if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
             annotations.remove(LAST_APPLIED);
         }
-        let containers = object.pointer_mut("/spec/initContainers");
-        let containers = containers.filter(|_| kind == "Pod");
-        let containers = containers.and_then(Value::as_array_mut);
-        for container in containers
+        if kind != "Pod" {
+            return;
+        }
+        let init_containers = object
+            .pointer_mut("/spec/initContainers")
+            .and_then(Value::as_array_mut);
+        for container in init_containers
             .into_iter()
             .flatten()
             .filter_map(Value::as_object_mut)
@@ -124,7 +130,7 @@ impl Masker {
         }
     }
 
-    /// Masks all strings below a value.
+    /// Masks all strings in a value.
     fn value(&mut self, rule_sets: &RuleSets, value: &mut Value) -> Option<()> {
         let limits = self.limits();
         for (_, scanner) in rule_sets {
@@ -133,7 +139,7 @@ impl Masker {
         Some(())
     }
 
-    /// Masks the messages of containers that have ended.
+    /// Masks the termination messages of containers.
     fn mask_messages(&mut self, rule_sets: &RuleSets, value: &mut Value, is_masked: &mut bool) {
         match value {
             Value::Array(items) => {
@@ -157,7 +163,7 @@ impl Masker {
         }
     }
 
-    /// Masks the names of members: whoever writes labels, annotations or results chooses them.
+    /// Masks the names of members, because tenants choose those of labels, annotations and results.
     fn mask_names(&mut self, rule_sets: &RuleSets, value: &mut Value) {
         match value {
             Value::Array(items) => {
@@ -194,7 +200,8 @@ impl Masker {
     }
 }
 
-/// Names in the schemas of Kubernetes and Tekton hold nothing but letters.
+/// Returns whether a name may belong to a schema of Kubernetes or Tekton: these contain only
+/// letters.
 fn is_schema_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
@@ -206,8 +213,8 @@ fn message_of<'a>(name: &str, member: &'a mut Value) -> Option<&'a mut String> {
     }
 }
 
-/// Puts the messages of containers back, which were masked entry by entry: as a whole they would be taken for JSON, or
-/// for text in which an entry of the entrypoint stands.
+/// Restores the termination messages, which were masked entry by entry. Masking a message as a
+/// whole would treat it as JSON, or as a text that contains an entry of the entrypoint.
 fn restore_messages(value: &mut Value, masked: &Value) {
     match (value, masked) {
         (Value::Array(items), Value::Array(masked)) => {
@@ -231,8 +238,8 @@ fn restore_messages(value: &mut Value, masked: &Value) {
     }
 }
 
-/// Reads an object, and says whether all of it was read: what is nested too deep, or is a number that none can hold, is
-/// left out, as the observer takes it for missing.
+/// Parses an object, and returns whether it is complete. A part that is nested too deep, or a
+/// number that cannot be represented, is omitted, as the observer treats it as missing.
 fn read(json: &str, depth: usize) -> (Value, bool) {
     if let Ok(value) = serde_json::from_str(json) {
         return (value, true);
@@ -245,9 +252,11 @@ fn read(json: &str, depth: usize) -> (Value, bool) {
         0 => Value::Null,
         depth => read(member.get(), depth - 1).0,
     };
-    let members = members.into_iter();
-    let members: Map<_, _> = members.map(|(name, member)| (name, read(member))).collect();
-    (Value::Object(members), false)
+    let readable: Map<_, _> = members
+        .into_iter()
+        .map(|(name, member)| (name, read(member)))
+        .collect();
+    (Value::Object(readable), false)
 }
 
 #[cfg(test)]
@@ -331,7 +340,7 @@ mod tests {
     #[test]
     fn unmaskable_texts_are_omitted_and_identifiers_stay() {
         let mut masker = masker(SECRET);
-        // More than may be found in one text.
+        // More matches than one text may contain.
         let many = SECRET.repeat(110_000);
         assert_eq!(masker.log(&many), None);
         let mut object = pod();

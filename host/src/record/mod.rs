@@ -1,5 +1,5 @@
-//! Writes what a cluster shows as a recording that `replay` plays: watch events and logs, masked before anything of them
-//! reaches a disk.
+//! Writes the watch events and logs of a cluster as a recording that `replay` plays. Everything is
+//! masked before it reaches a disk.
 
 mod files;
 mod mask;
@@ -22,12 +22,12 @@ use std::time::Instant;
 use tracing::warn;
 use unclaimed_pods::{UnclaimedPod, UnclaimedPods};
 
-/// What is to be recorded, and how much of it.
+/// Bounds a recording.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordLimits {
-    /// Most bytes of all files together.
+    /// Maximum bytes of all files together.
     pub max_bytes: u64,
-    /// Runs that ended before are history.
+    /// Runs that ended before this time are not recorded.
     pub horizon: Timestamp,
 }
 
@@ -37,25 +37,26 @@ pub struct Recorder {
     files: RecordingFiles,
     masker: Masker,
     limits: RecordLimits,
-    /// All first lists are complete. Until then time stands still at the first: no list is later than another.
+    /// True if all initial lists are complete. Until then every event gets the time of the first
+    /// one, so that no list is later than another.
     is_listed: bool,
     first: Option<Timestamp>,
-    /// The last state of each object that is there, by its UID.
+    /// The line with the last state of each existing object, by its UID.
     present: HashMap<String, EventLocation>,
-    /// UIDs of TaskRuns, and of pods of others, that are history.
-    history: HashSet<String>,
+    /// UIDs of objects that ended before the horizon: TaskRuns, and Pods of other TaskRuns.
+    before_horizon: HashSet<String>,
     /// Pods that no TaskRun has named yet.
     unclaimed: UnclaimedPods,
     /// UIDs of TaskRuns that have not ended.
     open: HashSet<String>,
-    /// UIDs of the first pods of their names, by name: their logs are found by it.
+    /// Maps the name of a Pod to the UID of the first Pod with it. Logs are found by the name.
     identity: HashMap<String, String>,
     counts: RecordCounts,
     last_change: Instant,
     failure: Option<RecordError>,
 }
 
-/// What was recorded so far.
+/// Counts what was recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordCounts {
     /// Watch events.
@@ -68,17 +69,17 @@ pub struct RecordCounts {
     pub logs: usize,
     /// Logs of steps that could not be read.
     pub logs_unavailable: usize,
-    /// Pods that were left out: no TaskRun has named them.
+    /// Pods that were omitted because no TaskRun has named them.
     pub pods_unclaimed: usize,
-    /// Objects and logs of which something could not be masked, and was left out.
+    /// Objects and logs of which a part was omitted because it could not be masked.
     pub omitted: usize,
     /// Bytes of all files.
     pub bytes: u64,
 }
 
 impl Recorder {
-    /// Begins a recording in a folder that is empty or does not exist. Everything is masked with the rules of
-    /// `redactor`; without one nothing is.
+    /// Creates a recording in a folder that is empty or does not exist. The rules of `redactor`
+    /// mask everything; without it nothing is masked.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl Recorder {
             is_listed: false,
             first: None,
             present: HashMap::new(),
-            history: HashSet::new(),
+            before_horizon: HashSet::new(),
             unclaimed: UnclaimedPods::default(),
             open: HashSet::new(),
             identity: HashMap::new(),
@@ -105,14 +106,16 @@ impl Recorder {
         })
     }
 
-    /// Takes what a watch shows. After a failure nothing more is taken: see [`Recorder::finish`].
+    /// Records an event of a watch. After a failure further events are ignored: see
+    /// [`Recorder::finish`].
     pub fn record_event(&mut self, at: Timestamp, tapped: RawEvent<'_>) {
         if self.failure.is_some() {
             return;
         }
-        let at = match self.is_listed {
-            true => at,
-            false => *self.first.get_or_insert(at),
+        let at = if self.is_listed {
+            at
+        } else {
+            *self.first.get_or_insert(at)
         };
         let done = match tapped {
             RawEvent::Listed => {
@@ -156,7 +159,7 @@ impl Recorder {
             object.insert("kind".to_owned(), identity.kind.into());
         }
         let is_new = !self.present.contains_key(identity.uid);
-        if is_new && self.is_history(identity, &object) {
+        if is_new && self.is_before_horizon(identity, &object) {
             return Ok(());
         }
         if is_incomplete {
@@ -182,10 +185,11 @@ impl Recorder {
             };
         }
         self.counts.task_runs += usize::from(is_new);
-        match is_gone || has_ended(&object) {
-            true => self.open.remove(identity.uid),
-            false => self.open.insert(identity.uid.to_owned()),
-        };
+        if is_gone || has_ended(&object) {
+            self.open.remove(identity.uid);
+        } else {
+            self.open.insert(identity.uid.to_owned());
+        }
         self.add(at, event, identity.uid, &object)?;
         for pod in self.unclaimed.observe_task_run(identity.uid, &object) {
             let event = if pod.is_gone { "DELETED" } else { "ADDED" };
@@ -213,37 +217,40 @@ impl Recorder {
     ) -> Result<(), RecordError> {
         let line = self.files.add_event(&line(at, event, object))?;
         self.counts.events += 1;
-        match event == "DELETED" {
-            true => drop(self.present.remove(uid)),
-            false => drop(self.present.insert(uid.to_owned(), line)),
+        if event == "DELETED" {
+            self.present.remove(uid);
+        } else {
+            self.present.insert(uid.to_owned(), line);
         }
         Ok(())
     }
 
-    /// Is it, or its TaskRun, history? Then it is not recorded, now or later.
-    fn is_history(&mut self, identity: &ObjectIdentity<'_>, object: &Value) -> bool {
+    /// Returns whether an object or its TaskRun ended before the horizon. Such an object is never
+    /// recorded.
+    fn is_before_horizon(&mut self, identity: &ObjectIdentity<'_>, object: &Value) -> bool {
         let of_run = identity
             .run_uid
-            .is_some_and(|uid| self.history.contains(uid));
-        if of_run || self.history.contains(identity.uid) {
+            .is_some_and(|uid| self.before_horizon.contains(uid));
+        if of_run || self.before_horizon.contains(identity.uid) {
             return true;
         }
         if self.is_listed {
-            // What ends from now on is none. What is deleted and was not recorded, was history before.
+            // An object that ends from now on is recorded. A deleted object that was not recorded
+            // ended before the horizon.
             return false;
         }
         let ended = match identity.kind {
             "Pod" => pod_ended(object),
             _ => time(object, "/status/completionTime"),
         };
-        let is_history = ended.is_some_and(|ended| ended < self.limits.horizon);
-        if is_history {
-            self.history.insert(identity.uid.to_owned());
+        let is_before_horizon = ended.is_some_and(|ended| ended < self.limits.horizon);
+        if is_before_horizon {
+            self.before_horizon.insert(identity.uid.to_owned());
         }
-        is_history
+        is_before_horizon
     }
 
-    /// Records that an object was deleted, with its last state that was recorded.
+    /// Records the deletion of an object, with its last recorded state.
     fn record_gone(&mut self, at: Timestamp, uid: &str) -> Result<(), RecordError> {
         self.last_change = Instant::now();
         if self.unclaimed.mark_gone(uid) {
@@ -259,7 +266,7 @@ impl Recorder {
         self.add(at, "DELETED", uid, object)
     }
 
-    /// Takes the log of a step that has ended; `None` if it could not be read.
+    /// Records the log of a step that has ended; `None` if it could not be read.
     pub fn record_log(&mut self, record: &StepRecord, log: Option<&str>) {
         let transition = &record.transition;
         let Some(uid) = transition
@@ -279,7 +286,7 @@ impl Recorder {
                 warn!(
                     pod = &*transition.pod_name,
                     container = &*transition.container,
-                    "a log cannot be masked, and is left out"
+                    "a log cannot be masked and is omitted"
                 );
             }
         }
@@ -287,10 +294,11 @@ impl Recorder {
             .identity
             .get(&*transition.pod_name)
             .is_none_or(|first| first == uid);
-        let name = match has_name {
-            true => &*transition.pod_name,
-            // Another pod had its name before.
-            false => uid,
+        let name = if has_name {
+            &*transition.pod_name
+        } else {
+            // An earlier Pod had its name.
+            uid
         };
         if masked.is_some() || !has_name {
             let name = format!("{name}-{}", transition.container);
@@ -304,11 +312,11 @@ impl Recorder {
             kind,
             namespace = text(object, "/metadata/namespace"),
             name = text(object, "/metadata/name"),
-            "an object cannot be masked or read as a whole: texts of it are left out"
+            "an object cannot be masked or read as a whole: some of its texts are omitted"
         );
     }
 
-    /// What was recorded so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn counts(&self) -> RecordCounts {
         let (events, logs) = self.files.sizes();
@@ -319,42 +327,42 @@ impl Recorder {
         }
     }
 
-    /// What was masked; `None` if nothing is.
+    /// Returns how often each rule matched; `None` if nothing is masked.
     #[must_use]
     pub fn masked(&self) -> Option<&RedactionCounts> {
         self.masker.masks().then(|| self.masker.counts())
     }
 
-    /// The files of watch events and of logs.
+    /// Returns the paths of the watch events and of the logs.
     #[must_use]
     pub fn paths(&self) -> (&Path, &Path) {
         self.files.paths()
     }
 
-    /// Since when nothing has changed, if there are runs and all of them have ended.
+    /// Returns the time of the last change if there are runs and all of them have ended.
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {
         let is_idle = self.is_listed && self.counts.task_runs > 0 && self.open.is_empty();
         is_idle.then_some(self.last_change)
     }
 
-    /// Is everything known that was there at the start?
+    /// Returns whether all initial lists are complete.
     #[must_use]
     pub fn is_listed(&self) -> bool {
         self.is_listed
     }
 
-    /// Has it failed?
+    /// Returns whether the recording has failed.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
 
-    /// Waits until all of it is on the disk.
+    /// Waits until all files are on the disk.
     ///
     /// # Errors
     ///
-    /// It could not be written, now or before.
+    /// A file could not be written, now or before.
     pub fn finish(&mut self) -> Result<(), RecordError> {
         match self.failure.take() {
             Some(failure) => Err(failure),
@@ -363,7 +371,7 @@ impl Recorder {
     }
 }
 
-/// What names an object beside its JSON.
+/// The identity of an object.
 struct ObjectIdentity<'a> {
     api_version: &'static str,
     kind: &'static str,
@@ -385,17 +393,18 @@ fn time(object: &Value, pointer: &str) -> Option<Timestamp> {
 }
 
 fn has_ended(task_run: &Value) -> bool {
-    let conditions = task_run
+    let mut conditions = task_run
         .pointer("/status/conditions")
-        .and_then(Value::as_array);
-    let mut conditions = conditions.into_iter().flatten();
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     conditions.any(|condition| {
         text(condition, "/type") == "Succeeded"
             && matches!(text(condition, "/status"), "True" | "False")
     })
 }
 
-/// When a pod has ended: all of its containers have.
+/// Returns the time at which a Pod has ended: the latest end of its containers.
 fn pod_ended(pod: &Value) -> Option<Timestamp> {
     if !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed") {
         return None;
@@ -403,8 +412,10 @@ fn pod_ended(pod: &Value) -> Option<Timestamp> {
     let statuses = pod
         .pointer("/status/containerStatuses")
         .and_then(Value::as_array);
-    let statuses = statuses.into_iter().flatten();
-    let ends = statuses.map(|status| time(status, "/state/terminated/finishedAt"));
-    // One that has no time has an unknown one.
+    let ends = statuses
+        .into_iter()
+        .flatten()
+        .map(|status| time(status, "/state/terminated/finishedAt"));
+    // If the end of one container is unknown, that of the Pod is, too.
     ends.collect::<Option<Vec<_>>>()?.into_iter().max()
 }

@@ -1,12 +1,13 @@
-//! Which parts of a Pod or TaskRun say who, what and when: they stay as they are in a recording, whatever a rule says of
-//! them, as no plugin changes them in an event.
+//! Selects the members of a Pod or TaskRun that identify it and describe its progress. They stay
+//! unchanged in a recording, whatever the rules match, as no plugin changes them in an event.
 
 use serde_json::{Map, Value};
 
-/// Longest text that is taken for a name, a reason or a time, in bytes.
+/// Bounds the bytes of a text that counts as a name, a reason or a time.
 const MAX_TEXT: usize = 512;
 
-/// Paths: `>` between members, `|` between alternatives, `*` for every item of a list.
+/// Paths of members: `>` separates levels, `|` separates alternatives, `*` stands for every item of
+/// a list.
 const COMMON: &[&str] = &[
     "apiVersion|kind",
     "metadata>name|namespace|uid|resourceVersion|generation|creationTimestamp",
@@ -26,7 +27,7 @@ const POD: &[&str] = &[
     "status>containerStatuses|initContainerStatuses>*>state|lastState>terminated>startedAt|finishedAt|containerID",
 ];
 const TASK_RUN: &[&str] = &["spec>managedBy", "spec>taskSpec>steps>*>name"];
-/// Of a TaskRun's `status`, and of each status in its `retriesStatus`.
+/// Paths below the `status` of a TaskRun and below each entry of its `retriesStatus`.
 const ATTEMPT: &[&str] = &[
     "podName|startTime|completionTime",
     "taskSpec>steps>*>name",
@@ -37,7 +38,8 @@ const ATTEMPT: &[&str] = &[
     "steps>*>terminated>exitCode|signal|reason|startedAt|finishedAt|containerID",
 ];
 
-/// Puts back what rules have changed of the structure of an object. What is missing in `masked` is made.
+/// Restores the structural members that rules have changed in an object. Members that are missing
+/// in `masked` are created.
 pub(super) fn restore(masked: &mut Value, original: &Value, kind: &str) {
     let own = if kind == "Pod" { POD } else { TASK_RUN };
     for path in COMMON.iter().chain(own) {
@@ -90,7 +92,8 @@ fn restore_items(masked: &mut Value, original: &Value, rest: &str) {
     }
 }
 
-/// A member of an object, which is made if there is none; `None` if it is no object.
+/// Returns a member of an object and creates it if it is missing; `None` if the value is not an
+/// object.
 fn member<'a>(value: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     if value.is_null() {
         *value = Value::Object(Map::new());

@@ -1,13 +1,15 @@
-//! Pods whose TaskRun has not named them: a live observer tells nothing of them, so they are not recorded yet. `replay`
-//! believes a pod whose TaskRun it does not know.
+//! Holds back Pods that no TaskRun has named. A live observer emits nothing for such a Pod, but
+//! `replay` trusts a Pod whose TaskRun it does not know, so the Pod is recorded only once it is
+//! named.
 
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
-/// Most bytes of pods that wait. Beyond that a pod is recorded though nothing has named it.
+/// Bounds the bytes of the Pods that wait. Beyond it a Pod is recorded although no TaskRun has
+/// named it.
 const MAX_UNCLAIMED_BYTES: usize = 32 * 1024 * 1024;
 
-/// A pod that waits, as it was last seen.
+/// The last state of a Pod that waits.
 #[derive(Debug)]
 pub(super) struct UnclaimedPod {
     pub(super) uid: String,
@@ -19,28 +21,31 @@ pub(super) struct UnclaimedPod {
     pub(super) size: usize,
 }
 
-/// Which pods TaskRuns have named, and which wait for that.
+/// The Pods that TaskRuns have named, and those that wait.
 #[derive(Debug, Default)]
 pub(super) struct UnclaimedPods {
-    /// By the UID of the TaskRun: its namespace, and the names of its pods.
+    /// By the UID of the TaskRun: its namespace, and the names of its Pods.
     named: HashMap<String, (String, HashSet<String>)>,
-    /// By the UID of the TaskRun.
+    /// Waiting Pods, by the UID of the TaskRun.
     by_run: HashMap<String, Vec<UnclaimedPod>>,
     bytes: usize,
 }
 
 impl UnclaimedPods {
-    /// Takes a TaskRun. Gives the pods that it names and that have waited for it.
+    /// Applies the current state of a TaskRun. Returns the Pods that it names and that have waited
+    /// for it.
     pub(super) fn observe_task_run(&mut self, uid: &str, task_run: &Value) -> Vec<UnclaimedPod> {
         let text = |pointer: &str| task_run.pointer(pointer).and_then(Value::as_str);
         let retries = task_run
             .pointer("/status/retriesStatus")
             .and_then(Value::as_array);
-        let retries = retries.into_iter().flatten();
-        let retries = retries.filter_map(|attempt| attempt.get("podName")?.as_str());
+        let names_of_retries = retries
+            .into_iter()
+            .flatten()
+            .filter_map(|attempt| attempt.get("podName")?.as_str());
         let names: HashSet<String> = text("/status/podName")
             .into_iter()
-            .chain(retries)
+            .chain(names_of_retries)
             .map(str::to_owned)
             .collect();
         let namespace = text("/metadata/namespace").unwrap_or_default().to_owned();
@@ -67,7 +72,7 @@ impl UnclaimedPods {
         named.is_some_and(|(of, names)| of == namespace && names.contains(name))
     }
 
-    /// Holds a pod until its TaskRun names it. Gives it back if it does not have to wait.
+    /// Keeps a Pod until its TaskRun names it. Returns the Pod if it does not have to wait.
     pub(super) fn insert(&mut self, run: &str, pod: UnclaimedPod) -> Option<UnclaimedPod> {
         if self.is_named(run, &pod.namespace, &pod.name)
             || self.bytes + pod.size > MAX_UNCLAIMED_BYTES
@@ -86,7 +91,7 @@ impl UnclaimedPods {
         None
     }
 
-    /// Notes that a pod is gone. Says whether it waits here.
+    /// Records that a Pod was deleted. Returns whether it is waiting.
     pub(super) fn mark_gone(&mut self, uid: &str) -> bool {
         let mut pods = self.by_run.values_mut().flatten();
         let held = pods.find(|pod| pod.uid == uid);
@@ -96,7 +101,7 @@ impl UnclaimedPods {
         })
     }
 
-    /// How many pods no TaskRun has named.
+    /// Returns the number of Pods that no TaskRun has named.
     pub(super) fn count(&self) -> usize {
         self.by_run.values().map(Vec::len).sum()
     }
