@@ -1,7 +1,7 @@
 //! Watches a cluster: the Pods and TaskRuns of an API server become changes.
 
-use super::ObserveError;
 use super::change::{Change, TimedChange};
+use super::error::ObserveError;
 use super::initial_lists::{InitialLists, Scope};
 use super::namespace::namespace_names;
 use super::raw_events::{RawEvent, RawEventHook, WithJson};

@@ -1,6 +1,6 @@
 //! Connects to an API server.
 
-use super::ObserveError;
+use super::error::ObserveError;
 use super::proxy::{self, Proxy};
 use super::retry::Retry;
 use super::watch_health::{WatchHealthService, Watches};
@@ -118,8 +118,8 @@ fn environment() -> proxy::Environment {
 /// Returns the time of the cluster, which dates all observations. Without a response, returns the
 /// time of this machine.
 pub async fn cluster_time(client: &Client) -> Timestamp {
-    let asked = tokio::time::timeout(CLOCK_TIMEOUT, server_date(client)).await;
-    asked.ok().flatten().unwrap_or_else(clock::now)
+    let date = tokio::time::timeout(CLOCK_TIMEOUT, server_date(client)).await;
+    date.ok().flatten().unwrap_or_else(clock::now)
 }
 
 /// Returns the `Date` of a response of the API server. This request needs no right.

@@ -130,7 +130,8 @@ impl<R: Read> Documents<R> {
         };
         DocumentError {
             line: self.line + error.line().saturating_sub(1),
-            problem: other_format.map_or_else(|| super::without_position(error), str::to_owned),
+            problem: other_format
+                .map_or_else(|| super::error::without_position(error), str::to_owned),
         }
     }
 

@@ -288,18 +288,18 @@ impl RunFacts {
         };
         match named.or_else(unnamed) {
             Some(step) => {
-                let cut = step
+                let truncation = step
                     .truncated_from
                     .map(|bytes| SpecTruncation { bytes: Some(bytes) });
-                (step.json.clone(), cut, step.omitted.clone())
+                (step.json.clone(), truncation, step.omitted.clone())
             }
             None => {
                 let known_members = [("name", Some(name)), ("image", image)]
                     .into_iter()
                     .filter_map(|(name, text)| Some((name, text?.into())));
                 let spec = StepSpec::from_members(known_members.collect::<BTreeMap<_, _>>());
-                let cut = self.texts_evicted.then_some(SpecTruncation { bytes: None });
-                (spec.json, cut, Arc::default())
+                let truncation = self.texts_evicted.then_some(SpecTruncation { bytes: None });
+                (spec.json, truncation, Arc::default())
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Plays recorded streams: files merged by their times, pipes as they arrive.
 
-use super::ObserveError;
 use super::change::TimedChange;
+use super::error::ObserveError;
 use super::recording_reader::{Batch, RecordingReader};
 use crate::clock;
 use jiff::Timestamp;

@@ -212,16 +212,19 @@ mod tests {
         for scheme in ["socks5", "socks5h", "socks4", "ftp"] {
             let text = format!("{scheme}://me:secret@proxy.example:1080");
             let problem = found(server, None, &environment(&text, "")).unwrap_err();
-            let said = problem.to_string();
-            assert!(said.contains("HTTPS_PROXY speaks"), "{said}");
-            assert!(said.contains(scheme) && said.contains("NO_PROXY"), "{said}");
-            let problem = found(server, Some(&text), &Environment::default()).unwrap_err();
-            let said = problem.to_string();
+            let message = problem.to_string();
+            assert!(message.contains("HTTPS_PROXY speaks"), "{message}");
             assert!(
-                said.contains("proxy-url") && !said.contains("NO_PROXY"),
-                "{said}"
+                message.contains(scheme) && message.contains("NO_PROXY"),
+                "{message}"
             );
-            assert!(!said.contains("secret"), "{said}");
+            let problem = found(server, Some(&text), &Environment::default()).unwrap_err();
+            let message = problem.to_string();
+            assert!(
+                message.contains("proxy-url") && !message.contains("NO_PROXY"),
+                "{message}"
+            );
+            assert!(!message.contains("secret"), "{message}");
         }
         for text in [
             "http://",

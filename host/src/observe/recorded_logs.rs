@@ -1,7 +1,8 @@
 //! Reads the logs of a recording.
 
-use super::ObserveError;
 use super::change::LogTarget;
+use super::error::ObserveError;
+use super::log_capture::LogCapture;
 use crate::step::CapturedLog;
 use std::collections::BTreeMap;
 use std::io;
@@ -57,7 +58,7 @@ impl RecordedLogs {
             .map(|logs| Self(vec![logs]))
             .map_err(|source| ObserveError::NotLogs {
                 name: name.to_owned(),
-                problem: super::without_values(&source),
+                problem: super::error::without_values(&source),
             })
     }
 
@@ -72,7 +73,7 @@ impl RecordedLogs {
         match text {
             None | Some(None) => CapturedLog::unavailable("not in the recording"),
             Some(Some(text)) => {
-                let mut capture = super::LogCapture::new(max_bytes);
+                let mut capture = LogCapture::new(max_bytes);
                 capture.push(text.as_bytes());
                 capture.finish()
             }

@@ -2,7 +2,8 @@
 
 use super::change::Change;
 use super::documents::Documents;
-use super::{ObserveError, SlimPod, SlimTaskRun};
+use super::error::ObserveError;
+use super::slim::{SlimPod, SlimTaskRun};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -98,7 +99,7 @@ impl<R: Read> RecordingReader<R> {
         };
         let parsed = parse_document(document.text).map_err(|(part, error)| {
             let line = document.line_of(part, &error);
-            refuse(line, super::without_position(&error))
+            refuse(line, super::error::without_position(&error))
         })?;
         let now = match parsed.at {
             Some(_) => None,
@@ -286,15 +287,15 @@ mod tests {
         ] {
             let Err(ObserveError::NotARecording {
                 line: found,
-                problem: said,
+                problem: message,
                 ..
             }) = batch(text)
             else {
                 panic!("{text}");
             };
             assert_eq!(found, line, "{text}");
-            assert!(said.starts_with(problem), "{said}");
-            assert!(!said.contains(" at line "), "{said}");
+            assert!(message.starts_with(problem), "{message}");
+            assert!(!message.contains(" at line "), "{message}");
         }
     }
 }

@@ -2,17 +2,14 @@
 //! other object.
 
 use super::list::RawObject;
-use crate::locked::Locked;
+use super::log_rate_limit::LogRateLimit;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tracing::warn;
-
-/// Minimum time between two log lines about one kind.
-const ONE_LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// The identity of an object that cannot be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -158,25 +155,6 @@ impl UnreadableCounter {
     }
 }
 
-/// Limits repeated log lines to one per minute.
-#[derive(Debug, Default)]
-pub(crate) struct LogRateLimit(Locked<(Option<Instant>, u64)>);
-
-impl LogRateLimit {
-    /// Returns the number of lines that were suppressed since the last one if this line may be
-    /// written.
-    pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock();
-        let (last, suppressed) = &mut *state;
-        if last.is_some_and(|last| now.duration_since(last) < ONE_LINE_EVERY) {
-            *suppressed += 1;
-            return None;
-        }
-        *last = Some(now);
-        Some(std::mem::take(suppressed))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,14 +185,5 @@ mod tests {
             assert!(found.name.is_empty() || &*found.name == "n", "{end}");
         }
         assert_eq!(&*named(json.get(..130).unwrap(), true).name, "n");
-    }
-
-    #[test]
-    fn one_line_a_minute_is_written() {
-        let limit = LogRateLimit::default();
-        let start = Instant::now();
-        assert_eq!(limit.pass(start), Some(0));
-        assert_eq!((limit.pass(start), limit.pass(start)), (None, None));
-        assert_eq!(limit.pass(start + ONE_LINE_EVERY), Some(2));
     }
 }

@@ -81,10 +81,10 @@ impl UnclaimedPods {
         }
         self.bytes += pod.size;
         let pods = self.by_run.entry(run.to_owned()).or_default();
-        match pods.iter_mut().find(|held| held.uid == pod.uid) {
-            Some(held) => {
-                self.bytes -= held.size;
-                *held = pod;
+        match pods.iter_mut().find(|waiting| waiting.uid == pod.uid) {
+            Some(waiting) => {
+                self.bytes -= waiting.size;
+                *waiting = pod;
             }
             None => pods.push(pod),
         }
@@ -94,8 +94,8 @@ impl UnclaimedPods {
     /// Records that a Pod was deleted. Returns whether it is waiting.
     pub(super) fn mark_gone(&mut self, uid: &str) -> bool {
         let mut pods = self.by_run.values_mut().flatten();
-        let held = pods.find(|pod| pod.uid == uid);
-        held.is_some_and(|pod| {
+        let waiting = pods.find(|pod| pod.uid == uid);
+        waiting.is_some_and(|pod| {
             pod.is_gone = true;
             true
         })
