@@ -202,7 +202,7 @@ impl<K: WatchedKind> WatchedKind for WithJson<K> {
 #[derive(Clone)]
 struct ChangeSender {
     changes: mpsc::Sender<TimedChange>,
-    /// Objects of other shards are dropped.
+    /// The shard of this observer. Objects of other shards are dropped.
     shard: Shard,
     lists: Arc<Locked<InitialLists>>,
     scope: Scope,

@@ -97,8 +97,8 @@ impl RunFacts {
             || (*self.namespace == *namespace && self.pod_names.is_empty())
     }
 
-    /// Returns whether the run has no Pod. The next update of its TaskRun then brings dropped texts
-    /// again.
+    /// Returns whether the TaskRun was seen and has no Pod yet. Its next update then brings dropped
+    /// texts again.
     pub(super) fn is_pending(&self) -> bool {
         self.task_run_seen && self.pods.is_empty()
     }

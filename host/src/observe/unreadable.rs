@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for Identity<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(member) = members.next_key::<String>()? {
             match &*member {
-                // The member of a watch event.
+                // A watch event contains the object in this member.
                 "object" => members.next_value_seed(Nested(Identity(&mut *self.0)))?,
                 "metadata" => members.next_value_seed(Nested(Names(&mut *self.0)))?,
                 _ => drop(members.next_value::<IgnoredAny>()?),

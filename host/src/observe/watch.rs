@@ -301,7 +301,8 @@ impl<K: Object> Watch<K> {
         open(&self.client, request.map_err(kube::Error::BuildRequest)?).await
     }
 
-    /// Counts failures in a row, and decides on the delay and on a rebuild.
+    /// Counts failures in a row. Sets the delay before the next attempt, and resets the state if
+    /// the watch must be rebuilt.
     fn count(&mut self, event: &Result<Event<K>, WatchError>) {
         match event {
             // This event precedes the request of a list and is no success.

@@ -416,6 +416,6 @@ fn pod_ended(pod: &Value) -> Option<Timestamp> {
         .into_iter()
         .flatten()
         .map(|status| time(status, "/state/terminated/finishedAt"));
-    // If the end of one container is unknown, that of the Pod is, too.
+    // If the end of one container is unknown, the end of the Pod is unknown, too.
     ends.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
