@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 ///
 /// # Errors
 ///
-/// Says what a name may contain.
+/// The text is not such a label. The error states what a name may contain.
 pub fn namespace_name(text: &str) -> Result<String, String> {
     let is_alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();
@@ -18,16 +18,18 @@ pub fn namespace_name(text: &str) -> Result<String, String> {
             .all(|byte| is_alphanumeric(byte) || *byte == b'-')
         && bytes.first().is_some_and(is_alphanumeric)
         && bytes.last().is_some_and(is_alphanumeric);
-    match is_label {
-        true => Ok(text.to_owned()),
-        false => Err(
+    if is_label {
+        Ok(text.to_owned())
+    } else {
+        Err(
             "a namespace has 1 to 63 of a-z, 0-9 and -, and begins and ends with a letter or digit"
                 .to_owned(),
-        ),
+        )
     }
 }
 
-/// Reads a list of names. An error is that of the item, so that it names the item's line.
+/// Reads a list of names. The error of an invalid name belongs to that item, so that it states the
+/// line of the item.
 pub(super) fn namespace_names<'de, D>(deserializer: D) -> Result<Vec<String>, D::Error>
 where
     D: Deserializer<'de>,

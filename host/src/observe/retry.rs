@@ -1,5 +1,5 @@
-//! Requests that an API server cannot answer now are asked again, so that one bad page does not begin
-//! a whole list anew, and a server that asks for a pause gets it.
+//! Repeats requests that an API server cannot answer now, so that one failed page does not restart
+//! a whole list, and a pause that the server requests is kept.
 
 use crate::clock;
 use crate::http::retry_after_of;
@@ -11,19 +11,19 @@ use tower::BoxError;
 use tower::retry::Policy;
 use tower::timeout::error::Elapsed;
 
-/// Tries after the first. What fails longer is logged, and tried again by whoever asked.
+/// Attempts after the first. If all fail, the caller logs the error and tries again later.
 const RETRIES: u32 = 5;
-/// The same where there is no answer at all.
+/// Attempts after the first if there is no response.
 const RECONNECTS: u32 = 2;
-/// Longest wait that a server may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Waits if the server names none.
+/// Bounds the delay that a server may request.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+/// Delays if the server requests none.
 const BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(150),
-    max: LONGEST_WAIT,
+    max: MAX_DELAY,
 };
 
-/// How often one request was asked again.
+/// Counts the repetitions of one request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Retry {
     retries: u32,
@@ -37,23 +37,23 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for Retry {
         _request: &mut Request<Body>,
         result: &mut Result<Response<B>, BoxError>,
     ) -> Option<Self::Future> {
-        let wait = match result {
-            Ok(response) if self.retries < RETRIES && passes(response.status()) => {
-                let asked = retry_after_of(response.headers(), clock::now());
-                wait(asked, self.retries)
+        let delay = match result {
+            Ok(response) if self.retries < RETRIES && is_temporary(response.status()) => {
+                let requested = retry_after_of(response.headers(), clock::now());
+                delay(requested, self.retries)
             }
-            // The connection broke. What took too long once is not waited for again.
+            // The connection broke. A request that timed out is not repeated.
             Err(error) if self.retries < RECONNECTS && !error.is::<Elapsed>() => {
-                wait(None, self.retries)
+                delay(None, self.retries)
             }
             Ok(_) | Err(_) => return None,
         };
         self.retries += 1;
-        Some(tokio::time::sleep(wait))
+        Some(tokio::time::sleep(delay))
     }
 
     fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
-        // Nothing is written twice.
+        // A request that changes an object is not repeated.
         if request.method() != Method::GET {
             return None;
         }
@@ -66,15 +66,16 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for Retry {
     }
 }
 
-/// Does this go away by itself?
-fn passes(status: StatusCode) -> bool {
+/// Returns whether an error of this status is temporary.
+fn is_temporary(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
-/// As long as the server asks for, within bounds; else longer each time, and not for all at once.
-fn wait(asked: Option<Duration>, retries: u32) -> Duration {
-    match asked {
-        Some(asked) => asked.min(LONGEST_WAIT),
+/// Returns the delay that the server requests, within its bound; else a delay that grows with each
+/// repetition and has jitter.
+fn delay(requested: Option<Duration>, retries: u32) -> Duration {
+    match requested {
+        Some(requested) => requested.min(MAX_DELAY),
         None => BACKOFF.delay(retries + 1, fastrand::f64()),
     }
 }
@@ -85,11 +86,11 @@ mod tests {
 
     #[test]
     fn no_wait_is_without_a_bound() {
-        let asked = Duration::from_secs(7);
-        assert_eq!(wait(Some(asked), 0), asked);
-        assert_eq!(wait(Some(Duration::MAX), 0), LONGEST_WAIT);
+        let requested = Duration::from_secs(7);
+        assert_eq!(delay(Some(requested), 0), requested);
+        assert_eq!(delay(Some(Duration::MAX), 0), MAX_DELAY);
         for retries in 0..RETRIES {
-            assert!(wait(None, retries) < Duration::from_secs(5));
+            assert!(delay(None, retries) < Duration::from_secs(5));
         }
     }
 }
