@@ -5,18 +5,18 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// Where plugins are compiled.
+/// Says where plugins are compiled.
 #[derive(Clone, Debug, Default)]
 pub enum Compiler {
-    /// In a thread of this process.
+    /// In a thread of this process. Libraries and tests use this.
     #[default]
     Thread,
     /// In a child process.
     Process(CompilerProgram),
 }
 
-/// A program that calls [`compile_for_parent`]; it must be the same file as the one that runs, or
-/// its machine code is refused.
+/// Describes a program that calls [`compile_for_parent`](super::compile_for_parent). It must be the
+/// same file as the running program; otherwise its machine code is refused.
 #[derive(Clone, Debug)]
 pub struct CompilerProgram {
     program: PathBuf,
@@ -25,7 +25,7 @@ pub struct CompilerProgram {
 }
 
 impl CompilerProgram {
-    /// A program with arguments.
+    /// Returns a program with arguments and without environment variables.
     #[must_use]
     pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
         Self {
@@ -35,21 +35,21 @@ impl CompilerProgram {
         }
     }
 
-    /// The same with one variable of the environment, which is empty otherwise: what stands in this process's is no
-    /// plugin's business, and a compiler needs none of it.
+    /// Adds a variable to the environment, which is empty otherwise: plugins and the compiler must
+    /// not see the environment of this process.
     #[must_use]
     pub fn with_variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
         self
     }
 
-    /// This program with other arguments.
+    /// Returns the running program with other arguments.
     ///
     /// # Errors
     ///
-    /// The system does not say which file it runs.
+    /// The system does not report the path of the running program.
     pub fn current(arguments: Vec<OsString>) -> io::Result<Self> {
-        // The file that runs, even where another has taken its name since.
+        // This path stays valid if another file has taken the name of the running one.
         let running = PathBuf::from("/proc/self/exe");
         let program = match running.exists() {
             true => running,

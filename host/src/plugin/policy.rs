@@ -1,32 +1,33 @@
-//! Choices that the settings of a plugin make.
+//! Choices in the settings of a plugin.
 
 use serde::{Deserialize, Serialize};
 
-/// What happens to an event when a plugin fails on it.
+/// Consequence of a failed plugin call for the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum OnError {
-    /// It is held and tried again: nothing is lost, later events of its run wait. Where 64 events
-    /// are held, all others wait, too.
+    /// The event is held and tried again. Nothing is lost; later events of the same run wait. If 64
+    /// events are held, all other events wait, too.
     Block,
-    /// It ends here.
+    /// The event is dropped.
     Drop,
-    /// It goes on without its log and other free text. What redacting plugins default to.
+    /// The event continues without its log and other free text. The default for plugins that
+    /// redact.
     Strip,
-    /// It goes on as it was before the plugin. What all others default to.
+    /// The event continues as it was before the call. The default for all other plugins.
     Pass,
 }
 
-/// What a plugin gets of WASI. Plugins in Rust and C need none.
+/// Access of a plugin to WASI. Plugins in Rust and C need none.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "camelCase")]
 pub enum Wasi {
-    /// Plugins that import it are refused.
+    /// Plugins that import WASI are refused.
     #[default]
     Refused,
-    /// An empty one, for toolchains that import it in any case: no files, no network, no
-    /// environment, zero as time and as randomness.
+    /// The plugin gets an empty WASI, for toolchains that always import it: no files, no network,
+    /// no environment; time and randomness are zero.
     Denied,
 }

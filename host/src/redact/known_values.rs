@@ -1,4 +1,4 @@
-//! Known secrets in their usual encodings.
+//! Finds known secrets in their usual encodings.
 
 use super::{MIN_VALUE_BYTES, RuleError};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
@@ -8,21 +8,22 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Shortest run of base64 that is taken for a value: shorter ones occur by chance.
+/// Shortest run of base64 that is taken for a value; shorter runs occur by chance.
 const MIN_BASE64_CHARS: usize = 6;
 
-/// What encodeURIComponent and most libraries encode: all but the unreserved characters.
+/// Characters that encodeURIComponent and most libraries encode: all but the unreserved ones.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// KnownValues to look for.
+/// The values to find.
 #[derive(Debug)]
 pub(super) struct KnownValues {
     finder: Option<AhoCorasick>,
-    /// Per pattern: it is a piece of base64, and all of the base64 around it is the secret's.
+    /// For each pattern, whether it is a piece of base64. All base64 around a match then belongs to
+    /// the secret.
     base64: Vec<bool>,
 }
 
@@ -68,7 +69,7 @@ impl KnownValues {
     }
 }
 
-/// As it is, in JSON and shell escapes, percent-encoded, in hexadecimal.
+/// Returns a value as it is, in JSON and shell escapes, percent-encoded, and in hexadecimal.
 fn plain_forms(value: &str) -> impl Iterator<Item = String> + use<> {
     let json = serde_json::to_string(value).unwrap_or_default();
     let json = json
@@ -83,14 +84,14 @@ fn plain_forms(value: &str) -> impl Iterator<Item = String> + use<> {
     [value.to_owned(), json, percent, uri, hex, upper].into_iter()
 }
 
-/// What of its base64 stays the same wherever in a longer text the value stands: one form for each
-/// of the three alignments and both alphabets.
+/// Returns the parts of a value's base64 that do not depend on its position in a longer text: one
+/// form for each of the three alignments and both alphabets.
 fn base64_forms(value: &str) -> impl Iterator<Item = String> + use<> {
     let mut forms = Vec::new();
     for shift in 0..3_usize {
         let mut padded = vec![0_u8; shift];
         padded.extend_from_slice(value.as_bytes());
-        // Characters that also hold bits of what stands before and behind the value.
+        // The first and last characters also hold bits of the text before and behind the value.
         let first = (shift * 8).div_ceil(6);
         let last = padded.len() * 8 / 6;
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {

@@ -1,6 +1,6 @@
-//! Finds secrets in text: patterns behind a keyword filter, and known values in their usual
-//! encodings. Bounded in output and, by a deadline between matches, in time: one search is linear in
-//! the text, but a pattern can make many searches of a long text quadratic.
+//! Finds secrets in text: by patterns behind a keyword filter, and known values in their usual
+//! encodings. The output is bounded. Time is bounded by a deadline that is checked between matches:
+//! one search is linear in the text, but the many searches of one pattern can be quadratic.
 
 mod known_values;
 
@@ -13,41 +13,41 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// Most rules in one set.
+/// Bound of the rules in one set.
 pub const MAX_RULES: usize = 256;
-/// Most values in one set.
+/// Bound of the values in one set.
 pub const MAX_VALUES: usize = 1024;
 /// Longest pattern in bytes.
 const MAX_PATTERN_BYTES: usize = 4096;
 /// Largest compiled pattern in bytes.
 const MAX_COMPILED_BYTES: usize = 2 * 1024 * 1024;
-/// What most compiled patterns stay below, in bytes.
+/// Size that most compiled patterns stay below, in bytes.
 const ORDINARY_PATTERN_BYTES: usize = 128 * 1024;
-/// Most patterns above that: all rules together stay below 100 MiB.
+/// Bound of the patterns above that size: all rules together stay below 100 MiB.
 pub const MAX_LARGE_PATTERNS: usize = 32;
 /// Longest replacement in bytes.
 const MAX_REPLACEMENT_BYTES: usize = 256;
-/// Most matches in one text.
+/// Bound of the matches in one text.
 const MAX_HITS: usize = 100_000;
-/// Shortest value: a shorter one would mask half of every log.
+/// Shortest value in bytes: a shorter one would mask half of every log.
 pub const MIN_VALUE_BYTES: usize = 4;
 
-/// Stands for any secret: no word, long, letters and digits.
+/// A sample secret: no word, long, letters and digits.
 const SECRET_PROBE: &str = "Zx9Qm4Tv7Rk2Wp5LdG8h";
 
-/// The group that is replaced where a pattern has it.
+/// The capture group that is replaced, if the pattern has it.
 const SECRET_GROUP: &str = "secret";
 
 /// One kind of secret. The contract's `rule`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
-    /// Names it.
+    /// Its id.
     pub id: String,
     /// Regular expression.
     pub pattern: String,
-    /// Words of which one is in every match, in any case.
+    /// Words of which every match contains one, in upper or lower case.
     pub keywords: Vec<String>,
-    /// What to put there.
+    /// The replacement.
     pub replacement: Option<String>,
 }
 
@@ -76,7 +76,8 @@ pub enum RuleError {
     },
 }
 
-/// What is wrong with a pattern, without the pattern, which may hold what it looks for: only the last line does not quote it.
+/// Returns the error of a pattern without the pattern, which may contain what it looks for. Only
+/// the last line of the error does not quote it.
 fn without_pattern(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().next_back().unwrap_or_default();
@@ -99,7 +100,7 @@ struct CompiledRule {
     pattern: String,
     always: bool,
     replacement: String,
-    /// Nothing where it did not compile, which [`Scanner::new`] would have said.
+    /// `None` if it does not compile. [`Scanner::new`] would have refused it.
     matcher: OnceLock<Option<Matcher>>,
 }
 
@@ -107,30 +108,30 @@ struct CompiledRule {
 struct Matcher {
     regex: Regex,
     secret_group: Option<usize>,
-    /// It takes much memory.
+    /// It needs much memory.
     large: bool,
 }
 
-/// What a scan found.
+/// The number of matches by rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedactionCounts(Vec<(String, u32)>);
 
-/// A scan that was given up: too many matches, too much output, too little time, or a pattern that
-/// should have been refused.
+/// A scan ended early: too many matches, too much output, too little time, or a pattern that should
+/// have been refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("scanning takes too much time or gives too much text")]
 pub struct Exhausted;
 
-/// What a scan may take.
+/// Limits of a scan.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanLimits {
-    /// How many bytes longer than before the text may get.
+    /// Bytes by which the text may grow.
     pub growth: usize,
-    /// When it must be done.
+    /// The deadline.
     pub deadline: Instant,
 }
 
-/// A match: where, and which rule's replacement goes there (`None`: a known value).
+/// A match: its range, and the rule whose replacement it gets (`None`: a known value).
 #[derive(Debug)]
 struct Hit {
     range: Range<usize>,
@@ -138,18 +139,18 @@ struct Hit {
 }
 
 impl RedactionCounts {
-    /// Rules with how often each matched.
+    /// Returns the rules with their numbers of matches.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
         self.0.iter().map(|(rule, count)| (rule.as_str(), *count))
     }
 
-    /// How many matches in all.
+    /// Returns the number of all matches.
     #[must_use]
     pub fn total(&self) -> u32 {
         self.0.iter().map(|(_, count)| count).sum()
     }
 
-    /// Adds what another scan found.
+    /// Adds the counts of another scan.
     pub fn merge(&mut self, other: &Self) {
         for (rule, count) in &other.0 {
             self.add_many(rule, *count);
@@ -178,7 +179,7 @@ impl FromIterator<(String, u32)> for RedactionCounts {
     }
 }
 
-/// The name under which known values are counted.
+/// The id by which known values are counted.
 const KNOWN_VALUE_ID: &str = "known-value";
 
 impl Scanner {
@@ -186,7 +187,7 @@ impl Scanner {
     ///
     /// # Errors
     ///
-    /// Names the rule, or the position of the value, and what is wrong with it.
+    /// The rule, or the position of the value, and what is wrong with it.
     pub fn new(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
         let scanner = Self::with_checked_rules(rules, values)?;
         for rule in &scanner.rules {
@@ -195,12 +196,12 @@ impl Scanner {
         Ok(scanner)
     }
 
-    /// The same of a rule set that [`Self::new`] has accepted: patterns are compiled when a text
-    /// first calls for them, which takes a fraction of the time and memory of compiling all.
+    /// Makes a scanner from a rule set that [`Self::new`] has accepted. A pattern is compiled when
+    /// a text first needs it, which takes a fraction of the time and memory of compiling all.
     ///
     /// # Errors
     ///
-    /// Those of `new`, but for patterns.
+    /// Those of `new`, except for patterns.
     pub fn with_checked_rules(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
         if rules.len() > MAX_RULES || values.len() > MAX_VALUES {
             return Err(RuleError::TooMany {
@@ -231,14 +232,14 @@ impl Scanner {
         })
     }
 
-    /// How many of its patterns that were compiled yet take much memory.
+    /// Returns the number of compiled patterns that need much memory.
     #[must_use]
     pub fn large_patterns(&self) -> usize {
         let matchers = self.rules.iter().filter_map(|rule| rule.matcher.get());
         matchers.flatten().filter(|matcher| matcher.large).count()
     }
 
-    /// Replaces what is found in a text. Borrows it where there is nothing.
+    /// Replaces all matches in a text. Borrows the text if there are none.
     ///
     /// # Errors
     ///
@@ -274,14 +275,14 @@ impl Scanner {
         }
     }
 
-    /// Replaces what is found in every string below `value`. Strings are looked at together with
-    /// the name they stand under, so that `{"password": "x"}`, `{"name": "TOKEN", "value": "x"}` and
-    /// `["--password", "x"]` are found by the rules for `password=x`. A string that is JSON itself
-    /// (results of a step) stays JSON.
+    /// Replaces all matches in every string below `value`. A string is searched together with its
+    /// name, so that the rules for `password=x` find `{"password": "x"}`, `{"name": "TOKEN",
+    /// "value": "x"}` and `["--password", "x"]`. A string that is JSON itself (results of a step)
+    /// stays JSON.
     ///
     /// # Errors
     ///
-    /// A limit is reached; the value is half redacted then.
+    /// A limit is reached. The value is then partly redacted.
     pub fn redact_json(
         &self,
         value: &mut Value,
@@ -291,7 +292,7 @@ impl Scanner {
         self.redact_labelled(None, value, counts, limits)
     }
 
-    /// The same, if the value stands under a name.
+    /// Redacts a value that stands under the name `outer`.
     fn redact_labelled(
         &self,
         outer: Option<&str>,
@@ -324,7 +325,7 @@ impl Scanner {
                     |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
                 let name = text("name").or_else(|| text("key"));
                 for (key, member) in members {
-                    // Parameters have their values and defaults beside their names.
+                    // Parameters have values and defaults beside their names.
                     match (key.as_str(), &name) {
                         ("value" | "default", Some(name)) => {
                             self.redact_labelled(Some(name), member, counts, limits)?
@@ -362,13 +363,14 @@ impl Scanner {
             if counts.total() > before {
                 *text = inner.to_string();
             }
-            // A member that stands twice is read once, and rules for JSON in a text see its names.
+            // The parser keeps only one of two members with the same name, and some rules match the
+            // names in JSON; so the text is scanned, too.
             if let Cow::Owned(redacted) = self.redact(text, counts, limits)? {
                 *text = redacted;
             }
             return Ok(());
         }
-        // Would anything under this name be a secret? Then all of the text is, blanks included.
+        // If a sample secret under this name is masked, the whole text is masked, including blanks.
         if let Some(label) =
             label.filter(|_| text.len() >= MIN_VALUE_BYTES && !text.starts_with('$'))
         {
@@ -388,7 +390,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// All matches in order, without overlaps: where two overlap, both are covered.
+    /// Returns all matches in order. Overlapping matches are joined, so that both are covered.
     fn hits(&self, text: &str, deadline: Instant) -> Result<Vec<Hit>, Exhausted> {
         let mut wanted = vec![false; self.rules.len()];
         for (flag, rule) in wanted.iter_mut().zip(&self.rules) {
@@ -514,7 +516,8 @@ impl CompiledRule {
         match *secret_group {
             None => regex.find_iter(text).try_for_each(|hit| found(hit.range())),
             Some(group) => regex.captures_iter(text).try_for_each(|captures| {
-                // A match without the group (an alternative) is masked whole.
+                // If the pattern matches without the group (by an alternative), the whole match is
+                // masked.
                 let hit = captures.get(group).or_else(|| captures.get(0));
                 hit.map_or(Ok(()), |hit| found(hit.range()))
             }),

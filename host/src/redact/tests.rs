@@ -57,7 +57,7 @@ fn rules_that_were_checked_before_find_the_same_and_compile_when_called_for() {
     assert_eq!(compiled(&scanner), 0);
     assert_eq!(redact(&scanner, "password=x1"), "password=[redacted:pw]");
     assert_eq!(compiled(&scanner), 1);
-    // One that was never checked passes nothing on.
+    // A pattern that was never checked lets no text pass.
     let broken = Scanner::with_checked_rules(&[rule("broken", "(", &[])], &[]).unwrap();
     let scanned = broken.redact("anything", &mut RedactionCounts::default(), generous());
     assert_eq!(scanned, Err(Exhausted));
@@ -175,7 +175,7 @@ fn output_and_time_are_bounded() {
 }
 
 proptest! {
-    /// Wherever a known value stands, and however it is encoded, nothing of it is left.
+    /// A known value is found in every place and in every encoding, and nothing of it is left.
     #[test]
     fn known_values_are_found_in_every_encoding(
         before in "[ -~]{0,12}",
@@ -201,7 +201,7 @@ proptest! {
         }
     }
 
-    /// No text and no rule makes it panic, and what is not matched stays as it is.
+    /// No text and no rule causes a panic, and text without a match stays as it is.
     #[test]
     fn any_text_is_taken(text in "\\PC{0,200}") {
         let scanner = Scanner::new(&[rule("x", "[a-c]+", &[]), rule("y", "é.", &["É"])], &["ñandú!".to_owned()]).unwrap();
@@ -226,7 +226,7 @@ fn json_in_a_string_hides_nothing() {
             .unwrap();
         value.to_string()
     };
-    // Of members with one name a parser keeps the last.
+    // Of two members with the same name a parser keeps the last.
     let twice = format!(r#"{{"x":"{token}","x":"y"}}"#);
     assert!(!masked(serde_json::json!({ "args": [twice] })).contains(&token));
     let secret = "Sup3rSecretVal77";
@@ -239,7 +239,7 @@ fn json_in_a_string_hides_nothing() {
         for name in ["value", "default"] {
             let text = masked(serde_json::json!({"name": "PASSWORD", name: value}));
             assert!(!text.contains(secret), "{text}");
-            // Nothing becomes a secret because of another's name.
+            // The name of one text makes no other text a secret.
             let text = masked(serde_json::json!({"name": "COLOUR", name: value}));
             assert!(text.contains(secret), "{text}");
         }

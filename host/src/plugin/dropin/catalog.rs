@@ -1,5 +1,5 @@
-//! What was dropped in, what of it is loaded, and the chain that follows from it. Without I/O and
-//! without clock; loading itself is a [`LoadJob`] that somebody else runs.
+//! The dropped-in plugins, their loaded versions, and the chain that follows from them. The catalog
+//! has neither I/O nor clock; the caller runs each [`LoadJob`].
 
 use super::job::{LoadJob, LoadResult};
 use super::package::{
@@ -13,33 +13,33 @@ use crate::plugin::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What a source of plugins tells.
+/// A change that a source of plugins reports.
 #[derive(Clone, Debug)]
 pub enum SourceChange {
-    /// These files are there.
+    /// These files are offered.
     Offered {
         /// Where.
         origin: Origin,
-        /// All of them.
+        /// All files of the plugin.
         files: PackageFiles,
     },
-    /// Something is there that cannot be read.
+    /// An offer cannot be read.
     Unreadable {
         /// Where.
         origin: Origin,
         /// Why.
         reason: String,
     },
-    /// Nothing is there any more.
+    /// An offer is gone.
     Withdrawn {
         /// Where.
         origin: Origin,
     },
-    /// A source has told all that was there when it began.
+    /// A source has reported everything that was there at its start.
     Listed,
 }
 
-/// All plugins of a host.
+/// All plugins of an observer.
 #[expect(
     missing_debug_implementations,
     reason = "a machine's inside has nothing to show"
@@ -47,21 +47,21 @@ pub enum SourceChange {
 pub struct Catalog {
     engine: PluginEngine,
     trust: Arc<TrustConfig>,
-    /// The most that plugins may ask for.
+    /// Bounds of the limits of dropped-in plugins.
     ceiling: LimitCeiling,
-    /// During whose calls the process died.
+    /// Records calls during which the process dies.
     crashes: Option<CrashRecord>,
-    /// Plugins of the configuration: first, and always there.
+    /// Plugins of the configuration. They come first, and never change.
     configured: Vec<Arc<Plugin>>,
-    /// Plugins of single sinks, in chains of their own: only told about.
+    /// Plugins of single sinks. They have chains of their own, and are only listed here.
     sink_plugins: Vec<(String, Arc<Plugin>)>,
     packages: BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
-    /// Of which plugins they are pieces, as they last said it.
+    /// The plugin that each part last belonged to.
     pieces: BTreeMap<Origin, String>,
     slots: BTreeMap<SlotKey, Slot>,
-    /// To be loaded, in order.
+    /// Slots that wait for a load, in order.
     waiting: BTreeSet<SlotKey>,
-    /// Sources that have not told all they have.
+    /// Number of sources that have not reported everything yet.
     unlisted: usize,
     generation: u64,
     chain: Option<Arc<Chain>>,
@@ -69,8 +69,9 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// A catalog of the configuration's plugins, into which `sources` will drop more. There is no
-    /// chain before each of them has told all it has.
+    /// Returns a catalog with the plugins of the configuration. `sources` is the number of sources
+    /// that will report changes. There is no chain until each of them has reported everything that
+    /// it has.
     #[must_use]
     pub fn new(
         engine: &PluginEngine,
@@ -98,21 +99,21 @@ impl Catalog {
         catalog
     }
 
-    /// Refuses what asks for more than this.
+    /// Sets the bounds of the limits of dropped-in plugins.
     #[must_use]
     pub fn with_ceiling(mut self, ceiling: LimitCeiling) -> Self {
         self.ceiling = ceiling;
         self
     }
 
-    /// Notes the calls of what is dropped in, and refuses what the process died of.
+    /// Records the calls of dropped-in plugins, and refuses those during which the process died.
     #[must_use]
     pub fn with_crashes(mut self, crashes: Option<CrashRecord>) -> Self {
         self.crashes = crashes;
         self
     }
 
-    /// Tells about the plugins of a sink, too.
+    /// Lists the plugins of a sink, too.
     pub fn add_sink(&mut self, sink: &str, chain: &Chain) {
         let plugins = chain.plugins().iter();
         let named = plugins.map(|plugin| (format!("{sink}/{}", plugin.name()), plugin.clone()));
@@ -133,7 +134,7 @@ impl Catalog {
                     true => Err(PackageError::TooManyPackages),
                     false => Package::from_files(files),
                 };
-                // With a mistake in it, it is still a piece of what it was a piece of.
+                // An invalid package is still a part of the plugin that it belonged to.
                 if let Ok(package) = &package {
                     match package.piece_of() {
                         Some(name) => self.pieces.insert(origin.clone(), name.to_owned()),
@@ -163,7 +164,7 @@ impl Catalog {
         self.build_first_chain();
     }
 
-    /// The next plugin to load. One at a time: ask again when it is done.
+    /// Returns the next plugin to load. Loads run one at a time: call this again after each.
     pub fn next_job(&mut self) -> Option<LoadJob> {
         while let Some(key) = self.waiting.pop_first() {
             let Some(slot) = self.slots.get_mut(&key) else {
@@ -189,12 +190,13 @@ impl Catalog {
                 key,
             });
         }
-        // What waited is gone, and may have been all that kept the first chain back.
+        // The slots that waited are gone. They may have been the last obstacle to the first chain.
         self.build_first_chain();
         None
     }
 
-    /// Takes in what came of a job. Of what was changed or withdrawn meanwhile, nothing.
+    /// Applies the result of a load. The result is discarded if the plugin was changed or removed
+    /// meanwhile.
     pub fn finish(&mut self, done: LoadResult) {
         let LoadResult {
             key,
@@ -218,7 +220,7 @@ impl Catalog {
                         slot.stand_in = None;
                         self.swap_chain_if_started();
                     }
-                    // Its turn comes again.
+                    // The load is tried again.
                     Err(LoadError::Busy(_)) => drop(self.waiting.insert(key)),
                     Err(error) => {
                         let notice = slot.refuse(&error.to_string());
@@ -230,12 +232,12 @@ impl Catalog {
         self.build_first_chain();
     }
 
-    /// News since the last call.
+    /// Returns the notices since the last call.
     pub fn notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }
 
-    /// What is there now.
+    /// Returns all plugins and the chain.
     #[must_use]
     pub fn roster(&self) -> Roster {
         let entry = |name: &str, plugin: &Arc<Plugin>| PluginEntry {
@@ -260,7 +262,7 @@ impl Catalog {
         }
     }
 
-    /// Finds out what each slot should hold.
+    /// Determines what each slot should hold.
     fn update_slots(&mut self) {
         let mut wanted = wanted_plugins(&self.packages, &self.pieces);
         let mut owners: BTreeMap<String, (Option<SlotKey>, Origin)> = self
@@ -268,7 +270,7 @@ impl Catalog {
             .iter()
             .map(|plugin| (plugin.name().to_owned(), (None, Origin::Configuration)))
             .collect();
-        // Whoever is in the chain keeps the name, a stand-in too.
+        // The plugin in the chain keeps its name, even a stand-in.
         let is_live = |key: &SlotKey| {
             let slot = self.slots.get(key);
             slot.is_some_and(|slot| slot.active().is_some())
@@ -330,7 +332,7 @@ impl Catalog {
         }
     }
 
-    /// Makes the first chain, once everything that was there at the start is loaded or refused.
+    /// Makes the first chain, after all plugins that were there at the start are loaded or refused.
     fn build_first_chain(&mut self) {
         let busy = self.slots.values().any(|slot| slot.loading);
         if self.chain.is_some() || self.unlisted > 0 || busy || !self.waiting.is_empty() {

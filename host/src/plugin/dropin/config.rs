@@ -1,11 +1,11 @@
-//! Where plugins are dropped in.
+//! The configuration of the sources of dropped-in plugins.
 
 use crate::plugin::LimitCeiling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Plugins that are dropped in.
+/// Sources of dropped-in plugins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DropInConfig {

@@ -1,5 +1,5 @@
-//! A folder as a source of find_plugins, such as a mounted ConfigMap: looked at again and again, because a
-//! mounted volume is changed by swapping a symbolic link, and not every file system tells.
+//! A folder as a source of plugins, such as a mounted ConfigMap. It is polled, because a mounted
+//! volume changes by a swap of a symbolic link, which not every file system reports.
 
 use super::catalog::SourceChange;
 use super::package::{Origin, PackageFiles, is_module, is_package_file, module_stem};
@@ -17,27 +17,27 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub struct PluginFolder {
     path: PathBuf,
-    /// What was reported, so that only differences are.
+    /// The state that was reported last; only differences are reported.
     reported: BTreeMap<Origin, Stamp>,
 }
 
-/// Place, size and time of every file: what is the same here is not read again.
+/// Place, size and time of every file. A file with the same values is not read again.
 type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
-/// The files of a plugin: the name that the package knows, and where it is.
+/// The files of a plugin: the name in the package, and the path.
 type FilePaths = BTreeMap<String, PathBuf>;
 
-/// What a scan has found.
+/// The result of a scan.
 #[derive(Debug)]
 pub struct FolderScan {
-    /// What is not as it was at the last scan.
+    /// Changes since the last scan.
     pub changes: Vec<SourceChange>,
-    /// Everything that is there was reported. Where something changed while it was read, it was not.
+    /// Everything was reported. Unset if a file changed while it was read.
     pub complete: bool,
 }
 
 impl PluginFolder {
-    /// A folder that nobody has looked at.
+    /// Returns a folder that was not scanned yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self {
@@ -46,17 +46,17 @@ impl PluginFolder {
         }
     }
 
-    /// Its path.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Looks at the folder: what has changed since the last time.
+    /// Scans the folder for changes since the last scan.
     ///
     /// # Errors
     ///
-    /// The folder cannot be read; what was there before is taken to be there still.
+    /// The folder cannot be read. Its plugins stay as they are.
     pub fn scan(&mut self) -> io::Result<FolderScan> {
         let found = self.find_plugins()?;
         let (gone, mut reported): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -78,10 +78,10 @@ impl PluginFolder {
                     reported.insert(origin.clone(), stamp);
                     changes.push(SourceChange::Offered { origin, files });
                 }
-                // Half of it may be old and half of it new.
+                // The files may be partly old and partly new.
                 Ok(_) => complete = false,
                 Err(reason) => {
-                    // Known to be there, and read again at the next scan.
+                    // The plugin exists, and is read again at the next scan.
                     reported.insert(origin.clone(), Stamp::new());
                     changes.push(SourceChange::Unreadable { origin, reason });
                 }
@@ -98,7 +98,7 @@ impl PluginFolder {
         for (name, path) in &here {
             let stem = module_stem(name);
             if stem.is_none() && path.is_dir() {
-                // What cannot be read tells so when its files are.
+                // If this folder cannot be read, reading its files reports that.
                 let inside = list_folder(path).unwrap_or_default();
                 if inside
                     .keys()
@@ -134,13 +134,13 @@ impl PluginFolder {
         Ok(found)
     }
 
-    /// By its name: a module that becomes another file is the same plugin.
+    /// The origin has no file extension: if the module gets another form, it stays the same plugin.
     fn origin(&self, name: &str) -> Origin {
         Origin::Folder(self.path.join(name).display().to_string())
     }
 }
 
-/// What is in a folder, without what the kubelet keeps there for itself (`..data`).
+/// Lists a folder, without the kubelet's own entries (`..data`).
 fn list_folder(folder: &Path) -> io::Result<FilePaths> {
     let mut found = FilePaths::new();
     for entry in std::fs::read_dir(folder)? {
@@ -155,7 +155,8 @@ fn list_folder(folder: &Path) -> io::Result<FilePaths> {
 
 fn stamp(paths: &FilePaths) -> Stamp {
     let one = |path: &PathBuf| {
-        // Where a link leads changes when a mounted volume does, though times and sizes may not.
+        // The target of a link changes when a mounted volume changes, even if times and sizes stay
+        // the same.
         let place = path.canonicalize().unwrap_or_else(|_| path.clone());
         let metadata = std::fs::metadata(path).ok();
         let size = metadata.as_ref().map_or(0, std::fs::Metadata::len);
@@ -165,17 +166,17 @@ fn stamp(paths: &FilePaths) -> Stamp {
     paths.values().map(one).collect()
 }
 
-/// All files, or which one cannot be read and why.
+/// Reads all files. An error names the file and the reason.
 fn read_files(paths: &FilePaths) -> Result<PackageFiles, String> {
     let mut read_files = PackageFiles::new();
     for (name, path) in paths {
         let read = || {
-            // A pipe or a device would keep whoever reads it.
+            // A pipe or a device would block the reader.
             if !std::fs::metadata(path)?.is_file() {
                 return Err(io::Error::other("it is no regular file"));
             }
             let mut bytes = Vec::new();
-            // One more than it may have: whoever loads it says that it is too large.
+            // One byte more than allowed, so that the loader reports a file that is too large.
             std::fs::File::open(path)?
                 .take(MAX_FILE_BYTES + 1)
                 .read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! Loading one plugin, beside everything else.
+//! Loads one plugin in the background.
 
 use super::package::{self, Fingerprint, Origin};
 use super::slot::SlotKey;
@@ -19,7 +19,7 @@ pub struct LoadJob {
     pub(super) crashes: Option<CrashRecord>,
 }
 
-/// A plugin that was loaded, or not.
+/// The result of a load.
 #[derive(Debug)]
 pub struct LoadResult {
     pub(super) key: SlotKey,
@@ -29,7 +29,7 @@ pub struct LoadResult {
 }
 
 impl LoadJob {
-    /// Loads and tries the plugin. Takes its time: call it on a thread that may wait.
+    /// Loads and tests the plugin. This blocks the thread, for minutes in the worst case.
     #[must_use]
     pub fn run(self) -> LoadResult {
         let load = || {
@@ -39,7 +39,7 @@ impl LoadJob {
             let plugin = Plugin::load(&self.engine, &self.spec)?.with_call_marker(call_marker);
             plugin.self_test(&self.engine).map(|()| plugin)
         };
-        // A plugin that finds a mistake of ours is refused, and the others go on.
+        // A plugin that triggers a fault of the host is refused, and the others continue.
         let result = std::panic::catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| {
             let problem = "the host panicked while it was loaded; please report this";
             Err(LoadError::Compile(problem.to_owned()))
@@ -52,12 +52,12 @@ impl LoadJob {
         }
     }
 
-    /// What notes its calls.
+    /// Returns the marker for its calls.
     fn call_marker(&self) -> Result<Option<CallMarker>, LoadError> {
         let Some(crashes) = &self.crashes else {
             return Ok(None);
         };
-        // Whatever its name and place are: the same files do the same.
+        // The name and place do not matter: the same files behave the same.
         let digest = package::combined_digest(self.fingerprints.iter().map(|(_, files)| files));
         match crashes.deaths_if_refused(digest) {
             Some(deaths) => Err(LoadError::Crashed {
@@ -68,7 +68,7 @@ impl LoadJob {
         }
     }
 
-    /// The plugin's name.
+    /// Returns the plugin's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.spec.name

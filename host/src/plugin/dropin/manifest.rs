@@ -1,4 +1,4 @@
-//! `plugin.yaml`: what the author of a plugin says beside the module.
+//! `plugin.yaml`: the settings that the author of a plugin delivers with the module.
 
 use crate::event::EventMatch;
 use crate::plugin::{FileDigest, Limits, OnError, Wasi};
@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Most ConfigMaps that form one module: together as large as a file may be.
+/// Bound of the ConfigMaps that form one module. Together they can hold the largest file.
 pub const MAX_PARTS: usize = 64;
 
 /// Settings of a plugin that is dropped in, the file `plugin.yaml` beside its module. All are
@@ -16,45 +16,46 @@ pub const MAX_PARTS: usize = 64;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(extend("$id" = "urn:step-observer:plugin:v1"))]
 pub struct PluginManifest {
-    /// Plugins with a smaller number come first, of equal ones the one whose name comes first.
-    /// The plugins of the host's own configuration come before all.
+    /// Position in the chain: plugins with a smaller number come first, among equal numbers in the
+    /// order of their names. The plugins of the host's own configuration come before all.
     pub order: i32,
-    /// What happens to an event on which it fails. The default is `strip` for plugins that redact
+    /// Consequence of a failed call for the event. The default is `strip` for plugins that redact
     /// and `pass` for all others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_error: Option<OnError>,
-    /// What one call may use.
+    /// Limits of one call.
     pub limits: Limits,
-    /// Which events it gets; all others pass by it. The default is all.
+    /// Selects its events; all others pass without a call. The default is all.
     #[serde(rename = "match")]
     pub select: EventMatch,
     /// Its own configuration.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub config: Value,
-    /// What it gets of WASI.
+    /// Access to WASI.
     pub wasi: Wasi,
     /// SHA-256 of the module's file, as `sha256sum` prints it: another file is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<FileDigest>,
-    /// For a module in several ConfigMaps: the name of the plugin that they form together.
+    /// For a module in several ConfigMaps: the name of the plugin that they form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
-    /// For a module in several ConfigMaps: which piece this is, such as `1/3`. All pieces name the
-    /// same `plugin` and the `sha256` of the whole; everything else stands in piece 1.
+    /// For a module in several ConfigMaps: the number of this part, such as `1/3`. All parts name
+    /// the same `plugin` and the `sha256` of the whole module; all other settings belong into part
+    /// 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<PartNumber>,
 }
 
-/// One of several pieces, such as `2/3`.
+/// The number of a part, such as `2/3`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct PartNumber {
-    /// Which, from 1.
+    /// The number, from 1.
     pub number: usize,
-    /// Of how many.
+    /// The number of all parts.
     pub total: usize,
 }
 
@@ -79,22 +80,22 @@ impl From<PartNumber> for String {
 }
 
 impl PluginManifest {
-    /// Reads a text. An empty one is the default.
+    /// Parses a text. An empty one is the default.
     ///
     /// # Errors
     ///
-    /// Names line and field of each mistake.
+    /// Line and field of each mistake.
     pub fn parse(name: &str, text: &str) -> Result<Self, Mistakes> {
         yaml::parse(name, "plugin.yaml", text)
     }
 
-    /// JSON Schema of the file.
+    /// Returns the JSON Schema of the file.
     #[must_use]
     pub fn json_schema() -> Value {
         schemars::schema_for!(Self).to_value()
     }
 
-    /// A piece that is not the first says nothing but which piece it is.
+    /// Returns whether it has only the settings that every part needs.
     pub(super) fn is_bare(&self) -> bool {
         let bare = Self {
             plugin: self.plugin.clone(),

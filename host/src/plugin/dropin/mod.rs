@@ -1,4 +1,5 @@
-//! Plugins that come and go while the observer runs: from ConfigMaps and folders into the chain.
+//! Plugins that are added, changed and removed while the observer runs: from ConfigMaps and folders
+//! into the chain.
 
 mod catalog;
 mod config;

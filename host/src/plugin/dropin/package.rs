@@ -1,4 +1,4 @@
-//! From the files of a ConfigMap or folder to a plugin that can be loaded.
+//! Makes a plugin that can be loaded from the files of a ConfigMap or folder.
 
 use super::manifest::{PartNumber, PluginManifest};
 use crate::plugin::load::{
@@ -10,19 +10,19 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Most ConfigMaps and files with plugins: each may hold a module in memory.
+/// Bound of the ConfigMaps and files with plugins, because each may hold a module in memory.
 pub(super) const MAX_PACKAGES: usize = 256;
-/// The settings.
+/// Name of the settings file.
 const MANIFEST_FILE: &str = "plugin.yaml";
-/// Largest file of settings in bytes: a ConfigMap holds no more.
+/// Largest settings file in bytes: the bound of a ConfigMap.
 const MAX_MANIFEST_BYTES: usize = 1024 * 1024;
-/// What the name of a module ends with.
+/// Suffixes of module names.
 const MODULE_SUFFIXES: [&str; 4] = [".wasm", ".wasm.gz", ".wasm.zst", ".wat"];
 
 /// PackageFiles by name.
 pub type PackageFiles = BTreeMap<String, Vec<u8>>;
 
-/// Where a plugin was dropped in.
+/// The place of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Origin {
@@ -40,7 +40,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The name of the plugin that stands there on its own.
+    /// Returns the name of a plugin that is complete in this place.
     pub(super) fn plugin_name(&self) -> String {
         match self {
             Self::Configuration => String::new(),
@@ -60,13 +60,13 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Why files are no plugin.
+/// Why files form no plugin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PackageError {
-    /// The settings are wrong.
+    /// The settings are invalid.
     #[error("{}; `step-observer config schema plugin` prints what is allowed", .0.first_line())]
     Manifest(#[from] Mistakes),
-    /// The settings are no text.
+    /// The settings are not UTF-8, or too large.
     #[error("plugin.yaml is no text in UTF-8, or larger than 1 MiB")]
     NotText,
     /// There is no module.
@@ -78,40 +78,40 @@ pub enum PackageError {
     /// There are several modules.
     #[error("there are several modules ({0}): keep one")]
     SeveralModules(String),
-    /// A piece does not say of what.
+    /// A part lacks the name or digest of its plugin.
     #[error("part {0}: `plugin` (its name) and `sha256` (of the whole module) are needed, too")]
     UnnamedPart(String),
-    /// A piece has settings of its own.
+    /// A part other than the first has settings.
     #[error("part {0}: settings other than plugin, part and sha256 belong into part 1")]
     SettingsInPart(String),
-    /// Not all pieces are there.
+    /// Parts are missing.
     #[error("it is not complete: {found} of {total} parts with this sha256 are there")]
     Incomplete {
-        /// Pieces that are there.
+        /// Number of parts that exist.
         found: usize,
-        /// Pieces that there are.
+        /// Number of all parts.
         total: usize,
     },
-    /// Pieces disagree.
+    /// The parts contradict each other.
     #[error("its parts do not fit together: {0}")]
     MismatchedParts(String),
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
-    /// A file that nobody would scan at.
+    /// A file that would be ignored.
     #[error(
         "`{0}` is no file of a plugin: settings are plugin.yaml, a signature is the module's name with .minisig"
     )]
     UnknownFile(String),
-    /// There are too many.
+    /// There are too many packages.
     #[error("there are {MAX_PACKAGES} ConfigMaps and files with plugins already")]
     TooManyPackages,
-    /// Two plugins have one name.
+    /// Two plugins have the same name.
     #[error("another plugin has this name already: {0}")]
     NameTaken(Origin),
 }
 
-/// What was dropped in under one name: a plugin, or a piece of one.
+/// The files of one name: a plugin, or a part of one.
 #[derive(Clone, Debug)]
 pub(super) struct Package {
     pub(super) manifest: PluginManifest,
@@ -119,11 +119,11 @@ pub(super) struct Package {
     signature: Option<Arc<str>>,
 }
 
-/// What is the same for the same files, and only for them.
+/// Identifies the content of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Fingerprint([u8; 32]);
 
-/// Of all files of a plugin, which may be in pieces.
+/// Combines the fingerprints of all parts of a plugin.
 pub(super) fn combined_digest<'a>(files: impl Iterator<Item = &'a Fingerprint>) -> [u8; 32] {
     let mut hash = Sha256::new();
     files.for_each(|Fingerprint(files)| hash.update(files));
@@ -148,7 +148,7 @@ pub(super) fn fingerprint(files: &PackageFiles) -> Fingerprint {
 }
 
 impl Package {
-    /// Reads the files.
+    /// Parses the files.
     pub(super) fn from_files(files: PackageFiles) -> Result<Self, PackageError> {
         let mut files = files;
         let manifest = match files.remove(MANIFEST_FILE) {
@@ -174,7 +174,7 @@ impl Package {
             .filter(|text| text.len() as u64 <= MAX_SIGNATURE_BYTES)
             .map(|text| String::from_utf8_lossy(&text).into());
         let module = files.remove(module).unwrap_or_default().into();
-        // Settings that nobody reads would be taken for settings.
+        // Ignored settings would mislead their author.
         if let Some(name) = files.into_keys().find(|name| is_package_file(name)) {
             return Err(PackageError::UnknownFile(name));
         }
@@ -187,7 +187,7 @@ impl Package {
         Ok(package)
     }
 
-    /// The plugin that it is a piece of.
+    /// Returns the name of the plugin that it is a part of.
     pub(super) fn piece_of(&self) -> Option<&str> {
         let PluginManifest { part, plugin, .. } = &self.manifest;
         part.and(plugin.as_deref())
@@ -212,7 +212,7 @@ impl Package {
         }
     }
 
-    /// What is to be loaded.
+    /// Returns the plugin to load.
     pub(super) fn spec(&self, name: &str, trust: &Arc<TrustConfig>) -> PluginSpec {
         let PluginManifest {
             order: _,
@@ -242,19 +242,19 @@ impl Package {
     }
 }
 
-/// The name of a module without what says that it is one.
+/// Returns the name of a module without its suffix, `None` for other files.
 pub(super) fn module_stem(name: &str) -> Option<&str> {
     MODULE_SUFFIXES
         .iter()
         .find_map(|end| name.strip_suffix(end))
 }
 
-/// Is it the name of a module?
+/// Returns whether a file is a module.
 pub(super) fn is_module(name: &str) -> bool {
     module_stem(name).is_some()
 }
 
-/// Is it a file that belongs to a plugin, or was meant to?
+/// Returns whether a file belongs to a plugin, or was probably meant to.
 pub(super) fn is_package_file(name: &str) -> bool {
     is_module(name)
         || [".yaml", ".yml", SIGNATURE_SUFFIX]
@@ -262,7 +262,7 @@ pub(super) fn is_package_file(name: &str) -> bool {
             .any(|end| name.ends_with(end))
 }
 
-/// One package of all its pieces.
+/// Joins all parts to one package.
 pub(super) fn assemble<'a>(
     pieces: impl IntoIterator<Item = Result<&'a Package, &'a PackageError>>,
 ) -> Result<Package, PackageError> {

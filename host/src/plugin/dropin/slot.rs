@@ -1,4 +1,4 @@
-//! What should stand in one place, and what stands there.
+//! The wanted and the loaded version of one plugin.
 
 use super::package::{self, Fingerprint, Origin, Package, PackageError};
 use super::status::{Notice, PluginEntry, PluginState, Refusal};
@@ -7,30 +7,30 @@ use crate::plugin::{Plugin, PluginSource, PluginSpec, TrustConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A plugin in a place of its own, or one in pieces.
+/// Identifies a plugin: by its place, or by its name if it consists of parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SlotKey {
     Whole(Origin),
     Pieces(String),
 }
 
-/// What a slot should hold.
+/// The version that a slot should hold.
 #[derive(Clone, Debug)]
 pub(super) struct WantedPlugin {
     pub(super) name: String,
-    /// Where news about it goes.
+    /// The place whose author gets the notices.
     pub(super) origin: Origin,
-    /// Of all its files.
+    /// The fingerprints of all its files.
     pub(super) fingerprints: Vec<(Origin, Fingerprint)>,
     pub(super) package: Result<Package, PackageError>,
 }
 
 pub(super) struct Slot {
     pub(super) wanted: WantedPlugin,
-    /// The last good version.
+    /// The last version that was loaded.
     pub(super) loaded: Option<Loaded>,
     pub(super) refused: Option<String>,
-    /// It was refused when the observer started: it fails on every event.
+    /// The plugin was refused when the observer started, and fails on every event.
     pub(super) stand_in: Option<Arc<Plugin>>,
     pub(super) metrics: Arc<PluginMetrics>,
     pub(super) loading: bool,
@@ -39,18 +39,18 @@ pub(super) struct Slot {
 pub(super) struct Loaded {
     pub(super) plugin: Arc<Plugin>,
     pub(super) order: i32,
-    /// The generation of the chain in which it came.
+    /// The generation of the chain that first contained it.
     pub(super) since: u64,
 }
 
-/// A piece as it was dropped in.
+/// An offered part.
 type Piece<'a> = (
     &'a Origin,
     Fingerprint,
     Result<&'a Package, &'a PackageError>,
 );
 
-/// Whole plugins, and pieces together.
+/// Returns the wanted version of each plugin, with the parts joined.
 pub(super) fn wanted_plugins(
     packages: &BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
     piece_of: &BTreeMap<Origin, String>,
@@ -94,13 +94,13 @@ pub(super) fn describe(plugin: &Plugin) -> String {
     let digest = plugin.digest().map_or("", |digest| digest.as_str());
     let kept = match plugin.is_snapshotted() {
         true => "",
-        false => "; its configured memory cannot be kept, it is configured anew for every event",
+        false => "; its configured memory cannot be kept, it is configured again for every event",
     };
     format!("{name} {version} (sha256:{digest}) is live{kept}")
 }
 
 impl WantedPlugin {
-    /// Would loading it give the same?
+    /// Returns whether a load of `other` would give the same plugin.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let problem = |want: &Self| want.package.as_ref().err().cloned();
         self.name == other.name
@@ -123,7 +123,7 @@ impl WantedPlugin {
 }
 
 impl Slot {
-    /// What of it is in the chain, with its order.
+    /// Returns the plugin that is in the chain, with its order.
     pub(super) fn active(&self) -> Option<(i32, Arc<Plugin>)> {
         match (&self.loaded, &self.stand_in) {
             (Some(loaded), _) => Some((loaded.order, loaded.plugin.clone())),

@@ -1,4 +1,4 @@
-//! What can be said about plugins, for operators and authors.
+//! The state of all plugins, for operators and authors.
 
 use super::package::Origin;
 use crate::plugin::{Chain, OnError, Plugin, PluginCounts};
@@ -8,9 +8,9 @@ use std::sync::Arc;
 /// All plugins at one moment, and the chain that they form.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
-    /// `None` until the plugins that were there at the start are known: no event may pass before.
+    /// `None` until the plugins that were there at the start are known. No event may pass before.
     pub chain: Option<Arc<Chain>>,
-    /// Plugins, loaded or not.
+    /// All plugins, loaded or not.
     pub entries: Arc<[PluginEntry]>,
 }
 
@@ -27,7 +27,7 @@ pub struct PluginEntry {
     pub(super) refused: Option<Refusal>,
 }
 
-/// What became of a plugin.
+/// State of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PluginState {
@@ -35,22 +35,22 @@ pub enum PluginState {
     Loading,
     /// It is in the chain.
     Loaded,
-    /// What was dropped in last is refused; the version before it is in the chain.
+    /// The last version is refused; the version before it is in the chain.
     LastGood,
-    /// It is refused, and changes nothing.
+    /// It is refused, and has no effect.
     Rejected,
-    /// It was refused when the observer started: events are treated as if it failed on them.
+    /// It was refused when the observer started: every event counts as failed by it.
     StandIn,
 }
 
-/// News for the author of a plugin.
+/// A notice for the author of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Where it was dropped in.
+    /// The place of the plugin.
     pub origin: Origin,
     /// Its name.
     pub name: String,
-    /// What became of it: what it is, or why it is refused.
+    /// The result: a description of the loaded plugin, or why it is refused.
     pub outcome: Result<String, String>,
 }
 
@@ -62,23 +62,23 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// One plugin, as `GET /plugins` tells it.
+/// One plugin in the answer of `GET /plugins`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginStatus {
     /// The operator's name for it.
     pub name: String,
-    /// Where it comes from.
+    /// Its place.
     pub origin: Origin,
-    /// What became of it.
+    /// Its state.
     pub state: PluginState,
-    /// Why the last version is refused.
+    /// Why its last version is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refusal>,
     /// What is in the chain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loaded: Option<LoadedStatus>,
-    /// What it has done.
+    /// Its counters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<PluginCounts>,
 }
@@ -87,9 +87,9 @@ pub struct PluginStatus {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadedStatus {
-    /// What it calls itself.
+    /// The name that it declares.
     pub name: String,
-    /// Its version.
+    /// The version that it declares.
     pub version: String,
     /// SHA-256 of its file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,7 +97,7 @@ pub struct LoadedStatus {
     /// Its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<i32>,
-    /// What happens when it fails.
+    /// Consequence of a failed call.
     pub on_error: OnError,
     /// The generation of the chain that it came with.
     pub generation: u64,
@@ -106,7 +106,7 @@ pub struct LoadedStatus {
 }
 
 impl PluginEntry {
-    /// As it is now.
+    /// Returns the state as it is now.
     #[must_use]
     pub fn status(&self) -> PluginStatus {
         let ready = |plugin: &&Arc<Plugin>| plugin.not_loaded().is_none();

@@ -1,8 +1,8 @@
-//! The plugins that are part of this program.
+//! Plugins that are part of this program.
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
-/// The module of one.
+/// Returns the module of a bundled plugin.
 pub(crate) fn find(name: &str) -> Option<&'static [u8]> {
     GUESTS
         .iter()
@@ -10,23 +10,23 @@ pub(crate) fn find(name: &str) -> Option<&'static [u8]> {
         .map(|(_, module)| *module)
 }
 
-/// Names of the plugins that are part of this program.
+/// Returns the names of the plugins that are part of this program.
 #[must_use]
 pub fn bundled_plugins() -> Vec<&'static str> {
     GUESTS.iter().map(|(name, _)| *name).collect()
 }
 
-/// Names of the plugins that could be, but were not there when it was built.
+/// Returns the names of the plugins that were missing when this program was built.
 #[must_use]
 pub fn missing_plugins() -> &'static [&'static str] {
     MISSING
 }
 
-/// How to get a program with all of them.
+/// How to get a program with all plugins.
 pub const COMPLETE_BUILD: &str =
     "build it with `cargo xtask build --release`, or install it with `cargo xtask install`";
 
-/// All names, for the message that `name` is none of them.
+/// Lists all names, for the error that `name` is not one of them.
 pub(crate) fn known(name: &str) -> String {
     known_of(&bundled_plugins(), MISSING, name)
 }
@@ -48,7 +48,7 @@ fn known_of(bundled: &[&str], missing: &[&str], name: &str) -> String {
     }
 }
 
-/// What `build.rs` decides with.
+/// The code by which `build.rs` chooses the plugins.
 #[cfg(test)]
 #[path = "../../../build/guests.rs"]
 mod guests;

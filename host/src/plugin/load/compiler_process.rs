@@ -1,5 +1,5 @@
-//! Where plugins are compiled: in a process of their own, so that neither the compiler's memory nor
-//! a module that keeps it busy is felt by the events. Libraries and tests compile in a thread.
+//! Compiles plugins in a child process, so that neither the memory of the compiler nor a module
+//! that keeps it busy affects the events. Libraries and tests compile in a thread.
 
 use super::configure::{self, CompileOutput, CompileRequest, ConfiguredPlugin};
 use super::error::LoadError;
@@ -18,29 +18,29 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tracing::debug;
 
-/// Longest time to compile and configure a plugin, and to wait for its turn. A large module in a
-/// debug build of the host takes a minute.
+/// Longest time to compile and configure a plugin, and longest time to wait for the plugin before
+/// it. A large module in a debug build of the host takes a minute.
 const MAX_LOAD_TIME: Duration = Duration::from_secs(300);
-/// How often the memory of what compiles is looked at.
+/// Interval between checks of the child's memory.
 const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
-/// Priority of what compiles: events go first.
+/// Nice value of the compiler: events have priority.
 const COMPILER_NICENESS: i32 = 19;
-/// Most memory that the compiling process may have for data, in bytes. Python takes 600 MiB.
+/// Bound of the child's data segment in bytes. Python needs 600 MiB.
 const MAX_CHILD_DATA_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// Largest answer of the compiling process, in bytes.
+/// Bound of the child's answer in bytes.
 const MAX_ANSWER_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// A plugin's file, compiled and configured.
 pub(crate) struct Compiled {
     pub(crate) configured: ConfiguredPlugin,
     pub(crate) digest: FileDigest,
-    /// In bytes.
+    /// Size of the file in bytes.
     pub(crate) size: usize,
-    /// Room that its machine code takes.
+    /// The reserved memory of its machine code.
     pub(crate) code: CodeMemory,
 }
 
-/// Reads, compiles and configures a plugin; one at a time, all others wait for their turn.
+/// Reads, compiles and configures a plugin. Only one plugin is compiled at a time; the others wait.
 pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, LoadError> {
     let (begin, begun) = mpsc::sync_channel(1);
     let (done, result) = mpsc::sync_channel(1);
@@ -52,18 +52,18 @@ pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compil
         begin.send(()).ok();
         let compiled = compile_now(&engine, &spec);
         drop(turn);
-        // Nobody listens any more after the time limit.
+        // The receiver is gone after the time limit.
         done.send(compiled).ok();
     };
-    // A thread of its own takes the compiler's memory with it when it ends.
+    // When this thread ends, the compiler's memory is freed.
     std::thread::Builder::new()
         .name("plugin-compiler".to_owned())
         .spawn(work)?;
-    // What another plugin takes is not its fault.
+    // The time of another plugin does not count.
     if begun.recv_timeout(MAX_LOAD_TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
         return Err(LoadError::Busy(MAX_LOAD_TIME.as_secs()));
     }
-    // The child has MAX_LOAD_TIME; what it compiled is taken in after that.
+    // The child may take MAX_LOAD_TIME; loading its output takes some time more.
     match result.recv_timeout(MAX_LOAD_TIME + Duration::from_secs(10)) {
         Ok(compiled) => compiled,
         Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow(MAX_LOAD_TIME.as_secs())),
@@ -98,32 +98,34 @@ fn compile_now(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, Loa
     })
 }
 
-/// Where it is refused, events wait a little longer while a plugin is loaded.
+/// Lowers the priority of this thread. If the system refuses that, events are slower while a plugin
+/// is loaded.
 fn lower_priority() {
     rustix::process::setpriority_process(Some(rustix::thread::gettid()), COMPILER_NICENESS).ok();
 }
 
-/// What a child may take.
+/// Limits of a child.
 #[derive(Clone, Copy)]
 struct ChildLimits {
-    /// Bytes of machine code.
+    /// Bytes of machine code that are left.
     code: u64,
-    /// Resident bytes, where the system ends the observer with it if memory runs out.
+    /// Resident bytes. Set if the system would end the observer together with the child when memory
+    /// runs out.
     memory: Option<u64>,
 }
 
-/// What came of waiting for a child.
+/// The result of waiting for a child.
 enum ChildAnswer<T> {
     Answer(T),
-    /// It ended without an answer.
+    /// The child ended without an answer.
     Exited,
     TimedOut,
-    /// It took more memory than this.
+    /// The child used more memory than this bound.
     TooMuchMemory(u64),
 }
 
-/// Waits for an answer, and looks at the child's memory meanwhile: the bound that the system knows is one on what it
-/// might use, which the allocator alone exceeds.
+/// Waits for an answer, and checks the child's resident memory meanwhile. The system's own limit
+/// counts reserved memory, which the allocator alone exceeds.
 fn wait_for_answer<T>(answer: &mpsc::Receiver<T>, pid: u32, memory: Option<u64>) -> ChildAnswer<T> {
     let began = Instant::now();
     while began.elapsed() < MAX_LOAD_TIME {
@@ -140,7 +142,7 @@ fn wait_for_answer<T>(answer: &mpsc::Receiver<T>, pid: u32, memory: Option<u64>)
     ChildAnswer::TimedOut
 }
 
-/// Resident memory of a process in bytes.
+/// Returns the resident memory of a process in bytes.
 fn resident_bytes(pid: u32) -> Option<u64> {
     let sizes = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = sizes.split_ascii_whitespace().nth(1)?.parse().ok()?;
@@ -163,7 +165,7 @@ fn compile_in_child(
     let (send, answer) = mpsc::sync_channel(1);
     let talk = move || {
         let answer = stdin.zip(stdout).map(|(mut stdin, stdout)| {
-            // One that ended before it has read all says why, or its exit code does.
+            // If the child ends before it has read everything, its answer or exit code says why.
             write_frame(&mut stdin, &head, &module).ok();
             drop((stdin, head, module));
             read_answer(stdout, room)
@@ -174,7 +176,7 @@ fn compile_in_child(
         .name("plugin-compiler-pipe".to_owned())
         .spawn(talk)?;
     let answer = wait_for_answer(&answer, pid, limits.memory);
-    // Once it has answered, nothing that it could do yet is wanted.
+    // After the answer the child has nothing left to do.
     child.kill().ok();
     let status = child.wait()?;
     debug!(pid, %status, "the process that compiled a plugin has ended");
@@ -195,7 +197,8 @@ fn compile_in_child(
     Ok((output.map_err(LoadError::from)?, code))
 }
 
-/// Why the child does not load a plugin. What is wrong with a configuration keeps its parts: they have places of their own.
+/// Why the child does not load a plugin. Errors of a configuration keep their parts, because each
+/// part has a place in the configuration.
 #[derive(Serialize, Deserialize)]
 enum ChildError {
     Configure(Refusals),
@@ -242,14 +245,15 @@ fn describe_exit(status: ExitStatus) -> String {
     }
 }
 
-/// The other end: reads a plugin from a pipe, compiles and configures it, answers, and ends.
+/// Reads a plugin from a pipe, compiles and configures it, and writes the answer. This is the
+/// child's side.
 ///
 /// # Errors
 ///
 /// The parent is gone, or this machine cannot run WebAssembly.
 pub fn compile_for_parent(input: impl Read, output: impl Write) -> io::Result<()> {
     confine();
-    // A large module next to its settings.
+    // A large module and its settings.
     let (head, module) = read_frame(input, 2 * MAX_FILE_BYTES)?;
     let request: CompileRequest = serde_json::from_slice(&head)?;
     let engine = PluginEngine::new().map_err(|error| io::Error::other(format!("{error:#}")))?;
@@ -261,15 +265,15 @@ pub fn compile_for_parent(input: impl Read, output: impl Write) -> io::Result<()
     write_frame(output, &serde_json::to_vec(&head)?, &code)
 }
 
-/// What the system refuses of this is a bound less, no reason to end.
+/// Restricts this process. A limit that the system refuses is skipped.
 fn confine() {
     lower_priority();
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).ok();
-    // It holds a configuration, which may hold secrets: nothing of it goes to a disk.
+    // The process holds a configuration, which may contain secrets: no core dump.
     set_limit(Resource::Core, 0);
     set_limit(Resource::Data, MAX_CHILD_DATA_BYTES);
     set_limit(Resource::Cpu, MAX_LOAD_TIME.as_secs());
-    // Where memory runs out, the observer stays.
+    // If memory runs out, the system ends this process before the observer.
     let pid = Pid::as_raw(Some(rustix::process::getpid()));
     std::fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").ok();
 }
@@ -282,7 +286,7 @@ fn set_limit(resource: Resource, most: u64) {
     rustix::process::setrlimit(resource, limit).ok();
 }
 
-/// Head and body, each after its length.
+/// Writes head and body, each with its length before it.
 fn write_frame(mut output: impl Write, head: &[u8], body: &[u8]) -> io::Result<()> {
     output.write_all(&(head.len() as u64).to_le_bytes())?;
     output.write_all(head)?;
@@ -297,7 +301,7 @@ fn read_frame(mut input: impl Read, most: u64) -> io::Result<(Vec<u8>, Vec<u8>)>
     Ok((head, body))
 }
 
-/// What was output, and its machine code where there is room for it.
+/// Reads the output of the child, and its machine code unless that is larger than `room`.
 fn read_answer(mut input: impl Read, room: u64) -> io::Result<(Vec<u8>, Option<Vec<u8>>)> {
     let head = read_part(&mut input, MAX_ANSWER_BYTES)?;
     let length = read_length(&mut input)?;

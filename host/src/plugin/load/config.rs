@@ -41,11 +41,11 @@ pub struct PluginConfig {
     /// Which events the plugin gets. The other events do not pass it. The default is all events.
     #[serde(default, rename = "match")]
     pub select: EventMatch,
-    /// What happens to an event if the plugin fails on it. The default is `strip` for plugins that redact and `pass` for
-    /// all others.
+    /// Consequence of a failed call for the event. The default is `strip` for plugins that redact
+    /// and `pass` for all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_error: Option<OnError>,
-    /// What one call may use.
+    /// Limits of one call.
     #[serde(default)]
     pub limits: Limits,
     /// What the plugin can import of WASI.

@@ -1,5 +1,5 @@
-//! Configures a plugin once, and makes of its memory afterwards the component that every event
-//! starts from.
+//! Configures a plugin once, and makes a component of the memory that it then has. Every event
+//! starts from that component.
 
 use super::error::LoadError;
 use super::module;
@@ -18,20 +18,21 @@ use std::sync::Arc;
 use tracing::warn;
 use wasmtime::component::{Component, Linker};
 
-/// A plugin, configured.
+/// A configured plugin.
 pub(crate) struct ConfiguredPlugin {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) rule_sets: Arc<RuleSets>,
-    /// The rule sets as they were declared: name, ids of the rules, number of values.
+    /// The declared rule sets: name, ids of the rules, number of values.
     pub(crate) declared: Vec<(String, Vec<String>, usize)>,
     pub(crate) instance_pre: PluginPre<Host>,
-    /// The memory after `configure` could not be kept: each instance must be configured with this.
+    /// Set if the memory after `configure` could not be kept: each instance must be configured with
+    /// this JSON text.
     pub(crate) configure_per_call: Option<String>,
 }
 
-/// What to compile, and what with. It crosses to another process: the configuration is not in its
-/// arguments or environment.
+/// The module's settings, as they are sent to the compiler process. They are not in its arguments
+/// or environment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CompileRequest {
     name: String,
@@ -54,7 +55,7 @@ impl CompileRequest {
     }
 }
 
-/// What `configure` answered, and whether its memory was kept. Goes with the machine code.
+/// The answer of `configure`, and whether its memory was kept. It accompanies the machine code.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CompileOutput {
     name: String,
@@ -71,8 +72,8 @@ struct DeclaredRuleSet {
     values: Vec<String>,
 }
 
-/// Compiles a module, configures it, and compiles it again with the memory that it then has. What
-/// takes long and much memory is done here; the machine code fits every engine of this program.
+/// Compiles a module, configures it, and compiles it again together with the memory that it then
+/// has. This part needs much time and memory. The machine code fits every engine of this program.
 pub(crate) fn compile_and_configure(
     engine: &PluginEngine,
     request: &CompileRequest,
@@ -115,7 +116,7 @@ pub(crate) fn compile_and_configure(
         Ok(Ok(setup)) => setup,
         Ok(Err(reason)) => {
             let again = |config: &str| configure(config).ok()?.err();
-            // What it says may quote its configuration, which may hold secrets.
+            // The reason may quote the configuration, which may contain secrets.
             let masked = |reason: &str| config_mask.mask_line(reason, MAX_REASON_BYTES);
             let refusals = Refusals::find(config, reason, again, masked);
             return Err(LoadError::Configure(refusals));
@@ -150,7 +151,7 @@ pub(crate) fn compile_and_configure(
     Ok((output, code.map_err(|error| compile_error(&error))?))
 }
 
-/// Makes what was output ready to be called.
+/// Makes a plugin that can be called from the output of the compiler.
 pub(crate) fn instantiable(
     engine: &PluginEngine,
     request: &CompileRequest,
@@ -184,13 +185,13 @@ pub(crate) fn instantiable(
     })
 }
 
-/// Longest reason that a plugin gives for refusing its configuration, in bytes.
+/// Longest reason of a plugin that refuses its configuration, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
 
-/// Most rule sets of a plugin.
+/// Bound of the rule sets of a plugin.
 const MAX_RULE_SETS: usize = 16;
 
-/// What one set may hold, all may hold together.
+/// Checks that all sets together stay within the bounds of one set.
 fn check_rule_counts(sets: &[wit::RuleSet]) -> Result<(), LoadError> {
     let rules: usize = sets.iter().map(|set| set.rules.len()).sum();
     let values: usize = sets.iter().map(|set| set.values.len()).sum();
@@ -200,10 +201,11 @@ fn check_rule_counts(sets: &[wit::RuleSet]) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Longest name, version or rule id in bytes, where they are summary.
+/// Longest name, version or rule id that is shown, in bytes.
 const MAX_SHOWN_NAME_BYTES: usize = 128;
 
-/// Compiles all patterns, and forgets them: the host compiles what its events call for.
+/// Compiles all patterns once to check them. The host compiles a pattern again when an event needs
+/// it.
 fn check_patterns(sets: &[DeclaredRuleSet]) -> Result<(), LoadError> {
     let mut large = 0;
     for set in sets {
@@ -211,7 +213,7 @@ fn check_patterns(sets: &[DeclaredRuleSet]) -> Result<(), LoadError> {
         large += scanner
             .map_err(|source| set.refused(source))?
             .large_patterns();
-        // Before the next set is compiled.
+        // Checked before the next set is compiled.
         if large > MAX_LARGE_PATTERNS {
             return Err(LoadError::LargeRules);
         }
@@ -227,7 +229,7 @@ impl DeclaredRuleSet {
         }
     }
 
-    /// Name, ids of the rules, number of values.
+    /// Returns the name, the ids of the rules, and the number of values.
     fn summary(&self) -> (String, Vec<String>, usize) {
         let line = |text: &String| OutputMask::default().mask_line(text, MAX_SHOWN_NAME_BYTES);
         let rules = self.rules.iter().map(|rule| line(&rule.id)).collect();
@@ -274,7 +276,8 @@ fn compile_error(error: &wasmtime::Error) -> LoadError {
     LoadError::Compile(format!("{error:#}"))
 }
 
-/// `None` where the memory cannot be kept; the plugin then works, only slower.
+/// Keeps the memory after `configure`. Returns `None` if that fails; the plugin then works, only
+/// slower.
 fn take_snapshot(
     engine: &PluginEngine,
     label: &Arc<str>,
@@ -291,10 +294,11 @@ fn take_snapshot(
         None,
         None,
     );
-    // What is handed over is the memory to keep, which `memory_bytes` bounds.
+    // The fuel counts the memory to keep, which `memory_bytes` already bounds.
     store.set_hostcall_fuel(usize::MAX);
     let mut wizer = wasmtime_wizer::Wizer::new();
-    // `package:name/interface.function@version`, of the version that the guest exports.
+    // The name has the form `package:name/interface.function@version`, with the version that the
+    // guest exports.
     let world = World::parse(component).ok()?;
     let (interface, version) = world.transform()?.split_once('@')?;
     let config = wave_string(config);
@@ -302,18 +306,20 @@ fn take_snapshot(
     wizer.keep_init_func(true);
     let ticks = limits.ticks();
     let snapshot = wizer.run_component(&mut store, component, async |store, component| {
-        // Compiling took time that is not the guest's.
+        // The guest's time starts after compilation.
         store.set_epoch_deadline(ticks);
-        // `configure` may not call the host: what it would see would not be there for the events.
+        // `configure` may not call the host: the results would be missing in the instances that
+        // start from this memory.
         let mut linker = Linker::new(component.engine());
         add_empty_wasi(&mut linker, component)?;
         linker.define_unknown_imports_as_traps(component)?;
         linker.instantiate(store, component)
     });
-    // It has panicked on what it did not expect; without it the plugin works, only slower.
+    // The snapshot has panicked on unexpected input before. Without it the plugin works, only
+    // slower.
     let made = std::panic::catch_unwind(AssertUnwindSafe(|| futures::executor::block_on(snapshot)))
         .unwrap_or_else(|_| Err(wasmtime::format_err!("the snapshot panicked")));
-    // A handle is worth nothing in the instances that start from this memory.
+    // A handle is invalid in the instances that start from this memory.
     let made = made.and_then(|(bytes, _)| match store.data().wasi_handles {
         0 => Ok(bytes),
         _ => Err(wasmtime::format_err!("it opens WASI handles")),
@@ -322,20 +328,20 @@ fn take_snapshot(
     match compiled {
         Ok(component) => Some(component),
         Err(error) => {
-            // Not the error's text: it quotes the call, and with it the plugin's configuration.
+            // The error's text is not logged: it quotes the call, and with it the configuration.
             let failure =
                 CallFailure::classify(&error, store.data().limits.refused, limits).label();
             warn!(
                 plugin = &**label,
                 failure,
-                "the configured plugin cannot be kept, it is configured anew for every event"
+                "the configured memory cannot be kept, the plugin is configured again for every event"
             );
             None
         }
     }
 }
 
-/// A string of the WebAssembly value encoding (WAVE).
+/// Returns a string in the WebAssembly value encoding (WAVE).
 fn wave_string(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');

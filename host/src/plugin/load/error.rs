@@ -7,7 +7,7 @@ use crate::redact::{MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, RuleError};
 use crate::yaml::FieldPath;
 use serde_json::Value;
 
-/// Why a plugin is not loaded. Every text says what to do.
+/// Why a plugin is not loaded. Every text names the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -16,42 +16,42 @@ pub enum LoadError {
     /// There is no bundled plugin of that name.
     #[error("there is no bundled plugin `{name}`; there are: {known}")]
     NotBundled {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// All names.
+        /// The names of all bundled plugins.
         known: String,
     },
-    /// Too large.
+    /// The file or module is too large.
     #[error("it is larger than {0} bytes: build it with --release and opt-level = \"s\"")]
     TooLarge(u64),
-    /// Too much text.
+    /// The module in text form is too large.
     #[error(
         "written as text it may have 1 MiB: make WebAssembly of it with wat2wasm or wasm-tools"
     )]
     TextTooLarge,
-    /// Not gzip or zstd after all.
+    /// The compressed data is invalid.
     #[error("failed to decompress it: {0}; compress the file again")]
     Decompress(String),
-    /// Neither WebAssembly nor its text.
+    /// Neither WebAssembly nor its text form.
     #[error(
         "it is not WebAssembly ({0}); build it with `cargo build --release --target wasm32-unknown-unknown`"
     )]
     NotWasm(String),
-    /// Not valid.
+    /// The module is not valid.
     #[error("it is not a valid module ({0}); was the file cut short? Build or copy it again")]
     Invalid(String),
-    /// A module that does not fit the contract.
+    /// The module does not fit the contract.
     #[error(
         "it does not fit the plugin contract step-observer:plugin@0.1 ({0}); build it against step-observer-guest 0.1"
     )]
     Contract(String),
-    /// It wants something that plugins do not get.
+    /// It imports an interface that plugins do not get.
     #[error(
         "it imports `{0}`, which plugins do not get: all they can import is step-observer:plugin/events and \
          step-observer:plugin/logging. Build it for wasm32-unknown-unknown, without files, clock or network"
     )]
     Import(String),
-    /// It imports WASI without leave.
+    /// It imports WASI, and its settings do not allow that.
     #[error(
         "it imports `{0}`: plugins get no WASI. Build it without (Rust: wasm32-unknown-unknown; JavaScript and \
          Python: --stub-wasi), or set `wasi: denied` to give it an empty one"
@@ -60,32 +60,32 @@ pub enum LoadError {
     /// It would keep the compiler busy for too long.
     #[error("it is not a reasonable module: {0}")]
     ModuleLimit(#[from] ModuleLimitError),
-    /// Its machine code has no place.
+    /// Not enough memory is left for its machine code.
     #[error(
         "its machine code and configured memory take more than the {room} bytes that are left of what all plugins have \
          for that (pluginMemory.totalBytes): make the module or what it keeps smaller, or give plugins more"
     )]
     CodeTooLarge {
-        /// What is left.
+        /// Bytes that are left.
         room: u64,
     },
-    /// Compiling it takes too much memory.
+    /// The compiler process needs too much memory.
     #[error(
         "compiling it takes more than {0} bytes of memory: make the module, or what it keeps when it is configured, \
          smaller, or give the observer more memory"
     )]
     CompilerMemory(u64),
-    /// It was dropped in, and asks for more than it may.
+    /// It was dropped in, and its limits exceed the ceiling.
     #[error(
         "limits.{name} is {asked}, and the operator allows plugins that are dropped in at most {most} \
          (dropIn.limits.{name}): ask for less, or the operator to allow more"
     )]
     Ceiling {
-        /// Which limit.
+        /// The name of the limit.
         name: &'static str,
-        /// What it asks for.
+        /// Its value.
         asked: u64,
-        /// What it may have.
+        /// Its bound.
         most: u64,
     },
     /// The observer died while it ran.
@@ -94,25 +94,25 @@ pub enum LoadError {
          of them clears this), or delete {file} while the observer is stopped"
     )]
     Crashed {
-        /// How often.
+        /// Number of deaths.
         deaths: u32,
-        /// Where that is noted.
+        /// The file that records them.
         file: String,
     },
     /// Loading it took too long.
     #[error("loading it took more than {0} seconds: make it smaller")]
     TooSlow(u64),
-    /// Another plugin is in its way.
+    /// Another plugin is still being loaded.
     #[error("another plugin is still being loaded after {0} seconds; it is tried again")]
     Busy(u64),
-    /// It is another file than the one that was meant.
+    /// Its file is not the pinned one.
     #[error(
         "its SHA-256 is {found}, but `sha256` says {pinned}: it was altered, or the pin is of another build"
     )]
     Digest {
-        /// What was asked for.
+        /// The pinned SHA-256.
         pinned: String,
-        /// What is there.
+        /// The SHA-256 of the file.
         found: String,
     },
     /// It has no signature.
@@ -120,15 +120,15 @@ pub enum LoadError {
         "it is not signed, and `trust.requireSignature` is set: sign it with `minisign -Sm FILE` and deliver FILE.minisig with it"
     )]
     Unsigned,
-    /// Its signature does not hold.
+    /// Its signature is not valid or not trusted.
     #[error(
         "its signature does not hold: {0}. It was altered, or signed with a key that is not trusted"
     )]
     Signature(String),
-    /// It fails when it is called.
+    /// Its self-test failed.
     #[error("it fails its self-test: called on a sample event, {0}")]
     SelfTest(CallFailure),
-    /// It exports another version, or nothing.
+    /// It does not export this version of the contract.
     #[error(
         "it does not export step-observer:plugin/transform@0.1 (it exports: {0}): is `export_plugin!` missing, or is \
          it for another version? This host speaks 0.1"
@@ -137,10 +137,10 @@ pub enum LoadError {
     /// The compiler refuses it.
     #[error("failed to compile it: {0}")]
     Compile(String),
-    /// What the process that compiles plugins says; one of the other errors.
+    /// An error that the compiler process reports as text.
     #[error("{0}")]
     FromProcess(String),
-    /// The process that compiles plugins did not answer.
+    /// The compiler process did not answer.
     #[error("the process that compiles it {0}")]
     Process(String),
     /// `configure` failed.
@@ -170,8 +170,9 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// The rule of a configuration that the error is about, as `redact-secrets` writes rules: `rules` with an `id` each, and
-    /// `values`. `None` if it is about another thing, or if there is none like it.
+    /// Returns the path of the rule or value in a configuration that the error is about. It expects
+    /// the form of `redact-secrets`: `rules` with an `id` each, and `values`. Returns `None` for
+    /// other errors, and if there is no such rule.
     pub(crate) fn rule_in(&self, config: &Value) -> Option<FieldPath> {
         let Self::RuleSet { source, .. } = self else {
             return None;

@@ -1,4 +1,4 @@
-//! What can be said about a plugin's file without running anything in it.
+//! Describes a plugin's file without running it.
 
 use super::error::LoadError;
 use super::module;
@@ -7,16 +7,16 @@ use super::world::World;
 use serde::Serialize;
 use wasmparser::{Encoding, Parser, Payload};
 
-/// The custom section in which a plugin may carry the JSON Schema of its configuration.
+/// The custom section with the JSON Schema of a plugin's configuration.
 const CONFIG_SCHEMA: &str = "step-observer:config-schema";
 /// Largest schema that is shown, in bytes.
 const MAX_SCHEMA: usize = 256 * 1024;
 
-/// A plugin's file.
+/// The description of a plugin's file.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
-    /// `component` or `core module`, and how it is packed.
+    /// `component` or `core module`, and its compression.
     pub form: String,
     /// Size of the file in bytes.
     pub file_bytes: usize,
@@ -26,17 +26,17 @@ pub struct Inspection {
     pub sha256: String,
     /// The export that makes it a plugin, with its version.
     pub world: Option<String>,
-    /// All that it imports.
+    /// All imports.
     pub imports: Vec<String>,
-    /// All that it exports.
+    /// All exports.
     pub exports: Vec<String>,
-    /// JSON Schema of its configuration, where it carries one.
+    /// JSON Schema of its configuration, if the file contains one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_schema: Option<serde_json::Value>,
 }
 
 impl Inspection {
-    /// Looks at a file.
+    /// Reads a file.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! From a file to a component: everything that can be said about a plugin without running it.
+//! Makes a component of a plugin's file.
 
 use super::error::LoadError;
 use super::module_limits;
@@ -8,19 +8,19 @@ use flate2::read::GzDecoder;
 use std::io::Read;
 use wasmparser::{Encoding, Parser, Payload};
 
-/// Largest file.
+/// Largest file in bytes.
 pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
-/// Largest module, decompressed.
+/// Largest module after decompression, in bytes.
 pub const MAX_MODULE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Largest module written as text: reading it takes many times its size.
+/// Largest module in text form, in bytes. Parsing it takes many times its size.
 const MAX_TEXT_BYTES: u64 = 1024 * 1024;
 
-/// The bytes of a component, made from whatever form a plugin has.
+/// Makes a component of a file in any of the supported forms.
 ///
 /// # Errors
 ///
-/// Says what is wrong with the bytes.
+/// Says what is wrong with the file.
 pub(crate) fn component(bytes: &[u8], wasi: Wasi) -> Result<Vec<u8>, LoadError> {
     let wasm = binary(bytes)?;
     let component = to_component(wasm)?;
@@ -29,9 +29,9 @@ pub(crate) fn component(bytes: &[u8], wasi: Wasi) -> Result<Vec<u8>, LoadError> 
     Ok(component)
 }
 
-/// A component of a component or a core module, whatever it imports and exports.
+/// Makes a component of a component or a core module, and does not check its imports and exports.
 pub(crate) fn to_component(wasm: Vec<u8>) -> Result<Vec<u8>, LoadError> {
-    // The encoder panics on some modules that were cut short: validate first.
+    // The encoder panics on some truncated modules, so the module is validated first.
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::default())
         .validate_all(&wasm)
         .map_err(|error| LoadError::Invalid(error.to_string()))?;
@@ -42,7 +42,7 @@ pub(crate) fn to_component(wasm: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     }
 }
 
-/// A file without its compression, and WAT as WebAssembly.
+/// Decompresses a file, and parses its text form.
 pub(crate) fn binary(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
     to_binary(&decompress(bytes)?)
 }
@@ -85,7 +85,7 @@ fn to_binary(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
     match text {
         Some(text) if text.len() as u64 > MAX_TEXT_BYTES => Err(LoadError::TextTooLarge),
         Some(text) => wat::parse_str(text).map_err(|error| {
-            // Its further lines quote the file.
+            // The further lines quote the file.
             let text = error.to_string();
             LoadError::NotWasm(text.lines().next().unwrap_or_default().to_owned())
         }),
@@ -108,8 +108,9 @@ pub(crate) fn encoding(wasm: &[u8]) -> Result<Encoding, LoadError> {
     }
 }
 
-/// Wraps a core module. One that was not built with wit-bindgen (hand-written C) carries no
-/// description of its world: it gets ours, or the encoder would silently give an empty component.
+/// Makes a component of a core module. A module that was not built with wit-bindgen (hand-written
+/// C) has no description of its world. It gets the description of our contract; otherwise the
+/// encoder would return an empty component without an error.
 fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     let contract = |error: &dyn std::fmt::Display| LoadError::Contract(format!("{error:#}"));
     let described = Parser::new(0).parse_all(&module).any(|payload| {

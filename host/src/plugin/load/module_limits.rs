@@ -1,43 +1,44 @@
-//! Bounds on what a module is made of. Compiling cannot be interrupted, and takes more than linear
-//! time in the size of a function: what would take minutes and gigabytes is refused before it starts.
+//! Bounds on the parts of a module. Compilation cannot be interrupted, and takes more than linear
+//! time in the size of a function. Modules that would take minutes and gigabytes are refused
+//! before.
 
 use wasmparser::{Parser, Payload};
 
 /// Largest function body in bytes. The largest of QuickJS has 36 KB, of CPython 427 KB.
 const MAX_FUNCTION_BYTES: usize = 512 * 1024;
-/// Most functions of all modules in a file. CPython has 13,500.
+/// Bound of the functions in a file. CPython has 13,500.
 const MAX_FUNCTIONS: usize = 20_000;
-/// Most code of all modules in a file, in bytes. StarlingMonkey has 9.2 MB.
+/// Bound of the code in a file, in bytes. StarlingMonkey has 9.2 MB.
 const MAX_CODE_BYTES: usize = 16 * 1024 * 1024;
-/// Most locals of a function. Real ones have some hundred.
+/// Bound of the locals of a function. Real functions have some hundred.
 const MAX_LOCALS: usize = 2_000;
-/// Most bytes times locals of a function: the compiler's tables are as large. Real ones stay below
-/// 25 million.
+/// Bound of bytes times locals of a function, which is the size of the compiler's tables. Real
+/// functions stay below 25 million.
 const MAX_FUNCTION_TABLE_BYTES: usize = 64_000_000;
-/// Most of that of all functions. StarlingMonkey has 130 million, CPython 70 million.
+/// Bound of that product over all functions. StarlingMonkey has 130 million, CPython 70 million.
 const MAX_TABLE_BYTES: usize = 256_000_000;
-/// Most modules and components in a file.
+/// Bound of the modules and components in a file.
 const MAX_PARTS: usize = 100;
 
 /// Why a module is not compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModuleLimitError {
-    /// It has too much of something.
+    /// It has too many parts of one kind.
     #[error("it has {found} {what}, more than {most}; is it what you meant to deliver?")]
     TooMuch {
-        /// Of what.
+        /// The kind of part.
         what: &'static str,
-        /// How much.
+        /// How many there are.
         found: usize,
-        /// How much it may have.
+        /// The bound.
         most: usize,
     },
-    /// It cannot be read.
+    /// It cannot be parsed.
     #[error("{0}")]
     Invalid(String),
 }
 
-/// Looks at a module or component that is known to be valid.
+/// Checks a module or component that is known to be valid.
 pub(crate) fn check(wasm: &[u8]) -> Result<(), ModuleLimitError> {
     let invalid =
         |error: wasmparser::BinaryReaderError| ModuleLimitError::Invalid(error.to_string());

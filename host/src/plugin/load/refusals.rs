@@ -1,5 +1,5 @@
-//! Why a plugin refuses its configuration. A plugin says what is wrong first; what that is, is left out, and it is asked
-//! again.
+//! Finds all reasons for which a plugin refuses its configuration. A plugin reports one mistake at
+//! a time. The field with the mistake is omitted, and the plugin is asked again.
 
 use crate::yaml::{FieldPath, Segment};
 use serde::{Deserialize, Serialize};
@@ -7,18 +7,18 @@ use serde_json::Value;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Most reasons that are asked for.
+/// Bound of the reasons that are found.
 const MAX_REASONS: usize = 16;
-/// After this no further ones are asked for.
+/// After this time the plugin is not asked again.
 const MAX_ASKING_TIME: Duration = Duration::from_secs(1);
 
-/// Why a plugin refuses its configuration: all reasons that can be had, each with the path of its field before it, if that is
-/// known.
+/// The reasons for which a plugin refuses its configuration. Each begins with the path of its
+/// field, if that is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusals {
-    /// What it said first, as it said it.
+    /// The first reason.
     pub first: String,
-    /// All of them.
+    /// All reasons.
     pub all: Vec<String>,
 }
 
@@ -29,8 +29,8 @@ impl fmt::Display for Refusals {
 }
 
 impl Refusals {
-    /// Finds further reasons after the first one. `again` asks the plugin with another configuration, `masked` makes a
-    /// line of what it says omit_fields values of the configuration.
+    /// Finds further reasons after the first one. `again` asks the plugin with another
+    /// configuration. `masked` returns a reason as one line without values of the configuration.
     pub(crate) fn find(
         config: &str,
         first: String,
@@ -45,7 +45,7 @@ impl Refusals {
         let mut reason = Some(first);
         while let Some(said) = reason.take() {
             let (path, said) = split_location(&text, &said, &omitted);
-            // That a field is missing which was left out follows from that.
+            // A reason that an omitted field is missing is a consequence of the omission.
             let follows =
                 missing_field_name(said).is_some_and(|field| omitted.contains(&path.key(field)));
             match path.0.is_empty() {
@@ -67,16 +67,16 @@ impl Refusals {
     }
 }
 
-/// The field that a reason is about, by its path in the whole configuration, and the reason omit_fields that. `text` is the
-/// configuration that the plugin was given, as JSON in one line.
+/// Splits a reason into the path of its field in the whole configuration, and the rest. `text` is
+/// the configuration that the plugin was given, as JSON in one line.
 fn split_location<'a>(text: &str, said: &'a str, omitted: &[FieldPath]) -> (FieldPath, &'a str) {
-    // As serde_json ends its messages.
+    // serde_json ends its messages like this.
     if let Some((reason, place)) = said.rsplit_once(" at line 1 column ")
         && let Ok(column) = place.parse::<usize>()
     {
         let path = original_path(path_at_byte(text, column.saturating_sub(1)), omitted);
         let reason = match reason.split_once(": ") {
-            // As the SDK begins them.
+            // The SDK begins messages like this.
             Some((plugin, reason)) if plugin.starts_with("configuration of ") => reason,
             _ => reason,
         };
@@ -107,7 +107,7 @@ fn has_field(text: &str, path: &FieldPath) -> bool {
         .is_some()
 }
 
-/// A value omit_fields some of what is in it.
+/// Returns a value without the omitted fields.
 pub(crate) fn omit_fields(value: &Value, path: &FieldPath, omitted: &[FieldPath]) -> Value {
     match value {
         Value::Object(fields) => {
@@ -134,7 +134,8 @@ pub(crate) fn omit_fields(value: &Value, path: &FieldPath, omitted: &[FieldPath]
     }
 }
 
-/// A path in what is left, as it is in the whole: items that were left out moved those behind them.
+/// Returns the path in the whole value of a path in the value without the omitted fields. An
+/// omitted item moves the items behind it.
 pub(crate) fn original_path(path: FieldPath, omitted: &[FieldPath]) -> FieldPath {
     let mut whole = FieldPath::default();
     for segment in path.0 {
@@ -150,7 +151,7 @@ pub(crate) fn original_path(path: FieldPath, omitted: &[FieldPath]) -> FieldPath
     whole
 }
 
-/// The path of what stands at a byte of a JSON text.
+/// Returns the path of the value at a byte of a JSON text.
 fn path_at_byte(text: &str, target: usize) -> FieldPath {
     let mut path: Vec<Option<Segment>> = Vec::new();
     let known = |path: &[Option<Segment>]| FieldPath(path.iter().flatten().cloned().collect());
@@ -187,7 +188,7 @@ fn path_at_byte(text: &str, target: usize) -> FieldPath {
     FieldPath::default()
 }
 
-/// How many bytes a string of JSON has_field, with its quotes.
+/// Returns the length of a JSON string in bytes, with its quotes.
 fn json_string_length(text: &str) -> usize {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -227,7 +228,7 @@ mod tests {
         pattern: String,
     }
 
-    /// A plugin of the SDK that knows one word.
+    /// Behaves like a plugin of the SDK that accepts one word.
     fn configure(config: &str) -> Option<String> {
         let config: Config = match serde_json::from_str(config) {
             Ok(config) => config,

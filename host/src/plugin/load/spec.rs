@@ -1,4 +1,4 @@
-//! What is asked for: a plugin with its settings, before it is loaded.
+//! A plugin with its settings, before it is loaded.
 
 use super::error::LoadError;
 use super::module::MAX_FILE_BYTES;
@@ -9,24 +9,24 @@ use crate::plugin::sandbox::Limits;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where a plugin comes from.
+/// The source of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PluginSource {
-    /// A file. A signature is the file beside it with `.minisig` at the end of its name.
+    /// A file. Its signature is the file with the same name and `.minisig` after it.
     File(PathBuf),
-    /// One that is part of this program, by name.
+    /// A plugin that is part of this program, by name.
     Bundled(String),
-    /// The bytes of a file, and its signature where it has one.
+    /// The content of a file, and its signature if there is one.
     Bytes {
-        /// The file.
+        /// The content of the file.
         module: Arc<[u8]>,
-        /// Signature of minisign.
+        /// A minisign signature.
         signature: Option<Arc<str>>,
     },
 }
 
 impl PluginSource {
-    /// The bytes of a file, without signature.
+    /// Returns a source from the content of a file, without a signature.
     #[must_use]
     pub fn bytes(module: impl Into<Arc<[u8]>>) -> Self {
         Self::Bytes {
@@ -41,28 +41,28 @@ impl PluginSource {
 pub struct PluginSpec {
     /// The operator's name for it.
     pub name: String,
-    /// Where it is.
+    /// Its source.
     pub source: PluginSource,
-    /// Its configuration.
+    /// Its own configuration.
     pub config: serde_json::Value,
-    /// Which events it gets; all others pass by it.
+    /// Selects its events. All others pass without a call.
     pub select: EventMatch,
-    /// What to do when it fails; the default depends on whether it redacts.
+    /// Consequence of a failed call. The default depends on whether the plugin redacts.
     pub on_error: Option<OnError>,
-    /// What it may use.
+    /// Limits of a call.
     pub limits: Limits,
-    /// What it gets of WASI.
+    /// Access to WASI.
     pub wasi: Wasi,
-    /// The only file that it may be.
+    /// The pinned SHA-256: any other file is refused.
     pub sha256: Option<FileDigest>,
-    /// Who may have signed it.
+    /// The keys whose signatures are trusted.
     pub trust: Arc<TrustConfig>,
-    /// Configure once and start every event from there. Only benchmarks say no.
+    /// Configure once, and start every event from that memory. Only benchmarks disable it.
     pub snapshot: bool,
 }
 
 impl PluginSpec {
-    /// A plugin with everything at its default.
+    /// Returns a plugin with default settings.
     #[must_use]
     pub fn new(name: impl Into<String>, source: PluginSource) -> Self {
         Self {
@@ -79,11 +79,11 @@ impl PluginSpec {
         }
     }
 
-    /// The file, once it is the one that it should be.
+    /// Reads the file, and checks its digest and signature.
     ///
     /// # Errors
     ///
-    /// It cannot be read, is another one, or is not signed as it must be.
+    /// It cannot be read, has another digest, or is not signed as required.
     pub fn read(&self) -> Result<Vec<u8>, LoadError> {
         let (bytes, signature) = match &self.source {
             PluginSource::Bundled(name) => {
@@ -107,14 +107,14 @@ impl PluginSpec {
     }
 }
 
-/// Reads a file whole.
+/// Reads a whole file of at most `max` bytes.
 pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>, LoadError> {
     use std::io::Read as _;
-    // A pipe or a device would keep whoever reads it.
+    // A pipe or a device would block the reader.
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is no regular file").into());
     }
-    // Not its size first and then its bytes: it may grow between the two.
+    // The size is not read before the content, because the file may grow in between.
     let mut bytes = Vec::new();
     std::fs::File::open(path)?
         .take(max + 1)
@@ -125,9 +125,9 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>, LoadError> {
     Ok(bytes)
 }
 
-/// What the name of a signature ends with.
+/// Suffix of the name of a signature.
 pub(crate) const SIGNATURE_SUFFIX: &str = ".minisig";
-/// Largest signature with its comments.
+/// Largest signature in bytes, with its comments.
 pub(crate) const MAX_SIGNATURE_BYTES: u64 = 16 * 1024;
 
 fn signature(path: &Path) -> Result<Option<Arc<str>>, LoadError> {

@@ -1,12 +1,12 @@
-//! Is a plugin the one that its author meant? A digest says that it is unchanged, a signature says
-//! who made it. Both are over the file as it is delivered, compressed or not.
+//! Checks a plugin's file. A digest proves that it is unchanged, a signature proves who made it.
+//! Both cover the file as it is delivered, compressed or not.
 
 use super::error::LoadError;
 use minisign_verify::Signature;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Whose plugins are loaded. The plugins that are part of the program need no signature.
+/// Keys whose plugins are trusted. Bundled plugins need no signature.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TrustConfig {
@@ -26,7 +26,7 @@ impl TryFrom<String> for PublicKey {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // Pasted whole, the file's comment comes first.
+        // A pasted file begins with its comment.
         let line = text
             .lines()
             .rfind(|line| !line.trim().is_empty())
@@ -53,13 +53,13 @@ impl From<PublicKey> for String {
 pub struct FileDigest(String);
 
 impl FileDigest {
-    /// Of some bytes.
+    /// Computes the digest of a file's content.
     #[must_use]
     pub fn compute(bytes: &[u8]) -> Self {
         Self(format!("{:x}", Sha256::digest(bytes)))
     }
 
-    /// 64 hexadecimal digits.
+    /// Returns the 64 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -85,11 +85,11 @@ impl From<FileDigest> for String {
     }
 }
 
-/// Checks a file before anything in it is looked at.
+/// Checks the digest and signature of a file, before anything in it is parsed.
 ///
 /// # Errors
 ///
-/// It is another file than `pin` says, or no trusted key has signed it.
+/// Its digest is not the pinned one, or no trusted key has signed it.
 pub(crate) fn check(
     bytes: &[u8],
     pin: Option<&FileDigest>,

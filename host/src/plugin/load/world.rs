@@ -1,11 +1,11 @@
-//! The imports and exports of a component, and which of them a plugin may have.
+//! Imports and exports of a component, and which of them a plugin may have.
 
 use super::error::LoadError;
 use crate::plugin::policy::Wasi;
 use crate::plugin::sandbox::WASI_PREFIX;
 use wasmparser::{Parser, Payload};
 
-/// What a component imports and exports.
+/// Imports and exports of a component.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct World {
     pub(crate) imports: Vec<String>,
@@ -41,7 +41,7 @@ impl World {
         Ok(world)
     }
 
-    /// Imports nothing but our packages, exports the transform.
+    /// Checks that the component imports only our packages, and exports `transform`.
     pub(super) fn check(&self, wasi: Wasi) -> Result<(), LoadError> {
         let ours = [
             "step-observer:plugin/events@0.1.",
@@ -68,7 +68,7 @@ impl World {
         Err(LoadError::Export(exports))
     }
 
-    /// The export that makes it a plugin, with its version.
+    /// Returns the export that makes it a plugin, with its version.
     pub(crate) fn transform(&self) -> Option<&str> {
         let prefix = "step-observer:plugin/transform@0.1.";
         let found = self.exports.iter().find(|name| name.starts_with(prefix));

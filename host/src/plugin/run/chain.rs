@@ -1,4 +1,4 @@
-//! Plugins in order: each event passes all of them, or ends at one.
+//! Chains of plugins. Each event passes the plugins in order, or ends at one of them.
 
 use super::plugin::Plugin;
 use super::report::{CallResult, PluginCall, PluginIdentity, Report};
@@ -11,20 +11,20 @@ use crate::step::Envelope;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A plugin that is not loaded.
+/// A plugin that could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error("plugin `{name}`: {source}")]
 pub struct ChainError {
     /// Its name.
     pub name: String,
-    /// Why.
+    /// The reason.
     pub source: LoadError,
 }
 
 /// Longest reason for which a plugin drops an event, in bytes.
 const MAX_REASON_BYTES: usize = 256;
 
-/// Plugins in order. It never changes: where plugins come and go, another chain takes over between
+/// Plugins in order. A chain is immutable: when plugins change, another chain replaces it between
 /// two events.
 #[derive(Debug)]
 pub struct Chain {
@@ -34,20 +34,20 @@ pub struct Chain {
     generation: u64,
 }
 
-/// What the chain made of an event.
+/// The result of a chain for an event.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It goes on.
+    /// The event passed the chain.
     Deliver(Box<Envelope>, Report),
     /// A plugin dropped it. The last call says why.
     Dropped(Report),
-    /// A plugin failed and says `block`: try again with the event as it was.
+    /// A plugin with `onError: block` failed: the original event must be tried again.
     Blocked {
-        /// Which.
+        /// The plugin.
         plugin: Arc<PluginIdentity>,
-        /// How.
+        /// How it failed.
         failure: CallFailure,
-        /// The event before the chain touched it.
+        /// The original event.
         envelope: Box<Envelope>,
     },
 }
@@ -59,7 +59,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// Names the first that cannot be loaded.
+    /// The first plugin that cannot be loaded.
     pub fn load(engine: &PluginEngine, specs: &[PluginSpec]) -> Result<Self, ChainError> {
         let load = |spec: &PluginSpec| {
             let loaded = Plugin::load(engine, spec);
@@ -72,7 +72,7 @@ impl Chain {
         Ok(Self::new(engine, plugins, 0))
     }
 
-    /// A chain of loaded plugins.
+    /// Returns a chain of loaded plugins.
     #[must_use]
     pub fn new(engine: &PluginEngine, plugins: Vec<Arc<Plugin>>, generation: u64) -> Self {
         let rule_sets = plugins.iter().map(|plugin| plugin.rule_sets()).collect();
@@ -85,25 +85,25 @@ impl Chain {
         }
     }
 
-    /// The plugins in order.
+    /// Returns the plugins in order.
     #[must_use]
     pub fn plugins(&self) -> &[Arc<Plugin>] {
         &self.plugins
     }
 
-    /// How many chains there were before this one.
+    /// Returns the number of chains before this one.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Will this event meet a plugin that may wait for memory?
+    /// Returns whether a plugin for this event may wait for memory.
     pub(crate) fn may_wait(&self, envelope: &Envelope) -> bool {
         let mut plugins = self.plugins.iter();
         plugins.any(|plugin| plugin.may_wait() && plugin.wants(envelope))
     }
 
-    /// Passes an event through all plugins. Takes their time: call it on a thread that may wait.
+    /// Passes an event through all plugins. This blocks the thread while they run.
     #[must_use]
     pub fn process(&self, envelope: Envelope) -> Outcome {
         let blocks = self

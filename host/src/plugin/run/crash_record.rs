@@ -1,7 +1,7 @@
-//! Which plugins were running when the process died. Each call of a plugin that was dropped in occupies a slot of a
-//! file while it mark_running; what is written to a file is there after the process was killed, so nothing is synced and
-//! nobody waits for a disk. The next start counts the slots that are occupied, and a plugin during whose calls the
-//! process died twice is not loaded again.
+//! Records which plugins were running when the process died. Each call of a dropped-in plugin
+//! occupies a slot of a file while it runs. The file survives a killed process, so no sync is
+//! needed and no call waits for a disk. The next start counts the occupied slots. A plugin during
+//! whose calls the process died twice is not loaded again.
 
 mod table;
 
@@ -20,9 +20,9 @@ use table::{
 };
 use tracing::warn;
 
-/// The file, in the folder of the journal.
+/// Name of the file in the journal's folder.
 const CALLS_FILE: &str = "plugin-calls";
-/// After so long without a death, what a plugin is suspected of is forgotten.
+/// After this time without a death, a plugin is no longer suspected.
 const SUSPICION_LIFETIME: Duration = Duration::from_secs(600);
 
 /// The file cannot be used.
@@ -35,7 +35,7 @@ pub struct CrashError {
     pub source: io::Error,
 }
 
-/// The file. Cheap to clone.
+/// The file. A clone shares it.
 #[derive(Clone, Debug)]
 pub struct CrashRecord(Arc<Inner>);
 
@@ -46,15 +46,16 @@ struct Inner {
     opened: Instant,
     boot: Header,
     suspects: Locked<Suspects>,
-    /// A bit for each slot that is in use.
+    /// One bit for each slot that is in use.
     occupied: AtomicU32,
-    /// Writing failed: said once.
+    /// A write has failed. The warning is logged once.
     failed: AtomicBool,
 }
 
 impl CrashRecord {
-    /// Opens the file in a folder, or makes it, and counts what the process before has left in it. `boot` names the
-    /// time since the machine has started: a machine that went down is no plugin's fault.
+    /// Opens or creates the file in a folder, and counts what the previous process has left in it.
+    /// `boot` identifies the boot of the machine: a death together with the machine is no plugin's
+    /// fault.
     ///
     /// # Errors
     ///
@@ -78,7 +79,7 @@ impl CrashRecord {
         let mut bytes = vec![0; FILE_BYTES];
         let read = read_at(&file, &mut bytes)?;
         bytes.truncate(read);
-        // One of another version, or none at all, says nothing.
+        // A file of another version, or an empty one, is ignored.
         let mut table = Suspects::default();
         if let Some(before) = Header::parse(&bytes) {
             table = Suspects::parse(
@@ -114,17 +115,18 @@ impl CrashRecord {
         })))
     }
 
-    /// From now on a death counts.
+    /// Counts a death from now on.
     pub fn mark_running(&self) {
         self.0.write(&self.0.boot.running().bytes(), 0);
     }
 
-    /// The process ends in order: what happens from now on, such as being killed for taking too long, does not count.
+    /// Stops counting, because the process ends in order. A later kill, for example after a
+    /// timeout, does not count.
     pub fn mark_stopped(&self) {
         self.0.write(&self.0.boot.bytes(), 0);
     }
 
-    /// Counts calls of the plugin with this digest, of its module and settings.
+    /// Returns the marker for calls of a plugin. `digest` covers its module and settings.
     #[must_use]
     pub fn call_marker(&self, digest: [u8; 32]) -> CallMarker {
         let key = PluginKey(digest);
@@ -136,13 +138,13 @@ impl CrashRecord {
         }
     }
 
-    /// How often the process died during its calls, where that is too often to load it again.
+    /// Returns the number of deaths during calls of the plugin if it must not be loaded again.
     #[must_use]
     pub fn deaths_if_refused(&self, digest: [u8; 32]) -> Option<u32> {
         self.0.suspects().deaths_if_refused(PluginKey(digest))
     }
 
-    /// The path of the file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
@@ -169,17 +171,17 @@ impl Inner {
         self.suspects.lock()
     }
 
-    /// Where it fails, events go on: only a crash would not be counted.
+    /// Writes to the file. If that fails, events continue; only a crash would not be counted.
     fn write(&self, bytes: &[u8], at: usize) {
         if let Err(error) = self.file.write_all_at(bytes, at as u64)
             && !self.failed.swap(true, Ordering::Relaxed)
         {
             let file = self.path.display().to_string();
-            warn!(file, %error, "calls of plugins cannot be noted: one that ends the process would not be found out");
+            warn!(file, %error, "calls of plugins cannot be recorded: a plugin that ends the process would not be detected");
         }
     }
 
-    /// Takes a slot; none while all are in use.
+    /// Takes a free slot. Returns `None` if all are in use.
     fn occupy(&self) -> Option<u32> {
         let mut occupied = self.occupied.load(Ordering::Relaxed);
         loop {
@@ -203,7 +205,7 @@ impl Inner {
     }
 }
 
-/// Notes the calls of one plugin. Cheap to clone.
+/// Records the calls of one plugin. A clone shares its state.
 #[derive(Clone, Debug)]
 pub struct CallMarker {
     record: CrashRecord,
@@ -220,7 +222,7 @@ pub(crate) struct MarkedCall<'a> {
 }
 
 impl CallMarker {
-    /// Notes that a call mark_running, until what is given back is dropped.
+    /// Records a running call until the returned value is dropped.
     pub(crate) fn begin(&self) -> MarkedCall<'_> {
         let inner = &self.record.0;
         let slot = inner.occupy();

@@ -1,4 +1,5 @@
-//! What a plugin has done, counted under its name: the counts go on when a new version takes over.
+//! Counts the calls of a plugin under its name. The counters continue when a new version replaces
+//! it.
 
 use crate::plugin::sandbox::CallFailure;
 use serde::Serialize;

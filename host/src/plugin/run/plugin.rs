@@ -1,4 +1,4 @@
-//! A plugin that is ready: configured, with its limits, and called once per event.
+//! A loaded plugin, which is called once per event.
 
 use super::crash_record::CallMarker;
 use super::metrics::{PluginCounts, PluginMetrics};
@@ -23,7 +23,7 @@ pub struct Plugin {
     pub(crate) on_error: OnError,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<PluginMetrics>,
-    /// Notes while a call of it runs, so that a start after a crash knows of it.
+    /// Records running calls, so that a start after a crash can count them.
     call_marker: Option<CallMarker>,
     kind: Kind,
 }
@@ -32,12 +32,12 @@ enum Kind {
     Ready {
         configured: Box<ConfiguredPlugin>,
         size: usize,
-        /// What its calls take of the memory that all plugins call_memory.
+        /// The shared memory of its calls.
         memory: Arc<PluginMemory>,
-        /// Room that its machine code takes.
+        /// The reserved memory of its machine code.
         _code: CodeMemory,
     },
-    /// It could not be loaded, and fails on every event for this reason.
+    /// The plugin could not be loaded, and fails on every event for this reason.
     StandIn(String),
 }
 
@@ -50,11 +50,11 @@ impl std::fmt::Debug for Plugin {
 }
 
 impl Plugin {
-    /// Loads and configures a plugin. Takes its time: call it on a thread that may wait.
+    /// Loads and configures a plugin. This blocks the thread, for minutes in the worst case.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it and what to do.
+    /// Why the plugin is not loaded, and the remedy.
     pub fn load(engine: &PluginEngine, spec: &PluginSpec) -> Result<Self, LoadError> {
         let Compiled {
             configured,
@@ -88,15 +88,15 @@ impl Plugin {
         })
     }
 
-    /// The same, noting each call of it in `call_marker` while it runs.
+    /// Records each call of the plugin with `call_marker` while it runs.
     #[must_use]
     pub fn with_call_marker(mut self, call_marker: Option<CallMarker>) -> Self {
         self.call_marker = call_marker;
         self
     }
 
-    /// What stands in the chain instead of a plugin that could not be loaded when the observer
-    /// started. Whether it redacts is not known: unless its settings say otherwise, no text passes.
+    /// Returns the stand-in of a plugin that could not be loaded when the observer started. It is
+    /// not known whether the plugin redacts: unless its settings say otherwise, no text passes.
     pub(crate) fn stand_in(spec: &PluginSpec, reason: String) -> Self {
         Self {
             identity: Arc::new(PluginIdentity {
@@ -113,18 +113,18 @@ impl Plugin {
         }
     }
 
-    /// Goes on with the counts of an earlier version.
+    /// Continues the counters of an earlier version.
     pub(crate) fn with_metrics(mut self, metrics: Arc<PluginMetrics>) -> Self {
         self.metrics = metrics;
         self
     }
 
-    /// Calls it on an event of each kind, as it will be called.
+    /// Calls the plugin on a sample event of each phase.
     ///
     /// # Errors
     ///
-    /// It crashes or breaks the contract. That it answers with an error is its right: the samples
-    /// may lack what it looks for.
+    /// The plugin traps or violates the contract. An error that it returns is allowed, because the
+    /// samples may lack what it needs.
     pub fn self_test(&self, engine: &PluginEngine) -> Result<(), LoadError> {
         let output_mask = Arc::new(OutputMask::new(vec![self.rule_sets()]));
         for sample in sample::envelopes() {
@@ -145,13 +145,13 @@ impl Plugin {
         Ok(())
     }
 
-    /// The operator's name for it.
+    /// Returns the operator's name for the plugin.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.identity.name
     }
 
-    /// What it calls itself: name and version.
+    /// Returns the name and version that the plugin declares.
     #[must_use]
     pub fn identity(&self) -> (&str, &str) {
         match &self.kind {
@@ -160,13 +160,13 @@ impl Plugin {
         }
     }
 
-    /// SHA-256 of its file.
+    /// Returns the SHA-256 of its file.
     #[must_use]
     pub fn digest(&self) -> Option<&FileDigest> {
         self.identity.digest.as_ref()
     }
 
-    /// Size of its file in bytes.
+    /// Returns the size of its file in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         match &self.kind {
@@ -175,13 +175,13 @@ impl Plugin {
         }
     }
 
-    /// What happens when it fails.
+    /// Returns the consequence of a failed call.
     #[must_use]
     pub fn on_error(&self) -> OnError {
         self.on_error
     }
 
-    /// Does every event start from its configured memory?
+    /// Returns whether every event starts from the configured memory.
     #[must_use]
     pub fn is_snapshotted(&self) -> bool {
         match &self.kind {
@@ -190,7 +190,7 @@ impl Plugin {
         }
     }
 
-    /// Why it stands in for a plugin that could not be loaded.
+    /// Returns why the plugin could not be loaded, `None` if it is loaded.
     #[must_use]
     pub fn not_loaded(&self) -> Option<&str> {
         match &self.kind {
@@ -199,7 +199,7 @@ impl Plugin {
         }
     }
 
-    /// Names of its rule sets, with the ids of their rules and the number of known values.
+    /// Returns its rule sets: name, ids of the rules, number of known values.
     #[must_use]
     pub fn rules(&self) -> Vec<(String, Vec<String>, usize)> {
         match &self.kind {
@@ -208,13 +208,13 @@ impl Plugin {
         }
     }
 
-    /// What it has done.
+    /// Returns its counters.
     #[must_use]
     pub fn counts(&self) -> PluginCounts {
         self.metrics.read()
     }
 
-    /// Has it rules that mask something?
+    /// Returns whether it declares rules that mask texts.
     #[must_use]
     pub fn redacts(&self) -> bool {
         !self.rule_sets().is_empty()
@@ -227,12 +227,12 @@ impl Plugin {
         }
     }
 
-    /// Does it want this event?
+    /// Returns whether it is called for an event.
     pub(crate) fn wants(&self, envelope: &Envelope) -> bool {
         self.select.matches(&envelope.event)
     }
 
-    /// Will it take memory that all plugins share, and so perhaps wait for it on the thread that runs it?
+    /// Returns whether its calls may wait for shared memory on their thread.
     pub(crate) fn may_wait(&self) -> bool {
         match &self.kind {
             Kind::Ready { memory, .. } => memory.is_large(),
@@ -240,7 +240,8 @@ impl Plugin {
         }
     }
 
-    /// Runs it on an event, in a fresh instance. The draft comes back either way.
+    /// Calls the plugin with an event, in a fresh instance. The draft is returned in both cases,
+    /// unless it is lost.
     pub(super) fn call(
         &self,
         engine: &PluginEngine,
@@ -263,7 +264,8 @@ impl Plugin {
         };
         let waited = began.elapsed();
         let attempt = self.attempt(engine, output_mask, configured, envelope, call_memory);
-        // What others have left does not suffice: once more, with all that it may need.
+        // The free memory did not suffice: the call runs once more, with all the memory that it may
+        // need.
         let envelope = match attempt {
             (Some(draft), Err(CallEnd::Starved)) => draft.discard(),
             (draft, answer) => return (draft, answer.map_err(|end| self.failure(end, memory))),
@@ -280,7 +282,7 @@ impl Plugin {
         Draft::new(envelope, self.rule_sets(), &self.limits)
     }
 
-    /// One run in a fresh instance. Its memory is given back when this returns.
+    /// Runs the plugin in a fresh instance. Its memory is freed when this returns.
     fn attempt(
         &self,
         engine: &PluginEngine,
@@ -311,7 +313,7 @@ impl Plugin {
             Ok(Ok(verdict)) => Ok(verdict),
             Ok(Err(reason)) => {
                 let reason = match &configured.configure_per_call {
-                    // It may be what `configure` says, which may quote the configuration.
+                    // The reason may come from `configure`, and quote the configuration.
                     Some(config) => OutputMask::for_config(config).mask_line(&reason, 512),
                     None => reason,
                 };
@@ -324,7 +326,7 @@ impl Plugin {
                 Err(CallEnd::Failed(failure))
             }
         };
-        // First its memory, then what counts it.
+        // The instance is dropped before the budget that counts its memory.
         let Host { draft, limits, .. } = store.into_data();
         drop(limits);
         (draft, answer)
@@ -345,11 +347,11 @@ impl Plugin {
     }
 }
 
-/// How an attempt ended without an answer.
+/// Why an attempt ended without an answer.
 enum CallEnd {
-    /// For good.
+    /// The failure is final.
     Failed(CallFailure),
-    /// It needs more memory than there was at once.
+    /// It needs more memory than was free.
     Starved,
 }
 
@@ -364,6 +366,6 @@ fn run(
     {
         return Ok(Err(reason));
     }
-    // The guest's handle stands for the store's only draft: its number says nothing.
+    // The guest's handle stands for the only draft in the store; its number carries no information.
     transform.call_process(&mut *store, Resource::new_borrow(0))
 }

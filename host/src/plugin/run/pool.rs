@@ -1,4 +1,5 @@
-//! Threads that run chains: plugins never run on the threads that serve timers and connections.
+//! Threads that run chains. Plugins never run on the threads of the runtime, which serve timers and
+//! connections.
 
 use super::chain::{Chain, Outcome};
 use crate::locked::Locked;
@@ -9,22 +10,22 @@ use tokio::sync::{Semaphore, oneshot};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A pool of threads. They end when it is dropped.
+/// A pool of threads. They end when the pool is dropped.
 #[derive(Debug)]
 pub struct ChainPool {
     jobs: mpsc::SyncSender<Job>,
-    /// Threads that may wait for memory.
+    /// Bounds the threads whose plugins may wait for memory.
     may_wait: Arc<Semaphore>,
 }
 
-/// A chain did not come back.
+/// The thread of a chain ended without a result.
 #[derive(Debug, thiserror::Error)]
 #[error("a thread that runs plugins ended unexpectedly")]
 pub struct PoolError;
 
 impl ChainPool {
-    /// More than there are processors: while some plugins hang until their time is over, the system
-    /// gives the others their share.
+    /// Number of threads. It exceeds the number of processors, so that the system shares the
+    /// processors among them while some plugins hang until their time is over.
     pub const THREADS: usize = MAX_PLUGIN_THREADS;
 
     /// Starts `threads` threads.
@@ -34,7 +35,8 @@ impl ChainPool {
     /// The operating system refuses a thread.
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let threads = threads.clamp(1, Self::THREADS);
-        // Hand-over only: whoever asks waits for its answer, so the queue is as long as the askers.
+        // The queue only hands over: each caller waits for its answer, so the queue is as long as
+        // the number of callers.
         let (jobs, queue) = mpsc::sync_channel::<Job>(1024);
         let queue = Arc::new(Locked::new(queue));
         for number in 0..threads {
@@ -45,7 +47,8 @@ impl ChainPool {
                     loop {
                         let job = queue.lock().recv();
                         let Ok(job) = job else { break };
-                        // A panic here is ours, not a plugin's; the asker is told by its dropped sender.
+                        // A panic here is a fault of the host, not of a plugin. The caller sees
+                        // that its sender is dropped.
                         drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)));
                     }
                 })?;
@@ -70,7 +73,8 @@ impl ChainPool {
             return Ok(chain.process(envelope));
         }
         let (answer, outcome) = oneshot::channel();
-        // Plugins that need much memory wait for it on their threads: half of them is for all others.
+        // Plugins that need much memory wait for it on their threads. Half of the threads are
+        // reserved for the others.
         let permit = match chain.may_wait(&envelope) {
             true => self.may_wait.clone().acquire_owned().await.ok(),
             false => None,

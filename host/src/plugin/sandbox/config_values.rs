@@ -1,28 +1,30 @@
-//! Values of a plugin's configuration in what the plugin says: any of them may be a secret, whatever its type.
+//! Masks the values of a plugin's configuration in the plugin's messages. Values of any type may be
+//! secret.
 
 use serde_json::{Number, Value};
 use std::borrow::Cow;
 
-/// Most values that are looked for.
+/// Bound of the values that are masked.
 const MAX_MASKED_VALUES: usize = 4096;
-/// Shorter texts are masked only as words of their own: one letter would mask half of every sentence.
+/// Texts below this length in bytes are masked only as whole words; a single letter would mask half
+/// of every sentence.
 const MIN_SUBSTRING_BYTES: usize = 4;
-/// What stands for a value.
+/// Replaces a value.
 const VALUE_MASK: &str = "…";
 
-/// What stands in a configuration, names of fields left out.
+/// The values of a configuration, without the names of its fields.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigValues {
-    /// Longest first: one may be part of another.
+    /// Longest first, because one text may contain another.
     texts: Vec<String>,
     numbers: Vec<Number>,
     has_booleans: bool,
-    /// There are more than can be looked for.
+    /// The configuration has more values than the bound.
     too_many: bool,
 }
 
 impl ConfigValues {
-    /// Of JSON; without values if it is none.
+    /// Collects the values of a JSON text. A text that is not JSON has no values.
     pub(crate) fn parse(config: &str) -> Self {
         let mut values = Self::default();
         if let Ok(config) = serde_json::from_str(config) {
@@ -42,7 +44,7 @@ impl ConfigValues {
             Value::Bool(_) => self.has_booleans = true,
             Value::Number(number) => self.numbers.push(number.clone()),
             Value::String(text) => {
-                // As it is, and as errors quote it.
+                // The text itself, and the forms in which errors quote it.
                 let quoted = [format!("{text:?}"), value.to_string()];
                 let inside = quoted.iter().map(|text| text.get(1..text.len() - 1));
                 let forms = inside.flatten().chain([text.as_str(), text.trim()]);
@@ -54,10 +56,10 @@ impl ConfigValues {
         }
     }
 
-    /// A text without them.
+    /// Returns a text with the values masked.
     pub(crate) fn mask(&self, text: &str) -> String {
         if self.too_many {
-            return "(left out: its configuration has too many values to mask them)".to_owned();
+            return "(omitted: its configuration has too many values to mask them)".to_owned();
         }
         let mut masked = Cow::Borrowed(text);
         for value in &self.texts {
@@ -70,7 +72,7 @@ impl ConfigValues {
             };
         }
         if self.has_booleans {
-            // As serde quotes them; without quotes they are words like others.
+            // serde quotes booleans like this. Without quotes they are ordinary words.
             for quoted in ["`true`", "`false`"] {
                 if masked.contains(quoted) {
                     masked = masked.replace(quoted, "`…`").into();
@@ -83,7 +85,7 @@ impl ConfigValues {
         }
     }
 
-    /// Numbers however they are written: serde says `1000.0` for what was 1e3.
+    /// Masks numbers in every notation: serde writes `1000.0` for 1e3.
     fn mask_numbers(&self, text: &str) -> String {
         let is_part = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
         let mut masked = String::with_capacity(text.len());
@@ -92,7 +94,7 @@ impl ConfigValues {
             let (before, from) = rest.split_at(start);
             let (word, after) = from.split_at(from.find(|c| !is_part(c)).unwrap_or(from.len()));
             masked.push_str(before);
-            // Where a parser stopped, which is no value.
+            // A line or column number is no value.
             let is_place = masked.ends_with("line ") || masked.ends_with("column ");
             let number = word.trim_end_matches('.');
             match !is_place && self.matches_number(number) {
@@ -118,7 +120,7 @@ impl ConfigValues {
     }
 }
 
-/// Masks a text where no letter or digit is before or behind it.
+/// Masks a word that has no letter or digit before or behind it.
 fn mask_words<'a>(text: Cow<'a, str>, word: &str) -> Cow<'a, str> {
     let mut masked = String::new();
     let mut done = 0;
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn a_configuration_of_too_many_values_lets_nothing_be_said() {
         let many = serde_json::to_string(&vec![1; 5000]).unwrap();
-        assert!(masked(&many, "x 1").starts_with("(left out"));
+        assert!(masked(&many, "x 1").starts_with("(omitted"));
         assert_eq!(masked("null", "as it is"), "as it is");
     }
 }

@@ -1,5 +1,5 @@
-//! wasmtime, narrowed to what plugins need: one engine, limits that always hold, a clock that ticks
-//! for deadlines.
+//! wasmtime, reduced to what plugins need: one engine, limits that always apply, and a clock for
+//! deadlines.
 
 use super::bindings;
 use super::draft::Draft;
@@ -16,32 +16,32 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 
 /// Stack of a plugin in bytes.
 const MAX_STACK_BYTES: usize = 512 * 1024;
-/// Instances that can exist at a time: one for each thread that runs plugins, and a few.
+/// Bound of instances at a time: one for each thread that runs plugins, and some for loads.
 const MAX_INSTANCES: u32 = 32;
-/// Core instances, memories and tables of one component.
+/// Bounds of the core instances, memories and tables of one component.
 const MAX_CORE_INSTANCES: u32 = 64;
 const MAX_MEMORIES: u32 = 4;
 const MAX_TABLES: u32 = 8;
-/// Largest memory that a limit may allow.
+/// Largest value of `limits.memoryBytes`.
 const MAX_MEMORY_BYTES: usize = 1024 * 1024 * 1024;
-/// What plugins have together unless somebody says otherwise: tools that run one plugin, and tests.
+/// Memory of all plugins together in tools that run one plugin, and in tests.
 const DEFAULT_BUDGET_BYTES: u64 = 4 * MAX_MEMORY_BYTES as u64;
-/// Log lines of one call.
+/// Bound of the log lines of one call.
 const MAX_LOG_LINES: u32 = 32;
 
-/// Compiles and instantiates plugins. Cheap to clone.
+/// Compiles and instantiates plugins. A clone shares the same engine.
 #[derive(Clone)]
 pub struct PluginEngine {
-    /// Runs plugins: instances from a pool, a fresh one for every event.
+    /// Runs plugins. Instances come from a pool, a fresh one for each event.
     pub(crate) run: Engine,
-    /// Configures them: wizer's instrumented modules do not fit the pool.
+    /// Configures plugins. The pool cannot hold modules that wizer has instrumented.
     pub(crate) configure: Engine,
     linker: Arc<Linker<Host>>,
-    /// Held while a plugin is compiled: one at a time, for its memory's sake.
+    /// Locked while a plugin is compiled. One at a time, because a compiler needs much memory.
     pub(crate) compiling: Arc<Locked<()>>,
     pub(crate) compiler: Compiler,
     pub(crate) budget: MemoryBudget,
-    /// Resident bytes that a child which compiles may have.
+    /// Bound of the resident memory of a compiler process, in bytes.
     pub(crate) compiler_memory: Option<u64>,
 }
 
@@ -52,7 +52,7 @@ impl std::fmt::Debug for PluginEngine {
 }
 
 impl PluginEngine {
-    /// Starts an engine and the thread that ticks for it, which ends with it.
+    /// Starts an engine, and the thread that advances its epoch. The thread ends with the engine.
     ///
     /// # Errors
     ///
@@ -76,34 +76,34 @@ impl PluginEngine {
         })
     }
 
-    /// The same, where a child process that compiles may have so much memory.
+    /// Bounds the resident memory of a compiler process, in bytes.
     #[must_use]
     pub fn with_compiler_memory(mut self, bytes: Option<u64>) -> Self {
         self.compiler_memory = bytes;
         self
     }
 
-    /// The same, with so much memory for all plugins together.
+    /// Replaces the memory budget of all plugins.
     #[must_use]
     pub fn with_memory_budget(mut self, budget: MemoryBudget) -> Self {
         self.budget = budget;
         self
     }
 
-    /// What all its plugins have together.
+    /// Returns the memory budget of all plugins.
     #[must_use]
     pub fn budget(&self) -> &MemoryBudget {
         &self.budget
     }
 
-    /// The same, with plugins compiled elsewhere.
+    /// Replaces the place where plugins are compiled.
     #[must_use]
     pub fn with_compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
         self
     }
 
-    /// A store with all limits set. Without a deadline a call would trap at once.
+    /// Makes a store with all limits set. Without a deadline a call would trap at once.
     pub(in crate::plugin) fn store(
         engine: &Engine,
         limits: &Limits,
@@ -130,8 +130,9 @@ impl PluginEngine {
         store
     }
 
-    /// What a component can link to; an empty WASI where it imports one, which only plugins that
-    /// may do so get here with.
+    /// Returns the functions that a component can import. They include an empty WASI if the
+    /// component imports WASI; only plugins with `wasi: denied` reach this point with such an
+    /// import.
     pub(in crate::plugin) fn linker(
         &self,
         component: &Component,
@@ -145,11 +146,11 @@ impl PluginEngine {
         Component::new(&self.run, component)
     }
 
-    /// A component of the machine code that [`crate::plugin::load::compile_and_configure`] made of it.
+    /// Makes a component from machine code that `compile_and_configure` returned.
     #[expect(unsafe_code, reason = "machine code cannot be checked, only trusted")]
     pub(crate) fn restore(&self, code: &[u8]) -> wasmtime::Result<Component> {
-        // SAFETY: it comes from `Component::serialize` in this program, in this process or over a
-        // pipe from a child that runs the same file; it was never on a disk.
+        // SAFETY: the code comes from `Component::serialize` in this program: in this process, or
+        // over a pipe from a child process that runs the same file. It was never on a disk.
         unsafe { Component::deserialize(&self.run, code) }
     }
 }
@@ -159,7 +160,7 @@ fn config(pool: Option<PoolingAllocationConfig>) -> Config {
     config.wasm_component_model(true);
     config.concurrency_support(false);
     config.epoch_interruption(true);
-    // Small modules gain nothing from more threads, which keep tens of MiB each afterwards.
+    // Small modules do not profit from more threads, and each thread keeps tens of MiB afterwards.
     config.parallel_compilation(false);
     config.max_wasm_stack(MAX_STACK_BYTES);
     if let Some(pool) = pool {
@@ -171,7 +172,7 @@ fn config(pool: Option<PoolingAllocationConfig>) -> Config {
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     // A component that the encoder makes of one module has two or three core instances and one
-    // memory; JavaScript brings three memories, Python 38 instances.
+    // memory. JavaScript needs three memories, Python 38 instances.
     pool.total_component_instances(MAX_INSTANCES)
         .total_core_instances(MAX_INSTANCES * MAX_CORE_INSTANCES)
         .total_memories(MAX_INSTANCES * MAX_MEMORIES)
@@ -181,16 +182,18 @@ fn pool() -> PoolingAllocationConfig {
         .max_tables_per_component(MAX_TABLES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_memory_size(MAX_MEMORY_BYTES)
-        // Measured (`cargo xtask bench`): a third less per event than mapping these pages anew, which
-        // also waits for whoever maps memory meanwhile. They are cleared for each event; with 2 MiB
-        // clearing takes longer than all else. Everything beyond goes back to the system with the instance; this stays,
-        // beside the budget: 2 MiB for 16 threads with one memory each.
+        // Measured with `cargo xtask bench`: this saves a third of the time per event against
+        // mapping these pages again, which also waits for other threads that map memory. The pages
+        // are cleared for each event; with 2 MiB that takes longer than everything else. Pages
+        // beyond the 128 KiB return to the system with the instance. The kept pages are not part of
+        // the budget: 2 MiB for 16 threads with one memory each.
         .linear_memory_keep_resident(128 * 1024)
         .table_keep_resident(4096);
     pool
 }
 
-/// A thread of the operating system: timers of a busy runtime come late.
+/// Starts the thread that advances the epoch. It is a thread of the operating system, because
+/// timers of a busy runtime are late.
 fn start_epoch_thread(engine: &Engine) -> wasmtime::Result<()> {
     let weak = engine.weak();
     std::thread::Builder::new()

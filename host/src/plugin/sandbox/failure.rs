@@ -1,55 +1,59 @@
-//! How a plugin can fail, in an operator's words. Never with the event's content.
+//! Failures of plugin calls, in an operator's words. They never quote the event.
 
 use super::limits::Limits;
 use wasmtime::Trap;
 
-/// Why a plugin did not answer.
+/// Part of the error by which wasmtime reports that a call has handed over too much. The error has no
+/// type of its own; `misbehaving::every_failure_is_named_and_the_event_goes_on_as_it_was` runs into it.
+const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls";
+
+/// Why a plugin call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallFailure {
-    /// It ran too long.
+    /// It exceeded its time.
     #[error("it ran for more than {0} ms (limits.timeMs)")]
     Time(u64),
-    /// It wanted too much memory.
+    /// It exceeded its memory.
     #[error("it wanted more than {0} bytes of memory (limits.memoryBytes)")]
     Memory(u64),
-    /// There was no memory left for it.
+    /// The memory that all plugins share was in use.
     #[error(
         "it got no memory within {waited_ms} ms: all plugins share {total} bytes (pluginMemory.totalBytes); give it a \
          smaller limits.memoryBytes, or them more"
     )]
     SharedMemory {
-        /// How long it waited at most.
+        /// How long it waited, in milliseconds.
         waited_ms: u64,
-        /// What all plugins have together.
+        /// Memory of all plugins together, in bytes.
         total: u64,
     },
-    /// It called too deep.
+    /// It overflowed its stack.
     #[error("it overflowed its stack: is a recursion endless?")]
     Stack,
-    /// It gave too much.
+    /// Its changes were too large.
     #[error("it handed over more than {0} bytes (limits.outputBytes)")]
     Output(u64),
-    /// It crashed.
+    /// It trapped.
     #[error("it crashed: {0}")]
     Trap(String),
-    /// It broke the rules of the component model: bad strings, pointers or discriminants.
+    /// It violated the component model: invalid strings, pointers or discriminants.
     #[error("it answered with something that is no value of the contract: {0}")]
     Abi(String),
-    /// It said so itself.
+    /// The plugin returned an error.
     #[error("it reports: {0}")]
     Reported(String),
-    /// It could not be loaded, and there is no earlier version of it to go on with.
+    /// It could not be loaded, and there is no earlier version to use instead.
     #[error("it is not loaded: {0}")]
     NotLoaded(String),
 }
 
-/// A guest asked for what not even an empty WASI gives: it ends there.
+/// A guest called a function that even the empty WASI does not have. The call traps.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct WasiRefused(pub(crate) &'static str);
 
 impl CallFailure {
-    /// All words for metrics.
+    /// All labels.
     pub(crate) const LABELS: [&str; 9] = [
         "time",
         "memory",
@@ -62,7 +66,7 @@ impl CallFailure {
         "notLoaded",
     ];
 
-    /// The word for metrics.
+    /// Returns the label for metrics.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
@@ -82,13 +86,13 @@ impl CallFailure {
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => Self::Time(limits.time_ms.get()),
             Some(Trap::StackOverflow) => Self::Stack,
-            // A refused request for memory usually ends in an abort.
+            // A plugin usually aborts when a request for memory is refused.
             _ if memory_refused => Self::Memory(limits.memory_bytes.get()),
             Some(trap) => Self::Trap(trap.to_string()),
             None if error.is::<WasiRefused>() => Self::Trap(error.root_cause().to_string()),
             None => {
                 let text = error.root_cause().to_string();
-                if text.contains("fuel allocated for hostcalls") {
+                if text.contains(HOSTCALL_FUEL) {
                     Self::Output(limits.output_bytes.get())
                 } else {
                     Self::Abi(text)

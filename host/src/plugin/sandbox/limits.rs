@@ -9,17 +9,17 @@ pub(super) const EPOCH_TICK: Duration = Duration::from_millis(10);
 /// Upper bound of the threads that run plugins. Each of them runs one call at a time.
 pub(crate) const MAX_PLUGIN_THREADS: usize = 16;
 
-/// What one call of a plugin may use.
+/// Limits of one plugin call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// Time in milliseconds, functions of the host included. Checked every 10 ms.
+    /// Time of a call in milliseconds, including the functions of the host. Checked every 10 ms.
     pub time_ms: Bounded<10, 60_000>,
-    /// Memory in bytes.
+    /// Memory of a call in bytes.
     pub memory_bytes: Bounded<65_536, 1_073_741_824>,
-    /// All that it changes, in bytes.
+    /// Size of all changes by a call, in bytes.
     pub output_bytes: Bounded<0, 1_073_741_824>,
-    /// Time to be configured, once per load, in milliseconds.
+    /// Time for `configure`, once per load, in milliseconds.
     pub configure_ms: Bounded<10, 60_000>,
 }
 
@@ -34,17 +34,18 @@ impl Default for Limits {
     }
 }
 
-/// The most that the settings of a plugin that is dropped in may ask for: one that asks for more is refused.
+/// Largest limits that a dropped-in plugin may have. A plugin whose settings exceed one of them is
+/// refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LimitCeiling {
-    /// Most for `limits.timeMs`: an event waits at most so long for one plugin.
+    /// Bound of `limits.timeMs`: the longest time that one plugin delays an event.
     pub time_ms: Bounded<10, 60_000>,
-    /// Most for `limits.memoryBytes`.
+    /// Bound of `limits.memoryBytes`.
     pub memory_bytes: Bounded<65_536, 1_073_741_824>,
-    /// Most for `limits.outputBytes`.
+    /// Bound of `limits.outputBytes`.
     pub output_bytes: Bounded<0, 1_073_741_824>,
-    /// Most for `limits.configureMs`: so long one plugin keeps the others from being loaded.
+    /// Bound of `limits.configureMs`: while one plugin is configured, no other is loaded.
     pub configure_ms: Bounded<10, 60_000>,
 }
 
@@ -60,11 +61,11 @@ impl Default for LimitCeiling {
 }
 
 impl LimitCeiling {
-    /// Whether all limits are below it.
+    /// Checks that no limit exceeds this ceiling.
     ///
     /// # Errors
     ///
-    /// The first that is not: its name, what it is, and the most that it may be.
+    /// The first limit that does: its name, its value, and its bound.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), (&'static str, u64, u64)> {
         for (name, asked, most) in [
             ("timeMs", limits.time_ms.get(), self.time_ms.get()),
@@ -93,7 +94,7 @@ impl LimitCeiling {
 }
 
 impl Limits {
-    /// All that a call may have: its memory, and what it hands over.
+    /// Returns the bytes that a call may use: its memory and its changes.
     pub(crate) fn all_bytes(&self) -> usize {
         let all = self
             .memory_bytes
@@ -102,7 +103,8 @@ impl Limits {
         usize::try_from(all).unwrap_or(usize::MAX)
     }
 
-    /// Ticks until the deadline; the first may come at once, so one more.
+    /// Returns the number of ticks until the deadline. The first tick may come at once, so one is
+    /// added.
     pub(crate) fn ticks(&self) -> u64 {
         self.time_ms
             .get()

@@ -1,5 +1,5 @@
-//! What a plugin says about an event may quote it. Its lines and errors pass every rule set that the
-//! plugins declared before they reach a log.
+//! Masks the log lines and errors of plugins. They may quote an event, so they pass every rule set
+//! of the chain before they are logged.
 
 use super::config_values::ConfigValues;
 use super::rule_sets::RuleSets;
@@ -7,17 +7,16 @@ use crate::redact::{Exhausted, RedactionCounts, ScanLimits};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Longest time to mask one line.
+/// Longest time that one rule set may take for a line.
 const MAX_SCAN_TIME: Duration = Duration::from_millis(100);
 
-/// Masks with all rule sets.
+/// Masks lines with all rule sets of a chain, and with the values of a configuration.
 #[derive(Debug, Default)]
 pub(crate) struct OutputMask {
     rule_sets: Vec<Arc<RuleSets>>,
-    /// A plugin whose rules are not known belongs to the chain: nothing that may quote an event is
-    /// shown.
+    /// The chain has a plugin whose rules are unknown: no line that may quote an event is shown.
     withholds_all: bool,
-    /// What stands in a configuration.
+    /// Values of a plugin's configuration.
     config_values: ConfigValues,
 }
 
@@ -29,8 +28,8 @@ impl OutputMask {
         }
     }
 
-    /// Masks the config_values of a plugin's configuration, JSON: what a plugin says while it is configured may quote it, and
-    /// no rules are known yet.
+    /// Returns a mask for the values of a configuration, a JSON text. A plugin may quote its
+    /// configuration while it is configured, and its rules are not known yet.
     pub(crate) fn for_config(config: &str) -> Self {
         Self {
             config_values: ConfigValues::parse(config),
@@ -38,7 +37,7 @@ impl OutputMask {
         }
     }
 
-    /// Shows nothing where `unknown` says that there are rules that it does not know.
+    /// Omits every line if `unknown` is set: the chain has rules that are not known.
     pub(crate) fn withhold_all_if(self, unknown: bool) -> Self {
         Self {
             withholds_all: unknown,
@@ -46,12 +45,13 @@ impl OutputMask {
         }
     }
 
-    /// One line of at most `max` bytes, masked, without control characters.
+    /// Returns a text as one masked line of at most `max` bytes without control characters.
     pub(crate) fn mask_line(&self, text: &str, max: usize) -> String {
         if self.withholds_all {
-            return "(left out: a plugin that may mask it is not loaded)".to_owned();
+            return "(omitted: a plugin that may mask it is not loaded)".to_owned();
         }
-        // Cut after masking: half a secret matches no rule. Bounded first all the same.
+        // The text is truncated after masking, because half a secret matches no rule. A coarse
+        // bound applies before.
         let bounded = text
             .get(..text.floor_char_boundary(max * 16))
             .unwrap_or_default();
@@ -68,7 +68,7 @@ impl OutputMask {
             };
             masked = match scanner.redact(&masked, &mut RedactionCounts::default(), limits) {
                 Ok(line) => line.into_owned(),
-                Err(Exhausted) => return "(left out: it could not be masked in time)".to_owned(),
+                Err(Exhausted) => return "(omitted: it could not be masked in time)".to_owned(),
             };
         }
         let end = masked.floor_char_boundary(max);

@@ -1,8 +1,9 @@
-//! One memory budget for all running instances. Each call has a call_memory of its reserved, which nobody can take from it;
-//! what is left of the budget is shared, and calls that need more take from that.
+//! One memory budget for all running instances. Each call has a reserved part that no other call
+//! can use. The rest of the budget is shared by the calls that need more.
 //!
-//! A call that finds the shared part taken is not left to wait with what it has: two of them would wait for each
-//! other. It ends, gives everything back, waits until it can have all that it may need, and runs once more.
+//! A call that finds the shared part in use does not wait with the memory it has: two such calls
+//! would wait for each other. It ends, returns its memory, waits until it can have all that it may
+//! need, and runs once more.
 
 mod shared_pool;
 
@@ -13,22 +14,23 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, MutexGuard};
 use std::time::Instant;
 
-/// What plugins have together where the system sets no limit: as much as with the limit of the manifest in `deploy`,
-/// 256 MiB.
+/// Memory of all plugins if the system sets no limit. It equals the value for the 256 MiB limit of
+/// the manifest in `deploy`.
 const DEFAULT_TOTAL_BYTES: u64 = 96 * 1024 * 1024;
-/// Least that they have together, however small the limit is.
+/// Lower bound of the budget, for small limits.
 const MIN_TOTAL_BYTES: u64 = 16 * 1024 * 1024;
-/// Most that they have together unless the configuration says more.
+/// Upper bound of the budget, unless the configuration sets more.
 const MAX_TOTAL_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// Calls that have a call_memory of their reserved: one for each thread that runs plugins, and two for plugins that are tried
-/// when they are loaded.
+/// Number of calls with a reserved part: one for each thread that runs plugins, and two for plugins
+/// that are tested during a load.
 const MAX_RESERVED_CALLS: usize = MAX_PLUGIN_THREADS + 2;
-/// The reserved call_memory of a call is this part of the budget. With 96 MiB it is 1.5 MiB: more than a bundled plugin takes
-/// for an event, and 69 MiB are shared, so that a call can have the default `limits.memoryBytes` of 64 MiB.
+/// The reserved part of a call is this fraction of the budget. With 96 MiB it is 1.5 MiB, more than
+/// a bundled plugin uses for an event; 69 MiB are shared, so that a call can have the default
+/// `limits.memoryBytes` of 64 MiB.
 const RESERVED_FRACTION: usize = 64;
 
-/// How much of a limit on the process's memory plugins may have: the rest is for everything else, and for the child
-/// process that compiles plugins.
+/// Returns the default budget for a memory limit of the process. The rest of the limit is for
+/// everything else, and for the compiler process.
 #[must_use]
 pub fn default_plugin_memory(limit: Option<u64>) -> u64 {
     match limit {
@@ -39,18 +41,18 @@ pub fn default_plugin_memory(limit: Option<u64>) -> u64 {
     }
 }
 
-/// What all instances may have together. Cheap to clone.
+/// The memory budget of all instances. A clone shares the same budget.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     total: usize,
-    /// CallMemory of each call.
+    /// Reserved bytes of each call.
     reserved: usize,
-    /// Calls that run.
+    /// Number of running calls.
     running: AtomicUsize,
-    /// Bytes of machine code of the plugins that are loaded.
+    /// Bytes of machine code of the loaded plugins.
     code: AtomicUsize,
     next: AtomicU64,
     shared: Locked<SharedPool>,
@@ -60,7 +62,7 @@ struct Inner {
 // === impl MemoryBudget ===
 
 impl MemoryBudget {
-    /// A budget of so many bytes.
+    /// Returns a budget of `total` bytes.
     #[must_use]
     pub fn new(total: u64) -> Self {
         let total = usize::try_from(total).unwrap_or(usize::MAX);
@@ -76,26 +78,26 @@ impl MemoryBudget {
         }))
     }
 
-    /// All of it, in bytes.
+    /// Returns the size of the budget in bytes.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.total as u64
     }
 
-    /// The most that one call can have while nobody else needs anything, in bytes.
+    /// Returns the largest memory of one call while no other call needs any, in bytes.
     #[must_use]
     pub fn largest_call(&self) -> u64 {
         (self.0.reserved + self.0.lock().size()) as u64
     }
 
-    /// What calls have of the shared part at the moment, in bytes.
+    /// Returns the bytes of the shared part that are in use.
     #[must_use]
     pub fn shared_in_use(&self) -> u64 {
         let shared = self.0.lock();
         shared.in_use() as u64
     }
 
-    /// An plugin_memory for one more plugin.
+    /// Registers one more plugin.
     pub(crate) fn plugin_memory(&self) -> PluginMemory {
         PluginMemory {
             budget: self.clone(),
@@ -104,14 +106,15 @@ impl MemoryBudget {
         }
     }
 
-    /// Room for the machine code of one more plugin, in bytes: all plugins together have as much for their code as for
-    /// their instances.
+    /// Returns the bytes that are left for machine code. The code of all plugins may use as much
+    /// memory as their instances.
     pub(crate) fn code_bytes_left(&self) -> u64 {
         let used = self.0.code.load(Ordering::Relaxed);
         self.0.total.saturating_sub(used) as u64
     }
 
-    /// Takes room for machine code until what is given back is dropped.
+    /// Reserves memory for machine code until the returned value is dropped. Returns `None` if not
+    /// enough is left.
     pub(crate) fn reserve_code(&self, bytes: usize) -> Option<CodeMemory> {
         let before = self.0.code.fetch_add(bytes, Ordering::Relaxed);
         let reserved = CodeMemory {
@@ -128,7 +131,7 @@ impl Inner {
     }
 }
 
-/// Room that the machine code of a plugin takes.
+/// The reserved memory of a plugin's machine code.
 #[derive(Debug)]
 pub(crate) struct CodeMemory {
     budget: MemoryBudget,
@@ -141,12 +144,12 @@ impl Drop for CodeMemory {
     }
 }
 
-/// What one plugin takes and usually takes.
+/// The memory that one plugin uses and usually needs.
 #[derive(Debug)]
 pub(crate) struct PluginMemory {
     budget: MemoryBudget,
     plugin: u64,
-    /// Bytes of the shared part that a call usually takes.
+    /// Bytes of the shared part that a call usually needs.
     usual: AtomicUsize,
 }
 
@@ -155,18 +158,20 @@ impl PluginMemory {
         &self.budget
     }
 
-    /// Do its calls usually take something of what is shared?
+    /// Returns whether its calls usually need shared memory.
     pub(crate) fn is_large(&self) -> bool {
         self.usual.load(Ordering::Relaxed) > 0
     }
 
-    /// A call_memory for one call: what calls of this plugin usually take. `None` if it cannot be had until `deadline`.
+    /// Reserves the memory that calls of this plugin usually need. Returns `None` if that is not
+    /// possible before `deadline`.
     pub(crate) fn reserve_usual(self: &Arc<Self>, deadline: Instant) -> Option<CallMemory> {
         let usual = self.usual.load(Ordering::Relaxed);
         self.begin().wait(usual, deadline)
     }
 
-    /// A call_memory of all that a call may need, `limit`, or of as much as it can get at all.
+    /// Reserves `limit` bytes, or the most that a call can get. Returns `None` if that is not
+    /// possible before `deadline`.
     pub(crate) fn reserve_whole(
         self: &Arc<Self>,
         limit: usize,
@@ -177,7 +182,7 @@ impl PluginMemory {
         call_memory.wait(rest, deadline)
     }
 
-    /// A call_memory of nothing but what is a call's reserved.
+    /// Returns a call with only its reserved part.
     fn begin(self: &Arc<Self>) -> CallMemory {
         let inner = &self.budget.0;
         let running = inner.running.fetch_add(1, Ordering::Relaxed);
@@ -202,28 +207,28 @@ impl Drop for PluginMemory {
     }
 }
 
-/// The shared part is taken: the call cannot go on with what it has.
+/// The shared part is in use, and the call cannot continue with the memory it has.
 #[derive(Debug, thiserror::Error)]
 #[error("the memory that plugins share is taken")]
 pub(crate) struct Starved;
 
-/// What one call has. It is given back when it is dropped.
+/// The memory of one call. Dropping it returns the memory.
 #[derive(Debug)]
 pub(crate) struct CallMemory {
     plugin_memory: Arc<PluginMemory>,
     reserved: usize,
-    /// Of the shared part.
+    /// Bytes of the shared part.
     taken: usize,
-    /// Most that the call needed of the shared part.
+    /// Most bytes of the shared part that the call needed.
     used: usize,
-    /// It needed more than it could get at once.
+    /// The call needed more memory than was free.
     pub(crate) starved: bool,
-    /// It did not wait in vain.
+    /// The call got the memory that it waited for.
     ran: bool,
 }
 
 impl CallMemory {
-    /// Takes `bytes` of the shared part, or as much as a call can have, once it is its turn.
+    /// Waits for its turn, and takes `bytes` of the shared part, or the most that a call can get.
     fn wait(mut self, bytes: usize, deadline: Instant) -> Option<Self> {
         if bytes == 0 {
             return Some(self);
@@ -248,13 +253,13 @@ impl CallMemory {
         };
         shared.leave(ticket);
         drop(shared);
-        // It may be another's turn now.
+        // The next waiting call may have its turn now.
         inner.returned.notify_all();
         self.ran = granted;
         granted.then_some(self)
     }
 
-    /// Makes it cover so many bytes. Never waits.
+    /// Extends the memory of the call to `bytes`. It never waits.
     pub(crate) fn cover(&mut self, bytes: usize) -> Result<(), Starved> {
         let beyond = bytes.saturating_sub(self.reserved);
         self.used = self.used.max(beyond);
@@ -284,7 +289,7 @@ impl Drop for CallMemory {
     fn drop(&mut self) {
         let inner = &self.plugin_memory.budget.0;
         inner.running.fetch_sub(1, Ordering::Relaxed);
-        // Calls that need nothing but their reserved meet no lock.
+        // A call that needs only its reserved part takes no lock.
         if self.taken == 0 && self.used == 0 && !self.plugin_memory.is_large() {
             return;
         }

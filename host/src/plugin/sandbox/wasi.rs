@@ -1,6 +1,6 @@
-//! An empty WASI, for guests whose toolchain imports one whether they use it or not (JavaScript,
-//! Python). Every function is there and gives empty_value: no files, no network, no environment, zero as
-//! time and as randomness. Nothing here waits, and empty_value reaches the outside.
+//! An empty WASI for guests whose toolchain always imports WASI (JavaScript, Python). Every
+//! function exists and returns an empty result: no files, no network, no environment; time and
+//! randomness are zero. No function waits or reaches anything outside.
 
 use super::failure::WasiRefused;
 use super::host::Host;
@@ -8,22 +8,22 @@ use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, Linker, ResourceDynamic, ResourceType, Type, Val};
 use wasmtime::{Result, StoreContextMut, bail, format_err};
 
-/// What all of its packages begin with.
+/// Prefix of the names of all WASI packages.
 pub(crate) const WASI_PREFIX: &str = "wasi:";
-/// Most bytes that one call for randomness gives.
+/// Most random bytes of one call.
 const MAX_RANDOM_BYTES: u64 = 64 * 1024;
-/// What an output stream says it takes at a time.
+/// Bytes that an output stream accepts at a time.
 const STREAM_ROOM_BYTES: u64 = 4096;
 
-/// Adds to a linker what a component imports of WASI.
+/// Adds the WASI functions that a component imports to a linker.
 ///
 /// # Errors
 ///
-/// It imports something that is no WASI of version 0.2.
+/// The component imports an interface that is not in WASI 0.2.
 pub(crate) fn add_empty_wasi(linker: &mut Linker<Host>, component: &Component) -> Result<()> {
     let engine = linker.engine().clone();
     let world = component.component_type();
-    // A resource has the same name wherever an interface mentions it.
+    // A resource has the same name in every interface that uses it.
     let mut resources: Vec<String> = Vec::new();
     for (interface, import) in world.imports(&engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
@@ -104,7 +104,8 @@ fn answer_call(
     Ok(())
 }
 
-/// What is lent must be given back before the call ends; what is given away ends here.
+/// Drops the resources of an argument: a borrowed one must be returned before the call ends, an
+/// owned one ends here.
 fn drop_resources(store: &mut StoreContextMut<'_, Host>, value: &Val) -> Result<()> {
     match value {
         Val::Resource(resource) => resource.resource_drop(store),
@@ -127,7 +128,8 @@ fn is_refused(function: &str) -> bool {
         .any(|prefix| function.starts_with(prefix))
 }
 
-/// The error of a result, the case of it that fits where there is one; of anything else, empty_value.
+/// Returns the error of a result type, with the case that fits if there is one. For other types,
+/// returns the empty value.
 fn error_value(
     store: &mut StoreContextMut<'_, Host>,
     ty: &Type,
@@ -156,7 +158,7 @@ fn error_value(
     Ok(Val::Result(Err(error)))
 }
 
-/// The emptiest value of a type.
+/// Returns the empty value of a type.
 fn empty_value(store: &mut StoreContextMut<'_, Host>, ty: &Type) -> Result<Val> {
     Ok(match ty {
         Type::Bool => Val::Bool(false),
@@ -223,7 +225,7 @@ fn empty_value(store: &mut StoreContextMut<'_, Host>, ty: &Type) -> Result<Val> 
     })
 }
 
-/// Handles that one call may open: each takes host memory.
+/// Most handles that one call may open. Each takes memory of the host.
 const MAX_HANDLES: u32 = 1024;
-/// Kinds of resources: WASI 0.2 has some thirty.
+/// Bound of the resource types. WASI 0.2 has about thirty.
 const MAX_RESOURCES: u32 = 64;

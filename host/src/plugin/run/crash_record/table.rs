@@ -1,26 +1,26 @@
-//! What stands in the file, as bytes, and what follows from a death.
+//! The format of the file, and the rule by which a plugin is refused.
 
-/// Bytes of the header, of a slot and of a plugin that is suspected.
+/// Sizes of the header, of a slot and of a suspect in bytes.
 pub(super) const HEADER_BYTES: usize = 128;
 pub(super) const SLOT_BYTES: usize = 64;
 pub(super) const SUSPECT_BYTES: usize = 64;
-/// Calls that are noted at a time: as many as instances can exist.
+/// Number of calls that are recorded at a time: the number of instances that can exist.
 pub(super) const SLOT_COUNT: usize = 32;
-/// Plugins that are remembered.
+/// Bound of the suspected plugins.
 pub(super) const MAX_SUSPECTS: usize = 512;
 
-/// How the file begins.
+/// First bytes of the file.
 const MAGIC: &[u8; 32] = b"step-observer plugin calls 1\n\0\0\0";
-/// Longest name of a boot.
+/// Longest id of a boot in bytes.
 const MAX_BOOT_ID_BYTES: usize = 64;
-/// A plugin during whose calls the process died so often is refused.
+/// Number of deaths after which a plugin is refused.
 const DEATHS_UNTIL_REFUSAL: u32 = 2;
 
 /// SHA-256 of a plugin's module and settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PluginKey(pub(super) [u8; 32]);
 
-/// Whose file it is.
+/// State of the process that wrote the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     running: bool,
@@ -87,7 +87,7 @@ impl Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) key: PluginKey,
-    /// Microseconds after the process's start.
+    /// Microseconds after the start of the process.
     pub(super) began: u64,
 }
 
@@ -146,7 +146,7 @@ fn fields<const FILE_BYTES: usize>(
     bytes
 }
 
-/// All of them, the one that died last at the end.
+/// All suspects, in the order of their last deaths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Suspects(Vec<Suspect>);
 
@@ -162,9 +162,10 @@ impl Suspects {
         bytes
     }
 
-    /// The process died while these calls ran. Each plugin among them is suspected; of those that are for the second
-    /// time, the one whose call ran longest is refused, and no other: a call that ends the process has mostly taken
-    /// its time before, and who was only there is not there twice for long.
+    /// Counts a death of the process during these calls. Each plugin among them becomes a suspect.
+    /// Of the plugins that are suspects for the second time, only the one with the longest call is
+    /// refused: a call that ends the process has mostly run for a while, and a bystander is rarely
+    /// there twice for long.
     pub(super) fn count_death(&mut self, calls: &[Slot]) {
         let mut calls: Vec<Slot> = calls.to_vec();
         calls.sort_by_key(|call| (call.began, call.key));
@@ -191,7 +192,7 @@ impl Suspects {
             }
             self.0.push(entry);
         }
-        // What died longest ago gives way.
+        // The suspects with the oldest deaths are removed.
         let surplus = self.0.len().saturating_sub(MAX_SUSPECTS);
         self.0.drain(..surplus);
     }

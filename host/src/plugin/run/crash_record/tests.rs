@@ -5,7 +5,7 @@ fn digest(number: u8) -> [u8; 32] {
     [number; 32]
 }
 
-/// A process that dies: its file stays as it is, nothing is written any more.
+/// Simulates the death of a process: its file stays as it is.
 fn dies_while_it_runs(folder: &Path, boot: &str, plugins: &[u8]) {
     let record = CrashRecord::open(folder, Some(boot)).unwrap();
     record.mark_running();
@@ -29,7 +29,7 @@ fn a_plugin_that_killed_the_process_twice_is_refused() {
     dies_while_it_runs(folder, "a", &[]);
     dies_while_it_runs(folder, "a", &[1]);
     assert_eq!(refused(folder, 1), Some(2));
-    // It stays so over any number of starts, and is about this plugin only.
+    // The refusal survives any number of starts, and concerns this plugin only.
     assert_eq!(refused(folder, 1), Some(2));
     assert_eq!(refused(folder, 2), None);
     std::fs::remove_file(folder.join(CALLS_FILE)).unwrap();
@@ -89,7 +89,7 @@ fn more_calls_at_a_time_than_there_are_slots_are_not_noted_and_harm_nothing() {
 }
 
 proptest! {
-    /// Whatever stands in the file, it is opened, and what it says is written back the same.
+    /// Every file can be opened, and its content is written back unchanged.
     #[test]
     fn any_file_is_opened(bytes in proptest::collection::vec(any::<u8>(), 0..4096), is_ours in any::<bool>()) {
         let folder = tempfile::tempdir().unwrap();

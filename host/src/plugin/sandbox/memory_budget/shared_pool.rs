@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-/// Least that is taken from the shared part at a time: memory often grows by single pages.
+/// Smallest amount that is taken from the shared part at a time, because memory often grows by
+/// single pages.
 pub(super) const MIN_GROWTH_BYTES: usize = 256 * 1024;
 
-/// The part that calls share. Without clock and locks.
+/// The shared part of the budget.
 #[derive(Debug)]
 pub(super) struct SharedPool {
     size: usize,
@@ -16,13 +17,13 @@ pub(super) struct SharedPool {
     turn: u64,
 }
 
-/// What a plugin has of the shared part.
+/// The shared memory of one plugin.
 #[derive(Clone, Copy, Debug, Default)]
 struct PluginUse {
     held: usize,
-    /// What its calls usually take: so much is kept for it while it has less.
+    /// Bytes that its calls usually need. They are reserved for the plugin while it uses less.
     usual: usize,
-    /// Its last turn.
+    /// The turn in which it was last served.
     served: u64,
 }
 
@@ -61,32 +62,34 @@ impl SharedPool {
         self.plugins.remove(&plugin);
     }
 
-    /// What is kept for a plugin: a quarter of what is shared at most, or one that hoards would keep others out.
+    /// Returns the bytes that are reserved for a plugin: at most a quarter of the shared part, or a
+    /// plugin that hoards memory would exclude the others.
     fn kept(&self, of: &PluginUse) -> usize {
         of.usual.min(self.size / 4)
     }
 
-    /// What the others may count on, and do not have at the moment.
+    /// Returns the bytes that are reserved for the other plugins.
     fn kept_for_others(&self, plugin: u64, missing: impl Fn(usize, &PluginUse) -> usize) -> usize {
         let others = self.plugins.iter().filter(|(id, _)| **id != plugin);
         let kept = others.map(|(_, of)| missing(self.kept(of), of));
-        // However many plugins there are, half of it is for whoever comes.
+        // For any number of plugins, half of the shared part stays open to all.
         kept.fold(0, usize::saturating_add).min(self.size / 2)
     }
 
-    /// Can it be had now?
+    /// Returns whether a plugin can have `bytes` now.
     pub(super) fn fits(&self, plugin: u64, bytes: usize) -> bool {
         let kept = self.kept_for_others(plugin, |kept, of| kept.saturating_sub(of.held));
         bytes <= self.free.saturating_sub(kept)
     }
 
-    /// The most that a call can have if it waits long enough.
+    /// Returns the most that a call can get if it waits long enough.
     pub(super) fn most(&self, plugin: u64) -> usize {
         self.size - self.kept_for_others(plugin, |kept, _| kept)
     }
 
-    /// Is it the turn of this call? The plugin that was served longest ago comes first, and whoever does not fit holds
-    /// all after it, or large calls would wait for ever; but what is kept for a plugin it gets at once.
+    /// Returns whether it is the turn of a call. The plugin that was served least recently is
+    /// first. A call that does not fit blocks all calls behind it; otherwise large calls would wait
+    /// for ever. Memory that is reserved for a plugin is given at once.
     pub(super) fn is_turn(&self, ticket: u64) -> bool {
         let Some(call) = self.waiting.iter().find(|call| call.ticket == ticket) else {
             return false;
@@ -102,7 +105,7 @@ impl SharedPool {
         is_first || self.is_kept(call.plugin, call.bytes)
     }
 
-    /// Is it kept for this plugin?
+    /// Returns whether `bytes` more are within the reservation of a plugin.
     pub(super) fn is_kept(&self, plugin: u64, bytes: usize) -> bool {
         let of = self.plugins.get(&plugin).copied().unwrap_or_default();
         of.held.saturating_add(bytes) <= self.kept(&of)
@@ -138,13 +141,13 @@ impl SharedPool {
         }
     }
 
-    /// Notes what a call has taken of the shared part, and gives what its plugin's calls usually take. One large event
-    /// is forgotten after some dozens of others.
+    /// Records how much of the shared part a call has used, and returns the usual need of its
+    /// plugin. One large event is forgotten after some dozens of other events.
     pub(super) fn note(&mut self, plugin: u64, used: usize) -> usize {
         let of = self.plugins.entry(plugin).or_default();
         let faded = of.usual - of.usual / 32;
         of.usual = match used.max(faded) {
-            // What is left of a large event is no need.
+            // The decayed rest of a large event is no need.
             usual if usual < MIN_GROWTH_BYTES && used == 0 => 0,
             usual => usual,
         };

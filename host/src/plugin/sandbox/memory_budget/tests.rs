@@ -23,7 +23,7 @@ fn the_budget_follows_the_limit() {
         (None, 96),
         (Some(256), 96),
         (Some(1024), 384),
-        // Never so little that no plugin runs, never so much that nobody would guess it.
+        // Large enough that every plugin runs, small enough that its size surprises no operator.
         (Some(8), 16),
         (Some(1024 * 1024), 4096),
     ] {
@@ -32,7 +32,8 @@ fn the_budget_follows_the_limit() {
             total * MIB
         );
     }
-    // With the manifest's limit a call can have the default limit, and a plugin's reserved call_memory is enough for small ones.
+    // With the limit of the manifest a call can have the default limit, and the reserved part is
+    // enough for small plugins.
     let budget = MemoryBudget::new(default_plugin_memory(Some(256 * MIB)));
     assert!(budget.largest_call() > 64 * MIB);
     assert_eq!(budget.0.reserved as u64, 3 * MIB / 2);
@@ -53,7 +54,7 @@ fn a_call_has_its_own_share_beside_all_others() {
             call_memory
         })
         .collect();
-    // All of it is given out; not a byte more is to be had.
+    // The whole budget is in use; one more byte is refused.
     let mut last = innocent.reserve_usual(now()).unwrap();
     assert!(last.cover(1).is_err());
     assert!(last.starved);
@@ -73,7 +74,7 @@ fn the_usual_memory_of_a_plugin_is_reserved_for_it() {
     first.cover(10 * MIB).unwrap();
     drop(first);
     assert!(innocent.is_large());
-    // However much is asked for, however often.
+    // For every requested size, and every number of requests.
     let taken: Vec<_> = (0..4)
         .filter_map(|_| hostile.reserve_whole(1024 * MIB, now()))
         .collect();
@@ -135,11 +136,11 @@ fn a_plugin_with_many_calls_does_not_keep_another_from_its_turn() {
     let second = shared.enqueue(1, 60);
     let other = shared.enqueue(2, 50);
     shared.give_back(1, 100);
-    // The other has never been served.
+    // The other plugin has not been served before.
     assert!(shared.is_turn(other) && !shared.is_turn(first) && !shared.is_turn(second));
     shared.take(2, 50);
     shared.leave(other);
-    // The first of them is next, and nobody after it passes it.
+    // The first call is next, and no later call passes it.
     let small = shared.enqueue(3, 60);
     assert!(
         ![first, second, small]
@@ -178,8 +179,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever the calls of some plugins do, together they never have more than the budget, and what they had is
-    /// there again when they have ended.
+    /// For every sequence of calls, all plugins together stay within the budget, and all memory is
+    /// returned when the calls have ended.
     #[test]
     fn the_budget_is_never_exceeded(steps in proptest::collection::vec(step(), 0..200)) {
         let budget = budget(96);
@@ -209,7 +210,7 @@ proptest! {
         drop(running);
         prop_assert_eq!(budget.shared_in_use(), 0);
         let whole = plugins[0].reserve_whole(64 * MIB, now());
-        // At most half of it is kept for the others, though nobody has it.
+        // At most half of the shared part is reserved for the others, even if they do not use it.
         prop_assert!(whole.unwrap().taken >= 34 * MIB);
     }
 }
