@@ -280,7 +280,7 @@ fn nothing_that_a_missing_plugin_might_mask_is_logged() {
     assert!(masked.contains("[redacted:github-token]"), "{masked}");
     let withheld = log_of(b"broken");
     assert!(
-        withheld.contains("left out: a plugin that may mask it is not loaded"),
+        withheld.contains("omitted: a plugin that may mask it is not loaded"),
         "{withheld}"
     );
     for log in [masked, withheld] {
