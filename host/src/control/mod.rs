@@ -20,7 +20,7 @@ use tokio::net::UnixStream;
 use tracing::info;
 
 /// Name of the socket in the journal's folder.
-const SOCKET: &str = "control";
+const SOCKET_NAME: &str = "control";
 /// Largest response in bytes.
 const MAX_RESPONSE_BYTES: u64 = 256 * 1024 * 1024;
 /// Bytes of the history if no observer runs, whose configuration would say them.
@@ -28,7 +28,7 @@ const DEFAULT_HISTORY_BYTES: u64 = 64 * 1024 * 1024;
 /// Dead letters that are sent again with one sync.
 const RESENT_PER_SYNC: usize = 64;
 /// Longest time for a request, response included.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request of an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,7 +194,8 @@ pub async fn call(folder: &Path, request: &Request) -> Result<Response, ControlE
             Ok(response)
         }
         Err(JournalError::Locked { .. }) => {
-            let called = tokio::time::timeout(TIMEOUT, call_observer(folder, request)).await;
+            let called =
+                tokio::time::timeout(EXCHANGE_TIMEOUT, call_observer(folder, request)).await;
             let response =
                 called.map_err(|_| ControlError::Observer("it takes too long".to_owned()))?;
             response.map_err(|error| ControlError::Observer(error.to_string()))
@@ -204,7 +205,7 @@ pub async fn call(folder: &Path, request: &Request) -> Result<Response, ControlE
 }
 
 async fn call_observer(folder: &Path, request: &Request) -> std::io::Result<Response> {
-    let mut stream = UnixStream::connect(folder.join(SOCKET)).await?;
+    let mut stream = UnixStream::connect(folder.join(SOCKET_NAME)).await?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line).await?;

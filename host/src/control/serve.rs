@@ -1,7 +1,7 @@
 //! Answers operators over the socket. Several connections are served at a time and each has a time
 //! limit, so that a silent client blocks no other.
 
-use super::{Response, SOCKET, TIMEOUT, handle};
+use super::{EXCHANGE_TIMEOUT, Response, SOCKET_NAME, handle};
 use crate::file_permissions;
 use crate::history::History;
 use crate::journal::Journal;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 /// Name of the socket until its permissions are set.
-const NEW_SOCKET: &str = "control.new";
+const NEW_SOCKET_NAME: &str = "control.new";
 /// Largest request in bytes.
 const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
 /// Longest time until a request has arrived.
@@ -25,7 +25,7 @@ const MAX_CLIENTS: usize = 8;
 
 /// Answers operators until it is dropped. Without the socket the observer still works.
 pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: Vec<String>) {
-    let path = folder.join(SOCKET);
+    let path = folder.join(SOCKET_NAME);
     // The caller holds the lock of the journal, so an existing socket belongs to a process that has
     // ended.
     std::fs::remove_file(&path).ok();
@@ -61,7 +61,7 @@ pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: V
 /// Binds the socket under another name first, so that no other user can connect before its
 /// permissions are set.
 fn listen(folder: &Path, path: &Path) -> std::io::Result<UnixListener> {
-    let unnamed = folder.join(NEW_SOCKET);
+    let unnamed = folder.join(NEW_SOCKET_NAME);
     std::fs::remove_file(&unnamed).ok();
     let listener = UnixListener::bind(&unnamed)?;
     file_permissions::restrict_file(folder, &unnamed);
@@ -82,7 +82,7 @@ struct Server {
 impl Server {
     /// Answers one connection.
     async fn serve(self, stream: UnixStream) {
-        match tokio::time::timeout(TIMEOUT, self.answer(stream)).await {
+        match tokio::time::timeout(EXCHANGE_TIMEOUT, self.answer(stream)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "a request of an operator failed"),
             Err(_) => warn!("a request of an operator timed out"),

@@ -1,8 +1,15 @@
-//! The input of the journal.
+//! Accepting events: what callers submit, and how they wait for it.
 
 use super::entry::Origin;
+use super::writer::{Command, Completion};
+use super::{Journal, JournalError};
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+/// Bytes of events that may be accepted with one mark: they share a frame, whose payload is bounded
+/// by `frame::MAX_PAYLOAD_BYTES`.
+const MAX_BODY_BYTES: usize = 48 * 1024 * 1024;
 
 /// The events of one transition, to be accepted together with its mark.
 #[derive(Debug)]
@@ -31,5 +38,70 @@ impl Accept {
     /// Returns the size of all bodies in bytes.
     pub(super) fn body_bytes(&self) -> usize {
         self.events.iter().map(|event| event.body.len()).sum()
+    }
+}
+
+impl Journal {
+    /// Accepts the events of one transition and its mark. They survive a crash once this returns.
+    ///
+    /// Waits while the journal is full or the namespace of the events has used its share.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the events are too large together, or if the journal can no longer be written.
+    pub async fn accept(&self, accept: Accept) -> Result<(), JournalError> {
+        let (sender, accepted) = oneshot::channel();
+        self.submit_inner(accept, Completion::Answer(sender))
+            .await?;
+        self.wait_for(accepted).await
+    }
+
+    /// Submits events as [`Journal::accept`] does, but returns once their place in the order of all
+    /// events is fixed. The writer calls `accepted` when they are durable, before any sink can read
+    /// them. It never calls it if the journal can no longer be written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Journal::accept`].
+    pub(crate) async fn submit(
+        &self,
+        accept: Accept,
+        accepted: impl FnOnce() + Send + 'static,
+    ) -> Result<(), JournalError> {
+        let completion = Completion::Call(Box::new(accepted));
+        self.submit_inner(accept, completion).await
+    }
+
+    async fn submit_inner(
+        &self,
+        accept: Accept,
+        completion: Completion,
+    ) -> Result<(), JournalError> {
+        let bytes = accept.body_bytes();
+        if bytes > MAX_BODY_BYTES {
+            return Err(JournalError::TooLarge(bytes));
+        }
+        if accept.mark.is_some() {
+            self.reserve(&accept.origin, bytes as u64).await?;
+        }
+        let guard = tokio::select! {
+            biased;
+            guard = self.in_flight.enter(bytes, &accept.origin, accept.mark.as_deref()) => guard,
+            error = self.failed() => return Err(error),
+        };
+        self.send(Command::Accept(accept, completion, guard)).await
+    }
+
+    /// Waits until everything that was submitted before is durable.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the journal can no longer be written.
+    pub(crate) async fn flush_submitted(&self) -> Result<(), JournalError> {
+        match self.in_flight.is_empty() {
+            // A sync would only wait for the disk, which may be full.
+            true => Ok(()),
+            false => self.sync().await,
+        }
     }
 }

@@ -3,14 +3,13 @@
 //! they are read again.
 
 mod cursor;
+mod dead_letters;
 mod live_entries;
 
 pub(crate) use cursor::{NextEvents, SinkCursor};
 
-use super::dead_letters::{
-    DeadLetters, GIVEN_UP_SHARE, LetterKey, MAX_DEAD_LETTERS, RESERVED_FOR_REFUSED,
-};
-use super::entry::{AcceptedEvent, DeadLetter, Entry, Seq};
+use super::dead_letters::DeadLetters;
+use super::entry::{AcceptedEvent, Entry, Seq};
 use super::namespaces::Namespaces;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
@@ -408,71 +407,5 @@ impl JournalIndex {
 
     pub(super) fn place(&self, seq: Seq) -> Option<Place> {
         self.events.get(&seq).map(|event| event.place)
-    }
-
-    /// Returns all dead letters: number of the event, sink, and why it was not delivered.
-    pub(super) fn dead_letters(&self) -> Vec<(Seq, String, DeadLetter)> {
-        let named = |((seq, bit), letter): (&LetterKey, &DeadLetter)| {
-            let sink = self.sinks.get(*bit).cloned().unwrap_or_default();
-            (*seq, sink, letter.clone())
-        };
-        self.dead_letters.iter().map(named).collect()
-    }
-
-    /// Returns whether the dead letters have reached their bound in number or bytes. `evict_any`
-    /// says that every dead letter may give way, not only refused ones.
-    pub(super) fn is_full_of_dead_letters(&self, max_bytes: u64, evict_any: bool) -> bool {
-        let (given_up, _) = self.dead_letters.given_up();
-        let given_up = usize::try_from(given_up).unwrap_or(usize::MAX);
-        // If only refused ones give way, some places are theirs however many others there are.
-        let max_letters = match evict_any {
-            true => MAX_DEAD_LETTERS,
-            false => MAX_DEAD_LETTERS.max(given_up.saturating_add(RESERVED_FOR_REFUSED)),
-        };
-        self.dead_letters.count() >= max_letters
-            || self.dead_letters.bytes(self.dead_bytes) >= max_bytes
-    }
-
-    /// Returns how many more given-up events may become dead letters.
-    pub(super) fn room_for_given_up(&self, max_bytes: u64) -> usize {
-        let (part, of) = GIVEN_UP_SHARE;
-        let (count, bytes) = self.dead_letters.given_up();
-        match bytes < (max_bytes / of).saturating_mul(part) {
-            true => MAX_DEAD_LETTERS.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX)),
-            false => 0,
-        }
-    }
-
-    /// Counts a dead letter whose entry is not written yet.
-    pub(super) fn expect_dead_letter(&mut self, seq: Seq, sink: &str) {
-        if let Some(bit) = self.sink_bit(sink)
-            && let Some(event) = self.events.get(&seq)
-            && event.waiting & (1 << bit) != 0
-        {
-            let is_last = event.waiting == 1 << bit;
-            let bytes = if is_last {
-                u64::from(event.place.length)
-            } else {
-                0
-            };
-            self.dead_letters.add_pending((seq, bit), bytes);
-        }
-    }
-
-    /// Chooses the dead letter that gives way, which no longer counts after this.
-    pub(super) fn evict_dead_letter(&mut self, evict_any: bool) -> Option<(Seq, String)> {
-        let (key, namespace) = self.dead_letters.next_to_evict(evict_any)?;
-        let (seq, bit) = key;
-        let event = self.events.get(&seq)?;
-        let has_others = self
-            .dead_letters
-            .of_event(seq)
-            .any(|(other, _)| other != bit && !self.dead_letters.is_evicted((seq, other)));
-        let freed = match event.waiting == 0 && !has_others {
-            true => u64::from(event.place.length),
-            false => 0,
-        };
-        self.dead_letters.evict(key, namespace, freed);
-        Some((seq, self.sinks.get(bit)?.clone()))
     }
 }

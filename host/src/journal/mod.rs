@@ -35,6 +35,7 @@ mod in_flight;
 mod index;
 mod namespaces;
 mod read_ahead;
+mod reading;
 mod segments;
 mod shared;
 mod waiters;
@@ -49,7 +50,6 @@ pub(crate) use namespaces::is_fair;
 pub(crate) use waiters::Blocked;
 
 use crate::bounded::Bounded;
-use bytes::Bytes;
 use entry::Entry;
 use files::Failpoint;
 use in_flight::InFlight;
@@ -62,13 +62,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot, watch};
-use writer::{Command, Completion, Store};
+use writer::{Command, Store};
 
 /// Commands that may wait for the writer.
 const MAX_QUEUED_COMMANDS: usize = 1024;
-/// Bytes of events that may be accepted with one mark: they share a frame, whose payload is bounded
-/// by [`frame::MAX_PAYLOAD_BYTES`].
-const MAX_BODY_BYTES: usize = 48 * 1024 * 1024;
 /// Default of `maxBytes` for a journal in memory.
 const DEFAULT_MEMORY_BYTES: u64 = 32 * 1024 * 1024;
 /// Default of `maxBytes` for a journal on disk.
@@ -184,69 +181,6 @@ impl Journal {
     #[must_use]
     pub fn runs(&self) -> Vec<Arc<str>> {
         self.shared.index(|index| index.runs())
-    }
-
-    /// Accepts the events of one transition and its mark. They survive a crash once this returns.
-    ///
-    /// Waits while the journal is full or the namespace of the events has used its share.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the events are too large together, or if the journal can no longer be written.
-    pub async fn accept(&self, accept: Accept) -> Result<(), JournalError> {
-        let (sender, accepted) = oneshot::channel();
-        self.submit_inner(accept, Completion::Answer(sender))
-            .await?;
-        self.wait_for(accepted).await
-    }
-
-    /// Submits events as [`Journal::accept`] does, but returns once their place in the order of all
-    /// events is fixed. The writer calls `accepted` when they are durable, before any sink can read
-    /// them. It never calls it if the journal can no longer be written.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Journal::accept`].
-    pub(crate) async fn submit(
-        &self,
-        accept: Accept,
-        accepted: impl FnOnce() + Send + 'static,
-    ) -> Result<(), JournalError> {
-        let completion = Completion::Call(Box::new(accepted));
-        self.submit_inner(accept, completion).await
-    }
-
-    async fn submit_inner(
-        &self,
-        accept: Accept,
-        completion: Completion,
-    ) -> Result<(), JournalError> {
-        let bytes = accept.body_bytes();
-        if bytes > MAX_BODY_BYTES {
-            return Err(JournalError::TooLarge(bytes));
-        }
-        if accept.mark.is_some() {
-            self.reserve(&accept.origin, bytes as u64).await?;
-        }
-        let guard = tokio::select! {
-            biased;
-            guard = self.in_flight.enter(bytes, &accept.origin, accept.mark.as_deref()) => guard,
-            error = self.failed() => return Err(error),
-        };
-        self.send(Command::Accept(accept, completion, guard)).await
-    }
-
-    /// Waits until everything that was submitted before is durable.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the journal can no longer be written.
-    pub(crate) async fn flush_submitted(&self) -> Result<(), JournalError> {
-        match self.in_flight.is_empty() {
-            // A sync would only wait for the disk, which may be full.
-            true => Ok(()),
-            false => self.sync().await,
-        }
     }
 
     /// Acknowledges an event of a sink or a dead letter of it: it was delivered, or it is dropped.
@@ -392,55 +326,6 @@ impl Journal {
     #[must_use]
     pub fn dead_letters(&self) -> Vec<(u64, String, DeadLetter)> {
         self.shared.index(|index| index.dead_letters())
-    }
-
-    /// Returns the bytes of an event; `None` if all sinks have acknowledged it.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the segment cannot be read.
-    pub(crate) async fn body(&self, seq: Seq) -> std::io::Result<Option<Bytes>> {
-        match self.shared.cached(seq) {
-            Some(cached) => Ok(Some(cached)),
-            None => self.blocking_read(move |shared| shared.read(seq)).await,
-        }
-    }
-
-    /// Returns the bytes of an event for a sink that reads its events in order: the following ones
-    /// are read ahead.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the segment cannot be read.
-    pub(crate) async fn next_body(&self, seq: Seq, sink: &str) -> std::io::Result<Option<Bytes>> {
-        if let Some(cached) = self.shared.cached(seq) {
-            if let Some(from) = self.shared.next_read_ahead(seq, sink) {
-                let (shared, sink) = (self.shared.clone(), sink.to_owned());
-                // Not awaited: a caller that reaches the end of what was read ahead reads by itself.
-                drop(tokio::task::spawn_blocking(move || {
-                    shared.prefetch(from, &sink, 0);
-                }));
-            }
-            return Ok(Some(cached));
-        }
-        let _turn = self.shared.reading.lock().await;
-        if let Some(cached) = self.shared.cached(seq) {
-            return Ok(Some(cached));
-        }
-        let sink = sink.to_owned();
-        self.blocking_read(move |shared| shared.read_and_prefetch(seq, &sink))
-            .await
-    }
-
-    async fn blocking_read(
-        &self,
-        read: impl FnOnce(&Shared) -> std::io::Result<Option<Bytes>> + Send + 'static,
-    ) -> std::io::Result<Option<Bytes>> {
-        let shared = self.shared.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&shared));
-        reading
-            .await
-            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 }
 

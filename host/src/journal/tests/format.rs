@@ -1,8 +1,12 @@
 //! The bytes that `docs/journal-format.md` shows.
 
 use super::{accept, config, run, with_segment};
+use crate::journal::dead_letters::{MAX_DEAD_LETTERS, RESERVED_FOR_REFUSED};
 use crate::journal::entry::{AcceptedEvent, Entry};
 use crate::journal::frame::{self, SEGMENT_HEADER};
+use crate::journal::in_flight::MAX_IN_FLIGHT_BYTES;
+use crate::journal::index::MAX_SINKS;
+use crate::journal::segments::SEGMENT_BYTES;
 use crate::journal::{Journal, WaitingEvent};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -93,5 +97,28 @@ fn each_operation_writes_the_kind_of_entry_that_the_document_names() {
     let document = include_str!("../../../../docs/journal-format.md");
     for kind in expected {
         assert!(document.contains(&format!("| `{kind}` |")), "{kind}");
+    }
+}
+
+/// Writes a number as the document does: with a comma before each three digits.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
+    String::from_utf8(groups.join(&b',')).unwrap()
+}
+
+#[test]
+fn the_document_states_the_bounds_of_the_code() {
+    let document = include_str!("../../../../docs/journal-format.md");
+    let mib = |bytes: usize| format!("{} MiB", bytes >> 20);
+    for bound in [
+        grouped(frame::MAX_PAYLOAD_BYTES),
+        grouped(MAX_DEAD_LETTERS),
+        format!("{} beyond", grouped(RESERVED_FOR_REFUSED)),
+        format!("reached {}", mib(usize::try_from(SEGMENT_BYTES).unwrap())),
+        format!("bytes in flight | {}", mib(MAX_IN_FLIGHT_BYTES)),
+        format!("sinks with events | {MAX_SINKS} "),
+    ] {
+        assert!(document.contains(&bound), "{bound}");
     }
 }

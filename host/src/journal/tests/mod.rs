@@ -11,6 +11,7 @@ mod submitting;
 use super::frame::SEGMENT_HEADER;
 use super::*;
 use crate::bounded::Bounded;
+use bytes::Bytes;
 use model::Model;
 use proptest::prelude::*;
 
