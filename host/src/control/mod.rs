@@ -165,10 +165,10 @@ pub enum ControlError {
     #[error("the observer that uses the journal does not answer: {0}")]
     Observer(String),
     /// The event of a dead letter cannot be read.
-    #[error("letter {0}: its event cannot be read from the journal: {1}")]
+    #[error("dead letter {0}: its event cannot be read from the journal: {1}")]
     Read(DeadLetterId, std::io::Error),
     /// The event of a dead letter cannot be parsed.
-    #[error("letter {0}: {1}")]
+    #[error("dead letter {0}: {1}")]
     Decode(DeadLetterId, DecodeError),
 }
 

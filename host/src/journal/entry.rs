@@ -40,8 +40,8 @@ const MAX_NAMESPACE_BYTES: usize = 63;
 /// Bytes at the start of an event that are searched for its namespace.
 const MAX_SEARCHED_BYTES: usize = 4096;
 
-/// Finds the namespace in the subject of an event (`NAMESPACE/RUN/STEP`), because entries of version
-/// 0.1.0 do not hold it. A string before the subject cannot match: JSON escapes its quotes.
+/// Finds the namespace in the subject of an event (`NAMESPACE/RUN/STEP`), because the first builds of
+/// version 0.1.0 did not write it. A string before the subject cannot match: JSON escapes its quotes.
 fn namespace_in_subject(body: &[u8]) -> Option<Arc<str>> {
     const SUBJECT: &[u8] = b"\"subject\":\"";
     let body = body.get(..MAX_SEARCHED_BYTES).unwrap_or(body);
@@ -74,7 +74,7 @@ pub(super) enum Entry {
     /// The events of one transition, whose bodies follow in the frame, and its mark.
     Accepted {
         run: Arc<str>,
-        /// Namespace of the run. Version 0.1.0 did not write it.
+        /// Namespace of the run. The first builds of version 0.1.0 did not write it.
         #[serde(default, skip_serializing_if = "is_unknown")]
         namespace: Arc<str>,
         /// Names the transition. Absent if the event was only moved to another segment.
@@ -171,7 +171,7 @@ pub struct DeadLetter {
     pub first: Timestamp,
     /// Time of the last attempt.
     pub last: Timestamp,
-    /// The sink refused the event. Version 0.1.0 did not write this.
+    /// The sink refused the event. The first builds of version 0.1.0 did not write this.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
 }

@@ -20,8 +20,8 @@
 //! - **Failures** (`writer`): a full disk is tried again. Any other failed write or sync ends the
 //!   journal, because the content of the disk is unknown after it.
 //!
-//! The journal never interprets the body of an event, except to find the namespace in entries of
-//! version 0.1.0 (`entry`).
+//! The journal never interprets the body of an event, except to find the namespace in entries that do
+//! not hold it (`entry`).
 
 mod accept;
 mod capacity;
@@ -283,7 +283,8 @@ impl Journal {
         self.shared.index(|index| index.counts(sink))
     }
 
-    /// Returns the bytes of all waiting events and dead letters, and their bound (`maxBytes`).
+    /// Returns the bytes of all waiting events and dead letters, and `maxBytes`, which bounds each of
+    /// the two.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
         let bytes = self

@@ -117,7 +117,7 @@ fn the_document_states_the_bounds_of_the_code() {
         format!("{} beyond", grouped(RESERVED_FOR_REFUSED)),
         format!("reached {}", mib(usize::try_from(SEGMENT_BYTES).unwrap())),
         format!("bytes in flight | {}", mib(MAX_IN_FLIGHT_BYTES)),
-        format!("sinks with events | {MAX_SINKS} "),
+        format!("dead letters | {MAX_SINKS}, "),
     ] {
         assert!(document.contains(&bound), "{bound}");
     }

@@ -154,7 +154,7 @@ fn namespaces_survive_a_restart_and_are_found_in_entries_written_before_them() {
     let folder = folder.path();
     let journal = open(folder).unwrap();
     run(accept_of(&journal, "sec-a", &["a"], 10));
-    // As version 0.1.0 wrote it: without a namespace.
+    // As the first builds of version 0.1.0 wrote it: without a namespace.
     let body = r#"{"id":"1","subject":"sec-b/build/test"}"#;
     run(accept(&journal, "run", "mark", &["a"], body));
     close(journal, folder);
