@@ -6,6 +6,7 @@ mod format;
 mod model;
 mod power;
 mod shares;
+mod state;
 mod submitting;
 
 use super::frame::SEGMENT_HEADER;

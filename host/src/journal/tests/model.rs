@@ -1,6 +1,7 @@
 //! A model of the journal. After a crash, the journal must be in a state that it had after its last
 //! promise, or after a later entry.
 
+use super::state::{Event, State};
 use super::{letter, run};
 use crate::bounded::Bounded;
 use crate::journal::files::Failpoint;
@@ -12,16 +13,15 @@ use crate::journal::{
 use bytes::Bytes;
 use jiff::Timestamp;
 use proptest::prelude::*;
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-const SINKS: [&str; 3] = ["a", "b", "c"];
-const RUNS: [&str; 4] = ["run-0", "run-1", "run-2", "run-3"];
+pub(super) const SINKS: [&str; 3] = ["a", "b", "c"];
+pub(super) const RUNS: [&str; 4] = ["run-0", "run-1", "run-2", "run-3"];
 /// The namespace of each run.
-const NAMESPACES: [&str; 4] = ["one", "one", "two", "three"];
-const MARKS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
+pub(super) const NAMESPACES: [&str; 4] = ["one", "one", "two", "three"];
+pub(super) const MARKS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
 /// Bounds small enough to be reached, and segments small enough for compaction.
 const MAX_BYTES: u64 = 8000;
 const SEGMENT_BYTES: u64 = 2048;
@@ -77,124 +77,6 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         1 => (0..RUNS.len()).prop_map(|run| Act::Forget { run }),
         1 => Just(Act::Sync),
     ]
-}
-
-/// The state of a journal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct State {
-    events: BTreeMap<Seq, Event>,
-    marks: BTreeSet<(&'static str, &'static str)>,
-    next: Seq,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Event {
-    body: Bytes,
-    namespace: String,
-    waiting: BTreeSet<&'static str>,
-    /// By sink: the reason, and whether the sink refused it.
-    dead: BTreeMap<&'static str, (String, bool)>,
-}
-
-impl State {
-    /// Reads the state of a journal.
-    fn read(journal: &Journal) -> Self {
-        let mut events: BTreeMap<Seq, Event> = BTreeMap::new();
-        for sink in SINKS {
-            for waiting in journal.waiting(sink, 0, usize::MAX) {
-                events.entry(waiting.seq).or_default().waiting.insert(sink);
-            }
-        }
-        for (seq, sink, letter) in journal.dead_letters() {
-            let sink = SINKS.into_iter().find(|known| *known == sink).unwrap();
-            let dead = &mut events.entry(seq).or_default().dead;
-            dead.insert(sink, (letter.reason, letter.refused));
-        }
-        for (seq, event) in &mut events {
-            event.body = run(journal.body(*seq)).unwrap().unwrap();
-            event.namespace = journal.origin(*seq, "".into()).namespace.to_string();
-        }
-        let marks = RUNS.iter().flat_map(|run| MARKS.map(|mark| (*run, mark)));
-        Self {
-            events,
-            marks: marks
-                .filter(|(run, mark)| journal.is_emitted(run, mark))
-                .collect(),
-            next: journal.shared.index(|index| index.next()),
-        }
-    }
-
-    fn bytes(&self, counts: impl Fn(&Event) -> bool) -> u64 {
-        let counted = self.events.values().filter(|event| counts(event));
-        counted.map(|event| event.body.len() as u64).sum()
-    }
-
-    /// Returns the waiting bytes by namespace.
-    fn waiting(&self) -> BTreeMap<&str, u64> {
-        let mut found = BTreeMap::new();
-        for event in self
-            .events
-            .values()
-            .filter(|event| !event.waiting.is_empty())
-        {
-            *found.entry(&*event.namespace).or_default() += event.body.len() as u64;
-        }
-        found
-    }
-
-    /// Returns the dead letters: sink, namespace, number, bytes, refused.
-    fn letters(&self) -> Vec<(&'static str, &str, Seq, u64, bool)> {
-        let letters = self.events.iter().flat_map(|(seq, event)| {
-            let bytes = event.body.len() as u64;
-            let dead = event.dead.iter();
-            dead.map(move |(sink, (_, refused))| (*sink, &*event.namespace, *seq, bytes, *refused))
-        });
-        letters.collect()
-    }
-
-    /// Returns the dead letter that gives way: the oldest of the namespace with the most, of the
-    /// sink with the most.
-    fn next_to_evict(&self, any: bool, bit: impl Fn(&str) -> usize) -> Option<(Seq, &'static str)> {
-        let evictable: Vec<_> = self
-            .letters()
-            .into_iter()
-            .filter(|(.., refused)| any || *refused)
-            .collect();
-        let sink = SINKS.into_iter().max_by_key(|sink| {
-            let of_it = evictable.iter().filter(|(of, ..)| of == sink);
-            let oldest = of_it.clone().map(|(_, _, seq, ..)| *seq).min();
-            (of_it.count(), Reverse((oldest, bit(sink))))
-        })?;
-        let namespace = NAMESPACES.into_iter().max_by_key(|namespace| {
-            let of_it = evictable
-                .iter()
-                .filter(|(of, found, ..)| *of == sink && found == namespace);
-            let oldest = of_it.clone().map(|(_, _, seq, ..)| *seq).min();
-            (of_it.count(), Reverse(oldest))
-        })?;
-        let of_it = evictable
-            .iter()
-            .filter(|(of, found, ..)| *of == sink && *found == namespace);
-        of_it.map(|(_, _, seq, ..)| (*seq, sink)).min()
-    }
-
-    fn nth(&self, which: usize, with_dead: bool) -> Option<(Seq, &'static str)> {
-        let places = self.events.iter().flat_map(|(seq, event)| {
-            let dead = event.dead.keys().filter(move |_| with_dead);
-            event.waiting.iter().chain(dead).map(|sink| (*seq, *sink))
-        });
-        let places: Vec<_> = places.collect();
-        places.get(which % places.len().max(1)).copied()
-    }
-
-    fn acknowledge(&mut self, seq: Seq, sink: &str) {
-        let event = self.events.get_mut(&seq).unwrap();
-        event.waiting.remove(sink);
-        event.dead.remove(sink);
-        if event.waiting.is_empty() && event.dead.is_empty() {
-            self.events.remove(&seq);
-        }
-    }
 }
 
 fn accept_of(origin: Origin, mark: &str, events: Vec<NewEvent>) -> Accept {
