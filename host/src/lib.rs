@@ -16,6 +16,7 @@ pub mod journal;
 pub mod lanes;
 pub mod locked;
 pub mod logs;
+pub mod metrics;
 pub mod observe;
 pub mod plugin;
 pub mod prepare;

@@ -6,6 +6,7 @@ mod prefetched;
 pub use config::{LogCaptureMode, LogConfig};
 
 use crate::locked::Locked;
+use crate::metrics::{Counter, Registry};
 use crate::observe::{
     Change, ClusterLogs, FollowedLog, LOG_OF_REPLACED_POD, LogReadMode, LogTarget, RecordedLogs,
     WatchedPod, WatchedPods,
@@ -14,7 +15,6 @@ use crate::step::{CapturedLog, StepRecord};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, abortable};
 use prefetched::{PrefetchedLog, PrefetchedLogs};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use step_observer_core::Kind;
@@ -43,17 +43,45 @@ pub(crate) struct LogReader {
     metrics: LogMetrics,
 }
 
-/// Counts the logs of ended steps by the result of the read.
+/// Counts the logs that were to be read, by outcome.
 #[derive(Debug, Default)]
 pub(crate) struct LogMetrics {
-    pub(crate) read: AtomicU64,
-    /// Logs that are too long or incomplete.
-    pub(crate) truncated: AtomicU64,
-    pub(crate) unavailable: AtomicU64,
+    /// Read in full.
+    pub(crate) read: Counter,
+    /// Too long, or interrupted.
+    pub(crate) truncated: Counter,
+    /// Not read at all.
+    pub(crate) unavailable: Counter,
+}
+
+impl LogMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register_family(
+            "log_reads",
+            "Logs to be read, by outcome: read in full, cut (too long, or interrupted), or unavailable",
+            "outcome",
+            [
+                ("read", &metrics.read),
+                ("cut", &metrics.truncated),
+                ("unavailable", &metrics.unavailable),
+            ],
+        );
+        metrics
+    }
+
+    fn count(&self, log: &CapturedLog) {
+        let counter = match (&log.unavailable, log.truncated) {
+            (Some(_), _) => &self.unavailable,
+            (None, true) => &self.truncated,
+            (None, false) => &self.read,
+        };
+        counter.increment();
+    }
 }
 
 impl LogReader {
-    pub(crate) fn new(source: LogSource, config: &LogConfig) -> Self {
+    pub(crate) fn new(source: LogSource, config: &LogConfig, registry: &mut Registry) -> Self {
         Self {
             source,
             mode: config.capture,
@@ -61,7 +89,7 @@ impl LogReader {
             timeout: Duration::from_millis(config.timeout_ms.get()),
             prefetched: Locked::new(PrefetchedLogs::new(MAX_PREFETCHED_LOGS)),
             watched_pods: WatchedPods::default(),
-            metrics: LogMetrics::default(),
+            metrics: LogMetrics::register(registry),
         }
     }
 
@@ -142,12 +170,7 @@ impl LogReader {
             return CapturedLog::unavailable("logs are not captured (log.capture: off)");
         }
         let log = self.read(record, pod).await;
-        let count = match (&log.unavailable, log.truncated) {
-            (Some(_), _) => &self.metrics.unavailable,
-            (None, true) => &self.metrics.truncated,
-            (None, false) => &self.metrics.read,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+        self.metrics.count(&log);
         log
     }
 

@@ -13,7 +13,7 @@ use step_observer_tests::sink::{HttpSink, Request};
 async fn observer(server: &ApiServer, sink: &HttpSink) -> (Observer, String) {
     let args = ["--plugin-namespace", "observers", "--admin", "127.0.0.1:0"];
     let mut observer = Observer::start(server, sink, &args);
-    let line = observer.wait_for_log("telling about the observer").await;
+    let line = observer.wait_for_log("admin server listening").await;
     let address = line.split("address=").nth(1).unwrap().trim().to_owned();
     (observer, address)
 }

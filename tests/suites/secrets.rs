@@ -202,7 +202,7 @@ async fn no_value_of_a_refused_plugin_configuration_is_repeated() {
         let args = ["--plugin-namespace", "observers", "--admin", "127.0.0.1:0"];
         let args = [&args[..], &["--log", "trace"]].concat();
         let mut observer = Observer::start(&server, &sink, &args);
-        let line = observer.wait_for_log("telling about the observer").await;
+        let line = observer.wait_for_log("admin server listening").await;
         let address = line.split("address=").nth(1).unwrap().trim().to_owned();
         let note = server.wait_for_note("PluginRejected").await.to_string();
         assert!(note.contains("it refuses its configuration"), "{note}");

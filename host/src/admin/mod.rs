@@ -1,34 +1,31 @@
-//! What the observer tells about itself over HTTP. It only reads; nothing of what plugins and events say is shown, but
-//! which there are, and what became of them.
+//! The admin server: what the observer shows of itself over HTTP. It only reads. It shows which events and
+//! plugins there are and what became of them, never the content of an event or the settings of a plugin.
 
 mod access_cache;
 mod auth;
 mod config;
+mod connection_metrics;
 mod connection_slots;
-mod connections;
-mod metric;
-mod metrics;
-mod process;
+mod paced;
+mod readiness;
 mod request_progress;
 mod routes;
 mod server;
-mod sinks;
 mod status;
-mod vitals;
 
 pub use auth::{Access, AccessReviewer, AuthError};
 pub use config::{AdminConfig, AdminConfigError, AuthConfig, BearerConfig, KubernetesConfig};
-pub use sinks::{JournalStatus, SinkStatus};
 pub use status::{
-    EventStatus, LogReadStatus, ReloadStatus, StatusProvider, StatusSnapshot, TransitionStatus,
-    WaitingStatus, WatchStatus,
+    EventStatus, JournalStatus, LogReadStatus, ReloadStatus, SinkStatus, StatusProvider,
+    StatusSnapshot, TransitionStatus, WaitingStatus, WatchStatus,
 };
 
 use crate::history::History;
+use crate::metrics::Registry;
 use crate::plugin::dropin::Roster;
 use auth::Guard;
 use config::{ListenAddress, RouteSet};
-use connections::Connections;
+use connection_metrics::ConnectionMetrics;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use routes::RouteState;
@@ -38,37 +35,39 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// Why the observer cannot tell about itself.
+/// Why the admin server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// Somebody would see what they must not.
+    /// An address would show too much.
     #[error(transparent)]
     Config(#[from] AdminConfigError),
-    /// Nobody could be let in.
+    /// No client could be authorized.
     #[error(transparent)]
     Auth(#[from] AuthError),
     /// An address cannot be used.
     #[error("failed to listen on {address} ({field}): {source}")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Which field has it.
+        /// The field of the configuration that has the address.
         field: &'static str,
-        /// Why not.
+        /// Why it cannot be used.
         source: io::Error,
     },
 }
 
-/// Where the observer answers. Cheap to clone: runs answer there one after the other.
+/// The listening sockets of the admin server. Cheap to clone. They outlive a change of the configuration, so
+/// that each run of the pipeline answers on the same sockets.
 #[derive(Clone, Debug, Default)]
 pub struct Listeners(Vec<(ListenAddress, Arc<TcpListener>)>);
 
 impl Listeners {
-    /// Listens on the addresses of a configuration. `has_cluster`: there is one that can be asked whose a token is.
+    /// Listens on the addresses of a configuration. `has_cluster` says whether there is a cluster that can
+    /// review tokens.
     ///
     /// # Errors
     ///
-    /// One of them would show too much or cannot be used, or there is no token.
+    /// An address would show too much or cannot be used, or no client could be authorized.
     pub fn open(config: &AdminConfig, has_cluster: bool) -> Result<Self, AdminError> {
         let addresses = config.listen_addresses()?;
         auth::check(config.auth.as_ref(), has_cluster)?;
@@ -94,7 +93,12 @@ impl Listeners {
                      admin.metrics addresses of their own"
                 );
             }
-            info!(listener = name, %address, "telling about the observer at {}", paths(routes));
+            info!(
+                listener = name,
+                paths = paths(routes),
+                %address,
+                "admin server listening"
+            );
             let listener = listener.into_std().map_err(failed)?;
             listeners.push((listen, Arc::new(listener)));
         }
@@ -105,7 +109,7 @@ impl Listeners {
     ///
     /// # Errors
     ///
-    /// A listener cannot be used any more, or there is no `reviewer` for tokens of the cluster.
+    /// A listener cannot be used any more, or `auth` needs a `reviewer` and there is none.
     pub fn serve<E>(
         &self,
         auth: Option<&AuthConfig>,
@@ -117,34 +121,33 @@ impl Listeners {
         E: Future<Output = ()> + Clone + Send + 'static,
     {
         let guard = Guard::new(auth, reviewer)?;
-        let metrics = self
+        let Subject {
+            roster,
+            status,
+            mut registry,
+            history,
+        } = subject;
+        let names: Vec<&'static str> = self.0.iter().map(|(listen, _)| listen.name).collect();
+        let metrics = ConnectionMetrics::register(&mut registry, &names);
+        let state = RouteState::new(roster, status, registry, history);
+        let servers: Result<Vec<_>, AdminError> = self
             .0
             .iter()
-            .map(|(listen, _)| (listen.name, Arc::default()));
-        let metrics: Arc<connections::Named> = Arc::new(metrics.collect());
-        let state = RouteState {
-            roster: subject.roster,
-            status_provider: subject.status,
-            history: subject.history,
-            connections: Connections(metrics.clone()),
-            last: Arc::default(),
-        };
-        let each = self.0.iter().zip(metrics.iter());
-        let servers: Result<Vec<_>, AdminError> = each
-            .map(|((listen, listener), (_, metrics))| {
+            .zip(metrics)
+            .map(|((listen, listener), metrics)| {
                 let router = routes::router(listen.routes, state.clone(), guard.clone());
-                let listener = again(listener).map_err(|source| AdminError::Listen {
+                let listener = in_runtime(listener).map_err(|source| AdminError::Listen {
                     address: listen.address,
                     field: listen.field,
                     source,
                 })?;
-                let (metrics, end) = (metrics.clone(), end.clone());
+                let limits = server::LIMITS;
                 Ok(server::serve(
                     listener,
                     router,
-                    server::LIMITS,
+                    limits,
                     metrics,
-                    end,
+                    end.clone(),
                 ))
             })
             .collect();
@@ -152,7 +155,7 @@ impl Listeners {
     }
 }
 
-/// What is told about.
+/// What the admin server shows.
 #[expect(
     missing_debug_implementations,
     reason = "a function has nothing to show"
@@ -160,14 +163,16 @@ impl Listeners {
 pub struct Subject {
     /// The plugins.
     pub roster: watch::Receiver<Roster>,
-    /// Everything else.
+    /// The state of everything else.
     pub status: StatusProvider,
-    /// What happened to events.
+    /// The metrics. The server adds its own.
+    pub registry: Registry,
+    /// The history of the events.
     pub history: History,
 }
 
-/// The same listener once more, in the runtime.
-fn again(listener: &TcpListener) -> io::Result<tokio::net::TcpListener> {
+/// Registers a listener with the current runtime.
+fn in_runtime(listener: &TcpListener) -> io::Result<tokio::net::TcpListener> {
     tokio::net::TcpListener::from_std(listener.try_clone()?)
 }
 

@@ -1,12 +1,11 @@
-//! What is answered, page by page.
+//! The routes of the admin server.
 
 use super::auth::{self, Guard};
 use super::config::RouteSet;
-use super::connections::Connections;
-use super::metrics;
-use super::sinks::JournalStatus;
-use super::status::{Status, StatusProvider};
+use super::paced::Paced;
+use super::status::{JournalStatus, Status, StatusProvider};
 use crate::history::History;
+use crate::metrics::{CONTENT_TYPE, Registry};
 use crate::plugin::dropin::{PluginStatus, Roster};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -14,64 +13,62 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
 
-/// Shortest time between two looks at how the observer stands, which takes locks that events wait for. Who asks
-/// meanwhile waits, and all of them share the next one.
-const MIN_STATUS_INTERVAL: Duration = Duration::from_millis(20);
-
-/// What is told about.
+/// What the routes answer from.
 #[derive(Clone)]
 pub(super) struct RouteState {
-    pub(super) roster: watch::Receiver<Roster>,
-    pub(super) status_provider: StatusProvider,
-    pub(super) history: History,
-    pub(super) connections: Connections,
-    pub(super) last: Arc<Mutex<Option<TimedStatus>>>,
-}
-
-/// How the observer stood at a time.
-#[derive(Clone)]
-pub(super) struct TimedStatus {
-    at: Instant,
-    status: Arc<Status>,
+    roster: watch::Receiver<Roster>,
+    status_provider: StatusProvider,
+    registry: Arc<Registry>,
+    history: History,
+    status: Paced<Arc<Status>>,
+    scrape: Paced<Result<Arc<str>, fmt::Error>>,
 }
 
 impl RouteState {
-    /// How the observer stands, no earlier than when this is asked for.
-    async fn status(&self) -> Arc<Status> {
-        let asked = Instant::now();
-        let mut last = self.last.lock().await;
-        if let Some(timed) = last.as_ref() {
-            if timed.at >= asked {
-                return timed.status.clone();
-            }
-            tokio::time::sleep_until(timed.at + MIN_STATUS_INTERVAL).await;
+    pub(super) fn new(
+        roster: watch::Receiver<Roster>,
+        status_provider: StatusProvider,
+        registry: Registry,
+        history: History,
+    ) -> Self {
+        Self {
+            roster,
+            status_provider,
+            registry: Arc::new(registry),
+            history,
+            status: Paced::default(),
+            scrape: Paced::default(),
         }
-        let at = Instant::now();
-        let roster = self.roster.borrow().clone();
-        let status = Arc::new(Status::new(&roster, (self.status_provider)()));
-        *last = Some(TimedStatus {
-            at,
-            status: status.clone(),
-        });
-        status
+    }
+
+    async fn status(&self) -> Arc<Status> {
+        let read = || {
+            let roster = self.roster.borrow().clone();
+            Arc::new(Status::new(&roster, (self.status_provider)()))
+        };
+        self.status.get(read).await
+    }
+
+    async fn scrape(&self) -> Result<Arc<str>, fmt::Error> {
+        let read = || self.registry.encode().map(Arc::from);
+        self.scrape.get(read).await
     }
 }
 
-/// What `GET /plugins` answers.
+/// The answer of `GET /plugins`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Plugins {
-    /// Of the chain that events pass now; 0 before there is one.
+    /// Generation of the current chain; 0 until the plugins are known.
     generation: u64,
     plugins: Vec<PluginStatus>,
 }
 
-/// The pages of an address.
+/// Builds the routes of one listener.
 pub(super) fn router(routes: RouteSet, state: RouteState, runs: Guard) -> Router {
     let probes = || {
         Router::new()
@@ -113,23 +110,21 @@ async fn sinks(State(state): State<RouteState>) -> Json<JournalStatus> {
     Json(state.status().await.snapshot.journal.clone())
 }
 
-/// What happened to an event.
+/// Answers with the history of an event.
 async fn event(State(state): State<RouteState>, Path(id): Path<String>) -> Response {
     match state.history.entries(id).await {
-        Ok(facts) if facts.is_empty() => {
-            let unknown =
-                "nothing is known of this event: it is older than the history, or has another id\n";
+        Ok(entries) if entries.is_empty() => {
+            let unknown = "the history does not contain this event: it is older than the history, or the id is wrong\n";
             (StatusCode::NOT_FOUND, unknown).into_response()
         }
-        Ok(facts) => Json(facts).into_response(),
+        Ok(entries) => Json(entries).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
 
 async fn metrics(State(state): State<RouteState>) -> Response {
-    let status = state.status().await;
-    match metrics::encode(&status, state.connections.clone()) {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+    match state.scrape().await {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text.to_string()).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
@@ -139,8 +134,8 @@ async fn ready(State(state): State<RouteState>) -> (StatusCode, String) {
     match status.ready {
         true => (StatusCode::OK, "ready\n".to_owned()),
         false => {
-            let missing = format!("not ready: {}\n", status.not_ready.join("; "));
-            (StatusCode::SERVICE_UNAVAILABLE, missing)
+            let reasons = format!("not ready: {}\n", status.not_ready.join("; "));
+            (StatusCode::SERVICE_UNAVAILABLE, reasons)
         }
     }
 }

@@ -1,8 +1,8 @@
 //! An HTTP/1.1 server for strangers: everything that a peer can make it hold is bounded, in number, bytes and time.
 //! `axum::serve` has no such bounds, so the router is served by hyper itself.
 
+use super::connection_metrics::ConnectionMetrics;
 use super::connection_slots::{ConnectionLimits, ConnectionSlots, SlotDecision};
-use super::connections::ConnectionMetrics;
 use super::request_progress::{RequestProgress, Timeouts, TrackedBody, TrackedStream};
 use axum::Router;
 use axum::body::Body;
@@ -18,7 +18,6 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -85,7 +84,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
-    metrics: Arc<ConnectionMetrics>,
+    metrics: ConnectionMetrics,
     end: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
     let mut connections = Connections {
@@ -139,7 +138,7 @@ fn is_peer_error(error: &std::io::Error) -> bool {
 struct Connections {
     slots: ConnectionSlots<AbortHandle>,
     tasks: JoinSet<()>,
-    metrics: Arc<ConnectionMetrics>,
+    metrics: ConnectionMetrics,
 }
 
 impl Connections {
@@ -154,12 +153,12 @@ impl Connections {
             SlotDecision::Free => {}
             SlotDecision::Replace(other) => {
                 other.abort();
-                self.metrics.refused();
+                self.metrics.refused.increment();
             }
-            SlotDecision::Refuse => return self.metrics.refused(),
+            SlotDecision::Refuse => return self.metrics.refused.increment(),
         }
         self.slots.occupy(peer, self.tasks.spawn(connection));
-        self.metrics.set_open(self.slots.len());
+        self.metrics.open.set(self.slots.len() as u64);
     }
 
     fn ended(&mut self, ended: Result<(tokio::task::Id, ()), JoinError>) {
@@ -168,7 +167,7 @@ impl Connections {
             Err(error) => error.id(),
         };
         self.slots.release(|task| task.id() == id);
-        self.metrics.set_open(self.slots.len());
+        self.metrics.open.set(self.slots.len() as u64);
     }
 }
 
@@ -177,7 +176,7 @@ async fn serve_connection(
     stream: TcpStream,
     router: Router,
     timeouts: Timeouts,
-    metrics: Arc<ConnectionMetrics>,
+    metrics: ConnectionMetrics,
     end: impl Future<Output = ()> + Send,
 ) {
     let progress = RequestProgress::new(timeouts);
@@ -217,7 +216,7 @@ async fn serve_connection(
     });
     // That nobody asks for more is no fault.
     if !in_time.await && !progress.is_idle() {
-        metrics.timed_out();
+        metrics.timed_out.increment();
     }
 }
 

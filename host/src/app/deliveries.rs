@@ -5,6 +5,7 @@ use super::sinks::{ReadySink, SinkLifetime};
 use super::supervisor::{Supervisor, Until};
 use crate::config::SinkConfig;
 use crate::deliver::{Delivery, SinkMetrics};
+use crate::metrics::Registry;
 use crate::prepare::SinkRoute;
 use futures::FutureExt as _;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ impl Deliveries {
     pub(super) fn start(
         sinks: Vec<ReadySink>,
         carried: &CarriedOver,
+        registry: &mut Registry,
         stages: &mut Supervisor,
     ) -> Self {
         let (mut sink_metrics, mut routes) = (Vec::new(), Vec::new());
@@ -62,6 +64,7 @@ impl Deliveries {
                 drop(closes);
             });
         }
+        SinkMetrics::register(registry, &carried.journal, &sink_metrics);
         Self {
             sink_metrics,
             routes,

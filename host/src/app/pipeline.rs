@@ -19,9 +19,10 @@ use crate::fair::{Admission, FairSemaphore};
 use crate::journal::JournalError;
 use crate::lanes::{self, LaneLimits};
 use crate::logs::{LogConfig, LogReader};
+use crate::metrics::Registry;
 use crate::observe::{LogRateLimit, Tracker, Watches};
 use crate::plugin::ChainPool;
-use crate::plugin::dropin::Roster;
+use crate::plugin::dropin::{self, Roster};
 use crate::prepare::{EventHook, PipelineMetrics, Preparation, PrepareCommand, SinkRoute};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,7 +86,8 @@ impl Pipeline {
             event_hook,
         } = app;
         let crash_counting = carried.count_crashes();
-        let shared = Shared::new(&source, &log, carried);
+        let mut registry = Registry::new();
+        let shared = Shared::new(&source, &log, carried, &mut registry);
         let mut stages = Supervisor::new();
         let (changes, changes_seen) = mpsc::channel(CHANGES_CAPACITY);
         let (records, commands) = mpsc::channel(RECORDS_CAPACITY);
@@ -95,8 +97,9 @@ impl Pipeline {
         let backlog = RemovedSinkBacklog::find(&shared.carried.journal, &sinks);
         let rest = shared.dead_letter(backlog).await?;
         stages.spawn("removed sinks", Until::Prepared, rest);
-        let deliveries = Deliveries::start(sinks, &shared.carried, &mut stages);
+        let deliveries = Deliveries::start(sinks, &shared.carried, &mut registry, &mut stages);
         let roster = drop_ins::start(catalog, drop_ins, source.client(), &mut stages);
+        dropin::register_metrics(&mut registry, roster.clone());
         for watcher in url_watchers {
             stages.spawn("follow Tekton", Until::Delivered, watcher);
         }
@@ -104,7 +107,7 @@ impl Pipeline {
             let control = shared.control(folder, &deliveries.routes);
             stages.spawn("control", Until::Delivered, control);
         }
-        let admin = shared.admin(&source, &deliveries.sink_metrics, &roster, &stages)?;
+        let admin = shared.admin(&source, &deliveries.sink_metrics, &roster, registry, &stages)?;
         stages.spawn("admin", Until::Answered, admin);
         let preparation =
             shared.preparation(&source, event, event_hook, roster, deliveries.routes)?;
@@ -154,10 +157,10 @@ impl Pipeline {
             (name, metrics.delivered(), waiting + metrics.dead_lettered())
         });
         Ok(Summary {
-            steps: metrics.transitions.all(),
-            dropped: metrics.dropped.load(Ordering::Relaxed),
-            unprepared: metrics.failed.load(Ordering::Relaxed)
-                + metrics.pending.load(Ordering::Relaxed),
+            steps: metrics.transitions.total(),
+            dropped: metrics.dropped.get(),
+            unprepared: metrics.failed.get()
+                + metrics.pending.get(),
             sinks: sinks.collect(),
         })
     }
@@ -176,13 +179,25 @@ async fn prepare(preparation: Preparation, commands: mpsc::Receiver<(Arc<str>, P
 // === impl Shared ===
 
 impl Shared {
-    fn new(source: &Source, log: &LogConfig, carried: CarriedOver) -> Self {
+    fn new(
+        source: &Source,
+        log: &LogConfig,
+        carried: CarriedOver,
+        registry: &mut Registry,
+    ) -> Self {
+        carried.register_metrics(registry);
+        let admission = Admission::default();
+        admission.register_metrics(registry);
+        let watches = source.watches().cloned();
+        if let Some(watches) = &watches {
+            watches.register_metrics(registry);
+        }
         Self {
             carried,
-            metrics: Arc::default(),
-            admission: Admission::default(),
-            logs: Arc::new(LogReader::new(source.logs(log), log)),
-            watches: source.watches().cloned(),
+            metrics: Arc::new(PipelineMetrics::register(registry)),
+            admission,
+            logs: Arc::new(LogReader::new(source.logs(log), log, registry)),
+            watches,
         }
     }
 
@@ -217,14 +232,13 @@ impl Shared {
         source: &Source,
         sink_metrics: &[(String, Arc<SinkMetrics>)],
         roster: &watch::Receiver<Roster>,
+        registry: Registry,
         stages: &Supervisor,
     ) -> Result<impl Future<Output = ()> + Send + use<>, AppError> {
         let carried = &self.carried;
         let sources = StatusSources {
-            journal: carried.journal.clone(),
-            history: carried.history.clone(),
-            sink_metrics: sink_metrics.to_vec(),
             metrics: self.metrics.clone(),
+            sink_metrics: sink_metrics.to_vec(),
             logs: self.logs.clone(),
             admission: self.admission.clone(),
             watches: self.watches.clone(),
@@ -233,6 +247,7 @@ impl Shared {
         let subject = Subject {
             roster: roster.clone(),
             status: sources.into_provider(),
+            registry,
             history: carried.history.clone(),
         };
         let auth = carried.admin_config.auth.as_ref();
@@ -317,7 +332,7 @@ impl Shared {
     /// Whether the run has seen all of the cluster, as far as it can tell, and all of that is in the
     /// journal.
     fn is_finished(&self) -> bool {
-        let nothing_waits = self.metrics.pending.load(Ordering::Relaxed) == 0
+        let nothing_waits = self.metrics.pending.get() == 0
             && self.admission.status().deferred == 0;
         let health = self.watches.as_ref().map(Watches::health);
         let works = health

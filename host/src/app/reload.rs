@@ -8,6 +8,7 @@ use crate::config::{Config, SinkConfig};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
 use crate::locked::Locked;
+use crate::metrics::Registry;
 use crate::plugin::CrashRecord;
 use crate::sink::{PauseGate, SinkKind};
 use crate::trace::{TraceExporter, TracesConfig};
@@ -166,6 +167,31 @@ impl CarriedOver {
     pub(super) fn reloads(&self) -> ReloadStatus {
         let reloads = self.reloads.lock();
         reloads.clone()
+    }
+
+    /// Registers the metrics of everything that outlives a change of the configuration. Their counters
+    /// continue.
+    pub(super) fn register_metrics(&self, registry: &mut Registry) {
+        self.journal.register_metrics(registry);
+        self.history.register_metrics(registry);
+        let carried = self.clone();
+        registry.register_samples(move |samples| {
+            let reloads = carried.reloads();
+            samples.gauge(
+                "config_last_reload_successful",
+                "1 if the last change of the configuration was applied, or if there was none; 0 if it was refused",
+                reloads.last_refusal.is_none(),
+            )?;
+            samples.counters(
+                "config_reloads",
+                "Changes of the configuration, by outcome",
+                ["outcome"],
+                [
+                    (["applied"], reloads.applied),
+                    (["refused"], reloads.refused),
+                ],
+            )
+        });
     }
 }
 

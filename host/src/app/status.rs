@@ -1,4 +1,5 @@
-//! How it stands with everything, whenever somebody asks.
+//! Reads the state of the observer for `/status` and `/readyz`, from the handles that the rooms count
+//! on and from the journal.
 
 use super::CarriedOver;
 use crate::admin::{
@@ -6,27 +7,24 @@ use crate::admin::{
     TransitionStatus, WaitingStatus, WatchStatus,
 };
 use crate::clock;
-use crate::deliver::SinkMetrics;
+use crate::deliver::{SinkBacklog, SinkMetrics};
 use crate::fair::Admission;
-use crate::history::History;
-use crate::journal::Journal;
 use crate::logs::LogReader;
-use crate::observe::Watches;
+use crate::observe::{WatchHealth, Watches};
 use crate::prepare::PipelineMetrics;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-/// What is told about.
+/// What a snapshot is read from.
 pub(super) struct StatusSources {
-    pub(super) journal: Journal,
-    pub(super) history: History,
-    pub(super) sink_metrics: Vec<(String, Arc<SinkMetrics>)>,
     pub(super) metrics: Arc<PipelineMetrics>,
+    pub(super) sink_metrics: Vec<(String, Arc<SinkMetrics>)>,
     pub(super) logs: Arc<LogReader>,
     pub(super) admission: Admission,
-    /// Of a cluster.
+    /// The watches of a cluster; a recording has none.
     pub(super) watches: Option<Watches>,
     pub(super) carried: CarriedOver,
 }
@@ -37,113 +35,117 @@ impl StatusSources {
     }
 
     fn snapshot(&self) -> StatusSnapshot {
-        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (metrics, logs) = (&self.metrics, self.logs.metrics());
-        let steps = &metrics.transitions;
+        let transitions = &metrics.transitions;
         StatusSnapshot {
             listed: self.watches.is_none() || metrics.listed.load(Ordering::Relaxed),
-            watches: self.watches.as_ref().map_or_else(Vec::new, watches),
-            unreadable_objects: self.watches.as_ref().map_or_else(BTreeMap::new, unreadable),
-            unclaimed_pods: count(&metrics.unclaimed_pods),
-            runs_tracked: count(&metrics.runs_tracked),
-            runs_without_texts: count(&metrics.runs_without_texts),
+            watches: self.watches(),
+            unreadable_objects: self.unreadable_objects(),
+            unclaimed_pods: metrics.unclaimed_pods.get(),
+            runs_tracked: metrics.runs_tracked.get(),
+            runs_without_texts: metrics.runs_without_texts.get(),
             transitions: TransitionStatus {
-                started: count(&steps.started),
-                succeeded: count(&steps.succeeded),
-                failed: count(&steps.failed),
-                skipped: count(&steps.skipped),
+                started: transitions.started.get(),
+                succeeded: transitions.succeeded.get(),
+                failed: transitions.failed.get(),
+                skipped: transitions.skipped.get(),
             },
             events: EventStatus {
-                accepted: count(&metrics.accepted),
-                dropped: count(&metrics.dropped),
-                failed: count(&metrics.failed),
-                cut: count(&metrics.truncated),
-                oversized: count(&metrics.oversized),
-                told_before: count(&metrics.emitted_before),
-                pending: count(&metrics.pending),
+                accepted: metrics.accepted.get(),
+                dropped: metrics.dropped.get(),
+                failed: metrics.failed.get(),
+                truncated: metrics.truncated.get(),
+                oversized: metrics.oversized.get(),
+                emitted_before: metrics.emitted_before.get(),
+                pending: metrics.pending.get(),
             },
             waiting: self.waiting(),
             log_reads: LogReadStatus {
-                read: count(&logs.read),
-                cut: count(&logs.truncated),
-                unavailable: count(&logs.unavailable),
+                read: logs.read.get(),
+                truncated: logs.truncated.get(),
+                unavailable: logs.unavailable.get(),
             },
             configuration: self.carried.reloads(),
             journal: self.journal(),
         }
     }
 
-    fn waiting(&self) -> WaitingStatus {
-        let waits = self.admission.status();
-        let (held_seconds, held_by) = match waits.oldest {
-            Some((since, plugin)) => (age(since), Some(plugin.to_string())),
-            None => (0, None),
+    fn watches(&self) -> Vec<WatchStatus> {
+        let health = self.watches.as_ref().map(Watches::health);
+        health
+            .unwrap_or_default()
+            .iter()
+            .map(watch_status)
+            .collect()
+    }
+
+    fn unreadable_objects(&self) -> BTreeMap<String, u64> {
+        let Some(watches) = &self.watches else {
+            return BTreeMap::new();
         };
+        let counters = watches.unreadable();
+        counters
+            .map(|(resource, counter)| (resource.to_owned(), counter.get()))
+            .collect()
+    }
+
+    fn waiting(&self) -> WaitingStatus {
+        let admission = self.admission.status();
         WaitingStatus {
-            held: waits.held,
-            held_seconds,
-            held_by,
-            runs_set_aside: waits.deferred,
-            runs_given_up: waits.given_up,
+            held: admission.held,
+            held_seconds: admission.oldest_age().as_secs(),
+            held_by: admission.oldest.map(|(_, plugin)| plugin.to_string()),
+            runs_deferred: admission.deferred,
+            runs_given_up: admission.given_up,
         }
     }
 
     fn journal(&self) -> JournalStatus {
-        let journal = &self.journal;
+        let (journal, history) = (&self.carried.journal, &self.carried.history);
         let (bytes, max_bytes) = journal.bytes();
-        let sinks = self.sink_metrics.iter().map(|(name, sink)| {
-            let (waiting, dead_letters) = journal.counts(name);
-            let oldest = journal.waiting(name, 0, 1).into_iter().next();
-            SinkStatus {
-                name: name.clone(),
-                delivered: sink.delivered(),
-                failed_attempts: sink.failed_attempts(),
-                waiting,
-                oldest_seconds: oldest.map_or(0, |event| age(event.at)),
-                paused_until: sink.pause().and_then(|left| {
-                    let until = clock::now().checked_add(left).ok()?;
-                    until.round(jiff::Unit::Millisecond).ok()
-                }),
-                dead_letters,
-                held: sink.held(),
-            }
-        });
-        let queued = journal.blocked();
+        let blocked = journal.blocked();
         JournalStatus {
-            full: queued.is_all,
-            waiting_namespaces: queued.namespaces,
-            dead_letters_dropped: journal.dead_letters_dropped(),
             bytes,
             max_bytes,
+            full: blocked.is_all,
+            waiting_namespaces: blocked.namespaces,
             dropped: journal.dropped(),
+            dead_letters_dropped: journal.dead_letters_dropped(),
             disk_full: journal.is_disk_full(),
-            history_left_out: self.history.dropped(),
-            sinks: sinks.collect(),
+            history_dropped: history.dropped(),
+            sinks: self.sinks(),
         }
+    }
+
+    fn sinks(&self) -> Vec<SinkStatus> {
+        let sinks = self.sink_metrics.iter().map(|(name, metrics)| {
+            let backlog = SinkBacklog::read(&self.carried.journal, name);
+            SinkStatus {
+                name: name.clone(),
+                delivered: metrics.delivered(),
+                failed_attempts: metrics.failed_attempts(),
+                waiting: backlog.waiting,
+                oldest_seconds: backlog.oldest.as_secs(),
+                paused_until: metrics.pause().and_then(end_of_pause),
+                dead_letters: backlog.dead_letters,
+                held: metrics.held(),
+            }
+        });
+        sinks.collect()
     }
 }
 
-fn watches(watches: &Watches) -> Vec<WatchStatus> {
-    let health = watches.health().into_iter();
-    let status = health.map(|watch| WatchStatus {
+fn watch_status(watch: &WatchHealth) -> WatchStatus {
+    WatchStatus {
         resource: watch.resource.to_owned(),
         age_seconds: watch.age.as_secs(),
         failing_seconds: watch.failing.map(|since| since.as_secs()),
         failures: watch.failures,
-        relists: watch.lists.saturating_sub(1),
-    });
-    status.collect()
+        relists: watch.relists(),
+    }
 }
 
-fn unreadable(watches: &Watches) -> BTreeMap<String, u64> {
-    let counts = watches.unreadable();
-    counts
-        .map(|(kind, count)| (kind.to_owned(), count))
-        .collect()
-}
-
-/// Returns the seconds since a time.
-fn age(at: Timestamp) -> u64 {
-    let seconds = clock::now().duration_since(at).as_secs();
-    u64::try_from(seconds).unwrap_or_default()
+fn end_of_pause(left: Duration) -> Option<Timestamp> {
+    let end = clock::now().checked_add(left).ok()?;
+    end.round(jiff::Unit::Millisecond).ok()
 }

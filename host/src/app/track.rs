@@ -82,7 +82,7 @@ pub(super) async fn track(
             () = outputs.admission.freed(), if waits_for_room => Vec::new(),
         };
         let runs = u64::try_from(tracker.run_count()).unwrap_or(u64::MAX);
-        outputs.metrics.runs_tracked.store(runs, Ordering::Relaxed);
+        outputs.metrics.runs_tracked.set(runs);
         outputs.forward(findings).await;
         if tracker.deferred_runs() != deferred {
             deferred = tracker.deferred_runs();
@@ -119,7 +119,7 @@ impl TrackOutputs {
                 Finding::TextsEvicted(runs) => self.warn_texts_evicted(runs),
                 Finding::Record(record) => {
                     self.metrics.transitions.count(&record.transition.kind);
-                    self.metrics.pending.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.pending.add(1);
                     let run = record.transition.run_uid.clone();
                     let ticket = self.admit(&record).await;
                     let wants_log = event::wants_log(&record.transition.kind);
@@ -140,7 +140,7 @@ impl TrackOutputs {
     }
 
     fn warn_unclaimed(&self, pod: &UnclaimedPod) {
-        self.metrics.unclaimed_pods.fetch_add(1, Ordering::Relaxed);
+        self.metrics.unclaimed_pods.increment();
         if let Some(others) = self.unclaimed_log_limit.pass(Instant::now()) {
             warn!(
                 namespace = &*pod.namespace,
@@ -154,9 +154,7 @@ impl TrackOutputs {
 
     fn warn_texts_evicted(&self, runs: usize) {
         let count = u64::try_from(runs).unwrap_or(u64::MAX);
-        self.metrics
-            .runs_without_texts
-            .fetch_add(count, Ordering::Relaxed);
+        self.metrics.runs_without_texts.add(count);
         if let Some(others) = self.gave_way_log_limit.pass(Instant::now()) {
             warn!(
                 runs,

@@ -8,7 +8,6 @@ use crate::history::EventStage;
 use crate::journal::{Accept, DeadLetter, DeadLettered, DroppedLetter, JournalError, WaitingEvent};
 use crate::sink::{DeliveryFailure, RetryAction};
 use jiff::Timestamp;
-use std::sync::atomic::Ordering;
 use tracing::error;
 
 /// Bytes of the answer of a sink that are kept with a dead letter.
@@ -26,7 +25,7 @@ impl Delivery {
             "there are too many dead letters: delivery attempts of the event go on. Send dead letters \
              again or drop them (`step-observer dead-letters`)"
         );
-        self.metrics.held.fetch_add(1, Ordering::Relaxed);
+        self.metrics.held.add(1);
         AwaitsRoom(&self.metrics)
     }
 
@@ -89,7 +88,7 @@ impl Delivery {
             failures = attempts,
             "the event is not delivered and becomes a dead letter"
         );
-        self.metrics.dead_lettered.fetch_add(1, Ordering::Relaxed);
+        self.metrics.dead_lettered.increment();
         self.history.record(letter.last, || {
             let dead = EventStage::Dead {
                 sink: self.name.clone(),
@@ -112,6 +111,6 @@ pub(super) struct AwaitsRoom<'a>(&'a SinkMetrics);
 
 impl Drop for AwaitsRoom<'_> {
     fn drop(&mut self) {
-        self.0.held.fetch_sub(1, Ordering::Relaxed);
+        self.0.held.subtract(1);
     }
 }

@@ -12,6 +12,7 @@ mod window;
 
 pub use config::RetryConfig;
 pub(crate) use dead_letter_sink::DeadLetterSink;
+pub(crate) use metrics::SinkBacklog;
 pub use metrics::SinkMetrics;
 
 use crate::clock;
@@ -26,7 +27,6 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use step_observer_core::Backoff;
 use tokio::sync::{Notify, mpsc};
@@ -278,7 +278,7 @@ impl Delivery {
         encoded: &Encoded,
         failures: u32,
     ) -> Result<(), JournalError> {
-        self.metrics.delivered.fetch_add(1, Ordering::Relaxed);
+        self.metrics.count_delivered(encoded, event.at);
         if failures > 0 {
             let (sink, id) = (&self.name, encoded.id());
             info!(sink, id, failures, "delivered after failures");
@@ -302,6 +302,7 @@ impl Delivery {
             };
             let (namespace, event) = (event.namespace, Encoded::stored(body));
             // Boxed: thousands of these futures wait, and some wires need kilobytes for an attempt.
+            let began = Instant::now();
             let attempt = self.sink.send(&event).boxed().await;
             self.breaker(|breaker, now| match &attempt {
                 Attempt::Delivered => {
@@ -313,6 +314,7 @@ impl Delivery {
                 Attempt::Postponed => {}
             });
             if attempt != Attempt::Postponed {
+                self.metrics.observe_attempt(began.elapsed());
                 self.attempted.notify_waiters();
                 return Ok(Some((event, attempt)));
             }
@@ -327,7 +329,7 @@ impl Delivery {
         failure: &DeliveryFailure,
         namespace: u32,
     ) {
-        self.metrics.failed_attempts.fetch_add(1, Ordering::Relaxed);
+        self.metrics.failed_attempts.increment();
         let (sink, reason) = (&self.name, &failure.reason);
         match failure.action {
             RetryAction::Reject => breaker.on_refusal(),

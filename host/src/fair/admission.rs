@@ -1,9 +1,12 @@
 //! Bounds the records between the watch and the journal, by namespace and run.
 
+use crate::clock;
 use crate::locked::Locked;
+use crate::metrics::Registry;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Places for records between the watch and the journal. One namespace alone gets half of them.
@@ -64,6 +67,14 @@ pub(crate) struct AdmissionStatus {
     pub(crate) deferred: u64,
     /// Deferred runs that disappeared from the cluster and were given up.
     pub(crate) given_up: u64,
+}
+
+impl AdmissionStatus {
+    /// Returns how long the oldest held event has been held.
+    pub(crate) fn oldest_age(&self) -> Duration {
+        let oldest = self.oldest.as_ref();
+        oldest.map_or(Duration::ZERO, |(began, _)| clock::since(*began))
+    }
 }
 
 /// The places of a record. They are given back when this is dropped.
@@ -144,6 +155,35 @@ impl Admission {
             deferred: state.deferred as u64,
             given_up: state.given_up,
         }
+    }
+
+    /// Registers the metrics of what waits before the journal.
+    pub(crate) fn register_metrics(&self, registry: &mut Registry) {
+        let admission = self.clone();
+        registry.register_samples(move |samples| {
+            let status = admission.status();
+            samples.gauge(
+                "events_held",
+                "Events that plugins hold (onError: block)",
+                status.held,
+            )?;
+            samples.gauge(
+                "events_held_seconds",
+                "Seconds since a plugin began to hold the oldest of these events",
+                status.oldest_age().as_secs(),
+            )?;
+            samples.gauge(
+                "runs_set_aside",
+                "Deferred TaskRuns: their transitions wait because their namespace has used its share of the records in \
+                 preparation",
+                status.deferred,
+            )?;
+            samples.counter(
+                "runs_given_up",
+                "Deferred TaskRuns that were deleted from the cluster and then given up",
+                status.given_up,
+            )
+        });
     }
 }
 

@@ -11,6 +11,7 @@ mod store;
 pub use entry::{EventStage, HistoryEntry, PluginResult, PluginVerdict, TraceContext};
 pub use store::{HistoryError, find, last};
 
+use crate::metrics::Registry;
 use jiff::Timestamp;
 use queue::{Queue, Request};
 use std::path::Path;
@@ -110,6 +111,17 @@ impl History {
     /// Returns how many entries were dropped since the start because the queue was full.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.0.as_ref().map_or(0, |handle| handle.0.dropped())
+        self.0.as_ref().map_or(0, |handle| handle.0.dropped.get())
+    }
+
+    /// Registers the metrics of the history. They continue over changes of the configuration, as the
+    /// history itself does.
+    pub(crate) fn register_metrics(&self, registry: &mut Registry) {
+        let dropped = self.0.as_ref().map(|handle| handle.0.dropped.clone());
+        registry.register(
+            "history_left_out",
+            "History entries that were dropped because they came faster than they could be written",
+            &dropped.unwrap_or_default(),
+        );
     }
 }

@@ -4,7 +4,7 @@
 use super::entry::HistoryEntry;
 use super::store::HistoryError;
 use crate::locked::{Locked, unpoisoned};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::metrics::Counter;
 use std::sync::{Condvar, MutexGuard};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -35,7 +35,7 @@ pub(super) enum Request {
 pub(super) struct Queue {
     work: Locked<Work>,
     wake: Condvar,
-    dropped: AtomicU64,
+    pub(super) dropped: Counter,
 }
 
 /// Work of the writer.
@@ -62,7 +62,7 @@ impl Queue {
         let mut work = self.work();
         let was_empty = work.is_empty();
         if work.entries.len() >= MAX_QUEUED_ENTRIES {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.increment();
             return;
         }
         work.entries.push(entry);
@@ -83,10 +83,6 @@ impl Queue {
     pub(super) fn close(&self) {
         self.work().closed = true;
         self.wake.notify_one();
-    }
-
-    pub(super) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Waits for work.

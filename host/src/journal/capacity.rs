@@ -7,7 +7,6 @@ use super::namespaces::is_fair;
 use super::writer::Command;
 use super::{DeadLetter, Journal, JournalError, Origin, Seq, WhenFull};
 use bytes::Bytes;
-use std::sync::atomic::Ordering;
 use tracing::{error, warn};
 
 /// Why there is no room for events.
@@ -100,7 +99,7 @@ impl Journal {
                         "the journal is full: the oldest event of the namespace with the most is \
                          dropped"
                     );
-                    self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                    self.shared.dropped.increment();
                     for sink in sinks {
                         self.acknowledge(seq, &sink).await?;
                     }
@@ -161,8 +160,8 @@ impl Journal {
                 sink = of_sink,
                 "there are too many dead letters: the oldest of the sink with the most is dropped"
             );
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            (self.shared.dead_letters_dropped).fetch_add(1, Ordering::Relaxed);
+            self.shared.dropped.increment();
+            self.shared.dead_letters_dropped.increment();
             // An event that cannot be read is dropped without its id.
             let body = self.body(oldest).await.ok().flatten().unwrap_or_default();
             self.acknowledge(oldest, &of_sink).await?;

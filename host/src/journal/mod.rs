@@ -33,6 +33,7 @@ mod files;
 mod frame;
 mod in_flight;
 mod index;
+mod metrics;
 mod namespaces;
 mod read_ahead;
 mod reading;
@@ -296,13 +297,13 @@ impl Journal {
     /// Returns how many events and dead letters were dropped at a bound since the start.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Ordering::Relaxed)
+        self.shared.dropped.get()
     }
 
     /// Returns how many dead letters were dropped at their bound since the start.
     #[must_use]
     pub fn dead_letters_dropped(&self) -> u64 {
-        self.shared.dead_letters_dropped.load(Ordering::Relaxed)
+        self.shared.dead_letters_dropped.get()
     }
 
     /// Returns which namespaces wait for room.

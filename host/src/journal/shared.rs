@@ -6,11 +6,12 @@ use super::index::JournalIndex;
 use super::read_ahead::{self, ReadAhead};
 use super::waiters::Waiters;
 use crate::locked::Locked;
+use crate::metrics::Counter;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 
 /// Bytes of accepted events that stay in memory until they are delivered, so that they need not be
@@ -31,9 +32,9 @@ pub(super) struct Shared {
     /// Why the journal can no longer be written.
     pub(super) failed: watch::Sender<Option<String>>,
     /// Events and dead letters that were dropped at a bound.
-    pub(super) dropped: AtomicU64,
+    pub(super) dropped: Counter,
     /// Dead letters that were dropped at their bound; `dropped` counts them, too.
-    pub(super) dead_letters_dropped: AtomicU64,
+    pub(super) dead_letters_dropped: Counter,
     /// Callers that wait for room.
     pub(super) waiters: Waiters,
     /// The last write failed because the disk is full.
@@ -57,8 +58,8 @@ impl Shared {
             files,
             changed: watch::Sender::new(0),
             failed: watch::Sender::new(None),
-            dropped: AtomicU64::new(0),
-            dead_letters_dropped: AtomicU64::new(0),
+            dropped: Counter::default(),
+            dead_letters_dropped: Counter::default(),
             waiters: Waiters::default(),
             disk_full: AtomicBool::new(false),
         }

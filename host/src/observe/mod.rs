@@ -44,6 +44,7 @@ mod unreadable;
 mod watch;
 mod watch_event;
 mod watch_health;
+mod watch_metrics;
 mod watched_pods;
 
 pub use change::{Change, Finding, LogTarget, TimedChange, UnclaimedPod};

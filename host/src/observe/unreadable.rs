@@ -3,11 +3,11 @@
 
 use super::list::RawObject;
 use super::log_rate_limit::LogRateLimit;
+use crate::metrics::Counter;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tracing::warn;
 
@@ -130,17 +130,17 @@ impl<'de> Deserialize<'de> for Short {
 /// Counts the unreadable objects of a kind and logs some of them.
 #[derive(Debug, Default)]
 pub(super) struct UnreadableCounter {
-    count: AtomicU64,
+    count: Counter,
     limit: LogRateLimit,
 }
 
 impl UnreadableCounter {
-    pub(super) fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+    pub(super) fn count(&self) -> &Counter {
+        &self.count
     }
 
     pub(super) fn note(&self, kind: &str, object: &UnreadableObject) {
-        self.count.fetch_add(1, Ordering::Relaxed);
+        self.count.increment();
         if let Some(others) = self.limit.pass(Instant::now()) {
             warn!(
                 kind,

@@ -3,6 +3,7 @@
 
 use super::unreadable::{UnreadableCounter, UnreadableObject};
 use crate::locked::Locked;
+use crate::metrics::Counter;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -76,8 +77,8 @@ impl Watches {
         health.collect()
     }
 
-    /// Returns the number of unreadable objects per kind. An object that is changed counts again.
-    pub fn unreadable(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    /// Counts the objects that could not be read, per resource. A changed object counts again.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = (&'static str, &Counter)> {
         let counts = self.0.unreadable.iter().map(|objects| objects.count());
         RESOURCES.into_iter().zip(counts)
     }

@@ -5,7 +5,6 @@ use crate::event::{self, BuildError, Encoded, Oversize};
 use crate::journal::NewEvent;
 use crate::step::Envelope;
 use bytes::Bytes;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tracing::{info, warn};
 
@@ -57,11 +56,11 @@ impl Preparation {
             after,
             fits,
         } = oversize;
-        let (count, limit) = match fits {
+        let (counter, limit) = match fits {
             true => (&self.metrics.truncated, &self.truncated_log_limit),
             false => (&self.metrics.oversized, &self.oversized_log_limit),
         };
-        count.fetch_add(1, Ordering::Relaxed);
+        counter.increment();
         let Some(others) = limit.pass(Instant::now()) else {
             return;
         };

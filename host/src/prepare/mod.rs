@@ -1,6 +1,7 @@
 //! From a step record to events in the journal: log, event, plugins, match.
 
 mod encode;
+mod metrics;
 mod run_chain;
 
 use crate::clock;
@@ -14,12 +15,11 @@ use crate::plugin::dropin::Roster;
 use crate::plugin::{CallResult, Chain, ChainPool, OnError, PluginCall, PluginIdentity, Report};
 use crate::step::{Envelope, StepRecord};
 use cloudevents::AttributesReader as _;
+pub(crate) use metrics::PipelineMetrics;
 use run_chain::ChainRef;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use step_observer_core::Kind;
 use tokio::sync::watch;
 use tracing::{debug, error};
 
@@ -76,62 +76,6 @@ pub(crate) struct AdmittedRecord {
     /// Whose log it is, if one is to be read.
     pub(crate) claim: Option<WatchedPod>,
     pub(crate) ticket: Ticket,
-}
-
-/// Counts of what did not reach the journal.
-#[derive(Debug, Default)]
-pub(crate) struct PipelineMetrics {
-    /// Step records taken, by what the step did.
-    pub(crate) transitions: TransitionCounts,
-    /// Entries in the journal for one sink or more.
-    pub(crate) accepted: AtomicU64,
-    /// TaskRuns that are followed.
-    pub(crate) runs_tracked: AtomicU64,
-    /// Pods that name a TaskRun which does not name them.
-    pub(crate) unclaimed_pods: AtomicU64,
-    /// Runs that lost texts, because all together held too much.
-    pub(crate) runs_without_texts: AtomicU64,
-    /// Everything that was there at the start is known.
-    pub(crate) listed: AtomicBool,
-    /// Events that a plugin dropped.
-    pub(crate) dropped: AtomicU64,
-    /// Events that failed before any sink.
-    pub(crate) failed: AtomicU64,
-    /// Events above `event.maxBytes` of which something was left out.
-    pub(crate) truncated: AtomicU64,
-    /// Events that are still above it after that.
-    pub(crate) oversized: AtomicU64,
-    /// Events that were told before the observer started.
-    pub(crate) emitted_before: AtomicU64,
-    /// Events that are between here and the journal.
-    pub(crate) pending: AtomicU64,
-}
-
-/// Counts of what steps did.
-#[derive(Debug, Default)]
-pub(crate) struct TransitionCounts {
-    pub(crate) started: AtomicU64,
-    pub(crate) succeeded: AtomicU64,
-    pub(crate) failed: AtomicU64,
-    pub(crate) skipped: AtomicU64,
-}
-
-impl TransitionCounts {
-    pub(crate) fn count(&self, kind: &Kind) {
-        let count = match kind {
-            Kind::Started => &self.started,
-            Kind::Succeeded(_) => &self.succeeded,
-            Kind::Failed(_) => &self.failed,
-            Kind::Skipped(..) => &self.skipped,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn all(&self) -> u64 {
-        let counts = [&self.started, &self.succeeded, &self.failed, &self.skipped];
-        let counts = counts.into_iter();
-        counts.map(|count| count.load(Ordering::Relaxed)).sum()
-    }
 }
 
 impl SinkRoute {
@@ -235,7 +179,7 @@ impl Preparation {
         };
         if missing.is_empty() {
             self.settled();
-            self.metrics.emitted_before.fetch_add(1, Ordering::Relaxed);
+            self.metrics.emitted_before.increment();
             debug!(id, "told before");
             return;
         }
@@ -278,7 +222,7 @@ impl Preparation {
 
     /// One less is between the watch and the journal.
     fn settled(&self) {
-        self.metrics.pending.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.pending.subtract(1);
     }
 
     fn is_accepted(&self, record: &StepRecord, mark: &str) -> bool {
@@ -309,9 +253,7 @@ impl Preparation {
         // From one record to what is told of it: one for the sinks in common, one for each of the others.
         let told =
             u64::from(missing.shared) + missing.own.iter().map(|own| u64::from(*own)).sum::<u64>();
-        self.metrics
-            .pending
-            .fetch_add(told.saturating_sub(1), Ordering::Relaxed);
+        self.metrics.pending.add(told.saturating_sub(1));
         if let (Some(event_hook), Some(before), Some(envelope)) =
             (&self.event_hook, &before, &envelope)
         {
@@ -400,9 +342,9 @@ impl Preparation {
         });
         let (metrics, history) = (self.metrics.clone(), self.history.clone());
         let accepted = move || {
-            metrics.pending.fetch_sub(1, Ordering::Relaxed);
+            metrics.pending.subtract(1);
             if is_event {
-                metrics.accepted.fetch_add(1, Ordering::Relaxed);
+                metrics.accepted.increment();
             }
             if let Some(fact) = fact {
                 history.record(now, || fact);
@@ -422,14 +364,14 @@ impl Preparation {
         };
         if let Err(problem) = self.journal.submit(accept, accepted).await {
             self.settled();
-            self.metrics.failed.fetch_add(1, Ordering::Relaxed);
+            self.metrics.failed.increment();
             error!(error = %problem, "the event is not accepted");
         }
     }
 
     fn unbuildable(&self, problem: &BuildError, record: &StepRecord) {
         self.settled();
-        self.metrics.failed.fetch_add(1, Ordering::Relaxed);
+        self.metrics.failed.increment();
         error!(error = %problem, step = record.transition.step(), "no event could be made");
     }
 }

@@ -8,7 +8,6 @@ use crate::plugin::{Chain, OnError, Outcome, PluginIdentity, Report};
 use crate::step::Envelope;
 use cloudevents::AttributesReader as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use step_observer_core::Backoff;
 use tracing::{debug, error, warn};
@@ -76,7 +75,7 @@ impl Preparation {
         let give_up = self.hold_for.map(|hold| tokio::time::Instant::now() + hold);
         loop {
             let Some(chain) = self.chain(chain_ref).await else {
-                self.metrics.failed.fetch_add(1, Ordering::Relaxed);
+                self.metrics.failed.increment();
                 warn!(
                     id,
                     "stopped before the plugins were known: the event is not sent"
@@ -106,7 +105,7 @@ impl Preparation {
                     return Some((Some(*envelope), report));
                 }
                 Ok(Outcome::Dropped(report)) => {
-                    self.metrics.dropped.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.dropped.increment();
                     if let Some((plugin, reason)) = report.dropped() {
                         let (plugin, reason) = (&*plugin.name, &*reason);
                         debug!(plugin, id, reason, "plugin drops the event");
@@ -128,7 +127,7 @@ impl Preparation {
                     let PluginIdentity { name, version, .. } = &*plugin;
                     failures = failures.saturating_add(1);
                     if give_up.is_some_and(|at| tokio::time::Instant::now() >= at) {
-                        self.metrics.failed.fetch_add(1, Ordering::Relaxed);
+                        self.metrics.failed.increment();
                         error!(plugin = &**name, version, id, detail = %failure, failures, "the held event is given up");
                         return None;
                     }
@@ -150,7 +149,7 @@ impl Preparation {
                     }
                 }
                 Err(problem) => {
-                    self.metrics.failed.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.failed.increment();
                     error!(error = %problem, id, "the event is lost: please report this");
                     return None;
                 }

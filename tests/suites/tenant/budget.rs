@@ -339,7 +339,7 @@ fn a_plugin_that_asks_for_more_than_the_operator_allows_is_refused_with_the_reas
 /// Waits until the file in a journal's folder says that a call runs.
 async fn call_runs(observer: &mut Observer, journal: &Path) {
     // What the process before has left is counted by then.
-    observer.wait_for_log("telling about the observer").await;
+    observer.wait_for_log("admin server listening").await;
     let file = journal.join("plugin-calls");
     let running = async {
         loop {
@@ -381,7 +381,7 @@ fn observer(server: &ApiServer, sink: &HttpSink, journal: &Path) -> Observer {
 
 /// Why the plugin is refused.
 async fn refusal(observer: &mut Observer) -> String {
-    let line = observer.wait_for_log("telling about the observer").await;
+    let line = observer.wait_for_log("admin server listening").await;
     let address = line.split("address=").nth(1).unwrap().trim().to_owned();
     loop {
         let (_, body) = get(&address, "/plugins").await;

@@ -204,7 +204,7 @@ async fn a_namespace_with_its_share_of_the_journal_waits_while_others_are_accept
     let mut running = JoinSet::new();
     let address = start(&server, &config, &mut running).await;
     // As long as there is nobody else, nothing is accepted, and that is said.
-    let full = |status: u16, body: &str| status == 503 && body.contains("nothing is accepted");
+    let full = |status: u16, body: &str| status == 503 && body.contains("accepts no event");
     ask_until(&address, "/readyz", full).await;
     let (_, metrics) = get(&address, "/metrics").await;
     assert!(

@@ -137,7 +137,7 @@ impl Chain {
             let (unchanged, failure) = match answer {
                 Ok(Verdict::Keep) => match draft.apply() {
                     Ok((changed, masked)) => {
-                        plugin.metrics.kept(began.elapsed());
+                        plugin.metrics.count_kept(began.elapsed());
                         record(masked, CallResult::Kept);
                         envelope = changed;
                         continue;
@@ -145,14 +145,14 @@ impl Chain {
                     Err(unchanged) => (*unchanged, CallFailure::Time(plugin.limits.time_ms.get())),
                 },
                 Ok(Verdict::Drop(reason)) => {
-                    plugin.metrics.dropped(began.elapsed());
+                    plugin.metrics.count_dropped(began.elapsed());
                     let reason = self.output_mask.mask_line(&reason, MAX_REASON_BYTES);
                     record(RedactionCounts::default(), CallResult::Dropped(reason));
                     return Outcome::Dropped(report);
                 }
                 Err(failure) => (draft.discard(), failure),
             };
-            plugin.metrics.failed(&failure, began.elapsed());
+            plugin.metrics.count_failed(&failure, began.elapsed());
             let on_error = plugin.on_error;
             let failed = CallResult::Failed {
                 failure: failure.clone(),

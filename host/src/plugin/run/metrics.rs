@@ -1,86 +1,108 @@
-//! Counts the calls of a plugin under its name. The counters continue when a new version replaces
-//! it.
+//! Metrics of one plugin.
 
+use crate::metrics::{Counter, Histogram};
 use crate::plugin::sandbox::CallFailure;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counters of one plugin.
-#[derive(Debug, Default)]
+/// Upper bounds of the durations of calls: 10 µs, doubled up to 10.5 s.
+const DURATION_BUCKETS: (Duration, usize) = (Duration::from_micros(10), 21);
+
+/// Counts the calls of one plugin.
+#[derive(Debug)]
 pub(crate) struct PluginMetrics {
-    kept: AtomicU64,
-    dropped: AtomicU64,
-    failed: [AtomicU64; CallFailure::LABELS.len()],
-    nanoseconds: AtomicU64,
-    memory: AtomicU64,
+    pub(crate) kept: Counter,
+    pub(crate) dropped: Counter,
+    /// By kind of failure, in the order of [`CallFailure::LABELS`].
+    failed: [Counter; CallFailure::LABELS.len()],
+    pub(crate) duration: Histogram,
+    peak_memory: AtomicU64,
 }
 
-/// What a plugin has done since the observer started.
+/// The counts of one plugin, as `/plugins` shows them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginCounts {
-    /// Events that it was called for.
+    /// Calls, each with one event.
     pub calls: u64,
-    /// Events that it let go on.
+    /// Events that the plugin kept.
     pub kept: u64,
-    /// Events that it dropped.
+    /// Events that the plugin dropped.
     pub dropped: u64,
-    /// Events that it failed on, by kind of failure.
+    /// Events on which the plugin failed, by kind of failure.
     pub failed: BTreeMap<&'static str, u64>,
-    /// Time in it, in seconds.
+    /// Total duration of the calls, in seconds.
     pub seconds: f64,
-    /// Most memory that an instance had, in bytes.
+    /// Largest memory that an instance used, in bytes.
     pub peak_memory_bytes: u64,
 }
 
+// === impl PluginMetrics ===
+
+impl Default for PluginMetrics {
+    fn default() -> Self {
+        let (first, bounds) = DURATION_BUCKETS;
+        Self {
+            kept: Counter::default(),
+            dropped: Counter::default(),
+            failed: Default::default(),
+            duration: Histogram::new(first, bounds),
+            peak_memory: AtomicU64::new(0),
+        }
+    }
+}
+
 impl PluginMetrics {
-    pub(crate) fn kept(&self, time: Duration) {
-        self.count(&self.kept, time);
+    /// Counts a call that kept its event.
+    pub(crate) fn count_kept(&self, duration: Duration) {
+        self.count(&self.kept, duration);
     }
 
-    pub(crate) fn dropped(&self, time: Duration) {
-        self.count(&self.dropped, time);
+    /// Counts a call that dropped its event.
+    pub(crate) fn count_dropped(&self, duration: Duration) {
+        self.count(&self.dropped, duration);
     }
 
-    pub(crate) fn failed(&self, failure: &CallFailure, time: Duration) {
-        let index = CallFailure::LABELS
-            .iter()
-            .position(|label| *label == failure.label());
+    /// Counts a call that failed.
+    pub(crate) fn count_failed(&self, failure: &CallFailure, duration: Duration) {
+        let label = failure.label();
+        let index = CallFailure::LABELS.iter().position(|known| *known == label);
         if let Some(counter) = index.and_then(|index| self.failed.get(index)) {
-            self.count(counter, time);
+            self.count(counter, duration);
         }
     }
 
-    pub(crate) fn used(&self, bytes: usize) {
+    /// Notes the memory that an instance used.
+    pub(crate) fn note_memory(&self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.memory.fetch_max(bytes, Ordering::Relaxed);
+        self.peak_memory.fetch_max(bytes, Ordering::Relaxed);
     }
 
-    fn count(&self, counter: &AtomicU64, time: Duration) {
-        counter.fetch_add(1, Ordering::Relaxed);
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    fn count(&self, counter: &Counter, duration: Duration) {
+        counter.increment();
+        self.duration.observe(duration);
     }
 
-    pub(crate) fn read(&self) -> PluginCounts {
-        let kept = self.kept.load(Ordering::Relaxed);
-        let dropped = self.dropped.load(Ordering::Relaxed);
-        let failed: BTreeMap<_, _> = CallFailure::LABELS
-            .into_iter()
-            .zip(&self.failed)
-            .map(|(label, counter)| (label, counter.load(Ordering::Relaxed)))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        let time = Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed));
+    /// Returns the failures by kind, without the kinds that did not occur.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.failed.iter().map(Counter::get);
+        let by_kind = CallFailure::LABELS.into_iter().zip(counts);
+        by_kind.filter(|(_, count)| *count > 0)
+    }
+
+    /// Returns the current counts.
+    pub(crate) fn counts(&self) -> PluginCounts {
+        let failed: BTreeMap<_, _> = self.failures().collect();
+        let (kept, dropped) = (self.kept.get(), self.dropped.get());
         PluginCounts {
             calls: kept + dropped + failed.values().sum::<u64>(),
             kept,
             dropped,
             failed,
-            seconds: time.as_secs_f64(),
-            peak_memory_bytes: self.memory.load(Ordering::Relaxed),
+            seconds: self.duration.sum(),
+            peak_memory_bytes: self.peak_memory.load(Ordering::Relaxed),
         }
     }
 }

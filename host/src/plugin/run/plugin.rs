@@ -211,7 +211,7 @@ impl Plugin {
     /// Returns its counters.
     #[must_use]
     pub fn counts(&self) -> PluginCounts {
-        self.metrics.read()
+        self.metrics.counts()
     }
 
     /// Returns whether it declares rules that mask texts.
@@ -303,7 +303,7 @@ impl Plugin {
         let answer = run(configured, &mut store);
         drop(running);
         let limits = &store.data().limits;
-        self.metrics.used(limits.used);
+        self.metrics.note_memory(limits.used);
         let starved = limits
             .call_memory
             .as_ref()
