@@ -140,14 +140,29 @@ fn described(metrics: &str) -> BTreeMap<String, (String, String, String)> {
                 found.entry((*name).to_owned()).or_default().1 = (*help).to_owned();
             }
             ["#", "TYPE", name, kind] => {
-                found.entry((*name).to_owned()).or_default().0 = (*kind).to_owned();
+                let before = std::mem::replace(
+                    &mut found.entry((*name).to_owned()).or_default().0,
+                    (*kind).to_owned(),
+                );
+                assert!(before.is_empty(), "{name} occurs twice");
             }
             ["#", ..] => {}
             _ => {
                 let Some((series, rest)) = line.split_once('{') else {
                     continue;
                 };
-                let name = series.strip_suffix("_total").unwrap_or(series);
+                // The other series of a histogram have the same labels, or `le` too.
+                if series.ends_with("_seconds_bucket") || series.ends_with("_seconds_sum") {
+                    continue;
+                }
+                let name = series
+                    .strip_suffix("_total")
+                    .or_else(|| {
+                        series
+                            .strip_suffix("_seconds_count")
+                            .map(|_| &series[..series.len() - "_count".len()])
+                    })
+                    .unwrap_or(series);
                 let labels = rest.split_once('}').unwrap().0.split("\",");
                 let labels = labels.map(|label| label.split('=').next().unwrap());
                 let labels = labels.collect::<Vec<_>>().join(", ");
@@ -157,6 +172,32 @@ fn described(metrics: &str) -> BTreeMap<String, (String, String, String)> {
     }
     found
 }
+
+/// The text before the table of metrics.
+const METRICS_INTRODUCTION: &str = "\
+# Metrics
+
+`GET /metrics` answers in the OpenMetrics text format. Labels are bounded: names of plugins and sinks, and words of the
+program; never names of runs or pods.
+
+A counter begins at 0 when the observer starts and when a changed configuration is applied. The counters of the journal
+(`step_observer_journal_`), of the history and of configuration changes continue when a configuration is applied.
+
+A histogram has the series `_bucket` with the label `le`, `_sum` and `_count`. The upper bounds of its buckets double.
+
+- `step_observer_plugin_duration_seconds` has bounds from 10 µs to 10.5 s. The series of a plugin end when the plugin is
+  removed.
+- `step_observer_sink_delivery_duration_seconds` has bounds from 0.5 ms to 65.5 s. It counts each attempt that the sink
+  acknowledged or that failed. A request that carries several events counts once for each event.
+- `step_observer_event_delay_seconds` has bounds from 1 ms to 16,777 s (4.7 h). It counts each event that a sink
+  acknowledged: from the `recordedtime` of the event, when the observer saw the transition, to the acknowledgement, by the
+  clock of the observer. It includes reading the log, plugins, the journal, retries, pauses, and a time as dead letter. It
+  does not include the time from the transition (`time`) to its observation. An event without a valid `recordedtime`
+  counts from its acceptance by the journal.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+";
 
 /// `UPDATE_METRICS=1` writes the table.
 #[tokio::test]
@@ -170,10 +211,7 @@ async fn every_metric_is_documented() {
     let failed = |_: u16, body: &str| body.contains("plugin_failures_total{");
     let (_, metrics) = ask_until(&address, "/metrics", failed).await;
     observer.stop().await;
-    let mut table = "# Metrics\n\n`GET /metrics` in the OpenMetrics text format. Labels are bounded: names of plugins and \
-                     sinks, and words of ours; never names of runs or pods.\n\n\
-                     | metric | type | labels | |\n|---|---|---|---|\n"
-        .to_owned();
+    let mut table = METRICS_INTRODUCTION.to_owned();
     for (name, (kind, help, labels)) in described(&metrics) {
         let total = if kind == "counter" { "_total" } else { "" };
         let labels = match labels.is_empty() {
