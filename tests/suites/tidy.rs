@@ -112,7 +112,8 @@ const ROOMS: [(&str, &[&str]); 29] = [
     (
         "prepare",
         &[
-            "clock", "event", "fair", "history", "journal", "logs", "metrics", "observe", "plugin", "step",
+            "clock", "event", "fair", "history", "journal", "logs", "metrics", "observe", "plugin",
+            "step",
         ],
     ),
     (

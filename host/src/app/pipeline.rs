@@ -107,7 +107,13 @@ impl Pipeline {
             let control = shared.control(folder, &deliveries.routes);
             stages.spawn("control", Until::Delivered, control);
         }
-        let admin = shared.admin(&source, &deliveries.sink_metrics, &roster, registry, &stages)?;
+        let admin = shared.admin(
+            &source,
+            &deliveries.sink_metrics,
+            &roster,
+            registry,
+            &stages,
+        )?;
         stages.spawn("admin", Until::Answered, admin);
         let preparation =
             shared.preparation(&source, event, event_hook, roster, deliveries.routes)?;
@@ -159,8 +165,7 @@ impl Pipeline {
         Ok(Summary {
             steps: metrics.transitions.total(),
             dropped: metrics.dropped.get(),
-            unprepared: metrics.failed.get()
-                + metrics.pending.get(),
+            unprepared: metrics.failed.get() + metrics.pending.get(),
             sinks: sinks.collect(),
         })
     }
@@ -332,8 +337,8 @@ impl Shared {
     /// Whether the run has seen all of the cluster, as far as it can tell, and all of that is in the
     /// journal.
     fn is_finished(&self) -> bool {
-        let nothing_waits = self.metrics.pending.get() == 0
-            && self.admission.status().deferred == 0;
+        let nothing_waits =
+            self.metrics.pending.get() == 0 && self.admission.status().deferred == 0;
         let health = self.watches.as_ref().map(Watches::health);
         let works = health
             .unwrap_or_default()

@@ -17,11 +17,11 @@ pub struct Roster {
 /// One plugin.
 #[derive(Clone, Debug)]
 pub struct PluginEntry {
-    pub(in crate::plugin) name: String,
+    pub(super) name: String,
     pub(super) origin: Origin,
-    pub(in crate::plugin) state: PluginState,
+    pub(super) state: PluginState,
     /// What is in the chain.
-    pub(in crate::plugin) plugin: Option<Arc<Plugin>>,
+    pub(super) plugin: Option<Arc<Plugin>>,
     pub(super) order: Option<i32>,
     pub(super) since: u64,
     pub(super) refused: Option<Refusal>,
