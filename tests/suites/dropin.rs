@@ -108,6 +108,7 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
     for line in [
         r#"step_observer_plugin_events_total{plugin="shop",verdict="kept"} 4"#,
         r#"step_observer_plugin_state{plugin="shop",state="lastGood"} 1"#,
+        r#"step_observer_plugin_duration_seconds_count{plugin="shop"} 4"#,
     ] {
         assert!(metrics.contains(line), "{metrics}");
     }
@@ -117,6 +118,9 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
     unlabelled["metadata"]["labels"] = Value::Null;
     server.put(unlabelled);
     while plugins(&address).await["plugins"] != Value::Array(Vec::new()) {}
+    // So do its series: names of plugins that were removed do not gather.
+    let (_, metrics) = get(&address, "/metrics").await;
+    assert!(!metrics.contains("shop"), "{metrics}");
     play(&server, 4);
     sink.wait_for(4 * EVENTS).await;
     assert_eq!(of_run(&sink, 4)[0].header("ce-team"), "");

@@ -6,9 +6,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::path;
 use step_observer_tests::recording::watch_events;
 use step_observer_tests::sink::{HttpSink, PATIENCE};
+use step_observer_tests::{guest, path};
 
 pub(crate) const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
 
@@ -128,6 +128,101 @@ async fn transitions_and_deliveries_are_counted() {
         .find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
     assert!(memory.unwrap().parse::<u64>().unwrap() > 1 << 20);
     observer.stop().await;
+}
+
+/// Returns the value of a series, which has the prefix `step_observer_`.
+fn value(metrics: &str, series: &str) -> f64 {
+    let start = format!("step_observer_{series} ");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&start));
+    let value = value.unwrap_or_else(|| panic!("{series} in {metrics}"));
+    value.parse().unwrap()
+}
+
+/// Returns the cumulative counts of the buckets of a histogram, by their bounds.
+fn buckets(metrics: &str, name: &str, label: &str) -> Vec<(f64, f64)> {
+    let start = format!("step_observer_{name}_bucket{{");
+    let lines = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(&start))
+        .filter(|line| line.contains(label));
+    let bounds = lines.map(|line| {
+        let (_, bound) = line.split_once("le=\"").unwrap();
+        let (bound, _) = bound.split_once('"').unwrap();
+        let (_, count) = line.rsplit_once(' ').unwrap();
+        (bound.parse().unwrap(), count.parse().unwrap())
+    });
+    bounds.collect()
+}
+
+#[tokio::test]
+async fn histograms_count_every_call_attempt_and_delivery() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(guest("passthrough"), folder.path().join("pass.wasm")).unwrap();
+    let plugins = folder.path().to_str().unwrap();
+    let (server, sink) = (
+        ApiServer::start().await,
+        HttpSink::start(vec![(503, vec![])]).await,
+    );
+    let begin = std::time::Instant::now();
+    let args = [&ADMIN, &["--plugin-dir", plugins][..]].concat();
+    let mut observer = Observer::start(&server, &sink, &args);
+    let address = admin(&mut observer).await;
+    server.wait_for_watches(2).await;
+    for event in watch_events("b-fail") {
+        server.play(&event);
+    }
+    let all = |_: u16, body: &str| body.contains("sink_delivered_total{sink=\"http-1\"} 6");
+    let (_, metrics) = ask_until(&address, "/metrics", all).await;
+    let longest = begin.elapsed().as_secs_f64();
+    observer.stop().await;
+
+    let failed = value(&metrics, "sink_failed_attempts_total{sink=\"http-1\"}");
+    assert!(failed >= 1.0, "{metrics}");
+    for (name, label, count) in [
+        ("plugin_duration_seconds", "plugin=\"pass\"", 6.0),
+        (
+            "sink_delivery_duration_seconds",
+            "sink=\"http-1\"",
+            6.0 + failed,
+        ),
+        ("event_delay_seconds", "sink=\"http-1\"", 6.0),
+    ] {
+        let counted = value(&metrics, &format!("{name}_count{{{label}}}"));
+        assert!((counted - count).abs() < 0.5, "{name}: {counted}");
+        let sum = value(&metrics, &format!("{name}_sum{{{label}}}"));
+        assert!(sum > 0.0 && sum < longest * count, "{name}: {sum}");
+        let buckets = buckets(&metrics, name, label);
+        assert!(buckets.len() > 10 && buckets.is_sorted(), "{buckets:?}");
+        let (bounds, counts): (Vec<f64>, Vec<f64>) = buckets.into_iter().unzip();
+        assert!(counts.is_sorted(), "{counts:?}");
+        assert!(bounds.windows(2).all(|pair| pair[1] > 1.99 * pair[0]));
+        assert_eq!(
+            (bounds.last(), counts.last()),
+            (Some(&f64::INFINITY), Some(&count))
+        );
+        // Every observation is at most its bound.
+        let upper = |(bound, count): (&f64, f64)| bound * count;
+        let own = counts.windows(2).map(|pair| pair[1] - pair[0]);
+        let own = counts.first().copied().into_iter().chain(own);
+        assert!(
+            sum <= bounds
+                .iter()
+                .zip(own)
+                .filter(|(_, count)| *count > 0.0)
+                .map(upper)
+                .sum()
+        );
+    }
+    // The delay contains the wait after the failed attempt; the attempts do not.
+    let delay = value(&metrics, "event_delay_seconds_sum{sink=\"http-1\"}");
+    let attempts = value(
+        &metrics,
+        "sink_delivery_duration_seconds_sum{sink=\"http-1\"}",
+    );
+    assert!(delay > attempts, "{delay} {attempts}");
+    let seconds = value(&metrics, "plugin_seconds_total{plugin=\"pass\"}");
+    let sum = value(&metrics, "plugin_duration_seconds_sum{plugin=\"pass\"}");
+    assert!((seconds - sum).abs() < 1e-9);
 }
 
 /// Name, type, help and labels of every metric.

@@ -120,8 +120,8 @@ const ROOMS: [(&str, &[&str]); 29] = [
         "app",
         &[
             "admin", "bounded", "clock", "config", "control", "deliver", "event", "fair",
-            "history", "journal", "lanes", "locked", "logs", "metrics", "observe", "plugin", "prepare",
-            "sink", "step", "trace", "http",
+            "history", "journal", "lanes", "locked", "logs", "metrics", "observe", "plugin",
+            "prepare", "sink", "step", "trace", "http",
         ],
     ),
     ("lib", &[]),
