@@ -1,4 +1,4 @@
-//! Generated from `wit/v0.1`.
+//! Generated from the contract that `step_observer_event_model::contract` names.
 #![allow(
     missing_docs,
     unsafe_code,
@@ -11,9 +11,7 @@
     reason = "generated code"
 )]
 
-wit_bindgen::generate!({
-    path: "wit/v0.1",
-    world: "plugin",
+step_observer_event_model::bindings!(plugin wit_bindgen::generate {
     pub_export_macro: true,
     export_macro_name: "export_transform",
     default_bindings_module: "step_observer_guest::bindings",

@@ -1,4 +1,4 @@
-//! What `export_plugin!` expands to.
+//! The functions that the code of `export_plugin!` calls.
 
 use crate::Plugin;
 use crate::bindings::exports::step_observer::plugin::transform::{Setup, Verdict};
@@ -6,14 +6,14 @@ use crate::bindings::step_observer::plugin::events::Event;
 use std::cell::OnceCell;
 use std::thread::LocalKey;
 
-/// The configured plugin. WebAssembly has one thread, so this is a static that needs no `Sync`.
+/// Holds the configured plugin. WebAssembly has one thread, so a static of it needs no `Sync`.
 pub type Slot<P> = OnceCell<P>;
 
-/// Makes the plugin and keeps it.
+/// Makes the plugin from its configuration and keeps it.
 ///
 /// # Errors
 ///
-/// The configuration is not valid JSON of the plugin's type, or the plugin refuses it.
+/// The configuration does not have the plugin's type, or the plugin refuses it.
 pub fn configure<P: Plugin>(
     slot: &'static LocalKey<Slot<P>>,
     name: &str,
@@ -33,11 +33,11 @@ pub fn configure<P: Plugin>(
     Ok(setup)
 }
 
-/// Reads the configuration of a plugin, `whose` is its name and version.
+/// Reads the configuration of a plugin; `whose` is the name and version of the plugin.
 ///
 /// # Errors
 ///
-/// It is not what the plugin's type says.
+/// The configuration does not have the plugin's type.
 pub fn read_config<P: Plugin>(whose: &str, config: &str) -> Result<P::Config, String> {
     serde_json::from_str(config).map_err(|error| {
         let error = without_values(&error);
@@ -48,14 +48,15 @@ pub fn read_config<P: Plugin>(whose: &str, config: &str) -> Result<P::Config, St
     })
 }
 
-/// What serde says, without the values it quotes: a configuration may hold secrets.
+/// Returns the text of an error of serde without the values that it quotes, because a configuration
+/// may hold secrets.
 fn without_values(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let quotes = ["invalid type: ", "invalid value: ", "unknown variant "];
     let between = |mark: char| text.find(mark).zip(text.rfind(mark));
     let (first, last, mark) = if quotes.iter().any(|start| text.starts_with(start)) {
-        // What it found, whatever type that has: numbers and booleans stand between backticks, texts between quotes.
-        // What was expected instead comes last and is no value of the configuration.
+        // The value comes first: numbers and booleans between backticks, texts between quotes. The
+        // expected type comes last and holds no value of the configuration.
         let end = text.rfind(", expected").unwrap_or(text.len());
         let found = text.get(..end).unwrap_or_default();
         let quoted = |mark: char| found.find(mark).zip(found.rfind(mark));
@@ -82,11 +83,11 @@ fn without_values(error: &serde_json::Error) -> String {
     )
 }
 
-/// Hands the event to the plugin.
+/// Lets the plugin process an event.
 ///
 /// # Errors
 ///
-/// What the plugin says, or that it was not configured.
+/// The text of the plugin's error, or that it was not configured.
 pub fn process<P: Plugin>(
     slot: &'static LocalKey<Slot<P>>,
     event: &Event,
@@ -97,7 +98,8 @@ pub fn process<P: Plugin>(
     })
 }
 
-/// A panic is a trap, which says nothing: tell where it was. Not its message, which may hold data.
+/// Makes a panic log its place in the source, because a trap has no text. Its message is not logged: it
+/// may hold data of an event.
 fn set_panic_hook() {
     if cfg!(target_arch = "wasm32") {
         std::panic::set_hook(Box::new(|panic| {
@@ -129,7 +131,7 @@ macro_rules! export_plugin {
         };
     };
     ($plugin:ty) => {
-        // Natively there is nobody to export to; that it is a plugin is checked all the same.
+        // Natively nothing is exported, but the compiler checks that the type is a plugin.
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn(
             <$plugin as $crate::Plugin>::Config,

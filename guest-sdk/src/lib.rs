@@ -1,11 +1,11 @@
-//! Write a step-observer plugin: a filter, an enrichment or a redaction of step events.
+//! The SDK for step-observer plugins, which filter, enrich or redact step events.
 //!
 //! A plugin is a type that implements [`Plugin`], and one line that exports it:
 //!
 //! ```
 //! use step_observer_guest::{Event, EventExt, Plugin, Verdict, export_plugin};
 //!
-//! /// Lets only failures pass.
+//! /// Keeps only events of failed steps.
 //! struct OnlyFailures;
 //!
 //! impl Plugin for OnlyFailures {
@@ -28,11 +28,11 @@
 //! # fn main() {}
 //! ```
 //!
-//! Begin with `step-observer plugin new NAME`; `README.md` in this crate's folder is the guide.
+//! Begin with `step-observer plugin new NAME`. The guide is `README.md` in the folder of this crate.
 //!
-//! The contract is `wit/v0.1/plugin.wit`. `configure` runs once, its result is the state that every
-//! event finds; `process` runs in an instance of its own, so nothing can be carried from one event
-//! to the next. There is no clock, no file and no network.
+//! The contract is `wit/v0.1/plugin.wit`. `configure` runs once, and every event starts with the state
+//! that it leaves. `process` runs in a fresh instance for each event, so nothing carries over from one
+//! event to the next. There is no clock, no file and no network.
 
 #[doc(hidden)]
 pub mod bindings;
@@ -52,12 +52,12 @@ pub use helpers::{EventExt, Line, Run};
 pub use plugin::{Plugin, log};
 pub use step_observer_event_model::{Phase, Step, attribute, glob, matches_any};
 
-/// The plugins in the guide compile.
+/// Compiles the plugins in the guide.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Guide;
 
-/// The plugin in the project's README compiles.
+/// Compiles the plugin in the project's README.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -23,6 +23,7 @@ pub mod sink;
 pub mod tls;
 
 use std::path::PathBuf;
+use step_observer_event_model::contract;
 
 /// A path below the folder of this crate.
 #[must_use]
@@ -72,9 +73,11 @@ pub fn accepted(event: serde_json::Value) -> bytes::Bytes {
 pub fn component(wat: &str) -> Vec<u8> {
     let mut module = wat::parse_str(wat).unwrap();
     let mut resolve = wit_parser::Resolve::default();
-    let wit = std::fs::read_to_string(path("../guest-sdk/wit/v0.1/plugin.wit")).unwrap();
-    let package = resolve.push_str("plugin.wit", &wit).unwrap();
-    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+    let (_, wit) = contract::NEWEST;
+    let package = resolve.push_str("plugin.wit", wit).unwrap();
+    let world = resolve
+        .select_world(&[package], Some(contract::WORLD))
+        .unwrap();
     let encoding = wit_component::StringEncoding::UTF8;
     wit_component::embed_component_metadata(&mut module, &resolve, world, encoding, false).unwrap();
     wrap(&module)

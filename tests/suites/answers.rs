@@ -48,7 +48,7 @@ async fn meanings(answers: Vec<Answer>) -> Vec<(Meaning, String)> {
     let count = answers.len();
     let receiver = HttpSink::start(answers).await;
     let config = HttpConfig::new(receiver.url.clone().try_into().unwrap());
-    let event = Encoded::stored(structured(&crate::support::envelope().event).unwrap());
+    let event = Encoded::from_structured(structured(&crate::support::envelope().event).unwrap());
     let mut told = Vec::new();
     for _ in 0..count {
         // Each with pauses of its own.

@@ -47,6 +47,20 @@ fn all_bundled_plugins_start_from_a_snapshot_and_report_their_name() {
 }
 
 #[test]
+fn the_filter_has_the_names_of_a_sinks_match() {
+    let schema = |file: &str| -> Value { read(&path(file)) };
+    let filter = schema("../plugins/filter-events/config.schema.json");
+    let conditions = schema("../deploy/schema/plugin.v1.json");
+    let conditions = &conditions["$defs"]["EventMatch"]["properties"];
+    for (name, condition) in conditions.as_object().unwrap() {
+        let setting = &filter["properties"][name];
+        for member in ["type", "description", "items", "additionalProperties"] {
+            assert_eq!(setting[member], condition[member], "{name}.{member}");
+        }
+    }
+}
+
+#[test]
 fn plugins_run_in_order_on_the_event_of_the_one_before() {
     let engine = PluginEngine::new().unwrap();
     let spec = |name: &str, config: Value| {

@@ -37,6 +37,31 @@ fn places(told: &[String]) -> Vec<(u64, String)> {
     mistakes.map(place).collect()
 }
 
+#[test]
+fn an_old_name_of_a_setting_is_accepted_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    let check = |config: &str| {
+        let text =
+            format!("plugins: [{{name: f, from: {{bundled: filter-events}}, config: {config}}}]\n");
+        std::fs::write(&file, text).unwrap();
+        let output = run(&["config", "check"], &file);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        told
+    };
+    let told = check("{types: [failed], namespaces: [a]}");
+    for expected in [
+        "a setting of the plugin is deprecated",
+        "types",
+        "Old name of `phases`.",
+    ] {
+        assert!(told.contains(expected), "{told}");
+    }
+    assert!(!told.contains("namespaces"), "{told}");
+    assert_eq!(check("{phases: [failed], pipelineRuns: [\"a-*\"]}"), "");
+}
+
 const WRONG: &str = r#"lookback: 10m
 lookBack: soon
 log:
@@ -69,7 +94,7 @@ plugins:
 - name: other
   from: {bundled: filter-events}
   config:
-    types: [failed, hunter2]
+    phases: [failed, hunter2]
     stepz: [a]
 sinks:
 - name: a
@@ -118,7 +143,7 @@ fn all_mistakes_of_a_file_are_reported_at_once_each_with_line_and_field() {
         (25, "plugins[2].from.file"),
         // Its limits are wrong, so that what it would say of its configuration might not be true.
         (29, "plugins[3].limits.timeMs"),
-        (33, "plugins[4].config.types[1]"),
+        (33, "plugins[4].config.phases[1]"),
         (34, "plugins[4].config.stepz"),
         (39, "sinks[0].to.http.url"),
         (40, "sinks[0].to.http.timeoutMs"),

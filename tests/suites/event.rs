@@ -152,7 +152,7 @@ fn the_same_event_gives_the_same_bytes() {
 fn header_values_are_percent_encoded_in_binary_mode() {
     let mut event = envelope().event;
     event.set_extension("team", "Größe \"50\" % 🦀");
-    let encoded = Encoded::stored(event::structured(&event).unwrap());
+    let encoded = Encoded::from_structured(event::structured(&event).unwrap());
     let event = encoded.structured();
     let encoded = encoded.binary(Binding::HTTP).unwrap();
     // Whoever keeps a header keeps no data.
@@ -186,7 +186,7 @@ fn events_without_identity_are_not_encoded() {
         event::structured(&event).unwrap_err().to_string(),
         "the event has no id"
     );
-    let stored = Encoded::stored(r#"{"id":"","source":"s","type":"t"}"#.into());
+    let stored = Encoded::from_structured(r#"{"id":"","source":"s","type":"t"}"#.into());
     assert!(stored.binary(Binding::HTTP).is_err());
 }
 

@@ -51,7 +51,7 @@ fn event_with(data: &Value, attributes: &[(String, String)]) -> Encoded {
     };
     merge(&mut all, data);
     event.set_data_unchecked(all);
-    Encoded::stored(event::structured(&event).unwrap())
+    Encoded::from_structured(event::structured(&event).unwrap())
 }
 
 fn merge(to: &mut Value, from: &Value) {
@@ -290,7 +290,7 @@ fn foreign_data_stays_as_it_is() {
             r#"{{"id":"i","source":"s","type":"t","x":"{}"{data}}}"#,
             "x".repeat(300)
         );
-        let (same, oversize) = Encoded::stored(event.clone().into())
+        let (same, oversize) = Encoded::from_structured(event.clone().into())
             .bounded(256, 0)
             .unwrap();
         assert_eq!(same.structured(), event.as_bytes());

@@ -2,7 +2,8 @@
 
 use crate::support::{RELEASE, envelope, load, refusal, spec, wat};
 use step_observer::plugin::{CallFailure, Outcome, PluginSource, PluginSpec, Wasi};
-use step_observer_tests::{path, wrap};
+use step_observer_event_model::contract::VERSIONS;
+use step_observer_tests::wrap;
 
 /// What of WASI the guests below import.
 const WASI: &str = "
@@ -51,8 +52,8 @@ fn guest(process: &str) -> PluginSpec {
     let module = wat("", process).replacen("(module", &format!("(module {IMPORTS}"), 1);
     let mut module = wat::parse_str(&module).unwrap();
     let mut resolve = wit_parser::Resolve::default();
-    let contract = std::fs::read_to_string(path("../guest-sdk/wit/v0.1/plugin.wit")).unwrap();
-    resolve.push_str("plugin.wit", &contract).unwrap();
+    let (_, contract) = VERSIONS[0];
+    resolve.push_str("plugin.wit", contract).unwrap();
     let package = resolve.push_str("wasi.wit", WASI).unwrap();
     let world = resolve.select_world(&[package], Some("plugin")).unwrap();
     let encoding = wit_component::StringEncoding::UTF8;

@@ -114,6 +114,7 @@ fn is_newer(file: &Path, folder: &Path) -> bool {
             .ok()
     };
     let sources = fs::read_dir(folder).into_iter().flatten().flatten();
+    // The examples are built for the oldest version, which every host speaks.
     let wit = root().join("guest-sdk/wit/v0.1/plugin.wit");
     let newest: Option<SystemTime> = sources
         .map(|entry| entry.path())

@@ -82,7 +82,10 @@ async fn dead_letter(
             reason: letter.reason.clone(),
             to: None,
         };
-        (Encoded::stored(body.unwrap_or_default()).id(), dead)
+        (
+            Encoded::from_structured(body.unwrap_or_default()).id(),
+            dead,
+        )
     });
     journal.dead_letter(event.seq, &sink, letter).await
 }

@@ -7,7 +7,7 @@ mod serve;
 pub use serve::serve;
 
 use crate::clock;
-use crate::event::{DecodeError, Encoded, run_of};
+use crate::event::{DecodeError, Encoded, run_uid_of};
 use crate::history::{EventStage, History, HistoryError};
 use crate::journal::{Accept, DeadLetter, Journal, JournalError, NewEvent};
 use jiff::Timestamp;
@@ -272,7 +272,7 @@ async fn handle(
                 let event = journal.body(id.seq).await.ok().flatten();
                 journal.acknowledge(id.seq, &id.sink).await?;
                 history.record(clock::now(), || {
-                    let event = Encoded::stored(event.unwrap_or_default());
+                    let event = Encoded::from_structured(event.unwrap_or_default());
                     let sink = id.sink.clone();
                     (event.id(), EventStage::Discarded { sink })
                 });
@@ -327,9 +327,9 @@ async fn send_again(
         let body = journal.body(id.seq).await;
         let body = body.map_err(|error| ControlError::Read(id.clone(), error))?;
         let body = body.unwrap_or_default();
-        let run = run_of(&body).map_err(|error| ControlError::Decode(id.clone(), error))?;
+        let run = run_uid_of(&body).map_err(|error| ControlError::Decode(id.clone(), error))?;
         let origin = journal.origin(id.seq, run);
-        let event_id = Encoded::stored(body.clone()).id();
+        let event_id = Encoded::from_structured(body.clone()).id();
         let event = NewEvent {
             sinks: vec![to.unwrap_or(&id.sink).to_owned()],
             body,

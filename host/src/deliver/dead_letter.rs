@@ -77,7 +77,10 @@ impl Delivery {
         };
         for DroppedLetter { sink, body } in dropped {
             self.history.record(letter.last, || {
-                (Encoded::stored(body).id(), EventStage::Discarded { sink })
+                (
+                    Encoded::from_structured(body).id(),
+                    EventStage::Discarded { sink },
+                )
             });
         }
         let (sink, id, reason) = (&self.name, encoded.id(), &letter.reason);

@@ -1,7 +1,7 @@
 //! Builds the events for a dead-letter sink: the event itself, with the attributes that Knative
 //! channels and brokers add.
 
-use crate::event::{self, DEAD_LETTER, Encoded};
+use crate::event::{self, DEAD_LETTER_EXTENSION, Encoded};
 use crate::journal::{DeadLetter, NewEvent};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -36,14 +36,17 @@ impl DeadLetterSink {
         code: Option<u16>,
     ) -> Option<(Arc<str>, NewEvent)> {
         let mut extensions = BTreeMap::from([
-            (DEAD_LETTER.to_owned(), Value::from(&*self.destination)),
+            (
+                DEAD_LETTER_EXTENSION.to_owned(),
+                Value::from(&*self.destination),
+            ),
             ("deadletterreason".to_owned(), Value::from(&*letter.reason)),
         ]);
         if let Some(code) = code {
             extensions.insert("knativeerrorcode".to_owned(), code.into());
         }
         let body = event.extended(&extensions).ok()?.structured();
-        let run = event::run_of(&body).ok()?;
+        let run = event::run_uid_of(&body).ok()?;
         let sinks = vec![self.name.clone()];
         Some((run, NewEvent { sinks, body }))
     }
@@ -57,7 +60,7 @@ mod tests {
     fn a_dead_letter_is_the_event_with_its_failure() {
         let sink = DeadLetterSink::new("all.dead-letters".to_owned(), "http://sink".to_owned());
         let event = r#"{"datacontenttype":"application/json","id":"1","partitionkey":"run","sequence":2,"source":"s","specversion":"1.0","type":"t","data":{"b":1,"a":1.50}}"#;
-        let encoded = Encoded::stored(event.into());
+        let encoded = Encoded::from_structured(event.into());
         let letter = DeadLetter {
             reason: "400 Bad Request".to_owned(),
             attempts: 1,
@@ -80,7 +83,7 @@ mod tests {
         );
         assert_eq!(sent, serde_json::from_str::<Value>(event).unwrap());
 
-        let nothing = Encoded::stored(bytes::Bytes::new());
+        let nothing = Encoded::from_structured(bytes::Bytes::new());
         assert!(sink.addressed(&nothing, &letter, None).is_none());
     }
 }

@@ -181,7 +181,10 @@ impl Delivery {
                 Ok(None) => break Ok(()),
                 Err(error) => {
                     let reason = format!("it cannot be read from the journal: {error}");
-                    (Encoded::stored(Bytes::new()), Attempt::reject(reason))
+                    (
+                        Encoded::from_structured(Bytes::new()),
+                        Attempt::reject(reason),
+                    )
                 }
             };
             let (encoded, failure) = match tried {
@@ -300,7 +303,7 @@ impl Delivery {
             let Some(body) = self.journal.next_body(event.seq, &self.name).await? else {
                 return Ok(None);
             };
-            let (namespace, event) = (event.namespace, Encoded::stored(body));
+            let (namespace, event) = (event.namespace, Encoded::from_structured(body));
             // Boxed: thousands of these futures wait, and some wires need kilobytes for an attempt.
             let began = Instant::now();
             let attempt = self.sink.send(&event).boxed().await;

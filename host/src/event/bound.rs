@@ -1,49 +1,52 @@
-//! Events above `event.maxBytes`: what is left out of them, and how that is marked.
+//! Makes events fit `event.maxBytes`.
 //!
-//! The log is cut first; then whole members go: the script, the arguments, results, other members of the step, what
-//! plugins added to the data, labels. Half of a script could show half of a secret, which no plugin would recognise.
-//! What says who and how stays, and so do all attributes: receivers route by them.
+//! The log loses its middle first. Then whole members are omitted: the script, the arguments,
+//! results, other members of the step, what plugins added to the data, labels. A member is never
+//! truncated: half of a script could show half of a secret, which no plugin would recognise. What
+//! identifies the step and says how it ended stays, and so do all attributes, because receivers
+//! route by them.
 
-mod cutting;
+mod omission;
 
 use super::encode::EncodeError;
 use super::encoded::{Binding, Encoded};
-use cutting::Cutting;
+use omission::Omission;
 
 /// An event that was above the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Oversize {
-    /// Its size before, in bytes.
+    /// Size before anything was omitted, in bytes.
     pub before: usize,
-    /// Its size after something was left out.
+    /// Size afterwards, in bytes.
     pub after: usize,
-    /// It is within the bound now.
+    /// Whether it is within the bound now.
     pub fits: bool,
 }
 
 impl Encoded {
-    /// Leaves out of an event what is above the bound, if a sink adds so many bytes to it. The size is that of its JSON
-    /// format, or of binary mode over HTTP if that is larger; without compression.
+    /// Omits parts of the event until it has at most `max_bytes`, of which a sink adds `added`. The
+    /// size is that of the JSON format, or of binary mode over HTTP if that is larger; without
+    /// compression.
     ///
     /// # Errors
     ///
-    /// It is no event.
+    /// The bytes are not an event.
     pub fn bounded(
         self,
         max_bytes: usize,
         added: usize,
     ) -> Result<(Self, Option<Oversize>), EncodeError> {
-        // No header takes more than three times what it takes in JSON.
+        // A header takes at most three times the bytes that it takes in JSON.
         if self.size().saturating_mul(3).saturating_add(added) <= max_bytes {
             return Ok((self, None));
         }
-        let before = self.sent_size()? + added;
+        let before = self.largest_size()? + added;
         if before <= max_bytes {
             return Ok((self, None));
         }
         let data = self.data_json()?.unwrap_or_default();
         let room = max_bytes.saturating_sub(before.saturating_sub(data.len()));
-        let Some(cutting) = Cutting::new(&data, room) else {
+        let Some(omission) = Omission::new(&data, room) else {
             let (after, fits) = (before, false);
             return Ok((
                 self,
@@ -54,11 +57,11 @@ impl Encoded {
                 }),
             ));
         };
-        let cut = self.with_data(&serde_json::to_vec(&cutting.cut()?)?)?;
-        let after = cut.sent_size()? + added;
+        let bounded = self.with_data(&serde_json::to_vec(&omission.apply()?)?)?;
+        let after = bounded.largest_size()? + added;
         let fits = after <= max_bytes;
         Ok((
-            cut,
+            bounded,
             Some(Oversize {
                 before,
                 after,
@@ -67,8 +70,8 @@ impl Encoded {
         ))
     }
 
-    /// The larger one of its sizes in JSON format and in binary mode over HTTP.
-    fn sent_size(&self) -> Result<usize, EncodeError> {
+    /// Returns the larger of its sizes in JSON format and in binary mode over HTTP.
+    fn largest_size(&self) -> Result<usize, EncodeError> {
         let binary = self.binary(Binding::HTTP)?;
         let headers = binary.headers.iter();
         let headers: usize = headers
@@ -78,31 +81,31 @@ impl Encoded {
     }
 }
 
-/// What a further attribute with this name and value adds to an event.
+/// Returns the bytes that one more attribute with this name and value adds to an event.
 #[must_use]
 pub fn attribute_size(name: &str, value: &str) -> usize {
     let header = Binding::HTTP
         .encode(value)
         .map_or(value.len(), |value| value.len());
     let header = header_size(name, header) + "ce-".len();
-    header.max(quoted(name) + quoted(value) + ":,".len())
+    header.max(quoted_size(name) + quoted_size(value) + ":,".len())
 }
 
 fn header_size(name: &str, value: usize) -> usize {
     name.len() + ": ".len() + value + "\r\n".len()
 }
 
-/// What a text takes in JSON.
-fn quoted(text: &str) -> usize {
-    escaped(text) + 2
+/// Returns the bytes that a text takes in JSON, with its quotes.
+fn quoted_size(text: &str) -> usize {
+    escaped_size(text) + 2
 }
 
-fn escaped(text: &str) -> usize {
-    text.chars().map(cost).sum()
+fn escaped_size(text: &str) -> usize {
+    text.chars().map(char_size).sum()
 }
 
-/// What a character takes within a text in JSON, as `serde_json` writes it.
-fn cost(char: char) -> usize {
+/// Returns the bytes that a character takes in a JSON string that `serde_json` writes.
+fn char_size(char: char) -> usize {
     match char {
         '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
         '\0'..='\x1f' => 6,
@@ -122,7 +125,7 @@ mod tests {
             };
             let text = char.to_string();
             assert_eq!(
-                quoted(&text),
+                quoted_size(&text),
                 serde_json::to_string(&text).unwrap().len(),
                 "{code:x}"
             );

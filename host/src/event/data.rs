@@ -13,18 +13,18 @@ use step_observer_event_model::pointer;
 /// `dataschema` of every event: names `deploy/schema/step-event.v1.json`.
 pub const SCHEMA_URN: &str = "urn:step-observer:step-event:v1";
 
-// Members of all objects here are in order of their names, as in a tree of JSON: so the bytes are the same whether
-// one was made of them or not.
+// The members of each struct here are in the order of their names in JSON, as in a tree of JSON
+// values. So an event has the same bytes whether a tree was made of its data or not.
 
-/// Data of a step event. `podRef`, `log`, `step` and `stepState` have the names and omissions of
-/// tom24d/step-observe-controller; everything else is new.
+/// Data of a step event. `podRef`, `log`, `step` and `stepState` have the same names, and are absent
+/// in the same cases, as in tom24d/step-observe-controller; everything else is new.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("$id" = "urn:step-observer:step-event:v1"))]
 pub struct StepEventData<'a> {
     /// Attempt of the TaskRun, from 0.
     pub attempt: u32,
-    /// Why it was skipped: `whenFalse`, `previousStepFailed`, `neverStarted`,
+    /// Why the step was skipped: `whenFalse`, `previousStepFailed`, `neverStarted`,
     /// `initContainerFailed` or `initContainerOOM`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
@@ -34,10 +34,11 @@ pub struct StepEventData<'a> {
     /// Labels of the TaskRun.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub labels: BTreeMap<&'a str, &'a str>,
-    /// What was left out because it was too large, with its size; all of it, but for `log`.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub left_out: Vec<LeftOut>,
-    /// The step's log, bounded; see `logInfo`. Not in `started` and `skipped`.
+    /// Parts that are missing because they were too large, with their sizes. Each is missing as a
+    /// whole, except `log`, of which the middle is missing.
+    #[serde(rename = "leftOut", skip_serializing_if = "Vec::is_empty", default)]
+    pub omitted: Vec<OmittedPart>,
+    /// The step's log, bounded; see `logInfo`. Absent in `started` and `skipped` events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
     /// About the log.
@@ -49,7 +50,7 @@ pub struct StepEventData<'a> {
     /// Task of the pipeline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pipeline_task: Option<&'a str>,
-    /// The pod that runs the step.
+    /// The Pod that runs the step.
     pub pod_ref: PodRef<'a>,
     /// `Completed`, `Error`, `Continued`, `Skipped`, `TimeoutExceeded`, `Cancelled`,
     /// `TaskRunCancelled`, `TaskRunTimeout`, `OOMKilled`, …
@@ -58,15 +59,16 @@ pub struct StepEventData<'a> {
     /// When the step started, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
-    /// `entrypoint`: the step said so itself. `inferred`: concluded, up to about a second early.
+    /// `entrypoint`: the step's entrypoint wrote the time. `inferred`: the time follows from other
+    /// times, and may be about a second early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at_source: Option<&'a str>,
-    /// The step as the Task says it, with parameters filled in (Tekton v1beta1 `Step`).
+    /// The step in the Task, with parameters replaced by their values (Tekton v1beta1 `Step`).
     #[schemars(with = "Map<String, Value>")]
     pub step: &'a RawValue,
     /// Position among the steps, from 0.
     pub step_index: u32,
-    /// About `step`, if something of it is missing.
+    /// About `step`, if parts of it are missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_info: Option<StepInfo>,
     /// The step's state (Tekton v1beta1 `StepState`).
@@ -83,9 +85,9 @@ pub struct PodRef<'a> {
     pub api_version: &'a str,
     /// Always `Pod`.
     pub kind: &'a str,
-    /// Its name.
+    /// Name.
     pub name: &'a str,
-    /// Its namespace.
+    /// Namespace.
     pub namespace: &'a str,
 }
 
@@ -97,24 +99,24 @@ pub struct TaskRunRef<'a> {
     pub api_version: &'a str,
     /// Always `TaskRun`.
     pub kind: &'a str,
-    /// Its name.
+    /// Name.
     pub name: &'a str,
-    /// Its namespace.
+    /// Namespace.
     pub namespace: &'a str,
-    /// Its UID.
+    /// UID.
     pub uid: &'a str,
 }
 
-/// State of a step: `running` or `terminated`, or neither where it never ran.
+/// State of a step: `running` or `terminated`; neither if it never ran.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepState<'a> {
     /// Container of the step.
     pub container: &'a str,
-    /// Image that runs.
+    /// Image that the container runs.
     #[serde(rename = "imageID", skip_serializing_if = "str::is_empty", default)]
     pub image_id: &'a str,
-    /// Name of the step; `unnamed-<index>` where it has none.
+    /// Name of the step; `unnamed-<index>` if it has none.
     pub name: &'a str,
     /// The step runs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,19 +138,19 @@ pub struct Running {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TerminatedState<'a> {
-    /// Container that ran it.
+    /// Container that ran the step.
     #[serde(rename = "containerID", skip_serializing_if = "str::is_empty", default)]
     pub container_id: &'a str,
     /// Exit code of the step's command.
     pub exit_code: i32,
     /// RFC 3339, in seconds.
     pub finished_at: String,
-    /// Results that it wrote, as JSON text.
+    /// Results that the step wrote, as JSON text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<&'a str>,
     /// The container's reason, or Tekton's.
     pub reason: &'a str,
-    /// Signal that ended it.
+    /// Signal that ended the step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
     /// RFC 3339, in seconds.
@@ -160,31 +162,33 @@ pub struct TerminatedState<'a> {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogInfo {
-    /// The log may be larger than `bytes`: not all of it was read.
+    /// Whether the log may be larger than `bytes`, because not all of it was read.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub at_least: bool,
     /// Size of the whole log in bytes.
     pub bytes: u64,
-    /// Why the end of the log is missing in `log`.
+    /// Why the end of the log is missing in `log`, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
-    /// Something of it is missing in `log`: its middle, or its end.
+    /// Whether the middle or the end of the log is missing in `log`.
     pub truncated: bool,
-    /// Why there is no log.
+    /// Why there is no log, if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,
 }
 
-/// Something that is too large for the event.
+/// A part of the data that is missing because it was too large.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct LeftOut {
-    /// The size that it had, in bytes: of a text in UTF-8, of anything else in JSON.
+#[schemars(rename = "LeftOut")]
+pub struct OmittedPart {
+    /// Size of the part in bytes: of a text in UTF-8, of anything else in JSON.
     pub bytes: u64,
-    /// Where it was, as a JSON Pointer into the data. If several members of one object were left out that are small, or
-    /// too many to be named, where that object is, and `bytes` is their size together.
+    /// JSON Pointer to the part in the data. Small members of an object, and members beyond the
+    /// first 16, share one entry: then this is the pointer to the object, and `bytes` is their size
+    /// together.
     pub path: String,
-    /// Name of the result, if it was one of those in `path`.
+    /// Name of the result, if the part is one of the results in `path`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
 }
@@ -193,15 +197,15 @@ pub struct LeftOut {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepInfo {
-    /// Size of the whole step in the Task, in bytes, if it is known.
+    /// Size of the whole step in the Task in bytes, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Members are missing in `step`, each of them whole: together they were too large.
+    /// Whether members are missing in `step`, each as a whole, because together they were too large.
     pub truncated: bool,
 }
 
 impl<'a> StepEventData<'a> {
-    /// The data of one transition.
+    /// Makes the data of the event of a transition.
     #[must_use]
     pub fn new(record: &'a StepRecord, log: Option<CapturedLog>) -> Self {
         let transition = &record.transition;
@@ -246,7 +250,7 @@ impl<'a> StepEventData<'a> {
             pipeline_run: record.pipeline_run.as_deref(),
             pipeline_task: record.pipeline_task.as_deref(),
             labels: record.labels.iter().collect(),
-            left_out: left_out(record),
+            omitted: omitted(record),
             step_index: transition.index,
             step_info: record.spec_truncation.map(|cut| StepInfo {
                 bytes: cut.bytes,
@@ -263,9 +267,9 @@ impl<'a> StepEventData<'a> {
     }
 }
 
-/// What was left out of a step when it was observed.
-fn left_out(record: &StepRecord) -> Vec<LeftOut> {
-    let entry = |path: String, bytes| LeftOut {
+/// Lists the members that were omitted from the step when it was observed.
+fn omitted(record: &StepRecord) -> Vec<OmittedPart> {
+    let entry = |path: String, bytes| OmittedPart {
         bytes,
         path,
         result: None,
@@ -299,7 +303,7 @@ fn step_state(record: &StepRecord) -> StepState<'_> {
             state.terminated = Some(TerminatedState {
                 exit_code: outcome.exit_code.unwrap_or(1),
                 signal: container.signal,
-                // Tekton keeps the container's reason here and says `Continued` beside it.
+                // Tekton keeps the container's reason here, and `Continued` elsewhere in the status.
                 reason: if continued {
                     "Completed"
                 } else {
@@ -315,14 +319,14 @@ fn step_state(record: &StepRecord) -> StepState<'_> {
     state
 }
 
-/// The resolution of Kubernetes times.
+/// Formats a time in the resolution of Kubernetes, whole seconds.
 fn whole_seconds(at: Timestamp) -> String {
     Timestamp::from_second(at.as_second())
         .unwrap_or(at)
         .to_string()
 }
 
-/// The JSON Schema of the data.
+/// Returns the JSON Schema of the data.
 #[must_use]
 pub fn json_schema() -> Value {
     schemars::schema_for!(StepEventData<'_>).to_value()

@@ -1,11 +1,11 @@
-//! CloudEvents in JSON format, read: what tests of plugins and dry runs begin with.
+//! Reads CloudEvents in JSON format.
 
 use crate::step::{Envelope, EventContext};
 use cloudevents::{AttributesReader as _, Event};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Why it is no event.
+/// Why a text is not an event.
 #[derive(Debug, thiserror::Error)]
 #[error("not a CloudEvent in JSON format: {0}")]
 pub struct DecodeError(String);
@@ -14,12 +14,12 @@ pub struct DecodeError(String);
 ///
 /// # Errors
 ///
-/// It is none, or lacks what every event must have.
+/// It is not a CloudEvent, or lacks a required attribute.
 pub fn from_json(event: Value) -> Result<Envelope, DecodeError> {
-    // Not the text of the cause: it quotes values.
+    // The text of the cause quotes values of the event, so it is not passed on.
     let event: Event = serde_json::from_value(event)
         .map_err(|_| DecodeError("specversion, id, source, type and data are needed".to_owned()))?;
-    super::encode::check(&event).map_err(|error| DecodeError(error.to_string()))?;
+    super::encode::check_required(&event).map_err(|error| DecodeError(error.to_string()))?;
     let context = EventContext {
         run_uid: run_uid(&event),
         ..EventContext::default()
@@ -30,14 +30,14 @@ pub fn from_json(event: Value) -> Result<Envelope, DecodeError> {
     })
 }
 
-/// UID of the TaskRun of an event in JSON format.
+/// Reads the UID of the TaskRun from an event in JSON format.
 ///
 /// # Errors
 ///
-/// It is no event.
-pub fn run_of(structured: &[u8]) -> Result<Arc<str>, DecodeError> {
+/// It is not an event.
+pub fn run_uid_of(structured: &[u8]) -> Result<Arc<str>, DecodeError> {
     let event: Value =
-        serde_json::from_slice(structured).map_err(|_| DecodeError("it is no JSON".to_owned()))?;
+        serde_json::from_slice(structured).map_err(|_| DecodeError("it is not JSON".to_owned()))?;
     Ok(from_json(event)?.context.run_uid.clone())
 }
 

@@ -1,6 +1,6 @@
-//! Events as bytes: the CloudEvents JSON format. What else there is, [`super::Encoded`] makes of that.
+//! Writes events in the CloudEvents JSON format. [`super::Encoded`] makes the other formats from that.
 //!
-//! Members are in a fixed order: the same event gives the same bytes.
+//! Members are in a fixed order, so that the same event gives the same bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,55 +11,55 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer as _};
 use std::borrow::Cow;
 
 /// Media type of structured mode.
-pub const STRUCTURED: &str = "application/cloudevents+json";
+pub const STRUCTURED_MEDIA_TYPE: &str = "application/cloudevents+json";
 
-/// Attributes without which nothing is an event.
+/// Attributes that every event must have, beside `specversion`.
 pub(super) const REQUIRED: [&str; 3] = ["id", "source", "type"];
 
-/// Bytes that are enough for most events without their log: what grows while it is written is copied each time, and
-/// what is not needed stays taken.
-const ROOM: usize = 1024;
+/// Initial capacity in bytes, which most events without their log do not exceed. A buffer that grows
+/// is copied each time; one that is too large keeps unused memory.
+const INITIAL_CAPACITY: usize = 1024;
 
 /// Why an event cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
-    /// It lacks what every event must have.
+    /// A required attribute is missing.
     #[error("the event has no {0}")]
     Missing(&'static str),
-    /// Its data is not JSON.
+    /// The data is not JSON.
     #[error("failed to encode the event: {0}")]
     Json(#[from] serde_json::Error),
-    /// An attribute does not go with the protocol.
+    /// An attribute is not valid as a header of the protocol.
     #[error("the event's {0} cannot be a header")]
     Header(String),
 }
 
-/// One JSON object, attributes in order of their names, then the data.
+/// Writes an event as one JSON object: attributes in the order of their names, then the data.
 ///
 /// # Errors
 ///
-/// The event lacks a required attribute.
+/// A required attribute is missing.
 pub fn structured(event: &Event) -> Result<Bytes, EncodeError> {
     match event.data() {
         None => json(event, None::<(&str, &str)>, 0),
         Some(Data::Json(data)) => json(event, Some(("data", data)), 0),
         Some(Data::String(data)) => json(event, Some(("data", data)), data.len()),
         Some(Data::Binary(data)) => {
-            let data = text(AttributeValue::Binary(data));
+            let data = canonical_text(AttributeValue::Binary(data));
             json(event, Some(("data_base64", &data)), data.len())
         }
     }
 }
 
-/// The same of an event without data, with the name of the member and the data, whose length in bytes is
-/// about this.
+/// Writes an event that has no data of its own with this data: the name of its member and its value,
+/// which takes about `length` bytes.
 pub(super) fn json(
     event: &Event,
     data: Option<(&str, impl Serialize)>,
     length: usize,
 ) -> Result<Bytes, EncodeError> {
-    check(event)?;
-    let mut json = Vec::with_capacity(ROOM + length);
+    check_required(event)?;
+    let mut json = Vec::with_capacity(INITIAL_CAPACITY + length);
     let mut serializer = serde_json::Serializer::new(&mut json);
     let mut members = serializer.serialize_map(None)?;
     let mut attributes: Vec<_> = event.iter().collect();
@@ -68,7 +68,7 @@ pub(super) fn json(
         match value {
             AttributeValue::Boolean(value) => members.serialize_entry(name, value)?,
             AttributeValue::Integer(value) => members.serialize_entry(name, value)?,
-            value => members.serialize_entry(name, &text(value))?,
+            value => members.serialize_entry(name, &canonical_text(value))?,
         }
     }
     if let Some((name, data)) = data {
@@ -78,8 +78,8 @@ pub(super) fn json(
     Ok(json.into())
 }
 
-/// cloudevents-sdk builds events without identity.
-pub(super) fn check(event: &Event) -> Result<(), EncodeError> {
+/// Checks that the required attributes are not empty, which cloudevents-sdk does not.
+pub(super) fn check_required(event: &Event) -> Result<(), EncodeError> {
     let values = [event.id(), event.source().as_str(), event.ty()];
     for (name, value) in REQUIRED.into_iter().zip(values) {
         if value.is_empty() {
@@ -89,8 +89,8 @@ pub(super) fn check(event: &Event) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// The canonical string of a value (CloudEvents 1.0 §3.1).
-pub(crate) fn text(value: AttributeValue<'_>) -> Cow<'_, str> {
+/// Returns the canonical text of an attribute's value (CloudEvents 1.0 §3.1).
+pub(crate) fn canonical_text(value: AttributeValue<'_>) -> Cow<'_, str> {
     match value {
         AttributeValue::Boolean(value) => value.to_string().into(),
         AttributeValue::Integer(value) => value.to_string().into(),

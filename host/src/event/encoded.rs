@@ -1,7 +1,7 @@
-//! An event as it was accepted: its JSON format, and other encodings made from that. So whatever is
-//! sent again later has the same bytes. Its data is never read again, only found.
+//! An accepted event: its JSON format, from which the other encodings are made, so that an event that
+//! is sent again has the same bytes. The data is located by its offset and never parsed again.
 
-use super::encode::{EncodeError, REQUIRED, STRUCTURED};
+use super::encode::{EncodeError, REQUIRED, STRUCTURED_MEDIA_TYPE};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 
 /// Characters that are percent-encoded in header values, beside all that is not ASCII
 /// (HTTP binding §3.1.3.2): space, double quote, percent; control characters cannot occur.
-const HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+const HEADER_ESCAPES: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
-/// How an event is put into a message, where that is all there is to choose.
+/// How an event is put into a message, for protocols without further modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ContentMode {
@@ -29,11 +29,11 @@ pub enum ContentMode {
 /// How a protocol binding writes attributes as headers in binary mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// What stands before the name of an attribute.
+    /// Prefix of the names of attributes.
     prefix: &'static str,
-    /// The header that `datacontenttype` is.
+    /// Header that holds `datacontenttype`.
     content_type: &'static str,
-    /// Values hold printable ASCII only.
+    /// Whether values are percent-encoded, because headers hold printable ASCII only.
     percent_encoded: bool,
 }
 
@@ -57,24 +57,24 @@ impl Binding {
         percent_encoded: false,
     };
 
-    /// The name of the header that an attribute is.
-    fn name(&self, attribute: &str) -> Cow<'static, str> {
-        let mut known = KNOWN.into_iter();
+    /// Returns the name of the header for an attribute.
+    fn header_name(&self, attribute: &str) -> Cow<'static, str> {
+        let mut known = COMMON_HEADERS.into_iter();
         let known = known.find(|known| known.strip_prefix(self.prefix) == Some(attribute));
         known.map_or_else(|| [self.prefix, attribute].concat().into(), Cow::from)
     }
 
-    /// A text that needs other bytes in a header.
+    /// Encodes the text of a header; `None` if its bytes can stay as they are.
     pub(super) fn encode(&self, text: &str) -> Option<Bytes> {
-        // Most are plain, and to see that takes a tenth of encoding them.
+        // Most texts are plain; this check takes a tenth of the time of encoding them.
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'%');
         (self.percent_encoded && !text.bytes().all(is_plain))
-            .then(|| utf8_percent_encode(text, HEADER).to_string().into())
+            .then(|| utf8_percent_encode(text, HEADER_ESCAPES).to_string().into())
     }
 }
 
-/// What most headers are named: these need not be made each time.
-const KNOWN: [&str; 11] = [
+/// Names of the headers that most events have, so that they need not be allocated each time.
+const COMMON_HEADERS: [&str; 11] = [
     "ce-dataschema",
     "ce-id",
     "ce-partitionkey",
@@ -88,19 +88,20 @@ const KNOWN: [&str; 11] = [
     "ce-type",
 ];
 
-/// The extension by which a dead letter is known: where the event should have gone (Knative Eventing).
-pub const DEAD_LETTER: &str = "knativeerrordest";
+/// Extension that marks a dead letter: the destination that the event could not reach (Knative
+/// Eventing).
+pub const DEAD_LETTER_EXTENSION: &str = "knativeerrordest";
 
-/// Media type of data that says nothing of itself (CloudEvents JSON format §3.1).
-const JSON: &str = "application/json";
+/// Media type of data without `datacontenttype` (CloudEvents JSON format §3.1).
+const JSON_MEDIA_TYPE: &str = "application/json";
 
 /// Media type of batched mode.
-pub const BATCH: &str = "application/cloudevents-batch+json";
+pub const BATCH_MEDIA_TYPE: &str = "application/cloudevents-batch+json";
 
 /// An event in binary mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
-    /// Names and values as the binding wants them; the values are UTF-8.
+    /// Names and values in the form of the protocol binding; the values are UTF-8.
     pub headers: Vec<(Cow<'static, str>, Bytes)>,
     /// The data.
     pub body: Bytes,
@@ -115,38 +116,39 @@ pub struct Encoded {
 /// The members of an event in JSON format.
 #[derive(Default)]
 struct Members<'a> {
-    /// In order of their names.
+    /// Names and values, in the order of the names.
     attributes: Vec<(&'a str, &'a RawValue)>,
-    /// The data, which comes last, with the name of the member: it is not read.
+    /// Name and bytes of the member that holds the data. It comes last and is not parsed.
     data: Option<(&'a str, Bytes)>,
 }
 
 impl Encoded {
-    /// From its JSON format, as [`super::structured`] made it: without blanks, and the data last.
+    /// Takes an event in the form in which [`super::structured`] writes it: without white space, and
+    /// with the data as its last member.
     #[must_use]
-    pub fn stored(structured: Bytes) -> Self {
+    pub fn from_structured(structured: Bytes) -> Self {
         Self { structured }
     }
 
-    /// JSON format.
+    /// Returns the JSON format.
     #[must_use]
     pub fn structured(&self) -> Bytes {
         self.structured.clone()
     }
 
-    /// Length of its JSON format, in bytes.
+    /// Returns the length of the JSON format in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.structured.len()
     }
 
-    /// Media type of its JSON format.
+    /// Returns the media type of the JSON format.
     #[must_use]
     pub fn content_type() -> String {
-        format!("{STRUCTURED}; charset=utf-8")
+        format!("{STRUCTURED_MEDIA_TYPE}; charset=utf-8")
     }
 
-    /// Many events as one body (CloudEvents JSON format §4), and its media type.
+    /// Makes one body of several events (CloudEvents JSON format §4), and returns its media type, too.
     #[must_use]
     pub fn batch<'a>(events: impl IntoIterator<Item = &'a Self>) -> (Bytes, String) {
         let mut body = vec![b'['];
@@ -157,40 +159,41 @@ impl Encoded {
             body.extend_from_slice(&event.structured);
         }
         body.push(b']');
-        (body.into(), format!("{BATCH}; charset=utf-8"))
+        (body.into(), format!("{BATCH_MEDIA_TYPE}; charset=utf-8"))
     }
 
-    /// An attribute as text; nothing where there is none.
+    /// Returns an attribute as text, if the event has it.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<String> {
         let mut found = None;
-        let looked = self.attributes(|known, value| {
+        let looked = self.visit_attributes(|known, value| {
             found = (known == name).then_some(value);
             found.is_none()
         });
-        // What it says of the rest, which was not read, is of no interest.
+        // The error is about the rest of the text, which was not read.
         looked.ok();
         text(found?).map(Cow::into_owned)
     }
 
-    /// Its id, for messages.
+    /// Returns the id, for messages.
     #[must_use]
     pub fn id(&self) -> String {
         self.attribute("id").unwrap_or_else(|| "?".to_owned())
     }
 
-    /// What events are kept in order by: the UID of the TaskRun, or their own id where they have none.
+    /// Returns the key of the events that keep their order: the UID of the TaskRun, or the id of an
+    /// event that has none.
     #[must_use]
-    pub fn run(&self) -> String {
+    pub fn ordering_key(&self) -> String {
         let run = self.attribute("partitionkey");
         run.unwrap_or_else(|| self.id())
     }
 
-    /// With further extension attributes, which are valid.
+    /// Returns the event with these extension attributes, too. The caller has checked them.
     ///
     /// # Errors
     ///
-    /// It is no event.
+    /// The bytes are not an event.
     pub fn extended<V: Serialize>(
         &self,
         extensions: &BTreeMap<String, V>,
@@ -219,14 +222,14 @@ impl Encoded {
             json.extend_from_slice(data);
         }
         json.push(b'}');
-        Ok(Self::stored(json.into()))
+        Ok(Self::from_structured(json.into()))
     }
 
-    /// Binary mode.
+    /// Makes a message in binary mode.
     ///
     /// # Errors
     ///
-    /// The event lacks a required attribute, or is none.
+    /// A required attribute is missing, or the bytes are not an event.
     pub fn binary(&self, binding: Binding) -> Result<Binary, EncodeError> {
         let Members { attributes, data } = self.members()?;
         let attribute = |name| {
@@ -264,16 +267,18 @@ impl Encoded {
                 let value = binding
                     .encode(&text)
                     .unwrap_or_else(|| self.header(&head, text));
-                headers.push((binding.name(name), value));
+                headers.push((binding.header_name(name), value));
             }
         }
-        let content_type = content_type.map_or(JSON.into(), |text| self.header(&head, text));
+        let content_type =
+            content_type.map_or(JSON_MEDIA_TYPE.into(), |text| self.header(&head, text));
         headers.push((binding.content_type.into(), content_type));
         Ok(Binary { headers, body })
     }
 
-    /// A text, taken out of a copy of what comes before the data where it is a part of that: a connection may
-    /// remember headers for long (HPACK), and must not keep the data with them.
+    /// Makes the value of a header. A text that is a part of the event becomes a part of `head`, a
+    /// copy of everything before the data: a connection may keep headers for a long time (HPACK), and
+    /// must not keep the data with them.
     fn header(&self, head: &Bytes, text: Cow<'_, str>) -> Bytes {
         match text {
             Cow::Borrowed(part) => {
@@ -284,7 +289,7 @@ impl Encoded {
         }
     }
 
-    /// Its data, if that is JSON.
+    /// Returns the data, if it is JSON.
     pub(super) fn data_json(&self) -> Result<Option<Bytes>, EncodeError> {
         let members = self.members()?;
         Ok(members
@@ -293,17 +298,17 @@ impl Encoded {
             .map(|(_, data)| data))
     }
 
-    /// The same event with other data, if it has data as JSON.
+    /// Returns the event with other data in place of its JSON data.
     pub(super) fn with_data(&self, data: &[u8]) -> Result<Self, EncodeError> {
         let before = self.data_json()?.map_or(0, |data| data.len() + "}".len());
         let head = self.structured.len().saturating_sub(before);
         let head = self.structured.get(..head).unwrap_or_default();
-        Ok(Self::stored([head, data, b"}"].concat().into()))
+        Ok(Self::from_structured([head, data, b"}"].concat().into()))
     }
 
     fn members(&self) -> Result<Members<'_>, EncodeError> {
         let mut attributes = Vec::new();
-        let data = self.attributes(|name, value| {
+        let data = self.visit_attributes(|name, value| {
             attributes.push((name, value));
             true
         })?;
@@ -314,25 +319,26 @@ impl Encoded {
         Ok(Members { attributes, data })
     }
 
-    /// Gives attributes to somebody, as long as he wants more. Gives the name of the data, at which they end.
-    fn attributes<'a>(
+    /// Calls `visit` with each attribute until it returns `false`. Returns the name of the member that
+    /// holds the data, if that was reached.
+    fn visit_attributes<'a>(
         &'a self,
-        take: impl FnMut(&'a str, &'a RawValue) -> bool,
+        visit: impl FnMut(&'a str, &'a RawValue) -> bool,
     ) -> Result<Option<&'a str>, serde_json::Error> {
         let mut data = None;
         let mut json = serde_json::Deserializer::from_slice(&self.structured);
-        let read = json.deserialize_map(Attributes {
-            take,
+        let read = json.deserialize_map(AttributeVisitor {
+            visit,
             data: &mut data,
         });
         match data {
             Some(name) => Ok(Some(name)),
-            // It says that it was not read to its end where it ends with the data.
+            // If it stopped at the data, the parser reports that the text has more.
             None => read.map(|()| None),
         }
     }
 
-    /// The value of the last member, whose name is a part of this.
+    /// Returns the value of the last member. `name` must be a slice of the event.
     fn value_at_end(&self, name: &str) -> Result<Bytes, EncodeError> {
         let begin = name.as_ptr() as usize - self.structured.as_ptr() as usize + name.len();
         let rest = self.structured.get(begin..).unwrap_or_default();
@@ -343,7 +349,7 @@ impl Encoded {
     }
 }
 
-/// Is it the member that comes last, whether as JSON or in base64?
+/// Returns whether a member holds the data, as JSON or in base64.
 fn is_data(name: &str) -> bool {
     matches!(name, "data" | "data_base64")
 }
@@ -353,13 +359,14 @@ fn is_json(content_type: &str) -> bool {
     media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
 }
 
-/// Gives attributes of an event to somebody, as long as he wants more, and finds the name of its data.
-struct Attributes<'d, 'de, F> {
-    take: F,
+/// Calls `visit` with each attribute until it returns `false`, and notes the name of the member that
+/// holds the data.
+struct AttributeVisitor<'d, 'de, F> {
+    visit: F,
     data: &'d mut Option<&'de str>,
 }
 
-impl<'de, F: FnMut(&'de str, &'de RawValue) -> bool> Visitor<'de> for Attributes<'_, 'de, F> {
+impl<'de, F: FnMut(&'de str, &'de RawValue) -> bool> Visitor<'de> for AttributeVisitor<'_, 'de, F> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -372,7 +379,7 @@ impl<'de, F: FnMut(&'de str, &'de RawValue) -> bool> Visitor<'de> for Attributes
                 *self.data = Some(name);
                 break;
             }
-            if !(self.take)(name, members.next_value()?) {
+            if !(self.visit)(name, members.next_value()?) {
                 break;
             }
         }
@@ -380,8 +387,8 @@ impl<'de, F: FnMut(&'de str, &'de RawValue) -> bool> Visitor<'de> for Attributes
     }
 }
 
-/// The canonical text of a value (CloudEvents 1.0 §3.1), which for numbers and truth values is that
-/// of JSON.
+/// Returns the canonical text of a value (CloudEvents 1.0 §3.1); for numbers and booleans that is
+/// their JSON text.
 fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();
     let quoted = json

@@ -1,7 +1,7 @@
-//! Transition and log in, CloudEvent out.
+//! Makes a CloudEvent of a transition and its log, and encodes it.
 //!
-//! The type that travels is [`cloudevents::Event`]. It accepts what the specification forbids, so
-//! everything that reaches it from outside passes [`attribute`] first.
+//! Events are [`cloudevents::Event`]s. That type accepts attributes that the specification forbids,
+//! so every attribute from outside is checked with [`attribute`] first.
 
 mod bound;
 mod data;
@@ -14,10 +14,10 @@ mod traceparent;
 
 pub use bound::{Oversize, attribute_size};
 pub use data::{SCHEMA_URN, StepEventData, json_schema};
-pub use decode::{DecodeError, from_json, run_of};
-pub(crate) use encode::text;
-pub use encode::{EncodeError, STRUCTURED, structured};
-pub use encoded::{BATCH, Binary, Binding, ContentMode, DEAD_LETTER, Encoded};
+pub use decode::{DecodeError, from_json, run_uid_of};
+pub(crate) use encode::canonical_text;
+pub use encode::{EncodeError, STRUCTURED_MEDIA_TYPE, structured};
+pub use encoded::{BATCH_MEDIA_TYPE, Binary, Binding, ContentMode, DEAD_LETTER_EXTENSION, Encoded};
 pub use event_match::EventMatch;
 pub use size::MaxBytes;
 pub use step_observer_event_model::{Phase, attribute};
@@ -31,23 +31,24 @@ use std::sync::{Arc, LazyLock};
 use step_observer_core::Kind;
 use url::Url;
 
-/// How events are named.
+/// Names, trace and size of events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct EventConfig {
     /// `source` of every event. The default is that of the original controller, so that triggers
-    /// written for it keep matching.
+    /// that were written for it still match.
     #[serde(deserialize_with = "crate::bounded::short_text")]
     pub source: String,
-    /// What stands before `.started.v1` and so on in `type`.
+    /// Beginning of the `type` of every event, before `.started.v1` and so on.
     #[serde(deserialize_with = "crate::bounded::short_text")]
     pub type_prefix: String,
     /// Which trace events and spans belong to.
     pub trace_context: TraceContext,
-    /// Most bytes of an event with all its attributes, after the last plugin and before compression; `off` for no bound.
-    /// The default is what every CloudEvents intermediary must forward. Of a larger event the log is cut to what fits;
-    /// then the script, the arguments and results are left out as far as needed, and other members after them. The data
-    /// says so, with their sizes (`leftOut`).
+    /// Most bytes of an event with all its attributes, after the last plugin and before compression;
+    /// `off` for no bound. The default is the size that every CloudEvents intermediary must forward.
+    /// A larger event loses the middle of its log first; then the script, the arguments and results
+    /// are omitted as far as needed, and other members after them. The data lists omitted parts with
+    /// their sizes (`leftOut`).
     pub max_bytes: MaxBytes,
 }
 
@@ -57,12 +58,13 @@ pub struct EventConfig {
 )]
 #[serde(rename_all = "camelCase")]
 pub enum TraceContext {
-    /// The one in the annotations of the TaskRun, where Tekton writes it: it is the event's `traceparent`. But whoever may
-    /// create TaskRuns can write it, too, and so put events and spans into a trace of somebody else.
+    /// The trace in the annotations of the TaskRun, where Tekton writes it. It becomes the event's
+    /// `traceparent`. A tenant who may create TaskRuns can write it, too, and so put events and spans
+    /// into a trace of another tenant.
     #[default]
     Tekton,
-    /// A trace of its own for each TaskRun, whose id is its UID, whatever the annotations say. Events have no
-    /// `traceparent`.
+    /// A separate trace for each TaskRun, whose id is the UID of the TaskRun. Annotations are ignored,
+    /// and events have no `traceparent`.
     Own,
 }
 
@@ -77,26 +79,26 @@ impl Default for EventConfig {
     }
 }
 
-/// Why no event could be made.
+/// Why the event could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The builder refused it.
+    /// The builder refused an attribute.
     #[error("failed to build the event: {0}")]
     Event(#[from] cloudevents::event::EventBuilderError),
     /// The data is not JSON.
     #[error("failed to encode the event's data: {0}")]
     Data(#[from] serde_json::Error),
-    /// It cannot be encoded.
+    /// The event cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
 }
 
-/// The event of one transition. `log` is `None` where the log does not belong to the event
-/// (`started`, `skipped`).
+/// Makes the event of a transition. `log` is `None` for events that carry no log (`started`,
+/// `skipped`).
 ///
 /// # Errors
 ///
-/// Only where a name in the configuration or the cluster is no valid attribute.
+/// A name in the configuration or the cluster is not a valid attribute.
 pub fn build(
     record: &StepRecord,
     log: Option<CapturedLog>,
@@ -114,12 +116,12 @@ pub fn build(
     })
 }
 
-/// The same as bytes, as [`structured`] makes them: where nobody looks into the event, no tree is made of its
-/// data.
+/// Makes the same event as bytes, as [`structured`] writes them. Saves the tree of its data if no
+/// plugin and no sink reads the data.
 ///
 /// # Errors
 ///
-/// As [`build`], and where it lacks what every event must have.
+/// As [`build`], or a required attribute is missing.
 pub fn build_structured(
     record: &StepRecord,
     log: Option<CapturedLog>,
@@ -127,12 +129,12 @@ pub fn build_structured(
 ) -> Result<Bytes, BuildError> {
     let event = attributes(record, config)?;
     let data = StepEventData::new(record, log);
-    // With some room for what is escaped.
+    // With room for characters that JSON escapes.
     let length = data.log.as_ref().map_or(0, |log| log.len() + log.len() / 8);
     Ok(encode::json(&event, Some(("data", data)), length)?)
 }
 
-/// The event of one transition, without its data.
+/// Makes the event of a transition, without its data.
 fn attributes(record: &StepRecord, config: &EventConfig) -> Result<Event, BuildError> {
     static SCHEMA: LazyLock<Option<Url>> = LazyLock::new(|| Url::parse(SCHEMA_URN).ok());
     let transition = &record.transition;
@@ -155,28 +157,28 @@ fn attributes(record: &StepRecord, config: &EventConfig) -> Result<Event, BuildE
     Ok(event)
 }
 
-/// The `id` of the event of a transition.
+/// Returns the `id` of the event of a transition.
 #[must_use]
 pub fn id(record: &StepRecord, config: &EventConfig) -> String {
     record.transition.event_id(&event_type(record, config))
 }
 
-/// The `subject` of the event of a transition.
+/// Returns the `subject` of the event of a transition.
 #[must_use]
 pub fn subject(record: &StepRecord) -> String {
     let step = record.transition.step();
     [&record.namespace, "/", &record.task_run, "/", step].concat()
 }
 
-/// The `type` of the event of a transition.
+/// Returns the `type` of the event of a transition.
 #[must_use]
 pub fn event_type(record: &StepRecord, config: &EventConfig) -> String {
     let phase = phase(&record.transition.kind).as_str();
     [&config.type_prefix, ".", phase, ".v1"].concat()
 }
 
-/// The trace that a transition belongs to, and the span above it, as a W3C `traceparent`: those of Tekton, else a
-/// trace for each TaskRun, whose id is its UID.
+/// Returns the trace of a transition and its parent span as a W3C `traceparent`: those of Tekton, else
+/// a separate trace for each TaskRun, whose id is the UID of the TaskRun.
 #[must_use]
 pub fn trace_context(record: &StepRecord, config: &EventConfig) -> String {
     traceparent(record, config).unwrap_or_else(|| {
@@ -191,7 +193,7 @@ pub fn trace_context(record: &StepRecord, config: &EventConfig) -> String {
     })
 }
 
-/// Tekton's span context: a JSON object with a W3C `traceparent`
+/// Reads the W3C `traceparent` from Tekton's span context, a JSON object in an annotation
 /// (pkg/reconciler/taskrun/tracing.go).
 fn traceparent(record: &StepRecord, config: &EventConfig) -> Option<String> {
     if config.trace_context == TraceContext::Own {
@@ -201,11 +203,11 @@ fn traceparent(record: &StepRecord, config: &EventConfig) -> Option<String> {
         "tekton.dev/taskrunSpanContext",
         "tekton.dev/pipelinerunSpanContext",
     ];
-    // One that is none counts as absent.
+    // An invalid `traceparent` counts as absent (W3C Trace Context §4.3).
     annotations.iter().find_map(|name| {
         let annotation = record.annotations.get(name)?;
         let carrier: serde_json::Value = serde_json::from_str(annotation).ok()?;
-        traceparent::understood(carrier.get("traceparent")?.as_str()?)
+        traceparent::parse(carrier.get("traceparent")?.as_str()?)
     })
 }
 

@@ -1,4 +1,4 @@
-//! How large an event may be, as it is configured.
+//! The configured bound on the size of an event.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, Visitor};
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt::{self, Formatter};
 
-/// Least that an event may be bounded to, in bytes: what says who and how fits, whatever it is about.
-const LEAST: usize = 4 * 1024;
-/// Most that an event may be bounded to, in bytes.
-const MOST: usize = 16 * 1024 * 1024;
-/// What every intermediary of CloudEvents must forward (CloudEvents 1.0, section "Size Limits").
-const DEFAULT: usize = 64 * 1024;
-/// How it is written that there is no bound.
+/// Smallest bound in bytes. The members that identify a step and its end always fit.
+const MIN_BYTES: usize = 4 * 1024;
+/// Largest bound in bytes.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Size that every CloudEvents intermediary must forward (CloudEvents 1.0, section "Size Limits").
+const DEFAULT_BYTES: usize = 64 * 1024;
+/// The word for no bound.
 const OFF: &str = "off";
 
-/// The most that an event may have, in bytes, if there is a bound.
+/// Most bytes of an event, if there is a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxBytes(Option<usize>);
 
 impl MaxBytes {
-    /// So many bytes.
+    /// Returns a bound of this many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self(Some(bytes))
@@ -29,7 +29,7 @@ impl MaxBytes {
     /// No bound.
     pub const OFF: Self = Self(None);
 
-    /// The bound in bytes, if there is one.
+    /// Returns the bound in bytes, if there is one.
     #[must_use]
     pub fn get(self) -> Option<usize> {
         self.0
@@ -38,7 +38,7 @@ impl MaxBytes {
 
 impl Default for MaxBytes {
     fn default() -> Self {
-        Self(Some(DEFAULT))
+        Self(Some(DEFAULT_BYTES))
     }
 }
 
@@ -53,25 +53,25 @@ impl Serialize for MaxBytes {
 
 impl<'de> Deserialize<'de> for MaxBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Text)
+        deserializer.deserialize_any(MaxBytesVisitor)
     }
 }
 
-struct Text;
+struct MaxBytesVisitor;
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for MaxBytesVisitor {
     type Value = MaxBytes;
 
     fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{LEAST} to {MOST} bytes, or {OFF}")
+        write!(formatter, "{MIN_BYTES} to {MAX_BYTES} bytes, or {OFF}")
     }
 
     fn visit_u64<E: Error>(self, bytes: u64) -> Result<MaxBytes, E> {
         let inside = usize::try_from(bytes).ok();
-        let inside = inside.filter(|bytes| (LEAST..=MOST).contains(bytes));
+        let inside = inside.filter(|bytes| (MIN_BYTES..=MAX_BYTES).contains(bytes));
         let refused = || {
             E::custom(format!(
-                "{bytes} is not between {LEAST} and {MOST}; {OFF} is for no bound"
+                "{bytes} is not between {MIN_BYTES} and {MAX_BYTES}; {OFF} is for no bound"
             ))
         };
         inside.map(MaxBytes::new).ok_or_else(refused)
@@ -88,12 +88,12 @@ impl Visitor<'_> for Text {
         match text {
             OFF => Ok(MaxBytes::OFF),
             _ => Err(E::custom(format!(
-                "write {LEAST} to {MOST} bytes, or {OFF}"
+                "write {MIN_BYTES} to {MAX_BYTES} bytes, or {OFF}"
             ))),
         }
     }
 
-    /// As YAML 1.1 reads `off`.
+    /// YAML 1.1 reads `off` as a boolean.
     fn visit_bool<E: Error>(self, on: bool) -> Result<MaxBytes, E> {
         match on {
             false => Ok(MaxBytes::OFF),
@@ -109,7 +109,7 @@ impl JsonSchema for MaxBytes {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"oneOf": [
-            {"type": "integer", "minimum": LEAST, "maximum": MOST},
+            {"type": "integer", "minimum": MIN_BYTES, "maximum": MAX_BYTES},
             {"const": OFF},
         ]})
     }

@@ -1,17 +1,17 @@
-//! `traceparent` of W3C Trace Context, read as its §3.2 and §4.3 ask for. Pure.
+//! Parses `traceparent` of W3C Trace Context by its §3.2 and §4.3. Pure.
 
 /// Length of version 00: `00-`, trace id, `-`, parent id, `-`, flags.
 const LENGTH: usize = 55;
 /// The flag `sampled`, the only one of version 00.
 const SAMPLED: u8 = 1;
 
-/// A `traceparent` of version 00, which is the highest version known here; nothing if the text is none. Then the whole
-/// context counts as absent, a `tracestate` beside it included (§4.3): a collector refuses all spans of a request if the
-/// ids of one are none.
+/// Parses a `traceparent` and returns it in version 00, the highest version known here; `None` if the
+/// text is not valid. Then the whole context counts as absent, and so does a `tracestate` beside it
+/// (§4.3): a collector refuses all spans of a request if the ids of one span are invalid.
 ///
-/// A valid text of version 00 stays as it is. Of a higher version the fields of version 00 are taken, and nothing else that
-/// it may have (§4.3).
-pub(super) fn understood(text: &str) -> Option<String> {
+/// A valid text of version 00 stays as it is. Of a higher version only the fields of version 00 are
+/// kept (§4.3).
+pub(super) fn parse(text: &str) -> Option<String> {
     let (known, more) = (text.get(..LENGTH)?, text.get(LENGTH..)?);
     let mut parts = known.split('-');
     let (version, trace) = (hex(parts.next()?, 2)?, hex(parts.next()?, 32)?);
@@ -21,7 +21,7 @@ pub(super) fn understood(text: &str) -> Option<String> {
         return None;
     }
     match version {
-        // It would be the last, and is none (§3.2.2.1).
+        // This version is forbidden (§3.2.2.1).
         "ff" => None,
         "00" => more.is_empty().then(|| known.to_owned()),
         _ if more.is_empty() || more.starts_with('-') => {
@@ -32,7 +32,7 @@ pub(super) fn understood(text: &str) -> Option<String> {
     }
 }
 
-/// So many digits; upper case is not allowed (§3.2.2).
+/// Checks that a part has this number of digits; upper case is not allowed (§3.2.2).
 fn hex(part: &str, digits: usize) -> Option<&str> {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     (part.len() == digits && part.bytes().all(is_digit)).then_some(part)
@@ -45,7 +45,7 @@ mod tests {
     const TRACE: &str = "12345678901234567890123456789012";
     const PARENT: &str = "1234567890123456";
 
-    /// The cases of the W3C's own test suite (w3c/trace-context, test/test.py), and some beside them.
+    /// The cases of the W3C's own test suite (w3c/trace-context, test/test.py), and a few more.
     #[test]
     fn only_valid_trace_parents_are_taken() {
         let same = |flags: &str| format!("00-{TRACE}-{PARENT}-{flags}");
@@ -62,7 +62,7 @@ mod tests {
             (format!("01-{TRACE}-{PARENT}-fe-zürich"), same("00")),
             (format!("fe-{TRACE}-{PARENT}-03"), same("01")),
         ] {
-            assert_eq!(understood(&valid), Some(expected), "{valid}");
+            assert_eq!(parse(&valid), Some(expected), "{valid}");
         }
         let short = |id: &'static str| id.get(1..).unwrap();
         let upper = "1234567890123456789012345678901A";
@@ -114,7 +114,7 @@ mod tests {
             format!("00-{TRACE}-{PARENT}-01\n"),
             format!("01-{TRACE}-{PARENT}-01\n"),
         ] {
-            assert_eq!(understood(&invalid), None, "{invalid}");
+            assert_eq!(parse(&invalid), None, "{invalid}");
         }
     }
 }

@@ -42,7 +42,7 @@ impl Preparation {
         let Some(max_bytes) = self.event.max_bytes.get() else {
             return Ok(NewEvent { sinks, body });
         };
-        let (encoded, oversize) = Encoded::stored(body).bounded(max_bytes, added)?;
+        let (encoded, oversize) = Encoded::from_structured(body).bounded(max_bytes, added)?;
         if let Some(oversize) = oversize {
             self.note_oversize(&encoded, max_bytes, oversize);
         }

@@ -177,7 +177,7 @@ mod tests {
     };
 
     fn event(size: usize) -> Encoded {
-        Encoded::stored(vec![b' '; size].into())
+        Encoded::from_structured(vec![b' '; size].into())
     }
 
     /// Sends events of these sizes at once, to a sink that rejects batches of more than `max_bytes`. Returns whether each

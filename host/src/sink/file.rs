@@ -260,7 +260,7 @@ mod tests {
     fn events(numbers: std::ops::Range<u32>) -> Vec<Encoded> {
         let text = |number| format!("{{\"n\":{number:04}}}");
         numbers
-            .map(|number| Encoded::stored(text(number).into()))
+            .map(|number| Encoded::from_structured(text(number).into()))
             .collect()
     }
 

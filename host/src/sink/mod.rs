@@ -214,7 +214,7 @@ mod tests {
         let kind = SinkKind::Http(HttpConfig::new(url).into());
         let mut context = SinkContext::default();
         let sink = kind.open(&mut context).now_or_never().unwrap().unwrap();
-        let event = Encoded::stored("{}".into());
+        let event = Encoded::from_structured("{}".into());
         // The futures of NATS and Kafka take up to 14 KiB.
         assert!(size_of_val(&sink.send(&event)) < 2048);
     }

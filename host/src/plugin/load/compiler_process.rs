@@ -3,6 +3,7 @@
 
 use super::configure::{self, CompileOutput, CompileRequest, ConfiguredPlugin};
 use super::error::LoadError;
+use super::inspect::{self, DeprecatedSetting};
 use super::module::MAX_FILE_BYTES;
 use super::refusals::Refusals;
 use super::spec::PluginSpec;
@@ -16,7 +17,7 @@ use std::io::{self, Read, Write};
 use std::process::ExitStatus;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Longest time to compile and configure a plugin, and longest time to wait for the plugin before
 /// it. A large module in a debug build of the host takes a minute.
@@ -77,6 +78,7 @@ fn compile_now(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, Loa
     let module = spec.read()?;
     let (digest, size) = (FileDigest::compute(&module), module.len());
     let request = CompileRequest::new(spec);
+    let deprecated = inspect::deprecated_settings(&module, &spec.config);
     let (output, code) = match &engine.compiler {
         Compiler::Thread => configure::compile_and_configure(engine, &request, &module)?,
         Compiler::Process(program) => {
@@ -90,8 +92,17 @@ fn compile_now(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, Loa
     let room = engine.budget.code_bytes_left();
     let reserved = engine.budget.reserve_code(code.len());
     let reserved = reserved.ok_or(LoadError::CodeTooLarge { room })?;
+    let configured = configure::instantiable(engine, &request, output, &code)?;
+    for DeprecatedSetting { name, description } in deprecated {
+        warn!(
+            plugin = spec.name,
+            setting = name,
+            description,
+            "a setting of the plugin is deprecated"
+        );
+    }
     Ok(Compiled {
-        configured: configure::instantiable(engine, &request, output, &code)?,
+        configured,
         digest,
         size,
         code: reserved,

@@ -6,6 +6,7 @@ use super::world::World;
 use crate::plugin::policy::Wasi;
 use flate2::read::GzDecoder;
 use std::io::Read;
+use step_observer_event_model::contract;
 use wasmparser::{Encoding, Parser, Payload};
 
 /// Largest file in bytes.
@@ -112,21 +113,18 @@ pub(crate) fn encoding(wasm: &[u8]) -> Result<Encoding, LoadError> {
 /// C) has no description of its world. It gets the description of our contract; otherwise the
 /// encoder would return an empty component without an error.
 fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
-    let contract = |error: &dyn std::fmt::Display| LoadError::Contract(format!("{error:#}"));
+    let refused = |error: &dyn std::fmt::Display| LoadError::Contract(format!("{error:#}"));
     let described = Parser::new(0).parse_all(&module).any(|payload| {
         matches!(payload, Ok(Payload::CustomSection(section)) if section.name().starts_with("component-type"))
     });
     if !described {
         let mut resolve = wit_parser::Resolve::default();
         let package = resolve
-            .push_str(
-                "plugin.wit",
-                include_str!("../../../../guest-sdk/wit/v0.1/plugin.wit"),
-            )
-            .map_err(|error| contract(&error))?;
+            .push_str("plugin.wit", contract_of(&module))
+            .map_err(|error| refused(&error))?;
         let world = resolve
-            .select_world(&[package], Some("plugin"))
-            .map_err(|error| contract(&error))?;
+            .select_world(&[package], Some(contract::WORLD))
+            .map_err(|error| refused(&error))?;
         wit_component::embed_component_metadata(
             &mut module,
             &resolve,
@@ -134,7 +132,7 @@ fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
             wit_component::StringEncoding::UTF8,
             false,
         )
-        .map_err(|error| contract(&error))?;
+        .map_err(|error| refused(&error))?;
     }
     // Hostile metadata has made the encoder panic before.
     let encoded = std::panic::catch_unwind(|| {
@@ -150,4 +148,18 @@ fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
             "its component metadata is damaged".to_owned(),
         )),
     }
+}
+
+/// Returns the contract that a core module was built for, by the names of its exports.
+fn contract_of(module: &[u8]) -> &'static str {
+    let payloads = Parser::new(0).parse_all(module).filter_map(Result::ok);
+    let mut exports = payloads.filter_map(|payload| match payload {
+        Payload::ExportSection(exports) => Some(exports),
+        _ => None,
+    });
+    let named = exports.find_map(|exports| {
+        let mut exports = exports.into_iter().filter_map(Result::ok);
+        exports.find_map(|export| contract::wit_of(export.name))
+    });
+    named.unwrap_or(contract::NEWEST.1)
 }

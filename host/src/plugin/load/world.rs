@@ -3,6 +3,7 @@
 use super::error::LoadError;
 use crate::plugin::policy::Wasi;
 use crate::plugin::sandbox::WASI_PREFIX;
+use step_observer_event_model::contract;
 use wasmparser::{Parser, Payload};
 
 /// Imports and exports of a component.
@@ -43,10 +44,6 @@ impl World {
 
     /// Checks that the component imports only our packages, and exports `transform`.
     pub(super) fn check(&self, wasi: Wasi) -> Result<(), LoadError> {
-        let ours = [
-            "step-observer:plugin/events@0.1.",
-            "step-observer:plugin/logging@0.1.",
-        ];
         for name in &self.imports {
             if name.starts_with(WASI_PREFIX) {
                 match wasi {
@@ -54,7 +51,7 @@ impl World {
                     Wasi::Refused => return Err(LoadError::Wasi(name.clone())),
                 }
             }
-            if !ours.iter().any(|prefix| name.starts_with(prefix)) {
+            if !contract::is_import(name) {
                 return Err(LoadError::Import(name.clone()));
             }
         }
@@ -70,8 +67,8 @@ impl World {
 
     /// Returns the export that makes it a plugin, with its version.
     pub(crate) fn transform(&self) -> Option<&str> {
-        let prefix = "step-observer:plugin/transform@0.1.";
-        let found = self.exports.iter().find(|name| name.starts_with(prefix));
+        let mut exports = self.exports.iter();
+        let found = exports.find(|name| contract::is_transform(name));
         found.map(String::as_str)
     }
 }

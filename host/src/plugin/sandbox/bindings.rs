@@ -1,5 +1,5 @@
-//! Generated from `guest-sdk/wit/v0.1`. Version 0.2 will be a second module beside this one, both in
-//! one linker.
+//! Generated from the contract that `step_observer_event_model::contract` names. Version 0.2 will be
+//! a second module beside this one, both in one linker.
 #![allow(
     missing_docs,
     unsafe_code,
@@ -12,9 +12,7 @@
     reason = "generated code"
 )]
 
-wasmtime::component::bindgen!({
-    path: "../guest-sdk/wit/v0.1",
-    world: "plugin",
+step_observer_event_model::bindings!(host wasmtime::component::bindgen {
     imports: { default: trappable },
     with: {
         "step-observer:plugin/events.event": super::event_handle::EventHandle,

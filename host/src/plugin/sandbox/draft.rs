@@ -1,7 +1,7 @@
-//! An event in the hands of a plugin: what it reads, and what it wants changed.
+//! An event during a plugin call: what the plugin reads, and the changes that it asks for.
 //!
-//! Changes are recorded and bounded; nothing of them reaches the event unless the plugin ends well
-//! and answers `keep`.
+//! Changes are recorded and bounded. They reach the event only if the call ends well and the plugin
+//! answers `keep`.
 
 use super::bindings::step_observer::plugin::events as wit;
 use super::limits::Limits;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use step_observer_event_model::{EditError, Edits, Phase, Step, field};
 
-/// An event taken apart, with the changes that a plugin asks for.
+/// An event taken apart, with the changes that the plugin asks for.
 #[derive(Debug)]
 pub(crate) struct Draft {
     event: Event,
@@ -71,7 +71,7 @@ impl Draft {
         }
     }
 
-    /// The event as it was.
+    /// Returns the event as it was before the call.
     pub(crate) fn discard(self) -> Envelope {
         let Self {
             event,
@@ -83,11 +83,11 @@ impl Draft {
         reassemble(event, context, data, log)
     }
 
-    /// The event with the changes, and how much was masked.
+    /// Returns the event with the changes, and the number of masked matches by rule.
     ///
     /// # Errors
     ///
-    /// Masking what was changed takes too long; the event is as it was.
+    /// Masking the changed texts takes too long; returns the event as it was before the call.
     pub(crate) fn apply(self) -> Result<(Envelope, RedactionCounts), Box<Envelope>> {
         let limits = self.scan_limits();
         let Self {
@@ -160,7 +160,7 @@ impl Draft {
     pub(crate) fn attribute(&self, name: &str) -> Option<String> {
         let mut all = self.event.iter();
         all.find(|(known, _)| *known == name)
-            .map(|(_, value)| crate::event::text(value).into_owned())
+            .map(|(_, value)| crate::event::canonical_text(value).into_owned())
     }
 
     pub(crate) fn extensions(&self) -> Vec<(String, String)> {
@@ -170,7 +170,7 @@ impl Draft {
             .map(|(name, value)| {
                 (
                     name.to_owned(),
-                    crate::event::text(value.into()).into_owned(),
+                    crate::event::canonical_text(value.into()).into_owned(),
                 )
             })
             .collect();

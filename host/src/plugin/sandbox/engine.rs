@@ -1,9 +1,8 @@
 //! wasmtime, reduced to what plugins need: one engine, limits that always apply, and a clock for
 //! deadlines.
 
-use super::bindings;
 use super::draft::Draft;
-use super::host::{Host, Limiter, MAX_TABLE_ELEMENTS};
+use super::host::{self, Host, Limiter, MAX_TABLE_ELEMENTS};
 use super::limits::{EPOCH_TICK, Limits};
 use super::mask_output::OutputMask;
 use super::memory_budget::{CallMemory, MemoryBudget};
@@ -11,7 +10,7 @@ use super::wasi;
 use crate::locked::Locked;
 use crate::plugin::compiler::Compiler;
 use std::sync::Arc;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 /// Stack of a plugin in bytes.
@@ -58,10 +57,17 @@ impl PluginEngine {
     ///
     /// This machine cannot run WebAssembly, or has no address space for the pool.
     pub fn new() -> wasmtime::Result<Self> {
+        Self::with_functions(host::add_to_linker)
+    }
+
+    /// Starts an engine whose plugins can call the functions that `link` adds.
+    pub(super) fn with_functions(
+        link: impl FnOnce(&mut Linker<Host>) -> wasmtime::Result<()>,
+    ) -> wasmtime::Result<Self> {
         let run = Engine::new(&config(Some(pool())))?;
         let configure = Engine::new(&config(None))?;
         let mut linker = Linker::new(&run);
-        bindings::Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
+        link(&mut linker)?;
         for engine in [&run, &configure] {
             start_epoch_thread(engine)?;
         }

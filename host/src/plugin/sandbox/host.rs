@@ -1,5 +1,6 @@
-//! What a plugin can call: the functions of the contract, on the one event in its store.
+//! The functions that a plugin can call: those of the contract, on the only event in its store.
 
+use super::bindings;
 use super::bindings::step_observer::plugin::{events as wit, logging};
 use super::draft::Draft;
 use super::event_handle::EventHandle;
@@ -8,11 +9,17 @@ use super::memory_budget::CallMemory;
 use std::sync::Arc;
 use step_observer_event_model::size_in_memory;
 use tracing::{debug, error, info, warn};
-use wasmtime::component::Resource;
+use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime::{ResourceLimiter, Result, format_err};
 
 /// Longest line of a plugin in the host's log, in bytes.
 const MAX_LINE_BYTES: usize = 1024;
+
+/// Gives plugins the functions of the contract. A plugin that was built for another 0.1.z finds them,
+/// too: the linker takes versions that differ in z as compatible.
+pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> Result<()> {
+    bindings::Plugin::add_to_linker::<_, HasSelf<_>>(linker, |host: &mut Host| host)
+}
 
 /// State of one instance.
 pub(crate) struct Host {
@@ -20,26 +27,27 @@ pub(crate) struct Host {
     pub(crate) limits: Limiter,
     /// The plugin's name, for its log lines.
     pub(crate) plugin: Arc<str>,
-    /// Masks what the plugin writes.
+    /// Masks the lines that the plugin writes.
     pub(crate) output_mask: Arc<OutputMask>,
-    /// Lines that it may still write.
+    /// Number of lines that the plugin may still write.
     pub(crate) lines_left: u32,
-    /// Handles that its empty WASI gave.
+    /// Number of handles that its empty WASI has given.
     pub(crate) wasi_handles: u32,
 }
 
-/// Memory and tables of one instance.
+/// Bounds the memory and the tables of one instance.
 pub(crate) struct Limiter {
     pub(crate) memory: usize,
-    /// What all memories together have.
+    /// Bytes that all its memories have together.
     pub(crate) used: usize,
-    /// A request for memory was refused.
+    /// Whether a request for memory was refused.
     pub(crate) refused: bool,
-    /// What the host holds for it.
+    /// Bytes that the host keeps for it.
     held: usize,
-    /// What its tables take.
+    /// Bytes of its tables.
     tables: usize,
-    /// Its part of what all plugins have; none where nobody counts, such as when it is configured.
+    /// Its part of the memory that all plugins share; `None` while it is configured, which does not
+    /// count.
     pub(crate) call_memory: Option<CallMemory>,
 }
 
@@ -55,13 +63,14 @@ impl Limiter {
         }
     }
 
-    /// The host holds so many bytes for it now.
+    /// Notes the bytes that the host keeps for the instance now.
     fn hold(&mut self, bytes: usize) -> Result<()> {
         self.held = bytes;
         self.cover(self.used)
     }
 
-    /// A guest never sees that others have taken what it asks for: it ends, and is run again once there is enough.
+    /// Takes the memory of the instance from the shared budget. The plugin never sees that others have
+    /// taken the memory: its call ends, and is repeated when there is enough.
     fn cover(&mut self, memory: usize) -> Result<()> {
         if let Some(call_memory) = &mut self.call_memory {
             let beside = self.held.saturating_add(self.tables);
@@ -111,10 +120,10 @@ impl Host {
     fn draft(&mut self) -> Result<&mut Draft> {
         self.draft
             .as_mut()
-            .ok_or_else(|| format_err!("there is no event to call this on"))
+            .ok_or_else(|| format_err!("this function needs an event, and there is none"))
     }
 
-    /// Changes the event; what the host keeps of the change counts as the plugin's memory.
+    /// Changes the event. The memory of the change counts as the plugin's.
     fn edit<T>(&mut self, change: impl FnOnce(&mut Draft) -> T) -> Result<T> {
         let draft = self.draft()?;
         let changed = change(draft);
@@ -159,7 +168,7 @@ impl wit::HostEvent for Host {
         pointer: String,
         json: Option<String>,
     ) -> Result<Result<(), wit::EditError>> {
-        // Before it is parsed: many at a time would take much at once.
+        // Counted before it is parsed, because several threads may parse at the same time.
         let parsed = json.as_deref().map_or(0, size_in_memory);
         let held = self.draft()?.held().saturating_add(parsed);
         self.limits.hold(held)?;
@@ -224,7 +233,7 @@ impl logging::Host for Host {
         if left == 0 {
             warn!(
                 plugin,
-                "plugin wrote too many lines for one event, the rest is left out"
+                "plugin wrote too many lines for one event: the rest is omitted"
             );
         }
         Ok(())

@@ -7,7 +7,7 @@ use super::cluster::Cluster;
 use super::config::KafkaConfig;
 use super::failure::ProduceFailure;
 use crate::clock;
-use crate::event::{Binding, ContentMode, EncodeError, Encoded, STRUCTURED};
+use crate::event::{Binding, ContentMode, EncodeError, Encoded, STRUCTURED_MEDIA_TYPE};
 use futures::FutureExt as _;
 use rskafka::record::Record;
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl Wire for Kafka {
 
 impl Kafka {
     async fn produce_event(&self, event: &Encoded) -> Attempt {
-        let key = event.run();
+        let key = event.ordering_key();
         let record = match record(event, self.config.mode, &key) {
             Ok(record) => record,
             Err(error) => return reject_unencodable(&error),
@@ -95,7 +95,7 @@ impl Kafka {
 fn record(event: &Encoded, mode: ContentMode, key: &str) -> Result<Record, EncodeError> {
     let (headers, body) = match mode {
         ContentMode::Structured => {
-            let content_type = format!("{STRUCTURED}; charset=UTF-8");
+            let content_type = format!("{STRUCTURED_MEDIA_TYPE}; charset=UTF-8");
             let headers = vec![("content-type".into(), content_type.into())];
             (headers, event.structured())
         }

@@ -9,7 +9,9 @@ pub use config::{NatsAuth, NatsConfig, NatsUrl};
 use super::shared_connection::SharedConnection;
 use super::wire::{SettingProblem, SinkContext, Wire};
 use super::{Attempt, SinkError, reject_unencodable};
-use crate::event::{Binding, ContentMode, DEAD_LETTER, EncodeError, Encoded, STRUCTURED};
+use crate::event::{
+    Binding, ContentMode, DEAD_LETTER_EXTENSION, EncodeError, Encoded, STRUCTURED_MEDIA_TYPE,
+};
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, HeaderValue, NATS_MESSAGE_ID};
 use async_nats::jetstream::message::PublishMessage;
@@ -124,7 +126,7 @@ impl Nats {
     fn message(&self, event: &Encoded) -> Result<Option<PublishMessage>, EncodeError> {
         let (pairs, body) = match self.config.mode {
             ContentMode::Structured => {
-                let content_type = ("Content-Type".into(), STRUCTURED.into());
+                let content_type = ("Content-Type".into(), STRUCTURED_MEDIA_TYPE.into());
                 (vec![content_type], event.structured())
             }
             ContentMode::Binary => {
@@ -133,7 +135,7 @@ impl Nats {
             }
         };
         // The dead letter of an event has an id of its own, so that a stream that has the event takes it, too.
-        let id = match event.attribute(DEAD_LETTER) {
+        let id = match event.attribute(DEAD_LETTER_EXTENSION) {
             Some(_) => format!("{}/dead-letter", event.id()),
             None => event.id(),
         };

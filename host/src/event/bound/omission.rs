@@ -1,7 +1,7 @@
-//! Data that is too large: what goes first, and how it is marked.
+//! Omits members of data that is too large, in a fixed order, and marks what is missing.
 
-use super::{cost, escaped, quoted};
-use crate::event::data::LeftOut;
+use super::{char_size, escaped_size, quoted_size};
+use crate::event::data::OmittedPart;
 use crate::event::encode::EncodeError;
 use crate::truncate::{self, MARKER_ROOM};
 use serde::{Deserialize, Serialize};
@@ -10,65 +10,69 @@ use std::collections::BTreeMap;
 use step_observer_event_model::field::{self, OnOversize};
 use step_observer_event_model::pointer;
 
-/// What stays of a log before anything else is left out, in bytes of JSON.
-const LOG_FLOOR: usize = 1024;
-/// What a log takes beside its text: `"log":"",`.
-const LOG_COST: usize = 9;
-/// Most entries that name one member each. Further members are counted together, for the object that they were in.
-const MAX_NAMED: usize = 16;
-/// Members of fewer bytes, and those with longer names, are counted together, too: an entry would take as much.
-const SMALL: usize = 128;
-/// What says who and how is shorter. Of longer members only those stay without which the data is none.
-const LONG: usize = 1024;
+/// Bytes of JSON that a log keeps before anything else is omitted.
+const MIN_LOG_BYTES: usize = 1024;
+/// Bytes that a log takes beside its text: `"log":"",`.
+const LOG_MEMBER_BYTES: usize = 9;
+/// Most marks that name one member each. Further members share one mark per object.
+const MAX_NAMED_MARKS: usize = 16;
+/// Members of fewer bytes, and those with longer names, share a mark, too: a mark of its own would
+/// take as many bytes as the member.
+const MIN_NAMED_BYTES: usize = 128;
+/// Members that identify the step and its end have fewer bytes. Of members with more, only those
+/// stay without which the data would not be valid.
+const MAX_IDENTITY_BYTES: usize = 1024;
 
-/// Where the results are.
+/// Pointer to the results.
 const RESULTS: &str = "/stepState/terminated/message";
 
-/// Members of a JSON object, as they are written.
+/// Members of a JSON object, with their JSON texts.
 pub(super) type Members = BTreeMap<String, Box<RawValue>>;
 
-/// Data of which something is left out.
-pub(super) struct Cutting {
+/// Data from which members are omitted until it fits.
+pub(super) struct Omission {
     members: Members,
-    left_out: Vec<LeftOut>,
-    /// What it may take.
+    marks: Vec<OmittedPart>,
+    /// Most bytes of the data.
     room: usize,
 }
 
-impl Cutting {
-    /// Nothing if the data is no JSON object.
+impl Omission {
+    /// Parses the data; `None` if it is not a JSON object.
     pub(super) fn new(data: &[u8], room: usize) -> Option<Self> {
         let mut members: Members = serde_json::from_slice(data).ok()?;
-        let left_out = members.remove("leftOut");
-        let left_out = left_out.and_then(|left_out| serde_json::from_str(left_out.get()).ok());
+        let marks = members.remove("leftOut");
+        let marks = marks.and_then(|marks| serde_json::from_str(marks.get()).ok());
         Some(Self {
             members,
-            left_out: left_out.unwrap_or_default(),
+            marks: marks.unwrap_or_default(),
             room,
         })
     }
 
-    pub(super) fn cut(mut self) -> Result<Members, EncodeError> {
+    /// Omits as much as is needed. What matters least goes first: script and arguments, results,
+    /// other members of the step, what plugins added, labels; then long members.
+    pub(super) fn apply(mut self) -> Result<Members, EncodeError> {
         let log = self.take_log();
-        let floor = log
-            .as_deref()
-            .map_or(0, |log| LOG_COST + escaped(log).min(LOG_FLOOR));
+        let floor = log.as_deref().map_or(0, |log| {
+            LOG_MEMBER_BYTES + escaped_size(log).min(MIN_LOG_BYTES)
+        });
         let room = self.room;
         self.room = room.saturating_sub(floor);
-        self.cut_step(|_| ["script", "args"].map(str::to_owned).into())?;
-        self.cut_results()?;
-        self.cut_step(|step| largest(step, |name, _| !is_known("/step", name)))?;
-        self.cut_data(|name, _| !is_known("", name));
-        self.cut_labels()?;
-        self.cut_step(|step| largest(step, |_, value| is_long(value)))?;
-        self.cut_state()?;
-        self.cut_data(|name, value| is_long(value) && !is_needed("", name));
+        self.omit_from_step(|_| ["script", "args"].map(str::to_owned).into())?;
+        self.omit_results()?;
+        self.omit_from_step(|step| largest(step, |name, _| !is_known("/step", name)))?;
+        self.omit_members(|name, _| !is_known("", name));
+        self.omit_labels()?;
+        self.omit_from_step(|step| largest(step, |_, value| is_long(value)))?;
+        self.omit_from_state()?;
+        self.omit_members(|name, value| is_long(value) && !is_needed("", name));
         self.room = room;
         if let Some(log) = log {
             self.put_log(&log)?;
         }
-        if !self.left_out.is_empty() {
-            self.put("leftOut", &self.left_out.clone())?;
+        if !self.marks.is_empty() {
+            self.put("leftOut", &self.marks.clone())?;
         }
         Ok(self.members)
     }
@@ -76,20 +80,20 @@ impl Cutting {
     fn size(&self) -> usize {
         let members = self.members.iter();
         let members: usize = members.map(|(name, value)| member_size(name, value)).sum();
-        members + "{}".len() + self.noted()
+        members + "{}".len() + self.marks_size()
     }
 
-    /// Bytes that are too many.
+    /// Returns the bytes above the bound.
     fn excess(&self) -> usize {
         self.size().saturating_sub(self.room)
     }
 
-    /// What the marks take that are not written yet.
-    fn noted(&self) -> usize {
-        let entries = serde_json::to_string(&self.left_out).unwrap_or_default();
-        match self.left_out.is_empty() {
+    /// Returns the bytes of the marks, which are written last.
+    fn marks_size(&self) -> usize {
+        let entries = serde_json::to_string(&self.marks).unwrap_or_default();
+        match self.marks.is_empty() {
             true => 0,
-            false => quoted("leftOut") + entries.len() + ":,".len(),
+            false => quoted_size("leftOut") + entries.len() + ":,".len(),
         }
     }
 
@@ -103,48 +107,42 @@ impl Cutting {
         Ok(())
     }
 
-    /// Leaves members out of an object in this order, until `excess` bytes are gone.
-    fn leave_out(
-        &mut self,
-        members: &mut Members,
-        order: Vec<String>,
-        parent: &str,
-        mut excess: usize,
-    ) {
+    /// Omits members of an object in this order, until `excess` bytes are gone.
+    fn omit(&mut self, members: &mut Members, order: Vec<String>, parent: &str, mut excess: usize) {
         for name in order {
             if excess == 0 {
                 return;
             }
             if let Some(value) = members.remove(&name) {
-                let noted = self.noted();
-                self.note(parent, &name, None, &value);
+                let marks = self.marks_size();
+                self.mark(parent, &name, None, &value);
                 let freed = member_size(&name, &value);
-                excess = (excess + self.noted()).saturating_sub(noted + freed);
+                excess = (excess + self.marks_size()).saturating_sub(marks + freed);
             }
         }
     }
 
-    fn note(&mut self, parent: &str, name: &str, result: Option<&str>, value: &RawValue) {
+    fn mark(&mut self, parent: &str, name: &str, result: Option<&str>, value: &RawValue) {
         let bytes = text(value).map_or(value.get().len(), |text| text.len());
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let is_short = result.unwrap_or(name).len() <= SMALL;
-        if is_short && value.get().len() >= SMALL && self.left_out.len() < MAX_NAMED {
+        let is_short = result.unwrap_or(name).len() <= MIN_NAMED_BYTES;
+        if is_short && value.get().len() >= MIN_NAMED_BYTES && self.marks.len() < MAX_NAMED_MARKS {
             let path = match result {
                 None => pointer::member(parent, name),
                 Some(_) => parent.to_owned(),
             };
             let result = result.map(str::to_owned);
-            self.left_out.push(LeftOut {
+            self.marks.push(OmittedPart {
                 bytes,
                 path,
                 result,
             });
             return;
         }
-        let known = |entry: &&mut LeftOut| entry.path == parent && entry.result.is_none();
-        match self.left_out.iter_mut().find(known) {
+        let known = |entry: &&mut OmittedPart| entry.path == parent && entry.result.is_none();
+        match self.marks.iter_mut().find(known) {
             Some(entry) => entry.bytes = entry.bytes.saturating_add(bytes),
-            None => self.left_out.push(LeftOut {
+            None => self.marks.push(OmittedPart {
                 bytes,
                 path: parent.to_owned(),
                 result: None,
@@ -152,26 +150,29 @@ impl Cutting {
         }
     }
 
-    /// Leaves out the largest of these members of the data itself.
-    fn cut_data(&mut self, may_go: impl Fn(&str, &RawValue) -> bool) {
+    /// Omits the largest of these members of the data itself.
+    fn omit_members(&mut self, may_go: impl Fn(&str, &RawValue) -> bool) {
         let excess = self.excess();
         let mut members = std::mem::take(&mut self.members);
         let order = largest(&members, may_go);
-        self.leave_out(&mut members, order, "", excess);
+        self.omit(&mut members, order, "", excess);
         self.members = members;
     }
 
-    fn cut_labels(&mut self) -> Result<(), EncodeError> {
+    fn omit_labels(&mut self) -> Result<(), EncodeError> {
         let excess = self.excess();
         let Some(mut labels) = self.object("labels").filter(|_| excess > 0) else {
             return Ok(());
         };
         let order = largest(&labels, |_, _| true);
-        self.leave_out(&mut labels, order, "/labels", excess);
+        self.omit(&mut labels, order, "/labels", excess);
         self.put("labels", &labels)
     }
 
-    fn cut_step(&mut self, order: impl Fn(&Members) -> Vec<String>) -> Result<(), EncodeError> {
+    fn omit_from_step(
+        &mut self,
+        order: impl Fn(&Members) -> Vec<String>,
+    ) -> Result<(), EncodeError> {
         let is_too_large = self.excess() > 0;
         let Some(mut step) = self.object("step").filter(|_| is_too_large) else {
             return Ok(());
@@ -192,12 +193,12 @@ impl Cutting {
         info.insert("truncated".to_owned(), to_raw_value(&true)?);
         self.put("stepInfo", &info)?;
         let excess = self.excess();
-        self.leave_out(&mut step, order, "/step", excess);
+        self.omit(&mut step, order, "/step", excess);
         self.put("step", &step)
     }
 
-    /// Leaves out results, the largest first; or the whole text if it is no list of them.
-    fn cut_results(&mut self) -> Result<(), EncodeError> {
+    /// Omits results, the largest first; or the whole text if it is not a list of results.
+    fn omit_results(&mut self) -> Result<(), EncodeError> {
         let mut excess = self.excess();
         let Some(mut state) = self.object("stepState").filter(|_| excess > 0) else {
             return Ok(());
@@ -218,7 +219,7 @@ impl Cutting {
             std::cmp::Reverse(size)
         });
         if order.is_empty() {
-            self.note("/stepState/terminated", "message", None, &message);
+            self.mark("/stepState/terminated", "message", None, &message);
         }
         for at in order {
             let Some(entry) = kept.remove(&at) else {
@@ -228,12 +229,12 @@ impl Cutting {
                 kept.insert(at, entry);
                 break;
             }
-            let noted = self.noted();
+            let marks = self.marks_size();
             let result: TaskResult<'_> = serde_json::from_str(entry.get()).unwrap_or_default();
             let value = result.value.unwrap_or(entry);
-            self.note(RESULTS, "", Some(&result.key), value);
-            let freed = escaped(entry.get()) + ",".len();
-            excess = (excess + self.noted()).saturating_sub(noted + freed);
+            self.mark(RESULTS, "", Some(&result.key), value);
+            let freed = escaped_size(entry.get()) + ",".len();
+            excess = (excess + self.marks_size()).saturating_sub(marks + freed);
         }
         if !kept.is_empty() {
             let kept: Vec<&RawValue> = kept.into_values().collect();
@@ -244,8 +245,8 @@ impl Cutting {
         self.put("stepState", &state)
     }
 
-    /// Leaves out what plugins have added to the step's state, and what they have made of its members that are short.
-    fn cut_state(&mut self) -> Result<(), EncodeError> {
+    /// Omits what plugins have added to the step's state, and members that plugins have made long.
+    fn omit_from_state(&mut self) -> Result<(), EncodeError> {
         let excess = self.excess();
         let Some(mut state) = self.object("stepState").filter(|_| excess > 0) else {
             return Ok(());
@@ -254,13 +255,13 @@ impl Cutting {
             let order = largest(&ended, |name, value| {
                 may_go("/stepState/terminated", name, value)
             });
-            self.leave_out(&mut ended, order, "/stepState/terminated", excess);
+            self.omit(&mut ended, order, "/stepState/terminated", excess);
             state.insert("terminated".to_owned(), to_raw_value(&ended)?);
             self.put("stepState", &state)?;
         }
         let excess = self.excess();
         let order = largest(&state, |name, value| may_go("/stepState", name, value));
-        self.leave_out(&mut state, order, "/stepState", excess);
+        self.omit(&mut state, order, "/stepState", excess);
         self.put("stepState", &state)
     }
 
@@ -270,29 +271,33 @@ impl Cutting {
         Some(log)
     }
 
-    /// Puts the log back, as much of it as there is room for.
+    /// Puts the log back, without its middle if the whole log does not fit.
     fn put_log(&mut self, log: &str) -> Result<(), EncodeError> {
-        let free = |cutting: &Self| cutting.room.saturating_sub(cutting.size() + LOG_COST);
-        if escaped(log) <= free(self) {
+        let free = |omission: &Self| {
+            omission
+                .room
+                .saturating_sub(omission.size() + LOG_MEMBER_BYTES)
+        };
+        if escaped_size(log) <= free(self) {
             return self.put("log", &log);
         }
         if let Some(mut info) = self.object("logInfo") {
             info.insert("truncated".to_owned(), to_raw_value(&true)?);
             self.put("logInfo", &info)?;
         }
-        self.left_out.push(LeftOut {
+        self.marks.push(OmittedPart {
             bytes: u64::try_from(log.len()).unwrap_or(u64::MAX),
             path: "/log".to_owned(),
             result: None,
         });
         match free(self) {
             room if room < MARKER_ROOM => Ok(()),
-            room => self.put("log", &truncate::omit_middle(log, room, cost)),
+            room => self.put("log", &truncate::omit_middle(log, room, char_size)),
         }
     }
 }
 
-/// A result of a step, as Tekton's entrypoint writes it.
+/// A result of a step, in the format of Tekton's entrypoint.
 #[derive(Default, Deserialize)]
 struct TaskResult<'a> {
     #[serde(default)]
@@ -317,7 +322,7 @@ fn may_go(parent: &str, name: &str, value: &RawValue) -> bool {
 }
 
 fn is_long(value: &RawValue) -> bool {
-    value.get().len() > LONG
+    value.get().len() > MAX_IDENTITY_BYTES
 }
 
 fn object(value: &RawValue) -> Option<Members> {
@@ -328,7 +333,7 @@ fn text(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// Gives the names of these members, that of the largest first.
+/// Returns the names of the members that may go, the largest member first.
 fn largest(members: &Members, may_go: impl Fn(&str, &RawValue) -> bool) -> Vec<String> {
     let those = members.iter().filter(|(name, value)| may_go(name, value));
     let mut those: Vec<_> = those
@@ -338,7 +343,7 @@ fn largest(members: &Members, may_go: impl Fn(&str, &RawValue) -> bool) -> Vec<S
     those.into_iter().map(|(_, name)| name).collect()
 }
 
-/// What a member takes in JSON, with a comma.
+/// Returns the bytes that a member takes in JSON, with a comma.
 fn member_size(name: &str, value: &RawValue) -> usize {
-    quoted(name) + value.get().len() + ":,".len()
+    quoted_size(name) + value.get().len() + ":,".len()
 }
