@@ -239,3 +239,6 @@ impl logging::Host for Host {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

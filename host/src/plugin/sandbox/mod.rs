@@ -12,8 +12,6 @@ mod host;
 mod limits;
 mod mask_output;
 mod memory_budget;
-#[cfg(test)]
-mod next_version;
 mod rule_sets;
 mod wasi;
 

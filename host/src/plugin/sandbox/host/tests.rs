@@ -1,8 +1,8 @@
 //! How the contract grows, on a version 0.1.1 that exists only here: one function more in an
 //! interface that plugins import. `guest-sdk/wit/README.md` gives the rules.
 
-use super::bindings::step_observer::plugin::logging::{Host as _, Level};
-use super::host::{self, Host};
+use super::super::bindings::step_observer::plugin::logging::{Host as _, Level};
+use super::Host;
 use crate::event;
 use crate::plugin::{Chain, Outcome, PluginEngine, PluginSource, PluginSpec, sample_event};
 use serde_json::{Value, json};
@@ -24,8 +24,8 @@ fn next_wit() -> String {
 
 /// What a host of 0.1.1 links: everything that it had, and the interface that has grown. A release
 /// has it from the bindings, which `contract::NEWEST` decides.
-fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    host::add_to_linker(linker)?;
+fn add_next_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    super::add_to_linker(linker)?;
     let mut logging = linker.instance("step-observer:plugin/logging@0.1.1")?;
     logging.func_wrap(
         "log",
@@ -92,7 +92,7 @@ fn process(engine: &PluginEngine, spec: PluginSpec, event: Value) -> Value {
 
 #[test]
 fn a_plugin_calls_a_function_that_a_later_version_has_added() {
-    let engine = PluginEngine::with_functions(add_to_linker).unwrap();
+    let engine = PluginEngine::with_functions(add_next_to_linker).unwrap();
     let event = sample_event();
     assert_eq!(process(&engine, plugin(), event.clone()), event);
 }
@@ -105,7 +105,7 @@ fn an_older_host_refuses_it_and_names_the_function() {
 
 #[test]
 fn every_stored_plugin_still_runs_beside_it() {
-    let engine = PluginEngine::with_functions(add_to_linker).unwrap();
+    let engine = PluginEngine::with_functions(add_next_to_linker).unwrap();
     let read =
         |file: PathBuf| -> Value { serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap() };
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/v0.1");
