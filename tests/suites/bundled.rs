@@ -65,7 +65,7 @@ fn plugins_run_in_order_on_the_event_of_the_one_before() {
     let engine = PluginEngine::new().unwrap();
     let spec = |name: &str, config: Value| {
         let mut spec = PluginSpec::new(name, PluginSource::File(guest(name)));
-        spec.config = config;
+        spec.settings.config = config;
         spec
     };
     let event = read(&path(

@@ -36,7 +36,7 @@ fn a_refusal_has_the_same_text() {
         "(loop $again (br $again))",
     );
     let mut slow = spec("bad", &endless);
-    slow.limits.configure_ms = Bounded::new(50);
+    slow.settings.limits.configure_ms = Bounded::new(50);
     for bad in [spec("bad", "(module)"), spec("bad", "(module"), slow] {
         let [here, child] = [&here, &child].map(|engine| {
             Chain::load(engine, std::slice::from_ref(&bad))

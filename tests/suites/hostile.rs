@@ -55,8 +55,8 @@ fn every_failure_ends_as_on_error_says() {
     for (name, module) in failing() {
         for on_error in [OnError::Pass, OnError::Strip, OnError::Drop, OnError::Block] {
             let mut bad = spec(name, &module);
-            bad.on_error = Some(on_error);
-            bad.limits.time_ms = Bounded::new(100);
+            bad.settings.on_error = Some(on_error);
+            bad.settings.limits.time_ms = Bounded::new(100);
             let chain = Chain::load(&engine, &[bad]).unwrap();
             let outcome = chain.process(before.clone());
             let place = format!("{name}, {on_error:?}");
@@ -125,8 +125,8 @@ fn a_flood_of_edits_is_bounded() {
          (call $more (local.get $event) (i32.const 0) (i32.const 300000) (i32.const 4096)) (unreachable)",
     );
     let mut flood = spec("edits", &module);
-    flood.limits.memory_bytes = Bounded::new(16 * 1024 * 1024);
-    let expected = CallFailure::Output(flood.limits.output_bytes.get());
+    flood.settings.limits.memory_bytes = Bounded::new(16 * 1024 * 1024);
+    let expected = CallFailure::Output(flood.settings.limits.output_bytes.get());
     let Outcome::Deliver(_, report) = load(&[flood]).unwrap().process(envelope()) else {
         panic!()
     };
@@ -230,10 +230,8 @@ fn bombs_of_rules_are_refused() {
         let source = PluginSource::File(step_observer_tests::guest("redact-secrets"));
         let rule = |number| json!({"id": format!("rule-{number}"), "pattern": pattern});
         let rules: Vec<Value> = (0..count).map(rule).collect();
-        PluginSpec {
-            config: json!({"rules": rules}),
-            ..PluginSpec::new("rules", source)
-        }
+        PluginSpec::new("rules", source)
+            .with_settings(|settings| settings.config = json!({"rules": rules}))
     };
     let refused = refusal(&with_rules(r"\pL{20}x", 60));
     assert!(refused.contains("are large when compiled"), "{refused}");
@@ -317,7 +315,7 @@ fn a_plugin_that_reports_an_error_passes_its_self_test_and_one_that_crashes_does
 async fn neighbours_do_not_wait_for_a_plugin_that_hangs() {
     let engine = PluginEngine::new().unwrap();
     let mut hangs = spec("hangs", &failing()[0].1);
-    hangs.limits.time_ms = Bounded::new(10_000);
+    hangs.settings.limits.time_ms = Bounded::new(10_000);
     let hanging = Arc::new(Chain::load(&engine, &[hangs]).unwrap());
     let keep = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
     let good = Arc::new(Chain::load(&engine, &[keep]).unwrap());
@@ -347,7 +345,7 @@ fn a_plugin_gets_only_the_events_that_it_asks_for() {
         ),
     );
     let conditions = json!({"phases": ["failed"], "namespaces": ["leaky"]});
-    picky.select = serde_json::from_value(conditions).unwrap();
+    picky.settings.select = serde_json::from_value(conditions).unwrap();
     let chain = load(&[picky]).unwrap();
     let mut event = sample_event();
     assert_eq!(process(&chain, &event), json!({"dropped": "hostile"}));
@@ -359,8 +357,8 @@ fn a_plugin_gets_only_the_events_that_it_asks_for() {
 
 /// It is what it sees that counts, not how long it takes on a busy machine.
 fn patient(mut spec: PluginSpec) -> PluginSpec {
-    spec.limits.time_ms = Bounded::new(60_000);
-    spec.limits.configure_ms = Bounded::new(60_000);
+    spec.settings.limits.time_ms = Bounded::new(60_000);
+    spec.settings.limits.configure_ms = Bounded::new(60_000);
     spec
 }
 
@@ -390,10 +388,7 @@ fn spy() -> PluginSpec {
         ),
     );
     let module = module.replace("(export \"memory\") 2)", "(export \"memory\") 4)");
-    PluginSpec {
-        config: Value::Null,
-        ..spec("spy", &module)
-    }
+    spec("spy", &module).with_settings(|settings| settings.config = Value::Null)
 }
 
 proptest! {
@@ -433,11 +428,8 @@ proptest! {
 #[test]
 fn the_spy_finds_a_leak() {
     let found = spy();
-    let loud = PluginSpec {
-        // Its configuration lies where it looks.
-        config: json!("x".repeat(64)),
-        ..found
-    };
+    // Its configuration lies where it looks.
+    let loud = found.with_settings(|settings| settings.config = json!("x".repeat(64)));
     let chain = load(&[loud]).unwrap();
     assert_eq!(
         process(&chain, &sample_event()),

@@ -48,10 +48,8 @@ fn the_same_filter_in_every_language_gives_the_same() {
             continue;
         }
         check_cases(&engine, &spec, &path("../guest-sdk/languages/cases"));
-        let configured = PluginSpec {
-            config: serde_json::json!({"a": 1}),
-            ..spec
-        };
+        let configured =
+            spec.with_settings(|settings| settings.config = serde_json::json!({"a": 1}));
         let refused = refusal(&configured);
         let expected = "it refuses its configuration: only-failures takes no configuration";
         assert!(refused.ends_with(expected), "{name}: {refused}");

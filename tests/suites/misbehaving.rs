@@ -11,7 +11,7 @@ use step_observer::plugin::{
 
 /// The misbehaving guests, with the failure that an operator sees.
 fn corpus() -> Vec<(&'static str, String, CallFailure)> {
-    let limits = spec("limits", "").limits;
+    let limits = spec("limits", "").settings.limits;
     let abi = |text: &str| CallFailure::Abi(text.to_owned());
     vec![
         (
@@ -139,10 +139,8 @@ fn every_failure_is_named_and_the_event_goes_on_as_it_was() {
 fn on_error_decides_the_fate_of_the_event() {
     let crash = wat("", "(unreachable)");
     let outcome = |on_error| {
-        let spec = PluginSpec {
-            on_error: Some(on_error),
-            ..spec("crash", &crash)
-        };
+        let spec =
+            spec("crash", &crash).with_settings(|settings| settings.on_error = Some(on_error));
         chain(&[spec]).process(envelope())
     };
     let Outcome::Deliver(passed, _) = outcome(OnError::Pass) else {
@@ -195,7 +193,7 @@ fn a_redacting_plugin_that_fails_lets_no_text_through() {
         PluginSource::File(step_observer_tests::guest("redact-secrets")),
     );
     // Its changes do not fit: it reports an error.
-    spec.limits.output_bytes = Bounded::new(1);
+    spec.settings.limits.output_bytes = Bounded::new(1);
     let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
         panic!()
     };
@@ -214,14 +212,14 @@ fn with_rule(pattern: &str, replacement: &str) -> PluginSpec {
         PluginSource::File(step_observer_tests::guest("redact-secrets")),
     );
     let rule = serde_json::json!({"id": "own", "pattern": pattern, "replacement": replacement});
-    spec.config = serde_json::json!({"rules": [rule]});
+    spec.settings.config = serde_json::json!({"rules": [rule]});
     spec
 }
 
 #[test]
 fn a_rule_cannot_blow_an_event_up() {
     let mut spec = with_rule("[a-z]", &"x".repeat(256));
-    spec.limits.output_bytes = Bounded::new(1000);
+    spec.settings.limits.output_bytes = Bounded::new(1000);
     let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
         panic!()
     };
@@ -269,11 +267,9 @@ fn additions_of_one_plugin_go_when_a_later_one_strips() {
         "enrich",
         PluginSource::File(step_observer_tests::guest("enrich-run")),
     );
-    enrich.config = serde_json::json!({"labels": {"team": "team"}});
-    let crash = PluginSpec {
-        on_error: Some(OnError::Strip),
-        ..spec("crash", &wat("", "(unreachable)"))
-    };
+    enrich.settings.config = serde_json::json!({"labels": {"team": "team"}});
+    let crash = spec("crash", &wat("", "(unreachable)"))
+        .with_settings(|settings| settings.on_error = Some(OnError::Strip));
     let Outcome::Deliver(after, _) = chain(&[enrich, crash]).process(envelope()) else {
         panic!()
     };
@@ -299,7 +295,7 @@ fn identity_and_reserved_extensions_cannot_be_set() {
             "enrich",
             PluginSource::File(step_observer_tests::guest("enrich-run")),
         );
-        spec.config = serde_json::json!({"constants": {name: "forged"}});
+        spec.settings.config = serde_json::json!({"constants": {name: "forged"}});
         let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
             panic!()
         };

@@ -112,7 +112,7 @@ fn bad_configuration_is_refused_in_the_plugins_words() {
         ),
     ] {
         let mut spec = PluginSpec::new(name, PluginSource::File(step_observer_tests::guest(name)));
-        spec.config = config;
+        spec.settings.config = config;
         let refused = refusal(&spec);
         assert!(
             refused.contains(expected),
@@ -130,7 +130,7 @@ fn the_list_of_known_rules_names_each_once() {
         "redact",
         PluginSource::File(step_observer_tests::guest("redact-secrets")),
     );
-    spec.config = serde_json::json!({"without": ["nope"]});
+    spec.settings.config = serde_json::json!({"without": ["nope"]});
     let refused = refusal(&spec);
     let known: Vec<&str> = refused
         .split("there are: ")

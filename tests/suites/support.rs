@@ -125,7 +125,7 @@ pub(crate) const RELEASE: &str = "(call $release (local.get $event))";
 /// A plugin with tight limits.
 pub(crate) fn spec(name: &str, wat: &str) -> PluginSpec {
     let mut spec = PluginSpec::new(name, PluginSource::bytes(wat.as_bytes()));
-    spec.limits = Limits {
+    spec.settings.limits = Limits {
         time_ms: Bounded::new(500),
         memory_bytes: Bounded::new(8 * 1024 * 1024),
         configure_ms: Bounded::new(2000),
@@ -245,7 +245,7 @@ pub(crate) fn check_cases(engine: &PluginEngine, spec: &PluginSpec, folder: &std
         let mut spec = spec.clone();
         let config = case.join("config.json");
         if config.exists() {
-            spec.config = read(&config);
+            spec.settings.config = read(&config);
         }
         let chain = Chain::load(engine, &[spec]).unwrap();
         let told = process(&chain, &read(&case.join("in.json")));

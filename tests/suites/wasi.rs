@@ -60,9 +60,9 @@ fn guest(process: &str) -> PluginSpec {
     wit_component::embed_component_metadata(&mut module, &resolve, world, encoding, false).unwrap();
     PluginSpec {
         source: PluginSource::bytes(wrap(&module)),
-        wasi: Wasi::Denied,
         ..spec("wasi", "")
     }
+    .with_settings(|settings| settings.wasi = Wasi::Denied)
 }
 
 fn process(spec: PluginSpec) -> Result<(), String> {
@@ -79,10 +79,8 @@ fn process(spec: PluginSpec) -> Result<(), String> {
 
 #[test]
 fn it_is_refused_without_permission() {
-    let spec = PluginSpec {
-        wasi: Wasi::Refused,
-        ..guest(&format!("(drop (call $now)) {RELEASE} (call $keep)"))
-    };
+    let spec = guest(&format!("(drop (call $now)) {RELEASE} (call $keep)"))
+        .with_settings(|settings| settings.wasi = Wasi::Refused);
     let refused = refusal(&spec);
     assert!(
         refused.contains("it imports `wasi:clocks/monotonic-clock@0.2.0`"),

@@ -106,29 +106,14 @@ pub fn read_plugin(config: &PluginConfig) -> Result<Vec<u8>, LoadError> {
 }
 
 fn spec(config: &PluginConfig, trust: &Arc<TrustConfig>) -> PluginSpec {
-    let PluginConfig {
-        name,
-        from,
-        config,
-        select,
-        on_error,
-        limits,
-        wasi,
-        sha256,
-    } = config.clone();
-    let source = match from {
-        PluginFrom::File(path) => PluginSource::File(path),
-        PluginFrom::Bundled(name) => PluginSource::Bundled(name),
+    let source = match &config.from {
+        PluginFrom::File(path) => PluginSource::File(path.clone()),
+        PluginFrom::Bundled(name) => PluginSource::Bundled(name.clone()),
     };
     PluginSpec {
-        config,
-        select,
-        on_error,
-        limits,
-        wasi,
-        sha256,
+        settings: config.clone().into(),
         trust: trust.clone(),
-        ..PluginSpec::new(name, source)
+        ..PluginSpec::new(&*config.name, source)
     }
 }
 

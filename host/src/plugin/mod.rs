@@ -14,8 +14,8 @@ mod sandbox;
 pub use compiler::{Compiler, CompilerProgram};
 pub use load::{
     COMPLETE_BUILD, FileDigest, Inspection, LoadError, MAX_FILE_BYTES, MAX_MODULE_BYTES,
-    PluginConfig, PluginFrom, PluginMemoryConfig, PluginSource, PluginSpec, PublicKey, Refusals,
-    TrustConfig, bundled_plugins, compile_for_parent, missing_plugins,
+    PluginConfig, PluginFrom, PluginMemoryConfig, PluginSettings, PluginSource, PluginSpec,
+    PublicKey, Refusals, TrustConfig, bundled_plugins, compile_for_parent, missing_plugins,
 };
 pub(crate) use load::{omit_fields, original_path};
 pub use policy::{OnError, Wasi};

@@ -51,7 +51,7 @@ fn last_panic() -> String {
 #[must_use]
 pub fn spec(name: &str, module: &[u8]) -> PluginSpec {
     let mut spec = PluginSpec::new(name, PluginSource::bytes(module));
-    spec.limits = Limits {
+    spec.settings.limits = Limits {
         time_ms: Bounded::new(50),
         configure_ms: Bounded::new(50),
         memory_bytes: Bounded::new(8 * 1024 * 1024),

@@ -59,13 +59,12 @@ fn redactor() -> PluginSpec {
 }
 
 fn large(name: &str, module: &str) -> PluginSpec {
-    PluginSpec {
-        limits: Limits {
+    spec(name, module).with_settings(|settings| {
+        settings.limits = Limits {
             time_ms: Bounded::new(60_000),
             ..Limits::default()
-        },
-        ..spec(name, module)
-    }
+        };
+    })
 }
 
 #[tokio::test]
@@ -121,11 +120,11 @@ fn a_call_that_gets_no_memory_in_its_time_fails_by_name_and_on_error_decides() {
     let engine = engine(32 * MIB);
     let forever = "(loop $again (br $again)) (unreachable)";
     let mut holds = large("holds", &hoarder(320, forever));
-    holds.limits.time_ms = Bounded::new(2000);
+    holds.settings.limits.time_ms = Bounded::new(2000);
     let holds = chain(&engine, holds);
     let mut wants = large("wants", &hoarder(320, &format!("{RELEASE} (call $keep)")));
-    wants.limits.time_ms = Bounded::new(200);
-    wants.on_error = Some(OnError::Drop);
+    wants.settings.limits.time_ms = Bounded::new(200);
+    wants.settings.on_error = Some(OnError::Drop);
     let wants = chain(&engine, wants);
     std::thread::scope(|scope| {
         let holding = scope.spawn(|| holds.process(envelope()));
@@ -189,7 +188,7 @@ fn data_passed_between_host_and_plugin_counts_as_memory() {
     let module = module.replacen("(module", &format!("(module {import}"), 1);
     let engine = engine(16 * MIB);
     let mut list = large("list", &module);
-    list.limits.time_ms = Bounded::new(100);
+    list.settings.limits.time_ms = Bounded::new(100);
     let Outcome::Deliver(_, report) = chain(&engine, list).process(envelope()) else {
         panic!()
     };
@@ -217,7 +216,7 @@ fn machine_code_that_has_no_room_is_refused() {
          (memory.fill (i32.const 131072) (i32.const 7) (i32.const 30000000))",
     );
     let mut large = large("large", &fills);
-    large.limits.configure_ms = Bounded::new(60_000);
+    large.settings.limits.configure_ms = Bounded::new(60_000);
     let refused = Chain::load(&engine, &[large]).unwrap_err().to_string();
     assert!(
         refused.contains("its machine code and configured memory"),

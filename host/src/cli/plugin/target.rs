@@ -4,6 +4,7 @@ use crate::cli::args::plugin::PluginTarget;
 use crate::cli::outcome::CommandError;
 use std::sync::Arc;
 use step_observer::app::load_plugin;
+use step_observer::plugin::PluginSettings;
 use step_observer::plugin::dropin::PluginManifest;
 use step_observer::plugin::{Chain, Plugin, PluginEngine, TrustConfig};
 use step_observer::plugin::{PluginConfig, PluginFrom};
@@ -26,30 +27,12 @@ pub(super) fn target_config(target: PluginTarget) -> Result<PluginConfig, Comman
 
 /// Applies a `plugin.yaml`. A configuration of the command line wins over its configuration.
 pub(super) fn with_settings(plugin: PluginConfig, manifest: PluginManifest) -> PluginConfig {
-    let PluginManifest {
-        order: _,
-        on_error,
-        limits,
-        select,
-        config,
-        wasi,
-        sha256,
-        plugin: _,
-        part: _,
-    } = manifest;
-    PluginConfig {
-        config: if plugin.config.is_null() {
-            config
-        } else {
-            plugin.config
-        },
-        on_error,
-        limits,
-        select,
-        wasi,
-        sha256,
-        ..PluginConfig::new(plugin.name, plugin.from)
+    let mut settings = PluginSettings::from(manifest);
+    // The command line takes precedence.
+    if !plugin.config.is_null() {
+        settings.config = plugin.config;
     }
+    PluginConfig::with_settings(plugin.name, plugin.from, settings)
 }
 
 pub(super) fn engine() -> Result<PluginEngine, CommandError> {

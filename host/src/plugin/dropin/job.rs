@@ -33,7 +33,7 @@ impl LoadJob {
     #[must_use]
     pub fn run(self) -> LoadResult {
         let load = || {
-            let limits = self.ceiling.check(&self.spec.limits);
+            let limits = self.ceiling.check(&self.spec.settings.limits);
             limits.map_err(|(name, asked, most)| LoadError::Ceiling { name, asked, most })?;
             let call_marker = self.call_marker()?;
             let plugin = Plugin::load(&self.engine, &self.spec)?.with_call_marker(call_marker);

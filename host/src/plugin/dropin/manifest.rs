@@ -1,7 +1,7 @@
 //! `plugin.yaml`: the settings that the author of a plugin delivers with the module.
 
 use crate::event::EventMatch;
-use crate::plugin::{FileDigest, Limits, OnError, Wasi};
+use crate::plugin::{FileDigest, Limits, OnError, PluginSettings, Wasi};
 use crate::yaml::{self, Mistakes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -104,5 +104,29 @@ impl PluginManifest {
             ..Self::default()
         };
         *self == bare
+    }
+}
+
+impl From<PluginManifest> for PluginSettings {
+    fn from(manifest: PluginManifest) -> Self {
+        let PluginManifest {
+            order: _,
+            on_error,
+            limits,
+            select,
+            config,
+            wasi,
+            sha256,
+            plugin: _,
+            part: _,
+        } = manifest;
+        Self {
+            config,
+            select,
+            on_error,
+            limits,
+            wasi,
+            sha256,
+        }
     }
 }

@@ -214,28 +214,12 @@ impl Package {
 
     /// Returns the plugin to load.
     pub(super) fn spec(&self, name: &str, trust: &Arc<TrustConfig>) -> PluginSpec {
-        let PluginManifest {
-            order: _,
-            on_error,
-            limits,
-            select,
-            config,
-            wasi,
-            sha256,
-            plugin: _,
-            part: _,
-        } = self.manifest.clone();
         let source = PluginSource::Bytes {
             module: self.module.clone(),
             signature: self.signature.clone(),
         };
         PluginSpec {
-            config,
-            select,
-            on_error,
-            limits,
-            wasi,
-            sha256,
+            settings: self.manifest.clone().into(),
             trust: trust.clone(),
             ..PluginSpec::new(name, source)
         }

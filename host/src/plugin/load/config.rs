@@ -1,5 +1,6 @@
 //! The configuration of plugins.
 
+use super::settings::PluginSettings;
 use super::trust::FileDigest;
 use crate::bounded::Bounded;
 use crate::event::EventMatch;
@@ -60,15 +61,52 @@ impl PluginConfig {
     /// Makes a plugin with everything at its default.
     #[must_use]
     pub fn new(name: String, from: PluginFrom) -> Self {
+        Self::with_settings(name, from, PluginSettings::default())
+    }
+
+    /// Makes a plugin with these settings.
+    #[must_use]
+    pub fn with_settings(name: String, from: PluginFrom, settings: PluginSettings) -> Self {
+        let PluginSettings {
+            config,
+            select,
+            on_error,
+            limits,
+            wasi,
+            sha256,
+        } = settings;
         Self {
             name,
             from,
-            config: Value::Null,
-            select: EventMatch::default(),
-            on_error: None,
-            limits: Limits::default(),
-            wasi: Wasi::default(),
-            sha256: None,
+            config,
+            select,
+            on_error,
+            limits,
+            wasi,
+            sha256,
+        }
+    }
+}
+
+impl From<PluginConfig> for PluginSettings {
+    fn from(plugin: PluginConfig) -> Self {
+        let PluginConfig {
+            name: _,
+            from: _,
+            config,
+            select,
+            on_error,
+            limits,
+            wasi,
+            sha256,
+        } = plugin;
+        Self {
+            config,
+            select,
+            on_error,
+            limits,
+            wasi,
+            sha256,
         }
     }
 }

@@ -47,9 +47,9 @@ impl CompileRequest {
     pub(crate) fn new(spec: &PluginSpec) -> Self {
         Self {
             name: spec.name.clone(),
-            config: spec.config.to_string(),
-            limits: spec.limits.clone(),
-            wasi: spec.wasi,
+            config: spec.settings.config.to_string(),
+            limits: spec.settings.limits.clone(),
+            wasi: spec.settings.wasi,
             snapshot: spec.snapshot,
         }
     }

@@ -2,10 +2,8 @@
 
 use super::error::LoadError;
 use super::module::MAX_FILE_BYTES;
-use super::trust::{FileDigest, TrustConfig};
-use crate::event::EventMatch;
-use crate::plugin::policy::{OnError, Wasi};
-use crate::plugin::sandbox::Limits;
+use super::settings::PluginSettings;
+use super::trust::TrustConfig;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,18 +41,8 @@ pub struct PluginSpec {
     pub name: String,
     /// Its source.
     pub source: PluginSource,
-    /// Its own configuration.
-    pub config: serde_json::Value,
-    /// Selects its events. All others pass without a call.
-    pub select: EventMatch,
-    /// Consequence of a failed call. The default depends on whether the plugin redacts.
-    pub on_error: Option<OnError>,
-    /// Limits of a call.
-    pub limits: Limits,
-    /// Access to WASI.
-    pub wasi: Wasi,
-    /// The pinned SHA-256: any other file is refused.
-    pub sha256: Option<FileDigest>,
+    /// Its settings.
+    pub settings: PluginSettings,
     /// The keys whose signatures are trusted.
     pub trust: Arc<TrustConfig>,
     /// Configure once, and start every event from that memory. Only benchmarks disable it.
@@ -68,15 +56,17 @@ impl PluginSpec {
         Self {
             name: name.into(),
             source,
-            config: serde_json::Value::Null,
-            select: EventMatch::default(),
-            on_error: None,
-            limits: Limits::default(),
-            wasi: Wasi::default(),
-            sha256: None,
+            settings: PluginSettings::default(),
             trust: Arc::default(),
             snapshot: true,
         }
+    }
+
+    /// Changes the settings.
+    #[must_use]
+    pub fn with_settings(mut self, change: impl FnOnce(&mut PluginSettings)) -> Self {
+        change(&mut self.settings);
+        self
     }
 
     /// Reads the file, and checks its digest and signature.
@@ -91,7 +81,12 @@ impl PluginSpec {
                     name: name.clone(),
                     known: super::bundled::known(name),
                 })?;
-                super::trust::check(found, self.sha256.as_ref(), None, &TrustConfig::default())?;
+                super::trust::check(
+                    found,
+                    self.settings.sha256.as_ref(),
+                    None,
+                    &TrustConfig::default(),
+                )?;
                 return Ok(found.to_vec());
             }
             PluginSource::File(path) => (read(path, MAX_FILE_BYTES)?, signature(path)?),
@@ -99,7 +94,7 @@ impl PluginSpec {
         };
         super::trust::check(
             &bytes,
-            self.sha256.as_ref(),
+            self.settings.sha256.as_ref(),
             signature.as_deref(),
             &self.trust,
         )?;
