@@ -78,7 +78,7 @@ fn compile_now(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, Loa
     let module = spec.read()?;
     let (digest, size) = (FileDigest::compute(&module), module.len());
     let request = CompileRequest::new(spec);
-    let deprecated = inspect::deprecated_settings(&module, &spec.config);
+    let deprecated = inspect::deprecated_settings(&module, &spec.settings.config);
     let (output, code) = match &engine.compiler {
         Compiler::Thread => configure::compile_and_configure(engine, &request, &module)?,
         Compiler::Process(program) => {

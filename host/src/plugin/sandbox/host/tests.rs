@@ -122,7 +122,7 @@ fn every_stored_plugin_still_runs_beside_it() {
             let case = case.path();
             let mut spec = PluginSpec::new("stored", PluginSource::File(file.clone()));
             if case.join("config.json").exists() {
-                spec.config = read(case.join("config.json"));
+                spec.settings.config = read(case.join("config.json"));
             }
             let expected = read(case.join("out.json"));
             if expected.get("error").is_some() {
