@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Whether a terminal acts on a character instead of showing it: control characters, separators of
+/// Returns whether a terminal acts on a character instead of showing it: control characters, separators of
 /// lines and paragraphs, and characters that change the direction of text or have no width.
 fn is_hidden(c: char) -> bool {
     c.is_control()

@@ -73,7 +73,7 @@ impl<T> LenientParse<T> {
         });
     }
 
-    /// Whether the field, or one above or below it, has a mistake, so that its value is not what
+    /// Returns whether the field, or one above or below it, has a mistake, so that its value is not what
     /// the author meant.
     pub(crate) fn is_invalid(&self, path: &FieldPath) -> bool {
         let touches = |invalid: &FieldPath| path.contains(invalid) || invalid.contains(path);
@@ -295,7 +295,7 @@ fn blank_field_at(text: &str, line: u64, being_read: Option<&Segment>) -> Option
     Some((field, kept.collect::<Vec<_>>().join("\n")))
 }
 
-/// Whether the error says that the text, with its aliases, exceeds a bound.
+/// Returns whether the error says that the text, with its aliases, exceeds a bound.
 fn exceeds_budget(error: &serde_saphyr::Error) -> bool {
     let message = error.to_string();
     [

@@ -4,7 +4,7 @@ use crate::support::{envelope, example_watch};
 use cloudevents::{AttributesReader as _, Event};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use step_observer::event::{self, Binding, Encoded, EventConfig};
+use step_observer::event::{self, Binding, Encoded, EventConfig, EventIdentity};
 use step_observer::observe::RecordedLogs;
 use step_observer::step::CapturedLog;
 use step_observer_tests::path;
@@ -113,10 +113,22 @@ fn every_event_of_every_stream_fits_the_published_schema() {
                     48 * 1024,
                 ),
             });
-            let envelope = event::build(&record, log.clone(), &EventConfig::default()).unwrap();
+            let envelope = event::build(
+                &record,
+                &EventIdentity::new(&record, &EventConfig::default()),
+                log.clone(),
+                &EventConfig::default(),
+            )
+            .unwrap();
             let told = structured(&envelope.event);
             // The same bytes where nobody looks into it.
-            let unread = event::build_structured(&record, log, &EventConfig::default()).unwrap();
+            let unread = event::build_structured(
+                &record,
+                &EventIdentity::new(&record, &EventConfig::default()),
+                log,
+                &EventConfig::default(),
+            )
+            .unwrap();
             assert_eq!(unread, event::structured(&envelope.event).unwrap());
             let errors: Vec<String> = validator
                 .iter_errors(&told["data"])
@@ -196,7 +208,13 @@ fn traces_go_on_where_tekton_gives_a_span_context() {
     watch[0]["object"]["metadata"]["annotations"]["tekton.dev/taskrunSpanContext"] =
         r#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#.into();
     let record = track(changes(&watch)).pop().unwrap();
-    let built = event::build(&record, None, &EventConfig::default()).unwrap();
+    let built = event::build(
+        &record,
+        &EventIdentity::new(&record, &EventConfig::default()),
+        None,
+        &EventConfig::default(),
+    )
+    .unwrap();
     let traceparent = built.event.extension("traceparent").unwrap().to_string();
     assert_eq!(
         traceparent,
@@ -205,6 +223,12 @@ fn traces_go_on_where_tekton_gives_a_span_context() {
     watch[0]["object"]["metadata"]["annotations"]["tekton.dev/taskrunSpanContext"] =
         r#"{"traceparent":"\r\nevil"}"#.into();
     let record = track(changes(&watch)).pop().unwrap();
-    let built = event::build(&record, None, &EventConfig::default()).unwrap();
+    let built = event::build(
+        &record,
+        &EventIdentity::new(&record, &EventConfig::default()),
+        None,
+        &EventConfig::default(),
+    )
+    .unwrap();
     assert!(built.event.extension("traceparent").is_none());
 }

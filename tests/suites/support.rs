@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use step_observer::bounded::Bounded;
-use step_observer::event::{self, EventConfig};
+use step_observer::event::{self, EventConfig, EventIdentity};
 use step_observer::plugin::{
     CallFailure, Chain, ChainError, Limits, Outcome, PluginEngine, PluginSource, PluginSpec,
 };
@@ -64,7 +64,13 @@ pub(crate) fn envelope() -> Envelope {
         bytes: 7,
         ..Default::default()
     };
-    event::build(record, Some(log), &EventConfig::default()).unwrap()
+    event::build(
+        record,
+        &EventIdentity::new(record, &EventConfig::default()),
+        Some(log),
+        &EventConfig::default(),
+    )
+    .unwrap()
 }
 
 /// Loads a chain with an engine of its own.

@@ -11,7 +11,7 @@ use crate::sink::SinkKind;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// What a check reads beside the file.
+/// The extent of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckScope {
     /// Only plugins: the file may be for another machine.

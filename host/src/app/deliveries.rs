@@ -10,11 +10,11 @@ use crate::prepare::SinkRoute;
 use futures::FutureExt as _;
 use std::sync::Arc;
 
-/// What the other stages need of the deliveries.
+/// The parts of the deliveries that other stages use.
 pub(super) struct Deliveries {
     /// The counters of each sink, by its name.
     pub(super) sink_metrics: Vec<(String, Arc<SinkMetrics>)>,
-    /// Where prepared events go: to all sinks that take more than dead letters.
+    /// The routes of prepared events: one to each sink that takes more than dead letters.
     pub(super) routes: Vec<SinkRoute>,
 }
 

@@ -1,4 +1,4 @@
-//! Why a pipeline cannot start, or ended.
+//! Errors of a pipeline, at its start and its end.
 
 use crate::admin::AdminError;
 use crate::history::HistoryError;
@@ -9,7 +9,7 @@ use crate::sink::SinkError;
 use crate::trace::TraceError;
 use std::path::PathBuf;
 
-/// Why a pipeline cannot start, or ended.
+/// An error of a pipeline, at its start or its end.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The source cannot be observed.

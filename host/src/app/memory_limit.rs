@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where cgroups are mounted.
+/// Mount point of cgroups.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 /// Limits from here on mean "no limit": cgroup version 1 reports the largest multiple of a page.
 const UNLIMITED_FROM: u64 = 1 << 60;

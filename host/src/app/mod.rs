@@ -64,7 +64,7 @@ pub struct App {
     event_hook: Option<EventHook>,
 }
 
-/// What a pipeline has done.
+/// The result of a pipeline that has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Transitions of steps.

@@ -1,4 +1,4 @@
-//! A pipeline: its stages, and what they share.
+//! A pipeline: its stages and their shared handles.
 //!
 //! observe → track → prepare → journal → one set of lanes per sink
 //!
@@ -49,7 +49,7 @@ pub(super) struct Pipeline {
     sink_metrics: Vec<(String, Arc<SinkMetrics>)>,
 }
 
-/// What the stages of a pipeline share.
+/// Handles that the stages of a pipeline share.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) carried: CarriedOver,
@@ -334,8 +334,8 @@ impl Shared {
         tokio::time::timeout(MAX_SYNC_WAIT, written).await.ok();
     }
 
-    /// Whether the run has seen all of the cluster, as far as it can tell, and all of that is in the
-    /// journal.
+    /// Returns whether the pipeline has seen the whole cluster, as far as it can tell, and everything
+    /// that it has seen is in the journal.
     fn is_finished(&self) -> bool {
         let nothing_waits =
             self.metrics.pending.get() == 0 && self.admission.status().deferred == 0;

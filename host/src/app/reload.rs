@@ -1,4 +1,4 @@
-//! What outlives a change of the configuration: the journal, the history, the admin server's
+//! State that outlives a change of the configuration: the journal, the history, the admin server's
 //! listeners, and the pauses of sinks.
 
 use super::{AppError, Source};
@@ -24,7 +24,8 @@ use tracing::warn;
 /// Longer than any wait for evidence in core (its longest is 35 s).
 const MIN_LOOK_BACK: SignedDuration = SignedDuration::from_mins(1);
 
-/// What a pipeline hands over to the next one, which has another configuration. Cheap to clone.
+/// State that a pipeline hands over to the next one, which has another configuration. Cheap to
+/// clone.
 #[derive(Clone, Debug)]
 pub struct CarriedOver {
     pub(super) journal: Journal,
@@ -38,9 +39,9 @@ pub struct CarriedOver {
     reloads: Arc<Locked<ReloadStatus>>,
     /// The pauses that receivers asked for, by name of the sink, each with its destination.
     pauses: Arc<Locked<HashMap<String, (SinkKind, PauseGate)>>>,
-    /// Which plugins ran when the process died.
+    /// The plugins that ran when the process crashed.
     pub(super) crashes: Option<CrashRecord>,
-    /// Whether a pipeline ended before all that it had seen was in the journal.
+    /// Set if the last pipeline ended before everything that it had seen was in the journal.
     unfinished: Arc<AtomicBool>,
 }
 

@@ -17,12 +17,12 @@ pub(super) struct ReadySink {
     pub(super) lifetime: SinkLifetime,
 }
 
-/// What a sink receives, and until when.
+/// The input of a sink and its end.
 pub(super) enum SinkLifetime {
     /// Events that pass a chain of its own plugins, until nothing is left to prepare.
     Events {
         chain: Arc<Chain>,
-        /// Where its dead letters go. The sender is dropped when the delivery to this sink has ended.
+        /// The sink of its dead letters. The sender is dropped when the delivery to this sink has ended.
         dead_letters: Option<(DeadLetterSink, oneshot::Sender<()>)>,
     },
     /// Dead letters of another sink, until the delivery to that sink has ended.

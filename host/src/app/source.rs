@@ -1,4 +1,4 @@
-//! What a pipeline observes, and its first stage.
+//! The source of a pipeline, and its first stage.
 
 use super::CHANGES_CAPACITY;
 use crate::logs::{LogConfig, LogSource};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use step_observer_core::Shard;
 use tokio::sync::mpsc;
 
-/// What is observed.
+/// The source of a pipeline.
 #[expect(
     missing_debug_implementations,
     reason = "a player and a client have nothing to show"
@@ -24,7 +24,7 @@ pub enum Source {
         log_client: kube::Client,
         /// Measures how fresh the watches of `client` are.
         watches: observe::Watches,
-        /// What to watch.
+        /// The scope of the watches.
         config: ClusterConfig,
         /// Runs that ended longer than this before `started` give no events.
         look_back: SignedDuration,
@@ -80,7 +80,7 @@ impl Source {
         matches!(self, Self::Recording { .. })
     }
 
-    /// Whether the same objects may come again: a recording can be played twice, a cluster or a pipe
+    /// Returns whether the same objects may come again: a recording can be played twice, a cluster or a pipe
     /// cannot.
     pub(super) fn repeats(&self) -> bool {
         matches!(self, Self::Recording { live: false, .. })

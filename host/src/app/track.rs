@@ -22,7 +22,7 @@ use tracing::warn;
 /// A read of a log that begins before the end of its step is emitted.
 pub(super) type LogPrefetch = BoxFuture<'static, ()>;
 
-/// Where the findings of the tracker go.
+/// The consumers of the tracker's findings.
 pub(super) struct TrackOutputs {
     pub(super) prefetches: mpsc::Sender<LogPrefetch>,
     pub(super) records: mpsc::Sender<(Arc<str>, PrepareCommand)>,

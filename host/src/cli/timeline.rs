@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
     use std::time::Duration;
-    use step_observer::event::{self, EventConfig};
+    use step_observer::event::{self, EventConfig, EventIdentity};
     use step_observer::observe::{Finding, Speed, Tracker, play};
     use step_observer::plugin::{CallResult, PluginCall, PluginIdentity, Report};
     use step_observer::step::CapturedLog;
@@ -197,7 +197,13 @@ mod tests {
             text: HOSTILE.to_owned(),
             ..CapturedLog::default()
         };
-        let envelope = event::build(&record, Some(log), &EventConfig::default()).unwrap();
+        let envelope = event::build(
+            &record,
+            &EventIdentity::new(&record, &EventConfig::default()),
+            Some(log),
+            &EventConfig::default(),
+        )
+        .unwrap();
         let report = Report {
             calls: vec![PluginCall {
                 plugin: Arc::new(PluginIdentity {

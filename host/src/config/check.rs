@@ -91,7 +91,7 @@ impl ConfigCheck {
         self.0.add_mistake(path, problem);
     }
 
-    /// Whether a field, or one below it, already has a mistake.
+    /// Returns whether a field, or one below it, already has a mistake.
     #[must_use]
     pub fn has_mistake(&self, path: &FieldPath) -> bool {
         let below = path.to_string();

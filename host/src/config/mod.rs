@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Largest configuration file in bytes.
 const MAX_SIZE: u64 = 1024 * 1024;
 
-/// Why a configuration cannot be used.
+/// An error that prevents the use of a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.

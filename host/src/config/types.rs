@@ -21,13 +21,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(extend("$id" = "urn:step-observer:config:v1"))]
 pub struct Config {
-    /// What is watched.
+    /// Scope of the watches.
     pub cluster: ClusterConfig,
     /// A TaskRun that ended longer than this before the observer started gives no events, such as `10m`.
     pub look_back: ConfigDuration,
-    /// How logs of steps are read.
+    /// Logs of steps.
     pub log: LogConfig,
-    /// How events are named.
+    /// Attributes and size of events.
     pub event: EventConfig,
     /// Plugins that every event passes, in this order.
     pub plugins: Vec<PluginConfig>,
@@ -35,15 +35,15 @@ pub struct Config {
     pub drop_in: DropInConfig,
     /// Memory that all plugins share.
     pub plugin_memory: PluginMemoryConfig,
-    /// Which plugins are trusted.
+    /// Trust in plugins: signatures and digests that they must have.
     pub trust: TrustConfig,
-    /// Where events go.
+    /// Sinks: the receivers of events.
     pub sinks: Vec<SinkConfig>,
-    /// Where accepted events are stored until every sink has received them.
+    /// The journal, which stores accepted events until every sink has received them.
     pub journal: JournalConfig,
-    /// Where the observer answers requests for its status, metrics and history.
+    /// The server that answers requests for status, metrics and history.
     pub admin: AdminConfig,
-    /// Where traces go. By default there are no traces.
+    /// Export of traces. By default there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<TracesConfig>,
     /// Longest time for which a stopping observer delivers the events that it has, such as `25s`.
@@ -77,18 +77,18 @@ pub struct SinkConfig {
     /// Name of the sink in logs and metrics.
     #[serde(deserialize_with = "crate::bounded::name")]
     pub name: String,
-    /// Where the sink sends events.
+    /// Receiver of the events.
     pub to: SinkKind,
-    /// Which events the sink gets. The default is all events.
+    /// Condition for the events that the sink gets. The default is all events.
     #[serde(default, rename = "match")]
     pub select: EventMatch,
     /// Plugins that events for this sink pass after the common plugins.
     #[serde(default)]
     pub plugins: Vec<PluginConfig>,
-    /// How failed deliveries are repeated.
+    /// Repetition of failed deliveries.
     #[serde(default)]
     pub retry: RetryConfig,
-    /// Where dead letters of this sink go: the same event with the extensions `knativeerrordest`,
+    /// Sink for the dead letters of this one. It receives the same event with the extensions `knativeerrordest`,
     /// `knativeerrorcode` (as Knative's brokers add them) and `deadletterreason`. By default dead
     /// letters stay in the journal (`step-observer dead-letters`). The name of the dead-letter sink
     /// is that of this sink with `.dead-letters`.
@@ -100,9 +100,9 @@ pub struct SinkConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeadLetterConfig {
-    /// Where the dead-letter sink sends events.
+    /// Receiver of the dead letters.
     pub to: SinkKind,
-    /// How failed deliveries are repeated. An event that this sink does not accept either stays in
+    /// Repetition of failed deliveries. An event that this sink does not accept either stays in
     /// the journal.
     #[serde(default)]
     pub retry: RetryConfig,

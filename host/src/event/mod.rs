@@ -79,6 +79,39 @@ impl Default for EventConfig {
     }
 }
 
+/// The attributes by which an event is known. They are derived once per transition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventIdentity {
+    /// `id`: the same transition always has the same one.
+    pub id: String,
+    /// `type`.
+    pub ty: String,
+    /// `subject`: namespace, TaskRun and step.
+    pub subject: String,
+}
+
+impl EventIdentity {
+    /// Derives the attributes from a record.
+    #[must_use]
+    pub fn new(record: &StepRecord, config: &EventConfig) -> Self {
+        let transition = &record.transition;
+        let phase = phase(&transition.kind).as_str();
+        let ty = [&config.type_prefix, ".", phase, ".v1"].concat();
+        Self {
+            id: transition.event_id(&ty),
+            ty,
+            subject: [
+                &record.namespace,
+                "/",
+                &record.task_run,
+                "/",
+                transition.step(),
+            ]
+            .concat(),
+        }
+    }
+}
+
 /// Why the event could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -101,10 +134,11 @@ pub enum BuildError {
 /// A name in the configuration or the cluster is not a valid attribute.
 pub fn build(
     record: &StepRecord,
+    identity: &EventIdentity,
     log: Option<CapturedLog>,
     config: &EventConfig,
 ) -> Result<Envelope, BuildError> {
-    let mut event = attributes(record, config)?;
+    let mut event = attributes(record, identity, config)?;
     event.set_data_unchecked(serde_json::to_value(StepEventData::new(record, log))?);
     let context = EventContext {
         run_uid: record.transition.run_uid.clone(),
@@ -124,10 +158,11 @@ pub fn build(
 /// As [`build`], or a required attribute is missing.
 pub fn build_structured(
     record: &StepRecord,
+    identity: &EventIdentity,
     log: Option<CapturedLog>,
     config: &EventConfig,
 ) -> Result<Bytes, BuildError> {
-    let event = attributes(record, config)?;
+    let event = attributes(record, identity, config)?;
     let data = StepEventData::new(record, log);
     // With room for characters that JSON escapes.
     let length = data.log.as_ref().map_or(0, |log| log.len() + log.len() / 8);
@@ -135,15 +170,18 @@ pub fn build_structured(
 }
 
 /// Makes the event of a transition, without its data.
-fn attributes(record: &StepRecord, config: &EventConfig) -> Result<Event, BuildError> {
+fn attributes(
+    record: &StepRecord,
+    identity: &EventIdentity,
+    config: &EventConfig,
+) -> Result<Event, BuildError> {
     static SCHEMA: LazyLock<Option<Url>> = LazyLock::new(|| Url::parse(SCHEMA_URN).ok());
     let transition = &record.transition;
-    let event_type = event_type(record, config);
     let mut event = EventBuilderV10::new()
-        .id(transition.event_id(&event_type))
+        .id(&*identity.id)
         .source(config.source.as_str())
-        .ty(event_type)
-        .subject(subject(record))
+        .ty(&*identity.ty)
+        .subject(&*identity.subject)
         .time(to_chrono(transition.at))
         .build()?;
     event.set_datacontenttype(Some("application/json"));
@@ -155,26 +193,6 @@ fn attributes(record: &StepRecord, config: &EventConfig) -> Result<Event, BuildE
         event.set_extension("traceparent", traceparent);
     }
     Ok(event)
-}
-
-/// Returns the `id` of the event of a transition.
-#[must_use]
-pub fn id(record: &StepRecord, config: &EventConfig) -> String {
-    record.transition.event_id(&event_type(record, config))
-}
-
-/// Returns the `subject` of the event of a transition.
-#[must_use]
-pub fn subject(record: &StepRecord) -> String {
-    let step = record.transition.step();
-    [&record.namespace, "/", &record.task_run, "/", step].concat()
-}
-
-/// Returns the `type` of the event of a transition.
-#[must_use]
-pub fn event_type(record: &StepRecord, config: &EventConfig) -> String {
-    let phase = phase(&record.transition.kind).as_str();
-    [&config.type_prefix, ".", phase, ".v1"].concat()
 }
 
 /// Returns the trace of a transition and its parent span as a W3C `traceparent`: those of Tekton, else

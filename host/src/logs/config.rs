@@ -1,10 +1,10 @@
-//! How the logs of steps are read.
+//! The configuration of reading logs.
 
 use crate::bounded::Bounded;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the logs of steps are read.
+/// Logs of steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LogConfig {

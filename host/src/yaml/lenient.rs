@@ -11,23 +11,23 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-/// What a read omits, and where it failed.
+/// State of one read: the fields that it omits, and its failure.
 #[derive(Debug, Default)]
 pub(super) struct ReadState {
     /// Fields and items that are read as if they were absent.
     pub(super) omitted: HashSet<FieldPath>,
     /// Values that mappings get in addition, so that their other fields can be read.
     pub(super) added: HashMap<FieldPath, Vec<(String, Value)>>,
-    /// Where the read failed.
+    /// The field at which the read failed.
     pub(super) failed: Option<FailedAt>,
     path: FieldPath,
 }
 
-/// Where a read failed.
+/// The field at which a read failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FailedAt {
     pub(super) path: FieldPath,
-    /// Whether the name of the field is wrong, not its value.
+    /// Set if the name of the field is wrong, not its value.
     pub(super) is_name: bool,
 }
 

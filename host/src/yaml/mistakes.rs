@@ -14,7 +14,7 @@ pub struct YamlError {
     pub column: u64,
     /// Path of the field.
     pub field: String,
-    /// What is wrong, and how to mend it.
+    /// The problem and its remedy.
     pub problem: String,
 }
 
@@ -35,7 +35,7 @@ impl Mistakes {
         &self.list
     }
 
-    /// Whether there is no mistake.
+    /// Returns whether there is no mistake.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -67,7 +67,7 @@ impl Mistakes {
         self.has_more = true;
     }
 
-    /// Whether the text may have mistakes that are not listed.
+    /// Returns whether the text may have mistakes that are not listed.
     pub(super) fn has_more(&self) -> bool {
         self.has_more
     }

@@ -49,7 +49,7 @@ pub(super) struct Duplicate {
     pub(super) first: Position,
 }
 
-/// Why a text is not YAML.
+/// An error in the syntax of a text.
 pub(super) struct SyntaxError {
     pub(super) path: FieldPath,
     pub(super) at: Position,
@@ -101,7 +101,7 @@ impl SourceMap {
         self.find(path, true)
     }
 
-    /// Whether the field exists.
+    /// Returns whether the field exists.
     pub(super) fn contains(&self, path: &FieldPath) -> bool {
         self.node(path).is_some()
     }

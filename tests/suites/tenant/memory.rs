@@ -80,9 +80,9 @@ fn an_oversized_script_is_omitted_and_the_event_says_so() {
         "{spec}"
     );
     assert!(spec["image"].is_string(), "{spec}");
-    let built =
-        step_observer::event::build(first, None, &step_observer::event::EventConfig::default())
-            .unwrap();
+    let config = step_observer::event::EventConfig::default();
+    let identity = step_observer::event::EventIdentity::new(first, &config);
+    let built = step_observer::event::build(first, &identity, None, &config).unwrap();
     let data = step_observer::event::structured(&built.event).unwrap();
     let data: Value = serde_json::from_slice(&data).unwrap();
     let data = &data["data"];

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DropInConfig {
-    /// Whether ConfigMaps with the label `step-observer.dev/plugin: "true"` are plugins.
+    /// Loads ConfigMaps with the label `step-observer.dev/plugin: "true"` as plugins.
     pub config_maps: bool,
     /// Namespace of these ConfigMaps. The default in a cluster is the observer's own namespace. Outside a cluster there is
     /// no default, and no ConfigMap is watched.

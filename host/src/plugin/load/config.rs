@@ -34,12 +34,12 @@ pub struct PluginConfig {
     /// Name of the plugin in logs, metrics and events.
     #[serde(deserialize_with = "crate::bounded::name")]
     pub name: String,
-    /// Where the plugin is.
+    /// Location of the plugin.
     pub from: PluginFrom,
     /// Configuration that the plugin itself defines.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub config: Value,
-    /// Which events the plugin gets. The other events do not pass it. The default is all events.
+    /// Condition for the events that the plugin gets. Other events do not pass it. The default is all events.
     #[serde(default, rename = "match")]
     pub select: EventMatch,
     /// Consequence of a failed call for the event. The default is `strip` for plugins that redact
@@ -49,7 +49,7 @@ pub struct PluginConfig {
     /// Limits of one call.
     #[serde(default)]
     pub limits: Limits,
-    /// What the plugin can import of WASI.
+    /// The part of WASI that the plugin can import.
     #[serde(default)]
     pub wasi: Wasi,
     /// SHA-256 of the plugin's file, as `sha256sum` prints it. Another file is refused.
@@ -111,7 +111,7 @@ impl From<PluginConfig> for PluginSettings {
     }
 }
 
-/// Where a plugin is.
+/// Location of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum PluginFrom {
