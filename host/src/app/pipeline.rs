@@ -151,6 +151,7 @@ impl Pipeline {
         } = self;
         let journal = shared.carried.journal.clone();
         let source_failure = stages.wait(shutdown, grace, journal.failed()).await?;
+        shared.metrics.keep_pending();
         stages.abort();
         shared.flush().await;
         shared.carried.note_end(shared.is_finished());

@@ -6,7 +6,7 @@ use crate::fair::{Admission, Ticket};
 use crate::journal::Journal;
 use crate::logs::LogReader;
 use crate::observe::{Change, Finding, LogRateLimit, TimedChange, Tracker, UnclaimedPod};
-use crate::prepare::{AdmittedRecord, PipelineMetrics, PrepareCommand};
+use crate::prepare::{AdmittedRecord, Pending, PipelineMetrics, PrepareCommand};
 use crate::step::StepRecord;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -119,7 +119,7 @@ impl TrackOutputs {
                 Finding::TextsEvicted(runs) => self.warn_texts_evicted(runs),
                 Finding::Record(record) => {
                     self.metrics.transitions.count(&record.transition.kind);
-                    self.metrics.pending.add(1);
+                    let pending = Pending::new(&self.metrics);
                     let run = record.transition.run_uid.clone();
                     let ticket = self.admit(&record).await;
                     let wants_log = event::wants_log(&record.transition.kind);
@@ -132,7 +132,8 @@ impl TrackOutputs {
                         claim,
                         ticket,
                     };
-                    self.send(run, PrepareCommand::Step(Box::new(item))).await;
+                    self.send(run, PrepareCommand::Step(Box::new(item), pending))
+                        .await;
                 }
                 Finding::Forgotten(run) => self.forget(run).await,
             }

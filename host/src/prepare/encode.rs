@@ -1,4 +1,4 @@
-//! From an event that has passed its last plugin to one that the journal keeps: within `event.maxBytes`.
+//! Encodes an event for the journal, within `event.maxBytes`.
 
 use super::{Preparation, SinkRoute};
 use crate::event::{self, BuildError, Encoded, Oversize};
@@ -9,7 +9,7 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 impl Preparation {
-    /// An event for those of the sinks that want it.
+    /// Encodes an event for those of the sinks whose `match` it fits. `None` if it fits none.
     pub(super) fn encode<'o>(
         &self,
         envelope: Option<&Envelope>,
@@ -28,7 +28,8 @@ impl Preparation {
         self.new_event(body, wanting).map(Some)
     }
 
-    /// Bounds an event for these sinks: what the journal keeps is what each of them gets at every attempt.
+    /// Bounds an event for these sinks. The journal stores the bounded event, so that each sink gets
+    /// the same bytes at every attempt.
     pub(super) fn new_event<'o>(
         &self,
         body: Bytes,
@@ -44,13 +45,13 @@ impl Preparation {
         };
         let (encoded, oversize) = Encoded::from_structured(body).bounded(max_bytes, added)?;
         if let Some(oversize) = oversize {
-            self.note_oversize(&encoded, max_bytes, oversize);
+            self.report_oversize(&encoded, max_bytes, oversize);
         }
         let body = encoded.structured();
         Ok(NewEvent { sinks, body })
     }
 
-    fn note_oversize(&self, event: &Encoded, max_bytes: usize, oversize: Oversize) {
+    fn report_oversize(&self, event: &Encoded, max_bytes: usize, oversize: Oversize) {
         let Oversize {
             before,
             after,
@@ -73,7 +74,7 @@ impl Preparation {
                 sent_bytes = after,
                 max_bytes,
                 others,
-                "an event is larger than event.maxBytes: parts of its data are left out, and it says which"
+                "an event is larger than event.maxBytes: parts of its data are removed, and it names them"
             ),
             false => warn!(
                 id,
@@ -83,7 +84,7 @@ impl Preparation {
                 max_bytes,
                 others,
                 remedy = "have plugins set fewer or shorter attributes, or raise event.maxBytes",
-                "an event is larger than event.maxBytes by what cannot be left out, and is sent as it is: receivers may refuse it"
+                "an event is larger than event.maxBytes by parts that cannot be removed, and is sent as it is: receivers may refuse it"
             ),
         }
     }

@@ -1,7 +1,7 @@
 //! Metrics of the pipeline between the watches and the journal.
 
 use crate::metrics::{Counter, Gauge, Registry};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use step_observer_core::Kind;
 
 /// Counts what becomes of transitions and their events between the watches and the journal.
@@ -9,6 +9,8 @@ use step_observer_core::Kind;
 pub(crate) struct PipelineMetrics {
     /// The first lists of all watches are complete. This is a state for `/status`, not a metric.
     pub(crate) listed: AtomicBool,
+    /// The stages are aborted: their events stay pending.
+    pub(super) keeps_pending: AtomicBool,
     /// Transitions that the tracker found.
     pub(crate) transitions: TransitionMetrics,
     /// TaskRuns that are tracked.
@@ -97,6 +99,13 @@ impl PipelineMetrics {
             [("cut", &metrics.truncated), ("sent", &metrics.oversized)],
         );
         metrics
+    }
+}
+
+impl PipelineMetrics {
+    /// Keeps events pending whose guards are dropped from now on, because their stages are aborted.
+    pub(crate) fn keep_pending(&self) {
+        self.keeps_pending.store(true, Ordering::Relaxed);
     }
 }
 

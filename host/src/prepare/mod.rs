@@ -1,79 +1,82 @@
-//! From a step record to events in the journal: log, event, plugins, match.
+//! Makes events of step records and submits them to the journal: log, event, plugins, `match`.
 
 mod encode;
+mod fan_out;
+mod fast_path;
 mod metrics;
+mod pending;
 mod run_chain;
+mod submit;
 
-use crate::clock;
-use crate::event::{self, BuildError, EventConfig, EventMatch};
-use crate::fair::{FairSemaphore, Permit, Ticket};
-use crate::history::{EventStage, History, PluginResult, PluginVerdict, TraceContext};
-use crate::journal::{Accept, Journal, NewEvent, Origin};
+pub(crate) use metrics::PipelineMetrics;
+pub(crate) use pending::Pending;
+
+use crate::event::{self, EventConfig, EventIdentity, EventMatch};
+use crate::fair::{FairSemaphore, Ticket};
+use crate::history::History;
+use crate::journal::Journal;
 use crate::logs::LogReader;
 use crate::observe::{LogRateLimit, WatchedPod};
 use crate::plugin::dropin::Roster;
-use crate::plugin::{CallResult, Chain, ChainPool, OnError, PluginCall, PluginIdentity, Report};
+use crate::plugin::{Chain, ChainPool, Report};
 use crate::step::{Envelope, StepRecord};
-use cloudevents::AttributesReader as _;
-pub(crate) use metrics::PipelineMetrics;
-use run_chain::ChainRef;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tracing::{debug, error};
+use tracing::debug;
 
-/// What happened to one step, for whoever looks on.
+/// An event that has passed the common plugins, for a hook.
 #[derive(Debug)]
 pub enum PreparedEvent<'a> {
-    /// Its event goes to the sinks.
+    /// The event goes to the sinks.
     Passed {
-        /// The step.
+        /// The record that the event was made of.
         record: &'a StepRecord,
-        /// The event before any plugin.
+        /// The event before the first plugin.
         before: &'a Envelope,
-        /// The event that goes to the sinks.
+        /// The event after the last plugin.
         envelope: &'a Envelope,
-        /// What the plugins did.
+        /// The calls of the plugins.
         report: &'a Report,
     },
-    /// A plugin dropped its event.
+    /// A plugin dropped the event.
     Dropped {
-        /// The step.
+        /// The record that the event was made of.
         record: &'a StepRecord,
-        /// The plugin.
+        /// Name of the plugin.
         plugin: &'a str,
-        /// Why.
+        /// Why the plugin dropped it.
         reason: &'a str,
     },
 }
 
-/// Whoever looks on.
+/// Called for each event that has passed the common plugins.
 pub type EventHook = Arc<dyn Fn(PreparedEvent<'_>) + Send + Sync>;
 
-/// A sink as seen from here.
+/// The way of events to one sink.
 pub(crate) struct SinkRoute {
     pub(crate) name: String,
     pub(crate) select: EventMatch,
+    /// Plugins of this sink, which events pass after the common ones.
     pub(crate) chain: Arc<Chain>,
-    /// Bytes that it adds to each event: attributes of its own.
+    /// Bytes of the attributes that the sink adds to each event.
     pub(crate) added: usize,
 }
 
-/// What is to be prepared.
+/// Input of the prepare stage.
 #[derive(Debug)]
 pub(crate) enum PrepareCommand {
-    /// A step did something.
-    Step(Box<AdmittedRecord>),
-    /// Nothing more will come of this run.
+    /// Make the events of a record. They are pending until the journal has accepted them.
+    Step(Box<AdmittedRecord>, Pending),
+    /// Remove the marks of a run: it has no further transitions.
     Forget(Arc<str>),
 }
 
-/// A record with its place among those that are prepared.
+/// A record that has been admitted.
 #[derive(Debug)]
 pub(crate) struct AdmittedRecord {
     pub(crate) record: Box<StepRecord>,
-    /// Whose log it is, if one is to be read.
+    /// The Pod whose log is read, if the event has a log.
     pub(crate) claim: Option<WatchedPod>,
     pub(crate) ticket: Ticket,
 }
@@ -82,13 +85,18 @@ impl SinkRoute {
     fn has_own_chain(&self) -> bool {
         !self.chain.plugins().is_empty()
     }
+
+    /// Returns the mark of an event that passed the plugins of this sink. An id contains no space.
+    fn mark(&self, id: &str) -> String {
+        format!("{id} {}", self.name)
+    }
 }
 
-/// What the journal does not say of a transition yet.
+/// The marks of a transition that the journal lacks.
 struct MissingMarks {
-    /// To the sinks without plugins of their own.
+    /// The mark of the event for all sinks without plugins of their own.
     shared: bool,
-    /// To each of the others.
+    /// The marks of the events for the other sinks, one each.
     own: Vec<bool>,
 }
 
@@ -98,280 +106,83 @@ impl MissingMarks {
     }
 }
 
-/// The mark of an event that went through a sink's own plugins. An id holds no blank.
-fn route_mark(id: &str, route: &SinkRoute) -> String {
-    format!("{id} {}", route.name)
-}
-
-/// Returns the entry of a plugin call for the history.
-fn plugin_result(call: &PluginCall) -> PluginResult {
-    let dropped = call.drop_reason().map(Cow::into_owned);
-    let (verdict, reason) = match (dropped, &call.result) {
-        (Some(reason), _) => (PluginVerdict::Dropped, Some(reason)),
-        (None, CallResult::Failed { failure, on_error }) => match on_error {
-            OnError::Strip => (PluginVerdict::Stripped, Some(failure.to_string())),
-            OnError::Pass | OnError::Drop | OnError::Block => {
-                (PluginVerdict::PassedBy, Some(failure.to_string()))
-            }
-        },
-        (None, CallResult::Kept | CallResult::Dropped(_)) => (PluginVerdict::Kept, None),
-    };
-    let PluginIdentity {
-        name,
-        version,
-        digest,
-    } = &*call.plugin;
-    PluginResult {
-        plugin: name.to_string(),
-        version: version.clone(),
-        digest: digest.as_ref().map(|digest| digest.as_str().to_owned()),
-        verdict,
-        micros: u64::try_from(call.took.as_micros()).unwrap_or(u64::MAX),
-        masked: u64::from(call.masked.total()),
-        reason,
-    }
-}
-
-/// Makes events and puts them into the journal.
+/// Makes events and submits them to the journal.
 pub(crate) struct Preparation {
     pub(crate) logs: Arc<LogReader>,
     pub(crate) event: EventConfig,
     pub(crate) pool: ChainPool,
     /// Shares the threads of `pool` among namespaces.
     pub(crate) call_permits: FairSemaphore,
-    /// Who may prepare a record; an event that a plugin holds does not count.
+    /// Bounds the records that are prepared at a time, without those whose event a plugin holds.
     pub(crate) record_permits: FairSemaphore,
-    /// The chain of the moment, common to all sinks.
+    /// The current common plugins.
     pub(crate) roster: watch::Receiver<Roster>,
     pub(crate) routes: Vec<SinkRoute>,
     pub(crate) journal: Journal,
     pub(crate) history: History,
-    /// There are traces.
+    /// Whether traces are exported.
     pub(crate) traced: bool,
     pub(crate) metrics: Arc<PipelineMetrics>,
     pub(crate) event_hook: Option<EventHook>,
-    /// How long a plugin may hold an event (`onError: block`); for ever where nothing is given, as a
-    /// cluster goes on for ever.
+    /// Longest time for which a plugin may hold an event (`onError: block`). `None` means no bound:
+    /// a cluster has no end at which the event would be missed.
     pub(crate) hold_for: Option<Duration>,
-    /// So that events that are too large, of which a stranger can make many, do not fill the log.
+    /// Bounds the log lines about large events, which a tenant can cause.
     pub(crate) truncated_log_limit: LogRateLimit,
     pub(crate) oversized_log_limit: LogRateLimit,
 }
 
 impl Preparation {
-    pub(crate) async fn handle(&self, item: PrepareCommand) {
-        match item {
-            PrepareCommand::Step(item) => self.prepare(&item).await,
-            // Where the journal cannot be written, the observer stops anyway.
+    pub(crate) async fn handle(&self, command: PrepareCommand) {
+        match command {
+            PrepareCommand::Step(item, pending) => self.prepare(&item, pending).await,
+            // A journal that cannot be written stops the observer.
             PrepareCommand::Forget(run) => drop(self.journal.forget(run).await),
         }
     }
 
-    async fn prepare(&self, item: &AdmittedRecord) {
+    async fn prepare(&self, item: &AdmittedRecord, pending: Pending) {
         let record = &*item.record;
-        let id = event::id(record, &self.event);
-        let missing = MissingMarks {
-            shared: !self.is_accepted(record, &id),
-            own: self
-                .own_routes()
-                .map(|route| !self.is_accepted(record, &route_mark(&id, route)))
-                .collect(),
-        };
+        let identity = EventIdentity::new(record, &self.event);
+        let missing = self.missing_marks(record, &identity.id);
         if missing.is_empty() {
-            self.settled();
             self.metrics.emitted_before.increment();
-            debug!(id, "told before");
+            debug!(id = identity.id, "event was emitted before");
             return;
         }
-        let turn = self.record_permits.acquire(&record.namespace).await;
+        let permit = self.record_permits.acquire(&record.namespace).await;
         let log = if event::wants_log(&record.transition.kind) {
             Some(self.logs.log_of(record, item.claim.as_ref()).await)
         } else {
             None
         };
         if self.is_unread().await {
-            let built = event::build_structured(record, log, &self.event);
-            return match built.and_then(|body| self.new_event(body, &self.routes)) {
-                Ok(event) => {
-                    // A namespace that waits for room in the journal keeps no other from being prepared.
-                    drop(turn);
-                    self.submit(record, &id, id.clone(), Some(event), &Report::default())
-                        .await;
-                }
-                Err(problem) => self.unbuildable(&problem, record),
-            };
+            return self
+                .submit_unread(item, &identity, log, pending, permit)
+                .await;
         }
-        match event::build(record, log, &self.event) {
-            Ok(envelope) => self.run_plugins(item, envelope, missing, turn).await,
-            Err(problem) => self.unbuildable(&problem, record),
-        }
-    }
-
-    /// Nobody looks into an event on its way to the sinks: no plugin, no condition, no event_hook.
-    async fn is_unread(&self) -> bool {
-        let wants_all =
-            |route: &SinkRoute| !route.has_own_chain() && route.select == EventMatch::default();
-        !self.routes.is_empty()
-            && self.event_hook.is_none()
-            && self.routes.iter().all(wants_all)
-            && self
-                .chain(&ChainRef::Common)
-                .await
-                .is_some_and(|chain| chain.plugins().is_empty())
-    }
-
-    /// One less is between the watch and the journal.
-    fn settled(&self) {
-        self.metrics.pending.subtract(1);
-    }
-
-    fn is_accepted(&self, record: &StepRecord, mark: &str) -> bool {
-        self.journal.is_emitted(&record.transition.run_uid, mark)
-    }
-
-    fn own_routes(&self) -> impl Iterator<Item = &SinkRoute> {
-        self.routes.iter().filter(|route| route.has_own_chain())
-    }
-
-    async fn run_plugins(
-        &self,
-        item: &AdmittedRecord,
-        envelope: Envelope,
-        missing: MissingMarks,
-        turn: Permit,
-    ) {
-        let (record, mut turn) = (&*item.record, Some(turn));
-        let id = envelope.event.id().to_owned();
-        let before = self.event_hook.is_some().then(|| envelope.clone());
-        let passed = self
-            .run_chain(&ChainRef::Common, envelope, item, &mut turn)
-            .await;
-        let Some((envelope, report)) = passed else {
-            self.settled();
-            return;
-        };
-        // From one record to what is told of it: one for the sinks in common, one for each of the others.
-        let told =
-            u64::from(missing.shared) + missing.own.iter().map(|own| u64::from(*own)).sum::<u64>();
-        self.metrics.pending.add(told.saturating_sub(1));
-        if let (Some(event_hook), Some(before), Some(envelope)) =
-            (&self.event_hook, &before, &envelope)
-        {
-            event_hook(PreparedEvent::Passed {
-                record,
-                before,
-                envelope,
-                report: &report,
-            });
-        }
-        let shared = async {
-            if missing.shared {
-                let sinks = self.routes.iter().filter(|route| !route.has_own_chain());
-                let event = self.encode(envelope.as_ref(), sinks);
-                // A namespace that waits for room in the journal keeps no other from being prepared.
-                drop(turn);
-                match event {
-                    Ok(event) => self.submit(record, &id, id.clone(), event, &report).await,
-                    Err(problem) => self.unbuildable(&problem, record),
-                }
+        match event::build(record, &identity, log, &self.event) {
+            Ok(envelope) => {
+                self.fan_out(item, &identity, envelope, missing, pending, permit)
+                    .await;
             }
-        };
-        // At the same time: a sink whose own plugin holds the event must not keep it from the others.
+            Err(error) => self.report_unbuildable(&error, record),
+        }
+    }
+
+    fn missing_marks(&self, record: &StepRecord, id: &str) -> MissingMarks {
+        let run = &record.transition.run_uid;
         let own = self
             .own_routes()
-            .zip(&missing.own)
-            .filter(|(_, missing)| **missing)
-            .map(|(route, _)| self.submit_to_route(route, envelope.as_ref(), item, &id));
-        tokio::join!(shared, futures::future::join_all(own));
-    }
-
-    /// Through the own plugins of a sink.
-    async fn submit_to_route(
-        &self,
-        route: &SinkRoute,
-        shared: Option<&Envelope>,
-        item: &AdmittedRecord,
-        id: &str,
-    ) {
-        let record = &*item.record;
-        let wanted = shared.filter(|shared| route.select.matches(&shared.event));
-        let (passed, report) = match wanted {
-            None => (None, Report::default()),
-            Some(shared) => {
-                let chain_ref = ChainRef::Own(&route.chain);
-                let mut no_turn = None;
-                let passed = self.run_chain(&chain_ref, shared.clone(), item, &mut no_turn);
-                match passed.await {
-                    Some(passed) => passed,
-                    None => return self.settled(),
-                }
-            }
-        };
-        let mark = route_mark(id, route);
-        match self.encode(passed.as_ref(), [route]) {
-            Ok(event) => self.submit(record, id, mark, event, &report).await,
-            Err(problem) => self.unbuildable(&problem, record),
+            .map(|route| !self.journal.is_emitted(run, &route.mark(id)));
+        MissingMarks {
+            shared: !self.journal.is_emitted(run, id),
+            own: own.collect(),
         }
     }
 
-    /// Puts an event, or that there is none, into the journal.
-    async fn submit(
-        &self,
-        record: &StepRecord,
-        id: &str,
-        mark: String,
-        event: Option<NewEvent>,
-        report: &Report,
-    ) {
-        let sinks = event.as_ref().map(|event| event.sinks.clone());
-        let now = clock::now();
-        let is_event = sinks.is_some();
-        let fact = self.history.is_open().then(|| {
-            let accepted = EventStage::Accepted {
-                observed: record.seen_at,
-                ty: event::event_type(record, &self.event),
-                subject: event::subject(record),
-                plugins: report.calls.iter().map(plugin_result).collect(),
-                sinks: sinks.unwrap_or_default(),
-                traced: self.traced.then(|| TraceContext {
-                    parent: event::trace_context(record, &self.event),
-                    filtered: now.checked_sub(report.took()).unwrap_or(now),
-                }),
-            };
-            (id.to_owned(), accepted)
-        });
-        let (metrics, history) = (self.metrics.clone(), self.history.clone());
-        let accepted = move || {
-            metrics.pending.subtract(1);
-            if is_event {
-                metrics.accepted.increment();
-            }
-            if let Some(fact) = fact {
-                history.record(now, || fact);
-            }
-        };
-        let origin = Origin {
-            run: record.transition.run_uid.clone(),
-            namespace: record.namespace.clone(),
-        };
-        // It counts as pending until it is on the disk. Nobody waits for that: the next of this run comes
-        // behind it.
-        let accept = Accept {
-            origin,
-            mark: Some(mark),
-            at: now,
-            events: event.into_iter().collect(),
-        };
-        if let Err(problem) = self.journal.submit(accept, accepted).await {
-            self.settled();
-            self.metrics.failed.increment();
-            error!(error = %problem, "the event is not accepted");
-        }
-    }
-
-    fn unbuildable(&self, problem: &BuildError, record: &StepRecord) {
-        self.settled();
-        self.metrics.failed.increment();
-        error!(error = %problem, step = record.transition.step(), "no event could be made");
+    /// Returns the routes of sinks that have plugins of their own.
+    fn own_routes(&self) -> impl Iterator<Item = &SinkRoute> {
+        self.routes.iter().filter(|route| route.has_own_chain())
     }
 }

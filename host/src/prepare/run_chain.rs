@@ -1,4 +1,4 @@
-//! The way of an event through plugins, until one chain has passed it whole.
+//! Passes an event through a chain of plugins, again until one chain has passed it whole.
 
 use super::{AdmittedRecord, Preparation, PreparedEvent};
 use crate::clock;
@@ -12,22 +12,23 @@ use std::time::Duration;
 use step_observer_core::Backoff;
 use tracing::{debug, error, warn};
 
-/// How an event that a plugin blocks is tried again.
+/// Delays between the attempts for an event that a plugin blocks.
 const BLOCKED_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_secs(30),
 };
 
-/// Which plugins an event passes.
+/// The chain that an event passes.
 pub(super) enum ChainRef<'a> {
-    /// Those common to all sinks, as they are at the moment.
+    /// The plugins common to all sinks. They may change between two attempts.
     Common,
-    /// Those of one sink.
+    /// The plugins of one sink.
     Own(&'a Arc<Chain>),
 }
 
 impl Preparation {
-    /// Waits until it is known which plugins there are: before, none may be left out.
+    /// Returns the chain. It waits until all plugins are known, because none may be skipped. `None` if
+    /// the observer stops before that.
     pub(super) async fn chain(&self, chain_ref: &ChainRef<'_>) -> Option<Arc<Chain>> {
         match chain_ref {
             ChainRef::Own(chain) => Some((*chain).clone()),
@@ -39,13 +40,13 @@ impl Preparation {
         }
     }
 
-    /// Waits for the next try; where the plugins change meanwhile, no longer.
+    /// Waits before the next attempt. A change of the plugins ends the wait.
     async fn wait(&self, chain_ref: &ChainRef<'_>, delay: Duration) {
         let mut roster = self.roster.clone();
         roster.mark_unchanged();
         let changed = async {
             match chain_ref {
-                // Where nothing changes any more, only the time passes.
+                // An error means that the plugins cannot change any more.
                 ChainRef::Common if roster.changed().await.is_ok() => {}
                 ChainRef::Common | ChainRef::Own(_) => std::future::pending().await,
             }
@@ -56,19 +57,21 @@ impl Preparation {
         }
     }
 
-    /// Passes an event through a chain; where a plugin blocks it, again from the beginning, through
-    /// the chain of that moment. So whatever leaves here has passed one chain whole. Without an event
-    /// where a plugin dropped it; nothing where the event is given up. While a plugin holds the event, it does not
-    /// have the turn that it came with.
+    /// Passes an event through a chain. If a plugin blocks the event, it passes the then current chain
+    /// from its beginning: so each event has passed one chain whole. While a plugin holds the event,
+    /// its permit is free for others.
+    ///
+    /// The returned event is `None` if a plugin dropped it. The whole result is `None` if the event is
+    /// given up.
     pub(super) async fn run_chain(
         &self,
         chain_ref: &ChainRef<'_>,
         envelope: Envelope,
         item: &AdmittedRecord,
-        turn: &mut Option<Permit>,
+        permit: &mut Option<Permit>,
     ) -> Option<(Option<Envelope>, Report)> {
         let record = &*item.record;
-        let (has_turn, mut held) = (turn.is_some(), None);
+        let (has_permit, mut held) = (permit.is_some(), None);
         let id = envelope.event.id().to_owned();
         let mut envelope = envelope;
         let mut failures = 0_u32;
@@ -93,10 +96,10 @@ impl Preparation {
                     for (plugin, failure, on_error) in report.failures() {
                         let what = match on_error {
                             OnError::Strip => {
-                                "plugin failed, the event goes without its log and texts"
+                                "plugin failed, the event continues without its log and texts"
                             }
                             OnError::Pass | OnError::Drop | OnError::Block => {
-                                "plugin failed, the event goes as it was before"
+                                "plugin failed, the event continues as it was before the call"
                             }
                         };
                         let (plugin, version) = (&*plugin.name, &*plugin.version);
@@ -142,15 +145,15 @@ impl Preparation {
                     });
                     envelope = *original;
                     held.get_or_insert_with(|| item.ticket.hold(name, clock::now()));
-                    drop(turn.take());
+                    drop(permit.take());
                     self.wait(chain_ref, delay).await;
-                    if has_turn {
-                        *turn = Some(self.record_permits.acquire(&record.namespace).await);
+                    if has_permit {
+                        *permit = Some(self.record_permits.acquire(&record.namespace).await);
                     }
                 }
                 Err(problem) => {
                     self.metrics.failed.increment();
-                    error!(error = %problem, id, "the event is lost: please report this");
+                    error!(error = %problem, id, "internal error: event lost; please report this");
                     return None;
                 }
             }

@@ -1,0 +1,103 @@
+//! The general path of an event: through the common plugins, then to all sinks without plugins of
+//! their own together, and to each of the others through its plugins.
+
+use super::run_chain::ChainRef;
+use super::{AdmittedRecord, MissingMarks, Pending, Preparation, PreparedEvent, SinkRoute};
+use crate::event::EventIdentity;
+use crate::fair::Permit;
+use crate::plugin::Report;
+use crate::step::Envelope;
+
+impl Preparation {
+    /// Passes an event through the common plugins, and submits it for each sink whose mark is
+    /// missing.
+    pub(super) async fn fan_out(
+        &self,
+        item: &AdmittedRecord,
+        identity: &EventIdentity,
+        envelope: Envelope,
+        missing: MissingMarks,
+        pending: Pending,
+        permit: Permit,
+    ) {
+        let (record, mut permit) = (&*item.record, Some(permit));
+        let before = self.event_hook.is_some().then(|| envelope.clone());
+        let passed = self
+            .run_chain(&ChainRef::Common, envelope, item, &mut permit)
+            .await;
+        let Some((envelope, report)) = passed else {
+            return;
+        };
+        if let (Some(event_hook), Some(before), Some(envelope)) =
+            (&self.event_hook, &before, &envelope)
+        {
+            event_hook(PreparedEvent::Passed {
+                record,
+                before,
+                envelope,
+                report: &report,
+            });
+        }
+        // At the same time: a sink whose plugin holds the event must not keep it from the others.
+        let own = self
+            .own_routes()
+            .zip(&missing.own)
+            .filter(|(_, missing)| **missing)
+            .map(|(route, _)| {
+                let pending = pending.another();
+                self.submit_to_route(route, envelope.as_ref(), item, identity, pending)
+            });
+        let own = futures::future::join_all(own);
+        let shared = async {
+            if missing.shared {
+                let sinks = self.routes.iter().filter(|route| !route.has_own_chain());
+                let event = self.encode(envelope.as_ref(), sinks);
+                // A namespace that waits for room in the journal must not keep others from being
+                // prepared.
+                drop(permit);
+                match event {
+                    Ok(event) => {
+                        let mark = identity.id.clone();
+                        self.submit(record, identity, mark, event, &report, pending)
+                            .await;
+                    }
+                    Err(error) => self.report_unbuildable(&error, record),
+                }
+            }
+        };
+        tokio::join!(shared, own);
+    }
+
+    /// Passes an event through the plugins of one sink, and submits it for that sink.
+    async fn submit_to_route(
+        &self,
+        route: &SinkRoute,
+        shared: Option<&Envelope>,
+        item: &AdmittedRecord,
+        identity: &EventIdentity,
+        pending: Pending,
+    ) {
+        let record = &*item.record;
+        let wanted = shared.filter(|shared| route.select.matches(&shared.event));
+        let (passed, report) = match wanted {
+            None => (None, Report::default()),
+            Some(shared) => {
+                let chain_ref = ChainRef::Own(&route.chain);
+                let mut no_permit = None;
+                let passed = self.run_chain(&chain_ref, shared.clone(), item, &mut no_permit);
+                match passed.await {
+                    Some(passed) => passed,
+                    None => return,
+                }
+            }
+        };
+        let mark = route.mark(&identity.id);
+        match self.encode(passed.as_ref(), [route]) {
+            Ok(event) => {
+                self.submit(record, identity, mark, event, &report, pending)
+                    .await;
+            }
+            Err(error) => self.report_unbuildable(&error, record),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The fast path: an event whose content no plugin, no `match` and no hook reads is made as bytes at
+//! once, without a tree of its data. A test holds its bytes equal to those of the general path.
+
+use super::run_chain::ChainRef;
+use super::{AdmittedRecord, Pending, Preparation, SinkRoute};
+use crate::event::{self, EventIdentity, EventMatch};
+use crate::fair::Permit;
+use crate::plugin::Report;
+use crate::step::CapturedLog;
+
+impl Preparation {
+    /// Whether events can take the fast path now. The common plugins may change between two events.
+    pub(super) async fn is_unread(&self) -> bool {
+        let wants_all =
+            |route: &SinkRoute| !route.has_own_chain() && route.select == EventMatch::default();
+        !self.routes.is_empty()
+            && self.event_hook.is_none()
+            && self.routes.iter().all(wants_all)
+            && self
+                .chain(&ChainRef::Common)
+                .await
+                .is_some_and(|chain| chain.plugins().is_empty())
+    }
+
+    /// Makes the event and submits it for all sinks.
+    pub(super) async fn submit_unread(
+        &self,
+        item: &AdmittedRecord,
+        identity: &EventIdentity,
+        log: Option<CapturedLog>,
+        pending: Pending,
+        permit: Permit,
+    ) {
+        let built = event::build_structured(&item.record, identity, log, &self.event);
+        match built.and_then(|body| self.new_event(body, &self.routes)) {
+            Ok(event) => {
+                // A namespace that waits for room in the journal must not keep others from being
+                // prepared.
+                drop(permit);
+                let mark = identity.id.clone();
+                self.submit(
+                    &item.record,
+                    identity,
+                    mark,
+                    Some(event),
+                    &Report::default(),
+                    pending,
+                )
+                .await;
+            }
+            Err(error) => self.report_unbuildable(&error, &item.record),
+        }
+    }
+}
