@@ -1,30 +1,31 @@
-//! What the cluster said of tokens, for a short time: a right that is taken away counts within seconds.
+//! Caches the answers of the cluster about tokens for a short time. A right that is removed is refused within
+//! seconds.
 
 use super::auth::Access;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a verdict counts.
+/// How long an answer is valid.
 const ACCESS_TTL: Duration = Duration::from_secs(10);
-/// Most verdicts that are kept.
+/// Answers that the cache holds at most.
 const MAX_ENTRIES: usize = 256;
 
 /// SHA-256 of a path and a token.
 pub(super) type AccessKey = [u8; 32];
 
-/// AccessCache by what was asked.
+/// Answers by the path and the token they are about.
 #[derive(Debug, Default)]
 pub(super) struct AccessCache(HashMap<AccessKey, (Instant, Access)>);
 
 impl AccessCache {
-    /// The verdict, if there is one that still counts.
+    /// Returns the answer, if the cache has a valid one.
     pub(super) fn get(&self, key: &AccessKey, now: Instant) -> Option<Access> {
         let (at, access) = self.0.get(key)?;
         (now.duration_since(*at) < ACCESS_TTL).then_some(*access)
     }
 
-    /// Keeps a verdict; the oldest gives way.
+    /// Adds an answer. A full cache drops the oldest one.
     pub(super) fn insert(&mut self, key: AccessKey, access: Access, now: Instant) {
         if self.0.len() >= MAX_ENTRIES {
             self.0
@@ -50,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_counts_for_a_while() {
+    fn an_answer_is_valid_for_a_while() {
         let (mut cache, now) = (AccessCache::default(), Instant::now());
         cache.insert(key(1), Access::Allowed, now);
         let nearly = now + ACCESS_TTL - Duration::from_millis(1);
@@ -70,7 +71,7 @@ mod tests {
         let now = start + Duration::from_secs(1);
         assert_eq!(cache.get(&key(0), now), None);
         assert_eq!(cache.get(&key(299), now), Some(Access::Unknown));
-        // All others are too old by then.
+        // All other answers are too old by then.
         cache.insert(key(300), Access::Allowed, start + 2 * ACCESS_TTL);
         assert_eq!(cache.0.len(), 1);
     }

@@ -1,5 +1,5 @@
-//! Who may see the pages that show runs, events and plugins: whoever has a token that is in a file, or one of the
-//! cluster whose owner may see them. Tokens are never logged, nor kept but as digests.
+//! Authorizes requests for routes that show runs, events and plugins: by the token in a file, or by a token of
+//! the cluster whose owner has the right. Tokens are never logged, and only their digests are stored.
 
 use super::access_cache::AccessCache;
 use super::config::AuthConfig;
@@ -19,30 +19,30 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// Largest file with a token, in bytes.
+/// Largest token file, in bytes.
 const MAX_TOKEN_FILE_BYTES: u64 = 64 * 1024;
-/// Tokens that the cluster is asked about at a time.
+/// Reviews of tokens at a time.
 const MAX_CONCURRENT_REVIEWS: usize = 4;
 
-/// What the cluster says of a token and a path.
+/// The decision about a token and a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Its owner may get the path.
+    /// The owner of the token may get the path.
     Allowed,
-    /// It has an owner, who may not.
+    /// The token has an owner, who may not get the path.
     Forbidden,
-    /// It is nobody's.
+    /// The token is not valid.
     Unknown,
 }
 
-/// Asks the cluster whether the owner of a token may get a path. The error is for the log, with a remedy.
+/// Asks the cluster whether the owner of a token may get a path. The error has a remedy and is logged.
 pub type AccessReviewer =
     Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<Access, String>> + Send + Sync>;
 
-/// Shortest time between two lines in the log that say why nobody can be let in.
+/// Shortest time between two warnings that tokens cannot be checked.
 const MIN_WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What guards pages. Cheap to clone.
+/// Guards routes. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Guard {
     rule: AccessRule,
@@ -51,13 +51,13 @@ pub(super) struct Guard {
 
 #[derive(Clone)]
 enum AccessRule {
-    /// Everybody may see them.
+    /// Every client may get the routes.
     Open,
-    /// Nobody may.
+    /// No client may get the routes.
     Closed,
-    /// The token is in this file.
+    /// A client needs the token in this file.
     Bearer(Arc<PathBuf>),
-    /// The cluster decides.
+    /// The cluster decides by token and path.
     Kubernetes(KubernetesAccess),
 }
 
@@ -68,13 +68,13 @@ struct KubernetesAccess {
     cache: Arc<Locked<AccessCache>>,
 }
 
-/// Why nobody can be let in.
+/// Why no client could be authorized.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// The file with the token cannot be used.
+    /// The token file cannot be used.
     #[error("admin.auth.bearer.tokenFile: {0}")]
     Token(String),
-    /// There is no cluster.
+    /// There is no cluster to review tokens.
     #[error(
         "admin.auth.kubernetes: only `run` has a cluster to ask; use admin.auth.bearer, or listen on 127.0.0.1"
     )]
@@ -82,7 +82,7 @@ pub enum AuthError {
 }
 
 impl Guard {
-    /// Lets nobody pass.
+    /// Creates a guard that refuses every request.
     pub(super) fn closed() -> Self {
         Self::with(AccessRule::Closed)
     }
@@ -111,11 +111,11 @@ impl Guard {
     }
 }
 
-/// Whether a token can be read at the start: one that is not there then is a mistake.
+/// Checks at the start that the token can be read. A missing token file is an error then.
 ///
 /// # Errors
 ///
-/// The file cannot be read, is empty or too large, or there is no cluster to ask.
+/// The token file cannot be read, is empty or is too large, or there is no cluster to review tokens.
 pub(super) fn check(config: Option<&AuthConfig>, has_cluster: bool) -> Result<(), AuthError> {
     match config {
         Some(AuthConfig::Bearer(bearer)) => {
@@ -127,7 +127,7 @@ pub(super) fn check(config: Option<&AuthConfig>, has_cluster: bool) -> Result<()
     }
 }
 
-/// Lets a request pass, or refuses it.
+/// Forwards a request, or refuses it.
 pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let token = bearer(request.headers()).map(str::to_owned);
     let path = request.uri().path().to_owned();
@@ -143,7 +143,9 @@ impl Guard {
             (AccessRule::Open, _) => return None,
             (AccessRule::Closed, _) => return Some(withheld()),
             (AccessRule::Bearer(_) | AccessRule::Kubernetes(_), None) => {
-                return Some(unknown("a token is needed: Authorization: Bearer TOKEN\n"));
+                return Some(unknown(
+                    "a token is required: Authorization: Bearer TOKEN\n",
+                ));
             }
             (AccessRule::Bearer(file), Some(token)) => check_token_file(file.clone(), token).await,
             (AccessRule::Kubernetes(cluster), Some(token)) => cluster.access(token, path).await,
@@ -155,11 +157,10 @@ impl Guard {
                     "the owner of this token may not get this path (RBAC, nonResourceURLs)\n";
                 Some((StatusCode::FORBIDDEN, problem).into_response())
             }
-            Ok(Access::Unknown) => Some(unknown("this token is not known\n")),
+            Ok(Access::Unknown) => Some(unknown("this token is not valid\n")),
             Err(problem) => {
                 self.warn(&problem);
-                let problem =
-                    "tokens cannot be checked at the moment: see the log of the observer\n";
+                let problem = "tokens cannot be checked now: see the log of the observer\n";
                 Some((StatusCode::SERVICE_UNAVAILABLE, problem).into_response())
             }
         }
@@ -171,7 +172,7 @@ impl Guard {
         let (mut warned, now) = (self.warned.lock(), Instant::now());
         if warned.is_none_or(|at| now.duration_since(at) >= MIN_WARNING_INTERVAL) {
             *warned = Some(now);
-            warn!(%problem, "tokens of those who ask for runs and events cannot be checked");
+            warn!(%problem, "tokens of clients of the admin server cannot be checked");
         }
     }
 }
@@ -188,7 +189,7 @@ fn unknown(problem: &'static str) -> Response {
     (StatusCode::UNAUTHORIZED, challenge, problem).into_response()
 }
 
-/// The token of a request, where it has exactly one.
+/// Returns the token of a request that has exactly one.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -209,7 +210,7 @@ async fn check_token_file(file: Arc<PathBuf>, given: String) -> Result<Access, S
     read.await.map_err(|error| error.to_string())?
 }
 
-/// The token in a file.
+/// Reads the token in a file.
 fn read_token(file: &Path) -> Result<String, String> {
     let path = file.display();
     let failed = |error: std::io::Error| format!("failed to read {path}: {error}");
@@ -227,10 +228,10 @@ fn read_token(file: &Path) -> Result<String, String> {
     }
 }
 
-/// Compares in a time that says nothing of where two tokens differ, nor of how long they are.
+/// Compares two tokens in a time that depends neither on the first difference nor on the lengths.
 fn tokens_equal(one: &str, other: &str) -> bool {
     let sealed = |token: &str| {
-        // Any key will do: an HMAC takes every length.
+        // Any key is suitable: an HMAC accepts keys of every length.
         let mac = Hmac::<Sha256>::new_from_slice(b"step-observer admin").ok()?;
         Some(mac.chain_update(token).finalize())
     };
@@ -243,7 +244,7 @@ impl KubernetesAccess {
     async fn access(&self, token: String, path: String) -> Result<Access, String> {
         let mut digest = Sha256::new();
         digest.update(&path);
-        // No path has it.
+        // Separates the two: no path contains this byte.
         digest.update([0]);
         digest.update(&token);
         let key = digest.finalize().into();

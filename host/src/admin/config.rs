@@ -53,21 +53,21 @@ pub struct KubernetesConfig {
     pub audiences: Vec<String>,
 }
 
-/// A configuration of addresses that is refused.
+/// Why the addresses of the admin server are refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdminConfigError {
-    /// Everybody could see which runs there are.
+    /// Other machines could see the runs without authorization.
     #[error(
         "admin.listen: {0} is reached by other machines and shows runs, events and plugins: set admin.auth, or listen on \
          127.0.0.1 (`kubectl port-forward` reaches it)"
     )]
     Unprotected(SocketAddr),
-    /// The right to see is configured, and there is nothing to see.
-    #[error("admin.auth guards what admin.listen shows: set admin.listen, or leave admin.auth out")]
+    /// `auth` is set, but no address shows anything to guard.
+    #[error("admin.auth guards what admin.listen shows: set admin.listen, or remove admin.auth")]
     NothingToGuard,
     /// Two servers cannot listen on one address.
     #[error(
-        "{field}: {address} is the address of {other}, too: give each its own, or leave one out"
+        "{field}: {address} is the address of {other} too: use another address, or remove one of them"
     )]
     Twice {
         /// The field that comes later.
@@ -79,34 +79,34 @@ pub enum AdminConfigError {
     },
 }
 
-/// What an address answers.
+/// The routes of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RouteSet {
     /// `/healthz` and `/readyz`.
     Probes,
     /// `/metrics`.
     Metrics,
-    /// All of them.
+    /// All routes.
     All,
-    /// All, but those that show runs only to whom `auth` lets in.
+    /// All routes; those that show runs need authorization by `auth`.
     Guarded,
-    /// All but those that show runs, which nobody may see here.
+    /// All routes; those that show runs refuse every client.
     Withheld,
 }
 
-/// An address to listen on.
+/// An address of the admin server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ListenAddress {
-    /// The field that has the address.
+    /// The field of the configuration that has the address.
     pub(super) field: &'static str,
-    /// A word for logs and metrics.
+    /// The name in logs and metrics.
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
     pub(super) routes: RouteSet,
 }
 
 impl AdminConfig {
-    /// Whether the addresses may show what they would.
+    /// Checks that the addresses show nothing to other machines without authorization.
     ///
     /// # Errors
     ///
@@ -115,9 +115,9 @@ impl AdminConfig {
         self.listen_addresses().map(drop)
     }
 
-    /// What to listen on.
+    /// Returns the addresses to listen on, with their routes.
     pub(super) fn listen_addresses(&self) -> Result<Vec<ListenAddress>, AdminConfigError> {
-        let place = |field, name, address: Option<SocketAddr>, routes| {
+        let listen = |field, name, address: Option<SocketAddr>, routes| {
             address.map(|address| ListenAddress {
                 field,
                 name,
@@ -130,26 +130,26 @@ impl AdminConfig {
             None if self.auth.is_some() => return Err(AdminConfigError::NothingToGuard),
             None => RouteSet::All,
         };
-        let listen_addresses = [
-            place("admin.probes", "probes", self.probes, RouteSet::Probes),
-            place("admin.metrics", "metrics", self.metrics, RouteSet::Metrics),
-            place("admin.listen", "runs", self.listen, runs),
+        let addresses = [
+            listen("admin.probes", "probes", self.probes, RouteSet::Probes),
+            listen("admin.metrics", "metrics", self.metrics, RouteSet::Metrics),
+            listen("admin.listen", "runs", self.listen, runs),
         ];
-        let listen_addresses: Vec<ListenAddress> = listen_addresses.into_iter().flatten().collect();
-        for (index, place) in listen_addresses.iter().enumerate() {
-            // Port 0 is any that is free.
+        let addresses: Vec<ListenAddress> = addresses.into_iter().flatten().collect();
+        for (index, listen) in addresses.iter().enumerate() {
+            // Port 0 means any free port.
             let same = |earlier: &&ListenAddress| {
-                earlier.address == place.address && place.address.port() != 0
+                earlier.address == listen.address && listen.address.port() != 0
             };
-            if let Some(earlier) = listen_addresses.iter().take(index).find(same) {
+            if let Some(earlier) = addresses.iter().take(index).find(same) {
                 return Err(AdminConfigError::Twice {
-                    field: place.field,
+                    field: listen.field,
                     other: earlier.field,
-                    address: place.address,
+                    address: listen.address,
                 });
             }
         }
-        Ok(listen_addresses)
+        Ok(addresses)
     }
 
     fn runs_route_set(&self, address: SocketAddr) -> Result<RouteSet, AdminConfigError> {

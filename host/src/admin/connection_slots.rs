@@ -1,29 +1,29 @@
-//! Who is connected: a bound for total, and one for each peer address. When all limits are taken, a newcomer takes the
-//! place of whoever holds the most, so that no address keeps the others out: a probe of the kubelet gets in between
-//! any number of idle connections.
+//! Bounds the open connections, in total and per peer address. When all slots are occupied, a new connection
+//! replaces one of the address that holds the most. So no address can lock out the others: a probe of the
+//! kubelet gets a slot among any number of idle connections.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// How many connections there may be.
+/// Bounds of the connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
     pub(super) total: usize,
     pub(super) per_peer: usize,
 }
 
-/// What becomes of a new connection.
+/// The decision on a new connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SlotDecision<T> {
-    /// There is room for it.
+    /// A slot is free.
     Free,
-    /// It takes the place of this one, which is to be closed.
+    /// The new connection replaces this one, which the caller must close.
     Replace(T),
-    /// It is to be closed.
+    /// The caller must close the new connection.
     Refuse,
 }
 
-/// The connections there are, the oldest first.
+/// The open connections, the oldest first.
 #[derive(Debug)]
 pub(super) struct ConnectionSlots<T> {
     limits: ConnectionLimits,
@@ -40,7 +40,7 @@ impl<T> ConnectionSlots<T> {
         self.taken.len()
     }
 
-    /// Decides on a new connection. Whoever is admitted has to be noted with [`ConnectionSlots::occupy`].
+    /// Decides on a new connection. A caller that keeps it must call [`ConnectionSlots::occupy`].
     pub(super) fn decide(&mut self, peer: IpAddr) -> SlotDecision<T> {
         let mut held: HashMap<IpAddr, usize> = HashMap::new();
         for (other, _) in &self.taken {
@@ -68,7 +68,7 @@ impl<T> ConnectionSlots<T> {
         self.taken.push((peer, connection));
     }
 
-    /// Frees the place of a connection that has ended, if it still has one.
+    /// Frees the slot of a connection that has ended, if it still has one.
     pub(super) fn release(&mut self, is: impl Fn(&T) -> bool) {
         self.taken.retain(|(_, connection)| !is(connection));
     }
@@ -87,7 +87,7 @@ mod tests {
         [10, 0, 0, number].into()
     }
 
-    /// Connections of these peers, numbered in the order in which they came.
+    /// Returns slots with connections of these peers, numbered in the order of their arrival.
     fn slots(peers: &[u8]) -> ConnectionSlots<usize> {
         let mut slots = ConnectionSlots::new(LIMITS);
         for (number, from) in peers.iter().enumerate() {
@@ -111,7 +111,7 @@ mod tests {
         let mut slots = slots(&[3, 2, 1, 1, 2, 1]);
         assert_eq!(slots.decide(peer(4)), SlotDecision::Replace(2));
         slots.occupy(peer(4), 6);
-        // Peers 1 and 2 have two each: of those, 2 was there first.
+        // Peers 1 and 2 have two connections each; the oldest of these is of peer 2.
         assert_eq!(slots.decide(peer(5)), SlotDecision::Replace(1));
         slots.occupy(peer(5), 7);
         assert_eq!(slots.len(), LIMITS.total);
@@ -121,7 +121,7 @@ mod tests {
     fn a_peer_takes_no_place_of_a_peer_that_holds_no_more() {
         let mut slots = slots(&[1, 2, 3, 4, 5, 6]);
         assert_eq!(slots.decide(peer(1)), SlotDecision::Refuse);
-        // One that has none yet gets in.
+        // A peer without a connection gets a slot.
         assert_eq!(slots.decide(peer(7)), SlotDecision::Replace(0));
     }
 }

@@ -1,5 +1,6 @@
-//! How far a connection is with its current request, which decides how long it may wait. hyper has a timeout for
-//! headers, but counts the time in between two requests into it, and none for a peer that does not read its answer.
+//! Tracks the stage of the current request of a connection, which determines its deadline. hyper has a timeout
+//! for headers, but it includes the time between two requests, and hyper has none for a peer that does not read
+//! its response.
 
 use crate::locked::Locked;
 use http_body::{Frame, SizeHint};
@@ -11,14 +12,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// How long a connection may be in each stage.
+/// Longest time of a connection in each stage.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    /// From the beginning of the connection or the first byte of a request to the end of its head.
+    /// From the start of the connection, or from the first byte of a request, to the end of its head.
     pub(super) head: Duration,
-    /// Until there is an answer.
+    /// Until the response is ready.
     pub(super) answer: Duration,
-    /// Until the peer has taken it.
+    /// Until the peer has read the response.
     pub(super) send: Duration,
     /// Between two requests.
     pub(super) idle: Duration,
@@ -27,10 +28,10 @@ pub(super) struct Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RequestStage {
     Head,
-    /// The service has a timeout of its own, and answers when it is over.
+    /// The service has its own timeout, after which it responds.
     Answering,
     Sending,
-    /// The answer is complete, and not all of it is written.
+    /// The response is complete, but not written in full.
     Ending,
     Idle,
 }
@@ -41,7 +42,7 @@ struct StageSince {
     since: Instant,
 }
 
-/// Where a connection is. Cheap to clone.
+/// The stage of a connection. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct RequestProgress {
     state: Arc<Locked<StageSince>>,
@@ -49,7 +50,7 @@ pub(super) struct RequestProgress {
 }
 
 impl RequestProgress {
-    /// Of a new connection.
+    /// Starts with a new connection.
     pub(super) fn new(timeouts: Timeouts) -> Self {
         let state = StageSince {
             stage: RequestStage::Head,
@@ -61,23 +62,23 @@ impl RequestProgress {
         }
     }
 
-    /// A whole head is there.
+    /// Notes that the head of a request is complete.
     pub(super) fn answering(&self) {
         self.change(|_| Some(RequestStage::Answering));
     }
 
-    /// There is an answer.
+    /// Notes that the response is ready.
     pub(super) fn sending(&self) {
         self.change(|_| Some(RequestStage::Sending));
     }
 
-    /// When the connection is to be cut, if nothing changes until then.
+    /// Returns when the connection must be closed, unless its stage changes before.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let state = self.state.lock();
         self.timeouts.deadline(state.stage, state.since)
     }
 
-    /// Is nothing asked for at the moment?
+    /// Returns whether the connection is between two requests.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state.lock();
         state.stage == RequestStage::Idle
@@ -88,7 +89,7 @@ impl RequestProgress {
         let Some(stage) = next(state.stage) else {
             return;
         };
-        // What is left of an answer is sent in the time that there is for all of it.
+        // The rest of a response does not extend the deadline of the whole response.
         if stage != RequestStage::Ending {
             state.since = Instant::now();
         }
@@ -120,7 +121,7 @@ impl Timeouts {
     }
 }
 
-/// A stream of which it is noted when a request begins, and when an answer is written.
+/// A stream that notes when a request begins and when a response is written.
 #[derive(Debug)]
 pub(super) struct TrackedStream<S> {
     pub(super) stream: S,
@@ -163,7 +164,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes the stream when it has written all that it had.
+    /// hyper flushes the stream when it has written everything.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         if matches!(flushed, Poll::Ready(Ok(()))) {
@@ -177,7 +178,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     }
 }
 
-/// The body of an answer of which it is noted when hyper has all of it.
+/// The body of a response, which notes when hyper has read all of it.
 #[derive(Debug)]
 pub(super) struct TrackedBody<B> {
     pub(super) body: B,

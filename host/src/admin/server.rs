@@ -1,5 +1,5 @@
-//! An HTTP/1.1 server for strangers: everything that a peer can make it hold is bounded, in number, bytes and time.
-//! `axum::serve` has no such bounds, so the router is served by hyper itself.
+//! An HTTP/1.1 server for untrusted peers: connections, bytes and times are bounded. `axum::serve` has no such
+//! bounds, so hyper serves the router.
 
 use super::connection_metrics::ConnectionMetrics;
 use super::connection_slots::{ConnectionLimits, ConnectionSlots, SlotDecision};
@@ -25,12 +25,12 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tower::ServiceExt as _;
 use tracing::debug;
 
-/// What one listener holds at most.
+/// Bounds of one listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) connections: ConnectionLimits,
     pub(super) timeouts: Timeouts,
-    /// Longest wait for those who are being answered at the end.
+    /// Longest wait for open requests at the end.
     pub(super) drain_timeout: Duration,
 }
 
@@ -48,25 +48,25 @@ pub(super) const LIMITS: Limits = Limits {
     drain_timeout: Duration::from_secs(1),
 };
 
-/// Longest head of a request, in bytes; hyper answers 431 to more.
+/// Largest head of a request, in bytes. hyper responds with 431 to a larger one.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// Longest body of a request, in bytes. Nobody reads one.
+/// Largest body of a request, in bytes. No route reads a body.
 const MAX_BODY_BYTES: u64 = 16 * 1024;
-/// Most that the system keeps of what was received and not read, and of what was written and not sent, in bytes.
+/// Socket buffers of a connection, in bytes: received and not read, and written and not sent.
 const RECEIVE_BUFFER_BYTES: u32 = 32 * 1024;
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
-/// Connections that wait in the system to be accepted.
+/// Connections that the kernel queues before they are accepted.
 const ACCEPT_BACKLOG: u32 = 128;
-/// Connections that gave up their place and are not closed yet.
+/// Replaced connections that are not closed yet.
 const MAX_CLOSING_CONNECTIONS: usize = 16;
-/// Wait after a connection could not be accepted: most likely there are too many open files.
+/// Delay after a failed accept: most likely there are too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Listens on an address.
 ///
 /// # Errors
 ///
-/// It is taken, or not this machine's.
+/// The address is in use, or is not an address of this machine.
 pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
@@ -79,7 +79,7 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(ACCEPT_BACKLOG)
 }
 
-/// Answers until `end`, and then those who are being answered for a moment.
+/// Serves until `end`, then waits for open requests for a short time.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -109,11 +109,11 @@ pub(super) async fn serve(
                         end.clone(),
                     );
                     connections.accept(peer, connection);
-                    // Gives it a turn before the next one may take its place.
+                    // Lets the connection run once before the next one may replace it.
                     tokio::task::yield_now().await;
                 }
                 Err(error) => {
-                    debug!(%error, "a connection is not accepted");
+                    debug!(%error, "failed to accept a connection");
                     if !is_peer_error(&error) {
                         tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                     }
@@ -126,7 +126,7 @@ pub(super) async fn serve(
     tokio::time::timeout(limits.drain_timeout, rest).await.ok();
 }
 
-/// Did only the peer go away, before it was accepted?
+/// Returns whether only the peer closed the connection before it was accepted.
 fn is_peer_error(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(
@@ -144,7 +144,7 @@ struct Connections {
 impl Connections {
     /// Begins a connection, if there is a place for it; else it is dropped, and so closed.
     fn accept(&mut self, peer: SocketAddr, connection: impl Future<Output = ()> + Send + 'static) {
-        // What has ended by now holds no place.
+        // Frees the slots of connections that have ended.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.ended(ended);
         }
@@ -171,7 +171,7 @@ impl Connections {
     }
 }
 
-/// Answers one connection until either side ends it, or it takes too long.
+/// Serves one connection until either side closes it, or a stage takes too long.
 async fn serve_connection(
     stream: TcpStream,
     router: Router,
@@ -192,7 +192,7 @@ async fn serve_connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .max_buf_size(MAX_HEAD_BYTES)
-        // Idle, and then a head: `progress` has the time of each.
+        // The idle time and the head together; `progress` has the deadline of each.
         .header_read_timeout(timeouts.idle + timeouts.head)
         .serve_connection(stream, service);
     let mut connection = pin!(connection);
@@ -205,7 +205,7 @@ async fn serve_connection(
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(true);
         }
-        // All that moves the deadline has happened in there.
+        // Only the poll above changes the deadline.
         let Some(deadline) = progress.deadline() else {
             return Poll::Pending;
         };
@@ -214,7 +214,7 @@ async fn serve_connection(
         }
         timer.as_mut().poll(cx).map(|()| false)
     });
-    // That nobody asks for more is no fault.
+    // A peer that sends no further request is no error.
     if !in_time.await && !progress.is_idle() {
         metrics.timed_out.increment();
     }
@@ -227,17 +227,17 @@ async fn respond(
     longest: Duration,
 ) -> Response<TrackedBody<Body>> {
     progress.answering();
-    // Of unknown length: in chunks.
+    // A chunked body has no known length.
     let length = request.body().size_hint().upper();
     let mut response = if length.is_none_or(|length| length > MAX_BODY_BYTES) {
-        let problem = "a body has no place here\n";
+        let problem = "a request must not have a body\n";
         (StatusCode::PAYLOAD_TOO_LARGE, problem).into_response()
     } else {
         match tokio::time::timeout(longest, router.oneshot(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(_) => {
-                let problem = "making this answer took too long\n";
+                let problem = "the response took too long\n";
                 (StatusCode::SERVICE_UNAVAILABLE, problem).into_response()
             }
         }

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Short, so that nobody waits long for them to be over.
+/// Short timeouts, so that the tests are fast.
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(60);
 
@@ -22,7 +22,7 @@ const PATIENT: Limits = Limits {
     drain_timeout: SHORT,
 };
 
-/// A server, and what ends it.
+/// A server, and the handle that stops it.
 struct Server {
     address: SocketAddr,
     metrics: ConnectionMetrics,
@@ -69,7 +69,7 @@ async fn ask(stream: &mut TcpStream, path: &str) {
     stream.write_all(request.as_bytes()).await.unwrap();
 }
 
-/// Asks, and gives the status line.
+/// Sends a request and returns the status line.
 async fn answered(stream: &mut TcpStream, path: &str) -> String {
     ask(stream, path).await;
     let mut head = String::new();
@@ -82,7 +82,7 @@ async fn answered(stream: &mut TcpStream, path: &str) -> String {
     head.lines().next().unwrap().to_owned()
 }
 
-/// Reads until the server has closed, however it did that.
+/// Reads until the server has closed the connection, in whatever way.
 async fn closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     let read = tokio::time::timeout(LONG, stream.read_to_end(&mut rest));
@@ -107,7 +107,7 @@ async fn a_head_that_comes_byte_by_byte_is_cut() {
     let started = Instant::now();
     let mut stream = server.connect(1).await;
     let mut dripping = tokio::time::interval(SHORT / 10);
-    // Each byte comes in time, the last one does not.
+    // Each byte arrives before its deadline, but the head as a whole does not.
     while stream.write_all(b"G").await.is_ok() {
         dripping.tick().await;
         assert!(started.elapsed() < LONG);
@@ -130,7 +130,7 @@ async fn a_connection_that_asks_for_nothing_more_is_closed() {
     assert_eq!(answered(&mut stream, "/").await, "HTTP/1.1 200 OK");
     let last = Instant::now();
     assert_eq!(closed(&mut stream).await, b"");
-    // The answer came after the server had begun to count.
+    // The response was sent after the deadline of the head had begun.
     assert!(last.elapsed() >= SHORT * 9 / 10);
     assert_eq!(server.metrics.timed_out.get(), 0, "that is no fault");
 }
@@ -163,7 +163,7 @@ async fn an_answer_that_is_not_taken_or_not_made_ends_in_time() {
         "HTTP/1.1 503 Service Unavailable"
     );
     ask(&mut stream, "/large").await;
-    // It reads when the server has given up: what comes then is what the system had.
+    // It reads after the server has given up: it receives only what the kernel had buffered.
     while server.metrics.timed_out.get() == 0 {
         tokio::task::yield_now().await;
     }
@@ -199,7 +199,7 @@ async fn places_are_bounded_and_counted_and_become_free() {
     let mut third = server.connect(1).await;
     assert_eq!(closed(&mut third).await, b"");
     assert_eq!(server.metrics.refused.get(), 1);
-    // All connections are taken, and yet another peer gets in: the first one leaves.
+    // All slots are occupied, but another peer gets one: the first connection is closed.
     let mut other = server.connect(3).await;
     assert_eq!(answered(&mut other, "/").await, "HTTP/1.1 200 OK");
     assert_eq!(closed(&mut first[0]).await, b"");
