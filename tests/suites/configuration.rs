@@ -460,7 +460,7 @@ fn a_hostile_file_gets_a_clear_answer_at_once() {
     }
     for (bytes, expected) in [
         (vec![b'#'; 10_000_000], "larger than 1048576 bytes"),
-        (b"lookBack: \xff\xfe\n".to_vec(), "no text in UTF-8"),
+        (b"lookBack: \xff\xfe\n".to_vec(), "not text in UTF-8"),
     ] {
         let told = check(&bytes);
         assert!(told.concat().contains(expected), "{told:?}");
