@@ -142,7 +142,7 @@ struct Connections {
 }
 
 impl Connections {
-    /// Begins a connection, if there is a place for it; else it is dropped, and so closed.
+    /// Runs a connection if there is a slot for it. Otherwise it is dropped and thereby closed.
     fn accept(&mut self, peer: SocketAddr, connection: impl Future<Output = ()> + Send + 'static) {
         // Frees the slots of connections that have ended.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
