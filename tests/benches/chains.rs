@@ -18,7 +18,8 @@ use step_observer::plugin::{
     sample_event,
 };
 use step_observer::step::Envelope;
-use step_observer_tests::{guest, program};
+use step_observer_tests::guest;
+use step_observer_tests::program::Program;
 
 /// The program's.
 #[global_allocator]
@@ -33,7 +34,7 @@ const WINDOW: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_micros(500);
 
 fn main() {
-    let program = CompilerProgram::new(program(), vec!["compile-plugin".into()]);
+    let program = CompilerProgram::new(Program::path(), vec!["compile-plugin".into()]);
     let engine = PluginEngine::new().unwrap();
     let engine = engine.with_compiler(Compiler::Process(program));
     let envelope = event::from_json(sample_event()).unwrap();

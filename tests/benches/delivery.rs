@@ -20,7 +20,7 @@ use step_observer::config::Config;
 use step_observer::observe::{RecordedLogs, Speed, TimedChange, play};
 use step_observer::plugin::Compiler;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::program;
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
 use tokio::process::Command;
@@ -81,12 +81,12 @@ async fn ratio(folder: &Path) -> f64 {
         let (rate, posted) = timed(teller).await;
         ours.push(rate);
 
-        let mut observer = Command::new(program());
+        let mut observer = Program::new();
         observer.arg("replay").arg(&recording);
         observer.args(["--log", "error", "--journal"]);
         observer.arg(folder.join(format!("journal-of-all-{round}")));
         observer.arg("--to");
-        whole.push(timed(observer).await.0);
+        whole.push(timed(observer.into_command()).await.0);
 
         std::fs::write(&requests, lines(&posted)).unwrap();
         let mut poster = this();
@@ -274,13 +274,12 @@ async fn latency(folder: &Path) {
         sink.url
     );
     std::fs::write(&config, text).unwrap();
-    let _observer = Command::new(program())
+    let _observer = Program::new()
         .args(["run", "--log", "error", "--config"])
         .arg(&config)
         .arg("--journal")
         .arg(folder.join("journal-latency"))
         .env("KUBECONFIG", server.kubeconfig(folder))
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     server.wait_for_watches(2).await;

@@ -1,5 +1,5 @@
-//! Resident memory of the whole program while it tracks 10,000 runs of three steps, and while 100,000 events wait
-//! for a sink that is down: `cargo xtask bench`.
+//! Measures the resident memory of the whole program while it tracks 10,000 runs of three steps, and while 100,000
+//! events wait for a sink that is down: `cargo xtask bench`.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,20 +17,30 @@ use std::process::Stdio;
 use std::time::Duration;
 use step_observer::journal::{Accept, Journal, JournalConfig, NewEvent};
 use step_observer_tests::accepted;
+use step_observer_tests::admin::get;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::program;
+use step_observer_tests::measure::{ProcessUsage, verdict};
+use step_observer_tests::program::{Program, wait_for_line};
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::HttpSink;
-use tokio::io::AsyncBufReadExt as _;
 use tokio::process::Child;
 
+/// Runs that are tracked.
 const RUNS: usize = 10_000;
-const RUNS_MIB: f64 = 64.0;
+/// Bound of the resident memory with these runs.
+const MAX_RUNS_MIB: f64 = 64.0;
+/// Events that wait for a sink that is down.
 const BACKLOG: usize = 100_000;
-const BACKLOG_BYTES: usize = 2048;
-const BACKLOG_MIB: f64 = 96.0;
-/// Runs that are observed while the backlog is there: their events fill what is kept in memory.
-const LIVE: usize = 1500;
+/// Bytes of each of them.
+const EVENT_BYTES: usize = 2048;
+/// Bound of the resident memory with this backlog.
+const MAX_BACKLOG_MIB: f64 = 96.0;
+/// Runs that are observed while the backlog exists: their events fill the caches.
+const LIVE_RUNS: usize = 1500;
+/// Time between two looks at the backlog.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Bound of the time until all events are accepted.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(300);
 
 #[tokio::main]
 async fn main() {
@@ -50,27 +60,27 @@ async fn tracked_runs() -> bool {
     }
     let folder = tempfile::tempdir().unwrap();
     let mut observer = observer(&server, folder.path(), &["--to", &sink.url]);
-    // Each run tells the start and end of its first step and the start of its second.
+    // Each run emits start and end of its first step and the start of its second.
     sink.wait_for(RUNS * 3).await;
     println!(
         "{RUNS} runs of three steps tracked, {} events delivered",
         RUNS * 3
     );
-    let holds = judge(&observer, RUNS_MIB);
+    let holds = judge(&observer, MAX_RUNS_MIB);
     observer.kill().await.unwrap();
     holds
 }
 
-/// What an observer of before has left, and what it accepts itself: nobody takes any of it.
+/// The backlog of an observer that ran before, and the events that this one accepts: its sink is down.
 async fn backlog() -> bool {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let journal = folder.path().join("journal");
     fill(&journal).await;
     let server = ApiServer::start().await;
-    for event in copies(&watch_events("a-success"), LIVE) {
+    for event in copies(&watch_events("a-success"), LIVE_RUNS) {
         server.play(&serde_json::from_str(&event).unwrap());
     }
-    // Nobody listens there.
+    // The port is closed again: no server listens there.
     let down = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", down.local_addr().unwrap());
     drop(down);
@@ -84,26 +94,27 @@ async fn backlog() -> bool {
         "127.0.0.1:0",
     ];
     let mut observer = observer(&server, folder.path(), &arguments);
-    let stderr = tokio::io::BufReader::new(observer.stderr.take().unwrap());
-    let mut log = stderr.lines();
-    let address = loop {
-        let line = log.next_line().await.unwrap().unwrap();
-        if let Some((_, address)) = line.split_once("address=") {
-            break address.trim().to_owned();
-        }
-    };
-    let all = BACKLOG + LIVE * 6;
-    let mut again = tokio::time::interval(Duration::from_millis(100));
+    let line = wait_for_line(&mut observer, "address=").await;
+    let address = line.split_once("address=").unwrap().1.trim().to_owned();
+    let all = BACKLOG + LIVE_RUNS * 6;
+    let mut interval = tokio::time::interval(POLL_INTERVAL);
     let mut waiting = 0;
-    while waiting < all {
-        again.tick().await;
-        waiting = waits(&address).await;
-    }
+    let accepted = tokio::time::timeout(ACCEPT_TIMEOUT, async {
+        while waiting < all {
+            interval.tick().await;
+            waiting = backlog_of_sink(&address).await;
+        }
+    });
+    let is_accepted = accepted.await.is_ok();
+    assert!(
+        is_accepted,
+        "{waiting} of {all} events accepted in {ACCEPT_TIMEOUT:?}"
+    );
     println!(
-        "{BACKLOG} events of {BACKLOG_BYTES} bytes wait for a sink that is down, and {} that were accepted since",
+        "{BACKLOG} events of {EVENT_BYTES} bytes wait for a sink that is down, and {} that were accepted since",
         waiting - BACKLOG
     );
-    let holds = judge(&observer, BACKLOG_MIB);
+    let holds = judge(&observer, MAX_BACKLOG_MIB);
     observer.kill().await.unwrap();
     holds
 }
@@ -117,11 +128,11 @@ async fn fill(folder: &Path) {
     let accepts = futures::stream::iter(0..BACKLOG).map(|number| {
         let (run, mark) = (format!("run-{}", number / 6), format!("{}", number % 6));
         let event = NewEvent {
-            // As the first `--to` is named.
+            // The name of the first `--to`.
             sinks: vec!["http-1".to_owned()],
             body: body(&run, number),
         };
-        // Later than any: nothing is given up.
+        // The latest time, so that no event is given up for its age.
         journal.accept(Accept {
             origin: run.into(),
             mark: Some(mark),
@@ -133,7 +144,7 @@ async fn fill(folder: &Path) {
     accepts.for_each(async |accepted| accepted.unwrap()).await;
     journal.sync().await.unwrap();
     drop(journal);
-    // The writer gives the lock back when it has ended.
+    // Waits for the end of the writer, which holds the lock.
     let lock = std::fs::File::open(folder.join("lock")).unwrap();
     lock.lock().unwrap();
 }
@@ -145,27 +156,21 @@ fn body(run: &str, number: usize) -> Bytes {
         "data": {"log": ""},
     });
     let length = event.to_string().len();
-    event["data"]["log"] = "x".repeat(BACKLOG_BYTES - length).into();
+    event["data"]["log"] = "x".repeat(EVENT_BYTES - length).into();
     accepted(event)
 }
 
-/// How many events wait for the only sink.
-async fn waits(address: &str) -> usize {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET /sinks HTTP/1.0\r\nHost: {address}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let sinks: Value = serde_json::from_str(body).unwrap();
+/// Returns the number of events that wait for the only sink.
+async fn backlog_of_sink(address: &str) -> usize {
+    let (_, body) = get(address, "/sinks").await;
+    let sinks: Value = serde_json::from_str(&body).unwrap();
     usize::try_from(sinks["sinks"][0]["waiting"].as_u64().unwrap()).unwrap()
 }
 
 fn observer(server: &ApiServer, folder: &Path, arguments: &[&str]) -> Child {
     let config = folder.join("config.yaml");
     std::fs::write(&config, "lookBack: 1000000h\n").unwrap();
-    tokio::process::Command::new(program())
+    Program::new()
         .args([
             "run",
             "--log",
@@ -176,22 +181,15 @@ fn observer(server: &ApiServer, folder: &Path, arguments: &[&str]) -> Child {
         .args(arguments)
         .env("KUBECONFIG", server.kubeconfig(folder))
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap()
 }
 
 fn judge(observer: &Child, bound: f64) -> bool {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", observer.id().unwrap())).unwrap();
-    let mib = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib / 1024.0
-    };
-    let (resident, peak) = (mib("VmRSS"), mib("VmHWM"));
+    let usage = ProcessUsage::read(observer.id().unwrap());
+    let (resident, peak) = (usage.resident_mib, usage.peak_mib);
     let holds = resident <= bound;
-    let word = if holds { "holds" } else { "BROKEN" };
+    let word = verdict(holds);
     println!("resident {resident:.1} MiB, peak {peak:.1} MiB, bound {bound} MiB: {word}");
     holds
 }

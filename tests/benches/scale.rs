@@ -1,7 +1,7 @@
-//! 10,000 runs at a time with 1,000 transitions a second, as the API server sends them; and an hour of runs that come
-//! and go: processor time and resident memory of the whole program. `cargo xtask bench`.
+//! Measures processor time and resident memory of the whole program: with 10,000 runs at a time and 1,000 transitions a
+//! second, and during an hour of runs that come and go. `cargo xtask bench`.
 //!
-//! `STEP_OBSERVER_CHURN=600000` is the hour; the default is six minutes of it.
+//! `STEP_OBSERVER_CHURN=600000` simulates the hour; the default simulates six minutes.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,27 +19,28 @@ use axum::routing::post;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write as _};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use step_observer_tests::program;
+use step_observer_tests::measure::{ProcessUsage, verdict};
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::watch_events;
 
 const RUNS: usize = 10_000;
-/// Of three steps each: all start and succeed.
-const PER_RUN: usize = 6;
+/// Events of a run: three steps that start and succeed.
+const EVENTS_PER_RUN: usize = 6;
 const TRANSITIONS_PER_SECOND: f64 = 1000.0;
-const MIB: f64 = 96.0;
-/// Runs that come and go.
-const CHURN: usize = 60_000;
-/// Runs whose events the sink need not have yet.
-const AHEAD: usize = 1000;
-/// In an hour.
+/// Bound of the resident memory.
+const MAX_RESIDENT_MIB: f64 = 96.0;
+/// Default number of runs that come and go.
+const CHURN_RUNS: usize = 60_000;
+/// Bound of the runs whose events the sink has not received yet: the backlog is not what is measured.
+const MAX_RUNS_AHEAD: usize = 1000;
+/// Runs of a simulated hour.
 const CHURN_PER_HOUR: usize = 600_000;
-/// Memory in the last fifth of the churn by that in its second.
-const GROWTH: f64 = 1.1;
+/// Bound of the memory in the last fifth of the churn, relative to its second fifth.
+const MAX_GROWTH: f64 = 1.1;
 
 #[tokio::main]
 async fn main() {
@@ -48,15 +49,15 @@ async fn main() {
     std::process::exit(i32::from(!live || !churn));
 }
 
-/// Every run goes through the whole recording, all of them side by side.
+/// All runs go through the whole recording side by side.
 async fn live() -> bool {
     let stages: Vec<Template> = watch_events("a-success")
         .iter()
         .map(Template::new)
         .collect();
     let lines = stages.len() * RUNS;
-    let pace = TRANSITIONS_PER_SECOND * stages.len() as f64 / PER_RUN as f64;
-    let (seen, time) = feed(RUNS * PER_RUN, move |write, sample, _| {
+    let pace = TRANSITIONS_PER_SECOND * stages.len() as f64 / EVENTS_PER_RUN as f64;
+    let (seen, time) = feed(RUNS * EVENTS_PER_RUN, move |write, sample, _| {
         let began = Instant::now();
         for line in 0..lines {
             write(&stages[line / RUNS].line(line % RUNS, None));
@@ -70,24 +71,27 @@ async fn live() -> bool {
         }
     })
     .await;
-    let rate = (RUNS * PER_RUN) as f64 / time.as_secs_f64();
+    let rate = (RUNS * EVENTS_PER_RUN) as f64 / time.as_secs_f64();
     let last = seen.last().unwrap();
     println!(
         "{RUNS} runs of three steps side by side, {lines} watch events, {rate:.0} transitions/s for {:.0} s: {:.2} of \
          one processor",
         time.as_secs_f64(),
-        last.processor / time.as_secs_f64()
+        last.processor_seconds / time.as_secs_f64()
     );
-    let most = seen.iter().map(|sample| sample.mib).fold(0.0, f64::max);
-    let word = if most <= MIB { "holds" } else { "BROKEN" };
-    println!("resident at most {most:.1} MiB, bound {MIB} MiB: {word}");
-    most <= MIB
+    let most = seen
+        .iter()
+        .map(|usage| usage.resident_mib)
+        .fold(0.0, f64::max);
+    let word = verdict(most <= MAX_RESIDENT_MIB);
+    println!("resident at most {most:.1} MiB, bound {MAX_RESIDENT_MIB} MiB: {word}");
+    most <= MAX_RESIDENT_MIB
 }
 
-/// Each run comes when it has ended, and goes when 10,000 others have come.
+/// Each run appears when it has ended, and is deleted when 10,000 others have appeared.
 async fn churn() -> bool {
     let wanted = std::env::var("STEP_OBSERVER_CHURN");
-    let runs = wanted.map_or(CHURN, |runs| runs.parse().unwrap());
+    let runs = wanted.map_or(CHURN_RUNS, |runs| runs.parse().unwrap());
     let events = watch_events("a-success");
     let ended = |kind: &str, what: &str| {
         let mut event = events
@@ -101,12 +105,13 @@ async fn churn() -> bool {
     let coming = [ended("TaskRun", "ADDED"), ended("Pod", "ADDED")];
     let going = [ended("Pod", "DELETED"), ended("TaskRun", "DELETED")];
     let between = SignedDuration::from_micros(3_600_000_000 / CHURN_PER_HOUR as i64);
-    let (seen, time) = feed(runs * PER_RUN, move |write, sample, told| {
+    let (seen, time) = feed(runs * EVENTS_PER_RUN, move |write, sample, delivered| {
         let mut at: Timestamp = "2026-11-22T15:00:00Z".parse().unwrap();
         for run in 0..runs + RUNS {
             at += between;
-            // It is not what waits for the sink that is measured.
-            while told.load(Ordering::Relaxed) + AHEAD * PER_RUN < run.min(runs) * PER_RUN {
+            while delivered.load(Ordering::Relaxed) + MAX_RUNS_AHEAD * EVENTS_PER_RUN
+                < run.min(runs) * EVENTS_PER_RUN
+            {
                 std::thread::sleep(Duration::from_millis(1));
             }
             for template in coming.iter().filter(|_| run < runs) {
@@ -121,12 +126,12 @@ async fn churn() -> bool {
         }
     })
     .await;
-    // The most of each time: while the journal is cleaned, it is more for a moment. At the end of all only deletions
-    // are left, as fast as they can be read.
+    // The peak of each period: during a compaction of the journal the program needs more for a moment. After the last
+    // run there are only deletions, at full speed: they are not measured.
     let coming = runs / 1000;
     let most = |from: usize, to: usize| {
         let part = seen[coming * from / 10..coming * to / 10].iter();
-        part.map(|sample| sample.mib).fold(0.0, f64::max)
+        part.map(|usage| usage.resident_mib).fold(0.0, f64::max)
     };
     let (fifth, end) = (most(2, 4), most(8, 10));
     println!(
@@ -135,13 +140,13 @@ async fn churn() -> bool {
         runs as f64 / CHURN_PER_HOUR as f64 * 60.0,
         time.as_secs_f64()
     );
-    let holds = end <= fifth * GROWTH && end <= MIB;
-    let word = if holds { "holds" } else { "BROKEN" };
-    println!("growth {:.2}, at most {GROWTH}: {word}", end / fifth);
+    let holds = end <= fifth * MAX_GROWTH && end <= MAX_RESIDENT_MIB;
+    let word = verdict(holds);
+    println!("growth {:.2}, at most {MAX_GROWTH}: {word}", end / fifth);
     holds
 }
 
-/// A watch event as text, of which there are many copies.
+/// A watch event as text, to be copied for many runs.
 struct Template {
     text: String,
 }
@@ -156,7 +161,7 @@ impl Template {
         }
     }
 
-    /// Of a run with this number, at this time or that of the recording.
+    /// The line for the run with this number, at this time or the time of the recording.
     fn line(&self, run: usize, at: Option<Timestamp>) -> String {
         let (before, rest) = self.text.split_once('@').unwrap();
         let (own, after) = rest.split_once('@').unwrap();
@@ -168,47 +173,39 @@ impl Template {
     }
 }
 
-/// The program at a moment.
-#[derive(Clone, Copy)]
-struct Sample {
-    mib: f64,
-    /// Seconds of processor time.
-    processor: f64,
-}
-
-/// Lets the program read from a pipe what `play` writes, and waits until its sink has all events.
+/// Has the program read from a pipe that `play` writes to, and waits until its sink has all events.
 async fn feed(
     events: usize,
     play: impl FnOnce(&mut dyn FnMut(&str), &mut dyn FnMut(), &AtomicUsize) + Send + 'static,
-) -> (Vec<Sample>, Duration) {
+) -> (Vec<ProcessUsage>, Duration) {
     let (url, count) = counting_sink().await;
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let log = "2026-11-22T13:04:10Z compiling another module of the widget\n".repeat(37);
     let logs = json!({"before-build": log, "before-test": log, "before-deploy": log});
     let file = folder.path().join("logs.json");
     std::fs::write(&file, logs.to_string()).unwrap();
-    let mut observer = Command::new(program())
+    let mut observer = Program::new()
         .args(["replay", "-", "--log", "error", "--to", &url, "--logs"])
         .arg(&file)
         .arg("--journal")
         .arg(folder.path().join("journal"))
         .stdin(Stdio::piped())
-        .spawn()
+        .spawn_std()
         .unwrap();
     let pipe = observer.stdin.take().unwrap();
     let id = observer.id();
     let began = Instant::now();
-    let told = count.clone();
+    let delivered = count.clone();
     let playing = tokio::task::spawn_blocking(move || {
         let mut pipe = BufWriter::new(pipe);
         let mut seen = Vec::new();
         play(
             &mut |line| pipe.write_all(line.as_bytes()).unwrap(),
-            &mut || seen.push(sample(id)),
-            &told,
+            &mut || seen.push(ProcessUsage::read(id)),
+            &delivered,
         );
-        // Before it ends, which it does with the pipe.
-        seen.push(sample(id));
+        // The program ends with the pipe: the last sample is taken before.
+        seen.push(ProcessUsage::read(id));
         seen
     });
     let seen = playing.await.unwrap();
@@ -219,7 +216,7 @@ async fn feed(
     (seen, time)
 }
 
-/// A sink that keeps nothing but their number.
+/// A sink that only counts its requests.
 async fn counting_sink() -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
         .await
@@ -238,19 +235,4 @@ async fn counting_sink() -> (String, Arc<AtomicUsize>) {
 
 fn wait(observer: &mut Child) {
     assert!(observer.wait().unwrap().success());
-}
-
-fn sample(id: u32) -> Sample {
-    let read = |file: &str| {
-        std::fs::read_to_string(Path::new("/proc").join(id.to_string()).join(file)).unwrap()
-    };
-    let statm = read("statm");
-    let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    let stat = read("stat");
-    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    let ticks = |field: usize| fields[field - 3].parse::<f64>().unwrap();
-    Sample {
-        mib: pages * 4096.0 / f64::from(1 << 20),
-        processor: (ticks(14) + ticks(15)) / 100.0,
-    }
 }

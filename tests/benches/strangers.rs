@@ -13,10 +13,9 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::program;
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::HttpSink;
-use tokio::process::Command;
 
 /// Innocent runs in a round, one after the other.
 const RUNS: usize = 100;
@@ -91,11 +90,10 @@ async fn round(attack: Attack) -> Vec<Duration> {
         sink.url
     );
     std::fs::write(&config, text).unwrap();
-    let _observer = Command::new(program())
+    let _observer = Program::new()
         .args(["run", "--log", "error", "--config"])
         .arg(&config)
         .env("KUBECONFIG", server.kubeconfig(folder.path()))
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     server.wait_for_watches(2).await;

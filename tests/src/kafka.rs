@@ -1,6 +1,7 @@
 //! The mock cluster of librdkafka: two brokers on ports of their own, and the topic `steps` with four
 //! partitions.
 
+use crate::peer::Missing;
 use crate::sink::PATIENCE;
 use crate::{path, receivers};
 use serde_json::Value;
@@ -22,8 +23,8 @@ pub struct KafkaCluster {
 }
 
 impl KafkaCluster {
-    /// Starts one. `None` where librdkafka is not installed.
-    pub async fn start() -> Option<Self> {
+    /// Starts one.
+    pub async fn start() -> Result<Self, Missing> {
         let python = receivers::program("python")?;
         let mut child = Command::new(&python)
             .arg(path("receivers/kafka_broker.py"))
@@ -35,7 +36,7 @@ impl KafkaCluster {
             .unwrap();
         let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
         let brokers = timeout(PATIENCE, answers.next_line()).await;
-        Some(Self {
+        Ok(Self {
             brokers: brokers.unwrap().unwrap().expect("it starts"),
             python,
             orders: child.stdin.take().unwrap(),

@@ -1,51 +1,49 @@
-//! What the suites share: recordings, a fake API server, a sink that counts, a network that fails.
+//! The test kit: the program as a process, a fake API server, recordings, sinks, proxies, peers.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "test kit"
 )]
 
+pub mod admin;
 pub mod api_server;
 pub mod e2e;
+pub mod events;
 pub mod forward_proxy;
+pub mod journaled;
 pub mod kafka;
 pub mod load;
 pub mod manifests;
+pub mod measure;
 pub mod nats;
+pub mod observer;
+pub mod peer;
+pub mod plugins;
+pub mod program;
 pub mod proxy;
 pub mod receivers;
 pub mod recording;
+pub mod replay;
+pub mod secrets;
 pub mod simulated;
 pub mod sink;
+pub mod sources;
 pub mod tls;
 
 use std::path::PathBuf;
 use step_observer_event_model::contract;
 
-/// A path below the folder of this crate.
+/// Returns a path below the folder of this crate.
 #[must_use]
 pub fn path(below: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(below)
 }
 
-/// The program, which `cargo xtask test` has built before.
-#[must_use]
-pub fn program() -> PathBuf {
-    let exe = std::env::current_exe().unwrap();
-    let folder = exe.ancestors().nth(2).unwrap();
-    let program = folder.join("step-observer");
-    assert!(
-        program.exists(),
-        "{} is not there: run `cargo xtask test`",
-        program.display()
-    );
-    program
-}
-
-/// A bundled plugin as WebAssembly, which `cargo xtask test` has built before.
+/// Returns the path of a bundled plugin, which `cargo xtask test` has built before.
 #[must_use]
 pub fn guest(name: &str) -> PathBuf {
     let folder = match std::env::var_os("STEP_OBSERVER_GUESTS") {
@@ -55,20 +53,20 @@ pub fn guest(name: &str) -> PathBuf {
     let file = folder.join(format!("{name}.wasm"));
     assert!(
         file.exists(),
-        "{} is not there: run `cargo xtask guests`",
+        "{} does not exist: run `cargo xtask guests`",
         file.display()
     );
     file
 }
 
-/// An event as the journal holds it.
+/// Encodes an event as the journal stores it.
 #[must_use]
 pub fn accepted(event: serde_json::Value) -> bytes::Bytes {
     let envelope = step_observer::event::from_json(event).unwrap();
     step_observer::event::structured(&envelope.event).unwrap()
 }
 
-/// A component made of a core module in WAT, with the plugin world.
+/// Makes a component with the plugin world of a core module in WAT.
 #[must_use]
 pub fn component(wat: &str) -> Vec<u8> {
     let mut module = wat::parse_str(wat).unwrap();
@@ -83,7 +81,7 @@ pub fn component(wat: &str) -> Vec<u8> {
     wrap(&module)
 }
 
-/// A component made of a core module that carries its world.
+/// Makes a component of a core module that names its world.
 #[must_use]
 pub fn wrap(module: &[u8]) -> Vec<u8> {
     wit_component::ComponentEncoder::default()

@@ -1,34 +1,20 @@
-//! What `deploy/` renders to.
+//! The objects that `deploy/` renders to.
 
 use crate::path;
+use crate::peer::{Missing, machine_program};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Whether there is a kubectl. Where there is none, says so, and fails where it is required.
-#[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what a developer asks for stands in the environment"
-)]
-pub fn kubectl_is_there() -> bool {
-    let found = Command::new("kubectl")
-        .args(["version", "--client"])
-        .output();
-    let there = found.is_ok_and(|output| output.status.success());
-    let required = std::env::var("STEP_OBSERVER_KUBECTL").is_ok_and(|value| value == "required");
-    assert!(there || !required, "kubectl is required and not there");
-    if !there {
-        #[expect(clippy::print_stderr, reason = "nothing is left out in silence")]
-        {
-            eprintln!("NOT RUN: there is no kubectl to render deploy/ with");
-        }
-    }
-    there
+/// Checks that there is a kubectl to render `deploy/` with.
+pub fn kubectl() -> Result<(), Missing> {
+    let remedy = "install kubectl and put it on the PATH";
+    machine_program("kubectl", &["version", "--client"], remedy)
+        .map_err(|missing| missing.required_by("STEP_OBSERVER_KUBECTL"))
 }
 
-/// Folders with a kustomization that can be applied: `base` and each overlay.
+/// Returns the folders with a kustomization that can be applied: `base` and each overlay.
 #[must_use]
 pub fn forms() -> Vec<PathBuf> {
     let mut forms = below("../deploy/overlays");
@@ -36,7 +22,7 @@ pub fn forms() -> Vec<PathBuf> {
     forms
 }
 
-/// Names of the components.
+/// Returns the names of the components.
 #[must_use]
 pub fn components() -> Vec<String> {
     let folders = below("../deploy/components").into_iter();
@@ -54,7 +40,7 @@ fn below(folder: &str) -> Vec<PathBuf> {
     folders
 }
 
-/// The objects of a kustomization. A warning, such as of a field that is deprecated, is a failure.
+/// Renders a kustomization. A warning, such as of a deprecated field, is a failure.
 #[must_use]
 pub fn render(folder: &Path) -> Vec<Value> {
     let output = Command::new("kubectl")
@@ -70,13 +56,13 @@ pub fn render(folder: &Path) -> Vec<Value> {
     documents(&String::from_utf8(output.stdout).unwrap())
 }
 
-/// The documents of a YAML text.
+/// Parses the documents of a YAML text.
 #[must_use]
 pub fn documents(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap()
 }
 
-/// A copy of `deploy/` below a folder, for kustomizations that must not stand in the repository.
+/// Copies `deploy/` to a folder, for kustomizations that do not belong to the repository.
 pub fn copy_deploy(to: &Path) {
     copy(&path("../deploy"), to);
 }
@@ -91,4 +77,71 @@ fn copy(from: &Path, to: &Path) {
             false => drop(fs::copy(&entry, &target).unwrap()),
         }
     }
+}
+
+/// Renders every form, and returns name and objects.
+pub fn rendered() -> Result<Vec<(String, Vec<Value>)>, Missing> {
+    kubectl()?;
+    let named = |folder: &std::path::PathBuf| {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, render(folder))
+    };
+    let mut rendered: Vec<_> = forms().iter().map(named).collect();
+    rendered.push(("all components that go together".to_owned(), together()));
+    Ok(rendered)
+}
+
+/// Renders `base` with all components.
+fn together() -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    copy_deploy(&folder.path().join("deploy"));
+    // `sharded` builds on `durable`; the others have no order.
+    let mut names = components();
+    names.sort_by_key(|name| name != "durable");
+    let mut text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n\
+                    resources: [deploy/base]\ncomponents:\n"
+        .to_owned();
+    for name in names {
+        text.push_str(&format!("- deploy/components/{name}\n"));
+    }
+    std::fs::write(folder.path().join("kustomization.yaml"), text).unwrap();
+    render(folder.path())
+}
+
+/// Returns the objects of a kind.
+#[must_use]
+pub fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    let all = objects.iter();
+    all.filter(|object| object["kind"] == kind).collect()
+}
+
+/// Returns the Deployment or StatefulSet.
+#[must_use]
+pub fn workload(objects: &[Value]) -> &Value {
+    let mut found = of_kind(objects, "Deployment");
+    found.extend(of_kind(objects, "StatefulSet"));
+    assert_eq!(found.len(), 1, "one workload");
+    found[0]
+}
+
+/// Returns the items of an array; none of another value.
+#[must_use]
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Returns a string; an empty one for another value.
+#[must_use]
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Returns the configuration file of a form.
+#[must_use]
+pub fn config(objects: &[Value]) -> &str {
+    let maps = of_kind(objects, "ConfigMap");
+    let map = maps
+        .iter()
+        .find(|map| map["metadata"]["name"] == "step-observer");
+    text(&map.unwrap()["data"]["config.yaml"])
 }

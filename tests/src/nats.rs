@@ -1,5 +1,7 @@
 //! A real NATS server with JetStream, on a port and in a folder of its own.
 
+use crate::peer::Missing;
+use crate::program::send_signal;
 use crate::receivers;
 use crate::sink::PATIENCE;
 use async_nats::jetstream::message::StreamMessage;
@@ -26,8 +28,8 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
-    /// Starts one with further settings. `None` where the program is not installed.
-    pub async fn start(settings: &str) -> Option<Self> {
+    /// Starts one with further settings.
+    pub async fn start(settings: &str) -> Result<Self, Missing> {
         let program = receivers::program("nats-server")?;
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
@@ -37,7 +39,7 @@ impl NatsServer {
         );
         std::fs::write(folder.path().join("nats.conf"), text).unwrap();
         let (child, port, log) = spawn(&program, &folder, -1).await;
-        Some(Self {
+        Ok(Self {
             program,
             folder,
             port,
@@ -52,10 +54,8 @@ impl NatsServer {
     }
 
     /// Stops it without its end: connections stay, and nobody answers. `CONT` undoes `STOP`.
-    pub async fn signal(&self, signal: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
-        assert!(sent.await.unwrap().success());
+    pub fn signal(&self, signal: &str) {
+        send_signal(signal, self.child.id().unwrap());
     }
 
     /// Starts it again where it was.

@@ -1,28 +1,28 @@
 //! Real receivers, which `cargo xtask receivers` installs.
 
+use crate::peer::Missing;
 use std::path::PathBuf;
 
-/// What is installed at a path. `None` where it is not: `cargo xtask test` has said why. In CI all must be
-/// there.
-#[must_use]
-pub fn prepared(below: &str) -> Option<PathBuf> {
+/// The variable that makes receivers and other languages required.
+pub const LANGUAGES_REQUIRED: &str = "STEP_OBSERVER_LANGUAGES";
+
+/// Returns the path of an installed file or folder.
+pub fn installed(below: &str) -> Result<PathBuf, Missing> {
     let folder = match std::env::var_os("STEP_OBSERVER_GUESTS") {
         Some(guests) => PathBuf::from(guests).join("../receivers"),
         None => crate::path("../target/receivers"),
     };
-    let there = folder.join(below);
-    let required =
-        std::env::var_os("STEP_OBSERVER_LANGUAGES").is_some_and(|value| value == "required");
-    assert!(
-        !required || there.exists(),
-        "{} is not there: run `cargo xtask receivers`",
-        there.display()
-    );
-    there.exists().then_some(there)
+    let file = folder.join(below);
+    match file.exists() {
+        true => Ok(file),
+        false => {
+            let peer = format!("{} does not exist", file.display());
+            Err(Missing::new(peer, "run `cargo xtask receivers`").required_by(LANGUAGES_REQUIRED))
+        }
+    }
 }
 
-/// A program of theirs.
-#[must_use]
-pub fn program(name: &str) -> Option<PathBuf> {
-    prepared(&format!("venv/bin/{name}"))
+/// Returns the path of an installed program.
+pub fn program(name: &str) -> Result<PathBuf, Missing> {
+    installed(&format!("venv/bin/{name}"))
 }

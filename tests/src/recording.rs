@@ -3,12 +3,14 @@
 //! Source: `recordings/` were recorded on Kubernetes 1.36.2 with Tekton Pipelines 1.15, `fixtures/` were derived from
 //! Tekton's code, `cases/` were written by hand, each for one rule (see the README in each).
 
+use crate::api_server::ApiServer;
 use crate::path;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use step_observer::observe::{Change, Finding, Speed, TimedChange, Tracker, play};
 use step_observer::step::StepRecord;
-use step_observer_core::Ledger;
+use step_observer_core::{Kind, Ledger};
 
 /// All recordings, by name.
 #[must_use]
@@ -180,5 +182,58 @@ pub fn listed(at: Timestamp) -> TimedChange {
         change: Change::Listed {
             without: Vec::new(),
         },
+    }
+}
+
+/// Returns the ids of the events of a recording, a case or a fixture.
+#[must_use]
+pub fn expected_ids(name: &str) -> BTreeSet<String> {
+    track(changes(&watch_events(name)))
+        .iter()
+        .map(event_id)
+        .collect()
+}
+
+/// Tracks watch events, and describes the records as `step phase reason`.
+#[must_use]
+pub fn transitions(events: &[Value]) -> Vec<String> {
+    track(changes(events)).iter().map(describe).collect()
+}
+
+/// Describes a record as `step phase reason`.
+#[must_use]
+pub fn describe(record: &StepRecord) -> String {
+    let transition = &record.transition;
+    let why = match &transition.kind {
+        Kind::Started => String::new(),
+        Kind::Succeeded(outcome) | Kind::Failed(outcome) => format!(" {}", outcome.reason),
+        Kind::Skipped(_, cause) => format!(" {}", cause.as_str()),
+    };
+    format!("{} {}{why}", transition.step(), transition.kind.as_str())
+}
+
+/// Returns the container status of a step in a watch event of a Pod.
+pub fn container_status<'a>(event: &'a mut Value, step: &str) -> Option<&'a mut Value> {
+    let name = format!("step-{step}");
+    let statuses = event["object"]["status"]["containerStatuses"].as_array_mut()?;
+    statuses.iter_mut().find(|status| status["name"] == *name)
+}
+
+/// Returns the watch events of Pods.
+pub fn pod_events(events: &mut [Value]) -> impl Iterator<Item = &mut Value> {
+    events.iter_mut().filter(|event| is_pod(event))
+}
+
+/// Gives the API server the logs of a recording.
+pub fn set_recorded_logs(server: &ApiServer, name: &str) {
+    for (target, text) in json(&format!("recordings/{name}.logs.json"))
+        .as_object()
+        .unwrap()
+    {
+        let text = text.as_str().unwrap();
+        server.set_log(target, text);
+        if let Some(step) = target.strip_prefix("before-") {
+            server.set_log(&format!("{name}-pod-step-{step}"), text);
+        }
     }
 }

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::any;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -200,4 +200,21 @@ impl HttpSink {
             came.len()
         );
     }
+}
+
+/// Returns the ids of all events that came, in the order of the requests.
+#[must_use]
+pub fn event_ids(sink: &HttpSink) -> Vec<String> {
+    sink.requests()
+        .iter()
+        .map(|request| request.header("ce-id").to_owned())
+        .collect()
+}
+
+/// Asserts that exactly the expected events came, each once.
+pub fn assert_exactly(sink: &HttpSink, expected: &BTreeSet<String>) {
+    let found = event_ids(sink);
+    let unique: BTreeSet<String> = found.iter().cloned().collect();
+    assert_eq!(unique.len(), found.len(), "sent twice: {found:#?}");
+    assert_eq!(&unique, expected);
 }

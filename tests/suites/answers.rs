@@ -5,8 +5,11 @@ use std::process::Stdio;
 use std::time::Duration;
 use step_observer::event::{Encoded, structured};
 use step_observer::sink::{Attempt, HttpConfig, RetryAction, SinkContext, SinkKind};
+use step_observer_tests::events::example_event;
+use step_observer_tests::journaled::assert_all_in_order;
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 use step_observer_tests::sink::{Answer, HttpSink, PATIENCE};
-use step_observer_tests::{path, program};
 use tokio::process::Command;
 
 /// Answers that may be others later.
@@ -48,7 +51,7 @@ async fn meanings(answers: Vec<Answer>) -> Vec<(Meaning, String)> {
     let count = answers.len();
     let receiver = HttpSink::start(answers).await;
     let config = HttpConfig::new(receiver.url.clone().try_into().unwrap());
-    let event = Encoded::from_structured(structured(&crate::support::envelope().event).unwrap());
+    let event = Encoded::from_structured(structured(&example_event().event).unwrap());
     let mut told = Vec::new();
     for _ in 0..count {
         // Each with pauses of its own.
@@ -161,13 +164,12 @@ async fn an_event_is_tried_until_it_is_taken_with_the_same_id_and_bytes() {
         sink.url
     );
     std::fs::write(&config, text).unwrap();
-    let observer = Command::new(program())
+    let observer = Program::new()
         .arg("replay")
         .arg(path("recordings/a-success.jsonl"))
         .args(["--log", "warn", "--config"])
         .arg(&config)
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let done = tokio::time::timeout(PATIENCE, observer.wait_with_output()).await;
@@ -183,5 +185,5 @@ async fn an_event_is_tried_until_it_is_taken_with_the_same_id_and_bytes() {
     }
     let waits = log.lines().filter(|line| line.contains("delay=1s"));
     assert_eq!(waits.count(), 1, "{log}");
-    assert_eq!(crate::durable::check(&requests, 1), 0);
+    assert_eq!(assert_all_in_order(&requests, 1), 0);
 }

@@ -1,17 +1,15 @@
 //! The way to the API server through a proxy: that of the kubeconfig, or of the environment.
-
-use crate::support::finished_run;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::events::finished_run;
 use step_observer_tests::forward_proxy::ForwardProxy;
-use step_observer_tests::program;
+use step_observer_tests::program::{Program, send_signal, wait_for_line};
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 use step_observer_tests::tls::Authority;
-use tokio::process::Command;
 
 /// A name that only the proxy knows.
 const NAME: &str = "api.cluster.example";
@@ -60,7 +58,7 @@ impl Scene {
     }
 
     /// An observer whose kubeconfig has this `proxy-url`, and whose environment has these variables.
-    fn observer(&self, proxy_url: Option<&str>, variables: &[(&str, &str)]) -> Command {
+    fn observer(&self, proxy_url: Option<&str>, variables: &[(&str, &str)]) -> Program {
         let cluster = json!({
             "server": format!("https://{TARGET}"), "proxy-url": proxy_url,
             "certificate-authority-data": STANDARD.encode(self.authority.pem()),
@@ -69,7 +67,7 @@ impl Scene {
     }
 
     /// Starts it, waits until the run is told, and gives its log.
-    async fn told(&self, mut observer: Command) -> String {
+    async fn told(&self, mut observer: Program) -> String {
         let before = self.sink.requests().len();
         let child = observer.spawn().unwrap();
         self.sink.wait_for(before + PER_RUN).await;
@@ -82,7 +80,7 @@ fn observer(
     cluster: &serde_json::Value,
     sink: &HttpSink,
     variables: &[(&str, &str)],
-) -> Command {
+) -> Program {
     let kubeconfig = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "test",
         "clusters": [{"name": "other", "cluster": {"server": "https://127.0.0.1:1", "proxy-url": "socks5://nowhere"}},
@@ -93,7 +91,7 @@ fn observer(
     let (file, config) = (folder.join("kubeconfig"), folder.join("config.yaml"));
     std::fs::write(&file, kubeconfig.to_string()).unwrap();
     std::fs::write(&config, "lookBack: 1000000h\nshutdownGrace: 5s\n").unwrap();
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     for variable in ALL {
         command.env_remove(variable);
     }
@@ -102,15 +100,12 @@ fn observer(
         .arg(config)
         .env("KUBECONFIG", file)
         .envs(variables.iter().copied())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .stderr(Stdio::piped());
     command
 }
 
 async fn stopped(child: tokio::process::Child) -> Output {
-    let id = child.id().unwrap().to_string();
-    let mut kill = Command::new("kill");
-    assert!(kill.args(["-TERM", &id]).status().await.unwrap().success());
+    send_signal("TERM", child.id().unwrap());
     ended(child).await
 }
 
@@ -190,7 +185,7 @@ async fn the_proxy_of_the_environment_leads_to_the_api_server_unless_it_is_excep
         ("no_proxy", ".cluster.example:6443"),
     ];
     let mut child = scene.observer(None, &variables).spawn().unwrap();
-    let found = crate::support::line_of(&mut child, "watch failed").await;
+    let found = wait_for_line(&mut child, "watch failed").await;
     assert!(found.contains("dns error"), "{found}");
     assert_eq!(proxy.seen().len(), before);
 }
@@ -286,7 +281,7 @@ async fn a_proxy_that_refuses_is_named() {
         proxy.refuse(status);
         let url = with_credentials(&proxy);
         let mut child = scene.observer(Some(&url), &[]).spawn().unwrap();
-        let line = crate::support::line_of(&mut child, "watch failed").await;
+        let line = wait_for_line(&mut child, "watch failed").await;
         assert!(line.contains(expected), "{line}");
         assert!(
             line.contains(&format!("through the proxy {place}")),

@@ -1,7 +1,6 @@
 //! The API server of the kit answers as real ones do, where the observer does not ask.
-
-use crate::support::get;
 use serde_json::{Value, json};
+use step_observer_tests::admin::get;
 use step_observer_tests::api_server::ApiServer;
 
 /// A server with pods a, b and c.

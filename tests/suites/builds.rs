@@ -3,7 +3,8 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use step_observer_tests::{path, program};
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 
 /// Notes its arguments and what is in the folder of plugins, and makes what cargo would.
 const CARGO: &str = r#"#!/bin/sh
@@ -36,7 +37,7 @@ fn xtask(folder: &Path, arguments: &[&str]) -> (Vec<String>, String) {
         CARGO,
     ]);
     assert!(writer.arg(&cargo).status().unwrap().success());
-    let output = Command::new(program().with_file_name("xtask"))
+    let output = Command::new(Program::path().with_file_name("xtask"))
         .args(arguments)
         .current_dir(folder)
         .env("CARGO", &cargo)

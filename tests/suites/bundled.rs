@@ -1,8 +1,7 @@
 //! The bundled plugins as WebAssembly, on the cases that their native tests run too.
-
-use crate::support::{check_cases, process, read};
 use serde_json::{Value, json};
 use step_observer::plugin::{Chain, OnError, PluginEngine, PluginSource, PluginSpec};
+use step_observer_tests::plugins::{check_cases, process, read_json};
 use step_observer_tests::{guest, path};
 
 const PLUGINS: [&str; 4] = [
@@ -68,7 +67,7 @@ fn plugins_run_in_order_on_the_event_of_the_one_before() {
         spec.settings.config = config;
         spec
     };
-    let event = read(&path(
+    let event = read_json(&path(
         "../plugins/redact-secrets/cases/log-and-script/in.json",
     ));
     let enrich = spec("enrich-run", json!({"labels": {"team": "team"}}));

@@ -1,6 +1,4 @@
 //! What becomes of what is dropped in: pieces, order, names, folders, signatures.
-
-use crate::support::{stamp, wat};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +8,7 @@ use step_observer::plugin::dropin::{
 use step_observer::plugin::{FileDigest, Plugin, PluginEngine, PluginSource, PluginSpec};
 use step_observer::plugin::{PublicKey, TrustConfig};
 use step_observer_tests::path;
+use step_observer_tests::plugins::{stamp, wat};
 
 fn catalog(trust: TrustConfig, fixed: &[&str]) -> Catalog {
     let engine = PluginEngine::new().unwrap();

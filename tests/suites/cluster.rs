@@ -1,156 +1,17 @@
 //! `step-observer run` against an API server that behaves as real ones do.
 
 use serde_json::Value;
-use std::collections::BTreeSet;
-use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::program;
-use step_observer_tests::recording::{changes, event_id, json, recordings, track, watch_events};
-use step_observer_tests::sink::{HttpSink, PATIENCE};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, Command};
-
-/// Recordings are older than ten minutes.
-pub(crate) const LONG_AGO: &str = "lookBack: 1000000h\n";
-
-/// The program, watching; it is killed when it is dropped.
-pub(crate) struct Observer {
-    pub(crate) child: Child,
-    stderr: BufReader<tokio::process::ChildStderr>,
-    /// With its `config.yaml`.
-    pub(crate) folder: tempfile::TempDir,
-}
-
-impl Observer {
-    pub(crate) fn start(server: &ApiServer, sink: &HttpSink, args: &[&str]) -> Self {
-        Self::configured(server, LONG_AGO, &[&["--to", &sink.url], args].concat())
-    }
-
-    /// One that is configured so.
-    pub(crate) fn configured(server: &ApiServer, config: &str, args: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.yaml");
-        std::fs::write(&file, format!("shutdownGrace: 5s\n{config}")).unwrap();
-        let mut child = Command::new(program())
-            .args(["run", "--config"])
-            .arg(file)
-            .args(args)
-            .env("KUBECONFIG", server.kubeconfig(folder.path()))
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        Self {
-            child,
-            stderr,
-            folder,
-        }
-    }
-
-    /// Asks it to stop, and gives its exit code and the rest of its log.
-    pub(crate) async fn stop(mut self) -> (Option<i32>, String) {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(
-            std::process::Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let mut log = String::new();
-        let ended = tokio::time::timeout(PATIENCE, async {
-            self.stderr.read_to_string(&mut log).await.unwrap();
-            self.child.wait().await.unwrap()
-        });
-        (ended.await.unwrap().code(), log)
-    }
-
-    /// Waits until it ends by itself, and gives its log.
-    pub(crate) async fn end(mut self) -> String {
-        let mut log = String::new();
-        let ended = self.stderr.read_to_string(&mut log);
-        tokio::time::timeout(PATIENCE, ended)
-            .await
-            .unwrap()
-            .unwrap();
-        log
-    }
-
-    /// Reads its log to the end, so that it never waits for a reader.
-    pub(crate) async fn read_log(mut self) {
-        let mut log = String::new();
-        self.stderr.read_to_string(&mut log).await.ok();
-    }
-
-    /// Waits for a line of its log.
-    pub(crate) async fn wait_for_log(&mut self, text: &str) -> String {
-        self.wait_for_line(&[text]).await
-    }
-
-    /// Waits for a line of its log that has all these texts.
-    pub(crate) async fn wait_for_line(&mut self, texts: &[&str]) -> String {
-        let mut seen = String::new();
-        let found = async {
-            loop {
-                let mut line = String::new();
-                if self.stderr.read_line(&mut line).await.unwrap() == 0 {
-                    return None;
-                }
-                seen.push_str(&line);
-                if texts.iter().all(|text| line.contains(text)) {
-                    return Some(line);
-                }
-            }
-        };
-        let found = tokio::time::timeout(PATIENCE, found).await;
-        found
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| panic!("no line with {texts:?}:\n{seen}"))
-    }
-}
-
-pub(crate) fn ids(sink: &HttpSink) -> Vec<String> {
-    sink.requests()
-        .iter()
-        .map(|request| request.header("ce-id").to_owned())
-        .collect()
-}
-
-pub(crate) fn expected_ids(name: &str) -> BTreeSet<String> {
-    track(changes(&watch_events(name)))
-        .iter()
-        .map(event_id)
-        .collect()
-}
-
-/// What came is what had to come, each once.
-pub(crate) fn assert_exactly(sink: &HttpSink, expected: &BTreeSet<String>) {
-    let found = ids(sink);
-    let unique: BTreeSet<String> = found.iter().cloned().collect();
-    assert_eq!(unique.len(), found.len(), "told twice: {found:#?}");
-    assert_eq!(&unique, expected);
-}
-
-pub(crate) fn give_logs(server: &ApiServer, name: &str) {
-    for (target, text) in json(&format!("recordings/{name}.logs.json"))
-        .as_object()
-        .unwrap()
-    {
-        let text = text.as_str().unwrap();
-        server.set_log(target, text);
-        if let Some(step) = target.strip_prefix("before-") {
-            server.set_log(&format!("{name}-pod-step-{step}"), text);
-        }
-    }
-}
+use step_observer_tests::observer::Observer;
+use step_observer_tests::program::Program;
+use step_observer_tests::recording::{expected_ids, recordings, set_recorded_logs, watch_events};
+use step_observer_tests::sink::{HttpSink, PATIENCE, assert_exactly};
 
 #[tokio::test]
 async fn every_recording_gives_its_events_through_a_real_watch() {
     for name in recordings() {
         let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-        give_logs(&server, &name);
+        set_recorded_logs(&server, &name);
         let observer = Observer::start(&server, &sink, &[]);
         server.wait_for_watches(2).await;
         for event in watch_events(&name) {
@@ -167,7 +28,7 @@ async fn every_recording_gives_its_events_through_a_real_watch() {
 #[tokio::test]
 async fn transitions_of_the_first_list_are_emitted() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    give_logs(&server, "leaky");
+    set_recorded_logs(&server, "leaky");
     for event in watch_events("leaky") {
         server.play(&event);
     }
@@ -201,12 +62,12 @@ async fn old_runs_are_history() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.yaml");
     std::fs::write(&config, "lookBack: 0s\n").unwrap();
-    let mut observer = Command::new(program());
+    let mut observer = Program::new();
     observer
         .args(["run", "--to", &sink.url, "--config"])
         .arg(&config)
         .env("KUBECONFIG", server.kubeconfig(folder.path()));
-    let _observer = observer.kill_on_drop(true).spawn().unwrap();
+    let _observer = observer.spawn().unwrap();
     server.wait_for_watches(2).await;
     // The same as it would be tomorrow.
     #[expect(
@@ -290,7 +151,7 @@ async fn a_pod_that_vanishes_between_two_lists_ends_its_steps() {
 #[tokio::test]
 async fn the_log_of_a_cancelled_step_is_read_before_its_pod_is_gone() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    give_logs(&server, "d-cancel");
+    set_recorded_logs(&server, "d-cancel");
     let observer = Observer::start(&server, &sink, &[]);
     server.wait_for_watches(2).await;
     for event in watch_events("d-cancel") {

@@ -1,16 +1,15 @@
 //! Clusters at their worst: whatever the API server does, every event arrives, once, and in order per
 //! run.
-
-use crate::cluster::{LONG_AGO, Observer, assert_exactly, expected_ids, give_logs};
-use crate::support::finished_run;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use step_observer_tests::api_server::{ApiServer, Fault};
+use step_observer_tests::events::finished_run;
 use step_observer_tests::load::Load;
+use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::proxy::{Fault as Bytes, Proxy};
-use step_observer_tests::recording::{copies, watch_events};
-use step_observer_tests::sink::HttpSink;
+use step_observer_tests::recording::{copies, expected_ids, set_recorded_logs, watch_events};
+use step_observer_tests::sink::{HttpSink, assert_exactly};
 
 /// A load, and who is told of it.
 struct Scene {
@@ -141,8 +140,8 @@ async fn watches_that_end_all_the_time_lose_nothing() {
 #[tokio::test]
 async fn a_watch_that_is_open_and_silent_is_noticed() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let config = format!("{LONG_AGO}cluster: {{watchTimeoutSeconds: 1}}\n");
-    let observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+    let config = format!("{UNLIMITED_LOOK_BACK}cluster: {{watchTimeoutSeconds: 1}}\n");
+    let observer = Observer::with_config(&server, &config, &["--to", &sink.url]);
     server.wait_for_watches(2).await;
     server.stall_watches();
     for event in watch_events("b-fail") {
@@ -189,10 +188,11 @@ async fn a_network_at_its_worst_before_the_api_server_loses_nothing() {
         .watch
         .iter()
         .for_each(|event| scene.server.play(event));
-    let config =
-        format!("{LONG_AGO}cluster: {{watchTimeoutSeconds: 1}}\nlog: {{timeoutMs: 1000}}\n");
+    let config = format!(
+        "{UNLIMITED_LOOK_BACK}cluster: {{watchTimeoutSeconds: 1}}\nlog: {{timeoutMs: 1000}}\n"
+    );
     let to = ["--to", &scene.sink.url, "--log", "warn"];
-    let observer = Observer::configured(&scene.server, &config, &to);
+    let observer = Observer::with_config(&scene.server, &config, &to);
     scene.all_is_told(observer).await;
     assert_eq!(front.unused_faults(), 0);
 }
@@ -278,8 +278,8 @@ async fn slow_truncated_and_missing_logs_delay_no_event() {
         for event in watch_events("b-fail") {
             server.play(&event);
         }
-        let config = format!("{LONG_AGO}log: {{timeoutMs: 700}}\n");
-        let observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+        let config = format!("{UNLIMITED_LOOK_BACK}log: {{timeoutMs: 700}}\n");
+        let observer = Observer::with_config(&server, &config, &["--to", &sink.url]);
         let ids = expected_ids("b-fail");
         sink.wait_for(ids.len()).await;
         assert_exactly(&sink, &ids);
@@ -306,7 +306,7 @@ async fn slow_truncated_and_missing_logs_delay_no_event() {
 #[tokio::test]
 async fn a_log_request_is_repeated_after_a_server_error() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    give_logs(&server, "a-success");
+    set_recorded_logs(&server, "a-success");
     server.script(
         "log",
         [Fault::Status(503), Fault::Throttle(0), Fault::Status(500)],

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use step_observer_tests::program::{Program, send_signal};
 use step_observer_tests::recording::{json, recordings, step_and_phase, watch_events};
-use step_observer_tests::sink::{HttpSink, Request};
-use step_observer_tests::{guest, path, program};
+use step_observer_tests::sink::{HttpSink, PATIENCE, Request};
+use step_observer_tests::{guest, path};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-fn replay(name: &str) -> Command {
-    let mut command = Command::new(program());
+fn replay(name: &str) -> Program {
+    let mut command = Program::new();
     command
         .arg("replay")
         .arg(path(&format!("recordings/{name}.jsonl")));
@@ -33,17 +35,14 @@ fn events(output: &Output) -> Vec<Value> {
         .collect()
 }
 
-/// Without threads of our own a test waits for the program; the sink needs a runtime beside it.
-async fn finish(mut command: Command) -> Output {
-    tokio::task::spawn_blocking(move || command.output().unwrap())
-        .await
-        .unwrap()
+async fn finish(mut command: Program) -> Output {
+    command.output().await.unwrap()
 }
 
 #[test]
 fn replay_to_stdout_gives_the_expected_events_and_nothing_else() {
     for name in recordings() {
-        let output = replay(&name).args(["--to", "stdout"]).output().unwrap();
+        let output = replay(&name).args(["--to", "stdout"]).run().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert_eq!(text(&output.stderr), "", "{name}");
         let expected = json(&format!("recordings/{name}.expected.json"));
@@ -66,7 +65,7 @@ fn replay_to_stdout_gives_the_expected_events_and_nothing_else() {
 
 #[test]
 fn logs_are_bounded_and_say_so() {
-    let output = replay("n-biglog").output().unwrap();
+    let output = replay("n-biglog").run().unwrap();
     let events = events(&output);
     let big = &events[1]["data"];
     assert_eq!(big["logInfo"]["truncated"], true);
@@ -77,7 +76,7 @@ fn logs_are_bounded_and_say_so() {
         "{}",
         log.len()
     );
-    let cancelled = text(&replay("d-cancel").output().unwrap().stdout);
+    let cancelled = text(&replay("d-cancel").run().unwrap().stdout);
     assert!(
         cancelled.contains(r#""log":"testing\n""#),
         "read before the pod was deleted"
@@ -94,11 +93,11 @@ fn a_piped_stream_of_kubectl_is_taken() {
         event.as_object_mut().unwrap().remove("at");
         stream.push_str(&format!("{event:#}\n"));
     }
-    let mut child = Command::new(program())
+    let mut child = Program::new()
         .args(["replay", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .spawn()
+        .spawn_std()
         .unwrap();
     child
         .stdin
@@ -116,11 +115,11 @@ fn a_recording_through_a_pipe_gives_the_same_as_from_its_file() {
     for name in ["d-cancel", "f-retries", "m-when"] {
         let logs = path(&format!("recordings/{name}.logs.json"));
         let recording = std::fs::File::open(path(&format!("recordings/{name}.jsonl"))).unwrap();
-        let piped = Command::new(program())
+        let piped = Program::new()
             .args(["replay", "-", "--logs"])
             .arg(logs)
             .stdin(recording)
-            .output()
+            .run()
             .unwrap();
         // One run may overtake another.
         let of_each_run = |output: &Output| {
@@ -131,13 +130,13 @@ fn a_recording_through_a_pipe_gives_the_same_as_from_its_file() {
             }
             runs
         };
-        let from_file = replay(name).output().unwrap();
+        let from_file = replay(name).run().unwrap();
         assert_eq!(of_each_run(&piped), of_each_run(&from_file), "{name}");
     }
 }
 
-#[test]
-fn a_replay_that_cannot_deliver_can_be_stopped() {
+#[tokio::test]
+async fn a_replay_that_cannot_deliver_can_be_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.yaml");
     std::fs::write(&config, "shutdownGrace: 1s\n").unwrap();
@@ -153,22 +152,21 @@ fn a_replay_that_cannot_deliver_can_be_stopped() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut log = std::io::BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("retrying") {
-        line.clear();
-        assert!(std::io::BufRead::read_line(&mut log, &mut line).unwrap() > 0);
-    }
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &child.id().to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let mut rest = String::new();
-    std::io::Read::read_to_string(&mut log, &mut rest).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let ended = tokio::time::timeout(PATIENCE, async {
+        let mut line = String::new();
+        while !line.contains("retrying") {
+            line.clear();
+            let read = log.read_line(&mut line).await.unwrap();
+            assert!(read > 0, "the replay ended without a retry");
+        }
+        send_signal("TERM", child.id().unwrap());
+        let mut rest = String::new();
+        log.read_to_string(&mut rest).await.unwrap();
+        (child.wait().await.unwrap(), rest)
+    });
+    let (status, rest) = ended.await.expect("no retry and end in time");
+    assert_eq!(status.code(), Some(1));
     assert!(rest.contains("events were not delivered"), "{rest}");
 }
 
@@ -179,7 +177,7 @@ fn files_are_sinks_too() {
     let to = format!("file:{}", file.display());
     let output = replay("a-success")
         .args(["--to", &to, "--to", "stdout"])
-        .output()
+        .run()
         .unwrap();
     assert!(output.status.success());
     assert_eq!(std::fs::read(&file).unwrap(), output.stdout);
@@ -339,10 +337,10 @@ async fn sinks_have_their_own_match_plugins_mode_and_headers() {
 
 #[test]
 fn a_folder_of_plugins_that_is_not_there_is_a_mistake() {
-    let output = Command::new(program())
+    let output = Program::new()
         .args(["replay", "--plugin-dir", "/nowhere"])
         .arg(path("recordings/a-success.jsonl"))
-        .output()
+        .run()
         .unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -375,11 +373,7 @@ fn an_input_that_is_no_recording_is_refused_with_a_remedy() {
         (String::new(), "holds no watch event"),
     ] {
         std::fs::write(&file, content).unwrap();
-        let output = Command::new(program())
-            .arg("replay")
-            .arg(&file)
-            .output()
-            .unwrap();
+        let output = Program::new().arg("replay").arg(&file).run().unwrap();
         let problem = error(&output);
         assert!(
             problem.contains(expected),
@@ -387,18 +381,14 @@ fn an_input_that_is_no_recording_is_refused_with_a_remedy() {
         );
         assert!(problem.contains("--output-watch-events"), "{problem}");
     }
-    let missing = Command::new(program())
+    let missing = Program::new()
         .args(["replay", "nowhere.jsonl"])
-        .output()
+        .run()
         .unwrap();
     assert!(error(&missing).contains("failed to read nowhere.jsonl"));
     std::fs::write(&file, format!("{}", good[0])).unwrap();
     std::fs::write(folder.path().join("case.logs.json"), "[]").unwrap();
-    let logs = Command::new(program())
-        .arg("replay")
-        .arg(&file)
-        .output()
-        .unwrap();
+    let logs = Program::new().arg("replay").arg(&file).run().unwrap();
     assert!(error(&logs).contains("case.logs.json is not a log file"));
 }
 
@@ -407,11 +397,11 @@ fn configuration_is_checked_shown_and_described() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.yaml");
     let config = |args: &[&str]| {
-        Command::new(program())
+        Program::new()
             .arg("config")
             .args(args)
             .arg(&file)
-            .output()
+            .run()
             .unwrap()
     };
     std::fs::write(&file, "plugins:\n- {name: r, from: {bundled: redact-secrets}, config: {values: [hunter22]}}\nsinks: []\n").unwrap();
@@ -429,10 +419,7 @@ fn configuration_is_checked_shown_and_described() {
     assert!(
         error(&config(&["check"])).contains("config.yaml:3:13: log.maxBytes: 7 is not between")
     );
-    let schema = Command::new(program())
-        .args(["config", "schema"])
-        .output()
-        .unwrap();
+    let schema = Program::new().args(["config", "schema"]).run().unwrap();
     let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
     assert!(schema["properties"]["sinks"]["description"].is_string());
 }
@@ -454,10 +441,10 @@ fn the_example_configuration_of_the_documentation_fits_its_schema() {
     for example in examples {
         let file = folder.path().join("config.yaml");
         std::fs::write(&file, example).unwrap();
-        let output = Command::new(program())
+        let output = Program::new()
             .args(["config", "check"])
             .arg(&file)
-            .output()
+            .run()
             .unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         let shown: step_observer::config::Config =
@@ -478,7 +465,7 @@ fn the_example_configuration_of_the_documentation_fits_its_schema() {
 fn demo(on_terminal: bool, arguments: &str) -> (String, Duration) {
     let folder = tempfile::tempdir().unwrap();
     let begin = Instant::now();
-    let line = format!("{} demo {arguments}", program().display());
+    let line = format!("{} demo {arguments}", Program::path().display());
     let mut command = match on_terminal {
         true => Command::new("script"),
         false => Command::new("sh"),
@@ -513,9 +500,9 @@ fn the_demo_can_be_read_after_six_seconds_on_a_terminal_and_at_once_elsewhere() 
         assert_eq!(shown.contains("\u{1b}["), on_terminal, "{shown}");
         assert!(took < Duration::from_secs(3), "{arguments}: {took:?}");
     }
-    let refused = Command::new(program())
+    let refused = Program::new()
         .args(["demo", "--speed", "fast"])
-        .output()
+        .run()
         .unwrap();
     assert!(error(&refused).contains("write a factor such as 1 or 10"));
 }

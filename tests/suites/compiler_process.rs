@@ -1,11 +1,11 @@
 //! Plugins are compiled in a process of their own: with the same result, and whatever becomes of it.
-
-use crate::support::{RELEASE, check_cases, spec, wat};
 use step_observer::bounded::Bounded;
 use step_observer::plugin::{
     Chain, Compiler, CompilerProgram, PluginEngine, PluginSource, PluginSpec,
 };
-use step_observer_tests::{guest, path, program};
+use step_observer_tests::plugins::{RELEASE, check_cases, spec, wat};
+use step_observer_tests::program::Program;
+use step_observer_tests::{guest, path};
 
 fn engine(program: impl Into<std::path::PathBuf>, arguments: &[&str]) -> PluginEngine {
     let arguments = arguments.iter().map(Into::into).collect();
@@ -17,7 +17,7 @@ fn engine(program: impl Into<std::path::PathBuf>, arguments: &[&str]) -> PluginE
 
 #[test]
 fn a_plugin_compiled_in_a_child_process_behaves_the_same() {
-    let engine = engine(program(), &["compile-plugin"]);
+    let engine = engine(Program::path(), &["compile-plugin"]);
     let name = "redact-secrets";
     let spec = PluginSpec::new(name, PluginSource::File(guest(name)));
     check_cases(&engine, &spec, &path("../plugins/redact-secrets/cases"));
@@ -30,7 +30,7 @@ fn a_plugin_compiled_in_a_child_process_behaves_the_same() {
 #[test]
 fn a_refusal_has_the_same_text() {
     let here = PluginEngine::new().unwrap();
-    let child = engine(program(), &["compile-plugin"]);
+    let child = engine(Program::path(), &["compile-plugin"]);
     let endless = wat("", "(unreachable)").replace(
         "(i32.store8 (i32.const 1024) (i32.const 0))",
         "(loop $again (br $again))",
@@ -69,7 +69,7 @@ fn every_failure_of_the_child_process_is_an_error_with_a_remedy_and_the_next_plu
         let refused = refused.to_string();
         assert!(refused.contains(expected), "{script}: {refused}");
         // It can still be loaded, by a program that does it.
-        let compiler = CompilerProgram::new(program(), vec!["compile-plugin".into()]);
+        let compiler = CompilerProgram::new(Program::path(), vec!["compile-plugin".into()]);
         let engine = engine.with_compiler(Compiler::Process(compiler));
         Chain::load(&engine, std::slice::from_ref(&good)).unwrap();
     }
@@ -109,6 +109,6 @@ fn a_child_that_takes_too_much_memory_is_ended() {
         refused.contains("compiling it takes more than 67108864 bytes"),
         "{refused}"
     );
-    let enough = engine(program(), &["compile-plugin"]).with_compiler_memory(Some(1 << 30));
+    let enough = engine(Program::path(), &["compile-plugin"]).with_compiler_memory(Some(1 << 30));
     Chain::load(&enough, &[good]).unwrap();
 }

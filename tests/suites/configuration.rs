@@ -1,17 +1,18 @@
 //! What a configuration says wrong is told all at once, each with its place and what to do.
 
-use crate::deploy;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::{Duration, Instant};
 use step_observer::config::{Config, ConfigError};
-use step_observer_tests::{path, program};
+use step_observer_tests::manifests;
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 
 fn run(arguments: &[&str], file: &Path) -> Output {
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command.args(arguments).arg(file);
-    command.output().unwrap()
+    command.run().unwrap()
 }
 
 /// What `config check` says of a text: its lines on standard error.
@@ -268,11 +269,14 @@ fn examples() -> Vec<String> {
     let mut examples: Vec<String> = blocks
         .map(|rest| rest.split("```").next().unwrap().to_owned())
         .collect();
-    let rendered = deploy::rendered();
+    let rendered = manifests::rendered().unwrap_or_else(|missing| {
+        missing.skip();
+        Vec::new()
+    });
     examples.extend(
         rendered
             .iter()
-            .map(|(_, objects)| deploy::config(objects).to_owned()),
+            .map(|(_, objects)| manifests::config(objects).to_owned()),
     );
     examples
 }

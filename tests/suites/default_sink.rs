@@ -1,26 +1,24 @@
 //! Where events go when nobody says: a SinkBinding's sink, else the one that Tekton is configured with.
-
-use crate::support::{finished_run, line_of};
 use serde_json::{Value, json};
 use std::process::Stdio;
 use step_observer::http::ExtraRoots;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::program;
+use step_observer_tests::events::finished_run;
+use step_observer_tests::program::{Program, wait_for_line};
 use step_observer_tests::sink::HttpSink;
 use step_observer_tests::tls::Authority;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// Each run gives `started` and `succeeded`.
 const EVENTS: usize = 2;
 
 fn observer(server: &ApiServer, folder: &std::path::Path, variables: &[(&str, &str)]) -> Child {
-    Command::new(program())
+    Program::new()
         .args(["run", "--log", "warn", "--config"])
         .arg(config(folder))
         .env("KUBECONFIG", server.kubeconfig(folder))
         .envs(variables.iter().copied())
         .stderr(Stdio::inherit())
-        .kill_on_drop(true)
         .spawn()
         .unwrap()
 }
@@ -127,16 +125,15 @@ async fn the_authorities_of_a_sink_binding_are_trusted() {
 
     // An authority of somebody else is none of this sink.
     let variables = [("K_SINK", bound.url.as_str()), ("K_CA_CERTS", &other.pem())];
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command
         .args(["run", "--log", "warn", "--config"])
         .arg(config(folder.path()))
         .env("KUBECONFIG", server.kubeconfig(folder.path()))
         .envs(variables)
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .stderr(Stdio::piped());
     let mut doubting = command.spawn().unwrap();
-    let line = line_of(&mut doubting, "delivery failed").await;
+    let line = wait_for_line(&mut doubting, "delivery failed").await;
     assert!(line.contains("certificate"), "{line}");
     assert_eq!(bound.requests().len(), EVENTS);
 }
@@ -198,12 +195,12 @@ async fn a_mistake_of_a_sink_binding_is_named() {
             "K_CA_CERTS: it is no PEM",
         ),
     ] {
-        let output = Command::new(program())
+        let mut command = Program::new();
+        command
             .arg("run")
             .env("KUBECONFIG", server.kubeconfig(folder.path()))
-            .envs(variables)
-            .kill_on_drop(true)
-            .output();
+            .envs(variables);
+        let output = command.output();
         let patience = step_observer_tests::sink::PATIENCE;
         let output = tokio::time::timeout(patience, output)
             .await

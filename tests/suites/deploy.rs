@@ -3,72 +3,13 @@
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::process::Command;
+use step_observer_tests::available;
 use step_observer_tests::manifests::{
-    components, copy_deploy, documents, forms, kubectl_is_there, render,
+    components, config, copy_deploy, documents, kubectl, list, of_kind, render, rendered, text,
+    workload,
 };
-use step_observer_tests::{path, program};
-
-/// Every form by its name; none where there is no kubectl.
-pub(crate) fn rendered() -> Vec<(String, Vec<Value>)> {
-    if !kubectl_is_there() {
-        return Vec::new();
-    }
-    let named = |folder: &std::path::PathBuf| {
-        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
-        (name, render(folder))
-    };
-    let mut rendered: Vec<_> = forms().iter().map(named).collect();
-    rendered.push(("all components that go together".to_owned(), together(&[])));
-    rendered
-}
-
-/// `base` with all components, and fields of a kustomization besides.
-fn together(besides: &[&str]) -> Vec<Value> {
-    let folder = tempfile::tempdir().unwrap();
-    copy_deploy(&folder.path().join("deploy"));
-    // `sharded` is on top of `durable`; the others have no order.
-    let mut names = components();
-    names.sort_by_key(|name| name != "durable");
-    let mut text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n\
-                    resources: [deploy/base]\ncomponents:\n"
-        .to_owned();
-    for name in names {
-        text.push_str(&format!("- deploy/components/{name}\n"));
-    }
-    text.push_str(&besides.concat());
-    std::fs::write(folder.path().join("kustomization.yaml"), text).unwrap();
-    render(folder.path())
-}
-
-pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    let all = objects.iter();
-    all.filter(|object| object["kind"] == kind).collect()
-}
-
-pub(crate) fn workload(objects: &[Value]) -> &Value {
-    let mut found = of_kind(objects, "Deployment");
-    found.extend(of_kind(objects, "StatefulSet"));
-    assert_eq!(found.len(), 1, "one workload");
-    found[0]
-}
-
-pub(crate) fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-pub(crate) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-/// The configuration that a form has, as text.
-pub(crate) fn config(objects: &[Value]) -> &str {
-    let maps = of_kind(objects, "ConfigMap");
-    let map = maps
-        .iter()
-        .find(|map| map["metadata"]["name"] == "step-observer");
-    text(&map.unwrap()["data"]["config.yaml"])
-}
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 
 /// Bytes of a quantity.
 fn bytes(quantity: &Value) -> u64 {
@@ -113,7 +54,7 @@ fn understood(object: &Value) -> Option<Value> {
 
 #[test]
 fn kubernetes_knows_every_field() {
-    for (form, objects) in rendered() {
+    for (form, objects) in available!(rendered()) {
         assert!(objects.len() > 8, "{form}");
         for object in &objects {
             if let Some(understood) = understood(object) {
@@ -125,7 +66,7 @@ fn kubernetes_knows_every_field() {
 
 #[test]
 fn every_object_has_its_place() {
-    for (form, objects) in rendered() {
+    for (form, objects) in available!(rendered()) {
         let mut names = BTreeSet::new();
         for object in &objects {
             let metadata = &object["metadata"];
@@ -147,7 +88,7 @@ fn every_object_has_its_place() {
 
 #[test]
 fn every_reference_of_a_manifest_resolves() {
-    for (form, objects) in rendered() {
+    for (form, objects) in available!(rendered()) {
         let workload = workload(&objects);
         let labels = &workload["spec"]["template"]["metadata"]["labels"];
         let selected = |selector: &Value| {
@@ -264,7 +205,7 @@ fn asks(rule: &Value) -> bool {
 
 #[test]
 fn its_role_allows_reads_and_kubernetes_events_only() {
-    for (form, objects) in rendered() {
+    for (form, objects) in available!(rendered()) {
         let has_auth = form == "auth" || form.starts_with("all components");
         let mut questions = 0;
         for role in of_kind(&objects, "ClusterRole")
@@ -312,7 +253,7 @@ fn let_in(objects: &[Value]) -> BTreeSet<&str> {
 
 #[test]
 fn runs_are_visible_outside_the_pod_only_with_auth() {
-    for (form, objects) in rendered() {
+    for (form, objects) in available!(rendered()) {
         let config = documents(config(&objects)).remove(0);
         let admin = &config["admin"];
         let open = BTreeSet::from(["metrics", "probes"]);
@@ -329,14 +270,14 @@ fn runs_are_visible_outside_the_pod_only_with_auth() {
 
 #[test]
 fn every_configuration_passes_the_check() {
-    for (form, objects) in rendered() {
+    for (form, objects) in available!(rendered()) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yaml");
         std::fs::write(&file, config(&objects)).unwrap();
-        let output = Command::new(program())
+        let output = Program::new()
             .args(["config", "check"])
             .arg(&file)
-            .output()
+            .run()
             .unwrap();
         assert!(
             output.status.success(),
@@ -356,7 +297,7 @@ fn numbers_that_belong_together_agree() {
         .split('"')
         .next()
         .unwrap();
-    for (form, objects) in rendered() {
+    for (form, objects) in available!(rendered()) {
         let workload = workload(&objects);
         let spec = &workload["spec"];
         let pod = &spec["template"]["spec"];
@@ -421,14 +362,11 @@ fn numbers_that_belong_together_agree() {
 
 #[test]
 fn the_redacting_configuration_is_the_plain_one_with_a_plugin() {
-    let rendered = rendered();
+    let rendered = available!(rendered());
     let of = |form: &str| {
         let (_, objects) = rendered.iter().find(|(name, _)| name == form).unwrap();
         documents(config(objects)).remove(0)
     };
-    if rendered.is_empty() {
-        return;
-    }
     let mut redacting = of("redact");
     let plugins = redacting
         .as_object_mut()
@@ -442,14 +380,11 @@ fn the_redacting_configuration_is_the_plain_one_with_a_plugin() {
 
 #[test]
 fn the_configuration_with_auth_is_the_plain_one_with_another_address() {
-    let rendered = rendered();
+    let rendered = available!(rendered());
     let of = |form: &str| {
         let (_, objects) = rendered.iter().find(|(name, _)| name == form).unwrap();
         documents(config(objects)).remove(0)
     };
-    if rendered.is_empty() {
-        return;
-    }
     let mut plain = of("base");
     plain["admin"]["listen"] = "0.0.0.0:8082".into();
     plain["admin"]["auth"] = json!({"kubernetes": {}});
@@ -458,9 +393,7 @@ fn the_configuration_with_auth_is_the_plain_one_with_another_address() {
 
 #[test]
 fn commands_of_the_readme_render() {
-    if !kubectl_is_there() {
-        return;
-    }
+    available!(kubectl());
     let readme = std::fs::read_to_string(path("../deploy/README.md")).unwrap();
     let shown: Vec<&str> = readme
         .split("```yaml\n")

@@ -1,35 +1,9 @@
 //! Rows of the truth table that no recording shows: real streams, changed in one thing.
 
 use serde_json::{Value, json};
-use step_observer::step::StepRecord;
-use step_observer_core::Kind;
-use step_observer_tests::recording::{changes, is_pod, track, watch_events};
-
-/// Step, what it did, reason or cause.
-pub(crate) fn told(events: &[Value]) -> Vec<String> {
-    track(changes(events)).iter().map(line).collect()
-}
-
-pub(crate) fn line(record: &StepRecord) -> String {
-    let transition = &record.transition;
-    let why = match &transition.kind {
-        Kind::Started => String::new(),
-        Kind::Succeeded(outcome) | Kind::Failed(outcome) => format!(" {}", outcome.reason),
-        Kind::Skipped(_, cause) => format!(" {}", cause.as_str()),
-    };
-    format!("{} {}{why}", transition.step(), transition.kind.as_str())
-}
-
-/// The status of a step's container in a Pod's watch event.
-pub(crate) fn container<'a>(event: &'a mut Value, step: &str) -> Option<&'a mut Value> {
-    let name = format!("step-{step}");
-    let statuses = event["object"]["status"]["containerStatuses"].as_array_mut()?;
-    statuses.iter_mut().find(|status| status["name"] == *name)
-}
-
-pub(crate) fn pods(events: &mut [Value]) -> impl Iterator<Item = &mut Value> {
-    events.iter_mut().filter(|event| is_pod(event))
-}
+use step_observer_tests::recording::{
+    changes, container_status, describe, is_pod, pod_events, track, transitions, watch_events,
+};
 
 #[test]
 fn a_pod_replaced_under_its_name_ends_without_a_deletion() {
@@ -58,7 +32,7 @@ fn a_pod_replaced_under_its_name_ends_without_a_deletion() {
         .collect();
     stream.extend(again);
     assert_eq!(
-        told(&stream),
+        transitions(&stream),
         [
             "build started",
             "build succeeded Completed",
@@ -77,15 +51,15 @@ fn a_step_stopped_during_its_turn_failed() {
     // The running step ends well while it is cancelled: the next one has its turn, and Tekton takes it for the one that
     // ran, too.
     let mut events = watch_events("d-cancel");
-    for event in pods(&mut events) {
-        if let Some(test) = container(event, "test")
+    for event in pod_events(&mut events) {
+        if let Some(test) = container_status(event, "test")
             && test["state"]["terminated"]["exitCode"] == 255
         {
             test["state"]["terminated"]["exitCode"] = 0.into();
             test["state"]["terminated"]["reason"] = "Completed".into();
         }
     }
-    let told = told(&events);
+    let told = transitions(&events);
     assert_eq!(
         told[3..],
         [
@@ -99,9 +73,9 @@ fn a_step_stopped_during_its_turn_failed() {
 #[test]
 fn a_container_that_never_started_did_not_run_its_step() {
     let mut events = watch_events("d-cancel");
-    for event in pods(&mut events) {
+    for event in pod_events(&mut events) {
         for step in ["build", "test", "deploy"] {
-            let Some(status) = container(event, step) else {
+            let Some(status) = container_status(event, step) else {
                 continue;
             };
             let ended = status["state"].get("terminated").is_some();
@@ -113,7 +87,7 @@ fn a_container_that_never_started_did_not_run_its_step() {
             };
         }
     }
-    let told = told(&events);
+    let told = transitions(&events);
     assert!(
         told.iter()
             .all(|line| line.ends_with("skipped neverStarted"))
@@ -125,7 +99,7 @@ fn a_container_that_never_started_did_not_run_its_step() {
 #[test]
 fn a_native_sidecar_is_no_init_container_that_failed() {
     let mut events = watch_events("d-cancel");
-    for event in pods(&mut events) {
+    for event in pod_events(&mut events) {
         let object = &mut event["object"];
         object["spec"]["initContainers"]
             .as_array_mut()
@@ -136,7 +110,7 @@ fn a_native_sidecar_is_no_init_container_that_failed() {
             statuses.push(ended);
         }
     }
-    let told = told(&events);
+    let told = transitions(&events);
     assert_eq!(
         told[3..],
         [
@@ -149,9 +123,9 @@ fn a_native_sidecar_is_no_init_container_that_failed() {
 #[test]
 fn a_lost_message_does_not_turn_success_into_failure() {
     let mut events = watch_events("a-success");
-    for event in pods(&mut events) {
+    for event in pod_events(&mut events) {
         for step in ["build", "test", "deploy"] {
-            if let Some(status) = container(event, step) {
+            if let Some(status) = container_status(event, step) {
                 status["state"]["terminated"]
                     .as_object_mut()
                     .map(|ended| ended.remove("message"));
@@ -167,13 +141,13 @@ fn a_lost_message_does_not_turn_success_into_failure() {
             ]
         })
         .collect();
-    assert_eq!(told(&events), expected);
+    assert_eq!(transitions(&events), expected);
 }
 
 #[test]
 fn the_first_step_does_not_start_before_the_last_container() {
     let mut events = watch_events("a-success");
-    for event in pods(&mut events) {
+    for event in pod_events(&mut events) {
         if let Some(statuses) = event["object"]["status"]["containerStatuses"].as_array_mut() {
             let sidecar = json!({"name": "sidecar-db", "state": {"running": {"startedAt": "2026-11-22T13:04:15Z"}}});
             statuses.push(sidecar);
@@ -187,14 +161,14 @@ fn the_first_step_does_not_start_before_the_last_container() {
 fn a_first_step_with_false_when_never_starts() {
     // The news of its end come 3.1 s after the annotation: as long as a-success really took.
     let mut events = watch_events("m-when");
-    for event in pods(&mut events) {
+    for event in pod_events(&mut events) {
         let containers = event["object"]["spec"]["containers"]
             .as_array_mut()
             .unwrap();
         let args = containers[0]["args"].as_array_mut().unwrap();
         let end = args.iter().position(|arg| arg == "--").unwrap();
         args.splice(end..end, [json!("--when_expressions"), json!("[]")]);
-        if let Some(build) = container(event, "build")
+        if let Some(build) = container_status(event, "build")
             && build["state"]["terminated"].is_object()
         {
             build["state"]["terminated"]["message"] =
@@ -202,7 +176,7 @@ fn a_first_step_with_false_when_never_starts() {
         }
     }
     assert_eq!(
-        told(&events)[..2],
+        transitions(&events)[..2],
         ["build skipped whenFalse", "maybe skipped whenFalse"]
     );
 }
@@ -214,7 +188,7 @@ fn without_a_pod_the_taskrun_is_the_evidence() {
         .filter(|event| !is_pod(event))
         .collect();
     let records = track(changes(&events));
-    let lines: Vec<String> = records.iter().map(line).collect();
+    let lines: Vec<String> = records.iter().map(describe).collect();
     assert_eq!(
         lines,
         [

@@ -1,12 +1,13 @@
 //! Plugins that are dropped in while the observer runs: through a real watch of ConfigMaps, and from
 //! folders.
-
-use crate::cluster::Observer;
-use crate::support::{finished_run, get, plugin_map, stamp};
 use serde_json::Value;
 use std::io::Write as _;
+use step_observer_tests::admin::get;
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::events::{finished_run, plugin_config_map};
 use step_observer_tests::guest;
+use step_observer_tests::observer::Observer;
+use step_observer_tests::plugins::stamp;
 use step_observer_tests::sink::{HttpSink, Request};
 
 /// An observer that takes plugins from the namespace `observers`.
@@ -59,7 +60,7 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
     // `kubectl create configmap shop --from-file=plugin.wasm.gz --from-file=plugin.yaml`, and the label.
     let module = gzip(&std::fs::read(guest("enrich-run")).unwrap());
     let settings = b"config: {labels: {team: team}}\n";
-    let map = plugin_map(
+    let map = plugin_config_map(
         "shop",
         &[("plugin.wasm.gz", &module), ("plugin.yaml", settings)],
     );
@@ -75,7 +76,7 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
     assert_eq!(of_run(&sink, 2)[0].header("ce-team"), "shop");
 
     // A mistake in the settings: told to its author, and the version before goes on.
-    let mistake = plugin_map(
+    let mistake = plugin_config_map(
         "shop",
         &[("plugin.wasm.gz", &module), ("plugin.yaml", b"ordre: 3\n")],
     );
@@ -132,7 +133,7 @@ async fn no_event_passes_before_the_plugins_are_known() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     server.deny("configmaps", true);
     let stamp = stamp("stamp");
-    server.put(plugin_map(
+    server.put(plugin_config_map(
         "stamp",
         &[
             ("plugin.wat", stamp.as_bytes()),
@@ -162,7 +163,7 @@ async fn no_event_passes_before_the_plugins_are_known() {
 #[tokio::test]
 async fn a_plugin_that_is_broken_at_the_start_lets_no_text_through() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    server.put(plugin_map("redact", &[("plugin.wat", b"(module)")]));
+    server.put(plugin_config_map("redact", &[("plugin.wat", b"(module)")]));
     let (observer, address) = observer(&server, &sink).await;
     play(&server, 1);
     sink.wait_for(EVENTS).await;
@@ -173,7 +174,7 @@ async fn a_plugin_that_is_broken_at_the_start_lets_no_text_through() {
     assert_eq!(plugins(&address).await["plugins"][0]["state"], "standIn");
 
     // Mended, or taken away, it is out of the way.
-    server.delete(plugin_map("redact", &[]));
+    server.delete(plugin_config_map("redact", &[]));
     while plugins(&address).await["plugins"] != Value::Array(Vec::new()) {}
     play(&server, 2);
     sink.wait_for(2 * EVENTS).await;
@@ -188,7 +189,7 @@ async fn a_held_event_goes_on_as_soon_as_its_plugin_is_mended() {
         ("plugin.wat", b"(module)"),
         ("plugin.yaml", b"{onError: block, config: mended}\n"),
     ];
-    server.put(plugin_map("gate", broken));
+    server.put(plugin_config_map("gate", broken));
     let (mut observer, _) = observer(&server, &sink).await;
     play(&server, 1);
     let line = observer
@@ -197,7 +198,7 @@ async fn a_held_event_goes_on_as_soon_as_its_plugin_is_mended() {
     assert!(line.contains("it is not loaded"), "{line}");
     let stamp = stamp("stamp");
     let mended: &[(&str, &[u8])] = &[("plugin.wat", stamp.as_bytes()), broken[1]];
-    server.put(plugin_map("gate", mended));
+    server.put(plugin_config_map("gate", mended));
     sink.wait_for(EVENTS).await;
     assert_eq!(of_run(&sink, 1)[0].header("ce-stamp"), "mended");
     observer.stop().await;

@@ -1,14 +1,19 @@
 //! Nothing is lost when the observer is killed, and nothing is sent twice but with the same bytes.
-
-use crate::support::get;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::Stdio;
+use step_observer_tests::admin::get;
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::available;
+use step_observer_tests::journaled::{
+    assert_all_in_order, dead_letters, journaled_observer, show_ended_runs,
+};
 use step_observer_tests::load::Numbers;
-use step_observer_tests::recording::{copies, step_and_phase, watch_events};
+use step_observer_tests::path;
+use step_observer_tests::peer::mount_namespace;
+use step_observer_tests::program::Program;
+use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{Answer, HttpSink, Request};
-use step_observer_tests::{path, program};
 use tokio::process::Command;
 
 /// Runs and kills: those of the environment variable, such as `2000x200`, or few.
@@ -19,72 +24,12 @@ fn size() -> (usize, usize) {
     (runs.parse().unwrap(), kills.parse().unwrap())
 }
 
-pub(crate) fn observer(server: &ApiServer, sink: &str, folder: &Path) -> Command {
-    let config = folder.join("config.yaml");
-    std::fs::write(
-        &config,
-        format!(
-            "lookBack: 1000000h\nsinks: [{{name: all, to: {{http: {{url: '{sink}'}}}}, \
-             retry: {{initialMs: 1, maxMs: 50}}}}]\n"
-        ),
-    )
-    .unwrap();
-    let mut command = Command::new(program());
-    command
-        .args(["run", "--config"])
-        .arg(&config)
-        .arg("--journal")
-        .arg(folder.join("journal"))
-        .env("STEP_OBSERVER_LOG", "error")
-        .env("KUBECONFIG", server.kubeconfig(folder))
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true);
-    command
-}
-
-/// Runs that have ended, as the API server shows them.
-pub(crate) fn show_ended_runs(server: &ApiServer, runs: usize) {
-    for event in copies(&watch_events("a-success"), runs) {
-        server.play(&serde_json::from_str(&event).unwrap());
-    }
-}
-
 /// Every third request fails.
 fn failing(requests: usize) -> Vec<Answer> {
     let answer = |number| if number % 3 == 2 { 503 } else { 202 };
     (0..requests)
         .map(|number| (answer(number), Vec::new()))
         .collect()
-}
-
-/// Each event once or more, always with the same bytes; in order per run. Gives how many came twice.
-pub(crate) fn check(requests: &[Request], runs: usize) -> usize {
-    let mut bytes: HashMap<&str, (&Request, usize)> = HashMap::new();
-    let mut order: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for request in requests {
-        let id = request.header("ce-id");
-        let accepted = request.status.is_success();
-        let (first, times) = bytes.entry(id).or_insert((request, 0));
-        assert_eq!(first.body, request.body, "{id}");
-        for (name, value) in &request.headers {
-            if name.as_str().starts_with("ce-") {
-                assert_eq!(first.headers.get(name), Some(value), "{id} {name}");
-            }
-        }
-        *times += usize::from(accepted);
-        if accepted && *times == 1 {
-            let run = order.entry(request.header("ce-partitionkey")).or_default();
-            run.push(request.header("ce-sequence"));
-        }
-    }
-    assert_eq!(order.len(), runs);
-    for (run, sequences) in order {
-        assert!(sequences.is_sorted(), "{run}: {sequences:?}");
-        let steps: Vec<_> = sequences.into_iter().map(step_and_phase).collect();
-        let in_order = ["0000-0", "0000-1", "0001-0", "0001-1", "0002-0", "0002-1"];
-        assert_eq!(steps, in_order, "{run}");
-    }
-    bytes.values().map(|(_, times)| times - 1).sum()
 }
 
 #[tokio::test]
@@ -99,7 +44,9 @@ async fn killed_at_any_moment_it_loses_nothing() {
     let step = 2 * events * 3 / 2 / (kills + 1);
     let mut killed = 0;
     while killed < kills && ids(&sink.accepted()).len() < events {
-        let mut observer = observer(&server, &sink.url, folder.path()).spawn().unwrap();
+        let mut observer = journaled_observer(&server, &sink.url, folder.path())
+            .spawn()
+            .unwrap();
         let enough = sink.requests().len() + numbers.below(step) + 1;
         // Near the end there may be fewer left than that.
         let is_over = |requests: &[Request]| requests.len() >= enough || has_all(requests, events);
@@ -107,10 +54,12 @@ async fn killed_at_any_moment_it_loses_nothing() {
         observer.kill().await.unwrap();
         killed += 1;
     }
-    let mut last = observer(&server, &sink.url, folder.path()).spawn().unwrap();
+    let mut last = journaled_observer(&server, &sink.url, folder.path())
+        .spawn()
+        .unwrap();
     sink.wait_until(|requests| has_all(requests, events)).await;
     last.kill().await.unwrap();
-    let twice = check(&sink.requests(), runs);
+    let twice = assert_all_in_order(&sink.requests(), runs);
     let requests = sink.requests().len();
     #[expect(clippy::print_stdout, reason = "the figures of the README")]
     {
@@ -144,16 +93,15 @@ fn ids(requests: &[Request]) -> HashSet<&str> {
 }
 
 /// A replay of a recording of three steps into a sink, with a journal.
-fn replay(sink: &str, folder: &Path, give_up: &str) -> Command {
-    let mut command = Command::new(program());
+fn replay(sink: &str, folder: &Path, give_up: &str) -> Program {
+    let mut command = Program::new();
     command
         .arg("replay")
         .arg(path("recordings/a-success.jsonl"))
         .args(["--to", sink, "--give-up", give_up, "--journal"])
         .arg(folder)
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .stderr(Stdio::piped());
     command
 }
 
@@ -173,7 +121,7 @@ async fn a_replay_resumes_and_emits_nothing_twice() {
         "{}",
         String::from_utf8_lossy(&second.stderr)
     );
-    assert_eq!(check(&sink.requests(), 1), 0);
+    assert_eq!(assert_all_in_order(&sink.requests(), 1), 0);
     let before = sink.requests().len();
     let third = replay(&sink.url, folder.path(), "60")
         .output()
@@ -228,19 +176,6 @@ async fn a_damaged_journal_stops_the_observer_with_a_remedy() {
         bytes,
         "nothing was changed"
     );
-}
-
-pub(crate) async fn dead_letters(arguments: &[&str], folder: &Path) -> (bool, String) {
-    let output = Command::new(program())
-        .arg("dead-letters")
-        .args(arguments)
-        .arg("--journal")
-        .arg(folder)
-        .output()
-        .await
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(text).unwrap())
 }
 
 #[tokio::test]
@@ -311,7 +246,9 @@ async fn the_observer_that_uses_the_journal_is_asked() {
     show_ended_runs(&server, 1);
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
-    let _observer = observer(&server, &sink.url, folder.path()).spawn().unwrap();
+    let _observer = journaled_observer(&server, &sink.url, folder.path())
+        .spawn()
+        .unwrap();
     sink.wait_for(6).await;
     let (_, nowhere) = dead_letters(&["replay", "--all", "--to", "nowhere"], &journal).await;
     assert!(
@@ -326,7 +263,7 @@ async fn the_observer_that_uses_the_journal_is_asked() {
         sent += if some { count.unwrap() } else { 0 };
     }
     sink.wait_for(12).await;
-    assert_eq!(check(&sink.requests(), 1), 0);
+    assert_eq!(assert_all_in_order(&sink.requests(), 1), 0);
 }
 
 #[tokio::test]
@@ -353,7 +290,7 @@ async fn a_sink_that_is_down_holds_no_other_and_gets_everything_in_order_later()
         ),
     )
     .unwrap();
-    let mut observer = Command::new(program())
+    let mut observer = Program::new()
         .args([
             "run",
             "--log",
@@ -365,7 +302,6 @@ async fn a_sink_that_is_down_holds_no_other_and_gets_everything_in_order_later()
         .arg(&config)
         .env("KUBECONFIG", server.kubeconfig(folder.path()))
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let stderr = tokio::io::BufReader::new(observer.stderr.take().unwrap());
@@ -392,8 +328,8 @@ async fn a_sink_that_is_down_holds_no_other_and_gets_everything_in_order_later()
         "{sinks}"
     );
     down.wait_for(runs * 6 + 60).await;
-    assert_eq!(check(&well.requests(), runs), 0);
-    assert_eq!(check(&down.requests(), runs), 0);
+    assert_eq!(assert_all_in_order(&well.requests(), runs), 0);
+    assert_eq!(assert_all_in_order(&down.requests(), runs), 0);
 }
 
 fn failing_all(requests: usize) -> Vec<Answer> {
@@ -403,19 +339,7 @@ fn failing_all(requests: usize) -> Vec<Answer> {
 /// In a mount namespace of its own, on a file system of 256 KiB that grows when it is told to.
 #[tokio::test]
 async fn a_full_disk_makes_everything_wait_and_loses_nothing() {
-    let namespaces = ["--user", "--map-root-user", "--mount"];
-    let allowed = Command::new("unshare")
-        .args(namespaces)
-        .arg("true")
-        .status()
-        .await;
-    if !allowed.is_ok_and(|status| status.success()) {
-        #[expect(clippy::print_stderr, reason = "nothing is left out in silence")]
-        {
-            eprintln!("NOT RUN: this machine allows no user namespaces (unshare --user --mount)");
-        }
-        return;
-    }
+    let namespaces = available!(mount_namespace());
     let (folder, runs) = (tempfile::tempdir().unwrap(), 60);
     // Down until the disk is full.
     let sink = HttpSink::start(failing_all(100)).await;
@@ -436,7 +360,7 @@ async fn a_full_disk_makes_everything_wait_and_loses_nothing() {
     let mut shell = Command::new("unshare")
         .args(namespaces)
         .args(["sh", "-c", script])
-        .args([&program(), &disk, &config])
+        .args([&Program::path(), &disk, &config])
         .env("KUBECONFIG", server.kubeconfig(folder.path()))
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
@@ -469,7 +393,7 @@ async fn a_full_disk_makes_everything_wait_and_loses_nothing() {
         .await
         .unwrap();
     sink.wait_for(100 + runs * 6).await;
-    assert_eq!(check(&sink.requests(), runs), 0);
+    assert_eq!(assert_all_in_order(&sink.requests(), runs), 0);
     tokio::io::AsyncWriteExt::write_all(&mut stdin, b"stop\n")
         .await
         .unwrap();
@@ -486,14 +410,13 @@ async fn a_namespace_that_is_not_watched_for_a_while_emits_nothing_again() {
     let observe = |arguments: &[&str]| {
         let config = folder.path().join("config.yaml");
         std::fs::write(&config, "lookBack: 1000000h\nshutdownGrace: 5s\n").unwrap();
-        Command::new(program())
+        Program::new()
             .args(["run", "--log", "error", "--to", &sink.url, "--config"])
             .arg(&config)
             .args(arguments)
             .arg("--journal")
             .arg(folder.path().join("journal"))
             .env("KUBECONFIG", server.kubeconfig(folder.path()))
-            .kill_on_drop(true)
             .spawn()
             .unwrap()
     };
@@ -514,7 +437,7 @@ async fn a_namespace_that_is_not_watched_for_a_while_emits_nothing_again() {
                 .success()
         );
         assert!(observer.wait().await.unwrap().success());
-        assert_eq!(check(&sink.requests(), 2), 0, "{arguments:?}");
+        assert_eq!(assert_all_in_order(&sink.requests(), 2), 0, "{arguments:?}");
     }
 }
 
@@ -531,7 +454,7 @@ async fn a_thousand_dead_letters_are_sent_again_in_order() {
     )
     .unwrap();
     let replay = || {
-        let mut command = Command::new(program());
+        let mut command = Program::new();
         command
             .arg("replay")
             .arg(&recording)
@@ -544,5 +467,5 @@ async fn a_thousand_dead_letters_are_sent_again_in_order() {
     assert_eq!(again, "1200 dead letters are sent again\n");
     let done = replay().output().await.unwrap();
     assert!(done.status.success());
-    assert_eq!(check(&sink.requests(), RUNS), 0, "each once");
+    assert_eq!(assert_all_in_order(&sink.requests(), RUNS), 0, "each once");
 }

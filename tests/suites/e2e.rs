@@ -5,16 +5,16 @@
 
 mod fake;
 
-use crate::secrets;
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use step_observer_tests::e2e::{CASES, Case, Cluster, STRANGER, Told, Verdict, connect, preflight};
-use step_observer_tests::program;
+use step_observer_tests::program::Program;
+use step_observer_tests::secrets;
 use step_observer_tests::sink::{HttpSink, Request};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// How long all cases together may take on a cluster: images are pulled, and retries wait.
 const CLUSTER_PATIENCE: Duration = Duration::from_secs(600);
@@ -49,7 +49,7 @@ struct Target {
 impl Target {
     /// Starts the program, with its log in a file.
     fn observe(&self, namespace: &str, sink: &HttpSink, log: &Path) -> Child {
-        let mut command = Command::new(program());
+        let mut command = Program::new();
         command
             .args([
                 "run",
@@ -59,8 +59,7 @@ impl Target {
                 "bundled:redact-secrets",
             ])
             .args(["--namespace", namespace])
-            .stderr(Stdio::from(std::fs::File::create(log).unwrap()))
-            .kill_on_drop(true);
+            .stderr(Stdio::from(std::fs::File::create(log).unwrap()));
         if let Some(file) = self.observed.as_ref().or(self.kubeconfig.as_ref()) {
             command.env("KUBECONFIG", file);
         }

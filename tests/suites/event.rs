@@ -1,12 +1,11 @@
 //! Events as the specification, the schema and the original's receivers want them.
-
-use crate::support::{envelope, example_watch};
 use cloudevents::{AttributesReader as _, Event};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use step_observer::event::{self, Binding, Encoded, EventConfig, EventIdentity};
 use step_observer::observe::RecordedLogs;
 use step_observer::step::CapturedLog;
+use step_observer_tests::events::{example_event, example_watch};
 use step_observer_tests::path;
 use step_observer_tests::recording::{changes, fixtures, recordings, track, watch_events};
 
@@ -52,7 +51,7 @@ fn structured(event: &Event) -> Value {
 
 #[test]
 fn the_originals_example_is_reproduced_field_for_field() {
-    let told = structured(&envelope().event);
+    let told = structured(&example_event().event);
     assert_eq!(told["specversion"], "1.0");
     assert_eq!(told["type"], EXAMPLE_TYPE);
     assert_eq!(told["source"], "github.com/tom24d/step-observe-controller");
@@ -154,15 +153,15 @@ fn every_event_of_every_stream_fits_the_published_schema() {
 
 #[test]
 fn the_same_event_gives_the_same_bytes() {
-    let once = event::structured(&envelope().event).unwrap();
+    let once = event::structured(&example_event().event).unwrap();
     for _ in 0..20 {
-        assert_eq!(event::structured(&envelope().event).unwrap(), once);
+        assert_eq!(event::structured(&example_event().event).unwrap(), once);
     }
 }
 
 #[test]
 fn header_values_are_percent_encoded_in_binary_mode() {
-    let mut event = envelope().event;
+    let mut event = example_event().event;
     event.set_extension("team", "Größe \"50\" % 🦀");
     let encoded = Encoded::from_structured(event::structured(&event).unwrap());
     let event = encoded.structured();

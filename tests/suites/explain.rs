@@ -1,16 +1,15 @@
 //! What happened to an event can be asked for: while the observer runs, and after that.
-
-use crate::support::get;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Output, Stdio};
+use step_observer_tests::admin::get;
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 use step_observer_tests::sink::{HttpSink, Request};
-use step_observer_tests::{path, program};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
 
 async fn explain(journal: &Path, event: &str, more: &[&str]) -> Output {
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command
         .args(["explain", event])
         .args(more)
@@ -24,7 +23,7 @@ fn text(output: &Output) -> String {
 }
 
 /// A replay of three steps with a secret in their logs, to one sink that works and one that does not.
-fn replay(folder: &Path, works: &str, fails: &str) -> Command {
+fn replay(folder: &Path, works: &str, fails: &str) -> Program {
     let config = folder.join("config.yaml");
     let yaml = format!(
         "plugins: [{{name: masks, from: {{bundled: redact-secrets}}}}]\n\
@@ -34,11 +33,11 @@ fn replay(folder: &Path, works: &str, fails: &str) -> Command {
          - {{name: fails, to: {{http: {{url: '{fails}'}}}}, retry: {{initialMs: 1}}}}\n"
     );
     std::fs::write(&config, yaml).unwrap();
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command.arg("replay").arg(path("recordings/leaky.jsonl"));
     command.args(["--log", "info", "--config"]).arg(config);
     command.arg("--journal").arg(folder.join("journal"));
-    command.stderr(Stdio::piped()).kill_on_drop(true);
+    command.stderr(Stdio::piped());
     command
 }
 
@@ -89,7 +88,7 @@ async fn every_station_of_an_event_is_reported() {
     let digest = facts[0]["plugins"][0]["digest"].as_str().unwrap();
     assert_eq!(digest.len(), 64);
 
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command
         .args(["dead-letters", "drop", "--all", "--journal"])
         .arg(&journal);

@@ -1,16 +1,15 @@
 //! A network that fails in every way that TCP and TLS know.
-
-use crate::durable::check;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::program;
+use step_observer_tests::journaled::assert_all_in_order;
+use step_observer_tests::program::Program;
 use step_observer_tests::proxy::{Fault, Proxy};
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, PATIENCE, Request};
 use step_observer_tests::tls::Authority;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, ChildStderr};
 
 const RUNS: usize = 20;
 const EVENTS: usize = RUNS * 6;
@@ -36,7 +35,7 @@ async fn replay(folder: &Path, http: &str) -> String {
         copies(&watch_events("a-success"), RUNS).join("\n"),
     )
     .unwrap();
-    let observer = Command::new(program())
+    let observer = Program::new()
         .arg("replay")
         .arg(recording)
         .args(["--log", "warn", "--config"])
@@ -45,7 +44,6 @@ async fn replay(folder: &Path, http: &str) -> String {
         .arg(folder.join("journal"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let done = tokio::time::timeout(PATIENCE, observer.wait_with_output()).await;
@@ -93,7 +91,7 @@ async fn every_event_is_delivered_in_order_over_a_failing_network() {
             failures.iter().all(|line| line.contains(cause)),
             "{fault:?}: {log}"
         );
-        let came_twice = check(&sink.requests(), RUNS);
+        let came_twice = assert_all_in_order(&sink.requests(), RUNS);
         let late = failures.len().saturating_sub(failed);
         let expected = twice.min(1)..=twice + late;
         assert!(
@@ -154,7 +152,7 @@ async fn batches_are_delivered_over_a_failing_network() {
             "{fault:?}: {} batches",
             batches.len()
         );
-        let twice = check(&unpacked(&batches), RUNS);
+        let twice = assert_all_in_order(&unpacked(&batches), RUNS);
         // Each batch that is lost has an event or more.
         let expected = if got_there {
             twice >= faults
@@ -180,14 +178,13 @@ async fn wait_for_line(log: &mut Log, words: &[&str]) {
 }
 
 fn observe(server: &ApiServer, folder: &Path, http: &str) -> (Child, Log) {
-    let mut observer = Command::new(program())
+    let mut observer = Program::new()
         .args(["run", "--log", "info", "--config"])
         .arg(config(folder, http))
         .arg("--journal")
         .arg(folder.join("journal"))
         .env("KUBECONFIG", server.kubeconfig(folder))
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let log = BufReader::new(observer.stderr.take().unwrap()).lines();
@@ -231,7 +228,7 @@ async fn an_expired_certificate_is_not_trusted_and_a_valid_one_later_is() {
     assert_eq!(sink.requests().len(), 0);
     sink.set_tls(authority.server_until(4096));
     sink.wait_for(6).await;
-    assert_eq!(check(&sink.requests(), 1), 0);
+    assert_eq!(assert_all_in_order(&sink.requests(), 1), 0);
 }
 
 /// Authority, certificate and key of an observer in files that change.
@@ -292,6 +289,6 @@ async fn authority_and_certificate_may_change_while_it_runs() {
     wait_for_line(&mut log, &["retrying", "invalid peer certificate"]).await;
     wait_for_line(&mut log, &["secrets of a sink have changed"]).await;
     sink.wait_for(19).await;
-    assert_eq!(check(&sink.requests(), 3), 0);
+    assert_eq!(assert_all_in_order(&sink.requests(), 3), 0);
     assert_eq!(sink.accepted().len(), 18);
 }

@@ -1,13 +1,12 @@
 //! Logs that are followed while their steps run.
-
-use crate::cluster::{LONG_AGO, Observer};
 use serde_json::Value;
 use step_observer_tests::api_server::{ApiServer, Fault};
+use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::HttpSink;
 
 fn follow(followers: usize) -> String {
-    format!("{LONG_AGO}log: {{capture: follow, followers: {followers}}}\n")
+    format!("{UNLIMITED_LOOK_BACK}log: {{capture: follow, followers: {followers}}}\n")
 }
 
 /// The first watch event in which a container is in a state.
@@ -41,7 +40,7 @@ fn lines(numbers: std::ops::Range<usize>) -> String {
 #[tokio::test]
 async fn a_log_that_breaks_off_is_whole_and_has_each_line_once() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let observer = Observer::configured(&server, &follow(8), &["--to", &sink.url]);
+    let observer = Observer::with_config(&server, &follow(8), &["--to", &sink.url]);
     server.wait_for_watches(2).await;
     // In the timestamp, in a line, between two, where nothing new has come, and as if it were the end.
     let faults = [
@@ -79,7 +78,7 @@ async fn a_log_that_breaks_off_is_whole_and_has_each_line_once() {
 #[tokio::test]
 async fn the_log_of_a_pod_that_is_deleted_at_once_is_captured() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let observer = Observer::configured(&server, &follow(8), &["--to", &sink.url]);
+    let observer = Observer::with_config(&server, &follow(8), &["--to", &sink.url]);
     server.wait_for_watches(2).await;
     server.set_log("d-cancel-pod-step-test", "half of the tests\n");
     let events = watch_events("d-cancel");
@@ -101,7 +100,7 @@ async fn the_log_of_a_pod_that_is_deleted_at_once_is_captured() {
 #[tokio::test]
 async fn a_log_without_a_free_follower_is_read_at_the_end() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let observer = Observer::configured(&server, &follow(1), &["--to", &sink.url]);
+    let observer = Observer::with_config(&server, &follow(1), &["--to", &sink.url]);
     server.wait_for_watches(2).await;
     let events = watch_events("a-success");
     let running = when(&events, "step-build", "running") + 1;

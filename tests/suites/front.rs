@@ -1,14 +1,16 @@
 //! A real server of others before the receiver: nginx, which `cargo xtask receivers` prepares.
-
-use crate::durable::check;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
+use step_observer_tests::available;
+use step_observer_tests::journaled::assert_all_in_order;
+use step_observer_tests::path;
+use step_observer_tests::peer::Missing;
+use step_observer_tests::program::Program;
 use step_observer_tests::proxy::{Fault, Proxy};
-use step_observer_tests::receivers::prepared;
+use step_observer_tests::receivers::installed;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, PATIENCE};
-use step_observer_tests::{path, program};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
@@ -28,8 +30,8 @@ struct Front {
 
 impl Front {
     /// Starts one. `server` and `location` are further settings.
-    async fn start(upstream: &str, server: &str, location: &str) -> Option<Self> {
-        let nginx = prepared("nginx/usr/sbin/nginx")?;
+    async fn start(upstream: &str, server: &str, location: &str) -> Result<Self, Missing> {
+        let nginx = installed("nginx/usr/sbin/nginx")?;
         // Another may take the port before nginx does.
         for _ in 0..5 {
             let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -50,7 +52,7 @@ impl Front {
                 .unwrap();
             let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
             if listens(&mut log).await {
-                return Some(Self {
+                return Ok(Self {
                     url: format!("http://127.0.0.1:{port}/events"),
                     _folder: folder,
                     _log: log,
@@ -119,7 +121,7 @@ fn replay(
         "sinks: [{{name: all, to: {{http: {{url: '{url}'{settings}}}}}, retry: {{initialMs: 1, maxMs: 20}}}}]\n"
     );
     std::fs::write(&config, sink).unwrap();
-    let mut observer = Command::new(program())
+    let mut observer = Program::new()
         .arg("replay")
         .arg(recording)
         .args(["--log", "warn", "--config"])
@@ -127,7 +129,6 @@ fn replay(
         .arg("--journal")
         .arg(folder.join("journal"))
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let log = BufReader::new(observer.stderr.take().unwrap());
@@ -157,15 +158,13 @@ fn runs(folder: &Path) -> std::path::PathBuf {
 async fn an_event_that_is_too_large_for_the_front_becomes_a_dead_letter() {
     let folder = tempfile::tempdir().unwrap();
     let sink = HttpSink::start(vec![]).await;
-    let Some(front) = Front::start(&sink.url, "client_max_body_size 32k;", "").await else {
-        return;
-    };
+    let front = available!(Front::start(&sink.url, "client_max_body_size 32k;", "").await);
     let recording = path("recordings/n-biglog.jsonl");
     let (mut observer, mut log) = replay(folder.path(), &recording, &front.url, "");
     let mut text = String::new();
     log.read_to_string(&mut text).await.unwrap();
     assert_eq!(observer.wait().await.unwrap().code(), Some(1), "{text}");
-    let listed = Command::new(program())
+    let listed = Program::new()
         .args(["dead-letters", "list", "--json", "--journal"])
         .arg(folder.path().join("journal"))
         .output()
@@ -182,9 +181,7 @@ async fn a_batch_that_is_too_large_for_the_front_is_delivered_in_parts() {
     let folder = tempfile::tempdir().unwrap();
     let sink = HttpSink::start(vec![]).await;
     let size = "client_max_body_size 8k;";
-    let Some(front) = Front::start(&sink.url, size, "").await else {
-        return;
-    };
+    let front = available!(Front::start(&sink.url, size, "").await);
     // It counts connections: nginx closes those on which it says 413.
     let proxy = Proxy::start(&front.url, vec![Fault::Pass; 2]).await;
     // One event of every run: a batch is full before it has waited so long.
@@ -214,9 +211,7 @@ async fn a_receiver_behind_the_front_may_be_down_or_silent_for_a_while() {
         let sink = HttpSink::start(vec![]).await;
         let proxy = Proxy::start(&sink.url, vec![fault; 8]).await;
         let wait = "proxy_read_timeout 1s;";
-        let Some(front) = Front::start(&proxy.url, "", wait).await else {
-            return;
-        };
+        let front = available!(Front::start(&proxy.url, "", wait).await);
         let log = finish(replay(folder.path(), &runs(folder.path()), &front.url, "")).await;
         let failed = log
             .lines()
@@ -225,7 +220,11 @@ async fn a_receiver_behind_the_front_may_be_down_or_silent_for_a_while() {
         assert_eq!(proxy.unused_faults(), 0, "{fault:?}");
         let got_there = matches!(fault, Fault::Cut(_) | Fault::HalfOpen(_));
         let twice = if got_there { 8 } else { 0 };
-        assert_eq!(check(&sink.requests(), RUNS), twice, "{fault:?}");
+        assert_eq!(
+            assert_all_in_order(&sink.requests(), RUNS),
+            twice,
+            "{fault:?}"
+        );
     }
 }
 
@@ -238,9 +237,7 @@ async fn a_front_that_is_being_maintained_says_when_to_come_back() {
     let server = "error_page 503 @maintenance;\n\
                   location @maintenance { add_header Retry-After 1 always; return 503; }";
     let location = format!("if (-f {}) {{ return 503; }}", sign.display());
-    let Some(front) = Front::start(&sink.url, server, &location).await else {
-        return;
-    };
+    let front = available!(Front::start(&sink.url, server, &location).await);
     let (observer, mut log) = replay(folder.path(), &runs(folder.path()), &front.url, "");
     let mut line = String::new();
     while !line.contains("retrying") {
@@ -254,20 +251,18 @@ async fn a_front_that_is_being_maintained_says_when_to_come_back() {
     assert_eq!(sink.requests().len(), 0);
     std::fs::remove_file(&sign).unwrap();
     finish((observer, log)).await;
-    assert_eq!(check(&sink.requests(), RUNS), 0);
+    assert_eq!(assert_all_in_order(&sink.requests(), RUNS), 0);
 }
 
 #[tokio::test]
 async fn connections_that_the_front_closes_cost_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let sink = HttpSink::start(vec![]).await;
-    let Some(front) = Front::start(&sink.url, "keepalive_requests 2;", "").await else {
-        return;
-    };
+    let front = available!(Front::start(&sink.url, "keepalive_requests 2;", "").await);
     // It counts connections: none takes more than two requests.
     let proxy = Proxy::start(&front.url, vec![Fault::Pass; RUNS * 6 / 2]).await;
     let log = finish(replay(folder.path(), &runs(folder.path()), &proxy.url, "")).await;
     assert_eq!(log, "");
     assert_eq!(proxy.unused_faults(), 0);
-    assert_eq!(check(&sink.requests(), RUNS), 0);
+    assert_eq!(assert_all_in_order(&sink.requests(), RUNS), 0);
 }

@@ -1,6 +1,4 @@
 //! More of what hostile guests try: floods, bombs for the compiler, and what their neighbours feel.
-
-use crate::support::{RELEASE, envelope, load, process, refusal, spec, wat};
 use futures::future::{Either, select};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -11,7 +9,10 @@ use step_observer::plugin::{
     CallFailure, Chain, ChainPool, OnError, Outcome, Plugin, PluginEngine, PluginSource,
     PluginSpec, sample_event,
 };
-use step_observer_tests::{path, program};
+use step_observer_tests::events::example_event;
+use step_observer_tests::path;
+use step_observer_tests::plugins::{RELEASE, load, process, refusal, spec, wat};
+use step_observer_tests::program::Program;
 
 /// A guest with one more import.
 fn importing(function: &str, signature: &str, items: &str, process: &str) -> String {
@@ -51,7 +52,7 @@ fn failing() -> Vec<(&'static str, String)> {
 #[test]
 fn every_failure_ends_as_on_error_says() {
     let engine = PluginEngine::new().unwrap();
-    let before = envelope();
+    let before = example_event();
     for (name, module) in failing() {
         for on_error in [OnError::Pass, OnError::Strip, OnError::Drop, OnError::Block] {
             let mut bad = spec(name, &module);
@@ -109,7 +110,7 @@ fn a_flood_of_edits_is_bounded() {
         ),
     );
     let chain = load(&[spec("flood", &module)]).unwrap();
-    let Outcome::Deliver(after, report) = chain.process(envelope()) else {
+    let Outcome::Deliver(after, report) = chain.process(example_event()) else {
         panic!()
     };
     assert!(report.failures().next().is_none(), "{report:?}");
@@ -127,7 +128,7 @@ fn a_flood_of_edits_is_bounded() {
     let mut flood = spec("edits", &module);
     flood.settings.limits.memory_bytes = Bounded::new(16 * 1024 * 1024);
     let expected = CallFailure::Output(flood.settings.limits.output_bytes.get());
-    let Outcome::Deliver(_, report) = load(&[flood]).unwrap().process(envelope()) else {
+    let Outcome::Deliver(_, report) = load(&[flood]).unwrap().process(example_event()) else {
         panic!()
     };
     assert_eq!(report.failures().next().unwrap().1, &expected);
@@ -148,7 +149,7 @@ fn a_flood_of_log_lines_is_cut() {
     );
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("flood.wat"), flood).unwrap();
-    let run = Command::new(program())
+    let run = Program::new()
         .args([
             "replay",
             "--log",
@@ -158,7 +159,7 @@ fn a_flood_of_log_lines_is_cut() {
         ])
         .arg(path("recordings/leaky.jsonl"))
         .current_dir(place.path())
-        .output()
+        .run()
         .unwrap();
     let log = String::from_utf8(run.stderr).unwrap();
     assert!(run.status.success(), "{log}");
@@ -221,7 +222,10 @@ fn a_large_memory_is_kept_as_well() {
         .replace("(export \"memory\") 2)", "(export \"memory\") 120)");
     let chain = load(&[spec("large", &large)]).unwrap();
     assert!(chain.plugins()[0].is_snapshotted());
-    assert!(matches!(chain.process(envelope()), Outcome::Deliver(..)));
+    assert!(matches!(
+        chain.process(example_event()),
+        Outcome::Deliver(..)
+    ));
 }
 
 #[test]
@@ -258,7 +262,7 @@ fn nothing_that_a_missing_plugin_might_mask_is_logged() {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("a-says.wat"), &says).unwrap();
         std::fs::write(place.path().join("b-redact.wasm"), redactor).unwrap();
-        let run = Command::new(program())
+        let run = Program::new()
             .args([
                 "replay",
                 "--log",
@@ -269,7 +273,7 @@ fn nothing_that_a_missing_plugin_might_mask_is_logged() {
             ])
             .arg(place.path())
             .arg(path("recordings/leaky.jsonl"))
-            .output()
+            .run()
             .unwrap();
         String::from_utf8(run.stderr).unwrap()
     };
@@ -320,11 +324,11 @@ async fn neighbours_do_not_wait_for_a_plugin_that_hangs() {
     let keep = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
     let good = Arc::new(Chain::load(&engine, &[keep]).unwrap());
     let pool = ChainPool::new(ChainPool::THREADS).unwrap();
-    let stuck = (1..ChainPool::THREADS).map(|_| pool.process(hanging.clone(), envelope()));
+    let stuck = (1..ChainPool::THREADS).map(|_| pool.process(hanging.clone(), example_event()));
     let stuck = futures::future::select_all(stuck.map(Box::pin));
     let neighbours = async {
         for _ in 0..100 {
-            let outcome = pool.process(good.clone(), envelope()).await.unwrap();
+            let outcome = pool.process(good.clone(), example_event()).await.unwrap();
             assert!(matches!(outcome, Outcome::Deliver(..)));
         }
     };

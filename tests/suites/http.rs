@@ -2,23 +2,23 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 use step_observer_tests::sink::HttpSink;
 use step_observer_tests::tls::Authority;
-use step_observer_tests::{path, program};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// A replay of a recording of three steps, six events, with a sink of a configuration.
 fn replay(folder: &Path, http: &str) -> Child {
     let config = folder.join("config.yaml");
     let text = format!("sinks: [{{name: all, to: {{http: {http}}}, retry: {{initialMs: 1}}}}]\n");
     std::fs::write(&config, text).unwrap();
-    Command::new(program())
+    Program::new()
         .arg("replay")
         .arg(path("recordings/a-success.jsonl"))
         .args(["--log", "info", "--config"])
         .arg(&config)
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap()
 }

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::Read as _;
 use std::path::Path;
 use std::process::Output;
-use step_observer_tests::program;
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
-use tokio::process::Command;
 
 /// Replays so many runs of three steps, six events each, to a sink of a configuration.
 async fn replay(folder: &Path, runs: usize, sink: &str) -> Output {
@@ -16,13 +15,13 @@ async fn replay(folder: &Path, runs: usize, sink: &str) -> Output {
     std::fs::write(&config, format!("sinks: [{{name: all, {sink}}}]\n")).unwrap();
     let ended = copies(&watch_events("a-success"), runs).join("\n");
     std::fs::write(&recording, ended).unwrap();
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command
         .arg("replay")
         .arg(&recording)
         .arg("--config")
         .arg(&config);
-    command.kill_on_drop(true).output().await.unwrap()
+    command.output().await.unwrap()
 }
 
 fn succeeded(output: &Output) {
@@ -303,7 +302,7 @@ async fn impossible_settings_are_refused_before_the_start() {
     ] {
         let text = format!("sinks: [{{name: all, to: {{http: {{url: 'https://host', {http}}}}}}}]");
         std::fs::write(&config, text).unwrap();
-        let mut command = Command::new(program());
+        let mut command = Program::new();
         let checked = command
             .args(["config", "check"])
             .arg(&config)

@@ -1,13 +1,12 @@
 //! The program as it is in the container image: linked statically, as another user than root, alone
 //! on a root file system that cannot be written. `cargo xtask image --check` runs this suite.
-
-use crate::secrets::assert_clean;
-use crate::support::get;
 use serde_json::json;
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use step_observer_tests::admin::get;
 use step_observer_tests::path;
+use step_observer_tests::secrets::assert_clean;
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 use step_observer_tests::tls::Authority;
 use tempfile::TempDir;

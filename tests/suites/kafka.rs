@@ -1,10 +1,10 @@
 //! Events in a topic, as an independent client (librdkafka) reads it.
-
-use crate::replay::{Replay, dead_letters, expected, runs};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use step_observer_tests::available;
 use step_observer_tests::kafka::KafkaCluster;
+use step_observer_tests::replay::{Replay, count_dead_letters, file_sink_lines, write_runs};
 use step_observer_tests::tls::Authority;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -52,17 +52,15 @@ fn check(records: &[Value], runs: usize) -> usize {
 
 #[tokio::test]
 async fn a_topic_has_every_event_once_in_order_in_both_modes() {
-    let Some(cluster) = KafkaCluster::start().await else {
-        return;
-    };
+    let cluster = available!(KafkaCluster::start().await);
     let folder = tempfile::tempdir().unwrap();
-    let expected: Vec<Value> = expected(folder.path())
+    let expected: Vec<Value> = file_sink_lines(folder.path())
         .await
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let replay = Replay::start(folder.path(), &sink(&cluster, ""));
-    replay.ends(true).await;
+    replay.finish(true).await;
     let binary = cluster.records().await;
     assert_eq!(check(&binary, 1), 0);
     for (record, event) in binary.iter().zip(&expected) {
@@ -81,7 +79,7 @@ async fn a_topic_has_every_event_once_in_order_in_both_modes() {
 
     let own = tempfile::tempdir().unwrap();
     let structured = sink(&cluster, ", mode: structured");
-    Replay::start(own.path(), &structured).ends(true).await;
+    Replay::start(own.path(), &structured).finish(true).await;
     let records = cluster.records().await;
     assert_eq!(records.len(), 12);
     for (record, event) in records[6..].iter().zip(&expected) {
@@ -97,22 +95,21 @@ async fn a_topic_has_every_event_once_in_order_in_both_modes() {
 
 #[tokio::test]
 async fn many_runs_fill_all_partitions_and_a_change_of_leaders_loses_nothing() {
-    let Some(mut cluster) = KafkaCluster::start().await else {
-        return;
-    };
+    let mut cluster = available!(KafkaCluster::start().await);
     let folder = tempfile::tempdir().unwrap();
     for partition in 0..4 {
         cluster.order(&format!("leader {partition} 1")).await;
     }
     cluster.order(&format!("fail {NOT_LEADER} 200")).await;
-    let recording = runs(folder.path(), 100);
+    let recording = write_runs(folder.path(), 100);
     let settings = sink(&cluster, "");
-    let mut replay = Replay::of(&recording, folder.path(), &settings, ", maxPerSecond: 1000");
-    replay.says("delivery failed").await;
+    let mut replay =
+        Replay::with_recording(&recording, folder.path(), &settings, ", maxPerSecond: 1000");
+    replay.wait_for_log("delivery failed").await;
     for partition in 0..4 {
         cluster.order(&format!("leader {partition} 2")).await;
     }
-    replay.ends(true).await;
+    replay.finish(true).await;
     let records = cluster.records().await;
     assert_eq!(check(&records, 100), 0);
     let used: HashSet<_> = records.iter().map(|record| &record["partition"]).collect();
@@ -121,21 +118,20 @@ async fn many_runs_fill_all_partitions_and_a_change_of_leaders_loses_nothing() {
 
 #[tokio::test]
 async fn brokers_that_are_gone_for_a_while_lose_nothing() {
-    let Some(mut cluster) = KafkaCluster::start().await else {
-        return;
-    };
+    let mut cluster = available!(KafkaCluster::start().await);
     cluster.order("down").await;
     let folder = tempfile::tempdir().unwrap();
-    let recording = runs(folder.path(), 50);
+    let recording = write_runs(folder.path(), 50);
     let settings = sink(&cluster, "");
-    let mut replay = Replay::of(&recording, folder.path(), &settings, ", maxPerSecond: 500");
-    replay.says("the sink is down").await;
+    let mut replay =
+        Replay::with_recording(&recording, folder.path(), &settings, ", maxPerSecond: 500");
+    replay.wait_for_log("the sink is down").await;
     cluster.order("up").await;
-    replay.says("the sink is up again").await;
+    replay.wait_for_log("the sink is up again").await;
     cluster.order("down").await;
-    replay.says_again("the sink is down").await;
+    replay.wait_for_new_log("the sink is down").await;
     cluster.order("up").await;
-    replay.ends(true).await;
+    replay.finish(true).await;
     // What was not acknowledged may have arrived.
     let repeats = check(&cluster.records().await, 50);
     assert!(repeats <= 16, "{repeats}");
@@ -148,35 +144,31 @@ async fn a_silent_broker_delays_events_no_longer_than_the_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let silent = format!("kafka: {{topic: steps, brokers: ['{address}'], timeoutMs: 100}}");
     let mut replay = Replay::start(folder.path(), &silent);
-    replay.says("no answer within 100 ms").await;
-    replay.says("failures=3").await;
+    replay.wait_for_log("no answer within 100 ms").await;
+    replay.wait_for_log("failures=3").await;
 }
 
 #[tokio::test]
 async fn an_oversized_event_becomes_a_dead_letter() {
-    let Some(mut cluster) = KafkaCluster::start().await else {
-        return;
-    };
+    let mut cluster = available!(KafkaCluster::start().await);
     cluster.order(&format!("fail {TOO_LARGE} 2")).await;
     let folder = tempfile::tempdir().unwrap();
     let replay = Replay::start(folder.path(), &sink(&cluster, ""));
-    let log = replay.ends(false).await;
+    let log = replay.finish(false).await;
     assert!(log.contains("raise the topic's max.message.bytes"), "{log}");
-    assert_eq!(dead_letters(folder.path()).await, 2);
+    assert_eq!(count_dead_letters(folder.path()).await, 2);
     assert_eq!(cluster.records().await.len(), 4);
 }
 
 #[tokio::test]
 async fn a_topic_that_is_not_there_is_waited_for_and_named() {
-    let Some(mut cluster) = KafkaCluster::start().await else {
-        return;
-    };
+    let mut cluster = available!(KafkaCluster::start().await);
     let folder = tempfile::tempdir().unwrap();
     let settings = sink(&cluster, "").replace("topic: steps", "topic: later");
     let mut replay = Replay::start(folder.path(), &settings);
-    replay.says("there is no topic `later`").await;
+    replay.wait_for_log("there is no topic `later`").await;
     cluster.order("topic later").await;
-    replay.ends(true).await;
+    replay.finish(true).await;
 }
 
 /// TLS before a broker, on a port of its own.
@@ -204,9 +196,7 @@ async fn tls_before(broker: String, tls: rustls::ServerConfig, servers: &mut Joi
 
 #[tokio::test]
 async fn tls_with_an_own_authority_and_a_certificate_of_the_observer() {
-    let Some(mut cluster) = KafkaCluster::start().await else {
-        return;
-    };
+    let mut cluster = available!(KafkaCluster::start().await);
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: String| {
         let file = folder.path().join(name);
@@ -237,10 +227,12 @@ async fn tls_with_an_own_authority_and_a_certificate_of_the_observer() {
         (sink(&ca, ""), "delivery failed"),
     ] {
         let own = tempfile::tempdir().unwrap();
-        Replay::start(own.path(), &wrong).says(expected).await;
+        Replay::start(own.path(), &wrong)
+            .wait_for_log(expected)
+            .await;
     }
     let replay = Replay::start(folder.path(), &sink(&ca, &shown));
-    let log = replay.ends(true).await;
+    let log = replay.finish(true).await;
     assert!(!log.contains("BEGIN"), "{log}");
     for (index, broker) in plain.iter().enumerate() {
         let (host, port) = broker.split_once(':').unwrap();
@@ -266,7 +258,7 @@ async fn mistakes_in_the_configuration_are_named() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let wrong = format!("kafka: {{{wrong}}}");
-        let log = Replay::start(folder.path(), &wrong).ends(false).await;
+        let log = Replay::start(folder.path(), &wrong).finish(false).await;
         assert!(log.contains(expected), "{wrong}: {log}");
         assert!(!log.contains("secret"), "{log}");
     }

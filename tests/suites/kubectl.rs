@@ -5,17 +5,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::available;
+use step_observer_tests::peer::Missing;
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::watch_events;
 use step_observer_tests::sink::PATIENCE;
-use step_observer_tests::{path, program, receivers};
+use step_observer_tests::{path, receivers};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 /// bash with this program and Debian's kubectl, for a namespace of a cluster. `None` where there is no such kubectl.
-fn shell(server: &ApiServer, namespace: &str, folder: &Path) -> Option<Command> {
-    let kubectl = receivers::prepared("kubectl/usr/bin/kubectl")?;
+fn shell(server: &ApiServer, namespace: &str, folder: &Path) -> Result<Command, Missing> {
+    let kubectl = receivers::installed("kubectl/usr/bin/kubectl")?;
     let kubectl = std::path::absolute(kubectl).unwrap();
-    let program = program();
+    let program = Program::path();
     let programs = [program.parent().unwrap(), kubectl.parent().unwrap()];
     let programs = programs
         .map(|folder| folder.display().to_string())
@@ -28,7 +31,7 @@ fn shell(server: &ApiServer, namespace: &str, folder: &Path) -> Option<Command> 
         .env("KUBECONFIG", server.kubeconfig_of(folder, namespace))
         .stdout(Stdio::piped())
         .kill_on_drop(true);
-    Some(shell)
+    Ok(shell)
 }
 
 /// Every command with two watches of kubectl that a text advises.
@@ -42,7 +45,7 @@ fn advised(text: &str) -> Vec<String> {
 }
 
 async fn help(of: &[&str]) -> String {
-    let output = Command::new(program())
+    let output = Program::new()
         .args(of)
         .arg("--help")
         .output()
@@ -77,10 +80,8 @@ async fn the_advised_commands_give_the_events_of_both_watches() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let server = ApiServer::start().await;
-        let Some(mut shell) = shell(&server, name, folder.path()) else {
-            return;
-        };
-        let recorded = Command::new(program())
+        let mut shell = available!(shell(&server, name, folder.path()));
+        let recorded = Program::new()
             .arg("replay")
             .arg(path(&format!("recordings/{name}.jsonl")))
             .output()
@@ -117,20 +118,6 @@ async fn kubectl_accepts_every_command_that_a_text_advises() {
     let folder = tempfile::tempdir().unwrap();
     let server = ApiServer::start().await;
     let both = ["pods", "taskruns"].join(",");
-    if let Some(mut shell) = shell(&server, "default", folder.path()) {
-        let command = format!("kubectl get {both} -w -o json");
-        let refused = shell
-            .args(["-c", &command])
-            .stderr(Stdio::piped())
-            .output()
-            .await
-            .unwrap();
-        let said = String::from_utf8(refused.stderr).unwrap();
-        assert!(
-            !refused.status.success() && said.contains("single resource type"),
-            "{said}"
-        );
-    }
     let mut looked_at = 0;
     let mut folders = vec![path("..")];
     while let Some(folder) = folders.pop() {
@@ -147,4 +134,17 @@ async fn kubectl_accepts_every_command_that_a_text_advises() {
         }
     }
     assert!(looked_at > 100, "{looked_at}");
+    let mut shell = available!(shell(&server, "default", folder.path()));
+    let command = format!("kubectl get {both} -w -o json");
+    let refused = shell
+        .args(["-c", &command])
+        .stderr(Stdio::piped())
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        !refused.status.success() && said.contains("single resource type"),
+        "{said}"
+    );
 }

@@ -1,8 +1,10 @@
 //! The same small filter in every language, as the host loads it. `cargo xtask languages` builds them.
-
-use crate::support::{check_cases, refusal};
 use step_observer::plugin::{Plugin, PluginEngine, PluginSource, PluginSpec};
+use step_observer_tests::available;
 use step_observer_tests::path;
+use step_observer_tests::peer::Missing;
+use step_observer_tests::plugins::{check_cases, refusal};
+use step_observer_tests::receivers::LANGUAGES_REQUIRED;
 
 /// Name and the size that it must stay below, in bytes.
 const LANGUAGES: [(&str, usize); 4] = [
@@ -12,29 +14,29 @@ const LANGUAGES: [(&str, usize); 4] = [
     ("python", 24 * 1024 * 1024),
 ];
 
-/// `None` where it was not built: `cargo xtask test` has said why. In CI all must be there.
-fn module(name: &str) -> Option<Vec<u8>> {
+/// Reads the built module of a language.
+fn module(name: &str) -> Result<Vec<u8>, Missing> {
     let folder = match std::env::var_os("STEP_OBSERVER_GUESTS") {
         Some(guests) => std::path::PathBuf::from(guests).join("../languages"),
         None => path("../target/languages"),
     };
     let file = folder.join(format!("{name}.wasm"));
-    let required =
-        std::env::var_os("STEP_OBSERVER_LANGUAGES").is_some_and(|value| value == "required");
-    assert!(
-        !required || file.exists(),
-        "{} is not there: run `cargo xtask languages`",
-        file.display()
-    );
-    std::fs::read(file).ok()
+    std::fs::read(&file).map_err(|_| {
+        let peer = format!("{} does not exist", file.display());
+        Missing::new(peer, "run `cargo xtask languages`").required_by(LANGUAGES_REQUIRED)
+    })
 }
 
 #[test]
 fn the_same_filter_in_every_language_gives_the_same() {
     let engine = PluginEngine::new().unwrap();
     for (name, most) in LANGUAGES {
-        let Some(module) = module(name) else {
-            continue;
+        let module = match module(name) {
+            Ok(module) => module,
+            Err(missing) => {
+                missing.skip();
+                continue;
+            }
         };
         assert!(module.len() < most, "{name}: {} bytes", module.len());
         let spec = PluginSpec::new(name, PluginSource::bytes(module));
@@ -59,9 +61,7 @@ fn the_same_filter_in_every_language_gives_the_same() {
 #[test]
 fn a_javascript_plugin_fits_a_config_map() {
     use std::io::Write as _;
-    let Some(module) = module("javascript") else {
-        return;
-    };
+    let module = available!(module("javascript"));
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     packed.write_all(&module).unwrap();
     let packed = packed.finish().unwrap();

@@ -1,13 +1,12 @@
 //! What the first lists show, what they must not be taken to show, and where history begins.
-
-use crate::cluster::{Observer, assert_exactly, expected_ids, give_logs, ids};
-use crate::support::finished_run;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use step_observer_tests::api_server::{ApiServer, Fault};
-use step_observer_tests::recording::watch_events;
-use step_observer_tests::sink::HttpSink;
+use step_observer_tests::events::finished_run;
+use step_observer_tests::observer::Observer;
+use step_observer_tests::recording::{expected_ids, set_recorded_logs, watch_events};
+use step_observer_tests::sink::{HttpSink, assert_exactly, event_ids};
 
 fn play(server: &ApiServer, events: &[Value]) {
     events.iter().for_each(|event| server.play(event));
@@ -28,7 +27,7 @@ async fn a_forbidden_namespace_delays_no_other_and_is_emitted_once_it_is_granted
         let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
         server.deny(denied, true);
         for name in ["b-fail", "leaky"] {
-            give_logs(&server, name);
+            set_recorded_logs(&server, name);
             play(&server, &watch_events(name));
         }
         let mut observer = Observer::start(&server, &sink, &["-n", "b-fail", "-n", "leaky"]);
@@ -44,7 +43,7 @@ async fn a_forbidden_namespace_delays_no_other_and_is_emitted_once_it_is_granted
         play(&server, &in_namespace("b-fail", 1));
         sink.wait_for(expected.len() + 2).await;
         server.deny(denied, false);
-        expected.extend(ids(&sink));
+        expected.extend(event_ids(&sink));
         expected.extend(expected_ids("leaky"));
         sink.wait_for(expected.len()).await;
         let (code, log) = observer.stop().await;
@@ -89,7 +88,7 @@ async fn objects_of_a_refused_list_do_not_count_as_deleted() {
     sink.wait_for(told.len() + 4).await;
     let (code, log) = observer.stop().await;
     assert_eq!(code, Some(0), "{log}");
-    let came = ids(&sink);
+    let came = event_ids(&sink);
     assert_eq!(
         came.iter().collect::<BTreeSet<_>>().len(),
         came.len(),
@@ -100,7 +99,7 @@ async fn objects_of_a_refused_list_do_not_count_as_deleted() {
 /// Each event by its id, from an observer whose list of one kind comes last.
 async fn events_with_last(kind: &str) -> BTreeMap<String, Value> {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    give_logs(&server, "leaky");
+    set_recorded_logs(&server, "leaky");
     play(&server, &watch_events("leaky"));
     server.script(&format!("list {kind}"), [Fault::Throttle(1)]);
     let observer = Observer::start(&server, &sink, &[]);
@@ -181,7 +180,7 @@ async fn history_begins_where_the_clusters_clock_says() {
             &server,
             &ended_before("b-fail", now, SignedDuration::from_mins(5)),
         );
-        let observer = Observer::configured(&server, "", &["--to", &sink.url]);
+        let observer = Observer::with_config(&server, "", &["--to", &sink.url]);
         let expected = expected_ids("b-fail");
         sink.wait_for(expected.len()).await;
         let (code, log) = observer.stop().await;

@@ -1,8 +1,7 @@
 //! Logs of any size: both ends are read, and nothing is cut in the middle of a word.
-
-use crate::cluster::{LONG_AGO, Observer};
 use serde_json::Value;
 use step_observer_tests::api_server::{ApiServer, Fault};
+use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::HttpSink;
 
@@ -24,8 +23,8 @@ async fn ends(server: &ApiServer, config: &str, logs: &[String]) -> Vec<Value> {
     for event in copies(&watch_events("a-success"), runs) {
         server.play(&serde_json::from_str(&event).unwrap());
     }
-    let config = format!("{LONG_AGO}{config}");
-    let observer = Observer::configured(server, &config, &["--to", &sink.url]);
+    let config = format!("{UNLIMITED_LOOK_BACK}{config}");
+    let observer = Observer::with_config(server, &config, &["--to", &sink.url]);
     sink.wait_for(6 * runs).await;
     observer.stop().await;
     let data: Vec<Value> = sink

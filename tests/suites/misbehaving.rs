@@ -1,13 +1,13 @@
 //! Guests that break every rule: what the operator sees, what becomes of the event, and that the
 //! host goes on.
-
-use crate::support::{RELEASE, envelope, refusal, spec, wat};
 use cloudevents::AttributesReader as _;
 use std::sync::Arc;
 use step_observer::bounded::Bounded;
 use step_observer::plugin::{
     CallFailure, Chain, OnError, Outcome, PluginEngine, PluginSource, PluginSpec,
 };
+use step_observer_tests::events::example_event;
+use step_observer_tests::plugins::{RELEASE, refusal, spec, wat};
 
 /// The misbehaving guests, with the failure that an operator sees.
 fn corpus() -> Vec<(&'static str, String, CallFailure)> {
@@ -103,7 +103,7 @@ fn every_failure_is_named_and_the_event_goes_on_as_it_was() {
     let engine = PluginEngine::new().unwrap();
     for (name, wat, expected) in corpus() {
         let chain = Chain::load(&engine, &[spec(name, &wat)]).unwrap();
-        let before = envelope();
+        let before = example_event();
         let Outcome::Deliver(after, report) = chain.process(before.clone()) else {
             panic!("{name}")
         };
@@ -129,7 +129,7 @@ fn every_failure_is_named_and_the_event_goes_on_as_it_was() {
         &[spec("good", &wat("", &format!("{RELEASE} (call $keep)")))],
     )
     .unwrap();
-    let Outcome::Deliver(_, report) = chain.process(envelope()) else {
+    let Outcome::Deliver(_, report) = chain.process(example_event()) else {
         panic!()
     };
     assert!(report.failures().next().is_none(), "{report:?}");
@@ -141,7 +141,7 @@ fn on_error_decides_the_fate_of_the_event() {
     let outcome = |on_error| {
         let spec =
             spec("crash", &crash).with_settings(|settings| settings.on_error = Some(on_error));
-        chain(&[spec]).process(envelope())
+        chain(&[spec]).process(example_event())
     };
     let Outcome::Deliver(passed, _) = outcome(OnError::Pass) else {
         panic!()
@@ -172,7 +172,7 @@ fn on_error_decides_the_fate_of_the_event() {
     ] {
         assert!(!data.contains(gone), "{gone}: {data}");
     }
-    assert_eq!(stripped.event.id(), envelope().event.id());
+    assert_eq!(stripped.event.id(), example_event().event.id());
 
     let Outcome::Dropped(report) = outcome(OnError::Drop) else {
         panic!()
@@ -183,7 +183,7 @@ fn on_error_decides_the_fate_of_the_event() {
     let Outcome::Blocked { envelope: held, .. } = outcome(OnError::Block) else {
         panic!()
     };
-    assert_eq!(held.event, envelope().event);
+    assert_eq!(held.event, example_event().event);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_redacting_plugin_that_fails_lets_no_text_through() {
     );
     // Its changes do not fit: it reports an error.
     spec.settings.limits.output_bytes = Bounded::new(1);
-    let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
+    let Outcome::Deliver(after, report) = chain(&[spec]).process(example_event()) else {
         panic!()
     };
     assert_eq!(
@@ -220,7 +220,7 @@ fn with_rule(pattern: &str, replacement: &str) -> PluginSpec {
 fn a_rule_cannot_blow_an_event_up() {
     let mut spec = with_rule("[a-z]", &"x".repeat(256));
     spec.settings.limits.output_bytes = Bounded::new(1000);
-    let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
+    let Outcome::Deliver(after, report) = chain(&[spec]).process(example_event()) else {
         panic!()
     };
     assert_eq!(report.failures().count(), 1, "{report:?}");
@@ -237,7 +237,7 @@ fn a_rule_cannot_rewrite_identifiers() {
         "e2e-test-step-observed-run|run-uid|unnamed-0|Completed|chan7f5q7",
         "forged",
     );
-    let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
+    let Outcome::Deliver(after, report) = chain(&[spec]).process(example_event()) else {
         panic!()
     };
     assert!(
@@ -247,7 +247,7 @@ fn a_rule_cannot_rewrite_identifiers() {
     let structured = |envelope: &step_observer::step::Envelope| -> serde_json::Value {
         serde_json::from_slice(&step_observer::event::structured(&envelope.event).unwrap()).unwrap()
     };
-    let (before, after) = (structured(&envelope()), structured(&after));
+    let (before, after) = (structured(&example_event()), structured(&after));
     for place in [
         "/data/podRef",
         "/data/taskRun",
@@ -270,7 +270,7 @@ fn additions_of_one_plugin_go_when_a_later_one_strips() {
     enrich.settings.config = serde_json::json!({"labels": {"team": "team"}});
     let crash = spec("crash", &wat("", "(unreachable)"))
         .with_settings(|settings| settings.on_error = Some(OnError::Strip));
-    let Outcome::Deliver(after, _) = chain(&[enrich, crash]).process(envelope()) else {
+    let Outcome::Deliver(after, _) = chain(&[enrich, crash]).process(example_event()) else {
         panic!()
     };
     assert!(after.event.extension("team").is_none());
@@ -296,7 +296,7 @@ fn identity_and_reserved_extensions_cannot_be_set() {
             PluginSource::File(step_observer_tests::guest("enrich-run")),
         );
         spec.settings.config = serde_json::json!({"constants": {name: "forged"}});
-        let Outcome::Deliver(after, report) = chain(&[spec]).process(envelope()) else {
+        let Outcome::Deliver(after, report) = chain(&[spec]).process(example_event()) else {
             panic!()
         };
         let (_, failure, _) = report.failures().next().unwrap();
@@ -330,7 +330,7 @@ fn a_flood_of_attributes_is_bounded() {
             {RELEASE} (call $keep)"
         ),
     );
-    let Outcome::Deliver(after, report) = chain(&[spec("flood", &flood)]).process(envelope())
+    let Outcome::Deliver(after, report) = chain(&[spec("flood", &flood)]).process(example_event())
     else {
         panic!()
     };
@@ -359,7 +359,7 @@ fn nothing_is_carried_from_one_event_to_the_next() {
     assert!(chain.plugins()[0].is_snapshotted());
     for round in 0..5 {
         assert!(
-            matches!(chain.process(envelope()), Outcome::Deliver(..)),
+            matches!(chain.process(example_event()), Outcome::Deliver(..)),
             "{round}"
         );
     }

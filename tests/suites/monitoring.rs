@@ -1,18 +1,17 @@
 //! Rules, dashboards and probes of `deploy/` name only what the program has.
-
-use crate::deploy::{config, list, of_kind, text, workload};
-use crate::operate::ask_until;
-use crate::support::get;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Stdio;
+use step_observer_tests::admin::{get, get_until};
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::manifests::{kubectl_is_there, render};
+use step_observer_tests::available;
+use step_observer_tests::manifests::{config, kubectl, list, of_kind, render, text, workload};
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 use step_observer_tests::sink::PATIENCE;
-use step_observer_tests::{path, program};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// Labels that Prometheus gives to whatever it scrapes.
 const OF_TARGET: [&str; 3] = ["instance", "job", "pod"];
@@ -108,9 +107,7 @@ fn expressions(objects: &[Value]) -> Vec<(String, String)> {
 
 #[test]
 fn rules_and_dashboards_name_only_exported_metrics() {
-    if !kubectl_is_there() {
-        return;
-    }
+    available!(kubectl());
     let objects = render(&path("../deploy/overlays/monitoring"));
     let documented = documented();
     let expressions = expressions(&objects);
@@ -165,7 +162,7 @@ fn start(objects: &[Value], server: &ApiServer, folder: &Path) -> Child {
         args.contains(&file.to_str().unwrap().to_owned()),
         "{args:?}"
     );
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command
         .args(args)
         .env("KUBECONFIG", server.kubeconfig(folder));
@@ -178,18 +175,12 @@ fn start(objects: &[Value], server: &ApiServer, folder: &Path) -> Child {
         };
         command.env(text(&variable["name"]), value);
     }
-    command
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+    command.stderr(Stdio::piped()).spawn().unwrap()
 }
 
 #[tokio::test]
 async fn a_pod_starts_and_answers_its_probes_and_scrapes() {
-    if !kubectl_is_there() {
-        return;
-    }
+    available!(kubectl());
     for form in ["base", "overlays/sharded"] {
         let objects = render(&path("../deploy").join(form));
         let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
@@ -215,7 +206,7 @@ async fn a_pod_starts_and_answers_its_probes_and_scrapes() {
         let probes = ["startupProbe", "livenessProbe", "readinessProbe"];
         for probe in probes.map(|probe| &container[probe]["httpGet"]) {
             let address = &addresses[text(&probe["port"])];
-            ask_until(address, text(&probe["path"]), |status, _| status == 200).await;
+            get_until(address, text(&probe["path"]), |status, _| status == 200).await;
         }
         let monitoring = render(&path("../deploy/overlays/monitoring"));
         let monitor = &of_kind(&monitoring, "ServiceMonitor")[0]["spec"]["endpoints"][0];

@@ -1,12 +1,12 @@
 //! Events in a stream of a real NATS server.
-
-use crate::replay::{Replay, dead_letters, expected, runs};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use futures::StreamExt as _;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
+use step_observer_tests::available;
 use step_observer_tests::nats::{NatsServer, Operator, messages};
+use step_observer_tests::replay::{Replay, count_dead_letters, file_sink_lines, write_runs};
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 use step_observer_tests::tls::Authority;
 use tokio::time::timeout;
@@ -49,19 +49,17 @@ fn structured(message: &StreamMessage) -> (String, String) {
 
 #[tokio::test]
 async fn a_stream_has_every_event_once_in_order_in_both_modes() {
-    let Some(server) = NatsServer::start("").await else {
-        return;
-    };
+    let server = available!(NatsServer::start("").await);
     let client = server.client().await;
     let stream = server.make_stream(&client, Config::default()).await;
     let folder = tempfile::tempdir().unwrap();
-    let expected = expected(folder.path()).await;
+    let expected = file_sink_lines(folder.path()).await;
 
     for _ in 0..2 {
         // What was sent before is known to the stream by its id.
         let own = tempfile::tempdir().unwrap();
         let replay = Replay::start(own.path(), &sink(&server, ""));
-        replay.ends(true).await;
+        replay.finish(true).await;
         let messages = messages(&stream).await;
         assert_eq!(check(&messages, structured), 1);
         for (message, line) in messages.iter().zip(&expected) {
@@ -77,7 +75,7 @@ async fn a_stream_has_every_event_once_in_order_in_both_modes() {
     let stream = server.make_stream(&client, Config::default()).await;
     let own = tempfile::tempdir().unwrap();
     let binary = sink(&server, ", mode: binary");
-    Replay::start(own.path(), &binary).ends(true).await;
+    Replay::start(own.path(), &binary).finish(true).await;
     let messages = messages(&stream).await;
     let attributes = |message: &StreamMessage| {
         let text = |name: &str| header(message, name).unwrap().to_owned();
@@ -100,23 +98,21 @@ async fn a_stream_has_every_event_once_in_order_in_both_modes() {
 
 #[tokio::test]
 async fn a_server_that_is_killed_in_the_middle_loses_nothing() {
-    let Some(mut server) = NatsServer::start("").await else {
-        return;
-    };
+    let mut server = available!(NatsServer::start("").await);
     let client = server.client().await;
     let mut arriving = client.subscribe("steps").await.unwrap();
     server.make_stream(&client, Config::default()).await;
     let folder = tempfile::tempdir().unwrap();
-    let recording = runs(folder.path(), 100);
+    let recording = write_runs(folder.path(), 100);
     let slow = ", maxPerSecond: 2000";
-    let mut replay = Replay::of(&recording, folder.path(), &sink(&server, ""), slow);
+    let mut replay = Replay::with_recording(&recording, folder.path(), &sink(&server, ""), slow);
     for _ in 0..50 {
         timeout(PATIENCE, arriving.next()).await.unwrap().unwrap();
     }
     server.kill().await;
-    replay.says("the sink is down").await;
+    replay.wait_for_log("the sink is down").await;
     server.start_again().await;
-    replay.ends(true).await;
+    replay.finish(true).await;
     let jetstream = async_nats::jetstream::new(server.client().await);
     let stream = jetstream.get_stream("STEPS").await.unwrap();
     assert_eq!(check(&messages(&stream).await, structured), 100);
@@ -124,24 +120,23 @@ async fn a_server_that_is_killed_in_the_middle_loses_nothing() {
 
 #[tokio::test]
 async fn an_unacknowledged_event_is_sent_again_and_stored_once() {
-    let Some(server) = NatsServer::start("").await else {
-        return;
-    };
+    let server = available!(NatsServer::start("").await);
     let client = server.client().await;
     let mut arriving = client.subscribe("steps").await.unwrap();
     let stream = server.make_stream(&client, Config::default()).await;
     let folder = tempfile::tempdir().unwrap();
-    let recording = runs(folder.path(), 100);
+    let recording = write_runs(folder.path(), 100);
     let settings = sink(&server, ", timeoutMs: 300");
-    let mut replay = Replay::of(&recording, folder.path(), &settings, ", maxPerSecond: 2000");
+    let mut replay =
+        Replay::with_recording(&recording, folder.path(), &settings, ", maxPerSecond: 2000");
     for _ in 0..50 {
         timeout(PATIENCE, arriving.next()).await.unwrap().unwrap();
     }
-    server.signal("STOP").await;
-    replay.says("no answer within 300 ms").await;
-    replay.says("the sink is down").await;
-    server.signal("CONT").await;
-    replay.ends(true).await;
+    server.signal("STOP");
+    replay.wait_for_log("no answer within 300 ms").await;
+    replay.wait_for_log("the sink is down").await;
+    server.signal("CONT");
+    replay.finish(true).await;
     assert_eq!(check(&messages(&stream).await, structured), 100);
 }
 
@@ -152,31 +147,27 @@ async fn a_silent_server_delays_events_no_longer_than_the_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let silent = format!("nats: {{subject: steps, servers: ['nats://{address}'], timeoutMs: 100}}");
     let mut replay = Replay::start(folder.path(), &silent);
-    replay.says("failures=3").await;
+    replay.wait_for_log("failures=3").await;
 }
 
 #[tokio::test]
 async fn events_wait_for_a_server_and_for_a_stream() {
-    let Some(mut server) = NatsServer::start("").await else {
-        return;
-    };
+    let mut server = available!(NatsServer::start("").await);
     server.kill().await;
     let folder = tempfile::tempdir().unwrap();
     let mut replay = Replay::start(folder.path(), &sink(&server, ""));
-    replay.says("failed to connect").await;
+    replay.wait_for_log("failed to connect").await;
     server.start_again().await;
-    replay.says("nats stream add").await;
+    replay.wait_for_log("nats stream add").await;
     let client = server.client().await;
     let stream = server.make_stream(&client, Config::default()).await;
-    replay.ends(true).await;
+    replay.finish(true).await;
     assert_eq!(check(&messages(&stream).await, structured), 1);
 }
 
 #[tokio::test]
 async fn credentials_are_read_again_for_the_next_connection() {
-    let Some(server) = NatsServer::start("authorization: { token: right-token }").await else {
-        return;
-    };
+    let server = available!(NatsServer::start("authorization: { token: right-token }").await);
     let client = async_nats::ConnectOptions::with_token("right-token".to_owned());
     let client = client.connect(server.address()).await.unwrap();
     let stream = server.make_stream(&client, Config::default()).await;
@@ -186,14 +177,14 @@ async fn credentials_are_read_again_for_the_next_connection() {
     let auth = format!(", auth: {{token: {{file: '{}'}}}}", token.display());
     let auth = sink(&server, &auth);
     let mut replay = Replay::start(folder.path(), &auth);
-    replay.says("authorization violation").await;
+    replay.wait_for_log("authorization violation").await;
     std::fs::write(&token, "right-token\n").unwrap();
-    let log = replay.ends(true).await;
+    let log = replay.finish(true).await;
     assert!(!log.contains("-token"), "{log}");
     assert_eq!(check(&messages(&stream).await, structured), 1);
 
     std::fs::remove_file(&token).unwrap();
-    let log = Replay::start(folder.path(), &auth).ends(false).await;
+    let log = Replay::start(folder.path(), &auth).finish(false).await;
     assert!(
         log.contains("to.nats.auth.token.file: sink `all`: failed to read"),
         "{log}"
@@ -209,9 +200,7 @@ async fn a_user_and_a_key_are_let_in() {
     let users = format!(
         "authorization: {{ users: [ {{user: ci, password: 'pass word'}}, {{nkey: {public}}} ] }}"
     );
-    let Some(server) = NatsServer::start(&users).await else {
-        return;
-    };
+    let server = available!(NatsServer::start(&users).await);
     let user = async_nats::ConnectOptions::with_user_and_password("ci".into(), "pass word".into());
     let client = user.connect(server.address()).await.unwrap();
     let stream = server.make_stream(&client, Config::default()).await;
@@ -228,7 +217,7 @@ async fn a_user_and_a_key_are_let_in() {
         std::fs::write(&file, secret).unwrap();
         let auth = auth.replace("FILE", &file.display().to_string());
         let nats = sink(&server, &format!(", auth: {{{auth}}}"));
-        let log = Replay::start(folder.path(), &nats).ends(true).await;
+        let log = Replay::start(folder.path(), &nats).finish(true).await;
         assert!(!log.contains(secret.trim()), "{log}");
         assert_eq!(check(&messages(&stream).await, structured), 1, "{name}");
     }
@@ -237,9 +226,7 @@ async fn a_user_and_a_key_are_let_in() {
 #[tokio::test]
 async fn credentials_of_an_operators_user_are_let_in() {
     let operator = Operator::default();
-    let Some(server) = NatsServer::start(&operator.settings()).await else {
-        return;
-    };
+    let server = available!(NatsServer::start(&operator.settings()).await);
     let client = async_nats::ConnectOptions::with_credentials(&operator.credentials()).unwrap();
     let client = client.connect(server.address()).await.unwrap();
     let stream = server.make_stream(&client, Config::default()).await;
@@ -249,33 +236,29 @@ async fn credentials_of_an_operators_user_are_let_in() {
     let cut = operator.credentials();
     std::fs::write(&file, cut.split("-----BEGIN USER").next().unwrap()).unwrap();
     let log = Replay::start(folder.path(), &sink(&server, &auth));
-    let log = log.ends(false).await;
+    let log = log.finish(false).await;
     assert!(log.contains("write it with `nsc generate creds`"), "{log}");
     // Somebody else's.
     std::fs::write(&file, Operator::default().credentials()).unwrap();
     let mut replay = Replay::start(folder.path(), &sink(&server, &auth));
-    replay.says("authorization violation").await;
+    replay.wait_for_log("authorization violation").await;
     std::fs::write(&file, operator.credentials()).unwrap();
-    let log = replay.ends(true).await;
+    let log = replay.finish(true).await;
     assert!(!log.contains("eyJ"), "{log}");
     assert_eq!(check(&messages(&stream).await, structured), 1);
 }
 
 #[tokio::test]
 async fn an_oversized_event_becomes_a_dead_letter_and_a_full_stream_is_retried() {
-    let Some(server) = NatsServer::start("max_payload: 400").await else {
-        return;
-    };
+    let server = available!(NatsServer::start("max_payload: 400").await);
     let client = server.client().await;
     let folder = tempfile::tempdir().unwrap();
     let log = Replay::start(folder.path(), &sink(&server, ""));
-    let log = log.ends(false).await;
+    let log = log.finish(false).await;
     assert!(log.contains("raise max_payload"), "{log}");
-    assert_eq!(dead_letters(folder.path()).await, 6, "{log}");
+    assert_eq!(count_dead_letters(folder.path()).await, 6, "{log}");
 
-    let Some(server) = NatsServer::start("").await else {
-        return;
-    };
+    let server = available!(NatsServer::start("").await);
     drop(client);
     let client = server.client().await;
     let small = Config {
@@ -285,9 +268,9 @@ async fn an_oversized_event_becomes_a_dead_letter_and_a_full_stream_is_retried()
     let mut stream = server.make_stream(&client, small).await;
     let folder = tempfile::tempdir().unwrap();
     let log = Replay::start(folder.path(), &sink(&server, ""));
-    let log = log.ends(false).await;
+    let log = log.finish(false).await;
     assert!(log.contains("raise the stream's largest message"), "{log}");
-    assert_eq!(dead_letters(folder.path()).await, 6, "{log}");
+    assert_eq!(count_dead_letters(folder.path()).await, 6, "{log}");
 
     let full = Config {
         max_messages: 2,
@@ -299,13 +282,13 @@ async fn an_oversized_event_becomes_a_dead_letter_and_a_full_stream_is_retried()
     jetstream.update_stream(&full).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut replay = Replay::start(folder.path(), &sink(&server, ""));
-    replay.says("maximum messages exceeded").await;
+    replay.wait_for_log("maximum messages exceeded").await;
     let roomy = Config {
         max_messages: -1,
         ..full
     };
     jetstream.update_stream(&roomy).await.unwrap();
-    replay.ends(true).await;
+    replay.finish(true).await;
     assert_eq!(check(&messages(&stream).await, structured), 1);
 }
 
@@ -330,9 +313,7 @@ async fn tls_with_an_own_authority_and_a_certificate_of_the_observer() {
     let settings = format!(
         "tls {{ cert_file: '{server_crt}', key_file: '{server_key}', ca_file: '{ca}', verify: true }}"
     );
-    let Some(server) = NatsServer::start(&settings).await else {
-        return;
-    };
+    let server = available!(NatsServer::start(&settings).await);
     let client = async_nats::ConnectOptions::new()
         .add_root_certificates(ca.clone().into())
         .add_client_certificate(crt.clone().into(), key.clone().into());
@@ -350,20 +331,22 @@ async fn tls_with_an_own_authority_and_a_certificate_of_the_observer() {
         (nats(&ca, ""), "failed to connect"),
     ] {
         let own = tempfile::tempdir().unwrap();
-        Replay::start(own.path(), &wrong).says(expected).await;
+        Replay::start(own.path(), &wrong)
+            .wait_for_log(expected)
+            .await;
     }
     for (wrong, expected) in [
         (nats(&key, ""), "is no PEM that can be used"),
         (nats(&ca, &format!(", keyFile: '{key}'")), "belong together"),
     ] {
         let own = tempfile::tempdir().unwrap();
-        let log = Replay::start(own.path(), &wrong).ends(false).await;
+        let log = Replay::start(own.path(), &wrong).finish(false).await;
         assert!(log.contains(expected) && !log.contains("BEGIN"), "{log}");
     }
     assert_eq!(messages(&stream).await.len(), 0, "nothing came yet");
     let own = tempfile::tempdir().unwrap();
     Replay::start(own.path(), &nats(&ca, &shown))
-        .ends(true)
+        .finish(true)
         .await;
     assert_eq!(check(&messages(&stream).await, structured), 1);
 }
@@ -388,7 +371,7 @@ async fn mistakes_in_the_configuration_are_named() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let wrong = format!("nats: {{subject: steps, {wrong}}}");
-        let log = Replay::start(folder.path(), &wrong).ends(false).await;
+        let log = Replay::start(folder.path(), &wrong).finish(false).await;
         assert!(log.contains(expected), "{wrong}: {log}");
         assert!(!log.contains("secret"), "{log}");
     }
@@ -396,15 +379,13 @@ async fn mistakes_in_the_configuration_are_named() {
 
 #[tokio::test]
 async fn a_stream_that_has_the_event_gets_its_dead_letter_too() {
-    let Some(server) = NatsServer::start("").await else {
-        return;
-    };
+    let server = available!(NatsServer::start("").await);
     let client = server.client().await;
     let stream = server.make_stream(&client, Config::default()).await;
     let folder = tempfile::tempdir().unwrap();
     // To the stream first, so that it knows the events; then all are refused elsewhere.
     Replay::start(folder.path(), &sink(&server, ""))
-        .ends(true)
+        .finish(true)
         .await;
     let refuses = HttpSink::start(vec![(400, Vec::new()); 6]).await;
     let other = tempfile::tempdir().unwrap();
@@ -413,7 +394,7 @@ async fn a_stream_that_has_the_event_gets_its_dead_letter_too() {
         "http: {{url: '{}'}}}}, deadLetterSink: {{to: {{{morgue}}}",
         refuses.url
     );
-    Replay::start(other.path(), &to).ends(false).await;
+    Replay::start(other.path(), &to).finish(false).await;
     let dead = |message: &StreamMessage| -> bool {
         let event: Value = serde_json::from_slice(&message.payload).unwrap();
         event["knativeerrorcode"] == 400

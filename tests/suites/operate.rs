@@ -1,29 +1,19 @@
 //! What the observer tells whoever operates it: is it alive, is it ready, how does it stand.
-
-use crate::cluster::Observer;
-use crate::support::get;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use step_observer_tests::admin::{ADMIN_ARGS, admin_address, get, get_until};
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::observer::Observer;
 use step_observer_tests::recording::watch_events;
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 use step_observer_tests::{guest, path};
 
-pub(crate) const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
-
-/// Where it tells about itself.
-pub(crate) async fn admin(observer: &mut Observer) -> String {
-    let line = observer.wait_for_log("address=").await;
-    let (_, address) = line.split_once("address=").unwrap();
-    address.trim().to_owned()
-}
-
 /// An observer that watches an empty cluster, and where it tells about itself.
 async fn watching(args: &[&str]) -> (ApiServer, HttpSink, Observer, String) {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let mut observer = Observer::start(&server, &sink, &[&ADMIN, args].concat());
-    let address = admin(&mut observer).await;
+    let mut observer = Observer::start(&server, &sink, &[&ADMIN_ARGS, args].concat());
+    let address = admin_address(&mut observer).await;
     server.wait_for_watches(2).await;
     (server, sink, observer, address)
 }
@@ -35,39 +25,19 @@ fn broken_plugin() -> tempfile::TempDir {
     folder
 }
 
-/// Asks until the answer is what it should be, and gives the answer.
-pub(crate) async fn ask_until(
-    address: &str,
-    path: &str,
-    is: impl Fn(u16, &str) -> bool,
-) -> (u16, String) {
-    let mut last = (0, String::new());
-    // Not as fast as it can: plugins are compiled by whom everybody else leaves time.
-    let mut again = tokio::time::interval(Duration::from_millis(50));
-    let asked = async {
-        while !is(last.0, &last.1) {
-            again.tick().await;
-            last = get(address, path).await;
-        }
-    };
-    let done = tokio::time::timeout(PATIENCE, asked).await.is_ok();
-    assert!(done, "{path}: {last:?}");
-    last
-}
-
 #[tokio::test]
 async fn it_is_alive_at_once_and_ready_once_everything_is_listed() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     server.deny("pods", true);
-    let mut observer = Observer::start(&server, &sink, &ADMIN);
-    let address = admin(&mut observer).await;
+    let mut observer = Observer::start(&server, &sink, &ADMIN_ARGS);
+    let address = admin_address(&mut observer).await;
     assert_eq!(get(&address, "/healthz").await.0, 200);
     server.wait_for_request("list pods").await;
     let unlisted = |status: u16, body: &str| status == 503 && !body.contains("plugins");
-    let (_, told) = ask_until(&address, "/readyz", unlisted).await;
+    let (_, told) = get_until(&address, "/readyz", unlisted).await;
     assert_eq!(told, "not ready: the first lists are not complete\n");
     let failing = |_: u16, body: &str| body.contains("failingSeconds");
-    let (_, status) = ask_until(&address, "/status", failing).await;
+    let (_, status) = get_until(&address, "/status", failing).await;
     let status: Value = serde_json::from_str(&status).unwrap();
     let watches = status["watches"].as_array().unwrap();
     let pods = watches.iter().find(|watch| watch["resource"] == "pods");
@@ -75,7 +45,7 @@ async fn it_is_alive_at_once_and_ready_once_everything_is_listed() {
     assert!(pods.unwrap()["failingSeconds"].is_u64(), "{status:#}");
 
     server.deny("pods", false);
-    ask_until(&address, "/readyz", |status, _| status == 200).await;
+    get_until(&address, "/readyz", |status, _| status == 200).await;
     let (_, status) = get(&address, "/status").await;
     let status: Value = serde_json::from_str(&status).unwrap();
     assert_eq!(status["ready"], true, "{status:#}");
@@ -94,7 +64,7 @@ async fn a_plugin_that_stands_in_keeps_it_from_being_ready() {
     let plugins = folder.path().to_str().unwrap();
     let (_server, _sink, observer, address) = watching(&["--plugin-dir", plugins]).await;
     let told = |_: u16, body: &str| body.contains("plugin `broken` could not be loaded");
-    let (status, _) = ask_until(&address, "/readyz", told).await;
+    let (status, _) = get_until(&address, "/readyz", told).await;
     assert_eq!(status, 503);
     observer.stop().await;
 }
@@ -106,7 +76,7 @@ async fn transitions_and_deliveries_are_counted() {
         server.play(&event);
     }
     let all = |_: u16, body: &str| body.contains("sink_delivered_total{sink=\"http-1\"} 6");
-    let (_, metrics) = ask_until(&address, "/metrics", all).await;
+    let (_, metrics) = get_until(&address, "/metrics", all).await;
     for (series, value) in [
         ("transitions_total{phase=\"started\"}", 2),
         ("transitions_total{phase=\"succeeded\"}", 1),
@@ -164,15 +134,15 @@ async fn histograms_count_every_call_attempt_and_delivery() {
         HttpSink::start(vec![(503, vec![])]).await,
     );
     let begin = std::time::Instant::now();
-    let args = [&ADMIN, &["--plugin-dir", plugins][..]].concat();
+    let args = [&ADMIN_ARGS, &["--plugin-dir", plugins][..]].concat();
     let mut observer = Observer::start(&server, &sink, &args);
-    let address = admin(&mut observer).await;
+    let address = admin_address(&mut observer).await;
     server.wait_for_watches(2).await;
     for event in watch_events("b-fail") {
         server.play(&event);
     }
     let all = |_: u16, body: &str| body.contains("sink_delivered_total{sink=\"http-1\"} 6");
-    let (_, metrics) = ask_until(&address, "/metrics", all).await;
+    let (_, metrics) = get_until(&address, "/metrics", all).await;
     let longest = begin.elapsed().as_secs_f64();
     observer.stop().await;
 
@@ -304,7 +274,7 @@ async fn every_metric_is_documented() {
         server.play(&event);
     }
     let failed = |_: u16, body: &str| body.contains("plugin_failures_total{");
-    let (_, metrics) = ask_until(&address, "/metrics", failed).await;
+    let (_, metrics) = get_until(&address, "/metrics", failed).await;
     observer.stop().await;
     let mut table = METRICS_INTRODUCTION.to_owned();
     for (name, (kind, help, labels)) in described(&metrics) {

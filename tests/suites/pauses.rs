@@ -1,15 +1,14 @@
 //! A receiver that asks for a pause (`Retry-After` of 429 and 503) gets it, from all events of its sink.
-
-use crate::cluster::Observer;
-use crate::durable::{observer, show_ended_runs};
-use crate::operate::{admin, ask_until};
-use crate::support::finished_run;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
+use step_observer_tests::admin::{admin_address, get_until};
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::program;
+use step_observer_tests::events::finished_run;
+use step_observer_tests::journaled::{assert_all_in_order, journaled_observer, show_ended_runs};
+use step_observer_tests::observer::Observer;
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{Answer, HttpSink, PATIENCE};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -30,12 +29,12 @@ async fn replay(folder: &Path, runs: usize, sinks: &[String]) -> Output {
     std::fs::write(&config, format!("sinks: [{}]\n", sinks.join(", "))).unwrap();
     let ended = copies(&watch_events("a-success"), runs).join("\n");
     std::fs::write(&recording, ended).unwrap();
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command
         .args(["replay", "--log", "warn", "--config"])
         .arg(&config)
         .arg(&recording);
-    command.kill_on_drop(true).output().await.unwrap()
+    command.output().await.unwrap()
 }
 
 fn log(output: &Output) -> String {
@@ -178,13 +177,13 @@ async fn a_pause_delays_no_other_sink_and_goes_on_under_another_configuration() 
     let server = ApiServer::start().await;
     let pausing = HttpSink::start(vec![asks(429, 86_400)]).await;
     let (other, elsewhere) = (HttpSink::start(vec![]).await, HttpSink::start(vec![]).await);
-    let mut observer = Observer::configured(&server, &two(&pausing, &other, "one"), &[]);
-    let address = admin(&mut observer).await;
+    let mut observer = Observer::with_config(&server, &two(&pausing, &other, "one"), &[]);
+    let address = admin_address(&mut observer).await;
     server.wait_for_watches(2).await;
     show(&server, 1);
     pausing.wait_for(1).await;
     let is_paused = |_: u16, body: &str| body.contains("pausedUntil");
-    let (_, sinks) = ask_until(&address, "/sinks", is_paused).await;
+    let (_, sinks) = get_until(&address, "/sinks", is_paused).await;
     let sinks: Value = serde_json::from_str(&sinks).unwrap();
     let [first, second] = [&sinks["sinks"][0], &sinks["sinks"][1]];
     assert_eq!(first["name"], "pausing");
@@ -205,10 +204,10 @@ async fn a_pause_delays_no_other_sink_and_goes_on_under_another_configuration() 
     let applied = |count: u64| format!("config_reloads_total{{outcome=\"applied\"}} {count}\n");
     write(&two(&pausing, &other, "two"));
     let line = applied(1);
-    ask_until(&address, "/metrics", |_, body| body.contains(&line)).await;
+    get_until(&address, "/metrics", |_, body| body.contains(&line)).await;
     show(&server, 3);
     other.wait_for(3 * PER_RUN).await;
-    ask_until(&address, "/sinks", is_paused).await;
+    get_until(&address, "/sinks", is_paused).await;
     assert_eq!(pausing.requests().len(), 1);
     write(&two(&elsewhere, &other, "two"));
     elsewhere.wait_for(3 * PER_RUN).await;
@@ -229,10 +228,10 @@ async fn a_pause_ends_if_tektons_sink_is_another_one() {
     };
     tekton(&pausing.url);
     let config = "lookBack: 1000000h\nadmin: {listen: '127.0.0.1:0'}\n";
-    let mut observer = Observer::configured(&server, config, &[]);
-    let address = admin(&mut observer).await;
+    let mut observer = Observer::with_config(&server, config, &[]);
+    let address = admin_address(&mut observer).await;
     show(&server, 1);
-    ask_until(&address, "/sinks", |_, body| body.contains("pausedUntil")).await;
+    get_until(&address, "/sinks", |_, body| body.contains("pausedUntil")).await;
     tekton(&elsewhere.url);
     elsewhere.wait_for(PER_RUN).await;
     observer.stop().await;
@@ -244,7 +243,7 @@ async fn a_stop_during_a_pause_loses_nothing_and_explain_shows_its_end() {
     let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let pausing = HttpSink::start(vec![asks(429, 600); 16]).await;
     show_ended_runs(&server, runs);
-    let mut first = observer(&server, &pausing.url, folder.path())
+    let mut first = journaled_observer(&server, &pausing.url, folder.path())
         .args(["--log", "warn"])
         .stderr(Stdio::piped())
         .spawn()
@@ -261,7 +260,7 @@ async fn a_stop_during_a_pause_loses_nothing_and_explain_shows_its_end() {
         let mut told = String::new();
         let says = async {
             while !expected.iter().all(|expected| told.contains(expected)) {
-                let mut command = Command::new(program());
+                let mut command = Program::new();
                 command
                     .args(["explain", id])
                     .args(more)
@@ -323,8 +322,10 @@ async fn a_stop_during_a_pause_loses_nothing_and_explain_shows_its_end() {
     assert!(!first.wait().await.unwrap().success());
     assert!(pausing.accepted().is_empty());
     let up = HttpSink::start(vec![]).await;
-    let mut second = observer(&server, &up.url, folder.path()).spawn().unwrap();
+    let mut second = journaled_observer(&server, &up.url, folder.path())
+        .spawn()
+        .unwrap();
     up.wait_for(runs * RECORDED).await;
-    assert_eq!(crate::durable::check(&up.requests(), runs), 0, "each once");
+    assert_eq!(assert_all_in_order(&up.requests(), runs), 0, "each once");
     second.kill().await.unwrap();
 }

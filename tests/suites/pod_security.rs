@@ -2,7 +2,9 @@
 //! (kubernetes.io/docs/concepts/security/pod-security-standards), which its namespace enforces.
 
 use serde_json::{Value, json};
-use step_observer_tests::manifests::{forms, kubectl_is_there, render};
+use step_observer_tests::available;
+use step_observer_tests::manifests::{forms, kubectl, render};
+use step_observer_tests::peer::Missing;
 
 /// What a rule looks at.
 #[derive(Clone, Copy)]
@@ -296,10 +298,8 @@ fn put(object: &mut Value, pointer: &str, value: Value) {
     }
 }
 
-fn pods() -> Vec<(String, Value)> {
-    if !kubectl_is_there() {
-        return Vec::new();
-    }
+fn pods() -> Result<Vec<(String, Value)>, Missing> {
+    kubectl()?;
     let of_form = |folder: std::path::PathBuf| {
         let name = folder.display().to_string();
         let objects = render(&folder).into_iter();
@@ -309,12 +309,12 @@ fn pods() -> Vec<(String, Value)> {
             .map(move |pod| (name.clone(), pod))
             .collect::<Vec<_>>()
     };
-    forms().into_iter().flat_map(of_form).collect()
+    Ok(forms().into_iter().flat_map(of_form).collect())
 }
 
 #[test]
 fn every_pod_is_restricted() {
-    for (form, pod) in pods() {
+    for (form, pod) in available!(pods()) {
         assert_eq!(violated(&pod), [""; 0], "{form}");
         // Further than the standard.
         let container = &pod["containers"][0];
@@ -332,7 +332,7 @@ fn every_pod_is_restricted() {
             "{form}"
         );
     }
-    for folder in forms().into_iter().filter(|_| kubectl_is_there()) {
+    for folder in forms() {
         let objects = render(&folder);
         let namespace = objects
             .iter()
@@ -345,7 +345,7 @@ fn every_pod_is_restricted() {
 
 #[test]
 fn each_rule_refuses_its_violation() {
-    for (form, pod) in pods() {
+    for (form, pod) in available!(pods()) {
         for rule in &RESTRICTED {
             for place in looked_at(rule.of, &pod) {
                 let mut pod = pod.clone();

@@ -1,15 +1,15 @@
 //! The rights that `deploy` gives the observer are what it needs: with them everything works, and
 //! without any one of them something is missing, and said.
-
-use crate::cluster::{LONG_AGO, Observer, expected_ids, give_logs};
-use crate::support::{plugin_map, stamp};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::api_server::authorise::{rights, take_apart, without};
+use step_observer_tests::events::plugin_config_map;
+use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::path;
-use step_observer_tests::recording::watch_events;
+use step_observer_tests::plugins::stamp;
+use step_observer_tests::recording::{expected_ids, set_recorded_logs, watch_events};
 use step_observer_tests::sink::HttpSink;
 
 /// The service account of `deploy`.
@@ -38,7 +38,7 @@ async fn cluster(granted: &[Value], sink: &HttpSink) -> ApiServer {
         }));
     }
     put_plugin(&server, "first");
-    give_logs(&server, "b-fail");
+    set_recorded_logs(&server, "b-fail");
     for event in watch_events("b-fail") {
         server.play(&event);
     }
@@ -53,14 +53,18 @@ fn put_plugin(server: &ApiServer, text: &str) {
         ("plugin.wat", module.as_bytes()),
         ("plugin.yaml", settings.as_bytes()),
     ];
-    let mut map = plugin_map("stamp", files);
+    let mut map = plugin_config_map("stamp", files);
     map["metadata"]["namespace"] = "step-observer".into();
     server.put(map);
 }
 
 /// The default setup: all namespaces, no sink but Tekton's, plugins in the own namespace.
 fn observer(server: &ApiServer) -> Observer {
-    Observer::configured(server, LONG_AGO, &["--plugin-namespace", "step-observer"])
+    Observer::with_config(
+        server,
+        UNLIMITED_LOOK_BACK,
+        &["--plugin-namespace", "step-observer"],
+    )
 }
 
 #[tokio::test]

@@ -4,9 +4,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
-use step_observer_tests::receivers::prepared;
+use step_observer_tests::available;
+use step_observer_tests::path;
+use step_observer_tests::peer::Missing;
+use step_observer_tests::program::Program;
+use step_observer_tests::receivers::installed;
 use step_observer_tests::sink::PATIENCE;
-use step_observer_tests::{path, program};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -49,19 +52,19 @@ impl Receiver {
 }
 
 /// The SDK for Python, which checks signatures with a secret in a file.
-fn python(secret: Option<&Path>) -> Option<Command> {
-    let mut python = Command::new(prepared("venv")?.join("bin/python"));
+fn python(secret: Option<&Path>) -> Result<Command, Missing> {
+    let mut python = Command::new(installed("venv")?.join("bin/python"));
     python.arg(path("receivers/receive.py")).args(secret);
-    Some(python)
+    Ok(python)
 }
 
 /// The SDK for JavaScript.
-fn node() -> Option<Command> {
-    let modules = prepared("node_modules")?;
+fn node() -> Result<Command, Missing> {
+    let modules = installed("node_modules")?;
     let mut node = Command::new("node");
     node.arg(path("receivers/receive.cjs"))
         .env("NODE_PATH", modules);
-    Some(node)
+    Ok(node)
 }
 
 /// Replays a recording of several runs into a file and a receiver. Every event has an extension
@@ -78,7 +81,7 @@ async fn replay(http: &str, cluster: &str) -> Vec<Value> {
         file.display()
     );
     std::fs::write(&config, text).unwrap();
-    let output = Command::new(program())
+    let output = Program::new()
         .arg("replay")
         .arg(path("recordings/leaky.jsonl"))
         .arg("--config")
@@ -121,9 +124,7 @@ async fn check(receiver: Command, settings: &str, cluster: &str) {
 #[tokio::test]
 async fn the_sdk_for_python_decodes_the_events() {
     for settings in ["mode: binary", "mode: structured"] {
-        let Some(python) = python(None) else {
-            return;
-        };
+        let python = available!(python(None));
         check(python, settings, "Zürich \"1\" 100%25 ☂ 🐈").await;
     }
 }
@@ -139,9 +140,7 @@ async fn the_sdk_for_javascript_decodes_the_events() {
         ("mode: batch, batch: {lingerMs: 20}", odd),
         ("mode: batch, compression: gzip", odd),
     ] {
-        let Some(node) = node() else {
-            return;
-        };
+        let node = available!(node());
         check(node, settings, cluster).await;
     }
 }
@@ -170,9 +169,7 @@ async fn the_library_of_standard_webhooks_verifies_signatures() {
         ("mode: batch", &first),
         ("mode: batch, compression: gzip", &first),
     ] {
-        let Some(python) = python(Some(known)) else {
-            return;
-        };
+        let python = available!(python(Some(known)));
         check(python, &format!("{mode}, {signing}"), "west").await;
     }
 }

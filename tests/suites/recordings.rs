@@ -2,14 +2,17 @@
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::{is_pod, recordings, watch_events};
-use step_observer_tests::{path, program};
+use step_observer_tests::sink::PATIENCE;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-fn replay(files: &[&Path]) -> Command {
-    let mut command = Command::new(program());
+fn replay(files: &[&Path]) -> Program {
+    let mut command = Program::new();
     command.arg("replay").args(files);
     command
 }
@@ -56,11 +59,11 @@ fn split(name: &str, folder: &Path) -> [PathBuf; 2] {
 fn separate_files_give_the_events_of_the_joint_recording() {
     for name in recordings() {
         let whole = replay(&[&path(&format!("recordings/{name}.jsonl"))]);
-        let whole = of_each_run(events(&{ whole }.output().unwrap()));
+        let whole = of_each_run(events(&{ whole }.run().unwrap()));
         let folder = tempfile::tempdir().unwrap();
         let [pods, runs] = split(&name, folder.path());
         for files in [&[&*pods, &*runs][..], &[&*runs, &*pods], &[folder.path()]] {
-            let output = replay(files).output().unwrap();
+            let output = replay(files).run().unwrap();
             assert_eq!(of_each_run(events(&output)), whole, "{name}: {files:?}");
         }
     }
@@ -70,10 +73,10 @@ fn separate_files_give_the_events_of_the_joint_recording() {
 fn a_plugin_is_tried_on_several_recordings_together() {
     let folder = tempfile::tempdir().unwrap();
     let [pods, runs] = split("b-fail", folder.path());
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command.args(["plugin", "run", "bundled:passthrough", "--recording"]);
     command.arg(&pods).arg("--recording").arg(&runs);
-    let output = command.output().unwrap();
+    let output = command.run().unwrap();
     let shown = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(
         shown.contains("6 events: 6 kept unchanged"),
@@ -97,14 +100,18 @@ async fn changes_of_one_pipe_do_not_wait_for_another_pipe() {
         [pods, runs].map(|pipe| std::fs::File::options().write(true).open(pipe).unwrap());
     let (shown, later): (Vec<_>, Vec<_>) = watch_events("b-fail").into_iter().partition(is_pod);
     pods.write_all(lines(&shown).as_bytes()).unwrap();
-    let mut told = BufReader::new(replay.stdout.take().unwrap()).lines();
-    for _ in 0..6 {
-        assert!(told.next().unwrap().unwrap().contains("b-fail"));
-    }
-    runs.write_all(lines(&later).as_bytes()).unwrap();
-    drop((pods, runs));
-    assert!(told.next().is_none());
-    assert!(replay.wait().unwrap().success());
+    let mut events = BufReader::new(replay.stdout.take().unwrap()).lines();
+    let ended = tokio::time::timeout(PATIENCE, async {
+        for _ in 0..6 {
+            let event = events.next_line().await.unwrap().unwrap();
+            assert!(event.contains("b-fail"));
+        }
+        runs.write_all(lines(&later).as_bytes()).unwrap();
+        drop((pods, runs));
+        assert_eq!(events.next_line().await.unwrap(), None);
+        replay.wait().await.unwrap()
+    });
+    assert!(ended.await.expect("no events and end in time").success());
 }
 
 #[test]
@@ -119,11 +126,7 @@ fn objects_and_lists_give_the_same_ends_as_watch_events() {
         assert_eq!(ids.len(), 4, "{ids:?}");
         ids
     };
-    let expected = ends(
-        &replay(&[&path("recordings/b-fail.jsonl")])
-            .output()
-            .unwrap(),
-    );
+    let expected = ends(&replay(&[&path("recordings/b-fail.jsonl")]).run().unwrap());
     let objects: Vec<&Value> = watched.iter().map(|event| &event["object"]).collect();
     let last = |kind: &str| {
         let found = watched
@@ -147,7 +150,7 @@ fn objects_and_lists_give_the_same_ends_as_watch_events() {
     ] {
         std::fs::write(&file, &form).unwrap();
         assert_eq!(
-            ends(&replay(&[&file]).output().unwrap()),
+            ends(&replay(&[&file]).run().unwrap()),
             expected,
             "{form:.100}"
         );
@@ -191,7 +194,7 @@ fn an_unreadable_line_is_named_with_its_file_and_number() {
     ] {
         std::fs::write(&bad, &content).unwrap();
         for files in [[&*good, &*bad], [&*bad, &*good]] {
-            let output = replay(&files).output().unwrap();
+            let output = replay(&files).run().unwrap();
             assert!(!output.status.success());
             let said = said(&output);
             let place = format!("{}, line ", bad.display());
@@ -225,7 +228,7 @@ fn an_empty_stream_beside_others_is_a_warning_and_nothing_at_all_an_error() {
         r#"{"kind": "PipelineRun", "metadata": {"name": "a"}}"#,
     )
     .unwrap();
-    let output = replay(&[&empty, &good, &other]).output().unwrap();
+    let output = replay(&[&empty, &good, &other]).run().unwrap();
     assert_eq!(events(&output).len(), 6);
     for file in [&empty, &other] {
         let name = file.display().to_string();
@@ -236,7 +239,7 @@ fn an_empty_stream_beside_others_is_a_warning_and_nothing_at_all_an_error() {
             "{warned}"
         );
     }
-    let output = replay(&[&empty, &other]).output().unwrap();
+    let output = replay(&[&empty, &other]).run().unwrap();
     assert!(!output.status.success());
     let said = said(&output);
     assert!(
@@ -259,7 +262,7 @@ fn standard_input_is_read_once_and_a_folder_without_recordings_is_an_error() {
             "holds no recording (*.jsonl)",
         ),
     ] {
-        let output = replay(&files).stdin(Stdio::piped()).output().unwrap();
+        let output = replay(&files).stdin(Stdio::piped()).run().unwrap();
         assert!(!output.status.success());
         assert!(said(&output).contains(problem), "{}", said(&output));
     }

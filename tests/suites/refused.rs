@@ -1,8 +1,7 @@
 //! Bytes, modules and configurations that are no plugin: refused with a remedy, never a panic.
-
-use crate::support::{RELEASE, load, refusal, spec, wat};
 use proptest::prelude::*;
 use step_observer::plugin::{Chain, PluginEngine, PluginSource, PluginSpec};
+use step_observer_tests::plugins::{RELEASE, load, refusal, spec, wat};
 
 #[test]
 fn modules_that_cannot_be_plugins_are_refused_with_a_remedy() {

@@ -1,11 +1,10 @@
 //! A configuration that changes while the observer runs.
-
-use crate::cluster::Observer;
-use crate::operate::{admin, ask_until};
-use crate::support::{finished_run, get};
 use serde_json::Value;
 use std::path::Path;
+use step_observer_tests::admin::{admin_address, get, get_until};
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::events::finished_run;
+use step_observer_tests::observer::Observer;
 use step_observer_tests::sink::HttpSink;
 
 /// Events of a run of [`finished_run`].
@@ -46,7 +45,7 @@ fn words(sink: &HttpSink) -> Vec<String> {
 /// Waits until so many changes were taken.
 async fn applied(address: &str, count: u64) {
     let line = format!("config_reloads_total{{outcome=\"applied\"}} {count}\n");
-    ask_until(address, "/metrics", |_, body| body.contains(&line)).await;
+    get_until(address, "/metrics", |_, body| body.contains(&line)).await;
 }
 
 #[tokio::test]
@@ -54,8 +53,8 @@ async fn sinks_and_plugins_change_while_it_runs_and_each_event_comes_once() {
     let (server, journal) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let (first, second) = (HttpSink::start(vec![]).await, HttpSink::start(vec![]).await);
     let before = config(journal.path(), &first, "before");
-    let mut observer = Observer::configured(&server, &before, &[]);
-    let address = admin(&mut observer).await;
+    let mut observer = Observer::with_config(&server, &before, &[]);
+    let address = admin_address(&mut observer).await;
     server.wait_for_watches(2).await;
     show(&server, 1);
     first.wait_for(PER_RUN).await;
@@ -75,7 +74,7 @@ async fn series_of_a_removed_sink_end_with_its_configuration() {
     let (server, journal) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let sink = HttpSink::start(vec![]).await;
     let before = config(journal.path(), &sink, "word");
-    let mut observer = Observer::configured(&server, &before, &[]);
+    let mut observer = Observer::with_config(&server, &before, &[]);
     let address = admin(&mut observer).await;
     server.wait_for_watches(2).await;
     show(&server, 1);
@@ -101,8 +100,8 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
     let (server, journal) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let (sink, elsewhere) = (HttpSink::start(vec![]).await, tempfile::tempdir().unwrap());
     let good = config(journal.path(), &sink, "good");
-    let mut observer = Observer::configured(&server, &good, &[]);
-    let address = admin(&mut observer).await;
+    let mut observer = Observer::with_config(&server, &good, &[]);
+    let address = admin_address(&mut observer).await;
     server.wait_for_watches(2).await;
     let moved = config(elsewhere.path(), &sink, "good");
     for (number, (bad, remedy)) in [
@@ -118,7 +117,7 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
             "config_reloads_total{{outcome=\"refused\"}} {}\n",
             number + 1
         );
-        ask_until(&address, "/metrics", |_, body| body.contains(&refused)).await;
+        get_until(&address, "/metrics", |_, body| body.contains(&refused)).await;
         let (_, status) = get(&address, "/status").await;
         let status: Value = serde_json::from_str(&status).unwrap();
         let told = status["configuration"]["lastRefusal"].as_str().unwrap();
@@ -132,7 +131,7 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
     // What it was before: there is nothing to be taken, and nothing refused any more.
     write(&observer, &good);
     let settled = |_: u16, body: &str| body.contains("config_last_reload_successful 1\n");
-    ask_until(&address, "/metrics", settled).await;
+    get_until(&address, "/metrics", settled).await;
     assert_eq!(words(&sink), ["good"; 3 * PER_RUN]);
     observer.stop().await;
 }
@@ -149,13 +148,13 @@ async fn the_backlog_is_delivered_under_the_new_configuration() {
         )
     };
     // In memory: nothing but the process knows of them.
-    let mut observer = Observer::configured(&server, &text(&down), &[]);
-    let address = admin(&mut observer).await;
+    let mut observer = Observer::with_config(&server, &text(&down), &[]);
+    let address = admin_address(&mut observer).await;
     server.wait_for_watches(2).await;
     show(&server, 1);
     down.wait_for(1).await;
     let waiting = format!("sink_waiting{{sink=\"all\"}} {PER_RUN}\n");
-    ask_until(&address, "/metrics", |_, body| body.contains(&waiting)).await;
+    get_until(&address, "/metrics", |_, body| body.contains(&waiting)).await;
     for event in finished_run(1) {
         server.lose(&event);
     }
@@ -169,8 +168,8 @@ async fn transitions_during_a_change_are_emitted_once() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let journal = tempfile::tempdir().unwrap();
     let named = |word: &str| config(journal.path(), &sink, word);
-    let mut observer = Observer::configured(&server, &named("w0"), &[]);
-    let address = admin(&mut observer).await;
+    let mut observer = Observer::with_config(&server, &named("w0"), &[]);
+    let address = admin_address(&mut observer).await;
     server.wait_for_watches(2).await;
     let (changes, runs) = (5, 100);
     let mut number = 0;

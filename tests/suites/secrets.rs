@@ -1,53 +1,15 @@
 //! No secret of the recorded pipeline `leaky` comes out anywhere: not in events, not on a terminal,
 //! not in a log line at trace level, not in a file.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
+use step_observer_tests::admin::get;
+use step_observer_tests::events::plugin_config_map;
+use step_observer_tests::observer::Observer;
+use step_observer_tests::program::Program;
+use step_observer_tests::secrets::assert_clean;
 use step_observer_tests::sink::HttpSink;
-use step_observer_tests::{guest, path, program};
-
-/// All that the pipeline prints and should not.
-const SECRETS: [&str; 10] = [
-    "ghp_0123456789abcdefABCDEF0123456789abcd",
-    "npm_9z8y7x6w5v4u3t2s1r0qponmlkjihgfedcba",
-    "s3cr3t-Passw0rd",
-    "AKIAIOSFODNN7EXAMPLE",
-    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjaS1ib3QifQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
-    "MHcCAQEEIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeoAoGCCqGSM49",
-    "AwEHoUQDQgAEFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake",
-    "Tr0ub4dor&3-registry",
-    "Y2ktYm90OlRyMHViNGRvciYzLXJlZ2lzdHJ5",
-];
-
-/// Each secret as it is, and what of its base64 does not depend on where it stands.
-fn forms() -> Vec<String> {
-    let mut forms = Vec::new();
-    for secret in SECRETS {
-        forms.push(secret.to_owned());
-        for shift in 0..3 {
-            let encoded = STANDARD.encode([vec![b' '; shift], secret.as_bytes().to_vec()].concat());
-            let core = encoded.trim_end_matches('=');
-            forms.push(core[(shift * 8).div_ceil(6)..core.len() - 2].to_owned());
-        }
-    }
-    forms
-}
-
-/// Whether any of them is in some bytes.
-pub(crate) fn leaks(bytes: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(bytes);
-    forms().iter().any(|form| text.contains(form))
-}
-
-pub(crate) fn assert_clean(place: &str, bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
-    for form in forms() {
-        assert!(!text.contains(&form), "{place} holds {form}");
-    }
-}
+use step_observer_tests::{guest, path};
 
 fn assert_output_clean(what: &str, output: &Output) {
     assert!(
@@ -76,13 +38,13 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn the_pipeline_leaks_without_redaction() {
-    let run = Command::new(program())
+    let run = Program::new()
         .arg("replay")
         .arg(path("recordings/leaky.jsonl"))
-        .output()
+        .run()
         .unwrap();
     let text = String::from_utf8(run.stdout).unwrap();
-    for secret in SECRETS {
+    for secret in step_observer_tests::secrets::SECRETS {
         assert!(
             text.contains(secret),
             "this suite proves nothing about {secret}"
@@ -93,10 +55,10 @@ fn the_pipeline_leaks_without_redaction() {
 #[test]
 fn the_demo_shows_and_writes_no_secret() {
     let folder = tempfile::tempdir().unwrap();
-    let demo = Command::new(program())
+    let demo = Program::new()
         .args(["demo", "--log", "trace", "--out", "out"])
         .current_dir(folder.path())
-        .output()
+        .run()
         .unwrap();
     assert_output_clean("demo", &demo);
     let shown = String::from_utf8(demo.stdout).unwrap();
@@ -114,11 +76,11 @@ fn the_demo_shows_and_writes_no_secret() {
 
 #[test]
 fn the_redactor_needs_no_configuration_for_this() {
-    let run = Command::new(program())
+    let run = Program::new()
         .args(["replay", "--log", "trace", "--plugin"])
         .arg(guest("redact-secrets"))
         .arg(path("recordings/leaky.jsonl"))
-        .output()
+        .run()
         .unwrap();
     assert_output_clean("replay", &run);
     assert_eq!(run.stdout.iter().filter(|byte| **byte == b'\n').count(), 13);
@@ -132,11 +94,11 @@ fn a_redactor_that_fails_lets_no_secret_through() {
     let settings = "limits: {outputBytes: 1}\n";
     std::fs::copy(guest("redact-secrets"), folder.path().join("redact.wasm")).unwrap();
     std::fs::write(folder.path().join("redact.yaml"), settings).unwrap();
-    let run = Command::new(program())
+    let run = Program::new()
         .args(["replay", "--log", "trace", "--to", "stdout", "--plugin-dir"])
         .arg(folder.path())
         .arg(path("recordings/leaky.jsonl"))
-        .output()
+        .run()
         .unwrap();
     assert_output_clean("replay", &run);
     let events = String::from_utf8(run.stdout).unwrap();
@@ -152,14 +114,13 @@ fn a_redactor_that_fails_lets_no_secret_through() {
 async fn the_journal_holds_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let sink = HttpSink::start(vec![(503, Vec::new()); 10_000]).await;
-    let mut command = tokio::process::Command::new(program());
+    let mut command = Program::new();
     command
         .arg("replay")
         .arg(path("recordings/leaky.jsonl"))
         .args(["--plugin", "bundled:redact-secrets", "--to", &sink.url])
         .arg("--journal")
-        .arg(folder.path())
-        .kill_on_drop(true);
+        .arg(folder.path());
     let mut observer = command.spawn().unwrap();
     sink.wait_for(4).await;
     observer.kill().await.unwrap();
@@ -186,8 +147,6 @@ const VALUES: [&str; 4] = [
 
 #[tokio::test]
 async fn no_value_of_a_refused_plugin_configuration_is_repeated() {
-    use crate::cluster::Observer;
-    use crate::support::{get, plugin_map};
     use step_observer_tests::api_server::ApiServer;
 
     for value in VALUES {
@@ -198,7 +157,7 @@ async fn no_value_of_a_refused_plugin_configuration_is_repeated() {
             ("plugin.wasm", &module),
             ("plugin.yaml", settings.as_bytes()),
         ];
-        server.put(plugin_map("wrong", &files));
+        server.put(plugin_config_map("wrong", &files));
         let args = ["--plugin-namespace", "observers", "--admin", "127.0.0.1:0"];
         let args = [&args[..], &["--log", "trace"]].concat();
         let mut observer = Observer::start(&server, &sink, &args);
@@ -230,10 +189,10 @@ sinks:
   to: {http: {url: 'https://hooks.example/hunter2?sig=hunter2', headers: [{name: X-Key, value: hunter2-z}]}}
 ";
     std::fs::write(&file, config).unwrap();
-    let shown = Command::new(program())
+    let shown = Program::new()
         .args(["config", "show"])
         .arg(&file)
-        .output()
+        .run()
         .unwrap();
     let text = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.status.success());

@@ -1,9 +1,8 @@
 //! Several observers that share a cluster.
-
-use crate::cluster::Observer;
-use crate::support::finished_run;
 use std::collections::{BTreeMap, BTreeSet};
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::events::finished_run;
+use step_observer_tests::observer::Observer;
 use step_observer_tests::sink::{HttpSink, Request};
 
 /// Events of a run of [`finished_run`].
@@ -28,7 +27,7 @@ impl StatefulSet<'_> {
         let shards = shards.to_string();
         let args = ["--shards", &shards, "--shard", &name];
         let before = self.server.watches();
-        let observer = Observer::configured(self.server, &config, &args);
+        let observer = Observer::with_config(self.server, &config, &args);
         self.server.wait_for_watches(before + 2).await;
         observer
     }

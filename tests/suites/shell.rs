@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use step_observer_tests::{path, program};
+use step_observer_tests::available;
+use step_observer_tests::path;
+use step_observer_tests::peer::machine_program;
+use step_observer_tests::program::Program;
 
 fn told(args: &[&str]) -> String {
-    let output = Command::new(program()).args(args).output().unwrap();
+    let output = Program::new().args(args).run().unwrap();
     assert!(output.status.success(), "{args:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -72,9 +75,7 @@ fn every_shell_has_its_script() {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }
-    let unknown = Command::new(program())
-        .args(["completions", "tcsh"])
-        .output();
+    let unknown = Program::new().args(["completions", "tcsh"]).run();
     let problem = String::from_utf8(unknown.unwrap().stderr).unwrap();
     assert!(problem.contains("possible values: bash"), "{problem}");
     let help = told(&["completions", "--help"]);
@@ -112,11 +113,7 @@ fn every_command_has_a_manual_page() {
 
 #[test]
 fn groff_formats_the_manual_pages_without_a_warning() {
-    let groff = Command::new("groff").arg("--version").output();
-    if !groff.is_ok_and(|groff| groff.status.success()) {
-        // Nobody to ask.
-        return;
-    }
+    available!(machine_program("groff", &["--version"], "install groff"));
     let page = told(&["man"]);
     let mut groff = Command::new("groff")
         .args(["-man", "-Tascii", "-ww", "-z"])

@@ -1,18 +1,18 @@
 //! Events of any size: what is left out of those above `event.maxBytes`.
-
-use crate::cluster::{LONG_AGO, Observer};
-use crate::operate::{ADMIN, admin, ask_until};
 use cloudevents::AttributesReader as _;
 use cloudevents::event::Data;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use step_observer::event::{self, Binding, Encoded};
+use step_observer_tests::admin::{ADMIN_ARGS, admin_address, get_until};
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::events::example_event;
+use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::watch_events;
 use step_observer_tests::sink::{HttpSink, Request};
-use step_observer_tests::{path, program};
-use tokio::process::Command;
 
 /// What says who and how: it stays, whatever else is left out.
 const IDENTITY: [&str; 17] = [
@@ -42,7 +42,7 @@ static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
 
 /// The example event with other members in its data, and further attributes.
 fn event_with(data: &Value, attributes: &[(String, String)]) -> Encoded {
-    let mut event = crate::support::envelope().event;
+    let mut event = example_event().event;
     for (name, value) in attributes {
         event.set_extension(name, value.as_str());
     }
@@ -400,13 +400,13 @@ async fn replayed(log: &str, config: &str) -> [Vec<usize>; 4] {
         file("events.jsonl").display()
     );
     std::fs::write(file("config.yaml"), config).unwrap();
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command
         .arg("replay")
         .arg(file("run.jsonl"))
         .arg("--config")
         .arg(file("config.yaml"));
-    let output = command.kill_on_drop(true).output().await.unwrap();
+    let output = command.output().await.unwrap();
     assert!(
         output.status.success(),
         "{}",
@@ -468,14 +468,14 @@ async fn events_that_are_too_large_are_counted_and_reported_with_their_size() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let log = ("\u{1b}".repeat(40) + "\n").repeat(1000);
     server.set_log("a-success-pod-step-build", &log);
-    let args = [&ADMIN[..], &["--to", &sink.url]].concat();
-    let mut observer = Observer::configured(&server, LONG_AGO, &args);
-    let address = admin(&mut observer).await;
+    let args = [&ADMIN_ARGS[..], &["--to", &sink.url]].concat();
+    let mut observer = Observer::with_config(&server, UNLIMITED_LOOK_BACK, &args);
+    let address = admin_address(&mut observer).await;
     watch_events("a-success")
         .iter()
         .for_each(|event| server.play(event));
     let cut = r#"step_observer_events_oversized_total{outcome="cut"} 1"#;
-    let (_, metrics) = ask_until(&address, "/metrics", |_, metrics| metrics.contains(cut)).await;
+    let (_, metrics) = get_until(&address, "/metrics", |_, metrics| metrics.contains(cut)).await;
     assert!(
         metrics.contains(r#"step_observer_events_oversized_total{outcome="sent"} 0"#),
         "{metrics}"

@@ -1,10 +1,10 @@
 //! Whatever ends the observer, what it has accepted is delivered: before its end, or after the next
 //! start.
-
-use crate::durable::{check, dead_letters, observer, show_ended_runs};
-use crate::unreadable::leave_events;
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::journaled::{
+    assert_all_in_order, dead_letters, fill_journal, journaled_observer, show_ended_runs,
+};
 use step_observer_tests::sink::HttpSink;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -25,10 +25,12 @@ async fn it_starts_and_stops_with_a_removed_sinks_backlog_above_the_bound_of_dea
         .collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let journal = folder.path().join("journal");
-    leave_events(&journal, "gone", &ids, 1).await;
+    fill_journal(&journal, "gone", &ids, 1).await;
     show_ended_runs(&server, 1);
     let sink = HttpSink::start(Vec::new()).await;
-    let mut running = observer(&server, &sink.url, folder.path()).spawn().unwrap();
+    let mut running = journaled_observer(&server, &sink.url, folder.path())
+        .spawn()
+        .unwrap();
     sink.wait_for(6).await;
     let (_, dropped) = dead_letters(&["drop", "--all"], &journal).await;
     assert_eq!(dropped, "10000 dead letters are dropped\n");
@@ -41,7 +43,7 @@ async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal()
     let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let down = HttpSink::start(vec![(503, Vec::new()); 100_000]).await;
     show_ended_runs(&server, RUNS);
-    let mut command = observer(&server, &down.url, folder.path());
+    let mut command = journaled_observer(&server, &down.url, folder.path());
     let mut first = command
         .args(["--log", "info"])
         .stderr(Stdio::piped())
@@ -60,7 +62,9 @@ async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal()
     assert_eq!(down.accepted().len(), 0);
 
     let up = HttpSink::start(Vec::new()).await;
-    let mut second = observer(&server, &up.url, folder.path()).spawn().unwrap();
+    let mut second = journaled_observer(&server, &up.url, folder.path())
+        .spawn()
+        .unwrap();
     up.wait_for(1).await;
     terminate(&second).await;
     assert!(
@@ -69,11 +73,13 @@ async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal()
     );
     // What it had not accepted yet when it was told to stop, a third one finds in the cluster.
     let watches = server.watches();
-    let mut third = observer(&server, &up.url, folder.path()).spawn().unwrap();
+    let mut third = journaled_observer(&server, &up.url, folder.path())
+        .spawn()
+        .unwrap();
     // There may be nothing left for it: it is told to stop only once it runs.
     server.wait_for_watches(watches + 2).await;
     up.wait_for(RUNS * 6).await;
     terminate(&third).await;
     assert!(third.wait().await.unwrap().success());
-    assert_eq!(check(&up.requests(), RUNS), 0, "each once");
+    assert_eq!(assert_all_in_order(&up.requests(), RUNS), 0, "each once");
 }

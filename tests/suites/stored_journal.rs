@@ -1,11 +1,11 @@
 //! A journal and a history that version 0.1.0 wrote, opened by the program of today.
-
-use crate::durable::dead_letters;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
+use step_observer_tests::journaled::dead_letters;
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 use step_observer_tests::sink::{HttpSink, Request};
-use step_observer_tests::{path, program};
 use tokio::process::Command;
 
 fn stored(file: &str) -> Vec<Value> {
@@ -23,7 +23,7 @@ fn parse_lines(text: &str) -> Vec<Value> {
 
 /// Plays the recording again from which the journal was made.
 async fn replay(sink: &HttpSink, folder: &Path) {
-    let output = Command::new(program())
+    let output = Program::new()
         .arg("replay")
         .arg(path("recordings/a-success.jsonl"))
         .args(["--to", &sink.url, "--journal"])
@@ -80,7 +80,7 @@ async fn a_history_of_version_0_1_0_is_read() {
         .collect();
     assert_eq!(ids.len(), 6, "{ids:?}");
     for id in ids {
-        let output = Command::new(program())
+        let output = Program::new()
             .args(["explain", id, "--json", "--journal"])
             .arg(path("corpus/journal-0.1.0/journal"))
             .output()

@@ -1,10 +1,10 @@
 //! A thousand changes of plugins while events flow: through the real program, a real watch and a real
 //! sink.
-
-use crate::cluster::Observer;
-use crate::support::{finished_run, plugin_map, stamp};
 use std::collections::BTreeSet;
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::events::{finished_run, plugin_config_map};
+use step_observer_tests::observer::Observer;
+use step_observer_tests::plugins::stamp;
 use step_observer_tests::recording::{changes, event_id, track};
 use step_observer_tests::sink::HttpSink;
 use tokio::sync::watch;
@@ -43,7 +43,7 @@ async fn a_thousand_swaps_lose_and_double_nothing_and_leave_nothing_behind() {
             _ => ("b", &second),
         };
         let settings = format!("config: \"{number}\"\n");
-        server.put(plugin_map(
+        server.put(plugin_config_map(
             name,
             &[
                 ("plugin.wat", module.as_bytes()),
@@ -56,7 +56,7 @@ async fn a_thousand_swaps_lose_and_double_nothing_and_leave_nothing_behind() {
     let observer = Observer::start(&server, &sink, &["--plugin-namespace", "observers"]);
     let pid = observer.child.id().unwrap();
     let mut log = tokio::task::JoinSet::new();
-    log.spawn(observer.read_log());
+    log.spawn(observer.drain_log());
 
     let (swapping, mut swapped) = watch::channel(0);
     let flow = async {

@@ -5,30 +5,7 @@ mod circles;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use step_observer_tests::path;
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-    {
-        let name = entry.file_name().unwrap().to_string_lossy().into_owned();
-        if entry.is_dir() && name != "target" && !name.starts_with('.') {
-            files.extend(sources(&entry));
-        } else if name.ends_with(".rs") {
-            files.push(entry);
-        }
-    }
-    files
-}
-
-fn code(file: &Path) -> String {
-    let text = std::fs::read_to_string(file).unwrap();
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .map(|line| format!("{line}\n"))
-        .collect()
-}
+use step_observer_tests::sources::{code, rust_files};
 
 /// Which room of the host a file is in: a folder, or a file of its own.
 fn room(file: &Path) -> String {
@@ -129,7 +106,7 @@ const ROOMS: [(&str, &[&str]); 29] = [
 
 #[test]
 fn rooms_use_only_the_rooms_below_them() {
-    for file in sources(&path("../host/src")) {
+    for file in rust_files(&path("../host/src")) {
         let room = room(&file);
         if room == "main" || room == "cli" {
             continue;
@@ -183,7 +160,7 @@ fn each_external_crate_is_used_only_in_its_rooms() {
         ("PoisonError", &["locked"]),
         ("serde_saphyr", &["yaml"]),
     ] {
-        for file in sources(&path("../host/src")) {
+        for file in rust_files(&path("../host/src")) {
             let uses = code(&file).contains(&format!("{world}::"));
             assert!(
                 !uses || homes.contains(&room(&file).as_str()),
@@ -210,7 +187,7 @@ fn the_core_uses_neither_io_nor_a_clock() {
         .filter(|name| !name.is_empty())
         .collect();
     assert_eq!(names, ["jiff"]);
-    for file in sources(&path("../host/core/src")) {
+    for file in rust_files(&path("../host/core/src")) {
         for word in [
             "Timestamp::now",
             "std::env",
@@ -227,7 +204,7 @@ fn the_core_uses_neither_io_nor_a_clock() {
 
 #[test]
 fn no_file_is_longer_than_600_lines() {
-    for file in sources(&path("..")) {
+    for file in rust_files(&path("..")) {
         let lines = std::fs::read_to_string(&file).unwrap().lines().count();
         assert!(lines <= 600, "{} has {lines} lines", file.display());
     }
@@ -242,7 +219,7 @@ fn tests_do_not_wait_for_the_clock() {
         "../guest-sdk",
         "../plugins",
     ] {
-        for file in sources(&path(folder)) {
+        for file in rust_files(&path(folder)) {
             let sleeps = ["thread::sleep", "time::sleep"].map(|word| format!("{word}("));
             let this = file.ends_with("suites/tidy.rs");
             assert!(

@@ -1,27 +1,28 @@
 //! `step-observer plugin`: from nothing to a plugin in a cluster, with the program itself.
-
-use crate::cluster::Observer;
-use crate::support::finished_run;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::events::finished_run;
+use step_observer_tests::observer::Observer;
+use step_observer_tests::plugins::wat;
+use step_observer_tests::program::Program;
 use step_observer_tests::sink::HttpSink;
-use step_observer_tests::{guest, path, program};
+use step_observer_tests::{guest, path};
 
 fn run(folder: &Path, args: &[&str]) -> Output {
-    Command::new(program())
+    Program::new()
         .arg("plugin")
         .args(args)
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", target_folder())
-        .output()
+        .run()
         .unwrap()
 }
 
 /// Where crates of `plugin new` are built: what they depend on is compiled once for all of them.
 fn target_folder() -> PathBuf {
-    program().with_file_name("new-plugins")
+    Program::path().with_file_name("new-plugins")
 }
 
 /// What it prints, where it ends well.
@@ -164,7 +165,7 @@ fn the_guide_works_as_written() {
         .collect();
     assert!(commands.len() >= 8, "{commands:#?}");
     let place = tempfile::tempdir().unwrap();
-    let programs = program().parent().unwrap().display().to_string();
+    let programs = Program::path().parent().unwrap().display().to_string();
     let commands = format!("PATH={programs}:$PATH\n{}", commands.join("\n"));
     let run = Command::new("sh")
         .args(["-exc", &commands])
@@ -214,7 +215,7 @@ fn a_large_module_becomes_several_config_maps() {
         write!(data, "\\{:02x}", state % 256).unwrap();
     }
     let items = format!("(data (i32.const 200000) \"{data}\")");
-    let module = crate::support::wat(&items, "(call $release (local.get $event)) (call $keep)")
+    let module = wat(&items, "(call $release (local.get $event)) (call $keep)")
         .replace("(export \"memory\") 2)", "(export \"memory\") 40)");
     let module = wat::parse_str(&module).unwrap();
     std::fs::write(place.path().join("large.wasm"), module).unwrap();
@@ -350,7 +351,7 @@ fn a_dry_run_shows_the_results_and_sends_nothing() {
     assert!(shown.ends_with("13 events: 1 kept unchanged, 12 changed, 0 dropped, 0 failed on\n"));
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 
-    let crash = crate::support::wat("", "(unreachable)");
+    let crash = wat("", "(unreachable)");
     std::fs::write(place.path().join("crash.wat"), crash).unwrap();
     let refused = bad(
         place.path(),

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Output;
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
+use step_observer_tests::secrets::leaks;
 use step_observer_tests::sink::HttpSink;
-use step_observer_tests::{path, program};
-use tokio::process::Command;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const ABOVE: &str = "b7ad6b7169203331";
@@ -20,7 +21,7 @@ async fn replay(folder: &Path, recording: &Path, sink: &HttpSink, collector: &st
         sink.url
     );
     std::fs::write(&config, yaml).unwrap();
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command
         .arg("replay")
         .arg(recording)
@@ -137,7 +138,7 @@ async fn without_a_trace_of_tekton_a_run_is_one_trace_without_its_texts() {
     assert_eq!(traces.collect::<std::collections::BTreeSet<_>>(), runs);
     assert!(spans.iter().any(|span| span.get("parentSpanId").is_none()));
     for request in collector.requests() {
-        assert!(!crate::secrets::leaks(&request.body));
+        assert!(!leaks(&request.body));
     }
 }
 

@@ -1,17 +1,17 @@
 //! When the turn of a step came, and what becomes of one that ended before it (rows 9 to 10b, 16a, 17).
-
-use crate::derived::{container, line, pods, told};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use step_observer_tests::recording::{changes, is_pod, track, watch_events};
+use step_observer_tests::recording::{
+    changes, container_status, describe, is_pod, pod_events, track, transitions, watch_events,
+};
 use step_observer_tests::simulated::{Fate, History, Plan};
 
 /// A run of which step `b` ends without a message while `a` runs, before its turn; then the pod is changed by `end`.
 fn killed_while_waiting(exit_code: i32, reason: &str, end: impl Fn(&mut Value)) -> Vec<Value> {
     let killed = json!({"exitCode": exit_code, "reason": reason, "startedAt": "2026-11-20T10:00:02Z", "finishedAt": "2026-11-20T10:00:05Z"});
     let mut events = watch_events("starterror-second");
-    for event in pods(&mut events) {
-        if let Some(b) = container(event, "b")
+    for event in pod_events(&mut events) {
+        if let Some(b) = container_status(event, "b")
             && b["state"]["terminated"].is_object()
         {
             b["state"]["terminated"] = killed.clone();
@@ -50,7 +50,7 @@ fn a_container_that_was_killed_before_its_turn_failed_without_a_start_unless_it_
         }
     };
     let last = |events: Vec<Value>| {
-        let told = told(&events);
+        let told = transitions(&events);
         assert_eq!(told[..2], failed, "{told:?}");
         assert_eq!(told.len(), 3, "{told:?}");
         told[2].clone()
@@ -99,13 +99,13 @@ fn exit_code_2_of_a_step_during_its_turn_is_a_failure() {
     let mut events = watch_events("starterror-second");
     let ended = json!({"exitCode": 2, "reason": "Error", "startedAt": "2026-11-20T10:00:02Z", "finishedAt": "2026-11-20T10:00:09Z"});
     events.retain(|event| !event.to_string().contains("2026-11-20T10:00:03.000Z"));
-    for event in pods(&mut events) {
-        if let Some(b) = container(event, "b") {
+    for event in pod_events(&mut events) {
+        if let Some(b) = container_status(event, "b") {
             b["state"]["terminated"] = ended.clone();
         }
     }
     let records = track(changes(&events));
-    let lines: Vec<String> = records.iter().map(line).collect();
+    let lines: Vec<String> = records.iter().map(describe).collect();
     let expected = [
         "a started",
         "a succeeded Completed",
@@ -123,7 +123,7 @@ fn exit_code_2_of_a_step_during_its_turn_is_a_failure() {
     }
     events.retain(|event| !is_pod(event));
     let records = track(changes(&events));
-    let lines: Vec<String> = records.iter().map(line).collect();
+    let lines: Vec<String> = records.iter().map(describe).collect();
     assert_eq!(lines, expected);
     assert_eq!(records[2].transition.at.to_string(), "2026-11-20T10:00:08Z");
 }
@@ -150,7 +150,7 @@ fn a_step_that_runs_while_a_later_one_is_killed_for_its_memory_is_awaited() {
         .rposition(|event| event["object"]["kind"] == "Pod");
     assert!(done < ends, "the TaskRun is done while the first step runs");
     assert_eq!(
-        told(&events),
+        transitions(&events),
         [
             "s0 started",
             "s0 succeeded Completed",
@@ -167,7 +167,7 @@ fn the_first_step_starts_when_tekton_says_ready() {
     // The containers started at 14, READY was set at 15 and the step says 17.027.
     assert_eq!(first_start(&events), "2026-11-22T13:04:15Z");
     let patched_at = |events: &mut [Value], at: &str| {
-        for event in pods(events) {
+        for event in pod_events(events) {
             let entries = event["object"]["metadata"]["managedFields"].as_array_mut();
             for entry in entries.into_iter().flatten() {
                 if entry["manager"] == "controller" {
@@ -181,8 +181,8 @@ fn the_first_step_starts_when_tekton_says_ready() {
     assert_eq!(first_start(&events), "2026-11-22T13:04:14Z");
     let mut late = events.clone();
     late.retain(|event| !is_pod(event) || event.to_string().contains(r#""phase":"Succeeded""#));
-    for event in pods(&mut late) {
-        if let Some(build) = container(event, "build") {
+    for event in pod_events(&mut late) {
+        if let Some(build) = container_status(event, "build") {
             build["state"]["terminated"]["message"] = "".into();
         }
     }
@@ -192,7 +192,7 @@ fn the_first_step_starts_when_tekton_says_ready() {
     assert_eq!(first_start(&late), "2026-11-22T13:04:14Z");
     // Another patch of Tekton has moved the time.
     patched_at(&mut events, "2026-11-22T13:04:15Z");
-    for event in pods(&mut events) {
+    for event in pod_events(&mut events) {
         event["object"]["metadata"]["annotations"]["tekton.dev/cancel"] = "CANCEL".into();
     }
     assert_eq!(first_start(&events), "2026-11-22T13:04:14Z");
@@ -205,10 +205,10 @@ fn pods_of_one_second_are_in_the_order_of_their_containers() {
     let text = text.replace("0000000000a1", "0000000000ff");
     let events: Vec<Value> = serde_json::from_str(&text).unwrap();
     let mut records = track(changes(&events));
-    let emitted: Vec<String> = records.iter().map(line).collect();
+    let emitted: Vec<String> = records.iter().map(describe).collect();
     assert_eq!(emitted.len(), 4, "{emitted:?}");
     records.sort_by_key(|record| record.transition.sequence());
-    let sorted: Vec<String> = records.iter().map(line).collect();
+    let sorted: Vec<String> = records.iter().map(describe).collect();
     assert_eq!(sorted, emitted);
     // What the TaskRun alone shows sorts behind.
     let mut alone = records[0].transition.clone();
@@ -233,21 +233,24 @@ fn without_any_pod_a_step_that_was_stopped_with_the_failed_one_was_skipped() {
         steps[1]["terminated"]["message"] = "".into();
     }
     let expected = ["a started", "a failed Error", "b skipped neverStarted"];
-    assert_eq!(told(&events), expected);
+    assert_eq!(transitions(&events), expected);
     // A container that could not start leaves no word for those behind it: this one failed, too.
     for event in &mut events {
         let step = &mut event["object"]["status"]["steps"][0];
         step["terminated"]["reason"] = "StartError".into();
         step.as_object_mut().unwrap().remove("terminationReason");
     }
-    assert_eq!(told(&events), ["a failed StartError", "b failed Error"]);
+    assert_eq!(
+        transitions(&events),
+        ["a failed StartError", "b failed Error"]
+    );
 }
 
 #[test]
 fn a_sidecar_restarted_to_be_stopped_is_no_evidence_of_the_steps() {
     let mut events = watch_events("oom-before-ready");
     events.retain(|event| !is_pod(event) || event["object"]["status"]["phase"] == "Failed");
-    for event in pods(&mut events) {
+    for event in pod_events(&mut events) {
         let object = &mut event["object"];
         object["metadata"]["annotations"]["tekton.dev/ready"] = "READY".into();
         let containers = object["spec"]["containers"].as_array_mut().unwrap();
@@ -262,7 +265,7 @@ fn a_sidecar_restarted_to_be_stopped_is_no_evidence_of_the_steps() {
     let records = track(changes(&events));
     let times: Vec<String> = records
         .iter()
-        .map(|record| format!("{} {}", line(record), record.transition.at))
+        .map(|record| format!("{} {}", describe(record), record.transition.at))
         .collect();
     assert_eq!(
         times,
@@ -291,11 +294,11 @@ fn steps_that_a_retry_has_not_cleared_are_those_of_the_attempt_before() {
         "b failed Error",
     ];
     let second = ["a skipped neverStarted", "b skipped neverStarted"];
-    assert_eq!(told(&events), [&first[..], &second[..]].concat());
+    assert_eq!(transitions(&events), [&first[..], &second[..]].concat());
     // A pod that was made again under its name has them from the one before, too.
     let mut events = watch_events("recreated");
     let created = "2026-11-20T10:00:09Z";
-    for event in pods(&mut events) {
+    for event in pod_events(&mut events) {
         if event["object"]["metadata"]["uid"]
             .as_str()
             .unwrap()
@@ -307,7 +310,7 @@ fn steps_that_a_retry_has_not_cleared_are_those_of_the_attempt_before() {
         }
     }
     assert_eq!(
-        told(&events),
+        transitions(&events),
         ["s started", "s failed PodDeleted", "s skipped neverStarted"]
     );
 }
@@ -356,6 +359,6 @@ fn an_end_without_a_time_has_that_of_its_task_run() {
     }
     let records = track(changes(&events));
     let last = &records.last().unwrap().transition;
-    assert_eq!(line(records.last().unwrap()), "b skipped neverStarted");
+    assert_eq!(describe(records.last().unwrap()), "b skipped neverStarted");
     assert_eq!(last.at.to_string(), "2026-11-20T10:00:10Z");
 }

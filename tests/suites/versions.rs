@@ -1,10 +1,9 @@
 //! Plugins that were built for an earlier contract run on every later host of 0.1.
-
-use crate::support::check_cases;
 use std::collections::BTreeMap;
 use step_observer::plugin::{FileDigest, PluginEngine, PluginSource, PluginSpec};
 use step_observer_event_model::contract::VERSIONS;
 use step_observer_tests::path;
+use step_observer_tests::plugins::check_cases;
 
 /// Released versions with the digests of their texts, which never change: additions go into the
 /// next version (guest-sdk/wit/README.md).

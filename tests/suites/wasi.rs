@@ -1,8 +1,8 @@
 //! An empty WASI for guests that import one in any case.
-
-use crate::support::{RELEASE, envelope, load, refusal, spec, wat};
 use step_observer::plugin::{CallFailure, Outcome, PluginSource, PluginSpec, Wasi};
 use step_observer_event_model::contract::VERSIONS;
+use step_observer_tests::events::example_event;
+use step_observer_tests::plugins::{RELEASE, load, refusal, spec, wat};
 use step_observer_tests::wrap;
 
 /// What of WASI the guests below import.
@@ -66,7 +66,7 @@ fn guest(process: &str) -> PluginSpec {
 }
 
 fn process(spec: PluginSpec) -> Result<(), String> {
-    match load(&[spec]).unwrap().process(envelope()) {
+    match load(&[spec]).unwrap().process(example_event()) {
         Outcome::Deliver(_, report) => match report.failures().next() {
             None => Ok(()),
             Some((_, CallFailure::Trap(why), _)) => Err(why.clone()),

@@ -1,13 +1,15 @@
 //! How a recording begins and ends: by itself, on a terminal, with the rights that it needs, and with an error.
 
 use super::{Recording, last_states};
-use crate::cluster::give_logs;
 use serde_json::json;
 use std::process::{Output, Stdio};
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::recording::watch_events;
+use step_observer_tests::available;
+use step_observer_tests::path;
+use step_observer_tests::peer::mount_namespace;
+use step_observer_tests::program::Program;
+use step_observer_tests::recording::{set_recorded_logs, watch_events};
 use step_observer_tests::sink::PATIENCE;
-use step_observer_tests::{path, program};
 use tokio::process::Command;
 
 #[tokio::test]
@@ -31,7 +33,7 @@ async fn on_a_terminal_it_shows_how_far_it_is() {
     events.iter().for_each(|event| server.play(event));
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("recording").display().to_string();
-    let program = program().display().to_string();
+    let program = Program::path().display().to_string();
     let command = format!("{program} record --look-back 1000000h --until-idle 1s --out {out}");
     // util-linux's: it gives what it starts a terminal.
     let mut script = Command::new("script");
@@ -46,7 +48,7 @@ async fn on_a_terminal_it_shows_how_far_it_is() {
     assert!(shown.contains("step-observer replay"), "{shown:?}");
 }
 
-async fn fails(mut command: Command) -> String {
+async fn fails(mut command: Program) -> String {
     let output: Output = tokio::time::timeout(PATIENCE, command.output())
         .await
         .unwrap()
@@ -79,7 +81,7 @@ async fn a_recording_that_cannot_start_is_an_error_with_a_remedy() {
     );
     let size = |file: &str| std::fs::metadata(out.join(file)).unwrap().len();
     assert!(size("recording.jsonl") + size("recording.logs.json") <= 10_000);
-    let replay = Command::new(program())
+    let replay = Program::new()
         .arg("replay")
         .arg(&out)
         .output()
@@ -113,19 +115,7 @@ async fn a_recording_that_cannot_start_is_an_error_with_a_remedy() {
 
 #[tokio::test]
 async fn a_full_disk_ends_a_recording_that_can_be_replayed() {
-    let namespaces = ["--user", "--map-root-user", "--mount"];
-    let allowed = Command::new("unshare")
-        .args(namespaces)
-        .arg("true")
-        .status()
-        .await;
-    if !allowed.is_ok_and(|status| status.success()) {
-        #[expect(clippy::print_stderr, reason = "nothing is left out in silence")]
-        {
-            eprintln!("NOT RUN: this machine allows no user namespaces (unshare --user --mount)");
-        }
-        return;
-    }
+    let namespaces = available!(mount_namespace());
     let server = ApiServer::start().await;
     watch_events("f-retries")
         .iter()
@@ -139,7 +129,7 @@ async fn a_full_disk_ends_a_recording_that_can_be_replayed() {
     shell
         .args(namespaces)
         .args(["sh", "-c", script])
-        .arg(program())
+        .arg(Program::path())
         .arg(&disk)
         .env("KUBECONFIG", server.kubeconfig(place.path()));
     let output = tokio::time::timeout(PATIENCE, shell.output())
@@ -166,7 +156,7 @@ async fn the_rights_that_the_help_names_suffice() {
         "roleRef": {"kind": "ClusterRole", "name": "record"},
         "subjects": [{"kind": "ServiceAccount", "name": "me", "namespace": "mine"}]});
     server.authorise(&[role, binding], "mine/me");
-    give_logs(&server, "b-fail");
+    set_recorded_logs(&server, "b-fail");
     let events = watch_events("b-fail");
     let recording = Recording::start(&server, &[]);
     server.wait_for_watches(2).await;
@@ -180,10 +170,7 @@ async fn the_rights_that_the_help_names_suffice() {
 
 #[test]
 fn the_texts_name_the_needed_permissions() {
-    let help = std::process::Command::new(program())
-        .args(["record", "--help"])
-        .output()
-        .unwrap();
+    let help = Program::new().args(["record", "--help"]).run().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for text in [
@@ -203,7 +190,7 @@ async fn a_namespace_that_cannot_be_one_is_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("recording");
     for name in ["", "../../x", "Bad Name", "a-", &"a".repeat(64)] {
-        let output = tokio::process::Command::new(step_observer_tests::program())
+        let output = Program::new()
             .args(["record", "--out", out.to_str().unwrap(), "-n", name])
             .output()
             .await

@@ -1,15 +1,15 @@
 //! Secrets in every place that somebody writes freely are in no file of a recording.
 
 use super::{Finished, Recording, identities, identities_at, last_states};
-use crate::cluster::{Observer, give_logs};
-use crate::secrets::{assert_clean, leaks};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::recording::watch_events;
+use step_observer_tests::observer::Observer;
+use step_observer_tests::recording::{set_recorded_logs, watch_events};
+use step_observer_tests::secrets::{assert_clean, leaks};
 use step_observer_tests::sink::HttpSink;
 
 /// Secrets, each in another place of a run.
@@ -122,7 +122,7 @@ async fn record(
 #[tokio::test]
 async fn no_secret_of_a_run_is_in_a_recording_and_the_events_are_the_same() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    give_logs(&server, "b-fail");
+    set_recorded_logs(&server, "b-fail");
     server.set_log(
         "b-fail-pod-step-build",
         &format!("building with {}\nbuilt\n", PLANTED[0]),
@@ -178,7 +178,7 @@ async fn no_secret_of_a_run_is_in_a_recording_and_the_events_are_the_same() {
 #[tokio::test]
 async fn the_leaky_pipeline_leaves_no_secret_in_a_recording() {
     let server = ApiServer::start().await;
-    give_logs(&server, "leaky");
+    set_recorded_logs(&server, "leaky");
     let place = tempfile::tempdir().unwrap();
     // A secret that no rule knows.
     let known = place.path().join("known.json");

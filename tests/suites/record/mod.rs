@@ -2,18 +2,20 @@
 
 mod ends;
 mod leaks;
-
-use crate::cluster::{Observer, expected_ids, give_logs};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::recording::{fixtures, is_pod, recordings, watch_events};
+use step_observer_tests::observer::Observer;
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
+use step_observer_tests::recording::{
+    expected_ids, fixtures, is_pod, recordings, set_recorded_logs, watch_events,
+};
 use step_observer_tests::sink::{HttpSink, PATIENCE, Request};
-use step_observer_tests::{path, program};
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// A recording that is being written.
 struct Recording {
@@ -37,15 +39,14 @@ impl Recording {
         }
     }
 
-    fn command(server: &ApiServer, place: &tempfile::TempDir, out: &Path) -> Command {
-        let mut command = Command::new(program());
+    fn command(server: &ApiServer, place: &tempfile::TempDir, out: &Path) -> Program {
+        let mut command = Program::new();
         command
             .args(["record", "--out"])
             .arg(out)
             .env("KUBECONFIG", server.kubeconfig(place.path()))
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+            .stderr(Stdio::piped());
         command
     }
 
@@ -129,7 +130,7 @@ impl Finished {
             format!("step-observer replay {}", self.folder().display())
         );
         let words: Vec<&str> = command.split(' ').skip(1).collect();
-        let output = Command::new(program()).args(words).output().await.unwrap();
+        let output = Program::new().args(words).output().await.unwrap();
         assert!(
             output.status.success(),
             "{}",
@@ -199,7 +200,7 @@ async fn same_events(names: &[String], is_listed: bool) {
     let (mut before, mut after, mut expected) = (Vec::new(), Vec::new(), 0);
     for name in names {
         if path(&format!("recordings/{name}.logs.json")).exists() {
-            give_logs(&server, name);
+            set_recorded_logs(&server, name);
         }
         let watched = watch_events(name);
         let there = if is_listed {

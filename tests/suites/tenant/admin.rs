@@ -1,18 +1,16 @@
 //! Connections to the observer's own ports are bounded, and what shows events is not open to every pod.
-
-use crate::cluster::{LONG_AGO, Observer, assert_exactly, expected_ids, give_logs};
-use crate::durable::dead_letters;
-use crate::operate::ask_until;
-use crate::support::get;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
+use step_observer_tests::admin::{get, get_until};
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::api_server::authorise::rights;
+use step_observer_tests::journaled::dead_letters;
+use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::path;
-use step_observer_tests::recording::watch_events;
-use step_observer_tests::sink::{HttpSink, PATIENCE};
+use step_observer_tests::recording::{expected_ids, set_recorded_logs, watch_events};
+use step_observer_tests::sink::{HttpSink, PATIENCE, assert_exactly};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::task::JoinSet;
@@ -141,11 +139,11 @@ fn attack(addresses: &Addresses) -> JoinSet<()> {
 #[tokio::test]
 async fn floods_of_connections_hold_neither_events_nor_probes() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let config = format!("{LONG_AGO}{}", Addresses::CONFIG);
-    let mut observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+    let config = format!("{UNLIMITED_LOOK_BACK}{}", Addresses::CONFIG);
+    let mut observer = Observer::with_config(&server, &config, &["--to", &sink.url]);
     let addresses = Addresses::of(&mut observer).await;
     server.wait_for_watches(2).await;
-    ask_until(&addresses.probes, "/readyz", |status, _| status == 200).await;
+    get_until(&addresses.probes, "/readyz", |status, _| status == 200).await;
 
     let mut attackers = attack(&addresses);
     let many = |_: u16, metrics: &str| {
@@ -155,11 +153,11 @@ async fn floods_of_connections_hold_neither_events_nor_probes() {
                 .iter()
                 .all(|listener| value(metrics, &refused(listener)) > 500)
     };
-    let (_, before) = ask_until(&addresses.metrics, "/metrics", many).await;
+    let (_, before) = get_until(&addresses.metrics, "/metrics", many).await;
 
     let mut expected = std::collections::BTreeSet::new();
     for run in ["b-fail", "a-success"] {
-        give_logs(&server, run);
+        set_recorded_logs(&server, run);
         for event in watch_events(run) {
             server.play(&event);
         }
@@ -209,8 +207,8 @@ async fn floods_of_connections_hold_neither_events_nor_probes() {
 #[tokio::test]
 async fn one_peer_has_its_share_and_large_and_slow_heads_are_cut() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let config = format!("{LONG_AGO}{}", Addresses::CONFIG);
-    let mut observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+    let config = format!("{UNLIMITED_LOOK_BACK}{}", Addresses::CONFIG);
+    let mut observer = Observer::with_config(&server, &config, &["--to", &sink.url]);
     let Addresses {
         probes, metrics, ..
     } = Addresses::of(&mut observer).await;
@@ -263,12 +261,12 @@ async fn runs_are_shown_off_loopback_only_with_the_token() {
     let (first, second) = ("t0k3n-0123456789abcdef", "an0ther-0123456789abcdef");
     std::fs::write(&file, format!("{first}\n")).unwrap();
     let config = format!(
-        "{LONG_AGO}admin: {{listen: '0.0.0.0:0', auth: {{bearer: {{tokenFile: '{}'}}}}}}\n",
+        "{UNLIMITED_LOOK_BACK}admin: {{listen: '0.0.0.0:0', auth: {{bearer: {{tokenFile: '{}'}}}}}}\n",
         file.display()
     );
     let log = ["--log", "info,step_observer=trace"];
     let args = [&["--to", &sink.url][..], &log].concat();
-    let mut observer = Observer::configured(&server, &config, &args);
+    let mut observer = Observer::with_config(&server, &config, &args);
     let address = address_of(&mut observer, "runs").await;
     for page in ["/status", "/plugins", "/sinks", "/events/1"] {
         assert_eq!(get(&address, page).await.0, 401, "{page}");
@@ -291,8 +289,8 @@ async fn runs_are_shown_off_loopback_only_with_the_token() {
 
 /// What the program says where it does not start.
 async fn refusal(server: &ApiServer, config: &str) -> String {
-    let observer = Observer::configured(server, config, &["--to", "stdout"]);
-    observer.end().await
+    let observer = Observer::with_config(server, config, &["--to", "stdout"]);
+    observer.ended().await
 }
 
 #[tokio::test]
@@ -320,12 +318,12 @@ async fn a_configuration_that_would_show_runs_to_every_pod_does_not_start() {
 #[tokio::test]
 async fn a_configuration_of_0_1_0_answers_probes_and_scrapes_and_shows_no_runs() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let config = format!("{LONG_AGO}admin:\n  listen: 0.0.0.0:0\n");
-    let mut observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+    let config = format!("{UNLIMITED_LOOK_BACK}admin:\n  listen: 0.0.0.0:0\n");
+    let mut observer = Observer::with_config(&server, &config, &["--to", &sink.url]);
     let warned = observer.wait_for_line(&["WARN", "admin.listen"]).await;
     assert!(warned.contains("Set admin.auth"), "{warned}");
     let address = address_of(&mut observer, "runs").await;
-    ask_until(&address, "/readyz", |status, _| status == 200).await;
+    get_until(&address, "/readyz", |status, _| status == 200).await;
     for page in ["/healthz", "/metrics"] {
         assert_eq!(get(&address, page).await.0, 200, "{page}");
     }
@@ -338,9 +336,9 @@ async fn a_configuration_of_0_1_0_answers_probes_and_scrapes_and_shows_no_runs()
     observer.stop().await;
 
     // Where only this machine reaches it, one address has all.
-    let mut observer = Observer::configured(
+    let mut observer = Observer::with_config(
         &server,
-        LONG_AGO,
+        UNLIMITED_LOOK_BACK,
         &["--to", &sink.url, "--admin", "127.0.0.1:0"],
     );
     let address = address_of(&mut observer, "runs").await;
@@ -372,10 +370,12 @@ async fn the_cluster_names_the_owner_of_a_token_and_decides_what_it_may_see() {
     server.give_token("viewers-token", Some(viewer));
     server.give_token("others-token", Some(other));
     server.let_get(viewer, "/status");
-    let config = format!("{LONG_AGO}admin: {{listen: '0.0.0.0:0', auth: {{kubernetes: {{}}}}}}\n");
+    let config = format!(
+        "{UNLIMITED_LOOK_BACK}admin: {{listen: '0.0.0.0:0', auth: {{kubernetes: {{}}}}}}\n"
+    );
     let log = ["--log", "info,step_observer=trace"];
     let args = [&["--to", &sink.url][..], &log].concat();
-    let mut observer = Observer::configured(&server, &config, &args);
+    let mut observer = Observer::with_config(&server, &config, &args);
     let address = address_of(&mut observer, "runs").await;
     let reviews = || {
         let requests = server.requests().into_iter();

@@ -1,7 +1,4 @@
 //! Plugins share one memory budget, and a plugin during whose calls the process died is refused.
-
-use crate::cluster::{LONG_AGO, Observer};
-use crate::support::{RELEASE, envelope, finished_run, get, plugin_map, spec, wat};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +10,12 @@ use step_observer::plugin::{
     CallFailure, Chain, ChainPool, LimitCeiling, Limits, MemoryBudget, OnError, Outcome,
     PluginEngine, PluginSource, PluginSpec, default_plugin_memory,
 };
+use step_observer_tests::admin::get;
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::events::{example_event, finished_run, plugin_config_map};
 use step_observer_tests::guest;
+use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
+use step_observer_tests::plugins::{RELEASE, spec, wat};
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 
 const MIB: u64 = 1024 * 1024;
@@ -75,7 +76,8 @@ async fn a_plugin_that_takes_all_it_may_in_every_thread_fails_no_other_and_waits
     // What a call takes is known before the first event, as it is of every plugin that a host loads.
     hostile.plugins()[0].self_test(&engine).unwrap();
     let pool = ChainPool::new(ChainPool::THREADS).unwrap();
-    let attacks = (0..2 * ChainPool::THREADS).map(|_| pool.process(hostile.clone(), envelope()));
+    let attacks =
+        (0..2 * ChainPool::THREADS).map(|_| pool.process(hostile.clone(), example_event()));
     let attacks = futures::future::join_all(attacks);
     let over = AtomicBool::new(false);
     let attack = async {
@@ -86,7 +88,10 @@ async fn a_plugin_that_takes_all_it_may_in_every_thread_fails_no_other_and_waits
     let neighbours = async {
         let mut passed = 0;
         while !over.load(Ordering::Relaxed) {
-            let outcome = pool.process(innocent.clone(), envelope()).await.unwrap();
+            let outcome = pool
+                .process(innocent.clone(), example_event())
+                .await
+                .unwrap();
             let Outcome::Deliver(_, report) = outcome else {
                 panic!()
             };
@@ -127,10 +132,10 @@ fn a_call_that_gets_no_memory_in_its_time_fails_by_name_and_on_error_decides() {
     wants.settings.on_error = Some(OnError::Drop);
     let wants = chain(&engine, wants);
     std::thread::scope(|scope| {
-        let holding = scope.spawn(|| holds.process(envelope()));
+        let holding = scope.spawn(|| holds.process(example_event()));
         while engine.budget().shared_in_use() < 19 * MIB {}
         let began = Instant::now();
-        let Outcome::Dropped(report) = wants.process(envelope()) else {
+        let Outcome::Dropped(report) = wants.process(example_event()) else {
             panic!()
         };
         assert!(began.elapsed() >= Duration::from_millis(200));
@@ -155,7 +160,7 @@ fn a_call_that_gets_no_memory_in_its_time_fails_by_name_and_on_error_decides() {
         large("again", &module)
     });
     assert!(
-        matches!(outcome.process(envelope()), Outcome::Deliver(_, report) if report.failures().next().is_none())
+        matches!(outcome.process(example_event()), Outcome::Deliver(_, report) if report.failures().next().is_none())
     );
 }
 
@@ -189,13 +194,13 @@ fn data_passed_between_host_and_plugin_counts_as_memory() {
     let engine = engine(16 * MIB);
     let mut list = large("list", &module);
     list.settings.limits.time_ms = Bounded::new(100);
-    let Outcome::Deliver(_, report) = chain(&engine, list).process(envelope()) else {
+    let Outcome::Deliver(_, report) = chain(&engine, list).process(example_event()) else {
         panic!()
     };
     assert_eq!(report.failures().next().unwrap().1.label(), "sharedMemory");
     let engine = self::engine(1024 * MIB);
     let list = chain(&engine, large("list", &module));
-    let Outcome::Deliver(after, report) = list.process(envelope()) else {
+    let Outcome::Deliver(after, report) = list.process(example_event()) else {
         panic!()
     };
     assert!(report.failures().next().is_none(), "{report:?}");
@@ -237,8 +242,14 @@ fn peak_of(pid: u32) -> u64 {
 async fn a_greedy_plugin_that_is_dropped_in_leaves_the_observer_below_the_limit_of_its_manifest() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let greedy = greedy();
-    server.put(plugin_map("greedy", &[("plugin.wat", greedy.as_bytes())]));
-    let config = format!("{LONG_AGO}pluginMemory: {{totalBytes: {}}}\n", 96 * MIB);
+    server.put(plugin_config_map(
+        "greedy",
+        &[("plugin.wat", greedy.as_bytes())],
+    ));
+    let config = format!(
+        "{UNLIMITED_LOOK_BACK}pluginMemory: {{totalBytes: {}}}\n",
+        96 * MIB
+    );
     let args = [
         "--plugin-namespace",
         "observers",
@@ -247,7 +258,7 @@ async fn a_greedy_plugin_that_is_dropped_in_leaves_the_observer_below_the_limit_
         "--to",
         &sink.url,
     ];
-    let observer = Observer::configured(&server, &config, &args);
+    let observer = Observer::with_config(&server, &config, &args);
     server.wait_for_watches(3).await;
     server.wait_for_note("PluginLoaded").await;
     const RUNS: usize = 40;
@@ -357,7 +368,7 @@ async fn call_runs(observer: &mut Observer, journal: &Path) {
 fn endless() -> Value {
     let module = wat("", "(loop $again (br $again)) (unreachable)");
     let settings = b"limits: {timeMs: 2000}\n";
-    plugin_map(
+    plugin_config_map(
         "endless",
         &[("plugin.wat", module.as_bytes()), ("plugin.yaml", settings)],
     )

@@ -1,12 +1,12 @@
 //! Log reads, preparing and held events are shared fairly between namespaces, and a log is that of its pod.
-
-use crate::cluster::{LONG_AGO, Observer};
-use crate::operate::{admin, ask_until};
-use crate::support::{RELEASE, get, plugin_map, wat};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
+use step_observer_tests::admin::{admin_address, get, get_until};
 use step_observer_tests::api_server::{ApiServer, Fault};
+use step_observer_tests::events::plugin_config_map;
+use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
+use step_observer_tests::plugins::{RELEASE, wat};
 use step_observer_tests::proxy::{self, Proxy};
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
@@ -143,8 +143,8 @@ async fn wait_for_reads(server: &ApiServer, least: usize) {
 #[tokio::test]
 async fn endless_logs_of_dying_pods_delay_no_other_runs_ends() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let config = format!("{LONG_AGO}{FOR_EVER}");
-    let _observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+    let config = format!("{UNLIMITED_LOOK_BACK}{FOR_EVER}");
+    let _observer = Observer::with_config(&server, &config, &["--to", &sink.url]);
     server.wait_for_watches(2).await;
     let stalls = std::iter::repeat_n(Fault::Stall, 10_000);
     server.script("log run-00", stalls);
@@ -182,13 +182,13 @@ async fn events_that_a_plugin_holds_stop_no_other_namespace_and_none_is_lost() {
          (i32.store (i32.const 2056) (i32.const 5)) (i32.const 2048)";
     let fails = wat("", &format!("{RELEASE} {error}"));
     let files: &[(&str, &[u8])] = &[("plugin.wat", fails.as_bytes()), ("plugin.yaml", settings)];
-    server.put(plugin_map("gate", files));
+    server.put(plugin_config_map("gate", files));
     let args = ["--plugin-namespace", "observers", "--admin", "127.0.0.1:0"];
     let mut observer = Observer::start(&server, &sink, &args);
-    let address = admin(&mut observer).await;
+    let address = admin_address(&mut observer).await;
     let mut log = JoinSet::new();
-    log.spawn(observer.read_log());
-    ask_until(&address, "/readyz", |status, _| status == 200).await;
+    log.spawn(observer.drain_log());
+    get_until(&address, "/readyz", |status, _| status == 200).await;
     let hostile: Vec<Run> = (0..RUNS)
         .map(|number| Run::new("hostile", number, true))
         .collect();
@@ -205,7 +205,7 @@ async fn events_that_a_plugin_holds_stop_no_other_namespace_and_none_is_lost() {
     let full = |_: u16, metrics: &str| {
         value(metrics, "events_held") > 0 && value(metrics, "runs_set_aside") > 0
     };
-    ask_until(&address, "/metrics", full).await;
+    get_until(&address, "/metrics", full).await;
     let innocent = Run::new("innocent", 1_000, true);
     innocent.give_logs(&server);
     innocent.play(&server);
@@ -226,7 +226,7 @@ async fn events_that_a_plugin_holds_stop_no_other_namespace_and_none_is_lost() {
     server.delete(gone.pod_object());
     let passes = wat("", &format!("{RELEASE} (call $keep)"));
     let files: &[(&str, &[u8])] = &[("plugin.wat", passes.as_bytes()), ("plugin.yaml", settings)];
-    server.put(plugin_map("gate", files));
+    server.put(plugin_config_map("gate", files));
     sink.wait_for((RUNS + 1) * EVENTS).await;
     let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for request in sink.requests() {
@@ -245,17 +245,17 @@ async fn events_that_a_plugin_holds_stop_no_other_namespace_and_none_is_lost() {
             && value(metrics, "events_held") == 0
             && value(metrics, "runs_set_aside") == 0
     };
-    ask_until(&address, "/metrics", none_waits).await;
+    get_until(&address, "/metrics", none_waits).await;
 }
 
 #[tokio::test]
 async fn an_annotation_that_no_attribute_can_hold_holds_nothing() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let config = format!(
-        "{LONG_AGO}plugins:\n- name: enrich\n  from: {{bundled: enrich-run}}\n  onError: block\n  \
+        "{UNLIMITED_LOOK_BACK}plugins:\n- name: enrich\n  from: {{bundled: enrich-run}}\n  onError: block\n  \
          config: {{annotations: {{team: example.com/team}}}}\n"
     );
-    let observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+    let observer = Observer::with_config(&server, &config, &["--to", &sink.url]);
     server.wait_for_watches(2).await;
     let long = "x".repeat(3_000);
     for (number, value) in ["shop\nnext: line", long.as_str(), "shop"]
@@ -299,8 +299,8 @@ fn replacement(of: &Value) -> Value {
 #[tokio::test]
 async fn a_pod_that_took_the_name_of_another_gives_no_foreign_log() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let config = format!("{LONG_AGO}{FOR_EVER}");
-    let observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+    let config = format!("{UNLIMITED_LOOK_BACK}{FOR_EVER}");
+    let observer = Observer::with_config(&server, &config, &["--to", &sink.url]);
     server.wait_for_watches(2).await;
     let [replaced, gone, innocent] = [0, 1, 2].map(|number| Run::new("tenant", number, true));
     for run in [&replaced, &gone] {
@@ -347,8 +347,8 @@ async fn a_pod_that_took_the_name_of_another_gives_no_foreign_log() {
 #[tokio::test]
 async fn a_log_followed_beyond_its_pod_belongs_to_no_other_pod() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    let config = format!("{LONG_AGO}log: {{capture: follow}}\n");
-    let observer = Observer::configured(&server, &config, &["--to", &sink.url]);
+    let config = format!("{UNLIMITED_LOOK_BACK}log: {{capture: follow}}\n");
+    let observer = Observer::with_config(&server, &config, &["--to", &sink.url]);
     server.wait_for_watches(2).await;
     server.set_log("d-cancel-pod-step-test", "half of the tests\n");
     let events = watch_events("d-cancel");
@@ -391,7 +391,7 @@ async fn a_log_request_that_cannot_connect_is_repeated() {
     let (mut server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let proxy = Proxy::start(&server.url, vec![]).await;
     server.url.clone_from(&proxy.url);
-    let observer = Observer::configured(&server, LONG_AGO, &["--to", &sink.url]);
+    let observer = Observer::with_config(&server, UNLIMITED_LOOK_BACK, &["--to", &sink.url]);
     server.wait_for_watches(2).await;
     // More than the client itself tries at once.
     proxy.then([proxy::Fault::Refuse; 5]);

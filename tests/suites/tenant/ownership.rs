@@ -1,15 +1,17 @@
 //! A Pod belongs to a TaskRun only if the TaskRun says so.
 
 use super::live;
-use crate::cluster::{Observer, assert_exactly, expected_ids, give_logs};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::Value;
 use step_observer::observe::{Finding, Tracker};
 use step_observer::step::StepRecord;
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::recording::{changes, feed, recordings, settle, track, watch_events};
-use step_observer_tests::sink::HttpSink;
+use step_observer_tests::observer::Observer;
+use step_observer_tests::recording::{
+    changes, expected_ids, feed, recordings, set_recorded_logs, settle, track, watch_events,
+};
+use step_observer_tests::sink::{HttpSink, assert_exactly};
 
 /// The last state of a Pod, as a pod that somebody else made in `namespace` under this name and UID: it says that all
 /// of its steps succeeded.
@@ -47,7 +49,7 @@ fn event(kind: &str, object: &Value) -> Value {
 async fn a_pod_of_another_namespace_reports_and_ends_nothing_of_a_run() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let events = watch_events("b-fail");
-    give_logs(&server, "b-fail");
+    set_recorded_logs(&server, "b-fail");
     let (before, after) = events.split_at(events.len() / 2);
     let mut observer = Observer::start(&server, &sink, &["--admin", "127.0.0.1:0"]);
     observer.wait_for_log("kind=\"taskruns.tekton.dev\"").await;

@@ -1,9 +1,4 @@
 //! A namespace or a sink that fills its share holds no other.
-
-use crate::cluster::{LONG_AGO, Observer};
-use crate::durable::dead_letters;
-use crate::operate::{admin, ask_until};
-use crate::support::{finished_run, get};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use step_observer::journal::{Accept, Journal, JournalConfig, NewEvent, Origin};
 use step_observer_tests::accepted;
+use step_observer_tests::admin::{admin_address, get, get_until};
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::events::finished_run;
+use step_observer_tests::journaled::dead_letters;
+use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::recording::{changes, event_id, track};
 use step_observer_tests::sink::{HttpSink, Request};
 use tokio::task::JoinSet;
@@ -82,14 +81,16 @@ fn sinks(journal: &Path, sinks: &[(&str, &HttpSink)], retry: &str) -> String {
         format!("- {{name: {name}, to: {{http: {{url: '{url}'}}}}, retry: {retry}}}\n")
     });
     let sinks: String = sinks.collect();
-    format!("{LONG_AGO}journal: {{directory: '{journal}', maxBytes: {SMALL}}}\nsinks:\n{sinks}")
+    format!(
+        "{UNLIMITED_LOOK_BACK}journal: {{directory: '{journal}', maxBytes: {SMALL}}}\nsinks:\n{sinks}"
+    )
 }
 
 /// Starts one whose log is read, so that it never waits for that. Gives its address.
 async fn start(server: &ApiServer, config: &str, running: &mut JoinSet<()>) -> String {
-    let mut observer = Observer::configured(server, config, &ADMIN);
-    let address = admin(&mut observer).await;
-    running.spawn(observer.read_log());
+    let mut observer = Observer::with_config(server, config, &ADMIN);
+    let address = admin_address(&mut observer).await;
+    running.spawn(observer.drain_log());
     address
 }
 
@@ -164,8 +165,8 @@ async fn refusals_of_one_namespace_delay_no_other_namespace_and_no_other_sink() 
         let count = metrics.lines().find_map(|line| line.strip_prefix(dropped));
         count.is_some_and(|count| count.parse::<u64>().unwrap() >= 30)
     };
-    ask_until(&address, "/metrics", dropped).await;
-    ask_until(&address, "/readyz", |status, _| status == 200).await;
+    get_until(&address, "/metrics", dropped).await;
+    get_until(&address, "/readyz", |status, _| status == 200).await;
     // Bytes for which the other sink still waits do not count yet, so that there may be some more than fit. What is left is
     // of the one who made it, and can be sent again.
     let (_, list) = dead_letters(&["list", "--json"], &journal).await;
@@ -205,7 +206,7 @@ async fn a_namespace_with_its_share_of_the_journal_waits_while_others_are_accept
     let address = start(&server, &config, &mut running).await;
     // As long as there is nobody else, nothing is accepted, and that is said.
     let full = |status: u16, body: &str| status == 503 && body.contains("accepts no event");
-    ask_until(&address, "/readyz", full).await;
+    get_until(&address, "/readyz", full).await;
     let (_, metrics) = get(&address, "/metrics").await;
     assert!(
         metrics.contains("step_observer_journal_full 1\n"),
@@ -219,12 +220,12 @@ async fn a_namespace_with_its_share_of_the_journal_waits_while_others_are_accept
     }
     for id in &innocent {
         let place = format!("/events/{id}");
-        ask_until(&address, &place, |status, body| {
+        get_until(&address, &place, |status, body| {
             status == 200 && body.contains("accepted")
         })
         .await;
     }
-    ask_until(&address, "/readyz", |status, _| status == 200).await;
+    get_until(&address, "/readyz", |status, _| status == 200).await;
     let (_, metrics) = get(&address, "/metrics").await;
     let waits = "step_observer_journal_waiting_namespaces 1\n";
     assert!(metrics.contains(waits), "{metrics}");
@@ -238,7 +239,7 @@ async fn a_namespace_with_its_share_of_the_journal_waits_while_others_are_accept
     wait_for_all(&sink, &all).await;
     check_order(&sink);
     let gone = |_: u16, metrics: &str| metrics.contains("journal_waiting_namespaces 0\n");
-    ask_until(&address, "/metrics", gone).await;
+    get_until(&address, "/metrics", gone).await;
 }
 
 #[tokio::test]
@@ -315,14 +316,14 @@ async fn events_are_retried_while_the_dead_letters_are_full() {
     let told = |status: u16, body: &str| {
         status == 503 && body.contains("too many dead letters") && body.contains("sink `all`")
     };
-    ask_until(&address, "/readyz", told).await;
+    get_until(&address, "/readyz", told).await;
     let (_, metrics) = get(&address, "/metrics").await;
     assert!(
         metrics.contains("step_observer_journal_dead_letters_dropped_total 0\n"),
         "{metrics}"
     );
     sink.answer_by(|_, _| 202);
-    ask_until(&address, "/readyz", |status, _| status == 200).await;
+    get_until(&address, "/readyz", |status, _| status == 200).await;
     let (_, list) = dead_letters(&["list", "--json"], &journal).await;
     let letters = list.lines().count();
     assert!((20..=30).contains(&letters), "{letters} letters");

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
 use step_observer_tests::forward_proxy::ForwardProxy;
+use step_observer_tests::path;
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::watch_events;
 use step_observer_tests::sink::HttpSink;
 use step_observer_tests::tls::Authority;
-use step_observer_tests::{path, program};
-use tokio::process::Command;
 
 const TOKEN: &str = "s3cr3t-of-the-receiver";
 
@@ -19,7 +19,7 @@ async fn replay(folder: &Path, sink: &Value, environment: &[(&str, &str)]) -> Ou
     let config = json!({"sinks": [{"name": "all", "to": {"http": sink}}]});
     let file = folder.join("config.yaml");
     std::fs::write(&file, config.to_string()).unwrap();
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
@@ -171,7 +171,7 @@ async fn traces(
     });
     let file = folder.join("config.yaml");
     std::fs::write(&file, config.to_string()).unwrap();
-    let mut command = Command::new(program());
+    let mut command = Program::new();
     command.arg("replay").arg(recording).arg("--config");
     let output = command.arg(file).output().await.unwrap();
     assert!(output.status.success(), "{}", log(&output));

@@ -1,14 +1,13 @@
 //! Forged names, labels, results and logs reach no terminal with control characters, and no metric.
-
-use crate::support::{RELEASE, get, wat};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use step_observer_tests::program;
+use step_observer_tests::admin::get;
+use step_observer_tests::plugins::{RELEASE, wat};
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::{json as file, watch_events};
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
 
 /// Retitles a terminal, clears it, forges a line, colours in the 8-bit way, and turns the text around.
 const HOSTILE: &str = "evil\u{1b}]0;owned\u{7}\u{1b}[2J\r\nforged line\u{9b}31m\u{7f}\u{8}\u{202e}\u{2066}\u{2028}end";
@@ -76,13 +75,13 @@ fn recording(folder: &Path) -> PathBuf {
     file
 }
 
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(program());
-    command.args(args).kill_on_drop(true);
+fn command(args: &[&str]) -> Program {
+    let mut command = Program::new();
+    command.args(args);
     command
 }
 
-async fn run(command: &mut Command) -> Output {
+async fn run(command: &mut Program) -> Output {
     let ended = tokio::time::timeout(PATIENCE, command.output()).await;
     ended.expect("it ends").unwrap()
 }

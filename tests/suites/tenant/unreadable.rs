@@ -1,17 +1,20 @@
 //! An object that cannot be read stops no other object's events.
 
 use super::live;
-use crate::cluster::{Observer, assert_exactly, expected_ids, give_logs};
-use crate::operate::{admin, ask_until};
-use crate::support::{finished_run, get, plugin_map, stamp};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use step_observer::observe::{Change, ListItems, SlimPod, SlimTaskRun, Tracker};
+use step_observer_tests::admin::{admin_address, get, get_until};
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::recording::{changes, feed, recordings, settle, watch_events};
-use step_observer_tests::sink::HttpSink;
+use step_observer_tests::events::{finished_run, plugin_config_map};
+use step_observer_tests::observer::Observer;
+use step_observer_tests::plugins::stamp;
+use step_observer_tests::recording::{
+    changes, expected_ids, feed, recordings, set_recorded_logs, settle, watch_events,
+};
+use step_observer_tests::sink::{HttpSink, assert_exactly};
 
 /// The manifest's memory limit of `deploy/base`, in KiB.
 const MEMORY_LIMIT: u64 = 256 * 1024;
@@ -75,7 +78,7 @@ fn unreadable() -> Vec<Value> {
 }
 
 async fn play(server: &ApiServer, name: &str, sink: &HttpSink, expected: &mut BTreeSet<String>) {
-    give_logs(server, name);
+    set_recorded_logs(server, name);
     for event in watch_events(name) {
         server.play(&event);
     }
@@ -99,7 +102,7 @@ async fn odd_and_unreadable_objects_hide_no_others() {
         .chain(unreadable())
         .for_each(|object| server.put(object));
     let mut observer = Observer::start(&server, &sink, &["--admin", "127.0.0.1:0"]);
-    let address = admin(&mut observer).await;
+    let address = admin_address(&mut observer).await;
     let line = observer.wait_for_log("cannot be read and is skipped").await;
     assert!(
         line.contains("namespace=\"sec-a\"")
@@ -126,7 +129,7 @@ async fn odd_and_unreadable_objects_hide_no_others() {
                 "step_observer_unreadable_objects_total{resource=\"taskruns\"}",
             ) == 4
     };
-    let (_, metrics) = ask_until(&address, "/metrics", counted).await;
+    let (_, metrics) = get_until(&address, "/metrics", counted).await;
     assert_eq!(count(&metrics, "step_observer_watch_failures_total"), 0);
     let (code, log) = observer.stop().await;
     assert_eq!(code, Some(0), "{log}");
@@ -142,8 +145,11 @@ async fn odd_and_unreadable_objects_hide_no_others() {
 async fn an_unreadable_plugin_config_map_counts_as_failing_and_others_work() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let stamp = stamp("team");
-    server.put(plugin_map("good", &[("plugin.wat", stamp.as_bytes())]));
-    let mut unreadable = plugin_map("redact", &[]);
+    server.put(plugin_config_map(
+        "good",
+        &[("plugin.wat", stamp.as_bytes())],
+    ));
+    let mut unreadable = plugin_config_map("redact", &[]);
     unreadable["data"] = json!({"plugin.yaml": 3});
     server.put(unreadable.clone());
     let args = ["--plugin-namespace", "observers"];

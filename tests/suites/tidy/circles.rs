@@ -1,9 +1,9 @@
 //! Checks that the files of a room use each other in one direction only.
 
-use super::{code, sources};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use step_observer_tests::path;
+use step_observer_tests::sources::{code, rust_files};
 
 /// A module of a room as its path below the room: empty for the room itself.
 type Module = Vec<String>;
@@ -19,9 +19,18 @@ const PLUGIN_FOLDERS: [&str; 4] = ["sandbox", "load", "run", "dropin"];
 
 #[test]
 fn the_files_of_the_plugin_room_use_each_other_without_a_circle() {
-    let room = Room::read("plugin");
+    assert_no_circle("plugin", 30);
+}
+
+#[test]
+fn the_files_of_the_command_line_use_each_other_without_a_circle() {
+    assert_no_circle("cli", 25);
+}
+
+fn assert_no_circle(room: &'static str, more_files_than: usize) {
+    let room = Room::read(room);
     let uses = room.uses();
-    assert!(uses.len() > 30, "{uses:?}");
+    assert!(uses.len() > more_files_than, "{uses:?}");
     for file in uses.keys() {
         let mut way = vec![file];
         assert!(
@@ -73,7 +82,7 @@ fn leads_back<'a>(
 impl Room {
     fn read(name: &'static str) -> Self {
         let folder = path("../host/src").join(name);
-        let files = sources(&folder).into_iter().filter_map(|file| {
+        let files = rust_files(&folder).into_iter().filter_map(|file| {
             let module = module(file.strip_prefix(&folder).unwrap());
             let is_test = module.last().is_some_and(|name| name == "tests");
             let text = code(&file);

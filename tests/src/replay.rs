@@ -1,34 +1,39 @@
 //! Replays of recordings into one sink, with a journal.
 
+use crate::path;
+use crate::program::Program;
+use crate::recording::{copies, watch_events};
+use crate::sink::PATIENCE;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use step_observer_tests::recording::{copies, watch_events};
-use step_observer_tests::sink::PATIENCE;
-use step_observer_tests::{path, program};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, ChildStderr};
 use tokio::time::timeout;
 
-/// A replay into a sink.
-pub(crate) struct Replay {
+/// A running replay into one sink, with a journal. It is killed when it is dropped.
+#[derive(Debug)]
+pub struct Replay {
     child: Child,
     stderr: BufReader<ChildStderr>,
     log: String,
 }
 
 impl Replay {
-    /// Of a recording of three steps, six events. `to` says what the sink is.
-    pub(crate) fn start(folder: &Path, to: &str) -> Self {
-        Self::of(&path("recordings/a-success.jsonl"), folder, to, "")
+    /// Starts one of a recording with three steps and six events. `to` is the `to` of the sink in YAML.
+    #[must_use]
+    pub fn start(folder: &Path, to: &str) -> Self {
+        Self::with_recording(&path("recordings/a-success.jsonl"), folder, to, "")
     }
 
-    pub(crate) fn of(recording: &Path, folder: &Path, to: &str, retry: &str) -> Self {
+    /// Starts one of another recording. `retry` continues the retry settings in YAML.
+    #[must_use]
+    pub fn with_recording(recording: &Path, folder: &Path, to: &str, retry: &str) -> Self {
         let config = folder.join("config.yaml");
         let text = format!(
             "sinks: [{{name: all, to: {{{to}}}, retry: {{initialMs: 1, maxMs: 50{retry}}}}}]\n"
         );
         std::fs::write(&config, text).unwrap();
-        let mut child = Command::new(program())
+        let mut child = Program::new()
             .arg("replay")
             .arg(recording)
             .args(["--log", "info", "--give-up", "60", "--config"])
@@ -36,7 +41,6 @@ impl Replay {
             .arg("--journal")
             .arg(folder.join("journal"))
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -47,45 +51,55 @@ impl Replay {
         }
     }
 
-    /// Waits until it has logged a text.
-    pub(crate) async fn says(&mut self, text: &str) {
+    /// Waits until its log contains a text.
+    ///
+    /// # Panics
+    ///
+    /// If it does not within [`PATIENCE`].
+    pub async fn wait_for_log(&mut self, text: &str) {
         let said = async {
             while !self.log.contains(text) {
                 let read = self.stderr.read_line(&mut self.log).await.unwrap();
                 assert!(read > 0, "{text}: {}", self.log);
             }
         };
-        timeout(PATIENCE, said).await.expect(text);
+        let is_said = timeout(PATIENCE, said).await.is_ok();
+        assert!(is_said, "no {text:?} in {PATIENCE:?}: {}", self.log);
     }
 
-    /// The same, after all that it has logged so far.
-    pub(crate) async fn says_again(&mut self, text: &str) {
+    /// Waits until it logs a text after all lines read so far.
+    pub async fn wait_for_new_log(&mut self, text: &str) {
         self.log.clear();
-        self.says(text).await;
+        self.wait_for_log(text).await;
     }
 
-    /// Waits for its end, and gives what it has logged.
-    pub(crate) async fn ends(mut self, well: bool) -> String {
+    /// Waits for its end, and asserts whether it succeeds. Returns its log.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end within [`PATIENCE`].
+    pub async fn finish(mut self, success: bool) -> String {
         let rest = timeout(PATIENCE, self.stderr.read_to_string(&mut self.log));
-        rest.await.expect("it does not end").unwrap();
+        rest.await.expect("the replay did not end in time").unwrap();
         let status = self.child.wait().await.unwrap();
-        assert_eq!(status.success(), well, "{}", self.log);
+        assert_eq!(status.success(), success, "{}", self.log);
         self.log
     }
 }
 
-/// A recording of many runs.
-pub(crate) fn runs(folder: &Path, runs: usize) -> PathBuf {
+/// Writes a recording of this number of runs, and returns its path.
+#[must_use]
+pub fn write_runs(folder: &Path, runs: usize) -> PathBuf {
     let recording = folder.join("runs.jsonl");
     let lines = copies(&watch_events("a-success"), runs).join("\n");
     std::fs::write(&recording, lines).unwrap();
     recording
 }
 
-/// What a file sink gets of the same recording.
-pub(crate) async fn expected(folder: &Path) -> Vec<String> {
+/// Returns the lines that a file sink receives of the recording of [`Replay::start`].
+pub async fn file_sink_lines(folder: &Path) -> Vec<String> {
     let file = folder.join("events.jsonl");
-    let status = Command::new(program())
+    let status = Program::new()
         .arg("replay")
         .arg(path("recordings/a-success.jsonl"))
         .arg("--to")
@@ -98,9 +112,9 @@ pub(crate) async fn expected(folder: &Path) -> Vec<String> {
     text.lines().map(ToOwned::to_owned).collect()
 }
 
-/// How many events of a replay are dead letters.
-pub(crate) async fn dead_letters(folder: &Path) -> usize {
-    let output = Command::new(program())
+/// Returns the number of dead letters that a replay has left.
+pub async fn count_dead_letters(folder: &Path) -> usize {
+    let output = Program::new()
         .args(["dead-letters", "list", "--json", "--journal"])
         .arg(folder.join("journal"))
         .output()

@@ -1,0 +1,150 @@
+//! Plugins for suites.
+
+use serde_json::{Value, json};
+use step_observer::bounded::Bounded;
+use step_observer::event;
+use step_observer::plugin::{
+    CallFailure, Chain, ChainError, Limits, Outcome, PluginEngine, PluginSource, PluginSpec,
+};
+
+/// Loads a chain with a new engine.
+pub fn load(specs: &[PluginSpec]) -> Result<Chain, ChainError> {
+    Chain::load(&PluginEngine::new().unwrap(), specs)
+}
+
+/// Returns the error of a plugin that must not load.
+#[must_use]
+pub fn refusal(spec: &PluginSpec) -> String {
+    match load(std::slice::from_ref(spec)) {
+        Ok(_) => panic!("{} was loaded", spec.name),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Returns a plugin as a core module in WAT, without bindings and metadata. `items` are further items of the module,
+/// `process` is the body of `process`: its answer is `(call $keep)`, or `(call $text (…) (…))` to drop the event with the
+/// text at an address and of a length as the reason.
+#[must_use]
+pub fn wat(items: &str, process: &str) -> String {
+    module(items, "", process)
+}
+
+/// [`wat`] with instructions for `configure`, whose configuration is at `$config`, of `$config_length` bytes.
+fn module(items: &str, on_configure: &str, process: &str) -> String {
+    format!(
+        r#"(module
+  (import "step-observer:plugin/events@0.1.0" "[method]event.set-attribute"
+    (func $set_attribute (param i32 i32 i32 i32 i32 i32 i32)))
+  (import "step-observer:plugin/logging@0.1.0" "log" (func $log (param i32 i32 i32)))
+  (import "step-observer:plugin/events@0.1.0" "[resource-drop]event" (func $release (param i32)))
+  (memory (export "memory") 2)
+  (global $top (mut i32) (i32.const 65536))
+  (global $count (mut i32) (i32.const 0))
+  (data (i32.const 16) "hostile")
+  (data (i32.const 32) "0.0.1")
+  (data (i32.const 48) "aaaaa")
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $place i32)
+    (local.set $place (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+    (global.set $top (i32.add (local.get $place) (local.get 3)))
+    (local.get $place))
+  (func (export "step-observer:plugin/transform@0.1.0#configure")
+    (param $config i32) (param $config_length i32) (result i32)
+    {on_configure}
+    (i32.store8 (i32.const 1024) (i32.const 0))
+    (i32.store (i32.const 1028) (i32.const 16)) (i32.store (i32.const 1032) (i32.const 7))
+    (i32.store (i32.const 1036) (i32.const 32)) (i32.store (i32.const 1040) (i32.const 5))
+    (i32.store (i32.const 1044) (i32.const 0)) (i32.store (i32.const 1048) (i32.const 0))
+    (i32.const 1024))
+  (func $keep (result i32)
+    (i32.store8 (i32.const 2048) (i32.const 0)) (i32.store8 (i32.const 2052) (i32.const 0))
+    (i32.const 2048))
+  (func $text (param $at i32) (param $length i32) (result i32)
+    (i32.store8 (i32.const 2048) (i32.const 0)) (i32.store8 (i32.const 2052) (i32.const 1))
+    (i32.store (i32.const 2056) (local.get $at)) (i32.store (i32.const 2060) (local.get $length))
+    (i32.const 2048))
+  {items}
+  (func (export "step-observer:plugin/transform@0.1.0#process") (param $event i32) (result i32)
+    {process}))"#
+    )
+}
+
+/// The instruction that every call needs: it releases the event.
+pub const RELEASE: &str = "(call $release (local.get $event))";
+
+/// Returns a plugin with tight limits.
+#[must_use]
+pub fn spec(name: &str, wat: &str) -> PluginSpec {
+    let mut spec = PluginSpec::new(name, PluginSource::bytes(wat.as_bytes()));
+    spec.settings.limits = Limits {
+        time_ms: Bounded::new(500),
+        memory_bytes: Bounded::new(8 * 1024 * 1024),
+        configure_ms: Bounded::new(2000),
+        ..Limits::default()
+    };
+    spec
+}
+
+/// Returns a plugin of 700 bytes that writes its configuration, a JSON string, into an extension.
+#[must_use]
+pub fn stamp(attribute: &str) -> String {
+    let length = attribute.len();
+    let process = format!(
+        "(call $set_attribute (local.get $event) (i32.const 64) (i32.const {length})
+           (i32.const 1) (i32.add (global.get $at) (i32.const 1)) (i32.sub (global.get $length) (i32.const 2))
+           (i32.const 3072))
+         {RELEASE} (call $keep)"
+    );
+    let items = format!(
+        "(global $at (mut i32) (i32.const 0)) (global $length (mut i32) (i32.const 0))
+         (data (i32.const 64) \"{attribute}\")"
+    );
+    let on_configure = "(global.set $at (local.get $config))
+           (global.set $length (local.get $config_length))";
+    module(&items, on_configure, &process)
+}
+
+/// Reads a file of JSON.
+#[must_use]
+pub fn read_json(file: &std::path::Path) -> Value {
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+/// Passes an event through a chain. Returns the result in the form of `out.json` of a case.
+#[must_use]
+pub fn process(chain: &Chain, event: &Value) -> Value {
+    let envelope = event::from_json(event.clone()).unwrap();
+    match chain.process(envelope) {
+        Outcome::Deliver(envelope, report) => match report.failures().next() {
+            Some((_, CallFailure::Reported(reason), _)) => json!({"error": reason}),
+            Some((_, failure, _)) => panic!("{failure}"),
+            None => serde_json::from_slice(&event::structured(&envelope.event).unwrap()).unwrap(),
+        },
+        Outcome::Dropped(report) => json!({"dropped": report.dropped().unwrap().1}),
+        Outcome::Blocked { failure, .. } => json!({"error": failure.to_string()}),
+    }
+}
+
+/// Runs all cases of a folder with a plugin.
+pub fn check_cases(engine: &PluginEngine, spec: &PluginSpec, folder: &std::path::Path) {
+    let mut count = 0;
+    for case in std::fs::read_dir(folder).unwrap() {
+        let case = case.unwrap().path();
+        let mut spec = spec.clone();
+        let config = case.join("config.json");
+        if config.exists() {
+            spec.settings.config = read_json(&config);
+        }
+        let chain = Chain::load(engine, &[spec]).unwrap();
+        let result = process(&chain, &read_json(&case.join("in.json")));
+        // `UPDATE_CASES=1` writes the results: read the differences before you commit them.
+        let is_bundled = folder.starts_with(crate::path("../plugins"));
+        if is_bundled && std::env::var_os("UPDATE_CASES").is_some() {
+            std::fs::write(case.join("out.json"), format!("{result:#}\n")).unwrap();
+        }
+        let expected = read_json(&case.join("out.json"));
+        assert_eq!(result, expected, "{}\n{result:#}", case.display());
+        count += 1;
+    }
+    assert!(count > 0, "{}", folder.display());
+}
