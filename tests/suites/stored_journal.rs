@@ -6,7 +6,6 @@ use step_observer_tests::journaled::dead_letters;
 use step_observer_tests::path;
 use step_observer_tests::program::Program;
 use step_observer_tests::sink::{HttpSink, Request};
-use tokio::process::Command;
 
 fn stored(file: &str) -> Vec<Value> {
     let file = path(&format!("corpus/journal-0.1.0/{file}"));
