@@ -38,7 +38,7 @@ fn fixtures_are_in_the_kit() {
 fn the_program_is_started_by_its_builder() {
     for folder in ["suites", "src", "benches"] {
         for (file, code) in squeezed(folder) {
-            let starts = ["Command::new(program(", "Command::new(Program::path("];
+            let starts = ["Command::new(program())", "Command::new(Program::path())"];
             let starts = starts.iter().any(|start| code.contains(start));
             assert!(!starts, "{folder}/{file}: start it with `Program::new()`");
         }

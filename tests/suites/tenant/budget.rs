@@ -133,7 +133,15 @@ fn a_call_that_gets_no_memory_in_its_time_fails_by_name_and_on_error_decides() {
     let wants = chain(&engine, wants);
     std::thread::scope(|scope| {
         let holding = scope.spawn(|| holds.process(example_event()));
-        while engine.budget().shared_in_use() < 19 * MIB {}
+        let began = std::time::Instant::now();
+        while engine.budget().shared_in_use() < 19 * MIB {
+            let waited = began.elapsed();
+            assert!(
+                waited < step_observer_tests::sink::PATIENCE,
+                "the calls do not take their memory"
+            );
+            std::thread::yield_now();
+        }
         let began = Instant::now();
         let Outcome::Dropped(report) = wants.process(example_event()) else {
             panic!()
