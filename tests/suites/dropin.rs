@@ -2,7 +2,7 @@
 //! folders.
 use serde_json::Value;
 use std::io::Write as _;
-use step_observer_tests::admin::get;
+use step_observer_tests::admin::{get, get_until};
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::events::{finished_run, plugin_config_map};
 use step_observer_tests::guest;
@@ -40,6 +40,15 @@ async fn plugins(address: &str) -> Value {
     let (status, body) = get(address, "/plugins").await;
     assert_eq!(status, 200);
     serde_json::from_str(&body).unwrap()
+}
+
+/// Waits until the observer has no plugin.
+async fn wait_for_no_plugins(address: &str) {
+    let none = |_: u16, body: &str| {
+        let plugins: Value = serde_json::from_str(body).unwrap_or_default();
+        plugins["plugins"] == Value::Array(Vec::new())
+    };
+    get_until(address, "/plugins", none).await;
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -118,7 +127,7 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
     let mut unlabelled = map;
     unlabelled["metadata"]["labels"] = Value::Null;
     server.put(unlabelled);
-    while plugins(&address).await["plugins"] != Value::Array(Vec::new()) {}
+    wait_for_no_plugins(&address).await;
     // So do its series: names of plugins that were removed do not gather.
     let (_, metrics) = get(&address, "/metrics").await;
     assert!(!metrics.contains("shop"), "{metrics}");
@@ -175,7 +184,7 @@ async fn a_plugin_that_is_broken_at_the_start_lets_no_text_through() {
 
     // Mended, or taken away, it is out of the way.
     server.delete(plugin_config_map("redact", &[]));
-    while plugins(&address).await["plugins"] != Value::Array(Vec::new()) {}
+    wait_for_no_plugins(&address).await;
     play(&server, 2);
     sink.wait_for(2 * EVENTS).await;
     assert_eq!(of_run(&sink, 2)[0].header("ce-pluginerror"), "");
