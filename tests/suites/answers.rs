@@ -10,7 +10,6 @@ use step_observer_tests::journaled::assert_all_in_order;
 use step_observer_tests::path;
 use step_observer_tests::program::Program;
 use step_observer_tests::sink::{Answer, HttpSink, PATIENCE};
-use tokio::process::Command;
 
 /// Answers that may be others later.
 const RETRIED: [u16; 7] = [401, 403, 404, 408, 409, 425, 429];

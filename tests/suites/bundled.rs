@@ -47,7 +47,7 @@ fn all_bundled_plugins_start_from_a_snapshot_and_report_their_name() {
 
 #[test]
 fn the_filter_has_the_names_of_a_sinks_match() {
-    let schema = |file: &str| -> Value { read(&path(file)) };
+    let schema = |file: &str| -> Value { read_json(&path(file)) };
     let filter = schema("../plugins/filter-events/config.schema.json");
     let conditions = schema("../deploy/schema/plugin.v1.json");
     let conditions = &conditions["$defs"]["EventMatch"]["properties"];

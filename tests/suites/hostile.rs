@@ -2,7 +2,6 @@
 use futures::future::{Either, select};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::process::Command;
 use std::sync::Arc;
 use step_observer::bounded::Bounded;
 use step_observer::plugin::{

@@ -1,12 +1,11 @@
 //! What the observer tells whoever operates it: is it alive, is it ready, how does it stand.
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::time::Duration;
 use step_observer_tests::admin::{ADMIN_ARGS, admin_address, get, get_until};
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::observer::Observer;
 use step_observer_tests::recording::watch_events;
-use step_observer_tests::sink::{HttpSink, PATIENCE};
+use step_observer_tests::sink::HttpSink;
 use step_observer_tests::{guest, path};
 
 /// An observer that watches an empty cluster, and where it tells about itself.

@@ -75,23 +75,23 @@ async fn series_of_a_removed_sink_end_with_its_configuration() {
     let sink = HttpSink::start(vec![]).await;
     let before = config(journal.path(), &sink, "word");
     let mut observer = Observer::with_config(&server, &before, &[]);
-    let address = admin(&mut observer).await;
+    let address = admin_address(&mut observer).await;
     server.wait_for_watches(2).await;
     show(&server, 1);
     let delay = |sink: &str, count: usize| {
         format!("step_observer_event_delay_seconds_count{{sink=\"{sink}\"}} {count}\n")
     };
     let delivered = delay("all", PER_RUN);
-    ask_until(&address, "/metrics", |_, body| body.contains(&delivered)).await;
+    get_until(&address, "/metrics", |_, body| body.contains(&delivered)).await;
 
     write(&observer, &before.replace("name: all", "name: other"));
     applied(&address, 1).await;
     let begun = delay("other", 0);
-    let (_, metrics) = ask_until(&address, "/metrics", |_, body| body.contains(&begun)).await;
+    let (_, metrics) = get_until(&address, "/metrics", |_, body| body.contains(&begun)).await;
     assert!(!metrics.contains("sink=\"all\""), "{metrics}");
     show(&server, 2);
     let delivered = delay("other", PER_RUN);
-    ask_until(&address, "/metrics", |_, body| body.contains(&delivered)).await;
+    get_until(&address, "/metrics", |_, body| body.contains(&delivered)).await;
     observer.stop().await;
 }
 
