@@ -190,6 +190,6 @@ proptest! {
     #[test]
     fn any_bytes_are_refused(head in prop_oneof![Just(&b"\0asm\x01\0\0\0"[..]), Just(&b"\0asm\x0d\0\x01\0"[..]), Just(&b"\x1f\x8b"[..]), Just(&b"("[..])], tail in proptest::collection::vec(any::<u8>(), 0..200)) {
         let bytes = [head, &tail].concat();
-        let _ = refusal(&PluginSpec::new("random", PluginSource::bytes(bytes)));
+        assert_ne!(refusal(&PluginSpec::new("random", PluginSource::bytes(bytes))), "");
     }
 }
