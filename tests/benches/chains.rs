@@ -1,4 +1,5 @@
-//! How the cost of a chain grows, and what events feel while a plugin is loaded: `cargo xtask bench`.
+//! Cost of a chain by its length, and latency of events while a plugin is loaded: `cargo xtask
+//! bench`.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,16 +22,16 @@ use step_observer::step::Envelope;
 use step_observer_tests::guest;
 use step_observer_tests::program::Program;
 
-/// The program's.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Lengths of chains.
 const LENGTHS: [usize; 4] = [1, 2, 4, 8];
-/// Windows with and without plugins being loaded, by turns.
+/// Number of measured windows; every second one has plugins being loaded.
 const WINDOWS: usize = 60;
 const WINDOW: Duration = Duration::from_secs(2);
-/// Time between two events: the machine is busy, not full.
+/// Time between two events, so that the machine is busy, but not full.
 const PAUSE: Duration = Duration::from_micros(500);
 
 fn main() {
@@ -49,7 +50,7 @@ fn plugin(engine: &PluginEngine, number: usize) -> Arc<Plugin> {
     Arc::new(Plugin::load(engine, &spec).unwrap())
 }
 
-/// The cost of each further plugin is that of the first.
+/// Checks that each further plugin costs as much as the first.
 fn growth(engine: &PluginEngine, envelope: &Envelope) -> bool {
     let plugins: Vec<_> = (0..8).map(|number| plugin(engine, number)).collect();
     let chains = LENGTHS.map(|length| Chain::new(engine, plugins[..length].to_vec(), 0));
@@ -83,7 +84,7 @@ fn per(time: f64, length: usize) -> f64 {
     time / f64::from(u32::try_from(length).unwrap())
 }
 
-/// Latencies of events with a plugin being compiled beside them, and without.
+/// Measures latencies with and without a plugin being compiled in the background.
 fn while_loading(engine: &PluginEngine, envelope: &Envelope) -> bool {
     let chain = Chain::new(engine, vec![plugin(engine, 0)], 0);
     let (mut alone, mut beside, mut loads) = (Vec::new(), Vec::new(), 0);
@@ -110,7 +111,7 @@ fn while_loading(engine: &PluginEngine, envelope: &Envelope) -> bool {
             loads += loading.join().unwrap();
         });
     }
-    // The middle of the windows: what the machine does beside this is not in it.
+    // The middle windows, without the outliers that other load causes.
     let (alone, beside) = (middle(alone), middle(beside));
     println!(
         "\np99 of an event: {alone:.1} us, {beside:.1} us while plugins are loaded ({loads} loads)"
@@ -127,7 +128,7 @@ fn middle(mut all: Vec<f64>) -> f64 {
     all[all.len() / 2]
 }
 
-/// The 99th percentile in microseconds.
+/// Returns the 99th percentile in microseconds.
 fn latencies(chain: &Chain, envelope: &Envelope) -> f64 {
     let mut times = Vec::new();
     let end = Instant::now() + WINDOW;

@@ -1,4 +1,4 @@
-//! What plugins cost, as ratios within one run: `cargo xtask bench`.
+//! Cost of plugins, as ratios within one run: `cargo xtask bench`.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use step_observer_tests::{guest, path};
 use wasmtime::component::{Component, ComponentType, Lift, Linker, Resource, ResourceType};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
-/// The empty component of the same world: it keeps every event and looks at nothing.
+/// The smallest component of the same world: it keeps every event and reads nothing.
 const EMPTY: &str = include_str!("empty.wat");
 
 fn main() {
@@ -42,7 +42,8 @@ fn main() {
             time(200, &bare_wat),
             events(200, &mut ours_wat, &small),
             events(200, &mut configured, &small),
-            // What configuring is where nothing of it is kept: in the instance, and its rules in the host.
+            // The cost of configuring for every event: in the instance, and for its rules in the
+            // host.
             events(20, &mut each, &small) + time(2, || drop(black_box(native_scanner()))),
         ];
         times
@@ -146,7 +147,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-/// Microseconds per call.
+/// Returns microseconds per call.
 fn time(calls: u32, mut call: impl FnMut()) -> f64 {
     let start = Instant::now();
     for _ in 0..calls {
@@ -165,7 +166,7 @@ fn chain(engine: &PluginEngine, name: &str, snapshot: bool) -> Chain {
     Chain::load(engine, &[spec]).unwrap()
 }
 
-/// The event of the last call goes into the next: nothing is copied in between.
+/// The event of one call is the input of the next, so that nothing is copied.
 fn events(calls: u32, chain: &mut Chain, event: &Envelope) -> f64 {
     let mut envelope = event.clone();
     let start = Instant::now();
@@ -178,7 +179,7 @@ fn events(calls: u32, chain: &mut Chain, event: &Envelope) -> f64 {
     micros(start.elapsed(), calls)
 }
 
-/// The same event each time; its copies are made before.
+/// Passes the same event each time; its copies are made before.
 fn events_from(calls: u32, chain: &Chain, event: &Envelope) -> f64 {
     let copies: Vec<Envelope> = (0..calls).map(|_| event.clone()).collect();
     let start = Instant::now();
@@ -224,7 +225,7 @@ fn data_without_log(envelope: &Envelope) -> serde_json::Value {
     data
 }
 
-/// A build log with a secret now and then.
+/// Returns a build log with a secret now and then.
 fn noise(size: usize) -> String {
     let mut log = String::with_capacity(size + 200);
     let mut number = 0;
@@ -268,7 +269,7 @@ enum Verdict {
     Drop(String),
 }
 
-/// wasmtime with nothing of ours: no limits, no deadline, no event.
+/// Calls the component with bare wasmtime: no limits, no deadline, no event.
 fn bare_call(bytes: &[u8]) -> impl Fn() + use<> {
     let mut config = Config::new();
     config.wasm_component_model(true).concurrency_support(false);

@@ -1,6 +1,6 @@
-//! From the snapshot of a Pod or TaskRun to an acknowledged HTTP sink, with the journal on, beside bare
-//! reqwest posting the same bodies; the same with the reading of a recording before it; and how long an
-//! event takes: `cargo xtask bench`.
+//! Throughput from the snapshot of a Pod or TaskRun to an acknowledged HTTP sink, with the journal
+//! on, relative to bare reqwest that posts the same bodies; the same including the parsing of a
+//! recording; and the latency of an event: `cargo xtask bench`.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,22 +25,23 @@ use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
 use tokio::process::Command;
 
-/// That of the program, for all that is compared.
+/// The allocator of the program, for everything that is compared.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// After how many milliseconds it gives memory back there.
+/// Time in milliseconds after which the allocator returns memory.
 const PURGED_AFTER: &str = "20";
 const RUNS: usize = 2000;
 /// Events of a run of three steps.
 const PER_RUN: usize = 6;
 const EVENTS: usize = RUNS * PER_RUN;
-/// What the program has in flight, too.
+/// The program has as many requests in flight.
 const CONCURRENCY: usize = 16;
-/// One after another, so that whatever else the machine does meets all alike.
+/// Interleaved, so that other load affects all alike.
 const ROUNDS: usize = 21;
 const BOUND: f64 = 0.5;
-/// How often a run is shown while latency is measured: about a tenth of the events that are possible.
+/// Interval in which runs appear while latency is measured: about a tenth of the possible
+/// throughput.
 const SHOWN_EVERY: Duration = Duration::from_millis(4);
 
 #[tokio::main]
@@ -63,7 +64,7 @@ async fn compare() -> ExitCode {
     u8::from(ratio < BOUND).into()
 }
 
-/// Our rate by that of bare reqwest, each in a process of its own.
+/// Returns our rate relative to bare reqwest, each in its own process.
 async fn ratio(folder: &Path) -> f64 {
     let (recording, requests) = (folder.join("runs.jsonl"), folder.join("requests.jsonl"));
     std::fs::write(&recording, ended_runs().join("\n")).unwrap();
@@ -122,7 +123,7 @@ async fn ratio(folder: &Path) -> f64 {
     by_bare(ours)
 }
 
-/// What the program does with a recording, read before.
+/// Runs the program's pipeline on a recording that was parsed before.
 async fn tell(recording: &str, journal: &str, url: &str) {
     let recording = Path::new(recording);
     let mut snapshots: Vec<TimedChange> = Vec::new();
@@ -151,8 +152,9 @@ async fn tell(recording: &str, journal: &str, url: &str) {
     assert_eq!(summary.undelivered(), 0);
 }
 
-/// Events a second of a command that sends all of them to the URL that is its last argument, from the
-/// first to the last: starting and stopping a program takes longer than some events.
+/// Returns the events per second of a command that sends all of them to the URL in its last
+/// argument, from the first to the last: starting and stopping a program takes longer than some
+/// events.
 async fn timed(mut command: Command) -> (f64, Vec<Request>) {
     let sink = HttpSink::start(vec![]).await;
     assert!(command.arg(&sink.url).status().await.unwrap().success());
@@ -163,8 +165,8 @@ async fn timed(mut command: Command) -> (f64, Vec<Request>) {
     (events / time.as_secs_f64(), requests)
 }
 
-/// TaskRuns and Pods as they are when all is over, without what the observer does not look at: it is
-/// not reading that is measured.
+/// Returns TaskRuns and Pods after their end, without members that the observer does not read:
+/// parsing is not measured here.
 fn ended_runs() -> Vec<String> {
     let mut events = watch_events("a-success");
     events.iter_mut().for_each(strip);
@@ -191,13 +193,13 @@ fn strip(value: &mut Value) {
     }
 }
 
-/// A log for each step: events of some 2 KiB on average, as `started` has none.
+/// Returns a log for each step: events have 2 KiB on average, because `started` has no log.
 fn logs() -> Value {
     let log = "2026-11-22T13:04:10Z compiling another module of the widget\n".repeat(37);
     json!({"before-build": log, "before-test": log, "before-deploy": log})
 }
 
-/// Requests for whoever posts them.
+/// Writes requests as lines, for the process that posts them.
 fn lines(requests: &[Request]) -> String {
     let line = |request: &Request| {
         let headers = request
@@ -247,7 +249,7 @@ async fn post(url: &str, requests: &str) {
     posts.buffer_unordered(CONCURRENCY).collect::<()>().await;
 }
 
-/// Plain HTTP needs none, and the client wants to be built.
+/// Plain HTTP needs no roots, but the client requires a TLS configuration.
 fn no_roots() -> rustls::ClientConfig {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)
@@ -257,7 +259,7 @@ fn no_roots() -> rustls::ClientConfig {
         .with_no_client_auth()
 }
 
-/// From the moment in which the API server shows a run until its last event is with the sink.
+/// Measures the time from the API server's update to the acknowledgement of a run's last event.
 async fn latency(folder: &Path) {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     for (step, log) in logs().as_object().unwrap() {
@@ -268,7 +270,7 @@ async fn latency(folder: &Path) {
         }
     }
     let config = folder.join("config.yaml");
-    // However long ago the runs of the recording ended.
+    // Reports runs regardless of when the recording was made.
     let text = format!(
         "lookBack: 1000000h\nsinks: [{{name: all, to: {{http: {{url: '{}'}}}}}}]",
         sink.url

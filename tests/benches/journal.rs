@@ -1,5 +1,6 @@
-//! Batches of events through the journal until they are accepted, beside bare writes of the same bytes with one
-//! fdatasync per batch, and beside fjall with one durable commit per batch: `cargo xtask bench`.
+//! Batches of events through the journal until they are accepted, beside bare writes of the same
+//! bytes with one fdatasync per batch, and beside fjall with one durable commit per batch: `cargo
+//! xtask bench`.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,12 +18,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use step_observer::journal::{Accept, Journal, JournalConfig, NewEvent};
 
-/// As in the program.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BYTES: usize = 2048;
-/// Events of a batch, how many batches are one round, and the least ratio to bare writes.
+/// Events per batch, batches per round, and the smallest allowed ratio to bare writes.
 const SIZES: [(usize, usize, Option<f64>); 2] = [(64, 128, None), (1024, 16, Some(0.7))];
 const ROUNDS: usize = 6;
 
@@ -33,7 +34,7 @@ async fn main() {
     for (size, batches, bound) in SIZES {
         let events: Vec<Bytes> = (0..size).map(body).collect();
         let (mut ours, mut bare, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
-        // By turns: whatever else the machine does, all three feel it; and none always comes first.
+        // In turns, so that other load affects all three; and in changing order.
         for turn in 0..3 * ROUNDS {
             let of = |name: &str| folder.path().join(format!("{name}-{size}-{turn}"));
             match (turn + turn / 3) % 3 {
@@ -63,7 +64,7 @@ async fn main() {
     std::process::exit(i32::from(broken));
 }
 
-/// Bytes that look random: nobody shall win by compressing them.
+/// Incompressible bytes, so that compression has no effect.
 fn body(number: usize) -> Bytes {
     let mut state = 0x5eed ^ (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let bytes = (0..BYTES).map(|_| {
@@ -76,7 +77,7 @@ fn body(number: usize) -> Bytes {
     bytes.collect()
 }
 
-/// Each event with a mark of its own, as transitions come; a batch is over when all are accepted.
+/// Each event has its own mark, as transitions have; a batch ends when all its events are accepted.
 async fn journal(folder: &Path, events: &[Bytes], batches: usize) -> Duration {
     let config = JournalConfig {
         directory: Some(folder.to_owned()),

@@ -51,7 +51,7 @@ async fn main() {
 
 async fn tracked_runs() -> bool {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
-    // A TaskRun and its Pod as the API server sends them, in the middle of the second of three steps.
+    // A TaskRun and its Pod as the API server sends them, during the second of three steps.
     let events = watch_events("a-success");
     let ended = |event: &&Value| event.to_string().matches("\"exitCode\":0").count() > 2;
     let middle = events.iter().position(|event| ended(&event)).unwrap();

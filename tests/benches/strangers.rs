@@ -1,5 +1,6 @@
-//! How long the events of an innocent run take while a stranger attacks, beside the same without an attack, in
-//! interleaved rounds: `cargo bench --bench strangers` after `cargo build --profile bench --workspace`.
+//! Latency of an innocent run's events during an attack, beside the same without an attack, in
+//! interleaved rounds: `cargo bench --bench strangers` after `cargo build --profile bench
+//! --workspace`.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,20 +18,20 @@ use step_observer_tests::program::Program;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::HttpSink;
 
-/// Innocent runs in a round, one after the other.
+/// Innocent runs per round, one after the other.
 const RUNS: usize = 100;
-/// Events of each.
+/// Events of each run.
 const PER_RUN: usize = 6;
 const ROUNDS: usize = 5;
 const SHOWN_EVERY: Duration = Duration::from_millis(20);
-/// How often the attack goes on.
+/// Time between two steps of the attack.
 const ATTACK_EVERY: Duration = Duration::from_millis(10);
-/// What no attack may delay an innocent run by, at the 99th percentile.
+/// Bound of an innocent run's latency at the 99th percentile.
 const BOUND: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Attack {
-    /// Nobody attacks.
+    /// No attack.
     None,
     /// Objects that cannot be read.
     Unreadable,
@@ -80,7 +81,7 @@ async fn main() -> ExitCode {
     u8::from(!holds).into()
 }
 
-/// From the moment in which the API server shows each run until its last event is with the sink.
+/// Measures the time from the API server's update to the acknowledgement of each run's last event.
 async fn round(attack: Attack) -> Vec<Duration> {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let folder = tempfile::tempdir().unwrap();
@@ -130,7 +131,7 @@ async fn round(attack: Attack) -> Vec<Duration> {
                 }
             }
         }
-        // The stranger's own events come, too.
+        // The attacker's own events are delivered as well.
         sink.wait_until(|requests| {
             let own = requests
                 .iter()
@@ -155,7 +156,7 @@ async fn round(attack: Attack) -> Vec<Duration> {
 }
 
 impl Attack {
-    /// The next object of a stranger.
+    /// Returns the next object of the attacker.
     fn object(self, number: usize, victims: &[String]) -> Option<Value> {
         let name = format!("stranger-{number}");
         let owner = |uid: String| json!([{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "name": name, "uid": uid, "controller": true}]);
@@ -181,7 +182,7 @@ impl Attack {
                     json!({"taskSpec": {"steps": (0..100).map(step).collect::<Vec<_>>()}});
             }
             Self::DyingPods => {
-                // Its own TaskRun names it, every other time.
+                // Its own TaskRun names every second one.
                 let run = number / 2;
                 let name = format!("stranger-{run}");
                 if number.is_multiple_of(2) {

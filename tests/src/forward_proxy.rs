@@ -1,4 +1,5 @@
-//! An HTTP proxy as companies have one: `CONNECT` for tunnels, and requests with a whole URL. It keeps what it sees.
+//! An HTTP proxy as in company networks: `CONNECT` for tunnels, and requests with an absolute URL.
+//! It records the requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,13 +8,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// Longest head of a request.
+/// Upper bound of a request head in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// A proxy on a port of its own. It ends when it is dropped.
+/// A proxy on a free port. It ends when this is dropped.
 #[derive(Debug)]
 pub struct ForwardProxy {
-    /// Where it is.
+    /// URL of the sink.
     pub url: String,
     shared: Arc<Shared>,
     _server: JoinSet<()>,
@@ -22,19 +23,19 @@ pub struct ForwardProxy {
 #[derive(Debug, Default)]
 struct Shared {
     seen: Mutex<Vec<String>>,
-    /// Where a target is, for names that only the proxy knows.
+    /// Addresses of names that only the proxy can resolve.
     names: Mutex<HashMap<String, String>>,
-    /// Answers to `CONNECT` instead of a tunnel.
+    /// Status line that answers `CONNECT` instead of a tunnel.
     refusal: Mutex<Option<&'static str>>,
 }
 
 impl ForwardProxy {
-    /// Starts one.
+    /// Starts a proxy.
     pub async fn start() -> Self {
         Self::serve(None).await
     }
 
-    /// Starts one that is spoken to over TLS, as `localhost`.
+    /// Starts a proxy with TLS, as `localhost`.
     pub async fn start_tls(tls: rustls::ServerConfig) -> Self {
         Self::serve(Some(TlsAcceptor::from(Arc::new(tls)))).await
     }
@@ -56,18 +57,18 @@ impl ForwardProxy {
         }
     }
 
-    /// Leads a target (`host:port`) to where it is.
+    /// Resolves a target (`host:port`) to an address.
     pub fn lead(&self, target: &str, address: &str) {
         let mut names = self.shared.names.lock().unwrap();
         names.insert(target.to_owned(), address.to_owned());
     }
 
-    /// Refuses tunnels with a status line.
+    /// Refuses tunnels with this status line.
     pub fn refuse(&self, status: &'static str) {
         *self.shared.refusal.lock().unwrap() = Some(status);
     }
 
-    /// The heads of all requests so far, headers included.
+    /// Returns the heads of all requests so far, with their headers.
     #[must_use]
     pub fn seen(&self) -> Vec<String> {
         self.shared.seen.lock().unwrap().clone()
@@ -81,7 +82,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
         while connections.try_join_next().is_some() {}
         let (shared, tls) = (shared.clone(), tls.clone());
         connections.spawn(async move {
-            // Either side may go at any time.
+            // Either side may close the connection at any time.
             match tls {
                 None => carry(client, &shared).await.ok(),
                 Some(tls) => match tls.accept(client).await {
@@ -93,7 +94,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
     }
 }
 
-/// One request for each connection: the next may be for another server.
+/// Serves one request per connection, because the next may be for another server.
 async fn carry<C>(mut client: C, shared: &Shared) -> io::Result<()>
 where
     C: AsyncRead + AsyncWrite + Unpin,

@@ -1,4 +1,4 @@
-//! The mock cluster of librdkafka: two brokers on ports of their own, and the topic `steps` with four
+//! The mock cluster of librdkafka: two brokers on free ports, and the topic `steps` with four
 //! partitions.
 
 use crate::peer::Missing;
@@ -11,10 +11,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// A cluster. It ends when it is dropped.
+/// A running cluster. It ends when this is dropped.
 #[derive(Debug)]
 pub struct KafkaCluster {
-    /// Its brokers, with commas between them.
+    /// Addresses of its brokers, separated by commas.
     pub brokers: String,
     python: PathBuf,
     orders: ChildStdin,
@@ -23,7 +23,7 @@ pub struct KafkaCluster {
 }
 
 impl KafkaCluster {
-    /// Starts one.
+    /// Starts a proxy.
     pub async fn start() -> Result<Self, Missing> {
         let python = receivers::program("python")?;
         let mut child = Command::new(&python)
@@ -45,7 +45,7 @@ impl KafkaCluster {
         })
     }
 
-    /// Has it do something: see the script.
+    /// Sends a command to the cluster: see the script.
     pub async fn order(&mut self, order: &str) {
         self.orders.write_all(order.as_bytes()).await.unwrap();
         self.orders.write_all(b"\n").await.unwrap();
@@ -53,7 +53,7 @@ impl KafkaCluster {
         assert_eq!(answer.unwrap().unwrap().as_deref(), Some("ok"), "{order}");
     }
 
-    /// All records of the topic, in order per partition.
+    /// Returns all records of the topic, in order per partition.
     pub async fn records(&self) -> Vec<Value> {
         let output = Command::new(&self.python)
             .arg(path("receivers/kafka_consume.py"))

@@ -1,10 +1,10 @@
-//! Many runs at once: copies of recordings under names and UIDs of their own, mixed by a seed.
+//! Many concurrent runs: copies of recordings with other names and UIDs, interleaved by a seed.
 
 use crate::recording::{changes, event_id, track, watch_events};
 use serde_json::Value;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Recordings of runs that may be missed in part: every state that counts is in the last one, too.
+/// Recordings that stay correct if parts are missed: the last state shows everything.
 const STEADY: [&str; 6] = [
     "a-success",
     "b-fail",
@@ -17,14 +17,14 @@ const STEADY: [&str; 6] = [
 /// Watch events of many runs.
 #[derive(Debug)]
 pub struct Load {
-    /// In the order in which they happen; those of one run in the order of its recording.
+    /// In the order of time; those of one run in the order of its recording.
     pub watch: Vec<Value>,
-    /// The ids of the events that they give.
+    /// Ids of the events that they give.
     pub expected: BTreeSet<String>,
 }
 
 impl Load {
-    /// So many copies of recordings, in an order that the seed decides.
+    /// Returns this many copies of recordings, in an order that the seed determines.
     #[must_use]
     pub fn new(seed: u64, runs: usize) -> Self {
         let mut numbers = Numbers(seed);
@@ -47,7 +47,7 @@ impl Load {
     }
 }
 
-/// A recording as another run: namespace and names get its number, and so do the UIDs.
+/// Returns a recording as another run: namespace, names and UIDs get its number.
 fn copy(name: &str, number: usize) -> Vec<Value> {
     let events = watch_events(name);
     let mut uids = BTreeSet::new();
@@ -77,12 +77,12 @@ fn find_uids(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers, the same in every run.
 #[derive(Clone, Debug)]
 pub struct Numbers(pub u64);
 
 impl Numbers {
-    /// From 0 to below `bound`.
+    /// Returns a number from 0 to below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         // xorshift64
         self.0 ^= self.0 << 13;

@@ -1,4 +1,4 @@
-//! A real NATS server with JetStream, on a port and in a folder of its own.
+//! A real NATS server with JetStream, on a free port and in a new folder.
 
 use crate::peer::Missing;
 use crate::program::send_signal;
@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// A server. It ends when it is dropped.
+/// A running server. It ends when this is dropped.
 #[derive(Debug)]
 pub struct NatsServer {
     program: PathBuf,
@@ -53,29 +53,30 @@ impl NatsServer {
         self.child.kill().await.unwrap();
     }
 
-    /// Stops it without its end: connections stay, and nobody answers. `CONT` undoes `STOP`.
+    /// Sends a signal. `STOP` freezes the server: connections stay open without answers; `CONT`
+    /// undoes it.
     pub fn signal(&self, signal: &str) {
         send_signal(signal, self.child.id().unwrap());
     }
 
-    /// Starts it again where it was.
+    /// Starts the server again on the same port and folder.
     pub async fn start_again(&mut self) {
         let again = spawn(&self.program, &self.folder, self.port.into()).await;
         (self.child, self.port, self._log) = again;
     }
 
-    /// Its host and port.
+    /// Returns its host and port.
     #[must_use]
     pub fn address(&self) -> String {
         format!("localhost:{}", self.port)
     }
 
-    /// A client of it.
+    /// Connects a client.
     pub async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.address()).await.unwrap()
     }
 
-    /// Makes a stream for the subject `steps`.
+    /// Creates a stream for the subject `steps`.
     pub async fn make_stream(&self, client: &async_nats::Client, config: Config) -> Stream {
         let jetstream = async_nats::jetstream::new(client.clone());
         let config = Config {
@@ -87,7 +88,7 @@ impl NatsServer {
     }
 }
 
-/// Gives the port once the server listens.
+/// Starts the process, and returns the port once the server listens.
 async fn spawn(program: &PathBuf, folder: &TempDir, port: i32) -> (Child, u16, JoinSet<()>) {
     let mut child = Command::new(program)
         .arg("--config")
@@ -115,13 +116,13 @@ async fn spawn(program: &PathBuf, folder: &TempDir, port: i32) -> (Child, u16, J
     };
     let ready = timeout(PATIENCE, ready).await;
     assert!(ready == Ok(true), "{said}");
-    // Who does not read what it says would stop it in the end.
+    // Drains the log, so that the server never blocks on it.
     let mut log = JoinSet::new();
     log.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     (child, port.unwrap(), log)
 }
 
-/// An operator with an account, and users of it, as `nsc` would make them.
+/// An operator with an account and its users, as `nsc` creates them.
 #[derive(Debug)]
 pub struct Operator {
     key: nkeys::KeyPair,
@@ -138,11 +139,11 @@ impl Default for Operator {
 }
 
 impl Operator {
-    /// What a server must know.
+    /// Returns the settings for a server.
     #[must_use]
     pub fn settings(&self) -> String {
         let operator = jwt(&self.key, &self.key, json!({"type": "operator"}));
-        // JetStream is not for the system's account.
+        // The system account cannot use JetStream.
         let account = |storage: i64| {
             let limits = json!({
                 "subs": -1, "data": -1, "payload": -1, "conn": -1, "leaf": -1, "imports": -1,
@@ -162,7 +163,7 @@ impl Operator {
         )
     }
 
-    /// Credentials of a user.
+    /// Returns the credentials of a user.
     #[must_use]
     pub fn credentials(&self) -> String {
         let user = nkeys::KeyPair::new_user();
@@ -176,7 +177,7 @@ impl Operator {
     }
 }
 
-/// What `issuer` says of `subject`.
+/// Signs the claims of `issuer` about `subject`.
 fn jwt(issuer: &nkeys::KeyPair, subject: &nkeys::KeyPair, mut claims: Value) -> String {
     claims["version"] = json!(2);
     let claims = json!({
@@ -190,7 +191,7 @@ fn jwt(issuer: &nkeys::KeyPair, subject: &nkeys::KeyPair, mut claims: Value) -> 
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// All messages of a stream.
+/// Returns all messages of a stream.
 pub async fn messages(stream: &Stream) -> Vec<StreamMessage> {
     let last = stream.get_info().await.unwrap().state.last_sequence;
     let mut messages = Vec::new();

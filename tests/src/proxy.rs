@@ -1,4 +1,4 @@
-//! A TCP proxy that does to each connection what a network does at its worst.
+//! A TCP proxy that injects network faults into connections.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -8,40 +8,40 @@ use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// What becomes of one connection.
+/// Fault of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// None.
     Pass,
-    /// It is reset at once: no request gets through.
+    /// Reset at once: no request gets through.
     Refuse,
-    /// It is reset after so many bytes of answers: the request gets through.
+    /// Reset after this many bytes of answers: the request gets through.
     Cut(usize),
-    /// It is accepted and never answered: no request gets through.
+    /// Accepted and never answered: no request gets through.
     BlackHole,
-    /// After so many bytes of answers nothing gets through in either direction, and nobody says so.
+    /// After this many bytes of answers nothing passes in either direction, without a reset.
     HalfOpen(usize),
-    /// The request gets through. The answer is 202 with a body that does not end: a byte now and then.
+    /// The request gets through. The answer is 202 with a body that never ends: a byte at a time.
     Trickle,
-    /// The same, with a body as fast as it is read.
+    /// The same, with a body at full speed.
     Flood,
-    /// The request gets through. The answer is a head that does not end.
+    /// The request gets through. The answer is a head that never ends.
     EndlessHead,
-    /// The request gets through. The answer is no HTTP.
+    /// The request gets through. The answer is not HTTP.
     Nonsense,
 }
 
-/// The pace of [`Fault::Trickle`].
+/// Time between two bytes of [`Fault::Trickle`].
 const TRICKLE: Duration = Duration::from_millis(10);
-/// How answers begin that do not end well.
+/// Beginning of the answers that never end.
 const BODY: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 1000000000000\r\n\r\n";
 const HEAD: &[u8] = b"HTTP/1.1 202 Accepted\r\nendless: ";
 const NONSENSE: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
 
-/// A proxy on a port of its own. It ends when it is dropped, with all its connections.
+/// A proxy on a free port. It ends, with all its connections, when this is dropped.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it is: the URL of the receiver, with another port.
+    /// URL of the receiver, with the port of the proxy.
     pub url: String,
     upstream: SocketAddr,
     port: u16,
@@ -50,8 +50,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one before the receiver at `url`. The first connections get the faults of `script`, all
-    /// later ones pass.
+    /// Starts a proxy in front of the receiver at `url`. The first connections get the faults of
+    /// `script`; later ones pass.
     pub async fn start(url: &str, script: Vec<Fault>) -> Self {
         let address = url.split('/').nth(2).unwrap();
         let upstream: SocketAddr = address.replace("localhost", "127.0.0.1").parse().unwrap();
@@ -69,24 +69,24 @@ impl Proxy {
         }
     }
 
-    /// Closes the port and all connections: who connects is refused.
+    /// Closes the port and all connections: new connections are refused.
     pub async fn stop(&mut self) {
         self.server.shutdown().await;
     }
 
-    /// Listens again where it did.
+    /// Listens again on the same port.
     pub async fn start_again(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
         let script = self.script.clone();
         self.server.spawn(accept(listener, self.upstream, script));
     }
 
-    /// The next connections get these faults.
+    /// Applies these faults to the next connections.
     pub fn then(&self, faults: impl IntoIterator<Item = Fault>) {
         self.script.lock().unwrap().extend(faults);
     }
 
-    /// Faults that no connection has had.
+    /// Returns the faults that no connection has had yet.
     #[must_use]
     pub fn unused_faults(&self) -> usize {
         self.script.lock().unwrap().len()
@@ -100,7 +100,7 @@ async fn accept(listener: TcpListener, upstream: SocketAddr, script: Arc<Mutex<V
         while connections.try_join_next().is_some() {}
         let fault = script.lock().unwrap().pop_front().unwrap_or(Fault::Pass);
         connections.spawn(async move {
-            // That one side is gone is what connections are for here.
+            // A connection that ends with an error is normal here.
             carry(client, upstream, fault).await.ok();
         });
     }
@@ -142,7 +142,8 @@ async fn carry(mut client: TcpStream, upstream: SocketAddr, fault: Fault) -> io:
     Ok(())
 }
 
-/// Passes everything on until one side ends, or so many bytes of answers have passed and there are more.
+/// Forwards everything until one side ends, or until this many bytes of answers have passed and
+/// more follow.
 async fn pass(client: &mut TcpStream, upstream: SocketAddr, answers: usize) -> io::Result<()> {
     let mut server = TcpStream::connect(upstream).await?;
     let (mut requests, mut to_client) = client.split();
@@ -151,7 +152,7 @@ async fn pass(client: &mut TcpStream, upstream: SocketAddr, answers: usize) -> i
         let left = answers.try_into().unwrap_or(u64::MAX);
         let mut some = (&mut from_server).take(left);
         io::copy(&mut some, &mut to_client).await?;
-        // The receiver has the request by then.
+        // By then the receiver has the request.
         from_server.peek(&mut [0]).await
     };
     tokio::select! {
@@ -160,7 +161,7 @@ async fn pass(client: &mut TcpStream, upstream: SocketAddr, answers: usize) -> i
     }
 }
 
-/// Reads until the client gives up.
+/// Reads until the client closes the connection.
 async fn swallow(client: &mut TcpStream) -> io::Result<()> {
     io::copy(client, &mut io::sink()).await.map(drop)
 }

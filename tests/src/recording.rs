@@ -1,7 +1,8 @@
-//! Recorded and derived watch streams with the events that they must give.
+//! Recorded and derived watch streams, with their expected events.
 //!
-//! Source: `recordings/` were recorded on Kubernetes 1.36.2 with Tekton Pipelines 1.15, `fixtures/` were derived from
-//! Tekton's code, `cases/` were written by hand, each for one rule (see the README in each).
+//! Sources: `recordings/` were recorded on Kubernetes 1.36.2 with Tekton Pipelines 1.15,
+//! `fixtures/` were derived from Tekton's code, `cases/` were written by hand, each for one rule
+//! (see the README in each).
 
 use crate::api_server::ApiServer;
 use crate::path;
@@ -12,19 +13,19 @@ use step_observer::observe::{Change, Finding, Speed, TimedChange, Tracker, play}
 use step_observer::step::StepRecord;
 use step_observer_core::{Kind, Ledger};
 
-/// All recordings, by name.
+/// Returns all recordings by name.
 #[must_use]
 pub fn recordings() -> Vec<String> {
     names("recordings", ".jsonl")
 }
 
-/// All fixtures, by name.
+/// Returns all fixtures by name.
 #[must_use]
 pub fn fixtures() -> Vec<String> {
     names("fixtures", ".json")
 }
 
-/// All streams made by hand for one rule each, by name.
+/// Returns all hand-written cases by name.
 #[must_use]
 pub fn cases() -> Vec<String> {
     names("cases", ".jsonl")
@@ -42,13 +43,13 @@ fn names(folder: &str, end: &str) -> Vec<String> {
     names
 }
 
-/// A file below this crate as JSON.
+/// Reads a JSON file below this crate.
 #[must_use]
 pub fn json(file: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path(file)).unwrap()).unwrap()
 }
 
-/// The watch events of a recording, a case or a fixture, one JSON document each.
+/// Returns the watch events of a recording, a case or a fixture, one JSON document each.
 #[must_use]
 pub fn watch_events(name: &str) -> Vec<Value> {
     let files = ["recordings", "cases"].map(|folder| path(&format!("{folder}/{name}.jsonl")));
@@ -65,7 +66,7 @@ pub fn watch_events(name: &str) -> Vec<Value> {
         .clone()
 }
 
-/// The changes that watch events are, as the program reads them.
+/// Parses watch events into changes, as the program does.
 #[must_use]
 pub fn changes(events: &[Value]) -> Vec<TimedChange> {
     let text: String = events.iter().map(|event| format!("{event}\n")).collect();
@@ -84,7 +85,7 @@ pub fn changes(events: &[Value]) -> Vec<TimedChange> {
     seen
 }
 
-/// Plays changes through a new tracker to their end.
+/// Passes changes through a new tracker to their end.
 #[must_use]
 pub fn track(changes: Vec<TimedChange>) -> Vec<StepRecord> {
     let mut tracker = Tracker::new(Ledger::from_stream_start());
@@ -93,7 +94,7 @@ pub fn track(changes: Vec<TimedChange>) -> Vec<StepRecord> {
     records
 }
 
-/// Plays changes through a tracker, time included.
+/// Passes changes through a tracker, with their times.
 #[must_use]
 pub fn feed(tracker: &mut Tracker, changes: Vec<TimedChange>) -> Vec<StepRecord> {
     let mut records = Vec::new();
@@ -104,7 +105,7 @@ pub fn feed(tracker: &mut Tracker, changes: Vec<TimedChange>) -> Vec<StepRecord>
     records
 }
 
-/// Lets time pass.
+/// Lets time pass until nothing is due.
 #[must_use]
 pub fn settle(tracker: &mut Tracker, until: Timestamp) -> Vec<StepRecord> {
     let mut records = Vec::new();
@@ -114,7 +115,7 @@ pub fn settle(tracker: &mut Tracker, until: Timestamp) -> Vec<StepRecord> {
     records
 }
 
-/// The step records among findings.
+/// Returns the step records among findings.
 #[must_use]
 pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
     findings
@@ -129,8 +130,8 @@ pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
         .collect()
 }
 
-/// TaskRun and Pod of the recording `a-success`, of which `chosen` are told, as often as wanted and
-/// each time as another run.
+/// Returns TaskRun and Pod of the recording `a-success`, of which `chosen` emit events, in `count`
+/// copies with different runs.
 #[must_use]
 pub fn copies(chosen: &[Value], runs: usize) -> Vec<String> {
     let last = |kind: &str| {
@@ -151,7 +152,7 @@ pub fn copies(chosen: &[Value], runs: usize) -> Vec<String> {
     (0..runs).flat_map(copy).collect()
 }
 
-/// The id of the event of a record.
+/// Returns the id of a record's event.
 #[must_use]
 pub fn event_id(record: &StepRecord) -> String {
     record.transition.event_id(&format!(
@@ -160,20 +161,20 @@ pub fn event_id(record: &StepRecord) -> String {
     ))
 }
 
-/// What the end of a `sequence` says: the position of the step, and whether it is its start or its end.
+/// Returns the position of the step and the phase from the end of a `sequence`.
 #[must_use]
 pub fn step_and_phase(sequence: &str) -> &str {
     let start = sequence.len().saturating_sub("0000-0".len());
     sequence.get(start..).unwrap_or_default()
 }
 
-/// Is it a change of a Pod?
+/// Returns true for a change of a Pod.
 #[must_use]
 pub fn is_pod(event: &Value) -> bool {
     event["object"]["kind"] == "Pod"
 }
 
-/// The change at the beginning: everything is listed.
+/// Returns the first change: all lists are complete.
 #[must_use]
 pub fn listed(at: Timestamp) -> TimedChange {
     TimedChange {

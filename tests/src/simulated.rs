@@ -1,8 +1,8 @@
-//! Watch streams of runs that never were: Tekton and the kubelet, simulated for any plan of what the steps do.
+//! Simulated watch streams: Tekton and the kubelet, for any plan of the behaviour of steps.
 //!
-//! The rules are those of Tekton's entrypoint and reconciler: each step waits for the one before it, a container that
-//! was killed before its turn leaves those behind it waiting until the TaskRun times out, and the times of the kubelet
-//! are whole seconds of a clock of its own.
+//! The rules are those of Tekton's entrypoint and reconciler: each step waits for its predecessor;
+//! a container that was killed before its turn leaves the later ones waiting until the TaskRun
+//! times out; and the kubelet's times are whole seconds of another clock.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -10,52 +10,53 @@ use serde_json::{Value, json};
 
 const RUN: &str = "aaaaaaaa-0000-4000-8000-000000000000";
 const POD: &str = "bbbbbbbb-0000-4000-8000-000000000000";
-/// When the pod is created.
+/// Creation of the pod, in Unix seconds.
 const CREATED: i64 = 1_764_000_000;
 const TIMEOUT: i64 = 120_000;
 const TIMED_OUT: &str = "TaskRunTimeout";
 
-/// What becomes of one step.
+/// Behaviour of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Its command ends with this exit code.
+    /// The command ends with this exit code.
     Exits(i32),
-    /// The same under `onError: continue`.
+    /// The command ends with this exit code under `onError: continue`.
     Continues(i32),
-    /// Its `when` expressions are false.
+    /// The `when` expressions are false.
     WhenFalse,
-    /// Its entrypoint is killed while the command runs, for its memory or for no reason that is reported.
+    /// The entrypoint is killed while the command runs.
     Killed {
-        /// `OOMKilled`.
+        /// Reported as `OOMKilled`; otherwise without a reason.
         by_memory: bool,
     },
-    /// Its container cannot be started.
+    /// The container cannot be started.
     StartError,
-    /// Its entrypoint is killed while it waits for its turn.
+    /// The entrypoint is killed while it waits for its turn.
     KilledEarly {
-        /// `OOMKilled`.
+        /// Reported as `OOMKilled`; otherwise without a reason.
         by_memory: bool,
-        /// After READY, while the first step runs. A first step is always killed before.
+        /// After READY, while the first step runs. A first step is always killed before READY.
         after_ready: bool,
     },
 }
 
-/// What becomes of a run.
+/// Behaviour of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Its steps, each with what its command takes, in milliseconds.
+    /// Steps, each with the duration of its command in milliseconds.
     pub steps: Vec<(Fate, i64)>,
-    /// What passes between the start of the last container and READY, in milliseconds.
+    /// Time between the start of the last container and READY, in milliseconds.
     pub readiness: i64,
-    /// How far the kubelet's clock is ahead, in milliseconds.
+    /// Lead of the kubelet's clock, in milliseconds.
     pub skew: i64,
-    /// The API server shows `managedFields`.
+    /// True if the API server shows `managedFields`.
     pub managed_fields: bool,
-    /// There is a sidecar, which Tekton stops by restarting it with another image once the TaskRun is done.
+    /// True if there is a sidecar, which Tekton stops by changing its image once the TaskRun is
+    /// done.
     pub sidecar: bool,
 }
 
-/// Any plan.
+/// Generates any plan.
 pub fn any_plan() -> impl Strategy<Value = Plan> {
     let fate = prop_oneof![
         8 => Just(Fate::Exits(0)),
@@ -79,34 +80,34 @@ pub fn any_plan() -> impl Strategy<Value = Plan> {
     )
 }
 
-/// What a container did, in milliseconds since the pod was created.
+/// History of a container, in milliseconds since the creation of the pod.
 #[derive(Clone, Debug, Default)]
 struct Container {
     /// `None` if it could not be started.
     started: Option<i64>,
-    /// When its command began, or its entrypoint found that it is skipped.
+    /// Start of the command, or the time at which the entrypoint skipped the step.
     step_started: Option<i64>,
     ended: Option<i64>,
     exit_code: i32,
     reason: &'static str,
-    /// The internal entries of its message; `None` if there is none.
+    /// Internal entries of its message; `None` if there is none.
     message: Option<Vec<(&'static str, String)>>,
 }
 
-/// A run as the plan has it.
+/// A run that follows a plan.
 #[derive(Debug)]
 pub struct History {
     containers: Vec<Container>,
-    /// When READY was set, if it was.
+    /// Time of READY, if it was set.
     ready: Option<i64>,
-    /// When the TaskRun is done.
+    /// Time at which the TaskRun is done.
     done: i64,
     reason: &'static str,
     plan: Plan,
 }
 
 impl History {
-    /// Plays a plan.
+    /// Simulates a plan.
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
         let count = i64::try_from(plan.steps.len()).unwrap();
@@ -130,7 +131,7 @@ impl History {
                 } => {
                     let at = match (after_ready && index > 0, by_memory) {
                         (true, _) => ready + 300,
-                        // While all containers wait for READY.
+                        // Killed while all containers wait for READY.
                         (false, true) => early,
                         (false, false) => begin,
                     };
@@ -141,7 +142,7 @@ impl History {
             }
             containers.push(container);
         }
-        // Tekton is done with a TaskRun as soon as a step was killed for its memory, or none is left.
+        // A TaskRun is done once a step was OOM-killed, or once all steps have ended.
         let first_oom = |containers: &[Container]| {
             let killed = containers
                 .iter()
@@ -154,7 +155,7 @@ impl History {
         let over = none_left || first_oom(&containers).is_some_and(|end| end < ready);
         let ready = Some(ready).filter(|_| !over);
         if over {
-            // What would be killed later waits until the end.
+            // Containers that would be killed later wait until the end.
             for container in containers
                 .iter_mut()
                 .filter(|container| container.ended > Some(early))
@@ -170,7 +171,7 @@ impl History {
         let mut failed = false;
         for ((fate, duration), container) in plan.steps.iter().zip(&mut containers) {
             if container.ended.is_some() {
-                // It leaves no file behind: whoever waits for it waits for ever.
+                // No file is written, so all later steps wait for ever.
                 turn = None;
                 continue;
             }
@@ -183,7 +184,7 @@ impl History {
                 turn = Some(start + 900);
                 continue;
             }
-            // Long enough for what is killed while it runs to have ended in an earlier second.
+            // Long enough that containers killed during it have ended in an earlier second.
             let end = start + duration + if start == first_turn { 2_000 } else { 0 };
             match *fate {
                 Fate::Exits(code) => {
@@ -229,7 +230,7 @@ impl History {
             (None, false) => (TIMEOUT, TIMED_OUT),
         };
         if reason == TIMED_OUT {
-            // What still waits is stopped with the pod.
+            // Waiting containers are stopped with the pod.
             for container in &mut containers {
                 if container.ended.is_none() {
                     container.end(TIMEOUT + 1_000 + plan.skew.abs(), 2, "Error");
@@ -245,7 +246,7 @@ impl History {
         }
     }
 
-    /// What each step must become: `started` or not, and its end.
+    /// Returns the expected result of each step: `started` or not, and its end.
     #[must_use]
     pub fn expected(&self) -> Vec<(String, String)> {
         let mut expected = Vec::new();
@@ -260,7 +261,7 @@ impl History {
                 .iter()
                 .flatten()
                 .find(|(key, _)| *key == "Reason");
-            // Tekton was done before: nothing waits for what became of it.
+            // Tekton was done before, and its result is not awaited.
             let too_late = !stuck && container.ended.is_some_and(|end| end > self.done);
             let (started, end) = match fate {
                 Fate::KilledEarly { .. } if too_late || skipped => (false, "skipped"),
@@ -277,7 +278,7 @@ impl History {
         expected
     }
 
-    /// The watch events in order of time: every change of the pod, and then its TaskRun.
+    /// Returns the watch events in order of time: every change of the pod, followed by its TaskRun.
     #[must_use]
     pub fn stream(&self) -> Vec<Value> {
         let mut times: Vec<i64> = vec![0, self.done, self.done + 2_000];
@@ -490,7 +491,7 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_second(CREATED).unwrap() + SignedDuration::from_millis(millis)
 }
 
-/// Whole seconds, by a clock that is ahead.
+/// Formats a time in whole seconds of a clock that is ahead by `skew`.
 fn seconds(millis: i64, skew: i64) -> String {
     Timestamp::from_second(at(millis + skew).as_second())
         .unwrap()

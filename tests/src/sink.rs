@@ -1,4 +1,4 @@
-//! A real HTTP sink that keeps what it gets and answers as it is told.
+//! A real HTTP sink that records requests and gives configured answers.
 
 use crate::tls::{SharedTls, TlsListener};
 use axum::Router;
@@ -11,26 +11,26 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// How long a condition is waited for before a test fails.
+/// Longest wait for a condition before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One request that it got.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Its method.
+    /// Method of the request.
     pub method: Method,
-    /// Its headers.
+    /// Headers of the request.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Body of the request.
     pub body: Bytes,
-    /// What it was answered.
+    /// Status of the answer.
     pub status: StatusCode,
-    /// When it came.
+    /// Time of arrival.
     pub at: Instant,
 }
 
 impl Request {
-    /// A header as text.
+    /// Returns a header as text.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers
@@ -43,13 +43,13 @@ impl Request {
 /// An answer: status and headers.
 pub type Answer = (u16, Vec<(&'static str, String)>);
 
-/// What it answers to a request.
+/// Computes the status of an answer from headers and body.
 type Rule = Box<dyn Fn(&HeaderMap, &Bytes) -> u16 + Send>;
 
-/// A sink on a port of its own. It ends when it is dropped.
+/// A sink on a free port. It ends when this is dropped.
 #[expect(missing_debug_implementations, reason = "a rule has nothing to show")]
 pub struct HttpSink {
-    /// Where it is.
+    /// URL of the sink.
     pub url: String,
     requests: Arc<Mutex<Vec<Request>>>,
     script: Arc<Mutex<VecDeque<Answer>>>,
@@ -60,7 +60,7 @@ pub struct HttpSink {
 }
 
 impl HttpSink {
-    /// Starts one that answers with `script`, and with 202 after it.
+    /// Starts a sink that answers with `script`, and then with 202.
     pub async fn start(script: Vec<Answer>) -> Self {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -115,7 +115,7 @@ impl HttpSink {
         }
     }
 
-    /// The same over TLS.
+    /// Starts a sink with TLS.
     pub async fn start_tls(script: Vec<Answer>, tls: rustls::ServerConfig) -> Self {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -135,28 +135,28 @@ impl HttpSink {
         }
     }
 
-    /// Has further connections use this.
+    /// Uses this TLS configuration for further connections.
     pub fn set_tls(&self, tls: rustls::ServerConfig) {
         *self.tls.as_ref().unwrap().lock().unwrap() = Arc::new(tls);
     }
 
-    /// Answers with this next.
+    /// Sets the next answers.
     pub fn answer_next(&self, answers: Vec<Answer>) {
         self.script.lock().unwrap().extend(answers);
     }
 
-    /// Answers with what a rule says of headers and body, where the script is at its end.
+    /// Computes the answers by a rule once the script is used up.
     pub fn answer_by(&self, rule: impl Fn(&HeaderMap, &Bytes) -> u16 + Send + 'static) {
         *self.rule.lock().unwrap() = Some(Box::new(rule));
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Requests that were answered well.
+    /// Returns the requests that were accepted.
     #[must_use]
     pub fn accepted(&self) -> Vec<Request> {
         self.requests()
@@ -165,7 +165,7 @@ impl HttpSink {
             .collect()
     }
 
-    /// Answers that were not used.
+    /// Returns the answers that were not used yet.
     #[must_use]
     pub fn unused_answers(&self) -> usize {
         self.script.lock().unwrap().len()
@@ -177,14 +177,14 @@ impl HttpSink {
         assert!(holds.is_ok(), "{} requests came", self.requests().len());
     }
 
-    /// The same, without an end.
+    /// Waits for the condition without a time limit.
     pub async fn met(&self, condition: impl Fn(&[Request]) -> bool) {
         let mut count = self.count.clone();
         let holds = count.wait_for(|_| condition(&self.requests.lock().unwrap()));
         holds.await.unwrap();
     }
 
-    /// Waits until so many requests have come.
+    /// Waits until this many requests have come.
     pub async fn wait_for(&self, requests: usize) {
         let mut count = self.count.clone();
         let enough =

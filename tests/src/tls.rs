@@ -1,8 +1,8 @@
-//! Authorities and certificates for receivers with TLS.
+//! Certificate authorities and certificates for receivers with TLS.
 
 use std::sync::{Arc, Mutex};
 
-/// An authority, and what it signs.
+/// A certificate authority.
 #[derive(Debug)]
 pub struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
 
@@ -16,19 +16,19 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// Its own certificate (PEM).
+    /// Returns its own certificate (PEM).
     #[must_use]
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// Certificate and key for a name.
+    /// Returns certificate and key for a name.
     #[must_use]
     pub fn sign(&self, name: &str) -> (rcgen::Certificate, rcgen::KeyPair) {
         self.sign_until(name, 4096)
     }
 
-    /// The same, valid until the end of a year.
+    /// Returns certificate and key that are valid until the end of a year.
     #[must_use]
     pub fn sign_until(&self, name: &str, year: i32) -> (rcgen::Certificate, rcgen::KeyPair) {
         let key = rcgen::KeyPair::generate().unwrap();
@@ -37,7 +37,8 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    /// A server with a certificate of this authority, which wants to see one of it, too.
+    /// Returns a server with a certificate of this authority, which requires a client certificate
+    /// of the same authority.
     #[must_use]
     pub fn server(&self) -> rustls::ServerConfig {
         let mut roots = rustls::RootCertStore::empty();
@@ -49,14 +50,15 @@ impl Authority {
         serve(wants.build().unwrap(), self.sign("localhost"))
     }
 
-    /// A server of another name, for everybody.
+    /// Returns a server with another name, without client certificates.
     #[must_use]
     pub fn server_named(&self, name: &str) -> rustls::ServerConfig {
         let anybody = rustls::server::WebPkiClientVerifier::no_client_auth();
         serve(anybody, self.sign(name))
     }
 
-    /// A server whose certificate is valid until the end of a year, for everybody.
+    /// Returns a server whose certificate is valid until the end of a year, without client
+    /// certificates.
     #[must_use]
     pub fn server_until(&self, year: i32) -> rustls::ServerConfig {
         let anybody = rustls::server::WebPkiClientVerifier::no_client_auth();
@@ -80,13 +82,13 @@ fn serve(
         .unwrap()
 }
 
-/// Connections that are no TLS, or do not show who they are, are closed.
+/// A listener that closes connections without TLS or with an invalid client certificate.
 pub(crate) struct TlsListener {
     pub(crate) listener: tokio::net::TcpListener,
     pub(crate) tls: SharedTls,
 }
 
-/// What new connections use.
+/// TLS configuration of new connections.
 pub(crate) type SharedTls = Arc<Mutex<Arc<rustls::ServerConfig>>>;
 
 impl axum::serve::Listener for TlsListener {

@@ -1,4 +1,5 @@
-//! What every answer of a receiver means: the table of `host/src/sink/retry_action.rs`, through a real server.
+//! The meaning of every answer of a receiver: the table of `host/src/sink/retry_action.rs`, through
+//! a real server.
 
 use jiff::Timestamp;
 use std::process::Stdio;
@@ -11,22 +12,22 @@ use step_observer_tests::path;
 use step_observer_tests::program::Program;
 use step_observer_tests::sink::{Answer, HttpSink, PATIENCE};
 
-/// Answers that may be others later.
+/// Statuses after which the event is sent again.
 const RETRIED: [u16; 7] = [401, 403, 404, 408, 409, 425, 429];
-/// Longest wait that a receiver may ask for (`retry.maxPauseMs`).
+/// Longest wait that a receiver may request (`retry.maxPauseMs`).
 const CAP: Duration = Duration::from_secs(600);
 
-/// What an answer means for the event.
+/// Meaning of an answer for the event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Meaning {
     Taken,
-    /// Send it again, and not before this where the receiver asks for it.
+    /// Send the event again, not before the requested wait.
     Again(Option<Duration>),
-    /// Send nothing to this receiver for so long.
+    /// Send nothing to this receiver for this long.
     Pause(Duration),
-    /// Send nothing at all for long.
+    /// Send nothing to this receiver for ten minutes.
     Gone,
-    /// Never send it again.
+    /// Never send the event again.
     Refused,
 }
 
@@ -45,7 +46,7 @@ fn meaning(attempt: Attempt) -> (Meaning, String) {
     (meaning, failure.reason)
 }
 
-/// What attempts mean that are answered so, and the reasons that are given.
+/// Returns the meaning of each answer, with the reason that is logged.
 async fn meanings(answers: Vec<Answer>) -> Vec<(Meaning, String)> {
     let count = answers.len();
     let receiver = HttpSink::start(answers).await;
@@ -53,7 +54,7 @@ async fn meanings(answers: Vec<Answer>) -> Vec<(Meaning, String)> {
     let event = Encoded::from_structured(structured(&example_event().event).unwrap());
     let mut told = Vec::new();
     for _ in 0..count {
-        // Each with pauses of its own.
+        // Each sink has its own pauses.
         let kind = SinkKind::Http(config.clone().into());
         let sink = kind.open(&mut SinkContext::default()).await.unwrap();
         told.push(meaning(sink.send(&event).await));
@@ -100,7 +101,7 @@ async fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
         ("99999999999999999999999".to_owned(), Some(CAP)),
         (date(-3600), Some(Duration::ZERO)),
         (date(3600), Some(CAP)),
-        // The two older forms, which every recipient must take (RFC 9110 §5.6.7).
+        // The two older formats of a date, which every recipient must accept (RFC 9110 §5.6.7).
         (
             "Sunday, 06-Nov-94 08:49:37 GMT".to_owned(),
             Some(Duration::ZERO),
@@ -120,7 +121,7 @@ async fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
         for (told, _) in meanings(answers.to_vec()).await {
             assert_eq!(told, meaning, "{header}");
         }
-        // Any other answer speaks of its event only, or of none.
+        // With any other status, `Retry-After` applies to its event only, or to nothing.
         for (status, meaning) in [
             (202, Meaning::Taken),
             (400, Meaning::Refused),
@@ -133,7 +134,7 @@ async fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
             assert_eq!(told, meaning, "{status}, {header}");
         }
     }
-    // In half a minute, less what the test has taken so far.
+    // In half a minute, minus the time that the test has taken so far.
     let answers = vec![(503, vec![("retry-after", date(30))])];
     let (told, _) = meanings(answers).await.remove(0);
     let Meaning::Pause(after) = told else {
@@ -175,7 +176,7 @@ async fn an_event_is_tried_until_it_is_taken_with_the_same_id_and_bytes() {
     let output = done.expect("it does not end").unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{log}");
-    // One run: nothing overtakes its first event.
+    // One run: no event overtakes its first one.
     let requests = sink.requests();
     assert_eq!(requests.len(), tries + 5);
     for request in &requests[1..tries] {

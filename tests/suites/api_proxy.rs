@@ -1,4 +1,4 @@
-//! The way to the API server through a proxy: that of the kubeconfig, or of the environment.
+//! The API server behind a proxy of the kubeconfig or the environment.
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -11,13 +11,13 @@ use step_observer_tests::program::{Program, send_signal, wait_for_line};
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 use step_observer_tests::tls::Authority;
 
-/// A name that only the proxy knows.
+/// A name that only the proxy can resolve.
 const NAME: &str = "api.cluster.example";
 const TARGET: &str = "api.cluster.example:6443";
 const PASSWORD: &str = "s3cr%3At-of-the-proxy";
-/// Events of a run of [`finished_run`].
+/// Events of one run of [`finished_run`].
 const PER_RUN: usize = 2;
-/// Variables that would lead elsewhere.
+/// Variables that name another proxy.
 const ALL: [&str; 8] = [
     "HTTP_PROXY",
     "http_proxy",
@@ -57,7 +57,8 @@ impl Scene {
         proxy.lead(TARGET, address);
     }
 
-    /// An observer whose kubeconfig has this `proxy-url`, and whose environment has these variables.
+    /// Returns an observer with this `proxy-url` in its kubeconfig and these variables in its
+    /// environment.
     fn observer(&self, proxy_url: Option<&str>, variables: &[(&str, &str)]) -> Program {
         let cluster = json!({
             "server": format!("https://{TARGET}"), "proxy-url": proxy_url,
@@ -66,7 +67,7 @@ impl Scene {
         observer(self.folder.path(), &cluster, &self.sink, variables)
     }
 
-    /// Starts it, waits until the run is told, and gives its log.
+    /// Starts it, waits for the events of the run, and returns its log.
     async fn told(&self, mut observer: Program) -> String {
         let before = self.sink.requests().len();
         let child = observer.spawn().unwrap();
@@ -114,7 +115,7 @@ async fn ended(child: tokio::process::Child) -> Output {
     ended.expect("it does not end").unwrap()
 }
 
-/// What it logs; the password is nowhere in it, whatever the level.
+/// Returns the log, which never holds the password, at any level.
 fn log(output: &Output) -> String {
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     for form in [
@@ -127,7 +128,7 @@ fn log(output: &Output) -> String {
     log
 }
 
-/// Where a proxy is, with credentials.
+/// Returns the URL of a proxy with credentials.
 fn with_credentials(proxy: &ForwardProxy) -> String {
     proxy.url.replacen("://", &format!("://me:{PASSWORD}@"), 1)
 }
@@ -137,7 +138,7 @@ async fn the_proxy_of_the_kubeconfig_leads_to_the_api_server() {
     let scene = Scene::new().await;
     let (proxy, other) = (ForwardProxy::start().await, ForwardProxy::start().await);
     scene.lead(&proxy);
-    // It counts for its cluster, whatever the environment says.
+    // The kubeconfig's proxy has precedence over the environment.
     let variables = [("HTTPS_PROXY", other.url.as_str()), ("NO_PROXY", "*")];
     let url = with_credentials(&proxy);
     let log = scene.told(scene.observer(Some(&url), &variables)).await;
@@ -178,7 +179,7 @@ async fn the_proxy_of_the_environment_leads_to_the_api_server_unless_it_is_excep
         );
         assert!(proxy.seen().len() > before, "{name}");
     }
-    // Directly nobody knows the name.
+    // Without the proxy the name cannot be resolved.
     let before = proxy.seen().len();
     let variables = [
         ("HTTPS_PROXY", proxy.url.as_str()),
@@ -206,7 +207,7 @@ async fn a_proxy_may_use_tls() {
     assert!(!proxy.seen().is_empty());
 }
 
-/// What `kubectl proxy` and tests have: no TLS.
+/// No TLS, as with `kubectl proxy` and in tests.
 #[tokio::test]
 async fn an_api_server_without_tls_is_reached_through_a_tunnel_too() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);

@@ -1,9 +1,10 @@
-//! The API server of the kit answers as real ones do, where the observer does not ask.
+//! The API server of the test kit answers as real ones do, also to requests that the observer does
+//! not make.
 use serde_json::{Value, json};
 use step_observer_tests::admin::get;
 use step_observer_tests::api_server::ApiServer;
 
-/// A server with pods a, b and c.
+/// Starts a server with the pods a, b and c.
 async fn server() -> (ApiServer, String) {
     let server = ApiServer::start().await;
     for name in ["a", "b", "c"] {
@@ -23,12 +24,12 @@ async fn ask(address: &str, path: &str) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap())
 }
 
-/// The lines of a watch, to its end.
+/// Returns the lines of a watch, to its end.
 async fn watched(address: &str, query: &str) -> Vec<Value> {
     let path = format!("/api/v1/pods?watch=true&timeoutSeconds=1&{query}");
     let (status, body) = get(address, &path).await;
     assert_eq!(status, 200, "{body}");
-    // Pieces of chunks are between them.
+    // Lines with the sizes of chunks stand between them.
     let lines = body.lines().filter(|line| line.starts_with('{'));
     lines
         .map(|line| serde_json::from_str(line).unwrap())

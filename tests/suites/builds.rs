@@ -1,12 +1,13 @@
-//! `cargo xtask build` and `cargo xtask install`: what they ask cargo for, and in which order. A build of everything would
-//! take ten minutes, so cargo is a script here that notes what it is asked for.
+//! The calls of cargo by `cargo xtask build` and `cargo xtask install`, and their order. Real
+//! builds would take ten minutes, so cargo is a script here that records its arguments.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use step_observer_tests::path;
 use step_observer_tests::program::Program;
 
-/// Notes its arguments and what is in the folder of plugins, and makes what cargo would.
+/// Records its arguments and the content of the folder of plugins, and creates the files that cargo
+/// would.
 const CARGO: &str = r#"#!/bin/sh
 echo "$* | $(ls "$STEP_OBSERVER_GUESTS" 2> /dev/null | tr '\n' ' ')" >> "$NOTES"
 case "$*" in
@@ -25,10 +26,11 @@ build*)
 esac
 "#;
 
-/// What cargo is asked for, and what is printed.
+/// Returns the arguments of cargo, and the output.
 fn xtask(folder: &Path, arguments: &[&str]) -> (Vec<String>, String) {
     let (cargo, notes) = (folder.join("cargo"), folder.join("notes"));
-    // Not by this process: while another thread starts a program, a file that was just written cannot be run.
+    // Another process writes the script: a file that this process has just written cannot be
+    // executed while another thread starts a program.
     let mut writer = Command::new("sh");
     writer.args([
         "-c",
@@ -54,7 +56,7 @@ fn xtask(folder: &Path, arguments: &[&str]) -> (Vec<String>, String) {
     (asked.lines().map(str::to_owned).collect(), printed)
 }
 
-/// What is in the folder of plugins once they are built.
+/// Returns the content of the folder of plugins after their build.
 fn modules() -> String {
     let mut names: Vec<String> = std::fs::read_dir(path("../plugins"))
         .unwrap()
@@ -79,7 +81,7 @@ fn a_release_is_built_after_its_plugins_and_with_them() {
     assert!(asked[0].contains("--package redact-secrets"), "{asked:?}");
     let program = "build --package step-observer --locked --release --features kafka";
     assert_eq!(asked[1], format!("{program} | {}", modules()));
-    // It shows what is part of it.
+    // The parts of the program are printed.
     assert_eq!(printed, "the program --version\n");
 }
 

@@ -1,4 +1,4 @@
-//! The bundled plugins as WebAssembly, on the cases that their native tests run too.
+//! The bundled plugins as WebAssembly, with the cases of their native tests.
 use serde_json::{Value, json};
 use step_observer::plugin::{Chain, OnError, PluginEngine, PluginSource, PluginSpec};
 use step_observer_tests::plugins::{check_cases, process, read_json};

@@ -1,4 +1,4 @@
-//! What becomes of what is dropped in: pieces, order, names, folders, signatures.
+//! Dropped-in plugins: parts, order, names, folders, signatures.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn catalog(trust: TrustConfig, fixed: &[&str]) -> Catalog {
     Catalog::new(&engine, Arc::new(trust), fixed.collect(), 0)
 }
 
-/// Files by name.
+/// Contents of files by name.
 type Entries<'a> = &'a [(&'a str, &'a [u8])];
 
 fn map(name: &str) -> Origin {
@@ -55,7 +55,7 @@ fn settle(catalog: &mut Catalog) {
     }
 }
 
-/// Names of the plugins that events pass, in order.
+/// Returns the names of the plugins that events pass, in order.
 fn order(catalog: &Catalog) -> Vec<String> {
     let chain = catalog.roster().chain.unwrap();
     let plugins = chain.plugins().iter();
@@ -155,7 +155,7 @@ fn a_module_in_pieces_waits_for_all_of_them() {
         }
     }
     assert_eq!(order(&catalog), ["large"]);
-    // An update comes piece by piece, too: until it is whole, the version before goes on.
+    // An update also comes part by part: the previous version stays in use until it is complete.
     for (index, (settings, bytes)) in pieces(new.as_bytes()).iter().enumerate() {
         let entries: [(&str, &[u8]); 2] =
             [("plugin.wat", bytes), ("plugin.yaml", settings.as_bytes())];
@@ -258,7 +258,7 @@ fn a_live_plugin_keeps_its_name() {
     };
     catalog.apply(folder("/z/same"));
     settle(&mut catalog);
-    // Sorts before the other.
+    // Sorts before the other one.
     catalog.apply(folder("/a/same"));
     let late = catalog.next_job();
     assert!(late.is_none());
@@ -267,7 +267,7 @@ fn a_live_plugin_keeps_its_name() {
     let refused = notices.last().unwrap();
     assert_eq!(refused.origin, Origin::Folder("/a/same".to_owned()));
     assert!(refused.outcome.is_err());
-    // Once the name is free, it is the other's.
+    // Once the name is free, the other plugin takes it.
     catalog.apply(SourceChange::Withdrawn {
         origin: Origin::Folder("/z/same".to_owned()),
     });
@@ -295,7 +295,7 @@ fn a_plugin_that_cannot_be_read_at_the_start_lets_nothing_through_and_keeps_no_o
     let states_now = states(&catalog);
     assert_eq!(states_now["redact"].0, PluginState::StandIn);
     assert_eq!(states_now["stamp"].0, PluginState::Loaded);
-    // It is read as soon as it can be; a module that becomes another file is the same plugin.
+    // The link is read once its target exists; the same module in another file is the same plugin.
     std::fs::remove_file(&link).unwrap();
     write(place.path(), "redact.wat", &stamp("redact"));
     folder
@@ -414,7 +414,8 @@ fn write(folder: &Path, file: &str, content: &str) {
     std::fs::write(file, content).unwrap();
 }
 
-/// The changes of one scan: `+name` with the content of its module, `-name` if it is gone.
+/// Returns the changes of one scan: `+name` with the content of its module, `-name` if it was
+/// removed.
 fn scan(folder: &mut PluginFolder) -> Vec<String> {
     let short = |origin: &Origin| {
         let text = origin.to_string();
@@ -451,7 +452,8 @@ fn a_mounted_config_map_is_seen_to_change() {
     let link = |to: &str, name: &str| {
         std::os::unix::fs::symlink(to, mount.path().join(name)).unwrap();
     };
-    // As the kubelet does: the files of one version, `..data` on it, and links through `..data`.
+    // As the kubelet mounts a ConfigMap: the files of one version, the link `..data` to them, and
+    // links through `..data`.
     write(mount.path(), "..one/plugin.wat", "1");
     link("..one", "..data");
     link("..data/plugin.wat", "plugin.wat");
@@ -481,7 +483,7 @@ fn a_folder_holds_plugins_in_files_and_in_folders() {
     write(place.path(), "second/plugin.yaml", "order: 2");
     write(place.path(), "notes/readme.txt", "no plugin");
     write(place.path(), "readme.txt", "no plugin");
-    // Reading a pipe that nobody writes to would never end.
+    // Reading a pipe without a writer would block for ever.
     let pipe = place.path().join("pipe.wasm");
     let made = std::process::Command::new("mkfifo").arg(pipe).status();
     assert!(made.unwrap().success());
@@ -534,7 +536,7 @@ fn signatures_and_pins_are_checked() {
             "none of trust.publicKeys made it",
         ),
         (trust(&[], true), &signed[..], "none of trust.publicKeys"),
-        // Optional, but where it is there, it must hold.
+        // A digest is optional, but must match if it is given.
         (
             trust(&["author.pub"], false),
             &forged[..],
@@ -587,7 +589,7 @@ fn a_file_is_pinned_and_signed_by_the_file_beside_it() {
         refused.to_string().contains("deliver FILE.minisig"),
         "{refused}"
     );
-    // What is part of the program needs no signature.
+    // A bundled plugin needs no signature.
     let bundled = PluginSource::Bundled("passthrough".to_owned());
     let spec = PluginSpec {
         trust: spec.trust,

@@ -69,7 +69,7 @@ async fn old_runs_are_history() {
         .env("KUBECONFIG", server.kubeconfig(folder.path()));
     let _observer = observer.spawn().unwrap();
     server.wait_for_watches(2).await;
-    // The same as it would be tomorrow.
+    // The same pod a day later.
     #[expect(
         clippy::disallowed_methods,
         reason = "the observer compares with its own clock"
@@ -111,7 +111,7 @@ async fn a_pod_that_vanishes_between_two_lists_ends_its_steps() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let observer = Observer::start(&server, &sink, &[]);
     server.wait_for_watches(2).await;
-    // Up to where `test` runs.
+    // The events up to the start of `test`.
     let events = watch_events("d-cancel");
     let running = events
         .iter()
@@ -156,7 +156,7 @@ async fn the_log_of_a_cancelled_step_is_read_before_its_pod_is_gone() {
     server.wait_for_watches(2).await;
     for event in watch_events("d-cancel") {
         if event["object"]["status"]["phase"] == "Failed" && event["type"] == "MODIFIED" {
-            // The kubelet takes its time: the log is asked for by then.
+            // The kubelet answers slowly: by then the log is requested.
             server.wait_for_request("log d-cancel-pod step-test").await;
         }
         server.play(&event);
@@ -238,7 +238,7 @@ async fn only_the_chosen_namespaces_and_labels_are_asked_for() {
 
 #[tokio::test]
 async fn a_stop_reports_the_events_it_could_not_deliver() {
-    // The sink is down for good.
+    // The sink stays down.
     let (server, sink) = (
         ApiServer::start().await,
         HttpSink::start(vec![(503, vec![]); 1000]).await,
@@ -252,7 +252,7 @@ async fn a_stop_reports_the_events_it_could_not_deliver() {
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("error: 6 events were not delivered"), "{log}");
 
-    // This one is well again after a while.
+    // This sink recovers after a while.
     let (server, sink) = (
         ApiServer::start().await,
         HttpSink::start(vec![(503, vec![]); 3]).await,

@@ -1,5 +1,4 @@
-//! Clusters at their worst: whatever the API server does, every event arrives, once, and in order per
-//! run.
+//! Failing API servers: every event arrives once, and in order per run.
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use step_observer_tests::proxy::{Fault as Bytes, Proxy};
 use step_observer_tests::recording::{copies, expected_ids, set_recorded_logs, watch_events};
 use step_observer_tests::sink::{HttpSink, assert_exactly};
 
-/// A load, and who is told of it.
+/// A cluster with a load, and a sink.
 struct Scene {
     server: ApiServer,
     sink: HttpSink,
@@ -27,7 +26,7 @@ impl Scene {
         }
     }
 
-    /// Starts an observer, and plays the load to it with something in between.
+    /// Starts an observer, and plays the load with actions in between.
     async fn play(&self, between: impl Fn(&ApiServer, usize)) -> Observer {
         let observer = Observer::start(&self.server, &self.sink, &["--log", "warn"]);
         self.server.wait_for_watches(2).await;
@@ -38,7 +37,7 @@ impl Scene {
         observer
     }
 
-    /// All have come, each once, and those of a run in order.
+    /// Checks that all events have come, each once, and those of a run in order.
     async fn all_is_told(&self, observer: Observer) {
         self.sink.wait_for(self.load.expected.len()).await;
         let (code, log) = observer.stop().await;
@@ -69,7 +68,7 @@ async fn revisions_that_are_forgotten_in_the_middle_lose_nothing() {
     scene.all_is_told(observer).await;
 }
 
-/// Where HTTP says 410, kube-runtime alone would ask for the same revision for ever.
+/// For HTTP 410, kube-runtime alone would request the same revision for ever.
 #[tokio::test]
 async fn a_watch_that_is_refused_as_too_old_begins_with_a_new_list() {
     let scene = Scene::new(2, 24).await;
@@ -83,7 +82,7 @@ async fn a_watch_that_is_refused_as_too_old_begins_with_a_new_list() {
     scene.all_is_told(observer).await;
 }
 
-/// Times between the requests that begin so, once there are as many as wanted.
+/// Returns the times between requests with this beginning, once there are `count` of them.
 async fn gaps(server: &ApiServer, requests: &str, count: usize) -> Vec<Duration> {
     server
         .wait_until(|made| made.filter(|one| one.starts_with(requests)).count() >= count)
@@ -92,7 +91,7 @@ async fn gaps(server: &ApiServer, requests: &str, count: usize) -> Vec<Duration>
     times.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
-/// A server whose watches never work is asked less and less often, and all is told in the end.
+/// If watches never work, requests become rarer, and all events are emitted in the end.
 #[tokio::test]
 async fn failing_watches_do_not_cause_list_after_list() {
     for fault in [Fault::Gone, Fault::Status(410)] {
@@ -100,7 +99,7 @@ async fn failing_watches_do_not_cause_list_after_list() {
         server.script("watch pods", [fault; 5]);
         let observer = Observer::start(&server, &sink, &["--log", "error"]);
         let gaps = gaps(&server, "list pods", 5).await;
-        // Each wait is between half of its bound and all of it, and the bounds double from 0.8 s on.
+        // Each wait is between half of its bound and the whole, and the bounds double from 0.8 s.
         for (gap, at_least) in gaps.iter().zip([400, 800, 1600, 3200]) {
             assert!(
                 *gap >= Duration::from_millis(at_least),
@@ -170,8 +169,9 @@ async fn changes_during_an_api_server_outage_are_emitted_after_it() {
     scene.all_is_told(observer).await;
 }
 
-/// Connections that are refused, reset in the middle, answered by something else, or dead in the middle of a list
-/// without anybody saying so, which is noticed after half a minute: one of them, as a test waits for a minute.
+/// Connections that are refused, reset in the middle, answered by another server, or silently dead
+/// in the middle of a list, which is noticed after half a minute. Only one is dead, because a test
+/// waits for a minute.
 #[tokio::test]
 async fn a_network_at_its_worst_before_the_api_server_loses_nothing() {
     let mut scene = Scene::new(6, 12).await;
@@ -223,7 +223,7 @@ async fn a_server_that_asks_for_a_pause_gets_it() {
     assert_eq!(scene.server.unused_faults(), 0);
 }
 
-/// Four pages of each kind: were a list begun anew after each failure, it would never end.
+/// Four pages of each kind: if every failure began the list again, it would never end.
 #[tokio::test]
 async fn a_list_of_which_every_other_page_fails_is_read_to_its_end() {
     const RUNS: usize = 160;
@@ -258,7 +258,7 @@ async fn further_pages_that_have_expired_begin_a_new_list() {
     assert_eq!(sink.requests().len(), RUNS * 6);
 }
 
-/// What of a log cannot be had is said, and holds nothing for longer than `log.timeoutMs`.
+/// The missing part of a log is reported, and delays nothing for longer than `log.timeoutMs`.
 #[tokio::test]
 async fn slow_truncated_and_missing_logs_delay_no_event() {
     for (fault, expected) in [
@@ -302,7 +302,7 @@ async fn slow_truncated_and_missing_logs_delay_no_event() {
     }
 }
 
-/// A log that a server cannot give at the first try is read at the next.
+/// A log that cannot be read at the first attempt is read at the next.
 #[tokio::test]
 async fn a_log_request_is_repeated_after_a_server_error() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
@@ -324,7 +324,7 @@ async fn a_log_request_is_repeated_after_a_server_error() {
     observer.stop().await;
 }
 
-/// The pod is being deleted: what its step still writes is read as it comes.
+/// The pod is being deleted: the further output of its step is read as it comes.
 #[tokio::test]
 async fn the_log_of_a_pod_that_is_deleted_is_followed_to_its_last_line() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);

@@ -87,7 +87,7 @@ fn logs_are_bounded_and_say_so() {
 
 #[test]
 fn a_piped_stream_of_kubectl_is_taken() {
-    // kubectl prints the objects over several lines and knows no arrival times.
+    // kubectl prints objects over several lines, without arrival times.
     let mut stream = String::new();
     for mut event in watch_events("b-fail") {
         event.as_object_mut().unwrap().remove("at");
@@ -121,7 +121,7 @@ fn a_recording_through_a_pipe_gives_the_same_as_from_its_file() {
             .stdin(recording)
             .run()
             .unwrap();
-        // One run may overtake another.
+        // Runs may overtake each other.
         let of_each_run = |output: &Output| {
             let mut runs: BTreeMap<String, Vec<Value>> = BTreeMap::new();
             for event in events(output) {
@@ -242,7 +242,7 @@ async fn a_sink_that_fails_gets_everything_in_the_end_and_in_order() {
 
 #[tokio::test]
 async fn undelivered_events_are_reported_by_number() {
-    // Redirects are refused and client errors are final.
+    // Redirects are not followed, and client errors are final.
     let sink = HttpSink::start(vec![
         (400, vec![]),
         (302, vec![("location", "/elsewhere".to_owned())]),
@@ -461,7 +461,8 @@ fn the_example_configuration_of_the_documentation_fits_its_schema() {
     }
 }
 
-/// What the demo prints, with the time it takes. On a terminal: one that `script` gives it.
+/// Returns the output and the duration of the demo, optionally on a terminal that `script`
+/// provides.
 fn demo(on_terminal: bool, arguments: &str) -> (String, Duration) {
     let folder = tempfile::tempdir().unwrap();
     let begin = Instant::now();
@@ -489,7 +490,7 @@ fn the_demo_can_be_read_after_six_seconds_on_a_terminal_and_at_once_elsewhere() 
     let (shown, took) = demo(true, "");
     assert!(shown.contains("13 events: 2 failed"), "{shown}");
     assert!(shown.contains("\u{1b}["), "it has no colour: {shown}");
-    // It is played, not only shown.
+    // It is replayed in time, not printed at once.
     assert!(
         took > Duration::from_secs(3) && took < Duration::from_secs(6),
         "{took:?}"

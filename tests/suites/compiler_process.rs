@@ -1,4 +1,5 @@
-//! Plugins are compiled in a process of their own: with the same result, and whatever becomes of it.
+//! Plugins are compiled in a child process: with the same result, and each of its failures is an
+//! error.
 use step_observer::bounded::Bounded;
 use step_observer::plugin::{
     Chain, Compiler, CompilerProgram, PluginEngine, PluginSource, PluginSpec,
@@ -68,7 +69,7 @@ fn every_failure_of_the_child_process_is_an_error_with_a_remedy_and_the_next_plu
         let refused = Chain::load(&engine, std::slice::from_ref(&good)).unwrap_err();
         let refused = refused.to_string();
         assert!(refused.contains(expected), "{script}: {refused}");
-        // It can still be loaded, by a program that does it.
+        // Another compiler program can still load the plugin.
         let compiler = CompilerProgram::new(Program::path(), vec!["compile-plugin".into()]);
         let engine = engine.with_compiler(Compiler::Process(compiler));
         Chain::load(&engine, std::slice::from_ref(&good)).unwrap();
@@ -82,7 +83,7 @@ fn every_failure_of_the_child_process_is_an_error_with_a_remedy_and_the_next_plu
 fn the_child_gets_nothing_of_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let seen = folder.path().join("environment");
-    // As it was given: a shell adds variables of its own.
+    // The environment as it was passed: a shell adds variables.
     let script = format!("cat /proc/$$/environ > {}; exit 3", seen.display());
     let good = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
     let compiler = CompilerProgram::new("/bin/sh".into(), vec!["-c".into(), script.into()]);
@@ -100,7 +101,7 @@ fn the_child_gets_nothing_of_the_environment() {
 #[test]
 fn a_child_that_takes_too_much_memory_is_ended() {
     let good = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
-    // It keeps a line that never ends.
+    // The child reads a line that never ends into memory.
     let hoards = engine("/bin/sh", &["-c", "exec tail -n 1 /dev/zero"]);
     let hoards = hoards.with_compiler_memory(Some(64 * 1024 * 1024));
     let refused = Chain::load(&hoards, std::slice::from_ref(&good)).unwrap_err();

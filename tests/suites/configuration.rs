@@ -1,4 +1,4 @@
-//! What a configuration says wrong is told all at once, each with its place and what to do.
+//! All mistakes of a configuration are reported at once, each with its place and its remedy.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn run(arguments: &[&str], file: &Path) -> Output {
     command.run().unwrap()
 }
 
-/// What `config check` says of a text: its lines on standard error.
+/// Returns the lines that `config check` prints on standard error.
 fn check(text: &[u8]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.yaml");
@@ -27,7 +27,7 @@ fn check(text: &[u8]) -> Vec<String> {
     told.lines().map(|line| line.replace(&folder, "")).collect()
 }
 
-/// Line and field of each mistake.
+/// Returns line and field of each mistake.
 fn places(told: &[String]) -> Vec<(u64, String)> {
     let mistakes = told.iter().filter_map(|line| line.strip_prefix("c.yaml:"));
     let place = |line: &str| {
@@ -142,7 +142,8 @@ fn all_mistakes_of_a_file_are_reported_at_once_each_with_line_and_field() {
         (24, "plugins[1].from.bundled"),
         (25, "plugins[2].name"),
         (25, "plugins[2].from.file"),
-        // Its limits are wrong, so that what it would say of its configuration might not be true.
+        // The limits are invalid, so its complaints about its configuration could be wrong, and are
+        // not reported.
         (29, "plugins[3].limits.timeMs"),
         (33, "plugins[4].config.phases[1]"),
         (34, "plugins[4].config.stepz"),
@@ -168,7 +169,7 @@ fn all_mistakes_of_a_file_are_reported_at_once_each_with_line_and_field() {
         .map(|(line, field)| (*line, (*field).to_owned()))
         .collect();
     assert_eq!(places(&told), expected, "{told:#?}");
-    // One line for each, and one that counts them.
+    // One line per mistake, and one with their number.
     assert_eq!(told.len(), expected.len() + 1, "{told:#?}");
     let last = told.last().unwrap();
     assert!(
@@ -207,7 +208,7 @@ fn a_start_reports_all_mistakes_and_all_missing_files() {
     let recording = path("recordings/b-fail.jsonl");
     let replay = ["replay", recording.to_str().unwrap(), "--config"];
     std::fs::write(&file, WRONG).unwrap();
-    // Neither has a cluster.
+    // These commands use no cluster.
     for arguments in [&replay[..], &["run", "--config"]] {
         let told = run(arguments, &file).stderr;
         let told = String::from_utf8(told).unwrap();
@@ -257,7 +258,7 @@ sinks:
         assert!(is_told, "{line} {field}: {told}");
     }
     assert!(told.contains("error: 9 mistakes"), "{told}");
-    // A file may be for another machine: only plugins are loaded.
+    // The file may be for another machine, so only plugins are loaded.
     let told = String::from_utf8(run(&["config", "check"], &file).stderr).unwrap();
     assert!(told.contains("error: 3 mistakes in"), "{told}");
 }
@@ -293,7 +294,7 @@ fn mistakes(text: &str) -> Vec<(u64, String)> {
     }
 }
 
-/// A line that begins a field: what is before its name, the name, and the value.
+/// Splits a line that begins a field: indentation, name, and value.
 fn field(line: &str) -> Option<(&str, &str, &str)> {
     let begin = line.find(|c: char| !" -".contains(c))?;
     let (name, value) = line[begin..].split_once(':')?;
@@ -318,15 +319,15 @@ fn a_mistake_in_any_line_of_the_examples_is_reported_with_that_line() {
                 continue;
             };
             let mut changed = vec![format!("{before}{name}x: {value}")];
-            // A text is as good as another, but a list is none; and a list or mapping is no text.
+            // Another text is as valid, but a list is not; and a list or mapping is no text.
             changed.push(match value.starts_with(['[', '{']) || value.is_empty() {
                 true => format!("{before}{name}: hunter2\u{20}"),
                 false => format!("{before}{name}: [[hunter2]]"),
             });
             for changed in changed {
-                // What is below a field that has another value now is no YAML any more.
+                // After the change, the lines below the field are no valid YAML.
                 let is_below = value.is_empty() && changed.ends_with(' ');
-                // What a plugin is configured with is not known before it is loaded.
+                // The configuration of a plugin is checked only after it is loaded.
                 if is_below || (name == "config" && changed.contains("config:")) {
                     continue;
                 }
@@ -338,7 +339,7 @@ fn a_mistake_in_any_line_of_the_examples_is_reported_with_that_line() {
                 told.iter()
                     .for_each(|(_, told)| write!(all, "{told}").unwrap());
                 assert!(!all.contains("hunter2"), "{all}");
-                // The field itself, and that it is missing.
+                // The wrong field, and the missing one.
                 assert!(told.len() <= 2, "{changed}\n{told:#?}");
                 tried += 1;
             }
@@ -351,7 +352,7 @@ fn a_mistake_in_any_line_of_the_examples_is_reported_with_that_line() {
 fn several_mistakes_at_random_places_are_all_reported() {
     let example = examples().remove(0);
     let lines: Vec<&str> = example.lines().collect();
-    // Below one another, so that no one hides the other.
+    // On separate lines, so that no mistake hides another.
     let leaves = [
         "lookBack",
         "maxBytes",
@@ -440,7 +441,7 @@ fn a_hostile_file_gets_a_clear_answer_at_once() {
             1,
             "unexpected character",
         ),
-        // What is no YAML hides only its own field.
+        // A field that is not YAML hides only itself.
         (
             "log: {maxBytes: 300\nlookBack: 1h\ncluster: {shards: 0}\n".to_owned(),
             3,

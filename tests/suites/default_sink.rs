@@ -1,4 +1,4 @@
-//! Where events go when nobody says: a SinkBinding's sink, else the one that Tekton is configured with.
+//! The default sink: that of a SinkBinding, else Tekton's.
 use serde_json::{Value, json};
 use std::process::Stdio;
 use step_observer::http::ExtraRoots;
@@ -49,7 +49,7 @@ async fn events_wait_for_tektons_sink_and_follow_it() {
         HttpSink::start(vec![]).await,
     ];
     let folder = tempfile::tempdir().unwrap();
-    // Keys of other things, and of a sink that is not set.
+    // Keys of other settings, and of a sink that is not set.
     server.put(tekton_map(
         "config-events",
         &json!({"formats": "tektonv1", "sink": ""}),
@@ -60,10 +60,10 @@ async fn events_wait_for_tektons_sink_and_follow_it() {
     let defaults = json!({"default-cloud-events-sink": first.url});
     server.put(tekton_map("config-defaults", &defaults));
     first.wait_for(EVENTS).await;
-    // config-events counts first.
+    // config-events has precedence.
     server.put(tekton_map("config-events", &json!({"sink": second.url})));
     play(&server, 2);
-    // The change is on its way: the events may go to where they went before.
+    // The change is in transit, so events may still go to the previous sink.
     let both = async {
         while first.requests().len() + second.requests().len() < 2 * EVENTS {
             tokio::task::yield_now().await;
@@ -109,7 +109,7 @@ async fn a_sink_binding_counts_before_tekton_and_its_extensions_are_added() {
     assert!(tekton.requests().is_empty());
 }
 
-/// Knative gives the authority of an addressable with TLS in the clear: `status.address.CACerts`.
+/// Knative publishes the authority of an addressable with TLS in `status.address.CACerts`.
 #[tokio::test]
 async fn the_authorities_of_a_sink_binding_are_trusted() {
     let server = ApiServer::start().await;
@@ -123,7 +123,7 @@ async fn the_authorities_of_a_sink_binding_are_trusted() {
     bound.wait_for(EVENTS).await;
     drop(trusting);
 
-    // An authority of somebody else is none of this sink.
+    // A foreign authority is not trusted.
     let variables = [("K_SINK", bound.url.as_str()), ("K_CA_CERTS", &other.pem())];
     let mut command = Program::new();
     command

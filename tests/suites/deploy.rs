@@ -1,5 +1,5 @@
-//! What `deploy/` renders to: objects that a cluster takes, that may do no more than they must, and that name only
-//! what the program has.
+//! The rendered manifests of `deploy/`: valid objects with minimal rights, which refer only to
+//! names that exist.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use step_observer_tests::manifests::{
 use step_observer_tests::path;
 use step_observer_tests::program::Program;
 
-/// Bytes of a quantity.
+/// Returns the bytes of a quantity.
 fn bytes(quantity: &Value) -> u64 {
     let quantity = text(quantity);
     let digits = quantity.trim_end_matches(char::is_alphabetic);
@@ -24,7 +24,7 @@ fn bytes(quantity: &Value) -> u64 {
     digits.parse::<u64>().unwrap() * unit
 }
 
-/// Reads an object as the type that Kubernetes has for it, and gives what was understood.
+/// Parses an object as its Kubernetes type, and returns the parsed content.
 fn understood(object: &Value) -> Option<Value> {
     use k8s_openapi::api::{apps, core, networking, policy, rbac};
     use k8s_openapi::serde::{Serialize, de::DeserializeOwned};
@@ -45,7 +45,7 @@ fn understood(object: &Value) -> Option<Value> {
         "ClusterRoleBinding" => typed::<rbac::v1::ClusterRoleBinding>,
         "Role" => typed::<rbac::v1::Role>,
         "RoleBinding" => typed::<rbac::v1::RoleBinding>,
-        // Of others, which have no types here.
+        // Kinds of other projects, which have no types here.
         "ServiceMonitor" | "PrometheusRule" | "SinkBinding" => return None,
         other => panic!("{other} is new: read it here"),
     };
@@ -143,7 +143,7 @@ fn every_reference_of_a_manifest_resolves() {
             );
         }
         for binding in of_kind(&objects, "SinkBinding") {
-            // In the other forms the reader patches it, as its comment says.
+            // In the other overlays the user patches it, as its comment says.
             if form == "knative" {
                 assert_eq!(binding["spec"]["subject"]["kind"], workload["kind"]);
             }
@@ -191,7 +191,7 @@ fn every_reference_of_a_manifest_resolves() {
     }
 }
 
-/// A question is asked by creating it; nothing is stored.
+/// Returns true for a review: creating it stores nothing.
 fn asks(rule: &Value) -> bool {
     [
         ("authentication.k8s.io", "tokenreviews"),
@@ -236,7 +236,7 @@ fn its_role_allows_reads_and_kubernetes_events_only() {
     }
 }
 
-/// Ports that a form lets others in to, by the names of the container.
+/// Returns the ports that a NetworkPolicy opens, by the names of the container.
 fn let_in(objects: &[Value]) -> BTreeSet<&str> {
     let policies = of_kind(objects, "NetworkPolicy").into_iter();
     let selected =
@@ -311,13 +311,13 @@ fn numbers_that_belong_together_agree() {
         for port in list(&container["ports"]) {
             let listen = format!("0.0.0.0:{}", port["containerPort"]);
             match text(&port["name"]) {
-                // Another component's configuration may leave it out.
+                // The configuration of another component may omit it.
                 "runs" if form != "auth" => {}
                 "runs" => assert_eq!(config["admin"]["listen"], listen, "{form}"),
                 name => assert_eq!(config["admin"][name], listen, "{form}"),
             }
         }
-        // The journal's last write comes after the grace.
+        // The journal's last write follows the grace period.
         let grace: u64 = text(&config["shutdownGrace"])
             .trim_end_matches('s')
             .parse()

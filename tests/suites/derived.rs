@@ -1,4 +1,4 @@
-//! Rows of the truth table that no recording shows: real streams, changed in one thing.
+//! Rows of the truth table that no recording shows: real streams with one change.
 
 use serde_json::{Value, json};
 use step_observer_tests::recording::{
@@ -17,7 +17,7 @@ fn a_pod_replaced_under_its_name_ends_without_a_deletion() {
         .as_str()
         .unwrap()
         .to_owned();
-    // Tekton makes a new pod of the same name; the old one's deletion was missed.
+    // Tekton creates a pod of the same name; the deletion of the old one was missed.
     let again: Vec<Value> = stream
         .iter()
         .filter(|event| is_pod(event))
@@ -48,8 +48,8 @@ fn a_pod_replaced_under_its_name_ends_without_a_deletion() {
 
 #[test]
 fn a_step_stopped_during_its_turn_failed() {
-    // The running step ends well while it is cancelled: the next one has its turn, and Tekton takes it for the one that
-    // ran, too.
+    // The running step succeeds during its cancellation: the next one has its turn, and Tekton
+    // takes that one for the running step.
     let mut events = watch_events("d-cancel");
     for event in pod_events(&mut events) {
         if let Some(test) = container_status(event, "test")
@@ -159,7 +159,7 @@ fn the_first_step_does_not_start_before_the_last_container() {
 
 #[test]
 fn a_first_step_with_false_when_never_starts() {
-    // The news of its end come 3.1 s after the annotation: as long as a-success really took.
+    // The report of its end comes 3.1 s after the annotation, as in a-success.
     let mut events = watch_events("m-when");
     for event in pod_events(&mut events) {
         let containers = event["object"]["spec"]["containers"]

@@ -1,5 +1,4 @@
-//! Plugins that are dropped in while the observer runs: through a real watch of ConfigMaps, and from
-//! folders.
+//! Plugins that are dropped in at run time: through a real watch of ConfigMaps, and from folders.
 use serde_json::Value;
 use std::io::Write as _;
 use step_observer_tests::admin::{get, get_until};
@@ -10,7 +9,7 @@ use step_observer_tests::observer::Observer;
 use step_observer_tests::plugins::stamp;
 use step_observer_tests::sink::{HttpSink, Request};
 
-/// An observer that takes plugins from the namespace `observers`.
+/// Starts an observer that takes plugins from the namespace `observers`.
 async fn observer(server: &ApiServer, sink: &HttpSink) -> (Observer, String) {
     let args = ["--plugin-namespace", "observers", "--admin", "127.0.0.1:0"];
     let mut observer = Observer::start(server, sink, &args);
@@ -28,7 +27,7 @@ fn play(server: &ApiServer, number: usize) {
     }
 }
 
-/// The events of a run that has `ce-partitionkey` run-uid-N.
+/// Returns the events of a run, whose `ce-partitionkey` is run-uid-N.
 fn of_run(sink: &HttpSink, number: usize) -> Vec<Request> {
     let key = format!("run-uid-{number}");
     let all = sink.requests().into_iter();
@@ -84,7 +83,7 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
     sink.wait_for(2 * EVENTS).await;
     assert_eq!(of_run(&sink, 2)[0].header("ce-team"), "shop");
 
-    // A mistake in the settings: told to its author, and the version before goes on.
+    // A mistake in the settings is reported to the author, and the previous version stays in use.
     let mistake = plugin_config_map(
         "shop",
         &[("plugin.wasm.gz", &module), ("plugin.yaml", b"ordre: 3\n")],
@@ -123,7 +122,7 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
         assert!(metrics.contains(line), "{metrics}");
     }
 
-    // Whoever takes the label away takes the plugin away.
+    // Removing the label removes the plugin.
     let mut unlabelled = map;
     unlabelled["metadata"]["labels"] = Value::Null;
     server.put(unlabelled);
@@ -158,7 +157,7 @@ async fn no_event_passes_before_the_plugins_are_known() {
         line.contains("grant get, list and watch on configmaps"),
         "{line}"
     );
-    // Pods and TaskRuns are there meanwhile.
+    // Pods and TaskRuns are listed meanwhile.
     server.wait_for_watches(2).await;
     assert_eq!(get(&address, "/readyz").await.0, 503);
     assert_eq!(sink.requests().len(), 0);
@@ -182,7 +181,7 @@ async fn a_plugin_that_is_broken_at_the_start_lets_no_text_through() {
     assert_eq!(data.get("step").and_then(|step| step.get("args")), None);
     assert_eq!(plugins(&address).await["plugins"][0]["state"], "standIn");
 
-    // Mended, or taken away, it is out of the way.
+    // Once it is repaired or removed, it has no effect any more.
     server.delete(plugin_config_map("redact", &[]));
     wait_for_no_plugins(&address).await;
     play(&server, 2);

@@ -1,4 +1,4 @@
-//! Nothing is lost when the observer is killed, and nothing is sent twice but with the same bytes.
+//! A kill of the observer loses no event, and repeated events have the same bytes.
 use std::collections::HashSet;
 use std::path::Path;
 use std::process::Stdio;
@@ -16,7 +16,8 @@ use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{Answer, HttpSink, Request};
 use tokio::process::Command;
 
-/// Runs and kills: those of the environment variable, such as `2000x200`, or few.
+/// Returns numbers of runs and kills: those of the environment variable, such as `2000x200`, or
+/// few.
 fn size() -> (usize, usize) {
     #[expect(clippy::disallowed_methods, reason = "who wants more asks for it")]
     let asked = std::env::var("STEP_OBSERVER_KILL_LOOP").unwrap_or_else(|_| "150x15".to_owned());
@@ -24,7 +25,7 @@ fn size() -> (usize, usize) {
     (runs.parse().unwrap(), kills.parse().unwrap())
 }
 
-/// Every third request fails.
+/// Returns answers of which every third is a failure.
 fn failing(requests: usize) -> Vec<Answer> {
     let answer = |number| if number % 3 == 2 { 503 } else { 202 };
     (0..requests)
@@ -48,7 +49,7 @@ async fn killed_at_any_moment_it_loses_nothing() {
             .spawn()
             .unwrap();
         let enough = sink.requests().len() + numbers.below(step) + 1;
-        // Near the end there may be fewer left than that.
+        // Near the end there may be fewer events left.
         let is_over = |requests: &[Request]| requests.len() >= enough || has_all(requests, events);
         sink.wait_until(is_over).await;
         observer.kill().await.unwrap();
@@ -71,12 +72,12 @@ async fn killed_at_any_moment_it_loses_nothing() {
     );
 }
 
-/// Were so many events accepted?
+/// Returns true if `events` different events were accepted.
 fn has_all(requests: &[Request], events: usize) -> bool {
     let accepted = requests
         .iter()
         .filter(|request| request.status.is_success());
-    // Only where there are so many it is worth to look whether some came twice.
+    // Duplicates are only worth checking if there are enough requests.
     accepted.clone().count() >= events
         && accepted
             .map(|request| request.header("ce-id"))
@@ -92,7 +93,7 @@ fn ids(requests: &[Request]) -> HashSet<&str> {
         .collect()
 }
 
-/// A replay of a recording of three steps into a sink, with a journal.
+/// Starts a replay of three steps into a sink, with a journal.
 fn replay(sink: &str, folder: &Path, give_up: &str) -> Program {
     let mut command = Program::new();
     command
@@ -184,7 +185,7 @@ async fn dead_letters_are_listed_shown_sent_again_and_dropped() {
     let folder = folder.path();
     let (found, text) = dead_letters(&["list"], &folder.join("nowhere")).await;
     assert!(!found && text.contains("there is no journal in"), "{text}");
-    // Three are refused, three are taken.
+    // Three are refused, three are accepted.
     let refused = vec![(400, Vec::new()); 3];
     let sink = HttpSink::start(refused).await;
     let done = replay(&sink.url, folder, "60").output().await.unwrap();
@@ -221,7 +222,7 @@ async fn dead_letters_are_listed_shown_sent_again_and_dropped() {
     let (_, again) = dead_letters(&["replay", "--all"], folder).await;
     assert_eq!(again, "2 dead letters are sent again\n");
     assert_eq!(dead_letters(&["list"], folder).await.1, "no dead letters\n");
-    // Nobody runs: they are sent when somebody does.
+    // No process uses the journal: they are sent at the next start.
     let done = replay(&sink.url, folder, "60").output().await.unwrap();
     assert!(
         done.status.success(),
@@ -255,7 +256,7 @@ async fn the_observer_that_uses_the_journal_is_asked() {
         nowhere.contains("dead letters cannot be sent to `nowhere`"),
         "{nowhere}"
     );
-    // The last of them may be on its way into the journal.
+    // The last of them may be in flight to the journal.
     let mut sent = 0;
     while sent < 6 {
         let (some, text) = dead_letters(&["replay", "--sink", "all"], &journal).await;
@@ -336,7 +337,7 @@ fn failing_all(requests: usize) -> Vec<Answer> {
     vec![(503, Vec::new()); requests]
 }
 
-/// In a mount namespace of its own, on a file system of 256 KiB that grows when it is told to.
+/// In its own mount namespace, on a file system of 256 KiB that can be enlarged.
 #[tokio::test]
 async fn a_full_disk_makes_everything_wait_and_loses_nothing() {
     let namespaces = available!(mount_namespace());
@@ -379,7 +380,7 @@ async fn a_full_disk_makes_everything_wait_and_loses_nothing() {
             break;
         }
     }
-    // What was accepted is delivered, although that cannot be written down.
+    // Accepted events are delivered, although the acknowledgement cannot be written.
     sink.wait_until(|requests| {
         let accepted = requests
             .iter()
@@ -426,7 +427,7 @@ async fn a_namespace_that_is_not_watched_for_a_while_emits_nothing_again() {
         server.wait_for_watches(watches).await;
         sink.wait_for(12).await;
         watches += 2;
-        // Stopped, not killed: it works off what it has.
+        // Stopped, not killed: it delivers what it has.
         let pid = observer.id().unwrap().to_string();
         assert!(
             Command::new("kill")

@@ -1,5 +1,5 @@
-//! End to end: the cases on whatever cluster KUBECONFIG names (`cargo xtask e2e`), and, with the recordings of the same
-//! cases, on the fake API server. The observer and the sink run here, as they would beside the cluster.
+//! End to end: the cases on the cluster of KUBECONFIG (`cargo xtask e2e`), and, with recordings of
+//! the same cases, on the fake API server. Observer and sink run on this machine.
 
 #![expect(clippy::print_stdout, reason = "the report of `cargo xtask e2e`")]
 
@@ -16,10 +16,10 @@ use step_observer_tests::secrets;
 use step_observer_tests::sink::{HttpSink, Request};
 use tokio::process::Child;
 
-/// How long all cases together may take on a cluster: images are pulled, and retries wait.
+/// Upper bound for all cases together on a cluster: images are pulled, and retries wait.
 const CLUSTER_PATIENCE: Duration = Duration::from_secs(600);
 
-/// The case whose TaskRun a stranger pretends to run: it fails, and the stranger's pod succeeds.
+/// The case whose TaskRun is attacked: it fails, and the attacker's pod succeeds.
 const ATTACKED: &str = "b-fail";
 
 type Report = Vec<(&'static str, Verdict)>;
@@ -31,17 +31,17 @@ fn all(verdict: &Verdict) -> Report {
         .collect()
 }
 
-/// Where the cases run.
+/// The cluster on which the cases run.
 struct Target {
-    /// What names the cluster; without it, the environment does.
+    /// File that names the cluster; `None` for that of the environment.
     kubeconfig: Option<PathBuf>,
-    /// Another one for the observer.
+    /// Another kubeconfig for the observer.
     observed: Option<PathBuf>,
-    /// Its configuration.
+    /// Configuration of the observer.
     config: Option<PathBuf>,
-    /// With a shell, for the steps.
+    /// Image with a shell, for the steps.
     image: String,
-    /// A stranger makes pods beside the cases.
+    /// Foreign pods are created beside the cases.
     attacked: bool,
     patience: Duration,
 }
@@ -74,7 +74,7 @@ fn told(requests: &[Request]) -> Vec<Told> {
     requests.iter().map(Told::read).collect()
 }
 
-/// What the sink has, against what a case must give.
+/// Compares the events of the sink with those that a case must give.
 fn verdict(case: &Case, requests: &[Request]) -> Verdict {
     let leaks = requests.iter().any(|request| secrets::leaks(&request.body));
     match case.judge(&told(requests)) {
@@ -84,7 +84,7 @@ fn verdict(case: &Case, requests: &[Request]) -> Verdict {
     }
 }
 
-/// Runs all cases on a cluster, in a namespace of their own. Whatever happens, it is deleted.
+/// Runs all cases on a cluster, in a new namespace, which is always deleted at the end.
 async fn run(target: &Target, interrupted: impl Future<Output = ()>) -> Report {
     let client = match connect(target.kubeconfig.as_deref()).await {
         Ok(client) => client,
@@ -114,7 +114,7 @@ async fn run_in(
     let sink = HttpSink::start(vec![]).await;
     let folder = tempfile::tempdir().unwrap();
     let _observer = target.observe(&cluster.namespace, &sink, &folder.path().join("log"));
-    // What became of each so far.
+    // Results so far.
     let mut begun: Vec<Result<(), String>> = Vec::new();
     let mut attack: Option<Result<(), String>> = None;
     let running = async {

@@ -1,4 +1,4 @@
-//! Events as the specification, the schema and the original's receivers want them.
+//! Events fit the specification, the schema, and the receivers of the original project.
 use cloudevents::{AttributesReader as _, Event};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use step_observer_tests::events::{example_event, example_watch};
 use step_observer_tests::path;
 use step_observer_tests::recording::{changes, fixtures, recordings, track, watch_events};
 
-/// Context attributes and data of the example in the original's README.
+/// Context attributes and data of the example in the original project's README.
 const EXAMPLE_TYPE: &str = "dev.tekton.event.plugin.step.succeeded.v1";
 const EXAMPLE_ID: &str =
     "50df8d70-8c11-4cd4-8fdf-3aa4cb287408-unnamed-0-dev.tekton.event.plugin.step.succeeded.v1";
@@ -56,10 +56,11 @@ fn the_originals_example_is_reproduced_field_for_field() {
     assert_eq!(told["type"], EXAMPLE_TYPE);
     assert_eq!(told["source"], "github.com/tom24d/step-observe-controller");
     assert_eq!(told["id"], EXAMPLE_ID);
-    // The kubelet reports 54 s, the step 54.217 s as its start: it did not end before that.
+    // The kubelet reports the end :54, the step its start :54.217: the end is raised to the start.
     assert_eq!(told["time"], "2020-08-12T12:07:54.217Z");
     assert_eq!(told["datacontenttype"], "application/json");
-    // Every member of the original's data is there with the same names, values and omissions.
+    // Every member of the original's data has the same name and value, and the same members are
+    // absent.
     for (member, expected) in example_data().as_object().unwrap() {
         assert_eq!(&told["data"][member], expected, "{member}");
     }
@@ -120,7 +121,7 @@ fn every_event_of_every_stream_fits_the_published_schema() {
             )
             .unwrap();
             let told = structured(&envelope.event);
-            // The same bytes where nobody looks into it.
+            // The bytes are the same if no plugin reads the event.
             let unread = event::build_structured(
                 &record,
                 &EventIdentity::new(&record, &EventConfig::default()),
@@ -143,7 +144,7 @@ fn every_event_of_every_stream_fits_the_published_schema() {
                 told.to_string().len() < 64 * 1024,
                 "CloudEvents' limit for intermediaries"
             );
-            // What cloudevents-sdk itself reads of it.
+            // cloudevents-sdk parses the same content.
             let read: Event = serde_json::from_value(told.clone()).unwrap();
             assert_eq!(read.id(), envelope.event.id());
         }
@@ -166,7 +167,7 @@ fn header_values_are_percent_encoded_in_binary_mode() {
     let encoded = Encoded::from_structured(event::structured(&event).unwrap());
     let event = encoded.structured();
     let encoded = encoded.binary(Binding::HTTP).unwrap();
-    // Whoever keeps a header keeps no data.
+    // A kept header does not keep the data in memory.
     let is_part = |value: &bytes::Bytes| event.as_ptr_range().contains(&value.as_ptr());
     assert!(!encoded.headers.iter().any(|(_, value)| is_part(value)));
     let headers: BTreeMap<_, _> = encoded.headers.into_iter().collect();

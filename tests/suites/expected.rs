@@ -1,4 +1,4 @@
-//! Every recording and fixture gives exactly the events that it must give.
+//! Every recording and fixture gives exactly its events.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use step_observer_tests::recording::{
     cases, changes, fixtures, json as read_json, recordings, track, watch_events,
 };
 
-/// One event per line, comparable.
+/// Returns an event as one comparable line.
 fn line(record: &StepRecord) -> String {
     format!(
         "{} {}",
@@ -16,7 +16,7 @@ fn line(record: &StepRecord) -> String {
     )
 }
 
-/// Events of each pod in order; pods may interleave.
+/// Groups events by pod, in order; pods may interleave.
 fn by_pod(records: &[StepRecord]) -> BTreeMap<String, Vec<&StepRecord>> {
     let mut pods: BTreeMap<String, Vec<&StepRecord>> = BTreeMap::new();
     for record in records {
@@ -96,8 +96,8 @@ fn check(name: &str, records: &[StepRecord], expected: &[Value], pod: &str, reas
 }
 
 /// The fixture itself says: "A controller that prefers Pod evidence could wait for the terminated
-/// statuses (exit 255) up to DELETED; then exitCode differs (255 vs 1)." This one does: it is the
-/// exit code that the step really had.
+/// statuses (exit 255) up to DELETED; then exitCode differs (255 vs 1)." This program does so: 255
+/// is the exit code that the step really had.
 fn exit_code_may_differ(name: &str, event: &Value) -> bool {
     name == "cancel_mid_step" && event["step"] == "work" && event["event"] == "failed"
 }

@@ -1,4 +1,4 @@
-//! What happened to an event can be asked for: while the observer runs, and after that.
+//! The stages of an event can be queried while the observer runs, and afterwards.
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -22,7 +22,8 @@ fn text(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr[..]].concat()).unwrap()
 }
 
-/// A replay of three steps with a secret in their logs, to one sink that works and one that does not.
+/// Starts a replay of three steps with a secret in their logs, to one sink that works and one that
+/// fails.
 fn replay(folder: &Path, works: &str, fails: &str) -> Program {
     let config = folder.join("config.yaml");
     let yaml = format!(
@@ -121,7 +122,7 @@ async fn a_running_observer_reports_where_an_event_is() {
         }
     }
     works.wait_for(1).await;
-    // The second attempt comes after the first was written down.
+    // The second attempt comes after the first was recorded.
     let again = |requests: &[Request]| {
         let ids: Vec<&str> = requests
             .iter()

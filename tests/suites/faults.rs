@@ -1,4 +1,4 @@
-//! A network that fails in every way that TCP and TLS know.
+//! A network that fails in all ways of TCP and TLS.
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
@@ -13,10 +13,10 @@ use tokio::process::{Child, ChildStderr};
 
 const RUNS: usize = 20;
 const EVENTS: usize = RUNS * 6;
-/// Connections that have a fault. The one who tries for all begins after five failures.
+/// Number of faulty connections. The circuit breaker opens after five failures.
 const FAULTS: usize = 8;
 
-/// A sink of a configuration that retries at once.
+/// Writes a configuration with a sink that retries at once.
 fn config(folder: &Path, http: &str) -> PathBuf {
     let config = folder.join("config.yaml");
     let text = format!(
@@ -27,7 +27,7 @@ fn config(folder: &Path, http: &str) -> PathBuf {
     config
 }
 
-/// Replays runs into a sink, with a journal, and gives what is logged.
+/// Replays runs into a sink, with a journal, and returns the log.
 async fn replay(folder: &Path, http: &str) -> String {
     let recording = folder.join("runs.jsonl");
     std::fs::write(
@@ -55,11 +55,11 @@ async fn replay(folder: &Path, http: &str) -> String {
 
 #[tokio::test]
 async fn every_event_is_delivered_in_order_over_a_failing_network() {
-    // The short one is long enough for an attempt that goes well; on a busy machine not for every one.
+    // The short timeout is enough for most successful attempts, but on a busy machine not for all.
     let (short, long) = (1000, 600_000);
-    // The fault; the longest attempt in milliseconds; attempts that fail, events that come twice, and
-    // the cause that is logged. An answer of the sink has about 80 bytes. Some faults may meet nobody: while a
-    // connection is made for a request, another may become free, and the request goes there.
+    // The fault; the timeout of an attempt in milliseconds; attempts that fail, events that come
+    // twice, and the logged cause. An answer of the sink has about 80 bytes. Some faults may hit no
+    // request: while a connection is opened for a request, another may become free and take it.
     for (fault, timeout_ms, failed, twice, cause) in [
         (Fault::Refuse, long, FAULTS, 0, ""),
         (Fault::BlackHole, short, FAULTS, 0, "timed out"),
@@ -68,7 +68,7 @@ async fn every_event_is_delivered_in_order_over_a_failing_network() {
         (Fault::Cut(200), long, FAULTS, FAULTS, ""),
         (Fault::HalfOpen(0), short, FAULTS, FAULTS, "timed out"),
         (Fault::HalfOpen(200), short, FAULTS, FAULTS, "timed out"),
-        // The status says it all: a body that does not end neither costs the event nor holds anybody.
+        // The status is enough: a body that does not end affects neither the event nor the sink.
         (Fault::Trickle, short, 0, 0, ""),
         (Fault::Flood, long, 0, 0, ""),
         (Fault::EndlessHead, long, FAULTS, FAULTS, "too large"),
@@ -104,7 +104,7 @@ async fn every_event_is_delivered_in_order_over_a_failing_network() {
 
 type Log = Lines<BufReader<ChildStderr>>;
 
-/// The events of batches, as if each had come alone in binary mode.
+/// Returns the events of batches as single requests in binary mode.
 fn unpacked(batches: &[Request]) -> Vec<Request> {
     let mut events = Vec::new();
     for batch in batches {
@@ -128,7 +128,7 @@ fn unpacked(batches: &[Request]) -> Vec<Request> {
 
 #[tokio::test]
 async fn batches_are_delivered_over_a_failing_network() {
-    // Each costs all of its events: the sink is down at once, and one tries for all.
+    // Each fault fails a whole batch: the circuit breaker opens at once, and one event probes.
     let faults = 4;
     for (fault, got_there) in [
         (Fault::Refuse, false),
@@ -153,7 +153,7 @@ async fn batches_are_delivered_over_a_failing_network() {
             batches.len()
         );
         let twice = assert_all_in_order(&unpacked(&batches), RUNS);
-        // Each batch that is lost has an event or more.
+        // Each lost batch has at least one event.
         let expected = if got_there {
             twice >= faults
         } else {
@@ -163,7 +163,7 @@ async fn batches_are_delivered_over_a_failing_network() {
     }
 }
 
-/// Lines of the log until one holds all these words.
+/// Reads the log until a line contains all these words.
 async fn wait_for_line(log: &mut Log, words: &[&str]) {
     let found = async {
         while let Some(line) = log.next_line().await.unwrap() {
@@ -191,7 +191,7 @@ fn observe(server: &ApiServer, folder: &Path, http: &str) -> (Child, Log) {
     (observer, log)
 }
 
-/// Runs that have ended, as the API server shows them.
+/// Finished runs, as the API server shows them.
 struct Ended(Vec<String>);
 
 impl Ended {
@@ -221,7 +221,7 @@ async fn an_expired_certificate_is_not_trusted_and_a_valid_one_later_is() {
         ca.display()
     );
     let (_observer, mut log) = observe(&server, folder.path(), &http);
-    // Often enough that one tries for all by then.
+    // Enough failures to open the circuit breaker.
     for _ in 0..7 {
         wait_for_line(&mut log, &["retrying", "certificate expired"]).await;
     }
@@ -231,7 +231,7 @@ async fn an_expired_certificate_is_not_trusted_and_a_valid_one_later_is() {
     assert_eq!(assert_all_in_order(&sink.requests(), 1), 0);
 }
 
-/// Authority, certificate and key of an observer in files that change.
+/// Authority, certificate and key of an observer, in files that change.
 struct Files(PathBuf);
 
 impl Files {
@@ -263,7 +263,7 @@ async fn authority_and_certificate_may_change_while_it_runs() {
     let files = Files(folder.path().to_owned());
     let [first, second, third] = [(); 3].map(|()| Authority::default());
     files.write(&first);
-    // The last connection of each authority is not used again.
+    // The last connection with each authority is not reused.
     let close = || (202, vec![("connection", "close".to_owned())]);
     let sink = HttpSink::start_tls(vec![], first.server()).await;
     let server = ApiServer::start().await;
@@ -272,7 +272,7 @@ async fn authority_and_certificate_may_change_while_it_runs() {
     ended.show(&server, 0);
     sink.wait_for(6).await;
 
-    // The receiver changes first, and says so on a connection from before.
+    // The receiver changes first, and reports it on an older connection.
     files.write(&second);
     sink.set_tls(second.server());
     sink.answer_next(vec![(401, vec![])]);
@@ -282,7 +282,7 @@ async fn authority_and_certificate_may_change_while_it_runs() {
     wait_for_line(&mut log, &["secrets of a sink have changed"]).await;
     sink.wait_for(13).await;
 
-    // Nobody says anything: the files are read again in time.
+    // Without any report, the files are read again in time.
     files.write(&third);
     sink.set_tls(third.server());
     ended.show(&server, 2);

@@ -9,7 +9,7 @@ fn follow(followers: usize) -> String {
     format!("{UNLIMITED_LOOK_BACK}log: {{capture: follow, followers: {followers}}}\n")
 }
 
-/// The first watch event in which a container is in a state.
+/// Returns the first watch event in which a container is in a state.
 fn when(events: &[Value], container: &str, state: &str) -> usize {
     let is = |event: &Value| {
         let statuses = event["object"]["status"]["containerStatuses"].as_array();
@@ -19,7 +19,7 @@ fn when(events: &[Value], container: &str, state: &str) -> usize {
     events.iter().position(is).unwrap()
 }
 
-/// The data of the events of a step of a run that are about its end.
+/// Returns the data of the end events of a step.
 fn ends(sink: &HttpSink, run: &str, step: &str) -> Vec<Value> {
     let data = sink
         .requests()
@@ -42,7 +42,8 @@ async fn a_log_that_breaks_off_is_whole_and_has_each_line_once() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let observer = Observer::with_config(&server, &follow(8), &["--to", &sink.url]);
     server.wait_for_watches(2).await;
-    // In the timestamp, in a line, between two, where nothing new has come, and as if it were the end.
+    // Faults within the timestamp, within a line, between two lines, without new lines, and
+    // disguised as the end.
     let faults = [
         Fault::Cut(7),
         Fault::Cut(100),
@@ -87,7 +88,7 @@ async fn the_log_of_a_pod_that_is_deleted_at_once_is_captured() {
         .iter()
         .for_each(|event| server.play(event));
     server.wait_for_request("log d-cancel-pod step-test").await;
-    // Nobody has seen that it is about to be deleted.
+    // The deletion was not announced.
     server.play(events.last().unwrap());
     let cancelled = |event: &&Value| event.to_string().contains("TaskRunCancelled");
     server.play(events.iter().find(cancelled).unwrap());

@@ -1,4 +1,4 @@
-//! A real server of others before the receiver: nginx, which `cargo xtask receivers` prepares.
+//! A foreign server in front of the receiver: nginx, which `cargo xtask receivers` installs.
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
@@ -16,23 +16,23 @@ use tokio::process::{Child, ChildStderr, Command};
 
 const RUNS: usize = 20;
 
-/// Lines on standard error.
+/// Lines of standard error.
 type Log = Lines<BufReader<ChildStderr>>;
 
-/// nginx before a receiver. It ends when it is dropped.
+/// nginx in front of a receiver. It is killed when this is dropped.
 struct Front {
     url: String,
     _folder: tempfile::TempDir,
-    /// It ends where nobody can read this.
+    /// nginx ends if its log cannot be written.
     _log: Log,
     _process: Child,
 }
 
 impl Front {
-    /// Starts one. `server` and `location` are further settings.
+    /// Starts nginx. `server` and `location` are further settings.
     async fn start(upstream: &str, server: &str, location: &str) -> Result<Self, Missing> {
         let nginx = installed("nginx/usr/sbin/nginx")?;
-        // Another may take the port before nginx does.
+        // Another process may take the port first.
         for _ in 0..5 {
             let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
             let port = listener.local_addr().unwrap().port();
@@ -65,7 +65,7 @@ impl Front {
 }
 
 fn configuration(port: u16, upstream: &str, server: &str, location: &str) -> String {
-    // Without a path nginx leaves that of the request as it is.
+    // Without a path, nginx forwards the path of the request unchanged.
     let upstream = upstream.trim_end_matches("/events");
     format!(
         "daemon off;\n\
@@ -92,7 +92,7 @@ fn configuration(port: u16, upstream: &str, server: &str, location: &str) -> Str
     )
 }
 
-/// The first line after the ports are open names what it waits with.
+/// The first line after the ports are open names nginx's event method.
 async fn listens(log: &mut Log) -> bool {
     let found = async {
         while let Some(line) = log.next_line().await.unwrap() {
@@ -109,7 +109,7 @@ async fn listens(log: &mut Log) -> bool {
     tokio::time::timeout(PATIENCE, found).await.unwrap()
 }
 
-/// Replays a recording into a front, with a journal. `settings` are further ones of the sink.
+/// Starts a replay into nginx, with a journal. `settings` are further settings of the sink.
 fn replay(
     folder: &Path,
     recording: &Path,
@@ -135,7 +135,7 @@ fn replay(
     (observer, log)
 }
 
-/// What is logged to the end, which is a good one.
+/// Waits for a successful end, and returns the log.
 async fn finish((mut observer, mut log): (Child, BufReader<ChildStderr>)) -> String {
     let mut text = String::new();
     let end = async {
@@ -182,9 +182,9 @@ async fn a_batch_that_is_too_large_for_the_front_is_delivered_in_parts() {
     let sink = HttpSink::start(vec![]).await;
     let size = "client_max_body_size 8k;";
     let front = available!(Front::start(&sink.url, size, "").await);
-    // It counts connections: nginx closes those on which it says 413.
+    // Counts connections: nginx closes a connection after a 413.
     let proxy = Proxy::start(&front.url, vec![Fault::Pass; 2]).await;
-    // One event of every run: a batch is full before it has waited so long.
+    // One event of every run: a batch is full before it has lingered for that time.
     let batch = ", mode: batch, batch: {maxEvents: 20, lingerMs: 10000}";
     let recording = runs(folder.path());
     let log = finish(replay(folder.path(), &recording, &proxy.url, batch)).await;
@@ -259,7 +259,7 @@ async fn connections_that_the_front_closes_cost_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let sink = HttpSink::start(vec![]).await;
     let front = available!(Front::start(&sink.url, "keepalive_requests 2;", "").await);
-    // It counts connections: none takes more than two requests.
+    // Counts connections: none serves more than two requests.
     let proxy = Proxy::start(&front.url, vec![Fault::Pass; RUNS * 6 / 2]).await;
     let log = finish(replay(folder.path(), &runs(folder.path()), &proxy.url, "")).await;
     assert_eq!(log, "");

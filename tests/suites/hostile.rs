@@ -1,4 +1,5 @@
-//! More of what hostile guests try: floods, bombs for the compiler, and what their neighbours feel.
+//! Further attacks by guests: floods, modules that are slow to compile, and the effect on other
+//! plugins.
 use futures::future::{Either, select};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -13,16 +14,16 @@ use step_observer_tests::path;
 use step_observer_tests::plugins::{RELEASE, load, process, refusal, spec, wat};
 use step_observer_tests::program::Program;
 
-/// A guest with one more import.
+/// Returns a guest with one more import.
 fn importing(function: &str, signature: &str, items: &str, process: &str) -> String {
     let import = format!(
         "(import \"step-observer:plugin/events@0.1.0\" \"[method]event.{function}\" (func $more {signature}))"
     );
-    // Imports come first in a module.
+    // Imports stand first in a module.
     wat(items, process).replacen("(module", &format!("(module {import}"), 1)
 }
 
-/// Guests that fail on every event, each in its way.
+/// Returns guests that fail on every event, in different ways.
 fn failing() -> Vec<(&'static str, String)> {
     vec![
         ("loop", wat("", "(loop $again (br $again)) (unreachable)")),
@@ -93,7 +94,7 @@ fn every_failure_ends_as_on_error_says() {
 
 #[test]
 fn a_flood_of_edits_is_bounded() {
-    // Sets /aaaaa in the data for ever, and keeps what it could.
+    // Sets /aaaaa in the data for ever, and keeps the edits that were accepted.
     let module = importing(
         "set",
         "(param i32 i32 i32 i32 i32 i32 i32)",
@@ -116,7 +117,7 @@ fn a_flood_of_edits_is_bounded() {
     let data = after.event.data().unwrap().to_string();
     assert_eq!(data.matches("\"value\"").count(), 26);
 
-    // A list of edits that is larger than what it may hand over.
+    // A list of edits above the bound of a call's output.
     let module = importing(
         "edit-log",
         "(param i32 i32 i32 i32)",
@@ -195,7 +196,7 @@ fn bombs_for_the_compiler_are_refused_before_it_starts() {
             "bytes times locals in a function, more than 64000000",
         ),
     ] {
-        // As WebAssembly: text of this size is refused for being text.
+        // As a binary: text of this size is refused.
         let module = wat::parse_str(wat(&items, &keep)).unwrap();
         let bomb = PluginSpec {
             source: PluginSource::bytes(module),
@@ -215,7 +216,7 @@ fn bombs_for_the_compiler_are_refused_before_it_starts() {
 
 #[test]
 fn a_large_memory_is_kept_as_well() {
-    // More than a call may hand over: what is kept is bounded by the memory itself.
+    // Above the bound of a call's output: the bound is that of memory.
     let keep = format!("{RELEASE} (call $keep)");
     let large = wat("(data (i32.const 7000000) \"x\")", &keep)
         .replace("(export \"memory\") 2)", "(export \"memory\") 120)");
@@ -331,7 +332,7 @@ async fn neighbours_do_not_wait_for_a_plugin_that_hangs() {
             assert!(matches!(outcome, Outcome::Deliver(..)));
         }
     };
-    // Asked for first, and all but one thread are theirs: the others are through all the same.
+    // Their calls came first, and use all threads but one: the other plugins finish all the same.
     match select(stuck, Box::pin(neighbours)).await {
         Either::Right(((), _)) => {}
         Either::Left(_) => panic!("the neighbours waited"),
@@ -358,15 +359,15 @@ fn a_plugin_gets_only_the_events_that_it_asks_for() {
     assert_eq!(chain.plugins()[0].counts().calls, 1);
 }
 
-/// It is what it sees that counts, not how long it takes on a busy machine.
+/// Its observations matter, not its duration on a busy machine.
 fn patient(mut spec: PluginSpec) -> PluginSpec {
     spec.settings.limits.time_ms = Bounded::new(60_000);
     spec.settings.limits.configure_ms = Bounded::new(60_000);
     spec
 }
 
-/// Drops an event where anything in its memory is not as it was when it was configured, and fills it
-/// with the event otherwise. Where memory is handed out from, there is its configuration: `null`.
+/// Drops an event if any byte of its memory differs from the configured state; otherwise it fills
+/// the memory with the event. The allocator's area holds its configuration, `null`.
 fn spy() -> PluginSpec {
     let module = importing(
         "log",
@@ -397,8 +398,8 @@ fn spy() -> PluginSpec {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the events hold and however many there are at a time, none finds a byte of another:
-    /// pooled memory is used again and again.
+    /// For any contents and any number of concurrent events, no call finds a byte of another event:
+    /// pooled memory is reused all the time.
     #[test]
     fn no_byte_of_an_event_is_there_for_the_next(
         logs in proptest::collection::vec("\\PC{0,2000}", 1..12),
@@ -427,7 +428,7 @@ proptest! {
     }
 }
 
-/// The spy is one: in an instance that is used twice, it would find the event before.
+/// The test can fail: a reused instance finds the event before.
 #[test]
 fn the_spy_finds_a_leak() {
     let found = spy();

@@ -1,4 +1,4 @@
-//! What an HTTP sink is told of us, and what its answers mean.
+//! Requests of an HTTP sink, and its answers.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use step_observer_tests::sink::HttpSink;
 use step_observer_tests::tls::Authority;
 use tokio::process::Child;
 
-/// A replay of a recording of three steps, six events, with a sink of a configuration.
+/// Starts a replay of three steps with six events to a configured sink.
 fn replay(folder: &Path, http: &str) -> Child {
     let config = folder.join("config.yaml");
     let text = format!("sinks: [{{name: all, to: {{http: {http}}}, retry: {{initialMs: 1}}}}]\n");
@@ -28,7 +28,7 @@ async fn a_token_that_has_run_out_is_read_again_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     std::fs::write(&token, "first-token\n").unwrap();
-    // One event is held back until the token has changed.
+    // One event is delayed until the token has changed.
     let slow = vec![("retry-after", "1".to_owned())];
     let sink = HttpSink::start(vec![(202, vec![]), (503, slow), (401, vec![])]).await;
     let http = format!(

@@ -1,4 +1,4 @@
-//! How events are put into requests: in batches, compressed, signed, and only where that is permitted.
+//! How events are put into requests: in batches, compressed, signed, and after a handshake.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -9,7 +9,7 @@ use step_observer_tests::program::Program;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
 
-/// Replays so many runs of three steps, six events each, to a sink of a configuration.
+/// Replays `runs` runs of three steps, with six events each, to a configured sink.
 async fn replay(folder: &Path, runs: usize, sink: &str) -> Output {
     let (config, recording) = (folder.join("config.yaml"), folder.join("runs.jsonl"));
     std::fs::write(&config, format!("sinks: [{{name: all, {sink}}}]\n")).unwrap();
@@ -52,7 +52,7 @@ fn text<'a>(event: &'a Value, attribute: &str) -> &'a str {
     event[attribute].as_str().unwrap()
 }
 
-/// Sequence numbers per run, in the order in which they came.
+/// Returns the sequence numbers of each run, in order of arrival.
 fn order(events: &[Value]) -> BTreeMap<&str, Vec<&str>> {
     let mut order: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for event in events {
@@ -62,14 +62,14 @@ fn order(events: &[Value]) -> BTreeMap<&str, Vec<&str>> {
     order
 }
 
-/// One request at a time, which waits until every run has something to say.
+/// One request at a time, which lingers until every run has an event.
 fn batched(url: &str, runs: usize, more: &str) -> String {
     format!(
         "to: {{http: {{url: '{url}', mode: batch, concurrency: 1, batch: {{maxEvents: {runs}, lingerMs: 60000}}{more}}}}}"
     )
 }
 
-/// Each of the six events of so many runs once, in the order of its run.
+/// Checks that each of the six events of every run came once, in order.
 fn check(sink: &HttpSink, runs: usize) {
     let events: Vec<Value> = sink.accepted().iter().flat_map(batch).collect();
     assert_eq!(events.len(), runs * 6);
@@ -199,7 +199,7 @@ async fn nothing_is_sent_before_the_receiver_permits_it() {
             vec![("webhook-allowed-origin", origin.to_owned()), rate],
         )
     };
-    // Not asked for, another, ours; later it withdraws it.
+    // Not granted, another origin, ours; later it is withdrawn.
     let script = vec![
         (405, vec![]),
         allows("other.example.com"),

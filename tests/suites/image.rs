@@ -1,5 +1,5 @@
-//! The program as it is in the container image: linked statically, as another user than root, alone
-//! on a root file system that cannot be written. `cargo xtask image --check` runs this suite.
+//! The program of the container image: static, as another user than root, on a read-only root file
+//! system. `cargo xtask image --check` runs this suite.
 use serde_json::json;
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
@@ -16,15 +16,15 @@ use tokio::process::Command;
 /// The user of the image.
 const USER: u32 = 65532;
 
-/// What a container runtime does, for a process that keeps its number: mounts that only it sees, the
-/// root read only, and another user. `$1` is the root of the image, `$2` a folder for /tmp.
+/// Does what a container runtime does, for a process that keeps its id: private mounts, a read-only
+/// root, and another user. `$1` is the root of the image, `$2` a folder for /tmp.
 const ENTER: &str = r#"
     mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
     mount -t proc proc "$1/proc" && mount --bind "$2" "$1/tmp" &&
     root=$1 && shift 2 &&
     exec chroot --userspec=65532:65532 "$root" /usr/local/bin/step-observer "$@""#;
 
-/// The image, and what is mounted as /tmp.
+/// The image, and the folder that is mounted as /tmp.
 struct Image {
     root: PathBuf,
     tmp: TempDir,
@@ -34,7 +34,7 @@ impl Image {
     fn new() -> Self {
         let root = std::env::var_os("STEP_OBSERVER_IMAGE_ROOT");
         let root = PathBuf::from(root.expect("the root of the image, mounted"));
-        // As runtimes make them.
+        // Container runtimes create these folders.
         std::fs::create_dir_all(root.join("proc")).unwrap();
         std::fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
         let tmp = tempfile::tempdir().unwrap();
@@ -42,14 +42,14 @@ impl Image {
         Self { root, tmp }
     }
 
-    /// Puts a file into /tmp.
+    /// Writes a file to /tmp.
     fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         let file = self.tmp.path().join(name);
         std::fs::write(&file, content).unwrap();
         chown(&file, Some(USER), Some(USER)).unwrap();
     }
 
-    /// Puts a recording and its logs into /tmp.
+    /// Writes a recording and its logs to /tmp.
     fn put_recording(&self, name: &str) {
         for ending in ["jsonl", "logs.json"] {
             let file = format!("{name}.{ending}");
@@ -98,7 +98,7 @@ async fn it_starts_alone_and_says_how_it_ended() {
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
     let nothing = image.run(&["replay", "/tmp/nothing.jsonl"]).await;
     assert_eq!(nothing.status.code(), Some(1), "{nothing:?}");
-    // Nothing can be written but what is mounted.
+    // Only mounted folders are writable.
     image.put_recording("leaky");
     let journal = ["replay", "/tmp/leaky.jsonl", "--journal", "/etc/journal"];
     let refused = image.run(&journal).await;
@@ -118,7 +118,7 @@ fn it_has_the_licences_of_its_dependencies() {
     assert_licences(&notices);
 }
 
-/// Names the crates of the program and its plugins, and has the text of each licence.
+/// Checks that the crates of the program and its plugins are named, with the text of each licence.
 fn assert_licences(notices: &str) {
     for of in [
         "wasmtime",
@@ -143,14 +143,14 @@ fn assert_licences(notices: &str) {
         "Permission is hereby granted, free of charge",
         "UNICODE LICENSE V3",
         "GNU LESSER GENERAL PUBLIC LICENSE",
-        // Of what is in C, below ring, zstd-sys and libmimalloc-sys.
+        // Licences of C code below ring, zstd-sys and libmimalloc-sys.
         "BoringSSL",
         "Meta Platforms",
         "Microsoft Corporation, Daan Leijen",
     ] {
         assert!(notices.contains(text), "{text}");
     }
-    // Nothing of who built it, nor of what only tests need.
+    // No trace of the build machine, and no crate that only tests need.
     for wrong in [
         "/registry/src",
         "step-observer-tests",
@@ -212,7 +212,7 @@ async fn it_knows_authorities_and_names_and_trusts_no_other() {
 #[ignore = "it needs an image: cargo xtask image --check"]
 async fn it_answers_without_a_cluster_until_it_is_stopped() {
     let image = Image::new();
-    // Nobody listens there.
+    // A port without a listener.
     let kubeconfig = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "test",
         "clusters": [{"name": "test", "cluster": {"server": "http://127.0.0.1:1"}}],
@@ -248,7 +248,7 @@ async fn it_answers_without_a_cluster_until_it_is_stopped() {
     assert_eq!(status, 200);
     assert!(metrics.contains("step_observer_"), "{metrics}");
     let (status, missing) = get(address, "/readyz").await;
-    // Nothing is said of its plugins: they are loaded.
+    // The plugins are loaded, so they are not mentioned.
     let lists = "not ready: the first lists are not complete\n";
     assert_eq!((status, missing.as_str()), (503, lists));
     let id = observer.id().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! Events in a topic, as an independent client (librdkafka) reads it.
+//! Events in a topic, as an independent client (librdkafka) reads them.
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     text.unwrap_or_else(|| panic!("{name} in {value}"))
 }
 
-/// Every run is whole, in order, in one partition, and under its key. Gives how many records are
-/// repeats.
+/// Checks that every run is complete, in order, in one partition, and under its key. Returns the
+/// number of repeated records.
 fn check(records: &[Value], runs: usize) -> usize {
     let mut order: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut partitions: HashMap<&str, HashSet<&Value>> = HashMap::new();
@@ -68,7 +68,7 @@ async fn a_topic_has_every_event_once_in_order_in_both_modes() {
         let data: Value = serde_json::from_str(text(record, "value")).unwrap();
         assert_eq!(data, event["data"]);
         assert_eq!(headers["content-type"], event["datacontenttype"]);
-        // specversion, id and so on; the data is no header, and its type has another.
+        // specversion, id and so on. The data is not a header, and its type has another header.
         assert_eq!(headers.len(), event.as_object().unwrap().len() - 1);
         for (name, value) in event.as_object().unwrap() {
             if !["data", "datacontenttype"].contains(&name.as_str()) {
@@ -132,7 +132,7 @@ async fn brokers_that_are_gone_for_a_while_lose_nothing() {
     replay.wait_for_new_log("the sink is down").await;
     cluster.order("up").await;
     replay.finish(true).await;
-    // What was not acknowledged may have arrived.
+    // Records without an acknowledgement may have arrived.
     let repeats = check(&cluster.records().await, 50);
     assert!(repeats <= 16, "{repeats}");
 }
@@ -171,7 +171,7 @@ async fn a_topic_that_is_not_there_is_waited_for_and_named() {
     replay.finish(true).await;
 }
 
-/// TLS before a broker, on a port of its own.
+/// Runs a TLS server in front of a broker, on another port.
 async fn tls_before(broker: String, tls: rustls::ServerConfig, servers: &mut JoinSet<()>) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -185,7 +185,7 @@ async fn tls_before(broker: String, tls: rustls::ServerConfig, servers: &mut Joi
             };
             let mut broker = TcpStream::connect(&broker).await.unwrap();
             connections.spawn(async move {
-                // Whoever goes first ends it.
+                // Either side ends the connection.
                 let copied = tokio::io::copy_bidirectional(&mut stream, &mut broker);
                 copied.await.ok();
             });

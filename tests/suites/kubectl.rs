@@ -1,4 +1,4 @@
-//! Debian's kubectl as a source: what the texts advise, run as it stands there.
+//! Debian's kubectl as a source, with the commands that the documentation advises.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -14,7 +14,8 @@ use step_observer_tests::{path, receivers};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-/// bash with this program and Debian's kubectl, for a namespace of a cluster. `None` where there is no such kubectl.
+/// Returns bash with this program and Debian's kubectl, for a namespace of a cluster. `None` if
+/// kubectl is missing.
 fn shell(server: &ApiServer, namespace: &str, folder: &Path) -> Result<Command, Missing> {
     let kubectl = receivers::installed("kubectl/usr/bin/kubectl")?;
     let kubectl = std::path::absolute(kubectl).unwrap();
@@ -34,7 +35,7 @@ fn shell(server: &ApiServer, namespace: &str, folder: &Path) -> Result<Command, 
     Ok(shell)
 }
 
-/// Every command with two watches of kubectl that a text advises.
+/// Returns every command with two watches of kubectl in a text.
 fn advised(text: &str) -> Vec<String> {
     let joined = text.replace("\\\n", " ");
     let lines = joined
@@ -54,7 +55,8 @@ async fn help(of: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What says that an event is the same. When a start is inferred, or a step is skipped, depends on which states were seen.
+/// Returns the members that identify an event. The times of inferred starts and skipped steps
+/// depend on the observed states.
 fn identity(event: &Value) -> [String; 4] {
     let text = |name: &str| event[name].as_str().unwrap().to_owned();
     let has_run = [".succeeded.v1", ".failed.v1"]
@@ -93,7 +95,7 @@ async fn the_advised_commands_give_the_events_of_both_watches() {
             .map(|line| identity(&serde_json::from_str(line).unwrap()))
             .collect();
         let watched = watch_events(name);
-        // The beginning is there before, and is listed.
+        // The beginning exists before, and is listed.
         let (before, after) = watched.split_at(2);
         before.iter().for_each(|event| server.play(event));
         let mut replay = shell.args(["-c", command]).spawn().unwrap();

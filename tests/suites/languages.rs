@@ -1,4 +1,5 @@
-//! The same small filter in every language, as the host loads it. `cargo xtask languages` builds them.
+//! The same small filter in every language, loaded by the host. `cargo xtask languages` builds
+//! them.
 use step_observer::plugin::{Plugin, PluginEngine, PluginSource, PluginSpec};
 use step_observer_tests::available;
 use step_observer_tests::path;
@@ -6,7 +7,7 @@ use step_observer_tests::peer::Missing;
 use step_observer_tests::plugins::{check_cases, refusal};
 use step_observer_tests::receivers::LANGUAGES_REQUIRED;
 
-/// Name and the size that it must stay below, in bytes.
+/// Name, and upper bound of the size in bytes.
 const LANGUAGES: [(&str, usize); 4] = [
     ("rust-no-std", 8 * 1024),
     ("c", 4 * 1024),
@@ -42,11 +43,11 @@ fn the_same_filter_in_every_language_gives_the_same() {
         let spec = PluginSpec::new(name, PluginSource::bytes(module));
         let plugin = Plugin::load(&engine, &spec).unwrap();
         assert_eq!(plugin.identity(), ("only-failures", "0.1.0"), "{name}");
-        // What componentize-qjs nests cannot be kept.
+        // The nested instances of componentize-qjs cannot be snapshotted.
         assert_eq!(plugin.is_snapshotted(), name != "javascript", "{name}");
         plugin.self_test(&engine).unwrap();
         if name == "python" {
-            // Loading takes long: once for all cases is enough, and its refusal is the others'.
+            // Loading is slow: once is enough for all cases, and a refusal is the same.
             continue;
         }
         check_cases(&engine, &spec, &path("../guest-sdk/languages/cases"));

@@ -1,5 +1,5 @@
-//! The laws of `step-observer-core`, on every recording and fixture: however the streams are merged,
-//! thinned, repeated or interrupted.
+//! The laws of `step-observer-core`, on every recording and fixture: with streams merged, thinned,
+//! repeated or interrupted in any way.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ fn any_stream() -> impl Strategy<Value = (String, Vec<Value>)> {
     prop_oneof![proptest::sample::select(streams()), simulated]
 }
 
-/// Ids of the events with the reason of each end.
+/// Returns the ids of the end events, with the reason of each.
 fn ends(records: &[StepRecord]) -> BTreeMap<String, String> {
     records
         .iter()
@@ -45,8 +45,8 @@ fn ids(records: &[StepRecord]) -> BTreeSet<String> {
     records.iter().map(event_id).collect()
 }
 
-/// The clock stands still: an arbitrary delay between the streams is not to be told from a stream
-/// that has stopped.
+/// Sets all times to the same moment: an arbitrary delay between the streams looks like a stalled
+/// stream.
 fn at_once(changes: Vec<TimedChange>) -> Vec<TimedChange> {
     let at = changes
         .iter()
@@ -59,7 +59,7 @@ fn at_once(changes: Vec<TimedChange>) -> Vec<TimedChange> {
         .collect()
 }
 
-/// Law 5 and decision 1: order, one `started` at most, exactly one end.
+/// Law 5 and decision 1: checks the order, at most one `started`, and exactly one end.
 fn in_order(name: &str, records: &[StepRecord]) {
     let mut seen = BTreeSet::new();
     let mut last: BTreeMap<String, (u32, bool)> = BTreeMap::new();
@@ -98,7 +98,8 @@ fn all_streams_are_in_order_and_end_every_step_once() {
     }
 }
 
-/// Decision 5 and row 10b: an end is not before its start, and no time is from the epoch or from before the pod.
+/// Decision 5 and row 10b: checks that an end is not before its start, and that no time is the
+/// epoch or before the pod.
 fn times_agree(name: &str, records: &[StepRecord], events: &[Value]) {
     let times = events.iter().filter_map(|event| {
         let created = &event["object"]["metadata"]["creationTimestamp"];
@@ -139,7 +140,8 @@ fn times_agree(name: &str, records: &[StepRecord], events: &[Value]) {
     }
 }
 
-/// Decision 6: `sequence` is unique, rises within a pod, and sorts by attempt, pod, step and phase.
+/// Decision 6: checks that `sequence` is unique, rises within a pod, and sorts by attempt, pod,
+/// step and phase.
 fn sequences_sort(name: &str, records: &[StepRecord]) {
     let mut all: Vec<(String, &StepRecord)> = records
         .iter()
@@ -185,7 +187,7 @@ fn sequences_sort(name: &str, records: &[StepRecord]) {
     }
 }
 
-/// Rows 9 to 10b: if a container failed by itself, a step failed.
+/// Rows 9 to 10b: checks that a step failed if a container failed by itself.
 fn a_failure_is_a_failed_step(name: &str, records: &[StepRecord], events: &[Value]) {
     let failed_run = events.iter().any(|event| {
         let conditions = event["object"]["status"]["conditions"].as_array();
@@ -238,7 +240,7 @@ fn times_sequences_and_failures_of_all_streams_are_right() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
-    /// Whatever the steps of a run do, they are reported as what they did.
+    /// A simulated run is reported as its steps behaved, for any behaviour.
     #[test]
     fn a_simulated_run_is_reported_as_it_was(plan in any_plan()) {
         let history = History::of(&plan);
@@ -251,8 +253,9 @@ proptest! {
         prop_assert_eq!(found, history.expected());
     }
 
-    /// Row 20: the TaskRun alone shows the same, but for what it cannot: whether READY came before a first step was
-    /// killed, and what becomes of steps that still run when another was killed for its memory.
+    /// Row 20: the TaskRun alone gives the same, except for facts that it does not show: whether
+    /// READY came before a first step was killed, and the end of steps that still run when another
+    /// was OOM-killed.
     #[test]
     fn a_simulated_run_is_reported_as_it_was_from_its_task_run_alone(plan in any_plan()) {
         let early = |fate: &Fate| matches!(fate, Fate::KilledEarly { .. });
@@ -272,7 +275,7 @@ proptest! {
         prop_assert_eq!(found, history.expected());
     }
 
-    /// Also if states are left out, but not the last one of an object.
+    /// Also with omitted states, but with the last state of each object.
     #[test]
     fn times_sequences_and_failures_of_any_stream_are_right((name, all) in any_stream(), left_out in proptest::collection::vec(any::<bool>(), 40)) {
         let uid = |event: &Value| event["object"]["metadata"]["uid"].clone();
@@ -288,7 +291,7 @@ proptest! {
         a_failure_is_a_failed_step(&name, &records, &events);
     }
 
-    /// The Pod and the TaskRun stream, merged in any order that keeps each one's own.
+    /// The Pod and the TaskRun stream, merged in any order that keeps the order within each.
     #[test]
     fn any_merge_gives_the_same_ends((name, events) in any_stream(), picks in proptest::collection::vec(any::<bool>(), 100)) {
         let expected = ends(&track(at_once(changes(&events))));
@@ -305,13 +308,13 @@ proptest! {
         prop_assert_eq!(ends(&records), expected, "{}", name);
     }
 
-    /// Law 1 and 2: what was seen before, again and late, tells nothing.
+    /// Laws 1 and 2: repeated and older observations emit nothing.
     #[test]
     fn repeated_and_stale_objects_emit_nothing((name, events) in any_stream(), again in any::<prop::sample::Index>(), back in 0_usize..6) {
         let position = again.index(events.len());
         let expected = ids(&track(changes(&events)));
         let mut repeated = events.clone();
-        // A deletion cannot be undone by a stale object: what is gone was told before.
+        // A stale object cannot undo a deletion: everything about it was emitted before.
         let stale = events[position.saturating_sub(back)].clone();
         if stale["type"] != "DELETED" {
             repeated.insert(position + 1, stale);
@@ -321,7 +324,7 @@ proptest! {
         prop_assert_eq!(ids(&records), expected, "{}", name);
     }
 
-    /// Law 3: watch streams skip states. What ends a stream is kept: the last state of each object.
+    /// Law 3: watch streams skip states. The last state of each object is kept.
     #[test]
     fn skipped_states_change_no_end(
         (name, events, kept) in any_stream().prop_flat_map(|(name, events)| {
@@ -344,9 +347,9 @@ proptest! {
         prop_assert_eq!(ids(&found), ids(&expected), "{}", name);
     }
 
-    /// Law 4: the observer dies after any event and starts again without memory, from what the
-    /// cluster shows then: the ids are those of a run without a break. Only where a pod is gone by
-    /// then, the TaskRun tells, under ids of its own (decision 6).
+    /// Law 4: the observer dies after any event and starts again without memory, from the cluster's
+    /// state at that time. The ids are the same. Only if a pod is gone by then, the transitions are
+    /// derived from the TaskRun, with other ids (decision 7).
     #[test]
     fn any_restart_gives_the_same_ids((name, events) in any_stream(), cut in any::<prop::sample::Index>()) {
         let cut = cut.index(events.len());
@@ -378,7 +381,7 @@ proptest! {
         prop_assert!(ids(&with_pod).is_subset(&ids(&whole)), "{}: {:?}", name, ids(&with_pod).difference(&ids(&whole)));
         let both: BTreeSet<String> = ids(&told).union(&ids(&with_pod)).cloned().collect();
         let missing: Vec<_> = whole.iter().filter(|record| !both.contains(&event_id(record))).collect();
-        // A pod that was deleted, and whose name is another one's by now, has left nothing behind.
+        // A deleted pod whose name another pod has by now has left no evidence.
         let replaced = |record: &StepRecord| {
             let uid = record.transition.pod_uid.as_deref();
             let is_there = !events[..=cut].iter().any(|event| event["object"]["metadata"]["uid"].as_str() == uid && event["type"] == "DELETED");
@@ -396,7 +399,7 @@ proptest! {
         }
     }
 
-    /// Law 6: streams of different runs, interleaved, tell what each tells alone.
+    /// Law 6: interleaved streams of different runs emit what each emits alone.
     #[test]
     fn runs_do_not_see_each_other((_, events) in any_stream(), (_, others) in any_stream(), picks in proptest::collection::vec(any::<bool>(), 50)) {
         let uids = |events: &[Value]| -> BTreeSet<String> {

@@ -1,4 +1,4 @@
-//! What the first lists show, what they must not be taken to show, and where history begins.
+//! The first lists: what they show, what they do not prove, and where history begins.
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ fn play(server: &ApiServer, events: &[Value]) {
     events.iter().for_each(|event| server.play(event));
 }
 
-/// A run of one step that has ended, in this namespace.
+/// Returns a finished run of one step in this namespace.
 fn in_namespace(namespace: &str, number: usize) -> Vec<Value> {
     let moved = |mut event: Value| {
         event["object"]["metadata"]["namespace"] = namespace.into();
@@ -38,7 +38,7 @@ async fn a_forbidden_namespace_delays_no_other_and_is_emitted_once_it_is_granted
         );
         let mut expected = expected_ids("b-fail");
         sink.wait_for(expected.len()).await;
-        // Half of what there is in the other namespace tells nothing.
+        // An incomplete list of the other namespace emits nothing.
         assert_exactly(&sink, &expected);
         play(&server, &in_namespace("b-fail", 1));
         sink.wait_for(expected.len() + 2).await;
@@ -72,7 +72,7 @@ async fn objects_of_a_refused_list_do_not_count_as_deleted() {
     let told = &expected_ids("b-fail") | &expected_ids("leaky");
     sink.wait_for(told.len()).await;
     observer.stop().await;
-    // Everything is told. Now one namespace cannot be listed for a while.
+    // Everything is emitted. Then one namespace cannot be listed for a while.
     for denied in ["leaky/pods", "leaky/taskruns"] {
         server.deny(denied, true);
     }
@@ -83,7 +83,7 @@ async fn objects_of_a_refused_list_do_not_count_as_deleted() {
     for denied in ["leaky/pods", "leaky/taskruns"] {
         server.deny(denied, false);
     }
-    // What comes now is told after what its namespace has had all along.
+    // Later changes are emitted after the earlier ones of their namespace.
     play(&server, &in_namespace("leaky", 2));
     sink.wait_for(told.len() + 4).await;
     let (code, log) = observer.stop().await;
@@ -96,7 +96,7 @@ async fn objects_of_a_refused_list_do_not_count_as_deleted() {
     );
 }
 
-/// Each event by its id, from an observer whose list of one kind comes last.
+/// Returns each event by its id, from an observer that gets the list of one kind last.
 async fn events_with_last(kind: &str) -> BTreeMap<String, Value> {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     set_recorded_logs(&server, "leaky");
@@ -125,7 +125,7 @@ async fn the_order_of_the_lists_changes_no_event() {
     }
 }
 
-/// A recording as if it had ended so long before `now`.
+/// Returns a recording, moved in time so that it ended `ago` before `now`.
 fn ended_before(name: &str, now: Timestamp, ago: SignedDuration) -> Vec<Value> {
     let events = watch_events(name);
     let mut last = Timestamp::MIN;
@@ -160,7 +160,7 @@ fn shift(value: &mut Value, offset: jiff::Span) {
     }
 }
 
-/// `lookBack` (10 minutes) counts by the cluster's clock, which dates what is observed.
+/// `lookBack` (10 minutes) is measured by the cluster's clock, which dates the observed states.
 #[tokio::test]
 async fn history_begins_where_the_clusters_clock_says() {
     for minutes in [-20, 0, 20] {

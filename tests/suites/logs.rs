@@ -1,15 +1,16 @@
-//! Logs of any size: both ends are read, and nothing is cut in the middle of a word.
+//! Logs of any size: beginning and end are read, and no word is split.
 use serde_json::Value;
 use step_observer_tests::api_server::{ApiServer, Fault};
 use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::HttpSink;
 
-/// Where the beginning and the end of a log are cut by default: 48 KiB are kept, with room for the line between them.
+/// Positions at which a log is truncated by default: 48 KiB are kept, with room for the marker.
 const HEAD: usize = 24 * 1024 - 80;
 const TAIL: usize = 24 * 1024;
 
-/// Plays runs whose steps have ended, and gives the data of the ends of their steps, in the order of the logs.
+/// Plays runs whose steps have ended, and returns the data of the end events, in the order of the
+/// logs.
 async fn ends(server: &ApiServer, config: &str, logs: &[String]) -> Vec<Value> {
     let sink = HttpSink::start(vec![]).await;
     let runs = logs.len().div_ceil(3);
@@ -47,8 +48,8 @@ fn log(data: &Value) -> &str {
     data["log"].as_str().unwrap_or_else(|| panic!("{data:#}"))
 }
 
-/// A line without end, of words with colours and characters of several bytes, and in it a token so many bytes behind
-/// each of these places.
+/// Returns a line without a line break, of words with colours and multi-byte characters, and with a
+/// token this many bytes behind each of these places.
 fn line_with(tokens: &[(usize, &str)], length: usize) -> String {
     let mut line = String::new();
     for (at, token) in tokens.iter().copied().chain([(length, "")]) {
@@ -82,7 +83,7 @@ async fn no_part_of_a_token_is_left_wherever_a_cut_falls() {
         assert!(whole.len() >= 200_000 && told["logInfo"]["bytes"] == whole.len());
         let kept = log(told);
         let (head, tail) = kept.split_once("[... ").unwrap();
-        // Whole tokens have their place well inside of what is kept, or none.
+        // A token is well within the kept part, or not in it at all.
         for part in [head, tail] {
             assert!(
                 !part.contains(|char: char| char.is_ascii_uppercase()),
@@ -116,7 +117,7 @@ async fn the_tail_is_that_of_the_whole_log_and_its_size_is_known() {
         assert!(told["logInfo"].get("atLeast").is_none() && log(told).len() <= 48 * 1024);
     }
     assert!(log(&told[0]).ends_with("not the end\nthe end"));
-    // One word of 20 MiB: nothing of it can be kept.
+    // One word of 20 MiB: no part of it can be kept.
     assert_eq!(
         log(&told[1]),
         "[... 20971520 bytes of the log left out ...]\n"
@@ -130,7 +131,7 @@ async fn both_ends_of_a_log_that_is_too_long_are_read() {
     let log_of = |size: usize| {
         "the beginning\n".to_owned() + &"all the others\n".repeat(size / 15) + "the end\n"
     };
-    // Read to its bound; read until half of the time has passed; and nothing but slow.
+    // Read up to its bound; read until half of the time has passed; and merely slow.
     let logs = [
         log_of(33 * 1024 * 1024),
         log_of(1_000_000),

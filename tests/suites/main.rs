@@ -1,4 +1,4 @@
-//! All suites in one program: everything that links wasmtime is linked once.
+//! All suites in one program, so that wasmtime is linked once.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Guests that break every rule: what the operator sees, what becomes of the event, and that the
-//! host goes on.
+//! Guests that break every rule: the operator's view, the outcome of the event, and the host's
+//! survival.
 use cloudevents::AttributesReader as _;
 use std::sync::Arc;
 use step_observer::bounded::Bounded;
@@ -9,7 +9,7 @@ use step_observer::plugin::{
 use step_observer_tests::events::example_event;
 use step_observer_tests::plugins::{RELEASE, refusal, spec, wat};
 
-/// The misbehaving guests, with the failure that an operator sees.
+/// The misbehaving guests, each with the failure that is reported.
 fn corpus() -> Vec<(&'static str, String, CallFailure)> {
     let limits = spec("limits", "").settings.limits;
     let abi = |text: &str| CallFailure::Abi(text.to_owned());
@@ -123,7 +123,7 @@ fn every_failure_is_named_and_the_event_goes_on_as_it_was() {
         );
         assert!(!failure.to_string().contains("hello"), "{name}: {failure}");
     }
-    // The engine that has seen all of this still runs a good guest.
+    // The same engine still runs a correct guest.
     let chain = Chain::load(
         &engine,
         &[spec("good", &wat("", &format!("{RELEASE} (call $keep)")))],
@@ -192,7 +192,7 @@ fn a_redacting_plugin_that_fails_lets_no_text_through() {
         "redact",
         PluginSource::File(step_observer_tests::guest("redact-secrets")),
     );
-    // Its changes do not fit: it reports an error.
+    // Its edits exceed the bound: the guest reports an error.
     spec.settings.limits.output_bytes = Bounded::new(1);
     let Outcome::Deliver(after, report) = chain(&[spec]).process(example_event()) else {
         panic!()
@@ -205,7 +205,7 @@ fn a_redacting_plugin_that_fails_lets_no_text_through() {
     assert!(!after.event.data().unwrap().to_string().contains("hello1"));
 }
 
-/// The redactor with a rule of its own.
+/// Returns the redactor with an additional rule.
 fn with_rule(pattern: &str, replacement: &str) -> PluginSpec {
     let mut spec = PluginSpec::new(
         "redact",
@@ -316,7 +316,7 @@ fn identity_and_reserved_extensions_cannot_be_set() {
 
 #[test]
 fn a_flood_of_attributes_is_bounded() {
-    // Sets aaaaa, baaaa, … for ever, and keeps what it could.
+    // Sets aaaaa, baaaa, … for ever, and keeps the edits that were accepted.
     let flood = wat(
         "",
         &format!(

@@ -1,4 +1,4 @@
-//! Rules, dashboards and probes of `deploy/` name only what the program has.
+//! Rules, dashboards and probes of `deploy/` use only names that the program exports.
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +13,7 @@ use step_observer_tests::sink::PATIENCE;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
-/// Labels that Prometheus gives to whatever it scrapes.
+/// Labels that Prometheus adds to every target.
 const OF_TARGET: [&str; 3] = ["instance", "job", "pod"];
 
 /// Series of a histogram that queries use.
@@ -47,12 +47,13 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Names of metrics in a text.
+/// Returns the names of metrics in a text.
 fn metrics_in(text: &str) -> impl Iterator<Item = &str> {
     words(text).filter(|word| word.starts_with("step_observer_") || word.starts_with("process_"))
 }
 
-/// Names of labels in an expression or a template: of `{name="value"}`, `by (name)` and `$labels.name`.
+/// Returns the names of labels in an expression or a template: in `{name="value"}`, `by (name)` and
+/// `$labels.name`.
 fn labels_in(text: &str) -> BTreeSet<&str> {
     let mut labels = BTreeSet::new();
     for selector in text.split('{').skip(1) {
@@ -71,7 +72,7 @@ fn labels_in(text: &str) -> BTreeSet<&str> {
     labels
 }
 
-/// Every expression of rules and dashboards, with where it stands.
+/// Returns every expression of rules and dashboards, with its place.
 fn expressions(objects: &[Value]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for rule in of_kind(objects, "PrometheusRule") {
@@ -142,7 +143,7 @@ fn rules_and_dashboards_name_only_exported_metrics() {
     }
 }
 
-/// Starts the program as a container says, as far as folders and addresses of a test allow.
+/// Starts the program as a container specifies, with folders and addresses of the test.
 fn start(objects: &[Value], server: &ApiServer, folder: &Path) -> Child {
     let container = &workload(objects)["spec"]["template"]["spec"]["containers"][0];
     let file = folder.join("config.yaml");
@@ -187,7 +188,7 @@ async fn a_pod_starts_and_answers_its_probes_and_scrapes() {
         let mut pod = start(&objects, &server, folder.path());
         let mut log = BufReader::new(pod.stderr.take().unwrap()).lines();
         let mut said = Vec::new();
-        // By the names that the ports of the container have, too.
+        // Addresses by the names of the container's ports.
         let mut addresses = BTreeMap::new();
         while addresses.len() < 3 {
             let line = tokio::time::timeout(PATIENCE, log.next_line())

@@ -11,7 +11,7 @@ use step_observer_tests::sink::{HttpSink, PATIENCE};
 use step_observer_tests::tls::Authority;
 use tokio::time::timeout;
 
-/// A sink with further settings.
+/// Returns a sink with further settings.
 fn sink(server: &NatsServer, settings: &str) -> String {
     let address = server.address();
     format!("nats: {{subject: steps, servers: ['nats://{address}']{settings}}}")
@@ -21,8 +21,8 @@ fn header<'a>(message: &'a StreamMessage, name: &str) -> Option<&'a str> {
     message.headers.get(name).map(|value| value.as_str())
 }
 
-/// Ids in the order of the stream. Each is there once, and what `read` makes of a message (run and
-/// place in it) is in order for every run.
+/// Returns the ids in the order of the stream. Checks that each is there once, and that `read` (run
+/// and position of a message) is in order for every run.
 fn check(messages: &[StreamMessage], read: impl Fn(&StreamMessage) -> (String, String)) -> usize {
     let mut ids = HashSet::new();
     let mut runs: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -39,7 +39,7 @@ fn check(messages: &[StreamMessage], read: impl Fn(&StreamMessage) -> (String, S
     runs.len()
 }
 
-/// Run and place of a message in structured mode.
+/// Returns run and position of a message in structured mode.
 fn structured(message: &StreamMessage) -> (String, String) {
     let event: Value = serde_json::from_slice(&message.payload).unwrap();
     assert_eq!(event["id"], header(message, "Nats-Msg-Id").unwrap());
@@ -56,7 +56,7 @@ async fn a_stream_has_every_event_once_in_order_in_both_modes() {
     let expected = file_sink_lines(folder.path()).await;
 
     for _ in 0..2 {
-        // What was sent before is known to the stream by its id.
+        // The stream knows earlier messages by their ids.
         let own = tempfile::tempdir().unwrap();
         let replay = Replay::start(own.path(), &sink(&server, ""));
         replay.finish(true).await;
@@ -91,7 +91,7 @@ async fn a_stream_has_every_event_once_in_order_in_both_modes() {
                 assert_eq!(header(message, &format!("ce-{name}")), value.as_str());
             }
         }
-        // It would say that the whole event is in the body.
+        // A content type would mean that the body is the whole event.
         assert_eq!(header(message, "Content-Type"), None);
     }
 }
@@ -238,7 +238,7 @@ async fn credentials_of_an_operators_user_are_let_in() {
     let log = Replay::start(folder.path(), &sink(&server, &auth));
     let log = log.finish(false).await;
     assert!(log.contains("write it with `nsc generate creds`"), "{log}");
-    // Somebody else's.
+    // Credentials of a foreign operator.
     std::fs::write(&file, Operator::default().credentials()).unwrap();
     let mut replay = Replay::start(folder.path(), &sink(&server, &auth));
     replay.wait_for_log("authorization violation").await;
@@ -383,7 +383,7 @@ async fn a_stream_that_has_the_event_gets_its_dead_letter_too() {
     let client = server.client().await;
     let stream = server.make_stream(&client, Config::default()).await;
     let folder = tempfile::tempdir().unwrap();
-    // To the stream first, so that it knows the events; then all are refused elsewhere.
+    // To the stream first, so that it knows the events; then all are refused at the other one.
     Replay::start(folder.path(), &sink(&server, ""))
         .finish(true)
         .await;

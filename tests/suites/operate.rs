@@ -1,4 +1,4 @@
-//! What the observer tells whoever operates it: is it alive, is it ready, how does it stand.
+//! The view of an operator: liveness, readiness, status.
 use serde_json::Value;
 use std::collections::BTreeMap;
 use step_observer_tests::admin::{ADMIN_ARGS, admin_address, get, get_until};
@@ -8,7 +8,7 @@ use step_observer_tests::recording::watch_events;
 use step_observer_tests::sink::HttpSink;
 use step_observer_tests::{guest, path};
 
-/// An observer that watches an empty cluster, and where it tells about itself.
+/// Starts an observer of an empty cluster, and returns the address of its admin server.
 async fn watching(args: &[&str]) -> (ApiServer, HttpSink, Observer, String) {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let mut observer = Observer::start(&server, &sink, &[&ADMIN_ARGS, args].concat());
@@ -17,7 +17,8 @@ async fn watching(args: &[&str]) -> (ApiServer, HttpSink, Observer, String) {
     (server, sink, observer, address)
 }
 
-/// A folder with a plugin that cannot be loaded: one that is there at the start fails on every event.
+/// Returns a folder with a plugin that cannot be loaded: at the start it counts as failing on every
+/// event.
 fn broken_plugin() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("broken.wasm"), "no module").unwrap();
@@ -194,7 +195,7 @@ async fn histograms_count_every_call_attempt_and_delivery() {
     assert!((seconds - sum).abs() < 1e-9);
 }
 
-/// Name, type, help and labels of every metric.
+/// Returns name, type, help and labels of every metric.
 fn described(metrics: &str) -> BTreeMap<String, (String, String, String)> {
     let mut found: BTreeMap<String, (String, String, String)> = BTreeMap::new();
     for line in metrics.lines() {

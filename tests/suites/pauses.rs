@@ -1,4 +1,5 @@
-//! A receiver that asks for a pause (`Retry-After` of 429 and 503) gets it, from all events of its sink.
+//! A pause that a receiver requests (`Retry-After` of 429 and 503) applies to all events of its
+//! sink.
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -14,16 +15,16 @@ use step_observer_tests::sink::{Answer, HttpSink, PATIENCE};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-/// Events of a run of [`finished_run`].
+/// Events of one run of [`finished_run`].
 const PER_RUN: usize = 2;
-/// Events of a run of the recording.
+/// Events of one run of the recording.
 const RECORDED: usize = 6;
 
 fn asks(status: u16, seconds: u64) -> Answer {
     (status, vec![("retry-after", seconds.to_string())])
 }
 
-/// Replays so many runs of six events each to sinks.
+/// Replays `runs` runs of six events each to sinks.
 async fn replay(folder: &Path, runs: usize, sinks: &[String]) -> Output {
     let (config, recording) = (folder.join("config.yaml"), folder.join("runs.jsonl"));
     std::fs::write(&config, format!("sinks: [{}]\n", sinks.join(", "))).unwrap();
@@ -43,8 +44,8 @@ fn log(output: &Output) -> String {
     log
 }
 
-/// No request comes within `pause` of an answer that asks for it, but those that had begun before the first such answer:
-/// fewer than `concurrency`.
+/// Checks that no request comes within `pause` of an answer that requests it, except for requests
+/// that had begun before the first such answer: fewer than `concurrency`.
 fn paused(sink: &HttpSink, pause: Duration, concurrency: usize) {
     let requests = sink.requests();
     let asked = |status: u16| matches!(status, 429 | 503);
@@ -67,7 +68,7 @@ async fn all_events_of_a_sink_wait_until_the_pause_is_over_and_one_request_probe
     for (status, concurrency, http, retry) in [
         (429, 1, "", ""),
         (503, 4, "", ""),
-        // Events that have their turn and wait for another reason do not slip through.
+        // Events that wait for another reason, such as the rate limit, respect the pause as well.
         (429, 4, "", ", maxPerSecond: 200"),
         (
             429,
@@ -77,7 +78,7 @@ async fn all_events_of_a_sink_wait_until_the_pause_is_over_and_one_request_probe
         ),
     ] {
         let mut script = vec![(202, vec![])];
-        // Those that were on their way together, and then probes one after the other.
+        // Those that were in flight together, and then single probes.
         script.extend(vec![asks(status, 1); concurrency + 1]);
         let sink = HttpSink::start(script).await;
         let folder = tempfile::tempdir().unwrap();
@@ -105,7 +106,7 @@ async fn a_probe_that_fails_is_followed_by_one_request_at_a_time() {
     log(&replay(folder.path(), 10, &[config]).await);
     let requests = sink.requests();
     assert_eq!(requests.len(), 3 + 10 * RECORDED);
-    // Not the next event at once, as for a sink that has failed for the first time.
+    // Not the next event at once, as after the first failure of a sink.
     for pair in requests[1..4].windows(2) {
         let gap = pair[1].at - pair[0].at;
         assert!(gap >= Duration::from_millis(200), "{gap:?}");
@@ -153,7 +154,7 @@ async fn a_receiver_that_is_asked_for_permission_may_ask_for_a_pause() {
     assert_eq!(sink.requests().len(), 2 + 4 * RECORDED);
 }
 
-/// A sink that pauses, and another one.
+/// Returns a configuration with a sink that pauses, and another one.
 fn two(pausing: &HttpSink, other: &HttpSink, word: &str) -> String {
     format!(
         "lookBack: 1000000h\n\
@@ -280,14 +281,14 @@ async fn a_stop_during_a_pause_loses_nothing_and_explain_shows_its_end() {
         &[failed, "\nSink all asks for a pause until 20"],
     )
     .await;
-    // One that was not tried, too.
+    // Also an event that was never tried.
     let is_tried = |id: &str| {
         let requests = pausing.requests();
         requests.iter().any(|request| request.header("ce-id") == id)
     };
     let untried = || {
         let history = std::fs::read_to_string(journal.join("history.jsonl")).unwrap();
-        // The last line may be written in part.
+        // The last line may be incomplete.
         let facts = history
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());

@@ -6,16 +6,17 @@ use step_observer_tests::available;
 use step_observer_tests::manifests::{forms, kubectl, render};
 use step_observer_tests::peer::Missing;
 
-/// What a rule looks at.
+/// Objects that a rule checks.
 #[derive(Clone, Copy)]
 enum Of {
     Pod,
-    /// Each container, also those that initialise and ephemeral ones.
+    /// Each container, init and ephemeral containers included.
     Container,
     Volume,
 }
 
-/// A rule: its name, what it looks at, the field, what it may be, and a value that it refuses.
+/// A rule: its name, the checked objects, the field, the allowed values, and a value that it
+/// refuses.
 struct Rule {
     name: &'static str,
     of: Of,
@@ -52,8 +53,8 @@ fn yes() -> Value {
     true.into()
 }
 
-/// The rules, where a field of the pod and one of the container can both answer, for both: what
-/// stands in `deploy/` says it once, for the pod.
+/// Rules of the Pod Security Standards. A field that exists in the pod and in its containers is
+/// checked in both; `deploy/` sets it once, in the pod.
 const RESTRICTED: [Rule; 22] = [
     // baseline
     rule(
@@ -249,7 +250,7 @@ fn capabilities(capabilities: &Value) -> bool {
         && added.into_iter().all(|name| name == "NET_BIND_SERVICE")
 }
 
-/// Pointers to what a rule looks at in a pod.
+/// Returns pointers to the objects that a rule checks in a pod.
 fn looked_at(of: Of, pod: &Value) -> Vec<String> {
     let lists: &[&str] = match of {
         Of::Pod => return vec![String::new()],
@@ -276,7 +277,7 @@ fn violated(pod: &Value) -> Vec<&'static str> {
     violated.map(|rule| rule.name).collect()
 }
 
-/// Puts a value at a pointer, with the objects on the way there.
+/// Sets a value at a pointer, and creates the objects on the way.
 fn put(object: &mut Value, pointer: &str, value: Value) {
     match pointer
         .strip_prefix('/')
@@ -316,7 +317,7 @@ fn pods() -> Result<Vec<(String, Value)>, Missing> {
 fn every_pod_is_restricted() {
     for (form, pod) in available!(pods()) {
         assert_eq!(violated(&pod), [""; 0], "{form}");
-        // Further than the standard.
+        // Stricter than the standard requires.
         let container = &pod["containers"][0];
         assert_eq!(
             container["securityContext"]["readOnlyRootFilesystem"], true,

@@ -1,5 +1,5 @@
-//! The rights that `deploy` gives the observer are what it needs: with them everything works, and
-//! without any one of them something is missing, and said.
+//! The rights in `deploy` are sufficient and minimal: with all of them everything works, and
+//! without any one of them the log names the missing right.
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -14,17 +14,17 @@ use step_observer_tests::sink::HttpSink;
 
 /// The service account of `deploy`.
 const ACCOUNT: &str = "step-observer/step-observer";
-/// Observers that run at a time.
+/// Number of observers that run at a time.
 const AT_A_TIME: usize = 3;
 
-/// What the manifests grant, one verb and one resource in each rule.
+/// Returns the granted rights, one verb and one resource per rule.
 fn granted() -> Vec<Value> {
     let text = std::fs::read_to_string(path("../deploy/base/rbac.yaml")).unwrap();
     take_apart(&serde_saphyr::from_multiple::<Value>(&text).unwrap())
 }
 
-/// A cluster with all that the observer reads: a run that has ended with its logs, a plugin, and
-/// where Tekton sends its events.
+/// Starts a cluster with everything that the observer reads: a finished run with logs, a plugin,
+/// and Tekton's sink.
 async fn cluster(granted: &[Value], sink: &HttpSink) -> ApiServer {
     let server = ApiServer::start().await;
     server.authorise(granted, ACCOUNT);
@@ -45,7 +45,7 @@ async fn cluster(granted: &[Value], sink: &HttpSink) -> ApiServer {
     server
 }
 
-/// A plugin that stamps events with a text.
+/// Adds a plugin that writes a text into events.
 fn put_plugin(server: &ApiServer, text: &str) {
     let settings = format!("config: {text}\n");
     let module = stamp("stamp");
@@ -58,7 +58,8 @@ fn put_plugin(server: &ApiServer, text: &str) {
     server.put(map);
 }
 
-/// The default setup: all namespaces, no sink but Tekton's, plugins in the own namespace.
+/// Starts an observer with the default setup: all namespaces, Tekton's sink, plugins in its own
+/// namespace.
 fn observer(server: &ApiServer) -> Observer {
     Observer::with_config(
         server,
@@ -86,7 +87,7 @@ async fn with_the_granted_rights_everything_works_and_each_is_used() {
     assert!(logs.count() > 0, "there is no log");
     assert_eq!(server.notes().len(), 1);
 
-    // Through the watches.
+    // This change arrives by a watch.
     put_plugin(&server, "second");
     server.wait_for_notes(2).await;
     for event in watch_events("a-success") {
@@ -115,7 +116,8 @@ async fn without_any_one_right_the_log_says_which_to_grant() {
     tried.collect::<Vec<()>>().await;
 }
 
-/// `right` is in words, such as `Role tekton-pipelines/sink: list configmaps config-events`.
+/// Checks that the log names a missing right. `right` is in words, such as `Role
+/// tekton-pipelines/sink: list configmaps config-events`.
 async fn is_missed(right: &str, rest: &[Value]) {
     let sink = HttpSink::start(vec![]).await;
     let server = cluster(rest, &sink).await;

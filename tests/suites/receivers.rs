@@ -1,4 +1,4 @@
-//! What others have written understands what we send. `cargo xtask receivers` prepares it.
+//! Foreign receivers understand the events. `cargo xtask receivers` installs them.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use step_observer_tests::sink::PATIENCE;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// A receiver in another language. It ends when it is dropped.
+/// A receiver in another language. It is killed when this is dropped.
 struct Receiver {
     url: String,
     lines: Lines<BufReader<ChildStdout>>,
@@ -37,7 +37,7 @@ impl Receiver {
         }
     }
 
-    /// As many events as are expected, and no more.
+    /// Returns the events that it received, and checks that there are exactly `count`.
     async fn events(mut self, count: usize) -> Vec<Value> {
         let mut events = Vec::new();
         for _ in 0..count {
@@ -51,14 +51,14 @@ impl Receiver {
     }
 }
 
-/// The SDK for Python, which checks signatures with a secret in a file.
+/// Returns the receiver with the SDK for Python, which checks signatures with a secret in a file.
 fn python(secret: Option<&Path>) -> Result<Command, Missing> {
     let mut python = Command::new(installed("venv")?.join("bin/python"));
     python.arg(path("receivers/receive.py")).args(secret);
     Ok(python)
 }
 
-/// The SDK for JavaScript.
+/// Returns the receiver with the SDK for JavaScript.
 fn node() -> Result<Command, Missing> {
     let modules = installed("node_modules")?;
     let mut node = Command::new("node");
@@ -67,8 +67,8 @@ fn node() -> Result<Command, Missing> {
     Ok(node)
 }
 
-/// Replays a recording of several runs into a file and a receiver. Every event has an extension
-/// `cluster`. Gives what is in the file, once all is delivered.
+/// Replays a recording of several runs into a file and a receiver. Every event has the extension
+/// `cluster`. Returns the content of the file once all events are delivered.
 async fn replay(http: &str, cluster: &str) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let (config, file) = (folder.path().join("config.yaml"), folder.path().join("all"));
@@ -98,7 +98,8 @@ async fn replay(http: &str, cluster: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Events by run, in order. SDKs write the same time in other ways.
+/// Groups events by run, in order, with times in one notation, because the SDKs write them
+/// differently.
 fn by_run(events: Vec<Value>) -> BTreeMap<String, Vec<Value>> {
     let mut runs: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for mut event in events {
@@ -110,7 +111,7 @@ fn by_run(events: Vec<Value>) -> BTreeMap<String, Vec<Value>> {
     runs
 }
 
-/// What a receiver decodes is what was sent to it by these settings.
+/// Checks that the receiver decodes exactly the events that were sent with these settings.
 async fn check(receiver: Command, settings: &str, cluster: &str) {
     let receiver = Receiver::start(receiver).await;
     let http = format!("{{url: '{}', {settings}}}", receiver.url);
@@ -133,7 +134,7 @@ async fn the_sdk_for_python_decodes_the_events() {
 async fn the_sdk_for_javascript_decodes_the_events() {
     let odd = "Zürich \"1\" 100%25 ☂ 🐈";
     for (settings, cluster) in [
-        // It leaves percent-encoding of headers as it is.
+        // This SDK does not decode the percent-encoding of headers.
         ("mode: binary", "west"),
         ("mode: structured", odd),
         ("mode: batch, batch: {maxEvents: 2, lingerMs: 0}", odd),
@@ -153,7 +154,7 @@ async fn the_library_of_standard_webhooks_verifies_signatures() {
         std::fs::write(&file, format!("whsec_{text}\n")).unwrap();
         file
     };
-    // While one secret replaces another, receivers with either take it.
+    // During a rotation, a receiver with either secret accepts the events.
     let (first, second) = (
         secret("first", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         secret("second", "C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),

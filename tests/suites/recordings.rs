@@ -1,4 +1,4 @@
-//! Recordings and watch streams in every form, several of them played together.
+//! Recordings and watch streams in all formats, replayed alone and together.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// The events of each run, in order: one run may overtake another.
+/// Groups events by run, in order: runs may overtake each other.
 fn of_each_run(events: Vec<Value>) -> BTreeMap<String, Vec<Value>> {
     let mut runs: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for event in events {
@@ -43,7 +43,7 @@ fn lines(events: &[Value]) -> String {
     events.iter().map(|event| format!("{event}\n")).collect()
 }
 
-/// Writes the Pods and the TaskRuns of a recording into files of their own.
+/// Writes the Pods and the TaskRuns of a recording to separate files.
 fn split(name: &str, folder: &Path) -> [PathBuf; 2] {
     let (pods, runs): (Vec<_>, Vec<_>) = watch_events(name).into_iter().partition(is_pod);
     let logs = std::fs::read(path(&format!("recordings/{name}.logs.json"))).unwrap();
@@ -95,7 +95,8 @@ async fn changes_of_one_pipe_do_not_wait_for_another_pipe() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // Opening waits until it reads. The second is open, and silent until the first has given all its events.
+    // Opening a pipe blocks until it is read. The second pipe is open, and silent until all events
+    // of the first are emitted.
     let [mut pods, mut runs] =
         [pods, runs].map(|pipe| std::fs::File::options().write(true).open(pipe).unwrap());
     let (shown, later): (Vec<_>, Vec<_>) = watch_events("b-fail").into_iter().partition(is_pod);
@@ -199,7 +200,7 @@ fn an_unreadable_line_is_named_with_its_file_and_number() {
             let said = said(&output);
             let place = format!("{}, line ", bad.display());
             assert!(said.contains(&place) && said.contains(problem), "{said}");
-            // The end of the text is on its last line, or where its last piece was cut.
+            // The error names the last line, or the line of the cut.
             let found = said
                 .split(&place)
                 .nth(1)

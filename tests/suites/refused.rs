@@ -1,4 +1,5 @@
-//! Bytes, modules and configurations that are no plugin: refused with a remedy, never a panic.
+//! Bytes, modules and configurations that are not plugins are refused with a remedy, and never
+//! cause a panic.
 use proptest::prelude::*;
 use step_observer::plugin::{Chain, PluginEngine, PluginSource, PluginSpec};
 use step_observer_tests::plugins::{RELEASE, load, refusal, spec, wat};
@@ -93,7 +94,7 @@ fn bad_configuration_is_refused_in_the_plugins_words() {
             serde_json::json!({"values": "hunter22"}),
             "invalid type: string \"…\", expected a sequence",
         ),
-        // Whatever type a value has, it may be a secret.
+        // A value of any type may be a secret.
         (
             "redact-secrets",
             serde_json::json!({"values": 9_021_047}),
@@ -145,7 +146,7 @@ fn the_list_of_known_rules_names_each_once() {
 fn a_module_cut_anywhere_is_refused() {
     let whole = wat::parse_str(wat("", &format!("{RELEASE} (call $keep)"))).unwrap();
     let engine = PluginEngine::new().unwrap();
-    // A cut between two sections can leave a module that is whole again.
+    // A cut between two sections can leave a valid module.
     let is_whole = |bytes: &[u8]| wasmparser::Validator::new().validate_all(bytes).is_ok();
     for end in (0..whole.len()).filter(|end| !is_whole(&whole[..*end])) {
         let spec = PluginSpec::new("cut", PluginSource::bytes(&whole[..end]));
@@ -186,7 +187,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// Whatever bytes are given, loading says no and does not panic.
+    /// Loading any bytes is refused without a panic.
     #[test]
     fn any_bytes_are_refused(head in prop_oneof![Just(&b"\0asm\x01\0\0\0"[..]), Just(&b"\0asm\x0d\0\x01\0"[..]), Just(&b"\x1f\x8b"[..]), Just(&b"("[..])], tail in proptest::collection::vec(any::<u8>(), 0..200)) {
         let bytes = [head, &tail].concat();

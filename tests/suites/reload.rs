@@ -1,4 +1,4 @@
-//! A configuration that changes while the observer runs.
+//! Changes of the configuration at run time.
 use serde_json::Value;
 use std::path::Path;
 use step_observer_tests::admin::{admin_address, get, get_until};
@@ -7,10 +7,11 @@ use step_observer_tests::events::finished_run;
 use step_observer_tests::observer::Observer;
 use step_observer_tests::sink::HttpSink;
 
-/// Events of a run of [`finished_run`].
+/// Events of one run of [`finished_run`].
 const PER_RUN: usize = 2;
 
-/// A configuration with one sink, and a plugin that writes a label of the run and a word into its events.
+/// Returns a configuration with one sink, and with a plugin that writes a label of the run and a
+/// word into its events.
 fn config(journal: &Path, sink: &HttpSink, word: &str) -> String {
     format!(
         "lookBack: 1000000h\n\
@@ -23,7 +24,7 @@ fn config(journal: &Path, sink: &HttpSink, word: &str) -> String {
     )
 }
 
-/// As an editor or a ConfigMap does it: another file takes its place.
+/// Replaces the file, as editors and mounted ConfigMaps do.
 fn write(observer: &Observer, text: &str) {
     let folder = observer.folder.path();
     std::fs::write(folder.join("next.yaml"), text).unwrap();
@@ -42,7 +43,7 @@ fn words(sink: &HttpSink) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-/// Waits until so many changes were taken.
+/// Waits until `count` changes were applied.
 async fn applied(address: &str, count: u64) {
     let line = format!("config_reloads_total{{outcome=\"applied\"}} {count}\n");
     get_until(address, "/metrics", |_, body| body.contains(&line)).await;
@@ -128,7 +129,7 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
     }
     let (_, metrics) = get(&address, "/metrics").await;
     assert!(metrics.contains("config_last_reload_successful 0\n"));
-    // What it was before: there is nothing to be taken, and nothing refused any more.
+    // Restores the previous file: nothing to apply, and nothing refused any more.
     write(&observer, &good);
     let settled = |_: u16, body: &str| body.contains("config_last_reload_successful 1\n");
     get_until(&address, "/metrics", settled).await;
@@ -147,7 +148,7 @@ async fn the_backlog_is_delivered_under_the_new_configuration() {
             sink.url
         )
     };
-    // In memory: nothing but the process knows of them.
+    // Without a journal, only the process has these events.
     let mut observer = Observer::with_config(&server, &text(&down), &[]);
     let address = admin_address(&mut observer).await;
     server.wait_for_watches(2).await;

@@ -1,5 +1,5 @@
-//! No secret of the recorded pipeline `leaky` comes out anywhere: not in events, not on a terminal,
-//! not in a log line at trace level, not in a file.
+//! No secret of the recorded pipeline `leaky` is written or sent: not in events, on a terminal, in
+//! a log line at trace level, or in a file.
 
 use std::path::Path;
 use std::process::Output;
@@ -89,8 +89,8 @@ fn the_redactor_needs_no_configuration_for_this() {
 #[test]
 fn a_redactor_that_fails_lets_no_secret_through() {
     let folder = tempfile::tempdir().unwrap();
-    // Too tight for any event: refused where it is asked for by name, a stand-in where it was
-    // dropped in, because nobody may be there to read the refusal.
+    // Too tight for any event. A configured plugin is refused; a dropped-in one is replaced by a
+    // plugin that fails on every event, because the author may not see the refusal.
     let settings = "limits: {outputBytes: 1}\n";
     std::fs::copy(guest("redact-secrets"), folder.path().join("redact.wasm")).unwrap();
     std::fs::write(folder.path().join("redact.yaml"), settings).unwrap();
@@ -125,7 +125,7 @@ async fn the_journal_holds_no_secret() {
     sink.wait_for(4).await;
     observer.kill().await.unwrap();
     let mut whole = Vec::new();
-    // Beside them there are a lock and a socket.
+    // The folder also holds a lock file and a socket.
     let is_segment =
         |file: &std::path::PathBuf| file.extension().is_some_and(|end| end == "journal");
     for file in files(folder.path()).into_iter().filter(is_segment) {
@@ -137,7 +137,7 @@ async fn the_journal_holds_no_secret() {
     assert!(whole.contains("dev.tekton.event.plugin.step.started.v1"));
 }
 
-/// Values of the types that YAML has, none of which may be seen again.
+/// Values of all YAML types; none of them may be repeated in an error.
 const VALUES: [&str; 4] = [
     "90210471",
     "90210.471",

@@ -5,10 +5,10 @@ use step_observer_tests::events::finished_run;
 use step_observer_tests::observer::Observer;
 use step_observer_tests::sink::{HttpSink, Request};
 
-/// Events of a run of [`finished_run`].
+/// Events of one run of [`finished_run`].
 const PER_RUN: usize = 2;
 
-/// Pods of a StatefulSet, each with a volume of its own.
+/// Pods of a StatefulSet, each with its own volume.
 struct StatefulSet<'a> {
     server: &'a ApiServer,
     sink: &'a HttpSink,
@@ -32,7 +32,7 @@ impl StatefulSet<'_> {
         observer
     }
 
-    /// A new pod takes the place of the old one.
+    /// Replaces a pod by a new one with the same volume.
     async fn replace(&self, old: Observer, ordinal: usize, shards: usize) -> Observer {
         let (code, log) = old.stop().await;
         assert_eq!(code, Some(0), "{log}");
@@ -46,7 +46,7 @@ fn show(server: &ApiServer, runs: std::ops::Range<usize>) {
     }
 }
 
-/// Waits until all events of these runs are there.
+/// Waits until all events of these runs have arrived.
 async fn told(sink: &HttpSink, runs: std::ops::Range<usize>) {
     let all = runs.len() * PER_RUN;
     let there = |requests: &[Request]| {
@@ -78,7 +78,7 @@ async fn scaled_up_and_down_while_events_flow_they_lose_nothing() {
     let zero = set.start(0, 1).await;
     show(&server, 0..30);
 
-    // The new ones come first, then the old one is replaced.
+    // New pods start before the old one is replaced.
     let (one, two) = (set.start(1, 3).await, set.start(2, 3).await);
     show(&server, 30..60);
     let zero = set.replace(zero, 0, 3).await;
@@ -105,7 +105,7 @@ async fn scaled_up_and_down_while_events_flow_they_lose_nothing() {
         events.entry(id).or_default().push(request);
     }
     assert_eq!(events.len(), 180 * PER_RUN);
-    // While nothing changed each run was told once, by one of three.
+    // While the number of shards was constant, one of three observers reported each run, once.
     let settled: BTreeSet<String> = (60..120)
         .map(|number| format!("run-uid-{number}"))
         .collect();

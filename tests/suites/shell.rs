@@ -1,4 +1,4 @@
-//! What a shell and `man` get to know of the command line.
+//! Shell completions and manual pages of the command line.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -14,7 +14,7 @@ fn told(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The commands that `--help` lists below a command.
+/// Returns the subcommands that `--help` lists.
 fn commands(below: &[&str]) -> Vec<String> {
     let help = told(&[below, &["--help"]].concat());
     let Some((_, commands)) = help.split_once("\nCommands:\n") else {
@@ -29,7 +29,7 @@ fn commands(below: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// What bash offers for the last of some words.
+/// Returns the completions that bash offers for the last of some words.
 fn offered(script: &str, words: &[&str]) -> BTreeSet<String> {
     let ask = format!(
         "{script}\nCOMP_WORDS=({}) COMP_CWORD={}\n\

@@ -1,4 +1,4 @@
-//! Events of any size: what is left out of those above `event.maxBytes`.
+//! Events of any size: omissions from events above `event.maxBytes`.
 use cloudevents::AttributesReader as _;
 use cloudevents::event::Data;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ use step_observer_tests::program::Program;
 use step_observer_tests::recording::watch_events;
 use step_observer_tests::sink::{HttpSink, Request};
 
-/// What says who and how: it stays, whatever else is left out.
+/// Members that identify an event and its outcome: they are never omitted.
 const IDENTITY: [&str; 17] = [
     "/podRef",
     "/taskRun",
@@ -40,7 +40,7 @@ static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     jsonschema::validator_for(&serde_json::from_slice(&schema).unwrap()).unwrap()
 });
 
-/// The example event with other members in its data, and further attributes.
+/// Returns the example event with other data members and further attributes.
 fn event_with(data: &Value, attributes: &[(String, String)]) -> Encoded {
     let mut event = example_event().event;
     for (name, value) in attributes {
@@ -65,7 +65,7 @@ fn merge(to: &mut Value, from: &Value) {
     }
 }
 
-/// Its size in JSON format, or in binary mode over HTTP if that is larger.
+/// Returns the size of an event in JSON format, or in binary mode over HTTP if that is larger.
 fn size(event: &Encoded) -> usize {
     let binary = event.binary(Binding::HTTP).unwrap();
     let headers = binary.headers.iter();
@@ -79,7 +79,8 @@ fn read(event: &Encoded) -> Value {
     serde_json::from_slice(&event.structured()).unwrap()
 }
 
-/// What is left of an event, which must be within the bound, whole, and say who and how as before.
+/// Applies the bound, and checks that the event is within it, valid, and keeps its identity and
+/// outcome.
 fn cut(before: &Encoded, max_bytes: usize) -> Value {
     let (after, oversize) = before.clone().bounded(max_bytes, 0).unwrap();
     let (was, is) = (read(before), read(&after));
@@ -114,7 +115,7 @@ fn cut(before: &Encoded, max_bytes: usize) -> Value {
             "{place}"
         );
     }
-    // In the order that every event has, and once more the same.
+    // Members keep the usual order, and a second pass changes nothing.
     assert_eq!(serde_json::to_vec(&is).unwrap().len(), after.size());
     assert_eq!(
         after.clone().bounded(max_bytes, 0).unwrap().0.structured(),
@@ -131,7 +132,7 @@ fn cut(before: &Encoded, max_bytes: usize) -> Value {
     is
 }
 
-/// What was left out at a place, in bytes.
+/// Returns the number of omitted bytes at a place.
 fn left_out<'a>(event: &'a Value, place: &str) -> Option<&'a Value> {
     let entries = event["data"]["leftOut"].as_array()?;
     let entry = entries.iter().find(|entry| entry["path"] == place)?;
@@ -183,7 +184,7 @@ fn script_arguments_and_results_go_in_this_order_each_whole() {
     );
     let event = event_with(&data, &[]);
     let of = |max_bytes| cut(&event, max_bytes);
-    // Without the script there is room for all of the log.
+    // Without the script there is room for the whole log.
     let without_script = of(65_536);
     assert_eq!(
         left_out(&without_script, "/step/script"),
@@ -298,7 +299,7 @@ fn foreign_data_stays_as_it_is() {
     }
 }
 
-/// Texts of any characters: escapes, controls, of several bytes, without blanks.
+/// Texts of any characters: escapes, control characters, several bytes per character, no spaces.
 fn a_text(most: usize) -> impl Strategy<Value = String> {
     let word = prop_oneof![
         "[a-z ]{1,20}",
@@ -310,7 +311,7 @@ fn a_text(most: usize) -> impl Strategy<Value = String> {
     (word, 0..most).prop_map(|(word, size)| word.repeat(size / word.len()))
 }
 
-/// Values of any kind, also where another kind belongs.
+/// Values of any type, also where the schema has another type.
 fn a_value(most: usize) -> impl Strategy<Value = Value> {
     prop_oneof![
         4 => a_text(most).prop_map(Value::from),
@@ -366,8 +367,8 @@ proptest! {
     }
 }
 
-/// What a run of three steps gives, if the first one has this log: in requests of binary and structured mode, in batches,
-/// and from a file.
+/// Returns the sizes of the events of a run of three steps whose first step has this log: in
+/// requests in binary and structured mode, in batches, and from a file.
 async fn replayed(log: &str, config: &str) -> [Vec<usize>; 4] {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);

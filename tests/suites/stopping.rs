@@ -1,4 +1,4 @@
-//! Whatever ends the observer, what it has accepted is delivered: before its end, or after the next
+//! However the observer ends, accepted events are delivered: before its end, or after the next
 //! start.
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
@@ -57,7 +57,7 @@ async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal()
             terminate(&first).await;
         }
     }
-    // Long before the grace period of 25 s is over: it would have said that.
+    // It ended long before the grace period of 25 s, which the log would mention.
     assert!(!first.wait().await.unwrap().success());
     assert_eq!(down.accepted().len(), 0);
 
@@ -71,12 +71,12 @@ async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal()
         second.wait().await.unwrap().success(),
         "it delivers what it has"
     );
-    // What it had not accepted yet when it was told to stop, a third one finds in the cluster.
+    // A third observer finds in the cluster what the second had not accepted when it was stopped.
     let watches = server.watches();
     let mut third = journaled_observer(&server, &up.url, folder.path())
         .spawn()
         .unwrap();
-    // There may be nothing left for it: it is told to stop only once it runs.
+    // It may have nothing to deliver, so it is stopped only once it runs.
     server.wait_for_watches(watches + 2).await;
     up.wait_for(RUNS * 6).await;
     terminate(&third).await;

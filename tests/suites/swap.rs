@@ -1,5 +1,5 @@
-//! A thousand changes of plugins while events flow: through the real program, a real watch and a real
-//! sink.
+//! A thousand changes of plugins while events flow, through the real program, a real watch and a
+//! real sink.
 use std::collections::BTreeSet;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::events::{finished_run, plugin_config_map};
@@ -10,14 +10,14 @@ use step_observer_tests::sink::HttpSink;
 use tokio::sync::watch;
 
 const SWAPS: usize = 1000;
-/// Where the program has seen enough swaps to be as large as it will be.
+/// Number of swaps after which the program has reached its final size.
 const WARM: usize = 200;
-/// Runs for each swap.
+/// Runs per swap.
 const RUNS: usize = 4;
-/// Events that are on their way at most.
+/// Maximum number of events in flight.
 const AHEAD: usize = 64;
 
-/// What a process holds: resident memory in KiB, mappings, open files.
+/// Returns the resources of a process: resident memory in KiB, mappings, open files.
 fn holds(pid: u32) -> (u64, usize, usize) {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
     let status = read("status");
@@ -31,8 +31,8 @@ fn holds(pid: u32) -> (u64, usize, usize) {
     (resident.unwrap(), read("maps").lines().count(), files)
 }
 
-/// Two plugins in a row, each stamps the number of its version. They are replaced one at a time, so
-/// only some pairs of numbers ever stood in one chain.
+/// Two plugins in a chain write the numbers of their versions. They are replaced one at a time, so
+/// only certain pairs of numbers ever stood in one chain.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_swaps_lose_and_double_nothing_and_leave_nothing_behind() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
@@ -74,7 +74,7 @@ async fn a_thousand_swaps_lose_and_double_nothing_and_leave_nothing_behind() {
             }
             number += 1;
             sink.wait_for(expected.len().saturating_sub(AHEAD)).await;
-            // Long delivered: what remains in the end is what the observer keeps of it.
+            // These runs were delivered long ago: their memory at the end would be a leak.
             if let Some(old) = number.checked_sub(AHEAD) {
                 for event in finished_run(old) {
                     server.delete(event["object"].clone());
@@ -90,7 +90,7 @@ async fn a_thousand_swaps_lose_and_double_nothing_and_leave_nothing_behind() {
         server.wait_for_notes(2).await;
         for number in 2..SWAPS {
             swap(number);
-            // Its author is told that it is live.
+            // An Event on the ConfigMap reports that the plugin is live.
             server.wait_for_notes(number + 1).await;
             swapping.send_replace(number);
             if number == WARM {

@@ -1,4 +1,4 @@
-//! The house rules that a compiler does not check.
+//! Rules of the code that the compiler does not check.
 
 mod circles;
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use step_observer_tests::path;
 use step_observer_tests::sources::{code, rust_files};
 
-/// Which room of the host a file is in: a folder, or a file of its own.
+/// Returns the room of a file in the host: a folder, or a file directly below `src`.
 fn room(file: &Path) -> String {
     let below = file.strip_prefix(path("../host/src")).unwrap();
     let first = below
@@ -20,7 +20,7 @@ fn room(file: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// What each room may use of the others. Only `app` (with the command line above it) knows them all.
+/// Rooms that each room may use. Only `app`, and the command line above it, may use all.
 const ROOMS: [(&str, &[&str]); 29] = [
     ("file_permissions", &[]),
     ("step", &[]),
@@ -76,7 +76,7 @@ const ROOMS: [(&str, &[&str]); 29] = [
             "bounded", "clock", "event", "history", "journal", "lanes", "locked", "metrics", "sink",
         ],
     ),
-    // Types only: what can be configured is defined by whom it configures.
+    // `config` only combines types: each room defines its own configuration.
     (
         "config",
         &[
@@ -242,7 +242,7 @@ fn every_room_is_in_the_architecture() {
     }
 }
 
-/// Where a module may be: a suite, or a room of the host.
+/// Returns the file of a module: a suite, or a module of the host.
 fn module(names: &[&str]) -> Option<PathBuf> {
     let below = names.join("/");
     ["suites", "../host/src", "../host/core/src"]
@@ -257,7 +257,8 @@ fn module(names: &[&str]) -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
-/// Is there such a test, or module? Tests of a room may be in a module `tests` within its file.
+/// Returns true if such a test or module exists. Tests of a room may be in a module `tests` within
+/// its file.
 fn is_there(names: &[&str]) -> bool {
     let Some((test, place)) = names.split_last() else {
         return false;
@@ -271,7 +272,7 @@ fn is_there(names: &[&str]) -> bool {
     texts.any(|text| text.contains(&format!("fn {test}("))) || module(names).is_some()
 }
 
-/// Tests that guard a promise are named `suite::test`, and files by their path from the root.
+/// Documents name the test of a promise as `suite::test`, and files by their path from the root.
 #[test]
 fn every_test_that_a_document_names_is_there() {
     let mut documents: Vec<PathBuf> = std::fs::read_dir(path("../docs"))
@@ -314,7 +315,7 @@ fn every_test_that_a_document_names_is_there() {
     assert!(named > 100, "only {named} tests are named");
 }
 
-/// cargo-deny looks at the workspace; examples, peers and fuzz targets are workspaces of their own.
+/// cargo-deny checks the workspace; examples, peers and fuzz targets are separate workspaces.
 #[test]
 fn all_crates_come_from_the_same_index() {
     let texts = [

@@ -1,4 +1,4 @@
-//! `step-observer plugin`: from nothing to a plugin in a cluster, with the program itself.
+//! `step-observer plugin`: from an empty folder to a plugin in a cluster, with the program itself.
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -20,12 +20,13 @@ fn run(folder: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Where crates of `plugin new` are built: what they depend on is compiled once for all of them.
+/// Target folder of all crates that `plugin new` makes, so that their dependencies are compiled
+/// once.
 fn target_folder() -> PathBuf {
     Program::path().with_file_name("new-plugins")
 }
 
-/// What it prints, where it ends well.
+/// Runs the program, which must succeed, and returns its standard output.
 fn good(folder: &Path, args: &[&str]) -> String {
     let output = run(folder, args);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -33,15 +34,15 @@ fn good(folder: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What it says on standard error, where it does not.
+/// Runs the program, which must fail, and returns its standard error.
 fn bad(folder: &Path, args: &[&str]) -> String {
     let output = run(folder, args);
     assert!(!output.status.success(), "{args:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// ConfigMaps as `plugin build --configmap` prints them, read without a YAML parser: they are made of
-/// few lines of known shape.
+/// Parses the ConfigMaps that `plugin build --configmap` prints, without a YAML parser: their lines
+/// have few forms.
 fn config_maps(yaml: &str) -> Vec<Value> {
     let documents = yaml.split("---\n").filter(|text| !text.is_empty());
     documents
@@ -87,7 +88,7 @@ async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
     let refused = bad(place.path(), &["new", "team-filter"]);
     assert!(refused.contains("exists already"), "{refused}");
 
-    // Its own test, natively and without network; everything below shares one target folder.
+    // The crate's own test, natively and offline; all crates share one target folder.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tested = Command::new(cargo)
         .args(["test", "--offline", "--quiet"])
@@ -160,7 +161,8 @@ fn the_guide_works_as_written() {
         .split("```sh\n")
         .skip(1)
         .flat_map(|block| block.split("```").next().unwrap().lines())
-        // What needs a cluster is `a_new_plugin_is_built_tested_and_live_without_a_registry`.
+        // Commands that need a cluster are tested in
+        // `a_new_plugin_is_built_tested_and_live_without_a_registry`.
         .filter(|line| !line.contains("kubectl"))
         .collect();
     assert!(commands.len() >= 8, "{commands:#?}");
@@ -185,7 +187,7 @@ fn the_guide_works_as_written() {
     ] {
         assert!(shown.contains(expected), "{expected}: {shown}{errors}");
     }
-    // The code in it is what `plugin new` writes.
+    // The code in the guide is the code that `plugin new` writes.
     let written = std::fs::read_to_string(place.path().join("only-failures/src/lib.rs")).unwrap();
     let code = guide.split("```rust\n").nth(1).unwrap();
     let code = code.split("# fn main").next().unwrap().trim();
@@ -205,7 +207,7 @@ fn failed_run() -> Vec<Value> {
 fn a_large_module_becomes_several_config_maps() {
     use std::fmt::Write as _;
     let place = tempfile::tempdir().unwrap();
-    // Text that does not pack: a plugin with 2 MiB of random data.
+    // Incompressible: a plugin with 2 MiB of random data.
     let mut state = 88_172_645_463_325_252_u64;
     let mut data = String::new();
     for _ in 0..1_500_000 {
@@ -268,7 +270,7 @@ fn cases_and_events_are_tried_in_any_form() {
     );
     assert!(passed.ends_with("5 cases passed\n"), "{passed}");
 
-    // A case that fails shows where.
+    // A failing case shows the differing member.
     let case = place.path().join("cases/kept");
     std::fs::create_dir_all(&case).unwrap();
     for file in ["in.json", "config.json"] {

@@ -1,5 +1,5 @@
-//! Law 7: no observation panics, and whatever is observed, in whatever order, each step starts at most
-//! once, ends at most once, and tells nothing after its end.
+//! Law 7: no observation causes a panic. In any stream of observations each step starts at most
+//! once, ends at most once, and emits nothing after its end.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -170,7 +170,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
                 running,
                 ended,
             };
-            // A container is reported once.
+            // The status reports each container once.
             let mut seen = BTreeSet::new();
             steps
                 .into_iter()

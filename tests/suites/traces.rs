@@ -1,4 +1,4 @@
-//! Traces of what the observer does, to a collector that takes OTLP over HTTP.
+//! Traces of the observer's work, sent to a collector that accepts OTLP over HTTP.
 
 use serde_json::{Value, json};
 use std::path::Path;
@@ -11,7 +11,7 @@ use step_observer_tests::sink::HttpSink;
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const ABOVE: &str = "b7ad6b7169203331";
 
-/// A replay with a plugin, whose sink and collector these are.
+/// Replays with a plugin, to this sink and this collector.
 async fn replay(folder: &Path, recording: &Path, sink: &HttpSink, collector: &str) -> Output {
     let config = folder.join("config.yaml");
     let yaml = format!(
@@ -61,7 +61,7 @@ fn time(span: &Value, name: &str) -> u64 {
 #[tokio::test]
 async fn each_transition_is_a_span_with_its_plugins_and_sinks_below() {
     let folder = tempfile::tempdir().unwrap();
-    // A run that Tekton itself traces.
+    // A run with a span context of Tekton.
     let text = std::fs::read_to_string(path("recordings/a-success.jsonl")).unwrap();
     let carrier = json!({"traceparent": format!("00-{TRACE}-{ABOVE}-01")}).to_string();
     let traced: String = text
@@ -106,7 +106,7 @@ async fn each_transition_is_a_span_with_its_plugins_and_sinks_below() {
         );
         let delivered = time(below("deliver all"), "endTimeUnixNano");
         assert!(delivered >= time(transition, "endTimeUnixNano"));
-        // The event says the same, for whoever receives it.
+        // The event has the same trace, for its receivers.
         let id = attribute(transition, "cloudevents.event_id");
         let request = sink
             .accepted()
@@ -147,7 +147,7 @@ async fn a_collector_that_is_away_costs_no_event() {
     let folder = tempfile::tempdir().unwrap();
     let sink = HttpSink::start(vec![]).await;
     let recording = path("recordings/a-success.jsonl");
-    // Nobody listens there.
+    // A port without a listener.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let away = format!("http://{}/v1/traces", nobody.local_addr().unwrap());
     drop(nobody);

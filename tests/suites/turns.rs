@@ -1,4 +1,4 @@
-//! When the turn of a step came, and what becomes of one that ended before it (rows 9 to 10b, 16a, 17).
+//! The turn of a step, and steps whose container ended before it (rows 9 to 10b, 16a, 17).
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use step_observer_tests::recording::{
@@ -6,7 +6,8 @@ use step_observer_tests::recording::{
 };
 use step_observer_tests::simulated::{Fate, History, Plan};
 
-/// A run of which step `b` ends without a message while `a` runs, before its turn; then the pod is changed by `end`.
+/// Returns a run in which the container of step `b` ends without a message while `a` runs, before
+/// its turn; then `end` changes the pod.
 fn killed_while_waiting(exit_code: i32, reason: &str, end: impl Fn(&mut Value)) -> Vec<Value> {
     let killed = json!({"exitCode": exit_code, "reason": reason, "startedAt": "2026-11-20T10:00:02Z", "finishedAt": "2026-11-20T10:00:05Z"});
     let mut events = watch_events("starterror-second");
@@ -58,7 +59,7 @@ fn a_container_that_was_killed_before_its_turn_failed_without_a_start_unless_it_
     for (code, reason) in [(2, "Error"), (137, "Error"), (143, "Error")] {
         let fails = format!("b failed {reason}");
         assert_eq!(last(killed_while_waiting(code, reason, alone)), fails);
-        // A deletion that came later than the end says nothing.
+        // A deletion after the end is no evidence.
         let later = deleted("2026-11-20T10:00:36Z", 30);
         assert_eq!(last(killed_while_waiting(code, reason, later)), fails);
         let skipped = "b skipped neverStarted";
@@ -72,7 +73,7 @@ fn a_container_that_was_killed_before_its_turn_failed_without_a_start_unless_it_
         let disrupted = with(&["status", "conditions"], condition);
         assert_eq!(last(killed_while_waiting(code, reason, disrupted)), skipped);
     }
-    // These are known at once, so that what comes later must not change them.
+    // These ends are decided at once, so later evidence must not change them.
     for (code, reason) in [
         (137, "OOMKilled"),
         (0, "OOMKilled"),
@@ -113,9 +114,9 @@ fn exit_code_2_of_a_step_during_its_turn_is_a_failure() {
         "b failed Error",
     ];
     assert_eq!(lines, expected);
-    // Its turn came with the end of the step before it, and not when its container started.
+    // The turn came with the predecessor's end, not with the start of its container.
     assert_eq!(records[2].transition.at.to_string(), "2026-11-20T10:00:08Z");
-    // The TaskRun alone says the same.
+    // The TaskRun alone gives the same.
     for event in &mut events {
         if let Some(step) = event["object"]["status"]["steps"].get_mut(1) {
             step["terminated"] = ended.clone();
@@ -164,7 +165,7 @@ fn a_step_that_runs_while_a_later_one_is_killed_for_its_memory_is_awaited() {
 fn the_first_step_starts_when_tekton_says_ready() {
     let first_start = |events: &[Value]| track(changes(events))[0].transition.at.to_string();
     let mut events = watch_events("a-success");
-    // The containers started at 14, READY was set at 15 and the step says 17.027.
+    // The containers started at :14, READY was set at :15, and the step reports :17.027.
     assert_eq!(first_start(&events), "2026-11-22T13:04:15Z");
     let patched_at = |events: &mut [Value], at: &str| {
         for event in pod_events(events) {
@@ -176,7 +177,7 @@ fn the_first_step_starts_when_tekton_says_ready() {
             }
         }
     };
-    // Not before the containers, and not after the end of the step where it is known.
+    // Not before the containers, and not after the end of the step, if that is known.
     patched_at(&mut events, "2026-11-22T13:04:13Z");
     assert_eq!(first_start(&events), "2026-11-22T13:04:14Z");
     let mut late = events.clone();
@@ -190,7 +191,7 @@ fn the_first_step_starts_when_tekton_says_ready() {
     assert_eq!(first_start(&late), "2026-11-22T13:04:20Z");
     patched_at(&mut late, "2026-11-22T13:04:21Z");
     assert_eq!(first_start(&late), "2026-11-22T13:04:14Z");
-    // Another patch of Tekton has moved the time.
+    // A later patch by Tekton has moved the time.
     patched_at(&mut events, "2026-11-22T13:04:15Z");
     for event in pod_events(&mut events) {
         event["object"]["metadata"]["annotations"]["tekton.dev/cancel"] = "CANCEL".into();
@@ -200,7 +201,7 @@ fn the_first_step_starts_when_tekton_says_ready() {
 
 #[test]
 fn pods_of_one_second_are_in_the_order_of_their_containers() {
-    // The UIDs say the opposite.
+    // The UIDs have the opposite order.
     let text = serde_json::to_string(&watch_events("recreated")).unwrap();
     let text = text.replace("0000000000a1", "0000000000ff");
     let events: Vec<Value> = serde_json::from_str(&text).unwrap();
@@ -210,7 +211,7 @@ fn pods_of_one_second_are_in_the_order_of_their_containers() {
     records.sort_by_key(|record| record.transition.sequence());
     let sorted: Vec<String> = records.iter().map(describe).collect();
     assert_eq!(sorted, emitted);
-    // What the TaskRun alone shows sorts behind.
+    // Transitions from the TaskRun alone sort behind.
     let mut alone = records[0].transition.clone();
     alone.pod_uid = None;
     assert!(
@@ -222,7 +223,7 @@ fn pods_of_one_second_are_in_the_order_of_their_containers() {
 
 #[test]
 fn without_any_pod_a_step_that_was_stopped_with_the_failed_one_was_skipped() {
-    // The pod was deleted: the step that ran says so, the one that waited could not.
+    // The pod was deleted: the step that ran has a message, the one that waited has none.
     let mut events = watch_events("exit2-cut-taskrun-only");
     events.truncate(1);
     for event in &mut events {
@@ -234,7 +235,7 @@ fn without_any_pod_a_step_that_was_stopped_with_the_failed_one_was_skipped() {
     }
     let expected = ["a started", "a failed Error", "b skipped neverStarted"];
     assert_eq!(transitions(&events), expected);
-    // A container that could not start leaves no word for those behind it: this one failed, too.
+    // A container that could not start writes no file for later steps: this step failed, too.
     for event in &mut events {
         let step = &mut event["object"]["status"]["steps"][0];
         step["terminated"]["reason"] = "StartError".into();
@@ -278,7 +279,8 @@ fn a_sidecar_restarted_to_be_stopped_is_no_evidence_of_the_steps() {
 
 #[test]
 fn steps_that_a_retry_has_not_cleared_are_those_of_the_attempt_before() {
-    // The retry is cancelled before its pod reports: Tekton shows the steps of the first attempt once more.
+    // The retry is cancelled before its pod reports, so Tekton still shows the steps of the first
+    // attempt.
     let mut events = watch_events("exit2-cut-taskrun-only");
     events.truncate(1);
     let status = events[0]["object"]["status"].clone();
@@ -295,7 +297,7 @@ fn steps_that_a_retry_has_not_cleared_are_those_of_the_attempt_before() {
     ];
     let second = ["a skipped neverStarted", "b skipped neverStarted"];
     assert_eq!(transitions(&events), [&first[..], &second[..]].concat());
-    // A pod that was made again under its name has them from the one before, too.
+    // A pod that was re-created under the same name also shows the steps of the first pod.
     let mut events = watch_events("recreated");
     let created = "2026-11-20T10:00:09Z";
     for event in pod_events(&mut events) {
@@ -317,7 +319,7 @@ fn steps_that_a_retry_has_not_cleared_are_those_of_the_attempt_before() {
 
 #[test]
 fn all_events_of_a_pod_stand_together() {
-    // The first event of the pod comes before a container of it has started.
+    // The first event of the pod is emitted before any of its containers has started.
     for name in ["starterror-first", "starterror-second", "recreated"] {
         let records = track(changes(&watch_events(name)));
         let pods: BTreeSet<_> = records
@@ -331,7 +333,7 @@ fn all_events_of_a_pod_stand_together() {
             .collect();
         let uids: BTreeSet<_> = pods.iter().map(|(uid, _)| uid).collect();
         assert_eq!(pods.len(), uids.len(), "{name}: {pods:?}");
-        // The last states alone give the same.
+        // The last states alone give the same events.
         let mut events = watch_events(name);
         let last = events
             .iter()

@@ -1,4 +1,4 @@
-//! A disk that gives other bytes than were written, while the observer runs.
+//! A disk that returns other bytes than were written, at run time.
 use serde_json::Value;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -6,7 +6,7 @@ use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::journaled::{dead_letters, fill_journal, journaled_observer};
 use step_observer_tests::sink::HttpSink;
 
-/// More than is read together: none of the next is in memory before it is sent.
+/// Larger than one read-ahead: no later event is in memory before it is sent.
 const LOG: usize = 128 * 1024;
 
 fn change(file: &Path, text: &str) {
@@ -23,7 +23,7 @@ async fn an_event_that_cannot_be_read_becomes_a_dead_letter_and_holds_no_other()
     let journal = folder.path().join("journal");
     fill_journal(&journal, "all", &["first", "second", "third"], LOG).await;
     let server = ApiServer::start().await;
-    // Down until it is changed: what was read before that comes too early.
+    // The sink is down until the file is changed, so that no event is read too early.
     let sink = HttpSink::start(vec![(503, Vec::new()); 100]).await;
     let _observer = journaled_observer(&server, &sink.url, folder.path())
         .spawn()

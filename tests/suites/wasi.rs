@@ -1,11 +1,11 @@
-//! An empty WASI for guests that import one in any case.
+//! An empty WASI for guests that import it without need.
 use step_observer::plugin::{CallFailure, Outcome, PluginSource, PluginSpec, Wasi};
 use step_observer_event_model::contract::VERSIONS;
 use step_observer_tests::events::example_event;
 use step_observer_tests::plugins::{RELEASE, load, refusal, spec, wat};
 use step_observer_tests::wrap;
 
-/// What of WASI the guests below import.
+/// The WASI functions that the guests below import.
 const WASI: &str = "
 package test:wasi;
 
@@ -110,7 +110,7 @@ fn it_gives_nothing() {
     ] {
         assert_eq!(process_of(wrong), Ok(()), "{wrong}");
     }
-    // The checks are some: the opposite of one is found out.
+    // The checks can fail: their opposite is detected.
     assert_eq!(
         process_of("(i64.eq (call $now) (i64.const 0))"),
         Err("hostile".to_owned())
@@ -126,7 +126,7 @@ fn a_missing_wasi_function_ends_the_call() {
         process(flood),
         Err("it opens too many WASI handles".to_owned())
     );
-    // Randomness is not to grow the host: what is asked for beyond a bound is empty.
+    // A request for random bytes must not let the host grow: beyond a bound the answer is empty.
     let greedy = guest(&format!(
         "(call $bytes (i64.const 4000000000) (i32.const 4096)) {RELEASE} (call $keep)"
     ));

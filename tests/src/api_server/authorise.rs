@@ -1,28 +1,28 @@
-//! Who may do what, as Kubernetes' RBAC decides it from Roles and their bindings.
+//! Decides requests as Kubernetes' RBAC does, from Roles and their bindings.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What a request asks for.
+/// Attributes of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// `get`, `list`, `watch`, `create`.
     pub verb: &'static str,
-    /// API group; empty for the core.
+    /// API group; empty for the core group.
     pub group: String,
-    /// The plural, with the subresource behind a slash.
+    /// Plural name, followed by a slash and the subresource if there is one.
     pub resource: String,
-    /// `None`: all namespaces.
+    /// `None` for all namespaces.
     pub namespace: Option<String>,
-    /// Name of the one object that is asked for: of a path, or of the field selector
+    /// Name of the single requested object: from the path, or from the field selector
     /// `metadata.name=NAME` of a list or watch.
     pub name: Option<String>,
 }
 
-/// A rule that a binding gives to the service account, and where it counts.
+/// A rule that a binding grants to the service account, with its namespace.
 #[derive(Clone, Debug)]
 struct Grant {
-    /// `None`: everywhere.
+    /// `None` for all namespaces.
     namespace: Option<String>,
     right: String,
     groups: Vec<String>,
@@ -31,7 +31,7 @@ struct Grant {
     verbs: Vec<String>,
 }
 
-/// Decides for one service account.
+/// Decides the requests of one service account.
 #[derive(Clone, Debug)]
 pub struct Authoriser {
     user: String,
@@ -39,7 +39,7 @@ pub struct Authoriser {
 }
 
 impl Authoriser {
-    /// With the Roles, ClusterRoles and bindings among these documents, for the service account
+    /// Takes the Roles, ClusterRoles and bindings among these documents, for the service account
     /// `name` in `namespace`.
     #[must_use]
     pub fn new(documents: &[Value], namespace: &str, name: &str) -> Self {
@@ -80,11 +80,11 @@ impl Authoriser {
         }
     }
 
-    /// The right that allows it.
+    /// Returns the right that allows a request.
     ///
     /// # Errors
     ///
-    /// There is none: what an API server says then.
+    /// No right allows it: the message of an API server.
     pub fn decide(&self, asked: &Attributes) -> Result<&str, String> {
         let granted = self.grants.iter().find(|grant| grant.allows(asked));
         granted
@@ -127,7 +127,7 @@ impl Grant {
     }
 }
 
-/// The documents with every rule taken apart: one verb, one resource and at most one name in each.
+/// Returns the documents with all rules split: one verb, one resource and at most one name in each.
 #[must_use]
 pub fn take_apart(documents: &[Value]) -> Vec<Value> {
     let apart = |document: &Value| {
@@ -161,14 +161,14 @@ fn parts(rule: &Value) -> Vec<Value> {
     parts
 }
 
-/// All rights that the documents give, in words.
+/// Returns all granted rights in words.
 #[must_use]
 pub fn rights(documents: &[Value]) -> BTreeSet<String> {
     let of_role = |role| rules(role).map(move |rule| describe(role, rule));
     documents.iter().flat_map(of_role).collect()
 }
 
-/// The documents without one of their rights.
+/// Returns the documents without one of the rights.
 #[must_use]
 pub fn without(documents: &[Value], right: &str) -> Vec<Value> {
     let keep = |document: &Value| {
@@ -185,7 +185,7 @@ pub fn without(documents: &[Value], right: &str) -> Vec<Value> {
     documents.iter().map(keep).collect()
 }
 
-/// A rule in words: `Role tekton-pipelines/sink: list configmaps config-events`.
+/// Describes a rule in words: `Role tekton-pipelines/sink: list configmaps config-events`.
 fn describe(role: &Value, rule: &Value) -> String {
     let metadata = &role["metadata"];
     let namespace = metadata["namespace"].as_str();

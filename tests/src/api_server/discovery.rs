@@ -1,10 +1,10 @@
-//! Which resources there are, as clients that know none ask for it.
+//! Serves the lists of resources that clients discover.
 
 use super::model::Resource;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-/// Answers a request for what there is; `None` if it is no such request.
+/// Answers a discovery request; `None` for other requests.
 pub(super) fn discover(path: &str) -> Option<Response> {
     let version = |group: &str| json!({"groupVersion": format!("{group}/v1"), "version": "v1"});
     let answer = match path {

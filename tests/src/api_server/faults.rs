@@ -1,4 +1,4 @@
-//! Answers that are scripted, and bodies that do not end well.
+//! Scripted answers, and bodies that end too early or never.
 
 use super::objects::status;
 use axum::body::{Body, Bytes};
@@ -8,30 +8,30 @@ use axum::response::Response;
 use futures::{StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
 use std::collections::VecDeque;
 
-/// What becomes of one request.
+/// Fault of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// None.
     Pass,
-    /// It is answered with this status.
+    /// The answer has this status.
     Status(u16),
-    /// It is answered 429, with so many seconds in `Retry-After`.
+    /// The answer is 429, with this many seconds in `Retry-After`.
     Throttle(u64),
-    /// A watch is answered well, and its revision is gone then (410 in the stream).
+    /// A watch begins, and then reports that its revision is gone (410 in the stream).
     Gone,
-    /// A watch is answered well, and ends at once.
+    /// A watch begins, and ends at once.
     Nothing,
-    /// There is no answer, and the connection stays open.
+    /// No answer; the connection stays open.
     Silence,
-    /// The answer begins well, and nothing follows.
+    /// The answer begins, and nothing follows.
     Stall,
-    /// Nothing follows after so many bytes, and the connection stays open.
+    /// Nothing follows after this many bytes; the connection stays open.
     StallAfter(usize),
-    /// The answer never ends: its body comes again and again.
+    /// The answer never ends: its body is repeated.
     Endless,
-    /// The answer is cut after so many bytes.
+    /// The connection is closed after this many bytes of the answer.
     Cut(usize),
-    /// The answer ends after so many bytes as if that were all.
+    /// The answer ends after this many bytes, as if it were complete.
     End(usize),
 }
 
@@ -62,7 +62,7 @@ impl Script {
 }
 
 impl Fault {
-    /// The answer that comes instead; `None` where the request is worked on.
+    /// Returns the answer that replaces the normal one; `None` if the request is processed.
     pub(super) async fn instead(self) -> Option<Response> {
         match self {
             Self::Pass
@@ -96,7 +96,7 @@ impl Fault {
         }
     }
 
-    /// What becomes of a good answer.
+    /// Applies the fault to the normal answer.
     pub(super) fn spoil(self, answer: Response) -> Response {
         let (parts, body) = answer.into_parts();
         let body = match self {
@@ -136,13 +136,13 @@ impl Fault {
     }
 }
 
-/// So many bytes, then the connection is closed in the middle of the body; or the body ends.
+/// Ends a body after this many bytes: by an error in the middle of it, or as if it were complete.
 fn cut(body: Body, bytes: usize, error: Option<fn() -> std::io::Error>) -> Body {
     let pieces = body.into_data_stream().map_err(std::io::Error::other);
     let some = stream::unfold(Some((pieces, bytes)), move |rest| async move {
         let (mut pieces, left) = rest?;
         if left == 0 {
-            // What there is goes out before the end.
+            // Lets the bytes so far be written first.
             tokio::task::yield_now().await;
             return error.map(|error| (Err(error()), None));
         }

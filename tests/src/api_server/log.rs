@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use tokio::sync::watch::Receiver;
 
-/// What is there now; with `follow` also what comes, until the pod is gone.
+/// Returns the present log; with `follow` also later lines, until the pod is gone.
 pub(super) async fn log(shared: &Arc<Shared>, request: &Request) -> Response {
     let pod = request.asked.name.clone().unwrap_or_default();
     let container = request.parameter("container").to_owned();
@@ -34,7 +34,7 @@ pub(super) async fn log(shared: &Arc<Shared>, request: &Request) -> Response {
     }
     let mut changed = shared.changed.subscribe();
     let is_held = || shared.state.lock().unwrap().held_logs.contains(&pod);
-    // The server is gone when nobody can change it any more.
+    // The sender is dropped together with the server.
     while is_held() && changed.changed().await.is_ok() {}
     let text = source.since(&shared.state.lock().unwrap(), 0, limit);
     let Some(text) = text else {
@@ -79,13 +79,13 @@ struct Source {
     container: String,
     /// Each line begins with its time.
     stamped: bool,
-    /// Lines before this time are left out.
+    /// Lines before this time are omitted.
     after: Option<Timestamp>,
-    /// Only so many lines from the end are wanted.
+    /// Only this many lines from the end are returned.
     last: Option<usize>,
 }
 
-/// The time of a line: each comes 400 ms after the one before.
+/// Returns the time of a line: 400 ms after the previous one.
 fn time_of(line: usize) -> Timestamp {
     let first: Timestamp = "2026-11-22T12:00:00.3Z".parse().unwrap();
     first + SignedDuration::from_millis(400 * i64::try_from(line).unwrap())
@@ -96,7 +96,7 @@ impl Source {
         model.objects.contains_key(&self.key)
     }
 
-    /// Has its container, so that nothing more comes?
+    /// Returns true if the container has ended, so that no line follows.
     fn has_ended(&self, model: &Model) -> bool {
         let Some(pod) = model.objects.get(&self.key) else {
             return true;

@@ -1,9 +1,9 @@
 //! A small API server: Pods, TaskRuns and ConfigMaps with list, watch, logs, Events, and faults on
-//! demand.
+//! request.
 //!
-//! It keeps what a client relies on: a revision that only grows, lists in pages with `continue` that
-//! show one moment, watches from a revision with a time limit, bookmarks, 410 for revisions that are
-//! forgotten, label and field selectors, and who may do what by the rules of RBAC.
+//! It has the properties on which clients rely: a revision that only grows, lists in pages with
+//! `continue` that show one moment, watches from a revision with a time limit, bookmarks, 410 for
+//! forgotten revisions, label and field selectors, and authorization by the rules of RBAC.
 
 pub mod authorise;
 mod discovery;
@@ -33,10 +33,10 @@ use std::time::Instant;
 use tokio::sync::watch::{Sender, channel};
 use tokio::task::JoinSet;
 
-/// A running server. It ends when it is dropped.
+/// A running server. It ends when this is dropped.
 #[derive(Debug)]
 pub struct ApiServer {
-    /// Where it is, or a proxy before it.
+    /// URL of the server, or of a proxy in front of it.
     pub url: String,
     shared: Arc<Shared>,
     _server: JoinSet<()>,
@@ -49,7 +49,8 @@ struct Shared {
     changed: Sender<u64>,
 }
 
-/// As a server in Go does: else each piece of a watch or a log waits until the one before is acknowledged.
+/// Disables Nagle's algorithm, as Go servers do. Otherwise each chunk of a watch or a log waits for
+/// the acknowledgement of the one before.
 fn at_once(stream: &mut tokio::net::TcpStream) {
     stream.set_nodelay(true).ok();
 }
@@ -67,7 +68,7 @@ impl ApiServer {
         Self::serve(listener.tap_io(at_once), url)
     }
 
-    /// The same over TLS.
+    /// Starts a sink with TLS.
     pub async fn start_tls(tls: rustls::ServerConfig) -> Self {
         let listener = listener().await;
         let url = format!("https://{}", listener.local_addr().unwrap());
@@ -128,7 +129,7 @@ impl ApiServer {
         self.change(|model| model.apply(event["type"].as_str().unwrap(), event["object"].clone()));
     }
 
-    /// Removes an object without any watch telling so: it is not in the next list.
+    /// Removes an object without a watch event: it is missing in the next list.
     pub fn lose(&self, event: &Value) {
         self.change(|model| {
             model.objects.remove(&key(&event["object"]));
@@ -145,18 +146,18 @@ impl ApiServer {
         self.change(|model| model.apply("DELETED", object));
     }
 
-    /// Events that were written.
+    /// Returns the Events that were created.
     #[must_use]
     pub fn notes(&self) -> Vec<Value> {
         self.shared.state.lock().unwrap().notes.clone()
     }
 
-    /// Waits until so many Events were written in all.
+    /// Waits until `count` Events were created in total.
     pub async fn wait_for_notes(&self, count: usize) {
         self.wait_for(|model| model.notes.len() >= count).await;
     }
 
-    /// Waits until an Event with this reason was written, and gives the newest.
+    /// Waits until an Event with this reason was created, and returns the newest.
     pub async fn wait_for_note(&self, reason: &str) -> Value {
         let newest = |model: &Model| {
             let found = model.notes.iter().rfind(|note| note["reason"] == reason);
@@ -166,7 +167,7 @@ impl ApiServer {
         newest(&self.shared.state.lock().unwrap()).unwrap()
     }
 
-    /// Adds to the log of a container.
+    /// Appends to the log of a container.
     pub fn append_log(&self, pod_container: &str, text: &str) {
         self.change(|model| {
             model
@@ -182,17 +183,18 @@ impl ApiServer {
         self.change(|model| model.logs.insert(pod_container.to_owned(), text.to_owned()));
     }
 
-    /// Reads of the logs of this pod begin, and wait: what they say is what is there under its name once they go on.
+    /// Blocks reads of the logs of this pod. They return the log that exists under its name once
+    /// they are released.
     pub fn hold_logs(&self, pod: &str) {
         self.change(|model| model.held_logs.insert(pod.to_owned()));
     }
 
-    /// Lets all of them go on.
+    /// Releases all blocked reads.
     pub fn release_logs(&self) {
         self.change(|model| model.held_logs.clear());
     }
 
-    /// Forgets all revisions: watches that go on from an old one are answered 410, in the stream.
+    /// Forgets all revisions: watches from an old one are answered with 410 in the stream.
     pub fn forget_history(&self) {
         self.change(|model| {
             model.revision += 1;
@@ -201,8 +203,8 @@ impl ApiServer {
         });
     }
 
-    /// Forgets all revisions and ends all watches: those that go on from an old one are answered 410 by
-    /// HTTP, as proxies and aggregated APIs do.
+    /// Forgets all revisions and ends all watches: watches from an old one are answered with HTTP
+    /// 410, as proxies and aggregated APIs do.
     pub fn forget_history_by_http(&self) {
         self.change(|model| {
             model.revision += 1;
@@ -213,12 +215,13 @@ impl ApiServer {
         });
     }
 
-    /// Answers watches that ask for initial events so, as servers without streaming lists do.
+    /// Answers watches that request initial events with this status, as servers without streaming
+    /// lists do.
     pub fn without_streaming_lists(&self, code: u16) {
         self.change(|model| model.no_streaming_lists = Some(code));
     }
 
-    /// Further pages of the lists so far cannot be had any more.
+    /// Expires the further pages of all lists so far.
     pub fn expire_pages(&self) {
         self.change(|model| model.snapshots.clear());
     }
@@ -228,17 +231,17 @@ impl ApiServer {
         self.change(|model| model.closings += 1);
     }
 
-    /// Ends all watches with every so many changes.
+    /// Ends all watches after every `changes` changes.
     pub fn close_watches_every(&self, changes: u64) {
         self.change(|model| model.close_every = changes);
     }
 
-    /// The watches so far stay open and tell nothing any more.
+    /// Keeps the watches so far open, but silent for ever.
     pub fn stall_watches(&self) {
         self.change(|model| model.stalls += 1);
     }
 
-    /// Decides by the Roles and bindings among these documents, for the service account
+    /// Authorizes requests by the Roles and bindings among these documents, for the service account
     /// `namespace/name`.
     pub fn authorise(&self, documents: &[Value], account: &str) {
         let (namespace, name) = account.split_once('/').unwrap();
@@ -246,7 +249,7 @@ impl ApiServer {
         self.change(|model| model.rbac = Some(rbac));
     }
 
-    /// A token is this user's from now on, or nobody's.
+    /// Assigns a token to this user, or revokes it.
     pub fn give_token(&self, token: &str, user: Option<&str>) {
         let info = |name: &str| json!({"username": name, "uid": format!("uid-of-{name}"), "groups": ["system:authenticated"]});
         self.change(|model| match user {
@@ -255,12 +258,12 @@ impl ApiServer {
         });
     }
 
-    /// A user may `get` a path that is no resource.
+    /// Allows a user to `get` a non-resource path.
     pub fn let_get(&self, user: &str, path: &str) {
         self.change(|model| model.visits.insert((user.to_owned(), path.to_owned())));
     }
 
-    /// Rights that allowed a request so far.
+    /// Returns the rights that have allowed a request so far.
     #[must_use]
     pub fn rights_used(&self) -> BTreeSet<String> {
         self.shared.state.lock().unwrap().used.clone()
@@ -271,18 +274,18 @@ impl ApiServer {
         self.wait_for(|model| model.used.is_superset(rights)).await;
     }
 
-    /// What was said to requests that no right allowed.
+    /// Returns the messages of all forbidden requests.
     #[must_use]
     pub fn denials(&self) -> Vec<String> {
         self.shared.state.lock().unwrap().denials.clone()
     }
 
-    /// Its clock is so far ahead of ours, or behind where it is negative.
+    /// Sets the server's clock ahead of this machine's; a negative value sets it behind.
     pub fn set_clock(&self, ahead: SignedDuration) {
         self.change(|model| model.clock_ahead = ahead);
     }
 
-    /// When each request came that begins so.
+    /// Returns the times of all requests with this beginning.
     #[must_use]
     pub fn times_of(&self, requests: &str) -> Vec<Instant> {
         let model = self.shared.state.lock().unwrap();
@@ -293,19 +296,19 @@ impl ApiServer {
             .collect()
     }
 
-    /// Has the next requests that begin so (`list pods`, `watch`, `log`) go wrong.
+    /// Applies faults to the next requests with this beginning (`list pods`, `watch`, `log`).
     pub fn script(&self, requests: &str, faults: impl IntoIterator<Item = Fault>) {
         self.change(|model| model.script.add(requests, faults));
     }
 
-    /// Faults that no request has had.
+    /// Returns the faults that no request has had yet.
     #[must_use]
     pub fn unused_faults(&self) -> usize {
         self.shared.state.lock().unwrap().script.unused()
     }
 
-    /// Denies or allows a resource: `pods`, `taskruns` or `pods/log`, or in one namespace
-    /// `namespace/pods`.
+    /// Forbids or allows a resource: `pods`, `taskruns`, `pods/log`, or `namespace/pods` in one
+    /// namespace.
     pub fn deny(&self, resource: &str, denied: bool) {
         self.change(|model| {
             if denied {
@@ -321,24 +324,24 @@ impl ApiServer {
         self.script("list", (0..count).map(|_| Fault::Status(500)));
     }
 
-    /// Requests so far, with their queries.
+    /// Returns all requests so far, with their queries.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.shared.state.lock().unwrap().requests.clone()
     }
 
-    /// Watches that were begun so far.
+    /// Returns the number of watches so far.
     #[must_use]
     pub fn watches(&self) -> u64 {
         self.shared.state.lock().unwrap().watches
     }
 
-    /// Waits until so many watches were begun in all.
+    /// Waits until `count` watches have begun in total.
     pub async fn wait_for_watches(&self, count: u64) {
         self.wait_for(|model| model.watches >= count).await;
     }
 
-    /// Waits until a request was made that contains a text.
+    /// Waits for a request that contains a text.
     pub async fn wait_for_request(&self, text: &str) {
         self.wait_for(|model| model.requests.iter().any(|request| request.contains(text)))
             .await;

@@ -1,4 +1,4 @@
-//! What the cluster is: objects, their history, logs, and what the server is told to do wrong.
+//! State of the cluster: objects, their history, logs, and configured faults.
 
 use super::authorise::Authoriser;
 use super::faults::Script;
@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Lists whose further pages can be asked for.
+/// Number of lists whose further pages can be requested.
 const SNAPSHOTS: u64 = 64;
 
-/// What it serves.
+/// Served resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
     /// `pods`
@@ -45,34 +45,35 @@ impl Resource {
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) revision: u64,
-    /// Watches from before this are answered 410.
+    /// Watches from an earlier revision are answered with 410.
     pub(super) forgotten: u64,
-    /// They are answered so by HTTP, not in the stream.
+    /// That 410 is sent as HTTP status, not in the stream.
     pub(super) gone_by_http: bool,
-    /// What a watch that asks for initial events is answered instead.
+    /// Status for watches that request initial events.
     pub(super) no_streaming_lists: Option<u16>,
-    /// Watches that began before this many closings end.
+    /// Watches that began before this number of closings end.
     pub(super) closings: u64,
-    /// All watches end with every so many changes; 0: never.
+    /// All watches end after every this many changes; 0 for never.
     pub(super) close_every: u64,
-    /// Watches that began before this many stalls are silent for ever.
+    /// Watches that began before this number of stalls stay silent.
     pub(super) stalls: u64,
     pub(super) objects: BTreeMap<(Resource, String, String), Value>,
     pub(super) history: Vec<Past>,
-    /// Lists of which not all pages were asked for, with their revision.
+    /// Lists with pages that were not requested yet, with their revision.
     pub(super) snapshots: BTreeMap<u64, (u64, Arc<Vec<Value>>)>,
-    /// Events that were written (events.k8s.io/v1).
+    /// Created Events (events.k8s.io/v1).
     pub(super) notes: Vec<Value>,
     pub(super) logs: HashMap<String, String>,
-    /// Pods whose logs say nothing yet.
+    /// Pods whose log reads are blocked.
     pub(super) held_logs: HashSet<String>,
-    /// Resources, or `namespace/resource`.
+    /// Forbidden resources, or `namespace/resource`.
     pub(super) denied: HashSet<String>,
     pub(super) rbac: Option<Authoriser>,
-    /// Rights that allowed a request, and what was said to requests that none did.
+    /// Rights that allowed a request, and messages of forbidden requests.
     pub(super) used: BTreeSet<String>,
     pub(super) denials: Vec<String>,
-    /// Users (`UserInfo`) by their tokens, and what each may `get` that is no resource: name and path.
+    /// Users (`UserInfo`) by their tokens, and the non-resource paths that each may `get`: name and
+    /// path.
     pub(super) users: HashMap<String, Value>,
     pub(super) visits: HashSet<(String, String)>,
     pub(super) script: Script,
@@ -82,7 +83,7 @@ pub(super) struct Model {
     pub(super) watches: u64,
 }
 
-/// A change: what an object was before, and what it is.
+/// A change: the object before and after it.
 #[derive(Debug)]
 pub(super) struct Past {
     pub(super) revision: u64,
@@ -118,7 +119,7 @@ impl Model {
         } else {
             self.objects.insert(key, object.clone())
         };
-        // A deletion has a revision of its own, and the object carries it.
+        // A deletion has its own revision, and the object carries it.
         let (before, now) = match (deleted, before) {
             (true, Some(mut last)) => {
                 last["metadata"]["resourceVersion"] = self.revision.to_string().into();
@@ -138,7 +139,7 @@ impl Model {
         }
     }
 
-    /// Objects that a list or watch is about.
+    /// Returns the objects that a list or watch selects.
     pub(super) fn matching(
         &self,
         request: &Request,

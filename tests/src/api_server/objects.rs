@@ -1,4 +1,4 @@
-//! What the server answers: who may ask, lists, single objects, Events.
+//! Answers requests: authorization, lists, single objects, Events.
 
 use super::Shared;
 use super::discovery::discover;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A Status, as all refusals are.
+/// Returns a Status, as in all refusals.
 pub(super) fn status(code: u16, reason: &str, message: &str) -> Response {
     let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code,
                       "reason": reason, "message": message});
@@ -116,7 +116,7 @@ async fn serve(shared: &Arc<Shared>, request: Request, body: &[u8]) -> Response 
 }
 
 impl Model {
-    /// Why this request is not allowed.
+    /// Returns the reason why a request is forbidden.
     fn denial(&mut self, request: &Request) -> Option<String> {
         let asked = &request.asked;
         if self.denied.contains(asked.resource.as_str())
@@ -140,7 +140,7 @@ impl Model {
     }
 }
 
-/// A list in pages: all show what was there when the first was asked for.
+/// Returns a page of a list: all pages show the moment of the first.
 fn list(model: &mut Model, request: &Request, resource: Resource) -> Response {
     let token = request.parameter("continue");
     let (revision, all, start) = if token.is_empty() {
@@ -193,7 +193,7 @@ fn list(model: &mut Model, request: &Request, resource: Resource) -> Response {
     axum::Json(list).into_response()
 }
 
-/// A revision that is still to come: a server that was restored from a backup says so.
+/// Returns the error for a revision in the future, as of a server that was restored from a backup.
 pub(super) fn too_large(wanted: u64, current: u64) -> Response {
     status(
         504,

@@ -1,4 +1,4 @@
-//! What a request asks for, read from its method, path and query.
+//! Parses the method, path and query of a request.
 
 use super::authorise::Attributes;
 use super::selector::Selector;
@@ -15,7 +15,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// `None` where it is no request for a resource.
+    /// Returns `None` if the request is for no resource.
     pub(super) fn read(method: &Method, uri: &Uri, query: Parameters) -> Option<Self> {
         let mut path = uri.path().split('/').skip(1);
         let group = match path.next()? {
@@ -71,7 +71,8 @@ impl Request {
         matches!(self.parameter(name), "true" | "1")
     }
 
-    /// As the tests look for it: `list pods {…}`, `log POD CONTAINER {…}`.
+    /// Describes the request in the form that tests look for: `list pods {…}`, `log POD CONTAINER
+    /// {…}`.
     pub(super) fn describe(&self) -> String {
         let Attributes {
             verb,

@@ -1,4 +1,4 @@
-//! Whose a token is, and what a user may get: TokenReview and SubjectAccessReview.
+//! TokenReview and SubjectAccessReview: the user of a token, and the rights of a user.
 
 use super::Shared;
 use super::objects::status;
@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-/// Audience of tokens that are made for the server itself.
+/// Audience of tokens for the server itself.
 const OWN_AUDIENCE: &str = "https://kubernetes.default.svc";
 
-/// A question that is "created" comes back with its answer.
+/// Answers a review, which a client creates and gets back with its status.
 fn answered(body: &[u8], answer: impl FnOnce(&Value) -> Value) -> Response {
     let Ok(mut review) = serde_json::from_slice::<Value>(body) else {
         return status(400, "BadRequest", "the body is not JSON");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What is selected: everything where it is empty.
+/// A selector; an empty one selects everything.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selector {
     labels: Vec<Requirement>,
@@ -24,7 +24,7 @@ enum Wanted {
 }
 
 impl Selector {
-    /// As the parameters `labelSelector` and `fieldSelector` say.
+    /// Parses the parameters `labelSelector` and `fieldSelector`.
     pub(super) fn parse(labels: &str, fields: &str) -> Self {
         Self {
             labels: split(labels).map(requirement).collect(),
@@ -32,7 +32,7 @@ impl Selector {
         }
     }
 
-    /// The one name that it selects by field.
+    /// Returns the name that the field selector requires, if any.
     pub(super) fn name(&self) -> Option<String> {
         let name = self.fields.iter().find(|one| one.key == "metadata.name")?;
         match &name.wanted {
@@ -65,7 +65,7 @@ impl Requirement {
     }
 }
 
-/// At commas that are not in brackets.
+/// Splits at commas outside of brackets.
 fn split(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0;
     text.split(move |character| {

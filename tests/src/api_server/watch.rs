@@ -1,4 +1,4 @@
-//! Watches: what has changed since a revision, in the order in which it did.
+//! Watches: changes since a revision, in their order.
 
 use super::Shared;
 use super::model::{Model, Resource};
@@ -18,7 +18,7 @@ struct Watch {
     request: Request,
     resource: Resource,
     from: u64,
-    /// What is sent before anything else.
+    /// Sent before anything else.
     first: String,
     bookmarks: bool,
     closings: u64,
@@ -26,7 +26,7 @@ struct Watch {
     done: bool,
 }
 
-/// What a watch does next.
+/// Next action of a watch.
 enum Next {
     Send(String),
     Wait,
@@ -88,7 +88,8 @@ pub(super) fn watch(shared: &Arc<Shared>, request: Request, resource: Resource) 
                     Next::Stall => std::future::pending().await,
                     Next::Wait => {
                         let waited = tokio::time::timeout_at(deadline, changed.changed()).await;
-                        // As servers do: the client gets to know how far it is.
+                        // Sends a bookmark, as real servers do, so that the client learns the
+                        // current revision.
                         let Ok(Ok(())) = waited else {
                             watch.done = true;
                             let last = if watch.bookmarks {
@@ -155,7 +156,7 @@ impl Watch {
                 let object = object.as_ref().filter(|object| self.request.wants(object));
                 object.cloned()
             };
-            // Whoever watches by label sees what loses the label go.
+            // A watch by label sees a deletion when an object loses the label.
             let (kind, object) = match (wanted(&past.before), wanted(&past.now)) {
                 (None, None) => continue,
                 (None, Some(now)) => ("ADDED", now),

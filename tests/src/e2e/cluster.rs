@@ -1,4 +1,4 @@
-//! A real cluster, through the few requests that the cases need.
+//! A real cluster, reduced to the requests that the cases need.
 
 use super::Case;
 use axum::http::{Method, Request};
@@ -7,7 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Connects as a kubeconfig says, or as the environment does.
+/// Connects with a kubeconfig, or with the environment's.
 ///
 /// # Errors
 ///
@@ -28,11 +28,11 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, String> {
     Client::try_from(config).map_err(|error| unusable(error.to_string()))
 }
 
-/// Asks whether the cases can run at all.
+/// Checks whether the cases can run.
 ///
 /// # Errors
 ///
-/// Says what is missing and what to do.
+/// Names what is missing, with the remedy.
 pub async fn preflight(client: &Client) -> Result<(), String> {
     let tekton = "/apis/tekton.dev/v1/taskruns?limit=1";
     for (what, path) in [
@@ -75,14 +75,14 @@ async fn send(
     client.request(request).await
 }
 
-/// How the names of a stranger's pods begin.
+/// Prefix of the names of an attacker's pods.
 pub const STRANGER: &str = "stranger-";
 
-/// A namespace of our own in a cluster. Call [`Cluster::delete`] whatever happens.
+/// A new namespace in a cluster. Call [`Cluster::delete`] in every case.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
-    /// Its name.
+    /// Name of the case.
     pub namespace: String,
 }
 
@@ -93,11 +93,11 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Makes a namespace `step-observer-e2e-XXXXX`.
+    /// Creates a namespace `step-observer-e2e-XXXXX`.
     ///
     /// # Errors
     ///
-    /// It may not be made.
+    /// The API server refuses it.
     pub async fn create(client: Client) -> Result<Self, String> {
         let namespace = json!({
             "apiVersion": "v1", "kind": "Namespace",
@@ -119,11 +119,11 @@ impl Cluster {
         )
     }
 
-    /// Applies a case's manifest.
+    /// Applies the manifest of a case.
     ///
     /// # Errors
     ///
-    /// The API server does not take it.
+    /// The API server refuses it.
     pub async fn apply(&self, case: &Case, image: &str) -> Result<(), String> {
         let manifest = case.manifest(image);
         let resource = match manifest["kind"].as_str() {
@@ -142,12 +142,12 @@ impl Cluster {
             .map_err(|error| format!("the API server does not take it: {error}"))
     }
 
-    /// Makes pods as a stranger would who may create Pods and nothing more: one that a client which reads every field
-    /// cannot read, and one that pretends to be the pod of a case's TaskRun and succeeds.
+    /// Creates pods as a user with the right to create Pods: one that a client which parses every
+    /// field cannot read, and one that claims to be the pod of the case's TaskRun and succeeds.
     ///
     /// # Errors
     ///
-    /// The API server does not take them.
+    /// The API server refuses them.
     pub async fn attack(&self, case: &Case, image: &str) -> Result<(), String> {
         let refused = |error: kube::Error| format!("the API server does not take it: {error}");
         let run = self.path(&format!("taskruns/{}", case.name));
@@ -178,11 +178,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// Cancels a case's TaskRun.
+    /// Cancels the TaskRun of a case.
     ///
     /// # Errors
     ///
-    /// The API server does not take it.
+    /// The API server refuses it.
     pub async fn cancel(&self, case: &Case) -> Result<(), String> {
         let path = self.path(&format!("taskruns/{}", case.name));
         let cancelled = json!({"spec": {"status": "TaskRunCancelled"}});
@@ -192,11 +192,11 @@ impl Cluster {
             .map_err(|error| format!("failed to cancel it: {error}"))
     }
 
-    /// Deletes the namespace with all that is in it.
+    /// Deletes the namespace with its content.
     ///
     /// # Errors
     ///
-    /// Says how to do it by hand.
+    /// Gives the command to delete it by hand.
     pub async fn delete(&self) -> Result<(), String> {
         let path = format!("/api/v1/namespaces/{}", self.namespace);
         let answer = send(&self.client, Method::DELETE, &path, None).await;

@@ -1,5 +1,5 @@
-//! Cases that hold on every cluster: what the recordings were made of, and the events that it gives. On
-//! a real cluster the manifests are applied, on the fake API server the recordings are played.
+//! Cases that hold on every cluster: the manifests of the recordings, and their events. On a real
+//! cluster the manifests are applied, on the fake API server the recordings are played.
 
 mod cluster;
 
@@ -15,7 +15,7 @@ use std::fmt;
 /// A case: `recordings/NAME.yaml`, and `recordings/NAME.expected.json`.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    /// Its name.
+    /// Name of the case.
     pub name: &'static str,
     /// The TaskRun is cancelled when this step has started.
     pub cancelled_at: Option<&'static str>,
@@ -28,8 +28,8 @@ const fn case(name: &'static str) -> Case {
     }
 }
 
-/// All of them: success, failure, a failure that is passed over, a step that `when` skips, cancel,
-/// timeout, retries, an image that is not there, and logs full of secrets.
+/// All cases: success, failure, an ignored failure, a step that `when` skips, cancellation,
+/// timeout, retries, a missing image, and logs full of secrets.
 pub const CASES: [Case; 9] = [
     case("a-success"),
     case("b-fail"),
@@ -45,14 +45,14 @@ pub const CASES: [Case; 9] = [
     case("leaky"),
 ];
 
-/// What became of a case.
+/// Result of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Its events came, and no others.
+    /// Exactly its events came.
     Passed,
-    /// They did not.
+    /// Other events came, or some are missing.
     Failed(String),
-    /// It did not begin.
+    /// The case could not start.
     NotRun(String),
 }
 
@@ -67,7 +67,7 @@ impl fmt::Display for Verdict {
 }
 
 impl Case {
-    /// What is applied for it, with an image that the cluster can pull.
+    /// Returns its manifest, with an image that the cluster can pull.
     #[must_use]
     pub fn manifest(&self, image: &str) -> Value {
         let file = path(&format!("recordings/{}.yaml", self.name));
@@ -76,7 +76,7 @@ impl Case {
         crate::manifests::documents(&text).remove(0)
     }
 
-    /// Its events, by pod in order.
+    /// Returns its expected events, by pod and in order.
     fn expected(&self) -> BTreeMap<String, Vec<Value>> {
         let mut pods: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         let all = json(&format!("recordings/{}.expected.json", self.name));
@@ -87,7 +87,7 @@ impl Case {
         pods
     }
 
-    /// Whether as many events have come as it gives.
+    /// Returns true if the expected number of events has come.
     #[must_use]
     pub fn is_complete(&self, told: &[Told]) -> bool {
         let expected = self.expected();
@@ -97,7 +97,7 @@ impl Case {
         })
     }
 
-    /// Whether the step has started at which it is cancelled.
+    /// Returns true if the step at which it is cancelled has started.
     #[must_use]
     pub fn can_be_cancelled(&self, told: &[Told]) -> bool {
         let pod = format!("{}-pod", self.name);
@@ -108,7 +108,7 @@ impl Case {
         })
     }
 
-    /// Compares what was told with what it must give.
+    /// Compares the received events with the expected ones.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// An event as a sink got it, without anything that may be a secret.
+/// An event as a sink received it, without members that may be secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// Name of the pod.
@@ -147,14 +147,14 @@ pub struct Told {
     pub step: String,
     /// `started`, `succeeded`, `failed` or `skipped`.
     pub event: String,
-    /// Why it ended.
+    /// Reason of the end.
     pub reason: Option<String>,
-    /// Its exit code.
+    /// Exit code of the step.
     pub exit_code: Option<i64>,
 }
 
 impl Told {
-    /// Reads a request in binary mode.
+    /// Parses a request in binary mode.
     #[must_use]
     pub fn read(request: &Request) -> Self {
         let data: Value = serde_json::from_slice(&request.body).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! The same without a cluster: a front takes what is applied, and the fake API server shows the recording of it.
+//! The same without a cluster: a front accepts applied objects, and the fake API server plays their
+//! recordings.
 
 use super::{Report, Target, run};
 use axum::Router;
@@ -19,7 +20,7 @@ const NAMESPACE: &str = "step-observer-e2e-x7k2p";
 
 type Answer = (u16, Value);
 
-/// An API server of which only what is asked is of interest, and what it answers to it.
+/// An API server that only records requests and gives fixed answers.
 struct Front {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -27,7 +28,8 @@ struct Front {
 }
 
 impl Front {
-    /// Gives the namespace, and answers to all else as `answer` says to method, path and body.
+    /// Serves the namespace, and answers all other requests as `answer` says for method, path and
+    /// body.
     async fn start(
         answer: impl Fn(Method, String, Value) -> BoxFuture<'static, Answer>
         + Clone
@@ -98,7 +100,7 @@ fn target(kubeconfig: PathBuf) -> Target {
     }
 }
 
-/// The recording of a case, as if it had been made in our namespace.
+/// Returns the recording of a case, moved to the namespace of the test.
 fn recorded(case: &Case) -> Vec<Value> {
     let mut events = watch_events(case.name);
     for event in &mut events {
@@ -107,7 +109,7 @@ fn recorded(case: &Case) -> Vec<Value> {
     events
 }
 
-/// A cluster in which what is applied runs as it was recorded.
+/// Starts a cluster in which an applied object runs as it was recorded.
 async fn playing(server: Arc<ApiServer>) -> Front {
     for case in &CASES {
         let logs = recording::json(&format!("recordings/{}.logs.json", case.name));
@@ -126,7 +128,7 @@ async fn playing(server: Arc<ApiServer>) -> Front {
             let named = |case: &&Case| case.manifest("")["metadata"]["name"] == name;
             let case = CASES.iter().find(named).unwrap();
             let events = recorded(case);
-            // Up to where the step runs at which it is cancelled, and from there.
+            // The recording is split where the step runs at which it is cancelled.
             let cut = case.cancelled_at.map_or(events.len(), |_| {
                 let runs = |event: &Value| event.to_string().contains("13:00:07.439Z");
                 events.iter().position(runs).unwrap() + 1
@@ -157,7 +159,7 @@ async fn every_case_passes_where_clusters_do_as_recorded() {
     let server = Arc::new(ApiServer::start().await);
     let front = playing(server.clone()).await;
     let folder = tempfile::tempdir().unwrap();
-    // Recordings are older than ten minutes.
+    // Recordings are older than ten minutes, the default.
     let config = folder.path().join("config.yaml");
     std::fs::write(&config, "lookBack: 1000000h\n").unwrap();
     let target = Target {
@@ -195,7 +197,7 @@ async fn every_case_passes_where_clusters_do_as_recorded() {
 
 #[tokio::test]
 async fn nothing_is_left_behind() {
-    // Takes the namespace, and no run.
+    // Accepts the namespace, and refuses runs.
     let front = Front::start(|_, _, _| {
         let refusal = json!({"kind": "Status", "code": 422, "status": "Failure", "message": "no", "reason": "Invalid"});
         Box::pin(ready((422, refusal)))
@@ -214,7 +216,7 @@ async fn nothing_is_left_behind() {
     all(report, "NOT RUN: the API server does not take it: ");
     assert_eq!(front.asked("DELETE").len(), 1);
 
-    // Says nothing to a run.
+    // Never answers to a run.
     let front = Front::start(|_, _, _| Box::pin(pending())).await;
     target.kubeconfig = Some(kubeconfig(&front.url, folder.path()));
     all(run(&target, ready(())).await, "NOT RUN: interrupted");
@@ -255,7 +257,7 @@ async fn a_missing_prerequisite_is_named_before_anything_is_created() {
         "{why}"
     );
 
-    // No Tekton: nothing is served below this path.
+    // Without Tekton: nothing is served below this path.
     let server = ApiServer::start().await;
     let elsewhere = kubeconfig(&format!("{}/elsewhere", server.url), folder.path());
     let why = why_nothing_runs(elsewhere).await;
@@ -269,7 +271,7 @@ async fn a_missing_prerequisite_is_named_before_anything_is_created() {
         "{why}"
     );
     server.deny("taskruns", false);
-    // Tekton is there, but this one makes no namespaces.
+    // Tekton exists, but namespaces cannot be created.
     let why = why_nothing_runs(server.kubeconfig(folder.path())).await;
     assert!(why.contains("failed to create a namespace"), "{why}");
 }

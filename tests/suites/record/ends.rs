@@ -1,4 +1,5 @@
-//! How a recording begins and ends: by itself, on a terminal, with the rights that it needs, and with an error.
+//! How a recording begins and ends: by itself, on a terminal, with minimal rights, and with an
+//! error.
 
 use super::{Recording, last_states};
 use serde_json::json;
@@ -35,7 +36,7 @@ async fn on_a_terminal_it_shows_how_far_it_is() {
     let out = place.path().join("recording").display().to_string();
     let program = Program::path().display().to_string();
     let command = format!("{program} record --look-back 1000000h --until-idle 1s --out {out}");
-    // util-linux's: it gives what it starts a terminal.
+    // `script` of util-linux gives its child a terminal.
     let mut script = Command::new("script");
     script
         .args(["-qec", &command, "/dev/null"])
@@ -164,7 +165,7 @@ async fn the_rights_that_the_help_names_suffice() {
     recording.wait_for(last_states(&events, 0), 2).await;
     recording.stop().await;
     assert_eq!(server.denials(), [""; 0]);
-    // None is superfluous.
+    // Every granted right was used.
     assert_eq!(server.rights_used().len(), 3, "{:?}", server.rights_used());
 }
 

@@ -1,4 +1,4 @@
-//! Secrets in every place that somebody writes freely are in no file of a recording.
+//! No file of a recording holds a secret, in whichever free text of a run it was.
 
 use super::{Finished, Recording, identities, identities_at, last_states};
 use base64::Engine as _;
@@ -12,7 +12,7 @@ use step_observer_tests::recording::{set_recorded_logs, watch_events};
 use step_observer_tests::secrets::{assert_clean, leaks};
 use step_observer_tests::sink::HttpSink;
 
-/// Secrets, each in another place of a run.
+/// Secrets, each of which stands in another place of a run.
 const PLANTED: [&str; 9] = [
     "ghp_inTheLog00000000000000000000000000",
     "ghp_inTheArguments00000000000000000000",
@@ -25,7 +25,7 @@ const PLANTED: [&str; 9] = [
     "ghp_inTheNameOfAnAnnotation00000000000",
 ];
 
-/// A run with a secret in every place that somebody writes freely.
+/// A run with a secret in every free text.
 fn leaking_run() -> Vec<Value> {
     let [
         _,
@@ -84,7 +84,7 @@ fn leaking_run() -> Vec<Value> {
     events
 }
 
-/// Adds a result to a message of the entrypoint; every second one is compressed.
+/// Adds a result to a message of the entrypoint, and compresses every second message.
 fn with_result(message: &str, index: usize, plain: &str, packed: &str) -> String {
     let Ok(mut entries) = serde_json::from_str::<Vec<Value>>(message) else {
         return message.to_owned();
@@ -105,7 +105,7 @@ fn with_result(message: &str, index: usize, plain: &str, packed: &str) -> String
     format!("tknz:{}", STANDARD_NO_PAD.encode(deflate.finish().unwrap()))
 }
 
-/// Plays a run and records it to its end.
+/// Plays a run, and records it to its end.
 async fn record(
     server: &ApiServer,
     events: &[Value],
@@ -180,7 +180,7 @@ async fn the_leaky_pipeline_leaves_no_secret_in_a_recording() {
     let server = ApiServer::start().await;
     set_recorded_logs(&server, "leaky");
     let place = tempfile::tempdir().unwrap();
-    // A secret that no rule knows.
+    // A secret that no rule finds by its form.
     let known = place.path().join("known.json");
     std::fs::write(&known, r#"{"values": ["Tr0ub4dor&3-registry"]}"#).unwrap();
     let redact = format!("bundled:redact-secrets={}", known.display());
@@ -189,7 +189,7 @@ async fn the_leaky_pipeline_leaves_no_secret_in_a_recording() {
     for file in ["recording.jsonl", "recording.logs.json"] {
         assert_clean(file, recording.read(file).as_bytes());
     }
-    // Each file is for its owner only.
+    // Only the owner may read the files.
     for entry in std::fs::read_dir(recording.folder()).unwrap() {
         let mode = entry.unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

@@ -1,4 +1,4 @@
-//! `step-observer record`: what it writes gives the events that a live observer gives, and holds no secret.
+//! `step-observer record`: a recording gives the events of a live observer, and holds no secret.
 
 mod ends;
 mod leaks;
@@ -17,14 +17,14 @@ use step_observer_tests::sink::{HttpSink, PATIENCE, Request};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 
-/// A recording that is being written.
+/// A running `step-observer record`.
 struct Recording {
     child: Child,
     place: tempfile::TempDir,
 }
 
 impl Recording {
-    /// Of all runs, however long ago they ended.
+    /// Records all runs, regardless of when they ended.
     fn start(server: &ApiServer, args: &[&str]) -> Self {
         let place = tempfile::tempdir().unwrap();
         let mut command = Self::command(server, &place, &place.path().join("recording"));
@@ -54,7 +54,7 @@ impl Recording {
         self.place.path().join("recording")
     }
 
-    /// Waits until it has recorded the last states, and so many logs.
+    /// Waits until these states and this number of logs are recorded.
     async fn wait_for(&self, states: Vec<String>, logs: usize) {
         let folder = self.folder();
         let waiting = tokio::task::spawn_blocking(move || {
@@ -76,7 +76,7 @@ impl Recording {
         waiting.await.unwrap();
     }
 
-    /// Ends it as Ctrl-C does, and gives its folder and what it has said.
+    /// Ends the recording as Ctrl-C does. Returns its folder and its output.
     async fn stop(self) -> (Finished, String) {
         let pid = self.child.id().unwrap().to_string();
         let sent = std::process::Command::new("kill")
@@ -86,7 +86,7 @@ impl Recording {
         self.end().await
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the recording ends by itself.
     async fn end(mut self) -> (Finished, String) {
         let mut said = String::new();
         let ended = async {
@@ -102,7 +102,8 @@ impl Recording {
     }
 }
 
-/// The last state of each object, after so many events of others, by the revision that the server gives it.
+/// Returns the last state of each object with the revision that the server assigns to it, after
+/// `others` events of other objects.
 fn last_states(events: &[Value], others: usize) -> Vec<String> {
     let uid = |event: &Value| event["object"]["metadata"]["uid"].to_string();
     let last: BTreeMap<String, usize> = events.iter().map(uid).zip(others + 2..).collect();
@@ -111,7 +112,7 @@ fn last_states(events: &[Value], others: usize) -> Vec<String> {
         .collect()
 }
 
-/// A recording in its folder.
+/// The folder of a finished recording.
 struct Finished(tempfile::TempDir);
 
 impl Finished {
@@ -119,7 +120,7 @@ impl Finished {
         self.0.path().join("recording")
     }
 
-    /// The events of a replay, by the very command that was printed.
+    /// Replays with the command that `record` printed, and returns the events.
     async fn replay(&self, said: &str) -> Vec<Value> {
         let command = said
             .lines()
@@ -149,8 +150,9 @@ impl Finished {
 
 const PARTS: [&str; 5] = ["id", "type", "subject", "sequence", "time"];
 
-/// What says that an event is the same. A start is inferred, and a step is skipped, at the time of whichever state shows it
-/// first, and two watches need not see the same states: such a time is compared only where there is one state.
+/// Returns the members that identify an event. The time of an inferred start, and of a skipped
+/// step, is that of the first observed state that shows it; two watches may observe different
+/// states, so these times are compared only if there is one state.
 fn identity(part: impl Fn(&str) -> String, is_listed: bool) -> Vec<String> {
     let mut identity: Vec<_> = PARTS.map(part).into();
     let is_inferred = [".started.v1", ".skipped.v1"]
@@ -168,7 +170,7 @@ fn identities(events: &[Value], is_listed: bool) -> BTreeSet<Vec<String>> {
     events.iter().map(identity).collect()
 }
 
-/// The same of what a sink got.
+/// The same for the events that a sink received.
 fn identities_at(sink: &HttpSink, is_listed: bool) -> BTreeSet<Vec<String>> {
     let identity = |request: &Request| {
         identity(
@@ -188,13 +190,14 @@ async fn a_recording_gives_the_events_of_a_live_observer() {
 async fn a_recording_of_existing_objects_gives_the_events_of_a_live_observer() {
     let mut names: Vec<String> = recordings().into_iter().chain(fixtures()).collect();
     let is_deleted = |event: &Value| event["type"] == "DELETED";
-    // What is gone is in no list.
+    // A deleted object is in no list.
     names.retain(|name| !watch_events(name).iter().any(is_deleted));
     assert!(names.len() > 5, "{names:?}");
     same_events(&names, true).await;
 }
 
-/// Records these runs beside a live observer, of which all or only the beginnings are there before.
+/// Records these runs beside a live observer. Either all of their objects, or only their
+/// beginnings, exist before.
 async fn same_events(names: &[String], is_listed: bool) {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let (mut before, mut after, mut expected) = (Vec::new(), Vec::new(), 0);
@@ -221,7 +224,7 @@ async fn same_events(names: &[String], is_listed: bool) {
     recording
         .wait_for(last_states(&[before, after].concat(), 0), 0)
         .await;
-    // What was observed is told, and its logs are read, before either ends.
+    // Both emit everything that they observed, and read its logs, before they end.
     let (code, log) = observer.stop().await;
     assert_eq!(code, Some(0), "{log}");
     let (recording, said) = recording.stop().await;
@@ -234,7 +237,7 @@ async fn same_events(names: &[String], is_listed: bool) {
         let mut events = replayed.iter();
         let event = events.find(|event| event["id"] == *request.header("ce-id"));
         let event = event.unwrap();
-        // The script is that of the attempt that the TaskRun shows at the moment.
+        // The script of an event is that of the attempt which the TaskRun shows at that time.
         let of_state: &[_] = if is_listed {
             &["step", "startedAt"]
         } else {
@@ -286,7 +289,7 @@ async fn an_object_that_vanishes_between_two_lists_is_recorded_as_deleted() {
         .unwrap();
     events[..end].iter().for_each(|event| server.play(event));
     recording.wait_for(last_states(&events[..end], 0), 0).await;
-    // No watch shows that the pod is gone.
+    // No watch event shows the deletion of the pod.
     server.lose(&events[end]);
     server.forget_history();
     recording
@@ -315,7 +318,7 @@ async fn runs_that_ended_long_ago_are_left_out() {
         .for_each(|event| server.play(event));
     let recording = Recording::start(&server, &["--look-back", "10m"]);
     server.wait_for_watches(2).await;
-    // It goes while others run.
+    // Deleted while other runs are in progress.
     let running = &watch_events("b-fail")[..6];
     running.iter().for_each(|event| server.play(event));
     for event in watch_events("a-success").iter().rev().take(2) {
@@ -346,7 +349,7 @@ async fn a_pod_that_has_the_name_of_another_has_its_own_log() {
         .find(|event| event["object"]["kind"] == "TaskRun")
         .unwrap();
     let run_uid = run_uid["object"]["metadata"]["uid"].as_str().unwrap();
-    // The same names in another namespace.
+    // The same names in a second namespace.
     let second = text
         .replace(pod_uid, "11111111-1b96-4d1f-8452-e7b19921c1d5")
         .replace(run_uid, "22222222-1668-40be-b68b-4b94530e6c67")

@@ -1,4 +1,5 @@
-//! Connections to the observer's own ports are bounded, and what shows events is not open to every pod.
+//! Connections to the observer's ports are bounded, and pages that show events are not open to
+//! every pod.
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,23 +17,23 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Most connections to one address, and of one peer.
+/// Maximum connections to one address.
 const MOST: usize = 64;
 const OF_ONE_PEER: usize = 8;
-/// Half of the limit of the manifest.
+/// Half of the manifest's memory limit.
 const MEMORY: u64 = 128 << 20;
 
-/// Waits until it listens there, and gives the address.
+/// Waits until the listener is open, and returns its address.
 async fn address_of(observer: &mut Observer, listener: &str) -> String {
     let line = observer
         .wait_for_line(&[&format!("listener=\"{listener}\""), "address="])
         .await;
     let (_, address) = line.split_once("address=").unwrap();
-    // An address that stands for all of the machine's.
+    // The unspecified address includes loopback.
     address.trim().replace("0.0.0.0", "127.0.0.1")
 }
 
-/// Three addresses, as in `deploy`.
+/// The three addresses of `deploy`.
 struct Addresses {
     probes: String,
     metrics: String,
@@ -59,7 +60,7 @@ async fn connect(peer: u8, to: &str) -> std::io::Result<TcpStream> {
     socket.connect(to.parse().unwrap()).await
 }
 
-/// Reads until the other side has closed, however it did that.
+/// Reads until the other side has closed the connection in any way.
 async fn closed(stream: &mut TcpStream) -> String {
     let mut rest = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest));
@@ -67,7 +68,7 @@ async fn closed(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&rest).into_owned()
 }
 
-/// Asks on a connection that stays open, and gives what came of the answer first.
+/// Sends a request on a connection that stays open, and returns the beginning of the answer.
 async fn ask(stream: &mut TcpStream, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: observer\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -76,7 +77,7 @@ async fn ask(stream: &mut TcpStream, path: &str) -> String {
     String::from_utf8_lossy(&bytes[..count]).into_owned()
 }
 
-/// Asks with a token, and gives the status.
+/// Sends a request with a token, and returns the status.
 async fn with_token(address: &str, path: &str, token: &str) -> u16 {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
@@ -87,7 +88,7 @@ async fn with_token(address: &str, path: &str, token: &str) -> u16 {
     answer.split(' ').nth(1).expect(&answer).parse().unwrap()
 }
 
-/// The value of a series.
+/// Returns the value of a series.
 fn value(metrics: &str, series: &str) -> u64 {
     let of = |line: &str| line.strip_prefix(series)?.trim().parse().ok();
     let found = metrics.lines().find_map(of);
@@ -98,7 +99,7 @@ fn refused(listener: &str) -> String {
     format!("step_observer_admin_connections_refused_total{{listener=\"{listener}\"}}")
 }
 
-/// Most memory that the process has had, in bytes, and its open files.
+/// Returns the peak memory of the process in bytes, and its number of open files.
 fn used(observer: &Observer) -> (u64, usize) {
     let process = Path::new("/proc").join(observer.child.id().unwrap().to_string());
     let status = std::fs::read_to_string(process.join("status")).unwrap();
@@ -109,8 +110,9 @@ fn used(observer: &Observer) -> (u64, usize) {
     (most.unwrap().trim().parse::<u64>().unwrap() << 10, files)
 }
 
-/// Peers that connect again and again, until this is dropped: a third sends a head that never ends, the others nothing.
-/// At each address more stay than there are places for.
+/// Connects again and again until the result is dropped. A third of the connections sends a head
+/// that never ends, the others nothing. At each address more connections stay open than are
+/// admitted.
 fn attack(addresses: &Addresses) -> JoinSet<()> {
     let mut attackers = JoinSet::new();
     for number in 0..360_usize {
@@ -119,7 +121,7 @@ fn attack(addresses: &Addresses) -> JoinSet<()> {
         let peer = u8::try_from(10 + number / 3 % 20).unwrap();
         attackers.spawn(async move {
             let head = format!("GET /metrics HTTP/1.1\r\nX: {}", "x".repeat(380 * 1024));
-            // As fast as two processors can, less what the others need.
+            // As fast as two processors allow, without stopping the others.
             let mut again = tokio::time::interval(Duration::from_millis(200));
             loop {
                 again.tick().await;
@@ -170,7 +172,7 @@ async fn floods_of_connections_hold_neither_events_nor_probes() {
         ] {
             let asked = Instant::now();
             assert_eq!(get(address, page).await.0, 200, "{page}");
-            // The kubelet waits five seconds.
+            // The kubelet waits five seconds for a probe.
             assert!(asked.elapsed() < Duration::from_secs(5), "{page}");
         }
     }
@@ -225,7 +227,7 @@ async fn one_peer_has_its_share_and_large_and_slow_heads_are_cut() {
     let mut ninth = connect(2, &probes).await.unwrap();
     assert_eq!(closed(&mut ninth).await, "");
     assert_eq!(get(&probes, "/healthz").await.0, 200, "another peer");
-    // The other addresses have bounds of their own.
+    // The other addresses have their own bounds.
     let mut elsewhere = connect(2, &metrics).await.unwrap();
     let (_, told) = get(&metrics, "/metrics").await;
     assert_eq!(value(&told, &refused("probes")), 1);
@@ -244,7 +246,7 @@ async fn one_peer_has_its_share_and_large_and_slow_heads_are_cut() {
     let taken = begun.elapsed();
     assert!(taken >= Duration::from_secs(4), "{taken:?}");
     assert!(taken < Duration::from_secs(20), "{taken:?}");
-    // Those that are idle are kept longer.
+    // Idle connections are kept for longer.
     let answer = ask(&mut held[0], "/healthz").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     let cut = "step_observer_admin_connections_timed_out_total{listener=\"probes\"}";
@@ -287,7 +289,7 @@ async fn runs_are_shown_off_loopback_only_with_the_token() {
     assert!(!log.contains(first) && !log.contains(second), "{log}");
 }
 
-/// What the program says where it does not start.
+/// Returns the error of a program that does not start.
 async fn refusal(server: &ApiServer, config: &str) -> String {
     let observer = Observer::with_config(server, config, &["--to", "stdout"]);
     observer.ended().await
@@ -335,7 +337,7 @@ async fn a_configuration_of_0_1_0_answers_probes_and_scrapes_and_shows_no_runs()
     }
     observer.stop().await;
 
-    // Where only this machine reaches it, one address has all.
+    // On loopback, one address serves all pages.
     let mut observer = Observer::with_config(
         &server,
         UNLIMITED_LOOK_BACK,
@@ -348,7 +350,7 @@ async fn a_configuration_of_0_1_0_answers_probes_and_scrapes_and_shows_no_runs()
     observer.stop().await;
 }
 
-/// The objects of a file of `deploy`.
+/// Returns the objects in a file of `deploy`.
 fn documents(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(path(&format!("../deploy/{file}"))).unwrap();
     serde_saphyr::from_multiple(&text).unwrap()
@@ -397,7 +399,7 @@ async fn the_cluster_names_the_owner_of_a_token_and_decides_what_it_may_see() {
     assert!(server.rights_used().is_superset(&rights(&auth)));
     assert_eq!(server.denials(), Vec::<String>::new());
 
-    // Without the component nobody is let in, and the log says what is missing.
+    // Without the component every token is refused, and the log names the missing right.
     server.authorise(&base, account);
     assert_eq!(with_token(&address, "/status", "new-token").await, 503);
     assert_eq!(get(&address, "/metrics").await.0, 200);
@@ -421,12 +423,12 @@ async fn a_silent_client_of_the_control_socket_holds_no_other() {
     }
     let (found, text) = dead_letters(&["list"], journal.path()).await;
     assert!(found, "{text}");
-    // None of them was given up for that.
+    // The silent connections are still open.
     for stream in &silent {
         let read = stream.try_read(&mut [0; 8]);
         assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
-    // With more of them than are served at a time it takes a while.
+    // More silent clients than are served at a time take longer.
     for _ in 0..8 {
         silent.push(UnixStream::connect(&socket).await.unwrap());
     }

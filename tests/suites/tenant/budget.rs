@@ -1,4 +1,4 @@
-//! Plugins share one memory budget, and a plugin during whose calls the process died is refused.
+//! Plugins share one memory budget. A plugin during whose calls the process died is refused.
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ const MIB: u64 = 1024 * 1024;
 /// `resources.limits.memory` in deploy/base/deployment.yaml.
 const MANIFEST: u64 = 256 * MIB;
 
-/// A guest that takes so many pages of 64 KiB, writes to all of them, and goes on with `then`.
+/// Returns a guest that allocates `pages` pages of 64 KiB, writes to all of them, and continues
+/// with `then`.
 fn hoarder(pages: u32, then: &str) -> String {
     let end = (pages + 2) * 65536;
     wat(
@@ -40,7 +41,7 @@ fn hoarder(pages: u32, then: &str) -> String {
     )
 }
 
-/// Takes all that the default limit of 64 MiB gives.
+/// Returns a guest that allocates all memory that the default limit of 64 MiB allows.
 fn greedy() -> String {
     hoarder(1000, &format!("{RELEASE} (call $keep)"))
 }
@@ -73,7 +74,7 @@ async fn a_plugin_that_takes_all_it_may_in_every_thread_fails_no_other_and_waits
     let engine = engine(default_plugin_memory(Some(MANIFEST)));
     let hostile = chain(&engine, large("greedy", &greedy()));
     let innocent = chain(&engine, redactor());
-    // What a call takes is known before the first event, as it is of every plugin that a host loads.
+    // The memory of a call is measured before the first event, as for every loaded plugin.
     hostile.plugins()[0].self_test(&engine).unwrap();
     let pool = ChainPool::new(ChainPool::THREADS).unwrap();
     let attacks =
@@ -107,7 +108,7 @@ async fn a_plugin_that_takes_all_it_may_in_every_thread_fails_no_other_and_waits
         }
     };
     let (outcomes, passed, ()) = futures::join!(attack, neighbours, watching);
-    // One after the other, since there is room for one at a time: each has what it is allowed.
+    // One after the other, because there is room for one call at a time: each gets its full limit.
     for outcome in outcomes {
         let Outcome::Deliver(_, report) = outcome.unwrap() else {
             panic!()
@@ -160,7 +161,7 @@ fn a_call_that_gets_no_memory_in_its_time_fails_by_name_and_on_error_decides() {
         );
         drop(holding.join().unwrap());
     });
-    // It is given back, whatever became of the call.
+    // The memory is returned after every outcome.
     assert_eq!(engine.budget().shared_in_use(), 0);
     drop((holds, wants));
     let outcome = chain(&engine, {
@@ -174,7 +175,7 @@ fn a_call_that_gets_no_memory_in_its_time_fails_by_name_and_on_error_decides() {
 
 #[test]
 fn data_passed_between_host_and_plugin_counts_as_memory() {
-    // A list of zeros, which takes many times its text once it is parsed.
+    // A list of zeros, whose parsed form is many times larger than its text.
     let items = "(data (i32.const 64) \"/aaaaa\")
         (import \"step-observer:plugin/events@0.1.0\" \"[method]event.set\"
           (func $set (param i32 i32 i32 i32 i32 i32 i32)))";
@@ -196,7 +197,7 @@ fn data_passed_between_host_and_plugin_counts_as_memory() {
              {RELEASE} (call $keep)"
         ),
     );
-    // Imports come first in a module.
+    // Imports stand first in a module.
     let import = items.split_once('\n').unwrap().1;
     let module = module.replacen("(module", &format!("(module {import}"), 1);
     let engine = engine(16 * MIB);
@@ -222,7 +223,7 @@ fn machine_code_that_has_no_room_is_refused() {
     let held = "(data (i32.const 131072) \"x\")";
     let module = wat(held, &format!("{RELEASE} (call $keep)"))
         .replace("(export \"memory\") 2)", "(export \"memory\") 500)");
-    // What it fills when it is configured is kept with its code.
+    // Memory that `configure` fills is stored with the compiled code.
     let fills = module.replace(
         "(i32.store8 (i32.const 1024) (i32.const 0))",
         "(i32.store8 (i32.const 1024) (i32.const 0))
@@ -238,7 +239,7 @@ fn machine_code_that_has_no_room_is_refused() {
     assert!(Chain::load(&engine, &[spec("small", &wat("", "(unreachable)"))]).is_ok());
 }
 
-/// Most memory that a process has had, in bytes.
+/// Returns the peak memory of a process in bytes.
 fn peak_of(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -327,7 +328,7 @@ fn a_plugin_that_asks_for_more_than_the_operator_allows_is_refused_with_the_reas
             "limits: {memoryBytes: 16777217}",
             "(dropIn.limits.memoryBytes)",
         ),
-        // The default is more than this operator allows.
+        // The default limit exceeds the operator's limit.
         ("", "limits.memoryBytes is 67108864"),
         (
             "limits: {memoryBytes: 65536, outputBytes: 4194305}",
@@ -346,7 +347,7 @@ fn a_plugin_that_asks_for_more_than_the_operator_allows_is_refused_with_the_reas
     );
     let loaded = |catalog: &Catalog| catalog.roster().entries[0].status().state;
     assert_eq!(loaded(&catalog), PluginState::Loaded);
-    // What asks for more later changes nothing.
+    // A later version that requests more changes nothing.
     offer(
         &mut catalog,
         "limits: {memoryBytes: 16777216, timeMs: 2001}",
@@ -354,9 +355,9 @@ fn a_plugin_that_asks_for_more_than_the_operator_allows_is_refused_with_the_reas
     assert_eq!(loaded(&catalog), PluginState::LastGood);
 }
 
-/// Waits until the file in a journal's folder says that a call runs.
+/// Waits until the file in the journal's folder shows a running call.
 async fn call_runs(observer: &mut Observer, journal: &Path) {
-    // What the process before has left is counted by then.
+    // By then the record of the previous process is evaluated.
     observer.wait_for_log("admin server listening").await;
     let file = journal.join("plugin-calls");
     let running = async {
@@ -372,7 +373,8 @@ async fn call_runs(observer: &mut Observer, journal: &Path) {
     tokio::time::timeout(PATIENCE, running).await.unwrap();
 }
 
-/// A plugin that never ends: until its time is over, the process can be ended during its calls.
+/// Returns a plugin that never ends: until its time is over, the process can be killed during its
+/// call.
 fn endless() -> Value {
     let module = wat("", "(loop $again (br $again)) (unreachable)");
     let settings = b"limits: {timeMs: 2000}\n";
@@ -397,7 +399,7 @@ fn observer(server: &ApiServer, sink: &HttpSink, journal: &Path) -> Observer {
     Observer::start(server, sink, &args)
 }
 
-/// Why the plugin is refused.
+/// Returns the reason why the plugin is refused.
 async fn refusal(observer: &mut Observer) -> String {
     let line = observer.wait_for_log("admin server listening").await;
     let address = line.split("address=").nth(1).unwrap().trim().to_owned();
@@ -432,7 +434,7 @@ async fn a_plugin_that_killed_the_process_twice_is_refused_at_the_next_start() {
     assert!(reason.contains("plugin-calls"), "{reason}");
     let note = server.wait_for_note("PluginRejected").await;
     assert_eq!(note["regarding"]["name"], "endless");
-    // Whoever wants to end the observer has not stopped its events; it might have masked something, so no text leaves.
+    // Events keep flowing. The refused plugin might have masked text, so no text leaves.
     finished_run(1).iter().for_each(|event| server.play(event));
     sink.wait_for(2).await;
     for request in sink.requests() {
@@ -441,7 +443,7 @@ async fn a_plugin_that_killed_the_process_twice_is_refused_at_the_next_start() {
     }
     third.child.kill().await.unwrap();
 
-    // Another version is another plugin.
+    // A changed plugin is a new plugin, without a record.
     let mut mended = endless();
     mended["data"]["plugin.yaml"] = "limits: {timeMs: 50}\n".into();
     server.put(mended);
@@ -463,7 +465,7 @@ async fn an_observer_that_is_stopped_or_killed_while_nothing_runs_suspects_no_pl
     }
     for _ in 0..2 {
         let mut killed = observer(&server, &sink, journal.path());
-        // Refused for what it is.
+        // Refused because of its content, not its record.
         let reason = refusal(&mut killed).await;
         assert!(reason.contains("it fails its self-test"), "{reason}");
         killed.child.kill().await.unwrap();

@@ -1,4 +1,5 @@
-//! Log reads, preparing and held events are shared fairly between namespaces, and a log is that of its pod.
+//! Log reads, preparation and held events are shared fairly between namespaces, and a log belongs
+//! to its pod.
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -14,12 +15,13 @@ use tokio::task::JoinSet;
 
 /// Steps of a run of the recording `a-success`.
 const STEPS: [&str; 3] = ["build", "test", "deploy"];
-/// Events of such a run.
+/// Number of events of such a run.
 const EVENTS: usize = 6;
-/// No read of a log ends by itself within a test.
+/// No log read ends by its timeout within a test.
 const FOR_EVER: &str = "log: {timeoutMs: 600000}\n";
 
-/// TaskRun and Pod of run 0 of the recording, as JSON: once it has ended, and while its first step runs.
+/// TaskRun and Pod of run 0 of the recording, as JSON: after its end, and while its first step
+/// runs.
 static ENDED: LazyLock<Vec<String>> = LazyLock::new(|| copies(&watch_events("a-success"), 1));
 static RUNNING: LazyLock<Vec<String>> = LazyLock::new(|| {
     let all = watch_events("a-success");
@@ -27,7 +29,7 @@ static RUNNING: LazyLock<Vec<String>> = LazyLock::new(|| {
     copies(&all[..=last], 1)
 });
 
-/// The first watch event in which a container is in a state.
+/// Returns the first watch event in which a container is in a state.
 fn first_with(events: &[Value], container: &str, state: &str) -> usize {
     let is = |event: &Value| {
         let statuses = event["object"]["status"]["containerStatuses"].as_array();
@@ -44,7 +46,7 @@ struct Run {
 }
 
 impl Run {
-    /// A run that has ended, or that runs its first step.
+    /// Creates a run that has ended, or that runs its first step.
     fn new(namespace: &str, number: usize, ended: bool) -> Self {
         let events = if ended { &*ENDED } else { &*RUNNING };
         let events = events.iter().map(|event| {
@@ -66,7 +68,7 @@ impl Run {
         format!("{}-pod", self.name)
     }
 
-    /// The pod as it is in the cluster.
+    /// Returns the pod as the cluster stores it.
     fn pod_object(&self) -> Value {
         let pod = self.events.iter().find(|e| e["object"]["kind"] == "Pod");
         pod.unwrap()["object"].clone()
@@ -83,7 +85,7 @@ impl Run {
         self.events.iter().for_each(|event| server.play(event));
     }
 
-    /// Its events among what a sink has accepted, in order: type and data.
+    /// Returns type and data of its events among the accepted requests, in order.
     fn told(&self, requests: &[Request]) -> Vec<(String, Value)> {
         let accepted = requests.iter().filter(|one| one.status.is_success());
         let told = accepted.map(|request| {
@@ -94,7 +96,7 @@ impl Run {
             .collect()
     }
 
-    /// What is told of the ends of its steps, in order.
+    /// Returns its end events, in order.
     fn ends(&self, sink: &HttpSink) -> Vec<Value> {
         let told = self.told(&sink.requests()).into_iter();
         told.map(|(_, data)| data)
@@ -102,7 +104,7 @@ impl Run {
             .collect()
     }
 
-    /// Waits for all its events, which are right, in order and with their logs.
+    /// Waits for all its events, and checks content, order and logs.
     async fn arrives(&self, sink: &HttpSink) {
         sink.wait_until(|requests| self.told(requests).len() >= EVENTS)
             .await;
@@ -119,7 +121,7 @@ impl Run {
     }
 }
 
-/// A pod of a running step that is being deleted.
+/// Makes a running step's pod terminate.
 fn dying(mut run: Run) -> Run {
     for event in &mut run.events {
         if event["object"]["kind"] == "Pod" {
@@ -130,7 +132,7 @@ fn dying(mut run: Run) -> Run {
     run
 }
 
-/// Waits until so many logs of the hostile runs were asked for.
+/// Waits until at least `least` logs of the hostile runs were requested.
 async fn wait_for_reads(server: &ApiServer, least: usize) {
     server
         .wait_until(|requests| {
@@ -148,7 +150,7 @@ async fn endless_logs_of_dying_pods_delay_no_other_runs_ends() {
     server.wait_for_watches(2).await;
     let stalls = std::iter::repeat_n(Fault::Stall, 10_000);
     server.script("log run-00", stalls);
-    // Rescues take what slots of theirs one namespace may have.
+    // Reads for terminating pods take all slots that one namespace may have.
     (0..64).for_each(|number| dying(Run::new("hostile", number, false)).play(&server));
     wait_for_reads(&server, 12).await;
     let innocent = Run::new("innocent", 1_000, true);
@@ -156,7 +158,7 @@ async fn endless_logs_of_dying_pods_delay_no_other_runs_ends() {
     innocent.play(&server);
     innocent.arrives(&sink).await;
 
-    // And so do reads at the end of steps, of more runs than may be prepared at a time.
+    // So do reads at the end of steps, for more runs than may be prepared at a time.
     (100..500).for_each(|number| Run::new("hostile", number, true).play(&server));
     wait_for_reads(&server, 12 + 12).await;
     let innocent = Run::new("innocent", 1_001, true);
@@ -167,7 +169,7 @@ async fn endless_logs_of_dying_pods_delay_no_other_runs_ends() {
         let data: Value = serde_json::from_slice(&request.body).unwrap();
         data["taskRun"]["namespace"] == "hostile" && data["logInfo"].is_object()
     };
-    // All of them still hang.
+    // All hostile reads still hang.
     assert!(!sink.requests().iter().any(is_hostile_end));
 }
 
@@ -176,7 +178,7 @@ async fn events_that_a_plugin_holds_stop_no_other_namespace_and_none_is_lost() {
     const RUNS: usize = 120;
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let settings: &[u8] = b"{onError: block, match: {namespaces: [hostile]}}\n";
-    // It answers every event with an error, as a plugin does that cannot set what a run says.
+    // Answers every event with an error, like a plugin that cannot set a value of the run.
     let error =
         "(i32.store8 (i32.const 2048) (i32.const 1)) (i32.store (i32.const 2052) (i32.const 48))
          (i32.store (i32.const 2056) (i32.const 5)) (i32.const 2048)";
@@ -211,7 +213,7 @@ async fn events_that_a_plugin_holds_stop_no_other_namespace_and_none_is_lost() {
     innocent.play(&server);
     innocent.arrives(&sink).await;
     let (_, metrics) = get(&address, "/metrics").await;
-    // Few are held, and the most of the runs wait as the cluster shows them.
+    // A few events are held, and most runs are deferred.
     let (held, aside) = (
         value(&metrics, "events_held"),
         value(&metrics, "runs_set_aside"),
@@ -221,7 +223,7 @@ async fn events_that_a_plugin_holds_stop_no_other_namespace_and_none_is_lost() {
     assert_eq!(value(&metrics, "runs_given_up_total"), 0);
     assert_eq!(sink.requests().len(), EVENTS);
 
-    // A run that is set aside may end and go meanwhile.
+    // A deferred run may end and be deleted meanwhile.
     let gone = hostile.last().unwrap();
     server.delete(gone.pod_object());
     let passes = wat("", &format!("{RELEASE} (call $keep)"));
@@ -287,7 +289,7 @@ async fn an_annotation_that_no_attribute_can_hold_holds_nothing() {
     observer.stop().await;
 }
 
-/// Another pod of the same name, which no watch of ours shows.
+/// Returns another pod of the same name, which no watch shows.
 fn replacement(of: &Value) -> Value {
     let mut pod = of.clone();
     pod["metadata"]["uid"] = "00000000-1111-2222-3333-444444444444".into();
@@ -319,7 +321,7 @@ async fn a_pod_that_took_the_name_of_another_gives_no_foreign_log() {
         );
     }
     server.delete(gone.pod_object());
-    // The watch has shown that both are gone once this run is told, which it showed later.
+    // The deletions are observed before this run's events, which come later in the watch.
     innocent.give_logs(&server);
     innocent.play(&server);
     innocent.arrives(&sink).await;
@@ -338,7 +340,8 @@ async fn a_pod_that_took_the_name_of_another_gives_no_foreign_log() {
         .map(|request| String::from_utf8_lossy(&request.body).into_owned())
         .collect();
     assert!(!all.contains("s3cret"), "{all}");
-    // Nobody has the name of the other one: what was read before it went is its own.
+    // No pod has the name of the other one: the log that was read before its deletion belongs to
+    // it.
     let ends = gone.ends(&sink);
     assert_eq!(ends[0]["log"], format!("build of {}\n", gone.name));
     observer.stop().await;
@@ -393,7 +396,7 @@ async fn a_log_request_that_cannot_connect_is_repeated() {
     server.url.clone_from(&proxy.url);
     let observer = Observer::with_config(&server, UNLIMITED_LOOK_BACK, &["--to", &sink.url]);
     server.wait_for_watches(2).await;
-    // More than the client itself tries at once.
+    // More failures than the client's own retries.
     proxy.then([proxy::Fault::Refuse; 5]);
     let run = Run::new("tenant", 0, true);
     run.give_logs(&server);

@@ -1,4 +1,4 @@
-//! What TaskRuns that never end make the observer keep is bounded.
+//! Memory for TaskRuns that never end is bounded.
 
 use super::live;
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use step_observer::observe::Finding;
 use step_observer_tests::recording::{changes, feed, recordings, settle, watch_events};
 
-/// A TaskRun of another tenant that never runs, with as much text of its own as is kept of one.
+/// Returns a TaskRun of another tenant that never runs, with as much text as is kept of one.
 fn pending(number: usize, at: &Value) -> Value {
     let step = |step: usize| json!({"name": format!("s{step}"), "script": format!("{number} {step} {}", "x".repeat(15_000))});
     let steps: Vec<Value> = (0..8).map(step).collect();
@@ -36,7 +36,7 @@ fn runs_that_never_start_give_way_before_those_of_others() {
     let mut tracker = live();
     let mut records = feed(&mut tracker, changes(before));
     let mut gave_way = 0;
-    // Twice as much as all runs together may hold.
+    // Twice as much text as all runs together may hold.
     for number in 0..800 {
         for seen in changes(&[pending(number, &before.last().unwrap()["at"])]) {
             for finding in tracker.apply(seen.change, seen.at) {

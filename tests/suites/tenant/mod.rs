@@ -1,5 +1,6 @@
-//! Attacks by a user who may create Pods and TaskRuns in one namespace, or by a pod that reaches the observer's
-//! ports, each beside an innocent run whose events must arrive, right, while the attack goes on.
+//! Attacks by a user who may create Pods and TaskRuns in one namespace, or by a pod that reaches
+//! the observer's ports. Beside each attack there is an innocent run, whose events must arrive,
+//! correct, during the attack.
 
 mod admin;
 mod budget;
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use step_observer::observe::{Change, Tracker};
 use step_observer_core::Ledger;
 
-/// A tracker as for a cluster whose lists are complete.
+/// Returns a tracker whose first lists are complete.
 fn live() -> Tracker {
     let mut tracker = Tracker::new(Ledger::new(Timestamp::MIN));
     let without = Vec::new();

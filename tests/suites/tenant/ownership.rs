@@ -1,4 +1,4 @@
-//! A Pod belongs to a TaskRun only if the TaskRun says so.
+//! A Pod belongs to a TaskRun only if the TaskRun names it.
 
 use super::live;
 use jiff::{SignedDuration, Timestamp};
@@ -13,8 +13,8 @@ use step_observer_tests::recording::{
 };
 use step_observer_tests::sink::{HttpSink, assert_exactly};
 
-/// The last state of a Pod, as a pod that somebody else made in `namespace` under this name and UID: it says that all
-/// of its steps succeeded.
+/// Returns the last state of a Pod as a foreign pod with this namespace, name and UID, whose steps
+/// have all succeeded.
 fn foreign(pod: &Value, namespace: &str, name: &str, uid: &str) -> Value {
     let mut pod = pod.clone();
     let metadata = &mut pod["metadata"];
@@ -57,7 +57,8 @@ async fn a_pod_of_another_namespace_reports_and_ends_nothing_of_a_run() {
     for event in before {
         server.play(event);
     }
-    // One in another namespace, one in the run's own that its TaskRun does not name, and one of a TaskRun that is not.
+    // One in another namespace, one in the run's namespace that its TaskRun does not name, and one
+    // whose TaskRun does not exist.
     let namespace = pod["metadata"]["namespace"].as_str().unwrap();
     let attacks = [
         foreign(&pod, "sec-a", "attacker-pod", "attacker-1"),
@@ -74,7 +75,7 @@ async fn a_pod_of_another_namespace_reports_and_ends_nothing_of_a_run() {
     }
     let expected = expected_ids("b-fail");
     sink.wait_for(expected.len()).await;
-    // Another run behind it: what the attack would have brought is there by then.
+    // A later run: once its events have arrived, those of the attack would have arrived, too.
     for event in watch_events("a-success") {
         server.play(&event);
     }
@@ -117,7 +118,7 @@ fn told(tracker: &mut Tracker, events: &[Value]) -> Vec<String> {
     records.iter().map(text).collect()
 }
 
-/// All that an event is made of.
+/// Returns all contents of a record as text.
 fn text(record: &StepRecord) -> String {
     format!("{record:?}")
 }
@@ -147,7 +148,7 @@ proptest! {
             };
             let attack = foreign(&pod, namespace, name, &format!("attacker-{number}"));
             let at = place.index(attacked.len() + 1);
-            // Time does not stand still for it.
+            // Time continues during the attack.
             let time = attacked.get(at.saturating_sub(1)).map_or(Value::Null, |event| event["at"].clone());
             let mut added = event("ADDED", &attack);
             added["at"] = time.clone();

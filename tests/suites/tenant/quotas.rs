@@ -1,4 +1,4 @@
-//! A namespace or a sink that fills its share holds no other.
+//! A namespace or a sink that has used its share delays no other.
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,11 +21,12 @@ const ADMIN: [&str; 4] = [
     "--log",
     "error,step_observer::admin=info",
 ];
-/// The smallest journal that can be configured, and a log of which 25 are a namespace's share of it.
+/// The smallest journal that can be configured, in bytes. 25 of the logs below are a namespace's
+/// share of it.
 const SMALL: u64 = 1024 * 1024;
 const LOG: usize = 32 * 1024;
 
-/// A run of one step of a namespace, as the API server shows it, and the ids of its events.
+/// Shows a run of one step of a namespace to the API server, and returns the ids of its events.
 fn show_run(server: &ApiServer, namespace: &str, number: usize, log: usize) -> Vec<String> {
     let long = "test-event-assertion-success-fail-skip-skip-in-memory-chan7f5q7";
     let text = serde_json::to_string(&finished_run(number)).unwrap();
@@ -37,7 +38,7 @@ fn show_run(server: &ApiServer, namespace: &str, number: usize, log: usize) -> V
     track(changes(&events)).iter().map(event_id).collect()
 }
 
-/// What came of a namespace's events.
+/// Returns true if a request holds an event of this namespace.
 fn is_of(request: &Request, namespace: &str) -> bool {
     let subject = request.header("ce-subject");
     subject.split('/').next() == Some(namespace)
@@ -57,7 +58,7 @@ async fn wait_for_all(sink: &HttpSink, ids: &BTreeSet<String>) {
         .await;
 }
 
-/// Each event that was taken came once, and those of each run in their order.
+/// Checks that each accepted event came once, and those of each run in order.
 fn check_order(sink: &HttpSink) {
     let mut runs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for request in sink.accepted() {
@@ -86,7 +87,7 @@ fn sinks(journal: &Path, sinks: &[(&str, &HttpSink)], retry: &str) -> String {
     )
 }
 
-/// Starts one whose log is read, so that it never waits for that. Gives its address.
+/// Starts an observer whose log is drained, so that it never blocks on it. Returns its address.
 async fn start(server: &ApiServer, config: &str, running: &mut JoinSet<()>) -> String {
     let mut observer = Observer::with_config(server, config, &ADMIN);
     let address = admin_address(&mut observer).await;
@@ -94,8 +95,8 @@ async fn start(server: &ApiServer, config: &str, running: &mut JoinSet<()>) -> S
     address
 }
 
-/// What an observer of before has left for the sink `all`: so many events of each namespace, one after the other, each
-/// of a run of its own.
+/// Leaves a journal of an earlier process with events for the sink `all`: `events` of each
+/// namespace, one after the other, each of another run.
 async fn leave(folder: &Path, events: &[(&str, usize)], log: usize) {
     let config = JournalConfig {
         directory: Some(folder.to_owned()),
@@ -119,7 +120,7 @@ async fn leave(folder: &Path, events: &[(&str, usize)], log: usize) {
                 run: run.into(),
                 namespace: (*namespace).into(),
             };
-            // Later than any: it is not given up because of its age.
+            // A time in the far future, so that no event is given up because of its age.
             handed.push(journal.accept(Accept {
                 origin,
                 mark: None,
@@ -130,7 +131,7 @@ async fn leave(folder: &Path, events: &[(&str, usize)], log: usize) {
         futures::future::try_join_all(handed).await.unwrap();
     }
     drop(journal);
-    // The writer gives the lock back when it has ended.
+    // The writer releases the lock after it has ended.
     let lock = std::fs::File::open(folder.join("lock")).unwrap();
     lock.lock().unwrap();
 }
@@ -147,7 +148,7 @@ async fn refusals_of_one_namespace_delay_no_other_namespace_and_no_other_sink() 
     let journal = folder.path().join("journal");
     let retry = "{initialMs: 1, maxMs: 50}";
     let config = sinks(&journal, &[("picky", &picky), ("well", &well)], retry);
-    // Three times as much as there may be of dead letters, an innocent run after every tenth.
+    // Three times the bound of dead letters, with an innocent run after every tenth.
     let (mut all, mut innocent) = (BTreeSet::new(), BTreeSet::new());
     for number in 0..100 {
         all.extend(show_run(&server, "sec-a", number, LOG));
@@ -167,8 +168,8 @@ async fn refusals_of_one_namespace_delay_no_other_namespace_and_no_other_sink() 
     };
     get_until(&address, "/metrics", dropped).await;
     get_until(&address, "/readyz", |status, _| status == 200).await;
-    // Bytes for which the other sink still waits do not count yet, so that there may be some more than fit. What is left is
-    // of the one who made it, and can be sent again.
+    // Bytes that wait for the other sink do not count yet, so a few more than the bound may remain.
+    // The remaining dead letters belong to the hostile namespace, and can be sent again.
     let (_, list) = dead_letters(&["list", "--json"], &journal).await;
     let letters: Vec<Value> = list
         .lines()
@@ -204,7 +205,7 @@ async fn a_namespace_with_its_share_of_the_journal_waits_while_others_are_accept
     }
     let mut running = JoinSet::new();
     let address = start(&server, &config, &mut running).await;
-    // As long as there is nobody else, nothing is accepted, and that is said.
+    // While there is no other namespace, nothing more is accepted, and the status says so.
     let full = |status: u16, body: &str| status == 503 && body.contains("accepts no event");
     get_until(&address, "/readyz", full).await;
     let (_, metrics) = get(&address, "/metrics").await;
@@ -212,7 +213,7 @@ async fn a_namespace_with_its_share_of_the_journal_waits_while_others_are_accept
         metrics.contains("step_observer_journal_full 1\n"),
         "{metrics}"
     );
-    // Nine of ten events are of that namespace, and those of all others are accepted.
+    // Nine of ten events belong to that namespace; those of all others are accepted.
     let mut innocent = BTreeSet::new();
     for number in 0..6 {
         let namespace = format!("sec-{}", ["b", "c"][number % 2]);
@@ -233,7 +234,7 @@ async fn a_namespace_with_its_share_of_the_journal_waits_while_others_are_accept
         metrics.contains("step_observer_journal_full 0\n"),
         "{metrics}"
     );
-    // Nothing is lost.
+    // No event is lost.
     all.extend(innocent);
     sink.answer_by(|_, _| 202);
     wait_for_all(&sink, &all).await;
@@ -260,7 +261,7 @@ async fn a_namespace_with_many_events_before_all_others_delays_them_by_no_more_t
             .iter()
             .rposition(|request| is_of(request, namespace));
         let last = last.unwrap();
-        // Each third is of it, but for what was on its way before.
+        // Every third event belongs to it, except for those in flight before.
         assert!(last < 500, "the last of {namespace} is the {last}th");
     }
     check_order(&sink);
@@ -270,7 +271,7 @@ async fn a_namespace_with_many_events_before_all_others_delays_them_by_no_more_t
 async fn a_sink_that_fails_on_one_namespaces_events_takes_those_of_others() {
     let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let journal = folder.path().join("journal");
-    // More than is looked at.
+    // More events than the window holds.
     leave(&journal, &[("sec-a", 5000)], 100).await;
     let sink = HttpSink::start(vec![]).await;
     sink.answer_by(|headers, _| {
@@ -286,11 +287,11 @@ async fn a_sink_that_fails_on_one_namespaces_events_takes_those_of_others() {
         &[("all", &sink)],
         "{initialMs: 10000, maxMs: 3600000}",
     );
-    // Larger than what waits.
+    // Larger than the backlog.
     let config = config.replace(&format!("maxBytes: {SMALL}"), "maxBytes: 33554432");
     let mut running = JoinSet::new();
     start(&server, &config, &mut running).await;
-    // Nothing is sent to it any more.
+    // Nothing more is sent to it.
     sink.wait_for(5).await;
     let mut innocent = BTreeSet::new();
     for number in 0..5 {
@@ -308,7 +309,7 @@ async fn events_are_retried_while_the_dead_letters_are_full() {
     let sink = HttpSink::start(vec![]).await;
     sink.answer_by(|_, _| 503);
     let retry = "{initialMs: 1, maxMs: 50, giveUpMs: 0}";
-    // Each is tried once.
+    // Each event is tried once.
     let config = sinks(&journal, &[("all", &sink)], retry);
     let config = config.replace("giveUpMs: 0", "giveUpMs: 0, maxPerSecond: 1000");
     let mut running = JoinSet::new();
@@ -337,7 +338,7 @@ async fn only_the_owner_may_read_the_journal_its_history_and_its_socket() {
     let chmod = |path: &Path, mode: u32| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
-    // As version 0.1.0 left it, and on a volume that is for a group.
+    // Permissions as version 0.1.0 left them, and on a volume that belongs to a group.
     for (before, folder_after, file_after) in [(0o755, 0o750, 0o640), (0o2775, 0o2770, 0o660)] {
         let (server, folder) = (ApiServer::start().await, tempfile::tempdir().unwrap());
         let journal = folder.path().join("journal");
@@ -352,7 +353,7 @@ async fn only_the_owner_may_read_the_journal_its_history_and_its_socket() {
         let mut running = JoinSet::new();
         start(&server, &config, &mut running).await;
         sink.wait_for(3).await;
-        // Its socket is there when it answers.
+        // The socket exists once it answers.
         let mut list = String::new();
         for _ in 0..100 {
             (_, list) = dead_letters(&["list"], &journal).await;

@@ -1,4 +1,4 @@
-//! Settings that decide what strangers can learn or influence.
+//! Settings that bound what other tenants can read or influence.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use step_observer_tests::tls::Authority;
 
 const TOKEN: &str = "s3cr3t-of-the-receiver";
 
-/// A replay of three steps to one HTTP sink, with the proxies that `environment` names and no others.
+/// Replays three steps to one HTTP sink, with exactly the proxies in `environment`.
 async fn replay(folder: &Path, sink: &Value, environment: &[(&str, &str)]) -> Output {
     std::fs::write(folder.join("token"), TOKEN).unwrap();
     let config = json!({"sinks": [{"name": "all", "to": {"http": sink}}]});
@@ -37,7 +37,7 @@ fn log(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
-/// A sink with everything that it needs besides its URL.
+/// Merges the settings of a sink with further ones.
 fn with(sink: &Value, more: &Value) -> Value {
     let mut sink = sink.clone();
     let members = more.as_object().unwrap().clone();
@@ -72,7 +72,7 @@ async fn a_proxy_of_the_environment_sees_no_credentials_unless_it_is_trusted() {
         assert!(!problem.contains(TOKEN), "{problem}");
         assert_eq!((target.requests().len(), proxy.seen().len()), (0, 0));
 
-        // Directly there is nobody in between.
+        // Without a proxy there is no other party.
         let direct = with(&sink, &json!({"proxy": "none"}));
         let done = replay(folder.path(), &direct, &environment).await;
         assert!(done.status.success(), "{}", log(&done));
@@ -93,7 +93,7 @@ async fn without_credentials_and_over_tls_events_go_through_the_proxy_of_the_env
     let folder = tempfile::tempdir().unwrap();
     let (target, proxy) = (HttpSink::start(vec![]).await, ForwardProxy::start().await);
     let public = json!({"url": target.url, "headers": [{"name": "X-Team", "value": "ci"}]});
-    // In whatever way it is written.
+    // All spellings of the variable.
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
         let before = proxy.seen().len();
         let done = replay(folder.path(), &public, &[(name, &proxy.url)]).await;
@@ -118,7 +118,7 @@ async fn without_credentials_and_over_tls_events_go_through_the_proxy_of_the_env
     assert_eq!(sent.len(), 6);
     let bearer = format!("Bearer {TOKEN}");
     assert!(sent.iter().all(|it| it.header("authorization") == bearer));
-    // It carries what it cannot read.
+    // The proxy transports only encrypted bytes.
     let seen = proxy.seen();
     assert!(!seen.is_empty());
     let tunnel = |head: &String| head.starts_with("CONNECT localhost:") && !head.contains(TOKEN);
@@ -138,10 +138,11 @@ async fn an_unusable_proxy_is_named_without_its_password() {
     assert!(!problem.contains(TOKEN), "{problem}");
 }
 
-/// The trace of somebody else.
+/// A trace id of another tenant.
 const FOREIGN: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// The recording `a-success` with an annotation of its author's, and beside it `b-fail` as it is.
+/// Writes the recording `a-success` with an annotation of its author, and `b-fail` unchanged beside
+/// it.
 fn recording(folder: &Path, traceparent: &str) -> std::path::PathBuf {
     let mut events = watch_events("a-success");
     let carrier = json!({"traceparent": traceparent}).to_string();
@@ -158,7 +159,7 @@ fn recording(folder: &Path, traceparent: &str) -> std::path::PathBuf {
     file
 }
 
-/// Plays it, and gives the traces of the spans and the `traceparent` of the events.
+/// Replays it, and returns the traces of the spans and the `traceparent` of the events.
 async fn traces(
     folder: &Path,
     recording: &Path,
@@ -189,7 +190,7 @@ async fn traces(
     (found, carried.collect())
 }
 
-/// The trace that a run has by itself.
+/// Returns the trace id that is derived from a run.
 fn own(name: &str) -> String {
     let events = watch_events(name);
     let mut runs = events
@@ -211,13 +212,13 @@ async fn no_run_joins_a_foreign_trace_if_only_own_traces_are_wanted() {
     let (found, carried) = traces(folder.path(), &recording, &setting).await;
     assert_eq!(found, BTreeSet::from([own("a-success"), own("b-fail")]));
     assert_eq!(carried, none);
-    // The default believes what Tekton writes, and so whoever writes it instead.
+    // By default the annotation counts, even if the tenant wrote it.
     let (found, carried) = traces(folder.path(), &recording, &json!({})).await;
     assert_eq!(found, BTreeSet::from([FOREIGN.to_owned(), own("b-fail")]));
     assert_eq!(carried, BTreeSet::from([String::new(), foreign]));
 }
 
-/// W3C Trace Context §4.3: the fields of version 00 are taken.
+/// W3C Trace Context §4.3: of a later version, the fields of version 00 are read.
 #[tokio::test]
 async fn a_span_context_of_a_later_version_is_read_as_the_version_that_is_known() {
     let folder = tempfile::tempdir().unwrap();
@@ -233,7 +234,7 @@ async fn a_span_context_of_a_later_version_is_read_as_the_version_that_is_known(
 async fn an_invalid_span_context_spoils_no_spans() {
     let folder = tempfile::tempdir().unwrap();
     let zero = "0".repeat(16);
-    // A collector refuses a whole request for one trace without an id.
+    // A collector refuses a whole request because of one trace without an id.
     for spoiled in [
         "-".repeat(55),
         format!("00-{FOREIGN}-{zero}-01"),

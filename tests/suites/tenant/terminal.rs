@@ -1,4 +1,5 @@
-//! Forged names, labels, results and logs reach no terminal with control characters, and no metric.
+//! Forged names, labels, results and logs bring no control characters to a terminal, and appear in
+//! no metric.
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -9,10 +10,11 @@ use step_observer_tests::recording::{json as file, watch_events};
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-/// Retitles a terminal, clears it, forges a line, colours in the 8-bit way, and turns the text around.
+/// Changes a terminal's title, clears it, forges a line, sets colours by 8-bit codes, and reverses
+/// the direction of text.
 const HOSTILE: &str = "evil\u{1b}]0;owned\u{7}\u{1b}[2J\r\nforged line\u{9b}31m\u{7f}\u{8}\u{202e}\u{2066}\u{2028}end";
 
-/// What a terminal obeys, ends of lines aside.
+/// Returns the first control character that a terminal would interpret, except for line ends.
 fn obeyed(text: &str) -> Option<char> {
     text.chars().find(|c| {
         (c.is_control() && *c != '\n')
@@ -31,8 +33,8 @@ fn assert_harmless(what: &str, bytes: &[u8]) -> String {
     text
 }
 
-/// The recording `a-success` of somebody who forges what can be forged, and some of what cannot, and beside it `b-fail` as it
-/// is.
+/// Writes the recording `a-success` with every text forged that a tenant controls, and some that
+/// tenants do not control, and `b-fail` unchanged beside it.
 fn recording(folder: &Path) -> PathBuf {
     let mut events = watch_events("a-success");
     for event in &mut events {
@@ -91,7 +93,8 @@ fn events(text: &str) -> Vec<Value> {
     lines.collect::<Result<_, _>>().unwrap()
 }
 
-/// Those of the run that nobody has touched, but for when they were seen: a recording's time does not go back.
+/// Returns the events of the unchanged run, without the times of observation: the time of a
+/// recording never goes back.
 fn innocent(events: &[Value]) -> Vec<Value> {
     let is_innocent = |event: &&Value| event["data"]["podRef"]["namespace"] == "b-fail";
     let mut innocent: Vec<Value> = events.iter().filter(is_innocent).cloned().collect();
@@ -118,14 +121,14 @@ async fn events_on_a_terminal_keep_their_text_without_control_sequences() {
         log.contains(HOSTILE)
     });
     assert_eq!(with_log.count(), 3);
-    // What nobody forged is what it is without that.
+    // The unchanged run has the same events as without the forged one.
     let alone =
         run(command(&["replay"]).arg(step_observer_tests::path("recordings/b-fail.jsonl"))).await;
     let alone = events(&String::from_utf8(alone.stdout).unwrap());
     assert_eq!(innocent(&told), innocent(&alone));
 }
 
-/// A plugin that fails on every event, and says why in such words.
+/// Returns a plugin that fails on every event, with a hostile error text.
 fn fails() -> String {
     let escaped: String = HOSTILE
         .bytes()
@@ -173,7 +176,7 @@ async fn no_field_breaks_a_line_of_the_log() {
             "{log}"
         );
         if format == "json" {
-            // They mean what they meant.
+            // The lines keep their meaning.
             for line in log.lines() {
                 let line: Value = serde_json::from_str(line).unwrap();
                 let detail = line["fields"]["detail"].as_str().unwrap_or("\u{202e}");
@@ -234,7 +237,7 @@ async fn answers_of_the_admin_server_hold_no_control_sequences() {
     assert!(told.contains("it reports: evil"), "{told}");
     let facts = run(command(&["explain", id, "--json"]).args(journal)).await;
     assert!(!events(&assert_harmless("explain --json", &facts.stdout)).is_empty());
-    // What is given on the command line comes back in an error.
+    // Command line arguments are repeated in errors.
     let unknown = run(command(&["explain", "evil\u{1b}[2J\u{202e}"]).args(journal)).await;
     assert_harmless("an error", &unknown.stderr);
 }
@@ -265,7 +268,7 @@ async fn no_name_label_or_result_of_a_run_is_in_a_metric() {
     let folder = tempfile::tempdir().unwrap();
     let recording = recording(folder.path());
     std::fs::write(folder.path().join("fails.wat"), fails()).unwrap();
-    // While it cannot deliver, it can be asked.
+    // While deliveries fail, the observer answers requests.
     let refuses = HttpSink::start(vec![(503, vec![]); 1000]).await;
     let takes = HttpSink::start(vec![]).await;
     let sink = |name: &str, sink: &HttpSink| {

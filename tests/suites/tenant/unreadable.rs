@@ -1,4 +1,4 @@
-//! An object that cannot be read stops no other object's events.
+//! An unreadable object does not stop the events of other objects.
 
 use super::live;
 use jiff::Timestamp;
@@ -16,14 +16,15 @@ use step_observer_tests::recording::{
 };
 use step_observer_tests::sink::{HttpSink, assert_exactly};
 
-/// The manifest's memory limit of `deploy/base`, in KiB.
+/// The memory limit of `deploy/base`, in KiB.
 const MEMORY_LIMIT: u64 = 256 * 1024;
 
 fn nested(levels: usize) -> Value {
     (0..levels).fold(json!({}), |inner, _| json!({"f:a": inner}))
 }
 
-/// A Pod that pretends to be a step's, with this `metadata` beside its names and this `spec`.
+/// Returns a Pod that claims to belong to a TaskRun, with this additional `metadata` and this
+/// `spec`.
 fn pod(name: &str, metadata: &Value, spec: &Value) -> Value {
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -47,7 +48,7 @@ fn task_run(name: &str, metadata: &Value, spec: &Value) -> Value {
     run
 }
 
-/// Objects that a client which reads every field cannot read.
+/// Objects that a client which parses every field cannot read.
 fn odd() -> Vec<Value> {
     let fields = json!({"managedFields": [{"manager": "x", "fieldsV1": nested(200)}]});
     let year = json!({"managedFields": [{"manager": "x", "time": "9999-12-31T23:59:59Z"}]});
@@ -66,7 +67,7 @@ fn odd() -> Vec<Value> {
     ]
 }
 
-/// Objects that are refused as unreadable.
+/// Objects that are skipped as unreadable.
 fn unreadable() -> Vec<Value> {
     let many = vec![json!({"name": "step-a"}); 300];
     let large = json!({"large": "x".repeat(11 << 20)});
@@ -96,7 +97,7 @@ fn count(metrics: &str, name: &str) -> u64 {
 async fn odd_and_unreadable_objects_hide_no_others() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let mut expected = BTreeSet::new();
-    // They are in the first lists.
+    // These objects are in the first lists.
     odd()
         .into_iter()
         .chain(unreadable())
@@ -110,7 +111,7 @@ async fn odd_and_unreadable_objects_hide_no_others() {
         "{line}"
     );
     play(&server, "b-fail", &sink, &mut expected).await;
-    // They change, while it watches.
+    // They change during the watch.
     for _ in 0..3 {
         odd()
             .into_iter()
@@ -134,7 +135,7 @@ async fn odd_and_unreadable_objects_hide_no_others() {
     let (code, log) = observer.stop().await;
     assert_eq!(code, Some(0), "{log}");
     assert_exactly(&sink, &expected);
-    // One line a minute, however many there are.
+    // One log line per minute, for any number of objects.
     assert!(
         log.matches("cannot be read and is skipped").count() <= 1,
         "{log}"
@@ -207,7 +208,7 @@ async fn a_list_of_large_objects_is_read_within_the_memory_limit() {
     assert_exactly(&sink, &expected);
 }
 
-/// Any JSON, some of it deep.
+/// Any JSON, some of it deeply nested.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -228,7 +229,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Puts a value somewhere into an object.
+/// Sets a value at a place within an object.
 fn mutate(object: &mut Value, path: &[prop::sample::Index], value: Value) {
     let Some((next, rest)) = path.split_first() else {
         *object = value;
@@ -249,7 +250,7 @@ fn mutate(object: &mut Value, path: &[prop::sample::Index], value: Value) {
     }
 }
 
-/// The records of this run, in words.
+/// Returns the records of this run as text.
 fn told(tracker: &mut Tracker, events: &[Value], run: &str) -> Vec<String> {
     let mut records = feed(tracker, changes(events));
     records.extend(settle(tracker, Timestamp::MAX));
@@ -277,7 +278,7 @@ proptest! {
         let run = events.iter().find(|event| event["object"]["kind"] == "TaskRun").unwrap();
         let uid = run["object"]["metadata"]["uid"].as_str().unwrap().to_owned();
         let expected = told(&mut live(), &events, &uid);
-        // Objects of another run, mutated anywhere.
+        // Objects of another run, mutated at any place.
         let mut odd = Vec::new();
         for (number, (which, mutations)) in objects.into_iter().enumerate() {
             let other = which.get(&events)["object"].to_string();
@@ -286,10 +287,10 @@ proptest! {
             for (path, value) in mutations {
                 mutate(&mut object, &path, value);
             }
-            // What is not an object is none that the API server stores.
+            // The API server stores only objects.
             odd.extend(object.is_object().then_some(object));
         }
-        // As items of a list, between two that are innocent.
+        // As items of a list, between two innocent ones.
         let innocent = json!({"metadata": {"uid": "innocent", "name": "innocent"}});
         let items: Vec<Value> = [innocent.clone()].into_iter().chain(odd).chain([innocent]).collect();
         let list = json!({"items": items, "metadata": {"resourceVersion": "1"}}).to_string();
@@ -307,7 +308,7 @@ proptest! {
         }
         prop_assert_eq!(found, items.len());
         prop_assert!(pods.len() >= 2 && runs.len() >= 2);
-        // Whatever of them can be read is tracked in the middle of the innocent run.
+        // The readable ones are tracked amid the innocent run.
         let mut tracker = live();
         let (before, after) = events.split_at(1 + place.index(events.len() - 1));
         let mut records = feed(&mut tracker, changes(before));
