@@ -24,7 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-env-changed=STEP_OBSERVER_GUESTS");
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
     if is_default {
-        // Of a folder that is not there cargo says every time that it has changed. Where it cannot be made, it is only that.
+        // cargo reports a missing folder as changed at every build, so the folder is created. If
+        // that fails, the only effect is a rebuild.
         fs::create_dir_all(&folder).ok();
     }
     println!("cargo::rerun-if-changed={}", folder.display());

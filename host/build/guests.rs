@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where the modules are expected: where a variable says, else below cargo's target folder, which another variable may have
-/// moved. `manifest` is the folder of this crate.
+/// Returns the folder of the modules: that of the environment variable, else one below cargo's
+/// target folder, which another variable may have moved. `manifest` is the folder of this crate.
 pub(crate) fn folder(manifest: &Path, guests: Option<PathBuf>, target: Option<PathBuf>) -> PathBuf {
     let root = manifest.parent().unwrap_or(manifest);
     let target = target.unwrap_or_else(|| PathBuf::from("target"));
     guests.unwrap_or_else(|| root.join(target).join("guests"))
 }
 
-/// What is embedded, and what is not there.
+/// The embedded plugins, and the missing ones.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bundle {
     /// Name and file of each module, by name.

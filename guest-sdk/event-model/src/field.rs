@@ -20,7 +20,7 @@ pub enum PluginAccess {
     OwnFunctions,
 }
 
-/// What becomes of a field when a redacting plugin has failed on the event.
+/// Treatment of a field after a redacting plugin has failed on the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnStrip {
     /// It stays whole: no person or program can have written a secret into it.
@@ -31,8 +31,8 @@ pub enum OnStrip {
     Remove,
 }
 
-/// What becomes of a field in an event that is larger than `event.maxBytes`, after everything that
-/// has no row here was omitted.
+/// Treatment of a field in an event that is larger than `event.maxBytes`, after all members without
+/// a row here were omitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnOversize {
     /// It stays.
@@ -44,7 +44,7 @@ pub enum OnOversize {
 /// A field of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Where it is.
+    /// JSON Pointer of the field.
     pub pointer: &'static str,
     /// Whether a plugin may change it.
     pub plugin: PluginAccess,

@@ -26,7 +26,7 @@ pub struct Step {
     pub container: String,
     /// Image of the step as the Task names it.
     pub image: Option<String>,
-    /// What it did.
+    /// Transition of the step.
     pub phase: Phase,
     /// Exit code of its command.
     pub exit_code: Option<i32>,

@@ -1,4 +1,4 @@
-//! What `redact` finds in native tests.
+//! Finds the places that `redact` masks in native tests.
 
 use crate::RuleSet;
 use crate::bindings::step_observer::plugin::events::Redaction;
@@ -13,7 +13,8 @@ const MIN_VALUE: usize = 4;
 struct FakeRule {
     id: String,
     pattern: Regex,
-    /// In lower case. The pattern runs only where one of them occurs; where there is none, always.
+    /// Keywords in lower case. The pattern runs only near a keyword; without keywords it runs over
+    /// the whole text.
     keywords: Vec<String>,
     replacement: String,
 }

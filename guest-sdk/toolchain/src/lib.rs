@@ -1,5 +1,5 @@
-//! Finds a Rust compiler that can build plugins: the one that is there, else with the target that
-//! rustup adds, else Debian's.
+//! Finds a Rust compiler that can build plugins: the present one, else after rustup has added the
+//! target, else Debian's.
 
 #![allow(
     clippy::disallowed_methods,
@@ -11,26 +11,27 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What plugins are built for.
+/// Target triple of plugins.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Which compiler builds them.
+/// Compiler for plugins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toolchain {
-    /// The one that builds everything else: it has the target's standard library.
+    /// The compiler that builds everything else: it has the standard library of the target.
     Ours,
-    /// Debian's, which builds the standard library from its source.
+    /// Debian's compiler, which builds the standard library from its source.
     Debian,
 }
 
 impl Toolchain {
-    /// What is there, else rustup's, else Debian's, else what to do in one sentence.
-    /// `STEP_OBSERVER_WASM=debian` skips the first two. `folder` is where cargo will run, as a
-    /// toolchain can be chosen per folder; `say` is told what takes time.
+    /// Returns the present compiler if it has the target, else adds the target by rustup, else
+    /// installs Debian's. `STEP_OBSERVER_WASM=debian` skips the first two. `folder` is the folder
+    /// in which cargo will run, because a toolchain can be chosen per folder; `say` reports slow
+    /// steps.
     ///
     /// # Errors
     ///
-    /// There is none, with the commands that install one.
+    /// There is no compiler. The text has the commands that install one.
     pub fn find(folder: &Path, say: impl Fn(&str)) -> Result<Self, String> {
         let debian_only =
             env::var_os("STEP_OBSERVER_WASM").is_some_and(|value| value == *OsStr::new("debian"));
@@ -58,8 +59,8 @@ impl Toolchain {
         ))
     }
 
-    /// Has a `cargo build` use it, and gives the folder that it builds in: not the usual one, where
-    /// artifacts of two compilers would mix.
+    /// Makes a `cargo build` use this compiler. Returns its target folder, which is not the usual
+    /// one, because artifacts of two compilers must not mix.
     pub fn apply(self, build: &mut Command, target_dir: &Path) -> PathBuf {
         build.args(["build", "--target", TARGET]);
         match self {
@@ -81,13 +82,13 @@ impl Toolchain {
     }
 }
 
-/// The cargo that runs us, else the one on the path.
+/// Returns the cargo that runs this program, else the one on the path.
 #[must_use]
 pub fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// What a program prints; `None` where it fails.
+/// Returns the output of a program; `None` if it fails.
 fn output(command: &mut Command) -> Option<String> {
     let told = command.stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
@@ -128,7 +129,7 @@ fn install_debian(say: &impl Fn(&str)) -> bool {
             .stdin(Stdio::null());
         apt.status().is_ok_and(|status| status.success())
     };
-    // Lists that cannot be renewed may do as they are.
+    // If the package lists cannot be updated, the present ones are used.
     apt(&["update"]);
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
     install.extend(packages);

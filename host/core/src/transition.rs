@@ -20,7 +20,7 @@ pub struct Transition {
     pub index: u32,
     /// Attempt of the TaskRun, from 0.
     pub attempt: u32,
-    /// What happened.
+    /// Kind of the transition.
     pub kind: Kind,
     /// When it happened, by the cluster's clock.
     pub at: Timestamp,

@@ -1,11 +1,11 @@
-//! Where the observer answers over HTTP, and who may see what.
+//! Configuration of the admin server: its addresses, and the authorization of its callers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What the observer tells about itself.
+/// The observer's own HTTP pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AdminConfig {
@@ -20,8 +20,8 @@ pub struct AdminConfig {
     /// Address of `/healthz` and `/readyz` alone, such as `0.0.0.0:8081`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<SocketAddr>,
-    /// Who may see `/status`, `/plugins`, `/sinks` and `/events/ID`. The default is everybody who reaches them, which
-    /// is allowed on the machine's own addresses only.
+    /// Authorization for `/status`, `/plugins`, `/sinks` and `/events/ID`. The default is none,
+    /// which is allowed on the machine's own addresses only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<AuthConfig>,
 }
@@ -158,8 +158,8 @@ impl AdminConfig {
             Some(_) => Ok(RouteSet::Guarded),
             None if address.ip().to_canonical().is_loopback() => Ok(RouteSet::All),
             None if has_others => Err(AdminConfigError::Unprotected(address)),
-            // As it was written for 0.1.0, where there was one address. A restart must not fail for that: probes and
-            // scrapes go on.
+            // A configuration of 0.1.0, which had one address. It must still start, so that an
+            // upgrade keeps probes and scrapes.
             None => Ok(RouteSet::Withheld),
         }
     }

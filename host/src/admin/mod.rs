@@ -155,7 +155,7 @@ impl Listeners {
     }
 }
 
-/// What the admin server shows.
+/// Sources of the admin server's pages.
 #[expect(
     missing_debug_implementations,
     reason = "a function has nothing to show"

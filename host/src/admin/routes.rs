@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// What the routes answer from.
+/// Shared state of the routes.
 #[derive(Clone)]
 pub(super) struct RouteState {
     roster: watch::Receiver<Roster>,

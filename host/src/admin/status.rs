@@ -31,7 +31,7 @@ pub struct StatusSnapshot {
     pub transitions: TransitionStatus,
     /// Events of these transitions, by their outcome before the sinks.
     pub events: EventStatus,
-    /// What waits before the journal.
+    /// Events and runs that wait before the journal.
     pub waiting: WaitingStatus,
     /// Logs that were to be read.
     pub log_reads: LogReadStatus,
@@ -93,8 +93,8 @@ pub struct EventStatus {
     pub pending: u64,
 }
 
-/// What waits before the journal: events that plugins hold, and runs whose namespace has used its share of
-/// the records in preparation.
+/// Events and runs that wait before the journal: events that plugins hold, and deferred runs, whose
+/// namespace has used its share of the records in preparation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitingStatus {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// What a snapshot is read from.
+/// Sources of a status snapshot.
 pub(super) struct StatusSources {
     pub(super) metrics: Arc<PipelineMetrics>,
     pub(super) sink_metrics: Vec<(String, Arc<SinkMetrics>)>,

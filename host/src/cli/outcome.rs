@@ -1,4 +1,4 @@
-//! How a command ends.
+//! Outcome of a command, and its exit code.
 
 use std::error::Error;
 use step_observer::app::Summary;

@@ -148,7 +148,7 @@ impl SinkMetrics {
     }
 }
 
-/// What the journal holds for one sink.
+/// Numbers of one sink's events in the journal.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SinkBacklog {
     /// Events that wait for the sink.

@@ -12,7 +12,7 @@ use step_observer_event_model::{Phase, glob, matches_any};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct EventMatch {
-    /// What the step did.
+    /// Phases of the step.
     pub phases: Vec<Phase>,
     /// Namespaces of runs.
     pub namespaces: Vec<String>,

@@ -59,7 +59,7 @@ pub enum RuleError {
     Pattern {
         /// Id of the rule.
         rule: String,
-        /// What is wrong.
+        /// Reason.
         reason: String,
     },
     /// A value is too short.
@@ -71,7 +71,7 @@ pub enum RuleError {
     /// Too many of them.
     #[error("{count} rules and values are more than {MAX_RULES} and {MAX_VALUES}")]
     TooMany {
-        /// How many there are.
+        /// Number that was found.
         count: usize,
     },
 }

@@ -226,7 +226,7 @@ fn json_in_a_string_hides_nothing() {
             .unwrap();
         value.to_string()
     };
-    // Of two members with the same name a parser keeps the last.
+    // A parser keeps the last of two members with the same name.
     let twice = format!(r#"{{"x":"{token}","x":"y"}}"#);
     assert!(!masked(serde_json::json!({ "args": [twice] })).contains(&token));
     let secret = "Sup3rSecretVal77";

@@ -24,7 +24,7 @@ const BATCH_LINGER: Duration = Duration::from_secs(1);
 /// Longest time of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where traces go.
+/// Export of traces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TracesConfig {

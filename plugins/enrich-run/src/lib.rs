@@ -1,11 +1,12 @@
-//! Adds what is known of a run to its events, as extensions: labels, annotations, constants. Who may annotate a run
-//! decides what stands in it, so no value makes an event fail: what no attribute can hold is cleaned or left out.
+//! Adds facts of a run to its events, as extensions: labels, annotations, constants. A tenant who
+//! may annotate a run chooses these values, so no value makes an event fail: a value that no
+//! attribute can hold is cleaned or omitted.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use step_observer_guest::{Event, Plugin, Verdict, export_plugin};
 
-/// The configuration: per extension, where its value comes from.
+/// The configuration: the source of each extension's value.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -46,7 +47,7 @@ impl Plugin for EnrichRun {
     }
 }
 
-/// What a run does not have is left out.
+/// A missing label or annotation is omitted.
 fn set(event: &dyn Event, extension: &str, value: Option<String>) -> Result<(), String> {
     if let Some(value) = value {
         event.set_attribute(extension, Some(&value))?;
@@ -66,7 +67,7 @@ fn clean(value: String) -> Option<String> {
     (!text.is_empty() && text.len() <= MAX_VALUE).then(|| text.to_owned())
 }
 
-/// What a String of CloudEvents 1.0 (section 3.1) cannot hold.
+/// Returns true for characters that a String of CloudEvents 1.0 (section 3.1) cannot hold.
 fn is_forbidden(c: char) -> bool {
     c.is_control()
         || ('\u{fdd0}'..='\u{fdef}').contains(&c)

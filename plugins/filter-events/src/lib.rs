@@ -10,7 +10,7 @@ use step_observer_guest::{Event, Phase, Plugin, Verdict, export_plugin, glob, ma
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
-    /// What the step did.
+    /// Phases of the step.
     phases: Vec<Phase>,
     /// Namespaces of runs.
     namespaces: Vec<String>,

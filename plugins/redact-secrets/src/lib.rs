@@ -27,7 +27,7 @@ pub struct Config {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct OwnRule {
     id: String,
-    /// Regular expression; a group called `secret` is what is masked, where there is one.
+    /// Regular expression. If it has a group called `secret`, only that group is masked.
     pattern: String,
     /// Words of which one is in every match. Makes it fast.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! What secrets look like. The formats are those that the issuers publish.
+//! Forms of secrets, as their issuers publish them.
 
 use step_observer_guest::Rule;
 

@@ -18,10 +18,10 @@ static ALLOCATOR: Bump = Bump {
     end: AtomicUsize::new(0),
 };
 
-// SAFETY: a piece begins at or behind the end of the one before it (and of what the linker laid out),
-// at a multiple of its alignment, and ends within the memory; where that cannot be, the answer is null.
-// It never moves and is never handed out again. Nobody else grows the memory, and without threads
-// nothing comes between reading `end` and writing it.
+// SAFETY: a block begins at or behind the end of the previous block (and of the linker's data), at
+// a multiple of its alignment, and ends within the memory; otherwise the result is null. A block
+// never moves and is never handed out again. No other code grows the memory, and without threads
+// nothing runs between reading and writing `end`.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // The first piece begins where the memory that the linker laid out ends.

@@ -130,12 +130,12 @@ pub(super) fn combined_digest<'a>(files: impl Iterator<Item = &'a Fingerprint>) 
     hash.finalize().into()
 }
 
-/// Of a text.
+/// Digest of a text.
 pub(super) fn text_fingerprint(text: &str) -> Fingerprint {
     Fingerprint(Sha256::digest(text).into())
 }
 
-/// Of files.
+/// Digest of files.
 pub(super) fn fingerprint(files: &PackageFiles) -> Fingerprint {
     let mut hash = Sha256::new();
     for (name, content) in files {

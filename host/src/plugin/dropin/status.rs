@@ -20,7 +20,7 @@ pub struct PluginEntry {
     pub(super) name: String,
     pub(super) origin: Origin,
     pub(super) state: PluginState,
-    /// What is in the chain.
+    /// Plugin in the chain.
     pub(super) plugin: Option<Arc<Plugin>>,
     pub(super) order: Option<i32>,
     pub(super) since: u64,
@@ -75,7 +75,7 @@ pub struct PluginStatus {
     /// Why its last version is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refusal>,
-    /// What is in the chain.
+    /// Plugin in the chain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loaded: Option<LoadedStatus>,
     /// Its counters.

@@ -164,7 +164,7 @@ pub enum LoadError {
     RuleSet {
         /// Its name.
         set: String,
-        /// What is wrong.
+        /// Reason.
         source: crate::redact::RuleError,
     },
 }

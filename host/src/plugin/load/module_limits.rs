@@ -28,7 +28,7 @@ pub enum ModuleLimitError {
     TooMuch {
         /// The kind of part.
         what: &'static str,
-        /// How many there are.
+        /// Number that was found.
         found: usize,
         /// The bound.
         most: usize,

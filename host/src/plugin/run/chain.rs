@@ -45,7 +45,7 @@ pub enum Outcome {
     Blocked {
         /// The plugin.
         plugin: Arc<PluginIdentity>,
-        /// How it failed.
+        /// Failure of the call.
         failure: CallFailure,
         /// The original event.
         envelope: Box<Envelope>,

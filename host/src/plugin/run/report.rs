@@ -41,7 +41,7 @@ pub enum CallResult {
     Dropped(String),
     /// The call failed.
     Failed {
-        /// How it failed.
+        /// Failure of the call.
         failure: CallFailure,
         /// The consequence for the event.
         on_error: OnError,

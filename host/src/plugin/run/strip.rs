@@ -1,5 +1,5 @@
-//! What `onError: strip` leaves of an event when a redacting plugin has failed on it: names, numbers,
-//! times and how the step ended. Nothing that a person or a program wrote freely.
+//! Applies `onError: strip` to an event on which a redacting plugin has failed: names, numbers,
+//! times and the outcome of the step stay; every free text is removed.
 
 use crate::step::Envelope;
 use cloudevents::AttributesWriter;

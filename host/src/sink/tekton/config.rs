@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where Tekton is configured.
+/// Namespace of Tekton's ConfigMaps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TektonConfig {

@@ -1,5 +1,5 @@
-//! How the contract grows, on a version 0.1.1 that exists only here: one function more in an
-//! interface that plugins import. `guest-sdk/wit/README.md` gives the rules.
+//! Tests the growth of the contract with a version 0.1.1 that exists only here: an imported
+//! interface has one more function. `guest-sdk/wit/README.md` gives the rules.
 
 use super::super::bindings::step_observer::plugin::logging::{Host as _, Level};
 use super::Host;
@@ -22,8 +22,8 @@ fn next_wit() -> String {
         .replacen(&format!("@{version};"), "@0.1.1;", 1)
 }
 
-/// What a host of 0.1.1 links: everything that it had, and the interface that has grown. A release
-/// has it from the bindings, which `contract::NEWEST` decides.
+/// Links a host of 0.1.1: all interfaces of 0.1.0, and the interface that has grown. In a release
+/// the bindings provide it, for the version `contract::NEWEST`.
 fn add_next_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     super::add_to_linker(linker)?;
     let mut logging = linker.instance("step-observer:plugin/logging@0.1.1")?;
