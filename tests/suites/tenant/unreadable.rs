@@ -104,7 +104,7 @@ async fn odd_and_unreadable_objects_hide_no_others() {
         .for_each(|object| server.put(object));
     let mut observer = Observer::start(&server, &sink, &["--admin", "127.0.0.1:0"]);
     let address = admin_address(&mut observer).await;
-    let line = observer.wait_for_log("cannot be read and is skipped").await;
+    let line = observer.wait_for_log("unreadable object skipped").await;
     assert!(
         line.contains("namespace=\"sec-a\"")
             && (line.contains("name=\"many-containers\"") || line.contains("name=\"large")),
@@ -137,7 +137,7 @@ async fn odd_and_unreadable_objects_hide_no_others() {
     assert_exactly(&sink, &expected);
     // One log line per minute, for any number of objects.
     assert!(
-        log.matches("cannot be read and is skipped").count() <= 1,
+        log.matches("unreadable object skipped").count() <= 1,
         "{log}"
     );
 }
@@ -155,7 +155,7 @@ async fn an_unreadable_plugin_config_map_counts_as_failing_and_others_work() {
     server.put(unreadable.clone());
     let args = ["--plugin-namespace", "observers"];
     let mut observer = Observer::start(&server, &sink, &args);
-    let line = observer.wait_for_log("cannot be read and is skipped").await;
+    let line = observer.wait_for_log("unreadable object skipped").await;
     assert!(line.contains("name=\"redact\""), "{line}");
     for event in finished_run(1) {
         server.play(&event);
