@@ -121,7 +121,7 @@ impl Event for events::Event {
     }
 }
 
-// === Between the contract and the event model ===
+// === Conversions between the types of the contract and of the event model ===
 
 impl From<events::Step> for Step {
     fn from(step: events::Step) -> Self {

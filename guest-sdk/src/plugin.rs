@@ -5,8 +5,10 @@ use serde::de::DeserializeOwned;
 
 /// A plugin. Only [`Plugin::configure`] has no default.
 pub trait Plugin: Sized + 'static {
-    /// The configuration, read from the JSON that the operator wrote; `()` for a plugin without one.
-    /// Use `#[serde(deny_unknown_fields)]`, so that a misspelt setting is an error.
+    /// Type of the plugin's configuration. It is deserialized from the JSON in the operator's
+    /// settings. Use `()` for a plugin without configuration.
+    ///
+    /// Add `#[serde(deny_unknown_fields)]`, so that a misspelt setting is an error.
     type Config: DeserializeOwned;
 
     /// Makes the plugin from its configuration. Called once per load: every event starts with the
@@ -22,11 +24,12 @@ pub trait Plugin: Sized + 'static {
         Vec::new()
     }
 
-    /// Reads one event, changes it, and decides whether it goes on.
+    /// Processes one event: may change it, and decides whether it is kept or dropped.
     ///
     /// # Errors
     ///
-    /// Why the plugin could not decide. The operator's setting `onError` then decides.
+    /// The reason why the plugin could not decide. The operator's setting `onError` then determines
+    /// the consequence for the event.
     fn process(&self, event: &dyn Event) -> Result<Verdict, String> {
         let _ = event;
         Ok(Verdict::Keep)

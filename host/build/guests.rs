@@ -13,7 +13,7 @@ pub(crate) fn folder(manifest: &Path, guests: Option<PathBuf>, target: Option<Pa
 /// The embedded plugins, and the missing ones.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bundle {
-    /// Name and file of each module, by name.
+    /// Names and files of the modules, sorted by name.
     pub(crate) embedded: Vec<(String, PathBuf)>,
     /// Names of plugins without module.
     pub(crate) missing: Vec<String>,

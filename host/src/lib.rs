@@ -1,4 +1,4 @@
-//! The host of step-observer. ARCHITECTURE.md has the map of its rooms.
+//! The host of step-observer. ARCHITECTURE.md describes its modules.
 
 pub mod admin;
 pub mod app;

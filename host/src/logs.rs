@@ -217,8 +217,8 @@ impl LogReader {
             }
             PrefetchedLog::Followed { log, pod } => {
                 let (log, is_final) = log.finish(self.timeout).await?;
-                // The watch suffices: the log was followed from the start of its step, so a
-                // replacement of the Pod is known.
+                // Makes no further request for the Pod: this log was followed from the start of its
+                // step, so the watch has reported any replacement of the Pod.
                 (logs.verified(log, target, &pod, true).await, is_final)
             }
         };

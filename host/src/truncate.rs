@@ -57,7 +57,8 @@ fn after_word(bytes: &[u8]) -> &[u8] {
     bytes.get(start..).unwrap_or_default()
 }
 
-/// Returns whether a byte is an ASCII blank. In UTF-8 these are never a part of another character.
+/// Returns whether a byte is an ASCII whitespace character. In UTF-8, such a byte is never part of
+/// a multi-byte character.
 fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == b'\x0b'
 }
@@ -107,7 +108,7 @@ pub(crate) fn omit_middle(text: &str, room: usize, cost: impl Fn(char) -> usize)
     };
     let bytes = text.as_bytes();
     let before = head(bytes.get(..fits(&mut text.chars())).unwrap_or_default()).len();
-    // Includes the byte before it, which may be the end of a line.
+    // Passes one more byte to `tail`: if it ends a line, the kept text begins at a whole line.
     let from = bytes.len() - fits(&mut text.chars().rev());
     let behind = tail(bytes.get(from.saturating_sub(1)..).unwrap_or_default());
     let from = (bytes.len() - behind.len()).max(before);

@@ -171,7 +171,8 @@ fn read<T: DeserializeOwned>(
     duplicates: DuplicateKeyPolicy,
     reading: &RefCell<ReadState>,
 ) -> Result<T, serde_saphyr::Error> {
-    // Without the snippet: a line of the text may contain a secret.
+    // Disables the snippet in errors: it would quote a line of the text, which may contain a
+    // secret.
     let options = serde_saphyr::options! {
         with_snippet: false,
         // With them, the parser refuses more than 32 lines of comments in one place.
@@ -272,8 +273,9 @@ impl<T> LenientParse<T> {
     }
 }
 
-/// Returns a text in which the top-level field with a syntax error is replaced by empty lines, and
-/// that field: the one that the parser was reading, otherwise the one that the line belongs to.
+/// Replaces the top-level field with a syntax error by empty lines: the field that the parser was
+/// reading, otherwise the field that contains the line. Returns the name of the field and the
+/// resulting text.
 fn blank_field_at(text: &str, line: u64, being_read: Option<&Segment>) -> Option<(String, String)> {
     let lines: Vec<&str> = text.lines().collect();
     let is_field = |line: &str| line.starts_with(|c: char| c.is_alphabetic() || "\"'_".contains(c));

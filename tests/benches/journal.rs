@@ -1,6 +1,6 @@
-//! Batches of events through the journal until they are accepted, beside bare writes of the same
-//! bytes with one fdatasync per batch, and beside fjall with one durable commit per batch: `cargo
-//! xtask bench`.
+//! Measures the time until the journal has accepted batches of events (`cargo xtask bench`). For
+//! comparison, also measures plain writes of the same bytes with one fdatasync per batch, and fjall
+//! with one durable commit per batch.
 
 #![allow(
     clippy::unwrap_used,

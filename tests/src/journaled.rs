@@ -43,8 +43,8 @@ pub fn show_ended_runs(server: &ApiServer, runs: usize) {
     }
 }
 
-/// Asserts that every event came, always with the same bytes, and first deliveries in order per run. Returns the number
-/// of repeated deliveries.
+/// Asserts that every event was received, that repeated deliveries have the same bytes, and that
+/// the first deliveries of each run are in order. Returns the number of repeated deliveries.
 #[must_use]
 pub fn assert_all_in_order(requests: &[Request], runs: usize) -> usize {
     let mut bytes: HashMap<&str, (&Request, usize)> = HashMap::new();

@@ -1,4 +1,5 @@
-//! Many concurrent runs: copies of recordings with other names and UIDs, interleaved by a seed.
+//! Generates the load of many concurrent runs: copies of recordings with different names and UIDs,
+//! interleaved in an order that a seed determines.
 
 use crate::recording::{changes, event_id, track, watch_events};
 use serde_json::Value;
@@ -19,7 +20,7 @@ const STEADY: [&str; 6] = [
 pub struct Load {
     /// In the order of time; those of one run in the order of its recording.
     pub watch: Vec<Value>,
-    /// Ids of the events that they give.
+    /// Ids of the step events that the observer must emit for `watch`.
     pub expected: BTreeSet<String>,
 }
 

@@ -54,7 +54,8 @@ async fn meanings(answers: Vec<Answer>) -> Vec<(Meaning, String)> {
     let event = Encoded::from_structured(structured(&example_event().event).unwrap());
     let mut told = Vec::new();
     for _ in 0..count {
-        // Each sink has its own pauses.
+        // Opens a new sink for each answer: a pause that one answer causes must not delay the next
+        // request.
         let kind = SinkKind::Http(config.clone().into());
         let sink = kind.open(&mut SinkContext::default()).await.unwrap();
         told.push(meaning(sink.send(&event).await));

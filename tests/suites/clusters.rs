@@ -26,7 +26,8 @@ impl Scene {
         }
     }
 
-    /// Starts an observer, and plays the load with actions in between.
+    /// Starts an observer and plays the load. Calls `between` after each watch event, with its
+    /// number.
     async fn play(&self, between: impl Fn(&ApiServer, usize)) -> Observer {
         let observer = Observer::start(&self.server, &self.sink, &["--log", "warn"]);
         self.server.wait_for_watches(2).await;
@@ -223,7 +224,8 @@ async fn a_server_that_asks_for_a_pause_gets_it() {
     assert_eq!(scene.server.unused_faults(), 0);
 }
 
-/// Four pages of each kind: if every failure began the list again, it would never end.
+/// Reads lists of four pages per kind. If every failed page restarted the list, it would never be
+/// complete.
 #[tokio::test]
 async fn a_list_of_which_every_other_page_fails_is_read_to_its_end() {
     const RUNS: usize = 160;

@@ -142,8 +142,8 @@ fn all_mistakes_of_a_file_are_reported_at_once_each_with_line_and_field() {
         (24, "plugins[1].from.bundled"),
         (25, "plugins[2].name"),
         (25, "plugins[2].from.file"),
-        // The limits are invalid, so its complaints about its configuration could be wrong, and are
-        // not reported.
+        // Expects no complaint about the configuration of this plugin: its limits are invalid, so
+        // the plugin is not loaded, because what it reports could be wrong.
         (29, "plugins[3].limits.timeMs"),
         (33, "plugins[4].config.phases[1]"),
         (34, "plugins[4].config.stepz"),

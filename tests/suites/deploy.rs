@@ -1,5 +1,5 @@
-//! The rendered manifests of `deploy/`: valid objects with minimal rights, which refer only to
-//! names that exist.
+//! Tests the rendered manifests of `deploy/`: the objects are valid, have minimal permissions, and
+//! refer only to names that exist.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -317,7 +317,8 @@ fn numbers_that_belong_together_agree() {
                 name => assert_eq!(config["admin"][name], listen, "{form}"),
             }
         }
-        // The journal's last write follows the grace period.
+        // The observer writes to the journal once more after its grace period, so Kubernetes must
+        // wait longer than that.
         let grace: u64 = text(&config["shutdownGrace"])
             .trim_end_matches('s')
             .parse()

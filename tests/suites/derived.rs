@@ -1,4 +1,4 @@
-//! Rows of the truth table that no recording shows: real streams with one change.
+//! Tests rows of the truth table that occur in no recording, with one change to a recorded stream.
 
 use serde_json::{Value, json};
 use step_observer_tests::recording::{

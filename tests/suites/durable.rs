@@ -427,7 +427,7 @@ async fn a_namespace_that_is_not_watched_for_a_while_emits_nothing_again() {
         server.wait_for_watches(watches).await;
         sink.wait_for(12).await;
         watches += 2;
-        // Stopped, not killed: it delivers what it has.
+        // Stops the observer with SIGTERM, so that it still delivers the events that it has.
         let pid = observer.id().unwrap().to_string();
         assert!(
             Command::new("kill")

@@ -92,7 +92,8 @@ fn configuration(port: u16, upstream: &str, server: &str, location: &str) -> Str
     )
 }
 
-/// The first line after the ports are open names nginx's event method.
+/// Waits for the line in which nginx names its event method: the first line after the ports are
+/// open. Returns false if the log ends before it.
 async fn listens(log: &mut Log) -> bool {
     let found = async {
         while let Some(line) = log.next_line().await.unwrap() {
@@ -109,7 +110,8 @@ async fn listens(log: &mut Log) -> bool {
     tokio::time::timeout(PATIENCE, found).await.unwrap()
 }
 
-/// Starts a replay into nginx, with a journal. `settings` are further settings of the sink.
+/// Starts an observer that replays a recording, with a journal, and delivers to nginx. `settings`
+/// are added to the settings of the sink.
 fn replay(
     folder: &Path,
     recording: &Path,

@@ -398,8 +398,8 @@ fn spy() -> PluginSpec {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// For any contents and any number of concurrent events, no call finds a byte of another event:
-    /// pooled memory is reused all the time.
+    /// No call finds a byte of another event, for any contents and any number of concurrent events,
+    /// although pooled memory is reused all the time.
     #[test]
     fn no_byte_of_an_event_is_there_for_the_next(
         logs in proptest::collection::vec("\\PC{0,2000}", 1..12),

@@ -16,8 +16,9 @@ use tokio::process::Command;
 /// The user of the image.
 const USER: u32 = 65532;
 
-/// Does what a container runtime does, for a process that keeps its id: private mounts, a read-only
-/// root, and another user. `$1` is the root of the image, `$2` a folder for /tmp.
+/// Shell script that starts the program as a container runtime would: with private mounts, a
+/// read-only root, and another user. Uses `exec`, so that the process keeps its id. `$1` is the
+/// root of the image, `$2` a folder for /tmp.
 const ENTER: &str = r#"
     mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
     mount -t proc proc "$1/proc" && mount --bind "$2" "$1/tmp" &&
@@ -34,7 +35,7 @@ impl Image {
     fn new() -> Self {
         let root = std::env::var_os("STEP_OBSERVER_IMAGE_ROOT");
         let root = PathBuf::from(root.expect("the root of the image, mounted"));
-        // Container runtimes create these folders.
+        // Creates the files and folders that a container runtime would create.
         std::fs::create_dir_all(root.join("proc")).unwrap();
         std::fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
         let tmp = tempfile::tempdir().unwrap();

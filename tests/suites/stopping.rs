@@ -1,5 +1,5 @@
-//! However the observer ends, accepted events are delivered: before its end, or after the next
-//! start.
+//! Tests each way in which the observer can end: accepted events are delivered before the end or
+//! after the next start.
 use std::process::Stdio;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::journaled::{

@@ -73,7 +73,7 @@ fn a_container_that_was_killed_before_its_turn_failed_without_a_start_unless_it_
         let disrupted = with(&["status", "conditions"], condition);
         assert_eq!(last(killed_while_waiting(code, reason, disrupted)), skipped);
     }
-    // These ends are decided at once, so later evidence must not change them.
+    // The outcome of these ends is emitted at once, so later evidence must not change it.
     for (code, reason) in [
         (137, "OOMKilled"),
         (0, "OOMKilled"),
@@ -177,7 +177,8 @@ fn the_first_step_starts_when_tekton_says_ready() {
             }
         }
     };
-    // Not before the containers, and not after the end of the step, if that is known.
+    // The start is not earlier than the start of the containers, and not later than the end of the
+    // step, if that end is known.
     patched_at(&mut events, "2026-11-22T13:04:13Z");
     assert_eq!(first_start(&events), "2026-11-22T13:04:14Z");
     let mut late = events.clone();

@@ -28,7 +28,7 @@ fn a_later_contract_only_adds_to_an_earlier_one() {
     for (before, after) in VERSIONS.iter().zip(VERSIONS.iter().skip(1)) {
         assert_eq!(additions(before.1, after.1).err(), None, "{}", after.0);
     }
-    // The rule itself, on versions that are not released.
+    // Tests the rule with invented versions, because `VERSIONS` contains only released ones.
     let (_, now) = VERSIONS[0];
     let with = |old: &str, new: &str| {
         assert_eq!(now.matches(old).count(), 1, "{old}");

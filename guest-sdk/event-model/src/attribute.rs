@@ -112,7 +112,7 @@ pub fn check_change(name: &str, value: Option<&str>) -> Result<(), AttributeErro
     }
 }
 
-/// Returns whether no attribute may hold the character: control characters and Unicode
+/// Returns whether CloudEvents forbids the character in attributes: control characters and Unicode
 /// noncharacters (CloudEvents 1.0 §3.1, type String).
 #[must_use]
 pub fn is_forbidden(c: char) -> bool {
@@ -121,7 +121,7 @@ pub fn is_forbidden(c: char) -> bool {
         || matches!(u32::from(c) & 0xffff, 0xfffe | 0xffff)
 }
 
-/// Returns whether only the observer can have set the extension.
+/// Returns whether the extension is reserved: only the observer sets it.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)

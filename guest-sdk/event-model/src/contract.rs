@@ -44,7 +44,8 @@ pub fn is_import(name: &str) -> bool {
     IMPORTS.iter().any(|interface| is(name, interface))
 }
 
-/// Returns whether an export makes a component a plugin of a version that this host runs.
+/// Returns whether the name of an export is that of the plugin interface in a version that this
+/// host supports.
 #[must_use]
 pub fn is_transform(name: &str) -> bool {
     is(name, TRANSFORM)

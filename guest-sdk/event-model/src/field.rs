@@ -48,7 +48,7 @@ pub struct Field {
     pub pointer: &'static str,
     /// Whether a plugin may change it.
     pub plugin: PluginAccess,
-    /// What `onError: strip` does with it.
+    /// Action of `onError: strip` on the field.
     pub strip: OnStrip,
     /// What `event.maxBytes` does with it.
     pub oversize: OnOversize,
@@ -128,7 +128,8 @@ impl Field {
     }
 }
 
-/// Returns the row of a member of the object that `parent` points to, if it has one.
+/// Returns the entry of [`FIELDS`] for the member `name` of the object at `parent`, or `None` if
+/// there is no entry.
 #[must_use]
 pub fn find(parent: &str, name: &str) -> Option<&'static Field> {
     let mut fields = FIELDS.iter();

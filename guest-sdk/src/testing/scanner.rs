@@ -117,7 +117,8 @@ impl FakeScanner {
                     let label = name.as_ref().filter(|_| key == "value").unwrap_or(key);
                     match member {
                         Value::String(text) => {
-                            // Would anything under this name be a secret? Then all of the text is.
+                            // Checks with a sample secret whether a rule masks any value under this
+                            // name. If so, the whole text is masked.
                             let before = self.counts.clone();
                             let probe = self.redact(&format!("{label}={PROBE}"));
                             let masked = probe.strip_prefix(&format!("{label}="));

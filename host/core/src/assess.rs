@@ -198,8 +198,9 @@ impl StepContext<'_> {
         }
     }
 
-    /// Returns true if a truncated message has lost its entry `Reason: Skipped`, which stands last: the
-    /// predecessor failed, and the container ended as that of a skipped step does.
+    /// Returns true if the entrypoint skipped the step, but the entry `Reason: Skipped` is missing
+    /// because it is the last one of a truncated message. The evidence is that the predecessor
+    /// failed and that the container ended in the same way as the container of a skipped step.
     fn lost_skip(&self, ended: &Terminated, message: &Internals) -> bool {
         message.truncated
             && message.reason.is_none()
@@ -458,7 +459,7 @@ impl StepContext<'_> {
 enum EndedBy<'a> {
     /// The process of the step, the kernel or the kubelet.
     Itself,
-    /// Tekton, with the reason of the TaskRun's condition.
+    /// Tekton ended it. Holds the reason in the condition of the TaskRun.
     Tekton(&'a str),
     /// The TaskRun does not report it yet.
     Unknown,

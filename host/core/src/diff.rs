@@ -57,7 +57,7 @@ pub(crate) struct PodView<'a> {
     pub(crate) verdict: Option<&'a Attempt>,
     /// The TaskRun will not report this pod's end: it was deleted, or runs in another pod.
     pub(crate) detached: bool,
-    /// The time to wait for better evidence is over.
+    /// True if the wait for better evidence has timed out.
     pub(crate) patience_over: bool,
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct TurnEvidence {
     pub(crate) started: bool,
     /// The predecessor ended in a way that lets this step run.
     pub(crate) came: bool,
-    /// Time at which the turn came, in whole seconds.
+    /// Earliest time at which the step can have been allowed to run, in whole seconds.
     pub(crate) since: Option<Timestamp>,
     /// Lower bound of the start.
     pub(crate) start: Option<Timestamp>,

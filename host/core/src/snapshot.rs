@@ -120,7 +120,7 @@ pub enum Gate {
 /// Whether, and when, the start of a step may be inferred (§5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inference {
-    /// At once, when the turn of the step comes.
+    /// Inferred as soon as it is the turn of the step.
     Immediate,
     /// After a delay: the step has `when` expressions and may be skipped.
     Delayed,
@@ -288,7 +288,8 @@ pub struct ReportedStep {
     pub ended: Option<ReportedEnd>,
 }
 
-/// `status.steps[].terminated` with `terminationReason`.
+/// The end of a step as the TaskRun reports it: `terminated` and `terminationReason` of an entry of
+/// `status.steps`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportedEnd {
     /// Exit code of the step.

@@ -104,7 +104,7 @@ pub struct Start {
 pub enum StartSource {
     /// Inferred from the predecessor's end or from READY: up to about a second too early (§5).
     Inferred,
-    /// Written by the entrypoint of the step, in milliseconds.
+    /// The entrypoint of the step wrote the time, which is exact to the millisecond.
     Entrypoint,
 }
 

@@ -71,7 +71,7 @@ mod tests {
         let now = start + Duration::from_secs(1);
         assert_eq!(cache.get(&key(0), now), None);
         assert_eq!(cache.get(&key(299), now), Some(Access::Unknown));
-        // All other answers are too old by then.
+        // At this time all earlier entries have expired, so the insertion removes them.
         cache.insert(key(300), Access::Allowed, start + 2 * ACCESS_TTL);
         assert_eq!(cache.0.len(), 1);
     }

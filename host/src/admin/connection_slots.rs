@@ -17,7 +17,8 @@ pub(super) struct ConnectionLimits {
 pub(super) enum SlotDecision<T> {
     /// A slot is free.
     Free,
-    /// The new connection replaces this one, which the caller must close.
+    /// The new connection takes the slot of the given older connection, which the caller must
+    /// close.
     Replace(T),
     /// The caller must close the new connection.
     Refuse,

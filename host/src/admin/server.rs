@@ -214,7 +214,8 @@ async fn serve_connection(
         }
         timer.as_mut().poll(cx).map(|()| false)
     });
-    // A peer that sends no further request is no error.
+    // Does not count a timeout while the connection is idle: a peer may keep it open without
+    // another request.
     if !in_time.await && !progress.is_idle() {
         metrics.timed_out.increment();
     }

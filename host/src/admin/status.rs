@@ -84,9 +84,11 @@ pub struct EventStatus {
     /// Above `event.maxBytes`: their data was truncated.
     #[serde(rename = "cut")]
     pub truncated: u64,
-    /// Above `event.maxBytes` even with all data truncated, and sent as they are.
+    /// Events that exceed `event.maxBytes` even after everything that may be omitted was omitted.
+    /// They are sent nevertheless.
     pub oversized: u64,
-    /// Emitted before the observer started.
+    /// Events that were not emitted again, because they had been emitted before the observer
+    /// started.
     #[serde(rename = "toldBefore")]
     pub emitted_before: u64,
     /// Between the watches and the journal now.

@@ -188,7 +188,8 @@ async fn folder(path: PathBuf, changes: mpsc::Sender<SourceChange>) {
             }
         };
         failing = false;
-        // A change that is not sent yet might add a plugin that redacts.
+        // Sends `Listed` last, and only if the scan is complete: a plugin in a change that was not
+        // sent yet may redact, and must not be missing in the first chain.
         let end = (found.complete && !std::mem::replace(&mut listed, found.complete))
             .then_some(SourceChange::Listed);
         for change in found.changes.into_iter().chain(end) {

@@ -6,8 +6,8 @@ use crate::observe::{self, ReviewOutcome};
 use futures::FutureExt as _;
 use std::sync::Arc;
 
-/// Returns a reviewer if the source is a cluster and the configuration says that the cluster
-/// decides.
+/// Returns a reviewer if the source is a cluster and the configuration delegates authorization to
+/// the Kubernetes API server. Otherwise returns `None`.
 pub(super) fn reviewer(source: &Source, auth: Option<&AuthConfig>) -> Option<AccessReviewer> {
     let (Source::Cluster { client, .. }, Some(AuthConfig::Kubernetes(config))) = (source, auth)
     else {

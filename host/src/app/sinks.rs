@@ -19,7 +19,8 @@ pub(super) struct ReadySink {
 
 /// The input of a sink and its end.
 pub(super) enum SinkLifetime {
-    /// Events that pass a chain of its own plugins, until nothing is left to prepare.
+    /// The sink receives events that have passed its own plugins (`chain`). Its input ends when no
+    /// event is left to prepare.
     Events {
         chain: Arc<Chain>,
         /// The sink of its dead letters. The sender is dropped when the delivery to this sink has ended.

@@ -26,7 +26,8 @@ pub enum Source {
         watches: observe::Watches,
         /// The scope of the watches.
         config: ClusterConfig,
-        /// Runs that ended longer than this before `started` give no events.
+        /// Limits how far the observer looks back: no event is emitted for a run that ended more
+        /// than this duration before `started`.
         look_back: SignedDuration,
         /// The start, by the cluster's clock.
         started: Timestamp,
@@ -47,7 +48,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// Describes what is watched: two sources that watch the same have the same text.
+    /// Returns a text that describes what is watched. Two sources that watch the same objects
+    /// return the same text.
     pub(super) fn watch_scope(&self) -> String {
         match self {
             Self::Cluster { config, .. } => {
@@ -157,7 +159,8 @@ async fn play(
     player: observe::Player,
     changes: mpsc::Sender<TimedChange>,
 ) -> Result<(), ObserveError> {
-    // A thread that waits for a pipe cannot be stopped, so it must not hold `changes`.
+    // Uses a channel of its own for the thread: the thread cannot be stopped while it reads a pipe,
+    // and if it held `changes`, that channel would stay open.
     let (played, mut next) = mpsc::channel(CHANGES_CAPACITY);
     let playing = tokio::task::spawn_blocking(move || {
         player(&mut |change| played.blocking_send(change).is_ok())

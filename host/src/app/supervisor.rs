@@ -191,7 +191,7 @@ async fn holding<T>(token: Option<mpsc::Sender<()>>, stage: impl Future<Output =
     result
 }
 
-/// Runs a stage, but not beyond a milestone.
+/// Runs a stage until it ends, or drops it when the milestone is reached.
 async fn dropped_at(
     milestone: Closing,
     stage: impl Future<Output = ()>,

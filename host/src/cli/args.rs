@@ -125,7 +125,8 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Returns whether only warnings are logged by default: the output is for a person or a pipe.
+    /// Returns whether the command logs only warnings by default. This is true for all commands
+    /// except `run`: a person or another program reads their output.
     pub(crate) fn is_quiet(&self) -> bool {
         !matches!(self, Self::Run(_))
     }
@@ -220,7 +221,7 @@ pub(crate) enum DeadLettersCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Print one with its event, as JSON
+    /// Print one dead letter with its event, as JSON
     Show {
         #[command(flatten)]
         journal: JournalArgs,

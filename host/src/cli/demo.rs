@@ -1,4 +1,5 @@
-//! `demo`: plays a recorded pipeline that prints secrets, with the redaction plugin, into a file and a local HTTP sink.
+//! Implements `demo`: plays a recorded pipeline that prints secrets. The events pass the redaction
+//! plugin, and go to a file and to a local HTTP sink.
 
 use super::args::DemoArgs;
 use super::demo_recording::{RECORDING, demo_recording};

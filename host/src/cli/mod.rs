@@ -39,7 +39,7 @@ use step_observer::terminal;
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
-    // Fails only if a provider is installed already.
+    // Ignores the error: installation fails only if a provider is already installed.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();

@@ -1,5 +1,5 @@
-//! Collects all mistakes of a configuration: those in its text, and those that other rooms find when
-//! they load the plugins and open the sinks that it names.
+//! Collects all mistakes of a configuration: those in its text, and those that other modules find
+//! when they load its plugins and open its sinks.
 
 use super::types::{DEAD_LETTERS, MAX_SINKS};
 use super::{Config, ConfigError, SinkConfig, file_access, read_text};
@@ -50,8 +50,9 @@ impl ConfigCheck {
         self.0.value.as_ref()
     }
 
-    /// Returns the plugins with the paths of their fields. A plugin with a mistake in `from`, `limits`
-    /// or `wasi` is omitted: mistakes found by loading it might only follow from that one.
+    /// Returns the plugins, each with the path of its field. Omits a plugin that has a mistake in
+    /// `from`, `limits` or `wasi`, because loading it could report further mistakes that are only a
+    /// consequence of that one.
     #[must_use]
     pub fn plugins(&self) -> Vec<(FieldPath, PluginConfig)> {
         let Some(config) = &self.0.value else {

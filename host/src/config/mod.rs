@@ -87,7 +87,7 @@ impl Config {
         Ok(ConfigCheck::parse(name, text).into_config()?)
     }
 
-    /// Prints the configuration as a file, with every default written out.
+    /// Returns the configuration as the YAML text of a file, with every default written out.
     ///
     /// # Errors
     ///

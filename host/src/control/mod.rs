@@ -38,7 +38,8 @@ pub enum Request {
     List,
     /// Shows one of them with its event.
     Show(DeadLetterId),
-    /// Sends them again, to another sink if one is named.
+    /// Sends the selected dead letters again: to the sink `to`, or to their own sinks if it is
+    /// `None`.
     Replay {
         /// The dead letters.
         letters: Selection,

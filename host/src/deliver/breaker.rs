@@ -40,8 +40,8 @@ enum OpenedBy {
     Failures,
     /// The sink asked for a pause and has taken nothing since: only the probe may try.
     Pause,
-    /// The sink said that it is gone: only the probe may try, and no later answer but a success or a
-    /// refusal closes the breaker.
+    /// The sink responded that it no longer exists. Only the probe may be attempted. The breaker
+    /// closes only after the sink accepts or refuses an event; other responses leave it open.
     Suspension,
 }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RetryConfig {
-    /// Longest wait before the second attempt, in milliseconds. It doubles with every failure.
+    /// Longest wait before the second attempt, in milliseconds. After each further failure, this
+    /// bound doubles.
     pub initial_ms: Bounded<1, 3_600_000>,
     /// Longest wait between two attempts, in milliseconds.
     pub max_ms: Bounded<1, 3_600_000>,

@@ -14,7 +14,7 @@ const DURATION_BUCKETS: (Duration, usize) = (Duration::from_micros(500), 18);
 /// Upper bounds of event delays: 1 ms, doubled up to 16,777 s (4.7 h).
 const DELAY_BUCKETS: (Duration, usize) = (Duration::from_millis(1), 25);
 
-/// Counts what becomes of the events for one sink, since the observer started or its configuration
+/// Counts the outcomes of the events for one sink, since the observer started or its configuration
 /// changed.
 #[derive(Debug)]
 pub struct SinkMetrics {

@@ -203,7 +203,7 @@ impl Delivery {
             let delay = match failure.action {
                 RetryAction::Reject => None,
                 _ if now >= give_up => None,
-                // The breaker delays the next attempt.
+                // Adds no delay: the breaker delays the next attempt.
                 RetryAction::Suspend => Some(Duration::ZERO),
                 RetryAction::Retry { after } => {
                     let backoff = self.backoff().delay(failures, fastrand::f64());

@@ -12,7 +12,7 @@ use super::encode::EncodeError;
 use super::encoded::{Binding, Encoded};
 use omission::Omission;
 
-/// An event that was above the bound.
+/// Sizes of an event that exceeded the bound, before and after parts of it were omitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Oversize {
     /// Size before anything was omitted, in bytes.

@@ -13,8 +13,9 @@ use step_observer_event_model::pointer;
 /// `dataschema` of every event: names `deploy/schema/step-event.v1.json`.
 pub const SCHEMA_URN: &str = "urn:step-observer:step-event:v1";
 
-// The members of each struct here are in the order of their names in JSON, as in a tree of JSON
-// values. So an event has the same bytes whether a tree was made of its data or not.
+// In each struct of this file, the members are sorted by their JSON names, as the members of a tree
+// of JSON values are. Therefore an event has the same bytes whether it is serialized directly or
+// through such a tree.
 
 /// Data of a step event. `podRef`, `log`, `step` and `stepState` have the same names, and are absent
 /// in the same cases, as in tom24d/step-observe-controller; everything else is new.
@@ -205,7 +206,7 @@ pub struct StepInfo {
 }
 
 impl<'a> StepEventData<'a> {
-    /// Makes the data of the event of a transition.
+    /// Builds the `data` of the event for a transition, with the log of the step if there is one.
     #[must_use]
     pub fn new(record: &'a StepRecord, log: Option<CapturedLog>) -> Self {
         let transition = &record.transition;
@@ -338,7 +339,8 @@ mod tests {
     use std::collections::BTreeSet;
     use step_observer_event_model::field::{FIELDS, Field, OnOversize};
 
-    /// The objects of the data whose members are all known.
+    /// Objects of the data that have a fixed set of members: pointer to the object in the data, and
+    /// pointer to its definition in the schema.
     const OBJECTS: [(&str, &str); 3] = [
         ("", ""),
         ("/stepState", "/$defs/StepState"),

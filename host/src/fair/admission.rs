@@ -59,13 +59,14 @@ struct HeldSince {
 /// Events and runs that wait before the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AdmissionStatus {
-    /// Events that plugins hold.
+    /// Number of events that are being processed by plugins.
     pub(crate) held: u64,
     /// Since when the oldest of them is held, and by which plugin.
     pub(crate) oldest: Option<(Timestamp, Arc<str>)>,
-    /// Runs whose transitions are deferred, because their namespace has its share.
+    /// Runs whose transitions are deferred, because their namespace has used its share of the
+    /// records in preparation.
     pub(crate) deferred: u64,
-    /// Deferred runs that disappeared from the cluster and were given up.
+    /// Number of deferred runs that were dropped because they disappeared from the cluster.
     pub(crate) given_up: u64,
 }
 
@@ -138,7 +139,7 @@ impl Admission {
         self.0.freed.notified().await;
     }
 
-    /// Sets how many runs are deferred, and how many of them were given up.
+    /// Sets the number of deferred runs, and the number of deferred runs that were dropped.
     pub(crate) fn set_deferred(&self, runs: usize, given_up: u64) {
         let mut state = self.state();
         state.deferred = runs;

@@ -52,7 +52,8 @@ impl<T> FairQueue<T> {
         self.total += 1;
     }
 
-    /// Takes a place without waiting, if there is one for this namespace and no item of it waits.
+    /// Takes a place without waiting, if this namespace may have one and no other item of this
+    /// namespace waits. Returns whether it took a place.
     pub(crate) fn try_take(&mut self, namespace: &Arc<str>) -> bool {
         let free = !self.waiting.contains_key(namespace) && self.may_start(namespace);
         if free {
@@ -72,8 +73,8 @@ impl<T> FairQueue<T> {
             .push_back(item);
     }
 
-    /// Returns the item that starts next, and takes a place for it. `None` if there is no place for
-    /// any waiting item.
+    /// Removes the next item that may start, and occupies a place for it. Returns `None` if no
+    /// place is free for any waiting item.
     pub(crate) fn next(&mut self) -> Option<(Arc<str>, T)> {
         let turn = (self.turns.iter()).position(|namespace| self.may_start(namespace))?;
         let namespace = self.turns.remove(turn)?;

@@ -20,8 +20,8 @@ pub struct HistoryEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum EventStage {
-    /// It passed the plugins and is in the journal for these sinks. There are none if a plugin
-    /// dropped it or no sink wants it.
+    /// The event passed the plugins, and the journal holds it for `sinks`. `sinks` is empty if a
+    /// plugin dropped the event or no sink selects it.
     Accepted {
         /// When its transition was observed.
         observed: Timestamp,
@@ -34,11 +34,12 @@ pub enum EventStage {
         plugins: Vec<PluginResult>,
         /// The sinks that receive it.
         sinks: Vec<String>,
-        /// Its place in a trace, if traces are exported.
+        /// Trace context of the event, if traces are exported.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traced: Option<TraceContext>,
     },
-    /// A plugin failed on it, and its configuration says that the event waits (`onError: block`).
+    /// A plugin failed for the event. The event waits, because the configuration of the plugin says
+    /// `onError: block`.
     Held {
         /// The plugin.
         plugin: String,

@@ -42,7 +42,8 @@ pub struct Header {
     pub from_file: Option<PathBuf>,
 }
 
-/// Headers whose value is a secret, so that it must not stand in the configuration.
+/// Headers whose values are secrets. Such a value must come from a file or an environment variable,
+/// not from the configuration itself.
 const SECRET_HEADERS: [&str; 4] = [
     "authorization",
     "proxy-authorization",

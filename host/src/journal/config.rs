@@ -21,9 +21,10 @@ pub struct JournalConfig {
     pub max_bytes: Option<Bounded<1_048_576, 1_099_511_627_776>>,
     /// What happens when the waiting events reach `maxBytes`.
     pub when_full: WhenFull,
-    /// Bytes of the history beside the journal: what happened to each event, for `explain` and
-    /// `/events/ID`. The oldest entries are removed first. The default is 64 MiB on disk; in memory
-    /// it is 4 MiB if `admin.listen` is given, and 0 (no history) otherwise.
+    /// Maximum size of the history in bytes. The history is kept beside the journal and records the
+    /// processing of each event, for `explain` and `/events/ID`. The oldest entries are removed
+    /// first. The default is 64 MiB on disk; in memory it is 4 MiB if `admin.listen` is given, and
+    /// 0 (no history) otherwise.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::bounded::not_null"

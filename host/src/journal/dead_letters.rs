@@ -174,7 +174,8 @@ impl DeadLetters {
         (dead_bytes + self.pending_bytes).saturating_sub(self.evicted_bytes)
     }
 
-    /// Returns number and bytes of those that were given up. All pending ones count.
+    /// Returns the number and the bytes of the dead letters that were given up, that is, not
+    /// refused by the sink. All pending dead letters are included.
     pub(super) fn given_up(&self) -> (u64, u64) {
         let (count, bytes) = self.given_up;
         (

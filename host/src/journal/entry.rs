@@ -40,8 +40,11 @@ const MAX_NAMESPACE_BYTES: usize = 63;
 /// Bytes at the start of an event that are searched for its namespace.
 const MAX_SEARCHED_BYTES: usize = 4096;
 
-/// Finds the namespace in the subject of an event (`NAMESPACE/RUN/STEP`), because the first builds of
-/// version 0.1.0 did not write it. A string before the subject cannot match: JSON escapes its quotes.
+/// Finds the namespace in the subject of an event (`NAMESPACE/RUN/STEP`). Needed for journals of
+/// the first builds of version 0.1.0, which did not store the namespace in the entry.
+///
+/// A string value before the subject cannot match by accident, because JSON escapes the quotes in
+/// it.
 fn namespace_in_subject(body: &[u8]) -> Option<Arc<str>> {
     const SUBJECT: &[u8] = b"\"subject\":\"";
     let body = body.get(..MAX_SEARCHED_BYTES).unwrap_or(body);

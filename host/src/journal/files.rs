@@ -93,7 +93,8 @@ impl Files {
         Ok(())
     }
 
-    /// Makes the names of the segments durable.
+    /// Syncs the folder of the journal, so that the names of its segment files survive a crash of
+    /// the machine.
     pub(super) fn sync_folder(&self) -> io::Result<()> {
         self.perform(Step::SyncFolder(&self.folder))
     }
@@ -253,7 +254,7 @@ fn is_current(path: &Path) -> bool {
 fn parent(folder: &Path) -> &Path {
     match folder.parent() {
         Some(parent) if is_current(parent) => Path::new("."),
-        // The root has no parent, and always exists.
+        // Returns the folder itself for the root, which has no parent and always exists.
         parent => parent.unwrap_or(folder),
     }
 }

@@ -132,8 +132,8 @@ fn frame(segment: &[u8], at: usize) -> Option<Frame> {
     })
 }
 
-/// Returns the intact frames after an invalid one: the offset of each, and the bytes that were synced
-/// when it was written.
+/// Returns the intact frames after an invalid frame. Each item is the offset of a frame, and the
+/// number of bytes of the segment that were known to be synced when the frame was written.
 pub(super) fn intact_frames_after(
     segment: &[u8],
     invalid: usize,

@@ -10,8 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of events that may be in flight. A caller that submits more waits.
 pub(super) const MAX_IN_FLIGHT_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes that each submission counts for at least. While a full disk takes no submission, this keeps
-/// room for acknowledgements in the queue of the writer.
+/// Minimum number of bytes that each submission counts for, even if it is smaller. This bounds the
+/// number of submissions that wait while the disk is full, so that the queue of the writer keeps
+/// room for acknowledgements.
 const MIN_COUNTED_BYTES: usize = 8 * 1024;
 /// Namespaces that are remembered although nothing of them is in flight.
 const MAX_IDLE_NAMESPACES: usize = 64;

@@ -1,6 +1,6 @@
-//! The state that all entries of the journal add up to: which events wait for which sinks, dead
-//! letters, and marks. Pure: the same entries give the same state when they are written and when
-//! they are read again.
+//! The state that results from all entries of the journal: the events that wait for each sink, the
+//! dead letters, and the marks. Pure: the same entries give the same state when they are written
+//! and when they are read again.
 
 mod cursor;
 mod dead_letters;
@@ -127,7 +127,7 @@ impl JournalIndex {
         self.bytes - self.dead_bytes
     }
 
-    /// Returns the bytes of events that are only dead letters.
+    /// Returns the bytes of events that wait for no sink and are kept only as dead letters.
     pub(super) fn dead_bytes(&self) -> u64 {
         self.dead_bytes
     }

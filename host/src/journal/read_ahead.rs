@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Bytes of bodies that the cache holds.
 const MAX_CACHED_BYTES: usize = 2 * 1024 * 1024;
-/// Bodies that are read at once.
+/// Maximum number of bodies in one read.
 pub(super) const MAX_BODIES_PER_READ: usize = 64;
 /// Bytes of bodies that are read at once.
 pub(super) const MAX_BYTES_PER_READ: usize = 128 * 1024;

@@ -13,8 +13,9 @@ pub struct LogConfig {
     /// Most bytes of a log that an event carries. Head and tail are kept; between them whole lines are removed, or whole
     /// words of a line that has more than 8 KiB. `event.maxBytes` bounds the log further.
     pub max_bytes: Bounded<256, 10_485_760, usize>,
-    /// Logs that are read at a time at the end of steps, and as many again of Pods that are being deleted. One namespace
-    /// alone gets three quarters of each.
+    /// Maximum number of logs that are read at the same time at the end of steps. The same number
+    /// applies separately to logs of Pods that are being deleted. A single namespace can use at
+    /// most three quarters of each.
     pub concurrency: Bounded<1, 256, usize>,
     /// Logs that are followed at a time (`capture: follow`). A further log waits for one of them to end; if its step ends
     /// before that, it is read then.

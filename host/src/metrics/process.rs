@@ -86,7 +86,7 @@ pub(super) fn samples(samples: &mut Samples<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adds the version.
+/// Adds the metric `build_info` with the version of the program.
 pub(super) fn build_samples(samples: &mut Samples<'_>) -> Result<(), Error> {
     samples.gauges(
         "build_info",

@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 /// unreadable; further steps of a TaskRun are omitted.
 pub(super) const MAX_CONTAINERS: usize = 256;
 
-/// Reads a list and adds each element to `start`; `null` counts as an empty list. `expected` describes
-/// the list in an error.
+/// Deserializes a list and folds it: calls `add` for each element, beginning with the accumulator
+/// `start`. `null` counts as an empty list. `expected` describes the list in an error message.
 ///
 /// # Errors
 ///

@@ -156,7 +156,7 @@ struct TimestampedLines {
     /// Position in the current line once its timestamp is known; between two lines, that of the
     /// last one.
     position: Option<LinePosition>,
-    /// True if the timestamp of the current line is known.
+    /// True if the current position is inside a line whose timestamp is complete.
     in_line: bool,
     /// Bytes of the current line that were returned before the break.
     skip: usize,
@@ -265,7 +265,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Reads a log with breaks at these positions. It starts again at the second of the last line.
+    /// Reads a log in pieces, with a break of the connection at each of these positions. After a
+    /// break, reads again from the second in which the last line was written.
     fn read(log: &[(Timestamp, String)], breaks: &[usize], piece: usize) -> String {
         let mut lines = TimestampedLines::default();
         let mut emitted = Vec::new();

@@ -139,7 +139,7 @@ impl<'de> Visitor<'de> for Entry {
     }
 }
 
-/// Returns whether nested objects contain a path of members.
+/// Deserializes nested objects into a boolean: true if they contain this path of member names.
 struct Path<'p>(&'p [&'p str]);
 
 impl<'de> DeserializeSeed<'de> for Path<'_> {

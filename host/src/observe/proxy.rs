@@ -182,7 +182,8 @@ mod tests {
         );
         assert_eq!(found(elsewhere, None, &environment("", "")), Ok(None));
         assert_eq!(found(elsewhere, None, &Environment::default()), Ok(None));
-        // The environment selects no proxy for this machine.
+        // The proxy variables of the environment do not apply to this machine; a proxy that is
+        // given explicitly does.
         for here in [
             "https://localhost:6443",
             "https://127.0.0.1",

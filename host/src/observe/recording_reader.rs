@@ -173,7 +173,8 @@ fn parse_document(text: &str) -> Result<ParsedDocument<'_>, (&str, serde_json::E
                 parsed.add(kind, "ADDED", item)?;
             }
         }
-        // A single object does not state its event: a deletion looks like a change.
+        // Treats a single object as modified, because it does not state the type of its watch
+        // event. A deletion therefore appears as a modification.
         (None, Some(kind), ..) => parsed.add(kind, "MODIFIED", text)?,
         (None, None, ..) => return Err((text, missing(event.is_some()))),
     }

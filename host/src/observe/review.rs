@@ -102,8 +102,8 @@ async fn owner(
     let reviews: Api<TokenReview> = Api::all(client.clone());
     let response = send(TOKEN, reviews.create(&PostParams::default(), &review)).await?;
     let status = response.status.unwrap_or_default();
-    // A server without support for audiences names none: the token is then issued for the server
-    // itself.
+    // A server that does not support audiences returns none. The token is then valid for the API
+    // server itself, not for the requested audiences, and is not accepted.
     let named = status.audiences.unwrap_or_default();
     let is_for_us = audiences.is_empty() || named.iter().any(|one| audiences.contains(one));
     let is_known = status.authenticated == Some(true) && is_for_us;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(super) const MAX_BYTES: usize = 48 * 1024 * 1024;
 /// Bytes that remain after an eviction, if enough runs can lose texts.
 pub(super) const TARGET_BYTES: usize = MAX_BYTES / 8 * 7;
-/// A run with fewer bytes is not evicted.
+/// Minimum of bytes that an eviction must free: a run with fewer bytes of texts keeps them.
 const MIN_RUN_BYTES: usize = 1024;
 
 /// The runs of a namespace that can lose texts.

@@ -29,8 +29,8 @@ pub struct Tracker {
     unclaimed: UnclaimedPods,
     /// True if a Pod counts while its TaskRun is unknown. Recordings need not contain TaskRuns.
     trusts_pods: bool,
-    /// Bytes of all texts above which [`Tracker::evict_texts`] looks for runs whose texts it can
-    /// drop.
+    /// Limit of the bytes of all texts together. Above it, [`Tracker::evict_texts`] looks for runs
+    /// whose texts it can drop.
     text_limit: usize,
     /// Number of runs that were ever seen. It gives each run its age.
     runs_seen: u64,

@@ -309,8 +309,8 @@ impl<K: Object> Watch<K> {
             Ok(Event::ListBegins) => {}
             Ok(_) => {
                 (self.failures, self.failed_starts) = (0, 0);
-                // A list that fails at a later page each time must not reset the delay before it is
-                // complete.
+                // Keeps the delay until a list is complete. Otherwise a list that fails at a later
+                // page each time would reset the delay with its first page.
                 if !matches!(self.state, State::Listing { .. }) {
                     self.backoff.reset();
                 }

@@ -203,7 +203,8 @@ where
     }
 }
 
-/// Returns whether a request is a watch, which may be silent until it is renewed. A list may not.
+/// Returns whether a request is a watch. A watch may receive no data until it is renewed; a list
+/// may not.
 fn is_watch(uri: &Uri) -> bool {
     let mut query = uri.query().unwrap_or_default().split('&');
     query.any(|part| part.starts_with("watch="))

@@ -57,7 +57,7 @@ pub type EventHook = Arc<dyn Fn(PreparedEvent<'_>) + Send + Sync>;
 pub(crate) struct SinkRoute {
     pub(crate) name: String,
     pub(crate) select: EventMatch,
-    /// Plugins of this sink, which events pass after the common ones.
+    /// Plugins of this sink. Events pass them after the plugins for all sinks.
     pub(crate) chain: Arc<Chain>,
     /// Bytes of the attributes that the sink adds to each event.
     pub(crate) added: usize,
@@ -92,7 +92,7 @@ impl SinkRoute {
     }
 }
 
-/// The marks of a transition that the journal lacks.
+/// Marks of a transition that the journal does not contain yet.
 struct MissingMarks {
     /// The mark of the event for all sinks without plugins of their own.
     shared: bool,

@@ -27,8 +27,8 @@ pub(super) enum ChainRef<'a> {
 }
 
 impl Preparation {
-    /// Returns the chain. It waits until all plugins are known, because none may be skipped. `None` if
-    /// the observer stops before that.
+    /// Waits until all plugins of the chain are known, because none may be skipped, and returns the
+    /// chain. Returns `None` if the observer stops before that.
     pub(super) async fn chain(&self, chain_ref: &ChainRef<'_>) -> Option<Arc<Chain>> {
         match chain_ref {
             ChainRef::Own(chain) => Some((*chain).clone()),

@@ -192,8 +192,8 @@ impl RecordingFile {
         }
     }
 
-    /// Writes a text at an offset, and the file ends after it. If the write fails, the file ends
-    /// before it.
+    /// Writes a text at an offset, as the new end of the file. If the write fails, the file is
+    /// truncated at the offset.
     fn write_at(&mut self, offset: u64, text: &str) -> Result<(), RecordError> {
         let written = self.file.seek(SeekFrom::Start(offset));
         let written = written.and_then(|_| self.file.write_all(text.as_bytes()));

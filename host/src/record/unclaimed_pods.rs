@@ -21,7 +21,7 @@ pub(super) struct UnclaimedPod {
     pub(super) size: usize,
 }
 
-/// The Pods that TaskRuns have named, and those that wait.
+/// The Pods that TaskRuns have named, and the Pods that are held back until a TaskRun names them.
 #[derive(Debug, Default)]
 pub(super) struct UnclaimedPods {
     /// By the UID of the TaskRun: its namespace, and the names of its Pods.

@@ -21,7 +21,7 @@ pub const MAX_VALUES: usize = 1024;
 const MAX_PATTERN_BYTES: usize = 4096;
 /// Largest compiled pattern in bytes.
 const MAX_COMPILED_BYTES: usize = 2 * 1024 * 1024;
-/// Size that most compiled patterns stay below, in bytes.
+/// Size in bytes below which a compiled pattern counts as ordinary. Most patterns are smaller.
 const ORDINARY_PATTERN_BYTES: usize = 128 * 1024;
 /// Bound of the patterns above that size: all rules together stay below 100 MiB.
 pub const MAX_LARGE_PATTERNS: usize = 32;
@@ -38,7 +38,7 @@ const SECRET_PROBE: &str = "Zx9Qm4Tv7Rk2Wp5LdG8h";
 /// The capture group that is replaced, if the pattern has it.
 const SECRET_GROUP: &str = "secret";
 
-/// One kind of secret. The contract's `rule`.
+/// Rule that finds one kind of secret: `rule` in the plugin contract.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Its id.

@@ -81,7 +81,7 @@ impl Attempt {
         }
     }
 
-    /// Returns whether the sink refuses the event for good.
+    /// Returns whether the sink refuses the event permanently, so that it is not sent again.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Failed(failure) if failure.action == RetryAction::Reject)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Longest attempt.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest pause that a receiver gets (`retry.maxPauseMs`).
+/// Longest pause that is granted to a receiver (default of `retry.maxPauseMs`).
 pub(super) const MAX_PAUSE: Duration = Duration::from_secs(600);
 /// Events in flight.
 pub(super) const CONCURRENCY: usize = 16;

@@ -1,5 +1,5 @@
-//! Sends events to their destinations, with one module per wire. A sink tries once and says what to do next; `deliver`
-//! tries again.
+//! Sends events to their destinations, with one module per protocol. A sink makes one attempt and
+//! returns what to do next; `deliver` makes further attempts.
 
 mod attempt;
 mod batcher;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Keeps the pauses of one receiver. Clones share them.
+/// Tracks the pauses of one receiver. Clones share the state.
 #[derive(Clone, Debug)]
 pub struct PauseGate {
     /// Longest pause that the receiver gets.

@@ -19,8 +19,9 @@ pub fn after_status(status: u16) -> Option<RetryAction> {
         409 => Some(RetryAction::LATER),
         // Knative: 429: retried. With `Retry-After` the whole sink pauses (`http/pause_request.rs`).
         429 => Some(RetryAction::LATER),
-        // Knative: "other 4xx", not retried. Differs: people renew credentials that have run out, and grant rights; until
-        // then the event keeps its worth.
+        // Knative: "other 4xx", not retried. Differs: the event is retried, because an operator can
+        // renew expired credentials or grant a missing right, and the event is still valid after
+        // that.
         401 | 403 => Some(RetryAction::LATER),
         // Knative: "other 4xx", not retried. Differs: the receiver did not get the whole request in time (RFC 9110
         // §15.5.9), which says nothing about the event.

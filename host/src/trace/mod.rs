@@ -49,7 +49,7 @@ pub enum TraceError {
 
 enum Message {
     Span(Value),
-    /// Asks for an answer once all spans before are sent or dropped.
+    /// Requests an answer as soon as all spans that were queued before it are sent or dropped.
     Flush(oneshot::Sender<()>),
 }
 

@@ -16,8 +16,9 @@ const SPAN_KIND_INTERNAL: u8 = 1;
 /// `SpanKind` of OTLP for a message that is sent.
 const SPAN_KIND_PRODUCER: u8 = 4;
 
-/// Most entries of sinks that wait for the entry that their event was accepted: a sink may deliver an event before the
-/// journal's writer has recorded that it was accepted.
+/// Maximum number of early history entries: those about a sink whose event is not known to be
+/// accepted yet. They occur because a sink may deliver an event before the journal's writer has
+/// recorded its acceptance.
 const MAX_EARLY_ENTRIES: usize = 1024;
 
 /// Builds spans. Remembers the latest accepted events, for the spans of their deliveries.

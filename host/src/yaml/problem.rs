@@ -1,4 +1,5 @@
-//! Translates the messages of the parser: they name a remedy, and quote no value of the text.
+//! Translates error messages of the YAML parser. The translated messages contain a remedy, and
+//! quote no value from the text.
 
 use super::{MAX_DEPTH, MAX_VALUES};
 

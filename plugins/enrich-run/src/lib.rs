@@ -55,8 +55,10 @@ fn set(event: &dyn Event, extension: &str, value: Option<String>) -> Result<(), 
     Ok(())
 }
 
-/// A value as an attribute can hold it: with a blank instead of each control character and Unicode noncharacter. `None`
-/// if nothing is left, or if it is too long: the beginning of a value may mean something else than the value.
+/// Converts a value to one that an attribute can hold: each control character and Unicode
+/// noncharacter becomes a space, and spaces at both ends are removed. Returns `None` if nothing is
+/// left, or if the result is too long. A long value is not truncated, because its beginning may
+/// have another meaning than the whole.
 fn clean(value: String) -> Option<String> {
     if value.is_empty() {
         return Some(value);

@@ -1,5 +1,6 @@
-//! Masks secrets in the log and in every string of the data. This plugin says what a secret looks
-//! like; the host finds and replaces, so the log never has to be copied in here.
+//! Masks secrets in the log and in every string of the data. The plugin only supplies the rules
+//! that describe secrets; the host searches and replaces, so the log need not be copied into the
+//! plugin.
 
 mod rules;
 

@@ -318,7 +318,7 @@ fn settle(catalog: &mut Catalog, begun: &mut Option<LoadResult>) {
     }
 }
 
-/// Checks the state when no job is left.
+/// Checks the state of the catalog after all load jobs have ended.
 fn check(catalog: &mut Catalog) {
     for notice in catalog.notices() {
         // The host survives panics of its libraries, and reports them in this text: here they are

@@ -86,8 +86,8 @@ pub fn show(text: impl FnOnce() -> String) {
     }
 }
 
-/// A panic ends the compiler's thread; the host survives and reports it in this text: here it is a
-/// finding.
+/// Panics if the error reports a panic of the compiler's thread. The host survives such a panic and
+/// returns it with this text; for the fuzzer it is a finding.
 fn is_refusal(error: &LoadError) {
     if let LoadError::Compile(text) = error
         && text.contains("please report this")

@@ -53,7 +53,7 @@ enum System {
 enum Span {
     /// From the system's input to its output: an event here, JSON in the peers.
     Call,
-    /// From an event in memory to the JSON that is sent.
+    /// The work from an event in memory to the JSON that is sent.
     Whole,
 }
 

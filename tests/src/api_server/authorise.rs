@@ -19,7 +19,7 @@ pub struct Attributes {
     pub name: Option<String>,
 }
 
-/// A rule that a binding grants to the service account, with its namespace.
+/// A rule that a binding grants to the service account. `namespace` limits where it applies.
 #[derive(Clone, Debug)]
 struct Grant {
     /// `None` for all namespaces.

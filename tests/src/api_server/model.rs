@@ -47,7 +47,8 @@ pub(super) struct Model {
     pub(super) revision: u64,
     /// Watches from an earlier revision are answered with 410.
     pub(super) forgotten: u64,
-    /// That 410 is sent as HTTP status, not in the stream.
+    /// True if the status 410 is sent as HTTP status, false if it is sent as an event in the
+    /// stream.
     pub(super) gone_by_http: bool,
     /// Status for watches that request initial events.
     pub(super) no_streaming_lists: Option<u16>,
@@ -55,7 +56,7 @@ pub(super) struct Model {
     pub(super) closings: u64,
     /// All watches end after every this many changes; 0 for never.
     pub(super) close_every: u64,
-    /// Watches that began before this number of stalls stay silent.
+    /// Number of stalls so far. A watch that began before the latest stall sends nothing more.
     pub(super) stalls: u64,
     pub(super) objects: BTreeMap<(Resource, String, String), Value>,
     pub(super) history: Vec<Past>,

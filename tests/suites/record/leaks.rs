@@ -180,7 +180,7 @@ async fn the_leaky_pipeline_leaves_no_secret_in_a_recording() {
     let server = ApiServer::start().await;
     set_recorded_logs(&server, "leaky");
     let place = tempfile::tempdir().unwrap();
-    // A secret that no rule finds by its form.
+    // A secret that no pattern of a rule matches; the plugin knows it from this list of values.
     let known = place.path().join("known.json");
     std::fs::write(&known, r#"{"values": ["Tr0ub4dor&3-registry"]}"#).unwrap();
     let redact = format!("bundled:redact-secrets={}", known.display());

@@ -60,7 +60,8 @@ async fn connect(peer: u8, to: &str) -> std::io::Result<TcpStream> {
     socket.connect(to.parse().unwrap()).await
 }
 
-/// Reads until the other side has closed the connection in any way.
+/// Reads until the other side has closed the connection, normally or with an error. Returns the
+/// text that was read.
 async fn closed(stream: &mut TcpStream) -> String {
     let mut rest = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest));
@@ -246,7 +247,7 @@ async fn one_peer_has_its_share_and_large_and_slow_heads_are_cut() {
     let taken = begun.elapsed();
     assert!(taken >= Duration::from_secs(4), "{taken:?}");
     assert!(taken < Duration::from_secs(20), "{taken:?}");
-    // Idle connections are kept for longer.
+    // Idle connections stay open longer than a connection with an incomplete request.
     let answer = ask(&mut held[0], "/healthz").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     let cut = "step_observer_admin_connections_timed_out_total{listener=\"probes\"}";
@@ -289,7 +290,7 @@ async fn runs_are_shown_off_loopback_only_with_the_token() {
     assert!(!log.contains(first) && !log.contains(second), "{log}");
 }
 
-/// Returns the error of a program that does not start.
+/// Starts an observer with a configuration that it must refuse, and returns its error.
 async fn refusal(server: &ApiServer, config: &str) -> String {
     let observer = Observer::with_config(server, config, &["--to", "stdout"]);
     observer.ended().await

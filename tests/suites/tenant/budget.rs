@@ -355,7 +355,7 @@ fn a_plugin_that_asks_for_more_than_the_operator_allows_is_refused_with_the_reas
     assert_eq!(loaded(&catalog), PluginState::LastGood);
 }
 
-/// Waits until the file in the journal's folder shows a running call.
+/// Waits until the file `plugin-calls` in the journal's folder contains a running call.
 async fn call_runs(observer: &mut Observer, journal: &Path) {
     // By then the record of the previous process is evaluated.
     observer.wait_for_log("admin server listening").await;
@@ -434,7 +434,8 @@ async fn a_plugin_that_killed_the_process_twice_is_refused_at_the_next_start() {
     assert!(reason.contains("plugin-calls"), "{reason}");
     let note = server.wait_for_note("PluginRejected").await;
     assert_eq!(note["regarding"]["name"], "endless");
-    // Events keep flowing. The refused plugin might have masked text, so no text leaves.
+    // Checks that events still arrive after the plugin is refused, but without text: the plugin
+    // might have masked it.
     finished_run(1).iter().for_each(|event| server.play(event));
     sink.wait_for(2).await;
     for request in sink.requests() {

@@ -13,8 +13,8 @@ use step_observer_tests::recording::{
 };
 use step_observer_tests::sink::{HttpSink, assert_exactly};
 
-/// Returns the last state of a Pod as a foreign pod with this namespace, name and UID, whose steps
-/// have all succeeded.
+/// Returns the last state of a Pod, changed into a foreign Pod: it has this namespace, name and
+/// UID, and all its steps have succeeded.
 fn foreign(pod: &Value, namespace: &str, name: &str, uid: &str) -> Value {
     let mut pod = pod.clone();
     let metadata = &mut pod["metadata"];

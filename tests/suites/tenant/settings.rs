@@ -218,7 +218,8 @@ async fn no_run_joins_a_foreign_trace_if_only_own_traces_are_wanted() {
     assert_eq!(carried, BTreeSet::from([String::new(), foreign]));
 }
 
-/// W3C Trace Context §4.3: of a later version, the fields of version 00 are read.
+/// Checks that a traceparent of a later version is read by the fields of version 00 (W3C Trace
+/// Context §4.3).
 #[tokio::test]
 async fn a_span_context_of_a_later_version_is_read_as_the_version_that_is_known() {
     let folder = tempfile::tempdir().unwrap();

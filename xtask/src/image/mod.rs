@@ -25,7 +25,7 @@ struct Options {
     tag: String,
     /// Destination of the image, in the notation of buildah.
     output: String,
-    /// Makes only the content of the image, in this folder.
+    /// Folder for the content of the image, if only the content is made and no image.
     tree: Option<PathBuf>,
     check: bool,
 }

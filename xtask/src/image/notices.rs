@@ -23,8 +23,8 @@ const NAMES: [&str; 6] = [
 /// Endings of file names that begin like a licence file but are none.
 const NOT_TEXT: [&str; 6] = [".rs", ".c", ".h", ".py", ".go", ".toml"];
 
-/// A phrase of each licence, by which the text of another crate is found for a crate that carries
-/// none.
+/// A phrase from the text of each licence. If a crate contains no licence text, the phrase finds
+/// the text of the same licence in another crate.
 const MARKS: [(&str, &str); 3] = [
     (
         "LLVM-exception",

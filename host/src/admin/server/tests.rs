@@ -82,7 +82,8 @@ async fn answered(stream: &mut TcpStream, path: &str) -> String {
     head.lines().next().unwrap().to_owned()
 }
 
-/// Reads until the server has closed the connection, in whatever way.
+/// Reads until the server has closed the connection, normally or with an error. Returns the bytes
+/// that were read.
 async fn closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     let read = tokio::time::timeout(LONG, stream.read_to_end(&mut rest));

@@ -39,7 +39,8 @@ pub(super) async fn dry_run(args: RunArgs) -> Result<CommandOutcome, CommandErro
         plugins: vec![target_config(target)?],
         ..Config::default()
     };
-    // Events that the plugin holds are reported at once: the plugin does not change during this run.
+    // A held event is given up and reported at once: waiting is useless, because the plugin cannot
+    // change during a dry run.
     let hold_for = Duration::ZERO;
     let source = match recordings.is_empty() {
         true => demo_recording(Speed::Max, hold_for)?,

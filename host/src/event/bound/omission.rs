@@ -12,7 +12,7 @@ use step_observer_event_model::pointer;
 
 /// Bytes of JSON that a log keeps before anything else is omitted.
 const MIN_LOG_BYTES: usize = 1024;
-/// Bytes that a log takes beside its text: `"log":"",`.
+/// Size of the JSON member of an empty log, in bytes: `"log":"",`.
 const LOG_MEMBER_BYTES: usize = 9;
 /// Most marks that name one member each. Further members share one mark per object.
 const MAX_NAMED_MARKS: usize = 16;
@@ -33,7 +33,7 @@ pub(super) type Members = BTreeMap<String, Box<RawValue>>;
 pub(super) struct Omission {
     members: Members,
     marks: Vec<OmittedPart>,
-    /// Most bytes of the data.
+    /// Maximum size of the data in bytes.
     room: usize,
 }
 
@@ -245,7 +245,8 @@ impl Omission {
         self.put("stepState", &state)
     }
 
-    /// Omits what plugins have added to the step's state, and members that plugins have made long.
+    /// Omits the members of `stepState` that plugins have added, and the members that plugins have
+    /// made too long.
     fn omit_from_state(&mut self) -> Result<(), EncodeError> {
         let excess = self.excess();
         let Some(mut state) = self.object("stepState").filter(|_| excess > 0) else {

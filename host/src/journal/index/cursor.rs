@@ -43,8 +43,9 @@ impl NextEvents {
 }
 
 impl JournalIndex {
-    /// Returns up to `max_events` events that a sink takes next: one of each namespace in turn, the
-    /// oldest of a namespace first, and only those for which `has_room` returns true.
+    /// Returns at most `max_events` events for a sink to take next. The namespaces take turns with
+    /// one event each; within a namespace, the oldest event is first. Namespaces for which
+    /// `has_room` returns false are skipped.
     pub(in crate::journal) fn next_events(
         &mut self,
         sink: &str,

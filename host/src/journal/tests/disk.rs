@@ -30,7 +30,7 @@ pub(super) struct Disk {
 #[derive(Debug)]
 struct State {
     random: fastrand::Rng,
-    /// Steps until the process is killed.
+    /// Number of steps that remain until the process is killed.
     life: usize,
     /// Steps until the fault occurs, and the fault.
     fault: Option<(usize, Fault)>,

@@ -23,7 +23,7 @@ fn config(folder: &Path) -> JournalConfig {
     }
 }
 
-/// Opens a journal whose segments are small enough for compaction.
+/// Opens a journal with small segments, so that a test with little data reaches compaction.
 fn open(folder: &Path) -> Result<Journal, JournalError> {
     Journal::open_with(&config(folder), Timestamp::UNIX_EPOCH, 4096, None)
 }
@@ -122,7 +122,7 @@ fn written(folder: &Path) -> (Vec<u8>, Vec<usize>) {
     }
     close(journal, folder);
     let bytes = std::fs::read(&file).unwrap();
-    // Closing appends an entry without content.
+    // Removes the empty entry that closing the journal appends.
     (bytes[..ends[5]].to_vec(), ends)
 }
 

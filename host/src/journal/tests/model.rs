@@ -119,7 +119,8 @@ impl Model {
         self.history.push(next);
     }
 
-    /// Records a promise: everything before is durable.
+    /// Records that the journal has promised durability for everything up to now: older states may
+    /// no longer appear after a restart.
     pub(super) fn promise(&mut self) {
         self.history.drain(..self.history.len() - 1);
     }

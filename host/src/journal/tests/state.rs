@@ -20,7 +20,7 @@ pub(super) struct Event {
     pub(super) body: Bytes,
     pub(super) namespace: String,
     pub(super) waiting: BTreeSet<&'static str>,
-    /// By sink: the reason, and whether the sink refused it.
+    /// Dead letters of the event: for each sink the reason, and whether the sink refused the event.
     pub(super) dead: BTreeMap<&'static str, (String, bool)>,
 }
 
@@ -57,7 +57,7 @@ impl State {
         counted.map(|event| event.body.len() as u64).sum()
     }
 
-    /// Returns the waiting bytes by namespace.
+    /// Returns for each namespace the bytes of its events that wait for a sink.
     pub(super) fn waiting(&self) -> BTreeMap<&str, u64> {
         let mut found = BTreeMap::new();
         for event in self

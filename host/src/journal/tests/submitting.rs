@@ -127,7 +127,8 @@ fn no_more_is_in_flight_than_may_be() {
         assert!(futures::poll!(fifth.as_mut()).is_pending());
         drop(gate);
         fifth.await;
-        // A submission that is larger than the bound goes alone.
+        // Submits more than the bound: such a submission is accepted when nothing else is in
+        // flight.
         submit(&journal, "5", 2 * MAX_IN_FLIGHT_BYTES, || {}).await;
         journal.sync().await.unwrap();
     });

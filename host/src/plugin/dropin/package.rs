@@ -35,7 +35,8 @@ pub enum Origin {
         /// Its name.
         name: String,
     },
-    /// PackageFiles in a folder: its path, and the plugin's name.
+    /// Files of a package in a folder: the path of the folder, with the plugin's name as last
+    /// component.
     Folder(String),
 }
 

@@ -68,7 +68,7 @@ pub struct Refusal {
 pub struct PluginStatus {
     /// The operator's name for it.
     pub name: String,
-    /// Its place.
+    /// Source of the plugin: the configuration, a ConfigMap or a folder.
     pub origin: Origin,
     /// Its state.
     pub state: PluginState,
@@ -94,7 +94,7 @@ pub struct LoadedStatus {
     /// SHA-256 of its file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Its place.
+    /// Source of the plugin: the configuration, a ConfigMap or a folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<i32>,
     /// Consequence of a failed call.

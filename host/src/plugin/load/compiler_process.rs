@@ -208,8 +208,8 @@ fn compile_in_child(
     Ok((output.map_err(LoadError::from)?, code))
 }
 
-/// Why the child does not load a plugin. Errors of a configuration keep their parts, because each
-/// part has a place in the configuration.
+/// The reason why the child process did not load a plugin. Errors of a configuration stay
+/// structured, because each part refers to a place in the configuration.
 #[derive(Serialize, Deserialize)]
 enum ChildError {
     Configure(Refusals),

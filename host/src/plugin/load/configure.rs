@@ -72,8 +72,9 @@ struct DeclaredRuleSet {
     values: Vec<String>,
 }
 
-/// Compiles a module, configures it, and compiles it again together with the memory that it then
-/// has. This part needs much time and memory. The machine code fits every engine of this program.
+/// Compiles a module, configures the plugin, and compiles the module again with a snapshot of the
+/// configured memory. This is the step of a load that needs much time and memory. The resulting
+/// machine code works in every engine of this program.
 pub(crate) fn compile_and_configure(
     engine: &PluginEngine,
     request: &CompileRequest,

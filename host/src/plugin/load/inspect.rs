@@ -91,7 +91,8 @@ pub(super) struct DeprecatedSetting {
 }
 
 /// Lists the settings of a configuration that the schema in the plugin's file marks with
-/// `"deprecated": true`. Only members of the configuration itself count, not those in them.
+/// `"deprecated": true`. Considers only the top-level members of the configuration, not nested
+/// ones.
 pub(super) fn deprecated_settings(file: &[u8], config: &Value) -> Vec<DeprecatedSetting> {
     let Some(settings) = config.as_object().filter(|settings| !settings.is_empty()) else {
         return Vec::new();

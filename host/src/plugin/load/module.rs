@@ -17,11 +17,11 @@ pub const MAX_MODULE_BYTES: u64 = 64 * 1024 * 1024;
 /// Largest module in text form, in bytes. Parsing it takes many times its size.
 const MAX_TEXT_BYTES: u64 = 1024 * 1024;
 
-/// Makes a component of a file in any of the supported forms.
+/// Converts a file in any of the supported forms into a component.
 ///
 /// # Errors
 ///
-/// Says what is wrong with the file.
+/// The problem of the file.
 pub(crate) fn component(bytes: &[u8], wasi: Wasi) -> Result<Vec<u8>, LoadError> {
     let wasm = binary(bytes)?;
     let component = to_component(wasm)?;

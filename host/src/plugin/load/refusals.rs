@@ -1,5 +1,6 @@
-//! Finds all reasons for which a plugin refuses its configuration. A plugin reports one mistake at
-//! a time. The field with the mistake is omitted, and the plugin is asked again.
+//! Finds all reasons for which a plugin refuses its configuration. A plugin reports only one
+//! mistake per call, so the field with the mistake is removed and the plugin is called again with
+//! the rest.
 
 use crate::yaml::{FieldPath, Segment};
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use minisign_verify::Signature;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Keys whose plugins are trusted. Bundled plugins need no signature.
+/// Public keys whose signatures on plugins are trusted. Bundled plugins need no signature.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TrustConfig {

@@ -115,7 +115,8 @@ impl CrashRecord {
         })))
     }
 
-    /// Counts a death from now on.
+    /// Marks the process as running. If it dies from now on, the next start counts this crash for
+    /// each plugin whose call was running.
     pub fn mark_running(&self) {
         self.0.write(&self.0.boot.running().bytes(), 0);
     }

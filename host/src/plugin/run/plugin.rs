@@ -232,7 +232,8 @@ impl Plugin {
         self.select.matches(&envelope.event)
     }
 
-    /// Returns whether its calls may wait for shared memory on their thread.
+    /// Returns whether calls of this plugin may block their thread while they wait for shared
+    /// memory.
     pub(crate) fn may_wait(&self) -> bool {
         match &self.kind {
             Kind::Ready { memory, .. } => memory.is_large(),

@@ -1,5 +1,5 @@
-//! Generated from the contract that `step_observer_event_model::contract` names. Version 0.2 will be
-//! a second module beside this one, both in one linker.
+//! Bindings generated from the contract that `step_observer_event_model::contract` names. Version
+//! 0.2 will get a second module beside this one; one linker will contain both.
 #![allow(
     missing_docs,
     unsafe_code,

@@ -72,7 +72,8 @@ impl ConfigValues {
             };
         }
         if self.has_booleans {
-            // serde quotes booleans like this. Without quotes they are ordinary words.
+            // Masks booleans only in this notation, which serde uses for values. Without backquotes
+            // they are ordinary words.
             for quoted in ["`true`", "`false`"] {
                 if masked.contains(quoted) {
                     masked = masked.replace(quoted, "`…`").into();

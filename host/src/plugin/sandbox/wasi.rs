@@ -23,7 +23,8 @@ const STREAM_ROOM_BYTES: u64 = 4096;
 pub(crate) fn add_empty_wasi(linker: &mut Linker<Host>, component: &Component) -> Result<()> {
     let engine = linker.engine().clone();
     let world = component.component_type();
-    // A resource has the same name in every interface that uses it.
+    // Collects the names of resources, to give each one a number. The same name in several
+    // interfaces means the same resource.
     let mut resources: Vec<String> = Vec::new();
     for (interface, import) in world.imports(&engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {

@@ -126,7 +126,8 @@ impl WebhookValidation {
     }
 }
 
-/// Returns how many requests a minute the receiver allows, or `None` if it allows any number.
+/// Returns the maximum number of requests per minute: the number in the response, or the configured
+/// number if the response gives none or allows any. `None` means no limit.
 fn allowed_rate(settings: &Handshake, response: &HeaderMap) -> Result<Option<u64>, String> {
     let header = |name: &str| {
         let value = response.get(name);

@@ -15,7 +15,8 @@ use tokio::sync::OnceCell;
 /// Largest response of a broker, in bytes. The largest are the lists of topics.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Brokers close idle connections, so the client reconnects once at once. Every other failure is left to the next attempt.
+/// Limits reconnection inside the client to one immediate retry, because brokers close idle
+/// connections. After any other failure, the next delivery attempt connects again.
 const RECONNECT_BACKOFF: BackoffConfig = BackoffConfig {
     init_backoff: Duration::from_millis(10),
     max_backoff: Duration::from_millis(50),

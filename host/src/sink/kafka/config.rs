@@ -1,4 +1,5 @@
-//! The settings of Kafka. A program without the cargo feature `kafka` understands them, too, and says what it lacks.
+//! The settings of the Kafka sink. A program that was built without the cargo feature `kafka` also
+//! parses them, and reports that the feature is missing.
 
 use super::super::defaults;
 use crate::bounded::Bounded;

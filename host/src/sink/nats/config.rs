@@ -7,7 +7,7 @@ use crate::http::{TlsConfig, mask_url};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
 
-/// A subject of a NATS JetStream stream.
+/// Settings of a sink that publishes to a subject of a NATS JetStream stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NatsConfig {
@@ -27,8 +27,8 @@ pub struct NatsConfig {
     /// How the observer identifies itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<NatsAuth>,
-    /// Which authorities the observer trusts, and its own certificate. With this setting nothing is sent without TLS, even
-    /// if the URL is `nats://`.
+    /// TLS settings: the certificate authorities that the observer trusts, and its own certificate.
+    /// With this setting nothing is sent without TLS, even if the URL begins with `nats://`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<TlsConfig>>,
     /// Longest wait for the acknowledgement of the stream, including the time to connect, in milliseconds.

@@ -21,7 +21,8 @@ pub(super) struct SharedPool {
 #[derive(Clone, Copy, Debug, Default)]
 struct PluginUse {
     held: usize,
-    /// Bytes that its calls usually need. They are reserved for the plugin while it uses less.
+    /// Number of bytes that a call of this plugin usually needs. While the plugin uses less, the
+    /// rest stays reserved for it.
     usual: usize,
     /// The turn in which it was last served.
     served: u64,
@@ -82,7 +83,8 @@ impl SharedPool {
         bytes <= self.free.saturating_sub(kept)
     }
 
-    /// Returns the most that a call can get if it waits long enough.
+    /// Returns the largest number of bytes that a call of a plugin can get, if it waits long
+    /// enough.
     pub(super) fn most(&self, plugin: u64) -> usize {
         self.size - self.kept_for_others(plugin, |kept, _| kept)
     }
