@@ -368,7 +368,7 @@ fn an_input_that_is_no_recording_is_refused_with_a_remedy() {
         ),
         (
             format!("{}", good[1]).replace("\"containers\":[", "\"containers\":\"s3cr3t\",\"x\":["),
-            "event 1: invalid type: string \"…\", expected a sequence",
+            "event 1: invalid type: string \"…\", expected a list of containers",
         ),
         (String::new(), "holds no watch event"),
     ] {
