@@ -318,7 +318,7 @@ impl Shared {
             same_scope: journal.set_scope(&source.watch_scope()).await?,
             journal,
             unclaimed_log_limit: LogRateLimit::default(),
-            gave_way_log_limit: LogRateLimit::default(),
+            eviction_log_limit: LogRateLimit::default(),
         })
     }
 

@@ -38,7 +38,7 @@ pub(super) struct TrackOutputs {
     pub(super) same_scope: bool,
     /// Bounds the warnings that a tenant can cause.
     pub(super) unclaimed_log_limit: LogRateLimit,
-    pub(super) gave_way_log_limit: LogRateLimit,
+    pub(super) eviction_log_limit: LogRateLimit,
 }
 
 /// Runs the stage until `changes` is closed. Records leave in the order in which they are found.
@@ -148,7 +148,7 @@ impl TrackOutputs {
                 pod = &*pod.name,
                 task_run_uid = &*pod.run_uid,
                 others,
-                "a pod says that it is a TaskRun's, but the TaskRun does not say so: nothing is sent of it"
+                "unclaimed pod: the TaskRun that it names as its owner does not name it, so it gives no events"
             );
         }
     }
@@ -156,7 +156,7 @@ impl TrackOutputs {
     fn warn_texts_evicted(&self, runs: usize) {
         let count = u64::try_from(runs).unwrap_or(u64::MAX);
         self.metrics.runs_without_texts.add(count);
-        if let Some(others) = self.gave_way_log_limit.pass(Instant::now()) {
+        if let Some(others) = self.eviction_log_limit.pass(Instant::now()) {
             warn!(
                 runs,
                 others,

@@ -100,7 +100,7 @@ async fn a_pod_of_a_missing_task_run_is_logged_and_emits_nothing() {
         server.play(&event);
     }
     let mut observer = Observer::start(&server, &sink, &[]);
-    let line = observer.wait_for_log("nothing is sent of it").await;
+    let line = observer.wait_for_log("unclaimed pod").await;
     assert!(
         line.contains("namespace=\"sec-a\"") && line.contains("pod=\"made-up\""),
         "{line}"
