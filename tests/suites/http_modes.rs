@@ -119,11 +119,11 @@ async fn a_batch_that_is_too_large_is_split_until_one_event_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     // Batches of 40, 20, 10, 5, 2 and 1.
     let sink = HttpSink::start(vec![(413, vec![]); 6]).await;
-    let morgue = folder.path().join("morgue.jsonl");
+    let dead_letter_sink = folder.path().join("dead_letter_sink.jsonl");
     let config = format!(
         "{}, deadLetterSink: {{to: {{file: {{path: '{}'}}}}}}",
         batched(&sink.url, 40, ""),
-        morgue.display()
+        dead_letter_sink.display()
     );
     replay(folder.path(), 40, &config).await;
     let refused: Vec<usize> = sink.requests()[..6]
@@ -133,7 +133,7 @@ async fn a_batch_that_is_too_large_is_split_until_one_event_is_refused() {
     assert_eq!(refused, [40, 20, 10, 5, 2, 1]);
     let events: Vec<Value> = sink.accepted().iter().flat_map(batch).collect();
     assert_eq!(events.len(), 239);
-    let dead = std::fs::read_to_string(&morgue).unwrap();
+    let dead = std::fs::read_to_string(&dead_letter_sink).unwrap();
     let dead: Value = serde_json::from_str(&dead).unwrap();
     let origin = sink.url.trim_end_matches("/events");
     assert_eq!(text(&dead, "knativeerrordest"), origin);

@@ -389,9 +389,9 @@ async fn a_stream_that_has_the_event_gets_its_dead_letter_too() {
         .await;
     let refuses = HttpSink::start(vec![(400, Vec::new()); 6]).await;
     let other = tempfile::tempdir().unwrap();
-    let morgue = sink(&server, "");
+    let dead_letter_sink = sink(&server, "");
     let to = format!(
-        "http: {{url: '{}'}}}}, deadLetterSink: {{to: {{{morgue}}}",
+        "http: {{url: '{}'}}}}, deadLetterSink: {{to: {{{dead_letter_sink}}}",
         refuses.url
     );
     Replay::start(other.path(), &to).finish(false).await;
