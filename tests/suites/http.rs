@@ -106,7 +106,7 @@ async fn a_receiver_that_is_gone_for_good_gets_nothing_more() {
     let mut observer = replay(folder.path(), &format!("{{url: '{}'}}", sink.url));
     let mut stderr = tokio::io::BufReader::new(observer.stderr.take().unwrap());
     let mut log = String::new();
-    while !log.contains("gone for good") {
+    while !log.contains("the sink says that it is gone for good") {
         let read = tokio::io::AsyncBufReadExt::read_line(&mut stderr, &mut log)
             .await
             .unwrap();

@@ -4,10 +4,11 @@ use super::super::wire::{SettingProblem, SinkContext, Wire};
 use super::super::{Attempt, SinkError};
 use super::KafkaConfig;
 use crate::event::Encoded;
+use std::convert::Infallible;
 
-/// A wire that cannot be opened.
+/// A wire that cannot be opened, so that no value of it exists.
 #[derive(Debug)]
-pub(crate) enum Kafka {}
+pub(crate) struct Kafka(Infallible);
 
 impl Wire for Kafka {
     type Config = KafkaConfig;
@@ -29,7 +30,7 @@ impl Wire for Kafka {
     }
 
     async fn send(&self, _: &Encoded) -> Attempt {
-        match *self {}
+        match self.0 {}
     }
 }
 
