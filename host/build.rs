@@ -1,5 +1,5 @@
-//! Embeds the bundled plugins that `cargo xtask guests` has built. Without them the program works,
-//! only without bundled plugins.
+//! Embeds the bundled plugins that `cargo xtask guests` has built. A program that is built without
+//! them works, but has no bundled plugins.
 
 #![expect(
     clippy::disallowed_methods,
@@ -73,7 +73,8 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
-/// The sources of the SDK, which `plugin new` gives to every plugin.
+/// Returns Rust code that embeds the sources of the SDK. `plugin new` copies them into every new
+/// plugin.
 fn sdk(folder: &Path) -> Result<String, Box<dyn std::error::Error>> {
     let mut code = String::from("/// Path and content.\nstatic SDK: &[(&str, &[u8])] = &[\n");
     for part in ["README.md", "src", "wit", "event-model/src"] {

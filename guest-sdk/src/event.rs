@@ -5,13 +5,13 @@ use crate::bindings::step_observer::plugin::events::{
 };
 use step_observer_event_model::{self as model, Phase, Step};
 
-/// One event. In WebAssembly it is a handle to an event that the host holds; in native tests it is
-/// a `testing::FakeEvent`.
+/// One event. In WebAssembly it is a handle to an event in the host; in native tests it is a
+/// `testing::FakeEvent`.
 ///
-/// Reading gives the event as it was before this call. The host applies all changes together when
-/// `process` answers [`Keep`](crate::Verdict::Keep).
+/// All functions read the event as it was before this call. The host applies all changes together
+/// after `process` returns [`Keep`](crate::Verdict::Keep).
 ///
-/// [`EventExt`](crate::EventExt) has more functions, made of these.
+/// [`EventExt`](crate::EventExt) provides more functions, based on these.
 pub trait Event {
     /// Returns the context attributes.
     fn header(&self) -> Header;
@@ -19,7 +19,8 @@ pub trait Event {
     fn step(&self) -> Step;
     /// Returns a context attribute or an extension as text.
     fn attribute(&self, name: &str) -> Option<String>;
-    /// Sets or removes an extension (lower-case letters and digits, at most 20) or the subject.
+    /// Sets or removes an extension (name: at most 20 lower-case letters and digits) or the
+    /// subject.
     ///
     /// # Errors
     ///
@@ -44,7 +45,8 @@ pub trait Event {
     fn annotation(&self, name: &str) -> Option<String>;
     /// Returns the size of the log in bytes; 0 if there is no log.
     fn log_size(&self) -> u64;
-    /// Returns the whole log. Copies it into the plugin: prefer [`Event::redact`] where it serves.
+    /// Returns the whole log. Copies it into the plugin: prefer [`Event::redact`] where that is
+    /// enough.
     fn log(&self) -> String;
     /// Returns a part of the log; offset and length are in bytes.
     fn read_log(&self, offset: u64, length: u32) -> Vec<u8>;
@@ -177,8 +179,8 @@ impl From<model::EditError> for EditError {
     }
 }
 
-/// Lets `?` in [`Plugin::process`](crate::Plugin::process) say to the operator why a change was
-/// refused.
+/// Lets [`Plugin::process`](crate::Plugin::process) return a refused change with `?`: the operator
+/// then sees the reason.
 impl From<EditError> for String {
     fn from(error: EditError) -> Self {
         match error {

@@ -6,7 +6,8 @@ use crate::bindings::step_observer::plugin::events::Event;
 use std::cell::OnceCell;
 use std::thread::LocalKey;
 
-/// Holds the configured plugin. WebAssembly has one thread, so a static of it needs no `Sync`.
+/// Holds the configured plugin. A static of this type needs no `Sync`, because WebAssembly has one
+/// thread.
 pub type Slot<P> = OnceCell<P>;
 
 /// Makes the plugin from its configuration and keeps it.
@@ -55,8 +56,8 @@ fn without_values(error: &serde_json::Error) -> String {
     let quotes = ["invalid type: ", "invalid value: ", "unknown variant "];
     let between = |mark: char| text.find(mark).zip(text.rfind(mark));
     let (first, last, mark) = if quotes.iter().any(|start| text.starts_with(start)) {
-        // The value comes first: numbers and booleans between backticks, texts between quotes. The
-        // expected type comes last and holds no value of the configuration.
+        // serde quotes the value first: numbers and booleans between backticks, texts between
+        // quotes. The expected type comes last and holds no value of the configuration.
         let end = text.rfind(", expected").unwrap_or(text.len());
         let found = text.get(..end).unwrap_or_default();
         let quoted = |mark: char| found.find(mark).zip(found.rfind(mark));

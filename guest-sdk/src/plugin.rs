@@ -12,7 +12,8 @@ pub trait Plugin: Sized + 'static {
     type Config: DeserializeOwned;
 
     /// Makes the plugin from its configuration. Called once per load: every event starts with the
-    /// memory that it leaves, such as a parsed table or a compiled pattern. It may not call the host.
+    /// plugin's memory as it is after this call, such as a parsed table or a compiled pattern. It
+    /// may not call the host.
     ///
     /// # Errors
     ///

@@ -1,9 +1,10 @@
-//! Which plugins are embedded: a decision without I/O, so that it can be tested.
+//! Decides which plugins are embedded, without I/O, so that it can be tested.
 
 use std::path::{Path, PathBuf};
 
-/// Returns the folder of the modules: that of the environment variable, else one below cargo's
-/// target folder, which another variable may have moved. `manifest` is the folder of this crate.
+/// Returns the folder of the modules: `guests` (`STEP_OBSERVER_GUESTS`) if given, else a folder in
+/// cargo's target folder, which is `target` (`CARGO_TARGET_DIR`) if given. `manifest` is the folder
+/// of this crate.
 pub(crate) fn folder(manifest: &Path, guests: Option<PathBuf>, target: Option<PathBuf>) -> PathBuf {
     let root = manifest.parent().unwrap_or(manifest);
     let target = target.unwrap_or_else(|| PathBuf::from("target"));
@@ -19,7 +20,8 @@ pub(crate) struct Bundle {
     pub(crate) missing: Vec<String>,
 }
 
-/// Decides by the files of the folder, and the names of the plugins in the source.
+/// Returns the modules among `files`, and the names in `plugins` (those in the source) that have no
+/// module.
 pub(crate) fn bundle(files: Vec<PathBuf>, plugins: &[String]) -> Bundle {
     let is_module = |path: &PathBuf| {
         path.extension()

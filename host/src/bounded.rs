@@ -106,7 +106,7 @@ impl<const MIN: u64, const MAX: u64, T: JsonSchema> JsonSchema for Bounded<MIN, 
     }
 }
 
-/// Reads an optional value that may be absent but not empty: serde alone would read `null` as
+/// Reads an optional value that may be absent but not `null`: serde alone would read `null` as
 /// absent.
 pub(crate) fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where

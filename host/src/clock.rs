@@ -12,7 +12,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Returns the time since then; 0 if that lies in the future.
+/// Returns the time since `at`; 0 if `at` lies in the future.
 pub(crate) fn since(at: Timestamp) -> Duration {
     Duration::try_from(now().duration_since(at)).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Restricts the files of the observer to its own user and to the group of their folder, which the
-//! volume decides. Other users get no rights, whatever the umask of the process is.
+//! Restricts the files of the observer to its own user and to the group of their folder; the volume
+//! determines this group. Other users get no rights, whatever the umask of the process is.
 
 use std::fs::{DirBuilder, File, Metadata, Permissions};
 use std::io;
@@ -7,14 +7,14 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::Path;
 use tracing::{info, warn};
 
-/// Permission bits of other users, of the group, and of the group for writing. A new file in a
-/// folder with setgid gets the group of the folder.
+/// Permission bits: of other users, of the group, of the group for writing, and setgid. A new file
+/// in a folder with setgid gets the group of the folder.
 const OTHERS_BITS: u32 = 0o007;
 const GROUP_BITS: u32 = 0o070;
 const GROUP_WRITE_BIT: u32 = 0o020;
 const SETGID_BIT: u32 = 0o2000;
-/// Bit of a folder that many users share, such as `/tmp`. Its permissions stay, because each user
-/// protects the own files.
+/// Bit of a folder that many users share, such as `/tmp`. The permissions of such a folder are not
+/// changed, because each user protects their own files.
 const STICKY_BIT: u32 = 0o1000;
 /// Bits to enter a folder.
 const SEARCH_BITS: u32 = 0o111;

@@ -24,7 +24,7 @@ where
     W: Fn(T) -> F,
     F: Future<Output = ()>,
 {
-    // Holds a key as long as an item of it is processed or ready; the queue has the further items
+    // Holds a key as long as an item of it is processed or ready. The queue holds the other items
     // of the key.
     let mut lanes: HashMap<K, VecDeque<T>> = HashMap::new();
     let mut ready: VecDeque<(K, T)> = VecDeque::new();

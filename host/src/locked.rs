@@ -1,7 +1,7 @@
 //! A mutex that survives a panic.
 //!
-//! `std::sync::Mutex` refuses its value after a thread has panicked while it held the lock. Every
-//! value in this program is whole between two statements, so each caller would ignore that.
+//! `std::sync::Mutex` returns an error after a thread has panicked while it held the lock. In this
+//! program, a panic leaves no value half changed, so each caller would ignore that error.
 
 use std::sync::{LockResult, Mutex, MutexGuard};
 
@@ -21,7 +21,8 @@ impl<T> Locked<T> {
     }
 }
 
-/// Returns the guard that a wait for a lock or for a condition variable gives, poisoned or not.
+/// Returns the guard from the result of locking a mutex or waiting for a condition variable, even
+/// if the mutex is poisoned.
 pub(crate) fn unpoisoned<G>(result: LockResult<G>) -> G {
     result.unwrap_or_else(std::sync::PoisonError::into_inner)
 }

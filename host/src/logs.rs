@@ -93,7 +93,7 @@ impl LogReader {
         }
     }
 
-    /// Applies a change to the Pods whose logs are wanted.
+    /// Updates the Pods whose logs are wanted, as a change of the cluster requires.
     pub(crate) fn observe_change(&self, change: &Change) {
         self.watched_pods.observe_change(change);
     }
@@ -202,8 +202,8 @@ impl LogReader {
         }
     }
 
-    /// Returns the log that was read before the end of the step, and whether reading it again gives
-    /// nothing more.
+    /// Returns the log that was read before the end of the step, and whether it is final, so that
+    /// another read would add nothing.
     async fn prefetched_log(
         &self,
         logs: &ClusterLogs,
@@ -231,7 +231,7 @@ impl LogReader {
     }
 }
 
-/// Returns the container whose log is that of a step; `None` if its Pod was never seen.
+/// Returns the container whose log belongs to the step; `None` if its Pod was never seen.
 fn target(record: &StepRecord) -> Option<LogTarget> {
     Some(LogTarget {
         namespace: record.namespace.clone(),

@@ -1,5 +1,5 @@
-//! Types that the modules share: the record of a transition, which `observe` makes and `event` turns
-//! into a CloudEvent, and the log and event that belong to it.
+//! Types that several rooms use: the record of a transition, which the room `observe` creates and
+//! the room `event` converts to a CloudEvent, and the log and event of the same transition.
 
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -62,14 +62,15 @@ pub struct StepRecord {
     pub pipeline_task: Option<Arc<str>>,
     /// Labels of the TaskRun.
     pub labels: StringMap,
-    /// Annotations of the TaskRun, without kubectl's copy of the whole object.
+    /// Annotations of the TaskRun, without `kubectl.kubernetes.io/last-applied-configuration`
+    /// (kubectl's copy of the object).
     pub annotations: StringMap,
     /// Spec of the step in the shape of Tekton's v1beta1 API: a JSON object whose members are sorted by
     /// name.
     pub spec: Arc<str>,
     /// Set if members of the step were too large to be kept in `spec`.
     pub spec_truncation: Option<SpecTruncation>,
-    /// The omitted members, as far as they are listed by name.
+    /// The omitted members that are listed by name; there may be more.
     pub spec_omitted: OmittedMembers,
     /// Facts from the status of its container.
     pub container: ContainerFacts,
@@ -79,19 +80,21 @@ pub struct StepRecord {
     pub seen_at: Timestamp,
 }
 
-/// Names of omitted members of a step, with their sizes in bytes: of a string in UTF-8, of any other
-/// value as JSON.
+/// Names of omitted members of a step, with their sizes in bytes: the UTF-8 length of a string, or
+/// the JSON length of another value.
 pub type OmittedMembers = Arc<[(Arc<str>, u64)]>;
 
-/// Records that members of a step were omitted from its spec, each of them as a whole.
+/// Marks that members of a step were omitted from its spec. Each member is omitted as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpecTruncation {
-    /// Size of the whole step in the Task, in bytes; `None` if the observer has kept nothing of it.
+    /// Size of the whole step in the Task, in bytes. `None` if the observer has kept no part of the
+    /// step.
     pub bytes: Option<u64>,
 }
 
 impl StepRecord {
-    /// Returns the approximate size of its texts in bytes. Records of one run share some of them.
+    /// Returns the approximate size of the record's texts in bytes, including texts that it shares
+    /// with other records of the run.
     #[must_use]
     pub fn size(&self) -> usize {
         let maps = self.labels.iter().chain(self.annotations.iter());
@@ -119,7 +122,7 @@ pub struct ContainerFacts {
 pub struct CapturedLog {
     /// Text of the log. A line marks the place of an omission.
     pub text: String,
-    /// Size of the whole log in bytes, as far as it was read.
+    /// Size of the log in bytes, before truncation, as far as the log was read.
     pub bytes: u64,
     /// The log may be larger than `bytes`.
     pub at_least: bool,

@@ -42,13 +42,13 @@ fn write_escape(c: char, to: &mut impl Write) -> fmt::Result {
     }
 }
 
-/// Escapes a text for a place within a line: line breaks, too.
+/// Escapes a text that is shown within a line. Line breaks are escaped, too.
 #[must_use]
 pub fn escape_line(text: &str) -> Cow<'_, str> {
     escaped(text, &[], write_escape)
 }
 
-/// Escapes a text of several lines, such as an error with its remedy.
+/// Escapes a text of several lines, such as an error with its remedy. Line breaks and tabs stay.
 #[must_use]
 pub fn escape_lines(text: &str) -> Cow<'_, str> {
     escaped(text, &['\n', '\t'], write_escape)
@@ -65,7 +65,7 @@ pub fn escape_json(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Escapes what is written through it, as [`escape_line`] does.
+/// Writer that escapes the written text like [`escape_line`].
 #[derive(Debug)]
 pub struct LineEscaper<W>(pub W);
 

@@ -1,22 +1,22 @@
-//! Truncates texts at the end of a line, else between two words. No part of a token is left beside
-//! the gap, because no rule of a redacting plugin would recognise it.
+//! Truncates texts at the end of a line, otherwise between two words. A word at the edge of the gap
+//! is omitted completely, because no rule of a redacting plugin would recognise a part of a token.
 
-/// Bytes around the truncation within which the end of a line is searched.
+/// Distance from the cut, in bytes, within which the end of a line is searched.
 const LINE_SEARCH_BYTES: usize = 8 * 1024;
 
-/// Words after the gap that are omitted if no line ends near it. One of them may be the value of an
-/// omitted name, as in `Authorization: Bearer TOKEN`.
+/// Number of further words that are omitted after the gap if no line ends near it. One of them may
+/// be the secret value of an omitted name, as in `Authorization: Bearer TOKEN`.
 const OMITTED_WORDS: usize = 3;
 
-/// Bounds the bytes of the line that replaces the omitted text.
+/// Maximum size of the marker line that replaces the omitted text, in bytes.
 pub(crate) const MARKER_ROOM: usize = 80;
 
 const MARKER: [&str; 2] = ["[... ", " bytes of the log left out ...]\n"];
 const AT_LEAST: &str = "at least ";
 
-/// Returns the head of a text that was truncated after `bytes`, up to the last border: the end of a
-/// line within the last 8 KiB, else the last blank. A word without a blank before it is omitted
-/// whole, whatever its length.
+/// Returns the part of `bytes` to keep as the head of a text that was cut after `bytes`. It ends
+/// after the last line break within the last 8 KiB, otherwise after the last blank. A word without
+/// a blank before it is omitted completely, whatever its length.
 pub(crate) fn head(bytes: &[u8]) -> &[u8] {
     let window = bytes.len().saturating_sub(LINE_SEARCH_BYTES);
     let near = bytes.get(window..).unwrap_or_default();
@@ -29,9 +29,10 @@ pub(crate) fn head(bytes: &[u8]) -> &[u8] {
     bytes.get(..end).unwrap_or_default()
 }
 
-/// Returns the tail of a text that was truncated within the first word of `bytes`, from the first
-/// border on: the start of a line within the first 8 KiB, else a blank and a few omitted words. A
-/// word without a blank after it is omitted whole, whatever its length.
+/// Returns the part of `bytes` to keep as the tail of a text that was cut within the first word of
+/// `bytes`. It begins after the first line break within the first 8 KiB; otherwise after the first
+/// blank and a few more words, which are omitted. A word without a blank after it is omitted
+/// completely, whatever its length.
 pub(crate) fn tail(bytes: &[u8]) -> &[u8] {
     let near = bytes
         .get(..bytes.len().min(LINE_SEARCH_BYTES))
@@ -50,7 +51,7 @@ pub(crate) fn tail(bytes: &[u8]) -> &[u8] {
     rest
 }
 
-/// Returns the text after the first word and one blank.
+/// Returns the text after the first blank.
 fn after_word(bytes: &[u8]) -> &[u8] {
     let blank = bytes.iter().position(|byte| is_blank(*byte));
     let start = blank.map_or(bytes.len(), |blank| blank + 1);
@@ -81,8 +82,8 @@ pub(crate) fn join(head: String, omitted: &str, tail: &str) -> String {
     text
 }
 
-/// Omits the middle of a log so that the result, with the marker, costs no more than `room`. `cost`
-/// returns the cost of a character. `room` must be at least [`MARKER_ROOM`].
+/// Omits the middle of a log so that the total cost of the result, including the marker, is at most
+/// `room`. `cost` returns the cost of a character. `room` must be at least [`MARKER_ROOM`].
 pub(crate) fn omit_middle(text: &str, room: usize, cost: impl Fn(char) -> usize) -> String {
     let mut free = room;
     if text.chars().all(|char| match free.checked_sub(cost(char)) {
@@ -108,7 +109,8 @@ pub(crate) fn omit_middle(text: &str, room: usize, cost: impl Fn(char) -> usize)
     };
     let bytes = text.as_bytes();
     let before = head(bytes.get(..fits(&mut text.chars())).unwrap_or_default()).len();
-    // Passes one more byte to `tail`: if it ends a line, the kept text begins at a whole line.
+    // Also passes the byte before the kept text to `tail`: if it is a line break, the first line is
+    // whole and is kept.
     let from = bytes.len() - fits(&mut text.chars().rev());
     let behind = tail(bytes.get(from.saturating_sub(1)..).unwrap_or_default());
     let from = (bytes.len() - behind.len()).max(before);
@@ -123,7 +125,8 @@ pub(crate) fn omit_middle(text: &str, room: usize, cost: impl Fn(char) -> usize)
 }
 
 /// Returns how many bytes an earlier truncation omitted, and whether this number is a lower bound.
-/// The author of a log can write such a marker, too; that only changes the number in the next one.
+/// The author of a log can write a false marker; this only makes the number in the next marker
+/// wrong.
 fn omitted_before(text: &str) -> (u64, bool) {
     let [before, after] = MARKER;
     let found = text.split_once(after).and_then(|(text, _)| {

@@ -1,6 +1,6 @@
-//! Reads YAML texts into types. It reports all mistakes of a text at once, because it omits what is
-//! wrong and reads the text again. A mistake has a line and a field but never a value, because a
-//! configuration may contain secrets.
+//! Reads YAML texts into types. All mistakes in a text are reported together: after each mistake,
+//! the wrong field is omitted and the text is read again. A mistake contains a line and a field but
+//! never a value, because a configuration may contain secrets.
 
 mod lenient;
 mod mistakes;
@@ -20,7 +20,7 @@ use source_map::{Duplicate, Position, SourceMap, SyntaxError};
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-/// Bounds the bytes of all reads of one text, and their number.
+/// Limits for reading one text repeatedly: total bytes, and number of reads.
 const MAX_READ_BYTES: usize = 128 * 1024 * 1024;
 const MAX_READ_PASSES: usize = 1000;
 /// Most syntax errors that are reported of one text.
@@ -40,7 +40,7 @@ pub(crate) struct LenientParse<T> {
     name: String,
     root_name: &'static str,
     source_map: SourceMap,
-    /// Fields and items that have a mistake: `value` does not have what the author meant.
+    /// Fields and items with mistakes. In `value` they are missing or not as the author intended.
     invalid: Vec<FieldPath>,
     omitted: Vec<FieldPath>,
 }
@@ -73,14 +73,15 @@ impl<T> LenientParse<T> {
         });
     }
 
-    /// Returns whether the field, or one above or below it, has a mistake, so that its value is not what
-    /// the author meant.
+    /// Returns whether the field, or a field above or below it, has a mistake. Its value is then
+    /// not what the author intended.
     pub(crate) fn is_invalid(&self, path: &FieldPath) -> bool {
         let touches = |invalid: &FieldPath| path.contains(invalid) || invalid.contains(path);
         self.invalid.iter().any(touches)
     }
 
-    /// Returns the paths in the text of those items of a sequence that are in `value`.
+    /// Returns the paths of the items of a sequence in the text, without the omitted items. They
+    /// correspond to the items in `value`.
     pub(crate) fn items(&self, sequence: &FieldPath) -> Vec<FieldPath> {
         let items = (0..self.source_map.sequence_len(sequence)).map(|index| sequence.index(index));
         let is_omitted = |item: &FieldPath| {
@@ -91,8 +92,8 @@ impl<T> LenientParse<T> {
     }
 }
 
-/// Reads a text. A text that is empty or has only comments is the default value. Mistakes that
-/// belong to no field name `root_name` instead.
+/// Parses a text. Returns the default value if the text is empty or contains only comments.
+/// Mistakes that belong to no field are reported with the name `root_name`.
 pub(crate) fn parse<T: DeserializeOwned + Default>(
     name: &str,
     root_name: &'static str,
@@ -171,11 +172,10 @@ fn read<T: DeserializeOwned>(
     duplicates: DuplicateKeyPolicy,
     reading: &RefCell<ReadState>,
 ) -> Result<T, serde_saphyr::Error> {
-    // Disables the snippet in errors: it would quote a line of the text, which may contain a
-    // secret.
+    // Switches off the snippet in errors, which quotes a line of the text and so perhaps a secret.
     let options = serde_saphyr::options! {
         with_snippet: false,
-        // With them, the parser refuses more than 32 lines of comments in one place.
+        // With comment events, the parser would refuse more than 32 lines of comments in one place.
         emit_comments: false,
         duplicate_keys: duplicates,
         budget: serde_saphyr::budget! { max_nodes: MAX_VALUES, max_depth: MAX_DEPTH },
@@ -186,9 +186,9 @@ fn read<T: DeserializeOwned>(
 }
 
 impl<T> LenientParse<T> {
-    /// Reports syntax errors, and returns the text without the top-level fields that contain them,
-    /// so that the other fields can be read. Also returns the duplicate fields. `None` if nothing
-    /// can be read.
+    /// Reports syntax errors. Returns the text with every top-level field that contains one
+    /// replaced by empty lines, so that the other fields can be read, and the duplicate fields.
+    /// `None` if nothing can be read.
     fn blank_syntax_errors<'a>(&mut self, text: &'a str) -> Option<(Cow<'a, str>, Vec<Duplicate>)> {
         let mut text = Cow::Borrowed(text);
         for _ in 0..MAX_SYNTAX_ERRORS {
@@ -208,8 +208,8 @@ impl<T> LenientParse<T> {
         None
     }
 
-    /// Reports a mistake, unless it follows from an earlier one, and omits its field from the next
-    /// read. Returns false if that is not possible.
+    /// Reports a mistake, unless it is a consequence of an earlier one, and omits its field from
+    /// the next read. Returns false if the field cannot be omitted.
     fn omit_mistake(&mut self, reading: &mut ReadState, error: &serde_saphyr::Error) -> bool {
         let problem = problem::describe(&error.to_string());
         let Some(FailedAt {
@@ -220,7 +220,8 @@ impl<T> LenientParse<T> {
             self.add_fatal_mistake(reading, error);
             return false;
         };
-        // The last part may be the value of a field, which must not be quoted.
+        // A last segment that is not in the text may be the value of a field. It is removed,
+        // because a value must not be quoted.
         if let (Some(Segment::Variant(_)), false) = (path.0.last(), self.source_map.contains(&path))
         {
             path.0.pop();
@@ -240,7 +241,8 @@ impl<T> LenientParse<T> {
             }
             return omit(reading, path);
         }
-        // Something below this field is omitted: that the field lacks it follows from that.
+        // If something below this field was omitted, the mistake is only a consequence: the field
+        // lacks the omitted part.
         let follows = |omitted: &FieldPath| path != *omitted && path.contains(omitted);
         if is_name || !reading.omitted.iter().any(follows) {
             let place = match is_name {
@@ -248,8 +250,8 @@ impl<T> LenientParse<T> {
                 false => self.source_map.value_position(&path),
             };
             self.add_mistake_at(&path, place, problem);
-            // An unknown field changes no other field. An unknown variant is the value of its
-            // field.
+            // An unknown field does not make the value of any other field wrong. An unknown variant
+            // does, because it is the value of its field.
             if !is_name || matches!(path.0.last(), Some(Segment::Variant(_))) {
                 self.invalid.push(path.clone());
             }
@@ -257,7 +259,7 @@ impl<T> LenientParse<T> {
         omit(reading, path)
     }
 
-    /// Reports why the rest of the text, or all of it, cannot be read.
+    /// Reports a mistake that makes the rest of the text, or the whole text, unreadable.
     fn add_fatal_mistake(&mut self, reading: &ReadState, error: &serde_saphyr::Error) {
         let location = error.location();
         let place = Position {
@@ -273,9 +275,9 @@ impl<T> LenientParse<T> {
     }
 }
 
-/// Replaces the top-level field with a syntax error by empty lines: the field that the parser was
-/// reading, otherwise the field that contains the line. Returns the name of the field and the
-/// resulting text.
+/// Replaces the top-level field that contains a syntax error with empty lines. This is the field
+/// that the parser was reading; if that is unknown, the field that contains the line. Returns the
+/// name of the field and the resulting text.
 fn blank_field_at(text: &str, line: u64, being_read: Option<&Segment>) -> Option<(String, String)> {
     let lines: Vec<&str> = text.lines().collect();
     let is_field = |line: &str| line.starts_with(|c: char| c.is_alphabetic() || "\"'_".contains(c));
@@ -309,8 +311,8 @@ fn exceeds_budget(error: &serde_saphyr::Error) -> bool {
     .any(|bound| message.contains(bound))
 }
 
-/// Omits a field or item from the next read. For a variant it omits the field that the variant is
-/// the value of. Returns false if there is no such field.
+/// Omits a field or item from the next read. For a variant, omits the field whose value is the
+/// variant. Returns false if there is no field to omit, or it is omitted already.
 fn omit(reading: &mut ReadState, mut path: FieldPath) -> bool {
     while let Some(Segment::Variant(_)) = path.0.last() {
         path.0.pop();
@@ -318,7 +320,7 @@ fn omit(reading: &mut ReadState, mut path: FieldPath) -> bool {
     !path.0.is_empty() && reading.omitted.insert(path)
 }
 
-/// Returns a value for a missing field without which the other fields cannot be read.
+/// Returns a placeholder value for a missing field, if the other fields cannot be read without it.
 fn placeholder(field: &str, number: usize) -> Option<Value> {
     match field {
         "name" => Some(json!(format!("unnamed-{number}"))),

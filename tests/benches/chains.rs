@@ -28,10 +28,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Lengths of chains.
 const LENGTHS: [usize; 4] = [1, 2, 4, 8];
-/// Number of measured windows; every second one has plugins being loaded.
+/// Number of measured windows. During every second window, plugins are loaded.
 const WINDOWS: usize = 60;
 const WINDOW: Duration = Duration::from_secs(2);
-/// Time between two events, so that the machine is busy, but not full.
+/// Time between two events: the machine is busy, but not fully loaded.
 const PAUSE: Duration = Duration::from_micros(500);
 
 fn main() {
@@ -111,7 +111,7 @@ fn while_loading(engine: &PluginEngine, envelope: &Envelope) -> bool {
             loads += loading.join().unwrap();
         });
     }
-    // The middle windows, without the outliers that other load causes.
+    // Uses the middle windows only, because other load causes outliers.
     let (alone, beside) = (middle(alone), middle(beside));
     println!(
         "\np99 of an event: {alone:.1} us, {beside:.1} us while plugins are loaded ({loads} loads)"

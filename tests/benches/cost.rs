@@ -42,8 +42,8 @@ fn main() {
             time(200, &bare_wat),
             events(200, &mut ours_wat, &small),
             events(200, &mut configured, &small),
-            // The cost of configuring for every event: in the instance, and for its rules in the
-            // host.
+            // Configures the plugin for every event: adds the cost in the instance and the cost of
+            // its rules in the host.
             events(20, &mut each, &small) + time(2, || drop(black_box(native_scanner()))),
         ];
         times
@@ -166,7 +166,7 @@ fn chain(engine: &PluginEngine, name: &str, snapshot: bool) -> Chain {
     Chain::load(engine, &[spec]).unwrap()
 }
 
-/// The event of one call is the input of the next, so that nothing is copied.
+/// Passes the result of one call to the next, so that no event is copied.
 fn events(calls: u32, chain: &mut Chain, event: &Envelope) -> f64 {
     let mut envelope = event.clone();
     let start = Instant::now();
@@ -179,7 +179,7 @@ fn events(calls: u32, chain: &mut Chain, event: &Envelope) -> f64 {
     micros(start.elapsed(), calls)
 }
 
-/// Passes the same event each time; its copies are made before.
+/// Passes a copy of the same event to each call; the copies are made before the measurement.
 fn events_from(calls: u32, chain: &Chain, event: &Envelope) -> f64 {
     let copies: Vec<Envelope> = (0..calls).map(|_| event.clone()).collect();
     let start = Instant::now();

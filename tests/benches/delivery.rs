@@ -1,6 +1,6 @@
-//! Throughput from the snapshot of a Pod or TaskRun to an acknowledged HTTP sink, with the journal
-//! on, relative to bare reqwest that posts the same bodies; the same including the parsing of a
-//! recording; and the latency of an event: `cargo xtask bench`.
+//! Throughput from the snapshot of a Pod or TaskRun to the acknowledgement by an HTTP sink, with
+//! the journal on, relative to bare reqwest that posts the same bodies; the same throughput
+//! including the parsing of a recording; and the latency of an event: `cargo xtask bench`.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
 use tokio::process::Command;
 
-/// The allocator of the program, for everything that is compared.
+/// The allocator of the program, used for both sides of the comparison.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -152,9 +152,9 @@ async fn tell(recording: &str, journal: &str, url: &str) {
     assert_eq!(summary.undelivered(), 0);
 }
 
-/// Returns the events per second of a command that sends all of them to the URL in its last
-/// argument, from the first to the last: starting and stopping a program takes longer than some
-/// events.
+/// Runs a command that sends all events to the URL in its last argument. Returns the events per
+/// second between the first and the last event, because starting and stopping a program takes
+/// longer than some events; and the requests.
 async fn timed(mut command: Command) -> (f64, Vec<Request>) {
     let sink = HttpSink::start(vec![]).await;
     assert!(command.arg(&sink.url).status().await.unwrap().success());
@@ -199,7 +199,7 @@ fn logs() -> Value {
     json!({"before-build": log, "before-test": log, "before-deploy": log})
 }
 
-/// Writes requests as lines, for the process that posts them.
+/// Formats requests as lines, for the process that posts them.
 fn lines(requests: &[Request]) -> String {
     let line = |request: &Request| {
         let headers = request

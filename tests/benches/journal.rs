@@ -34,7 +34,7 @@ async fn main() {
     for (size, batches, bound) in SIZES {
         let events: Vec<Bytes> = (0..size).map(body).collect();
         let (mut ours, mut bare, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
-        // In turns, so that other load affects all three; and in changing order.
+        // The three take turns, so that other load affects all of them; their order changes.
         for turn in 0..3 * ROUNDS {
             let of = |name: &str| folder.path().join(format!("{name}-{size}-{turn}"));
             match (turn + turn / 3) % 3 {

@@ -71,7 +71,8 @@ async fn tracked_runs() -> bool {
     holds
 }
 
-/// The backlog of an observer that ran before, and the events that this one accepts: its sink is down.
+/// Measures an observer that starts with the backlog of an earlier one and accepts new events,
+/// while its sink is down.
 async fn backlog() -> bool {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let journal = folder.path().join("journal");
@@ -132,7 +133,7 @@ async fn fill(folder: &Path) {
             sinks: vec!["http-1".to_owned()],
             body: body(&run, number),
         };
-        // The latest time, so that no event is given up for its age.
+        // Uses the latest possible time, so that no event becomes too old to be delivered.
         journal.accept(Accept {
             origin: run.into(),
             mark: Some(mark),

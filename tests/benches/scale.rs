@@ -35,7 +35,8 @@ const TRANSITIONS_PER_SECOND: f64 = 1000.0;
 const MAX_RESIDENT_MIB: f64 = 96.0;
 /// Default number of runs that come and go.
 const CHURN_RUNS: usize = 60_000;
-/// Bound of the runs whose events the sink has not received yet: the backlog is not what is measured.
+/// Limit of runs whose events the sink has not received yet, because the backlog is not measured
+/// here.
 const MAX_RUNS_AHEAD: usize = 1000;
 /// Runs of a simulated hour.
 const CHURN_PER_HOUR: usize = 600_000;
@@ -88,7 +89,7 @@ async fn live() -> bool {
     most <= MAX_RESIDENT_MIB
 }
 
-/// Each run appears when it has ended, and is deleted when 10,000 others have appeared.
+/// Each run appears in its final state, and is deleted when 10,000 others have appeared.
 async fn churn() -> bool {
     let wanted = std::env::var("STEP_OBSERVER_CHURN");
     let runs = wanted.map_or(CHURN_RUNS, |runs| runs.parse().unwrap());
@@ -126,8 +127,9 @@ async fn churn() -> bool {
         }
     })
     .await;
-    // The peak of each period: during a compaction of the journal the program needs more for a moment. After the last
-    // run there are only deletions, at full speed: they are not measured.
+    // Takes the peak of each period, because the program briefly needs more memory during a
+    // compaction of the journal. After the last run only deletions follow, at full speed: they are
+    // not measured.
     let coming = runs / 1000;
     let most = |from: usize, to: usize| {
         let part = seen[coming * from / 10..coming * to / 10].iter();
@@ -161,7 +163,7 @@ impl Template {
         }
     }
 
-    /// The line for the run with this number, at this time or the time of the recording.
+    /// Returns the line for the run with this number; `at` replaces the time of the recording.
     fn line(&self, run: usize, at: Option<Timestamp>) -> String {
         let (before, rest) = self.text.split_once('@').unwrap();
         let (own, after) = rest.split_once('@').unwrap();
@@ -173,7 +175,8 @@ impl Template {
     }
 }
 
-/// Has the program read from a pipe that `play` writes to, and waits until its sink has all events.
+/// Starts the program with a pipe as input, to which `play` writes, and waits until its sink has
+/// all events.
 async fn feed(
     events: usize,
     play: impl FnOnce(&mut dyn FnMut(&str), &mut dyn FnMut(), &AtomicUsize) + Send + 'static,
@@ -204,7 +207,7 @@ async fn feed(
             &mut || seen.push(ProcessUsage::read(id)),
             &delivered,
         );
-        // The program ends with the pipe: the last sample is taken before.
+        // The program ends when the pipe closes, so the last sample is taken before.
         seen.push(ProcessUsage::read(id));
         seen
     });

@@ -1,6 +1,6 @@
-//! Latency of an innocent run's events during an attack, beside the same without an attack, in
-//! interleaved rounds: `cargo bench --bench strangers` after `cargo build --profile bench
-//! --workspace`.
+//! Latency of the events of an innocent run during an attack on the observer by others, compared
+//! with rounds without an attack, which are interleaved: `cargo bench --bench strangers` after
+//! `cargo build --profile bench --workspace`.
 
 #![allow(
     clippy::unwrap_used,

@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 /// Upper bound of a request head in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// A proxy on a free port. It ends when this is dropped.
+/// A proxy on a free port. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct ForwardProxy {
     /// URL of the sink.

@@ -36,7 +36,7 @@ pub fn journaled_observer(server: &ApiServer, sink: &str, folder: &Path) -> Prog
     command
 }
 
-/// Shows this number of ended runs, of six events each.
+/// Adds this number of ended runs to the API server, of six events each.
 pub fn show_ended_runs(server: &ApiServer, runs: usize) {
     for event in copies(&watch_events("a-success"), runs) {
         server.play(&serde_json::from_str(&event).unwrap());
@@ -89,8 +89,8 @@ pub async fn dead_letters(arguments: &[&str], folder: &Path) -> (bool, String) {
     (output.status.success(), String::from_utf8(text).unwrap())
 }
 
-/// Writes a journal with one event of each of these runs for a sink, each with a log of `log_bytes`, as an observer that
-/// ran before leaves it.
+/// Writes a journal as an earlier observer leaves it: for each of these runs one event for a sink,
+/// with a log of `log_bytes`.
 pub async fn fill_journal(folder: &Path, sink: &str, ids: &[&str], log_bytes: usize) {
     let config = JournalConfig {
         directory: Some(folder.to_owned()),
@@ -108,7 +108,7 @@ pub async fn fill_journal(folder: &Path, sink: &str, ids: &[&str], log_bytes: us
             sinks: vec![sink.to_owned()],
             body: accepted(event),
         };
-        // The latest time, so that no event is given up for its age.
+        // Uses the latest possible time, so that no event becomes too old to be delivered.
         accepted_events.push(journal.accept(Accept {
             origin: (*id).into(),
             mark: Some("told".to_owned()),

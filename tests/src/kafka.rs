@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// A running cluster. It ends when this is dropped.
+/// A running cluster. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct KafkaCluster {
     /// Addresses of its brokers, separated by commas.
@@ -45,7 +45,7 @@ impl KafkaCluster {
         })
     }
 
-    /// Sends a command to the cluster: see the script.
+    /// Sends a command to the script of the cluster, and waits until it is done.
     pub async fn order(&mut self, order: &str) {
         self.orders.write_all(order.as_bytes()).await.unwrap();
         self.orders.write_all(b"\n").await.unwrap();

@@ -66,7 +66,7 @@ pub fn accepted(event: serde_json::Value) -> bytes::Bytes {
     step_observer::event::structured(&envelope.event).unwrap()
 }
 
-/// Makes a component with the plugin world of a core module in WAT.
+/// Makes a component from a core module in WAT, with the plugin world.
 #[must_use]
 pub fn component(wat: &str) -> Vec<u8> {
     let mut module = wat::parse_str(wat).unwrap();
@@ -81,7 +81,7 @@ pub fn component(wat: &str) -> Vec<u8> {
     wrap(&module)
 }
 
-/// Makes a component of a core module that names its world.
+/// Makes a component from a core module that names its world.
 #[must_use]
 pub fn wrap(module: &[u8]) -> Vec<u8> {
     wit_component::ComponentEncoder::default()

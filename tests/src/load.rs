@@ -18,7 +18,7 @@ const STEADY: [&str; 6] = [
 /// Watch events of many runs.
 #[derive(Debug)]
 pub struct Load {
-    /// In the order of time; those of one run in the order of its recording.
+    /// Sorted by time; the events of one run keep the order of its recording.
     pub watch: Vec<Value>,
     /// Ids of the step events that the observer must emit for `watch`.
     pub expected: BTreeSet<String>,
@@ -48,7 +48,7 @@ impl Load {
     }
 }
 
-/// Returns a recording as another run: namespace, names and UIDs get its number.
+/// Returns a recording as a different run: namespace, names and UIDs contain `number`.
 fn copy(name: &str, number: usize) -> Vec<Value> {
     let events = watch_events(name);
     let mut uids = BTreeSet::new();

@@ -124,13 +124,13 @@ pub fn workload(objects: &[Value]) -> &Value {
     found[0]
 }
 
-/// Returns the items of an array; none of another value.
+/// Returns the items of an array; none for any other value.
 #[must_use]
 pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// Returns a string; an empty one for another value.
+/// Returns a string; an empty one for any other value.
 #[must_use]
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()

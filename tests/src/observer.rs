@@ -8,10 +8,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr};
 use tokio::time::timeout;
 
-/// The configuration that takes runs of any age: those of the recordings ended long ago.
+/// Configuration that accepts runs of any age, because the runs of the recordings ended long ago.
 pub const UNLIMITED_LOOK_BACK: &str = "lookBack: 1000000h\n";
 
-/// A running observer. It is killed when it is dropped.
+/// A running observer. Its process is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Observer {
     /// Its process.
@@ -51,7 +51,7 @@ impl Observer {
         }
     }
 
-    /// Stops it with SIGTERM. Returns its exit code and the rest of its log.
+    /// Stops the observer with SIGTERM. Returns its exit code and the rest of its log.
     ///
     /// # Panics
     ///
@@ -68,7 +68,7 @@ impl Observer {
         (status.code(), log)
     }
 
-    /// Waits until it ends without a signal. Returns the rest of its log.
+    /// Waits until the observer ends without a signal. Returns the rest of its log.
     ///
     /// # Panics
     ///
@@ -82,13 +82,13 @@ impl Observer {
         log
     }
 
-    /// Reads its log to the end, so that the observer never blocks on it.
+    /// Reads the observer's log to the end, so that the observer never blocks on it.
     pub async fn drain_log(mut self) {
         let mut log = String::new();
         self.stderr.read_to_string(&mut log).await.ok();
     }
 
-    /// Waits for a line of its log that contains a text.
+    /// Waits for a line of the observer's log that contains a text.
     ///
     /// # Panics
     ///
@@ -97,7 +97,7 @@ impl Observer {
         self.wait_for_line(&[text]).await
     }
 
-    /// Waits for a line of its log that contains all these texts.
+    /// Waits for a line of the observer's log that contains all these texts.
     ///
     /// # Panics
     ///

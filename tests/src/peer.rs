@@ -21,14 +21,14 @@ impl Missing {
         }
     }
 
-    /// Fails the test instead of skipping it, if the variable is `required`, as in CI.
+    /// Makes [`Self::skip`] fail the test if the variable has the value `required`, as in CI.
     #[must_use]
     pub fn required_by(mut self, variable: &str) -> Self {
         self.is_required = std::env::var_os(variable).is_some_and(|value| value == "required");
         self
     }
 
-    /// Prints `SKIPPED: <test>: <peer>: <remedy>`, past the capture of the test harness.
+    /// Prints `SKIPPED: <test>: <peer>: <remedy>`, even if the test harness captures output.
     ///
     /// # Panics
     ///
@@ -42,7 +42,8 @@ impl Missing {
     }
 }
 
-/// The value of a `Result<_, Missing>`. Without it the test ends here: skipped, or failed if the peer is required.
+/// Returns the value of a `Result<_, Missing>`. On an error the test ends here: skipped, or failed
+/// if the peer is required.
 #[macro_export]
 macro_rules! available {
     ($peer:expr) => {

@@ -29,7 +29,8 @@ pub fn wat(items: &str, process: &str) -> String {
     module(items, "", process)
 }
 
-/// [`wat`] with instructions for `configure`, whose configuration is at `$config`, of `$config_length` bytes.
+/// Like [`wat`], with instructions for `configure`. The configuration is at `$config` and has
+/// `$config_length` bytes.
 fn module(items: &str, on_configure: &str, process: &str) -> String {
     format!(
         r#"(module
@@ -137,7 +138,8 @@ pub fn check_cases(engine: &PluginEngine, spec: &PluginSpec, folder: &std::path:
         }
         let chain = Chain::load(engine, &[spec]).unwrap();
         let result = process(&chain, &read_json(&case.join("in.json")));
-        // `UPDATE_CASES=1` writes the results: read the differences before you commit them.
+        // With `UPDATE_CASES=1`, the results overwrite `out.json`: review the differences before
+        // you commit them.
         let is_bundled = folder.starts_with(crate::path("../plugins"));
         if is_bundled && std::env::var_os("UPDATE_CASES").is_some() {
             std::fs::write(case.join("out.json"), format!("{result:#}\n")).unwrap();

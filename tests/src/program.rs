@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// Bound of a run of the program to its end. Some commands run cargo.
+/// Time limit for the program to end by itself. Some commands run cargo.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Builds and starts the program. A started one is killed when its handle is dropped.
+/// Configures and starts a process of the program. The process is killed when its handle is
+/// dropped.
 #[derive(Debug)]
 pub struct Program(Command);
 
@@ -118,12 +119,12 @@ impl Program {
         self.0.spawn()
     }
 
-    /// Starts it in a test without a runtime. The caller must end it.
+    /// Starts the program in a test without an async runtime. The caller must end the process.
     pub fn spawn_std(&mut self) -> std::io::Result<std::process::Child> {
         self.0.as_std_mut().spawn()
     }
 
-    /// Runs it to its end, and returns its output.
+    /// Runs the program to its end, and returns its output.
     ///
     /// # Panics
     ///
@@ -133,7 +134,7 @@ impl Program {
         output.unwrap_or_else(|_| panic!("{:?} did not end in {EXIT_TIMEOUT:?}", self.0.as_std()))
     }
 
-    /// Runs it to its end, and returns its exit status.
+    /// Runs the program to its end, and returns its exit status.
     ///
     /// # Panics
     ///
@@ -148,19 +149,24 @@ impl Program {
         block_on(self.output())
     }
 
-    /// [`Program::status`] without a runtime. In a test with one it blocks the thread.
+    /// Like [`Program::status`], for a test without an async runtime. In a test with one it blocks
+    /// the thread.
     pub fn run_status(&mut self) -> std::io::Result<ExitStatus> {
         block_on(self.status())
     }
 }
 
-/// Completes a future on a thread with a runtime, because the caller may be in a runtime.
+/// Completes a future on another thread with a new runtime, because the caller may be in a runtime,
+/// where none can be entered or dropped.
 fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join().unwrap())
+    let complete = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(future)
+    };
+    std::thread::scope(|scope| scope.spawn(complete).join().unwrap())
 }
 
 /// Returns the first line of a program's log that contains a text.

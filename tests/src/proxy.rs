@@ -38,7 +38,7 @@ const BODY: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 1000000000000\r\n
 const HEAD: &[u8] = b"HTTP/1.1 202 Accepted\r\nendless: ";
 const NONSENSE: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
 
-/// A proxy on a free port. It ends, with all its connections, when this is dropped.
+/// A proxy on a free port. It ends, with all its connections, when this value is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     /// URL of the receiver, with the port of the proxy.
@@ -86,7 +86,7 @@ impl Proxy {
         self.script.lock().unwrap().extend(faults);
     }
 
-    /// Returns the faults that no connection has had yet.
+    /// Returns the number of faults that have not been applied to a connection yet.
     #[must_use]
     pub fn unused_faults(&self) -> usize {
         self.script.lock().unwrap().len()
@@ -142,8 +142,8 @@ async fn carry(mut client: TcpStream, upstream: SocketAddr, fault: Fault) -> io:
     Ok(())
 }
 
-/// Forwards everything until one side ends, or until this many bytes of answers have passed and
-/// more follow.
+/// Forwards bytes in both directions until one side ends, or until `answers` bytes have come back
+/// and another one is ready.
 async fn pass(client: &mut TcpStream, upstream: SocketAddr, answers: usize) -> io::Result<()> {
     let mut server = TcpStream::connect(upstream).await?;
     let (mut requests, mut to_client) = client.split();

@@ -3,7 +3,7 @@
 use crate::peer::Missing;
 use std::path::PathBuf;
 
-/// The variable that makes receivers and other languages required.
+/// Variable that, with the value `required`, fails tests whose receivers or languages are missing.
 pub const LANGUAGES_REQUIRED: &str = "STEP_OBSERVER_LANGUAGES";
 
 /// Returns the path of an installed file or folder.

@@ -85,7 +85,8 @@ pub fn changes(events: &[Value]) -> Vec<TimedChange> {
     seen
 }
 
-/// Passes changes through a new tracker to their end.
+/// Passes changes through a new tracker, then lets time pass until nothing is due. Returns all step
+/// records.
 #[must_use]
 pub fn track(changes: Vec<TimedChange>) -> Vec<StepRecord> {
     let mut tracker = Tracker::new(Ledger::from_stream_start());
@@ -130,8 +131,8 @@ pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
         .collect()
 }
 
-/// Returns TaskRun and Pod of the recording `a-success`, of which `chosen` emit events, in `count`
-/// copies with different runs.
+/// Returns the last TaskRun and the last Pod among `chosen`, which are watch events of the
+/// recording `a-success`, in `runs` copies with different names and UIDs.
 #[must_use]
 pub fn copies(chosen: &[Value], runs: usize) -> Vec<String> {
     let last = |kind: &str| {
@@ -161,7 +162,7 @@ pub fn event_id(record: &StepRecord) -> String {
     ))
 }
 
-/// Returns the position of the step and the phase from the end of a `sequence`.
+/// Returns the end of a `sequence`: position of the step, and phase.
 #[must_use]
 pub fn step_and_phase(sequence: &str) -> &str {
     let start = sequence.len().saturating_sub("0000-0".len());

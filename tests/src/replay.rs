@@ -10,7 +10,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr};
 use tokio::time::timeout;
 
-/// A running replay into one sink, with a journal. It is killed when it is dropped.
+/// A running replay into one sink, with a journal. Its process is killed when this value is
+/// dropped.
 #[derive(Debug)]
 pub struct Replay {
     child: Child,
@@ -19,13 +20,15 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Starts one of a recording with three steps and six events. `to` is the `to` of the sink in YAML.
+    /// Starts a replay of a recording with three steps and six events. `to` is the `to` of the sink
+    /// in YAML.
     #[must_use]
     pub fn start(folder: &Path, to: &str) -> Self {
         Self::with_recording(&path("recordings/a-success.jsonl"), folder, to, "")
     }
 
-    /// Starts one of another recording. `retry` continues the retry settings in YAML.
+    /// Starts a replay of another recording. `retry` is YAML that is appended to the retry
+    /// settings.
     #[must_use]
     pub fn with_recording(recording: &Path, folder: &Path, to: &str, retry: &str) -> Self {
         let config = folder.join("config.yaml");
@@ -51,11 +54,11 @@ impl Replay {
         }
     }
 
-    /// Waits until its log contains a text.
+    /// Waits until the log of the replay contains a text.
     ///
     /// # Panics
     ///
-    /// If it does not within [`PATIENCE`].
+    /// If it does not contain the text within [`PATIENCE`].
     pub async fn wait_for_log(&mut self, text: &str) {
         let said = async {
             while !self.log.contains(text) {
@@ -67,13 +70,13 @@ impl Replay {
         assert!(is_said, "no {text:?} in {PATIENCE:?}: {}", self.log);
     }
 
-    /// Waits until it logs a text after all lines read so far.
+    /// Waits until the replay logs a text in a line after those read so far.
     pub async fn wait_for_new_log(&mut self, text: &str) {
         self.log.clear();
         self.wait_for_log(text).await;
     }
 
-    /// Waits for its end, and asserts whether it succeeds. Returns its log.
+    /// Waits for the end of the replay, and asserts whether it succeeds. Returns its log.
     ///
     /// # Panics
     ///
@@ -96,7 +99,7 @@ pub fn write_runs(folder: &Path, runs: usize) -> PathBuf {
     recording
 }
 
-/// Returns the lines that a file sink receives of the recording of [`Replay::start`].
+/// Returns the lines that a file sink receives when the recording of [`Replay::start`] is replayed.
 pub async fn file_sink_lines(folder: &Path) -> Vec<String> {
     let file = folder.join("events.jsonl");
     let status = Program::new()

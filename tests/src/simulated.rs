@@ -90,7 +90,7 @@ struct Container {
     ended: Option<i64>,
     exit_code: i32,
     reason: &'static str,
-    /// Internal entries of its message; `None` if there is none.
+    /// Tekton's internal entries in the termination message; `None` if there is no message.
     message: Option<Vec<(&'static str, String)>>,
 }
 
@@ -155,7 +155,8 @@ impl History {
         let over = none_left || first_oom(&containers).is_some_and(|end| end < ready);
         let ready = Some(ready).filter(|_| !over);
         if over {
-            // Containers that would be killed later wait until the end.
+            // The TaskRun is done before READY, so containers that would be killed later wait until
+            // the end.
             for container in containers
                 .iter_mut()
                 .filter(|container| container.ended > Some(early))
@@ -171,7 +172,8 @@ impl History {
         let mut failed = false;
         for ((fate, duration), container) in plan.steps.iter().zip(&mut containers) {
             if container.ended.is_some() {
-                // No file is written, so all later steps wait for ever.
+                // A container that ended before its turn writes no file, so all later steps wait
+                // for ever.
                 turn = None;
                 continue;
             }
@@ -184,7 +186,8 @@ impl History {
                 turn = Some(start + 900);
                 continue;
             }
-            // Long enough that containers killed during it have ended in an earlier second.
+            // The first step takes 2 s longer, so that containers killed during it end in an
+            // earlier second than it does.
             let end = start + duration + if start == first_turn { 2_000 } else { 0 };
             match *fate {
                 Fate::Exits(code) => {
@@ -261,7 +264,8 @@ impl History {
                 .iter()
                 .flatten()
                 .find(|(key, _)| *key == "Reason");
-            // Tekton was done before, and its result is not awaited.
+            // The TaskRun was done before this container ended, so the container's result is not
+            // awaited.
             let too_late = !stuck && container.ended.is_some_and(|end| end > self.done);
             let (started, end) = match fate {
                 Fate::KilledEarly { .. } if too_late || skipped => (false, "skipped"),
@@ -278,7 +282,8 @@ impl History {
         expected
     }
 
-    /// Returns the watch events in order of time: every change of the pod, followed by its TaskRun.
+    /// Returns the watch events in order of time: every change of the pod, and the TaskRun when it
+    /// is created and when it is done.
     #[must_use]
     pub fn stream(&self) -> Vec<Value> {
         let mut times: Vec<i64> = vec![0, self.done, self.done + 2_000];

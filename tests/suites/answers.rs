@@ -1,5 +1,5 @@
-//! The meaning of every answer of a receiver: the table of `host/src/sink/retry_action.rs`, through
-//! a real server.
+//! The meaning of every answer of a receiver, as in the table of `host/src/sink/retry_action.rs`,
+//! tested with a real server.
 
 use jiff::Timestamp;
 use std::process::Stdio;
@@ -122,7 +122,7 @@ async fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
         for (told, _) in meanings(answers.to_vec()).await {
             assert_eq!(told, meaning, "{header}");
         }
-        // With any other status, `Retry-After` applies to its event only, or to nothing.
+        // With any other status, `Retry-After` delays only its own event, or is ignored.
         for (status, meaning) in [
             (202, Meaning::Taken),
             (400, Meaning::Refused),
@@ -135,7 +135,8 @@ async fn a_receiver_may_ask_for_a_wait_in_seconds_or_until_a_date() {
             assert_eq!(told, meaning, "{status}, {header}");
         }
     }
-    // In half a minute, minus the time that the test has taken so far.
+    // The date is half a minute ahead; the wait is shorter by the time that the test has taken so
+    // far.
     let answers = vec![(503, vec![("retry-after", date(30))])];
     let (told, _) = meanings(answers).await.remove(0);
     let Meaning::Pause(after) = told else {

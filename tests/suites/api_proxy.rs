@@ -67,7 +67,7 @@ impl Scene {
         observer(self.folder.path(), &cluster, &self.sink, variables)
     }
 
-    /// Starts it, waits for the events of the run, and returns its log.
+    /// Starts the observer, waits for the events of the run, and returns its log.
     async fn told(&self, mut observer: Program) -> String {
         let before = self.sink.requests().len();
         let child = observer.spawn().unwrap();
@@ -115,7 +115,7 @@ async fn ended(child: tokio::process::Child) -> Output {
     ended.expect("it does not end").unwrap()
 }
 
-/// Returns the log, which never holds the password, at any level.
+/// Returns the log, after a check that it never holds the password, at any level.
 fn log(output: &Output) -> String {
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     for form in [

@@ -29,7 +29,7 @@ async fn watched(address: &str, query: &str) -> Vec<Value> {
     let path = format!("/api/v1/pods?watch=true&timeoutSeconds=1&{query}");
     let (status, body) = get(address, &path).await;
     assert_eq!(status, 200, "{body}");
-    // Lines with the sizes of chunks stand between them.
+    // Skips the lines with the sizes of chunks.
     let lines = body.lines().filter(|line| line.starts_with('{'));
     lines
         .map(|line| serde_json::from_str(line).unwrap())

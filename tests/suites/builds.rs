@@ -56,7 +56,7 @@ fn xtask(folder: &Path, arguments: &[&str]) -> (Vec<String>, String) {
     (asked.lines().map(str::to_owned).collect(), printed)
 }
 
-/// Returns the content of the folder of plugins after their build.
+/// Returns the content of the folder of plugins once all plugins are built.
 fn modules() -> String {
     let mut names: Vec<String> = std::fs::read_dir(path("../plugins"))
         .unwrap()

@@ -155,7 +155,8 @@ fn a_module_in_pieces_waits_for_all_of_them() {
         }
     }
     assert_eq!(order(&catalog), ["large"]);
-    // An update also comes part by part: the previous version stays in use until it is complete.
+    // An update also comes part by part: the previous version stays in use until the update is
+    // complete.
     for (index, (settings, bytes)) in pieces(new.as_bytes()).iter().enumerate() {
         let entries: [(&str, &[u8]); 2] =
             [("plugin.wat", bytes), ("plugin.yaml", settings.as_bytes())];
@@ -267,7 +268,7 @@ fn a_live_plugin_keeps_its_name() {
     let refused = notices.last().unwrap();
     assert_eq!(refused.origin, Origin::Folder("/a/same".to_owned()));
     assert!(refused.outcome.is_err());
-    // Once the name is free, the other plugin takes it.
+    // Once the name is free, the plugin that was refused takes it.
     catalog.apply(SourceChange::Withdrawn {
         origin: Origin::Folder("/z/same".to_owned()),
     });
@@ -295,7 +296,7 @@ fn a_plugin_that_cannot_be_read_at_the_start_lets_nothing_through_and_keeps_no_o
     let states_now = states(&catalog);
     assert_eq!(states_now["redact"].0, PluginState::StandIn);
     assert_eq!(states_now["stamp"].0, PluginState::Loaded);
-    // The link is read once its target exists; the same module in another file is the same plugin.
+    // A module in another file, instead of the broken link, is the same plugin.
     std::fs::remove_file(&link).unwrap();
     write(place.path(), "redact.wat", &stamp("redact"));
     folder

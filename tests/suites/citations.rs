@@ -1,10 +1,12 @@
-//! Rules that comments cite exist in `docs/tekton-semantics.md`, and links of documents lead somewhere.
+//! Rules that comments cite exist in `docs/tekton-semantics.md`, and links in documents have a
+//! target.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use step_observer_tests::path;
 
-/// Other documents whose sections are cited with `§`: a comment that names one of them is not about ours.
+/// Other documents whose sections are cited with `§`: a comment that names one of them does not
+/// cite `docs/tekton-semantics.md`.
 const OTHER_DOCUMENTS: [&str; 6] = [
     "RFC",
     "CloudEvents",
@@ -161,7 +163,7 @@ fn documents() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// The anchor of a heading, as code hosters derive it.
+/// The anchor of a heading, as code hosting sites derive it.
 fn anchor(heading: &str) -> String {
     heading
         .to_lowercase()

@@ -156,7 +156,7 @@ async fn the_log_of_a_cancelled_step_is_read_before_its_pod_is_gone() {
     server.wait_for_watches(2).await;
     for event in watch_events("d-cancel") {
         if event["object"]["status"]["phase"] == "Failed" && event["type"] == "MODIFIED" {
-            // The kubelet answers slowly: by then the log is requested.
+            // Simulates a slow kubelet: the log is requested before this change arrives.
             server.wait_for_request("log d-cancel-pod step-test").await;
         }
         server.play(&event);

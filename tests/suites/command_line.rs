@@ -490,7 +490,7 @@ fn the_demo_can_be_read_after_six_seconds_on_a_terminal_and_at_once_elsewhere() 
     let (shown, took) = demo(true, "");
     assert!(shown.contains("13 events: 2 failed"), "{shown}");
     assert!(shown.contains("\u{1b}["), "it has no colour: {shown}");
-    // It is replayed in time, not printed at once.
+    // The demo is replayed over several seconds, not printed at once.
     assert!(
         took > Duration::from_secs(3) && took < Duration::from_secs(6),
         "{took:?}"

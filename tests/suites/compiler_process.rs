@@ -1,4 +1,4 @@
-//! Plugins are compiled in a child process: with the same result, and each of its failures is an
+//! Compiling plugins in a child process gives the same result, and each failure of the child is an
 //! error.
 use step_observer::bounded::Bounded;
 use step_observer::plugin::{
@@ -83,7 +83,7 @@ fn every_failure_of_the_child_process_is_an_error_with_a_remedy_and_the_next_plu
 fn the_child_gets_nothing_of_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let seen = folder.path().join("environment");
-    // The environment as it was passed: a shell adds variables.
+    // Reads the environment as it was passed, because the shell adds variables.
     let script = format!("cat /proc/$$/environ > {}; exit 3", seen.display());
     let good = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
     let compiler = CompilerProgram::new("/bin/sh".into(), vec!["-c".into(), script.into()]);
@@ -101,7 +101,7 @@ fn the_child_gets_nothing_of_the_environment() {
 #[test]
 fn a_child_that_takes_too_much_memory_is_ended() {
     let good = spec("good", &wat("", &format!("{RELEASE} (call $keep)")));
-    // The child reads a line that never ends into memory.
+    // The child reads an endless line into memory.
     let hoards = engine("/bin/sh", &["-c", "exec tail -n 1 /dev/zero"]);
     let hoards = hoards.with_compiler_memory(Some(64 * 1024 * 1024));
     let refused = Chain::load(&hoards, std::slice::from_ref(&good)).unwrap_err();

@@ -142,8 +142,8 @@ fn all_mistakes_of_a_file_are_reported_at_once_each_with_line_and_field() {
         (24, "plugins[1].from.bundled"),
         (25, "plugins[2].name"),
         (25, "plugins[2].from.file"),
-        // Expects no complaint about the configuration of this plugin: its limits are invalid, so
-        // the plugin is not loaded, because what it reports could be wrong.
+        // Expects only the invalid limits. The plugin is then not loaded, so nothing is reported
+        // about its configuration: with such limits the report could be wrong.
         (29, "plugins[3].limits.timeMs"),
         (33, "plugins[4].config.phases[1]"),
         (34, "plugins[4].config.stepz"),
@@ -258,7 +258,8 @@ sinks:
         assert!(is_told, "{line} {field}: {told}");
     }
     assert!(told.contains("error: 9 mistakes"), "{told}");
-    // The file may be for another machine, so only plugins are loaded.
+    // The configuration may be for another machine, so `config check` loads plugins but does not
+    // read the other files.
     let told = String::from_utf8(run(&["config", "check"], &file).stderr).unwrap();
     assert!(told.contains("error: 3 mistakes in"), "{told}");
 }
@@ -319,7 +320,8 @@ fn a_mistake_in_any_line_of_the_examples_is_reported_with_that_line() {
                 continue;
             };
             let mut changed = vec![format!("{before}{name}x: {value}")];
-            // Another text is as valid, but a list is not; and a list or mapping is no text.
+            // A text is replaced by a list, because another text would be as valid; a list or
+            // mapping is replaced by a text.
             changed.push(match value.starts_with(['[', '{']) || value.is_empty() {
                 true => format!("{before}{name}: hunter2\u{20}"),
                 false => format!("{before}{name}: [[hunter2]]"),
@@ -441,7 +443,7 @@ fn a_hostile_file_gets_a_clear_answer_at_once() {
             1,
             "unexpected character",
         ),
-        // A field that is not YAML hides only itself.
+        // A field that is not YAML hides no mistakes of other fields.
         (
             "log: {maxBytes: 300\nlookBack: 1h\ncluster: {shards: 0}\n".to_owned(),
             3,

@@ -1,4 +1,4 @@
-//! The default sink: that of a SinkBinding, else Tekton's.
+//! The default sink: the sink of a SinkBinding, otherwise Tekton's.
 use serde_json::{Value, json};
 use std::process::Stdio;
 use step_observer::http::ExtraRoots;
@@ -49,7 +49,7 @@ async fn events_wait_for_tektons_sink_and_follow_it() {
         HttpSink::start(vec![]).await,
     ];
     let folder = tempfile::tempdir().unwrap();
-    // Keys of other settings, and of a sink that is not set.
+    // Has keys of other settings, and a `sink` that is empty.
     server.put(tekton_map(
         "config-events",
         &json!({"formats": "tektonv1", "sink": ""}),

@@ -263,12 +263,12 @@ fn cases_and_events_are_tried_in_any_form() {
     let (module, cases) = (guest("filter-events"), cases.to_str().unwrap().to_owned());
     let module = module.to_str().unwrap();
     let passed = good(place.path(), &["test", module, "--cases", &cases]);
-    assert!(passed.ends_with("5 cases passed\n"), "{passed}");
+    assert!(passed.ends_with("8 cases passed\n"), "{passed}");
     let passed = good(
         place.path(),
         &["test", "bundled:filter-events", "--cases", &cases],
     );
-    assert!(passed.ends_with("5 cases passed\n"), "{passed}");
+    assert!(passed.ends_with("8 cases passed\n"), "{passed}");
 
     // A failing case shows the differing member.
     let case = place.path().join("cases/kept");

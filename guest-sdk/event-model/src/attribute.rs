@@ -1,4 +1,5 @@
-//! Which context attributes a plugin may set, and to which values (CloudEvents 1.0 §3.1).
+//! Rules for context attributes: which ones a plugin may set, and to which values (CloudEvents 1.0
+//! §3.1).
 
 use std::fmt;
 
@@ -29,13 +30,13 @@ pub const RESERVED: [&str; 6] = [
 /// Longest name that the specification recommends, in characters.
 pub const MAX_NAME: usize = 20;
 
-/// Longest value in bytes. Receivers put values into HTTP headers.
+/// Maximum length of a value in bytes. It is limited because receivers copy values to HTTP headers.
 pub const MAX_VALUE: usize = 2048;
 
 /// Most characters of a refused name that an error repeats.
 const MAX_SHOWN_NAME: usize = 40;
 
-/// Why a name or value is refused. No text holds the value.
+/// Reason why a name or value is refused. The messages never contain the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttributeError {
     /// The attribute belongs to the observer.
@@ -69,7 +70,7 @@ impl fmt::Display for AttributeError {
 
 impl std::error::Error for AttributeError {}
 
-/// Checks an extension that the observer itself does not set.
+/// Checks an extension attribute that a plugin or the configuration adds.
 ///
 /// # Errors
 ///
@@ -98,12 +99,12 @@ pub fn check_value(name: &str, value: &str) -> Result<(), AttributeError> {
     Ok(())
 }
 
-/// Checks a change that a plugin asks for: of an extension, or of the subject, which may be removed
-/// (`None`) but not be empty.
+/// Checks a change that a plugin requests for an extension or for the subject. `None` removes the
+/// attribute. The subject may be removed but must not be empty.
 ///
 /// # Errors
 ///
-/// The attribute may not be set to that.
+/// A plugin may not change the attribute, or its name or value is not valid.
 pub fn check_change(name: &str, value: Option<&str>) -> Result<(), AttributeError> {
     match (name, value) {
         ("subject", Some("")) => Err(AttributeError::Value(name.to_owned())),

@@ -1,5 +1,5 @@
-//! The versions of the plugin contract (WIT) that this host and this SDK speak: the one place that
-//! names them. `wit/README.md` says what a later 0.1.z may add.
+//! The versions of the plugin contract (WIT) that this host and this SDK support. No other place
+//! lists them. `wit/README.md` describes what a later version 0.1.z may add.
 
 /// Package of the contract.
 pub const PACKAGE: &str = "step-observer:plugin";
@@ -7,7 +7,8 @@ pub const PACKAGE: &str = "step-observer:plugin";
 /// The host runs plugins of every version that begins with this.
 pub const COMPATIBLE: &str = "0.1.";
 
-/// All versions with their texts, the oldest first. Each has everything that those before it have.
+/// All versions with their WIT texts, the oldest first. Each version contains everything that the
+/// versions before it contain.
 pub const VERSIONS: [(&str, &str); 1] = [("0.1.0", include_str!("../../wit/v0.1/plugin.wit"))];
 
 /// The newest version and its text.
@@ -24,9 +25,9 @@ pub const IMPORTS: [&str; 2] = ["events", "logging"];
 /// The interface that makes a component a plugin.
 pub const TRANSFORM: &str = "transform";
 
-/// Generates the bindings of [the newest version](contract::NEWEST), with `bindgen!` of wasmtime for the host and with
-/// `generate!` of wit-bindgen for plugins. Both want the path as a literal, relative to the crate
-/// that calls this.
+/// Generates the bindings of [the newest version](contract::NEWEST), with wasmtime's `bindgen!` for
+/// the host and wit-bindgen's `generate!` for plugins. Both macros need the path as a literal,
+/// relative to the crate that calls `bindings!`.
 #[macro_export]
 macro_rules! bindings {
     (host $($generate:ident)::+ { $($options:tt)* }) => {
@@ -37,22 +38,23 @@ macro_rules! bindings {
     };
 }
 
-/// Returns whether a plugin may import what a component calls so, such as
+/// Returns whether a plugin may import the interface with this full name, such as
 /// `step-observer:plugin/events@0.1.0`.
 #[must_use]
 pub fn is_import(name: &str) -> bool {
     IMPORTS.iter().any(|interface| is(name, interface))
 }
 
-/// Returns whether the name of an export is that of the plugin interface in a version that this
-/// host supports.
+/// Returns whether an export with this name is the plugin interface, in a version that this host
+/// supports.
 #[must_use]
 pub fn is_transform(name: &str) -> bool {
     is(name, TRANSFORM)
 }
 
-/// Returns the text of the version that the export of a core module names, such as
-/// `step-observer:plugin/transform@0.1.0#process`; the newest text for a version that is not known.
+/// Returns the WIT text for the version in the name of a core module's export, such as
+/// `step-observer:plugin/transform@0.1.0#process`. Returns the newest text if the version is
+/// unknown, and `None` if the name is not an export of the plugin interface.
 #[must_use]
 pub fn wit_of(export: &str) -> Option<&'static str> {
     let version = version(export, TRANSFORM)?;
@@ -65,7 +67,8 @@ fn is(name: &str, interface: &str) -> bool {
     version(name, interface).is_some_and(|version| version.starts_with(COMPATIBLE))
 }
 
-/// Returns the version in the name of one of the contract's interfaces.
+/// Returns the version in the full name of an interface of the contract, or `None` if it is the
+/// name of something else.
 fn version<'a>(name: &'a str, interface: &str) -> Option<&'a str> {
     let name = name.strip_prefix(PACKAGE)?.strip_prefix('/')?;
     name.strip_prefix(interface)?.strip_prefix('@')

@@ -1,5 +1,5 @@
-//! The changes that a plugin asks for during one call: checked and bounded when they are recorded,
-//! applied together when the call has ended well.
+//! The changes that a plugin requests during one call. They are checked and limited when they are
+//! recorded, and applied together after the call has succeeded.
 
 use crate::{attribute, field, pointer};
 use serde_json::Value;
@@ -9,11 +9,12 @@ use std::fmt;
 /// Most parts of the data that one call may set.
 const MAX_DATA_EDITS: usize = 1024;
 
-/// Most attributes that one call may set or remove. Receivers put them into headers.
+/// Maximum number of attributes that one call may set or remove. It is limited because receivers
+/// copy attributes to HTTP headers.
 const MAX_ATTRIBUTE_EDITS: usize = 64;
 
-/// Bytes that a recorded change costs beside its text, so that a plugin that loops on tiny changes
-/// is bounded, too.
+/// Cost of a recorded change in bytes, in addition to its text. It also limits a plugin that makes
+/// very small changes in a loop.
 const EDIT_OVERHEAD: usize = 64;
 
 /// A parsed JSON value takes about this many times the bytes of its text.
@@ -121,7 +122,7 @@ impl Edits {
     ///
     /// # Errors
     ///
-    /// A plugin may not set it to that, or there are too many changes.
+    /// A plugin may not change the attribute in this way, or the changes exceed a limit.
     pub fn set_attribute(&mut self, name: &str, value: Option<&str>) -> Result<(), EditError> {
         attribute::check_change(name, value)?;
         self.spend(name.len() + value.map_or(0, str::len))?;
@@ -137,7 +138,8 @@ impl Edits {
     ///
     /// # Errors
     ///
-    /// A plugin may not set it, the pointer or the JSON is not valid, or there are too many changes.
+    /// A plugin may not set this part, the pointer or the JSON is not valid, or the changes exceed
+    /// a limit.
     pub fn set(&mut self, place: &str, json: Option<&str>) -> Result<(), EditError> {
         pointer::check(place).map_err(EditError::Invalid)?;
         if let Some(field) = field::forbids_set(place) {
@@ -158,7 +160,7 @@ impl Edits {
         Ok(())
     }
 
-    /// Records that the log is replaced. Undoes earlier changes of it.
+    /// Records a new text for the whole log. It replaces earlier changes of the log.
     ///
     /// # Errors
     ///
@@ -169,11 +171,13 @@ impl Edits {
         Ok(())
     }
 
-    /// Records that ranges of the log are replaced: first byte, first byte after it, new text.
+    /// Records new texts for ranges of the log. A range is given as its first byte, the first byte
+    /// after it, and the new text.
     ///
     /// # Errors
     ///
-    /// The log was changed before, a range is not valid, or the new texts are too long.
+    /// The log was changed before in this call, a range is not valid, or the new texts are too
+    /// long.
     pub fn edit_log(&mut self, log: &str, edits: Vec<(u64, u64, String)>) -> Result<(), EditError> {
         if self.log.is_some() {
             return Err(EditError::Invalid(
@@ -201,7 +205,8 @@ impl Edits {
         Ok(())
     }
 
-    /// Applies the changes of the log and of the data, and returns those of the attributes.
+    /// Applies the changes of the log and of the data. Returns the changes of the attributes, which
+    /// the caller applies.
     pub fn apply(
         self,
         log: &mut Option<String>,
@@ -221,8 +226,8 @@ impl Edits {
     }
 }
 
-/// Estimates what a JSON text takes beside its own bytes once it is parsed. A list of zeros has two
-/// bytes of text for each value.
+/// Estimates the memory that the parsed values of a JSON text take, in addition to the bytes of the
+/// text. It counts values, because a value may have only two bytes of text, as in a list of zeros.
 #[must_use]
 pub fn size_in_memory(json: &str) -> usize {
     let values = json.bytes().filter(|byte| b",[{:".contains(byte)).count();

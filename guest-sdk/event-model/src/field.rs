@@ -1,7 +1,8 @@
-//! The fields of an event's data: one row each, with all that the host and the SDK decide by it.
+//! Table of the fields of an event's data, with one row per field. The host and the SDK use it to
+//! decide how to treat a field.
 //!
-//! A new field of the event needs a row here, else a test of the host fails: it holds this table
-//! against the JSON Schema of the data.
+//! Every new field of the event needs a row here: a test of the host compares this table with the
+//! JSON Schema of the data.
 
 use crate::pointer;
 use serde_json::{Map, Value};
@@ -16,28 +17,28 @@ pub enum PluginAccess {
     Write,
     /// No plugin may change it: receivers rely on what it says.
     Read,
-    /// `set` may not change it, but the contract has functions for it.
+    /// It cannot be changed with `set`; the contract has separate functions for it.
     OwnFunctions,
 }
 
 /// Treatment of a field after a redacting plugin has failed on the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnStrip {
-    /// It stays whole: no person or program can have written a secret into it.
+    /// It stays completely, because it cannot contain a secret.
     Keep,
-    /// It stays with those of its members that have a row which keeps them.
+    /// It stays, but only with those members whose own rows keep them.
     KeepMembers,
     /// It goes.
     Remove,
 }
 
-/// Treatment of a field in an event that is larger than `event.maxBytes`, after all members without
-/// a row here were omitted.
+/// Treatment of a field in an event that is larger than `event.maxBytes`. Members without a row in
+/// this table are omitted before any field in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnOversize {
     /// It stays.
     Keep,
-    /// It is omitted if it is long, or has a rule for itself, as the log has.
+    /// It is omitted if it is long, or as its own rule says; the log has such a rule.
     Omit,
 }
 
@@ -54,8 +55,8 @@ pub struct Field {
     pub oversize: OnOversize,
 }
 
-/// All fields of the data. Members of `labels`, of `step` and of what plugins add have no row,
-/// unless something is decided about them.
+/// All fields of the data. Members of `labels`, of `step` and of data that plugins add have a row
+/// only if they need their own treatment.
 pub const FIELDS: [Field; 33] = {
     use OnOversize::{Keep as Fixed, Omit};
     use OnStrip::{Keep, KeepMembers, Remove};
@@ -136,8 +137,8 @@ pub fn find(parent: &str, name: &str) -> Option<&'static Field> {
     fields.find(|field| field.name() == name && field.parent() == parent)
 }
 
-/// Returns the field because of which `set` may not change this place: the place is the field,
-/// inside it, or around it.
+/// Returns the field that forbids `set` to change this place. The place may be the field itself,
+/// inside the field, or around it.
 #[must_use]
 pub fn forbids_set(place: &str) -> Option<&'static Field> {
     let is_it = |field: &&Field| match field.plugin {

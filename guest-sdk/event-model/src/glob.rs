@@ -24,8 +24,8 @@ pub fn glob(pattern: &str, text: &str) -> bool {
     true
 }
 
-/// Returns whether one of the patterns fits the text. An empty list fits everything: the condition
-/// was not given.
+/// Returns whether at least one of the patterns matches the text. An empty list matches every text,
+/// because it means that there is no condition.
 #[must_use]
 pub fn matches_any(patterns: &[String], text: &str) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| glob(pattern, text))

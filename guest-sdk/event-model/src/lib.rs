@@ -1,8 +1,9 @@
-//! The contract of a step event, in one place for the host and for the SDK's test host.
+//! The contract of a step event, shared by the host and the SDK's test host.
 //!
-//! It names the version of the plugin contract ([`contract`]), says which phases there are ([`Phase`]), which fields the data has and what may happen to
-//! each ([`field::FIELDS`]), which attributes a plugin may set ([`attribute`]), and how recorded
-//! changes are checked, bounded and applied ([`Edits`]). All of it is pure: no I/O, no clock.
+//! It defines the version of the plugin contract ([`contract`]), the phases ([`Phase`]), the fields
+//! of the data and their treatment ([`field::FIELDS`]), the attributes that a plugin may set
+//! ([`attribute`]), and how recorded changes are checked, limited and applied ([`Edits`]).
+//! Everything is pure: no I/O, no clock.
 
 pub mod attribute;
 pub mod contract;

@@ -29,7 +29,7 @@ impl Phase {
     /// All phases.
     pub const ALL: [Self; 4] = [Self::Started, Self::Succeeded, Self::Failed, Self::Skipped];
 
-    /// Returns the word that stands in the type of an event, in configurations and in metrics.
+    /// Returns the word for the phase in event types, in configurations and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -5,12 +5,12 @@ use serde_json::{Map, Value};
 /// Most reference tokens of a pointer that can be set.
 const MAX_DEPTH: usize = 32;
 
-/// Checks a pointer to set: it names a member of the data, or something in one, and is not too
-/// deep.
+/// Checks a pointer that a plugin sets or removes: it must point to a member of the data or to
+/// something inside a member, and must not be too deep.
 ///
 /// # Errors
 ///
-/// The text for the author of the plugin.
+/// A message for the author of the plugin.
 pub fn check(pointer: &str) -> Result<(), String> {
     let depth = tokens(pointer).count();
     if pointer.starts_with('/') && depth <= MAX_DEPTH {
@@ -27,7 +27,7 @@ pub fn member(parent: &str, name: &str) -> String {
     pointer
 }
 
-/// Makes a pointer to an object, or to an array, one to its member, or item, of this name.
+/// Appends the name of a member, or the index of an item, to a pointer.
 pub fn push(pointer: &mut String, name: &str) {
     pointer.push('/');
     for c in name.chars() {
@@ -52,8 +52,9 @@ fn tokens(pointer: &str) -> impl Iterator<Item = String> + '_ {
     tokens.map(|token| token.replace("~1", "/").replace("~0", "~"))
 }
 
-/// Sets, or removes, the value that a pointer names. Makes missing objects on the way. A place in
-/// something that is neither object nor array, or beyond the end of an array, stays as it is.
+/// Sets or removes the value that a pointer refers to. When setting, creates missing objects on the
+/// way. Changes nothing if the parent is neither object nor array, or if the index is beyond the
+/// end of an array.
 pub fn set(root: &mut Value, pointer: &str, value: Option<Value>) {
     let mut tokens: Vec<String> = tokens(pointer).collect();
     let Some(last) = tokens.pop() else { return };
@@ -92,7 +93,8 @@ pub fn set(root: &mut Value, pointer: &str, value: Option<Value>) {
     }
 }
 
-/// Reads the index of an item that exists in an array of this length.
+/// Parses the index of an existing item of an array with this length. Returns `None` if there is no
+/// such item.
 fn index(token: &str, length: usize) -> Option<usize> {
     token.parse().ok().filter(|index| *index < length)
 }

@@ -24,7 +24,7 @@ pub struct FakeEvent {
     annotations: Map<String, Value>,
     rule_sets: Vec<RuleSet>,
     edits: RefCell<Edits>,
-    /// Index of the rule set, and what it is applied to.
+    /// Index of the rule set, and the scope of the redaction.
     redactions: RefCell<Vec<(usize, Scope)>>,
 }
 
@@ -33,7 +33,7 @@ impl FakeEvent {
     ///
     /// # Errors
     ///
-    /// It is not a JSON object.
+    /// `event` is not a JSON object.
     pub fn new(event: &Value, rule_sets: Vec<RuleSet>) -> Result<Self, String> {
         let attributes = event.as_object().cloned();
         let mut attributes = attributes.ok_or("an event is a JSON object")?;
@@ -49,7 +49,8 @@ impl FakeEvent {
         })
     }
 
-    /// Adds an annotation of the TaskRun. Events do not carry annotations, so cases cannot.
+    /// Adds an annotation of the TaskRun. The JSON of an event has no annotations, so a case in a
+    /// folder cannot set them.
     #[must_use]
     pub fn with_annotation(mut self, name: &str, value: &str) -> Self {
         self.annotations.insert(name.to_owned(), value.into());

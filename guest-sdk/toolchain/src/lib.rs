@@ -1,5 +1,5 @@
-//! Finds a Rust compiler that can build plugins: the present one, else after rustup has added the
-//! target, else Debian's.
+//! Finds a Rust compiler that can build plugins: the installed one if it has the target or rustup
+//! can add the target, otherwise Debian's.
 
 #![allow(
     clippy::disallowed_methods,
@@ -17,14 +17,14 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 /// Compiler for plugins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toolchain {
-    /// The compiler that builds everything else: it has the standard library of the target.
+    /// The compiler that also builds the host, with the standard library of the WebAssembly target.
     Ours,
     /// Debian's compiler, which builds the standard library from its source.
     Debian,
 }
 
 impl Toolchain {
-    /// Returns the present compiler if it has the target, else adds the target by rustup, else
+    /// Returns the installed compiler if it has the target or rustup can add the target; otherwise
     /// installs Debian's. `STEP_OBSERVER_WASM=debian` skips the first two. `folder` is the folder
     /// in which cargo will run, because a toolchain can be chosen per folder; `say` reports slow
     /// steps.
@@ -59,8 +59,8 @@ impl Toolchain {
         ))
     }
 
-    /// Makes a `cargo build` use this compiler. Returns its target folder, which is not the usual
-    /// one, because artifacts of two compilers must not mix.
+    /// Makes a `cargo build` use this compiler. Returns the target folder; Debian's compiler has
+    /// its own, because artifacts of two compilers must not mix.
     pub fn apply(self, build: &mut Command, target_dir: &Path) -> PathBuf {
         build.args(["build", "--target", TARGET]);
         match self {

@@ -18,7 +18,7 @@ pub(crate) enum Assessment {
     Waiting,
     /// The command of the step runs (rows 3, 4).
     Running(Start, Inference),
-    /// The step is over, but better evidence of its end may still come within this patience.
+    /// The step is over, but better evidence of its end may still come within this time.
     Pending(Patience),
     /// The step is over.
     Ended(End),
@@ -42,7 +42,7 @@ pub(crate) struct End {
     pub(crate) start: Option<Start>,
     /// Reported time of the end, if there is one.
     pub(crate) at: Option<Timestamp>,
-    /// Latest start of the step by any clock: a lower bound of the end (decision 5).
+    /// Latest of the known starts of the step, by any clock: a lower bound of the end (decision 5).
     pub(crate) not_before: Option<Timestamp>,
 }
 
@@ -120,8 +120,8 @@ impl StepContext<'_> {
         Some(&before.state)
     }
 
-    /// Returns true if the step waits for ever: its predecessor ended, but its entrypoint wrote
-    /// neither a message nor the file that this step waits for (§2).
+    /// Returns true if the step waits forever: the entrypoint of its predecessor ended without
+    /// writing a message or the file that this step waits for (§2).
     fn is_shut_out(&self) -> bool {
         let left_word = |state: &ContainerState| matches!(state, ContainerState::Terminated(ended) if ended.internals().is_some());
         self.step.gate == Gate::Predecessor
@@ -177,7 +177,8 @@ impl StepContext<'_> {
             return failed(ended.exit_code, "OOMKilled");
         }
         if let Some(exit_code) = message.exit_code {
-            // A cancellation under `onError: continue` is no `Continued` (decision 4).
+            // A cancelled step has the reason of the cancellation, not `Continued`, also under
+            // `onError: continue` (decision 4).
             return match self.ended_by() {
                 EndedBy::Unknown => Assessment::Pending(Patience::Short),
                 EndedBy::Tekton(reason) => failed(exit_code, reason),
@@ -229,11 +230,13 @@ impl StepContext<'_> {
         }
         let succeeded = ended.succeeded();
         if !ran {
-            // The end in the TaskRun is synthetic: the container was alive when Tekton failed the run.
+            // If the end in the TaskRun is synthetic, the container was alive when Tekton marked
+            // the run as failed.
             let given_up = matches!(ender, EndedBy::Tekton(_));
             return match ended_with_pod || succeeded || given_up {
                 true => self.never_started(ended.finished_at),
-                // The reason of the pod's end is reported after the ends of its containers (row 10a).
+                // Waits, because the reason for the pod's end is reported after the ends of its
+                // containers (row 10a).
                 false if !self.is_over() => Assessment::Pending(Patience::Long),
                 false => self.failed_without_start(ended),
             };
@@ -265,7 +268,8 @@ impl StepContext<'_> {
             && ended.finished_at.is_some_and(in_its_turn)
     }
 
-    /// Row 10: the container is why the TaskRun fails, although its step never ran.
+    /// Row 10: returns the failure of a step that never ran, but whose container makes the TaskRun
+    /// fail.
     fn failed_without_start(&self, ended: &Terminated) -> Assessment {
         let reason = ended.reason.as_deref().unwrap_or("Error");
         Assessment::Ended(End {
@@ -276,10 +280,10 @@ impl StepContext<'_> {
         })
     }
 
-    /// Row 10a: returns true if the container ended because its pod did. A deletion that was requested
-    /// after the container's end did not cause it. Ends that are decided at once must be the same
-    /// after a restart, so for them the deletion must be strictly older: both times have whole
-    /// seconds.
+    /// Row 10a: returns true if the container ended because its pod did. A deletion that was
+    /// requested after the container's end is not the cause. An end that is decided at once must be
+    /// the same after a restart. So the deletion causes such an end only if it was requested in an
+    /// earlier second (both times have whole seconds).
     fn ended_with_pod(&self, ended: &Terminated) -> bool {
         let pod = &self.view.pod;
         let lost = ended.reason.as_deref() == Some(CONTAINER_STATUS_UNKNOWN);
@@ -291,7 +295,8 @@ impl StepContext<'_> {
             (Some(asked), Some(at)) => at >= asked,
             (Some(_), None) | (None, _) => pod.deleting,
         };
-        // A disruption later than the longest wait cannot have been awaited, so it must not count.
+        // Ignores a disruption after the longest wait, because the end may have been emitted before
+        // it.
         let known_until = ended
             .finished_at
             .and_then(|at| at.checked_add(LONG_PATIENCE).ok());
@@ -322,11 +327,13 @@ impl StepContext<'_> {
         }
     }
 
-    /// Returns the end of the attempt, and what it reports of this step; `None` while the attempt runs.
+    /// Returns the end of the attempt, and the end that it reports for this step, if any; `None`
+    /// while the attempt runs.
     fn verdict(&self) -> Option<(&Done, Option<&ReportedEnd>)> {
         let attempt: &Attempt = self.view.verdict?;
         let done = attempt.done.as_ref()?;
-        // A pod that was re-created under the same name: the status still shows the old one (row 17).
+        // The pod was re-created under the same name, and the status still shows the end in the old
+        // pod (row 17).
         let is_stale =
             |end: &ReportedEnd| !end.is_synthetic(done) && end.finished_at < self.view.pod.created;
         let reported = attempt

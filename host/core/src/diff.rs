@@ -1,4 +1,4 @@
-//! Compares the state of a pod with what was emitted of it.
+//! Compares the state of a pod with the transitions that were emitted for it.
 
 use crate::assess::{Assessment, End, Patience, assess};
 use crate::snapshot::{Attempt, Inference, PodSnapshot};
@@ -14,7 +14,8 @@ pub const WHEN_START_DELAY: SignedDuration = SignedDuration::from_millis(2500);
 /// in a-success 3.1 s passed from the annotation to the report of the end).
 pub const FIRST_WHEN_START_DELAY: SignedDuration = SignedDuration::from_millis(5000);
 
-/// What was emitted of one step, and what later states of the pod may no longer show.
+/// Transitions that were emitted for one step, and facts that later states of the pod may no longer
+/// show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StepMarks {
     /// Progress of its start.
@@ -31,7 +32,7 @@ pub(crate) enum StartMark {
     /// The turn of the step has not come.
     #[default]
     Pending,
-    /// The start can be inferred since this time, by the observer's clock.
+    /// The start can be inferred from this time on, by the observer's clock.
     EligibleSince(Timestamp),
     /// `started` was emitted, with this time.
     Emitted(Timestamp),
@@ -55,7 +56,8 @@ pub(crate) struct PodView<'a> {
     pub(crate) gone: bool,
     /// The attempt that this pod belongs to, once that attempt is over.
     pub(crate) verdict: Option<&'a Attempt>,
-    /// The TaskRun will not report this pod's end: it was deleted, or runs in another pod.
+    /// True if the TaskRun will not report this pod's end, because the TaskRun was deleted or runs
+    /// in another pod.
     pub(crate) detached: bool,
     /// True if the wait for better evidence has timed out.
     pub(crate) patience_over: bool,

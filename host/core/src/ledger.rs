@@ -43,8 +43,8 @@ impl Observation {
 
 /// Records which transitions of every live run were emitted, so that none is emitted twice.
 ///
-/// Memory: a few hundred bytes for each pod that has steps without an end; after that its UID and
-/// name; nothing once its TaskRun is gone.
+/// Memory: a few hundred bytes for each pod with steps that have not ended; only UID and name for
+/// each other pod; nothing once the TaskRun is gone.
 #[derive(Debug)]
 pub struct Ledger {
     /// Boxed, because a hash table reserves up to twice the slots that it uses.
@@ -57,8 +57,8 @@ pub struct Ledger {
 // === impl Ledger ===
 
 impl Ledger {
-    /// Creates a ledger that emits nothing of runs which ended before `horizon` (row 19), and
-    /// nothing at all before [`Ledger::mark_listed`] is called.
+    /// Creates a ledger that emits no transitions of runs that ended before `horizon` (row 19), and
+    /// none at all before [`Ledger::mark_listed`] is called.
     #[must_use]
     pub fn new(horizon: Timestamp) -> Self {
         Self {
@@ -69,7 +69,8 @@ impl Ledger {
         }
     }
 
-    /// Creates a ledger for a stream that starts before its runs do: it emits everything.
+    /// Creates a ledger for a stream that starts before its runs start. The ledger emits all
+    /// transitions.
     #[must_use]
     pub fn from_stream_start() -> Self {
         Self {
@@ -105,9 +106,9 @@ impl Ledger {
         self.listed
     }
 
-    /// Marks the first lists of Pods and TaskRuns as complete for the runs that `of` selects: they
-    /// are due at `now`. Before that, a Pod without a TaskRun may be one whose TaskRun is not yet
-    /// listed.
+    /// Marks the first lists of Pods and TaskRuns as complete for the runs that `of` selects, and
+    /// makes these runs due at `now`. Before that, a Pod may have no TaskRun only because its
+    /// TaskRun is not listed yet.
     pub fn mark_listed(&mut self, now: Timestamp, of: impl Fn(&str) -> bool) {
         self.listed = true;
         for (uid, run) in self.runs.iter_mut().filter(|(uid, _)| of(uid)) {
@@ -128,8 +129,8 @@ impl Ledger {
         }
     }
 
-    /// Records an observation without evaluating its run, because its lists are not complete
-    /// ([`Ledger::mark_listed`]) or because it is deferred. Returns the UID of the run.
+    /// Records an observation without evaluating its run: the first lists of the run are not
+    /// complete ([`Ledger::mark_listed`]), or the run is deferred. Returns the UID of the run.
     pub fn record(&mut self, observation: Observation) -> Arc<str> {
         match observation {
             Observation::Pod(pod) => {

@@ -18,7 +18,7 @@ pub(crate) struct TurnEvidence {
     pub(crate) started: bool,
     /// The predecessor ended in a way that lets this step run.
     pub(crate) came: bool,
-    /// Earliest time at which the step can have been allowed to run, in whole seconds.
+    /// Earliest time at which the turn of the step can have come, in whole seconds.
     pub(crate) since: Option<Timestamp>,
     /// Lower bound of the start.
     pub(crate) start: Option<Timestamp>,
@@ -28,8 +28,8 @@ pub(crate) struct TurnEvidence {
     pub(crate) after_failure: bool,
 }
 
-/// Derives the transitions of an attempt from its TaskRun alone. `fallback` is the time of an end for
-/// which the TaskRun reports none.
+/// Derives the transitions of an attempt from its TaskRun alone. `fallback` is the time of each end
+/// that the TaskRun reports without a time.
 pub(crate) fn from_task_run(
     run_uid: &str,
     number: usize,
@@ -43,7 +43,7 @@ pub(crate) fn from_task_run(
         ended_with_pod: evicted,
         ..TurnEvidence::default()
     };
-    // Of the synthetic ends, the first one after only successful steps belongs to the step that ran.
+    // The step that ran is the first one with a synthetic end, if all steps before it went well.
     let mut all_well = true;
     for (index, step) in attempt.steps.iter().enumerate() {
         let mut end = end_of(step, attempt, turn, all_well);
@@ -114,7 +114,7 @@ fn end_of(step: &ReportedStep, attempt: &Attempt, turn: TurnEvidence, all_well: 
     }
 }
 
-/// Derives the end of a step from an end that Tekton has read from the pod (a genuine one, §3).
+/// Derives the end of a step from a genuine end: one that Tekton has read from the pod (§3).
 pub(crate) fn reported_end(end: &ReportedEnd, turn: TurnEvidence) -> End {
     match end.by_entrypoint {
         true => with_message(end, turn),
@@ -122,7 +122,8 @@ pub(crate) fn reported_end(end: &ReportedEnd, turn: TurnEvidence) -> End {
     }
 }
 
-/// Rows 5 to 8. Tekton overwrites the container's start with that of the entrypoint.
+/// Rows 5 to 8: the entrypoint left a message. Tekton has replaced the container's start with the
+/// start that the entrypoint wrote.
 fn with_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     let done = outcome(Some(end.exit_code), &end.reason);
     let start = end.started_at.map(|at| Start {
@@ -160,7 +161,8 @@ fn without_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     } else if ran || is_failure(end, turn, succeeded) {
         Kind::Failed(done)
     } else if end.truncated && end.exit_code == 1 {
-        // The kubelet truncated the message, and the entry `Reason: Skipped` stands last.
+        // The entry `Reason: Skipped` is the last one of the message, so it was lost when the
+        // kubelet truncated the message.
         Kind::Skipped(outcome(Some(1), "Skipped"), SkipCause::PreviousStepFailed)
     } else {
         Kind::Skipped(outcome(None, "Skipped"), SkipCause::NeverStarted)
@@ -181,9 +183,9 @@ fn is_failure(end: &ReportedEnd, turn: TurnEvidence, succeeded: bool) -> bool {
     if is_decided_at_once(end.exit_code, Some(&end.reason)) {
         return true;
     }
-    // The entrypoint of a waiting step learns that an earlier step failed, and writes `Skipped`. If
-    // that message was truncated, or a signal ended the entrypoint first (exit codes 2 and 143), the
-    // container was stopped with its pod.
+    // A step that waits while an earlier step fails ends with the message `Skipped`. If that
+    // message was truncated, or a signal ended the entrypoint first (exit codes 2 and 143), the
+    // container counts as stopped with its pod.
     let stopped = matches!(end.exit_code, 2 | 143) || (end.truncated && end.exit_code == 1);
     let stopped_too = stopped && turn.after_failure && end.finished_at >= turn.since;
     let lost = &*end.reason == CONTAINER_STATUS_UNKNOWN;

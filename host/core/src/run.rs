@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Longest difference between the Pod watch and the TaskRun watch: after it, the evidence of one
-/// counts alone.
+/// Longest delay between the Pod watch and the TaskRun watch. After it, the evidence of one watch
+/// is enough.
 pub const SHORT_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 /// Longest wait for the ends of a terminating pod's steps: the default grace period of 30 s, and
 /// five seconds more.
@@ -50,7 +50,7 @@ struct Pod {
     awaiting_since: Option<Timestamp>,
     unevaluated: bool,
     /// First observed value. A pod that is lost with its node no longer shows the starts of its
-    /// containers, but its events must sort behind the earlier ones.
+    /// containers, but its later events must still sort behind its earlier ones.
     first_container_started: Option<Timestamp>,
 }
 
@@ -213,8 +213,8 @@ impl Run {
         (transitions, wake)
     }
 
-    /// Row 20: derives the transitions of ended attempts whose pod was never observed, after a grace in
-    /// which the pod may still appear. Returns the end of that grace while it lasts.
+    /// Row 20: derives the transitions of ended attempts whose pod was never observed, after a
+    /// short wait in which the pod may still appear. Returns the end of that wait while it lasts.
     fn report_missing_pods(
         &mut self,
         run_uid: &str,
@@ -271,8 +271,8 @@ impl Run {
     }
 }
 
-/// Returns the number of the retry at the end of a pod's name, whose beginning may be a hash; 0 if
-/// there is none (§1).
+/// Returns the number of the retry, which ends the pod's name (§1); 0 if the name has none. The
+/// name may begin with a hash.
 fn retry_in(pod_name: &str) -> usize {
     let number = pod_name.rsplit_once("-pod-retry").map(|(_, number)| number);
     number.and_then(|number| number.parse().ok()).unwrap_or(0)

@@ -22,9 +22,11 @@ pub struct PodSnapshot {
     pub reason: Option<Arc<str>>,
     /// Annotation `tekton.dev/ready: READY`: the first step may start.
     pub ready: bool,
-    /// Time of the annotation's entry in `managedFields`; a later patch by the same manager moves it (§1).
+    /// Time of the entry of `tekton.dev/ready` in `managedFields`; a later patch by the same
+    /// manager moves it (§1).
     pub ready_at: Option<Timestamp>,
-    /// Annotation `tekton.dev/cancel: CANCEL`: the pod is kept, and shows the real ends later (§4).
+    /// Annotation `tekton.dev/cancel: CANCEL`: the pod is not deleted, and later shows the real
+    /// ends of its steps (§4).
     pub cancel_requested: bool,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
@@ -33,10 +35,10 @@ pub struct PodSnapshot {
     /// Time since which the condition `DisruptionTarget` is true: the pod is evicted, preempted or
     /// deleted with its node.
     pub disrupted_at: Option<Timestamp>,
-    /// Earliest start of a step container, or the end of one that could not start.
+    /// Earliest start of a step container. For a container that could not start, its end counts.
     pub first_container_started: Option<Timestamp>,
-    /// Latest start of a container, sidecars included: READY comes after it. Restarts by which Tekton
-    /// stops sidecars do not count.
+    /// Latest start of a container, sidecars included. READY is set after it. Restarts that Tekton
+    /// causes to stop sidecars do not count.
     pub containers_started: Option<Timestamp>,
     /// True if the pod has containers that are not steps.
     pub has_sidecars: bool,
@@ -100,7 +102,8 @@ impl StepSnapshot {
     }
 }
 
-/// Returns the name of the step in a container's name (`IsContainerStep` in Tekton's pkg/pod).
+/// Returns the name of the step, from the name of its container (`IsContainerStep` in Tekton's
+/// pkg/pod).
 #[must_use]
 pub fn step_name(container: &str) -> &str {
     container.strip_prefix("step-").unwrap_or(container)
@@ -109,7 +112,7 @@ pub fn step_name(container: &str) -> &str {
 /// Condition for which the entrypoint of a step waits (`-wait_file`, §1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
-    /// None: the command runs as soon as the container does.
+    /// No condition: the command runs as soon as the container does.
     Open,
     /// The annotation `tekton.dev/ready`.
     Ready,
@@ -188,8 +191,8 @@ pub(crate) fn never_ran(reason: &str) -> bool {
     )
 }
 
-/// Returns true if the container failed by itself, whatever happens to its pod later (row 10a). Exit
-/// codes 127 and 128 are the kubelet's for a container that it could not start.
+/// Returns true if the container failed by itself, whatever happens to its pod later (row 10a). The
+/// kubelet reports exit codes 127 and 128 for a container that it could not start.
 pub(crate) fn is_decided_at_once(exit_code: i32, reason: Option<&str>) -> bool {
     matches!(exit_code, 127 | 128)
         || matches!(
@@ -225,7 +228,7 @@ impl Terminated {
 
 /// Internal entries of a termination message, which the entrypoint writes (§2).
 ///
-/// Of a message that the kubelet truncated, they are the entries that could still be read.
+/// If the kubelet truncated the message, these are the entries that could still be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Internals {
     /// `StartedAt`: the exact start of the step.
@@ -234,7 +237,7 @@ pub struct Internals {
     pub reason: Option<Arc<str>>,
     /// `ExitCode`: the command failed under `onError: continue`.
     pub exit_code: Option<i32>,
-    /// The kubelet truncated the message, so a missing entry may be a lost one.
+    /// The kubelet truncated the message, so a missing entry may have been lost.
     pub truncated: bool,
 }
 
@@ -298,7 +301,7 @@ pub struct ReportedEnd {
     pub reason: Arc<str>,
     /// True if there is a `terminationReason`: the entrypoint left a message (§3).
     pub by_entrypoint: bool,
-    /// True if there is none, but the remains of a message that the kubelet truncated.
+    /// True if there is no `terminationReason`, but a part of a message that the kubelet truncated.
     pub truncated: bool,
     /// Start of the step; Tekton writes the entrypoint's time here.
     pub started_at: Option<Timestamp>,

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 pub(crate) struct StepTimes {
     /// Best start that is known before the step reports its own (§5).
     pub(crate) inferred_start: Option<Timestamp>,
-    /// Earliest time at which the turn of the step can have come, in whole seconds: a container that
-    /// ended before it never ran its step (row 9).
+    /// Earliest time at which the turn of the step can have come, in whole seconds. If the
+    /// container ended earlier, its step never ran (row 9).
     pub(crate) turn: Option<Timestamp>,
     /// End of the container, raised to the start of its step.
     end: Option<Timestamp>,
@@ -31,7 +31,8 @@ pub(crate) fn of_steps(view: &PodView<'_>, marks: &[StepMarks]) -> Vec<StepTimes
         let (turn, earliest) = match step.gate {
             Gate::Open => (None, None),
             Gate::Ready => {
-                // A container with exit code 0 ran its step: it did not wait for READY any more.
+                // Only a killed container may have ended before READY: a container with exit code 0
+                // has run its step.
                 let killed = ended(pod, index).is_some_and(|ended| !ended.succeeded());
                 (
                     pod.containers_started.max(ready.filter(|_| killed)),

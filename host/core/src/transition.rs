@@ -12,7 +12,7 @@ pub struct Transition {
     pub pod_uid: Option<Arc<str>>,
     /// Name of the Pod.
     pub pod_name: Arc<str>,
-    /// Sort key of the Pod among those of its attempt.
+    /// Sort key of the Pod among the Pods of its attempt.
     pub pod_order: PodOrder,
     /// Container name.
     pub container: Arc<str>,

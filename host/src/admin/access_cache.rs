@@ -1,5 +1,5 @@
-//! Caches the answers of the cluster about tokens for a short time. A right that is removed is refused within
-//! seconds.
+//! Caches the cluster's decisions about tokens for a short time, so that a client is refused within
+//! seconds after its right is removed.
 
 use super::auth::Access;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ const MAX_ENTRIES: usize = 256;
 /// SHA-256 of a path and a token.
 pub(super) type AccessKey = [u8; 32];
 
-/// Answers by the path and the token they are about.
+/// Answers, by path and token.
 #[derive(Debug, Default)]
 pub(super) struct AccessCache(HashMap<AccessKey, (Instant, Access)>);
 

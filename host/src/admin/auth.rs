@@ -35,7 +35,8 @@ pub enum Access {
     Unknown,
 }
 
-/// Asks the cluster whether the owner of a token may get a path. The error has a remedy and is logged.
+/// Asks the cluster whether the owner of a token may get a path. The error is logged, so it says
+/// what to do.
 pub type AccessReviewer =
     Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<Access, String>> + Send + Sync>;
 
@@ -111,11 +112,13 @@ impl Guard {
     }
 }
 
-/// Checks at the start that the token can be read. A missing token file is an error then.
+/// Checks at the start that requests can be authorized. A missing token file is an error at this
+/// time.
 ///
 /// # Errors
 ///
-/// The token file cannot be read, is empty or is too large, or there is no cluster to review tokens.
+/// The token file cannot be read, is empty or is too large, or there is no cluster to review
+/// tokens.
 pub(super) fn check(config: Option<&AuthConfig>, has_cluster: bool) -> Result<(), AuthError> {
     match config {
         Some(AuthConfig::Bearer(bearer)) => {
@@ -189,7 +192,7 @@ fn unknown(problem: &'static str) -> Response {
     (StatusCode::UNAUTHORIZED, challenge, problem).into_response()
 }
 
-/// Returns the token of a request that has exactly one.
+/// Returns the token of a request, if the request has exactly one.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

@@ -9,9 +9,10 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AdminConfig {
-    /// Address of `/status`, `/plugins`, `/sinks`, `/events/ID`, `/metrics`, `/healthz` and `/readyz` over HTTP, such as
-    /// `127.0.0.1:8082`. The default is none. On an address that other machines reach, the first four need `auth`.
-    /// Without `auth`, `metrics` and `probes`, such an address has only the last three.
+    /// Address of `/status`, `/plugins`, `/sinks`, `/events/ID`, `/metrics`, `/healthz` and
+    /// `/readyz` over HTTP, such as `127.0.0.1:8082`. The default is none. On an address that other
+    /// machines reach, the first four need `auth`. If none of `auth`, `metrics` and `probes` is
+    /// set, such an address serves only the last three.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
     /// Address of `/metrics` alone, such as `0.0.0.0:8080`.
@@ -26,14 +27,15 @@ pub struct AdminConfig {
     pub auth: Option<AuthConfig>,
 }
 
-/// How a caller proves who it is: by a token in the header `Authorization: Bearer TOKEN`.
+/// Method to identify a caller: a token in the header `Authorization: Bearer TOKEN`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum AuthConfig {
     /// The token that is in a file.
     Bearer(BearerConfig),
-    /// A token of the cluster, such as a service account's. The API server is asked whose it is (TokenReview), and
-    /// whether RBAC lets its owner `get` the path, such as `/status` (`nonResourceURLs`; SubjectAccessReview).
+    /// A token of the cluster, such as a service account's. The API server finds its owner
+    /// (TokenReview), and decides whether RBAC lets that owner `get` the path, such as `/status`
+    /// (`nonResourceURLs`; SubjectAccessReview).
     Kubernetes(KubernetesConfig),
 }
 
@@ -49,7 +51,8 @@ pub struct BearerConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct KubernetesConfig {
-    /// Whom a token must be made for, one of these. The default is the API server itself.
+    /// Accepted audiences: a token must be made for at least one of them. The default is the API
+    /// server itself.
     pub audiences: Vec<String>,
 }
 
@@ -62,7 +65,7 @@ pub enum AdminConfigError {
          127.0.0.1 (`kubectl port-forward` reaches it)"
     )]
     Unprotected(SocketAddr),
-    /// `auth` is set, but no address shows anything to guard.
+    /// `auth` is set, but there is no address with routes that need it.
     #[error("admin.auth guards what admin.listen shows: set admin.listen, or remove admin.auth")]
     NothingToGuard,
     /// Two servers cannot listen on one address.
@@ -70,7 +73,7 @@ pub enum AdminConfigError {
         "{field}: {address} is the address of {other} too: use another address, or remove one of them"
     )]
     Twice {
-        /// The field with the same address that is checked later, such as `admin.listen`.
+        /// The field that is checked later, such as `admin.listen`.
         field: &'static str,
         /// The field that comes first.
         other: &'static str,
@@ -158,8 +161,8 @@ impl AdminConfig {
             Some(_) => Ok(RouteSet::Guarded),
             None if address.ip().to_canonical().is_loopback() => Ok(RouteSet::All),
             None if has_others => Err(AdminConfigError::Unprotected(address)),
-            // A configuration of 0.1.0, which had one address. It must still start, so that an
-            // upgrade keeps probes and scrapes.
+            // In version 0.1.0, a configuration had one address for all routes. Such a
+            // configuration must still start, so that probes and scrapes work after an upgrade.
             None => Ok(RouteSet::Withheld),
         }
     }

@@ -1,6 +1,7 @@
-//! Bounds the open connections, in total and per peer address. When all slots are occupied, a new connection
-//! replaces one of the address that holds the most. So no address can lock out the others: a probe of the
-//! kubelet gets a slot among any number of idle connections.
+//! Bounds the open connections, in total and per peer address. When all slots are occupied, a new
+//! connection replaces the oldest connection of the address that holds the most. So no address can
+//! lock out the others: a probe of the kubelet gets a slot even if idle connections occupy all of
+//! them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -41,7 +42,8 @@ impl<T> ConnectionSlots<T> {
         self.taken.len()
     }
 
-    /// Decides on a new connection. A caller that keeps it must call [`ConnectionSlots::occupy`].
+    /// Decides on a new connection. A caller that keeps the connection must call
+    /// [`ConnectionSlots::occupy`].
     pub(super) fn decide(&mut self, peer: IpAddr) -> SlotDecision<T> {
         let mut held: HashMap<IpAddr, usize> = HashMap::new();
         for (other, _) in &self.taken {
@@ -112,7 +114,7 @@ mod tests {
         let mut slots = slots(&[3, 2, 1, 1, 2, 1]);
         assert_eq!(slots.decide(peer(4)), SlotDecision::Replace(2));
         slots.occupy(peer(4), 6);
-        // Peers 1 and 2 have two connections each; the oldest of these is of peer 2.
+        // Peers 1 and 2 have two connections each; the oldest of these four belongs to peer 2.
         assert_eq!(slots.decide(peer(5)), SlotDecision::Replace(1));
         slots.occupy(peer(5), 7);
         assert_eq!(slots.len(), LIMITS.total);

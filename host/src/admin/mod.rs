@@ -1,5 +1,6 @@
-//! The admin server: what the observer shows of itself over HTTP. It only reads. It shows which events and
-//! plugins there are and what became of them, never the content of an event or the settings of a plugin.
+//! The admin server: shows the state of the observer over HTTP, and changes nothing. It shows which
+//! events and plugins exist and their outcomes, but never the content of an event or the settings
+//! of a plugin.
 
 mod access_cache;
 mod auth;
@@ -62,12 +63,13 @@ pub enum AdminError {
 pub struct Listeners(Vec<(ListenAddress, Arc<TcpListener>)>);
 
 impl Listeners {
-    /// Listens on the addresses of a configuration. `has_cluster` says whether there is a cluster that can
-    /// review tokens.
+    /// Listens on the addresses of a configuration. `has_cluster` says whether there is a cluster
+    /// that can review tokens.
     ///
     /// # Errors
     ///
-    /// An address would show too much or cannot be used, or no client could be authorized.
+    /// An address would show runs without authorization, an address cannot be used, or no client
+    /// could be authorized.
     pub fn open(config: &AdminConfig, has_cluster: bool) -> Result<Self, AdminError> {
         let addresses = config.listen_addresses()?;
         auth::check(config.auth.as_ref(), has_cluster)?;
@@ -105,7 +107,7 @@ impl Listeners {
         Ok(Self(listeners))
     }
 
-    /// Answers until `end`.
+    /// Answers requests until `end` resolves.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@ use crate::plugin::dropin::{PluginState, PluginStatus};
 /// Longest silence of a watch that works. The API server sends a bookmark about every minute, and a watch
 /// is renewed after 290 s at most (`cluster.watchTimeoutSeconds`).
 const MAX_WATCH_SILENCE_SECONDS: u64 = 300;
-/// Longest failure of a watch that is only being renewed.
+/// Longest time for which a watch may fail while it is being renewed.
 const MAX_WATCH_FAILURE_SECONDS: u64 = 30;
 /// Longest time that a plugin may hold an event because of a short failure.
 const MAX_HOLD_SECONDS: u64 = 120;

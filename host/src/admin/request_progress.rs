@@ -28,7 +28,7 @@ pub(super) struct Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RequestStage {
     Head,
-    /// The service has its own timeout, after which it responds.
+    /// Has no deadline here: the service responds after a timeout of its own.
     Answering,
     Sending,
     /// The response is complete, but not written in full.

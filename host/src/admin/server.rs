@@ -52,7 +52,8 @@ pub(super) const LIMITS: Limits = Limits {
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Largest body of a request, in bytes. No route reads a body.
 const MAX_BODY_BYTES: u64 = 16 * 1024;
-/// Socket buffers of a connection, in bytes: received and not read, and written and not sent.
+/// Sizes of a connection's socket buffers, in bytes: for data received but not read, and for data
+/// written but not sent.
 const RECEIVE_BUFFER_BYTES: u32 = 32 * 1024;
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 /// Connections that the kernel queues before they are accepted.
@@ -126,7 +127,7 @@ pub(super) async fn serve(
     tokio::time::timeout(limits.drain_timeout, rest).await.ok();
 }
 
-/// Returns whether only the peer closed the connection before it was accepted.
+/// Returns true if the error means only that the peer closed the connection before it was accepted.
 fn is_peer_error(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(
@@ -142,7 +143,8 @@ struct Connections {
 }
 
 impl Connections {
-    /// Runs a connection if there is a slot for it. Otherwise it is dropped and thereby closed.
+    /// Runs a connection if there is a slot for it. Otherwise drops the connection, which closes
+    /// it.
     fn accept(&mut self, peer: SocketAddr, connection: impl Future<Output = ()> + Send + 'static) {
         // Frees the slots of connections that have ended.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
@@ -192,7 +194,7 @@ async fn serve_connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .max_buf_size(MAX_HEAD_BYTES)
-        // The idle time and the head together; `progress` has the deadline of each.
+        // hyper measures the idle time and the head together; `progress` has a deadline for each.
         .header_read_timeout(timeouts.idle + timeouts.head)
         .serve_connection(stream, service);
     let mut connection = pin!(connection);

@@ -29,7 +29,7 @@ pub struct StatusSnapshot {
     pub runs_without_texts: u64,
     /// Transitions of steps since the observer started or its configuration changed.
     pub transitions: TransitionStatus,
-    /// Events of these transitions, by their outcome before the sinks.
+    /// Events of these transitions, by their outcome before delivery to the sinks.
     pub events: EventStatus,
     /// Events and runs that wait before the journal.
     pub waiting: WaitingStatus,
@@ -151,7 +151,8 @@ pub struct JournalStatus {
     pub full: bool,
     /// Namespaces whose events wait because the namespace has used its share of the journal.
     pub waiting_namespaces: u64,
-    /// Events and dead letters that were dropped at the bound since the observer started.
+    /// Events and dead letters that were dropped at a bound of the journal since the observer
+    /// started.
     pub dropped: u64,
     /// Dead letters among them.
     pub dead_letters_dropped: u64,

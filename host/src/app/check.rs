@@ -21,11 +21,11 @@ pub enum CheckScope {
 }
 
 /// Loads the plugins of a configuration and, if it is for this machine, opens what its sinks need.
-/// Adds the mistakes that this finds. A field that already has a mistake gets no second one.
+/// Adds the mistakes to `checked`. A field that already has a mistake gets no second one.
 ///
 /// # Errors
 ///
-/// WebAssembly does not run here.
+/// WebAssembly does not run on this machine.
 pub async fn check(
     checked: &mut ConfigCheck,
     surroundings: CheckScope,
@@ -72,8 +72,8 @@ pub async fn check(
 /// Most loads of one plugin to find all mistakes in its configuration.
 const MAX_LOADS_PER_PLUGIN: usize = 16;
 
-/// Finds the mistakes of a plugin, each with its field. It removes the fields of the plugin's
-/// configuration that have a mistake, and loads the plugin again.
+/// Finds the mistakes of a plugin, each with its field. Loads the plugin again without the fields
+/// that have a mistake, to find more.
 async fn mistakes(
     engine: &PluginEngine,
     path: &FieldPath,

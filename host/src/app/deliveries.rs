@@ -14,12 +14,13 @@ use std::sync::Arc;
 pub(super) struct Deliveries {
     /// The counters of each sink, by its name.
     pub(super) sink_metrics: Vec<(String, Arc<SinkMetrics>)>,
-    /// The routes of prepared events: one to each sink that takes more than dead letters.
+    /// The routes of prepared events: one for each sink, except for sinks that receive only dead
+    /// letters.
     pub(super) routes: Vec<SinkRoute>,
 }
 
 impl Deliveries {
-    /// Starts the delivery to each sink. It ends when no event for its sink can come any more and
+    /// Starts the delivery to each sink. A delivery ends when its sink can get no more events and
     /// none waits.
     pub(super) fn start(
         sinks: Vec<ReadySink>,

@@ -1,6 +1,6 @@
 //! The stage that maintains the chain of common plugins while the observer runs. It receives
-//! changes from ConfigMaps and folders, and publishes chains. It loads one plugin after the other;
-//! meanwhile events pass the current chain.
+//! changes from ConfigMaps and folders, and publishes chains. It loads plugins one after the other;
+//! meanwhile events go through the current chain.
 
 use super::plugins;
 use super::supervisor::{Supervisor, Until};
@@ -30,7 +30,7 @@ pub(super) enum DropInSource {
     Folder(PathBuf),
 }
 
-/// Starts the stages that maintain the chain, and returns where the current chain can be read.
+/// Starts the stages that maintain the chain, and returns a receiver of the current chain.
 pub(super) fn start(
     catalog: Catalog,
     sources: Vec<DropInSource>,
@@ -188,8 +188,8 @@ async fn folder(path: PathBuf, changes: mpsc::Sender<SourceChange>) {
             }
         };
         failing = false;
-        // Sends `Listed` last, and only if the scan is complete: a plugin in a change that was not
-        // sent yet may redact, and must not be missing in the first chain.
+        // Sends `Listed` last, and only if the scan is complete: a change may contain a plugin that
+        // redacts, which must not be missing in the first chain.
         let end = (found.complete && !std::mem::replace(&mut listed, found.complete))
             .then_some(SourceChange::Listed);
         for change in found.changes.into_iter().chain(end) {

@@ -45,7 +45,7 @@ pub enum AppError {
     /// The admin server cannot start.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// The journal cannot be opened, or not be written any more.
+    /// The journal cannot be opened, or can no longer be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// Traces cannot be exported.

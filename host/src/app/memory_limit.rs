@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// Mount point of cgroups.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
-/// Limits from here on mean "no limit": cgroup version 1 reports the largest multiple of a page.
+/// Lower bound of the limits that mean "no limit": without a limit, cgroup version 1 reports the
+/// largest multiple of the page size.
 const UNLIMITED_FROM: u64 = 1 << 60;
 
 /// Returns the smallest limit of this process's cgroup and of those above it. `None` if no file
@@ -22,9 +23,9 @@ fn smallest(limits: impl Iterator<Item = u64>) -> Option<u64> {
     limits.filter(|limit| *limit < UNLIMITED_FROM).min()
 }
 
-/// Returns the files that may state a limit, from the content of `/proc/self/cgroup`: lines of a
-/// number, controllers and a path. In a container, the mount may begin at the container's own
-/// cgroup, whatever the path is.
+/// Returns the files that may state a limit. `groups` is the content of `/proc/self/cgroup`, whose
+/// lines hold a number, controllers and a path. In a container, the mount may begin at the
+/// container's own cgroup, whatever the path is.
 fn files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {

@@ -78,7 +78,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts the events that did not reach every sink that should have them.
+    /// Returns the number of deliveries that are missing: one for each unprepared event, and one
+    /// for each sink that did not receive an event.
     #[must_use]
     pub fn undelivered(&self) -> u64 {
         self.unprepared
@@ -108,8 +109,9 @@ impl App {
         Self::assemble(source, config, compiler, carried).await
     }
 
-    /// Builds a pipeline that follows one with another configuration and takes over what that one
-    /// has accepted. It uses nothing of that before it runs: if the build fails, the other goes on.
+    /// Builds the successor of a pipeline, with another configuration. It takes over what that
+    /// pipeline has accepted, but uses none of it before it runs: if the build fails, the old
+    /// pipeline continues.
     ///
     /// # Errors
     ///
@@ -171,7 +173,7 @@ impl App {
         let trust = Arc::new(trust);
         let fixed = plugins::load(&engine, &plugins, &trust).await?;
         for folder in &drop_in.folders {
-            // It may come and go later, but a folder that is absent at the start is a mistake.
+            // A folder may vanish and return later, but its absence at the start is a mistake.
             std::fs::read_dir(folder).map_err(|source| AppError::PluginFolder {
                 folder: folder.clone(),
                 source,
@@ -209,7 +211,7 @@ impl App {
         })
     }
 
-    /// Calls a hook for each event that is prepared.
+    /// Sets a hook that is called for each prepared event.
     #[must_use]
     pub fn with_event_hook(mut self, event_hook: EventHook) -> Self {
         self.event_hook = Some(event_hook);

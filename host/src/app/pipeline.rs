@@ -34,9 +34,10 @@ use tokio::sync::{mpsc, watch};
 const MAX_PREPARING: usize = 64;
 /// Changes between observe and track: enough to smooth bursts.
 pub(super) const CHANGES_CAPACITY: usize = 64;
-/// Step records between track and prepare. `fair::Admission` bounds those in prepare, by namespace.
+/// Step records between track and prepare. `fair::Admission` bounds the records in prepare, by
+/// namespace.
 const RECORDS_CAPACITY: usize = 128;
-/// Lanes of records need no bound of their own: each record in them is admitted.
+/// Lanes of records need no bound of their own, because `fair::Admission` bounds their records.
 const UNBOUNDED_LANES: LaneLimits = LaneLimits {
     concurrency: usize::MAX,
     capacity: usize::MAX,
@@ -123,7 +124,7 @@ impl Pipeline {
         stages.spawn("track", Until::SourceEnds, tracking);
         stages.spawn_source("observe", async move {
             let observed = source.observe(changes, shutdown).await;
-            // A crash during the rest is no plugin's fault: a slow stop may end in SIGKILL.
+            // After this, crashes do not count against plugins: a slow stop may end in SIGKILL.
             drop(crash_counting);
             observed
         });
@@ -178,7 +179,8 @@ async fn prepare(preparation: Preparation, commands: mpsc::Receiver<(Arc<str>, P
         preparation.handle(command)
     })
     .await;
-    // Only then do sinks see the last event. A journal that fails stops the observer.
+    // Sinks see the last event only after this flush. Its error is ignored here, because a journal
+    // that fails stops the observer.
     preparation.journal.flush_submitted().await.ok();
 }
 
@@ -223,7 +225,8 @@ impl Shared {
         folder: PathBuf,
         routes: &[SinkRoute],
     ) -> impl Future<Output = ()> + Send + use<> {
-        // An event for another sink has not passed the plugins of a sink that has its own.
+        // Excludes sinks with plugins of their own: an event for another sink has not passed these
+        // plugins.
         let plain = routes
             .iter()
             .filter(|route| route.chain.plugins().is_empty());
@@ -294,7 +297,8 @@ impl Shared {
     fn tracker(&self, source: &Source) -> Tracker {
         let tracker = Tracker::new(self.carried.ledger(source));
         match source.is_recording() {
-            // A recording has no tenants, and it waits: its events are the same at any speed.
+            // A recording has no tenants: its records wait for room instead of being deferred, so
+            // its events are the same at any speed.
             true => tracker,
             false => tracker.with_admission(self.admission.clone()),
         }
@@ -322,8 +326,8 @@ impl Shared {
         })
     }
 
-    /// Writes what the stages have left behind. Without it the next run would send the last events
-    /// again.
+    /// Writes the data that the stages have not written. Otherwise the next run would send the last
+    /// events again.
     async fn flush(&self) {
         let written = async {
             self.carried.journal.sync().await.ok();

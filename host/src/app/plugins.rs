@@ -1,4 +1,4 @@
-//! Loads the plugins of a configuration, and finds the places where others are dropped in.
+//! Loads the plugins of a configuration, and finds the sources of drop-in plugins.
 
 use super::drop_ins::DropInSource;
 use super::{AppError, Source, memory_limit};
@@ -28,7 +28,8 @@ pub(super) fn engine(
         .total_bytes
         .map_or_else(|| default_plugin_memory(limit), Bounded::get);
     info!(total, limit, "memory shared by all plugins");
-    // Under a limit, the system might end this process together with the compiler.
+    // Bounds the compiler only under a memory limit: there the system might end this process
+    // together with the compiler.
     let engine = engine.with_compiler_memory(limit.map(|_| total.max(MIN_COMPILER_MEMORY)));
     Ok(engine
         .with_compiler(compiler)
@@ -77,7 +78,7 @@ fn load_one(engine: &PluginEngine, spec: &PluginSpec) -> Result<Plugin, ChainErr
     })
 }
 
-/// Loads one plugin as a host with this configuration would.
+/// Loads one plugin as the observer would with this configuration.
 ///
 /// # Errors
 ///
@@ -139,7 +140,7 @@ pub(super) fn sources(source: &Source, config: DropInConfig) -> Vec<DropInSource
     sources
 }
 
-/// Returns the name of this observer in Events: in a cluster, that of its Pod.
+/// Returns the name of this observer in Events: in a cluster, the name of its Pod.
 #[expect(
     clippy::disallowed_methods,
     reason = "the edge where the environment is read"

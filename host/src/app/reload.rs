@@ -115,9 +115,10 @@ impl CarriedOver {
     }
 
     /// Returns a ledger that emits no transition of a TaskRun that ended before the look-back of
-    /// the first start. With marks, the next pipeline may look at older TaskRuns again, because the
-    /// journal rejects what it has. In memory there are no marks: if the pipeline before has
-    /// emitted all that it saw, this one looks back no further than necessary.
+    /// the first start. A journal in a folder has marks and rejects events that it has already
+    /// accepted, so the next pipeline may look at older TaskRuns again. A journal in memory has no
+    /// marks: if the previous pipeline has emitted all that it saw, this one looks back no further
+    /// than necessary.
     pub(super) fn ledger(&self, source: &Source) -> Ledger {
         if source.is_recording() {
             return Ledger::from_stream_start();
@@ -133,7 +134,7 @@ impl CarriedOver {
     }
 
     /// Returns the pause of each sink. A sink keeps the pause that its receiver asked for under the
-    /// configuration before, if it has the same destination. Pauses of removed sinks are dropped.
+    /// previous configuration, if it has the same destination. Pauses of removed sinks are dropped.
     pub(super) fn pauses(&self, sinks: &[&SinkConfig]) -> Vec<PauseGate> {
         let mut kept = self.pauses.lock();
         let mut before = std::mem::take(&mut *kept);
@@ -159,7 +160,7 @@ impl CarriedOver {
         reloads.last_refusal = outcome.err();
     }
 
-    /// Clears the last refusal: the file is again what is in use.
+    /// Clears the last refusal, because the file again matches the configuration in use.
     pub fn clear_last_refusal(&self) {
         let mut reloads = self.reloads.lock();
         reloads.last_refusal = None;
@@ -196,7 +197,7 @@ impl CarriedOver {
     }
 }
 
-/// While it exists, a crash of the process counts against the plugins that run.
+/// Guard: while it exists, a crash of the process counts against the plugins that run.
 pub(super) struct CrashCounting(Option<CrashRecord>);
 
 impl Drop for CrashCounting {

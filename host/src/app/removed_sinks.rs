@@ -13,7 +13,7 @@ use tracing::warn;
 pub(super) struct RemovedSinkBacklog(std::vec::IntoIter<(String, WaitingEvent)>);
 
 impl RemovedSinkBacklog {
-    /// Finds the backlog of each sink that the journal has and the configuration has not.
+    /// Finds the backlog of each sink that is in the journal but not in the configuration.
     pub(super) fn find(journal: &Journal, sinks: &[ReadySink]) -> Self {
         let mut backlog = Vec::new();
         for name in journal.sinks() {
@@ -32,9 +32,9 @@ impl RemovedSinkBacklog {
         Self(backlog.into_iter())
     }
 
-    /// Dead-letters as many events as the journal has room for, and waits until they count, so that
-    /// the events that come next find the room that is left. It does not wait long for the disk: a
-    /// full one must not keep the events in the journal from being delivered.
+    /// Dead-letters as many events as the journal has room for, and waits until the journal counts
+    /// them, so that later events can use only the remaining room. The wait for the disk is short:
+    /// a full disk must not keep the events in the journal from being delivered.
     pub(super) async fn dead_letter_first(
         &mut self,
         journal: &Journal,
@@ -54,7 +54,8 @@ impl RemovedSinkBacklog {
     /// Dead-letters the other events, each as soon as an operator makes room for it.
     pub(super) async fn dead_letter_rest(self, journal: Journal, history: History) {
         for event in self.0 {
-            // A journal that cannot be written stops the observer.
+            // The error is ignored here: if the journal cannot be written, the observer stops
+            // anyway.
             if dead_letter(&journal, &history, event).await.is_err() {
                 return;
             }

@@ -26,7 +26,8 @@ pub(super) enum SinkLifetime {
         /// The sink of its dead letters. The sender is dropped when the delivery to this sink has ended.
         dead_letters: Option<(DeadLetterSink, oneshot::Sender<()>)>,
     },
-    /// Dead letters of another sink, until the delivery to that sink has ended.
+    /// The sink receives the dead letters of another sink, until the delivery to that sink has
+    /// ended.
     DeadLetters { closed: oneshot::Receiver<()> },
 }
 
@@ -36,7 +37,7 @@ pub(super) struct SinkOpener<'a> {
     pub(super) engine: &'a PluginEngine,
     pub(super) trust: &'a Arc<TrustConfig>,
     pub(super) catalog: &'a mut Catalog,
-    /// Follows the URLs that the cluster can change: one future per such sink.
+    /// Futures that follow the URLs that the cluster can change: one for each such sink.
     pub(super) url_watchers: &'a mut Vec<BoxFuture<'static, ()>>,
 }
 

@@ -40,7 +40,8 @@ pub enum Source {
         player: observe::Player,
         /// The logs in it.
         logs: observe::RecordedLogs,
-        /// The stream is happening now: a change without a time gets that of this machine.
+        /// True for a stream that is happening now: a change without a time gets the current time
+        /// of this machine.
         live: bool,
         /// Longest time for which a plugin may hold an event.
         hold_for: Duration,
@@ -67,8 +68,8 @@ impl Source {
         }
     }
 
-    /// Returns the time before which an ended run gives no events, unless the journal has an earlier
-    /// one.
+    /// Returns the horizon: a run that ended before it gives no events, unless the journal has an
+    /// earlier horizon.
     pub(super) fn horizon(&self) -> Timestamp {
         match self {
             Self::Cluster {
@@ -154,7 +155,7 @@ impl Source {
     }
 }
 
-/// Plays a recording to its end, and says so behind the last change.
+/// Plays a recording to its end, and sends `Change::Ended` after the last change.
 async fn play(
     player: observe::Player,
     changes: mpsc::Sender<TimedChange>,

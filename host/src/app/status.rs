@@ -1,5 +1,5 @@
-//! Reads the state of the observer for `/status` and `/readyz`, from the handles that the rooms count
-//! on and from the journal.
+//! Reads the state of the observer for `/status` and `/readyz`, from the counters of the rooms and
+//! from the journal.
 
 use super::CarriedOver;
 use crate::admin::{

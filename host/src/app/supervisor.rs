@@ -12,20 +12,22 @@ use tokio::sync::mpsc;
 use tokio::task::{self, JoinSet};
 use tracing::{debug, info, warn};
 
-/// When a stage ends. A shutdown stops the source only; the variants stand in the order in which
-/// its end then passes downstream.
+/// End of a stage. A shutdown stops only the source; then the other stages end in the order of
+/// these variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
     /// By itself, when its input ends: the stages from the source to the journal.
     SourceEnds,
-    /// When nothing is left to prepare, because all stages above have ended. The supervisor drops it
-    /// then: it only serves those stages.
+    /// When nothing is left to prepare, because all stages of `SourceEnds` have ended. The
+    /// supervisor then drops the stage, because it only serves them.
     Prepared,
     /// By itself, when its sink has received all events: the deliveries.
     Drained,
-    /// When all deliveries have ended. The supervisor drops it then: it only serves deliveries.
+    /// When all deliveries have ended. The supervisor then drops the stage, because it only serves
+    /// deliveries.
     Delivered,
-    /// By itself, when its last request is answered after that: the admin server.
+    /// By itself, when all deliveries have ended and its last request is answered: the admin
+    /// server.
     Answered,
 }
 
@@ -77,12 +79,12 @@ impl Supervisor {
         }
     }
 
-    /// Returns what resolves when nothing is left to prepare.
+    /// Returns a future that resolves when nothing is left to prepare.
     pub(super) fn prepared(&self) -> Closing {
         self.prepared.reached.clone()
     }
 
-    /// Returns what resolves when all deliveries have ended.
+    /// Returns a future that resolves when all deliveries have ended.
     pub(super) fn delivered(&self) -> Closing {
         self.delivered.reached.clone()
     }
@@ -109,8 +111,8 @@ impl Supervisor {
         }
     }
 
-    /// Runs the stage that reads the source. It is the only one whose failure is an answer of the
-    /// pipeline: the other stages still work off what they have.
+    /// Runs the stage that reads the source. It is the only stage whose failure the pipeline
+    /// returns, after the other stages have finished their work.
     pub(super) fn spawn_source(
         &mut self,
         name: &'static str,
@@ -292,7 +294,7 @@ mod tests {
             prepared.await;
             delivers.record("delivered");
         });
-        // It has nothing to do: its early end is no failure.
+        // This stage has nothing to do. Its early end is not a failure.
         stages.spawn("plugins", Until::Prepared, async {});
         let failure = || ObserveError::InvalidShard {
             shard: 1,

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// Returns a future that follows the URL, and where the current URL can be read.
+/// Returns a future that follows the URL, and a receiver of the current URL.
 pub(super) fn watch_url(
     client: kube::Client,
     config: &TektonConfig,

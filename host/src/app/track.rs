@@ -1,4 +1,4 @@
-//! The stage that turns what the source shows into step records, and passes them on.
+//! The stage that turns changes from the source into step records, and passes them on.
 
 use crate::clock;
 use crate::event;
@@ -29,12 +29,12 @@ pub(super) struct TrackOutputs {
     pub(super) logs: Arc<LogReader>,
     pub(super) metrics: Arc<PipelineMetrics>,
     pub(super) admission: Admission,
-    /// Records wait here for room, in their order, because the tracker defers no run.
+    /// True if records wait here for room, in their order, because the tracker defers no run.
     pub(super) blocks_when_full: bool,
     pub(super) journal: Journal,
-    /// Marks of a vanished run are removed. They stay if the same objects may come again.
+    /// True if the marks of a vanished run are removed; false if the same objects may come again.
     pub(super) forgets_vanished: bool,
-    /// The source watches what it watched when the journal's marks were made.
+    /// True if the source watches the same objects as when the journal's marks were made.
     pub(super) same_scope: bool,
     /// Bounds the warnings that a tenant can cause.
     pub(super) unclaimed_log_limit: LogRateLimit,
@@ -43,8 +43,8 @@ pub(super) struct TrackOutputs {
 
 /// Runs the stage until `changes` is closed. Records leave in the order in which they are found.
 ///
-/// In a recording, time passes from change to change, and at its end every deadline has passed. In a
-/// live source, deadlines follow the clock of this machine.
+/// In a recording, the time advances with each change, and after the last change every deadline has
+/// passed. In a live source, deadlines follow the clock of this machine.
 pub(super) async fn track(
     mut tracker: Tracker,
     mut changes: mpsc::Receiver<TimedChange>,
@@ -173,8 +173,8 @@ impl TrackOutputs {
         self.admission.enter(&record.namespace, run, record.size())
     }
 
-    /// Begins to read the logs of Pods that are about to go, and of steps that have started and not
-    /// ended.
+    /// Starts to read the logs of Pods that will soon be gone, and of steps that have started but
+    /// not ended.
     fn prefetches_of(&self, findings: &[Finding]) -> Vec<LogPrefetch> {
         let ends = |started: &Transition| {
             findings.iter().any(|finding| match finding {
@@ -212,7 +212,7 @@ impl TrackOutputs {
 
     async fn forget(&self, run: Arc<str>) {
         if self.forgets_vanished {
-            // The lanes keep it behind the records of the same run.
+            // The lanes handle this command after the records of the same run.
             self.send(run.clone(), PrepareCommand::Forget(run)).await;
         }
     }

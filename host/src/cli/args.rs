@@ -157,7 +157,7 @@ pub(crate) struct PipelineArgs {
     #[arg(long = "plugin-dir", value_name = "DIR")]
     pub(crate) plugin_folders: Vec<PathBuf>,
     /// Keep accepted events in this folder until every sink has them, so that a crash loses none.
-    /// Without it they are in memory
+    /// Without this option they are only in memory
     #[arg(long, value_name = "DIR")]
     pub(crate) journal: Option<PathBuf>,
     /// Serve HTTP on this address: /status, /plugins, /sinks, /events/ID, /metrics, /healthz and /readyz. Other
@@ -229,7 +229,7 @@ pub(crate) enum DeadLettersCommand {
         #[arg(value_name = "LETTER")]
         letter: DeadLetterId,
     },
-    /// Send them again; they keep id, times and content
+    /// Send dead letters again, with the same id, times and content
     Replay {
         #[command(flatten)]
         journal: JournalArgs,

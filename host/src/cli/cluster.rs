@@ -5,7 +5,8 @@ use step_observer::app::Source;
 use step_observer::config::Config;
 use step_observer::observe;
 
-/// Connects to the cluster of the kubeconfig, or to the one that this pod runs in. Logs have a connection of their own.
+/// Connects to the cluster of the kubeconfig, or to the cluster of the pod that this process runs
+/// in. Logs are read over a separate connection.
 pub(super) async fn source(config: &Config) -> Result<Source, CommandError> {
     let (client, watches) = observe::connect().await?;
     let (log_client, _) = observe::connect().await?;

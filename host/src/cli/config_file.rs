@@ -7,8 +7,8 @@ use std::time::Duration;
 /// Time between two looks at the configuration file.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A configuration file that is polled: a mounted ConfigMap changes by exchanging a link, which no watch of the file
-/// itself reports.
+/// A configuration file that is polled: a mounted ConfigMap is changed by replacing a symbolic
+/// link, which a watch of the file itself does not report.
 pub(super) struct ConfigFile {
     path: Option<PathBuf>,
     seen: Option<FileStamp>,
@@ -19,7 +19,7 @@ pub(super) struct ConfigFile {
 type FileStamp = (u64, u64, i64, i64, u64);
 
 impl ConfigFile {
-    /// Reads the stamp of the file as it is now. Without a path it never changes.
+    /// Takes the current stamp of the file. Without a path, no change is ever reported.
     pub(super) async fn open(path: Option<PathBuf>) -> Self {
         let mut file = Self { path, seen: None };
         file.seen = file.stamp().await;
@@ -43,8 +43,8 @@ impl ConfigFile {
         self.stamp().await != self.seen
     }
 
-    /// Waits until the file differs from the last stamp and two looks in a row see the same, so that its writer has
-    /// finished. A missing or empty file is no change.
+    /// Waits until the file differs from the last stamp, and two checks in a row see the same
+    /// stamp, so that its writer has finished. A missing or empty file counts as unchanged.
     pub(super) async fn changed(&mut self) {
         if self.path.is_none() {
             return std::future::pending().await;

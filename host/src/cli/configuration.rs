@@ -9,7 +9,8 @@ use step_observer::deliver::RetryConfig;
 use step_observer::plugin::Compiler;
 use step_observer::sink::SinkKind;
 
-/// Reads the configuration file and applies the command line. `retry` is used by sinks of the command line.
+/// Reads the configuration file and applies the command line. `retry` applies to the sinks that the
+/// command line adds.
 pub(super) async fn effective_config(
     args: PipelineArgs,
     retry: &RetryConfig,

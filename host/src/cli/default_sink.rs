@@ -29,7 +29,7 @@ pub(super) fn default_sink() -> Result<SinkKind, CommandError> {
     let url = HttpUrl::try_from(url).map_err(|problem| format!("K_SINK: {problem}"))?;
     let overrides = match variable("K_CE_OVERRIDES") {
         None => Overrides::default(),
-        // The error text of the parser would quote the value.
+        // Hides the error text of the parser, which would quote the value.
         Some(text) => serde_json::from_str::<serde_json::Map<_, _>>(&text)
             .and_then(|overrides| serde_json::from_value(overrides.into()))
             .map_err(

@@ -39,7 +39,7 @@ fn lines<'a>(facts: impl Iterator<Item = &'a HistoryEntry>) -> Result<String, se
     Ok(terminal::escape_json(&(lines?.join("\n") + "\n")).into_owned())
 }
 
-/// Returns the pauses that last now, of the sinks for which the event waits.
+/// Returns the current pauses of the sinks that have not received the event yet.
 fn pauses(
     folder: &Path,
     waiting: &[&str],
@@ -72,7 +72,7 @@ fn describe_waiting(waiting: &[&str], pauses: &[HistoryEntry]) -> String {
     text
 }
 
-/// Describes the entries, and returns with the text the sinks for which the event waits.
+/// Returns a text that describes the entries, and the sinks that have not received the event yet.
 fn describe(facts: &[HistoryEntry]) -> (String, Vec<&str>) {
     let mut text = String::new();
     let mut waiting: Vec<&str> = Vec::new();

@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 pub(super) fn start(command: &Command, args: &LogArgs) -> Result<String, String> {
     let default = if command.is_quiet() { "warn" } else { "info" };
     let chosen = args.log.as_deref().unwrap_or(default);
-    // Below these levels the crates of kube log objects, which may hold secrets.
+    // At more verbose levels than these, the kube crates log objects, which may hold secrets.
     let mut filter = format!("{chosen},kube_client::client=error,kube_runtime::watcher=info");
     for silenced in silenced_crates() {
         write!(filter, ",{silenced}=off").ok();

@@ -1,7 +1,7 @@
 //! The command line. `--help` describes the commands.
 //!
-//! `args` and the shared modules (`outcome`, `output`, `signals`, `configuration`, …) stand below the commands; no command
-//! uses another one.
+//! The commands use `args` and the shared modules (`outcome`, `output`, `signals`, `configuration`,
+//! …), never the reverse; no command uses another one.
 
 mod args;
 mod cluster;
@@ -81,8 +81,8 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// Returns the text of an error. Mistakes of a configuration are printed one a line, so that editors find them; the last
-/// line has their number.
+/// Returns the text of an error. Mistakes of a configuration are printed on one line each, so that
+/// editors find them; the returned text has only their count.
 fn error_text(error: &(dyn std::error::Error + 'static)) -> String {
     let invalid = error.downcast_ref().and_then(|error| match error {
         ConfigError::Invalid(mistakes) => Some(mistakes),
@@ -112,7 +112,7 @@ fn fail(problem: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// This program as the compiler of plugins, with the same log settings.
+/// Returns the compiler of plugins: this program, started with the same log settings.
 fn compiler(filter: &str, format: LogFormat) -> std::io::Result<Compiler> {
     let format = match format {
         LogFormat::Text => "text",
@@ -120,7 +120,8 @@ fn compiler(filter: &str, format: LogFormat) -> std::io::Result<Compiler> {
     };
     let arguments = ["compile-plugin", "--log", filter, "--log-format", format];
     let mut program = CompilerProgram::current(arguments.map(Into::into).into())?;
-    // The same colors as in the log of this process.
+    // Passes on `NO_COLOR`, so that the compiler's log has the same colors as the log of this
+    // process.
     if let Some(value) = std::env::var_os("NO_COLOR") {
         program = program.with_variable("NO_COLOR", value);
     }

@@ -8,7 +8,7 @@ pub(super) fn print_line(text: &str) {
     writeln!(std::io::stdout(), "{text}").ok();
 }
 
-/// Prints a step of the work on standard error, so that the output stays clean.
+/// Prints a progress message on standard error, so that standard output holds only the output.
 pub(super) fn print_progress(text: &str) {
     writeln!(std::io::stderr(), "==> {}", terminal::escape_lines(text)).ok();
 }

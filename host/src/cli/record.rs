@@ -23,7 +23,8 @@ use step_observer::record::{RecordCounts, RecordLimits, Recorder};
 use step_observer::terminal;
 use tokio::task::block_in_place;
 
-/// Time between two checks whether the recording ends; progress is shown as often.
+/// Time between two checks of whether the recording ends. Each check also updates the shown
+/// progress.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Error text of a recording that lacks objects.
@@ -135,7 +136,7 @@ fn record_logs(recorder: SharedRecorder) -> EventHook {
         let PreparedEvent::Passed { record, before, .. } = event else {
             return;
         };
-        // As it was read: nothing has been cut off to make an event small.
+        // `before` holds the log as it was read: nothing was omitted to make the event fit.
         let Some(Data::Json(data)) = before.event.data() else {
             return;
         };

@@ -45,7 +45,7 @@ pub(super) async fn replay(
     }
 }
 
-/// The first signal ends the playing, the second one the program.
+/// Plays the recordings. The first stop signal ends the playing, the second one ends the program.
 async fn run_to_the_end(app: App) -> Result<CommandOutcome, CommandError> {
     let summary = tokio::select! {
         summary = app.run(stop_signals(1)) => summary?,

@@ -128,7 +128,8 @@ async fn changed_app(
         };
         match built.await {
             Ok(Some(next)) => return next,
-            // Only a comment has changed, the file is as before a refused change, or it is still being written.
+            // Nothing is to be applied: only a comment has changed, a refused change was undone, or
+            // the file is still being written.
             Ok(None) => carried_over.clear_last_refusal(),
             Err(problem) => {
                 warn!(%problem, "the changed configuration is refused, the one before stays");

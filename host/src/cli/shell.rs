@@ -11,7 +11,7 @@ use std::path::Path;
 pub(super) fn completions(args: &CompletionsArgs) -> Result<CommandOutcome, CommandError> {
     let mut command = Args::command();
     let name = command.get_name().to_owned();
-    // Not directly to standard output: the generator panics if that is closed.
+    // Not written directly to standard output: the generator panics if standard output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
     // If the name of a program has a hyphen, the script for bash compares with labels that it never sets, and completes
@@ -25,7 +25,8 @@ pub(super) fn man(args: &ManArgs) -> Result<CommandOutcome, CommandError> {
     // Pages of the `help` subcommands would repeat the other pages.
     let mut command = Args::command()
         .disable_help_subcommand(true)
-        // The long version lists the parts of this build: a page is for all builds of a version.
+        // Replaces the long version, which lists the parts of this build: a page describes all
+        // builds of a version.
         .long_version(env!("CARGO_PKG_VERSION"));
     command.build();
     match &args.dir {

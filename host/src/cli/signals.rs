@@ -8,7 +8,7 @@ pub(super) const SECOND_SIGNAL: &str = "stopped by a second signal: the remainin
 
 /// Completes when the process has received this number of stop signals.
 ///
-/// It counts from the call on, not from the first poll, so that no signal in between is lost.
+/// Signals count from the call on, not from the first poll, so that no signal in between is lost.
 pub(super) fn stop_signals(count: usize) -> impl Future<Output = ()> + Send + 'static {
     let terminate = signal(SignalKind::terminate());
     let interrupt = signal(SignalKind::interrupt());

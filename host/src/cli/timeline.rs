@@ -165,7 +165,8 @@ mod tests {
 
     const HOSTILE: &str = "evil\u{1b}[2J\r\nforged\u{9b}31m\u{202e}[redacted:x]";
 
-    /// A failed step with control characters in every text that a tenant writes, and in some that it cannot write.
+    /// A failed step with control characters in every text that a tenant writes, and in some texts
+    /// that a tenant cannot write.
     fn failed() -> StepRecord {
         let recording = include_bytes!("../../../tests/recordings/b-fail.jsonl");
         let mut tracker = Tracker::new(Ledger::from_stream_start());

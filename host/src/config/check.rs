@@ -36,7 +36,7 @@ impl ConfigCheck {
     ///
     /// # Errors
     ///
-    /// All mistakes.
+    /// Returns all mistakes, if there is one.
     pub fn into_config(self) -> Result<Config, Mistakes> {
         match self.0.value {
             Some(config) if self.0.mistakes.is_empty() => Ok(config),
@@ -66,8 +66,8 @@ impl ConfigCheck {
         found
     }
 
-    /// Returns what the plugins must prove. If `trust` contains a mistake, they must prove nothing:
-    /// their own mistakes are found all the same.
+    /// Returns what the plugins must prove. If `trust` contains a mistake, they must prove nothing,
+    /// so that mistakes of the plugins themselves are still found.
     #[must_use]
     pub fn trust(&self) -> TrustConfig {
         let is_invalid = self.0.is_invalid(&FieldPath::default().key("trust"));
@@ -77,7 +77,7 @@ impl ConfigCheck {
             .unwrap_or_default()
     }
 
-    /// Returns the sinks with the paths of their fields, without those whose `to` has a mistake.
+    /// Returns the sinks and the paths of their fields. Omits sinks whose `to` has a mistake.
     #[must_use]
     pub fn sinks(&self) -> Vec<(FieldPath, SinkConfig)> {
         let config = self.0.value.as_ref();
@@ -100,8 +100,8 @@ impl ConfigCheck {
         fields.into_iter().any(|field| field.starts_with(&below))
     }
 
-    /// Checks that the files and variables that sinks and traces name can be read. They must exist on the
-    /// machine where the observer runs.
+    /// Checks that the files and environment variables named by sinks and traces can be read. They
+    /// must exist on the machine where the observer runs.
     pub fn check_files(&mut self) {
         for (path, sink) in self.sinks() {
             for (field, problem) in file_access::unreadable_in_sink(&sink) {
@@ -246,7 +246,8 @@ impl ConfigCheck {
             for (path, to) in wires {
                 for (field, problem) in to.problems() {
                     let field = path.join(FieldPath::parse(&field).unwrap_or_default());
-                    // It might only follow from a mistake in the same field.
+                    // A field with a mistake already has a message: this problem may only be a
+                    // consequence of it.
                     if !self.0.is_invalid(&field) {
                         self.add_mistake(&field, format!("sink `{}`: {problem}", sink.name));
                     }

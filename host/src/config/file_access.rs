@@ -17,7 +17,7 @@ pub(super) fn unreadable_in_sink(sink: &SinkConfig) -> Vec<(String, String)> {
 /// Returns the fields of a value that name something unreadable. `path` is the path of the value.
 pub(super) fn unreadable_in(path: &str, configured: &impl Serialize) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    // A value that was read from YAML can be serialized.
+    // Never fails: a value that was read from YAML can be serialized.
     let configured = serde_json::to_value(configured).unwrap_or_default();
     visit(path, "", &configured, &mut found);
     found

@@ -36,7 +36,8 @@ fn mask_plugin(plugin: &mut PluginConfig) {
                 mask_values(values);
             }
         }
-        // Their configuration is no secret: it goes into events, or names rules and fields.
+        // The configuration of bundled plugins is no secret: it goes into events, or names rules
+        // and fields.
         PluginFrom::Bundled(_) => {}
         PluginFrom::File(_) => mask_values(&mut plugin.config),
     }

@@ -1,5 +1,5 @@
-//! The configuration: one YAML file that is read into types which exclude mistakes. Each room
-//! defines the part that configures it.
+//! The configuration: one YAML file, read into types that hold only valid values. Each room defines
+//! the part that configures it.
 
 mod check;
 mod duration;
@@ -54,7 +54,8 @@ fn read_text(path: &Path) -> Result<String, ConfigError> {
         path: path.to_owned(),
         source,
     };
-    // It does not ask for the size first: the file may grow before its bytes are read.
+    // Reads up to the bound instead of asking for the size first: the file may grow before its
+    // bytes are read.
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(read_error)?;
     let read = file.take(MAX_SIZE + 1).read_to_end(&mut bytes);

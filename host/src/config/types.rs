@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Scope of the watches.
     pub cluster: ClusterConfig,
-    /// A TaskRun that ended longer than this before the observer started gives no events, such as `10m`.
+    /// Longest time, such as `10m`, between the end of a TaskRun and the start of the observer. A
+    /// TaskRun that ended earlier gives no events.
     pub look_back: ConfigDuration,
     /// Logs of steps.
     pub log: LogConfig,
@@ -132,6 +133,6 @@ impl SinkConfig {
 /// Suffix of the names of dead-letter sinks.
 pub(super) const DEAD_LETTERS: &str = ".dead-letters";
 
-/// Most sinks, dead-letter sinks included. The journal keeps a bit for each of them, and for each
-/// removed sink.
+/// Bound of the number of sinks, dead-letter sinks included. The journal keeps a bit for each of
+/// them, and for each removed sink.
 pub(super) const MAX_SINKS: usize = 32;

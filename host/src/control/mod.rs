@@ -1,6 +1,6 @@
-//! Dead letters of a journal, for operators: lists, shows, sends again and drops them. The observer
-//! that uses the journal answers over a Unix socket in its folder. If no observer uses it, the
-//! caller opens the journal itself. The permissions of the folder decide who may connect.
+//! Lets operators list, show, send again and drop the dead letters of a journal. The observer that
+//! uses the journal answers over a Unix socket in its folder. If no observer uses it, the caller
+//! opens the journal itself. The permissions of the folder decide who may connect.
 
 mod serve;
 
@@ -23,9 +23,9 @@ use tracing::info;
 const SOCKET_NAME: &str = "control";
 /// Largest response in bytes.
 const MAX_RESPONSE_BYTES: u64 = 256 * 1024 * 1024;
-/// Bytes of the history if no observer runs, whose configuration would say them.
+/// Bound of the history in bytes if no observer runs, because the configuration is not known then.
 const DEFAULT_HISTORY_BYTES: u64 = 64 * 1024 * 1024;
-/// Dead letters that are sent again with one sync.
+/// Dead letters that are sent again before each sync of the journal.
 const RESENT_PER_SYNC: usize = 64;
 /// Longest time for a request, response included.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -228,7 +228,8 @@ async fn handle(
         Request::List => {
             let mut letters = Vec::new();
             for (id, failure) in letters_of(journal, &Selection::All) {
-                // A dead letter that cannot be read must not hide the others: its reason says so.
+                // A dead letter whose event cannot be read must not hide the others: it is listed
+                // without the id, type and subject of the event.
                 let event = journal.body(id.seq).await.ok().flatten();
                 letters.push(DeadLetterView {
                     event: None,

@@ -23,7 +23,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that are served at a time. Further ones wait.
 const MAX_CLIENTS: usize = 8;
 
-/// Answers operators until it is dropped. Without the socket the observer still works.
+/// Answers operators until this future is dropped. If the socket cannot be opened, the observer
+/// works without it.
 pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: Vec<String>) {
     let path = folder.join(SOCKET_NAME);
     // The caller holds the lock of the journal, so an existing socket belongs to a process that has
@@ -50,7 +51,7 @@ pub async fn serve(folder: &Path, journal: &Journal, history: &History, sinks: V
         }
         while clients.try_join_next().is_some() {}
         let Ok((stream, _)) = listener.accept().await else {
-            // Mostly too many open files: other connections are closed in time.
+            // Usually too many files are open: other connections will be closed in time.
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         };
@@ -75,7 +76,8 @@ struct Server {
     journal: Journal,
     history: History,
     sinks: Arc<[String]>,
-    /// Two operators who send all dead letters again must not send each of them twice.
+    /// Handles one request at a time: two operators who send all dead letters again must not send
+    /// each of them twice.
     one_at_a_time: Arc<Mutex<()>>,
 }
 

@@ -1,4 +1,5 @@
-//! A circuit breaker: while a sink fails for everything, one attempt at a time probes it. Pure.
+//! A circuit breaker: while all deliveries to a sink fail, one attempt at a time probes the sink.
+//! Pure.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -6,8 +7,8 @@ use step_observer_core::Backoff;
 
 /// Failures in a row at which the breaker opens.
 const MAX_FAILURES: u32 = 5;
-/// As long as attempts of fewer namespaces than this have failed, each further namespace may try once
-/// while the breaker is open: a sink that fails on the events of one namespace is not down.
+/// While the breaker is open and attempts of fewer namespaces than this have failed, each other
+/// namespace may try once: a sink that fails only on the events of one namespace is not down.
 const MIN_FAILED_NAMESPACES: usize = 4;
 
 /// The breaker of one sink. Times are durations since any fixed moment.
@@ -96,8 +97,8 @@ impl Breaker {
             self.failed_namespaces.insert(namespace);
         }
         let probed_until = match self.state {
-            // The attempt began before the breaker opened, as all events of a batch do: it proves
-            // nothing new.
+            // The attempt began before the breaker opened, such as an event of the same batch: its
+            // failure proves nothing new.
             State::Open { .. } => return false,
             State::Probing { until } => Some(until),
             State::Closed => None,

@@ -12,8 +12,8 @@ pub struct RetryConfig {
     pub initial_ms: Bounded<1, 3_600_000>,
     /// Longest wait between two attempts, in milliseconds.
     pub max_ms: Bounded<1, 3_600_000>,
-    /// Age of an event in milliseconds after which it is attempted once more, and becomes a dead
-    /// letter if that fails.
+    /// Age of an event in milliseconds after which one last attempt is made. If that fails, the
+    /// event becomes a dead letter.
     pub give_up_ms: Bounded<0, 2_592_000_000>,
     /// Longest pause in milliseconds for a receiver that asks for one (`Retry-After` of 429 and 503).
     /// Nothing is sent to it meanwhile, and the time does not count for `giveUpMs`. 0 ignores such

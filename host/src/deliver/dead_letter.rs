@@ -1,5 +1,5 @@
-//! Turns events that a sink does not take into dead letters. At the bound of dead letters, attempts go
-//! on instead.
+//! Turns events that a sink does not take into dead letters. While there are too many dead letters,
+//! attempts go on instead.
 
 use super::{Delivery, SinkMetrics};
 use crate::clock;
@@ -53,7 +53,8 @@ impl Delivery {
             .and_then(|sink| sink.addressed(encoded, &letter, failure.code));
         let is_forwarded = forwarded.is_some();
         let outcome = match forwarded {
-            // A crash between these two steps sends it twice, with the same id.
+            // If the process ends between these two steps, the event is sent twice, with the same
+            // id.
             Some((run, to)) => {
                 let accept = Accept {
                     origin: self.journal.origin(event.seq, run),
@@ -109,7 +110,7 @@ impl Delivery {
     }
 }
 
-/// Counts an event as waiting for room among the dead letters until it is dropped.
+/// Counts an event as waiting for room among the dead letters until this value is dropped.
 pub(super) struct AwaitsRoom<'a>(&'a SinkMetrics);
 
 impl Drop for AwaitsRoom<'_> {

@@ -25,10 +25,10 @@ impl DeadLetterSink {
         &self.name
     }
 
-    /// Returns the event for the dead-letter sink, and its run. Id, time and data are unchanged. It
-    /// names the sink (`knativeerrordest`), the status (`knativeerrorcode`) and the reason
-    /// (`deadletterreason`); the first two are those of event delivery in Knative. `None` if the
-    /// body is not an event.
+    /// Returns the event for the dead-letter sink, and its run. Id, time and data are unchanged.
+    /// Added extensions name the sink (`knativeerrordest`), the status (`knativeerrorcode`) and the
+    /// reason (`deadletterreason`); Knative event delivery defines the first two. Returns `None` if
+    /// the body is not an event.
     pub(super) fn addressed(
         &self,
         event: &Encoded,

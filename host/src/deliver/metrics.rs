@@ -18,7 +18,7 @@ const DELAY_BUCKETS: (Duration, usize) = (Duration::from_millis(1), 25);
 /// changed.
 #[derive(Debug)]
 pub struct SinkMetrics {
-    /// The pause that the sink asked for, for `/status`.
+    /// The pause that the sink asked for. `/status` shows it.
     pub(super) pause: PauseGate,
     /// Events that the sink acknowledged.
     pub(super) delivered: Counter,
@@ -48,7 +48,8 @@ impl SinkMetrics {
         }
     }
 
-    /// Registers the metrics of all sinks of a configuration, which the journal holds events for.
+    /// Registers the metrics of all sinks of a configuration, and the numbers of events that the
+    /// journal holds for them.
     pub(crate) fn register(
         registry: &mut Registry,
         journal: &Journal,

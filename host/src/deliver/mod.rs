@@ -1,6 +1,6 @@
-//! Delivers the events of the journal to one sink: in the order of each TaskRun, with retries and
-//! backoff. A circuit breaker lets one probe through while the sink is down. Events that cannot be
-//! delivered become dead letters.
+//! Delivers the events of the journal to one sink: the events of each TaskRun in order, with
+//! retries and backoff. A circuit breaker lets one probe through while the sink is down. Events
+//! that cannot be delivered become dead letters.
 
 mod breaker;
 mod config;
@@ -34,12 +34,12 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 use window::{AttemptPermit, AttemptQueue, Window};
 
-/// Events of one sink that are in delivery: their numbers, not their bytes. Each namespace has its
-/// share of them. Further events wait in the journal.
+/// Bound of the events of one sink that are in delivery. Memory holds their numbers, not their
+/// bytes. Each namespace has its share of the bound. Further events wait in the journal.
 const WINDOW_EVENTS: usize = 4096;
 /// Events that are taken from the journal at a time.
 const MAX_FETCHED_EVENTS: usize = 256;
-/// Time for which nothing is sent to a sink that says that it is gone for good.
+/// Time without attempts after a sink responds that it no longer exists.
 const SUSPENSION: Duration = Duration::from_secs(600);
 
 /// Completes when no further event will be accepted.
@@ -109,7 +109,7 @@ impl Delivery {
         }
     }
 
-    /// Delivers until no further event will be accepted and none waits.
+    /// Delivers events until `closing` completes and no event waits.
     pub(crate) async fn run(self, closing: Closing) {
         let (lanes, items) = mpsc::channel(MAX_FETCHED_EVENTS);
         let limits = LaneLimits {
@@ -121,8 +121,8 @@ impl Delivery {
         tokio::join!(self.feed(lanes, closing), work);
     }
 
-    /// Moves waiting events from the journal into the lanes: of each namespace in turn, those of one
-    /// namespace in order.
+    /// Moves waiting events from the journal into the lanes: namespaces take turns, and the events
+    /// of each namespace stay in order.
     async fn feed(&self, lanes: mpsc::Sender<(u64, WaitingEvent)>, closing: Closing) {
         let mut changes = self.journal.changes();
         let mut cursor = SinkCursor::default();
@@ -163,7 +163,7 @@ impl Delivery {
         self.window.release(event.namespace);
     }
 
-    /// Attempts until the sink has the event or it is a dead letter.
+    /// Repeats attempts until the sink has the event, or the event is a dead letter.
     async fn deliver(&self, event: WaitingEvent) {
         let first_attempt = clock::now();
         let started = Instant::now();
@@ -177,7 +177,7 @@ impl Delivery {
         let settled = loop {
             let tried = match self.attempt(event).await {
                 Ok(Some(tried)) => tried,
-                // Dropped meanwhile, at a bound of the journal or by an operator.
+                // The event was dropped meanwhile, at a bound of the journal or by an operator.
                 Ok(None) => break Ok(()),
                 Err(error) => {
                     let reason = format!("it cannot be read from the journal: {error}");
@@ -248,13 +248,15 @@ impl Delivery {
                 };
                 (id, failed)
             });
-            // Thousands of events may wait here: the next attempt reads the bytes again.
+            // Frees the bytes while the event waits, because thousands may wait here. The next
+            // attempt reads them again.
             drop(encoded);
             if let RetryAction::Pause { .. } = failure.action {
                 // `attempt` waits until the pause is over, as it does for all events.
                 continue;
             }
-            // A delay that is longer than the time left ends with one last attempt.
+            // A delay longer than the time left is shortened: one last attempt follows when the
+            // time is over.
             let next = now + delay;
             let until = if now < give_up {
                 next.min(give_up)
@@ -265,7 +267,8 @@ impl Delivery {
         };
         drop(awaits_room);
         if let Err(error) = settled {
-            // The journal has logged why, and the observer stops. The event is sent again after that.
+            // The journal has logged the cause, and the observer stops. After the restart, the
+            // event is sent again.
             warn!(
                 sink = self.name,
                 seq = event.seq,
@@ -304,7 +307,8 @@ impl Delivery {
                 return Ok(None);
             };
             let (namespace, event) = (event.namespace, Encoded::from_structured(body));
-            // Boxed: thousands of these futures wait, and some wires need kilobytes for an attempt.
+            // Boxed: thousands of these futures wait, and for some kinds of sink an attempt needs
+            // kilobytes.
             let began = Instant::now();
             let attempt = self.sink.send(&event).boxed().await;
             self.breaker(|breaker, now| match &attempt {
@@ -367,7 +371,8 @@ impl Delivery {
     async fn permit(&self, namespace: u32) -> AttemptPermit<'_> {
         loop {
             let permit = self.attempts.acquire(namespace).await;
-            // Before the breaker is asked, so that no change after that is missed.
+            // Created before the breaker is asked, so that no attempt that ends after that is
+            // missed.
             let attempted = self.attempted.notified();
             let longest = self.sink.timeout();
             let permitted = match self.metrics.pause.wait(longest) {

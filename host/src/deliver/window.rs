@@ -6,11 +6,11 @@ use crate::locked::Locked;
 use std::collections::{HashMap, VecDeque};
 use tokio::sync::{Notify, oneshot};
 
-/// Places that are released together before more events are taken. Each time costs a look into the
-/// journal and a switch of tasks, which is too much for a single event.
+/// Number of places that are released before more events are taken. Taking events costs a look into
+/// the journal and a switch of tasks, which is too much for each single event.
 const RELEASES_PER_WAKE: usize = 64;
 
-/// Places for events in delivery. Namespaces are numbers of the journal.
+/// Places for events in delivery. Namespaces are identified by their numbers in the journal.
 #[derive(Debug)]
 pub(super) struct Window {
     size: usize,
@@ -76,13 +76,15 @@ impl Window {
         }
     }
 
-    /// Waits until some places, or all, were released since the last call.
+    /// Waits until, since the last call, releases have brought the number of taken places to a
+    /// multiple of `RELEASES_PER_WAKE` (0 included).
     pub(super) async fn released(&self) {
         self.released.notified().await;
     }
 }
 
-/// Bounds concurrent attempts. Namespaces get permits in turn, and the events of one in order.
+/// Bounds concurrent attempts. Namespaces get permits in turn; the events of one namespace get them
+/// in order.
 #[derive(Debug)]
 pub(super) struct AttemptQueue(Locked<State>);
 

@@ -1,10 +1,10 @@
 //! Makes events fit `event.maxBytes`.
 //!
 //! The log loses its middle first. Then whole members are omitted: the script, the arguments,
-//! results, other members of the step, what plugins added to the data, labels. A member is never
-//! truncated: half of a script could show half of a secret, which no plugin would recognise. What
-//! identifies the step and says how it ended stays, and so do all attributes, because receivers
-//! route by them.
+//! results, other members of the step, members that plugins added to the data, labels. A member is
+//! never truncated: half of a script could show half of a secret, which no plugin would recognise.
+//! The members that identify the step and its end are kept, and so are all attributes, because
+//! receivers route by them.
 
 mod omission;
 
@@ -24,9 +24,9 @@ pub struct Oversize {
 }
 
 impl Encoded {
-    /// Omits parts of the event until it has at most `max_bytes`, of which a sink adds `added`. The
-    /// size is that of the JSON format, or of binary mode over HTTP if that is larger; without
-    /// compression.
+    /// Omits parts of the event until its size, with `added` bytes that a sink adds, is at most
+    /// `max_bytes`. The size is the larger of those in JSON format and in binary mode over HTTP,
+    /// without compression.
     ///
     /// # Errors
     ///

@@ -13,9 +13,9 @@ use step_observer_event_model::pointer;
 /// `dataschema` of every event: names `deploy/schema/step-event.v1.json`.
 pub const SCHEMA_URN: &str = "urn:step-observer:step-event:v1";
 
-// In each struct of this file, the members are sorted by their JSON names, as the members of a tree
-// of JSON values are. Therefore an event has the same bytes whether it is serialized directly or
-// through such a tree.
+// In each struct of this file, the members are sorted by their JSON names, as in a
+// `serde_json::Value`. Therefore an event has the same bytes whether it is serialized directly or
+// through such a value.
 
 /// Data of a step event. `podRef`, `log`, `step` and `stepState` have the same names, and are absent
 /// in the same cases, as in tom24d/step-observe-controller; everything else is new.
@@ -183,11 +183,11 @@ pub struct LogInfo {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "LeftOut")]
 pub struct OmittedPart {
-    /// Size of the part in bytes: of a text in UTF-8, of anything else in JSON.
+    /// Size of the part in bytes: of a text as UTF-8, of any other value as JSON.
     pub bytes: u64,
     /// JSON Pointer to the part in the data. Small members of an object, and members beyond the
-    /// first 16, share one entry: then this is the pointer to the object, and `bytes` is their size
-    /// together.
+    /// first 16, share one entry: its `path` points to the object, and its `bytes` is the sum of
+    /// their sizes.
     pub path: String,
     /// Name of the result, if the part is one of the results in `path`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -304,7 +304,8 @@ fn step_state(record: &StepRecord) -> StepState<'_> {
             state.terminated = Some(TerminatedState {
                 exit_code: outcome.exit_code.unwrap_or(1),
                 signal: container.signal,
-                // Tekton keeps the container's reason here, and `Continued` elsewhere in the status.
+                // Tekton, too, has the container's reason in this field, and `Continued` elsewhere
+                // in the status.
                 reason: if continued {
                     "Completed"
                 } else {

@@ -51,8 +51,8 @@ pub fn structured(event: &Event) -> Result<Bytes, EncodeError> {
     }
 }
 
-/// Writes an event that has no data of its own with this data: the name of its member and its value,
-/// which takes about `length` bytes.
+/// Writes the attributes of an event and the given data, instead of data in `event`: the name of
+/// the data's member and its value, which takes about `length` bytes.
 pub(super) fn json(
     event: &Event,
     data: Option<(&str, impl Serialize)>,
@@ -78,7 +78,7 @@ pub(super) fn json(
     Ok(json.into())
 }
 
-/// Checks that the required attributes are not empty, which cloudevents-sdk does not.
+/// Checks that the required attributes are not empty: cloudevents-sdk does not check this.
 pub(super) fn check_required(event: &Event) -> Result<(), EncodeError> {
     let values = [event.id(), event.source().as_str(), event.ty()];
     for (name, value) in REQUIRED.into_iter().zip(values) {

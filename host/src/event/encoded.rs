@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Characters that are percent-encoded in header values, beside all that is not ASCII
-/// (HTTP binding §3.1.3.2): space, double quote, percent; control characters cannot occur.
+/// Characters that are percent-encoded in header values, in addition to all non-ASCII characters
+/// (HTTP binding §3.1.3.2): space, double quote, percent. Control characters cannot occur.
 const HEADER_ESCAPES: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 /// How an event is put into a message, for protocols without further modes.
@@ -44,7 +44,8 @@ impl Binding {
         content_type: "content-type",
         percent_encoded: true,
     };
-    /// NATS 1.0.3: `Content-Type` would say that the message is in structured mode.
+    /// NATS 1.0.3: `datacontenttype` has a `ce-` header, because `Content-Type` would mean
+    /// structured mode.
     pub const NATS: Self = Self {
         prefix: "ce-",
         content_type: "ce-datacontenttype",
@@ -170,7 +171,7 @@ impl Encoded {
             found = (known == name).then_some(value);
             found.is_none()
         });
-        // The error is about the rest of the text, which was not read.
+        // Ignored: the error only says that the rest of the text was not read.
         looked.ok();
         text(found?).map(Cow::into_owned)
     }
@@ -181,15 +182,16 @@ impl Encoded {
         self.attribute("id").unwrap_or_else(|| "?".to_owned())
     }
 
-    /// Returns the key of the events that keep their order: the UID of the TaskRun, or the id of an
-    /// event that has none.
+    /// Returns the ordering key; events with the same key keep their order. The key is the UID of
+    /// the TaskRun, or the id of an event that has none.
     #[must_use]
     pub fn ordering_key(&self) -> String {
         let run = self.attribute("partitionkey");
         run.unwrap_or_else(|| self.id())
     }
 
-    /// Returns the event with these extension attributes, too. The caller has checked them.
+    /// Returns the event with these extension attributes added. The caller has checked the
+    /// attributes.
     ///
     /// # Errors
     ///
@@ -276,9 +278,9 @@ impl Encoded {
         Ok(Binary { headers, body })
     }
 
-    /// Makes the value of a header. A text that is a part of the event becomes a part of `head`, a
-    /// copy of everything before the data: a connection may keep headers for a long time (HPACK), and
-    /// must not keep the data with them.
+    /// Makes the value of a header. A text that is a part of the event becomes a slice of `head`, a
+    /// copy of everything before the data: a connection may keep headers for a long time (HPACK),
+    /// and must not keep the data in memory with them.
     fn header(&self, head: &Bytes, text: Cow<'_, str>) -> Bytes {
         match text {
             Cow::Borrowed(part) => {
@@ -333,7 +335,8 @@ impl Encoded {
         });
         match data {
             Some(name) => Ok(Some(name)),
-            // If it stopped at the data, the parser reports that the text has more.
+            // The result of the parser counts only here: a parser that stops at the data reports
+            // that the text has more.
             None => read.map(|()| None),
         }
     }

@@ -1,4 +1,4 @@
-//! Conditions on events: which of them a sink or a plugin gets.
+//! Conditions that select the events for a sink or a plugin.
 
 use cloudevents::event::Data;
 use cloudevents::{AttributesReader as _, Event};
@@ -7,8 +7,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use step_observer_event_model::{Phase, glob, matches_any};
 
-/// Conditions on an event. All that are given must hold; of a list, one entry. Texts may hold `*`
-/// for any characters.
+/// Conditions on an event. All given conditions must hold; a list holds if one of its entries
+/// matches. In texts, `*` stands for any characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct EventMatch {
@@ -29,7 +29,7 @@ pub struct EventMatch {
 }
 
 impl EventMatch {
-    /// Returns whether events of this phase can meet the conditions at all.
+    /// Returns whether the conditions allow the phase of this event.
     pub(crate) fn wants_phase(&self, event: &Event) -> bool {
         let phase = Phase::of_type(event.ty());
         self.phases.is_empty() || phase.is_some_and(|phase| self.phases.contains(&phase))

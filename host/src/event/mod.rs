@@ -44,11 +44,11 @@ pub struct EventConfig {
     pub type_prefix: String,
     /// Which trace events and spans belong to.
     pub trace_context: TraceContext,
-    /// Most bytes of an event with all its attributes, after the last plugin and before compression;
-    /// `off` for no bound. The default is the size that every CloudEvents intermediary must forward.
-    /// A larger event loses the middle of its log first; then the script, the arguments and results
-    /// are omitted as far as needed, and other members after them. The data lists omitted parts with
-    /// their sizes (`leftOut`).
+    /// Bound of an event in bytes with all its attributes, after the last plugin and before
+    /// compression; `off` for no bound. The default is the size that every CloudEvents intermediary
+    /// must forward. A larger event loses the middle of its log first; then the script, the
+    /// arguments and results are omitted as far as needed, and other members after them. The data
+    /// lists omitted parts with their sizes (`leftOut`).
     pub max_bytes: MaxBytes,
 }
 
@@ -63,8 +63,8 @@ pub enum TraceContext {
     /// into a trace of another tenant.
     #[default]
     Tekton,
-    /// A separate trace for each TaskRun, whose id is the UID of the TaskRun. Annotations are ignored,
-    /// and events have no `traceparent`.
+    /// A separate trace for each TaskRun; the trace id is the UID of the TaskRun. Annotations are
+    /// ignored, and events have no `traceparent`.
     Own,
 }
 
@@ -79,7 +79,7 @@ impl Default for EventConfig {
     }
 }
 
-/// The attributes by which an event is known. They are derived once per transition.
+/// The attributes that identify an event. They are derived once per transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventIdentity {
     /// `id`: the same transition always has the same one.
@@ -150,12 +150,12 @@ pub fn build(
     })
 }
 
-/// Makes the same event as bytes, as [`structured`] writes them. Saves the tree of its data if no
-/// plugin and no sink reads the data.
+/// Makes the same event as [`build`], as the bytes that [`structured`] writes. Builds no tree of
+/// the data, which is only needed if a plugin or a sink reads the data.
 ///
 /// # Errors
 ///
-/// As [`build`], or a required attribute is missing.
+/// Fails as [`build`] does, or if a required attribute is missing.
 pub fn build_structured(
     record: &StepRecord,
     identity: &EventIdentity,
@@ -195,8 +195,8 @@ fn attributes(
     Ok(event)
 }
 
-/// Returns the trace of a transition and its parent span as a W3C `traceparent`: those of Tekton, else
-/// a separate trace for each TaskRun, whose id is the UID of the TaskRun.
+/// Returns the trace of a transition and its parent span as a W3C `traceparent`: those of Tekton,
+/// else a separate trace for each TaskRun; the trace id is then the UID of the TaskRun.
 #[must_use]
 pub fn trace_context(record: &StepRecord, config: &EventConfig) -> String {
     traceparent(record, config).unwrap_or_else(|| {
@@ -229,7 +229,7 @@ fn traceparent(record: &StepRecord, config: &EventConfig) -> Option<String> {
     })
 }
 
-/// Returns the phase that a transition reports: the one place where the two meet.
+/// Returns the phase that a transition reports. No other function maps transitions to phases.
 #[must_use]
 pub fn phase(kind: &Kind) -> Phase {
     match kind {

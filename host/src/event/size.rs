@@ -15,7 +15,7 @@ const DEFAULT_BYTES: usize = 64 * 1024;
 /// The word for no bound.
 const OFF: &str = "off";
 
-/// Most bytes of an event, if there is a bound.
+/// Bound of an event in bytes, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxBytes(Option<usize>);
 

@@ -11,9 +11,10 @@ use tokio::sync::Notify;
 
 /// Places for records between the watch and the journal. One namespace alone gets half of them.
 const MAX_PLACES: usize = 512;
-/// Bytes of a record, captured log included, that one place is for.
+/// Bytes of a record, captured log included, for each place that it takes.
 const PLACE_BYTES: usize = 64 * 1024;
-/// Records of one run at which its further transitions are deferred: they stay in the cluster.
+/// Number of records of one run at which its further transitions are deferred: they stay in the
+/// cluster.
 const MAX_RECORDS_PER_RUN: usize = 16;
 /// Events of one namespace that plugins hold (`onError: block`) at which its further transitions
 /// are deferred.
@@ -59,12 +60,12 @@ struct HeldSince {
 /// Events and runs that wait before the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AdmissionStatus {
-    /// Number of events that are being processed by plugins.
+    /// Number of events that plugins hold (`onError: block`).
     pub(crate) held: u64,
-    /// Since when the oldest of them is held, and by which plugin.
+    /// Start time of the oldest hold, and the plugin that holds the event.
     pub(crate) oldest: Option<(Timestamp, Arc<str>)>,
-    /// Runs whose transitions are deferred, because their namespace has used its share of the
-    /// records in preparation.
+    /// Number of runs whose transitions are deferred, because the run or its namespace has reached
+    /// a bound.
     pub(crate) deferred: u64,
     /// Number of deferred runs that were dropped because they disappeared from the cluster.
     pub(crate) given_up: u64,
@@ -87,7 +88,7 @@ pub(crate) struct Ticket {
     places: usize,
 }
 
-/// Counts an event as held by a plugin until it is dropped.
+/// Counts an event as held by a plugin until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     ticket: &'a Ticket,
@@ -116,8 +117,9 @@ impl Admission {
         self.state().places >= MAX_PLACES
     }
 
-    /// Takes places for a record of this many bytes, even if there is no room: callers check
-    /// before, and all transitions of one look at a run belong together.
+    /// Takes places for a record of this many bytes, even if there is no room: callers check for
+    /// room before, and the transitions that are found together in one look at a run are not
+    /// separated.
     pub(crate) fn enter(&self, namespace: &Arc<str>, run: &Arc<str>, bytes: usize) -> Ticket {
         let places = 1 + bytes / PLACE_BYTES;
         let mut state = self.state();
@@ -158,7 +160,7 @@ impl Admission {
         }
     }
 
-    /// Registers the metrics of what waits before the journal.
+    /// Registers the metrics of the events and runs that wait before the journal.
     pub(crate) fn register_metrics(&self, registry: &mut Registry) {
         let admission = self.clone();
         registry.register_samples(move |samples| {

@@ -100,7 +100,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Removes items of a namespace that no longer wait.
+    /// Removes the waiting items of a namespace for which `keep` returns false.
     pub(crate) fn retain(&mut self, namespace: &str, keep: impl FnMut(&T) -> bool) {
         let Some(items) = self.waiting.get_mut(namespace) else {
             return;

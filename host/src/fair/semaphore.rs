@@ -28,7 +28,7 @@ pub(crate) struct Permit {
     namespace: Arc<str>,
 }
 
-/// Removes a waiter from the queue if it is dropped before its turn.
+/// Removes a waiter from the queue if this guard is dropped before the waiter's turn.
 struct Waiting<'a> {
     semaphore: &'a FairSemaphore,
     namespace: &'a Arc<str>,
@@ -88,9 +88,9 @@ impl FairSemaphore {
         }
     }
 
-    /// Changes the queue, and grants the permits that are free after that. They are sent after the
-    /// lock is released: a permit that its waiter no longer takes locks the queue again when it is
-    /// dropped.
+    /// Changes the queue, and grants the permits that are free after that. Permits are sent after
+    /// the lock is released: if the waiter is gone, its permit is dropped here, which takes the
+    /// lock again.
     fn grant(&self, change: impl FnOnce(&mut FairQueue<Waiter>)) {
         let granted: Vec<(Arc<str>, Waiter)> = {
             let mut waiters = self.waiters();

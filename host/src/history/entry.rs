@@ -1,4 +1,5 @@
-//! The entries of the history. Its files hold them as lines of JSON: names of members do not change.
+//! The entries of the history. Its files hold them as lines of JSON, so the names of members must
+//! not change.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -130,7 +131,7 @@ pub struct PluginResult {
     /// Number of texts that it masked.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked: u64,
-    /// Why it dropped the event, or how it failed.
+    /// Why the plugin dropped the event, or how it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

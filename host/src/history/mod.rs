@@ -23,7 +23,8 @@ use tokio::sync::oneshot;
 #[derive(Clone, Debug, Default)]
 pub struct History(Option<Arc<Handle>>);
 
-/// Returns the id of entries that belong to a sink. No event has an id with a space.
+/// Returns the id of the entries that belong to a sink. It contains a space, which no id of an
+/// event does.
 #[must_use]
 pub fn sink_key(name: &str) -> String {
     format!("sink {name}")
@@ -32,7 +33,7 @@ pub fn sink_key(name: &str) -> String {
 /// Receives every entry on the thread of the history. It must not block.
 pub type Listener = Box<dyn FnMut(&HistoryEntry) + Send>;
 
-/// Closes the queue when it is dropped, which ends the thread.
+/// Closes the queue when this handle is dropped, which ends the thread.
 #[derive(Debug)]
 struct Handle(Arc<Queue>);
 

@@ -1,5 +1,5 @@
-//! The queue of the history. The writer takes what has gathered every 100 ms. A new entry wakes it only
-//! if the queue was empty or is long.
+//! The queue of the history. Every 100 ms, the writer takes the entries that have gathered. A new
+//! entry wakes the writer only if the queue was empty or is long.
 
 use super::entry::HistoryEntry;
 use super::store::HistoryError;

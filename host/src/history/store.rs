@@ -13,7 +13,7 @@ use tracing::warn;
 
 /// Names of the files in the journal's folder, the newer first.
 const FILE_NAMES: [&str; 2] = ["history.jsonl", "history.1.jsonl"];
-/// Entries that a request returns at most, the oldest ones.
+/// Bound of the entries that a request returns. If an event has more, the oldest ones are returned.
 const MAX_ENTRIES_PER_EVENT: usize = 10_000;
 
 /// Why the history cannot be opened or read.
@@ -82,7 +82,7 @@ pub(super) fn run(mut store: Store, queue: &Queue, mut listener: Option<Listener
     }
 }
 
-/// Logs the first error of a row of errors. Returns whether the entries were written.
+/// Logs only the first error of a series. Returns whether the entries were written.
 fn log_failure(written: &Result<(), HistoryError>, is_failing: bool) -> bool {
     if let Err(error) = written
         && !is_failing
@@ -225,7 +225,7 @@ pub fn find(folder: &Path, id: &str) -> Result<Vec<HistoryEntry>, HistoryError> 
     Ok(entries)
 }
 
-/// Returns the last entry with an id, which [`find`] would return last.
+/// Returns the last entry with an id, even if [`find`] omits it because of its bound.
 ///
 /// # Errors
 ///

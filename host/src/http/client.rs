@@ -12,13 +12,14 @@ use std::time::Duration;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an idle connection is probed, so that a broken one is found.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
-/// Most bytes of a response that are read so that its connection can be used again.
+/// Bound of the bytes of a response that are read and discarded so that its connection can be used
+/// again.
 const MAX_DRAINED_BYTES: usize = 64 * 1024;
 
 /// The settings of a client.
 pub(crate) struct ClientOptions<'a> {
     pub(crate) url: &'a HttpUrl,
-    /// Longest request, from connecting to the last byte of the response.
+    /// Longest time for a request, from connecting to the last byte of the response.
     pub(crate) timeout: Duration,
     /// Idle connections that are kept for further requests.
     pub(crate) max_idle: usize,
@@ -88,7 +89,7 @@ impl HttpClient {
 pub(crate) struct RequestBody(reqwest::Body);
 
 impl RequestBody {
-    /// Wraps a body that gives out its content when the connection is there.
+    /// Wraps a body that produces its content only when the connection exists.
     pub(crate) fn deferred<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes, Error: std::error::Error + Send + Sync + 'static>

@@ -14,7 +14,7 @@ pub enum HttpError {
     /// Certificates or keys cannot be used.
     #[error("tls: {0}")]
     Tls(String),
-    /// The proxy of the environment must not be used for this receiver.
+    /// The proxy that the environment variables name must not be used for this receiver.
     #[error("the proxy {name} of the environment: {reason}")]
     Proxy {
         /// The proxy's host and port.

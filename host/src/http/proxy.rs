@@ -1,4 +1,4 @@
-//! The proxy that the environment names, found by the same rules that the HTTP client applies.
+//! The proxy that environment variables name, found by the same rules that the HTTP client applies.
 
 use super::{HttpError, HttpUrl};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub enum ProxyUse {
-    /// Requests go through the proxy that `HTTP_PROXY` or `HTTPS_PROXY` names, else the one of `ALL_PROXY`, unless
-    /// `NO_PROXY` names the receiver's host. All of these may be in upper or lower case. To an `https` URL the proxy is a
-    /// tunnel. To an `http` URL the proxy sees every event, and a sink with `auth`, `signing` or a header `fromEnv` or
+    /// Requests go through the proxy in `HTTP_PROXY` or `HTTPS_PROXY`, or else in `ALL_PROXY`,
+    /// unless `NO_PROXY` names the receiver's host. The names of these variables may be in upper or
+    /// lower case. Requests to an `https` URL use the proxy as a tunnel. For an `http` URL, the
+    /// proxy sees every event; therefore a sink with `auth`, `signing` or a header `fromEnv` or
     /// `fromFile` is refused.
     #[default]
     Environment,
@@ -22,7 +23,7 @@ pub enum ProxyUse {
     None,
 }
 
-/// Says why a proxy is refused that would see the credentials of a sink.
+/// Reason to refuse a proxy because it would see the credentials of a sink.
 const SEES_CREDENTIALS: &str = "it would see the credentials of this sink, whose URL is plain http: use https, name the host in \
     NO_PROXY, or write `proxy: none` or `proxy: trusted`";
 /// Says why a proxy is refused that is no HTTP proxy.

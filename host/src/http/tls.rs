@@ -1,4 +1,5 @@
-//! TLS towards a server: the settings, their files, and what a connection needs of them.
+//! TLS connections to a server: the settings, the files that they name, and the `ClientConfig` for
+//! a connection.
 
 use super::{HttpError, read_secret};
 use rustls::pki_types::pem::PemObject as _;

@@ -44,7 +44,7 @@ impl HttpUrl {
         self.0.origin().ascii_serialization()
     }
 
-    /// Returns the URL without path and query, which may be secrets.
+    /// Returns the URL with path and query masked, because they may be secrets.
     #[must_use]
     pub fn masked(&self) -> Self {
         Self(mask(&self.0))

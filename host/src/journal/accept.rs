@@ -99,7 +99,8 @@ impl Journal {
     /// Fails if the journal can no longer be written.
     pub(crate) async fn flush_submitted(&self) -> Result<(), JournalError> {
         match self.in_flight.is_empty() {
-            // A sync would only wait for the disk, which may be full.
+            // All submitted events are durable already. A sync would only wait for the disk, which
+            // may be full.
             true => Ok(()),
             false => self.sync().await,
         }

@@ -1,5 +1,6 @@
-//! Enforces the bounds of the journal: a namespace that has its share waits, or the oldest event of
-//! the namespace with the most is dropped. The same holds for dead letters.
+//! Enforces the bounds of the journal: events of a namespace that has used its share wait, or the
+//! oldest event of the namespace with the most bytes is dropped. Dead letters are bounded in the
+//! same way.
 
 use super::entry::Entry;
 use super::index::JournalIndex;
@@ -14,14 +15,14 @@ use tracing::{error, warn};
 pub(super) enum NoRoom {
     /// The journal is full for every namespace.
     Full,
-    /// The namespace has its share: the space that is left belongs to others.
+    /// The namespace has used its share. The space that is left is for other namespaces.
     Share,
 }
 
 /// The outcome of an attempt to add a dead letter.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DeadLettered {
-    /// It is a dead letter now, and these were dropped for it.
+    /// The event is a dead letter now. The listed dead letters were dropped to make room.
     Done(Vec<DroppedLetter>),
     /// There is no room for it.
     NoRoom,
@@ -61,8 +62,8 @@ impl Journal {
         let Some(free) = self.max_bytes.checked_sub(all + bytes) else {
             return Err(NoRoom::Full);
         };
-        // A namespace that had all these bytes could take more, so this one can. This is the usual
-        // case, and saves the lookup.
+        // If the check passes for a namespace that holds all these bytes, it passes for this one,
+        // which holds no more. This is the usual case, and saves the lookup.
         if self.when_full == WhenFull::DropOldest || is_fair(all, bytes, free) {
             return Ok(());
         }
@@ -206,7 +207,7 @@ impl Journal {
         }
     }
 
-    /// Returns how many of the waiting events can become dead letters without a wait.
+    /// Returns how many waiting events can become dead letters without waiting for room.
     pub(crate) fn room_for_dead_letters(&self) -> usize {
         self.shared.index(|index| {
             // Counts all waiting bytes, because each waiting event may become a dead letter.

@@ -11,8 +11,9 @@ use std::io;
 /// Bytes of a segment that are read at a time, unless an entry is larger.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Moves the live entries of the oldest segment and removes it, if the segments hold more than twice
-/// the live bytes and two segments. One call handles one segment, so that a write waits little.
+/// Moves the live entries of the oldest segment and removes it, if the segments hold more than
+/// twice the live bytes plus the size of two segments. One call handles one segment, so that a
+/// write has to wait only for a short time.
 pub(super) fn compact(segments: &mut Segments, shared: &Shared) -> io::Result<()> {
     let live_bytes = shared.index(|index| index.live_bytes());
     if !segments.needs_compaction(live_bytes) {
@@ -27,7 +28,7 @@ pub(super) fn compact(segments: &mut Segments, shared: &Shared) -> io::Result<()
         live.extend(shared.index(|index| index.live_entries(entry)));
     })?;
     if live.is_empty() {
-        // The entries that made it obsolete must be durable before it is removed.
+        // The entries that made the segment obsolete must be durable before it is removed.
         segments.sync()?;
         return segments.remove(oldest);
     }
@@ -41,7 +42,8 @@ pub(super) fn compact(segments: &mut Segments, shared: &Shared) -> io::Result<()
         let bodies_at = frame::encode(&mut buffer, &entry, &bodies, synced);
         moved.push((entry, bodies_at));
     }
-    // One write: if the disk is full, a repeated attempt must not add a part each time.
+    // A single write: if the disk is full, a repeated attempt must not append some of the entries
+    // again.
     let (segment, offset) = segments.append(&buffer)?;
     segments.sync()?;
     shared.index(|index| {
@@ -81,7 +83,8 @@ fn for_each_entry(files: &Files, segment: u64, mut each: impl FnMut(Entry)) -> i
     }
 }
 
-/// Stops the journal: as `JournalError::Damaged` says, damage is never skipped.
+/// Returns the error that stops the journal: as `JournalError::Damaged` says, damage is never
+/// skipped.
 fn damaged(files: &Files, segment: u64, at: usize) -> io::Error {
     let file = files.path(segment);
     let problem = format!("{} has changed at byte {at}", file.display());

@@ -12,8 +12,8 @@ pub struct JournalConfig {
     /// and a crash or restart loses those that were not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
-    /// Bytes of events that may wait for sinks. The files may take twice as much and 32 MiB. The
-    /// default is 1 GiB on disk and 32 MiB in memory.
+    /// Maximum number of bytes of events that wait for sinks. The files may take up to twice this
+    /// size plus 32 MiB. The default is 1 GiB on disk and 32 MiB in memory.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::bounded::not_null"
@@ -49,9 +49,9 @@ impl Default for JournalConfig {
 )]
 #[serde(rename_all = "camelCase")]
 pub enum WhenFull {
-    /// No event is accepted until a sink takes some; what the cluster still shows then is reported.
-    /// One namespace gets at most four times the space that is left free: then its events wait, and
-    /// those of others do not.
+    /// No event is accepted until a sink takes some. After that, the transitions that the cluster
+    /// still shows are reported. The events of one namespace may take at most four times the space
+    /// that is left free. Above that, they wait, but events of other namespaces do not.
     #[default]
     Block,
     /// The oldest waiting event of the namespace with the most is dropped, logged and counted.
@@ -94,7 +94,7 @@ pub enum JournalError {
         file: PathBuf,
         /// Offset of the first byte that cannot be read.
         at: u64,
-        /// Why this is not the trace of a crash.
+        /// Why a crash cannot be the cause.
         problem: String,
     },
     /// The journal can no longer be written.

@@ -1,4 +1,4 @@
-//! Dead letters, and which of them give way at their bound. Pure.
+//! Dead letters, and the choice of those to evict at their bound. Pure.
 
 use super::entry::{DeadLetter, Seq};
 use std::cmp::Reverse;
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Dead letters that the journal holds; each takes some memory.
 pub(super) const MAX_DEAD_LETTERS: usize = 10_000;
-/// Places for dead letters that a sink refused, however many others there are.
+/// Number of places that only dead letters that a sink refused can take.
 pub(super) const RESERVED_FOR_REFUSED: usize = MAX_DEAD_LETTERS / 4;
 /// Share of the bytes of dead letters that given-up events may take, as a fraction. The rest is kept
 /// for events that a sink refused.
@@ -52,16 +52,16 @@ impl Group {
 #[derive(Debug, Default)]
 pub(super) struct DeadLetters {
     all: BTreeMap<LetterKey, DeadLetter>,
-    /// By sink and namespace; without those that are evicted.
+    /// By sink and namespace, without evicted dead letters.
     groups: BTreeMap<usize, BTreeMap<u32, Group>>,
-    /// Dead letters that give way, with the bytes that this frees. Their acknowledgement is not
-    /// written yet.
+    /// Evicted dead letters, with the bytes that each eviction frees. Their acknowledgements are
+    /// not written yet.
     evicted: BTreeMap<LetterKey, u64>,
     evicted_bytes: u64,
     /// Dead letters whose entry is not written yet, with the bytes that they will take.
     pending: BTreeMap<LetterKey, u64>,
     pending_bytes: u64,
-    /// Number and bytes of those that were given up.
+    /// Number and bytes of the dead letters that were given up.
     given_up: (u64, u64),
 }
 
@@ -74,7 +74,7 @@ impl DeadLetters {
         letter: DeadLetter,
     ) {
         let refused = letter.refused;
-        // It is there already if compaction moved its entry.
+        // The dead letter exists already if compaction moved its entry.
         if self.all.insert(key, letter).is_none() {
             let groups = self.groups.entry(key.1).or_default();
             let group = groups.entry(namespace).or_default();
@@ -115,11 +115,11 @@ impl DeadLetters {
         }
     }
 
-    /// Returns the dead letter that gives way next, and its namespace: the oldest of the namespace
-    /// with the most, of the sink with the most. So the sink that fills the space makes room. Only
-    /// refused ones give way, unless `evict_any`.
+    /// Returns the dead letter to evict next, and its namespace: the oldest one in the largest
+    /// namespace of the sink that has the most. So the sink that fills the space makes room. Counts
+    /// only refused dead letters, unless `evict_any`.
     pub(super) fn next_to_evict(&self, evict_any: bool) -> Option<(LetterKey, u32)> {
-        // Of two sinks with equally many, the one with the oldest dead letter.
+        // If two sinks have the same number, takes the sink with the oldest dead letter.
         let sinks = self.groups.iter().filter_map(|(bit, groups)| {
             let evictable: usize = groups
                 .values()
@@ -163,13 +163,13 @@ impl DeadLetters {
         self.evicted.contains_key(&key)
     }
 
-    /// Returns how many there are and will be: with pending, without evicted ones.
+    /// Returns the number of dead letters, including pending ones and excluding evicted ones.
     pub(super) fn count(&self) -> usize {
         self.all.len() + self.pending.len() - self.evicted.len()
     }
 
-    /// Returns the bytes of dead letters, given those in the index: with pending, without evicted
-    /// ones.
+    /// Returns the bytes of dead letters, including pending ones and excluding evicted ones.
+    /// `dead_bytes` is the number of bytes in the index.
     pub(super) fn bytes(&self, dead_bytes: u64) -> u64 {
         (dead_bytes + self.pending_bytes).saturating_sub(self.evicted_bytes)
     }

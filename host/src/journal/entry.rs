@@ -10,7 +10,7 @@ pub type Seq = u64;
 /// The run and the namespace that events come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// UID of the TaskRun. Its events are delivered in their order.
+    /// UID of the TaskRun, whose events are delivered in order.
     pub run: Arc<str>,
     /// Its namespace, which has a share of each bounded resource. Empty if it is unknown.
     pub namespace: Arc<str>,
@@ -103,7 +103,8 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    /// Removes the mark, which only a restart would read.
+    /// Removes the mark. A journal in memory does not need it, because it ends with the process,
+    /// and only a restart would read the mark.
     pub(super) fn without_mark(self) -> Self {
         match self {
             Self::Accepted {
@@ -123,7 +124,7 @@ impl Entry {
         }
     }
 
-    /// Adds the namespace that the first of its bodies names, if the entry holds none.
+    /// Adds the namespace that the first body names, if the entry holds none.
     pub(super) fn with_namespace(mut self, bodies: &[u8]) -> Self {
         if let Self::Accepted { namespace, .. } = &mut self
             && namespace.is_empty()

@@ -16,7 +16,8 @@ use std::sync::Arc;
 /// Suffix of the file names of segments.
 const SEGMENT_SUFFIX: &str = ".journal";
 
-/// Bytes between two bodies that are read with them, rather than to read twice.
+/// Maximum gap in bytes between two bodies that are read at once, together with the gap, instead of
+/// with two reads.
 const MAX_READ_GAP: u64 = 4096;
 
 /// One change or one sync.
@@ -80,7 +81,8 @@ impl Files {
     pub(super) fn sync_folder_name(&self) -> io::Result<()> {
         let device = std::fs::metadata(&self.folder)?.dev();
         for folder in self.folder.ancestors().map(parent) {
-            // A mount point existed before: the observer created nothing above it.
+            // This folder is on another device. The observer created nothing here or above, because
+            // a mount point existed before it started.
             if std::fs::metadata(folder)?.dev() != device {
                 break;
             }
@@ -155,12 +157,13 @@ impl Files {
         Ok(())
     }
 
-    /// Opens a segment, and takes the rights of other users from it.
+    /// Opens a segment, and removes the permissions of other users on it.
     fn open_file(&self, segment: u64, options: &mut OpenOptions) -> io::Result<File> {
         file_permissions::open_restricted(&self.folder, &self.path(segment), options)
     }
 
-    /// Reads a segment whole: it is hardly larger than the bound of a segment and one write.
+    /// Reads a whole segment. It is at most a little larger than the bound of a segment plus one
+    /// write.
     pub(super) fn read_all(&self, segment: u64) -> io::Result<Vec<u8>> {
         self.read_from(segment, 0)
     }
@@ -172,8 +175,8 @@ impl Files {
         Ok(bytes)
     }
 
-    /// Replaces `bytes` with at most `max_bytes` of a segment from an offset on. Returns how many
-    /// bytes the segment has after those.
+    /// Replaces the content of `bytes` with at most `max_bytes` bytes of a segment, read from an
+    /// offset on. Returns how many bytes of the segment follow.
     pub(super) fn read_up_to(
         &self,
         segment: u64,
@@ -254,7 +257,7 @@ fn is_current(path: &Path) -> bool {
 fn parent(folder: &Path) -> &Path {
     match folder.parent() {
         Some(parent) if is_current(parent) => Path::new("."),
-        // Returns the folder itself for the root, which has no parent and always exists.
+        // The root has no parent and always exists: returns the root itself.
         parent => parent.unwrap_or(folder),
     }
 }

@@ -44,8 +44,8 @@ impl Default for InFlight {
 }
 
 impl InFlight {
-    /// Waits for room, and counts a submission until the guard is dropped. One that is larger than
-    /// the bound waits until nothing else is in flight.
+    /// Waits for room, and counts a submission until the guard is dropped. A submission that is
+    /// larger than the bound waits until nothing else is in flight.
     pub(super) async fn enter(
         &self,
         bytes: usize,
@@ -101,7 +101,7 @@ impl InFlight {
     }
 }
 
-/// Counts the events of one transition as in flight until it is dropped, which happens after they
+/// Counts the events of one transition as in flight until the guard is dropped, after they have
 /// entered the index.
 #[derive(Debug)]
 pub(super) struct InFlightGuard {

@@ -46,9 +46,9 @@ struct Event {
     namespace: u32,
     /// When it was accepted, in seconds since 1970.
     at: i64,
-    /// One bit for each sink for which it waits.
+    /// One bit for each sink that the event waits for.
     waiting: u64,
-    /// One bit for each sink of which it is a dead letter.
+    /// One bit for each sink that has the event as a dead letter.
     dead: u64,
 }
 
@@ -140,7 +140,7 @@ impl JournalIndex {
 
     /// Applies an entry whose bodies begin at an offset of a segment.
     pub(super) fn apply(&mut self, entry: Entry, segment: u64, bodies: u64) {
-        // Any entry that names a number proves that the number is taken.
+        // A number in any entry is taken, and must not be assigned again.
         if let Some(last) = entry.seqs().max() {
             self.next = self.next.max(last + 1);
         }
@@ -219,7 +219,8 @@ impl JournalIndex {
     ) {
         let bits = event.sinks.iter().filter_map(|sink| self.assign_bit(sink));
         let waiting = bits.fold(0, |bits, bit| bits | 1 << bit);
-        // Compaction moved the event if it is known: later entries repeat its dead letters.
+        // The event is already known if compaction moved it. In that case, later entries repeat its
+        // dead letters.
         let moved = self.events.remove(&event.seq);
         if let Some(old) = moved {
             self.count(old, false);
@@ -292,8 +293,8 @@ impl JournalIndex {
         }
     }
 
-    /// Returns the bit of a sink, and assigns one if it has none. If all bits are assigned, it takes
-    /// that of a sink without events. `None` if each of the 64 sinks has events.
+    /// Returns the bit of a sink, and assigns one if the sink has none. If all bits are assigned,
+    /// reuses the bit of a sink without events. Returns `None` if each of the 64 sinks has events.
     fn assign_bit(&mut self, sink: &str) -> Option<usize> {
         if let Some(bit) = self.sink_bit(sink) {
             return Some(bit);

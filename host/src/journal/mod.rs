@@ -2,26 +2,30 @@
 //!
 //! `docs/journal-format.md` specifies the files for readers without this code. In short:
 //!
-//! - **Frame** (`frame`): one entry as JSON and the bodies of its events, with lengths and a CRC-32.
-//! - **Segments** (`segments`): frames are appended to the newest of the files `000000000000.journal`,
-//!   `000000000001.journal`, …. A segment of 16 MiB or more is synced, and the next one begins.
-//! - **Sync rule** (`writer`): one thread writes. It appends all commands that wait with one write,
-//!   and syncs if one of them has a waiter. Acknowledgements have none: they share the next sync.
+//! - **Frame** (`frame`): one entry as JSON and the bodies of its events, with lengths and a
+//!   CRC-32.
+//! - **Segments** (`segments`): frames are appended to the newest of the files
+//!   `000000000000.journal`, `000000000001.journal`, …. A segment of 16 MiB or more is synced, and
+//!   the next one begins.
+//! - **Sync rule** (`writer`): one thread writes. It appends all commands that wait with one
+//!   write, and syncs if one of them has a waiter. Acknowledgements have none: they share the next
+//!   sync.
 //! - **Accepted**: an event is accepted when its entry is synced. The same entry holds the mark of
 //!   its transition, so a crash keeps both or neither. Sinks see the event only after that.
-//! - **Acknowledgement**: one entry per event and sink says that the sink has the event, or that it
-//!   was dropped. If a crash loses the entry, the event is delivered again.
-//! - **Compaction** (`compaction`): when the files hold more than twice the live bytes and two
-//!   segments, the live entries of the oldest segment are appended again, and it is removed.
-//! - **Recovery** (`segments`): all segments are read in order into the `index`. An incomplete frame
-//!   at the end of the newest segment is truncated, and the bytes after the last known sync are
-//!   written and synced again. Everything else that cannot be read is damage: the journal does not
-//!   open, and changes nothing.
-//! - **Failures** (`writer`): a full disk is tried again. Any other failed write or sync ends the
-//!   journal, because the content of the disk is unknown after it.
+//! - **Acknowledgement**: one entry per event and sink says that the sink has the event, or that
+//!   it was dropped. If a crash loses the entry, the event is delivered again.
+//! - **Compaction** (`compaction`): when the files hold more than twice the live bytes plus the
+//!   size of two segments, the live entries of the oldest segment are appended again, and it is
+//!   removed.
+//! - **Recovery** (`segments`): all segments are read in order into the `index`. An incomplete
+//!   frame at the end of the newest segment is truncated, and the bytes after the last known sync
+//!   are written and synced again. Everything else that cannot be read is damage: the journal does
+//!   not open, and changes nothing.
+//! - **Failures** (`writer`): a write to a full disk is tried again. Any other failed write or
+//!   sync ends the journal, because the content of the disk is unknown after it.
 //!
-//! The journal never interprets the body of an event, except to find the namespace in entries that do
-//! not hold it (`entry`).
+//! The journal never interprets the body of an event, except to find the namespace in entries that
+//! do not hold it (`entry`).
 
 mod accept;
 mod capacity;
@@ -149,13 +153,15 @@ impl Journal {
         sizes.any(|metadata| metadata.len() > frame::SEGMENT_HEADER.len() as u64)
     }
 
-    /// Returns the time before which ended runs are not reported, as given when the journal was new.
+    /// Returns the horizon: runs that ended before it are not reported. It was set when the journal
+    /// was created.
     #[must_use]
     pub fn horizon(&self) -> Option<Timestamp> {
         self.shared.index(|index| index.horizon())
     }
 
-    /// Stores which part of the cluster is watched from now on. Returns whether it is the stored one.
+    /// Stores which part of the cluster is watched from now on. Returns whether the journal held
+    /// the same part before.
     ///
     /// # Errors
     ///
@@ -174,7 +180,7 @@ impl Journal {
     /// flight does not survive a crash.
     #[must_use]
     pub fn is_emitted(&self, run: &str, mark: &str) -> bool {
-        // In this order: a mark enters the index before it leaves `in_flight`.
+        // The order matters: a mark enters the index before it leaves `in_flight`.
         self.in_flight.contains(run, mark) || self.shared.index(|index| index.is_emitted(run, mark))
     }
 
@@ -184,7 +190,7 @@ impl Journal {
         self.shared.index(|index| index.runs())
     }
 
-    /// Acknowledges an event of a sink or a dead letter of it: it was delivered, or it is dropped.
+    /// Acknowledges an event or a dead letter of a sink, because it was delivered or is dropped.
     ///
     /// # Errors
     ///
@@ -201,7 +207,7 @@ impl Journal {
     ///
     /// Fails if the journal can no longer be written.
     pub(crate) async fn forget(&self, run: Arc<str>) -> Result<(), JournalError> {
-        // In this order: a mark enters the index before it leaves `in_flight`.
+        // The order matters: a mark enters the index before it leaves `in_flight`.
         let may_follow = !self.in_flight.is_empty();
         if may_follow || self.shared.index(|index| index.has_marks(&run)) {
             return self.send(Command::Append(Entry::Forgotten { run })).await;
@@ -220,8 +226,9 @@ impl Journal {
         self.wait_for(synced).await
     }
 
-    /// Waits for an answer of the writer, or for its end. A command that is sent while the thread
-    /// ends stays in the channel as long as a sender exists, so its answer may never be dropped.
+    /// Waits for an answer of the writer, or until the journal fails. Waiting for the answer alone
+    /// might never end: a command that is sent while the thread ends stays in the channel, with the
+    /// sender of its answer, as long as a sender of commands exists.
     async fn wait_for(&self, answer: oneshot::Receiver<()>) -> Result<(), JournalError> {
         tokio::select! {
             biased;

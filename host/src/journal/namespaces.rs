@@ -4,18 +4,19 @@ use super::entry::Seq;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Bounds the bytes of a namespace to this many times the free space. With 4, one namespace alone
-/// gets four fifths of all space, and the less the more others take. So some space is always left
-/// for a namespace that has none.
+/// Bounds the bytes of a namespace to this many times the free space. With 4, a namespace that is
+/// alone can use four fifths of all space, and less if others use some, too. So some space is
+/// always left for a namespace that has none.
 const MAX_TIMES_FREE: u64 = 4;
 
-/// Returns whether a namespace that has `own` may take `size` more, if `free` is left after that.
+/// Returns whether a namespace with `own` bytes may take `size` bytes more, after which `free`
+/// bytes are left.
 pub(crate) fn is_fair(own: u64, size: u64, free: u64) -> bool {
     own == 0 || own + size <= free.saturating_mul(MAX_TIMES_FREE)
 }
 
-/// Numbers of removed events that a namespace keeps, beyond as many as it has events, before it
-/// deletes them.
+/// A namespace keeps the numbers of removed events until they exceed the number of its events by
+/// more than this.
 const MAX_STALE_SEQS: usize = 64;
 
 /// The events of one namespace.
@@ -24,7 +25,8 @@ struct Namespace {
     name: Arc<str>,
     /// Numbers of its events, and of some that were removed.
     seqs: VecDeque<Seq>,
-    /// `seqs` is not in order: compaction moves events behind later ones, as the next start sees.
+    /// `seqs` may be out of order: compaction moves events behind later ones, and the next start
+    /// reads them in this order.
     unsorted: bool,
     /// Number of its events.
     events: usize,
@@ -123,7 +125,8 @@ impl Namespaces {
         self.by_name.len()
     }
 
-    /// Returns the namespace with the most waiting bytes, after `name` gets `more`.
+    /// Returns the namespace that would have the most waiting bytes if `name` got `more`. Ignores
+    /// namespaces without waiting bytes.
     pub(super) fn largest(&self, name: &str, more: u64) -> Option<u32> {
         let waiting = self.by_name.iter().filter_map(|(found, number)| {
             let waiting = self.all.get(*number as usize)?.waiting;

@@ -29,8 +29,8 @@ pub(super) struct ReadAhead {
     next_reads: BTreeMap<String, NextRead>,
 }
 
-/// When to read ahead again for a sink. The trigger is the middle of the last read, so that the sink
-/// does not wait at its end.
+/// The next time to read ahead for a sink. The trigger is the middle of the last read, so that the
+/// sink does not wait when it reaches the end of that read.
 #[derive(Clone, Copy, Debug)]
 struct NextRead {
     /// Read again once the sink asks for this event or a later one.
@@ -44,7 +44,7 @@ impl ReadAhead {
         self.bodies.get(&seq).cloned()
     }
 
-    /// Adds bodies that were read for a sink. The oldest bodies give way at the bound.
+    /// Adds bodies that were read for a sink. At the bound, the oldest bodies are removed.
     pub(super) fn insert(&mut self, sink: &str, bodies: Vec<(Seq, Bytes)>) {
         self.next_reads.remove(sink);
         if let (Some((trigger, _)), Some((last, _))) = (bodies.get(bodies.len() / 2), bodies.last())
@@ -69,8 +69,8 @@ impl ReadAhead {
         }
     }
 
-    /// Returns the first event to read ahead if a sink that asks for `seq` has reached the trigger.
-    /// Returns it once.
+    /// Returns the first event to read ahead, if a sink that asks for `seq` has reached the
+    /// trigger. Returns each such event only once.
     pub(super) fn take_next(&mut self, seq: Seq, sink: &str) -> Option<Seq> {
         let next = self.next_reads.get(sink)?;
         if seq < next.trigger {

@@ -12,15 +12,15 @@ use std::path::Path;
 use std::sync::Arc;
 use tracing::warn;
 
-/// Size in bytes from which on a segment is not appended to.
+/// Size in bytes at which a segment is full: nothing more is appended to it.
 pub(super) const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
-/// Name of the file whose lock the process holds that uses the folder.
+/// Name of the lock file. The process that uses the folder holds its lock.
 const LOCK_FILE: &str = "lock";
 
 /// The folder, open for writing.
 #[derive(Debug)]
 pub(super) struct Segments {
-    /// Size from which on a segment is not appended to.
+    /// Size at which a segment is full: nothing more is appended to it.
     segment_bytes: u64,
     files: Arc<Files>,
     /// Sizes by number. The last segment is appended to.
@@ -72,9 +72,9 @@ impl Segments {
     }
 
     /// Makes the content of the last segment durable before anything is appended to it. A killed
-    /// process may have left bytes and a file name that only the page cache holds. If its last sync
-    /// failed, the system takes those bytes for written, so that another sync would write nothing:
-    /// therefore they are written again.
+    /// process may have left bytes and a file name that are only in the page cache. If its last
+    /// sync failed, the system treats those bytes as written, and another sync would write nothing.
+    /// Therefore the bytes are written again.
     fn rewrite_unsynced(&self, last: u64, synced: u64) -> io::Result<()> {
         let unsynced = self.files.read_from(last, synced)?;
         self.files.perform(Step::Write {
@@ -100,7 +100,8 @@ impl Segments {
         self.sizes.values().sum()
     }
 
-    /// Returns whether the segments hold more than twice the live bytes and two segments.
+    /// Returns whether the segments hold more than twice the live bytes plus the size of two
+    /// segments.
     pub(super) fn needs_compaction(&self, live_bytes: u64) -> bool {
         let bound = live_bytes.saturating_mul(2);
         self.total() > bound.saturating_add(2 * self.segment_bytes)
@@ -147,7 +148,7 @@ impl Segments {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         let (segment, size) = self.last();
         if let Err(error) = self.files.perform(Step::Sync(segment)) {
-            // Otherwise the next start would read bytes that the disk may not have.
+            // Without this, the next start would read bytes that the disk may not have.
             let truncate = Step::Truncate {
                 segment,
                 length: self.synced,
@@ -176,7 +177,8 @@ impl Segments {
     /// Removes a segment that holds no live entry.
     pub(super) fn remove(&mut self, segment: u64) -> io::Result<()> {
         self.files.perform(Step::Remove(segment))?;
-        // Otherwise it could come back after a crash, and later segments not.
+        // Without this, the segment could come back after a crash, while later removed segments do
+        // not.
         self.files.sync_folder()?;
         self.sizes.remove(&segment);
         Ok(())
@@ -219,8 +221,9 @@ struct Extent {
 
 /// Applies the entries of a segment to an index.
 ///
-/// A part of a frame at the end of the last segment is what a crash leaves. It was never accepted,
-/// and is truncated. Anything else that cannot be read is damage, which must not be skipped.
+/// A crash may leave a part of a frame at the end of the last segment. Such a frame was never
+/// accepted, and is truncated. Anything else that cannot be read is damage, which must not be
+/// skipped.
 fn replay(
     files: &Files,
     segment: u64,

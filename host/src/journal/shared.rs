@@ -24,7 +24,8 @@ pub(super) struct Shared {
     index: Locked<JournalIndex>,
     recent: Locked<RecentBodies>,
     read_ahead: Locked<ReadAhead>,
-    /// Held while bodies are read ahead: a sink that waits for it mostly finds its body then.
+    /// Lock that is held while bodies are read. A sink that waits for it usually finds its body in
+    /// the cache afterwards.
     pub(super) reading: tokio::sync::Mutex<()>,
     files: Option<Arc<Files>>,
     /// Counts writes.
@@ -73,7 +74,7 @@ impl Shared {
     pub(super) fn cached(&self, seq: Seq) -> Option<Bytes> {
         let recent = self.recent.lock().bodies.get(&seq).cloned();
         recent.or_else(|| {
-            // It may have been acknowledged since it was read.
+            // The event may have been acknowledged since its body was read ahead.
             self.index(|index| index.place(seq))?;
             self.read_ahead.lock().get(seq)
         })
@@ -81,7 +82,7 @@ impl Shared {
 
     /// Reads a body; `None` if all sinks have acknowledged the event.
     pub(super) fn read(&self, seq: Seq) -> io::Result<Option<Bytes>> {
-        // Compaction may move the body during the read: then it is at another place.
+        // Compaction may move the body during the read. The next attempt then finds the new place.
         let mut failed_at = None;
         loop {
             let Some(place) = self.index(|index| index.place(seq)) else {
@@ -98,7 +99,7 @@ impl Shared {
         }
     }
 
-    /// Reads a body, and ahead what the sink will ask for next.
+    /// Reads a body, and reads ahead the bodies that the sink will ask for next.
     pub(super) fn read_and_prefetch(&self, seq: Seq, sink: &str) -> io::Result<Option<Bytes>> {
         let body = self.read(seq)?;
         if let Some(body) = &body {
@@ -107,7 +108,8 @@ impl Shared {
         Ok(body)
     }
 
-    /// Reads ahead what a sink will ask for from an event on. `bytes` were read already.
+    /// Reads ahead the bodies that a sink will ask for, beginning with event `from`. `bytes` is the
+    /// number of bytes that were read already.
     pub(super) fn prefetch(&self, from: Seq, sink: &str, mut bytes: usize) {
         let Some(files) = &self.files else { return };
         let (mut places, namespaces) = self.index(|index| {
@@ -133,8 +135,8 @@ impl Shared {
         self.read_ahead.lock().insert(sink, bodies);
     }
 
-    /// Returns the event from which on to read ahead, if it is time to for a sink that asks for
-    /// `seq`.
+    /// Returns the first event to read ahead, if a sink that asks for `seq` has reached the
+    /// trigger.
     pub(super) fn next_read_ahead(&self, seq: Seq, sink: &str) -> Option<Seq> {
         self.read_ahead.lock().take_next(seq, sink)
     }

@@ -16,7 +16,7 @@ struct State {
     full: usize,
 }
 
-/// Counts one caller as waiting until it is dropped.
+/// Counts one caller as waiting until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Waiter {
     waiters: Waiters,
@@ -46,7 +46,8 @@ impl Waiters {
         }
     }
 
-    /// Returns whose events wait, if the journal holds events of `namespaces` namespaces.
+    /// Returns how many namespaces have events that wait, and whether all events have to wait.
+    /// `namespaces` is the number of namespaces that have events in the journal.
     pub(super) fn blocked(&self, namespaces: usize) -> Blocked {
         let state = self.0.lock();
         let blocked = state.namespaces.len();

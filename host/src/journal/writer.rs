@@ -22,8 +22,9 @@ const MAX_BATCH_ENTRIES: usize = 1024;
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of the write buffer that stay allocated after a large batch.
 const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
-/// Delay before entries without a waiter (mostly acknowledgements) are written, so that they share a
-/// write, which takes longer than their content. A crash meanwhile repeats those deliveries.
+/// Delay before entries without a waiter (mostly acknowledgements) are written, so that many of
+/// them share one write. A write itself takes longer than writing these few bytes. If a crash comes
+/// first, those deliveries are repeated.
 const BATCH_DELAY: Duration = Duration::from_micros(500);
 /// Delay before a write is tried again after the disk was full.
 const DISK_FULL_RETRY: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });
@@ -238,7 +239,8 @@ fn write(
             };
             index.apply(entry, segment, bodies_at);
             shared.drop_recent(index, &seqs);
-            // After the index has the mark: `Journal::is_emitted` and `Journal::forget` rely on it.
+            // Must follow `apply`: `Journal::is_emitted` and `Journal::forget` rely on the mark
+            // being in the index.
             drop(pending.in_flight);
         }
     });

@@ -15,7 +15,7 @@ pub struct LogConfig {
     pub max_bytes: Bounded<256, 10_485_760, usize>,
     /// Maximum number of logs that are read at the same time at the end of steps. The same number
     /// applies separately to logs of Pods that are being deleted. A single namespace can use at
-    /// most three quarters of each.
+    /// most three quarters of each of these two numbers.
     pub concurrency: Bounded<1, 256, usize>,
     /// Logs that are followed at a time (`capture: follow`). A further log waits for one of them to end; if its step ends
     /// before that, it is read then.

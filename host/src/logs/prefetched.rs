@@ -1,5 +1,5 @@
-//! Keeps the logs that are read before the end of their step. At the bound, the namespace with the
-//! most of them loses its oldest, so that no namespace displaces the logs of another.
+//! Keeps the logs that are read before the end of their step. At the bound, the oldest log of the
+//! namespace with the most logs is removed, so that no namespace displaces the logs of another.
 
 use crate::observe::{FollowedLog, LogTarget, WatchedPod};
 use crate::step::CapturedLog;

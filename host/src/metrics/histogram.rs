@@ -95,7 +95,8 @@ impl Metric for Histogram {
 impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), Error> {
         let buckets = self.buckets();
-        // The count comes from the buckets, so that it equals the last of them during observations too.
+        // The count is the sum of the buckets, so that it equals the last cumulative bucket even
+        // during observations.
         let count = buckets.iter().map(|(_, count)| count).sum();
         encoder.encode_histogram::<NoLabelSet>(self.sum(), count, &buckets, None)
     }

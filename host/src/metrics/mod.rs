@@ -1,5 +1,5 @@
 //! Metrics in the OpenMetrics text format. Each room owns its counters, gauges and histograms,
-//! registers them here, and counts on the same handles. This room alone uses `prometheus-client`.
+//! registers them here, and counts with the same handles. Only this room uses `prometheus-client`.
 //!
 //! Labels are bounded: names of plugins and sinks, and words of the program; never names of runs.
 

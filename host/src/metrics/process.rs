@@ -52,7 +52,7 @@ fn resident_bytes() -> Option<u64> {
 
 fn open_files() -> Option<u64> {
     let files = std::fs::read_dir("/proc/self/fd").ok()?.count();
-    // One of them is the directory that is being read.
+    // One of the entries is the descriptor of the directory that is being read.
     u64::try_from(files.saturating_sub(1)).ok()
 }
 

@@ -16,8 +16,9 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Prefix of the name of every metric but those of the process.
 const PREFIX: &str = "step_observer";
 
-/// The metrics of one run of the pipeline. Owners register their handles here; a changed
-/// configuration starts another run, and so another registry, whose counters begin at 0.
+/// The metrics of the pipeline with one configuration. Owners register their handles here. A
+/// changed configuration starts the pipeline with another registry. Its counters begin at 0, except
+/// those of owners that continue, such as the journal.
 #[derive(Debug)]
 pub struct Registry {
     process: registry::Registry,
@@ -84,8 +85,8 @@ impl Registry {
         Ok(text)
     }
 
-    /// Adds a metric as a collector: `prometheus-client` puts a full stop behind the help of every
-    /// other metric.
+    /// Adds a metric as a collector, because `prometheus-client` adds a full stop to the help of
+    /// every metric that is registered in another way.
     fn add<M: Metric>(&mut self, name: &'static str, help: &'static str, metric: M) {
         let described = Described { name, help, metric };
         self.own.register_collector(Box::new(described));

@@ -54,7 +54,7 @@ impl<'a> Samples<'a> {
         self.single(MetricType::Gauge, name, help, value)
     }
 
-    /// Adds counters that have the values of these labels.
+    /// Adds one counter for each set of label values.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl<'a> Samples<'a> {
         self.family(MetricType::Counter, name, help, labels, values)
     }
 
-    /// Adds gauges that have the values of these labels.
+    /// Adds one gauge for each set of label values.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl<'a> Samples<'a> {
         self.family(MetricType::Gauge, name, help, labels, values)
     }
 
-    /// Adds histograms that have the values of these labels.
+    /// Adds one histogram for each set of label values.
     ///
     /// # Errors
     ///

@@ -40,8 +40,8 @@ pub struct ClusterConfig {
     /// which a hash of their UIDs selects. All observers must have the same number; until they do,
     /// an event may be sent twice, with the same id.
     pub shards: Bounded<1, 1024, u32>,
-    /// Number of this observer among them, from 0. `--shard` usually sets it from the ordinal of a
-    /// StatefulSet's pod.
+    /// Number of this observer among all `shards`, from 0. `--shard` usually sets it from the
+    /// ordinal of a StatefulSet's pod.
     pub shard: Bounded<0, 1023, u32>,
     /// Seconds after which a watch is renewed. A watch that stays silent because a component on the
     /// path has lost it is noticed 5 seconds later.
@@ -305,8 +305,8 @@ async fn watch_kind<K: WatchedKind>(client: Client, config: WatchConfig, output:
                     remedy,
                     "watch failed, retrying"
                 );
-                // Without this step, a right that is missing for good would keep all other
-                // namespaces from being listed.
+                // Without this step, a permanently missing right would keep all other namespaces
+                // from being listed.
                 if item.failures >= MAX_REFUSALS && remedy.is_some() && !known.is_listed {
                     output.report_lists(InitialLists::exclude).await
                 } else {

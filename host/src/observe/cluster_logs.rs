@@ -289,11 +289,11 @@ impl ClusterLogs {
         }
     }
 
-    /// Returns a log that was read by the name of its Pod if it belongs to that Pod, else an
-    /// unavailable log.
+    /// Returns the log if it belongs to this Pod, else an unavailable log: the log was read by the
+    /// name of the Pod, which another Pod may have.
     ///
-    /// The watch decides. Only if the Pod is gone, or if `watch_suffices` is false, the API server
-    /// is asked: if no other Pod has the name, the log belonged to this Pod.
+    /// The watch decides. The API server is asked only if the Pod is gone or `watch_suffices` is
+    /// false: if no other Pod has the name, the log belongs to this Pod.
     pub(crate) async fn verified(
         &self,
         log: CapturedLog,

@@ -25,8 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Timeout of the request for the time of the cluster.
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for which a connection may be silent. It exceeds any `cluster.watchTimeoutSeconds`, which
-/// ends a watch.
+/// Time for which a connection may be silent. It exceeds the maximum of
+/// `cluster.watchTimeoutSeconds`, after which a watch ends.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Interval of TCP keepalive, which detects that the other side is gone.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -115,8 +115,8 @@ fn environment() -> proxy::Environment {
     }
 }
 
-/// Returns the time of the cluster, which dates all observations. Without a response, returns the
-/// time of this machine.
+/// Returns the time of the cluster, by which all observations are dated. Without a response,
+/// returns the time of this machine.
 pub async fn cluster_time(client: &Client) -> Timestamp {
     let date = tokio::time::timeout(CLOCK_TIMEOUT, server_date(client)).await;
     date.ok().flatten().unwrap_or_else(clock::now)
@@ -144,7 +144,7 @@ fn build_client(
         return client(connector, &config, watches, None);
     };
     let (authority, named_by) = (proxy.authority(), proxy.named_by);
-    // All clients of a process use the same proxy.
+    // Logs the proxy only once, because all clients of a process use the same one.
     static LOGGED: Once = Once::new();
     LOGGED.call_once(|| {
         info!(
@@ -198,8 +198,8 @@ fn with_port(url: &http::Uri) -> http::Uri {
     http::Uri::from_parts(parts).unwrap_or_else(|_| url.clone())
 }
 
-/// Returns a TCP connector with timeouts. kube sets neither keepalive nor, by default, a read
-/// timeout.
+/// Returns a TCP connector with a connect timeout and keepalive. kube sets neither keepalive nor,
+/// by default, a read timeout.
 fn tcp_connector() -> HttpConnector {
     let mut http = HttpConnector::new();
     http.enforce_http(false);

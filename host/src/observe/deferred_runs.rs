@@ -8,8 +8,8 @@ use std::sync::Arc;
 /// Bounds the deferred runs of one namespace that are gone from the cluster. The cluster bounds the
 /// runs that it still shows, but nothing bounds how many runs a namespace creates and deletes.
 const MAX_GONE_RUNS: usize = 256;
-/// Maximum number of runs of one namespace that are searched for one with room. A run is passed
-/// over only if it has used up its own share.
+/// Bounds the runs of one namespace that are searched for one whose share is not used up. A run is
+/// passed over only if it has used up its own share.
 const MAX_CANDIDATES: usize = 64;
 
 /// Orders the deferred runs per namespace. Pure.
@@ -28,8 +28,8 @@ pub(super) struct DeferredRuns {
 struct NamespaceQueue {
     /// Runs in the order in which they were deferred.
     queue: VecDeque<Arc<str>>,
-    /// Runs that are gone from the cluster, the oldest first. It may contain runs that were
-    /// resumed.
+    /// Runs that are gone from the cluster, the oldest first. Runs that were resumed may remain in
+    /// this queue.
     gone: VecDeque<Arc<str>>,
 }
 
@@ -64,8 +64,9 @@ impl DeferredRuns {
         queued.queue.push_back(run.clone());
     }
 
-    /// Records that a run is gone from the cluster. Returns the oldest such run of its namespace if
-    /// their number exceeds [`MAX_GONE_RUNS`]: the caller drops its state.
+    /// Records that a run is gone from the cluster. If more than [`MAX_GONE_RUNS`] deferred runs of
+    /// its namespace are gone, returns the oldest of them. The caller drops the state of the
+    /// returned run.
     pub(super) fn mark_gone(&mut self, run: &str) -> Option<Arc<str>> {
         let (run, namespace) = self.runs.get_key_value(run)?;
         let queued = self.namespaces.get_mut(namespace)?;
@@ -113,7 +114,8 @@ impl DeferredRuns {
         self.find(namespace_has_room, run_has_room).is_some()
     }
 
-    /// Removes and returns the next run with room. Namespaces take turns.
+    /// Removes and returns the next run that may resume: neither its own share nor that of its
+    /// namespace is used up. Namespaces take turns.
     pub(super) fn next(
         &mut self,
         namespace_has_room: impl Fn(&str) -> bool,
@@ -143,8 +145,8 @@ mod tests {
     use std::collections::BTreeMap;
     use step_observer_core::Ledger;
 
-    /// Plays a recording of a namespace that has no room for some of the changes. Returns the
-    /// transitions per run, in order.
+    /// Plays a recording in which the share of the namespace is used up at some of the changes.
+    /// Returns the transitions per run, in order.
     fn play_with(name: &str, room: impl Fn(usize) -> bool) -> BTreeMap<Arc<str>, Vec<String>> {
         let file = format!(
             "{}/../tests/recordings/{name}.jsonl",

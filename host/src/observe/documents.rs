@@ -8,7 +8,7 @@ use std::ops::Range;
 const YAML_PREFIXES: [&str; 5] = ["apiVersion:", "items:", "kind:", "---", "object:"];
 const TABLE_PREFIXES: [&str; 3] = ["NAME ", "NAMESPACE ", "EVENT "];
 
-/// Bounds the bytes of a document. The API server allows 3 MiB.
+/// Bounds the bytes of a document. The API server accepts requests of at most 3 MiB.
 const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 /// Minimum bytes that are requested per read.
 const MIN_READ_BYTES: usize = 64 * 1024;
@@ -36,8 +36,7 @@ pub(super) struct RawDocument<'a> {
 }
 
 impl RawDocument<'_> {
-    /// Returns the line of the stream to which an error belongs that occurred in a part of this
-    /// document.
+    /// Returns the line of the stream at which an error occurred in a part of this document.
     pub(super) fn line_of(&self, part: &str, error: &serde_json::Error) -> usize {
         let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let before = self.text.as_bytes().get(..offset).unwrap_or_default();

@@ -5,8 +5,8 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use std::fmt::{self, Formatter};
 use step_observer_core::{Gate, Inference};
 
-/// The conditions of the start of a step that the arguments of the entrypoint state. Only the
-/// arguments before `--` count; those after it belong to the command of the step. The arguments
+/// The conditions under which a step starts, as the arguments of the entrypoint state them. Only
+/// the arguments before `--` count; those after it belong to the command of the step. The arguments
 /// themselves are not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entrypoint {

@@ -106,7 +106,7 @@ impl RunFacts {
     /// Returns the bytes of the texts that [`RunFacts::evict_texts`] would free: those that no
     /// other run shares.
     pub(super) fn own_bytes(&self) -> usize {
-        // One reference is this one, the other that of the interner.
+        // The run and the interner hold one reference each.
         let is_own = |text: &&Arc<str>| Arc::strong_count(text) <= 2;
         let steps = self.steps.iter().map(|step| &step.json);
         let labels_and_annotations = [&self.labels, &self.annotations]
@@ -130,7 +130,7 @@ impl RunFacts {
         self.texts_evicted = true;
     }
 
-    /// Takes the facts of the current state of the TaskRun.
+    /// Updates the facts from the current state of the TaskRun.
     pub(super) fn update_from_task_run(&mut self, run: &SlimTaskRun, texts: &mut Interner) {
         let SlimTaskRun {
             api_version,
@@ -200,7 +200,8 @@ impl RunFacts {
         }
     }
 
-    /// Takes the facts of a Pod of this run. They count only while the TaskRun itself was not seen.
+    /// Adds a Pod of this run. Updates the facts from the Pod as long as the TaskRun itself was not
+    /// seen.
     pub(super) fn update_from_pod(&mut self, pod: &SlimPod, uid: &Arc<str>, texts: &mut Interner) {
         self.add_pod(uid);
         let Some(owner) = pod.owner() else { return };
@@ -268,7 +269,7 @@ impl RunFacts {
     }
 
     /// Returns the spec of a step in the Task, with what was omitted from it. The step is found by
-    /// its name, never by its position in the status.
+    /// the name of its container, never by its position in the status.
     fn spec(
         &self,
         transition: &Transition,
@@ -308,8 +309,9 @@ impl RunFacts {
 // === impl PodFacts ===
 
 impl PodFacts {
-    /// Takes the facts of the current state of the Pod. Returns, once, the log that must be read
-    /// before a Pod that is being deleted is gone: that of its running step.
+    /// Updates the facts from the current state of the Pod. If the Pod is being deleted, returns
+    /// the log of its running step, which must be read before the Pod is gone. The log is returned
+    /// only once.
     pub(super) fn update(
         &mut self,
         pod: &SlimPod,

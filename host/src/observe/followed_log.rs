@@ -13,8 +13,8 @@ use step_observer_core::Backoff;
 use tokio::sync::watch;
 use tracing::debug;
 
-/// Bounds the bytes of the timestamp before a line, with the space after it: RFC 3339 with
-/// nanoseconds and an offset has 35.
+/// Bounds the bytes of the timestamp before a line, with the space after it. A timestamp in RFC
+/// 3339 with nanoseconds and an offset takes 35 bytes.
 const MAX_TIMESTAMP_BYTES: usize = 40;
 /// Delays between two attempts to reconnect.
 const RECONNECT_BACKOFF: Backoff = Backoff {
@@ -153,8 +153,8 @@ impl Follow {
 struct TimestampedLines {
     /// The part of the current line's timestamp that has arrived.
     stamp: Vec<u8>,
-    /// Position in the current line once its timestamp is known; between two lines, that of the
-    /// last one.
+    /// Position in the current line, once its timestamp is known. Between two lines, the position
+    /// in the previous line.
     position: Option<LinePosition>,
     /// True if the current position is inside a line whose timestamp is complete.
     in_line: bool,
@@ -175,9 +175,9 @@ struct LinePosition {
 }
 
 impl TimestampedLines {
-    /// Prepares for a log that starts again. Returns the time from which it is requested: the
-    /// second of the last line, because the API server supports no fractions. `None`: from its
-    /// beginning.
+    /// Prepares for a log that starts again. Returns the time from which the log is requested: the
+    /// time of the last line, rounded down to a second, because the API server supports no
+    /// fractions. `None`: the log is requested from its beginning.
     fn restart(&mut self) -> Option<Timestamp> {
         // The connection may break again before anything new has arrived.
         self.resume_point = self.resume_point.max(self.position.take());
@@ -311,7 +311,8 @@ mod tests {
             for piece in text.as_bytes().chunks(piece) {
                 lines.push(piece, |text| emitted.extend_from_slice(text));
             }
-            // The first bytes of the last line may be a part of a timestamp.
+            // The first bytes of the last line may be held back, because they may be a part of a
+            // timestamp.
             prop_assert!(text.as_bytes().starts_with(&emitted));
             prop_assert!(text.len() - emitted.len() < MAX_TIMESTAMP_BYTES);
         }

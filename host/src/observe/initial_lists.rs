@@ -1,5 +1,5 @@
-//! Tracks which initial lists are complete. A namespace is listed once both of its lists are, that
-//! of Pods and that of TaskRuns.
+//! Tracks which initial lists are complete. A namespace is listed once its list of Pods and its
+//! list of TaskRuns are complete.
 
 use super::change::Change;
 use std::collections::{BTreeMap, BTreeSet};

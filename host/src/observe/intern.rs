@@ -1,4 +1,5 @@
-//! Keeps each text that many runs share once: names of labels, images, containers, specs of steps.
+//! Keeps only one copy of each text that many runs share: names of labels, images, containers,
+//! specs of steps.
 
 use std::collections::HashSet;
 use std::sync::Arc;

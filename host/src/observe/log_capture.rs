@@ -131,7 +131,8 @@ fn into_text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Truncates a text again that has become longer, because it contained bytes that are not UTF-8.
+/// Truncates a text again if it exceeds the bound, because the replacement of bytes that are not
+/// UTF-8 made it longer.
 fn bounded(text: String, max_bytes: usize) -> String {
     if text.len() > max_bytes {
         truncate::omit_middle(&text, max_bytes, char::len_utf8)
@@ -264,7 +265,8 @@ mod tests {
             .join_end(bytes_received(&lines(0..3)), 200)
             .finish();
         assert_eq!((whole.text, whole.truncated), (lines(0..3), false));
-        // There may be more before these lines, and the first is incomplete.
+        // The log may have more lines before these, and the first of these lines counts as
+        // incomplete.
         let end = bytes_received("line 0\nli")
             .join_end(bytes_received(&lines(0..3)), 3)
             .finish();

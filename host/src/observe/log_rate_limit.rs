@@ -11,8 +11,8 @@ const MIN_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) struct LogRateLimit(Locked<(Option<Instant>, u64)>);
 
 impl LogRateLimit {
-    /// Returns the number of lines that were suppressed since the last one if this line may be
-    /// written.
+    /// Returns `Some` if this line may be written, with the number of lines that were suppressed
+    /// since the last written line.
     pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock();
         let (last, suppressed) = &mut *state;

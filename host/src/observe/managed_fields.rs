@@ -10,7 +10,8 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt::{self, Formatter};
 
-/// Path in an entry that states that its manager has set the annotation.
+/// Path of members in an entry of `managedFields`. If the path exists, the manager of the entry has
+/// set the annotation.
 const READY_PATH: [&str; 4] = [
     "fieldsV1",
     "f:metadata",
@@ -18,8 +19,8 @@ const READY_PATH: [&str; 4] = [
     "f:tekton.dev/ready",
 ];
 
-/// Returns the earliest time of an entry that contains the annotation: if another manager set the
-/// same value again, the annotation was set before.
+/// Returns the earliest time of the entries that contain the annotation: a later entry only sets
+/// the same value again.
 pub(super) fn ready_at<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Timestamp>, D::Error> {

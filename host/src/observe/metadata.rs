@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
-/// Bounds the bytes of labels, and those of annotations, that are kept of one object. Entries that
-/// do not fit are omitted. (The API server bounds all annotations together at 256 KiB, but labels
-/// only by the size of the object.)
+/// Bounds, separately, the bytes of the labels and of the annotations that are kept of one object.
+/// Entries that do not fit are omitted. (The API server bounds all annotations together at 256 KiB,
+/// but labels only by the size of the object.)
 const MAX_ENTRIES_BYTES: usize = 64 * 1024;
 
 /// Bounds the bytes of one value that is kept.

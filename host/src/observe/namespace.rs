@@ -28,8 +28,8 @@ pub fn namespace_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads a list of names. The error of an invalid name belongs to that item, so that it states the
-/// line of the item.
+/// Reads a list of names. Checks each name while it is read, so that the error of an invalid name
+/// states its line.
 pub(super) fn namespace_names<'de, D>(deserializer: D) -> Result<Vec<String>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! Evaluates `NO_PROXY` as Go's `golang.org/x/net/http/httpproxy` does, and with it kubectl. Pure.
+//! Evaluates `NO_PROXY` as Go's `golang.org/x/net/http/httpproxy` does, which kubectl uses. Pure.
 
 use std::net::IpAddr;
 
@@ -57,7 +57,7 @@ fn entry_matches(entry: &str, host: &str, address: Option<IpAddr>, port: u16) ->
 }
 
 /// Returns the host of an entry, and its port if it has one. A text with more than one colon is an
-/// IPv6 address.
+/// IPv6 address, which can have a port only after brackets.
 fn with_port(entry: &str) -> (&str, Option<u16>) {
     let split = entry.rsplit_once(':');
     let split = split.filter(|(name, _)| !name.contains(':') || name.ends_with(']'));

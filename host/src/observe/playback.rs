@@ -16,14 +16,14 @@ use tracing::warn;
 pub enum Speed {
     /// As fast as it is read.
     Max,
-    /// This factor times as fast as it was recorded.
+    /// The recorded speed, multiplied by this factor.
     Times(f64),
 }
 
 /// Bounds the documents of all pipes that were read and not played yet.
 const MAX_READ_AHEAD: usize = 16;
 
-/// Plays streams: calls its argument with each change until that returns `false`.
+/// Plays streams: calls a function with each change until the function returns `false`.
 pub type Player =
     Box<dyn FnOnce(&mut dyn FnMut(TimedChange) -> bool) -> Result<(), ObserveError> + Send>;
 
@@ -146,7 +146,7 @@ impl StreamCounts {
         self.0.push((stream.name().to_owned(), stream.objects()));
     }
 
-    /// Checks that the streams are not all empty. One of several may be: a recording need not
+    /// Checks that at least one stream is not empty. Some may be empty: a recording need not
     /// contain TaskRuns.
     fn check(self) -> Result<(), ObserveError> {
         let is_empty = |(_, objects): &&(String, usize)| *objects == 0;
@@ -246,8 +246,8 @@ enum PipeMessage {
     Ended(RecordingReader<Box<dyn Read + Send>>),
 }
 
-/// Plays pipes, each change as it arrives: none waits for another. Returns `false` if playing was
-/// stopped.
+/// Plays pipes. Each change is played as it arrives, without waiting for the other pipes. Returns
+/// `false` if playing was stopped.
 fn play_pipes(
     pipes: Vec<(String, Open)>,
     playback_clock: &mut PlaybackClock,

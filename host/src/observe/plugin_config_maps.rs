@@ -1,5 +1,5 @@
-//! Watches the ConfigMaps that contain plugins, and reports the results on them as Kubernetes
-//! Events.
+//! Watches the ConfigMaps that contain plugins, and writes Kubernetes Events on them that state
+//! whether the plugins were loaded.
 
 use super::config_map::SlimConfigMap;
 use super::watch::{self, WatchConfig};
@@ -108,8 +108,8 @@ impl KnownConfigMaps {
             }
             Event::Changed(map) => self.present(map),
             Event::Deleted(map) => self.gone(map.name()),
-            // The plugin may mask secrets, so it counts as a plugin that is refused: at the start
-            // every event fails on it, later the previous version stays.
+            // Counts as a refused plugin, because the plugin may mask secrets: at the start every
+            // event fails at this plugin, later its previous version stays in use.
             Event::Unreadable(map) => {
                 let name = (*map.name).to_owned();
                 self.listing.insert(name.clone());

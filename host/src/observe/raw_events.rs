@@ -1,4 +1,4 @@
-//! Passes the objects that a watch shows on as raw JSON, for a recorder.
+//! Passes the objects of a watch to a recorder, as raw JSON.
 
 use super::watch_event::Object;
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ pub enum RawEvent<'a> {
         kind: &'static str,
         /// UID of the object.
         uid: &'a str,
-        /// UID of its TaskRun; of a TaskRun its own UID.
+        /// UID of the TaskRun to which the object belongs; for a TaskRun, its own UID.
         run_uid: Option<Arc<str>>,
         /// The object as it was received.
         json: &'a str,

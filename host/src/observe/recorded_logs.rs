@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The logs of recordings. `CASE.logs.json` maps `<pod>-<container>` to a text. A log that was read
-/// before its Pod was deleted has the name `before-<step>`. The log of a Pod whose name an earlier
-/// Pod had has the name `<UID of the pod>-<container>`. `null` states that there is no log.
+/// The logs of recordings. `CASE.logs.json` maps `<pod>-<container>` to a text, or to `null` if
+/// there is no log. A log that was read before its Pod was deleted has the key `before-<step>`. If
+/// an earlier Pod had the same name, the log has the key `<UID of the pod>-<container>`.
 ///
 /// Recordings that are played together keep their logs in separate maps.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ impl RecordedLogs {
     ///
     /// # Errors
     ///
-    /// The file exists but cannot be read, or is not a JSON object of strings.
+    /// The file exists but cannot be read, or is not a JSON object of strings and `null`.
     pub fn read_beside(recording: &Path) -> Result<Self, ObserveError> {
         let path = Self::path_for(recording);
         let text = match std::fs::read_to_string(&path) {
@@ -52,7 +52,7 @@ impl RecordedLogs {
     ///
     /// # Errors
     ///
-    /// The text is not a JSON object of strings.
+    /// The text is not a JSON object of strings and `null`.
     pub fn parse(name: &str, json: &str) -> Result<Self, ObserveError> {
         serde_json::from_str(json)
             .map(|logs| Self(vec![logs]))

@@ -35,8 +35,8 @@ struct Kind<'a> {
 
 /// The changes of one document.
 pub(super) struct Batch {
-    /// Time by the clock of the recording; without one, by this machine if the stream is live, else
-    /// the latest time in the document.
+    /// Time that the recording states. Without one, the time of this machine if the stream is live,
+    /// else the latest time in the document.
     pub(super) at: Timestamp,
     /// True if `at` is the time of this machine.
     pub(super) is_live: bool,
@@ -76,7 +76,8 @@ impl<R: Read> RecordingReader<R> {
         self.objects
     }
 
-    /// Reads the next document; `None` at the end. A document without a time gets that of `clock`.
+    /// Reads the next document; `None` at the end. A document without a time gets the time that
+    /// `clock` returns, if any.
     ///
     /// # Errors
     ///

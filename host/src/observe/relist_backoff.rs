@@ -11,7 +11,7 @@ const BACKOFF: Backoff = Backoff {
     max: Duration::from_secs(30),
 };
 
-/// Age of the last list from which on the next delay is the initial one again.
+/// Age of the last list after which the delay starts again at its initial value.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// Counts the repeated lists of one watch.

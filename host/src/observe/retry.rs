@@ -1,5 +1,5 @@
-//! Repeats requests that an API server cannot answer now, so that one failed page does not restart
-//! a whole list, and a pause that the server requests is kept.
+//! Repeats requests that an API server cannot answer now, after the delay that the server requests.
+//! So one failed page does not restart a whole list.
 
 use crate::clock;
 use crate::http::retry_after_of;

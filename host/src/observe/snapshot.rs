@@ -172,9 +172,10 @@ fn init_failure(status: &ContainerStatus) -> Option<(InitFailure, Option<Timesta
 /// Returns the time at which the first step container started, and the time at which the last of
 /// all containers started.
 ///
-/// For the first, a container that could not start counts with its end, which later states of the
-/// Pod show, too. Tekton stops sidecars after the steps by restarting them with another image.
-/// Those starts are later than the end of a step and do not count for the last.
+/// If a step container could not start, its end counts as its start in the first result, because
+/// later states of the Pod show this end, too. Tekton stops sidecars after the steps by restarting
+/// them with another image. Those starts are later than the end of a step and do not count in the
+/// second result.
 fn container_starts(
     status: &PodStatus,
     times: PlausibleTimes,

@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// Bounds the bytes that are kept of one step. Members that do not fit are omitted whole: half of a
 /// script could show half of a secret, which no plugin would recognise.
 pub(super) const MAX_STEP_BYTES: usize = 16 * 1024;
-/// Bounds the bytes that are kept of all steps of one TaskRun. Of the steps beyond it only the name
-/// is kept.
+/// Bounds the bytes that are kept of all steps of one TaskRun. Of steps that do not fit, only the
+/// name is kept.
 const MAX_STEPS_BYTES: usize = 128 * 1024;
 /// Bounds the members of a step that are read. Tekton has about 20.
 const MAX_MEMBERS: usize = 64;
@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for StepSpec {
     }
 }
 
-/// Returns the bytes of a value: of a text in UTF-8, of any other value in JSON.
+/// Returns the size of a value in bytes: of a text as UTF-8, of any other value as JSON.
 fn bytes_of(value: &RawValue) -> u64 {
     let text = serde_json::from_str::<String>(value.get());
     let bytes = text.map_or(value.get().len(), |text| text.len());

@@ -9,7 +9,7 @@ use kube::Client;
 use tokio::sync::watch;
 use tracing::warn;
 
-/// The ConfigMaps and keys that may name a sink; the first that does counts (Tekton:
+/// The ConfigMaps and keys that may name a sink. The first one that names a sink counts (Tekton:
 /// docs/events.md, pkg/apis/config/events.go and default.go).
 const SINK_SETTINGS: [(&str, &str); 2] = [
     ("config-events", "sink"),

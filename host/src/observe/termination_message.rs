@@ -24,7 +24,7 @@ const MAX_REASON_BYTES: usize = 256;
 pub(super) struct TerminationMessage {
     /// The entries of the entrypoint itself.
     pub(super) internals: Internals,
-    /// The results as JSON text, in the form that a step of a TaskRun shows.
+    /// The results as JSON text, in the form in which `status.steps` of a TaskRun contains them.
     pub(super) results: Option<Arc<str>>,
 }
 
@@ -57,8 +57,8 @@ impl Entry {
     }
 }
 
-/// Parses a message. Returns `None` if there is none, or if the entrypoint did not write it: a
-/// container that was never located has a text of the kubelet here.
+/// Parses a message. Returns `None` if there is none, or if the entrypoint did not write it: for a
+/// container that could not be located, the kubelet writes a text of its own here.
 pub(super) fn parse(message: Option<&str>) -> Option<TerminationMessage> {
     let message = message?.trim();
     let inflated;
@@ -71,8 +71,8 @@ pub(super) fn parse(message: Option<&str>) -> Option<TerminationMessage> {
     };
     let packed = json.as_ptr() != message.as_ptr();
     if packed && json.is_empty() {
-        // The message was truncated so early that no entry is left. That there was one still
-        // counts.
+        // The message was truncated so early that no entry is left. It still counts as a message of
+        // the entrypoint.
         let internals = Internals {
             truncated: true,
             ..Internals::default()
@@ -124,7 +124,8 @@ pub(crate) fn mask(
         Some(packed) => inflate(packed),
     };
     if json.is_empty() {
-        // No entry is left of a compressed message. The prefix still shows that there was one.
+        // No entry of the compressed message is left. The prefix still shows that there was a
+        // message.
         return Some(
             message
                 .get(..COMPRESSED_PREFIX.len())
@@ -155,7 +156,8 @@ pub(crate) fn mask(
     }
     let mut text = serde_json::to_string(&all).ok()?;
     if cut {
-        // The entry at which the message was truncated is omitted.
+        // Leaves the array open, so that the text still counts as truncated. The entry at which the
+        // message was truncated is omitted.
         text.pop();
         text.push_str(if all.is_empty() { "" } else { "," });
     }

@@ -1,8 +1,9 @@
 //! Bounds the texts of all runs together: scripts, labels, annotations.
 //!
-//! A tenant who may create TaskRuns can create many that never run. So the namespace that holds the
-//! most bytes loses texts first, in it the oldest run. Runs without a Pod come before all others,
-//! because the next update of their TaskRun brings the texts again.
+//! A tenant who may create TaskRuns can create many that never run. So texts are dropped first in
+//! the namespace that holds the most bytes, and there from the oldest run. Runs without a Pod come
+//! before the other runs of their namespace, because the next update of their TaskRun brings the
+//! texts again.
 
 use super::facts::RunFacts;
 use std::collections::BTreeMap;
@@ -12,14 +13,16 @@ use std::sync::Arc;
 pub(super) const MAX_BYTES: usize = 48 * 1024 * 1024;
 /// Bytes that remain after an eviction, if enough runs can lose texts.
 pub(super) const TARGET_BYTES: usize = MAX_BYTES / 8 * 7;
-/// Minimum of bytes that an eviction must free: a run with fewer bytes of texts keeps them.
+/// Minimum number of bytes that an eviction must free in one run: a run with fewer bytes of texts
+/// keeps them.
 const MIN_RUN_BYTES: usize = 1024;
 
 /// The runs of a namespace that can lose texts.
 #[derive(Default)]
 struct NamespaceRuns<'a> {
     bytes: usize,
-    /// Runs by whether they have Pods, then by age, with the bytes that each would free.
+    /// Runs with the bytes that each would free. Runs without Pods come first; each group is
+    /// ordered by age.
     runs: BTreeMap<(bool, u64), (usize, &'a mut RunFacts)>,
 }
 

@@ -176,7 +176,8 @@ impl Tracker {
         let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
         let before = self.runs.get(&uid);
         if before.is_some_and(|run| !run.has_seen_task_run() && run.namespace() != namespace) {
-            // Before the TaskRun came, Pods of another namespace counted as its own.
+            // Drops the state of Pods of another namespace, which counted as Pods of this run
+            // before its TaskRun was seen.
             self.ledger.forget(&uid);
             self.runs.remove(&uid);
         }
@@ -288,7 +289,8 @@ impl Tracker {
     pub fn tick(&mut self, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
         if self.unclaimed.next_due().is_some_and(|due| due <= now) && self.ledger.is_listed() {
-            // Only Pods whose timeout has passed: the TaskRun of another Pod may still come.
+            // Reports only Pods whose timeout has passed: the TaskRuns of the other Pods may still
+            // come.
             let late = self.unclaimed.report(now, |_| false);
             findings.extend(late.into_iter().map(Finding::Unclaimed));
         }
@@ -316,7 +318,7 @@ impl Tracker {
         self.push_records(transitions, now, findings);
     }
 
-    /// Defers a run if the admission has no room for its records. Returns whether the run is
+    /// Defers a run if the run or its namespace has used up its share. Returns whether the run is
     /// deferred.
     fn defer_if_full(&mut self, run_uid: &str) -> bool {
         let Some(admission) = &self.admission else {
@@ -336,7 +338,8 @@ impl Tracker {
         is_full
     }
 
-    /// Returns whether there is room for a deferred run.
+    /// Returns whether a deferred run may resume, because neither its own share nor that of its
+    /// namespace is used up.
     #[must_use]
     pub fn can_resume(&self) -> bool {
         let admission = self.admission.as_ref();
@@ -349,8 +352,8 @@ impl Tracker {
         })
     }
 
-    /// Emits the transitions of the next deferred run for which there is room. Namespaces take
-    /// turns.
+    /// Emits the transitions of the next deferred run that may resume, see [`Tracker::can_resume`].
+    /// Namespaces take turns.
     pub fn resume(&mut self, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
         let Some(admission) = &self.admission else {

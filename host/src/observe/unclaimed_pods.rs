@@ -40,7 +40,7 @@ pub(super) struct UnclaimedPods {
     pods: HashMap<Arc<str>, UnclaimedPodState>,
     /// UIDs of Pods, by the UID of their TaskRun.
     by_run: HashMap<Arc<str>, Vec<Arc<str>>>,
-    /// Times at which Pods that are not reported yet become due.
+    /// Times at which the Pods that are not reported yet must be reported.
     due: BTreeSet<(Timestamp, Arc<str>)>,
 }
 
@@ -96,8 +96,8 @@ impl UnclaimedPods {
         (!unclaimed.is_reported).then(|| unclaimed.to_report())
     }
 
-    /// Returns the UID of the Pod that is dropped at the bound: the oldest of the namespace with
-    /// the most.
+    /// Returns the UID of the Pod that is dropped at the bound: the oldest Pod of the namespace
+    /// with the most Pods.
     fn oldest_of_the_largest(&self) -> Option<Arc<str>> {
         let mut sizes: HashMap<&Arc<str>, usize> = HashMap::new();
         for unclaimed in self.pods.values() {
@@ -162,8 +162,8 @@ impl UnclaimedPods {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Returns, once each, the Pods that have waited for [`CLAIM_TIMEOUT`] and those for which
-    /// `lacks_task_run` holds.
+    /// Returns the Pods that have waited for [`CLAIM_TIMEOUT`] and those for which `lacks_task_run`
+    /// holds. Each Pod is returned only once.
     pub(super) fn report(
         &mut self,
         now: Timestamp,

@@ -39,7 +39,7 @@ impl UnreadableObject {
             ..Self::default()
         };
         let mut json = serde_json::Deserializer::from_slice(object.bytes);
-        // The error occurs again. Members that were read before it count.
+        // Stops at the same error again. The members before the error are already in `found`.
         json.deserialize_map(Identity(&mut found)).ok();
         found
     }

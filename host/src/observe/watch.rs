@@ -1,9 +1,9 @@
-//! Lists and watches the objects of one kind for ever, whatever fails.
+//! Lists and watches the objects of one kind for ever, in spite of all failures.
 //!
 //! The steps are those of client-go's reflector and kube-runtime's watcher: a list in pages, then a
-//! watch from the resource version of the list, which is renewed when it ends. Unlike them, it
-//! parses each object separately while its bytes arrive: an object that cannot be read is skipped,
-//! and no page is in memory whole.
+//! watch from the resource version of the list. A watch that ends is renewed. Unlike those two,
+//! this module parses each object separately while its bytes arrive: an object that cannot be read
+//! is skipped, and no page is in memory whole.
 
 use super::list::{ListItems, ListMetadata, WatchLines};
 use super::relist_backoff::RelistBackoff;
@@ -36,7 +36,7 @@ pub(super) const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
 /// reflector).
 const MIN_WATCH_TIME: Duration = Duration::from_secs(1);
 
-/// Time beyond its timeout for which a watch may be silent.
+/// Time for which a watch may stay silent after its timeout.
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
 
 /// Desired size of a page of a list. A larger page halves the number of objects in the next one; a
@@ -125,7 +125,7 @@ enum State {
         reader: Reader,
         lines: Box<WatchLines>,
         reporter: Option<WatchReporter>,
-        /// Time since which the watch is open; `None` after its first event.
+        /// Time at which the watch was opened; `None` after its first event.
         idle_since: Option<Instant>,
     },
 }
@@ -333,8 +333,9 @@ impl<K: Object> Watch<K> {
     }
 }
 
-/// Returns the number of objects in the next page of a list. Objects near each other in a list have
-/// similar sizes, so the number is halved at once and grows step by step.
+/// Returns the number of objects in the next page of a list: half the current number after a page
+/// that is too large, twice the current number after a small page. Objects near each other in a
+/// list have similar sizes.
 fn next_page_size(current: u32, max: u32, bytes: usize) -> u32 {
     if bytes > TARGET_PAGE_BYTES {
         (current / 2).max(1)

@@ -45,7 +45,7 @@ impl WatchError {
     }
 
     /// Returns whether the server no longer has the revision (410, in the stream or as HTTP
-    /// status). Only a new list gives another one.
+    /// status). Only a new list gives a revision that the server has.
     pub(super) fn is_gone(&self) -> bool {
         match self {
             Self::Ended(status) => status.code == 410,
@@ -155,8 +155,8 @@ pub(super) fn parse_line<K: Object>(
     }))
 }
 
-/// Returns whether a line begins like an event. The response of another component on the path does
-/// not.
+/// Returns whether a line begins like an event. The response of another component between observer
+/// and API server does not.
 fn is_event(line: &[u8]) -> bool {
     line.starts_with(br#"{"type":""#) || line.starts_with(br#"{"object":{"#)
 }

@@ -50,12 +50,13 @@ pub struct WatchHealth {
     /// Time since the API server last sent a part of a list, a change or a bookmark. It sends a
     /// bookmark about every minute, and a watch is renewed after at most five minutes.
     pub age: Duration,
-    /// Time since which the watch has been failing; `None` if it works.
+    /// Time for which the watch has been failing; `None` if it works.
     pub failing: Option<Duration>,
     /// Number of failed requests.
     pub failures: u64,
-    /// Number of lists: one at the start, and one each time the API server no longer had the
-    /// changes since the last one.
+    /// Number of lists: one at the start, and one each time the watch is rebuilt, because the API
+    /// server no longer has the changes since the last event or because the watch repeatedly fails
+    /// to start.
     pub lists: u64,
 }
 
@@ -87,7 +88,7 @@ impl Watches {
     fn reporter_of(&self, method: &http::Method, uri: &Uri) -> Option<WatchReporter> {
         let mut parts = uri.path().rsplit('/');
         let (last, before, place) = (parts.next()?, parts.next()?, parts.next()?);
-        // Otherwise the last part is the name of an object.
+        // In any other path, the last part is the name of an object.
         if before != "v1" && place != "namespaces" {
             return None;
         }
@@ -99,8 +100,8 @@ impl Watches {
         let query: Vec<&str> = uri.query().unwrap_or_default().split('&').collect();
         let has = |name: &str| query.iter().any(|part| part.starts_with(name));
         let is_list = !has("watch=") && !has("continue=");
-        // Requests with other selectors belong to other watches. Their number is that of the
-        // configured ones.
+        // Requests with other selectors belong to other watches. The configuration bounds the
+        // number of selectors.
         let selectors = query.iter().filter(|part| part.contains("Selector="));
         let key = format!("{}?{}", uri.path(), selectors.copied().collect::<String>());
         let mut watches = self.0.watches.lock();
@@ -189,7 +190,7 @@ where
             let reporter = reporter.filter(|_| is_well);
             let stall_timer = is_list.then(StallTimer::new);
             let mut response = response?;
-            // The reader of the body reports unreadable objects there.
+            // Passes the reporter to the reader of the body, which reports unreadable objects.
             if let Some(reporter) = &reporter {
                 response.extensions_mut().insert(reporter.clone());
             }
@@ -203,8 +204,8 @@ where
     }
 }
 
-/// Returns whether a request is a watch. A watch may receive no data until it is renewed; a list
-/// may not.
+/// Returns whether a request is a watch. A watch may be silent until it is renewed; a list must not
+/// be silent for that long.
 fn is_watch(uri: &Uri) -> bool {
     let mut query = uri.query().unwrap_or_default().split('&');
     query.any(|part| part.starts_with("watch="))

@@ -35,7 +35,7 @@ pub(crate) enum PodPresence {
     Present,
     /// The Pod was deleted.
     Gone,
-    /// Another Pod has its name, or had it in the meantime.
+    /// Another Pod has the name of this Pod, or had it after the watch of this Pod began.
     Replaced,
 }
 

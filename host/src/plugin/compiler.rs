@@ -49,7 +49,7 @@ impl CompilerProgram {
     ///
     /// The system does not report the path of the running program.
     pub fn current(arguments: Vec<OsString>) -> io::Result<Self> {
-        // This path stays valid if another file has taken the name of the running one.
+        // Stays valid even if the file of the running program was replaced.
         let running = PathBuf::from("/proc/self/exe");
         let program = match running.exists() {
             true => running,

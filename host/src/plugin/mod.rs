@@ -1,6 +1,6 @@
-//! Plugins: loading, configuring, running them in a sandbox. The only room that knows wasmtime.
+//! Plugins: loads and configures them, and runs them in a sandbox. Only this room uses wasmtime.
 //!
-//! Its parts use each other in one direction only: `sandbox` bounds one call, `load` makes a plugin
+//! Each part uses only the parts named before it: `sandbox` bounds one call, `load` makes a plugin
 //! of a file, `run` passes events through chains of plugins, and `dropin` replaces chains while the
 //! observer runs.
 

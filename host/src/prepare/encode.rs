@@ -9,7 +9,9 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 impl Preparation {
-    /// Encodes an event for those of the sinks whose `match` it fits. `None` if it fits none.
+    /// Encodes an event for those sinks that want it: sinks whose `match` it fits, and sinks with
+    /// own plugins, whose `match` was checked before these plugins. Returns `None` if no sink wants
+    /// it.
     pub(super) fn encode<'o>(
         &self,
         envelope: Option<&Envelope>,
@@ -28,8 +30,8 @@ impl Preparation {
         self.new_event(body, wanting).map(Some)
     }
 
-    /// Bounds an event for these sinks. The journal stores the bounded event, so that each sink gets
-    /// the same bytes at every attempt.
+    /// Bounds the size of an event for these sinks. The journal stores the bounded event, so that
+    /// each sink gets the same bytes at every attempt.
     pub(super) fn new_event<'o>(
         &self,
         body: Bytes,

@@ -1,5 +1,5 @@
-//! The general path of an event: through the common plugins, then to all sinks without plugins of
-//! their own together, and to each of the others through its plugins.
+//! The general path of an event: first through the common plugins. Then the sinks without own
+//! plugins get it together, and each other sink gets it through its own plugins.
 
 use super::run_chain::ChainRef;
 use super::{AdmittedRecord, MissingMarks, Pending, Preparation, PreparedEvent, SinkRoute};
@@ -38,7 +38,8 @@ impl Preparation {
                 report: &report,
             });
         }
-        // At the same time: a sink whose plugin holds the event must not keep it from the others.
+        // All sinks are served at the same time, so that a plugin that holds the event for one sink
+        // does not delay it for the others.
         let own = self
             .own_routes()
             .zip(&missing.own)
@@ -52,8 +53,8 @@ impl Preparation {
             if missing.shared {
                 let sinks = self.routes.iter().filter(|route| !route.has_own_chain());
                 let event = self.encode(envelope.as_ref(), sinks);
-                // A namespace that waits for room in the journal must not keep others from being
-                // prepared.
+                // Frees the permit before the event waits for space in the journal, so that records
+                // of other namespaces can be prepared meanwhile.
                 drop(permit);
                 match event {
                     Ok(event) => {

@@ -1,5 +1,6 @@
-//! The fast path: an event whose content no plugin, no `match` and no hook reads is made as bytes at
-//! once, without a tree of its data. A test holds its bytes equal to those of the general path.
+//! The fast path: if no plugin, no `match` and no hook reads the content of an event, it is encoded
+//! directly to bytes, without a tree of its data. A test checks that the bytes are equal to the
+//! bytes of the general path.
 
 use super::run_chain::ChainRef;
 use super::{AdmittedRecord, Pending, Preparation, SinkRoute};
@@ -9,7 +10,8 @@ use crate::plugin::Report;
 use crate::step::CapturedLog;
 
 impl Preparation {
-    /// Whether events can take the fast path now. The common plugins may change between two events.
+    /// Returns whether events can take the fast path now. The answer may change between two events,
+    /// because the common plugins may change.
     pub(super) async fn is_unread(&self) -> bool {
         let wants_all =
             |route: &SinkRoute| !route.has_own_chain() && route.select == EventMatch::default();
@@ -34,8 +36,8 @@ impl Preparation {
         let built = event::build_structured(&item.record, identity, log, &self.event);
         match built.and_then(|body| self.new_event(body, &self.routes)) {
             Ok(event) => {
-                // A namespace that waits for room in the journal must not keep others from being
-                // prepared.
+                // Frees the permit before the event waits for space in the journal, so that records
+                // of other namespaces can be prepared meanwhile.
                 drop(permit);
                 let mark = identity.id.clone();
                 self.submit(

@@ -4,10 +4,12 @@ use crate::metrics::{Counter, Gauge, Registry};
 use std::sync::atomic::{AtomicBool, Ordering};
 use step_observer_core::Kind;
 
-/// Counts what becomes of transitions and their events between the watches and the journal.
+/// Counts the transitions and their events between the watches and the journal, by what happened to
+/// them.
 #[derive(Debug, Default)]
 pub(crate) struct PipelineMetrics {
-    /// The first lists of all watches are complete. This is a state for `/status`, not a metric.
+    /// True if the first lists of all watches are complete. This is a state for `/status`, not a
+    /// metric.
     pub(crate) listed: AtomicBool,
     /// The stages are aborted: their events stay pending.
     pub(super) keeps_pending: AtomicBool,
@@ -15,7 +17,8 @@ pub(crate) struct PipelineMetrics {
     pub(crate) transitions: TransitionMetrics,
     /// TaskRuns that are tracked.
     pub(crate) runs_tracked: Gauge,
-    /// TaskRuns whose scripts were removed from memory, because all together held too much text.
+    /// TaskRuns whose scripts were removed from memory because the scripts of all TaskRuns together
+    /// were too large.
     pub(crate) runs_without_texts: Counter,
     /// Pods that name a TaskRun which does not name them.
     pub(crate) unclaimed_pods: Counter,
@@ -25,7 +28,7 @@ pub(crate) struct PipelineMetrics {
     pub(crate) accepted: Counter,
     /// Events that a plugin dropped.
     pub(crate) dropped: Counter,
-    /// Events that were lost before any sink; the log has an error for each.
+    /// Events that were lost before the journal accepted them. Each one is reported in the log.
     pub(crate) failed: Counter,
     /// Transitions that were emitted before the observer started.
     pub(crate) emitted_before: Counter,
@@ -103,7 +106,8 @@ impl PipelineMetrics {
 }
 
 impl PipelineMetrics {
-    /// Keeps events pending whose guards are dropped from now on, because their stages are aborted.
+    /// Makes events stay counted as pending if their guards are dropped from now on, because the
+    /// stages are aborted.
     pub(crate) fn keep_pending(&self) {
         self.keeps_pending.store(true, Ordering::Relaxed);
     }

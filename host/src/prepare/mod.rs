@@ -1,4 +1,5 @@
-//! Makes events of step records and submits them to the journal: log, event, plugins, `match`.
+//! Makes events of step records and submits them to the journal. On the way it reads the log,
+//! builds the event, runs the plugins, and applies `match`.
 
 mod encode;
 mod fan_out;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::debug;
 
-/// An event that has passed the common plugins, for a hook.
+/// An event that has passed the common plugins, or that a plugin has dropped, for a hook.
 #[derive(Debug)]
 pub enum PreparedEvent<'a> {
     /// The event goes to the sinks.
@@ -50,7 +51,8 @@ pub enum PreparedEvent<'a> {
     },
 }
 
-/// Called for each event that has passed the common plugins.
+/// Called for each event that has passed the common plugins, and for each event that a plugin has
+/// dropped.
 pub type EventHook = Arc<dyn Fn(PreparedEvent<'_>) + Send + Sync>;
 
 /// The way of events to one sink.
@@ -86,17 +88,18 @@ impl SinkRoute {
         !self.chain.plugins().is_empty()
     }
 
-    /// Returns the mark of an event that passed the plugins of this sink. An id contains no space.
+    /// Returns the mark of an event that passed the plugins of this sink. It differs from all marks
+    /// of other sinks, because an id contains no space.
     fn mark(&self, id: &str) -> String {
         format!("{id} {}", self.name)
     }
 }
 
-/// Marks of a transition that the journal does not contain yet.
+/// Shows which marks of a transition are not yet in the journal.
 struct MissingMarks {
-    /// The mark of the event for all sinks without plugins of their own.
+    /// True if the mark of the event for all sinks without own plugins is missing.
     shared: bool,
-    /// The marks of the events for the other sinks, one each.
+    /// For each other sink, true if the mark of its event is missing.
     own: Vec<bool>,
 }
 
@@ -113,7 +116,8 @@ pub(crate) struct Preparation {
     pub(crate) pool: ChainPool,
     /// Shares the threads of `pool` among namespaces.
     pub(crate) call_permits: FairSemaphore,
-    /// Bounds the records that are prepared at a time, without those whose event a plugin holds.
+    /// Bounds the number of records that are prepared at a time. A record does not count while a
+    /// plugin holds its event.
     pub(crate) record_permits: FairSemaphore,
     /// The current common plugins.
     pub(crate) roster: watch::Receiver<Roster>,
@@ -124,10 +128,10 @@ pub(crate) struct Preparation {
     pub(crate) traced: bool,
     pub(crate) metrics: Arc<PipelineMetrics>,
     pub(crate) event_hook: Option<EventHook>,
-    /// Longest time for which a plugin may hold an event (`onError: block`). `None` means no bound:
-    /// a cluster has no end at which the event would be missed.
+    /// Longest time for which a plugin may hold an event (`onError: block`). `None` means without a
+    /// bound, for a cluster: unlike a recording, it does not end, so the event can wait.
     pub(crate) hold_for: Option<Duration>,
-    /// Bounds the log lines about large events, which a tenant can cause.
+    /// Limits the rate of log lines about large events, because a tenant can cause them.
     pub(crate) truncated_log_limit: LogRateLimit,
     pub(crate) oversized_log_limit: LogRateLimit,
 }
@@ -136,7 +140,8 @@ impl Preparation {
     pub(crate) async fn handle(&self, command: PrepareCommand) {
         match command {
             PrepareCommand::Step(item, pending) => self.prepare(&item, pending).await,
-            // A journal that cannot be written stops the observer.
+            // The error is ignored here: if the journal cannot be written, the observer stops
+            // anyway.
             PrepareCommand::Forget(run) => drop(self.journal.forget(run).await),
         }
     }

@@ -4,11 +4,11 @@ use super::PipelineMetrics;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// An event that is pending: from its transition until the journal has accepted it, or it is given
-/// up. Dropping the guard ends that, on whatever path.
+/// Counts an event as pending from its transition until the journal has accepted it or the event is
+/// given up. Dropping the guard ends this on every path.
 ///
-/// A guard that is dropped because the stages are aborted ([`PipelineMetrics::keep_pending`]) still
-/// counts: the summary reports its event as undelivered.
+/// A guard that is dropped because the stages are aborted ([`PipelineMetrics::keep_pending`]) stays
+/// counted: the summary reports its event as undelivered.
 #[derive(Debug)]
 pub(crate) struct Pending {
     metrics: Arc<PipelineMetrics>,
@@ -29,7 +29,8 @@ impl Pending {
         Self::new(&self.metrics)
     }
 
-    /// Ends because the journal has accepted the event. It may do so after the stages are aborted.
+    /// Ends the pending state because the journal has accepted the event. This ends it even after
+    /// the stages are aborted.
     pub(super) fn accepted(mut self) {
         self.is_accepted = true;
     }

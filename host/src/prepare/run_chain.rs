@@ -1,4 +1,5 @@
-//! Passes an event through a chain of plugins, again until one chain has passed it whole.
+//! Passes an event through a chain of plugins, and repeats this until the event has passed one
+//! whole chain.
 
 use super::{AdmittedRecord, Preparation, PreparedEvent};
 use crate::clock;
@@ -27,8 +28,8 @@ pub(super) enum ChainRef<'a> {
 }
 
 impl Preparation {
-    /// Waits until all plugins of the chain are known, because none may be skipped, and returns the
-    /// chain. Returns `None` if the observer stops before that.
+    /// Returns the chain. Waits first until all its plugins are known, because no plugin may be
+    /// skipped. Returns `None` if the observer stops before that.
     pub(super) async fn chain(&self, chain_ref: &ChainRef<'_>) -> Option<Arc<Chain>> {
         match chain_ref {
             ChainRef::Own(chain) => Some((*chain).clone()),
@@ -40,7 +41,7 @@ impl Preparation {
         }
     }
 
-    /// Waits before the next attempt. A change of the plugins ends the wait.
+    /// Waits before the next attempt. The wait ends early if the plugins change.
     async fn wait(&self, chain_ref: &ChainRef<'_>, delay: Duration) {
         let mut roster = self.roster.clone();
         roster.mark_unchanged();
@@ -57,12 +58,12 @@ impl Preparation {
         }
     }
 
-    /// Passes an event through a chain. If a plugin blocks the event, it passes the then current chain
-    /// from its beginning: so each event has passed one chain whole. While a plugin holds the event,
-    /// its permit is free for others.
+    /// Passes an event through a chain. If a plugin blocks the event, the event starts again at the
+    /// beginning of the chain that is current at that time, so that each event passes one whole
+    /// chain. While a plugin holds the event, its permit is free for other records.
     ///
-    /// The returned event is `None` if a plugin dropped it. The whole result is `None` if the event is
-    /// given up.
+    /// The returned event is `None` if a plugin dropped it. The whole result is `None` if the event
+    /// is given up.
     pub(super) async fn run_chain(
         &self,
         chain_ref: &ChainRef<'_>,

@@ -11,8 +11,8 @@ use std::borrow::Cow;
 use tracing::error;
 
 impl Preparation {
-    /// Submits an event with the mark of its transition. Without an event it submits only the mark:
-    /// a plugin dropped the event, or no sink wants it.
+    /// Submits an event with the mark of its transition. Submits only the mark if there is no
+    /// event, because a plugin dropped it or no sink wants it.
     pub(super) async fn submit(
         &self,
         record: &StepRecord,
@@ -58,7 +58,8 @@ impl Preparation {
             at: now,
             events: event.into_iter().collect(),
         };
-        // This does not wait for the disk: the next event of the run follows it in the journal.
+        // Does not wait until the event is on the disk: the journal keeps the order, so the next
+        // event of the run can already follow.
         if let Err(error) = self.journal.submit(accept, accepted).await {
             self.metrics.failed.increment();
             error!(%error, "the event is not accepted");
@@ -71,7 +72,7 @@ impl Preparation {
     }
 }
 
-/// Returns the entry of a plugin call for the history.
+/// Converts a plugin call into its entry in the history.
 fn plugin_result(call: &PluginCall) -> PluginResult {
     let dropped = call.drop_reason().map(Cow::into_owned);
     let (verdict, reason) = match (dropped, &call.result) {

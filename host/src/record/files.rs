@@ -192,7 +192,7 @@ impl RecordingFile {
         }
     }
 
-    /// Writes a text at an offset, as the new end of the file. If the write fails, the file is
+    /// Writes a text at an offset; the file ends after the text. If the write fails, the file is
     /// truncated at the offset.
     fn write_at(&mut self, offset: u64, text: &str) -> Result<(), RecordError> {
         let written = self.file.seek(SeekFrom::Start(offset));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// The annotation in which kubectl keeps a copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Members of init containers that are removed. They may contain the script of a step in base64, in
-/// which no rule finds a secret, and no event needs them.
+/// which no rule finds a secret. No event needs these members.
 const INIT_CONTAINER_MEMBERS: [&str; 4] = ["command", "args", "env", "envFrom"];
 /// Time limit for masking an object or a log.
 const MASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ const MAX_GROWTH_BYTES: usize = 1024 * 1024;
 /// Depth to which an object with an unreadable part is read.
 const MAX_DEPTH: usize = 6;
 
-/// Masks with the rules of a plugin, or not at all.
+/// Masks with the rules of a plugin. Without rules it masks nothing.
 #[derive(Debug)]
 pub(super) struct Masker {
     rule_sets: Option<Arc<RuleSets>>,
@@ -34,7 +34,8 @@ pub(super) struct Masker {
 /// An object that may be recorded.
 pub(super) struct Masked {
     pub(super) object: Value,
-    /// True if a part could not be masked, so that only its structural members are left.
+    /// True if a part of the object could not be read, or the object could not be masked. In the
+    /// second case only its structural members are left.
     pub(super) is_incomplete: bool,
 }
 
@@ -56,7 +57,7 @@ impl Masker {
         &self.counts
     }
 
-    /// Masks a log; `None` if it cannot be masked.
+    /// Masks a log. Returns `None` if the log cannot be masked.
     pub(super) fn log(&mut self, text: &str) -> Option<String> {
         let mut text = text.to_owned();
         let limits = self.begin();
@@ -109,7 +110,7 @@ impl Masker {
         }
     }
 
-    /// Removes members that repeat others in a form in which no rule finds a secret.
+    /// Removes members that repeat other members in an encoding in which no rule finds a secret.
     fn drop_copies(&self, object: &mut Value, kind: &str) {
         let annotations = object.pointer_mut("/metadata/annotations");
         if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
@@ -163,7 +164,8 @@ impl Masker {
         }
     }
 
-    /// Masks the names of members, because tenants choose those of labels, annotations and results.
+    /// Masks the names of members, because tenants choose the names of labels, annotations and
+    /// results.
     fn mask_names(&mut self, rule_sets: &RuleSets, value: &mut Value) {
         match value {
             Value::Array(items) => {
@@ -200,8 +202,8 @@ impl Masker {
     }
 }
 
-/// Returns whether a name may belong to a schema of Kubernetes or Tekton: these contain only
-/// letters.
+/// Returns whether a name may belong to a schema of Kubernetes or Tekton. Names in these schemas
+/// contain only letters.
 fn is_schema_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
@@ -213,8 +215,8 @@ fn message_of<'a>(name: &str, member: &'a mut Value) -> Option<&'a mut String> {
     }
 }
 
-/// Restores the termination messages, which were masked entry by entry. Masking a message as a
-/// whole would treat it as JSON, or as a text that contains an entry of the entrypoint.
+/// Sets the termination messages to the form that was masked entry by entry. The masking of all
+/// other texts treats a message as one JSON or plain text, and not as a list of entries.
 fn restore_messages(value: &mut Value, masked: &Value) {
     match (value, masked) {
         (Value::Array(items), Value::Array(masked)) => {
@@ -238,8 +240,8 @@ fn restore_messages(value: &mut Value, masked: &Value) {
     }
 }
 
-/// Parses an object, and returns whether it is complete. A part that is nested too deep, or a
-/// number that cannot be represented, is omitted, as the observer treats it as missing.
+/// Parses an object, and returns whether it is complete. Parts that are nested too deep and numbers
+/// that cannot be represented are omitted; the observer also treats them as missing.
 fn read(json: &str, depth: usize) -> (Value, bool) {
     if let Ok(value) = serde_json::from_str(json) {
         return (value, true);

@@ -38,18 +38,20 @@ pub struct Recorder {
     masker: Masker,
     limits: RecordLimits,
     /// True if all initial lists are complete. Until then every event gets the time of the first
-    /// one, so that no list is later than another.
+    /// event, so that all initial lists have the same time.
     is_listed: bool,
     first: Option<Timestamp>,
     /// The line with the last state of each existing object, by its UID.
     present: HashMap<String, EventLocation>,
-    /// UIDs of objects that ended before the horizon: TaskRuns, and Pods of other TaskRuns.
+    /// UIDs of the objects that ended before the horizon: TaskRuns, and Pods whose TaskRun is not
+    /// among them.
     before_horizon: HashSet<String>,
     /// Pods that no TaskRun has named yet.
     unclaimed: UnclaimedPods,
     /// UIDs of TaskRuns that have not ended.
     open: HashSet<String>,
-    /// Maps the name of a Pod to the UID of the first Pod with it. Logs are found by the name.
+    /// Maps the name of a Pod to the UID of the first Pod with this name, because a log is found by
+    /// the name of its Pod.
     identity: HashMap<String, String>,
     counts: RecordCounts,
     last_change: Instant,
@@ -69,9 +71,10 @@ pub struct RecordCounts {
     pub logs: usize,
     /// Logs of steps that could not be read.
     pub logs_unavailable: usize,
-    /// Pods that were omitted because no TaskRun has named them.
+    /// Pods that were omitted because no TaskRun named them.
     pub pods_unclaimed: usize,
-    /// Objects and logs of which a part was omitted because it could not be masked.
+    /// Objects and logs that were omitted completely or in part because they could not be masked or
+    /// read.
     pub omitted: usize,
     /// Bytes of all files.
     pub bytes: u64,
@@ -106,8 +109,8 @@ impl Recorder {
         })
     }
 
-    /// Records an event of a watch. After a failure further events are ignored: see
-    /// [`Recorder::finish`].
+    /// Records an event of a watch. After a failure all further events are ignored, and
+    /// [`Recorder::finish`] returns the error.
     pub fn record_event(&mut self, at: Timestamp, tapped: RawEvent<'_>) {
         if self.failure.is_some() {
             return;
@@ -235,8 +238,8 @@ impl Recorder {
             return true;
         }
         if self.is_listed {
-            // An object that ends from now on is recorded. A deleted object that was not recorded
-            // ended before the horizon.
+            // After the initial lists, every object that ends is recorded. If a deletion arrives
+            // for an object that was not recorded, that object ended before the horizon.
             return false;
         }
         let ended = match identity.kind {
@@ -250,7 +253,7 @@ impl Recorder {
         is_before_horizon
     }
 
-    /// Records the deletion of an object, with its last recorded state.
+    /// Records the deletion of an object, with the last recorded state of the object.
     fn record_gone(&mut self, at: Timestamp, uid: &str) -> Result<(), RecordError> {
         self.last_change = Instant::now();
         if self.unclaimed.mark_gone(uid) {
@@ -266,7 +269,7 @@ impl Recorder {
         self.add(at, "DELETED", uid, object)
     }
 
-    /// Records the log of a step that has ended; `None` if it could not be read.
+    /// Records the log of a step that has ended. `log` is `None` if the log could not be read.
     pub fn record_log(&mut self, record: &StepRecord, log: Option<&str>) {
         let transition = &record.transition;
         let Some(uid) = transition
@@ -339,7 +342,8 @@ impl Recorder {
         self.files.paths()
     }
 
-    /// Returns the time of the last change if there are runs and all of them have ended.
+    /// Returns the time of the last change if at least one run is recorded and all recorded runs
+    /// have ended.
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {
         let is_idle = self.is_listed && self.counts.task_runs > 0 && self.open.is_empty();

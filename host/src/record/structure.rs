@@ -1,5 +1,6 @@
 //! Selects the members of a Pod or TaskRun that identify it and describe its progress. They stay
-//! unchanged in a recording, whatever the rules match, as no plugin changes them in an event.
+//! unchanged in a recording even if a rule matches them, because plugins cannot change them in an
+//! event either.
 
 use serde_json::{Map, Value};
 

@@ -1,12 +1,12 @@
 //! Holds back Pods that no TaskRun has named. A live observer emits nothing for such a Pod, but
-//! `replay` trusts a Pod whose TaskRun it does not know, so the Pod is recorded only once it is
-//! named.
+//! `replay` accepts a Pod whose TaskRun it does not know. So a Pod is recorded only when a TaskRun
+//! names it.
 
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
-/// Bounds the bytes of the Pods that wait. Beyond it a Pod is recorded although no TaskRun has
-/// named it.
+/// Bounds the bytes of the Pods that wait. A Pod that would exceed it is recorded although no
+/// TaskRun has named it.
 const MAX_UNCLAIMED_BYTES: usize = 32 * 1024 * 1024;
 
 /// The last state of a Pod that waits.
@@ -24,7 +24,7 @@ pub(super) struct UnclaimedPod {
 /// The Pods that TaskRuns have named, and the Pods that are held back until a TaskRun names them.
 #[derive(Debug, Default)]
 pub(super) struct UnclaimedPods {
-    /// By the UID of the TaskRun: its namespace, and the names of its Pods.
+    /// Maps the UID of a TaskRun to its namespace and the names of its Pods.
     named: HashMap<String, (String, HashSet<String>)>,
     /// Waiting Pods, by the UID of the TaskRun.
     by_run: HashMap<String, Vec<UnclaimedPod>>,
@@ -32,8 +32,7 @@ pub(super) struct UnclaimedPods {
 }
 
 impl UnclaimedPods {
-    /// Applies the current state of a TaskRun. Returns the Pods that it names and that have waited
-    /// for it.
+    /// Applies the current state of a TaskRun. Returns the waiting Pods that it names.
     pub(super) fn observe_task_run(&mut self, uid: &str, task_run: &Value) -> Vec<UnclaimedPod> {
         let text = |pointer: &str| task_run.pointer(pointer).and_then(Value::as_str);
         let retries = task_run
@@ -72,7 +71,8 @@ impl UnclaimedPods {
         named.is_some_and(|(of, names)| of == namespace && names.contains(name))
     }
 
-    /// Keeps a Pod until its TaskRun names it. Returns the Pod if it does not have to wait.
+    /// Keeps a Pod until its TaskRun names it. Returns the Pod if it is named already or there is
+    /// no space for it.
     pub(super) fn insert(&mut self, run: &str, pod: UnclaimedPod) -> Option<UnclaimedPod> {
         if self.is_named(run, &pod.namespace, &pod.name)
             || self.bytes + pod.size > MAX_UNCLAIMED_BYTES

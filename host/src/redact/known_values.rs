@@ -8,10 +8,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Shortest run of base64 that is taken for a value; shorter runs occur by chance.
+/// Shortest base64 text that counts as part of a value. Shorter texts are often equal by chance.
 const MIN_BASE64_CHARS: usize = 6;
 
-/// Characters that encodeURIComponent and most libraries encode: all but the unreserved ones.
+/// Characters that encodeURIComponent and most libraries encode: all characters except the
+/// unreserved ones.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -22,8 +23,8 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug)]
 pub(super) struct KnownValues {
     finder: Option<AhoCorasick>,
-    /// For each pattern, whether it is a piece of base64. All base64 around a match then belongs to
-    /// the secret.
+    /// For each pattern, true if it is a part of base64 text. The secret then includes all base64
+    /// characters around the match.
     base64: Vec<bool>,
 }
 
@@ -69,7 +70,8 @@ impl KnownValues {
     }
 }
 
-/// Returns a value as it is, in JSON and shell escapes, percent-encoded, and in hexadecimal.
+/// Returns a value in its usual forms: unchanged, with the escapes of JSON and shells,
+/// percent-encoded, and in hexadecimal.
 fn plain_forms(value: &str) -> impl Iterator<Item = String> + use<> {
     let json = serde_json::to_string(value).unwrap_or_default();
     let json = json
@@ -84,14 +86,14 @@ fn plain_forms(value: &str) -> impl Iterator<Item = String> + use<> {
     [value.to_owned(), json, percent, uri, hex, upper].into_iter()
 }
 
-/// Returns the parts of a value's base64 that do not depend on its position in a longer text: one
-/// form for each of the three alignments and both alphabets.
+/// Returns base64 forms of a value, without the characters that depend on the text around the
+/// value: one form for each of the three alignments and both alphabets.
 fn base64_forms(value: &str) -> impl Iterator<Item = String> + use<> {
     let mut forms = Vec::new();
     for shift in 0..3_usize {
         let mut padded = vec![0_u8; shift];
         padded.extend_from_slice(value.as_bytes());
-        // The first and last characters also hold bits of the text before and behind the value.
+        // The first and last characters also contain bits of the text before and after the value.
         let first = (shift * 8).div_ceil(6);
         let last = padded.len() * 8 / 6;
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {

@@ -1,6 +1,7 @@
-//! Finds secrets in text: by patterns behind a keyword filter, and known values in their usual
-//! encodings. The output is bounded. Time is bounded by a deadline that is checked between matches:
-//! one search is linear in the text, but the many searches of one pattern can be quadratic.
+//! Finds secrets in text: by patterns, after a filter by keywords, and by known values in their
+//! usual encodings. The size of the output is bounded. Time is bounded by a deadline, which is
+//! checked between matches: one search is linear in the text, but the many searches of one pattern
+//! can be quadratic.
 
 mod known_values;
 
@@ -21,21 +22,22 @@ pub const MAX_VALUES: usize = 1024;
 const MAX_PATTERN_BYTES: usize = 4096;
 /// Largest compiled pattern in bytes.
 const MAX_COMPILED_BYTES: usize = 2 * 1024 * 1024;
-/// Size in bytes below which a compiled pattern counts as ordinary. Most patterns are smaller.
+/// Size in bytes above which a compiled pattern counts as large. Most patterns are smaller.
 const ORDINARY_PATTERN_BYTES: usize = 128 * 1024;
-/// Bound of the patterns above that size: all rules together stay below 100 MiB.
+/// Largest number of large patterns. With this bound all rules together stay below 100 MiB.
 pub const MAX_LARGE_PATTERNS: usize = 32;
 /// Longest replacement in bytes.
 const MAX_REPLACEMENT_BYTES: usize = 256;
 /// Bound of the matches in one text.
 const MAX_HITS: usize = 100_000;
-/// Shortest value in bytes: a shorter one would mask half of every log.
+/// Minimum length of a known value, in bytes: a shorter value would match in too many places of a
+/// log.
 pub const MIN_VALUE_BYTES: usize = 4;
 
-/// A sample secret: no word, long, letters and digits.
+/// Sample secret: long, letters and digits, not a word of any language.
 const SECRET_PROBE: &str = "Zx9Qm4Tv7Rk2Wp5LdG8h";
 
-/// The capture group that is replaced, if the pattern has it.
+/// Name of the capture group to replace. Without this group, the whole match is replaced.
 const SECRET_GROUP: &str = "secret";
 
 /// Rule that finds one kind of secret: `rule` in the plugin contract.
@@ -45,7 +47,7 @@ pub struct Rule {
     pub id: String,
     /// Regular expression.
     pub pattern: String,
-    /// Words of which every match contains one, in upper or lower case.
+    /// Keywords, ignoring case. Every match must contain at least one of them.
     pub keywords: Vec<String>,
     /// The replacement.
     pub replacement: Option<String>,
@@ -65,7 +67,7 @@ pub enum RuleError {
     /// A value is too short.
     #[error("value {index} is shorter than {MIN_VALUE_BYTES} bytes: it would mask ordinary text")]
     Value {
-        /// Position among the values, from 0. Never the value.
+        /// Position in the list of values, starting at 0. The value itself is never stored.
         index: usize,
     },
     /// Too many of them.
@@ -76,8 +78,8 @@ pub enum RuleError {
     },
 }
 
-/// Returns the error of a pattern without the pattern, which may contain what it looks for. Only
-/// the last line of the error does not quote it.
+/// Returns the message of a pattern error without the pattern, because the pattern may contain a
+/// secret. Only the last line of the message does not quote the pattern.
 fn without_pattern(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().next_back().unwrap_or_default();
@@ -88,7 +90,7 @@ fn without_pattern(error: &regex::Error) -> String {
 #[derive(Debug)]
 pub struct Scanner {
     rules: Vec<CompiledRule>,
-    /// Keywords of all rules; a match's pattern id is an index into `keyword_rules`.
+    /// Keywords of all rules. The pattern id of a match is an index into `keyword_rules`.
     keywords: AhoCorasick,
     keyword_rules: Vec<usize>,
     values: known_values::KnownValues,
@@ -100,7 +102,8 @@ struct CompiledRule {
     pattern: String,
     always: bool,
     replacement: String,
-    /// `None` if it does not compile. [`Scanner::new`] would have refused it.
+    /// `None` if the pattern does not compile. [`Scanner::new`] refuses such a pattern;
+    /// [`Scanner::with_checked_rules`] does not check it.
     matcher: OnceLock<Option<Matcher>>,
 }
 
@@ -116,8 +119,8 @@ struct Matcher {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedactionCounts(Vec<(String, u32)>);
 
-/// A scan ended early: too many matches, too much output, too little time, or a pattern that should
-/// have been refused.
+/// Error of a scan that ended early: too many matches, too much output, too little time, or a
+/// pattern that does not compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("scanning takes too much time or gives too much text")]
 pub struct Exhausted;
@@ -131,7 +134,8 @@ pub struct ScanLimits {
     pub deadline: Instant,
 }
 
-/// A match: its range, and the rule whose replacement it gets (`None`: a known value).
+/// A match: its range, and the index of the rule that provides the replacement (`None` for a known
+/// value).
 #[derive(Debug)]
 struct Hit {
     range: Range<usize>,
@@ -187,7 +191,7 @@ impl Scanner {
     ///
     /// # Errors
     ///
-    /// The rule, or the position of the value, and what is wrong with it.
+    /// Names the invalid rule, or the position of the invalid value, and the reason.
     pub fn new(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
         let scanner = Self::with_checked_rules(rules, values)?;
         for rule in &scanner.rules {
@@ -196,12 +200,13 @@ impl Scanner {
         Ok(scanner)
     }
 
-    /// Makes a scanner from a rule set that [`Self::new`] has accepted. A pattern is compiled when
-    /// a text first needs it, which takes a fraction of the time and memory of compiling all.
+    /// Creates a scanner from a rule set that [`Self::new`] has accepted. Each pattern is compiled
+    /// when a text first needs it, which takes a fraction of the time and memory of compiling all
+    /// patterns.
     ///
     /// # Errors
     ///
-    /// Those of `new`, except for patterns.
+    /// The same errors as `new`, except for invalid patterns.
     pub fn with_checked_rules(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
         if rules.len() > MAX_RULES || values.len() > MAX_VALUES {
             return Err(RuleError::TooMany {
@@ -232,7 +237,7 @@ impl Scanner {
         })
     }
 
-    /// Returns the number of compiled patterns that need much memory.
+    /// Returns how many of the patterns compiled so far need much memory.
     #[must_use]
     pub fn large_patterns(&self) -> usize {
         let matchers = self.rules.iter().filter_map(|rule| rule.matcher.get());
@@ -370,7 +375,8 @@ impl Scanner {
             }
             return Ok(());
         }
-        // If a sample secret under this name is masked, the whole text is masked, including blanks.
+        // Masks the whole text, including blanks, if the rules mask a sample secret with the same
+        // name.
         if let Some(label) =
             label.filter(|_| text.len() >= MIN_VALUE_BYTES && !text.starts_with('$'))
         {
@@ -516,8 +522,8 @@ impl CompiledRule {
         match *secret_group {
             None => regex.find_iter(text).try_for_each(|hit| found(hit.range())),
             Some(group) => regex.captures_iter(text).try_for_each(|captures| {
-                // If the pattern matches without the group (by an alternative), the whole match is
-                // masked.
+                // Masks the whole match if the `secret` group took no part in it, for example in
+                // another alternative of the pattern.
                 let hit = captures.get(group).or_else(|| captures.get(0));
                 hit.map_or(Ok(()), |hit| found(hit.range()))
             }),

@@ -57,7 +57,7 @@ fn rules_that_were_checked_before_find_the_same_and_compile_when_called_for() {
     assert_eq!(compiled(&scanner), 0);
     assert_eq!(redact(&scanner, "password=x1"), "password=[redacted:pw]");
     assert_eq!(compiled(&scanner), 1);
-    // A pattern that was never checked lets no text pass.
+    // A pattern that does not compile makes every scan fail, so no text passes unredacted.
     let broken = Scanner::with_checked_rules(&[rule("broken", "(", &[])], &[]).unwrap();
     let scanned = broken.redact("anything", &mut RedactionCounts::default(), generous());
     assert_eq!(scanned, Err(Exhausted));
@@ -226,7 +226,8 @@ fn json_in_a_string_hides_nothing() {
             .unwrap();
         value.to_string()
     };
-    // A parser keeps the last of two members with the same name.
+    // The JSON parser keeps only the last of two members with the same name, but the token must be
+    // masked in the first member, too.
     let twice = format!(r#"{{"x":"{token}","x":"y"}}"#);
     assert!(!masked(serde_json::json!({ "args": [twice] })).contains(&token));
     let secret = "Sup3rSecretVal77";
@@ -239,7 +240,8 @@ fn json_in_a_string_hides_nothing() {
         for name in ["value", "default"] {
             let text = masked(serde_json::json!({"name": "PASSWORD", name: value}));
             assert!(!text.contains(secret), "{text}");
-            // The name of one text makes no other text a secret.
+            // A harmless name does not cause masking, although the same value was masked under the
+            // name `PASSWORD` before.
             let text = masked(serde_json::json!({"name": "COLOUR", name: value}));
             assert!(text.contains(secret), "{text}");
         }

@@ -7,9 +7,10 @@ use std::time::Duration;
 pub enum Attempt {
     /// The sink has acknowledged the event.
     Delivered,
-    /// The sink has not acknowledged the event. It may have it all the same.
+    /// The sink has not acknowledged the event, but may still have received it.
     Failed(DeliveryFailure),
-    /// Nothing was sent: the receiver has asked for a pause, or another request probes after one.
+    /// Nothing was sent: the receiver has asked for a pause, or the pause is over and another
+    /// request is the probe.
     Postponed,
 }
 
@@ -39,7 +40,8 @@ pub enum RetryAction {
         /// The pause that it gets: at most `retry.maxPauseMs`.
         length: Duration,
     },
-    /// Send nothing to the receiver for long: it says that it is gone for good.
+    /// Send nothing to the receiver for a long time, because it reports that it is gone
+    /// permanently.
     Suspend,
     /// Give the event up: no further attempt can succeed.
     Reject,

@@ -1,5 +1,6 @@
-//! Batches, for wires that send many events at a time. There is no task and no timer while nothing is sent: the caller that
-//! gets a free slot sends all events that are queued by then, for all callers.
+//! Batches, for wires that send many events in one request. No background task and no idle timer
+//! are needed: the caller that gets a free slot sends all events that are queued at that time, also
+//! for the other callers.
 
 use super::Attempt;
 use crate::event::Encoded;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 pub(super) struct BatchLimits {
     /// Most events in a batch.
     pub(super) events: usize,
-    /// Most bytes of events in a batch. A larger event is a batch of its own.
+    /// Maximum size of the events in a batch, in bytes. A larger event is sent alone.
     pub(super) bytes: usize,
     /// Most batches in flight.
     pub(super) batches: usize,
@@ -27,7 +28,7 @@ pub(super) struct BatchLimits {
 pub(super) struct Batcher {
     limits: BatchLimits,
     queue: Locked<Queue>,
-    /// Wakes the callers that linger when the queue holds a full batch.
+    /// Wakes a caller that waits for more events, as soon as the queue holds a full batch.
     full: Notify,
     /// One permit for each batch that may be in flight.
     slots: Semaphore,
@@ -43,13 +44,14 @@ impl Batcher {
         }
     }
 
-    /// Returns how many events at a time fill all batches in flight.
+    /// Returns the number of events that fill all batches in flight.
     pub(super) fn concurrency(&self) -> usize {
         self.limits.events * self.limits.batches
     }
 
-    /// Sends an event together with others. A batch that the sink rejects is split in halves and sent again, so that one
-    /// bad or too large event does not make the sink reject the others.
+    /// Sends an event in a batch with other events. Splits a rejected batch in halves and sends
+    /// them again, so that one invalid or too large event does not cause the rejection of the
+    /// others.
     pub(super) async fn send<F>(
         &self,
         event: &Encoded,
@@ -81,7 +83,8 @@ impl Batcher {
             }
             let batch = self.queue.lock().take_batch(&self.limits);
             if batch.is_empty() {
-                // Another caller has taken this event into its batch.
+                // Another caller has taken this event into its batch, so this caller only waits for
+                // the outcome.
                 drop(slot);
                 return outcome_of(received.await);
             }
@@ -92,7 +95,8 @@ impl Batcher {
     async fn linger(&self) {
         let end = Instant::now() + self.limits.linger;
         let mut waits = !self.limits.linger.is_zero();
-        // A notification may come late: another caller may have taken the full batch since.
+        // A notification may be outdated, because another caller may have taken the full batch
+        // already; so the queue is checked again.
         while waits && !self.queue.lock().fills_batch(&self.limits) {
             waits = timeout_at(end, self.full.notified()).await.is_ok();
         }
@@ -139,7 +143,7 @@ impl Queue {
 }
 
 fn outcome_of(received: Result<Attempt, oneshot::error::RecvError>) -> Attempt {
-    // The caller that was to send the batch has stopped.
+    // Receiving fails if the caller that should have sent the batch was cancelled.
     received.unwrap_or_else(|_| Attempt::retry("its batch was not sent"))
 }
 
@@ -157,7 +161,8 @@ where
             continue;
         }
         for queued in batch {
-            // A caller that has stopped waiting leaves its event in the journal.
+            // Sending the outcome fails if the caller was cancelled. Its event stays in the
+            // journal.
             queued.outcome.send(attempt.clone()).ok();
         }
     }
@@ -180,8 +185,9 @@ mod tests {
         Encoded::from_structured(vec![b' '; size].into())
     }
 
-    /// Sends events of these sizes at once, to a sink that rejects batches of more than `max_bytes`. Returns whether each
-    /// event was delivered, and the sizes of the events of each batch.
+    /// Sends events of the given sizes at the same time, to a sink that rejects batches of more
+    /// than `max_bytes`. Returns for each event whether it was delivered, and for each batch the
+    /// sizes of its events.
     async fn send(
         limits: BatchLimits,
         sizes: &[usize],

@@ -46,7 +46,8 @@ pub enum SinkError {
     /// A token, password or key cannot be read.
     #[error("auth: {0}")]
     Auth(String),
-    /// There is no cluster in which Tekton could be asked for its sink.
+    /// The observer has no connection to a cluster, so it cannot read the sink from Tekton's
+    /// configuration.
     #[error("only `run` can ask Tekton for its sink; give --to with a URL")]
     NoCluster,
 }

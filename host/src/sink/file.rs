@@ -27,7 +27,8 @@ pub struct FileConfig {
     /// Path of the file. A missing file is created, and a file that another program moves away is created again. An
     /// existing file is appended to.
     pub path: PathBuf,
-    /// When the file is rotated. By default the observer never rotates it, and another program must.
+    /// When the file is rotated. By default the observer never rotates the file; another program
+    /// can do so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate: Option<Rotation>,
 }
@@ -43,7 +44,7 @@ impl FileConfig {
     }
 }
 
-/// When a file is rotated: it is renamed to `PATH.1`, that one to `PATH.2`, and so on.
+/// Settings of the rotation: `PATH` is renamed to `PATH.1`, `PATH.1` to `PATH.2`, and so on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rotation {
@@ -130,7 +131,8 @@ struct LineFile {
     file: fs::File,
     /// Whether it is a regular file. A pipe or terminal is neither synced nor rotated.
     is_regular: bool,
-    /// Whether the last line may be incomplete. `None` before the first write: until then another program may write.
+    /// Whether the last line may be incomplete. `None` before the first write: the file is checked
+    /// then, because another program may write to it until that time.
     is_torn: Option<bool>,
 }
 
@@ -141,7 +143,7 @@ impl LineFile {
         let file = options.create(true).append(true).open(&config.path)?;
         let is_regular = file.metadata()?.is_file();
         if is_new && is_regular {
-            // A new file survives a power cut only if its folder is synced, too.
+            // Syncs the folder, too; otherwise a power cut can remove the new file.
             fs::File::open(folder_of(&config.path))?.sync_all()?;
         }
         Ok(Self {
@@ -175,7 +177,8 @@ impl LineFile {
             .replace(true)
             .unwrap_or_else(|| self.is_regular && !ends_in_a_line(&self.config.path));
         if is_torn {
-            // The disk was full in the middle of a line: the next line must not be appended to its rest.
+            // Ends an incomplete line (from a failed write or a killed writer), so that the next
+            // event begins on a new line.
             self.file.write_all(b"\n")?;
         }
         self.file.write_all(lines)?;
@@ -202,7 +205,8 @@ impl LineFile {
         Ok(())
     }
 
-    /// Returns whether a line of `line` bytes fits behind the `queued` bytes that are not written yet.
+    /// Returns whether a line of `line` bytes still fits into the file, after the `queued` bytes
+    /// that are not yet written.
     fn has_room(&self, queued: usize, line: usize) -> io::Result<bool> {
         let Some(rotation) = self.config.rotate.as_ref().filter(|_| self.is_regular) else {
             return Ok(true);
@@ -213,7 +217,7 @@ impl LineFile {
 
     fn rotate(&mut self) -> io::Result<()> {
         if !fs::exists(&self.config.path)? {
-            // Another program has moved the file away meanwhile: the rotated files stay as they are.
+            // Another program has moved the file away since the last check: nothing is rotated.
             return self.reopen_if_moved();
         }
         let rotation = self.config.rotate.as_ref();
@@ -241,7 +245,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Returns whether the last line of a file is complete. It is not if its writer was killed, or its disk was full.
+/// Returns whether the last line of a file is complete. An incomplete line is left by a writer that
+/// was killed or by a full disk.
 fn ends_in_a_line(path: &Path) -> bool {
     let last = || {
         let mut file = fs::File::open(path).ok()?;
@@ -321,7 +326,8 @@ mod tests {
         let mut file = open(&path, Some(rotation));
         file.write(&events(0..4)).unwrap();
         fs::rename(&path, &moved).unwrap();
-        // As if it were moved after the writer has checked that it is there.
+        // Rotates after the file was moved, as if the move happened between the check in `write`
+        // and the rotation.
         file.rotate().unwrap();
         file.write(&events(4..5)).unwrap();
         assert_eq!(lines(&moved), ["{\"n\":0002}", "{\"n\":0003}"]);

@@ -1,5 +1,5 @@
-//! Sends events to their destinations, with one module per protocol. A sink makes one attempt and
-//! returns what to do next; `deliver` makes further attempts.
+//! Sends events to their destinations, with one module per protocol. A sink makes a single attempt
+//! and returns the next action; the room `deliver` makes further attempts.
 
 mod attempt;
 mod batcher;
@@ -36,8 +36,8 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use wire::Wire;
 
-/// Declares the wires: their names in the configuration, their settings and their implementations. Calls are dispatched by
-/// `match`, because a boxed future for each attempt would cost an allocation.
+/// Declares the wires: their names in the configuration, settings and implementations. A `match`
+/// dispatches the calls; trait objects would cost an allocation per attempt, for a boxed future.
 macro_rules! wires {
     ($($(#[$doc:meta])* $variant:ident($config:ty) => $wire:ty,)+) => {
         /// The kind of a sink, with its settings.
@@ -149,7 +149,7 @@ macro_rules! wires {
                 }
             }
 
-            /// Makes the sink keep the pauses that its receiver asks for.
+            /// Replaces the gate that holds the pauses of the receiver.
             #[must_use]
             pub fn with_pause_gate(self, gate: PauseGate) -> Self {
                 Self(match self.0 {
@@ -159,7 +159,7 @@ macro_rules! wires {
                 })
             }
 
-            /// Waits until the receiver differs from the one of the last attempt.
+            /// Waits until the sink has another receiver than at the last attempt.
             pub(crate) async fn receiver_changed(&self) {
                 match &self.0 {
                     $(OpenWire::$variant(wire) => wire.receiver_changed().await,)+
@@ -173,7 +173,8 @@ macro_rules! wires {
             [$(<$wire>::SILENCED_CRATES,)+].concat()
         }
 
-        /// Returns the names of all wires, each with the cargo feature that this program lacks for it.
+        /// Returns the names of all wires, each with the cargo feature that it needs and this
+        /// program was built without (`None` if the wire can be used).
         #[must_use]
         pub fn wire_names() -> Vec<(&'static str, Option<&'static str>)> {
             vec![$((<$wire>::NAME, <$wire>::MISSING_FEATURE),)+]
@@ -190,8 +191,8 @@ wires! {
     Http(Box<HttpConfig>) => http::Http,
     /// A NATS JetStream stream.
     Nats(NatsConfig) => nats::Nats,
-    /// The sink that Tekton sends its own events to. A change of Tekton's configuration is followed. As long as Tekton has
-    /// no sink, events wait.
+    /// The sink to which Tekton sends its own events. The observer follows changes of Tekton's
+    /// configuration. While Tekton has no sink, events wait.
     Tekton(TektonConfig) => tekton::DynamicHttp,
     /// A Kafka topic.
     Kafka(KafkaConfig) => kafka::Kafka,
@@ -215,7 +216,7 @@ mod tests {
         let mut context = SinkContext::default();
         let sink = kind.open(&mut context).now_or_never().unwrap().unwrap();
         let event = Encoded::from_structured("{}".into());
-        // The futures of NATS and Kafka take up to 14 KiB.
+        // Without boxing, the futures of NATS and Kafka would take up to 14 KiB.
         assert!(size_of_val(&sink.send(&event)) < 2048);
     }
 

@@ -1,5 +1,6 @@
-//! Pauses that a receiver asks for with `Retry-After`. No request begins until the pause is over; then one request probes,
-//! and others follow only after the receiver has accepted it.
+//! Pauses that a receiver requests with `Retry-After`. During a pause no request begins. After the
+//! pause a single request is sent as a probe; other requests follow only if the receiver accepts
+//! the probe.
 
 mod history;
 mod state;
@@ -21,12 +22,13 @@ pub struct PauseGate {
 
 #[derive(Debug)]
 struct Shared {
-    /// The moment from which the times in `state` count.
+    /// Start of the clock: the times in `state` are measured from this moment.
     began: Instant,
     state: Locked<GateState>,
 }
 
-/// The permission for one request. Dropped without [`Permit::accepted`], it counts the request as failed.
+/// Permission for one request. If it is dropped without a call of [`Permit::accepted`], the request
+/// counts as failed.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     gate: &'a PauseGate,
@@ -34,7 +36,8 @@ pub(super) struct Permit<'a> {
     is_accepted: bool,
 }
 
-/// Says whether a permitted request may still begin: a pause may have begun while it waited for its connection.
+/// Checks whether a permitted request may still begin, because a pause may have begun while the
+/// request waited for its connection.
 #[derive(Clone, Debug)]
 pub(super) struct PermitGuard {
     gate: PauseGate,
@@ -56,7 +59,7 @@ impl PauseGate {
         }
     }
 
-    /// Returns the same gate with another bound for pauses that begin from now on.
+    /// Returns a gate with the same state, and with another maximum length for new pauses.
     #[must_use]
     pub fn bounded(&self, longest: Duration) -> Self {
         Self {
@@ -81,8 +84,8 @@ impl PauseGate {
         })
     }
 
-    /// Begins a pause that lasts `asked` from now on, or extends the current one to that time; neither goes beyond the
-    /// bound. Returns the length from now on.
+    /// Begins a pause of the requested length, or extends the current pause to the same end. The
+    /// length is limited to the gate's maximum. Returns the limited length, counted from now.
     pub(super) fn begin(&self, asked: Duration) -> Duration {
         let length = asked.min(self.longest);
         if !length.is_zero() {
@@ -91,7 +94,7 @@ impl PauseGate {
         length
     }
 
-    /// Ends the pause, because events go to another receiver from now on.
+    /// Ends the pause, because the sink has a new receiver.
     pub(crate) fn lift(&self) {
         self.with_state(GateState::lift);
     }
@@ -102,8 +105,9 @@ impl PauseGate {
         self.with_state(|state, now| state.remaining(now))
     }
 
-    /// Returns how long to wait before asking for a permit: the rest of a pause, or `attempt`, the longest time of a
-    /// request, while one probes. `None` if a request may begin at once.
+    /// Returns how long to wait before asking for a permit: the rest of the pause, or `attempt`
+    /// (the maximum duration of a request) while another request is the probe. `None` if a request
+    /// may begin at once.
     pub(crate) fn wait(&self, attempt: Duration) -> Option<Duration> {
         self.with_state(|state, now| state.wait(now, attempt))
     }
@@ -113,20 +117,21 @@ impl PauseGate {
         self.with_state(|state, _| state.is_recovering())
     }
 
-    /// Returns how much of the last `age` were pauses.
+    /// Returns the total time of the pauses within the last `age`.
     pub(crate) fn paused_within(&self, age: Duration) -> Duration {
         self.with_state(|state, now| state.paused_between(now.saturating_sub(age), now))
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&mut GateState, Duration) -> T) -> T {
         let mut state = self.shared.state.lock();
-        // The clock is read under the lock, so that the times of calls have the order of the calls.
+        // Reads the clock while holding the lock, so that the times passed to `state` never go
+        // backwards.
         work(&mut state, self.shared.began.elapsed())
     }
 }
 
 impl PermitGuard {
-    /// Returns whether no pause has begun since the request was permitted.
+    /// Returns whether the request may begin: no pause has begun since it was permitted.
     pub(super) fn permits(&self) -> bool {
         let permits = (self.gate).with_state(|state, _| state.is_current(self.ticket));
         self.has_withheld.fetch_or(!permits, Ordering::Relaxed);
@@ -140,7 +145,7 @@ impl PermitGuard {
 }
 
 impl Permit<'_> {
-    /// Returns the guard that the request asks once it has its connection.
+    /// Returns a guard, which the request checks once it has a connection.
     pub(super) fn guard(&self) -> PermitGuard {
         PermitGuard {
             gate: self.gate.clone(),

@@ -12,7 +12,7 @@ pub(crate) struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// Allows `count` requests in each `period`, but at least one.
+    /// Creates a limiter for `count` requests per `period`. A `count` of 0 counts as 1.
     pub(crate) fn new(count: u64, period: Duration) -> Self {
         Self {
             gap: period / u32::try_from(count.max(1)).unwrap_or(u32::MAX),
@@ -45,7 +45,7 @@ mod tests {
         let turns: Vec<Duration> = (0..21).map(|_| limiter.reserve(began) - began).collect();
         assert_eq!(turns[0], Duration::ZERO);
         assert_eq!(turns[20], Duration::from_secs(2));
-        // Turns that were not taken do not add up.
+        // Unused turns expire: they cannot be used later in a burst.
         let later = began + Duration::from_secs(60);
         assert_eq!(limiter.reserve(later), later);
         assert_eq!(limiter.reserve(later), later + Duration::from_millis(100));

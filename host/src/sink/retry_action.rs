@@ -1,6 +1,7 @@
-//! Decides for each status of an HTTP response what happens to the event: a table, as data. It follows the table "Event
-//! Acknowledgement and Delivery Retry" of Knative's data plane contract (knative/specs, specs/eventing/data-plane.md); rows
-//! that differ from it say why. `docs/delivery.md` has the same table for users.
+//! Table of HTTP statuses: defines for each status what happens to the event. It follows the table
+//! "Event Acknowledgement and Delivery Retry" of Knative's data plane contract (knative/specs,
+//! specs/eventing/data-plane.md); the comment of each row that differs gives the reason.
+//! `docs/delivery.md` has the same table for users.
 
 use super::RetryAction;
 
@@ -8,12 +9,13 @@ use super::RetryAction;
 #[must_use]
 pub fn after_status(status: u16) -> Option<RetryAction> {
     match status {
-        // Knative: 200, 202 and other 2xx: delivery completed. The observer wants no reply event: it sends no `Prefer: reply`.
+        // Knative: 200, 202 and other 2xx: delivery completed. The observer does not ask for a
+        // reply event: it sends no `Prefer: reply`.
         200..=299 => None,
-        // Knative: 1xx and 3xx: not retried, not delivered. Redirects are not followed: they could lead events, and
-        // their credentials, anywhere.
+        // Knative: 1xx and 3xx: not retried, not delivered. Redirects are not followed, because
+        // they could send events and credentials to any server.
         0..=199 | 300..=399 => Some(RetryAction::Reject),
-        // Knative: 404: retried. The endpoint may be about to be set up.
+        // Knative: 404: retried. The endpoint may not be set up yet.
         404 => Some(RetryAction::LATER),
         // Knative: 409: retried. The receiver works on the event, or on its subject, at the moment.
         409 => Some(RetryAction::LATER),
@@ -29,12 +31,13 @@ pub fn after_status(status: u16) -> Option<RetryAction> {
         // Knative: "other 4xx", not retried. Differs: the server asks for the same request later, outside TLS early data
         // (RFC 8470 §5.2).
         425 => Some(RetryAction::LATER),
-        // Knative: "other 4xx", not retried. Differs: the receiver is gone; the event is not bad (CloudEvents HTTP webhook
-        // §2.2: the sender must not send there again).
+        // Knative: "other 4xx", not retried. Differs: the receiver is gone, but the event is valid,
+        // so the sink is suspended and the event is kept (CloudEvents HTTP webhook §2.2: the sender
+        // must not send there again).
         410 => Some(RetryAction::Suspend),
         // Knative: 400 and other 4xx: not retried.
         400..=499 => Some(RetryAction::Reject),
-        // Knative: 5xx: retried; it says "SHOULD" of all statuses that its table lacks.
+        // Knative: 5xx: retried. Statuses that are not in Knative's table SHOULD be retried, too.
         500.. => Some(RetryAction::LATER),
     }
 }

@@ -1,5 +1,5 @@
-//! A connection that all attempts share. The first attempt that needs one connects; a connection that has failed one
-//! attempt is never used again.
+//! Connection that all attempts of a sink share. It is opened by the first attempt that needs it.
+//! After a failed attempt, a connection is never used again.
 
 use crate::locked::Locked;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ impl<C> Default for SharedConnection<C> {
 }
 
 impl<C> SharedConnection<C> {
-    /// Returns the current connection if it is usable, else connects. One caller connects at a time; if it is cancelled,
-    /// the next one does.
+    /// Returns the current connection if it is usable; otherwise connects. Only one caller connects
+    /// at a time. If this caller is cancelled, the next one connects.
     pub(super) async fn get_or_connect<E, F>(
         &self,
         is_usable: impl Fn(&C) -> bool,
@@ -39,13 +39,14 @@ impl<C> SharedConnection<C> {
         if let Some(connection) = self.get(&is_usable) {
             return Ok(connection);
         }
-        // Boxed: the future takes kilobytes, and hardly any attempt needs it.
+        // Boxed, because the future takes kilobytes, and few attempts need to connect.
         let connection = Arc::new(Box::pin(connect()).await?);
         *self.current.lock() = Some(connection.clone());
         Ok(connection)
     }
 
-    /// Takes a connection out of use, if it is still the current one. Attempts that hold it may finish with it.
+    /// Stops using a connection for new attempts, if it is still the current one. Attempts that
+    /// already use it may finish.
     pub(super) fn invalidate(&self, failed: &Arc<C>) {
         let mut current = self.current.lock();
         if current.as_ref().is_some_and(|it| Arc::ptr_eq(it, failed)) {
@@ -79,7 +80,7 @@ mod tests {
         shared.invalidate(&first);
         let second = get(3);
         assert_eq!(*second, 3);
-        // A failure of the first connection says nothing about the second one.
+        // The failure of an old connection does not invalidate the current one.
         shared.invalidate(&first);
         assert_eq!(*get(4), 3);
         let refused = || async { Err(()) };

@@ -1,5 +1,5 @@
-//! Standard output: one structured CloudEvent a line, and nothing else. It may be a terminal, so control characters are
-//! escaped, as JSON allows.
+//! Standard output, with one structured CloudEvent per line and nothing else. Control characters
+//! are escaped with JSON escapes, because standard output may be a terminal.
 
 use super::wire::{SinkContext, Wire};
 use super::{Attempt, SinkError};
@@ -44,7 +44,8 @@ impl Wire for Stdout {
         };
         match written.await {
             Ok(()) => Attempt::Delivered,
-            // The reader of a pipe has gone, and cannot come back.
+            // Rejects the event, because further attempts cannot succeed: the reader of the pipe
+            // has ended.
             Err(error) => Attempt::reject(format!("failed to write to standard output: {error}")),
         }
     }

@@ -1,5 +1,5 @@
-//! The trait of a wire. A new wire is a module with its settings and an `impl Wire`, and a row of `wires!` in
-//! `sink/mod.rs`; nothing else lists the wires.
+//! The trait of a wire. To add a wire, write a module with its settings and an `impl Wire`, and add
+//! a row to `wires!` in `sink/mod.rs`. There is no other list of wires.
 
 use super::tekton::{DynamicUrl, TektonConfig};
 use super::{Attempt, PauseGate, SinkError, defaults};
@@ -7,16 +7,18 @@ use crate::event::Encoded;
 use std::fmt;
 use std::time::Duration;
 
-/// A setting that cannot be used: its path below the wire's settings, such as `tls.caFile`, and the reason.
+/// Problem of a setting: its path below the wire's settings, such as `tls.caFile`, and the reason
+/// why the setting cannot be used.
 pub(crate) type SettingProblem = (String, SinkError);
 
-/// Starts to follow the sink that Tekton is configured with, and returns its URL of the moment.
+/// Function that starts to follow the sink in Tekton's configuration, and returns its URL, which is
+/// updated at every change.
 pub type FollowTekton<'a> = dyn FnMut(&TektonConfig) -> DynamicUrl + Send + 'a;
 
 /// Services of the program that wires may need when they are opened.
 #[derive(Default)]
 pub struct SinkContext<'a> {
-    /// Follows the sink of Tekton. `None` without a cluster.
+    /// Function that follows the sink in Tekton's configuration. `None` if there is no cluster.
     pub follow_tekton: Option<&'a mut FollowTekton<'a>>,
 }
 
@@ -28,7 +30,8 @@ impl fmt::Debug for SinkContext<'_> {
 
 /// A way to deliver events: a protocol, a file, a terminal.
 pub(crate) trait Wire: fmt::Debug + Sized + Send + Sync {
-    /// The settings of the wire. Their doc comments are the reference in the JSON Schema.
+    /// Settings of the wire. Their doc comments become the descriptions in the JSON Schema, for
+    /// users.
     type Config: Sync;
 
     /// Name of the wire in the configuration, in errors, and in the names of sinks that the command line adds.
@@ -37,7 +40,8 @@ pub(crate) trait Wire: fmt::Debug + Sized + Send + Sync {
     /// Crates whose own log lines are switched off, because the wire reports their errors itself.
     const SILENCED_CRATES: &'static [&'static str] = &[];
 
-    /// The cargo feature that this program lacks for the wire. `None` if the wire can be used.
+    /// The cargo feature that the wire needs and this program was built without. `None` if the wire
+    /// can be used.
     const MISSING_FEATURE: Option<&'static str> = None;
 
     /// Returns all settings that contradict each other or can never be used. Reads no file and contacts no server.
@@ -88,12 +92,14 @@ pub(crate) trait Wire: fmt::Debug + Sized + Send + Sync {
         defaults::CONCURRENCY
     }
 
-    /// Makes the wire keep the pauses that its receiver asks for. Wires whose receivers cannot ask for one ignore it.
+    /// Replaces the gate that holds the pauses of the receiver. A wire whose receiver cannot ask
+    /// for a pause ignores it.
     fn with_pause_gate(self, _: PauseGate) -> Self {
         self
     }
 
-    /// Waits until the receiver differs from the one of the last attempt. Most wires have one receiver for ever.
+    /// Waits until the sink has another receiver than at the last attempt. For most wires the
+    /// receiver never changes, so this waits forever.
     fn receiver_changed(&self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }

@@ -1,6 +1,7 @@
-//! Traces: one span for each transition, with a child span for each plugin that the event passed and for each sink that it
-//! went to. Spans are made of the entries of the history. They go to an OpenTelemetry collector as OTLP over HTTP, in JSON.
-//! Delivery never waits for them: spans that the collector does not accept are dropped, and a log line says so.
+//! Traces: one span per transition, with a child span for each plugin that processed the event and
+//! for each sink that received it. Spans are created from history entries and sent to an
+//! OpenTelemetry collector as OTLP over HTTP, in JSON. Deliveries never wait for spans: spans that
+//! the collector does not accept are dropped, with a log line.
 
 mod spans;
 
@@ -49,7 +50,7 @@ pub enum TraceError {
 
 enum Message {
     Span(Value),
-    /// Requests an answer as soon as all spans that were queued before it are sent or dropped.
+    /// Requests a reply once all spans queued before this message are sent or dropped.
     Flush(oneshot::Sender<()>),
 }
 

@@ -6,9 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 
-/// Most accepted events that are remembered, so that later entries of their sinks become child spans.
+/// Maximum number of accepted events that are remembered, so that the spans of their deliveries
+/// become child spans.
 const MAX_ACCEPTED_EVENTS: usize = 8192;
-/// Most failed attempts of one event that its spans list.
+/// Maximum number of failed attempts that are recorded for one event.
 const MAX_FAILED_ATTEMPTS: usize = 32;
 
 /// `SpanKind` of OTLP for work inside the program.
@@ -27,7 +28,7 @@ pub(super) struct SpanBuilder {
     accepted: HashMap<String, AcceptedEvent>,
     /// The ids of `accepted`, the oldest first.
     order: VecDeque<String>,
-    /// Entries of sinks whose event is not known to be accepted yet, the oldest first.
+    /// Entries of sinks that came before the acceptance of their event was known, the oldest first.
     early: VecDeque<HistoryEntry>,
 }
 
@@ -121,7 +122,7 @@ impl SpanBuilder {
         }
     }
 
-    /// Returns the span of a transition, and those of the plugins that its event has passed.
+    /// Returns the span of a transition, and the spans of the plugins that processed its event.
     fn transition(&mut self, entry: &HistoryEntry) -> Option<Vec<Value>> {
         let EventStage::Accepted {
             observed,
@@ -291,7 +292,7 @@ fn nanoseconds(at: Timestamp) -> String {
 }
 
 fn span_id() -> String {
-    // OTLP reads an id of zero as no id.
+    // Starts at 1, because an id of zero is not valid in OTLP.
     format!("{:016x}", fastrand::u64(1..))
 }
 

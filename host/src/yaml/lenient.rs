@@ -1,5 +1,5 @@
-//! Deserializes a type while it omits fields that have a mistake. It wraps another deserializer,
-//! and keeps the path of what that one reads.
+//! Deserializes a type and omits the fields that have mistakes. Wraps another deserializer and
+//! tracks the path of the value that it reads.
 
 use super::path::{FieldPath, Segment};
 use serde::de::{
@@ -16,7 +16,8 @@ use std::fmt;
 pub(super) struct ReadState {
     /// Fields and items that are read as if they were absent.
     pub(super) omitted: HashSet<FieldPath>,
-    /// Values that mappings get in addition, so that their other fields can be read.
+    /// Values that are added to mappings in place of missing fields, so that their other fields can
+    /// be read.
     pub(super) added: HashMap<FieldPath, Vec<(String, Value)>>,
     /// The field at which the read failed.
     pub(super) failed: Option<FailedAt>,
@@ -27,19 +28,20 @@ pub(super) struct ReadState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FailedAt {
     pub(super) path: FieldPath,
-    /// Set if the name of the field is wrong, not its value.
+    /// Whether the name of the field is wrong, and not its value.
     pub(super) is_name: bool,
 }
 
 impl ReadState {
-    /// Prepares the next read, which omits what was found so far.
+    /// Resets the state for the next read. The omitted fields and added values stay.
     pub(super) fn restart(&mut self) {
         self.failed = None;
         self.path = FieldPath::default();
     }
 }
 
-/// Wraps one of serde's types, and keeps the path of what it reads.
+/// Wraps a deserializer, visitor or similar type of serde, and tracks the path of the value that it
+/// reads.
 pub(super) struct WithPath<'a, X> {
     inner: X,
     reading: &'a RefCell<ReadState>,
@@ -54,8 +56,8 @@ impl<'a, X> WithPath<'a, X> {
         WithPath::new(inner, self.reading)
     }
 
-    /// Reads a child of the value that is being read. The first failure is kept: the failures of
-    /// its parents follow from it.
+    /// Reads a child of the current value. Records only the first failure, because failures of the
+    /// parents are its consequences.
     fn read_child<T, E>(
         &self,
         segment: Segment,
@@ -218,7 +220,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for SequenceItems<'_, A> {
 struct MappingEntries<'a, A> {
     tracked: WithPath<'a, A>,
     added: Vec<(String, Value)>,
-    /// The entry whose value comes next. If the value is an added one, it is here, too.
+    /// Key of the entry whose value is read next, and the value itself if it is an added one.
     next: Option<(String, Option<Value>)>,
 }
 

@@ -51,8 +51,8 @@ impl Mistakes {
         }
     }
 
-    /// Returns the first mistake and the number of all as one line, for a place without room for
-    /// more.
+    /// Returns the first mistake and the total number of mistakes as one line, for places with
+    /// little space.
     #[must_use]
     pub fn first_line(&self) -> String {
         match self.list.as_slice() {
@@ -72,7 +72,7 @@ impl Mistakes {
         self.has_more
     }
 
-    /// Adds a mistake. Beyond the bound, it only notes that there are more.
+    /// Adds a mistake. After the maximum number, only notes that there are more.
     pub(crate) fn add(&mut self, mistake: YamlError) {
         if self.list.len() >= MAX_MISTAKES {
             self.has_more = true;

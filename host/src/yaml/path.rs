@@ -13,7 +13,7 @@ pub enum Segment {
     Index(usize),
 }
 
-/// Path of a field. The path of the whole text is empty.
+/// Path of a field. An empty path means the whole text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FieldPath(pub Vec<Segment>);
 
@@ -57,7 +57,7 @@ impl FieldPath {
         self.child(Segment::Index(index))
     }
 
-    /// Appends a path that is relative to this one.
+    /// Returns this path followed by the relative path `other`.
     #[must_use]
     pub fn join(&self, other: Self) -> Self {
         let mut joined = self.clone();
@@ -80,8 +80,8 @@ impl FieldPath {
 }
 
 impl Segment {
-    /// Returns the name of a key or variant, both of which are fields of the text, or the index of
-    /// an item.
+    /// Returns the name of a key or variant, or as an error the index of an item. Both kinds of
+    /// names are fields of the text.
     pub(super) fn name(&self) -> Result<&str, usize> {
         match self {
             Self::Key(name) | Self::Variant(name) => Ok(name),
@@ -90,7 +90,7 @@ impl Segment {
     }
 }
 
-/// Longest name of a field that is shown, in bytes, and most parts of a path.
+/// Limits of a displayed path: bytes of a field name, and number of segments.
 const MAX_NAME: usize = 64;
 const MAX_SEGMENTS: usize = 24;
 

@@ -1,5 +1,5 @@
-//! Translates error messages of the YAML parser. The translated messages contain a remedy, and
-//! quote no value from the text.
+//! Translates error messages of the YAML parser to messages that contain a remedy and no value of
+//! the text.
 
 use super::{MAX_DEPTH, MAX_VALUES};
 
@@ -13,7 +13,8 @@ pub(super) fn describe(message: &str) -> String {
             .rsplit_once(" at line ")
             .map_or(first, |(rest, _)| rest),
     };
-    // A problem in an alias: the position is that of the value itself.
+    // Removes the place where an alias's value is defined: the position of the error is already
+    // that of this value.
     let problem = problem
         .split_once(" (defined at line ")
         .map_or(problem, |(rest, _)| rest);
@@ -23,7 +24,8 @@ pub(super) fn describe(message: &str) -> String {
     }
 }
 
-/// Returns the text that replaces a message of the parser.
+/// Returns the message that replaces a message of the parser, or `None` to keep the parser's
+/// message.
 fn remedy(problem: &str) -> Option<String> {
     let too_deep = format!("it is nested deeper than {MAX_DEPTH} levels: make it flatter");
     let too_much =
@@ -62,7 +64,7 @@ fn remedy(problem: &str) -> Option<String> {
     Some(remedy.to_owned())
 }
 
-/// Removes the value that serde quotes if a value has the wrong type.
+/// Removes the value that serde quotes in its message about a wrong type, value or variant.
 fn without_value(problem: &str) -> String {
     let quotes = ["invalid type", "invalid value", "unknown variant"]
         .iter()

@@ -14,8 +14,8 @@ pub(super) struct Position {
     pub(super) column: u64,
 }
 
-/// Positions of the fields of a text. The nodes are a list, not a tree of boxes: a text with a
-/// hundred thousand nested levels must not overflow the stack when they are dropped.
+/// Positions of the fields of a text. The nodes are in a list, not in a tree of boxes, because
+/// dropping a tree with a hundred thousand nested levels would overflow the stack.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SourceMap {
     nodes: Vec<Node>,
@@ -90,8 +90,8 @@ impl SourceMap {
         Ok((reading.source_map, reading.duplicates))
     }
 
-    /// Returns where a value begins. If it is empty or has fields itself, returns where its field
-    /// begins. If the path does not exist, returns the position of its longest part that does.
+    /// Returns the start of a value. For a value that is empty or has fields itself, returns the
+    /// start of its field. For a missing path, returns the position of its longest existing part.
     pub(super) fn value_position(&self, path: &FieldPath) -> Position {
         self.find(path, false)
     }
@@ -163,7 +163,8 @@ impl SourceMap {
         }
     }
 
-    /// Returns a field of the mapping, or of the mappings, that `<<` merges into another.
+    /// Returns a field from the value of `<<`: a mapping, or a sequence of mappings, that is merged
+    /// into another mapping.
     fn merged(&self, node: usize, name: &str) -> Option<&Entry> {
         let of = |node: usize| match &self.nodes.get(node)?.children {
             Children::Map(entries) => entries.iter().find(|entry| entry.key == name),
@@ -194,8 +195,8 @@ impl SourceMapBuilder {
                 let node = self.add(at, Children::Scalar { is_empty }, *anchor);
                 self.attach(node, Some(text), at)
             }
-            // An alias points to the node itself: a mistake in it has the position where it is
-            // written.
+            // An alias refers to the node of its anchor. So a mistake in the node is reported at
+            // the place where the node is written.
             Event::Alias(anchor) => self.attach(*self.anchors.get(anchor)?, None, at),
             Event::SequenceStart(_, anchor, _) => {
                 let node = self.add(at, Children::Sequence(Vec::new()), *anchor);
@@ -235,10 +236,11 @@ impl SourceMapBuilder {
             Children::Sequence(items) => items.push(node),
             Children::Map(entries) => match open.key.take() {
                 None => {
-                    // A key that is not a text cannot be the name of a field.
+                    // A key that is not a scalar gets an empty name, because it cannot be the name
+                    // of a field.
                     let key = text.unwrap_or_default().to_owned();
                     let first = *self.keys.entry((open.node, key.clone())).or_insert(at);
-                    // `<<` may occur more than once: several mappings may be merged into one.
+                    // `<<` is never a duplicate, because several mappings may be merged into one.
                     let is_twice = first != at && key != "<<";
                     open.key = Some((key, at));
                     if is_twice {

@@ -1,5 +1,5 @@
-//! Lets only those events through that meet all given conditions; of a list, one entry. The
-//! conditions have the names and the patterns of a sink's `match`.
+//! Keeps only events that meet all given conditions. A condition with a list is met if one entry
+//! matches. The conditions have the names and the patterns of a sink's `match`.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub struct Config {
     labels: BTreeMap<String, String>,
     /// Exit codes of steps that have ended.
     exit_codes: Vec<i32>,
-    /// Lets every event through except those that meet the conditions.
+    /// Drops the events that meet the conditions, and keeps all others.
     invert: bool,
     /// Old name of `phases`.
     #[cfg_attr(test, schemars(extend("deprecated" = true)))]
@@ -74,7 +74,7 @@ impl Plugin for FilterEvents {
     }
 }
 
-/// Moves what stands under the old name of a condition to its name of today.
+/// Moves the values of a condition from its old name to its present name.
 fn replace_old<T>(
     old_name: &str,
     old: &mut Vec<T>,

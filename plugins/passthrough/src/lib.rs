@@ -1,4 +1,4 @@
-//! Keeps every event as it is: the smallest plugin, and the yardstick of the benchmarks.
+//! Keeps every event unchanged: the smallest plugin, and the reference for the benchmarks.
 
 use step_observer_guest::{Plugin, export_plugin};
 

@@ -30,7 +30,7 @@ struct OwnRule {
     id: String,
     /// Regular expression. If it has a group called `secret`, only that group is masked.
     pattern: String,
-    /// Words of which one is in every match. Makes it fast.
+    /// Words; every match contains at least one of them. They make the search fast.
     #[serde(default)]
     keywords: Vec<String>,
     replacement: Option<String>,
@@ -61,7 +61,8 @@ impl Plugin for RedactSecrets {
         let is_unknown = |id: &String| !rules.iter().any(|rule| rule.id == *id);
         if let Some(index) = without.iter().position(is_unknown) {
             let unknown = without.get(index).map_or("", String::as_str);
-            // Several patterns may be one rule. Those that are left out already are not what was meant.
+            // Several patterns may share an id, so each id is listed once. Rules that `without`
+            // already names are omitted.
             let mut known: Vec<&str> = Vec::new();
             for Rule { id, .. } in &rules {
                 if !known.contains(&id.as_str()) && !without.contains(id) {

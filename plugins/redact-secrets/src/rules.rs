@@ -2,14 +2,14 @@
 
 use step_observer_guest::Rule;
 
-/// A name under which anything is a password, and what stands between the two.
+/// A name whose value is always a password, and the text between name and value.
 macro_rules! password {
     () => {
         r#"(?i)[A-Za-z0-9_.-]{0,60}(?:passw(?:or)?d|passphrase|pwd|_pass|\bpass)\\*["']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}"#
     };
 }
 
-/// A name under which something long is a secret.
+/// A name whose value is a secret if it is long, and the text between name and value.
 macro_rules! secret {
     () => {
         r#"(?i)[A-Za-z0-9_.-]{0,60}(?:secret|token|api_?-?key|access_?-?key|private_?-?key|account_?key|credentials?|_auth)\\*["']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}"#
@@ -22,8 +22,8 @@ const SECRET: &[&str] = &["secret", "token", "key", "credential", "_auth"];
 
 /// Id, pattern, keywords. Patterns with the same id are counted together.
 ///
-/// Prefixes that occur nowhere else have no `\b` before them: colours and escapes (`\x1b[32mghp_…`,
-/// `\nghp_…` in JSON) end in letters.
+/// Prefixes that occur in no other text have no `\b` before them: colours and escapes
+/// (`\x1b[32mghp_…`, `\nghp_…` in JSON) end in letters.
 const RULES: &[(&str, &str, &[&str])] = &[
     (
         "github-token",
@@ -112,8 +112,8 @@ const RULES: &[(&str, &str, &[&str])] = &[
         r#"(?i)\bauthorization\\*["']?\s*[:=]\s*\\*["']?(?:(?:basic|bearer|token|digest|apikey)\s+)?(?P<secret>[^\s"'\\]{8,})"#,
         &["authorization"],
     ),
-    // Greedy up to the last `@` before a blank or a slash: passwords may hold an `@`. What follows is
-    // a host and not the `sha256:` of an image.
+    // Matches up to the last `@` before a blank or a slash, because passwords may hold an `@`. The
+    // text after that `@` must be a host, not the `sha256:` of an image.
     (
         "url-credentials",
         r#"[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s/:@"'<>]{0,200}:(?P<secret>[^\s/"'<>]{1,400})@(?:[^s\s]|s[^h]|sh[^a]|sha[^2]|sha2[^5]|sha25[^6]|sha256[^:])"#,
@@ -199,7 +199,8 @@ const RULES: &[(&str, &str, &[&str])] = &[
         r"(?:echo|printf)\s+(?:-\w+\s+)*'(?P<secret>[^'\n]*:[^'\n]+)'\s*\|\s*base64",
         &["base64"],
     ),
-    // Over several lines, in scripts with whatever stands between them; to the end where it was cut.
+    // Matches several lines, with any text between them, as in scripts; if the end of the key is
+    // missing, matches to the end of the text.
     (
         "private-key",
         r"(?s)-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\z)",
@@ -240,7 +241,7 @@ mod tests {
         }
     }
 
-    /// Each line holds a secret, which is the part between the arrows; made up, all of them.
+    /// Each line holds a made-up secret between the arrows.
     #[test]
     fn secrets_are_masked_wherever_they_stand() {
         for line in [

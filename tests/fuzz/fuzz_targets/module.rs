@@ -1,5 +1,5 @@
-//! Loads modules that pass the first checks more often than random bytes. Input that begins with
-//! `\0asm` is mutated as a module; other input describes a module that is built.
+//! Loads generated modules, which pass the first checks more often than random bytes do. Input that
+//! begins with `\0asm` is a module and is mutated as such; other input describes a module to build.
 #![no_main]
 
 use arbitrary::{Arbitrary as _, Unstructured};

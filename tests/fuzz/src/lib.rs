@@ -14,24 +14,25 @@ use step_observer::plugin::{
     sample_event,
 };
 
-/// One engine for all runs: it starts slowly, and each engine has threads for its epochs.
+/// One engine for all inputs, because an engine starts slowly and has threads for its epochs.
 pub static ENGINE: LazyLock<PluginEngine> =
     LazyLock::new(|| PluginEngine::new().expect("an engine"));
 
 static LAST_PANIC: Mutex<Option<(String, Backtrace)>> = Mutex::new(None);
 
-/// Replaces the panic hook of libFuzzer, which ends the process at every panic. The host catches
-/// panics of wit-component and wizer; they are no findings.
+/// Replaces libFuzzer's panic hook, which would end the process at every panic. The host catches
+/// panics of wit-component and wizer; these are not findings.
 pub fn init() {
     panic::set_hook(Box::new(|info| {
-        // Formatted only if needed: symbol names are slow to resolve, and most panics are caught.
+        // Keeps the backtrace without formatting it: symbol names are slow to resolve, and most
+        // panics are caught.
         let panic = (info.to_string(), Backtrace::force_capture());
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
     }));
     LazyLock::force(&ENGINE);
 }
 
-/// Runs a target. A panic that leaves it is a finding.
+/// Runs a target. A panic that the target does not catch is a finding.
 pub fn guard(body: impl FnOnce()) {
     if panic::catch_unwind(AssertUnwindSafe(body)).is_err() {
         eprintln!("{}", last_panic());

@@ -53,7 +53,7 @@ pub struct Plan {
     rules: Vec<Rule>,
     values: Vec<String>,
     calls: Vec<Call>,
-    /// Bytes in which the calls may find their lists.
+    /// Arbitrary bytes in the module's memory, which calls may pass as lists.
     memory: Vec<u8>,
     /// Result of `process`, if it is not `keep`.
     answer: Option<u32>,
@@ -81,9 +81,9 @@ struct Call {
     texts: [TextArgument; 2],
     choice: Choice,
     long: u64,
-    /// Another handle than the one that the plugin received.
+    /// A handle that replaces the one that the plugin received.
     event: Option<u32>,
-    /// Another address for the result than the reserved one.
+    /// An address that replaces the one reserved for the result.
     place: Option<u32>,
 }
 
@@ -272,7 +272,7 @@ impl Plan {
                 _ => writeln!(calls, "{called}").ok(),
             };
         }
-        // Freed as the contract requires, unless a call has freed it.
+        // Releases the event, as the contract requires, unless a call has released it.
         let released =
             self.calls.iter().take(24).any(|call| {
                 usize::from(call.function) % FUNCTIONS.len() == 16 && call.event.is_none()

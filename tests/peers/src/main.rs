@@ -1,5 +1,5 @@
-//! Compares the cost of an event in step-observer and in two other plugin systems, in one run:
-//! `./run.sh`.
+//! Compares the cost of an event in step-observer and in two other plugin systems, all measured
+//! together: `./run.sh`.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ const EVENT: &str = include_str!("../../../plugins/filter-events/cases/kept/in.j
 /// Number of rounds; all systems run in each round.
 const ROUNDS: usize = 15;
 
-/// Duration of one measurement in microseconds, if a call is not longer.
+/// Duration of one measurement in microseconds; longer only if a single call takes longer.
 const SLICE_US: f64 = 10_000.0;
 
 /// Distance between secrets in the log, in bytes.
@@ -51,7 +51,7 @@ enum System {
 /// The measured part of the work.
 #[derive(Clone, Copy)]
 enum Span {
-    /// From the system's input to its output: an event here, JSON in the peers.
+    /// The call only, from input to output: an event in step-observer, JSON in the peers.
     Call,
     /// The work from an event in memory to the JSON that is sent.
     Whole,
@@ -204,7 +204,7 @@ fn check(name: &str, system: &mut System, case: &Case) {
 struct Times {
     median: f64,
     least: f64,
-    /// Relative to the time of step-observer in the same round: the median of the rounds.
+    /// Time relative to step-observer's in the same round; the median over the rounds.
     ratio: f64,
 }
 

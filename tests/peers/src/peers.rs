@@ -75,7 +75,7 @@ fn compile(module: &[u8], pooled: bool) -> CompiledPlugin {
     builder.compile().unwrap()
 }
 
-/// The configuration of step-observer, which is not the peers' default: instances come from a pool.
+/// Takes instances from a pool, as step-observer does and the peers do not by default.
 fn pooling() -> Config {
     let mut config = Config::new();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(

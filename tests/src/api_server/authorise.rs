@@ -39,8 +39,8 @@ pub struct Authoriser {
 }
 
 impl Authoriser {
-    /// Takes the Roles, ClusterRoles and bindings among these documents, for the service account
-    /// `name` in `namespace`.
+    /// Collects the rights that the Roles, ClusterRoles and bindings among these documents grant to
+    /// the service account `name` in `namespace`.
     #[must_use]
     pub fn new(documents: &[Value], namespace: &str, name: &str) -> Self {
         let account = json!({"kind": "ServiceAccount", "namespace": namespace, "name": name});
@@ -84,7 +84,7 @@ impl Authoriser {
     ///
     /// # Errors
     ///
-    /// No right allows it: the message of an API server.
+    /// No right allows the request. The text is the message of an API server.
     pub fn decide(&self, asked: &Attributes) -> Result<&str, String> {
         let granted = self.grants.iter().find(|grant| grant.allows(asked));
         granted

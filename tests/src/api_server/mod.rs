@@ -2,8 +2,9 @@
 //! request.
 //!
 //! It has the properties on which clients rely: a revision that only grows, lists in pages with
-//! `continue` that show one moment, watches from a revision with a time limit, bookmarks, 410 for
-//! forgotten revisions, label and field selectors, and authorization by the rules of RBAC.
+//! `continue` that all show the same revision, watches from a revision with a time limit,
+//! bookmarks, 410 for forgotten revisions, label and field selectors, and authorization by the
+//! rules of RBAC.
 
 pub mod authorise;
 mod discovery;
@@ -33,7 +34,7 @@ use std::time::Instant;
 use tokio::sync::watch::{Sender, channel};
 use tokio::task::JoinSet;
 
-/// A running server. It ends when this is dropped.
+/// A running server. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct ApiServer {
     /// URL of the server, or of a proxy in front of it.
@@ -183,8 +184,8 @@ impl ApiServer {
         self.change(|model| model.logs.insert(pod_container.to_owned(), text.to_owned()));
     }
 
-    /// Blocks reads of the logs of this pod. They return the log that exists under its name once
-    /// they are released.
+    /// Blocks reads of this pod's logs. After their release they return the log that then exists
+    /// under the pod's name.
     pub fn hold_logs(&self, pod: &str) {
         self.change(|model| model.held_logs.insert(pod.to_owned()));
     }
@@ -194,7 +195,7 @@ impl ApiServer {
         self.change(|model| model.held_logs.clear());
     }
 
-    /// Forgets all revisions: watches from an old one are answered with 410 in the stream.
+    /// Forgets all revisions: a watch from a forgotten revision receives 410 in its stream.
     pub fn forget_history(&self) {
         self.change(|model| {
             model.revision += 1;
@@ -203,8 +204,8 @@ impl ApiServer {
         });
     }
 
-    /// Forgets all revisions and ends all watches: watches from an old one are answered with HTTP
-    /// 410, as proxies and aggregated APIs do.
+    /// Forgets all revisions and ends all watches: a new watch from a forgotten revision is
+    /// answered with HTTP 410, as by proxies and aggregated APIs.
     pub fn forget_history_by_http(&self) {
         self.change(|model| {
             model.revision += 1;
@@ -221,7 +222,7 @@ impl ApiServer {
         self.change(|model| model.no_streaming_lists = Some(code));
     }
 
-    /// Expires the further pages of all lists so far.
+    /// Expires the `continue` tokens of all lists so far.
     pub fn expire_pages(&self) {
         self.change(|model| model.snapshots.clear());
     }
@@ -236,7 +237,7 @@ impl ApiServer {
         self.change(|model| model.close_every = changes);
     }
 
-    /// Keeps the watches so far open, but silent for ever.
+    /// Keeps all present watches open, but never sends anything on them again.
     pub fn stall_watches(&self) {
         self.change(|model| model.stalls += 1);
     }
@@ -285,7 +286,7 @@ impl ApiServer {
         self.change(|model| model.clock_ahead = ahead);
     }
 
-    /// Returns the times of all requests with this beginning.
+    /// Returns the times of all requests whose description begins with this text.
     #[must_use]
     pub fn times_of(&self, requests: &str) -> Vec<Instant> {
         let model = self.shared.state.lock().unwrap();
@@ -296,12 +297,13 @@ impl ApiServer {
             .collect()
     }
 
-    /// Applies faults to the next requests with this beginning (`list pods`, `watch`, `log`).
+    /// Applies faults to the next requests whose description begins with this text (`list pods`,
+    /// `watch`, `log`).
     pub fn script(&self, requests: &str, faults: impl IntoIterator<Item = Fault>) {
         self.change(|model| model.script.add(requests, faults));
     }
 
-    /// Returns the faults that no request has had yet.
+    /// Returns the number of faults that have not been applied to a request yet.
     #[must_use]
     pub fn unused_faults(&self) -> usize {
         self.shared.state.lock().unwrap().script.unused()

@@ -54,7 +54,7 @@ pub(super) struct Model {
     pub(super) no_streaming_lists: Option<u16>,
     /// Watches that began before this number of closings end.
     pub(super) closings: u64,
-    /// All watches end after every this many changes; 0 for never.
+    /// Number of changes after which all watches end, again and again; 0 for never.
     pub(super) close_every: u64,
     /// Number of stalls so far. A watch that began before the latest stall sends nothing more.
     pub(super) stalls: u64,
@@ -70,11 +70,11 @@ pub(super) struct Model {
     /// Forbidden resources, or `namespace/resource`.
     pub(super) denied: HashSet<String>,
     pub(super) rbac: Option<Authoriser>,
-    /// Rights that allowed a request, and messages of forbidden requests.
+    /// `used`: rights that allowed a request; `denials`: messages of forbidden requests.
     pub(super) used: BTreeSet<String>,
     pub(super) denials: Vec<String>,
-    /// Users (`UserInfo`) by their tokens, and the non-resource paths that each may `get`: name and
-    /// path.
+    /// `users`: users (`UserInfo`) by their tokens; `visits`: name of a user and a non-resource
+    /// path that this user may `get`.
     pub(super) users: HashMap<String, Value>,
     pub(super) visits: HashSet<(String, String)>,
     pub(super) script: Script,
@@ -120,7 +120,7 @@ impl Model {
         } else {
             self.objects.insert(key, object.clone())
         };
-        // A deletion has its own revision, and the object carries it.
+        // A deletion has its own revision, which the deleted object carries.
         let (before, now) = match (deleted, before) {
             (true, Some(mut last)) => {
                 last["metadata"]["resourceVersion"] = self.revision.to_string().into();

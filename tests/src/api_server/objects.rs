@@ -140,7 +140,7 @@ impl Model {
     }
 }
 
-/// Returns a page of a list: all pages show the moment of the first.
+/// Returns a page of a list. All pages show the state at the time of the first.
 fn list(model: &mut Model, request: &Request, resource: Resource) -> Response {
     let token = request.parameter("continue");
     let (revision, all, start) = if token.is_empty() {
@@ -193,7 +193,8 @@ fn list(model: &mut Model, request: &Request, resource: Resource) -> Response {
     axum::Json(list).into_response()
 }
 
-/// Returns the error for a revision in the future, as of a server that was restored from a backup.
+/// Returns the error for a revision in the future, as a client gets it when the server was restored
+/// from a backup.
 pub(super) fn too_large(wanted: u64, current: u64) -> Response {
     status(
         504,

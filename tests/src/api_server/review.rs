@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// Audience of tokens for the server itself.
 const OWN_AUDIENCE: &str = "https://kubernetes.default.svc";
 
-/// Answers a review, which a client creates and gets back with its status.
+/// Answers a review: returns the object that the client sent, with its status filled in.
 fn answered(body: &[u8], answer: impl FnOnce(&Value) -> Value) -> Response {
     let Ok(mut review) = serde_json::from_slice::<Value>(body) else {
         return status(400, "BadRequest", "the body is not JSON");

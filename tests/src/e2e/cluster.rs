@@ -1,4 +1,4 @@
-//! A real cluster, reduced to the requests that the cases need.
+//! Client of a real cluster, with only the requests that the cases need.
 
 use super::Case;
 use axum::http::{Method, Request};
@@ -7,7 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Connects with a kubeconfig, or with the environment's.
+/// Connects with this kubeconfig, otherwise with the one of the environment.
 ///
 /// # Errors
 ///
@@ -142,8 +142,9 @@ impl Cluster {
             .map_err(|error| format!("the API server does not take it: {error}"))
     }
 
-    /// Creates pods as a user with the right to create Pods: one that a client which parses every
-    /// field cannot read, and one that claims to be the pod of the case's TaskRun and succeeds.
+    /// Creates two pods, as a user with the right to create Pods can: one that makes a client fail
+    /// that parses every field, and one that claims to be the pod of the case's TaskRun and
+    /// succeeds.
     ///
     /// # Errors
     ///

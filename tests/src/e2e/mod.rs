@@ -1,5 +1,5 @@
-//! Cases that hold on every cluster: the manifests of the recordings, and their events. On a real
-//! cluster the manifests are applied, on the fake API server the recordings are played.
+//! Cases that run on every cluster: the manifests of the recordings, with the expected events. On a
+//! real cluster the manifests are applied, on the fake API server the recordings are played.
 
 mod cluster;
 
@@ -67,7 +67,7 @@ impl fmt::Display for Verdict {
 }
 
 impl Case {
-    /// Returns its manifest, with an image that the cluster can pull.
+    /// Returns the manifest of the case, with an image that the cluster can pull.
     #[must_use]
     pub fn manifest(&self, image: &str) -> Value {
         let file = path(&format!("recordings/{}.yaml", self.name));
@@ -76,7 +76,7 @@ impl Case {
         crate::manifests::documents(&text).remove(0)
     }
 
-    /// Returns its expected events, by pod and in order.
+    /// Returns the expected events of the case, by pod and in order.
     fn expected(&self) -> BTreeMap<String, Vec<Value>> {
         let mut pods: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         let all = json(&format!("recordings/{}.expected.json", self.name));
@@ -97,7 +97,7 @@ impl Case {
         })
     }
 
-    /// Returns true if the step at which it is cancelled has started.
+    /// Returns true if the step at which the case is cancelled has started.
     #[must_use]
     pub fn can_be_cancelled(&self, told: &[Told]) -> bool {
         let pod = format!("{}-pod", self.name);

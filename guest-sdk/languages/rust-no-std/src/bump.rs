@@ -1,5 +1,5 @@
-//! Memory that is only ever taken. The host starts every event in a fresh instance, so all of it
-//! goes away with the event; giving single pieces back would only cost code.
+//! Allocator that never frees memory. The host processes every event in a fresh instance, so all
+//! memory is released after the event; freeing single blocks would only need more code.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::wasm32::{memory_grow, memory_size};
@@ -7,8 +7,9 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 const PAGE: usize = 64 * 1024;
 
-/// Address behind the last piece; 0 before the first one. It lies in memory itself: what `configure`
-/// took stays taken in the instances that start from there.
+/// End address of the last block; 0 before the first block. The address is stored in the instance's
+/// memory. So blocks that `configure` allocated stay allocated in the instances that the host
+/// starts from that memory.
 struct Bump {
     end: AtomicUsize,
 }
@@ -18,13 +19,13 @@ static ALLOCATOR: Bump = Bump {
     end: AtomicUsize::new(0),
 };
 
-// SAFETY: a block begins at or behind the end of the previous block (and of the linker's data), at
-// a multiple of its alignment, and ends within the memory; otherwise the result is null. A block
-// never moves and is never handed out again. No other code grows the memory, and without threads
-// nothing runs between reading and writing `end`.
+// SAFETY: a block begins at or after the end of the previous block (and of the linker's data), at a
+// multiple of its alignment, and ends within the memory; otherwise the result is null. A block
+// never moves and is never reused. No other code grows the memory, and without threads nothing runs
+// between reading and writing `end`.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // The first piece begins where the memory that the linker laid out ends.
+        // The first block begins at the end of the memory that the linker has laid out.
         let end = match self.end.load(Relaxed) {
             0 => memory_size(0) * PAGE,
             end => end,

@@ -1,4 +1,4 @@
-//! Keeps failures: an example of a plugin without the standard library.
+//! Example of a plugin without the standard library. It keeps only the events of failed steps.
 #![no_std]
 
 extern crate alloc;

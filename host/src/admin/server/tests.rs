@@ -164,7 +164,8 @@ async fn an_answer_that_is_not_taken_or_not_made_ends_in_time() {
         "HTTP/1.1 503 Service Unavailable"
     );
     ask(&mut stream, "/large").await;
-    // It reads after the server has given up: it receives only what the kernel had buffered.
+    // The client reads only after the server has given up, so it receives only what the kernel had
+    // buffered.
     while server.metrics.timed_out.get() == 0 {
         tokio::task::yield_now().await;
     }

@@ -8,7 +8,7 @@ use step_observer::plugin::PluginConfig;
 /// Write, build, try and measure plugins
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Start a plugin: a crate that builds, with its SDK and a passing test
+    /// Create a plugin: a crate that builds, with its SDK and a passing test
     #[command(
         after_help = "Example:\n  step-observer plugin new only-failures && cd only-failures && cargo test"
     )]
@@ -66,7 +66,7 @@ pub(crate) struct BuildArgs {
     /// Write the module here. The default is NAME.wasm in the folder of the crate
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Print the finished ConfigMap as YAML; a large module becomes several
+    /// Print the finished ConfigMap as YAML, or several ConfigMaps for a large module
     #[arg(long)]
     pub(crate) configmap: bool,
     /// Namespace of the ConfigMap: that of the observer

@@ -25,7 +25,7 @@ pub(super) fn target_config(target: PluginTarget) -> Result<PluginConfig, Comman
     Ok(with_settings(plugin, manifest))
 }
 
-/// Applies a `plugin.yaml`. A configuration of the command line wins over its configuration.
+/// Applies a `plugin.yaml`, except its configuration if the command line has one.
 pub(super) fn with_settings(plugin: PluginConfig, manifest: PluginManifest) -> PluginConfig {
     let mut settings = PluginSettings::from(manifest);
     // The command line takes precedence.

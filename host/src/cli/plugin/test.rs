@@ -23,7 +23,8 @@ pub(super) async fn test(args: TestArgs) -> Result<CommandOutcome, CommandError>
         cases,
         event,
     } = args;
-    // A case has its own configuration, as in the native test.
+    // Each case has its own configuration, as in the native test: that of `plugin.yaml` is not
+    // used.
     let given = target.plugin.config.clone();
     let mut config = target_config(target)?;
     if cases.is_some() {

@@ -10,17 +10,19 @@ use std::collections::BTreeMap;
 use step_observer_event_model::field::{self, OnOversize};
 use step_observer_event_model::pointer;
 
-/// Bytes of JSON that a log keeps before anything else is omitted.
+/// Bytes of JSON that are kept for the log: it is shortened to this size before anything else is
+/// omitted.
 const MIN_LOG_BYTES: usize = 1024;
 /// Size of the JSON member of an empty log, in bytes: `"log":"",`.
 const LOG_MEMBER_BYTES: usize = 9;
-/// Most marks that name one member each. Further members share one mark per object.
+/// Bound of the number of marks (entries of `leftOut`) that name one member each. Further members
+/// share one mark per object.
 const MAX_NAMED_MARKS: usize = 16;
-/// Members of fewer bytes, and those with longer names, share a mark, too: a mark of its own would
-/// take as many bytes as the member.
+/// Members of fewer bytes than this, and members with names of more bytes, share a mark, too: a
+/// mark of their own would take as many bytes as the member.
 const MIN_NAMED_BYTES: usize = 128;
-/// Members that identify the step and its end have fewer bytes. Of members with more, only those
-/// stay without which the data would not be valid.
+/// Members that identify the step and its end have fewer bytes than this. Longer members may be
+/// omitted, unless the data would be invalid without them.
 const MAX_IDENTITY_BYTES: usize = 1024;
 
 /// Pointer to the results.
@@ -50,8 +52,8 @@ impl Omission {
         })
     }
 
-    /// Omits as much as is needed. What matters least goes first: script and arguments, results,
-    /// other members of the step, what plugins added, labels; then long members.
+    /// Omits as much as is needed, the least important members first: script and arguments,
+    /// results, other members of the step, members that plugins added, labels; then long members.
     pub(super) fn apply(mut self) -> Result<Members, EncodeError> {
         let log = self.take_log();
         let floor = log.as_deref().map_or(0, |log| {
@@ -150,7 +152,8 @@ impl Omission {
         }
     }
 
-    /// Omits the largest of these members of the data itself.
+    /// Omits members of the data itself that `may_go` permits, the largest first, until the data
+    /// fits.
     fn omit_members(&mut self, may_go: impl Fn(&str, &RawValue) -> bool) {
         let excess = self.excess();
         let mut members = std::mem::take(&mut self.members);
@@ -307,7 +310,7 @@ struct TaskResult<'a> {
     value: Option<&'a RawValue>,
 }
 
-/// Returns whether a member is part of every event's data, and not added by a plugin.
+/// Returns whether a member belongs to the format of the data, and was not added by a plugin.
 fn is_known(parent: &str, name: &str) -> bool {
     field::find(parent, name).is_some()
 }

@@ -11,10 +11,10 @@ const MAX_SCANNED_EVENTS: usize = 16 * 1024;
 /// The progress of a sink through its events, by namespace.
 #[derive(Debug, Default)]
 pub(crate) struct SinkCursor {
-    /// By namespace: no event before this number is left to take.
+    /// By namespace: the lowest number of an event that the sink may still take.
     from: Vec<Seq>,
-    /// Namespaces that may have events to take. A sink that keeps up looks only at those of new
-    /// events.
+    /// Namespaces that may have events to take. For a sink without a backlog, these are only the
+    /// namespaces of new events.
     active: BTreeSet<u32>,
     /// The first event whose namespace was not added to `active` yet.
     first_new: Seq,

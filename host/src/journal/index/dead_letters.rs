@@ -1,4 +1,4 @@
-//! The dead letters in the index: their bound, and which of them give way at it.
+//! The dead letters in the index: their bound, and the choice of those to evict.
 
 use super::JournalIndex;
 use crate::journal::dead_letters::{
@@ -17,7 +17,7 @@ impl JournalIndex {
     }
 
     /// Returns whether the dead letters have reached their bound in number or bytes. `evict_any`
-    /// says that every dead letter may give way, not only refused ones.
+    /// says that every dead letter may be evicted, not only refused ones.
     pub(in crate::journal) fn is_full_of_dead_letters(
         &self,
         max_bytes: u64,
@@ -25,7 +25,8 @@ impl JournalIndex {
     ) -> bool {
         let (given_up, _) = self.dead_letters.given_up();
         let given_up = usize::try_from(given_up).unwrap_or(usize::MAX);
-        // If only refused ones give way, some places are theirs however many others there are.
+        // If only refused dead letters may be evicted, some places are reserved for them, even if
+        // there are many given-up ones.
         let max_letters = match evict_any {
             true => MAX_DEAD_LETTERS,
             false => MAX_DEAD_LETTERS.max(given_up.saturating_add(RESERVED_FOR_REFUSED)),

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 impl JournalIndex {
-    /// Returns the entries that replace an entry of a segment that is removed. An entry with a
-    /// number needs the body of that event behind it.
+    /// Returns the entries that replace an entry of a segment that is to be removed. If an entry
+    /// comes with a number, the body of the event with this number must follow the entry.
     pub(in crate::journal) fn live_entries(&self, entry: Entry) -> Vec<(Entry, Option<Seq>)> {
         match entry {
             Entry::Created { .. } => vec![(entry, None)],
@@ -30,7 +30,8 @@ impl JournalIndex {
                 live
             }
             Entry::Marks { run, marks } => self.live_marks(run, marks).into_iter().collect(),
-            // These change the state of older entries, which this segment or an older one holds.
+            // Not needed any more: these only change the state of older entries, which this segment
+            // or an older one holds.
             Entry::Acknowledged { .. }
             | Entry::DeadLettered { .. }
             | Entry::Scope { .. }

@@ -102,7 +102,7 @@ impl Disk {
         self.state().failed
     }
 
-    /// Returns how often a segment was to be synced.
+    /// Returns the number of attempts to sync a segment.
     pub(super) fn syncs(&self) -> usize {
         self.state().syncs
     }
@@ -166,7 +166,7 @@ impl Disk {
     }
 }
 
-/// Syncs of a real disk would only take time.
+/// Creates the folder in memory if possible, because syncs of a real disk would only take time.
 fn in_memory() -> io::Result<tempfile::TempDir> {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
 }
@@ -280,8 +280,8 @@ impl State {
         }
     }
 
-    /// After a failed sync, the system treats its bytes as written, although the disk does not have
-    /// them.
+    /// Simulates a failed sync: the system then treats the bytes as written, although the disk does
+    /// not have them.
     fn fail_to_sync(&mut self, segment: u64) {
         let left = self.segments[&segment].after_a_cut(&mut self.random, 0.5);
         let file = self.file(segment);

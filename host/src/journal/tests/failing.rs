@@ -101,7 +101,7 @@ fn a_changed_segment_is_never_compacted_away() {
     let mut bytes = std::fs::read(&first).unwrap();
     bytes[100] ^= 1;
     std::fs::write(&first, &bytes).unwrap();
-    // Acknowledges until so few bytes are live that the first segment is compacted.
+    // Acknowledges events until compaction handles the first segment, because few bytes are live.
     let failed = run(async {
         let mut number = 1;
         loop {

@@ -211,7 +211,8 @@ impl Model {
             });
             return Ok(());
         }
-        // The index decides the order in which the sinks of a dropped event lose it.
+        // The order of the sinks in the index decides which sink of a dropped event loses the event
+        // first.
         let order = journal.sinks();
         loop {
             let waiting = self.now().waiting();
@@ -329,7 +330,7 @@ impl Model {
     }
 }
 
-/// Waits until the index is in a state, which may not be synced yet.
+/// Waits until the index satisfies `there`. The entries need not be synced yet.
 async fn applied(
     journal: &Journal,
     there: impl Fn(&JournalIndex) -> bool,

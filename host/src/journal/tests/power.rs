@@ -48,7 +48,7 @@ fn live(lives: Vec<Life>) {
                 drop(journal);
                 super::wait_for_the_lock(&folder);
             }
-            // The error says that the disk is full, and the next start may find space.
+            // The journal reports a full disk. The next start may find space.
             Err(JournalError::Open { source, .. })
                 if source.kind() == std::io::ErrorKind::StorageFull => {}
             Err(problem) => assert!(disk.failed(), "{problem}"),

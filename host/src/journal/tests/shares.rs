@@ -137,7 +137,7 @@ fn a_sink_takes_of_each_namespace_in_turn() {
         let (rest, has_more) = take(&mut cursor, 4);
         assert_eq!((rest.len(), has_more), (2, false));
         assert!(rest.contains(&5) && rest.contains(&9), "{rest:?}");
-        // Nothing is taken without room, nor for another sink.
+        // No events are taken from namespaces without room, and only events of the given sink.
         let mut cursor = SinkCursor::default();
         let taken = journal.next_events("a", &mut cursor, 99, |namespace| namespace == 1);
         assert_eq!((taken.events.len(), taken.is_blocked), (2, true));
@@ -154,7 +154,7 @@ fn namespaces_survive_a_restart_and_are_found_in_entries_written_before_them() {
     let folder = folder.path();
     let journal = open(folder).unwrap();
     run(accept_of(&journal, "sec-a", &["a"], 10));
-    // As the first builds of version 0.1.0 wrote it: without a namespace.
+    // An event of the first builds of version 0.1.0: its entry holds no namespace.
     let body = r#"{"id":"1","subject":"sec-b/build/test"}"#;
     run(accept(&journal, "run", "mark", &["a"], body));
     close(journal, folder);

@@ -80,8 +80,8 @@ impl State {
         letters.collect()
     }
 
-    /// Returns the dead letter that gives way: the oldest of the namespace with the most, of the
-    /// sink with the most.
+    /// Returns the dead letter to evict next: the oldest one in the largest namespace of the sink
+    /// that has the most.
     pub(super) fn next_to_evict(
         &self,
         any: bool,

@@ -95,7 +95,8 @@ fn an_entry_in_flight_is_submitted_again_only_if_it_is_lost() {
         submit(&journal, "0", MAX_IN_FLIGHT_BYTES, || {}).await;
         let mut second = Box::pin(submit(&journal, "1", 1, || {}));
         assert!(futures::poll!(second.as_mut()).is_pending());
-        // As at the end of the grace period of a shutdown, while the disk is full.
+        // A caller gives up waiting like this at the end of the grace period of a shutdown, while
+        // the disk is full.
         drop(second);
         assert_eq!(
             ["0", "1"].map(|mark| journal.is_emitted("run", mark)),
@@ -190,7 +191,7 @@ fn the_next_events_of_a_sink_are_read_together() {
         journal.acknowledge(4, "a").await.unwrap();
         journal.sync().await.unwrap();
         assert!(journal.next_body(4, "a").await.unwrap().is_none());
-        // Nothing is read that is in memory, or for other sinks.
+        // Reads ahead neither what is in memory nor events of other sinks.
         journal.next_body(2, "b").await.unwrap().unwrap();
         assert_eq!(held().count(), 6);
         journal.next_body(2, "a").await.unwrap().unwrap();
@@ -198,7 +199,8 @@ fn the_next_events_of_a_sink_are_read_together() {
             held().collect::<Vec<_>>(),
             [3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
         );
-        // The middle of the last read triggers the next one: of 3 and 11 to 16 it is 13.
+        // The middle of the last read triggers the next read. The last read added 3 and 11 to 16,
+        // so its middle is 13.
         journal.next_body(12, "a").await.unwrap().unwrap();
         journal.next_body(13, "a").await.unwrap().unwrap();
         while held().next_back() != Some(19) {

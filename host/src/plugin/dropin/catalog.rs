@@ -1,5 +1,5 @@
-//! The dropped-in plugins, their loaded versions, and the chain that follows from them. The catalog
-//! has neither I/O nor clock; the caller runs each [`LoadJob`].
+//! The dropped-in plugins, their loaded versions, and the chain that is built from them. The
+//! catalog does no I/O and reads no clock; the caller runs each [`LoadJob`].
 
 use super::job::{LoadJob, LoadResult};
 use super::package::{
@@ -35,7 +35,7 @@ pub enum SourceChange {
         /// Where.
         origin: Origin,
     },
-    /// A source has reported everything that was there at its start.
+    /// A source has reported all plugins that existed when it started.
     Listed,
 }
 
@@ -70,8 +70,8 @@ pub struct Catalog {
 
 impl Catalog {
     /// Returns a catalog with the plugins of the configuration. `sources` is the number of sources
-    /// that will report changes. There is no chain until each of them has reported everything that
-    /// it has.
+    /// that will report changes. There is no chain until each source has reported all plugins that
+    /// existed when it started.
     #[must_use]
     pub fn new(
         engine: &PluginEngine,
@@ -120,7 +120,7 @@ impl Catalog {
         self.sink_plugins.extend(named);
     }
 
-    /// Takes a apply in.
+    /// Applies a change that a source reports.
     pub fn apply(&mut self, apply: SourceChange) {
         match apply {
             SourceChange::Offered { origin, files } => {
@@ -134,7 +134,7 @@ impl Catalog {
                     true => Err(PackageError::TooManyPackages),
                     false => Package::from_files(files),
                 };
-                // An invalid package is still a part of the plugin that it belonged to.
+                // An invalid package keeps its entry: it still counts as a part of its last plugin.
                 if let Ok(package) = &package {
                     match package.piece_of() {
                         Some(name) => self.pieces.insert(origin.clone(), name.to_owned()),
@@ -190,7 +190,8 @@ impl Catalog {
                 key,
             });
         }
-        // The slots that waited are gone. They may have been the last obstacle to the first chain.
+        // Slots that waited may be gone without a load. They may have been the last that prevented
+        // the first chain.
         self.build_first_chain();
         None
     }
@@ -270,7 +271,8 @@ impl Catalog {
             .iter()
             .map(|plugin| (plugin.name().to_owned(), (None, Origin::Configuration)))
             .collect();
-        // The plugin in the chain keeps its name, even a stand-in.
+        // Of plugins with the same name, the plugin that is in the chain keeps the name, even if it
+        // is a stand-in.
         let is_live = |key: &SlotKey| {
             let slot = self.slots.get(key);
             slot.is_some_and(|slot| slot.active().is_some())
@@ -332,7 +334,7 @@ impl Catalog {
         }
     }
 
-    /// Makes the first chain, after all plugins that were there at the start are loaded or refused.
+    /// Builds the first chain once all plugins that existed at the start are loaded or refused.
     fn build_first_chain(&mut self) {
         let busy = self.slots.values().any(|slot| slot.loading);
         if self.chain.is_some() || self.unlisted > 0 || busy || !self.waiting.is_empty() {

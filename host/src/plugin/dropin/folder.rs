@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// A folder of find_plugins. In it lie
+/// A folder of plugins. It contains
 ///
 /// - `NAME.wasm` (or `.wasm.gz`, `.wasm.zst`, `.wat`) with `NAME.yaml`: the plugin NAME,
 /// - a folder NAME with `plugin.wasm` and `plugin.yaml`: the plugin NAME,
@@ -21,10 +21,11 @@ pub struct PluginFolder {
     reported: BTreeMap<Origin, Stamp>,
 }
 
-/// Place, size and time of every file. A file with the same values is not read again.
+/// Real path, size and modification time of every file of a plugin. Files with the same values are
+/// not read again.
 type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
-/// The files of a plugin: the name in the package, and the path.
+/// The files of a plugin: maps the name in the package to the path.
 type FilePaths = BTreeMap<String, PathBuf>;
 
 /// The result of a scan.
@@ -32,7 +33,7 @@ type FilePaths = BTreeMap<String, PathBuf>;
 pub struct FolderScan {
     /// Changes since the last scan.
     pub changes: Vec<SourceChange>,
-    /// Everything was reported. Unset if a file changed while it was read.
+    /// True if everything was reported; false if a file changed while it was read.
     pub complete: bool,
 }
 
@@ -78,10 +79,11 @@ impl PluginFolder {
                     reported.insert(origin.clone(), stamp);
                     changes.push(SourceChange::Offered { origin, files });
                 }
-                // The files may be partly old and partly new.
+                // Some of the read files may be old and others new.
                 Ok(_) => complete = false,
                 Err(reason) => {
-                    // The plugin exists, and is read again at the next scan.
+                    // The plugin exists, so its later removal must be reported. The empty stamp
+                    // makes the next scan read it again.
                     reported.insert(origin.clone(), Stamp::new());
                     changes.push(SourceChange::Unreadable { origin, reason });
                 }
@@ -98,7 +100,7 @@ impl PluginFolder {
         for (name, path) in &here {
             let stem = module_stem(name);
             if stem.is_none() && path.is_dir() {
-                // If this folder cannot be read, reading its files reports that.
+                // If this folder cannot be listed, it counts as a folder without files.
                 let inside = list_folder(path).unwrap_or_default();
                 if inside
                     .keys()
@@ -134,7 +136,8 @@ impl PluginFolder {
         Ok(found)
     }
 
-    /// The origin has no file extension: if the module gets another form, it stays the same plugin.
+    /// Returns the origin of a plugin. It has no file extension, so the plugin stays the same if
+    /// its module changes to another form, for example from `.wasm` to `.wat`.
     fn origin(&self, name: &str) -> Origin {
         Origin::Folder(self.path.join(name).display().to_string())
     }
@@ -155,8 +158,8 @@ fn list_folder(folder: &Path) -> io::Result<FilePaths> {
 
 fn stamp(paths: &FilePaths) -> Stamp {
     let one = |path: &PathBuf| {
-        // The target of a link changes when a mounted volume changes, even if times and sizes stay
-        // the same.
+        // The target of the link is part of the stamp: when a mounted volume changes, it changes
+        // even if times and sizes stay the same.
         let place = path.canonicalize().unwrap_or_else(|_| path.clone());
         let metadata = std::fs::metadata(path).ok();
         let size = metadata.as_ref().map_or(0, std::fs::Metadata::len);
@@ -176,7 +179,8 @@ fn read_files(paths: &FilePaths) -> Result<PackageFiles, String> {
                 return Err(io::Error::other("it is no regular file"));
             }
             let mut bytes = Vec::new();
-            // One byte more than allowed, so that the loader reports a file that is too large.
+            // Reads one byte more than allowed, so that the loader detects and reports a file that
+            // is too large.
             std::fs::File::open(path)?
                 .take(MAX_FILE_BYTES + 1)
                 .read_to_end(&mut bytes)?;

@@ -57,7 +57,8 @@ impl LoadJob {
         let Some(crashes) = &self.crashes else {
             return Ok(None);
         };
-        // The name and place do not matter: the same files behave the same.
+        // The digest covers neither the name nor the place of the plugin, because the same files
+        // behave the same everywhere.
         let digest = package::combined_digest(self.fingerprints.iter().map(|(_, files)| files));
         match crashes.deaths_if_refused(digest) {
             Some(deaths) => Err(LoadError::Crashed {

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Bound of the ConfigMaps that form one module. Together they can hold the largest file.
+/// Largest number of ConfigMaps that form one module. Together they can hold the largest allowed
+/// file.
 pub const MAX_PARTS: usize = 64;
 
 /// Settings of a plugin that is dropped in, the file `plugin.yaml` beside its module. All are
@@ -16,8 +17,9 @@ pub const MAX_PARTS: usize = 64;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(extend("$id" = "urn:step-observer:plugin:v1"))]
 pub struct PluginManifest {
-    /// Position in the chain: plugins with a smaller number come first, among equal numbers in the
-    /// order of their names. The plugins of the host's own configuration come before all.
+    /// Position in the chain: plugins with a smaller number run first; plugins with equal numbers
+    /// run in the order of their names. The plugins of the host's own configuration run before all
+    /// others.
     pub order: i32,
     /// Consequence of a failed call for the event. The default is `strip` for plugins that redact
     /// and `pass` for all others.
@@ -25,7 +27,8 @@ pub struct PluginManifest {
     pub on_error: Option<OnError>,
     /// Limits of one call.
     pub limits: Limits,
-    /// Selects its events; all others pass without a call. The default is all.
+    /// Condition for the events that the plugin gets; other events pass without a call. The default
+    /// is all events.
     #[serde(rename = "match")]
     pub select: EventMatch,
     /// Its own configuration.
@@ -33,15 +36,16 @@ pub struct PluginManifest {
     pub config: Value,
     /// Access to WASI.
     pub wasi: Wasi,
-    /// SHA-256 of the module's file, as `sha256sum` prints it: another file is refused.
+    /// SHA-256 of the module's file, as `sha256sum` prints it. A file with another digest is
+    /// refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<FileDigest>,
-    /// For a module in several ConfigMaps: the name of the plugin that they form.
+    /// Name of the plugin, if its module is split over several ConfigMaps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
-    /// For a module in several ConfigMaps: the number of this part, such as `1/3`. All parts name
-    /// the same `plugin` and the `sha256` of the whole module; all other settings belong into part
-    /// 1.
+    /// Number of this part, such as `1/3`, if the module is split over several ConfigMaps. All
+    /// parts have the same `plugin`, and the `sha256` of the whole module; all other settings
+    /// belong in part 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<PartNumber>,
 }
@@ -80,11 +84,11 @@ impl From<PartNumber> for String {
 }
 
 impl PluginManifest {
-    /// Parses a text. An empty one is the default.
+    /// Parses the text of a settings file. An empty text gives the default settings.
     ///
     /// # Errors
     ///
-    /// Line and field of each mistake.
+    /// The line and the field of each mistake.
     pub fn parse(name: &str, text: &str) -> Result<Self, Mistakes> {
         yaml::parse(name, "plugin.yaml", text)
     }
@@ -95,7 +99,7 @@ impl PluginManifest {
         schemars::schema_for!(Self).to_value()
     }
 
-    /// Returns whether it has only the settings that every part needs.
+    /// Returns whether these settings contain only the fields that every part needs.
     pub(super) fn is_bare(&self) -> bool {
         let bare = Self {
             plugin: self.plugin.clone(),

@@ -1,5 +1,5 @@
-//! Metrics of all plugins. A plugin is counted under its name: its metrics continue when a new version
-//! replaces it, and end when it is removed.
+//! Metrics of all plugins. A plugin is counted under its name: its metrics continue when a new
+//! version replaces the old one, and end when the plugin is removed.
 
 use super::status::{PluginEntry, PluginState, Roster};
 use crate::metrics::{Registry, Samples};
@@ -79,8 +79,8 @@ fn add_samples(samples: &mut Samples<'_>, roster: &Roster) -> fmt::Result {
     )
 }
 
-/// Returns one entry per name, because a series must not occur twice. If two entries want one name,
-/// the one that has a plugin is returned.
+/// Returns one entry per name, because a series must not occur twice. Of two entries with the same
+/// name, the one with a plugin in the chain is returned.
 fn distinct(entries: &[PluginEntry]) -> Vec<&PluginEntry> {
     let mut entries: Vec<&PluginEntry> = entries.iter().collect();
     entries.sort_by_key(|entry| entry.plugin.is_none());

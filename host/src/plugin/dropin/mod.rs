@@ -1,5 +1,5 @@
-//! Plugins that are added, changed and removed while the observer runs: from ConfigMaps and folders
-//! into the chain.
+//! Plugins in ConfigMaps and folders, which can be added, changed and removed while the observer
+//! runs: from their files to their place in the chain.
 
 mod catalog;
 mod config;

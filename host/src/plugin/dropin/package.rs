@@ -1,4 +1,4 @@
-//! Makes a plugin that can be loaded from the files of a ConfigMap or folder.
+//! Converts the files of a ConfigMap or folder into a plugin that can be loaded.
 
 use super::manifest::{PartNumber, PluginManifest};
 use crate::plugin::load::{
@@ -10,16 +10,17 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Bound of the ConfigMaps and files with plugins, because each may hold a module in memory.
+/// Largest number of ConfigMaps and files with plugins. It is bounded because each may hold a
+/// module in memory.
 pub(super) const MAX_PACKAGES: usize = 256;
 /// Name of the settings file.
 const MANIFEST_FILE: &str = "plugin.yaml";
-/// Largest settings file in bytes: the bound of a ConfigMap.
+/// Largest settings file in bytes, equal to the largest ConfigMap.
 const MAX_MANIFEST_BYTES: usize = 1024 * 1024;
 /// Suffixes of module names.
 const MODULE_SUFFIXES: [&str; 4] = [".wasm", ".wasm.gz", ".wasm.zst", ".wat"];
 
-/// PackageFiles by name.
+/// Contents of files by name.
 pub type PackageFiles = BTreeMap<String, Vec<u8>>;
 
 /// The place of a plugin.
@@ -35,13 +36,12 @@ pub enum Origin {
         /// Its name.
         name: String,
     },
-    /// Files of a package in a folder: the path of the folder, with the plugin's name as last
-    /// component.
+    /// Files in a folder, identified by a path whose last component is the plugin's name.
     Folder(String),
 }
 
 impl Origin {
-    /// Returns the name of a plugin that is complete in this place.
+    /// Returns the name of the plugin at this place, if the plugin is not split into parts.
     pub(super) fn plugin_name(&self) -> String {
         match self {
             Self::Configuration => String::new(),
@@ -112,7 +112,7 @@ pub enum PackageError {
     NameTaken(Origin),
 }
 
-/// The files of one name: a plugin, or a part of one.
+/// The files of one plugin, or of one part of a plugin.
 #[derive(Clone, Debug)]
 pub(super) struct Package {
     pub(super) manifest: PluginManifest,
@@ -188,7 +188,8 @@ impl Package {
         Ok(package)
     }
 
-    /// Returns the name of the plugin that it is a part of.
+    /// Returns the name of the plugin to which this part belongs, `None` if the package is a whole
+    /// plugin.
     pub(super) fn piece_of(&self) -> Option<&str> {
         let PluginManifest { part, plugin, .. } = &self.manifest;
         part.and(plugin.as_deref())
@@ -239,7 +240,7 @@ pub(super) fn is_module(name: &str) -> bool {
     module_stem(name).is_some()
 }
 
-/// Returns whether a file belongs to a plugin, or was probably meant to.
+/// Returns whether a file belongs to a plugin, or has a name that suggests it.
 pub(super) fn is_package_file(name: &str) -> bool {
     is_module(name)
         || [".yaml", ".yml", SIGNATURE_SUFFIX]

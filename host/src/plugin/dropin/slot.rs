@@ -7,7 +7,7 @@ use crate::plugin::{Plugin, PluginSource, PluginSpec, TrustConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Identifies a plugin: by its place, or by its name if it consists of parts.
+/// Identifies a plugin by its place, or by its name if it consists of parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SlotKey {
     Whole(Origin),
@@ -30,7 +30,7 @@ pub(super) struct Slot {
     /// The last version that was loaded.
     pub(super) loaded: Option<Loaded>,
     pub(super) refused: Option<String>,
-    /// The plugin was refused when the observer started, and fails on every event.
+    /// Stands in for a plugin that was refused when the observer started. It fails on every event.
     pub(super) stand_in: Option<Arc<Plugin>>,
     pub(super) metrics: Arc<PluginMetrics>,
     pub(super) loading: bool,
@@ -39,7 +39,7 @@ pub(super) struct Slot {
 pub(super) struct Loaded {
     pub(super) plugin: Arc<Plugin>,
     pub(super) order: i32,
-    /// The generation of the chain that first contained it.
+    /// Generation of the first chain that contained this version of the plugin.
     pub(super) since: u64,
 }
 
@@ -100,7 +100,7 @@ pub(super) fn describe(plugin: &Plugin) -> String {
 }
 
 impl WantedPlugin {
-    /// Returns whether a load of `other` would give the same plugin.
+    /// Returns whether loading `other` would give the same plugin.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let problem = |want: &Self| want.package.as_ref().err().cloned();
         self.name == other.name

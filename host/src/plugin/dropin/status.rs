@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// All plugins at one moment, and the chain that they form.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
-    /// `None` until the plugins that were there at the start are known. No event may pass before.
+    /// The current chain, `None` until the plugins that existed at the start are known. No event
+    /// may pass before that.
     pub chain: Option<Arc<Chain>>,
     /// All plugins, loaded or not.
     pub entries: Arc<[PluginEntry]>,
@@ -39,7 +40,7 @@ pub enum PluginState {
     LastGood,
     /// It is refused, and has no effect.
     Rejected,
-    /// It was refused when the observer started: every event counts as failed by it.
+    /// It was refused when the observer started. It stays in the chain and fails on every event.
     StandIn,
 }
 
@@ -94,12 +95,12 @@ pub struct LoadedStatus {
     /// SHA-256 of its file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Source of the plugin: the configuration, a ConfigMap or a folder.
+    /// Position among dropped-in plugins; `None` for plugins of the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<i32>,
     /// Consequence of a failed call.
     pub on_error: OnError,
-    /// The generation of the chain that it came with.
+    /// Generation of the first chain that contained this version.
     pub generation: u64,
     /// Every event starts from its configured memory.
     pub snapshotted: bool,

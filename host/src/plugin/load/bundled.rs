@@ -26,7 +26,7 @@ pub fn missing_plugins() -> &'static [&'static str] {
 pub const COMPLETE_BUILD: &str =
     "build it with `cargo xtask build --release`, or install it with `cargo xtask install`";
 
-/// Lists all names, for the error that `name` is not one of them.
+/// Lists the names of the bundled plugins, for the error message about an unknown `name`.
 pub(crate) fn known(name: &str) -> String {
     known_of(&bundled_plugins(), MISSING, name)
 }

@@ -1,5 +1,5 @@
-//! Compiles plugins in a child process, so that neither the memory of the compiler nor a module
-//! that keeps it busy affects the events. Libraries and tests compile in a thread.
+//! Compiles plugins in a child process. So events are not affected by the memory of the compiler,
+//! or by a module that keeps the compiler busy. In libraries and tests a thread compiles them.
 
 use super::configure::{self, CompileOutput, CompileRequest, ConfiguredPlugin};
 use super::error::LoadError;
@@ -19,8 +19,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
-/// Longest time to compile and configure a plugin, and longest time to wait for the plugin before
-/// it. A large module in a debug build of the host takes a minute.
+/// Longest time to compile and configure a plugin. Also the longest time to wait until the
+/// compilation of another plugin ends. A large module in a debug build of the host takes a minute.
 const MAX_LOAD_TIME: Duration = Duration::from_secs(300);
 /// Interval between checks of the child's memory.
 const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -56,7 +56,7 @@ pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compil
         // The receiver is gone after the time limit.
         done.send(compiled).ok();
     };
-    // When this thread ends, the compiler's memory is freed.
+    // A separate thread is used because its end frees the compiler's memory.
     std::thread::Builder::new()
         .name("plugin-compiler".to_owned())
         .spawn(work)?;
@@ -64,7 +64,7 @@ pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compil
     if begun.recv_timeout(MAX_LOAD_TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
         return Err(LoadError::Busy(MAX_LOAD_TIME.as_secs()));
     }
-    // The child may take MAX_LOAD_TIME; loading its output takes some time more.
+    // Adds some time to the child's MAX_LOAD_TIME, to load its output.
     match result.recv_timeout(MAX_LOAD_TIME + Duration::from_secs(10)) {
         Ok(compiled) => compiled,
         Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow(MAX_LOAD_TIME.as_secs())),
@@ -109,7 +109,7 @@ fn compile_now(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, Loa
     })
 }
 
-/// Lowers the priority of this thread. If the system refuses that, events are slower while a plugin
+/// Lowers the priority of this thread. If the system refuses this, events are slower while a plugin
 /// is loaded.
 fn lower_priority() {
     rustix::process::setpriority_process(Some(rustix::thread::gettid()), COMPILER_NICENESS).ok();
@@ -120,8 +120,8 @@ fn lower_priority() {
 struct ChildLimits {
     /// Bytes of machine code that are left.
     code: u64,
-    /// Resident bytes. Set if the system would end the observer together with the child when memory
-    /// runs out.
+    /// Bound of the resident memory in bytes. It is set if the system, when memory runs out, would
+    /// end the observer together with the child.
     memory: Option<u64>,
 }
 
@@ -176,7 +176,8 @@ fn compile_in_child(
     let (send, answer) = mpsc::sync_channel(1);
     let talk = move || {
         let answer = stdin.zip(stdout).map(|(mut stdin, stdout)| {
-            // If the child ends before it has read everything, its answer or exit code says why.
+            // A write error is ignored: if the child ends before it has read everything, its answer
+            // or exit code gives the reason.
             write_frame(&mut stdin, &head, &module).ok();
             drop((stdin, head, module));
             read_answer(stdout, room)
@@ -187,7 +188,8 @@ fn compile_in_child(
         .name("plugin-compiler-pipe".to_owned())
         .spawn(talk)?;
     let answer = wait_for_answer(&answer, pid, limits.memory);
-    // After the answer the child has nothing left to do.
+    // Ends the child: after its answer it has nothing left to do, and without an answer it has
+    // failed.
     child.kill().ok();
     let status = child.wait()?;
     debug!(pid, %status, "the process that compiled a plugin has ended");
@@ -208,8 +210,8 @@ fn compile_in_child(
     Ok((output.map_err(LoadError::from)?, code))
 }
 
-/// The reason why the child process did not load a plugin. Errors of a configuration stay
-/// structured, because each part refers to a place in the configuration.
+/// The reason why the child process did not load a plugin. Errors of a configuration keep their
+/// structure, because they refer to fields of the configuration.
 #[derive(Serialize, Deserialize)]
 enum ChildError {
     Configure(Refusals),
@@ -280,11 +282,11 @@ pub fn compile_for_parent(input: impl Read, output: impl Write) -> io::Result<()
 fn confine() {
     lower_priority();
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).ok();
-    // The process holds a configuration, which may contain secrets: no core dump.
+    // Disables core dumps, because the process holds a configuration that may contain secrets.
     set_limit(Resource::Core, 0);
     set_limit(Resource::Data, MAX_CHILD_DATA_BYTES);
     set_limit(Resource::Cpu, MAX_LOAD_TIME.as_secs());
-    // If memory runs out, the system ends this process before the observer.
+    // Makes the system end this process before the observer when memory runs out.
     let pid = Pid::as_raw(Some(rustix::process::getpid()));
     std::fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").ok();
 }
@@ -297,7 +299,7 @@ fn set_limit(resource: Resource, most: u64) {
     rustix::process::setrlimit(resource, limit).ok();
 }
 
-/// Writes head and body, each with its length before it.
+/// Writes `head` and `body`, each after its length.
 fn write_frame(mut output: impl Write, head: &[u8], body: &[u8]) -> io::Result<()> {
     output.write_all(&(head.len() as u64).to_le_bytes())?;
     output.write_all(head)?;
@@ -312,7 +314,8 @@ fn read_frame(mut input: impl Read, most: u64) -> io::Result<(Vec<u8>, Vec<u8>)>
     Ok((head, body))
 }
 
-/// Reads the output of the child, and its machine code unless that is larger than `room`.
+/// Reads the output of the child, and its machine code. The code is `None` if it is larger than
+/// `room`.
 fn read_answer(mut input: impl Read, room: u64) -> io::Result<(Vec<u8>, Option<Vec<u8>>)> {
     let head = read_part(&mut input, MAX_ANSWER_BYTES)?;
     let length = read_length(&mut input)?;

@@ -15,11 +15,12 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PluginMemoryConfig {
-    /// Memory that all instances of all plugins have together, in bytes; their code may take as much again. The default
-    /// is three eighths of the memory limit of the observer's cgroup, and 96 MiB without such a limit. 18 calls can run at
-    /// a time, and each has a 64th of the memory for itself. Calls that need more share the rest; they wait for it up to
-    /// their `limits.timeMs`, and fail then. For each plugin that usually needs more, up to a quarter of the shared memory
-    /// is reserved, and at most half of it for all of them.
+    /// Bytes of memory that the instances of all plugins have together; their code may take as much
+    /// again. The default is three eighths of the memory limit of the observer's cgroup, or 96 MiB
+    /// without such a limit. 18 calls can run at a time; a 64th of the memory is reserved for each.
+    /// Calls that need more share the rest; a call that gets none within its `limits.timeMs` fails.
+    /// Up to a quarter of the shared memory is reserved for each plugin that usually needs more,
+    /// and at most half of it for all such plugins together.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::bounded::not_null"
@@ -39,7 +40,8 @@ pub struct PluginConfig {
     /// Configuration that the plugin itself defines.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub config: Value,
-    /// Condition for the events that the plugin gets. Other events do not pass it. The default is all events.
+    /// Condition for the events that the plugin gets. Other events pass without a call. The default
+    /// is all events.
     #[serde(default, rename = "match")]
     pub select: EventMatch,
     /// Consequence of a failed call for the event. The default is `strip` for plugins that redact

@@ -1,4 +1,4 @@
-//! Configures a plugin once, and makes a component of the memory that it then has. Every event
+//! Configures a plugin once, and makes a component that contains the configured memory. Every event
 //! starts from that component.
 
 use super::error::LoadError;
@@ -23,16 +23,17 @@ pub(crate) struct ConfiguredPlugin {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) rule_sets: Arc<RuleSets>,
-    /// The declared rule sets: name, ids of the rules, number of values.
+    /// The declared rule sets, each with its name, the ids of its rules, and the number of its
+    /// values.
     pub(crate) declared: Vec<(String, Vec<String>, usize)>,
     pub(crate) instance_pre: PluginPre<Host>,
-    /// Set if the memory after `configure` could not be kept: each instance must be configured with
-    /// this JSON text.
+    /// JSON text with which each instance must be configured. `None` if the memory after
+    /// `configure` was kept.
     pub(crate) configure_per_call: Option<String>,
 }
 
-/// The module's settings, as they are sent to the compiler process. They are not in its arguments
-/// or environment.
+/// The module's settings, in the form in which they are sent to the compiler process: over a pipe,
+/// so that they appear neither in its arguments nor in its environment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CompileRequest {
     name: String,
@@ -55,7 +56,8 @@ impl CompileRequest {
     }
 }
 
-/// The answer of `configure`, and whether its memory was kept. It accompanies the machine code.
+/// The answer of `configure`, and whether the configured memory was kept. It is sent together with
+/// the machine code.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CompileOutput {
     name: String,
@@ -73,8 +75,8 @@ struct DeclaredRuleSet {
 }
 
 /// Compiles a module, configures the plugin, and compiles the module again with a snapshot of the
-/// configured memory. This is the step of a load that needs much time and memory. The resulting
-/// machine code works in every engine of this program.
+/// configured memory. This step takes most of the time and memory of a load. The resulting machine
+/// code works in every engine of this program.
 pub(crate) fn compile_and_configure(
     engine: &PluginEngine,
     request: &CompileRequest,
@@ -205,8 +207,8 @@ fn check_rule_counts(sets: &[wit::RuleSet]) -> Result<(), LoadError> {
 /// Longest name, version or rule id that is shown, in bytes.
 const MAX_SHOWN_NAME_BYTES: usize = 128;
 
-/// Compiles all patterns once to check them. The host compiles a pattern again when an event needs
-/// it.
+/// Compiles all patterns once to check them. The host compiles each pattern again when an event
+/// first needs it.
 fn check_patterns(sets: &[DeclaredRuleSet]) -> Result<(), LoadError> {
     let mut large = 0;
     for set in sets {
@@ -230,7 +232,7 @@ impl DeclaredRuleSet {
         }
     }
 
-    /// Returns the name, the ids of the rules, and the number of values.
+    /// Returns the name of the set, the ids of its rules, and the number of its values.
     fn summary(&self) -> (String, Vec<String>, usize) {
         let line = |text: &String| OutputMask::default().mask_line(text, MAX_SHOWN_NAME_BYTES);
         let rules = self.rules.iter().map(|rule| line(&rule.id)).collect();
@@ -277,8 +279,8 @@ fn compile_error(error: &wasmtime::Error) -> LoadError {
     LoadError::Compile(format!("{error:#}"))
 }
 
-/// Keeps the memory after `configure`. Returns `None` if that fails; the plugin then works, only
-/// slower.
+/// Keeps the memory after `configure` in a component. Returns `None` if that fails; the plugin then
+/// still works, but slower.
 fn take_snapshot(
     engine: &PluginEngine,
     label: &Arc<str>,
@@ -295,7 +297,8 @@ fn take_snapshot(
         None,
         None,
     );
-    // The fuel counts the memory to keep, which `memory_bytes` already bounds.
+    // Disables this bound: the fuel would also count the memory of the snapshot, which
+    // `memory_bytes` already bounds.
     store.set_hostcall_fuel(usize::MAX);
     let mut wizer = wasmtime_wizer::Wizer::new();
     // The name has the form `package:name/interface.function@version`, with the version that the
@@ -309,18 +312,18 @@ fn take_snapshot(
     let snapshot = wizer.run_component(&mut store, component, async |store, component| {
         // The guest's time starts after compilation.
         store.set_epoch_deadline(ticks);
-        // `configure` may not call the host: the results would be missing in the instances that
-        // start from this memory.
+        // `configure` must not call the host, because the effects of such calls would be missing in
+        // the instances that start from this memory.
         let mut linker = Linker::new(component.engine());
         add_empty_wasi(&mut linker, component)?;
         linker.define_unknown_imports_as_traps(component)?;
         linker.instantiate(store, component)
     });
-    // The snapshot has panicked on unexpected input before. Without it the plugin works, only
-    // slower.
+    // Catches panics, because the snapshot library has panicked on unexpected input before. Without
+    // a snapshot the plugin works, but slower.
     let made = std::panic::catch_unwind(AssertUnwindSafe(|| futures::executor::block_on(snapshot)))
         .unwrap_or_else(|_| Err(wasmtime::format_err!("the snapshot panicked")));
-    // A handle is invalid in the instances that start from this memory.
+    // Refuses a snapshot with open handles, which are invalid in the instances that start from it.
     let made = made.and_then(|(bytes, _)| match store.data().wasi_handles {
         0 => Ok(bytes),
         _ => Err(wasmtime::format_err!("it opens WASI handles")),
@@ -329,7 +332,7 @@ fn take_snapshot(
     match compiled {
         Ok(component) => Some(component),
         Err(error) => {
-            // The error's text is not logged: it quotes the call, and with it the configuration.
+            // The error's text is not logged, because it quotes the call and so the configuration.
             let failure =
                 CallFailure::classify(&error, store.data().limits.refused, limits).label();
             warn!(
@@ -342,7 +345,7 @@ fn take_snapshot(
     }
 }
 
-/// Returns a string in the WebAssembly value encoding (WAVE).
+/// Encodes a string in the WebAssembly value encoding (WAVE).
 fn wave_string(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');

@@ -57,7 +57,7 @@ pub enum LoadError {
          Python: --stub-wasi), or set `wasi: denied` to give it an empty one"
     )]
     Wasi(String),
-    /// It would keep the compiler busy for too long.
+    /// It has more or larger parts than the compiler can handle in reasonable time.
     #[error("it is not a reasonable module: {0}")]
     ModuleLimit(#[from] ModuleLimitError),
     /// Not enough memory is left for its machine code.
@@ -75,7 +75,7 @@ pub enum LoadError {
          smaller, or give the observer more memory"
     )]
     CompilerMemory(u64),
-    /// It was dropped in, and its limits exceed the ceiling.
+    /// It is a dropped-in plugin whose limits exceed the ceiling.
     #[error(
         "limits.{name} is {asked}, and the operator allows plugins that are dropped in at most {most} \
          (dropIn.limits.{name}): ask for less, or the operator to allow more"
@@ -137,7 +137,7 @@ pub enum LoadError {
     /// The compiler refuses it.
     #[error("failed to compile it: {0}")]
     Compile(String),
-    /// An error that the compiler process reports as text.
+    /// An error that the compiler process returned as text.
     #[error("{0}")]
     FromProcess(String),
     /// The compiler process did not answer.
@@ -170,9 +170,9 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Returns the path of the rule or value in a configuration that the error is about. It expects
-    /// the form of `redact-secrets`: `rules` with an `id` each, and `values`. Returns `None` for
-    /// other errors, and if there is no such rule.
+    /// Returns the path of the rule or value that caused this error, in a configuration of the form
+    /// of `redact-secrets`: `rules` with an `id` each, and `values`. Returns `None` for other
+    /// errors, and if the configuration has no such rule or value.
     pub(crate) fn rule_in(&self, config: &Value) -> Option<FieldPath> {
         let Self::RuleSet { source, .. } = self else {
             return None;

@@ -13,7 +13,7 @@ use wasmparser::{Encoding, Parser, Payload};
 const CONFIG_SCHEMA: &str = "step-observer:config-schema";
 /// Largest schema that is shown, in bytes.
 const MAX_SCHEMA: usize = 256 * 1024;
-/// Most bytes of a description that a warning shows.
+/// Largest part of a description that a warning shows, in bytes.
 const MAX_DESCRIPTION: usize = 256;
 
 /// The description of a plugin's file.
@@ -28,7 +28,7 @@ pub struct Inspection {
     pub module_bytes: usize,
     /// SHA-256 of the file.
     pub sha256: String,
-    /// The export that makes it a plugin, with its version.
+    /// The export by which the host calls the plugin, with its version.
     pub world: Option<String>,
     /// All imports.
     pub imports: Vec<String>,
@@ -40,11 +40,11 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// Reads a file.
+    /// Reads and describes a file.
     ///
     /// # Errors
     ///
-    /// It is not WebAssembly, or does not fit the contract.
+    /// The file is not WebAssembly, or does not fit the contract.
     pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
         let wasm = module::binary(bytes)?;
         let form = match module::encoding(&wasm)? {
@@ -86,7 +86,7 @@ fn config_schema(wasm: &[u8]) -> Option<Value> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct DeprecatedSetting {
     pub(super) name: String,
-    /// What the schema says about the setting, such as its new name.
+    /// Description of the setting in the schema, for example its new name.
     pub(super) description: String,
 }
 

@@ -1,5 +1,5 @@
-//! From a plugin's file to a plugin that can be called: reads and checks the file, compiles it (in
-//! a child process), configures it once, and keeps the memory it then has.
+//! Makes a plugin that can be called from a file: reads and checks the file, compiles it in a child
+//! process, configures the plugin once, and keeps the configured memory.
 
 mod bundled;
 mod compiler_process;

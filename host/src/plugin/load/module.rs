@@ -14,14 +14,14 @@ pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 /// Largest module after decompression, in bytes.
 pub const MAX_MODULE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Largest module in text form, in bytes. Parsing it takes many times its size.
+/// Largest module in text form, in bytes. Parsing a module takes many times the memory of its text.
 const MAX_TEXT_BYTES: u64 = 1024 * 1024;
 
 /// Converts a file in any of the supported forms into a component.
 ///
 /// # Errors
 ///
-/// The problem of the file.
+/// The reason why the file cannot be used.
 pub(crate) fn component(bytes: &[u8], wasi: Wasi) -> Result<Vec<u8>, LoadError> {
     let wasm = binary(bytes)?;
     let component = to_component(wasm)?;
@@ -30,7 +30,8 @@ pub(crate) fn component(bytes: &[u8], wasi: Wasi) -> Result<Vec<u8>, LoadError> 
     Ok(component)
 }
 
-/// Makes a component of a component or a core module, and does not check its imports and exports.
+/// Converts a core module into a component, and returns a component unchanged. Does not check
+/// imports and exports.
 pub(crate) fn to_component(wasm: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     // The encoder panics on some truncated modules, so the module is validated first.
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::default())
@@ -109,9 +110,9 @@ pub(crate) fn encoding(wasm: &[u8]) -> Result<Encoding, LoadError> {
     }
 }
 
-/// Makes a component of a core module. A module that was not built with wit-bindgen (hand-written
-/// C) has no description of its world. It gets the description of our contract; otherwise the
-/// encoder would return an empty component without an error.
+/// Converts a core module into a component. A module that was not built with wit-bindgen, such as
+/// hand-written C, has no description of its world. The description of the contract is added to it;
+/// otherwise the encoder would return an empty component without an error.
 fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     let refused = |error: &dyn std::fmt::Display| LoadError::Contract(format!("{error:#}"));
     let described = Parser::new(0).parse_all(&module).any(|payload| {
@@ -150,7 +151,8 @@ fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     }
 }
 
-/// Returns the contract that a core module was built for, by the names of its exports.
+/// Finds by the names of its exports for which contract a core module was built. Returns the text
+/// of that contract.
 fn contract_of(module: &[u8]) -> &'static str {
     let payloads = Parser::new(0).parse_all(module).filter_map(Result::ok);
     let mut exports = payloads.filter_map(|payload| match payload {

@@ -1,21 +1,22 @@
-//! Bounds on the parts of a module. Compilation cannot be interrupted, and takes more than linear
-//! time in the size of a function. Modules that would take minutes and gigabytes are refused
-//! before.
+//! Bounds on the parts of a module. Compilation cannot be interrupted, and its time grows faster
+//! than the size of a function. Modules that would take minutes and gigabytes are refused before
+//! compilation.
 
 use wasmparser::{Parser, Payload};
 
-/// Largest function body in bytes. The largest of QuickJS has 36 KB, of CPython 427 KB.
+/// Largest function body in bytes. The largest body in QuickJS has 36 KB, in CPython 427 KB.
 const MAX_FUNCTION_BYTES: usize = 512 * 1024;
-/// Bound of the functions in a file. CPython has 13,500.
+/// Largest number of functions in a file. CPython has 13,500.
 const MAX_FUNCTIONS: usize = 20_000;
 /// Bound of the code in a file, in bytes. StarlingMonkey has 9.2 MB.
 const MAX_CODE_BYTES: usize = 16 * 1024 * 1024;
-/// Bound of the locals of a function. Real functions have some hundred.
+/// Largest number of locals of a function. Real functions have a few hundred.
 const MAX_LOCALS: usize = 2_000;
-/// Bound of bytes times locals of a function, which is the size of the compiler's tables. Real
-/// functions stay below 25 million.
+/// Bound of the bytes of a function multiplied by its locals, which gives the size of the
+/// compiler's tables. Real functions stay below 25 million.
 const MAX_FUNCTION_TABLE_BYTES: usize = 64_000_000;
-/// Bound of that product over all functions. StarlingMonkey has 130 million, CPython 70 million.
+/// Bound of the sum of these products over all functions of a file. StarlingMonkey has 130 million,
+/// CPython 70 million.
 const MAX_TABLE_BYTES: usize = 256_000_000;
 /// Bound of the modules and components in a file.
 const MAX_PARTS: usize = 100;

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 /// Bound of the reasons that are found.
 const MAX_REASONS: usize = 16;
-/// After this time the plugin is not asked again.
+/// Time after which the plugin is not called again to find more reasons.
 const MAX_ASKING_TIME: Duration = Duration::from_secs(1);
 
-/// The reasons for which a plugin refuses its configuration. Each begins with the path of its
-/// field, if that is known.
+/// The reasons for which a plugin refuses its configuration. Each reason begins with the path of
+/// the refused field, if it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusals {
     /// The first reason.
@@ -30,8 +30,9 @@ impl fmt::Display for Refusals {
 }
 
 impl Refusals {
-    /// Finds further reasons after the first one. `again` asks the plugin with another
-    /// configuration. `masked` returns a reason as one line without values of the configuration.
+    /// Finds further reasons after the `first` one. `again` calls the plugin with another
+    /// configuration, and returns its reason. `masked` converts a reason into one line, without
+    /// values of the configuration.
     pub(crate) fn find(
         config: &str,
         first: String,
@@ -46,7 +47,7 @@ impl Refusals {
         let mut reason = Some(first);
         while let Some(said) = reason.take() {
             let (path, said) = split_location(&text, &said, &omitted);
-            // A reason that an omitted field is missing is a consequence of the omission.
+            // Skips the reason that a field is missing if the field was omitted here.
             let follows =
                 missing_field_name(said).is_some_and(|field| omitted.contains(&path.key(field)));
             match path.0.is_empty() {
@@ -68,8 +69,8 @@ impl Refusals {
     }
 }
 
-/// Splits a reason into the path of its field in the whole configuration, and the rest. `text` is
-/// the configuration that the plugin was given, as JSON in one line.
+/// Splits a reason into the path of its field in the whole configuration, and the remaining text.
+/// `text` is the configuration that was passed to the plugin, as JSON in one line.
 fn split_location<'a>(text: &str, said: &'a str, omitted: &[FieldPath]) -> (FieldPath, &'a str) {
     // serde_json ends its messages like this.
     if let Some((reason, place)) = said.rsplit_once(" at line 1 column ")
@@ -135,8 +136,8 @@ pub(crate) fn omit_fields(value: &Value, path: &FieldPath, omitted: &[FieldPath]
     }
 }
 
-/// Returns the path in the whole value of a path in the value without the omitted fields. An
-/// omitted item moves the items behind it.
+/// Converts a path in the value without the omitted fields into the path in the whole value. The
+/// indexes of the items behind an omitted item differ.
 pub(crate) fn original_path(path: FieldPath, omitted: &[FieldPath]) -> FieldPath {
     let mut whole = FieldPath::default();
     for segment in path.0 {
@@ -152,7 +153,7 @@ pub(crate) fn original_path(path: FieldPath, omitted: &[FieldPath]) -> FieldPath
     whole
 }
 
-/// Returns the path of the value at a byte of a JSON text.
+/// Returns the path of the value that contains a byte of a JSON text.
 fn path_at_byte(text: &str, target: usize) -> FieldPath {
     let mut path: Vec<Option<Segment>> = Vec::new();
     let known = |path: &[Option<Segment>]| FieldPath(path.iter().flatten().cloned().collect());
@@ -189,7 +190,7 @@ fn path_at_byte(text: &str, target: usize) -> FieldPath {
     FieldPath::default()
 }
 
-/// Returns the length of a JSON string in bytes, with its quotes.
+/// Returns the length of a JSON string in bytes, including its quotes.
 fn json_string_length(text: &str) -> usize {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -229,7 +230,7 @@ mod tests {
         pattern: String,
     }
 
-    /// Behaves like a plugin of the SDK that accepts one word.
+    /// Acts as a plugin that was made with the SDK and accepts only the word `known`.
     fn configure(config: &str) -> Option<String> {
         let config: Config = match serde_json::from_str(config) {
             Ok(config) => config,

@@ -6,13 +6,13 @@ use crate::plugin::policy::{OnError, Wasi};
 use crate::plugin::sandbox::Limits;
 use serde_json::Value;
 
-/// Settings of a plugin. `PluginConfig` and `PluginManifest` have the same fields as members of
-/// their own, because serde cannot flatten a struct that refuses unknown fields.
+/// Settings of a plugin. `PluginConfig` and `PluginManifest` repeat these fields, because serde
+/// cannot flatten a struct that refuses unknown fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PluginSettings {
     /// Its own configuration.
     pub config: Value,
-    /// Selects its events. All others pass without a call.
+    /// Condition for the events that the plugin gets. Other events pass without a call.
     pub select: EventMatch,
     /// Consequence of a failed call. The default depends on whether the plugin redacts.
     pub on_error: Option<OnError>,

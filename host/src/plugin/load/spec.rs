@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The source of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PluginSource {
-    /// A file. Its signature is the file with the same name and `.minisig` after it.
+    /// A file. Its signature is in the file with the same name plus `.minisig`.
     File(PathBuf),
     /// A plugin that is part of this program, by name.
     Bundled(String),
@@ -24,7 +24,7 @@ pub enum PluginSource {
 }
 
 impl PluginSource {
-    /// Returns a source from the content of a file, without a signature.
+    /// Makes a source from the content of a file, without a signature.
     #[must_use]
     pub fn bytes(module: impl Into<Arc<[u8]>>) -> Self {
         Self::Bytes {
@@ -45,7 +45,8 @@ pub struct PluginSpec {
     pub settings: PluginSettings,
     /// The keys whose signatures are trusted.
     pub trust: Arc<TrustConfig>,
-    /// Configure once, and start every event from that memory. Only benchmarks disable it.
+    /// True if the plugin is configured once and every event starts from the configured memory.
+    /// Only benchmarks set it to false.
     pub snapshot: bool,
 }
 
@@ -73,7 +74,7 @@ impl PluginSpec {
     ///
     /// # Errors
     ///
-    /// It cannot be read, has another digest, or is not signed as required.
+    /// The file cannot be read, has another digest, or is not signed as required.
     pub fn read(&self) -> Result<Vec<u8>, LoadError> {
         let (bytes, signature) = match &self.source {
             PluginSource::Bundled(name) => {
@@ -109,7 +110,7 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>, LoadError> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is no regular file").into());
     }
-    // The size is not read before the content, because the file may grow in between.
+    // Does not rely on the size in the metadata, because the file may grow before it is read.
     let mut bytes = Vec::new();
     std::fs::File::open(path)?
         .take(max + 1)

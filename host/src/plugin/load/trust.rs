@@ -1,5 +1,5 @@
-//! Checks a plugin's file. A digest proves that it is unchanged, a signature proves who made it.
-//! Both cover the file as it is delivered, compressed or not.
+//! Checks a plugin's file. A digest proves that the file is unchanged; a signature proves who made
+//! it. Both cover the file as it is delivered, compressed or not.
 
 use super::error::LoadError;
 use minisign_verify::Signature;
@@ -85,11 +85,11 @@ impl From<FileDigest> for String {
     }
 }
 
-/// Checks the digest and signature of a file, before anything in it is parsed.
+/// Checks the digest and signature of a file before any of its content is parsed.
 ///
 /// # Errors
 ///
-/// Its digest is not the pinned one, or no trusted key has signed it.
+/// The digest differs from the pinned one, or no trusted key has signed the file.
 pub(crate) fn check(
     bytes: &[u8],
     pin: Option<&FileDigest>,

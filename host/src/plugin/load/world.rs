@@ -42,7 +42,8 @@ impl World {
         Ok(world)
     }
 
-    /// Checks that the component imports only our packages, and exports `transform`.
+    /// Checks that the component exports `transform`, and imports only packages of the contract. It
+    /// may also import WASI if `wasi` is `Denied`.
     pub(super) fn check(&self, wasi: Wasi) -> Result<(), LoadError> {
         for name in &self.imports {
             if name.starts_with(WASI_PREFIX) {
@@ -65,7 +66,7 @@ impl World {
         Err(LoadError::Export(exports))
     }
 
-    /// Returns the export that makes it a plugin, with its version.
+    /// Returns the export by which the host calls the plugin, with its version.
     pub(crate) fn transform(&self) -> Option<&str> {
         let mut exports = self.exports.iter();
         let found = exports.find(|name| contract::is_transform(name));

@@ -39,7 +39,7 @@ pub struct Chain {
 pub enum Outcome {
     /// The event passed the chain.
     Deliver(Box<Envelope>, Report),
-    /// A plugin dropped it. The last call says why.
+    /// A plugin dropped the event. The last call in the report has the reason.
     Dropped(Report),
     /// A plugin with `onError: block` failed: the original event must be tried again.
     Blocked {
@@ -59,7 +59,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// The first plugin that cannot be loaded.
+    /// The name and the error of the first plugin that cannot be loaded.
     pub fn load(engine: &PluginEngine, specs: &[PluginSpec]) -> Result<Self, ChainError> {
         let load = |spec: &PluginSpec| {
             let loaded = Plugin::load(engine, spec);
@@ -97,7 +97,7 @@ impl Chain {
         self.generation
     }
 
-    /// Returns whether a plugin for this event may wait for memory.
+    /// Returns whether a plugin that gets this event may wait for memory.
     pub(crate) fn may_wait(&self, envelope: &Envelope) -> bool {
         let mut plugins = self.plugins.iter();
         plugins.any(|plugin| plugin.may_wait() && plugin.wants(envelope))
@@ -128,7 +128,8 @@ impl Chain {
                     result,
                 });
             };
-            // The store returns the draft that was put into it. Without it no event is left.
+            // The draft was put into the store and normally comes back from it. Without the draft
+            // the event is lost.
             let Some(draft) = draft else {
                 let reason = "the event was lost in the plugin".to_owned();
                 record(RedactionCounts::default(), CallResult::Dropped(reason));

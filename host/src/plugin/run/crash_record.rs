@@ -1,7 +1,7 @@
-//! Records which plugins were running when the process died. Each call of a dropped-in plugin
-//! occupies a slot of a file while it runs. The file survives a killed process, so no sync is
-//! needed and no call waits for a disk. The next start counts the occupied slots. A plugin during
-//! whose calls the process died twice is not loaded again.
+//! Records which plugins were running when the process died. While a call of a dropped-in plugin
+//! runs, it occupies a slot of a file. The file survives when the process is killed, so no sync is
+//! needed and no call waits for a disk. The next start counts the occupied slots. A plugin is not
+//! loaded again if the process died twice during its calls.
 
 mod table;
 
@@ -22,7 +22,7 @@ use tracing::warn;
 
 /// Name of the file in the journal's folder.
 const CALLS_FILE: &str = "plugin-calls";
-/// After this time without a death, a plugin is no longer suspected.
+/// Time without another death after which a plugin is no longer suspected.
 const SUSPICION_LIFETIME: Duration = Duration::from_secs(600);
 
 /// The file cannot be used.
@@ -48,14 +48,14 @@ struct Inner {
     suspects: Locked<Suspects>,
     /// One bit for each slot that is in use.
     occupied: AtomicU32,
-    /// A write has failed. The warning is logged once.
+    /// True if a write has failed. The warning is logged only once.
     failed: AtomicBool,
 }
 
 impl CrashRecord {
-    /// Opens or creates the file in a folder, and counts what the previous process has left in it.
-    /// `boot` identifies the boot of the machine: a death together with the machine is no plugin's
-    /// fault.
+    /// Opens or creates the file in a folder. If the previous process died, counts this death for
+    /// the plugins whose calls it had recorded. `boot` identifies the boot of the machine: if it
+    /// differs, the machine went down too, and no plugin is blamed.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl CrashRecord {
         let mut bytes = vec![0; FILE_BYTES];
         let read = read_at(&file, &mut bytes)?;
         bytes.truncate(read);
-        // A file of another version, or an empty one, is ignored.
+        // Ignores an empty file, and a file of another version.
         let mut table = Suspects::default();
         if let Some(before) = Header::parse(&bytes) {
             table = Suspects::parse(
@@ -115,14 +115,14 @@ impl CrashRecord {
         })))
     }
 
-    /// Marks the process as running. If it dies from now on, the next start counts this crash for
-    /// each plugin whose call was running.
+    /// Marks the process as running. If the process dies from now on, the next start counts the
+    /// death for each plugin with a running call.
     pub fn mark_running(&self) {
         self.0.write(&self.0.boot.running().bytes(), 0);
     }
 
-    /// Stops counting, because the process ends in order. A later kill, for example after a
-    /// timeout, does not count.
+    /// Marks the process as stopped in order. A later kill, for example after a timeout, is not
+    /// counted.
     pub fn mark_stopped(&self) {
         self.0.write(&self.0.boot.bytes(), 0);
     }
@@ -139,7 +139,8 @@ impl CrashRecord {
         }
     }
 
-    /// Returns the number of deaths during calls of the plugin if it must not be loaded again.
+    /// Returns the number of deaths during calls of the plugin if it must not be loaded again, and
+    /// `None` if it may be loaded.
     #[must_use]
     pub fn deaths_if_refused(&self, digest: [u8; 32]) -> Option<u32> {
         self.0.suspects().deaths_if_refused(PluginKey(digest))
@@ -172,7 +173,7 @@ impl Inner {
         self.suspects.lock()
     }
 
-    /// Writes to the file. If that fails, events continue; only a crash would not be counted.
+    /// Writes to the file. If that fails, events continue, but crashes are no longer recorded.
     fn write(&self, bytes: &[u8], at: usize) {
         if let Err(error) = self.file.write_all_at(bytes, at as u64)
             && !self.failed.swap(true, Ordering::Relaxed)
@@ -206,7 +207,7 @@ impl Inner {
     }
 }
 
-/// Records the calls of one plugin. A clone shares its state.
+/// Records the calls of one plugin. A clone shares the state.
 #[derive(Clone, Debug)]
 pub struct CallMarker {
     record: CrashRecord,
@@ -215,7 +216,7 @@ pub struct CallMarker {
     suspected: Arc<AtomicBool>,
 }
 
-/// A call that mark_running.
+/// A plugin call that is marked as running.
 #[derive(Debug)]
 pub(crate) struct MarkedCall<'a> {
     call_marker: &'a CallMarker,

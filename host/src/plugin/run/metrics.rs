@@ -15,7 +15,7 @@ const DURATION_BUCKETS: (Duration, usize) = (Duration::from_micros(10), 21);
 pub(crate) struct PluginMetrics {
     pub(crate) kept: Counter,
     pub(crate) dropped: Counter,
-    /// By kind of failure, in the order of [`CallFailure::LABELS`].
+    /// Number of failed calls by kind, in the order of [`CallFailure::LABELS`].
     failed: [Counter; CallFailure::LABELS.len()],
     pub(crate) duration: Histogram,
     peak_memory: AtomicU64,

@@ -1,5 +1,5 @@
-//! Plugins at work: a loaded plugin and its call, the chain that an event passes, the threads that
-//! run chains, and the record of calls during which the process died.
+//! Runs plugins: a loaded plugin and its call, the chain that an event passes, the threads that run
+//! chains, and the record of calls during which the process died.
 
 mod chain;
 mod crash_record;

@@ -37,7 +37,7 @@ enum Kind {
         /// The reserved memory of its machine code.
         _code: CodeMemory,
     },
-    /// The plugin could not be loaded, and fails on every event for this reason.
+    /// A plugin that could not be loaded, with the reason. It fails on every event.
     StandIn(String),
 }
 
@@ -54,7 +54,7 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// Why the plugin is not loaded, and the remedy.
+    /// The reason why the plugin is not loaded, and the remedy.
     pub fn load(engine: &PluginEngine, spec: &PluginSpec) -> Result<Self, LoadError> {
         let Compiled {
             configured,
@@ -88,15 +88,16 @@ impl Plugin {
         })
     }
 
-    /// Records each call of the plugin with `call_marker` while it runs.
+    /// Sets `call_marker`, which records each call of the plugin while it runs.
     #[must_use]
     pub fn with_call_marker(mut self, call_marker: Option<CallMarker>) -> Self {
         self.call_marker = call_marker;
         self
     }
 
-    /// Returns the stand-in of a plugin that could not be loaded when the observer started. It is
-    /// not known whether the plugin redacts: unless its settings say otherwise, no text passes.
+    /// Returns the stand-in of a plugin that could not be loaded when the observer started. Because
+    /// the plugin may be one that redacts, its failures strip the event, unless its settings
+    /// contain another `onError`.
     pub(crate) fn stand_in(spec: &PluginSpec, reason: String) -> Self {
         Self {
             identity: Arc::new(PluginIdentity {
@@ -181,7 +182,8 @@ impl Plugin {
         self.on_error
     }
 
-    /// Returns whether every event starts from the configured memory.
+    /// Returns whether every event starts from the configured memory, so that the plugin is not
+    /// configured again for each event.
     #[must_use]
     pub fn is_snapshotted(&self) -> bool {
         match &self.kind {
@@ -199,7 +201,8 @@ impl Plugin {
         }
     }
 
-    /// Returns its rule sets: name, ids of the rules, number of known values.
+    /// Returns the plugin's rule sets, each with its name, the ids of its rules, and the number of
+    /// its known values.
     #[must_use]
     pub fn rules(&self) -> Vec<(String, Vec<String>, usize)> {
         match &self.kind {
@@ -241,8 +244,8 @@ impl Plugin {
         }
     }
 
-    /// Calls the plugin with an event, in a fresh instance. The draft is returned in both cases,
-    /// unless it is lost.
+    /// Calls the plugin with an event, in a fresh instance. The draft is returned with a verdict
+    /// and with a failure; it is `None` only if the event was lost.
     pub(super) fn call(
         &self,
         engine: &PluginEngine,
@@ -265,8 +268,8 @@ impl Plugin {
         };
         let waited = began.elapsed();
         let attempt = self.attempt(engine, output_mask, configured, envelope, call_memory);
-        // The free memory did not suffice: the call runs once more, with all the memory that it may
-        // need.
+        // If the free memory was not enough, the call runs once more, with all the memory that it
+        // may need.
         let envelope = match attempt {
             (Some(draft), Err(CallEnd::Starved)) => draft.discard(),
             (draft, answer) => return (draft, answer.map_err(|end| self.failure(end, memory))),
@@ -327,7 +330,7 @@ impl Plugin {
                 Err(CallEnd::Failed(failure))
             }
         };
-        // The instance is dropped before the budget that counts its memory.
+        // Drops the instance before its memory is returned to the budget.
         let Host { draft, limits, .. } = store.into_data();
         drop(limits);
         (draft, answer)

@@ -14,18 +14,18 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub struct ChainPool {
     jobs: mpsc::SyncSender<Job>,
-    /// Bounds the threads whose plugins may wait for memory.
+    /// Limits the number of threads that run a chain with a plugin that may wait for memory.
     may_wait: Arc<Semaphore>,
 }
 
-/// The thread of a chain ended without a result.
+/// A thread of the pool gave no result for an event.
 #[derive(Debug, thiserror::Error)]
 #[error("a thread that runs plugins ended unexpectedly")]
 pub struct PoolError;
 
 impl ChainPool {
-    /// Number of threads. It exceeds the number of processors, so that the system shares the
-    /// processors among them while some plugins hang until their time is over.
+    /// Largest number of threads. It exceeds the number of processors: while some plugins hang
+    /// until their time limit, the system shares the processors among all threads.
     pub const THREADS: usize = MAX_PLUGIN_THREADS;
 
     /// Starts `threads` threads.
@@ -35,8 +35,8 @@ impl ChainPool {
     /// The operating system refuses a thread.
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let threads = threads.clamp(1, Self::THREADS);
-        // The queue only hands over: each caller waits for its answer, so the queue is as long as
-        // the number of callers.
+        // The queue only passes jobs to the threads: each caller waits for its result, so the queue
+        // holds at most one job per caller.
         let (jobs, queue) = mpsc::sync_channel::<Job>(1024);
         let queue = Arc::new(Locked::new(queue));
         for number in 0..threads {
@@ -47,8 +47,8 @@ impl ChainPool {
                     loop {
                         let job = queue.lock().recv();
                         let Ok(job) = job else { break };
-                        // A panic here is a fault of the host, not of a plugin. The caller sees
-                        // that its sender is dropped.
+                        // A panic here is a fault of the host, not of a plugin. It drops the job's
+                        // sender, so the caller gets an error.
                         drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)));
                     }
                 })?;
@@ -63,7 +63,7 @@ impl ChainPool {
     ///
     /// # Errors
     ///
-    /// The thread panicked.
+    /// The thread panicked, or the queue is full.
     pub async fn process(
         &self,
         chain: Arc<Chain>,
@@ -73,8 +73,8 @@ impl ChainPool {
             return Ok(chain.process(envelope));
         }
         let (answer, outcome) = oneshot::channel();
-        // Plugins that need much memory wait for it on their threads. Half of the threads are
-        // reserved for the others.
+        // Plugins that need much memory block their threads while they wait for it. Half of the
+        // threads are reserved for other plugins.
         let permit = match chain.may_wait(&envelope) {
             true => self.may_wait.clone().acquire_owned().await.ok(),
             false => None,

@@ -1,4 +1,4 @@
-//! The record of one event's way through a chain: one entry per plugin call.
+//! The report on an event's way through a chain, with one entry per plugin call.
 
 use crate::plugin::load::FileDigest;
 use crate::plugin::policy::OnError;
@@ -26,7 +26,8 @@ pub struct PluginCall {
     pub plugin: Arc<PluginIdentity>,
     /// Duration of the call, without the time to apply its changes.
     pub took: Duration,
-    /// Texts that its rules have masked. Empty unless the result is `Kept`.
+    /// Matches that the plugin's rules have masked, counted by rule. Empty unless the result is
+    /// `Kept`.
     pub masked: RedactionCounts,
     /// The result.
     pub result: CallResult,
@@ -56,7 +57,8 @@ pub struct Report {
 }
 
 impl PluginCall {
-    /// Returns why the event ends at this call, `None` if it does not.
+    /// Returns the reason if this call ends the event's way through the chain, and `None`
+    /// otherwise.
     #[must_use]
     pub fn drop_reason(&self) -> Option<Cow<'_, str>> {
         match &self.result {
@@ -71,7 +73,7 @@ impl PluginCall {
 }
 
 impl Report {
-    /// Returns the failed calls with the failure and its consequence for the event.
+    /// Returns the plugin of each failed call, with the failure and its consequence for the event.
     pub fn failures(&self) -> impl Iterator<Item = (&PluginIdentity, &CallFailure, OnError)> {
         self.calls.iter().filter_map(|call| match &call.result {
             CallResult::Failed { failure, on_error } => Some((&*call.plugin, failure, *on_error)),
@@ -79,7 +81,8 @@ impl Report {
         })
     }
 
-    /// Returns the call that dropped the event, and why. `None` if no plugin dropped it.
+    /// Returns the plugin that dropped the event, and the reason. Returns `None` if no plugin
+    /// dropped it.
     #[must_use]
     pub fn dropped(&self) -> Option<(&PluginIdentity, Cow<'_, str>)> {
         let last = self.calls.last()?;

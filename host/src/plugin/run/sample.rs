@@ -1,4 +1,4 @@
-//! Events to try a plugin on: one of each phase, of an ordinary step.
+//! Sample events of an ordinary step, one for each phase, for trying out a plugin.
 
 use crate::event;
 use crate::step::Envelope;

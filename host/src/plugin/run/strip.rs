@@ -7,7 +7,8 @@ use cloudevents::event::Data;
 use serde_json::{Map, Value};
 use step_observer_event_model::{attribute, field};
 
-/// Strips an event on which `plugin` failed. Also removes what other plugins added.
+/// Strips an event on which `plugin` failed. Also removes the extension attributes that other
+/// plugins added.
 pub(super) fn strip(mut envelope: Envelope, plugin: &str) -> Envelope {
     let data = match envelope.event.set_data_unchecked(Value::Null) {
         Some(Data::Json(Value::Object(data))) => data,
@@ -41,7 +42,7 @@ pub(super) fn strip(mut envelope: Envelope, plugin: &str) -> Envelope {
     mark(envelope, plugin)
 }
 
-/// Makes the subject again from the data, because plugins may set the subject to anything.
+/// Rebuilds the subject from the data, because a plugin may have changed it to any text.
 fn subject(data: &Map<String, Value>) -> Option<String> {
     let text = |object: &str, member: &str| data.get(object)?.get(member)?.as_str();
     let (namespace, run) = (text("taskRun", "namespace")?, text("taskRun", "name")?);
@@ -49,7 +50,7 @@ fn subject(data: &Map<String, Value>) -> Option<String> {
     Some(format!("{namespace}/{run}/{step}"))
 }
 
-/// Says in the event that a plugin failed on it.
+/// Adds the name of a failed plugin to the event's attribute `pluginerror`.
 pub(super) fn mark(mut envelope: Envelope, plugin: &str) -> Envelope {
     let before = envelope
         .event

@@ -1,13 +1,13 @@
-//! Masks the values of a plugin's configuration in the plugin's messages. Values of any type may be
-//! secret.
+//! Masks the values of a plugin's configuration in the messages of the plugin. Values of any type
+//! may be secret.
 
 use serde_json::{Number, Value};
 use std::borrow::Cow;
 
 /// Bound of the values that are masked.
 const MAX_MASKED_VALUES: usize = 4096;
-/// Texts below this length in bytes are masked only as whole words; a single letter would mask half
-/// of every sentence.
+/// Length in bytes below which a text is masked only as a whole word. If a text of one letter were
+/// masked everywhere, it would make messages unreadable.
 const MIN_SUBSTRING_BYTES: usize = 4;
 /// Replaces a value.
 const VALUE_MASK: &str = "…";
@@ -44,7 +44,7 @@ impl ConfigValues {
             Value::Bool(_) => self.has_booleans = true,
             Value::Number(number) => self.numbers.push(number.clone()),
             Value::String(text) => {
-                // The text itself, and the forms in which errors quote it.
+                // Adds the text itself, and the forms in which errors quote it.
                 let quoted = [format!("{text:?}"), value.to_string()];
                 let inside = quoted.iter().map(|text| text.get(1..text.len() - 1));
                 let forms = inside.flatten().chain([text.as_str(), text.trim()]);

@@ -1,7 +1,8 @@
-//! An event during a plugin call: what the plugin reads, and the changes that it asks for.
+//! An event during a plugin call: the parts that the plugin reads, and the changes that it
+//! requests.
 //!
-//! Changes are recorded and bounded. They reach the event only if the call ends well and the plugin
-//! answers `keep`.
+//! Changes are recorded and bounded. They are applied to the event only if the call succeeds and
+//! the plugin answers `keep`.
 
 use super::bindings::step_observer::plugin::events as wit;
 use super::limits::Limits;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use step_observer_event_model::{EditError, Edits, Phase, Step, field};
 
-/// An event taken apart, with the changes that the plugin asks for.
+/// The parts of an event, with the changes that the plugin requests.
 #[derive(Debug)]
 pub(crate) struct Draft {
     event: Event,
@@ -32,9 +33,9 @@ pub(crate) struct Draft {
 /// The redactions that the plugin has asked for.
 #[derive(Debug, Default)]
 struct Redactions {
-    /// Index of the rule set, and what it is applied to.
+    /// Index of the rule set, and the scope of the redaction.
     requested: Vec<(usize, wit::Scope)>,
-    /// Log and data of the unchanged event as the redactions so far make them; `None` if they
+    /// Log and data of the unchanged event after the redactions so far. `None` if the redactions
     /// change nothing.
     result: Option<(Option<String>, Option<Value>)>,
     counts: RedactionCounts,

@@ -23,7 +23,7 @@ const MAX_MEMORIES: u32 = 4;
 const MAX_TABLES: u32 = 8;
 /// Largest value of `limits.memoryBytes`.
 const MAX_MEMORY_BYTES: usize = 1024 * 1024 * 1024;
-/// Memory of all plugins together in tools that run one plugin, and in tests.
+/// Default memory budget of all plugins together, for tools that run one plugin and for tests.
 const DEFAULT_BUDGET_BYTES: u64 = 4 * MAX_MEMORY_BYTES as u64;
 /// Bound of the log lines of one call.
 const MAX_LOG_LINES: u32 = 32;
@@ -31,16 +31,18 @@ const MAX_LOG_LINES: u32 = 32;
 /// Compiles and instantiates plugins. A clone shares the same engine.
 #[derive(Clone)]
 pub struct PluginEngine {
-    /// Runs plugins. Instances come from a pool, a fresh one for each event.
+    /// Runs plugins. Each event gets a fresh instance from a pool.
     pub(crate) run: Engine,
-    /// Configures plugins. The pool cannot hold modules that wizer has instrumented.
+    /// Configures plugins. It uses no pool, because a pool cannot hold modules that wizer has
+    /// instrumented.
     pub(crate) configure: Engine,
     linker: Arc<Linker<Host>>,
-    /// Locked while a plugin is compiled. One at a time, because a compiler needs much memory.
+    /// Locked while a plugin is compiled. Only one plugin is compiled at a time, because a compiler
+    /// needs much memory.
     pub(crate) compiling: Arc<Locked<()>>,
     pub(crate) compiler: Compiler,
     pub(crate) budget: MemoryBudget,
-    /// Bound of the resident memory of a compiler process, in bytes.
+    /// Bound of the resident memory of a compiler process in bytes, `None` without a bound.
     pub(crate) compiler_memory: Option<u64>,
 }
 
@@ -109,7 +111,8 @@ impl PluginEngine {
         self
     }
 
-    /// Makes a store with all limits set. Without a deadline a call would trap at once.
+    /// Makes a store with all limits set. The deadline must be set, because without it a call would
+    /// trap at once.
     pub(in crate::plugin) fn store(
         engine: &Engine,
         limits: &Limits,
@@ -137,8 +140,8 @@ impl PluginEngine {
     }
 
     /// Returns the functions that a component can import. They include an empty WASI if the
-    /// component imports WASI; only plugins with `wasi: denied` reach this point with such an
-    /// import.
+    /// component imports WASI. The check of the module has already refused such a component unless
+    /// its plugin has `wasi: denied`.
     pub(in crate::plugin) fn linker(
         &self,
         component: &Component,
@@ -155,8 +158,9 @@ impl PluginEngine {
     /// Makes a component from machine code that `compile_and_configure` returned.
     #[expect(unsafe_code, reason = "machine code cannot be checked, only trusted")]
     pub(crate) fn restore(&self, code: &[u8]) -> wasmtime::Result<Component> {
-        // SAFETY: the code comes from `Component::serialize` in this program: in this process, or
-        // over a pipe from a child process that runs the same file. It was never on a disk.
+        // SAFETY: the code comes from `Component::serialize` in this program: either in this
+        // process, or in a child process that runs the same executable and sends it over a pipe. It
+        // was never on a disk.
         unsafe { Component::deserialize(&self.run, code) }
     }
 }
@@ -166,7 +170,8 @@ fn config(pool: Option<PoolingAllocationConfig>) -> Config {
     config.wasm_component_model(true);
     config.concurrency_support(false);
     config.epoch_interruption(true);
-    // Small modules do not profit from more threads, and each thread keeps tens of MiB afterwards.
+    // Disables parallel compilation: small modules do not compile faster with more threads, and
+    // each thread keeps tens of MiB afterwards.
     config.parallel_compilation(false);
     config.max_wasm_stack(MAX_STACK_BYTES);
     if let Some(pool) = pool {
@@ -188,18 +193,19 @@ fn pool() -> PoolingAllocationConfig {
         .max_tables_per_component(MAX_TABLES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_memory_size(MAX_MEMORY_BYTES)
-        // Measured with `cargo xtask bench`: this saves a third of the time per event against
-        // mapping these pages again, which also waits for other threads that map memory. The pages
-        // are cleared for each event; with 2 MiB that takes longer than everything else. Pages
-        // beyond the 128 KiB return to the system with the instance. The kept pages are not part of
-        // the budget: 2 MiB for 16 threads with one memory each.
+        // Keeps 128 KiB of each memory resident. According to `cargo xtask bench` this saves a
+        // third of the time per event: mapping these pages again takes longer, and waits for other
+        // threads that map memory. The kept pages are cleared for each event; clearing 2 MiB would
+        // take longer than everything else. Pages beyond the 128 KiB return to the system with the
+        // instance. The kept pages are not part of the budget: they take 2 MiB for 16 threads with
+        // one memory each.
         .linear_memory_keep_resident(128 * 1024)
         .table_keep_resident(4096);
     pool
 }
 
-/// Starts the thread that advances the epoch. It is a thread of the operating system, because
-/// timers of a busy runtime are late.
+/// Starts the thread that advances the epoch. This is a thread of the operating system, because
+/// timers of a busy async runtime are late.
 fn start_epoch_thread(engine: &Engine) -> wasmtime::Result<()> {
     let weak = engine.weak();
     std::thread::Builder::new()

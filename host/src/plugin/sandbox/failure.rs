@@ -1,10 +1,11 @@
-//! Failures of plugin calls, in an operator's words. They never quote the event.
+//! Failures of plugin calls, described for operators. They never quote the event.
 
 use super::limits::Limits;
 use wasmtime::Trap;
 
-/// Part of the error by which wasmtime reports that a call has handed over too much. The error has no
-/// type of its own; `misbehaving::every_failure_is_named_and_the_event_goes_on_as_it_was` runs into it.
+/// Part of the message of the wasmtime error for a call that passes too many bytes to the host. The
+/// error has no type of its own, so the message is compared. The test
+/// `misbehaving::every_failure_is_named_and_the_event_goes_on_as_it_was` produces this error.
 const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls";
 
 /// Why a plugin call failed.
@@ -47,7 +48,7 @@ pub enum CallFailure {
     NotLoaded(String),
 }
 
-/// A guest called a function that even the empty WASI does not have. The call traps.
+/// A guest called a function that the empty WASI refuses. The call traps.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct WasiRefused(pub(crate) &'static str);

@@ -1,4 +1,5 @@
-//! The functions that a plugin can call: those of the contract, on the only event in its store.
+//! The functions that a plugin can call: the functions of the contract, which act on the only event
+//! in the plugin's store.
 
 use super::bindings;
 use super::bindings::step_observer::plugin::{events as wit, logging};
@@ -15,8 +16,8 @@ use wasmtime::{ResourceLimiter, Result, format_err};
 /// Longest line of a plugin in the host's log, in bytes.
 const MAX_LINE_BYTES: usize = 1024;
 
-/// Gives plugins the functions of the contract. A plugin that was built for another 0.1.z finds them,
-/// too: the linker takes versions that differ in z as compatible.
+/// Gives plugins the functions of the contract. A plugin that was built for another 0.1.z also
+/// finds them, because the linker treats versions that differ only in z as compatible.
 pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> Result<()> {
     bindings::Plugin::add_to_linker::<_, HasSelf<_>>(linker, |host: &mut Host| host)
 }
@@ -31,7 +32,7 @@ pub(crate) struct Host {
     pub(crate) output_mask: Arc<OutputMask>,
     /// Number of lines that the plugin may still write.
     pub(crate) lines_left: u32,
-    /// Number of handles that its empty WASI has given.
+    /// Number of handles that the empty WASI has given to the plugin.
     pub(crate) wasi_handles: u32,
 }
 
@@ -46,8 +47,8 @@ pub(crate) struct Limiter {
     held: usize,
     /// Bytes of its tables.
     tables: usize,
-    /// Its part of the memory that all plugins share; `None` while it is configured, which does not
-    /// count.
+    /// The instance's part of the memory that all plugins share. `None` while the plugin is
+    /// configured, because memory for that is not counted.
     pub(crate) call_memory: Option<CallMemory>,
 }
 
@@ -63,14 +64,16 @@ impl Limiter {
         }
     }
 
-    /// Notes the bytes that the host keeps for the instance now.
+    /// Sets the number of bytes that the host keeps for the instance, and takes them from the
+    /// shared budget.
     fn hold(&mut self, bytes: usize) -> Result<()> {
         self.held = bytes;
         self.cover(self.used)
     }
 
-    /// Takes the memory of the instance from the shared budget. The plugin never sees that others have
-    /// taken the memory: its call ends, and is repeated when there is enough.
+    /// Takes the memory of the instance from the shared budget. If too little is left, the call
+    /// ends, and is repeated when enough is free. So a plugin cannot observe the memory use of
+    /// other plugins.
     fn cover(&mut self, memory: usize) -> Result<()> {
         if let Some(call_memory) = &mut self.call_memory {
             let beside = self.held.saturating_add(self.tables);
@@ -80,7 +83,7 @@ impl Limiter {
     }
 }
 
-/// Most elements in a table. Function tables of real plugins have thousands.
+/// Largest number of elements in a table. Function tables of real plugins have thousands.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 20_000;
 
 impl ResourceLimiter for Limiter {
@@ -123,7 +126,7 @@ impl Host {
             .ok_or_else(|| format_err!("this function needs an event, and there is none"))
     }
 
-    /// Changes the event. The memory of the change counts as the plugin's.
+    /// Changes the event. The memory of the change counts as memory of the plugin.
     fn edit<T>(&mut self, change: impl FnOnce(&mut Draft) -> T) -> Result<T> {
         let draft = self.draft()?;
         let changed = change(draft);
@@ -168,7 +171,8 @@ impl wit::HostEvent for Host {
         pointer: String,
         json: Option<String>,
     ) -> Result<Result<(), wit::EditError>> {
-        // Counted before it is parsed, because several threads may parse at the same time.
+        // Counts the memory of the JSON text before it is parsed, because several threads may parse
+        // at the same time.
         let parsed = json.as_deref().map_or(0, size_in_memory);
         let held = self.draft()?.held().saturating_add(parsed);
         self.limits.hold(held)?;

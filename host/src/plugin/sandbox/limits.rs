@@ -65,7 +65,7 @@ impl LimitCeiling {
     ///
     /// # Errors
     ///
-    /// The first limit that does: its name, its value, and its bound.
+    /// The first limit that exceeds it: its name, its value, and its bound.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), (&'static str, u64, u64)> {
         for (name, asked, most) in [
             ("timeMs", limits.time_ms.get(), self.time_ms.get()),
@@ -94,7 +94,7 @@ impl LimitCeiling {
 }
 
 impl Limits {
-    /// Returns the bytes that a call may use: its memory and its changes.
+    /// Returns the bytes that a call may use for its memory and its changes together.
     pub(crate) fn all_bytes(&self) -> usize {
         let all = self
             .memory_bytes

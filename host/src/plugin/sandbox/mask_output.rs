@@ -14,7 +14,8 @@ const MAX_SCAN_TIME: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(crate) struct OutputMask {
     rule_sets: Vec<Arc<RuleSets>>,
-    /// The chain has a plugin whose rules are unknown: no line that may quote an event is shown.
+    /// True if the chain has a plugin whose rules are unknown. No line that may quote an event is
+    /// shown then.
     withholds_all: bool,
     /// Values of a plugin's configuration.
     config_values: ConfigValues,
@@ -28,8 +29,9 @@ impl OutputMask {
         }
     }
 
-    /// Returns a mask for the values of a configuration, a JSON text. A plugin may quote its
-    /// configuration while it is configured, and its rules are not known yet.
+    /// Returns a mask for the values of a configuration, which is a JSON text. It is used while a
+    /// plugin is configured, because the plugin may quote its configuration, and its rules are not
+    /// known yet.
     pub(crate) fn for_config(config: &str) -> Self {
         Self {
             config_values: ConfigValues::parse(config),
@@ -37,7 +39,8 @@ impl OutputMask {
         }
     }
 
-    /// Omits every line if `unknown` is set: the chain has rules that are not known.
+    /// Makes the mask omit every line if `unknown` is true, which means that rules of the chain are
+    /// not known.
     pub(crate) fn withhold_all_if(self, unknown: bool) -> Self {
         Self {
             withholds_all: unknown,
@@ -50,8 +53,8 @@ impl OutputMask {
         if self.withholds_all {
             return "(omitted: a plugin that may mask it is not loaded)".to_owned();
         }
-        // The text is truncated after masking, because half a secret matches no rule. A coarse
-        // bound applies before.
+        // The text is cut to `max` bytes only after masking, because half of a secret matches no
+        // rule. A larger bound applies before masking.
         let bounded = text
             .get(..text.floor_char_boundary(max * 16))
             .unwrap_or_default();

@@ -1,9 +1,9 @@
 //! One memory budget for all running instances. Each call has a reserved part that no other call
 //! can use. The rest of the budget is shared by the calls that need more.
 //!
-//! A call that finds the shared part in use does not wait with the memory it has: two such calls
-//! would wait for each other. It ends, returns its memory, waits until it can have all that it may
-//! need, and runs once more.
+//! A call that needs shared memory while it is in use does not keep its own memory and wait: two
+//! such calls would wait for each other for ever. It ends, returns its memory, waits until it can
+//! get all the memory that it may need, and runs once more.
 
 mod shared_pool;
 
@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, MutexGuard};
 use std::time::Instant;
 
-/// Memory of all plugins if the system sets no limit. It equals the value for the 256 MiB limit of
-/// the manifest in `deploy`.
+/// Memory of all plugins if the system sets no limit. It is the same as with the limit of 256 MiB
+/// in the manifest in `deploy`.
 const DEFAULT_TOTAL_BYTES: u64 = 96 * 1024 * 1024;
 /// Lower bound of the budget, for small limits.
 const MIN_TOTAL_BYTES: u64 = 16 * 1024 * 1024;
@@ -29,8 +29,8 @@ const MAX_RESERVED_CALLS: usize = MAX_PLUGIN_THREADS + 2;
 /// `limits.memoryBytes` of 64 MiB.
 const RESERVED_FRACTION: usize = 64;
 
-/// Returns the default budget for a memory limit of the process. The rest of the limit is for
-/// everything else, and for the compiler process.
+/// Returns the default budget for a memory limit of the process. The rest of the limit is for the
+/// observer itself and for the compiler process.
 #[must_use]
 pub fn default_plugin_memory(limit: Option<u64>) -> u64 {
     match limit {
@@ -84,7 +84,7 @@ impl MemoryBudget {
         self.0.total as u64
     }
 
-    /// Returns the largest memory of one call while no other call needs any, in bytes.
+    /// Returns the memory in bytes that one call can get if no other call needs memory.
     #[must_use]
     pub fn largest_call(&self) -> u64 {
         (self.0.reserved + self.0.lock().size()) as u64
@@ -144,7 +144,7 @@ impl Drop for CodeMemory {
     }
 }
 
-/// The memory that one plugin uses and usually needs.
+/// The memory that calls of one plugin use, and the amount that they usually need.
 #[derive(Debug)]
 pub(crate) struct PluginMemory {
     budget: MemoryBudget,
@@ -207,7 +207,7 @@ impl Drop for PluginMemory {
     }
 }
 
-/// The shared part is in use, and the call cannot continue with the memory it has.
+/// The call needs more memory than it has, and the shared part is in use.
 #[derive(Debug, thiserror::Error)]
 #[error("the memory that plugins share is taken")]
 pub(crate) struct Starved;
@@ -219,16 +219,17 @@ pub(crate) struct CallMemory {
     reserved: usize,
     /// Bytes of the shared part.
     taken: usize,
-    /// Most bytes of the shared part that the call needed.
+    /// Largest number of bytes of the shared part that the call needed at a time.
     used: usize,
     /// The call needed more memory than was free.
     pub(crate) starved: bool,
-    /// The call got the memory that it waited for.
+    /// False if the call did not get the memory that it waited for, and so did not run.
     ran: bool,
 }
 
 impl CallMemory {
-    /// Waits for its turn, and takes `bytes` of the shared part, or the most that a call can get.
+    /// Waits for the turn of this call, and takes `bytes` of the shared part, or the most that a
+    /// call can get. Returns `None` at the deadline.
     fn wait(mut self, bytes: usize, deadline: Instant) -> Option<Self> {
         if bytes == 0 {
             return Some(self);
@@ -259,7 +260,7 @@ impl CallMemory {
         granted.then_some(self)
     }
 
-    /// Extends the memory of the call to `bytes`. It never waits.
+    /// Extends the memory of the call to `bytes`. Never waits.
     pub(crate) fn cover(&mut self, bytes: usize) -> Result<(), Starved> {
         let beyond = bytes.saturating_sub(self.reserved);
         self.used = self.used.max(beyond);
@@ -289,7 +290,7 @@ impl Drop for CallMemory {
     fn drop(&mut self) {
         let inner = &self.plugin_memory.budget.0;
         inner.running.fetch_sub(1, Ordering::Relaxed);
-        // A call that needs only its reserved part takes no lock.
+        // Takes no lock for a call that needed only its reserved part.
         if self.taken == 0 && self.used == 0 && !self.plugin_memory.is_large() {
             return;
         }

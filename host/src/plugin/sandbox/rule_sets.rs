@@ -2,5 +2,5 @@
 
 use crate::redact::Scanner;
 
-/// Rule sets by name, compiled once per load of the plugin.
+/// Rule sets with their names. They are compiled once per load of the plugin.
 pub(crate) type RuleSets = Vec<(String, Scanner)>;

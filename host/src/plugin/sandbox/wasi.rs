@@ -23,8 +23,8 @@ const STREAM_ROOM_BYTES: u64 = 4096;
 pub(crate) fn add_empty_wasi(linker: &mut Linker<Host>, component: &Component) -> Result<()> {
     let engine = linker.engine().clone();
     let world = component.component_type();
-    // Collects the names of resources, to give each one a number. The same name in several
-    // interfaces means the same resource.
+    // The names of the resources; the position of a name is the number of the resource. The same
+    // name in several interfaces means the same resource.
     let mut resources: Vec<String> = Vec::new();
     for (interface, import) in world.imports(&engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
@@ -105,8 +105,8 @@ fn answer_call(
     Ok(())
 }
 
-/// Drops the resources of an argument: a borrowed one must be returned before the call ends, an
-/// owned one ends here.
+/// Drops the resources of an argument. A borrowed resource must be returned before the call ends;
+/// an owned resource is freed.
 fn drop_resources(store: &mut StoreContextMut<'_, Host>, value: &Val) -> Result<()> {
     match value {
         Val::Resource(resource) => resource.resource_drop(store),
@@ -129,8 +129,8 @@ fn is_refused(function: &str) -> bool {
         .any(|prefix| function.starts_with(prefix))
 }
 
-/// Returns the error of a result type, with the case that fits if there is one. For other types,
-/// returns the empty value.
+/// Returns an error value of a result type, with the case for which `fits` is true, or else the
+/// first case. For other types, returns the empty value.
 fn error_value(
     store: &mut StoreContextMut<'_, Host>,
     ty: &Type,

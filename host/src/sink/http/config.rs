@@ -22,10 +22,12 @@ pub struct HttpConfig {
     /// How the observer identifies itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<HttpAuth>,
-    /// Which authorities the observer trusts, and its own certificate, if the URL is `https`.
+    /// TLS settings for an `https` URL: trusted certificate authorities, and the observer's own
+    /// certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<TlsConfig>>,
-    /// Authorities that are trusted in addition to those of the system: those of a Knative SinkBinding (`K_CA_CERTS`).
+    /// Certificate authorities that are trusted in addition to those of the system. They come from
+    /// a Knative SinkBinding (`K_CA_CERTS`).
     #[serde(skip)]
     pub roots: ExtraRoots,
     /// Extension attributes that every event gets for this sink, like the `ceOverrides` of Knative.
@@ -37,8 +39,9 @@ pub struct HttpConfig {
     /// How bodies of a kibibyte and more are compressed. By default they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
-    /// Signatures that prove to the receiver who has sent a request. They need structured or batched mode: in binary mode
-    /// attributes are headers, which a signature does not cover.
+    /// Signatures that prove to the receiver who sent a request. They require structured or batched
+    /// mode, because in binary mode the attributes are headers, and a signature does not cover
+    /// headers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing: Option<Signing>,
     /// Asks the receiver for permission before the first event is sent.
@@ -66,18 +69,20 @@ pub enum HttpMode {
     Binary,
     /// The whole event as body.
     Structured,
-    /// Many whole events as body (`application/cloudevents-batch+json`), at most one of each TaskRun.
+    /// Several whole events in one body (`application/cloudevents-batch+json`), at most one event
+    /// of each TaskRun.
     Batch,
 }
 
-/// How events are gathered in batched mode: as long as all requests are in flight, and for `lingerMs`.
+/// How events are gathered in batched mode: while all requests are in flight, and for up to
+/// `lingerMs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct BatchConfig {
     /// Most events in a batch.
     pub max_events: Bounded<1, 1000, usize>,
-    /// Most bytes of events in a batch, before compression. A larger event is a batch of its own. A batch that the
-    /// receiver refuses is sent again in halves.
+    /// Maximum size of the events in a batch before compression, in bytes. A larger event is sent
+    /// alone. A batch that the receiver rejects is split in halves and sent again.
     pub max_bytes: Bounded<1024, 67_108_864, usize>,
     /// How long a batch that is not full waits for more, in milliseconds.
     pub linger_ms: Bounded<0, 60_000>,
@@ -106,23 +111,25 @@ pub enum Compression {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Signing {
-    /// Files with one secret each: `whsec_` and base64 of 24 to 64 bytes. To replace a secret, give both for a while: every
-    /// request is signed with each, and the receiver accepts the one that it knows. The files are read again every ten
+    /// Files with one secret each: `whsec_` and base64 of 24 to 64 bytes. To replace a secret, list
+    /// both the old and the new file for a while: every request is signed with every secret, and
+    /// the receiver accepts the signature whose secret it knows. The files are read again every ten
     /// seconds.
     #[schemars(length(min = 1, max = 4))]
     pub secret_files: Vec<PathBuf>,
 }
 
-/// Validation of the receiver by CloudEvents' HTTP webhooks 1.0 §4: an `OPTIONS` request before the first event. If the
-/// receiver does not permit deliveries, events wait and it is asked again.
+/// Validation of the receiver as in CloudEvents HTTP webhooks 1.0 §4: an `OPTIONS` request before
+/// the first event. If the receiver does not permit deliveries, events wait and the observer asks
+/// again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Handshake {
     /// DNS name of the sender, such as `ci.example.com` (`WebHook-Request-Origin`).
     #[serde(deserialize_with = "crate::bounded::short_text")]
     pub origin: String,
-    /// Requests a minute that the observer asks for (`WebHook-Request-Rate`). It always keeps to the rate that the receiver
-    /// allows.
+    /// Number of requests per minute that the observer asks for (`WebHook-Request-Rate`). If the
+    /// receiver allows another rate, the observer keeps to that rate.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",

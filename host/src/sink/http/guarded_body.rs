@@ -1,4 +1,5 @@
-//! The content of a request that may still wait for its connection when a receiver asks for a pause.
+//! Request content that is withheld if the receiver asks for a pause while the request still waits
+//! for a connection.
 
 use crate::sink::pause_gate::PermitGuard;
 use bytes::Bytes;
@@ -7,8 +8,9 @@ use http_body_util::Full;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Content that is sent only if no pause has begun since the request was permitted. HTTP/1 sends nothing of a request
-/// before it has asked for the first part of its content.
+/// Content that is sent only if no pause has begun since the request was permitted. Checking here
+/// is early enough, because an HTTP/1 client sends nothing of a request before it reads the first
+/// part of its content.
 pub(super) struct GuardedBody {
     content: Full<Bytes>,
     guard: PermitGuard,

@@ -1,11 +1,12 @@
-//! Which headers a sink may add to its requests, and their values.
+//! Headers that a sink adds to its requests: which names are allowed, and how the values are read.
 
 use super::config::HttpConfig;
 use crate::http::{Header, HttpError};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
-/// Headers that frame the request or say what its content is.
+/// Headers that control the framing of a request or describe its content. Only the HTTP client may
+/// set them.
 const FRAMING: [&str; 9] = [
     "connection",
     "content-encoding",
@@ -18,8 +19,8 @@ const FRAMING: [&str; 9] = [
     "upgrade",
 ];
 
-/// Returns all that no file or variable can make valid: the path of each setting, and the reason. Names the header, never
-/// its value.
+/// Returns the invalid settings that no content of a file or variable can make valid, each with its
+/// path and the reason. A reason contains the name of the header, never its value.
 pub(super) fn problems(config: &HttpConfig) -> Vec<(String, HttpError)> {
     let mut problems = Vec::new();
     for (index, header) in config.headers.iter().enumerate() {
@@ -42,7 +43,7 @@ pub(super) fn problems(config: &HttpConfig) -> Vec<(String, HttpError)> {
     problems
 }
 
-/// Returns the name of a header, if a sink may add it.
+/// Returns the parsed name of a header, or an error if a sink may not add this header.
 fn name(config: &HttpConfig, header: &Header) -> Result<HeaderName, HttpError> {
     let refuse = |reason: &str| Err(HttpError::header(&header.name)(reason.to_owned()));
     let Ok(name) = header.name.parse::<HeaderName>() else {

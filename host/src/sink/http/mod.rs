@@ -84,7 +84,8 @@ impl Wire for Http {
         let Some(batcher) = &self.batcher else {
             return self.post(std::slice::from_ref(event)).await;
         };
-        // Boxed: more than a thousand events may wait, and one of them sends the request for all.
+        // Boxed to keep the futures of waiting events small: more than a thousand events may wait,
+        // but only one of them sends the request for a batch.
         let post = |events: Vec<Encoded>| async move { self.post(&events).await }.boxed();
         batcher.send(event, post).await
     }
@@ -139,7 +140,7 @@ impl Http {
         {
             return refused;
         }
-        // Read after the wait for permission, which may be long.
+        // Takes the secrets only now, because the wait for permission may be long.
         let snapshot = self.client.snapshot();
         let payload = match self.payload(events, &snapshot) {
             Ok(payload) => payload,
@@ -149,7 +150,8 @@ impl Http {
         for (name, value) in &*snapshot.headers {
             headers.append(name.clone(), value.clone());
         }
-        // Nothing but the request comes after this: a pause may have begun during every wait before.
+        // Asks the gate last, immediately before the request: a pause may have begun during any of
+        // the waits above.
         let Some(permit) = self.pause.enter() else {
             return Attempt::Postponed;
         };
@@ -213,7 +215,7 @@ impl Http {
     async fn outcome(&self, response: HttpResponse) -> Attempt {
         let status = response.status();
         let asked = PauseRequest::of_response(&response, clock::now());
-        // The pause begins before the rest of the response is read, which may take long.
+        // Begins the pause before reading the rest of the response, which may take long.
         let asked = asked.map(|asked| asked.apply(&self.pause));
         response.drain().await;
         let Some(action) = after_status(status.as_u16()) else {
@@ -222,7 +224,7 @@ impl Http {
         if let (Some(validation), 401 | 403 | 410) = (&self.validation, status.as_u16()) {
             validation.withdraw().await;
         }
-        // A token that has run out may have been replaced meanwhile.
+        // An expired token may have been replaced in its file; so the secrets are read again.
         let has_new_secrets =
             status == StatusCode::UNAUTHORIZED && self.client.have_secrets_changed();
         let (action, reason) = match action {
@@ -273,7 +275,8 @@ impl HttpConfig {
         problems
     }
 
-    /// Returns whether requests show something that others must not learn or could send again.
+    /// Returns whether requests contain credentials, which others must not learn, or signatures,
+    /// which others could send again.
     fn has_credentials(&self) -> bool {
         let has_secret = self.headers.iter().any(|header| header.is_secret());
         self.auth.is_some() || self.signing.is_some() || has_secret

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PauseRequest {
     wait: Duration,
-    /// Whether the wait holds for all events, not only for the one that was sent.
+    /// Whether the wait applies to all events, and not only to the event that was sent.
     is_for_all: bool,
 }
 
@@ -21,9 +21,10 @@ impl PauseRequest {
         Some(Self::new(response.status(), wait))
     }
 
-    /// Decides by the status for which events a wait holds. Only 429 (RFC 6585 §4) and 503 (RFC 9110 §15.6.4) speak about
-    /// the receiver as a whole, and only for them do Knative's senders obey `Retry-After`; every other status speaks about
-    /// the event that was sent.
+    /// Decides by the status whether the wait applies to all events or only to the event that was
+    /// sent. Only 429 (RFC 6585 §4) and 503 (RFC 9110 §15.6.4) are about the receiver as a whole,
+    /// and only for these does Knative obey `Retry-After` when it sends events; every other status
+    /// is about the event that was sent.
     fn new(status: StatusCode, wait: Duration) -> Self {
         let is_for_all = matches!(
             status,
@@ -32,7 +33,8 @@ impl PauseRequest {
         Self { wait, is_for_all }
     }
 
-    /// Begins the pause, and returns what to do with the event.
+    /// Begins a pause if the wait applies to all events. Returns the action for the event that was
+    /// sent.
     pub(super) fn apply(self, gate: &PauseGate) -> RetryAction {
         let asked = self.wait;
         let after = asked.min(gate.longest());

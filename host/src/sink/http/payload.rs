@@ -21,7 +21,7 @@ pub(super) struct HttpPayload {
 }
 
 impl HttpPayload {
-    /// Encodes events. Several events become a batch in every mode.
+    /// Encodes events. Several events are encoded as a batch, whatever the mode.
     ///
     /// # Errors
     ///

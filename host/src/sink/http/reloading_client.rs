@@ -1,5 +1,5 @@
-//! The client of a receiver with its secrets. They come from files and the environment, and are read again while the
-//! observer runs.
+//! HTTP client together with its secrets, which come from files and environment variables and are
+//! read again while the observer runs.
 
 use super::super::SinkError;
 use super::config::HttpConfig;
@@ -93,7 +93,8 @@ impl ReloadingClient {
                     (state.secrets, state.snapshot, state.is_failing) = (secrets, snapshot, false);
                     has_changed = true;
                 }
-                // A file may be in the middle of its replacement: the old secrets may still work.
+                // The old secrets stay in use, because they may still work: a file may be only
+                // partly replaced at this moment.
                 Err(problem) => {
                     if !std::mem::replace(&mut state.is_failing, true) {
                         warn!(host, %problem, "failed to read the secrets of a sink again; the old ones stay in use");

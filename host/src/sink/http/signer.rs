@@ -14,7 +14,7 @@ const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 const MAX_SECRETS: usize = 4;
 
 impl Signing {
-    /// Refuses a number of files that no content can make valid.
+    /// Checks the number of secret files, without reading any of them.
     pub(super) fn check(&self) -> Result<(), SinkError> {
         match self.secret_files.len() {
             1..=MAX_SECRETS => Ok(()),
@@ -30,11 +30,13 @@ impl Signing {
 pub(super) struct Signer(Vec<Hmac<Sha256>>);
 
 impl Signer {
-    /// Reads the secrets. Returns also the content of the files, so that a change is found.
+    /// Reads the secrets. Also returns the contents of the files, so that the caller can detect a
+    /// change.
     ///
     /// # Errors
     ///
-    /// A file cannot be read or holds no secret. The error names it, never its content.
+    /// A file cannot be read or contains no valid secret. The error contains the name of the file,
+    /// never its content.
     pub(super) fn read(signing: &Signing) -> Result<(Self, Vec<String>), SinkError> {
         signing.check()?;
         let mut keys = Vec::new();

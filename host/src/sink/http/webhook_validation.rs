@@ -23,7 +23,7 @@ pub(super) struct WebhookValidation {
 
 #[derive(Clone, Debug, Default)]
 enum Permission {
-    /// The receiver must be asked before the next event.
+    /// No permission yet, or withdrawn: the receiver must be asked before the next event.
     #[default]
     Unknown,
     /// The receiver permits any number of requests.
@@ -59,7 +59,7 @@ impl WebhookValidation {
         F: Future<Output = Result<HttpResponse, String>>,
     {
         let permission = {
-            // The lock is held while the receiver is asked: one attempt asks for all.
+            // Holds the lock during the request, so that one attempt asks on behalf of all others.
             let mut permission = self.permission.lock().await;
             if matches!(*permission, Permission::Unknown) {
                 *permission = self.request_permission(ask, gate).await?;

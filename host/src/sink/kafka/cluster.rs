@@ -1,5 +1,5 @@
-//! The connections to one cluster. After a failure none of them is used again: the next attempt connects with what the files
-//! and the cluster say by then.
+//! Connections to one Kafka cluster. After a failure all of them are discarded: the next attempt
+//! connects again, with the current files and the current state of the cluster.
 
 use super::config::KafkaConfig;
 use super::failure::ProduceFailure;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// Largest response of a broker, in bytes. The largest are the lists of topics.
+/// Maximum size of a broker's response, in bytes. Topic lists are the largest responses.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Limits reconnection inside the client to one immediate retry, because brokers close idle
@@ -29,7 +29,7 @@ const RECONNECT_BACKOFF: BackoffConfig = BackoffConfig {
 pub(super) struct Cluster {
     client: Client,
     topic: String,
-    /// In the order of their numbers. Each opens its own connection when it is first used.
+    /// Sorted by number. Each partition opens its own connection at its first use.
     partitions: Vec<(i32, OnceCell<PartitionClient>)>,
 }
 

@@ -40,7 +40,8 @@ fn binary() -> ContentMode {
     ContentMode::Binary
 }
 
-/// Most brokers in the settings. They name the other brokers.
+/// Maximum number of brokers in the settings. A few are enough, because brokers tell clients about
+/// the other brokers.
 const MAX_BROKERS: usize = 16;
 
 fn topic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

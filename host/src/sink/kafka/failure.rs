@@ -1,4 +1,4 @@
-//! Decides for each failure of Kafka what happens to the event: a table, as data.
+//! Table of Kafka failures: defines for each failure what happens to the event.
 
 use super::super::{Attempt, RetryAction};
 use rskafka::client::error::{Error, ProtocolError};
@@ -25,8 +25,8 @@ impl From<Error> for ProduceFailure {
 }
 
 impl ProduceFailure {
-    /// Returns whether the connections must not be used again. After every failure that may pass, new connections find the
-    /// new leaders of partitions.
+    /// Returns whether the connections must be discarded. This holds for every temporary failure,
+    /// because new connections find the new partition leaders.
     pub(super) fn breaks_connection(&self) -> bool {
         !self.attempt().is_rejected()
     }
@@ -45,7 +45,8 @@ impl ProduceFailure {
                 (action, describe(error), remedy)
             }
             Self::NoResponse(waited) => (
-                // The topic may have the event; then it gets a copy.
+                // The topic may already have stored the event. In that case the retry adds a
+                // duplicate.
                 RetryAction::LATER,
                 format!("no answer within {} ms", waited.as_millis()),
                 None,
@@ -92,7 +93,7 @@ fn protocol_error(error: &Error) -> Option<ProtocolError> {
     }
 }
 
-/// Returns the message of an error without what the client adds about its own retries.
+/// Returns the message of an error, without the client's text about its own retries.
 fn describe(error: &Error) -> String {
     match error {
         Error::ServerError { protocol_error, .. } => protocol_error.to_string(),

@@ -1,4 +1,4 @@
-//! Stands in for the wire in a program that was built without it.
+//! Placeholder for the Kafka wire in a program that was built without it.
 
 use super::super::wire::{SettingProblem, SinkContext, Wire};
 use super::super::{Attempt, SinkError};

@@ -17,7 +17,8 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub(crate) struct Kafka {
     config: KafkaConfig,
-    /// The first attempt connects; a broker that is not there yet is no error of the configuration.
+    /// Opened by the first attempt, because a broker that is not reachable yet is not a
+    /// configuration error.
     cluster: SharedConnection<Cluster>,
 }
 
@@ -107,13 +108,13 @@ fn record(event: &Encoded, mode: ContentMode, key: &str) -> Result<Record, Encod
     let now = clock::now().as_millisecond();
     Ok(Record {
         key: Some(key.as_bytes().to_vec()),
-        // A record without a value would be a tombstone.
+        // The value is always set: Kafka treats a record without a value as a deletion (tombstone).
         value: Some(body.to_vec()),
         headers: headers
             .into_iter()
             .map(|(name, value)| (name.into_owned(), value.to_vec()))
             .collect(),
-        // The time of the record, not of the event: topics expire records by it.
+        // Time of the record, not of the event, because Kafka uses it to expire records.
         timestamp: chrono::DateTime::from_timestamp_millis(now).unwrap_or_default(),
     })
 }

@@ -15,9 +15,9 @@ pub struct NatsConfig {
     #[schemars(length(min = 1, max = 16))]
     #[serde(deserialize_with = "crate::bounded::list::<MAX_SERVERS, _, _>")]
     pub servers: Vec<NatsUrl>,
-    /// Subject to which events are published. A stream must have this subject; as long as no stream has it, events wait. The
-    /// event's `id` is the message's `Nats-Msg-Id`, so that the stream drops a copy within its duplicate window. For the
-    /// same reason two sinks need two streams.
+    /// Subject to which events are published. Events wait while no stream has this subject. The
+    /// event's `id` is the message's `Nats-Msg-Id`, so that the stream drops a duplicate within its
+    /// duplicate window. For the same reason two sinks need two streams.
     #[schemars(length(min = 1, max = 200))]
     #[serde(deserialize_with = "subject")]
     pub subject: String,
@@ -39,7 +39,7 @@ pub struct NatsConfig {
     pub concurrency: Bounded<1, 256, usize>,
 }
 
-/// How the observer identifies itself. The files are read for every connection.
+/// Credentials of the observer. The files are read again for every connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum NatsAuth {
@@ -73,7 +73,8 @@ fn structured() -> ContentMode {
     ContentMode::Structured
 }
 
-/// Most servers in the settings. A cluster announces its other servers itself.
+/// Maximum number of servers in the settings. A few are enough, because the cluster announces its
+/// other servers.
 const MAX_SERVERS: usize = 16;
 
 fn subject<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -114,7 +115,7 @@ impl TryFrom<String> for NatsUrl {
 }
 
 impl NatsUrl {
-    /// Returns the URL without path and query, which may be secrets.
+    /// Returns the URL with path and query masked, because they may be secrets.
     #[must_use]
     pub fn masked(&self) -> Self {
         Self(mask_url(&self.0))

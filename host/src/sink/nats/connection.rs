@@ -1,4 +1,5 @@
-//! One connection to NATS. A lost connection is not used again: the next attempt connects with what the files say by then.
+//! Connection to NATS. A lost connection is not used again: the next attempt connects again, with
+//! the current content of the files.
 
 use super::super::SinkError;
 use super::config::{NatsAuth, NatsConfig};
@@ -64,7 +65,7 @@ impl Connection {
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        // The client drops the callback, and with it the sender, when the connection is closed.
+        // After the connection is closed, the client drops the callback and the sender in it.
         self.state.borrow().is_lost || self.state.has_changed().is_err()
     }
 
@@ -102,7 +103,8 @@ pub(super) fn options(config: &NatsConfig) -> Result<ConnectOptions, SinkError> 
     let options = ConnectOptions::new()
         .name("step-observer")
         .connection_timeout(Duration::from_millis(config.timeout_ms.get()))
-        // Each server is tried once: this module replaces a lost connection, not the client.
+        // Each server is tried once. The client does not reconnect; this module opens a new
+        // connection instead.
         .max_reconnects(config.servers.len());
     let options = authenticate(options, config.auth.as_ref()).map_err(SinkError::Auth)?;
     let has_tls_url = config.servers.iter().any(|url| url.0.scheme() == "tls");

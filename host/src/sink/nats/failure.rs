@@ -1,4 +1,4 @@
-//! Decides for each failure of NATS what happens to the event: a table, as data.
+//! Table of NATS failures: defines for each failure what happens to the event.
 
 use super::super::{Attempt, RetryAction};
 use async_nats::jetstream::ErrorCode;
@@ -21,13 +21,13 @@ pub(super) enum PublishFailure {
     /// There was no response in time.
     NoResponse {
         waited: Duration,
-        /// The last error that the server has reported meanwhile.
+        /// Last error that the server reported during the wait.
         server_error: Option<String>,
     },
 }
 
 impl PublishFailure {
-    /// Returns whether the connection is useless for other events, too.
+    /// Returns whether the failure makes the connection unusable for other events, too.
     pub(super) fn breaks_connection(&self) -> bool {
         match self {
             Self::Setup(_) | Self::Connect(_) => false,
@@ -65,7 +65,8 @@ impl PublishFailure {
                 if let Some(error) = server_error {
                     text.push_str(&format!("; the server says: {error}"));
                 }
-                // The stream may have the event; then it recognises the next copy by its id.
+                // The stream may already have stored the event. In that case it drops the retried
+                // message, because it has the same id.
                 (RetryAction::LATER, text, None)
             }
         };
@@ -84,7 +85,7 @@ fn error_code(error: &PublishError) -> Option<ErrorCode> {
     Some(response.error_code())
 }
 
-/// Returns the remedy for a connection that cannot be made. All of these can be applied while events wait.
+/// Returns the remedy for a failed connection. Users can apply every remedy while events wait.
 fn connect_remedy(kind: ConnectErrorKind) -> Option<&'static str> {
     match kind {
         ConnectErrorKind::AuthorizationViolation => Some("does `auth` say who the server expects?"),

@@ -27,7 +27,8 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub(super) struct Nats {
     config: NatsConfig,
-    /// The first attempt connects; a server that is not there yet is no error of the configuration.
+    /// Opened by the first attempt, because a server that is not reachable yet is not a
+    /// configuration error.
     connection: SharedConnection<Connection>,
 }
 
@@ -48,7 +49,8 @@ impl Wire for Nats {
         connection::options(config).map(drop)
     }
 
-    /// Masks paths and queries of URLs. Passwords and keys stand in files.
+    /// Masks paths and queries of URLs. Other settings need no masking, because passwords and keys
+    /// are in files.
     fn mask(config: &mut NatsConfig) {
         for server in &mut config.servers {
             *server = server.masked();
@@ -134,7 +136,8 @@ impl Nats {
                 (binary.headers, binary.body)
             }
         };
-        // The dead letter of an event has an id of its own, so that a stream that has the event takes it, too.
+        // A dead letter has its own id. Otherwise a stream that already has the event would drop
+        // its dead letter as a duplicate.
         let id = match event.attribute(DEAD_LETTER_EXTENSION) {
             Some(_) => format!("{}/dead-letter", event.id()),
             None => event.id(),

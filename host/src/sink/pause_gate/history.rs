@@ -1,16 +1,19 @@
-//! Past pauses: they do not count towards the time after which an event is given up. Pure.
+//! History of past pauses. Their time is not counted when the age of an event decides whether to
+//! give it up. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Most pauses that are kept one by one. Beyond it the two oldest are merged; their sum is kept.
+/// Maximum number of pauses that are stored separately. Beyond this number the two oldest are
+/// merged, and their total time is kept.
 const MAX_SPANS: usize = 256;
 
 /// Past pauses, in the order of time.
 #[derive(Debug, Default)]
 pub(super) struct PauseHistory(VecDeque<PausedSpan>);
 
-/// A span of time. All of it was a pause, unless it stands for several merged pauses.
+/// Time span of a pause, or of several merged pauses; a merged span also contains time without a
+/// pause.
 #[derive(Clone, Copy, Debug)]
 struct PausedSpan {
     from: Duration,
@@ -19,7 +22,8 @@ struct PausedSpan {
 }
 
 impl PausedSpan {
-    /// Returns the paused part of another span, as if pauses were spread evenly over this one.
+    /// Returns how much of the time from `from` to `to` was paused within this span. Assumes that
+    /// merged pauses are spread evenly over the span.
     fn paused_between(self, from: Duration, to: Duration) -> Duration {
         let common = to.min(self.to).saturating_sub(from.max(self.from));
         let length = self.to.saturating_sub(self.from);
@@ -45,7 +49,8 @@ impl PauseHistory {
 
     /// Returns how much of a span were pauses.
     pub(super) fn paused_between(&self, from: Duration, to: Duration) -> Duration {
-        // From the newest on: most callers ask about a short time.
+        // Searches backwards from the newest pause, because most callers ask about a short recent
+        // time.
         let newest = self.0.iter().rev().take_while(|span| span.to > from);
         newest.map(|span| span.paused_between(from, to)).sum()
     }

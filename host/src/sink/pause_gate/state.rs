@@ -1,4 +1,4 @@
-//! Decides whether a request may begin. Pure: all times are spans since one fixed moment.
+//! Decides whether a request may begin. Pure: every time is a duration since a fixed start.
 
 use super::history::PauseHistory;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct GateState {
     phase: Phase,
-    /// Number of pauses so far. The outcome of a request that began before the last pause says nothing about the time
-    /// after it.
+    /// Number of pauses so far. It identifies requests that began before the last pause: their
+    /// outcome says nothing about the receiver after the pause.
     pauses: u64,
     history: PauseHistory,
 }
@@ -194,7 +194,8 @@ mod tests {
         let probe = gate.enter(at(7)).unwrap();
         gate.leave(also_before, true);
         assert_eq!(gate.enter(at(7)), None, "the probe is still under way");
-        // The response to an old request asks for another pause, and then the probe is accepted.
+        // An old request's response begins another pause; then the receiver accepts the probe,
+        // which must not end the new pause.
         gate.pause(at(8), at(6));
         gate.leave(probe, true);
         assert_eq!(gate.enter(at(13)), None);

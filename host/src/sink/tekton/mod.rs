@@ -12,7 +12,7 @@ use crate::http::HttpUrl;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
-/// The URL of the moment. It is `None` while the URL is unknown; events wait for it.
+/// The current URL. `None` while the URL is unknown; events wait until it is known.
 pub type DynamicUrl = watch::Receiver<Option<HttpUrl>>;
 
 /// An HTTP receiver whose URL may change.
@@ -25,7 +25,8 @@ pub(super) struct DynamicHttp {
 }
 
 impl DynamicHttp {
-    /// Returns the receiver at a URL. One at a new URL has asked for no pause.
+    /// Returns the receiver at a URL. A new URL ends the pause, because the new receiver has not
+    /// asked for it.
     async fn receiver(&self, url: HttpUrl) -> Result<Arc<Http>, SinkError> {
         let mut current = self.current.lock().await;
         if let Some((known, http)) = &*current
@@ -62,7 +63,8 @@ impl Wire for DynamicHttp {
         let mut url = self.url.clone();
         let known = url.wait_for(Option::is_some).await;
         let Some(url) = known.ok().and_then(|url| url.clone()) else {
-            // The task that follows Tekton's configuration has ended: the observer stops, and the journal keeps the event.
+            // The URL will never be known, because the task that follows Tekton's configuration has
+            // ended. The observer is stopping, and the journal keeps the event.
             return std::future::pending().await;
         };
         match self.receiver(url).await {
@@ -88,7 +90,8 @@ impl Wire for DynamicHttp {
             None => None,
         };
         if receiver.is_none() {
-            // The observer stops, or no client can be built for the URL, which the next attempt reports.
+            // Waits forever: the observer is stopping, or no client can be built for the URL. The
+            // next attempt reports the latter.
             std::future::pending().await
         }
     }

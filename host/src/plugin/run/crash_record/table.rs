@@ -1,10 +1,10 @@
-//! The format of the file, and the rule by which a plugin is refused.
+//! The format of the file, and the rule that decides which plugins are refused.
 
 /// Sizes of the header, of a slot and of a suspect in bytes.
 pub(super) const HEADER_BYTES: usize = 128;
 pub(super) const SLOT_BYTES: usize = 64;
 pub(super) const SUSPECT_BYTES: usize = 64;
-/// Number of calls that are recorded at a time: the number of instances that can exist.
+/// Largest number of calls that are recorded at a time, equal to the largest number of instances.
 pub(super) const SLOT_COUNT: usize = 32;
 /// Bound of the suspected plugins.
 pub(super) const MAX_SUSPECTS: usize = 512;
@@ -146,7 +146,7 @@ fn fields<const FILE_BYTES: usize>(
     bytes
 }
 
-/// All suspects, in the order of their last deaths.
+/// All suspects, ordered by the time of the last death.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Suspects(Vec<Suspect>);
 
@@ -162,10 +162,10 @@ impl Suspects {
         bytes
     }
 
-    /// Counts a death of the process during these calls. Each plugin among them becomes a suspect.
-    /// Of the plugins that are suspects for the second time, only the one with the longest call is
-    /// refused: a call that ends the process has mostly run for a while, and a bystander is rarely
-    /// there twice for long.
+    /// Counts a death of the process during these calls. Each plugin that was called becomes a
+    /// suspect. If several of them were suspects before, only the one with the longest call is
+    /// refused: a call that ends the process has usually run for a while, and another plugin rarely
+    /// has a long call at both deaths.
     pub(super) fn count_death(&mut self, calls: &[Slot]) {
         let mut calls: Vec<Slot> = calls.to_vec();
         calls.sort_by_key(|call| (call.began, call.key));

@@ -29,7 +29,7 @@ fn a_plugin_that_killed_the_process_twice_is_refused() {
     dies_while_it_runs(folder, "a", &[]);
     dies_while_it_runs(folder, "a", &[1]);
     assert_eq!(refused(folder, 1), Some(2));
-    // The refusal survives any number of starts, and concerns this plugin only.
+    // Further starts do not lift the refusal, and it does not affect other plugins.
     assert_eq!(refused(folder, 1), Some(2));
     assert_eq!(refused(folder, 2), None);
     std::fs::remove_file(folder.join(CALLS_FILE)).unwrap();
@@ -89,7 +89,7 @@ fn more_calls_at_a_time_than_there_are_slots_are_not_noted_and_harm_nothing() {
 }
 
 proptest! {
-    /// Every file can be opened, and its content is written back unchanged.
+    /// Any file can be opened, and opening it again gives the same suspects.
     #[test]
     fn any_file_is_opened(bytes in proptest::collection::vec(any::<u8>(), 0..4096), is_ours in any::<bool>()) {
         let folder = tempfile::tempdir().unwrap();

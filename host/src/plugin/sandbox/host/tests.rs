@@ -1,5 +1,5 @@
-//! Tests the growth of the contract with a version 0.1.1 that exists only here: an imported
-//! interface has one more function. `guest-sdk/wit/README.md` gives the rules.
+//! Tests that the contract can be extended. A version 0.1.1 that exists only here adds a function
+//! to an imported interface. `guest-sdk/wit/README.md` gives the rules.
 
 use super::super::bindings::step_observer::plugin::logging::{Host as _, Level};
 use super::Host;
@@ -11,8 +11,8 @@ use step_observer_event_model::contract;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
-/// The text of 0.1.1: `logging` has a function by which a plugin saves the making of lines that
-/// the host would not write.
+/// The text of version 0.1.1. It adds the function `enabled` to `logging`: with it a plugin can
+/// avoid making lines that the host would not write.
 fn next_wit() -> String {
     let (version, wit) = contract::VERSIONS[0];
     let log = "    log: func(level: level, message: string);\n";
@@ -22,8 +22,8 @@ fn next_wit() -> String {
         .replacen(&format!("@{version};"), "@0.1.1;", 1)
 }
 
-/// Links a host of 0.1.1: all interfaces of 0.1.0, and the interface that has grown. In a release
-/// the bindings provide it, for the version `contract::NEWEST`.
+/// Links a host of version 0.1.1: all interfaces of 0.1.0, and the extended interface. In a release
+/// the generated bindings do this, for the version `contract::NEWEST`.
 fn add_next_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     super::add_to_linker(linker)?;
     let mut logging = linker.instance("step-observer:plugin/logging@0.1.1")?;
@@ -39,7 +39,8 @@ fn add_next_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     )
 }
 
-/// A plugin for 0.1.1: keeps an event if `enabled` says yes for errors and no for debugging.
+/// A plugin for version 0.1.1. It keeps an event if `enabled` returns true for errors and false for
+/// debug lines.
 const PLUGIN: &str = r#"(module
   (import "step-observer:plugin/logging@0.1.1" "enabled" (func $enabled (param i32) (result i32)))
   (import "step-observer:plugin/logging@0.1.1" "log" (func $log (param i32 i32 i32)))
@@ -65,7 +66,8 @@ const PLUGIN: &str = r#"(module
     (i32.store (i32.const 2056) (i32.const 16)) (i32.store (i32.const 2060) (i32.const 4))
     (i32.const 2048)))"#;
 
-/// The plugin as its author's tools make it, with the description of the world that it was built for.
+/// Returns the plugin as its author's tools would make it, with the description of the world for
+/// which it was built.
 fn plugin() -> PluginSpec {
     let mut module = wat::parse_str(PLUGIN).unwrap();
     let mut resolve = wit_parser::Resolve::default();
@@ -78,7 +80,7 @@ fn plugin() -> PluginSpec {
     PluginSpec::new("next", PluginSource::bytes(module))
 }
 
-/// The event that a plugin makes of another, or its answer.
+/// Returns the event after the plugin, or the reason why the plugin dropped it or failed.
 fn process(engine: &PluginEngine, spec: PluginSpec, event: Value) -> Value {
     let chain = Chain::load(engine, &[spec]).unwrap_or_else(|error| panic!("{error}"));
     match chain.process(event::from_json(event).unwrap()) {

@@ -1,4 +1,4 @@
-//! The part of the budget that calls share, and the order in which waiting calls get it. It has
+//! The part of the budget that calls share, and the order in which waiting calls get it. Uses
 //! neither clock nor locks.
 
 use std::collections::BTreeMap;
@@ -21,8 +21,8 @@ pub(super) struct SharedPool {
 #[derive(Clone, Copy, Debug, Default)]
 struct PluginUse {
     held: usize,
-    /// Number of bytes that a call of this plugin usually needs. While the plugin uses less, the
-    /// rest stays reserved for it.
+    /// Number of bytes of the shared part that a call of this plugin usually needs. While the
+    /// plugin uses less, the remaining bytes stay reserved for it.
     usual: usize,
     /// The turn in which it was last served.
     served: u64,
@@ -63,17 +63,18 @@ impl SharedPool {
         self.plugins.remove(&plugin);
     }
 
-    /// Returns the bytes that are reserved for a plugin: at most a quarter of the shared part, or a
-    /// plugin that hoards memory would exclude the others.
+    /// Returns the bytes that are reserved for a plugin: at most a quarter of the shared part, so
+    /// that a plugin that hoards memory does not exclude the others.
     fn kept(&self, of: &PluginUse) -> usize {
         of.usual.min(self.size / 4)
     }
 
-    /// Returns the bytes that are reserved for the other plugins.
+    /// Returns the bytes that are reserved for all plugins except `plugin`.
     fn kept_for_others(&self, plugin: u64, missing: impl Fn(usize, &PluginUse) -> usize) -> usize {
         let others = self.plugins.iter().filter(|(id, _)| **id != plugin);
         let kept = others.map(|(_, of)| missing(self.kept(of), of));
-        // For any number of plugins, half of the shared part stays open to all.
+        // Limits the reservations to half of the shared part, so that the other half stays open to
+        // all plugins.
         kept.fold(0, usize::saturating_add).min(self.size / 2)
     }
 
@@ -89,9 +90,10 @@ impl SharedPool {
         self.size - self.kept_for_others(plugin, |kept, _| kept)
     }
 
-    /// Returns whether it is the turn of a call. The plugin that was served least recently is
-    /// first. A call that does not fit blocks all calls behind it; otherwise large calls would wait
-    /// for ever. Memory that is reserved for a plugin is given at once.
+    /// Returns whether a waiting call may take its memory now. The first call is the one whose
+    /// plugin was served least recently. If it does not fit, it blocks the calls behind it;
+    /// otherwise large calls could wait for ever. Only a call that stays within the reservation of
+    /// its plugin does not wait for its turn.
     pub(super) fn is_turn(&self, ticket: u64) -> bool {
         let Some(call) = self.waiting.iter().find(|call| call.ticket == ticket) else {
             return false;
@@ -143,13 +145,13 @@ impl SharedPool {
         }
     }
 
-    /// Records how much of the shared part a call has used, and returns the usual need of its
-    /// plugin. One large event is forgotten after some dozens of other events.
+    /// Records how much of the shared part a call has used, and returns how much its plugin usually
+    /// needs. The effect of one large event ends after a few dozen other events.
     pub(super) fn note(&mut self, plugin: u64, used: usize) -> usize {
         let of = self.plugins.entry(plugin).or_default();
         let faded = of.usual - of.usual / 32;
         of.usual = match used.max(faded) {
-            // The decayed rest of a large event is no need.
+            // A small rest that is left from a large event is not counted as a need.
             usual if usual < MIN_GROWTH_BYTES && used == 0 => 0,
             usual => usual,
         };

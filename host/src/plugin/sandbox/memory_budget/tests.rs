@@ -23,7 +23,8 @@ fn the_budget_follows_the_limit() {
         (None, 96),
         (Some(256), 96),
         (Some(1024), 384),
-        // Large enough that every plugin runs, small enough that its size surprises no operator.
+        // The budget has a lower bound, so that every plugin runs, and an upper bound, so that its
+        // size surprises no operator.
         (Some(8), 16),
         (Some(1024 * 1024), 4096),
     ] {
@@ -32,8 +33,8 @@ fn the_budget_follows_the_limit() {
             total * MIB
         );
     }
-    // With the limit of the manifest a call can have the default limit, and the reserved part is
-    // enough for small plugins.
+    // With the memory limit of the manifest, a call can have the default `limits.memoryBytes`, and
+    // the reserved part is enough for small plugins.
     let budget = MemoryBudget::new(default_plugin_memory(Some(256 * MIB)));
     assert!(budget.largest_call() > 64 * MIB);
     assert_eq!(budget.0.reserved as u64, 3 * MIB / 2);
@@ -74,7 +75,7 @@ fn the_usual_memory_of_a_plugin_is_reserved_for_it() {
     first.cover(10 * MIB).unwrap();
     drop(first);
     assert!(innocent.is_large());
-    // For every requested size, and every number of requests.
+    // The other plugin cannot take the reserved memory, however much it requests and however often.
     let taken: Vec<_> = (0..4)
         .filter_map(|_| hostile.reserve_whole(1024 * MIB, now()))
         .collect();
@@ -140,7 +141,8 @@ fn a_plugin_with_many_calls_does_not_keep_another_from_its_turn() {
     assert!(shared.is_turn(other) && !shared.is_turn(first) && !shared.is_turn(second));
     shared.take(2, 50);
     shared.leave(other);
-    // The first call is next, and no later call passes it.
+    // None of the waiting calls fits yet. The call of plugin 3 is first, because this plugin has
+    // not been served before.
     let small = shared.enqueue(3, 60);
     assert!(
         ![first, second, small]
@@ -180,7 +182,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     /// For every sequence of calls, all plugins together stay within the budget, and all memory is
-    /// returned when the calls have ended.
+    /// returned after the calls.
     #[test]
     fn the_budget_is_never_exceeded(steps in proptest::collection::vec(step(), 0..200)) {
         let budget = budget(96);
