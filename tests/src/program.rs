@@ -128,7 +128,7 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// If it does not end within [`EXIT_TIMEOUT`].
+    /// If it does not end within 10 minutes.
     pub async fn output(&mut self) -> std::io::Result<Output> {
         let output = tokio::time::timeout(EXIT_TIMEOUT, self.0.output()).await;
         output.unwrap_or_else(|_| panic!("{:?} did not end in {EXIT_TIMEOUT:?}", self.0.as_std()))
@@ -138,7 +138,7 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// If it does not end within [`EXIT_TIMEOUT`].
+    /// If it does not end within 10 minutes.
     pub async fn status(&mut self) -> std::io::Result<ExitStatus> {
         let status = tokio::time::timeout(EXIT_TIMEOUT, self.0.status()).await;
         status.unwrap_or_else(|_| panic!("{:?} did not end in {EXIT_TIMEOUT:?}", self.0.as_std()))

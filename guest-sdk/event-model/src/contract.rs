@@ -25,7 +25,7 @@ pub const IMPORTS: [&str; 2] = ["events", "logging"];
 /// The interface that makes a component a plugin.
 pub const TRANSFORM: &str = "transform";
 
-/// Generates the bindings of [the newest version](contract::NEWEST), with wasmtime's `bindgen!` for
+/// Generates the bindings of the newest version (`contract::NEWEST`), with wasmtime's `bindgen!` for
 /// the host and wit-bindgen's `generate!` for plugins. Both macros need the path as a literal,
 /// relative to the crate that calls `bindings!`.
 #[macro_export]
