@@ -191,7 +191,7 @@ fn every_reference_of_a_manifest_resolves() {
     }
 }
 
-/// Returns true for a review: creating it stores nothing.
+/// Returns true if a rule allows only the creation of reviews, which are not stored.
 fn asks(rule: &Value) -> bool {
     [
         ("authentication.k8s.io", "tokenreviews"),
@@ -236,7 +236,7 @@ fn its_role_allows_reads_and_kubernetes_events_only() {
     }
 }
 
-/// Returns the ports that a NetworkPolicy opens, by the names of the container.
+/// Returns the names of the container's ports that a NetworkPolicy opens.
 fn let_in(objects: &[Value]) -> BTreeSet<&str> {
     let policies = of_kind(objects, "NetworkPolicy").into_iter();
     let selected =

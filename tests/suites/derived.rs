@@ -48,8 +48,8 @@ fn a_pod_replaced_under_its_name_ends_without_a_deletion() {
 
 #[test]
 fn a_step_stopped_during_its_turn_failed() {
-    // The running step succeeds during its cancellation: the next one has its turn, and Tekton
-    // takes that one for the running step.
+    // The running step `test` succeeds during its cancellation, so `deploy` has its turn, and
+    // Tekton treats `deploy` as the running step.
     let mut events = watch_events("d-cancel");
     for event in pod_events(&mut events) {
         if let Some(test) = container_status(event, "test")
@@ -159,7 +159,7 @@ fn the_first_step_does_not_start_before_the_last_container() {
 
 #[test]
 fn a_first_step_with_false_when_never_starts() {
-    // The report of its end comes 3.1 s after the annotation, as in a-success.
+    // The end of the step is reported 3.1 s after the annotation, as in a-success.
     let mut events = watch_events("m-when");
     for event in pod_events(&mut events) {
         let containers = event["object"]["spec"]["containers"]

@@ -127,7 +127,7 @@ async fn a_config_map_changes_the_next_event_and_a_bad_one_changes_nothing() {
     unlabelled["metadata"]["labels"] = Value::Null;
     server.put(unlabelled);
     wait_for_no_plugins(&address).await;
-    // So do its series: names of plugins that were removed do not gather.
+    // The plugin's series are removed as well: names of removed plugins do not accumulate.
     let (_, metrics) = get(&address, "/metrics").await;
     assert!(!metrics.contains("shop"), "{metrics}");
     play(&server, 4);

@@ -16,8 +16,8 @@ use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{Answer, HttpSink, Request};
 use tokio::process::Command;
 
-/// Returns numbers of runs and kills: those of the environment variable, such as `2000x200`, or
-/// few.
+/// Returns the numbers of runs and kills: from the environment variable, such as `2000x200`, or
+/// small ones by default.
 fn size() -> (usize, usize) {
     #[expect(clippy::disallowed_methods, reason = "who wants more asks for it")]
     let asked = std::env::var("STEP_OBSERVER_KILL_LOOP").unwrap_or_else(|_| "150x15".to_owned());
@@ -222,7 +222,7 @@ async fn dead_letters_are_listed_shown_sent_again_and_dropped() {
     let (_, again) = dead_letters(&["replay", "--all"], folder).await;
     assert_eq!(again, "2 dead letters are sent again\n");
     assert_eq!(dead_letters(&["list"], folder).await.1, "no dead letters\n");
-    // No process uses the journal: they are sent at the next start.
+    // No process uses the journal, so the dead letters are sent at the next start.
     let done = replay(&sink.url, folder, "60").output().await.unwrap();
     assert!(
         done.status.success(),
@@ -256,7 +256,7 @@ async fn the_observer_that_uses_the_journal_is_asked() {
         nowhere.contains("dead letters cannot be sent to `nowhere`"),
         "{nowhere}"
     );
-    // The last of them may be in flight to the journal.
+    // The last dead letters may not be in the journal yet.
     let mut sent = 0;
     while sent < 6 {
         let (some, text) = dead_letters(&["replay", "--sink", "all"], &journal).await;
@@ -337,7 +337,8 @@ fn failing_all(requests: usize) -> Vec<Answer> {
     vec![(503, Vec::new()); requests]
 }
 
-/// In its own mount namespace, on a file system of 256 KiB that can be enlarged.
+/// Runs the observer in its own mount namespace, with the journal on a file system of 256 KiB that
+/// can be enlarged.
 #[tokio::test]
 async fn a_full_disk_makes_everything_wait_and_loses_nothing() {
     let namespaces = available!(mount_namespace());

@@ -33,7 +33,7 @@ fn all(verdict: &Verdict) -> Report {
 
 /// The cluster on which the cases run.
 struct Target {
-    /// File that names the cluster; `None` for that of the environment.
+    /// File that names the cluster. With `None`, the kubeconfig of the environment is used.
     kubeconfig: Option<PathBuf>,
     /// Another kubeconfig for the observer.
     observed: Option<PathBuf>,

@@ -56,7 +56,8 @@ fn the_originals_example_is_reproduced_field_for_field() {
     assert_eq!(told["type"], EXAMPLE_TYPE);
     assert_eq!(told["source"], "github.com/tom24d/step-observe-controller");
     assert_eq!(told["id"], EXAMPLE_ID);
-    // The kubelet reports the end :54, the step its start :54.217: the end is raised to the start.
+    // The kubelet reports the end at :54, but the step reports its start at :54.217, so the end is
+    // set to the start.
     assert_eq!(told["time"], "2020-08-12T12:07:54.217Z");
     assert_eq!(told["datacontenttype"], "application/json");
     // Every member of the original's data has the same name and value, and the same members are
@@ -167,7 +168,8 @@ fn header_values_are_percent_encoded_in_binary_mode() {
     let encoded = Encoded::from_structured(event::structured(&event).unwrap());
     let event = encoded.structured();
     let encoded = encoded.binary(Binding::HTTP).unwrap();
-    // A kept header does not keep the data in memory.
+    // Headers share no memory with the event, so a header that is kept does not keep the data in
+    // memory.
     let is_part = |value: &bytes::Bytes| event.as_ptr_range().contains(&value.as_ptr());
     assert!(!encoded.headers.iter().any(|(_, value)| is_part(value)));
     let headers: BTreeMap<_, _> = encoded.headers.into_iter().collect();

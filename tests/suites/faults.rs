@@ -59,7 +59,8 @@ async fn every_event_is_delivered_in_order_over_a_failing_network() {
     let (short, long) = (1000, 600_000);
     // The fault; the timeout of an attempt in milliseconds; attempts that fail, events that come
     // twice, and the logged cause. An answer of the sink has about 80 bytes. Some faults may hit no
-    // request: while a connection is opened for a request, another may become free and take it.
+    // request: while a new connection is opened for a request, an existing connection may become
+    // free and send it.
     for (fault, timeout_ms, failed, twice, cause) in [
         (Fault::Refuse, long, FAULTS, 0, ""),
         (Fault::BlackHole, short, FAULTS, 0, "timed out"),
@@ -128,7 +129,8 @@ fn unpacked(batches: &[Request]) -> Vec<Request> {
 
 #[tokio::test]
 async fn batches_are_delivered_over_a_failing_network() {
-    // Each fault fails a whole batch: the circuit breaker opens at once, and one event probes.
+    // Each fault fails a whole batch, so the circuit breaker opens at once, and then one event is
+    // sent as a probe.
     let faults = 4;
     for (fault, got_there) in [
         (Fault::Refuse, false),
@@ -272,7 +274,7 @@ async fn authority_and_certificate_may_change_while_it_runs() {
     ended.show(&server, 0);
     sink.wait_for(6).await;
 
-    // The receiver changes first, and reports it on an older connection.
+    // The receiver changes its authority first, and answers 401 on an older connection.
     files.write(&second);
     sink.set_tls(second.server());
     sink.answer_next(vec![(401, vec![])]);
@@ -282,7 +284,7 @@ async fn authority_and_certificate_may_change_while_it_runs() {
     wait_for_line(&mut log, &["secrets of a sink have changed"]).await;
     sink.wait_for(13).await;
 
-    // Without any report, the files are read again in time.
+    // Without a 401, the files are read again after some time.
     files.write(&third);
     sink.set_tls(third.server());
     ended.show(&server, 2);

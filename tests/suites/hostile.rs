@@ -332,7 +332,8 @@ async fn neighbours_do_not_wait_for_a_plugin_that_hangs() {
             assert!(matches!(outcome, Outcome::Deliver(..)));
         }
     };
-    // Their calls came first, and use all threads but one: the other plugins finish all the same.
+    // The hanging calls came first, and use all threads but one. The other plugin's calls must
+    // finish nevertheless.
     match select(stuck, Box::pin(neighbours)).await {
         Either::Right(((), _)) => {}
         Either::Left(_) => panic!("the neighbours waited"),
@@ -359,7 +360,8 @@ fn a_plugin_gets_only_the_events_that_it_asks_for() {
     assert_eq!(chain.plugins()[0].counts().calls, 1);
 }
 
-/// Its observations matter, not its duration on a busy machine.
+/// Raises the time limits: the tests check what the plugin observes, not its duration on a busy
+/// machine.
 fn patient(mut spec: PluginSpec) -> PluginSpec {
     spec.settings.limits.time_ms = Bounded::new(60_000);
     spec.settings.limits.configure_ms = Bounded::new(60_000);
@@ -428,7 +430,7 @@ proptest! {
     }
 }
 
-/// The test can fail: a reused instance finds the event before.
+/// Shows that the test can fail: in a reused instance, the spy finds the previous event.
 #[test]
 fn the_spy_finds_a_leak() {
     let found = spy();

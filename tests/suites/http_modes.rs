@@ -62,7 +62,8 @@ fn order(events: &[Value]) -> BTreeMap<&str, Vec<&str>> {
     order
 }
 
-/// One request at a time, which lingers until every run has an event.
+/// Returns a sink that sends one batch at a time, and waits until the batch has an event of every
+/// run.
 fn batched(url: &str, runs: usize, more: &str) -> String {
     format!(
         "to: {{http: {{url: '{url}', mode: batch, concurrency: 1, batch: {{maxEvents: {runs}, lingerMs: 60000}}{more}}}}}"

@@ -144,7 +144,7 @@ fn assert_licences(notices: &str) {
         "Permission is hereby granted, free of charge",
         "UNICODE LICENSE V3",
         "GNU LESSER GENERAL PUBLIC LICENSE",
-        // Licences of C code below ring, zstd-sys and libmimalloc-sys.
+        // Licences of the C code in ring, zstd-sys and libmimalloc-sys.
         "BoringSSL",
         "Meta Platforms",
         "Microsoft Corporation, Daan Leijen",

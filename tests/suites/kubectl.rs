@@ -108,7 +108,8 @@ async fn the_advised_commands_give_the_events_of_both_watches() {
             let event: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
             assert!(expected.remove(&identity(&event)), "{name}: {event:#}");
         }
-        // kubectl ends with its watch, and the replay with both.
+        // kubectl ends when its watch is closed, and the replay ends when both kubectl processes
+        // have ended.
         server.close_watches();
         assert_eq!(told.next_line().await.unwrap(), None);
         assert!(replay.wait().await.unwrap().success());

@@ -47,7 +47,8 @@ fn the_same_filter_in_every_language_gives_the_same() {
         assert_eq!(plugin.is_snapshotted(), name != "javascript", "{name}");
         plugin.self_test(&engine).unwrap();
         if name == "python" {
-            // Loading is slow: once is enough for all cases, and a refusal is the same.
+            // Loading is slow, so the plugin is not loaded again for the cases and for the refused
+            // configuration.
             continue;
         }
         check_cases(&engine, &spec, &path("../guest-sdk/languages/cases"));

@@ -240,7 +240,7 @@ fn times_sequences_and_failures_of_all_streams_are_right() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
-    /// A simulated run is reported as its steps behaved, for any behaviour.
+    /// The events of a simulated run match its steps, whatever the steps do.
     #[test]
     fn a_simulated_run_is_reported_as_it_was(plan in any_plan()) {
         let history = History::of(&plan);
@@ -253,9 +253,9 @@ proptest! {
         prop_assert_eq!(found, history.expected());
     }
 
-    /// Row 20: the TaskRun alone gives the same, except for facts that it does not show: whether
-    /// READY came before a first step was killed, and the end of steps that still run when another
-    /// was OOM-killed.
+    /// Row 20: the TaskRun alone gives the same events, except for facts that it does not show:
+    /// whether READY came before a first step was killed, and the end of steps that still run when
+    /// another step was OOM-killed.
     #[test]
     fn a_simulated_run_is_reported_as_it_was_from_its_task_run_alone(plan in any_plan()) {
         let early = |fate: &Fate| matches!(fate, Fate::KilledEarly { .. });
@@ -275,7 +275,7 @@ proptest! {
         prop_assert_eq!(found, history.expected());
     }
 
-    /// Also with omitted states, but with the last state of each object.
+    /// States may be omitted, except for the last state of each object.
     #[test]
     fn times_sequences_and_failures_of_any_stream_are_right((name, all) in any_stream(), left_out in proptest::collection::vec(any::<bool>(), 40)) {
         let uid = |event: &Value| event["object"]["metadata"]["uid"].clone();
@@ -347,9 +347,9 @@ proptest! {
         prop_assert_eq!(ids(&found), ids(&expected), "{}", name);
     }
 
-    /// Law 4: the observer dies after any event and starts again without memory, from the cluster's
-    /// state at that time. The ids are the same. Only if a pod is gone by then, the transitions are
-    /// derived from the TaskRun, with other ids (decision 7).
+    /// Law 4: the observer is killed after any event and starts again without memory, from the
+    /// cluster's state at that time. The ids are the same, except if a pod is gone by then: its
+    /// transitions are derived from the TaskRun, with other ids (decision 7).
     #[test]
     fn any_restart_gives_the_same_ids((name, events) in any_stream(), cut in any::<prop::sample::Index>()) {
         let cut = cut.index(events.len());
@@ -381,7 +381,7 @@ proptest! {
         prop_assert!(ids(&with_pod).is_subset(&ids(&whole)), "{}: {:?}", name, ids(&with_pod).difference(&ids(&whole)));
         let both: BTreeSet<String> = ids(&told).union(&ids(&with_pod)).cloned().collect();
         let missing: Vec<_> = whole.iter().filter(|record| !both.contains(&event_id(record))).collect();
-        // A deleted pod whose name another pod has by now has left no evidence.
+        // A deleted pod leaves no evidence if another pod has its name by now.
         let replaced = |record: &StepRecord| {
             let uid = record.transition.pod_uid.as_deref();
             let is_there = !events[..=cut].iter().any(|event| event["object"]["metadata"]["uid"].as_str() == uid && event["type"] == "DELETED");

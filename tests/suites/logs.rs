@@ -48,8 +48,8 @@ fn log(data: &Value) -> &str {
     data["log"].as_str().unwrap_or_else(|| panic!("{data:#}"))
 }
 
-/// Returns a line without a line break, of words with colours and multi-byte characters, and with a
-/// token this many bytes behind each of these places.
+/// Returns a line of at least `length` bytes without a line break: words with colours and
+/// multi-byte characters, and each token at its position.
 fn line_with(tokens: &[(usize, &str)], length: usize) -> String {
     let mut line = String::new();
     for (at, token) in tokens.iter().copied().chain([(length, "")]) {
@@ -83,7 +83,7 @@ async fn no_part_of_a_token_is_left_wherever_a_cut_falls() {
         assert!(whole.len() >= 200_000 && told["logInfo"]["bytes"] == whole.len());
         let kept = log(told);
         let (head, tail) = kept.split_once("[... ").unwrap();
-        // A token is well within the kept part, or not in it at all.
+        // Each token crosses a cut, so neither part may contain a character of a token.
         for part in [head, tail] {
             assert!(
                 !part.contains(|char: char| char.is_ascii_uppercase()),
@@ -131,7 +131,8 @@ async fn both_ends_of_a_log_that_is_too_long_are_read() {
     let log_of = |size: usize| {
         "the beginning\n".to_owned() + &"all the others\n".repeat(size / 15) + "the end\n"
     };
-    // Read up to its bound; read until half of the time has passed; and merely slow.
+    // A log that is read up to its bound, a log that is read until half of the time has passed, and
+    // a log that is only slow.
     let logs = [
         log_of(33 * 1024 * 1024),
         log_of(1_000_000),

@@ -383,7 +383,8 @@ async fn a_stream_that_has_the_event_gets_its_dead_letter_too() {
     let client = server.client().await;
     let stream = server.make_stream(&client, Config::default()).await;
     let folder = tempfile::tempdir().unwrap();
-    // To the stream first, so that it knows the events; then all are refused at the other one.
+    // Sends the events to the stream first, so that the stream knows them. Then the HTTP sink
+    // refuses all of them.
     Replay::start(folder.path(), &sink(&server, ""))
         .finish(true)
         .await;

@@ -216,7 +216,8 @@ fn described(metrics: &str) -> BTreeMap<String, (String, String, String)> {
                 let Some((series, rest)) = line.split_once('{') else {
                     continue;
                 };
-                // The other series of a histogram have the same labels, or `le` too.
+                // Skips the other series of a histogram: they have the same labels as `_count`, and
+                // buckets also have `le`.
                 if series.ends_with("_seconds_bucket") || series.ends_with("_seconds_sum") {
                     continue;
                 }

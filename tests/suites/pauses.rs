@@ -106,7 +106,8 @@ async fn a_probe_that_fails_is_followed_by_one_request_at_a_time() {
     log(&replay(folder.path(), 10, &[config]).await);
     let requests = sink.requests();
     assert_eq!(requests.len(), 3 + 10 * RECORDED);
-    // Not the next event at once, as after the first failure of a sink.
+    // After a failed probe, the next event is not sent at once, as it would be after the first
+    // failure of a sink.
     for pair in requests[1..4].windows(2) {
         let gap = pair[1].at - pair[0].at;
         assert!(gap >= Duration::from_millis(200), "{gap:?}");
@@ -154,7 +155,7 @@ async fn a_receiver_that_is_asked_for_permission_may_ask_for_a_pause() {
     assert_eq!(sink.requests().len(), 2 + 4 * RECORDED);
 }
 
-/// Returns a configuration with a sink that pauses, and another one.
+/// Returns a configuration with two sinks: one that pauses, and one that does not.
 fn two(pausing: &HttpSink, other: &HttpSink, word: &str) -> String {
     format!(
         "lookBack: 1000000h\n\

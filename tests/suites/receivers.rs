@@ -37,7 +37,7 @@ impl Receiver {
         }
     }
 
-    /// Returns the events that it received, and checks that there are exactly `count`.
+    /// Returns the received events, and checks that there are exactly `count`.
     async fn events(mut self, count: usize) -> Vec<Value> {
         let mut events = Vec::new();
         for _ in 0..count {

@@ -57,7 +57,8 @@ async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal()
             terminate(&first).await;
         }
     }
-    // It ended long before the grace period of 25 s, which the log would mention.
+    // The first observer ended long before the end of the grace period of 25 s, which the log would
+    // mention.
     assert!(!first.wait().await.unwrap().success());
     assert_eq!(down.accepted().len(), 0);
 
@@ -71,7 +72,8 @@ async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal()
         second.wait().await.unwrap().success(),
         "it delivers what it has"
     );
-    // A third observer finds in the cluster what the second had not accepted when it was stopped.
+    // The third observer finds in the cluster the transitions that the second had not accepted when
+    // it was stopped.
     let watches = server.watches();
     let mut third = journaled_observer(&server, &up.url, folder.path())
         .spawn()

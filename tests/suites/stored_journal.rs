@@ -60,7 +60,8 @@ async fn a_journal_of_version_0_1_0_is_opened_and_its_events_are_delivered() {
     let (_, list) = dead_letters(&["list", "--json"], folder).await;
     assert_eq!(parse_lines(&list), stored("dead-letters.jsonl"));
 
-    // Its events that wait are delivered; those that were accepted before are not made again.
+    // The waiting events of the journal are delivered. Events that were accepted before are not
+    // emitted again.
     let sink = HttpSink::start(Vec::new()).await;
     replay(&sink, folder).await;
     let (_, again) = dead_letters(&["replay", "--all"], folder).await;

@@ -74,7 +74,8 @@ async fn a_thousand_swaps_lose_and_double_nothing_and_leave_nothing_behind() {
             }
             number += 1;
             sink.wait_for(expected.len().saturating_sub(AHEAD)).await;
-            // These runs were delivered long ago: their memory at the end would be a leak.
+            // Deletes runs that were delivered long ago: memory that they still use at the end
+            // would be a leak.
             if let Some(old) = number.checked_sub(AHEAD) {
                 for event in finished_run(old) {
                     server.delete(event["object"].clone());

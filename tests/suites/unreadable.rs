@@ -6,7 +6,7 @@ use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::journaled::{dead_letters, fill_journal, journaled_observer};
 use step_observer_tests::sink::HttpSink;
 
-/// Larger than one read-ahead: no later event is in memory before it is sent.
+/// Larger than one read-ahead, so that no later event is in memory before it is sent.
 const LOG: usize = 128 * 1024;
 
 fn change(file: &Path, text: &str) {

@@ -48,7 +48,8 @@ fn a_later_contract_only_adds_to_an_earlier_one() {
     let imports = "    import logging;\n";
     assert!(with(imports, &format!("{imports}    import clock;\n")).is_ok());
     for (old, new) in [
-        // A field, a case, a changed signature, a removed function, one more export of `transform`.
+        // An added field, an added case, a changed signature, a removed function, and one more
+        // export of `transform`.
         (
             "        exit-code: option<s32>,\n",
             "        exit-code: option<s32>,\n        signal: option<s32>,\n",
@@ -65,11 +66,11 @@ fn a_later_contract_only_adds_to_an_earlier_one() {
     }
 }
 
-/// Lists what a text of the contract adds to another one.
+/// Lists the additions of one text of the contract to another.
 ///
 /// # Errors
 ///
-/// The first change that is no addition which 0.1.z may make.
+/// The first change that is not an addition allowed in 0.1.z.
 fn additions(before: &str, after: &str) -> Result<Vec<String>, String> {
     let (before, after) = (blocks(before), blocks(after));
     let mut added = Vec::new();

@@ -33,7 +33,7 @@ pub(crate) fn check() -> Result<(), Problem> {
             deny
         }
     };
-    // An exception that is no longer needed is only a warning.
+    // Treats warnings as errors, because an exception that is no longer needed is only a warning.
     run(deny
         .args(["--locked", "check", "--hide-inclusion-graph"])
         .args(["-D", "warnings", "licenses", "bans", "sources"]))

@@ -16,8 +16,8 @@ struct Language {
     programs: &'static [&'static str],
     /// Debian packages that contain these programs.
     packages: &'static [&'static str],
-    /// Command that fetches dependencies from the registry of the language, in its folder, with its
-    /// result.
+    /// Folder of the dependencies, and the command that fetches them from the registry of the
+    /// language.
     prepare: Option<(&'static str, &'static str)>,
 }
 

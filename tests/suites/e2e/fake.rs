@@ -1,5 +1,5 @@
-//! The same without a cluster: a front accepts applied objects, and the fake API server plays their
-//! recordings.
+//! Runs the cases of `e2e` without a cluster: a front accepts applied objects, and the fake API
+//! server plays their recordings.
 
 use super::{Report, Target, run};
 use axum::Router;
@@ -28,8 +28,8 @@ struct Front {
 }
 
 impl Front {
-    /// Serves the namespace, and answers all other requests as `answer` says for method, path and
-    /// body.
+    /// Serves the namespace, and answers all other requests with the result of `answer` for method,
+    /// path and body.
     async fn start(
         answer: impl Fn(Method, String, Value) -> BoxFuture<'static, Answer>
         + Clone

@@ -12,7 +12,7 @@ use step_observer_tests::recording::{set_recorded_logs, watch_events};
 use step_observer_tests::secrets::{assert_clean, leaks};
 use step_observer_tests::sink::HttpSink;
 
-/// Secrets, each of which stands in another place of a run.
+/// Secrets, each in a different place of a run.
 const PLANTED: [&str; 9] = [
     "ghp_inTheLog00000000000000000000000000",
     "ghp_inTheArguments00000000000000000000",

@@ -150,9 +150,9 @@ impl Finished {
 
 const PARTS: [&str; 5] = ["id", "type", "subject", "sequence", "time"];
 
-/// Returns the members that identify an event. The time of an inferred start, and of a skipped
-/// step, is that of the first observed state that shows it; two watches may observe different
-/// states, so these times are compared only if there is one state.
+/// Returns the members that identify an event. An inferred start and a skipped step have the time
+/// of the first observed state that shows them. Two watches may observe different states, so these
+/// times are compared only if there is one state.
 fn identity(part: impl Fn(&str) -> String, is_listed: bool) -> Vec<String> {
     let mut identity: Vec<_> = PARTS.map(part).into();
     let is_inferred = [".started.v1", ".skipped.v1"]
@@ -170,7 +170,7 @@ fn identities(events: &[Value], is_listed: bool) -> BTreeSet<Vec<String>> {
     events.iter().map(identity).collect()
 }
 
-/// The same for the events that a sink received.
+/// Returns the identities of the events that a sink received.
 fn identities_at(sink: &HttpSink, is_listed: bool) -> BTreeSet<Vec<String>> {
     let identity = |request: &Request| {
         identity(
@@ -196,8 +196,8 @@ async fn a_recording_of_existing_objects_gives_the_events_of_a_live_observer() {
     same_events(&names, true).await;
 }
 
-/// Records these runs beside a live observer. Either all of their objects, or only their
-/// beginnings, exist before.
+/// Records these runs beside a live observer. Before both start, either all states of the runs are
+/// in the cluster, or only the first third.
 async fn same_events(names: &[String], is_listed: bool) {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let (mut before, mut after, mut expected) = (Vec::new(), Vec::new(), 0);
@@ -224,7 +224,8 @@ async fn same_events(names: &[String], is_listed: bool) {
     recording
         .wait_for(last_states(&[before, after].concat(), 0), 0)
         .await;
-    // Both emit everything that they observed, and read its logs, before they end.
+    // Before they end, the observer and the recorder process everything that they observed, and
+    // read its logs.
     let (code, log) = observer.stop().await;
     assert_eq!(code, Some(0), "{log}");
     let (recording, said) = recording.stop().await;
@@ -237,7 +238,7 @@ async fn same_events(names: &[String], is_listed: bool) {
         let mut events = replayed.iter();
         let event = events.find(|event| event["id"] == *request.header("ce-id"));
         let event = event.unwrap();
-        // The script of an event is that of the attempt which the TaskRun shows at that time.
+        // The script of an event comes from the attempt that the TaskRun shows at that time.
         let of_state: &[_] = if is_listed {
             &["step", "startedAt"]
         } else {

@@ -429,7 +429,7 @@ async fn a_silent_client_of_the_control_socket_holds_no_other() {
         let read = stream.try_read(&mut [0; 8]);
         assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
-    // More silent clients than are served at a time take longer.
+    // With more silent clients than are served at the same time, the answer takes longer.
     for _ in 0..8 {
         silent.push(UnixStream::connect(&socket).await.unwrap());
     }

@@ -108,7 +108,8 @@ async fn a_plugin_that_takes_all_it_may_in_every_thread_fails_no_other_and_waits
         }
     };
     let (outcomes, passed, ()) = futures::join!(attack, neighbours, watching);
-    // One after the other, because there is room for one call at a time: each gets its full limit.
+    // The calls run one after the other, because there is memory for one call at a time: each gets
+    // its full limit.
     for outcome in outcomes {
         let Outcome::Deliver(_, report) = outcome.unwrap() else {
             panic!()
@@ -357,7 +358,7 @@ fn a_plugin_that_asks_for_more_than_the_operator_allows_is_refused_with_the_reas
 
 /// Waits until the file `plugin-calls` in the journal's folder contains a running call.
 async fn call_runs(observer: &mut Observer, journal: &Path) {
-    // By then the record of the previous process is evaluated.
+    // When this line is logged, the file `plugin-calls` of the previous process has been evaluated.
     observer.wait_for_log("admin server listening").await;
     let file = journal.join("plugin-calls");
     let running = async {

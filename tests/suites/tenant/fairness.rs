@@ -341,8 +341,8 @@ async fn a_pod_that_took_the_name_of_another_gives_no_foreign_log() {
         .map(|request| String::from_utf8_lossy(&request.body).into_owned())
         .collect();
     assert!(!all.contains("s3cret"), "{all}");
-    // No pod has the name of the other one: the log that was read before its deletion belongs to
-    // it.
+    // No other pod took the name of the pod `gone`, so the log that was read before its deletion
+    // belongs to it.
     let ends = gone.ends(&sink);
     assert_eq!(ends[0]["log"], format!("build of {}\n", gone.name));
     observer.stop().await;

@@ -57,8 +57,8 @@ async fn a_pod_of_another_namespace_reports_and_ends_nothing_of_a_run() {
     for event in before {
         server.play(event);
     }
-    // One in another namespace, one in the run's namespace that its TaskRun does not name, and one
-    // whose TaskRun does not exist.
+    // One Pod in another namespace, and one in the namespace of the run that its TaskRun does not
+    // name.
     let namespace = pod["metadata"]["namespace"].as_str().unwrap();
     let attacks = [
         foreign(&pod, "sec-a", "attacker-pod", "attacker-1"),

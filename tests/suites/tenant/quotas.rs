@@ -95,8 +95,8 @@ async fn start(server: &ApiServer, config: &str, running: &mut JoinSet<()>) -> S
     address
 }
 
-/// Leaves a journal of an earlier process with events for the sink `all`: `events` of each
-/// namespace, one after the other, each of another run.
+/// Writes the journal of an earlier process, with events for the sink `all`: the given number of
+/// events for each namespace, one namespace after the other, each event of a different run.
 async fn leave(folder: &Path, events: &[(&str, usize)], log: usize) {
     let config = JournalConfig {
         directory: Some(folder.to_owned()),
@@ -261,7 +261,8 @@ async fn a_namespace_with_many_events_before_all_others_delays_them_by_no_more_t
             .iter()
             .rposition(|request| is_of(request, namespace));
         let last = last.unwrap();
-        // Every third event belongs to it, except for those in flight before.
+        // Every third delivered event belongs to this namespace, apart from the events that were in
+        // flight before.
         assert!(last < 500, "the last of {namespace} is the {last}th");
     }
     check_order(&sink);

@@ -159,7 +159,7 @@ fn recording(folder: &Path, traceparent: &str) -> std::path::PathBuf {
     file
 }
 
-/// Replays it, and returns the traces of the spans and the `traceparent` of the events.
+/// Replays the recording, and returns the traces of the spans and the `traceparent` of the events.
 async fn traces(
     folder: &Path,
     recording: &Path,

@@ -93,8 +93,8 @@ fn events(text: &str) -> Vec<Value> {
     lines.collect::<Result<_, _>>().unwrap()
 }
 
-/// Returns the events of the unchanged run, without the times of observation: the time of a
-/// recording never goes back.
+/// Returns the events of the unchanged run, without the times of observation: they depend on the
+/// forged run, because the time of a recording never goes back.
 fn innocent(events: &[Value]) -> Vec<Value> {
     let is_innocent = |event: &&Value| event["data"]["podRef"]["namespace"] == "b-fail";
     let mut innocent: Vec<Value> = events.iter().filter(is_innocent).cloned().collect();

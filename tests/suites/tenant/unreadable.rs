@@ -48,7 +48,7 @@ fn task_run(name: &str, metadata: &Value, spec: &Value) -> Value {
     run
 }
 
-/// Objects that a client which parses every field cannot read.
+/// Objects that a client cannot read if it parses every field.
 fn odd() -> Vec<Value> {
     let fields = json!({"managedFields": [{"manager": "x", "fieldsV1": nested(200)}]});
     let year = json!({"managedFields": [{"manager": "x", "time": "9999-12-31T23:59:59Z"}]});
@@ -290,7 +290,7 @@ proptest! {
             // The API server stores only objects.
             odd.extend(object.is_object().then_some(object));
         }
-        // As items of a list, between two innocent ones.
+        // Reads the objects as items of a list, between two innocent objects.
         let innocent = json!({"metadata": {"uid": "innocent", "name": "innocent"}});
         let items: Vec<Value> = [innocent.clone()].into_iter().chain(odd).chain([innocent]).collect();
         let list = json!({"items": items, "metadata": {"resourceVersion": "1"}}).to_string();
@@ -308,7 +308,7 @@ proptest! {
         }
         prop_assert_eq!(found, items.len());
         prop_assert!(pods.len() >= 2 && runs.len() >= 2);
-        // The readable ones are tracked amid the innocent run.
+        // Applies the readable objects in the middle of the innocent run.
         let mut tracker = live();
         let (before, after) = events.split_at(1 + place.index(events.len() - 1));
         let mut records = feed(&mut tracker, changes(before));

@@ -150,7 +150,8 @@ impl Room {
         below.filter_map(|file| file.last())
     }
 
-    /// Returns the file in which the item of a path is, through the lists of folders.
+    /// Returns the file that contains the item of a path. Follows the `use` lists in the `mod.rs`
+    /// of folders.
     fn resolve(&self, path: &Module) -> Module {
         let mut found = Module::new();
         for name in path {
