@@ -123,7 +123,7 @@ async fn ratio(folder: &Path) -> f64 {
     by_bare(ours)
 }
 
-/// Runs the program's pipeline on a recording that was parsed before.
+/// Parses a recording, then runs the program's pipeline on the result.
 async fn tell(recording: &str, journal: &str, url: &str) {
     let recording = Path::new(recording);
     let mut snapshots: Vec<TimedChange> = Vec::new();

@@ -18,7 +18,7 @@ pub(crate) struct TurnEvidence {
     pub(crate) started: bool,
     /// The predecessor ended in a way that lets this step run.
     pub(crate) came: bool,
-    /// Earliest time at which the turn of the step can have come, in whole seconds.
+    /// The turn of the step did not come before this time, which is in whole seconds.
     pub(crate) since: Option<Timestamp>,
     /// Lower bound of the start.
     pub(crate) start: Option<Timestamp>,

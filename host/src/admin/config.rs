@@ -73,7 +73,7 @@ pub enum AdminConfigError {
         "{field}: {address} is the address of {other} too: use another address, or remove one of them"
     )]
     Twice {
-        /// The field that is checked later, such as `admin.listen`.
+        /// The field that repeats the address, such as `admin.listen`.
         field: &'static str,
         /// The field that comes first.
         other: &'static str,

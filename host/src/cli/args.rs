@@ -125,8 +125,8 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Returns whether the command logs only warnings by default. This is true for all commands
-    /// except `run`: a person or another program reads their output.
+    /// Returns whether the command logs only warnings by default. All commands except `run` do,
+    /// because a person or another program reads their output.
     pub(crate) fn is_quiet(&self) -> bool {
         !matches!(self, Self::Run(_))
     }

@@ -31,8 +31,8 @@ pub struct EventMatch {
 impl EventMatch {
     /// Returns whether the conditions allow the phase of this event.
     pub(crate) fn wants_phase(&self, event: &Event) -> bool {
-        let phase = Phase::of_type(event.ty());
-        self.phases.is_empty() || phase.is_some_and(|phase| self.phases.contains(&phase))
+        self.phases.is_empty()
+            || Phase::of_type(event.ty()).is_some_and(|phase| self.phases.contains(&phase))
     }
 
     /// Returns whether the event meets all conditions.
@@ -53,7 +53,8 @@ impl EventMatch {
         };
         let text = |pointer: &str| data.pointer(pointer).and_then(Value::as_str);
         let any = |patterns: &[String], pointer: &str| {
-            matches_any(patterns, text(pointer).unwrap_or_default())
+            // A lookup allocates, and most conditions are empty.
+            patterns.is_empty() || matches_any(patterns, text(pointer).unwrap_or_default())
         };
         self.wants_phase(event)
             && any(namespaces, "/taskRun/namespace")

@@ -174,8 +174,8 @@ impl DeadLetters {
         (dead_bytes + self.pending_bytes).saturating_sub(self.evicted_bytes)
     }
 
-    /// Returns the number and the bytes of the dead letters that were given up, that is, not
-    /// refused by the sink. All pending dead letters are included.
+    /// Returns the number and the bytes of the dead letters that the sink did not refuse, but that
+    /// were given up. Every pending dead letter is counted, refused or not.
     pub(super) fn given_up(&self) -> (u64, u64) {
         let (count, bytes) = self.given_up;
         (

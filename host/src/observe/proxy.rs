@@ -182,8 +182,8 @@ mod tests {
         );
         assert_eq!(found(elsewhere, None, &environment("", "")), Ok(None));
         assert_eq!(found(elsewhere, None, &Environment::default()), Ok(None));
-        // The proxy variables of the environment do not apply to this machine; a proxy that is
-        // given explicitly does.
+        // Connections to this machine ignore the proxy variables of the environment, but use a
+        // proxy that is given explicitly.
         for here in [
             "https://localhost:6443",
             "https://127.0.0.1",
