@@ -295,8 +295,8 @@ impl StepContext<'_> {
             (Some(asked), Some(at)) => at >= asked,
             (Some(_), None) | (None, _) => pod.deleting,
         };
-        // Ignores a disruption after the longest wait, because the end may have been emitted before
-        // it.
+        // Ignores a disruption that came more than the longest wait after the container's end: the
+        // end may have been emitted before that disruption.
         let known_until = ended
             .finished_at
             .and_then(|at| at.checked_add(LONG_PATIENCE).ok());

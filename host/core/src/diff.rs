@@ -85,8 +85,9 @@ pub(crate) enum Wait {
     Until(Timestamp),
 }
 
-/// Returns the changes that the pod shows and `marks` does not: per step `started` before its end,
-/// steps in order, nothing of a step before the end of its predecessor (row 11).
+/// Returns the changes that the pod shows and `marks` does not contain, in the order of the steps.
+/// For each step, `started` comes before its end. A step has no changes until its predecessor ended
+/// (row 11).
 pub(crate) fn diff(view: &PodView<'_>, marks: &[StepMarks], now: Timestamp) -> Diff {
     let mut found = Diff {
         steps: Vec::new(),

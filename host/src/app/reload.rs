@@ -208,9 +208,9 @@ impl Drop for CrashCounting {
     }
 }
 
-/// Opens the record of crashes in the journal's folder, which no other process uses. If that fails,
-/// the observer works without it, but a plugin that crashes the process does so after every
-/// restart.
+/// Opens the record of crashes in the journal's folder, which is locked for this process. If that
+/// fails, the observer works without the record, and a plugin that crashes the process is loaded
+/// again after every restart.
 fn crashes(folder: &Path) -> Option<CrashRecord> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
     let opened = CrashRecord::open(folder, boot.as_deref());

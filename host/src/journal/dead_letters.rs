@@ -74,7 +74,7 @@ impl DeadLetters {
         letter: DeadLetter,
     ) {
         let refused = letter.refused;
-        // The dead letter exists already if compaction moved its entry.
+        // Counts only a new dead letter. If it exists already, compaction moved its entry.
         if self.all.insert(key, letter).is_none() {
             let groups = self.groups.entry(key.1).or_default();
             let group = groups.entry(namespace).or_default();

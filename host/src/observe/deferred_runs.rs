@@ -8,8 +8,8 @@ use std::sync::Arc;
 /// Bounds the deferred runs of one namespace that are gone from the cluster. The cluster bounds the
 /// runs that it still shows, but nothing bounds how many runs a namespace creates and deletes.
 const MAX_GONE_RUNS: usize = 256;
-/// Bounds the runs of one namespace that are searched for one whose share is not used up. A run is
-/// passed over only if it has used up its own share.
+/// Maximum number of deferred runs of one namespace that a search for the next run examines. The
+/// search passes over a run only if that run has used up its own share.
 const MAX_CANDIDATES: usize = 64;
 
 /// Orders the deferred runs per namespace. Pure.

@@ -151,7 +151,8 @@ impl<R: Read> Documents<R> {
                 "an object, or a list of objects, is larger than {MAX_DOCUMENT_BYTES} bytes"
             )));
         }
-        // Doubles the buffer, because an incomplete document is parsed again with every piece.
+        // Doubles the buffer, so that a large document arrives in few pieces: while it is
+        // incomplete, all of it is parsed again after each piece.
         self.buffer.resize(held + held.max(MIN_READ_BYTES), 0);
         let free = self.buffer.get_mut(held..).unwrap_or_default();
         let read = loop {

@@ -64,7 +64,7 @@ impl RecordedStreams {
         self.pipes.push((name, Box::new(open)));
     }
 
-    /// Returns whether a stream is written while it is played.
+    /// Returns whether one of the streams is a pipe, which is written while it is played.
     #[must_use]
     pub fn is_live(&self) -> bool {
         !self.pipes.is_empty()

@@ -243,7 +243,8 @@ impl Tracker {
             0
         };
         self.texts.purge();
-        // Texts that cannot be dropped must not cause another search at each TaskRun.
+        // The limit stays above the bytes that remain. Otherwise texts that cannot be dropped would
+        // cause a search at each TaskRun.
         self.text_limit = text_budget::MAX_BYTES
             .max(self.texts.bytes() + (text_budget::MAX_BYTES - text_budget::TARGET_BYTES));
         evicted

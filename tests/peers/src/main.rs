@@ -204,7 +204,8 @@ fn check(name: &str, system: &mut System, case: &Case) {
 struct Times {
     median: f64,
     least: f64,
-    /// Time relative to step-observer's in the same round; the median over the rounds.
+    /// Time of the system divided by the time of step-observer in the same round: the median of all
+    /// rounds.
     ratio: f64,
 }
 

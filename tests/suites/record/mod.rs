@@ -319,7 +319,7 @@ async fn runs_that_ended_long_ago_are_left_out() {
         .for_each(|event| server.play(event));
     let recording = Recording::start(&server, &["--look-back", "10m"]);
     server.wait_for_watches(2).await;
-    // Deleted while other runs are in progress.
+    // The run of `a-success` is deleted while another run is in progress.
     let running = &watch_events("b-fail")[..6];
     running.iter().for_each(|event| server.play(event));
     for event in watch_events("a-success").iter().rev().take(2) {

@@ -15,8 +15,8 @@ use step_observer_event_model::pointer;
 const MIN_LOG_BYTES: usize = 1024;
 /// Size of the JSON member of an empty log, in bytes: `"log":"",`.
 const LOG_MEMBER_BYTES: usize = 9;
-/// Bound of the number of marks (entries of `leftOut`) that name one member each. Further members
-/// share one mark per object.
+/// Maximum number of marks (entries of `leftOut`) that are for a single member. Members omitted
+/// after that share one mark per parent object.
 const MAX_NAMED_MARKS: usize = 16;
 /// Members of fewer bytes than this, and members with names of more bytes, share a mark, too: a
 /// mark of their own would take as many bytes as the member.
