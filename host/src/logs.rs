@@ -217,9 +217,8 @@ impl LogReader {
             }
             PrefetchedLog::Followed { log, pod } => {
                 let (log, is_final) = log.finish(self.timeout).await?;
-                // `true`: the watch suffices, so a Pod that still exists is not requested again.
-                // The log was followed from the start of its step, so the watch has reported any
-                // replacement of the Pod.
+                // `true`: the API server is asked only if the Pod is gone. The log was followed
+                // from the start of its step, so the watch has reported any replacement of the Pod.
                 (logs.verified(log, target, &pod, true).await, is_final)
             }
         };

@@ -1,5 +1,5 @@
-//! Types that several rooms use: the record of a transition, which the room `observe` creates and
-//! the room `event` converts to a CloudEvent, and the log and event of the same transition.
+//! Types that several rooms use: the record of a transition, and its log and event. The room
+//! `observe` creates the record, and the room `event` converts it to a CloudEvent.
 
 use jiff::Timestamp;
 use std::sync::Arc;

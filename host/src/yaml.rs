@@ -186,8 +186,8 @@ fn read<T: DeserializeOwned>(
 }
 
 impl<T> LenientParse<T> {
-    /// Reports syntax errors. Returns the text with every top-level field that contains one
-    /// replaced by empty lines, so that the other fields can be read, and the duplicate fields.
+    /// Reports syntax errors. Replaces every top-level field that contains one with empty lines, so
+    /// that the other fields can be read. Returns the resulting text and the duplicate fields, or
     /// `None` if nothing can be read.
     fn blank_syntax_errors<'a>(&mut self, text: &'a str) -> Option<(Cow<'a, str>, Vec<Duplicate>)> {
         let mut text = Cow::Borrowed(text);

@@ -42,8 +42,8 @@ fn main() {
             time(200, &bare_wat),
             events(200, &mut ours_wat, &small),
             events(200, &mut configured, &small),
-            // Configures the plugin for every event: adds the cost in the instance and the cost of
-            // its rules in the host.
+            // Configures the plugin for every event. The time is the sum of the cost in the
+            // instance and the cost of its rules in the host.
             events(20, &mut each, &small) + time(2, || drop(black_box(native_scanner()))),
         ];
         times

@@ -153,8 +153,8 @@ async fn tell(recording: &str, journal: &str, url: &str) {
 }
 
 /// Runs a command that sends all events to the URL in its last argument. Returns the events per
-/// second between the first and the last event, because starting and stopping a program takes
-/// longer than some events; and the requests.
+/// second and the requests. The time is that between the first and the last event, because starting
+/// and stopping a program takes longer than some events.
 async fn timed(mut command: Command) -> (f64, Vec<Request>) {
     let sink = HttpSink::start(vec![]).await;
     assert!(command.arg(&sink.url).status().await.unwrap().success());
@@ -193,7 +193,8 @@ fn strip(value: &mut Value) {
     }
 }
 
-/// Returns a log for each step: events have 2 KiB on average, because `started` has no log.
+/// Returns a log for each step. With these logs events have 2 KiB on average; `started` events have
+/// no log.
 fn logs() -> Value {
     let log = "2026-11-22T13:04:10Z compiling another module of the widget\n".repeat(37);
     json!({"before-build": log, "before-test": log, "before-deploy": log})

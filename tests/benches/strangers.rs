@@ -1,6 +1,6 @@
-//! Latency of the events of an innocent run during an attack on the observer by others, compared
-//! with rounds without an attack, which are interleaved: `cargo bench --bench strangers` after
-//! `cargo build --profile bench --workspace`.
+//! Measures the latency of an innocent run's events while others attack the observer. Compares it
+//! with interleaved rounds without an attack: `cargo bench --bench strangers` after `cargo build
+//! --profile bench --workspace`.
 
 #![allow(
     clippy::unwrap_used,

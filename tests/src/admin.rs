@@ -44,7 +44,7 @@ pub async fn get(address: &str, path: &str) -> (u16, String) {
 ///
 /// # Panics
 ///
-/// If they do not within [`PATIENCE`].
+/// If the condition is not met within [`PATIENCE`].
 pub async fn get_until(
     address: &str,
     path: &str,

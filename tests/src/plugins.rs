@@ -21,9 +21,10 @@ pub fn refusal(spec: &PluginSpec) -> String {
     }
 }
 
-/// Returns a plugin as a core module in WAT, without bindings and metadata. `items` are further items of the module,
-/// `process` is the body of `process`: its answer is `(call $keep)`, or `(call $text (…) (…))` to drop the event with the
-/// text at an address and of a length as the reason.
+/// Returns a plugin as a core module in WAT, without bindings and metadata. `items` are further
+/// items of the module, `process` is the body of its function `process`. The body answers `(call
+/// $keep)` to keep the event, or `(call $text (…) (…))` to drop it. The arguments of `$text` are
+/// address and length of the reason.
 #[must_use]
 pub fn wat(items: &str, process: &str) -> String {
     module(items, "", process)

@@ -156,8 +156,8 @@ impl Program {
     }
 }
 
-/// Completes a future on another thread with a new runtime, because the caller may be in a runtime,
-/// where none can be entered or dropped.
+/// Completes a future on another thread with a new runtime. On the caller's thread there may be a
+/// runtime, in which no other can be entered or dropped.
 fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
     let complete = || {
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -142,8 +142,8 @@ async fn carry(mut client: TcpStream, upstream: SocketAddr, fault: Fault) -> io:
     Ok(())
 }
 
-/// Forwards bytes in both directions until one side ends, or until `answers` bytes have come back
-/// and another one is ready.
+/// Forwards bytes in both directions until one side ends. Ends also when the server has sent more
+/// than `answers` bytes, of which only `answers` are forwarded.
 async fn pass(client: &mut TcpStream, upstream: SocketAddr, answers: usize) -> io::Result<()> {
     let mut server = TcpStream::connect(upstream).await?;
     let (mut requests, mut to_client) = client.split();

@@ -131,8 +131,8 @@ pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
         .collect()
 }
 
-/// Returns the last TaskRun and the last Pod among `chosen`, which are watch events of the
-/// recording `a-success`, in `runs` copies with different names and UIDs.
+/// Takes the last TaskRun and the last Pod among `chosen`, watch events of the recording
+/// `a-success`. Returns `runs` copies of both, with different names and UIDs.
 #[must_use]
 pub fn copies(chosen: &[Value], runs: usize) -> Vec<String> {
     let last = |kind: &str| {

@@ -17,8 +17,8 @@ pub const SECRETS: [&str; 10] = [
     "Y2ktYm90OlRyMHViNGRvciYzLXJlZ2lzdHJ5",
 ];
 
-/// Returns each secret in plain text, and in base64 at each of the three alignments; of the base64,
-/// only the part that does not depend on the bytes around the secret.
+/// Returns each secret in plain text, and in base64 at each of the three alignments. A base64 form
+/// is only the part that does not depend on the bytes around the secret.
 fn forms() -> Vec<String> {
     let mut forms = Vec::new();
     for secret in SECRETS {

@@ -186,8 +186,8 @@ impl History {
                 turn = Some(start + 900);
                 continue;
             }
-            // The first step takes 2 s longer, so that containers killed during it end in an
-            // earlier second than it does.
+            // The first step takes 2 s longer. Thus a container that is killed during the step ends
+            // in an earlier second than the step.
             let end = start + duration + if start == first_turn { 2_000 } else { 0 };
             match *fate {
                 Fate::Exits(code) => {

@@ -37,8 +37,8 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    /// Returns a server with a certificate of this authority, which requires a client certificate
-    /// of the same authority.
+    /// Returns a server whose certificate is of this authority. It requires a client certificate of
+    /// the same authority.
     #[must_use]
     pub fn server(&self) -> rustls::ServerConfig {
         let mut roots = rustls::RootCertStore::empty();

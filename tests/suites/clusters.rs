@@ -171,8 +171,8 @@ async fn changes_during_an_api_server_outage_are_emitted_after_it() {
 }
 
 /// Connections that are refused, reset halfway, answered by another server, or silently dead in the
-/// middle of a list. A dead connection is noticed after half a minute; there is only one, because a
-/// test waits for at most a minute.
+/// middle of a list. Only one connection is silently dead: this is noticed after half a minute, and
+/// a test waits for at most a minute.
 #[tokio::test]
 async fn a_network_at_its_worst_before_the_api_server_loses_nothing() {
     let mut scene = Scene::new(6, 12).await;

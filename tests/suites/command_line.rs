@@ -40,6 +40,25 @@ async fn finish(mut command: Program) -> Output {
 }
 
 #[test]
+fn a_journal_may_be_in_a_relative_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("present")).unwrap();
+    for journal in ["new", "./dotted", "new/below/it", "present"] {
+        let output = replay("a-success")
+            .args(["--to", "stdout", "--journal", journal])
+            .current_dir(folder.path())
+            .run()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{journal}: {}",
+            text(&output.stderr)
+        );
+        assert_eq!(events(&output).len(), 6, "{journal}");
+    }
+}
+
+#[test]
 fn replay_to_stdout_gives_the_expected_events_and_nothing_else() {
     for name in recordings() {
         let output = replay(&name).args(["--to", "stdout"]).run().unwrap();

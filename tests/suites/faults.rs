@@ -57,10 +57,10 @@ async fn replay(folder: &Path, http: &str) -> String {
 async fn every_event_is_delivered_in_order_over_a_failing_network() {
     // The short timeout is enough for most successful attempts, but on a busy machine not for all.
     let (short, long) = (1000, 600_000);
-    // The fault; the timeout of an attempt in milliseconds; attempts that fail, events that come
-    // twice, and the logged cause. An answer of the sink has about 80 bytes. Some faults may hit no
-    // request: while a new connection is opened for a request, an existing connection may become
-    // free and send it.
+    // Fault, timeout of an attempt in milliseconds, number of failed attempts, number of events
+    // that come twice, and logged cause. An answer of the sink has about 80 bytes. Some faults may
+    // hit no request: while a new connection is opened for it, an existing one may become free and
+    // send it.
     for (fault, timeout_ms, failed, twice, cause) in [
         (Fault::Refuse, long, FAULTS, 0, ""),
         (Fault::BlackHole, short, FAULTS, 0, "timed out"),

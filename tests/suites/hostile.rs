@@ -368,8 +368,9 @@ fn patient(mut spec: PluginSpec) -> PluginSpec {
     spec
 }
 
-/// Drops an event if any byte of its memory differs from the configured state; otherwise it fills
-/// the memory with the event. The allocator's area holds its configuration, `null`.
+/// Drops an event if any byte of its memory differs from the state after `configure`; otherwise
+/// fills the memory with the event. Does not check the start of the allocator's area, which holds
+/// the configuration, `null`.
 fn spy() -> PluginSpec {
     let module = importing(
         "log",

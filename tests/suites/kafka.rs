@@ -68,7 +68,8 @@ async fn a_topic_has_every_event_once_in_order_in_both_modes() {
         let data: Value = serde_json::from_str(text(record, "value")).unwrap();
         assert_eq!(data, event["data"]);
         assert_eq!(headers["content-type"], event["datacontenttype"]);
-        // specversion, id and so on. The data is not a header, and its type has another header.
+        // Each member except the data has a header: specversion, id and so on. The header of the
+        // data's type is `content-type`.
         assert_eq!(headers.len(), event.as_object().unwrap().len() - 1);
         for (name, value) in event.as_object().unwrap() {
             if !["data", "datacontenttype"].contains(&name.as_str()) {

@@ -19,8 +19,9 @@ const OF_TARGET: [&str; 3] = ["instance", "job", "pod"];
 /// Series of a histogram that queries use.
 const OF_HISTOGRAM: [&str; 3] = ["_bucket", "_sum", "_count"];
 
-/// Every metric of the program with its labels, a histogram under the names of its series. The table is compared with
-/// the exported metrics by `operate::every_metric_is_documented`.
+/// Returns every metric of the documentation with its labels, and for a histogram each of its
+/// series. `operate::every_metric_is_documented` compares this documentation with the exported
+/// metrics.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let table = std::fs::read_to_string(path("../deploy/METRICS.md")).unwrap();
     let rows = table.lines().filter(|line| line.starts_with("| `"));

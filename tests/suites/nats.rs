@@ -21,8 +21,8 @@ fn header<'a>(message: &'a StreamMessage, name: &str) -> Option<&'a str> {
     message.headers.get(name).map(|value| value.as_str())
 }
 
-/// Returns the ids in the order of the stream. Checks that each is there once, and that `read` (run
-/// and position of a message) is in order for every run.
+/// Checks that each id is there once, and that every run has six messages in order. `read` returns
+/// run and position of a message. Returns the number of runs.
 fn check(messages: &[StreamMessage], read: impl Fn(&StreamMessage) -> (String, String)) -> usize {
     let mut ids = HashSet::new();
     let mut runs: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -44,8 +44,8 @@ fn log(output: &Output) -> String {
     log
 }
 
-/// Checks that no request comes within `pause` of an answer that requests it, except for requests
-/// that had begun before the first such answer: fewer than `concurrency`.
+/// Checks that after each answer that requests a pause no request comes within `pause`. Requests
+/// that had begun before the first such answer are excepted: fewer than `concurrency`.
 fn paused(sink: &HttpSink, pause: Duration, concurrency: usize) {
     let requests = sink.requests();
     let asked = |status: u16| matches!(status, 429 | 503);
@@ -106,8 +106,8 @@ async fn a_probe_that_fails_is_followed_by_one_request_at_a_time() {
     log(&replay(folder.path(), 10, &[config]).await);
     let requests = sink.requests();
     assert_eq!(requests.len(), 3 + 10 * RECORDED);
-    // After a failed probe, the next event is not sent at once, as it would be after the first
-    // failure of a sink.
+    // After the first failure of a sink the next event is sent at once. After a failed probe it is
+    // not.
     for pair in requests[1..4].windows(2) {
         let gap = pair[1].at - pair[0].at;
         assert!(gap >= Duration::from_millis(200), "{gap:?}");

@@ -367,8 +367,8 @@ proptest! {
     }
 }
 
-/// Returns the sizes of the events of a run of three steps whose first step has this log: in
-/// requests in binary and structured mode, in batches, and from a file.
+/// Returns the sizes of a run's events: in binary mode, in structured mode, in batches, and in a
+/// file. The run has three steps, and the first step has this log.
 async fn replayed(log: &str, config: &str) -> [Vec<usize>; 4] {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);

@@ -57,8 +57,8 @@ async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal()
             terminate(&first).await;
         }
     }
-    // The first observer ended long before the end of the grace period of 25 s, which the log would
-    // mention.
+    // The second signal ended the first observer, long before the end of the grace period of 25 s.
+    // The log would mention the end of that period.
     assert!(!first.wait().await.unwrap().success());
     assert_eq!(down.accepted().len(), 0);
 

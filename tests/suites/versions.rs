@@ -106,8 +106,8 @@ fn additions(before: &str, after: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// The lines of each block of a text, without comments and the version, by the headers of the
-/// blocks around it.
+/// Returns the lines of each block of a text, without comments and the version. The key of a block
+/// consists of its header and the headers of the blocks around it.
 fn blocks(wit: &str) -> BTreeMap<String, Vec<&str>> {
     let (mut blocks, mut open) = (BTreeMap::new(), Vec::new());
     let lines = wit.lines().map(str::trim);

@@ -38,7 +38,8 @@ pub enum OnStrip {
 pub enum OnOversize {
     /// It stays.
     Keep,
-    /// It is omitted if it is long, or as its own rule says; the log has such a rule.
+    /// It is omitted if it is long. A field with a rule of its own, such as the log, follows that
+    /// rule.
     Omit,
 }
 

@@ -27,8 +27,11 @@ impl Toolchain {
     /// Returns the installed compiler if it has the target or rustup can add the target; otherwise
     /// Debian's, which is installed if it is missing. `STEP_OBSERVER_WASM=debian` selects Debian's
     /// at once. `folder` is the folder in which cargo will run, because a toolchain can be chosen
-    /// per folder; `say` reports slow steps. # Errors There is no compiler. The text has the
-    /// commands that install one.
+    /// per folder. `say` reports slow steps.
+    ///
+    /// # Errors
+    ///
+    /// There is no compiler. The text has the commands that install one.
     pub fn find(folder: &Path, say: impl Fn(&str)) -> Result<Self, String> {
         let debian_only =
             env::var_os("STEP_OBSERVER_WASM").is_some_and(|value| value == *OsStr::new("debian"));

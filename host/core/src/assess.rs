@@ -281,9 +281,9 @@ impl StepContext<'_> {
     }
 
     /// Row 10a: returns true if the container ended because its pod did. A deletion that was
-    /// requested after the container's end is not the cause. An end that is decided at once must be
-    /// the same after a restart. So the deletion causes such an end only if it was requested in an
-    /// earlier second (both times have whole seconds).
+    /// requested after the container's end is not the cause. Both times have whole seconds. If the
+    /// end is decided at once, a deletion in the same second is not the cause either, so that a
+    /// restart derives the same end.
     fn ended_with_pod(&self, ended: &Terminated) -> bool {
         let pod = &self.view.pod;
         let lost = ended.reason.as_deref() == Some(CONTAINER_STATUS_UNKNOWN);
@@ -295,8 +295,8 @@ impl StepContext<'_> {
             (Some(asked), Some(at)) => at >= asked,
             (Some(_), None) | (None, _) => pod.deleting,
         };
-        // Ignores a disruption that came more than the longest wait after the container's end: the
-        // end may have been emitted before that disruption.
+        // Ignores a disruption that came later than the longest wait after the container's end. The
+        // end may already be emitted, and must not change.
         let known_until = ended
             .finished_at
             .and_then(|at| at.checked_add(LONG_PATIENCE).ok());
@@ -327,8 +327,8 @@ impl StepContext<'_> {
         }
     }
 
-    /// Returns the end of the attempt, and the end that it reports for this step, if any; `None`
-    /// while the attempt runs.
+    /// Returns how the attempt ended, and the end of this step that the attempt reports, if any.
+    /// `None` while the attempt runs.
     fn verdict(&self) -> Option<(&Done, Option<&ReportedEnd>)> {
         let attempt: &Attempt = self.view.verdict?;
         let done = attempt.done.as_ref()?;

@@ -6,9 +6,9 @@ use crate::times;
 use crate::transition::Start;
 use jiff::{SignedDuration, Timestamp};
 
-/// Delay of the inferred `started` of a step with `when` expressions (row 4): the entrypoint decides
-/// within a second after the predecessor's end that the step is skipped, and the kubelet reports it
-/// another second later.
+/// Delay before `started` is inferred for a step with `when` expressions (row 4), because the step
+/// may be skipped. The entrypoint decides this within a second after the predecessor's end, and the
+/// kubelet reports it another second later.
 pub const WHEN_START_DELAY: SignedDuration = SignedDuration::from_millis(2500);
 /// The same delay for the first step, whose entrypoint sees READY up to two seconds late (recorded:
 /// in a-success 3.1 s passed from the annotation to the report of the end).

@@ -129,8 +129,9 @@ impl Ledger {
         }
     }
 
-    /// Records an observation without evaluating its run: the first lists of the run are not
-    /// complete ([`Ledger::mark_listed`]), or the run is deferred. Returns the UID of the run.
+    /// Records an observation, but does not evaluate its run. This is for runs whose first lists
+    /// are not complete ([`Ledger::mark_listed`]), and for deferred runs. Returns the UID of the
+    /// run.
     pub fn record(&mut self, observation: Observation) -> Arc<str> {
         match observation {
             Observation::Pod(pod) => {

@@ -179,7 +179,7 @@ fn without_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     }
 }
 
-/// Row 10: returns true if a container that never ran its step is why the TaskRun fails.
+/// Row 10: returns true if this container, which never ran its step, makes the TaskRun fail.
 fn is_failure(end: &ReportedEnd, turn: TurnEvidence, succeeded: bool) -> bool {
     if is_decided_at_once(end.exit_code, Some(&end.reason)) {
         return true;

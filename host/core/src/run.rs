@@ -271,8 +271,8 @@ impl Run {
     }
 }
 
-/// Returns the number of the retry, which ends the pod's name (§1); 0 if the name has none. The
-/// name may begin with a hash.
+/// Returns the number of the retry, with which the pod's name ends (§1); 0 if the name has none.
+/// The text before `-pod-retry` may be a hash.
 fn retry_in(pod_name: &str) -> usize {
     let number = pod_name.rsplit_once("-pod-retry").map(|(_, number)| number);
     number.and_then(|number| number.parse().ok()).unwrap_or(0)

@@ -34,7 +34,8 @@ pub struct Transition {
 pub struct PodOrder {
     /// `metadata.creationTimestamp`.
     pub created: Option<Timestamp>,
-    /// Start of its first container, if one had started when the first event of the pod was made.
+    /// Start of the pod's first container; `None` if no container had started when the first event
+    /// of the pod was made.
     pub first_container_started: Option<Timestamp>,
 }
 

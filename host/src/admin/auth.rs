@@ -112,8 +112,8 @@ impl Guard {
     }
 }
 
-/// Checks at the start that requests can be authorized. A missing token file is an error at this
-/// time.
+/// Checks at the start that requests can be authorized. So a missing token file already fails the
+/// start, not only the first request.
 ///
 /// # Errors
 ///

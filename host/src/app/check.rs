@@ -20,8 +20,9 @@ pub enum CheckScope {
     ThisMachine,
 }
 
-/// Loads the plugins of a configuration and, if it is for this machine, opens what its sinks need.
-/// Adds the mistakes to `checked`. A field that already has a mistake gets no second one.
+/// Loads the plugins of a configuration. If the configuration is for this machine, also opens what
+/// its sinks need. Adds the mistakes to `checked`. A field that already has a mistake gets no
+/// second one.
 ///
 /// # Errors
 ///

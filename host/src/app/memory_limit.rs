@@ -24,8 +24,8 @@ fn smallest(limits: impl Iterator<Item = u64>) -> Option<u64> {
 }
 
 /// Returns the files that may state a limit. `groups` is the content of `/proc/self/cgroup`, whose
-/// lines hold a number, controllers and a path. In a container, the mount may begin at the
-/// container's own cgroup, whatever the path is.
+/// lines hold a number, controllers and a path. Every part of the path is tried, down to the mount
+/// itself: in a container, the mount may already be the container's own cgroup.
 fn files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {

@@ -109,9 +109,9 @@ impl App {
         Self::assemble(source, config, compiler, carried).await
     }
 
-    /// Builds the successor of a pipeline, with another configuration. It takes over what that
-    /// pipeline has accepted, but uses none of it before it runs: if the build fails, the old
-    /// pipeline continues.
+    /// Builds the successor of a pipeline, with another configuration. The successor takes over
+    /// what the old pipeline has accepted, but uses none of it before it runs. So if the build
+    /// fails, the old pipeline continues.
     ///
     /// # Errors
     ///

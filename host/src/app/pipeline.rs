@@ -209,7 +209,8 @@ impl Shared {
         }
     }
 
-    /// Dead-letters what the journal has room for, and returns the work that does so with the rest.
+    /// Makes dead letters of as many events as the journal has room for. Returns a future that does
+    /// the same with the rest.
     async fn dead_letter(
         &self,
         mut backlog: RemovedSinkBacklog,
@@ -225,8 +226,8 @@ impl Shared {
         folder: PathBuf,
         routes: &[SinkRoute],
     ) -> impl Future<Output = ()> + Send + use<> {
-        // Excludes sinks with plugins of their own: an event for another sink has not passed these
-        // plugins.
+        // Excludes sinks with plugins of their own: a dead letter of another sink has not passed
+        // these plugins.
         let plain = routes
             .iter()
             .filter(|route| route.chain.plugins().is_empty());

@@ -115,10 +115,10 @@ impl CarriedOver {
     }
 
     /// Returns a ledger that emits no transition of a TaskRun that ended before the look-back of
-    /// the first start. A journal in a folder has marks and rejects events that it has already
-    /// accepted, so the next pipeline may look at older TaskRuns again. A journal in memory has no
-    /// marks: if the previous pipeline has emitted all that it saw, this one looks back no further
-    /// than necessary.
+    /// the first start. With a journal in a folder, older TaskRuns can be looked at again: the
+    /// journal has marks, and rejects events that it has already accepted. A journal in memory has
+    /// no marks. If the previous pipeline has emitted all that it saw, the ledger looks back no
+    /// further than necessary.
     pub(super) fn ledger(&self, source: &Source) -> Ledger {
         if source.is_recording() {
             return Ledger::from_stream_start();

@@ -23,7 +23,8 @@ pub(super) enum SinkLifetime {
     /// event is left to prepare.
     Events {
         chain: Arc<Chain>,
-        /// The sink of its dead letters. The sender is dropped when the delivery to this sink has ended.
+        /// The sink that receives the dead letters of this one, and a sender. The sender is dropped
+        /// when the delivery to this one has ended.
         dead_letters: Option<(DeadLetterSink, oneshot::Sender<()>)>,
     },
     /// The sink receives the dead letters of another sink, until the delivery to that sink has

@@ -68,8 +68,8 @@ impl Source {
         }
     }
 
-    /// Returns the horizon: a run that ended before it gives no events, unless the journal has an
-    /// earlier horizon.
+    /// Returns the horizon. The observer emits no events for a run that ended before the horizon,
+    /// unless the journal has an earlier one.
     pub(super) fn horizon(&self) -> Timestamp {
         match self {
             Self::Cluster {

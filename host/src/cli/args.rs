@@ -101,7 +101,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "It reads the history beside the journal, also while an observer uses it. EVENT-ID is the \
         attribute `id` of the event (header `ce-id`).\n\n\
-        Example:\n  step-observer explain 6f8e3f0a-4c0d-5d7e-9d5b-0a1f6c9a2b11 --journal /var/lib/step-observer"
+        Example:\n  step-observer explain 8d36cea8-4c0d-4d7e-9d5b-0a1f6c9a2b11-build-dev.tekton.event.plugin.step.failed.v1 --journal /var/lib/step-observer"
     )]
     Explain(ExplainArgs),
     /// Check, show and describe configuration files

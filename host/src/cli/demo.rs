@@ -30,7 +30,8 @@ use step_observer::terminal;
 /// A registry password that the operator of the demo has configured as a known secret. The pipeline prints it in base64.
 const KNOWN_VALUE: &str = "Tr0ub4dor&3-registry";
 
-/// Duration of the demo on a terminal: long enough to see steps run. With the start it stays below six seconds.
+/// Duration of the demo on a terminal: long enough to see steps run. Together with the start, the
+/// demo takes less than six seconds.
 const PLAY_TIME: Duration = Duration::from_secs(3);
 
 pub(super) async fn demo(

@@ -103,8 +103,8 @@ pub struct SinkConfig {
 pub struct DeadLetterConfig {
     /// Receiver of the dead letters.
     pub to: SinkKind,
-    /// Repetition of failed deliveries. An event that this sink does not accept either stays in
-    /// the journal.
+    /// Repetition of failed deliveries. If this sink does not accept an event either, the event
+    /// stays in the journal.
     #[serde(default)]
     pub retry: RetryConfig,
 }

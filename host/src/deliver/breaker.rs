@@ -97,8 +97,8 @@ impl Breaker {
             self.failed_namespaces.insert(namespace);
         }
         let probed_until = match self.state {
-            // The attempt began before the breaker opened, such as an event of the same batch: its
-            // failure proves nothing new.
+            // The attempt began before the breaker opened, for example with an event of the same
+            // batch. Its failure proves nothing new.
             State::Open { .. } => return false,
             State::Probing { until } => Some(until),
             State::Closed => None,
@@ -128,8 +128,8 @@ impl Breaker {
         };
     }
 
-    /// Closes the breaker: the sink asks for a pause, so it answers. A suspension stays, because the
-    /// request may be older than it.
+    /// Closes the breaker: the sink asks for a pause, so it answers. A suspension stays, because
+    /// the sink may have asked before the suspension.
     pub(super) fn on_pause(&mut self) {
         if self.opened_by != OpenedBy::Suspension {
             *self = Self::default();

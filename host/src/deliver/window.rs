@@ -76,8 +76,8 @@ impl Window {
         }
     }
 
-    /// Waits until, since the last call, releases have brought the number of taken places to a
-    /// multiple of `RELEASES_PER_WAKE` (0 included).
+    /// Waits until a release brings the number of taken places to a multiple of `RELEASES_PER_WAKE`
+    /// (0 included). Returns at once if that has happened since the last call.
     pub(super) async fn released(&self) {
         self.released.notified().await;
     }
@@ -109,8 +109,8 @@ impl AttemptQueue {
         }))
     }
 
-    /// Waits for a permit. Not safe to cancel alone: if one waiting future is dropped, all must be,
-    /// because a permit that is granted meanwhile would be lost.
+    /// Waits for a permit. A waiting future must not be dropped unless all are: a permit that it
+    /// was granted meanwhile would be lost.
     pub(super) async fn acquire(&self, namespace: u32) -> AttemptPermit<'_> {
         let granted = {
             let mut state = self.0.lock();

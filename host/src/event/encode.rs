@@ -51,8 +51,8 @@ pub fn structured(event: &Event) -> Result<Bytes, EncodeError> {
     }
 }
 
-/// Writes the attributes of an event and the given data, instead of data in `event`: the name of
-/// the data's member and its value, which takes about `length` bytes.
+/// Writes the attributes of an event, then `data` in place of the event's own data. `data` is the
+/// name and the value of the member; the value takes about `length` bytes.
 pub(super) fn json(
     event: &Event,
     data: Option<(&str, impl Serialize)>,

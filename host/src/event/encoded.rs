@@ -278,9 +278,9 @@ impl Encoded {
         Ok(Binary { headers, body })
     }
 
-    /// Makes the value of a header. A text that is a part of the event becomes a slice of `head`, a
-    /// copy of everything before the data: a connection may keep headers for a long time (HPACK),
-    /// and must not keep the data in memory with them.
+    /// Makes the value of a header. A text that is a part of the event becomes a slice of `head`,
+    /// which is a copy of everything before the data. A slice of the event itself would keep the
+    /// data in memory as long as a connection keeps the header (HPACK).
     fn header(&self, head: &Bytes, text: Cow<'_, str>) -> Bytes {
         match text {
             Cow::Borrowed(part) => {
@@ -335,8 +335,8 @@ impl Encoded {
         });
         match data {
             Some(name) => Ok(Some(name)),
-            // The result of the parser counts only here: a parser that stops at the data reports
-            // that the text has more.
+            // Only here does an error of the parser count. If `data` was found, the parser stopped
+            // there and reports an error, because the text goes on.
             None => read.map(|()| None),
         }
     }

@@ -195,8 +195,8 @@ fn attributes(
     Ok(event)
 }
 
-/// Returns the trace of a transition and its parent span as a W3C `traceparent`: those of Tekton,
-/// else a separate trace for each TaskRun; the trace id is then the UID of the TaskRun.
+/// Returns the trace of a transition and its parent span as a W3C `traceparent`. Both come from
+/// Tekton; without them, each TaskRun has its own trace, whose id is the UID of the TaskRun.
 #[must_use]
 pub fn trace_context(record: &StepRecord, config: &EventConfig) -> String {
     traceparent(record, config).unwrap_or_else(|| {

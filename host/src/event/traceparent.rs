@@ -5,9 +5,10 @@ const LENGTH: usize = 55;
 /// The flag `sampled`, the only one of version 00.
 const SAMPLED: u8 = 1;
 
-/// Parses a `traceparent` and returns it in version 00, the highest version known here; `None` if the
-/// text is not valid. Then the whole context counts as absent, and so does a `tracestate` beside it
-/// (§4.3): a collector refuses all spans of a request if the ids of one span are invalid.
+/// Parses a `traceparent` and returns it in version 00, the highest version known here. Returns
+/// `None` if the text is not valid: then there is no trace context, and a `tracestate` beside it is
+/// ignored, too (§4.3). This matters because a collector refuses all spans of a request if the ids
+/// of one span are invalid.
 ///
 /// A valid text of version 00 stays as it is. Of a higher version only the fields of version 00 are
 /// kept (§4.3).

@@ -117,9 +117,8 @@ impl Admission {
         self.state().places >= MAX_PLACES
     }
 
-    /// Takes places for a record of this many bytes, even if there is no room: callers check for
-    /// room before, and the transitions that are found together in one look at a run are not
-    /// separated.
+    /// Takes places for a record of this many bytes, even if there is no room. Callers check for
+    /// room before, but all transitions that one look at a run finds get places together.
     pub(crate) fn enter(&self, namespace: &Arc<str>, run: &Arc<str>, bytes: usize) -> Ticket {
         let places = 1 + bytes / PLACE_BYTES;
         let mut state = self.state();

@@ -55,9 +55,9 @@ const ONE_SOURCE: &str = "give exactly one of value, fromEnv and fromFile";
 const NO_COLON: &str = "a user's name must not hold a colon";
 
 impl Header {
-    /// Refuses settings that no file or variable can make valid. The error holds the name of the
-    /// wrong field below the header, if it is a single one, and the reason, which does not quote
-    /// the value.
+    /// Refuses settings that no file or variable can make valid. The error holds the wrong field of
+    /// the header (`None` if it is not a single field), and the reason, which does not quote the
+    /// value.
     pub(crate) fn check(&self) -> Result<(), (Option<&'static str>, String)> {
         match (&self.value, &self.from_env, &self.from_file) {
             (Some(_), None, None) => match self.read_text() {

@@ -62,8 +62,8 @@ impl Journal {
         let Some(free) = self.max_bytes.checked_sub(all + bytes) else {
             return Err(NoRoom::Full);
         };
-        // If the check passes for a namespace that holds all these bytes, it passes for this one,
-        // which holds no more. This is the usual case, and saves the lookup.
+        // Checks as if this namespace held all these bytes. It holds no more than that, so if this
+        // passes, the exact check passes, too. This is the usual case, and saves the lookup.
         if self.when_full == WhenFull::DropOldest || is_fair(all, bytes, free) {
             return Ok(());
         }

@@ -115,9 +115,9 @@ impl DeadLetters {
         }
     }
 
-    /// Returns the dead letter to evict next, and its namespace: the oldest one in the largest
-    /// namespace of the sink that has the most. So the sink that fills the space makes room. Counts
-    /// only refused dead letters, unless `evict_any`.
+    /// Returns the dead letter to evict next, and its namespace. Takes the sink with the most dead
+    /// letters, because it fills the space; of that sink the namespace with the most, and of that
+    /// namespace the oldest. Counts only refused dead letters, unless `evict_any`.
     pub(super) fn next_to_evict(&self, evict_any: bool) -> Option<(LetterKey, u32)> {
         // If two sinks have the same number, takes the sink with the oldest dead letter.
         let sinks = self.groups.iter().filter_map(|(bit, groups)| {
@@ -174,8 +174,8 @@ impl DeadLetters {
         (dead_bytes + self.pending_bytes).saturating_sub(self.evicted_bytes)
     }
 
-    /// Returns the number and the bytes of the dead letters that the sink did not refuse, but that
-    /// were given up. Every pending dead letter is counted, refused or not.
+    /// Returns the number and the bytes of the given-up dead letters: those that the sink did not
+    /// refuse. Pending ones are all included, even refused ones.
     pub(super) fn given_up(&self) -> (u64, u64) {
         let (count, bytes) = self.given_up;
         (

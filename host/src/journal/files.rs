@@ -16,8 +16,8 @@ use std::sync::Arc;
 /// Suffix of the file names of segments.
 const SEGMENT_SUFFIX: &str = ".journal";
 
-/// Maximum gap in bytes between two bodies that are read at once, together with the gap, instead of
-/// with two reads.
+/// Maximum gap in bytes between two bodies that one read fetches, together with the gap. With a
+/// larger gap, there are two reads.
 const MAX_READ_GAP: u64 = 4096;
 
 /// One change or one sync.
@@ -80,7 +80,9 @@ impl Files {
     /// may have created them and been killed before it synced them.
     pub(super) fn sync_folder_name(&self) -> io::Result<()> {
         let device = std::fs::metadata(&self.folder)?.dev();
-        for folder in self.folder.ancestors().map(parent) {
+        // A relative path ends in the current folder, whose own name was not created here.
+        let created = self.folder.ancestors().filter(|path| !is_current(path));
+        for folder in created.map(parent) {
             // This folder is on another device. The observer created nothing here or above, because
             // a mount point existed before it started.
             if std::fs::metadata(folder)?.dev() != device {

@@ -101,8 +101,8 @@ impl InFlight {
     }
 }
 
-/// Counts the events of one transition as in flight until the guard is dropped, after they have
-/// entered the index.
+/// Keeps the events of one transition counted as in flight. Dropped after they have entered the
+/// index.
 #[derive(Debug)]
 pub(super) struct InFlightGuard {
     bytes: u64,

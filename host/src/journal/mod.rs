@@ -226,9 +226,9 @@ impl Journal {
         self.wait_for(synced).await
     }
 
-    /// Waits for an answer of the writer, or until the journal fails. Waiting for the answer alone
-    /// might never end: a command that is sent while the thread ends stays in the channel, with the
-    /// sender of its answer, as long as a sender of commands exists.
+    /// Waits for an answer of the writer, or until the journal fails. The answer alone might never
+    /// come. A command that is sent while the thread ends stays in the channel as long as any
+    /// sender of commands exists, and the command holds the sender of its answer.
     async fn wait_for(&self, answer: oneshot::Receiver<()>) -> Result<(), JournalError> {
         tokio::select! {
             biased;

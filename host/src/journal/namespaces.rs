@@ -15,8 +15,8 @@ pub(crate) fn is_fair(own: u64, size: u64, free: u64) -> bool {
     own == 0 || own + size <= free.saturating_mul(MAX_TIMES_FREE)
 }
 
-/// A namespace keeps the numbers of removed events until they exceed the number of its events by
-/// more than this.
+/// Maximum number of removed events whose numbers a namespace keeps, beyond the number of its
+/// remaining events.
 const MAX_STALE_SEQS: usize = 64;
 
 /// The events of one namespace.

@@ -277,8 +277,9 @@ fn replay(
                 if !is_last {
                     return Err(damaged(at, "later segments follow"));
                 }
-                // Frames of one sync reach the disk in any order. A later frame that was written
-                // after a sync beyond this offset proves that this frame was whole.
+                // Frames of one sync reach the disk in any order, so a later frame alone proves
+                // nothing. But if it was written after a sync beyond this offset, this frame was
+                // whole.
                 let later = frame::intact_frames_after(&bytes, at).find(|(_, synced)| *synced > at);
                 if let Some((next, _)) = later {
                     let problem =

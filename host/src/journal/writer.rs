@@ -23,8 +23,8 @@ const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of the write buffer that stay allocated after a large batch.
 const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 /// Delay before entries without a waiter (mostly acknowledgements) are written, so that many of
-/// them share one write. A write itself takes longer than writing these few bytes. If a crash comes
-/// first, those deliveries are repeated.
+/// them share one write. Each write has a fixed cost, which is larger than that of these few bytes.
+/// If a crash comes first, those deliveries are repeated.
 const BATCH_DELAY: Duration = Duration::from_micros(500);
 /// Delay before a write is tried again after the disk was full.
 const DISK_FULL_RETRY: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });

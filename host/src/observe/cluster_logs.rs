@@ -34,9 +34,9 @@ const RETRY_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_secs(2),
 };
-/// Time in which a Pod cannot be deleted, created again with the same name, scheduled and started
-/// without an event in the watch. If reading a log took no longer, the watch alone decides whose
-/// log it is.
+/// Minimum time for a replacement that the watch does not report: a Pod is deleted, created again
+/// with the same name, scheduled and started. If a log was read in less time, the watch alone
+/// decides whose log it is.
 const MIN_REPLACEMENT_TIME: Duration = Duration::from_secs(1);
 /// Reason for which the log of a replaced Pod is unavailable.
 pub(crate) const LOG_OF_REPLACED_POD: &str = "another pod has its pod's name";
@@ -218,8 +218,8 @@ impl ClusterLogs {
         }
     }
 
-    /// Reads a log until a deadline. If `limit` is given, a log that has started to arrive is read
-    /// only up to this number of bytes and this earlier time.
+    /// Reads a log until a deadline. `limit` bounds the bytes and sets an earlier deadline for a
+    /// log that has started to arrive.
     async fn read_bounded(
         &self,
         target: &LogTarget,
@@ -289,11 +289,11 @@ impl ClusterLogs {
         }
     }
 
-    /// Returns the log if it belongs to this Pod, else an unavailable log: the log was read by the
-    /// name of the Pod, which another Pod may have.
+    /// Returns the log if it belongs to this Pod, else an unavailable log. The log was read by the
+    /// name of the Pod, and another Pod may have that name.
     ///
-    /// The watch decides. The API server is asked only if the Pod is gone or `watch_suffices` is
-    /// false: if no other Pod has the name, the log belongs to this Pod.
+    /// The watch decides if the Pod was replaced, or if it exists and `watch_suffices` is true.
+    /// Otherwise the API server is asked whether another Pod has the name.
     pub(crate) async fn verified(
         &self,
         log: CapturedLog,

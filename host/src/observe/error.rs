@@ -80,8 +80,8 @@ pub(super) fn without_values(error: &serde_json::Error) -> String {
     }
 }
 
-/// Returns the same message without the position: serde counts it from the beginning of the part
-/// that it was given.
+/// Returns the message of a serde error without values and without the position. serde counts the
+/// position from the beginning of the part that it was given.
 pub(super) fn without_position(error: &serde_json::Error) -> String {
     let text = without_values(error);
     let position = format!(" at line {} column {}", error.line(), error.column());

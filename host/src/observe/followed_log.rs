@@ -153,8 +153,7 @@ impl Follow {
 struct TimestampedLines {
     /// The part of the current line's timestamp that has arrived.
     stamp: Vec<u8>,
-    /// Position in the current line, once its timestamp is known. Between two lines, the position
-    /// in the previous line.
+    /// Position in the latest line whose timestamp is complete.
     position: Option<LinePosition>,
     /// True if the current position is inside a line whose timestamp is complete.
     in_line: bool,

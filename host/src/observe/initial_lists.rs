@@ -53,8 +53,8 @@ impl InitialLists {
         })
     }
 
-    /// Records that an initial list of a scope is refused: the other namespaces become listed
-    /// without it. A scope of all namespaces is never excluded. Returns the change that this
+    /// Records that an initial list of a scope is refused, so that the other namespaces no longer
+    /// wait for it. A scope of all namespaces is never excluded. Returns the change that this
     /// causes, if any.
     pub(super) fn exclude(&mut self, scope: &Scope) -> Option<Change> {
         let namespace = scope

@@ -58,8 +58,8 @@ impl LogCapture {
         self.tail.drain(..excess);
     }
 
-    /// Joins the beginning of a log with its last `lines` lines, which were read separately. If the
-    /// log has no more lines than these, nothing is missing between the two.
+    /// Joins the beginning of a log with its end, which was read separately by a request for
+    /// `lines` lines. If fewer lines came, they are the whole log and nothing is missing.
     pub(super) fn join_end(mut self, end: Self, lines: usize) -> Self {
         let is_all = end.lines < lines && end.total >= self.total;
         if is_all && end.head.starts_with(&self.head) {
@@ -265,8 +265,8 @@ mod tests {
             .join_end(bytes_received(&lines(0..3)), 200)
             .finish();
         assert_eq!((whole.text, whole.truncated), (lines(0..3), false));
-        // The log may have more lines before these, and the first of these lines counts as
-        // incomplete.
+        // As many lines came as were requested, so the log may have more lines before them. The
+        // first of them counts as incomplete.
         let end = bytes_received("line 0\nli")
             .join_end(bytes_received(&lines(0..3)), 3)
             .finish();

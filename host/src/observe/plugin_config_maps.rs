@@ -108,8 +108,8 @@ impl KnownConfigMaps {
             }
             Event::Changed(map) => self.present(map),
             Event::Deleted(map) => self.gone(map.name()),
-            // Counts as a refused plugin, because the plugin may mask secrets: at the start every
-            // event fails at this plugin, later its previous version stays in use.
+            // Counts as a refused plugin, because the plugin may mask secrets. At the start, every
+            // event fails at this plugin; later, its previous version stays in use.
             Event::Unreadable(map) => {
                 let name = (*map.name).to_owned();
                 self.listing.insert(name.clone());

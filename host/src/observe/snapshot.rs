@@ -172,10 +172,10 @@ fn init_failure(status: &ContainerStatus) -> Option<(InitFailure, Option<Timesta
 /// Returns the time at which the first step container started, and the time at which the last of
 /// all containers started.
 ///
-/// If a step container could not start, its end counts as its start in the first result, because
-/// later states of the Pod show this end, too. Tekton stops sidecars after the steps by restarting
-/// them with another image. Those starts are later than the end of a step and do not count in the
-/// second result.
+/// In the first result, the end of a step container that could not start counts as its start: later
+/// states of the Pod show this end, too. The second result ignores other containers that started
+/// after the first end of a step: Tekton stops sidecars after the steps by restarting them with
+/// another image.
 fn container_starts(
     status: &PodStatus,
     times: PlausibleTimes,

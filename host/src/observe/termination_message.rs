@@ -111,8 +111,8 @@ pub(super) fn parse(message: Option<&str>) -> Option<TerminationMessage> {
     Some(found)
 }
 
-/// Masks every text in a message that a step wrote. [`parse`] finds the same entries of the
-/// entrypoint and the same truncation in the result, which is never compressed. Returns `None` if
+/// Masks every text that a step wrote in a message. The result is never compressed. In it,
+/// [`parse`] finds the same entries of the entrypoint and the same truncation. Returns `None` if
 /// `mask` fails.
 pub(crate) fn mask(
     message: &str,

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::info;
 
-/// Failed starts of a watch in a row after which it is rebuilt with a new list.
+/// Number of failed starts in a row after which a watch is rebuilt with a new list.
 const MAX_FAILED_STARTS: u32 = 4;
 
 /// Default for the seconds after which a watch is renewed. A component between observer and API

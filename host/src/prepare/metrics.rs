@@ -106,8 +106,8 @@ impl PipelineMetrics {
 }
 
 impl PipelineMetrics {
-    /// Makes events stay counted as pending if their guards are dropped from now on, because the
-    /// stages are aborted.
+    /// Keeps an event counted as pending if its guard is dropped from now on. The stages are
+    /// aborted next, which drops the guards of unfinished events.
     pub(crate) fn keep_pending(&self) {
         self.keeps_pending.store(true, Ordering::Relaxed);
     }

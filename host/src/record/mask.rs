@@ -215,8 +215,9 @@ fn message_of<'a>(name: &str, member: &'a mut Value) -> Option<&'a mut String> {
     }
 }
 
-/// Sets the termination messages to the form that was masked entry by entry. The masking of all
-/// other texts treats a message as one JSON or plain text, and not as a list of entries.
+/// Restores the termination messages that were masked entry by entry. The masking of all other
+/// texts has changed them again: it treats a message as one JSON or plain text, and not as a list
+/// of entries.
 fn restore_messages(value: &mut Value, masked: &Value) {
     match (value, masked) {
         (Value::Array(items), Value::Array(masked)) => {

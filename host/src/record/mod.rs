@@ -43,8 +43,8 @@ pub struct Recorder {
     first: Option<Timestamp>,
     /// The line with the last state of each existing object, by its UID.
     present: HashMap<String, EventLocation>,
-    /// UIDs of the objects that ended before the horizon: TaskRuns, and Pods whose TaskRun is not
-    /// among them.
+    /// UIDs of the objects that ended before the horizon. A Pod is included only if its TaskRun is
+    /// not.
     before_horizon: HashSet<String>,
     /// Pods that no TaskRun has named yet.
     unclaimed: UnclaimedPods,
@@ -238,8 +238,8 @@ impl Recorder {
             return true;
         }
         if self.is_listed {
-            // After the initial lists, every object that ends is recorded. If a deletion arrives
-            // for an object that was not recorded, that object ended before the horizon.
+            // Every object that ends after the initial lists is recorded. So if an object is
+            // deleted that was not recorded, it ended before the horizon.
             return false;
         }
         let ended = match identity.kind {

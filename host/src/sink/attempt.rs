@@ -9,8 +9,8 @@ pub enum Attempt {
     Delivered,
     /// The sink has not acknowledged the event, but may still have received it.
     Failed(DeliveryFailure),
-    /// Nothing was sent: the receiver has asked for a pause, or the pause is over and another
-    /// request is the probe.
+    /// Nothing was sent. Either the receiver has asked for a pause, or the pause is over and
+    /// another request probes the receiver first.
     Postponed,
 }
 

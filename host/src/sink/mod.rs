@@ -173,8 +173,8 @@ macro_rules! wires {
             [$(<$wire>::SILENCED_CRATES,)+].concat()
         }
 
-        /// Returns the names of all wires, each with the cargo feature that it needs and this
-        /// program was built without (`None` if the wire can be used).
+        /// Returns the names of all wires, each with its missing cargo feature: the wire needs it,
+        /// but this program was built without it. `None` if the wire can be used.
         #[must_use]
         pub fn wire_names() -> Vec<(&'static str, Option<&'static str>)> {
             vec![$((<$wire>::NAME, <$wire>::MISSING_FEATURE),)+]

@@ -84,8 +84,9 @@ impl PauseGate {
         })
     }
 
-    /// Begins a pause of the requested length, or extends the current pause to the same end. The
-    /// length is limited to the gate's maximum. Returns the limited length, counted from now.
+    /// Begins a pause of the requested length, counted from now, but at most the gate's maximum. A
+    /// current pause is extended if it would end earlier, and never shortened. Returns the limited
+    /// length.
     pub(super) fn begin(&self, asked: Duration) -> Duration {
         let length = asked.min(self.longest);
         if !length.is_zero() {

@@ -40,8 +40,8 @@ pub(crate) trait Wire: fmt::Debug + Sized + Send + Sync {
     /// Crates whose own log lines are switched off, because the wire reports their errors itself.
     const SILENCED_CRATES: &'static [&'static str] = &[];
 
-    /// The cargo feature that the wire needs and this program was built without. `None` if the wire
-    /// can be used.
+    /// The missing cargo feature: the wire needs it, but this program was built without it. `None`
+    /// if the wire can be used.
     const MISSING_FEATURE: Option<&'static str> = None;
 
     /// Returns all settings that contradict each other or can never be used. Reads no file and contacts no server.

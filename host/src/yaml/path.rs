@@ -80,8 +80,8 @@ impl FieldPath {
 }
 
 impl Segment {
-    /// Returns the name of a key or variant, or as an error the index of an item. Both kinds of
-    /// names are fields of the text.
+    /// Returns the name of a key or variant; both are fields of the text. Returns the index of an
+    /// item as `Err`.
     pub(super) fn name(&self) -> Result<&str, usize> {
         match self {
             Self::Key(name) | Self::Variant(name) => Ok(name),

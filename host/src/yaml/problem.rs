@@ -13,8 +13,8 @@ pub(super) fn describe(message: &str) -> String {
             .rsplit_once(" at line ")
             .map_or(first, |(rest, _)| rest),
     };
-    // Removes the place where an alias's value is defined: the position of the error is already
-    // that of this value.
+    // Removes the part of the message that says where the value of an alias is defined. The mistake
+    // is already reported at that position.
     let problem = problem
         .split_once(" (defined at line ")
         .map_or(problem, |(rest, _)| rest);

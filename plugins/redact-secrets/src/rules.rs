@@ -9,7 +9,8 @@ macro_rules! password {
     };
 }
 
-/// A name whose value is a secret if it is long, and the text between name and value.
+/// A name that may belong to a secret, and the text between name and value. The value is a secret
+/// only if it is long.
 macro_rules! secret {
     () => {
         r#"(?i)[A-Za-z0-9_.-]{0,60}(?:secret|token|api_?-?key|access_?-?key|private_?-?key|account_?key|credentials?|_auth)\\*["']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}"#
@@ -199,8 +200,8 @@ const RULES: &[(&str, &str, &[&str])] = &[
         r"(?:echo|printf)\s+(?:-\w+\s+)*'(?P<secret>[^'\n]*:[^'\n]+)'\s*\|\s*base64",
         &["base64"],
     ),
-    // Matches several lines, with any text between them, as in scripts; if the end of the key is
-    // missing, matches to the end of the text.
+    // Matches everything from the first to the last line of a key, also other text in between, as
+    // in scripts. If the last line is missing, matches to the end of the text.
     (
         "private-key",
         r"(?s)-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\z)",

@@ -184,8 +184,8 @@ impl ApiServer {
         self.change(|model| model.logs.insert(pod_container.to_owned(), text.to_owned()));
     }
 
-    /// Blocks reads of this pod's logs. After their release they return the log that then exists
-    /// under the pod's name.
+    /// Blocks reads of this pod's logs until [`Self::release_logs`]. Then they return the log that
+    /// the pod of this name has at that time.
     pub fn hold_logs(&self, pod: &str) {
         self.change(|model| model.held_logs.insert(pod.to_owned()));
     }

@@ -142,8 +142,8 @@ impl Cluster {
             .map_err(|error| format!("the API server does not take it: {error}"))
     }
 
-    /// Creates two pods, as a user with the right to create Pods can: one that makes a client fail
-    /// that parses every field, and one that claims to be the pod of the case's TaskRun and
+    /// Creates two pods, as a user with the right to create Pods can. On the first, a client that
+    /// parses every field fails. The second claims to be the pod of the case's TaskRun, and
     /// succeeds.
     ///
     /// # Errors

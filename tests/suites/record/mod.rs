@@ -102,8 +102,8 @@ impl Recording {
     }
 }
 
-/// Returns the last state of each object with the revision that the server assigns to it, after
-/// `others` events of other objects.
+/// Returns, as JSON text, the revision that the server assigns to the last state of each object.
+/// The server has assigned revisions to `others` events of other objects before.
 fn last_states(events: &[Value], others: usize) -> Vec<String> {
     let uid = |event: &Value| event["object"]["metadata"]["uid"].to_string();
     let last: BTreeMap<String, usize> = events.iter().map(uid).zip(others + 2..).collect();

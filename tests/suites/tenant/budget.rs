@@ -374,8 +374,8 @@ async fn call_runs(observer: &mut Observer, journal: &Path) {
     tokio::time::timeout(PATIENCE, running).await.unwrap();
 }
 
-/// Returns a plugin that never ends: until its time is over, the process can be killed during its
-/// call.
+/// Returns a plugin whose calls never end by themselves. The process can be killed during such a
+/// call, until the call's time is over.
 fn endless() -> Value {
     let module = wat("", "(loop $again (br $again)) (unreachable)");
     let settings = b"limits: {timeMs: 2000}\n";

@@ -57,8 +57,8 @@ async fn a_pod_of_another_namespace_reports_and_ends_nothing_of_a_run() {
     for event in before {
         server.play(event);
     }
-    // One Pod in another namespace, and one in the namespace of the run that its TaskRun does not
-    // name.
+    // One Pod is in another namespace. The other is in the run's namespace, but is not the Pod that
+    // the TaskRun names.
     let namespace = pod["metadata"]["namespace"].as_str().unwrap();
     let attacks = [
         foreign(&pod, "sec-a", "attacker-pod", "attacker-1"),

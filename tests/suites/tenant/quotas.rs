@@ -21,8 +21,8 @@ const ADMIN: [&str; 4] = [
     "--log",
     "error,step_observer::admin=info",
 ];
-/// The smallest journal that can be configured, in bytes. 25 of the logs below are a namespace's
-/// share of it.
+/// The smallest journal that can be configured, in bytes. A namespace's share of it is 25 logs of
+/// [`LOG`] bytes.
 const SMALL: u64 = 1024 * 1024;
 const LOG: usize = 32 * 1024;
 
@@ -168,8 +168,9 @@ async fn refusals_of_one_namespace_delay_no_other_namespace_and_no_other_sink() 
     };
     get_until(&address, "/metrics", dropped).await;
     get_until(&address, "/readyz", |status, _| status == 200).await;
-    // Bytes that wait for the other sink do not count yet, so a few more than the bound may remain.
-    // The remaining dead letters belong to the hostile namespace, and can be sent again.
+    // The bytes of a dead letter do not count while its event still waits for the other sink. Thus
+    // a few dead letters more than the bound may remain. All that remain belong to the hostile
+    // namespace, and can be sent again.
     let (_, list) = dead_letters(&["list", "--json"], &journal).await;
     let letters: Vec<Value> = list
         .lines()

@@ -33,8 +33,8 @@ fn assert_harmless(what: &str, bytes: &[u8]) -> String {
     text
 }
 
-/// Writes the recording `a-success` with every text forged that a tenant controls, and some that
-/// tenants do not control, and `b-fail` unchanged beside it.
+/// Writes the recording `a-success`, and `b-fail` unchanged beside it. In `a-success` every text
+/// that a tenant controls is forged, and some that tenants do not control.
 fn recording(folder: &Path) -> PathBuf {
     let mut events = watch_events("a-success");
     for event in &mut events {

@@ -50,8 +50,8 @@ fn text(error: EditError) -> String {
     }
 }
 
-/// Ends the call: the host reports a crash. What the panic says is left out, formatting it would
-/// make the plugin three times as large.
+/// Ends the call: the host reports a crash. The panic's message is omitted, because formatting it
+/// would make the plugin three times as large.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     core::arch::wasm32::unreachable()

@@ -18,8 +18,8 @@ const LOG_MEMBER_BYTES: usize = 9;
 /// Maximum number of marks (entries of `leftOut`) that are for a single member. Members omitted
 /// after that share one mark per parent object.
 const MAX_NAMED_MARKS: usize = 16;
-/// Members of fewer bytes than this, and members with names of more bytes, share a mark, too: a
-/// mark of their own would take as many bytes as the member.
+/// A member shares a mark, too, if its value has fewer bytes than this or its name has more: a mark
+/// of its own would take as many bytes as the member.
 const MIN_NAMED_BYTES: usize = 128;
 /// Members that identify the step and its end have fewer bytes than this. Longer members may be
 /// omitted, unless the data would be invalid without them.

@@ -211,8 +211,8 @@ impl Model {
             });
             return Ok(());
         }
-        // The order of the sinks in the index decides which sink of a dropped event loses the event
-        // first.
+        // The sinks of a dropped event lose it one after the other, in the order of the sinks in
+        // the index.
         let order = journal.sinks();
         loop {
             let waiting = self.now().waiting();

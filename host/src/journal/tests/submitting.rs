@@ -95,8 +95,8 @@ fn an_entry_in_flight_is_submitted_again_only_if_it_is_lost() {
         submit(&journal, "0", MAX_IN_FLIGHT_BYTES, || {}).await;
         let mut second = Box::pin(submit(&journal, "1", 1, || {}));
         assert!(futures::poll!(second.as_mut()).is_pending());
-        // A caller gives up waiting like this at the end of the grace period of a shutdown, while
-        // the disk is full.
+        // The caller stops waiting, as at the end of the grace period of a shutdown while the disk
+        // is full.
         drop(second);
         assert_eq!(
             ["0", "1"].map(|mark| journal.is_emitted("run", mark)),
@@ -199,8 +199,8 @@ fn the_next_events_of_a_sink_are_read_together() {
             held().collect::<Vec<_>>(),
             [3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
         );
-        // The middle of the last read triggers the next read. The last read added 3 and 11 to 16,
-        // so its middle is 13.
+        // The last read added the events 3 and 11 to 16. Its middle is 13, which triggers the next
+        // read.
         journal.next_body(12, "a").await.unwrap().unwrap();
         journal.next_body(13, "a").await.unwrap().unwrap();
         while held().next_back() != Some(19) {

@@ -190,8 +190,8 @@ impl Catalog {
                 key,
             });
         }
-        // Slots that waited may be gone without a load. They may have been the last that prevented
-        // the first chain.
+        // Slots that waited for a load may be gone now. If they were the last that prevented the
+        // first chain, it is built here.
         self.build_first_chain();
         None
     }

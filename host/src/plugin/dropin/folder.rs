@@ -158,8 +158,8 @@ fn list_folder(folder: &Path) -> io::Result<FilePaths> {
 
 fn stamp(paths: &FilePaths) -> Stamp {
     let one = |path: &PathBuf| {
-        // The target of the link is part of the stamp: when a mounted volume changes, it changes
-        // even if times and sizes stay the same.
+        // The target of the link is part of the stamp. It changes with a mounted volume, even if
+        // times and sizes stay the same.
         let place = path.canonicalize().unwrap_or_else(|_| path.clone());
         let metadata = std::fs::metadata(path).ok();
         let size = metadata.as_ref().map_or(0, std::fs::Metadata::len);

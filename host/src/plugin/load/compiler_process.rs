@@ -120,8 +120,8 @@ fn lower_priority() {
 struct ChildLimits {
     /// Bytes of machine code that are left.
     code: u64,
-    /// Bound of the resident memory in bytes. It is set if the system, when memory runs out, would
-    /// end the observer together with the child.
+    /// Bound of the resident memory in bytes. It is set only where the system would end the
+    /// observer together with the child when memory runs out.
     memory: Option<u64>,
 }
 
@@ -136,7 +136,8 @@ enum ChildAnswer<T> {
 }
 
 /// Waits for an answer, and checks the child's resident memory meanwhile. The system's own limit
-/// counts reserved memory, which the allocator alone exceeds.
+/// cannot replace this check: it counts reserved memory, and the allocator alone reserves more than
+/// the bound.
 fn wait_for_answer<T>(answer: &mpsc::Receiver<T>, pid: u32, memory: Option<u64>) -> ChildAnswer<T> {
     let began = Instant::now();
     while began.elapsed() < MAX_LOAD_TIME {

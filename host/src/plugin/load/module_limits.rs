@@ -12,8 +12,8 @@ const MAX_FUNCTIONS: usize = 20_000;
 const MAX_CODE_BYTES: usize = 16 * 1024 * 1024;
 /// Largest number of locals of a function. Real functions have a few hundred.
 const MAX_LOCALS: usize = 2_000;
-/// Bound of the bytes of a function multiplied by its locals, which gives the size of the
-/// compiler's tables. Real functions stay below 25 million.
+/// Bound of a function's size in bytes times the number of its locals. This product gives the size
+/// of the compiler's tables. Real functions stay below 25 million.
 const MAX_FUNCTION_TABLE_BYTES: usize = 64_000_000;
 /// Bound of the sum of these products over all functions of a file. StarlingMonkey has 130 million,
 /// CPython 70 million.

@@ -42,8 +42,8 @@ impl World {
         Ok(world)
     }
 
-    /// Checks that the component exports `transform`, and imports only packages of the contract. It
-    /// may also import WASI if `wasi` is `Denied`.
+    /// Checks that the component exports `transform`, and imports only packages of the contract.
+    /// With `Denied` it may also import WASI, because it gets an empty one.
     pub(super) fn check(&self, wasi: Wasi) -> Result<(), LoadError> {
         for name in &self.imports {
             if name.starts_with(WASI_PREFIX) {

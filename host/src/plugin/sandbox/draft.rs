@@ -35,8 +35,8 @@ pub(crate) struct Draft {
 struct Redactions {
     /// Index of the rule set, and the scope of the redaction.
     requested: Vec<(usize, wit::Scope)>,
-    /// Log and data of the unchanged event after the redactions so far. `None` if the redactions
-    /// change nothing.
+    /// Log and data with only the redactions so far, without the plugin's other changes. `None` if
+    /// the redactions change nothing.
     result: Option<(Option<String>, Option<Value>)>,
     counts: RedactionCounts,
 }

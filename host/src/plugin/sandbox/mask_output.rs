@@ -53,8 +53,8 @@ impl OutputMask {
         if self.withholds_all {
             return "(omitted: a plugin that may mask it is not loaded)".to_owned();
         }
-        // The text is cut to `max` bytes only after masking, because half of a secret matches no
-        // rule. A larger bound applies before masking.
+        // Cuts the text only roughly before masking. The cut to `max` bytes follows after masking,
+        // because half of a secret matches no rule.
         let bounded = text
             .get(..text.floor_char_boundary(max * 16))
             .unwrap_or_default();

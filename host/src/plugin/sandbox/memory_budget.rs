@@ -1,9 +1,9 @@
 //! One memory budget for all running instances. Each call has a reserved part that no other call
 //! can use. The rest of the budget is shared by the calls that need more.
 //!
-//! A call that needs shared memory while it is in use does not keep its own memory and wait: two
-//! such calls would wait for each other for ever. It ends, returns its memory, waits until it can
-//! get all the memory that it may need, and runs once more.
+//! A call that needs more shared memory than it can get now ends and returns its memory. It waits
+//! until it can get all the memory that it may need, and runs once more. It must not keep its
+//! memory while it waits: two such calls would wait for each other for ever.
 
 mod shared_pool;
 
@@ -24,9 +24,9 @@ const MAX_TOTAL_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Number of calls with a reserved part: one for each thread that runs plugins, and two for plugins
 /// that are tested during a load.
 const MAX_RESERVED_CALLS: usize = MAX_PLUGIN_THREADS + 2;
-/// The reserved part of a call is this fraction of the budget. With 96 MiB it is 1.5 MiB, more than
-/// a bundled plugin uses for an event; 69 MiB are shared, so that a call can have the default
-/// `limits.memoryBytes` of 64 MiB.
+/// Divisor of the budget that gives the reserved part of a call. With 96 MiB this part is 1.5 MiB,
+/// more than a bundled plugin uses for an event. The remaining 69 MiB are shared, so that a call
+/// can have the default `limits.memoryBytes` of 64 MiB.
 const RESERVED_FRACTION: usize = 64;
 
 /// Returns the default budget for a memory limit of the process. The rest of the limit is for the

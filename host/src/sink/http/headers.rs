@@ -19,7 +19,7 @@ const FRAMING: [&str; 9] = [
     "upgrade",
 ];
 
-/// Returns the invalid settings that no content of a file or variable can make valid, each with its
+/// Returns the settings that are invalid whatever the files and variables contain, each with its
 /// path and the reason. A reason contains the name of the header, never its value.
 pub(super) fn problems(config: &HttpConfig) -> Vec<(String, HttpError)> {
     let mut problems = Vec::new();

@@ -1,5 +1,5 @@
-//! Chooses the partition of a key as the Java client does, so that records that other programs write with the same key are in
-//! the same partition.
+//! Chooses the partition of a key as the Java client does. Records of other programs with the same
+//! key are then in the same partition.
 
 /// Returns the index of the partition of a key, out of `count` partitions; 0 if there are none.
 pub(super) fn partition_of_key(key: &[u8], count: usize) -> usize {

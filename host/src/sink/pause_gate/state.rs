@@ -7,8 +7,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct GateState {
     phase: Phase,
-    /// Number of pauses so far. It identifies requests that began before the last pause: their
-    /// outcome says nothing about the receiver after the pause.
+    /// Number of pauses and changes of the receiver so far. If it has changed since a request
+    /// began, the outcome of the request says nothing about the receiver now.
     pauses: u64,
     history: PauseHistory,
 }

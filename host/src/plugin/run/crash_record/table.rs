@@ -164,8 +164,8 @@ impl Suspects {
 
     /// Counts a death of the process during these calls. Each plugin that was called becomes a
     /// suspect. If several of them were suspects before, only the one with the longest call is
-    /// refused: a call that ends the process has usually run for a while, and another plugin rarely
-    /// has a long call at both deaths.
+    /// refused. A call that ends the process has usually run for a while; another plugin rarely has
+    /// a long call at both deaths.
     pub(super) fn count_death(&mut self, calls: &[Slot]) {
         let mut calls: Vec<Slot> = calls.to_vec();
         calls.sort_by_key(|call| (call.began, call.key));

@@ -212,7 +212,8 @@ proptest! {
         drop(running);
         prop_assert_eq!(budget.shared_in_use(), 0);
         let whole = plugins[0].reserve_whole(64 * MIB, now());
-        // At most half of the shared part is reserved for the others, even if they do not use it.
+        // The reservations of the other plugins take at most half of the shared part, so this call
+        // gets the other half.
         prop_assert!(whole.unwrap().taken >= 34 * MIB);
     }
 }
