@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-/// Returns the folder of the modules: `guests` (`STEP_OBSERVER_GUESTS`) if given, else a folder in
-/// cargo's target folder, which is `target` (`CARGO_TARGET_DIR`) if given. `manifest` is the folder
-/// of this crate.
+/// Returns the folder of the modules: `guests` (from `STEP_OBSERVER_GUESTS`) if given, else the
+/// folder `guests` in cargo's target folder. That is `target` (from `CARGO_TARGET_DIR`) if given,
+/// else `target` in the workspace. `manifest` is the folder of this crate.
 pub(crate) fn folder(manifest: &Path, guests: Option<PathBuf>, target: Option<PathBuf>) -> PathBuf {
     let root = manifest.parent().unwrap_or(manifest);
     let target = target.unwrap_or_else(|| PathBuf::from("target"));

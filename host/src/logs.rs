@@ -93,7 +93,7 @@ impl LogReader {
         }
     }
 
-    /// Updates the Pods whose logs are wanted, as a change of the cluster requires.
+    /// Applies a change of the cluster to the state of the Pods whose logs are wanted.
     pub(crate) fn observe_change(&self, change: &Change) {
         self.watched_pods.observe_change(change);
     }

@@ -40,7 +40,7 @@ const CONCURRENCY: usize = 16;
 /// Interleaved, so that other load affects all alike.
 const ROUNDS: usize = 21;
 const BOUND: f64 = 0.5;
-/// Interval in which runs appear while latency is measured: about a tenth of the possible
+/// Time between two new runs while latency is measured. The rate is about a tenth of the possible
 /// throughput.
 const SHOWN_EVERY: Duration = Duration::from_millis(4);
 

@@ -34,7 +34,8 @@ async fn main() {
     for (size, batches, bound) in SIZES {
         let events: Vec<Bytes> = (0..size).map(body).collect();
         let (mut ours, mut bare, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
-        // The three take turns, so that other load affects all of them; their order changes.
+        // The three systems take turns, so that other load affects all of them. Their order changes
+        // in each round.
         for turn in 0..3 * ROUNDS {
             let of = |name: &str| folder.path().join(format!("{name}-{size}-{turn}"));
             match (turn + turn / 3) % 3 {

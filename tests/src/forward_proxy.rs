@@ -14,7 +14,7 @@ const MAX_HEAD: usize = 64 * 1024;
 /// A proxy on a free port. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct ForwardProxy {
-    /// URL of the sink.
+    /// URL of the proxy.
     pub url: String,
     shared: Arc<Shared>,
     _server: JoinSet<()>,

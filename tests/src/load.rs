@@ -5,7 +5,8 @@ use crate::recording::{changes, event_id, track, watch_events};
 use serde_json::Value;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Recordings that stay correct if parts are missed: the last state shows everything.
+/// Recordings whose last state shows everything. The expected events stay the same if earlier
+/// states are missed.
 const STEADY: [&str; 6] = [
     "a-success",
     "b-fail",

@@ -39,7 +39,7 @@ impl ProcessUsage {
     }
 }
 
-/// The word for a bound that holds or does not.
+/// Returns the word for the result of a check: `holds` or `BROKEN`.
 #[must_use]
 pub fn verdict(holds: bool) -> &'static str {
     if holds { "holds" } else { "BROKEN" }

@@ -15,7 +15,7 @@ pub enum Fault {
     Pass,
     /// Reset at once: no request gets through.
     Refuse,
-    /// Reset after this many bytes of answers: the request gets through.
+    /// The request gets through. The connection is reset after this many bytes of answers.
     Cut(usize),
     /// Accepted and never answered: no request gets through.
     BlackHole,

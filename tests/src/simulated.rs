@@ -35,7 +35,8 @@ pub enum Fate {
     KilledEarly {
         /// Reported as `OOMKilled`; otherwise without a reason.
         by_memory: bool,
-        /// After READY, while the first step runs. A first step is always killed before READY.
+        /// True: killed after READY, while the first step runs. False: killed before READY. For the
+        /// first step it is always before READY.
         after_ready: bool,
     },
 }
@@ -249,7 +250,7 @@ impl History {
         }
     }
 
-    /// Returns the expected result of each step: `started` or not, and its end.
+    /// Returns the expected phases of each step: `started`, if it starts, and then its end.
     #[must_use]
     pub fn expected(&self) -> Vec<(String, String)> {
         let mut expected = Vec::new();

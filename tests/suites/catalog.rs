@@ -296,7 +296,7 @@ fn a_plugin_that_cannot_be_read_at_the_start_lets_nothing_through_and_keeps_no_o
     let states_now = states(&catalog);
     assert_eq!(states_now["redact"].0, PluginState::StandIn);
     assert_eq!(states_now["stamp"].0, PluginState::Loaded);
-    // A module in another file, instead of the broken link, is the same plugin.
+    // A module in another file replaces the broken link. It counts as the same plugin.
     std::fs::remove_file(&link).unwrap();
     write(place.path(), "redact.wat", &stamp("redact"));
     folder

@@ -49,7 +49,7 @@ async fn events_wait_for_tektons_sink_and_follow_it() {
         HttpSink::start(vec![]).await,
     ];
     let folder = tempfile::tempdir().unwrap();
-    // Has keys of other settings, and a `sink` that is empty.
+    // This ConfigMap has keys of other settings, and an empty `sink`.
     server.put(tekton_map(
         "config-events",
         &json!({"formats": "tektonv1", "sink": ""}),

@@ -143,7 +143,8 @@ fn every_reference_of_a_manifest_resolves() {
             );
         }
         for binding in of_kind(&objects, "SinkBinding") {
-            // In the other overlays the user patches it, as its comment says.
+            // In the other overlays, the user patches the kind, as the comment of the SinkBinding
+            // says.
             if form == "knative" {
                 assert_eq!(binding["spec"]["subject"]["kind"], workload["kind"]);
             }

@@ -181,7 +181,7 @@ async fn a_plugin_that_is_broken_at_the_start_lets_no_text_through() {
     assert_eq!(data.get("step").and_then(|step| step.get("args")), None);
     assert_eq!(plugins(&address).await["plugins"][0]["state"], "standIn");
 
-    // Once it is repaired or removed, it has no effect any more.
+    // The broken plugin has no effect any more once it is removed.
     server.delete(plugin_config_map("redact", &[]));
     wait_for_no_plugins(&address).await;
     play(&server, 2);

@@ -186,7 +186,7 @@ async fn a_batch_that_is_too_large_for_the_front_is_delivered_in_parts() {
     let front = available!(Front::start(&sink.url, size, "").await);
     // Counts connections: nginx closes a connection after a 413.
     let proxy = Proxy::start(&front.url, vec![Fault::Pass; 2]).await;
-    // One event of every run: a batch is full before it has lingered for that time.
+    // The linger time is long enough that a batch is always full first.
     let batch = ", mode: batch, batch: {maxEvents: 20, lingerMs: 10000}";
     let recording = runs(folder.path());
     let log = finish(replay(folder.path(), &recording, &proxy.url, batch)).await;

@@ -216,7 +216,7 @@ fn bombs_for_the_compiler_are_refused_before_it_starts() {
 
 #[test]
 fn a_large_memory_is_kept_as_well() {
-    // Above the bound of a call's output: the bound is that of memory.
+    // The memory is larger than a call's output may be. Only the memory limit applies to it.
     let keep = format!("{RELEASE} (call $keep)");
     let large = wat("(data (i32.const 7000000) \"x\")", &keep)
         .replace("(export \"memory\") 2)", "(export \"memory\") 120)");

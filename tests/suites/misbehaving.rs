@@ -316,7 +316,8 @@ fn identity_and_reserved_extensions_cannot_be_set() {
 
 #[test]
 fn a_flood_of_attributes_is_bounded() {
-    // Sets aaaaa, baaaa, … for ever, and keeps the edits that were accepted.
+    // Sets 600 attributes with different names, then returns `keep`, although only some were
+    // accepted.
     let flood = wat(
         "",
         &format!(

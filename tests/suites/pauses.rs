@@ -78,7 +78,7 @@ async fn all_events_of_a_sink_wait_until_the_pause_is_over_and_one_request_probe
         ),
     ] {
         let mut script = vec![(202, vec![])];
-        // Those that were in flight together, and then single probes.
+        // One answer for each request in flight, and one for a single probe.
         script.extend(vec![asks(status, 1); concurrency + 1]);
         let sink = HttpSink::start(script).await;
         let folder = tempfile::tempdir().unwrap();

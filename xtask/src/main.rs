@@ -118,8 +118,8 @@ fn profile(args: &[String]) -> Option<&'static str> {
     })
 }
 
-/// Returns the arguments of cargo for the program alone. `None` without options: then the whole
-/// workspace is built, as tests need it.
+/// Returns the arguments for cargo to build only the program, with the given options. Returns
+/// `None` if no option is given: then the whole workspace is built, as tests need it.
 fn program_options(args: &[String]) -> Option<Vec<String>> {
     let package = ["--package", "step-observer", "--locked"].map(str::to_owned);
     let options = package.into_iter().chain(args.iter().cloned());

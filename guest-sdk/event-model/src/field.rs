@@ -26,7 +26,8 @@ pub enum PluginAccess {
 pub enum OnStrip {
     /// It stays completely, because it cannot contain a secret.
     Keep,
-    /// It stays, but only with those members whose own rows keep them.
+    /// It stays, but only with those members that have their own row in `FIELDS` and are kept by
+    /// it.
     KeepMembers,
     /// It goes.
     Remove,
@@ -38,8 +39,7 @@ pub enum OnStrip {
 pub enum OnOversize {
     /// It stays.
     Keep,
-    /// It is omitted if it is long. A field with a rule of its own, such as the log, follows that
-    /// rule.
+    /// It is omitted if it is long. Some fields, such as the log, have a rule of their own instead.
     Omit,
 }
 
@@ -138,8 +138,8 @@ pub fn find(parent: &str, name: &str) -> Option<&'static Field> {
     fields.find(|field| field.name() == name && field.parent() == parent)
 }
 
-/// Returns the field that forbids `set` to change this place. The place may be the field itself,
-/// inside the field, or around it.
+/// Returns a field that `set` may not change and that is at this place, contains it, or lies inside
+/// it. `set` may not change the place then.
 #[must_use]
 pub fn forbids_set(place: &str) -> Option<&'static Field> {
     let is_it = |field: &&Field| match field.plugin {

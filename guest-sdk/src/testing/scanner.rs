@@ -5,7 +5,7 @@ use crate::bindings::step_observer::plugin::events::Redaction;
 use regex::Regex;
 use serde_json::Value;
 
-/// Stands for any secret: no word, long, letters and digits.
+/// Sample that stands for any secret. It is long, has letters and digits, and is not a word.
 const PROBE: &str = "Zx9Qm4Tv7Rk2Wp5LdG8h";
 /// Shortest value that the host takes.
 const MIN_VALUE: usize = 4;
@@ -19,7 +19,8 @@ struct FakeRule {
     replacement: String,
 }
 
-/// Patterns one after the other: simpler than the host's scanner, and slower.
+/// Scanner that runs the patterns one after the other. It is simpler and slower than the host's
+/// scanner.
 pub(super) struct FakeScanner {
     rules: Vec<FakeRule>,
     pub(super) counts: Vec<Redaction>,

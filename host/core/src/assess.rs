@@ -464,7 +464,7 @@ impl StepContext<'_> {
 /// Actor that ended a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndedBy<'a> {
-    /// The process of the step, the kernel or the kubelet.
+    /// The container ended without Tekton: by the process of the step, the kernel or the kubelet.
     Itself,
     /// Tekton ended it. Holds the reason in the condition of the TaskRun.
     Tekton(&'a str),

@@ -143,7 +143,7 @@ pub(crate) fn diff(view: &PodView<'_>, marks: &[StepMarks], now: Timestamp) -> D
     found
 }
 
-/// Continues after `first` with a view in which the wait for evidence is over.
+/// Continues after `first`. In `view`, the wait for evidence is over.
 pub(crate) fn resume(first: Diff, view: &PodView<'_>, now: Timestamp) -> Diff {
     let rest = diff(view, &first.marks, now);
     let mut steps = first.steps;

@@ -60,7 +60,8 @@ pub(crate) fn from_task_run(
         let genuine = step.ended.as_ref().filter(|end| is_genuine(end, attempt));
         let with_message = genuine.is_some_and(|end| end.by_entrypoint || end.truncated);
         turn = TurnEvidence {
-            // A container with exit code 0 lets the next step run, also under `onError: continue`.
+            // A reported exit code 0 lets the next step run. So does `Continued`: under `onError:
+            // continue`, the container exits with 0.
             came: genuine.is_some_and(|end| end.exit_code == 0 || continued(&end.reason)),
             since: genuine.and_then(|end| end.finished_at),
             start: genuine.map(|_| at),
@@ -179,14 +180,15 @@ fn without_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     }
 }
 
-/// Row 10: returns true if this container, which never ran its step, makes the TaskRun fail.
+/// Row 10: returns true if the TaskRun fails because of this container, which never ran its step.
 fn is_failure(end: &ReportedEnd, turn: TurnEvidence, succeeded: bool) -> bool {
     if is_decided_at_once(end.exit_code, Some(&end.reason)) {
         return true;
     }
-    // A step that waits while an earlier step fails ends with the message `Skipped`. If that
-    // message was truncated, or a signal ended the entrypoint first (exit codes 2 and 143), the
-    // container counts as stopped with its pod.
+    // A step that waits while an earlier step fails normally ends with the message `Skipped`. If
+    // that message was truncated, or if a signal ended the entrypoint before it wrote it (exit
+    // codes 2 and 143), the container does not make the TaskRun fail: it is treated like one that
+    // ended with its pod.
     let stopped = matches!(end.exit_code, 2 | 143) || (end.truncated && end.exit_code == 1);
     let stopped_too = stopped && turn.after_failure && end.finished_at >= turn.since;
     let lost = &*end.reason == CONTAINER_STATUS_UNKNOWN;

@@ -341,7 +341,8 @@ impl Pod {
                 .find(|step| &*step.container == container);
             step.is_some_and(|step| matches!(step.state, ContainerState::Terminated(_)))
         };
-        // Steps whose end this pod shows itself are no evidence of another pod.
+        // If this pod itself shows the end of a step, the reported start is no evidence of another
+        // pod.
         let mut starts = attempt
             .steps
             .iter()

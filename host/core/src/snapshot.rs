@@ -35,7 +35,8 @@ pub struct PodSnapshot {
     /// Time since which the condition `DisruptionTarget` is true: the pod is evicted, preempted or
     /// deleted with its node.
     pub disrupted_at: Option<Timestamp>,
-    /// Earliest start of a step container. For a container that could not start, its end counts.
+    /// Earliest start of a step container. If a container could not start, its end counts as its
+    /// start.
     pub first_container_started: Option<Timestamp>,
     /// Latest start of a container, sidecars included. READY is set after it. Restarts that Tekton
     /// causes to stop sidecars do not count.

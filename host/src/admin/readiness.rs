@@ -6,9 +6,10 @@ use crate::plugin::dropin::{PluginState, PluginStatus};
 /// Longest silence of a watch that works. The API server sends a bookmark about every minute, and a watch
 /// is renewed after 290 s at most (`cluster.watchTimeoutSeconds`).
 const MAX_WATCH_SILENCE_SECONDS: u64 = 300;
-/// Longest time for which a watch may fail while it is being renewed.
+/// Longest time for which the renewal of a watch may fail. After it, the observer is not ready.
 const MAX_WATCH_FAILURE_SECONDS: u64 = 30;
-/// Longest time that a plugin may hold an event because of a short failure.
+/// Longest hold by a plugin that counts as a short failure. After a longer one, the observer is not
+/// ready.
 const MAX_HOLD_SECONDS: u64 = 120;
 
 /// Returns the reasons why the observer is not ready; none if it is ready.

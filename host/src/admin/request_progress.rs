@@ -28,7 +28,7 @@ pub(super) struct Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RequestStage {
     Head,
-    /// Has no deadline here: the service responds after a timeout of its own.
+    /// Has no deadline here: the service has its own timeout, and responds when it expires.
     Answering,
     Sending,
     /// The response is complete, but not written in full.

@@ -70,7 +70,8 @@ pub async fn check(
     Ok(())
 }
 
-/// Most loads of one plugin to find all mistakes in its configuration.
+/// Maximum number of loads of one plugin. They are repeated to find all mistakes in its
+/// configuration.
 const MAX_LOADS_PER_PLUGIN: usize = 16;
 
 /// Finds the mistakes of a plugin, each with its field. Loads the plugin again without the fields
@@ -101,7 +102,8 @@ async fn mistakes(
             found.push((at, format!("plugin `{name}`: {problem}")));
             wrong.push(field);
         }
-        // A mistake of the whole configuration has no field that could be removed.
+        // Ends the search at a mistake of the whole configuration: it has no field that could be
+        // removed.
         let wrong: Option<Vec<_>> = wrong.into_iter().collect();
         match wrong {
             Some(wrong) if !wrong.is_empty() => omitted.extend(wrong),

@@ -41,7 +41,8 @@ pub struct CarriedOver {
     pauses: Arc<Locked<HashMap<String, (SinkKind, PauseGate)>>>,
     /// The plugins that ran when the process crashed.
     pub(super) crashes: Option<CrashRecord>,
-    /// Set if the last pipeline ended before everything that it had seen was in the journal.
+    /// True if the last pipeline had not seen everything when it ended, or not all of it was in the
+    /// journal.
     unfinished: Arc<AtomicBool>,
 }
 

@@ -51,7 +51,8 @@ impl RemovedSinkBacklog {
         counted.unwrap_or(Ok(()))
     }
 
-    /// Dead-letters the other events, each as soon as an operator makes room for it.
+    /// Dead-letters the events that `dead_letter_first` left. Each waits until an operator makes
+    /// room for it.
     pub(super) async fn dead_letter_rest(self, journal: Journal, history: History) {
         for event in self.0 {
             // The error is ignored here: if the journal cannot be written, the observer stops

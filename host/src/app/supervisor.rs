@@ -16,18 +16,18 @@ use tracing::{debug, info, warn};
 /// these variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// By itself, when its input ends: the stages from the source to the journal.
+    /// By itself, when its input ends. This is for the stages from the source to the journal.
     SourceEnds,
     /// When nothing is left to prepare, because all stages of `SourceEnds` have ended. The
     /// supervisor then drops the stage, because it only serves them.
     Prepared,
-    /// By itself, when its sink has received all events: the deliveries.
+    /// By itself, when its sink has received all events. This is for the deliveries.
     Drained,
     /// When all deliveries have ended. The supervisor then drops the stage, because it only serves
     /// deliveries.
     Delivered,
-    /// By itself, when all deliveries have ended and its last request is answered: the admin
-    /// server.
+    /// By itself, when all deliveries have ended and its last request is answered. This is for the
+    /// admin server.
     Answered,
 }
 
@@ -61,7 +61,8 @@ impl Milestone {
         }
     }
 
-    /// Drops the token that keeps the milestone from being reached before all stages are spawned.
+    /// Drops the milestone's own token. It keeps the milestone from being reached before all stages
+    /// are spawned.
     fn release(&mut self) {
         self.token = None;
     }

@@ -19,7 +19,7 @@ use step_observer_core::{Kind, Transition};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-/// A read of a log that begins before the end of its step is emitted.
+/// A read of a log. It begins before the end of the step is emitted.
 pub(super) type LogPrefetch = BoxFuture<'static, ()>;
 
 /// The consumers of the tracker's findings.
@@ -29,7 +29,8 @@ pub(super) struct TrackOutputs {
     pub(super) logs: Arc<LogReader>,
     pub(super) metrics: Arc<PipelineMetrics>,
     pub(super) admission: Admission,
-    /// True if records wait here for room, in their order, because the tracker defers no run.
+    /// True for a recording or a piped stream: the tracker defers no run, so records wait here for
+    /// room, in their order.
     pub(super) blocks_when_full: bool,
     pub(super) journal: Journal,
     /// True if the marks of a vanished run are removed; false if the same objects may come again.
@@ -69,7 +70,8 @@ pub(super) async fn track(
                     let listed =
                         matches!(change, Change::Listed { .. } | Change::NamespaceListed { .. });
                     let findings = tracker.apply(change, at);
-                    // A list that is refused does not show which runs have vanished.
+                    // While the list of a namespace is refused, it is unknown which of its runs
+                    // have vanished.
                     if listed && tracker.is_listed() {
                         outputs.forget_vanished(&tracker).await;
                         outputs.metrics.listed.store(true, Ordering::Relaxed);
@@ -91,7 +93,7 @@ pub(super) async fn track(
     }
 }
 
-/// Reads logs beside the other stages, while their steps run or before their Pods are gone.
+/// Reads logs beside the other stages: of steps that run, and of Pods that will soon be gone.
 pub(super) async fn prefetch_logs(mut prefetches: mpsc::Receiver<LogPrefetch>) {
     let mut reading = FuturesUnordered::new();
     loop {

@@ -69,7 +69,7 @@ pub struct StepEventData<'a> {
     pub step: &'a RawValue,
     /// Position among the steps, from 0.
     pub step_index: u32,
-    /// About `step`, if parts of it are missing.
+    /// Which size `step` had, and that members of it were left out. Missing if `step` is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_info: Option<StepInfo>,
     /// The step's state (Tekton v1beta1 `StepState`).

@@ -191,7 +191,7 @@ fn open(folder: &Path) -> Result<(BufWriter<File>, u64), HistoryError> {
     let opened = opened.and_then(|mut file| {
         let bytes = file.metadata()?.len();
         if bytes > 0 {
-            // The last line may be incomplete.
+            // Ends the last line, which may be incomplete, so that the next entry has its own line.
             file.write_all(b"\n")?;
         }
         Ok((BufWriter::new(file), bytes))

@@ -80,7 +80,8 @@ impl Files {
     /// may have created them and been killed before it synced them.
     pub(super) fn sync_folder_name(&self) -> io::Result<()> {
         let device = std::fs::metadata(&self.folder)?.dev();
-        // A relative path ends in the current folder, whose own name was not created here.
+        // The last ancestor of a relative path is the current folder. The observer did not create
+        // its name.
         let created = self.folder.ancestors().filter(|path| !is_current(path));
         for folder in created.map(parent) {
             // This folder is on another device. The observer created nothing here or above, because
@@ -89,7 +90,7 @@ impl Files {
                 break;
             }
             match self.perform(Step::SyncFolder(folder)) {
-                // A process that may not open the folder created nothing in it.
+                // A process that is not allowed to open the folder created nothing in it.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 synced => synced?,
             }

@@ -101,8 +101,8 @@ impl InFlight {
     }
 }
 
-/// Keeps the events of one transition counted as in flight. Dropped after they have entered the
-/// index.
+/// While the guard exists, the events of one transition count as in flight. It is dropped after
+/// they have entered the index.
 #[derive(Debug)]
 pub(super) struct InFlightGuard {
     bytes: u64,

@@ -335,7 +335,7 @@ impl JournalIndex {
         self.marks.keys().cloned().collect()
     }
 
-    /// Returns the events from a number on that wait for a sink, the oldest first.
+    /// Returns the events that wait for a sink, from a number on. The oldest comes first.
     pub(super) fn waiting(&self, sink: &str, from: Seq, max_events: usize) -> Vec<WaitingEvent> {
         let Some(bit) = self.sink_bit(sink) else {
             return Vec::new();

@@ -280,7 +280,7 @@ impl Journal {
         Origin { run, namespace }
     }
 
-    /// Returns the events from a number on that wait for a sink, the oldest first.
+    /// Returns the events that wait for a sink, from a number on. The oldest comes first.
     pub(crate) fn waiting(&self, sink: &str, from: Seq, max_events: usize) -> Vec<WaitingEvent> {
         (self.shared).index(|index| index.waiting(sink, from, max_events))
     }

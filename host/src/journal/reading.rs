@@ -28,7 +28,7 @@ impl Journal {
         if let Some(cached) = self.shared.cached(seq) {
             if let Some(from) = self.shared.next_read_ahead(seq, sink) {
                 let (shared, sink) = (self.shared.clone(), sink.to_owned());
-                // Not awaited: a caller that reaches the end of what was read ahead reads by itself.
+                // Not awaited. A caller that needs a body before it was read ahead reads it itself.
                 drop(tokio::task::spawn_blocking(move || {
                     shared.prefetch(from, &sink, 0);
                 }));

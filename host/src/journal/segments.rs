@@ -160,7 +160,7 @@ impl Segments {
         Ok(())
     }
 
-    /// Returns how many bytes of the segment that is appended to next are durable.
+    /// Returns the number of durable bytes in the segment to which the next append writes.
     pub(super) fn synced(&self) -> u64 {
         match self.last().1 >= self.segment_bytes {
             true => SEGMENT_HEADER.len() as u64,
@@ -177,8 +177,8 @@ impl Segments {
     /// Removes a segment that holds no live entry.
     pub(super) fn remove(&mut self, segment: u64) -> io::Result<()> {
         self.files.perform(Step::Remove(segment))?;
-        // Without this, the segment could come back after a crash, while later removed segments do
-        // not.
+        // Without this sync, the segment could come back after a crash, although segments removed
+        // after it do not.
         self.files.sync_folder()?;
         self.sizes.remove(&segment);
         Ok(())

@@ -191,7 +191,7 @@ impl ClusterLogs {
             LogReadMode::AfterStep => {
                 Some((MAX_BYTES_FROM_START, Instant::now() + self.timeout / 2))
             }
-            // The log is read while it is written, so its end is read, too.
+            // No limit: the log is read while it is written. Its end is read, too.
             LogReadMode::UntilPodGone => None,
         };
         let mut ended = self

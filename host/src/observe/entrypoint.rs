@@ -12,7 +12,7 @@ use step_observer_core::{Gate, Inference};
 pub(super) struct Entrypoint {
     /// The file for which the step waits (`-wait_file`).
     pub(super) gate: Gate,
-    /// True if `started` may be inferred before the step itself reports.
+    /// Whether and when `started` may be inferred before the step itself reports.
     pub(super) inference: Inference,
 }
 

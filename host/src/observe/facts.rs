@@ -106,7 +106,7 @@ impl RunFacts {
     /// Returns the bytes of the texts that [`RunFacts::evict_texts`] would free: those that no
     /// other run shares.
     pub(super) fn own_bytes(&self) -> usize {
-        // The run and the interner hold one reference each.
+        // A text that no other run shares has two references: of this run and of the interner.
         let is_own = |text: &&Arc<str>| Arc::strong_count(text) <= 2;
         let steps = self.steps.iter().map(|step| &step.json);
         let labels_and_annotations = [&self.labels, &self.annotations]

@@ -287,7 +287,8 @@ mod tests {
     proptest! {
         #[test]
         fn each_line_comes_once_wherever_it_breaks(
-            // Distances of the timestamps in tenths of a second: some lines have the same time.
+            // Distances of the timestamps in twentieths of a second, rounded down to tenths below.
+            // Some lines have the same time.
             lines in proptest::collection::vec((0..8_i64, "[a-z ]{0,12}"), 0..30),
             breaks in proptest::collection::vec(0..900_usize, 0..6),
             piece in 1..50_usize,

@@ -1,4 +1,4 @@
-//! Limits the log lines that a tenant can cause in any number.
+//! Limits those log lines of which a tenant could otherwise cause any number.
 
 use crate::locked::Locked;
 use std::time::{Duration, Instant};

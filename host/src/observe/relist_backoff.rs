@@ -47,7 +47,7 @@ mod tests {
             pauses,
             [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]
         );
-        // Resets the pause after a watch that lasted long: the earlier failure was temporary.
+        // A watch that lasted long resets the pause: the earlier failure was temporary.
         assert_eq!(relists.pause(STABLE_AFTER, 1.0), BACKOFF.initial);
         let pause = relists.pause(STABLE_AFTER.mul_f64(0.9), 0.0);
         assert_eq!(pause, BACKOFF.initial, "half of the second wait");

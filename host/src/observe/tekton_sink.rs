@@ -65,7 +65,8 @@ pub async fn watch_tekton_sink(
     tokio::join!(futures::future::join_all(watch_settings), join);
 }
 
-/// Returns the first sink, once all settings are known.
+/// Returns the sink of the first setting that names one. `Unknown` while the value of a setting is
+/// unknown (outer `None`).
 fn first_sink(settings: &[Option<Option<String>>]) -> TektonSink {
     if settings.iter().any(Option::is_none) {
         return TektonSink::Unknown;

@@ -110,7 +110,8 @@ impl Masker {
         }
     }
 
-    /// Removes members that repeat other members in an encoding in which no rule finds a secret.
+    /// Removes members that only copy other data in an encoded form (a script in base64, an object
+    /// as a JSON string), because no rule finds a secret there.
     fn drop_copies(&self, object: &mut Value, kind: &str) {
         let annotations = object.pointer_mut("/metadata/annotations");
         if let Some(annotations) = annotations.and_then(Value::as_object_mut) {

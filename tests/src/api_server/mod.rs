@@ -69,7 +69,7 @@ impl ApiServer {
         Self::serve(listener.tap_io(at_once), url)
     }
 
-    /// Starts a sink with TLS.
+    /// Starts an empty cluster with TLS.
     pub async fn start_tls(tls: rustls::ServerConfig) -> Self {
         let listener = listener().await;
         let url = format!("https://{}", listener.local_addr().unwrap());

@@ -54,13 +54,14 @@ pub(super) struct Model {
     pub(super) no_streaming_lists: Option<u16>,
     /// Watches that began before this number of closings end.
     pub(super) closings: u64,
-    /// Number of changes after which all watches end, again and again; 0 for never.
+    /// All watches end each time the revision reaches a multiple of this number; 0 for never.
     pub(super) close_every: u64,
     /// Number of stalls so far. A watch that began before the latest stall sends nothing more.
     pub(super) stalls: u64,
     pub(super) objects: BTreeMap<(Resource, String, String), Value>,
     pub(super) history: Vec<Past>,
-    /// Lists with pages that were not requested yet, with their revision.
+    /// Lists whose further pages can be requested, by id: each with its revision and all its
+    /// objects.
     pub(super) snapshots: BTreeMap<u64, (u64, Arc<Vec<Value>>)>,
     /// Created Events (events.k8s.io/v1).
     pub(super) notes: Vec<Value>,

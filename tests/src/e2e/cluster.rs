@@ -82,7 +82,7 @@ pub const STRANGER: &str = "stranger-";
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
-    /// Name of the case.
+    /// Name of the namespace, in which all cases run.
     pub namespace: String,
 }
 

@@ -128,7 +128,8 @@ async fn playing(server: Arc<ApiServer>) -> Front {
             let named = |case: &&Case| case.manifest("")["metadata"]["name"] == name;
             let case = CASES.iter().find(named).unwrap();
             let events = recorded(case);
-            // The recording is split where the step runs at which it is cancelled.
+            // Splits the recording after the first event in which the step to cancel runs. The
+            // cancellation plays the rest.
             let cut = case.cancelled_at.map_or(events.len(), |_| {
                 let runs = |event: &Value| event.to_string().contains("13:00:07.439Z");
                 events.iter().position(runs).unwrap() + 1

@@ -445,7 +445,7 @@ async fn a_plugin_that_killed_the_process_twice_is_refused_at_the_next_start() {
     }
     third.child.kill().await.unwrap();
 
-    // A changed plugin is a new plugin, without a record.
+    // A changed plugin counts as a new plugin: no earlier call counts against it.
     let mut mended = endless();
     mended["data"]["plugin.yaml"] = "limits: {timeMs: 50}\n".into();
     server.put(mended);

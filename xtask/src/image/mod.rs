@@ -103,7 +103,7 @@ fn buildah() -> Command {
     buildah
 }
 
-/// Uses the tree that xtask made instead of the stage `build` of the Dockerfile
+/// Returns the last stage of the Dockerfile. The tree that xtask made replaces the stage `build`
 /// (`--build-context`).
 fn last_stage() -> Result<String, Problem> {
     let file = root().join("deploy/image/Dockerfile");

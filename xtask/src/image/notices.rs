@@ -20,7 +20,7 @@ const NAMES: [&str; 6] = [
     "copyright",
     "notice",
 ];
-/// Endings of file names that begin like a licence file but are none.
+/// Endings of files that are no licence texts, although their names begin like one.
 const NOT_TEXT: [&str; 6] = [".rs", ".c", ".h", ".py", ".go", ".toml"];
 
 /// A phrase from the text of each licence. If a crate contains no licence text, the phrase finds
@@ -200,7 +200,7 @@ fn written(of: &BTreeMap<Crate, BTreeSet<String>>) -> Result<String, Problem> {
         .filter(|(_, texts)| texts.is_empty())
         .map(|(one, _)| one)
     {
-        // The text of another crate is the same, because these licences name no holder.
+        // Uses the text of another crate. It is the same, because these licences name no holder.
         let mark = MARKS.iter().find(|(id, _)| one.licence.contains(id));
         let text = mark.and_then(|(_, mark)| carriers.keys().find(|text| text.contains(mark)));
         let text = *text.ok_or_else(|| {

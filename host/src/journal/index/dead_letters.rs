@@ -61,7 +61,7 @@ impl JournalIndex {
         }
     }
 
-    /// Chooses the dead letter that gives way, which no longer counts after this.
+    /// Chooses the dead letter to evict. From then on it no longer counts.
     pub(in crate::journal) fn evict_dead_letter(
         &mut self,
         evict_any: bool,

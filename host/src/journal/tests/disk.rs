@@ -39,8 +39,8 @@ struct State {
     /// Number of requested syncs of segments.
     syncs: usize,
     segments: BTreeMap<u64, Segment>,
-    /// Segments whose names are durable. `renamed` holds changes of names that may be durable or
-    /// not.
+    /// Segments whose names are durable. `renamed` holds names that were added or removed, durably
+    /// or not.
     names: BTreeSet<u64>,
     renamed: Vec<(u64, bool)>,
     /// Folders, and whether their names are durable.
@@ -119,7 +119,7 @@ impl Disk {
             folders,
             ..
         } = &mut *state;
-        // From "nothing of it is left" to "all of it is left".
+        // From "nothing unsynced is left" to "everything unsynced is left".
         let odds = [0.0, 0.1, 0.5, 0.9, 1.0][random.usize(0..5)];
         for (segment, there) in renamed.drain(..) {
             match (random.f64() < odds, there) {

@@ -101,7 +101,8 @@ fn a_changed_segment_is_never_compacted_away() {
     let mut bytes = std::fs::read(&first).unwrap();
     bytes[100] ^= 1;
     std::fs::write(&first, &bytes).unwrap();
-    // Acknowledges events until compaction handles the first segment, because few bytes are live.
+    // Acknowledges events, so that few bytes are live. Ends when compaction handles the first
+    // segment.
     let failed = run(async {
         let mut number = 1;
         loop {

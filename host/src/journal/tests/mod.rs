@@ -231,7 +231,7 @@ fn delivered_events_soon_take_no_room() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let journal = open(folder).unwrap();
-    // One event that no sink takes, a dead letter, and many delivered events.
+    // One event that still waits for its sink, a dead letter, and many delivered events.
     run(accept(&journal, "run", "kept", &["a"], "kept"));
     run(accept(&journal, "run", "dead", &["a"], "dead"));
     run(journal.dead_letter(1, "a", letter("no"))).unwrap();

@@ -137,7 +137,7 @@ fn a_sink_takes_of_each_namespace_in_turn() {
         let (rest, has_more) = take(&mut cursor, 4);
         assert_eq!((rest.len(), has_more), (2, false));
         assert!(rest.contains(&5) && rest.contains(&9), "{rest:?}");
-        // No events are taken from namespaces without room, and only events of the given sink.
+        // Takes no events from namespaces without room. Takes only events of the given sink.
         let mut cursor = SinkCursor::default();
         let taken = journal.next_events("a", &mut cursor, 99, |namespace| namespace == 1);
         assert_eq!((taken.events.len(), taken.is_blocked), (2, true));

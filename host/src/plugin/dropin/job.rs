@@ -52,7 +52,8 @@ impl LoadJob {
         }
     }
 
-    /// Returns the marker for its calls.
+    /// Returns the marker that records the plugin's calls, or `None` if no crash record is kept.
+    /// Fails if the plugin is refused after crashes.
     fn call_marker(&self) -> Result<Option<CallMarker>, LoadError> {
         let Some(crashes) = &self.crashes else {
             return Ok(None);

@@ -15,12 +15,13 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PluginMemoryConfig {
-    /// Bytes of memory that the instances of all plugins have together; their code may take as much
-    /// again. The default is three eighths of the memory limit of the observer's cgroup, or 96 MiB
-    /// without such a limit. 18 calls can run at a time; a 64th of the memory is reserved for each.
-    /// Calls that need more share the rest; a call that gets none within its `limits.timeMs` fails.
-    /// Up to a quarter of the shared memory is reserved for each plugin that usually needs more,
-    /// and at most half of it for all such plugins together.
+    /// Bytes of memory for the instances of all plugins together; the code of the plugins may take
+    /// as many bytes in addition. The default is three eighths of the memory limit of the
+    /// observer's cgroup, or 96 MiB without such a limit. 18 calls can run at a time; a 64th of the
+    /// memory is reserved for each. The rest is shared by calls that need more; such a call fails
+    /// if it gets none of it within its `limits.timeMs`. Within the shared memory, a part is
+    /// reserved for each plugin whose calls usually need more: at most a quarter for one plugin,
+    /// and at most half for all of them together.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::bounded::not_null"

@@ -26,7 +26,8 @@ impl TryFrom<String> for PublicKey {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // A pasted file begins with its comment.
+        // The text may be a whole `.pub` file: a comment line, then the key. So the last line is
+        // read.
         let line = text
             .lines()
             .rfind(|line| !line.trim().is_empty())

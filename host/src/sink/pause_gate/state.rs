@@ -194,8 +194,8 @@ mod tests {
         let probe = gate.enter(at(7)).unwrap();
         gate.leave(also_before, true);
         assert_eq!(gate.enter(at(7)), None, "the probe is still under way");
-        // An old request's response begins another pause; then the receiver accepts the probe,
-        // which must not end the new pause.
+        // While the probe is under way, the response to an older request begins a new pause. Then
+        // the probe succeeds, which must not end the new pause.
         gate.pause(at(8), at(6));
         gate.leave(probe, true);
         assert_eq!(gate.enter(at(13)), None);
