@@ -97,7 +97,7 @@ impl CarriedOver {
 
     /// Checks that a pipeline with another configuration can take over.
     pub(super) fn for_config(self, config: &Config) -> Result<Self, AppError> {
-        // Open files and sockets cannot move.
+        // A reload cannot replace open files and sockets: these settings need a restart.
         if config.journal != self.journal_config {
             return Err(AppError::NeedsRestart("journal"));
         }

@@ -222,7 +222,7 @@ mod tests {
             self.0.lock().push(event);
         }
 
-        /// Records an event when it is dropped.
+        /// Returns a guard that records an event when the guard is dropped.
         fn on_drop(&self, event: &'static str) -> OnDrop {
             OnDrop(self.clone(), event)
         }

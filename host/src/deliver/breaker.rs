@@ -18,7 +18,8 @@ pub(super) struct Breaker {
     opened_by: OpenedBy,
     /// Failures in a row. While the breaker is open, only those of probes count.
     failures: u32,
-    /// Namespaces of which an attempt failed since the sink last took an event.
+    /// Namespaces with a failed attempt, or with a permitted extra attempt, since the sink last
+    /// took an event.
     failed_namespaces: HashSet<u32>,
 }
 
@@ -27,9 +28,11 @@ enum State {
     /// All attempts are permitted.
     #[default]
     Closed,
-    /// No attempt is permitted until then; the next one is a probe.
+    /// Before `until`, attempts are permitted only to a few namespaces without failures. The first
+    /// attempt after it is a probe.
     Open { until: Duration },
-    /// A probe runs. No other attempt is permitted until then; the next one is another probe.
+    /// A probe runs. Until `until`, the rules of `Open` hold. The first attempt after it is another
+    /// probe.
     Probing { until: Duration },
 }
 

@@ -26,7 +26,7 @@ pub struct SinkMetrics {
     pub(super) dead_lettered: Counter,
     /// Attempts that failed.
     pub(super) failed_attempts: Counter,
-    /// Events that should become dead letters, for which there is no room.
+    /// Events that should become dead letters but find no room.
     pub(super) held: Gauge,
     /// Durations of attempts, successful or not.
     duration: Histogram,

@@ -113,7 +113,8 @@ impl Delivery {
     pub(crate) async fn run(self, closing: Closing) {
         let (lanes, items) = mpsc::channel(MAX_FETCHED_EVENTS);
         let limits = LaneLimits {
-            // An event that waits for its next attempt must delay only its own run.
+            // Allows the work on all events in delivery at a time. An event that waits for its next
+            // attempt then delays only its own run.
             concurrency: WINDOW_EVENTS,
             capacity: WINDOW_EVENTS,
         };
@@ -371,8 +372,8 @@ impl Delivery {
     async fn permit(&self, namespace: u32) -> AttemptPermit<'_> {
         loop {
             let permit = self.attempts.acquire(namespace).await;
-            // Created before the breaker is asked, so that no attempt that ends after that is
-            // missed.
+            // Created before the question to the breaker. Otherwise, an attempt that ends just
+            // after the question would be missed.
             let attempted = self.attempted.notified();
             let longest = self.sink.timeout();
             let permitted = match self.metrics.pause.wait(longest) {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// Requests for a pause whose ends differ by less than this are reported as one.
+/// Pauses whose ends differ by less than this are reported as one pause.
 const SAME_PAUSE: Duration = Duration::from_secs(1);
 
 impl Delivery {
-    /// Reports a pause, once for all attempts that are answered with it.
+    /// Reports a pause. Several attempts may be answered with the same pause: it is reported once.
     pub(super) fn report_pause(&self, asked: Duration, length: Duration, reason: &str) {
         let until = Instant::now() + length;
         {

@@ -304,8 +304,8 @@ fn step_state(record: &StepRecord) -> StepState<'_> {
             state.terminated = Some(TerminatedState {
                 exit_code: outcome.exit_code.unwrap_or(1),
                 signal: container.signal,
-                // Tekton, too, has the container's reason in this field, and `Continued` elsewhere
-                // in the status.
+                // As in Tekton: this field holds the container's reason. `Continued` is in another
+                // field of the status.
                 reason: if continued {
                     "Completed"
                 } else {

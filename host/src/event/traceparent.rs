@@ -81,7 +81,7 @@ mod tests {
             format!("000-{TRACE}-{PARENT}-01"),
             format!("0-{TRACE}-{PARENT}-01"),
             format!("0A-{TRACE}-{PARENT}-01"),
-            // Version 00 has no more fields, later ones begin them with a dash.
+            // Version 00 has no further fields. In later versions, a dash precedes further fields.
             format!("00-{TRACE}-{PARENT}-01-"),
             format!("00-{TRACE}-{PARENT}-01-what-the-future-will-be-like"),
             format!("00-{TRACE}-{PARENT}-01.what"),

@@ -16,8 +16,8 @@ const PLACE_BYTES: usize = 64 * 1024;
 /// Number of records of one run at which its further transitions are deferred: they stay in the
 /// cluster.
 const MAX_RECORDS_PER_RUN: usize = 16;
-/// Events of one namespace that plugins hold (`onError: block`) at which its further transitions
-/// are deferred.
+/// Number of held events of one namespace at which its further transitions are deferred. Plugins
+/// hold them (`onError: block`).
 const MAX_HELD_EVENTS: usize = 32;
 
 /// The records between the watch and the journal. Clones share the state.

@@ -26,7 +26,7 @@ pub enum ProxyUse {
 /// Reason to refuse a proxy because it would see the credentials of a sink.
 const SEES_CREDENTIALS: &str = "it would see the credentials of this sink, whose URL is plain http: use https, name the host in \
     NO_PROXY, or write `proxy: none` or `proxy: trusted`";
-/// Says why a proxy is refused that is no HTTP proxy.
+/// Reason to refuse a proxy because it is not an HTTP proxy.
 const NO_HTTP_PROXY: &str =
     "it speaks neither HTTP nor HTTPS; give another, or write `proxy: none`";
 

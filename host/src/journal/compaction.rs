@@ -54,7 +54,8 @@ pub(super) fn compact(segments: &mut Segments, shared: &Shared) -> io::Result<()
     segments.remove(oldest)
 }
 
-/// Returns the place of a body. Only the writer changes places, and it runs this.
+/// Returns the place of a body. It cannot change meanwhile: only the writer changes places, and the
+/// writer calls this.
 fn place(shared: &Shared, seq: Seq) -> Option<Place> {
     shared.index(|index| index.place(seq))
 }

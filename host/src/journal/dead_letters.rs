@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Dead letters that the journal holds; each takes some memory.
 pub(super) const MAX_DEAD_LETTERS: usize = 10_000;
-/// Number of places that only dead letters that a sink refused can take.
+/// Number of places kept for dead letters that a sink refused. Other dead letters cannot take them.
 pub(super) const RESERVED_FOR_REFUSED: usize = MAX_DEAD_LETTERS / 4;
 /// Share of the bytes of dead letters that given-up events may take, as a fraction. The rest is kept
 /// for events that a sink refused.
@@ -119,7 +119,7 @@ impl DeadLetters {
     /// letters, because it fills the space; of that sink the namespace with the most, and of that
     /// namespace the oldest. Counts only refused dead letters, unless `evict_any`.
     pub(super) fn next_to_evict(&self, evict_any: bool) -> Option<(LetterKey, u32)> {
-        // If two sinks have the same number, takes the sink with the oldest dead letter.
+        // If two sinks have equally many dead letters, takes the sink with the oldest one.
         let sinks = self.groups.iter().filter_map(|(bit, groups)| {
             let evictable: usize = groups
                 .values()

@@ -97,8 +97,8 @@ impl RunFacts {
             || (*self.namespace == *namespace && self.pod_names.is_empty())
     }
 
-    /// Returns whether the TaskRun was seen and has no Pod yet. Its next update then brings dropped
-    /// texts again.
+    /// Returns whether the TaskRun was seen and has no Pod yet. The texts of such a run may be dropped,
+    /// because the next update of its TaskRun brings them again.
     pub(super) fn is_pending(&self) -> bool {
         self.task_run_seen && self.pods.is_empty()
     }

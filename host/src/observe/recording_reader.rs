@@ -122,7 +122,8 @@ impl<R: Read> RecordingReader<R> {
 /// A parsed document.
 struct ParsedDocument<'a> {
     at: Option<Timestamp>,
-    /// The part of the text whose latest time approximates the time of the document.
+    /// Text of the event's object, otherwise of the whole document. The latest time in it
+    /// approximates the document's time.
     timed: &'a str,
     /// Number of Pods and TaskRuns in the document.
     objects: usize,

@@ -39,7 +39,8 @@ impl UnreadableObject {
             ..Self::default()
         };
         let mut json = serde_json::Deserializer::from_slice(object.bytes);
-        // Stops at the same error again. The members before the error are already in `found`.
+        // Fails where the first parsing failed. The members before that position are then in
+        // `found`.
         json.deserialize_map(Identity(&mut found)).ok();
         found
     }

@@ -88,7 +88,7 @@ impl Watches {
     fn reporter_of(&self, method: &http::Method, uri: &Uri) -> Option<WatchReporter> {
         let mut parts = uri.path().rsplit('/');
         let (last, before, place) = (parts.next()?, parts.next()?, parts.next()?);
-        // In any other path, the last part is the name of an object.
+        // Ignores paths that end with the name of an object instead of a resource.
         if before != "v1" && place != "namespaces" {
             return None;
         }

@@ -97,7 +97,8 @@ impl SinkRoute {
 
 /// Shows which marks of a transition are not yet in the journal.
 struct MissingMarks {
-    /// True if the mark of the event for all sinks without own plugins is missing.
+    /// True if the mark of the shared event is missing. All sinks without plugins of their own get
+    /// this event.
     shared: bool,
     /// For each other sink, true if the mark of its event is missing.
     own: Vec<bool>,

@@ -1,5 +1,5 @@
-//! Passes an event through a chain of plugins, and repeats this until the event has passed one
-//! whole chain.
+//! Passes an event through a chain of plugins. If a plugin holds the event (`onError: block`), this is
+//! repeated until the event has passed a chain as a whole.
 
 use super::{AdmittedRecord, Preparation, PreparedEvent};
 use crate::clock;

@@ -11,8 +11,8 @@ use std::ops::Range;
 /// Shortest base64 text that counts as part of a value. Shorter texts are often equal by chance.
 const MIN_BASE64_CHARS: usize = 6;
 
-/// Characters that encodeURIComponent and most libraries encode: all characters except the
-/// unreserved ones.
+/// All ASCII characters except the unreserved ones. encodeURIComponent and most libraries encode
+/// these characters.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -93,7 +93,8 @@ fn base64_forms(value: &str) -> impl Iterator<Item = String> + use<> {
     for shift in 0..3_usize {
         let mut padded = vec![0_u8; shift];
         padded.extend_from_slice(value.as_bytes());
-        // The first and last characters also contain bits of the text before and after the value.
+        // Leaves out the first and last characters if they also contain bits of the text around the
+        // value.
         let first = (shift * 8).div_ceil(6);
         let last = padded.len() * 8 / 6;
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {

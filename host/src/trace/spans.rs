@@ -28,7 +28,8 @@ pub(super) struct SpanBuilder {
     accepted: HashMap<String, AcceptedEvent>,
     /// The ids of `accepted`, the oldest first.
     order: VecDeque<String>,
-    /// Entries of sinks that came before the acceptance of their event was known, the oldest first.
+    /// Entries of sinks that arrived before the entry that their event was accepted. The oldest is
+    /// first.
     early: VecDeque<HistoryEntry>,
 }
 

@@ -15,7 +15,7 @@ use step_observer_fuzz::{ENGINE, guard, init, process, show, spec};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    /// True if the configuration has a plugin, too.
+    /// True if the configuration has a plugin, in addition to the dropped-in ones.
     fixed: bool,
     sources: u8,
     steps: Vec<Step>,

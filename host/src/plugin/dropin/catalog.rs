@@ -106,7 +106,8 @@ impl Catalog {
         self
     }
 
-    /// Records the calls of dropped-in plugins, and refuses those during which the process died.
+    /// Records the calls of dropped-in plugins. Refuses plugins during whose calls the process
+    /// died.
     #[must_use]
     pub fn with_crashes(mut self, crashes: Option<CrashRecord>) -> Self {
         self.crashes = crashes;
@@ -134,7 +135,8 @@ impl Catalog {
                     true => Err(PackageError::TooManyPackages),
                     false => Package::from_files(files),
                 };
-                // An invalid package keeps its entry: it still counts as a part of its last plugin.
+                // An invalid package keeps its entry in `pieces`. It still counts as a part of the
+                // plugin to which it last belonged.
                 if let Ok(package) = &package {
                     match package.piece_of() {
                         Some(name) => self.pieces.insert(origin.clone(), name.to_owned()),

@@ -43,7 +43,7 @@ pub(super) struct Loaded {
     pub(super) since: u64,
 }
 
-/// An offered part.
+/// One part of a plugin that a source offers: source, fingerprint and content.
 type Piece<'a> = (
     &'a Origin,
     Fingerprint,

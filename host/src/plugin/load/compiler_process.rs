@@ -64,7 +64,7 @@ pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compil
     if begun.recv_timeout(MAX_LOAD_TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
         return Err(LoadError::Busy(MAX_LOAD_TIME.as_secs()));
     }
-    // Adds some time to the child's MAX_LOAD_TIME, to load its output.
+    // Waits longer than the child's MAX_LOAD_TIME, because its output must also be loaded.
     match result.recv_timeout(MAX_LOAD_TIME + Duration::from_secs(10)) {
         Ok(compiled) => compiled,
         Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow(MAX_LOAD_TIME.as_secs())),

@@ -154,7 +154,7 @@ pub(crate) fn compile_and_configure(
     Ok((output, code.map_err(|error| compile_error(&error))?))
 }
 
-/// Makes a plugin that can be called from the output of the compiler.
+/// Makes a callable plugin. It is made from the output of the compiler.
 pub(crate) fn instantiable(
     engine: &PluginEngine,
     request: &CompileRequest,

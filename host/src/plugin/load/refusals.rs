@@ -47,7 +47,8 @@ impl Refusals {
         let mut reason = Some(first);
         while let Some(said) = reason.take() {
             let (path, said) = split_location(&text, &said, &omitted);
-            // Skips the reason that a field is missing if the field was omitted here.
+            // True if the plugin only misses a field that this function has omitted. Such a reason
+            // is skipped.
             let follows =
                 missing_field_name(said).is_some_and(|field| omitted.contains(&path.key(field)));
             match path.0.is_empty() {

@@ -370,6 +370,6 @@ fn run(
     {
         return Ok(Err(reason));
     }
-    // The guest's handle stands for the only draft in the store; its number carries no information.
+    // The store has only one draft, so the number of the handle has no meaning.
     transform.call_process(&mut *store, Resource::new_borrow(0))
 }

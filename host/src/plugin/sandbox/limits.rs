@@ -45,7 +45,8 @@ pub struct LimitCeiling {
     pub memory_bytes: Bounded<65_536, 1_073_741_824>,
     /// Bound of `limits.outputBytes`.
     pub output_bytes: Bounded<0, 1_073_741_824>,
-    /// Bound of `limits.configureMs`: while one plugin is configured, no other is loaded.
+    /// Bound of `limits.configureMs`. A slow plugin delays the others: while it is configured, no
+    /// other is loaded.
     pub configure_ms: Bounded<10, 60_000>,
 }
 

@@ -219,7 +219,7 @@ pub(crate) struct CallMemory {
     reserved: usize,
     /// Bytes of the shared part.
     taken: usize,
-    /// Largest number of bytes of the shared part that the call needed at a time.
+    /// Most bytes of the shared part that the call needed at the same time.
     used: usize,
     /// The call needed more memory than was free.
     pub(crate) starved: bool,

@@ -65,7 +65,8 @@ impl Connection {
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        // After the connection is closed, the client drops the callback and the sender in it.
+        // An error of `has_changed` means that the connection is closed: the client has dropped the
+        // callback, and with it the sender.
         self.state.borrow().is_lost || self.state.has_changed().is_err()
     }
 

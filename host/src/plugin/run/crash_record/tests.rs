@@ -89,7 +89,7 @@ fn more_calls_at_a_time_than_there_are_slots_are_not_noted_and_harm_nothing() {
 }
 
 proptest! {
-    /// Any file can be opened, and opening it again gives the same suspects.
+    /// A file with any content can be opened. Opening it again gives the same suspects.
     #[test]
     fn any_file_is_opened(bytes in proptest::collection::vec(any::<u8>(), 0..4096), is_ours in any::<bool>()) {
         let folder = tempfile::tempdir().unwrap();

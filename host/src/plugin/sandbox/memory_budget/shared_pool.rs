@@ -151,7 +151,7 @@ impl SharedPool {
         let of = self.plugins.entry(plugin).or_default();
         let faded = of.usual - of.usual / 32;
         of.usual = match used.max(faded) {
-            // A small rest that is left from a large event is not counted as a need.
+            // Ends the slow decrease after a large event: a small remainder counts as 0.
             usual if usual < MIN_GROWTH_BYTES && used == 0 => 0,
             usual => usual,
         };
