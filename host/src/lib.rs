@@ -21,7 +21,7 @@ pub mod observe;
 pub mod plugin;
 pub mod prepare;
 pub mod record;
-pub mod redact;
+pub use step_observer_redact as redact;
 pub mod sink;
 pub mod step;
 pub mod terminal;

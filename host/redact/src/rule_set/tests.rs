@@ -1,6 +1,7 @@
 use super::*;
 use base64::Engine as _;
 use proptest::prelude::*;
+use serde_json::Value;
 
 fn rule(id: &str, pattern: &str, keywords: &[&str]) -> Rule {
     Rule {

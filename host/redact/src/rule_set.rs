@@ -1,18 +1,21 @@
-//! Finds secrets in text: by patterns, after a filter by keywords, and by known values in their
-//! usual encodings. The size of the output is bounded. Time is bounded by a deadline, which is
+//! Rule sets in the form of the contract 0.1.0: patterns after a filter by keywords, and known values
+//! in their usual encodings. What they find never changes: plugins that were built for 0.1.0 rely on
+//! it. The size of the output is bounded. Time is bounded by a deadline, which is
 //! checked between matches: one search is linear in the text, but the many searches of one pattern
 //! can be quadratic.
 
+mod json;
 mod known_values;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Instant;
+
+use crate::{Exhausted, RedactionCounts, ScanLimits};
 
 /// Bound of the rules in one set.
 pub const MAX_RULES: usize = 256;
@@ -115,72 +118,12 @@ struct Matcher {
     large: bool,
 }
 
-/// The number of matches by rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RedactionCounts(Vec<(String, u32)>);
-
-/// Error of a scan that ended early: too many matches, too much output, too little time, or a
-/// pattern that does not compile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("scanning takes too much time or gives too much text")]
-pub struct Exhausted;
-
-/// Limits of a scan.
-#[derive(Clone, Copy, Debug)]
-pub struct ScanLimits {
-    /// Bytes by which the text may grow.
-    pub growth: usize,
-    /// The deadline.
-    pub deadline: Instant,
-}
-
 /// A match: its range, and the index of the rule that provides the replacement (`None` for a known
 /// value).
 #[derive(Debug)]
 struct Hit {
     range: Range<usize>,
     rule: Option<usize>,
-}
-
-impl RedactionCounts {
-    /// Returns the rules with their numbers of matches.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.0.iter().map(|(rule, count)| (rule.as_str(), *count))
-    }
-
-    /// Returns the number of all matches.
-    #[must_use]
-    pub fn total(&self) -> u32 {
-        self.0.iter().map(|(_, count)| count).sum()
-    }
-
-    /// Adds the counts of another scan.
-    pub fn merge(&mut self, other: &Self) {
-        for (rule, count) in &other.0 {
-            self.add_many(rule, *count);
-        }
-    }
-
-    fn add(&mut self, rule: &str) {
-        self.add_many(rule, 1);
-    }
-
-    fn add_many(&mut self, rule: &str, more: u32) {
-        match self.0.iter_mut().find(|(known, _)| known == rule) {
-            Some((_, count)) => *count = count.saturating_add(more),
-            None => self.0.push((rule.to_owned(), more)),
-        }
-    }
-}
-
-impl FromIterator<(String, u32)> for RedactionCounts {
-    fn from_iter<T: IntoIterator<Item = (String, u32)>>(counts: T) -> Self {
-        let mut all = Self::default();
-        for (rule, count) in counts {
-            all.add_many(&rule, count);
-        }
-        all
-    }
 }
 
 /// The id by which known values are counted.
@@ -278,122 +221,6 @@ impl Scanner {
         } else {
             Ok(Cow::Owned(redacted))
         }
-    }
-
-    /// Replaces all matches in every string below `value`. A string is searched together with its
-    /// name, so that the rules for `password=x` find `{"password": "x"}`, `{"name": "TOKEN",
-    /// "value": "x"}` and `["--password", "x"]`. A string that is JSON itself (results of a step)
-    /// stays JSON.
-    ///
-    /// # Errors
-    ///
-    /// A limit is reached. The value is then partly redacted.
-    pub fn redact_json(
-        &self,
-        value: &mut Value,
-        counts: &mut RedactionCounts,
-        limits: ScanLimits,
-    ) -> Result<(), Exhausted> {
-        self.redact_labelled(None, value, counts, limits)
-    }
-
-    /// Redacts a value that stands under the name `outer`.
-    fn redact_labelled(
-        &self,
-        outer: Option<&str>,
-        value: &mut Value,
-        counts: &mut RedactionCounts,
-        limits: ScanLimits,
-    ) -> Result<(), Exhausted> {
-        match value {
-            Value::String(text) => self.redact_member(outer, text, counts, limits),
-            Value::Array(items) => {
-                let mut flag = None;
-                for item in items {
-                    let next = item
-                        .as_str()
-                        .filter(|text| text.starts_with('-'))
-                        .map(|text| text.trim_start_matches('-').to_owned());
-                    match item {
-                        Value::String(text) => {
-                            let label = flag.as_deref().or(outer);
-                            self.redact_member(label, text, counts, limits)?
-                        }
-                        other => self.redact_labelled(outer, other, counts, limits)?,
-                    }
-                    flag = next;
-                }
-                Ok(())
-            }
-            Value::Object(members) => {
-                let text =
-                    |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
-                let name = text("name").or_else(|| text("key"));
-                for (key, member) in members {
-                    // Parameters have values and defaults beside their names.
-                    match (key.as_str(), &name) {
-                        ("value" | "default", Some(name)) => {
-                            self.redact_labelled(Some(name), member, counts, limits)?
-                        }
-                        _ => match member {
-                            Value::String(text) => {
-                                let before = counts.total();
-                                self.redact_member(Some(key), text, counts, limits)?;
-                                if outer.is_some() && counts.total() == before {
-                                    self.redact_member(outer, text, counts, limits)?;
-                                }
-                            }
-                            other => self.redact_labelled(outer, other, counts, limits)?,
-                        },
-                    }
-                }
-                Ok(())
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
-        }
-    }
-
-    fn redact_member(
-        &self,
-        label: Option<&str>,
-        text: &mut String,
-        counts: &mut RedactionCounts,
-        limits: ScanLimits,
-    ) -> Result<(), Exhausted> {
-        if text.starts_with(['{', '['])
-            && let Ok(mut inner) = serde_json::from_str::<Value>(text)
-        {
-            let before = counts.total();
-            self.redact_labelled(label, &mut inner, counts, limits)?;
-            if counts.total() > before {
-                *text = inner.to_string();
-            }
-            // The parser keeps only one of two members with the same name, and some rules match the
-            // names in JSON; so the text is scanned, too.
-            if let Cow::Owned(redacted) = self.redact(text, counts, limits)? {
-                *text = redacted;
-            }
-            return Ok(());
-        }
-        // Masks the whole text, including blanks, if the rules mask a sample secret with the same
-        // name.
-        if let Some(label) =
-            label.filter(|_| text.len() >= MIN_VALUE_BYTES && !text.starts_with('$'))
-        {
-            let probe = format!("{label}={SECRET_PROBE}");
-            let mut found = RedactionCounts::default();
-            if let Cow::Owned(masked) = self.redact(&probe, &mut found, limits)?
-                && let Some(replacement) = masked.strip_prefix(&format!("{label}="))
-            {
-                counts.merge(&found);
-                *text = replacement.to_owned();
-                return Ok(());
-            }
-        }
-        if let Cow::Owned(redacted) = self.redact(text, counts, limits)? {
-            *text = redacted;
-        }
-        Ok(())
     }
 
     /// Returns all matches in order. Overlapping matches are joined, so that both are covered.

@@ -1,0 +1,72 @@
+//! Every kind proves its form: each example is masked, no look-alike is.
+
+use super::*;
+use crate::kind::Matcher;
+use crate::{Engine, Options, RedactionCounts, ScanLimits};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+fn mask(engine: &Engine, text: &str) -> String {
+    let limits = ScanLimits {
+        growth: 1 << 20,
+        deadline: Instant::now() + Duration::from_secs(60),
+    };
+    engine
+        .mask(text, &mut RedactionCounts::default(), limits)
+        .unwrap()
+        .into_owned()
+}
+
+#[test]
+fn kinds_are_well_formed() {
+    let mut ids = BTreeSet::new();
+    for kind in kinds() {
+        let id = kind.id;
+        assert!(ids.insert(id), "{id} stands twice");
+        assert!(
+            id.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+            "{id}"
+        );
+        assert!(kind.source.starts_with("https://"), "{id}: source");
+        assert!(!kind.title.is_empty() && !kind.examples.is_empty(), "{id}");
+        Matcher::new(kind.pattern).unwrap_or_else(|error| panic!("{id}: {error}"));
+        assert!(
+            !kind.pattern.contains(r"\b") && !kind.pattern.contains(r"\w"),
+            "{id}: ASCII classes only"
+        );
+        let hir = regex_automata::util::syntax::parse(kind.pattern).unwrap();
+        let longest = hir.properties().maximum_len();
+        assert!(
+            longest.is_some_and(|length| length <= 8192),
+            "{id}: the pattern has no finite length"
+        );
+        assert!(
+            kind.keywords.iter().all(|word| word.len() >= 3),
+            "{id}: short keyword"
+        );
+    }
+}
+
+#[test]
+fn every_kind_finds_its_examples_and_no_look_alike() {
+    for kind in kinds() {
+        let engine = Engine::new(&Options {
+            only: vec![kind.id.to_owned()],
+            forms: false,
+            ..Options::default()
+        })
+        .unwrap();
+        for template in kind.examples {
+            for seed in 0..50 {
+                let credential = example(template, seed);
+                let text = format!("made up {credential} is here");
+                let masked = mask(&engine, &text);
+                assert!(masked.contains("[redacted:"), "{}: {text}", kind.id);
+            }
+        }
+        for text in kind.look_alikes {
+            assert_eq!(mask(&engine, text), *text, "{}", kind.id);
+        }
+    }
+}

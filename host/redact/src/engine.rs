@@ -1,0 +1,395 @@
+//! The engine: one search for all keywords, and a decision at each of them.
+
+use crate::catalog;
+use crate::forms::{self, Detector, Form};
+use crate::kind::{self, Kind, Matcher};
+use crate::text::Text;
+use crate::{Exhausted, RedactionCounts, ScanLimits};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+/// Bytes of a text between two looks at the deadline.
+const BLOCK: usize = 64 * 1024;
+
+/// Length of words in which kinds without keywords are searched, in bytes.
+const LONG_WORD: usize = 20;
+
+/// Bound of the matches in one text.
+pub(crate) const MAX_HITS: usize = 100_000;
+
+/// What an engine searches for, and what it puts in the place of a secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Options {
+    /// Ids of kinds and forms of the catalogue that are left out.
+    pub without: Vec<String>,
+    /// Ids of the only kinds and forms of the catalogue that are used. Empty: all.
+    pub only: Vec<String>,
+    /// Whether forms are used.
+    pub forms: bool,
+    /// Own rules, beside those of the catalogue.
+    pub rules: Vec<FullRule>,
+    /// Known secrets.
+    pub values: Vec<String>,
+    /// What stands in the place of a secret.
+    pub replacement: Replacement,
+}
+
+/// An own rule in full form.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FullRule {
+    /// Its id.
+    pub id: String,
+    /// Regular expression. If it has a group `secret`, only that is masked.
+    pub pattern: String,
+    /// Words of which every match contains at least one, in any case of ASCII letters: the pattern
+    /// runs only near them. Empty: it runs over the whole text.
+    pub keywords: Vec<String>,
+    /// Least length of the secret, in bytes.
+    pub min_length: usize,
+    /// Least Shannon entropy of the secret, in bits per character.
+    pub min_entropy: f32,
+    /// Regular expressions: a secret that one of them matches is not masked.
+    pub allow: Vec<String>,
+    /// Words: a secret that contains one of them, in any case of ASCII letters, is not masked.
+    pub allow_words: Vec<String>,
+    /// What stands in the place of the secret, instead of [`Options::replacement`].
+    pub replacement: Option<String>,
+}
+
+/// What stands in the place of a secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Replacement {
+    /// `[redacted:<id of the rule>]`.
+    #[default]
+    Rule,
+    /// This text.
+    Text(String),
+    /// `[redacted:<id of the rule>:<ten hexadecimal digits>]`: the digits are the HMAC-SHA-256 of the
+    /// secret with this key, so that equal secrets of two texts can be recognised.
+    Token(String),
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            without: Vec::new(),
+            only: Vec::new(),
+            forms: true,
+            rules: Vec::new(),
+            values: Vec::new(),
+            replacement: Replacement::default(),
+        }
+    }
+}
+
+/// A compiled selection of rules and values.
+pub struct Engine {
+    /// Ids of all rules. A hit names its rule by the position in this list.
+    ids: Vec<Arc<str>>,
+    keywords: AhoCorasick,
+    /// For each keyword, what it leads to.
+    targets: Vec<Vec<Target>>,
+    /// Longest keyword in bytes.
+    longest_keyword: usize,
+    kinds: Vec<CompiledKind>,
+    /// Indexes of the kinds without keywords.
+    word_kinds: Vec<usize>,
+    /// For each form, the position of its id; `None` if it is left out.
+    forms: Vec<(&'static Form, Option<usize>)>,
+}
+
+#[derive(Clone, Copy)]
+enum Target {
+    Kind(usize),
+    Form(Detector),
+}
+
+struct CompiledKind {
+    kind: &'static Kind,
+    rule: usize,
+    matcher: OnceLock<Option<Matcher>>,
+}
+
+/// A secret that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Its place in the text.
+    pub range: Range<usize>,
+    /// The rule, as an index for [`Engine::rule_id`].
+    pub rule: usize,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Engine")
+            .field("rules", &self.ids.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Compiles a selection.
+    ///
+    /// # Errors
+    ///
+    /// Names the id that does not exist.
+    pub fn new(options: &Options) -> Result<Self, String> {
+        let mut ids: Vec<Arc<str>> = Vec::new();
+        let mut words: Vec<String> = Vec::new();
+        let mut targets: Vec<Vec<Target>> = Vec::new();
+        let mut lead = |word: &str, target: Target| {
+            let word = word.to_ascii_lowercase();
+            match words.iter().position(|known| *known == word) {
+                Some(index) => targets.get_mut(index).map(|all| all.push(target)),
+                None => {
+                    words.push(word);
+                    targets.push(vec![target]);
+                    None
+                }
+            };
+        };
+        let mut kinds = Vec::new();
+        let mut word_kinds = Vec::new();
+        let chosen = |id: &str| {
+            !options.without.iter().any(|out| out == id)
+                && (options.only.is_empty() || options.only.iter().any(|only| only == id))
+        };
+        for kind in catalog::kinds().filter(|kind| chosen(kind.id)) {
+            for word in kind.keywords {
+                lead(word, Target::Kind(kinds.len()));
+            }
+            if kind.keywords.is_empty() {
+                word_kinds.push(kinds.len());
+            }
+            kinds.push(CompiledKind {
+                kind,
+                rule: ids.len(),
+                matcher: OnceLock::new(),
+            });
+            ids.push(kind.id.into());
+        }
+        let mut all_forms = Vec::new();
+        if options.forms {
+            for form in forms::forms() {
+                let rule = chosen(form.id).then(|| {
+                    ids.push(form.id.into());
+                    ids.len() - 1
+                });
+                all_forms.push((form, rule));
+            }
+            for detector in forms::DETECTORS {
+                for word in detector.keywords {
+                    lead(word, Target::Form(*detector));
+                }
+            }
+        }
+        let longest_keyword = words.iter().map(String::len).max().unwrap_or(0);
+        let keywords = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&words)
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            ids,
+            keywords,
+            targets,
+            longest_keyword,
+            kinds,
+            word_kinds,
+            forms: all_forms,
+        })
+    }
+
+    /// Returns the id of a rule.
+    #[must_use]
+    pub fn rule_id(&self, rule: usize) -> &str {
+        self.ids.get(rule).map_or("unknown", |id| id)
+    }
+
+    /// Returns what stands in the place of a secret.
+    pub(crate) fn replacement(&self, rule: usize, _secret: &str) -> String {
+        format!("[redacted:{}]", self.rule_id(rule))
+    }
+
+    /// Returns all secrets of a text in order, those that overlap joined.
+    ///
+    /// # Errors
+    ///
+    /// The deadline has passed, or there are too many.
+    pub fn hits(&self, text: &str, deadline: Instant) -> Result<Vec<Hit>, Exhausted> {
+        let text = Text::new(text);
+        let mut hits = Vec::new();
+        let mut start = 0;
+        while start < text.len() {
+            let end = text
+                .as_str()
+                .ceil_char_boundary((start + BLOCK).min(text.len()));
+            self.scan(&text, start..end, &mut hits);
+            if hits.len() > MAX_HITS || Instant::now() > deadline {
+                return Err(Exhausted);
+            }
+            start = end;
+        }
+        join(&mut hits);
+        Ok(hits)
+    }
+
+    /// Appends the secrets to which the keywords lead that begin in `starts`.
+    pub(crate) fn scan(&self, text: &Text<'_>, starts: Range<usize>, hits: &mut Vec<Hit>) {
+        let end = starts
+            .end
+            .saturating_add(self.longest_keyword.saturating_sub(1))
+            .min(text.len());
+        let input = aho_corasick::Input::new(text.as_str()).range(starts.start..end);
+        if let Ok(found) = self.keywords.try_find_overlapping_iter(input) {
+            for keyword in found.filter(|keyword| keyword.start() < starts.end) {
+                for target in self
+                    .targets
+                    .get(keyword.pattern().as_usize())
+                    .into_iter()
+                    .flatten()
+                {
+                    match target {
+                        Target::Kind(index) => self.try_kind(text, *index, keyword.start(), hits),
+                        Target::Form(detector) => {
+                            (detector.detect)(text, keyword.range(), &mut |form, range| {
+                                let known = self
+                                    .forms
+                                    .iter()
+                                    .find(|(known, _)| std::ptr::eq(*known, form));
+                                if let Some((_, Some(rule))) = known {
+                                    hits.push(Hit { range, rule: *rule });
+                                }
+                            })
+                        }
+                    }
+                }
+            }
+        }
+        self.scan_words(text, starts, hits);
+    }
+
+    /// Tries the kinds without keywords at each long word that begins in `starts`.
+    fn scan_words(&self, text: &Text<'_>, starts: Range<usize>, hits: &mut Vec<Hit>) {
+        if self.word_kinds.is_empty() {
+            return;
+        }
+        let bytes = text.as_str().as_bytes();
+        let is_word = |byte: u8| kind::is_word(byte) || byte == b'-';
+        let mut at = starts.start;
+        // A word that began in the part before belongs to that part.
+        if text.byte_before(at).is_some_and(is_word) {
+            at += bytes
+                .get(at..starts.end)
+                .unwrap_or_default()
+                .iter()
+                .take_while(|b| is_word(**b))
+                .count();
+        }
+        while at < starts.end {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let length = rest.iter().take_while(|b| is_word(**b)).count();
+            if length >= LONG_WORD {
+                for index in &self.word_kinds {
+                    self.try_match(text, *index, at, hits);
+                }
+            }
+            at += length.max(1);
+        }
+    }
+
+    fn try_kind(&self, text: &Text<'_>, index: usize, keyword: usize, hits: &mut Vec<Hit>) {
+        let Some(compiled) = self.kinds.get(index) else {
+            return;
+        };
+        let (least, most) = compiled.kind.lead;
+        for lead in (least..=most).rev() {
+            if let Some(at) = keyword.checked_sub(lead)
+                && text.as_str().is_char_boundary(at)
+                && self.try_match(text, index, at, hits)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Tries a kind at a place. Returns true if it matches there.
+    fn try_match(&self, text: &Text<'_>, index: usize, at: usize, hits: &mut Vec<Hit>) -> bool {
+        let Some(CompiledKind {
+            kind,
+            rule,
+            matcher,
+        }) = self.kinds.get(index)
+        else {
+            return false;
+        };
+        if kind.bounded && !kind::is_free_before(text, at) {
+            return false;
+        }
+        let Some(matcher) = matcher.get_or_init(|| Matcher::new(kind.pattern).ok()) else {
+            return false;
+        };
+        let Some((whole, secret)) = matcher.match_at(text, at) else {
+            return false;
+        };
+        if kind.bounded && !kind::is_free_after(text, whole.end) {
+            return false;
+        }
+        let credential = text.slice(whole);
+        if !kind
+            .checksum
+            .is_some_and(|checksum| checksum.is_valid(credential))
+        {
+            let shown = text.slice(secret.clone());
+            if kind.entropy > 0.0 && kind::entropy(shown) < kind.entropy {
+                return false;
+            }
+            if !kind.allow.is_empty() {
+                let lower = credential.to_ascii_lowercase();
+                if kind.allow.iter().any(|word| lower.contains(word)) {
+                    return false;
+                }
+            }
+        }
+        hits.push(Hit {
+            range: secret,
+            rule: *rule,
+        });
+        true
+    }
+
+    /// Replaces all secrets of a text. Borrows the text if there are none.
+    ///
+    /// # Errors
+    ///
+    /// A limit is reached.
+    pub fn mask<'t>(
+        &self,
+        text: &'t str,
+        counts: &mut RedactionCounts,
+        limits: ScanLimits,
+    ) -> Result<Cow<'t, str>, Exhausted> {
+        crate::mask::mask(self, text, counts, limits)
+    }
+}
+
+/// Sorts hits and joins those that overlap. The first one names the rule.
+pub(crate) fn join(hits: &mut Vec<Hit>) {
+    hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end)));
+    hits.dedup_by(|later, kept| {
+        let overlaps = later.range.start < kept.range.end;
+        if overlaps {
+            kept.range.end = kept.range.end.max(later.range.end);
+        }
+        overlaps
+    });
+}

@@ -1,0 +1,42 @@
+//! Forms in which texts show secrets: values under the name of a secret, options of commands, headers,
+//! URLs, keys in PEM.
+//!
+//! A form is found by a [`Detector`]: its keywords are searched in the whole text, and its function
+//! decides at each keyword what is secret there.
+
+use crate::text::Text;
+use std::ops::Range;
+
+/// What was found: the id that stands in the replacement and in counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Form {
+    /// The id.
+    pub id: &'static str,
+    /// What it finds, in words.
+    pub title: &'static str,
+    /// Lines with made-up secrets between `→` and `←`.
+    pub examples: &'static [&'static str],
+}
+
+/// Takes what a detector finds.
+pub(crate) type Found<'f> = dyn FnMut(&'static Form, Range<usize>) + 'f;
+
+/// Finds a form near its keywords.
+#[derive(Clone, Copy)]
+pub(crate) struct Detector {
+    /// Words in lower case, searched without regard to case.
+    pub(crate) keywords: &'static [&'static str],
+    /// Reports each secret that the keyword at this place leads to. It decides by at most
+    /// [`crate::REACH`] bytes around the keyword, by nothing that it has seen before, and reads few
+    /// bytes if there is nothing.
+    pub(crate) detect: fn(&Text<'_>, Range<usize>, &mut Found<'_>),
+}
+
+/// All detectors.
+pub(crate) const DETECTORS: &[Detector] = &[];
+
+/// All forms.
+#[must_use]
+pub fn forms() -> Vec<&'static Form> {
+    Vec::new()
+}

@@ -1,0 +1,286 @@
+//! Kinds of credentials that are recognised by their form, and how a form is matched.
+
+use crate::text::Text;
+use regex_automata::meta::Regex;
+use regex_automata::util::captures::Captures;
+use regex_automata::{Anchored, Input};
+use std::ops::Range;
+
+/// A kind of credential. Kinds are data: tables of `const` values in [`crate::catalog`].
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Its id, in lower case with hyphens: `github-app-user-token`.
+    pub id: &'static str,
+    /// What it is, in words.
+    pub title: &'static str,
+    /// Where the issuer documents the form, or the public rule list whose facts were used.
+    pub source: &'static str,
+    /// Regular expression of the credential: ASCII only, without `\b` and look-around, of finite
+    /// length. If it has a group `secret`, only that is masked.
+    pub pattern: &'static str,
+    /// Every credential contains one of them, at `lead` bytes from its beginning; the case of ASCII
+    /// letters is ignored in this search, but not in the pattern. Without keywords, the pattern is
+    /// tried at the beginning of each long word.
+    pub keywords: &'static [&'static str],
+    /// Number of bytes that may stand before the keyword: least and most.
+    pub lead: (usize, usize),
+    /// True if no letter, digit or `_` may touch the credential. Escapes such as the `\n` of JSON do
+    /// not count as letters.
+    pub bounded: bool,
+    /// Least Shannon entropy of the secret, in bits per character. 0.0: any.
+    pub entropy: f32,
+    /// Words that no real credential contains; the case of ASCII letters is ignored.
+    pub allow: &'static [&'static str],
+    /// Checksum that the issuer defines. With a valid one, neither entropy nor words are checked.
+    pub checksum: Option<Checksum>,
+    /// Example as a template: `{a36}` stands for 36 characters of the class `a`
+    /// ([`crate::catalog::example`]). At least one.
+    pub examples: &'static [&'static str],
+    /// Texts that look similar and are no credentials.
+    pub look_alikes: &'static [&'static str],
+}
+
+/// A checksum within a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// The last 6 characters are the CRC-32 of what stands between prefix and checksum, in base 62.
+    /// Used by GitHub and npm.
+    Crc32Base62,
+}
+
+impl Kind {
+    /// Returns a kind with an id, a title and a source.
+    #[must_use]
+    pub const fn new(id: &'static str, title: &'static str, source: &'static str) -> Self {
+        Self {
+            id,
+            title,
+            source,
+            pattern: "",
+            keywords: &[],
+            lead: (0, 0),
+            bounded: false,
+            entropy: 0.0,
+            allow: &[],
+            checksum: None,
+            examples: &[],
+            look_alikes: &[],
+        }
+    }
+
+    /// Sets the pattern, and the keywords with which a credential begins.
+    #[must_use]
+    pub const fn pattern(
+        mut self,
+        pattern: &'static str,
+        keywords: &'static [&'static str],
+    ) -> Self {
+        self.pattern = pattern;
+        self.keywords = keywords;
+        self
+    }
+
+    /// Sets how many bytes stand before the keyword: at least `least`, at most `most`.
+    #[must_use]
+    pub const fn lead(mut self, least: usize, most: usize) -> Self {
+        self.lead = (least, most);
+        self
+    }
+
+    /// Says that no letter, digit or `_` touches the credential.
+    #[must_use]
+    pub const fn bounded(mut self) -> Self {
+        self.bounded = true;
+        self
+    }
+
+    /// Sets the least entropy in bits per character.
+    #[must_use]
+    pub const fn entropy(mut self, bits: f32) -> Self {
+        self.entropy = bits;
+        self
+    }
+
+    /// Sets the words that no real credential contains.
+    #[must_use]
+    pub const fn allow(mut self, words: &'static [&'static str]) -> Self {
+        self.allow = words;
+        self
+    }
+
+    /// Sets the checksum.
+    #[must_use]
+    pub const fn checksum(mut self, checksum: Checksum) -> Self {
+        self.checksum = Some(checksum);
+        self
+    }
+
+    /// Sets the templates of examples.
+    #[must_use]
+    pub const fn examples(mut self, examples: &'static [&'static str]) -> Self {
+        self.examples = examples;
+        self
+    }
+
+    /// Sets texts that look similar and are no credentials.
+    #[must_use]
+    pub const fn look_alikes(mut self, look_alikes: &'static [&'static str]) -> Self {
+        self.look_alikes = look_alikes;
+        self
+    }
+}
+
+/// A pattern that is ready to match.
+#[derive(Debug)]
+pub(crate) struct Matcher {
+    regex: Regex,
+    secret_group: Option<usize>,
+    /// Longest match in bytes.
+    longest: usize,
+}
+
+/// Longest match of a pattern without a bound of its own, in bytes.
+const LONGEST_MATCH: usize = 8 * 1024;
+
+impl Matcher {
+    /// Compiles a pattern.
+    pub(crate) fn new(pattern: &str) -> Result<Self, String> {
+        // One-pass and backtracking suffice for anchored searches in short texts. A lazy DFA for
+        // each of several hundred patterns would take too much memory.
+        let config = Regex::config().hybrid(false).nfa_size_limit(Some(2 << 20));
+        let hir =
+            regex_automata::util::syntax::parse(pattern).map_err(|error| error.to_string())?;
+        let longest = hir.properties().maximum_len().unwrap_or(LONGEST_MATCH);
+        let regex = Regex::builder()
+            .configure(config)
+            .build_from_hir(&hir)
+            .map_err(|error| error.to_string())?;
+        let names = regex
+            .group_info()
+            .pattern_names(regex_automata::PatternID::ZERO);
+        Ok(Self {
+            secret_group: names
+                .enumerate()
+                .find_map(|(index, name)| (name == Some("secret")).then_some(index)),
+            regex,
+            longest: longest.min(LONGEST_MATCH),
+        })
+    }
+
+    /// Matches at exactly `at`. Returns the match, and the part of it to mask.
+    pub(crate) fn match_at(
+        &self,
+        text: &Text<'_>,
+        at: usize,
+    ) -> Option<(Range<usize>, Range<usize>)> {
+        let end = at.saturating_add(self.longest).min(text.len());
+        let input = Input::new(text.as_str())
+            .range(at..end)
+            .anchored(Anchored::Yes);
+        match self.secret_group {
+            None => self
+                .regex
+                .search(&input)
+                .map(|found| (found.range(), found.range())),
+            Some(group) => {
+                let mut captures: Captures = self.regex.create_captures();
+                self.regex.search_captures(&input, &mut captures);
+                let whole = captures.get_group(0)?.range();
+                let secret = captures
+                    .get_group(group)
+                    .map_or(whole.clone(), |span| span.range());
+                Some((whole, secret))
+            }
+        }
+    }
+}
+
+/// Returns true if no letter, digit or `_` stands directly before `at`. The end of an escape
+/// (`\n`, `\u0022`, `%3D`, a colour) does not count as a letter.
+pub(crate) fn is_free_before(text: &Text<'_>, at: usize) -> bool {
+    let Some(before) = text.byte_before(at) else {
+        return true;
+    };
+    if !is_word(before) {
+        return true;
+    }
+    let back = |distance: usize| at.checked_sub(distance).and_then(|place| text.byte(place));
+    match before {
+        b'n' | b't' | b'r' | b'f' | b'b' | b'v' | b'e' | b'0' if back(2) == Some(b'\\') => true,
+        // The end of a colour that is written as an escape: `\u001b[32m`, `\x1b[0m`, `\033[1;31m`.
+        b'm' => {
+            let mut place = at - 1;
+            while place > 0
+                && at - place < 16
+                && text
+                    .byte_before(place)
+                    .is_some_and(|b| b.is_ascii_digit() || b == b';')
+            {
+                place -= 1;
+            }
+            text.byte_before(place) == Some(b'[')
+        }
+        _ if before.is_ascii_hexdigit() => {
+            let percent = back(3) == Some(b'%') && back(2).is_some_and(|b| b.is_ascii_hexdigit());
+            let json = back(6) == Some(b'\\') && back(5) == Some(b'u');
+            let hex = back(4) == Some(b'\\') && back(3) == Some(b'x');
+            percent || json || hex
+        }
+        _ => false,
+    }
+}
+
+/// Returns true if no letter, digit or `_` stands directly at `at`.
+pub(crate) fn is_free_after(text: &Text<'_>, at: usize) -> bool {
+    !text.byte(at).is_some_and(is_word)
+}
+
+/// Returns true for ASCII letters, digits and `_`.
+pub(crate) fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Returns the Shannon entropy of a text, in bits per byte.
+pub(crate) fn entropy(text: &str) -> f32 {
+    let mut counts = [0_u32; 256];
+    for byte in text.bytes() {
+        if let Some(count) = counts.get_mut(usize::from(byte)) {
+            *count += 1;
+        }
+    }
+    let total = text.len() as f32;
+    let parts = counts.iter().filter(|count| **count > 0).map(|count| {
+        let share = *count as f32 / total;
+        -share * share.log2()
+    });
+    parts.sum()
+}
+
+impl Checksum {
+    /// Returns true if the checksum of a credential is right.
+    pub(crate) fn is_valid(self, credential: &str) -> bool {
+        match self {
+            Self::Crc32Base62 => {
+                let Some((_, rest)) = credential.rsplit_once('_') else {
+                    return false;
+                };
+                let Some((random, sum)) = rest.split_at_checked(rest.len().saturating_sub(6))
+                else {
+                    return false;
+                };
+                base62(crc32fast::hash(random.as_bytes())) == sum
+            }
+        }
+    }
+}
+
+/// Returns a number in base 62 with six digits (`0-9A-Za-z`).
+fn base62(mut number: u32) -> String {
+    let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut text = [b'0'; 6];
+    for place in text.iter_mut().rev() {
+        *place = digits.get((number % 62) as usize).copied().unwrap_or(b'0');
+        number /= 62;
+    }
+    text.iter().map(|byte| char::from(*byte)).collect()
+}

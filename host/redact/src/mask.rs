@@ -1,0 +1,193 @@
+//! Masks a text, or a stream of bytes.
+
+use crate::engine::{Engine, Hit, join};
+use crate::text::{REACH, Text};
+use crate::view::View;
+use crate::{Exhausted, RedactionCounts, ScanLimits};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Masks a whole text.
+pub(crate) fn mask<'t>(
+    engine: &Engine,
+    text: &'t str,
+    counts: &mut RedactionCounts,
+    limits: ScanLimits,
+) -> Result<Cow<'t, str>, Exhausted> {
+    let most = text.len().saturating_add(limits.growth);
+    let coloured = memchr::memchr(0x1b, text.as_bytes()).is_some();
+    let mut view = View::default();
+    let searched = if coloured {
+        view.push(text.as_bytes());
+        view.finish();
+        &view.text
+    } else {
+        text
+    };
+    let hits = engine.hits(searched, limits.deadline)?;
+    if hits.is_empty() {
+        return Ok(Cow::Borrowed(text));
+    }
+    let masks = replacements(engine, searched, &hits, counts);
+    let masks: Vec<_> = masks
+        .iter()
+        .map(|(range, text)| (range.clone(), text.as_str()))
+        .collect();
+    let masked = if coloured {
+        let end = view.text.len();
+        let mut output = Vec::with_capacity(text.len());
+        view.write(0, end, &masks, &mut output);
+        String::from_utf8(output).map_err(|_| Exhausted)?
+    } else {
+        let mut output = String::with_capacity(text.len());
+        let mut done = 0;
+        for (range, replacement) in masks {
+            output.push_str(text.get(done..range.start).unwrap_or_default());
+            output.push_str(replacement);
+            done = range.end;
+            if output.len() > most {
+                return Err(Exhausted);
+            }
+        }
+        output.push_str(text.get(done..).unwrap_or_default());
+        output
+    };
+    if masked.len() > most {
+        Err(Exhausted)
+    } else {
+        Ok(Cow::Owned(masked))
+    }
+}
+
+/// Returns the replacement of each hit, and counts it.
+fn replacements(
+    engine: &Engine,
+    text: &str,
+    hits: &[Hit],
+    counts: &mut RedactionCounts,
+) -> Vec<(std::ops::Range<usize>, String)> {
+    let one = |hit: &Hit| {
+        counts.add(engine.rule_id(hit.rule));
+        let secret = text.get(hit.range.clone()).unwrap_or_default();
+        (hit.range.clone(), engine.replacement(hit.rule, secret))
+    };
+    hits.iter().map(one).collect()
+}
+
+/// Bytes that are gathered before they are scanned.
+const BLOCK: usize = 64 * 1024;
+
+/// Masks a stream of bytes. It gives what masking the whole text would give, and holds at most a few
+/// times [`REACH`] bytes.
+#[derive(Debug)]
+pub struct Masker {
+    engine: Arc<Engine>,
+    view: View,
+    /// Bytes of the view that were scanned: all keywords before are decided.
+    scanned: usize,
+    /// Bytes of the view that were written.
+    written: usize,
+    hits: Vec<Hit>,
+    counts: RedactionCounts,
+}
+
+impl Masker {
+    /// Starts a stream.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self {
+            engine,
+            view: View::default(),
+            scanned: 0,
+            written: 0,
+            hits: Vec::new(),
+            counts: RedactionCounts::default(),
+        }
+    }
+
+    /// Takes bytes, and appends what is certain by now to `output`.
+    pub fn push(&mut self, bytes: &[u8], output: &mut Vec<u8>) {
+        for part in bytes.chunks(BLOCK) {
+            self.view.push(part);
+            let ready = self.view.text.len().saturating_sub(REACH);
+            if ready >= self.scanned + BLOCK {
+                self.scan(ready);
+                // A secret may begin before its keyword.
+                self.write(self.scanned.saturating_sub(REACH), output);
+            }
+        }
+    }
+
+    /// Appends everything up to the last line break to `output`, by what is known by now. For
+    /// people who wait for a line. A secret that goes on in the next line is masked there.
+    pub fn flush_lines(&mut self, output: &mut Vec<u8>) {
+        if let Some(end) = memchr::memrchr(b'\n', self.view.text.as_bytes()) {
+            let (scanned, hits) = (self.scanned, self.hits.len());
+            self.scan(end + 1);
+            self.write(end + 1, output);
+            // Keywords whose text was not complete are decided again.
+            let _ = (scanned, hits);
+        }
+    }
+
+    /// Appends the rest to `output`. Returns the number of matches.
+    #[must_use]
+    pub fn finish(mut self, output: &mut Vec<u8>) -> RedactionCounts {
+        self.view.finish();
+        let end = self.view.text.len();
+        self.scan(end);
+        self.write(end, output);
+        self.counts
+    }
+
+    /// Returns the number of matches so far.
+    #[must_use]
+    pub fn counts(&self) -> &RedactionCounts {
+        &self.counts
+    }
+
+    fn scan(&mut self, end: usize) {
+        let end = self.view.text.floor_char_boundary(end);
+        if end > self.scanned {
+            let text = Text::new(&self.view.text);
+            self.engine.scan(&text, self.scanned..end, &mut self.hits);
+            self.scanned = end;
+            join(&mut self.hits);
+        }
+    }
+
+    /// Writes the view up to `end`, and forgets what is no longer needed.
+    fn write(&mut self, end: usize, output: &mut Vec<u8>) {
+        let mut end = self.view.text.floor_char_boundary(end.max(self.written));
+        // A hit that crosses the end is written as a whole later.
+        if let Some(hit) = self
+            .hits
+            .iter()
+            .find(|hit| hit.range.start < end && hit.range.end > end)
+        {
+            end = hit.range.start.max(self.written);
+        }
+        let ready = self.hits.partition_point(|hit| hit.range.end <= end);
+        let hits: Vec<Hit> = self.hits.drain(..ready).collect();
+        let masks = replacements(&self.engine, &self.view.text, &hits, &mut self.counts);
+        let masks: Vec<_> = masks
+            .iter()
+            .filter(|(range, _)| range.end > self.written)
+            .map(|(range, text)| (range.start.max(self.written)..range.end, text.as_str()))
+            .collect();
+        self.view.write(self.written, end, &masks, output);
+        self.written = end;
+        let old = self
+            .view
+            .text
+            .floor_char_boundary(self.written.saturating_sub(2 * REACH));
+        if old > BLOCK {
+            self.view.forget(old);
+            self.written -= old;
+            self.scanned -= old;
+            for hit in &mut self.hits {
+                hit.range = hit.range.start.saturating_sub(old)..hit.range.end - old;
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! A text with searches that together take linear time.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
+
+/// Farthest distance, in bytes, that a decision looks before or after its keyword. A secret that is
+/// longer is masked in parts, or up to this distance.
+pub const REACH: usize = 32 * 1024;
+
+/// A text that remembers the results of its last searches, so that searches for the same byte from
+/// many places (such as the closing quotation mark of ten thousand nested names) do not read the
+/// same bytes again and again.
+#[derive(Debug)]
+pub struct Text<'t> {
+    text: &'t str,
+    /// For each byte, the last search: its start, its end, and whether it found the byte there.
+    searches: RefCell<Vec<(usize, usize, bool)>>,
+    blank: Cell<(usize, usize)>,
+    line: Cell<(usize, usize)>,
+}
+
+impl<'t> Text<'t> {
+    /// Wraps a text.
+    #[must_use]
+    pub fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            searches: RefCell::new(Vec::new()),
+            blank: Cell::new((1, 0)),
+            line: Cell::new((1, 0)),
+        }
+    }
+
+    /// Returns the whole text.
+    #[must_use]
+    pub fn as_str(&self) -> &'t str {
+        self.text
+    }
+
+    /// Returns the length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Returns true if there is no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Returns a byte, or `None` outside the text.
+    #[must_use]
+    pub fn byte(&self, at: usize) -> Option<u8> {
+        self.text.as_bytes().get(at).copied()
+    }
+
+    /// Returns the byte before a place.
+    #[must_use]
+    pub fn byte_before(&self, at: usize) -> Option<u8> {
+        at.checked_sub(1).and_then(|before| self.byte(before))
+    }
+
+    /// Returns a part of the text. Both ends are moved down to character boundaries and into the
+    /// text.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> &'t str {
+        let start = self.text.floor_char_boundary(range.start);
+        let end = self.text.floor_char_boundary(range.end);
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// Returns true if the text continues with `other` at `at`.
+    #[must_use]
+    pub fn continues_with(&self, at: usize, other: &str) -> bool {
+        let bytes = self.text.as_bytes().get(at..).unwrap_or_default();
+        bytes.starts_with(other.as_bytes())
+    }
+
+    /// Returns the place of the next `byte` at `from` or after it, at most [`REACH`] bytes away.
+    #[must_use]
+    pub fn find(&self, byte: u8, from: usize) -> Option<usize> {
+        let mut searches = self.searches.borrow_mut();
+        if searches.is_empty() {
+            searches.resize(256, (1, 0, false));
+        }
+        let memo = searches.get_mut(usize::from(byte))?;
+        let near = |at: usize| (at - from <= REACH).then_some(at);
+        let (start, end, found) = *memo;
+        let known = start <= from && from <= end;
+        if known && found {
+            return near(end);
+        }
+        let begin = if known { end } else { from };
+        let limit = from.saturating_add(REACH + 1).min(self.text.len());
+        let rest = self.text.as_bytes().get(begin..limit).unwrap_or_default();
+        let start = if known { start } else { from };
+        match memchr::memchr(byte, rest) {
+            Some(offset) => {
+                *memo = (start, begin + offset, true);
+                near(begin + offset)
+            }
+            None => {
+                *memo = (start, limit.max(begin), false);
+                None
+            }
+        }
+    }
+
+    /// Returns the end of the line that contains `at`: the place of its line break, or the end of
+    /// the text; at most [`REACH`] bytes away.
+    #[must_use]
+    pub fn line_end(&self, at: usize) -> usize {
+        let limit = at.saturating_add(REACH).min(self.text.len());
+        self.find(b'\n', at).unwrap_or(limit)
+    }
+
+    /// Returns the start of the line that contains `at`, at most [`REACH`] bytes away.
+    #[must_use]
+    pub fn line_start(&self, at: usize) -> usize {
+        let (start, end) = self.line.get();
+        let floor = at.saturating_sub(REACH);
+        if start <= at && at <= end {
+            return start.max(floor);
+        }
+        // Looks back only as far as the place that was looked at last.
+        let from = if start <= end && end <= at {
+            end.max(floor)
+        } else {
+            floor
+        };
+        let before = self.text.as_bytes().get(from..at).unwrap_or_default();
+        let found = match memchr::memrchr(b'\n', before) {
+            Some(offset) => from + offset + 1,
+            None if from == end && start <= end => start.max(floor),
+            None => from,
+        };
+        self.line.set((found, at));
+        found
+    }
+
+    /// Returns the place of the next ASCII white space at `from` or after it, or the end of the
+    /// text; at most [`REACH`] bytes away.
+    #[must_use]
+    pub fn word_end(&self, from: usize) -> usize {
+        let limit = from.saturating_add(REACH).min(self.text.len());
+        let (start, end) = self.blank.get();
+        if start <= from
+            && from <= end
+            && self.byte(end).is_none_or(|byte| byte.is_ascii_whitespace())
+        {
+            return end.min(limit);
+        }
+        let begin = if start <= from && from <= end {
+            end
+        } else {
+            from
+        };
+        let rest = self.text.as_bytes().get(begin..limit).unwrap_or_default();
+        let blank = rest.iter().position(u8::is_ascii_whitespace);
+        let found = blank.map_or(limit.max(begin), |offset| begin + offset);
+        let start = if start <= from && from <= end {
+            start
+        } else {
+            from
+        };
+        self.blank.set((start, found));
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Searches in any order give what a plain search gives.
+        #[test]
+        fn remembered_searches_change_no_result(
+            text in "[ab\n é]{0,60}",
+            places in prop::collection::vec(0_usize..70, 1..20),
+        ) {
+            let searched = Text::new(&text);
+            let bytes = text.as_bytes();
+            for at in places {
+                let at = at.min(text.len());
+                for byte in [b'a', b'\n', b'"'] {
+                    let plain = bytes[at..].iter().position(|b| *b == byte).map(|o| at + o);
+                    prop_assert_eq!(searched.find(byte, at), plain);
+                }
+                let line_end = bytes[at..].iter().position(|b| *b == b'\n').map_or(text.len(), |o| at + o);
+                prop_assert_eq!(searched.line_end(at), line_end);
+                let line_start = bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |o| o + 1);
+                prop_assert_eq!(searched.line_start(at), line_start);
+                let word_end = bytes[at..].iter().position(u8::is_ascii_whitespace).map_or(text.len(), |o| at + o);
+                prop_assert_eq!(searched.word_end(at), word_end);
+            }
+        }
+    }
+}
