@@ -3,10 +3,13 @@
 use crate::catalog;
 use crate::forms::{self, Detector, Form};
 use crate::kind::{self, Kind, Matcher};
+use crate::own_rule::{MAX_FULL_RULES, OwnRule};
 use crate::text::Text;
 use crate::{Exhausted, RedactionCounts, ScanLimits};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
+use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -103,12 +106,23 @@ pub struct Engine {
     word_kinds: Vec<usize>,
     /// For each form, the position of its id; `None` if it is left out.
     forms: Vec<(&'static Form, Option<usize>)>,
+    own: Vec<OwnRule>,
+    /// Replacement of each rule.
+    replacements: Vec<RuleReplacement>,
+}
+
+/// What stands in the place of the secrets of one rule.
+enum RuleReplacement {
+    Text(String),
+    /// The id, and the key of the token.
+    Token(Arc<str>, String),
 }
 
 #[derive(Clone, Copy)]
 enum Target {
     Kind(usize),
     Form(Detector),
+    Own(usize),
 }
 
 struct CompiledKind {
@@ -191,6 +205,35 @@ impl Engine {
                 }
             }
         }
+        if options.rules.len() > MAX_FULL_RULES {
+            return Err(format!(
+                "{} rules are more than {MAX_FULL_RULES}",
+                options.rules.len()
+            ));
+        }
+        let mut own = Vec::new();
+        for rule in &options.rules {
+            own.push(OwnRule::new(rule, ids.len())?);
+            for word in &rule.keywords {
+                lead(word, Target::Own(own.len() - 1));
+            }
+            ids.push(rule.id.as_str().into());
+        }
+        let mut replacements: Vec<_> = ids
+            .iter()
+            .map(|id| match &options.replacement {
+                Replacement::Rule => RuleReplacement::Text(format!("[redacted:{id}]")),
+                Replacement::Text(text) => RuleReplacement::Text(text.clone()),
+                Replacement::Token(key) => RuleReplacement::Token(id.clone(), key.clone()),
+            })
+            .collect();
+        for (compiled, rule) in own.iter().zip(&options.rules) {
+            if let Some(text) = &rule.replacement
+                && let Some(replacement) = replacements.get_mut(compiled.rule)
+            {
+                *replacement = RuleReplacement::Text(text.clone());
+            }
+        }
         let longest_keyword = words.iter().map(String::len).max().unwrap_or(0);
         let keywords = AhoCorasickBuilder::new()
             .ascii_case_insensitive(true)
@@ -206,6 +249,8 @@ impl Engine {
             kinds,
             word_kinds,
             forms: all_forms,
+            own,
+            replacements,
         })
     }
 
@@ -216,8 +261,14 @@ impl Engine {
     }
 
     /// Returns what stands in the place of a secret.
-    pub(crate) fn replacement(&self, rule: usize, _secret: &str) -> String {
-        format!("[redacted:{}]", self.rule_id(rule))
+    pub(crate) fn replacement(&self, rule: usize, secret: &str) -> Cow<'_, str> {
+        match self.replacements.get(rule) {
+            Some(RuleReplacement::Text(text)) => Cow::Borrowed(text),
+            Some(RuleReplacement::Token(id, key)) => {
+                Cow::Owned(format!("[redacted:{id}:{}]", token(key, secret)))
+            }
+            None => Cow::Borrowed("[redacted]"),
+        }
     }
 
     /// Returns all secrets of a text in order, those that overlap joined.
@@ -250,6 +301,7 @@ impl Engine {
             .saturating_add(self.longest_keyword.saturating_sub(1))
             .min(text.len());
         let input = aho_corasick::Input::new(text.as_str()).range(starts.start..end);
+        let mut own_places: Vec<Vec<Range<usize>>> = vec![Vec::new(); self.own.len()];
         if let Ok(found) = self.keywords.try_find_overlapping_iter(input) {
             for keyword in found.filter(|keyword| keyword.start() < starts.end) {
                 for target in self
@@ -260,6 +312,11 @@ impl Engine {
                 {
                     match target {
                         Target::Kind(index) => self.try_kind(text, *index, keyword.start(), hits),
+                        Target::Own(index) => {
+                            if let Some(places) = own_places.get_mut(*index) {
+                                places.push(keyword.range());
+                            }
+                        }
                         Target::Form(detector) => {
                             (detector.detect)(text, keyword.range(), &mut |form, range| {
                                 let known = self
@@ -274,6 +331,13 @@ impl Engine {
                     }
                 }
             }
+        }
+        for (own, mut places) in self.own.iter().zip(own_places) {
+            if own.always {
+                places = vec![starts.clone()];
+            }
+            places.sort_by_key(|place| place.start);
+            own.search(text, &places, hits);
         }
         self.scan_words(text, starts, hits);
     }
@@ -380,6 +444,20 @@ impl Engine {
     ) -> Result<Cow<'t, str>, Exhausted> {
         crate::mask::mask(self, text, counts, limits)
     }
+}
+
+/// Returns ten hexadecimal digits of the HMAC-SHA-256 of a secret.
+fn token(key: &str, secret: &str) -> String {
+    let Ok(mut hmac) = <Hmac<Sha256> as Mac>::new_from_slice(key.as_bytes()) else {
+        return String::new();
+    };
+    hmac.update(secret.as_bytes());
+    let digest = hmac.finalize().into_bytes();
+    digest
+        .iter()
+        .take(5)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Sorts hits and joins those that overlap. The first one names the rule.

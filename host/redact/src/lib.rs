@@ -14,6 +14,7 @@ mod engine;
 pub mod forms;
 mod kind;
 mod mask;
+mod own_rule;
 mod rule_set;
 mod text;
 mod view;
@@ -21,6 +22,7 @@ mod view;
 pub use counts::RedactionCounts;
 pub use engine::{Engine, FullRule, Hit, Options, Replacement};
 pub use mask::Masker;
+pub use own_rule::MAX_FULL_RULES;
 pub use rule_set::{
     MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, MIN_VALUE_BYTES, Rule, RuleError, Scanner,
 };

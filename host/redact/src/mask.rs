@@ -69,7 +69,10 @@ fn replacements(
     let one = |hit: &Hit| {
         counts.add(engine.rule_id(hit.rule));
         let secret = text.get(hit.range.clone()).unwrap_or_default();
-        (hit.range.clone(), engine.replacement(hit.rule, secret))
+        (
+            hit.range.clone(),
+            engine.replacement(hit.rule, secret).into_owned(),
+        )
     };
     hits.iter().map(one).collect()
 }

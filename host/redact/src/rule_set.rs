@@ -18,7 +18,7 @@ use std::time::Instant;
 use crate::{Exhausted, RedactionCounts, ScanLimits};
 
 /// Bound of the rules in one set.
-pub const MAX_RULES: usize = 256;
+pub const MAX_RULES: usize = 1024;
 /// Bound of the values in one set.
 pub const MAX_VALUES: usize = 1024;
 /// Longest pattern in bytes.
@@ -83,7 +83,7 @@ pub enum RuleError {
 
 /// Returns the message of a pattern error without the pattern, because the pattern may contain a
 /// secret. Only the last line of the message does not quote the pattern.
-fn without_pattern(error: &regex::Error) -> String {
+pub(crate) fn without_pattern(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().next_back().unwrap_or_default();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()

@@ -1,0 +1,333 @@
+//! Rules in full form that a configuration declares.
+
+use crate::engine::{FullRule, Hit};
+use crate::kind;
+use crate::text::Text;
+use regex::{Regex, RegexBuilder};
+use std::ops::Range;
+
+/// Bound of the rules in one set.
+pub const MAX_FULL_RULES: usize = 1024;
+/// Longest pattern in bytes.
+const MAX_PATTERN_BYTES: usize = 4096;
+/// Largest compiled pattern in bytes.
+const MAX_COMPILED_BYTES: usize = 1024 * 1024;
+/// Memory for the lazy automaton of one pattern and one thread, in bytes.
+const MAX_AUTOMATON_BYTES: usize = 256 * 1024;
+/// Longest replacement in bytes.
+const MAX_REPLACEMENT_BYTES: usize = 256;
+/// Bound of the keywords, of the allowed patterns, and of the allowed words of a rule.
+const MAX_LIST_ENTRIES: usize = 256;
+/// Distance around a keyword in which a match of a pattern of unbounded length is searched, in bytes.
+/// A longer match is masked as far as that.
+const UNBOUNDED_REACH: usize = 4096;
+/// Largest such distance for a pattern of bounded length, in bytes.
+const MAX_REACH: usize = 8192;
+
+/// An own rule that is ready to search.
+#[derive(Debug)]
+pub(crate) struct OwnRule {
+    pub(crate) rule: usize,
+    /// True if the rule has no keywords: it is searched everywhere.
+    pub(crate) always: bool,
+    regex: Regex,
+    secret_group: Option<usize>,
+    reach: usize,
+    min_length: usize,
+    min_entropy: f32,
+    allow: Vec<Regex>,
+    allow_words: Vec<String>,
+}
+
+impl OwnRule {
+    /// Compiles a rule. `rule` is the position of its id.
+    ///
+    /// # Errors
+    ///
+    /// Names the rule and the reason; never quotes a pattern, which may contain a secret.
+    pub(crate) fn new(own: &FullRule, rule: usize) -> Result<Self, String> {
+        let refuse = |reason: String| format!("rule `{}`: {reason}", own.id);
+        if own.id.is_empty()
+            || own.id.len() > 64
+            || own.id.chars().any(|c| c.is_control() || c == ']')
+        {
+            return Err(format!(
+                "rule {rule}: its id must have 1 to 64 characters, without `]` and control characters"
+            ));
+        }
+        let lists = [own.keywords.len(), own.allow.len(), own.allow_words.len()];
+        if lists.into_iter().any(|length| length > MAX_LIST_ENTRIES) {
+            return Err(refuse(format!(
+                "a list has more than {MAX_LIST_ENTRIES} entries"
+            )));
+        }
+        if own
+            .keywords
+            .iter()
+            .any(|word| word.is_empty() || word.len() > 256)
+        {
+            return Err(refuse("a keyword must have 1 to 256 bytes".to_owned()));
+        }
+        if own.allow_words.iter().any(String::is_empty) {
+            return Err(refuse(
+                "an allowed word is empty: it would allow everything".to_owned(),
+            ));
+        }
+        if own
+            .replacement
+            .as_ref()
+            .is_some_and(|text| text.len() > MAX_REPLACEMENT_BYTES)
+        {
+            return Err(refuse(format!(
+                "the replacement is longer than {MAX_REPLACEMENT_BYTES} bytes"
+            )));
+        }
+        let regex = compile(&own.pattern).map_err(refuse)?;
+        if regex.is_match("") {
+            return Err(refuse("the pattern matches the empty text".to_owned()));
+        }
+        let allow = own.allow.iter().enumerate().map(|(index, pattern)| {
+            compile(pattern).map_err(|reason| refuse(format!("allow[{index}]: {reason}")))
+        });
+        let longest = regex_automata::util::syntax::parse(&own.pattern)
+            .ok()
+            .and_then(|hir| hir.properties().maximum_len());
+        Ok(Self {
+            rule,
+            always: own.keywords.is_empty(),
+            secret_group: regex
+                .capture_names()
+                .position(|name| name == Some("secret")),
+            regex,
+            reach: longest.map_or(UNBOUNDED_REACH, |longest| longest.min(MAX_REACH)),
+            min_length: own.min_length,
+            min_entropy: own.min_entropy,
+            allow: allow.collect::<Result<_, _>>()?,
+            allow_words: own
+                .allow_words
+                .iter()
+                .map(|word| word.to_ascii_lowercase())
+                .collect(),
+        })
+    }
+
+    /// Searches around places (keywords, or a whole part of a text), which are in order.
+    pub(crate) fn search(&self, text: &Text<'_>, places: &[Range<usize>], hits: &mut Vec<Hit>) {
+        let mut window: Option<Range<usize>> = None;
+        for place in places {
+            let start = place.start.saturating_sub(self.reach);
+            let end = place.end.saturating_add(self.reach).min(text.len());
+            match &mut window {
+                Some(open) if start <= open.end => open.end = open.end.max(end),
+                open => {
+                    if let Some(done) = open.replace(start..end) {
+                        self.search_window(text, done, hits);
+                    }
+                }
+            }
+        }
+        if let Some(last) = window {
+            self.search_window(text, last, hits);
+        }
+    }
+
+    fn search_window(&self, text: &Text<'_>, window: Range<usize>, hits: &mut Vec<Hit>) {
+        let start = text.as_str().floor_char_boundary(window.start);
+        let end = text.as_str().ceil_char_boundary(window.end.min(text.len()));
+        // The text after the window is hidden, but the text before it is visible to `\b`.
+        let Some(visible) = text.as_str().get(..end) else {
+            return;
+        };
+        let mut at = start;
+        let mut push = |secret: Range<usize>| {
+            if self.is_secret(text.slice(secret.clone())) {
+                hits.push(Hit {
+                    range: secret,
+                    rule: self.rule,
+                });
+            }
+        };
+        while at <= end {
+            let next = match self.secret_group {
+                None => self.regex.find_at(visible, at).map(|found| {
+                    push(found.range());
+                    found.end()
+                }),
+                Some(group) => self.regex.captures_at(visible, at).map(|captures| {
+                    let whole = captures.get(0).map_or(at..end, |found| found.range());
+                    push(
+                        captures
+                            .get(group)
+                            .map_or(whole.clone(), |found| found.range()),
+                    );
+                    whole.end
+                }),
+            };
+            let Some(next) = next else {
+                return;
+            };
+            at = if next > at {
+                next
+            } else {
+                text.as_str().ceil_char_boundary(at + 1)
+            };
+        }
+    }
+
+    fn is_secret(&self, secret: &str) -> bool {
+        if secret.len() < self.min_length.max(1) {
+            return false;
+        }
+        if self.min_entropy > 0.0 && kind::entropy(secret) < self.min_entropy {
+            return false;
+        }
+        if self.allow.iter().any(|allowed| allowed.is_match(secret)) {
+            return false;
+        }
+        let lower = secret.to_ascii_lowercase();
+        !self
+            .allow_words
+            .iter()
+            .any(|word| lower.contains(word.as_str()))
+    }
+}
+
+fn compile(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > MAX_PATTERN_BYTES {
+        return Err(format!(
+            "the pattern is longer than {MAX_PATTERN_BYTES} bytes"
+        ));
+    }
+    RegexBuilder::new(pattern)
+        .size_limit(MAX_COMPILED_BYTES)
+        .dfa_size_limit(MAX_AUTOMATON_BYTES)
+        .build()
+        .map_err(|error| crate::rule_set::without_pattern(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Engine, FullRule, Options, RedactionCounts, Replacement, ScanLimits};
+    use std::time::{Duration, Instant};
+
+    fn mask(options: &Options, text: &str) -> String {
+        let limits = ScanLimits {
+            growth: 1 << 20,
+            deadline: Instant::now() + Duration::from_secs(60),
+        };
+        let engine = Engine::new(options).unwrap();
+        let masked = engine.mask(text, &mut RedactionCounts::default(), limits);
+        masked.unwrap().into_owned()
+    }
+
+    /// Only own rules, nothing of the catalogue.
+    fn only(rule: FullRule) -> Options {
+        Options {
+            only: vec!["none".to_owned()],
+            forms: false,
+            rules: vec![rule],
+            ..Options::default()
+        }
+    }
+
+    fn rule(pattern: &str, keywords: &[&str]) -> FullRule {
+        FullRule {
+            id: "own".to_owned(),
+            pattern: pattern.to_owned(),
+            keywords: keywords.iter().map(|word| (*word).to_owned()).collect(),
+            ..FullRule::default()
+        }
+    }
+
+    #[test]
+    fn a_rule_is_searched_around_its_keywords_and_without_them_everywhere() {
+        let text = "ticket-17 and TICKET-18, secret-19";
+        let with = only(rule("[a-z]+-(?P<secret>[0-9]+)", &["Ticket"]));
+        assert_eq!(
+            mask(&with, text),
+            "ticket-[redacted:own] and TICKET-18, secret-[redacted:own]"
+        );
+        let far = format!("ticket-17{}secret-19", " ".repeat(10_000));
+        assert!(mask(&with, &far).ends_with("secret-19"));
+        let without = only(rule("[a-z]+-(?P<secret>[0-9]+)", &[]));
+        assert!(mask(&without, &far).ends_with("secret-[redacted:own]"));
+    }
+
+    #[test]
+    fn length_entropy_and_allow_lists_decide() {
+        let text = "k-aaaaaaaa k-x7Qp2Lm9 k-test7Qp2 k-x7";
+        let secrets = FullRule {
+            min_length: 4,
+            min_entropy: 2.5,
+            allow: vec!["^x7Qp2$".to_owned()],
+            allow_words: vec!["TEST".to_owned()],
+            ..rule("k-(?P<secret>[A-Za-z0-9]+)", &["k-"])
+        };
+        assert_eq!(
+            mask(&only(secrets), text),
+            "k-aaaaaaaa k-[redacted:own] k-test7Qp2 k-x7"
+        );
+    }
+
+    #[test]
+    fn replacements_are_a_rule_a_text_or_a_token_that_is_equal_for_equal_secrets() {
+        let mut options = only(rule("id-[0-9]+", &["id-"]));
+        options.replacement = Replacement::Text("***".to_owned());
+        assert_eq!(mask(&options, "id-1 id-2"), "*** ***");
+        options.replacement = Replacement::Token("key".to_owned());
+        let masked = mask(&options, "id-1 id-2 id-1");
+        let words: Vec<_> = masked.split(' ').collect();
+        assert_eq!(words[0], words[2]);
+        assert_ne!(words[0], words[1]);
+        let digits = words[0]
+            .strip_prefix("[redacted:own:")
+            .unwrap()
+            .strip_suffix(']')
+            .unwrap();
+        assert!(
+            digits.len() == 10 && digits.bytes().all(|b| b.is_ascii_hexdigit()),
+            "{masked}"
+        );
+        options.replacement = Replacement::Token("other".to_owned());
+        assert_ne!(mask(&options, "id-1"), words[0]);
+        options.rules[0].replacement = Some("<own>".to_owned());
+        assert_eq!(mask(&options, "id-1"), "<own>");
+    }
+
+    #[test]
+    fn rules_that_cannot_work_are_refused_by_name_and_without_their_pattern() {
+        for (wrong, reason) in [
+            (rule("hunter2(", &[]), "rule `own`: unclosed group"),
+            (rule("x*", &[]), "matches the empty text"),
+            (rule(&"x".repeat(5000), &[]), "longer than 4096"),
+            (rule("x", &[""]), "a keyword must have"),
+            (
+                FullRule {
+                    allow: vec!["hunter2(".to_owned()],
+                    ..rule("x", &[])
+                },
+                "allow[0]: unclosed group",
+            ),
+            (
+                FullRule {
+                    allow_words: vec![String::new()],
+                    ..rule("x", &[])
+                },
+                "an allowed word is empty",
+            ),
+            (
+                FullRule {
+                    id: "a]b".to_owned(),
+                    ..rule("x", &[])
+                },
+                "its id must have",
+            ),
+        ] {
+            let error = Engine::new(&only(wrong)).unwrap_err();
+            assert!(
+                error.contains(reason) && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+    }
+}
