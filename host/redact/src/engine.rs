@@ -25,7 +25,7 @@ const LONG_WORD: usize = 20;
 pub(crate) const MAX_HITS: usize = 100_000;
 
 /// What an engine searches for, and what it puts in the place of a secret.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Options {
     /// Ids of kinds and forms of the catalogue that are left out.
@@ -43,7 +43,7 @@ pub struct Options {
 }
 
 /// An own rule in full form.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FullRule {
     /// Its id.
@@ -66,7 +66,7 @@ pub struct FullRule {
 }
 
 /// What stands in the place of a secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Replacement {
     /// `[redacted:<id of the rule>]`.
@@ -172,10 +172,7 @@ impl Engine {
         };
         let mut kinds = Vec::new();
         let mut word_kinds = Vec::new();
-        let chosen = |id: &str| {
-            !options.without.iter().any(|out| out == id)
-                && (options.only.is_empty() || options.only.iter().any(|only| only == id))
-        };
+        let chosen = |id: &str| options.uses(id);
         for kind in catalog::kinds().filter(|kind| chosen(kind.id)) {
             for word in kind.keywords {
                 lead(word, Target::Kind(kinds.len()));

@@ -16,6 +16,7 @@ mod kind;
 mod mask;
 mod own_rule;
 mod rule_set;
+mod selection;
 mod text;
 mod view;
 
@@ -26,6 +27,7 @@ pub use own_rule::MAX_FULL_RULES;
 pub use rule_set::{
     MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, MIN_VALUE_BYTES, Rule, RuleError, Scanner,
 };
+pub use selection::SelectionError;
 pub use text::{REACH, Text};
 
 use std::time::Instant;

@@ -10,6 +10,8 @@ use std::ops::Range;
 pub const MAX_FULL_RULES: usize = 1024;
 /// Longest pattern in bytes.
 const MAX_PATTERN_BYTES: usize = 4096;
+/// Size in bytes above which a compiled pattern counts as large. Most patterns are smaller.
+const ORDINARY_COMPILED_BYTES: usize = 128 * 1024;
 /// Largest compiled pattern in bytes.
 const MAX_COMPILED_BYTES: usize = 1024 * 1024;
 /// Memory for the lazy automaton of one pattern and one thread, in bytes.
@@ -18,6 +20,8 @@ const MAX_AUTOMATON_BYTES: usize = 256 * 1024;
 const MAX_REPLACEMENT_BYTES: usize = 256;
 /// Bound of the keywords, of the allowed patterns, and of the allowed words of a rule.
 const MAX_LIST_ENTRIES: usize = 256;
+/// Largest entropy that a text can have, in bits per byte.
+const MAX_ENTROPY: f32 = 8.0;
 /// Distance around a keyword in which a match of a pattern of unbounded length is searched, in bytes.
 /// A longer match is masked as far as that.
 const UNBOUNDED_REACH: usize = 4096;
@@ -37,6 +41,8 @@ pub(crate) struct OwnRule {
     min_entropy: f32,
     allow: Vec<Regex>,
     allow_words: Vec<String>,
+    /// Number of its patterns that are large.
+    pub(crate) large: usize,
 }
 
 impl OwnRule {
@@ -82,6 +88,17 @@ impl OwnRule {
                 "the replacement is longer than {MAX_REPLACEMENT_BYTES} bytes"
             )));
         }
+        if !(0.0..=MAX_ENTROPY).contains(&own.min_entropy) {
+            return Err(refuse(format!(
+                "its least entropy must be between 0 and {MAX_ENTROPY} bits per character"
+            )));
+        }
+        let mut large = 0;
+        let mut compile = |pattern: &str| {
+            let (regex, is_large) = compile(pattern)?;
+            large += usize::from(is_large);
+            Ok::<_, String>(regex)
+        };
         let regex = compile(&own.pattern).map_err(refuse)?;
         if regex.is_match("") {
             return Err(refuse("the pattern matches the empty text".to_owned()));
@@ -89,6 +106,7 @@ impl OwnRule {
         let allow = own.allow.iter().enumerate().map(|(index, pattern)| {
             compile(pattern).map_err(|reason| refuse(format!("allow[{index}]: {reason}")))
         });
+        let allow = allow.collect::<Result<_, _>>()?;
         let longest = regex_automata::util::syntax::parse(&own.pattern)
             .ok()
             .and_then(|hir| hir.properties().maximum_len());
@@ -102,12 +120,13 @@ impl OwnRule {
             reach: longest.map_or(UNBOUNDED_REACH, |longest| longest.min(MAX_REACH)),
             min_length: own.min_length,
             min_entropy: own.min_entropy,
-            allow: allow.collect::<Result<_, _>>()?,
+            allow,
             allow_words: own
                 .allow_words
                 .iter()
                 .map(|word| word.to_ascii_lowercase())
                 .collect(),
+            large,
         })
     }
 
@@ -192,17 +211,27 @@ impl OwnRule {
     }
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
+/// Compiles a pattern. Returns true with it if it is large.
+fn compile(pattern: &str) -> Result<(Regex, bool), String> {
     if pattern.len() > MAX_PATTERN_BYTES {
         return Err(format!(
             "the pattern is longer than {MAX_PATTERN_BYTES} bytes"
         ));
     }
-    RegexBuilder::new(pattern)
-        .size_limit(MAX_COMPILED_BYTES)
-        .dfa_size_limit(MAX_AUTOMATON_BYTES)
-        .build()
-        .map_err(|error| crate::rule_set::without_pattern(&error))
+    let build = |size| {
+        RegexBuilder::new(pattern)
+            .size_limit(size)
+            .dfa_size_limit(MAX_AUTOMATON_BYTES)
+            .build()
+    };
+    let compiled = match build(ORDINARY_COMPILED_BYTES) {
+        Ok(regex) => Ok((regex, false)),
+        Err(regex::Error::CompiledTooBig(_)) => {
+            build(MAX_COMPILED_BYTES).map(|regex| (regex, true))
+        }
+        Err(error) => Err(error),
+    };
+    compiled.map_err(|error| crate::rule_set::without_pattern(&error))
 }
 
 #[cfg(test)]
@@ -314,6 +343,13 @@ mod tests {
                     ..rule("x", &[])
                 },
                 "an allowed word is empty",
+            ),
+            (
+                FullRule {
+                    min_entropy: f32::NAN,
+                    ..rule("x", &[])
+                },
+                "between 0 and 8",
             ),
             (
                 FullRule {
