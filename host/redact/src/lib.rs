@@ -22,7 +22,7 @@ mod view;
 
 pub use counts::RedactionCounts;
 pub use engine::{Engine, FullRule, Hit, Options, Replacement};
-pub use mask::Masker;
+pub use mask::{Masker, Replaced};
 pub use own_rule::MAX_FULL_RULES;
 pub use rule_set::{
     MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, MIN_VALUE_BYTES, Rule, RuleError, Scanner,

@@ -92,6 +92,21 @@ pub struct Masker {
     written: usize,
     hits: Vec<Hit>,
     counts: RedactionCounts,
+    /// Bytes of the output in all calls before.
+    output: u64,
+    /// `None`: they are not wanted.
+    replaced: Option<Vec<Replaced>>,
+}
+
+/// A secret that was replaced in a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// The rule, as an index for [`Engine::rule_id`].
+    pub rule: usize,
+    /// The place of the replacement in the output of the stream, in bytes from its beginning.
+    pub range: std::ops::Range<u64>,
+    /// Line breaks in the secret. They are not in the output.
+    pub line_breaks: u64,
 }
 
 impl Masker {
@@ -105,7 +120,25 @@ impl Masker {
             written: 0,
             hits: Vec::new(),
             counts: RedactionCounts::default(),
+            output: 0,
+            replaced: None,
         }
+    }
+
+    /// Remembers each replacement until [`Masker::take_replaced`].
+    #[must_use]
+    pub fn remembering(mut self) -> Self {
+        self.replaced = Some(Vec::new());
+        self
+    }
+
+    /// Returns the replacements in the output since the last call, in order. Empty without
+    /// [`Masker::remembering`].
+    pub fn take_replaced(&mut self) -> Vec<Replaced> {
+        self.replaced
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Takes bytes, and appends what is certain by now to `output`.
@@ -136,11 +169,24 @@ impl Masker {
     /// Appends the rest to `output`. Returns the number of matches.
     #[must_use]
     pub fn finish(mut self, output: &mut Vec<u8>) -> RedactionCounts {
+        self.write_rest(output);
+        self.counts
+    }
+
+    /// Like [`Masker::finish`], and returns also the replacements since the last
+    /// [`Masker::take_replaced`].
+    #[must_use]
+    pub fn finish_remembering(mut self, output: &mut Vec<u8>) -> (RedactionCounts, Vec<Replaced>) {
+        self.write_rest(output);
+        let replaced = self.take_replaced();
+        (self.counts, replaced)
+    }
+
+    fn write_rest(&mut self, output: &mut Vec<u8>) {
         self.view.finish();
         let end = self.view.text.len();
         self.scan(end);
         self.write(end, output);
-        self.counts
     }
 
     /// Returns the number of matches so far.
@@ -173,12 +219,29 @@ impl Masker {
         let ready = self.hits.partition_point(|hit| hit.range.end <= end);
         let hits: Vec<Hit> = self.hits.drain(..ready).collect();
         let masks = replacements(&self.engine, &self.view.text, &hits, &mut self.counts);
-        let masks: Vec<_> = masks
+        let (rules, masks): (Vec<usize>, Vec<_>) = hits
             .iter()
-            .filter(|(range, _)| range.end > self.written)
-            .map(|(range, text)| (range.start.max(self.written)..range.end, text.as_str()))
-            .collect();
-        self.view.write(self.written, end, &masks, output);
+            .zip(&masks)
+            .filter(|(_, (range, _))| range.end > self.written)
+            .map(|(hit, (range, text))| {
+                let range = range.start.max(self.written)..range.end;
+                (hit.rule, (range, text.as_str()))
+            })
+            .unzip();
+        let before = output.len();
+        let places = self.view.write(self.written, end, &masks, output);
+        if let Some(replaced) = &mut self.replaced {
+            for ((rule, place), (range, text)) in rules.iter().zip(places).zip(&masks) {
+                let start = self.output + (place - before) as u64;
+                let secret = self.view.text.get(range.clone()).unwrap_or_default();
+                replaced.push(Replaced {
+                    rule: *rule,
+                    range: start..start + text.len() as u64,
+                    line_breaks: memchr::memchr_iter(b'\n', secret.as_bytes()).count() as u64,
+                });
+            }
+        }
+        self.output += (output.len() - before) as u64;
         self.written = end;
         let old = self
             .view
@@ -191,6 +254,51 @@ impl Masker {
             for hit in &mut self.hits {
                 hit.range = hit.range.start.saturating_sub(old)..hit.range.end - old;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FullRule, Options};
+
+    /// A stream remembers where its replacements are, however it is split.
+    #[test]
+    fn replacements_are_remembered_with_their_places() {
+        let engine = Engine::new(&Options {
+            forms: false,
+            rules: vec![FullRule {
+                id: "block".to_owned(),
+                pattern: "<[a-z\n]{1,20}>".to_owned(),
+                keywords: vec!["<".to_owned()],
+                ..FullRule::default()
+            }],
+            ..Options::default()
+        });
+        let engine = Arc::new(engine.unwrap());
+        let line = "nothing\n\x1b[31mone <a\nb> two <c>\x1b[0m\n";
+        let text = line.repeat(20_000);
+        for size in [1000, 70_000, text.len()] {
+            let mut masker = Masker::new(engine.clone()).remembering();
+            let (mut output, mut replaced) = (Vec::new(), Vec::new());
+            for part in text.as_bytes().chunks(size) {
+                masker.push(part, &mut output);
+                replaced.extend(masker.take_replaced());
+            }
+            let (counts, rest) = masker.finish_remembering(&mut output);
+            replaced.extend(rest);
+            assert_eq!(replaced.len(), 40_000);
+            assert_eq!(counts.total(), 40_000);
+            let output = String::from_utf8(output).unwrap();
+            for one in &replaced {
+                let range = usize::try_from(one.range.start).unwrap()
+                    ..usize::try_from(one.range.end).unwrap();
+                assert_eq!(output.get(range), Some("[redacted:block]"));
+                assert_eq!(engine.rule_id(one.rule), "block");
+            }
+            assert_eq!(replaced[0].line_breaks, 1);
+            assert_eq!(replaced[1].line_breaks, 0);
         }
     }
 }

@@ -124,15 +124,16 @@ impl View {
     }
 
     /// Writes the source of the first `end` bytes of the text, with the replacements in place of
-    /// their ranges, and removes these bytes, but for the last `keep`. What was taken out within a
-    /// masked range is left out.
+    /// their ranges. What was taken out within a masked range is left out. Returns where each
+    /// replacement begins in `output`.
     pub(crate) fn write(
         &mut self,
         from: usize,
         end: usize,
         masks: &[(std::ops::Range<usize>, &str)],
         output: &mut Vec<u8>,
-    ) {
+    ) -> Vec<usize> {
+        let mut places = Vec::with_capacity(masks.len());
         let mut done = from;
         let mut splices = self.splices.iter().peekable();
         let mut plain = |until: usize, done: &mut usize, output: &mut Vec<u8>, last: bool| {
@@ -166,10 +167,12 @@ impl View {
                 break;
             }
             plain(range.start.max(done), &mut done, output, true);
+            places.push(output.len());
             output.extend_from_slice(replacement.as_bytes());
             done = range.end;
         }
         plain(end.max(done), &mut done, output, end == self.text.len());
+        places
     }
 
     /// Forgets the first bytes of the text.
