@@ -393,7 +393,9 @@ impl Engine {
         else {
             return false;
         };
-        if kind.bounded && !kind::is_free_before(text, at) {
+        if kind.bounded && !kind::is_free_before(text, at)
+            || kind.apart && kind::is_joined_before(text, at)
+        {
             return false;
         }
         let Some(matcher) = matcher.get_or_init(|| Matcher::new(kind.pattern).ok()) else {
@@ -402,7 +404,9 @@ impl Engine {
         let Some((whole, secret)) = matcher.match_at(text, at) else {
             return false;
         };
-        if kind.bounded && !kind::is_free_after(text, whole.end) {
+        if kind.bounded && !kind::is_free_after(text, whole.end)
+            || kind.apart && kind::is_joined_after(text, whole.end)
+        {
             return false;
         }
         let credential = text.slice(whole);

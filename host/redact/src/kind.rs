@@ -27,6 +27,9 @@ pub struct Kind {
     /// True if no letter, digit or `_` may touch the credential. Escapes such as the `\n` of JSON do
     /// not count as letters.
     pub bounded: bool,
+    /// True if no hyphen may touch the credential either, so that a part of a name such as
+    /// `task-sk-learn` is none. A hyphen after a colon (`${TOKEN:-default}`) does not count.
+    pub apart: bool,
     /// Least Shannon entropy of the secret, in bits per character. 0.0: any.
     pub entropy: f32,
     /// Words that no real credential contains; the case of ASCII letters is ignored.
@@ -60,6 +63,7 @@ impl Kind {
             keywords: &[],
             lead: (0, 0),
             bounded: false,
+            apart: false,
             entropy: 0.0,
             allow: &[],
             checksum: None,
@@ -91,6 +95,15 @@ impl Kind {
     #[must_use]
     pub const fn bounded(mut self) -> Self {
         self.bounded = true;
+        self
+    }
+
+    /// Says that no letter, digit, `_` or hyphen touches the credential. A pattern with hyphens in a
+    /// long run of characters needs it, or a text of nested keywords would be read again from each.
+    #[must_use]
+    pub const fn apart(mut self) -> Self {
+        self.bounded = true;
+        self.apart = true;
         self
     }
 
@@ -228,6 +241,16 @@ pub(crate) fn is_free_before(text: &Text<'_>, at: usize) -> bool {
         }
         _ => false,
     }
+}
+
+/// Returns true if a hyphen joins a name to what begins at `at`.
+pub(crate) fn is_joined_before(text: &Text<'_>, at: usize) -> bool {
+    text.byte_before(at) == Some(b'-') && text.byte_before(at - 1) != Some(b':')
+}
+
+/// Returns true if a hyphen joins a name to what ends at `at`.
+pub(crate) fn is_joined_after(text: &Text<'_>, at: usize) -> bool {
+    text.byte(at) == Some(b'-') && text.byte(at + 1).is_some_and(is_word)
 }
 
 /// Returns true if no letter, digit or `_` stands directly at `at`.
