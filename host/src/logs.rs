@@ -8,14 +8,14 @@ pub use config::{LogCaptureMode, LogConfig};
 use crate::locked::Locked;
 use crate::metrics::{Counter, Registry};
 use crate::observe::{
-    Change, ClusterLogs, FollowedLog, LOG_OF_REPLACED_POD, LogReadMode, LogTarget, RecordedLogs,
-    WatchedPod, WatchedPods,
+    Change, ClusterLogs, FollowedLog, LOG_OF_REPLACED_POD, LogMasks, LogReadMode, LogTarget,
+    NoLogMasks, RecordedLogs, WatchedPod, WatchedPods,
 };
 use crate::step::{CapturedLog, StepRecord};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, abortable};
 use prefetched::{PrefetchedLog, PrefetchedLogs};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 use step_observer_core::Kind;
 
@@ -37,6 +37,8 @@ pub(crate) struct LogReader {
     mode: LogCaptureMode,
     max_bytes: usize,
     timeout: Duration,
+    /// Masks of logs, applied before a log is truncated.
+    masks: OnceLock<Arc<dyn LogMasks>>,
     prefetched: Locked<PrefetchedLogs>,
     /// The Pods whose logs are wanted.
     watched_pods: WatchedPods,
@@ -87,10 +89,22 @@ impl LogReader {
             mode: config.capture,
             max_bytes: config.max_bytes.get(),
             timeout: Duration::from_millis(config.timeout_ms.get()),
+            masks: OnceLock::new(),
             prefetched: Locked::new(PrefetchedLogs::new(MAX_PREFETCHED_LOGS)),
             watched_pods: WatchedPods::default(),
             metrics: LogMetrics::register(registry),
         }
+    }
+
+    /// Sets how logs are masked before they are truncated. Must be called before the first log is
+    /// read; without it, nothing is masked.
+    pub(crate) fn set_masks(&self, masks: Arc<dyn LogMasks>) {
+        self.masks.set(masks).ok();
+    }
+
+    fn masks(&self) -> Arc<dyn LogMasks> {
+        let masks = self.masks.get_or_init(|| Arc::new(NoLogMasks));
+        masks.clone()
     }
 
     /// Applies a change of the cluster to the state of the Pods whose logs are wanted.
@@ -117,9 +131,11 @@ impl LogReader {
             return None;
         }
         let (logs, max_bytes, wanted) = (logs.clone(), self.max_bytes, target.clone());
+        let masks = self.masks();
         let pod = self.watched_pods.watch(&target);
         let (read, abort) = abortable(async move {
-            logs.read(&wanted, &pod, max_bytes, LogReadMode::UntilPodGone)
+            let mask = masks.mask_of(&wanted).await;
+            logs.read(&wanted, &pod, max_bytes, &mask, LogReadMode::UntilPodGone)
                 .await
         });
         let aborted = |_| CapturedLog::unavailable("too many logs were read at a time");
@@ -145,7 +161,8 @@ impl LogReader {
             return None;
         }
         let pod = self.watched_pods.watch(&target);
-        let (log, reading) = FollowedLog::start(logs.clone(), target.clone(), self.max_bytes);
+        let (log, reading) =
+            FollowedLog::start(logs.clone(), target.clone(), self.max_bytes, self.masks());
         self.prefetched()
             .insert(target, PrefetchedLog::Followed { log, pod });
         Some(reading.boxed())
@@ -179,7 +196,10 @@ impl LogReader {
             return CapturedLog::unavailable("the pod was gone before it was seen");
         };
         match &self.source {
-            LogSource::Recorded(logs) => logs.read(&target, self.max_bytes),
+            LogSource::Recorded(logs) => {
+                let mask = self.masks().mask_of(&target).await;
+                logs.read(&target, self.max_bytes, &mask)
+            }
             LogSource::Cluster(logs) => {
                 let part = match self.prefetched_log(logs, &target).await {
                     Some((log, true)) => return log,
@@ -189,8 +209,9 @@ impl LogReader {
                 let now = match pod {
                     None => CapturedLog::unavailable("the pod is gone"),
                     Some(pod) => {
-                        logs.read(&target, pod, self.max_bytes, LogReadMode::AfterStep)
-                            .await
+                        let mask = self.masks().mask_of(&target).await;
+                        let mode = LogReadMode::AfterStep;
+                        logs.read(&target, pod, self.max_bytes, &mask, mode).await
                     }
                 };
                 // A part of the log is better than no log, and it is marked as incomplete.

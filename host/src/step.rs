@@ -1,6 +1,7 @@
 //! Types that several rooms use: the record of a transition, and its log and event. The room
 //! `observe` creates the record, and the room `event` converts it to a CloudEvent.
 
+use crate::redact::RedactionCounts;
 use jiff::Timestamp;
 use std::sync::Arc;
 use step_observer_core::Transition;
@@ -132,6 +133,8 @@ pub struct CapturedLog {
     pub incomplete: Option<String>,
     /// Reason why there is no log.
     pub unavailable: Option<String>,
+    /// Secrets that were masked while the log was read, by the name of the plugin that asked for it.
+    pub masked: Vec<(Arc<str>, RedactionCounts)>,
 }
 
 impl CapturedLog {
@@ -161,4 +164,6 @@ pub struct EventContext {
     pub run_uid: Arc<str>,
     /// Annotations of the TaskRun.
     pub annotations: StringMap,
+    /// Secrets that were masked while the log was read, by the name of the plugin that asked for it.
+    pub masked: Vec<(Arc<str>, RedactionCounts)>,
 }

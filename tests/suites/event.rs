@@ -3,7 +3,7 @@ use cloudevents::{AttributesReader as _, Event};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use step_observer::event::{self, Binding, Encoded, EventConfig, EventIdentity};
-use step_observer::observe::RecordedLogs;
+use step_observer::observe::{LogMask, RecordedLogs};
 use step_observer::step::CapturedLog;
 use step_observer_tests::events::{example_event, example_watch};
 use step_observer_tests::path;
@@ -112,6 +112,7 @@ fn every_event_of_every_stream_fits_the_published_schema() {
                         container: record.transition.container.clone(),
                     },
                     48 * 1024,
+                    &LogMask::default(),
                 ),
             });
             let envelope = event::build(

@@ -223,6 +223,16 @@ impl Scanner {
         }
     }
 
+    /// Returns the places of all matches in order.
+    ///
+    /// # Errors
+    ///
+    /// The deadline has passed, or there are too many matches.
+    pub fn secrets(&self, text: &str, deadline: Instant) -> Result<Vec<Range<usize>>, Exhausted> {
+        let hits = self.hits(text, deadline)?;
+        Ok(hits.into_iter().map(|hit| hit.range).collect())
+    }
+
     /// Returns all matches in order. Overlapping matches are joined, so that both are covered.
     fn hits(&self, text: &str, deadline: Instant) -> Result<Vec<Hit>, Exhausted> {
         let mut wanted = vec![false; self.rules.len()];

@@ -23,7 +23,9 @@ use crate::metrics::Registry;
 use crate::observe::{LogRateLimit, Tracker, Watches};
 use crate::plugin::ChainPool;
 use crate::plugin::dropin::{self, Roster};
-use crate::prepare::{EventHook, PipelineMetrics, Preparation, PrepareCommand, SinkRoute};
+use crate::prepare::{
+    ChainLogMasks, EventHook, PipelineMetrics, Preparation, PrepareCommand, SinkRoute,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -276,6 +278,9 @@ impl Shared {
         roster: watch::Receiver<Roster>,
         routes: Vec<SinkRoute>,
     ) -> Result<Preparation, AppError> {
+        let own = routes.iter().map(|route| route.chain.clone()).collect();
+        let masks = ChainLogMasks::new(roster.clone(), own);
+        self.logs.set_masks(Arc::new(masks));
         Ok(Preparation {
             logs: self.logs.clone(),
             event,

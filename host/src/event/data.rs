@@ -220,6 +220,7 @@ impl<'a> StepEventData<'a> {
                 truncated,
                 incomplete,
                 unavailable,
+                masked: _,
             }) => (
                 unavailable.is_none().then_some(text),
                 Some(LogInfo {

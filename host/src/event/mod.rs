@@ -139,10 +139,15 @@ pub fn build(
     config: &EventConfig,
 ) -> Result<Envelope, BuildError> {
     let mut event = attributes(record, identity, config)?;
+    let masked = log
+        .as_ref()
+        .map(|log| log.masked.clone())
+        .unwrap_or_default();
     event.set_data_unchecked(serde_json::to_value(StepEventData::new(record, log))?);
     let context = EventContext {
         run_uid: record.transition.run_uid.clone(),
         annotations: record.annotations.clone(),
+        masked,
     };
     Ok(Envelope {
         event,

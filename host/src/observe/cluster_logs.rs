@@ -2,6 +2,7 @@
 
 use super::change::LogTarget;
 use super::log_capture::LogCapture;
+use super::log_mask::LogMask;
 use super::watched_pods::{PodPresence, WatchedPod};
 use crate::fair::{FairSemaphore, Permit};
 use crate::step::CapturedLog;
@@ -156,6 +157,7 @@ impl ClusterLogs {
         target: &LogTarget,
         pod: &WatchedPod,
         max_bytes: usize,
+        mask: &LogMask,
         read: LogReadMode,
     ) -> CapturedLog {
         let slots = match read {
@@ -169,7 +171,7 @@ impl ClusterLogs {
             PodPresence::Replaced => return CapturedLog::unavailable(LOG_OF_REPLACED_POD),
         }
         let began = Instant::now();
-        let log = self.read_now(target, max_bytes, read).await;
+        let log = self.read_now(target, max_bytes, mask, read).await;
         let is_quick = began.elapsed() < MIN_REPLACEMENT_TIME;
         self.verified(log, target, pod, is_quick).await
     }
@@ -178,9 +180,10 @@ impl ClusterLogs {
         &self,
         target: &LogTarget,
         max_bytes: usize,
+        mask: &LogMask,
         read: LogReadMode,
     ) -> CapturedLog {
-        let mut capture = LogCapture::new(max_bytes);
+        let mut capture = LogCapture::masked(max_bytes, mask);
         let deadline = Instant::now() + self.timeout;
         let params = LogParams {
             container: Some(target.container.to_string()),
@@ -203,7 +206,7 @@ impl ClusterLogs {
                 tail_lines: i64::try_from(lines).ok(),
                 ..params
             };
-            let mut end = LogCapture::new(max_bytes);
+            let mut end = LogCapture::masked(max_bytes, mask);
             ended = self
                 .read_bounded(target, &params, &mut end, None, deadline)
                 .await;

@@ -4,6 +4,7 @@
 use super::change::LogTarget;
 use super::cluster_logs::{ClusterLogs, ReadError};
 use super::log_capture::LogCapture;
+use super::log_mask::LogMasks;
 use crate::locked::Locked;
 use crate::step::CapturedLog;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
@@ -51,6 +52,7 @@ impl FollowedLog {
         logs: ClusterLogs,
         target: LogTarget,
         max_bytes: usize,
+        masks: Arc<dyn LogMasks>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let reading = Arc::new(Follow {
             capture: Locked::new(LogCapture::new(max_bytes)),
@@ -60,8 +62,13 @@ impl FollowedLog {
         let read = async move {
             let mut state = follower.state.subscribe();
             let left = state.wait_for(|state| *state == FollowState::Abandoned);
+            let masked_follow = async {
+                let mask = masks.mask_of(&target).await;
+                *follower.capture() = LogCapture::masked(max_bytes, &mask);
+                follower.follow(&logs, &target).await
+            };
             tokio::select! {
-                end = follower.follow(&logs, &target) => drop(follower.state.send_replace(end)),
+                end = masked_follow => drop(follower.state.send_replace(end)),
                 _ = left => {}
             }
         };

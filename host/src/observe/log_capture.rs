@@ -1,34 +1,62 @@
-//! Keeps the head and the tail of a log within a bound, with a marker for the omitted middle.
+//! Keeps the head and the tail of a log within a bound, with a marker for the omitted middle. Masks
+//! the log before that, because a part of a secret matches no rule.
 
+use super::log_mask::{self, CutGuard, GUARD_MARGIN, LogMask, StreamMask};
+use crate::redact::RedactionCounts;
 use crate::step::CapturedLog;
 use crate::truncate::{self, MARKER_ROOM};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Receives a log of any length and keeps at most `max_bytes` of it.
 #[derive(Debug)]
 pub struct LogCapture {
     max_bytes: usize,
+    mask: StreamMask,
+    guards: Vec<Arc<dyn CutGuard>>,
     head: Vec<u8>,
     tail: VecDeque<u8>,
     /// Bytes that were received.
+    received: u64,
+    /// Bytes of the masked log.
     total: u64,
     /// Lines that were received.
     lines: usize,
-    /// True if a part between head and tail was not read, so that `total` does not contain it.
+    /// True if a part between head and tail was not read, so that `received` does not contain it.
     has_gap: bool,
+    masked: Vec<(Arc<str>, RedactionCounts)>,
 }
 
 impl LogCapture {
-    /// Creates a capture that keeps at most `max_bytes` (at least 256).
+    /// Creates a capture that keeps at most `max_bytes` (at least 256) of a log, and masks nothing.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
+        Self::masked(max_bytes, &LogMask::default())
+    }
+
+    /// Creates a capture that keeps at most `max_bytes` (at least 256) of the masked log.
+    #[must_use]
+    pub fn masked(max_bytes: usize, mask: &LogMask) -> Self {
         Self {
             max_bytes: max_bytes.max(256),
+            mask: StreamMask::new(mask),
+            guards: mask.guards.clone(),
             head: Vec::new(),
             tail: VecDeque::new(),
+            received: 0,
             total: 0,
             lines: 0,
             has_gap: false,
+            masked: Vec::new(),
+        }
+    }
+
+    /// Returns the bytes beyond each cut that are kept for the guards.
+    fn margin(&self) -> usize {
+        if self.guards.is_empty() {
+            0
+        } else {
+            GUARD_MARGIN
         }
     }
 
@@ -38,30 +66,51 @@ impl LogCapture {
 
     /// Returns the bytes that were received so far.
     pub(super) fn bytes_received(&self) -> u64 {
-        self.total
+        self.received
     }
 
     /// Receives the next piece.
     pub fn push(&mut self, piece: &[u8]) {
-        self.total = self.total.saturating_add(piece.len() as u64);
+        self.received = self.received.saturating_add(piece.len() as u64);
         self.lines += piece.iter().filter(|byte| **byte == b'\n').count();
-        let room = (self.max_bytes - self.tail_size()).saturating_sub(self.head.len());
+        if self.mask.is_empty() {
+            self.keep(piece);
+        } else {
+            let masked = self.mask.push(piece);
+            self.keep(&masked);
+        }
+    }
+
+    /// Takes the rest of the masked log.
+    fn end_mask(&mut self) {
+        let (rest, counts) = self.mask.finish();
+        self.keep(&rest);
+        self.masked.extend(counts);
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        self.total = self.total.saturating_add(piece.len() as u64);
+        let size = self.max_bytes - self.tail_size() + self.margin();
+        let room = size.saturating_sub(self.head.len());
         let (head, tail) = piece.split_at(piece.len().min(room));
         self.head.extend_from_slice(head);
         self.push_tail(tail);
     }
 
     fn push_tail(&mut self, piece: &[u8]) {
-        let end = piece.len().saturating_sub(self.tail_size());
+        let size = self.tail_size() + self.margin();
+        let end = piece.len().saturating_sub(size);
         self.tail.extend(piece.get(end..).unwrap_or_default());
-        let excess = self.tail.len().saturating_sub(self.tail_size());
+        let excess = self.tail.len().saturating_sub(size);
         self.tail.drain(..excess);
     }
 
     /// Joins the beginning of a log with its end, which was read separately by a request for
     /// `lines` lines. If fewer lines came, they are the whole log and nothing is missing.
-    pub(super) fn join_end(mut self, end: Self, lines: usize) -> Self {
-        let is_all = end.lines < lines && end.total >= self.total;
+    pub(super) fn join_end(mut self, mut end: Self, lines: usize) -> Self {
+        self.end_mask();
+        end.end_mask();
+        let is_all = end.lines < lines && end.received >= self.received;
         if is_all && end.head.starts_with(&self.head) {
             return end;
         }
@@ -71,6 +120,8 @@ impl LogCapture {
         self.push_tail(older);
         self.push_tail(newer);
         self.total = self.total.max(end.total);
+        self.received = self.received.max(end.received);
+        self.masked.extend(end.masked);
         self.has_gap = true;
         self
     }
@@ -102,28 +153,57 @@ impl LogCapture {
                 bytes
             }
         };
+        self.end_mask();
+        let masked = std::mem::take(&mut self.masked);
         let kept = (self.head.len() + self.tail.len()) as u64;
-        if kept == self.total && !self.has_gap {
+        if kept == self.total && !self.has_gap && kept <= self.max_bytes as u64 {
             self.head.extend(self.tail);
             return CapturedLog {
                 text: bounded(into_text(end(&self.head)), self.max_bytes),
-                bytes: self.total,
+                bytes: self.received,
+                masked,
                 ..CapturedLog::default()
             };
         }
-        let head = self.head.len().saturating_sub(MARKER_ROOM);
-        let head = truncate::head(self.head.get(..head).unwrap_or_default());
-        let tail = end(truncate::tail(self.tail.make_contiguous()));
-        let omitted = self.total.saturating_sub((head.len() + tail.len()) as u64);
-        let marker = truncate::marker(omitted, self.has_gap || is_incomplete);
+        let (total, has_gap) = (self.total, self.has_gap);
+        let (head, tail) = self.split();
+        let tail = end(tail);
+        let omitted = total.saturating_sub((head.len() + tail.len()) as u64);
+        let marker = truncate::marker(omitted, has_gap || is_incomplete);
         let text = truncate::join(into_text(head), &marker, &into_text(tail));
         CapturedLog {
             text: bounded(text, self.max_bytes),
-            bytes: self.total,
+            bytes: self.received,
             truncated: true,
-            at_least: self.has_gap,
+            at_least: has_gap,
+            masked,
             ..CapturedLog::default()
         }
+    }
+
+    /// Returns the head and the tail of a log of which the middle is omitted. Both are cut outside
+    /// the secrets that the guards find.
+    fn split(&mut self) -> (&[u8], &[u8]) {
+        let tail_room = self.tail_size() + self.margin();
+        if !self.has_gap && self.total == (self.head.len() + self.tail.len()) as u64 {
+            // Nothing was omitted yet: the end of the log may still be in the head.
+            self.head.extend(self.tail.drain(..));
+            let from = self.head.len().saturating_sub(tail_room);
+            self.tail = self.head.split_off(from).into();
+            self.head.extend(&self.tail);
+        }
+        let tail_size = self.tail_size();
+        let end = (self.max_bytes - tail_size)
+            .saturating_sub(MARKER_ROOM)
+            .min(self.head.len());
+        let end = log_mask::end_before_secrets(&self.guards, &self.head, end);
+        let tail = self.tail.make_contiguous();
+        let start = tail.len().saturating_sub(tail_size);
+        let start = log_mask::start_after_secrets(&self.guards, tail, start);
+        (
+            truncate::head(self.head.get(..end).unwrap_or_default()),
+            truncate::tail(tail.get(start..).unwrap_or_default()),
+        )
     }
 }
 
@@ -271,5 +351,84 @@ mod tests {
             .join_end(bytes_received(&lines(0..3)), 3)
             .finish();
         assert!(end.truncated && end.text.ends_with(&lines(1..3)));
+    }
+
+    /// Finds `SECRET:` and the word after it, as a rule of a single sink would.
+    #[derive(Debug)]
+    struct WordAfterSecret;
+
+    impl CutGuard for WordAfterSecret {
+        fn secrets(
+            &self,
+            text: &str,
+            _: std::time::Instant,
+        ) -> Option<Vec<std::ops::Range<usize>>> {
+            let found = text.match_indices("SECRET:").map(|(at, _)| {
+                let rest = text.get(at + 8..).unwrap_or_default();
+                at..at + 8 + rest.find('\n').unwrap_or(rest.len())
+            });
+            Some(found.collect())
+        }
+    }
+
+    #[test]
+    fn a_cut_is_never_made_within_a_secret_that_a_guard_finds() {
+        let guarded = LogMask {
+            guards: vec![Arc::new(WordAfterSecret)],
+            ..LogMask::default()
+        };
+        // A secret of many words, so that no cut between words protects it.
+        let secret = format!("SECRET: {}\n", "a1b2 ".repeat(600));
+        for before in (0..3000).step_by(13) {
+            let words = "word ".repeat(before);
+            let log = format!("{words}{secret}{}", "word ".repeat(3000 - before));
+            let mut capture = LogCapture::masked(8 * 1024, &guarded);
+            for piece in log.as_bytes().chunks(1000) {
+                capture.push(piece);
+            }
+            let log = capture.finish();
+            assert!(log.truncated && log.text.len() <= 8 * 1024);
+            let whole = log.text.contains(&secret);
+            assert!(
+                whole || !log.text.contains("a1b2"),
+                "{before}: {}",
+                log.text
+            );
+        }
+    }
+
+    #[test]
+    fn a_log_is_masked_before_it_is_cut_and_its_size_is_that_of_the_whole_log() {
+        let engine = crate::redact::Engine::new(&crate::redact::Options {
+            only: vec!["none".to_owned()],
+            forms: false,
+            rules: vec![crate::redact::FullRule {
+                id: "own".to_owned(),
+                pattern: "t0k[a-z0-9 ]{20}".to_owned(),
+                keywords: vec!["t0k".to_owned()],
+                ..crate::redact::FullRule::default()
+            }],
+            ..crate::redact::Options::default()
+        });
+        let mask = LogMask {
+            engines: vec![("redactor".into(), Arc::new(engine.unwrap()))],
+            guards: Vec::new(),
+        };
+        for before in (0..2000).step_by(7) {
+            let words = "word ".repeat(before);
+            let log = format!(
+                "{words}t0k3n of several words {}",
+                "word ".repeat(2000 - before)
+            );
+            let mut capture = LogCapture::masked(4096, &mask);
+            for piece in log.as_bytes().chunks(777) {
+                capture.push(piece);
+            }
+            let captured = capture.finish();
+            assert!(!captured.text.contains("several"), "{before}");
+            assert_eq!(captured.bytes, log.len() as u64);
+            let (plugin, counts) = &captured.masked[0];
+            assert_eq!((&**plugin, counts.total()), ("redactor", 1));
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::change::LogTarget;
 use super::error::ObserveError;
 use super::log_capture::LogCapture;
+use super::log_mask::LogMask;
 use crate::step::CapturedLog;
 use std::collections::BTreeMap;
 use std::io;
@@ -62,9 +63,9 @@ impl RecordedLogs {
             })
     }
 
-    /// Returns the log of a container, at most `max_bytes` of it.
+    /// Returns the log of a container, at most `max_bytes` of it, masked.
     #[must_use]
-    pub fn read(&self, target: &LogTarget, max_bytes: usize) -> CapturedLog {
+    pub fn read(&self, target: &LogTarget, max_bytes: usize, mask: &LogMask) -> CapturedLog {
         let step = step_observer_core::step_name(&target.container);
         let find = |name: String| self.0.iter().find_map(|logs| logs.get(&name));
         let text = find(format!("{}-{}", target.pod_uid, target.container))
@@ -73,7 +74,7 @@ impl RecordedLogs {
         match text {
             None | Some(None) => CapturedLog::unavailable("not in the recording"),
             Some(Some(text)) => {
-                let mut capture = LogCapture::new(max_bytes);
+                let mut capture = LogCapture::masked(max_bytes, mask);
                 capture.push(text.as_bytes());
                 capture.finish()
             }

@@ -4,11 +4,13 @@
 mod encode;
 mod fan_out;
 mod fast_path;
+mod log_masks;
 mod metrics;
 mod pending;
 mod run_chain;
 mod submit;
 
+pub(crate) use log_masks::ChainLogMasks;
 pub(crate) use metrics::PipelineMetrics;
 pub(crate) use pending::Pending;
 

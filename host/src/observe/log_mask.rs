@@ -1,0 +1,150 @@
+//! How a log is masked while it is read, before it is truncated.
+
+use super::change::LogTarget;
+use crate::redact::{Engine, Masker, RedactionCounts};
+use futures::future::BoxFuture;
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest time in which a [`CutGuard`] may search the text near a cut. After that, the text that it
+/// would have searched is omitted.
+const MAX_GUARD_TIME: Duration = Duration::from_secs(2);
+
+/// Bytes beyond a cut that a [`CutGuard`] sees, so that it recognises a secret of which a part would
+/// be omitted.
+pub(super) const GUARD_MARGIN: usize = 8 * 1024;
+
+/// Finds secrets near the place at which a log is cut. For rules that cannot mask a stream, and for
+/// rules of single sinks, which must not mask the log of the others.
+pub trait CutGuard: Debug + Send + Sync {
+    /// Returns the places of the secrets of a text, or `None` if the deadline has passed.
+    fn secrets(&self, text: &str, deadline: Instant) -> Option<Vec<Range<usize>>>;
+}
+
+/// How one log is masked.
+#[derive(Clone, Debug, Default)]
+pub struct LogMask {
+    /// Engines that mask the stream, each with the name of the plugin that asks for it.
+    pub engines: Vec<(Arc<str>, Arc<Engine>)>,
+    /// Rules that only decide where the log may be cut.
+    pub guards: Vec<Arc<dyn CutGuard>>,
+}
+
+/// Returns how the log of a container is masked. Called before the log is read.
+pub trait LogMasks: Debug + Send + Sync {
+    /// Returns the mask of a log. May wait for secrets that must be known before.
+    fn mask_of<'a>(&'a self, target: &'a LogTarget) -> BoxFuture<'a, LogMask>;
+}
+
+/// Masks nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoLogMasks;
+
+impl LogMasks for NoLogMasks {
+    fn mask_of<'a>(&'a self, _: &'a LogTarget) -> BoxFuture<'a, LogMask> {
+        Box::pin(std::future::ready(LogMask::default()))
+    }
+}
+
+/// Masks a stream with several engines, one after the other.
+#[derive(Debug)]
+pub(super) struct StreamMask {
+    maskers: Vec<(Arc<str>, Masker)>,
+}
+
+impl StreamMask {
+    pub(super) fn new(mask: &LogMask) -> Self {
+        let masker =
+            |(name, engine): &(Arc<str>, Arc<Engine>)| (name.clone(), Masker::new(engine.clone()));
+        Self {
+            maskers: mask.engines.iter().map(masker).collect(),
+        }
+    }
+
+    /// Returns true if the stream is not changed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.maskers.is_empty()
+    }
+
+    /// Masks a piece. Returns the bytes that are certain by now.
+    pub(super) fn push(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut bytes = piece.to_vec();
+        for (_, masker) in &mut self.maskers {
+            let mut masked = Vec::with_capacity(bytes.len());
+            masker.push(&bytes, &mut masked);
+            bytes = masked;
+        }
+        bytes
+    }
+
+    /// Returns the rest of the stream, and the number of matches by plugin and rule.
+    pub(super) fn finish(&mut self) -> (Vec<u8>, Vec<(Arc<str>, RedactionCounts)>) {
+        let mut rest = Vec::new();
+        let mut counts = Vec::new();
+        for (name, mut masker) in self.maskers.drain(..) {
+            let mut masked = Vec::new();
+            masker.push(&rest, &mut masked);
+            counts.push((name, masker.finish(&mut masked)));
+            rest = masked;
+        }
+        (rest, counts)
+    }
+}
+
+/// Moves the end of a head out of all secrets: returns the last place up to `end` that is in none of
+/// them.
+pub(super) fn end_before_secrets(guards: &[Arc<dyn CutGuard>], text: &[u8], end: usize) -> usize {
+    let secrets = secrets(guards, text);
+    let cut = secrets.map_or(0, |secrets| {
+        let crossing = secrets
+            .iter()
+            .filter(|secret| secret.start < end && end < secret.end);
+        crossing.map(|secret| secret.start).min().unwrap_or(end)
+    });
+    cut.min(end)
+}
+
+/// Moves the start of a tail out of all secrets: returns the first place from `start` on that is in
+/// none of them.
+pub(super) fn start_after_secrets(
+    guards: &[Arc<dyn CutGuard>],
+    text: &[u8],
+    start: usize,
+) -> usize {
+    let secrets = secrets(guards, text);
+    let cut = secrets.map_or(text.len(), |secrets| {
+        let crossing = secrets
+            .iter()
+            .filter(|secret| secret.start < start && start < secret.end);
+        crossing.map(|secret| secret.end).max().unwrap_or(start)
+    });
+    cut.max(start).min(text.len())
+}
+
+/// Returns the secrets of a text, joined if they overlap. `None`: a guard ran out of time.
+fn secrets(guards: &[Arc<dyn CutGuard>], bytes: &[u8]) -> Option<Vec<Range<usize>>> {
+    if guards.is_empty() {
+        return Some(Vec::new());
+    }
+    // Each byte that is not UTF-8 becomes one character of one byte, so that places stay the same.
+    let text: String = bytes
+        .utf8_chunks()
+        .flat_map(|chunk| [chunk.valid().to_owned(), "?".repeat(chunk.invalid().len())])
+        .collect();
+    let deadline = Instant::now() + MAX_GUARD_TIME;
+    let mut all = Vec::new();
+    for guard in guards {
+        all.extend(guard.secrets(&text, deadline)?);
+    }
+    all.sort_by_key(|secret| (secret.start, secret.end));
+    all.dedup_by(|later, kept| {
+        let overlaps = later.start < kept.end;
+        if overlaps {
+            kept.end = kept.end.max(later.end);
+        }
+        overlaps
+    });
+    Some(all)
+}

@@ -1,0 +1,56 @@
+//! Derives from the plugins how a log is masked while it is read.
+
+use crate::observe::{CutGuard, LogMask, LogMasks, LogTarget};
+use crate::plugin::dropin::Roster;
+use crate::plugin::{Chain, RuleSets};
+use futures::future::BoxFuture;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// Masks logs with the rule sets of the plugins that are common to all sinks. Rule sets of single
+/// sinks, and those of plugins that were built for 0.1.0, only decide where a log may be cut.
+#[derive(Debug)]
+pub(crate) struct ChainLogMasks {
+    roster: watch::Receiver<Roster>,
+    own: Vec<Arc<Chain>>,
+}
+
+impl ChainLogMasks {
+    /// `own` are the chains of single sinks.
+    pub(crate) fn new(roster: watch::Receiver<Roster>, own: Vec<Arc<Chain>>) -> Self {
+        Self { roster, own }
+    }
+}
+
+impl LogMasks for ChainLogMasks {
+    fn mask_of<'a>(&'a self, _: &'a LogTarget) -> BoxFuture<'a, LogMask> {
+        // If the common plugins are not known yet, a log is cut between words: reading it must not
+        // wait, because its pod may be deleted.
+        let common = self.roster.borrow().chain.clone();
+        let mut mask = LogMask::default();
+        for chain in common.iter().chain(&self.own) {
+            for plugin in chain.plugins() {
+                let sets = plugin.rule_sets();
+                if !sets.is_empty() {
+                    mask.guards.push(Arc::new(RuleSetGuard(sets)));
+                }
+            }
+        }
+        Box::pin(std::future::ready(mask))
+    }
+}
+
+#[derive(Debug)]
+struct RuleSetGuard(Arc<RuleSets>);
+
+impl CutGuard for RuleSetGuard {
+    fn secrets(&self, text: &str, deadline: Instant) -> Option<Vec<Range<usize>>> {
+        let mut all = Vec::new();
+        for (_, scanner) in self.0.iter() {
+            all.extend(scanner.secrets(text, deadline).ok()?);
+        }
+        Some(all)
+    }
+}
