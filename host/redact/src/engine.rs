@@ -196,7 +196,7 @@ impl Engine {
                 });
                 all_forms.push((form, rule));
             }
-            for detector in forms::DETECTORS {
+            for detector in forms::detectors() {
                 for word in detector.keywords {
                     lead(word, Target::Form(*detector));
                 }

@@ -4,6 +4,8 @@
 //! A form is found by a [`Detector`]: its keywords are searched in the whole text, and its function
 //! decides at each keyword what is secret there.
 
+mod hash;
+
 use crate::text::Text;
 use std::ops::Range;
 
@@ -32,11 +34,22 @@ pub(crate) struct Detector {
     pub(crate) detect: fn(&Text<'_>, Range<usize>, &mut Found<'_>),
 }
 
-/// All detectors.
-pub(crate) const DETECTORS: &[Detector] = &[];
+/// Forms with their detectors, by topic.
+static TOPICS: &[(&[&Form], &[Detector])] = &[(hash::FORMS, hash::DETECTORS)];
 
-/// All forms.
+/// Returns all detectors.
+pub(crate) fn detectors() -> impl Iterator<Item = &'static Detector> {
+    TOPICS.iter().flat_map(|(_, detectors)| *detectors)
+}
+
+/// Returns all forms.
 #[must_use]
 pub fn forms() -> Vec<&'static Form> {
-    Vec::new()
+    TOPICS
+        .iter()
+        .flat_map(|(forms, _)| forms.iter().copied())
+        .collect()
 }
+
+#[cfg(test)]
+mod tests;
