@@ -1,0 +1,209 @@
+//! Speed of masking: `cargo bench -p step-observer-redact --bench masking [FILE…]`.
+//!
+//! Prints MiB/s of the whole catalogue on an ordinary log (of the files, otherwise generated), with
+//! and without characters that are not ASCII, and the slowdown on adversarial texts of 0.5, 1 and 2
+//! MiB. Ratios are of one run: each text is measured in turn with the ordinary log.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a benchmark"
+)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use step_observer_redact::{Engine, Options, RedactionCounts, ScanLimits};
+
+const MIB: usize = 1024 * 1024;
+
+/// Largest slowdown on an adversarial text.
+const MAX_SLOWDOWN: f64 = 10.0;
+
+fn main() {
+    let engine = Engine::new(&Options::default()).unwrap();
+    let values: Vec<String> = (0..1000)
+        .map(|n| format!("kn0wn-{n}-{}", word(n, 18)))
+        .collect();
+    let valued = Engine::new(&Options {
+        values,
+        ..Options::default()
+    })
+    .unwrap();
+    let files: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with("--"))
+        .collect();
+    let ordinary = if files.is_empty() {
+        ordinary_log(4 * MIB)
+    } else {
+        let texts = files.iter().map(|file| std::fs::read(file).unwrap());
+        texts
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .collect()
+    };
+    let marked: String = ordinary.lines().map(|line| format!("✓ {line}\n")).collect();
+    let ascii: String = ordinary.chars().filter(char::is_ascii).collect();
+    println!("catalogue on an ordinary log\n");
+    for (name, text) in [("ASCII", &ascii), ("with a ✓ in every line", &marked)] {
+        let speed = median_speed(&engine, text);
+        println!(
+            "{speed:8.0} MiB/s  {name}, {:.1} MiB",
+            text.len() as f64 / MIB as f64
+        );
+        let speed = median_speed(&valued, text);
+        println!("{speed:8.0} MiB/s  the same with 1,000 known values");
+    }
+    println!("\nslowdown on adversarial texts: 0.5, 1 and 2 MiB; at most {MAX_SLOWDOWN}\n");
+    let mut worst: f64 = 0.0;
+    for (name, unit) in adversarial() {
+        for (kind, engine) in [("", &engine), (", 1,000 known values", &valued)] {
+            let base = median_speed(engine, &ascii);
+            let slowdowns: Vec<f64> = [MIB / 2, MIB, 2 * MIB]
+                .iter()
+                .map(|size| {
+                    let text = fill(&unit, *size);
+                    base / speed_of(engine, &text)
+                })
+                .collect();
+            worst = slowdowns.iter().copied().fold(worst, f64::max);
+            let shown: Vec<String> = slowdowns
+                .iter()
+                .map(|ratio| format!("{ratio:6.1}"))
+                .collect();
+            println!("{}  {name}{kind}", shown.join(" "));
+        }
+    }
+    println!("\nworst {worst:.1}");
+}
+
+/// Returns the speed in MiB/s, the median of five scans.
+fn median_speed(engine: &Engine, text: &str) -> f64 {
+    let mut speeds: Vec<f64> = (0..5).map(|_| speed_of(engine, text)).collect();
+    speeds.sort_by(f64::total_cmp);
+    speeds[2]
+}
+
+fn speed_of(engine: &Engine, text: &str) -> f64 {
+    let limits = ScanLimits {
+        growth: usize::MAX,
+        deadline: Instant::now() + Duration::from_secs(300),
+    };
+    let began = Instant::now();
+    // A text with too many secrets is refused, which is an answer, too.
+    black_box(
+        engine
+            .mask(text, &mut RedactionCounts::default(), limits)
+            .ok(),
+    );
+    text.len() as f64 / MIB as f64 / began.elapsed().as_secs_f64()
+}
+
+fn fill(unit: &str, size: usize) -> String {
+    unit.repeat(size / unit.len() + 1)
+}
+
+/// Returns a pseudo-random word.
+fn word(seed: usize, length: usize) -> String {
+    let mut state = seed as u64 ^ 0x9E37_79B9_7F4A_7C15;
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(letters[(state % 62) as usize])
+        })
+        .collect()
+}
+
+/// Lines as a build prints them.
+fn ordinary_log(size: usize) -> String {
+    let mut text = String::new();
+    let mut line = 0;
+    while text.len() < size {
+        line += 1;
+        let hash = word(line, 40).to_ascii_lowercase();
+        text.push_str(&match line % 9 {
+            0 => format!("[{:>3}/400] Compiling module-{line} v1.{}.{}\n", line % 400, line % 7, line % 13),
+            1 => format!("go: downloading github.com/example/library v0.{}.{}\n", line % 31, line % 17),
+            2 => format!("#12 {}.{} sha256:{hash} 12.3MB / 45.6MB 3.2s\n", line % 60, line % 100),
+            3 => format!("2026-11-28T10:{:02}:{:02}.123Z INFO  server listening on 0.0.0.0:8080\n", line / 60 % 60, line % 60),
+            4 => "    at com.example.build.Task.execute(Task.java:123)\n".to_owned(),
+            5 => format!("npm http fetch GET 200 https://registry.example.com/package/-/package-{line}.tgz {}ms (cache hit)\n", line % 500),
+            6 => format!("ok      example.com/project/internal/package{line}  0.{:03}s\n", line % 1000),
+            7 => "warning: unused variable: `result` in function `compute_the_thing`\n".to_owned(),
+            _ => format!("Unpacking libexample-dev:amd64 (2:1.19~{line}) over (2:1.18~{line}) ...\n"),
+        });
+    }
+    text
+}
+
+/// Texts that are repeated: runs, nested keywords, beginnings of secrets.
+fn adversarial() -> Vec<(&'static str, String)> {
+    let base64 = word(7, 1021);
+    let hex: String = (0..1021).map(|n| format!("{:02x}", n % 251)).collect();
+    let long = |unit: &str| unit.to_owned();
+    vec![
+        ("a", long("a")),
+        ("=", long("=")),
+        ("\"", long("\"")),
+        ("'", long("'")),
+        ("\\", long("\\")),
+        ("/", long("/")),
+        ("{", long("{")),
+        ("[", long("[")),
+        ("<", long("<")),
+        ("$", long("$")),
+        ("%", long("%")),
+        ("&", long("&")),
+        ("-", long("-")),
+        ("blanks", long(" ")),
+        ("line breaks", long("\n")),
+        ("password", long("password")),
+        ("password=", long("password=")),
+        ("password=\"", long("password=\"")),
+        ("password='", long("password='")),
+        ("password: ", long("password: ")),
+        ("\"password\":", long("\"password\":")),
+        ("\\\"password\\\":\\\"", long("\\\"password\\\":\\\"")),
+        ("token token", long("token ")),
+        ("key=key=", long("key=")),
+        ("secret.key_", long("secret.key_")),
+        ("--password ", long("--password ")),
+        ("-u a:", long("-u a:")),
+        ("://", long("://")),
+        ("a://b:", long("a://b:")),
+        ("a://b:c@", long("a://b:c@")),
+        ("@", long("@")),
+        ("authorization: ", long("authorization: ")),
+        ("bearer ", long("bearer ")),
+        ("cookie: a=b; ", long("cookie: a=b; ")),
+        ("BEGIN PRIVATE KEY", long("-----BEGIN PRIVATE KEY-----\n")),
+        ("END PRIVATE KEY", long("-----END PRIVATE KEY-----\n")),
+        (
+            "key lines without an end",
+            format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n", word(3, 64)),
+        ),
+        ("base64 without a break", base64),
+        ("base64 in lines", format!("{}\n", word(7, 76))),
+        ("hex without a break", hex),
+        ("\\x41", long("\\x41")),
+        ("\\u0041", long("\\u0041")),
+        ("%41", long("%41")),
+        ("&#65;", long("&#65;")),
+        ("ghp_", long("ghp_")),
+        (
+            "beginnings of many kinds",
+            long("ghp_ glpat- AKIA xoxb- sk_live_ npm_ pypi- SG. eyJ AIza ya29. hvs. dop_v1_ "),
+        ),
+        ("eyJ", long("eyJ")),
+        ("eyJ.", long("eyJhbGciOi.")),
+        ("hyphens and words", long("a-b_c-")),
+        ("kind: Secret", long("kind: Secret\ndata:\n  a: b\n")),
+        ("colours", long("\u{1b}[31mpass\u{1b}[0mword=")),
+        ("name and value", long("- name: TOKEN\n  value: ")),
+        ("one word of 20 characters", format!("{} ", word(9, 20))),
+        ("characters that are not ASCII", long("пароль=é✓ ")),
+    ]
+}
