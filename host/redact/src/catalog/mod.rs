@@ -1,13 +1,25 @@
 //! The catalogue: kinds of credentials with the form that their issuers document.
 
+mod ai_models;
+mod ai_tools;
+mod commerce;
 mod example;
 mod hosting;
+mod messaging;
+mod payments;
 
 pub use crate::kind::{Checksum, Kind};
 pub use example::example;
 
 /// Tables of kinds, by topic.
-const TABLES: &[&[Kind]] = &[hosting::KINDS];
+const TABLES: &[&[Kind]] = &[
+    ai_models::KINDS,
+    ai_tools::KINDS,
+    commerce::KINDS,
+    hosting::KINDS,
+    messaging::KINDS,
+    payments::KINDS,
+];
 
 /// Returns all kinds.
 pub fn kinds() -> impl Iterator<Item = &'static Kind> {
