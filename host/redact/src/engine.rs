@@ -360,8 +360,12 @@ impl Engine {
             let rest = bytes.get(at..).unwrap_or_default();
             let length = rest.iter().take_while(|b| is_word(**b)).count();
             if length >= LONG_WORD {
+                let escape = kind::escape_end(text, at);
                 for index in &self.word_kinds {
                     self.try_match(text, *index, at, hits);
+                    if let Some(at) = escape {
+                        self.try_match(text, *index, at, hits);
+                    }
                 }
             }
             at += length.max(1);

@@ -253,6 +253,24 @@ pub(crate) fn is_joined_after(text: &Text<'_>, at: usize) -> bool {
     text.byte(at) == Some(b'-') && text.byte(at + 1).is_some_and(is_word)
 }
 
+/// Returns the end of the escape (`\n`, `\x22`, `\u0022`, `%3D`) whose letters or digits begin at
+/// `at`, directly after its sign.
+pub(crate) fn escape_end(text: &Text<'_>, at: usize) -> Option<usize> {
+    let digits = match (text.byte_before(at)?, text.byte(at)?) {
+        (b'\\', b'n' | b't' | b'r' | b'f' | b'b') => return Some(at + 1),
+        (b'\\', b'x') => at + 1..at + 3,
+        (b'\\', b'u') => at + 1..at + 5,
+        (b'%', _) => at..at + 2,
+        _ => return None,
+    };
+    let end = digits.end;
+    let is_hex = |place| {
+        text.byte(place)
+            .is_some_and(|byte| byte.is_ascii_hexdigit())
+    };
+    digits.into_iter().all(is_hex).then_some(end)
+}
+
 /// Returns true if no letter, digit or `_` stands directly at `at`.
 pub(crate) fn is_free_after(text: &Text<'_>, at: usize) -> bool {
     !text.byte(at).is_some_and(is_word)

@@ -2,11 +2,13 @@
 
 mod ai_models;
 mod ai_tools;
+mod ci;
 mod commerce;
 mod example;
 mod hosting;
 mod messaging;
 mod payments;
+mod registries;
 
 pub use crate::kind::{Checksum, Kind};
 pub use example::example;
@@ -15,10 +17,12 @@ pub use example::example;
 const TABLES: &[&[Kind]] = &[
     ai_models::KINDS,
     ai_tools::KINDS,
+    ci::KINDS,
     commerce::KINDS,
     hosting::KINDS,
     messaging::KINDS,
     payments::KINDS,
+    registries::KINDS,
 ];
 
 /// Returns all kinds.
