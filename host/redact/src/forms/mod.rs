@@ -4,7 +4,9 @@
 //! A form is found by a [`Detector`]: its keywords are searched in the whole text, and its function
 //! decides at each keyword what is secret there.
 
+mod armor;
 mod hash;
+mod pem;
 
 use crate::text::Text;
 use std::ops::Range;
@@ -35,7 +37,8 @@ pub(crate) struct Detector {
 }
 
 /// Forms with their detectors, by topic.
-static TOPICS: &[(&[&Form], &[Detector])] = &[(hash::FORMS, hash::DETECTORS)];
+static TOPICS: &[(&[&Form], &[Detector])] =
+    &[(hash::FORMS, hash::DETECTORS), (pem::FORMS, pem::DETECTORS)];
 
 /// Returns all detectors.
 pub(crate) fn detectors() -> impl Iterator<Item = &'static Detector> {
