@@ -11,8 +11,8 @@ use std::ops::Range;
 /// Shortest base64 text that counts as part of a value. Shorter texts are often equal by chance.
 const MIN_BASE64_CHARS: usize = 6;
 
-/// All ASCII characters except the unreserved ones. encodeURIComponent and most libraries encode
-/// these characters.
+/// All ASCII characters except the unreserved ones of RFC 3986, which most libraries leave as they
+/// are. encodeURIComponent also leaves `! * ' ( )`.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -60,11 +60,19 @@ impl KnownValues {
 
     pub(super) fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
         self.finder.iter().flat_map(move |finder| {
-            finder.find_iter(text).map(move |found| {
-                match self.base64.get(found.pattern().as_usize()) {
-                    Some(true) => surrounding_base64(text, found.range()),
-                    Some(false) | None => found.range(),
+            // The last run of base64 in which a value was found. It is reported once: measuring it
+            // for each value in it would take quadratic time.
+            let mut last_run = 0..0;
+            let is_base64 = |pattern: usize| self.base64.get(pattern) == Some(&true);
+            finder.find_iter(text).filter_map(move |found| {
+                if !is_base64(found.pattern().as_usize()) {
+                    return Some(found.range());
                 }
+                if last_run.contains(&found.start()) {
+                    return None;
+                }
+                last_run = surrounding_base64(text, found.range());
+                Some(last_run.clone())
             })
         })
     }
