@@ -4,11 +4,18 @@ mod ai_models;
 mod ai_tools;
 mod ci;
 mod commerce;
+mod data;
 mod example;
+mod flags;
 mod hosting;
 mod messaging;
+mod observability;
 mod payments;
 mod registries;
+mod services;
+mod tokens;
+mod webhooks;
+mod work;
 
 pub use crate::kind::{Checksum, Kind};
 pub use example::example;
@@ -19,10 +26,17 @@ const TABLES: &[&[Kind]] = &[
     ai_tools::KINDS,
     ci::KINDS,
     commerce::KINDS,
+    data::KINDS,
+    flags::KINDS,
     hosting::KINDS,
     messaging::KINDS,
+    observability::KINDS,
     payments::KINDS,
     registries::KINDS,
+    services::KINDS,
+    tokens::KINDS,
+    webhooks::KINDS,
+    work::KINDS,
 ];
 
 /// Returns all kinds.

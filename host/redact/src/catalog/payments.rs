@@ -387,34 +387,4 @@ pub(super) const KINDS: &[Kind] = &[
     .entropy(3.8)
     .examples(&["polar_oat_{a43}", "polar_pat_{a43}", "polar_at_u_{a43}"])
     .look_alikes(&["polar_name"]),
-    Kind::new(
-        "brex-token",
-        "Brex user token",
-        "https://developer.brex.com/docs/authentication",
-    )
-    .pattern("bxt_[A-Za-z0-9]{36,60}", &["bxt_"])
-    .bounded()
-    .examples(&["bxt_{a40}"])
-    .look_alikes(&["bxt_name"]),
-    Kind::new(
-        "ramp-client-secret",
-        "Ramp client secret",
-        "https://docs.ramp.com/developer-api/v1/authorization",
-    )
-    .pattern("ramp_sec_[A-Za-z0-9]{40,60}", &["ramp_sec_"])
-    .bounded()
-    .examples(&["ramp_sec_{a48}"])
-    .look_alikes(&["ramp_sec_name"]),
-    Kind::new(
-        "onfido-api-token",
-        "Onfido API token",
-        "https://documentation.onfido.com/api/latest",
-    )
-    .pattern(
-        r"api_(?:live|sandbox)(?:_[a-z]{2})?\.[A-Za-z0-9_-]{11}\.[A-Za-z0-9_-]{32}",
-        &["api_live", "api_sandbox"],
-    )
-    .bounded()
-    .examples(&["api_live.{w11}.{w32}", "api_sandbox_us.{w11}.{w32}"])
-    .look_alikes(&["api_livename"]),
 ];
