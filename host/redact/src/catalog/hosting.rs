@@ -53,11 +53,13 @@ pub(super) const KINDS: &[Kind] = &[
             r"glpat-[A-Za-z0-9_-]{20,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12}|\.[0-9a-z]{7,12})?",
             &["glpat-"],
         )
+        .apart()
         .entropy(3.0)
         .examples(&["glpat-{w20}", "glpat-{a27}.01.{l9}", "glpat-{w27}.{l9}"])
         .look_alikes(&["glpat-xxxxxxxxxxxxxxxxxxxx", "glpat-short"]),
     Kind::new("gitlab-deploy-token", "GitLab deploy token", GITLAB)
         .pattern(r"gldt-[A-Za-z0-9_-]{20,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12})?", &["gldt-"])
+        .apart()
         .entropy(3.0)
         .examples(&["gldt-{w20}"])
         .look_alikes(&["gldt-short"]),
@@ -66,6 +68,7 @@ pub(super) const KINDS: &[Kind] = &[
             r"glrtr?-(?:t[0-9]_)?[A-Za-z0-9_-]{20,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12}|\.[0-9a-z]{7,12})?",
             &["glrt-", "glrtr-"],
         )
+        .apart()
         .entropy(3.0)
         .examples(&["glrt-{w20}", "glrtr-{w20}", "glrt-t1_{a27}.01.{l9}"])
         .look_alikes(&["glrt-short"]),
@@ -78,45 +81,54 @@ pub(super) const KINDS: &[Kind] = &[
             r"glcbt-[A-Za-z0-9]{1,5}_[A-Za-z0-9_-]{20,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12})?",
             &["glcbt-"],
         )
+        .apart()
         .examples(&["glcbt-{a2}_{w20}", "glcbt-{h5}_{w20}"])
         .look_alikes(&["glcbt-short"]),
     Kind::new("gitlab-trigger-token", "GitLab pipeline trigger token", GITLAB)
         .pattern("glptt-[A-Za-z0-9_-]{20,64}", &["glptt-"])
+        .apart()
         .entropy(2.5)
         .examples(&["glptt-{h40}", "glptt-{w20}"])
         .look_alikes(&["glptt-short"]),
     Kind::new("gitlab-feed-token", "GitLab feed token", GITLAB)
         .pattern("glft-[A-Za-z0-9_-]{20,64}", &["glft-"])
+        .apart()
         .entropy(3.0)
         .examples(&["glft-{w20}", "glft-{h64}"])
         .look_alikes(&["glft-short"]),
     Kind::new("gitlab-incoming-mail-token", "GitLab incoming mail token", GITLAB)
         .pattern("glimt-[A-Za-z0-9_-]{20,40}", &["glimt-"])
+        .apart()
         .entropy(3.0)
         .examples(&["glimt-{w25}", "glimt-{l25}"])
         .look_alikes(&["glimt-short"]),
     Kind::new("gitlab-agent-token", "GitLab agent for Kubernetes token", GITLAB)
         .pattern(r"glagent-[A-Za-z0-9_-]{40,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12})?", &["glagent-"])
+        .apart()
         .entropy(3.0)
         .examples(&["glagent-{w50}"])
         .look_alikes(&["glagent-for-kubernetes"]),
     Kind::new("gitlab-workspace-token", "GitLab workspace token", GITLAB)
         .pattern("glwt-[A-Za-z0-9_-]{20,64}", &["glwt-"])
+        .apart()
         .entropy(3.0)
         .examples(&["glwt-{w20}"])
         .look_alikes(&["glwt-short"]),
     Kind::new("gitlab-scim-token", "GitLab SCIM token", GITLAB)
         .pattern("glsoat-[A-Za-z0-9_-]{20,64}", &["glsoat-"])
+        .apart()
         .entropy(3.0)
         .examples(&["glsoat-{w20}"])
         .look_alikes(&["glsoat-short"]),
     Kind::new("gitlab-feature-flags-token", "GitLab feature flags client token", GITLAB)
         .pattern("glffct-[A-Za-z0-9_-]{20,64}", &["glffct-"])
+        .apart()
         .entropy(3.0)
         .examples(&["glffct-{w20}"])
         .look_alikes(&["glffct-short"]),
     Kind::new("gitlab-oauth-secret", "GitLab OAuth application secret", GITLAB)
         .pattern("gloas-[A-Za-z0-9_-]{40,80}", &["gloas-"])
+        .apart()
         .entropy(3.0)
         .examples(&["gloas-{h64}", "gloas-{w64}"])
         .look_alikes(&["gloas-short"]),

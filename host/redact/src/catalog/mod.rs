@@ -2,11 +2,15 @@
 
 mod ai_models;
 mod ai_tools;
+mod aws;
+mod azure;
 mod ci;
+mod clouds;
 mod commerce;
 mod data;
 mod example;
 mod flags;
+mod google;
 mod hosting;
 mod messaging;
 mod observability;
@@ -24,10 +28,14 @@ pub use example::example;
 const TABLES: &[&[Kind]] = &[
     ai_models::KINDS,
     ai_tools::KINDS,
+    aws::KINDS,
+    azure::KINDS,
     ci::KINDS,
+    clouds::KINDS,
     commerce::KINDS,
     data::KINDS,
     flags::KINDS,
+    google::KINDS,
     hosting::KINDS,
     messaging::KINDS,
     observability::KINDS,
