@@ -27,6 +27,7 @@ pub(super) const KINDS: &[Kind] = &[
     .pattern(r"STS\.N[A-Za-z0-9]{20,32}", &["sts.n"])
     .bounded()
     .entropy(3.7)
+    .allow(&["exception", "error", "session", "network"])
     .examples(&["STS.N{a24}"])
     .look_alikes(&["STS.NoSuchElementException", "STS.NewSession"]),
     Kind::new(

@@ -12,10 +12,13 @@ mod example;
 mod flags;
 mod google;
 mod hosting;
+mod infrastructure;
 mod messaging;
 mod observability;
 mod payments;
+mod platforms;
 mod registries;
+mod secret_stores;
 mod services;
 mod tokens;
 mod webhooks;
@@ -37,10 +40,13 @@ const TABLES: &[&[Kind]] = &[
     flags::KINDS,
     google::KINDS,
     hosting::KINDS,
+    infrastructure::KINDS,
     messaging::KINDS,
     observability::KINDS,
     payments::KINDS,
+    platforms::KINDS,
     registries::KINDS,
+    secret_stores::KINDS,
     services::KINDS,
     tokens::KINDS,
     webhooks::KINDS,
