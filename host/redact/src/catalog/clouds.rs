@@ -153,16 +153,6 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["DO00{u16}", "DO801{u15}"])
     .look_alikes(&["DO00000000000000000000"]),
     Kind::new(
-        "aiven-service-password",
-        "Password of an Aiven or DigitalOcean managed database",
-        "https://aiven.io/docs/platform/howto/create_service_user",
-    )
-    .pattern("AVNS_[A-Za-z0-9_-]{15,24}", &["avns_"])
-    .bounded()
-    .entropy(3.0)
-    .examples(&["AVNS_{w19}", "AVNS_{a19}"])
-    .look_alikes(&["AVNS_PASSWORD"]),
-    Kind::new(
         "scaleway-access-key",
         "Scaleway access key",
         "https://www.scaleway.com/en/docs/iam/how-to/create-api-keys/",

@@ -23,8 +23,8 @@ pub(super) const KINDS: &[Kind] = &[
         .look_alikes(&["HRKU-short"]),
     Kind::new("fly-token", "Fly.io access token", FLY)
         .pattern(
-            "f[mo][12][a-z]?_[A-Za-z0-9+/=]{40,3000}",
-            &["fo1_", "fm1_", "fm1r_", "fm2_", "fo2_"],
+            "fm[12][a-z]?_[A-Za-z0-9+/=]{40,3000}",
+            &["fm1_", "fm1r_", "fm1a_", "fm2_"],
         )
         .bounded()
         .entropy(3.5)
@@ -75,22 +75,6 @@ pub(super) const KINDS: &[Kind] = &[
         .entropy(3.3)
         .examples(&["nfp_{a36}", "nfc_{a36}"])
         .look_alikes(&["nfp_short"]),
-    Kind::new(
-        "scalingo-token",
-        "Scalingo API token",
-        "https://developers.scalingo.com/",
-    )
-    .pattern(
-        "tk-[a-z]{2}-[A-Za-z0-9_-]{44,52}",
-        &["tk-us-", "tk-eu-", "tk-fr-"],
-    )
-    .apart()
-    .entropy(4.0)
-    .examples(&["tk-us-{w48}"])
-    .look_alikes(&[
-        "tk-us-east-1",
-        "task-us-east-and-other-names-of-a-cluster-in-this-place",
-    ]),
     Kind::new(
         "supabase-access-token",
         "Supabase personal access token",
