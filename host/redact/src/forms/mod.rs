@@ -6,6 +6,7 @@
 
 mod armor;
 mod hash;
+mod named;
 mod pem;
 
 use crate::text::Text;
@@ -37,8 +38,11 @@ pub(crate) struct Detector {
 }
 
 /// Forms with their detectors, by topic.
-static TOPICS: &[(&[&Form], &[Detector])] =
-    &[(hash::FORMS, hash::DETECTORS), (pem::FORMS, pem::DETECTORS)];
+static TOPICS: &[(&[&Form], &[Detector])] = &[
+    (hash::FORMS, hash::DETECTORS),
+    (pem::FORMS, pem::DETECTORS),
+    (named::FORMS, named::DETECTORS),
+];
 
 /// Returns all detectors.
 pub(crate) fn detectors() -> impl Iterator<Item = &'static Detector> {

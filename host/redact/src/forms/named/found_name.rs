@@ -1,0 +1,144 @@
+//! The name around a keyword.
+
+use super::names::{self, MAX_NAME, Strength};
+use super::{Form, assignment};
+use crate::text::Text;
+use std::ops::Range;
+
+/// A name of a secret in a text.
+pub(super) struct Name<'t> {
+    pub(super) text: &'t str,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) strength: Strength,
+    /// Number of `-` before it.
+    pub(super) dashes: usize,
+}
+
+impl Name<'_> {
+    /// Returns the form of an assignment.
+    pub(super) fn form(&self) -> &'static Form {
+        if self.strength >= Strength::Loose {
+            &assignment::PASSWORD
+        } else {
+            &assignment::SECRET
+        }
+    }
+
+    /// Returns true for `DB_PASSWORD`.
+    pub(super) fn is_upper(&self) -> bool {
+        self.text.bytes().all(|b| !b.is_ascii_lowercase())
+    }
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') || byte >= 0x80
+}
+
+/// Returns the name around a keyword.
+pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Name<'t>> {
+    let last = text.byte_before(keyword.end)?;
+    let next = text.byte(keyword.end);
+    let first = text.byte(keyword.start)?;
+    // `keyboard`, `keys`, `author`.
+    if matches!(first | 0x20, b'k')
+        && keyword.len() == 3
+        && next.is_some_and(|b| b.is_ascii_lowercase())
+    {
+        return None;
+    }
+    let mut end = keyword.end;
+    if last.is_ascii_alphanumeric() || last >= 0x80 {
+        while end < keyword.end + MAX_NAME && text.byte(end).is_some_and(is_name) {
+            // `→` and quotation marks are no letters.
+            if text.byte(end) >= Some(0xC2) && !begins_letter(text, end) {
+                break;
+            }
+            end += 1;
+        }
+        if end == keyword.end + MAX_NAME {
+            return None;
+        }
+    } else {
+        end -= 1;
+    }
+    let mut start = keyword.start;
+    while start > 0
+        && keyword.start - start < MAX_NAME
+        && text.byte_before(start).is_some_and(is_name)
+    {
+        start -= 1;
+    }
+    if keyword.start - start == MAX_NAME {
+        return None;
+    }
+    // Signs that are no letters before the name.
+    if !text.slice(start..keyword.start).is_ascii() {
+        let before = text.slice(start..keyword.start);
+        let sign = before
+            .char_indices()
+            .rev()
+            .find(|(_, c)| !c.is_ascii() && !c.is_alphabetic());
+        if let Some((at, sign)) = sign {
+            start += at + sign.len_utf8();
+        }
+    }
+    // `\nPASSWORD` in JSON: the letter belongs to the escape.
+    if text.byte_before(start) == Some(b'\\')
+        && matches!(text.byte(start), Some(b'n' | b't' | b'r'))
+        && start < keyword.start
+    {
+        start += 1;
+    }
+    // `->name`, `--name`, `name.`, `name->`.
+    let leading = text
+        .as_str()
+        .as_bytes()
+        .get(start..keyword.end)?
+        .iter()
+        .take_while(|b| matches!(b, b'-' | b'.'))
+        .count();
+    let dashes = text
+        .slice(start..start + leading)
+        .bytes()
+        .filter(|b| *b == b'-')
+        .count();
+    start += leading;
+    while end > keyword.start + 1 && matches!(text.byte_before(end), Some(b'-' | b'.')) {
+        end -= 1;
+    }
+    let name = text.slice(start..end);
+    let strength = match name.len() {
+        3 if text.byte_before(start) == Some(b' ') => {
+            names::judge_after(word_before(text, start - 1), name)
+        }
+        _ => names::judge(name),
+    };
+    (strength != Strength::None).then_some(Name {
+        text: name,
+        start,
+        end,
+        strength,
+        dashes,
+    })
+}
+
+fn begins_letter(text: &Text<'_>, at: usize) -> bool {
+    text.slice(at..at + 4)
+        .chars()
+        .next()
+        .is_some_and(char::is_alphabetic)
+}
+
+/// Returns the word that ends at a place, of at most 16 letters.
+pub(super) fn word_before<'t>(text: &Text<'t>, end: usize) -> &'t str {
+    let mut start = end;
+    while end - start < 16
+        && text
+            .byte_before(start)
+            .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    {
+        start -= 1;
+    }
+    text.slice(start..end)
+}

@@ -1,0 +1,33 @@
+//! Values that stand under the name of a secret, whatever joins the two.
+
+mod assignment;
+mod flags;
+mod found_name;
+mod names;
+mod pairs;
+mod prose;
+mod shape;
+mod tables;
+mod value;
+mod variable;
+mod words;
+mod xml;
+
+use super::{Detector, Form, Found};
+
+/// The forms.
+pub(super) static FORMS: &[&Form] = &[
+    &assignment::PASSWORD,
+    &assignment::SECRET,
+    &flags::PASSWORD,
+    &flags::SECRET,
+    &flags::USER,
+    &pairs::PAIR,
+    &prose::PROSE,
+    &prose::BLOCK,
+    &tables::CELL,
+    &xml::ELEMENT,
+];
+
+/// The detectors.
+pub(super) static DETECTORS: &[Detector] = &[assignment::DETECTOR];

@@ -1,0 +1,315 @@
+//! Names of secrets: whether an identifier says that its value is one, and how surely.
+
+/// Longest name in bytes. A longer identifier is data.
+pub(crate) const MAX_NAME: usize = 96;
+
+/// Most words of a name that are looked at.
+const MAX_WORDS: usize = 20;
+
+/// How surely a name says that its value is a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Strength {
+    /// It does not.
+    None,
+    /// `key`, `auth` alone: the value must look random and have letters of both cases.
+    Faint,
+    /// `deploy_key`, `redis_auth`: the value must look random.
+    Weak,
+    /// `token`, `client_secret`, `api_key`: the value must not be a plain word.
+    Medium,
+    /// `pass` alone, which also counts tests: the value must have letters and more.
+    Loose,
+    /// `password`: any value.
+    Strong,
+}
+
+/// What a word contributes to a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// Names a secret.
+    Secret(Strength),
+    /// `key`, whose meaning depends on the word before.
+    Key,
+    /// After the name of a secret: what is named is not the secret itself (`token_url`).
+    About,
+    /// Before the name of a secret: what is named is a number or a choice (`max_tokens`).
+    Choice,
+    Other,
+}
+
+/// Judges a name in any spelling: `DB_PASSWORD_1`, `db.password`, `dbPassword`, `db-password`.
+#[must_use]
+pub(crate) fn judge(name: &str) -> Strength {
+    judge_after("", name)
+}
+
+/// Judges a name that consists of the word before (`API` in `API key`) and an identifier.
+#[must_use]
+pub(crate) fn judge_after(before: &str, name: &str) -> Strength {
+    let mut lower = [0_u8; 2 * MAX_NAME];
+    let mut ends = [(0_usize, 0_usize); MAX_WORDS];
+    let count = split(before, name, &mut lower, &mut ends);
+    let lower = std::str::from_utf8(&lower).unwrap_or_default();
+    let word = |index: usize| {
+        let (start, end) = ends.get(index).copied().unwrap_or_default();
+        lower.get(start..end).unwrap_or_default()
+    };
+    let mut head = Strength::None;
+    let mut strongest = Strength::None;
+    for index in 0..count {
+        let here = word(index);
+        let class = classify(here);
+        let found = match class {
+            Word::Secret(strength) => strength,
+            Word::Key if index == 0 && count == 1 => Strength::Faint,
+            Word::Key if index == 0 => Strength::Weak,
+            Word::Key => key_after(word(index - 1), index == 1),
+            // The name of a secret may still follow: `key_store_password`.
+            Word::About => {
+                head = match here {
+                    "hash" if strongest == Strength::Strong => Strength::Weak,
+                    "id" if index > 0 && word(index - 1) == "reporter" => Strength::Weak,
+                    _ => Strength::None,
+                };
+                strongest = Strength::None;
+                continue;
+            }
+            Word::Choice if index + 1 < count && head == Strength::None => return Strength::None,
+            _ => continue,
+        };
+        if matches!(class, Word::Key) && found == Strength::None {
+            return Strength::None;
+        }
+        strongest = strongest.max(found);
+        head = if found < Strength::Medium && strongest >= Strength::Medium {
+            Strength::Medium
+        } else if found == Strength::Loose && count > 1 {
+            Strength::Strong
+        } else if found == Strength::Faint && count > 1 && !matches!(class, Word::Key) {
+            Strength::Weak
+        } else {
+            found
+        };
+    }
+    head
+}
+
+/// Writes the words of a name in lower case, without numbers at their ends. Returns their number.
+fn split(
+    before: &str,
+    name: &str,
+    lower: &mut [u8; 2 * MAX_NAME],
+    ends: &mut [(usize, usize); MAX_WORDS],
+) -> usize {
+    let mut count = 0;
+    let mut written = 0;
+    let mut start = 0;
+    let mut previous = b' ';
+    let both = before
+        .bytes()
+        .chain(std::iter::once(b' '))
+        .chain(name.bytes());
+    let mut bytes = both.take(2 * MAX_NAME - 1).peekable();
+    let mut close = |start: usize, end: usize, lower: &[u8], count: &mut usize| {
+        let word = lower.get(start..end).unwrap_or_default();
+        let digits = word.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+        if word.len() > digits
+            && let Some(place) = ends.get_mut(*count)
+        {
+            *place = (start, end - digits);
+            *count += 1;
+        }
+    };
+    while let Some(byte) = bytes.next() {
+        let is_letter = byte.is_ascii_alphanumeric() || byte >= 0x80;
+        let next_is_lower = bytes.peek().is_some_and(u8::is_ascii_lowercase);
+        let begins = byte.is_ascii_uppercase()
+            && (previous.is_ascii_lowercase() || (previous.is_ascii_uppercase() && next_is_lower));
+        if (!is_letter || begins) && start < written {
+            close(start, written, lower, &mut count);
+            start = written;
+        }
+        if is_letter {
+            if let Some(place) = lower.get_mut(written) {
+                *place = byte.to_ascii_lowercase();
+            }
+            written += 1;
+        }
+        previous = byte;
+    }
+    close(start, written, lower, &mut count);
+    count
+}
+
+/// Returns the strength of `… key` after the word before.
+fn key_after(before: &str, is_second: bool) -> Strength {
+    match before {
+        "api" | "apis" | "secret" | "access" | "private" | "priv" | "account" | "encryption"
+        | "encrypt" | "encrypted" | "decryption" | "signing" | "master" | "auth" | "shared"
+        | "subscription" | "hmac" | "aes" | "cipher" | "license" | "licence" | "root"
+        | "password" | "token" | "client" | "admin" => Strength::Medium,
+        "public" | "pub" | "cache" | "idempotency" | "primary" | "sort" | "foreign"
+        | "partition" | "routing" | "row" | "index" | "unique" | "object" | "gpg" | "pgp"
+        | "dedup" | "deduplication" | "hash" | "group" | "item" | "sub" | "translation"
+        | "message" | "known" | "issue" | "trust" | "bucket" | "restore" | "lookup" | "map"
+        | "host" | "correlation" | "legacy" | "sorted" | "composite" | "query" | "cached"
+        | "kms" | "search" | "build" | "lock" | "memo" => Strength::None,
+        // `the key`, `a key`: prose.
+        "the" | "a" | "an" | "this" | "each" | "any" | "by" | "for" | "with" | "of" | "to"
+        | "no" | "and" | "or" | "in" | "new" | "same"
+            if is_second =>
+        {
+            Strength::Faint
+        }
+        _ => Strength::Weak,
+    }
+}
+
+/// Returns what a word of a name means.
+fn classify(word: &str) -> Word {
+    use Strength::{Faint, Loose, Medium, Strong, Weak};
+    match word {
+        "password" | "passwords" | "passwd" | "pswd" | "passw" | "passphrase" | "passwort"
+        | "passcode" | "psk" | "contraseña" | "contrasena" | "senha" | "kennwort"
+        | "wachtwoord" | "passe" | "haslo" | "hasło" | "heslo" | "parola" | "lösenord"
+        | "losenord" | "adgangskode" | "salasana" | "jelszo" | "jelszó" | "пароль" | "sshpass" => {
+            Word::Secret(Strong)
+        }
+        "pass" | "pwd" | "pw" => Word::Secret(Loose),
+        "secret" | "secrets" | "token" | "credential" | "credentials" | "creds" | "cred"
+        | "apikey" | "authkey" | "jwt" | "mnemonic" => Word::Secret(Medium),
+        "tokens" | "pat" | "otp" | "pin" | "salt" | "passkey" | "authcode" => Word::Secret(Weak),
+        "auth" | "bearer" => Word::Secret(Faint),
+        "key" => Word::Key,
+        "path" | "paths" | "file" | "files" | "filename" | "dir" | "directory" | "folder"
+        | "name" | "names" | "length" | "len" | "size" | "count" | "counts" | "number" | "url"
+        | "uri" | "urls" | "endpoint" | "host" | "hostname" | "port" | "address" | "addr"
+        | "type" | "types" | "kind" | "ttl" | "expiry" | "expire" | "expires" | "expired"
+        | "expiration" | "exp" | "lifetime" | "age" | "timeout" | "policy" | "policies" | "ref"
+        | "refs" | "reference" | "id" | "ids" | "hint" | "label" | "description" | "desc"
+        | "title" | "prompt" | "placeholder" | "field" | "column" | "attribute" | "param"
+        | "parameter" | "prefix" | "suffix" | "pattern" | "format" | "regex" | "algorithm"
+        | "alg" | "algo" | "encoding" | "scope" | "scopes" | "issuer" | "audience" | "rotation"
+        | "version" | "limit" | "enabled" | "disabled" | "required" | "optional" | "valid"
+        | "invalid" | "status" | "state" | "error" | "errors" | "failed" | "failure"
+        | "missing" | "exists" | "manager" | "provider" | "source" | "backend" | "driver"
+        | "plugin" | "class" | "handler" | "controller" | "helper" | "util" | "utils"
+        | "template" | "templates" | "strategy" | "mode" | "method" | "usage" | "changed"
+        | "updated" | "created" | "at" | "date" | "time" | "timestamp" | "strength"
+        | "validator" | "validation" | "generator" | "stdin" | "var" | "variable" | "script"
+        | "command" | "cmd" | "fd" | "sock" | "socket" | "info" | "hash" | "go" | "rs" | "py"
+        | "js" | "ts" | "java" | "md" | "txt" | "json" | "yaml" | "yml" | "html" | "css" | "c"
+        | "h" | "cpp" | "rb" | "php" | "sh" | "log" | "xml" | "svg" | "png" | "lock" | "tmpl"
+        | "tpl" | "com" | "org" | "net" | "io" | "fingerprint" | "thumbprint" | "checksum"
+        | "digest" | "list" | "index" | "revision" | "position" | "offset" | "line" | "config"
+        | "store" | "bytes" | "bits" | "affinity" | "review" | "reviews" | "request" | "crt"
+        | "pem" | "pub" | "class_name" | "stream" | "hashes" => Word::About,
+        "max" | "min" | "num" | "total" | "no" | "has" | "is" | "use" | "enable" | "disable"
+        | "require" | "requires" | "allow" | "show" | "hide" | "without" | "unexpected"
+        | "validate" | "skip" => Word::Choice,
+        _ => classify_glued(word),
+    }
+}
+
+/// Returns the meaning of a word that is made of several without a sign between them (`pgpassword`).
+fn classify_glued(word: &str) -> Word {
+    use Strength::{Medium, Strong};
+    if word.len() < 5 {
+        return match word {
+            "upw" | "dbpw" | "mypw" => Word::Secret(Strong),
+            _ => Word::Other,
+        };
+    }
+    for stem in ["password", "passwd", "passphrase", "passwort", "passcode"] {
+        if word.ends_with(stem) {
+            return Word::Secret(Strong);
+        }
+        if let Some(rest) = word.strip_prefix(stem) {
+            return match classify(rest) {
+                Word::About => Word::About,
+                _ if rest == "less" => Word::About,
+                _ => Word::Secret(Strong),
+            };
+        }
+    }
+    let ends = |ends: &[&str]| ends.iter().any(|end| word.ends_with(end));
+    if ends(&["pass", "pwd", "psk"]) {
+        return match word {
+            "bypass" | "compass" | "trespass" | "encompass" | "overpass" | "underpass"
+            | "surpass" | "multipass" | "getpass" | "subpass" | "renderpass" => Word::Other,
+            _ => Word::Secret(Strong),
+        };
+    }
+    if ends(&[
+        "token",
+        "secret",
+        "apikey",
+        "secretkey",
+        "accesskey",
+        "privatekey",
+        "privkey",
+        "authkey",
+        "signingkey",
+        "encryptionkey",
+        "masterkey",
+        "licensekey",
+        "sharedkey",
+        "accountkey",
+    ]) {
+        return Word::Secret(Medium);
+    }
+    if ends(&[
+        "sshkey",
+        "appkey",
+        "deploykey",
+        "rootkey",
+        "rootpw",
+        "userpw",
+        "dbpw",
+        "adminpw",
+    ]) {
+        return Word::Secret(if word.ends_with("pw") {
+            Strong
+        } else {
+            Strength::Weak
+        });
+    }
+    Word::Other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_judged_in_every_spelling() {
+        let cases = [
+            (
+                Strength::Strong,
+                "DB_PASSWORD_PROD password db-password dbPassword PGPASSWORD SSHPASS passwort contraseña mot_de_passe psk passphrase signing.password nexusPassword PASSWORD_2 DB_PASS MYSQL_PWD keyStorePassword storepass srcstorepass TWINE_PASSWORD_TEST LDAPBindPwd ansible_become_pass",
+            ),
+            (
+                Strength::Medium,
+                "SECRET_KEY API_KEY_1 x.api.key GITHUB_TOKEN_RW clientSecret SECRET_KEY_BASE ENCRYPTION_KEY LICENSE_KEY WEBHOOK_SECRET SUMO_ACCESS_KEY rootKey accessToken apikey APIKey authtoken client_secret credentials aws.secretKey privateKey",
+            ),
+            (
+                Strength::Weak,
+                "APP_KEY DEPLOY_KEY SA_KEY CC_TEST_REPORTER_ID AZURE_DEVOPS_EXT_PAT FCM_SERVER_KEY AIRBRAKE_PROJECT_KEY REDISCLI_AUTH npm_auth",
+            ),
+            (Strength::Faint, "key auth Key"),
+            (Strength::Loose, "pass pwd PASS PWD"),
+            (
+                Strength::None,
+                "public_key cacheKey idempotency-key primary_key sortKey password_file PASSWORD_FILE secretName token_url max_tokens TOKEN_COUNT password_policy tokenizer keyboard monkey bypass compass expires token.go private_key_path passwordless author kms_key_id key_name password.length imagePath is_secret SSH_AUTH_SOCK",
+            ),
+        ];
+        for (strength, names) in cases {
+            for name in names.split(' ') {
+                let judged = judge(name);
+                assert_eq!(judged, strength, "{name}");
+            }
+        }
+        assert_eq!(judge_after("API", "key"), Strength::Medium);
+        assert_eq!(judge_after("cache", "key"), Strength::None);
+    }
+}

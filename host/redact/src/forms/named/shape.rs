@@ -1,0 +1,356 @@
+//! The shape of a value: whether it can be a secret, or is a variable, a word, a path, code.
+
+use super::names::Strength;
+use super::variable::{is_placeholder, is_variable};
+use super::words::{classes, is_mixed_letters, is_sentence, is_wordy, looks_random};
+
+/// How a value stands beside its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// In quotation marks.
+    Quoted,
+    /// Directly after `=`: as in an environment or a shell.
+    Tight,
+    /// After a sign and blanks, alone up to the end of its line or list.
+    Alone,
+    /// After a sign and blanks, with more words after it: YAML with a comment, or prose.
+    Sentence,
+    /// After blanks only: an option, a table, prose.
+    Gap,
+}
+
+/// Returns true if a value under a name of this strength is a secret.
+#[must_use]
+pub(crate) fn is_secret(strength: Strength, style: Style, value: &str) -> bool {
+    let value = value.trim();
+    if value.len() < 2 || is_variable(value) || is_placeholder(value) || is_constant(value) {
+        return false;
+    }
+    match strength {
+        Strength::None => false,
+        Strength::Strong => is_password(style, value),
+        Strength::Loose => {
+            let digits = value.bytes().filter(u8::is_ascii_digit).count();
+            let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
+            let plain = digits == 0 && is_wordy(value);
+            let quoted = matches!(style, Style::Quoted | Style::Tight);
+            value.len() >= 4
+                && letters > 0
+                && !is_path(value)
+                && !is_code(value)
+                && !value.contains(' ')
+                && if quoted {
+                    !plain
+                } else {
+                    !is_wordy(value) && digits > 0
+                }
+                && is_password(style, value)
+        }
+        Strength::Medium => is_token(value) && (style == Style::Quoted || !is_code(value)),
+        Strength::Weak => looks_random(value, 12) && is_token(value),
+        Strength::Faint => {
+            let (upper, lower, digit) = classes(value);
+            upper && lower && digit && looks_random(value, 16) && is_token(value)
+        }
+    }
+}
+
+fn is_password(style: Style, value: &str) -> bool {
+    if is_path(value) || is_reference(value) {
+        return false;
+    }
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    match style {
+        Style::Quoted => !is_sentence(value) && !is_name_of_secret(value),
+        Style::Tight => !is_code(value) && !names_itself(value),
+        Style::Alone => {
+            if digits == value.len() {
+                return digits >= 4;
+            }
+            let one_word = value.bytes().all(|b| b.is_ascii_alphanumeric());
+            !is_code(value)
+                && !names_itself(value)
+                && (!is_wordy(value) || (one_word && digits > 0))
+        }
+        Style::Sentence | Style::Gap => {
+            let signs = value.bytes().any(|b| b.is_ascii_punctuation());
+            let letters = value.bytes().any(|b| b.is_ascii_alphabetic());
+            value.len() >= 6
+                && letters
+                && (digits > 0 || signs || is_mixed_letters(value))
+                && !is_wordy(value)
+                && !is_code(value)
+                && !is_digest(value)
+                && !is_time(value)
+        }
+    }
+}
+
+/// Returns true for what can be a token: at least six characters that are no words, no number, no
+/// digest, no date, no address.
+fn is_token(value: &str) -> bool {
+    value.len() >= 6
+        && value.bytes().any(|b| b.is_ascii_alphabetic())
+        && !is_path(value)
+        && !is_wordy(value)
+        && !is_digest(value)
+        && !is_time(value)
+        && !is_reference(value)
+        && !is_sentence(value)
+}
+
+/// Returns true for words that programs print as values, and for types.
+fn is_constant(value: &str) -> bool {
+    if value.len() > 12 {
+        return false;
+    }
+    let lower = value.to_ascii_lowercase();
+    matches!(
+        lower.trim_end_matches([',', ';', '.', '!', '?']),
+        "true"
+            | "false"
+            | "null"
+            | "nil"
+            | "none"
+            | "undefined"
+            | "yes"
+            | "no"
+            | "on"
+            | "off"
+            | "ok"
+            | "required"
+            | "optional"
+            | "string"
+            | "str"
+            | "bytes"
+            | "bool"
+            | "boolean"
+            | "int"
+            | "integer"
+            | "number"
+            | "any"
+            | "object"
+            | "text"
+            | "char"
+            | "default"
+            | "unset"
+            | "empty"
+            | "missing"
+            | "invalid"
+            | "enabled"
+            | "disabled"
+            | "set"
+            | "n/a"
+            | "failed"
+            | "passed"
+            | "error"
+            | "unknown"
+            | "never"
+            | "always"
+            | "prompt"
+            | "basic"
+            | "bearer"
+            | "hidden"
+            | "sensitive"
+            | "redacted"
+            | "masked"
+            | "void"
+            | "self"
+            | "this"
+            | "env"
+            | "is"
+            | "must"
+            | "changed"
+            | "expired"
+            | "accepted"
+            | "rejected"
+            | "correct"
+            | "incorrect"
+            | "wrong"
+            | "blank"
+            | "stdin"
+            | "or"
+            | "and"
+            | "not"
+            | "has"
+            | "&str"
+            | "vec<u8>"
+            | "[]byte"
+            | "byte[]"
+            | "u8"
+            | "u64"
+            | "i64"
+            | "usize"
+            | "float"
+            | "varchar"
+            | "bcrypt"
+            | "scram"
+            | "md5"
+            | "plain"
+            | "plaintext"
+            | "ask"
+            | "auto"
+    )
+}
+
+/// Returns true for a path: its first parts are words.
+fn is_path(value: &str) -> bool {
+    let rest = value
+        .strip_prefix("~/")
+        .or_else(|| value.strip_prefix("./"))
+        .or_else(|| value.strip_prefix("../"))
+        .or_else(|| value.strip_prefix('/'));
+    let Some(rest) = rest else {
+        let drive = value.as_bytes();
+        return drive.get(1) == Some(&b':')
+            && matches!(drive.get(2), Some(b'\\' | b'/'))
+            && drive.first().is_some_and(u8::is_ascii_alphabetic);
+    };
+    let mut parts = rest.split('/');
+    let first = parts.next().unwrap_or_default();
+    let second = parts.next();
+    let known = matches!(
+        first,
+        "run"
+            | "var"
+            | "etc"
+            | "home"
+            | "usr"
+            | "opt"
+            | "tmp"
+            | "root"
+            | "mnt"
+            | "secrets"
+            | "workspace"
+            | "tekton"
+            | "dev"
+            | "proc"
+            | "data"
+            | "srv"
+            | "app"
+            | "builds"
+    );
+    (known && (second.is_some() || rest.len() == first.len()))
+        || is_wordy(rest)
+        || (is_wordy(first)
+            && first.len() > 1
+            && second.is_some_and(|part| is_wordy(part) && part.len() > 1))
+}
+
+/// Returns true for a value that says where a secret is: an address, a resource, an encrypted value.
+fn is_reference(value: &str) -> bool {
+    let starts = [
+        "http://",
+        "https://",
+        "arn:",
+        "op://",
+        "vault:",
+        "ref+",
+        "ENC[",
+        "ENC(",
+        "{cipher}",
+        "projects/",
+        "file:",
+        "env:",
+        "aws:",
+        "secretsmanager:",
+        "ssm:",
+        "oci://",
+        "docker://",
+        "urn:",
+        "sha256:",
+        "sha512:",
+        "data:",
+        "//",
+    ];
+    starts.iter().any(|start| value.starts_with(start))
+}
+
+/// Returns true for a digest with the name of its algorithm.
+fn is_digest(value: &str) -> bool {
+    let names = ["sha1", "sha256", "sha384", "sha512", "md5", "blake", "h1:"];
+    let lower = value
+        .get(..value.len().min(8))
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    names.iter().any(|name| lower.starts_with(name)) && value.contains([':', '-'])
+        || lower.starts_with("0x")
+}
+
+/// Returns true for dates, times, versions and addresses of numbers.
+fn is_time(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let number = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let date = number(0)
+        && number(1)
+        && number(2)
+        && number(3)
+        && bytes.get(4) == Some(&b'-')
+        && number(5);
+    let clock = number(0) && number(1) && bytes.get(2) == Some(&b':') && number(3);
+    let numbers = bytes
+        .iter()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b':' | b'-' | b'+' | b',' | b'/' | b'v'));
+    date || clock || numbers
+}
+
+/// Returns true for source code: a call, a member, a pointer.
+fn is_code(value: &str) -> bool {
+    let name = value
+        .bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'!' | b'?'))
+        .count();
+    let (before, after) = value.split_at_checked(name).unwrap_or((value, ""));
+    let begins = value
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    if begins && is_wordy(before) && before.len() > 1 {
+        if after.starts_with(['(', '[', '{']) {
+            return true;
+        }
+        if after.starts_with('<') && after.contains('>') {
+            return true;
+        }
+        let dotted = before.contains("::") || before.contains('.');
+        let digits = before.bytes().any(|b| b.is_ascii_digit());
+        if dotted && (!digits || before.contains("::")) && after.len() <= 2 {
+            return true;
+        }
+    }
+    let pointed = value.starts_with(['&', '*', '!']) && is_wordy(value);
+    pointed
+        || value.contains("::") && is_wordy(value)
+        || value.contains("()")
+        || value.contains("->")
+}
+
+/// Returns true if a value repeats the name of a secret: `password=db_password`.
+fn names_itself(value: &str) -> bool {
+    value.len() <= 60
+        && value.bytes().all(|b| {
+            b.is_ascii_alphabetic() || matches!(b, b'_' | b'-' | b'.' | b'?' | b',' | b';' | b')')
+        })
+        && !is_mixed_letters(value)
+        && {
+            let lower = value.to_ascii_lowercase();
+            ["pass", "pwd", "secret", "token", "credential"]
+                .iter()
+                .any(|word| lower.contains(word))
+        }
+}
+
+/// Returns true for a value that is only the word for a secret.
+fn is_name_of_secret(value: &str) -> bool {
+    [
+        "password",
+        "passwd",
+        "passphrase",
+        "pass",
+        "secret",
+        "token",
+        "user_password",
+    ]
+    .iter()
+    .any(|word| value.eq_ignore_ascii_case(word))
+}

@@ -1,0 +1,188 @@
+//! Words and random text.
+
+use crate::kind::entropy;
+
+/// Longest part of a value whose shape is looked at, in bytes.
+pub(super) const LOOK: usize = 200;
+
+/// Returns true if a value is made of words and short numbers: `my-registry-credentials`,
+/// `default-token-x7k2p`, `oauth2-proxy`, `node.js:18`, `EOF`.
+#[must_use]
+pub(super) fn is_wordy(value: &str) -> bool {
+    let value = value.get(..value.len().min(LOOK)).unwrap_or(value);
+    let mut words = 0;
+    let mut odd = 0;
+    let mut count = 0;
+    for part in value
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|part| !part.is_empty())
+    {
+        count += 1;
+        if is_plain_word(part) {
+            words += usize::from(part.len() >= 2 && part.bytes().any(|b| b.is_ascii_alphabetic()));
+        } else if part.len() <= 10
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        {
+            odd += 1;
+        } else {
+            return false;
+        }
+    }
+    // A random suffix as Kubernetes makes it.
+    odd == 0
+        || (odd == 1 && words >= 2 && count > odd)
+        || (odd == 1 && words >= 1 && value.len() <= 16 && value.contains('-'))
+}
+
+/// Returns true for one word: letters of one case, capitalised or in camel case, with a short
+/// number after it; or a short number.
+fn is_plain_word(part: &str) -> bool {
+    let digits = part.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let letters = part.get(..part.len() - digits).unwrap_or_default();
+    if letters.is_empty() {
+        return digits <= 6;
+    }
+    if digits > 4 || letters.len() > 40 {
+        return false;
+    }
+    if letters.bytes().any(|b| b.is_ascii_digit()) {
+        // `k8s`, `i18n`, `v1beta1`, `x86`.
+        return letters.len() <= 6
+            && letters.bytes().filter(u8::is_ascii_digit).count() <= 2
+            && letters.len() > 1
+            && letters.bytes().all(|b| !b.is_ascii_uppercase())
+            && part.len() <= 7
+            && letters
+                .bytes()
+                .rev()
+                .take_while(u8::is_ascii_lowercase)
+                .count()
+                <= 4
+            && matches!(
+                letters.get(..2),
+                Some(
+                    "k8" | "i1"
+                        | "v1"
+                        | "v2"
+                        | "x8"
+                        | "s3"
+                        | "l1"
+                        | "e2"
+                        | "a1"
+                        | "p1"
+                        | "h2"
+                        | "b6"
+                        | "u2"
+                )
+            );
+    }
+    let upper = letters.bytes().filter(u8::is_ascii_uppercase).count();
+    if upper == 0 || upper == letters.len() {
+        return letters.len() <= 24 || !letters.is_ascii();
+    }
+    !is_mixed_letters(letters)
+}
+
+/// Returns true if upper and lower case change more often than in camel case.
+#[must_use]
+pub(super) fn is_mixed_letters(text: &str) -> bool {
+    let mut pieces = 0;
+    let mut letters = 0;
+    let mut previous = b' ';
+    for byte in text.bytes().filter(u8::is_ascii_alphabetic) {
+        letters += 1;
+        let rises = byte.is_ascii_uppercase() && !previous.is_ascii_uppercase();
+        if rises || letters == 1 {
+            pieces += 1;
+        }
+        // `HTTPServer` is two pieces.
+        if byte.is_ascii_lowercase() && previous.is_ascii_uppercase() && letters > 2 {
+            pieces += 1;
+        }
+        previous = byte;
+    }
+    // In camel case, a rise and the following fall are one word of four letters or more.
+    letters >= 6 && pieces >= 4 && letters * 10 < pieces * 24
+}
+
+pub(super) fn classes(text: &str) -> (bool, bool, bool) {
+    let any = |test: fn(&u8) -> bool| text.bytes().any(|b| test(&b));
+    (
+        any(u8::is_ascii_uppercase),
+        any(u8::is_ascii_lowercase),
+        any(u8::is_ascii_digit),
+    )
+}
+
+/// Returns true if a text of at least `least` bytes looks as if a machine had drawn it.
+#[must_use]
+pub(super) fn looks_random(value: &str, least: usize) -> bool {
+    let value = value.get(..value.len().min(LOOK)).unwrap_or(value);
+    if value.len() < least || value.contains(' ') || is_wordy(value) {
+        return false;
+    }
+    let (upper, lower, digit) = classes(value);
+    let has_letters = upper || lower;
+    if !has_letters || !(digit || is_mixed_letters(value)) {
+        return false;
+    }
+    // The longest unbroken run: identifiers with many parts have only short ones.
+    let longest = value
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .map(str::len)
+        .max()
+        .unwrap_or(0);
+    (longest >= 8 || (upper && lower && digit)) && entropy(value) >= 2.8
+}
+
+/// Returns true for text that people read.
+pub(super) fn is_sentence(value: &str) -> bool {
+    if !value.contains(' ') {
+        return false;
+    }
+    let mut words = 0;
+    let mut plain = 0;
+    let mut common = false;
+    for word in value.split_ascii_whitespace().take(40) {
+        words += 1;
+        let word = word.trim_matches(|c: char| c.is_ascii_punctuation());
+        plain += usize::from(word.is_empty() || is_plain_word(word));
+        common |= matches!(
+            word.to_ascii_lowercase().as_str(),
+            "is" | "must"
+                | "the"
+                | "a"
+                | "an"
+                | "not"
+                | "for"
+                | "your"
+                | "of"
+                | "to"
+                | "and"
+                | "or"
+                | "password"
+                | "token"
+                | "required"
+                | "invalid"
+                | "incorrect"
+                | "was"
+                | "in"
+                | "no"
+                | "be"
+                | "please"
+                | "secret"
+                | "with"
+                | "key"
+                | "has"
+                | "are"
+                | "this"
+        );
+    }
+    plain * 5 >= words * 4
+        && (common || (words >= 4 && value.starts_with(|c: char| c.is_ascii_uppercase())))
+}
+
+#[cfg(test)]
+mod tests;
