@@ -405,6 +405,9 @@ impl Engine {
         let Some(matcher) = matcher.get_or_init(|| Matcher::new(kind.pattern).ok()) else {
             return false;
         };
+        if !text.byte(at).is_some_and(|byte| matcher.begins_with(byte)) {
+            return false;
+        }
         let Some((whole, secret)) = matcher.match_at(text, at) else {
             return false;
         };

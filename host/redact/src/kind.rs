@@ -2,6 +2,7 @@
 
 use crate::text::Text;
 use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input};
 use std::ops::Range;
@@ -150,6 +151,43 @@ pub(crate) struct Matcher {
     secret_group: Option<usize>,
     /// Longest match in bytes.
     longest: usize,
+    /// For each byte, whether a match can begin with it.
+    first: [bool; 256],
+}
+
+/// Returns, for each byte, whether a match can begin with it.
+fn first_bytes(nfa: &NFA) -> [bool; 256] {
+    let mut first = [false; 256];
+    let mut allow = |from: u8, to: u8| {
+        for byte in from..=to {
+            if let Some(can) = first.get_mut(usize::from(byte)) {
+                *can = true;
+            }
+        }
+    };
+    let mut seen = vec![false; nfa.states().len()];
+    let mut waiting = vec![nfa.start_anchored()];
+    while let Some(id) = waiting.pop() {
+        match seen.get_mut(id.as_usize()) {
+            Some(seen) if !*seen => *seen = true,
+            _ => continue,
+        }
+        match nfa.state(id) {
+            State::ByteRange { trans } => allow(trans.start, trans.end),
+            State::Sparse(sparse) => {
+                for trans in &sparse.transitions {
+                    allow(trans.start, trans.end);
+                }
+            }
+            State::Union { alternates } => waiting.extend(alternates),
+            State::BinaryUnion { alt1, alt2 } => waiting.extend([alt1, alt2]),
+            State::Capture { next, .. } => waiting.push(*next),
+            // An empty match, or a state that patterns of kinds do not have.
+            State::Dense(_) | State::Look { .. } | State::Match { .. } => allow(0, u8::MAX),
+            State::Fail => {}
+        }
+    }
+    first
 }
 
 /// Longest match of a pattern without a bound of its own, in bytes.
@@ -168,6 +206,9 @@ impl Matcher {
             .configure(config)
             .build_from_hir(&hir)
             .map_err(|error| error.to_string())?;
+        let nfa = NFA::compiler()
+            .build_from_hir(&hir)
+            .map_err(|error| error.to_string())?;
         let names = regex
             .group_info()
             .pattern_names(regex_automata::PatternID::ZERO);
@@ -177,7 +218,13 @@ impl Matcher {
                 .find_map(|(index, name)| (name == Some("secret")).then_some(index)),
             regex,
             longest: longest.min(LONGEST_MATCH),
+            first: first_bytes(&nfa),
         })
+    }
+
+    /// Returns true if a match can begin with this byte.
+    pub(crate) fn begins_with(&self, byte: u8) -> bool {
+        self.first.get(usize::from(byte)).is_some_and(|can| *can)
     }
 
     /// Matches at exactly `at`. Returns the match, and the part of it to mask.

@@ -47,7 +47,7 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["sk-svcacct-{w74}T3BlbkFJ{w74}"])
     .look_alikes(&["sk-svcacct-name"]),
     Kind::new(
-        "openai-admin-key",
+        "openai-administration-key",
         "OpenAI admin API key",
         "https://platform.openai.com/docs/api-reference/admin-api-keys",
     )

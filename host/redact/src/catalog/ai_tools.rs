@@ -97,7 +97,7 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["wandb_v1_{a27}_{a49}"])
     .look_alikes(&["wandb_vname"]),
     Kind::new(
-        "helicone-api-key",
+        "llm-observability-key",
         "Helicone API key",
         "https://docs.helicone.ai/helicone-headers/helicone-auth",
     )

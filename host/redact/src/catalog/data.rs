@@ -28,7 +28,7 @@ pub(super) const KINDS: &[Kind] = &[
         "Password of an Aiven service",
         "https://aiven.io/docs/platform/howto/manage-service-users",
     )
-    .pattern("AVNS_[A-Za-z0-9_-]{16,24}", &["avns_"])
+    .pattern("AVNS_[A-Za-z0-9_-]{15,24}", &["avns_"])
     .apart()
     .examples(&["AVNS_{w19}"])
     .look_alikes(&["avns_name"]),
@@ -70,7 +70,7 @@ pub(super) const KINDS: &[Kind] = &[
         r"(?:[A-Za-z0-9+/]|\\/|%2[BF]){22}(?:==|%3D%3D)(?::|%3A)[A-Za-z0-9]{32}",
         &["==:", "%3d%3d:", "%3d%3d%3a"],
     )
-    .lead(22, 26)
+    .lead(22, 34)
     .examples(&["{b22}==:{a32}"])
     .look_alikes(&["a==:b"]),
     Kind::new(
@@ -116,7 +116,10 @@ pub(super) const KINDS: &[Kind] = &[
         "Scalingo API token",
         "https://developers.scalingo.com/index",
     )
-    .pattern("tk-us-[A-Za-z0-9_-]{40,56}", &["tk-us-"])
+    .pattern(
+        "tk-[a-z]{2}-[A-Za-z0-9_-]{40,56}",
+        &["tk-us-", "tk-eu-", "tk-fr-"],
+    )
     .apart()
     .examples(&["tk-us-{w48}"])
     .look_alikes(&["tk-us-name"]),
@@ -126,8 +129,8 @@ pub(super) const KINDS: &[Kind] = &[
         "https://laravel.com/docs/encryption",
     )
     .pattern(
-        r"base64:(?:[A-Za-z0-9+/]|\\/|%2[BF]){43}(?:=|%3D)",
-        &["base64:"],
+        r"base64(?::|%3A)(?:[A-Za-z0-9+/]|\\/|%2[BF]){43}(?:=|%3D)",
+        &["base64:", "base64%3a"],
     )
     .bounded()
     .examples(&["base64:{b43}="])

@@ -52,7 +52,7 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["ser.{a22}"])
     .look_alikes(&["user.name"]),
     Kind::new(
-        "configcat-sdk-key",
+        "config-cat-key",
         "ConfigCat SDK key",
         "https://configcat.com/docs/sdk-reference/overview",
     )

@@ -110,7 +110,10 @@ pub(super) const KINDS: &[Kind] = &[
             "authentication-and-permissions/access-policies"
         ),
     )
-    .pattern("glc_[A-Za-z0-9+/_-]{32,500}(?:=|%3D){0,3}", &["glc_"])
+    .pattern(
+        "glc_(?:[A-Za-z0-9+/_-]|%2[BF]){32,500}(?:=|%3D){0,3}",
+        &["glc_"],
+    )
     .apart()
     .entropy(3.8)
     .examples(&["glc_eyJ{b120}==", "glc_eyJ{b97}="])
@@ -120,7 +123,10 @@ pub(super) const KINDS: &[Kind] = &[
         "Grafana API key",
         "https://grafana.com/docs/grafana/latest/administration/service-accounts",
     )
-    .pattern("eyJrIjoi[A-Za-z0-9+/]{40,400}(?:=|%3D){0,3}", &["eyjrijoi"])
+    .pattern(
+        r"eyJrIjoi(?:[A-Za-z0-9+/]|\\/|%2[BF]){40,400}(?:=|%3D){0,3}",
+        &["eyjrijoi"],
+    )
     .bounded()
     .examples(&["eyJrIjoi{b70}==", "eyJrIjoi{b82}"])
     .look_alikes(&["eyjrijoiname"]),

@@ -142,7 +142,7 @@ pub(super) const KINDS: &[Kind] = &[
     )
     .pattern(
         concat!(
-            "AQE[A-Za-z0-9+/]{60,220}={0,2}(?:-[A-Za-z0-9+/]{30,90}={0,2}",
+            "AQE[A-Za-z0-9+/]{76,220}={0,2}(?:-[A-Za-z0-9+/]{30,90}={0,2}",
             "(?:-[!#-&(-~]{8,24})?)?"
         ),
         &["aqe"],
@@ -304,7 +304,7 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["xnd_production_{a60}", "xnd_development_{a50}"])
     .look_alikes(&["xnd_name"]),
     Kind::new(
-        "midtrans-server-key",
+        "midtrans-key",
         "Midtrans server key",
         "https://docs.midtrans.com/docs/api-authorization-headers",
     )

@@ -73,7 +73,7 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["{a6}_{a29}_mmk"])
     .look_alikes(&["_mmkname"]),
     Kind::new(
-        "cloudinary-address",
+        "media-cloud-address",
         "Cloudinary address with API key and secret",
         "https://cloudinary.com/documentation/how_to_integrate_cloudinary",
     )
@@ -297,7 +297,7 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["sk_{w32}.eu", "testsk_{w32}.us"])
     .look_alikes(&["task_force.eu"]),
     Kind::new(
-        "secret-token-address",
+        "rfc-8959-token",
         "Secret token address of RFC 8959",
         "https://www.rfc-editor.org/rfc/rfc8959",
     )

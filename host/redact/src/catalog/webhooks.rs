@@ -68,7 +68,7 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["https://acme.webhook.office.com/webhookb2/{U}@{U}/IncomingWebhook/{h32}/{U}"])
     .look_alikes(&["https://acme.webhook.office.com/"]),
     Kind::new(
-        "teams-workflow-webhook",
+        "power-automate-webhook",
         "Address of a Power Automate or Logic Apps workflow",
         "https://learn.microsoft.com/power-automate/oauth-authentication",
     )
@@ -162,7 +162,7 @@ pub(super) const KINDS: &[Kind] = &[
     ])
     .look_alikes(&["https://hook.example.com/x", "pre-commit-hook.sh"]),
     Kind::new(
-        "integromat-webhook",
+        "make-old-webhook",
         "Integromat webhook address",
         "https://www.make.com/en/help/tools/webhooks",
     )
@@ -177,7 +177,7 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["https://hook.integromat.com/{l32}"])
     .look_alikes(&["hook.integromat.comname"]),
     Kind::new(
-        "pipedream-webhook",
+        "pipe-dream-webhook",
         "Pipedream endpoint address",
         "https://pipedream.com/docs/workflows/building-workflows/triggers",
     )
@@ -259,7 +259,7 @@ pub(super) const KINDS: &[Kind] = &[
     ])
     .look_alikes(&["open.feishu.cnname"]),
     Kind::new(
-        "dingtalk-webhook",
+        "ding-talk-webhook",
         "DingTalk robot webhook address",
         "https://open.dingtalk.com/document/robots/custom-robot-access",
     )
@@ -292,7 +292,7 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={U}"])
     .look_alikes(&["qyapi.weixin.qq.comname"]),
     Kind::new(
-        "opsgenie-webhook",
+        "ops-genie-webhook",
         "Address of an Opsgenie integration with its key",
         "https://support.atlassian.com/opsgenie/docs/create-a-default-api-integration",
     )
