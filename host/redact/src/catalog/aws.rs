@@ -65,7 +65,7 @@ pub(super) const KINDS: &[Kind] = &[
     .look_alikes(&["ABSK"]),
     // The prefix is followed by the beginning of a presigned URL in base64.
     Kind::new(
-        "aws-bedrock-short-term-key",
+        "aws-short-term-model-key",
         "Amazon Bedrock short-term API key",
         BEDROCK,
     )

@@ -161,7 +161,7 @@ pub(super) const KINDS: &[Kind] = &[
         .entropy(2.5)
         .examples(&["chpt_{h15}"])
         .look_alikes(&["chpt_aaaaaaaaaaaaa"]),
-    Kind::new("mergify-application-key", "Mergify application key", "https://docs.mergify.com/api/usage/")
+    Kind::new("mergify-key", "Mergify application key", "https://docs.mergify.com/api/usage/")
         .pattern("mergify_application_key_[A-Za-z0-9_-]{32,200}", &["mergify_application_key_"])
         .entropy(3.5)
         .examples(&["mergify_application_key_{w64}"])

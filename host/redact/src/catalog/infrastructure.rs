@@ -44,7 +44,7 @@ pub(super) const KINDS: &[Kind] = &[
         .entropy(3.3)
         .examples(&["token-{l5}:{l54}"])
         .look_alikes(&["token-abcde:short"]),
-    Kind::new("rancher-kubeconfig-token", "Rancher token in a kubeconfig", RANCHER)
+    Kind::new("rancher-user-token", "Rancher token in a kubeconfig", RANCHER)
         .pattern("kubeconfig-(?:u-|user-)?[a-z0-9]{5,12}(?:[.-][a-z0-9:-]{1,20})?:[a-z0-9]{48,60}", &["kubeconfig-"])
         .apart()
         .entropy(3.3)

@@ -52,7 +52,7 @@ pub(super) const KINDS: &[Kind] = &[
     .examples(&["oy2{l43}"])
     .look_alikes(&["oy2short"]),
     Kind::new(
-        "rubygems-api-key",
+        "ruby-gems-api-key",
         "RubyGems API key",
         "https://guides.rubygems.org/api-key-scopes/",
     )
@@ -124,7 +124,7 @@ pub(super) const KINDS: &[Kind] = &[
     .entropy(3.0)
     .examples(&["csa_{h30}{a6}", "csa_{a36}"])
     .look_alikes(&["csa_certificate_file"]),
-    Kind::new("packagist-token", "Private Packagist token", PACKAGIST)
+    Kind::new("composer-token", "Private Packagist token", PACKAGIST)
         .pattern(
             "packagist_(?:ack|acs|uut|out|org|ort|oat)_[A-Za-z0-9]{32,100}",
             &["packagist_"],

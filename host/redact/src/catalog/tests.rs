@@ -92,3 +92,22 @@ fn every_kind_finds_its_examples_and_no_look_alike() {
         }
     }
 }
+
+/// The id stands in the replacement: nobody shall take it for a rest of the credential.
+#[test]
+fn no_id_holds_a_part_of_an_example() {
+    for kind in kinds() {
+        let shown = format!("[redacted:{}]", kind.id);
+        for template in kind.examples {
+            for seed in 0..20 {
+                let credential = example(template, seed);
+                let part = credential
+                    .as_bytes()
+                    .windows(8)
+                    .filter_map(|part| std::str::from_utf8(part).ok())
+                    .find(|part| shown.contains(part));
+                assert_eq!(part, None, "{}: {credential}", kind.id);
+            }
+        }
+    }
+}
