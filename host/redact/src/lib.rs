@@ -18,6 +18,7 @@ mod own_rule;
 mod rule_set;
 mod selection;
 mod text;
+mod values;
 mod view;
 
 pub use counts::RedactionCounts;
@@ -29,6 +30,7 @@ pub use rule_set::{
 };
 pub use selection::SelectionError;
 pub use text::{REACH, Text};
+pub use values::{KnownValue, KnownValues, Policy, Reason, Refusal};
 
 use std::time::Instant;
 

@@ -1,0 +1,398 @@
+//! Undoes escapes, so that a value is found however its signs were written.
+//!
+//! One pass undoes percent-encoding, backslash escapes (of JSON, shells and programming languages)
+//! and character references (of XML and HTML) in every place where they may be meant; passes are
+//! repeated, since encodings are nested. All backslashes go. What is a pass at one place depends on
+//! a few bytes around it only, so that a search that begins in the middle of a text finds the same.
+//!
+//! Which of the escapes were meant is not known, and quotation marks and blanks are written in too
+//! many ways (`'\''`, `'"'"'`, `''`, `""`, `$'\n'`, `+`, a line that goes on below). Therefore the
+//! result is compared in the form of its **skeleton**, without these signs: the skeleton of a value
+//! and that of the value in any of these encodings are equal.
+
+use super::layer::{Elements, Layer, Origin};
+use std::ops::Range;
+
+/// Passes at most.
+const PASSES: usize = 4;
+
+/// Longest source of one escape, in bytes.
+const MAX_SOURCE: u32 = 64;
+
+/// Bytes before and after an escape in which a value is searched. A piece of a value has at most
+/// [`super::needles::MAX_PIECE`] bytes between two escapes, 88 characters of base64.
+const AROUND: usize = 160;
+
+/// Which signs beside escapes lead to a search.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Signs {
+    /// Doubled quotation marks.
+    pub(super) quotes: bool,
+    /// `+` in the place of a blank.
+    pub(super) plus: bool,
+}
+
+/// The buffers of a search.
+#[derive(Default)]
+pub(super) struct Undo {
+    now: Elements,
+    next: Elements,
+}
+
+/// What a pass undid.
+#[derive(Clone, Copy, Default)]
+struct Undone {
+    any: bool,
+    /// A character of base64 text, or a line break.
+    base64: bool,
+}
+
+/// Undoes the escapes of a layer. Reports each part that has any: as a layer, its skeleton, and
+/// whether the part may contain more base64 text than before.
+pub(super) fn undo(
+    layer: &Layer<'_>,
+    signs: Signs,
+    buffers: &mut Undo,
+    found: &mut dyn FnMut(&Layer<'_>, &Layer<'_>, bool),
+) {
+    for part in parts(layer, signs) {
+        let bytes = layer.bytes.get(part.clone()).unwrap_or_default();
+        buffers.now.plain(bytes, part.start);
+        let mut all = Undone::default();
+        for _ in 0..PASSES {
+            let undone = pass(&buffers.now, &mut buffers.next);
+            if !undone.any {
+                break;
+            }
+            std::mem::swap(&mut buffers.now, &mut buffers.next);
+            all.any = true;
+            all.base64 |= undone.base64;
+        }
+        let clear = Layer {
+            bytes: &buffers.now.bytes,
+            origin: Origin::Elements(&buffers.now, layer),
+            depth: layer.depth,
+        };
+        buffers.next.clear();
+        for (index, byte) in clear.bytes.iter().enumerate() {
+            if !is_left_out(*byte) {
+                buffers.next.push(*byte, &at(index));
+            }
+        }
+        let skeleton = Layer {
+            bytes: &buffers.next.bytes,
+            origin: Origin::Elements(&buffers.next, &clear),
+            depth: layer.depth,
+        };
+        found(&clear, &skeleton, all.base64);
+    }
+}
+
+fn at(index: usize) -> Range<u32> {
+    let index = u32::try_from(index).unwrap_or(u32::MAX - 1);
+    index..index + 1
+}
+
+/// Returns the skeleton of a value, and whether white space was left out. An escape that the text
+/// after the value could complete is cut off.
+pub(super) fn skeleton(value: &[u8]) -> (Vec<u8>, bool) {
+    let (mut now, mut next) = (Elements::default(), Elements::default());
+    now.plain(value, 0);
+    for _ in 0..PASSES {
+        if !pass(&now, &mut next).any {
+            break;
+        }
+        std::mem::swap(&mut now, &mut next);
+    }
+    let blanks = now.bytes.iter().any(u8::is_ascii_whitespace);
+    now.bytes.retain(|byte| !is_left_out(*byte));
+    let mut bytes = now.bytes;
+    let open = bytes.iter().rposition(|byte| matches!(byte, b'%' | b'&'));
+    if let Some(open) = open
+        && let Some((sign, rest)) = bytes.get(open..).and_then(<[u8]>::split_first)
+        && match sign {
+            b'%' => rest.len() < 2 && rest.iter().all(u8::is_ascii_hexdigit),
+            _ => rest.len() < 8 && rest.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'#'),
+        }
+    {
+        bytes.truncate(open);
+    }
+    (bytes, blanks)
+}
+
+/// Returns true for the signs that a skeleton does not have.
+pub(super) fn is_left_out(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7f || b"\\'\"`$+".contains(&byte)
+}
+
+/// Returns the parts of a layer that are near escapes.
+fn parts(layer: &Layer<'_>, signs: Signs) -> Vec<Range<usize>> {
+    let bytes = layer.bytes;
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut add = |at: usize| {
+        let range = at.saturating_sub(AROUND)..(at + AROUND).min(bytes.len());
+        match parts.last_mut() {
+            Some(last) if range.start <= last.end => last.end = range.end,
+            _ => parts.push(range),
+        }
+    };
+    let quote = |byte: Option<&u8>| matches!(byte, Some(b'\'' | b'"'));
+    if signs.quotes || signs.plus {
+        for (at, byte) in bytes.iter().enumerate() {
+            let next = bytes.get(at + 1);
+            let leads = match byte {
+                b'\'' | b'"' => signs.quotes && quote(next),
+                b'+' => signs.plus,
+                b'\\' | b'%' | b'&' => is_escape(layer, at),
+                _ => false,
+            };
+            if leads {
+                add(at);
+            }
+        }
+    } else {
+        memchr::memchr3_iter(b'\\', b'%', b'&', bytes)
+            .filter(|at| is_escape(layer, *at))
+            .for_each(add);
+    }
+    parts
+}
+
+/// Returns true if an escape may begin at a place.
+fn is_escape(layer: &Layer<'_>, at: usize) -> bool {
+    let mut rest = layer.bytes.get(at..).unwrap_or_default().iter();
+    let is_escape = match rest.next() {
+        Some(b'\\') => true,
+        Some(b'%') => {
+            rest.next().is_some_and(u8::is_ascii_hexdigit)
+                && rest.next().is_some_and(u8::is_ascii_hexdigit)
+        }
+        Some(_) => rest
+            .next()
+            .is_some_and(|next| *next == b'#' || next.is_ascii_alphabetic()),
+        None => false,
+    };
+    // Base64 that is decoded from a wrong place gives any bytes, but seldom text.
+    is_escape && (layer.depth == 0 || is_text(layer.bytes, at))
+}
+
+fn is_text(bytes: &[u8], at: usize) -> bool {
+    let around = bytes.get(at.saturating_sub(6)..(at + 6).min(bytes.len()));
+    let control = |byte: &u8| *byte < b' ' && !byte.is_ascii_whitespace();
+    !around.unwrap_or_default().iter().any(control)
+}
+
+/// Undoes the escapes of `input` once.
+fn pass(input: &Elements, output: &mut Elements) -> Undone {
+    output.clear();
+    let mut undone = Undone::default();
+    let mut at = 0;
+    let bytes = &input.bytes;
+    while let Some(byte) = bytes.get(at) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let escape = match byte {
+            b'%' => percent(rest),
+            b'&' => reference(rest),
+            b'\\' => backslash(rest),
+            _ => {
+                let end =
+                    memchr::memchr3(b'%', b'&', b'\\', rest).map_or(bytes.len(), |end| at + end);
+                copy(input, at..end, output);
+                at = end;
+                continue;
+            }
+        };
+        let Some((meaning, length)) = escape else {
+            output.push(*byte, &input.range(at, at));
+            at += 1;
+            continue;
+        };
+        let source = input.range(at, at + length - 1);
+        if source.end.saturating_sub(source.start) > MAX_SOURCE {
+            output.push(*byte, &input.range(at, at));
+            at += 1;
+            continue;
+        }
+        undone.any = true;
+        let push = |byte: u8| {
+            undone.base64 |= byte.is_ascii_alphanumeric() || b"+/=-_\n\r".contains(&byte);
+            output.push(byte, &source);
+        };
+        match meaning {
+            Meaning::Nothing => {
+                // A slash that needs no escape is a character of base64.
+                undone.base64 |= bytes.get(at + 1) == Some(&b'/');
+            }
+            Meaning::Byte(byte) => std::iter::once(byte).for_each(push),
+            Meaning::Character(character) => {
+                character.encode_utf8(&mut [0; 4]).bytes().for_each(push);
+            }
+        }
+        at += length;
+    }
+    undone
+}
+
+fn copy(input: &Elements, range: Range<usize>, output: &mut Elements) {
+    let slice = |all: &Vec<u32>, to: &mut Vec<u32>| {
+        to.extend_from_slice(all.get(range.clone()).unwrap_or_default());
+    };
+    slice(&input.starts, &mut output.starts);
+    slice(&input.ends, &mut output.ends);
+    let bytes = input.bytes.get(range.clone()).unwrap_or_default();
+    output.bytes.extend_from_slice(bytes);
+}
+
+enum Meaning {
+    Nothing,
+    Byte(u8),
+    Character(char),
+}
+
+/// Reads `%41`.
+fn percent(rest: &[u8]) -> Option<(Meaning, usize)> {
+    let byte = number(rest.get(1..3)?, 16)?;
+    Some((Meaning::Byte(u8::try_from(byte).ok()?), 3))
+}
+
+/// Reads an escape that begins with a backslash. One that has no other meaning means the character
+/// after it.
+fn backslash(rest: &[u8]) -> Option<(Meaning, usize)> {
+    let nothing = Some((Meaning::Nothing, 1));
+    let control = |byte: u8| Some((Meaning::Byte(byte), 2));
+    match rest.get(1)? {
+        b'n' => control(b'\n'),
+        b'r' => control(b'\r'),
+        b't' => control(b'\t'),
+        b'b' => control(8),
+        b'f' => control(12),
+        b'v' => control(11),
+        b'a' => control(7),
+        b'e' | b'E' => control(27),
+        b'x' => match rest.get(2..4).and_then(|digits| number(digits, 16)) {
+            Some(byte) => Some((Meaning::Byte(u8::try_from(byte).ok()?), 4)),
+            None => nothing,
+        },
+        b'0'..=b'7' => {
+            let digits = rest.iter().skip(1).take(3);
+            let length = digits
+                .take_while(|byte| (b'0'..=b'7').contains(*byte))
+                .count();
+            let byte = rest.get(1..=length).and_then(|digits| number(digits, 8));
+            let byte = byte.and_then(|byte| u8::try_from(byte).ok());
+            byte.map_or(nothing, |byte| Some((Meaning::Byte(byte), length + 1)))
+        }
+        b'u' | b'U' => code_point(rest).or(nothing),
+        _ => nothing,
+    }
+}
+
+/// Reads `\u0041`, `\u{41}`, `\U00000041` and two halves of a surrogate pair.
+fn code_point(rest: &[u8]) -> Option<(Meaning, usize)> {
+    let (code, length) = if rest.get(2) == Some(&b'{') {
+        let length = rest.iter().take(10).position(|byte| *byte == b'}')?;
+        (number(rest.get(3..length)?, 16)?, length + 1)
+    } else if rest.get(1) == Some(&b'U') {
+        (number(rest.get(2..10)?, 16)?, 10)
+    } else {
+        (number(rest.get(2..6)?, 16)?, 6)
+    };
+    if (0xd800..0xdc00).contains(&code) {
+        let low = rest.get(length..)?;
+        let slashes = low
+            .iter()
+            .take(8)
+            .take_while(|byte| **byte == b'\\')
+            .count();
+        let low = low.get(slashes..)?;
+        if slashes > 0 && low.first() == Some(&b'u') {
+            let half = number(low.get(1..5)?, 16)?;
+            let pair = 0x10000 + ((code - 0xd800) << 10) + half.checked_sub(0xdc00)?;
+            return Some((
+                Meaning::Character(char::from_u32(pair)?),
+                length + slashes + 5,
+            ));
+        }
+    }
+    Some((Meaning::Character(char::from_u32(code)?), length))
+}
+
+/// Longest character reference, in bytes.
+const MAX_REFERENCE: usize = 10;
+
+/// Reads `&amp;`, `&#38;` and `&#x26;`.
+fn reference(rest: &[u8]) -> Option<(Meaning, usize)> {
+    let end = rest
+        .iter()
+        .take(MAX_REFERENCE)
+        .position(|byte| *byte == b';')?;
+    let name = rest.get(1..end)?;
+    let code = match name {
+        [b'#', b'x' | b'X', digits @ ..] => number(digits, 16)?,
+        [b'#', digits @ ..] => number(digits, 10)?,
+        name => {
+            let known = NAMES.iter().find(|(known, _)| known.as_bytes() == name)?;
+            u32::from(known.1)
+        }
+    };
+    Some((Meaning::Character(char::from_u32(code)?), end + 1))
+}
+
+/// Names of ASCII characters in HTML, and of the blank that does not break.
+const NAMES: &[(&str, u8)] = &[
+    ("amp", b'&'),
+    ("AMP", b'&'),
+    ("lt", b'<'),
+    ("LT", b'<'),
+    ("gt", b'>'),
+    ("GT", b'>'),
+    ("quot", b'"'),
+    ("QUOT", b'"'),
+    ("apos", b'\''),
+    ("nbsp", b' '),
+    ("Tab", b'\t'),
+    ("NewLine", b'\n'),
+    ("excl", b'!'),
+    ("num", b'#'),
+    ("dollar", b'$'),
+    ("percnt", b'%'),
+    ("lpar", b'('),
+    ("rpar", b')'),
+    ("ast", b'*'),
+    ("midast", b'*'),
+    ("plus", b'+'),
+    ("comma", b','),
+    ("period", b'.'),
+    ("sol", b'/'),
+    ("colon", b':'),
+    ("semi", b';'),
+    ("equals", b'='),
+    ("quest", b'?'),
+    ("commat", b'@'),
+    ("lsqb", b'['),
+    ("lbrack", b'['),
+    ("bsol", b'\\'),
+    ("rsqb", b']'),
+    ("rbrack", b']'),
+    ("Hat", b'^'),
+    ("lowbar", b'_'),
+    ("UnderBar", b'_'),
+    ("grave", b'`'),
+    ("lcub", b'{'),
+    ("lbrace", b'{'),
+    ("verbar", b'|'),
+    ("vert", b'|'),
+    ("rcub", b'}'),
+    ("rbrace", b'}'),
+];
+
+/// Reads a number of at least one digit.
+fn number(digits: &[u8], radix: u32) -> Option<u32> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u32, |number, digit| {
+        let digit = char::from(*digit).to_digit(radix)?;
+        number.checked_mul(radix)?.checked_add(digit)
+    })
+}

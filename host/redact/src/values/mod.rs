@@ -1,0 +1,305 @@
+//! Known secrets, found in all usual encodings.
+//!
+//! No encoding of a value is stored: a text is searched as it is, and once more with its escapes
+//! undone, its hexadecimal digits and its base64 decoded, each with a way back to the characters
+//! that hold the value. All of this looks at no more than [`MARGIN`] bytes around an occurrence.
+
+mod escapes;
+mod layer;
+mod needles;
+mod parts;
+mod runs;
+#[cfg(test)]
+mod tests;
+
+use crate::text::Text;
+use escapes::{Signs, Undo};
+use layer::{Elements, Layer, Origin};
+use needles::{Builder, Flags, Needles, Search};
+pub use parts::Reason;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Longest source of a piece of a value, in bytes. With more between its characters it is not seen
+/// as one.
+const MAX_SPAN: usize = 4096;
+
+/// Bytes before and after the occurrences of a block that are searched with it.
+const MARGIN: usize = 2 * MAX_SPAN;
+
+/// Bytes of a text that are searched at a time.
+const BLOCK: usize = 64 * 1024;
+
+/// Base64 in base64.
+const MAX_DEPTH: usize = 2;
+
+/// Shortest skeleton that is searched, in bytes.
+const MIN_SKELETON: usize = 6;
+
+/// A secret that is known, and where it comes from.
+#[derive(Clone)]
+pub struct KnownValue {
+    /// Name of its source for people, such as `Secret ci/token, key password`.
+    pub source: Arc<str>,
+    /// The secret.
+    pub value: String,
+}
+
+// Debug output never shows a value.
+impl std::fmt::Debug for KnownValue {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("KnownValue")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which values are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Least length in bytes, without white space at the ends. Values of fewer than four bytes are
+    /// never searched.
+    pub min_bytes: usize,
+    /// Whether ordinary words, short numbers and repeated characters are refused.
+    pub refuses_words: bool,
+}
+
+impl Policy {
+    /// For values that somebody wrote into a configuration: at least four bytes.
+    pub const WRITTEN: Self = Self {
+        min_bytes: needles::SHORT,
+        refuses_words: false,
+    };
+
+    /// For values that were read from files, the environment or Secrets, not all of which are
+    /// secret: at least six bytes, and no ordinary words.
+    pub const READ: Self = Self {
+        min_bytes: needles::LONG,
+        refuses_words: true,
+    };
+}
+
+/// A value that is not searched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the value of {source_name} {reason}")]
+pub struct Refusal {
+    /// The source of the value.
+    pub source_name: Arc<str>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// A set of known secrets. Several engines can search it.
+///
+/// Dropping it overwrites the memory of the secrets. While it is made, and while a text is
+/// searched, the crates for JSON and percent-encoding and the buffers of decoded text hold copies
+/// that are not overwritten.
+#[derive(Debug)]
+pub struct KnownValues {
+    needles: Arc<Needles>,
+    signs: Signs,
+}
+
+impl KnownValues {
+    /// Takes values. Returns also those that are refused, in order.
+    #[must_use]
+    pub fn new(values: &[KnownValue], policy: Policy) -> (Self, Vec<Refusal>) {
+        let mut refusals = Vec::new();
+        let mut all = Vec::new();
+        for known in values {
+            match parts::parts(&known.value, policy) {
+                Ok(parts) => all.extend(parts),
+                Err(reason) => refusals.push(Refusal {
+                    source_name: known.source.clone(),
+                    reason,
+                }),
+            }
+        }
+        let capacity = all.iter().map(|part| part.text.len() * 2).sum();
+        let mut builder = Builder::with_capacity(capacity);
+        let mut signs = Signs::default();
+        for part in &all {
+            let bytes = part.text.as_bytes();
+            let (skeleton, blanks) = escapes::skeleton(bytes);
+            let skeleton = zeroize::Zeroizing::new(skeleton);
+            let mut flags = Flags::SKELETON;
+            if blanks {
+                flags = flags.with(Flags::BLANKS);
+            }
+            signs.quotes |= bytes.iter().any(|byte| matches!(byte, b'\'' | b'"'));
+            signs.plus |= bytes.contains(&b' ');
+            builder.add(bytes, part.is_line, Flags::PLAIN);
+            if skeleton.len() >= MIN_SKELETON {
+                builder.add(&skeleton, part.is_line, flags);
+            } else if skeleton.len() < bytes.len() {
+                for encoded in parts::encodings(&part.text) {
+                    builder.add(encoded.as_bytes(), part.is_line, Flags::PLAIN);
+                }
+            }
+        }
+        let values = Self {
+            needles: Arc::new(builder.build()),
+            signs,
+        };
+        (values, refusals)
+    }
+
+    /// Returns true if there is nothing to search.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.needles.len() == 0
+    }
+}
+
+/// Searches several sets of known secrets in one pass.
+#[derive(Debug)]
+pub(crate) struct ValueSearch {
+    search: Search,
+    signs: Signs,
+}
+
+impl ValueSearch {
+    pub(crate) fn new(sets: &[Arc<KnownValues>]) -> Self {
+        let mut signs = Signs::default();
+        for set in sets {
+            signs.quotes |= set.signs.quotes;
+            signs.plus |= set.signs.plus;
+        }
+        Self {
+            search: Search::new(sets.iter().map(|set| set.needles.clone()).collect()),
+            signs,
+        }
+    }
+
+    /// Reports the places of all values that begin in `starts`. Places may overlap.
+    pub(crate) fn find(
+        &self,
+        text: &Text<'_>,
+        starts: Range<usize>,
+        found: &mut dyn FnMut(Range<usize>),
+    ) {
+        let mut start = starts.start;
+        while start < starts.end {
+            let end = (start + BLOCK).min(starts.end);
+            let from = start.saturating_sub(MARGIN);
+            let to = end.saturating_add(MARGIN).min(text.len());
+            let bytes = text.as_str().as_bytes().get(from..to).unwrap_or_default();
+            let layer = Layer {
+                bytes,
+                origin: Origin::Text(from),
+                depth: 0,
+            };
+            self.explore(&layer, &mut |range: Range<usize>| {
+                if (start..end).contains(&range.start) && range.len() <= MAX_SPAN {
+                    let first = text.as_str().floor_char_boundary(range.start);
+                    let end = text.as_str().ceil_char_boundary(range.end);
+                    found(first..end);
+                }
+            });
+            start = end;
+        }
+    }
+
+    /// Searches a layer and all layers that can be decoded from it.
+    fn explore(&self, layer: &Layer<'_>, found: &mut dyn FnMut(Range<usize>)) {
+        let shortest = self.search.shortest();
+        self.plain(layer, found);
+        if layer.depth == 0 {
+            runs::hex(layer, shortest, &mut |decoded| self.plain(decoded, found));
+        }
+        if layer.depth == 0 || runs::may_hold_base64(layer.bytes) {
+            self.base64(layer, found);
+        }
+        if layer.depth > 0 {
+            self.utf16(layer, found);
+        }
+        let mut buffers = Undo::default();
+        escapes::undo(
+            layer,
+            self.signs,
+            &mut buffers,
+            &mut |clear, skeleton, base64| {
+                self.plain(clear, found);
+                self.search
+                    .find(skeleton.bytes, Flags::SKELETON, &mut |range, flags| {
+                        let blanks =
+                            flags.has(Flags::BLANKS) || !has_blanks(clear, skeleton, &range);
+                        if blanks {
+                            found(skeleton.source(range));
+                        }
+                    });
+                if base64 {
+                    self.base64(clear, found);
+                }
+            },
+        );
+    }
+
+    fn plain(&self, layer: &Layer<'_>, found: &mut dyn FnMut(Range<usize>)) {
+        self.search
+            .find(layer.bytes, Flags::PLAIN, &mut |range, _| {
+                found(layer.source(range));
+            });
+    }
+
+    fn base64(&self, layer: &Layer<'_>, found: &mut dyn FnMut(Range<usize>)) {
+        if layer.depth < MAX_DEPTH {
+            runs::base64(layer, self.search.shortest(), &mut |decoded| {
+                self.explore(decoded, found);
+            });
+        }
+    }
+
+    /// Searches text of two bytes a character, in both orders, from both places.
+    fn utf16(&self, layer: &Layer<'_>, found: &mut dyn FnMut(Range<usize>)) {
+        let zeros = memchr::memchr_iter(0, layer.bytes);
+        if zeros.take(self.search.shortest()).count() < self.search.shortest() {
+            return;
+        }
+        let mut elements = Elements::default();
+        for (skipped, read) in [
+            (0, u16::from_le_bytes as fn([u8; 2]) -> u16),
+            (1, u16::from_le_bytes),
+            (0, u16::from_be_bytes),
+            (1, u16::from_be_bytes),
+        ] {
+            elements.clear();
+            let pairs = layer.bytes.get(skipped..).unwrap_or_default();
+            let mut at = u32::from(skipped != 0);
+            let units = pairs.chunks_exact(2).map(|pair| match pair {
+                [first, second] => read([*first, *second]),
+                _ => 0,
+            });
+            for character in char::decode_utf16(units) {
+                let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
+                let end = at + 2 * u32::try_from(character.len_utf16()).unwrap_or(1);
+                for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                    elements.push(byte, &(at..end));
+                }
+                at = end;
+            }
+            let text = Layer {
+                bytes: &elements.bytes,
+                origin: Origin::Elements(&elements, layer),
+                depth: layer.depth,
+            };
+            self.plain(&text, found);
+        }
+    }
+}
+
+/// Returns true if blanks stand between the signs of a skeleton, but no line break: then they are
+/// words that only together are equal to a value.
+fn has_blanks(clear: &Layer<'_>, skeleton: &Layer<'_>, range: &Range<usize>) -> bool {
+    let Origin::Elements(elements, _) = &skeleton.origin else {
+        return false;
+    };
+    let Some(last) = range.end.checked_sub(1) else {
+        return false;
+    };
+    let span = elements.range(range.start, last);
+    let between = clear.bytes.get(span.start as usize..span.end as usize);
+    let between = between.unwrap_or_default();
+    between.contains(&b' ') && !between.contains(&b'\n')
+}

@@ -1,0 +1,393 @@
+//! Many strings, found in one pass.
+//!
+//! Each string has an anchor: six (or four) of its bytes, at the place where the anchor is rarest. A
+//! text is searched for all anchors at once by a rolling key and a bit filter; where the filter has
+//! the key, the strings with this anchor are compared byte by byte. Beside the strings themselves
+//! this takes 12 bytes for each piece, which an automaton needs for each byte.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Bytes of the anchor of a usual string.
+pub(super) const LONG: usize = 6;
+
+/// Bytes of the anchor of a string that is shorter than [`LONG`].
+pub(super) const SHORT: usize = 4;
+
+/// A string that is longer is searched in pieces, in bytes.
+pub(super) const MAX_PIECE: usize = 64;
+
+/// Bytes of a piece of a long line.
+const LINE_PIECE: usize = 32;
+
+/// Where a piece is searched and what it contains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags(u8);
+
+impl Flags {
+    /// Searched in texts as they are, or as an encoding gave them.
+    pub(super) const PLAIN: Self = Self(1);
+    /// Searched in skeletons (see the module `escapes`).
+    pub(super) const SKELETON: Self = Self(2);
+    /// White space was left out of the skeleton.
+    pub(super) const BLANKS: Self = Self(4);
+
+    pub(super) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// The strings of one set of values. The memory of the strings is overwritten when it is dropped.
+/// Hashes of anchors (32 bits of each piece at most) are not.
+pub(super) struct Needles {
+    bytes: Zeroizing<Vec<u8>>,
+    pieces: Vec<Piece>,
+    /// First piece of each hash, plus 1. The length is a power of two.
+    heads: Vec<u32>,
+    has_short: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Piece {
+    start: u32,
+    /// The next piece with the same hash, plus 1.
+    next: u32,
+    length: u8,
+    /// The place of the anchor in the piece.
+    anchor: u8,
+    flags: Flags,
+}
+
+/// Collects strings.
+#[derive(Default)]
+pub(super) struct Builder {
+    bytes: Zeroizing<Vec<u8>>,
+    pieces: Vec<Piece>,
+    /// Pieces by the hash of their content.
+    known: HashMap<u64, usize>,
+}
+
+impl Builder {
+    /// Starts with room for strings of `capacity` bytes, so that no growth leaves copies behind.
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            bytes: Zeroizing::new(Vec::with_capacity(capacity)),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a string. Strings shorter than [`SHORT`] are left out. A text that is not one line is
+    /// cut to longer pieces, since its parts (such as the names in a JSON document) are often
+    /// ordinary words.
+    pub(super) fn add(&mut self, string: &[u8], is_line: bool, flags: Flags) {
+        let size = if string.len() <= MAX_PIECE {
+            string.len()
+        } else if is_line {
+            LINE_PIECE
+        } else {
+            MAX_PIECE
+        };
+        if string.len() < SHORT {
+            return;
+        }
+        let last = string.len() - size;
+        let whole = self.bytes.len();
+        if last == 0 && self.merge(string, flags) {
+            return;
+        }
+        self.bytes.extend_from_slice(string);
+        let mut at = 0;
+        loop {
+            let piece = string.get(at..at + size).unwrap_or_default();
+            if !self.merge(piece, flags)
+                && let (Ok(start), Ok(length)) = (u32::try_from(whole + at), u8::try_from(size))
+            {
+                self.known.insert(content_hash(piece), self.pieces.len());
+                self.pieces.push(Piece {
+                    start,
+                    next: 0,
+                    length,
+                    anchor: 0,
+                    flags,
+                });
+            }
+            if at >= last {
+                break;
+            }
+            // Pieces overlap by one byte, so that their places in a text do, too.
+            at = (at + size - 1).min(last);
+        }
+    }
+
+    /// Adds flags to a piece that exists. Returns false if there is none.
+    fn merge(&mut self, piece: &[u8], flags: Flags) -> bool {
+        let Some(known) = self.known.get(&content_hash(piece)) else {
+            return false;
+        };
+        let Some(known) = self.pieces.get_mut(*known) else {
+            return false;
+        };
+        let equal = bytes_of(&self.bytes, known) == piece;
+        if equal {
+            known.flags = known.flags.with(flags);
+        }
+        equal
+    }
+
+    /// Chooses the anchors.
+    pub(super) fn build(self) -> Needles {
+        let size = (self.pieces.len() * 2).next_power_of_two().max(16);
+        let mut needles = Needles {
+            bytes: self.bytes,
+            pieces: self.pieces,
+            heads: vec![0; size],
+            has_short: false,
+        };
+        for index in 0..needles.pieces.len() {
+            needles.choose_anchor(index);
+        }
+        needles
+    }
+}
+
+impl Needles {
+    /// Returns the number of pieces.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Gives a piece the anchor that the fewest pieces have and that is rarest in ordinary text.
+    fn choose_anchor(&mut self, index: usize) {
+        let Some(piece) = self.pieces.get(index).copied() else {
+            return;
+        };
+        let bytes = bytes_of(&self.bytes, &piece);
+        let width = width(&piece);
+        let mut best = (usize::MAX, 0, 0);
+        for (offset, gram) in bytes.windows(width).enumerate() {
+            let hash = hash(key(gram));
+            let cost = self.chain(hash) * 4 + commonness(gram);
+            if cost < best.0 {
+                best = (cost, offset, hash);
+            }
+            if cost == 0 {
+                break;
+            }
+        }
+        let (_, offset, hash) = best;
+        let head = slot(hash, self.heads.len());
+        if let Some(piece) = self.pieces.get_mut(index)
+            && let Some(head) = self.heads.get_mut(head)
+            && let (Ok(anchor), Ok(number)) = (u8::try_from(offset), u32::try_from(index + 1))
+        {
+            piece.anchor = anchor;
+            piece.next = std::mem::replace(head, number);
+            self.has_short |= width == SHORT;
+        }
+    }
+
+    /// Returns the number of pieces with a hash, at most 16.
+    fn chain(&self, hash: u64) -> usize {
+        self.at(hash).take(16).count()
+    }
+
+    fn at(&self, hash: u64) -> impl Iterator<Item = &Piece> {
+        let get = |number: u32| self.pieces.get((number as usize).checked_sub(1)?);
+        let head = self.heads.get(slot(hash, self.heads.len()));
+        std::iter::successors(head.and_then(|head| get(*head)), move |piece| {
+            get(piece.next)
+        })
+    }
+
+    fn hashes(&self) -> impl Iterator<Item = u64> {
+        self.pieces.iter().map(|piece| {
+            let gram = bytes_of(&self.bytes, piece).get(usize::from(piece.anchor)..);
+            let gram = gram.and_then(|rest| rest.get(..width(piece)));
+            hash(key(gram.unwrap_or_default()))
+        })
+    }
+
+    /// Compares the pieces whose anchor ends at `end`.
+    fn compare(
+        &self,
+        text: &[u8],
+        end: usize,
+        hash: u64,
+        width_here: usize,
+        wanted: Flags,
+        found: &mut dyn FnMut(Range<usize>, Flags),
+    ) {
+        for piece in self.at(hash) {
+            if !piece.flags.has(wanted) || width(piece) != width_here {
+                continue;
+            }
+            let Some(start) = end.checked_sub(width_here + usize::from(piece.anchor)) else {
+                continue;
+            };
+            let range = start..start + usize::from(piece.length);
+            if text.get(range.clone()) == Some(bytes_of(&self.bytes, piece)) {
+                found(range, piece.flags);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Needles {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Needles")
+            .field("pieces", &self.pieces.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Searches several sets in one pass.
+#[derive(Debug)]
+pub(super) struct Search {
+    sets: Vec<Arc<Needles>>,
+    /// One bit for each hash that an anchor may have. The length is a power of two.
+    filter: Vec<u64>,
+    has_short: bool,
+}
+
+impl Search {
+    pub(super) fn new(sets: Vec<Arc<Needles>>) -> Self {
+        let pieces: usize = sets.iter().map(|set| set.len()).sum();
+        // 16 bits for each piece.
+        let mut filter = vec![0_u64; (pieces / 4).next_power_of_two().max(64)];
+        for hash in sets.iter().flat_map(|set| set.hashes()) {
+            let (word, bit) = place(hash, filter.len());
+            if let Some(word) = filter.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        Self {
+            has_short: sets.iter().any(|set| set.has_short),
+            sets,
+            filter,
+        }
+    }
+
+    /// Returns the length of the shortest string that may be searched, in bytes.
+    pub(super) fn shortest(&self) -> usize {
+        if self.has_short { SHORT } else { LONG }
+    }
+
+    /// Reports all places of all strings with a flag of `wanted`.
+    pub(super) fn find(
+        &self,
+        text: &[u8],
+        wanted: Flags,
+        found: &mut dyn FnMut(Range<usize>, Flags),
+    ) {
+        let mut rolling = 0_u64;
+        for (last, byte) in text.iter().enumerate() {
+            // The six last bytes, the latest in the highest place.
+            rolling = (rolling >> 8) | (u64::from(*byte) << 40);
+            let long = hash(rolling);
+            if self.may_have(long) && last + 1 >= LONG {
+                self.compare(text, last + 1, long, LONG, wanted, found);
+            }
+            if self.has_short {
+                let short = hash(short_key(rolling >> 16));
+                if self.may_have(short) && last + 1 >= SHORT {
+                    self.compare(text, last + 1, short, SHORT, wanted, found);
+                }
+            }
+        }
+    }
+
+    fn may_have(&self, hash: u64) -> bool {
+        let (word, bit) = place(hash, self.filter.len());
+        self.filter.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    #[cold]
+    fn compare(
+        &self,
+        text: &[u8],
+        end: usize,
+        hash: u64,
+        width: usize,
+        wanted: Flags,
+        found: &mut dyn FnMut(Range<usize>, Flags),
+    ) {
+        for set in &self.sets {
+            set.compare(text, end, hash, width, wanted, found);
+        }
+    }
+}
+
+fn bytes_of<'b>(bytes: &'b [u8], piece: &Piece) -> &'b [u8] {
+    let start = piece.start as usize;
+    bytes
+        .get(start..start + usize::from(piece.length))
+        .unwrap_or_default()
+}
+
+fn width(piece: &Piece) -> usize {
+    if usize::from(piece.length) < LONG {
+        SHORT
+    } else {
+        LONG
+    }
+}
+
+/// Returns the key of an anchor, as the rolling key of a text has it.
+fn key(gram: &[u8]) -> u64 {
+    let join = |key: u64, byte: &u8| (key >> 8) | (u64::from(*byte) << 40);
+    let key = gram.iter().fold(0, join);
+    if gram.len() == SHORT {
+        short_key(key >> 16)
+    } else {
+        key
+    }
+}
+
+/// Makes keys of four bytes differ from those of six.
+fn short_key(key: u64) -> u64 {
+    key | 1 << 56
+}
+
+fn hash(key: u64) -> u64 {
+    let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 29)
+}
+
+fn place(hash: u64, words: usize) -> (usize, u64) {
+    let word = (hash >> 38) as usize & (words - 1);
+    (word, 1 << (hash >> 32 & 63))
+}
+
+fn slot(hash: u64, heads: usize) -> usize {
+    (hash >> 34) as usize & (heads - 1)
+}
+
+fn content_hash(piece: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    piece.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Returns how often such bytes occur in ordinary text: 0 seldom to 3 often.
+fn commonness(gram: &[u8]) -> usize {
+    let first = gram.first();
+    if gram.iter().all(|byte| Some(byte) == first) {
+        return 3;
+    }
+    let is_word = |byte: &u8| byte.is_ascii_lowercase() || b" /-_.:".contains(byte);
+    if gram.iter().all(is_word) {
+        2
+    } else if gram.iter().all(u8::is_ascii_digit) || gram.iter().all(u8::is_ascii_uppercase) {
+        1
+    } else {
+        0
+    }
+}
