@@ -5,6 +5,7 @@ use crate::forms::{self, Detector, Form};
 use crate::kind::{self, Kind, Matcher};
 use crate::own_rule::{MAX_FULL_RULES, OwnRule};
 use crate::text::Text;
+use crate::values::{KnownValue, KnownValues, Policy, ValueSearch};
 use crate::{Exhausted, RedactionCounts, ScanLimits};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use hmac::{Hmac, Mac};
@@ -23,6 +24,9 @@ const LONG_WORD: usize = 20;
 
 /// Bound of the matches in one text.
 pub(crate) const MAX_HITS: usize = 100_000;
+
+/// The id under which known values are masked.
+pub const VALUE_RULE: &str = "known-value";
 
 /// What an engine searches for, and what it puts in the place of a secret.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -92,23 +96,27 @@ impl Default for Options {
     }
 }
 
-/// A compiled selection of rules and values.
+/// A compiled selection of rules and values. Clones share it.
+#[derive(Clone)]
 pub struct Engine {
     /// Ids of all rules. A hit names its rule by the position in this list.
-    ids: Vec<Arc<str>>,
+    ids: Arc<[Arc<str>]>,
     keywords: AhoCorasick,
     /// For each keyword, what it leads to.
-    targets: Vec<Vec<Target>>,
+    targets: Arc<[Vec<Target>]>,
     /// Longest keyword in bytes.
     longest_keyword: usize,
-    kinds: Vec<CompiledKind>,
+    kinds: Arc<[CompiledKind]>,
     /// Indexes of the kinds without keywords.
-    word_kinds: Vec<usize>,
+    word_kinds: Arc<[usize]>,
     /// For each form, the position of its id; `None` if it is left out.
-    forms: Vec<(&'static Form, Option<usize>)>,
-    own: Vec<OwnRule>,
+    forms: Arc<[(&'static Form, Option<usize>)]>,
+    own: Arc<[OwnRule]>,
     /// Replacement of each rule.
-    replacements: Vec<RuleReplacement>,
+    replacements: Arc<[RuleReplacement]>,
+    values: Option<Arc<ValueSearch>>,
+    /// The rule of known values.
+    value_rule: usize,
 }
 
 /// What stands in the place of the secrets of one rule.
@@ -216,6 +224,9 @@ impl Engine {
             }
             ids.push(rule.id.as_str().into());
         }
+        let value_rule = ids.len();
+        ids.push(VALUE_RULE.into());
+        let values = known_values(&options.values)?;
         let mut replacements: Vec<_> = ids
             .iter()
             .map(|id| match &options.replacement {
@@ -239,16 +250,28 @@ impl Engine {
             .build(&words)
             .map_err(|error| error.to_string())?;
         Ok(Self {
-            ids,
+            ids: ids.into(),
             keywords,
-            targets,
+            targets: targets.into(),
             longest_keyword,
-            kinds,
-            word_kinds,
-            forms: all_forms,
-            own,
-            replacements,
+            kinds: kinds.into(),
+            word_kinds: word_kinds.into(),
+            forms: all_forms.into(),
+            own: own.into(),
+            replacements: replacements.into(),
+            values,
+            value_rule,
         })
+    }
+
+    /// Returns an engine that searches these sets of known values instead of
+    /// [`Options::values`](crate::Options::values), which must be one of the sets if it is wanted.
+    #[must_use]
+    pub fn with_values(&self, sets: &[Arc<KnownValues>]) -> Self {
+        Self {
+            values: search_of(sets),
+            ..self.clone()
+        }
     }
 
     /// Returns the id of a rule.
@@ -336,7 +359,15 @@ impl Engine {
             places.sort_by_key(|place| place.start);
             own.search(text, &places, hits);
         }
-        self.scan_words(text, starts, hits);
+        self.scan_words(text, starts.clone(), hits);
+        if let Some(values) = &self.values {
+            values.find(text, starts, &mut |range| {
+                hits.push(Hit {
+                    range,
+                    rule: self.value_rule,
+                });
+            });
+        }
     }
 
     /// Tries the kinds without keywords at each long word that begins in `starts`.
@@ -361,7 +392,7 @@ impl Engine {
             let length = rest.iter().take_while(|b| is_word(**b)).count();
             if length >= LONG_WORD {
                 let escape = kind::escape_end(text, at);
-                for index in &self.word_kinds {
+                for index in self.word_kinds.iter() {
                     self.try_match(text, *index, at, hits);
                     if let Some(at) = escape {
                         self.try_match(text, *index, at, hits);
@@ -468,9 +499,28 @@ fn token(key: &str, secret: &str) -> String {
         .collect()
 }
 
+/// Returns the search of the values of a configuration.
+fn known_values(values: &[String]) -> Result<Option<Arc<ValueSearch>>, String> {
+    let named = |(index, value): (usize, &String)| KnownValue {
+        source: format!("values[{index}]").into(),
+        value: value.clone(),
+    };
+    let values: Vec<_> = values.iter().enumerate().map(named).collect();
+    let (values, refusals) = KnownValues::new(&values, Policy::WRITTEN);
+    match refusals.first() {
+        Some(refusal) => Err(refusal.to_string()),
+        None => Ok(search_of(&[Arc::new(values)])),
+    }
+}
+
+fn search_of(sets: &[Arc<KnownValues>]) -> Option<Arc<ValueSearch>> {
+    let any = sets.iter().any(|set| !set.is_empty());
+    any.then(|| Arc::new(ValueSearch::new(sets)))
+}
+
 /// Sorts hits and joins those that overlap. The first one names the rule.
 pub(crate) fn join(hits: &mut Vec<Hit>) {
-    hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end)));
+    hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end), hit.rule));
     hits.dedup_by(|later, kept| {
         let overlaps = later.range.start < kept.range.end;
         if overlaps {

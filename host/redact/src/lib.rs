@@ -22,7 +22,7 @@ mod values;
 mod view;
 
 pub use counts::RedactionCounts;
-pub use engine::{Engine, FullRule, Hit, Options, Replacement};
+pub use engine::{Engine, FullRule, Hit, Options, Replacement, VALUE_RULE};
 pub use mask::{Masker, Replaced};
 pub use own_rule::MAX_FULL_RULES;
 pub use rule_set::{

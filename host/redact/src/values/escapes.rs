@@ -12,6 +12,7 @@
 
 use super::layer::{Elements, Layer, Origin};
 use std::ops::Range;
+use zeroize::Zeroizing;
 
 /// Passes at most.
 const PASSES: usize = 4;
@@ -41,7 +42,7 @@ pub(super) struct Undo {
 
 /// What a pass undid.
 #[derive(Clone, Copy, Default)]
-struct Undone {
+struct Pass {
     any: bool,
     /// A character of base64 text, or a line break.
     base64: bool,
@@ -58,7 +59,7 @@ pub(super) fn undo(
     for part in parts(layer, signs) {
         let bytes = layer.bytes.get(part.clone()).unwrap_or_default();
         buffers.now.plain(bytes, part.start);
-        let mut all = Undone::default();
+        let mut all = Pass::default();
         for _ in 0..PASSES {
             let undone = pass(&buffers.now, &mut buffers.next);
             if !undone.any {
@@ -93,9 +94,16 @@ fn at(index: usize) -> Range<u32> {
     index..index + 1
 }
 
-/// Returns the skeleton of a value, and whether white space was left out. An escape that the text
-/// after the value could complete is cut off.
-pub(super) fn skeleton(value: &[u8]) -> (Vec<u8>, bool) {
+/// A value as it stands in a text whose escapes were undone.
+pub(super) struct Undone {
+    /// With quotation marks and blanks.
+    pub(super) clear: Zeroizing<Vec<u8>>,
+    /// Its skeleton. An escape that the text after the value could complete is cut off.
+    pub(super) skeleton: Zeroizing<Vec<u8>>,
+}
+
+/// Undoes the escapes of a value.
+pub(super) fn undo_value(value: &[u8]) -> Undone {
     let (mut now, mut next) = (Elements::default(), Elements::default());
     now.plain(value, 0);
     for _ in 0..PASSES {
@@ -104,9 +112,9 @@ pub(super) fn skeleton(value: &[u8]) -> (Vec<u8>, bool) {
         }
         std::mem::swap(&mut now, &mut next);
     }
-    let blanks = now.bytes.iter().any(u8::is_ascii_whitespace);
-    now.bytes.retain(|byte| !is_left_out(*byte));
-    let mut bytes = now.bytes;
+    let clear = Zeroizing::new(now.bytes);
+    let bytes = clear.iter().copied().filter(|byte| !is_left_out(*byte));
+    let mut bytes = Zeroizing::new(bytes.collect::<Vec<u8>>());
     let open = bytes.iter().rposition(|byte| matches!(byte, b'%' | b'&'));
     if let Some(open) = open
         && let Some((sign, rest)) = bytes.get(open..).and_then(<[u8]>::split_first)
@@ -117,7 +125,10 @@ pub(super) fn skeleton(value: &[u8]) -> (Vec<u8>, bool) {
     {
         bytes.truncate(open);
     }
-    (bytes, blanks)
+    Undone {
+        clear,
+        skeleton: bytes,
+    }
 }
 
 /// Returns true for the signs that a skeleton does not have.
@@ -183,9 +194,9 @@ fn is_text(bytes: &[u8], at: usize) -> bool {
 }
 
 /// Undoes the escapes of `input` once.
-fn pass(input: &Elements, output: &mut Elements) -> Undone {
+fn pass(input: &Elements, output: &mut Elements) -> Pass {
     output.clear();
-    let mut undone = Undone::default();
+    let mut undone = Pass::default();
     let mut at = 0;
     let bytes = &input.bytes;
     while let Some(byte) = bytes.get(at) {

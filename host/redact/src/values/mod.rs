@@ -121,18 +121,18 @@ impl KnownValues {
         let mut signs = Signs::default();
         for part in &all {
             let bytes = part.text.as_bytes();
-            let (skeleton, blanks) = escapes::skeleton(bytes);
-            let skeleton = zeroize::Zeroizing::new(skeleton);
+            let undone = escapes::undo_value(bytes);
             let mut flags = Flags::SKELETON;
-            if blanks {
+            if undone.clear.iter().any(u8::is_ascii_whitespace) {
                 flags = flags.with(Flags::BLANKS);
             }
             signs.quotes |= bytes.iter().any(|byte| matches!(byte, b'\'' | b'"'));
             signs.plus |= bytes.contains(&b' ');
             builder.add(bytes, part.is_line, Flags::PLAIN);
-            if skeleton.len() >= MIN_SKELETON {
-                builder.add(&skeleton, part.is_line, flags);
-            } else if skeleton.len() < bytes.len() {
+            if undone.skeleton.len() >= MIN_SKELETON {
+                builder.add(&undone.skeleton, part.is_line, flags);
+            } else if undone.skeleton.len() < bytes.len() {
+                builder.add(&undone.clear, part.is_line, Flags::PLAIN);
                 for encoded in parts::encodings(&part.text) {
                     builder.add(encoded.as_bytes(), part.is_line, Flags::PLAIN);
                 }

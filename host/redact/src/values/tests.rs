@@ -1,1 +1,464 @@
+//! Tests of known values: every encoding, at every place, in every split of a stream.
+
 use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+
+fn known(values: &[&str]) -> ValueSearch {
+    let values: Vec<_> = values
+        .iter()
+        .map(|value| KnownValue {
+            source: "test".into(),
+            value: (*value).to_owned(),
+        })
+        .collect();
+    let (values, refusals) = KnownValues::new(&values, Policy::READ);
+    assert_eq!(refusals, []);
+    ValueSearch::new(&[Arc::new(values)])
+}
+
+/// Returns the text with `~` in the place of each masked character.
+fn masked(search: &ValueSearch, text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    search.find(&Text::new(text), 0..text.len(), &mut |range| {
+        assert!(text.is_char_boundary(range.start) && text.is_char_boundary(range.end));
+        bytes[range].fill(b'~');
+    });
+    String::from_utf8(bytes).unwrap()
+}
+
+fn percent(text: &str, is_plain: impl Fn(u8) -> bool, upper: bool) -> String {
+    let one = |byte: u8| match (is_plain(byte), upper) {
+        (true, _) => char::from(byte).to_string(),
+        (false, true) => format!("%{byte:02X}"),
+        (false, false) => format!("%{byte:02x}"),
+    };
+    text.bytes().map(one).collect()
+}
+
+fn unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)
+}
+
+fn json(text: &str) -> String {
+    let quoted = serde_json::to_string(text).unwrap();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+fn each(text: &str, change: impl Fn(char) -> String) -> String {
+    text.chars().map(change).collect()
+}
+
+fn ascii_json(text: &str) -> String {
+    each(&json(text), |c| {
+        if c.is_ascii() {
+            c.to_string()
+        } else {
+            let mut units = [0; 2];
+            let units = c.encode_utf16(&mut units);
+            units.iter().map(|unit| format!("\\u{unit:04x}")).collect()
+        }
+    })
+}
+
+fn xml(text: &str, quote: &str, apostrophe: &str) -> String {
+    each(text, |c| match c {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '>' => "&gt;".to_owned(),
+        '"' => quote.to_owned(),
+        '\'' => apostrophe.to_owned(),
+        c => c.to_string(),
+    })
+}
+
+fn hex(bytes: &[u8], between: &str) -> String {
+    let bytes: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(between)
+}
+
+fn wrapped(text: &str, columns: usize, line_break: &str) -> String {
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(columns)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    lines.join(line_break)
+}
+
+fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text.encode_utf16().flat_map(bytes).collect()
+}
+
+/// What `printf %q` of bash prints.
+fn printf_q(text: &str) -> String {
+    if text.chars().any(char::is_control) {
+        let quoted = each(text, |c| match c {
+            '\n' => "\\n".to_owned(),
+            '\t' => "\\t".to_owned(),
+            '\'' | '\\' => format!("\\{c}"),
+            c => c.to_string(),
+        });
+        return format!("$'{quoted}'");
+    }
+    each(text, |c| {
+        if c.is_alphanumeric() || "-_./:=@%+".contains(c) {
+            c.to_string()
+        } else {
+            format!("\\{c}")
+        }
+    })
+}
+
+/// Returns a value in all encodings in which it must be found. `before` and `after` are bytes that
+/// are encoded with it.
+fn encodings(value: &str, before: &str, after: &str) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    let mut add = |name: &str, text: String| all.push((name.to_owned(), text));
+    let nothing = |_: u8| false;
+    add("raw", value.to_owned());
+    for upper in [true, false] {
+        let name = if upper { "upper" } else { "lower" };
+        let once = percent(value, unreserved, upper);
+        add(&format!("percent {name}"), once.clone());
+        add(
+            &format!("percent twice {name}"),
+            percent(&once, unreserved, upper),
+        );
+        add(
+            &format!("percent all {name}"),
+            percent(value, nothing, upper),
+        );
+        add(&format!("form {name}"), once.replace("%20", "+"));
+        add(
+            &format!("percent path {name}"),
+            percent(
+                value,
+                |b| unreserved(b) || b"/:@!$'()*,;".contains(&b),
+                upper,
+            ),
+        );
+    }
+    let once = json(value);
+    add("json", once.clone());
+    add("json slashes", once.replace('/', "\\/"));
+    add("json in json", json(&once));
+    add("json in json in json", json(&json(&once)));
+    add("ascii json", ascii_json(value));
+    add("ascii json in json", json(&ascii_json(value)));
+    add(
+        "go json",
+        each(&once, |c| match c {
+            '<' | '>' | '&' => format!("\\u{:04x}", u32::from(c)),
+            c => c.to_string(),
+        }),
+    );
+    add(
+        "json all",
+        each(value, |c| {
+            ascii_json(&c.to_string()).strip_prefix("\\u").map_or_else(
+                || format!("\\u{:04X}", u32::from(c)),
+                |rest| format!("\\u{rest}"),
+            )
+        }),
+    );
+    add("xml", xml(value, "&quot;", "&apos;"));
+    add("html", xml(value, "&quot;", "&#39;"));
+    add("html hex", xml(value, "&#34;", "&#x27;"));
+    add(
+        "html twice",
+        xml(&xml(value, "&quot;", "&#39;"), "&quot;", "&#39;"),
+    );
+    add("html all", each(value, |c| format!("&#{};", u32::from(c))));
+    add(
+        "html all hex",
+        each(value, |c| format!("&#x{:X};", u32::from(c))),
+    );
+    add(
+        "shell single",
+        format!("'{}'", value.replace('\'', "'\\''")),
+    );
+    add(
+        "shell mixed",
+        format!("'{}'", value.replace('\'', "'\"'\"'")),
+    );
+    add(
+        "shell double",
+        format!(
+            "\"{}\"",
+            each(value, |c| if "\\\"$`".contains(c) {
+                format!("\\{c}")
+            } else {
+                c.to_string()
+            })
+        ),
+    );
+    add("printf %q", printf_q(value));
+    add("shell in json", json(&value.replace('\'', "'\\''")));
+    add("sql", value.replace('\'', "''"));
+    add("csv", value.replace('"', "\"\""));
+    let joined = format!("{before}{value}{after}");
+    let bytes = joined.as_bytes();
+    add("hex", hex(bytes, ""));
+    add("hex upper", hex(bytes, "").to_uppercase());
+    add("hex colons", hex(bytes, ":"));
+    add("hex blanks", hex(bytes, " "));
+    add("hex escapes", format!("\\x{}", hex(bytes, "\\x")));
+    add("hex list", format!("0x{}", hex(bytes, ", 0x")));
+    add("hex wrapped", wrapped(&hex(bytes, ""), 60, "\n  "));
+    for (name, base64) in [
+        ("standard", &STANDARD),
+        ("no pad", &STANDARD_NO_PAD),
+        ("url", &URL_SAFE),
+        ("url no pad", &URL_SAFE_NO_PAD),
+    ] {
+        let text = base64.encode(bytes);
+        add(&format!("base64 {name}"), text.clone());
+        for columns in [4, 7, 60, 64, 76] {
+            add(
+                &format!("base64 {name} {columns}"),
+                wrapped(&text, columns, "\n"),
+            );
+            add(
+                &format!("base64 {name} {columns} indented"),
+                wrapped(&text, columns, "\r\n        "),
+            );
+            add(
+                &format!("base64 {name} {columns} json"),
+                wrapped(&text, columns, "\\n"),
+            );
+        }
+        add(&format!("base64 {name} twice"), base64.encode(&text));
+        add(
+            &format!("base64 {name} twice wrapped"),
+            base64.encode(wrapped(&text, 76, "\n") + "\n"),
+        );
+        add(
+            &format!("base64 {name} percent"),
+            percent(&text, unreserved, true),
+        );
+        add(&format!("base64 {name} php"), text.replace('/', "\\/"));
+        add(
+            &format!("base64 {name} utf-16le"),
+            base64.encode(utf16(&joined, u16::to_le_bytes)),
+        );
+        add(
+            &format!("base64 {name} utf-16be"),
+            base64.encode(utf16(&joined, u16::to_be_bytes)),
+        );
+        add(
+            &format!("base64 {name} of json"),
+            base64.encode(format!("{{\"{}\":\"{}\"}}", json(before), json(value))),
+        );
+    }
+    all
+}
+
+/// Checks that no eight characters in a row of an encoded value are left, nor all of a shorter one.
+/// `around` are the parts of the encoded text, in characters, that hold other text at its ends.
+fn check(
+    search: &ValueSearch,
+    value: &str,
+    (name, encoded): &(String, String),
+    text: &str,
+    at: usize,
+    around: (usize, usize),
+) {
+    let output = masked(search, text);
+    let explain = || format!("{name} of {value:?} in {text:?}: {output:?}");
+    let shown = output.get(at..at + encoded.len()).unwrap_or_default();
+    let shown: Vec<char> = shown.chars().filter(|c| !c.is_whitespace()).collect();
+    let first = shown
+        .iter()
+        .position(|c| *c == '~')
+        .unwrap_or_else(|| panic!("{}", explain()));
+    let last = shown.iter().rposition(|c| *c == '~').unwrap_or_default();
+    assert!(first < around.0 + 8, "beginning of {}", explain());
+    assert!(shown.len() - last <= around.1 + 8, "end of {}", explain());
+    let mut left = 0;
+    for c in &shown[first..last] {
+        left = if *c != '~' { left + 1 } else { 0 };
+        assert!(left < 8, "middle of {}", explain());
+    }
+}
+
+const VALUES: &[&str] = &[
+    "s3cr3t",
+    "hunter2hunter",
+    "p@ss w0rd!",
+    "it's \"quoted\" \\ back",
+    "a+b/c=d&e<f>g%20h$i`j",
+    "C:\\new\\table\\u0041",
+    "100%sure%41and%%more",
+    "line one is here\nline two is there\nthree",
+    "ab\ncd\nef\ngh",
+    "pässwörd→✓𝄞",
+    "$(rm -rf) ${HOME}",
+    "tr41ling\\",
+    "&amp;&lt;x;y",
+    "0123456789012345678901234567890123456789012345678901234567890123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop",
+];
+
+#[test]
+fn a_value_of_quotation_marks_is_found_in_the_simple_encodings() {
+    let value = "'\"a'\"'\\\\''";
+    let search = known(&[value]);
+    let names = [
+        "raw",
+        "percent upper",
+        "percent lower",
+        "json",
+        "json in json",
+        "xml",
+        "html",
+        "sql",
+        "hex",
+        "base64 standard",
+    ];
+    let encodings = encodings(value, "", "");
+    for name in names {
+        let encoded = encodings.iter().find(|(known, _)| known == name).unwrap();
+        check(&search, value, encoded, &encoded.1, 0, (0, 0));
+    }
+}
+
+#[test]
+fn every_value_is_found_in_every_encoding() {
+    for value in VALUES {
+        let search = known(&[value]);
+        for (before, after) in [
+            ("", ""),
+            ("u:", ""),
+            ("user:", "\n"),
+            ("abc", "xyz"),
+            ("x", "12"),
+        ] {
+            for encoded in encodings(value, before, after) {
+                for (left, right) in [
+                    ("", ""),
+                    ("token=", " end"),
+                    ("\"", "\""),
+                    ("> ", "\n"),
+                    ("'", "'"),
+                ] {
+                    let text = format!("{left}{}{right}", encoded.1);
+                    let joined = value.len() + before.len() + after.len();
+                    let part = |other: &str| (other.len() * encoded.1.len() * 2).div_ceil(joined);
+                    check(
+                        &search,
+                        value,
+                        &encoded,
+                        &text,
+                        left.len(),
+                        (part(before), part(after)),
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_engine_masks_the_values_of_its_options_and_of_shared_sets() {
+    let engine = crate::Engine::new(&crate::Options {
+        values: vec!["abcd".to_owned(), "s3cret/one".to_owned()],
+        ..crate::Options::default()
+    })
+    .unwrap();
+    let mask = |engine: &crate::Engine, text: &str| {
+        let limits = crate::ScanLimits {
+            growth: 1000,
+            deadline: std::time::Instant::now() + std::time::Duration::from_secs(60),
+        };
+        let mut counts = crate::RedactionCounts::default();
+        engine.mask(text, &mut counts, limits).unwrap().into_owned()
+    };
+    assert_eq!(
+        mask(&engine, "it is abcd, s3cret%2Fone."),
+        "it is [redacted:known-value], [redacted:known-value]."
+    );
+    let known = KnownValue {
+        source: "file x".into(),
+        value: "an0ther".to_owned(),
+    };
+    let (values, _) = KnownValues::new(&[known], Policy::READ);
+    let engine = engine.with_values(&[Arc::new(values)]);
+    assert_eq!(mask(&engine, "abcd an0ther"), "abcd [redacted:known-value]");
+}
+
+#[test]
+fn ordinary_values_are_refused_by_the_name_of_their_source() {
+    let cases = [
+        ("short", "abcde", Reason::Short(6)),
+        ("blank", "  abc \n", Reason::Short(6)),
+        ("word", "Production", Reason::Common),
+        ("number", "123456", Reason::Number),
+        ("line", "--------", Reason::Repeated),
+    ];
+    let values: Vec<_> = cases
+        .iter()
+        .map(|(source, value, _)| KnownValue {
+            source: (*source).into(),
+            value: (*value).to_owned(),
+        })
+        .collect();
+    let (known, refusals) = KnownValues::new(&values, Policy::READ);
+    assert!(known.is_empty());
+    let refused: Vec<_> = refusals
+        .iter()
+        .map(|refusal| (&*refusal.source_name, refusal.reason))
+        .collect();
+    let expected: Vec<_> = cases
+        .iter()
+        .map(|(source, _, reason)| (*source, *reason))
+        .collect();
+    assert_eq!(refused, expected);
+    assert_eq!(
+        refusals[0].to_string(),
+        "the value of short is shorter than 6 bytes"
+    );
+    let (known, refusals) = KnownValues::new(&values[..1], Policy::WRITTEN);
+    assert!(!known.is_empty() && refusals.is_empty());
+    // Debug output shows no value.
+    assert!(!format!("{values:?} {known:?} {refusals:?}").contains("abcde"));
+}
+
+#[test]
+fn texts_of_a_document_are_found_by_themselves() {
+    let document = r#"{"auths":{"r.example.com":{"username":"robot-account","password":"pa\"ss/w0rd","auth":"cm9ib3Q6b3RoZXItcDRzcw=="}}}"#;
+    let search = known(&[document]);
+    for text in [
+        "pa\"ss/w0rd",
+        "cm9ib3Q6b3RoZXItcDRzcw==",
+        "other-p4ss",
+        "pa%22ss%2Fw0rd",
+    ] {
+        let output = masked(&search, text);
+        assert!(output.chars().all(|c| c == '~'), "{text}: {output}");
+    }
+    assert_eq!(
+        masked(&search, "robot-account at r.example.com"),
+        "robot-account at r.example.com"
+    );
+    let kubeconfig = "apiVersion: v1\nkind: Config\nusers:\n- name: a\n  user:\n    token: \"tk-0123456789abc\"\n";
+    let search = known(&[kubeconfig]);
+    let text = "apiVersion: v1\nkind: Config\n+ kubectl --token tk-0123456789abc";
+    assert_eq!(
+        masked(&search, text),
+        text.replace("tk-0123456789abc", "~~~~~~~~~~~~~~~~")
+    );
+}
+
+/// Six characters are eight characters of base64, which may be at any place in a longer word.
+#[test]
+fn a_short_value_is_found_in_base64_as_a_whole_only() {
+    let search = known(&["abc123"]);
+    let text = STANDARD.encode("abc123");
+    assert_eq!(text.len(), 8);
+    assert_eq!(masked(&search, &text), "~~~~~~~~");
+    assert_eq!(masked(&search, &format!("xyz{text}")), "xyz~~~~~~~~");
+    // One character less does not hold the value.
+    assert_eq!(masked(&search, &text[..7]), &text[..7]);
+    assert_eq!(masked(&search, &text[1..]), &text[1..]);
+}
