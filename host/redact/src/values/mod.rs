@@ -8,9 +8,12 @@ mod escapes;
 mod layer;
 mod needles;
 mod parts;
+mod reference;
 mod runs;
+mod signs;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use crate::text::Text;
 use escapes::{Signs, Undo};
@@ -133,7 +136,7 @@ impl KnownValues {
                 builder.add(&undone.skeleton, part.is_line, flags);
             } else if undone.skeleton.len() < bytes.len() {
                 builder.add(&undone.clear, part.is_line, Flags::PLAIN);
-                for encoded in parts::encodings(&part.text) {
+                for encoded in signs::encodings(&part.text) {
                     builder.add(encoded.as_bytes(), part.is_line, Flags::PLAIN);
                 }
             }
