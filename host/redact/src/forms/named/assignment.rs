@@ -66,6 +66,8 @@ pub(super) const DETECTOR: Detector = Detector {
         "auth'",
         "auth\\",
         "_auth",
+        "-bearer",
+        "-pw",
         "-auth",
         ".auth",
         "authident",
@@ -226,7 +228,9 @@ fn assigned(
     let next = skip_blanks(text, value.after, 8);
     if !value.quoted && text.byte(next) == Some(b'=') && text.byte(next + 1) != Some(b'=') {
         let at = skip_blanks(text, next + 1, 8);
-        value_after(text, name, at, true, found);
+        if quote_at(text, at).is_some() {
+            value_after(text, name, at, true, found);
+        }
         return;
     }
     // `"old" -> "new"`.

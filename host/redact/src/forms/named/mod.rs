@@ -1,12 +1,14 @@
 //! Values that stand under the name of a secret, whatever joins the two.
 
 mod assignment;
+mod commands;
 mod flags;
 mod found_name;
 mod names;
 mod pairs;
 mod prose;
 mod shape;
+mod stdin;
 mod tables;
 mod value;
 mod variable;
@@ -27,7 +29,15 @@ pub(super) static FORMS: &[&Form] = &[
     &prose::BLOCK,
     &tables::CELL,
     &xml::ELEMENT,
+    &commands::COMMAND,
+    &stdin::STDIN,
+    &stdin::BASE64,
 ];
 
 /// The detectors.
-pub(super) static DETECTORS: &[Detector] = &[assignment::DETECTOR];
+pub(super) static DETECTORS: &[Detector] = &[
+    assignment::DETECTOR,
+    commands::DETECTOR,
+    commands::SQL,
+    stdin::DETECTOR,
+];

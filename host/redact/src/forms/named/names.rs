@@ -203,7 +203,8 @@ fn classify(word: &str) -> Word {
         | "tpl" | "com" | "org" | "net" | "io" | "fingerprint" | "thumbprint" | "checksum"
         | "digest" | "list" | "index" | "revision" | "position" | "offset" | "line" | "config"
         | "store" | "bytes" | "bits" | "affinity" | "review" | "reviews" | "request" | "crt"
-        | "pem" | "pub" | "class_name" | "stream" | "hashes" => Word::About,
+        | "pem" | "pub" | "class_name" | "stream" | "hashes" | "by" | "through" | "thru"
+        | "rate" | "fail" | "fails" | "ratio" | "threshold" => Word::About,
         "max" | "min" | "num" | "total" | "no" | "has" | "is" | "use" | "enable" | "disable"
         | "require" | "requires" | "allow" | "show" | "hide" | "without" | "unexpected"
         | "validate" | "skip" => Word::Choice,
@@ -236,7 +237,9 @@ fn classify_glued(word: &str) -> Word {
     if ends(&["pass", "pwd", "psk"]) {
         return match word {
             "bypass" | "compass" | "trespass" | "encompass" | "overpass" | "underpass"
-            | "surpass" | "multipass" | "getpass" | "subpass" | "renderpass" => Word::Other,
+            | "surpass" | "multipass" | "getpass" | "minipass" | "subpass" | "renderpass" => {
+                Word::Other
+            }
             _ => Word::Secret(Strong),
         };
     }

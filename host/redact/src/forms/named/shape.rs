@@ -56,7 +56,7 @@ pub(crate) fn is_secret(strength: Strength, style: Style, value: &str) -> bool {
 }
 
 fn is_password(style: Style, value: &str) -> bool {
-    if is_path(value) || is_reference(value) {
+    if is_path(value) || is_reference(value) || is_version(value) {
         return false;
     }
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
@@ -294,35 +294,45 @@ fn is_time(value: &str) -> bool {
     date || clock || numbers
 }
 
+/// Returns true for a version or a range of versions: `^7.1.3`, `>=2.0`.
+fn is_version(value: &str) -> bool {
+    let number = value.trim_start_matches(['^', '~', '>', '<', '=', ' ']);
+    number.len() < value.len()
+        && number.contains('.')
+        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
 /// Returns true for source code: a call, a member, a pointer.
 fn is_code(value: &str) -> bool {
-    let name = value
-        .bytes()
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'!' | b'?'))
-        .count();
+    let is_name =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'!' | b'?');
+    let name = value.bytes().take_while(is_name).count();
     let (before, after) = value.split_at_checked(name).unwrap_or((value, ""));
     let begins = value
         .bytes()
         .next()
         .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    if begins && is_wordy(before) && before.len() > 1 {
-        if after.starts_with(['(', '[', '{']) {
+    if begins && before.len() > 1 {
+        let wordy = is_wordy(before);
+        let path = before.contains("::");
+        let dotted = path || before.contains('.');
+        if after.starts_with(['(', '[', '{']) && (wordy || dotted || value.ends_with([')', ']'])) {
             return true;
         }
         if after.starts_with('<') && after.contains('>') {
             return true;
         }
-        let dotted = before.contains("::") || before.contains('.');
         let digits = before.bytes().any(|b| b.is_ascii_digit());
-        if dotted && (!digits || before.contains("::")) && after.len() <= 2 {
+        if (wordy && dotted && !digits || path) && after.len() <= 2 {
             return true;
         }
     }
-    let pointed = value.starts_with(['&', '*', '!']) && is_wordy(value);
+    let pointed = value.starts_with(['&', '*', '!', '(']) && is_wordy(value);
     pointed
         || value.contains("::") && is_wordy(value)
         || value.contains("()")
         || value.contains("->")
+        || value.starts_with("0x") && value.len() <= 18
 }
 
 /// Returns true if a value repeats the name of a secret: `password=db_password`.

@@ -265,6 +265,7 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
                     || starts_pair(text, place + 1)
             }
             b';' | b',' => starts_pair(text, place + 1),
+            b')' => is_query(text, name),
             b'#' => is_query(text, name) && next.is_some_and(|b| b.is_ascii_alphabetic()),
             b'\\' => {
                 matches!(next, Some(b'n' | b'r' | b't' | b'"' | b'\''))

@@ -85,26 +85,33 @@ fn is_plain_word(part: &str) -> bool {
     !is_mixed_letters(letters)
 }
 
-/// Returns true if upper and lower case change more often than in camel case.
+/// Returns true if upper and lower case change as in no camel case: single small letters between
+/// capitals, and groups of capitals.
 #[must_use]
 pub(super) fn is_mixed_letters(text: &str) -> bool {
-    let mut pieces = 0;
     let mut letters = 0;
-    let mut previous = b' ';
+    let mut points = 0;
+    let mut run = 0;
+    let mut run_is_upper = false;
+    let mut close = |run: usize, is_upper: bool, is_last: bool| {
+        if is_upper && run >= 2 {
+            points += 1;
+        } else if !is_upper && run == 1 && !is_last {
+            points += 2;
+        }
+    };
     for byte in text.bytes().filter(u8::is_ascii_alphabetic) {
+        let is_upper = byte.is_ascii_uppercase();
+        if letters > 0 && is_upper != run_is_upper {
+            close(run, run_is_upper, false);
+            run = 0;
+        }
+        run += 1;
         letters += 1;
-        let rises = byte.is_ascii_uppercase() && !previous.is_ascii_uppercase();
-        if rises || letters == 1 {
-            pieces += 1;
-        }
-        // `HTTPServer` is two pieces.
-        if byte.is_ascii_lowercase() && previous.is_ascii_uppercase() && letters > 2 {
-            pieces += 1;
-        }
-        previous = byte;
+        run_is_upper = is_upper;
     }
-    // In camel case, a rise and the following fall are one word of four letters or more.
-    letters >= 6 && pieces >= 4 && letters * 10 < pieces * 24
+    close(run, run_is_upper, true);
+    letters >= 6 && points >= 3 && letters <= 7 * points
 }
 
 pub(super) fn classes(text: &str) -> (bool, bool, bool) {

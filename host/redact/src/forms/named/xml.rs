@@ -52,7 +52,7 @@ pub(super) fn element(text: &Text<'_>, name: &Name<'_>, found: &mut Found<'_>) -
         let Some(end) = text.find(b'>', at).filter(|end| end - at < 200) else {
             return false;
         };
-        if !text.slice(at..end).contains('=') {
+        if !text.slice(at..end).contains("=\"") {
             return true;
         }
         end + 1
@@ -90,7 +90,10 @@ pub(super) fn content(text: &Text<'_>, at: usize) -> Option<Value> {
         let start = at + CDATA.len();
         (start, text.find(b']', start)?)
     } else {
-        let end = text.find(b'<', at).unwrap_or(usize::MAX);
+        let end = text
+            .find(b'<', at)
+            .filter(|end| text.byte(end + 1) == Some(b'/'))
+            .unwrap_or(usize::MAX);
         let entity = (0..8).try_fold(at, |from, _| {
             let place = text.find(b'&', from).filter(|place| *place < end);
             match place {
