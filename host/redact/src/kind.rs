@@ -196,15 +196,15 @@ const LONGEST_MATCH: usize = 8 * 1024;
 impl Matcher {
     /// Compiles a pattern.
     pub(crate) fn new(pattern: &str) -> Result<Self, String> {
-        // One-pass and backtracking suffice for anchored searches in short texts. A lazy DFA for
-        // each of several hundred patterns would take too much memory.
-        let config = Regex::config().hybrid(false).nfa_size_limit(Some(2 << 20));
         let hir =
             regex_automata::util::syntax::parse(pattern).map_err(|error| error.to_string())?;
         let longest = hir.properties().maximum_len().unwrap_or(LONGEST_MATCH);
+        // A one-pass DFA suffices for anchored searches with nearly all patterns; the library builds
+        // it only for a pattern with a group. A lazy DFA for each of several hundred patterns would
+        // take too much memory.
         let regex = Regex::builder()
-            .configure(config)
-            .build_from_hir(&hir)
+            .configure(Regex::config().hybrid(false).nfa_size_limit(Some(2 << 20)))
+            .build(&format!("({})", without_upper_bounds(pattern)))
             .map_err(|error| error.to_string())?;
         let nfa = NFA::compiler()
             .build_from_hir(&hir)
@@ -253,6 +253,29 @@ impl Matcher {
             }
         }
     }
+}
+
+/// Returns a pattern in which repetitions of hundreds of times have no upper bound, since each
+/// possible number of times is a state of the automaton. The length of the text that is searched
+/// bounds them.
+fn without_upper_bounds(pattern: &str) -> String {
+    let mut parts = pattern.split('{');
+    let mut unbounded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        unbounded.push('{');
+        let most = part
+            .split_once('}')
+            .and_then(|(bounds, rest)| Some((bounds.split_once(',')?, rest)));
+        match most {
+            Some(((least, most), rest)) if most.parse().is_ok_and(|most: u32| most >= 200) => {
+                unbounded.push_str(least);
+                unbounded.push_str(",}");
+                unbounded.push_str(rest);
+            }
+            _ => unbounded.push_str(part),
+        }
+    }
+    unbounded
 }
 
 /// Returns true if no letter, digit or `_` stands directly before `at`. The end of an escape
