@@ -5,9 +5,15 @@
 //! decides at each keyword what is secret there.
 
 mod armor;
+mod cookie;
 mod hash;
+mod header;
 mod named;
 mod pem;
+mod plausible;
+mod query;
+mod syntax;
+mod url;
 
 use crate::text::Text;
 use std::ops::Range;
@@ -39,9 +45,13 @@ pub(crate) struct Detector {
 
 /// Forms with their detectors, by topic.
 static TOPICS: &[(&[&Form], &[Detector])] = &[
+    (cookie::FORMS, cookie::DETECTORS),
     (hash::FORMS, hash::DETECTORS),
-    (pem::FORMS, pem::DETECTORS),
+    (header::FORMS, header::DETECTORS),
     (named::FORMS, named::DETECTORS),
+    (pem::FORMS, pem::DETECTORS),
+    (query::FORMS, query::DETECTORS),
+    (url::FORMS, url::DETECTORS),
 ];
 
 /// Returns all detectors.

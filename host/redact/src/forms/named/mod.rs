@@ -11,8 +11,8 @@ mod shape;
 mod stdin;
 mod tables;
 mod value;
-mod variable;
-mod words;
+pub(super) mod variable;
+pub(super) mod words;
 mod xml;
 
 use super::{Detector, Form, Found};

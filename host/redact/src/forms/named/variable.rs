@@ -4,7 +4,7 @@ use super::words::{classes, is_mixed_letters, is_wordy};
 
 /// Returns true if a whole value is a variable, or made of variables and words.
 #[must_use]
-pub(super) fn is_variable(value: &str) -> bool {
+pub(in crate::forms) fn is_variable(value: &str) -> bool {
     let inner = |open: &str, close: &str| {
         value
             .strip_prefix(open)
@@ -81,7 +81,7 @@ fn looks_mixed(text: &str) -> bool {
 
 /// Returns true for what stands where a secret was or will be.
 #[must_use]
-pub(super) fn is_placeholder(value: &str) -> bool {
+pub(in crate::forms) fn is_placeholder(value: &str) -> bool {
     let bytes = value.as_bytes();
     let Some(first) = bytes.first() else {
         return true;

@@ -8,7 +8,7 @@ pub(super) const LOOK: usize = 200;
 /// Returns true if a value is made of words and short numbers: `my-registry-credentials`,
 /// `default-token-x7k2p`, `oauth2-proxy`, `node.js:18`, `EOF`.
 #[must_use]
-pub(super) fn is_wordy(value: &str) -> bool {
+pub(in crate::forms) fn is_wordy(value: &str) -> bool {
     let value = value.get(..value.len().min(LOOK)).unwrap_or(value);
     let mut words = 0;
     let mut odd = 0;
@@ -125,7 +125,7 @@ pub(super) fn classes(text: &str) -> (bool, bool, bool) {
 
 /// Returns true if a text of at least `least` bytes looks as if a machine had drawn it.
 #[must_use]
-pub(super) fn looks_random(value: &str, least: usize) -> bool {
+pub(in crate::forms) fn looks_random(value: &str, least: usize) -> bool {
     let value = value.get(..value.len().min(LOOK)).unwrap_or(value);
     if value.len() < least || value.contains(' ') || is_wordy(value) {
         return false;

@@ -1,0 +1,111 @@
+//! Cookies of sessions.
+
+use super::plausible::{is_no_word, is_random, stays};
+use super::syntax::{Value, after_blanks, after_quote, value_after};
+use super::{Detector, Form, Found};
+use crate::text::Text;
+use std::ops::Range;
+
+/// Value of a cookie.
+pub(super) static COOKIE: Form = Form {
+    id: "cookie",
+    title: "value of a cookie that can be a session",
+    examples: &[
+        "Cookie: lang=en; sid=→q7W3e9R2t5Y8u1I4o7P0←",
+        "< set-cookie: session=→s%3Aq7W3e9R2t5Y8u1I4.o7P0a3S6d9F2←; Path=/; HttpOnly",
+        "curl --cookie 'auth=→q7W3e9R2t5Y8u1I4←' https://x.example.com",
+        "url;jsessionid=→0123456789ABCDEF0123456789ABCDEF←",
+    ],
+};
+
+pub(super) static FORMS: &[&Form] = &[&COOKIE];
+
+pub(super) static DETECTORS: &[Detector] = &[
+    Detector {
+        keywords: &["cookie"],
+        detect: header,
+    },
+    Detector {
+        keywords: &["sessionid=", "sessid=", "connect.sid="],
+        detect: session,
+    },
+];
+
+/// Most cookies in one header.
+const MOST: usize = 64;
+
+fn header(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    let mut end = keyword.end;
+    if matches!(text.byte(end), Some(b's' | b'S' | b'2')) {
+        end += 1;
+    }
+    let value = value_after(text, end).or_else(|| option(text, keyword.clone()));
+    let Some(value) = value else {
+        return;
+    };
+    let mut at = value.range.start;
+    for pair in text.slice(value.range).split(';').take(MOST) {
+        if let Some((name, cookie)) = pair.split_once('=') {
+            let name = name.trim().trim_start_matches(['{', '"', '\'']);
+            let cookie = cookie.trim_matches([' ', '"', ',']);
+            let start = at + pair.rfind(cookie).unwrap_or(0);
+            if is_session(name, cookie) {
+                found(&COOKIE, start..start + cookie.len());
+            }
+        }
+        at += pair.len() + 1;
+    }
+}
+
+/// Returns the value of `--cookie VALUE` and `-b VALUE`.
+fn option(text: &Text<'_>, keyword: Range<usize>) -> Option<Value> {
+    if text.byte_before(keyword.start) != Some(b'-') {
+        return None;
+    }
+    let start = after_blanks(text, keyword.end);
+    let quote = after_quote(text, start);
+    let start = quote.unwrap_or(start);
+    let limit = text.line_end(start).min(start + 4096);
+    let shown = text.slice(start..limit);
+    let end = match quote.and_then(|quote| text.byte_before(quote)) {
+        Some(mark) => shown.find(char::from(mark))?,
+        None => shown
+            .find(|c: char| c.is_ascii_whitespace())
+            .unwrap_or(shown.len()),
+    };
+    Some(Value {
+        range: start..start + end,
+        quoted: quote.is_some(),
+    })
+}
+
+fn is_session(name: &str, value: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let attribute = matches!(
+        lower.as_str(),
+        "path" | "domain" | "expires" | "max-age" | "samesite" | "priority" | "version"
+    );
+    if attribute || name.is_empty() || name.contains(' ') || stays(value) {
+        return false;
+    }
+    let known = [
+        "sess", "sid", "auth", "token", "jwt", "csrf", "xsrf", "login", "remember", "secret",
+        "sso", "ticket",
+    ];
+    if known.iter().any(|word| lower.contains(word)) {
+        return is_no_word(value, 6);
+    }
+    is_random(value, 12)
+}
+
+fn session(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    let is_value = |b: u8| b.is_ascii_alphanumeric() || b"._-%+/=!~*".contains(&b);
+    let mut end = keyword.end;
+    while end - keyword.end < 1024 && text.byte(end).is_some_and(is_value) {
+        end += 1;
+    }
+    let value = text.slice(keyword.end..end).trim_end_matches('.');
+    if is_random(value, 12) {
+        found(&COOKIE, keyword.end..keyword.end + value.len());
+    }
+}

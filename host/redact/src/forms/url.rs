@@ -1,0 +1,242 @@
+//! Credentials in URLs: user and password, or a token, before the host.
+
+use super::plausible::{is_random, stays};
+use super::{Detector, Form, Found};
+use crate::text::Text;
+use std::ops::Range;
+
+/// A password in a URL.
+pub(super) static URL_CREDENTIALS: Form = Form {
+    id: "url-credentials",
+    title: "password in a URL",
+    examples: &[
+        "postgres://admin:→Sup3rSecret←@shared-db:5432/x",
+        "redis://:→p@ss/w#rd?1←@cache:6379/0",
+        "git clone https://oauth2:→0123456789abcdef←@git.example.com/x.git",
+        "jdbc:oracle:thin:scott/→t1gerT0wn←@db:1521:x",
+        "app:→pA55w0rd←@tcp(db:3306)/shop",
+    ],
+};
+
+/// A token in the place of a user in a URL.
+pub(super) static URL_TOKEN: Form = Form {
+    id: "url-token",
+    title: "token in the place of the user in a URL",
+    examples: &[
+        "https://→0123456789abcdefghijabcdefghij←@git.example.com",
+        "https://→0123456789abcdefghijabcdefghij←:x-oauth-basic@git.example.com/x.git",
+    ],
+};
+
+pub(super) static FORMS: &[&Form] = &[&URL_CREDENTIALS, &URL_TOKEN];
+
+pub(super) static DETECTORS: &[Detector] = &[
+    Detector {
+        keywords: &["://"],
+        detect: url,
+    },
+    Detector {
+        keywords: &["jdbc:oracle:"],
+        detect: oracle,
+    },
+    Detector {
+        keywords: &["@tcp(", "@unix("],
+        detect: go_dsn,
+    },
+];
+
+/// Longest part of a URL that is searched for `@`, in bytes.
+const LONGEST: usize = 1024;
+
+/// Least length of a password in bytes: `http://x:y@z/` is an example of the syntax.
+const SHORTEST: usize = 3;
+
+fn url(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    let start = keyword.end;
+    let scheme = scheme_before(text, keyword.start);
+    if scheme.len() < 2 {
+        return;
+    }
+    let limit = text.word_end(start).min(start + LONGEST);
+    // The next `@` is far away in most texts.
+    match text.find(b'@', start) {
+        Some(at) if at < limit => {}
+        _ => return,
+    }
+    let rest = text.slice(start..limit);
+    let rest = rest
+        .split(['"', '\'', '`', '<', '>', '\\', '\u{1a}'])
+        .next()
+        .unwrap_or_default();
+    let Some((user, secret)) = userinfo(rest, scheme) else {
+        return;
+    };
+    let password = rest.get(secret.clone()).unwrap_or_default();
+    let user_text = rest.get(user.clone()).unwrap_or_default();
+    let shell = scheme.ends_with("ssh") || scheme.starts_with("ssh") || scheme == "sftp";
+    if secret.start == user.end {
+        if is_random(user_text, 16) && !shell {
+            found(&URL_TOKEN, start + user.start..start + user.end);
+        }
+    } else if matches!(password, "" | "x" | "x-oauth-basic") {
+        if is_random(user_text, 16) {
+            found(&URL_TOKEN, start + user.start..start + user.end);
+        }
+    } else if password.len() >= SHORTEST && !is_example(password) && !stays(password) {
+        found(&URL_CREDENTIALS, start + secret.start..start + secret.end);
+    }
+}
+
+/// Returns the scheme that ends at `end`.
+fn scheme_before<'t>(text: &Text<'t>, end: usize) -> &'t str {
+    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-');
+    let mut start = end;
+    while end - start < 32 && text.byte_before(start).is_some_and(is_scheme) {
+        start -= 1;
+    }
+    text.slice(start..end)
+}
+
+/// Returns true for a word that stands for a password in documents.
+fn is_example(password: &str) -> bool {
+    [
+        "pass",
+        "password",
+        "passwd",
+        "pwd",
+        "secret",
+        "token",
+        "redacted",
+        "mypassword",
+        "yourpassword",
+    ]
+    .iter()
+    .any(|word| password.eq_ignore_ascii_case(word))
+}
+
+/// Returns the user and the password (or an empty range at the end of the user) in the text after
+/// `://`.
+fn userinfo(rest: &str, scheme: &str) -> Option<(Range<usize>, Range<usize>)> {
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let near = rest.get(..authority)?;
+    let colon = near.find(':');
+    let near_at = near.rfind('@');
+    let Some(colon) = colon.filter(|colon| near_at.is_none_or(|at| *colon < at)) else {
+        // No password: a user alone, whose host follows.
+        let at = near_at?;
+        let host = rest.get(at + 1..)?;
+        return (is_host(host)).then_some((0..at, at..at));
+    };
+    let user = rest.get(..colon)?;
+    if user.contains(['(', ')', '{', '[', ',', '|', ';', '=', '&']) && !stays(user) {
+        return None;
+    }
+    let after = rest.get(colon + 1..)?;
+    let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+    let next = after.as_bytes().get(digits);
+    // `host:port` and what follows it in a list, a path or a sentence.
+    let is_port = (1..=5).contains(&digits)
+        && matches!(
+            next,
+            None | Some(b'/' | b'?' | b'#' | b',' | b';' | b')' | b']' | b'}' | b'|' | b'&')
+        );
+    if is_port {
+        return None;
+    }
+    let web = matches!(scheme, "http" | "https" | "git" | "ftp");
+    let ends = |at: &usize| rest.get(at + 1..).is_some_and(is_host);
+    let last = |text: &str| {
+        text.rmatch_indices('@')
+            .map(|(at, _)| at)
+            .filter(|at| *at > colon)
+            .find(ends)
+    };
+    let at = match near_at.filter(ends) {
+        // A dot or a port says that this is a host; otherwise the password may hold `@` and `/`.
+        Some(at) if web || is_full_host(rest.get(at + 1..)?) => at,
+        Some(at) => last(rest).unwrap_or(at),
+        None => last(rest)?,
+    };
+    Some((0..colon, colon + 1..at))
+}
+
+/// Returns true if a text begins with a host, with or without a port: after the host, there is a path,
+/// a query, a list, or nothing. A digest (`sha256:…`) is no host.
+fn is_host(text: &str) -> bool {
+    if text.starts_with(['$', '{', '%', '[']) {
+        return true;
+    }
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let name = text.find(|c| !is_name(c)).unwrap_or(text.len());
+    let rest = text.get(name..).unwrap_or_default();
+    let mut after = rest.chars();
+    match after.next() {
+        _ if name == 0 => text.starts_with('/') || text.starts_with("tcp("),
+        None | Some('/' | '?' | '#' | ',' | ';' | ')' | ']' | '}' | '|' | '&' | '(' | '*') => true,
+        Some(':') => match after.next() {
+            Some('$' | '{') | None => true,
+            Some(digit) => {
+                digit.is_ascii_digit() && {
+                    let port = after.as_str();
+                    let digits = 1 + port.bytes().take_while(u8::is_ascii_digit).count();
+                    let next = port.as_bytes().get(digits - 1);
+                    digits <= 5 && next.is_none_or(|b| !b.is_ascii_alphanumeric())
+                }
+            }
+        },
+        Some(_) => false,
+    }
+}
+
+/// Returns true if a text begins with a host that has a dot or a port.
+fn is_full_host(text: &str) -> bool {
+    let end = text.find(['/', '?', '#', '@']).unwrap_or(text.len());
+    text.get(..end)
+        .is_some_and(|host| host.contains(['.', ':']))
+}
+
+/// Finds `jdbc:oracle:thin:user/password@host`.
+fn oracle(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    let limit = text.word_end(keyword.end).min(keyword.end + LONGEST);
+    let rest = text.slice(keyword.end..limit);
+    let Some((driver, after)) = rest.split_once(':') else {
+        return;
+    };
+    let Some((user, secret)) = after.split_once('/') else {
+        return;
+    };
+    let Some(at) = secret.rfind('@') else {
+        return;
+    };
+    let password = secret.get(..at).unwrap_or_default();
+    let start = keyword.end + driver.len() + 1 + user.len() + 1;
+    let is_user = !user.is_empty() && !user.contains(['@', '"', '\'']);
+    let open = usize::from(password.starts_with('"'));
+    let password = password.trim_matches('"');
+    if is_user && password.len() >= SHORTEST && !stays(password) {
+        found(
+            &URL_CREDENTIALS,
+            start + open..start + open + password.len(),
+        );
+    }
+}
+
+/// Finds `user:password@tcp(host:port)/database`, as the Go driver of MySQL takes it.
+fn go_dsn(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    let floor = keyword.start.saturating_sub(256);
+    let before = text.slice(floor..keyword.start);
+    let word = before
+        .rfind(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '`' | '='))
+        .map_or(0, |at| at + 1);
+    let shown = before.get(word..).unwrap_or_default();
+    let shown = shown.rsplit_once("://").map_or(shown, |(_, rest)| rest);
+    let Some((user, password)) = shown.split_once(':') else {
+        return;
+    };
+    if !user.is_empty() && password.len() >= SHORTEST && !stays(password) && !is_example(password) {
+        found(
+            &URL_CREDENTIALS,
+            keyword.start - password.len()..keyword.start,
+        );
+    }
+}
