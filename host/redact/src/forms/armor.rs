@@ -78,6 +78,18 @@ fn after_breaks(text: &Text<'_>, mut at: usize) -> usize {
     }
 }
 
+/// Returns the place after a line break, also an escaped one, and the blanks around it. Returns `at`
+/// if there is none.
+pub(super) fn after_line_break(text: &Text<'_>, at: usize) -> usize {
+    let is_blank = |byte: u8| byte.is_ascii_whitespace();
+    let mut end = after_breaks(text, at);
+    while end - at < 64 && text.byte(end).is_some_and(is_blank) {
+        end = after_breaks(text, end + 1);
+    }
+    let broken = text.slice(at..end).contains(|c| !matches!(c, ' ' | '\t'));
+    if broken { end } else { at }
+}
+
 /// Returns the end of the base64 from `at` on. `%2B`, `%2F` and `%3D` stand for its signs in URLs.
 fn word_end(text: &Text<'_>, at: usize, limit: usize) -> usize {
     let mut end = at;

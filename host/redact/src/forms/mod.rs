@@ -6,8 +6,11 @@
 
 mod armor;
 mod cookie;
+mod encoded_key;
 mod hash;
 mod header;
+mod json;
+mod manifest;
 mod named;
 mod pem;
 mod plausible;
@@ -46,8 +49,10 @@ pub(crate) struct Detector {
 /// Forms with their detectors, by topic.
 static TOPICS: &[(&[&Form], &[Detector])] = &[
     (cookie::FORMS, cookie::DETECTORS),
+    (encoded_key::FORMS, encoded_key::DETECTORS),
     (hash::FORMS, hash::DETECTORS),
     (header::FORMS, header::DETECTORS),
+    (manifest::FORMS, manifest::DETECTORS),
     (named::FORMS, named::DETECTORS),
     (pem::FORMS, pem::DETECTORS),
     (query::FORMS, query::DETECTORS),

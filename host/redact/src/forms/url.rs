@@ -128,7 +128,9 @@ fn userinfo(rest: &str, scheme: &str) -> Option<(Range<usize>, Range<usize>)> {
         return (is_host(host)).then_some((0..at, at..at));
     };
     let user = rest.get(..colon)?;
-    if user.contains(['(', ')', '{', '[', ',', '|', ';', '=', '&']) && !stays(user) {
+    if user.starts_with('[')
+        || (user.contains(['(', ')', '{', '[', ',', '|', ';', '=', '&']) && !stays(user))
+    {
         return None;
     }
     let after = rest.get(colon + 1..)?;
