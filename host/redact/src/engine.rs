@@ -377,29 +377,34 @@ impl Engine {
         }
         let bytes = text.as_str().as_bytes();
         let is_word = |byte: u8| kind::is_word(byte) || byte == b'-';
+        let word_end = |from: usize| {
+            let rest = bytes.get(from..starts.end).unwrap_or_default();
+            let length = rest.iter().position(|byte| !is_word(*byte));
+            length.map_or(starts.end, |length| from + length)
+        };
         let mut at = starts.start;
         // A word that began in the part before belongs to that part.
         if text.byte_before(at).is_some_and(is_word) {
-            at += bytes
-                .get(at..starts.end)
-                .unwrap_or_default()
-                .iter()
-                .take_while(|b| is_word(**b))
-                .count();
+            at = word_end(at);
         }
         while at < starts.end {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let length = rest.iter().take_while(|b| is_word(**b)).count();
-            if length >= LONG_WORD {
-                let escape = kind::escape_end(text, at);
-                for index in self.word_kinds.iter() {
+            let Some(word) = bytes.get(at..at + LONG_WORD) else {
+                break;
+            };
+            // The last byte that is in no word: no long word begins before it, so most bytes of an
+            // ordinary text need not be looked at.
+            if let Some(last) = word.iter().rposition(|byte| !is_word(*byte)) {
+                at += last + 1;
+                continue;
+            }
+            let escape = kind::escape_end(text, at);
+            for index in self.word_kinds.iter() {
+                self.try_match(text, *index, at, hits);
+                if let Some(at) = escape {
                     self.try_match(text, *index, at, hits);
-                    if let Some(at) = escape {
-                        self.try_match(text, *index, at, hits);
-                    }
                 }
             }
-            at += length.max(1);
+            at = word_end(at);
         }
     }
 
