@@ -59,4 +59,6 @@ pub fn kinds() -> impl Iterator<Item = &'static Kind> {
 }
 
 #[cfg(test)]
+mod ordinary;
+#[cfg(test)]
 mod tests;
