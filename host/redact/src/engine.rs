@@ -280,6 +280,14 @@ impl Engine {
         self.ids.get(rule).map_or("unknown", |id| id)
     }
 
+    /// Returns the rule of a form, or `None` if the form is left out.
+    pub(crate) fn rule_of(&self, form: &'static Form) -> Option<usize> {
+        let known = self.forms.iter();
+        known
+            .filter(|(known, _)| std::ptr::eq(*known, form))
+            .find_map(|(_, rule)| *rule)
+    }
+
     /// Returns what stands in the place of a secret.
     pub(crate) fn replacement(&self, rule: usize, secret: &str) -> Cow<'_, str> {
         match self.replacements.get(rule) {

@@ -12,6 +12,7 @@ pub mod catalog;
 mod counts;
 mod engine;
 pub mod forms;
+mod json;
 mod kind;
 mod mask;
 mod own_rule;

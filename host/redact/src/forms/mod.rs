@@ -11,7 +11,7 @@ mod hash;
 mod header;
 mod json;
 mod manifest;
-mod named;
+pub(crate) mod named;
 mod pem;
 mod plausible;
 mod query;

@@ -321,6 +321,7 @@ fn sql(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         at = skip_blanks(text, at + 9, 8);
     }
     if at > keyword.end
+        && text.byte(at) != Some(b'`')
         && let Some(value) = value_at(text, at, keyword.start)
     {
         let style = if value.quoted {

@@ -90,6 +90,9 @@ pub(super) fn argument(
         return true;
     };
     // The next option.
+    if value.quoted && text.continues_with(value.range.start, "--") {
+        return true;
+    }
     if !value.quoted
         && text.byte(place) == Some(b'-')
         && text

@@ -18,11 +18,7 @@ pub(super) struct Name<'t> {
 impl Name<'_> {
     /// Returns the form of an assignment.
     pub(super) fn form(&self) -> &'static Form {
-        if self.strength >= Strength::Loose {
-            &assignment::PASSWORD
-        } else {
-            &assignment::SECRET
-        }
+        assignment::form_of(self.strength)
     }
 
     /// Returns true for `DB_PASSWORD`.

@@ -16,6 +16,26 @@ pub(super) mod words;
 mod xml;
 
 use super::{Detector, Form, Found};
+pub(crate) use names::{Strength, judge};
+
+/// Returns the form of a whole value under a name of this strength, or `None` if the value cannot be
+/// a secret.
+pub(crate) fn form_of_value(strength: Strength, value: &str) -> Option<&'static Form> {
+    let number = value.bytes().all(|b| b.is_ascii_digit());
+    let is_secret = if number {
+        match strength {
+            Strength::Strong => value.len() >= 2,
+            Strength::Medium => value.len() >= 6,
+            _ => false,
+        }
+    } else {
+        let look = value
+            .get(..value.floor_char_boundary(words::LOOK))
+            .unwrap_or(value);
+        shape::is_secret(strength, shape::Style::Field, look)
+    };
+    is_secret.then_some(assignment::form_of(strength))
+}
 
 /// The forms.
 pub(super) static FORMS: &[&Form] = &[

@@ -204,7 +204,7 @@ fn classify(word: &str) -> Word {
         | "digest" | "list" | "index" | "revision" | "position" | "offset" | "line" | "config"
         | "store" | "bytes" | "bits" | "affinity" | "review" | "reviews" | "request" | "crt"
         | "pem" | "pub" | "class_name" | "stream" | "hashes" | "by" | "through" | "thru"
-        | "rate" | "fail" | "fails" | "ratio" | "threshold" => Word::About,
+        | "rate" | "fail" | "fails" | "ratio" | "threshold" | "arg" | "args" => Word::About,
         "max" | "min" | "num" | "total" | "no" | "has" | "is" | "use" | "enable" | "disable"
         | "require" | "requires" | "allow" | "show" | "hide" | "without" | "unexpected"
         | "validate" | "skip" => Word::Choice,

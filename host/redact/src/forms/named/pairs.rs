@@ -39,6 +39,13 @@ pub(super) fn value_beside(text: &Text<'_>, name: &Name<'_>, found: &mut Found<'
             text.byte(name.end),
             None | Some(b'\n' | b'\r' | b',' | b'<' | b'}' | b' ' | b'\\')
         );
+    // Workflow commands of GitHub: `::set-output name=token::value`.
+    if text.continues_with(name.end, "::") {
+        if let Some(value) = value::unquoted(text, name.end + 2, name.start) {
+            report_field(text, name, &value, found);
+        }
+        return true;
+    }
     if !is_whole || text.byte(skip_blanks(text, close, 4)) == Some(b':') {
         return false;
     }

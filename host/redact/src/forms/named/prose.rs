@@ -96,7 +96,9 @@ pub(super) fn after_name(
                 return;
             }
         }
-    } else if let Some(value) = value::unquoted(text, at, name.start) {
+    } else if let Some(value) =
+        value::unquoted(text, at, name.start).filter(|_| !text.continues_with(at, "--"))
+    {
         let shown = shown(text, &value.range);
         if is_setting(text, name) {
             if report_as(text, name, &value, Style::Tight, &PROSE, found) {

@@ -9,6 +9,8 @@ use super::words::{classes, is_mixed_letters, is_sentence, is_wordy, looks_rando
 pub(crate) enum Style {
     /// In quotation marks.
     Quoted,
+    /// The whole value of a member of JSON.
+    Field,
     /// Directly after `=`: as in an environment or a shell.
     Tight,
     /// After a sign and blanks, alone up to the end of its line or list.
@@ -26,6 +28,7 @@ pub(crate) fn is_secret(strength: Strength, style: Style, value: &str) -> bool {
     if value.len() < 2 || is_variable(value) || is_placeholder(value) || is_constant(value) {
         return false;
     }
+    let is_text = matches!(style, Style::Quoted | Style::Field | Style::Tight);
     match strength {
         Strength::None => false,
         Strength::Strong => is_password(style, value),
@@ -33,24 +36,33 @@ pub(crate) fn is_secret(strength: Strength, style: Style, value: &str) -> bool {
             let digits = value.bytes().filter(u8::is_ascii_digit).count();
             let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
             let plain = digits == 0 && is_wordy(value);
-            let quoted = matches!(style, Style::Quoted | Style::Tight);
             value.len() >= 4
                 && letters > 0
                 && !is_path(value)
                 && !is_code(value)
                 && !value.contains(' ')
-                && if quoted {
+                && if is_text {
                     !plain
                 } else {
                     !is_wordy(value) && digits > 0
                 }
                 && is_password(style, value)
         }
-        Strength::Medium => is_token(value) && (style == Style::Quoted || !is_code(value)),
-        Strength::Weak => looks_random(value, 12) && is_token(value),
+        Strength::Medium if style == Style::Field && value.contains(' ') => value.len() >= 6,
+        Strength::Medium => {
+            is_token(value) && (matches!(style, Style::Quoted | Style::Field) || !is_code(value))
+        }
+        Strength::Weak => {
+            looks_random(value, 12) && is_token(value) && (is_text || !is_code(value))
+        }
         Strength::Faint => {
             let (upper, lower, digit) = classes(value);
-            upper && lower && digit && looks_random(value, 16) && is_token(value)
+            upper
+                && lower
+                && digit
+                && looks_random(value, 16)
+                && is_token(value)
+                && (style == Style::Quoted || !is_code(value))
         }
     }
 }
@@ -62,6 +74,7 @@ fn is_password(style: Style, value: &str) -> bool {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     match style {
         Style::Quoted => !is_sentence(value) && !is_name_of_secret(value),
+        Style::Field => !is_name_of_secret(value),
         Style::Tight => !is_code(value) && !names_itself(value),
         Style::Alone => {
             if digits == value.len() {
@@ -97,6 +110,9 @@ fn is_token(value: &str) -> bool {
         && !is_time(value)
         && !is_reference(value)
         && !is_sentence(value)
+        && !["[0-9", "0-9]", "a-z", "A-Z"]
+            .iter()
+            .any(|class| value.contains(class))
 }
 
 /// Returns true for words that programs print as values, and for types.
@@ -304,6 +320,10 @@ fn is_version(value: &str) -> bool {
 
 /// Returns true for source code: a call, a member, a pointer.
 fn is_code(value: &str) -> bool {
+    let value = value
+        .strip_prefix(['&', '*'])
+        .filter(|rest| is_code(rest))
+        .unwrap_or(value);
     let is_name =
         |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'!' | b'?');
     let name = value.bytes().take_while(is_name).count();

@@ -60,7 +60,7 @@ pub(in crate::forms) fn is_variable(value: &str) -> bool {
     }
     (before.is_empty() || is_wordy(before))
         && is_variable_name(name)
-        && (tail.is_empty() || tail.contains('$') || is_wordy(tail))
+        && (tail.is_empty() || is_wordy(tail) || tail.contains('$') && is_variable(tail))
 }
 
 /// Returns true for the name of a variable: not letters and digits at random.

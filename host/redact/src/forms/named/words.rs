@@ -44,6 +44,9 @@ fn is_plain_word(part: &str) -> bool {
     if letters.is_empty() {
         return digits <= 6;
     }
+    if letters.len() > 60 || is_camel_with_numbers(part) {
+        return letters.len() <= 60;
+    }
     if digits > 4 || letters.len() > 40 {
         return false;
     }
@@ -83,6 +86,31 @@ fn is_plain_word(part: &str) -> bool {
         return letters.len() <= 24 || !letters.is_ascii();
     }
     !is_mixed_letters(letters)
+}
+
+/// Returns true for names as `xmlSecAppPkcs12Load`.
+fn is_camel_with_numbers(part: &str) -> bool {
+    let longest = part
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .max_by_key(|letters| letters.len())
+        .unwrap_or_default();
+    let (upper, lower, _) = classes(longest);
+    let groups = part
+        .split(|c: char| c.is_ascii_alphabetic())
+        .filter(|digits| !digits.is_empty())
+        .count();
+    let words = longest
+        .bytes()
+        .zip(longest.bytes().skip(1))
+        .filter(|(before, next)| before.is_ascii_lowercase() && next.is_ascii_uppercase())
+        .count()
+        + 1;
+    longest.len() >= 12
+        && longest.len() >= 3 * words
+        && upper
+        && lower
+        && groups <= 3
+        && !is_mixed_letters(part)
 }
 
 /// Returns true if upper and lower case change as in no camel case: single small letters between
