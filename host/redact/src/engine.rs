@@ -452,6 +452,9 @@ impl Engine {
         if !text.byte(at).is_some_and(|byte| matcher.begins_with(byte)) {
             return false;
         }
+        if matcher.is_long() && kind.lead == (0, 0) && kind::repeats(text, at) {
+            return false;
+        }
         let Some((whole, secret)) = matcher.match_at(text, at) else {
             return false;
         };

@@ -227,6 +227,12 @@ impl Matcher {
         self.first.get(usize::from(byte)).is_some_and(|can| *can)
     }
 
+    /// Returns true if a match may be so long that it must not be read again from each of many
+    /// keywords within it.
+    pub(crate) fn is_long(&self) -> bool {
+        self.longest >= 256
+    }
+
     /// Matches at exactly `at`. Returns the match, and the part of it to mask.
     pub(crate) fn match_at(
         &self,
@@ -276,6 +282,18 @@ fn without_upper_bounds(pattern: &str) -> String {
         }
     }
     unbounded
+}
+
+/// Returns true if the four bytes at `at` follow four more times within 96 bytes. No credential
+/// contains its own beginning so often; a text of nested keywords, which would be read again from
+/// each of them, does.
+pub(crate) fn repeats(text: &Text<'_>, at: usize) -> bool {
+    let bytes = text.as_str().as_bytes();
+    let (Some(start), Some(next)) = (bytes.get(at..at + 4), bytes.get(at + 4..)) else {
+        return false;
+    };
+    let near = next.get(..96).unwrap_or(next);
+    memchr::memmem::find_iter(near, start).nth(3).is_some()
 }
 
 /// Returns true if no letter, digit or `_` stands directly before `at`. The end of an escape

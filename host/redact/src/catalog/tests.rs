@@ -111,3 +111,22 @@ fn no_id_holds_a_part_of_an_example() {
         }
     }
 }
+
+#[test]
+fn tokens_side_by_side_are_all_masked() {
+    let engine = Engine::new(&Options {
+        forms: false,
+        ..Options::default()
+    })
+    .unwrap();
+    for template in ["glpat-{w20}", "ghp_{a36}", "hvs.{a24}", "AKIA{t16}"] {
+        for separator in [",", " ", "/", "\n"] {
+            let tokens: Vec<_> = (0..8).map(|seed| example(template, seed)).collect();
+            let masked = mask(&engine, &tokens.join(separator));
+            assert!(
+                tokens.iter().all(|token| !masked.contains(token.as_str())),
+                "{masked}"
+            );
+        }
+    }
+}
