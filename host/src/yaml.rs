@@ -106,6 +106,30 @@ pub(crate) fn parse<T: DeserializeOwned + Default>(
     }
 }
 
+/// Parses a text like [`parse`], and reports what `check` finds in its value: a field and its
+/// mistake.
+///
+/// # Errors
+///
+/// The text contains mistakes: the error has line and field of each.
+pub fn parse_checked<T: DeserializeOwned + Default>(
+    name: &str,
+    root_name: &'static str,
+    text: &str,
+    check: impl FnOnce(&T) -> Option<(FieldPath, String)>,
+) -> Result<T, Mistakes> {
+    let mut parsed = parse_lenient(name, root_name, text);
+    if parsed.mistakes.is_empty()
+        && let Some((field, problem)) = parsed.value.as_ref().and_then(check)
+    {
+        parsed.add_mistake(&field, problem);
+    }
+    match parsed.value {
+        Some(value) if parsed.mistakes.is_empty() => Ok(value),
+        _ => Err(parsed.mistakes),
+    }
+}
+
 /// Reads the valid part of a text, and collects the mistakes in the rest.
 pub(crate) fn parse_lenient<T: DeserializeOwned + Default>(
     name: &str,

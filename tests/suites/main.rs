@@ -53,6 +53,7 @@ mod rbac;
 mod receivers;
 mod record;
 mod recordings;
+mod redact;
 mod refused;
 mod reload;
 mod secrets;

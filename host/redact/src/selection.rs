@@ -158,7 +158,8 @@ impl Options {
     }
 
     /// Returns whether a kind or form of the catalogue is used.
-    pub(crate) fn uses(&self, id: &str) -> bool {
+    #[must_use]
+    pub fn uses(&self, id: &str) -> bool {
         let named = |names: &[String]| names.iter().any(|name| is_named(id, name));
         !named(&self.without) && (self.only.is_empty() || named(&self.only))
     }

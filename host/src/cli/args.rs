@@ -2,10 +2,12 @@
 
 pub(super) mod plugin;
 pub(super) mod record;
+pub(super) mod redact;
 mod values;
 
 use self::plugin::PluginCommand;
 use self::record::RecordArgs;
+use self::redact::RedactArgs;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::SocketAddr;
@@ -86,6 +88,9 @@ pub(crate) enum Command {
         step-observer record --until-idle 30s --out recording && step-observer replay recording"
     )]
     Record(RecordArgs),
+    /// Mask the secrets in a text: a filter for logs, and a check for CI
+    #[command(after_help = redact::AFTER_HELP)]
+    Redact(RedactArgs),
     /// Write, build, try and measure plugins
     #[command(subcommand)]
     Plugin(PluginCommand),

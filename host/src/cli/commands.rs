@@ -2,7 +2,7 @@
 
 use super::args::Command;
 use super::outcome::{CommandError, CommandOutcome};
-use super::{config, dead_letters, demo, explain, plugin, record, replay, run, shell};
+use super::{config, dead_letters, demo, explain, plugin, record, redact, replay, run, shell};
 use step_observer::plugin::Compiler;
 
 pub(super) async fn dispatch(
@@ -14,6 +14,7 @@ pub(super) async fn dispatch(
         Command::Run(args) => run::run(args, compiler).await,
         Command::Replay(args) => replay::replay(args, compiler).await,
         Command::Record(args) => record::record(args, compiler).await,
+        Command::Redact(args) => redact::redact(args).await,
         Command::Plugin(command) => plugin::dispatch(command).await,
         Command::Explain(args) => explain::explain(&args),
         Command::DeadLetters(command) => dead_letters::dead_letters(command).await,

@@ -2,7 +2,7 @@
 
 use super::args::{ConfigCommand, SchemaOf};
 use super::outcome::{CommandError, CommandOutcome};
-use std::io::Write as _;
+use super::output::print_text;
 use step_observer::app::{self, CheckScope};
 use step_observer::config::{Config, ConfigCheck};
 use step_observer::event;
@@ -37,6 +37,6 @@ pub(super) async fn config(command: ConfigCommand) -> Result<CommandOutcome, Com
             config.masked().to_yaml()?
         }
     };
-    std::io::stdout().write_all(text.as_bytes())?;
+    print_text(&text)?;
     Ok(CommandOutcome::Complete)
 }

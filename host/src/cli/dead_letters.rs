@@ -2,7 +2,7 @@
 
 use super::args::DeadLettersCommand;
 use super::outcome::{CommandError, CommandOutcome};
-use std::io::Write as _;
+use super::output::print_text;
 use std::path::Path;
 use step_observer::control::{DeadLetterView, Request, Response, call};
 use step_observer::terminal;
@@ -37,7 +37,7 @@ pub(super) async fn dead_letters(
             format!("{done} dead letters are dropped\n")
         }
     };
-    std::io::stdout().write_all(text.as_bytes())?;
+    print_text(&text)?;
     Ok(CommandOutcome::Complete)
 }
 

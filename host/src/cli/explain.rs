@@ -2,9 +2,9 @@
 
 use super::args::ExplainArgs;
 use super::outcome::{CommandError, CommandOutcome};
+use super::output::print_text;
 use jiff::Timestamp;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 use step_observer::history::{self, EventStage, HistoryEntry, HistoryError, PluginResult};
 use step_observer::terminal;
@@ -30,7 +30,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<CommandOutcome, CommandError
     if args.json {
         text = lines(facts.iter().chain(&pauses))?;
     }
-    std::io::stdout().write_all(text.as_bytes())?;
+    print_text(&text)?;
     Ok(CommandOutcome::Complete)
 }
 

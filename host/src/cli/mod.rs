@@ -20,6 +20,7 @@ mod output;
 mod plugin;
 mod record;
 mod recordings;
+mod redact;
 mod replay;
 mod run;
 mod shell;
@@ -74,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(CommandOutcome::Complete) => ExitCode::SUCCESS,
+        Ok(CommandOutcome::SecretsFound) => ExitCode::from(outcome::SECRETS_FOUND),
         Ok(CommandOutcome::Undelivered(count)) => fail(&format!(
             "{count} events were not delivered; see the lines above for the reasons"
         )),

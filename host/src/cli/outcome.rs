@@ -12,7 +12,13 @@ pub(super) enum CommandOutcome {
     Complete,
     /// The pipeline ran to its end, but this number of events was not delivered.
     Undelivered(u64),
+    /// `redact --check` found secrets.
+    SecretsFound,
 }
+
+/// Exit code of [`CommandOutcome::SecretsFound`]. A wrong command line ends with 2, every other
+/// error with 1.
+pub(super) const SECRETS_FOUND: u8 = 3;
 
 impl CommandOutcome {
     /// Logs the totals of a pipeline, and derives the outcome from them.

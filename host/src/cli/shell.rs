@@ -3,9 +3,9 @@
 
 use super::args::{Args, CompletionsArgs, ManArgs};
 use super::outcome::{CommandError, CommandOutcome};
+use super::output::print_text;
 use clap::CommandFactory as _;
 use clap_mangen::Man;
-use std::io::Write as _;
 use std::path::Path;
 
 pub(super) fn completions(args: &CompletionsArgs) -> Result<CommandOutcome, CommandError> {
@@ -17,7 +17,7 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<CommandOutcome, Comm
     // If the name of a program has a hyphen, the script for bash compares with labels that it never sets, and completes
     // nothing after a subcommand: https://github.com/clap-rs/clap/issues/6421
     let script = String::from_utf8(script)?.replace("step__subcmd__observer", "step__observer");
-    std::io::stdout().write_all(script.as_bytes())?;
+    print_text(&script)?;
     Ok(CommandOutcome::Complete)
 }
 
@@ -30,7 +30,7 @@ pub(super) fn man(args: &ManArgs) -> Result<CommandOutcome, CommandError> {
         .long_version(env!("CARGO_PKG_VERSION"));
     command.build();
     match &args.dir {
-        None => std::io::stdout().write_all(&page(command)?.1)?,
+        None => print_text(&page(command)?.1)?,
         Some(folder) => {
             std::fs::create_dir_all(folder)
                 .and_then(|()| write_pages(command, folder))

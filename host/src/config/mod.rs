@@ -47,8 +47,12 @@ pub enum ConfigError {
     Invalid(#[from] Mistakes),
 }
 
-/// Reads the text of a file.
-fn read_text(path: &Path) -> Result<String, ConfigError> {
+/// Reads the text of a configuration file.
+///
+/// # Errors
+///
+/// The file cannot be read, is too large, or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, ConfigError> {
     use std::io::Read as _;
     let read_error = |source| ConfigError::Read {
         path: path.to_owned(),
