@@ -443,6 +443,7 @@ impl Engine {
         };
         if kind.bounded && !kind::is_free_before(text, at)
             || kind.apart && kind::is_joined_before(text, at)
+            || kind.outside_base64 && kind::is_within_base64(text, at)
         {
             return false;
         }

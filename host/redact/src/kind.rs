@@ -31,6 +31,9 @@ pub struct Kind {
     /// True if no hyphen may touch the credential either, so that a part of a name such as
     /// `task-sk-learn` is none. A hyphen after a colon (`${TOKEN:-default}`) does not count.
     pub apart: bool,
+    /// True if it does not begin within base64 either: no `+` or `/` stands directly before, except
+    /// the end of `://`.
+    pub outside_base64: bool,
     /// Least Shannon entropy of the secret, in bits per character. 0.0: any.
     pub entropy: f32,
     /// Words that no real credential contains; the case of ASCII letters is ignored.
@@ -65,6 +68,7 @@ impl Kind {
             lead: (0, 0),
             bounded: false,
             apart: false,
+            outside_base64: false,
             entropy: 0.0,
             allow: &[],
             checksum: None,
@@ -106,6 +110,14 @@ impl Kind {
         self.bounded = true;
         self.apart = true;
         self
+    }
+
+    /// Says that it is apart, and that it does not begin within base64. A pattern with `/` or `+` in a
+    /// long run of characters needs it, as [`Kind::apart`] says.
+    #[must_use]
+    pub const fn outside_base64(mut self) -> Self {
+        self.outside_base64 = true;
+        self.apart()
     }
 
     /// Sets the least entropy in bits per character.
@@ -336,12 +348,21 @@ pub(crate) fn is_joined_before(text: &Text<'_>, at: usize) -> bool {
     text.byte_before(at) == Some(b'-') && text.byte_before(at - 1) != Some(b':')
 }
 
+/// Returns true if a sign of base64 stands directly before `at`.
+pub(crate) fn is_within_base64(text: &Text<'_>, at: usize) -> bool {
+    match text.byte_before(at) {
+        Some(b'+') => true,
+        Some(b'/') => !(at >= 3 && text.continues_with(at - 3, "://")),
+        _ => false,
+    }
+}
+
 /// Returns true if a hyphen joins a name to what ends at `at`.
 pub(crate) fn is_joined_after(text: &Text<'_>, at: usize) -> bool {
     text.byte(at) == Some(b'-') && text.byte(at + 1).is_some_and(is_word)
 }
 
-/// Returns the end of the escape (`\n`, `\x22`, `\u0022`, `%3D`) whose letters or digits begin at
+/// Returns the end of the escape (`\n`, `\x22`, `\u0022`, `%3D`, a colour) whose letters or digits begin at
 /// `at`, directly after its sign.
 pub(crate) fn escape_end(text: &Text<'_>, at: usize) -> Option<usize> {
     let digits = match (text.byte_before(at)?, text.byte(at)?) {
@@ -349,6 +370,13 @@ pub(crate) fn escape_end(text: &Text<'_>, at: usize) -> Option<usize> {
         (b'\\', b'x') => at + 1..at + 3,
         (b'\\', b'u') => at + 1..at + 5,
         (b'%', _) => at..at + 2,
+        // A colour: `[32m`, `[1;31m`.
+        (b'[' | b';', b'0'..=b'9') => {
+            let is_digit =
+                |place: &usize| text.byte(*place).is_some_and(|byte| byte.is_ascii_digit());
+            let end = at + (at..at + 3).take_while(is_digit).count();
+            return (text.byte(end) == Some(b'm')).then_some(end + 1);
+        }
         _ => return None,
     };
     let end = digits.end;

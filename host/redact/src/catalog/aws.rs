@@ -46,10 +46,10 @@ pub(super) const KINDS: &[Kind] = &[
     .look_alikes(&["ABIA", "ACCA"]),
     Kind::new("aws-session-token", "AWS session token", STS)
         .pattern(
-            "(?:IQoJb3JpZ2lu|FwoGZXIvYXdz|FQoGZXIvYXdz)[A-Za-z0-9+/=]{80,2000}",
+            "(?:IQoJb3JpZ2lu|FwoGZXIvYXdz|FQoGZXIvYXdz)[A-Za-z0-9+/]{80,2000}={0,2}",
             &["iqojb3jpz2lu", "fwogzxivyxdz", "fqogzxivyxdz"],
         )
-        .bounded()
+        .outside_base64()
         .examples(&["IQoJb3JpZ2lu{b400}", "FwoGZXIvYXdz{b300}="])
         .look_alikes(&["IQoJb3JpZ2lu"]),
     // `QmVkcm9ja0FQSUtleS` is `BedrockAPIKey-` in base64.
@@ -128,7 +128,7 @@ pub(super) const KINDS: &[Kind] = &[
         "eyJwYXlsb2FkIjoi[A-Za-z0-9+/]{200,4000}={0,2}",
         &["eyjwyxlsb2fkijoi"],
     )
-    .bounded()
+    .outside_base64()
     .examples(&["eyJwYXlsb2FkIjoi{b1200}=="])
     .look_alikes(&["eyJwYXlsb2FkIjoi"]),
 ];

@@ -32,6 +32,7 @@ pub(super) const KINDS: &[Kind] = &[
             "bk(?:aa|aj|ar|at|ct|pt|pat|ps)_[A-Za-z0-9_-]{30,400}",
             &["bkaa_", "bkaj_", "bkar_", "bkat_", "bkct_", "bkpt_", "bkpat_", "bkps_"],
         )
+        .apart()
         .entropy(3.0)
         .examples(&["bkct_{w73}", "bkaj_{w333}", "bkpat_{w54}"])
         .look_alikes(&["bkct_short"]),
@@ -79,7 +80,7 @@ pub(super) const KINDS: &[Kind] = &[
         .examples(&["sqp_{h40}", "sqb_{h40}"])
         .look_alikes(&["sqp_id"]),
     Kind::new("snyk-token", "Snyk personal or service account token", SNYK)
-        .pattern(r"snyk_[us]at\.[A-Za-z0-9]{6,16}\.[A-Za-z0-9._-]{40,1500}[A-Za-z0-9_-]", &["snyk_uat.", "snyk_sat."])
+        .pattern(r"snyk_[us]at\.[A-Za-z0-9]{6,16}(?:\.[A-Za-z0-9_-]{10,900}){1,4}", &["snyk_uat.", "snyk_sat."])
         .examples(&["snyk_uat.{h8}.eyJ{w120}.{w86}", "snyk_sat.{h8}.eyJ{w120}.{w86}"])
         .look_alikes(&["snyk_uat.txt"]),
     Kind::new("prefect-user-key", "Prefect user API key", PREFECT)

@@ -41,7 +41,7 @@ pub(super) const KINDS: &[Kind] = &[
         ),
     )
     .pattern("cflt[A-Za-z0-9+/]{56,64}", &["cflt"])
-    .bounded()
+    .outside_base64()
     .entropy(4.2)
     .examples(&["cflt{b60}"])
     .look_alikes(&["cfltname"]),

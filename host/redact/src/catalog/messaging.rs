@@ -78,7 +78,7 @@ pub(super) const KINDS: &[Kind] = &[
         "xoxd-(?:[A-Za-z0-9+/_-]|%2[BF]|%3D){60,400}={0,2}",
         &["xoxd-"],
     )
-    .apart()
+    .outside_base64()
     .examples(&["xoxd-{w140}", "xoxd-{a20}%2F{a80}%3D%3D"])
     .look_alikes(&["xoxd-name"]),
     Kind::new(

@@ -114,7 +114,7 @@ pub(super) const KINDS: &[Kind] = &[
         "glc_(?:[A-Za-z0-9+/_-]|%2[BF]){32,500}(?:=|%3D){0,3}",
         &["glc_"],
     )
-    .apart()
+    .outside_base64()
     .entropy(3.8)
     .examples(&["glc_eyJ{b120}==", "glc_eyJ{b97}="])
     .look_alikes(&["glc_name"]),
@@ -127,7 +127,7 @@ pub(super) const KINDS: &[Kind] = &[
         r"eyJrIjoi(?:[A-Za-z0-9+/]|\\/|%2[BF]){40,400}(?:=|%3D){0,3}",
         &["eyjrijoi"],
     )
-    .bounded()
+    .outside_base64()
     .examples(&["eyJrIjoi{b70}==", "eyJrIjoi{b82}"])
     .look_alikes(&["eyjrijoiname"]),
     Kind::new(
@@ -139,7 +139,7 @@ pub(super) const KINDS: &[Kind] = &[
         "sntrys_[A-Za-z0-9+/]{40,700}={0,2}(?:_[A-Za-z0-9+/]{43})?",
         &["sntrys_"],
     )
-    .bounded()
+    .outside_base64()
     .examples(&[
         "sntrys_eyJpYXQiO{b120}=_{b43}",
         "sntrys_eyJpYXQiO{b120}==_{b43}",
@@ -284,7 +284,7 @@ pub(super) const KINDS: &[Kind] = &[
         "ess[ua]_[A-Za-z0-9+/]{40,160}(?:=|%3D){0,2}",
         &["essu_", "essa_"],
     )
-    .bounded()
+    .outside_base64()
     .examples(&["essu_{b78}==", "essu_{b80}"])
     .look_alikes(&["essu_name"]),
     Kind::new(

@@ -95,7 +95,7 @@ pub(super) const KINDS: &[Kind] = &[
         "https://developer.squareup.com/docs/build-basics/access-tokens",
     )
     .pattern("EAAA[A-Za-z0-9_-]{56,64}", &["eaaa"])
-    .apart()
+    .outside_base64()
     .entropy(4.3)
     .examples(&["EAAA{w60}"])
     .look_alikes(&["EAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
@@ -147,7 +147,7 @@ pub(super) const KINDS: &[Kind] = &[
         ),
         &["aqe"],
     )
-    .bounded()
+    .outside_base64()
     .entropy(4.6)
     .examples(&["AQEyhmfx{b88}==-{b43}=-{a16}", "AQE{a97}"])
     .look_alikes(&["AQEFAAOCAQ8AMIIBCgKCAQEA"]),

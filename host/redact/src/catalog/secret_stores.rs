@@ -88,8 +88,8 @@ pub(super) const KINDS: &[Kind] = &[
         .look_alikes(&["st.example.com"]),
     // The rest is JSON in base64.
     Kind::new("onepassword-service-account-token", "1Password service account token", ONEPASSWORD)
-        .pattern("ops_eyJ(?:[A-Za-z0-9_-]{60,3000}|[A-Za-z0-9+/]{60,3000}={0,3})", &["ops_eyj"])
-        .apart()
+        .pattern("ops_eyJ[A-Za-z0-9+/_-]{60,3000}={0,3}", &["ops_eyj"])
+        .outside_base64()
         .entropy(3.5)
         .examples(&["ops_eyJ{a600}", "ops_eyJ{a97}"])
         .look_alikes(&["ops_eyJ"]),

@@ -57,7 +57,7 @@ pub(super) const KINDS: &[Kind] = &[
         "https://www.rfc-editor.org/rfc/rfc7519",
     )
     .pattern("ZXlK[A-Za-z0-9+/]{80,4000}(?:=|%3D){0,2}", &["zxlk"])
-    .bounded()
+    .outside_base64()
     .entropy(4.3)
     .examples(&["ZXlKaGJHY2lPaU{b200}==", "ZXlK{b160}="])
     .look_alikes(&["ZXlKname"]),
@@ -104,7 +104,7 @@ pub(super) const KINDS: &[Kind] = &[
         ),
     )
     .pattern("MDAx[A-Za-z0-9+/_-]{80,4000}={0,2}", &["mdax"])
-    .bounded()
+    .outside_base64()
     .entropy(4.0)
     .examples(&["MDAx{b200}=", "MDAx{w160}"])
     .look_alikes(&["mdaxname"]),

@@ -199,7 +199,7 @@ pub(super) const KINDS: &[Kind] = &[
         ),
     )
     .pattern("dG9r[A-Za-z0-9+/]{52,60}={0,2}", &["dg9r"])
-    .bounded()
+    .outside_base64()
     .entropy(4.2)
     .examples(&["dG9r{b56}", "dG9rO{b54}="])
     .look_alikes(&["dG9rZW4="]),
