@@ -59,7 +59,7 @@ pub(super) const KINDS: &[Kind] = &[
         BEDROCK,
     )
     .pattern("ABSK[A-Za-z0-9+/]{100,280}={0,2}", &["absk"])
-    .bounded()
+    .outside_base64()
     .entropy(3.5)
     .examples(&["ABSKQmVkcm9ja0FQSUtleS{b110}=", "ABSK{b128}"])
     .look_alikes(&["ABSK"]),

@@ -154,7 +154,8 @@ pub(super) const KINDS: &[Kind] = &[
         .examples(&["BBDC-{b44}"])
         .look_alikes(&["BBDC-short"]),
     Kind::new("atlassian-api-token", "Atlassian API token", "https://support.atlassian.com/atlassian-account/docs/manage-api-tokens-for-your-atlassian-account/")
-        .pattern("ATATT3[A-Za-z0-9_=-]{60,300}", &["atatt3"])
+        .pattern("ATATT3[A-Za-z0-9_-]{60,300}(?:(?:=|%3D)[A-Fa-f0-9]{8})?", &["atatt3"])
+        .apart()
         .entropy(3.5)
         .examples(&["ATATT3xFfGF0{w176}={H8}"])
         .look_alikes(&["ATATT3xFfGF0"]),

@@ -95,7 +95,7 @@ pub(super) const KINDS: &[Kind] = &[
         "https://developer.squareup.com/docs/build-basics/access-tokens",
     )
     .pattern("EAAA[A-Za-z0-9_-]{56,64}", &["eaaa"])
-    .outside_base64()
+    .apart()
     .entropy(4.3)
     .examples(&["EAAA{w60}"])
     .look_alikes(&["EAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),

@@ -173,7 +173,7 @@ pub(super) const KINDS: &[Kind] = &[
         "https://developers.cloudflare.com/tunnel/advanced/tunnel-tokens/",
     )
     .pattern("eyJhIjoi[A-Za-z0-9+/]{120,400}={0,2}", &["eyjhijoi"])
-    .bounded()
+    .outside_base64()
     .entropy(4.0)
     .examples(&["eyJhIjoi{b170}="])
     .look_alikes(&["eyJhIjoiYiJ9"]),

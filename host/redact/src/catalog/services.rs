@@ -90,7 +90,7 @@ pub(super) const KINDS: &[Kind] = &[
         "https://developers.facebook.com/docs/facebook-login/guides/access-tokens",
     )
     .pattern("EAA[A-Za-z0-9]{90,260}", &["eaa"])
-    .outside_base64()
+    .bounded()
     .entropy(4.6)
     .examples(&["EAAC{a160}", "EAAM{a120}", "EAA{a180}"])
     .look_alikes(&[concat!(
@@ -116,7 +116,7 @@ pub(super) const KINDS: &[Kind] = &[
         "https://docs.x.com/fundamentals/authentication/oauth-2-0/bearer-tokens",
     )
     .pattern("A{20,22}[A-Za-z0-9%]{60,120}", &["aaaaaaaaaaaaaaaaaaaaa"])
-    .outside_base64()
+    .bounded()
     .entropy(4.4)
     .examples(&[
         "AAAAAAAAAAAAAAAAAAAAA{a30}%2B{a30}%3D{a50}",
@@ -145,7 +145,7 @@ pub(super) const KINDS: &[Kind] = &[
     )
     .pattern("[A-Za-z0-9]{11}A{10}[A-Za-z0-9_-]{43}", &["aaaaaaaaaa"])
     .lead(11, 11)
-    .outside_base64()
+    .apart()
     .entropy(4.3)
     .examples(&["{a11}AAAAAAAAAA{w43}"])
     .look_alikes(&["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
