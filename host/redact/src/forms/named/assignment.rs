@@ -229,6 +229,11 @@ fn assigned(
     found: &mut Found<'_>,
 ) {
     let at = skip_blanks(text, sign.end, 120);
+    // `PASS: TestX` of a test, `passwd:amd64` of a package.
+    if name.text == "PASS" && !sign.is_equal {
+        return;
+    }
+    let is_glued = !spaced && at == sign.end && !closed && text.byte(at - 1) == Some(b':');
     let spaced = spaced || at > sign.end || !sign.is_equal;
     match text.byte(at) {
         None => return,
@@ -239,7 +244,12 @@ fn assigned(
         Some(b'|' | b'>') if spaced && prose::block(text, name, at, found) => return,
         _ => {}
     }
-    let Some(value) = value_after(text, name, at, spaced, found) else {
+    let style = if is_glued {
+        Some(Style::Gap)
+    } else {
+        (!spaced).then_some(Style::Tight)
+    };
+    let Some(value) = value_after(text, name, at, style, found) else {
         return;
     };
     // `password: str = "value"`.
@@ -247,7 +257,7 @@ fn assigned(
     if !value.quoted && text.byte(next) == Some(b'=') && text.byte(next + 1) != Some(b'=') {
         let at = skip_blanks(text, next + 1, 8);
         if quote_at(text, at).is_some() {
-            value_after(text, name, at, true, found);
+            value_after(text, name, at, None, found);
         }
         return;
     }
@@ -259,17 +269,18 @@ fn assigned(
         let after = next + if text.byte(next) == Some(0xE2) { 3 } else { 2 };
         let at = skip_blanks(text, after, 8);
         if quote_at(text, at).is_some() || !value.quoted {
-            value_after(text, name, at, true, found);
+            value_after(text, name, at, None, found);
         }
     }
 }
 
-/// Reports the value at a place if it is a secret. Returns it in any case.
+/// Reports the value at a place if it is a secret. Returns it in any case. `style` is that of a value
+/// without quotation marks, `None` if it depends on what follows.
 pub(super) fn value_after(
     text: &Text<'_>,
     name: &Name<'_>,
     at: usize,
-    spaced: bool,
+    style: Option<Style>,
     found: &mut Found<'_>,
 ) -> Option<Value> {
     let at = after_scheme(text, at);
@@ -294,11 +305,7 @@ pub(super) fn value_after(
         }
     }
     let value = value::unquoted(text, at, name.start)?;
-    let style = if spaced {
-        style_of(text, &value)
-    } else {
-        Style::Tight
-    };
+    let style = style.unwrap_or_else(|| style_of(text, &value));
     report(text, name, &value, style, found);
     Some(value)
 }

@@ -61,3 +61,6 @@ pub(super) static DETECTORS: &[Detector] = &[
     commands::SQL,
     stdin::DETECTOR,
 ];
+
+#[cfg(test)]
+mod tests;

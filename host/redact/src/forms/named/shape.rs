@@ -307,7 +307,30 @@ fn is_time(value: &str) -> bool {
     let numbers = bytes
         .iter()
         .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b':' | b'-' | b'+' | b',' | b'/' | b'v'));
-    date || clock || numbers
+    // `131080u32`.
+    let digits = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
+    let suffix = value
+        .get(digits..)
+        .unwrap_or_default()
+        .trim_end_matches([';', ',']);
+    let typed = digits > 0
+        && matches!(
+            suffix,
+            "u8" | "u16"
+                | "u32"
+                | "u64"
+                | "i8"
+                | "i16"
+                | "i32"
+                | "i64"
+                | "usize"
+                | "isize"
+                | "f32"
+                | "f64"
+                | "UL"
+                | "ULL"
+        );
+    date || clock || numbers || typed
 }
 
 /// Returns true for a version or a range of versions: `^7.1.3`, `>=2.0`.

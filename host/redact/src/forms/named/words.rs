@@ -47,7 +47,13 @@ fn is_plain_word(part: &str) -> bool {
     if letters.len() > 60 || is_camel_with_numbers(part) {
         return letters.len() <= 60;
     }
-    if digits > 4 || letters.len() > 40 {
+    // `TestIssue10281`, but not `hunter12345`.
+    let most = if letters.bytes().any(|b| b.is_ascii_uppercase()) && letters.len() >= 8 {
+        6
+    } else {
+        4
+    };
+    if digits > most || letters.len() > 40 {
         return false;
     }
     if letters.bytes().any(|b| b.is_ascii_digit()) {
@@ -183,7 +189,10 @@ pub(super) fn is_sentence(value: &str) -> bool {
     for word in value.split_ascii_whitespace().take(40) {
         words += 1;
         let word = word.trim_matches(|c: char| c.is_ascii_punctuation());
-        plain += usize::from(word.is_empty() || is_plain_word(word));
+        let is_letters = word
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '\'' | '-' | '/' | '.'));
+        plain += usize::from(word.is_empty() || is_letters && is_plain_word(word));
         common |= matches!(
             word.to_ascii_lowercase().as_str(),
             "is" | "must"

@@ -1,0 +1,194 @@
+//! Made-up secrets under many names in many contexts, and ordinary lines that stay.
+
+use crate::catalog::example;
+use crate::forms::tests::mask;
+
+/// Contexts: `N` stands for the name in capitals, `n` for it in small letters with `_`, `f` with
+/// `-`, `p` with dots, `V` for the value, each between `<` and `>`.
+const CONTEXTS: &[&str] = &[
+    "export <N>=<V>",
+    "+ <N>='<V>'",
+    "<n>: <V>\nother: 1",
+    "<n>: \"<V>\"",
+    "{\"x\": 1, \"<n>\": \"<V>\"}",
+    "{\\\"<n>\\\":\\\"<V>\\\"}",
+    "{\\\\\\\"<n>\\\\\\\":\\\\\\\"<V>\\\\\\\"}",
+    "- name: <N>\n  value: <V>\n- name: X\n  value: y",
+    "{\"env\":[{\"name\":\"<N>\",\"value\":\"<V>\"}]}",
+    "+ tool --<f>=<V> run",
+    "+ tool --<f> <V> run",
+    "tool --<f> '<V>' run",
+    "args: [\"--<f>\", \"<V>\"]",
+    "- --<f>\n- <V>",
+    "<N>=\x1b[32m<V>\x1b[0m",
+    "| <N> | <V> |",
+    "<n> -> <V>",
+    "<n> = \"<V>\"",
+    "app.<p>=<V>",
+    "<<n>><V></<n>>",
+    "<x <n>=\"<V>\"/>",
+    "<add key=\"<n>\" value=\"<V>\" />",
+    "Step 4/9 : ENV <N> <V>",
+    "set -x <N> <V>",
+    "docker run -e <N>=<V> web",
+    "mvn -D<p>=<V> verify",
+    "  + <n> = \"<V>\" -> null",
+    "{'<n>' => '<V>'}",
+    "{:<n>=>\"<V>\"}",
+    "level=info <n>=<V> retry=3",
+    "POST /x?a=1&<n>=<V>&b=2",
+    "the <N> is <V> here",
+];
+
+const NAMES: &[&str] = &[
+    "DB_PASSWORD",
+    "DB_PASSWORD_PROD",
+    "PGPASSWORD",
+    "SSHPASS",
+    "GPG_PASSPHRASE",
+    "API_KEY_1",
+    "GITHUB_TOKEN_RW",
+    "CLIENT_SECRET",
+    "SECRET_KEY_BASE",
+    "APP_ENCRYPTION_KEY",
+    "WEBHOOK_SECRET",
+    "SUMO_ACCESS_KEY",
+    "CC_TEST_REPORTER_ID",
+    "REDISCLI_AUTH",
+    "AIRBRAKE_PROJECT_KEY",
+];
+
+#[test]
+fn secrets_are_masked_under_all_names_in_all_contexts() {
+    let templates = [
+        "{a14}", "{a20}", "{a40}", "{h32}", "{h64}", "{w44}", "{b43}=", "{U}", "{l26}", "{l52}",
+    ];
+    let (mut found, mut all) = (0, 0);
+    let mut missed = Vec::new();
+    for context in CONTEXTS {
+        for name in NAMES {
+            let small = name.to_ascii_lowercase();
+            for (seed, template) in templates.iter().enumerate() {
+                // Names that do not say enough need a value that looks random.
+                let weak =
+                    name.ends_with("AUTH") || name.ends_with("_ID") || name.ends_with("T_KEY");
+                if weak && matches!(*template, "{a14}") {
+                    continue;
+                }
+                let value = example(template, seed as u64);
+                let text = context
+                    .replace("<N>", name)
+                    .replace("<n>", &small)
+                    .replace("<f>", &small.replace('_', "-"))
+                    .replace("<p>", &small.replace('_', "."))
+                    .replace("<V>", &value);
+                let masked = mask(&text);
+                let left = value
+                    .as_bytes()
+                    .windows(8)
+                    .any(|part| masked.contains(std::str::from_utf8(part).unwrap()));
+                all += 1;
+                if left {
+                    missed.push(format!("{text:?} gives {masked:?}"));
+                } else {
+                    found += 1;
+                }
+            }
+        }
+    }
+    assert!(
+        found * 1000 >= all * 995,
+        "{found} of {all}:\n{}",
+        missed.join("\n")
+    );
+}
+
+#[test]
+fn passwords_with_signs_are_masked_as_a_whole() {
+    for value in [
+        "85UK#YRx!jWDC",
+        "it's",
+        "a b&c;d,e",
+        "x\"y",
+        "$y5Kr1N0Yyuj",
+        "{gk6Exc3c",
+        "(7HOFXNj8",
+        "<II90DUAG",
+        "8e",
+    ] {
+        let shell = format!("export DB_PASSWORD='{}'", value.replace('\'', r"'\''"));
+        assert_eq!(
+            mask(&shell),
+            "export DB_PASSWORD='[redacted:password-assignment]'",
+            "{shell}"
+        );
+        let json = serde_json::json!({"password": value, "user": "ci"}).to_string();
+        assert_eq!(
+            mask(&json),
+            r#"{"password":"[redacted:password-assignment]","user":"ci"}"#
+        );
+        let nested = serde_json::json!({"log": json, "x": 1}).to_string();
+        assert_eq!(
+            mask(&nested),
+            r#"{"log":"{\"password\":\"[redacted:password-assignment]\",\"user\":\"ci\"}","x":1}"#
+        );
+        let yaml = format!("password: '{}'\nuser: ci", value.replace('\'', "''"));
+        assert_eq!(
+            mask(&yaml),
+            "password: '[redacted:password-assignment]'\nuser: ci"
+        );
+    }
+}
+
+#[test]
+fn ordinary_lines_stay_as_they_are() {
+    let lines = r#"
+--- PASS: TestIssue10281 (0.00s)
+    --- PASS: TestParseQuery/a=%3B (0.00s)
+ok   example.com/auth 0.012s
+TESTS_PASS = 120
+{"pass": 14, "fail": 0}
+Password: required
+password: this field is needed
+Enter the password for ci:
+The password policy is: at least 12 characters
+token: "$(params.token)"
+token = os.environ["API_TOKEN"]
+let token = lexer.next_token()?;
+let password: &str = "";
+api_key=${API_KEY:-unset}
+secret/db-credentials created
+secret: db-credentials-x7k2p
+random_password.db: Creation complete after 0s [id=none]
+  + admin_password = (sensitive value)
+  + password = (known after apply)
+Setting up passwd:amd64 (1:4.13+dfsg1-1) ...
+Get:1 http://deb.example.org/keyring key-1.0_amd64.deb
+cache key: node-cache-Linux-x64-npm-9f86d081884c7d659a2feaa0c55ad015
+GPG_KEY=E3FF2839C048B25C084DEBE9B26995E310250568
+GOOGLE_APPLICATION_CREDENTIALS=/var/run/gcp/key.json
+SSH_AUTH_SOCK=/tmp/ssh-XXXXabcd/agent.1234
+"minipass": "^7.1.3",
+    pub const TOKEN_READ: TOKEN_ACCESS_MASK = 131080u32;
+private_key: PKCS7PrivateKeyTypes,
+WARNING! Using --password via the CLI is insecure. Use --password-stdin.
+  -p, --password string   Password
+unknown flag --token requires a value
+nextToken: null
+max_tokens: 4096
+tokens used: 123456
+<token>end</token>
+password=$DB_PASSWORD
+password: ***
+token=[redacted:secret-assignment]
+key = "build/output-1.2.3"
+E: Unable to locate key package
+npm warn deprecated keygrip@1.1.0
+password_reset_token_expires_at: 2026-01-01
+created secret: docker-registry-config
+"#;
+    for line in lines.lines() {
+        assert_eq!(mask(line), line);
+    }
+    assert_eq!(mask(lines), lines);
+}
