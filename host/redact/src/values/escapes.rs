@@ -141,32 +141,30 @@ pub(super) fn is_left_out(byte: u8) -> bool {
 fn parts(layer: &Layer<'_>, signs: Signs) -> Vec<Range<usize>> {
     let bytes = layer.bytes;
     let mut parts: Vec<Range<usize>> = Vec::new();
-    let mut add = |at: usize| {
+    let add = |at: usize| {
         let range = at.saturating_sub(AROUND)..(at + AROUND).min(bytes.len());
         match parts.last_mut() {
             Some(last) if range.start <= last.end => last.end = range.end,
             _ => parts.push(range),
         }
     };
-    let quote = |byte: Option<&u8>| matches!(byte, Some(b'\'' | b'"'));
-    if signs.quotes || signs.plus {
-        for (at, byte) in bytes.iter().enumerate() {
-            let next = bytes.get(at + 1);
-            let leads = match byte {
-                b'\'' | b'"' => signs.quotes && quote(next),
-                b'+' => signs.plus,
-                b'\\' | b'%' | b'&' => is_escape(layer, at),
-                _ => false,
-            };
-            if leads {
-                add(at);
-            }
-        }
-    } else {
-        memchr::memchr3_iter(b'\\', b'%', b'&', bytes)
-            .filter(|at| is_escape(layer, *at))
-            .for_each(add);
+    let mut places: Vec<usize> = memchr::memchr3_iter(b'\\', b'%', b'&', bytes)
+        .filter(|at| is_escape(layer, *at))
+        .collect();
+    let escapes = places.len();
+    if signs.quotes {
+        let quote = |byte: Option<&u8>| matches!(byte, Some(b'\'' | b'"'));
+        let doubled = memchr::memchr2_iter(b'\'', b'"', bytes);
+        places.extend(doubled.filter(|at| quote(bytes.get(at + 1)) && is_near_text(layer, *at)));
     }
+    if signs.plus {
+        let plus = memchr::memchr_iter(b'+', bytes);
+        places.extend(plus.filter(|at| is_near_text(layer, *at)));
+    }
+    if places.len() > escapes {
+        places.sort_unstable();
+    }
+    places.into_iter().for_each(add);
     parts
 }
 
@@ -184,14 +182,24 @@ fn is_escape(layer: &Layer<'_>, at: usize) -> bool {
             .is_some_and(|next| *next == b'#' || next.is_ascii_alphabetic()),
         None => false,
     };
-    // Base64 that is decoded from a wrong place gives any bytes, but seldom text.
-    is_escape && (layer.depth == 0 || is_text(layer.bytes, at))
+    is_escape && is_near_text(layer, at)
 }
 
-fn is_text(bytes: &[u8], at: usize) -> bool {
-    let around = bytes.get(at.saturating_sub(6)..(at + 6).min(bytes.len()));
-    let control = |byte: &u8| *byte < b' ' && !byte.is_ascii_whitespace();
-    !around.unwrap_or_default().iter().any(control)
+/// Returns true if eight characters in a row near a place are printable. Base64 that is decoded from
+/// a wrong place gives any bytes.
+fn is_near_text(layer: &Layer<'_>, at: usize) -> bool {
+    if layer.depth == 0 {
+        return true;
+    }
+    let around = layer
+        .bytes
+        .get(at.saturating_sub(12)..(at + 12).min(layer.bytes.len()));
+    let mut length = 0;
+    around.unwrap_or_default().iter().any(|byte| {
+        let is_text = (b' '..0x7f).contains(byte) || matches!(byte, b'\n' | b'\t' | b'\r');
+        length = if is_text { length + 1 } else { 0 };
+        length >= 8
+    })
 }
 
 /// Undoes the escapes of `input` once.

@@ -211,9 +211,7 @@ impl ValueSearch {
         if layer.depth == 0 {
             runs::hex(layer, shortest, &mut |decoded| self.plain(decoded, found));
         }
-        if layer.depth == 0 || runs::may_hold_base64(layer.bytes) {
-            self.base64(layer, found);
-        }
+        self.base64(layer, found);
         if layer.depth > 0 {
             self.utf16(layer, found);
         }
@@ -248,7 +246,7 @@ impl ValueSearch {
 
     fn base64(&self, layer: &Layer<'_>, found: &mut dyn FnMut(Range<usize>)) {
         if layer.depth < MAX_DEPTH {
-            runs::base64(layer, self.search.shortest(), &mut |decoded| {
+            runs::base64(layer, &self.search, &mut |decoded| {
                 self.explore(decoded, found);
             });
         }

@@ -206,12 +206,14 @@ impl Needles {
         })
     }
 
-    fn hashes(&self) -> impl Iterator<Item = u64> {
-        self.pieces.iter().map(|piece| {
-            let gram = bytes_of(&self.bytes, piece).get(usize::from(piece.anchor)..);
-            let gram = gram.and_then(|rest| rest.get(..width(piece)));
-            hash(key(gram.unwrap_or_default()))
-        })
+    fn keys(&self) -> impl Iterator<Item = u64> {
+        self.pieces.iter().map(|piece| self.key(piece))
+    }
+
+    fn key(&self, piece: &Piece) -> u64 {
+        let gram = bytes_of(&self.bytes, piece).get(usize::from(piece.anchor)..);
+        let gram = gram.and_then(|rest| rest.get(..width(piece)));
+        key(gram.unwrap_or_default())
     }
 
     /// Compares the pieces whose anchor ends at `end`.
@@ -260,10 +262,10 @@ pub(super) struct Search {
 impl Search {
     pub(super) fn new(sets: Vec<Arc<Needles>>) -> Self {
         let pieces: usize = sets.iter().map(|set| set.len()).sum();
-        // 16 bits for each piece.
-        let mut filter = vec![0_u64; (pieces / 4).next_power_of_two().max(64)];
-        for hash in sets.iter().flat_map(|set| set.hashes()) {
-            let (word, bit) = place(hash, filter.len());
+        // 64 bits for each piece, at most 1 MiB.
+        let mut filter = vec![0_u64; pieces.next_power_of_two().clamp(64, 128 * 1024)];
+        for key in sets.iter().flat_map(|set| set.keys()) {
+            let (word, bit) = place(hash(key), filter.len());
             if let Some(word) = filter.get_mut(word) {
                 *word |= bit;
             }
@@ -289,14 +291,14 @@ impl Search {
     ) {
         let mut rolling = 0_u64;
         for (last, byte) in text.iter().enumerate() {
-            // The six last bytes, the latest in the highest place.
-            rolling = (rolling >> 8) | (u64::from(*byte) << 40);
+            // The six last bytes.
+            rolling = (rolling << 8 | u64::from(*byte)) & LONG_KEY;
             let long = hash(rolling);
             if self.may_have(long) && last + 1 >= LONG {
                 self.compare(text, last + 1, long, LONG, wanted, found);
             }
             if self.has_short {
-                let short = hash(short_key(rolling >> 16));
+                let short = hash(short_key(rolling));
                 if self.may_have(short) && last + 1 >= SHORT {
                     self.compare(text, last + 1, short, SHORT, wanted, found);
                 }
@@ -304,6 +306,21 @@ impl Search {
         }
     }
 
+    /// Returns true if a string has this anchor: a key of [`LONG`] bytes, the first in the highest
+    /// place, or a [`short_key`].
+    #[inline]
+    pub(super) fn has_anchor(&self, key: u64) -> bool {
+        let hash = hash(key);
+        self.may_have(hash) && self.has_exactly(key, hash)
+    }
+
+    #[cold]
+    fn has_exactly(&self, key: u64, hash: u64) -> bool {
+        let has = |set: &Arc<Needles>| set.at(hash).any(|piece| set.key(piece) == key);
+        self.sets.iter().any(has)
+    }
+
+    #[inline]
     fn may_have(&self, hash: u64) -> bool {
         let (word, bit) = place(hash, self.filter.len());
         self.filter.get(word).is_some_and(|word| word & bit != 0)
@@ -340,20 +357,22 @@ fn width(piece: &Piece) -> usize {
     }
 }
 
+/// The bits of a key of [`LONG`] bytes.
+pub(super) const LONG_KEY: u64 = (1 << 48) - 1;
+
 /// Returns the key of an anchor, as the rolling key of a text has it.
 fn key(gram: &[u8]) -> u64 {
-    let join = |key: u64, byte: &u8| (key >> 8) | (u64::from(*byte) << 40);
-    let key = gram.iter().fold(0, join);
+    let key = gram.iter().fold(0, |key, byte| key << 8 | u64::from(*byte));
     if gram.len() == SHORT {
-        short_key(key >> 16)
+        short_key(key)
     } else {
         key
     }
 }
 
 /// Makes keys of four bytes differ from those of six.
-fn short_key(key: u64) -> u64 {
-    key | 1 << 56
+pub(super) fn short_key(key: u64) -> u64 {
+    (key & 0xffff_ffff) | 1 << 56
 }
 
 fn hash(key: u64) -> u64 {

@@ -1,6 +1,8 @@
 //! Runs of base64 and hexadecimal digits.
 
 use super::layer::{Layer, Origin};
+use super::needles::{LONG, LONG_KEY, Search, short_key};
+use std::ops::Range;
 
 /// Longest white space with a line break within a run, in bytes.
 const MAX_GAP: usize = 64;
@@ -77,40 +79,115 @@ impl Run {
     }
 }
 
-/// Decodes each run of base64 characters that gives at least `shortest` bytes. A run may go on in
-/// the next line. Since other characters of the alphabet may stand before the encoded text, each
-/// run is decoded from each of its first four characters on.
-pub(super) fn base64(layer: &Layer<'_>, shortest: usize, found: &mut dyn FnMut(&Layer<'_>)) {
+/// Decodes each run of base64 characters that may hold a value: whose bytes contain the anchor of a
+/// value, or text, which may be encoded once more. A run may go on in the next line. Since other
+/// characters of the alphabet may stand before the encoded text, each run is looked at from each of
+/// its first four characters on.
+pub(super) fn base64(layer: &Layer<'_>, search: &Search, found: &mut dyn FnMut(&Layer<'_>)) {
     let mut run = Run::default();
-    let least = (shortest * 8).div_ceil(6);
+    let mut watch = Watch::new(search);
     let mut at = 0;
     while let Some(byte) = layer.bytes.get(at) {
         let digit = class(&BASE64, *byte);
         if digit < BLANK {
-            run.push(digit, at);
+            watch.push(digit, at);
             at += 1;
             continue;
         }
         let (joins, length) = white_space(layer.bytes, at);
         if !joins {
-            decode_base64(layer, &mut run, least, found);
+            decode_base64(layer, &mut watch, at, &mut run, found);
         }
         at += length.max(1);
     }
-    decode_base64(layer, &mut run, least, found);
+    decode_base64(layer, &mut watch, at, &mut run, found);
+}
+
+/// Looks at the bits of a run without decoding it.
+struct Watch<'s> {
+    search: &'s Search,
+    has_short: bool,
+    /// Place of the first digit.
+    start: usize,
+    digits: usize,
+    /// The last digits.
+    bits: u64,
+    /// For each number of digits that may be left out at the beginning, a bit: decoded so, the run
+    /// may hold a value.
+    wanted: u8,
+}
+
+impl<'s> Watch<'s> {
+    fn new(search: &'s Search) -> Self {
+        Self {
+            has_short: search.shortest() < LONG,
+            search,
+            start: 0,
+            digits: 0,
+            bits: 0,
+            wanted: 0,
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, digit: u8, at: usize) {
+        if self.digits == 0 {
+            self.start = at;
+        }
+        self.digits += 1;
+        self.bits = self.bits << 6 | u64::from(digit);
+        // A byte ends at each second bit of a digit: for one of the four ways of decoding.
+        for shift in [0, 2, 4] {
+            let end = self.digits * 6 - shift;
+            let key = self.bits >> shift & LONG_KEY;
+            let way = 1 << ((8 - end % 8) / 2 % 4);
+            if end >= 48 && (is_text(key) || is_wide(key) || self.search.has_anchor(key)) {
+                self.wanted |= way;
+            }
+            if self.has_short && end >= 32 && self.search.has_anchor(short_key(key)) {
+                self.wanted |= way;
+            }
+        }
+    }
+}
+
+/// Returns true if the six bytes of a key are printable ASCII characters.
+fn is_text(key: u64) -> bool {
+    const EACH: u64 = 0x0101_0101_0101;
+    key & (EACH << 7) == 0 && (key >> 5 | key >> 6) & EACH == EACH
+}
+
+/// Returns true if the six bytes of a key are three ASCII characters of UTF-16.
+fn is_wide(key: u64) -> bool {
+    const HIGH: u64 = 0xff00_ff00_ff00;
+    const LOW: u64 = 0x00ff_00ff_00ff;
+    (key & HIGH == 0 || key & LOW == 0) && key != 0
 }
 
 fn decode_base64(
     layer: &Layer<'_>,
+    watch: &mut Watch<'_>,
+    end: usize,
     run: &mut Run,
-    least: usize,
     found: &mut dyn FnMut(&Layer<'_>),
 ) {
-    for skipped in 0..4 {
-        let digits = run.digits.get(skipped..).unwrap_or_default();
-        if digits.len() < least {
-            break;
+    let wanted = std::mem::take(&mut watch.wanted);
+    let digits = std::mem::take(&mut watch.digits);
+    if wanted == 0 {
+        return;
+    }
+    run.clear();
+    run.digits.reserve(digits);
+    run.places.reserve(digits);
+    let bytes = layer.bytes.get(watch.start..end).unwrap_or_default();
+    for (place, byte) in (watch.start..).zip(bytes) {
+        let digit = class(&BASE64, *byte);
+        if digit < BLANK {
+            run.push(digit, place);
         }
+    }
+    for skipped in (0..4).filter(|skipped| wanted >> skipped & 1 == 1) {
+        let digits = run.digits.get(skipped..).unwrap_or_default();
         let mut decoded = std::mem::take(&mut run.decoded);
         decoded.clear();
         let mut quartets = digits.chunks_exact(4);
@@ -133,7 +210,6 @@ fn decode_base64(
         });
         run.decoded = decoded;
     }
-    run.clear();
 }
 
 /// Returns whether a run goes on after the white space at `at`, because it contains a line break
@@ -154,32 +230,33 @@ fn white_space(bytes: &[u8], at: usize) -> (bool, usize) {
 /// may stand separators such as `:`, `, 0x`, `\x` or a line break.
 pub(super) fn hex(layer: &Layer<'_>, shortest: usize, found: &mut dyn FnMut(&Layer<'_>)) {
     let mut run = Run::default();
+    let (mut start, mut digits) = (0, 0_usize);
     let mut at = 0;
     while let Some(byte) = layer.bytes.get(at) {
-        let digit = class(&HEX, *byte);
-        if digit < 16 {
-            run.push(digit, at);
+        if class(&HEX, *byte) < 16 {
+            if digits == 0 {
+                start = at;
+            }
+            digits += 1;
             at += 1;
             continue;
         }
-        // The digit of `0x` is none.
-        if matches!(byte, b'x' | b'X')
-            && run.digits.last() == Some(&0)
-            && !at
-                .checked_sub(2)
-                .and_then(|before| layer.bytes.get(before))
-                .is_some_and(u8::is_ascii_hexdigit)
-        {
-            run.digits.pop();
-            run.places.pop();
+        if digits == 0 {
+            at += 1;
+            continue;
         }
         let (joins, length) = separator(layer.bytes, at);
         if !joins {
-            decode_hex(layer, &mut run, shortest, found);
+            if digits >= shortest * 2 {
+                decode_hex(layer, start..at, &mut run, shortest, found);
+            }
+            digits = 0;
         }
         at += length.max(1);
     }
-    decode_hex(layer, &mut run, shortest, found);
+    if digits >= shortest * 2 {
+        decode_hex(layer, start..at, &mut run, shortest, found);
+    }
 }
 
 /// Returns whether a run goes on after what stands at `at`, and its length.
@@ -200,10 +277,25 @@ fn separator(bytes: &[u8], at: usize) -> (bool, usize) {
 
 fn decode_hex(
     layer: &Layer<'_>,
+    range: Range<usize>,
     run: &mut Run,
     shortest: usize,
     found: &mut dyn FnMut(&Layer<'_>),
 ) {
+    run.clear();
+    let bytes = layer.bytes.get(range.clone()).unwrap_or_default();
+    let mut before = 0;
+    for (place, byte) in range.zip(bytes) {
+        let digit = class(&HEX, *byte);
+        if digit < 16 {
+            run.push(digit, place);
+        } else if matches!(byte, b'x' | b'X') && run.digits.last() == Some(&0) && before == 1 {
+            // The digit of `0x` is none.
+            run.digits.pop();
+            run.places.pop();
+        }
+        before = if digit < 16 { before + 1 } else { 0 };
+    }
     for skipped in 0..2 {
         let digits = run.digits.get(skipped..).unwrap_or_default();
         if digits.len() < shortest * 2 {
@@ -220,18 +312,4 @@ fn decode_hex(
         });
         run.decoded = decoded;
     }
-    run.clear();
-}
-
-/// Returns true if at least eight bytes in a row are base64 characters.
-pub(super) fn may_hold_base64(bytes: &[u8]) -> bool {
-    const LEAST: usize = 8;
-    let is_digit = |byte: &u8| class(&BASE64, *byte) < BLANK;
-    // Of eight bytes in a row, one has such a place.
-    (LEAST - 1..bytes.len()).step_by(LEAST).any(|at| {
-        let (before, after) = bytes.split_at_checked(at).unwrap_or((bytes, &[]));
-        let after = after.iter().take(LEAST).take_while(|b| is_digit(b)).count();
-        let before = before.iter().rev().take(LEAST).take_while(|b| is_digit(b));
-        after > 0 && after + before.count() >= LEAST
-    })
 }
