@@ -234,7 +234,10 @@ impl Needles {
                 continue;
             };
             let range = start..start + usize::from(piece.length);
-            if text.get(range.clone()) == Some(bytes_of(&self.bytes, piece)) {
+            // The first byte differs most often.
+            if text.get(start) == self.bytes.get(piece.start as usize)
+                && text.get(range.clone()) == Some(bytes_of(&self.bytes, piece))
+            {
                 found(range, piece.flags);
             }
         }
@@ -386,7 +389,8 @@ fn place(hash: u64, words: usize) -> (usize, u64) {
 }
 
 fn slot(hash: u64, heads: usize) -> usize {
-    (hash >> 34) as usize & (heads - 1)
+    // Other bits than those of the filter.
+    (hash & 0xffff_ffff) as usize & (heads - 1)
 }
 
 fn content_hash(piece: &[u8]) -> u64 {
