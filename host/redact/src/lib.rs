@@ -18,6 +18,8 @@ mod mask;
 mod own_rule;
 mod rule_set;
 mod selection;
+#[cfg(test)]
+mod stream_tests;
 mod text;
 mod values;
 mod view;

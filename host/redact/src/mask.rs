@@ -80,6 +80,12 @@ fn replacements(
 /// Bytes that are gathered before they are scanned.
 const BLOCK: usize = 64 * 1024;
 
+/// Bytes before a line break in which keywords are decided again after [`Masker::flush_lines`].
+const AGAIN: usize = 4 * 1024;
+
+/// A secret that is longer is masked in parts, in bytes.
+const MAX_HELD: usize = 1024 * 1024;
+
 /// Masks a stream of bytes. It gives what masking the whole text would give, and holds at most a few
 /// times [`REACH`] bytes.
 #[derive(Debug)]
@@ -155,14 +161,15 @@ impl Masker {
     }
 
     /// Appends everything up to the last line break to `output`, by what is known by now. For
-    /// people who wait for a line. A secret that goes on in the next line is masked there.
+    /// people who wait for a line. Keywords in the last lines are decided again when more text is
+    /// there; what then turns out to be a secret is masked from the next line on.
     pub fn flush_lines(&mut self, output: &mut Vec<u8>) {
         if let Some(end) = memchr::memrchr(b'\n', self.view.text.as_bytes()) {
-            let (scanned, hits) = (self.scanned, self.hits.len());
-            self.scan(end + 1);
-            self.write(end + 1, output);
-            // Keywords whose text was not complete are decided again.
-            let _ = (scanned, hits);
+            let end = end + 1;
+            self.scan(end);
+            self.write(end, output);
+            let again = end.saturating_sub(AGAIN);
+            self.scanned = self.scanned.min(self.view.text.floor_char_boundary(again));
         }
     }
 
@@ -201,32 +208,37 @@ impl Masker {
             let text = Text::new(&self.view.text);
             self.engine.scan(&text, self.scanned..end, &mut self.hits);
             self.scanned = end;
-            join(&mut self.hits);
         }
     }
 
     /// Writes the view up to `end`, and forgets what is no longer needed.
     fn write(&mut self, end: usize, output: &mut Vec<u8>) {
         let mut end = self.view.text.floor_char_boundary(end.max(self.written));
-        // A hit that crosses the end is written as a whole later.
-        if let Some(hit) = self
-            .hits
-            .iter()
+        let written = self.written;
+        self.hits.retain(|hit| hit.range.end > written);
+        for hit in &mut self.hits {
+            hit.range.start = hit.range.start.max(written);
+        }
+        // All hits that begin before the end are known, later ones may join them.
+        let mut hits = self.hits.clone();
+        join(&mut hits);
+        if let Some(hit) = hits
+            .iter_mut()
             .find(|hit| hit.range.start < end && hit.range.end > end)
         {
-            end = hit.range.start.max(self.written);
+            if end - hit.range.start > MAX_HELD {
+                hit.range.end = end;
+            } else {
+                // It is written as a whole later.
+                end = hit.range.start;
+            }
         }
-        let ready = self.hits.partition_point(|hit| hit.range.end <= end);
-        let hits: Vec<Hit> = self.hits.drain(..ready).collect();
+        hits.retain(|hit| hit.range.end <= end);
         let masks = replacements(&self.engine, &self.view.text, &hits, &mut self.counts);
         let (rules, masks): (Vec<usize>, Vec<_>) = hits
             .iter()
             .zip(&masks)
-            .filter(|(_, (range, _))| range.end > self.written)
-            .map(|(hit, (range, text))| {
-                let range = range.start.max(self.written)..range.end;
-                (hit.rule, (range, text.as_str()))
-            })
+            .map(|(hit, (range, text))| (hit.rule, (range.clone(), text.as_str())))
             .unzip();
         let before = output.len();
         let places = self.view.write(self.written, end, &masks, output);
@@ -243,6 +255,7 @@ impl Masker {
         }
         self.output += (output.len() - before) as u64;
         self.written = end;
+        self.hits.retain(|hit| hit.range.end > end);
         let old = self
             .view
             .text

@@ -1,5 +1,7 @@
 //! A text without its colours, and the way back to the text as it was.
 
+use std::ops::Range;
+
 /// A text from which terminal escapes are taken out, so that a colour in the middle of a secret
 /// hides nothing, and in which bytes that are not UTF-8 are replaced by one character each.
 #[derive(Debug, Default)]
@@ -8,6 +10,8 @@ pub(crate) struct View {
     pub(crate) text: String,
     /// What was taken out, in order.
     splices: Vec<Splice>,
+    /// Number of splices that were written or left out.
+    written: usize,
     /// The start of an escape or of a character that was cut.
     pending: Vec<u8>,
 }
@@ -123,71 +127,66 @@ impl View {
         }
     }
 
-    /// Writes the source of the first `end` bytes of the text, with the replacements in place of
-    /// their ranges. What was taken out within a masked range is left out. Returns where each
-    /// replacement begins in `output`.
+    /// Writes the source of the bytes `from..end` of the text, with the replacements in place of
+    /// their ranges, which are in order and do not overlap. What was taken out within a masked range
+    /// is left out. Returns where each replacement begins in `output`.
     pub(crate) fn write(
         &mut self,
         from: usize,
         end: usize,
-        masks: &[(std::ops::Range<usize>, &str)],
+        masks: &[(Range<usize>, &str)],
         output: &mut Vec<u8>,
     ) -> Vec<usize> {
         let mut places = Vec::with_capacity(masks.len());
         let mut done = from;
-        let mut splices = self.splices.iter().peekable();
-        let mut plain = |until: usize, done: &mut usize, output: &mut Vec<u8>, last: bool| {
-            while let Some(splice) = splices.peek() {
-                if splice.at < *done {
-                    splices.next();
-                    continue;
-                }
-                let here = splice.at < until || (last && splice.at == until && splice.length == 0);
-                if !here {
-                    break;
-                }
-                output.extend_from_slice(
-                    self.text
-                        .as_bytes()
-                        .get(*done..splice.at)
-                        .unwrap_or_default(),
-                );
-                output.extend_from_slice(&splice.source);
-                *done = splice.at + splice.length;
-                splices.next();
-                if splice_is_before(*done, until) {
-                    continue;
-                }
-            }
-            output.extend_from_slice(self.text.as_bytes().get(*done..until).unwrap_or_default());
-            *done = until;
-        };
         for (range, replacement) in masks {
-            if range.start >= end {
-                break;
-            }
-            plain(range.start.max(done), &mut done, output, true);
+            done = self.write_plain(done, range.start, true, output);
             places.push(output.len());
             output.extend_from_slice(replacement.as_bytes());
-            done = range.end;
+            done = done.max(range.end);
         }
-        plain(end.max(done), &mut done, output, end == self.text.len());
+        let last = end == self.text.len();
+        self.write_plain(done, end, last, output);
         places
     }
 
-    /// Forgets the first bytes of the text.
+    /// Writes the source of the bytes `from..until`, with what was taken out before `until`, and at
+    /// `until` if `last`. Leaves out what was taken out before `from`. Returns the end.
+    fn write_plain(
+        &mut self,
+        from: usize,
+        until: usize,
+        last: bool,
+        output: &mut Vec<u8>,
+    ) -> usize {
+        let mut done = from;
+        while let Some(splice) = self.splices.get(self.written) {
+            if splice.at >= until && !(last && splice.at == until && splice.length == 0) {
+                break;
+            }
+            self.written += 1;
+            if splice.at >= done {
+                let before = self.text.as_bytes().get(done..splice.at);
+                output.extend_from_slice(before.unwrap_or_default());
+                output.extend_from_slice(&splice.source);
+                done = splice.at + splice.length;
+            }
+        }
+        let rest = self.text.as_bytes().get(done..until);
+        output.extend_from_slice(rest.unwrap_or_default());
+        done.max(until)
+    }
+
+    /// Forgets the first bytes of the text, which were written.
     pub(crate) fn forget(&mut self, bytes: usize) {
         self.text.drain(..bytes);
-        self.splices.retain_mut(|splice| {
-            let keep = splice.at >= bytes;
-            splice.at = splice.at.saturating_sub(bytes);
-            keep
-        });
+        let gone = self.splices.partition_point(|splice| splice.at < bytes);
+        self.splices.drain(..gone);
+        self.written = self.written.saturating_sub(gone);
+        for splice in &mut self.splices {
+            splice.at -= bytes;
+        }
     }
-}
-
-fn splice_is_before(done: usize, until: usize) -> bool {
-    done < until
 }
 
 enum Escape {

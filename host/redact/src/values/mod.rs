@@ -20,6 +20,7 @@ use escapes::{Signs, Undo};
 use layer::{Elements, Layer, Origin};
 use needles::{Builder, Flags, Needles, Search};
 pub use parts::Reason;
+use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -193,13 +194,18 @@ impl ValueSearch {
                 origin: Origin::Text(from),
                 depth: 0,
             };
+            let mut places = Vec::new();
             self.explore(&layer, &mut |range: Range<usize>| {
                 if (start..end).contains(&range.start) && range.len() <= MAX_SPAN {
-                    let first = text.as_str().floor_char_boundary(range.start);
-                    let end = text.as_str().ceil_char_boundary(range.end);
-                    found(first..end);
+                    places.push((range.start, Reverse(range.end)));
                 }
             });
+            // Several layers show the same place, and pieces lie within others.
+            places.sort_unstable();
+            for range in cover(&places) {
+                let first = text.as_str().floor_char_boundary(range.start);
+                found(first..text.as_str().ceil_char_boundary(range.end));
+            }
             start = end;
         }
     }
@@ -288,6 +294,30 @@ impl ValueSearch {
             self.plain(&text, found);
         }
     }
+}
+
+/// Returns the fewest of sorted ranges that together cover what all of them cover, each overlapping
+/// the next where they do.
+fn cover(sorted: &[(usize, Reverse<usize>)]) -> Vec<Range<usize>> {
+    let mut kept: Vec<Range<usize>> = Vec::new();
+    let mut next: Option<Range<usize>> = None;
+    for (start, Reverse(end)) in sorted {
+        let mut covered = kept.last().map_or(0, |last| last.end);
+        // The one that reaches farthest is needed as soon as one begins behind what is covered.
+        if *start >= covered
+            && let Some(farthest) = next.take()
+        {
+            covered = farthest.end;
+            kept.push(farthest);
+        }
+        if *start >= covered {
+            kept.push(*start..*end);
+        } else if *end > next.as_ref().map_or(covered, |next| next.end) {
+            next = Some(*start..*end);
+        }
+    }
+    kept.extend(next);
+    kept
 }
 
 /// Returns true if blanks stand between the signs of a skeleton, but no line break: then they are

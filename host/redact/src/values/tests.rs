@@ -238,3 +238,19 @@ fn a_short_value_is_found_in_base64_as_a_whole_only() {
         assert_eq!(masked(&search, part), part);
     }
 }
+
+#[test]
+fn the_fewest_ranges_cover_a_run_of_overlapping_ones() {
+    let ranges = |ends: &[(usize, usize)]| -> Vec<_> {
+        ends.iter()
+            .map(|(start, end)| (*start, Reverse(*end)))
+            .collect()
+    };
+    let run: Vec<_> = (0..20)
+        .map(|start| (start, start + 8))
+        .chain([(40, 45), (40, 41), (41, 46)])
+        .collect();
+    let kept = cover(&ranges(&run));
+    assert_eq!(kept, [0..8, 7..15, 14..22, 19..27, 40..45, 41..46]);
+    assert!(cover(&[]).is_empty());
+}
