@@ -313,6 +313,10 @@ impl Engine {
                 .as_str()
                 .ceil_char_boundary((start + BLOCK).min(text.len()));
             self.scan(&text, start..end, &mut hits);
+            // Nested names lead to the same secret.
+            if hits.len() > MAX_HITS {
+                join(&mut hits);
+            }
             if hits.len() > MAX_HITS || Instant::now() > deadline {
                 return Err(Exhausted);
             }

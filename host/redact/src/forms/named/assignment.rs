@@ -304,10 +304,29 @@ pub(super) fn value_after(
             return None;
         }
     }
+    if is_hopeless(text, name, at, style) {
+        return None;
+    }
     let value = value::unquoted(text, at, name.start)?;
     let style = style.unwrap_or_else(|| style_of(text, &value));
     report(text, name, &value, style, found);
     Some(value)
+}
+
+/// Returns true if the first bytes of a value show that it is none, for names that need a value that
+/// looks random: another name and its sign (`key=key=key=`).
+pub(super) fn is_hopeless(
+    text: &Text<'_>,
+    name: &Name<'_>,
+    at: usize,
+    style: Option<Style>,
+) -> bool {
+    if name.strength > Strength::Weak && style != Some(Style::Gap) {
+        return false;
+    }
+    let first = text.slice(at..at + 12);
+    let first = first.strip_prefix("base64:").unwrap_or(first);
+    first.contains(['=', ':', '|'])
 }
 
 /// Steps over the scheme in `token: Bearer abc`.

@@ -242,7 +242,9 @@ fn command(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let limit = text.line_end(end).min(end + LINE);
     let mut at = skip_blanks(text, end, 8);
     let mut plain = 0;
-    while at < limit && plain < 4 {
+    let mut words = 0;
+    while at < limit && plain < 4 && words < 16 {
+        words += 1;
         let first = text.byte(at);
         if matches!(first, Some(b'|' | b';' | b'&')) {
             return;
@@ -283,10 +285,10 @@ fn command(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
                 let rest = text.slice(at + 2..text.word_end(at));
                 rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
             };
+            // The first is the only one.
             if let Some(value) = value.filter(|_| !is_option) {
                 report(text, &value, found);
-                at = value.after.max(at + 1);
-                continue;
+                return;
             }
         }
         let end = match quote_at(text, at).and_then(|quote| value::quoted(text, quote)) {

@@ -149,6 +149,10 @@ fn sentence(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Found<'_>) 
         }
         let end = text.word_end(place).min(line_end);
         let word = text.slice(place..end);
+        // The same name again: what follows is found from there.
+        if word.eq_ignore_ascii_case(name.text) {
+            return;
+        }
         if ready {
             if report_random(text, name, place, found) {
                 return;

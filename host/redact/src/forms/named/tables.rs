@@ -1,6 +1,6 @@
 //! Tables: a name in one column, its value in the next.
 
-use super::assignment::{report_as, style_of};
+use super::assignment::{is_hopeless, report_as, style_of};
 use super::found_name::Name;
 use super::shape::Style;
 use super::value::{self, quote_at, skip_blanks};
@@ -22,6 +22,9 @@ pub(super) static CELL: Form = Form {
 /// Reports the cell after a line between columns.
 pub(super) fn cell(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Found<'_>) {
     let at = skip_blanks(text, at, 120);
+    if is_hopeless(text, name, at, None) {
+        return;
+    }
     let value = match quote_at(text, at) {
         Some(quote) => value::quoted(text, quote),
         None => value::unquoted(text, at, name.start),

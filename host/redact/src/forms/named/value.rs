@@ -154,7 +154,7 @@ fn closing(text: &Text<'_>, quote: Quote) -> Option<(usize, usize)> {
     match quote.close {
         Close::Text(close) => {
             let first = *close.as_bytes().first()?;
-            for _ in 0..MAX_ESCAPES {
+            for _ in 0..MAX_ESCAPES / 8 {
                 let at = text.find(first, from).filter(|at| *at < line_end)?;
                 if text.continues_with(at, close) {
                     return Some((at, at + close.len()));
