@@ -226,11 +226,11 @@ fn read_lines(
 fn header_end(text: &Text<'_>, at: usize) -> Option<usize> {
     let name = text.slice(at..at + 32);
     let (name, _) = name.split_once(": ")?;
-    let name = name.trim_start();
+    let name = name.trim_start_matches([' ', '\t']);
     let is_name = name.len() >= 3 && name.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-');
     let rest = text.slice(at..at + 160);
     let end = rest.find(['\\', '\n', '\r']).unwrap_or(rest.len());
-    is_name.then_some(at + end)
+    (is_name && end > 0).then_some(at + end)
 }
 
 /// Returns the number of words at the beginning that are certainly parts of a key.

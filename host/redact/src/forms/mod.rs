@@ -75,3 +75,5 @@ pub fn forms() -> Vec<&'static Form> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_pem;
