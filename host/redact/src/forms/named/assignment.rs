@@ -284,6 +284,9 @@ pub(super) fn value_after(
     found: &mut Found<'_>,
 ) -> Option<Value> {
     let at = after_scheme(text, at);
+    if repeats_name(text, name, at) {
+        return None;
+    }
     if let Some(quote) = quote_at(text, at) {
         if let Some(value) = value::quoted(text, quote) {
             report(text, name, &value, Style::Quoted, found);
@@ -311,6 +314,21 @@ pub(super) fn value_after(
     let style = style.unwrap_or_else(|| style_of(text, &value));
     report(text, name, &value, style, found);
     Some(value)
+}
+
+/// Returns true if the same name stands in the place of the value: what follows is found from there.
+pub(super) fn repeats_name(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
+    let signs = (0..4)
+        .take_while(|offset| {
+            text.byte(at + offset)
+                .is_some_and(|b| !b.is_ascii_alphanumeric())
+        })
+        .count();
+    let end = at + signs + name.text.len();
+    text.continues_with(at + signs, name.text)
+        && text
+            .byte(end)
+            .is_some_and(|b| matches!(b, b'=' | b':' | b'\t' | b' ' | b'|'))
 }
 
 /// Returns true if the first bytes of a value show that it is none, for names that need a value that

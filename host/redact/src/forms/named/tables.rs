@@ -1,6 +1,6 @@
 //! Tables: a name in one column, its value in the next.
 
-use super::assignment::{is_hopeless, report_as, style_of};
+use super::assignment::{is_hopeless, repeats_name, report_as, style_of};
 use super::found_name::Name;
 use super::shape::Style;
 use super::value::{self, quote_at, skip_blanks};
@@ -22,7 +22,7 @@ pub(super) static CELL: Form = Form {
 /// Reports the cell after a line between columns.
 pub(super) fn cell(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Found<'_>) {
     let at = skip_blanks(text, at, 120);
-    if is_hopeless(text, name, at, None) {
+    if is_hopeless(text, name, at, None) || repeats_name(text, name, at) {
         return;
     }
     let value = match quote_at(text, at) {
@@ -48,6 +48,9 @@ fn ends_cell(text: &Text<'_>, at: usize) -> bool {
 /// Reports the value in the next column, several blanks after the name. Returns true if there is
 /// one.
 pub(super) fn column(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Found<'_>) -> bool {
+    if repeats_name(text, name, at) {
+        return false;
+    }
     let value = match quote_at(text, at) {
         Some(quote) => value::quoted(text, quote),
         None => value::unquoted(text, at, name.start),
