@@ -43,8 +43,13 @@ fn header(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let Some(value) = value else {
         return;
     };
-    let mut at = value.range.start;
-    for pair in text.slice(value.range).split(';').take(MOST) {
+    pairs(text, value.range, found);
+}
+
+/// Masks the values of a list of cookies.
+pub(super) fn pairs(text: &Text<'_>, list: Range<usize>, found: &mut Found<'_>) {
+    let mut at = list.start;
+    for pair in text.slice(list).split(';').take(MOST) {
         if let Some((name, cookie)) = pair.split_once('=') {
             let name = name.trim().trim_start_matches(['{', '"', '\'']);
             let cookie = cookie.trim_matches([' ', '"', ',']);

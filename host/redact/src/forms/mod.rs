@@ -6,6 +6,7 @@
 
 mod armor;
 mod cookie;
+mod credentials_file;
 mod encoded_key;
 mod hash;
 mod header;
@@ -17,6 +18,7 @@ mod plausible;
 mod query;
 mod syntax;
 mod url;
+mod userpass;
 
 use crate::text::Text;
 use std::ops::Range;
@@ -48,6 +50,8 @@ pub(crate) struct Detector {
 
 /// Forms with their detectors, by topic.
 static TOPICS: &[(&[&Form], &[Detector])] = &[
+    (credentials_file::FORMS, credentials_file::DETECTORS),
+    (userpass::FORMS, userpass::DETECTORS),
     (cookie::FORMS, cookie::DETECTORS),
     (encoded_key::FORMS, encoded_key::DETECTORS),
     (hash::FORMS, hash::DETECTORS),

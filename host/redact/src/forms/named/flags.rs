@@ -33,7 +33,7 @@ pub(super) static SECRET: Form = Form {
 };
 
 /// A password behind a user.
-pub(super) static USER: Form = Form {
+pub(in crate::forms) static USER: Form = Form {
     id: "user-flag",
     title: "User and password in one argument",
     examples: &[

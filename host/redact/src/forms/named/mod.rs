@@ -16,6 +16,8 @@ pub(super) mod words;
 mod xml;
 
 use super::{Detector, Form, Found};
+
+pub(super) use flags::USER;
 pub(crate) use names::{Strength, judge};
 
 /// Returns the form of a whole value under a name of this strength, or `None` if the value cannot be
