@@ -276,6 +276,9 @@ pub(super) fn block(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Fou
         let start = place + 1;
         let content = skip_blanks(text, start, 400);
         let end = text.line_end(content);
+        if end > at + value::LONGEST {
+            break;
+        }
         if content < end && content - start <= outer {
             break;
         }

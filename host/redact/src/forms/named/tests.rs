@@ -192,3 +192,54 @@ created secret: docker-registry-config
     }
     assert_eq!(mask(lines), lines);
 }
+
+/// Values at the bound of what a decision looks at: a stream gives what the whole text gives.
+#[test]
+fn a_stream_gives_what_the_whole_text_gives() {
+    let engine = std::sync::Arc::new(crate::Engine::new(&crate::Options::default()).unwrap());
+    let long = example("{a60}", 1).repeat(700);
+    for length in [
+        crate::REACH - 1100,
+        crate::REACH - 1024,
+        crate::REACH - 10,
+        crate::REACH + 9,
+    ] {
+        let value = long.get(..length).unwrap();
+        for form in [
+            format!("DB_PASSWORD={value} x"),
+            format!("{{\"password\":   \"{value}\", \"x\": 1}}"),
+            format!("<password>{value}</password>"),
+            format!("password: |\n  {value}\n  {value}\nx: 1"),
+            format!("- name: API_TOKEN\n  value: {value}\n"),
+        ] {
+            let text = format!(
+                "{}{form}\n{}",
+                "line\n".repeat(20_000),
+                "end of it\n".repeat(30_000)
+            );
+            let mut masker = crate::Masker::new(engine.clone());
+            let mut streamed = Vec::new();
+            for part in text.as_bytes().chunks(1013) {
+                masker.push(part, &mut streamed);
+            }
+            drop(masker.finish(&mut streamed));
+            let streamed = String::from_utf8(streamed).unwrap();
+            assert!(
+                streamed == mask_with(&engine, &text),
+                "{}",
+                form.get(..20).unwrap()
+            );
+        }
+    }
+}
+
+fn mask_with(engine: &crate::Engine, text: &str) -> String {
+    let limits = crate::ScanLimits {
+        growth: 1 << 20,
+        deadline: std::time::Instant::now() + std::time::Duration::from_secs(60),
+    };
+    engine
+        .mask(text, &mut crate::RedactionCounts::default(), limits)
+        .unwrap()
+        .into_owned()
+}

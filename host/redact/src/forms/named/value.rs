@@ -8,6 +8,8 @@ use std::ops::Range;
 const MAX_ESCAPES: usize = 64;
 /// Bytes of a value in which its end is searched sign by sign.
 const NEAR: usize = 256;
+/// Longest value in bytes: with its name and all between, it is within [`REACH`] of the keyword.
+pub(super) const LONGEST: usize = REACH - 1024;
 /// Most backslashes before a quotation mark.
 const MAX_DEPTH: usize = 64;
 
@@ -149,7 +151,7 @@ pub(crate) fn quoted(text: &Text<'_>, quote: Quote) -> Option<Value> {
 
 /// Returns the place of the closing quotation mark, and the place after it.
 fn closing(text: &Text<'_>, quote: Quote) -> Option<(usize, usize)> {
-    let line_end = text.line_end(quote.content);
+    let line_end = text.line_end(quote.content).min(quote.content + LONGEST);
     let mut from = quote.content;
     match quote.close {
         Close::Text(close) => {
@@ -245,7 +247,7 @@ fn marks_before(text: &Text<'_>, at: usize, mark: u8) -> usize {
 
 /// Returns the value without quotation marks at a place. `name` is the start of its name.
 pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value> {
-    let limit = text.word_end(at);
+    let limit = text.word_end(at).min(at + LONGEST);
     let near = limit.min(at + NEAR);
     let mut end = limit;
     let mut place = at;
@@ -308,7 +310,7 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
             end = found;
         }
     }
-    let end = trim_end(text, at, end).min(at + REACH);
+    let end = trim_end(text, at, end);
     (end > at).then_some(Value {
         range: at..end,
         after: end,

@@ -3,7 +3,7 @@
 use super::assignment::report_as;
 use super::found_name::Name;
 use super::shape::Style;
-use super::value::Value;
+use super::value::{LONGEST, Value};
 use super::{Form, Found};
 use crate::text::Text;
 
@@ -88,14 +88,19 @@ pub(super) fn content(text: &Text<'_>, at: usize) -> Option<Value> {
     const CDATA: &str = "<![CDATA[";
     let (start, end) = if text.continues_with(at, CDATA) {
         let start = at + CDATA.len();
-        (start, text.find(b']', start)?)
+        (
+            start,
+            text.find(b']', start).filter(|end| end - start < LONGEST)?,
+        )
     } else {
         let end = text
             .find(b'<', at)
-            .filter(|end| text.byte(end + 1) == Some(b'/'))
+            .filter(|end| end - at < LONGEST && text.byte(end + 1) == Some(b'/'))
             .unwrap_or(usize::MAX);
         let entity = (0..8).try_fold(at, |from, _| {
-            let place = text.find(b'&', from).filter(|place| *place < end);
+            let place = text
+                .find(b'&', from)
+                .filter(|place| *place < end && place - at < LONGEST);
             match place {
                 Some(place) if text.continues_with(place, "&lt;") => Err(place),
                 Some(place) => Ok(place + 1),
