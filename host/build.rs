@@ -85,6 +85,18 @@ fn sdk(folder: &Path) -> Result<String, Box<dyn std::error::Error>> {
             writeln!(code, "    ({name:?}, include_bytes!({path:?})),")?;
         }
     }
+    // The search of the host, for the native tests of plugins. Its own tests are left out.
+    let redact = folder.join("../host/redact");
+    println!("cargo::rerun-if-changed={}", redact.join("src").display());
+    for file in files(&redact.join("src"))? {
+        if file.file_stem().is_some_and(|name| name == "tests") {
+            continue;
+        }
+        let name = Path::new("redact").join(file.strip_prefix(&redact)?);
+        let path = fs::canonicalize(&file)?;
+        let name = name.to_string_lossy();
+        writeln!(code, "    ({name:?}, include_bytes!({path:?})),")?;
+    }
     code.push_str("];\n");
     Ok(code)
 }

@@ -13,6 +13,6 @@
 
 step_observer_event_model::bindings!(plugin wit_bindgen::generate {
     pub_export_macro: true,
-    export_macro_name: "export_transform",
+    export_macro_name: "export_redactor",
     default_bindings_module: "step_observer_guest::bindings",
 });

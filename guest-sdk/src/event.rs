@@ -62,12 +62,14 @@ pub trait Event {
     ///
     /// A range is not inside the log, not on character boundaries, or not in order.
     fn edit_log(&self, edits: &[LogEdit]) -> Result<(), EditError>;
-    /// Makes the host replace every match of a rule set that [`Plugin::rule_sets`] declared.
+    /// Makes the host replace every match of a set that [`Plugin::mask_sets`] or
+    /// [`Plugin::rule_sets`] declared.
     ///
     /// # Errors
     ///
-    /// There is no rule set of that name.
+    /// There is no set of that name.
     ///
+    /// [`Plugin::mask_sets`]: crate::Plugin::mask_sets
     /// [`Plugin::rule_sets`]: crate::Plugin::rule_sets
     fn redact(&self, rules: &str, scope: Scope) -> Result<Vec<Redaction>, EditError>;
 }

@@ -1,6 +1,7 @@
 //! The functions that the code of `export_plugin!` calls.
 
 use crate::Plugin;
+use crate::bindings::exports::step_observer::plugin::masking::MaskSet;
 use crate::bindings::exports::step_observer::plugin::transform::{Setup, Verdict};
 use crate::bindings::step_observer::plugin::events::Event;
 use std::cell::OnceCell;
@@ -32,6 +33,18 @@ pub fn configure<P: Plugin>(
     slot.with(|slot| slot.set(plugin))
         .map_err(|_| "configured twice".to_owned())?;
     Ok(setup)
+}
+
+/// Returns the mask sets of the configured plugin.
+///
+/// # Errors
+///
+/// It is not configured.
+pub fn mask_sets<P: Plugin>(slot: &'static LocalKey<Slot<P>>) -> Result<Vec<MaskSet>, String> {
+    slot.with(|slot| match slot.get() {
+        Some(plugin) => Ok(plugin.mask_sets().into_iter().map(Into::into).collect()),
+        None => Err("mask-sets was called before configure".to_owned()),
+    })
 }
 
 /// Reads the configuration of a plugin; `whose` is the name and version of the plugin.
@@ -170,7 +183,18 @@ macro_rules! export_plugin {
                 }
             }
 
-    $crate::bindings::export_transform!(Exported with_types_in $crate::bindings);
+            impl $crate::bindings::exports::step_observer::plugin::masking::Guest for Exported {
+                fn mask_sets() -> ::core::result::Result<
+                    ::std::vec::Vec<
+                        $crate::bindings::exports::step_observer::plugin::masking::MaskSet,
+                    >,
+                    ::std::string::String,
+                > {
+                    $crate::export::mask_sets::<$plugin>(&PLUGIN)
+                }
+            }
+
+    $crate::bindings::export_redactor!(Exported with_types_in $crate::bindings);
         };
     };
 }

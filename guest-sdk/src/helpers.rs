@@ -186,7 +186,7 @@ fn for_each_string(value: &Value, place: &mut String, visit: &mut impl FnMut(&st
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::testing::FakeEvent;
+    use crate::testing::{FakeEvent, Sets};
     use serde_json::json;
 
     fn event() -> FakeEvent {
@@ -198,7 +198,7 @@ mod tests {
                 "step": {"args": ["x", "two"], "env": [{"name": "a/b", "value": "two"}]},
             },
         });
-        FakeEvent::new(&event, Vec::new()).unwrap()
+        FakeEvent::new(&event, Sets::default()).unwrap()
     }
 
     #[test]

@@ -30,7 +30,7 @@
 //!
 //! Begin with `step-observer plugin new NAME`. The guide is `README.md` in the folder of this crate.
 //!
-//! The contract is `wit/v0.1/plugin.wit`. `configure` runs once, and every event starts with the state
+//! The contract is `wit/v0.1.1/plugin.wit`. `configure` runs once, and every event starts with the state
 //! that it leaves. `process` runs in a fresh instance for each event, so nothing carries over from one
 //! event to the next. There is no clock, no file and no network.
 
@@ -40,6 +40,7 @@ mod event;
 #[doc(hidden)]
 pub mod export;
 mod helpers;
+mod masking;
 mod plugin;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -49,6 +50,7 @@ pub use bindings::step_observer::plugin::events::{EditError, Header, LogEdit, Re
 pub use bindings::step_observer::plugin::logging::Level;
 pub use event::Event;
 pub use helpers::{EventExt, Line, Run};
+pub use masking::{FullRule, MaskSet, Replacement};
 pub use plugin::{Plugin, log};
 pub use step_observer_event_model::{Phase, Step, attribute, glob, matches_any};
 

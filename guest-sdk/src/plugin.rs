@@ -1,6 +1,6 @@
 //! The trait that the author of a plugin implements.
 
-use crate::{Event, Level, RuleSet, Verdict, bindings};
+use crate::{Event, Level, MaskSet, RuleSet, Verdict, bindings};
 use serde::de::DeserializeOwned;
 
 /// A plugin. Only [`Plugin::configure`] has no default.
@@ -20,7 +20,14 @@ pub trait Plugin: Sized + 'static {
     /// The mistake in the configuration, in words for the operator. The plugin is then not loaded.
     fn configure(config: Self::Config) -> Result<Self, String>;
 
-    /// Returns the rule sets for [`Event::redact`].
+    /// Returns the mask sets for [`Event::redact`]: selections of the host's catalogue of secrets,
+    /// with own rules and known values.
+    fn mask_sets(&self) -> Vec<MaskSet> {
+        Vec::new()
+    }
+
+    /// Returns the rule sets for [`Event::redact`], in the form of the contract 0.1.0. Plugins that
+    /// need no older host use [`Plugin::mask_sets`].
     fn rule_sets(&self) -> Vec<RuleSet> {
         Vec::new()
     }

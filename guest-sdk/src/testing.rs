@@ -1,11 +1,12 @@
 //! A host in memory, which runs the tests of plugins natively, without a WebAssembly toolchain.
 
 mod fake_event;
-mod scanner;
+mod sets;
 
 use crate::{Plugin, Verdict};
 pub use fake_event::FakeEvent;
 use serde_json::Value;
+pub use sets::Sets;
 use std::path::Path;
 
 /// The result of a plugin on an event.
@@ -25,7 +26,7 @@ pub enum Processed {
 pub fn process<P: Plugin>(config: &str, event: &Value) -> Result<Processed, String> {
     let config = crate::export::read_config::<P>(&name_and_version(), config)?;
     let plugin = P::configure(config)?;
-    let event = FakeEvent::new(event, plugin.rule_sets())?;
+    let event = FakeEvent::new(event, Sets::of(&plugin)?)?;
     match plugin.process(&event)? {
         Verdict::Keep => event.into_json().map(Processed::Kept),
         Verdict::Drop(reason) => Ok(Processed::Dropped(reason)),

@@ -239,9 +239,9 @@ fn bombs_of_rules_are_refused() {
     };
     let refused = refusal(&with_rules(r"\pL{20}x", 60));
     assert!(refused.contains("are large when compiled"), "{refused}");
-    let refused = refusal(&with_rules("x", 257));
+    let refused = refusal(&with_rules("x", 1025));
     assert!(
-        refused.contains("more than 16 rule sets, 256 rules"),
+        refused.contains("more than 16 sets, 1024 rules"),
         "{refused}"
     );
 }

@@ -43,6 +43,7 @@ mod languages;
 mod laws;
 mod listing;
 mod logs;
+mod masking;
 mod misbehaving;
 mod monitoring;
 mod nats;

@@ -319,7 +319,7 @@ fn a_plugin_is_inspected_without_a_cluster() {
     );
     let told: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(told["form"], "core module");
-    assert_eq!(told["world"], "step-observer:plugin/transform@0.1.0");
+    assert_eq!(told["world"], "step-observer:plugin/transform@0.1.1");
     assert_eq!(told["loaded"]["name"], "redact-secrets");
     assert_eq!(told["loaded"]["onError"], "strip");
     assert_eq!(told["loaded"]["ruleSets"][0]["name"], "secrets");

@@ -1,10 +1,10 @@
 //! An event in memory.
 
-use super::scanner::FakeScanner;
+use super::sets::Sets;
+use crate::Event;
 use crate::bindings::step_observer::plugin::events::{
     EditError, Header, LogEdit, Redaction, Scope,
 };
-use crate::{Event, RuleSet};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use step_observer_event_model::{Edits, Step, attribute, field};
@@ -12,8 +12,8 @@ use step_observer_event_model::{Edits, Step, attribute, field};
 /// An event made from a CloudEvent in JSON format, as the folder `cases` holds them.
 ///
 /// Fields, attributes and edits follow the same rules as in the host, because both use
-/// `step-observer-event-model`. The scanner differs: it finds patterns and plain values only. The
-/// host's own tests cover encodings of values and the host's bounds.
+/// `step-observer-event-model`, and secrets are found by the host's own search. Only the host's
+/// bounds of time and size are missing.
 #[derive(Debug)]
 pub struct FakeEvent {
     /// All members of the event but its data.
@@ -22,19 +22,20 @@ pub struct FakeEvent {
     data: Value,
     log: Option<String>,
     annotations: Map<String, Value>,
-    rule_sets: Vec<RuleSet>,
+    sets: Sets,
     edits: RefCell<Edits>,
-    /// Index of the rule set, and the scope of the redaction.
+    /// Position of the set, and the scope of the redaction.
     redactions: RefCell<Vec<(usize, Scope)>>,
 }
 
 impl FakeEvent {
-    /// Makes an event from a CloudEvent in JSON format, with JSON as `data`.
+    /// Makes an event from a CloudEvent in JSON format, with JSON as `data`. `sets` are those of the
+    /// plugin under test: [`Sets::of`], or `Sets::default()` if it has none.
     ///
     /// # Errors
     ///
     /// `event` is not a JSON object.
-    pub fn new(event: &Value, rule_sets: Vec<RuleSet>) -> Result<Self, String> {
+    pub fn new(event: &Value, sets: Sets) -> Result<Self, String> {
         let attributes = event.as_object().cloned();
         let mut attributes = attributes.ok_or("an event is a JSON object")?;
         let mut data = attributes.remove("data").unwrap_or(Value::Null);
@@ -43,7 +44,7 @@ impl FakeEvent {
             log: take_log(&mut data),
             data,
             annotations: Map::new(),
-            rule_sets,
+            sets,
             edits: RefCell::new(Edits::new(usize::MAX)),
             redactions: RefCell::default(),
         })
@@ -61,14 +62,14 @@ impl FakeEvent {
     ///
     /// # Errors
     ///
-    /// A pattern of a rule set does not compile.
+    /// Masking takes too long.
     pub fn into_json(self) -> Result<Value, String> {
         let Self {
             mut attributes,
             data: original,
             mut log,
             annotations: _,
-            rule_sets,
+            sets,
             edits,
             redactions,
         } = self;
@@ -80,14 +81,8 @@ impl FakeEvent {
             }
         }
         for (index, scope) in redactions.into_inner() {
-            let Some(set) = rule_sets.get(index) else {
-                continue;
-            };
-            let mut scanner = FakeScanner::new(set)?;
-            log = log.map(|log| scanner.redact(&log));
-            if scope == Scope::Everything {
-                scanner.redact_json(&mut data);
-            }
+            let data = Some(&mut data).filter(|_| scope == Scope::Everything);
+            sets.mask(index, log.as_mut(), data)?;
         }
         data = field::restore(data, &original);
         if let (Some(members), Some(log)) = (data.as_object_mut(), log) {
@@ -188,18 +183,15 @@ impl Event for FakeEvent {
     }
 
     fn redact(&self, rules: &str, scope: Scope) -> Result<Vec<Redaction>, EditError> {
-        let mut sets = self.rule_sets.iter().enumerate();
-        let Some((index, set)) = sets.find(|(_, set)| set.name == rules) else {
+        let Some(index) = self.sets.position(rules) else {
             return Err(EditError::Invalid(format!(
                 "`configure` declared no rule set `{rules}`"
             )));
         };
-        let mut scanner = FakeScanner::new(set).map_err(EditError::Invalid)?;
-        scanner.redact(&self.log());
-        if scope == Scope::Everything {
-            scanner.redact_json(&mut self.data.clone());
-        }
+        let (mut log, mut data) = (self.log.clone(), self.data.clone());
+        let data = Some(&mut data).filter(|_| scope == Scope::Everything);
+        let counts = self.sets.mask(index, log.as_mut(), data);
         self.redactions.borrow_mut().push((index, scope));
-        Ok(scanner.counts)
+        counts.map_err(EditError::Invalid)
     }
 }

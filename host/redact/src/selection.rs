@@ -103,14 +103,14 @@ fn suggestion(near: &[String]) -> String {
 
 impl Options {
     /// Checks that all ids exist, that all patterns compile, and that everything is bounded.
+    /// Returns the number of patterns that need much memory.
     ///
     /// # Errors
     ///
     /// The first mistake. It quotes neither values nor keys, nor patterns, which may contain a
     /// secret.
-    pub fn check(&self) -> Result<(), SelectionError> {
-        let ids = self.without.len().max(self.only.len());
-        bound("ids", ids, MAX_RULES)?;
+    pub fn check(&self) -> Result<usize, SelectionError> {
+        bound("ids", self.without.len().max(self.only.len()), MAX_RULES)?;
         bound("rules", self.rules.len(), MAX_RULES)?;
         bound("values", self.values.len(), MAX_VALUES)?;
         let patterns = self.rules.iter().map(|rule| rule.allow.len()).sum();
@@ -153,8 +153,28 @@ impl Options {
                 KEY_BYTES.start(),
                 KEY_BYTES.end()
             ))),
-            _ => Ok(()),
+            _ => Ok(large),
         }
+    }
+
+    /// Returns the selection without any rule of the catalogue.
+    #[must_use]
+    pub fn without_catalogue(self) -> Self {
+        Self {
+            without: known_ids().into_iter().map(str::to_owned).collect(),
+            only: Vec::new(),
+            forms: false,
+            ..self
+        }
+    }
+
+    /// Returns the number of kinds and forms of the catalogue that are used.
+    #[must_use]
+    pub fn catalogue_rules(&self) -> usize {
+        let kinds = catalog::kinds().filter(|kind| self.uses(kind.id)).count();
+        let forms = forms::forms().into_iter();
+        let forms = forms.filter(|form| self.forms && self.uses(form.id));
+        kinds + forms.count()
     }
 
     /// Returns whether a kind or form of the catalogue is used.

@@ -138,6 +138,9 @@ fn blamed_field(path: &FieldPath, from: &PluginFrom, error: &LoadError) -> Field
             | LoadError::ConfigureTrapped(_)
             | LoadError::Rules
             | LoadError::LargeRules
+            | LoadError::SetName(_)
+            | LoadError::MaskSets(_)
+            | LoadError::MaskSet { .. }
             | LoadError::RuleSet { .. },
             _,
         ) => path.key("config"),

@@ -15,7 +15,8 @@ pub use compiler::{Compiler, CompilerProgram};
 pub use load::{
     COMPLETE_BUILD, FileDigest, Inspection, LoadError, MAX_FILE_BYTES, MAX_MODULE_BYTES,
     PluginConfig, PluginFrom, PluginMemoryConfig, PluginSettings, PluginSource, PluginSpec,
-    PublicKey, Refusals, TrustConfig, bundled_plugins, compile_for_parent, missing_plugins,
+    PublicKey, Refusals, SetSummary, TrustConfig, bundled_plugins, compile_for_parent,
+    missing_plugins,
 };
 pub(crate) use load::{omit_fields, original_path};
 pub use policy::{OnError, Wasi};
@@ -27,3 +28,6 @@ pub(crate) use sandbox::RuleSets;
 pub use sandbox::{
     CallFailure, LimitCeiling, Limits, MemoryBudget, PluginEngine, default_plugin_memory,
 };
+
+#[cfg(test)]
+pub(crate) use sandbox::RuleSet;

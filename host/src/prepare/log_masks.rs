@@ -30,12 +30,20 @@ impl LogMasks for ChainLogMasks {
         // wait, because its pod may be deleted.
         let common = self.roster.borrow().chain.clone();
         let mut mask = LogMask::default();
-        for chain in common.iter().chain(&self.own) {
-            for plugin in chain.plugins() {
-                let sets = plugin.rule_sets();
-                if !sets.is_empty() {
-                    mask.guards.push(Arc::new(RuleSetGuard(sets)));
-                }
+        for plugin in common.iter().flat_map(|chain| chain.plugins()) {
+            let sets = plugin.rule_sets();
+            let engines = sets.iter().filter_map(|(_, set)| set.engine());
+            let name: Arc<str> = plugin.name().into();
+            let engines = engines.map(|engine| (name.clone(), engine.clone()));
+            mask.engines.extend(engines);
+            if sets.iter().any(|(_, set)| set.engine().is_none()) {
+                mask.guards.push(Arc::new(RuleSetGuard(sets)));
+            }
+        }
+        for plugin in self.own.iter().flat_map(|chain| chain.plugins()) {
+            let sets = plugin.rule_sets();
+            if !sets.is_empty() {
+                mask.guards.push(Arc::new(RuleSetGuard(sets)));
             }
         }
         Box::pin(std::future::ready(mask))
@@ -48,8 +56,8 @@ struct RuleSetGuard(Arc<RuleSets>);
 impl CutGuard for RuleSetGuard {
     fn secrets(&self, text: &str, deadline: Instant) -> Option<Vec<Range<usize>>> {
         let mut all = Vec::new();
-        for (_, scanner) in self.0.iter() {
-            all.extend(scanner.secrets(text, deadline).ok()?);
+        for (_, set) in self.0.iter() {
+            all.extend(set.secrets(text, deadline).ok()?);
         }
         Some(all)
     }

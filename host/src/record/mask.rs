@@ -62,8 +62,8 @@ impl Masker {
     pub(super) fn log(&mut self, text: &str) -> Option<String> {
         let mut text = text.to_owned();
         let limits = self.begin();
-        for (_, scanner) in self.rule_sets.iter().flat_map(|sets| sets.iter()) {
-            let masked = scanner.redact(&text, &mut self.counts, limits);
+        for (_, set) in self.rule_sets.iter().flat_map(|sets| sets.iter()) {
+            let masked = set.redact(&text, &mut self.counts, limits);
             text = masked.ok()?.into_owned();
         }
         Some(text)
@@ -136,8 +136,8 @@ impl Masker {
     /// Masks all strings in a value.
     fn value(&mut self, rule_sets: &RuleSets, value: &mut Value) -> Option<()> {
         let limits = self.limits();
-        for (_, scanner) in rule_sets {
-            scanner.redact_json(value, &mut self.counts, limits).ok()?;
+        for (_, set) in rule_sets {
+            set.redact_json(value, &mut self.counts, limits).ok()?;
         }
         Some(())
     }
@@ -195,9 +195,9 @@ impl Masker {
 
     fn name(&mut self, rule_sets: &RuleSets, name: &str) -> Option<String> {
         let mut name = name.to_owned();
-        for (_, scanner) in rule_sets {
+        for (_, set) in rule_sets {
             let limits = self.limits();
-            let masked = scanner.redact(&name, &mut self.counts, limits);
+            let masked = set.redact(&name, &mut self.counts, limits);
             name = masked.ok()?.into_owned();
         }
         Some(name)
@@ -267,6 +267,7 @@ fn read(json: &str, depth: usize) -> (Value, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::RuleSet;
     use crate::redact::{Rule, Scanner};
     use serde_json::json;
 
@@ -279,7 +280,8 @@ mod tests {
             ..Rule::default()
         };
         let scanner = Scanner::new(&[rule], &[]).unwrap();
-        Masker::new(Some(Arc::new(vec![("secrets".to_owned(), scanner)])))
+        let set = RuleSet::Declared(scanner);
+        Masker::new(Some(Arc::new(vec![("secrets".to_owned(), set)])))
     }
 
     fn pod() -> Value {

@@ -60,6 +60,13 @@ fn only_and_without_choose_from_the_catalogue() {
         ..Options::default()
     };
     assert!(only.uses(&id) && !only.uses("other"));
+    assert_eq!(only.catalogue_rules(), 1);
+    assert_eq!(
+        without.catalogue_rules() + 1,
+        Options::default().catalogue_rules()
+    );
+    let none = without.without_catalogue();
+    assert_eq!((none.catalogue_rules(), none.check()), (0, Ok(0)));
 }
 
 #[test]
@@ -68,14 +75,14 @@ fn an_old_id_names_what_replaced_it() {
         without: vec!["github-token".to_owned()],
         ..Options::default()
     };
-    assert_eq!(options.check(), Ok(()));
+    assert_eq!(options.check(), Ok(0));
     assert!(!options.uses("github-app-user-token"));
     assert!(options.uses("gitlab-token"));
 }
 
 #[test]
 fn a_rule_that_cannot_work_is_refused_with_its_position() {
-    assert_eq!(rule(|_| ()).check(), Ok(()));
+    assert_eq!(rule(|_| ()).check(), Ok(0));
     let refused = rule(|rule| rule.pattern = "a(".to_owned()).check();
     assert_eq!(
         refused,
@@ -134,7 +141,7 @@ fn a_key_is_not_too_short_and_never_shown() {
         }],
         ..Options::default()
     };
-    assert_eq!(key(16).check(), Ok(()));
+    assert_eq!(key(16).check(), Ok(0));
     assert!(refused(&key(15)).contains("15 bytes"));
     let shown = format!("{:?}", key(16));
     assert!(

@@ -7,7 +7,7 @@ use crate::cli::output::print_line;
 use serde_json::json;
 use std::fmt::Write as _;
 use step_observer::app::read_plugin;
-use step_observer::plugin::{Inspection, Plugin};
+use step_observer::plugin::{Inspection, Plugin, SetSummary};
 use step_observer::terminal;
 
 pub(super) async fn inspect(args: InspectArgs) -> Result<CommandOutcome, CommandError> {
@@ -19,12 +19,13 @@ pub(super) async fn inspect(args: InspectArgs) -> Result<CommandOutcome, Command
         let loaded = match &loaded {
             Ok(plugin) => {
                 let (name, version) = plugin.identity();
-                let rules = plugin.rules().into_iter().map(
-                    |(name, rules, values)| json!({"name": name, "rules": rules, "values": values}),
-                );
+                let (masks, rules): (Vec<_>, Vec<_>) = plugin
+                    .sets()
+                    .iter()
+                    .partition(|set| set.catalogue.is_some());
                 json!({
                     "name": name, "version": version, "onError": plugin.on_error(),
-                    "snapshotted": plugin.is_snapshotted(), "ruleSets": rules.collect::<Vec<_>>(),
+                    "snapshotted": plugin.is_snapshotted(), "ruleSets": rules, "maskSets": masks,
                 })
             }
             Err(error) => json!({"error": error.to_string()}),
@@ -90,12 +91,25 @@ fn describe(
                 false => "configured again for every event, which is slower",
             },
         )?;
-        for (set, rules, values) in plugin.rules() {
-            let count = rules.len();
-            row(
-                "rules",
-                &format!("{set}: {count} patterns, {values} known values"),
-            )?;
+        for set in plugin.sets() {
+            let SetSummary {
+                name,
+                catalogue,
+                rules,
+                values,
+                replacement,
+            } = set;
+            let (count, values) = (rules.len(), format!("{values} known values"));
+            match catalogue {
+                Some(used) => row(
+                    "masks",
+                    &format!(
+                        "{name}: {used} rules of the catalogue, {count} own rules, {values}, replacement: {}",
+                        replacement.unwrap_or_default()
+                    ),
+                )?,
+                None => row("rules", &format!("{name}: {count} patterns, {values}"))?,
+            }
             for rules in rules.chunks(6) {
                 row("", &rules.join(", "))?;
             }

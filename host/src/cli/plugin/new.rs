@@ -6,7 +6,7 @@ use crate::cli::output::print_line;
 use std::path::Path;
 
 /// Path and text of the files of the crate. `NAME` in a text is replaced by the name of the plugin.
-const TEMPLATE: [(&str, &str); 9] = [
+const TEMPLATE: [(&str, &str); 10] = [
     ("Cargo.toml", include_str!("template/Cargo.toml.txt")),
     (".gitignore", include_str!("template/gitignore.txt")),
     ("README.md", include_str!("template/README.md")),
@@ -19,6 +19,10 @@ const TEMPLATE: [(&str, &str); 9] = [
     (
         "sdk/event-model/Cargo.toml",
         include_str!("template/event-model.Cargo.toml.txt"),
+    ),
+    (
+        "sdk/redact/Cargo.toml",
+        include_str!("template/redact.Cargo.toml.txt"),
     ),
     (
         "cases/succeeded/in.json",
@@ -60,6 +64,7 @@ pub(super) fn new(args: &NewArgs) -> Result<CommandOutcome, CommandError> {
     let dependencies = [
         "step-observer-guest",
         "step-observer-event-model",
+        "step-observer-redact",
         "serde",
         "test",
     ];

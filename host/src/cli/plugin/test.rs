@@ -79,7 +79,12 @@ async fn run_cases(
                 }) => Err(refusals.first),
                 Err(ChainError {
                     source:
-                        source @ (LoadError::RuleSet { .. } | LoadError::Rules | LoadError::LargeRules),
+                        source @ (LoadError::RuleSet { .. }
+                        | LoadError::MaskSet { .. }
+                        | LoadError::MaskSets(_)
+                        | LoadError::SetName(_)
+                        | LoadError::Rules
+                        | LoadError::LargeRules),
                     ..
                 }) => Err(source.to_string()),
                 Err(error) => return Err(error.into()),

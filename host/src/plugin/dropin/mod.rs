@@ -18,4 +18,6 @@ pub use job::{LoadJob, LoadResult};
 pub use manifest::{MAX_PARTS, PartNumber, PluginManifest};
 pub use metrics::register_metrics;
 pub use package::{Origin, PackageError, PackageFiles};
-pub use status::{LoadedStatus, Notice, PluginEntry, PluginState, PluginStatus, Refusal, Roster};
+pub use status::{
+    LoadedStatus, Notice, PluginEntry, PluginState, PluginStatus, Refusal, Roster, SetStatus,
+};

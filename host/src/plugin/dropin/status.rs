@@ -1,7 +1,7 @@
 //! The state of all plugins, for operators and authors.
 
 use super::package::Origin;
-use crate::plugin::{Chain, OnError, Plugin, PluginCounts};
+use crate::plugin::{Chain, OnError, Plugin, PluginCounts, SetSummary};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -104,6 +104,35 @@ pub struct LoadedStatus {
     pub generation: u64,
     /// Every event starts from its configured memory.
     pub snapshotted: bool,
+    /// Its rule sets and mask sets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<SetStatus>,
+}
+
+/// A set of rules or masks of a plugin, in numbers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetStatus {
+    /// Its name.
+    pub name: String,
+    /// Number of rules of the catalogue that it uses. `None` for a rule set of the contract 0.1.0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<usize>,
+    /// Number of its own rules.
+    pub rules: usize,
+    /// Number of its known values.
+    pub values: usize,
+}
+
+impl From<&SetSummary> for SetStatus {
+    fn from(set: &SetSummary) -> Self {
+        Self {
+            name: set.name.clone(),
+            catalogue: set.catalogue,
+            rules: set.rules.len(),
+            values: set.values,
+        }
+    }
 }
 
 impl PluginEntry {
@@ -122,6 +151,7 @@ impl PluginEntry {
                 on_error: plugin.on_error(),
                 generation: self.since,
                 snapshotted: plugin.is_snapshotted(),
+                sets: plugin.sets().iter().map(SetStatus::from).collect(),
             }
         });
         PluginStatus {

@@ -10,7 +10,7 @@ use super::spec::PluginSpec;
 use super::trust::FileDigest;
 use crate::plugin::compiler::{Compiler, CompilerProgram};
 use crate::plugin::sandbox::{CodeMemory, PluginEngine};
-use crate::redact::RuleError;
+use crate::redact::{RuleError, SelectionError};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
@@ -216,7 +216,14 @@ fn compile_in_child(
 #[derive(Serialize, Deserialize)]
 enum ChildError {
     Configure(Refusals),
-    RuleSet { set: String, source: RuleError },
+    RuleSet {
+        set: String,
+        source: RuleError,
+    },
+    MaskSet {
+        set: String,
+        source: Box<SelectionError>,
+    },
     Other(String),
 }
 
@@ -225,6 +232,7 @@ impl From<LoadError> for ChildError {
         match error {
             LoadError::Configure(refusals) => Self::Configure(refusals),
             LoadError::RuleSet { set, source } => Self::RuleSet { set, source },
+            LoadError::MaskSet { set, source } => Self::MaskSet { set, source },
             other => Self::Other(other.to_string()),
         }
     }
@@ -235,6 +243,7 @@ impl From<ChildError> for LoadError {
         match error {
             ChildError::Configure(refusals) => Self::Configure(refusals),
             ChildError::RuleSet { set, source } => Self::RuleSet { set, source },
+            ChildError::MaskSet { set, source } => Self::MaskSet { set, source },
             ChildError::Other(text) => Self::FromProcess(text),
         }
     }

@@ -1,6 +1,7 @@
 //! Configures a plugin once, and makes a component that contains the configured memory. Every event
 //! starts from that component.
 
+use super::declared_sets::{DeclaredSets, MAX_SHOWN_NAME_BYTES, SetSummary};
 use super::error::LoadError;
 use super::module;
 use super::refusals::Refusals;
@@ -8,14 +9,14 @@ use super::spec::PluginSpec;
 use super::world::World;
 use crate::plugin::policy::Wasi;
 use crate::plugin::sandbox::{
-    CallFailure, GuestPlugin, Host, Limits, OutputMask, PluginEngine, PluginPre, RuleSets,
-    add_empty_wasi, transform as wit,
+    CallFailure, GuestMasker, GuestPlugin, Host, Limits, OutputMask, PluginEngine, PluginPre,
+    RuleSets, add_empty_wasi, masking, transform as wit,
 };
-use crate::redact::{MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, Rule, RuleError, Scanner};
 use serde::{Deserialize, Serialize};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tracing::warn;
+use wasmtime::Store;
 use wasmtime::component::{Component, Linker};
 
 /// A configured plugin.
@@ -23,9 +24,8 @@ pub(crate) struct ConfiguredPlugin {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) rule_sets: Arc<RuleSets>,
-    /// The declared rule sets, each with its name, the ids of its rules, and the number of its
-    /// values.
-    pub(crate) declared: Vec<(String, Vec<String>, usize)>,
+    /// Descriptions of its rule sets and mask sets.
+    pub(crate) declared: Vec<SetSummary>,
     pub(crate) instance_pre: PluginPre<Host>,
     /// JSON text with which each instance must be configured. `None` if the memory after
     /// `configure` was kept.
@@ -58,20 +58,12 @@ impl CompileRequest {
 
 /// The answer of `configure`, and whether the configured memory was kept. It is sent together with
 /// the machine code.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct CompileOutput {
     name: String,
     version: String,
-    rule_sets: Vec<DeclaredRuleSet>,
+    sets: DeclaredSets,
     snapshotted: bool,
-}
-
-/// The contract's `rule-set`.
-#[derive(Debug, Serialize, Deserialize)]
-struct DeclaredRuleSet {
-    name: String,
-    rules: Vec<Rule>,
-    values: Vec<String>,
 }
 
 /// Compiles a module, configures the plugin, and compiles the module again with a snapshot of the
@@ -97,6 +89,7 @@ pub(crate) fn compile_and_configure(
     let plain = pre_instantiate(engine, &compiled)?;
     let limits = configure_limits(limits);
     let config_mask = Arc::new(OutputMask::for_config(config));
+    let selects_masks = World::parse(&component)?.selects_masks();
     let configure = |config: &str| {
         let mut store = PluginEngine::store(
             &engine.run,
@@ -106,17 +99,11 @@ pub(crate) fn compile_and_configure(
             None,
             None,
         );
-        let answer = plain
-            .instantiate(&mut store)
-            .and_then(|guest: GuestPlugin| {
-                guest
-                    .step_observer_plugin_transform()
-                    .call_configure(&mut store, config)
-            });
+        let answer = call_configure(&plain, &mut store, config, selects_masks);
         answer.map_err(|error| CallFailure::classify(&error, store.data().limits.refused, &limits))
     };
-    let setup = match configure(config) {
-        Ok(Ok(setup)) => setup,
+    let (setup, mask_sets) = match configure(config) {
+        Ok(Ok(answer)) => answer,
         Ok(Err(reason)) => {
             let again = |config: &str| configure(config).ok()?.err();
             // The reason may quote the configuration, which may contain secrets.
@@ -138,16 +125,16 @@ pub(crate) fn compile_and_configure(
         version,
         rule_sets,
     } = setup;
-    check_rule_counts(&rule_sets)?;
-    let rule_sets: Vec<_> = rule_sets.into_iter().map(DeclaredRuleSet::from).collect();
-    check_patterns(&rule_sets)?;
+    let mask_sets = mask_sets
+        .map_err(|reason| LoadError::MaskSets(config_mask.mask_line(&reason, MAX_REASON_BYTES)))?;
+    let sets = DeclaredSets::check(rule_sets, mask_sets)?;
     let snapshotted = snapshot
         .then(|| take_snapshot(engine, &label, &component, config, &limits))
         .flatten();
     let output = CompileOutput {
         name,
         version,
-        rule_sets,
+        sets,
         snapshotted: snapshotted.is_some(),
     };
     let code = snapshotted.as_ref().unwrap_or(&compiled).serialize();
@@ -164,16 +151,11 @@ pub(crate) fn instantiable(
     let CompileOutput {
         name,
         version,
-        rule_sets: sets,
+        sets,
         snapshotted,
     } = output;
-    let declared = sets.iter().map(DeclaredRuleSet::summary).collect();
-    let mut rule_sets = RuleSets::new();
-    for set in sets {
-        let scanner = Scanner::with_checked_rules(&set.rules, &set.values);
-        let scanner = scanner.map_err(|source| set.refused(source))?;
-        rule_sets.push((set.name, scanner));
-    }
+    let declared = sets.summaries();
+    let rule_sets = sets.compile()?;
     let component = engine
         .restore(code)
         .map_err(|error| compile_error(&error))?;
@@ -191,69 +173,31 @@ pub(crate) fn instantiable(
 /// Longest reason of a plugin that refuses its configuration, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
 
-/// Bound of the rule sets of a plugin.
-const MAX_RULE_SETS: usize = 16;
+/// The answer of `configure`, and that of `mask-sets`.
+type Configured = (wit::Setup, Result<Vec<masking::MaskSet>, String>);
 
-/// Checks that all sets together stay within the bounds of one set.
-fn check_rule_counts(sets: &[wit::RuleSet]) -> Result<(), LoadError> {
-    let rules: usize = sets.iter().map(|set| set.rules.len()).sum();
-    let values: usize = sets.iter().map(|set| set.values.len()).sum();
-    if sets.len() > MAX_RULE_SETS || rules > MAX_RULES || values > MAX_VALUES {
-        return Err(LoadError::Rules);
-    }
-    Ok(())
-}
-
-/// Longest name, version or rule id that is shown, in bytes.
-const MAX_SHOWN_NAME_BYTES: usize = 128;
-
-/// Compiles all patterns once to check them. The host compiles each pattern again when an event
-/// first needs it.
-fn check_patterns(sets: &[DeclaredRuleSet]) -> Result<(), LoadError> {
-    let mut large = 0;
-    for set in sets {
-        let scanner = Scanner::new(&set.rules, &set.values);
-        large += scanner
-            .map_err(|source| set.refused(source))?
-            .large_patterns();
-        // Checked before the next set is compiled.
-        if large > MAX_LARGE_PATTERNS {
-            return Err(LoadError::LargeRules);
-        }
-    }
-    Ok(())
-}
-
-impl DeclaredRuleSet {
-    fn refused(&self, source: RuleError) -> LoadError {
-        LoadError::RuleSet {
-            set: self.name.clone(),
-            source,
-        }
-    }
-
-    /// Returns the name of the set, the ids of its rules, and the number of its values.
-    fn summary(&self) -> (String, Vec<String>, usize) {
-        let line = |text: &String| OutputMask::default().mask_line(text, MAX_SHOWN_NAME_BYTES);
-        let rules = self.rules.iter().map(|rule| line(&rule.id)).collect();
-        (line(&self.name), rules, self.values.len())
-    }
-}
-
-impl From<wit::RuleSet> for DeclaredRuleSet {
-    fn from(set: wit::RuleSet) -> Self {
-        let rule = |rule: wit::Rule| Rule {
-            id: rule.id,
-            pattern: rule.pattern,
-            keywords: rule.keywords,
-            replacement: rule.replacement,
-        };
-        Self {
-            name: set.name,
-            rules: set.rules.into_iter().map(rule).collect(),
-            values: set.values,
-        }
-    }
+/// Configures the plugin in a new instance, and asks that instance for its mask sets if it has that
+/// interface.
+fn call_configure(
+    plain: &PluginPre<Host>,
+    store: &mut Store<Host>,
+    config: &str,
+    selects_masks: bool,
+) -> wasmtime::Result<Result<Configured, String>> {
+    let instance = plain.instance_pre().instantiate(&mut *store)?;
+    let guest = GuestPlugin::new(&mut *store, &instance)?;
+    let transform = guest.step_observer_plugin_transform();
+    let setup = match transform.call_configure(&mut *store, config)? {
+        Ok(setup) => setup,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let mask_sets = match selects_masks {
+        true => GuestMasker::new(&mut *store, &instance)?
+            .step_observer_plugin_masking()
+            .call_mask_sets(&mut *store)?,
+        false => Ok(Vec::new()),
+    };
+    Ok(Ok((setup, mask_sets)))
 }
 
 fn configure_limits(limits: &Limits) -> Limits {

@@ -3,7 +3,7 @@
 use super::module_limits::ModuleLimitError;
 use super::refusals::Refusals;
 use crate::plugin::sandbox::CallFailure;
-use crate::redact::{MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, RuleError};
+use crate::redact::{MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, RuleError, SelectionError};
 use crate::yaml::FieldPath;
 use serde_json::Value;
 
@@ -151,9 +151,23 @@ pub enum LoadError {
     ConfigureTrapped(String),
     /// Too many rules.
     #[error(
-        "it declares more than 16 rule sets, {MAX_RULES} rules or {MAX_VALUES} values: leave some out"
+        "it declares more than 16 sets, {MAX_RULES} rules or {MAX_VALUES} values: leave some out"
     )]
     Rules,
+    /// Two sets have one name.
+    #[error("it declares two sets with the name `{0}`: give each its own")]
+    SetName(String),
+    /// `mask-sets` gave no mask sets.
+    #[error("it has no mask sets: {0}")]
+    MaskSets(String),
+    /// A mask set is not valid.
+    #[error("mask set `{set}`: {source}")]
+    MaskSet {
+        /// Its name.
+        set: String,
+        /// Reason.
+        source: Box<SelectionError>,
+    },
     /// Rules that take too much memory.
     #[error(
         "more than {MAX_LARGE_PATTERNS} of its patterns are large when compiled: write [A-Za-z] instead of \\pL, and shorter repetitions"
@@ -170,25 +184,36 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Returns the path of the rule or value that caused this error, in a configuration of the form
-    /// of `redact-secrets`: `rules` with an `id` each, and `values`. Returns `None` for other
-    /// errors, and if the configuration has no such rule or value.
+    /// Returns the path of the id, rule or value that caused this error, in a configuration of the
+    /// form of `redact-secrets`: `without` and `only`, `rules` with an `id` each, `values`, and
+    /// `replacement`. Returns `None` for other errors, and if the configuration has no such member.
     pub(crate) fn rule_in(&self, config: &Value) -> Option<FieldPath> {
-        let Self::RuleSet { source, .. } = self else {
-            return None;
-        };
         let root = FieldPath::default();
-        match source {
-            RuleError::Pattern { rule, .. } => {
-                let is_it = |item: &Value| item.get("id").and_then(Value::as_str) == Some(rule);
-                let index = config.get("rules")?.as_array()?.iter().position(is_it)?;
-                Some(root.key("rules").index(index))
-            }
-            RuleError::Value { index } => {
-                config.get("values")?.get(index)?;
-                Some(root.key("values").index(*index))
-            }
-            RuleError::TooMany { .. } => None,
+        let item = |list: &str, index: usize| {
+            config.get(list)?.get(index)?;
+            Some(root.key(list).index(index))
+        };
+        match self {
+            Self::RuleSet { source, .. } => match source {
+                RuleError::Pattern { rule, .. } => {
+                    let is_it = |item: &Value| item.get("id").and_then(Value::as_str) == Some(rule);
+                    let index = config.get("rules")?.as_array()?.iter().position(is_it)?;
+                    item("rules", index)
+                }
+                RuleError::Value { index } => item("values", *index),
+                RuleError::TooMany { .. } => None,
+            },
+            Self::MaskSet { source, .. } => match &**source {
+                SelectionError::UnknownId { list, index, .. } => item(list, *index),
+                SelectionError::Rule { index, .. } => item("rules", *index),
+                SelectionError::Value { index } => item("values", *index),
+                SelectionError::Replacement { .. } => {
+                    config.get("replacement")?;
+                    Some(root.key("replacement"))
+                }
+                SelectionError::TooMany { .. } => None,
+            },
+            _ => None,
         }
     }
 }

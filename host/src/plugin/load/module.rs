@@ -120,11 +120,12 @@ fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     });
     if !described {
         let mut resolve = wit_parser::Resolve::default();
+        let (text, world) = contract_of(&module);
         let package = resolve
-            .push_str("plugin.wit", contract_of(&module))
+            .push_str("plugin.wit", text)
             .map_err(|error| refused(&error))?;
         let world = resolve
-            .select_world(&[package], Some(contract::WORLD))
+            .select_world(&[package], Some(world))
             .map_err(|error| refused(&error))?;
         wit_component::embed_component_metadata(
             &mut module,
@@ -152,16 +153,18 @@ fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
 }
 
 /// Finds by the names of its exports for which contract a core module was built. Returns the text
-/// of that contract.
-fn contract_of(module: &[u8]) -> &'static str {
+/// and the world of that contract.
+fn contract_of(module: &[u8]) -> (&'static str, &'static str) {
     let payloads = Parser::new(0).parse_all(module).filter_map(Result::ok);
-    let mut exports = payloads.filter_map(|payload| match payload {
+    let exports = payloads.filter_map(|payload| match payload {
         Payload::ExportSection(exports) => Some(exports),
         _ => None,
     });
-    let named = exports.find_map(|exports| {
-        let mut exports = exports.into_iter().filter_map(Result::ok);
-        exports.find_map(|export| contract::wit_of(export.name))
-    });
-    named.unwrap_or(contract::NEWEST.1)
+    let exports = exports.flat_map(|exports| exports.into_iter().filter_map(Result::ok));
+    let names: Vec<&str> = exports.map(|export| export.name).collect();
+    let text = names.iter().find_map(|name| contract::wit_of(name));
+    (
+        text.unwrap_or(contract::NEWEST.1),
+        contract::world_of(names),
+    )
 }

@@ -66,6 +66,11 @@ impl World {
         Err(LoadError::Export(exports))
     }
 
+    /// Returns whether the component exports the interface by which a plugin selects masks.
+    pub(crate) fn selects_masks(&self) -> bool {
+        self.exports.iter().any(|name| contract::is_masking(name))
+    }
+
     /// Returns the export by which the host calls the plugin, with its version.
     pub(crate) fn transform(&self) -> Option<&str> {
         let mut exports = self.exports.iter();

@@ -5,7 +5,9 @@ use super::metrics::{PluginCounts, PluginMetrics};
 use super::report::PluginIdentity;
 use super::sample;
 use crate::event::EventMatch;
-use crate::plugin::load::{Compiled, ConfiguredPlugin, FileDigest, LoadError, PluginSpec, compile};
+use crate::plugin::load::{
+    Compiled, ConfiguredPlugin, FileDigest, LoadError, PluginSpec, SetSummary, compile,
+};
 use crate::plugin::policy::OnError;
 use crate::plugin::sandbox::{
     CallFailure, CallMemory, CodeMemory, Draft, Host, Limits, OutputMask, PluginEngine,
@@ -201,13 +203,12 @@ impl Plugin {
         }
     }
 
-    /// Returns the plugin's rule sets, each with its name, the ids of its rules, and the number of
-    /// its known values.
+    /// Describes the plugin's rule sets and mask sets.
     #[must_use]
-    pub fn rules(&self) -> Vec<(String, Vec<String>, usize)> {
+    pub fn sets(&self) -> &[SetSummary] {
         match &self.kind {
-            Kind::Ready { configured, .. } => configured.declared.clone(),
-            Kind::StandIn(_) => Vec::new(),
+            Kind::Ready { configured, .. } => &configured.declared,
+            Kind::StandIn(_) => &[],
         }
     }
 

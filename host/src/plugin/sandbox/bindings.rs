@@ -12,6 +12,11 @@
     reason = "generated code"
 )]
 
+/// The interface by which a plugin selects masks.
+pub mod optional {
+    step_observer_event_model::bindings!(host_masking wasmtime::component::bindgen);
+}
+
 step_observer_event_model::bindings!(host wasmtime::component::bindgen {
     imports: { default: trappable },
     with: {

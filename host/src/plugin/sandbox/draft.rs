@@ -6,8 +6,8 @@
 
 use super::bindings::step_observer::plugin::events as wit;
 use super::limits::Limits;
-use super::rule_sets::RuleSets;
-use crate::redact::{Exhausted, RedactionCounts, ScanLimits, Scanner};
+use super::rule_sets::{RuleSet, RuleSets};
+use crate::redact::{Exhausted, RedactionCounts, ScanLimits};
 use crate::step::{Envelope, EventContext};
 use cloudevents::event::Data;
 use cloudevents::{AttributesReader, AttributesWriter, Event};
@@ -110,10 +110,10 @@ impl Draft {
             let (mut log, mut data) = (original_log.clone(), original.clone());
             let attributes = edits.apply(&mut log, &mut data);
             for (set, scope) in requested {
-                let Some((_, scanner)) = rule_sets.get(set) else {
+                let Some((_, set)) = rule_sets.get(set) else {
                     continue;
                 };
-                if scan(scanner, scope, &mut log, &mut data, limits).is_err() {
+                if scan(set, scope, &mut log, &mut data, limits).is_err() {
                     return Err(Box::new(reassemble(event, context, original, original_log)));
                 }
             }
@@ -239,8 +239,7 @@ impl Draft {
         scope: wit::Scope,
     ) -> Result<Vec<wit::Redaction>, wit::EditError> {
         let sets = self.rule_sets.clone();
-        let Some((index, (_, scanner))) =
-            sets.iter().enumerate().find(|(_, (name, _))| name == rules)
+        let Some((index, (_, set))) = sets.iter().enumerate().find(|(_, (name, _))| name == rules)
         else {
             let shown: String = rules.chars().filter(|c| !c.is_control()).take(40).collect();
             return Err(wit::EditError::Invalid(format!(
@@ -252,7 +251,7 @@ impl Draft {
         let limits = self.scan_limits();
         let (log, data) = self.redactions.result.take().unwrap_or_default();
         let before = log.as_deref().unwrap_or(self.log());
-        let masked = scanner
+        let masked = set
             .redact(before, &mut counts, limits)
             .map_err(|Exhausted| wit::EditError::TooLarge)?;
         let grown = masked.len().saturating_sub(before.len());
@@ -265,8 +264,7 @@ impl Draft {
             wit::Scope::Log => data,
             wit::Scope::Everything => {
                 let mut data = data.unwrap_or_else(|| self.data.clone());
-                scanner
-                    .redact_json(&mut data, &mut counts, self.scan_limits())
+                set.redact_json(&mut data, &mut counts, self.scan_limits())
                     .map_err(|Exhausted| wit::EditError::TooLarge)?;
                 Some(data)
             }
@@ -303,7 +301,7 @@ fn reassemble(
 }
 
 fn scan(
-    scanner: &Scanner,
+    set: &RuleSet,
     scope: wit::Scope,
     log: &mut Option<String>,
     data: &mut Value,
@@ -311,13 +309,13 @@ fn scan(
 ) -> Result<(), Exhausted> {
     let mut ignored = RedactionCounts::default();
     if let Some(log) = log
-        && let Cow::Owned(masked) = scanner.redact(log, &mut ignored, limits)?
+        && let Cow::Owned(masked) = set.redact(log, &mut ignored, limits)?
     {
         *log = masked;
     }
     match scope {
         wit::Scope::Log => Ok(()),
-        wit::Scope::Everything => scanner.redact_json(data, &mut ignored, limits),
+        wit::Scope::Everything => set.redact_json(data, &mut ignored, limits),
     }
 }
 

@@ -59,17 +59,12 @@ impl OutputMask {
             .get(..text.floor_char_boundary(max * 16))
             .unwrap_or_default();
         let mut masked = self.config_values.mask(bounded);
-        for scanner in self
-            .rule_sets
-            .iter()
-            .flat_map(|sets| sets.iter())
-            .map(|(_, scanner)| scanner)
-        {
+        for (_, set) in self.rule_sets.iter().flat_map(|sets| sets.iter()) {
             let limits = ScanLimits {
                 growth: max * 16,
                 deadline: Instant::now() + MAX_SCAN_TIME,
             };
-            masked = match scanner.redact(&masked, &mut RedactionCounts::default(), limits) {
+            masked = match set.redact(&masked, &mut RedactionCounts::default(), limits) {
                 Ok(line) => line.into_owned(),
                 Err(Exhausted) => return "(omitted: it could not be masked in time)".to_owned(),
             };

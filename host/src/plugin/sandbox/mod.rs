@@ -16,6 +16,9 @@ mod rule_sets;
 mod wasi;
 
 pub(super) use bindings::exports::step_observer::plugin::transform;
+pub(super) use bindings::optional::{
+    Masker as GuestMasker, exports::step_observer::plugin::masking,
+};
 pub(super) use bindings::{Plugin as GuestPlugin, PluginPre};
 pub(super) use draft::Draft;
 pub use engine::PluginEngine;
@@ -26,5 +29,5 @@ pub use limits::{LimitCeiling, Limits};
 pub(super) use mask_output::OutputMask;
 pub(super) use memory_budget::{CallMemory, CodeMemory, PluginMemory};
 pub use memory_budget::{MemoryBudget, default_plugin_memory};
-pub(crate) use rule_sets::RuleSets;
+pub(crate) use rule_sets::{RuleSet, RuleSets};
 pub(super) use wasi::{WASI_PREFIX, add_empty_wasi};

@@ -1,4 +1,4 @@
-//! Tests that the contract can be extended. A version 0.1.1 that exists only here adds a function
+//! Tests that the contract can be extended. A version 0.1.2 that exists only here adds a function
 //! to an imported interface. `guest-sdk/wit/README.md` gives the rules.
 
 use super::super::bindings::step_observer::plugin::logging::{Host as _, Level};
@@ -11,22 +11,22 @@ use step_observer_event_model::contract;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
-/// The text of version 0.1.1. It adds the function `enabled` to `logging`: with it a plugin can
+/// The text of version 0.1.2. It adds the function `enabled` to `logging`: with it a plugin can
 /// avoid making lines that the host would not write.
 fn next_wit() -> String {
-    let (version, wit) = contract::VERSIONS[0];
+    let (version, wit) = contract::NEWEST;
     let log = "    log: func(level: level, message: string);\n";
     assert_eq!(wit.matches(log).count(), 1);
     let enabled = format!("{log}    enabled: func(level: level) -> bool;\n");
     wit.replace(log, &enabled)
-        .replacen(&format!("@{version};"), "@0.1.1;", 1)
+        .replacen(&format!("@{version};"), "@0.1.2;", 1)
 }
 
-/// Links a host of version 0.1.1: all interfaces of 0.1.0, and the extended interface. In a release
+/// Links a host of version 0.1.2: all interfaces of the newest version, and the extended interface. In a release
 /// the generated bindings do this, for the version `contract::NEWEST`.
 fn add_next_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     super::add_to_linker(linker)?;
-    let mut logging = linker.instance("step-observer:plugin/logging@0.1.1")?;
+    let mut logging = linker.instance("step-observer:plugin/logging@0.1.2")?;
     logging.func_wrap(
         "log",
         |mut store: StoreContextMut<'_, Host>, (level, message): (Level, String)| {
@@ -39,12 +39,12 @@ fn add_next_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     )
 }
 
-/// A plugin for version 0.1.1. It keeps an event if `enabled` returns true for errors and false for
+/// A plugin for version 0.1.2. It keeps an event if `enabled` returns true for errors and false for
 /// debug lines.
 const PLUGIN: &str = r#"(module
-  (import "step-observer:plugin/logging@0.1.1" "enabled" (func $enabled (param i32) (result i32)))
-  (import "step-observer:plugin/logging@0.1.1" "log" (func $log (param i32 i32 i32)))
-  (import "step-observer:plugin/events@0.1.1" "[resource-drop]event" (func $release (param i32)))
+  (import "step-observer:plugin/logging@0.1.2" "enabled" (func $enabled (param i32) (result i32)))
+  (import "step-observer:plugin/logging@0.1.2" "log" (func $log (param i32 i32 i32)))
+  (import "step-observer:plugin/events@0.1.2" "[resource-drop]event" (func $release (param i32)))
   (memory (export "memory") 1)
   (data (i32.const 16) "next0.0.1")
   (global $top (mut i32) (i32.const 4096))
@@ -53,11 +53,11 @@ const PLUGIN: &str = r#"(module
     (local.set $place (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
     (global.set $top (i32.add (local.get $place) (local.get 3)))
     (local.get $place))
-  (func (export "step-observer:plugin/transform@0.1.1#configure") (param i32 i32) (result i32)
+  (func (export "step-observer:plugin/transform@0.1.2#configure") (param i32 i32) (result i32)
     (i32.store (i32.const 1028) (i32.const 16)) (i32.store (i32.const 1032) (i32.const 4))
     (i32.store (i32.const 1036) (i32.const 20)) (i32.store (i32.const 1040) (i32.const 5))
     (i32.const 1024))
-  (func (export "step-observer:plugin/transform@0.1.1#process") (param $event i32) (result i32)
+  (func (export "step-observer:plugin/transform@0.1.2#process") (param $event i32) (result i32)
     (call $log (i32.const 1) (i32.const 16) (i32.const 4))
     (call $release (local.get $event))
     ;; The verdict: `keep`, or `drop` with the text "next".
