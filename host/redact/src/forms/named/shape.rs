@@ -333,12 +333,25 @@ fn is_time(value: &str) -> bool {
     date || clock || numbers || typed
 }
 
-/// Returns true for a version or a range of versions: `^7.1.3`, `>=2.0`.
+/// Returns true for a range of versions (`^7.1.3`, `>=2.0`), or for the version of a Debian package
+/// (`1:4.13+dfsg1-1`).
 fn is_version(value: &str) -> bool {
     let number = value.trim_start_matches(['^', '~', '>', '<', '=', ' ']);
-    number.len() < value.len()
+    let is_range = number.len() < value.len()
         && number.contains('.')
-        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let upstream = value.split_once(':').map_or(value, |(epoch, rest)| {
+        let is_epoch = !epoch.is_empty() && epoch.bytes().all(|b| b.is_ascii_digit());
+        if is_epoch { rest } else { value }
+    });
+    let numbers = upstream.split(['+', '-', '~']).next().unwrap_or_default();
+    let is_package = numbers.len() < upstream.len()
+        && numbers.contains('.')
+        && numbers.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        && upstream
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-~.".contains(&b));
+    is_range || is_package
 }
 
 /// Returns true for source code: a call, a member, a pointer.

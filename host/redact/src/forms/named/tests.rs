@@ -146,6 +146,7 @@ fn ordinary_lines_stay_as_they_are() {
 --- PASS: TestIssue10281 (0.00s)
     --- PASS: TestParseQuery/a=%3B (0.00s)
 ok   example.com/auth 0.012s
+ii  passwd         1:4.13+dfsg1-1+deb12u2         amd64        change and administer
 TESTS_PASS = 120
 {"pass": 14, "fail": 0}
 Password: required
@@ -213,7 +214,8 @@ fn a_stream_gives_what_the_whole_text_gives() {
             format!("- name: API_TOKEN\n  value: {value}\n"),
         ] {
             let text = format!(
-                "{}{form}\n{}",
+                "ii  passwd         1:4.13+dfsg1-1+deb12u2         amd64        change and administer",
+        "{}{form}\n{}",
                 "line\n".repeat(20_000),
                 "end of it\n".repeat(30_000)
             );
