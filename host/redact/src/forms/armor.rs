@@ -10,6 +10,9 @@ pub(super) const LONGEST: usize = 16 * 1024;
 /// Number of lines of other origin that may stand together between two lines of a key.
 const FOREIGN_LINES: usize = 4;
 
+/// Most headers before the lines of a key.
+const HEADERS: usize = 8;
+
 /// Least length of a line of a key, in bytes; the last line may be shorter.
 pub(super) const SHORT_LINE: usize = 16;
 
@@ -168,15 +171,14 @@ fn read_lines(
 ) {
     let least = if clean { SHORT_LINE } else { LONG_LINE };
     let mut foreign = 0;
+    let mut headers = 0;
     let mut last_line = None;
     while at < limit {
         let end = text.line_end(at).min(limit);
         let line = text.slice(at..end);
         let shown = line.trim_end();
-        let marker = (0..=shown.len().min(200))
-            .filter(|offset| shown.is_char_boundary(*offset))
-            .filter(|offset| matches!(shown.as_bytes().get(*offset), Some(b'-' | b'P')))
-            .find_map(|offset| Some((offset, end_marker(text, at + offset)?)));
+        let place = shown.find("----").or_else(|| shown.find("Private-"));
+        let marker = place.and_then(|offset| Some((offset, end_marker(text, at + offset)?)));
         if let Some((offset, marker)) = marker {
             body.words.extend(last_line.take());
             body.mixed |= !is_decoration(text.slice(at..at + offset));
@@ -195,7 +197,9 @@ fn read_lines(
             body.words.push(word);
             foreign = 0;
             last_line = None;
-        } else if is_decoration(line) || (first && header_end(text, at).is_some()) {
+        } else if is_decoration(line) {
+        } else if first && headers < HEADERS && header_end(text, at).is_some() {
+            headers += 1;
         } else if let Some(word) = last_word(line).filter(|_| !first && foreign == 0) {
             // The last line, if the marker follows, or its checksum.
             let word = at + word.start..at + word.end;
@@ -214,7 +218,7 @@ fn read_lines(
         } else {
             last_line = None;
             foreign += 1;
-            if foreign > FOREIGN_LINES {
+            if foreign > FOREIGN_LINES || (first && foreign > 1) {
                 break;
             }
         }

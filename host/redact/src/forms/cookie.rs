@@ -31,6 +31,9 @@ pub(super) static DETECTORS: &[Detector] = &[
     },
 ];
 
+/// Longest name of a cookie in bytes.
+const LONGEST_NAME: usize = 128;
+
 /// Most cookies in one header.
 const MOST: usize = 64;
 
@@ -49,16 +52,28 @@ fn header(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
 /// Masks the values of a list of cookies.
 pub(super) fn pairs(text: &Text<'_>, list: Range<usize>, found: &mut Found<'_>) {
     let mut at = list.start;
-    for pair in text.slice(list).split(';').take(MOST) {
-        if let Some((name, cookie)) = pair.split_once('=') {
-            let name = name.trim().trim_start_matches(['{', '"', '\'']);
-            let cookie = cookie.trim_matches([' ', '"', ',']);
-            let start = at + pair.rfind(cookie).unwrap_or(0);
-            if is_session(name, cookie) {
-                found(&COOKIE, start..start + cookie.len());
-            }
+    for _ in 0..MOST {
+        let end = text.find(b';', at).unwrap_or(list.end).min(list.end);
+        let sign = text.find(b'=', at).filter(|sign| *sign < end);
+        let Some(sign) = sign else {
+            return;
+        };
+        let name = text.slice(at..sign.min(at + LONGEST_NAME));
+        // A header of its own.
+        if name.to_ascii_lowercase().trim_end().ends_with("cookie") {
+            return;
         }
-        at += pair.len() + 1;
+        let name = name.trim().trim_start_matches(['{', '"', '\'']);
+        let value = text.slice(sign + 1..end);
+        let cookie = value.trim_matches([' ', '"', ',']);
+        let start = sign + 1 + value.len() - value.trim_start_matches([' ', '"', ',']).len();
+        if is_session(name, cookie) {
+            found(&COOKIE, start..start + cookie.len());
+        }
+        if end >= list.end {
+            return;
+        }
+        at = end + 1;
     }
 }
 

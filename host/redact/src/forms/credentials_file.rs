@@ -48,6 +48,9 @@ fn pgpass(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let begins = text
         .byte_before(start)
         .is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'|'));
+    if !begins {
+        return;
+    }
     let limit = text.word_end(start).min(start + 512);
     let word = text.slice(start..limit);
     let mut fields = word.splitn(5, ':');
@@ -67,8 +70,7 @@ fn pgpass(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'*' | b'.'))
     };
-    let shaped =
-        begins && !host.is_empty() && is_port && names.len() == 2 && names.iter().all(is_name);
+    let shaped = !host.is_empty() && is_port && names.len() == 2 && names.iter().all(is_name);
     // Without letters it may be a list of ports.
     let letters = password.bytes().any(|b| b.is_ascii_alphabetic());
     if shaped && letters && password.len() >= 3 && !stays(password) {

@@ -64,6 +64,9 @@ pub(super) static DETECTORS: &[Detector] = &[
 /// Longest JSON Web Key in bytes.
 const LONGEST_JWK: usize = 8 * 1024;
 
+/// Shortest one, in bytes.
+const SHORTEST_JWK: usize = 32;
+
 /// Masks the secret members beside `kty`.
 fn jwk(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let ends = |byte: u8| matches!(byte, b'{' | b'}');
@@ -72,7 +75,9 @@ fn jwk(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     while start > floor && !text.byte_before(start).is_some_and(ends) {
         start -= 1;
         // Another key has begun there.
-        if text.byte(start) == Some(b't') && text.slice(start.saturating_sub(1)..start + 3) == "kty"
+        if start + 1 < keyword.start
+            && text.byte(start) == Some(b't')
+            && text.slice(start.saturating_sub(1)..start + 2) == "kty"
         {
             return;
         }
@@ -80,9 +85,16 @@ fn jwk(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let limit = keyword.end.saturating_add(LONGEST_JWK).min(text.len());
     let mut end = keyword.end;
     while end < limit && !text.byte(end).is_some_and(ends) {
+        // Another key has begun there.
+        if text.continues_with(end, "kty") {
+            break;
+        }
         end += 1;
     }
     let object = text.slice(start..end);
+    if object.len() < SHORTEST_JWK {
+        return;
+    }
     for name in ["d", "p", "q", "dp", "dq", "qi", "k"] {
         for mark in ['"', '\''] {
             let member = format!("{mark}{name}");
@@ -113,7 +125,10 @@ fn wrapped(text: &Text<'_>, at: usize) -> Vec<Range<usize>> {
     let is_part = |byte: u8| armor::is_base64(byte) || matches!(byte, b'-' | b'_');
     let run = |from: usize| {
         let mut end = from;
-        while end < limit && text.byte(end).is_some_and(is_part) {
+        while end < limit && text.byte(end).is_some_and(|b| is_part(b) && b != b'=') {
+            end += 1;
+        }
+        while end < limit && text.byte(end) == Some(b'=') {
             end += 1;
         }
         end

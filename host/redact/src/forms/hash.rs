@@ -123,7 +123,7 @@ fn fields(text: &Text<'_>, at: usize) -> Option<usize> {
     let mut end = at;
     let mut count = 0;
     let mut last = 0;
-    while end < limit && text.continues_with(end, separator) {
+    while end < limit && count < 6 && text.continues_with(end, separator) {
         let start = end + separator.len();
         end = run(text, start, |byte| {
             is_crypt(byte) || matches!(byte, b'=' | b',' | b'+' | b'-' | b':' | b'_')

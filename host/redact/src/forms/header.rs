@@ -50,9 +50,7 @@ pub(super) static DETECTORS: &[Detector] = &[
     },
     Detector {
         keywords: &[
-            "x-api-key",
             "x-api-token",
-            "x-apikey",
             "api-key",
             "apikey",
             "x-auth-token",
@@ -68,9 +66,7 @@ pub(super) static DETECTORS: &[Detector] = &[
             "x-amz-cf-secret",
             "ocp-apim-subscription-key",
             "x-functions-key",
-            "x-goog-api-key",
             "x-jfrog-art-api",
-            "x-nuget-apikey",
             "circle-token",
             "x-gitlab-token",
             "x-registry-auth",
@@ -86,9 +82,7 @@ pub(super) static DETECTORS: &[Detector] = &[
             "x-session-token",
             "x-session-id",
             "x-figma-token",
-            "dd-api-key",
             "dd-application-key",
-            "x-octopus-apikey",
             "x-grafana-token",
             "x-insert-key",
             "x-query-key",
@@ -98,14 +92,12 @@ pub(super) static DETECTORS: &[Detector] = &[
             "x-subject-token",
             "x-tfe-token",
             "x-signature",
-            "x-n8n-api-key",
             "x-master-key",
             "x-admin-key",
             "x-application-key",
             "fastly-key",
             "x-trackertoken",
             "x-lc-key",
-            "x-parse-rest-api-key",
             "x-parse-master-key",
             "x-user-token",
             "x-client-secret",
@@ -156,7 +148,6 @@ const TOKEN_SCHEMES: &[&str] = &[
     "dsapi",
     "llat",
     "cloudant",
-    "x-api-key",
 ];
 
 /// Schemes that have parameters after them.
@@ -244,6 +235,9 @@ fn credentials(text: &Text<'_>, value: &Value) -> Option<Range<usize>> {
 fn parameters_end(text: &Text<'_>, start: usize) -> usize {
     let limit = text.line_end(start).min(start + 2048);
     let shown = text.slice(start..limit);
+    // The next header in the same line.
+    let end = shown.find("uthorization").unwrap_or(shown.len());
+    let shown = shown.get(..end).unwrap_or(shown);
     let end = shown.find(['\'', ']', '}', '\r']).unwrap_or(shown.len());
     let shown = shown.get(..end).unwrap_or(shown);
     let end = shown

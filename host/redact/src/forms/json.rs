@@ -5,7 +5,7 @@ use crate::text::Text;
 use std::ops::Range;
 
 /// Deepest nesting that is read.
-const DEPTH: usize = 10;
+const DEPTH: usize = 8;
 
 /// A place in JSON.
 #[derive(Clone, Copy, Debug)]

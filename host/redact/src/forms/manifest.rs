@@ -221,6 +221,9 @@ fn yaml_before(text: &Text<'_>, from: usize, prefix: usize, column: usize, found
         {
             return;
         }
+        if line.text.starts_with("kind: Secret") {
+            return;
+        }
         let is_member = item.is_some() || line.indent == column;
         if is_member
             && item

@@ -116,7 +116,7 @@ fn is_value(byte: u8) -> bool {
     byte.is_ascii_graphic()
         && !matches!(
             byte,
-            b'&' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\' | b'#' | b'|'
+            b'&' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\' | b'#' | b'|' | b'?'
         )
         || !byte.is_ascii()
 }

@@ -81,16 +81,12 @@ pub(super) const LONGEST: usize = 8 * 1024;
 /// Returns the end of a value without quotation marks: a quotation mark, a backslash, a bracket that
 /// closes, or the end of the line.
 fn end_of(text: &Text<'_>, start: usize, limit: usize) -> usize {
-    let mut end = start;
-    while end < limit
-        && !matches!(
-            text.byte(end),
-            None | Some(b'"' | b'\'' | b'`' | b'\\' | b']' | b'}' | b'<' | b'>' | b'\r' | b'\n')
-        )
-    {
-        end += 1;
-    }
-    end
+    let signs = *b"\"'`\\]}<>\r";
+    let nearest = signs
+        .iter()
+        .filter_map(|sign| text.find(*sign, start))
+        .min();
+    nearest.map_or(limit, |end| end.min(limit))
 }
 
 /// Returns the place after `"value":`, as in lists of names and values.

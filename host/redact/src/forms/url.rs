@@ -64,6 +64,7 @@ fn url(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         _ => return,
     }
     let rest = text.slice(start..limit);
+    let rest = rest.split("://").next().unwrap_or_default();
     let rest = rest
         .split(['"', '\'', '`', '<', '>', '\\', '\u{1a}'])
         .next()
@@ -225,7 +226,7 @@ fn oracle(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
 
 /// Finds `user:password@tcp(host:port)/database`, as the Go driver of MySQL takes it.
 fn go_dsn(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
-    let floor = keyword.start.saturating_sub(256);
+    let floor = keyword.start.saturating_sub(128);
     let before = text.slice(floor..keyword.start);
     let word = before
         .rfind(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '`' | '='))

@@ -226,6 +226,9 @@ fn last(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         .map_or(shown, |at| shown.get(at + 1..).unwrap_or_default());
     let start = keyword.end + shown.len() - word.len();
     let trimmed = word.trim_matches(['"', '\'']);
+    if trimmed.len() < 8 {
+        return;
+    }
     let count = shown.split_ascii_whitespace().count();
     let command = text.slice(keyword);
     let least = if command.starts_with("openssl") { 1 } else { 2 };
@@ -235,7 +238,7 @@ fn last(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
             .split_ascii_whitespace()
             .next()
             .is_some_and(|options| options.contains('b'));
-    let is_secret = trimmed.len() >= 4 && !trimmed.starts_with(['-', '/']) && is_random(trimmed, 8);
+    let is_secret = !trimmed.starts_with(['-', '/']) && is_random(trimmed, 8);
     if batch && count >= least && is_secret {
         let quotes = usize::from(word.starts_with(['"', '\'']));
         found(&ARGUMENT, start + quotes..start + quotes + trimmed.len());
