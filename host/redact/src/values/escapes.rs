@@ -11,6 +11,7 @@
 //! and that of the value in any of these encodings are equal.
 
 use super::layer::{Elements, Layer, Origin};
+use super::needles::Ends;
 use super::reference::reference;
 use std::ops::Range;
 use zeroize::Zeroizing;
@@ -101,6 +102,8 @@ pub(super) struct Undone {
     pub(super) clear: Zeroizing<Vec<u8>>,
     /// Its skeleton. An escape that the text after the value could complete is cut off.
     pub(super) skeleton: Zeroizing<Vec<u8>>,
+    /// Signs left out or cut off at the ends.
+    pub(super) ends: Ends,
 }
 
 /// Undoes the escapes of a value.
@@ -126,7 +129,21 @@ pub(super) fn undo_value(value: &[u8]) -> Undone {
     {
         bytes.truncate(open);
     }
+    let count = |signs: usize| u8::try_from(signs).unwrap_or(u8::MAX);
+    let is_kept = |byte: &u8| !is_left_out(*byte);
+    let before = clear.iter().position(is_kept).unwrap_or(0);
+    let last = bytes.len().checked_sub(1);
+    let mut kept = clear.iter().enumerate().filter(|(_, byte)| is_kept(byte));
+    let last = last.and_then(|last| kept.nth(last));
+    let after = last.map_or(0, |(place, _)| clear.len() - place - 1);
+    let ends = Ends {
+        before: count(before),
+        after: count(after),
+        slash_before: value.first() == Some(&b'\\'),
+        slash_after: value.last() == Some(&b'\\'),
+    };
     Undone {
+        ends,
         clear,
         skeleton: bytes,
     }

@@ -18,7 +18,7 @@ mod words;
 use crate::text::Text;
 use escapes::{Signs, Undo};
 use layer::{Elements, Layer, Origin};
-use needles::{Builder, Flags, Needles, Search};
+use needles::{Builder, Ends, Flags, Needles, Search};
 pub use parts::Reason;
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -36,6 +36,9 @@ const BLOCK: usize = 64 * 1024;
 
 /// Base64 in base64.
 const MAX_DEPTH: usize = 2;
+
+/// Signs at the beginning of a value that may be written as more than one, in bytes.
+const MAX_SIGNS: usize = 64;
 
 /// Shortest skeleton that is searched, in bytes.
 const MIN_SKELETON: usize = 6;
@@ -123,6 +126,7 @@ impl KnownValues {
         let capacity = all.iter().map(|part| part.text.len() * 2).sum();
         let mut builder = Builder::with_capacity(capacity);
         let mut signs = Signs::default();
+        let none = Ends::default();
         for part in &all {
             let bytes = part.text.as_bytes();
             let undone = escapes::undo_value(bytes);
@@ -132,13 +136,13 @@ impl KnownValues {
             }
             signs.quotes |= bytes.iter().any(|byte| matches!(byte, b'\'' | b'"'));
             signs.plus |= bytes.contains(&b' ');
-            builder.add(bytes, part.is_line, Flags::PLAIN);
+            builder.add(bytes, part.is_line, Flags::PLAIN, none);
             if undone.skeleton.len() >= MIN_SKELETON {
-                builder.add(&undone.skeleton, part.is_line, flags);
+                builder.add(&undone.skeleton, part.is_line, flags, undone.ends);
             } else if undone.skeleton.len() < bytes.len() {
-                builder.add(&undone.clear, part.is_line, Flags::PLAIN);
+                builder.add(&undone.clear, part.is_line, Flags::PLAIN, none);
                 for encoded in signs::encodings(&part.text) {
-                    builder.add(encoded.as_bytes(), part.is_line, Flags::PLAIN);
+                    builder.add(encoded.as_bytes(), part.is_line, Flags::PLAIN, none);
                 }
             }
         }
@@ -228,14 +232,17 @@ impl ValueSearch {
             &mut buffers,
             &mut |clear, skeleton, base64| {
                 self.plain(clear, found);
-                self.search
-                    .find(skeleton.bytes, Flags::SKELETON, &mut |range, flags| {
+                self.search.find(
+                    skeleton.bytes,
+                    Flags::SKELETON,
+                    &mut |range, flags, ends| {
                         let blanks =
                             flags.has(Flags::BLANKS) || !has_blanks(clear, skeleton, &range);
                         if blanks {
-                            found(skeleton.source(range));
+                            found(with_ends(clear, skeleton, &range, ends));
                         }
-                    });
+                    },
+                );
                 if base64 {
                     self.base64(clear, found);
                 }
@@ -245,7 +252,7 @@ impl ValueSearch {
 
     fn plain(&self, layer: &Layer<'_>, found: &mut dyn FnMut(Range<usize>)) {
         self.search
-            .find(layer.bytes, Flags::PLAIN, &mut |range, _| {
+            .find(layer.bytes, Flags::PLAIN, &mut |range, _, _| {
                 found(layer.source(range));
             });
     }
@@ -318,6 +325,61 @@ fn cover(sorted: &[(usize, Reverse<usize>)]) -> Vec<Range<usize>> {
     }
     kept.extend(next);
     kept
+}
+
+/// Returns the source of a skeleton, with the signs at the ends of the value.
+fn with_ends(
+    clear: &Layer<'_>,
+    skeleton: &Layer<'_>,
+    range: &Range<usize>,
+    ends: Ends,
+) -> Range<usize> {
+    let (Origin::Elements(elements, _), Origin::Elements(below_elements, below)) =
+        (&skeleton.origin, &clear.origin)
+    else {
+        return skeleton.source(range.clone());
+    };
+    let span = elements.range(range.start, range.end.saturating_sub(1));
+    let (start, end) = (span.start as usize, span.end as usize);
+    let (before, after) = (clear.bytes.get(..start), clear.bytes.get(end..));
+    let near = before.unwrap_or_default().iter().rev().take(MAX_SIGNS);
+    let before: Vec<u8> = near.copied().collect();
+    let before = signs(&before, ends.before);
+    let after = signs(after.unwrap_or_default(), ends.after);
+    let last = (end + after).saturating_sub(1);
+    let span = below_elements.range(start - before, last);
+    let (start, end) = (span.start as usize, span.end as usize);
+    let is_slash = |byte: &&u8| **byte == b'\\';
+    let before = below.bytes.get(..start).unwrap_or_default().iter().rev();
+    let before = if ends.slash_before {
+        before.take(MAX_SIGNS).take_while(is_slash).count()
+    } else {
+        0
+    };
+    let after = below.bytes.get(end..).unwrap_or_default().iter();
+    let after = if ends.slash_after {
+        after.take(MAX_SIGNS).take_while(is_slash).count()
+    } else {
+        0
+    };
+    below.source(start - before..end + after)
+}
+
+/// Returns the length of `count` signs in a text whose escapes were undone. Shells write an
+/// apostrophe in apostrophes as several quotation marks.
+fn signs(text: &[u8], count: u8) -> usize {
+    const APOSTROPHES: [&[u8]; 2] = [b"'\"'\"'", b"'''"];
+    let mut length = 0;
+    for _ in 0..count {
+        let rest = text.get(length..).unwrap_or_default();
+        let written = APOSTROPHES.iter().find(|written| rest.starts_with(written));
+        length += match (written, rest.first()) {
+            (Some(written), _) => written.len(),
+            (None, Some(_)) => 1,
+            _ => break,
+        };
+    }
+    length
 }
 
 /// Returns true if blanks stand between the signs of a skeleton, but no line break: then they are

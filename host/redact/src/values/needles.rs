@@ -3,7 +3,7 @@
 //! Each string has an anchor: six (or four) of its bytes, at the place where the anchor is rarest. A
 //! text is searched for all anchors at once by a rolling key and a bit filter; where the filter has
 //! the key, the strings with this anchor are compared byte by byte. Beside the strings themselves
-//! this takes 12 bytes for each piece, which an automaton needs for each byte.
+//! this takes 16 bytes for each piece, which an automaton needs for each byte.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -44,6 +44,34 @@ impl Flags {
     }
 }
 
+/// Signs of a value that its skeleton does not have, at its ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub(super) before: u8,
+    pub(super) after: u8,
+    /// Whether it begins or ends with a backslash.
+    pub(super) slash_before: bool,
+    pub(super) slash_after: bool,
+}
+
+impl Ends {
+    fn of_piece(self, first: bool, last: bool) -> Self {
+        Self {
+            before: if first { self.before } else { 0 },
+            after: if last { self.after } else { 0 },
+            slash_before: first && self.slash_before,
+            slash_after: last && self.slash_after,
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.before = self.before.max(other.before);
+        self.after = self.after.max(other.after);
+        self.slash_before |= other.slash_before;
+        self.slash_after |= other.slash_after;
+    }
+}
+
 /// The strings of one set of values. The memory of the strings is overwritten when it is dropped.
 /// Hashes of anchors (32 bits of each piece at most) are not.
 pub(super) struct Needles {
@@ -63,6 +91,7 @@ struct Piece {
     /// The place of the anchor in the piece.
     anchor: u8,
     flags: Flags,
+    ends: Ends,
 }
 
 /// Collects strings.
@@ -86,7 +115,7 @@ impl Builder {
     /// Adds a string. Strings shorter than [`SHORT`] are left out. A text that is not one line is
     /// cut to longer pieces, since its parts (such as the names in a JSON document) are often
     /// ordinary words.
-    pub(super) fn add(&mut self, string: &[u8], is_line: bool, flags: Flags) {
+    pub(super) fn add(&mut self, string: &[u8], is_line: bool, flags: Flags, ends: Ends) {
         let size = if string.len() <= MAX_PIECE {
             string.len()
         } else if is_line {
@@ -99,14 +128,15 @@ impl Builder {
         }
         let last = string.len() - size;
         let whole = self.bytes.len();
-        if last == 0 && self.merge(string, flags) {
+        if last == 0 && self.merge(string, flags, ends) {
             return;
         }
         self.bytes.extend_from_slice(string);
         let mut at = 0;
         loop {
             let piece = string.get(at..at + size).unwrap_or_default();
-            if !self.merge(piece, flags)
+            let ends = ends.of_piece(at == 0, at == last);
+            if !self.merge(piece, flags, ends)
                 && let (Ok(start), Ok(length)) = (u32::try_from(whole + at), u8::try_from(size))
             {
                 self.known.insert(content_hash(piece), self.pieces.len());
@@ -116,6 +146,7 @@ impl Builder {
                     length,
                     anchor: 0,
                     flags,
+                    ends,
                 });
             }
             if at >= last {
@@ -127,7 +158,7 @@ impl Builder {
     }
 
     /// Adds flags to a piece that exists. Returns false if there is none.
-    fn merge(&mut self, piece: &[u8], flags: Flags) -> bool {
+    fn merge(&mut self, piece: &[u8], flags: Flags, ends: Ends) -> bool {
         let Some(known) = self.known.get(&content_hash(piece)) else {
             return false;
         };
@@ -137,6 +168,7 @@ impl Builder {
         let equal = bytes_of(&self.bytes, known) == piece;
         if equal {
             known.flags = known.flags.with(flags);
+            known.ends.join(ends);
         }
         equal
     }
@@ -224,7 +256,7 @@ impl Needles {
         hash: u64,
         width_here: usize,
         wanted: Flags,
-        found: &mut dyn FnMut(Range<usize>, Flags),
+        found: &mut dyn FnMut(Range<usize>, Flags, Ends),
     ) {
         for piece in self.at(hash) {
             if !piece.flags.has(wanted) || width(piece) != width_here {
@@ -238,7 +270,7 @@ impl Needles {
             if text.get(start) == self.bytes.get(piece.start as usize)
                 && text.get(range.clone()) == Some(bytes_of(&self.bytes, piece))
             {
-                found(range, piece.flags);
+                found(range, piece.flags, piece.ends);
             }
         }
     }
@@ -290,7 +322,7 @@ impl Search {
         &self,
         text: &[u8],
         wanted: Flags,
-        found: &mut dyn FnMut(Range<usize>, Flags),
+        found: &mut dyn FnMut(Range<usize>, Flags, Ends),
     ) {
         let mut rolling = 0_u64;
         for (last, byte) in text.iter().enumerate() {
@@ -337,7 +369,7 @@ impl Search {
         hash: u64,
         width: usize,
         wanted: Flags,
-        found: &mut dyn FnMut(Range<usize>, Flags),
+        found: &mut dyn FnMut(Range<usize>, Flags, Ends),
     ) {
         for set in &self.sets {
             set.compare(text, end, hash, width, wanted, found);

@@ -1,6 +1,7 @@
 //! What is searched of a value: all of it, its lines, the texts of a JSON document.
 
 use super::Policy;
+use super::escapes::undo_value;
 use super::words::COMMON;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -110,7 +111,8 @@ fn add_line(line: &str, parts: &mut Vec<Part>) -> bool {
         return false;
     }
     add(line, true, parts);
-    true
+    // Of a line of signs, not all encodings are searched.
+    undo_value(line.as_bytes()).skeleton.len() >= MIN_PART
 }
 
 /// Returns true unless a text beside others in a document is too ordinary for a secret: a word, or
