@@ -16,7 +16,16 @@ pub struct Text<'t> {
     /// For each byte, the last search: its start, its end, and whether it found the byte there.
     searches: RefCell<Vec<(usize, usize, bool)>>,
     blank: Cell<(usize, usize)>,
-    line: Cell<(usize, usize)>,
+    line: Cell<Line>,
+}
+
+/// Bytes without a line break.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    start: usize,
+    end: usize,
+    /// Whether a line begins at `start`.
+    is_start: bool,
 }
 
 impl<'t> Text<'t> {
@@ -27,7 +36,11 @@ impl<'t> Text<'t> {
             text,
             searches: RefCell::new(Vec::new()),
             blank: Cell::new((1, 0)),
-            line: Cell::new((1, 0)),
+            line: Cell::new(Line {
+                start: 1,
+                end: 0,
+                is_start: false,
+            }),
         }
     }
 
@@ -118,25 +131,54 @@ impl<'t> Text<'t> {
     /// Returns the start of the line that contains `at`, at most [`REACH`] bytes away.
     #[must_use]
     pub fn line_start(&self, at: usize) -> usize {
-        let (start, end) = self.line.get();
         let floor = at.saturating_sub(REACH);
-        if start <= at && at <= end {
+        let known = self.line.get();
+        // Without a line break in them: the bytes from `start` to `end`.
+        let (start, end) = if known.start <= at && at <= known.end {
+            (known.start, known.end)
+        } else {
+            let from = if known.start <= known.end && known.end < at {
+                known.end.max(floor)
+            } else {
+                floor
+            };
+            let after = self.line_break_before(from..at);
+            if from > floor && from == known.end && after.is_none() {
+                (known.start, at)
+            } else {
+                let is_start = after.is_some() || from == 0;
+                let start = after.unwrap_or(from);
+                self.line.set(Line {
+                    start,
+                    end: at,
+                    is_start,
+                });
+                return start;
+            }
+        };
+        if known.is_start || start <= floor {
+            self.line.set(Line {
+                start,
+                end,
+                ..known
+            });
             return start.max(floor);
         }
-        // Looks back only as far as the place that was looked at last.
-        let from = if start <= end && end <= at {
-            end.max(floor)
-        } else {
-            floor
+        // What is known began within a line, at the reach of a later place.
+        let after = self.line_break_before(floor..start);
+        let line = Line {
+            start: after.unwrap_or(floor),
+            end,
+            is_start: after.is_some() || floor == 0,
         };
-        let before = self.text.as_bytes().get(from..at).unwrap_or_default();
-        let found = match memchr::memrchr(b'\n', before) {
-            Some(offset) => from + offset + 1,
-            None if from == end && start <= end => start.max(floor),
-            None => from,
-        };
-        self.line.set((found, at));
-        found
+        self.line.set(line);
+        line.start
+    }
+
+    /// Returns the end of the last line break in a range.
+    fn line_break_before(&self, range: Range<usize>) -> Option<usize> {
+        let bytes = self.text.as_bytes().get(range.clone()).unwrap_or_default();
+        memchr::memrchr(b'\n', bytes).map(|offset| range.start + offset + 1)
     }
 
     /// Returns the place of the next ASCII white space at `from` or after it, or the end of the
@@ -165,7 +207,7 @@ impl<'t> Text<'t> {
             from
         };
         self.blank.set((start, found));
-        found
+        found.min(limit)
     }
 }
 
@@ -195,6 +237,28 @@ mod tests {
                 prop_assert_eq!(searched.line_start(at), line_start);
                 let word_end = bytes[at..].iter().position(u8::is_ascii_whitespace).map_or(text.len(), |o| at + o);
                 prop_assert_eq!(searched.word_end(at), word_end);
+            }
+        }
+    }
+
+    proptest! {
+        /// In lines that are longer than the reach, too, searches in any order give what a plain
+        /// search gives.
+        #[test]
+        fn remembered_searches_of_long_lines_change_no_result(
+            lengths in prop::collection::vec(0..3 * REACH, 1..4),
+            places in prop::collection::vec(0..9 * REACH, 1..30),
+        ) {
+            let lines: Vec<_> = lengths.iter().map(|length| "a".repeat(*length)).collect();
+            let text = lines.join("\n");
+            let searched = Text::new(&text);
+            for at in places {
+                let at = at.min(text.len());
+                let plain = Text::new(&text);
+                prop_assert_eq!(searched.line_start(at), plain.line_start(at));
+                prop_assert_eq!(searched.word_end(at), plain.word_end(at));
+                prop_assert_eq!(searched.line_end(at), plain.line_end(at));
+                prop_assert_eq!(searched.find(b'\n', at), plain.find(b'\n', at));
             }
         }
     }
