@@ -155,7 +155,7 @@ fn rest(text: &Text<'_>, end: Range<usize>, found: &mut Found<'_>) {
     let line = text.line_start(end.start);
     let mut body = Body::default();
     if is_decoration(text.slice(line..end.start)) || text.byte_before(end.start) == Some(b' ') {
-        if read_back(text, line, &mut body).is_none() {
+        if end.start - line > LONGEST || read_back(text, line, &mut body).is_none() {
             return;
         }
         body.mixed |= !is_decoration(text.slice(line..end.start));
@@ -190,7 +190,7 @@ fn read_back(text: &Text<'_>, line: usize, body: &mut Body) -> Option<()> {
     while start > 0 && line - start < LONGEST {
         let end = start - 1;
         start = text.line_start(end);
-        if end - start > LONGEST {
+        if line - start > LONGEST {
             break;
         }
         let shown = text.slice(start..end);
