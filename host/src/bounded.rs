@@ -1,6 +1,11 @@
 //! Values of a configuration that have bounds. They are checked when they are read, so that an
 //! error names line and field.
 
+mod namespace;
+
+pub use namespace::namespace_name;
+pub(crate) use namespace::namespace_names;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -126,6 +131,19 @@ where
     match (1..=MAX).contains(&items.len()) {
         true => Ok(items),
         false => Err(D::Error::custom(format!("list 1 to {MAX} of them"))),
+    }
+}
+
+/// Reads a list of at most `MAX` items.
+pub(crate) fn at_most<'de, const MAX: usize, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let items: Vec<T> = Vec::deserialize(deserializer)?;
+    match items.len() <= MAX {
+        true => Ok(items),
+        false => Err(D::Error::custom(format!("list at most {MAX} of them"))),
     }
 }
 

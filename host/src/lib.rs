@@ -13,6 +13,7 @@ mod file_permissions;
 pub mod history;
 pub mod http;
 pub mod journal;
+pub mod known_secrets;
 pub mod lanes;
 pub mod locked;
 pub mod logs;

@@ -16,6 +16,7 @@ pub mod events;
 pub mod forward_proxy;
 pub mod journaled;
 pub mod kafka;
+pub mod known_secrets;
 pub mod load;
 pub mod manifests;
 pub mod measure;

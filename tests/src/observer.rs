@@ -32,17 +32,31 @@ impl Observer {
     /// Starts one with a configuration file.
     #[must_use]
     pub fn with_config(server: &ApiServer, config: &str, args: &[&str]) -> Self {
+        Self::with_environment(server, config, args, &[])
+    }
+
+    /// Starts one with a configuration file and further variables of the environment.
+    #[must_use]
+    pub fn with_environment(
+        server: &ApiServer,
+        config: &str,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yaml");
         std::fs::write(&file, format!("shutdownGrace: 5s\n{config}")).unwrap();
-        let mut child = Program::new()
+        let mut program = Program::new();
+        program
             .args(["run", "--config"])
             .arg(file)
             .args(args)
             .env("KUBECONFIG", server.kubeconfig(folder.path()))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        for (name, value) in environment {
+            program.env(name, value);
+        }
+        let mut child = program.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self {
             child,

@@ -38,6 +38,7 @@ mod http;
 mod http_modes;
 mod image;
 mod kafka;
+mod known_secrets;
 mod kubectl;
 mod languages;
 mod laws;

@@ -247,7 +247,8 @@ const METRICS_INTRODUCTION: &str = "\
 program; never names of runs or pods.
 
 A counter begins at 0 when the observer starts and when a changed configuration is applied. The counters of the journal
-(`step_observer_journal_`), of the history and of configuration changes continue when a configuration is applied.
+(`step_observer_journal_`), of the history, of known secrets and of configuration changes continue when a configuration
+is applied.
 
 A histogram has the series `_bucket` with the label `le`, `_sum` and `_count`. The upper bounds of its buckets double.
 

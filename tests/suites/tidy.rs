@@ -21,7 +21,7 @@ fn room(file: &Path) -> String {
 }
 
 /// Rooms that each room may use. Only `app`, and the command line above it, may use all.
-const ROOMS: [(&str, &[&str]); 28] = [
+const ROOMS: [(&str, &[&str]); 29] = [
     ("file_permissions", &[]),
     ("step", &[]),
     ("bounded", &[]),
@@ -37,6 +37,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
     ("admin", &["history", "locked", "metrics", "plugin"]),
     ("http", &[]),
     ("trace", &["history", "http"]),
+    ("known_secrets", &["bounded", "clock", "locked", "metrics"]),
     (
         "observe",
         &[
@@ -78,8 +79,19 @@ const ROOMS: [(&str, &[&str]); 28] = [
     (
         "config",
         &[
-            "admin", "bounded", "deliver", "event", "journal", "logs", "observe", "plugin", "sink",
-            "trace", "yaml", "http",
+            "admin",
+            "bounded",
+            "deliver",
+            "event",
+            "journal",
+            "known_secrets",
+            "logs",
+            "observe",
+            "plugin",
+            "sink",
+            "trace",
+            "yaml",
+            "http",
         ],
     ),
     ("logs", &["bounded", "locked", "metrics", "observe", "step"]),
@@ -87,16 +99,44 @@ const ROOMS: [(&str, &[&str]); 28] = [
     (
         "prepare",
         &[
-            "clock", "event", "fair", "history", "journal", "logs", "metrics", "observe", "plugin",
+            "clock",
+            "event",
+            "fair",
+            "history",
+            "journal",
+            "known_secrets",
+            "logs",
+            "metrics",
+            "observe",
+            "plugin",
             "step",
         ],
     ),
     (
         "app",
         &[
-            "admin", "bounded", "clock", "config", "control", "deliver", "event", "fair",
-            "history", "journal", "lanes", "locked", "logs", "metrics", "observe", "plugin",
-            "prepare", "sink", "step", "trace", "http",
+            "admin",
+            "bounded",
+            "clock",
+            "config",
+            "control",
+            "deliver",
+            "event",
+            "fair",
+            "history",
+            "journal",
+            "known_secrets",
+            "lanes",
+            "locked",
+            "logs",
+            "metrics",
+            "observe",
+            "plugin",
+            "prepare",
+            "sink",
+            "step",
+            "trace",
+            "http",
         ],
     ),
     ("lib", &[]),

@@ -3,6 +3,7 @@
 use crate::admin::AdminError;
 use crate::history::HistoryError;
 use crate::journal::JournalError;
+use crate::known_secrets::KnownSecretsError;
 use crate::observe::ObserveError;
 use crate::plugin::ChainError;
 use crate::sink::SinkError;
@@ -48,6 +49,9 @@ pub enum AppError {
     /// The journal cannot be opened, or can no longer be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A source of known secrets cannot be read.
+    #[error(transparent)]
+    KnownSecrets(#[from] KnownSecretsError),
     /// Traces cannot be exported.
     #[error(transparent)]
     Trace(#[from] TraceError),

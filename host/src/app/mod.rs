@@ -27,6 +27,7 @@ pub use source::Source;
 use crate::config::Config;
 use crate::event::EventConfig;
 use crate::journal::JournalConfig;
+use crate::known_secrets::KnownSecrets;
 use crate::logs::LogConfig;
 use crate::plugin::Compiler;
 use crate::plugin::dropin::Catalog;
@@ -59,6 +60,7 @@ pub struct App {
     /// Folder of the journal.
     folder: Option<PathBuf>,
     event: EventConfig,
+    known_secrets: KnownSecrets,
     log: LogConfig,
     grace: Duration,
     event_hook: Option<EventHook>,
@@ -158,6 +160,7 @@ impl App {
             look_back: _,
             log,
             event,
+            known_secrets,
             plugins,
             drop_in,
             plugin_memory,
@@ -168,6 +171,7 @@ impl App {
             sinks,
             shutdown_grace,
         } = config;
+        let known_secrets = carried.open_known_secrets(&known_secrets)?;
         let engine = plugins::engine(&plugin_memory, compiler)?;
         let mut ready = Vec::new();
         let trust = Arc::new(trust);
@@ -205,6 +209,7 @@ impl App {
             carried,
             folder: journal.directory,
             event,
+            known_secrets,
             log,
             grace: Duration::try_from(shutdown_grace.0).unwrap_or_default(),
             event_hook: None,

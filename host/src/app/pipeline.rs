@@ -17,6 +17,7 @@ use crate::deliver::SinkMetrics;
 use crate::event::EventConfig;
 use crate::fair::{Admission, FairSemaphore};
 use crate::journal::JournalError;
+use crate::known_secrets::KnownSecrets;
 use crate::lanes::{self, LaneLimits};
 use crate::logs::{LogConfig, LogReader};
 use crate::metrics::Registry;
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<PipelineMetrics>,
     pub(super) admission: Admission,
     pub(super) logs: Arc<LogReader>,
+    pub(super) known_secrets: KnownSecrets,
     /// The watches of a cluster.
     pub(super) watches: Option<Watches>,
 }
@@ -84,13 +86,14 @@ impl Pipeline {
             carried,
             folder,
             event,
+            known_secrets,
             log,
             grace: _,
             event_hook,
         } = app;
         let crash_counting = carried.count_crashes();
         let mut registry = Registry::new();
-        let shared = Shared::new(&source, &log, carried, &mut registry);
+        let shared = Shared::new(&source, &log, known_secrets, carried, &mut registry);
         let mut stages = Supervisor::new();
         let (changes, changes_seen) = mpsc::channel(CHANGES_CAPACITY);
         let (records, commands) = mpsc::channel(RECORDS_CAPACITY);
@@ -192,10 +195,12 @@ impl Shared {
     fn new(
         source: &Source,
         log: &LogConfig,
+        known_secrets: KnownSecrets,
         carried: CarriedOver,
         registry: &mut Registry,
     ) -> Self {
         carried.register_metrics(registry);
+        known_secrets.register_metrics(registry);
         let admission = Admission::default();
         admission.register_metrics(registry);
         let watches = source.watches().cloned();
@@ -207,6 +212,7 @@ impl Shared {
             metrics: Arc::new(PipelineMetrics::register(registry)),
             admission,
             logs: Arc::new(LogReader::new(source.logs(log), log, registry)),
+            known_secrets,
             watches,
         }
     }
@@ -279,10 +285,11 @@ impl Shared {
         routes: Vec<SinkRoute>,
     ) -> Result<Preparation, AppError> {
         let own = routes.iter().map(|route| route.chain.clone()).collect();
-        let masks = ChainLogMasks::new(roster.clone(), own);
+        let masks = ChainLogMasks::new(roster.clone(), own, self.known_secrets.clone());
         self.logs.set_masks(Arc::new(masks));
         Ok(Preparation {
             logs: self.logs.clone(),
+            known_secrets: self.known_secrets.clone(),
             event,
             pool: ChainPool::new(ChainPool::THREADS)?,
             call_permits: FairSemaphore::new(ChainPool::THREADS),

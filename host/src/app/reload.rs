@@ -7,6 +7,7 @@ use crate::bounded::Bounded;
 use crate::config::{Config, SinkConfig};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
+use crate::known_secrets::{KnownSecrets, KnownSecretsConfig, KnownSecretsError};
 use crate::locked::Locked;
 use crate::metrics::Registry;
 use crate::plugin::CrashRecord;
@@ -39,6 +40,8 @@ pub struct CarriedOver {
     reloads: Arc<Locked<ReloadStatus>>,
     /// The pauses that receivers asked for, by name of the sink, each with its destination.
     pauses: Arc<Locked<HashMap<String, (SinkKind, PauseGate)>>>,
+    /// The known secrets of the latest pipeline.
+    known_secrets: Arc<Locked<Option<KnownSecrets>>>,
     /// The plugins that ran when the process crashed.
     pub(super) crashes: Option<CrashRecord>,
     /// True if the last pipeline had not seen everything when it ended, or not all of it was in the
@@ -81,6 +84,7 @@ impl CarriedOver {
             traces,
             reloads: Arc::default(),
             pauses: Arc::default(),
+            known_secrets: Arc::default(),
             crashes,
             unfinished: Arc::default(),
         })
@@ -149,6 +153,18 @@ impl CarriedOver {
             pause
         });
         each.collect()
+    }
+
+    /// Reads the known secrets of a configuration. Values that the previous pipeline knew stay known
+    /// for a while.
+    pub(super) fn open_known_secrets(
+        &self,
+        config: &KnownSecretsConfig,
+    ) -> Result<KnownSecrets, KnownSecretsError> {
+        let mut latest = self.known_secrets.lock();
+        let opened = KnownSecrets::open(config, latest.as_ref())?;
+        *latest = Some(opened.clone());
+        Ok(opened)
     }
 
     /// Records the outcome of a change of the configuration.

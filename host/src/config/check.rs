@@ -4,6 +4,7 @@
 use super::types::{DEAD_LETTERS, MAX_SINKS};
 use super::{Config, ConfigError, SinkConfig, file_access, read_text};
 use crate::admin::AdminConfigError;
+use crate::known_secrets;
 use crate::plugin::{PluginConfig, TrustConfig};
 use crate::yaml::{self, FieldPath, LenientParse, Mistakes};
 use std::collections::HashSet;
@@ -110,6 +111,13 @@ impl ConfigCheck {
                 self.add_mistake(&path.join(field), problem);
             }
         }
+        let known = FieldPath::default().key("knownSecrets");
+        if !self.0.is_invalid(&known) {
+            let unreadable = self
+                .config()
+                .map(|config| known_secrets::unreadable_sources(&config.known_secrets));
+            self.add_mistakes_below(&known, unreadable.unwrap_or_default());
+        }
         let traces = FieldPath::default().key("traces");
         if self.0.is_invalid(&traces) {
             return;
@@ -120,6 +128,16 @@ impl ConfigCheck {
         for (field, problem) in missing.into_iter().flatten() {
             let field = FieldPath::parse(&field).unwrap_or(traces.clone());
             self.add_mistake(&field, problem);
+        }
+    }
+
+    /// Adds mistakes of fields whose paths are below `path`, except where there is one.
+    fn add_mistakes_below(&mut self, path: &FieldPath, problems: Vec<(String, String)>) {
+        for (field, problem) in problems {
+            let field = path.join(FieldPath::parse(&field).unwrap_or_default());
+            if !self.has_mistake(&field) {
+                self.add_mistake(&field, problem);
+            }
         }
     }
 
@@ -232,6 +250,10 @@ impl ConfigCheck {
             .is_some_and(|path| path.as_os_str().is_empty())
         {
             self.add_mistake(&directory, EMPTY_PATH);
+        }
+        let known = FieldPath::default().key("knownSecrets");
+        if !self.0.is_invalid(&known) {
+            self.add_mistakes_below(&known, config.known_secrets.problems());
         }
         let tls = FieldPath::default().key("traces").key("tls");
         let traces = config.traces.as_ref().map(|traces| traces.tls.check());

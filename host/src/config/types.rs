@@ -6,6 +6,7 @@ use crate::admin::AdminConfig;
 use crate::deliver::RetryConfig;
 use crate::event::{EventConfig, EventMatch};
 use crate::journal::JournalConfig;
+use crate::known_secrets::KnownSecretsConfig;
 use crate::logs::LogConfig;
 use crate::observe::ClusterConfig;
 use crate::plugin::dropin::DropInConfig;
@@ -30,6 +31,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Attributes and size of events.
     pub event: EventConfig,
+    /// Known secrets: values that are masked wherever they stand.
+    pub known_secrets: KnownSecretsConfig,
     /// Plugins that every event passes, in this order.
     pub plugins: Vec<PluginConfig>,
     /// Plugins that are added and removed while the observer runs. Events pass them after `plugins`.
@@ -58,6 +61,7 @@ impl Default for Config {
             look_back: ConfigDuration(SignedDuration::from_mins(10)),
             log: LogConfig::default(),
             event: EventConfig::default(),
+            known_secrets: KnownSecretsConfig::default(),
             plugins: Vec::new(),
             drop_in: DropInConfig::default(),
             plugin_memory: PluginMemoryConfig::default(),

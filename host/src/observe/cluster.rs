@@ -3,12 +3,11 @@
 use super::change::{Change, TimedChange};
 use super::error::ObserveError;
 use super::initial_lists::{InitialLists, Scope};
-use super::namespace::namespace_names;
 use super::raw_events::{RawEvent, RawEventHook, WithJson};
 use super::slim::{SlimPod, SlimTaskRun};
 use super::watch::{self, WatchConfig};
 use super::watch_event::{Event, Object, WatchError};
-use crate::bounded::Bounded;
+use crate::bounded::{Bounded, namespace_names};
 use crate::clock;
 use crate::locked::Locked;
 use futures::future::join;

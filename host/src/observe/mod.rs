@@ -22,7 +22,6 @@ mod log_mask;
 mod log_rate_limit;
 mod managed_fields;
 mod metadata;
-mod namespace;
 mod no_proxy;
 mod playback;
 mod plugin_config_maps;
@@ -59,7 +58,6 @@ pub use list::{ListItems, RawObject};
 pub use log_capture::LogCapture;
 pub use log_mask::{CutGuard, LogMask, LogMasks, NoLogMasks};
 pub(crate) use log_rate_limit::LogRateLimit;
-pub use namespace::namespace_name;
 pub use playback::{Player, RecordedStreams, Speed, play, player};
 pub use plugin_config_maps::{
     PLUGIN_LABEL, PluginConfigMapChange, PluginEventRecorder, own_namespace, watch_plugins,

@@ -20,6 +20,7 @@ pub use load::{
 };
 pub(crate) use load::{omit_fields, original_path};
 pub use policy::{OnError, Wasi};
+pub(crate) use run::withhold_texts;
 pub use run::{
     CallMarker, CallResult, Chain, ChainError, ChainPool, CrashError, CrashRecord, Outcome, Plugin,
     PluginCall, PluginCounts, PluginIdentity, PoolError, Report, sample_event,

@@ -1,5 +1,6 @@
 //! Derives from the plugins how a log is masked while it is read.
 
+use crate::known_secrets::KnownSecrets;
 use crate::observe::{CutGuard, LogMask, LogMasks, LogTarget};
 use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, RuleSets};
@@ -9,18 +10,30 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
 
-/// Masks logs with the rule sets of the plugins that are common to all sinks. Rule sets of single
+/// Name under which masks of known secrets are counted.
+pub(super) const KNOWN_SECRETS: &str = "known-secrets";
+
+/// Masks logs with known secrets and with the rule sets of the plugins that are common to all sinks. Rule sets of single
 /// sinks, and those of plugins that were built for 0.1.0, only decide where a log may be cut.
 #[derive(Debug)]
 pub(crate) struct ChainLogMasks {
     roster: watch::Receiver<Roster>,
     own: Vec<Arc<Chain>>,
+    known_secrets: KnownSecrets,
 }
 
 impl ChainLogMasks {
     /// `own` are the chains of single sinks.
-    pub(crate) fn new(roster: watch::Receiver<Roster>, own: Vec<Arc<Chain>>) -> Self {
-        Self { roster, own }
+    pub(crate) fn new(
+        roster: watch::Receiver<Roster>,
+        own: Vec<Arc<Chain>>,
+        known_secrets: KnownSecrets,
+    ) -> Self {
+        Self {
+            roster,
+            own,
+            known_secrets,
+        }
     }
 }
 
@@ -45,6 +58,9 @@ impl LogMasks for ChainLogMasks {
             if !sets.is_empty() {
                 mask.guards.push(Arc::new(RuleSetGuard(sets)));
             }
+        }
+        if let Some(engine) = self.known_secrets.engine() {
+            mask.engines.push((KNOWN_SECRETS.into(), engine));
         }
         Box::pin(std::future::ready(mask))
     }

@@ -2,6 +2,7 @@
 //! builds the event, runs the plugins, and applies `match`.
 
 mod encode;
+mod event_mask;
 mod fan_out;
 mod fast_path;
 mod log_masks;
@@ -9,6 +10,7 @@ mod metrics;
 mod pending;
 mod run_chain;
 mod submit;
+mod withhold;
 
 pub(crate) use log_masks::ChainLogMasks;
 pub(crate) use metrics::PipelineMetrics;
@@ -18,6 +20,7 @@ use crate::event::{self, EventConfig, EventIdentity, EventMatch};
 use crate::fair::{FairSemaphore, Ticket};
 use crate::history::History;
 use crate::journal::Journal;
+use crate::known_secrets::KnownSecrets;
 use crate::logs::LogReader;
 use crate::observe::{LogRateLimit, WatchedPod};
 use crate::plugin::dropin::Roster;
@@ -115,6 +118,7 @@ impl MissingMarks {
 /// Makes events and submits them to the journal.
 pub(crate) struct Preparation {
     pub(crate) logs: Arc<LogReader>,
+    pub(crate) known_secrets: KnownSecrets,
     pub(crate) event: EventConfig,
     pub(crate) pool: ChainPool,
     /// Shares the threads of `pool` among namespaces.
@@ -164,13 +168,15 @@ impl Preparation {
         } else {
             None
         };
-        if self.is_unread().await {
+        let mask = self.event_mask(record);
+        if mask.is_none() && self.is_unread().await {
             return self
                 .submit_unread(item, &identity, log, pending, permit)
                 .await;
         }
         match event::build(record, &identity, log, &self.event) {
             Ok(envelope) => {
+                let envelope = self.masked(mask.as_ref(), envelope);
                 self.fan_out(item, &identity, envelope, missing, pending, permit)
                     .await;
             }

@@ -90,6 +90,7 @@ impl Preparation {
                 true => None,
                 false => Some(self.call_permits.acquire(&record.namespace).await),
             };
+            let is_changed = !chain.plugins().is_empty();
             let outcome = self.pool.process(chain.clone(), envelope).await;
             drop(call);
             match outcome {
@@ -106,7 +107,10 @@ impl Preparation {
                         let (plugin, version) = (&*plugin.name, &*plugin.version);
                         warn!(plugin, version, id, failure = failure.label(), detail = %failure, "{what}");
                     }
-                    return Some((Some(*envelope), report));
+                    // A plugin may have decoded a text, or joined two.
+                    let mask = is_changed.then(|| self.event_mask(record)).flatten();
+                    let envelope = self.masked(mask.as_ref(), *envelope);
+                    return Some((Some(envelope), report));
                 }
                 Ok(Outcome::Dropped(report)) => {
                     self.metrics.dropped.increment();

@@ -2,9 +2,8 @@
 
 use super::values::parse_plugin;
 use std::path::PathBuf;
-use step_observer::bounded::Bounded;
+use step_observer::bounded::{Bounded, namespace_name};
 use step_observer::config::ConfigDuration;
-use step_observer::observe::namespace_name;
 use step_observer::plugin::PluginConfig;
 
 #[derive(Debug, clap::Args)]

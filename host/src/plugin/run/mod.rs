@@ -18,3 +18,4 @@ pub use plugin::Plugin;
 pub use pool::{ChainPool, PoolError};
 pub use report::{CallResult, PluginCall, PluginIdentity, Report};
 pub use sample::sample_event;
+pub(crate) use strip::withhold_texts;

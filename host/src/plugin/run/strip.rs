@@ -9,7 +9,16 @@ use step_observer_event_model::{attribute, field};
 
 /// Strips an event on which `plugin` failed. Also removes the extension attributes that other
 /// plugins added.
-pub(super) fn strip(mut envelope: Envelope, plugin: &str) -> Envelope {
+pub(super) fn strip(envelope: Envelope, plugin: &str) -> Envelope {
+    mark(
+        withhold_texts(envelope, &format!("plugin {plugin} failed")),
+        plugin,
+    )
+}
+
+/// Removes all free texts of an event and the extension attributes that plugins added. `reason` says
+/// in `logInfo` why there is no log.
+pub(crate) fn withhold_texts(mut envelope: Envelope, reason: &str) -> Envelope {
     let data = match envelope.event.set_data_unchecked(Value::Null) {
         Some(Data::Json(Value::Object(data))) => data,
         Some(_) | None => Map::new(),
@@ -23,7 +32,7 @@ pub(super) fn strip(mut envelope: Envelope, plugin: &str) -> Envelope {
     if let Some(info) = stripped.get_mut("logInfo").and_then(Value::as_object_mut) {
         info.insert(
             "unavailable".to_owned(),
-            format!("left out: plugin {plugin} failed").into(),
+            format!("left out: {reason}").into(),
         );
     }
     if let Some(subject) = subject(&stripped) {
@@ -39,7 +48,7 @@ pub(super) fn strip(mut envelope: Envelope, plugin: &str) -> Envelope {
     for name in foreign {
         envelope.event.remove_extension(&name);
     }
-    mark(envelope, plugin)
+    envelope
 }
 
 /// Rebuilds the subject from the data, because a plugin may have changed it to any text.

@@ -30,7 +30,7 @@ pub fn namespace_name(text: &str) -> Result<String, String> {
 
 /// Reads a list of names. Checks each name while it is read, so that the error of an invalid name
 /// states its line.
-pub(super) fn namespace_names<'de, D>(deserializer: D) -> Result<Vec<String>, D::Error>
+pub(crate) fn namespace_names<'de, D>(deserializer: D) -> Result<Vec<String>, D::Error>
 where
     D: Deserializer<'de>,
 {

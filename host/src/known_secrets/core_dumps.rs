@@ -1,0 +1,18 @@
+//! Keeps the memory of the process out of core dumps.
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use tracing::warn;
+
+/// Forbids core dumps of this process, and reading its memory as another process of the same user. A
+/// limit alone does not stop a program that the system passes dumps to.
+pub(super) fn forbid() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let forbidden = setrlimit(Resource::Core, none)
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if let Err(error) = forbidden {
+        warn!(%error, "core dumps cannot be forbidden: a dump of this process would hold known secrets");
+    }
+}
