@@ -34,6 +34,7 @@ cargo xtask COMMAND
            docker-archive:FILE (default oci:target/image/oci); --check also runs it, as root
   schemas  write the generated JSON Schemas (deploy/schema)
   bench    run the benchmarks (ratios; takes minutes)
+  masking  print which share of made-up secrets is masked, and false masks in outputs of tools
   e2e      run the cases of the recordings on the cluster that KUBECONFIG names
 ";
 
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         "image" => image::image(&rest),
         "schemas" => schemas(false),
         "bench" => bench(&rest),
+        "masking" => masking(),
         "e2e" => e2e::e2e(&rest),
         "" | "help" | "--help" | "-h" => {
             println!("{HELP}");
@@ -161,6 +163,19 @@ fn test(args: &[String]) -> Result<(), Problem> {
     receivers::prepare()?;
     step("running all tests");
     run(cargo().args(["test", "--workspace"]).args(args))
+}
+
+/// `masking`: the suite that measures masking, with its tables.
+fn masking() -> Result<(), Problem> {
+    let suite = [
+        "test",
+        "--package",
+        "step-observer-redact",
+        "--test",
+        "corpus",
+    ];
+    let shown = ["--", "--nocapture", "--test-threads", "1"];
+    run(cargo().args(suite).args(shown))
 }
 
 fn check() -> Result<(), Problem> {
