@@ -267,8 +267,10 @@ impl ValueSearch {
 
     /// Searches text of two bytes a character, in both orders, from both places.
     fn utf16(&self, layer: &Layer<'_>, found: &mut dyn FnMut(Range<usize>)) {
-        let zeros = memchr::memchr_iter(0, layer.bytes);
-        if zeros.take(self.search.shortest()).count() < self.search.shortest() {
+        // Three ASCII characters in a row.
+        let is_zero = |at: usize| layer.bytes.get(at) == Some(&0);
+        let mut zeros = memchr::memchr_iter(0, layer.bytes);
+        if !zeros.any(|at| is_zero(at + 2) && is_zero(at + 4)) {
             return;
         }
         let mut elements = Elements::default();
