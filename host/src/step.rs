@@ -1,6 +1,7 @@
 //! Types that several rooms use: the record of a transition, and its log and event. The room
 //! `observe` creates the record, and the room `event` converts it to a CloudEvent.
 
+use crate::known_secrets::PodSecrets;
 use crate::redact::RedactionCounts;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -77,6 +78,10 @@ pub struct StepRecord {
     pub container: ContainerFacts,
     /// True if the pod is gone, so that another pod may have its name.
     pub pod_gone: bool,
+    /// False if the pod was never seen, so that nothing is known about it.
+    pub pod_seen: bool,
+    /// The Secrets that the pod refers to, if they are to be masked.
+    pub pod_secrets: Option<PodSecrets>,
     /// Time at which the observer observed the transition.
     pub seen_at: Timestamp,
 }

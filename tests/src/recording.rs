@@ -124,6 +124,7 @@ pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
         .filter_map(|finding| match finding {
             Finding::Record(record) => Some(*record),
             Finding::ReadLogNow(_)
+            | Finding::ReadSecretsNow(_)
             | Finding::Forgotten(_)
             | Finding::Unclaimed(_)
             | Finding::TextsEvicted(_) => None,

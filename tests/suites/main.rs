@@ -50,6 +50,7 @@ mod monitoring;
 mod nats;
 mod operate;
 mod pauses;
+mod pod_secrets;
 mod pod_security;
 mod rbac;
 mod receivers;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::api_server::authorise::{rights, take_apart, without};
-use step_observer_tests::events::plugin_config_map;
+use step_observer_tests::events::{finished_run, plugin_config_map};
 use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::path;
 use step_observer_tests::plugins::stamp;
@@ -135,4 +135,106 @@ async fn is_missed(right: &str, rest: &[Value]) {
         denials.iter().all(|denial| denial.contains(&denied)),
         "{right}: {denials:#?}"
     );
+}
+
+/// Returns the rights of `base` and of the component `known-secrets`, whose example binds the namespace
+/// `ci`.
+fn granted_with_secrets() -> Vec<Value> {
+    let text =
+        std::fs::read_to_string(path("../deploy/components/known-secrets/rbac.yaml")).unwrap();
+    let secrets = serde_saphyr::from_multiple::<Value>(&text).unwrap();
+    [granted(), take_apart(&secrets)].concat()
+}
+
+/// Shows runs of a namespace, each with a Pod that refers to a Secret.
+fn show_with_secret(server: &ApiServer, namespace: &str, numbers: std::ops::Range<usize>) {
+    let name = format!("of-{namespace}");
+    server.put(json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": {"key": "dmFsdWUtb2YtY2k="},
+        "metadata": {"namespace": namespace, "name": name, "uid": name},
+    }));
+    for number in numbers {
+        for mut event in finished_run(number) {
+            event["object"]["metadata"]["namespace"] = namespace.into();
+            if event["object"]["kind"] == "Pod" {
+                event["object"]["spec"]["volumes"] = json!([{"secret": {"secretName": name}}]);
+            }
+            server.play(&event);
+        }
+    }
+}
+
+fn observer_of_secrets(server: &ApiServer, sink: &HttpSink, namespaces: &str) -> Observer {
+    let config = format!(
+        "{UNLIMITED_LOOK_BACK}knownSecrets: {{pods: {{namespaces: {namespaces}}}}}\n\
+         sinks: [{{name: http, to: {{http: {{url: '{}'}}}}}}]\n",
+        sink.url
+    );
+    Observer::with_config(server, &config, &["--plugin-namespace", "step-observer"])
+}
+
+#[tokio::test]
+async fn secrets_are_read_where_a_role_is_bound_and_asked_for_once_elsewhere() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    server.authorise(&granted_with_secrets(), ACCOUNT);
+    show_with_secret(&server, "ci", 1..3);
+    show_with_secret(&server, "other", 3..6);
+    let observer = observer_of_secrets(&server, &sink, "[ci, other]");
+    sink.wait_for(10).await;
+    for request in sink.requests() {
+        let data: Value = serde_json::from_slice(&request.body).unwrap();
+        let is_ci = data["podRef"]["namespace"] == "ci";
+        assert_eq!(data["unreadSecrets"].is_null(), is_ci, "{data}");
+    }
+    let of_secrets = server.denials().into_iter();
+    let of_secrets: Vec<String> = of_secrets.filter(|text| text.contains("secrets")).collect();
+    assert_eq!(of_secrets.len(), 1, "{of_secrets:#?}");
+    assert!(
+        of_secrets[0].contains("in the namespace \"other\""),
+        "{of_secrets:#?}"
+    );
+    let verbs = server.requests().into_iter();
+    let mut verbs = verbs.filter(|request| request.contains(" secrets"));
+    assert!(verbs.all(|request| request.starts_with("get ")));
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("grant get on secrets"), "{log}");
+    assert!(!log.contains("every Secret of the cluster"), "{log}");
+}
+
+#[tokio::test]
+async fn without_the_right_to_secrets_the_log_says_which_to_grant() {
+    let all = granted_with_secrets();
+    let right = rights(&all)
+        .into_iter()
+        .find(|right| right.contains("secrets"));
+    let right = right.unwrap();
+    assert!(right.ends_with(": get secrets"), "{right}");
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    server.authorise(&without(&all, &right), ACCOUNT);
+    show_with_secret(&server, "ci", 1..2);
+    let mut observer = observer_of_secrets(&server, &sink, "[ci]");
+    observer
+        .wait_for_line(&["WARN", "grant get on secrets", "ci"])
+        .await;
+}
+
+#[tokio::test]
+async fn a_right_to_all_secrets_is_warned_of() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let mut granted = granted_with_secrets();
+    granted.push(json!({
+        "kind": "ClusterRoleBinding", "metadata": {"name": "too-wide"},
+        "roleRef": {"kind": "ClusterRole", "name": "step-observer-known-secrets"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": "step-observer", "name": "step-observer"}],
+    }));
+    server.authorise(&granted, ACCOUNT);
+    let mut observer = observer_of_secrets(&server, &sink, "[ci]");
+    observer
+        .wait_for_line(&[
+            "WARN",
+            "every Secret of the cluster",
+            "RoleBinding in each namespace",
+        ])
+        .await;
 }

@@ -23,7 +23,7 @@ fn room(file: &Path) -> String {
 /// Rooms that each room may use. Only `app`, and the command line above it, may use all.
 const ROOMS: [(&str, &[&str]); 29] = [
     ("file_permissions", &[]),
-    ("step", &[]),
+    ("step", &["known_secrets"]),
     ("bounded", &[]),
     ("clock", &[]),
     ("truncate", &[]),
@@ -37,14 +37,25 @@ const ROOMS: [(&str, &[&str]); 29] = [
     ("admin", &["history", "locked", "metrics", "plugin"]),
     ("http", &[]),
     ("trace", &["history", "http"]),
-    ("known_secrets", &["bounded", "clock", "locked", "metrics"]),
+    (
+        "known_secrets",
+        &["bounded", "clock", "fair", "locked", "metrics"],
+    ),
     (
         "observe",
         &[
-            "bounded", "clock", "truncate", "fair", "locked", "metrics", "step", "http",
+            "bounded",
+            "clock",
+            "truncate",
+            "fair",
+            "known_secrets",
+            "locked",
+            "metrics",
+            "step",
+            "http",
         ],
     ),
-    ("event", &["bounded", "truncate", "step"]),
+    ("event", &["bounded", "known_secrets", "truncate", "step"]),
     (
         "plugin",
         &[

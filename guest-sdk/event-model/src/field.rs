@@ -58,7 +58,7 @@ pub struct Field {
 
 /// All fields of the data. Members of `labels`, of `step` and of data that plugins add have a row
 /// only if they need their own treatment.
-pub const FIELDS: [Field; 33] = {
+pub const FIELDS: [Field; 34] = {
     use OnOversize::{Keep as Fixed, Omit};
     use OnStrip::{Keep, KeepMembers, Remove};
     use PluginAccess::{OwnFunctions, Read, Write};
@@ -96,6 +96,7 @@ pub const FIELDS: [Field; 33] = {
         row("/stepState/terminated/signal", Write, Keep, Omit),
         row("/stepState/terminated/startedAt", Write, Keep, Omit),
         row("/taskRun", Read, Keep, Fixed),
+        row("/unreadSecrets", Read, Keep, Fixed),
     ]
 };
 

@@ -5,6 +5,7 @@ mod check;
 mod deliveries;
 mod drop_ins;
 mod error;
+mod known_secrets;
 mod memory_limit;
 mod pipeline;
 mod plugins;
@@ -171,7 +172,7 @@ impl App {
             sinks,
             shutdown_grace,
         } = config;
-        let known_secrets = carried.open_known_secrets(&known_secrets)?;
+        let known_secrets = carried.open_known_secrets(&known_secrets, source.secrets())?;
         let engine = plugins::engine(&plugin_memory, compiler)?;
         let mut ready = Vec::new();
         let trust = Arc::new(trust);

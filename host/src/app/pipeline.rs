@@ -10,7 +10,9 @@ use super::removed_sinks::RemovedSinkBacklog;
 use super::status::StatusSources;
 use super::supervisor::{Supervisor, Until};
 use super::track::{LogPrefetch, TrackOutputs, prefetch_logs, track};
-use super::{App, AppError, CarriedOver, MAX_SYNC_WAIT, Source, Summary, drop_ins, reviewer};
+use super::{
+    App, AppError, CarriedOver, MAX_SYNC_WAIT, Source, Summary, drop_ins, known_secrets, reviewer,
+};
 use crate::admin::Subject;
 use crate::control;
 use crate::deliver::SinkMetrics;
@@ -124,6 +126,10 @@ impl Pipeline {
         let preparation =
             shared.preparation(&source, event, event_hook, roster, deliveries.routes)?;
         stages.spawn("prepare", Until::SourceEnds, prepare(preparation, commands));
+        if let (Some(client), true) = (source.client(), shared.known_secrets.reads_pods()) {
+            let check = known_secrets::warn_of_wide_rights(client.clone());
+            stages.spawn("check rights", Until::Prepared, check);
+        }
         stages.spawn("prefetch logs", Until::Prepared, prefetch_logs(wanted));
         let tracking = track(shared.tracker(&source), changes_seen, outputs);
         stages.spawn("track", Until::SourceEnds, tracking);
@@ -308,7 +314,8 @@ impl Shared {
     }
 
     fn tracker(&self, source: &Source) -> Tracker {
-        let tracker = Tracker::new(self.carried.ledger(source));
+        let tracker = Tracker::new(self.carried.ledger(source))
+            .with_known_secrets(self.known_secrets.clone());
         match source.is_recording() {
             // A recording has no tenants: its records wait for room instead of being deferred, so
             // its events are the same at any speed.
@@ -328,6 +335,7 @@ impl Shared {
             prefetches,
             records,
             logs: self.logs.clone(),
+            known_secrets: self.known_secrets.clone(),
             metrics: self.metrics.clone(),
             admission: self.admission.clone(),
             blocks_when_full: source.is_recording(),

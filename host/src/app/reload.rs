@@ -7,7 +7,7 @@ use crate::bounded::Bounded;
 use crate::config::{Config, SinkConfig};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
-use crate::known_secrets::{KnownSecrets, KnownSecretsConfig, KnownSecretsError};
+use crate::known_secrets::{KnownSecrets, KnownSecretsConfig, KnownSecretsError, SecretReader};
 use crate::locked::Locked;
 use crate::metrics::Registry;
 use crate::plugin::CrashRecord;
@@ -160,9 +160,10 @@ impl CarriedOver {
     pub(super) fn open_known_secrets(
         &self,
         config: &KnownSecretsConfig,
+        reader: Option<Arc<dyn SecretReader>>,
     ) -> Result<KnownSecrets, KnownSecretsError> {
         let mut latest = self.known_secrets.lock();
-        let opened = KnownSecrets::open(config, latest.as_ref())?;
+        let opened = KnownSecrets::open(config, latest.as_ref(), reader)?;
         *latest = Some(opened.clone());
         Ok(opened)
     }

@@ -1,6 +1,7 @@
 //! The source of a pipeline, and its first stage.
 
 use super::CHANGES_CAPACITY;
+use crate::known_secrets::SecretReader;
 use crate::logs::{LogConfig, LogSource};
 use crate::observe::{self, Change, ClusterConfig, ObserveError, TimedChange};
 use jiff::{SignedDuration, Timestamp};
@@ -100,6 +101,17 @@ impl Source {
     pub(super) fn client(&self) -> Option<&kube::Client> {
         match self {
             Self::Cluster { client, .. } => Some(client),
+            Self::Recording { .. } => None,
+        }
+    }
+
+    /// Returns the reader of the Secrets of Pods. It uses the client of the logs, so that it cannot
+    /// starve the watches.
+    pub(super) fn secrets(&self) -> Option<Arc<dyn SecretReader>> {
+        match self {
+            Self::Cluster { log_client, .. } => {
+                Some(Arc::new(observe::ClusterSecrets::new(log_client.clone())))
+            }
             Self::Recording { .. } => None,
         }
     }

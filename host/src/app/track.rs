@@ -4,13 +4,14 @@ use crate::clock;
 use crate::event;
 use crate::fair::{Admission, Ticket};
 use crate::journal::Journal;
+use crate::known_secrets::{KnownSecrets, PodSecrets, ReadMoment};
 use crate::logs::LogReader;
 use crate::observe::{Change, Finding, LogRateLimit, TimedChange, Tracker, UnclaimedPod};
 use crate::prepare::{AdmittedRecord, Pending, PipelineMetrics, PrepareCommand};
 use crate::step::StepRecord;
-use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +28,7 @@ pub(super) struct TrackOutputs {
     pub(super) prefetches: mpsc::Sender<LogPrefetch>,
     pub(super) records: mpsc::Sender<(Arc<str>, PrepareCommand)>,
     pub(super) logs: Arc<LogReader>,
+    pub(super) known_secrets: KnownSecrets,
     pub(super) metrics: Arc<PipelineMetrics>,
     pub(super) admission: Admission,
     /// True for a recording or a piped stream: the tracker defers no run, so records wait here for
@@ -116,7 +118,7 @@ impl TrackOutputs {
         }
         for finding in findings {
             match finding {
-                Finding::ReadLogNow(_) => {}
+                Finding::ReadLogNow(_) | Finding::ReadSecretsNow(_) => {}
                 Finding::Unclaimed(pod) => self.warn_unclaimed(&pod),
                 Finding::TextsEvicted(runs) => self.warn_texts_evicted(runs),
                 Finding::Record(record) => {
@@ -187,6 +189,7 @@ impl TrackOutputs {
                             == (&started.pod_uid, &started.container)
                 }
                 Finding::ReadLogNow(_)
+                | Finding::ReadSecretsNow(_)
                 | Finding::Forgotten(_)
                 | Finding::Unclaimed(_)
                 | Finding::TextsEvicted(_) => false,
@@ -194,6 +197,7 @@ impl TrackOutputs {
         };
         let reads = findings.iter().filter_map(|finding| match finding {
             Finding::ReadLogNow(target) => self.logs.read_until_pod_gone(target.clone()),
+            Finding::ReadSecretsNow(pod) => Some(self.read_secrets(pod.clone())),
             Finding::Record(record) if !ends(&record.transition) => self.logs.follow(record),
             Finding::Record(_)
             | Finding::Forgotten(_)
@@ -201,6 +205,11 @@ impl TrackOutputs {
             | Finding::TextsEvicted(_) => None,
         });
         reads.collect()
+    }
+
+    fn read_secrets(&self, pod: PodSecrets) -> LogPrefetch {
+        let known_secrets = self.known_secrets.clone();
+        async move { known_secrets.read(&pod, ReadMoment::First).await }.boxed()
     }
 
     /// Forgets the runs that vanished while the observer was stopped.

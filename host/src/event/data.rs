@@ -1,5 +1,6 @@
 //! The event's data, and its JSON Schema.
 
+use crate::known_secrets::PodSecrets;
 use crate::step::{CapturedLog, StepRecord};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -76,6 +77,10 @@ pub struct StepEventData<'a> {
     pub step_state: StepState<'a>,
     /// The TaskRun.
     pub task_run: TaskRunRef<'a>,
+    /// Number of Secrets that the Pod refers to and that the observer was to mask, but could not read:
+    /// their values may be in the texts. Missing if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread_secrets: Option<usize>,
 }
 
 /// Reference to the Pod.
@@ -263,6 +268,11 @@ impl<'a> StepEventData<'a> {
             started_at_source: transition.start.map(|start| start.source.as_str()),
             exit_code: outcome.and_then(|outcome| outcome.exit_code),
             reason: outcome.map(|outcome| &*outcome.reason),
+            unread_secrets: record
+                .pod_secrets
+                .as_ref()
+                .map(PodSecrets::unread)
+                .filter(|unread| *unread > 0),
             cause: transition.kind.cause().map(|cause| cause.as_str()),
             log_info,
         }

@@ -32,6 +32,11 @@ impl SecretValue {
         }
     }
 
+    /// Returns whether the value, without white space around it, is this text.
+    pub(super) fn is(&self, text: &str) -> bool {
+        self.0.trim() == text
+    }
+
     /// Returns the bytes that it takes.
     pub(super) fn len(&self) -> usize {
         self.0.len()

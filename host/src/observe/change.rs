@@ -1,6 +1,7 @@
 //! The input and the output of the tracker.
 
 use super::slim::{SlimPod, SlimTaskRun};
+use crate::known_secrets::PodSecrets;
 use crate::step::StepRecord;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub enum Finding {
     Record(Box<StepRecord>),
     /// The log of a running step must be read now, because its Pod is being deleted.
     ReadLogNow(LogTarget),
+    /// A Pod whose steps may still run refers to Secrets, which must be known before its first text.
+    ReadSecretsNow(PodSecrets),
     /// A TaskRun, by its UID, has no further transition, and its state was dropped.
     Forgotten(Arc<str>),
     /// A Pod names a TaskRun as its owner, and that TaskRun has not named the Pod. The tracker emits

@@ -6,6 +6,7 @@ use super::intern::Interner;
 use super::metadata::Metadata;
 use super::slim::{SlimPod, SlimTaskRun, TaskRunStatus, Terminated};
 use super::step_spec::StepSpec;
+use crate::known_secrets::PodSecrets;
 use crate::step::{ContainerFacts, OmittedMembers, SpecTruncation, StepRecord, StringMap};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -49,6 +50,8 @@ pub(super) struct PodFacts {
     containers: Box<[Container]>,
     /// True if [`PodFacts::update`] has returned the logs that must be read before the Pod is gone.
     log_read_requested: bool,
+    /// The Secrets that the Pod refers to, if they are to be masked.
+    pub(super) secrets: Option<PodSecrets>,
     /// True if the Pod was deleted.
     pub(super) is_gone: bool,
 }
@@ -263,6 +266,8 @@ impl RunFacts {
             spec_omitted,
             container,
             pod_gone: pod.is_none_or(|pod| pod.is_gone),
+            pod_seen: pod.is_some(),
+            pod_secrets: pod.and_then(|pod| pod.secrets.clone()),
             seen_at: now,
             transition,
         }

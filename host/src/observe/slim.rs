@@ -10,6 +10,7 @@ use super::elements::{self, MAX_CONTAINERS};
 use super::entrypoint::{self, Entrypoint};
 use super::lenient::{self, lenient, lenient_list, null_is_default};
 use super::metadata::Metadata;
+use super::secret_refs::{self, Refs};
 use super::step_spec::{self, StepSpec};
 use super::termination_message::{self, TerminationMessage};
 use super::watch_event::Object;
@@ -40,6 +41,11 @@ pub(super) struct PodSpec {
     pub(super) containers: Vec<Container>,
     #[serde(deserialize_with = "elements::containers")]
     pub(super) init_containers: Vec<InitContainer>,
+    #[serde(deserialize_with = "secret_refs::volumes")]
+    pub(super) volumes: Refs,
+    #[serde(deserialize_with = "secret_refs::pull_secrets")]
+    pub(super) image_pull_secrets: Refs,
+    pub(super) service_account_name: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -47,6 +53,10 @@ pub(super) struct PodSpec {
 pub(super) struct InitContainer {
     pub(super) name: Arc<str>,
     pub(super) restart_policy: Option<Arc<str>>,
+    #[serde(deserialize_with = "secret_refs::env")]
+    pub(super) env: Refs,
+    #[serde(deserialize_with = "secret_refs::env_from")]
+    pub(super) env_from: Refs,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -57,6 +67,10 @@ pub(super) struct Container {
     pub(super) image: Arc<str>,
     #[serde(rename = "args", deserialize_with = "entrypoint::from_args")]
     pub(super) entrypoint: Entrypoint,
+    #[serde(deserialize_with = "secret_refs::env")]
+    pub(super) env: Refs,
+    #[serde(deserialize_with = "secret_refs::env_from")]
+    pub(super) env_from: Refs,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

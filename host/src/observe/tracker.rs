@@ -9,11 +9,12 @@ use super::slim::{SlimPod, SlimTaskRun};
 use super::text_budget;
 use super::unclaimed_pods::UnclaimedPods;
 use crate::fair::Admission;
+use crate::known_secrets::KnownSecrets;
 
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use step_observer_core::{Ledger, Observation, PodSnapshot, Transition};
+use step_observer_core::{Ledger, Observation, PodPhase, PodSnapshot, Transition};
 
 /// Tracks the steps of all TaskRuns.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Tracker {
     admission: Option<Admission>,
     /// Runs whose transitions wait until [`Tracker::admission`] has room.
     deferred: DeferredRuns,
+    /// Decides of which Pods the Secrets are read.
+    known_secrets: KnownSecrets,
 }
 
 impl Tracker {
@@ -61,7 +64,14 @@ impl Tracker {
             unlisted: HashSet::new(),
             admission: None,
             deferred: DeferredRuns::default(),
+            known_secrets: KnownSecrets::default(),
         }
+    }
+
+    /// Reports the Secrets that Pods refer to, if they are to be masked.
+    pub(crate) fn with_known_secrets(mut self, known_secrets: KnownSecrets) -> Self {
+        self.known_secrets = known_secrets;
+        self
     }
 
     /// Defers a run while the run or its namespace has used up its share of the records in
@@ -133,16 +143,29 @@ impl Tracker {
             (None, trusts_pods) => trusts_pods,
         };
         let texts = &mut self.texts;
+        let known_secrets = &self.known_secrets;
+        let add_secrets = |facts: &mut PodFacts| {
+            let is_new = facts.secrets.is_none();
+            if is_new {
+                let refs = |with_pull_secrets| pod.secret_refs(with_pull_secrets);
+                facts.secrets = known_secrets.of_pod(namespace, refs);
+            }
+            facts.secrets.clone().filter(|_| is_new)
+        };
         if !belongs {
             let namespace = texts.text(namespace);
-            let update =
-                |facts: &mut PodFacts, snapshot: &PodSnapshot| facts.update(pod, snapshot, texts);
+            let update = |facts: &mut PodFacts, snapshot: &PodSnapshot| {
+                add_secrets(facts);
+                facts.update(pod, snapshot, texts)
+            };
             let displaced = self.unclaimed.insert(namespace, snapshot, now, update);
             findings.extend(displaced.map(Finding::Unclaimed));
             return;
         }
         let (uid, run_uid) = (snapshot.uid.clone(), snapshot.run_uid.clone());
         let facts = self.pods.entry(uid.clone()).or_default();
+        let secrets = add_secrets(facts).filter(|_| may_run(&snapshot));
+        findings.extend(secrets.map(Finding::ReadSecretsNow));
         let log_reads = facts.update(pod, &snapshot, texts).into_iter();
         findings.extend(log_reads.map(Finding::ReadLogNow));
         facts_of(&mut self.runs, &mut self.runs_seen, &run_uid).update_from_pod(pod, &uid, texts);
@@ -205,6 +228,8 @@ impl Tracker {
             if let Some(run) = self.runs.get_mut(run_uid) {
                 run.add_pod(&uid);
             }
+            let secrets = pod.facts.secrets.clone().filter(|_| may_run(&pod.snapshot));
+            findings.extend(secrets.map(Finding::ReadSecretsNow));
             self.pods.insert(uid.clone(), pod.facts);
             let log_reads = pod.log_reads.into_iter().filter(|_| !pod.is_gone);
             findings.extend(log_reads.map(Finding::ReadLogNow));
@@ -436,6 +461,12 @@ impl Tracker {
             self.pods.remove(&uid);
         }
     }
+}
+
+/// Returns whether steps of a Pod may still run. The Secrets of other Pods are read for their events
+/// only, of which most were emitted before.
+fn may_run(pod: &PodSnapshot) -> bool {
+    matches!(pod.phase, PodPhase::Pending | PodPhase::Running)
 }
 
 fn facts_of<'a>(

@@ -38,7 +38,7 @@ impl ChainLogMasks {
 }
 
 impl LogMasks for ChainLogMasks {
-    fn mask_of<'a>(&'a self, _: &'a LogTarget) -> BoxFuture<'a, LogMask> {
+    fn mask_of<'a>(&'a self, target: &'a LogTarget) -> BoxFuture<'a, LogMask> {
         // If the common plugins are not known yet, a log is cut between words: reading it must not
         // wait, because its pod may be deleted.
         let common = self.roster.borrow().chain.clone();
@@ -59,10 +59,15 @@ impl LogMasks for ChainLogMasks {
                 mask.guards.push(Arc::new(RuleSetGuard(sets)));
             }
         }
-        if let Some(engine) = self.known_secrets.engine() {
-            mask.engines.push((KNOWN_SECRETS.into(), engine));
-        }
-        Box::pin(std::future::ready(mask))
+        Box::pin(async move {
+            // Secrets of the pod are read first: a part of a log that was truncated cannot be masked.
+            let engine = self.known_secrets.engine_of_log(&target.pod_uid).await;
+            if let Some(engine) = engine {
+                // A rule that masks a part of a value would hide the value from this engine.
+                mask.engines.insert(0, (KNOWN_SECRETS.into(), engine));
+            }
+            mask
+        })
     }
 }
 

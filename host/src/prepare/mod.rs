@@ -20,7 +20,7 @@ use crate::event::{self, EventConfig, EventIdentity, EventMatch};
 use crate::fair::{FairSemaphore, Ticket};
 use crate::history::History;
 use crate::journal::Journal;
-use crate::known_secrets::KnownSecrets;
+use crate::known_secrets::{KnownSecrets, ReadMoment};
 use crate::logs::LogReader;
 use crate::observe::{LogRateLimit, WatchedPod};
 use crate::plugin::dropin::Roster;
@@ -163,19 +163,32 @@ impl Preparation {
             return;
         }
         let permit = self.record_permits.acquire(&record.namespace).await;
-        let log = if event::wants_log(&record.transition.kind) {
+        let has_log = event::wants_log(&record.transition.kind);
+        if let Some(secrets) = &record.pod_secrets {
+            let moment = match has_log {
+                true => ReadMoment::StepEnd,
+                false => ReadMoment::First,
+            };
+            self.known_secrets.read(secrets, moment).await;
+        }
+        let log = if has_log {
             Some(self.logs.log_of(record, item.claim.as_ref()).await)
         } else {
             None
         };
         let mask = self.event_mask(record);
-        if mask.is_none() && self.is_unread().await {
+        let withholds = self.withholds(record);
+        if mask.is_none() && !withholds && self.is_unread().await {
             return self
                 .submit_unread(item, &identity, log, pending, permit)
                 .await;
         }
         match event::build(record, &identity, log, &self.event) {
             Ok(envelope) => {
+                let envelope = match withholds {
+                    true => self.without_texts(envelope),
+                    false => envelope,
+                };
                 let envelope = self.masked(mask.as_ref(), envelope);
                 self.fan_out(item, &identity, envelope, missing, pending, permit)
                     .await;

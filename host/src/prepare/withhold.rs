@@ -6,12 +6,13 @@ use crate::plugin::withhold_texts;
 use crate::step::{Envelope, EventContext, StepRecord, StringMap};
 use cloudevents::AttributesReader as _;
 use std::sync::Arc;
-use tracing::error;
+use tracing::{error, warn};
 
 impl Preparation {
     /// Returns the mask for the events of a record; `None` if nothing is known that could be in them.
-    pub(super) fn event_mask(&self, _record: &StepRecord) -> Option<EventMask> {
-        self.known_secrets.engine().map(EventMask::new)
+    pub(super) fn event_mask(&self, record: &StepRecord) -> Option<EventMask> {
+        let engine = self.known_secrets.engine(record.pod_secrets.as_ref());
+        engine.map(EventMask::new)
     }
 
     /// Masks an event. An event that cannot be masked loses its texts.
@@ -29,6 +30,25 @@ impl Preparation {
             "known secrets cannot be masked in time: the event continues without its texts"
         );
         self.withhold(envelope, "known secrets could not be masked")
+    }
+
+    /// Returns whether the texts of a record's event must be withheld, because a Secret of its pod is
+    /// not known.
+    pub(super) fn withholds(&self, record: &StepRecord) -> bool {
+        let (namespace, secrets) = (&*record.namespace, record.pod_secrets.as_ref());
+        self.known_secrets
+            .withholds(namespace, record.pod_seen, secrets)
+    }
+
+    /// Removes the texts of an event, because a Secret of its pod is not known.
+    pub(super) fn without_texts(&self, envelope: Envelope) -> Envelope {
+        let (id, subject) = (envelope.event.id(), envelope.event.subject());
+        warn!(
+            id,
+            subject,
+            "a Secret of the pod is not known (knownSecrets.requireSecrets): the event continues without its texts"
+        );
+        self.withhold(envelope, "a Secret of the pod could not be read")
     }
 
     fn withhold(&self, envelope: Envelope, reason: &str) -> Envelope {

@@ -21,6 +21,8 @@ pub enum Resource {
     TaskRuns,
     /// `configmaps`
     ConfigMaps,
+    /// `secrets`
+    Secrets,
 }
 
 impl Resource {
@@ -29,6 +31,7 @@ impl Resource {
             ("", "pods") => Some(Self::Pods),
             ("tekton.dev", "taskruns") => Some(Self::TaskRuns),
             ("", "configmaps") => Some(Self::ConfigMaps),
+            ("", "secrets") => Some(Self::Secrets),
             _ => None,
         }
     }
@@ -38,6 +41,7 @@ impl Resource {
             Self::Pods => ("v1", "Pod"),
             Self::TaskRuns => ("tekton.dev/v1", "TaskRun"),
             Self::ConfigMaps => ("v1", "ConfigMap"),
+            Self::Secrets => ("v1", "Secret"),
         }
     }
 }
@@ -98,6 +102,7 @@ pub(super) fn key(object: &Value) -> (Resource, String, String) {
     let resource = match object["kind"].as_str() {
         Some("Pod") => Resource::Pods,
         Some("ConfigMap") => Resource::ConfigMaps,
+        Some("Secret") => Resource::Secrets,
         _ => Resource::TaskRuns,
     };
     let text = |field: &str| {

@@ -94,6 +94,9 @@ async fn serve(shared: &Arc<Shared>, request: Request, body: &[u8]) -> Response 
         ("create", "authorization.k8s.io", "subjectaccessreviews") => {
             return review::access(shared, body);
         }
+        ("create", "authorization.k8s.io", "selfsubjectaccessreviews") => {
+            return review::own_access(shared, body);
+        }
         _ => {}
     }
     let Some(resource) = Resource::named(&asked.group, &asked.resource) else {
@@ -119,6 +122,10 @@ impl Model {
     /// Returns the reason why a request is forbidden.
     fn denial(&mut self, request: &Request) -> Option<String> {
         let asked = &request.asked;
+        // The default ClusterRole `system:basic-user` allows it to every user.
+        if asked.resource == "selfsubjectaccessreviews" {
+            return None;
+        }
         if self.denied.contains(asked.resource.as_str())
             || asked.namespace.as_ref().is_some_and(|namespace| {
                 self.denied

@@ -1,6 +1,8 @@
-//! TokenReview and SubjectAccessReview: the user of a token, and the rights of a user.
+//! TokenReview, SubjectAccessReview and SelfSubjectAccessReview: the user of a token, and the rights of a
+//! user.
 
 use super::Shared;
+use super::authorise::Attributes;
 use super::objects::status;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -40,6 +42,29 @@ pub(super) fn access(shared: &Shared, body: &[u8]) -> Response {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let visit = (text(&spec["user"]), text(&asked["path"]));
         let allowed = asked["verb"] == "get" && model.visits.contains(&visit);
+        json!({"allowed": allowed, "reason": ""})
+    })
+}
+
+/// Returns whether the client itself may read all objects of a kind in a namespace.
+pub(super) fn own_access(shared: &Shared, body: &[u8]) -> Response {
+    answered(body, |spec| {
+        let model = shared.state.lock().unwrap();
+        let asked = &spec["resourceAttributes"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let attributes = Attributes {
+            verb: if asked["verb"] == "get" {
+                "get"
+            } else {
+                "list"
+            },
+            group: text(&asked["group"]),
+            resource: text(&asked["resource"]),
+            namespace: Some(text(&asked["namespace"])),
+            name: None,
+        };
+        let rbac = model.rbac.as_ref();
+        let allowed = rbac.is_none_or(|rbac| rbac.decide(&attributes).is_ok());
         json!({"allowed": allowed, "reason": ""})
     })
 }
