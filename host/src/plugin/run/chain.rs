@@ -137,7 +137,13 @@ impl Chain {
             };
             let (unchanged, failure) = match answer {
                 Ok(Verdict::Keep) => match draft.apply() {
-                    Ok((changed, masked)) => {
+                    Ok((changed, mut masked)) => {
+                        // What the rules of the plugin masked while the log was read.
+                        for (name, counts) in &changed.context.masked {
+                            if **name == *plugin.identity.name {
+                                masked.merge(counts);
+                            }
+                        }
                         plugin.metrics.count_kept(began.elapsed());
                         record(masked, CallResult::Kept);
                         envelope = changed;
