@@ -241,7 +241,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn pod(spec: Value) -> SlimPod {
+    fn pod(spec: &Value) -> SlimPod {
         let metadata = json!({"namespace": "ci", "name": "p", "uid": "u"});
         let pod = json!({"metadata": metadata, "spec": spec});
         serde_json::from_str(&pod.to_string()).unwrap()
@@ -281,7 +281,7 @@ mod tests {
             ("of-volume", false),
             ("of-projection", false),
         ];
-        let found = pod(spec.clone()).secret_refs(false).unwrap();
+        let found = pod(&spec).secret_refs(false).unwrap();
         assert_eq!(names(&found), all);
         assert_eq!(
             (found.further, &*found.namespace, &*found.pod_uid),
@@ -304,7 +304,7 @@ mod tests {
                 "{name}"
             );
         }
-        let with_pull = pod(spec).secret_refs(true).unwrap();
+        let with_pull = pod(&spec).secret_refs(true).unwrap();
         assert_eq!(with_pull.secrets.len(), all.len() + 1);
     }
 
@@ -314,7 +314,7 @@ mod tests {
             .iter()
             .map(|name| json!({"secret": {"secretName": name}}))
             .collect();
-        let found = pod(json!({"volumes": volumes})).secret_refs(false).unwrap();
+        let found = pod(&json!({"volumes": volumes})).secret_refs(false).unwrap();
         assert_eq!(names(&found), [("good.name-1", false)]);
         assert_eq!(found.further, 5);
     }
@@ -324,7 +324,7 @@ mod tests {
         let volumes: Vec<Value> = (0..MAX_SECRETS + 7)
             .map(|number| json!({"secret": {"secretName": format!("s-{number}")}}))
             .collect();
-        let found = pod(json!({"volumes": volumes})).secret_refs(false).unwrap();
+        let found = pod(&json!({"volumes": volumes})).secret_refs(false).unwrap();
         assert_eq!((found.secrets.len(), found.further), (MAX_SECRETS, 7));
     }
 
@@ -336,7 +336,7 @@ mod tests {
             json!({"volumes": [{"secret": null}, {"projected": {"sources": null}}], "containers": [{"env": [{"valueFrom": null}]}]}),
             json!({"volumes": [{"secret": {"secretName": null}}]}),
         ] {
-            assert_eq!(pod(spec).secret_refs(true), None);
+            assert_eq!(pod(&spec).secret_refs(true), None);
         }
     }
 }

@@ -11,8 +11,8 @@ pub(super) const AFTER_HELP: &str = "It knows credentials by their form (tokens,
     tekton logs run/build | step-observer redact           # a log that may be shown\n  \
     step-observer redact --check --explain build.log       # in CI: shows where secrets are, and fails\n  \
     step-observer redact --value-file token.txt build.log  # also masks what token.txt holds, and its base64\n\n\
-    CONFIG holds the members of redact-secrets:\n  \
-    without: [jwt]\n  \
+    A configuration, for example:\n  \
+    without: [json-web-token]\n  \
     rules: [{id: ticket, pattern: 'TICKET-[0-9]{8}', keywords: [TICKET-]}]\n  \
     replacement: {text: '***'}\n\n\
     Exit codes: 0 done, 1 a file could not be read or the configuration has mistakes, 2 wrong usage, 3 --check has \
@@ -23,8 +23,7 @@ pub(crate) struct RedactArgs {
     /// Files to mask, in this order; `-` or none is standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Configuration (YAML or JSON) with the members of the plugin redact-secrets: without, only, rules, values,
-    /// replacement
+    /// Configuration (YAML or JSON) with the members without, only, rules, values, replacement
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Mask the content of this file, too, in its usual encodings. Repeatable

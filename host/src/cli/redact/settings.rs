@@ -17,7 +17,7 @@ const MAX_VALUE_BYTES: u64 = 256 * 1024;
 /// Largest file with a key, in bytes.
 const MAX_KEY_BYTES: u64 = 4096;
 
-/// The configuration: the members of the plugin `redact-secrets`.
+/// The configuration: what a selection of the engine holds, and `logOnly`.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Settings {

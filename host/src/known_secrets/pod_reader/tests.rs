@@ -4,11 +4,14 @@ use crate::redact::{RedactionCounts, ScanLimits};
 use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
+/// Version and value of a Secret, or the error of reading it.
+type StoredSecret = Result<(u64, String), SecretReadError>;
+
 /// A cluster in memory: values of the key `key` by name of the Secret.
 #[derive(Debug, Default)]
 struct Cluster {
     /// Version and value, or the error.
-    secrets: Locked<HashMap<String, Result<(u64, String), SecretReadError>>>,
+    secrets: Locked<HashMap<String, StoredSecret>>,
     /// Requests, each as verb and name.
     requests: Locked<Vec<String>>,
 }
