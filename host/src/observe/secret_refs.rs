@@ -314,7 +314,9 @@ mod tests {
             .iter()
             .map(|name| json!({"secret": {"secretName": name}}))
             .collect();
-        let found = pod(&json!({"volumes": volumes})).secret_refs(false).unwrap();
+        let found = pod(&json!({"volumes": volumes}))
+            .secret_refs(false)
+            .unwrap();
         assert_eq!(names(&found), [("good.name-1", false)]);
         assert_eq!(found.further, 5);
     }
@@ -324,7 +326,9 @@ mod tests {
         let volumes: Vec<Value> = (0..MAX_SECRETS + 7)
             .map(|number| json!({"secret": {"secretName": format!("s-{number}")}}))
             .collect();
-        let found = pod(&json!({"volumes": volumes})).secret_refs(false).unwrap();
+        let found = pod(&json!({"volumes": volumes}))
+            .secret_refs(false)
+            .unwrap();
         assert_eq!((found.secrets.len(), found.further), (MAX_SECRETS, 7));
     }
 
