@@ -1,7 +1,7 @@
 //! Forms in which texts show secrets: values under the name of a secret, options of commands, headers,
 //! URLs, keys in PEM.
 //!
-//! A form is found by a [`Detector`]: its keywords are searched in the whole text, and its function
+//! A form is found by a `Detector`: its keywords are searched in the whole text, and its function
 //! decides at each keyword what is secret there.
 
 mod armor;
