@@ -106,7 +106,7 @@ pub(crate) fn parse<T: DeserializeOwned + Default>(
     }
 }
 
-/// Parses a text like [`parse`], and reports what `check` finds in its value: a field and its
+/// Parses a text like `parse`, and reports what `check` finds in its value: a field and its
 /// mistake.
 ///
 /// # Errors
