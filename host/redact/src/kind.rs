@@ -309,7 +309,8 @@ pub(crate) fn repeats(text: &Text<'_>, at: usize) -> bool {
 }
 
 /// Returns true if no letter, digit or `_` stands directly before `at`. The end of an escape
-/// (`\n`, `\u0022`, `%3D`, a colour) does not count as a letter.
+/// (`\n`, `\u0022`, `%3D`, a colour) does not count as a letter, and neither does the `_` after a
+/// name in capitals (`TOKEN_ghp_…`).
 pub(crate) fn is_free_before(text: &Text<'_>, at: usize) -> bool {
     let Some(before) = text.byte_before(at) else {
         return true;
@@ -319,6 +320,7 @@ pub(crate) fn is_free_before(text: &Text<'_>, at: usize) -> bool {
     }
     let back = |distance: usize| at.checked_sub(distance).and_then(|place| text.byte(place));
     match before {
+        b'_' => back(2).is_some_and(|b| b.is_ascii_uppercase()),
         b'n' | b't' | b'r' | b'f' | b'b' | b'v' | b'e' | b'0' if back(2) == Some(b'\\') => true,
         // The end of a colour that is written as an escape: `\u001b[32m`, `\x1b[0m`, `\033[1;31m`.
         b'm' => {

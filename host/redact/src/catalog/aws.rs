@@ -12,9 +12,8 @@ pub(super) const KINDS: &[Kind] = &[
         .pattern("AKIA[A-Z2-7]{16}", &["akia"])
         .bounded()
         .entropy(2.8)
-        .allow(&["example"])
         .examples(&["AKIA{t16}"])
-        .look_alikes(&["AKIAIOSFODNN7EXAMPLE", "AKIA"]),
+        .look_alikes(&["AKIA", "AKIAIOSFODNN7EXAMPL"]),
     Kind::new(
         "aws-temporary-access-key-id",
         "AWS temporary access key id",

@@ -49,6 +49,21 @@ fn kinds_are_well_formed() {
 }
 
 #[test]
+fn a_name_in_capitals_may_be_joined_to_a_credential() {
+    let engine = Engine::new(&Options::default()).unwrap();
+    for id in [
+        "npm-access-token",
+        "aws-access-key-id",
+        "github-personal-access-token",
+    ] {
+        let kind = kinds().find(|kind| kind.id == id).unwrap();
+        let credential = example(kind.examples.first().unwrap(), 1);
+        let masked = mask(&engine, &format!("TOKEN_{credential}"));
+        assert_eq!(masked, format!("TOKEN_[redacted:{id}]"));
+    }
+}
+
+#[test]
 fn every_kind_finds_its_examples_and_no_look_alike() {
     for kind in kinds() {
         let engine = Engine::new(&Options {

@@ -311,9 +311,20 @@ pub(super) fn value_after(
         return None;
     }
     let value = value::unquoted(text, at, name.start)?;
-    let style = style.unwrap_or_else(|| style_of(text, &value));
+    let style = style.unwrap_or_else(|| match style_of(text, &value) {
+        Style::Alone if is_line(text, name, &value) => Style::Line,
+        style => style,
+    });
     report(text, name, &value, style, found);
     Some(value)
+}
+
+/// Returns true if a line holds only a name in small letters and a value, as in YAML.
+fn is_line(text: &Text<'_>, name: &Name<'_>, value: &Value) -> bool {
+    let start = text.line_start(name.start);
+    name.text.ends_with("password")
+        && text.slice(start..name.start).bytes().all(|b| b == b' ')
+        && matches!(text.byte(value.after), None | Some(b'\n' | b'\r'))
 }
 
 /// Returns true if the same name stands in the place of the value: what follows is found from there.

@@ -109,11 +109,23 @@ pub(super) fn argument(
         Style::Quoted
     } else if is_command(text, name.start) {
         Style::Tight
+    } else if ends_command(text, value.after) {
+        Style::Alone
     } else {
         Style::Gap
     };
     report_as(text, name, &value, style, form, found);
     true
+}
+
+/// Returns true if a line ends at a place, or the next option follows.
+fn ends_command(text: &Text<'_>, at: usize) -> bool {
+    let next = skip_blanks(text, at, 16);
+    match text.byte(next) {
+        None | Some(b'\n' | b'\r' | b'|' | b'>' | b'&' | b';' | b'\\') => true,
+        Some(b'-') => next > at,
+        _ => false,
+    }
 }
 
 /// Steps over blanks and line breaks.

@@ -104,6 +104,11 @@ pub(super) fn after_name(
             if report_as(text, name, &value, Style::Tight, &PROSE, found) {
                 return;
             }
+        } else if follows_login(text, name) {
+            let form = name.form();
+            if report_as(text, name, &value, Style::Alone, form, found) {
+                return;
+            }
         } else if name.strength >= Strength::Medium || name.is_upper() {
             let least = if name.strength == Strength::Strong {
                 7
@@ -120,6 +125,13 @@ pub(super) fn after_name(
     if name.strength >= Strength::Medium || name.is_upper() {
         sentence(text, name, at, found);
     }
+}
+
+/// Returns true for the name in `machine host login user password value`, as in `.netrc`.
+fn follows_login(text: &Text<'_>, name: &Name<'_>) -> bool {
+    let before = text.slice(name.start.saturating_sub(160)..name.start);
+    let mut words = before.split_ascii_whitespace().rev();
+    words.next().is_some() && words.next() == Some("login")
 }
 
 /// Returns true for `ENV NAME value`, `set -x NAME value`, `config set name value`.

@@ -15,6 +15,8 @@ pub(crate) enum Style {
     Tight,
     /// After a sign and blanks, alone up to the end of its line or list.
     Alone,
+    /// The same in a line that holds nothing else, under the name `password`: YAML.
+    Line,
     /// After a sign and blanks, with more words after it: YAML with a comment, or prose.
     Sentence,
     /// After blanks only: an option, a table, prose.
@@ -49,6 +51,7 @@ pub(crate) fn is_secret(strength: Strength, style: Style, value: &str) -> bool {
                 && is_password(style, value)
         }
         Strength::Medium if style == Style::Field && value.contains(' ') => value.len() >= 6,
+        Strength::Medium if is_text && is_word_with_digits(value) => true,
         Strength::Medium => {
             is_token(value) && (matches!(style, Style::Quoted | Style::Field) || !is_code(value))
         }
@@ -67,23 +70,89 @@ pub(crate) fn is_secret(strength: Strength, style: Style, value: &str) -> bool {
     }
 }
 
+/// Returns true for a word of small letters that no program prints after `password: `.
+fn is_plain_password(value: &str) -> bool {
+    (5..=24).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_lowercase())
+        && !matches!(
+            value,
+            "accepted"
+                | "cleared"
+                | "compat"
+                | "created"
+                | "deleted"
+                | "denied"
+                | "encrypted"
+                | "entered"
+                | "expired"
+                | "files"
+                | "found"
+                | "generated"
+                | "granted"
+                | "ignored"
+                | "initial"
+                | "locked"
+                | "mismatch"
+                | "missing"
+                | "needed"
+                | "omitted"
+                | "password"
+                | "passwords"
+                | "present"
+                | "prompted"
+                | "protected"
+                | "provided"
+                | "received"
+                | "removed"
+                | "reset"
+                | "secret"
+                | "skipped"
+                | "stored"
+                | "success"
+                | "supplied"
+                | "updated"
+                | "valid"
+                | "verified"
+                | "identifier"
+        )
+}
+
+/// Returns true for words with an escaped quotation mark between them that do not begin as a sentence
+/// does.
+fn is_escaped_words(value: &str) -> bool {
+    value.contains("\\\"") && !value.starts_with(|c: char| c.is_ascii_uppercase())
+}
+
+/// Returns true if signs stand in a value that do not join words.
+fn has_unusual_signs(value: &str) -> bool {
+    value.bytes().any(|b| {
+        matches!(
+            b,
+            b'$' | b'&' | b';' | b'!' | b'#' | b'%' | b'^' | b'*' | b'?' | b'~'
+        )
+    })
+}
+
 fn is_password(style: Style, value: &str) -> bool {
     if is_path(value) || is_reference(value) || is_version(value) {
         return false;
     }
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     match style {
-        Style::Quoted => !is_sentence(value) && !is_name_of_secret(value),
+        Style::Quoted => {
+            (!is_sentence(value) || is_escaped_words(value)) && !is_name_of_secret(value)
+        }
         Style::Field => !is_name_of_secret(value),
         Style::Tight => !is_code(value) && !names_itself(value),
-        Style::Alone => {
+        Style::Line if is_plain_password(value) => true,
+        Style::Alone | Style::Line => {
             if digits == value.len() {
                 return digits >= 4;
             }
             let one_word = value.bytes().all(|b| b.is_ascii_alphanumeric());
             !is_code(value)
                 && !names_itself(value)
-                && (!is_wordy(value) || (one_word && digits > 0))
+                && (!is_wordy(value) || (digits > 0 && (one_word || has_unusual_signs(value))))
         }
         Style::Sentence | Style::Gap => {
             let signs = value.bytes().any(|b| b.is_ascii_punctuation());
@@ -97,6 +166,21 @@ fn is_password(style: Style, value: &str) -> bool {
                 && !is_time(value)
         }
     }
+}
+
+/// Returns true for a word of eight letters and digits or more that ends in at least three digits,
+/// but not in a year: `hunter2222`.
+fn is_word_with_digits(value: &str) -> bool {
+    let digits = value.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (letters, number) = value
+        .split_at_checked(value.len() - digits)
+        .unwrap_or_default();
+    let is_year = digits == 4 && (number.starts_with("19") || number.starts_with("20"));
+    value.len() >= 8
+        && digits >= 3
+        && !is_year
+        && letters.len() >= 3
+        && letters.bytes().all(|b| b.is_ascii_lowercase())
 }
 
 /// Returns true for what can be a token: at least six characters that are no words, no number, no
@@ -369,10 +453,12 @@ fn is_code(value: &str) -> bool {
         .next()
         .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     if begins && before.len() > 1 {
-        let wordy = is_wordy(before);
+        let wordy = is_wordy(before) || is_algorithm(before);
         let path = before.contains("::");
         let dotted = path || before.contains('.');
-        if after.starts_with(['(', '[', '{']) && (wordy || dotted || value.ends_with([')', ']'])) {
+        if after.starts_with(['(', '[', '{'])
+            && (wordy || dotted || !has_inner_digit(before) && value.ends_with([')', ']']))
+        {
             return true;
         }
         if after.starts_with('<') && after.contains('>') {
@@ -389,6 +475,24 @@ fn is_code(value: &str) -> bool {
         || value.contains("()")
         || value.contains("->")
         || value.starts_with("0x") && value.len() <= 18
+}
+
+/// Returns true if a digit stands before a letter, as in few names of functions.
+fn has_inner_digit(name: &str) -> bool {
+    name.bytes()
+        .zip(name.bytes().skip(1))
+        .any(|(before, next)| before.is_ascii_digit() && next.is_ascii_alphabetic())
+}
+
+/// Returns true for names of functions that name an algorithm or a size: `sha256sum`, `b64encode`.
+fn is_algorithm(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    [
+        "sha", "md5", "64", "32", "utf8", "utf16", "argon2", "2str", "to", "v1", "v2", "k8s", "s3",
+        "ec2", "i18n", "l10n", "oauth2", "x509",
+    ]
+    .iter()
+    .any(|word| lower.contains(word))
 }
 
 /// Returns true if a value repeats the name of a secret: `password=db_password`.

@@ -27,6 +27,7 @@ pub(super) static BASE64: Form = Form {
     title: "User and password that a shell encodes",
     examples: &[
         "echo -n '→ci:cLq0 tI1jk←' | base64",
+        "echo '→ci:hunter2222←' | base64",
         "printf \"→ci:cLq0tI1jk←\" | base64 -w0",
     ],
 };
@@ -55,7 +56,7 @@ const BEFORE: usize = 400;
 fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let word = text.slice(keyword.clone());
     let is_base64 = word.eq_ignore_ascii_case("base64");
-    let is_pair = word.eq_ignore_ascii_case("chpasswd");
+    let has_user = word.eq_ignore_ascii_case("chpasswd");
     if is_base64 && !matches!(text.byte_before(keyword.start), Some(b' ' | b'|' | b'/')) {
         return;
     }
@@ -80,13 +81,14 @@ fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         let is_secret = colon
             .is_some_and(|at| at > 0 && at + 2 < content.len() && !is_url(content))
             && !is_wordy(content)
+            || colon.is_some_and(|at| is_pair(content, at))
             || looks_random(content, 10);
         if is_secret && !super::variable::is_variable(content) {
             found(&BASE64, value.range);
         }
         return;
     }
-    if is_pair && let Some(colon) = colon {
+    if has_user && let Some(colon) = colon {
         value.range.start += colon + 1;
     }
     let style = if value.quoted {
@@ -97,6 +99,16 @@ fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     if is_secret(Strength::Strong, style, shown(text, &value.range)) {
         found(&STDIN, value.range);
     }
+}
+
+/// Returns true for a user and a password of letters and digits.
+fn is_pair(text: &str, colon: usize) -> bool {
+    let (user, password) = text.split_at_checked(colon).unwrap_or_default();
+    let any = |test: fn(&u8) -> bool| password.bytes().any(|b| test(&b));
+    !user.is_empty()
+        && !text.contains([' ', '/'])
+        && any(u8::is_ascii_digit)
+        && any(u8::is_ascii_alphabetic)
 }
 
 fn is_url(text: &str) -> bool {

@@ -140,6 +140,32 @@ fn passwords_with_signs_are_masked_as_a_whole() {
     }
 }
 
+/// Short passwords of letters and digits, and signs that stand in source code, too. The secret
+/// stands between the arrows.
+#[test]
+fn simple_passwords_are_masked_as_a_whole() {
+    for line in [
+        "password: →pa$$w0rd;more&that(all)←",
+        "password: →pa7w0rd;more&that←",
+        "password: →pa7w0rd(all)←",
+        "password: →geheim←",
+        "mytool --password →hunter2222← --verbose",
+        "mytool --password →hunter2222←",
+        "machine h login me password →hunter2222←",
+        "machine h\n  login me\n  password →hunter2222←",
+        r#"password="→with \" quote and blank←""#,
+        r#"{"client_secret": "→hunter2222←"}"#,
+        "echo 'me:→hunter2222←' | base64",
+    ] {
+        let secret = line.split(['→', '←']).nth(1).unwrap();
+        let masked = mask(&line.replace(['→', '←'], ""));
+        assert!(
+            masked.contains("[redacted:") && !masked.contains(secret),
+            "{line} gives {masked}"
+        );
+    }
+}
+
 #[test]
 fn ordinary_lines_stay_as_they_are() {
     let lines = r#"
@@ -187,6 +213,15 @@ E: Unable to locate key package
 npm warn deprecated keygrip@1.1.0
 password_reset_token_expires_at: 2026-01-01
 created secret: docker-registry-config
+machine x86_64 login shell password aging
+password: prompted
+password: sha256sum(x)
+password = base64encode(var.x)
+the option --password requires
+error_password = "Password must be \"long\""
+echo "host:8080" | base64
+"token": "string2"
+secret: tls2024
 "#;
     for line in lines.lines() {
         assert_eq!(mask(line), line);
