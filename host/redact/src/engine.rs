@@ -4,6 +4,7 @@ use crate::catalog;
 use crate::forms::{self, Detector, Form};
 use crate::kind::{self, Kind, Matcher};
 use crate::own_rule::{MAX_FULL_RULES, OwnRule};
+use crate::percent;
 use crate::text::Text;
 use crate::values::{KnownValue, KnownValues, Policy, ValueSearch};
 use crate::{Exhausted, RedactionCounts, ScanLimits};
@@ -128,6 +129,8 @@ enum RuleReplacement {
 
 #[derive(Clone, Copy)]
 enum Target {
+    /// A percent-encoded sign: the word around it is searched without its encoding.
+    Percent,
     Kind(usize),
     Form(Detector),
     Own(usize),
@@ -209,6 +212,9 @@ impl Engine {
                     lead(word, Target::Form(*detector));
                 }
             }
+        }
+        for word in percent::KEYWORDS {
+            lead(word, Target::Percent);
         }
         if options.rules.len() > MAX_FULL_RULES {
             return Err(format!(
@@ -332,38 +338,13 @@ impl Engine {
             .end
             .saturating_add(self.longest_keyword.saturating_sub(1))
             .min(text.len());
-        let input = aho_corasick::Input::new(text.as_str()).range(starts.start..end);
         let mut own_places: Vec<Vec<Range<usize>>> = vec![Vec::new(); self.own.len()];
-        if let Ok(found) = self.keywords.try_find_overlapping_iter(input) {
-            for keyword in found.filter(|keyword| keyword.start() < starts.end) {
-                for target in self
-                    .targets
-                    .get(keyword.pattern().as_usize())
-                    .into_iter()
-                    .flatten()
-                {
-                    match target {
-                        Target::Kind(index) => self.try_kind(text, *index, keyword.start(), hits),
-                        Target::Own(index) => {
-                            if let Some(places) = own_places.get_mut(*index) {
-                                places.push(keyword.range());
-                            }
-                        }
-                        Target::Form(detector) => {
-                            (detector.detect)(text, keyword.range(), &mut |form, range| {
-                                let known = self
-                                    .forms
-                                    .iter()
-                                    .find(|(known, _)| std::ptr::eq(*known, form));
-                                if let Some((_, Some(rule))) = known {
-                                    hits.push(Hit { range, rule: *rule });
-                                }
-                            })
-                        }
-                    }
-                }
+        let mut own = |index: usize, keyword| {
+            if let Some(places) = own_places.get_mut(index) {
+                places.push(keyword);
             }
-        }
+        };
+        self.scan_keywords(text, starts.start..end, starts.end, 0, &mut own, hits);
         for (own, mut places) in self.own.iter().zip(own_places) {
             if own.always {
                 places = vec![starts.clone()];
@@ -380,6 +361,64 @@ impl Engine {
                 });
             });
         }
+    }
+
+    /// Appends the secrets to which the keywords in `within` lead that begin before `last`. `depth`:
+    /// how often the text was percent-decoded.
+    fn scan_keywords(
+        &self,
+        text: &Text<'_>,
+        within: Range<usize>,
+        last: usize,
+        depth: usize,
+        own: &mut dyn FnMut(usize, Range<usize>),
+        hits: &mut Vec<Hit>,
+    ) {
+        let input = aho_corasick::Input::new(text.as_str()).range(within);
+        let Ok(found) = self.keywords.try_find_overlapping_iter(input) else {
+            return;
+        };
+        for keyword in found.filter(|keyword| keyword.start() < last) {
+            let targets = self.targets.get(keyword.pattern().as_usize());
+            for target in targets.into_iter().flatten() {
+                match target {
+                    Target::Kind(index) => self.try_kind(text, *index, keyword.start(), hits),
+                    Target::Own(index) => own(*index, keyword.range()),
+                    Target::Form(detector) => {
+                        (detector.detect)(text, keyword.range(), &mut |form, range| {
+                            let known = self
+                                .forms
+                                .iter()
+                                .find(|(known, _)| std::ptr::eq(*known, form));
+                            if let Some((_, Some(rule))) = known {
+                                hits.push(Hit { range, rule: *rule });
+                            }
+                        })
+                    }
+                    Target::Percent if depth < percent::MAX_DEPTH => {
+                        self.scan_encoded(text, keyword.start(), depth, hits);
+                    }
+                    Target::Percent => {}
+                }
+            }
+        }
+    }
+
+    /// Appends the secrets in the percent-encoded word whose first encoded sign is at `at`.
+    fn scan_encoded(&self, text: &Text<'_>, at: usize, depth: usize, hits: &mut Vec<Hit>) {
+        let Some(word) = percent::Word::at(text, at) else {
+            return;
+        };
+        let decoded = Text::new(word.decoded());
+        let mut found = Vec::new();
+        let length = decoded.len();
+        // Own rules and known values are searched in the text as it is.
+        let mut own = |_, _| {};
+        self.scan_keywords(&decoded, 0..length, length, depth + 1, &mut own, &mut found);
+        hits.extend(found.into_iter().map(|hit| Hit {
+            range: word.source(hit.range),
+            ..hit
+        }));
     }
 
     /// Tries the kinds without keywords at each long word that begins in `starts`.

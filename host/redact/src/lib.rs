@@ -16,6 +16,7 @@ mod json;
 mod kind;
 mod mask;
 mod own_rule;
+mod percent;
 mod rule_set;
 mod selection;
 #[cfg(test)]

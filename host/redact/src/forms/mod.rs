@@ -81,3 +81,5 @@ pub fn forms() -> Vec<&'static Form> {
 mod tests;
 #[cfg(test)]
 mod tests_pem;
+#[cfg(test)]
+mod tests_urls;

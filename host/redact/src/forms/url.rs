@@ -36,6 +36,10 @@ pub(super) static DETECTORS: &[Detector] = &[
         detect: url,
     },
     Detector {
+        keywords: TOKEN_USERS,
+        detect: token_user,
+    },
+    Detector {
         keywords: &["jdbc:oracle:"],
         detect: oracle,
     },
@@ -45,8 +49,19 @@ pub(super) static DETECTORS: &[Detector] = &[
     },
 ];
 
-/// Longest part of a URL that is searched for `@`, in bytes.
-const LONGEST: usize = 1024;
+/// Longest part of a URL that is searched for `@`, in bytes: tokens of registries and their percent
+/// encoding are long.
+const LONGEST: usize = 8 * 1024;
+
+/// Users that stand before a token in URLs of git hosts, with their sign.
+const TOKEN_USERS: &[&str] = &[
+    "x-access-token:",
+    "x-token-auth:",
+    "x-oauth-basic:",
+    "gitlab-ci-token:",
+    "oauth2:",
+    "__token__:",
+];
 
 /// Least length of a password in bytes: `http://x:y@z/` is an example of the syntax.
 const SHORTEST: usize = 3;
@@ -65,10 +80,7 @@ fn url(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     }
     let rest = text.slice(start..limit);
     let rest = rest.split("://").next().unwrap_or_default();
-    let rest = rest
-        .split(['"', '\'', '`', '<', '>', '\\', '\u{1a}'])
-        .next()
-        .unwrap_or_default();
+    let rest = rest.get(..url_end(rest)).unwrap_or(rest);
     let Some((user, secret)) = userinfo(rest, scheme) else {
         return;
     };
@@ -86,6 +98,52 @@ fn url(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     } else if password.len() >= SHORTEST && !is_example(password) && !stays(password) {
         found(&URL_CREDENTIALS, start + secret.start..start + secret.end);
     }
+}
+
+/// Returns the end of a URL: a quotation mark, a bracket, a backslash. The percent encoding of many
+/// programs leaves apostrophes as they are: one between two letters or escapes is a part of the URL.
+fn url_end(rest: &str) -> usize {
+    let bytes = rest.as_bytes();
+    let is_inner = |byte: Option<&u8>| {
+        byte.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'%' | b'_' | b'~' | b'!'))
+    };
+    let ends = |(at, byte): (usize, u8)| match byte {
+        b'"' | b'`' | b'<' | b'>' | b'\\' | 0x1a => true,
+        b'\'' => !(is_inner(bytes.get(at + 1)) && at > 0 && is_inner(bytes.get(at - 1))),
+        _ => false,
+    };
+    rest.bytes()
+        .enumerate()
+        .position(ends)
+        .unwrap_or(rest.len())
+}
+
+/// Finds `x-access-token:value@host` without a scheme.
+fn token_user(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    if let Some(at) = host_after(text, keyword.end) {
+        let token = text.slice(keyword.end..at);
+        if token.len() >= SHORTEST && !is_example(token) && !stays(token) {
+            found(&URL_CREDENTIALS, keyword.end..at);
+        }
+    }
+}
+
+/// Returns true if a name, after which there is `:`, is the user of a URL.
+pub(super) fn is_user(text: &Text<'_>, name: Range<usize>) -> bool {
+    let word = text.slice(name.start..name.end + 1);
+    let in_url = name.start >= 3 && text.slice(name.start - 3..name.start) == "://";
+    (in_url
+        || TOKEN_USERS
+            .iter()
+            .any(|user| user.eq_ignore_ascii_case(word)))
+        && host_after(text, name.end + 1).is_some()
+}
+
+/// Returns the place of the `@` before a host, in the word from `at` on.
+fn host_after(text: &Text<'_>, at: usize) -> Option<usize> {
+    let limit = text.word_end(at).min(at + LONGEST);
+    let sign = text.find(b'@', at).filter(|sign| *sign < limit)?;
+    is_host(text.slice(sign + 1..limit.min(sign + 256))).then_some(sign)
 }
 
 /// Returns the scheme that ends at `end`.

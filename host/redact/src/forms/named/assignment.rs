@@ -7,6 +7,7 @@ use super::value::{self, Value, after_closing_quote, quote_at, skip_blanks};
 use super::variable::is_variable;
 use super::words::is_wordy;
 use super::{Detector, Form, Found, flags, pairs, prose, tables, xml};
+use crate::forms::url;
 use crate::text::Text;
 use std::ops::Range;
 
@@ -249,6 +250,10 @@ fn assigned(
     } else {
         (!spaced).then_some(Style::Tight)
     };
+    // `x-access-token:value@host`: the detector of URLs reports it.
+    if is_glued && url::is_user(text, name.start..name.end) {
+        return;
+    }
     let Some(value) = value_after(text, name, at, style, found) else {
         return;
     };

@@ -249,6 +249,7 @@ fn marks_before(text: &Text<'_>, at: usize, mark: u8) -> usize {
 pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value> {
     let limit = text.word_end(at).min(at + LONGEST);
     let near = limit.min(at + NEAR);
+    let is_encoded = is_encoded_sign(text, at);
     let mut end = limit;
     let mut place = at;
     while place < near {
@@ -280,7 +281,7 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
                     })
             }
             b'<' => matches!(next, Some(b'/')) || text.continues_with(place, "<br"),
-            b'%' => text.continues_with(place, "%26") || text.continues_with(place, "%22"),
+            b'%' => is_encoded && ends_encoded(text, place),
             0xE2 => {
                 text.continues_with(place, "”")
                     || text.continues_with(place, "’")
@@ -340,6 +341,21 @@ fn starts_pair(text: &Text<'_>, at: usize) -> bool {
         }
     }
     false
+}
+
+/// Returns true if the sign before a value is percent-encoded (`name%3Dvalue`): so is what follows.
+fn is_encoded_sign(text: &Text<'_>, at: usize) -> bool {
+    let sign = text.slice(at.saturating_sub(3)..at);
+    sign.eq_ignore_ascii_case("%3d") || sign.eq_ignore_ascii_case("%3a")
+}
+
+/// Returns true for a percent-encoded sign that ends a value: a line break, a blank, a quotation mark,
+/// `&`, `,`, `;`, `}`.
+fn ends_encoded(text: &Text<'_>, at: usize) -> bool {
+    let sign = text.slice(at + 1..at + 3);
+    ["0A", "0D", "20", "22", "26", "2C", "3B", "7D"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(sign))
 }
 
 /// Returns true if a name stands in the query of an address.
