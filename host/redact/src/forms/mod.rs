@@ -80,6 +80,8 @@ pub fn forms() -> Vec<&'static Form> {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_commands;
+#[cfg(test)]
 mod tests_pem;
 #[cfg(test)]
 mod tests_urls;

@@ -27,7 +27,9 @@ pub(super) static DETECTORS: &[Detector] = &[
         detect: curl,
     },
     Detector {
-        keywords: &[" -a ", " -u ", "--user", "--creds", "--auth"],
+        keywords: &[
+            " -a ", " -u ", " -a\"", " -a'", " -u\"", " -u'", "--user", "--creds", "--auth",
+        ],
         detect: option,
     },
     Detector {
@@ -145,10 +147,7 @@ fn curl(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
                 })
             }
             _ => match glued(shown) {
-                Some(length) if length < shown.len() => Some(Argument {
-                    range: word.range.start + length..word.range.end,
-                    after: at,
-                }),
+                Some(length) if length < shown.len() => argument(text, word.range.start + length),
                 Some(_) => argument(text, at),
                 None => None,
             },
@@ -179,7 +178,13 @@ fn glued(word: &str) -> Option<usize> {
 /// are the ids of a user and a group.
 fn option(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let at = match text.byte(keyword.end) {
-        _ if text.byte_before(keyword.end) == Some(b' ') => keyword.end - 1,
+        // The blank or the quotation mark after a short option.
+        _ if !text
+            .slice(keyword.clone())
+            .ends_with(|c: char| c.is_ascii_alphabetic()) =>
+        {
+            keyword.end - 1
+        }
         Some(b'=') => keyword.end + 1,
         Some(b' ') => keyword.end,
         _ => return,
@@ -226,7 +231,7 @@ fn last(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         .map_or(shown, |at| shown.get(at + 1..).unwrap_or_default());
     let start = keyword.end + shown.len() - word.len();
     let trimmed = word.trim_matches(['"', '\'']);
-    if trimmed.len() < 8 {
+    if trimmed.len() < 4 {
         return;
     }
     let count = shown.split_ascii_whitespace().count();
@@ -238,7 +243,11 @@ fn last(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
             .split_ascii_whitespace()
             .next()
             .is_some_and(|options| options.contains('b'));
-    let is_secret = !trimmed.starts_with(['-', '/']) && is_random(trimmed, 8);
+    let is_certain = command.starts_with("htpasswd") || command.starts_with("mc ") && count == 4;
+    let has_digit = trimmed.bytes().any(|b| b.is_ascii_digit());
+    let is_secret = !trimmed.starts_with(['-', '/'])
+        && !stays(trimmed)
+        && (is_certain || trimmed.len() >= 8 && (is_random(trimmed, 8) || has_digit && count == 2));
     if batch && count >= least && is_secret {
         let quotes = usize::from(word.starts_with(['"', '\'']));
         found(&ARGUMENT, start + quotes..start + quotes + trimmed.len());

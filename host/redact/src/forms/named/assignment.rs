@@ -80,6 +80,7 @@ pub(super) const DETECTOR: Detector = Detector {
         "auth<",
         "auth>",
         "reporterid",
+        "sonar.login",
         "reporter.id",
         ".pat",
         "extpat",

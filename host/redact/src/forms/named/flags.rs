@@ -86,7 +86,8 @@ pub(super) fn argument(
         Some(quote) => value::quoted(text, quote),
         None => value::unquoted(text, place, name.start),
     };
-    let Some(mut value) = value else {
+    // A text of the shell for the input: `--with-token <<< value`.
+    let Some(mut value) = value.filter(|_| !text.continues_with(place, "<<")) else {
         return true;
     };
     // The next option.

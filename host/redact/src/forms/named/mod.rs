@@ -1,6 +1,8 @@
 //! Values that stand under the name of a secret, whatever joins the two.
 
 mod assignment;
+mod command_line;
+mod command_table;
 mod commands;
 mod flags;
 mod found_name;

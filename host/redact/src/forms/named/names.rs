@@ -68,11 +68,17 @@ pub(crate) fn judge_after(before: &str, name: &str) -> Strength {
             Word::About => {
                 head = match here {
                     "hash" if strongest == Strength::Strong => Strength::Weak,
-                    "id" if index > 0 && word(index - 1) == "reporter" => Strength::Weak,
+                    "id" if index > 0 && matches!(word(index - 1), "reporter" | "secret") => {
+                        Strength::Weak
+                    }
                     _ => Strength::None,
                 };
                 strongest = Strength::None;
                 continue;
+            }
+            // A token stands in the place of the user.
+            Word::Other if here == "login" && index > 0 && word(index - 1).ends_with("sonar") => {
+                Strength::Weak
             }
             Word::Choice if index + 1 < count && head == Strength::None => return Strength::None,
             _ => continue,

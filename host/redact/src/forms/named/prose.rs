@@ -1,7 +1,7 @@
 //! Values after a name without a sign (`ENV NAME value`, `token X`, `password is X`), on the next
 //! lines, and in blocks of YAML.
 
-use super::assignment::{report_as, style_of};
+use super::assignment::{repeats_name, report_as, style_of};
 use super::flags::is_command;
 use super::found_name::{Name, word_before};
 use super::names::Strength;
@@ -52,7 +52,9 @@ pub(super) fn after_name(
     if matches!(
         text.byte_before(name.start),
         Some(b'$' | b'{' | b'(' | b'/' | b'<' | b'@')
-    ) {
+    ) || repeats_name(text, name, at)
+        || first == b'-' && name.text == "sshpass"
+    {
         return;
     }
     if blanks >= 2 || text.byte(at - 1) == Some(b'\t') {

@@ -29,6 +29,7 @@ pub(super) static BASE64: Form = Form {
         "echo -n '→ci:cLq0 tI1jk←' | base64",
         "echo '→ci:hunter2222←' | base64",
         "printf \"→ci:cLq0tI1jk←\" | base64 -w0",
+        "base64 -w0 <<< '→ci:cLq0 tI1jk←'",
     ],
 };
 
@@ -46,6 +47,13 @@ pub(super) const DETECTOR: Detector = Detector {
         "pass stdin",
         "passphrase-fd 0",
         "login -",
+        "cryptsetup ",
+        "kinit ",
+        "secret create ",
+        "secrets create ",
+        "secret set ",
+        "secret put ",
+        "versions add ",
     ],
     detect,
 };
@@ -57,7 +65,12 @@ fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let word = text.slice(keyword.clone());
     let is_base64 = word.eq_ignore_ascii_case("base64");
     let has_user = word.eq_ignore_ascii_case("chpasswd");
-    if is_base64 && !matches!(text.byte_before(keyword.start), Some(b' ' | b'|' | b'/')) {
+    if is_base64
+        && !matches!(
+            text.byte_before(keyword.start),
+            None | Some(b' ' | b'|' | b'/' | b'\n' | b'(' | b'`')
+        )
+    {
         return;
     }
     let line = text
@@ -67,7 +80,7 @@ fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let line = keyword.start - before.len();
     let value = match before.rfind('|') {
         Some(pipe) => echoed(text, line, line + pipe),
-        None if is_base64 => None,
+        None if is_base64 => here_string(text, keyword.end),
         None => {
             here_string(text, keyword.end).or_else(|| other_line(text, line, before, keyword.end))
         }

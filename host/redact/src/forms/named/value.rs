@@ -265,9 +265,9 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
                     || text.continues_with(place, "&quot;")
                     || text.continues_with(place, "&amp;")
                     || text.continues_with(place, "&lt;")
-                    || starts_pair(text, place + 1)
+                    || starts_pair(text, place + 1, false)
             }
-            b';' | b',' => starts_pair(text, place + 1),
+            b';' | b',' => starts_pair(text, place + 1, true),
             b')' => is_query(text, name),
             b'#' => is_query(text, name) && next.is_some_and(|b| b.is_ascii_alphabetic()),
             b'\\' => {
@@ -325,7 +325,8 @@ fn ends_quote(next: Option<u8>) -> bool {
 }
 
 /// Returns true if a name and a sign follow, as in `a=1;b=2` and `{a: 1, b: 2}`, or nothing.
-fn starts_pair(text: &Text<'_>, at: usize) -> bool {
+/// `blanks`: whether the name may have blanks, as in connection strings.
+fn starts_pair(text: &Text<'_>, at: usize, blanks: bool) -> bool {
     let mut place = at;
     while place < at + 48 {
         match text.byte(place) {
@@ -334,8 +335,7 @@ fn starts_pair(text: &Text<'_>, at: usize) -> bool {
             {
                 place += 1
             }
-            // Names of connection strings have blanks.
-            Some(b' ') if place > at => place += 1,
+            Some(b' ') if blanks && place > at => place += 1,
             Some(b'=' | b':') => return place > at,
             _ => return place == at && ends_value(text.byte(place)),
         }

@@ -1,0 +1,105 @@
+//! The commands whose arguments are secrets, by the manual of each.
+
+/// A command.
+pub(super) struct Command {
+    /// Its words in lower case. `zip -` is `zip` before an option, `mongo ` is a word of its
+    /// own: the words alone are frequent.
+    pub(super) words: &'static [&'static str],
+    /// Where its secrets stand.
+    pub(super) places: &'static [Place],
+}
+
+/// Where a secret stands among the arguments of a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// After an option: `-p VALUE`, `-pVALUE`, `-p=VALUE`.
+    Option(&'static str),
+    /// Directly after an option: `-pVALUE`.
+    Glued(&'static str),
+    /// In the argument after an option: `/p VALUE`.
+    Apart(&'static str),
+    /// After a letter at the end of several: `-rP VALUE`.
+    Last(u8),
+    /// After a text at the beginning of an argument: `pass:VALUE`.
+    Prefix(&'static str),
+    /// After the user and a sign in the argument of an option: `-u user,VALUE`.
+    User(&'static str, u8),
+    /// The first argument that is no option, if it looks random.
+    First,
+    /// The second argument that is no option.
+    Second,
+    /// After the name of a share: `\\host\share VALUE`.
+    Share,
+    /// After the name of a setting.
+    Setting,
+    /// In each argument `name=VALUE`.
+    Pairs,
+    /// In the `name=VALUE` after an option.
+    Pair(&'static str),
+}
+
+use Place::{Apart, First, Glued, Last, Option, Pair, Pairs, Prefix, Second, Setting, Share, User};
+
+/// Writes the commands, and the list of all their words, once.
+macro_rules! commands {
+    ($($places:expr => $($word:literal)+;)+) => {
+        /// Commands.
+        pub(super) static COMMANDS: &[Command] = &[
+            $(Command { words: &[$($word),+], places: $places },)+
+        ];
+
+        /// The words of all commands.
+        pub(super) const WORDS: &[&str] = &[$($($word,)+)+];
+    };
+}
+
+commands! {
+    &[Option("-p")] =>
+        "docker login" "podman login" "buildah login" "nerdctl login" "skopeo login"
+        "registry login" "auth login" "oras login" "cosign login" "regctl login" "az login"
+        "acr login" "oc login" "cf login" "ibmcloud login" "cloudctl login" "twine upload"
+        "poetry publish" "nuget add source" "nuget update source" "sshpass" "mongo " "mongosh"
+        "mongodump" "mongorestore" "mongoimport" "mongoexport" "mongostat" "unlock-keychain"
+        "create-keychain" "rabbitmqadmin" "altool" "cqlsh" "beeline" "mycli" "ncftp" "ncftpput"
+        "ncftpget" "psexec" "psexec64" "rdesktop" "evil-winrm" "smbmap";
+    &[Option("-P")] =>
+        "sqlcmd" "osql" "bcp" "isql" "tsql" "mssql-cli" "ipmitool" "mosquitto_pub"
+        "mosquitto_sub" "security import";
+    &[Option("-P"), Last(b'P')] => "unzip" "zip -";
+    &[Option("-k"), Option("-p")] => "set-key-partition-list";
+    &[Option("-a")] => "redis-cli" "valkey-cli" "keydb-cli";
+    &[Option("-k"), Option("-K"), Prefix("pass:")] => "openssl";
+    &[Prefix("pass:")] => "apksigner";
+    &[Option("-w")] =>
+        "ldapsearch" "ldapadd" "ldapmodify" "ldapwhoami" "ldapdelete" "ldapmodrdn"
+        "ldapcompare";
+    &[Option("-w"), Option("-s"), Option("-a")] => "ldappasswd";
+    &[Option("-N"), Option("-P")] => "ssh-keygen";
+    &[Option("-A"), Option("-X")] => "snmpwalk" "snmpget" "snmpset" "snmpbulkwalk";
+    &[Option("-k")] => "nuget push";
+    &[Option("-t")] => "doctl auth init" "vercel -" "codecov -";
+    &[Option("-b"), Apart("--body")] => "gh secret set";
+    &[Apart("--value")] => "ssm put-parameter" "keyvault secret set";
+    &[Apart("/p")] => "signtool" "signtool.exe";
+    &[Apart("/rp")] => "schtasks";
+    &[Glued("/p:")] => "xfreerdp" "wlfreerdp" "mstsc";
+    &[Glued("-p")] =>
+        "mysql" "mysqldump" "mysqladmin" "mysqlimport" "mysqlcheck" "mysql_upgrade" "mysqlshow"
+        "mariadb" "mariadb-dump" "mariadb-admin" "7z " "7za " "7zz " "7zr " "7z.exe " "unrar";
+    &[Glued("-hp"), Glued("-p")] => "rar a" "rar x";
+    &[User("-u", b','), User("open -u", b',')] => "lftp";
+    &[User("-U", b'%')] => "smbget" "winexe" "smbcacls" "smbtree";
+    &[Share] => "net use" "smbclient";
+    &[First] =>
+        "vault login" "vault operator unseal" "vault unseal" "snyk auth" "cargo login"
+        "ngrok authtoken" "add-authtoken" "rclone obscure" "infracost configure set api_key"
+        "setapikey" "npm token revoke" "encrypt_string" "bw unlock";
+    &[Second] => "net user" "consul kv put" "wpa_passphrase" "bw login";
+    &[Setting] =>
+        "npm config set" "pnpm config set" "yarn config set" "npm set" "poetry config"
+        "composer config" "bundle config" "bundle config set" "aws configure set";
+    &[Pairs] =>
+        "vault kv put" "vault kv patch" "vault write" "infisical secrets set"
+        "doppler secrets set" "flyctl secrets set" "fly secrets set";
+    &[Pair("--from-literal")] => "create secret";
+}
