@@ -63,6 +63,7 @@ fn command(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         return;
     };
     let mut scan = Scan::new(text, keyword.start, text.line_end(end).min(end + LINE));
+    let name = word.split(' ').next().unwrap_or(word);
     let mut next = Some(first);
     for _ in 0..MOST {
         let Some(argument) = next else {
@@ -71,15 +72,18 @@ fn command(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         if argument.continued {
             scan.limit = text.line_end(argument.start).min(end + 2 * LINE);
         }
-        if argument.start >= scan.limit {
-            return;
-        }
-        if scan.ends(&argument) {
+        // The same command again: its secrets are found from there.
+        let again = text.continues_with(argument.start, name)
+            && text.byte(argument.start + name.len()) == Some(b' ');
+        if argument.start >= scan.limit || scan.ends(&argument) || again {
             return;
         }
         for place in command.places {
             if let Some(value) = scan.value(*place, &argument) {
                 report(text, &value, *place, found);
+                if matches!(place, Place::Share | Place::First | Place::Second) {
+                    return;
+                }
             }
         }
         scan.count(&argument);
