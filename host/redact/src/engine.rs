@@ -580,7 +580,7 @@ fn search_of(sets: &[Arc<KnownValues>]) -> Option<Arc<ValueSearch>> {
 
 /// Sorts hits and joins those that overlap. The first one names the rule.
 pub(crate) fn join(hits: &mut Vec<Hit>) {
-    hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end), hit.rule));
+    sort(hits);
     hits.dedup_by(|later, kept| {
         let overlaps = later.range.start < kept.range.end;
         if overlaps {
@@ -588,4 +588,9 @@ pub(crate) fn join(hits: &mut Vec<Hit>) {
         }
         overlaps
     });
+}
+
+/// Sorts hits by their places. Of those that begin together, the longest is the first.
+pub(crate) fn sort(hits: &mut [Hit]) {
+    hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end), hit.rule));
 }

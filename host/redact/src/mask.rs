@@ -1,11 +1,12 @@
 //! Masks a text, or a stream of bytes.
 
-use crate::engine::{Engine, Hit, join};
+use crate::engine::{Engine, Hit, join, sort};
 use crate::text::{REACH, Text};
 use crate::view::View;
 use crate::{Exhausted, RedactionCounts, ScanLimits};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Masks a whole text.
 pub(crate) fn mask<'t>(
@@ -15,48 +16,110 @@ pub(crate) fn mask<'t>(
     limits: ScanLimits,
 ) -> Result<Cow<'t, str>, Exhausted> {
     let most = text.len().saturating_add(limits.growth);
-    let coloured = memchr::memchr(0x1b, text.as_bytes()).is_some();
-    let mut view = View::default();
-    let searched = if coloured {
-        view.push(text.as_bytes());
-        view.finish();
-        &view.text
-    } else {
-        text
+    let check = |written: usize| {
+        if written > most || Instant::now() > limits.deadline {
+            Err(Exhausted)
+        } else {
+            Ok(())
+        }
     };
-    let hits = engine.hits(searched, limits.deadline)?;
-    if hits.is_empty() {
+    if memchr::memchr(0x1b, text.as_bytes()).is_some() {
+        return mask_coloured(engine, text, counts, check);
+    }
+    let searched = Text::new(text);
+    let mut output = String::new();
+    let mut hits = Vec::new();
+    let (mut start, mut done) = (0, 0);
+    while start < text.len() {
+        let end = text.ceil_char_boundary((start + BLOCK).min(text.len()));
+        engine.scan(&searched, start..end, &mut hits);
+        start = end;
+        let is_last = end == text.len();
+        // A secret may begin before its keyword.
+        let known = if is_last {
+            end
+        } else {
+            end.saturating_sub(REACH)
+        };
+        let known = text.floor_char_boundary(known);
+        for hit in settled(&mut hits, done, known).0 {
+            counts.add(engine.rule_id(hit.rule));
+            let secret = text.get(hit.range.clone()).unwrap_or_default();
+            output.push_str(text.get(done..hit.range.start).unwrap_or_default());
+            output.push_str(&engine.replacement(hit.rule, secret));
+            done = hit.range.end;
+        }
+        check(output.len())?;
+    }
+    if done == 0 {
         return Ok(Cow::Borrowed(text));
     }
-    let masks = replacements(engine, searched, &hits, counts);
-    let masks: Vec<_> = masks
-        .iter()
-        .map(|(range, text)| (range.clone(), text.as_str()))
-        .collect();
-    let masked = if coloured {
-        let end = view.text.len();
-        let mut output = Vec::with_capacity(text.len());
-        view.write(0, end, &masks, &mut output);
-        String::from_utf8(output).map_err(|_| Exhausted)?
-    } else {
-        let mut output = String::with_capacity(text.len());
-        let mut done = 0;
-        for (range, replacement) in masks {
-            output.push_str(text.get(done..range.start).unwrap_or_default());
-            output.push_str(replacement);
-            done = range.end;
-            if output.len() > most {
-                return Err(Exhausted);
-            }
-        }
-        output.push_str(text.get(done..).unwrap_or_default());
-        output
-    };
-    if masked.len() > most {
-        Err(Exhausted)
-    } else {
-        Ok(Cow::Owned(masked))
+    output.push_str(text.get(done..).unwrap_or_default());
+    check(output.len())?;
+    Ok(Cow::Owned(output))
+}
+
+/// Masks a whole text with colours, which have to be taken out of it first.
+fn mask_coloured<'t>(
+    engine: &Engine,
+    text: &'t str,
+    counts: &mut RedactionCounts,
+    check: impl Fn(usize) -> Result<(), Exhausted>,
+) -> Result<Cow<'t, str>, Exhausted> {
+    let mut masker = Masker::new(Arc::new(engine.clone()));
+    let mut output = Vec::new();
+    for part in text.as_bytes().chunks(BLOCK) {
+        masker.push(part, &mut output);
+        check(output.len())?;
     }
+    let found = masker.finish(&mut output);
+    check(output.len())?;
+    if found == RedactionCounts::default() {
+        return Ok(Cow::Borrowed(text));
+    }
+    counts.merge(&found);
+    String::from_utf8(output)
+        .map(Cow::Owned)
+        .map_err(|_| Exhausted)
+}
+
+/// Takes the secrets that end at `end` or before it, joined, if all that begin before it are known and
+/// the text before `written` is written. Returns them, and the place up to which the text is certain:
+/// a secret that goes on beyond `end` is taken later as a whole, or in parts if it is longer than
+/// [`MAX_HELD`].
+fn settled(hits: &mut Vec<Hit>, written: usize, end: usize) -> (Vec<Hit>, usize) {
+    hits.retain(|hit| hit.range.end > written);
+    for hit in hits.iter_mut() {
+        hit.range.start = hit.range.start.max(written);
+    }
+    prune(hits);
+    let mut end = end;
+    // Later ones may join these.
+    let mut joined = hits.clone();
+    join(&mut joined);
+    let across = |hit: &&mut Hit| hit.range.start < end && hit.range.end > end;
+    if let Some(hit) = joined.iter_mut().find(across) {
+        if end - hit.range.start > MAX_HELD {
+            hit.range.end = end;
+        } else {
+            end = hit.range.start;
+        }
+    }
+    joined.retain(|hit| hit.range.end <= end);
+    hits.retain(|hit| hit.range.end > end);
+    (joined, end)
+}
+
+/// Sorts hits and removes those that lie within another one, which change neither the places of the
+/// masks nor their names.
+fn prune(hits: &mut Vec<Hit>) {
+    sort(hits);
+    let mut end = 0;
+    hits.retain(|hit| {
+        let is_new = hit.range.end > end;
+        end = end.max(hit.range.end);
+        is_new
+    });
 }
 
 /// Returns the replacement of each hit, and counts it.
@@ -213,27 +276,8 @@ impl Masker {
 
     /// Writes the view up to `end`, and forgets what is no longer needed.
     fn write(&mut self, end: usize, output: &mut Vec<u8>) {
-        let mut end = self.view.text.floor_char_boundary(end.max(self.written));
-        let written = self.written;
-        self.hits.retain(|hit| hit.range.end > written);
-        for hit in &mut self.hits {
-            hit.range.start = hit.range.start.max(written);
-        }
-        // All hits that begin before the end are known, later ones may join them.
-        let mut hits = self.hits.clone();
-        join(&mut hits);
-        if let Some(hit) = hits
-            .iter_mut()
-            .find(|hit| hit.range.start < end && hit.range.end > end)
-        {
-            if end - hit.range.start > MAX_HELD {
-                hit.range.end = end;
-            } else {
-                // It is written as a whole later.
-                end = hit.range.start;
-            }
-        }
-        hits.retain(|hit| hit.range.end <= end);
+        let end = self.view.text.floor_char_boundary(end.max(self.written));
+        let (hits, end) = settled(&mut self.hits, self.written, end);
         let masks = replacements(&self.engine, &self.view.text, &hits, &mut self.counts);
         let (rules, masks): (Vec<usize>, Vec<_>) = hits
             .iter()
@@ -255,7 +299,6 @@ impl Masker {
         }
         self.output += (output.len() - before) as u64;
         self.written = end;
-        self.hits.retain(|hit| hit.range.end > end);
         let old = self
             .view
             .text

@@ -77,6 +77,11 @@ pub fn forms() -> Vec<&'static Form> {
         .collect()
 }
 
+/// Returns the keywords of all forms, in lower case. Several forms may have the same.
+pub fn keywords() -> impl Iterator<Item = &'static str> {
+    detectors().flat_map(|detector| detector.keywords.iter().copied())
+}
+
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -1,110 +1,12 @@
-//! Speed of masking: `cargo bench -p step-observer-redact --bench masking [FILE…]`.
-//!
-//! Prints MiB/s of the whole catalogue on an ordinary log (of the files, otherwise generated), with
-//! and without characters that are not ASCII, and the slowdown on adversarial texts of 0.5, 1 and 2
-//! MiB. Ratios are of one run: each text is measured in turn with the ordinary log.
+//! Ordinary and adversarial texts.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    reason = "a benchmark"
-)]
-
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-use step_observer_redact::{Engine, Options, RedactionCounts, ScanLimits};
-
-const MIB: usize = 1024 * 1024;
-
-/// Largest slowdown on an adversarial text.
-const MAX_SLOWDOWN: f64 = 10.0;
-
-fn main() {
-    let engine = Engine::new(&Options::default()).unwrap();
-    let values: Vec<String> = (0..1000)
-        .map(|n| format!("kn0wn-{n}-{}", word(n, 18)))
-        .collect();
-    let valued = Engine::new(&Options {
-        values,
-        ..Options::default()
-    })
-    .unwrap();
-    let files: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|arg| !arg.starts_with("--"))
-        .collect();
-    let ordinary = if files.is_empty() {
-        ordinary_log(4 * MIB)
-    } else {
-        let texts = files.iter().map(|file| std::fs::read(file).unwrap());
-        texts
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .collect()
-    };
-    let marked: String = ordinary.lines().map(|line| format!("✓ {line}\n")).collect();
-    let ascii: String = ordinary.chars().filter(char::is_ascii).collect();
-    println!("catalogue on an ordinary log\n");
-    for (name, text) in [("ASCII", &ascii), ("with a ✓ in every line", &marked)] {
-        let speed = median_speed(&engine, text);
-        println!(
-            "{speed:8.0} MiB/s  {name}, {:.1} MiB",
-            text.len() as f64 / MIB as f64
-        );
-        let speed = median_speed(&valued, text);
-        println!("{speed:8.0} MiB/s  the same with 1,000 known values");
-    }
-    println!("\nslowdown on adversarial texts: 0.5, 1 and 2 MiB; at most {MAX_SLOWDOWN}\n");
-    let mut worst: f64 = 0.0;
-    for (name, unit) in adversarial() {
-        for (kind, engine) in [("", &engine), (", 1,000 known values", &valued)] {
-            let base = median_speed(engine, &ascii);
-            let slowdowns: Vec<f64> = [MIB / 2, MIB, 2 * MIB]
-                .iter()
-                .map(|size| {
-                    let text = fill(&unit, *size);
-                    base / speed_of(engine, &text)
-                })
-                .collect();
-            worst = slowdowns.iter().copied().fold(worst, f64::max);
-            let shown: Vec<String> = slowdowns
-                .iter()
-                .map(|ratio| format!("{ratio:6.1}"))
-                .collect();
-            println!("{}  {name}{kind}", shown.join(" "));
-        }
-    }
-    println!("\nworst {worst:.1}");
-}
-
-/// Returns the speed in MiB/s, the median of five scans.
-fn median_speed(engine: &Engine, text: &str) -> f64 {
-    let mut speeds: Vec<f64> = (0..5).map(|_| speed_of(engine, text)).collect();
-    speeds.sort_by(f64::total_cmp);
-    speeds[2]
-}
-
-fn speed_of(engine: &Engine, text: &str) -> f64 {
-    let limits = ScanLimits {
-        growth: usize::MAX,
-        deadline: Instant::now() + Duration::from_secs(300),
-    };
-    let began = Instant::now();
-    // A text with too many secrets is refused, which is an answer, too.
-    black_box(
-        engine
-            .mask(text, &mut RedactionCounts::default(), limits)
-            .ok(),
-    );
-    text.len() as f64 / MIB as f64 / began.elapsed().as_secs_f64()
-}
-
-fn fill(unit: &str, size: usize) -> String {
+/// Repeats a text up to a size.
+pub(super) fn fill(unit: &str, size: usize) -> String {
     unit.repeat(size / unit.len() + 1)
 }
 
 /// Returns a pseudo-random word.
-fn word(seed: usize, length: usize) -> String {
+pub(super) fn word(seed: usize, length: usize) -> String {
     let mut state = seed as u64 ^ 0x9E37_79B9_7F4A_7C15;
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     (0..length)
@@ -118,7 +20,7 @@ fn word(seed: usize, length: usize) -> String {
 }
 
 /// Lines as a build prints them.
-fn ordinary_log(size: usize) -> String {
+pub(super) fn ordinary_log(size: usize) -> String {
     let mut text = String::new();
     let mut line = 0;
     while text.len() < size {
@@ -140,7 +42,7 @@ fn ordinary_log(size: usize) -> String {
 }
 
 /// Texts that are repeated: runs, nested keywords, beginnings of secrets.
-fn adversarial() -> Vec<(&'static str, String)> {
+pub(super) fn adversarial() -> Vec<(&'static str, String)> {
     let base64 = word(7, 1021);
     let hex: String = (0..1021).map(|n| format!("{:02x}", n % 251)).collect();
     let long = |unit: &str| unit.to_owned();
@@ -205,5 +107,21 @@ fn adversarial() -> Vec<(&'static str, String)> {
         ("name and value", long("- name: TOKEN\n  value: ")),
         ("one word of 20 characters", format!("{} ", word(9, 20))),
         ("characters that are not ASCII", long("пароль=é✓ ")),
+        ("/hooks/", long("/hooks/")),
+        (
+            "chat.googleapis.com",
+            long("https://chat.googleapis.com/v1/spaces/"),
+        ),
+        ("testpypi", long("testpypi")),
+        ("private-lines:", long("private-lines:")),
+        ("Private-Lines: 9", long("Private-Lines: 9\n")),
+        ("htpasswd -b", long("htpasswd -b ")),
+        ("x-api-key:", long("x-api-key:")),
+        ("@tcp(", long("@tcp(")),
+        ("\"kind\":\"Secret\"", long("\"kind\":\"Secret\"")),
+        ("kind: Secret in lines", long("kind: Secret\n")),
+        ("aa://b:c/@", long("aa://b:c/@")),
+        ("password=\"a\"\"", long("password=\"a\"\"")),
+        ("password=aB1,;,;", long("password=aB1,;,;")),
     ]
 }
