@@ -142,6 +142,14 @@ struct CompiledKind {
     matcher: OnceLock<Option<Matcher>>,
 }
 
+impl CompiledKind {
+    /// Returns the pattern, which is compiled when it is called for.
+    fn matcher(&self) -> Option<&Matcher> {
+        let compile = || Matcher::new(self.kind.pattern).ok();
+        self.matcher.get_or_init(compile).as_ref()
+    }
+}
+
 /// A secret that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
@@ -464,8 +472,12 @@ impl Engine {
             return;
         };
         let (least, most) = compiled.kind.lead;
+        let Some(matcher) = compiled.matcher() else {
+            return;
+        };
         for lead in (least..=most).rev() {
             if let Some(at) = keyword.checked_sub(lead)
+                && text.byte(at).is_some_and(|byte| matcher.begins_with(byte))
                 && text.as_str().is_char_boundary(at)
                 && self.try_match(text, index, at, hits)
             {
@@ -476,21 +488,17 @@ impl Engine {
 
     /// Tries a kind at a place. Returns true if it matches there.
     fn try_match(&self, text: &Text<'_>, index: usize, at: usize, hits: &mut Vec<Hit>) -> bool {
-        let Some(CompiledKind {
-            kind,
-            rule,
-            matcher,
-        }) = self.kinds.get(index)
-        else {
+        let Some(compiled) = self.kinds.get(index) else {
             return false;
         };
+        let CompiledKind { kind, rule, .. } = compiled;
         if kind.bounded && !kind::is_free_before(text, at)
             || kind.apart && kind::is_joined_before(text, at)
             || kind.outside_base64 && kind::is_within_base64(text, at)
         {
             return false;
         }
-        let Some(matcher) = matcher.get_or_init(|| Matcher::new(kind.pattern).ok()) else {
+        let Some(matcher) = compiled.matcher() else {
             return false;
         };
         if !text.byte(at).is_some_and(|byte| matcher.begins_with(byte)) {

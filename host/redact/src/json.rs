@@ -200,9 +200,12 @@ impl Pass<'_> {
             return Ok(());
         }
         for hit in self.engine.hits(&joined, self.limits.deadline)? {
-            let index = places
-                .iter()
-                .position(|place| place.start <= hit.range.start && hit.range.end <= place.end);
+            let after = places.partition_point(|place| place.start <= hit.range.start);
+            let index = after.checked_sub(1).filter(|index| {
+                places
+                    .get(*index)
+                    .is_some_and(|place| hit.range.end <= place.end)
+            });
             let Some((Value::String(text), place)) =
                 index.and_then(|index| items.get_mut(index).zip(places.get(index)))
             else {

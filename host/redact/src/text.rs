@@ -17,6 +17,55 @@ pub struct Text<'t> {
     searches: RefCell<Vec<(usize, usize, bool)>>,
     blank: Cell<(usize, usize)>,
     line: Cell<Line>,
+    runs: [Cell<Run>; Class::COUNT],
+}
+
+/// A class of bytes whose runs are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Letters, digits, `_`, `-`, `.`, and all that is not ASCII: names.
+    Name,
+    /// Signs of a token in a header.
+    Token,
+    /// Signs of the value of a cookie of a session.
+    Session,
+}
+
+impl Class {
+    const COUNT: usize = 3;
+
+    fn has(self, byte: u8) -> bool {
+        byte.is_ascii_alphanumeric()
+            || match self {
+                Self::Name => matches!(byte, b'_' | b'-' | b'.') || byte >= 0x80,
+                Self::Token => b"._~+/=|:-%!*".contains(&byte),
+                Self::Session => b"._-%+/=!~*".contains(&byte),
+            }
+    }
+}
+
+/// Bytes of one class.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    start: usize,
+    end: usize,
+    /// Whether no byte of the class stands before `start`.
+    opens: bool,
+    /// Whether no byte of the class stands at `end`.
+    closes: bool,
+}
+
+impl Run {
+    const NONE: Self = Self {
+        start: 1,
+        end: 0,
+        opens: false,
+        closes: false,
+    };
+
+    fn has(&self, at: usize) -> bool {
+        self.start <= at && at <= self.end
+    }
 }
 
 /// Bytes without a line break.
@@ -41,6 +90,7 @@ impl<'t> Text<'t> {
                 end: 0,
                 is_start: false,
             }),
+            runs: [const { Cell::new(Run::NONE) }; Class::COUNT],
         }
     }
 
@@ -118,6 +168,72 @@ impl<'t> Text<'t> {
                 None
             }
         }
+    }
+
+    fn is(&self, at: usize, class: Class) -> bool {
+        self.byte(at).is_some_and(|byte| class.has(byte))
+    }
+
+    /// Returns the end of the bytes of a class that begin at `from`, at most `most` bytes away.
+    pub(crate) fn run_end(&self, class: Class, from: usize, most: usize) -> usize {
+        let limit = from.saturating_add(most).min(self.text.len());
+        let Some(memo) = self.runs.get(class as usize) else {
+            return from;
+        };
+        let mut run = memo.get();
+        if !run.has(from) {
+            run = Run {
+                start: from,
+                end: from,
+                ..Run::NONE
+            };
+        }
+        if !run.closes && run.end <= limit {
+            while run.end < limit && self.is(run.end, class) {
+                run.end += 1;
+            }
+            run.closes = run.end < limit;
+        }
+        memo.set(run);
+        run.end.min(limit)
+    }
+
+    /// Returns the start of the bytes of a class that end at `from`, at most `most` bytes away.
+    pub(crate) fn run_start(&self, class: Class, from: usize, most: usize) -> usize {
+        let floor = from.saturating_sub(most);
+        let Some(memo) = self.runs.get(class as usize) else {
+            return from;
+        };
+        let before = |start: usize, stop: usize| {
+            let mut start = start;
+            while start > stop && self.is(start - 1, class) {
+                start -= 1;
+            }
+            start
+        };
+        let mut run = memo.get();
+        if !run.has(from) {
+            let joins = run.start <= run.end && run.end < from && run.end > floor;
+            let stop = if joins { run.end } else { floor };
+            let start = before(from, stop);
+            if joins && start == run.end {
+                run.end = from;
+                run.closes = false;
+            } else {
+                run = Run {
+                    start,
+                    end: from,
+                    opens: start > stop || start == 0,
+                    closes: false,
+                };
+            }
+        }
+        if !run.opens && run.start > floor {
+            run.start = before(run.start, floor);
+            run.opens = run.start > floor || run.start == 0;
+        }
+        memo.set(run);
+        run.start.max(floor)
     }
 
     /// Returns the end of the line that contains `at`: the place of its line break, or the end of
@@ -237,6 +353,30 @@ mod tests {
                 prop_assert_eq!(searched.line_start(at), line_start);
                 let word_end = bytes[at..].iter().position(u8::is_ascii_whitespace).map_or(text.len(), |o| at + o);
                 prop_assert_eq!(searched.word_end(at), word_end);
+            }
+        }
+    }
+
+    proptest! {
+        /// Runs of a class, forwards and backwards in any order, are what a plain search gives.
+        #[test]
+        fn remembered_runs_change_no_result(
+            text in "[ab= é]{0,60}",
+            places in prop::collection::vec((0_usize..70, 1_usize..40, any::<bool>()), 1..30),
+        ) {
+            let searched = Text::new(&text);
+            let bytes = text.as_bytes();
+            for (at, most, back) in places {
+                let at = at.min(text.len());
+                for class in [Class::Name, Class::Token] {
+                    if back {
+                        let run = bytes[..at].iter().rev().take(most).take_while(|b| class.has(**b)).count();
+                        prop_assert_eq!(searched.run_start(class, at, most), at - run);
+                    } else {
+                        let run = bytes[at..].iter().take(most).take_while(|b| class.has(**b)).count();
+                        prop_assert_eq!(searched.run_end(class, at, most), at + run);
+                    }
+                }
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Cookies of sessions.
 
 use super::plausible::{is_no_word, is_random, stays};
-use super::syntax::{Value, after_blanks, after_quote, value_after};
+use super::syntax::{Value, after_blanks, after_quote, again, value_after};
 use super::{Detector, Form, Found};
-use crate::text::Text;
+use crate::text::{Class, Text};
 use std::ops::Range;
 
 /// Value of a cookie.
@@ -59,11 +59,11 @@ pub(super) fn pairs(text: &Text<'_>, list: Range<usize>, found: &mut Found<'_>) 
             return;
         };
         let name = text.slice(at..sign.min(at + LONGEST_NAME));
-        // A header of its own.
-        if name.to_ascii_lowercase().trim_end().ends_with("cookie") {
+        let lower = name.to_ascii_lowercase();
+        if is_header(&lower) {
             return;
         }
-        let name = name.trim().trim_start_matches(['{', '"', '\'']);
+        let name = lower.trim().trim_start_matches(['{', '"', '\'']);
         let value = text.slice(sign + 1..end);
         let cookie = value.trim_matches([' ', '"', ',']);
         let start = sign + 1 + value.len() - value.trim_start_matches([' ', '"', ',']).len();
@@ -99,10 +99,23 @@ fn option(text: &Text<'_>, keyword: Range<usize>) -> Option<Value> {
     })
 }
 
+/// Returns true for what stands before the first `=` of another header, in lower case. The rest of
+/// the text is found from there.
+fn is_header(before: &str) -> bool {
+    let Some(at) = before.rfind("cookie") else {
+        return false;
+    };
+    let after = before.get(at + "cookie".len()..).unwrap_or_default();
+    let sign = after
+        .trim_start_matches(['s', '2'])
+        .trim_start_matches(['"', '\'', '\\', ' ']);
+    sign.is_empty() && !after.ends_with(['s', '2']) || sign.starts_with(':')
+}
+
 fn is_session(name: &str, value: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
+    let lower = name;
     let attribute = matches!(
-        lower.as_str(),
+        lower,
         "path" | "domain" | "expires" | "max-age" | "samesite" | "priority" | "version"
     );
     if attribute || name.is_empty() || name.contains(' ') || stays(value) {
@@ -119,10 +132,9 @@ fn is_session(name: &str, value: &str) -> bool {
 }
 
 fn session(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
-    let is_value = |b: u8| b.is_ascii_alphanumeric() || b"._-%+/=!~*".contains(&b);
-    let mut end = keyword.end;
-    while end - keyword.end < 1024 && text.byte(end).is_some_and(is_value) {
-        end += 1;
+    let end = text.run_end(Class::Session, keyword.end, 1024);
+    if again(text, &keyword, end) {
+        return;
     }
     let value = text.slice(keyword.end..end).trim_end_matches('.');
     if is_random(value, 12) {

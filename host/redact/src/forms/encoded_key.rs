@@ -2,6 +2,7 @@
 
 use super::armor;
 use super::plausible::stays;
+use super::syntax::again;
 use super::{Detector, Form, Found, pem};
 use crate::text::Text;
 use base64::Engine as _;
@@ -166,7 +167,7 @@ fn begins_word(text: &Text<'_>, at: usize) -> bool {
 
 /// Masks a private key in base64, once or twice.
 fn encoded_key(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
-    if !begins_word(text, keyword.start) {
+    if !begins_word(text, keyword.start) || again(text, &keyword, usize::MAX) {
         return;
     }
     let words = wrapped(text, keyword.start);
@@ -198,7 +199,7 @@ fn decode(base64: &[u8]) -> Vec<u8> {
 
 /// Masks a file with credentials of a container registry in base64.
 fn encoded_file(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
-    if begins_word(text, keyword.start) {
+    if begins_word(text, keyword.start) && !again(text, &keyword, usize::MAX) {
         let words = wrapped(text, keyword.start);
         if words.first().is_some_and(|word| word.len() >= 32) {
             report(&words, &mut |range| found(&ENCODED, range));

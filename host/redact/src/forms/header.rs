@@ -1,9 +1,9 @@
 //! Headers of HTTP requests: `Authorization` of any scheme, keys and tokens of services.
 
 use super::plausible::{is_no_word, is_random, stays};
-use super::syntax::{Value, after_blanks, first_word, value_after};
+use super::syntax::{LONGEST, Value, after_blanks, again, first_word, value_after};
 use super::{Detector, Form, Found};
-use crate::text::Text;
+use crate::text::{Class, Text};
 use base64::Engine as _;
 use std::ops::Range;
 
@@ -172,10 +172,16 @@ const PARAMETER_SCHEMES: &[&str] = &[
     "sdk-hmac-sha256",
 ];
 
+/// Longest name of a scheme in bytes.
+const LONGEST_SCHEME: usize = 64;
+
 fn authorization(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let Some(value) = value_after(text, keyword.end) else {
         return;
     };
+    if again(text, &keyword, text.word_end(value.range.start)) {
+        return;
+    }
     if let Some(range) = credentials(text, &value) {
         found(&AUTHORIZATION, range);
     }
@@ -186,7 +192,8 @@ fn credentials(text: &Text<'_>, value: &Value) -> Option<Range<usize>> {
     let scheme = first_word(text, value.range.clone());
     let rest = scheme.end..value.range.end;
     let token = trimmed(text, first_word(text, rest));
-    let name = text.slice(scheme.clone()).to_ascii_lowercase();
+    let name = text.slice(scheme.start..scheme.end.min(scheme.start + LONGEST_SCHEME));
+    let name = name.to_ascii_lowercase();
     let name = name.trim_end_matches(':');
     if token.is_empty() {
         let raw = trimmed(text, scheme);
@@ -223,9 +230,10 @@ fn credentials(text: &Text<'_>, value: &Value) -> Option<Range<usize>> {
         return is_secret.then_some(start..start + secret.len());
     }
     // A scheme that is not known, and a long token at the end.
-    let is_scheme = name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let is_scheme = scheme.len() < LONGEST_SCHEME
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let is_last = token.end >= value.range.end;
     (is_scheme && is_last && is_random(shown, 16)).then_some(token)
 }
@@ -296,7 +304,7 @@ fn bearer(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     }
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"._~+/=-:|".contains(&b);
     let mut end = at;
-    while end - at < super::syntax::LONGEST && text.byte(end).is_some_and(is_token) {
+    while end - at < LONGEST && text.byte(end).is_some_and(is_token) {
         end += 1;
     }
     let token = text.slice(at..end).trim_end_matches(['.', ':', '-']);
@@ -315,10 +323,10 @@ fn key_header(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         return;
     };
     let word = first_word(text, value.range.clone());
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "._~+/=|:-%!*".contains(c);
-    let length = text.slice(word.clone()).find(|c| !is_token(c));
-    let end = length.map_or(word.end, |length| word.start + length);
-    if text.byte(end) == Some(b'@') {
+    let end = text
+        .run_end(Class::Token, word.start, LONGEST)
+        .min(word.end);
+    if text.byte(end) == Some(b'@') || again(text, &keyword, end) {
         return;
     }
     let alone = word.end == value.range.end;

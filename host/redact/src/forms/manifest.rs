@@ -148,10 +148,8 @@ fn line<'t>(text: &Text<'t>, start: usize, prefix: usize) -> Line<'t> {
 fn yaml(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let start = text.line_start(keyword.start);
     let before = text.slice(start..keyword.start);
-    let after = text.slice(keyword.start..text.line_end(keyword.start));
-    let value = after.split_once(':').map_or("", |(_, value)| value.trim());
-    let value = value.split(" #").next().unwrap_or_default().trim_end();
-    if value.trim_matches(['"', '\'']) != "Secret" || before.len() > 200 {
+    let value = text.slice(keyword.start + "kind:".len()..text.line_end(keyword.start));
+    if !is_secret(value) || before.len() > 200 {
         return;
     }
     // What stands before the document in each line: a time, or the sign of a difference.
@@ -173,6 +171,18 @@ fn yaml(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     if !dash {
         yaml_before(text, start, prefix, column, found);
     }
+}
+
+/// Returns true for the value `Secret`, in quotation marks or not, with a comment or nothing after it.
+fn is_secret(value: &str) -> bool {
+    let marks = ['"', '\''];
+    let value = value.trim_start().trim_start_matches(marks);
+    let Some(after) = value.strip_prefix("Secret") else {
+        return false;
+    };
+    let after = after.trim_start_matches(marks);
+    let rest = after.trim_start();
+    rest.is_empty() || rest.len() < after.len() && rest.starts_with('#')
 }
 
 /// Masks the data in the lines after the kind.

@@ -3,6 +3,7 @@
 use super::armor::{
     self, Body, LONG_LINE, LONGEST, SHORT_LINE, is_decoration, key_word, last_word,
 };
+use super::syntax::again;
 use super::{Detector, Form, Found};
 use crate::text::Text;
 use std::ops::Range;
@@ -225,6 +226,9 @@ fn read_back(text: &Text<'_>, line: usize, body: &mut Body) -> Option<()> {
 
 /// Masks the private lines of a PuTTY key file.
 fn putty(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    if again(text, &keyword, usize::MAX) {
+        return;
+    }
     let mut at = keyword.end;
     while matches!(text.byte(at), Some(b' ' | b'0'..=b'9')) && at - keyword.end < 8 {
         at += 1;

@@ -102,10 +102,20 @@ fn after_value_name(text: &Text<'_>, at: usize) -> Option<usize> {
 /// Returns the first word of a range.
 pub(super) fn first_word(text: &Text<'_>, range: Range<usize>) -> Range<usize> {
     let shown = text.slice(range.clone());
-    let start = shown.len() - shown.trim_start().len();
-    let rest = shown.trim_start();
-    let length = rest
-        .find(|c: char| c.is_ascii_whitespace())
-        .unwrap_or(rest.len());
-    range.start + start..range.start + start + length
+    let start = range.start + shown.len() - shown.trim_start().len();
+    let end = range.start + shown.len();
+    start..text.word_end(start).min(end)
+}
+
+/// Returns true if a keyword stands again between itself and `end`, or within the next hundred bytes.
+/// What follows is found from there: without this, a text of nothing but keywords would be read again
+/// from each of them.
+pub(super) fn again(text: &Text<'_>, keyword: &Range<usize>, end: usize) -> bool {
+    const NEAR: usize = 100;
+    let bytes = text.as_str().as_bytes();
+    let near = keyword.end..end.min(keyword.end + NEAR).min(bytes.len());
+    let (Some(word), Some(near)) = (bytes.get(keyword.clone()), bytes.get(near)) else {
+        return false;
+    };
+    memchr::memmem::find(near, word).is_some()
 }

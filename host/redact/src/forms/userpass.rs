@@ -2,7 +2,7 @@
 
 use super::named::USER;
 use super::plausible::{is_random, stays};
-use super::syntax::after_quote;
+use super::syntax::{after_quote, again};
 use super::{Detector, Form, Found, cookie};
 use crate::text::Text;
 use std::ops::Range;
@@ -220,6 +220,9 @@ fn samba(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
 /// Masks the last argument of a command.
 fn last(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let limit = text.line_end(keyword.end).min(keyword.end + 256);
+    if again(text, &keyword, limit) {
+        return;
+    }
     let shown = text.slice(keyword.end..limit);
     let shown = shown
         .split(['|', ';', '&', '>', ')', '`'])

@@ -341,11 +341,34 @@ pub(super) fn repeats_name(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool 
                 .is_some_and(|b| !b.is_ascii_alphanumeric())
         })
         .count();
-    let end = at + signs + name.text.len();
-    text.continues_with(at + signs, name.text)
-        && text
-            .byte(end)
-            .is_some_and(|b| matches!(b, b'=' | b':' | b'\t' | b' ' | b'|'))
+    let is_name = |at: usize| {
+        let end = at + name.text.len();
+        text.continues_with(at, name.text)
+            && (matches!(text.byte(end), Some(b'=' | b':' | b'\t' | b' ' | b'|'))
+                || text.continues_with(end, "%3"))
+    };
+    (at..=at + signs).any(is_name) || is_full_of(text, name, at)
+}
+
+/// Returns true if the word at a place contains the name several times near its beginning. No secret
+/// does; a text of nothing but names, which would be read again from each of them, does.
+fn is_full_of(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
+    const NEAR: usize = 120;
+    const TIMES: usize = 4;
+    let end = text.word_end(at).min(at + NEAR);
+    if end - at < TIMES * name.text.len() {
+        return false;
+    }
+    let bytes = text.as_str().as_bytes().get(at..end).unwrap_or_default();
+    // Another value begins after these signs.
+    let length = bytes
+        .iter()
+        .position(|byte| matches!(byte, b',' | b';' | b'&'));
+    let near = length.map_or(bytes, |length| bytes.get(..length).unwrap_or(bytes));
+    near.len() >= TIMES * name.text.len()
+        && memchr::memmem::find_iter(near, name.text)
+            .nth(TIMES - 1)
+            .is_some()
 }
 
 /// Returns true if the first bytes of a value show that it is none, for names that need a value that

@@ -2,7 +2,7 @@
 
 use super::names::{self, MAX_NAME, Strength};
 use super::{Form, assignment};
-use crate::text::Text;
+use crate::text::{Class, Text};
 use std::ops::Range;
 
 /// A name of a secret in a text.
@@ -27,10 +27,6 @@ impl Name<'_> {
     }
 }
 
-fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') || byte >= 0x80
-}
-
 /// Returns the name around a keyword.
 pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Name<'t>> {
     let last = text.byte_before(keyword.end)?;
@@ -45,26 +41,28 @@ pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Nam
     }
     let mut end = keyword.end;
     if last.is_ascii_alphanumeric() || last >= 0x80 {
-        while end < keyword.end + MAX_NAME && text.byte(end).is_some_and(is_name) {
-            // `→` and quotation marks are no letters.
-            if text.byte(end) >= Some(0xC2) && !begins_letter(text, end) {
-                break;
+        end = text.run_end(Class::Name, keyword.end, MAX_NAME);
+        let is_cut = end == keyword.end + MAX_NAME;
+        let after = text.slice(keyword.end..end);
+        if after.is_ascii() {
+            if is_cut {
+                return None;
             }
-            end += 1;
-        }
-        if end == keyword.end + MAX_NAME {
-            return None;
+        } else {
+            // `→` and quotation marks are no letters.
+            let sign = after
+                .char_indices()
+                .find(|(_, c)| !c.is_ascii() && !c.is_alphabetic());
+            match sign {
+                Some((at, _)) => end = keyword.end + at,
+                None if is_cut => return None,
+                None => {}
+            }
         }
     } else {
         end -= 1;
     }
-    let mut start = keyword.start;
-    while start > 0
-        && keyword.start - start < MAX_NAME
-        && text.byte_before(start).is_some_and(is_name)
-    {
-        start -= 1;
-    }
+    let mut start = text.run_start(Class::Name, keyword.start, MAX_NAME);
     if keyword.start - start == MAX_NAME {
         return None;
     }
@@ -117,13 +115,6 @@ pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Nam
         strength,
         dashes,
     })
-}
-
-fn begins_letter(text: &Text<'_>, at: usize) -> bool {
-    text.slice(at..at + 4)
-        .chars()
-        .next()
-        .is_some_and(char::is_alphabetic)
 }
 
 /// Returns the word that ends at a place, of at most 16 letters.
