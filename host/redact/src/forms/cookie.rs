@@ -15,6 +15,7 @@ pub(super) static COOKIE: Form = Form {
         "< set-cookie: session=→s%3Aq7W3e9R2t5Y8u1I4.o7P0a3S6d9F2←; Path=/; HttpOnly",
         "curl --cookie 'auth=→q7W3e9R2t5Y8u1I4←' https://x.example.com",
         "url;jsessionid=→0123456789ABCDEF0123456789ABCDEF←",
+        ".example.com\tTRUE\t/\tFALSE\t1893456000\tsid\t→q7W3e9R2t5Y8u1I4o7P0←",
     ],
 };
 
@@ -29,10 +30,17 @@ pub(super) static DETECTORS: &[Detector] = &[
         keywords: &["sessionid=", "sessid=", "connect.sid="],
         detect: session,
     },
+    Detector {
+        keywords: &["\ttrue\t/", "\tfalse\t/"],
+        detect: jar,
+    },
 ];
 
 /// Longest name of a cookie in bytes.
 const LONGEST_NAME: usize = 128;
+
+/// Longest line of a cookie file that is read, in bytes.
+const LONGEST_JAR: usize = 4096;
 
 /// Most cookies in one header.
 const MOST: usize = 64;
@@ -110,6 +118,24 @@ fn is_header(before: &str) -> bool {
         .trim_start_matches(['s', '2'])
         .trim_start_matches(['"', '\'', '\\', ' ']);
     sign.is_empty() && !after.ends_with(['s', '2']) || sign.starts_with(':')
+}
+
+/// Masks the value in a line of a cookie file in the format of Netscape: domain, whether subdomains
+/// are included, path, whether it needs TLS, expiry, name, value, separated by tabs.
+fn jar(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    let limit = text.line_end(keyword.end).min(keyword.end + LONGEST_JAR);
+    let mut fields = text.slice(keyword.end..limit).splitn(5, '\t');
+    let _path = fields.next();
+    let secure = fields.next().unwrap_or_default();
+    let expiry = fields.next().unwrap_or_default();
+    let name = fields.next().unwrap_or_default();
+    let value = fields.next().unwrap_or_default().trim_end();
+    let is_time = !expiry.is_empty() && expiry.bytes().all(|b| b.is_ascii_digit());
+    if matches!(secure, "TRUE" | "FALSE") && is_time && is_session(name, value) {
+        let start = text.slice(keyword.end..limit).rfind(value);
+        let start = keyword.end + start.unwrap_or_default();
+        found(&COOKIE, start..start + value.len());
+    }
 }
 
 fn is_session(name: &str, value: &str) -> bool {

@@ -16,6 +16,7 @@ pub(super) static PASSWORD_HASH: Form = Form {
         "userPassword: →{SSHA}DkMTwBl+a/3DQTxCYEApdUtNXGgdUac3←",
         "AUTH=ci:→$$2y$$05$$abcdefghijklmnopqrstuu5s7X1mJ0Qm2yQx8cKzYh3vLrT9nWbeK←",
         "password: →pbkdf2_sha256$600000$abcdefghijkl$qX3m0V2b7f1k9p8r6t4y2u0i8o6a4s2d0f9g7h5j3k1=←",
+        "ALTER ROLE app PASSWORD '→md5a3f9c2d1e0b8a7f6d5c4b3a2918f7e6d←';",
         "rolpassword | →SCRAM-SHA-256$4096:YWJjZGVmZ2hpamtsbW5vcA==$c3RvcmVka2V5c3RvcmVka2V5c3RvcmVka2V5:c2VydmVya2V5c2VydmVya2V5c2VydmVya2U=←",
     ],
 };
@@ -59,6 +60,10 @@ pub(super) static DETECTORS: &[Detector] = &[
             "{ssha", "{sha", "{smd5}", "{md5}", "{crypt}", "{pbkdf2", "{argon2", "{bcrypt}",
         ],
         detect: ldap,
+    },
+    Detector {
+        keywords: &["md5"],
+        detect: postgres,
     },
     Detector {
         keywords: &["pbkdf2_sha", "bcrypt_sha256$", "scram-sha-"],
@@ -108,6 +113,23 @@ fn named(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         return;
     }
     if let Some(end) = fields(text, name) {
+        found(&PASSWORD_HASH, keyword.start..end);
+    }
+}
+
+/// Finds a password of PostgreSQL: `md5` and 32 hexadecimal digits.
+fn postgres(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if !text.byte(keyword.end).is_some_and(is_digit) {
+        return;
+    }
+    let end = keyword.end + 32;
+    let digits = text.slice(keyword.end..end);
+    let joins = |byte: Option<u8>| {
+        byte.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/'))
+    };
+    let is_hash = digits.bytes().all(is_digit) && digits.len() == 32;
+    if is_hash && !joins(text.byte_before(keyword.start)) && !joins(text.byte(end)) {
         found(&PASSWORD_HASH, keyword.start..end);
     }
 }

@@ -13,6 +13,7 @@ mod header;
 mod json;
 mod manifest;
 pub(crate) mod named;
+mod package_managers;
 mod pem;
 mod plausible;
 mod query;
@@ -58,6 +59,7 @@ static TOPICS: &[(&[&Form], &[Detector])] = &[
     (header::FORMS, header::DETECTORS),
     (manifest::FORMS, manifest::DETECTORS),
     (named::FORMS, named::DETECTORS),
+    (package_managers::FORMS, package_managers::DETECTORS),
     (pem::FORMS, pem::DETECTORS),
     (query::FORMS, query::DETECTORS),
     (url::FORMS, url::DETECTORS),
@@ -86,6 +88,8 @@ pub fn keywords() -> impl Iterator<Item = &'static str> {
 mod tests;
 #[cfg(test)]
 mod tests_commands;
+#[cfg(test)]
+mod tests_files;
 #[cfg(test)]
 mod tests_pem;
 #[cfg(test)]

@@ -40,6 +40,10 @@ pub(super) static DETECTORS: &[Detector] = &[
         detect: token_user,
     },
     Detector {
+        keywords: &["cn=", "dc=", "uid=", "ou="],
+        detect: directory_user,
+    },
+    Detector {
         keywords: &["jdbc:oracle:"],
         detect: oracle,
     },
@@ -128,6 +132,36 @@ fn token_user(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     }
 }
 
+/// Finds `cn=admin,dc=example:password@host` without a scheme: the keyword begins the last part of the
+/// distinguished name.
+fn directory_user(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    let before = text.byte_before(keyword.start);
+    if before.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'?' | b'&')) {
+        return;
+    }
+    let mut end = keyword.end;
+    while end - keyword.end < 64
+        && text
+            .byte(end)
+            .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    {
+        end += 1;
+    }
+    let is_number = text
+        .slice(keyword.end..end)
+        .bytes()
+        .all(|b| b.is_ascii_digit());
+    if is_number || text.byte(end) != Some(b':') {
+        return;
+    }
+    if let Some(at) = host_after(text, end + 1) {
+        let password = text.slice(end + 1..at);
+        if password.len() >= SHORTEST && !password.contains('/') && !stays(password) {
+            found(&URL_CREDENTIALS, end + 1..at);
+        }
+    }
+}
+
 /// Returns true if a name, after which there is `:`, is the user of a URL.
 pub(super) fn is_user(text: &Text<'_>, name: Range<usize>) -> bool {
     let word = text.slice(name.start..name.end + 1);
@@ -187,8 +221,11 @@ fn userinfo(rest: &str, scheme: &str) -> Option<(Range<usize>, Range<usize>)> {
         return (is_host(host)).then_some((0..at, at..at));
     };
     let user = rest.get(..colon)?;
+    // The user of a directory is a distinguished name: `cn=admin,dc=example`.
+    let is_directory = matches!(scheme, "ldap" | "ldaps" | "ldapi") && user.contains('=');
     if user.starts_with('[')
-        || (user.contains(['(', ')', '{', '[', ',', '|', ';', '=', '&']) && !stays(user))
+        || !is_directory
+            && (user.contains(['(', ')', '{', '[', ',', '|', ';', '=', '&']) && !stays(user))
     {
         return None;
     }

@@ -6,7 +6,7 @@ use super::shape::{Style, is_secret};
 use super::value::{self, Value, after_closing_quote, quote_at, skip_blanks};
 use super::variable::is_variable;
 use super::words::is_wordy;
-use super::{Detector, Form, Found, flags, pairs, prose, tables, xml};
+use super::{Detector, Form, Found, flags, pairs, passphrase, prose, tables, xml};
 use crate::forms::url;
 use crate::text::Text;
 use std::ops::Range;
@@ -81,6 +81,9 @@ pub(super) const DETECTOR: Detector = Detector {
         "auth>",
         "reporterid",
         "sonar.login",
+        "bindpw",
+        "rootpw",
+        "masterauth",
         "reporter.id",
         ".pat",
         "extpat",
@@ -139,6 +142,10 @@ fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         at += 1;
     }
     let blanks = skip_blanks(text, at, 120);
+    if let Some(value) = passphrase::in_ldif(text, &name, at) {
+        found(name.form(), value.range);
+        return;
+    }
     if let Some(sign) = sign_at(text, blanks, name.start) {
         if sign.is_table {
             tables::cell(text, &name, sign.end, found);
@@ -253,6 +260,15 @@ fn assigned(
     };
     // `x-access-token:value@host`: the detector of URLs reports it.
     if is_glued && url::is_user(text, name.start..name.end) {
+        return;
+    }
+    let special = match style {
+        Some(Style::Tight) => passphrase::in_braces(text, name, at),
+        Some(_) => None,
+        None => passphrase::words(text, name, at),
+    };
+    if let Some(value) = special.filter(|value| passphrase::is_password(text, value)) {
+        found(name.form(), value.range);
         return;
     }
     let Some(value) = value_after(text, name, at, style, found) else {

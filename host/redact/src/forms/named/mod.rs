@@ -8,6 +8,7 @@ mod flags;
 mod found_name;
 mod names;
 mod pairs;
+mod passphrase;
 mod prose;
 mod shape;
 mod stdin;
@@ -18,6 +19,8 @@ pub(super) mod words;
 mod xml;
 
 use super::{Detector, Form, Found};
+use crate::text::Text;
+use std::ops::Range;
 
 pub(super) use flags::USER;
 pub(crate) use names::{Strength, judge};
@@ -39,6 +42,12 @@ pub(crate) fn form_of_value(strength: Strength, value: &str) -> Option<&'static 
         shape::is_secret(strength, shape::Style::Field, look)
     };
     is_secret.then_some(assignment::form_of(strength))
+}
+
+/// Returns the text in the quotation marks at a place, and the place after it.
+pub(super) fn quoted_at(text: &Text<'_>, at: usize) -> Option<(Range<usize>, usize)> {
+    let value = value::quoted(text, value::quote_at(text, at)?)?;
+    Some((value.range, value.after))
 }
 
 /// The forms.

@@ -178,12 +178,11 @@ fn classify(word: &str) -> Word {
         "password" | "passwords" | "passwd" | "pswd" | "passw" | "passphrase" | "passwort"
         | "passcode" | "psk" | "contraseña" | "contrasena" | "senha" | "kennwort"
         | "wachtwoord" | "passe" | "haslo" | "hasło" | "heslo" | "parola" | "lösenord"
-        | "losenord" | "adgangskode" | "salasana" | "jelszo" | "jelszó" | "пароль" | "sshpass" => {
-            Word::Secret(Strong)
-        }
+        | "losenord" | "adgangskode" | "salasana" | "jelszo" | "jelszó" | "пароль" | "sshpass"
+        | "bindpw" | "rootbindpw" | "masterauth" => Word::Secret(Strong),
         "pass" | "pwd" | "pw" => Word::Secret(Loose),
         "secret" | "secrets" | "token" | "credential" | "credentials" | "creds" | "cred"
-        | "apikey" | "authkey" | "jwt" | "mnemonic" => Word::Secret(Medium),
+        | "apikey" | "authkey" | "authtok" | "jwt" | "mnemonic" => Word::Secret(Medium),
         "tokens" | "pat" | "otp" | "pin" | "salt" | "passkey" | "authcode" => Word::Secret(Weak),
         "auth" | "bearer" => Word::Secret(Faint),
         "key" => Word::Key,

@@ -5,6 +5,7 @@ use super::assignment::{repeats_name, report_as, style_of};
 use super::flags::is_command;
 use super::found_name::{Name, word_before};
 use super::names::Strength;
+use super::passphrase;
 use super::shape::{Style, is_secret};
 use super::tables;
 use super::value::{self, quote_at, shown, skip_blanks};
@@ -138,6 +139,9 @@ fn follows_login(text: &Text<'_>, name: &Name<'_>) -> bool {
 
 /// Returns true for `ENV NAME value`, `set -x NAME value`, `config set name value`.
 fn is_setting(text: &Text<'_>, name: &Name<'_>) -> bool {
+    if passphrase::is_directive(text, name) {
+        return true;
+    }
     if text.byte_before(name.start) != Some(b' ') || name.dashes > 0 {
         return false;
     }
