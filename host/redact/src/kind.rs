@@ -160,6 +160,8 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Matcher {
     regex: Regex,
+    /// What every match begins with, for long patterns: their automata take microseconds to say no.
+    head: Option<Regex>,
     secret_group: Option<usize>,
     /// Longest match in bytes.
     longest: usize,
@@ -202,6 +204,54 @@ fn first_bytes(nfa: &NFA) -> [bool; 256] {
     first
 }
 
+/// Length of a match, in bytes, from which a pattern counts as long.
+const LONG: usize = 256;
+
+/// Returns the longest beginning of a pattern that is a pattern itself and matches less than [`LONG`]
+/// bytes.
+fn head(pattern: &str) -> Option<&str> {
+    let mut starts = Vec::new();
+    let mut depth = 0_usize;
+    let mut bytes = pattern.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        let is_part = depth == 0;
+        match byte {
+            b'|' if depth == 0 => return None,
+            b'?' | b'*' | b'+' => continue,
+            b'{' => {
+                let _ = bytes.find(|(_, byte)| *byte == b'}');
+                continue;
+            }
+            b'\\' => drop(bytes.next()),
+            b'[' => {
+                while let Some((_, byte)) = bytes.next() {
+                    match byte {
+                        b'\\' => drop(bytes.next()),
+                        b']' => break,
+                        _ => {}
+                    }
+                }
+            }
+            b'(' => depth += 1,
+            b')' => {
+                depth = depth.saturating_sub(1);
+                continue;
+            }
+            _ => {}
+        }
+        if is_part {
+            starts.push(at);
+        }
+    }
+    let heads = starts.into_iter().rev();
+    heads.filter_map(|end| pattern.get(..end)).find(|head| {
+        regex_automata::util::syntax::parse(head).is_ok_and(|hir| {
+            let longest = hir.properties().maximum_len();
+            longest.is_some_and(|longest| (1..LONG).contains(&longest))
+        })
+    })
+}
+
 /// Longest match of a pattern without a bound of its own, in bytes.
 const LONGEST_MATCH: usize = 8 * 1024;
 
@@ -214,10 +264,16 @@ impl Matcher {
         // A one-pass DFA suffices for anchored searches with nearly all patterns; the library builds
         // it only for a pattern with a group. A lazy DFA for each of several hundred patterns would
         // take too much memory.
-        let regex = Regex::builder()
-            .configure(Regex::config().hybrid(false).nfa_size_limit(Some(2 << 20)))
-            .build(&format!("({})", without_upper_bounds(pattern)))
-            .map_err(|error| error.to_string())?;
+        let config = Regex::config().hybrid(false).nfa_size_limit(Some(2 << 20));
+        let build = |pattern: &str| {
+            Regex::builder()
+                .configure(config.clone())
+                .build(&format!("({pattern})"))
+                .map_err(|error| error.to_string())
+        };
+        let head = head(pattern).filter(|_| longest >= LONG);
+        let head = head.map(build).transpose()?;
+        let regex = build(&without_upper_bounds(pattern))?;
         let nfa = NFA::compiler()
             .build_from_hir(&hir)
             .map_err(|error| error.to_string())?;
@@ -229,6 +285,7 @@ impl Matcher {
                 .enumerate()
                 .find_map(|(index, name)| (name == Some("secret")).then_some(index)),
             regex,
+            head,
             longest: longest.min(LONGEST_MATCH),
             first: first_bytes(&nfa),
         })
@@ -242,7 +299,7 @@ impl Matcher {
     /// Returns true if a match may be so long that it must not be read again from each of many
     /// keywords within it.
     pub(crate) fn is_long(&self) -> bool {
-        self.longest >= 256
+        self.longest >= LONG
     }
 
     /// Matches at exactly `at`. Returns the match, and the part of it to mask.
@@ -255,6 +312,12 @@ impl Matcher {
         let input = Input::new(text.as_str())
             .range(at..end)
             .anchored(Anchored::Yes);
+        if let Some(head) = &self.head {
+            let near = end.min(at + LONG);
+            if !head.is_match(input.clone().range(at..near).earliest(true)) {
+                return None;
+            }
+        }
         match self.secret_group {
             None => self
                 .regex

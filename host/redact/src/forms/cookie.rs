@@ -78,7 +78,8 @@ pub(super) fn pairs(text: &Text<'_>, list: Range<usize>, found: &mut Found<'_>) 
         if is_session(name, cookie) {
             found(&COOKIE, start..start + cookie.len());
         }
-        if end >= list.end {
+        let next = value.rfind("ookie").unwrap_or(value.len());
+        if end >= list.end || value.get(next..).is_some_and(|next| next.contains(": ")) {
             return;
         }
         at = end + 1;
@@ -94,15 +95,12 @@ fn option(text: &Text<'_>, keyword: Range<usize>) -> Option<Value> {
     let quote = after_quote(text, start);
     let start = quote.unwrap_or(start);
     let limit = text.line_end(start).min(start + 4096);
-    let shown = text.slice(start..limit);
     let end = match quote.and_then(|quote| text.byte_before(quote)) {
-        Some(mark) => shown.find(char::from(mark))?,
-        None => shown
-            .find(|c: char| c.is_ascii_whitespace())
-            .unwrap_or(shown.len()),
+        Some(mark) => text.find(mark, start).filter(|end| *end < limit)?,
+        None => text.word_end(start).min(limit),
     };
     Some(Value {
-        range: start..start + end,
+        range: start..end,
         quoted: quote.is_some(),
     })
 }

@@ -40,12 +40,16 @@ pub(super) const SQL: Detector = Detector {
     detect: sql,
 };
 
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
 /// Most arguments of a command that are looked at.
 const MOST: usize = 32;
 
 fn command(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let before = text.byte_before(keyword.start);
-    if before.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
+    if before.is_some_and(|b| is_word(char::from(b))) {
         return;
     }
     let word = text.slice(keyword.clone());
@@ -73,8 +77,11 @@ fn command(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
             scan.limit = text.line_end(argument.start).min(end + 2 * LINE);
         }
         // The same command again: its secrets are found from there.
-        let again = text.continues_with(argument.start, name)
-            && text.byte(argument.start + name.len()) == Some(b' ');
+        let shown = text.slice(argument.start..argument.after);
+        let again = text.byte(argument.after) == Some(b' ')
+            && shown
+                .strip_suffix(name)
+                .is_some_and(|path| !path.ends_with(is_word));
         if argument.start >= scan.limit || scan.ends(&argument) || again {
             return;
         }

@@ -39,6 +39,10 @@ pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Nam
     {
         return None;
     }
+    // A word that is repeated is no name.
+    if last >= 0x80 && text.continues_with(keyword.end, text.slice(keyword.clone())) {
+        return None;
+    }
     let mut end = keyword.end;
     if last.is_ascii_alphanumeric() || last >= 0x80 {
         end = text.run_end(Class::Name, keyword.end, MAX_NAME);
