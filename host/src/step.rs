@@ -1,6 +1,10 @@
 //! Types that several rooms use: the record of a transition, and its log and event. The room
 //! `observe` creates the record, and the room `event` converts it to a CloudEvent.
 
+mod masked;
+
+pub use masked::{MaskCounts, Redactor};
+
 use crate::known_secrets::PodSecrets;
 use crate::redact::RedactionCounts;
 use jiff::Timestamp;
@@ -138,8 +142,8 @@ pub struct CapturedLog {
     pub incomplete: Option<String>,
     /// Reason why there is no log.
     pub unavailable: Option<String>,
-    /// Secrets that were masked while the log was read, by the name of the plugin that asked for it.
-    pub masked: Vec<(Arc<str>, RedactionCounts)>,
+    /// Secrets that were masked while the log was read.
+    pub masked: MaskCounts,
 }
 
 impl CapturedLog {
@@ -169,6 +173,19 @@ pub struct EventContext {
     pub run_uid: Arc<str>,
     /// Annotations of the TaskRun.
     pub annotations: StringMap,
-    /// Secrets that were masked while the log was read, by the name of the plugin that asked for it.
-    pub masked: Vec<(Arc<str>, RedactionCounts)>,
+    /// Secrets that were masked while the log was read.
+    pub masked_in_log: MaskCounts,
+    /// All secrets that were masked so far, those of the log included.
+    pub masked: MaskCounts,
+}
+
+impl Envelope {
+    /// Counts matches that were masked in the event.
+    pub(crate) fn count_masked(&mut self, redactor: &Redactor, counts: &RedactionCounts) {
+        if counts.total() > 0 {
+            Arc::make_mut(&mut self.context)
+                .masked
+                .add(redactor, counts);
+        }
+    }
 }

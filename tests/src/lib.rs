@@ -19,6 +19,7 @@ pub mod kafka;
 pub mod known_secrets;
 pub mod load;
 pub mod manifests;
+pub mod masking;
 pub mod measure;
 pub mod nats;
 pub mod observer;

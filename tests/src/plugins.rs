@@ -71,6 +71,16 @@ fn module(items: &str, on_configure: &str, process: &str) -> String {
     )
 }
 
+/// Returns a guest with one more import.
+#[must_use]
+pub fn importing(function: &str, signature: &str, items: &str, process: &str) -> String {
+    let import = format!(
+        "(import \"step-observer:plugin/events@0.1.0\" \"[method]event.{function}\" (func $more {signature}))"
+    );
+    // Imports stand first in a module.
+    wat(items, process).replacen("(module", &format!("(module {import}"), 1)
+}
+
 /// The instruction that every call needs: it releases the event.
 pub const RELEASE: &str = "(call $release (local.get $event))";
 

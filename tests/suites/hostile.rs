@@ -11,17 +11,8 @@ use step_observer::plugin::{
 };
 use step_observer_tests::events::example_event;
 use step_observer_tests::path;
-use step_observer_tests::plugins::{RELEASE, load, process, refusal, spec, wat};
+use step_observer_tests::plugins::{RELEASE, importing, load, process, refusal, spec, wat};
 use step_observer_tests::program::Program;
-
-/// Returns a guest with one more import.
-fn importing(function: &str, signature: &str, items: &str, process: &str) -> String {
-    let import = format!(
-        "(import \"step-observer:plugin/events@0.1.0\" \"[method]event.{function}\" (func $more {signature}))"
-    );
-    // Imports stand first in a module.
-    wat(items, process).replacen("(module", &format!("(module {import}"), 1)
-}
 
 /// Returns guests that fail on every event, in different ways.
 fn failing() -> Vec<(&'static str, String)> {

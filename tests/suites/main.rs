@@ -57,6 +57,7 @@ mod receivers;
 mod record;
 mod recordings;
 mod redact;
+mod redaction;
 mod refused;
 mod reload;
 mod secrets;

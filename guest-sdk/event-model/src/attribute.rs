@@ -113,6 +113,17 @@ pub fn check_change(name: &str, value: Option<&str>) -> Result<(), AttributeErro
     }
 }
 
+/// Returns a masked value in the bounds of an attribute: masks may be longer than what they replace, so
+/// it is cut to [`MAX_VALUE`] bytes. Returns `None` if no attribute, or not this one, may have the
+/// value.
+#[must_use]
+pub fn masked_value(name: &str, masked: &str) -> Option<String> {
+    let end = masked.floor_char_boundary(MAX_VALUE);
+    let value = masked.get(..end)?;
+    check_change(name, Some(value)).ok()?;
+    Some(value.to_owned())
+}
+
 /// Returns whether CloudEvents forbids the character in attributes: control characters and Unicode
 /// noncharacters (CloudEvents 1.0 §3.1, type String).
 #[must_use]
@@ -170,6 +181,16 @@ mod tests {
             assert!(check_extension("team", value).is_err(), "{value:?}");
         }
         assert!(check_extension("team", &"x".repeat(MAX_VALUE + 1)).is_err());
+    }
+
+    #[test]
+    fn a_masked_value_is_a_valid_one_or_none() {
+        let long = masked_value("team", &"ß".repeat(MAX_VALUE));
+        assert_eq!(long, Some("ß".repeat(MAX_VALUE / 2)));
+        assert_eq!(masked_value("team", ""), Some(String::new()));
+        assert_eq!(masked_value("subject", ""), None);
+        assert_eq!(masked_value("team", "a\nb"), None);
+        assert_eq!(masked_value("id", "x"), None);
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub enum PluginAccess {
     Write,
     /// No plugin may change it: receivers rely on what it says.
     Read,
+    /// The host writes it after the last plugin. `set` is accepted and has no effect, because plugins of
+    /// 0.1.0, which do not know the field, may use its name.
+    Ignore,
     /// It cannot be changed with `set`; the contract has separate functions for it.
     OwnFunctions,
 }
@@ -58,10 +61,10 @@ pub struct Field {
 
 /// All fields of the data. Members of `labels`, of `step` and of data that plugins add have a row
 /// only if they need their own treatment.
-pub const FIELDS: [Field; 34] = {
+pub const FIELDS: [Field; 35] = {
     use OnOversize::{Keep as Fixed, Omit};
     use OnStrip::{Keep, KeepMembers, Remove};
-    use PluginAccess::{OwnFunctions, Read, Write};
+    use PluginAccess::{Ignore, OwnFunctions, Read, Write};
     [
         row("/attempt", Read, Keep, Fixed),
         row("/cause", Write, Keep, Omit),
@@ -74,6 +77,7 @@ pub const FIELDS: [Field; 34] = {
         row("/pipelineTask", Write, Keep, Omit),
         row("/podRef", Read, Keep, Fixed),
         row("/reason", Read, Keep, Fixed),
+        row("/redaction", Ignore, Keep, Fixed),
         row("/startedAt", Write, Keep, Omit),
         row("/startedAtSource", Write, Keep, Omit),
         row("/step", Write, KeepMembers, Fixed),
@@ -114,6 +118,16 @@ const fn row(
     }
 }
 
+// === impl PluginAccess ===
+
+impl PluginAccess {
+    /// Returns whether a field keeps its content, whatever a plugin asks for.
+    #[must_use]
+    pub fn is_restored(self) -> bool {
+        matches!(self, Self::Read | Self::Ignore)
+    }
+}
+
 // === impl Field ===
 
 impl Field {
@@ -144,7 +158,7 @@ pub fn find(parent: &str, name: &str) -> Option<&'static Field> {
 #[must_use]
 pub fn forbids_set(place: &str) -> Option<&'static Field> {
     let is_it = |field: &&Field| match field.plugin {
-        PluginAccess::Write => false,
+        PluginAccess::Write | PluginAccess::Ignore => false,
         PluginAccess::Read | PluginAccess::OwnFunctions => {
             pointer::is_within(place, field.pointer) || pointer::is_within(field.pointer, place)
         }
@@ -155,9 +169,7 @@ pub fn forbids_set(place: &str) -> Option<&'static Field> {
 /// Puts back what no plugin may change.
 #[must_use]
 pub fn restore(mut data: Value, original: &Value) -> Value {
-    let protected = FIELDS
-        .iter()
-        .filter(|field| field.plugin == PluginAccess::Read);
+    let protected = FIELDS.iter().filter(|field| field.plugin.is_restored());
     for Field { pointer: place, .. } in protected {
         pointer::set(&mut data, place, original.pointer(place).cloned());
     }
@@ -197,6 +209,7 @@ mod tests {
             ("/stepState/container/x", Some("/stepState/container")),
             ("/log", Some("/log")),
             ("/log/x", Some("/log")),
+            ("/redaction", None),
             ("/logs", None),
             ("/stepState/imageID", None),
             ("/stepState/terminated", None),
@@ -236,7 +249,8 @@ mod tests {
     #[test]
     fn what_is_protected_is_put_back() {
         let original = json!({"attempt": 0, "taskRun": {"name": "a"}, "step": {"name": "n"}});
-        let changed = json!({"attempt": 1, "reason": "x", "step": {"name": "m"}});
+        let changed =
+            json!({"attempt": 1, "reason": "x", "redaction": {"values": 9}, "step": {"name": "m"}});
         assert_eq!(
             restore(changed, &original),
             json!({"attempt": 0, "taskRun": {"name": "a"}, "step": {"name": "m"}})

@@ -88,9 +88,49 @@ impl FakeEvent {
         if let (Some(members), Some(log)) = (data.as_object_mut(), log) {
             members.insert("log".to_owned(), log.into());
         }
+        for index in 0..sets.len() {
+            mask_attributes(&mut attributes, &sets, index)?;
+        }
         attributes.insert("data".to_owned(), data);
         Ok(Value::Object(attributes))
     }
+}
+
+/// Masks the subject and the extensions with a set, as the host does after the last plugin.
+fn mask_attributes(
+    attributes: &mut Map<String, Value>,
+    sets: &Sets,
+    index: usize,
+) -> Result<(), String> {
+    let mut changed = Vec::new();
+    for (name, value) in attributes.iter() {
+        let masked = match (name.as_str(), value) {
+            ("subject", Value::String(subject)) => {
+                let mut subject = subject.clone();
+                sets.mask(index, Some(&mut subject), None)?;
+                Some(subject.into())
+            }
+            (name, Value::String(_) | Value::Number(_))
+                if !attribute::CORE.contains(&name) && !attribute::is_reserved(name) =>
+            {
+                let mut member = Value::Object(Map::from_iter([(name.to_owned(), value.clone())]));
+                sets.mask(index, None, Some(&mut member))?;
+                member.get_mut(name).map(Value::take)
+            }
+            _ => continue,
+        };
+        if masked.as_ref() != Some(value) {
+            changed.push((name.clone(), masked));
+        }
+    }
+    for (name, masked) in changed {
+        let masked = masked.as_ref().and_then(Value::as_str);
+        match masked.and_then(|masked| attribute::masked_value(&name, masked)) {
+            Some(masked) => drop(attributes.insert(name, masked.into())),
+            None => drop(attributes.remove(&name)),
+        }
+    }
+    Ok(())
 }
 
 fn take_log(data: &mut Value) -> Option<String> {
@@ -193,5 +233,44 @@ impl Event for FakeEvent {
         let counts = self.sets.mask(index, log.as_mut(), data);
         self.redactions.borrow_mut().push((index, scope));
         counts.map_err(EditError::Invalid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{MaskSet, Plugin};
+    use serde_json::json;
+
+    struct Masks;
+
+    impl Plugin for Masks {
+        type Config = ();
+
+        fn configure((): ()) -> Result<Self, String> {
+            Ok(Self)
+        }
+
+        fn mask_sets(&self) -> Vec<MaskSet> {
+            let none = std::iter::empty::<String>();
+            vec![MaskSet::new("ours").only(none).values(["hunter2222"])]
+        }
+    }
+
+    #[test]
+    fn subject_and_extensions_are_masked_as_in_the_host() {
+        let event = json!({
+            "specversion": "1.0", "id": "hunter2222", "source": "s", "type": "t",
+            "subject": "ci/hunter2222", "partitionkey": "hunter2222", "team": "hunter2222",
+            "hunter2222": "x", "number": 7, "data": {"log": "hunter2222"},
+        });
+        let masked = crate::testing::process::<Masks>("null", &event);
+        assert_eq!(
+            masked,
+            Ok(crate::testing::Processed::Kept(json!({
+                "specversion": "1.0", "id": "hunter2222", "source": "s", "type": "t",
+                "subject": "ci/[redacted:known-value]", "partitionkey": "hunter2222",
+                "team": "[redacted:known-value]", "number": 7, "data": {"log": "hunter2222"},
+            })))
+        );
     }
 }

@@ -52,6 +52,11 @@ impl Sets {
         Ok(Self(sets))
     }
 
+    /// Returns the number of sets.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Returns the position of a set.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|(known, _)| known == name)

@@ -216,6 +216,7 @@ mod tests {
                 masked: [(HOSTILE.to_owned(), 1)].into_iter().collect(),
                 result: CallResult::Kept,
             }],
+            ..Report::default()
         };
         let told = PreparedEvent::Passed {
             record: &record,

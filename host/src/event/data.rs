@@ -1,5 +1,6 @@
 //! The event's data, and its JSON Schema.
 
+use super::redaction::Redaction;
 use crate::known_secrets::PodSecrets;
 use crate::step::{CapturedLog, StepRecord};
 use jiff::Timestamp;
@@ -58,6 +59,10 @@ pub struct StepEventData<'a> {
     /// `TaskRunCancelled`, `TaskRunTimeout`, `OOMKilled`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
+    /// What was masked in the event. Missing if nothing was masked. Only the observer writes it, after
+    /// the last plugin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redaction: Option<Redaction>,
     /// When the step started, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
@@ -216,8 +221,8 @@ impl<'a> StepEventData<'a> {
     pub fn new(record: &'a StepRecord, log: Option<CapturedLog>) -> Self {
         let transition = &record.transition;
         let outcome = transition.kind.outcome();
-        let (log, log_info) = match log {
-            None => (None, None),
+        let (log, log_info, redaction) = match log {
+            None => (None, None, None),
             Some(CapturedLog {
                 text,
                 bytes,
@@ -225,7 +230,7 @@ impl<'a> StepEventData<'a> {
                 truncated,
                 incomplete,
                 unavailable,
-                masked: _,
+                masked,
             }) => (
                 unavailable.is_none().then_some(text),
                 Some(LogInfo {
@@ -235,6 +240,7 @@ impl<'a> StepEventData<'a> {
                     truncated,
                     unavailable,
                 }),
+                Redaction::of(&masked),
             ),
         };
         Self {
@@ -268,6 +274,7 @@ impl<'a> StepEventData<'a> {
             started_at_source: transition.start.map(|start| start.source.as_str()),
             exit_code: outcome.and_then(|outcome| outcome.exit_code),
             reason: outcome.map(|outcome| &*outcome.reason),
+            redaction,
             unread_secrets: record
                 .pod_secrets
                 .as_ref()

@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod encoded;
 mod event_match;
+mod redaction;
 mod size;
 mod traceparent;
 
@@ -19,6 +20,8 @@ pub(crate) use encode::canonical_text;
 pub use encode::{EncodeError, STRUCTURED_MEDIA_TYPE, structured};
 pub use encoded::{BATCH_MEDIA_TYPE, Binary, Binding, ContentMode, DEAD_LETTER_EXTENSION, Encoded};
 pub use event_match::EventMatch;
+pub use redaction::{OtherRedactor, Redaction};
+pub(crate) use redaction::{remove_redaction, write_redaction};
 pub use size::MaxBytes;
 pub use step_observer_event_model::{Phase, attribute};
 
@@ -126,8 +129,8 @@ pub enum BuildError {
     Encode(#[from] EncodeError),
 }
 
-/// Makes the event of a transition. `log` is `None` for events that carry no log (`started`,
-/// `skipped`).
+/// Makes the event of a transition, without the receipt of masking: plugins do not see it. `log` is
+/// `None` for events that carry no log (`started`, `skipped`).
 ///
 /// # Errors
 ///
@@ -143,10 +146,15 @@ pub fn build(
         .as_ref()
         .map(|log| log.masked.clone())
         .unwrap_or_default();
-    event.set_data_unchecked(serde_json::to_value(StepEventData::new(record, log))?);
+    let data = StepEventData {
+        redaction: None,
+        ..StepEventData::new(record, log)
+    };
+    event.set_data_unchecked(serde_json::to_value(data)?);
     let context = EventContext {
         run_uid: record.transition.run_uid.clone(),
         annotations: record.annotations.clone(),
+        masked_in_log: masked.clone(),
         masked,
     };
     Ok(Envelope {
@@ -155,8 +163,8 @@ pub fn build(
     })
 }
 
-/// Makes the same event as [`build`], as the bytes that [`structured`] writes. Builds no tree of
-/// the data, which is only needed if a plugin or a sink reads the data.
+/// Makes the same event as [`build`], with the receipt, as the bytes that [`structured`] writes. Builds
+/// no tree of the data, which is only needed if a plugin or a sink reads the data.
 ///
 /// # Errors
 ///

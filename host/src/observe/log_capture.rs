@@ -2,8 +2,7 @@
 //! the log before that, because a part of a secret matches no rule.
 
 use super::log_mask::{self, CutGuard, GUARD_MARGIN, LogMask, StreamMask};
-use crate::redact::RedactionCounts;
-use crate::step::CapturedLog;
+use crate::step::{CapturedLog, MaskCounts};
 use crate::truncate::{self, MARKER_ROOM};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ pub struct LogCapture {
     lines: usize,
     /// True if a part between head and tail was not read, so that `received` does not contain it.
     has_gap: bool,
-    masked: Vec<(Arc<str>, RedactionCounts)>,
+    masked: MaskCounts,
 }
 
 impl LogCapture {
@@ -47,7 +46,7 @@ impl LogCapture {
             total: 0,
             lines: 0,
             has_gap: false,
-            masked: Vec::new(),
+            masked: MaskCounts::default(),
         }
     }
 
@@ -85,7 +84,7 @@ impl LogCapture {
     fn end_mask(&mut self) {
         let (rest, counts) = self.mask.finish();
         self.keep(&rest);
-        self.masked.extend(counts);
+        self.masked.merge(&counts);
     }
 
     fn keep(&mut self, piece: &[u8]) {
@@ -121,7 +120,7 @@ impl LogCapture {
         self.push_tail(newer);
         self.total = self.total.max(end.total);
         self.received = self.received.max(end.received);
-        self.masked.extend(end.masked);
+        self.masked.merge(&end.masked);
         self.has_gap = true;
         self
     }
@@ -410,8 +409,12 @@ mod tests {
             }],
             ..crate::redact::Options::default()
         });
+        let redactor = crate::step::Redactor::Plugin {
+            name: "redactor".into(),
+            version: "1".into(),
+        };
         let mask = LogMask {
-            engines: vec![("redactor".into(), Arc::new(engine.unwrap()))],
+            engines: vec![(redactor, Arc::new(engine.unwrap()))],
             guards: Vec::new(),
         };
         for before in (0..2000).step_by(7) {
@@ -427,8 +430,11 @@ mod tests {
             let captured = capture.finish();
             assert!(!captured.text.contains("several"), "{before}");
             assert_eq!(captured.bytes, log.len() as u64);
-            let (plugin, counts) = &captured.masked[0];
-            assert_eq!((&**plugin, counts.total()), ("redactor", 1));
+            let masked: Vec<_> = captured.masked.iter().collect();
+            let [(redactor, counts)] = masked[..] else {
+                panic!("{masked:?}");
+            };
+            assert!(redactor.is_plugin("redactor") && counts.total() == 1);
         }
     }
 }

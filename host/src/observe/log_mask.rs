@@ -1,7 +1,8 @@
 //! How a log is masked while it is read, before it is truncated.
 
 use super::change::LogTarget;
-use crate::redact::{Engine, Masker, RedactionCounts};
+use crate::redact::{Engine, Masker};
+use crate::step::{MaskCounts, Redactor};
 use futures::future::BoxFuture;
 use std::fmt::Debug;
 use std::ops::Range;
@@ -26,8 +27,8 @@ pub trait CutGuard: Debug + Send + Sync {
 /// How one log is masked.
 #[derive(Clone, Debug, Default)]
 pub struct LogMask {
-    /// Engines that mask the stream, each with the name of the plugin that asks for it.
-    pub engines: Vec<(Arc<str>, Arc<Engine>)>,
+    /// Engines that mask the stream, each with the redactor that asks for it.
+    pub engines: Vec<(Redactor, Arc<Engine>)>,
     /// Rules that only decide where the log may be cut.
     pub guards: Vec<Arc<dyn CutGuard>>,
 }
@@ -51,13 +52,14 @@ impl LogMasks for NoLogMasks {
 /// Masks a stream with several engines, one after the other.
 #[derive(Debug)]
 pub(super) struct StreamMask {
-    maskers: Vec<(Arc<str>, Masker)>,
+    maskers: Vec<(Redactor, Masker)>,
 }
 
 impl StreamMask {
     pub(super) fn new(mask: &LogMask) -> Self {
-        let masker =
-            |(name, engine): &(Arc<str>, Arc<Engine>)| (name.clone(), Masker::new(engine.clone()));
+        let masker = |(redactor, engine): &(Redactor, Arc<Engine>)| {
+            (redactor.clone(), Masker::new(engine.clone()))
+        };
         Self {
             maskers: mask.engines.iter().map(masker).collect(),
         }
@@ -79,14 +81,14 @@ impl StreamMask {
         bytes
     }
 
-    /// Returns the rest of the stream, and the number of matches by plugin and rule.
-    pub(super) fn finish(&mut self) -> (Vec<u8>, Vec<(Arc<str>, RedactionCounts)>) {
+    /// Returns the rest of the stream, and the number of matches by redactor and rule.
+    pub(super) fn finish(&mut self) -> (Vec<u8>, MaskCounts) {
         let mut rest = Vec::new();
-        let mut counts = Vec::new();
-        for (name, mut masker) in self.maskers.drain(..) {
+        let mut counts = MaskCounts::default();
+        for (redactor, mut masker) in self.maskers.drain(..) {
             let mut masked = Vec::new();
             masker.push(&rest, &mut masked);
-            counts.push((name, masker.finish(&mut masked)));
+            counts.add(&redactor, &masker.finish(&mut masked));
             rest = masked;
         }
         (rest, counts)

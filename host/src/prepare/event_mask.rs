@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use step_observer_event_model::attribute;
-use step_observer_event_model::field::{self, PluginAccess};
+use step_observer_event_model::field;
 
 /// Longest time to mask one event.
 const MAX_TIME: Duration = Duration::from_secs(5);
@@ -35,12 +35,12 @@ impl EventMask {
         Self(engine)
     }
 
-    /// Masks an event.
+    /// Masks an event. Returns the number of matches.
     ///
     /// # Errors
     ///
     /// It takes too much time or memory. The event is then partly masked.
-    pub(super) fn mask(&self, envelope: &mut Envelope) -> Result<(), Exhausted> {
+    pub(super) fn mask(&self, envelope: &mut Envelope) -> Result<RedactionCounts, Exhausted> {
         let mut pass = Pass {
             engine: &self.0,
             limits: ScanLimits {
@@ -49,8 +49,10 @@ impl EventMask {
             },
             counts: RedactionCounts::default(),
         };
-        let (_, _, data) = envelope.event.take_data();
-        if let Some(mut data) = data {
+        // `take_data` would remove the attributes that describe the data, too.
+        let data = envelope.event.data().is_some();
+        let data = data.then(|| envelope.event.set_data_unchecked(Value::Null));
+        if let Some(mut data) = data.flatten() {
             let masked = match &mut data {
                 Data::Json(data) => pass.members_of(data, ""),
                 Data::String(text) => pass.text(text),
@@ -61,7 +63,8 @@ impl EventMask {
             masked?;
         }
         pass.attributes(envelope)?;
-        pass.annotations(envelope)
+        pass.annotations(envelope)?;
+        Ok(pass.counts)
     }
 }
 
@@ -91,7 +94,7 @@ impl Pass<'_> {
         };
         for (name, member) in members.iter_mut() {
             match field::find(parent, name) {
-                Some(field) if field.plugin == PluginAccess::Read => {}
+                Some(field) if field.plugin.is_restored() => {}
                 Some(field) => self.members_of(member, field.pointer)?,
                 None => self.value(member)?,
             }

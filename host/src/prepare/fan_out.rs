@@ -5,8 +5,9 @@ use super::run_chain::ChainRef;
 use super::{AdmittedRecord, MissingMarks, Pending, Preparation, PreparedEvent, SinkRoute};
 use crate::event::EventIdentity;
 use crate::fair::Permit;
-use crate::plugin::Report;
+use crate::plugin::{Chain, Report};
 use crate::step::Envelope;
+use std::sync::Arc;
 
 impl Preparation {
     /// Passes an event through the common plugins, and submits it for each sink whose mark is
@@ -46,7 +47,9 @@ impl Preparation {
             .filter(|(_, missing)| **missing)
             .map(|(route, _)| {
                 let pending = pending.another();
-                self.submit_to_route(route, envelope.as_ref(), item, identity, pending)
+                // A plugin of the sink may copy into an attribute what a common redactor masks.
+                let chain = route.chain.after(&report.redactors);
+                self.submit_to_route(route, chain, envelope.as_ref(), item, identity, pending)
             });
         let own = futures::future::join_all(own);
         let shared = async {
@@ -69,10 +72,11 @@ impl Preparation {
         tokio::join!(shared, own);
     }
 
-    /// Passes an event through the plugins of one sink, and submits it for that sink.
+    /// Passes an event through `chain`, the plugins of one sink, and submits it for that sink.
     async fn submit_to_route(
         &self,
         route: &SinkRoute,
+        chain: Arc<Chain>,
         shared: Option<&Envelope>,
         item: &AdmittedRecord,
         identity: &EventIdentity,
@@ -83,7 +87,7 @@ impl Preparation {
         let (passed, report) = match wanted {
             None => (None, Report::default()),
             Some(shared) => {
-                let chain_ref = ChainRef::Own(&route.chain);
+                let chain_ref = ChainRef::Own(&chain);
                 let mut no_permit = None;
                 let passed = self.run_chain(&chain_ref, shared.clone(), item, &mut no_permit);
                 match passed.await {

@@ -4,14 +4,12 @@ use crate::known_secrets::KnownSecrets;
 use crate::observe::{CutGuard, LogMask, LogMasks, LogTarget};
 use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, RuleSets};
+use crate::step::Redactor;
 use futures::future::BoxFuture;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
-
-/// Name under which masks of known secrets are counted.
-pub(super) const KNOWN_SECRETS: &str = "known-secrets";
 
 /// Masks logs with known secrets and with the rule sets of the plugins that are common to all sinks. Rule sets of single
 /// sinks, and those of plugins that were built for 0.1.0, only decide where a log may be cut.
@@ -46,8 +44,8 @@ impl LogMasks for ChainLogMasks {
         for plugin in common.iter().flat_map(|chain| chain.plugins()) {
             let sets = plugin.rule_sets();
             let engines = sets.iter().filter_map(|(_, set)| set.engine());
-            let name: Arc<str> = plugin.name().into();
-            let engines = engines.map(|engine| (name.clone(), engine.clone()));
+            let redactor = plugin.redactor();
+            let engines = engines.map(|engine| (redactor.clone(), engine.clone()));
             mask.engines.extend(engines);
             if sets.iter().any(|(_, set)| set.engine().is_none()) {
                 mask.guards.push(Arc::new(RuleSetGuard(sets)));
@@ -64,7 +62,7 @@ impl LogMasks for ChainLogMasks {
             let engine = self.known_secrets.engine_of_log(&target.pod_uid).await;
             if let Some(engine) = engine {
                 // A rule that masks a part of a value would hide the value from this engine.
-                mask.engines.insert(0, (KNOWN_SECRETS.into(), engine));
+                mask.engines.insert(0, (Redactor::KnownSecrets, engine));
             }
             mask
         })

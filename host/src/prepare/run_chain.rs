@@ -3,6 +3,7 @@
 
 use super::{AdmittedRecord, Preparation, PreparedEvent};
 use crate::clock;
+use crate::event;
 use crate::fair::Permit;
 use crate::history::EventStage;
 use crate::plugin::{Chain, OnError, Outcome, PluginIdentity, Report};
@@ -62,7 +63,7 @@ impl Preparation {
     /// beginning of the chain that is current at that time, so that each event passes one whole
     /// chain. While a plugin holds the event, its permit is free for other records.
     ///
-    /// The returned event is `None` if a plugin dropped it. The whole result is `None` if the event
+    /// The returned event has the receipt of what was masked. It is `None` if a plugin dropped it. The whole result is `None` if the event
     /// is given up.
     pub(super) async fn run_chain(
         &self,
@@ -75,6 +76,8 @@ impl Preparation {
         let (has_permit, mut held) = (permit.is_some(), None);
         let id = envelope.event.id().to_owned();
         let mut envelope = envelope;
+        // That of the common chain, if this is the chain of a sink.
+        event::remove_redaction(&mut envelope);
         let mut failures = 0_u32;
         let give_up = self.hold_for.map(|hold| tokio::time::Instant::now() + hold);
         loop {
@@ -109,7 +112,8 @@ impl Preparation {
                     }
                     // A plugin may have decoded a text, or joined two.
                     let mask = is_changed.then(|| self.event_mask(record)).flatten();
-                    let envelope = self.masked(mask.as_ref(), *envelope);
+                    let mut envelope = self.masked(mask.as_ref(), *envelope);
+                    event::write_redaction(&mut envelope);
                     return Some((Some(envelope), report));
                 }
                 Ok(Outcome::Dropped(report)) => {

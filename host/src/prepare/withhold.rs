@@ -3,9 +3,8 @@
 use super::Preparation;
 use super::event_mask::EventMask;
 use crate::plugin::withhold_texts;
-use crate::step::{Envelope, EventContext, StepRecord, StringMap};
+use crate::step::{Envelope, Redactor, StepRecord};
 use cloudevents::AttributesReader as _;
-use std::sync::Arc;
 use tracing::{error, warn};
 
 impl Preparation {
@@ -20,7 +19,8 @@ impl Preparation {
         let Some(mask) = mask else {
             return envelope;
         };
-        if mask.mask(&mut envelope).is_ok() {
+        if let Ok(counts) = mask.mask(&mut envelope) {
+            envelope.count_masked(&Redactor::KnownSecrets, &counts);
             return envelope;
         }
         let (id, subject) = (envelope.event.id(), envelope.event.subject());
@@ -53,12 +53,6 @@ impl Preparation {
 
     fn withhold(&self, envelope: Envelope, reason: &str) -> Envelope {
         self.known_secrets.count_withheld();
-        let mut envelope = withhold_texts(envelope, reason);
-        // Plugins could copy annotations into the event.
-        envelope.context = Arc::new(EventContext {
-            annotations: StringMap::default(),
-            ..(*envelope.context).clone()
-        });
-        envelope
+        withhold_texts(envelope, reason)
     }
 }

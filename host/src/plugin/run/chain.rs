@@ -1,15 +1,17 @@
 //! Chains of plugins. Each event passes the plugins in order, or ends at one of them.
 
+use super::attributes;
+use super::identity::PluginIdentity;
 use super::plugin::Plugin;
-use super::report::{CallResult, PluginCall, PluginIdentity, Report};
-use super::strip::{mark, strip};
+use super::report::{CallResult, PluginCall, Report};
+use super::strip::{mark, strip, strip_again};
 use crate::plugin::load::{LoadError, PluginSpec};
 use crate::plugin::policy::OnError;
 use crate::plugin::sandbox::{CallFailure, OutputMask, PluginEngine, transform::Verdict};
-use crate::redact::RedactionCounts;
+use crate::redact::{Exhausted, RedactionCounts};
 use crate::step::Envelope;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A plugin that could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,8 @@ const MAX_REASON_BYTES: usize = 256;
 pub struct Chain {
     engine: PluginEngine,
     plugins: Vec<Arc<Plugin>>,
+    /// Redactors that the events have passed before, in another chain.
+    passed: Vec<Arc<Plugin>>,
     output_mask: Arc<OutputMask>,
     generation: u64,
 }
@@ -48,6 +52,26 @@ pub enum Outcome {
         /// Failure of the call.
         failure: CallFailure,
         /// The original event.
+        envelope: Box<Envelope>,
+    },
+}
+
+/// An event on its way through a chain.
+struct Pass<'c> {
+    chain: &'c Chain,
+    /// The event as it came, if a plugin may block it.
+    original: Option<Envelope>,
+    report: Report,
+}
+
+/// The end of an event's way before the end of the chain.
+enum End {
+    /// The last call in the report has the reason.
+    Dropped,
+    /// See [`Outcome::Blocked`].
+    Blocked {
+        plugin: Arc<PluginIdentity>,
+        failure: CallFailure,
         envelope: Box<Envelope>,
     },
 }
@@ -81,6 +105,7 @@ impl Chain {
             engine: engine.clone(),
             output_mask: Arc::new(OutputMask::new(rule_sets).withhold_all_if(unknown)),
             plugins,
+            passed: Vec::new(),
             generation,
         }
     }
@@ -103,82 +128,178 @@ impl Chain {
         plugins.any(|plugin| plugin.may_wait() && plugin.wants(envelope))
     }
 
-    /// Passes an event through all plugins. This blocks the thread while they run.
+    /// Returns the chain for events that have passed other plugins before. The masks of those plugins
+    /// apply to the attributes of an event also after this chain, and to the texts of its plugins.
+    #[must_use]
+    pub(crate) fn after(self: &Arc<Self>, passed: &[Arc<Plugin>]) -> Arc<Self> {
+        if passed.is_empty() {
+            return self.clone();
+        }
+        let rule_sets = passed.iter().map(|plugin| plugin.rule_sets());
+        Arc::new(Self {
+            engine: self.engine.clone(),
+            plugins: self.plugins.clone(),
+            passed: passed.to_vec(),
+            output_mask: Arc::new(self.output_mask.with(rule_sets)),
+            generation: self.generation,
+        })
+    }
+
+    /// Passes an event through all plugins, then masks its attributes. This blocks the thread while they
+    /// run.
     #[must_use]
     pub fn process(&self, envelope: Envelope) -> Outcome {
-        let blocks = self
-            .plugins
-            .iter()
-            .any(|plugin| plugin.on_error == OnError::Block);
-        let original = blocks.then(|| envelope.clone());
-        let mut report = Report::default();
-        let mut envelope = envelope;
-        for plugin in &self.plugins {
-            if !plugin.wants(&envelope) {
-                continue;
-            }
-            let began = Instant::now();
-            let (draft, answer) = plugin.call(&self.engine, &self.output_mask, envelope);
-            let took = began.elapsed();
-            let mut record = |masked: RedactionCounts, result: CallResult| {
-                report.calls.push(PluginCall {
-                    plugin: plugin.identity.clone(),
-                    took,
-                    masked,
-                    result,
-                });
-            };
-            // The draft was put into the store and normally comes back from it. Without the draft
-            // the event is lost.
-            let Some(draft) = draft else {
-                let reason = "the event was lost in the plugin".to_owned();
-                record(RedactionCounts::default(), CallResult::Dropped(reason));
-                return Outcome::Dropped(report);
-            };
-            let (unchanged, failure) = match answer {
-                Ok(Verdict::Keep) => match draft.apply() {
-                    Ok((changed, mut masked)) => {
-                        // What the rules of the plugin masked while the log was read.
-                        for (name, counts) in &changed.context.masked {
-                            if **name == *plugin.identity.name {
-                                masked.merge(counts);
-                            }
-                        }
-                        plugin.metrics.count_kept(began.elapsed());
-                        record(masked, CallResult::Kept);
-                        envelope = changed;
-                        continue;
-                    }
-                    Err(unchanged) => (*unchanged, CallFailure::Time(plugin.limits.time_ms.get())),
-                },
-                Ok(Verdict::Drop(reason)) => {
-                    plugin.metrics.count_dropped(began.elapsed());
-                    let reason = self.output_mask.mask_line(&reason, MAX_REASON_BYTES);
-                    record(RedactionCounts::default(), CallResult::Dropped(reason));
-                    return Outcome::Dropped(report);
-                }
-                Err(failure) => (draft.discard(), failure),
-            };
-            plugin.metrics.count_failed(&failure, began.elapsed());
-            let on_error = plugin.on_error;
-            let failed = CallResult::Failed {
-                failure: failure.clone(),
-                on_error,
-            };
-            record(RedactionCounts::default(), failed);
-            envelope = match (on_error, &original) {
-                (OnError::Block, Some(original)) => {
-                    return Outcome::Blocked {
-                        plugin: plugin.identity.clone(),
-                        failure,
-                        envelope: Box::new(original.clone()),
-                    };
-                }
-                (OnError::Drop | OnError::Block, _) => return Outcome::Dropped(report),
-                (OnError::Strip, _) => strip(unchanged, &plugin.identity.name),
-                (OnError::Pass, _) => mark(unchanged, &plugin.identity.name),
-            };
+        let mut all = self.passed.iter().chain(&self.plugins);
+        let blocks = all.any(|plugin| plugin.on_error == OnError::Block);
+        let mut pass = Pass {
+            chain: self,
+            original: blocks.then(|| envelope.clone()),
+            report: Report {
+                calls: Vec::new(),
+                redactors: self.passed.clone(),
+            },
+        };
+        let passed = pass
+            .call_plugins(envelope)
+            .and_then(|envelope| pass.mask_attributes(envelope));
+        match passed {
+            Ok(envelope) => Outcome::Deliver(Box::new(envelope), pass.report),
+            Err(End::Dropped) => Outcome::Dropped(pass.report),
+            Err(End::Blocked {
+                plugin,
+                failure,
+                envelope,
+            }) => Outcome::Blocked {
+                plugin,
+                failure,
+                envelope,
+            },
         }
-        Outcome::Deliver(Box::new(envelope), report)
+    }
+}
+
+// === impl Pass ===
+
+impl Pass<'_> {
+    fn call_plugins(&mut self, mut envelope: Envelope) -> Result<Envelope, End> {
+        for plugin in &self.chain.plugins {
+            if plugin.wants(&envelope) {
+                if plugin.redacts() {
+                    self.report.redactors.push(plugin.clone());
+                }
+                envelope = self.call(plugin, envelope)?;
+            }
+        }
+        Ok(envelope)
+    }
+
+    fn call(&mut self, plugin: &Plugin, envelope: Envelope) -> Result<Envelope, End> {
+        let began = Instant::now();
+        let (draft, answer) = plugin.call(&self.chain.engine, &self.chain.output_mask, envelope);
+        let took = began.elapsed();
+        // The draft was put into the store and normally comes back from it. Without the draft the
+        // event is lost.
+        let Some(draft) = draft else {
+            let reason = "the event was lost in the plugin".to_owned();
+            self.record(plugin, took, CallResult::Dropped(reason));
+            return Err(End::Dropped);
+        };
+        let (unchanged, failure) = match answer {
+            Ok(Verdict::Keep) => match draft.apply() {
+                Ok((mut changed, mut masked)) => {
+                    changed.count_masked(&plugin.redactor(), &masked);
+                    // What the rules of the plugin masked while the log was read.
+                    for (redactor, counts) in changed.context.masked_in_log.iter() {
+                        if redactor.is_plugin(&plugin.identity.name) {
+                            masked.merge(counts);
+                        }
+                    }
+                    plugin.metrics.count_kept(began.elapsed());
+                    self.record(plugin, took, CallResult::Kept);
+                    self.report.count_masked(&plugin.identity, &masked);
+                    return Ok(changed);
+                }
+                Err(unchanged) => (*unchanged, plugin.out_of_time()),
+            },
+            Ok(Verdict::Drop(reason)) => {
+                plugin.metrics.count_dropped(began.elapsed());
+                let output_mask = &self.chain.output_mask;
+                let reason = output_mask.mask_line(&reason, MAX_REASON_BYTES);
+                self.record(plugin, took, CallResult::Dropped(reason));
+                return Err(End::Dropped);
+            }
+            Err(failure) => (draft.discard(), failure),
+        };
+        plugin.metrics.count_failed(&failure, began.elapsed());
+        self.fail(plugin, took, failure, unchanged)
+    }
+
+    /// Masks the attributes with the sets of all redactors. A redactor whose sets cannot be applied in
+    /// time has failed on the event.
+    fn mask_attributes(&mut self, mut envelope: Envelope) -> Result<Envelope, End> {
+        for plugin in self.report.redactors.clone() {
+            let began = Instant::now();
+            let sets = plugin.rule_sets();
+            match attributes::mask(&mut envelope.event, &sets, plugin.scan_limits()) {
+                Ok(masked) => {
+                    envelope.count_masked(&plugin.redactor(), &masked);
+                    self.report.count_masked(&plugin.identity, &masked);
+                }
+                Err(Exhausted) if self.has_stripped(&plugin) => {
+                    envelope = strip_again(envelope, &plugin.identity.name);
+                }
+                Err(Exhausted) => {
+                    let (failure, took) = (plugin.out_of_time(), began.elapsed());
+                    plugin.metrics.count_failed(&failure, took);
+                    envelope = self.fail(&plugin, took, failure, envelope)?;
+                }
+            }
+        }
+        Ok(envelope)
+    }
+
+    /// Returns whether the plugin has failed in its call, and the event was stripped.
+    fn has_stripped(&self, plugin: &Plugin) -> bool {
+        let mut calls = self.report.calls.iter();
+        plugin.on_error == OnError::Strip
+            && calls.any(|call| {
+                Arc::ptr_eq(&call.plugin, &plugin.identity)
+                    && matches!(call.result, CallResult::Failed { .. })
+            })
+    }
+
+    /// Does with the event what `onError` of the failed plugin says.
+    fn fail(
+        &mut self,
+        plugin: &Plugin,
+        took: Duration,
+        failure: CallFailure,
+        unchanged: Envelope,
+    ) -> Result<Envelope, End> {
+        let on_error = plugin.on_error;
+        let failed = CallResult::Failed {
+            failure: failure.clone(),
+            on_error,
+        };
+        self.record(plugin, took, failed);
+        match (on_error, &self.original) {
+            (OnError::Block, Some(original)) => Err(End::Blocked {
+                plugin: plugin.identity.clone(),
+                failure,
+                envelope: Box::new(original.clone()),
+            }),
+            (OnError::Drop | OnError::Block, _) => Err(End::Dropped),
+            (OnError::Strip, _) => Ok(strip(unchanged, &plugin.identity.name)),
+            (OnError::Pass, _) => Ok(mark(unchanged, &plugin.identity.name)),
+        }
+    }
+
+    fn record(&mut self, plugin: &Plugin, took: Duration, result: CallResult) {
+        self.report.calls.push(PluginCall {
+            plugin: plugin.identity.clone(),
+            took,
+            masked: RedactionCounts::default(),
+            result,
+        });
     }
 }

@@ -1,8 +1,8 @@
 //! A loaded plugin, which is called once per event.
 
 use super::crash_record::CallMarker;
+use super::identity::PluginIdentity;
 use super::metrics::{PluginCounts, PluginMetrics};
-use super::report::PluginIdentity;
 use super::sample;
 use crate::event::EventMatch;
 use crate::plugin::load::{
@@ -13,7 +13,8 @@ use crate::plugin::sandbox::{
     CallFailure, CallMemory, CodeMemory, Draft, Host, Limits, OutputMask, PluginEngine,
     PluginMemory, RuleSets, transform::Verdict,
 };
-use crate::step::Envelope;
+use crate::redact::ScanLimits;
+use crate::step::{Envelope, Redactor};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::Resource;
@@ -231,6 +232,22 @@ impl Plugin {
         }
     }
 
+    /// Returns the plugin as the one that asks for its masks.
+    pub(crate) fn redactor(&self) -> Redactor {
+        Redactor::Plugin {
+            name: self.identity.name.clone(),
+            version: self.identity.version.as_str().into(),
+        }
+    }
+
+    /// Returns the limits of masking for this plugin outside of its calls: those of one call.
+    pub(super) fn scan_limits(&self) -> ScanLimits {
+        ScanLimits {
+            growth: usize::try_from(self.limits.output_bytes.get()).unwrap_or(usize::MAX),
+            deadline: Instant::now() + Duration::from_millis(self.limits.time_ms.get()),
+        }
+    }
+
     /// Returns whether it is called for an event.
     pub(crate) fn wants(&self, envelope: &Envelope) -> bool {
         self.select.matches(&envelope.event)
@@ -342,6 +359,11 @@ impl Plugin {
             CallEnd::Failed(failure) => failure,
             CallEnd::Starved => self.no_memory(memory),
         }
+    }
+
+    /// Returns the failure of a call that took more than its time.
+    pub(super) fn out_of_time(&self) -> CallFailure {
+        CallFailure::Time(self.limits.time_ms.get())
     }
 
     fn no_memory(&self, memory: &PluginMemory) -> CallFailure {

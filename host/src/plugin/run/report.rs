@@ -1,23 +1,13 @@
 //! The report on an event's way through a chain, with one entry per plugin call.
 
-use crate::plugin::load::FileDigest;
+use super::identity::PluginIdentity;
+use super::plugin::Plugin;
 use crate::plugin::policy::OnError;
 use crate::plugin::sandbox::CallFailure;
 use crate::redact::RedactionCounts;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Names one version of a plugin.
-#[derive(Clone, Debug)]
-pub struct PluginIdentity {
-    /// The operator's name for the plugin.
-    pub name: Arc<str>,
-    /// The version that the plugin declares. Empty if it could not be loaded.
-    pub version: String,
-    /// SHA-256 of its file. `None` if it could not be loaded.
-    pub digest: Option<FileDigest>,
-}
 
 /// One call of a plugin with an event.
 #[derive(Clone, Debug)]
@@ -26,8 +16,9 @@ pub struct PluginCall {
     pub plugin: Arc<PluginIdentity>,
     /// Duration of the call, without the time to apply its changes.
     pub took: Duration,
-    /// Matches that the plugin's rules have masked, counted by rule. Empty unless the result is
-    /// `Kept`.
+    /// Matches that the plugin's rules have masked, counted by rule: while the log was read, in the
+    /// call, and in the attributes after the last plugin. Of a call without the result `Kept`, only the
+    /// last.
     pub masked: RedactionCounts,
     /// The result.
     pub result: CallResult,
@@ -54,6 +45,9 @@ pub enum CallResult {
 pub struct Report {
     /// The calls.
     pub calls: Vec<PluginCall>,
+    /// The plugins whose masks apply to the attributes of the event: those that declare masks and whose
+    /// `match` the event fits, in this chain and in the chain before it.
+    pub redactors: Vec<Arc<Plugin>>,
 }
 
 impl PluginCall {
@@ -87,6 +81,14 @@ impl Report {
     pub fn dropped(&self) -> Option<(&PluginIdentity, Cow<'_, str>)> {
         let last = self.calls.last()?;
         Some((&*last.plugin, last.drop_reason()?))
+    }
+
+    /// Adds matches that were masked for a plugin after its call.
+    pub(super) fn count_masked(&mut self, plugin: &Arc<PluginIdentity>, counts: &RedactionCounts) {
+        let mut calls = self.calls.iter_mut();
+        if let Some(call) = calls.find(|call| Arc::ptr_eq(&call.plugin, plugin)) {
+            call.masked.merge(counts);
+        }
     }
 
     /// Returns the duration of all calls together.

@@ -1,23 +1,26 @@
 //! Applies `onError: strip` to an event on which a redacting plugin has failed: names, numbers,
 //! times and the outcome of the step stay; every free text is removed.
 
-use crate::step::Envelope;
+use crate::step::{Envelope, StringMap};
 use cloudevents::AttributesWriter;
 use cloudevents::event::Data;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use step_observer_event_model::{attribute, field};
 
 /// Strips an event on which `plugin` failed. Also removes the extension attributes that other
 /// plugins added.
 pub(super) fn strip(envelope: Envelope, plugin: &str) -> Envelope {
-    mark(
-        withhold_texts(envelope, &format!("plugin {plugin} failed")),
-        plugin,
-    )
+    mark(strip_again(envelope, plugin), plugin)
 }
 
-/// Removes all free texts of an event and the extension attributes that plugins added. `reason` says
-/// in `logInfo` why there is no log.
+/// Strips an event that was stripped for `plugin` before: later plugins may have added to it.
+pub(super) fn strip_again(envelope: Envelope, plugin: &str) -> Envelope {
+    withhold_texts(envelope, &format!("plugin {plugin} failed"))
+}
+
+/// Removes all free texts of an event, the extension attributes that plugins added, and the annotations,
+/// which later plugins could copy into the event. `reason` says in `logInfo` why there is no log.
 pub(crate) fn withhold_texts(mut envelope: Envelope, reason: &str) -> Envelope {
     let data = match envelope.event.set_data_unchecked(Value::Null) {
         Some(Data::Json(Value::Object(data))) => data,
@@ -48,6 +51,7 @@ pub(crate) fn withhold_texts(mut envelope: Envelope, reason: &str) -> Envelope {
     for name in foreign {
         envelope.event.remove_extension(&name);
     }
+    Arc::make_mut(&mut envelope.context).annotations = StringMap::default();
     envelope
 }
 

@@ -13,7 +13,7 @@ const MIN_SUBSTRING_BYTES: usize = 4;
 const VALUE_MASK: &str = "…";
 
 /// The values of a configuration, without the names of its fields.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ConfigValues {
     /// Longest first, because one text may contain another.
     texts: Vec<String>,

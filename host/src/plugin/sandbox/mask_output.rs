@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const MAX_SCAN_TIME: Duration = Duration::from_millis(100);
 
 /// Masks lines with all rule sets of a chain, and with the values of a configuration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct OutputMask {
     rule_sets: Vec<Arc<RuleSets>>,
     /// True if the chain has a plugin whose rules are unknown. No line that may quote an event is
@@ -26,6 +26,16 @@ impl OutputMask {
         Self {
             rule_sets,
             ..Self::default()
+        }
+    }
+
+    /// Returns the mask with the rule sets of further plugins.
+    pub(crate) fn with(&self, rule_sets: impl IntoIterator<Item = Arc<RuleSets>>) -> Self {
+        let mut all = self.rule_sets.clone();
+        all.extend(rule_sets);
+        Self {
+            rule_sets: all,
+            ..self.clone()
         }
     }
 
@@ -80,5 +90,27 @@ impl OutputMask {
             line.push('…');
         }
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::sandbox::RuleSet;
+    use crate::redact::Scanner;
+
+    #[test]
+    fn sets_of_further_plugins_mask_a_line_too() {
+        let sets = |value: &str| {
+            let scanner = Scanner::new(&[], &[value.to_owned()]).unwrap();
+            Arc::new(vec![("ours".to_owned(), RuleSet::Declared(scanner))])
+        };
+        let mask = OutputMask::new(vec![sets("hunter2222")]).with([sets("w1nter-3333")]);
+        assert_eq!(
+            mask.mask_line("a hunter2222 b w1nter-3333", 256),
+            "a [redacted:known-value] b [redacted:known-value]"
+        );
+        let unknown = OutputMask::default().withhold_all_if(true).with([]);
+        assert!(unknown.mask_line("a", 256).starts_with("(omitted"));
     }
 }

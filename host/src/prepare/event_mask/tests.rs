@@ -13,7 +13,7 @@ fn mask() -> EventMask {
 fn envelope(data: &Value, extensions: &[(&str, &str)]) -> Envelope {
     let mut event = json!({
         "specversion": "1.0", "id": "i", "source": "s", "type": "t", "subject": format!("ci/run/{SECRET}"),
-        "partitionkey": SECRET, "data": data,
+        "partitionkey": SECRET, "datacontenttype": "application/json", "dataschema": "urn:a", "data": data,
     });
     for (name, value) in extensions {
         event[name] = (*value).into();
@@ -39,7 +39,8 @@ fn every_string_name_number_attribute_and_annotation_is_masked() {
         }),
         &[("team", SECRET), ("note", "plain")],
     );
-    mask().mask(&mut event).unwrap();
+    let counts = mask().mask(&mut event).unwrap();
+    assert!(counts.total() > 10, "{counts:?}");
     let shown = String::from_utf8(event::structured(&event.event).unwrap().to_vec()).unwrap();
     let identity = format!("\"partitionkey\":\"{SECRET}\"");
     assert!(shown.contains(&identity), "{shown}");
@@ -49,6 +50,8 @@ fn every_string_name_number_attribute_and_annotation_is_masked() {
         "{rest}"
     );
     assert!(rest.contains("\"note\":\"plain\""), "{rest}");
+    let described = event.event.datacontenttype().zip(event.event.dataschema());
+    assert!(described.is_some(), "{rest}");
     let annotations: Vec<_> = event.context.annotations.iter().collect();
     assert_eq!(annotations, [("note", "see [redacted:known-value]")]);
 }
