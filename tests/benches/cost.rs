@@ -11,9 +11,8 @@ use cloudevents::event::Data;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use step_observer::plugin::{Chain, Outcome, PluginEngine, PluginSource, PluginSpec};
-use step_observer::redact::{RedactionCounts, Rule, ScanLimits, Scanner};
+use step_observer::redact::{Engine as Redactor, Options, RedactionCounts, ScanLimits};
 use step_observer::step::{Envelope, EventContext};
-use step_observer_guest::Plugin as _;
 use step_observer_tests::{guest, path};
 use wasmtime::component::{Component, ComponentType, Lift, Linker, Resource, ResourceType};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
@@ -44,7 +43,7 @@ fn main() {
             events(200, &mut configured, &small),
             // Configures the plugin for every event. The time is the sum of the cost in the
             // instance and the cost of its rules in the host.
-            events(20, &mut each, &small) + time(2, || drop(black_box(native_scanner()))),
+            events(20, &mut each, &small) + time(2, || drop(black_box(native_redactor()))),
         ];
         times
             .iter_mut()
@@ -70,7 +69,7 @@ fn main() {
 
     let log = noise(1024 * 1024);
     let large = envelope(&log);
-    let scanner = native_scanner();
+    let redactor = native_redactor();
     let data = data_without_log(&large);
     let (mut plugin_us, mut native_us) = (Vec::new(), Vec::new());
     for _ in 0..7 {
@@ -82,10 +81,10 @@ fn main() {
             };
             let mut counts = RedactionCounts::default();
             let mut data = data.clone();
-            scanner.redact_json(&mut data, &mut counts, limits).unwrap();
+            redactor.mask_json(&mut data, &mut counts, limits).unwrap();
             black_box((
-                scanner
-                    .redact(&log, &mut counts, limits)
+                redactor
+                    .mask(&log, &mut counts, limits)
                     .unwrap()
                     .into_owned(),
                 data,
@@ -241,20 +240,9 @@ fn noise(size: usize) -> String {
     log
 }
 
-fn native_scanner() -> Scanner {
-    let plugin = redact_secrets::RedactSecrets::configure(None).unwrap();
-    let set = plugin.rule_sets().remove(0);
-    let rules: Vec<Rule> = set
-        .rules
-        .into_iter()
-        .map(|rule| Rule {
-            id: rule.id,
-            pattern: rule.pattern,
-            keywords: rule.keywords,
-            replacement: rule.replacement,
-        })
-        .collect();
-    Scanner::new(&rules, &set.values).unwrap()
+/// The engine of `redact-secrets` without configuration.
+fn native_redactor() -> Redactor {
+    Redactor::new(&Options::default()).unwrap()
 }
 
 enum BareEvent {}

@@ -229,7 +229,7 @@ fn bombs_of_rules_are_refused() {
             .with_settings(|settings| settings.config = json!({"rules": rules}))
     };
     let refused = refusal(&with_rules(r"\pL{20}x", 60));
-    assert!(refused.contains("are large when compiled"), "{refused}");
+    assert!(refused.contains("large patterns, and at most"), "{refused}");
     let refused = refusal(&with_rules("x", 1025));
     assert!(
         refused.contains("more than 16 sets, 1024 rules"),
@@ -270,7 +270,10 @@ fn nothing_that_a_missing_plugin_might_mask_is_logged() {
     };
     let redactor = std::fs::read(step_observer_tests::guest("redact-secrets")).unwrap();
     let masked = log_of(&redactor);
-    assert!(masked.contains("[redacted:github-token]"), "{masked}");
+    assert!(
+        masked.contains("[redacted:github-personal-access-token]"),
+        "{masked}"
+    );
     let withheld = log_of(b"broken");
     assert!(
         withheld.contains("omitted: a plugin that may mask it is not loaded"),

@@ -176,7 +176,10 @@ async fn it_compiles_its_bundled_plugins() {
     let expected = step_observer_tests::recording::json("recordings/leaky.expected.json");
     let events = text(&output.stdout);
     assert_eq!(events.lines().count(), expected.as_array().unwrap().len());
-    assert!(events.contains("[redacted:github-token]"), "{events}");
+    assert!(
+        events.contains("[redacted:github-personal-access-token]"),
+        "{events}"
+    );
 }
 
 #[tokio::test]

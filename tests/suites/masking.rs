@@ -60,7 +60,7 @@ fn a_set_is_described_without_its_values() {
 
 #[test]
 fn a_set_that_cannot_work_is_refused_with_the_place_of_the_mistake() {
-    let unknown = |list: &str| format!("{list}[1]: there is no rule `no-such-rule`");
+    let unknown = |list: &str| format!("{list}[1]: there is no rule of this id");
     let ids = || vec!["github-token".to_owned(), "no-such-rule".to_owned()];
     let mistakes = [
         (

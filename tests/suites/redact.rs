@@ -318,7 +318,7 @@ fn mistakes_of_a_configuration_are_named_with_their_place_and_without_values() {
         ),
         (
             "only:\n- none\n",
-            "c.yaml:2:3: only[0]: there is no rule `none`",
+            "c.yaml:2:3: only[0]: there is no rule of this id",
         ),
         (
             "rules:\n- id: mine\n  pattern: '(hunter2'\n",

@@ -322,7 +322,7 @@ fn a_plugin_is_inspected_without_a_cluster() {
     assert_eq!(told["world"], "step-observer:plugin/transform@0.1.1");
     assert_eq!(told["loaded"]["name"], "redact-secrets");
     assert_eq!(told["loaded"]["onError"], "strip");
-    assert_eq!(told["loaded"]["ruleSets"][0]["name"], "secrets");
+    assert_eq!(told["loaded"]["maskSets"][0]["name"], "secrets");
     assert!(told["configSchema"]["properties"]["logOnly"].is_object());
     let imports = told["imports"].as_array().unwrap();
     assert!(
@@ -331,7 +331,10 @@ fn a_plugin_is_inspected_without_a_cluster() {
             .all(|name| name.as_str().unwrap().starts_with("step-observer:plugin/"))
     );
     let shown = good(place.path(), &["inspect", "bundled:redact-secrets"]);
-    assert!(shown.contains("github-token"), "{shown}");
+    assert!(
+        shown.contains("rules of the catalogue, 0 own rules"),
+        "{shown}"
+    );
     std::fs::write(place.path().join("no.wasm"), "no").unwrap();
     let refused = bad(place.path(), &["inspect", "no.wasm"]);
     assert!(refused.contains("it is not WebAssembly"), "{refused}");
@@ -347,7 +350,7 @@ fn a_dry_run_shows_the_results_and_sends_nothing() {
         &["run", "bundled:redact-secrets", "--recording", recording],
     );
     assert!(
-        shown.contains("Cloning https://ci-bot:[redacted:github-token]@git"),
+        shown.contains("Cloning https://ci-bot:[redacted:github-personal-access-token]@git"),
         "{shown}"
     );
     assert!(shown.ends_with("13 events: 1 kept unchanged, 12 changed, 0 dropped, 0 failed on\n"));

@@ -138,7 +138,7 @@ async fn no_secret_of_a_run_is_in_a_recording_and_the_events_are_the_same() {
     let (recording, said) = recording.stop().await;
     observer.stop().await;
     assert!(
-        said.contains("masked: ") && said.contains("github-token"),
+        said.contains("masked: ") && said.contains("github-personal-access-token"),
         "{said}"
     );
     let encoded = base64::engine::general_purpose::STANDARD
@@ -163,7 +163,7 @@ async fn no_secret_of_a_run_is_in_a_recording_and_the_events_are_the_same() {
     let ended = ended.unwrap();
     assert_eq!(
         ended["data"]["log"],
-        "building with [redacted:github-token]\nbuilt\n"
+        "building with [redacted:github-personal-access-token]\nbuilt\n"
     );
     let results = ended["data"]["stepState"]["terminated"]["message"]
         .as_str()

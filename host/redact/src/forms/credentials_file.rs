@@ -2,7 +2,7 @@
 
 use super::header::is_user_and_password;
 use super::plausible::stays;
-use super::syntax::value_after;
+use super::syntax::{first_word, value_after};
 use super::{Detector, Form, Found};
 use crate::text::Text;
 use std::ops::Range;
@@ -21,7 +21,11 @@ pub(super) static PGPASS: Form = Form {
 pub(super) static DOCKER_AUTH: Form = Form {
     id: "docker-auth",
     title: "credentials in the configuration of a container registry",
-    examples: &[r#"{"auths":{"r.example.com":{"auth":"→Y2k6aHVudGVyMjIyMg==←"}}}"#],
+    examples: &[
+        r#"{"auths":{"r.example.com":{"auth":"→Y2k6aHVudGVyMjIyMg==←"}}}"#,
+        "docker config: →Y2k6aHVudGVyMjIyMg←\ndenied",
+        "DOCKER_CONFIG_JSON='→Y2k6aHVudGVyMjIyMg==←'",
+    ],
 };
 
 pub(super) static FORMS: &[&Form] = &[&PGPASS, &DOCKER_AUTH];
@@ -34,6 +38,19 @@ pub(super) static DETECTORS: &[Detector] = &[
     Detector {
         keywords: &["auth\"", "auth\\", "auth:", "auth'", "auth="],
         detect: docker_auth,
+    },
+    Detector {
+        keywords: &[
+            "docker config",
+            "docker-config",
+            "docker_config",
+            "dockerconfig",
+            "docker auth",
+            "docker-auth",
+            "docker_auth",
+            "dockerauth",
+        ],
+        detect: docker_config,
     },
 ];
 
@@ -75,6 +92,25 @@ fn pgpass(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let letters = password.bytes().any(|b| b.is_ascii_alphabetic());
     if shaped && letters && password.len() >= 3 && !stays(password) {
         found(&PGPASS, password_start..password_start + password.len());
+    }
+}
+
+fn docker_config(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    let ends = ["json", "_json", "-json", " json"];
+    let is_next = |end: &&&str| {
+        let next = text.slice(keyword.end..keyword.end + end.len());
+        next.eq_ignore_ascii_case(end)
+    };
+    let end = keyword.end + ends.iter().find(is_next).map_or(0, |end| end.len());
+    if let Some(value) = value_after(text, end) {
+        let value = if value.quoted {
+            value.range
+        } else {
+            first_word(text, value.range)
+        };
+        if is_user_and_password(text.slice(value.clone())) {
+            found(&DOCKER_AUTH, value);
+        }
     }
 }
 
