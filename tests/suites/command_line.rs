@@ -432,7 +432,7 @@ fn configuration_is_checked_shown_and_described() {
     )
     .unwrap();
     assert!(
-        error(&config(&["check"])).contains("plugin `r`: rule set `secrets`: value 0 is shorter")
+        error(&config(&["check"])).contains("plugin `r`: mask set `secrets`: value 0 is shorter")
     );
     std::fs::write(&file, "lookBack: 10m\nlog:\n  maxBytes: 7\n").unwrap();
     assert!(

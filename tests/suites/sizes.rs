@@ -458,7 +458,7 @@ async fn every_sink_gets_events_within_the_bound_after_the_last_plugin() {
     }
     for sizes in grow("event: {maxBytes: off}\n").await {
         assert!(
-            sizes.len() == 6 && sizes.iter().any(|size| *size > 300_000),
+            sizes.len() == 6 && sizes.iter().any(|size| *size > 70_000),
             "{sizes:?}"
         );
     }

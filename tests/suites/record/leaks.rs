@@ -14,15 +14,15 @@ use step_observer_tests::sink::HttpSink;
 
 /// Secrets, each in a different place of a run.
 const PLANTED: [&str; 9] = [
-    "ghp_inTheLog00000000000000000000000000",
-    "ghp_inTheArguments00000000000000000000",
+    "ghp_inTheLogC3J27XDCG2LmlZGEONYlgC",
+    "ghp_inTheArgumentstjfIZ4SOcMz9CPVN",
     "in-the-environment-S3cret",
-    "ghp_inALabel0000000000000000000000",
-    "ghp_inAnAnnotation000000000000000000",
+    "ghp_inALabelPkNa1Hedcm4pMbXDuCL1mH",
+    "ghp_inAnAnnotationoOsFaQfDPrAJ71fT",
     "in-the-script-S3cret",
     "in-a-result-S3cret",
-    "ghp_inACompressedResult000000000000000",
-    "ghp_inTheNameOfAnAnnotation00000000000",
+    "ghp_inACompressedResultquWoGsbeKXg",
+    "ghp_inTheNameOfAnAnnotationzg2sye9",
 ];
 
 /// A run with a secret in every free text.

@@ -98,7 +98,7 @@ pub(super) const KINDS: &[Kind] = &[
         "https://docs.anthropic.com/en/api/getting-started",
     )
     .pattern(
-        "sk-ant-(?:api[0-9]{2}-)?[A-Za-z0-9_-]{60,140}",
+        "sk-ant-(?:api[0-9]{2}-)?[A-Za-z0-9_-]{32,140}",
         &["sk-ant-"],
     )
     .apart()
@@ -146,7 +146,7 @@ pub(super) const KINDS: &[Kind] = &[
         "Hugging Face user access token",
         "https://huggingface.co/docs/hub/security-tokens",
     )
-    .pattern("hf_[A-Za-z0-9]{32,40}", &["hf_"])
+    .pattern("hf_[A-Za-z0-9]{24,40}", &["hf_"])
     .bounded()
     .entropy(3.9)
     .examples(&["hf_{L34}", "hf_{a34}"])

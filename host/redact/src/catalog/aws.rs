@@ -9,7 +9,7 @@ const STS: &str = "https://docs.aws.amazon.com/STS/latest/APIReference/API_Crede
 /// The kinds.
 pub(super) const KINDS: &[Kind] = &[
     Kind::new("aws-access-key-id", "AWS access key id", KEYS)
-        .pattern("AKIA[A-Z2-7]{16}", &["akia"])
+        .pattern("AKIA[A-Z0-9]{16}", &["akia"])
         .bounded()
         .entropy(2.8)
         .examples(&["AKIA{t16}"])
@@ -19,7 +19,7 @@ pub(super) const KINDS: &[Kind] = &[
         "AWS temporary access key id",
         KEYS,
     )
-    .pattern("ASIA[A-Z2-7]{16}", &["asia"])
+    .pattern("ASIA[A-Z0-9]{16}", &["asia"])
     .bounded()
     .entropy(2.8)
     .allow(&["example", "asiapac", "pacific", "europe"])
@@ -35,7 +35,7 @@ pub(super) const KINDS: &[Kind] = &[
         KEYS,
     )
     .pattern(
-        "(?:ABIA|ACCA|A3T[A-Z0-9])[A-Z2-7]{16}",
+        "(?:ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16}",
         &["abia", "acca", "a3t"],
     )
     .bounded()

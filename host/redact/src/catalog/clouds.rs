@@ -120,7 +120,7 @@ pub(super) const KINDS: &[Kind] = &[
         "DigitalOcean personal access token",
         DIGITALOCEAN,
     )
-    .pattern("dop_v1_[a-f0-9]{64}", &["dop_v1_"])
+    .pattern("dop_v1_[a-f0-9]{40,64}", &["dop_v1_"])
     .entropy(2.5)
     .examples(&["dop_v1_{h64}"])
     .look_alikes(&["dop_v1_token"]),

@@ -7,10 +7,11 @@ const GITLAB: &str = "https://docs.gitlab.com/security/tokens/";
 const ATLASSIAN: &str = "https://support.atlassian.com/bitbucket-cloud/docs/api-tokens/";
 const SOURCEGRAPH: &str = "https://sourcegraph.com/docs/cli/how-tos/creating_an_access_token";
 
-/// The kinds.
+/// The kinds. Their least lengths are below those of today's tokens, so that most of a token that was
+/// cut is masked, too.
 pub(super) const KINDS: &[Kind] = &[
     Kind::new("github-app-user-token", "GitHub App user access token", GITHUB)
-        .pattern("ghu_[A-Za-z0-9]{36,255}", &["ghu_"])
+        .pattern("ghu_[A-Za-z0-9]{20,255}", &["ghu_"])
         .entropy(3.0)
         .checksum(Checksum::Crc32Base62)
         .examples(&["ghu_{a36}"])
@@ -18,7 +19,7 @@ pub(super) const KINDS: &[Kind] = &[
     // Newer tokens of installations carry the number of the App and a JSON Web Token.
     Kind::new("github-app-installation-token", "GitHub App installation access token, GITHUB_TOKEN of Actions", GITHUB)
         .pattern(
-            r"ghs_(?:[0-9]{1,12}_eyJ[A-Za-z0-9_-]{10,500}\.[A-Za-z0-9_-]{10,1000}\.[A-Za-z0-9_-]{20,700}|[A-Za-z0-9]{36,255})",
+            r"ghs_(?:[0-9]{1,12}_eyJ[A-Za-z0-9_-]{10,500}\.[A-Za-z0-9_-]{10,1000}\.[A-Za-z0-9_-]{20,700}|[A-Za-z0-9]{20,255})",
             &["ghs_"],
         )
         .entropy(3.0)
@@ -26,31 +27,31 @@ pub(super) const KINDS: &[Kind] = &[
         .examples(&["ghs_{a36}", "ghs_{a80}", "ghs_{d7}_eyJ{w60}.{w200}.{w86}"])
         .look_alikes(&["ghs_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]),
     Kind::new("github-personal-access-token", "GitHub personal access token (classic)", GITHUB)
-        .pattern("ghp_[A-Za-z0-9]{36,255}", &["ghp_"])
+        .pattern("ghp_[A-Za-z0-9]{20,255}", &["ghp_"])
         .entropy(3.0)
         .checksum(Checksum::Crc32Base62)
         .examples(&["ghp_{a36}"])
         .look_alikes(&["ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "ghp_short"]),
     Kind::new("github-oauth-token", "GitHub OAuth access token", GITHUB)
-        .pattern("gho_[A-Za-z0-9]{36,255}", &["gho_"])
+        .pattern("gho_[A-Za-z0-9]{20,255}", &["gho_"])
         .entropy(3.0)
         .checksum(Checksum::Crc32Base62)
         .examples(&["gho_{a36}"])
         .look_alikes(&["gho_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]),
     Kind::new("github-refresh-token", "GitHub App refresh token", GITHUB)
-        .pattern("ghr_[A-Za-z0-9]{36,255}", &["ghr_"])
+        .pattern("ghr_[A-Za-z0-9]{20,255}", &["ghr_"])
         .entropy(3.0)
         .checksum(Checksum::Crc32Base62)
         .examples(&["ghr_{a36}", "ghr_{a76}"])
         .look_alikes(&["ghr_short"]),
     Kind::new("github-fine-grained-token", "GitHub fine-grained personal access token", GITHUB)
-        .pattern("github_pat_[A-Za-z0-9_]{36,255}", &["github_pat_"])
+        .pattern("github_pat_[A-Za-z0-9_]{20,255}", &["github_pat_"])
         .entropy(3.0)
         .examples(&["github_pat_{a22}_{a59}"])
         .look_alikes(&["github_pat_token_for_releases"]),
     Kind::new("gitlab-personal-access-token", "GitLab personal, project or group access token", GITLAB)
         .pattern(
-            r"glpat-[A-Za-z0-9_-]{20,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12}|\.[0-9a-z]{7,12})?",
+            r"glpat-[A-Za-z0-9_-]{16,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12}|\.[0-9a-z]{7,12})?",
             &["glpat-"],
         )
         .apart()
@@ -58,7 +59,7 @@ pub(super) const KINDS: &[Kind] = &[
         .examples(&["glpat-{w20}", "glpat-{a27}.01.{l9}", "glpat-{w27}.{l9}"])
         .look_alikes(&["glpat-xxxxxxxxxxxxxxxxxxxx", "glpat-short"]),
     Kind::new("gitlab-deploy-token", "GitLab deploy token", GITLAB)
-        .pattern(r"gldt-[A-Za-z0-9_-]{20,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12})?", &["gldt-"])
+        .pattern(r"gldt-[A-Za-z0-9_-]{16,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12})?", &["gldt-"])
         .apart()
         .entropy(3.0)
         .examples(&["gldt-{w20}"])
@@ -85,25 +86,25 @@ pub(super) const KINDS: &[Kind] = &[
         .examples(&["glcbt-{a2}_{w20}", "glcbt-{h5}_{w20}"])
         .look_alikes(&["glcbt-short"]),
     Kind::new("gitlab-trigger-token", "GitLab pipeline trigger token", GITLAB)
-        .pattern("glptt-[A-Za-z0-9_-]{20,64}", &["glptt-"])
+        .pattern("glptt-[A-Za-z0-9_-]{16,64}", &["glptt-"])
         .apart()
         .entropy(2.5)
         .examples(&["glptt-{h40}", "glptt-{w20}"])
         .look_alikes(&["glptt-short"]),
     Kind::new("gitlab-feed-token", "GitLab feed token", GITLAB)
-        .pattern("glft-[A-Za-z0-9_-]{20,64}", &["glft-"])
+        .pattern("glft-[A-Za-z0-9_-]{16,64}", &["glft-"])
         .apart()
         .entropy(3.0)
         .examples(&["glft-{w20}", "glft-{h64}"])
         .look_alikes(&["glft-short"]),
     Kind::new("gitlab-incoming-mail-token", "GitLab incoming mail token", GITLAB)
-        .pattern("glimt-[A-Za-z0-9_-]{20,40}", &["glimt-"])
+        .pattern("glimt-[A-Za-z0-9_-]{16,64}", &["glimt-"])
         .apart()
         .entropy(3.0)
         .examples(&["glimt-{w25}", "glimt-{l25}"])
         .look_alikes(&["glimt-short"]),
     Kind::new("gitlab-agent-token", "GitLab agent for Kubernetes token", GITLAB)
-        .pattern(r"glagent-[A-Za-z0-9_-]{40,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12})?", &["glagent-"])
+        .pattern(r"glagent-[A-Za-z0-9_-]{16,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,12})?", &["glagent-"])
         .apart()
         .entropy(3.0)
         .examples(&["glagent-{w50}"])
@@ -115,7 +116,7 @@ pub(super) const KINDS: &[Kind] = &[
         .examples(&["glwt-{w20}"])
         .look_alikes(&["glwt-short"]),
     Kind::new("gitlab-scim-token", "GitLab SCIM token", GITLAB)
-        .pattern("glsoat-[A-Za-z0-9_-]{20,64}", &["glsoat-"])
+        .pattern("glsoat-[A-Za-z0-9_-]{16,64}", &["glsoat-"])
         .apart()
         .entropy(3.0)
         .examples(&["glsoat-{w20}"])
@@ -127,7 +128,7 @@ pub(super) const KINDS: &[Kind] = &[
         .examples(&["glffct-{w20}"])
         .look_alikes(&["glffct-short"]),
     Kind::new("gitlab-oauth-secret", "GitLab OAuth application secret", GITLAB)
-        .pattern("gloas-[A-Za-z0-9_-]{40,80}", &["gloas-"])
+        .pattern("gloas-[A-Za-z0-9_-]{16,80}", &["gloas-"])
         .apart()
         .entropy(3.0)
         .examples(&["gloas-{h64}", "gloas-{w64}"])

@@ -16,9 +16,9 @@ pub(super) const KINDS: &[Kind] = &[
         "npm access token",
         "https://docs.npmjs.com/about-access-tokens",
     )
-    .pattern("npm_[A-Za-z0-9]{36}", &["npm_"])
+    .pattern("npm_[A-Za-z0-9]{20,100}", &["npm_"])
     .bounded()
-    .entropy(4.0)
+    .entropy(3.6)
     .allow(&["package", "version", "config", "lifecycle"])
     .checksum(Checksum::Crc32Base62)
     .examples(&["npm_{a36}"])
@@ -84,7 +84,7 @@ pub(super) const KINDS: &[Kind] = &[
         "Docker Hub personal access token",
         DOCKER,
     )
-    .pattern("dckr_pat_[A-Za-z0-9_-]{24,48}", &["dckr_pat_"])
+    .pattern("dckr_pat_[A-Za-z0-9_-]{16,100}", &["dckr_pat_"])
     .entropy(3.0)
     .examples(&["dckr_pat_{w27}"])
     .look_alikes(&["dckr_pat_short"]),
@@ -93,7 +93,7 @@ pub(super) const KINDS: &[Kind] = &[
         "Docker Hub organisation access token",
         DOCKER,
     )
-    .pattern("dckr_oat_[A-Za-z0-9_-]{24,48}", &["dckr_oat_"])
+    .pattern("dckr_oat_[A-Za-z0-9_-]{16,100}", &["dckr_oat_"])
     .entropy(3.0)
     .examples(&["dckr_oat_{w32}"])
     .look_alikes(&["dckr_oat_short"]),

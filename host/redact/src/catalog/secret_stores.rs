@@ -112,7 +112,7 @@ pub(super) const KINDS: &[Kind] = &[
         .examples(&["US:{w43}", "EU:{w43}"])
         .look_alikes(&["US:central", "STATUS:running"]),
     Kind::new("age-secret-key", "age secret key", AGE)
-        .pattern("AGE-SECRET-KEY-1[A-Z0-9]{52,64}", &["age-secret-key-1"])
+        .pattern("AGE-SECRET-KEY-1[A-Z0-9]{40,64}", &["age-secret-key-1"])
         .examples(&["AGE-SECRET-KEY-1{u58}"])
         .look_alikes(&["AGE-SECRET-KEY-1"]),
     Kind::new("age-post-quantum-secret-key", "age secret key for a post-quantum recipient", AGE)
@@ -132,7 +132,7 @@ pub(super) const KINDS: &[Kind] = &[
         .look_alikes(&["RWRTY0Iy"]),
     Kind::new("ansible-vault", "Ciphertext of Ansible Vault", "https://docs.ansible.com/ansible/latest/vault_guide/index.html")
         .pattern(
-            r"\$ANSIBLE_VAULT;1\.[12];AES256(?:;[A-Za-z0-9_.-]{1,64})?(?P<secret>(?:[0-9a-f \t\r\n]|\\n){40,4000})",
+            r"\$ANSIBLE_VAULT;1\.[12];AES256(?:;[A-Za-z0-9_.-]{1,64})?(?:[ \t\r\n]|\\n){1,40}(?P<secret>[0-9a-f](?:[0-9a-f \t\r\n]|\\n){38,3900}[0-9a-f])",
             &["$ansible_vault;"],
         )
         .examples(&["$ANSIBLE_VAULT;1.1;AES256\n{h80}\n{h80}\n{h40}", "$ANSIBLE_VAULT;1.2;AES256;prod\n          {h80}"])
