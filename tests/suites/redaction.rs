@@ -228,6 +228,53 @@ async fn every_sink_gets_masked_attributes_and_the_receipt() {
     assert_eq!(ids[0], ids[1]);
 }
 
+/// Returns the receipts of the events with a log of two sinks, of which the second has `own` plugins.
+async fn receipts(common: &str, own: &str) -> [Value; 2] {
+    let server = ApiServer::start().await;
+    let sinks = [HttpSink::start(vec![]).await, HttpSink::start(vec![]).await];
+    let config = format!(
+        "lookBack: 1000000h\nplugins: [{common}]\nsinks:\n\
+         - {{name: common, to: {{http: {{url: '{}'}}}}}}\n\
+         - {{name: own, to: {{http: {{url: '{}'}}}}, plugins: [{own}]}}\n",
+        sinks[0].url, sinks[1].url,
+    );
+    let observer = Observer::with_config(&server, &config, &[]);
+    server.wait_for_watches(2).await;
+    let [run, pod] = <[Value; 2]>::try_from(finished_run(1)).unwrap();
+    let name = pod["object"]["metadata"]["name"].as_str().unwrap();
+    let log = format!("a {VALUE}\nb {VALUE}\n");
+    server.set_log(&format!("{name}-step-unnamed-0"), &log);
+    server.play(&run);
+    server.play(&pod);
+    for sink in &sinks {
+        sink.wait_for(2).await;
+    }
+    observer.stop().await;
+    sinks.map(|sink| {
+        let data = sink.accepted().into_iter();
+        let mut data = data.map(|request| serde_json::from_slice::<Value>(&request.body).unwrap());
+        let ended = data.find(|data| data["log"].is_string());
+        ended.unwrap()["redaction"].take()
+    })
+}
+
+#[tokio::test]
+async fn each_match_is_counted_once_and_only_where_it_was_masked() {
+    let PluginSource::Bytes { module, .. } = redactor_of(VALUE).source else {
+        panic!("no bytes");
+    };
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("redactor.wat");
+    std::fs::write(&file, module).unwrap();
+    let plugin = format!("{{name: ours, from: {{file: '{}'}}}}", file.display());
+    let expected = json!({"plugin": "ours", "version": "0.0.1", "rules": {}, "values": 2});
+    // Masked while the log is read.
+    let both = receipts(&plugin, "").await;
+    assert_eq!(both, [expected.clone(), expected.clone()]);
+    // Masked in the event of one sink.
+    assert_eq!(receipts("", &plugin).await, [Value::Null, expected]);
+}
+
 #[tokio::test]
 async fn an_event_in_which_nothing_is_masked_has_no_receipt() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);

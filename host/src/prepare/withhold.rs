@@ -23,13 +23,15 @@ impl Preparation {
             envelope.count_masked(&Redactor::KnownSecrets, &counts);
             return envelope;
         }
+        // Replaces the subject, too, which a plugin may have set.
+        let envelope = self.withhold(envelope, "known secrets could not be masked");
         let (id, subject) = (envelope.event.id(), envelope.event.subject());
         error!(
             id,
             subject,
             "known secrets cannot be masked in time: the event continues without its texts"
         );
-        self.withhold(envelope, "known secrets could not be masked")
+        envelope
     }
 
     /// Returns whether the texts of a record's event must be withheld, because a Secret of its pod is
