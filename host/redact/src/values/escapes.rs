@@ -1,7 +1,7 @@
 //! Undoes escapes, so that a value is found however its signs were written.
 //!
-//! One pass undoes percent-encoding, backslash escapes (of JSON, shells and programming languages)
-//! and character references (of XML and HTML) in every place where they may be meant; passes are
+//! One pass undoes percent-encoding, backslash escapes (of JSON, shells and programming languages),
+//! character references (of XML and HTML) and what is certain of quoted-printable in every place where they may be meant; passes are
 //! repeated, since encodings are nested. All backslashes go. What is a pass at one place depends on
 //! a few bytes around it only, so that a search that begins in the middle of a text finds the same.
 //!
@@ -119,11 +119,14 @@ pub(super) fn undo_value(value: &[u8]) -> Undone {
     let clear = Zeroizing::new(now.bytes);
     let bytes = clear.iter().copied().filter(|byte| !is_left_out(*byte));
     let mut bytes = Zeroizing::new(bytes.collect::<Vec<u8>>());
-    let open = bytes.iter().rposition(|byte| matches!(byte, b'%' | b'&'));
+    let open = bytes
+        .iter()
+        .rposition(|byte| matches!(byte, b'%' | b'&' | b'='));
     if let Some(open) = open
         && let Some((sign, rest)) = bytes.get(open..).and_then(<[u8]>::split_first)
         && match sign {
             b'%' => rest.len() < 2 && rest.iter().all(u8::is_ascii_hexdigit),
+            b'=' => rest.is_empty() || rest == b"3",
             _ => rest.len() < 8 && rest.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'#'),
         }
     {
@@ -169,6 +172,10 @@ fn parts(layer: &Layer<'_>, signs: Signs) -> Vec<Range<usize>> {
         .filter(|at| is_escape(layer, *at))
         .collect();
     let escapes = places.len();
+    let equals = memchr::memchr_iter(b'=', bytes);
+    places.extend(equals.filter(|at| {
+        quoted_printable(bytes.get(*at..).unwrap_or_default()).is_some() && is_near_text(layer, *at)
+    }));
     if signs.quotes {
         let quote = |byte: Option<&u8>| matches!(byte, Some(b'\'' | b'"'));
         let doubled = memchr::memchr2_iter(b'\'', b'"', bytes);
@@ -225,21 +232,31 @@ fn pass(input: &Elements, output: &mut Elements) -> Pass {
     let mut undone = Pass::default();
     let mut at = 0;
     let bytes = &input.bytes;
+    // The next signs after a place that was searched before.
+    let (mut escape, mut equals) = (0, 0);
     while let Some(byte) = bytes.get(at) {
         let rest = bytes.get(at..).unwrap_or_default();
-        let escape = match byte {
+        let read = match byte {
             b'%' => percent(rest),
             b'&' => reference(rest),
             b'\\' => backslash(rest),
+            b'=' => quoted_printable(rest),
             _ => {
-                let end =
-                    memchr::memchr3(b'%', b'&', b'\\', rest).map_or(bytes.len(), |end| at + end);
+                // The last results hold until they are passed: no byte is searched twice.
+                if escape <= at {
+                    escape = memchr::memchr3(b'%', b'&', b'\\', rest)
+                        .map_or(bytes.len(), |end| at + end);
+                }
+                if equals <= at {
+                    equals = memchr::memchr(b'=', rest).map_or(bytes.len(), |end| at + end);
+                }
+                let end = escape.min(equals);
                 copy(input, at..end, output);
                 at = end;
                 continue;
             }
         };
-        let Some((meaning, length)) = escape else {
+        let Some((meaning, length)) = read else {
             output.push(*byte, &input.range(at, at));
             at += 1;
             continue;
@@ -258,7 +275,7 @@ fn pass(input: &Elements, output: &mut Elements) -> Pass {
         match meaning {
             Meaning::Nothing => {
                 // A slash that needs no escape is a character of base64.
-                undone.base64 |= bytes.get(at + 1) == Some(&b'/');
+                undone.base64 |= *byte == b'=' || bytes.get(at + 1) == Some(&b'/');
             }
             Meaning::Byte(byte) => std::iter::once(byte).for_each(push),
             Meaning::Character(character) => {
@@ -284,6 +301,34 @@ pub(super) enum Meaning {
     Nothing,
     Byte(u8),
     Character(char),
+}
+
+/// Reads the escapes of quoted-printable (RFC 2045) that are seldom anything else: the sign `=`, a line
+/// that goes on, and a character that is not ASCII.
+fn quoted_printable(rest: &[u8]) -> Option<(Meaning, usize)> {
+    match rest.get(1..3)? {
+        b"\r\n" => Some((Meaning::Nothing, 3)),
+        [b'\n', _] => Some((Meaning::Nothing, 2)),
+        b"3D" => Some((Meaning::Byte(b'='), 3)),
+        [b'C'..=b'F', _] => {
+            let mut bytes = [0; 4];
+            let mut length = 0;
+            for (byte, escape) in bytes.iter_mut().zip(rest.chunks_exact(3)) {
+                let Some((b'=', digits)) = escape.split_first() else {
+                    break;
+                };
+                if digits.iter().any(u8::is_ascii_lowercase) {
+                    break;
+                }
+                *byte = u8::try_from(number(digits, 16)?).ok()?;
+                length += 1;
+            }
+            let text = bytes.get(..length)?.utf8_chunks().next()?.valid();
+            let character = text.chars().next()?;
+            Some((Meaning::Character(character), 3 * character.len_utf8()))
+        }
+        _ => None,
+    }
 }
 
 /// Reads `%41`.

@@ -10,6 +10,12 @@ const MAX_GAP: usize = 64;
 /// Longest separator of two hexadecimal bytes.
 const MAX_SEPARATOR: usize = 4;
 
+/// Longest text before base64 that begins each line, such as the time in a log, in bytes.
+const MAX_PREFIX: usize = 80;
+
+/// Fewest base64 characters at the end of a line that go on after a prefix in the next one.
+const MIN_LINE: usize = 16;
+
 const BLANK: u8 = 64;
 const OTHER: u8 = 65;
 
@@ -87,6 +93,8 @@ pub(super) fn base64(layer: &Layer<'_>, search: &Search, found: &mut dyn FnMut(&
     let mut run = Run::default();
     let mut watch = Watch::new(search);
     let mut at = 0;
+    // Where the characters before `at` began.
+    let mut word = 0;
     while let Some(byte) = layer.bytes.get(at) {
         let digit = class(&BASE64, *byte);
         if digit < BLANK {
@@ -95,6 +103,15 @@ pub(super) fn base64(layer: &Layer<'_>, search: &Search, found: &mut dyn FnMut(&
             continue;
         }
         let (joins, length) = white_space(layer.bytes, at);
+        if joins
+            && at - word >= MIN_LINE
+            && let Some(next) = after_prefix(layer, word, at)
+        {
+            watch.skips.push(at..next);
+            (at, word) = (next, next);
+            continue;
+        }
+        word = at + length.max(1);
         if !joins {
             decode_base64(layer, &mut watch, at, &mut run, found);
         }
@@ -112,6 +129,8 @@ struct Watch<'s> {
     digits: usize,
     /// The last digits.
     bits: u64,
+    /// Line breaks within the run, with the prefix of the next line.
+    skips: Vec<Range<usize>>,
     /// For each number of digits that may be left out at the beginning, a bit: decoded so, the run
     /// may hold a value.
     wanted: u8,
@@ -125,6 +144,7 @@ impl<'s> Watch<'s> {
             start: 0,
             digits: 0,
             bits: 0,
+            skips: Vec::new(),
             wanted: 0,
         }
     }
@@ -173,16 +193,19 @@ fn decode_base64(
 ) {
     let wanted = std::mem::take(&mut watch.wanted);
     let digits = std::mem::take(&mut watch.digits);
+    let skips = std::mem::take(&mut watch.skips);
     if wanted == 0 {
         return;
     }
+    let mut skips = skips.into_iter().peekable();
     run.clear();
     run.digits.reserve(digits);
     run.places.reserve(digits);
     let bytes = layer.bytes.get(watch.start..end).unwrap_or_default();
     for (place, byte) in (watch.start..).zip(bytes) {
+        while skips.next_if(|skip| skip.end <= place).is_some() {}
         let digit = class(&BASE64, *byte);
-        if digit < BLANK {
+        if digit < BLANK && skips.peek().is_none_or(|skip| place < skip.start) {
             run.push(digit, place);
         }
     }
@@ -210,6 +233,31 @@ fn decode_base64(
         });
         run.decoded = decoded;
     }
+}
+
+/// Returns the place after the prefix of the next line, if a line that ends with the base64 `word..at`
+/// has a prefix of the same shape: only digits differ.
+fn after_prefix(layer: &Layer<'_>, word: usize, at: usize) -> Option<usize> {
+    let Origin::Text(offset) = &layer.origin else {
+        return None;
+    };
+    let before = layer.bytes.get(word.saturating_sub(MAX_PREFIX + 1)..word)?;
+    let length = match memchr::memrchr(b'\n', before) {
+        Some(line_break) => before.len() - line_break - 1,
+        None if *offset == 0 && before.len() == word => word,
+        None => return None,
+    };
+    let rest = layer
+        .bytes
+        .get(at..(at + 2 * MAX_PREFIX).min(layer.bytes.len()))?;
+    let next = at + rest.iter().position(|byte| *byte == b'\n')? + 1;
+    let prefix = layer.bytes.get(word - length..word)?;
+    let other = layer.bytes.get(next..next + length)?;
+    let is_alike =
+        |(one, other): (&u8, &u8)| one == other || one.is_ascii_digit() && other.is_ascii_digit();
+    let is_text = prefix.iter().any(|byte| class(&BASE64, *byte) != BLANK);
+    let goes_on = class(&BASE64, *layer.bytes.get(next + length)?) < BLANK;
+    (is_text && goes_on && prefix.iter().zip(other).all(is_alike)).then_some(next + length)
 }
 
 /// Returns whether a run goes on after the white space at `at`, because it contains a line break

@@ -253,6 +253,64 @@ fn a_short_value_is_found_in_base64_as_a_whole_only() {
     }
 }
 
+/// Each line of a log begins with the time, or with the name of a container.
+#[test]
+fn base64_is_found_in_lines_with_a_prefix() {
+    let long: String = (0..40)
+        .map(|part| format!("k{part}.Q{}", part * 7))
+        .collect();
+    for value in [long.as_str(), "0123456789-abcdefghij-KLMNOPQRST-uvwxyz"] {
+        let search = known(&[value]);
+        for (skipped, columns) in [(0, 76), (1, 76), (40, 60), (55, 64), (56, 76)] {
+            let encoded = STANDARD.encode(format!("{}{value} end of it", "-".repeat(skipped)));
+            for prefix in [
+                "12:01:0N ",
+                "step-build | ",
+                "2026-01-01T00:00:0N.12345Z stdout F ",
+                "\tN\t",
+            ] {
+                let lines = encoded.as_bytes().chunks(columns).enumerate();
+                let lines: Vec<_> = lines
+                    .map(|(number, line)| {
+                        let prefix = prefix.replace('N', &(number % 10).to_string());
+                        format!("{prefix}{}", std::str::from_utf8(line).unwrap())
+                    })
+                    .collect();
+                for (before, after) in [("", ""), ("12:01:00 other line\n", "\n12:01:09 done\n")] {
+                    let text = format!("{before}{}{after}", lines.join("\n"));
+                    let output = masked(&search, &text);
+                    let shown = output.trim_end_matches(after);
+                    let first = shown.find('~').unwrap_or_else(|| panic!("{text}"));
+                    let last = shown.rfind('~').unwrap();
+                    let between = shown.get(first..last).unwrap();
+                    assert!(between.chars().all(|c| c == '~'), "{output}");
+                    let start = before.len() + prefix.len() + skipped * 4 / 3;
+                    assert!(first <= start + prefix.len() + 3, "{output}");
+                    assert!(shown.len() - last <= 20 + prefix.len(), "{output}");
+                }
+            }
+        }
+    }
+}
+
+/// Lines of other prefixes, and lines that are no base64, are not joined.
+#[test]
+fn lines_with_other_prefixes_are_not_joined() {
+    let value = "0123456789-abcdefghij-KLMNOPQRST-uvwxyz";
+    let search = known(&[value]);
+    let encoded = STANDARD.encode(value);
+    let (first, second) = encoded.split_at(28);
+    for text in [
+        format!("a: {first}\nb: {second}"),
+        format!("a: {first}\na: - {second}"),
+        format!("a: {first}.\na: {second}"),
+    ] {
+        assert_eq!(masked(&search, &text), text);
+    }
+    let text = format!("a: {first}\na: {second}");
+    assert!(masked(&search, &text).contains("~~~~"));
+}
+
 #[test]
 fn the_fewest_ranges_cover_a_run_of_overlapping_ones() {
     let ranges = |ends: &[(usize, usize)]| -> Vec<_> {

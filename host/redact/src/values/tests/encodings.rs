@@ -69,6 +69,25 @@ fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
     text.encode_utf16().flat_map(bytes).collect()
 }
 
+fn quoted_printable(text: &str) -> String {
+    let mut line = 0;
+    let mut output = String::new();
+    for byte in text.bytes() {
+        let one = match byte {
+            b'\n' => "\n".to_owned(),
+            b'=' | 0x80.. => format!("={byte:02X}"),
+            byte => char::from(byte).to_string(),
+        };
+        if line + one.len() > 75 {
+            output.push_str("=\n");
+            line = 0;
+        }
+        line = if byte == b'\n' { 0 } else { line + one.len() };
+        output.push_str(&one);
+    }
+    output
+}
+
 /// What `printf %q` of bash prints.
 fn printf_q(text: &str) -> String {
     if text.chars().any(char::is_control) {
@@ -176,6 +195,7 @@ pub(super) fn encodings(value: &str, before: &str, after: &str) -> Vec<(String, 
     add("shell in json", json(&value.replace('\'', "'\\''")));
     add("sql", value.replace('\'', "''"));
     add("csv", value.replace('"', "\"\""));
+    add("quoted-printable", quoted_printable(value));
     let joined = format!("{before}{value}{after}");
     let bytes = joined.as_bytes();
     add("hex", hex(bytes, ""));
