@@ -4,6 +4,7 @@
 //! undone, its hexadecimal digits and its base64 decoded, each with a way back to the characters
 //! that hold the value. All of this looks at no more than [`MARGIN`] bytes around an occurrence.
 
+mod dump;
 mod escapes;
 mod layer;
 mod needles;
@@ -220,6 +221,7 @@ impl ValueSearch {
         self.plain(layer, found);
         if layer.depth == 0 {
             runs::hex(layer, shortest, &mut |decoded| self.plain(decoded, found));
+            dump::find(layer, &mut |decoded| self.plain(decoded, found));
         }
         self.base64(layer, found);
         if layer.depth > 0 {

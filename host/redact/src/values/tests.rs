@@ -253,6 +253,67 @@ fn a_short_value_is_found_in_base64_as_a_whole_only() {
     }
 }
 
+/// Returns a dump: each line with `groups` of bytes as hexadecimal digits.
+fn dump(text: &str, group: usize, swaps: bool, column: bool) -> String {
+    let mut lines = Vec::new();
+    for (number, part) in text.as_bytes().chunks(16).enumerate() {
+        let groups = part.chunks(group).map(|bytes| {
+            let mut bytes = bytes.to_vec();
+            if swaps {
+                bytes.reverse();
+            }
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        });
+        let groups: Vec<String> = groups.collect();
+        let digits = groups.join(" ");
+        let shown = std::str::from_utf8(part).unwrap();
+        lines.push(if column {
+            format!("{:08x}: {digits:39}  {shown}", number * 16)
+        } else {
+            format!("{:07x} {digits}", number * 16)
+        });
+    }
+    lines.join("\n")
+}
+
+/// A value that goes on in the next line of a dump.
+#[test]
+fn values_are_found_in_columns_of_bytes() {
+    let value = "0-Zk3fg!hijk-mn.pqrs-Tu";
+    let search = known(&[value]);
+    for skipped in [0, 3, 10, 15] {
+        let text = format!("{}{value} and the rest of it", "-".repeat(skipped));
+        for (group, swaps, column) in [
+            (2, false, true),
+            (1, false, true),
+            (1, false, false),
+            (2, true, false),
+            (4, false, true),
+        ] {
+            let text = format!("$ xxd x\n{}\ndone\n", dump(&text, group, swaps, column));
+            let output = masked(&search, &text);
+            let first = output.find('~').unwrap_or_else(|| panic!("{text}"));
+            let last = output.rfind('~').unwrap();
+            let between = output.get(first..last).unwrap();
+            assert!(between.chars().all(|c| c == '~'), "{output}");
+            let hidden = text.get(first..=last).unwrap();
+            // Both columns: neither the digits nor the characters are left.
+            assert!(hidden.len() > value.len() * 2, "{output}");
+            for part in value.as_bytes().windows(8) {
+                assert!(
+                    !output.contains(std::str::from_utf8(part).unwrap()),
+                    "{output}"
+                );
+            }
+        }
+    }
+    let other = dump("the same text, but without the value", 2, false, true);
+    assert_eq!(masked(&search, &other), other);
+}
+
 /// Each line of a log begins with the time, or with the name of a container.
 #[test]
 fn base64_is_found_in_lines_with_a_prefix() {
