@@ -77,7 +77,7 @@ pub const FIELDS: [Field; 35] = {
         row("/pipelineTask", Write, Keep, Omit),
         row("/podRef", Read, Keep, Fixed),
         row("/reason", Read, Keep, Fixed),
-        row("/redaction", Ignore, Keep, Fixed),
+        row("/redaction", Ignore, Keep, Omit),
         row("/startedAt", Write, Keep, Omit),
         row("/startedAtSource", Write, Keep, Omit),
         row("/step", Write, KeepMembers, Fixed),

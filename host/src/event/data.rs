@@ -59,8 +59,8 @@ pub struct StepEventData<'a> {
     /// `TaskRunCancelled`, `TaskRunTimeout`, `OOMKilled`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
-    /// What was masked in the event. Missing if nothing was masked. Only the observer writes it, after
-    /// the last plugin.
+    /// What was masked in the event. Missing if nothing was masked, or if `leftOut` lists it. Only the
+    /// observer writes it, after the last plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redaction: Option<Redaction>,
     /// When the step started, RFC 3339.

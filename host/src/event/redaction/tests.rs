@@ -67,8 +67,8 @@ fn rules_and_values_count_all_redactors_and_say_who_they_were() {
     );
 }
 
-#[test]
-fn a_receipt_is_bounded_and_shows_no_id_that_could_be_a_text() {
+/// Returns more than a receipt lists: of rules, of plugins and of characters in their names.
+fn many() -> Vec<(Redactor, RedactionCounts)> {
     let odd = ["", "a\nb", "größe", "a=b", "<script>", &"x".repeat(65)];
     let odd: RedactionCounts = odd.into_iter().map(|id| (id.to_owned(), 1)).collect();
     let many = (1..=40).map(|number| (format!("{:-<64}", format!("rule-{number:02}")), number));
@@ -77,7 +77,12 @@ fn a_receipt_is_bounded_and_shows_no_id_that_could_be_a_text() {
         (plugin("p"), many.collect()),
     ];
     masked.extend((0..20).map(|number| (plugin(&format!("other-{number}")), counts([("a", 1)]))));
-    let receipt = receipt(&masked);
+    masked
+}
+
+#[test]
+fn a_receipt_is_bounded_and_shows_no_id_that_could_be_a_text() {
+    let receipt = receipt(&many());
     // The 8 rules with the fewest matches, rule `a` included: 20 of `a` are more than 1 to 8.
     let rules = receipt["rules"].as_object().unwrap();
     assert_eq!(rules.len(), 32);
@@ -111,4 +116,26 @@ fn a_receipt_replaces_what_stands_in_its_place() {
         panic!("no data");
     };
     assert_eq!(*data, json!({"attempt": 0}));
+}
+
+#[test]
+fn an_event_stays_within_its_bound_and_loses_a_long_receipt_last() {
+    for (masked, is_kept) in [
+        (vec![(plugin("redact"), counts([("a", 1)]))], true),
+        (many(), false),
+    ] {
+        let event = json!({
+            "specversion": "1.0", "id": "i", "source": "s", "type": "t",
+            "data": {"attempt": 0, "log": "word ".repeat(5000), "logInfo": {}, "redaction": receipt(&masked)},
+        });
+        let body =
+            crate::event::structured(&crate::event::from_json(event).unwrap().event).unwrap();
+        let whole = crate::event::Encoded::from_structured(body);
+        let (bounded, oversize) = whole.bounded(3500, 0).unwrap();
+        assert!(oversize.is_some_and(|oversize| oversize.fits));
+        let event: Value = serde_json::from_slice(&bounded.structured()).unwrap();
+        assert_eq!(event["data"]["redaction"].is_object(), is_kept, "{event}");
+        let paths = event["data"]["leftOut"].to_string();
+        assert_eq!(!paths.contains("/redaction"), is_kept, "{paths}");
+    }
 }
