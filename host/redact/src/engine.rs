@@ -2,7 +2,8 @@
 
 use crate::catalog;
 use crate::forms::{self, Detector, Form};
-use crate::kind::{self, Kind, Matcher};
+use crate::kind::{self, Kind};
+use crate::matcher::Matcher;
 use crate::own_rule::{MAX_FULL_RULES, OwnRule};
 use crate::percent;
 use crate::text::Text;
@@ -477,7 +478,7 @@ impl Engine {
         };
         for lead in (least..=most).rev() {
             if let Some(at) = keyword.checked_sub(lead)
-                && text.byte(at).is_some_and(|byte| matcher.begins_with(byte))
+                && matcher.begins_at(text, at)
                 && text.as_str().is_char_boundary(at)
                 && self.try_match(text, index, at, hits)
             {
@@ -501,7 +502,7 @@ impl Engine {
         let Some(matcher) = compiled.matcher() else {
             return false;
         };
-        if !text.byte(at).is_some_and(|byte| matcher.begins_with(byte)) {
+        if !matcher.begins_at(text, at) {
             return false;
         }
         if matcher.is_long() && kind.lead == (0, 0) && kind::repeats(text, at) {

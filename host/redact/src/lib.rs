@@ -15,6 +15,7 @@ pub mod forms;
 mod json;
 mod kind;
 mod mask;
+mod matcher;
 mod own_rule;
 mod percent;
 mod rule_set;

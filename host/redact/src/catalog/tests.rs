@@ -1,7 +1,7 @@
 //! Every kind proves its form: each example is masked, no look-alike is.
 
 use super::*;
-use crate::kind::Matcher;
+use crate::matcher::Matcher;
 use crate::{Engine, Options, RedactionCounts, ScanLimits};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

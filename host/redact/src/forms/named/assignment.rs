@@ -376,10 +376,9 @@ fn is_full_of(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
         return false;
     }
     let bytes = text.as_str().as_bytes().get(at..end).unwrap_or_default();
-    // Another value begins after these signs.
-    let length = bytes
-        .iter()
-        .position(|byte| matches!(byte, b',' | b';' | b'&'));
+    // Another value begins after these signs and a letter.
+    let begins = |pair: &[u8]| matches!(pair, [b',' | b';' | b'&', next] if next.is_ascii_alphanumeric() || matches!(next, b'"' | b'\'' | b'_'));
+    let length = bytes.windows(2).position(begins);
     let near = length.map_or(bytes, |length| bytes.get(..length).unwrap_or(bytes));
     near.len() >= TIMES * name.text.len()
         && memchr::memmem::find_iter(near, name.text)

@@ -1,5 +1,8 @@
 //! Names of secrets: whether an identifier says that its value is one, and how surely.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// Longest name in bytes. A longer identifier is data.
 pub(crate) const MAX_NAME: usize = 96;
 
@@ -171,49 +174,300 @@ fn key_after(before: &str, is_second: bool) -> Strength {
     }
 }
 
+/// Words of names with their meanings.
+const WORDS: &[(Word, &[&str])] = &[
+    (
+        Word::Secret(Strength::Strong),
+        &[
+            "password",
+            "passwords",
+            "passwd",
+            "pswd",
+            "passw",
+            "passphrase",
+            "passwort",
+            "passcode",
+            "psk",
+            "contraseña",
+            "contrasena",
+            "senha",
+            "kennwort",
+            "wachtwoord",
+            "passe",
+            "haslo",
+            "hasło",
+            "heslo",
+            "parola",
+            "lösenord",
+            "losenord",
+            "adgangskode",
+            "salasana",
+            "jelszo",
+            "jelszó",
+            "пароль",
+            "sshpass",
+            "bindpw",
+            "rootbindpw",
+            "masterauth",
+        ],
+    ),
+    (Word::Secret(Strength::Loose), &["pass", "pwd", "pw"]),
+    (
+        Word::Secret(Strength::Medium),
+        &[
+            "secret",
+            "secrets",
+            "token",
+            "credential",
+            "credentials",
+            "creds",
+            "cred",
+            "apikey",
+            "authkey",
+            "authtok",
+            "jwt",
+            "mnemonic",
+        ],
+    ),
+    (
+        Word::Secret(Strength::Weak),
+        &["tokens", "pat", "otp", "pin", "salt", "passkey", "authcode"],
+    ),
+    (Word::Secret(Strength::Faint), &["auth", "bearer"]),
+    (Word::Key, &["key"]),
+    (
+        Word::About,
+        &[
+            "path",
+            "paths",
+            "file",
+            "files",
+            "filename",
+            "dir",
+            "directory",
+            "folder",
+            "name",
+            "names",
+            "length",
+            "len",
+            "size",
+            "count",
+            "counts",
+            "number",
+            "url",
+            "uri",
+            "urls",
+            "endpoint",
+            "host",
+            "hostname",
+            "port",
+            "address",
+            "addr",
+            "type",
+            "types",
+            "kind",
+            "ttl",
+            "expiry",
+            "expire",
+            "expires",
+            "expired",
+            "expiration",
+            "exp",
+            "lifetime",
+            "age",
+            "timeout",
+            "policy",
+            "policies",
+            "ref",
+            "refs",
+            "reference",
+            "id",
+            "ids",
+            "hint",
+            "label",
+            "description",
+            "desc",
+            "title",
+            "prompt",
+            "placeholder",
+            "field",
+            "column",
+            "attribute",
+            "param",
+            "parameter",
+            "prefix",
+            "suffix",
+            "pattern",
+            "format",
+            "regex",
+            "algorithm",
+            "alg",
+            "algo",
+            "encoding",
+            "scope",
+            "scopes",
+            "issuer",
+            "audience",
+            "rotation",
+            "version",
+            "limit",
+            "enabled",
+            "disabled",
+            "required",
+            "optional",
+            "valid",
+            "invalid",
+            "status",
+            "state",
+            "error",
+            "errors",
+            "failed",
+            "failure",
+            "missing",
+            "exists",
+            "manager",
+            "provider",
+            "source",
+            "backend",
+            "driver",
+            "plugin",
+            "class",
+            "handler",
+            "controller",
+            "helper",
+            "util",
+            "utils",
+            "template",
+            "templates",
+            "strategy",
+            "mode",
+            "method",
+            "usage",
+            "changed",
+            "updated",
+            "created",
+            "at",
+            "date",
+            "time",
+            "timestamp",
+            "strength",
+            "validator",
+            "validation",
+            "generator",
+            "stdin",
+            "var",
+            "variable",
+            "script",
+            "command",
+            "cmd",
+            "fd",
+            "sock",
+            "socket",
+            "info",
+            "hash",
+            "go",
+            "rs",
+            "py",
+            "js",
+            "ts",
+            "java",
+            "md",
+            "txt",
+            "json",
+            "yaml",
+            "yml",
+            "html",
+            "css",
+            "c",
+            "h",
+            "cpp",
+            "rb",
+            "php",
+            "sh",
+            "log",
+            "xml",
+            "svg",
+            "png",
+            "lock",
+            "tmpl",
+            "tpl",
+            "com",
+            "org",
+            "net",
+            "io",
+            "fingerprint",
+            "thumbprint",
+            "checksum",
+            "digest",
+            "list",
+            "index",
+            "revision",
+            "position",
+            "offset",
+            "line",
+            "config",
+            "store",
+            "bytes",
+            "bits",
+            "affinity",
+            "review",
+            "reviews",
+            "request",
+            "crt",
+            "pem",
+            "pub",
+            "class_name",
+            "stream",
+            "hashes",
+            "by",
+            "through",
+            "thru",
+            "rate",
+            "fail",
+            "fails",
+            "ratio",
+            "threshold",
+            "arg",
+            "args",
+        ],
+    ),
+    (
+        Word::Choice,
+        &[
+            "max",
+            "min",
+            "num",
+            "total",
+            "no",
+            "has",
+            "is",
+            "use",
+            "enable",
+            "disable",
+            "require",
+            "requires",
+            "allow",
+            "show",
+            "hide",
+            "without",
+            "unexpected",
+            "validate",
+            "skip",
+        ],
+    ),
+];
+
 /// Returns what a word of a name means.
 fn classify(word: &str) -> Word {
-    use Strength::{Faint, Loose, Medium, Strong, Weak};
-    match word {
-        "password" | "passwords" | "passwd" | "pswd" | "passw" | "passphrase" | "passwort"
-        | "passcode" | "psk" | "contraseña" | "contrasena" | "senha" | "kennwort"
-        | "wachtwoord" | "passe" | "haslo" | "hasło" | "heslo" | "parola" | "lösenord"
-        | "losenord" | "adgangskode" | "salasana" | "jelszo" | "jelszó" | "пароль" | "sshpass"
-        | "bindpw" | "rootbindpw" | "masterauth" => Word::Secret(Strong),
-        "pass" | "pwd" | "pw" => Word::Secret(Loose),
-        "secret" | "secrets" | "token" | "credential" | "credentials" | "creds" | "cred"
-        | "apikey" | "authkey" | "authtok" | "jwt" | "mnemonic" => Word::Secret(Medium),
-        "tokens" | "pat" | "otp" | "pin" | "salt" | "passkey" | "authcode" => Word::Secret(Weak),
-        "auth" | "bearer" => Word::Secret(Faint),
-        "key" => Word::Key,
-        "path" | "paths" | "file" | "files" | "filename" | "dir" | "directory" | "folder"
-        | "name" | "names" | "length" | "len" | "size" | "count" | "counts" | "number" | "url"
-        | "uri" | "urls" | "endpoint" | "host" | "hostname" | "port" | "address" | "addr"
-        | "type" | "types" | "kind" | "ttl" | "expiry" | "expire" | "expires" | "expired"
-        | "expiration" | "exp" | "lifetime" | "age" | "timeout" | "policy" | "policies" | "ref"
-        | "refs" | "reference" | "id" | "ids" | "hint" | "label" | "description" | "desc"
-        | "title" | "prompt" | "placeholder" | "field" | "column" | "attribute" | "param"
-        | "parameter" | "prefix" | "suffix" | "pattern" | "format" | "regex" | "algorithm"
-        | "alg" | "algo" | "encoding" | "scope" | "scopes" | "issuer" | "audience" | "rotation"
-        | "version" | "limit" | "enabled" | "disabled" | "required" | "optional" | "valid"
-        | "invalid" | "status" | "state" | "error" | "errors" | "failed" | "failure"
-        | "missing" | "exists" | "manager" | "provider" | "source" | "backend" | "driver"
-        | "plugin" | "class" | "handler" | "controller" | "helper" | "util" | "utils"
-        | "template" | "templates" | "strategy" | "mode" | "method" | "usage" | "changed"
-        | "updated" | "created" | "at" | "date" | "time" | "timestamp" | "strength"
-        | "validator" | "validation" | "generator" | "stdin" | "var" | "variable" | "script"
-        | "command" | "cmd" | "fd" | "sock" | "socket" | "info" | "hash" | "go" | "rs" | "py"
-        | "js" | "ts" | "java" | "md" | "txt" | "json" | "yaml" | "yml" | "html" | "css" | "c"
-        | "h" | "cpp" | "rb" | "php" | "sh" | "log" | "xml" | "svg" | "png" | "lock" | "tmpl"
-        | "tpl" | "com" | "org" | "net" | "io" | "fingerprint" | "thumbprint" | "checksum"
-        | "digest" | "list" | "index" | "revision" | "position" | "offset" | "line" | "config"
-        | "store" | "bytes" | "bits" | "affinity" | "review" | "reviews" | "request" | "crt"
-        | "pem" | "pub" | "class_name" | "stream" | "hashes" | "by" | "through" | "thru"
-        | "rate" | "fail" | "fails" | "ratio" | "threshold" | "arg" | "args" => Word::About,
-        "max" | "min" | "num" | "total" | "no" | "has" | "is" | "use" | "enable" | "disable"
-        | "require" | "requires" | "allow" | "show" | "hide" | "without" | "unexpected"
-        | "validate" | "skip" => Word::Choice,
-        _ => classify_glued(word),
+    static MEANINGS: LazyLock<HashMap<&str, Word>> = LazyLock::new(|| {
+        let words = WORDS.iter();
+        words
+            .flat_map(|(meaning, words)| words.iter().map(|word| (*word, *meaning)))
+            .collect()
+    });
+    match MEANINGS.get(word) {
+        Some(meaning) => *meaning,
+        None => classify_glued(word),
     }
 }
 

@@ -1,0 +1,226 @@
+//! A pattern of a kind, ready to match at a place.
+
+use crate::text::Text;
+use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson::{NFA, State, Transition};
+use regex_automata::util::captures::Captures;
+use regex_automata::util::primitives::StateID;
+use regex_automata::{Anchored, Input};
+use std::ops::Range;
+
+/// A pattern that is ready to match.
+#[derive(Debug)]
+pub(crate) struct Matcher {
+    regex: Regex,
+    /// What every match begins with, for long patterns: their automata take microseconds to say no.
+    head: Option<Regex>,
+    secret_group: Option<usize>,
+    /// Longest match in bytes.
+    longest: usize,
+    /// For each byte, whether it can be the first of a match.
+    first: Bytes,
+    /// For each byte, whether it can be the second.
+    second: Bytes,
+}
+
+/// Bytes, as a table.
+type Bytes = [bool; 256];
+
+/// Returns the bytes with which automata in these states can go on, and their states after these.
+fn step(nfa: &NFA, states: Vec<StateID>) -> (Bytes, Vec<StateID>) {
+    let mut bytes = [false; 256];
+    let mut after = Vec::new();
+    let mut allow = |from: u8, to: u8| {
+        for byte in from..=to {
+            if let Some(can) = bytes.get_mut(usize::from(byte)) {
+                *can = true;
+            }
+        }
+    };
+    let mut seen = vec![false; nfa.states().len()];
+    let mut waiting = states;
+    while let Some(id) = waiting.pop() {
+        match seen.get_mut(id.as_usize()) {
+            Some(seen) if !*seen => *seen = true,
+            _ => continue,
+        }
+        let mut go = |trans: &Transition| {
+            allow(trans.start, trans.end);
+            after.push(trans.next);
+        };
+        match nfa.state(id) {
+            State::ByteRange { trans } => go(trans),
+            State::Sparse(sparse) => sparse.transitions.iter().for_each(go),
+            State::Union { alternates } => waiting.extend(alternates),
+            State::BinaryUnion { alt1, alt2 } => waiting.extend([alt1, alt2]),
+            State::Capture { next, .. } => waiting.push(*next),
+            // The end of a match, or a state that patterns of kinds do not have.
+            State::Dense(_) | State::Look { .. } | State::Match { .. } => allow(0, u8::MAX),
+            State::Fail => {}
+        }
+    }
+    (bytes, after)
+}
+
+/// Length of a match, in bytes, from which a pattern counts as long.
+const LONG: usize = 256;
+
+/// Returns the longest beginning of a pattern that is a pattern itself and matches less than [`LONG`]
+/// bytes.
+fn head(pattern: &str) -> Option<&str> {
+    let mut starts = Vec::new();
+    let mut depth = 0_usize;
+    let mut bytes = pattern.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        let is_part = depth == 0;
+        match byte {
+            b'|' if depth == 0 => return None,
+            b'?' | b'*' | b'+' => continue,
+            b'{' => {
+                let _ = bytes.find(|(_, byte)| *byte == b'}');
+                continue;
+            }
+            b'\\' => drop(bytes.next()),
+            b'[' => {
+                while let Some((_, byte)) = bytes.next() {
+                    match byte {
+                        b'\\' => drop(bytes.next()),
+                        b']' => break,
+                        _ => {}
+                    }
+                }
+            }
+            b'(' => depth += 1,
+            b')' => {
+                depth = depth.saturating_sub(1);
+                continue;
+            }
+            _ => {}
+        }
+        if is_part {
+            starts.push(at);
+        }
+    }
+    let heads = starts.into_iter().rev();
+    heads.filter_map(|end| pattern.get(..end)).find(|head| {
+        regex_automata::util::syntax::parse(head).is_ok_and(|hir| {
+            let longest = hir.properties().maximum_len();
+            longest.is_some_and(|longest| (1..LONG).contains(&longest))
+        })
+    })
+}
+
+/// Longest match of a pattern without a bound of its own, in bytes.
+const LONGEST_MATCH: usize = 8 * 1024;
+
+impl Matcher {
+    /// Compiles a pattern.
+    pub(crate) fn new(pattern: &str) -> Result<Self, String> {
+        let hir =
+            regex_automata::util::syntax::parse(pattern).map_err(|error| error.to_string())?;
+        let longest = hir.properties().maximum_len().unwrap_or(LONGEST_MATCH);
+        // A one-pass DFA suffices for anchored searches with nearly all patterns; the library builds
+        // it only for a pattern with a group. A lazy DFA for each of several hundred patterns would
+        // take too much memory.
+        let config = Regex::config().hybrid(false).nfa_size_limit(Some(2 << 20));
+        let build = |pattern: &str| {
+            Regex::builder()
+                .configure(config.clone())
+                .build(&format!("({pattern})"))
+                .map_err(|error| error.to_string())
+        };
+        let head = head(pattern).filter(|_| longest >= LONG);
+        let head = head.map(build).transpose()?;
+        let regex = build(&without_upper_bounds(pattern))?;
+        let nfa = NFA::compiler()
+            .build_from_hir(&hir)
+            .map_err(|error| error.to_string())?;
+        let (first, after) = step(&nfa, vec![nfa.start_anchored()]);
+        let (second, _) = step(&nfa, after);
+        let names = regex
+            .group_info()
+            .pattern_names(regex_automata::PatternID::ZERO);
+        Ok(Self {
+            secret_group: names
+                .enumerate()
+                .find_map(|(index, name)| (name == Some("secret")).then_some(index)),
+            regex,
+            head,
+            longest: longest.min(LONGEST_MATCH),
+            first,
+            second,
+        })
+    }
+
+    /// Returns true if the bytes at `at` can be the first of a match.
+    pub(crate) fn begins_at(&self, text: &Text<'_>, at: usize) -> bool {
+        let is = |bytes: &Bytes, at: usize| {
+            let byte = text.byte(at).map(usize::from);
+            byte.and_then(|byte| bytes.get(byte))
+                .is_some_and(|can| *can)
+        };
+        is(&self.first, at) && is(&self.second, at + 1)
+    }
+
+    /// Returns true if a match may be so long that it must not be read again from each of many
+    /// keywords within it.
+    pub(crate) fn is_long(&self) -> bool {
+        self.longest >= LONG
+    }
+
+    /// Matches at exactly `at`. Returns the match, and the part of it to mask.
+    pub(crate) fn match_at(
+        &self,
+        text: &Text<'_>,
+        at: usize,
+    ) -> Option<(Range<usize>, Range<usize>)> {
+        let end = at.saturating_add(self.longest).min(text.len());
+        let input = Input::new(text.as_str())
+            .range(at..end)
+            .anchored(Anchored::Yes);
+        if let Some(head) = &self.head {
+            let near = end.min(at + LONG);
+            if !head.is_match(input.clone().range(at..near).earliest(true)) {
+                return None;
+            }
+        }
+        match self.secret_group {
+            None => self
+                .regex
+                .search(&input)
+                .map(|found| (found.range(), found.range())),
+            Some(group) => {
+                let mut captures: Captures = self.regex.create_captures();
+                self.regex.search_captures(&input, &mut captures);
+                let whole = captures.get_group(0)?.range();
+                let secret = captures
+                    .get_group(group)
+                    .map_or(whole.clone(), |span| span.range());
+                Some((whole, secret))
+            }
+        }
+    }
+}
+
+/// Returns a pattern in which repetitions of hundreds of times have no upper bound, since each
+/// possible number of times is a state of the automaton. The length of the text that is searched
+/// bounds them.
+fn without_upper_bounds(pattern: &str) -> String {
+    let mut parts = pattern.split('{');
+    let mut unbounded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        unbounded.push('{');
+        let most = part
+            .split_once('}')
+            .and_then(|(bounds, rest)| Some((bounds.split_once(',')?, rest)));
+        match most {
+            Some(((least, most), rest)) if most.parse().is_ok_and(|most: u32| most >= 200) => {
+                unbounded.push_str(least);
+                unbounded.push_str(",}");
+                unbounded.push_str(rest);
+            }
+            _ => unbounded.push_str(part),
+        }
+    }
+    unbounded
+}
