@@ -16,6 +16,7 @@ mod json;
 mod kind;
 mod mask;
 mod matcher;
+mod options;
 mod own_rule;
 mod percent;
 mod rule_set;
@@ -27,9 +28,9 @@ mod values;
 mod view;
 
 pub use counts::RedactionCounts;
-pub use engine::{Engine, FullRule, Hit, Options, Replacement, VALUE_RULE};
+pub use engine::{Engine, Hit, VALUE_RULE};
 pub use mask::{Masker, Replaced};
-pub use own_rule::MAX_FULL_RULES;
+pub use options::{FullRule, Options, Replacement};
 pub use rule_set::{
     MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, MIN_VALUE_BYTES, Rule, RuleError, Scanner,
 };

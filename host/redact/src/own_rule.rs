@@ -1,13 +1,12 @@
 //! Rules in full form that a configuration declares.
 
-use crate::engine::{FullRule, Hit};
+use crate::engine::Hit;
 use crate::kind;
+use crate::options::FullRule;
 use crate::text::Text;
 use regex::{Regex, RegexBuilder};
 use std::ops::Range;
 
-/// Bound of the rules in one set.
-pub const MAX_FULL_RULES: usize = 1024;
 /// Longest pattern in bytes.
 const MAX_PATTERN_BYTES: usize = 4096;
 /// Size in bytes above which a compiled pattern counts as large. Most patterns are smaller.

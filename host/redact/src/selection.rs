@@ -1,6 +1,6 @@
 //! What a selection may hold, and which kinds and forms of the catalogue it names.
 
-use crate::engine::{FullRule, Options, Replacement};
+use crate::options::{FullRule, Options, Replacement};
 use crate::own_rule::OwnRule;
 use crate::rule_set::{MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES};
 use crate::{catalog, forms};

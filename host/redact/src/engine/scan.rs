@@ -1,0 +1,209 @@
+//! The search itself: at each keyword, a decision.
+
+use super::{CompiledKind, Engine, Hit, Target};
+use crate::text::Text;
+use crate::{kind, percent};
+use std::ops::Range;
+
+/// Length of words in which kinds without keywords are searched, in bytes.
+const LONG_WORD: usize = 20;
+
+impl Engine {
+    /// Appends the secrets to which the keywords lead that begin in `starts`.
+    pub(crate) fn scan(&self, text: &Text<'_>, starts: Range<usize>, hits: &mut Vec<Hit>) {
+        let end = starts
+            .end
+            .saturating_add(self.longest_keyword.saturating_sub(1))
+            .min(text.len());
+        let mut own_places: Vec<Vec<Range<usize>>> = vec![Vec::new(); self.own.len()];
+        let mut own = |index: usize, keyword| {
+            if let Some(places) = own_places.get_mut(index) {
+                places.push(keyword);
+            }
+        };
+        self.scan_keywords(text, starts.start..end, starts.end, 0, &mut own, hits);
+        for (own, mut places) in self.own.iter().zip(own_places) {
+            if own.always {
+                places = vec![starts.clone()];
+            }
+            places.sort_by_key(|place| place.start);
+            own.search(text, &places, hits);
+        }
+        self.scan_words(text, starts.clone(), hits);
+        if let Some(values) = &self.values {
+            values.find(text, starts, &mut |range| {
+                hits.push(Hit {
+                    range,
+                    rule: self.value_rule,
+                });
+            });
+        }
+    }
+
+    /// Appends the secrets to which the keywords in `within` lead that begin before `last`. `depth`:
+    /// how often the text was percent-decoded.
+    fn scan_keywords(
+        &self,
+        text: &Text<'_>,
+        within: Range<usize>,
+        last: usize,
+        depth: usize,
+        own: &mut dyn FnMut(usize, Range<usize>),
+        hits: &mut Vec<Hit>,
+    ) {
+        let input = aho_corasick::Input::new(text.as_str()).range(within);
+        let Ok(found) = self.keywords.try_find_overlapping_iter(input) else {
+            return;
+        };
+        for keyword in found.filter(|keyword| keyword.start() < last) {
+            let targets = self.targets.get(keyword.pattern().as_usize());
+            for target in targets.into_iter().flatten() {
+                match target {
+                    Target::Kind(index) => self.try_kind(text, *index, keyword.start(), hits),
+                    Target::Own(index) => own(*index, keyword.range()),
+                    Target::Form(detector) => {
+                        (detector.detect)(text, keyword.range(), &mut |form, range| {
+                            let known = self
+                                .forms
+                                .iter()
+                                .find(|(known, _)| std::ptr::eq(*known, form));
+                            if let Some((_, Some(rule))) = known {
+                                hits.push(Hit { range, rule: *rule });
+                            }
+                        })
+                    }
+                    Target::Percent if depth < percent::MAX_DEPTH => {
+                        self.scan_encoded(text, keyword.start(), depth, hits);
+                    }
+                    Target::Percent => {}
+                }
+            }
+        }
+    }
+
+    /// Appends the secrets in the percent-encoded word whose first encoded sign is at `at`.
+    fn scan_encoded(&self, text: &Text<'_>, at: usize, depth: usize, hits: &mut Vec<Hit>) {
+        let Some(word) = percent::Word::at(text, at) else {
+            return;
+        };
+        let decoded = Text::new(word.decoded());
+        let mut found = Vec::new();
+        let length = decoded.len();
+        // Own rules and known values are searched in the text as it is.
+        let mut own = |_, _| {};
+        self.scan_keywords(&decoded, 0..length, length, depth + 1, &mut own, &mut found);
+        hits.extend(found.into_iter().map(|hit| Hit {
+            range: word.source(hit.range),
+            ..hit
+        }));
+    }
+
+    /// Tries the kinds without keywords at each long word that begins in `starts`.
+    fn scan_words(&self, text: &Text<'_>, starts: Range<usize>, hits: &mut Vec<Hit>) {
+        if self.word_kinds.is_empty() {
+            return;
+        }
+        let bytes = text.as_str().as_bytes();
+        let is_word = |byte: u8| kind::is_word(byte) || byte == b'-';
+        let word_end = |from: usize| {
+            let rest = bytes.get(from..starts.end).unwrap_or_default();
+            let length = rest.iter().position(|byte| !is_word(*byte));
+            length.map_or(starts.end, |length| from + length)
+        };
+        let mut at = starts.start;
+        // A word that began in the part before belongs to that part.
+        if text.byte_before(at).is_some_and(is_word) {
+            at = word_end(at);
+        }
+        while at < starts.end {
+            let Some(word) = bytes.get(at..at + LONG_WORD) else {
+                break;
+            };
+            // The last byte that is in no word: no long word begins before it, so most bytes of an
+            // ordinary text need not be looked at.
+            if let Some(last) = word.iter().rposition(|byte| !is_word(*byte)) {
+                at += last + 1;
+                continue;
+            }
+            let escape = kind::escape_end(text, at);
+            for index in self.word_kinds.iter() {
+                self.try_match(text, *index, at, hits);
+                if let Some(at) = escape {
+                    self.try_match(text, *index, at, hits);
+                }
+            }
+            at = word_end(at);
+        }
+    }
+
+    fn try_kind(&self, text: &Text<'_>, index: usize, keyword: usize, hits: &mut Vec<Hit>) {
+        let Some(compiled) = self.kinds.get(index) else {
+            return;
+        };
+        let (least, most) = compiled.kind.lead;
+        let Some(matcher) = compiled.matcher() else {
+            return;
+        };
+        for lead in (least..=most).rev() {
+            if let Some(at) = keyword.checked_sub(lead)
+                && matcher.begins_at(text, at)
+                && text.as_str().is_char_boundary(at)
+                && self.try_match(text, index, at, hits)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Tries a kind at a place. Returns true if it matches there.
+    fn try_match(&self, text: &Text<'_>, index: usize, at: usize, hits: &mut Vec<Hit>) -> bool {
+        let Some(compiled) = self.kinds.get(index) else {
+            return false;
+        };
+        let CompiledKind { kind, rule, .. } = compiled;
+        if kind.bounded && !kind::is_free_before(text, at)
+            || kind.apart && kind::is_joined_before(text, at)
+            || kind.outside_base64 && kind::is_within_base64(text, at)
+        {
+            return false;
+        }
+        let Some(matcher) = compiled.matcher() else {
+            return false;
+        };
+        if !matcher.begins_at(text, at) {
+            return false;
+        }
+        if matcher.is_long() && kind.lead == (0, 0) && kind::repeats(text, at) {
+            return false;
+        }
+        let Some((whole, secret)) = matcher.match_at(text, at) else {
+            return false;
+        };
+        if kind.bounded && !kind::is_free_after(text, whole.end)
+            || kind.apart && kind::is_joined_after(text, whole.end)
+        {
+            return false;
+        }
+        let credential = text.slice(whole);
+        if !kind
+            .checksum
+            .is_some_and(|checksum| checksum.is_valid(credential))
+        {
+            let shown = text.slice(secret.clone());
+            if kind.entropy > 0.0 && kind::entropy(shown) < kind.entropy {
+                return false;
+            }
+            if !kind.allow.is_empty() {
+                let lower = credential.to_ascii_lowercase();
+                if kind.allow.iter().any(|word| lower.contains(word)) {
+                    return false;
+                }
+            }
+        }
+        hits.push(Hit {
+            range: secret,
+            rule: *rule,
+        });
+        true
+    }
+}
