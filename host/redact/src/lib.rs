@@ -23,6 +23,8 @@ mod rule_set;
 mod selection;
 #[cfg(test)]
 mod stream_tests;
+#[cfg(test)]
+mod testing;
 mod text;
 mod values;
 mod view;

@@ -235,17 +235,10 @@ fn compile(pattern: &str) -> Result<(Regex, bool), String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Engine, FullRule, Options, RedactionCounts, Replacement, ScanLimits};
-    use std::time::{Duration, Instant};
+    use crate::{Engine, FullRule, Options, Replacement, testing};
 
     fn mask(options: &Options, text: &str) -> String {
-        let limits = ScanLimits {
-            growth: 1 << 20,
-            deadline: Instant::now() + Duration::from_secs(60),
-        };
-        let engine = Engine::new(options).unwrap();
-        let masked = engine.mask(text, &mut RedactionCounts::default(), limits);
-        masked.unwrap().into_owned()
+        testing::mask(&Engine::new(options).unwrap(), text)
     }
 
     /// Only own rules, nothing of the catalogue.

@@ -97,9 +97,9 @@ fn is_word(text: &Text<'_>, at: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Engine, Masker, Options, RedactionCounts, ScanLimits, catalog};
+    use crate::testing::mask;
+    use crate::{Engine, Masker, Options, catalog};
     use std::sync::Arc;
-    use std::time::{Duration, Instant};
 
     fn encode(text: &str) -> String {
         let one = |byte: u8| {
@@ -110,17 +110,6 @@ mod tests {
             }
         };
         text.bytes().map(one).collect()
-    }
-
-    fn mask(engine: &Engine, text: &str) -> String {
-        let limits = ScanLimits {
-            growth: 1 << 20,
-            deadline: Instant::now() + Duration::from_secs(60),
-        };
-        engine
-            .mask(text, &mut RedactionCounts::default(), limits)
-            .unwrap()
-            .into_owned()
     }
 
     /// Each example of a kind that has signs is masked in a query, once and twice encoded.

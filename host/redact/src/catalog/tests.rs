@@ -2,20 +2,9 @@
 
 use super::*;
 use crate::matcher::Matcher;
-use crate::{Engine, Options, RedactionCounts, ScanLimits};
+use crate::testing::mask;
+use crate::{Engine, Options};
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
-
-fn mask(engine: &Engine, text: &str) -> String {
-    let limits = ScanLimits {
-        growth: 1 << 20,
-        deadline: Instant::now() + Duration::from_secs(60),
-    };
-    engine
-        .mask(text, &mut RedactionCounts::default(), limits)
-        .unwrap()
-        .into_owned()
-}
 
 #[test]
 fn kinds_are_well_formed() {

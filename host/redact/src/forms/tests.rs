@@ -1,10 +1,9 @@
 //! Every form proves itself: what stands between the arrows of its examples is masked, all else stays.
 
 use super::*;
-use crate::{Engine, Options, RedactionCounts, ScanLimits};
+use crate::{Engine, Options, testing};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 /// Masks a text with the forms alone.
 pub(crate) fn mask(text: &str) -> String {
@@ -16,14 +15,7 @@ pub(crate) fn mask(text: &str) -> String {
         };
         Engine::new(&options).unwrap()
     });
-    let limits = ScanLimits {
-        growth: 1 << 20,
-        deadline: Instant::now() + Duration::from_secs(60),
-    };
-    engine
-        .mask(text, &mut RedactionCounts::default(), limits)
-        .unwrap()
-        .into_owned()
+    testing::mask(engine, text)
 }
 
 /// Checks that exactly the texts between arrows are masked, each by one mask, as often as wanted.

@@ -1,18 +1,14 @@
-use crate::{Engine, Options, RedactionCounts, ScanLimits};
+use crate::testing::limits;
+use crate::{Engine, Options, RedactionCounts};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 fn masked(mut value: Value) -> (Value, u32) {
     let engine = Engine::new(&Options::default()).unwrap();
-    let limits = ScanLimits {
-        growth: 1 << 20,
-        deadline: Instant::now() + Duration::from_secs(60),
-    };
     let mut counts = RedactionCounts::default();
-    engine.mask_json(&mut value, &mut counts, limits).unwrap();
+    engine.mask_json(&mut value, &mut counts, limits()).unwrap();
     let total = counts.total();
     let mut again = value.clone();
-    engine.mask_json(&mut again, &mut counts, limits).unwrap();
+    engine.mask_json(&mut again, &mut counts, limits()).unwrap();
     assert_eq!(again, value, "masked twice");
     (value, total)
 }
@@ -118,12 +114,8 @@ fn without_forms_only_texts_are_searched() {
         ..Options::default()
     })
     .unwrap();
-    let limits = ScanLimits {
-        growth: 1 << 20,
-        deadline: Instant::now() + Duration::from_secs(60),
-    };
     let mut value = json!({"password": "hunter22"});
     let mut counts = RedactionCounts::default();
-    engine.mask_json(&mut value, &mut counts, limits).unwrap();
+    engine.mask_json(&mut value, &mut counts, limits()).unwrap();
     assert_eq!(value, json!({"password": "hunter22"}));
 }

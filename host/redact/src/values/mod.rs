@@ -4,6 +4,7 @@
 //! undone, its hexadecimal digits and its base64 decoded, each with a way back to the characters
 //! that hold the value. All of this looks at no more than [`MARGIN`] bytes around an occurrence.
 
+mod anchors;
 mod dump;
 mod escapes;
 mod layer;
@@ -11,6 +12,7 @@ mod needles;
 mod parts;
 mod reference;
 mod runs;
+mod search;
 mod signs;
 #[cfg(test)]
 mod tests;
@@ -19,8 +21,9 @@ mod words;
 use crate::text::Text;
 use escapes::{Signs, Undo};
 use layer::{Elements, Layer, Origin};
-use needles::{Builder, Ends, Flags, Needles, Search};
+use needles::{Builder, Ends, Flags, Needles};
 pub use parts::Reason;
+use search::Search;
 use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
@@ -76,14 +79,14 @@ pub struct Policy {
 impl Policy {
     /// For values that somebody wrote into a configuration: at least four bytes.
     pub const WRITTEN: Self = Self {
-        min_bytes: needles::SHORT,
+        min_bytes: anchors::SHORT,
         refuses_words: false,
     };
 
     /// For values that were read from files, the environment or Secrets, not all of which are
     /// secret: at least six bytes, and no ordinary words.
     pub const READ: Self = Self {
-        min_bytes: needles::LONG,
+        min_bytes: anchors::LONG,
         refuses_words: true,
     };
 }

@@ -1,21 +1,10 @@
-//! Many strings, found in one pass.
-//!
-//! Each string has an anchor: six (or four) of its bytes, at the place where the anchor is rarest. A
-//! text is searched for all anchors at once by a rolling key and a bit filter; where the filter has
-//! the key, the strings with this anchor are compared byte by byte. Beside the strings themselves
-//! this takes 16 bytes for each piece, which an automaton needs for each byte.
+//! The strings that are searched, in pieces that each have an anchor.
 
+use super::anchors::{LONG, SHORT, commonness, hash, key, slot};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
-use std::sync::Arc;
 use zeroize::Zeroizing;
-
-/// Bytes of the anchor of a usual string.
-pub(super) const LONG: usize = 6;
-
-/// Bytes of the anchor of a string that is shorter than [`LONG`].
-pub(super) const SHORT: usize = 4;
 
 /// A string that is longer is searched in pieces, in bytes.
 pub(super) const MAX_PIECE: usize = 64;
@@ -79,11 +68,11 @@ pub(super) struct Needles {
     pieces: Vec<Piece>,
     /// First piece of each hash, plus 1. The length is a power of two.
     heads: Vec<u32>,
-    has_short: bool,
+    pub(super) has_short: bool,
 }
 
 #[derive(Clone, Copy)]
-struct Piece {
+pub(super) struct Piece {
     start: u32,
     /// The next piece with the same hash, plus 1.
     next: u32,
@@ -230,7 +219,7 @@ impl Needles {
         self.at(hash).take(16).count()
     }
 
-    fn at(&self, hash: u64) -> impl Iterator<Item = &Piece> {
+    pub(super) fn at(&self, hash: u64) -> impl Iterator<Item = &Piece> {
         let get = |number: u32| self.pieces.get((number as usize).checked_sub(1)?);
         let head = self.heads.get(slot(hash, self.heads.len()));
         std::iter::successors(head.and_then(|head| get(*head)), move |piece| {
@@ -238,18 +227,18 @@ impl Needles {
         })
     }
 
-    fn keys(&self) -> impl Iterator<Item = u64> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = u64> {
         self.pieces.iter().map(|piece| self.key(piece))
     }
 
-    fn key(&self, piece: &Piece) -> u64 {
+    pub(super) fn key(&self, piece: &Piece) -> u64 {
         let gram = bytes_of(&self.bytes, piece).get(usize::from(piece.anchor)..);
         let gram = gram.and_then(|rest| rest.get(..width(piece)));
         key(gram.unwrap_or_default())
     }
 
     /// Compares the pieces whose anchor ends at `end`.
-    fn compare(
+    pub(super) fn compare(
         &self,
         text: &[u8],
         end: usize,
@@ -285,98 +274,6 @@ impl std::fmt::Debug for Needles {
     }
 }
 
-/// Searches several sets in one pass.
-#[derive(Debug)]
-pub(super) struct Search {
-    sets: Vec<Arc<Needles>>,
-    /// One bit for each hash that an anchor may have. The length is a power of two.
-    filter: Vec<u64>,
-    has_short: bool,
-}
-
-impl Search {
-    pub(super) fn new(sets: Vec<Arc<Needles>>) -> Self {
-        let pieces: usize = sets.iter().map(|set| set.len()).sum();
-        // 64 bits for each piece, at most 1 MiB.
-        let mut filter = vec![0_u64; pieces.next_power_of_two().clamp(64, 128 * 1024)];
-        for key in sets.iter().flat_map(|set| set.keys()) {
-            let (word, bit) = place(hash(key), filter.len());
-            if let Some(word) = filter.get_mut(word) {
-                *word |= bit;
-            }
-        }
-        Self {
-            has_short: sets.iter().any(|set| set.has_short),
-            sets,
-            filter,
-        }
-    }
-
-    /// Returns the length of the shortest string that may be searched, in bytes.
-    pub(super) fn shortest(&self) -> usize {
-        if self.has_short { SHORT } else { LONG }
-    }
-
-    /// Reports all places of all strings with a flag of `wanted`.
-    pub(super) fn find(
-        &self,
-        text: &[u8],
-        wanted: Flags,
-        found: &mut dyn FnMut(Range<usize>, Flags, Ends),
-    ) {
-        let mut rolling = 0_u64;
-        for (last, byte) in text.iter().enumerate() {
-            // The six last bytes.
-            rolling = (rolling << 8 | u64::from(*byte)) & LONG_KEY;
-            let long = hash(rolling);
-            if self.may_have(long) && last + 1 >= LONG {
-                self.compare(text, last + 1, long, LONG, wanted, found);
-            }
-            if self.has_short {
-                let short = hash(short_key(rolling));
-                if self.may_have(short) && last + 1 >= SHORT {
-                    self.compare(text, last + 1, short, SHORT, wanted, found);
-                }
-            }
-        }
-    }
-
-    /// Returns true if a string has this anchor: a key of [`LONG`] bytes, the first in the highest
-    /// place, or a [`short_key`].
-    #[inline]
-    pub(super) fn has_anchor(&self, key: u64) -> bool {
-        let hash = hash(key);
-        self.may_have(hash) && self.has_exactly(key, hash)
-    }
-
-    #[cold]
-    fn has_exactly(&self, key: u64, hash: u64) -> bool {
-        let has = |set: &Arc<Needles>| set.at(hash).any(|piece| set.key(piece) == key);
-        self.sets.iter().any(has)
-    }
-
-    #[inline]
-    fn may_have(&self, hash: u64) -> bool {
-        let (word, bit) = place(hash, self.filter.len());
-        self.filter.get(word).is_some_and(|word| word & bit != 0)
-    }
-
-    #[cold]
-    fn compare(
-        &self,
-        text: &[u8],
-        end: usize,
-        hash: u64,
-        width: usize,
-        wanted: Flags,
-        found: &mut dyn FnMut(Range<usize>, Flags, Ends),
-    ) {
-        for set in &self.sets {
-            set.compare(text, end, hash, width, wanted, found);
-        }
-    }
-}
-
 fn bytes_of<'b>(bytes: &'b [u8], piece: &Piece) -> &'b [u8] {
     let start = piece.start as usize;
     bytes
@@ -392,57 +289,8 @@ fn width(piece: &Piece) -> usize {
     }
 }
 
-/// The bits of a key of [`LONG`] bytes.
-pub(super) const LONG_KEY: u64 = (1 << 48) - 1;
-
-/// Returns the key of an anchor, as the rolling key of a text has it.
-fn key(gram: &[u8]) -> u64 {
-    let key = gram.iter().fold(0, |key, byte| key << 8 | u64::from(*byte));
-    if gram.len() == SHORT {
-        short_key(key)
-    } else {
-        key
-    }
-}
-
-/// Makes keys of four bytes differ from those of six.
-pub(super) fn short_key(key: u64) -> u64 {
-    (key & 0xffff_ffff) | 1 << 56
-}
-
-fn hash(key: u64) -> u64 {
-    let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed ^ (mixed >> 29)
-}
-
-fn place(hash: u64, words: usize) -> (usize, u64) {
-    let word = (hash >> 38) as usize & (words - 1);
-    (word, 1 << (hash >> 32 & 63))
-}
-
-fn slot(hash: u64, heads: usize) -> usize {
-    // Other bits than those of the filter.
-    (hash & 0xffff_ffff) as usize & (heads - 1)
-}
-
 fn content_hash(piece: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     piece.hash(&mut hasher);
     hasher.finish()
-}
-
-/// Returns how often such bytes occur in ordinary text: 0 seldom to 3 often.
-fn commonness(gram: &[u8]) -> usize {
-    let first = gram.first();
-    if gram.iter().all(|byte| Some(byte) == first) {
-        return 3;
-    }
-    let is_word = |byte: &u8| byte.is_ascii_lowercase() || b" /-_.:".contains(byte);
-    if gram.iter().all(is_word) {
-        2
-    } else if gram.iter().all(u8::is_ascii_digit) || gram.iter().all(u8::is_ascii_uppercase) {
-        1
-    } else {
-        0
-    }
 }

@@ -1,7 +1,8 @@
 //! Runs of base64 and hexadecimal digits.
 
+use super::anchors::{LONG, LONG_KEY, short_key};
 use super::layer::{Layer, Origin};
-use super::needles::{LONG, LONG_KEY, Search, short_key};
+use super::search::Search;
 use std::ops::Range;
 
 /// Longest white space with a line break within a run, in bytes.

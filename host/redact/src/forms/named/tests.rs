@@ -261,21 +261,10 @@ fn a_stream_gives_what_the_whole_text_gives() {
             drop(masker.finish(&mut streamed));
             let streamed = String::from_utf8(streamed).unwrap();
             assert!(
-                streamed == mask_with(&engine, &text),
+                streamed == crate::testing::mask(&engine, &text),
                 "{}",
                 form.get(..20).unwrap()
             );
         }
     }
-}
-
-fn mask_with(engine: &crate::Engine, text: &str) -> String {
-    let limits = crate::ScanLimits {
-        growth: 1 << 20,
-        deadline: std::time::Instant::now() + std::time::Duration::from_secs(60),
-    };
-    engine
-        .mask(text, &mut crate::RedactionCounts::default(), limits)
-        .unwrap()
-        .into_owned()
 }
