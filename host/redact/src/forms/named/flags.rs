@@ -1,8 +1,8 @@
 //! Options of commands: `--password value`, `-storepass value`, `["--token", "value"]`.
 
-use super::assignment::report_as;
 use super::found_name::Name;
 use super::names::Strength;
+use super::report::report_as;
 use super::shape::Style;
 use super::value::{self, quote_at, skip_blanks};
 use super::{Form, Found};

@@ -1,7 +1,7 @@
 //! The name around a keyword.
 
 use super::names::{self, MAX_NAME, Strength};
-use super::{Form, assignment};
+use super::{Form, report};
 use crate::text::{Class, Text};
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub(super) struct Name<'t> {
 impl Name<'_> {
     /// Returns the form of an assignment.
     pub(super) fn form(&self) -> &'static Form {
-        assignment::form_of(self.strength)
+        report::form_of(self.strength)
     }
 
     /// Returns true for `DB_PASSWORD`.

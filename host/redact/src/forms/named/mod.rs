@@ -7,10 +7,13 @@ mod commands;
 mod flags;
 mod found_name;
 mod names;
+mod nested;
 mod pairs;
 mod passphrase;
 mod prose;
+mod report;
 mod shape;
+mod sign;
 mod stdin;
 mod tables;
 mod value;
@@ -41,7 +44,7 @@ pub(crate) fn form_of_value(strength: Strength, value: &str) -> Option<&'static 
             .unwrap_or(value);
         shape::is_secret(strength, shape::Style::Field, look)
     };
-    is_secret.then_some(assignment::form_of(strength))
+    is_secret.then_some(report::form_of(strength))
 }
 
 /// Returns the text in the quotation marks at a place, and the place after it.

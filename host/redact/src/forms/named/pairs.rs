@@ -1,9 +1,9 @@
 //! Name and value in two fields (`name: X`, `value: v`), and lists of a name and a value.
 
-use super::assignment::{report_as, style_of};
 use super::flags::skip_space;
 use super::found_name::Name;
 use super::names::Strength;
+use super::report::{report_as, style_of};
 use super::shape::Style;
 use super::value::{self, Value, after_closing_quote, quote_at, skip_blanks};
 use super::{Form, Found};

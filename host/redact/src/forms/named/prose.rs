@@ -1,11 +1,12 @@
 //! Values after a name without a sign (`ENV NAME value`, `token X`, `password is X`), on the next
 //! lines, and in blocks of YAML.
 
-use super::assignment::{repeats_name, report_as, style_of};
 use super::flags::is_command;
 use super::found_name::{Name, word_before};
 use super::names::Strength;
+use super::nested::repeats_name;
 use super::passphrase;
+use super::report::{report_as, style_of};
 use super::shape::{Style, is_secret};
 use super::tables;
 use super::value::{self, quote_at, shown, skip_blanks};

@@ -1,7 +1,8 @@
 //! Tables: a name in one column, its value in the next.
 
-use super::assignment::{is_hopeless, repeats_name, report_as, style_of};
 use super::found_name::Name;
+use super::nested::{is_hopeless, repeats_name};
+use super::report::{report_as, style_of};
 use super::shape::Style;
 use super::value::{self, quote_at, skip_blanks};
 use super::{Form, Found};

@@ -1,7 +1,7 @@
 //! Elements of XML: `<password>value</password>`.
 
-use super::assignment::report_as;
 use super::found_name::Name;
+use super::report::report_as;
 use super::shape::Style;
 use super::value::{LONGEST, Value};
 use super::{Form, Found};

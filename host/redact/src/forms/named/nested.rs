@@ -1,0 +1,59 @@
+//! Names in the place of values, whose values are found from these names.
+
+use super::found_name::Name;
+use super::names::Strength;
+use super::shape::Style;
+use crate::text::Text;
+
+/// Returns true if the same name stands in the place of the value: what follows is found from there.
+pub(super) fn repeats_name(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
+    let signs = (0..4)
+        .take_while(|offset| {
+            text.byte(at + offset)
+                .is_some_and(|b| !b.is_ascii_alphanumeric())
+        })
+        .count();
+    let is_name = |at: usize| {
+        let end = at + name.text.len();
+        text.continues_with(at, name.text)
+            && (matches!(text.byte(end), Some(b'=' | b':' | b'\t' | b' ' | b'|'))
+                || text.continues_with(end, "%3"))
+    };
+    (at..=at + signs).any(is_name) || is_full_of(text, name, at)
+}
+
+/// Returns true if the word at a place contains the name several times near its beginning. No secret
+/// does; a text of nothing but names, which would be read again from each of them, does.
+fn is_full_of(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
+    const NEAR: usize = 120;
+    const TIMES: usize = 4;
+    let end = text.word_end(at).min(at + NEAR);
+    if end - at < TIMES * name.text.len() {
+        return false;
+    }
+    let bytes = text.as_str().as_bytes().get(at..end).unwrap_or_default();
+    // Another value begins after these signs and a letter.
+    let begins = |pair: &[u8]| matches!(pair, [b',' | b';' | b'&', next] if next.is_ascii_alphanumeric() || matches!(next, b'"' | b'\'' | b'_'));
+    let length = bytes.windows(2).position(begins);
+    let near = length.map_or(bytes, |length| bytes.get(..length).unwrap_or(bytes));
+    near.len() >= TIMES * name.text.len()
+        && memchr::memmem::find_iter(near, name.text)
+            .nth(TIMES - 1)
+            .is_some()
+}
+
+/// Returns true if the first bytes of a value show that it is none, for names that need a value that
+/// looks random: another name and its sign (`key=key=key=`).
+pub(super) fn is_hopeless(
+    text: &Text<'_>,
+    name: &Name<'_>,
+    at: usize,
+    style: Option<Style>,
+) -> bool {
+    if name.strength > Strength::Weak && style != Some(Style::Gap) {
+        return false;
+    }
+    let first = text.slice(at..at + 12);
+    let first = first.strip_prefix("base64:").unwrap_or(first);
+    first.contains(['=', ':', '|'])
+}
