@@ -4,7 +4,7 @@ use super::layer::{Elements, Layer, Origin};
 use std::ops::Range;
 
 /// Digits of the place at the beginning of a line.
-const OFFSET: Range<usize> = 7..17;
+pub(super) const OFFSET: Range<usize> = 7..17;
 
 /// Most bytes in a line.
 const MAX_BYTES: usize = 32;
@@ -23,21 +23,27 @@ struct Dump {
     text: Elements,
 }
 
-/// Reports the bytes of each dump of several lines, and its column of characters. A value within one
-/// line is found without this.
-pub(super) fn find(layer: &Layer<'_>, found: &mut dyn FnMut(&Layer<'_>)) {
+/// Reports the bytes of each dump of several lines, and its column of characters. `numbers` are the
+/// places where a line of a dump may begin. A value within one line is found without this.
+pub(super) fn find(layer: &Layer<'_>, numbers: &[usize], found: &mut dyn FnMut(&Layer<'_>)) {
     let mut dump = Dump::default();
     let mut start = 0;
-    while start < layer.bytes.len() {
-        let rest = layer.bytes.get(start..).unwrap_or_default();
-        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = rest.get(..length).unwrap_or_default();
-        if !dump.push(line, start) {
-            dump.report(layer, found);
+    for number in numbers {
+        if *number < start {
+            continue;
         }
-        start += length + 1;
+        start = *number;
+        while start < layer.bytes.len() {
+            let rest = layer.bytes.get(start..).unwrap_or_default();
+            let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let line = rest.get(..length).unwrap_or_default();
+            start += length + 1;
+            if !dump.push(line, start - length - 1) {
+                break;
+            }
+        }
+        dump.report(layer, found);
     }
-    dump.report(layer, found);
 }
 
 impl Dump {

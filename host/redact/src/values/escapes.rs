@@ -33,6 +33,8 @@ pub(super) struct Signs {
     pub(super) quotes: bool,
     /// `+` in the place of a blank.
     pub(super) plus: bool,
+    /// Characters that are not ASCII, in quoted-printable.
+    pub(super) other: bool,
 }
 
 /// The buffers of a search.
@@ -172,10 +174,16 @@ fn parts(layer: &Layer<'_>, signs: Signs) -> Vec<Range<usize>> {
         .filter(|at| is_escape(layer, *at))
         .collect();
     let escapes = places.len();
-    let equals = memchr::memchr_iter(b'=', bytes);
-    places.extend(equals.filter(|at| {
-        quoted_printable(bytes.get(*at..).unwrap_or_default()).is_some() && is_near_text(layer, *at)
-    }));
+    if layer.depth == 0 {
+        for escape in ["=3D", "=\n", "=\r\n"] {
+            places.extend(memchr::memmem::find_iter(bytes, escape));
+        }
+        if signs.other {
+            let equals = memchr::memchr_iter(b'=', bytes);
+            let rest = |at: usize| bytes.get(at..).unwrap_or_default();
+            places.extend(equals.filter(|at| quoted_printable(rest(*at)).is_some()));
+        }
+    }
     if signs.quotes {
         let quote = |byte: Option<&u8>| matches!(byte, Some(b'\'' | b'"'));
         let doubled = memchr::memchr2_iter(b'\'', b'"', bytes);

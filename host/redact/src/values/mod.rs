@@ -140,6 +140,7 @@ impl KnownValues {
             }
             signs.quotes |= bytes.iter().any(|byte| matches!(byte, b'\'' | b'"'));
             signs.plus |= bytes.contains(&b' ');
+            signs.other |= !bytes.is_ascii();
             builder.add(bytes, part.is_line, Flags::PLAIN, none);
             if undone.skeleton.len() >= MIN_SKELETON {
                 builder.add(&undone.skeleton, part.is_line, flags, undone.ends);
@@ -177,6 +178,7 @@ impl ValueSearch {
         for set in sets {
             signs.quotes |= set.signs.quotes;
             signs.plus |= set.signs.plus;
+            signs.other |= set.signs.other;
         }
         Self {
             search: Search::new(sets.iter().map(|set| set.needles.clone()).collect()),
@@ -223,8 +225,8 @@ impl ValueSearch {
         let shortest = self.search.shortest();
         self.plain(layer, found);
         if layer.depth == 0 {
-            runs::hex(layer, shortest, &mut |decoded| self.plain(decoded, found));
-            dump::find(layer, &mut |decoded| self.plain(decoded, found));
+            let numbers = runs::hex(layer, shortest, &mut |decoded| self.plain(decoded, found));
+            dump::find(layer, &numbers, &mut |decoded| self.plain(decoded, found));
         }
         self.base64(layer, found);
         if layer.depth > 0 {

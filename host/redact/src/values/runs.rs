@@ -1,6 +1,7 @@
 //! Runs of base64 and hexadecimal digits.
 
 use super::anchors::{LONG, LONG_KEY, short_key};
+use super::dump;
 use super::layer::{Layer, Origin};
 use super::search::Search;
 use std::ops::Range;
@@ -277,14 +278,21 @@ fn white_space(bytes: &[u8], at: usize) -> (bool, usize) {
 
 /// Decodes each run of hexadecimal digits that gives at least `shortest` bytes. Between the bytes
 /// may stand separators such as `:`, `, 0x`, `\x` or a line break.
-pub(super) fn hex(layer: &Layer<'_>, shortest: usize, found: &mut dyn FnMut(&Layer<'_>)) {
+/// Returns the places of numbers at the beginnings of lines that are as long as those of a dump.
+pub(super) fn hex(
+    layer: &Layer<'_>,
+    shortest: usize,
+    found: &mut dyn FnMut(&Layer<'_>),
+) -> Vec<usize> {
     let mut run = Run::default();
-    let (mut start, mut digits) = (0, 0_usize);
+    let mut numbers = Vec::new();
+    // Where the run and its last digits began.
+    let (mut start, mut word, mut digits) = (0, 0, 0_usize);
     let mut at = 0;
     while let Some(byte) = layer.bytes.get(at) {
         if class(&HEX, *byte) < 16 {
             if digits == 0 {
-                start = at;
+                (start, word) = (at, at);
             }
             digits += 1;
             at += 1;
@@ -294,6 +302,12 @@ pub(super) fn hex(layer: &Layer<'_>, shortest: usize, found: &mut dyn FnMut(&Lay
             at += 1;
             continue;
         }
+        if dump::OFFSET.contains(&(at - word)) {
+            let before = word.checked_sub(1).and_then(|at| layer.bytes.get(at));
+            if before.is_none_or(|byte| *byte == b'\n') {
+                numbers.push(word);
+            }
+        }
         let (joins, length) = separator(layer.bytes, at);
         if !joins {
             if digits >= shortest * 2 {
@@ -302,10 +316,12 @@ pub(super) fn hex(layer: &Layer<'_>, shortest: usize, found: &mut dyn FnMut(&Lay
             digits = 0;
         }
         at += length.max(1);
+        word = at;
     }
     if digits >= shortest * 2 {
         decode_hex(layer, start..at, &mut run, shortest, found);
     }
+    numbers
 }
 
 /// Returns whether a run goes on after what stands at `at`, and its length.
