@@ -93,4 +93,6 @@ mod tests_files;
 #[cfg(test)]
 mod tests_pem;
 #[cfg(test)]
+mod tests_scripts;
+#[cfg(test)]
 mod tests_urls;

@@ -165,7 +165,7 @@ fn assigned(
     closed: bool,
     found: &mut Found<'_>,
 ) {
-    let at = skip_blanks(text, sign.end, 120);
+    let at = after_type(text, skip_blanks(text, sign.end, 120));
     // `PASS: TestX` of a test, `passwd:amd64` of a package.
     if name.text == "PASS" && !sign.is_equal {
         return;
@@ -199,6 +199,11 @@ fn assigned(
         found(name.form(), value.range);
         return;
     }
+    if style == Some(Style::Tight)
+        && let Some(value) = in_quoted_pair(text, name, at)
+    {
+        report(text, name, &value, Style::Quoted, found);
+    }
     let Some(value) = value_after(text, name, at, style, found) else {
         return;
     };
@@ -222,6 +227,51 @@ fn assigned(
             value_after(text, name, at, None, found);
         }
     }
+}
+
+/// Steps over the type that PHP dumps before a text, also on the next line: `string(8) "value"`.
+fn after_type(text: &Text<'_>, at: usize) -> usize {
+    let start = match text.byte(at) {
+        Some(b'\n') => skip_blanks(text, at + 1, 40),
+        _ => at,
+    };
+    if !text.continues_with(start, "string(") {
+        return at;
+    }
+    let digits = start + "string(".len();
+    let mut end = digits;
+    while end - digits < 6 && text.byte(end).is_some_and(|b| b.is_ascii_digit()) {
+        end += 1;
+    }
+    if end > digits && text.continues_with(end, ") \"") {
+        end + 2
+    } else {
+        at
+    }
+}
+
+/// Returns the value of a pair of which the whole stands in quotation marks, if it has blanks:
+/// `-e "DB_PASSWORD=two words"`.
+fn in_quoted_pair(text: &Text<'_>, name: &Name<'_>, at: usize) -> Option<Value> {
+    let mark = text
+        .byte_before(name.start)
+        .filter(|mark| matches!(mark, b'"' | b'\''))?;
+    if !name.is_upper() || text.byte_before(name.start - 1) == Some(b'\\') {
+        return None;
+    }
+    let limit = text.line_end(at).min(at + 160);
+    let end = text.find(mark, at).filter(|end| *end < limit)?;
+    let shown = text.slice(at..end);
+    // Of several pairs each ends at a blank.
+    let is_one = shown.contains(' ') && !shown.contains(['=', '"', '\'', '\\']);
+    let closed = text
+        .byte(end + 1)
+        .is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b',' | b']' | b')' | b';'));
+    (is_one && closed).then(|| Value {
+        range: at..end,
+        after: end + 1,
+        quoted: true,
+    })
 }
 
 /// Reports the value at a place if it is a secret. Returns it in any case. `style` is that of a value

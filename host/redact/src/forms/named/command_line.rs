@@ -198,6 +198,9 @@ impl<'s, 't> Scan<'s, 't> {
                     .then(|| self.whole(argument))
                     .flatten()
             }
+            Place::Text => (self.plain == 0 && argument.quoted)
+                .then(|| self.whole(argument))
+                .flatten(),
             Place::Second => (self.plain == 1 && !is_option)
                 .then(|| self.whole(argument))
                 .flatten(),

@@ -26,6 +26,8 @@ pub(super) enum Place {
     User(&'static str, u8),
     /// The first argument that is no option, if it looks random.
     First,
+    /// The first argument, in quotation marks.
+    Text,
     /// The second argument that is no option.
     Second,
     /// After the name of a share: `\\host\share VALUE`.
@@ -38,7 +40,9 @@ pub(super) enum Place {
     Pair(&'static str),
 }
 
-use Place::{Apart, First, Glued, Last, Option, Pair, Pairs, Prefix, Second, Setting, Share, User};
+use Place::{
+    Apart, First, Glued, Last, Option, Pair, Pairs, Prefix, Second, Setting, Share, Text, User,
+};
 
 /// Writes the commands, and the list of all their words, once.
 macro_rules! commands {
@@ -89,6 +93,7 @@ commands! {
     &[Glued("-hp"), Glued("-p")] => "rar a" "rar x";
     &[User("-u", b','), User("open -u", b',')] => "lftp";
     &[User("-U", b'%')] => "smbget" "winexe" "smbcacls" "smbtree";
+    &[Text, Apart("-String")] => "convertto-securestring";
     &[Share] => "net use" "smbclient";
     &[First] =>
         "vault login" "vault operator unseal" "vault unseal" "snyk auth" "cargo login"

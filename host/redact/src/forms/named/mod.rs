@@ -1,6 +1,7 @@
 //! Values that stand under the name of a secret, whatever joins the two.
 
 mod assignment;
+mod calls;
 mod command_line;
 mod command_table;
 mod commands;
@@ -68,6 +69,7 @@ pub(super) static FORMS: &[&Form] = &[
     &commands::COMMAND,
     &stdin::STDIN,
     &stdin::BASE64,
+    &calls::CALL,
 ];
 
 /// The detectors.
@@ -76,6 +78,10 @@ pub(super) static DETECTORS: &[Detector] = &[
     commands::DETECTOR,
     commands::SQL,
     stdin::DETECTOR,
+    calls::CALLS,
+    calls::SQL,
+    calls::WORKFLOW,
+    calls::PROTOCOL,
 ];
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ pub(super) fn value_beside(text: &Text<'_>, name: &Name<'_>, found: &mut Found<'
         }
         return true;
     }
-    if !is_whole || text.byte(skip_blanks(text, close, 4)) == Some(b':') {
+    // `$env:NAME = value` is an assignment.
+    if !is_whole || matches!(text.byte(skip_blanks(text, close, 4)), Some(b':' | b'=')) {
         return false;
     }
     if let Some(value) = value_behind(text, close) {
