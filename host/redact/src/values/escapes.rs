@@ -64,8 +64,11 @@ pub(super) fn undo(
         let bytes = layer.bytes.get(part.clone()).unwrap_or_default();
         buffers.now.plain(bytes, part.start);
         let mut all = Pass::default();
-        for _ in 0..PASSES {
-            let undone = pass(&buffers.now, &mut buffers.next);
+        for number in 0..=PASSES {
+            let undone = pass(&buffers.now, &mut buffers.next, number == 0);
+            if number == 0 && !undone.any {
+                continue;
+            }
             if !undone.any {
                 break;
             }
@@ -112,11 +115,12 @@ pub(super) struct Undone {
 pub(super) fn undo_value(value: &[u8]) -> Undone {
     let (mut now, mut next) = (Elements::default(), Elements::default());
     now.plain(value, 0);
-    for _ in 0..PASSES {
-        if !pass(&now, &mut next).any {
+    for number in 0..=PASSES {
+        if pass(&now, &mut next, number == 0).any {
+            std::mem::swap(&mut now, &mut next);
+        } else if number > 0 {
             break;
         }
-        std::mem::swap(&mut now, &mut next);
     }
     let clear = Zeroizing::new(now.bytes);
     let bytes = clear.iter().copied().filter(|byte| !is_left_out(*byte));
@@ -234,17 +238,26 @@ fn is_near_text(layer: &Layer<'_>, at: usize) -> bool {
     })
 }
 
-/// Undoes the escapes of `input` once.
-fn pass(input: &Elements, output: &mut Elements) -> Pass {
+/// Undoes the escapes of `input` once. `first`: only those of quoted-printable, which break lines
+/// anywhere, also within another escape.
+fn pass(input: &Elements, output: &mut Elements, first: bool) -> Pass {
     output.clear();
     let mut undone = Pass::default();
     let mut at = 0;
     let bytes = &input.bytes;
+    if first {
+        let rest = |at: usize| bytes.get(at..).unwrap_or_default();
+        let mut equals = memchr::memchr_iter(b'=', bytes);
+        if !equals.any(|at| quoted_printable(rest(at)).is_some()) {
+            return undone;
+        }
+    }
     // The next signs after a place that was searched before.
     let (mut escape, mut equals) = (0, 0);
     while let Some(byte) = bytes.get(at) {
         let rest = bytes.get(at..).unwrap_or_default();
         let read = match byte {
+            b'%' | b'&' | b'\\' if first => None,
             b'%' => percent(rest),
             b'&' => reference(rest),
             b'\\' => backslash(rest),
