@@ -222,6 +222,8 @@ fn arguments_are_masked() {
         "mc alias set x https://x ci-user →kT7q9ZxWp3←",
         "s3cmd --access_key=x --secret_key=→kT7q9ZxWpL3vR8nB5cY2hJ4mQ6sD1fG0aE7uW9bN← ls",
         "consul kv put x/password →kT7q9ZxW←",
+        "etcdctl put /x/password →kT7q9ZxW9←",
+        "rclone config create x sftp user ci pass →kT7q9ZxW9←",
         "consul acl token read -token=→3b1c7a52-9d4e-4f60-8a21-5c7e9d0b1f23←",
         "etcdctl --user root:→kT7q9ZxW← get x",
         "nomad status -token=→3b1c7a52-9d4e-4f60-8a21-5c7e9d0b1f23←",

@@ -94,12 +94,13 @@ commands! {
     &[User("-u", b','), User("open -u", b',')] => "lftp";
     &[User("-U", b'%')] => "smbget" "winexe" "smbcacls" "smbtree";
     &[Text, Apart("-String")] => "convertto-securestring";
+    &[Apart("pass"), Apart("secret_access_key")] => "rclone config create";
     &[Share] => "net use" "smbclient";
     &[First] =>
         "vault login" "vault operator unseal" "vault unseal" "snyk auth" "cargo login"
         "ngrok authtoken" "add-authtoken" "rclone obscure" "infracost configure set api_key"
         "setapikey" "npm token revoke" "encrypt_string" "bw unlock";
-    &[Second] => "net user" "consul kv put" "wpa_passphrase" "bw login";
+    &[Second] => "net user" "consul kv put" "etcdctl put" "wpa_passphrase" "bw login";
     &[Setting] =>
         "npm config set" "pnpm config set" "yarn config set" "npm set" "poetry config"
         "composer config" "bundle config" "bundle config set" "aws configure set";
