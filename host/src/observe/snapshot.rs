@@ -6,6 +6,7 @@ use super::slim::{
     Condition, ContainerStatus, PodSpec, PodStatus, RetryStatus, SlimPod, SlimTaskRun, State,
     StepStatus, TaskRunStatus, Terminated,
 };
+use super::termination_message;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 
@@ -359,7 +360,8 @@ fn reported_step(step: &StepStatus, times: PlausibleTimes) -> Option<ReportedSte
         exit_code: ended.exit_code,
         reason: step
             .termination_reason
-            .clone()
+            .as_deref()
+            .map(|text| termination_message::reason(text).into())
             .or_else(|| ended.reason.clone())
             .unwrap_or_else(|| "Error".into()),
         by_entrypoint: step.termination_reason.is_some(),

@@ -15,9 +15,11 @@ const COMPRESSED_PREFIX: &str = "tknz:";
 /// Bounds the bytes that are inflated of a compressed message. Tekton has the same bound.
 const MAX_INFLATED_BYTES: u64 = 128 * 1024;
 
-/// Bounds the bytes of a reason that are kept. Tekton's own reasons are single words, but a step
-/// can write the message.
-const MAX_REASON_BYTES: usize = 256;
+/// Longest reason that is kept, in bytes.
+const MAX_REASON_BYTES: usize = 64;
+
+/// Stands for a reason that is not one of Tekton's.
+const UNKNOWN_REASON: &str = "Unknown";
 
 /// The content of a termination message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Entry {
             && match self.key.as_str() {
                 "StartedAt" => text.parse::<Timestamp>().is_ok(),
                 "ExitCode" => text.parse::<i32>().is_ok(),
-                "Reason" => text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphabetic()),
+                "Reason" => reason(text) == text,
                 _ => false,
             }
     }
@@ -98,8 +100,7 @@ pub(super) fn parse(message: Option<&str>) -> Option<TerminationMessage> {
         match entry.key.as_str() {
             "StartedAt" => found.internals.started_at = text.parse().ok(),
             "Reason" => {
-                let short = text.get(..text.floor_char_boundary(MAX_REASON_BYTES));
-                found.internals.reason = short.map(Into::into);
+                found.internals.reason = Some(reason(text).into());
             }
             "ExitCode" => found.internals.exit_code = text.parse().ok(),
             _ => {}
@@ -109,6 +110,15 @@ pub(super) fn parse(message: Option<&str>) -> Option<TerminationMessage> {
         found.results = serde_json::to_string(&results).ok().map(Arc::from);
     }
     Some(found)
+}
+
+/// Returns the reason that a message gives. Tekton's reasons are words of letters. A step can write the
+/// message too, and no plugin masks a reason, because receivers route by it: so any other text is
+/// replaced.
+pub(super) fn reason(text: &str) -> &str {
+    let is_word =
+        text.len() <= MAX_REASON_BYTES && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_word { text } else { UNKNOWN_REASON }
 }
 
 /// Masks every text that a step wrote in a message. The result is never compressed. In it,
@@ -292,11 +302,21 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_from_any_source_is_short() {
-        let reason = "é".repeat(20_000);
-        let entry = serde_json::json!([{"key": "Reason", "value": reason, "type": 3}]);
-        let message = parse(Some(&entry.to_string())).unwrap();
-        assert_eq!(message.internals.reason.as_deref(), Some(&*"é".repeat(128)));
+    fn a_reason_that_is_not_a_word_is_replaced() {
+        for (text, expected) in [
+            ("Skipped", "Skipped"),
+            ("TimeoutExceeded", "TimeoutExceeded"),
+            ("", ""),
+            (&"x".repeat(64), &*"x".repeat(64)),
+            (&"x".repeat(65), "Unknown"),
+            ("two words", "Unknown"),
+            ("s3cr3t", "Unknown"),
+            ("é", "Unknown"),
+        ] {
+            let entry = serde_json::json!([{"key": "Reason", "value": text, "type": 3}]);
+            let message = parse(Some(&entry.to_string())).unwrap();
+            assert_eq!(message.internals.reason.as_deref(), Some(expected));
+        }
     }
 
     #[test]
