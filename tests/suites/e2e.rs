@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "the report of `cargo xtask e2e`")]
 
 mod fake;
+mod known_secrets;
 
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
@@ -194,7 +195,8 @@ async fn on_a_cluster() {
         patience: CLUSTER_PATIENCE,
     };
     let interrupted = async { drop(tokio::signal::ctrl_c().await) };
-    let report = run(&target, interrupted).await;
+    let mut report = run(&target, interrupted).await;
+    report.push(known_secrets::report(&target).await);
     for (name, verdict) in &report {
         println!("{name:<16}{verdict}");
     }
@@ -202,5 +204,5 @@ async fn on_a_cluster() {
         .iter()
         .filter(|(_, verdict)| *verdict == Verdict::Passed)
         .count();
-    assert_eq!(passed, CASES.len() + 1, "not all cases passed");
+    assert_eq!(passed, CASES.len() + 2, "not all cases passed");
 }

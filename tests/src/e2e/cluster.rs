@@ -119,6 +119,36 @@ impl Cluster {
         )
     }
 
+    /// Sends a request, and returns the answer.
+    ///
+    /// # Errors
+    ///
+    /// The API server refuses it.
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, String> {
+        let answer = send(&self.client, method, path, body).await;
+        answer.map_err(|error| format!("the API server does not take it: {error}"))
+    }
+
+    /// Creates an object in the namespace.
+    ///
+    /// # Errors
+    ///
+    /// The API server refuses it.
+    pub async fn create_object(&self, object: &Value) -> Result<(), String> {
+        let version = object["apiVersion"].as_str().unwrap_or_default();
+        let root = if version == "v1" { "api" } else { "apis" };
+        let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
+        let path = format!("/{root}/{version}/namespaces/{}/{kind}s", self.namespace);
+        self.request(Method::POST, &path, Some(object.clone()))
+            .await
+            .map(drop)
+    }
+
     /// Applies the manifest of a case.
     ///
     /// # Errors

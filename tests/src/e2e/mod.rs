@@ -2,6 +2,7 @@
 //! real cluster the manifests are applied, on the fake API server the recordings are played.
 
 mod cluster;
+pub mod known_secrets;
 
 pub use cluster::{Cluster, STRANGER, connect, preflight};
 

@@ -18,10 +18,13 @@ use tokio::task::JoinSet;
 
 const NAMESPACE: &str = "step-observer-e2e-x7k2p";
 
-type Answer = (u16, Value);
+/// Beginning of a request that creates a namespace.
+const CREATION: &str = "POST /api/v1/namespaces ";
+
+pub(super) type Answer = (u16, Value);
 
 /// An API server that only records requests and gives fixed answers.
-struct Front {
+pub(super) struct Front {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
     _server: JoinSet<()>,
@@ -30,7 +33,7 @@ struct Front {
 impl Front {
     /// Serves the namespace, and answers all other requests with the result of `answer` for method,
     /// path and body.
-    async fn start(
+    pub(super) async fn start(
         answer: impl Fn(Method, String, Value) -> BoxFuture<'static, Answer>
         + Clone
         + Send
@@ -48,7 +51,16 @@ impl Front {
             kept.lock().unwrap().push(format!("{method} {path} {body}"));
             let (status, answer) = match (&method, path.as_str()) {
                 (&Method::POST, "/api/v1/namespaces") => {
-                    (201, json!({"metadata": {"name": NAMESPACE}}))
+                    let lines = kept.lock().unwrap();
+                    let count = lines
+                        .iter()
+                        .filter(|line| line.starts_with(CREATION))
+                        .count();
+                    let more = "-more".repeat(count - 1);
+                    (
+                        201,
+                        json!({"metadata": {"name": format!("{NAMESPACE}{more}")}}),
+                    )
                 }
                 (&Method::POST | &Method::PATCH, _) => {
                     answer(method, path, serde_json::from_str(&body).unwrap()).await
@@ -67,7 +79,11 @@ impl Front {
         }
     }
 
-    fn asked(&self, what: &str) -> Vec<String> {
+    pub(super) fn kubeconfig(&self, folder: &Path) -> PathBuf {
+        kubeconfig(&self.url, folder)
+    }
+
+    pub(super) fn asked(&self, what: &str) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         asked
             .iter()
@@ -89,7 +105,7 @@ fn kubeconfig(url: &str, folder: &Path) -> PathBuf {
     file
 }
 
-fn target(kubeconfig: PathBuf) -> Target {
+pub(super) fn target(kubeconfig: PathBuf) -> Target {
     Target {
         kubeconfig: Some(kubeconfig),
         observed: None,
