@@ -6,6 +6,7 @@ use crate::sink::{HttpSink, PATIENCE};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Configuration that accepts runs of any age, because the runs of the recordings ended long ago.
@@ -16,7 +17,10 @@ pub const UNLIMITED_LOOK_BACK: &str = "lookBack: 1000000h\n";
 pub struct Observer {
     /// Its process.
     pub child: Child,
-    stderr: BufReader<ChildStderr>,
+    /// `None` once the log is kept.
+    stderr: Option<BufReader<ChildStderr>>,
+    /// The task that keeps the log, if one does.
+    kept_log: JoinSet<String>,
     /// The folder with its `config.yaml`.
     pub folder: tempfile::TempDir,
 }
@@ -60,8 +64,33 @@ impl Observer {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self {
             child,
-            stderr,
+            stderr: Some(stderr),
+            kept_log: JoinSet::new(),
             folder,
+        }
+    }
+
+    /// Reads the rest of the log in the background, for a log that is larger than a pipe holds:
+    /// otherwise the observer would block on it. [`Observer::stop`] returns it.
+    pub fn keep_log(&mut self) {
+        let mut stderr = self.stderr.take().unwrap();
+        let read = async move {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).await.unwrap();
+            log
+        };
+        self.kept_log.spawn(read);
+    }
+
+    /// Reads the log to its end.
+    async fn rest_of_log(&mut self) -> String {
+        let mut log = String::new();
+        if let Some(stderr) = &mut self.stderr {
+            stderr.read_to_string(&mut log).await.unwrap();
+        }
+        match self.kept_log.join_next().await {
+            Some(kept) => kept.unwrap(),
+            None => log,
         }
     }
 
@@ -72,13 +101,12 @@ impl Observer {
     /// If it does not end within [`PATIENCE`].
     pub async fn stop(mut self) -> (Option<i32>, String) {
         send_signal("TERM", self.child.id().unwrap());
-        let mut log = String::new();
         let ended = timeout(PATIENCE, async {
-            self.stderr.read_to_string(&mut log).await.unwrap();
-            self.child.wait().await.unwrap()
+            let log = self.rest_of_log().await;
+            (self.child.wait().await.unwrap(), log)
         });
-        let status = ended.await;
-        let status = status.unwrap_or_else(|_| panic!("no end {PATIENCE:?} after SIGTERM"));
+        let ended = ended.await;
+        let (status, log) = ended.unwrap_or_else(|_| panic!("no end {PATIENCE:?} after SIGTERM"));
         (status.code(), log)
     }
 
@@ -88,18 +116,13 @@ impl Observer {
     ///
     /// If it does not end within [`PATIENCE`].
     pub async fn ended(mut self) -> String {
-        let mut log = String::new();
-        let ended = timeout(PATIENCE, self.stderr.read_to_string(&mut log)).await;
-        ended
-            .unwrap_or_else(|_| panic!("the observer did not end in {PATIENCE:?}"))
-            .unwrap();
-        log
+        let ended = timeout(PATIENCE, self.rest_of_log()).await;
+        ended.unwrap_or_else(|_| panic!("the observer did not end in {PATIENCE:?}"))
     }
 
     /// Reads the observer's log to the end, so that the observer never blocks on it.
     pub async fn drain_log(mut self) {
-        let mut log = String::new();
-        self.stderr.read_to_string(&mut log).await.ok();
+        self.rest_of_log().await;
     }
 
     /// Waits for a line of the observer's log that contains a text.
@@ -118,10 +141,11 @@ impl Observer {
     /// If there is no such line within [`PATIENCE`].
     pub async fn wait_for_line(&mut self, texts: &[&str]) -> String {
         let mut seen = String::new();
+        let stderr = self.stderr.as_mut().unwrap();
         let found = async {
             loop {
                 let mut line = String::new();
-                if self.stderr.read_line(&mut line).await.unwrap() == 0 {
+                if stderr.read_line(&mut line).await.unwrap() == 0 {
                     return None;
                 }
                 seen.push_str(&line);

@@ -117,6 +117,59 @@ pub fn stamp(attribute: &str) -> String {
     module(&items, on_configure, &process)
 }
 
+/// How a plugin of [`quoting`] ends its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotingEnd {
+    /// With an error that is the whole log.
+    Error,
+    /// By dropping the event; the reason is the whole log.
+    Drop,
+    /// With a trap, if the log is long. The samples of the self-test have short logs.
+    Trap,
+}
+
+/// Returns a plugin that writes each line of the step's log to its own log, and then fails or drops the
+/// event.
+#[must_use]
+pub fn quoting(end: QuotingEnd) -> String {
+    let log = "(i32.load (i32.const 4096)) (i32.load (i32.const 4100))";
+    let end = match end {
+        QuotingEnd::Error => "(i32.store8 (i32.const 2048) (i32.const 1))
+             (i32.store (i32.const 2052) (i32.load (i32.const 4096)))
+             (i32.store (i32.const 2056) (i32.load (i32.const 4100)))
+             (i32.const 2048)"
+            .to_owned(),
+        QuotingEnd::Drop => format!("(call $text {log})"),
+        QuotingEnd::Trap => {
+            "(if (i32.gt_u (i32.load (i32.const 4100)) (i32.const 500)) (then (unreachable)))
+             (call $keep)"
+                .to_owned()
+        }
+    };
+    let process = format!(
+        "(local $at i32) (local $line i32) (local $end i32)
+         (call $read_log (local.get $event) (i32.const 4096))
+         (local.set $at (i32.load (i32.const 4096)))
+         (local.set $line (local.get $at))
+         (local.set $end (i32.add (local.get $at) (i32.load (i32.const 4100))))
+         (block $done (loop $next
+           (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+           (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 10)) (then
+             (call $log (i32.const 2) (local.get $line) (i32.sub (local.get $at) (local.get $line)))
+             (local.set $line (i32.add (local.get $at) (i32.const 1)))))
+           (local.set $at (i32.add (local.get $at) (i32.const 1)))
+           (br $next)))
+         {RELEASE} {end}"
+    );
+    let import = "(module (import \"step-observer:plugin/events@0.1.0\" \"[method]event.log\"
+      (func $read_log (param i32 i32)))";
+    wat("", &process).replacen("(module", import, 1).replacen(
+        "(memory (export \"memory\") 2)",
+        "(memory (export \"memory\") 64)",
+        1,
+    )
+}
+
 /// Reads a file of JSON.
 #[must_use]
 pub fn read_json(file: &std::path::Path) -> Value {

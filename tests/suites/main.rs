@@ -42,6 +42,7 @@ mod known_secrets;
 mod kubectl;
 mod languages;
 mod laws;
+mod leaks;
 mod listing;
 mod logs;
 mod masking;
