@@ -1,6 +1,5 @@
-//! No part of a secret leaves the observer: secrets of all kinds of the catalogue in everything that
-//! a tenant can write, and known values in their encodings, are searched in all that it sends, writes,
-//! shows and logs.
+//! No part of a secret leaves the observer: secrets of all kinds of the catalogue in all that a tenant
+//! writes, and known values in their encodings, are searched in all that it sends, writes and logs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -332,13 +331,14 @@ async fn no_planted_secret_is_anywhere() {
     );
 }
 
-/// Runs with logs that are far longer than `log.maxBytes`: the cuts are within secrets.
-async fn no_secret_is_left_at_a_cut(capture: &str) {
+/// Sends all runs with logs that are far longer than `log.maxBytes`, so that the cuts are within
+/// secrets, and asserts that no part of a secret is left. Returns the data of all events.
+async fn data_of_cut_events(capture: &str, log_bytes: usize) -> Vec<Value> {
     let (runs, needles) = &*PLANTED;
     let (server, folder) = (cluster().await, tempfile::tempdir().unwrap());
     let sink = HttpSink::start(vec![]).await;
     let config = format!(
-        "lookBack: 1000000h\nlog: {{capture: {capture}, maxBytes: 600}}\n{}\
+        "lookBack: 1000000h\nlog: {{capture: {capture}, maxBytes: {log_bytes}}}\nevent: {{maxBytes: 4096}}\n{}\
          plugins: [{{name: redact, from: {{bundled: redact-secrets}}, onError: strip}}]\n{}",
         known_secrets(folder.path()),
         sinks(folder.path(), &[("http", &sink)])
@@ -360,28 +360,42 @@ async fn no_secret_is_left_at_a_cut(capture: &str) {
     }
     let (code, log) = observer.stop().await;
     assert_eq!(code, Some(0), "{log}");
-    let follows = server
-        .requests()
-        .iter()
-        .any(|request| request.contains("follow"));
+    let mut asked = server.requests().into_iter();
+    let follows = asked.any(|request| request.contains("follow"));
     assert_eq!(follows, capture == "follow");
     let mut seen = vec![("log".to_owned(), log.into_bytes())];
     read_sink("http", &sink, &mut seen);
     read_all(folder.path(), &mut seen);
     assert_clean(needles, &seen);
-    let cut = sink.requests().into_iter().filter(|request| {
-        let data: Value = serde_json::from_slice(&request.body).unwrap();
-        data["logInfo"]["truncated"] == true
-    });
-    assert_eq!(cut.count(), runs.len());
+    let requests = sink.requests().into_iter();
+    let data = requests.map(|request| serde_json::from_slice(&request.body).unwrap());
+    data.collect()
+}
+
+fn truncated(data: &[Value]) -> usize {
+    let logs = data.iter().map(|data| &data["logInfo"]["truncated"]);
+    logs.filter(|truncated| **truncated == true).count()
 }
 
 #[tokio::test]
 async fn no_planted_secret_is_left_at_a_cut() {
-    no_secret_is_left_at_a_cut("onEnd").await;
+    let data = data_of_cut_events("onEnd", 600).await;
+    assert_eq!(truncated(&data), PLANTED.0.len());
 }
 
 #[tokio::test]
 async fn no_planted_secret_is_left_at_a_cut_of_a_followed_log() {
-    no_secret_is_left_at_a_cut("follow").await;
+    let data = data_of_cut_events("follow", 600).await;
+    assert_eq!(truncated(&data), PLANTED.0.len());
+}
+
+/// Events that are too large lose the middle of their log, and list that.
+#[tokio::test]
+async fn no_planted_secret_is_in_an_event_that_loses_parts() {
+    let data = data_of_cut_events("onEnd", 100_000).await;
+    let lost = data
+        .iter()
+        .filter(|data| data["leftOut"].is_array())
+        .count();
+    assert!(lost > 10, "{lost} of {}", data.len());
 }
