@@ -5,8 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::Path;
-use std::sync::LazyLock;
+use std::{path::Path, sync::LazyLock};
 use step_observer_tests::admin::{ADMIN_ARGS, admin_address, get};
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::journaled::dead_letters;
@@ -233,8 +232,7 @@ async fn everything_that_is_planted_leaks_without_masking() {
     let mut seen = vec![("log".to_owned(), log.into_bytes())];
     read_sink("http", &sink, &mut seen);
     let texts: Vec<Vec<u8>> = seen.into_iter().map(|(_, text)| text).collect();
-    // A message of a run is in no event, Tekton puts parameters in their places, and a reason is one
-    // of Tekton's words.
+    // Messages and parameters are in no event, and only Tekton's reasons are.
     let mut missing = needles.missing(&texts);
     let is_sent = |name: &str| {
         !["(message)", "(parameter)", "(reason)"]
