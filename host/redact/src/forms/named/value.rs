@@ -245,21 +245,49 @@ fn marks_before(text: &Text<'_>, at: usize, mark: u8) -> usize {
         .count()
 }
 
+/// The quotation marks that are open at a place. Each is counted once, when it is asked for.
+struct OpenMarks<'s, 't> {
+    text: &'s Text<'t>,
+    at: usize,
+    known: [Option<bool>; 3],
+}
+
+impl<'s, 't> OpenMarks<'s, 't> {
+    fn new(text: &'s Text<'t>, at: usize) -> Self {
+        Self {
+            text,
+            at,
+            known: [None; 3],
+        }
+    }
+
+    fn has(&mut self, mark: u8) -> bool {
+        let index = match mark {
+            b'"' => 0,
+            b'\'' => 1,
+            _ => 2,
+        };
+        let count = || marks_before(self.text, self.at, mark) % 2 == 1;
+        self.known
+            .get_mut(index)
+            .is_some_and(|known| *known.get_or_insert_with(count))
+    }
+}
+
 /// Returns the value without quotation marks at a place. `name` is the start of its name.
 pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value> {
     let limit = text.word_end(at).min(at + LONGEST);
     let near = limit.min(at + NEAR);
     let is_encoded = is_encoded_sign(text, at);
+    let mut open = OpenMarks::new(text, name);
     let mut end = limit;
     let mut place = at;
     while place < near {
         let byte = text.byte(place)?;
         let next = text.byte(place + 1);
         let stops = match byte {
-            b'"' | b'\'' | b'`' if place > at => {
-                ends_quote(next) && marks_before(text, name, byte) % 2 == 1
-            }
-            b'"' | b'\'' | b'`' => marks_before(text, name, byte) % 2 == 1,
+            b'"' | b'\'' | b'`' if place > at => ends_quote(next) && open.has(byte),
+            b'"' | b'\'' | b'`' => open.has(byte),
             b'&' => {
                 is_query(text, name)
                     || text.continues_with(place, "&quot;")
@@ -300,7 +328,7 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
         // Far away only what closes a text around it ends the value.
         for mark in *b"\"'" {
             if let Some(found) = text.find(mark, near).filter(|found| *found < end)
-                && marks_before(text, name, mark) % 2 == 1
+                && open.has(mark)
             {
                 end = found;
             }
