@@ -32,14 +32,19 @@ fn is_full_of(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
         return false;
     }
     let bytes = text.as_str().as_bytes().get(at..end).unwrap_or_default();
+    let name = memchr::memmem::Finder::new(name.text);
+    // Most values do not contain their name at all.
+    if name.find(bytes).is_none() {
+        return false;
+    }
     // Another value begins after these signs and a letter.
-    let begins = |pair: &[u8]| matches!(pair, [b',' | b';' | b'&', next] if next.is_ascii_alphanumeric() || matches!(next, b'"' | b'\'' | b'_'));
-    let length = bytes.windows(2).position(begins);
+    let begins = |sign: &usize| {
+        let next = bytes.get(sign + 1);
+        next.is_some_and(|next| next.is_ascii_alphanumeric() || matches!(next, b'"' | b'\'' | b'_'))
+    };
+    let length = memchr::memchr3_iter(b',', b';', b'&', bytes).find(begins);
     let near = length.map_or(bytes, |length| bytes.get(..length).unwrap_or(bytes));
-    near.len() >= TIMES * name.text.len()
-        && memchr::memmem::find_iter(near, name.text)
-            .nth(TIMES - 1)
-            .is_some()
+    name.find_iter(near).nth(TIMES - 1).is_some()
 }
 
 /// Returns true if the first bytes of a value show that it is none, for names that need a value that

@@ -235,12 +235,10 @@ fn marks_before(text: &Text<'_>, at: usize, mark: u8) -> usize {
         return before.iter().filter(|byte| **byte == mark).count();
     }
     let is_letter = |place: usize| text.byte(place).is_some_and(|b| b.is_ascii_alphanumeric());
-    before
-        .iter()
-        .enumerate()
-        .filter(|(offset, byte)| {
+    memchr::memchr_iter(mark, before)
+        .filter(|offset| {
             let place = start + offset;
-            **byte == mark && !(place > start && is_letter(place - 1) && is_letter(place + 1))
+            !(place > start && is_letter(place - 1) && is_letter(place + 1))
         })
         .count()
 }
