@@ -132,7 +132,7 @@ pub(super) const KINDS: &[Kind] = &[
         .look_alikes(&["RWRTY0Iy"]),
     Kind::new("ansible-vault", "Ciphertext of Ansible Vault", "https://docs.ansible.com/ansible/latest/vault_guide/index.html")
         .pattern(
-            r"\$ANSIBLE_VAULT;1\.[12];AES256(?:;[A-Za-z0-9_.-]{1,64})?(?:[ \t\r\n]|\\{1,4}n){1,40}(?P<secret>[0-9a-f](?:[0-9a-f \t\r\n]|\\{1,4}n){38,3900}[0-9a-f])",
+            r"\$ANSIBLE_VAULT;1\.[12];AES256(?:;[A-Za-z0-9_.-]{1,64})?(?:[ \t\r\n]|\\{1,4}n){1,40}(?P<secret>[0-9a-f](?:[0-9a-f \t\r\n]|\\{1,4}n){38,1570}[0-9a-f])",
             &["$ansible_vault;"],
         )
         .examples(&["$ANSIBLE_VAULT;1.1;AES256\n{h80}\n{h80}\n{h40}", "$ANSIBLE_VAULT;1.2;AES256;prod\n          {h80}"])
