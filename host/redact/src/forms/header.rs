@@ -318,7 +318,18 @@ fn is_escape(text: &Text<'_>, at: usize) -> bool {
     at >= 2 && text.byte(at - 2) == Some(b'\\')
 }
 
+/// Least length of a key or a token in a header, in bytes.
+const SHORTEST_KEY: usize = 6;
+
 fn key_header(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    // No value fits between two names that are so near.
+    if again(
+        text,
+        &keyword,
+        keyword.end + keyword.len() + SHORTEST_KEY - 1,
+    ) {
+        return;
+    }
     let Some(value) = value_after(text, keyword.end) else {
         return;
     };
@@ -331,7 +342,7 @@ fn key_header(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     }
     let alone = word.end == value.range.end;
     let shown = text.slice(word.start..end);
-    if is_random(shown, 8) || (alone && is_no_word(shown, 6)) {
+    if is_random(shown, 8) || (alone && is_no_word(shown, SHORTEST_KEY)) {
         found(&KEY_HEADER, word.start..end);
     }
 }
