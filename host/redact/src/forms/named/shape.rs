@@ -374,7 +374,7 @@ fn is_digest(value: &str) -> bool {
         .unwrap_or_default()
         .to_ascii_lowercase();
     names.iter().any(|name| lower.starts_with(name)) && value.contains([':', '-'])
-        || lower.starts_with("0x")
+        || lower.starts_with("0x") && value.bytes().skip(2).all(|b| b.is_ascii_hexdigit())
 }
 
 /// Returns true for dates, times, versions and addresses of numbers.

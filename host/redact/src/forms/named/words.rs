@@ -91,7 +91,7 @@ fn is_plain_word(part: &str) -> bool {
     if upper == 0 || upper == letters.len() {
         return letters.len() <= 24 || !letters.is_ascii();
     }
-    !is_mixed_letters(letters)
+    !is_mixed_letters(letters) && is_pronounceable(letters)
 }
 
 /// Returns true for names as `xmlSecAppPkcs12Load`.
@@ -117,6 +117,25 @@ fn is_camel_with_numbers(part: &str) -> bool {
         && lower
         && groups <= 3
         && !is_mixed_letters(part)
+        && is_pronounceable(part)
+        && (part.len() < 20 || !has_digit_before_small_letter(part))
+}
+
+/// Returns true for `4k`: in names, a capital follows a number.
+fn has_digit_before_small_letter(part: &str) -> bool {
+    part.bytes()
+        .zip(part.bytes().skip(1))
+        .any(|(digit, next)| digit.is_ascii_digit() && next.is_ascii_lowercase())
+}
+
+/// Returns true if no more than four small consonants follow each other: in random letters they do.
+fn is_pronounceable(part: &str) -> bool {
+    let mut run = 0;
+    part.bytes().filter(|b| !b.is_ascii_digit()).all(|letter| {
+        let is_consonant = letter.is_ascii_lowercase() && !b"aeiouy".contains(&letter);
+        run = if is_consonant { run + 1 } else { 0 };
+        run <= 4
+    })
 }
 
 /// Returns true if upper and lower case change as in no camel case: single small letters between
