@@ -12,6 +12,7 @@ pub(super) static AUTHORIZATION: Form = Form {
     id: "authorization-header",
     title: "credentials of an Authorization header, of any scheme",
     examples: &[
+        r"+ curl -H authorization:\ Bearer\ →q7W3e9R2t5Y8u1I4o7P0← https://x",
         "Authorization: Basic →Y2k6aHVudGVyMjIyMg==←",
         "> proxy-authorization: token →4f9d2c1b8a7e6d5c←",
         "{\"authorization\": \"→q7W3e9R2t5Y8u1I4←\"}",
@@ -176,6 +177,10 @@ const PARAMETER_SCHEMES: &[&str] = &[
 const LONGEST_SCHEME: usize = 64;
 
 fn authorization(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
+    if let Some(token) = after_escaped_blanks(text, keyword.end) {
+        found(&AUTHORIZATION, token);
+        return;
+    }
     let Some(value) = value_after(text, keyword.end) else {
         return;
     };
@@ -185,6 +190,25 @@ fn authorization(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) 
     if let Some(range) = credentials(text, &value) {
         found(&AUTHORIZATION, range);
     }
+}
+
+/// Returns the token of `authorization:\\ Bearer\\ token`, as a shell quotes the argument of a command.
+fn after_escaped_blanks(text: &Text<'_>, at: usize) -> Option<Range<usize>> {
+    let blank = "\\ ";
+    let scheme = at + 1 + blank.len();
+    if text.byte(at) != Some(b':') || !text.continues_with(at + 1, blank) {
+        return None;
+    }
+    let letters = text
+        .slice(scheme..scheme + LONGEST_SCHEME)
+        .bytes()
+        .take_while(u8::is_ascii_alphabetic)
+        .count();
+    let start = scheme + letters + blank.len();
+    let token = start..text.word_end(start).min(start + super::syntax::LONGEST);
+    let token = trimmed(text, token);
+    (text.continues_with(scheme + letters, blank) && is_random(text.slice(token.clone()), 8))
+        .then_some(token)
 }
 
 /// Returns the secret part of the value of an `Authorization` header.

@@ -12,6 +12,7 @@ mod hash;
 mod header;
 mod json;
 mod manifest;
+mod mnemonic;
 pub(crate) mod named;
 mod package_managers;
 mod pem;
@@ -58,6 +59,7 @@ static TOPICS: &[(&[&Form], &[Detector])] = &[
     (hash::FORMS, hash::DETECTORS),
     (header::FORMS, header::DETECTORS),
     (manifest::FORMS, manifest::DETECTORS),
+    (mnemonic::FORMS, mnemonic::DETECTORS),
     (named::FORMS, named::DETECTORS),
     (package_managers::FORMS, package_managers::DETECTORS),
     (pem::FORMS, pem::DETECTORS),

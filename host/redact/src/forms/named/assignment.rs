@@ -25,6 +25,7 @@ pub(super) static PASSWORD: Form = Form {
         "user=ci;password=→97quR90Z←;x=1",
         "+ DB_PASSWORD=$'→dC9nOSd!rbj←'",
         "passwort: →DwYcw0FySm←",
+        "password: !!str →DwYcw0FySm←",
         "password: “→a2K24q laft←”",
         r#"~ password = "→0ldValue1←" -> "→n3wValue2←""#,
         "{:user=>\"ci\", :password=>\"→tL7a84av←\"}",
@@ -43,6 +44,8 @@ pub(super) static SECRET: Form = Form {
         "APP_KEY=→base64:Qm9vayBvZiBzZWNyZXRzIDEyMw==←",
         "GET /v1?apikey=→quKTTGOqljHMvE6j←&page=2 200",
         "api.token -> →Rz81kQpLmT5vWx←",
+        "PIN=→48291←",
+        "otp: →482913←",
         "API_TOKEN=→/Vq4nSVht9jX9nTf1odiU4obr7c41MD5Ex71Idtns=←",
     ],
 };
@@ -110,6 +113,8 @@ pub(super) const DETECTOR: Detector = Detector {
         "_pin",
         "_otp",
         "otp=",
+        "otp:",
+        "otp\"",
         "jwt",
         "salt",
         "_pw",
@@ -283,7 +288,7 @@ pub(super) fn value_after(
     style: Option<Style>,
     found: &mut Found<'_>,
 ) -> Option<Value> {
-    let at = after_scheme(text, at);
+    let at = after_tag(text, after_scheme(text, at));
     if repeats_name(text, name, at) {
         return None;
     }
@@ -325,6 +330,19 @@ fn is_line(text: &Text<'_>, name: &Name<'_>, value: &Value) -> bool {
     name.text.ends_with("password")
         && text.slice(start..name.start).bytes().all(|b| b == b' ')
         && matches!(text.byte(value.after), None | Some(b'\n' | b'\r'))
+}
+
+/// Steps over a tag of YAML that says only that a text follows.
+fn after_tag(text: &Text<'_>, at: usize) -> usize {
+    let tags = [
+        "!!str ",
+        "!!binary ",
+        "!unsafe ",
+        "!vault ",
+        "!!python/str ",
+    ];
+    let tag = tags.iter().find(|tag| text.continues_with(at, tag));
+    tag.map_or(at, |tag| skip_blanks(text, at + tag.len(), 16))
 }
 
 /// Steps over the scheme in `token: Bearer abc`.

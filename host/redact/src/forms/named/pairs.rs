@@ -20,6 +20,7 @@ pub(super) static PAIR: Form = Form {
         r#"<add key="ClearTextPassword" value="→auwxQcQp←" />"#,
         r#"["password","→oyy3ECRVh7nA←"]"#,
         r#"<entry key="db.password">→auwxQcQp1←</entry>"#,
+        r#"<setting name="ApiKey"><value>→qHO1TKseFOwr24nS←</value></setting>"#,
         "<name>API_TOKEN</name><value>→qHO1TKseFOwr24nS←</value>",
     ],
 };
@@ -139,7 +140,13 @@ fn value_behind(text: &Text<'_>, at: usize) -> Option<Value> {
     // `<entry key="password">value</entry>`.
     let next = skip_blanks(text, at, 4);
     if text.byte(next) == Some(b'>') {
-        return super::xml::content(text, next + 1);
+        // `<setting name="ApiKey"><value>value</value>`.
+        let inner = super::flags::skip_space(text, next + 1);
+        let start = match text.continues_with(inner, "<value>") {
+            true => inner + "<value>".len(),
+            false => next + 1,
+        };
+        return super::xml::content(text, start);
     }
     let mut place = at;
     let mut items = 0;

@@ -92,6 +92,13 @@ pub(super) fn report_as(
             return true;
         }
     }
+    if is_pin(name.text) && shown.bytes().all(|b| b.is_ascii_digit()) {
+        let is_secret = (4..=8).contains(&shown.len()) && style != Style::Sentence;
+        if is_secret {
+            found(form, range);
+        }
+        return is_secret;
+    }
     // `TESTS_PASS = 120` counts.
     let is_count = name.strength == Strength::Strong
         && shown.bytes().all(|b| b.is_ascii_digit())
@@ -105,6 +112,13 @@ pub(super) fn report_as(
     }
     found(form, range);
     true
+}
+
+/// Returns true for names whose values are four to eight digits.
+fn is_pin(name: &str) -> bool {
+    ["pin", "otp", "totp"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Returns true for names whose values are a user and a password.
