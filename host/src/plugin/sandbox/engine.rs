@@ -11,7 +11,10 @@ use crate::locked::Locked;
 use crate::plugin::compiler::Compiler;
 use std::sync::Arc;
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    RegallocAlgorithm, Store,
+};
 
 /// Stack of a plugin in bytes.
 const MAX_STACK_BYTES: usize = 512 * 1024;
@@ -67,7 +70,11 @@ impl PluginEngine {
         link: impl FnOnce(&mut Linker<Host>) -> wasmtime::Result<()>,
     ) -> wasmtime::Result<Self> {
         let run = Engine::new(&config(Some(pool())))?;
-        let configure = Engine::new(&config(None))?;
+        // It runs `configure` once: less time to compile counts more there than faster code.
+        let mut once = config(None);
+        once.cranelift_opt_level(OptLevel::None)
+            .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+        let configure = Engine::new(&once)?;
         let mut linker = Linker::new(&run);
         link(&mut linker)?;
         for engine in [&run, &configure] {
