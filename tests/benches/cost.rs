@@ -283,7 +283,7 @@ fn bare_call(bytes: &[u8], contract: &str) -> impl Fn() + use<> {
     linker.define_unknown_imports_as_traps(&component).unwrap();
     let pre = linker.instantiate_pre(&component).unwrap();
     let transform = component
-        .get_export_index(None, &format!("step-observer:plugin/transform@{contract}"))
+        .get_export_index(None, format!("step-observer:plugin/transform@{contract}"))
         .unwrap();
     let process = component
         .get_export_index(Some(&transform), "process")
