@@ -532,6 +532,32 @@ plugins:
 }
 
 #[test]
+fn a_value_of_a_plugin_that_cannot_be_read_is_reported_at_its_line() {
+    let text = "\
+plugins:
+- name: a
+  from: {bundled: redact-secrets}
+  configFrom: [{path: /replacement/token, fromFile: /nowhere/key}]
+- name: b
+  from: {bundled: redact-secrets}
+  config: {replacement: rule}
+  configFrom:
+  - {path: replacement, fromEnv: KEY}
+";
+    let told = check(text.as_bytes());
+    let expected = [
+        (4, "plugins[0].configFrom".to_owned()),
+        (9, "plugins[1].configFrom[0].path".to_owned()),
+    ];
+    assert_eq!(places(&told), expected, "{told:#?}");
+    assert!(
+        told[0].contains("/replacement/token: /nowhere/key: failed to read"),
+        "{told:#?}"
+    );
+    assert!(told[1].contains("JSON pointer"), "{told:#?}");
+}
+
+#[test]
 fn settings_that_can_never_open_are_refused() {
     let text = "\
 admin: {metrics: 127.0.0.1:8080, probes: 127.0.0.1:8080}

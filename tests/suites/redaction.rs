@@ -228,8 +228,8 @@ async fn every_sink_gets_masked_attributes_and_the_receipt() {
     assert_eq!(ids[0], ids[1]);
 }
 
-/// Returns the receipts of the events with a log of two sinks, of which the second has `own` plugins.
-async fn receipts(common: &str, own: &str) -> [Value; 2] {
+/// Returns the data of the events with a log of two sinks, of which the second has `own` plugins.
+async fn data_of_two_sinks(common: &str, own: &str) -> [Value; 2] {
     let server = ApiServer::start().await;
     let sinks = [HttpSink::start(vec![]).await, HttpSink::start(vec![]).await];
     let config = format!(
@@ -253,9 +253,40 @@ async fn receipts(common: &str, own: &str) -> [Value; 2] {
     sinks.map(|sink| {
         let data = sink.accepted().into_iter();
         let mut data = data.map(|request| serde_json::from_slice::<Value>(&request.body).unwrap());
-        let ended = data.find(|data| data["log"].is_string());
-        ended.unwrap()["redaction"].take()
+        data.find(|data| data["log"].is_string()).unwrap()
     })
+}
+
+async fn receipts(common: &str, own: &str) -> [Value; 2] {
+    let mut data = data_of_two_sinks(common, own).await;
+    data.each_mut().map(|data| data["redaction"].take())
+}
+
+#[tokio::test]
+async fn the_key_of_tokens_comes_from_a_file() {
+    let temp = tempfile::tempdir().unwrap();
+    let redactor = |name: &str, key: &str| {
+        let file = temp.path().join(name);
+        std::fs::write(&file, format!("{key}\n")).unwrap();
+        format!(
+            "{{name: {name}, from: {{bundled: redact-secrets}}, config: {{values: [{VALUE}]}}, \
+             configFrom: [{{path: /replacement/token, fromFile: '{}'}}]}}",
+            file.display()
+        )
+    };
+    let logs_with = async |key: &str| {
+        let data = data_of_two_sinks(&redactor("common", key), &redactor("own", key)).await;
+        data.map(|mut data| data["log"].take())
+    };
+    let [common, own] = logs_with("a key of 16 bytes").await;
+    assert_eq!(common, own);
+    let log = common.as_str().unwrap();
+    let digits = log.strip_prefix("a [redacted:known-value:").unwrap();
+    let (digits, rest) = digits.split_once(']').unwrap();
+    assert_eq!(digits.len(), 10, "{log}");
+    assert_eq!(rest, format!("\nb [redacted:known-value:{digits}]\n"));
+    let [other, _] = logs_with("another key of 16 bytes").await;
+    assert!(!other.as_str().unwrap().contains(digits), "{other}");
 }
 
 #[tokio::test]

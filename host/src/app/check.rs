@@ -144,6 +144,7 @@ fn blamed_field(path: &FieldPath, from: &PluginFrom, error: &LoadError) -> Field
             | LoadError::RuleSet { .. },
             _,
         ) => path.key("config"),
+        (LoadError::ConfigSource { .. }, _) => path.key("configFrom"),
         (LoadError::Digest { .. }, _) => path.key("sha256"),
         (_, PluginFrom::Bundled(_)) => path.key("from").key("bundled"),
         (_, PluginFrom::File(_)) => path.key("from").key("file"),

@@ -6,8 +6,8 @@ use crate::bounded::Bounded;
 use crate::observe;
 use crate::plugin::dropin::DropInConfig;
 use crate::plugin::{
-    ChainError, Compiler, LoadError, MemoryBudget, Plugin, PluginEngine, PluginSource, PluginSpec,
-    TrustConfig, default_plugin_memory,
+    ChainError, Compiler, LoadError, MemoryBudget, Plugin, PluginEngine, PluginSettings,
+    PluginSource, PluginSpec, TrustConfig, default_plugin_memory,
 };
 use crate::plugin::{PluginConfig, PluginFrom, PluginMemoryConfig};
 use std::sync::Arc;
@@ -88,9 +88,15 @@ pub async fn load_plugin(
     config: &PluginConfig,
     trust: &Arc<TrustConfig>,
 ) -> Result<Arc<Plugin>, ChainError> {
-    let spec = spec(config, trust);
-    let engine = engine.clone();
-    let loading = tokio::task::spawn_blocking(move || load_one(&engine, &spec));
+    let (engine, config, trust) = (engine.clone(), config.clone(), trust.clone());
+    let loading = tokio::task::spawn_blocking(move || {
+        let settings = config.resolve();
+        let settings = settings.map_err(|source| ChainError {
+            name: config.name.clone(),
+            source,
+        })?;
+        load_one(&engine, &spec(&config, settings, &trust))
+    });
     match loading.await {
         Ok(loaded) => loaded.map(Arc::new),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -103,16 +109,16 @@ pub async fn load_plugin(
 ///
 /// The file cannot be read, or has another digest.
 pub fn read_plugin(config: &PluginConfig) -> Result<Vec<u8>, LoadError> {
-    spec(config, &Arc::default()).read()
+    spec(config, config.clone().into(), &Arc::default()).read()
 }
 
-fn spec(config: &PluginConfig, trust: &Arc<TrustConfig>) -> PluginSpec {
+fn spec(config: &PluginConfig, settings: PluginSettings, trust: &Arc<TrustConfig>) -> PluginSpec {
     let source = match &config.from {
         PluginFrom::File(path) => PluginSource::File(path.clone()),
         PluginFrom::Bundled(name) => PluginSource::Bundled(name.clone()),
     };
     PluginSpec {
-        settings: config.clone().into(),
+        settings,
         trust: trust.clone(),
         ..PluginSpec::new(&*config.name, source)
     }

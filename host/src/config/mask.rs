@@ -7,7 +7,7 @@ use serde_json::Value;
 
 impl Config {
     /// Replaces values that may be secrets with `***`: values of headers, paths and queries of URLs,
-    /// the values that `redact-secrets` searches for, and the whole configuration of plugins from
+    /// what `redact-secrets` searches for and its key, and the whole configuration of plugins from
     /// files, because its meaning is unknown.
     #[must_use]
     pub fn masked(&self) -> Self {
@@ -29,11 +29,17 @@ fn mask_sink(sink: &mut SinkConfig) {
     }
 }
 
+/// Members of the configuration of `redact-secrets` that hold no secret. Values, patterns of rules and
+/// the key of the replacement may be secrets.
+const NOT_SECRET: [&str; 3] = ["without", "only", "logOnly"];
+
 fn mask_plugin(plugin: &mut PluginConfig) {
     match &plugin.from {
         PluginFrom::Bundled(name) if name == "redact-secrets" => {
-            if let Some(values) = plugin.config.get_mut("values") {
-                mask_values(values);
+            if let Some(members) = plugin.config.as_object_mut() {
+                let secret = |name: &str| !NOT_SECRET.contains(&name);
+                let members = members.iter_mut().filter(|(name, _)| secret(name));
+                members.for_each(|(_, value)| mask_values(value));
             }
         }
         // The configuration of bundled plugins is no secret: it goes into events, or names rules
@@ -60,7 +66,8 @@ mod tests {
     fn possible_secrets_are_masked_and_all_else_stays() {
         let text = "
 plugins:
-- {name: redact, from: {bundled: redact-secrets}, config: {without: [user-flag], values: [hunter2, 90210]}}
+- {name: redact, from: {bundled: redact-secrets}, config: {without: [user-flag], values: [hunter2, 90210],
+    rules: [{id: one, pattern: hunter2}], replacement: {token: hunter2}}, configFrom: [{path: /values/-, fromFile: /keys/value}]}
 - {name: own, from: {file: /plugins/own.wasm}, config: {token: hunter2, deep: [{pin: 90210}], flag: true}}
 traces: {otlp: 'https://collector.example/hunter2?key=hunter2'}
 sinks:
@@ -80,6 +87,7 @@ sinks:
         );
         for kept in [
             "user-flag",
+            "fromFile: /keys/value",
             "flag: true",
             "https://hooks.example:8443/***",
             "https://dead.example/***",

@@ -13,9 +13,9 @@ mod sandbox;
 
 pub use compiler::{Compiler, CompilerProgram};
 pub use load::{
-    COMPLETE_BUILD, FileDigest, Inspection, LoadError, MAX_FILE_BYTES, MAX_MODULE_BYTES,
-    PluginConfig, PluginFrom, PluginMemoryConfig, PluginSettings, PluginSource, PluginSpec,
-    PublicKey, Refusals, SetSummary, TrustConfig, bundled_plugins, compile_for_parent,
+    COMPLETE_BUILD, ConfigSource, FileDigest, Inspection, LoadError, MAX_FILE_BYTES,
+    MAX_MODULE_BYTES, PluginConfig, PluginFrom, PluginMemoryConfig, PluginSettings, PluginSource,
+    PluginSpec, PublicKey, Refusals, SetSummary, TrustConfig, bundled_plugins, compile_for_parent,
     missing_plugins,
 };
 pub(crate) use load::{omit_fields, original_path};

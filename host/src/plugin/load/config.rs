@@ -1,5 +1,7 @@
 //! The configuration of plugins.
 
+use super::config_source::{ConfigSource, MAX_SOURCES};
+use super::error::LoadError;
 use super::settings::PluginSettings;
 use super::trust::FileDigest;
 use crate::bounded::Bounded;
@@ -41,6 +43,13 @@ pub struct PluginConfig {
     /// Configuration that the plugin itself defines.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub config: Value,
+    /// Values of `config` that are secrets. They are read when the plugin is loaded.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::bounded::at_most::<MAX_SOURCES, _, _>"
+    )]
+    pub config_from: Vec<ConfigSource>,
     /// Condition for the events that the plugin gets. Other events pass without a call. The default
     /// is all events.
     #[serde(default, rename = "match")]
@@ -82,12 +91,26 @@ impl PluginConfig {
             name,
             from,
             config,
+            config_from: Vec::new(),
             select,
             on_error,
             limits,
             wasi,
             sha256,
         }
+    }
+
+    /// Returns the settings, with the values of `config_from` in `config`.
+    ///
+    /// # Errors
+    ///
+    /// A value cannot be read, or `config` has no place for it.
+    pub(crate) fn resolve(&self) -> Result<PluginSettings, LoadError> {
+        let mut settings = PluginSettings::from(self.clone());
+        for source in &self.config_from {
+            source.apply(&mut settings.config)?;
+        }
+        Ok(settings)
     }
 }
 
@@ -97,6 +120,7 @@ impl From<PluginConfig> for PluginSettings {
             name: _,
             from: _,
             config,
+            config_from: _,
             select,
             on_error,
             limits,

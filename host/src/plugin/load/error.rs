@@ -13,6 +13,14 @@ pub enum LoadError {
     /// The file cannot be read.
     #[error("failed to read it: {0}")]
     Read(#[from] std::io::Error),
+    /// A value of its configuration cannot be read from its file or variable.
+    #[error("configFrom {path}: {problem}")]
+    ConfigSource {
+        /// Place of the value in the configuration.
+        path: String,
+        /// The problem.
+        problem: String,
+    },
     /// There is no bundled plugin of that name.
     #[error("there is no bundled plugin `{name}`; there are: {known}")]
     NotBundled {

@@ -4,6 +4,7 @@
 mod bundled;
 mod compiler_process;
 mod config;
+mod config_source;
 mod configure;
 mod declared_sets;
 mod error;
@@ -20,6 +21,7 @@ pub use bundled::{COMPLETE_BUILD, bundled_plugins, missing_plugins};
 pub use compiler_process::compile_for_parent;
 pub(super) use compiler_process::{Compiled, compile};
 pub use config::{PluginConfig, PluginFrom, PluginMemoryConfig};
+pub use config_source::ConfigSource;
 pub(super) use configure::ConfiguredPlugin;
 pub use declared_sets::SetSummary;
 pub use error::LoadError;
