@@ -6,6 +6,7 @@ mod scan;
 use crate::forms::{Detector, Form};
 use crate::kind::Kind;
 use crate::matcher::Matcher;
+use crate::meter::{self, Work};
 use crate::own_rule::OwnRule;
 use crate::text::Text;
 use crate::values::{KnownValues, ValueSearch};
@@ -142,19 +143,21 @@ impl Engine {
     pub fn hits(&self, text: &str, deadline: Instant) -> Result<Vec<Hit>, Exhausted> {
         let text = Text::new(text);
         let mut hits = Vec::new();
+        let mut work = meter::until(Some(deadline));
         let mut start = 0;
         while start < text.len() {
             let end = text
                 .as_str()
                 .ceil_char_boundary((start + BLOCK).min(text.len()));
-            self.scan(&text, start..end, &mut hits);
+            self.scan(&text, start..end, &mut work, &mut hits)?;
             // Nested names lead to the same secret.
             if hits.len() > MAX_HITS {
                 join(&mut hits);
             }
-            if hits.len() > MAX_HITS || Instant::now() > deadline {
+            if hits.len() > MAX_HITS {
                 return Err(Exhausted);
             }
+            work.ask()?;
             start = end;
         }
         join(&mut hits);

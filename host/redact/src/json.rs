@@ -2,13 +2,18 @@
 
 use crate::engine::Engine;
 use crate::forms::named::{self, Strength, judge};
+use crate::meter::{self, Work};
 use crate::{Exhausted, RedactionCounts, ScanLimits};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Longest name of a member that is searched together with its value, in bytes.
 const MAX_NAME: usize = 96;
+
+/// Work of a value, besides the search in its text.
+const VALUE_WORK: usize = 256;
 
 /// Names of the members that hold the name of a value beside them.
 const NAME_MEMBERS: &[&str] = &[
@@ -53,6 +58,7 @@ impl Engine {
             engine: self,
             counts,
             limits,
+            work: &mut meter::until(Some(limits.deadline)),
         };
         pass.value(value, Label::default())
     }
@@ -82,10 +88,12 @@ struct Pass<'p> {
     engine: &'p Engine,
     counts: &'p mut RedactionCounts,
     limits: ScanLimits,
+    work: &'p mut dyn Work,
 }
 
 impl Pass<'_> {
     fn value(&mut self, value: &mut Value, label: Label<'_>) -> Result<(), Exhausted> {
+        self.work.spend(VALUE_WORK)?;
         match value {
             Value::String(text) => self.string(text, label),
             Value::Array(items) => self.list(items, label),
@@ -249,13 +257,16 @@ impl Pass<'_> {
                 renamed.push((key.clone(), masked));
             }
         }
+        // The next number for each masked name: many names may look the same when they are masked.
+        let mut numbers: HashMap<String, usize> = HashMap::new();
         for (key, masked) in renamed {
+            self.work.spend(VALUE_WORK)?;
             if let Some(member) = members.remove(&key) {
                 let mut unused = masked.clone();
-                let mut number = 2;
+                let number = numbers.entry(masked.clone()).or_insert(2);
                 while members.contains_key(&unused) {
                     unused = format!("{masked} {number}");
-                    number += 1;
+                    *number += 1;
                 }
                 members.insert(unused, member);
             }

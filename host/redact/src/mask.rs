@@ -1,6 +1,7 @@
 //! Masks a text, or a stream of bytes.
 
 use crate::engine::{Engine, Hit, join, sort};
+use crate::meter;
 use crate::text::{REACH, Text};
 use crate::view::View;
 use crate::{Exhausted, RedactionCounts, ScanLimits};
@@ -24,15 +25,16 @@ pub(crate) fn mask<'t>(
         }
     };
     if memchr::memchr(0x1b, text.as_bytes()).is_some() {
-        return mask_coloured(engine, text, counts, check);
+        return mask_coloured(engine, text, counts, limits.deadline, check);
     }
     let searched = Text::new(text);
     let mut output = String::new();
     let mut hits = Vec::new();
+    let mut work = meter::until(Some(limits.deadline));
     let (mut start, mut done) = (0, 0);
     while start < text.len() {
         let end = text.ceil_char_boundary((start + BLOCK).min(text.len()));
-        engine.scan(&searched, start..end, &mut hits);
+        engine.scan(&searched, start..end, &mut work, &mut hits)?;
         start = end;
         let is_last = end == text.len();
         // A secret may begin before its keyword.
@@ -64,9 +66,12 @@ fn mask_coloured<'t>(
     engine: &Engine,
     text: &'t str,
     counts: &mut RedactionCounts,
+    deadline: Instant,
     check: impl Fn(usize) -> Result<(), Exhausted>,
 ) -> Result<Cow<'t, str>, Exhausted> {
     let mut masker = Masker::new(Arc::new(engine.clone()));
+    // If it passes, the check after it fails.
+    masker.deadline = Some(deadline);
     let mut output = Vec::new();
     for part in text.as_bytes().chunks(BLOCK) {
         masker.push(part, &mut output);
@@ -163,6 +168,8 @@ pub struct Masker {
     counts: RedactionCounts,
     /// Bytes of the output in all calls before.
     output: u64,
+    /// `None` for a stream, which is searched as long as it takes.
+    deadline: Option<Instant>,
     /// `None`: they are not wanted.
     replaced: Option<Vec<Replaced>>,
 }
@@ -190,6 +197,7 @@ impl Masker {
             hits: Vec::new(),
             counts: RedactionCounts::default(),
             output: 0,
+            deadline: None,
             replaced: None,
         }
     }
@@ -269,7 +277,12 @@ impl Masker {
         let end = self.view.text.floor_char_boundary(end);
         if end > self.scanned {
             let text = Text::new(&self.view.text);
-            self.engine.scan(&text, self.scanned..end, &mut self.hits);
+            let mut work = meter::until(self.deadline);
+            let part = self.scanned..end;
+            // An error says that the deadline has passed: the output is then discarded.
+            self.engine
+                .scan(&text, part, &mut work, &mut self.hits)
+                .ok();
             self.scanned = end;
         }
     }

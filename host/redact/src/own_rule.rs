@@ -1,10 +1,12 @@
 //! Rules in full form that a configuration declares.
 
+use crate::Exhausted;
 use crate::engine::Hit;
 use crate::kind;
+use crate::meter::{self, Work};
 use crate::options::FullRule;
+use crate::pattern::{Pattern, PatternError};
 use crate::text::Text;
-use regex::{Regex, RegexBuilder};
 use std::ops::Range;
 
 /// Longest pattern in bytes.
@@ -33,12 +35,11 @@ pub(crate) struct OwnRule {
     pub(crate) rule: usize,
     /// True if the rule has no keywords: it is searched everywhere.
     pub(crate) always: bool,
-    regex: Regex,
-    secret_group: Option<usize>,
+    pattern: Pattern,
     reach: usize,
     min_length: usize,
     min_entropy: f32,
-    allow: Vec<Regex>,
+    allow: Vec<Pattern>,
     allow_words: Vec<String>,
     /// Number of its patterns that are large.
     pub(crate) large: usize,
@@ -94,29 +95,25 @@ impl OwnRule {
         }
         let mut large = 0;
         let mut compile = |pattern: &str| {
-            let (regex, is_large) = compile(pattern)?;
+            let (pattern, is_large) = compile(pattern)?;
             large += usize::from(is_large);
-            Ok::<_, String>(regex)
+            Ok::<_, String>(pattern)
         };
-        let regex = compile(&own.pattern).map_err(refuse)?;
-        if regex.is_match("") {
+        let pattern = compile(&own.pattern).map_err(refuse)?;
+        if pattern.is_match("", &mut meter::until(None)) != Ok(false) {
             return Err(refuse("the pattern matches the empty text".to_owned()));
         }
         let allow = own.allow.iter().enumerate().map(|(index, pattern)| {
             compile(pattern).map_err(|reason| refuse(format!("allow[{index}]: {reason}")))
         });
         let allow = allow.collect::<Result<_, _>>()?;
-        let longest = regex_automata::util::syntax::parse(&own.pattern)
-            .ok()
-            .and_then(|hir| hir.properties().maximum_len());
         Ok(Self {
             rule,
             always: own.keywords.is_empty(),
-            secret_group: regex
-                .capture_names()
-                .position(|name| name == Some("secret")),
-            regex,
-            reach: longest.map_or(UNBOUNDED_REACH, |longest| longest.min(MAX_REACH)),
+            reach: pattern
+                .longest()
+                .map_or(UNBOUNDED_REACH, |longest| longest.min(MAX_REACH)),
+            pattern,
             min_length: own.min_length,
             min_entropy: own.min_entropy,
             allow,
@@ -130,7 +127,17 @@ impl OwnRule {
     }
 
     /// Searches around places (keywords, or a whole part of a text), which are in order.
-    pub(crate) fn search(&self, text: &Text<'_>, places: &[Range<usize>], hits: &mut Vec<Hit>) {
+    ///
+    /// # Errors
+    ///
+    /// The search may not go on.
+    pub(crate) fn search(
+        &self,
+        text: &Text<'_>,
+        places: &[Range<usize>],
+        work: &mut dyn Work,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), Exhausted> {
         let mut window: Option<Range<usize>> = None;
         for place in places {
             let start = place.start.saturating_sub(self.reach);
@@ -139,103 +146,82 @@ impl OwnRule {
                 Some(open) if start <= open.end => open.end = open.end.max(end),
                 open => {
                     if let Some(done) = open.replace(start..end) {
-                        self.search_window(text, done, hits);
+                        self.search_window(text, done, work, hits)?;
                     }
                 }
             }
         }
-        if let Some(last) = window {
-            self.search_window(text, last, hits);
+        match window {
+            Some(last) => self.search_window(text, last, work, hits),
+            None => Ok(()),
         }
     }
 
-    fn search_window(&self, text: &Text<'_>, window: Range<usize>, hits: &mut Vec<Hit>) {
+    fn search_window(
+        &self,
+        text: &Text<'_>,
+        window: Range<usize>,
+        work: &mut dyn Work,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), Exhausted> {
         let start = text.as_str().floor_char_boundary(window.start);
         let end = text.as_str().ceil_char_boundary(window.end.min(text.len()));
         // The text after the window is hidden, but the text before it is visible to `\b`.
-        let Some(visible) = text.as_str().get(..end) else {
-            return;
-        };
-        let mut at = start;
-        let mut push = |secret: Range<usize>| {
-            if self.is_secret(text.slice(secret.clone())) {
+        let visible = text.as_str().get(..end).unwrap_or_default();
+        let mut secrets = Vec::new();
+        self.pattern.find_each(visible, start, work, |found| {
+            secrets.push(found.secret);
+            Ok(())
+        })?;
+        for range in secrets {
+            if self.is_secret(text.slice(range.clone()), work)? {
                 hits.push(Hit {
-                    range: secret,
+                    range,
                     rule: self.rule,
                 });
             }
-        };
-        while at <= end {
-            let next = match self.secret_group {
-                None => self.regex.find_at(visible, at).map(|found| {
-                    push(found.range());
-                    found.end()
-                }),
-                Some(group) => self.regex.captures_at(visible, at).map(|captures| {
-                    let whole = captures.get(0).map_or(at..end, |found| found.range());
-                    push(
-                        captures
-                            .get(group)
-                            .map_or(whole.clone(), |found| found.range()),
-                    );
-                    whole.end
-                }),
-            };
-            let Some(next) = next else {
-                return;
-            };
-            at = if next > at {
-                next
-            } else {
-                text.as_str().ceil_char_boundary(at + 1)
-            };
         }
+        Ok(())
     }
 
-    fn is_secret(&self, secret: &str) -> bool {
-        if secret.len() < self.min_length.max(1) {
-            return false;
+    fn is_secret(&self, secret: &str, work: &mut dyn Work) -> Result<bool, Exhausted> {
+        if secret.len() < self.min_length.max(1)
+            || self.min_entropy > 0.0 && kind::entropy(secret) < self.min_entropy
+        {
+            return Ok(false);
         }
-        if self.min_entropy > 0.0 && kind::entropy(secret) < self.min_entropy {
-            return false;
-        }
-        if self.allow.iter().any(|allowed| allowed.is_match(secret)) {
-            return false;
+        for allowed in &self.allow {
+            if allowed.is_match(secret, work)? {
+                return Ok(false);
+            }
         }
         let lower = secret.to_ascii_lowercase();
-        !self
-            .allow_words
-            .iter()
-            .any(|word| lower.contains(word.as_str()))
+        let mut words = self.allow_words.iter();
+        Ok(!words.any(|word| lower.contains(word.as_str())))
     }
 }
 
 /// Compiles a pattern. Returns true with it if it is large.
-fn compile(pattern: &str) -> Result<(Regex, bool), String> {
+fn compile(pattern: &str) -> Result<(Pattern, bool), String> {
     if pattern.len() > MAX_PATTERN_BYTES {
         return Err(format!(
             "the pattern is longer than {MAX_PATTERN_BYTES} bytes"
         ));
     }
-    let build = |size| {
-        RegexBuilder::new(pattern)
-            .size_limit(size)
-            .dfa_size_limit(MAX_AUTOMATON_BYTES)
-            .build()
+    let build = |size| Pattern::new(pattern, size, MAX_AUTOMATON_BYTES);
+    let (compiled, is_large) = match build(ORDINARY_COMPILED_BYTES) {
+        Err(PatternError::TooLarge(_)) => (build(MAX_COMPILED_BYTES), true),
+        compiled => (compiled, false),
     };
-    let compiled = match build(ORDINARY_COMPILED_BYTES) {
-        Ok(regex) => Ok((regex, false)),
-        Err(regex::Error::CompiledTooBig(_)) => {
-            build(MAX_COMPILED_BYTES).map(|regex| (regex, true))
-        }
-        Err(error) => Err(error),
-    };
-    compiled.map_err(|error| crate::rule_set::without_pattern(&error))
+    let compiled = compiled.map_err(|error| error.to_string())?;
+    Ok((compiled, is_large))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{Engine, FullRule, Options, Replacement, testing};
+    use crate::meter::Meter;
+    use crate::text::Text;
+    use crate::{Engine, Exhausted, FullRule, Options, Replacement, testing};
 
     fn mask(options: &Options, text: &str) -> String {
         testing::mask(&Engine::new(options).unwrap(), text)
@@ -272,6 +258,32 @@ mod tests {
         assert!(mask(&with, &far).ends_with("secret-19"));
         let without = only(rule("[a-z]+-(?P<secret>[0-9]+)", &[]));
         assert!(mask(&without, &far).ends_with("secret-[redacted:own]"));
+    }
+
+    #[test]
+    fn a_search_may_end_within_a_window() {
+        let text = "abbabaab".repeat(256 * 1024);
+        let text = Text::new(&text);
+        let scan = |rule: FullRule, questions: usize| {
+            let engine = Engine::new(&only(rule)).unwrap();
+            let mut asked = 0;
+            let mut work = Meter::new(|| {
+                asked += 1;
+                asked <= questions
+            });
+            let scanned = engine.scan(&text, 0..text.len(), &mut work, &mut Vec::new());
+            (scanned, asked)
+        };
+        let all = rule("[ab]+", &[]);
+        let (scanned, asked) = scan(all.clone(), usize::MAX);
+        assert!(scanned.is_ok() && asked > 2, "{asked} questions");
+        assert_eq!(scan(all.clone(), 1), (Err(Exhausted), 2));
+        // An allowed pattern is a search, too.
+        let allowing = FullRule {
+            allow: vec!["[ab]*c".to_owned()],
+            ..all
+        };
+        assert_eq!(scan(allowing, asked), (Err(Exhausted), asked + 1));
     }
 
     #[test]

@@ -1,20 +1,21 @@
 //! Rule sets in the form of the contract 0.1.0: patterns after a filter by keywords, and known values
 //! in their usual encodings. What they find never changes: plugins that were built for 0.1.0 rely on
-//! it. The size of the output is bounded. Time is bounded by a deadline, which is
-//! checked between matches: one search is linear in the text, but the many searches of one pattern
-//! can be quadratic.
+//! it. The size of the output is bounded. Time is bounded by a deadline, which is checked within a
+//! search, too: one search of a slow pattern in a long text could take minutes.
 
 mod json;
 mod known_values;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use crate::meter::{self, Work};
+use crate::pattern::{Pattern, without_pattern};
 use crate::{Exhausted, RedactionCounts, ScanLimits};
 
 /// Bound of the rules in one set.
@@ -39,9 +40,6 @@ pub const MIN_VALUE_BYTES: usize = 4;
 
 /// Sample secret: long, letters and digits, not a word of any language.
 const SECRET_PROBE: &str = "Zx9Qm4Tv7Rk2Wp5LdG8h";
-
-/// Name of the capture group to replace. Without this group, the whole match is replaced.
-const SECRET_GROUP: &str = "secret";
 
 /// Rule that finds one kind of secret: `rule` in the plugin contract.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,14 +79,6 @@ pub enum RuleError {
     },
 }
 
-/// Returns the message of a pattern error without the pattern, because the pattern may contain a
-/// secret. Only the last line of the message does not quote the pattern.
-pub(crate) fn without_pattern(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().next_back().unwrap_or_default();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
-}
-
 /// A compiled rule set.
 #[derive(Debug)]
 pub struct Scanner {
@@ -97,6 +87,8 @@ pub struct Scanner {
     keywords: AhoCorasick,
     keyword_rules: Vec<usize>,
     values: known_values::KnownValues,
+    /// Number of the patterns that need much memory, of those that were checked.
+    large_patterns: usize,
 }
 
 #[derive(Debug)]
@@ -105,17 +97,9 @@ struct CompiledRule {
     pattern: String,
     always: bool,
     replacement: String,
-    /// `None` if the pattern does not compile. [`Scanner::new`] refuses such a pattern;
-    /// [`Scanner::with_checked_rules`] does not check it.
-    matcher: OnceLock<Option<Matcher>>,
-}
-
-#[derive(Debug)]
-struct Matcher {
-    regex: Regex,
-    secret_group: Option<usize>,
-    /// It needs much memory.
-    large: bool,
+    /// Compiled when it is needed. `None` if it does not compile: [`Scanner::new`] refuses such a
+    /// pattern, [`Scanner::with_checked_rules`] does not check it.
+    compiled: OnceLock<Option<Pattern>>,
 }
 
 /// A match: its range, and the index of the rule that provides the replacement (`None` for a known
@@ -130,22 +114,21 @@ struct Hit {
 const KNOWN_VALUE_ID: &str = "known-value";
 
 impl Scanner {
-    /// Compiles a rule set.
+    /// Creates a scanner from a rule set, and checks that all patterns compile.
     ///
     /// # Errors
     ///
     /// Names the invalid rule, or the position of the invalid value, and the reason.
     pub fn new(rules: &[Rule], values: &[String]) -> Result<Self, RuleError> {
-        let scanner = Self::with_checked_rules(rules, values)?;
+        let mut scanner = Self::with_checked_rules(rules, values)?;
         for rule in &scanner.rules {
-            rule.matcher.set(Some(rule.compile()?)).ok();
+            scanner.large_patterns += usize::from(rule.check()?);
         }
         Ok(scanner)
     }
 
     /// Creates a scanner from a rule set that [`Self::new`] has accepted. Each pattern is compiled
-    /// when a text first needs it, which takes a fraction of the time and memory of compiling all
-    /// patterns.
+    /// when a text first needs it.
     ///
     /// # Errors
     ///
@@ -177,14 +160,14 @@ impl Scanner {
                 })?,
             keyword_rules,
             values: known_values::KnownValues::new(values)?,
+            large_patterns: 0,
         })
     }
 
-    /// Returns how many of the patterns compiled so far need much memory.
+    /// Returns how many of the patterns that [`Self::new`] has checked need much memory.
     #[must_use]
     pub fn large_patterns(&self) -> usize {
-        let matchers = self.rules.iter().filter_map(|rule| rule.matcher.get());
-        matchers.flatten().filter(|matcher| matcher.large).count()
+        self.large_patterns
     }
 
     /// Replaces all matches in a text. Borrows the text if there are none.
@@ -198,7 +181,7 @@ impl Scanner {
         counts: &mut RedactionCounts,
         limits: ScanLimits,
     ) -> Result<Cow<'t, str>, Exhausted> {
-        let hits = self.hits(text, limits.deadline)?;
+        let hits = self.hits(text, &mut meter::until(Some(limits.deadline)))?;
         if hits.is_empty() {
             return Ok(Cow::Borrowed(text));
         }
@@ -229,18 +212,16 @@ impl Scanner {
     ///
     /// The deadline has passed, or there are too many matches.
     pub fn secrets(&self, text: &str, deadline: Instant) -> Result<Vec<Range<usize>>, Exhausted> {
-        let hits = self.hits(text, deadline)?;
+        let hits = self.hits(text, &mut meter::until(Some(deadline)))?;
         Ok(hits.into_iter().map(|hit| hit.range).collect())
     }
 
-    /// Returns all matches in order. Overlapping matches are joined, so that both are covered.
-    fn hits(&self, text: &str, deadline: Instant) -> Result<Vec<Hit>, Exhausted> {
-        let mut wanted = vec![false; self.rules.len()];
-        for (flag, rule) in wanted.iter_mut().zip(&self.rules) {
-            *flag = rule.always;
-        }
+    /// Returns for each rule whether it must be searched: it has no keywords, or one is in the text.
+    fn wanted(&self, text: &str, work: &mut dyn Work) -> Result<Vec<bool>, Exhausted> {
+        let mut wanted: Vec<bool> = self.rules.iter().map(|rule| rule.always).collect();
         if !self.keyword_rules.is_empty() {
             for found in self.keywords.find_overlapping_iter(text) {
+                work.spend(KEYWORD_WORK)?;
                 if let Some(rule) = self.keyword_rules.get(found.pattern().as_usize())
                     && let Some(flag) = wanted.get_mut(*rule)
                 {
@@ -248,25 +229,27 @@ impl Scanner {
                 }
             }
         }
+        Ok(wanted)
+    }
+
+    /// Returns all matches in order. Overlapping matches are joined, so that both are covered.
+    fn hits(&self, text: &str, work: &mut dyn Work) -> Result<Vec<Hit>, Exhausted> {
+        work.ask()?;
         let mut hits: Vec<Hit> = Vec::new();
         let mut take = |range: Range<usize>, rule: Option<usize>| {
             hits.push(Hit { range, rule });
-            let late = hits.len().is_multiple_of(64) && Instant::now() > deadline;
-            if late || hits.len() > MAX_HITS {
+            if hits.len() > MAX_HITS {
                 Err(Exhausted)
             } else {
                 Ok(())
             }
         };
-        for range in self.values.find(text) {
-            take(range, None)?;
-        }
+        let wanted = self.wanted(text, work)?;
+        self.values.find(text, work, |range| take(range, None))?;
         for (index, rule) in self.rules.iter().enumerate() {
             if wanted.get(index) == Some(&true) {
-                rule.find(text, |range| take(range, Some(index)))?;
-                if Instant::now() > deadline {
-                    return Err(Exhausted);
-                }
+                rule.find(text, work, |range| take(range, Some(index)))?;
+                work.ask()?;
             }
         }
         hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end)));
@@ -280,6 +263,9 @@ impl Scanner {
         Ok(hits)
     }
 }
+
+/// Work of a keyword that was found.
+const KEYWORD_WORK: usize = 4;
 
 impl CompiledRule {
     fn new(rule: &Rule) -> Result<Self, RuleError> {
@@ -309,62 +295,51 @@ impl CompiledRule {
                 .replacement
                 .clone()
                 .unwrap_or_else(|| format!("[redacted:{}]", rule.id)),
-            matcher: OnceLock::new(),
+            compiled: OnceLock::new(),
         })
     }
 
-    fn compile(&self) -> Result<Matcher, RuleError> {
+    /// Checks the pattern. Returns true if it needs much memory.
+    fn check(&self) -> Result<bool, RuleError> {
         let refuse = |reason: String| RuleError::Pattern {
             rule: self.id.clone(),
             reason,
         };
+        // What `regex` accepts is what 0.1.0 accepted.
         let build = |size| {
             RegexBuilder::new(&self.pattern)
                 .size_limit(size)
                 .dfa_size_limit(MAX_COMPILED_BYTES)
                 .build()
         };
-        let (regex, large) = match build(ORDINARY_PATTERN_BYTES) {
-            Ok(regex) => (regex, false),
-            Err(regex::Error::CompiledTooBig(_)) => {
-                let regex =
-                    build(MAX_COMPILED_BYTES).map_err(|error| refuse(without_pattern(&error)))?;
-                (regex, true)
-            }
-            Err(error) => return Err(refuse(without_pattern(&error))),
+        let (compiled, is_large) = match build(ORDINARY_PATTERN_BYTES) {
+            Err(regex::Error::CompiledTooBig(_)) => (build(MAX_COMPILED_BYTES), true),
+            compiled => (compiled, false),
         };
+        let regex = compiled.map_err(|error| refuse(without_pattern(&error.to_string())))?;
         if regex.is_match("") {
             return Err(refuse("the pattern matches the empty text".to_owned()));
         }
-        Ok(Matcher {
-            secret_group: regex
-                .capture_names()
-                .position(|name| name == Some(SECRET_GROUP)),
-            regex,
-            large,
-        })
+        Ok(is_large)
+    }
+
+    fn compile(&self) -> Option<Pattern> {
+        // `regex` has checked the size; here it is only a guard.
+        let pattern = Pattern::new(&self.pattern, 2 * MAX_COMPILED_BYTES, MAX_COMPILED_BYTES);
+        let pattern = pattern.ok()?;
+        let matches_empty = pattern.is_match("", &mut meter::until(None)).ok()?;
+        (!matches_empty).then_some(pattern)
     }
 
     fn find(
         &self,
         text: &str,
+        work: &mut dyn Work,
         mut found: impl FnMut(Range<usize>) -> Result<(), Exhausted>,
     ) -> Result<(), Exhausted> {
-        let matcher = self.matcher.get_or_init(|| self.compile().ok());
-        let Matcher {
-            regex,
-            secret_group,
-            ..
-        } = matcher.as_ref().ok_or(Exhausted)?;
-        match *secret_group {
-            None => regex.find_iter(text).try_for_each(|hit| found(hit.range())),
-            Some(group) => regex.captures_iter(text).try_for_each(|captures| {
-                // Masks the whole match if the `secret` group took no part in it, for example in
-                // another alternative of the pattern.
-                let hit = captures.get(group).or_else(|| captures.get(0));
-                hit.map_or(Ok(()), |hit| found(hit.range()))
-            }),
-        }
+        let compiled = self.compiled.get_or_init(|| self.compile());
+        let pattern = compiled.as_ref().ok_or(Exhausted)?;
+        pattern.find_each(text, 0, work, |hit| found(hit.secret))
     }
 }
 

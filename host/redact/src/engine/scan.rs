@@ -1,8 +1,9 @@
 //! The search itself: at each keyword, a decision.
 
 use super::{CompiledKind, Engine, Hit, Target};
+use crate::meter::Work;
 use crate::text::Text;
-use crate::{kind, percent};
+use crate::{Exhausted, kind, percent};
 use std::ops::Range;
 
 /// Length of words in which kinds without keywords are searched, in bytes.
@@ -10,7 +11,17 @@ const LONG_WORD: usize = 20;
 
 impl Engine {
     /// Appends the secrets to which the keywords lead that begin in `starts`.
-    pub(crate) fn scan(&self, text: &Text<'_>, starts: Range<usize>, hits: &mut Vec<Hit>) {
+    ///
+    /// # Errors
+    ///
+    /// The search of an own rule may not go on.
+    pub(crate) fn scan(
+        &self,
+        text: &Text<'_>,
+        starts: Range<usize>,
+        work: &mut dyn Work,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), Exhausted> {
         let end = starts
             .end
             .saturating_add(self.longest_keyword.saturating_sub(1))
@@ -27,7 +38,7 @@ impl Engine {
                 places = vec![starts.clone()];
             }
             places.sort_by_key(|place| place.start);
-            own.search(text, &places, hits);
+            own.search(text, &places, work, hits)?;
         }
         self.scan_words(text, starts.clone(), hits);
         if let Some(values) = &self.values {
@@ -38,6 +49,7 @@ impl Engine {
                 });
             });
         }
+        Ok(())
     }
 
     /// Appends the secrets to which the keywords in `within` lead that begin before `last`. `depth`:

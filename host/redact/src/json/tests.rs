@@ -98,13 +98,19 @@ fn names_of_members_are_searched_and_stay_apart() {
     let (value, count) = masked(json!({
         "token=Zk81vYjqfItyh77": 1,
         "token=Zk81vYjqfItyh78": 2,
+        "token=Zk81vYjqfItyh79": 4,
         "plain": 3,
     }));
     assert_eq!(
         value,
-        json!({"plain": 3, "token=[redacted:secret-assignment]": 1, "token=[redacted:secret-assignment] 2": 2})
+        json!({
+            "plain": 3,
+            "token=[redacted:secret-assignment]": 1,
+            "token=[redacted:secret-assignment] 2": 2,
+            "token=[redacted:secret-assignment] 3": 4,
+        })
     );
-    assert_eq!(count, 2);
+    assert_eq!(count, 3);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Finds known secrets in their usual encodings.
 
 use super::{MIN_VALUE_BYTES, RuleError};
+use crate::Exhausted;
+use crate::meter::Work;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -58,23 +60,30 @@ impl KnownValues {
         })
     }
 
-    pub(super) fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
-        self.finder.iter().flat_map(move |finder| {
-            // The last run of base64 in which a value was found. It is reported once: measuring it
-            // for each value in it would take quadratic time.
-            let mut last_run = 0..0;
-            let is_base64 = |pattern: usize| self.base64.get(pattern) == Some(&true);
-            finder.find_iter(text).filter_map(move |found| {
-                if !is_base64(found.pattern().as_usize()) {
-                    return Some(found.range());
-                }
-                if last_run.contains(&found.start()) {
-                    return None;
-                }
-                last_run = surrounding_base64(text, found.range());
-                Some(last_run.clone())
-            })
-        })
+    /// Calls `found` with each place of a value in a text, in order.
+    pub(super) fn find(
+        &self,
+        text: &str,
+        work: &mut dyn Work,
+        mut found: impl FnMut(Range<usize>) -> Result<(), Exhausted>,
+    ) -> Result<(), Exhausted> {
+        let Some(finder) = &self.finder else {
+            return Ok(());
+        };
+        // The last run of base64 in which a value was found. It is reported once: measuring it
+        // for each value in it would take quadratic time.
+        let mut last_run = 0..0;
+        for place in finder.find_iter(text) {
+            // The search for the longest value reads on after a shorter one.
+            work.spend(finder.max_pattern_len())?;
+            if self.base64.get(place.pattern().as_usize()) != Some(&true) {
+                found(place.range())?;
+            } else if !last_run.contains(&place.start()) {
+                last_run = surrounding_base64(text, place.range());
+                found(last_run.clone())?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -51,7 +51,7 @@ fn rules_that_were_checked_before_find_the_same_and_compile_when_called_for() {
         scanner
             .rules
             .iter()
-            .filter(|rule| rule.matcher.get().is_some())
+            .filter(|rule| rule.compiled.get().is_some())
             .count()
     };
     assert_eq!(redact(&scanner, "nothing"), "nothing");
@@ -173,6 +173,29 @@ fn output_and_time_are_bounded() {
         ..rule("long", "[a-z]", &[])
     };
     assert!(Scanner::new(&[long], &[]).is_err());
+}
+
+/// A deadline that has passed is noticed, also where nothing is found.
+#[test]
+fn a_passed_deadline_is_noticed_without_a_match() {
+    let late = ScanLimits {
+        deadline: Instant::now(),
+        ..generous()
+    };
+    let rules = [rule("pw", "password=[a-z]+", &["password"])];
+    for scanner in [
+        Scanner::new(&rules, &[]),
+        Scanner::new(&[], &["w1nter-3333".to_owned()]),
+    ] {
+        let scanner = scanner.unwrap();
+        let mut counts = RedactionCounts::default();
+        assert_eq!(scanner.redact("nothing", &mut counts, late), Err(Exhausted));
+        let mut value = serde_json::json!(["nothing"]);
+        assert_eq!(
+            scanner.redact_json(&mut value, &mut counts, late),
+            Err(Exhausted)
+        );
+    }
 }
 
 proptest! {
