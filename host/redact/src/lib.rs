@@ -14,8 +14,10 @@ mod engine;
 pub mod forms;
 mod json;
 mod kind;
+mod marks;
 mod mask;
 mod matcher;
+mod memo;
 mod meter;
 mod options;
 mod own_rule;
@@ -30,6 +32,7 @@ mod testing;
 mod text;
 mod values;
 mod view;
+mod word_table;
 
 pub use counts::RedactionCounts;
 pub use engine::{Engine, Hit, VALUE_RULE};

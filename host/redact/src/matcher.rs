@@ -6,7 +6,6 @@ use regex_automata::nfa::thompson::{NFA, State, Transition};
 use regex_automata::util::captures::Captures;
 use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, Input};
-use std::ops::Range;
 
 /// A pattern that is ready to match.
 #[derive(Debug)]
@@ -17,26 +16,47 @@ pub(crate) struct Matcher {
     secret_group: Option<usize>,
     /// Longest match in bytes.
     longest: usize,
-    /// For each byte, whether it can be the first of a match.
-    first: Bytes,
-    /// For each byte, whether it can be the second.
-    second: Bytes,
+    /// For each of the first bytes of a match, which ones are possible there.
+    begin: Vec<Bytes>,
 }
 
-/// Bytes, as a table.
-type Bytes = [bool; 256];
+/// A match, from the place where it begins.
+#[derive(Clone, Debug, Copy, PartialEq, Eq)]
+pub(crate) struct Match {
+    /// Number of bytes from where it begins to its keyword.
+    pub(crate) lead: usize,
+    /// Its length in bytes.
+    pub(crate) length: usize,
+    /// Start and end of the part to mask.
+    pub(crate) secret: (usize, usize),
+}
 
-/// Returns the bytes with which automata in these states can go on, and their states after these.
-fn step(nfa: &NFA, states: Vec<StateID>) -> (Bytes, Vec<StateID>) {
-    let mut bytes = [false; 256];
-    let mut after = Vec::new();
-    let mut allow = |from: u8, to: u8| {
-        for byte in from..=to {
-            if let Some(can) = bytes.get_mut(usize::from(byte)) {
-                *can = true;
-            }
+/// Number of bytes of a match that are looked at before its automaton is asked, which takes longer.
+const BEGIN: usize = 16;
+
+/// A set of bytes.
+#[derive(Clone, Copy, Debug)]
+struct Bytes([u64; 4]);
+
+impl Bytes {
+    fn add(&mut self, byte: u8) {
+        if let Some(part) = self.0.get_mut(usize::from(byte >> 6)) {
+            *part |= 1 << (byte & 63);
         }
-    };
+    }
+
+    fn has(&self, byte: u8) -> bool {
+        let part = self.0.get(usize::from(byte >> 6));
+        part.is_some_and(|part| part >> (byte & 63) & 1 == 1)
+    }
+}
+
+/// Returns the bytes with which automata in these states can go on, and their states after these. `None`
+/// if one has matched.
+fn step(nfa: &NFA, states: Vec<StateID>) -> Option<(Bytes, Vec<StateID>)> {
+    let mut bytes = Bytes([0; 4]);
+    let mut after = Vec::new();
+    let mut allow = |from: u8, to: u8| (from..=to).for_each(|byte| bytes.add(byte));
     let mut seen = vec![false; nfa.states().len()];
     let mut waiting = states;
     while let Some(id) = waiting.pop() {
@@ -55,11 +75,11 @@ fn step(nfa: &NFA, states: Vec<StateID>) -> (Bytes, Vec<StateID>) {
             State::BinaryUnion { alt1, alt2 } => waiting.extend([alt1, alt2]),
             State::Capture { next, .. } => waiting.push(*next),
             // The end of a match, or a state that patterns of kinds do not have.
-            State::Dense(_) | State::Look { .. } | State::Match { .. } => allow(0, u8::MAX),
+            State::Dense(_) | State::Look { .. } | State::Match { .. } => return None,
             State::Fail => {}
         }
     }
-    (bytes, after)
+    Some((bytes, after))
 }
 
 /// Length of a match, in bytes, from which a pattern counts as long.
@@ -135,8 +155,14 @@ impl Matcher {
         let nfa = NFA::compiler()
             .build_from_hir(&hir)
             .map_err(|error| error.to_string())?;
-        let (first, after) = step(&nfa, vec![nfa.start_anchored()]);
-        let (second, _) = step(&nfa, after);
+        let mut begin = Vec::new();
+        let mut states = vec![nfa.start_anchored()];
+        while begin.len() < BEGIN
+            && let Some((bytes, after)) = step(&nfa, states)
+        {
+            begin.push(bytes);
+            states = after;
+        }
         let names = regex
             .group_info()
             .pattern_names(regex_automata::PatternID::ZERO);
@@ -147,19 +173,23 @@ impl Matcher {
             regex,
             head,
             longest: longest.min(LONGEST_MATCH),
-            first,
-            second,
+            begin,
         })
     }
 
     /// Returns true if the bytes at `at` can be the first of a match.
     pub(crate) fn begins_at(&self, text: &Text<'_>, at: usize) -> bool {
-        let is = |bytes: &Bytes, at: usize| {
-            let byte = text.byte(at).map(usize::from);
-            byte.and_then(|byte| bytes.get(byte))
-                .is_some_and(|can| *can)
-        };
-        is(&self.first, at) && is(&self.second, at + 1)
+        let bytes = text.as_str().as_bytes().get(at..).unwrap_or_default();
+        bytes.len() >= self.begin.len()
+            && bytes
+                .iter()
+                .zip(&self.begin)
+                .all(|(byte, can)| can.has(*byte))
+    }
+
+    /// Returns the longest match in bytes.
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
     }
 
     /// Returns true if a match may be so long that it must not be read again from each of many
@@ -168,12 +198,8 @@ impl Matcher {
         self.longest >= LONG
     }
 
-    /// Matches at exactly `at`. Returns the match, and the part of it to mask.
-    pub(crate) fn match_at(
-        &self,
-        text: &Text<'_>,
-        at: usize,
-    ) -> Option<(Range<usize>, Range<usize>)> {
+    /// Matches at exactly `at`.
+    pub(crate) fn match_at(&self, text: &Text<'_>, at: usize) -> Option<Match> {
         let end = at.saturating_add(self.longest).min(text.len());
         let input = Input::new(text.as_str())
             .range(at..end)
@@ -184,21 +210,24 @@ impl Matcher {
                 return None;
             }
         }
-        match self.secret_group {
-            None => self
-                .regex
-                .search(&input)
-                .map(|found| (found.range(), found.range())),
+        let (whole, secret) = match self.secret_group {
+            None => {
+                let whole = self.regex.search(&input)?.range();
+                (whole.clone(), whole)
+            }
             Some(group) => {
                 let mut captures: Captures = self.regex.create_captures();
                 self.regex.search_captures(&input, &mut captures);
                 let whole = captures.get_group(0)?.range();
-                let secret = captures
-                    .get_group(group)
-                    .map_or(whole.clone(), |span| span.range());
-                Some((whole, secret))
+                let secret = captures.get_group(group).map(|span| span.range());
+                (whole.clone(), secret.unwrap_or(whole))
             }
-        }
+        };
+        Some(Match {
+            lead: 0,
+            length: whole.end - at,
+            secret: (secret.start - at, secret.end - at),
+        })
     }
 }
 

@@ -1,5 +1,8 @@
 //! A text with searches that together take linear time.
 
+use crate::marks::Marks;
+use crate::matcher::Match;
+use crate::memo::Memo;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
@@ -18,7 +21,15 @@ pub struct Text<'t> {
     blank: Cell<(usize, usize)>,
     line: Cell<Line>,
     runs: [Cell<Run>; Class::COUNT],
+    marks: Marks,
+    answers: Memo<'t, u8>,
+    matches: Memo<'t, Option<Match>>,
+    /// The last place that was decided, and what was decided there.
+    decided: Cell<(usize, usize)>,
 }
+
+/// Length of a text, in bytes, up to which nothing is remembered: reading it again takes less time.
+const SHORT: usize = 256;
 
 /// A class of bytes whose runs are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +40,23 @@ pub(crate) enum Class {
     Token,
     /// Signs of the value of a cookie of a session.
     Session,
+    /// All but quotation marks, backslashes, and brackets that close.
+    Value,
 }
 
 impl Class {
-    const COUNT: usize = 3;
+    const COUNT: usize = 4;
 
     fn has(self, byte: u8) -> bool {
-        byte.is_ascii_alphanumeric()
-            || match self {
-                Self::Name => matches!(byte, b'_' | b'-' | b'.') || byte >= 0x80,
-                Self::Token => b"._~+/=|:-%!*".contains(&byte),
-                Self::Session => b"._-%+/=!~*".contains(&byte),
+        let signs: &[u8] = match self {
+            Self::Name => {
+                return byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | 0x80..);
             }
+            Self::Token => b"._~+/=|:-%!*",
+            Self::Session => b"._-%+/=!~*",
+            Self::Value => return !b"\"'`\\]}<>\r".contains(&byte),
+        };
+        byte.is_ascii_alphanumeric() || signs.contains(&byte)
     }
 }
 
@@ -91,6 +107,10 @@ impl<'t> Text<'t> {
                 is_start: false,
             }),
             runs: [const { Cell::new(Run::NONE) }; Class::COUNT],
+            marks: Marks::default(),
+            answers: Memo::default(),
+            matches: Memo::default(),
+            decided: Cell::new((usize::MAX, 0)),
         }
     }
 
@@ -137,12 +157,57 @@ impl<'t> Text<'t> {
     #[must_use]
     pub fn continues_with(&self, at: usize, other: &str) -> bool {
         let bytes = self.text.as_bytes().get(at..).unwrap_or_default();
-        bytes.starts_with(other.as_bytes())
+        // Most texts differ in the first byte.
+        other
+            .as_bytes()
+            .first()
+            .is_none_or(|first| bytes.first() == Some(first))
+            && bytes.starts_with(other.as_bytes())
+    }
+
+    /// Returns the answer to a question about a part, and remembers it. The answer must depend on the
+    /// bytes of the part alone.
+    pub(crate) fn recall(&self, question: u16, part: &'t str, answer: impl FnOnce() -> u8) -> u8 {
+        if self.text.len() <= SHORT {
+            answer()
+        } else {
+            self.answers.recall(question, part.as_bytes(), answer)
+        }
+    }
+
+    /// Returns how a kind matches at a place, and remembers it. The match must depend on the bytes of
+    /// the window alone.
+    pub(crate) fn recall_match(
+        &self,
+        kind: u16,
+        window: Range<usize>,
+        find: impl FnOnce() -> Option<Match>,
+    ) -> Option<Match> {
+        match self.text.as_bytes().get(window) {
+            Some(window) if self.text.len() > SHORT => self.matches.recall(kind, window, find),
+            _ => find(),
+        }
+    }
+
+    /// Returns true if the number of a quotation mark in a range is odd, as [`Marks::are_odd`] says.
+    pub(crate) fn has_open(&self, mark: u8, range: Range<usize>) -> bool {
+        self.marks
+            .are_odd(self.text.as_bytes(), mark, range.start, range.end)
+    }
+
+    /// Returns true if the same range was asked for in the call before: two keywords led to it.
+    pub(crate) fn is_decided(&self, range: &Range<usize>) -> bool {
+        let range = (range.start, range.end);
+        self.decided.replace(range) == range
     }
 
     /// Returns the place of the next `byte` at `from` or after it, at most [`REACH`] bytes away.
     #[must_use]
     pub fn find(&self, byte: u8, from: usize) -> Option<usize> {
+        if self.text.len() <= SHORT {
+            let rest = self.text.as_bytes().get(from..)?;
+            return memchr::memchr(byte, rest).map(|offset| from + offset);
+        }
         let mut searches = self.searches.borrow_mut();
         if searches.is_empty() {
             searches.resize(256, (1, 0, false));
@@ -336,8 +401,8 @@ mod tests {
         /// Searches in any order give what a plain search gives.
         #[test]
         fn remembered_searches_change_no_result(
-            text in "[ab\n é]{0,60}",
-            places in prop::collection::vec(0_usize..70, 1..20),
+            text in "[ab\n é]{0,600}",
+            places in prop::collection::vec(0_usize..700, 1..20),
         ) {
             let searched = Text::new(&text);
             let bytes = text.as_bytes();
@@ -361,8 +426,8 @@ mod tests {
         /// Runs of a class, forwards and backwards in any order, are what a plain search gives.
         #[test]
         fn remembered_runs_change_no_result(
-            text in "[ab= é]{0,60}",
-            places in prop::collection::vec((0_usize..70, 1_usize..40, any::<bool>()), 1..30),
+            text in "[ab= é]{0,600}",
+            places in prop::collection::vec((0_usize..700, 1_usize..40, any::<bool>()), 1..30),
         ) {
             let searched = Text::new(&text);
             let bytes = text.as_bytes();

@@ -1,9 +1,12 @@
 //! The search itself: at each keyword, a decision.
 
-use super::{CompiledKind, Engine, Hit, Target};
+use super::{Engine, Hit, Target};
+use crate::forms::Form;
+use crate::kind::{self, Kind};
+use crate::matcher::{Match, Matcher};
 use crate::meter::Work;
 use crate::text::Text;
-use crate::{Exhausted, kind, percent};
+use crate::{Exhausted, percent};
 use std::ops::Range;
 
 /// Length of words in which kinds without keywords are searched, in bytes.
@@ -67,6 +70,8 @@ impl Engine {
         let Ok(found) = self.keywords.try_find_overlapping_iter(input) else {
             return;
         };
+        // The form that was reported last, and its rule.
+        let mut form_rule: Option<(&'static Form, Option<usize>)> = None;
         for keyword in found.filter(|keyword| keyword.start() < last) {
             let targets = self.targets.get(keyword.pattern().as_usize());
             for target in targets.into_iter().flatten() {
@@ -75,13 +80,10 @@ impl Engine {
                     Target::Own(index) => own(*index, keyword.range()),
                     Target::Form(detector) => {
                         (detector.detect)(text, keyword.range(), &mut |form, range| {
-                            let known = self
-                                .forms
-                                .iter()
-                                .find(|(known, _)| std::ptr::eq(*known, form));
-                            if let Some((_, Some(rule))) = known {
-                                hits.push(Hit { range, rule: *rule });
-                            }
+                            let known = form_rule.filter(|(known, _)| std::ptr::eq(*known, form));
+                            let (_, rule) = known.unwrap_or_else(|| (form, self.rule_of(form)));
+                            form_rule = Some((form, rule));
+                            hits.extend(rule.map(|rule| Hit { range, rule }));
                         })
                     }
                     Target::Percent if depth < percent::MAX_DEPTH => {
@@ -156,66 +158,102 @@ impl Engine {
         let Some(matcher) = compiled.matcher() else {
             return;
         };
-        for lead in (least..=most).rev() {
-            if let Some(at) = keyword.checked_sub(lead)
-                && matcher.begins_at(text, at)
-                && text.as_str().is_char_boundary(at)
-                && self.try_match(text, index, at, hits)
-            {
-                return;
+        let find = || {
+            (least..=most).rev().find_map(|lead| {
+                let at = keyword.checked_sub(lead)?;
+                let begins = matcher.begins_at(text, at) && text.as_str().is_char_boundary(at);
+                let found = begins.then(|| self.match_of(text, index, at)).flatten()?;
+                Some(Match { lead, ..found })
+            })
+        };
+        // What decides: these bytes, and the few before the match.
+        let start = keyword.checked_sub(most + BEFORE);
+        let end = (keyword + matcher.longest() + 2).min(text.len());
+        let found = match start {
+            Some(start) if least < most => {
+                text.recall_match(question(index) | MANY, start..end, find)
             }
+            _ => find(),
+        };
+        if let Some(found) = found {
+            let at = keyword - found.lead;
+            hits.push(Hit {
+                range: at + found.secret.0..at + found.secret.1,
+                rule: compiled.rule,
+            });
         }
     }
 
-    /// Tries a kind at a place. Returns true if it matches there.
-    fn try_match(&self, text: &Text<'_>, index: usize, at: usize, hits: &mut Vec<Hit>) -> bool {
-        let Some(compiled) = self.kinds.get(index) else {
-            return false;
-        };
-        let CompiledKind { kind, rule, .. } = compiled;
+    /// Appends the secret of a kind that begins at a place.
+    fn try_match(&self, text: &Text<'_>, index: usize, at: usize, hits: &mut Vec<Hit>) {
+        if let Some(found) = self.match_of(text, index, at) {
+            hits.push(Hit {
+                range: at + found.secret.0..at + found.secret.1,
+                rule: self.kinds.get(index).map_or(0, |compiled| compiled.rule),
+            });
+        }
+    }
+
+    /// Returns the match of a kind that begins at a place.
+    fn match_of(&self, text: &Text<'_>, index: usize, at: usize) -> Option<Match> {
+        let compiled = self.kinds.get(index)?;
+        let kind = compiled.kind;
         if kind.bounded && !kind::is_free_before(text, at)
             || kind.apart && kind::is_joined_before(text, at)
             || kind.outside_base64 && kind::is_within_base64(text, at)
         {
-            return false;
+            return None;
         }
-        let Some(matcher) = compiled.matcher() else {
-            return false;
-        };
-        if !matcher.begins_at(text, at) {
-            return false;
-        }
-        if matcher.is_long() && kind.lead == (0, 0) && kind::repeats(text, at) {
-            return false;
-        }
-        let Some((whole, secret)) = matcher.match_at(text, at) else {
-            return false;
-        };
-        if kind.bounded && !kind::is_free_after(text, whole.end)
-            || kind.apart && kind::is_joined_after(text, whole.end)
-        {
-            return false;
-        }
-        let credential = text.slice(whole);
-        if !kind
-            .checksum
-            .is_some_and(|checksum| checksum.is_valid(credential))
-        {
-            let shown = text.slice(secret.clone());
-            if kind.entropy > 0.0 && kind::entropy(shown) < kind.entropy {
-                return false;
-            }
-            if !kind.allow.is_empty() {
-                let lower = credential.to_ascii_lowercase();
-                if kind.allow.iter().any(|word| lower.contains(word)) {
-                    return false;
-                }
-            }
-        }
-        hits.push(Hit {
-            range: secret,
-            rule: *rule,
-        });
-        true
+        let matcher = compiled
+            .matcher()
+            .filter(|matcher| matcher.begins_at(text, at))?;
+        // What follows is the same wherever the same bytes stand, with the two after the longest match.
+        let window = at..at.saturating_add(matcher.longest() + 2).min(text.len());
+        text.recall_match(question(index), window, || {
+            confirmed(kind, matcher, text, at)
+        })
     }
+}
+
+/// Bytes before a match that are looked at.
+const BEFORE: usize = 20;
+
+/// Added to the question how a kind matches at a place: how it does at the places before a keyword.
+const MANY: u16 = 1 << 15;
+
+/// Returns the question how a kind matches at a place ([`Text::recall_match`]).
+fn question(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX) & !MANY
+}
+
+/// Returns the match of a kind at a place, if it keeps to all that the kind asks for.
+fn confirmed(kind: &Kind, matcher: &Matcher, text: &Text<'_>, at: usize) -> Option<Match> {
+    if matcher.is_long() && kind.lead == (0, 0) && kind::repeats(text, at) {
+        return None;
+    }
+    let found = matcher.match_at(text, at)?;
+    let end = at + found.length;
+    if kind.bounded && !kind::is_free_after(text, end)
+        || kind.apart && kind::is_joined_after(text, end)
+    {
+        return None;
+    }
+    let credential = text.slice(at..end);
+    if kind
+        .checksum
+        .is_some_and(|checksum| checksum.is_valid(credential))
+    {
+        return Some(found);
+    }
+    let shown = text.slice(at + found.secret.0..at + found.secret.1);
+    if kind.entropy > 0.0 && kind::entropy(shown) < kind.entropy {
+        return None;
+    }
+    if !kind.allow.is_empty() {
+        let lower = credential.to_ascii_lowercase();
+        if kind.allow.iter().any(|word| lower.contains(word)) {
+            return None;
+        }
+    }
+    Some(found)
 }

@@ -122,16 +122,16 @@ fn is_header(before: &str) -> bool {
 /// are included, path, whether it needs TLS, expiry, name, value, separated by tabs.
 fn jar(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let limit = text.line_end(keyword.end).min(keyword.end + LONGEST_JAR);
-    let mut fields = text.slice(keyword.end..limit).splitn(5, '\t');
+    let line = text.slice(keyword.end..limit).trim_end();
+    let mut fields = line.splitn(5, '\t');
     let _path = fields.next();
     let secure = fields.next().unwrap_or_default();
     let expiry = fields.next().unwrap_or_default();
     let name = fields.next().unwrap_or_default();
-    let value = fields.next().unwrap_or_default().trim_end();
+    let value = fields.next().unwrap_or_default();
     let is_time = !expiry.is_empty() && expiry.bytes().all(|b| b.is_ascii_digit());
     if matches!(secure, "TRUE" | "FALSE") && is_time && is_session(name, value) {
-        let start = text.slice(keyword.end..limit).rfind(value);
-        let start = keyword.end + start.unwrap_or_default();
+        let start = keyword.end + line.len() - value.len();
         found(&COOKIE, start..start + value.len());
     }
 }

@@ -295,8 +295,12 @@ fn trimmed(text: &Text<'_>, word: Range<usize>) -> Range<usize> {
 
 /// Returns true for the base64 of `user:password`.
 pub(super) fn is_user_and_password(value: &str) -> bool {
-    let decoded =
-        base64::engine::general_purpose::STANDARD_NO_PAD.decode(value.trim_end_matches('='));
+    let value = value.trim_end_matches('=');
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    if !value.bytes().all(is_base64) {
+        return false;
+    }
+    let decoded = base64::engine::general_purpose::STANDARD_NO_PAD.decode(value);
     decoded.is_ok_and(|bytes| {
         let printable = bytes.iter().all(|b| *b >= b' ' && *b != 0x7f);
         let colon = bytes.iter().position(|b| *b == b':');

@@ -79,7 +79,7 @@ fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         value = next.and_then(|next| value.get(..next)).unwrap_or(value);
     }
     let value = value.trim_end_matches([',', '.', ':']);
-    if is_secret(&name.to_ascii_lowercase(), value) {
+    if is_secret(name, value) {
         found(&QUERY_SECRET, start..start + value.len());
     }
 }
@@ -124,14 +124,12 @@ fn is_value(byte: u8) -> bool {
 }
 
 fn is_secret(name: &str, value: &str) -> bool {
-    let plain: String = name
-        .chars()
-        .filter(|c| !matches!(c, '_' | '-' | '.'))
-        .collect();
     let value = value.trim_end_matches([')', ']', '}', ';']);
     if value.len() < 3 || stays(value) {
         return false;
     }
+    let mut plain = name.replace(['_', '-', '.'], "");
+    plain.make_ascii_lowercase();
     if plain.ends_with("password")
         || plain.ends_with("passwd")
         || plain.ends_with("passphrase")

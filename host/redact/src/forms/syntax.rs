@@ -1,6 +1,6 @@
 //! What stands between a name and its value, and where a value ends.
 
-use crate::text::Text;
+use crate::text::{Class, Text};
 use std::ops::Range;
 
 /// Most blanks between a name and its value.
@@ -81,12 +81,7 @@ pub(super) const LONGEST: usize = 8 * 1024;
 /// Returns the end of a value without quotation marks: a quotation mark, a backslash, a bracket that
 /// closes, or the end of the line.
 fn end_of(text: &Text<'_>, start: usize, limit: usize) -> usize {
-    let signs = *b"\"'`\\]}<>\r";
-    let nearest = signs
-        .iter()
-        .filter_map(|sign| text.find(*sign, start))
-        .min();
-    nearest.map_or(limit, |end| end.min(limit))
+    text.run_end(Class::Value, start, limit.saturating_sub(start))
 }
 
 /// Returns the place after `"value":`, as in lists of names and values.

@@ -296,6 +296,13 @@ fn is_full_host(text: &str) -> bool {
 /// Finds `jdbc:oracle:thin:user/password@host`.
 fn oracle(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let limit = text.word_end(keyword.end).min(keyword.end + LONGEST);
+    // Most texts have no slash there.
+    if text
+        .find(b'/', keyword.end)
+        .is_none_or(|slash| slash >= limit)
+    {
+        return;
+    }
     let rest = text.slice(keyword.end..limit);
     let Some((driver, after)) = rest.split_once(':') else {
         return;

@@ -97,8 +97,12 @@ fn argument(text: &Text<'_>, at: usize) -> Option<Argument> {
 }
 
 /// Returns the password of `user:password`.
-fn password(text: &Text<'_>, argument: &Range<usize>, sign: char) -> Option<Range<usize>> {
-    let (user, password) = text.slice(argument.clone()).split_once(sign)?;
+fn password(text: &Text<'_>, argument: &Range<usize>, sign: u8) -> Option<Range<usize>> {
+    let sign = text
+        .find(sign, argument.start)
+        .filter(|sign| *sign < argument.end)?;
+    let user = text.slice(argument.start..sign);
+    let password = text.slice(sign + 1..argument.end);
     let is_user = !user.contains([' ', '/', '=', '"', '{', '(']) && user.len() <= 100;
     let start = argument.start + user.len() + 1;
     let quotes = usize::from(password.starts_with(['"', '\'']));
@@ -156,7 +160,7 @@ fn curl(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
             at = value.after;
             if matches!(shown, "-b" | "--cookie") {
                 cookie::pairs(text, value.range, found);
-            } else if let Some(secret) = password(text, &value.range, ':') {
+            } else if let Some(secret) = password(text, &value.range, b':') {
                 found(&USER, secret);
             }
         }
@@ -193,7 +197,7 @@ fn option(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         return;
     };
     let Some(secret) =
-        password(text, &value.range, ':').filter(|secret| secret.end == value.range.end)
+        password(text, &value.range, b':').filter(|secret| secret.end == value.range.end)
     else {
         return;
     };
@@ -211,7 +215,7 @@ fn samba(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
             text,
             keyword.end + option + if line.contains("--user=") { 7 } else { 3 },
         )
-        && let Some(secret) = password(text, &value.range, '%')
+        && let Some(secret) = password(text, &value.range, b'%')
     {
         found(&USER, secret);
     }

@@ -130,6 +130,10 @@ fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let Some(name) = name_at(text, &keyword) else {
         return;
     };
+    // Several keywords stand in one name.
+    if text.is_decided(&(name.start - name.dashes..name.end)) {
+        return;
+    }
     if xml::element(text, &name, found) || pairs::value_beside(text, &name, found) {
         return;
     }

@@ -1,9 +1,9 @@
 //! Passwords in calls of functions, in SQL, and in the protocols of servers.
 
 use super::names::Strength;
-use super::shape::{Style, is_secret};
+use super::shape::{Style, is_secret_in};
 use super::value::{self, Value, quote_at, shown, skip_blanks};
-use super::words::{is_wordy, looks_random};
+use super::words::{is_wordy, looks_random_in};
 use super::{Detector, Form, Found};
 use crate::text::Text;
 use std::ops::Range;
@@ -112,7 +112,12 @@ fn sql(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     };
     let value = quote_at(text, quote).and_then(|quote| value::quoted(text, quote));
     if let Some(value) = value
-        && is_secret(Strength::Strong, Style::Quoted, shown(text, &value.range))
+        && is_secret_in(
+            text,
+            Strength::Strong,
+            Style::Quoted,
+            shown(text, &value.range),
+        )
     {
         found(&CALL, value.range);
     }
@@ -125,7 +130,12 @@ fn workflow(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         return;
     }
     if let Some(value) = value::unquoted(text, keyword.end, keyword.start)
-        && is_secret(Strength::Strong, Style::Tight, shown(text, &value.range))
+        && is_secret_in(
+            text,
+            Strength::Strong,
+            Style::Tight,
+            shown(text, &value.range),
+        )
     {
         found(&CALL, value.range);
     }
@@ -158,7 +168,9 @@ fn protocol(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         after: end,
         quoted: false,
     };
-    if line.split(' ').count() <= most && (is_password(text, &value) || looks_random(last, 8)) {
+    if line.split(' ').count() <= most
+        && (is_password(text, &value) || looks_random_in(text, last, 8))
+    {
         found(&CALL, value.range);
     }
 }
@@ -170,5 +182,5 @@ fn is_password(text: &Text<'_>, value: &Value) -> bool {
     shown.len() >= 6
         && !shown.contains([' ', '/', '.', '('])
         && (digits || !is_wordy(shown))
-        && is_secret(Strength::Strong, Style::Quoted, shown)
+        && is_secret_in(text, Strength::Strong, Style::Quoted, shown)
 }

@@ -2,9 +2,9 @@
 
 use super::command_table::Place;
 use super::names::{Strength, judge};
-use super::shape::{Style, is_secret};
+use super::shape::{Style, is_secret_in};
 use super::value::{self, Value, quote_at, shown, skip_blanks};
-use super::words::looks_random;
+use super::words::looks_random_in;
 use crate::text::Text;
 
 /// Bytes of a command line that are looked at.
@@ -219,14 +219,14 @@ impl<'s, 't> Scan<'s, 't> {
                     && strength != Strength::Strong
                 {
                     let is_user = !user.is_empty() && !user.contains(['/', '.', '$']);
-                    return (is_user && looks_random(password, 6)).then(|| Value {
+                    return (is_user && looks_random_in(text, password, 6)).then(|| Value {
                         range: value.range.start + user.len() + 1..value.range.end,
                         ..value
                     });
                 }
                 let is_secret = match strength {
                     Strength::Strong => self.plain == 2,
-                    strength => is_secret(strength, Style::Tight, shown),
+                    strength => is_secret_in(text, strength, Style::Tight, shown),
                 };
                 is_secret.then_some(value)
             }
@@ -294,7 +294,7 @@ impl<'s, 't> Scan<'s, 't> {
             _ => self.part(sign + 1, argument)?,
         };
         let shown = shown(self.text, &value.range);
-        let is_secret = !is_public(name) || looks_random(shown, 8);
+        let is_secret = !is_public(name) || looks_random_in(self.text, shown, 8);
         (is_secret && !shown.starts_with(['@', '-'])).then_some(value)
     }
 }

@@ -2,15 +2,17 @@
 //! `vault login TOKEN`, `CREATE USER … IDENTIFIED BY 'PW'`.
 
 use super::command_line::{LINE, Scan, next_argument, value_at};
-use super::command_table::{COMMANDS, Place, WORDS};
+use super::command_table::{COMMANDS, Command, Place, WORDS};
 use super::found_name::word_before;
 use super::names::Strength;
-use super::shape::{Style, is_secret};
+use super::shape::{Style, is_secret_in};
 use super::value::{Value, shown, skip_blanks};
-use super::words::looks_random;
+use super::words::looks_random_in;
 use super::{Detector, Form, Found};
 use crate::text::Text;
+use crate::word_table::WordTable;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Short option or argument of a command.
 pub(super) static COMMAND: Form = Form {
@@ -44,6 +46,14 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
 
+/// The commands by their words.
+static BY_WORD: LazyLock<WordTable<&Command>> = LazyLock::new(|| {
+    let by_word =
+        |command: &'static Command| command.words.iter().map(move |word| (*word, command));
+    // The first of several counts.
+    WordTable::new(COMMANDS.iter().rev().flat_map(by_word))
+});
+
 /// Most arguments of a command that are looked at.
 const MOST: usize = 32;
 
@@ -57,10 +67,7 @@ fn command(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let Some(first) = next_argument(text, end) else {
         return;
     };
-    let command = COMMANDS.iter().find(|command| {
-        let mut words = command.words.iter();
-        words.any(|known| known.eq_ignore_ascii_case(word))
-    });
+    let command = BY_WORD.get_any_case(word.as_bytes());
     // The name of a container is no command.
     let is_name = || word_before(text, keyword.start.saturating_sub(1)).ends_with("-name");
     let Some(command) = command.filter(|_| !is_name()) else {
@@ -110,8 +117,8 @@ fn report(text: &Text<'_>, value: &Value, place: Place, found: &mut Found<'_>) {
         && shown
             .bytes()
             .all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.' | b'/'));
-    let is_token = !matches!(place, Place::First) || looks_random(shown, 8);
-    if is_token && !is_port && is_secret(Strength::Strong, style, shown) {
+    let is_token = !matches!(place, Place::First) || looks_random_in(text, shown, 8);
+    if is_token && !is_port && is_secret_in(text, Strength::Strong, style, shown) {
         found(&COMMAND, value.range.clone());
     }
 }
@@ -130,7 +137,7 @@ fn sql(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         } else {
             Style::Gap
         };
-        if is_secret(Strength::Strong, style, shown(text, &value.range)) {
+        if is_secret_in(text, Strength::Strong, style, shown(text, &value.range)) {
             found(&COMMAND, value.range);
         }
     }

@@ -54,11 +54,8 @@ pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Nam
             }
         } else {
             // `→` and quotation marks are no letters.
-            let sign = after
-                .char_indices()
-                .find(|(_, c)| !c.is_ascii() && !c.is_alphabetic());
-            match sign {
-                Some((at, _)) => end = keyword.end + at,
+            match first_sign(text, after) {
+                Some(at) => end = keyword.end + at,
                 None if is_cut => return None,
                 None => {}
             }
@@ -72,14 +69,7 @@ pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Nam
     }
     // Signs that are no letters before the name.
     if !text.slice(start..keyword.start).is_ascii() {
-        let before = text.slice(start..keyword.start);
-        let sign = before
-            .char_indices()
-            .rev()
-            .find(|(_, c)| !c.is_ascii() && !c.is_alphabetic());
-        if let Some((at, sign)) = sign {
-            start += at + sign.len_utf8();
-        }
+        start += after_last_sign(text, text.slice(start..keyword.start));
     }
     // `\nPASSWORD` in JSON: the letter belongs to the escape.
     if text.byte_before(start) == Some(b'\\')
@@ -110,7 +100,7 @@ pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Nam
         3 if text.byte_before(start) == Some(b' ') => {
             names::judge_after(word_before(text, start - 1), name)
         }
-        _ => names::judge(name),
+        _ => names::judge_in(text, name),
     };
     (strength != Strength::None).then_some(Name {
         text: name,
@@ -119,6 +109,37 @@ pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Nam
         strength,
         dashes,
     })
+}
+
+/// Questions about parts of a text ([`Text::recall`]): the place of the first sign that is neither ASCII
+/// nor a letter, and the place after the last one.
+const FIRST_SIGN: u16 = 2;
+const AFTER_LAST_SIGN: u16 = 3;
+
+fn is_sign((_, c): &(usize, char)) -> bool {
+    !c.is_ascii() && !c.is_alphabetic()
+}
+
+/// Returns the place of the first sign in a part of at most [`MAX_NAME`] bytes that is neither ASCII nor
+/// a letter.
+fn first_sign<'t>(text: &Text<'t>, part: &'t str) -> Option<usize> {
+    let none = u8::MAX;
+    let found = text.recall(FIRST_SIGN, part, || {
+        let place = part.char_indices().find(is_sign).map(|(at, _)| at);
+        place.and_then(|at| u8::try_from(at).ok()).unwrap_or(none)
+    });
+    (found != none).then_some(usize::from(found))
+}
+
+/// Returns the place after the last sign in a part of at most [`MAX_NAME`] bytes that is neither ASCII
+/// nor a letter, or 0.
+fn after_last_sign<'t>(text: &Text<'t>, part: &'t str) -> usize {
+    let found = text.recall(AFTER_LAST_SIGN, part, || {
+        let last = part.char_indices().rev().find(is_sign);
+        let place = last.map(|(at, sign)| at + sign.len_utf8());
+        place.and_then(|at| u8::try_from(at).ok()).unwrap_or(0)
+    });
+    usize::from(found)
 }
 
 /// Returns the word that ends at a place, of at most 16 letters.

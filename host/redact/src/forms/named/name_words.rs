@@ -1,11 +1,11 @@
 //! Words of names: which name a secret, and which say that something else is named.
 
 use super::names::Strength;
-use std::collections::HashMap;
+use crate::word_table::WordTable;
 use std::sync::LazyLock;
 
 /// What a word contributes to a name.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
     /// Names a secret.
     Secret(Strength),
@@ -303,16 +303,14 @@ const WORDS: &[(Word, &[&str])] = &[
 
 /// Returns what a word of a name means.
 pub(super) fn classify(word: &str) -> Word {
-    static MEANINGS: LazyLock<HashMap<&str, Word>> = LazyLock::new(|| {
+    static MEANINGS: LazyLock<WordTable<Word>> = LazyLock::new(|| {
         let words = WORDS.iter();
-        words
-            .flat_map(|(meaning, words)| words.iter().map(|word| (*word, *meaning)))
-            .collect()
+        WordTable::new(
+            words.flat_map(|(meaning, words)| words.iter().map(|word| (*word, *meaning))),
+        )
     });
-    match MEANINGS.get(word) {
-        Some(meaning) => *meaning,
-        None => classify_glued(word),
-    }
+    let known = MEANINGS.get(word.as_bytes());
+    known.unwrap_or_else(|| classify_glued(word))
 }
 
 /// Returns the meaning of a word that is made of several without a sign between them (`pgpassword`).

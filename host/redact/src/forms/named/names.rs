@@ -1,6 +1,7 @@
 //! Names of secrets: whether an identifier says that its value is one, and how surely.
 
 use super::name_words::{Word, classify};
+use crate::text::Text;
 
 /// Longest name in bytes. A longer identifier is data.
 pub(crate) const MAX_NAME: usize = 96;
@@ -25,6 +26,27 @@ pub(crate) enum Strength {
     Strong,
 }
 
+impl Strength {
+    const ALL: [Self; 6] = [
+        Self::None,
+        Self::Faint,
+        Self::Weak,
+        Self::Medium,
+        Self::Loose,
+        Self::Strong,
+    ];
+}
+
+/// Question about a part of a text ([`Text::recall`]): how surely it names a secret.
+const IS_NAME: u16 = 1;
+
+/// Judges a name in a text as [`judge`] does, and remembers how.
+pub(super) fn judge_in<'t>(text: &Text<'t>, name: &'t str) -> Strength {
+    let strength = text.recall(IS_NAME, name, || judge(name) as u8);
+    let known = Strength::ALL.get(usize::from(strength));
+    known.copied().unwrap_or(Strength::None)
+}
+
 /// Judges a name in any spelling: `DB_PASSWORD_1`, `db.password`, `dbPassword`, `db-password`.
 #[must_use]
 pub(crate) fn judge(name: &str) -> Strength {
@@ -35,12 +57,14 @@ pub(crate) fn judge(name: &str) -> Strength {
 #[must_use]
 pub(crate) fn judge_after(before: &str, name: &str) -> Strength {
     let mut lower = [0_u8; 2 * MAX_NAME];
-    let mut ends = [(0_usize, 0_usize); MAX_WORDS];
-    let count = split(before, name, &mut lower, &mut ends);
-    let lower = std::str::from_utf8(&lower).unwrap_or_default();
+    let mut ends = [(0_u8, 0_u8); MAX_WORDS];
+    let (count, written) = split(before, name, &mut lower, &mut ends);
+    let lower = lower.get(..written).unwrap_or_default();
+    let lower = std::str::from_utf8(lower).unwrap_or_default();
     let word = |index: usize| {
         let (start, end) = ends.get(index).copied().unwrap_or_default();
-        lower.get(start..end).unwrap_or_default()
+        let range = usize::from(start)..usize::from(end);
+        lower.get(range).unwrap_or_default()
     };
     let mut head = Strength::None;
     let mut strongest = Strength::None;
@@ -88,13 +112,14 @@ pub(crate) fn judge_after(before: &str, name: &str) -> Strength {
     head
 }
 
-/// Writes the words of a name in lower case, without numbers at their ends. Returns their number.
+/// Writes the words of a name in lower case, without numbers at their ends. Returns their number, and
+/// that of their bytes.
 fn split(
     before: &str,
     name: &str,
     lower: &mut [u8; 2 * MAX_NAME],
-    ends: &mut [(usize, usize); MAX_WORDS],
-) -> usize {
+    ends: &mut [(u8, u8); MAX_WORDS],
+) -> (usize, usize) {
     let mut count = 0;
     let mut written = 0;
     let mut start = 0;
@@ -110,7 +135,8 @@ fn split(
         if word.len() > digits
             && let Some(place) = ends.get_mut(*count)
         {
-            *place = (start, end - digits);
+            let byte = |place| u8::try_from(place).unwrap_or(u8::MAX);
+            *place = (byte(start), byte(end - digits));
             *count += 1;
         }
     };
@@ -132,7 +158,7 @@ fn split(
         previous = byte;
     }
     close(start, written, lower, &mut count);
-    count
+    (count, written)
 }
 
 /// Returns the strength of `… key` after the word before.

@@ -32,19 +32,38 @@ fn is_full_of(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
         return false;
     }
     let bytes = text.as_str().as_bytes().get(at..end).unwrap_or_default();
-    let name = memchr::memmem::Finder::new(name.text);
-    // Most values do not contain their name at all.
-    if name.find(bytes).is_none() {
+    let Some(last) = nth_end(bytes, name.text.as_bytes(), TIMES) else {
         return false;
-    }
-    // Another value begins after these signs and a letter.
-    let begins = |sign: &usize| {
-        let next = bytes.get(sign + 1);
-        next.is_some_and(|next| next.is_ascii_alphanumeric() || matches!(next, b'"' | b'\'' | b'_'))
     };
-    let length = memchr::memchr3_iter(b',', b';', b'&', bytes).find(begins);
-    let near = length.map_or(bytes, |length| bytes.get(..length).unwrap_or(bytes));
-    name.find_iter(near).nth(TIMES - 1).is_some()
+    // Another value begins after these signs and a letter.
+    let begins = |pair: &[u8]| match pair {
+        [b',' | b';' | b'&', next] => {
+            next.is_ascii_alphanumeric() || matches!(next, b'"' | b'\'' | b'_')
+        }
+        _ => false,
+    };
+    let near = bytes.get(..last + 1).unwrap_or(bytes);
+    !near.windows(2).any(begins)
+}
+
+/// Returns the end of the nth occurrence of a word in a few bytes. Preparing a search would take longer than
+/// this one takes.
+fn nth_end(bytes: &[u8], word: &[u8], nth: usize) -> Option<usize> {
+    let first = word.first()?;
+    let (mut at, mut count) = (0, 0);
+    while let Some(offset) = memchr::memchr(*first, bytes.get(at..)?) {
+        at += offset;
+        if bytes.get(at..)?.starts_with(word) {
+            at += word.len();
+            count += 1;
+        } else {
+            at += 1;
+        }
+        if count == nth {
+            return Some(at);
+        }
+    }
+    None
 }
 
 /// Returns true if the first bytes of a value show that it is none, for names that need a value that

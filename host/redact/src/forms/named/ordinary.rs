@@ -2,99 +2,103 @@
 //! code.
 
 use super::words::is_wordy;
+use crate::word_table::WordTable;
+use std::sync::LazyLock;
+
+/// Words that programs print as values, and types.
+static CONSTANTS: LazyLock<WordTable<()>> = LazyLock::new(|| {
+    let words = [
+        "true",
+        "false",
+        "null",
+        "nil",
+        "none",
+        "undefined",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "ok",
+        "required",
+        "optional",
+        "string",
+        "str",
+        "bytes",
+        "bool",
+        "boolean",
+        "int",
+        "integer",
+        "number",
+        "any",
+        "object",
+        "text",
+        "char",
+        "default",
+        "unset",
+        "empty",
+        "missing",
+        "invalid",
+        "enabled",
+        "disabled",
+        "set",
+        "n/a",
+        "failed",
+        "passed",
+        "error",
+        "unknown",
+        "never",
+        "always",
+        "prompt",
+        "basic",
+        "bearer",
+        "hidden",
+        "sensitive",
+        "redacted",
+        "masked",
+        "void",
+        "self",
+        "this",
+        "env",
+        "is",
+        "must",
+        "changed",
+        "expired",
+        "accepted",
+        "rejected",
+        "correct",
+        "incorrect",
+        "wrong",
+        "blank",
+        "stdin",
+        "or",
+        "and",
+        "not",
+        "has",
+        "&str",
+        "vec<u8>",
+        "[]byte",
+        "byte[]",
+        "u8",
+        "u64",
+        "i64",
+        "usize",
+        "float",
+        "varchar",
+        "bcrypt",
+        "scram",
+        "md5",
+        "plain",
+        "plaintext",
+        "ask",
+        "auto",
+    ];
+    WordTable::new(words.map(|word| (word, ())))
+});
 
 /// Returns true for words that programs print as values, and for types.
 pub(super) fn is_constant(value: &str) -> bool {
-    if value.len() > 12 {
-        return false;
-    }
-    let lower = value.to_ascii_lowercase();
-    matches!(
-        lower.trim_end_matches([',', ';', '.', '!', '?']),
-        "true"
-            | "false"
-            | "null"
-            | "nil"
-            | "none"
-            | "undefined"
-            | "yes"
-            | "no"
-            | "on"
-            | "off"
-            | "ok"
-            | "required"
-            | "optional"
-            | "string"
-            | "str"
-            | "bytes"
-            | "bool"
-            | "boolean"
-            | "int"
-            | "integer"
-            | "number"
-            | "any"
-            | "object"
-            | "text"
-            | "char"
-            | "default"
-            | "unset"
-            | "empty"
-            | "missing"
-            | "invalid"
-            | "enabled"
-            | "disabled"
-            | "set"
-            | "n/a"
-            | "failed"
-            | "passed"
-            | "error"
-            | "unknown"
-            | "never"
-            | "always"
-            | "prompt"
-            | "basic"
-            | "bearer"
-            | "hidden"
-            | "sensitive"
-            | "redacted"
-            | "masked"
-            | "void"
-            | "self"
-            | "this"
-            | "env"
-            | "is"
-            | "must"
-            | "changed"
-            | "expired"
-            | "accepted"
-            | "rejected"
-            | "correct"
-            | "incorrect"
-            | "wrong"
-            | "blank"
-            | "stdin"
-            | "or"
-            | "and"
-            | "not"
-            | "has"
-            | "&str"
-            | "vec<u8>"
-            | "[]byte"
-            | "byte[]"
-            | "u8"
-            | "u64"
-            | "i64"
-            | "usize"
-            | "float"
-            | "varchar"
-            | "bcrypt"
-            | "scram"
-            | "md5"
-            | "plain"
-            | "plaintext"
-            | "ask"
-            | "auto"
-    )
+    let word = value.trim_end_matches([',', ';', '.', '!', '?']);
+    value.len() <= 12 && CONSTANTS.get_any_case(word.as_bytes()).is_some()
 }
 
 /// Returns true for a path: its first parts are words.

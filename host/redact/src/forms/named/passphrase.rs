@@ -3,7 +3,7 @@
 
 use super::found_name::Name;
 use super::names::Strength;
-use super::shape::{Style, is_secret};
+use super::shape::{Style, is_secret_in};
 use super::value::{Value, quote_at, shown, skip_blanks};
 use super::words::is_wordy;
 use crate::text::Text;
@@ -315,7 +315,12 @@ pub(super) fn is_directive(text: &Text<'_>, name: &Name<'_>) -> bool {
 
 /// Returns true if a value is a secret under the name of a password.
 pub(super) fn is_password(text: &Text<'_>, value: &Value) -> bool {
-    is_secret(Strength::Strong, Style::Quoted, shown(text, &value.range))
+    is_secret_in(
+        text,
+        Strength::Strong,
+        Style::Quoted,
+        shown(text, &value.range),
+    )
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use super::names::Strength;
 use super::nested::repeats_name;
 use super::passphrase;
 use super::report::{report_as, style_of};
-use super::shape::{Style, is_secret};
+use super::shape::{Style, is_secret_in};
 use super::tables;
 use super::value::{self, quote_at, shown, skip_blanks};
-use super::words::looks_random;
+use super::words::looks_random_in;
 use super::{Form, Found};
 use crate::text::Text;
 
@@ -93,8 +93,8 @@ pub(super) fn after_name(
             } else {
                 Style::Gap
             };
-            if is_secret(name.strength, style, shown(text, &value.range)) {
-                if style == Style::Quoted || looks_random(shown(text, &value.range), 6) {
+            if is_secret_in(text, name.strength, style, shown(text, &value.range)) {
+                if style == Style::Quoted || looks_random_in(text, shown(text, &value.range), 6) {
                     report_as(text, name, &value, style, &PROSE, found);
                 }
                 return;
@@ -119,7 +119,7 @@ pub(super) fn after_name(
             } else {
                 10
             };
-            if looks_random(shown, least)
+            if looks_random_in(text, shown, least)
                 && report_as(text, name, &value, Style::Gap, &PROSE, found)
             {
                 return;
@@ -225,7 +225,7 @@ fn report_random(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Found<
         8
     };
     value.is_some_and(|value| {
-        looks_random(shown(text, &value.range), least)
+        looks_random_in(text, shown(text, &value.range), least)
             && report_as(text, name, &value, Style::Gap, &PROSE, found)
     })
 }
@@ -270,7 +270,7 @@ pub(super) fn next_line(
     }
     if let Some(value) = value::unquoted(text, place, name.start)
         && style_of(text, &value) == Style::Alone
-        && looks_random(shown(text, &value.range), 8)
+        && looks_random_in(text, shown(text, &value.range), 8)
     {
         report_as(text, name, &value, Style::Gap, &PROSE, found);
     }
@@ -302,7 +302,7 @@ pub(super) fn block(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Fou
             break;
         }
         let whole = text.slice(content..end).trim_end();
-        if !whole.is_empty() && is_block_line(name, whole) {
+        if !whole.is_empty() && is_block_line(text, name, whole) {
             found(&BLOCK, content..content + whole.len());
         }
         if end >= text.len() || text.byte(end) != Some(b'\n') {
@@ -314,7 +314,7 @@ pub(super) fn block(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Fou
 }
 
 /// Returns true for a line of a block that can be secret.
-fn is_block_line(name: &Name<'_>, line: &str) -> bool {
-    name.strength == Strength::Strong && is_secret(Strength::Strong, Style::Quoted, line)
-        || is_secret(name.strength, Style::Alone, line)
+fn is_block_line<'t>(text: &Text<'t>, name: &Name<'_>, line: &'t str) -> bool {
+    name.strength == Strength::Strong && is_secret_in(text, Strength::Strong, Style::Quoted, line)
+        || is_secret_in(text, name.strength, Style::Alone, line)
 }

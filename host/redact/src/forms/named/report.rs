@@ -3,7 +3,7 @@
 use super::assignment::{PASSWORD, SECRET};
 use super::found_name::Name;
 use super::names::Strength;
-use super::shape::{Style, is_secret};
+use super::shape::{Style, is_secret, is_secret_in};
 use super::value::{self, Value, skip_blanks};
 use super::variable::is_variable;
 use super::words::is_wordy;
@@ -107,7 +107,7 @@ pub(super) fn report_as(
             .text
             .get(name.text.len() - 5..)
             .is_some_and(|end| end.eq_ignore_ascii_case("_pass"));
-    if is_count || !is_secret(name.strength, style, shown) {
+    if is_count || !is_secret_in(text, name.strength, style, shown) {
         return false;
     }
     found(form, range);

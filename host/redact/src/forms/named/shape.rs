@@ -6,6 +6,7 @@ use super::ordinary::{
 };
 use super::variable::{is_placeholder, is_variable};
 use super::words::{classes, is_mixed_letters, is_sentence, is_wordy, looks_random};
+use crate::text::Text;
 
 /// How a value stands beside its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,23 @@ pub(crate) enum Style {
     Sentence,
     /// After blanks only: an option, a table, prose.
     Gap,
+}
+
+/// First of the questions about parts of a text ([`Text::recall`]): whether a value is a secret under a
+/// name of a strength, in a style.
+const IS_SECRET: u16 = 256;
+
+/// Returns what [`is_secret`] does of a value in a text, and remembers it.
+pub(super) fn is_secret_in<'t>(
+    text: &Text<'t>,
+    strength: Strength,
+    style: Style,
+    value: &'t str,
+) -> bool {
+    let question = IS_SECRET + 8 * strength as u16 + style as u16;
+    text.recall(question, value, || {
+        u8::from(is_secret(strength, style, value))
+    }) == 1
 }
 
 /// Returns true if a value under a name of this strength is a secret.

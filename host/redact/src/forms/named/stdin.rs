@@ -1,9 +1,9 @@
 //! Secrets that a shell writes to the input of a command: `echo PW | docker login --password-stdin`.
 
 use super::names::Strength;
-use super::shape::{Style, is_secret};
+use super::shape::{Style, is_secret_in};
 use super::value::{self, Value, quote_at, shown, skip_blanks};
-use super::words::{is_wordy, looks_random};
+use super::words::{is_wordy, looks_random_in};
 use super::{Detector, Form, Found};
 use crate::text::Text;
 use std::ops::Range;
@@ -78,7 +78,7 @@ fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         .max(keyword.start.saturating_sub(BEFORE));
     let before = text.slice(line..keyword.start);
     let line = keyword.start - before.len();
-    let value = match before.rfind('|') {
+    let value = match memchr::memrchr(b'|', before.as_bytes()) {
         Some(pipe) => echoed(text, line, line + pipe),
         None if is_base64 => here_string(text, keyword.end),
         None => {
@@ -95,7 +95,7 @@ fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
             .is_some_and(|at| at > 0 && at + 2 < content.len() && !is_url(content))
             && !is_wordy(content)
             || colon.is_some_and(|at| is_pair(content, at))
-            || looks_random(content, 10);
+            || looks_random_in(text, content, 10);
         if is_secret && !super::variable::is_variable(content) {
             found(&BASE64, value.range);
         }
@@ -109,7 +109,7 @@ fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     } else {
         Style::Tight
     };
-    if is_secret(Strength::Strong, style, shown(text, &value.range)) {
+    if is_secret_in(text, Strength::Strong, style, shown(text, &value.range)) {
         found(&STDIN, value.range);
     }
 }
@@ -169,7 +169,8 @@ fn last_argument(text: &Text<'_>, at: usize, end: usize) -> Option<Value> {
 /// Returns the value of `<<< value`.
 fn here_string(text: &Text<'_>, at: usize) -> Option<Value> {
     let end = text.line_end(at).min(at + BEFORE);
-    let place = at + text.slice(at..end).find("<<<")? + 3;
+    let first = text.find(b'<', at).filter(|first| *first < end)?;
+    let place = first + text.slice(first..end).find("<<<")? + 3;
     let place = skip_blanks(text, place, 4);
     match quote_at(text, place) {
         Some(quote) => value::quoted(text, quote),

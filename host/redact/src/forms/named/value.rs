@@ -3,6 +3,7 @@
 use super::words::LOOK;
 use crate::text::{REACH, Text};
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Most escaped quotation marks within one value that are stepped over.
 const MAX_ESCAPES: usize = 64;
@@ -138,7 +139,7 @@ pub(crate) fn quoted(text: &Text<'_>, quote: Quote) -> Option<Value> {
         first,
         b' ' | b')' | b',' | b';' | b'+' | b'>' | b'}' | b']' | b'\t' | b'|'
     ) && let Close::Byte(mark, 0) = quote.close
-        && marks_before(text, quote.content - 1, mark) % 2 == 1
+        && is_open(text, quote.content - 1, mark)
     {
         return None;
     }
@@ -225,51 +226,11 @@ pub(crate) fn ends_value(byte: Option<u8>) -> bool {
     })
 }
 
-/// Returns the number of marks in the same line before a place, in the last few hundred bytes.
-/// Apostrophes between letters are not counted.
-fn marks_before(text: &Text<'_>, at: usize, mark: u8) -> usize {
+/// Returns true if a quotation mark in the same line before a place, in the last few hundred bytes, is
+/// open there. Apostrophes between letters are not counted.
+fn is_open(text: &Text<'_>, at: usize, mark: u8) -> bool {
     let start = text.line_start(at).max(at.saturating_sub(2 * NEAR));
-    let bytes = text.as_str().as_bytes();
-    let before = bytes.get(start..at).unwrap_or_default();
-    if mark != b'\'' {
-        return before.iter().filter(|byte| **byte == mark).count();
-    }
-    let is_letter = |place: usize| text.byte(place).is_some_and(|b| b.is_ascii_alphanumeric());
-    memchr::memchr_iter(mark, before)
-        .filter(|offset| {
-            let place = start + offset;
-            !(place > start && is_letter(place - 1) && is_letter(place + 1))
-        })
-        .count()
-}
-
-/// The quotation marks that are open at a place. Each is counted once, when it is asked for.
-struct OpenMarks<'s, 't> {
-    text: &'s Text<'t>,
-    at: usize,
-    known: [Option<bool>; 3],
-}
-
-impl<'s, 't> OpenMarks<'s, 't> {
-    fn new(text: &'s Text<'t>, at: usize) -> Self {
-        Self {
-            text,
-            at,
-            known: [None; 3],
-        }
-    }
-
-    fn has(&mut self, mark: u8) -> bool {
-        let index = match mark {
-            b'"' => 0,
-            b'\'' => 1,
-            _ => 2,
-        };
-        let count = || marks_before(self.text, self.at, mark) % 2 == 1;
-        self.known
-            .get_mut(index)
-            .is_some_and(|known| *known.get_or_insert_with(count))
-    }
+    text.has_open(mark, start..at)
 }
 
 /// Returns the value without quotation marks at a place. `name` is the start of its name.
@@ -277,15 +238,15 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
     let limit = text.word_end(at).min(at + LONGEST);
     let near = limit.min(at + NEAR);
     let is_encoded = is_encoded_sign(text, at);
-    let mut open = OpenMarks::new(text, name);
     let mut end = limit;
     let mut place = at;
-    while place < near {
+    while let Some(found) = next_sign(text, place, near) {
+        place = found;
         let byte = text.byte(place)?;
         let next = text.byte(place + 1);
         let stops = match byte {
-            b'"' | b'\'' | b'`' if place > at => ends_quote(next) && open.has(byte),
-            b'"' | b'\'' | b'`' => open.has(byte),
+            b'"' | b'\'' | b'`' if place > at => ends_quote(next) && is_open(text, name, byte),
+            b'"' | b'\'' | b'`' => is_open(text, name, byte),
             b'&' => {
                 is_query(text, name)
                     || text.continues_with(place, "&quot;")
@@ -326,7 +287,7 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
         // Far away only what closes a text around it ends the value.
         for mark in *b"\"'" {
             if let Some(found) = text.find(mark, near).filter(|found| *found < end)
-                && open.has(mark)
+                && is_open(text, name, mark)
             {
                 end = found;
             }
@@ -343,6 +304,25 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
         after: end,
         quoted: false,
     })
+}
+
+/// Bytes at which a value without quotation marks can end.
+static SIGNS: LazyLock<[bool; 256]> = LazyLock::new(|| {
+    let mut signs = [false; 256];
+    for sign in b"\"'`&;,)#\\<%\xE2" {
+        if let Some(is) = signs.get_mut(usize::from(*sign)) {
+            *is = true;
+        }
+    }
+    signs
+});
+
+/// Returns the place of the next byte at which a value can end.
+fn next_sign(text: &Text<'_>, from: usize, limit: usize) -> Option<usize> {
+    let bytes = text.as_str().as_bytes().get(from..limit)?;
+    let signs = &*SIGNS;
+    let is_sign = |byte: &u8| signs.get(usize::from(*byte)).is_some_and(|is| *is);
+    bytes.iter().position(is_sign).map(|offset| from + offset)
 }
 
 /// Returns true if a quotation mark within a word closes a text that began before the word.

@@ -86,8 +86,9 @@ pub(in crate::forms) fn is_placeholder(value: &str) -> bool {
     let Some(first) = bytes.first() else {
         return true;
     };
-    // `[redacted:…]` also when it is cut, or within a longer text.
-    if value.contains("[redacted:") {
+    // What these signs begin: `[redacted:…]`, also when it is cut, or within a longer text.
+    let begins = memchr::memchr3(b'[', b'*', 0xE2, bytes).is_some();
+    if begins && value.contains("[redacted:") {
         return true;
     }
     if bytes.iter().all(|b| b == first) && !first.is_ascii_digit() {
@@ -99,7 +100,7 @@ pub(in crate::forms) fn is_placeholder(value: &str) -> bool {
     {
         return true;
     }
-    if value.contains("***") || value.contains("•••") || value.contains('…') {
+    if begins && (value.contains("***") || value.contains("•••") || value.contains('…')) {
         return true;
     }
     let closed = match first {

@@ -1,6 +1,7 @@
 //! Words and random text.
 
 use crate::kind::entropy;
+use crate::text::Text;
 
 /// Longest part of a value whose shape is looked at, in bytes.
 pub(super) const LOOK: usize = 200;
@@ -96,6 +97,10 @@ fn is_plain_word(part: &str) -> bool {
 
 /// Returns true for names as `xmlSecAppPkcs12Load`.
 fn is_camel_with_numbers(part: &str) -> bool {
+    const SHORTEST: usize = 12;
+    if part.len() < SHORTEST {
+        return false;
+    }
     let longest = part
         .split(|c: char| !c.is_ascii_alphabetic())
         .max_by_key(|letters| letters.len())
@@ -111,7 +116,7 @@ fn is_camel_with_numbers(part: &str) -> bool {
         .filter(|(before, next)| before.is_ascii_lowercase() && next.is_ascii_uppercase())
         .count()
         + 1;
-    longest.len() >= 12
+    longest.len() >= SHORTEST
         && longest.len() >= 3 * words
         && upper
         && lower
@@ -195,6 +200,18 @@ pub(in crate::forms) fn looks_random(value: &str, least: usize) -> bool {
         .max()
         .unwrap_or(0);
     (longest >= 8 || (upper && lower && digit)) && entropy(value) >= 2.8
+}
+
+/// First of the questions about parts of a text ([`Text::recall`]): whether a value of so many bytes looks
+/// random.
+const LOOKS_RANDOM: u16 = 512;
+
+/// Returns what [`looks_random`] does of a value in a text, and remembers it.
+pub(in crate::forms) fn looks_random_in<'t>(text: &Text<'t>, value: &'t str, least: u8) -> bool {
+    let question = LOOKS_RANDOM + u16::from(least);
+    text.recall(question, value, || {
+        u8::from(looks_random(value, usize::from(least)))
+    }) == 1
 }
 
 /// Returns true for text that people read.
