@@ -98,6 +98,8 @@ impl axum::serve::Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, address) = self.listener.accept().await.unwrap();
+            // As Go servers do.
+            stream.set_nodelay(true).ok();
             let tls = self.tls.lock().unwrap().clone();
             let acceptor = tokio_rustls::TlsAcceptor::from(tls);
             if let Ok(stream) = acceptor.accept(stream).await {

@@ -253,6 +253,8 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "--bench",
             "memory",
             "--bench",
+            "road",
+            "--bench",
             "scale",
             "--bench",
             "strangers",

@@ -130,6 +130,14 @@ impl ApiServer {
         self.change(|model| model.apply(event["type"].as_str().unwrap(), event["object"].clone()));
     }
 
+    /// Plays one watch event, which watches report with exactly this text, except for the resource
+    /// version. [`ApiServer::play`] orders the members of an object by name.
+    pub fn play_text(&self, line: &str) {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let kind = event["type"].as_str().unwrap();
+        self.change(|model| model.apply_line(kind, event["object"].clone(), Some(line)));
+    }
+
     /// Removes an object without a watch event: it is missing in the next list.
     pub fn lose(&self, event: &Value) {
         self.change(|model| {

@@ -96,6 +96,8 @@ pub(super) struct Past {
     pub(super) resource: Resource,
     pub(super) before: Option<Value>,
     pub(super) now: Option<Value>,
+    /// The line of a watch that reports this change, if it was given as text.
+    pub(super) line: Option<String>,
 }
 
 pub(super) fn key(object: &Value) -> (Resource, String, String) {
@@ -115,8 +117,19 @@ pub(super) fn key(object: &Value) -> (Resource, String, String) {
 }
 
 impl Model {
-    pub(super) fn apply(&mut self, kind: &str, mut object: Value) {
+    pub(super) fn apply(&mut self, kind: &str, object: Value) {
+        self.apply_line(kind, object, None);
+    }
+
+    /// Applies a change that watches report with `line`, in which the resource version is replaced.
+    pub(super) fn apply_line(&mut self, kind: &str, mut object: Value, line: Option<&str>) {
         self.revision += 1;
+        let line = line.map(|line| {
+            let old = &object["metadata"]["resourceVersion"];
+            let version = |version: &str| format!("\"resourceVersion\":\"{version}\"");
+            let (old, new) = (old.as_str().unwrap(), self.revision.to_string());
+            format!("{}\n", line.replacen(&version(old), &version(&new), 1))
+        });
         object["metadata"]["resourceVersion"] = self.revision.to_string().into();
         let key = key(&object);
         let resource = key.0;
@@ -140,6 +153,7 @@ impl Model {
             resource,
             before,
             now,
+            line,
         });
         if self.close_every > 0 && self.revision.is_multiple_of(self.close_every) {
             self.closings += 1;

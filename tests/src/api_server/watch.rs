@@ -163,7 +163,10 @@ impl Watch {
                 (Some(_), Some(now)) => ("MODIFIED", now),
                 (Some(before), None) => ("DELETED", past.now.clone().unwrap_or(before)),
             };
-            lines += &line(kind, &object);
+            match &past.line {
+                Some(line) => lines += line,
+                None => lines += &line(kind, &object),
+            }
         }
         lines
     }
