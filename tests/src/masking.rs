@@ -132,6 +132,8 @@ pub fn redactor(sets: Result<&[MaskSet], &str>) -> PluginSpec {
     (i32.store (i32.const 1036) (i32.const 24)) (i32.store (i32.const 1040) (i32.const 5))
     (i32.const 1024))
   (func (export "step-observer:plugin/masking@0.1.1#mask-sets") (result i32)
+    ;; Destroys the name "ours" in this instance. Events start with the memory before this call.
+    (i32.store8 (i32.const 29) (i32.const 0))
     (i32.const {answer}))
   (func (export "step-observer:plugin/transform@0.1.1#process") (param $event i32) (result i32)
     (call $redact (local.get $event) (i32.const 29) (i32.const 4) (i32.const 1) (i32.const 3072))

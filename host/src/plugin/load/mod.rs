@@ -2,6 +2,7 @@
 //! process, configures the plugin once, and keeps the configured memory.
 
 mod bundled;
+mod candidate;
 mod compiler_process;
 mod config;
 mod config_source;
@@ -13,6 +14,7 @@ mod module;
 mod module_limits;
 mod refusals;
 mod settings;
+mod snapshot;
 mod spec;
 mod trust;
 mod world;

@@ -66,9 +66,11 @@ impl World {
         Err(LoadError::Export(exports))
     }
 
-    /// Returns whether the component exports the interface by which a plugin selects masks.
-    pub(crate) fn selects_masks(&self) -> bool {
-        self.exports.iter().any(|name| contract::is_masking(name))
+    /// Returns the export by which a plugin selects masks, with its version.
+    pub(crate) fn masking(&self) -> Option<&str> {
+        let mut exports = self.exports.iter();
+        let found = exports.find(|name| contract::is_masking(name));
+        found.map(String::as_str)
     }
 
     /// Returns the export by which the host calls the plugin, with its version.

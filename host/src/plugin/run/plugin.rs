@@ -313,7 +313,7 @@ impl Plugin {
         envelope: Envelope,
         call_memory: CallMemory,
     ) -> (Option<Draft>, Result<Verdict, CallEnd>) {
-        let mut store = PluginEngine::store(
+        let mut store = engine.store(
             &engine.run,
             &self.limits,
             self.identity.name.clone(),

@@ -1,9 +1,10 @@
-//! wasmtime, reduced to what plugins need: one engine, limits that always apply, and a clock for
-//! deadlines.
+//! wasmtime, reduced to what plugins need: one engine to configure them and one to run them, and
+//! limits that always apply.
 
+use super::deadline_clock::DeadlineClock;
 use super::draft::Draft;
 use super::host::{self, Host, Limiter, MAX_TABLE_ELEMENTS};
-use super::limits::{EPOCH_TICK, Limits};
+use super::limits::Limits;
 use super::mask_output::OutputMask;
 use super::memory_budget::{CallMemory, MemoryBudget};
 use super::wasi;
@@ -40,6 +41,8 @@ pub struct PluginEngine {
     /// instrumented.
     pub(crate) configure: Engine,
     linker: Arc<Linker<Host>>,
+    /// Ticks while a store exists.
+    clock: Arc<DeadlineClock>,
     /// Locked while a plugin is compiled. Only one plugin is compiled at a time, because a compiler
     /// needs much memory.
     pub(crate) compiling: Arc<Locked<()>>,
@@ -56,7 +59,7 @@ impl std::fmt::Debug for PluginEngine {
 }
 
 impl PluginEngine {
-    /// Starts an engine, and the thread that advances its epoch. The thread ends with the engine.
+    /// Starts an engine, and its clock of deadlines.
     ///
     /// # Errors
     ///
@@ -77,13 +80,12 @@ impl PluginEngine {
         let configure = Engine::new(&once)?;
         let mut linker = Linker::new(&run);
         link(&mut linker)?;
-        for engine in [&run, &configure] {
-            start_epoch_thread(engine)?;
-        }
+        let clock = DeadlineClock::start([&run, &configure])?;
         Ok(Self {
             run,
             configure,
             linker: Arc::new(linker),
+            clock,
             compiling: Arc::default(),
             compiler: Compiler::Thread,
             budget: MemoryBudget::new(DEFAULT_BUDGET_BYTES),
@@ -119,8 +121,9 @@ impl PluginEngine {
     }
 
     /// Makes a store with all limits set. The deadline must be set, because without it a call would
-    /// trap at once.
+    /// trap at once. The clock ticks until the store is dropped.
     pub(in crate::plugin) fn store(
+        &self,
         engine: &Engine,
         limits: &Limits,
         plugin: Arc<str>,
@@ -138,6 +141,7 @@ impl PluginEngine {
             output_mask,
             lines_left: MAX_LOG_LINES,
             wasi_handles: 0,
+            _running: self.clock.begin(),
         };
         let mut store = Store::new(engine, host);
         store.limiter(|host| &mut host.limits);
@@ -180,6 +184,9 @@ fn config(pool: Option<PoolingAllocationConfig>) -> Config {
     // Disables parallel compilation: small modules do not compile faster with more threads, and
     // each thread keeps tens of MiB afterwards.
     config.parallel_compilation(false);
+    // Only backtraces and native debuggers use these tables, which are a sixth of the machine code.
+    config.generate_address_map(false);
+    config.native_unwind_info(false);
     config.max_wasm_stack(MAX_STACK_BYTES);
     if let Some(pool) = pool {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
@@ -209,22 +216,4 @@ fn pool() -> PoolingAllocationConfig {
         .linear_memory_keep_resident(128 * 1024)
         .table_keep_resident(4096);
     pool
-}
-
-/// Starts the thread that advances the epoch. This is a thread of the operating system, because
-/// timers of a busy async runtime are late.
-fn start_epoch_thread(engine: &Engine) -> wasmtime::Result<()> {
-    let weak = engine.weak();
-    std::thread::Builder::new()
-        .name("plugin-deadline".to_owned())
-        .spawn(move || {
-            loop {
-                std::thread::sleep(EPOCH_TICK);
-                match weak.upgrade() {
-                    Some(engine) => engine.increment_epoch(),
-                    None => break,
-                }
-            }
-        })?;
-    Ok(())
 }

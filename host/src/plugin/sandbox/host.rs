@@ -3,6 +3,7 @@
 
 use super::bindings;
 use super::bindings::step_observer::plugin::{events as wit, logging};
+use super::deadline_clock::RunningCall;
 use super::draft::Draft;
 use super::event_handle::EventHandle;
 use super::mask_output::OutputMask;
@@ -34,6 +35,8 @@ pub(crate) struct Host {
     pub(crate) lines_left: u32,
     /// Number of handles that the empty WASI has given to the plugin.
     pub(crate) wasi_handles: u32,
+    /// Keeps the clock of deadlines ticking.
+    pub(super) _running: RunningCall,
 }
 
 /// Bounds the memory and the tables of one instance.

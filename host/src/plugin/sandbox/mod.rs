@@ -4,6 +4,7 @@
 
 mod bindings;
 mod config_values;
+mod deadline_clock;
 mod draft;
 mod engine;
 mod event_handle;
