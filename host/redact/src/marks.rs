@@ -1,6 +1,7 @@
-//! Quotation marks before places of a text, each of which is counted once.
+//! Quotation marks of a text, each of which is looked at once.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 
 /// Counts of quotation marks in a text that go on from the last place.
 #[derive(Debug, Default)]
@@ -47,6 +48,68 @@ impl Marks {
             odd: inner_odd,
         });
         inner_odd ^ (bytes.get(start) == Some(&mark))
+    }
+}
+
+/// Most escaped quotation marks that are remembered.
+const MAX_ESCAPED: usize = 256;
+
+/// Quotation marks that follow each other, all of them escaped.
+#[derive(Debug, Default)]
+pub(crate) struct Escaped(RefCell<Run>);
+
+#[derive(Debug, Default)]
+struct Run {
+    mark: u8,
+    /// All marks from here up to `end` are in `places`.
+    start: usize,
+    end: usize,
+    places: VecDeque<usize>,
+}
+
+/// Escaped quotation marks that were stepped over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Skipped {
+    /// Their number.
+    pub(crate) count: usize,
+    /// The place after the last one, or where the search began.
+    pub(crate) end: usize,
+}
+
+impl Escaped {
+    /// Steps over at most `most` marks from a place on that are known to be escaped.
+    pub(crate) fn skip(&self, mark: u8, from: usize, most: usize) -> Skipped {
+        let run = self.0.borrow();
+        let known = if run.mark == mark && run.start <= from && from <= run.end {
+            run.places.partition_point(|place| *place < from)
+        } else {
+            run.places.len()
+        };
+        let count = most.min(run.places.len() - known);
+        let last = count
+            .checked_sub(1)
+            .and_then(|last| run.places.get(known + last));
+        Skipped {
+            count,
+            end: last.map_or(from, |last| last + 1),
+        }
+    }
+
+    /// Remembers that the next mark from a place on is escaped.
+    pub(crate) fn remember(&self, mark: u8, from: usize, place: usize) {
+        let mut run = self.0.borrow_mut();
+        if run.mark != mark || from != run.end {
+            *run = Run {
+                mark,
+                start: from,
+                ..Run::default()
+            };
+        }
+        if run.places.len() == MAX_ESCAPED {
+            run.start = run.places.pop_front().map_or(from, |first| first + 1);
+        }
+        run.places.push_back(place);
+        run.end = place + 1;
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Matcher {
     longest: usize,
     /// For each of the first bytes of a match, which ones are possible there.
     begin: Vec<Bytes>,
+    /// For each byte, whether it can be the first of a match (1) and the second (2).
+    first: [u8; 256],
 }
 
 /// A match, from the place where it begins.
@@ -173,18 +175,32 @@ impl Matcher {
             regex,
             head,
             longest: longest.min(LONGEST_MATCH),
+            first: std::array::from_fn(|byte| {
+                let can = |at: usize| {
+                    let known = begin.get(at).zip(u8::try_from(byte).ok());
+                    known.is_none_or(|(can, byte): (&Bytes, u8)| can.has(byte))
+                };
+                u8::from(can(0)) | u8::from(can(1)) << 1
+            }),
             begin,
         })
+    }
+
+    /// Returns true if the first two bytes at `at` can be those of a match.
+    pub(crate) fn may_begin_at(&self, text: &Text<'_>, at: usize) -> bool {
+        let can = |at: usize, bit: u8| {
+            let byte = text.byte(at).map(usize::from);
+            byte.and_then(|byte| self.first.get(byte))
+                .is_some_and(|can| can & bit != 0)
+        };
+        can(at, 1) && can(at + 1, 2)
     }
 
     /// Returns true if the bytes at `at` can be the first of a match.
     pub(crate) fn begins_at(&self, text: &Text<'_>, at: usize) -> bool {
         let bytes = text.as_str().as_bytes().get(at..).unwrap_or_default();
-        bytes.len() >= self.begin.len()
-            && bytes
-                .iter()
-                .zip(&self.begin)
-                .all(|(byte, can)| can.has(*byte))
+        let mut pairs = bytes.iter().zip(&self.begin);
+        bytes.len() >= self.begin.len() && pairs.all(|(byte, can)| can.has(*byte))
     }
 
     /// Returns the longest match in bytes.

@@ -4,9 +4,9 @@
 use crate::word_table::hash;
 use std::cell::RefCell;
 
-/// Number of answers that are remembered, a power of two. A later one takes the place of an earlier
-/// one.
-const PLACES: usize = 64;
+/// Number of answers that are remembered, a power of two. Each stands in one of two places side by side, and
+/// a later one takes that of the earlier one of both.
+const PLACES: usize = 128;
 
 /// An answer about a part.
 #[derive(Clone, Copy, Debug)]
@@ -29,19 +29,25 @@ impl<A> Default for Memo<'_, A> {
 impl<'t, A: Copy> Memo<'t, A> {
     /// Returns the answer to a question about a part, which must depend on the bytes of the part alone.
     pub(crate) fn recall(&self, question: u16, part: &'t [u8], answer: impl FnOnce() -> A) -> A {
-        let at = (hash(part) ^ usize::from(question)) % PLACES;
-        if let Some(Some(known)) = self.0.borrow().get(at)
-            && known.question == question
-            && known.part == part
-        {
-            return known.answer;
+        let mixed = hash(part) ^ usize::from(question).wrapping_mul(31);
+        let at = (mixed % PLACES) & !1;
+        let known = self.0.borrow();
+        for place in [at, at + 1] {
+            if let Some(Some(known)) = known.get(place)
+                && known.question == question
+                && known.part == part
+            {
+                return known.answer;
+            }
         }
+        drop(known);
         // It may ask about other parts.
         let answer = answer();
         let mut answers = self.0.borrow_mut();
         if answers.is_empty() {
             answers.resize(PLACES, None);
         }
+        answers.swap(at, at + 1);
         if let Some(place) = answers.get_mut(at) {
             *place = Some(Answer {
                 part,

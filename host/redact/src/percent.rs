@@ -15,6 +15,9 @@ const LEAD: usize = 1024;
 /// Longest word in bytes.
 const LONGEST: usize = 8 * 1024;
 
+/// Length of most words in bytes.
+const USUAL: usize = 64;
+
 /// Shortest decoded word that is searched, in bytes. No credential is shorter.
 const SHORTEST: usize = 12;
 
@@ -41,8 +44,8 @@ impl Word {
             }
             start = before;
         }
-        let mut decoded = String::new();
-        let mut places = Vec::new();
+        let mut decoded = String::with_capacity(USUAL);
+        let mut places = Vec::with_capacity(USUAL);
         let mut place = start;
         while place - start < LONGEST {
             if let Some(byte) = escaped(text, place) {

@@ -1,6 +1,6 @@
 //! A text with searches that together take linear time.
 
-use crate::marks::Marks;
+use crate::marks::{Escaped, Marks, Skipped};
 use crate::matcher::Match;
 use crate::memo::Memo;
 use std::cell::{Cell, RefCell};
@@ -22,6 +22,7 @@ pub struct Text<'t> {
     line: Cell<Line>,
     runs: [Cell<Run>; Class::COUNT],
     marks: Marks,
+    escaped: Escaped,
     answers: Memo<'t, u8>,
     matches: Memo<'t, Option<Match>>,
     /// The last place that was decided, and what was decided there.
@@ -108,6 +109,7 @@ impl<'t> Text<'t> {
             }),
             runs: [const { Cell::new(Run::NONE) }; Class::COUNT],
             marks: Marks::default(),
+            escaped: Escaped::default(),
             answers: Memo::default(),
             matches: Memo::default(),
             decided: Cell::new((usize::MAX, 0)),
@@ -193,6 +195,16 @@ impl<'t> Text<'t> {
     pub(crate) fn has_open(&self, mark: u8, range: Range<usize>) -> bool {
         self.marks
             .are_odd(self.text.as_bytes(), mark, range.start, range.end)
+    }
+
+    /// Steps over escaped quotation marks as [`Escaped::skip`] does.
+    pub(crate) fn skip_escaped(&self, mark: u8, from: usize, most: usize) -> Skipped {
+        self.escaped.skip(mark, from, most)
+    }
+
+    /// Remembers an escaped quotation mark as [`Escaped::remember`] does.
+    pub(crate) fn remember_escaped(&self, mark: u8, from: usize, place: usize) {
+        self.escaped.remember(mark, from, place);
     }
 
     /// Returns true if the same range was asked for in the call before: two keywords led to it.

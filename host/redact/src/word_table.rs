@@ -6,8 +6,8 @@
 pub(crate) struct WordTable<V> {
     /// A word stands at its hash or in the places after it, up to a place that is empty.
     places: Vec<Option<(&'static str, V)>>,
-    /// Length of the longest word in bytes.
-    longest: usize,
+    /// For each length, the first letters of the words: most others need no hash.
+    begins: Vec<u32>,
 }
 
 /// Longest word that is looked up without regard to case, in bytes.
@@ -17,11 +17,15 @@ impl<V: Copy> WordTable<V> {
     /// Makes a table. Of words that are equal, the last one counts.
     pub(crate) fn new(words: impl IntoIterator<Item = (&'static str, V)>) -> Self {
         let words: Vec<_> = words.into_iter().collect();
+        let longest = words.iter().map(|(word, _)| word.len()).max();
         let mut table = Self {
             places: vec![None; 4 * words.len().next_power_of_two()],
-            longest: words.iter().map(|(word, _)| word.len()).max().unwrap_or(0),
+            begins: vec![0; longest.map_or(0, |longest| longest + 1)],
         };
         for (word, value) in words {
+            if let Some(begins) = table.begins.get_mut(word.len()) {
+                *begins |= bit(word.as_bytes());
+            }
             let at = table.find(word.as_bytes());
             if let Some(place) = table.places.get_mut(at) {
                 *place = Some((word, value));
@@ -44,7 +48,7 @@ impl<V: Copy> WordTable<V> {
 
     /// Returns what a word means.
     pub(crate) fn get(&self, word: &[u8]) -> Option<V> {
-        if word.len() > self.longest {
+        if !self.may_have(word) {
             return None;
         }
         let (_, value) = self.places.get(self.find(word))?.as_ref()?;
@@ -54,15 +58,25 @@ impl<V: Copy> WordTable<V> {
     /// Returns what a word of at most 32 bytes in letters of any case means, in a table of words in
     /// lower case.
     pub(crate) fn get_any_case(&self, word: &[u8]) -> Option<V> {
-        let mut lower = [0; LONGEST];
-        let lower = lower.get_mut(..word.len())?;
-        if word.len() > self.longest {
+        if !self.may_have(word) {
             return None;
         }
+        let mut lower = [0; LONGEST];
+        let lower = lower.get_mut(..word.len())?;
         lower.copy_from_slice(word);
         lower.make_ascii_lowercase();
         self.get(lower)
     }
+
+    fn may_have(&self, word: &[u8]) -> bool {
+        let begins = self.begins.get(word.len());
+        begins.is_some_and(|begins| begins & bit(word) != 0)
+    }
+}
+
+/// Returns a number with the bit of the first letter of a word, the same for both cases.
+fn bit(word: &[u8]) -> u32 {
+    1 << (word.first().copied().unwrap_or(0) & 31)
 }
 
 /// Returns a hash of the length of a text and of its first and last bytes, which tell words apart. It

@@ -161,7 +161,7 @@ impl Engine {
         let find = || {
             (least..=most).rev().find_map(|lead| {
                 let at = keyword.checked_sub(lead)?;
-                let begins = matcher.begins_at(text, at) && text.as_str().is_char_boundary(at);
+                let begins = matcher.may_begin_at(text, at);
                 let found = begins.then(|| self.match_of(text, index, at)).flatten()?;
                 Some(Match { lead, ..found })
             })
@@ -206,7 +206,7 @@ impl Engine {
         }
         let matcher = compiled
             .matcher()
-            .filter(|matcher| matcher.begins_at(text, at))?;
+            .filter(|matcher| matcher.begins_at(text, at) && text.as_str().is_char_boundary(at))?;
         // What follows is the same wherever the same bytes stand, with the two after the longest match.
         let window = at..at.saturating_add(matcher.longest() + 2).min(text.len());
         text.recall_match(question(index), window, || {

@@ -71,6 +71,9 @@ pub(super) static DETECTORS: &[Detector] = &[
     },
 ];
 
+/// Longest name of a scheme in bytes.
+const LONGEST_NAME: usize = 24;
+
 /// Longest hash in bytes.
 const LONGEST: usize = 512;
 
@@ -106,10 +109,12 @@ fn ldap(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
 
 /// Finds a hash that begins with a name: `pbkdf2_sha256$…`, `SCRAM-SHA-256$…`.
 fn named(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
-    let name = run(text, keyword.start, |byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
-    });
-    if name - keyword.start > 24 || text.byte(name) != Some(b'$') {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let mut name = keyword.start;
+    while name - keyword.start <= LONGEST_NAME && text.byte(name).is_some_and(is_name) {
+        name += 1;
+    }
+    if name - keyword.start > LONGEST_NAME || text.byte(name) != Some(b'$') {
         return;
     }
     if let Some(end) = fields(text, name) {

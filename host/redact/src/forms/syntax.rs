@@ -102,6 +102,26 @@ pub(super) fn first_word(text: &Text<'_>, range: Range<usize>) -> Range<usize> {
     start..text.word_end(start).min(end)
 }
 
+/// Returns the end of the nth occurrence of a word in a few bytes. Preparing a search would take longer than
+/// this one takes.
+pub(super) fn nth_end(bytes: &[u8], word: &[u8], nth: usize) -> Option<usize> {
+    let first = word.first()?;
+    let (mut at, mut count) = (0, 0);
+    while let Some(offset) = memchr::memchr(*first, bytes.get(at..)?) {
+        at += offset;
+        if bytes.get(at..)?.starts_with(word) {
+            at += word.len();
+            count += 1;
+        } else {
+            at += 1;
+        }
+        if count == nth {
+            return Some(at);
+        }
+    }
+    None
+}
+
 /// Returns true if a keyword stands again between itself and `end`, or within the next hundred bytes.
 /// What follows is found from there: without this, a text of nothing but keywords would be read again
 /// from each of them.
@@ -112,5 +132,5 @@ pub(super) fn again(text: &Text<'_>, keyword: &Range<usize>, end: usize) -> bool
     let (Some(word), Some(near)) = (bytes.get(keyword.clone()), bytes.get(near)) else {
         return false;
     };
-    memchr::memmem::find(near, word).is_some()
+    nth_end(near, word, 1).is_some()
 }

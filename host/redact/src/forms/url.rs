@@ -310,7 +310,7 @@ fn oracle(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let Some((user, secret)) = after.split_once('/') else {
         return;
     };
-    let Some(at) = secret.rfind('@') else {
+    let Some(at) = memchr::memrchr(b'@', secret.as_bytes()) else {
         return;
     };
     let password = secret.get(..at).unwrap_or_default();
@@ -330,11 +330,16 @@ fn oracle(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
 fn go_dsn(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let floor = keyword.start.saturating_sub(128);
     let before = text.slice(floor..keyword.start);
-    let word = before
-        .rfind(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '`' | '='))
-        .map_or(0, |at| at + 1);
-    let shown = before.get(word..).unwrap_or_default();
-    let shown = shown.rsplit_once("://").map_or(shown, |(_, rest)| rest);
+    let ends = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b'=');
+    let word = before.as_bytes().iter().rposition(ends);
+    let shown = before
+        .get(word.map_or(0, |at| at + 1)..)
+        .unwrap_or_default();
+    let scheme = shown
+        .contains('/')
+        .then(|| shown.rsplit_once("://"))
+        .flatten();
+    let shown = scheme.map_or(shown, |(_, rest)| rest);
     let Some((user, password)) = shown.split_once(':') else {
         return;
     };

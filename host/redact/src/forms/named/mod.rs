@@ -14,6 +14,7 @@ mod ordinary;
 mod pairs;
 mod passphrase;
 mod prose;
+mod quote;
 mod report;
 mod shape;
 mod sign;

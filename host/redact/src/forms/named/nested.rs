@@ -3,6 +3,7 @@
 use super::found_name::Name;
 use super::names::Strength;
 use super::shape::Style;
+use crate::forms::syntax::nth_end;
 use crate::text::Text;
 
 /// Returns true if the same name stands in the place of the value: what follows is found from there.
@@ -44,26 +45,6 @@ fn is_full_of(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
     };
     let near = bytes.get(..last + 1).unwrap_or(bytes);
     !near.windows(2).any(begins)
-}
-
-/// Returns the end of the nth occurrence of a word in a few bytes. Preparing a search would take longer than
-/// this one takes.
-fn nth_end(bytes: &[u8], word: &[u8], nth: usize) -> Option<usize> {
-    let first = word.first()?;
-    let (mut at, mut count) = (0, 0);
-    while let Some(offset) = memchr::memchr(*first, bytes.get(at..)?) {
-        at += offset;
-        if bytes.get(at..)?.starts_with(word) {
-            at += word.len();
-            count += 1;
-        } else {
-            at += 1;
-        }
-        if count == nth {
-            return Some(at);
-        }
-    }
-    None
 }
 
 /// Returns true if the first bytes of a value show that it is none, for names that need a value that

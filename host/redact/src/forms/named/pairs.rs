@@ -8,6 +8,8 @@ use super::shape::Style;
 use super::value::{self, Value, after_closing_quote, quote_at, skip_blanks};
 use super::{Form, Found};
 use crate::text::Text;
+use crate::word_table::WordTable;
+use std::sync::LazyLock;
 
 /// Name and value in two fields.
 pub(super) static PAIR: Form = Form {
@@ -74,6 +76,35 @@ fn report_field(text: &Text<'_>, name: &Name<'_>, value: &Value, found: &mut Fou
     report_as(text, name, value, style, &PAIR, found);
 }
 
+/// Fields that hold a name, in lower case.
+static FIELDS: LazyLock<WordTable<()>> = LazyLock::new(|| {
+    let words = [
+        "name",
+        "key",
+        "id",
+        "variable",
+        "field",
+        "label",
+        "property",
+        "k",
+        "param",
+        "env",
+        "parameterkey",
+        "optionname",
+        "attribute",
+        "setting",
+        "option",
+        "header",
+        "n",
+        "env_name",
+        "variable_name",
+        "keyname",
+        "secretname",
+        "item",
+    ];
+    WordTable::new(words.map(|word| (word, ())))
+});
+
 /// Returns the start of the field (`name`, `key`, …) in which a text at `at` stands.
 fn field_before(text: &Text<'_>, at: usize) -> Option<usize> {
     let mut place = at;
@@ -105,33 +136,7 @@ fn field_before(text: &Text<'_>, at: usize) -> Option<usize> {
         20,
     );
     let field = text.slice(place..end);
-    let is_field = field.len() <= 20
-        && [
-            "name",
-            "key",
-            "id",
-            "variable",
-            "field",
-            "label",
-            "property",
-            "k",
-            "param",
-            "env",
-            "ParameterKey",
-            "OptionName",
-            "attribute",
-            "setting",
-            "option",
-            "header",
-            "n",
-            "env_name",
-            "variable_name",
-            "keyName",
-            "secretName",
-            "item",
-        ]
-        .iter()
-        .any(|known| field.eq_ignore_ascii_case(known));
+    let is_field = FIELDS.get_any_case(field.as_bytes()).is_some();
     is_field.then_some(place)
 }
 
@@ -195,30 +200,45 @@ fn word_end(text: &Text<'_>, at: usize) -> usize {
     end.max(at + 1)
 }
 
-/// Returns the value of the field whose name stands at `start..end`: `None` if it is another field,
-/// `Some(None)` if the search ends there.
-fn field_value(text: &Text<'_>, start: usize, end: usize) -> Option<Option<Value>> {
-    let word = text.slice(start..end);
-    let is = |known: &[&str]| known.iter().any(|known| word.eq_ignore_ascii_case(known));
-    let is_value = is(&[
+/// What a field beside a name holds.
+#[derive(Clone, Copy, Debug)]
+enum Member {
+    Value,
+    /// A name, or a reference to a value.
+    Name,
+}
+
+/// Fields in lower case.
+static MEMBERS: LazyLock<WordTable<Member>> = LazyLock::new(|| {
+    let values = [
         "value",
         "default",
         "values",
         "val",
         "v",
-        "ParameterValue",
-        "OptionValue",
-        "DefaultValue",
+        "parametervalue",
+        "optionvalue",
+        "defaultvalue",
         "default_value",
         "string",
-        "currentValue",
-        "newValue",
-        "secretValue",
-    ]);
-    let is_name = is(&["name", "key", "ParameterKey", "valueFrom", "secretKeyRef"]);
-    if !is_value && !is_name {
-        return None;
-    }
+        "currentvalue",
+        "newvalue",
+        "secretvalue",
+    ];
+    let names = ["name", "key", "parameterkey", "valuefrom", "secretkeyref"];
+    let values = values.into_iter().map(|word| (word, Member::Value));
+    let names = names.into_iter().map(|word| (word, Member::Name));
+    WordTable::new(values.chain(names))
+});
+
+/// Returns the value of the field whose name stands at `start..end`: `None` if it is another field,
+/// `Some(None)` if the search ends there.
+fn field_value(text: &Text<'_>, start: usize, end: usize) -> Option<Option<Value>> {
+    let word = text.slice(start..end);
+    let is_value = match MEMBERS.get_any_case(word.as_bytes())? {
+        Member::Value => true,
+        Member::Name => false,
+    };
     let close = after_closing_quote(text, end);
     let sign = skip_blanks(text, close, 8);
     let after = match text.byte(sign)? {
@@ -229,7 +249,7 @@ fn field_value(text: &Text<'_>, start: usize, end: usize) -> Option<Option<Value
         b'=' | b':' => sign + 1,
         _ => return None,
     };
-    if is_name {
+    if !is_value {
         return Some(None);
     }
     // A text may be called so.

@@ -1,19 +1,16 @@
 //! The extent of a value: in quotation marks of any kind and depth, or up to a blank.
 
+pub(super) use super::quote::{Close, Quote, after_closing_quote, quote_at};
+use super::quote::{backslashes_at, closing};
 use super::words::LOOK;
 use crate::text::{REACH, Text};
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// Most escaped quotation marks within one value that are stepped over.
-const MAX_ESCAPES: usize = 64;
 /// Bytes of a value in which its end is searched sign by sign.
 const NEAR: usize = 256;
 /// Longest value in bytes: with its name and all between, it is within [`REACH`] of the keyword.
 pub(super) const LONGEST: usize = REACH - 1024;
-/// Most backslashes before a quotation mark.
-const MAX_DEPTH: usize = 64;
-
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
@@ -23,110 +20,6 @@ pub(crate) struct Value {
     pub(crate) after: usize,
     /// Whether it stands in quotation marks.
     pub(crate) quoted: bool,
-}
-
-/// An opening quotation mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Quote {
-    /// Place after it.
-    pub(crate) content: usize,
-    close: Close,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Close {
-    /// This byte, after so many backslashes.
-    Byte(u8, usize),
-    /// These texts.
-    Text(&'static str),
-}
-
-/// Quotation marks that are longer than one byte, with what closes them.
-const LONG_QUOTES: &[(&str, &str)] = &[
-    ("“", "”"),
-    ("”", "”"),
-    ("„", "“"),
-    ("«", "»"),
-    ("‘", "’"),
-    ("’", "’"),
-    ("&quot;", "&quot;"),
-    ("&#34;", "&#34;"),
-    ("&#x22;", "&#x22;"),
-    ("&#39;", "&#39;"),
-    ("&apos;", "&apos;"),
-    ("%22", "%22"),
-    ("%27", "%27"),
-    ("\\u0022", "\\u0022"),
-    ("\\x22", "\\x22"),
-];
-
-/// Returns the opening quotation mark at a place.
-pub(crate) fn quote_at(text: &Text<'_>, at: usize) -> Option<Quote> {
-    let first = text.byte(at)?;
-    match first {
-        b'"' | b'\'' | b'`' => Some(Quote {
-            content: at + 1,
-            close: Close::Byte(first, 0),
-        }),
-        b'$' if text.byte(at + 1) == Some(b'\'') => Some(Quote {
-            content: at + 2,
-            close: Close::Byte(b'\'', 0),
-        }),
-        b'\\' => {
-            let count = backslashes_at(text, at);
-            match text.byte(at + count) {
-                Some(quote @ (b'"' | b'\'')) => Some(Quote {
-                    content: at + count + 1,
-                    close: Close::Byte(quote, count),
-                }),
-                _ => long_quote_at(text, at),
-            }
-        }
-        b'&' | b'%' | 0xC2 | 0xE2 => long_quote_at(text, at),
-        // Prefixes of strings in Python, Rust, C, C#.
-        b'b' | b'r' | b'f' | b'u' | b'L' | b'@' | b'B' | b'R' | b'F' | b'U'
-            if matches!(text.byte(at + 1), Some(b'"' | b'\'')) =>
-        {
-            quote_at(text, at + 1)
-        }
-        _ => None,
-    }
-}
-
-fn long_quote_at(text: &Text<'_>, at: usize) -> Option<Quote> {
-    LONG_QUOTES
-        .iter()
-        .find(|(open, _)| text.continues_with(at, open))
-        .map(|(open, close)| Quote {
-            content: at + open.len(),
-            close: Close::Text(close),
-        })
-}
-
-fn backslashes_at(text: &Text<'_>, at: usize) -> usize {
-    (0..MAX_DEPTH)
-        .take_while(|offset| text.byte(at + offset) == Some(b'\\'))
-        .count()
-}
-
-fn backslashes_before(text: &Text<'_>, at: usize) -> usize {
-    (1..=MAX_DEPTH)
-        .take_while(|offset| {
-            at.checked_sub(*offset).and_then(|place| text.byte(place)) == Some(b'\\')
-        })
-        .count()
-}
-
-/// Returns the place after a quotation mark that closes a name at `at`, or `at`.
-pub(crate) fn after_closing_quote(text: &Text<'_>, at: usize) -> usize {
-    quote_at(text, at)
-        .filter(|_| {
-            !matches!(
-                text.byte(at),
-                Some(b'b' | b'r' | b'f' | b'u' | b'L' | b'@' | b'B' | b'R' | b'F' | b'U' | b'$')
-            )
-        })
-        .map_or(at, |quote| quote.content)
 }
 
 /// Returns the value in the quotation marks that open at `quote`. `None` if they are not closed in
@@ -150,74 +43,6 @@ pub(crate) fn quoted(text: &Text<'_>, quote: Quote) -> Option<Value> {
     })
 }
 
-/// Returns the place of the closing quotation mark, and the place after it.
-fn closing(text: &Text<'_>, quote: Quote) -> Option<(usize, usize)> {
-    let line_end = text.line_end(quote.content).min(quote.content + LONGEST);
-    let mut from = quote.content;
-    match quote.close {
-        Close::Text(close) => {
-            let first = *close.as_bytes().first()?;
-            for _ in 0..MAX_ESCAPES / 8 {
-                let at = text.find(first, from).filter(|at| *at < line_end)?;
-                if text.continues_with(at, close) {
-                    return Some((at, at + close.len()));
-                }
-                from = at + 1;
-            }
-            None
-        }
-        Close::Byte(mark, depth) => {
-            for _ in 0..MAX_ESCAPES {
-                let at = text.find(mark, from).filter(|at| *at < line_end)?;
-                from = at + 1;
-                let count = backslashes_before(text, at).min(at - quote.content);
-                let is_escaped = if count < depth {
-                    // The text around it ends.
-                    return Some((at - count, at));
-                } else {
-                    let unit = 2 * (depth + 1);
-                    !(count - depth).is_multiple_of(unit)
-                };
-                if is_escaped {
-                    // In a shell, a backslash before a single quotation mark means nothing.
-                    let shell = mark == b'\'' && depth == 0 && ends_value(text.byte(from));
-                    if !shell {
-                        continue;
-                    }
-                }
-                // `'it''s'`, `'a'\''b'`, `'a'"'"'b'`: the value goes on.
-                if depth == 0 {
-                    let joins: &[&str] = match mark {
-                        b'\'' => &["'", "\\''", "\"'\"'"],
-                        b'"' => &["'\"'\""],
-                        _ => &[],
-                    };
-                    let doubled = mark == b'"'
-                        && text.byte(from) == Some(b'"')
-                        && at > quote.content
-                        && !ends_value(text.byte(from + 1))
-                        && text.byte(from + 1) != Some(b'"');
-                    if doubled {
-                        from += 1;
-                        continue;
-                    }
-                    if let Some(join) = joins.iter().find(|join| text.continues_with(from, join))
-                        && !(*join == "'"
-                            && (at == quote.content || ends_value(text.byte(from + 1))))
-                    {
-                        from += join.len();
-                        continue;
-                    }
-                }
-                let end = if is_escaped { at } else { at - depth };
-                return Some((end, at + 1));
-            }
-            // Too many: up to here.
-            Some((from, from))
-        }
-    }
-}
-
 /// Returns true for what stands after a value: nothing, a blank, a closing sign.
 pub(crate) fn ends_value(byte: Option<u8>) -> bool {
     byte.is_none_or(|byte| {
@@ -233,11 +58,41 @@ fn is_open(text: &Text<'_>, at: usize, mark: u8) -> bool {
     text.has_open(mark, start..at)
 }
 
+/// The quotation marks that are open at a place. Each is counted once, when it is asked for.
+struct OpenMarks<'s, 't> {
+    text: &'s Text<'t>,
+    at: usize,
+    known: [Option<bool>; 3],
+}
+
+impl<'s, 't> OpenMarks<'s, 't> {
+    fn new(text: &'s Text<'t>, at: usize) -> Self {
+        Self {
+            text,
+            at,
+            known: [None; 3],
+        }
+    }
+
+    fn has(&mut self, mark: u8) -> bool {
+        let index = match mark {
+            b'"' => 0,
+            b'\'' => 1,
+            _ => 2,
+        };
+        let count = || is_open(self.text, self.at, mark);
+        self.known
+            .get_mut(index)
+            .is_some_and(|known| *known.get_or_insert_with(count))
+    }
+}
+
 /// Returns the value without quotation marks at a place. `name` is the start of its name.
 pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value> {
     let limit = text.word_end(at).min(at + LONGEST);
     let near = limit.min(at + NEAR);
     let is_encoded = is_encoded_sign(text, at);
+    let mut open = OpenMarks::new(text, name);
     let mut end = limit;
     let mut place = at;
     while let Some(found) = next_sign(text, place, near) {
@@ -245,8 +100,8 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
         let byte = text.byte(place)?;
         let next = text.byte(place + 1);
         let stops = match byte {
-            b'"' | b'\'' | b'`' if place > at => ends_quote(next) && is_open(text, name, byte),
-            b'"' | b'\'' | b'`' => is_open(text, name, byte),
+            b'"' | b'\'' | b'`' if place > at => ends_quote(next) && open.has(byte),
+            b'"' | b'\'' | b'`' => open.has(byte),
             b'&' => {
                 is_query(text, name)
                     || text.continues_with(place, "&quot;")
@@ -287,7 +142,7 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
         // Far away only what closes a text around it ends the value.
         for mark in *b"\"'" {
             if let Some(found) = text.find(mark, near).filter(|found| *found < end)
-                && is_open(text, name, mark)
+                && open.has(mark)
             {
                 end = found;
             }
