@@ -174,15 +174,18 @@ pub(super) fn is_reference(value: &str) -> bool {
     starts.iter().any(|start| value.starts_with(start))
 }
 
+/// Returns true if a text begins with a word, in letters of any case.
+pub(super) fn begins_with(text: &str, word: &str) -> bool {
+    let begin = text.as_bytes().get(..word.len());
+    begin.is_some_and(|begin| begin.eq_ignore_ascii_case(word.as_bytes()))
+}
+
 /// Returns true for a digest with the name of its algorithm.
 pub(super) fn is_digest(value: &str) -> bool {
     let names = ["sha1", "sha256", "sha384", "sha512", "md5", "blake", "h1:"];
-    let lower = value
-        .get(..value.len().min(8))
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    names.iter().any(|name| lower.starts_with(name)) && value.contains([':', '-'])
-        || lower.starts_with("0x") && value.bytes().skip(2).all(|b| b.is_ascii_hexdigit())
+    let begin = value.get(..value.len().min(8)).unwrap_or_default();
+    names.iter().any(|name| begins_with(begin, name)) && value.contains([':', '-'])
+        || begins_with(begin, "0x") && value.bytes().skip(2).all(|b| b.is_ascii_hexdigit())
 }
 
 /// Returns true for dates, times, versions and addresses of numbers.
@@ -228,6 +231,9 @@ pub(super) fn is_time(value: &str) -> bool {
 /// Returns true for a range of versions (`^7.1.3`, `>=2.0`), or for the version of a Debian package
 /// (`1:4.13+dfsg1-1`).
 pub(super) fn is_version(value: &str) -> bool {
+    if !value.starts_with(|c: char| c.is_ascii_digit() || "^~><= .".contains(c)) {
+        return false;
+    }
     let number = value.trim_start_matches(['^', '~', '>', '<', '=', ' ']);
     let is_range = number.len() < value.len()
         && number.contains('.')

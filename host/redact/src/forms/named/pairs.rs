@@ -153,17 +153,41 @@ fn value_behind(text: &Text<'_>, at: usize) -> Option<Value> {
         };
         return super::xml::content(text, start);
     }
+    first_field(text, at).flatten()
+}
+
+/// Question about parts of a text ([`Text::recall`]): whether no field is in it.
+const NO_FIELD: u16 = 4;
+
+/// Returns what [`search_field`] does. Where the same bytes had no field, they are not searched again.
+fn first_field(text: &Text<'_>, at: usize) -> Option<Option<Value>> {
+    // More than is read to see that there is none, before and after.
+    const BEFORE: usize = 60;
+    const AFTER: usize = FIELD_REACH + 200;
+    let Some(start) = at.checked_sub(BEFORE) else {
+        return search_field(text, at);
+    };
+    let mut found = None;
+    let none = text.recall(NO_FIELD, text.slice(start..at + AFTER), || {
+        found = search_field(text, at);
+        u8::from(found.is_none())
+    });
+    match found {
+        None if none == 0 => search_field(text, at),
+        found => found,
+    }
+}
+
+/// Returns the value of the first field `value` after a place: `None` if there is no field, `Some(None)` if
+/// the search ends at another one.
+fn search_field(text: &Text<'_>, at: usize) -> Option<Option<Value>> {
     let mut place = at;
-    let mut items = 0;
     while place < at + FIELD_REACH {
         let byte = text.byte(place)?;
         match byte {
             b'}' => return None,
             b'-' if text.byte(place + 1) == Some(b' ') && is_line_start(text, place) => {
-                items += 1;
-                if items > 0 {
-                    return None;
-                }
+                return None;
             }
             _ => {}
         }
@@ -172,7 +196,8 @@ fn value_behind(text: &Text<'_>, at: usize) -> Option<Value> {
             continue;
         }
         let end = word_end(text, place);
-        if let Some(value) = field_value(text, place, end) {
+        let value = field_value(text, place, end);
+        if value.is_some() {
             return value;
         }
         place = end;

@@ -1,5 +1,6 @@
 //! Variables and placeholders: what stands where a secret was or will be.
 
+use super::ordinary::begins_with;
 use super::words::{classes, is_mixed_letters, is_wordy};
 
 /// Returns true if a whole value is a variable, or made of variables and words.
@@ -117,10 +118,7 @@ pub(in crate::forms) fn is_placeholder(value: &str) -> bool {
     if opened && is_wordy(value.get(1..).unwrap_or_default()) {
         return true;
     }
-    let lower = value
-        .get(..value.len().min(24))
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let begin = value.get(..value.len().min(24)).unwrap_or_default();
     let starts = [
         "your-",
         "your_",
@@ -139,7 +137,7 @@ pub(in crate::forms) fn is_placeholder(value: &str) -> bool {
         "masked",
         "hidden",
     ];
-    starts.iter().any(|start| lower.starts_with(start)) && is_wordy(value)
+    starts.iter().any(|start| begins_with(begin, start)) && is_wordy(value)
 }
 
 #[cfg(test)]

@@ -14,10 +14,8 @@ pub(in crate::forms) fn is_wordy(value: &str) -> bool {
     let mut words = 0;
     let mut odd = 0;
     let mut count = 0;
-    for part in value
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|part| !part.is_empty())
-    {
+    let mut rest = value;
+    while let Some(part) = next_part(&mut rest) {
         count += 1;
         if is_plain_word(part) {
             words += usize::from(part.len() >= 2 && part.bytes().any(|b| b.is_ascii_alphabetic()));
@@ -35,6 +33,32 @@ pub(in crate::forms) fn is_wordy(value: &str) -> bool {
     odd == 0
         || (odd == 1 && words >= 2 && count > odd)
         || (odd == 1 && words >= 1 && value.len() <= 16 && value.contains('-'))
+}
+
+/// Takes the next letters and digits from the beginning of a text.
+fn next_part<'t>(rest: &mut &'t str) -> Option<&'t str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() && c.is_alphanumeric();
+    let start = rest.find(is_part)?;
+    let (_, begun) = rest.split_at_checked(start)?;
+    let length = begun.find(|c| !is_part(c)).unwrap_or(begun.len());
+    let (part, after) = begun.split_at_checked(length)?;
+    *rest = after;
+    Some(part)
+}
+
+/// Returns the longest run of bytes of a class, of several the last one.
+fn longest_run(text: &str, is: impl Fn(&u8) -> bool) -> &str {
+    let bytes = text.as_bytes();
+    let (mut longest, mut start) = (0..0, 0);
+    while start < bytes.len() {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| is(byte)).count();
+        if length >= longest.len() {
+            longest = start..start + length;
+        }
+        start += length + 1;
+    }
+    text.get(longest).unwrap_or_default()
 }
 
 /// Returns true for one word: letters of one case, capitalised or in camel case, with a short
@@ -101,10 +125,10 @@ fn is_camel_with_numbers(part: &str) -> bool {
     if part.len() < SHORTEST {
         return false;
     }
-    let longest = part
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .max_by_key(|letters| letters.len())
-        .unwrap_or_default();
+    let longest = longest_run(part, u8::is_ascii_alphabetic);
+    if longest.len() < SHORTEST {
+        return false;
+    }
     let (upper, lower, _) = classes(longest);
     let groups = part
         .split(|c: char| c.is_ascii_alphabetic())
@@ -116,8 +140,7 @@ fn is_camel_with_numbers(part: &str) -> bool {
         .filter(|(before, next)| before.is_ascii_lowercase() && next.is_ascii_uppercase())
         .count()
         + 1;
-    longest.len() >= SHORTEST
-        && longest.len() >= 3 * words
+    longest.len() >= 3 * words
         && upper
         && lower
         && groups <= 3
@@ -194,12 +217,23 @@ pub(in crate::forms) fn looks_random(value: &str, least: usize) -> bool {
         return false;
     }
     // The longest unbroken run: identifiers with many parts have only short ones.
-    let longest = value
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .map(str::len)
-        .max()
-        .unwrap_or(0);
-    (longest >= 8 || (upper && lower && digit)) && entropy(value) >= 2.8
+    let longest = longest_run(value, u8::is_ascii_alphanumeric).len();
+    (longest >= 8 || (upper && lower && digit)) && is_diverse(value)
+}
+
+/// Returns true if the entropy of a text is at least 2.8 bits per byte.
+fn is_diverse(text: &str) -> bool {
+    let mut counts = [0_u8; 256];
+    let mut most = 0;
+    for byte in text.bytes() {
+        if let Some(count) = counts.get_mut(usize::from(byte)) {
+            *count = count.saturating_add(1);
+            most = most.max(*count);
+        }
+    }
+    // It is at least the logarithm of the length by the number of the most frequent byte: that of 7 is
+    // 2.807.
+    usize::from(most) * 7 <= text.len() && most < u8::MAX || entropy(text) >= 2.8
 }
 
 /// First of the questions about parts of a text ([`Text::recall`]): whether a value of so many bytes looks
