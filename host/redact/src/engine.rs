@@ -60,8 +60,8 @@ enum RuleReplacement {
 
 #[derive(Clone, Copy)]
 enum Target {
-    /// A percent-encoded sign: the word around it is searched without its encoding.
-    Percent,
+    /// An escape: the word around it is searched without its escapes.
+    Escaped,
     Kind(usize),
     Form(Detector),
     Own(usize),

@@ -26,8 +26,8 @@ pub struct Kind {
     /// True if no hyphen may touch the credential either, so that a part of a name such as
     /// `task-sk-learn` is none. A hyphen after a colon (`${TOKEN:-default}`) does not count.
     pub apart: bool,
-    /// True if it does not begin within base64 either: no `+` or `/` stands directly before, except
-    /// the end of `://`.
+    /// True if it does not begin within base64 either: no `+` stands directly before, and no `/` after
+    /// base64; after the names of a path it may stand.
     pub outside_base64: bool,
     /// Least Shannon entropy of the secret, in bits per character. 0.0: any.
     pub entropy: f32,
@@ -205,13 +205,34 @@ pub(crate) fn is_joined_before(text: &Text<'_>, at: usize) -> bool {
     text.byte_before(at) == Some(b'-') && text.byte_before(at - 1) != Some(b':')
 }
 
-/// Returns true if a sign of base64 stands directly before `at`.
+/// Returns true if a sign of base64 stands directly before `at`, and base64 before that: not the names
+/// of a path.
 pub(crate) fn is_within_base64(text: &Text<'_>, at: usize) -> bool {
+    // Bytes before it that are looked at. Among so many of base64 are capitals and small letters.
+    const BEFORE: usize = 64;
+    // Most signs of base64 in a word of a path that has both.
+    const SHORT: usize = 12;
     match text.byte_before(at) {
-        Some(b'+') => true,
-        Some(b'/') => !(at >= 3 && text.continues_with(at - 3, "://")),
-        _ => false,
+        Some(b'+') => return true,
+        Some(b'/') => {}
+        _ => return false,
     }
+    let start = at.saturating_sub(BEFORE);
+    let bytes = text.as_str().as_bytes().get(start..at).unwrap_or_default();
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'\\');
+    let from = bytes.iter().rposition(|byte| !is_base64(byte));
+    let run = bytes
+        .get(from.map_or(0, |last| last + 1)..)
+        .unwrap_or_default();
+    run.split(|byte| matches!(byte, b'/' | b'\\')).any(|word| {
+        let mixed = [
+            u8::is_ascii_uppercase,
+            u8::is_ascii_lowercase,
+            u8::is_ascii_digit,
+        ];
+        let classes = mixed.iter().filter(|is| word.iter().any(*is)).count();
+        word.contains(&b'+') || classes > 1 && word.len() >= SHORT || classes == 3
+    })
 }
 
 /// Returns true if a hyphen joins a name to what ends at `at`.

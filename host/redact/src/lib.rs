@@ -11,6 +11,7 @@
 pub mod catalog;
 mod counts;
 mod engine;
+mod escaped;
 pub mod forms;
 mod json;
 mod kind;
@@ -22,7 +23,7 @@ mod meter;
 mod options;
 mod own_rule;
 mod pattern;
-mod percent;
+
 mod rule_set;
 mod selection;
 #[cfg(test)]

@@ -134,3 +134,25 @@ fn tokens_side_by_side_are_all_masked() {
         }
     }
 }
+
+/// A credential in base64 may be a name in a path, but not a part of other base64.
+#[test]
+fn credentials_in_base64_are_masked_in_paths_and_not_within_base64() {
+    let engine = Engine::new(&Options::default()).unwrap();
+    let key = example("ABSK{b128}", 7);
+    for before in [
+        "x /",
+        "/run/keys/",
+        r#"{"key":"\/tmp\/"#,
+        "s3://bucket/a/",
+        "C:/Temp/",
+        "/",
+    ] {
+        let masked = mask(&engine, &format!("{before}{key} x"));
+        assert_eq!(masked, format!("{before}[redacted:aws-bedrock-key] x"));
+    }
+    for before in ["{b60}/", "{b30}+", "x {b90}/a/", r"{b50}\/"] {
+        let text = format!("{}{key}", example(before, 7));
+        assert_eq!(mask(&engine, &text), text);
+    }
+}

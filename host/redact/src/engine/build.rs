@@ -3,7 +3,7 @@
 use super::{CompiledKind, Engine, RuleReplacement, Target, VALUE_RULE, search_of};
 use crate::own_rule::OwnRule;
 use crate::values::{KnownValue, KnownValues, Policy, ValueSearch};
-use crate::{Options, Replacement, catalog, forms, percent};
+use crate::{Options, Replacement, catalog, escaped, forms};
 use aho_corasick::{AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -53,8 +53,8 @@ impl Engine {
                 }
             }
         }
-        for word in percent::KEYWORDS {
-            lead(word, Target::Percent);
+        for word in escaped::KEYWORDS {
+            lead(word, Target::Escaped);
         }
         let mut own = Vec::new();
         for rule in &options.rules {

@@ -6,7 +6,7 @@ use crate::kind::{self, Kind};
 use crate::matcher::{Match, Matcher};
 use crate::meter::Work;
 use crate::text::Text;
-use crate::{Exhausted, percent};
+use crate::{Exhausted, escaped};
 use std::ops::Range;
 
 /// Length of words in which kinds without keywords are searched, in bytes.
@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// Appends the secrets to which the keywords in `within` lead that begin before `last`. `depth`:
-    /// how often the text was percent-decoded.
+    /// how often the text was decoded.
     fn scan_keywords(
         &self,
         text: &Text<'_>,
@@ -86,18 +86,18 @@ impl Engine {
                             hits.extend(rule.map(|rule| Hit { range, rule }));
                         })
                     }
-                    Target::Percent if depth < percent::MAX_DEPTH => {
+                    Target::Escaped if depth < escaped::MAX_DEPTH => {
                         self.scan_encoded(text, keyword.start(), depth, hits);
                     }
-                    Target::Percent => {}
+                    Target::Escaped => {}
                 }
             }
         }
     }
 
-    /// Appends the secrets in the percent-encoded word whose first encoded sign is at `at`.
+    /// Appends the secrets in the word whose first escape is at `at`.
     fn scan_encoded(&self, text: &Text<'_>, at: usize, depth: usize, hits: &mut Vec<Hit>) {
-        let Some(word) = percent::Word::at(text, at) else {
+        let Some(word) = escaped::Word::at(text, at) else {
             return;
         };
         let decoded = Text::new(word.decoded());

@@ -93,6 +93,8 @@ mod tests_commands;
 #[cfg(test)]
 mod tests_files;
 #[cfg(test)]
+mod tests_logins;
+#[cfg(test)]
 mod tests_pem;
 #[cfg(test)]
 mod tests_scripts;

@@ -43,6 +43,22 @@ pub(super) fn check(marked: &str) {
     assert_eq!(mask(&masked), masked, "masked again: {marked:?}");
 }
 
+/// Checks that exactly the texts between arrows are masked in each line.
+#[track_caller]
+pub(super) fn check_all(lines: &[&str]) {
+    for line in lines {
+        check(line);
+    }
+}
+
+/// Checks that nothing is masked.
+#[track_caller]
+pub(super) fn check_kept(lines: &[&str]) {
+    for line in lines {
+        assert_eq!(mask(line), *line);
+    }
+}
+
 #[test]
 fn every_form_masks_its_examples_and_nothing_else() {
     let mut ids = BTreeSet::new();

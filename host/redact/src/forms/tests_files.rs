@@ -1,10 +1,10 @@
 //! Secrets in files that programs print: of directories, databases, package managers, cookies.
 
-use super::tests::{check, mask};
+use super::tests::{check, check_all, check_kept};
 
 #[test]
 fn values_of_files_are_masked() {
-    for line in [
+    check_all(&[
         "ldap://cn=admin,dc=example,dc=org:→kT7q9ZxW←@ldap.example.com",
         "ldaps://cn=admin,dc=x:→kT7q9ZxW←@ldap:636/dc=x",
         "cn=admin,dc=example,dc=org:→kT7q9ZxW←@ldap.example.com",
@@ -104,14 +104,12 @@ fn values_of_files_are_masked() {
         "Passphrase: →ocean copper violet train←",
         "?session_id=→kT7q9ZxWpL3vR8nB5cY2←",
         "machine api.example.com login ci password →kT7q9ZxW←",
-    ] {
-        check(line);
-    }
+    ]);
 }
 
 #[test]
 fn ordinary_lines_stay() {
-    for line in [
+    check_kept(&[
         "ldap://ldap.example.com:389/dc=example,dc=org",
         "ldap://cn=admin,dc=x@ldap.example.com",
         "subject=CN=example.com, O=Example",
@@ -180,24 +178,20 @@ fn ordinary_lines_stay() {
         r#"requirepass """#,
         "# requirepass foobared",
         "secretId: abc",
-    ] {
-        assert_eq!(mask(line), line);
-    }
+    ]);
 }
 
 /// A passphrase without quotation marks must begin its line, and be no message.
 #[test]
 fn a_passphrase_is_the_rest_of_its_line() {
     check("a: b\npassphrase: →ocean copper violet train←\nc: d");
-    for line in [
+    check_kept(&[
         "the passphrase: ocean copper violet train",
         "passphrase: ocean copper",
         "passphrase: ocean copper violet train.",
         "passphrase: ocean copper is violet",
         "api_url: ocean copper violet train",
-    ] {
-        assert_eq!(mask(line), line);
-    }
+    ]);
 }
 
 /// `auth.json` on several lines.

@@ -1,10 +1,10 @@
 //! Passwords in calls, in protocols, in scripts of other shells, and in the dumps of programs.
 
-use super::tests::{check, mask};
+use super::tests::{check, check_all, check_kept};
 
 #[test]
 fn values_of_scripts_and_dumps_are_masked() {
-    for line in [
+    check_all(&[
         r#"$env:DB_PASSWORD = "→kT7q9ZxW←""#,
         r#"$env:DB_PASSWORD="→hunter2222←""#,
         r#"$pw = ConvertTo-SecureString "→kT7q9ZxW←" -AsPlainText -Force"#,
@@ -131,15 +131,13 @@ fn values_of_scripts_and_dumps_are_masked() {
         r#"new UsernamePasswordCredentials("ci", "→hunter2222←")"#,
         r#"req.SetBasicAuth("ci", "→hunter2222←")"#,
         "redis:6379> AUTH ci →kT7q9ZxW←",
-    ] {
-        check(line);
-    }
+    ]);
     check("array(1) {\n  [\"password\"]=>\n  string(8) \"→kT7q9ZxW←\"\n}");
 }
 
 #[test]
 fn ordinary_lines_stay() {
-    for line in [
+    check_kept(&[
         "PASS",
         "PASS src/app.test.js",
         "ok   PASS TestIssue10281",
@@ -177,7 +175,5 @@ fn ordinary_lines_stay() {
         r#"  ["password"]=> string(0) """#,
         r#"  ["password"]=> NULL"#,
         "name: env value: x",
-    ] {
-        assert_eq!(mask(line), line);
-    }
+    ]);
 }

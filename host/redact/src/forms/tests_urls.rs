@@ -1,10 +1,10 @@
 //! Passwords and signatures in addresses, with percent-encoded signs.
 
-use super::tests::{check, mask};
+use super::tests::{check, check_all, check_kept};
 
 #[test]
 fn encoded_values_are_masked_as_a_whole() {
-    for line in [
+    check_all(&[
         "https://ci:→kT7%2Bq9ZxW%2FpL3vR8%3D←@git.example.com/x.git",
         "fatal: Authentication failed for 'https://ci:→kT7'q9%2FZx~a!b%22c←@git.example.com/x.git/'",
         "DATABASE_URL='postgresql://app:→p%40ss%2Fw0rd%3A9%25x←@db:5432/shop'",
@@ -14,9 +14,7 @@ fn encoded_values_are_masked_as_a_whole() {
         "q=AccountName%3Dx%3BAccountKey%3D→kT7%2Bq9ZxW%2FpL3vR8nB5cY2hJ4m%3D%3D←%3BEndpointSuffix%3Dx",
         "q=%7B%22token%22%3A→kT7q9ZxWpL3vR8nB5←%2C%22x%22%3A1%7D",
         "sv=2024-05-04&se=2027-01-01T00%3A00%3A00Z&sp=rl&sig=→kT7%2Bq9ZxW%2FpL3vR8nB5cY2hJ4m%3D←&x=1",
-    ] {
-        check(line);
-    }
+    ]);
 }
 
 /// Tokens of some registries are more than a kilobyte long.
@@ -35,28 +33,24 @@ fn long_passwords_leave_no_end() {
 
 #[test]
 fn the_host_after_a_token_stays() {
-    for line in [
+    check_all(&[
         "https://x-access-token:→kT7q9ZxWpL3vR8nB5cY2←@github.example.com/x/y.git",
         "git remote set-url origin https://x-access-token:→kT7%2Bq9ZxW%3D←@host.example.com/a",
         "x-access-token:→kT7q9ZxWpL3vR8nB5cY2←@git.example.com/a/b.git",
         "https://gitlab-ci-token:→kT7q9ZxWpL3vR8nB5cY2←@git.example.com:8443/x.git",
         "pip install --index-url https://__token__:→kT7q9ZxWpL3vR8nB5cY2←@pypi.example.com/simple/",
-    ] {
-        check(line);
-    }
+    ]);
     check("x-access-token: →kT7q9ZxWpL3vR8nB5cY2←");
     check("token:→kT7q9Zx@WpL3vR8nB5cY2←");
 }
 
 #[test]
 fn addresses_without_a_secret_stay() {
-    for line in [
+    check_kept(&[
         "https://x-access-token:${GITHUB_TOKEN}@github.example.com/x/y.git",
         "see 'https://git.example.com:8443','ci@example.com'",
         "x = 'http://host:' + port + '@' + name",
         "https://registry.example.org/@babel%2fcore",
         "GET /search?q=password%3A%20required%2C%20token%3A%20missing",
-    ] {
-        assert_eq!(mask(line), line);
-    }
+    ]);
 }

@@ -176,7 +176,7 @@ fn protocol(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
 }
 
 /// Returns true for a text without blanks that is no word.
-fn is_password(text: &Text<'_>, value: &Value) -> bool {
+pub(super) fn is_password(text: &Text<'_>, value: &Value) -> bool {
     let shown = shown(text, &value.range);
     let digits = shown.bytes().any(|b| b.is_ascii_digit());
     shown.len() >= 6

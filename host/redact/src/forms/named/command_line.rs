@@ -124,8 +124,9 @@ impl<'s, 't> Scan<'s, 't> {
     pub(super) fn count(&mut self, argument: &Argument) {
         let shown = self.text.slice(argument.start..argument.after);
         let is_switch = shown.starts_with('/') && !shown.starts_with("//");
-        self.after_share =
-            shown.starts_with("\\\\") || shown.starts_with("//") || self.after_share && is_switch;
+        let is_share = ["\\\\", "//", "http://", "https://"];
+        let is_share = is_share.iter().any(|start| shown.starts_with(start));
+        self.after_share = is_share || self.after_share && is_switch;
         if !self.is_option(argument) {
             self.plain += 1;
             self.setting = if self.plain == 1 {
@@ -162,6 +163,27 @@ impl<'s, 't> Scan<'s, 't> {
                 let end = after(option).filter(|end| !argument.ends_at(text, *end))?;
                 self.part(end, argument)
             }
+            Place::Token(option) => {
+                let value = self.value(Place::Option(option), argument)?;
+                looks_random_in(text, shown(text, &value.range), 16).then_some(value)
+            }
+            Place::Drawn(option) => {
+                let value = self.value(Place::Glued(option), argument)?;
+                let shown = shown(text, &value.range);
+                let is_word = shown.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+                (!is_word).then_some(value)
+            }
+            Place::Address => {
+                let shown = text.slice(at..argument.after);
+                let shown = shown.trim_end_matches(['"', '\'']);
+                let start = shown.find(':').filter(|_| !shown.contains("//"))? + 1;
+                let end = shown.rfind('@').filter(|end| *end > start)?;
+                Some(Value {
+                    range: at + start..at + end,
+                    after: argument.after,
+                    quoted: argument.quoted,
+                })
+            }
             Place::Apart(option) => {
                 let end = after(option)?;
                 match text.byte(end) {
@@ -181,15 +203,21 @@ impl<'s, 't> Scan<'s, 't> {
             Place::Prefix(prefix) => self.part(after(prefix)?, argument),
             Place::User(option, sign) => {
                 let end = after(option)?;
-                let user = if argument.ends_at(text, end) {
-                    self.next(argument)?
+                let pair = if argument.ends_at(text, end) && !option.contains(' ') {
+                    let next = next_argument(text, argument.after)?;
+                    next.start..next.after - usize::from(next.quoted)
                 } else {
-                    self.part(end, argument)?
+                    // Also within an argument: `-e 'open -u user,VALUE host'`.
+                    let start = skip_blanks(text, end, 4);
+                    start..text.word_end(start).min(argument.after)
                 };
-                let sign = text.find(sign, user.range.start)?;
-                (sign < user.range.end && sign - user.range.start <= 100).then(|| Value {
-                    range: sign + 1..user.range.end,
-                    ..user
+                let shown = text.slice(pair.clone());
+                let shown = shown.trim_end_matches([';', '"', '\'']);
+                let user = shown.find(char::from(sign)).filter(|user| *user <= 100)?;
+                Some(Value {
+                    range: pair.start + user + 1..pair.start + shown.len(),
+                    after: argument.after,
+                    quoted: true,
                 })
             }
             // `token=value` is an assignment.
@@ -294,7 +322,12 @@ impl<'s, 't> Scan<'s, 't> {
             _ => self.part(sign + 1, argument)?,
         };
         let shown = shown(self.text, &value.range);
-        let is_secret = !is_public(name) || looks_random_in(self.text, shown, 8);
+        let is_random = || {
+            shown
+                .split(' ')
+                .any(|word| looks_random_in(self.text, word, 8))
+        };
+        let is_secret = !is_public(name) || is_random();
         (is_secret && !shown.starts_with(['@', '-'])).then_some(value)
     }
 }

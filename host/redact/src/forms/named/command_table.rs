@@ -14,8 +14,14 @@ pub(super) struct Command {
 pub(super) enum Place {
     /// After an option: `-p VALUE`, `-pVALUE`, `-p=VALUE`.
     Option(&'static str),
+    /// The same, if the value looks random: for commands whose names stand in sentences.
+    Token(&'static str),
     /// Directly after an option: `-pVALUE`.
     Glued(&'static str),
+    /// The same, unless it is a word of lower case: `-path` is a mistyped option.
+    Drawn(&'static str),
+    /// Between the user and the host of an argument: `user:VALUE@host`.
+    Address,
     /// In the argument after an option: `/p VALUE`.
     Apart(&'static str),
     /// After a letter at the end of several: `-rP VALUE`.
@@ -41,7 +47,8 @@ pub(super) enum Place {
 }
 
 use Place::{
-    Apart, First, Glued, Last, Option, Pair, Pairs, Prefix, Second, Setting, Share, Text, User,
+    Address, Apart, Drawn, First, Glued, Last, Option, Pair, Pairs, Prefix, Second, Setting, Share,
+    Text, Token, User,
 };
 
 /// Writes the commands, and the list of all their words, once.
@@ -81,17 +88,20 @@ commands! {
     &[Option("-N"), Option("-P")] => "ssh-keygen";
     &[Option("-A"), Option("-X")] => "snmpwalk" "snmpget" "snmpset" "snmpbulkwalk";
     &[Option("-k")] => "nuget push";
-    &[Option("-t")] => "doctl auth init" "vercel -" "codecov -";
+    &[Option("-t")] => "doctl auth init";
+    &[Token("-t")] => "vercel " "codecov " "codecovcli " "hub -";
     &[Option("-b"), Apart("--body")] => "gh secret set";
     &[Apart("--value")] => "ssm put-parameter" "keyvault secret set";
     &[Apart("/p")] => "signtool" "signtool.exe";
-    &[Apart("/rp")] => "schtasks";
+    &[Apart("/p"), Apart("/P"), Apart("/rp"), Apart("/RP")] => "schtasks" "schtasks.exe";
     &[Glued("/p:")] => "xfreerdp" "wlfreerdp" "mstsc";
     &[Glued("-p")] =>
         "mysql" "mysqldump" "mysqladmin" "mysqlimport" "mysqlcheck" "mysql_upgrade" "mysqlshow"
-        "mariadb" "mariadb-dump" "mariadb-admin" "7z " "7za " "7zz " "7zr " "7z.exe " "unrar";
-    &[Glued("-hp"), Glued("-p")] => "rar a" "rar x";
-    &[User("-u", b','), User("open -u", b',')] => "lftp";
+        "mariadb" "mariadb-dump" "mariadb-admin";
+    &[Drawn("-p")] => "7z " "7za " "7zz " "7zr " "7z.exe " "unrar";
+    &[Drawn("-hp"), Drawn("-p")] => "rar a" "rar x";
+    &[User("-u", b','), User("--user", b','), User("open -u", b',')] => "lftp";
+    &[Address] => "mysqlsh";
     &[User("-U", b'%')] => "smbget" "winexe" "smbcacls" "smbtree";
     &[Text, Apart("-String")] => "convertto-securestring";
     &[Apart("pass"), Apart("secret_access_key")] => "rclone config create";

@@ -7,6 +7,8 @@ mod command_table;
 mod commands;
 mod flags;
 mod found_name;
+mod insert;
+mod logins;
 mod name_words;
 mod names;
 mod nested;
@@ -15,6 +17,7 @@ mod pairs;
 mod passphrase;
 mod prose;
 mod quote;
+mod recovery;
 mod report;
 mod shape;
 mod sign;
@@ -85,6 +88,11 @@ pub(super) static DETECTORS: &[Detector] = &[
     calls::SQL,
     calls::WORKFLOW,
     calls::PROTOCOL,
+    insert::DETECTOR,
+    logins::IMAP,
+    logins::FTP,
+    logins::SENTENCE,
+    recovery::DETECTOR,
 ];
 
 #[cfg(test)]
