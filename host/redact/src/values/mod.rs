@@ -375,8 +375,10 @@ fn with_ends(
 }
 
 /// Returns the length of `count` signs in a text whose escapes were undone. Shells write an
-/// apostrophe in apostrophes as several quotation marks.
+/// apostrophe in apostrophes as several quotation marks; SQL and CSV double them.
 fn signs(text: &[u8], count: u8) -> usize {
+    /// Signs from which their doubling matters: of fewer, a few are left.
+    const MANY: u8 = 4;
     const APOSTROPHES: [&[u8]; 2] = [b"'\"'\"'", b"'''"];
     let mut length = 0;
     for _ in 0..count {
@@ -388,7 +390,15 @@ fn signs(text: &[u8], count: u8) -> usize {
             _ => break,
         };
     }
-    length
+    let (taken, rest) = text.split_at_checked(length).unwrap_or((text, &[]));
+    let is_quote = |byte: &&u8| matches!(**byte, b'"' | b'\'');
+    let doubled = if count >= MANY {
+        taken.iter().filter(is_quote).count()
+    } else {
+        0
+    };
+    let is_sign = |byte: &&u8| matches!(**byte, b'"' | b'\'' | b'\\' | b'$' | b'`');
+    length + rest.iter().take(doubled).take_while(is_sign).count()
 }
 
 /// Returns true if blanks stand between the signs of a skeleton, but no line break: then they are

@@ -408,6 +408,20 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
+/// Signs at the end of a value, which its encodings double.
+#[test]
+fn values_that_end_with_many_signs_are_found_in_every_encoding() {
+    for value in [
+        r#";A0AAa"$""\"\\\$"#,
+        r#"m\&%o"$$\95;;"\H0\\2VH\2\$z"&2\P$"" WtK\"\4\\'"#,
+    ] {
+        let search = known(&[value]);
+        for encoded in encodings(value, "", "") {
+            check(&search, value, &encoded, &encoded.1, 0, (0, 0));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
