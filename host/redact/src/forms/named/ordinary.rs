@@ -305,7 +305,7 @@ fn has_inner_digit(name: &str) -> bool {
 fn is_algorithm(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     [
-        "sha", "md5", "64", "32", "utf8", "utf16", "argon2", "2str", "to", "v1", "v2", "k8s", "s3",
+        "sha", "md5", "64", "32", "utf8", "utf16", "argon2", "2str", "v1", "v2", "k8s", "s3",
         "ec2", "i18n", "l10n", "oauth2", "x509",
     ]
     .iter()

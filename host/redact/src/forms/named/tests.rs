@@ -268,3 +268,14 @@ fn a_stream_gives_what_the_whole_text_gives() {
         }
     }
 }
+
+/// The names of algorithms make a value code, and syllables of words do not.
+#[test]
+fn a_bracket_in_a_password_makes_no_code_of_it() {
+    let is_masked = |value: &str| {
+        let text = format!("DB_PASSWORD={value}\n");
+        mask(&text) != text
+    };
+    assert!(is_masked("kT0to9x(q7Zp"));
+    assert!(!is_masked("sha2sum(q7Zp"));
+}
