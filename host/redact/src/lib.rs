@@ -25,6 +25,7 @@ mod own_rule;
 mod pattern;
 
 mod rule_set;
+mod runs;
 mod selection;
 #[cfg(test)]
 mod stream_tests;

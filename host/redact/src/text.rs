@@ -2,7 +2,9 @@
 
 use crate::marks::{Escaped, Marks, Skipped};
 use crate::matcher::Match;
-use crate::memo::Memo;
+use crate::memo::{Memo, Question};
+pub(crate) use crate::runs::Class;
+use crate::runs::Runs;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
@@ -20,7 +22,7 @@ pub struct Text<'t> {
     searches: RefCell<Vec<(usize, usize, bool)>>,
     blank: Cell<(usize, usize)>,
     line: Cell<Line>,
-    runs: [Cell<Run>; Class::COUNT],
+    runs: Runs,
     marks: Marks,
     escaped: Escaped,
     answers: Memo<'t, u8>,
@@ -31,59 +33,6 @@ pub struct Text<'t> {
 
 /// Length of a text, in bytes, up to which nothing is remembered: reading it again takes less time.
 const SHORT: usize = 256;
-
-/// A class of bytes whose runs are remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Letters, digits, `_`, `-`, `.`, and all that is not ASCII: names.
-    Name,
-    /// Signs of a token in a header.
-    Token,
-    /// Signs of the value of a cookie of a session.
-    Session,
-    /// All but quotation marks, backslashes, and brackets that close.
-    Value,
-}
-
-impl Class {
-    const COUNT: usize = 4;
-
-    fn has(self, byte: u8) -> bool {
-        let signs: &[u8] = match self {
-            Self::Name => {
-                return byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | 0x80..);
-            }
-            Self::Token => b"._~+/=|:-%!*",
-            Self::Session => b"._-%+/=!~*",
-            Self::Value => return !b"\"'`\\]}<>\r".contains(&byte),
-        };
-        byte.is_ascii_alphanumeric() || signs.contains(&byte)
-    }
-}
-
-/// Bytes of one class.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    start: usize,
-    end: usize,
-    /// Whether no byte of the class stands before `start`.
-    opens: bool,
-    /// Whether no byte of the class stands at `end`.
-    closes: bool,
-}
-
-impl Run {
-    const NONE: Self = Self {
-        start: 1,
-        end: 0,
-        opens: false,
-        closes: false,
-    };
-
-    fn has(&self, at: usize) -> bool {
-        self.start <= at && at <= self.end
-    }
-}
 
 /// Bytes without a line break.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +56,7 @@ impl<'t> Text<'t> {
                 end: 0,
                 is_start: false,
             }),
-            runs: [const { Cell::new(Run::NONE) }; Class::COUNT],
+            runs: Runs::default(),
             marks: Marks::default(),
             escaped: Escaped::default(),
             answers: Memo::default(),
@@ -167,9 +116,13 @@ impl<'t> Text<'t> {
             && bytes.starts_with(other.as_bytes())
     }
 
-    /// Returns the answer to a question about a part, and remembers it. The answer must depend on the
-    /// bytes of the part alone.
-    pub(crate) fn recall(&self, question: u16, part: &'t str, answer: impl FnOnce() -> u8) -> u8 {
+    /// Returns the answer to a question about a part, and remembers it.
+    pub(crate) fn recall(
+        &self,
+        question: Question,
+        part: &'t str,
+        answer: impl FnOnce() -> u8,
+    ) -> u8 {
         if self.text.len() <= SHORT {
             answer()
         } else {
@@ -177,16 +130,15 @@ impl<'t> Text<'t> {
         }
     }
 
-    /// Returns how a kind matches at a place, and remembers it. The match must depend on the bytes of
-    /// the window alone.
+    /// Returns the match that answers a question about a part, and remembers it.
     pub(crate) fn recall_match(
         &self,
-        kind: u16,
-        window: Range<usize>,
+        question: Question,
+        part: Range<usize>,
         find: impl FnOnce() -> Option<Match>,
     ) -> Option<Match> {
-        match self.text.as_bytes().get(window) {
-            Some(window) if self.text.len() > SHORT => self.matches.recall(kind, window, find),
+        match self.text.as_bytes().get(part) {
+            Some(part) if self.text.len() > SHORT => self.matches.recall(question, part, find),
             _ => find(),
         }
     }
@@ -247,70 +199,14 @@ impl<'t> Text<'t> {
         }
     }
 
-    fn is(&self, at: usize, class: Class) -> bool {
-        self.byte(at).is_some_and(|byte| class.has(byte))
-    }
-
     /// Returns the end of the bytes of a class that begin at `from`, at most `most` bytes away.
     pub(crate) fn run_end(&self, class: Class, from: usize, most: usize) -> usize {
-        let limit = from.saturating_add(most).min(self.text.len());
-        let Some(memo) = self.runs.get(class as usize) else {
-            return from;
-        };
-        let mut run = memo.get();
-        if !run.has(from) {
-            run = Run {
-                start: from,
-                end: from,
-                ..Run::NONE
-            };
-        }
-        if !run.closes && run.end <= limit {
-            while run.end < limit && self.is(run.end, class) {
-                run.end += 1;
-            }
-            run.closes = run.end < limit;
-        }
-        memo.set(run);
-        run.end.min(limit)
+        self.runs.end(self.text.as_bytes(), class, from, most)
     }
 
     /// Returns the start of the bytes of a class that end at `from`, at most `most` bytes away.
     pub(crate) fn run_start(&self, class: Class, from: usize, most: usize) -> usize {
-        let floor = from.saturating_sub(most);
-        let Some(memo) = self.runs.get(class as usize) else {
-            return from;
-        };
-        let before = |start: usize, stop: usize| {
-            let mut start = start;
-            while start > stop && self.is(start - 1, class) {
-                start -= 1;
-            }
-            start
-        };
-        let mut run = memo.get();
-        if !run.has(from) {
-            let joins = run.start <= run.end && run.end < from && run.end > floor;
-            let stop = if joins { run.end } else { floor };
-            let start = before(from, stop);
-            if joins && start == run.end {
-                run.end = from;
-                run.closes = false;
-            } else {
-                run = Run {
-                    start,
-                    end: from,
-                    opens: start > stop || start == 0,
-                    closes: false,
-                };
-            }
-        }
-        if !run.opens && run.start > floor {
-            run.start = before(run.start, floor);
-            run.opens = run.start > floor || run.start == 0;
-        }
-        memo.set(run);
-        run.start.max(floor)
+        self.runs.start(self.text.as_bytes(), class, from, most)
     }
 
     /// Returns the end of the line that contains `at`: the place of its line break, or the end of
@@ -430,30 +326,6 @@ mod tests {
                 prop_assert_eq!(searched.line_start(at), line_start);
                 let word_end = bytes[at..].iter().position(u8::is_ascii_whitespace).map_or(text.len(), |o| at + o);
                 prop_assert_eq!(searched.word_end(at), word_end);
-            }
-        }
-    }
-
-    proptest! {
-        /// Runs of a class, forwards and backwards in any order, are what a plain search gives.
-        #[test]
-        fn remembered_runs_change_no_result(
-            text in "[ab= é]{0,600}",
-            places in prop::collection::vec((0_usize..700, 1_usize..40, any::<bool>()), 1..30),
-        ) {
-            let searched = Text::new(&text);
-            let bytes = text.as_bytes();
-            for (at, most, back) in places {
-                let at = at.min(text.len());
-                for class in [Class::Name, Class::Token] {
-                    if back {
-                        let run = bytes[..at].iter().rev().take(most).take_while(|b| class.has(**b)).count();
-                        prop_assert_eq!(searched.run_start(class, at, most), at - run);
-                    } else {
-                        let run = bytes[at..].iter().take(most).take_while(|b| class.has(**b)).count();
-                        prop_assert_eq!(searched.run_end(class, at, most), at + run);
-                    }
-                }
             }
         }
     }

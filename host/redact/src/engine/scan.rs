@@ -4,6 +4,7 @@ use super::{Engine, Hit, Target};
 use crate::forms::Form;
 use crate::kind::{self, Kind};
 use crate::matcher::{Match, Matcher};
+use crate::memo::Question;
 use crate::meter::Work;
 use crate::text::Text;
 use crate::{Exhausted, escaped};
@@ -171,7 +172,7 @@ impl Engine {
         let end = (keyword + matcher.longest() + 2).min(text.len());
         let found = match start {
             Some(start) if least < most => {
-                text.recall_match(question(index) | MANY, start..end, find)
+                text.recall_match(Question::MatchBefore(index), start..end, find)
             }
             _ => find(),
         };
@@ -209,7 +210,7 @@ impl Engine {
             .filter(|matcher| matcher.begins_at(text, at) && text.as_str().is_char_boundary(at))?;
         // What follows is the same wherever the same bytes stand, with the two after the longest match.
         let window = at..at.saturating_add(matcher.longest() + 2).min(text.len());
-        text.recall_match(question(index), window, || {
+        text.recall_match(Question::Match(index), window, || {
             confirmed(kind, matcher, text, at)
         })
     }
@@ -217,14 +218,6 @@ impl Engine {
 
 /// Bytes before a match that are looked at.
 const BEFORE: usize = 20;
-
-/// Added to the question how a kind matches at a place: how it does at the places before a keyword.
-const MANY: u16 = 1 << 15;
-
-/// Returns the question how a kind matches at a place ([`Text::recall_match`]).
-fn question(index: usize) -> u16 {
-    u16::try_from(index).unwrap_or(u16::MAX) & !MANY
-}
 
 /// Returns the match of a kind at a place, if it keeps to all that the kind asks for.
 fn confirmed(kind: &Kind, matcher: &Matcher, text: &Text<'_>, at: usize) -> Option<Match> {

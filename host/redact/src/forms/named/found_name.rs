@@ -2,6 +2,7 @@
 
 use super::names::{self, MAX_NAME, Strength};
 use super::{Form, report};
+use crate::memo::Question;
 use crate::text::{Class, Text};
 use std::ops::Range;
 
@@ -111,11 +112,6 @@ pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Nam
     })
 }
 
-/// Questions about parts of a text ([`Text::recall`]): the place of the first sign that is neither ASCII
-/// nor a letter, and the place after the last one.
-const FIRST_SIGN: u16 = 2;
-const AFTER_LAST_SIGN: u16 = 3;
-
 fn is_sign((_, c): &(usize, char)) -> bool {
     !c.is_ascii() && !c.is_alphabetic()
 }
@@ -124,7 +120,7 @@ fn is_sign((_, c): &(usize, char)) -> bool {
 /// a letter.
 fn first_sign<'t>(text: &Text<'t>, part: &'t str) -> Option<usize> {
     let none = u8::MAX;
-    let found = text.recall(FIRST_SIGN, part, || {
+    let found = text.recall(Question::FirstSign, part, || {
         let place = part.char_indices().find(is_sign).map(|(at, _)| at);
         place.and_then(|at| u8::try_from(at).ok()).unwrap_or(none)
     });
@@ -134,7 +130,7 @@ fn first_sign<'t>(text: &Text<'t>, part: &'t str) -> Option<usize> {
 /// Returns the place after the last sign in a part of at most [`MAX_NAME`] bytes that is neither ASCII
 /// nor a letter, or 0.
 fn after_last_sign<'t>(text: &Text<'t>, part: &'t str) -> usize {
-    let found = text.recall(AFTER_LAST_SIGN, part, || {
+    let found = text.recall(Question::AfterLastSign, part, || {
         let last = part.char_indices().rev().find(is_sign);
         let place = last.map(|(at, sign)| at + sign.len_utf8());
         place.and_then(|at| u8::try_from(at).ok()).unwrap_or(0)

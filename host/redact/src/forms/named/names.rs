@@ -1,6 +1,7 @@
 //! Names of secrets: whether an identifier says that its value is one, and how surely.
 
 use super::name_words::{Word, classify};
+use crate::memo::Question;
 use crate::text::Text;
 
 /// Longest name in bytes. A longer identifier is data.
@@ -37,12 +38,9 @@ impl Strength {
     ];
 }
 
-/// Question about a part of a text ([`Text::recall`]): how surely it names a secret.
-const IS_NAME: u16 = 1;
-
 /// Judges a name in a text as [`judge`] does, and remembers how.
 pub(super) fn judge_in<'t>(text: &Text<'t>, name: &'t str) -> Strength {
-    let strength = text.recall(IS_NAME, name, || judge(name) as u8);
+    let strength = text.recall(Question::Name, name, || judge(name) as u8);
     let known = Strength::ALL.get(usize::from(strength));
     known.copied().unwrap_or(Strength::None)
 }

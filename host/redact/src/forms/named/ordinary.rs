@@ -231,7 +231,11 @@ pub(super) fn is_time(value: &str) -> bool {
 /// Returns true for a range of versions (`^7.1.3`, `>=2.0`), or for the version of a Debian package
 /// (`1:4.13+dfsg1-1`).
 pub(super) fn is_version(value: &str) -> bool {
-    if !value.starts_with(|c: char| c.is_ascii_digit() || "^~><= .".contains(c)) {
+    let first = value.bytes().next();
+    if !matches!(
+        first,
+        Some(b'0'..=b'9' | b'^' | b'~' | b'>' | b'<' | b'=' | b' ' | b'.')
+    ) {
         return false;
     }
     let number = value.trim_start_matches(['^', '~', '>', '<', '=', ' ']);

@@ -7,6 +7,7 @@ use super::report::{report_as, style_of};
 use super::shape::Style;
 use super::value::{self, Value, after_closing_quote, quote_at, skip_blanks};
 use super::{Form, Found};
+use crate::memo::Question;
 use crate::text::Text;
 use crate::word_table::WordTable;
 use std::sync::LazyLock;
@@ -156,9 +157,6 @@ fn value_behind(text: &Text<'_>, at: usize) -> Option<Value> {
     first_field(text, at).flatten()
 }
 
-/// Question about parts of a text ([`Text::recall`]): whether no field is in it.
-const NO_FIELD: u16 = 4;
-
 /// Returns what [`search_field`] does. Where the same bytes had no field, they are not searched again.
 fn first_field(text: &Text<'_>, at: usize) -> Option<Option<Value>> {
     // More than is read to see that there is none, before and after.
@@ -168,7 +166,7 @@ fn first_field(text: &Text<'_>, at: usize) -> Option<Option<Value>> {
         return search_field(text, at);
     };
     let mut found = None;
-    let none = text.recall(NO_FIELD, text.slice(start..at + AFTER), || {
+    let none = text.recall(Question::NoField, text.slice(start..at + AFTER), || {
         found = search_field(text, at);
         u8::from(found.is_none())
     });

@@ -6,6 +6,7 @@ use super::ordinary::{
 };
 use super::variable::{is_placeholder, is_variable};
 use super::words::{classes, is_mixed_letters, is_sentence, is_wordy, looks_random};
+use crate::memo::Question;
 use crate::text::Text;
 
 /// How a value stands beside its name.
@@ -27,10 +28,6 @@ pub(crate) enum Style {
     Gap,
 }
 
-/// First of the questions about parts of a text ([`Text::recall`]): whether a value is a secret under a
-/// name of a strength, in a style.
-const IS_SECRET: u16 = 256;
-
 /// Returns what [`is_secret`] does of a value in a text, and remembers it.
 pub(super) fn is_secret_in<'t>(
     text: &Text<'t>,
@@ -38,7 +35,7 @@ pub(super) fn is_secret_in<'t>(
     style: Style,
     value: &'t str,
 ) -> bool {
-    let question = IS_SECRET + 8 * strength as u16 + style as u16;
+    let question = Question::Secret(strength as u8, style as u8);
     text.recall(question, value, || {
         u8::from(is_secret(strength, style, value))
     }) == 1
@@ -158,7 +155,7 @@ fn is_password(style: Style, value: &str) -> bool {
     if is_path(value) || is_reference(value) || is_version(value) {
         return false;
     }
-    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let digits = || value.bytes().filter(u8::is_ascii_digit).count();
     match style {
         Style::Quoted => {
             (!is_sentence(value) || is_escaped_words(value)) && !is_name_of_secret(value)
@@ -167,6 +164,7 @@ fn is_password(style: Style, value: &str) -> bool {
         Style::Tight => !is_code(value) && !names_itself(value),
         Style::Line if is_plain_password(value) => true,
         Style::Alone | Style::Line => {
+            let digits = digits();
             if digits == value.len() {
                 return digits >= 4;
             }
@@ -180,7 +178,7 @@ fn is_password(style: Style, value: &str) -> bool {
             let letters = value.bytes().any(|b| b.is_ascii_alphabetic());
             value.len() >= 6
                 && letters
-                && (digits > 0 || signs || is_mixed_letters(value))
+                && (digits() > 0 || signs || is_mixed_letters(value))
                 && !is_wordy(value)
                 && !is_code(value)
                 && !is_digest(value)

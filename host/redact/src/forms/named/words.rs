@@ -1,6 +1,7 @@
 //! Words and random text.
 
 use crate::kind::entropy;
+use crate::memo::Question;
 use crate::text::Text;
 
 /// Longest part of a value whose shape is looked at, in bytes.
@@ -236,14 +237,9 @@ fn is_diverse(text: &str) -> bool {
     usize::from(most) * 7 <= text.len() && most < u8::MAX || entropy(text) >= 2.8
 }
 
-/// First of the questions about parts of a text ([`Text::recall`]): whether a value of so many bytes looks
-/// random.
-const LOOKS_RANDOM: u16 = 512;
-
 /// Returns what [`looks_random`] does of a value in a text, and remembers it.
 pub(in crate::forms) fn looks_random_in<'t>(text: &Text<'t>, value: &'t str, least: u8) -> bool {
-    let question = LOOKS_RANDOM + u16::from(least);
-    text.recall(question, value, || {
+    text.recall(Question::Random(least), value, || {
         u8::from(looks_random(value, usize::from(least)))
     }) == 1
 }
