@@ -156,3 +156,31 @@ fn credentials_in_base64_are_masked_in_paths_and_not_within_base64() {
         assert_eq!(mask(&engine, &text), text);
     }
 }
+
+/// Variants of an example, far from each other in one text, are masked as each of them alone: what is
+/// remembered of one place decides another one only where it is the same.
+#[test]
+fn what_is_remembered_of_a_credential_changes_no_other() {
+    let engine = Engine::new(&Options::default()).unwrap();
+    let far = "\n".repeat(crate::REACH + 512);
+    for kind in kinds() {
+        let (one, other) = (kind.examples[0], kind.examples[kind.examples.len() - 1]);
+        let (one, other) = (example(one, 1), example(other, 2));
+        let last = one.char_indices().next_back().map_or(0, |(at, _)| at);
+        let variants = [
+            one.clone(),
+            format!("{one}-a"),
+            format!("a{one}"),
+            one[..last].to_owned(),
+            format!("({one})"),
+            other,
+            one,
+        ];
+        let alone = variants
+            .clone()
+            .map(|variant| mask(&engine, &format!("\n{variant}\n")));
+        let text = variants.map(|variant| format!("\n{variant}\n"));
+        let masked = mask(&engine, &text.join(&far));
+        assert!(masked == alone.join(&far), "{}", kind.id);
+    }
+}
