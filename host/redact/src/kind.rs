@@ -205,11 +205,12 @@ pub(crate) fn is_joined_before(text: &Text<'_>, at: usize) -> bool {
     text.byte_before(at) == Some(b'-') && text.byte_before(at - 1) != Some(b':')
 }
 
+/// Bytes before a credential that are looked at. Among so many of base64 are capitals and small letters.
+pub(crate) const BEFORE: usize = 64;
+
 /// Returns true if a sign of base64 stands directly before `at`, and base64 before that: not the names
 /// of a path.
 pub(crate) fn is_within_base64(text: &Text<'_>, at: usize) -> bool {
-    // Bytes before it that are looked at. Among so many of base64 are capitals and small letters.
-    const BEFORE: usize = 64;
     // Most signs of base64 in a word of a path that has both.
     const SHORT: usize = 12;
     match text.byte_before(at) {

@@ -168,7 +168,7 @@ impl Engine {
             })
         };
         // What decides: these bytes, and the few before the match.
-        let start = keyword.checked_sub(most + BEFORE);
+        let start = keyword.checked_sub(most + kind::BEFORE);
         let end = (keyword + matcher.longest() + 2).min(text.len());
         let found = match start {
             Some(start) if least < most => {
@@ -215,9 +215,6 @@ impl Engine {
         })
     }
 }
-
-/// Bytes before a match that are looked at.
-const BEFORE: usize = 20;
 
 /// Returns the match of a kind at a place, if it keeps to all that the kind asks for.
 fn confirmed(kind: &Kind, matcher: &Matcher, text: &Text<'_>, at: usize) -> Option<Match> {
