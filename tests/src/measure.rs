@@ -1,5 +1,6 @@
 //! Measurements of a process, for benchmarks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Memory and processor time of a process at a moment.
@@ -7,6 +8,10 @@ use std::path::Path;
 pub struct ProcessUsage {
     /// Resident memory in MiB.
     pub resident_mib: f64,
+    /// Part of it that is no file: heap, stacks, instances of plugins.
+    pub anonymous_mib: f64,
+    /// Part of it that is of files: the text and constants of the program.
+    pub file_mib: f64,
     /// Largest resident memory so far in MiB.
     pub peak_mib: f64,
     /// Processor time so far in seconds.
@@ -29,6 +34,8 @@ impl ProcessUsage {
         let ticks = |field: usize| fields[field - 3].parse::<f64>().unwrap();
         Self {
             resident_mib: mib("VmRSS"),
+            anonymous_mib: mib("RssAnon"),
+            file_mib: mib("RssFile"),
             peak_mib: mib("VmHWM"),
             processor_seconds: (ticks(14) + ticks(15)) / 100.0,
             wake_ups: wake_ups(&folder.join("task")),
@@ -43,13 +50,48 @@ fn number(status: &str, name: &str) -> usize {
 }
 
 fn wake_ups(threads: &Path) -> usize {
-    let folders = std::fs::read_dir(threads).unwrap();
+    let threads = std::fs::read_dir(threads).unwrap();
     // A thread may end meanwhile.
-    let statuses = folders
-        .filter_map(|folder| std::fs::read_to_string(folder.unwrap().path().join("status")).ok());
-    statuses
-        .map(|status| number(&status, "voluntary_ctxt_switches"))
-        .sum()
+    let waits = threads.filter_map(|thread| waits(&thread.unwrap().path()));
+    waits.map(|(_, waits)| waits).sum()
+}
+
+/// Returns a thread's name and how often it has waited.
+fn waits(thread: &Path) -> Option<(String, usize)> {
+    let status = std::fs::read_to_string(thread.join("status")).ok()?;
+    let name = status.lines().next()?.strip_prefix("Name:")?.trim();
+    Some((name.to_owned(), number(&status, "voluntary_ctxt_switches")))
+}
+
+/// Returns how often the threads with the same name have waited so far.
+#[must_use]
+pub fn wake_ups_by_name(process: u32) -> BTreeMap<String, usize> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let mut all = BTreeMap::new();
+    for (name, waits) in threads.filter_map(|thread| waits(&thread.unwrap().path())) {
+        *all.entry(name).or_default() += waits;
+    }
+    all
+}
+
+/// Returns the resident memory in KiB by what is mapped: a file, `[heap]`, `[stack]` or `anonymous`.
+#[must_use]
+pub fn mappings(process: u32) -> BTreeMap<String, usize> {
+    let smaps = std::fs::read_to_string(format!("/proc/{process}/smaps")).unwrap();
+    let mut all: BTreeMap<String, usize> = BTreeMap::new();
+    let mut name = String::new();
+    for line in smaps.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words[0].ends_with(':') {
+            if words[0] == "Rss:" {
+                *all.entry(name.clone()).or_default() += words[1].parse::<usize>().unwrap();
+            }
+        } else {
+            let what = words.get(5).unwrap_or(&"anonymous");
+            name = format!("{what} {}", words[1]);
+        }
+    }
+    all
 }
 
 /// Returns the word for the result of a check: `holds` or `BROKEN`.

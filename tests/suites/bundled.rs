@@ -20,6 +20,25 @@ fn every_case_gives_the_same_in_webassembly_as_natively() {
     }
 }
 
+/// The host keeps 192 KiB of a plugin's memory mapped; pages beyond take most of the time of a call.
+#[test]
+fn bundled_plugins_begin_with_less_memory_than_the_host_keeps() {
+    for plugin in PLUGINS {
+        let module = std::fs::read(guest(plugin)).unwrap();
+        let payloads = wasmparser::Parser::new(0).parse_all(&module);
+        let memories = payloads.filter_map(|payload| match payload.unwrap() {
+            wasmparser::Payload::MemorySection(memories) => Some(memories),
+            _ => None,
+        });
+        let pages: u64 = memories
+            .flatten()
+            .map(|memory| memory.unwrap().initial)
+            .sum();
+        // One page is left for the heap.
+        assert!(pages <= 2, "{plugin} has {pages} pages");
+    }
+}
+
 #[test]
 fn all_bundled_plugins_start_from_a_snapshot_and_report_their_name() {
     let engine = PluginEngine::new().unwrap();

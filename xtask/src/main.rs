@@ -249,6 +249,8 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "--bench",
             "delivery",
             "--bench",
+            "idle",
+            "--bench",
             "journal",
             "--bench",
             "memory",

@@ -14,6 +14,11 @@ use std::process::{Command, Stdio};
 /// Target triple of plugins.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
+/// Stack of a plugin in bytes. It takes the deepest JSON that serde_json reads, and half as much again.
+/// Rust's default is 1 MiB, which lies before the data: the pages that a plugin uses would then be so
+/// far apart that the host cannot keep them for the next event, and each event would fault them in.
+pub const STACK_BYTES: u32 = 96 * 1024;
+
 /// Compiler for plugins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toolchain {
@@ -62,7 +67,10 @@ impl Toolchain {
     /// Makes a `cargo build` use this compiler. Returns the target folder; Debian's compiler has
     /// its own, because artifacts of two compilers must not mix.
     pub fn apply(self, build: &mut Command, target_dir: &Path) -> PathBuf {
-        build.args(["build", "--target", TARGET]);
+        build.args(["build", "--target", TARGET, "--config"]);
+        build.arg(format!(
+            "target.{TARGET}.rustflags=['-Clink-arg=-zstack-size={STACK_BYTES}']"
+        ));
         match self {
             Self::Ours => target_dir.to_owned(),
             Self::Debian => {

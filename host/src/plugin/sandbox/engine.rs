@@ -207,13 +207,15 @@ fn pool() -> PoolingAllocationConfig {
         .max_tables_per_component(MAX_TABLES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_memory_size(MAX_MEMORY_BYTES)
-        // Keeps 128 KiB of each memory resident. According to `cargo xtask bench` this saves a
-        // third of the time per event: mapping these pages again takes longer, and waits for other
-        // threads that map memory. The kept pages are cleared for each event; clearing 2 MiB would
-        // take longer than everything else. Pages beyond the 128 KiB return to the system with the
-        // instance. The kept pages are not part of the budget: they take 2 MiB for 16 threads with
-        // one memory each.
-        .linear_memory_keep_resident(128 * 1024)
+        // Keeps the first 192 KiB of each memory resident, which is all that a plugin with the stack of
+        // `step_observer_toolchain::STACK_BYTES` uses: stack, data, and the first page of its heap. Mapping
+        // pages again takes longer than the rest of a call, and waits for other threads that map memory. The
+        // kept pages are cleared for each event; clearing 2 MiB would take longer than everything else. Pages
+        // beyond them return to the system with the instance. The kept pages are not part of the budget: they
+        // take 3 MiB for 16 threads with one memory each. `pagemap_scan`, which would clear only pages that
+        // were written, is not used: it overlooks a page that is swapped out or being moved at that moment, and
+        // the next event would see its bytes.
+        .linear_memory_keep_resident(192 * 1024)
         .table_keep_resident(4096);
     pool
 }
