@@ -37,6 +37,11 @@ use step_observer::config::{ConfigError, Mistakes};
 use step_observer::plugin::{Compiler, CompilerProgram, compile_for_parent};
 use step_observer::terminal;
 
+/// Threads of the runtime for `run`, besides those of plugins, the journal and the history. Each update
+/// in a cluster is a chain of short tasks. Further threads would be woken for every one of them, and
+/// find it done: with two, the same work takes a tenth more processor time.
+const RUN_THREADS: usize = 1;
+
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
@@ -63,10 +68,11 @@ pub(crate) fn main() -> ExitCode {
         Ok(compiler) => compiler,
         Err(error) => return fail(&format!("failed to find this program: {error}")),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Command::Run(_) = command {
+        builder.worker_threads(RUN_THREADS);
+    }
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("failed to start: {error}")),
     };

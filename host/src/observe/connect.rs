@@ -1,6 +1,7 @@
 //! Connects to an API server.
 
 use super::error::ObserveError;
+use super::large_reads::LargeReads;
 use super::proxy::{self, Proxy};
 use super::retry::Retry;
 use super::watch_health::{WatchHealthService, Watches};
@@ -16,6 +17,7 @@ use kube::client::{Body, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::sync::Once;
 use std::time::Duration;
+use tower::ServiceExt as _;
 use tower::retry::RetryLayer;
 use tracing::info;
 
@@ -136,7 +138,7 @@ fn build_client(
     mut config: kube::Config,
     watches: Watches,
 ) -> Result<Client, kube::Error> {
-    let http = tcp_connector();
+    let http = tcp_connector().map_response(LargeReads::wrap);
     let Some(proxy) = proxy else {
         let connector = with_timeouts(TimeoutConnector::new(
             config.rustls_https_connector_with_connector(http)?,

@@ -1,7 +1,8 @@
 //! Reads the arguments of Tekton's entrypoint in a step container.
 
-use serde::Deserializer;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::fmt::{self, Formatter};
 use step_observer_core::{Gate, Inference};
 
@@ -32,6 +33,11 @@ pub(super) fn from_args<'de, D: Deserializer<'de>>(
     deserializer.deserialize_any(EntrypointArgs)
 }
 
+/// An argument, without a copy if its JSON has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Argument<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// Visits the arguments one by one.
 struct EntrypointArgs;
 
@@ -49,7 +55,7 @@ impl<'de> Visitor<'de> for EntrypointArgs {
     fn visit_seq<A: SeqAccess<'de>>(self, mut args: A) -> Result<Entrypoint, A::Error> {
         let mut found = Entrypoint::default();
         let mut is_wait_file = false;
-        while let Some(arg) = args.next_element::<String>()? {
+        while let Some(Argument(arg)) = args.next_element()? {
             if arg == "--" {
                 break;
             }

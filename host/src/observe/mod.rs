@@ -16,6 +16,7 @@ mod facts;
 mod followed_log;
 mod initial_lists;
 mod intern;
+mod large_reads;
 mod lenient;
 mod list;
 mod log_capture;

@@ -97,6 +97,24 @@ pub(super) fn parse_line<K: Object>(
     reporter: Option<&WatchReporter>,
     version: &mut String,
 ) -> Result<Option<Event<K>>, WatchError> {
+    if let Some((object, deleted)) = parse_usual::<K>(line) {
+        if let Some(next) = object.resource_version() {
+            next.clone_into(version);
+        }
+        return Ok(Some(match deleted {
+            false => Event::Changed(object),
+            true => Event::Deleted(object),
+        }));
+    }
+    parse_any(line, reporter, version)
+}
+
+/// Parses a line in any form.
+fn parse_any<K: Object>(
+    line: &RawObject<'_>,
+    reporter: Option<&WatchReporter>,
+    version: &mut String,
+) -> Result<Option<Event<K>>, WatchError> {
     if line.bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
@@ -155,6 +173,23 @@ pub(super) fn parse_line<K: Object>(
     }))
 }
 
+/// Parses a line in the form in which API servers write it, and returns its object and whether the
+/// object was deleted. Reads the object only once: [`Line`] reads it twice, which costs as much as
+/// parsing it. Returns `None` for any other line.
+fn parse_usual<K: Object>(line: &RawObject<'_>) -> Option<(K, bool)> {
+    let text = std::str::from_utf8(line.bytes).ok()?;
+    let (kind, rest) = text
+        .strip_prefix(r#"{"type":""#)?
+        .split_once(r#"","object":"#)?;
+    let deleted = match kind {
+        "ADDED" | "MODIFIED" => false,
+        "DELETED" => true,
+        _ => return None,
+    };
+    let object = rest.strip_suffix('}').filter(|_| !line.is_truncated)?;
+    Some((serde_json::from_str(object).ok()?, deleted))
+}
+
 /// Returns whether a line begins like an event. The response of another component between observer
 /// and API server does not.
 fn is_event(line: &[u8]) -> bool {
@@ -196,14 +231,57 @@ fn note(
 mod tests {
     use super::*;
     use crate::observe::SlimPod;
+    use proptest::prelude::*;
 
-    fn event(line: &str, version: &mut String) -> Result<Option<Event<SlimPod>>, WatchError> {
-        let line = RawObject {
-            bytes: line.as_bytes(),
+    fn raw(line: &[u8]) -> RawObject<'_> {
+        RawObject {
+            bytes: line,
             is_truncated: false,
             size: line.len(),
+        }
+    }
+
+    fn event(line: &str, version: &mut String) -> Result<Option<Event<SlimPod>>, WatchError> {
+        parse_line(&raw(line.as_bytes()), None, version)
+    }
+
+    const LINES: [&str; 3] = [
+        r#"{"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"2"},"spec":{"x":"é"}}}"#,
+        r#"{"type":"DELETED","object":{"metadata":{"uid":"u"},"status":{"phase":"Failed"}}} "#,
+        r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"4"}}}"#,
+    ];
+
+    proptest! {
+        /// Any line, also a damaged one, gives the same event in either way.
+        #[test]
+        fn the_usual_form_is_read_as_any_form(
+            line in prop::sample::select(&LINES[..]),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&b"{}[]\",: \\a\xc3"[..])), 0..3),
+        ) {
+            let mut line = line.as_bytes().to_vec();
+            for (at, byte) in damage {
+                let at = at.index(line.len());
+                line[at] = byte;
+            }
+            let (mut usual, mut general) = (String::new(), String::new());
+            let events = (
+                parse_line::<SlimPod>(&raw(&line), None, &mut usual),
+                parse_any::<SlimPod>(&raw(&line), None, &mut general),
+            );
+            prop_assert_eq!(format!("{:?}", events.0), format!("{:?}", events.1));
+            prop_assert_eq!(usual, general);
+        }
+    }
+
+    #[test]
+    fn the_usual_form_is_read_once() {
+        let is_usual = |line: &str| parse_usual::<SlimPod>(&raw(line.as_bytes())).is_some();
+        assert_eq!(LINES.map(is_usual), [true, false, false]);
+        let truncated = RawObject {
+            is_truncated: true,
+            ..raw(LINES[0].as_bytes())
         };
-        parse_line(&line, None, version)
+        assert!(parse_usual::<SlimPod>(&truncated).is_none());
     }
 
     #[test]

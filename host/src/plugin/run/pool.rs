@@ -2,20 +2,43 @@
 //! connections.
 
 use super::chain::{Chain, Outcome};
-use crate::locked::Locked;
+use crate::locked::{Locked, unpoisoned};
 use crate::plugin::sandbox::MAX_PLUGIN_THREADS;
 use crate::step::Envelope;
-use std::sync::{Arc, mpsc};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar};
 use tokio::sync::{Semaphore, oneshot};
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// Jobs that may wait for a thread. Each caller waits for its result, so that at most one job per
+/// caller waits.
+const MAX_WAITING_JOBS: usize = 1024;
+
 /// A pool of threads. They end when the pool is dropped.
 #[derive(Debug)]
 pub struct ChainPool {
-    jobs: mpsc::SyncSender<Job>,
+    threads: Arc<Threads>,
     /// Limits the number of threads that run a chain with a plugin that may wait for memory.
     may_wait: Arc<Semaphore>,
+}
+
+/// The threads and their jobs.
+struct Threads {
+    work: Locked<Work>,
+    /// Wakes each thread.
+    wake: Vec<Condvar>,
+}
+
+#[derive(Default)]
+struct Work {
+    jobs: VecDeque<Job>,
+    /// Numbers of the threads without a job. The last one, which had a job most recently, gets the
+    /// next job: its memory is still in the caches of the processor. Most threads never run as long
+    /// as events come one by one.
+    idle: Vec<usize>,
+    /// The pool was dropped: nothing follows.
+    closed: bool,
 }
 
 /// A thread of the pool gave no result for an event.
@@ -35,28 +58,20 @@ impl ChainPool {
     /// The operating system refuses a thread.
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let threads = threads.clamp(1, Self::THREADS);
-        // The queue only passes jobs to the threads: each caller waits for its result, so the queue
-        // holds at most one job per caller.
-        let (jobs, queue) = mpsc::sync_channel::<Job>(1024);
-        let queue = Arc::new(Locked::new(queue));
+        let pool = Self {
+            threads: Arc::new(Threads {
+                work: Locked::default(),
+                wake: (0..threads).map(|_| Condvar::new()).collect(),
+            }),
+            may_wait: Arc::new(Semaphore::new(threads.div_ceil(2))),
+        };
         for number in 0..threads {
-            let queue = queue.clone();
+            let threads = pool.threads.clone();
             std::thread::Builder::new()
                 .name(format!("plugin-{number}"))
-                .spawn(move || {
-                    loop {
-                        let job = queue.lock().recv();
-                        let Ok(job) = job else { break };
-                        // A panic here is a fault of the host, not of a plugin. It drops the job's
-                        // sender, so the caller gets an error.
-                        drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)));
-                    }
-                })?;
+                .spawn(move || threads.run(number))?;
         }
-        Ok(Self {
-            jobs,
-            may_wait: Arc::new(Semaphore::new(threads.div_ceil(2))),
-        })
+        Ok(pool)
     }
 
     /// Passes an event through a chain.
@@ -83,7 +98,112 @@ impl ChainPool {
             drop(answer.send(chain.process(envelope)));
             drop(permit);
         });
-        self.jobs.try_send(job).map_err(|_| PoolError)?;
+        self.threads.submit(job)?;
         outcome.await.map_err(|_| PoolError)
+    }
+}
+
+impl Drop for ChainPool {
+    fn drop(&mut self) {
+        self.threads.work.lock().closed = true;
+        self.threads.wake.iter().for_each(Condvar::notify_one);
+    }
+}
+
+impl Threads {
+    fn submit(&self, job: Job) -> Result<(), PoolError> {
+        let mut work = self.work.lock();
+        if work.jobs.len() >= MAX_WAITING_JOBS {
+            return Err(PoolError);
+        }
+        work.jobs.push_back(job);
+        if let Some(thread) = work.idle.pop().and_then(|number| self.wake.get(number)) {
+            thread.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Runs jobs on the thread with this number, until the pool was dropped and no job is left.
+    fn run(&self, number: usize) {
+        while let Some(job) = self.next(number) {
+            // A panic here is a fault of the host, not of a plugin. It drops the job's sender, so
+            // the caller gets an error.
+            drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)));
+        }
+    }
+
+    /// Waits for a job. Returns `None` after the last one.
+    fn next(&self, number: usize) -> Option<Job> {
+        let mut work = self.work.lock();
+        let wake = self.wake.get(number)?;
+        loop {
+            if work.jobs.is_empty() && !work.closed {
+                work.idle.push(number);
+                let waits = |work: &mut Work| !work.closed && work.idle.contains(&number);
+                work = unpoisoned(wake.wait_while(work, waits));
+            }
+            // Another thread may have taken the job.
+            match work.jobs.pop_front() {
+                None if !work.closed => {}
+                job => return job,
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Threads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Threads").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn jobs_that_come_one_by_one_run_on_the_same_thread() {
+        let pool = ChainPool::new(4).unwrap();
+        let (sender, names) = mpsc::channel();
+        let all_idle = || {
+            while pool.threads.work.lock().idle.len() < 4 {
+                std::thread::yield_now();
+            }
+        };
+        for _ in 0..20 {
+            all_idle();
+            let sender = sender.clone();
+            let job = move || {
+                sender
+                    .send(std::thread::current().name().map(str::to_owned))
+                    .unwrap()
+            };
+            pool.threads.submit(Box::new(job)).unwrap();
+        }
+        all_idle();
+        drop(sender);
+        let names: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+    }
+
+    #[test]
+    fn every_job_runs_before_the_threads_end() {
+        let (sender, ran) = mpsc::channel();
+        let pool = ChainPool::new(3).unwrap();
+        for number in 0..500 {
+            let sender = sender.clone();
+            pool.threads
+                .submit(Box::new(move || sender.send(number).unwrap()))
+                .unwrap();
+        }
+        let threads = pool.threads.clone();
+        drop((pool, sender));
+        let mut ran: Vec<_> = ran.iter().collect();
+        ran.sort_unstable();
+        assert!(ran.into_iter().eq(0..500));
+        while Arc::strong_count(&threads) > 1 {
+            std::thread::yield_now();
+        }
     }
 }
