@@ -211,8 +211,6 @@ pub(crate) const BEFORE: usize = 64;
 /// Returns true if a sign of base64 stands directly before `at`, and base64 before that: not the names
 /// of a path.
 pub(crate) fn is_within_base64(text: &Text<'_>, at: usize) -> bool {
-    // Most signs of base64 in a word of a path that has both.
-    const SHORT: usize = 12;
     match text.byte_before(at) {
         Some(b'+') => return true,
         Some(b'/') => {}
@@ -225,14 +223,14 @@ pub(crate) fn is_within_base64(text: &Text<'_>, at: usize) -> bool {
     let run = bytes
         .get(from.map_or(0, |last| last + 1)..)
         .unwrap_or_default();
+    // The names of a path have one case, or a capital at their start: `Temp`.
     run.split(|byte| matches!(byte, b'/' | b'\\')).any(|word| {
-        let mixed = [
-            u8::is_ascii_uppercase,
-            u8::is_ascii_lowercase,
-            u8::is_ascii_digit,
-        ];
-        let classes = mixed.iter().filter(|is| word.iter().any(*is)).count();
-        word.contains(&b'+') || classes > 1 && word.len() >= SHORT || classes == 3
+        let has = |is: fn(&u8) -> bool| word.iter().any(is);
+        let later_capital = word.iter().skip(1).any(u8::is_ascii_uppercase);
+        has(|byte| *byte == b'+')
+            || has(u8::is_ascii_lowercase)
+                && (later_capital || has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase))
+            || has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit)
     })
 }
 

@@ -151,7 +151,13 @@ fn credentials_in_base64_are_masked_in_paths_and_not_within_base64() {
         let masked = mask(&engine, &format!("{before}{key} x"));
         assert_eq!(masked, format!("{before}[redacted:aws-bedrock-key] x"));
     }
-    for before in ["{b60}/", "{b30}+", "x {b90}/a/", r"{b50}\/"] {
+    for before in [
+        "MUEAAPzo/ejD/8T/",
+        "{b60}/",
+        "{b30}+",
+        "x {b90}/a/",
+        r"{b50}\/",
+    ] {
         let text = format!("{}{key}", example(before, 7));
         assert_eq!(mask(&engine, &text), text);
     }
