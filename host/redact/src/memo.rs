@@ -23,6 +23,8 @@ pub(crate) enum Question {
     Secret(u8, u8),
     /// Whether it has at least so many bytes and looks random.
     Random(u8),
+    /// Which secrets are in it if it is decoded, after so many times.
+    Decoded(usize),
     /// How the kind of an index matches at its beginning.
     Match(usize),
     /// How the kind of an index matches before a keyword.
@@ -39,6 +41,7 @@ impl Question {
             Self::NoField => 4,
             Self::Secret(strength, style) => 64 + 8 * usize::from(strength) + usize::from(style),
             Self::Random(least) => 256 + usize::from(least),
+            Self::Decoded(depth) => 8 + depth,
             Self::Match(kind) => 512 + kind,
             Self::MatchBefore(kind) => 1024 + kind,
         }
@@ -46,7 +49,7 @@ impl Question {
 }
 
 /// An answer about a part.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Answer<'t, A> {
     part: &'t [u8],
     question: Question,
@@ -63,7 +66,7 @@ impl<A> Default for Memo<'_, A> {
     }
 }
 
-impl<'t, A: Copy> Memo<'t, A> {
+impl<'t, A: Clone> Memo<'t, A> {
     /// Returns the answer to a question about a part. It is asked for if it is not remembered.
     pub(crate) fn recall(
         &self,
@@ -79,7 +82,7 @@ impl<'t, A: Copy> Memo<'t, A> {
                 && known.question == question
                 && known.part == part
             {
-                return known.answer;
+                return known.answer.clone();
             }
         }
         drop(known);
@@ -94,7 +97,7 @@ impl<'t, A: Copy> Memo<'t, A> {
             *place = Some(Answer {
                 part,
                 question,
-                answer,
+                answer: answer.clone(),
             });
         }
         answer

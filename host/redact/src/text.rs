@@ -1,5 +1,6 @@
 //! A text with searches that together take linear time.
 
+use crate::engine::Hit;
 use crate::marks::{Escaped, Marks, Skipped};
 use crate::matcher::Match;
 use crate::memo::{Memo, Question};
@@ -7,6 +8,7 @@ pub(crate) use crate::runs::Class;
 use crate::runs::Runs;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Farthest distance, in bytes, that a decision looks before or after its keyword. A secret that is
 /// longer is masked in parts, or up to this distance.
@@ -27,6 +29,7 @@ pub struct Text<'t> {
     escaped: Escaped,
     answers: Memo<'t, u8>,
     matches: Memo<'t, Option<Match>>,
+    decoded: Memo<'t, Arc<[Hit]>>,
     /// The last place that was decided, and what was decided there.
     decided: Cell<(usize, usize)>,
 }
@@ -61,6 +64,7 @@ impl<'t> Text<'t> {
             escaped: Escaped::default(),
             answers: Memo::default(),
             matches: Memo::default(),
+            decoded: Memo::default(),
             decided: Cell::new((usize::MAX, 0)),
         }
     }
@@ -139,6 +143,19 @@ impl<'t> Text<'t> {
     ) -> Option<Match> {
         match self.text.as_bytes().get(part) {
             Some(part) if self.text.len() > SHORT => self.matches.recall(question, part, find),
+            _ => find(),
+        }
+    }
+
+    /// Returns the secrets that answer a question about a part, and remembers them.
+    pub(crate) fn recall_hits(
+        &self,
+        question: Question,
+        part: Range<usize>,
+        find: impl FnOnce() -> Arc<[Hit]>,
+    ) -> Arc<[Hit]> {
+        match self.text.as_bytes().get(part) {
+            Some(part) if self.text.len() > SHORT => self.decoded.recall(question, part, find),
             _ => find(),
         }
     }

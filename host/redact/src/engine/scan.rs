@@ -101,15 +101,27 @@ impl Engine {
         let Some(word) = escaped::Word::at(text, at) else {
             return;
         };
-        let decoded = Text::new(word.decoded());
-        let mut found = Vec::new();
-        let length = decoded.len();
-        // Own rules and known values are searched in the text as it is.
-        let mut own = |_, _| {};
-        self.scan_keywords(&decoded, 0..length, length, depth + 1, &mut own, &mut found);
-        hits.extend(found.into_iter().map(|hit| Hit {
-            range: word.source(hit.range),
-            ..hit
+        let source = word.source(0..word.decoded().len());
+        // The same word has the same secrets everywhere.
+        let found = text.recall_hits(Question::Decoded(depth), source.clone(), || {
+            let decoded = Text::new(word.decoded());
+            let mut found = Vec::new();
+            let length = decoded.len();
+            // Own rules and known values are searched in the text as it is.
+            let mut own = |_, _| {};
+            self.scan_keywords(&decoded, 0..length, length, depth + 1, &mut own, &mut found);
+            let in_source = |hit: Hit| {
+                let range = word.source(hit.range);
+                Hit {
+                    range: range.start - source.start..range.end - source.start,
+                    ..hit
+                }
+            };
+            found.into_iter().map(in_source).collect()
+        });
+        hits.extend(found.iter().map(|hit| Hit {
+            range: source.start + hit.range.start..source.start + hit.range.end,
+            ..*hit
         }));
     }
 
