@@ -1,6 +1,7 @@
 //! Selections of the host's catalogue of secrets.
 
 use crate::bindings::exports::step_observer::plugin::masking as wit;
+use serde::Deserialize;
 use std::fmt;
 
 /// A selection of the host's catalogue, with own rules and known values. [`Event::redact`] masks
@@ -35,7 +36,9 @@ pub struct MaskSet {
 }
 
 /// One kind of secret, with all that decides whether a text is one.
-#[derive(Clone, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FullRule {
     /// Its id, for the replacement and for counts.
     pub id: String,
@@ -43,21 +46,28 @@ pub struct FullRule {
     pub pattern: String,
     /// Words of which at least one is near every match, in any case of ASCII letters. Empty: the
     /// pattern runs over the whole text.
+    #[serde(default)]
     pub keywords: Vec<String>,
     /// Least length of the secret in bytes.
+    #[serde(default)]
     pub min_length: u32,
     /// Least Shannon entropy of the secret in bits per byte, from 0 to 8.
+    #[serde(default)]
     pub min_entropy: f32,
     /// Regular expressions: a secret that one of them matches is not masked.
+    #[serde(default)]
     pub allow: Vec<String>,
     /// Words: a secret that contains one of them is not masked.
+    #[serde(default)]
     pub allow_words: Vec<String>,
     /// Text in the place of the secret, instead of the replacement of the set.
     pub replacement: Option<String>,
 }
 
 /// Text in the place of a secret.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Replacement {
     /// `[redacted:<id of the rule>]`.
     #[default]

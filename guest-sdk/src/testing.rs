@@ -44,6 +44,21 @@ fn name_and_version() -> String {
     format!("{name} {}", variable("CARGO_PKG_VERSION"))
 }
 
+/// Checks that a stored `config.schema.json` is the schema of this configuration.
+///
+/// # Panics
+///
+/// It is another one. The message has the right one.
+#[cfg(feature = "schema")]
+#[expect(clippy::panic, reason = "a failing test panics")]
+pub fn check_schema<C: schemars::JsonSchema>(stored: &str) {
+    let schema = schemars::schema_for!(C);
+    let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    if stored.trim_end() != text {
+        panic!("write this into config.schema.json:\n{text}");
+    }
+}
+
 /// Runs every case in a folder: `NAME/config.json` (optional), `NAME/in.json`, `NAME/out.json`.
 /// An `out.json` of `{"dropped": "reason"}` expects that the plugin drops the event.
 ///

@@ -18,13 +18,13 @@ pub struct Config {
     /// The only rules of the catalogue to use, by id. An empty list uses none.
     only: Option<Vec<String>>,
     /// Own rules.
-    rules: Vec<OwnRule>,
+    rules: Vec<FullRule>,
     /// Secrets themselves, found in their usual encodings too.
     values: Vec<String>,
     /// Masks only the log and leaves script, arguments, environment and results as they are.
     log_only: bool,
     /// Text in the place of a secret.
-    replacement: SecretReplacement,
+    replacement: Replacement,
 }
 
 impl fmt::Debug for Config {
@@ -32,48 +32,6 @@ impl fmt::Debug for Config {
         // It holds secrets.
         f.debug_struct("Config").finish_non_exhaustive()
     }
-}
-
-/// An own rule.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct OwnRule {
-    /// Its id, for the replacement and for counts.
-    id: String,
-    /// Regular expression. If it has a group called `secret`, only that group is masked.
-    pattern: String,
-    /// Words, in any case: the pattern is searched only around them. They make the search fast.
-    #[serde(default)]
-    keywords: Vec<String>,
-    /// Least length of the secret in bytes.
-    #[serde(default)]
-    min_length: u32,
-    /// Least entropy of the secret in bits per character, from 0 to 8. Random texts have 3.5 or more.
-    #[serde(default)]
-    min_entropy: f32,
-    /// Regular expressions: a secret that one of them matches is not masked.
-    #[serde(default)]
-    allow: Vec<String>,
-    /// Words, in any case: a secret that contains one of them is not masked.
-    #[serde(default)]
-    allow_words: Vec<String>,
-    /// Text in the place of the secret.
-    replacement: Option<String>,
-}
-
-/// Text in the place of a secret.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum SecretReplacement {
-    /// `[redacted:<id of the rule>]`.
-    #[default]
-    Rule,
-    /// A fixed text.
-    Text(String),
-    /// The rule and digits that are equal for equal secrets. Key for them, of at least 16 bytes.
-    Token(String),
 }
 
 /// The redactor.
@@ -101,13 +59,9 @@ impl Plugin for RedactSecrets {
         let masks = MaskSet {
             without,
             only,
-            rules: rules.into_iter().map(FullRule::from).collect(),
+            rules,
             values,
-            replacement: match replacement {
-                SecretReplacement::Rule => Replacement::Rule,
-                SecretReplacement::Text(text) => Replacement::Text(text),
-                SecretReplacement::Token(key) => Replacement::Token(key),
-            },
+            replacement,
             ..MaskSet::new(SECRETS)
         };
         let scope = if log_only {
@@ -125,31 +79,6 @@ impl Plugin for RedactSecrets {
     fn process(&self, event: &dyn Event) -> Result<Verdict, String> {
         event.redact(SECRETS, self.scope)?;
         Ok(Verdict::Keep)
-    }
-}
-
-impl From<OwnRule> for FullRule {
-    fn from(rule: OwnRule) -> Self {
-        let OwnRule {
-            id,
-            pattern,
-            keywords,
-            min_length,
-            min_entropy,
-            allow,
-            allow_words,
-            replacement,
-        } = rule;
-        Self {
-            id,
-            pattern,
-            keywords,
-            min_length,
-            min_entropy,
-            allow,
-            allow_words,
-            replacement,
-        }
     }
 }
 
