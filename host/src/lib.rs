@@ -1,6 +1,7 @@
 //! The host of step-observer. ARCHITECTURE.md describes its modules.
 
 pub mod admin;
+pub mod allocator;
 pub mod app;
 pub mod bounded;
 mod clock;

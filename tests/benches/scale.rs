@@ -12,20 +12,16 @@
     reason = "a benchmark"
 )]
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::http::StatusCode;
-use axum::routing::post;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write as _};
 use std::process::{Child, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use step_observer_tests::measure::{ProcessUsage, verdict};
 use step_observer_tests::program::Program;
 use step_observer_tests::recording::watch_events;
+use step_observer_tests::sink::counting_sink;
 
 const RUNS: usize = 10_000;
 /// Events of a run: three steps that start and succeed.
@@ -217,23 +213,6 @@ async fn feed(
     ended.await.unwrap();
     assert_eq!(count.load(Ordering::Relaxed), events);
     (seen, time)
-}
-
-/// A sink that only counts its requests.
-async fn counting_sink() -> (String, Arc<AtomicUsize>) {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .unwrap();
-    let url = format!("http://{}/events", listener.local_addr().unwrap());
-    let count = Arc::new(AtomicUsize::new(0));
-    let counter = count.clone();
-    let accept = move |_: Bytes| async move {
-        counter.fetch_add(1, Ordering::Relaxed);
-        StatusCode::ACCEPTED
-    };
-    let router = Router::new().route("/events", post(accept));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, count)
 }
 
 fn wait(observer: &mut Child) {

@@ -4,8 +4,9 @@ use crate::tls::{SharedTls, TlsListener};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::routing::any;
+use axum::routing::{any, post};
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -217,4 +218,25 @@ pub fn assert_exactly(sink: &HttpSink, expected: &BTreeSet<String>) {
     let unique: BTreeSet<String> = found.iter().cloned().collect();
     assert_eq!(unique.len(), found.len(), "sent twice: {found:#?}");
     assert_eq!(&unique, expected);
+}
+
+/// Starts a sink that only counts its requests. Returns its URL and the count. It ends with the
+/// program.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it serves until the program ends"
+)]
+pub async fn counting_sink() -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.unwrap();
+    let url = format!("http://{}/events", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let accept = move |_: Bytes| async move {
+        counter.fetch_add(1, Ordering::Relaxed);
+        StatusCode::ACCEPTED
+    };
+    let router = Router::new().route("/events", post(accept));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, count)
 }

@@ -59,6 +59,7 @@ const ROOMS: [(&str, &[&str]); 29] = [
     (
         "plugin",
         &[
+            "allocator",
             "file_permissions",
             "bounded",
             "event",

@@ -33,6 +33,7 @@ use clap::Parser as _;
 use outcome::CommandOutcome;
 use std::io::Write as _;
 use std::process::ExitCode;
+use step_observer::allocator;
 use step_observer::config::{ConfigError, Mistakes};
 use step_observer::plugin::{Compiler, CompilerProgram, compile_for_parent};
 use step_observer::terminal;
@@ -69,6 +70,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return fail(&format!("failed to find this program: {error}")),
     };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.on_thread_park(allocator::collect_sometimes);
     if let Command::Run(_) = command {
         builder.worker_threads(RUN_THREADS);
     }
