@@ -21,7 +21,8 @@ fn room(file: &Path) -> String {
 }
 
 /// Rooms that each room may use. Only `app`, and the command line above it, may use all.
-const ROOMS: [(&str, &[&str]); 29] = [
+const ROOMS: [(&str, &[&str]); 30] = [
+    ("allocator", &[]),
     ("file_permissions", &[]),
     ("step", &["known_secrets"]),
     ("bounded", &[]),
