@@ -18,6 +18,7 @@ mod log;
 mod outcome;
 mod output;
 mod plugin;
+mod program_text;
 mod record;
 mod recordings;
 mod redact;

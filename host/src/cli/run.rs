@@ -6,6 +6,7 @@ use super::config_file::ConfigFile;
 use super::configuration::{all_mistakes, effective_config, named_sinks};
 use super::default_sink::default_sink;
 use super::outcome::{CommandError, CommandOutcome};
+use super::program_text;
 use super::signals::{SECOND_SIGNAL, stop_signals};
 use futures::FutureExt as _;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
             return Err(all_mistakes(file, error.into(), &compiler).await);
         }
     };
+    program_text::unmap_after_start();
     let (stopped, aborted) = (stop_signals(1).shared(), stop_signals(2));
     let mut aborted = std::pin::pin!(aborted);
     loop {

@@ -211,11 +211,12 @@ fn pool() -> PoolingAllocationConfig {
         // `step_observer_toolchain::STACK_BYTES` uses: stack, data, and the first page of its heap. Mapping
         // pages again takes longer than the rest of a call, and waits for other threads that map memory. The
         // kept pages are cleared for each event; clearing 2 MiB would take longer than everything else. Pages
-        // beyond them return to the system with the instance. The kept pages are not part of the budget: they
-        // take 3 MiB for 16 threads with one memory each. `pagemap_scan`, which would clear only pages that
+        // beyond them return to the system with the instance. The kept pages are not part of the budget: those
+        // of unused memories take 6 MiB at most. `pagemap_scan`, which would clear only pages that
         // were written, is not used: it overlooks a page that is swapped out or being moved at that moment, and
         // the next event would see its bytes.
         .linear_memory_keep_resident(192 * 1024)
+        .max_unused_warm_slots(MAX_INSTANCES)
         .table_keep_resident(4096);
     pool
 }
