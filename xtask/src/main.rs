@@ -245,6 +245,8 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "--bench",
             "cost",
             "--bench",
+            "burst",
+            "--bench",
             "chains",
             "--bench",
             "delivery",
