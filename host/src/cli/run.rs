@@ -31,7 +31,7 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
             return Err(all_mistakes(file, error.into(), &compiler).await);
         }
     };
-    program_text::unmap_after_start();
+    program_text::unmap_at_intervals();
     let (stopped, aborted) = (stop_signals(1).shared(), stop_signals(2));
     let mut aborted = std::pin::pin!(aborted);
     loop {
