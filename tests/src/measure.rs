@@ -38,7 +38,7 @@ impl ProcessUsage {
             file_mib: mib("RssFile"),
             peak_mib: mib("VmHWM"),
             processor_seconds: (ticks(14) + ticks(15)) / 100.0,
-            wake_ups: wake_ups(&folder.join("task")),
+            wake_ups: wake_ups_by_name(process).values().sum(),
         }
     }
 }
@@ -47,13 +47,6 @@ impl ProcessUsage {
 fn number(status: &str, name: &str) -> usize {
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn wake_ups(threads: &Path) -> usize {
-    let threads = std::fs::read_dir(threads).unwrap();
-    // A thread may end meanwhile.
-    let waits = threads.filter_map(|thread| waits(&thread.unwrap().path()));
-    waits.map(|(_, waits)| waits).sum()
 }
 
 /// Returns a thread's name and how often it has waited.
@@ -67,6 +60,7 @@ fn waits(thread: &Path) -> Option<(String, usize)> {
 #[must_use]
 pub fn wake_ups_by_name(process: u32) -> BTreeMap<String, usize> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    // A thread may end meanwhile.
     let mut all = BTreeMap::new();
     for (name, waits) in threads.filter_map(|thread| waits(&thread.unwrap().path())) {
         *all.entry(name).or_default() += waits;
