@@ -1,54 +1,66 @@
 //! When the allocator of the program returns memory to the system.
 //!
-//! mimalloc keeps a heap for each thread, and returns free memory only while a thread allocates or
-//! frees: after a burst, a thread would keep what it has freed last, and what others have freed of
-//! its heap.
+//! glibc's allocator returns free pages from the middle of its heaps only when `malloc_trim` is called. After
+//! a burst it would keep most of what the burst needed.
 
-use libmimalloc_sys as mi;
-use std::cell::Cell;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// `mi_option_purge_delay` of mimalloc.h, which the bindings lack.
-const OPTION_PURGE_DELAY: mi::mi_option_t = 15;
+/// Time between two trims. A trim takes about a millisecond.
+const TRIM_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Milliseconds until free memory goes back to the system. Without a delay, fewer events per second
-/// are delivered, because most of the memory is needed again (`cargo bench --bench delivery`).
-const PURGE_DELAY_MS: std::ffi::c_long = 20;
-
-/// Time between two collections of one thread.
-const COLLECT_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Sets the time until free memory returns to the system. To be called before any thread starts.
+/// Sets the options of the allocator. To be called before any thread starts.
+#[cfg(target_env = "gnu")]
 #[expect(
     unsafe_code,
-    reason = "the allocator's options are set through C functions without preconditions"
+    reason = "the allocator's options are set through a C function"
 )]
-pub fn set_purge_delay() {
-    // SAFETY: the function only stores a number, and no other thread exists yet.
-    unsafe { mi::mi_option_set(OPTION_PURGE_DELAY, PURGE_DELAY_MS) }
+pub fn configure() {
+    /// Heaps that threads share. More would hold more free memory, and few threads allocate at the
+    /// same time.
+    const MAX_ARENAS: i32 = 2;
+    /// Bytes from which an allocation has pages of its own, which return at once. By default glibc
+    /// raises this to 32 MiB, as large allocations are freed.
+    const MMAP_THRESHOLD: i32 = 128 * 1024;
+    /// Free bytes at the end of the heap that are kept.
+    const TRIM_THRESHOLD: i32 = 256 * 1024;
+    for (option, value) in [
+        (libc::M_ARENA_MAX, MAX_ARENAS),
+        (libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD),
+        (libc::M_TRIM_THRESHOLD, TRIM_THRESHOLD),
+    ] {
+        // SAFETY: the function only stores a number, and no other thread exists yet. It returns 0
+        // if it does not know the option, which then keeps its default.
+        unsafe { libc::mallopt(option, value) };
+    }
 }
 
-thread_local! {
-    /// When this thread last returned memory.
-    static COLLECTED: Cell<Option<Instant>> = const { Cell::new(None) };
-}
+/// Does nothing: the allocator of this system has no such options.
+#[cfg(not(target_env = "gnu"))]
+pub fn configure() {}
 
-/// Returns the free memory of this thread's heap, and all free memory that no thread owns. It takes
-/// less than a millisecond.
-#[expect(unsafe_code, reason = "a C function without preconditions")]
-pub(crate) fn collect() {
-    // SAFETY: the function works on the heap of this thread and on free memory.
-    unsafe { mi::mi_collect(true) }
-}
-
-/// Does the same, at most every five seconds. To be called whenever a thread is about to wait.
-pub fn collect_sometimes() {
+/// Returns free memory to the system, at most every five seconds. To be called whenever a thread is
+/// about to wait.
+pub fn trim_sometimes() {
+    static TRIMMED: Mutex<Option<Instant>> = Mutex::new(None);
+    // Another thread that holds the lock is about to trim.
+    let Ok(mut trimmed) = TRIMMED.try_lock() else {
+        return;
+    };
     let now = Instant::now();
-    let recent = |at: Instant| now.duration_since(at) < COLLECT_INTERVAL;
-    COLLECTED.with(|collected| {
-        if !collected.get().is_some_and(recent) {
-            collected.set(Some(now));
-            collect();
-        }
-    });
+    let recent = |at: Instant| now.duration_since(at) < TRIM_INTERVAL;
+    if !trimmed.is_some_and(recent) {
+        *trimmed = Some(now);
+        trim();
+    }
 }
+
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "a C function without preconditions")]
+fn trim() {
+    // SAFETY: the function locks each heap while it works on it.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn trim() {}

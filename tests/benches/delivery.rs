@@ -1,6 +1,7 @@
-//! Throughput from the snapshot of a Pod or TaskRun to the acknowledgement by an HTTP sink, with
-//! the journal on, relative to bare reqwest that posts the same bodies; the same throughput
-//! including the parsing of a recording; and the latency of an event: `cargo xtask bench`.
+//! Measures the throughput from the snapshot of a Pod or TaskRun to the acknowledgement by an HTTP
+//! sink, with the journal on. Compares it with bare reqwest that posts the same bodies. Also
+//! measures the throughput including the parsing of a recording, and the latency of an event:
+//! `cargo xtask bench`.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,27 +26,28 @@ use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
 use tokio::process::Command;
 
-/// The allocator of the program, used for both sides of the comparison.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Time in milliseconds after which the allocator returns memory.
-const PURGED_AFTER: &str = "20";
 const RUNS: usize = 2000;
 /// Events of a run of three steps.
 const PER_RUN: usize = 6;
 const EVENTS: usize = RUNS * PER_RUN;
-/// The program has as many requests in flight.
+/// Number of concurrent requests of bare reqwest, as many as the program has in flight.
 const CONCURRENCY: usize = 16;
-/// Interleaved, so that other load affects all alike.
+/// Number of rounds. The compared programs take turns in each round, so that other load affects all
+/// of them.
 const ROUNDS: usize = 21;
 const BOUND: f64 = 0.5;
 /// Time between two new runs while latency is measured. The rate is about a tenth of the possible
 /// throughput.
 const SHOWN_EVERY: Duration = Duration::from_millis(4);
 
+fn main() -> ExitCode {
+    // As the program does it, for both sides of the comparison.
+    step_observer::allocator::configure();
+    run()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn run() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [_, "post", file, url] => post(url, &std::fs::read_to_string(file).unwrap()).await,
@@ -64,16 +66,12 @@ async fn compare() -> ExitCode {
     u8::from(ratio < BOUND).into()
 }
 
-/// Returns our rate relative to bare reqwest, each in its own process.
+/// Returns the throughput of this program relative to bare reqwest, each in its own process.
 async fn ratio(folder: &Path) -> f64 {
     let (recording, requests) = (folder.join("runs.jsonl"), folder.join("requests.jsonl"));
     std::fs::write(&recording, ended_runs().join("\n")).unwrap();
     std::fs::write(recording.with_extension("logs.json"), logs().to_string()).unwrap();
-    let this = || {
-        let mut this = Command::new(std::env::current_exe().unwrap());
-        this.env("MIMALLOC_PURGE_DELAY", PURGED_AFTER);
-        this
-    };
+    let this = || Command::new(std::env::current_exe().unwrap());
     let (mut ours, mut whole, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let mut teller = this();
@@ -153,8 +151,8 @@ async fn tell(recording: &str, journal: &str, url: &str) {
 }
 
 /// Runs a command that sends all events to the URL in its last argument. Returns the events per
-/// second and the requests. The time is that between the first and the last event, because starting
-/// and stopping a program takes longer than some events.
+/// second and the requests. Measures from the first to the last event, because starting and
+/// stopping a program takes longer than some events.
 async fn timed(mut command: Command) -> (f64, Vec<Request>) {
     let sink = HttpSink::start(vec![]).await;
     assert!(command.arg(&sink.url).status().await.unwrap().success());
@@ -250,7 +248,7 @@ async fn post(url: &str, requests: &str) {
     posts.buffer_unordered(CONCURRENCY).collect::<()>().await;
 }
 
-/// Plain HTTP needs no roots, but the client requires a TLS configuration.
+/// Plain HTTP needs no root certificates, but the client requires a TLS configuration.
 fn no_roots() -> rustls::ClientConfig {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)

@@ -18,10 +18,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use step_observer::journal::{Accept, Journal, JournalConfig, NewEvent};
 
-/// The allocator of the program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const BYTES: usize = 2048;
 /// Events per batch, batches per round, and the smallest allowed ratio to bare writes.
 const SIZES: [(usize, usize, Option<f64>); 2] = [(64, 128, None), (1024, 16, Some(0.7))];

@@ -39,9 +39,9 @@ use step_observer::config::{ConfigError, Mistakes};
 use step_observer::plugin::{Compiler, CompilerProgram, compile_for_parent};
 use step_observer::terminal;
 
-/// Threads of the runtime for `run`, besides those of plugins, the journal and the history. Each update
-/// in a cluster is a chain of short tasks. Further threads would be woken for every one of them, and
-/// find it done: with two, the same work takes a tenth more processor time.
+/// Threads of the runtime for `run`, besides those of plugins, the journal and the history. Each
+/// update in a cluster is a chain of short tasks. More threads would wake for each task and find it
+/// done: two threads take a tenth more processor time for the same work.
 const RUN_THREADS: usize = 1;
 
 /// Runs the program.
@@ -71,7 +71,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return fail(&format!("failed to find this program: {error}")),
     };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.on_thread_park(allocator::collect_sometimes);
+    builder.on_thread_park(allocator::trim_sometimes);
     if let Command::Run(_) = command {
         builder.worker_threads(RUN_THREADS);
     }

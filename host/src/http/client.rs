@@ -12,6 +12,8 @@ use std::time::Duration;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an idle connection is probed, so that a broken one is found.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+/// Time after which an unused connection is closed. Each one holds buffers.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bound of the bytes of a response that are read and discarded so that its connection can be used
 /// again.
 const MAX_DRAINED_BYTES: usize = 64 * 1024;
@@ -56,6 +58,7 @@ impl HttpClient {
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(TCP_KEEPALIVE)
             .pool_max_idle_per_host(options.max_idle)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .tls_backend_preconfigured(tls);
         if direct {
             builder = builder.no_proxy();

@@ -21,10 +21,10 @@ const MAX_BATCH_ENTRIES: usize = 1024;
 /// Bytes of bodies that are written with one sync.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of the write buffer that stay allocated after a large batch.
-const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
+const KEPT_BUFFER_BYTES: usize = 64 * 1024;
 /// Delay before entries without a waiter (mostly acknowledgements) are written, so that many of
-/// them share one write. Each write has a fixed cost, which is larger than that of these few bytes.
-/// If a crash comes first, those deliveries are repeated.
+/// them share one write. The fixed cost of a write exceeds the cost of these few bytes. If a crash
+/// comes first, the acknowledged deliveries are repeated.
 const BATCH_DELAY: Duration = Duration::from_micros(500);
 /// Delay before a write is tried again after the disk was full.
 const DISK_FULL_RETRY: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });
@@ -84,8 +84,8 @@ pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receive
             batch.push(first);
         }
         let mut bytes: usize = 0;
-        // While the disk is full, applied acknowledgements must not use up the batch: otherwise
-        // deliveries would stop.
+        // While the disk is full, applied acknowledgements must not count toward the bound of a
+        // batch. Otherwise deliveries would stop.
         let applied = batch.iter().filter(|pending| pending.is_applied).count();
         let max_entries = MAX_BATCH_ENTRIES + applied;
         while batch.len() < max_entries && bytes < MAX_BATCH_BYTES {
@@ -120,7 +120,7 @@ pub(super) fn run(mut store: Store, shared: &Shared, mut commands: mpsc::Receive
             }
         }
     }
-    // If this fails, the transitions or deliveries of the last entries are repeated.
+    // If this sync fails, the transitions or deliveries of the last entries are repeated.
     if let Store::Disk(segments) = &mut store {
         segments.sync().ok();
     }

@@ -10,7 +10,7 @@ use http::header::DATE;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use kube::Client;
 use kube::client::{Body, ConfigExt as _};
@@ -30,6 +30,11 @@ const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for which a connection may be silent. It exceeds the maximum of
 /// `cluster.watchTimeoutSeconds`, after which a watch ends.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Time after which an unused connection is closed. Each one holds buffers of some 50 KiB.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bounds the buffer of a connection. By default a large response would raise it to 400 KiB, and it would
+/// stay as large.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
 /// Interval of TCP keepalive, which detects that the other side is gone.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -228,7 +233,11 @@ fn client<C>(
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .http1_max_buf_size(MAX_BUFFER_BYTES)
+        .build(connector);
     let service = tower::ServiceBuilder::new()
         .map_err(move |error| with_causes(error, proxy.as_deref()))
         .layer(config.base_uri_layer())

@@ -13,7 +13,7 @@ pub(super) const MAX_OBJECT_BYTES: usize = 10 * 1024 * 1024;
 /// Bounds the bytes of a list without its items.
 const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
 /// Capacity above which a buffer is shrunk after the object that needed it.
-const MAX_IDLE_BUFFER_BYTES: usize = 256 * 1024;
+const MAX_IDLE_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Finds the items of a list.
 #[derive(Debug, Default)]
@@ -96,7 +96,8 @@ impl ListItems {
         (at, false)
     }
 
-    /// Consumes the rest of a string, or as much of it as there is. Returns the position after it.
+    /// Consumes the rest of a string, or all bytes if the string does not end in them. Returns the
+    /// position after the consumed bytes.
     fn take_string(&mut self, bytes: &[u8], from: usize) -> usize {
         let mut at = from;
         if std::mem::take(&mut self.escaped) {

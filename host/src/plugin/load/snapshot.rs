@@ -4,16 +4,17 @@
 use super::candidate::{Answer, Candidate};
 use crate::plugin::sandbox::{Host, add_empty_wasi, masking, transform as wit};
 use std::panic::AssertUnwindSafe;
-use wasmtime::component::{Component, ComponentNamedList, Instance, Lift, Linker, Lower};
+use wasmtime::component::{Component, ComponentNamedList, Instance, Lift, Linker, Lower, WasmList};
 use wasmtime::{Result, Store, bail, format_err};
-use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
+use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 /// Configures the plugin once, and keeps its memory in a component.
 ///
 /// # Errors
 ///
-/// Why the memory cannot be kept, as the label of a failure: the text of an error could quote the
-/// configuration. The plugin may still work; a plain instance decides that.
+/// The memory cannot be kept. The error is only the label of the failure, because its text could
+/// quote the configuration. The plugin may still work: the caller then configures it in a plain
+/// instance.
 pub(super) fn configure(candidate: &Candidate<'_>) -> Result<(Answer, Component), &'static str> {
     let mut store = candidate.store(&candidate.engine.configure);
     // Catches panics, because the snapshot library has panicked on unexpected input before.
@@ -54,18 +55,73 @@ fn make(candidate: &Candidate<'_>, store: &mut Store<Host>) -> Result<(Answer, V
     let fuel = store.hostcall_fuel();
     // The fuel would also count the memory of the snapshot, which `memory_bytes` already bounds.
     store.set_hostcall_fuel(usize::MAX);
-    let mut state = WasmtimeWizerComponent {
+    let mut state = InstanceState {
         store: &mut *store,
-        instance,
+        instance: &instance,
+        error: None,
     };
     let kept = wizer.snapshot_component(&context, &mut state);
     let kept = futures::executor::block_on(kept)?;
+    if let Some(error) = state.error {
+        return Err(error);
+    }
     store.set_hostcall_fuel(fuel);
     let (mask_sets,): (Result<Vec<masking::MaskSet>, String>,) = match candidate.world.masking() {
         Some(masking) => call(store, &instance, masking, "mask-sets", ())?,
         None => (Ok(Vec::new()),),
     };
     Ok(((setup, mask_sets), kept))
+}
+
+/// Reads the memory and globals of an instance through functions that the snapshot library adds. The
+/// library has an implementation, too, which would compile wasmtime's cache, fibers and parser of
+/// values into the program.
+struct InstanceState<'a> {
+    store: &'a mut Store<Host>,
+    instance: &'a Instance,
+    /// The first failure. The snapshot is not usable then: the library's functions return no errors.
+    error: Option<wasmtime::Error>,
+}
+
+impl InstanceState<'_> {
+    fn read<R: Lift + 'static>(&mut self, interface: &str, function: &str) -> Option<R> {
+        match call(self.store, self.instance, interface, function, ()) {
+            Ok((value,)) => Some(value),
+            Err(error) => {
+                self.error.get_or_insert(error);
+                None
+            }
+        }
+    }
+}
+
+impl ComponentInstanceState for InstanceState<'_> {
+    async fn call_func_ret_list_u8(
+        &mut self,
+        instance: &str,
+        func: &str,
+        contents: impl FnOnce(&[u8]) + Send,
+    ) {
+        if let Some(list) = self.read::<WasmList<u8>>(instance, func) {
+            contents(list.as_le_slice(&self.store));
+        }
+    }
+
+    async fn call_func_ret_s32(&mut self, instance: &str, func: &str) -> i32 {
+        self.read(instance, func).unwrap_or_default()
+    }
+
+    async fn call_func_ret_s64(&mut self, instance: &str, func: &str) -> i64 {
+        self.read(instance, func).unwrap_or_default()
+    }
+
+    async fn call_func_ret_f32(&mut self, instance: &str, func: &str) -> u32 {
+        self.read::<f32>(instance, func).map_or(0, f32::to_bits)
+    }
+
+    async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
+        self.read::<f64>(instance, func).map_or(0, f64::to_bits)
+    }
 }
 
 /// Calls a function of an interface that the instance exports.

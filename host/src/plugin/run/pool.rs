@@ -2,13 +2,11 @@
 //! connections.
 
 use super::chain::{Chain, Outcome};
-use crate::allocator;
 use crate::locked::{Locked, unpoisoned};
 use crate::plugin::sandbox::MAX_PLUGIN_THREADS;
 use crate::step::Envelope;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar};
-use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -16,9 +14,6 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Jobs that may wait for a thread. Each caller waits for its result, so that at most one job per
 /// caller waits.
 const MAX_WAITING_JOBS: usize = 1024;
-
-/// Time without a job after which a thread returns the memory that it has freed.
-const IDLE: Duration = Duration::from_secs(5);
 
 /// A pool of threads. They end when the pool is dropped.
 #[derive(Debug)]
@@ -145,15 +140,7 @@ impl Threads {
             if work.jobs.is_empty() && !work.closed {
                 work.idle.push(number);
                 let waits = |work: &mut Work| !work.closed && work.idle.contains(&number);
-                let waited = unpoisoned(wake.wait_timeout_while(work, IDLE, waits));
-                work = match waited {
-                    (work, timeout) if timeout.timed_out() => {
-                        drop(work);
-                        allocator::collect();
-                        unpoisoned(wake.wait_while(self.work.lock(), waits))
-                    }
-                    (work, _) => work,
-                };
+                work = unpoisoned(wake.wait_while(work, waits));
             }
             // Another thread may have taken the job.
             match work.jobs.pop_front() {

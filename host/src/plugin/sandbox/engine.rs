@@ -73,7 +73,8 @@ impl PluginEngine {
         link: impl FnOnce(&mut Linker<Host>) -> wasmtime::Result<()>,
     ) -> wasmtime::Result<Self> {
         let run = Engine::new(&config(Some(pool())))?;
-        // It runs `configure` once: less time to compile counts more there than faster code.
+        // The engine for `configure` runs each module only once. So a short compilation matters
+        // more than fast code.
         let mut once = config(None);
         once.cranelift_opt_level(OptLevel::None)
             .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
@@ -181,10 +182,8 @@ fn config(pool: Option<PoolingAllocationConfig>) -> Config {
     config.wasm_component_model(true);
     config.concurrency_support(false);
     config.epoch_interruption(true);
-    // Disables parallel compilation: small modules do not compile faster with more threads, and
-    // each thread keeps tens of MiB afterwards.
-    config.parallel_compilation(false);
-    // Only backtraces and native debuggers use these tables, which are a sixth of the machine code.
+    // Omits tables that only backtraces and native debuggers use. They would take a sixth of the
+    // machine code.
     config.generate_address_map(false);
     config.native_unwind_info(false);
     config.max_wasm_stack(MAX_STACK_BYTES);
@@ -207,14 +206,18 @@ fn pool() -> PoolingAllocationConfig {
         .max_tables_per_component(MAX_TABLES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_memory_size(MAX_MEMORY_BYTES)
-        // Keeps the first 192 KiB of each memory resident, which is all that a plugin with the stack of
-        // `step_observer_toolchain::STACK_BYTES` uses: stack, data, and the first page of its heap. Mapping
-        // pages again takes longer than the rest of a call, and waits for other threads that map memory. The
-        // kept pages are cleared for each event; clearing 2 MiB would take longer than everything else. Pages
-        // beyond them return to the system with the instance. The kept pages are not part of the budget: those
-        // of unused memories take 6 MiB at most. `pagemap_scan`, which would clear only pages that
-        // were written, is not used: it overlooks a page that is swapped out or being moved at that moment, and
-        // the next event would see its bytes.
+        // Keeps the first 192 KiB of each memory resident, and clears them for each event. A plugin
+        // with the stack of `step_observer_toolchain::STACK_BYTES` uses no more: stack, data, and
+        // the first page of its heap. Mapping pages again takes longer than the rest of a call, and
+        // waits for other threads that map memory. Clearing 2 MiB would take longer than everything
+        // else.
+        //
+        // Pages beyond the kept pages return to the system with the instance. The kept pages are
+        // not part of the budget: those of unused memories take 6 MiB at most.
+        //
+        // `pagemap_scan` would clear only pages that were written. It is not used, because it
+        // overlooks a page that is swapped out or being moved at that moment, and the next event
+        // would see the bytes of that page.
         .linear_memory_keep_resident(192 * 1024)
         .max_unused_warm_slots(MAX_INSTANCES)
         .table_keep_resident(4096);
