@@ -85,7 +85,8 @@ fn sdk(folder: &Path) -> Result<String, Box<dyn std::error::Error>> {
             writeln!(code, "    ({name:?}, include_bytes!({path:?})),")?;
         }
     }
-    // The search of the host, for the native tests of plugins. Its own tests are left out.
+    // Adds the sources of the search for secrets (`host/redact`), which the native tests of plugins
+    // use. Its own tests are left out.
     let redact = folder.join("../host/redact");
     println!("cargo::rerun-if-changed={}", redact.join("src").display());
     for file in files(&redact.join("src"))? {

@@ -56,7 +56,8 @@ pub trait Event {
     ///
     /// The text is larger than the plugin's limit.
     fn set_log(&self, text: &str) -> Result<(), EditError>;
-    /// Replaces ranges of the log, which are sorted and do not overlap. At most once per call.
+    /// Replaces ranges of the log, which are sorted and do not overlap. May be called at most once
+    /// per event.
     ///
     /// # Errors
     ///

@@ -39,7 +39,7 @@ pub fn configure<P: Plugin>(
 ///
 /// # Errors
 ///
-/// It is not configured.
+/// The plugin is not configured.
 pub fn mask_sets<P: Plugin>(slot: &'static LocalKey<Slot<P>>) -> Result<Vec<MaskSet>, String> {
     slot.with(|slot| match slot.get() {
         Some(plugin) => Ok(plugin.mask_sets().into_iter().map(Into::into).collect()),
@@ -101,7 +101,7 @@ fn without_values(error: &serde_json::Error) -> String {
 ///
 /// # Errors
 ///
-/// The text of the plugin's error, or that it was not configured.
+/// The plugin returns an error, or it was not configured.
 pub fn process<P: Plugin>(
     slot: &'static LocalKey<Slot<P>>,
     event: &Event,
@@ -112,8 +112,8 @@ pub fn process<P: Plugin>(
     })
 }
 
-/// Makes a panic log its place in the source, because a trap has no text. Its message is not logged: it
-/// may hold data of an event.
+/// Makes a panic log its position in the source, because a trap has no text. The message of the
+/// panic is not logged, because it may hold data of an event.
 fn set_panic_hook() {
     if cfg!(target_arch = "wasm32") {
         std::panic::set_hook(Box::new(|panic| {
@@ -126,9 +126,9 @@ fn set_panic_hook() {
 
 /// Exports a type that implements [`Plugin`](crate::Plugin) as the plugin of this crate.
 ///
-/// Name and version are the crate's. With `config_schema = "FILE"` the module carries the JSON Schema
-/// of its configuration, which `step-observer plugin inspect` shows; the path is relative to the
-/// source file.
+/// The plugin has the name and version of the crate. With `config_schema = "FILE"` the module
+/// carries the JSON Schema of its configuration, which `step-observer plugin inspect` shows. The
+/// path is relative to the source file.
 #[macro_export]
 macro_rules! export_plugin {
     ($plugin:ty, config_schema = $schema:literal) => {

@@ -18,13 +18,13 @@ pub struct Run {
     pub uid: String,
     /// Name of the PipelineRun that the TaskRun belongs to.
     pub pipeline_run: Option<String>,
-    /// Task of the pipeline that the TaskRun runs.
+    /// Name of the TaskRun's task in the pipeline.
     pub pipeline_task: Option<String>,
     /// Attempt of the TaskRun, from 0.
     pub attempt: u32,
 }
 
-/// What happens to a line of the log.
+/// The treatment of a line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
     /// The line stays as it is.
@@ -91,7 +91,8 @@ pub trait EventExt: Event {
         self.step().phase == Phase::Failed
     }
 
-    /// Calls `edit` with each line of the log, without its line end, and applies what it returns.
+    /// Calls `edit` with each line of the log, without its line end, and applies the returned
+    /// change.
     ///
     /// # Errors
     ///
@@ -121,8 +122,8 @@ pub trait EventExt: Event {
     }
 
     /// Calls `map` with every text of the event and its JSON Pointer: the log, as `/log`, and all
-    /// strings of the data. Replaces the text by what `map` returns. Strings that no plugin may
-    /// change stay as they are.
+    /// strings of the data. Replaces the text with the returned text; `None` keeps it. Strings that
+    /// no plugin may change stay as they are.
     ///
     /// Copies everything into the plugin. To mask patterns or known values, [`Event::redact`] is
     /// many times faster.

@@ -35,17 +35,17 @@ pub struct MaskSet {
     pub replacement: Replacement,
 }
 
-/// One kind of secret, with all that decides whether a text is one.
+/// One kind of secret, with all conditions that a text must meet to be such a secret.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FullRule {
-    /// Its id, for the replacement and for counts.
+    /// Id of the rule, for the replacement and for counts.
     pub id: String,
-    /// Regular expression. If it has a group called `secret`, only that is masked.
+    /// Regular expression. If it has a group called `secret`, only this group is masked.
     pub pattern: String,
-    /// Words of which at least one is near every match, in any case of ASCII letters. Empty: the
-    /// pattern runs over the whole text.
+    /// Words, at least one of which must be near every match. The case of ASCII letters is ignored.
+    /// If the list is empty, the pattern searches the whole text.
     #[serde(default)]
     pub keywords: Vec<String>,
     /// Least length of the secret in bytes.

@@ -11,9 +11,9 @@ pub trait Plugin: Sized + 'static {
     /// Add `#[serde(deny_unknown_fields)]`, so that a misspelt setting is an error.
     type Config: DeserializeOwned;
 
-    /// Makes the plugin from its configuration. Called once per load: every event starts with the
-    /// plugin's memory as it is after this call, such as a parsed table or a compiled pattern. It
-    /// may not call the host.
+    /// Makes the plugin from its configuration. Called once per load. Every event starts with the
+    /// plugin's memory as it is after this call, for example with a parsed table or a compiled
+    /// pattern. This function may not call the host.
     ///
     /// # Errors
     ///
@@ -27,7 +27,7 @@ pub trait Plugin: Sized + 'static {
     }
 
     /// Returns the rule sets for [`Event::redact`], in the form of the contract 0.1.0. Plugins that
-    /// need no older host use [`Plugin::mask_sets`].
+    /// do not have to run in an older host use [`Plugin::mask_sets`].
     fn rule_sets(&self) -> Vec<RuleSet> {
         Vec::new()
     }

@@ -48,7 +48,7 @@ fn name_and_version() -> String {
 ///
 /// # Panics
 ///
-/// It is another one. The message has the right one.
+/// The stored schema differs. The message contains the correct schema.
 #[cfg(feature = "schema")]
 #[expect(clippy::panic, reason = "a failing test panics")]
 pub fn check_schema<C: schemars::JsonSchema>(stored: &str) {

@@ -42,7 +42,7 @@ impl<const MIN: u64, const MAX: u64, T: Copy> Bounded<MIN, MAX, T> {
         Self(number)
     }
 
-    /// Makes a number that may lie outside the bounds: tests reach their limits with little data.
+    /// Makes a number without a check of its bounds, so that tests can use smaller limits.
     #[cfg(test)]
     pub(crate) const fn unchecked(number: T) -> Self {
         Self(number)

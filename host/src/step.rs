@@ -51,7 +51,7 @@ impl StringMap {
     }
 }
 
-/// A transition, with all facts of its run that its event holds.
+/// A transition, with the facts of its run that the event contains.
 #[derive(Clone, Debug)]
 pub struct StepRecord {
     /// The transition itself.
@@ -84,7 +84,7 @@ pub struct StepRecord {
     pub pod_gone: bool,
     /// False if the pod was never seen, so that nothing is known about it.
     pub pod_seen: bool,
-    /// The Secrets that the pod refers to, if they are to be masked.
+    /// The Secrets that the pod refers to. `None` if Secrets are not masked.
     pub pod_secrets: Option<PodSecrets>,
     /// Time at which the observer observed the transition.
     pub seen_at: Timestamp,
@@ -114,7 +114,7 @@ impl StepRecord {
     }
 }
 
-/// Facts from a container's status, beside its state.
+/// Facts from a container's status, in addition to its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerFacts {
     /// `imageID`.
@@ -175,7 +175,7 @@ pub struct EventContext {
     pub annotations: StringMap,
     /// Secrets that were masked while the log was read.
     pub masked_in_log: MaskCounts,
-    /// All secrets that were masked so far, those of the log included.
+    /// All secrets that were masked so far, including the secrets in the log.
     pub masked: MaskCounts,
 }
 

@@ -34,7 +34,7 @@ fn escaped<'a>(
     clean.into()
 }
 
-/// Writes a character as Rust does: `\n`, `\u{1b}`.
+/// Writes a character as an escape sequence of Rust, such as `\n` or `\u{1b}`.
 fn write_escape(c: char, to: &mut impl Write) -> fmt::Result {
     match c {
         '\n' | '\r' | '\t' => write!(to, "{}", c.escape_default()),
@@ -54,7 +54,7 @@ pub fn escape_lines(text: &str) -> Cow<'_, str> {
     escaped(text, &['\n', '\t'], write_escape)
 }
 
-/// Escapes a JSON text, so that it still means the same. Whitespace between its values stays.
+/// Escapes a JSON text without changing its meaning. Whitespace between its values stays.
 #[must_use]
 pub fn escape_json(text: &str) -> Cow<'_, str> {
     escaped(text, &['\n', '\r', '\t'], |c, to| {

@@ -23,9 +23,9 @@ use std::cell::RefCell;
 /// Limits for reading one text repeatedly: total bytes, and number of reads.
 const MAX_READ_BYTES: usize = 128 * 1024 * 1024;
 const MAX_READ_PASSES: usize = 1000;
-/// Most syntax errors that are reported of one text.
+/// Maximum number of syntax errors that are reported for one text.
 const MAX_SYNTAX_ERRORS: usize = 16;
-/// Most values of a text, including those of its aliases.
+/// Maximum number of values in a text, including the values of its aliases.
 const MAX_VALUES: usize = 100_000;
 /// Deepest nesting of its values.
 const MAX_DEPTH: usize = 64;
@@ -106,12 +106,12 @@ pub(crate) fn parse<T: DeserializeOwned + Default>(
     }
 }
 
-/// Parses a text like `parse`, and reports what `check` finds in its value: a field and its
-/// mistake.
+/// Parses a text like `parse`. Also reports the mistake that `check` finds in the value, with the
+/// field of the mistake.
 ///
 /// # Errors
 ///
-/// The text contains mistakes: the error has line and field of each.
+/// The text contains mistakes. The error contains line and field of each mistake.
 pub fn parse_checked<T: DeserializeOwned + Default>(
     name: &str,
     root_name: &'static str,
@@ -210,9 +210,9 @@ fn read<T: DeserializeOwned>(
 }
 
 impl<T> LenientParse<T> {
-    /// Reports syntax errors. Replaces every top-level field that contains one with empty lines, so
-    /// that the other fields can be read. Returns the resulting text and the duplicate fields, or
-    /// `None` if nothing can be read.
+    /// Reports syntax errors. Replaces every top-level field that contains a syntax error with
+    /// empty lines, so that the other fields can be read. Returns the resulting text and the
+    /// duplicate fields, or `None` if nothing can be read.
     fn blank_syntax_errors<'a>(&mut self, text: &'a str) -> Option<(Cow<'a, str>, Vec<Duplicate>)> {
         let mut text = Cow::Borrowed(text);
         for _ in 0..MAX_SYNTAX_ERRORS {
@@ -232,8 +232,8 @@ impl<T> LenientParse<T> {
         None
     }
 
-    /// Reports a mistake, unless it is a consequence of an earlier one, and omits its field from
-    /// the next read. Returns false if the field cannot be omitted.
+    /// Reports a mistake, unless it is a consequence of an earlier mistake, and omits its field
+    /// from the next read. Returns false if the field cannot be omitted.
     fn omit_mistake(&mut self, reading: &mut ReadState, error: &serde_saphyr::Error) -> bool {
         let problem = problem::describe(&error.to_string());
         let Some(FailedAt {
@@ -275,7 +275,7 @@ impl<T> LenientParse<T> {
             };
             self.add_mistake_at(&path, place, problem);
             // An unknown field does not make the value of any other field wrong. An unknown variant
-            // does, because it is the value of its field.
+            // makes the value of its field wrong.
             if !is_name || matches!(path.0.last(), Some(Segment::Variant(_))) {
                 self.invalid.push(path.clone());
             }

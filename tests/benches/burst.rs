@@ -1,5 +1,6 @@
-//! Measures whether the memory of the whole program comes back after a burst: runs with large scripts,
-//! lists of hundreds of MB, large events and loads of plugins. `cargo bench --bench burst`.
+//! Measures whether the memory of the whole program returns to its earlier size after a burst: runs
+//! with large scripts, lists of hundreds of MB, large events and loads of plugins. `cargo bench
+//! --bench burst`.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,7 +33,7 @@ const SCRIPT_BYTES: usize = 300_000;
 const LOG_RUNS: usize = 3333;
 const GROUP: usize = 101;
 const LOG_BYTES: usize = 60_000;
-/// Times that the configuration changes, and plugins that it has then: 100 loads.
+/// Number of changes of the configuration, and number of plugins after each change: 100 loads.
 const RELOADS: usize = 10;
 const PLUGINS: usize = 10;
 /// Time without work after which memory is measured.
@@ -51,7 +52,7 @@ struct Burst {
     admin: String,
     delivered: Arc<AtomicUsize>,
     expected: usize,
-    /// Runs so far: no name is used twice.
+    /// Number of runs so far, so that no name is used twice.
     runs: usize,
 }
 
@@ -108,7 +109,7 @@ impl Burst {
         }
     }
 
-    /// Lets runs appear that have ended, waits for their events, and deletes them.
+    /// Adds runs that have already ended, waits for their events, and deletes these runs.
     async fn play(&mut self, runs: usize, change: fn(&mut Value), log_bytes: usize) {
         let log = "compiling the next module of the widget\n".repeat(log_bytes.div_ceil(40));
         let first = self.runs;
@@ -157,7 +158,7 @@ impl Burst {
         }
     }
 
-    /// Lets all objects be listed again, with large ones among them.
+    /// Adds runs with large scripts, and makes the observer list all objects again.
     async fn list(&mut self) {
         let first = self.runs;
         self.runs += SCRIPT_RUNS;
@@ -186,14 +187,15 @@ impl Burst {
 
     async fn load_plugins(&mut self) {
         for reload in 1..=RELOADS {
-            // The last one returns to the configuration of the start.
+            // The last change returns to the configuration of the start.
             let plugins = if reload == RELOADS {
                 1
             } else {
                 PLUGINS + reload % 2
             };
             let folder = self.observer.folder.path();
-            // Replaced at once: a half-written file would be a change of its own.
+            // Replaces the file at once, because the observer would read a half-written file as a
+            // separate change.
             std::fs::write(folder.join("next.yaml"), config(&self.url, plugins)).unwrap();
             std::fs::rename(folder.join("next.yaml"), folder.join("config.yaml")).unwrap();
             let applied = format!("config_reloads_total{{outcome=\"applied\"}} {reload}\n");

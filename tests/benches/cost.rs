@@ -230,7 +230,7 @@ fn data_without_log(envelope: &Envelope) -> serde_json::Value {
     data
 }
 
-/// Returns what real tools printed, with a secret now and then.
+/// Returns output of real tools, with a secret after every 500 lines.
 fn noise(size: usize) -> String {
     let lines = include_str!("../../host/src/cli/plugin/ordinary.log").split_inclusive('\n');
     let mut log = String::with_capacity(size + 200);

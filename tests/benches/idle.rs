@@ -28,7 +28,7 @@ const MAX_WAKE_UPS: f64 = 5.0;
 const MAX_PERCENT: f64 = 0.1;
 /// Bound of the resident memory.
 const MAX_MIB: f64 = 28.0;
-/// Mappings below this are not printed, in KiB.
+/// Smallest mapping that is printed, in KiB.
 const SMALL_MAPPING: usize = 64;
 
 #[tokio::main]

@@ -35,7 +35,8 @@ const BACKLOG: usize = 100_000;
 const EVENT_BYTES: usize = 2048;
 /// Bound of the resident memory with this backlog.
 const MAX_BACKLOG_MIB: f64 = 72.0;
-/// Time without work after which memory is measured: what was only needed to work is free again.
+/// Time without work after which memory is measured. Memory that only the work needed is free by
+/// then.
 const QUIET: Duration = Duration::from_secs(60);
 /// Runs that are observed while the backlog exists: their events fill the caches.
 const LIVE_RUNS: usize = 1500;
@@ -73,7 +74,7 @@ async fn tracked_runs() -> bool {
     holds
 }
 
-/// Measures an observer that starts with the backlog of an earlier one and accepts new events,
+/// Measures an observer that starts with the backlog of an earlier observer and accepts new events,
 /// while its sink is down.
 async fn backlog() -> bool {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -1,5 +1,6 @@
-//! Measures the processor time of a run of three steps on the whole road: an API server with TLS that sends all
-//! updates of TaskRun and Pod as they were recorded, logs, masking, the journal and an HTTP sink. `cargo xtask bench`.
+//! Measures the processor time of a run of three steps on the whole path from the API server to an
+//! HTTP sink. The API server uses TLS and sends all updates of TaskRun and Pod as they were
+//! recorded. Logs, masking and the journal are included. `cargo xtask bench`.
 //!
 //! `STEP_OBSERVER_ROAD=400` measures 400 runs; the default is 40. All runs begin within [`SPAN`].
 
@@ -153,7 +154,7 @@ fn recorded_lines() -> Vec<RecordedLine> {
     recording.unwrap().lines().map(read).collect()
 }
 
-/// Plays all runs in the pace of the recording. Blocks until the last update.
+/// Plays all runs at the pace of the recording. Blocks until the last update.
 fn play(server: &ApiServer, lines: &[RecordedLine], runs: usize) {
     let first = lines.first().unwrap().at;
     let start_of = |run: usize| SPAN.mul_f64(run as f64 / runs as f64);

@@ -46,7 +46,7 @@ async fn main() {
     std::process::exit(i32::from(!live || !churn));
 }
 
-/// All runs go through the whole recording side by side.
+/// All runs go through the whole recording at the same time.
 async fn live() -> bool {
     let stages: Vec<Template> = watch_events("a-success")
         .iter()

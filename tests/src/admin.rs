@@ -9,7 +9,8 @@ use tokio::time::timeout;
 /// The arguments for an admin server on a free port.
 pub const ADMIN_ARGS: [&str; 2] = ["--admin", "127.0.0.1:0"];
 
-/// Time between two requests of [`get_until`]. It leaves the processor to the compiler of plugins.
+/// Time between two requests of [`get_until`]. It is long, so that the compiler of plugins gets
+/// processor time.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Waits until the admin server of an observer listens. Returns its address.

@@ -8,8 +8,8 @@ use step_observer::event::{self, EventConfig, EventIdentity};
 use step_observer::step::Envelope;
 use step_observer_core::Kind;
 
-/// Returns, as watch events, TaskRun and Pod of the example event in the README of
-/// tekton-step-observer, the original project.
+/// Returns TaskRun and Pod of the original project's example event as watch events. The example is
+/// in the README of tekton-step-observer.
 #[must_use]
 pub fn example_watch() -> Vec<Value> {
     let namespace = "test-event-assertion-success-fail-skip-skip-in-memory-chan7f5q7";

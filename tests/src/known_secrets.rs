@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write as _;
 
-/// Characters of a secret, or of its encoding, that must not be left.
+/// Number of consecutive characters of a secret, or of its encoding, that must not remain.
 const WINDOW: usize = 10;
 
 /// Returns a value in six encodings, each with a name: as it is, in base64 alone and within a longer
@@ -45,7 +45,7 @@ pub fn assert_absent(place: &str, bytes: &[u8], value: &str) {
     let text = String::from_utf8_lossy(bytes);
     for (name, encoded) in encodings(value) {
         let encoded = encoded.trim_matches('"');
-        // The first bytes are those of the text before the value.
+        // Skips the bytes that encode the text before the value.
         let skipped = if name == "pair" { 10 } else { 0 };
         let encoded: Vec<char> = encoded.chars().skip(skipped).collect();
         for part in encoded.windows(WINDOW.min(encoded.len())) {

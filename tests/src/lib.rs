@@ -76,7 +76,7 @@ pub fn accepted(event: serde_json::Value) -> bytes::Bytes {
 pub fn component(wat: &str) -> Vec<u8> {
     let mut module = wat::parse_str(wat).unwrap();
     let mut resolve = wit_parser::Resolve::default();
-    // The names of the modules in tests are those of the first version.
+    // Uses the first version of the contract, because test modules import its names.
     let (_, wit) = contract::VERSIONS[0];
     let package = resolve.push_str("plugin.wit", wit).unwrap();
     let world = resolve
@@ -87,7 +87,7 @@ pub fn component(wat: &str) -> Vec<u8> {
     wrap(&module)
 }
 
-/// Makes a component from a core module that names its world.
+/// Makes a component from a core module whose metadata names its world.
 #[must_use]
 pub fn wrap(module: &[u8]) -> Vec<u8> {
     wit_component::ComponentEncoder::default()

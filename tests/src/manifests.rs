@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Checks that there is a kubectl to render `deploy/` with.
+/// Checks that kubectl is available: it renders `deploy/`.
 pub fn kubectl() -> Result<(), Missing> {
     let remedy = "install kubectl and put it on the PATH";
     machine_program("kubectl", &["version", "--client"], remedy)
@@ -79,7 +79,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Renders every form, and returns name and objects.
+/// Renders `base`, each overlay, and `base` with all components. Returns the name and the objects
+/// of each.
 pub fn rendered() -> Result<Vec<(String, Vec<Value>)>, Missing> {
     kubectl()?;
     let named = |folder: &std::path::PathBuf| {
@@ -95,7 +96,7 @@ pub fn rendered() -> Result<Vec<(String, Vec<Value>)>, Missing> {
 fn together() -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     copy_deploy(&folder.path().join("deploy"));
-    // `sharded` builds on `durable`; the others have no order.
+    // `sharded` must come after `durable`; the order of the other components does not matter.
     let mut names = components();
     names.sort_by_key(|name| name != "durable");
     let mut text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n\

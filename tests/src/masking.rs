@@ -1,4 +1,5 @@
-//! Plugins of 0.1.1 that select masks, as modules without a guest's toolchain.
+//! Plugins for version 0.1.1 of the contract that select masks. They are modules in WAT, so no
+//! toolchain is needed.
 
 use step_observer::plugin::{PluginSource, PluginSpec};
 
@@ -7,9 +8,9 @@ use step_observer::plugin::{PluginSource, PluginSpec};
 pub struct MaskSet {
     /// Name of the set.
     pub name: &'static str,
-    /// Ids of the catalogue that it leaves out.
+    /// Ids of the catalogue that the set excludes.
     pub without: Vec<String>,
-    /// The ids of the catalogue that it uses.
+    /// The only ids of the catalogue that the set uses; `None` for all.
     pub only: Option<Vec<String>>,
     /// Id and pattern of its own rule.
     pub rule: (&'static str, &'static str),
@@ -17,7 +18,7 @@ pub struct MaskSet {
     pub min_entropy: f32,
     /// Known values.
     pub values: Vec<String>,
-    /// Case of the contract's variant, and its text.
+    /// Index of the case of the contract's variant `replacement`, and the text of the case.
     pub replacement: (u32, &'static str),
 }
 
@@ -92,8 +93,8 @@ impl Memory {
     }
 }
 
-/// Returns a plugin of 0.1.1 whose `mask-sets` gives these sets, or refuses. It masks every event with the
-/// set `ours`.
+/// Returns a plugin for version 0.1.1 of the contract. Its `mask-sets` returns these sets, or an
+/// error. It masks every event with the set `ours`.
 #[must_use]
 pub fn redactor(sets: Result<&[MaskSet], &str>) -> PluginSpec {
     let mut memory = Memory { bytes: Vec::new() };

@@ -8,15 +8,15 @@ use std::path::Path;
 pub struct ProcessUsage {
     /// Resident memory in MiB.
     pub resident_mib: f64,
-    /// Part of it that is no file: heap, stacks, instances of plugins.
+    /// Resident memory that is not from files: heap, stacks, instances of plugins.
     pub anonymous_mib: f64,
-    /// Part of it that is of files: the text and constants of the program.
+    /// Resident memory that is from files: code and constants of the program.
     pub file_mib: f64,
     /// Largest resident memory so far in MiB.
     pub peak_mib: f64,
     /// Processor time so far in seconds.
     pub processor_seconds: f64,
-    /// Times that its present threads have waited so far (voluntary context switches).
+    /// Number of waits of its present threads so far (voluntary context switches).
     pub wake_ups: usize,
 }
 

@@ -1,17 +1,19 @@
-//! Searches what a program wrote for parts of secrets, in the encodings in which parts can hide.
+//! Searches the output of a program for parts of secrets, also in encoded form.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Bytes of a secret that must not be left together.
+/// Number of consecutive bytes of a secret that must not remain.
 pub const PART: usize = 8;
 
-/// Characters of base64 and of hexadecimal that only [`PART`] bytes of a secret give.
+/// Number of encoded characters that depend only on [`PART`] bytes of a secret: in base64, then in
+/// hexadecimal.
 const BASE64_PART: usize = 10;
 const HEX_PART: usize = 2 * PART;
 
-/// Bits of the filter before the tables of parts: most bytes of a text begin no part.
+/// Size in bits of the filter. It is queried before the tables of parts, because most positions of
+/// a text begin no part.
 const FILTER_BITS: usize = 1 << 23;
 
 /// Secrets that must not be found, as their parts.
@@ -46,11 +48,12 @@ fn place_in_filter(number: u128) -> (usize, u64) {
 }
 
 impl Needles {
-    /// Adds a secret. `is_public` says of a part, given with its place, that it may be shown.
+    /// Adds a secret. `is_public` gets the position and the bytes of a part, and returns true if
+    /// the part may be shown.
     ///
     /// # Panics
     ///
-    /// If all of the secret may be shown: then nothing is proved about it.
+    /// If every part may be shown: a search would then prove nothing.
     pub fn add(&mut self, name: &str, secret: &str, is_public: impl Fn(usize, &[u8]) -> bool) {
         let id = self.names.len();
         self.names.push(name.to_owned());
@@ -62,7 +65,8 @@ impl Needles {
         assert!(!parts.is_empty(), "{name}: nothing of it is secret");
         for (place, part) in parts {
             if part.iter().all(u8::is_ascii_hexdigit) {
-                // Digits of ids and times are equal to eight of these by chance.
+                // Eight hexadecimal digits may also occur by chance, in ids and times. So a longer
+                // part is searched.
                 if let Some(part) = bytes.get(place..place + HEX_PART) {
                     self.add_part(2, part, id);
                 }
@@ -103,8 +107,8 @@ impl Needles {
         self.names.is_empty()
     }
 
-    /// Returns the names of all secrets of which a part is in the bytes, each with the first part and
-    /// what stands before it. Escapes of JSON and of URLs are looked through.
+    /// Returns the names of all secrets that have a part in the bytes, each with the first such
+    /// part and the text before it. Also searches the bytes without the escapes of JSON and URLs.
     #[must_use]
     pub fn found_in(&self, bytes: &[u8]) -> BTreeMap<&str, String> {
         let mut found = BTreeMap::new();

@@ -19,7 +19,7 @@ pub struct Observer {
     pub child: Child,
     /// `None` once the log is kept.
     stderr: Option<BufReader<ChildStderr>>,
-    /// The task that keeps the log, if one does.
+    /// The task that reads the log in the background; empty before [`Observer::keep_log`].
     kept_log: JoinSet<String>,
     /// The folder with its `config.yaml`.
     pub folder: tempfile::TempDir,
@@ -39,7 +39,7 @@ impl Observer {
         Self::with_environment(server, config, args, &[])
     }
 
-    /// Starts one with a configuration file and further variables of the environment.
+    /// Starts an observer with a configuration file and further environment variables.
     #[must_use]
     pub fn with_environment(
         server: &ApiServer,
@@ -70,8 +70,8 @@ impl Observer {
         }
     }
 
-    /// Reads the rest of the log in the background, for a log that is larger than a pipe holds:
-    /// otherwise the observer would block on it. [`Observer::stop`] returns it.
+    /// Reads the rest of the log in the background; [`Observer::stop`] returns it. Without a
+    /// reader, the observer would block once the log fills the pipe.
     pub fn keep_log(&mut self) {
         let mut stderr = self.stderr.take().unwrap();
         let read = async move {

@@ -1,5 +1,5 @@
-//! Runs whose every text holds made-up secrets: one of each kind of the catalogue in several places, no
-//! two of them equal, so that a leak names kind and place.
+//! Runs with made-up secrets in all their texts. Each kind of the catalogue occurs in several
+//! places. All secrets are different, so that a leak shows its kind and its place.
 
 use crate::events::finished_run;
 use crate::needles::{Needles, PART};
@@ -13,7 +13,8 @@ use step_observer::redact::catalog::{self, example};
 use step_observer::redact::forms::forms;
 use step_observer::redact::{Engine, Options, RedactionCounts, ScanLimits};
 
-/// Most secrets of the catalogue of one run. A plugin of the suite quotes no more lines of a log than they give.
+/// Largest number of secrets of the catalogue in one run. More would give more log lines than a
+/// plugin of the suite can quote.
 pub const KINDS_OF_RUN: usize = 8;
 
 /// Namespace of all runs.
@@ -140,12 +141,12 @@ impl Planter {
         secret
     }
 
-    /// Returns the lines of an example, of which the parts between arrows are secrets.
+    /// Returns the lines of an example. The parts between arrows are added as secrets.
     fn form(&mut self, id: &str, example: &str) -> String {
         let lines = example.replace(['→', '←'], "") + "\n";
         let parts = example.split('→').skip(1);
         for secret in parts.filter_map(|part| Some(part.split_once('←')?.0)) {
-            // Not one of the secrets that are so short that any text may hold them.
+            // Omits short secrets whose every part may occur in any text.
             let mut parts = secret.as_bytes().windows(PART);
             if parts.any(|part| !self.public.contains(part)) {
                 let name = format!("{id} (log, as in its example)");
@@ -164,7 +165,8 @@ impl Planter {
         }
     }
 
-    /// Returns what stays of a secret that stands alone, such as the host of a URL.
+    /// Returns a secret as the engine masks it without context. Some parts may remain, such as the
+    /// host of a URL.
     fn masked(&self, secret: &str) -> String {
         let limits = ScanLimits {
             growth: 1 << 20,
@@ -176,8 +178,8 @@ impl Planter {
     }
 }
 
-/// Returns runs with a secret of each kind that `is_chosen` in the log (in three contexts) and in two
-/// further texts, and all secrets as needles.
+/// Returns runs with secrets of each kind that `is_chosen`, and all secrets as needles. Each secret
+/// template is used in the log in three contexts, and in two further texts.
 #[must_use]
 pub fn runs_of_kinds(is_chosen: impl Fn(&str) -> bool) -> (Vec<PlantedRun>, Needles) {
     let mut planter = Planter {
@@ -304,7 +306,7 @@ fn run(planter: &mut Planter, number: usize, chunk: &[(&str, &str)]) -> PlantedR
     entries.extend(results);
     entries.extend(reason.map(|reason| json!({"key": "Reason", "value": reason, "type": 3})));
     let message = Value::from(entries).to_string();
-    // Tekton compresses messages if it is told to.
+    // Compresses some messages, because Tekton can be configured to do so.
     ended["message"] = match number % 3 {
         0 => compressed(&message).into(),
         _ => message.into(),

@@ -91,7 +91,7 @@ pub fn spec(name: &str, wat: &str) -> PluginSpec {
     spec.settings.limits = Limits {
         time_ms: Bounded::new(500),
         memory_bytes: Bounded::new(8 * 1024 * 1024),
-        // Loose: on a loaded machine, loading even a small module takes seconds.
+        // A loose limit: on a loaded machine, loading even a small module takes seconds.
         configure_ms: Bounded::new(60_000),
         ..Limits::default()
     };

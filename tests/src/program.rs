@@ -108,7 +108,7 @@ impl Program {
         self
     }
 
-    /// Returns the command, to be started by other code.
+    /// Returns the command, which the caller starts.
     #[must_use]
     pub fn into_command(self) -> Command {
         self.0
@@ -144,20 +144,21 @@ impl Program {
         status.unwrap_or_else(|_| panic!("{:?} did not end in {EXIT_TIMEOUT:?}", self.0.as_std()))
     }
 
-    /// [`Program::output`] without a runtime. In a test with one it blocks the thread.
+    /// Like [`Program::output`], for a test without an async runtime. In an async test it blocks
+    /// the thread.
     pub fn run(&mut self) -> std::io::Result<Output> {
         block_on(self.output())
     }
 
-    /// Like [`Program::status`], for a test without an async runtime. In a test with one it blocks
+    /// Like [`Program::status`], for a test without an async runtime. In an async test it blocks
     /// the thread.
     pub fn run_status(&mut self) -> std::io::Result<ExitStatus> {
         block_on(self.status())
     }
 }
 
-/// Completes a future on another thread with a new runtime. On the caller's thread there may be a
-/// runtime, in which no other can be entered or dropped.
+/// Completes a future with a new runtime on another thread. The caller's thread may have a runtime
+/// already, in which a second one cannot be entered or dropped.
 fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
     let complete = || {
         let runtime = tokio::runtime::Builder::new_current_thread()

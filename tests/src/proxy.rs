@@ -23,7 +23,7 @@ pub enum Fault {
     HalfOpen(usize),
     /// The request gets through. The answer is 202 with a body that never ends: a byte at a time.
     Trickle,
-    /// The same, with a body at full speed.
+    /// Like [`Fault::Trickle`], with the body at full speed.
     Flood,
     /// The request gets through. The answer is a head that never ends.
     EndlessHead,

@@ -3,7 +3,8 @@
 use crate::peer::Missing;
 use std::path::PathBuf;
 
-/// Variable that, with the value `required`, fails tests whose receivers or languages are missing.
+/// Environment variable. With the value `required`, tests fail if their receivers or languages are
+/// missing.
 pub const LANGUAGES_REQUIRED: &str = "STEP_OBSERVER_LANGUAGES";
 
 /// Returns the path of an installed file or folder.

@@ -1,8 +1,8 @@
-//! Simulated watch streams: Tekton and the kubelet, for any plan of the behaviour of steps.
+//! Simulated watch streams of Tekton and the kubelet, for steps with any behaviour.
 //!
-//! The rules are those of Tekton's entrypoint and reconciler: each step waits for its predecessor;
-//! a container that was killed before its turn leaves the later ones waiting until the TaskRun
-//! times out; and the kubelet's times are whole seconds of another clock.
+//! The rules are those of Tekton's entrypoint and reconciler. Each step waits for its predecessor.
+//! If a container is killed before its turn, the later ones wait until the TaskRun times out. The
+//! kubelet's times are whole seconds of another clock.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -35,8 +35,8 @@ pub enum Fate {
     KilledEarly {
         /// Reported as `OOMKilled`; otherwise without a reason.
         by_memory: bool,
-        /// True: killed after READY, while the first step runs. False: killed before READY. For the
-        /// first step it is always before READY.
+        /// True: killed after READY, while the first step runs. False: killed before READY. The
+        /// first step is always killed before READY.
         after_ready: bool,
     },
 }

@@ -220,8 +220,8 @@ pub fn assert_exactly(sink: &HttpSink, expected: &BTreeSet<String>) {
     assert_eq!(&unique, expected);
 }
 
-/// Starts a sink that only counts its requests. Returns its URL and the count. It ends with the
-/// program.
+/// Starts a sink that only counts its requests. Returns its URL and the count. The sink runs until
+/// the program ends.
 #[expect(
     clippy::disallowed_methods,
     reason = "it serves until the program ends"

@@ -178,7 +178,7 @@ async fn an_event_is_tried_until_it_is_taken_with_the_same_id_and_bytes() {
     let output = done.expect("it does not end").unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{log}");
-    // One run: no event overtakes its first one.
+    // All events are of one run, so none is sent before the first is delivered.
     let requests = sink.requests();
     assert_eq!(requests.len(), tries + 5);
     for request in &requests[1..tries] {

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use step_observer_tests::path;
 use step_observer_tests::program::Program;
 
-/// Records its arguments and the content of the folder of plugins, and creates the files that cargo
-/// would.
+/// A script that records its arguments and the content of the plugins' folder. It also creates the
+/// files that cargo would create.
 const CARGO: &str = r#"#!/bin/sh
 echo "$* | $(ls "$STEP_OBSERVER_GUESTS" 2> /dev/null | tr '\n' ' ')" >> "$NOTES"
 case "$*" in

@@ -20,7 +20,8 @@ fn every_case_gives_the_same_in_webassembly_as_natively() {
     }
 }
 
-/// The host keeps 192 KiB of a plugin's memory mapped; pages beyond take most of the time of a call.
+/// The host keeps 192 KiB of a plugin's memory resident. Further pages would take most of the time
+/// of a call.
 #[test]
 fn bundled_plugins_begin_with_less_memory_than_the_host_keeps() {
     for plugin in PLUGINS {

@@ -155,7 +155,7 @@ fn a_module_in_pieces_waits_for_all_of_them() {
         }
     }
     assert_eq!(order(&catalog), ["large"]);
-    // An update also comes part by part: the previous version stays in use until the update is
+    // An update may also arrive in parts. The previous version stays in use until the update is
     // complete.
     for (index, (settings, bytes)) in pieces(new.as_bytes()).iter().enumerate() {
         let entries: [(&str, &[u8]); 2] =

@@ -100,7 +100,8 @@ async fn failing_watches_do_not_cause_list_after_list() {
         server.script("watch pods", [fault; 5]);
         let observer = Observer::start(&server, &sink, &["--log", "error"]);
         let gaps = gaps(&server, "list pods", 5).await;
-        // Each wait is between half of its bound and the whole, and the bounds double from 0.8 s.
+        // Each wait is at least half of its bound and at most the bound. The bounds double from 0.8
+        // s.
         for (gap, at_least) in gaps.iter().zip([400, 800, 1600, 3200]) {
             assert!(
                 *gap >= Duration::from_millis(at_least),
@@ -260,7 +261,7 @@ async fn further_pages_that_have_expired_begin_a_new_list() {
     assert_eq!(sink.requests().len(), RUNS * 6);
 }
 
-/// The missing part of a log is reported, and delays nothing for longer than `log.timeoutMs`.
+/// The missing part of a log is reported. It delays no event for longer than `log.timeoutMs`.
 #[tokio::test]
 async fn slow_truncated_and_missing_logs_delay_no_event() {
     for (fault, expected) in [

@@ -506,7 +506,7 @@ fn demo(on_terminal: bool, arguments: &str) -> (String, Duration) {
 
 #[test]
 fn the_demo_can_be_read_after_six_seconds_on_a_terminal_and_at_once_elsewhere() {
-    // On a loaded machine a single run may be slow, whatever it waits for.
+    // Repeats the demo until it is fast enough: on a loaded machine a single run may be slow.
     let fastest = |on_terminal, arguments, bound| {
         let mut last = demo(on_terminal, arguments);
         for _ in 0..4 {

@@ -169,7 +169,7 @@ fn all_mistakes_of_a_file_are_reported_at_once_each_with_line_and_field() {
         .map(|(line, field)| (*line, (*field).to_owned()))
         .collect();
     assert_eq!(places(&told), expected, "{told:#?}");
-    // One line per mistake, and one with their number.
+    // One line per mistake, and one line with the number of mistakes.
     assert_eq!(told.len(), expected.len() + 1, "{told:#?}");
     let last = told.last().unwrap();
     assert!(

@@ -63,7 +63,7 @@ async fn events_wait_for_tektons_sink_and_follow_it() {
     // config-events has precedence.
     server.put(tekton_map("config-events", &json!({"sink": second.url})));
     play(&server, 2);
-    // The change is in transit, so events may still go to the previous sink.
+    // The observer may not know the change yet, so events may still go to the previous sink.
     let both = async {
         while first.requests().len() + second.requests().len() < 2 * EVENTS {
             tokio::task::yield_now().await;

@@ -326,7 +326,8 @@ fn numbers_that_belong_together_agree() {
         for port in list(&container["ports"]) {
             let listen = format!("0.0.0.0:{}", port["containerPort"]);
             match text(&port["name"]) {
-                // The configuration of another component may omit it.
+                // In other forms, another component may supply the configuration, without this
+                // address.
                 "runs" if form != "auth" => {}
                 "runs" => assert_eq!(config["admin"]["listen"], listen, "{form}"),
                 name => assert_eq!(config["admin"][name], listen, "{form}"),

@@ -25,7 +25,7 @@ fn size() -> (usize, usize) {
     (runs.parse().unwrap(), kills.parse().unwrap())
 }
 
-/// Returns answers of which every third is a failure.
+/// Returns answers; every third is a failure.
 fn failing(requests: usize) -> Vec<Answer> {
     let answer = |number| if number % 3 == 2 { 503 } else { 202 };
     (0..requests)

@@ -58,9 +58,9 @@ async fn every_event_is_delivered_in_order_over_a_failing_network() {
     // The short timeout is enough for most successful attempts, but on a busy machine not for all.
     let (short, long) = (1000, 600_000);
     // Fault, timeout of an attempt in milliseconds, number of failed attempts, number of events
-    // that come twice, and logged cause. An answer of the sink has about 80 bytes. Some faults may
-    // hit no request: while a new connection is opened for it, an existing one may become free and
-    // send it.
+    // that come twice, and logged cause. An answer of the sink has about 80 bytes. A fault may hit
+    // no request: while a connection is opened for a request, an existing connection may become
+    // free and send the request.
     for (fault, timeout_ms, failed, twice, cause) in [
         (Fault::Refuse, long, FAULTS, 0, ""),
         (Fault::BlackHole, short, FAULTS, 0, "timed out"),

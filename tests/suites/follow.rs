@@ -42,8 +42,8 @@ async fn a_log_that_breaks_off_is_whole_and_has_each_line_once() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let observer = Observer::with_config(&server, &follow(8), &["--to", &sink.url]);
     server.wait_for_watches(2).await;
-    // Faults within the timestamp, within a line, between two lines, without new lines, and
-    // disguised as the end.
+    // Cuts within the timestamp, within a line, between two lines, and before any new line. Two
+    // faults look like the normal end of the log.
     let faults = [
         Fault::Cut(7),
         Fault::Cut(100),

@@ -23,7 +23,7 @@ type Log = Lines<BufReader<ChildStderr>>;
 struct Front {
     url: String,
     _folder: tempfile::TempDir,
-    /// nginx ends if its log cannot be written.
+    /// Kept open, because nginx ends if it cannot write its log.
     _log: Log,
     _process: Child,
 }

@@ -200,7 +200,8 @@ async fn nothing_is_sent_before_the_receiver_permits_it() {
             vec![("webhook-allowed-origin", origin.to_owned()), rate],
         )
     };
-    // Not granted, another origin, ours; later it is withdrawn.
+    // Permission is refused, then granted for another origin, then for the configured origin. Later
+    // the receiver withdraws this permission.
     let script = vec![
         (405, vec![]),
         allows("other.example.com"),

@@ -1,5 +1,5 @@
-//! Known secrets of files, folders and variables are nowhere: not in any sink, file, metric or log
-//! line, in any usual encoding.
+//! Known secrets of files, folders and variables do not leave the observer. No sink, file, metric
+//! or log line holds one in any usual encoding.
 
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -150,7 +150,7 @@ async fn no_known_value_is_anywhere() {
             assert_absent(place, bytes, value);
         }
     }
-    // Each form was there, and is masked where it was.
+    // Checks that every encoded form was in the log, and was masked there.
     let text = std::fs::read_to_string(&out).unwrap();
     for form in ["raw", "base64", "pair", "hex", "percent", "json"] {
         let count = text.matches(&format!("the {form} form is ")).count();
@@ -188,7 +188,7 @@ async fn a_value_that_changes_is_masked_before_and_after() {
         });
         logs.last()
     };
-    // Files are looked at once a second: the first events may come before that.
+    // The observer reads the files once a second, so the first events may have the old values.
     let masked = async {
         for number in 1.. {
             let events = finished_run(number);
@@ -258,7 +258,8 @@ fn mistakes_are_named_with_their_place_and_without_content() {
         folder.path().display()
     );
     std::fs::write(&file, text).unwrap();
-    // A check is for any machine, a start for this one.
+    // `config check` accepts a configuration for another machine. `replay` needs its files on this
+    // machine.
     let mut check = Program::new();
     let checked = check.args(["config", "check"]).arg(&file).run().unwrap();
     assert!(

@@ -35,7 +35,7 @@ fn shell(server: &ApiServer, namespace: &str, folder: &Path) -> Result<Command, 
     Ok(shell)
 }
 
-/// Returns every command with two watches of kubectl in a text.
+/// Returns every command in a text that reads two watches of kubectl.
 fn advised(text: &str) -> Vec<String> {
     let joined = text.replace("\\\n", " ");
     let lines = joined

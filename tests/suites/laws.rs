@@ -45,8 +45,8 @@ fn ids(records: &[StepRecord]) -> BTreeSet<String> {
     records.iter().map(event_id).collect()
 }
 
-/// Sets all times to the same moment: an arbitrary delay between the streams looks like a stalled
-/// stream.
+/// Sets all times to the same moment. Otherwise an arbitrary delay between the streams would look
+/// like a stalled stream.
 fn at_once(changes: Vec<TimedChange>) -> Vec<TimedChange> {
     let at = changes
         .iter()
@@ -314,7 +314,8 @@ proptest! {
         let position = again.index(events.len());
         let expected = ids(&track(changes(&events)));
         let mut repeated = events.clone();
-        // A stale object cannot undo a deletion: everything about it was emitted before.
+        // The stale object may follow its deletion. It emits nothing, because everything about it
+        // was emitted before.
         let stale = events[position.saturating_sub(back)].clone();
         if stale["type"] != "DELETED" {
             repeated.insert(position + 1, stale);

@@ -1,5 +1,6 @@
-//! No part of a secret leaves the observer: secrets of all kinds of the catalogue in all that a tenant
-//! writes, and known values in their encodings, are searched in all that it sends, writes and logs.
+//! No part of a secret leaves the observer. The texts of a tenant hold secrets of all kinds of the
+//! catalogue, and known values in their encodings. Everything that the observer sends, writes and
+//! logs is searched for them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -16,7 +17,8 @@ use step_observer_tests::planted::{KINDS_OF_RUN, NAMESPACE, PlantedRun, runs_of_
 use step_observer_tests::plugins::{QuotingEnd, quoting};
 use step_observer_tests::sink::HttpSink;
 
-/// Known values with signs that encodings change: of a file, and of the keys of a Secret.
+/// Known values with characters that encodings change. The first is from a file, the others are
+/// from the keys of a Secret.
 const IN_FILE: &str = "fI7e/Tr0ub+4dor&3=x?";
 const IN_SECRET: [(&str, &str); 3] = [
     ("password", "p4ss<W0rd>\"of\"$env"),
@@ -36,7 +38,7 @@ fn known_value(number: usize) -> &'static str {
     }
 }
 
-/// What is planted: runs, and the secrets in their texts.
+/// The runs, and the secrets that are planted in their texts.
 static PLANTED: LazyLock<(Vec<PlantedRun>, Needles)> = LazyLock::new(|| {
     let (mut runs, mut needles) = runs_of_kinds(|_| true);
     assert!(runs.len() > 40, "{} runs", runs.len());
@@ -84,7 +86,7 @@ async fn cluster() -> ApiServer {
     server
 }
 
-/// Puts all files below a folder into a list, except those in which the operator gives secrets.
+/// Puts all files below a folder into a list, except the file with the configured known value.
 fn read_all(folder: &Path, seen: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -110,7 +112,7 @@ fn read_sink(name: &str, sink: &HttpSink, seen: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// Asserts that no part of a needle is in these texts. Lists what is where.
+/// Asserts that no part of a needle is in these texts. The message lists each leak with its place.
 fn assert_clean(needles: &Needles, seen: &[(String, Vec<u8>)]) {
     let mut leaks = String::new();
     let mut count = 0;
@@ -150,7 +152,8 @@ fn sinks(folder: &Path, all: &[(&str, &HttpSink)]) -> String {
     text
 }
 
-/// Writes the plugins that quote the log, and returns a chain with them around the filter.
+/// Writes the plugins that quote the log. Returns the configuration of a chain with these plugins
+/// before and after the filter.
 fn plugins(folder: &Path) -> String {
     for (name, end) in [
         ("quotes", QuotingEnd::Error),
@@ -206,7 +209,7 @@ fn a_part_is_found_in_every_encoding() {
     assert!(needles.found_in(&secret.as_bytes()[..PART - 1]).is_empty());
 }
 
-/// Without masking each secret arrives, so that the other tests prove something about each.
+/// Without masking each secret arrives. So the other tests would detect its leak.
 #[tokio::test]
 async fn everything_that_is_planted_leaks_without_masking() {
     let (runs, needles) = &*PLANTED;
@@ -232,7 +235,8 @@ async fn everything_that_is_planted_leaks_without_masking() {
     let mut seen = vec![("log".to_owned(), log.into_bytes())];
     read_sink("http", &sink, &mut seen);
     let texts: Vec<Vec<u8>> = seen.into_iter().map(|(_, text)| text).collect();
-    // Messages and parameters are in no event, and only Tekton's reasons are.
+    // Events contain no messages and no parameters, and of the reasons only Tekton's. So secrets in
+    // these places may be missing.
     let mut missing = needles.missing(&texts);
     let is_sent = |name: &str| {
         !["(message)", "(parameter)", "(reason)"]
@@ -387,7 +391,7 @@ async fn no_planted_secret_is_left_at_a_cut_of_a_followed_log() {
     assert_eq!(truncated(&data), PLANTED.0.len());
 }
 
-/// Events that are too large lose the middle of their log, and list that.
+/// Events that are too large lose the middle of their log, and list the omission.
 #[tokio::test]
 async fn no_planted_secret_is_in_an_event_that_loses_parts() {
     let data = data_of_cut_events("onEnd", 100_000).await;

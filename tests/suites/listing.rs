@@ -1,4 +1,5 @@
-//! The first lists: what they show, what they do not prove, and where history begins.
+//! The first lists: incomplete lists, refused lists, the order of the lists, and the beginning of
+//! the history.
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -192,7 +192,7 @@ fn a_redacting_plugin_that_fails_lets_no_text_through() {
         "redact",
         PluginSource::File(step_observer_tests::guest("redact-secrets")),
     );
-    // Its edits exceed the bound: the guest reports an error.
+    // The guest's edits exceed this bound, so the guest reports an error.
     spec.settings.limits.output_bytes = Bounded::new(1);
     let Outcome::Deliver(after, report) = chain(&[spec]).process(example_event()) else {
         panic!()
@@ -259,7 +259,7 @@ fn a_rule_cannot_rewrite_identifiers() {
     ] {
         assert_eq!(after.pointer(place), before.pointer(place), "{place}");
     }
-    // A text that plugins can set, so it may hold a secret.
+    // The rule also applies to the subject: plugins can set the subject, so it may hold a secret.
     assert!(
         after["subject"]
             .as_str()

@@ -21,7 +21,7 @@ fn header<'a>(message: &'a StreamMessage, name: &str) -> Option<&'a str> {
     message.headers.get(name).map(|value| value.as_str())
 }
 
-/// Checks that each id is there once, and that every run has six messages in order. `read` returns
+/// Checks that each id occurs once, and that every run has six messages in order. `read` returns
 /// run and position of a message. Returns the number of runs.
 fn check(messages: &[StreamMessage], read: impl Fn(&StreamMessage) -> (String, String)) -> usize {
     let mut ids = HashSet::new();

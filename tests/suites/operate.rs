@@ -183,7 +183,8 @@ async fn histograms_count_every_call_attempt_and_delivery() {
                 .sum()
         );
     }
-    // The delay contains the wait after the failed attempt; the attempts do not.
+    // The delay of an event includes the wait after its failed attempt. The durations of the
+    // attempts do not include it.
     let delay = value(&metrics, "event_delay_seconds_sum{sink=\"http-1\"}");
     let attempts = value(
         &metrics,

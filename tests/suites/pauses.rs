@@ -44,8 +44,8 @@ fn log(output: &Output) -> String {
     log
 }
 
-/// Checks that after each answer that requests a pause no request comes within `pause`. Requests
-/// that had begun before the first such answer are excepted: fewer than `concurrency`.
+/// Checks that no request comes within `pause` after an answer that requests a pause. Requests that
+/// had begun before the first such answer are exempt. There are fewer than `concurrency` of them.
 fn paused(sink: &HttpSink, pause: Duration, concurrency: usize) {
     let requests = sink.requests();
     let asked = |status: u16| matches!(status, 429 | 503);
@@ -106,8 +106,8 @@ async fn a_probe_that_fails_is_followed_by_one_request_at_a_time() {
     log(&replay(folder.path(), 10, &[config]).await);
     let requests = sink.requests();
     assert_eq!(requests.len(), 3 + 10 * RECORDED);
-    // After the first failure of a sink the next event is sent at once. After a failed probe it is
-    // not.
+    // After the first failure of a sink the next event is sent at once. After a failed probe the
+    // next event waits.
     for pair in requests[1..4].windows(2) {
         let gap = pair[1].at - pair[0].at;
         assert!(gap >= Duration::from_millis(200), "{gap:?}");
@@ -197,7 +197,8 @@ async fn a_pause_delays_no_other_sink_and_goes_on_under_another_configuration() 
     show(&server, 2);
     other.wait_for(2 * PER_RUN).await;
 
-    // The file is read again: another plugin's configuration, then another receiver.
+    // Changes the configuration twice at run time. The first change is of a plugin, the second is
+    // of the receiver.
     let write = |text: &str| {
         let folder = observer.folder.path();
         std::fs::write(folder.join("next.yaml"), text).unwrap();

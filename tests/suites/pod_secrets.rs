@@ -1,5 +1,5 @@
-//! Secrets that the Pod of a run refers to are read by name, in the chosen namespaces only, and their
-//! values are nowhere.
+//! The observer reads the Secrets that the Pod of a run refers to: by name, and in the chosen
+//! namespaces only. Their values do not leave the observer.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

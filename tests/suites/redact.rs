@@ -36,7 +36,7 @@ fn redact(arguments: &[&str], input: &[u8]) -> Output {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
-        // A command that refuses its arguments does not read.
+        // A command that refuses its arguments does not read standard input.
         scope.spawn(move || stdin.write_all(input).ok());
         child.wait_with_output().unwrap()
     })
@@ -276,7 +276,8 @@ fn all_rules_are_listed_with_examples_that_they_mask() {
         }
     }
     let masked = redact(&[], examples.as_bytes());
-    // An example may have several lines, of which the first says only what follows.
+    // An example may have several lines, of which the first may only announce the secret. So each
+    // example is checked as a whole.
     for example in text(&masked.stdout).trim_end().split_terminator(END) {
         assert!(example.contains("[redacted:"), "{example}");
     }

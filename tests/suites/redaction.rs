@@ -151,8 +151,9 @@ async fn every_sink_gets_masked_attributes_and_the_receipt() {
     let (server, temp) = (ApiServer::start().await, tempfile::tempdir().unwrap());
     let (common, own) = (HttpSink::start(vec![]).await, HttpSink::start(vec![]).await);
     std::fs::write(temp.path().join("token"), ANNOTATED).unwrap();
-    // The enriching plugin is before the redactor, and one of the sink is after it. The sink has a
-    // redactor of 0.1.0. Its rule `seen` would find the receipt of the common plugins.
+    // The common plugins enrich events, then redact them. The plugins of the sink `own` then add an
+    // attribute, and redact with the plugin of 0.1.0. The rule `seen` of that plugin would match
+    // the receipt of the common plugins.
     let config = format!(
         "lookBack: 1000000h\nknownSecrets: {{files: ['{token}']}}\n\
          plugins:\n\
@@ -228,7 +229,8 @@ async fn every_sink_gets_masked_attributes_and_the_receipt() {
     assert_eq!(ids[0], ids[1]);
 }
 
-/// Returns the data of the events with a log of two sinks, of which the second has `own` plugins.
+/// Returns, for each of two sinks, the data of the event with a log. The second sink has the
+/// plugins `own`.
 async fn data_of_two_sinks(common: &str, own: &str) -> [Value; 2] {
     let server = ApiServer::start().await;
     let sinks = [HttpSink::start(vec![]).await, HttpSink::start(vec![]).await];

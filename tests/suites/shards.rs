@@ -105,7 +105,8 @@ async fn scaled_up_and_down_while_events_flow_they_lose_nothing() {
         events.entry(id).or_default().push(request);
     }
     assert_eq!(events.len(), 180 * PER_RUN);
-    // While the number of shards was constant, one of three observers reported each run, once.
+    // While the number of shards was constant, each run was reported by exactly one of three
+    // observers.
     let settled: BTreeSet<String> = (60..120)
         .map(|number| format!("run-uid-{number}"))
         .collect();

@@ -78,7 +78,7 @@ async fn one_signal_delivers_what_was_accepted_and_two_leave_it_in_the_journal()
     let mut third = journaled_observer(&server, &up.url, folder.path())
         .spawn()
         .unwrap();
-    // Waits until the observer runs, because its deliveries may not show that: there may be none
+    // Waits until the observer runs. Its deliveries may not show this, because no event may be
     // left.
     server.wait_for_watches(watches + 2).await;
     up.wait_for(RUNS * 6).await;

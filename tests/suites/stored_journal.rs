@@ -21,7 +21,7 @@ fn parse_lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Plays the recording again from which the journal was made.
+/// Replays the recording from which the journal was made.
 async fn replay(sink: &HttpSink, folder: &Path) {
     let output = Program::new()
         .arg("replay")

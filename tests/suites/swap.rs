@@ -32,7 +32,7 @@ fn holds(pid: u32) -> (u64, usize, usize) {
 }
 
 /// Two plugins in a chain write the numbers of their versions. They are replaced one at a time, so
-/// only certain pairs of numbers ever stood in one chain.
+/// the two numbers always differ by 1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_swaps_lose_and_double_nothing_and_leave_nothing_behind() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);

@@ -1,4 +1,4 @@
-//! The turn of a step, and steps whose container ended before it (rows 9 to 10b, 16a, 17).
+//! The turn of a step, and steps whose container ended before their turn (rows 9 to 10b, 16a, 17).
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use step_observer_tests::recording::{
@@ -6,8 +6,8 @@ use step_observer_tests::recording::{
 };
 use step_observer_tests::simulated::{Fate, History, Plan};
 
-/// Returns a run in which the container of step `b` ends without a message while `a` runs, before
-/// its turn; then `end` changes the pod.
+/// Returns a run. While step `a` runs, the container of step `b` ends without a message, before its
+/// turn. Then `end` changes the pod.
 fn killed_while_waiting(exit_code: i32, reason: &str, end: impl Fn(&mut Value)) -> Vec<Value> {
     let killed = json!({"exitCode": exit_code, "reason": reason, "startedAt": "2026-11-20T10:00:02Z", "finishedAt": "2026-11-20T10:00:05Z"});
     let mut events = watch_events("starterror-second");

@@ -6,7 +6,8 @@ use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::journaled::{dead_letters, fill_journal, journaled_observer};
 use step_observer_tests::sink::HttpSink;
 
-/// Larger than one read-ahead, so that no later event is in memory before it is sent.
+/// Larger than one read-ahead, so that the observer reads each event from the disk only when it
+/// sends it.
 const LOG: usize = 128 * 1024;
 
 fn change(file: &Path, text: &str) {

@@ -110,7 +110,7 @@ fn it_gives_nothing() {
     ] {
         assert_eq!(process_of(wrong), Ok(()), "{wrong}");
     }
-    // The checks can fail: their opposite is detected.
+    // Checks that these tests can fail: a wrong value of the clock is detected.
     assert_eq!(
         process_of("(i64.eq (call $now) (i64.const 0))"),
         Err("hostile".to_owned())

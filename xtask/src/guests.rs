@@ -1,4 +1,4 @@
-//! Builds the bundled plugins to WebAssembly, with the first compiler that can.
+//! Builds the bundled plugins to WebAssembly, with the first compiler that has the target.
 
 use crate::run::{Problem, cargo, root, run, step, target_dir};
 use std::fs;

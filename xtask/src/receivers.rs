@@ -18,7 +18,7 @@ struct Part {
     from: &'static [&'static str],
     /// Result, in `target/receivers`.
     made: &'static str,
-    /// Command that makes the result there. `$FROM` is `tests/receivers`.
+    /// Command that makes the result, in `target/receivers`. `$FROM` is `tests/receivers`.
     command: &'static str,
 }
 
@@ -89,7 +89,7 @@ fn one(part: &Part, folder: &Path) -> Result<(), Problem> {
         let text = fs::read_to_string(&file);
         recipe += &text.map_err(|error| Problem(format!("{}: {error}", file.display())))?;
     }
-    // Written after a success, so that an incomplete result is made again.
+    // This file is written after a success, so that an incomplete result is made again.
     let stamp = folder.join(format!("{}.made-of", part.made));
     if fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == recipe) {
         return Ok(());

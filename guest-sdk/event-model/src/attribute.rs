@@ -113,9 +113,8 @@ pub fn check_change(name: &str, value: Option<&str>) -> Result<(), AttributeErro
     }
 }
 
-/// Returns a masked value in the bounds of an attribute: masks may be longer than what they replace, so
-/// it is cut to [`MAX_VALUE`] bytes. Returns `None` if no attribute, or not this one, may have the
-/// value.
+/// Cuts a masked value to [`MAX_VALUE`] bytes, because a mask may be longer than the masked text.
+/// Returns `None` if no attribute, or not this attribute, may have the resulting value.
 #[must_use]
 pub fn masked_value(name: &str, masked: &str) -> Option<String> {
     let end = masked.floor_char_boundary(MAX_VALUE);

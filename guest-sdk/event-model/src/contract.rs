@@ -4,7 +4,7 @@
 /// Package of the contract.
 pub const PACKAGE: &str = "step-observer:plugin";
 
-/// The host runs plugins of every version that begins with this.
+/// Prefix of all versions whose plugins this host runs.
 pub const COMPATIBLE: &str = "0.1.";
 
 /// All versions with their WIT texts, the oldest first. Each version contains everything that the
@@ -34,10 +34,10 @@ pub const TRANSFORM: &str = "transform";
 /// The interface that a plugin may export from 0.1.1 on: it selects masks of the host's catalogue.
 pub const MASKING: &str = "masking";
 
-/// Generates the bindings of the newest version (`contract::NEWEST`), with wasmtime's `bindgen!` for
-/// the host and wit-bindgen's `generate!` for plugins. Both macros need the path as a literal,
-/// relative to the crate that calls `bindings!`. The host has the interface that a plugin may
-/// export in bindings of its own, because the bindings of a world require all its exports.
+/// Generates the bindings of the newest version (`contract::NEWEST`), with wasmtime's `bindgen!`
+/// for the host and wit-bindgen's `generate!` for plugins. Both macros need the path as a literal,
+/// relative to the crate that calls `bindings!`. The host has separate bindings for the optional
+/// export `masking`, because the bindings of a world require all its exports.
 #[macro_export]
 macro_rules! bindings {
     (host $($generate:ident)::+ { $($options:tt)* }) => {

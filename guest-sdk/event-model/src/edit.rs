@@ -17,7 +17,7 @@ const MAX_ATTRIBUTE_EDITS: usize = 64;
 /// very small changes in a loop.
 const EDIT_OVERHEAD: usize = 64;
 
-/// A parsed JSON value takes about this many times the bytes of its text.
+/// Approximate ratio of the memory of a parsed JSON value to the bytes of its text.
 const PARSED_FACTOR: usize = 4;
 
 /// Why a change was refused: the variant `edit-error` of the contract.
@@ -106,7 +106,7 @@ impl Edits {
         !self.data.is_empty() || self.log.is_some()
     }
 
-    /// Takes the cost of one more change of this many bytes off the budget.
+    /// Subtracts the cost of one more change, with `bytes` bytes, from the budget.
     ///
     /// # Errors
     ///
@@ -227,7 +227,7 @@ impl Edits {
 }
 
 /// Estimates the memory that the parsed values of a JSON text take, in addition to the bytes of the
-/// text. It counts values, because a value may have only two bytes of text, as in a list of zeros.
+/// text. Counts the values, because a value may have only two bytes of text, as in a list of zeros.
 #[must_use]
 pub fn size_in_memory(json: &str) -> usize {
     let values = json.bytes().filter(|byte| b",[{:".contains(byte)).count();

@@ -15,34 +15,35 @@ pub const LOG: &str = "/log";
 pub enum PluginAccess {
     /// `set` may change and remove it.
     Write,
-    /// No plugin may change it: receivers rely on what it says.
+    /// No plugin may change the field, because receivers rely on its value.
     Read,
-    /// The host writes it after the last plugin. `set` is accepted and has no effect, because plugins of
-    /// 0.1.0, which do not know the field, may use its name.
+    /// The host writes the field after the last plugin. `set` is accepted and has no effect:
+    /// plugins of 0.1.0 do not know the field and may use its name.
     Ignore,
-    /// It cannot be changed with `set`; the contract has separate functions for it.
+    /// `set` cannot change the field; the contract has separate functions for it.
     OwnFunctions,
 }
 
 /// Treatment of a field after a redacting plugin has failed on the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnStrip {
-    /// It stays completely, because it cannot contain a secret.
+    /// The field stays completely, because it cannot contain a secret.
     Keep,
-    /// It stays, but only with those members that have their own row in `FIELDS` and are kept by
-    /// it.
+    /// The field stays, but only with those members that have their own row in `FIELDS` and are
+    /// kept by this row.
     KeepMembers,
     /// It goes.
     Remove,
 }
 
 /// Treatment of a field in an event that is larger than `event.maxBytes`. Members without a row in
-/// this table are omitted before any field in it.
+/// this table are omitted before all fields that have a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnOversize {
     /// It stays.
     Keep,
-    /// It is omitted if it is long. Some fields, such as the log, have a rule of their own instead.
+    /// The field is omitted if it is long. Some fields, such as the log, have a rule of their own
+    /// instead.
     Omit,
 }
 
@@ -121,7 +122,7 @@ const fn row(
 // === impl PluginAccess ===
 
 impl PluginAccess {
-    /// Returns whether a field keeps its content, whatever a plugin asks for.
+    /// Returns whether a field keeps its content, even if a plugin requests a change.
     #[must_use]
     pub fn is_restored(self) -> bool {
         matches!(self, Self::Read | Self::Ignore)
@@ -153,8 +154,8 @@ pub fn find(parent: &str, name: &str) -> Option<&'static Field> {
     fields.find(|field| field.name() == name && field.parent() == parent)
 }
 
-/// Returns a field that `set` may not change and that is at this place, contains it, or lies inside
-/// it. `set` may not change the place then.
+/// Returns a field that forbids `set` at this place, or `None` if `set` may change the place. Such
+/// a field is read-only for `set`, and is at the place, contains it, or lies inside it.
 #[must_use]
 pub fn forbids_set(place: &str) -> Option<&'static Field> {
     let is_it = |field: &&Field| match field.plugin {

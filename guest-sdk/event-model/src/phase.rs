@@ -13,7 +13,7 @@ pub enum Phase {
     Started,
     /// Its command ended with exit code 0.
     Succeeded,
-    /// Its command failed, was killed, or could not be started.
+    /// The step's command failed, was killed, or could not be started.
     Failed,
     /// Its command never ran.
     Skipped,

@@ -1,4 +1,4 @@
-//! JSON Pointers (RFC 6901) that set and remove.
+//! JSON Pointers (RFC 6901) to values that are set or removed.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 32;
 ///
 /// # Errors
 ///
-/// A message for the author of the plugin.
+/// The pointer is not valid. The message is for the author of the plugin.
 pub fn check(pointer: &str) -> Result<(), String> {
     let depth = tokens(pointer).count();
     if pointer.starts_with('/') && depth <= MAX_DEPTH {

@@ -10,7 +10,7 @@ pub struct Step {
     pub namespace: String,
     /// PipelineRun that the TaskRun belongs to.
     pub pipeline_run: Option<String>,
-    /// Task of the pipeline that the TaskRun runs.
+    /// Name of the TaskRun's task in the pipeline.
     pub pipeline_task: Option<String>,
     /// TaskRun.
     pub task_run: String,

@@ -9,14 +9,14 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 use step_observer_event_model::{Edits, Step, attribute, field};
 
-/// An event made from a CloudEvent in JSON format, as the folder `cases` holds them.
+/// An event made from a CloudEvent in JSON format, as in the files of the folder `cases`.
 ///
 /// Fields, attributes and edits follow the same rules as in the host, because both use
-/// `step-observer-event-model`, and secrets are found by the host's own search. Only the host's
-/// bounds of time and size are missing.
+/// `step-observer-event-model`. Secrets are found by the host's own search. Only the host's bounds
+/// of time and size are missing.
 #[derive(Debug)]
 pub struct FakeEvent {
-    /// All members of the event but its data.
+    /// All members of the event except its data.
     attributes: Map<String, Value>,
     /// The data without the log.
     data: Value,

@@ -1,4 +1,4 @@
-//! The sets of a plugin in native tests: found and masked as the host does it.
+//! The sets of a plugin in native tests. Their matches are found and masked as in the host.
 
 use crate::bindings::step_observer::plugin::events::Redaction;
 use crate::{FullRule, MaskSet, Plugin, Replacement, RuleSet};
@@ -27,7 +27,7 @@ impl Sets {
     ///
     /// # Errors
     ///
-    /// The host would refuse a set. Names the set and the rule or id.
+    /// The host would refuse a set. The error names the set and the rule or id.
     pub fn of<P: Plugin>(plugin: &P) -> Result<Self, String> {
         let mut sets = Vec::new();
         for RuleSet {
@@ -62,7 +62,8 @@ impl Sets {
         self.0.iter().position(|(known, _)| known == name)
     }
 
-    /// Masks a log, and all strings of a value if there is one. Returns the number of matches.
+    /// Masks a log and all strings of the data; either may be absent. Returns the number of
+    /// matches.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Finds a Rust compiler that can build plugins: the installed one if it has the target or rustup
-//! can add the target, otherwise Debian's.
+//! Finds a Rust compiler that can build plugins. This is the installed compiler if it has the
+//! target or rustup can add the target; otherwise it is Debian's compiler.
 
 #![allow(
     clippy::disallowed_methods,
@@ -14,9 +14,10 @@ use std::process::{Command, Stdio};
 /// Target triple of plugins.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Stack of a plugin in bytes. It takes the deepest JSON that serde_json reads, and half as much again.
-/// Rust's default is 1 MiB, which lies before the data: the pages that a plugin uses would then be so
-/// far apart that the host cannot keep them for the next event, and each event would fault them in.
+/// Stack of a plugin in bytes: enough for the deepest JSON that serde_json reads, and half as much
+/// again. Rust's default is 1 MiB before the data, so the pages that a plugin uses would be far
+/// apart. The host could not keep these pages for the next event, and each event would cause page
+/// faults.
 pub const STACK_BYTES: u32 = 96 * 1024;
 
 /// Compiler for plugins.
@@ -29,10 +30,10 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// Returns the installed compiler if it has the target or rustup can add the target; otherwise
-    /// Debian's, which is installed if it is missing. `STEP_OBSERVER_WASM=debian` selects Debian's
-    /// at once. `folder` is the folder in which cargo will run, because a toolchain can be chosen
-    /// per folder. `say` reports slow steps.
+    /// Returns the installed compiler if it has the target or rustup can add the target. Otherwise
+    /// returns Debian's compiler, which is installed if it is missing. `STEP_OBSERVER_WASM=debian`
+    /// selects Debian's compiler at once. `folder` is the folder in which cargo will run, because a
+    /// toolchain can be chosen per folder. `say` reports slow steps.
     ///
     /// # Errors
     ///
@@ -90,7 +91,7 @@ impl Toolchain {
     }
 }
 
-/// Returns the cargo that runs this program, else the one on the path.
+/// Returns the cargo that runs this program, otherwise the cargo on the path.
 #[must_use]
 pub fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

@@ -281,9 +281,10 @@ impl StepContext<'_> {
     }
 
     /// Row 10a: returns true if the container ended because its pod did. A deletion that was
-    /// requested after the container's end is not the cause. Both times have whole seconds. If the
-    /// end is decided at once, a deletion in the same second is not the cause either, so that a
-    /// restart derives the same end.
+    /// requested after the container's end is not the cause.
+    ///
+    /// Both times have whole seconds. If the container failed by itself (`is_decided_at_once`), a
+    /// deletion in the same second is not the cause either. So a restart derives the same end.
     fn ended_with_pod(&self, ended: &Terminated) -> bool {
         let pod = &self.view.pod;
         let lost = ended.reason.as_deref() == Some(CONTAINER_STATUS_UNKNOWN);

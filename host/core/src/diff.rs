@@ -22,7 +22,7 @@ pub(crate) struct StepMarks {
     pub(crate) start: StartMark,
     /// Its end was emitted.
     pub(crate) ended: bool,
-    /// Its last waiting reason was an image error, and it has not run since.
+    /// The last waiting reason of the step was an image error. The step has not run since.
     pub(crate) image_error: bool,
 }
 
@@ -143,7 +143,8 @@ pub(crate) fn diff(view: &PodView<'_>, marks: &[StepMarks], now: Timestamp) -> D
     found
 }
 
-/// Continues after `first`. In `view`, the wait for evidence is over.
+/// Extends `first` by the changes that follow once the wait for evidence is over. `view` must show
+/// that it is over.
 pub(crate) fn resume(first: Diff, view: &PodView<'_>, now: Timestamp) -> Diff {
     let rest = diff(view, &first.marks, now);
     let mut steps = first.steps;

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 /// Reason of the TaskRun's condition if the kubelet evicted the pod.
 const POD_EVICTED: &str = "PodEvicted";
 
-/// Evidence of whether and when the turn of a step came (the step was allowed to run), for a step
-/// whose end the TaskRun reports.
+/// Evidence for a step whose end the TaskRun reports: whether and when the turn of the step came
+/// (the step was allowed to run).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TurnEvidence {
     /// `started` of the step was emitted.

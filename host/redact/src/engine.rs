@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// Bytes of a text between two looks at the deadline.
+/// Number of bytes that are scanned between two checks of the deadline.
 const BLOCK: usize = 64 * 1024;
 
 /// Bound of the matches in one text.
@@ -54,13 +54,13 @@ pub struct Engine {
 /// What stands in the place of the secrets of one rule.
 enum RuleReplacement {
     Text(String),
-    /// The id, and the key of the token.
+    /// Id of the rule, and key of the HMAC.
     Token(Arc<str>, String),
 }
 
 #[derive(Clone, Copy)]
 enum Target {
-    /// An escape: the word around it is searched without its escapes.
+    /// An escape: the word that contains it is decoded, and then searched.
     Escaped,
     Kind(usize),
     Form(Detector),
@@ -74,7 +74,7 @@ struct CompiledKind {
 }
 
 impl CompiledKind {
-    /// Returns the pattern, which is compiled when it is called for.
+    /// Returns the pattern, which is compiled on first use.
     fn matcher(&self) -> Option<&Matcher> {
         let compile = || Matcher::new(self.kind.pattern).ok();
         self.matcher.get_or_init(compile).as_ref()
@@ -100,8 +100,8 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Returns an engine that searches these sets of known values instead of
-    /// [`Options::values`](crate::Options::values), which must be one of the sets if it is wanted.
+    /// Returns an engine that searches only these sets of known values. To keep
+    /// [`Options::values`](crate::Options::values), pass them as one of the sets.
     #[must_use]
     pub fn with_values(&self, sets: &[Arc<KnownValues>]) -> Self {
         Self {
@@ -135,11 +135,11 @@ impl Engine {
         }
     }
 
-    /// Returns all secrets of a text in order, those that overlap joined.
+    /// Returns all secrets of a text in order. Overlapping secrets are joined.
     ///
     /// # Errors
     ///
-    /// The deadline has passed, or there are too many.
+    /// The deadline has passed, or there are too many secrets.
     pub fn hits(&self, text: &str, deadline: Instant) -> Result<Vec<Hit>, Exhausted> {
         let text = Text::new(text);
         let mut hits = Vec::new();
@@ -210,7 +210,7 @@ pub(crate) fn join(hits: &mut Vec<Hit>) {
     });
 }
 
-/// Sorts hits by their places. Of those that begin together, the longest is the first.
+/// Sorts hits by their start. Among hits with the same start, the longest is the first.
 pub(crate) fn sort(hits: &mut [Hit]) {
     hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end), hit.rule));
 }

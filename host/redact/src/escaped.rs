@@ -1,5 +1,5 @@
-//! Words of a text with escapes (percent encoding, or those of JSON), and the way back from the decoded
-//! word to the text.
+//! Words of a text with escapes (percent encoding, or those of JSON). Maps places in the decoded
+//! word back to places in the text.
 
 use crate::text::Text;
 use std::ops::Range;
@@ -9,10 +9,10 @@ pub(crate) const KEYWORDS: &[&str] = &[
     "%0a", "%2", "%3", "%4", "%5", "%7", r"\/", r"\u002", r"\u003", r"\u004", r"\u005", r"\u007",
 ];
 
-/// Most backslashes of one escape: JSON in JSON doubles them.
+/// Maximum number of backslashes in one escape. JSON in JSON doubles them.
 const MAX_BACKSLASHES: usize = 8;
 
-/// Most times that a word is decoded: an address within an address is encoded twice.
+/// Maximum number of times that a word is decoded. An address within an address is encoded twice.
 pub(crate) const MAX_DEPTH: usize = 2;
 
 /// Longest part of a word before its first escape, in bytes.
@@ -31,13 +31,13 @@ const SHORTEST: usize = 12;
 #[derive(Debug)]
 pub(crate) struct Word {
     decoded: String,
-    /// Where each byte of the decoded word, and its end, stands in the text.
+    /// For each byte of the decoded word, and for its end, the place in the text.
     places: Vec<usize>,
 }
 
 impl Word {
-    /// Decodes the word whose first escape is at `at`. `None` for another escape of a word, so that
-    /// each word is decoded once, and for a short word.
+    /// Decodes the word whose first escape is at `at`. Returns `None` for a short word, or if `at`
+    /// is a later escape of a word, so that each word is decoded once.
     pub(crate) fn at(text: &Text<'_>, at: usize) -> Option<Self> {
         let is_json = text.byte(at) == Some(b'\\');
         let is_backslash = |at: &usize| text.byte(*at) == Some(b'\\');
@@ -124,8 +124,8 @@ fn escaped(text: &Text<'_>, at: usize) -> Option<(u8, usize)> {
     }
 }
 
-/// Returns true for what stands in a word beside escapes. Percent encoding leaves few signs as they
-/// are, JSON nearly all.
+/// Returns true if a byte can belong to a word without an escape. Percent encoding leaves few
+/// characters unescaped, JSON nearly all.
 fn is_word(text: &Text<'_>, at: usize, is_json: bool) -> bool {
     text.byte(at).is_some_and(|byte| {
         byte.is_ascii_alphanumeric()
@@ -155,7 +155,8 @@ mod tests {
         text.bytes().map(one).collect()
     }
 
-    /// Escapes the signs that encoders of JSON escape: all of them, and in JSON in JSON.
+    /// Escapes the characters that JSON encoders escape: once as in JSON, and twice as in JSON in
+    /// JSON.
     fn escape(text: &str) -> [String; 2] {
         let text = text
             .replace('/', r"\/")
@@ -166,7 +167,8 @@ mod tests {
         [text, twice]
     }
 
-    /// Each example of a kind that has signs is masked in a query, once and twice encoded, and in JSON.
+    /// Of the examples that encoding changes, at least 97 % are masked: in a query, encoded once
+    /// and twice, and in JSON.
     #[test]
     fn encoded_credentials_are_masked() {
         let engine = Engine::new(&Options::default()).unwrap();

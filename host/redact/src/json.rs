@@ -12,10 +12,10 @@ use std::collections::HashMap;
 /// Longest name of a member that is searched together with its value, in bytes.
 const MAX_NAME: usize = 96;
 
-/// Work of a value, besides the search in its text.
+/// Work that is counted for each value, besides the search in its text.
 const VALUE_WORK: usize = 256;
 
-/// Names of the members that hold the name of a value beside them.
+/// Names of the members that hold the name for a value in another member.
 const NAME_MEMBERS: &[&str] = &[
     "name",
     "key",
@@ -26,7 +26,8 @@ const NAME_MEMBERS: &[&str] = &[
     "ParameterKey",
 ];
 
-/// Members that hold the value of a name beside them. Parameters have defaults, too.
+/// Names of the members that hold the value for a name in another member. Parameters have defaults,
+/// too.
 const VALUE_MEMBERS: &[&str] = &[
     "value",
     "default",
@@ -40,10 +41,10 @@ const VALUE_MEMBERS: &[&str] = &[
 const SHORT_OPTIONS: &[&str] = &["-p", "-P", "-u", "-k", "-a", "-w"];
 
 impl Engine {
-    /// Masks all secrets in a JSON value: in its strings, and what stands under the name of a secret
-    /// (strings, numbers, lists and objects), also if name and value stand in two members (`name` and
-    /// `value`) or in two arguments (`--password`, `x`). Names of members are searched, too. A string
-    /// that is JSON stays JSON.
+    /// Masks all secrets in a JSON value: in its strings, and all values under the name of a secret
+    /// (strings, numbers, lists and objects). Name and value may also stand in two members (`name`
+    /// and `value`) or in two arguments (`--password`, `x`). Names of members are searched, too. A
+    /// string that is JSON stays JSON.
     ///
     /// # Errors
     ///
@@ -69,7 +70,7 @@ impl Engine {
 struct Label<'l> {
     /// The name, empty if there is none.
     name: &'l str,
-    /// How surely this name, or one around it, is that of a secret.
+    /// How surely this name, or the name of a value around it, is the name of a secret.
     strength: Option<Strength>,
 }
 
@@ -134,7 +135,7 @@ impl Pass<'_> {
         Some(self.engine.replacement(rule, text).into_owned())
     }
 
-    /// Masks a text, together with its name: headers are known by theirs.
+    /// Masks a text together with its name, because headers are recognised by their names.
     fn text(&mut self, text: &mut String, name: &str) -> Result<(), Exhausted> {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_name) {
@@ -171,7 +172,8 @@ impl Pass<'_> {
             });
             let label = match (&before, &item) {
                 (Some(name), Value::String(_) | Value::Number(_)) if next.is_none() => {
-                    // The name of an option stands in a text of its own.
+                    // The name of the option is another item, so the text is searched without a
+                    // name.
                     Label {
                         name: "",
                         ..label.under(name)
@@ -220,7 +222,8 @@ impl Pass<'_> {
                 continue;
             };
             let (from, to) = (hit.range.start - place.start, hit.range.end - place.start);
-            // Only the first secret of an argument: the others are found in it later.
+            // Masks only the first secret of an argument. The others are found by a later search of
+            // the argument.
             let (Some(start), Some(secret), Some(end)) =
                 (text.get(..from), text.get(from..to), text.get(to..))
             else {

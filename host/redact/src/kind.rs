@@ -14,9 +14,9 @@ pub struct Kind {
     /// Regular expression of the credential: ASCII only, without `\b` and look-around, of finite
     /// length. If it has a group `secret`, only that is masked.
     pub pattern: &'static str,
-    /// Every credential contains one of them, at `lead` bytes from its beginning; the case of ASCII
-    /// letters is ignored in this search, but not in the pattern. Without keywords, the pattern is
-    /// tried at the beginning of each long word.
+    /// Every credential contains one of these keywords, at `lead` bytes from its beginning. The
+    /// search ignores the case of ASCII letters, the pattern does not. If there are no keywords,
+    /// the pattern is tried at the beginning of each long word.
     pub keywords: &'static [&'static str],
     /// Number of bytes that may stand before the keyword: least and most.
     pub lead: (usize, usize),
@@ -24,12 +24,13 @@ pub struct Kind {
     /// not count as letters.
     pub bounded: bool,
     /// True if no hyphen may touch the credential either, so that a part of a name such as
-    /// `task-sk-learn` is none. A hyphen after a colon (`${TOKEN:-default}`) does not count.
+    /// `task-sk-learn` is no credential. A hyphen after a colon (`${TOKEN:-default}`) does not
+    /// count.
     pub apart: bool,
-    /// True if it does not begin within base64 either: no `+` stands directly before, and no `/` after
-    /// base64; after the names of a path it may stand.
+    /// True if the credential does not begin within base64 either: directly before it, there is no
+    /// `+`, and no `/` that follows base64. A `/` after the names of a path is allowed.
     pub outside_base64: bool,
-    /// Least Shannon entropy of the secret, in bits per character. 0.0: any.
+    /// Minimum Shannon entropy of the secret, in bits per character. 0.0 allows any.
     pub entropy: f32,
     /// Words that no real credential contains; the case of ASCII letters is ignored.
     pub allow: &'static [&'static str],
@@ -91,15 +92,16 @@ impl Kind {
         self
     }
 
-    /// Says that no letter, digit or `_` touches the credential.
+    /// Requires that no letter, digit or `_` touches the credential.
     #[must_use]
     pub const fn bounded(mut self) -> Self {
         self.bounded = true;
         self
     }
 
-    /// Says that no letter, digit, `_` or hyphen touches the credential. A pattern with hyphens in a
-    /// long run of characters needs it, or a text of nested keywords would be read again from each.
+    /// Requires that no letter, digit, `_` or hyphen touches the credential. A pattern with hyphens
+    /// in a long run of characters needs it. Otherwise a text of nested keywords would be read
+    /// again from each keyword.
     #[must_use]
     pub const fn apart(mut self) -> Self {
         self.bounded = true;
@@ -107,15 +109,15 @@ impl Kind {
         self
     }
 
-    /// Says that it is apart, and that it does not begin within base64. A pattern with `/` or `+` in a
-    /// long run of characters needs it, as [`Kind::apart`] says.
+    /// Requires the same as [`Kind::apart`], and that the credential does not begin within base64.
+    /// A pattern with `/` or `+` in a long run of characters needs it, for the same reason.
     #[must_use]
     pub const fn outside_base64(mut self) -> Self {
         self.outside_base64 = true;
         self.apart()
     }
 
-    /// Sets the least entropy in bits per character.
+    /// Sets the minimum entropy in bits per character.
     #[must_use]
     pub const fn entropy(mut self, bits: f32) -> Self {
         self.entropy = bits;
@@ -151,9 +153,9 @@ impl Kind {
     }
 }
 
-/// Returns true if the four bytes at `at` follow four more times within 96 bytes. No credential
-/// contains its own beginning so often; a text of nested keywords, which would be read again from
-/// each of them, does.
+/// Returns true if the four bytes at `at` occur four more times within the next 96 bytes. No
+/// credential repeats its beginning so often. A text of nested keywords does, and would otherwise
+/// be read again from each keyword.
 pub(crate) fn repeats(text: &Text<'_>, at: usize) -> bool {
     let bytes = text.as_str().as_bytes();
     let (Some(start), Some(next)) = (bytes.get(at..at + 4), bytes.get(at + 4..)) else {
@@ -205,11 +207,11 @@ pub(crate) fn is_joined_before(text: &Text<'_>, at: usize) -> bool {
     text.byte_before(at) == Some(b'-') && text.byte_before(at - 1) != Some(b':')
 }
 
-/// Bytes before a credential that are looked at. Among so many of base64 are capitals and small letters.
+/// Number of bytes before a credential that are read. A run of base64 of this length has capitals
+/// and small letters.
 pub(crate) const BEFORE: usize = 64;
 
-/// Returns true if a sign of base64 stands directly before `at`, and base64 before that: not the names
-/// of a path.
+/// Returns true if a `+` or `/` stands directly before `at` and belongs to base64, not to a path.
 pub(crate) fn is_within_base64(text: &Text<'_>, at: usize) -> bool {
     match text.byte_before(at) {
         Some(b'+') => return true,

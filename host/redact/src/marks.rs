@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-/// Counts of quotation marks in a text that go on from the last place.
+/// Counts of quotation marks in a text. Each count continues from the last place.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     double: Cell<Counted>,
@@ -72,12 +72,12 @@ struct Run {
 pub(crate) struct Skipped {
     /// Their number.
     pub(crate) count: usize,
-    /// The place after the last one, or where the search began.
+    /// The place after the last mark, or the start of the search if there is no mark.
     pub(crate) end: usize,
 }
 
 impl Escaped {
-    /// Steps over at most `most` marks from a place on that are known to be escaped.
+    /// Steps over at most `most` marks from `from` on, which are known to be escaped.
     pub(crate) fn skip(&self, mark: u8, from: usize, most: usize) -> Skipped {
         let run = self.0.borrow();
         let known = if run.mark == mark && run.start <= from && from <= run.end {
@@ -95,7 +95,7 @@ impl Escaped {
         }
     }
 
-    /// Remembers that the next mark from a place on is escaped.
+    /// Remembers that the next mark after `from` is escaped and stands at `place`.
     pub(crate) fn remember(&self, mark: u8, from: usize, place: usize) {
         let mut run = self.0.borrow_mut();
         if run.mark != mark || from != run.end {
@@ -113,7 +113,7 @@ impl Escaped {
     }
 }
 
-/// Returns the number of marks in a range of which none is an apostrophe between letters.
+/// Returns the number of marks in a range, without apostrophes between letters.
 fn count(bytes: &[u8], mark: u8, from: usize, to: usize) -> usize {
     let range = bytes.get(from..to).unwrap_or_default();
     if mark != b'\'' {
@@ -131,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// In any order of ranges, the marks are those that a plain search counts.
+        /// For ranges in any order, the counts are those of a plain search.
         #[test]
         fn remembered_counts_change_no_result(
             text in "[a\"'` ]{0,80}",

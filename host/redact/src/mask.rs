@@ -61,7 +61,7 @@ pub(crate) fn mask<'t>(
     Ok(Cow::Owned(output))
 }
 
-/// Masks a whole text with colours, which have to be taken out of it first.
+/// Masks a whole text that contains colours. A [`Masker`] leaves them out of the search.
 fn mask_coloured<'t>(
     engine: &Engine,
     text: &'t str,
@@ -70,7 +70,7 @@ fn mask_coloured<'t>(
     check: impl Fn(usize) -> Result<(), Exhausted>,
 ) -> Result<Cow<'t, str>, Exhausted> {
     let mut masker = Masker::new(Arc::new(engine.clone()));
-    // If it passes, the check after it fails.
+    // After the deadline the search stops, and the next call of `check` fails.
     masker.deadline = Some(deadline);
     let mut output = Vec::new();
     for part in text.as_bytes().chunks(BLOCK) {
@@ -88,10 +88,11 @@ fn mask_coloured<'t>(
         .map_err(|_| Exhausted)
 }
 
-/// Takes the secrets that end at `end` or before it, joined, if all that begin before it are known and
-/// the text before `written` is written. Returns them, and the place up to which the text is certain:
-/// a secret that goes on beyond `end` is taken later as a whole, or in parts if it is longer than
-/// [`MAX_HELD`].
+/// Takes the secrets that end at `end` or before it, joined. All secrets that begin before `end`
+/// must be known, and the text before `written` must be written.
+///
+/// Returns the secrets, and the place up to which the text is final. A secret that goes on beyond
+/// `end` is taken later as a whole, or in parts if it is longer than [`MAX_HELD`].
 fn settled(hits: &mut Vec<Hit>, written: usize, end: usize) -> (Vec<Hit>, usize) {
     hits.retain(|hit| hit.range.end > written);
     for hit in hits.iter_mut() {
@@ -115,7 +116,7 @@ fn settled(hits: &mut Vec<Hit>, written: usize, end: usize) -> (Vec<Hit>, usize)
     (joined, end)
 }
 
-/// Sorts hits and removes those that lie within another one, which change neither the places of the
+/// Sorts hits and removes those that lie within another hit. They change neither the places of the
 /// masks nor their names.
 fn prune(hits: &mut Vec<Hit>) {
     sort(hits);
@@ -151,24 +152,24 @@ const BLOCK: usize = 64 * 1024;
 /// Bytes before a line break in which keywords are decided again after [`Masker::flush_lines`].
 const AGAIN: usize = 4 * 1024;
 
-/// A secret that is longer is masked in parts, in bytes.
+/// Longest secret in bytes that is masked as a whole. A longer one is masked in parts.
 const MAX_HELD: usize = 1024 * 1024;
 
-/// Masks a stream of bytes. It gives what masking the whole text would give, and holds at most a few
-/// times [`REACH`] bytes.
+/// Masks a stream of bytes. The output is that of the whole text. Holds at most a few times
+/// [`REACH`] bytes.
 #[derive(Debug)]
 pub struct Masker {
     engine: Arc<Engine>,
     view: View,
-    /// Bytes of the view that were scanned: all keywords before are decided.
+    /// Number of bytes of the view that were scanned. All keywords before this place are decided.
     scanned: usize,
     /// Bytes of the view that were written.
     written: usize,
     hits: Vec<Hit>,
     counts: RedactionCounts,
-    /// Bytes of the output in all calls before.
+    /// Number of bytes that all earlier calls have written.
     output: u64,
-    /// `None` for a stream, which is searched as long as it takes.
+    /// `None` for a stream, whose search has no deadline.
     deadline: Option<Instant>,
     /// `None`: they are not wanted.
     replaced: Option<Vec<Replaced>>,
@@ -231,9 +232,11 @@ impl Masker {
         }
     }
 
-    /// Appends everything up to the last line break to `output`, by what is known by now. For
-    /// people who wait for a line. Keywords in the last lines are decided again when more text is
-    /// there; what then turns out to be a secret is masked from the next line on.
+    /// Appends everything up to the last line break to `output`, as far as secrets are known by
+    /// now. Meant for readers who wait for each line.
+    ///
+    /// Keywords in the last lines are decided again when more text arrives. A secret that is found
+    /// only then is masked from the next line on.
     pub fn flush_lines(&mut self, output: &mut Vec<u8>) {
         if let Some(end) = memchr::memrchr(b'\n', self.view.text.as_bytes()) {
             let end = end + 1;

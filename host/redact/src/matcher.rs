@@ -11,21 +11,23 @@ use regex_automata::{Anchored, Input};
 #[derive(Debug)]
 pub(crate) struct Matcher {
     regex: Regex,
-    /// What every match begins with, for long patterns: their automata take microseconds to say no.
+    /// Pattern for the beginning of every match, if the whole pattern is long. The automaton of a
+    /// long pattern takes microseconds to find no match.
     head: Option<Regex>,
     secret_group: Option<usize>,
     /// Longest match in bytes.
     longest: usize,
-    /// For each of the first bytes of a match, which ones are possible there.
+    /// For each of the first bytes of a match, the set of possible bytes.
     begin: Vec<Bytes>,
-    /// For each byte, whether it can be the first of a match (1) and the second (2).
+    /// For each byte, a sum: 1 if it can be the first byte of a match, and 2 if it can be the
+    /// second.
     first: [u8; 256],
 }
 
 /// A match, from the place where it begins.
 #[derive(Clone, Debug, Copy, PartialEq, Eq)]
 pub(crate) struct Match {
-    /// Number of bytes from where it begins to its keyword.
+    /// Number of bytes from the beginning of the match to its keyword.
     pub(crate) lead: usize,
     /// Its length in bytes.
     pub(crate) length: usize,
@@ -33,7 +35,7 @@ pub(crate) struct Match {
     pub(crate) secret: (usize, usize),
 }
 
-/// Number of bytes of a match that are looked at before its automaton is asked, which takes longer.
+/// Number of bytes of a match that are checked before the automaton runs, which takes longer.
 const BEGIN: usize = 16;
 
 /// A set of bytes.
@@ -53,8 +55,8 @@ impl Bytes {
     }
 }
 
-/// Returns the bytes with which automata in these states can go on, and their states after these. `None`
-/// if one has matched.
+/// Returns the bytes that can follow in these states of an automaton, and the states after them.
+/// Returns `None` at the end of a match.
 fn step(nfa: &NFA, states: Vec<StateID>) -> Option<(Bytes, Vec<StateID>)> {
     let mut bytes = Bytes([0; 4]);
     let mut after = Vec::new();
@@ -84,7 +86,7 @@ fn step(nfa: &NFA, states: Vec<StateID>) -> Option<(Bytes, Vec<StateID>)> {
     Some((bytes, after))
 }
 
-/// Length of a match, in bytes, from which a pattern counts as long.
+/// Length of the longest match, in bytes, from which a pattern counts as long.
 const LONG: usize = 256;
 
 /// Returns the longest beginning of a pattern that is a pattern itself and matches less than [`LONG`]
@@ -196,7 +198,7 @@ impl Matcher {
         can(at, 1) && can(at + 1, 2)
     }
 
-    /// Returns true if the bytes at `at` can be the first of a match.
+    /// Returns true if a match can begin with the bytes at `at`.
     pub(crate) fn begins_at(&self, text: &Text<'_>, at: usize) -> bool {
         let bytes = text.as_str().as_bytes().get(at..).unwrap_or_default();
         let mut pairs = bytes.iter().zip(&self.begin);
@@ -208,8 +210,8 @@ impl Matcher {
         self.longest
     }
 
-    /// Returns true if a match may be so long that it must not be read again from each of many
-    /// keywords within it.
+    /// Returns true if a match may be long. It must then not be read again from each keyword within
+    /// it.
     pub(crate) fn is_long(&self) -> bool {
         self.longest >= LONG
     }
@@ -247,9 +249,9 @@ impl Matcher {
     }
 }
 
-/// Returns a pattern in which repetitions of hundreds of times have no upper bound, since each
-/// possible number of times is a state of the automaton. The length of the text that is searched
-/// bounds them.
+/// Returns the pattern without the upper bound of each repetition of 200 times or more, because
+/// every possible number is a state of the automaton. The length of the searched text bounds the
+/// repetition instead.
 fn without_upper_bounds(pattern: &str) -> String {
     let mut parts = pattern.split('{');
     let mut unbounded = parts.next().unwrap_or_default().to_owned();

@@ -1,11 +1,11 @@
-//! Answers about parts of a text, which are remembered: the same names and values stand in a text
-//! again and again.
+//! Remembered answers to questions about parts of a text. The same names and values often occur
+//! many times.
 
 use crate::word_table::hash;
 use std::cell::RefCell;
 
-/// Number of answers that are remembered, a power of two. Each stands in one of two places side by side, and
-/// a later one takes that of the earlier one of both.
+/// Number of answers that are remembered, a power of two. Each answer belongs to a pair of
+/// neighbouring places. A new answer replaces the older one of its pair.
 const PLACES: usize = 128;
 
 /// A question about a part of a text, whose answer depends on the bytes of the part alone.
@@ -13,26 +13,26 @@ const PLACES: usize = 128;
 pub(crate) enum Question {
     /// How surely it names a secret.
     Name,
-    /// Where the first sign stands that is neither ASCII nor a letter.
+    /// Place of the first character outside ASCII that is not a letter.
     FirstSign,
     /// Where the last such sign ends.
     AfterLastSign,
-    /// Whether no field is behind a name in it.
+    /// Whether no field follows a name in the part.
     NoField,
-    /// Whether it is a secret under a name of a strength, in a style.
+    /// Whether the part is a secret under a name of this strength, in this style.
     Secret(u8, u8),
-    /// Whether it has at least so many bytes and looks random.
+    /// Whether the part has at least this number of bytes and looks random.
     Random(u8),
-    /// Which secrets are in it if it is decoded, after so many times.
+    /// Secrets in the decoded part, after this number of earlier decodings.
     Decoded(usize),
-    /// How the kind of an index matches at its beginning.
+    /// Match of the kind with this index, at the beginning of the part.
     Match(usize),
-    /// How the kind of an index matches before a keyword.
+    /// Match of the kind with this index, before a keyword in the part.
     MatchBefore(usize),
 }
 
 impl Question {
-    /// Returns a number by which most questions differ.
+    /// Returns a number that differs between most questions.
     fn number(self) -> usize {
         match self {
             Self::Name => 1,
@@ -67,7 +67,7 @@ impl<A> Default for Memo<'_, A> {
 }
 
 impl<'t, A: Clone> Memo<'t, A> {
-    /// Returns the answer to a question about a part. It is asked for if it is not remembered.
+    /// Returns the remembered answer to a question about a part. Calls `answer` if there is none.
     pub(crate) fn recall(
         &self,
         question: Question,
@@ -110,7 +110,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// What is remembered is what is answered, for each question. These two have the same places.
+        /// A remembered answer is the same as a new one. The two questions of this test share their
+        /// places.
         #[test]
         fn remembered_answers_are_those_that_were_given(
             asked in prop::collection::vec(("[ab]{0,3}", prop::sample::select(vec![0_u8, 128])), 1..200),

@@ -1,9 +1,9 @@
-//! The work of a search, and the question whether it may go on.
+//! Counts the work of a search, and checks whether the search may go on.
 
 use crate::Exhausted;
 use std::time::Instant;
 
-/// Work between two questions, in steps of an automaton: 10 to 30 ms of the slowest ones.
+/// Work between two checks, in steps of an automaton: 10 to 30 ms of the slowest steps.
 const BETWEEN: usize = 1 << 19;
 
 /// Counts the work of a search, and asks at intervals whether it may go on.
@@ -35,7 +35,7 @@ pub(crate) trait Work {
     ///
     /// # Errors
     ///
-    /// It may not.
+    /// The search may not go on.
     fn ask(&mut self) -> Result<(), Exhausted>;
 }
 

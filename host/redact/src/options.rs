@@ -33,7 +33,7 @@ pub struct FullRule {
     pub keywords: Vec<String>,
     /// Least length of the secret, in bytes.
     pub min_length: usize,
-    /// Least Shannon entropy of the secret, in bits per character.
+    /// Minimum Shannon entropy of the secret, in bits per character.
     pub min_entropy: f32,
     /// Regular expressions: a secret that one of them matches is not masked.
     pub allow: Vec<String>,

@@ -19,14 +19,14 @@ const MAX_COMPILED_BYTES: usize = 1024 * 1024;
 const MAX_AUTOMATON_BYTES: usize = 256 * 1024;
 /// Longest replacement in bytes.
 const MAX_REPLACEMENT_BYTES: usize = 256;
-/// Bound of the keywords, of the allowed patterns, and of the allowed words of a rule.
+/// Maximum number of keywords, of allowed patterns, and of allowed words of a rule.
 const MAX_LIST_ENTRIES: usize = 256;
 /// Largest entropy that a text can have, in bits per byte.
 const MAX_ENTROPY: f32 = 8.0;
-/// Distance around a keyword in which a match of a pattern of unbounded length is searched, in bytes.
-/// A longer match is masked as far as that.
+/// Distance around a keyword in which a match of a pattern of unbounded length is searched, in
+/// bytes. A longer match is masked up to this distance.
 const UNBOUNDED_REACH: usize = 4096;
-/// Largest such distance for a pattern of bounded length, in bytes.
+/// Largest distance around a keyword in which a match of bounded length is searched, in bytes.
 const MAX_REACH: usize = 8192;
 
 /// An own rule that is ready to search.
@@ -50,7 +50,8 @@ impl OwnRule {
     ///
     /// # Errors
     ///
-    /// Names the rule and the reason; never quotes a pattern, which may contain a secret.
+    /// The message names the rule and the reason. It never quotes a pattern, which may contain a
+    /// secret.
     pub(crate) fn new(own: &FullRule, rule: usize) -> Result<Self, String> {
         let refuse = |reason: String| format!("rule `{}`: {reason}", own.id);
         if own.id.is_empty()
@@ -126,7 +127,7 @@ impl OwnRule {
         })
     }
 
-    /// Searches around places (keywords, or a whole part of a text), which are in order.
+    /// Searches around `places`, which are sorted. They are keywords, or a whole part of a text.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ use threads::{End, Scope, Threads};
 /// Bytes that the search for the first letters of a match reads at a time.
 const PREFILTER_BYTES: usize = if cfg!(test) { 16 } else { 64 * 1024 };
 
-/// Work of reading them in the worst case, in steps for each byte.
+/// Work of the search for the first letters in the worst case, in steps for each byte.
 const PREFILTER_WORK: usize = 16;
 
 /// Work of a match, besides that of its bytes.
@@ -36,7 +36,7 @@ const SECRET_GROUP: &str = "secret";
 #[derive(Debug)]
 pub(crate) struct Pattern {
     nfa: NFA,
-    /// `None` if their memory does not suffice for this pattern.
+    /// `None` if the memory of the automata does not suffice for this pattern.
     automata: Option<Automata>,
     /// Finds the first letters of a match.
     prefilter: Option<Prefilter>,
@@ -230,7 +230,7 @@ impl Pattern {
                         has_match,
                     } => {
                         beyond = place;
-                        // A match that began farther before would have ended.
+                        // A match that began at a greater distance would already have ended.
                         if let Some(longest) = self.longest.filter(|_| !has_match) {
                             at = at.max(place.saturating_sub(longest));
                         }
@@ -294,7 +294,8 @@ impl Pattern {
         let longest = prefilter.max_needle_len();
         let mut start = from;
         loop {
-            // Up to `end`, a candidate is as in the whole text. It may go on beyond.
+            // Up to `end`, the candidates are those of the whole text. A candidate may continue
+            // beyond `end`.
             let end = (start + PREFILTER_BYTES).min(bytes.len());
             let span = Span::from(start..(end + longest).min(bytes.len()));
             match prefilter.find(bytes, span) {

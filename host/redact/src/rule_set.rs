@@ -1,7 +1,9 @@
-//! Rule sets in the form of the contract 0.1.0: patterns after a filter by keywords, and known values
-//! in their usual encodings. What they find never changes: plugins that were built for 0.1.0 rely on
-//! it. The size of the output is bounded. Time is bounded by a deadline, which is checked within a
-//! search, too: one search of a slow pattern in a long text could take minutes.
+//! Rule sets in the form of the contract 0.1.0: patterns after a filter by keywords, and known
+//! values in their usual encodings. Their matches never change, because plugins that were built for
+//! 0.1.0 rely on them.
+//!
+//! The size of the output is bounded. The time is bounded by a deadline, which is also checked
+//! within a search: one search of a slow pattern in a long text could take minutes.
 
 mod json;
 mod known_values;
@@ -87,7 +89,7 @@ pub struct Scanner {
     keywords: AhoCorasick,
     keyword_rules: Vec<usize>,
     values: known_values::KnownValues,
-    /// Number of the patterns that need much memory, of those that were checked.
+    /// Number of checked patterns that need much memory.
     large_patterns: usize,
 }
 

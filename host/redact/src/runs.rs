@@ -1,15 +1,15 @@
-//! Runs of bytes of a class, which are remembered.
+//! Remembers runs of bytes that belong to one class.
 
 use std::cell::Cell;
 
 /// A class of bytes whose runs are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Letters, digits, `_`, `-`, `.`, and all that is not ASCII: names.
+    /// Characters of names: letters, digits, `_`, `-`, `.`, and everything outside ASCII.
     Name,
     /// Signs of a token in a header.
     Token,
-    /// Signs of the value of a cookie of a session.
+    /// Characters in the value of a session cookie.
     Session,
     /// All but quotation marks, backslashes, and brackets that close.
     Value,
@@ -139,7 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Runs of a class, forwards and backwards in any order, are what a plain search gives.
+        /// For places in any order and both directions, the runs are those of a plain search.
         #[test]
         fn remembered_runs_change_no_result(
             text in "[ab= é]{0,60}",

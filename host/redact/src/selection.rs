@@ -1,4 +1,4 @@
-//! What a selection may hold, and which kinds and forms of the catalogue it names.
+//! Limits of a selection, and the kinds and forms of the catalogue that it names.
 
 use crate::options::{FullRule, Options, Replacement};
 use crate::own_rule::OwnRule;
@@ -7,22 +7,24 @@ use crate::{catalog, forms};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Bound of the patterns in the allow lists of all own rules.
+/// Maximum number of patterns in the allow lists of all own rules.
 const MAX_ALLOW_PATTERNS: usize = 1024;
-/// Bound of the words in the allow lists of all own rules.
+/// Maximum number of words in the allow lists of all own rules.
 const MAX_ALLOW_WORDS: usize = 16 * 1024;
 /// Longest text that may replace a secret, in bytes.
 const MAX_REPLACEMENT_BYTES: usize = 256;
 /// Shortest and longest key of [`Replacement::Token`], in bytes. A shorter key can be guessed from a
 /// token and its secret.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=4096;
-/// Bound of the names that an error suggests.
+/// Maximum number of ids that an error suggests.
 const MAX_NEAR: usize = 5;
 
-/// Ids of the rules that `redact-secrets` had before the catalogue and that are no ids of it, each
-/// with the beginnings of the ids that replace it. Configurations that name an old id keep their
-/// meaning. What replaces the last two finds other secrets, too, so they are accepted without an
-/// effect: a text is rather masked than shown.
+/// Ids of rules that `redact-secrets` had before the catalogue and that the catalogue does not
+/// have. Each is followed by the beginnings of the ids that replace it. So configurations that name
+/// an old id keep their meaning.
+///
+/// The rules that replace the last two ids also find other secrets. So these two are accepted, but
+/// have no effect: masking too much is better than showing a secret.
 const OLD_IDS: &[(&str, &[&str])] = &[
     ("github-token", &["github-"]),
     ("gitlab-token", &["gitlab-"]),
@@ -203,7 +205,7 @@ fn bound(what: &str, count: usize, most: usize) -> Result<(), SelectionError> {
     Ok(())
 }
 
-/// Returns whether `name`, which a configuration contains, names the rule `id` of the catalogue.
+/// Returns true if `name`, from a configuration, means the rule `id` of the catalogue.
 fn is_named(id: &str, name: &str) -> bool {
     let old = || OLD_IDS.iter().filter(|(old, _)| *old == name);
     id == name || old().any(|(_, new)| new.iter().any(|start| id.starts_with(start)))

@@ -103,7 +103,7 @@ proptest! {
         prop_assert_eq!(counts.total(), stream_counts.total());
     }
 
-    /// Lines that are written at once hold no value, and nothing is written twice.
+    /// Lines that are written at once contain no known value, and nothing is written twice.
     #[test]
     fn lines_that_are_written_at_once_are_masked(
         parts in prop::collection::vec(prop_oneof![

@@ -30,7 +30,7 @@ pub struct Text<'t> {
     answers: Memo<'t, u8>,
     matches: Memo<'t, Option<Match>>,
     decoded: Memo<'t, Arc<[Hit]>>,
-    /// The last place that was decided, and what was decided there.
+    /// The range of the last call of `is_decided`.
     decided: Cell<(usize, usize)>,
 }
 
@@ -176,7 +176,7 @@ impl<'t> Text<'t> {
         self.escaped.remember(mark, from, place);
     }
 
-    /// Returns true if the same range was asked for in the call before: two keywords led to it.
+    /// Returns true if the previous call had the same range: two keywords led to it.
     pub(crate) fn is_decided(&self, range: &Range<usize>) -> bool {
         let range = (range.start, range.end);
         self.decided.replace(range) == range
@@ -239,7 +239,7 @@ impl<'t> Text<'t> {
     pub fn line_start(&self, at: usize) -> usize {
         let floor = at.saturating_sub(REACH);
         let known = self.line.get();
-        // Without a line break in them: the bytes from `start` to `end`.
+        // The range `start..end` contains no line break.
         let (start, end) = if known.start <= at && at <= known.end {
             (known.start, known.end)
         } else {
@@ -270,7 +270,8 @@ impl<'t> Text<'t> {
             });
             return start.max(floor);
         }
-        // What is known began within a line, at the reach of a later place.
+        // The known range begins within a line, because an earlier search stopped at its reach.
+        // Searches the bytes before it.
         let after = self.line_break_before(floor..start);
         let line = Line {
             start: after.unwrap_or(floor),
@@ -323,7 +324,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Searches in any order give what a plain search gives.
+        /// Searches in any order give the same results as a plain search.
         #[test]
         fn remembered_searches_change_no_result(
             text in "[ab\n é]{0,600}",
@@ -348,8 +349,8 @@ mod tests {
     }
 
     proptest! {
-        /// In lines that are longer than the reach, too, searches in any order give what a plain
-        /// search gives.
+        /// In lines that are longer than the reach, too, searches in any order give the same
+        /// results as a plain search.
         #[test]
         fn remembered_searches_of_long_lines_change_no_result(
             lengths in prop::collection::vec(0..3 * REACH, 1..4),

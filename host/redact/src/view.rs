@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// A text from which terminal escapes are taken out, so that a colour in the middle of a secret
-/// hides nothing, and in which bytes that are not UTF-8 are replaced by one character each.
+/// A text without its terminal escapes, so that a colour in the middle of a secret hides nothing.
+/// One character replaces each sequence of bytes that is not UTF-8.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     /// What is searched.
@@ -20,7 +20,7 @@ pub(crate) struct View {
 struct Splice {
     /// Where it belongs in the text.
     at: usize,
-    /// Length of what stands there instead, in bytes: 0 for an escape.
+    /// Length of the replacement in the text, in bytes: 0 for an escape.
     length: usize,
     source: Vec<u8>,
 }
@@ -80,7 +80,7 @@ impl View {
         }
     }
 
-    /// Takes what is left at the end as it is.
+    /// Ends the text. Appends the incomplete escape or character at its end as it is.
     pub(crate) fn finish(&mut self) {
         let left = std::mem::take(&mut self.pending);
         match std::str::from_utf8(&left) {
@@ -128,8 +128,8 @@ impl View {
     }
 
     /// Writes the source of the bytes `from..end` of the text, with the replacements in place of
-    /// their ranges, which are in order and do not overlap. What was taken out within a masked range
-    /// is left out. Returns where each replacement begins in `output`.
+    /// their ranges. The ranges are in order and do not overlap. Omits bytes that were taken out
+    /// within a masked range. Returns where each replacement begins in `output`.
     pub(crate) fn write(
         &mut self,
         from: usize,
@@ -150,8 +150,9 @@ impl View {
         places
     }
 
-    /// Writes the source of the bytes `from..until`, with what was taken out before `until`, and at
-    /// `until` if `last`. Leaves out what was taken out before `from`. Returns the end.
+    /// Writes the source of the bytes `from..until`, with the bytes that were taken out before
+    /// `until`. If `last` is true, also writes the escapes at `until`. Omits bytes that were taken
+    /// out before `from`. Returns the end.
     fn write_plain(
         &mut self,
         from: usize,
@@ -249,7 +250,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Without masks, what was taken out comes back byte for byte, however the bytes are split.
+        /// Without masks, the output has the same bytes as the input, however the input is split.
         #[test]
         fn without_masks_the_bytes_come_back(
             parts in prop::collection::vec(prop_oneof![

@@ -1,12 +1,13 @@
-//! Tables in which a word is looked up by its hash: comparing it with each of a hundred words takes
-//! longer than all else that is decided about a value.
+//! Tables that find a word by its hash. To compare a word with each of a hundred others would take
+//! longer than all other checks of a value.
 
 /// Words with what they mean.
 #[derive(Debug)]
 pub(crate) struct WordTable<V> {
     /// A word stands at its hash or in the places after it, up to a place that is empty.
     places: Vec<Option<(&'static str, V)>>,
-    /// For each length, the first letters of the words: most others need no hash.
+    /// For each length, the first letters of the words, as bits. Most other words fail this check
+    /// and need no hash.
     begins: Vec<u32>,
 }
 
@@ -55,8 +56,8 @@ impl<V: Copy> WordTable<V> {
         Some(*value)
     }
 
-    /// Returns what a word of at most 32 bytes in letters of any case means, in a table of words in
-    /// lower case.
+    /// Returns the meaning of a word of at most 32 bytes, whatever the case of its letters. The
+    /// words of the table must be in lower case.
     pub(crate) fn get_any_case(&self, word: &[u8]) -> Option<V> {
         if !self.may_have(word) {
             return None;
@@ -79,8 +80,8 @@ fn bit(word: &[u8]) -> u32 {
     1 << (word.first().copied().unwrap_or(0) & 31)
 }
 
-/// Returns a hash of the length of a text and of its first and last bytes, which tell words apart. It
-/// guards against nothing: only fixed tables and small memories use it.
+/// Returns a hash of the length of a text and of its first and last bytes, which distinguish words
+/// well. The hash resists no attack: only fixed tables and small caches use it.
 pub(crate) fn hash(text: &[u8]) -> usize {
     let number = |chunk: Option<&[u8; 8]>| chunk.map(|chunk| u64::from_le_bytes(*chunk));
     let (head, tail) = match (number(text.first_chunk()), number(text.last_chunk())) {

@@ -247,7 +247,7 @@ impl KubernetesAccess {
     async fn access(&self, token: String, path: String) -> Result<Access, String> {
         let mut digest = Sha256::new();
         digest.update(&path);
-        // Separates the two: no path contains this byte.
+        // Separates the path and the token: no path contains this byte.
         digest.update([0]);
         digest.update(&token);
         let key = digest.finalize().into();

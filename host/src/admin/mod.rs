@@ -57,8 +57,8 @@ pub enum AdminError {
     },
 }
 
-/// The listening sockets of the admin server. Cheap to clone. They outlive a change of the configuration, so
-/// that each run of the pipeline answers on the same sockets.
+/// The listening sockets of the admin server. Cheap to clone. They outlive a change of the
+/// configuration: each new pipeline answers on the same sockets.
 #[derive(Clone, Debug, Default)]
 pub struct Listeners(Vec<(ListenAddress, Arc<TcpListener>)>);
 

@@ -1,6 +1,6 @@
-//! Tracks the stage of the current request of a connection, which determines its deadline. hyper has a timeout
-//! for headers, but it includes the time between two requests, and hyper has none for a peer that does not read
-//! its response.
+//! Tracks the stage of a connection's current request, which determines the deadline. The header
+//! timeout of hyper includes the time between two requests, and hyper has no timeout for a peer
+//! that does not read its response.
 
 use crate::locked::Locked;
 use http_body::{Frame, SizeHint};

@@ -49,7 +49,7 @@ pub struct WatchStatus {
     pub resource: String,
     /// Seconds since the last data.
     pub age_seconds: u64,
-    /// Seconds since it began to fail; absent while it works.
+    /// Seconds since the watch began to fail; absent while the watch works.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_seconds: Option<u64>,
     /// Requests that failed.
@@ -102,9 +102,9 @@ pub struct EventStatus {
 pub struct WaitingStatus {
     /// Events that plugins hold (`onError: block`).
     pub held: u64,
-    /// Seconds since a plugin began to hold the oldest of them.
+    /// Seconds since a plugin began to hold the oldest held event.
     pub held_seconds: u64,
-    /// The plugin that holds the oldest of them.
+    /// The plugin that holds the oldest held event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
     /// Runs that are deferred: their transitions are emitted when there is room.
@@ -139,7 +139,7 @@ pub struct ReloadStatus {
     pub last_refusal: Option<String>,
 }
 
-/// The state of the journal, which `GET /sinks` shows alone.
+/// The state of the journal. `GET /sinks` shows only this part of the status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JournalStatus {
@@ -171,21 +171,21 @@ pub struct JournalStatus {
 pub struct SinkStatus {
     /// Its name.
     pub name: String,
-    /// Events that it acknowledged since the observer started or its configuration changed.
+    /// Events that the sink acknowledged since the observer started or its configuration changed.
     pub delivered: u64,
     /// Attempts that failed since the observer started or its configuration changed.
     pub failed_attempts: u64,
     /// Events that wait for it.
     pub waiting: u64,
-    /// Age of the oldest of them in seconds.
+    /// Age of the oldest waiting event in seconds.
     pub oldest_seconds: u64,
     /// End of the pause that the receiver asked for. Nothing is sent before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<Timestamp>,
     /// Its dead letters.
     pub dead_letters: u64,
-    /// Events that it did not acknowledge in time and that are still retried, because there are too many
-    /// dead letters.
+    /// Events that the sink did not acknowledge in time. They are still retried, because there are
+    /// too many dead letters.
     pub held: u64,
 }
 

@@ -14,9 +14,9 @@ use std::sync::Arc;
 /// The extent of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckScope {
-    /// Only plugins: the file may be for another machine.
+    /// Checks only plugins, because the file may be for another machine.
     AnyMachine,
-    /// Also files, folders and variables: the observer runs on this machine.
+    /// Also checks files, folders and variables, because the observer runs on this machine.
     ThisMachine,
 }
 
@@ -102,8 +102,8 @@ async fn mistakes(
             found.push((at, format!("plugin `{name}`: {problem}")));
             wrong.push(field);
         }
-        // Ends the search at a mistake of the whole configuration: it has no field that could be
-        // removed.
+        // Ends the search at a mistake of the whole configuration: such a mistake has no field that
+        // could be removed.
         let wrong: Option<Vec<_>> = wrong.into_iter().collect();
         match wrong {
             Some(wrong) if !wrong.is_empty() => omitted.extend(wrong),

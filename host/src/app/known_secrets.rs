@@ -3,8 +3,8 @@
 use crate::observe;
 use tracing::{debug, warn};
 
-/// A namespace whose Secrets no run needs: who may read them may read those of all namespaces, in
-/// effect.
+/// A namespace whose Secrets no run needs. An observer that may read them may usually read the
+/// Secrets of all namespaces.
 const SYSTEM_NAMESPACE: &str = "kube-system";
 
 /// Warns if the observer may read the Secrets of the whole cluster.

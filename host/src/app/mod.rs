@@ -129,7 +129,7 @@ impl App {
         Self::assemble(source, config, compiler, carried).await
     }
 
-    /// Returns what a pipeline with another configuration takes over.
+    /// Returns the state that the next pipeline takes over.
     #[must_use]
     pub fn carried_over(&self) -> CarriedOver {
         self.carried.clone()

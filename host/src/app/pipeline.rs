@@ -2,8 +2,8 @@
 //!
 //! observe → track → prepare → journal → one set of lanes per sink
 //!
-//! Each stage ends when the stage before it has ended and its own work is done. Beside them run
-//! services: plugins that come and go, the control socket, the admin server.
+//! Each stage ends when the stage before it has ended and its own work is done. Services run beside
+//! the stages: drop-in plugins, the control socket, the admin server.
 
 use super::deliveries::Deliveries;
 use super::removed_sinks::RemovedSinkBacklog;
@@ -184,7 +184,7 @@ impl Pipeline {
     }
 }
 
-/// Runs the prepare stage until `commands` is closed and all of them are done.
+/// Runs the prepare stage until `commands` is closed and all commands are done.
 async fn prepare(preparation: Preparation, commands: mpsc::Receiver<(Arc<str>, PrepareCommand)>) {
     lanes::run(commands, UNBOUNDED_LANES, |command| {
         preparation.handle(command)

@@ -22,7 +22,7 @@ use std::time::Duration;
 use step_observer_core::Ledger;
 use tracing::warn;
 
-/// Longer than any wait for evidence in core (its longest is 35 s).
+/// Shortest look-back of a ledger. It exceeds the longest wait for evidence in core, which is 35 s.
 const MIN_LOOK_BACK: SignedDuration = SignedDuration::from_mins(1);
 
 /// State that a pipeline hands over to the next one, which has another configuration. Cheap to

@@ -23,8 +23,8 @@ pub(super) enum SinkLifetime {
     /// event is left to prepare.
     Events {
         chain: Arc<Chain>,
-        /// The sink that receives the dead letters of this one, and a sender. The sender is dropped
-        /// when the delivery to this one has ended.
+        /// The sink that receives the dead letters of this sink, and a sender. The sender is
+        /// dropped when the delivery to this sink has ended.
         dead_letters: Option<(DeadLetterSink, oneshot::Sender<()>)>,
     },
     /// The sink receives the dead letters of another sink, until the delivery to that sink has
@@ -50,7 +50,7 @@ impl SinkOpener<'_> {
         if let Some(DeadLetterConfig { to, retry }) = config.dead_letter_sink.as_deref().cloned() {
             let mut dead_letter_sink = SinkConfig::new(config.dead_letter_name(), to);
             dead_letter_sink.retry = retry;
-            // Without the path: some receivers use it as a password.
+            // Omits the path of the URL, because some receivers use it as a password.
             let destination = config.to.origin().unwrap_or(config.name.clone());
             let (closes, closed) = oneshot::channel();
             let name = dead_letter_sink.name.clone();

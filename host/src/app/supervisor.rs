@@ -61,8 +61,8 @@ impl Milestone {
         }
     }
 
-    /// Drops the milestone's own token. It keeps the milestone from being reached before all stages
-    /// are spawned.
+    /// Drops the milestone's own token. Until then, the milestone cannot be reached, so all stages
+    /// can be spawned first.
     fn release(&mut self) {
         self.token = None;
     }

@@ -95,7 +95,8 @@ pub(super) async fn track(
     }
 }
 
-/// Reads logs beside the other stages: of steps that run, and of Pods that will soon be gone.
+/// Reads logs while the other stages run: logs of steps that run, and of Pods that will soon be
+/// gone.
 pub(super) async fn prefetch_logs(mut prefetches: mpsc::Receiver<LogPrefetch>) {
     let mut reading = FuturesUnordered::new();
     loop {

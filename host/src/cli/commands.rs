@@ -21,7 +21,7 @@ pub(super) async fn dispatch(
         Command::Config(command) => config::config(command).await,
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
-        // It needs no runtime: `main` has handled it.
+        // This command needs no runtime: `main` has already handled it.
         Command::CompilePlugin => Ok(CommandOutcome::Complete),
     }
 }

@@ -50,8 +50,8 @@ impl ConfigFile {
             seen: self.seen,
             last: self.seen,
         };
-        // A thread of its own wakes once for each look. A timer of the runtime with its thread for files
-        // wakes six times.
+        // Uses a thread of its own, which wakes once for each look at the file. A timer and the
+        // file thread of the runtime would wake six times.
         let thread = std::thread::Builder::new().name("config-file".to_owned());
         if let Err(error) = thread.spawn(move || poll(&path, change, changed)) {
             warn!(%error, "changes of the configuration file are not noticed");
@@ -63,7 +63,7 @@ impl ConfigFile {
     }
 }
 
-/// Looks at the file until it has changed, or nobody waits for that.
+/// Looks at the file until it has changed, or the receiver of the change is dropped.
 fn poll(path: &Path, mut change: Change, changed: oneshot::Sender<FileStamp>) {
     while !changed.is_closed() {
         std::thread::sleep(POLL_INTERVAL);
@@ -86,7 +86,7 @@ fn stamp(path: &Path) -> Option<FileStamp> {
     ))
 }
 
-/// What is known of a file whose change is awaited.
+/// The state of a wait for a change of a file.
 struct Change {
     /// The stamp that the file has before its change.
     seen: Option<FileStamp>,

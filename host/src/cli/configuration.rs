@@ -1,4 +1,4 @@
-//! The effective configuration of `run` and `replay`: the file, then the command line over it.
+//! The effective configuration of `run` and `replay`: the file, overridden by the command line.
 
 use super::args::PipelineArgs;
 use super::outcome::CommandError;

@@ -1,5 +1,5 @@
-//! The program's text in memory. A start, a load of a plugin or a burst uses some 20 MiB of it, the idle
-//! program half a MiB.
+//! Unmaps the program's machine code (its text) from memory at intervals. A start, a load of a
+//! plugin or a burst uses some 20 MiB of it, the idle program half a MiB.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 use tracing::debug;
 
-/// Time between two times that the text is unmapped.
+/// Time between two unmappings of the text.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Unmaps the text every 30 seconds. Pages that are used again are mapped again from the system's cache
-/// of files, 16 at a time: less than a millisecond for all of them.
+/// Unmaps the text every 30 seconds. When pages are used again, the system maps them from its file
+/// cache, 16 at a time. For all pages, this takes less than a millisecond.
 pub(super) fn unmap_at_intervals() {
     let unmap = || {
         loop {
@@ -36,8 +36,8 @@ fn unmap() -> std::io::Result<()> {
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     for text in text_mappings(&maps, &std::fs::read_link("/proc/self/exe")?) {
         let start = std::ptr::with_exposed_provenance_mut::<c_void>(text.start);
-        // SAFETY: the mapping is that of the program's file, and cannot be written. So each of its
-        // pages is mapped again with the same bytes when it is used.
+        // SAFETY: the range maps the program's file and cannot be written. So each of its pages is
+        // mapped again with the same bytes when it is used.
         unsafe { rustix::mm::madvise(start, text.len(), rustix::mm::Advice::LinuxDontNeed)? };
     }
     Ok(())

@@ -78,7 +78,7 @@ pub(super) async fn record(
     };
     let ran = tokio::select! {
         ran = app.run(stop) => ran.map(drop),
-        // The files have everything that was read before.
+        // Nothing is lost: the files have everything that was read before the signal.
         () = stop_signals(2) => Ok(()),
     };
     let mut recorder = lock(&recorder);
@@ -277,7 +277,7 @@ fn lock(recorder: &Locked<Recorder>) -> MutexGuard<'_, Recorder> {
     recorder.lock()
 }
 
-/// Prints a notice on standard error. An empty one ends the line of progress on a terminal.
+/// Prints a notice on standard error. An empty notice ends the progress line on a terminal.
 fn print_notice(text: &str) {
     if !text.is_empty() || io::stderr().is_terminal() {
         writeln!(io::stderr(), "{text}").ok();

@@ -9,8 +9,9 @@ use std::time::Duration;
 use step_observer::app::Source;
 use step_observer::observe::{ObserveError, RecordedLogs, RecordedStreams, Speed};
 
-/// Merges recordings and watch streams into one source. A name is a file, a folder with files `*.jsonl`, a pipe (such as
-/// that of `<(kubectl …)`), or `-`. Logs come from `logs`, else from the files beside the recordings.
+/// Merges recordings and watch streams into one source. A name is a file, a folder with files
+/// `*.jsonl`, a pipe (such as `<(kubectl …)`), or `-`. Logs come from `logs`, else from the files
+/// beside the recordings.
 pub(super) fn source(
     names: &[PathBuf],
     logs: &[PathBuf],

@@ -31,7 +31,8 @@ pub(super) async fn redact(args: RedactArgs) -> Result<CommandOutcome, CommandEr
     }
     let engine = Arc::new(settings::engine(&options, &args.value_files)?);
     let (stopped, stop) = std::io::pipe()?;
-    // Before the first line is written: a user who sees it can stop the program.
+    // Listens for the signal before the first line is written, so that a user who sees this line
+    // can stop the program.
     let stop_signal = stop_signals(1);
     let mut filter = tokio::task::spawn_blocking(move || {
         let filter = Filter {

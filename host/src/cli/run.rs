@@ -67,7 +67,8 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
     }
 }
 
-/// The configuration of `run`: the file, the command line over it, and the default sink.
+/// The configuration of `run`: the file, overridden by the command line, with the default sink if
+/// neither names one.
 async fn run_config(args: &RunArgs, compiler: &Compiler) -> Result<Config, CommandError> {
     let RunArgs {
         pipeline,
@@ -92,8 +93,8 @@ async fn run_config(args: &RunArgs, compiler: &Compiler) -> Result<Config, Comma
     Ok(config)
 }
 
-/// Waits until the file holds another usable configuration, and builds the pipeline of it. A refused configuration is
-/// logged and changes nothing.
+/// Waits until the file holds another usable configuration, and builds a pipeline from it. A
+/// refused configuration is logged and changes nothing.
 async fn changed_app(
     args: &RunArgs,
     compiler: &Compiler,

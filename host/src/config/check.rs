@@ -52,8 +52,8 @@ impl ConfigCheck {
     }
 
     /// Returns the plugins, each with the path of its field. Omits a plugin that has a mistake in
-    /// `from`, `limits` or `wasi`, because loading it could report further mistakes that are only a
-    /// consequence of that one.
+    /// `from`, `limits` or `wasi`, because loading the plugin could report further mistakes that
+    /// only follow from the first.
     #[must_use]
     pub fn plugins(&self) -> Vec<(FieldPath, PluginConfig)> {
         let Some(config) = &self.0.value else {
@@ -67,8 +67,8 @@ impl ConfigCheck {
         found
     }
 
-    /// Returns what the plugins must prove. If `trust` contains a mistake, they must prove nothing,
-    /// so that mistakes of the plugins themselves are still found.
+    /// Returns the signatures and digests that plugins must have. If `trust` contains a mistake,
+    /// plugins need none, so that mistakes of the plugins themselves are still found.
     #[must_use]
     pub fn trust(&self) -> TrustConfig {
         let is_invalid = self.0.is_invalid(&FieldPath::default().key("trust"));
@@ -131,7 +131,8 @@ impl ConfigCheck {
         }
     }
 
-    /// Adds mistakes of fields whose paths are below `path`, except where there is one.
+    /// Adds mistakes of fields whose paths are below `path`. A field that already has a mistake
+    /// gets no second one.
     fn add_mistakes_below(&mut self, path: &FieldPath, problems: Vec<(String, String)>) {
         for (field, problem) in problems {
             let field = path.join(FieldPath::parse(&field).unwrap_or_default());

@@ -6,9 +6,9 @@ use crate::plugin::{PluginConfig, PluginFrom};
 use serde_json::Value;
 
 impl Config {
-    /// Replaces values that may be secrets with `***`: values of headers, paths and queries of URLs,
-    /// what `redact-secrets` searches for and its key, and the whole configuration of plugins from
-    /// files, because its meaning is unknown.
+    /// Replaces values that may be secrets with `***`: values of headers, paths and queries of
+    /// URLs, the rules, values and key of `redact-secrets`, and the whole configuration of plugins
+    /// from files, because its meaning is unknown.
     #[must_use]
     pub fn masked(&self) -> Self {
         let mut masked = self.clone();

@@ -29,14 +29,14 @@ enum State {
     #[default]
     Closed,
     /// Before `until`, attempts are permitted only to a few namespaces without failures. The first
-    /// attempt after it is a probe.
+    /// attempt after `until` is a probe.
     Open { until: Duration },
-    /// A probe runs. Until `until`, the rules of `Open` hold. The first attempt after it is another
-    /// probe.
+    /// A probe runs. Before `until`, the rules of `Open` hold. The first attempt after `until` is
+    /// another probe.
     Probing { until: Duration },
 }
 
-/// Why the breaker is open, or will be.
+/// The cause that opened the breaker, or will open it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum OpenedBy {
     /// Attempts failed.

@@ -113,8 +113,8 @@ impl Delivery {
     pub(crate) async fn run(self, closing: Closing) {
         let (lanes, items) = mpsc::channel(MAX_FETCHED_EVENTS);
         let limits = LaneLimits {
-            // Allows the work on all events in delivery at a time. An event that waits for its next
-            // attempt then delays only its own run.
+            // Allows concurrent work on all events in delivery. So an event that waits for its next
+            // attempt delays only its own run.
             concurrency: WINDOW_EVENTS,
             capacity: WINDOW_EVENTS,
         };

@@ -1,5 +1,5 @@
-//! Bounds the events of one sink that are in delivery, and its concurrent attempts. Each namespace has
-//! its share of both, so that one with a large backlog delays no other.
+//! Bounds the events of one sink that are in delivery, and its concurrent attempts. Each namespace
+//! has its share of both, so that a namespace with a large backlog delays no other namespace.
 
 use crate::journal::is_fair;
 use crate::locked::Locked;
@@ -109,8 +109,8 @@ impl AttemptQueue {
         }))
     }
 
-    /// Waits for a permit. A waiting future must not be dropped unless all are: a permit that it
-    /// was granted meanwhile would be lost.
+    /// Waits for a permit. Waiting futures may be dropped only all together: otherwise a permit
+    /// that was granted to a dropped one would be lost.
     pub(super) async fn acquire(&self, namespace: u32) -> AttemptPermit<'_> {
         let granted = {
             let mut state = self.0.lock();
@@ -140,7 +140,7 @@ impl AttemptQueue {
 }
 
 impl State {
-    /// Returns the event that gets the next permit.
+    /// Returns the sender for the waiting event that gets the next permit.
     fn next(&mut self) -> Option<oneshot::Sender<()>> {
         let namespace = self.order.pop_front()?;
         let waiting = self.waiting.get_mut(&namespace)?;

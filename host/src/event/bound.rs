@@ -70,7 +70,8 @@ impl Encoded {
         ))
     }
 
-    /// Returns the larger of its sizes in JSON format and in binary mode over HTTP.
+    /// Returns the size of the event in JSON format or in binary mode over HTTP, whichever is
+    /// larger.
     fn largest_size(&self) -> Result<usize, EncodeError> {
         let binary = self.binary(Binding::HTTP)?;
         let headers = binary.headers.iter();

@@ -75,15 +75,16 @@ pub struct StepEventData<'a> {
     pub step: &'a RawValue,
     /// Position among the steps, from 0.
     pub step_index: u32,
-    /// Which size `step` had, and that members of it were left out. Missing if `step` is whole.
+    /// Size of the whole step, and whether members of `step` are missing. Absent if `step` is
+    /// complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_info: Option<StepInfo>,
     /// The step's state (Tekton v1beta1 `StepState`).
     pub step_state: StepState<'a>,
     /// The TaskRun.
     pub task_run: TaskRunRef<'a>,
-    /// Number of Secrets that the Pod refers to and that the observer was to mask, but could not read:
-    /// their values may be in the texts. Missing if there is none.
+    /// Number of Secrets of the Pod that the observer should mask but could not read. Their values
+    /// may be in the texts. Absent if all could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread_secrets: Option<usize>,
 }

@@ -1,5 +1,5 @@
-//! An accepted event: its JSON format, from which the other encodings are made, so that an event that
-//! is sent again has the same bytes. The data is located by its offset and never parsed again.
+//! An accepted event in JSON format. The other encodings are made from it, so that an event that is
+//! sent again has the same bytes. The data is located by its offset and never parsed again.
 
 use super::encode::{EncodeError, REQUIRED, STRUCTURED_MEDIA_TYPE};
 use base64::Engine as _;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 /// (HTTP binding §3.1.3.2): space, double quote, percent. Control characters cannot occur.
 const HEADER_ESCAPES: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
-/// How an event is put into a message, for protocols without further modes.
+/// Form of an event in a message, for protocols that have only these two modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ContentMode {
@@ -149,7 +149,8 @@ impl Encoded {
         format!("{STRUCTURED_MEDIA_TYPE}; charset=utf-8")
     }
 
-    /// Makes one body of several events (CloudEvents JSON format §4), and returns its media type, too.
+    /// Makes one body of several events (CloudEvents JSON format §4). Returns the body and its
+    /// media type.
     #[must_use]
     pub fn batch<'a>(events: impl IntoIterator<Item = &'a Self>) -> (Bytes, String) {
         let mut body = vec![b'['];
@@ -335,13 +336,14 @@ impl Encoded {
         });
         match data {
             Some(name) => Ok(Some(name)),
-            // Only here does an error of the parser count. If `data` was found, the parser stopped
-            // there and reports an error, because the text goes on.
+            // An error of the parser counts only if no data was found. At the data, the parser
+            // stops early and reports the unread rest as an error.
             None => read.map(|()| None),
         }
     }
 
-    /// Returns the value of the last member. `name` must be a slice of the event.
+    /// Returns the value of the last member of the event. `name` is the name of this member, and
+    /// must be a slice of the event.
     fn value_at_end(&self, name: &str) -> Result<Bytes, EncodeError> {
         let begin = name.as_ptr() as usize - self.structured.as_ptr() as usize + name.len();
         let rest = self.structured.get(begin..).unwrap_or_default();
@@ -390,7 +392,7 @@ impl<'de, F: FnMut(&'de str, &'de RawValue) -> bool> Visitor<'de> for AttributeV
     }
 }
 
-/// Returns the canonical text of a value (CloudEvents 1.0 §3.1); for numbers and booleans that is
+/// Returns the canonical text of a value (CloudEvents 1.0 §3.1). For numbers and booleans, this is
 /// their JSON text.
 fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();

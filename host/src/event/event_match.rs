@@ -53,7 +53,8 @@ impl EventMatch {
         };
         let text = |pointer: &str| data.pointer(pointer).and_then(Value::as_str);
         let any = |patterns: &[String], pointer: &str| {
-            // A lookup allocates, and most conditions are empty.
+            // Skips the lookup for an empty condition: a lookup allocates, and most conditions are
+            // empty.
             patterns.is_empty() || matches_any(patterns, text(pointer).unwrap_or_default())
         };
         self.wants_phase(event)

@@ -38,8 +38,8 @@ use url::Url;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct EventConfig {
-    /// `source` of every event. The default is that of the original controller, so that triggers
-    /// that were written for it still match.
+    /// `source` of every event. The default is the `source` of the original controller, so that
+    /// triggers written for that controller still match.
     #[serde(deserialize_with = "crate::bounded::short_text")]
     pub source: String,
     /// Beginning of the `type` of every event, before `.started.v1` and so on.
@@ -85,7 +85,7 @@ impl Default for EventConfig {
 /// The attributes that identify an event. They are derived once per transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventIdentity {
-    /// `id`: the same transition always has the same one.
+    /// `id` of the event. The same transition always has the same id.
     pub id: String,
     /// `type`.
     pub ty: String,
@@ -129,8 +129,8 @@ pub enum BuildError {
     Encode(#[from] EncodeError),
 }
 
-/// Makes the event of a transition, without the receipt of masking: plugins do not see it. `log` is
-/// `None` for events that carry no log (`started`, `skipped`).
+/// Makes the event of a transition. The event lacks the receipt of masking, which plugins must not
+/// see. `log` is `None` for events that carry no log (`started`, `skipped`).
 ///
 /// # Errors
 ///
@@ -163,8 +163,8 @@ pub fn build(
     })
 }
 
-/// Makes the same event as [`build`], with the receipt, as the bytes that [`structured`] writes. Builds
-/// no tree of the data, which is only needed if a plugin or a sink reads the data.
+/// Makes the same event as [`build`], with the receipt of masking, as the bytes that [`structured`]
+/// writes. Builds no JSON tree of the data: only plugins and sinks that read the data need one.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The receipt of masking in the data of an event.
+//! The receipt of masking: the member of an event's data that counts the masked texts.
 
 use crate::redact::{RedactionCounts, VALUE_RULE};
 use crate::step::{Envelope, MaskCounts, Redactor};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 const MEMBER: &str = "redaction";
 /// Most rules that a receipt lists.
 const MAX_RULES: usize = 32;
-/// Most plugins that a receipt lists beside the first.
+/// Maximum number of plugins that a receipt lists in addition to the first one.
 const MAX_OTHERS: usize = 8;
 /// Longest id of a rule in a receipt, in bytes.
 const MAX_ID_BYTES: usize = 64;
@@ -22,30 +22,33 @@ const MAX_NAME_BYTES: usize = 64;
 
 // As in `data.rs`, the members are sorted by their JSON names.
 
-/// What was masked in the event, also in parts of it that were left out afterwards (`leftOut`,
-/// `logInfo`). It has no positions, no lengths and no texts.
+/// Counts of the texts that were masked in the event, also in parts that were left out afterwards
+/// (`leftOut`, `logInfo`). Contains no positions, no lengths and no texts.
 ///
-/// `rules` and `values` count the matches of all redactors. If one plugin masked, it is the one in
-/// `plugin`; further ones are in `others`, and their counts are a part of `rules` and `values`.
+/// `rules` and `values` count the matches of all redactors. `plugin` names the first plugin that
+/// masked, and `others` lists further plugins. The counts in `others` are a part of `rules` and
+/// `values`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Redaction {
-    /// How many of `values` the observer itself masked, by `knownSecrets`. Missing if none.
+    /// Number of matches in `values` that the observer itself masked (`knownSecrets`). Missing if
+    /// there are none.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub known_secrets: u64,
-    /// Matches of rules that are not in `rules`: there are more than 32, or the id of a rule is longer
-    /// than 64 bytes or has characters other than ASCII letters, digits, blanks and `-_.:/`. Missing
-    /// if none.
+    /// Number of matches of rules that `rules` omits. These are rules beyond the 32 with the most
+    /// matches, and rules whose id is longer than 64 bytes or has characters other than ASCII
+    /// letters, digits, blanks and `-_.:/`. Missing if there are none.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub other_rules: u64,
     /// The plugins that masked after `plugin` did, at most 8. Missing if there is none.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub others: Vec<OtherRedactor>,
-    /// Name of the plugin that declared the masks; of several, the first that masked. Missing if only
-    /// `knownSecrets` masked.
+    /// Name of the plugin that declared the masks. If several plugins masked, the first of them.
+    /// Missing if only `knownSecrets` masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
-    /// Number of matches by the id of the rule; of more than 32 rules, those with most matches.
+    /// Number of matches by the id of the rule. If there are more than 32 rules, only the 32 with
+    /// the most matches.
     pub rules: BTreeMap<String, u64>,
     /// Number of matches of known values: values of a plugin's configuration and of `knownSecrets`.
     pub values: u64,
@@ -69,7 +72,7 @@ pub struct OtherRedactor {
 // === impl Redaction ===
 
 impl Redaction {
-    /// Returns the receipt of what was masked, or `None` if nothing was.
+    /// Returns the receipt for the masked texts, or `None` if nothing was masked.
     #[must_use]
     pub fn of(masked: &MaskCounts) -> Option<Self> {
         if masked.is_empty() {
@@ -120,13 +123,14 @@ fn sum<'r>(counts: impl IntoIterator<Item = (&'r str, u32)>) -> u64 {
     counts.into_iter().map(|(_, count)| u64::from(count)).sum()
 }
 
-/// Returns whether a receipt may show the id. Those of plugins of the contract 0.1.0 may be any text.
+/// Returns whether a receipt may show the id of a rule. Plugins of the contract 0.1.0 may use any
+/// text as an id.
 fn is_listed(rule: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b" -_.:/".contains(&byte);
     !rule.is_empty() && rule.len() <= MAX_ID_BYTES && rule.bytes().all(is_allowed)
 }
 
-/// Returns a name or a version without control characters, in its bound.
+/// Returns a name or a version without control characters, cut to `MAX_NAME_BYTES`.
 fn shown(name: &str) -> String {
     let name: String = name.chars().filter(|c| !c.is_control()).collect();
     let end = name.floor_char_boundary(MAX_NAME_BYTES);
@@ -141,7 +145,8 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Removes the receipt from the data, before plugins see it: a redactor would search its words, too.
+/// Removes the receipt from the data before plugins see the event: a redactor would search the
+/// receipt, too.
 pub(crate) fn remove_redaction(envelope: &mut Envelope) {
     set(envelope, None);
 }

@@ -79,7 +79,7 @@ impl AdmissionStatus {
     }
 }
 
-/// The places of a record. They are given back when this is dropped.
+/// The places of a record. They are released when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     admission: Admission,
@@ -107,7 +107,7 @@ impl Admission {
         self.state().has_room(namespace, run)
     }
 
-    /// Returns whether any run of a namespace may.
+    /// Returns whether the bounds of a namespace allow a further record.
     pub(crate) fn has_namespace_room(&self, namespace: &str) -> bool {
         self.state().has_namespace_room(namespace)
     }
@@ -118,7 +118,7 @@ impl Admission {
     }
 
     /// Takes places for a record of this many bytes, even if there is no room. Callers check for
-    /// room before, but all transitions that one look at a run finds get places together.
+    /// room first, but only once for all transitions of a run that are found together.
     pub(crate) fn enter(&self, namespace: &Arc<str>, run: &Arc<str>, bytes: usize) -> Ticket {
         let places = 1 + bytes / PLACE_BYTES;
         let mut state = self.state();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 /// gets three quarters.
 const MAX_TIMES_FREE: usize = 3;
 
-/// Items that wait for one of `capacity` places, and the places of each namespace. Pure: it
-/// decides, and its callers wait.
+/// Items that wait for one of `capacity` places, and the places of each namespace. Pure: the queue
+/// only decides which item is next, and its callers do the waiting.
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
     capacity: usize,
@@ -170,7 +170,7 @@ mod tests {
                 }
                 let total: usize = held.iter().sum();
                 prop_assert!(total <= capacity);
-                // A namespace without places gets one as long as one is free.
+                // A namespace without places waits only if all places are taken.
                 for namespace in 0..5 {
                     let starves = held[namespace] == 0 && !waiting[namespace].is_empty();
                     prop_assert!(!starves || total == capacity);

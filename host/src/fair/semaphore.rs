@@ -88,9 +88,8 @@ impl FairSemaphore {
         }
     }
 
-    /// Changes the queue, and grants the permits that are free after that. Permits are sent after
-    /// the lock is released: if the waiter is gone, its permit is dropped here, which takes the
-    /// lock again.
+    /// Changes the queue, then grants the permits that are free. Sends them only after the lock is
+    /// released: if a waiter is gone, its permit is dropped here, which takes the lock again.
     fn grant(&self, change: impl FnOnce(&mut FairQueue<Waiter>)) {
         let granted: Vec<(Arc<str>, Waiter)> = {
             let mut waiters = self.waiters();
@@ -151,7 +150,7 @@ mod tests {
         assert!(granted.as_mut().now_or_never().is_none());
         drop(left);
         drop(held);
-        // Its permit was granted, and is dropped unseen.
+        // The permit was granted to this waiter, which is dropped without taking it.
         drop(granted);
         assert!(semaphore.acquire(&one).now_or_never().is_some());
     }

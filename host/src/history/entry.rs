@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A stage that an event has reached. It holds nothing of the event but its id, type and subject.
+/// A stage that an event has reached. Of the event itself, the entry holds only the id, type and
+/// subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
     /// `id` of the event, or the key of a sink ([`sink_key`](super::sink_key)). The first member of
@@ -57,7 +58,7 @@ pub enum EventStage {
         reason: String,
         /// Shortest time until the next attempt, in milliseconds.
         retry_in_ms: u64,
-        /// End of the pause that the sink asks for, if it does.
+        /// End of the pause that the sink asks for. Absent if the sink asks for none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         paused_until: Option<Timestamp>,
     },
@@ -84,7 +85,7 @@ pub enum EventStage {
         attempts: u32,
         /// Why it was not delivered.
         reason: String,
-        /// The dead-letter sink that receives it, if the sink has one.
+        /// Dead-letter sink that receives the event. Absent if the sink has none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
@@ -120,7 +121,7 @@ pub struct PluginResult {
     pub plugin: String,
     /// The version that the plugin reports.
     pub version: String,
-    /// SHA-256 of its file. Absent if the file could not be loaded.
+    /// SHA-256 of the plugin's file. Absent if the file could not be loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// The consequence for the event.

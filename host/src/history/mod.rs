@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 #[derive(Clone, Debug, Default)]
 pub struct History(Option<Arc<Handle>>);
 
-/// Returns the id of the entries that belong to a sink. It contains a space, which no id of an
-/// event does.
+/// Returns the id of the entries that belong to a sink. It contains a space, unlike the id of any
+/// event.
 #[must_use]
 pub fn sink_key(name: &str) -> String {
     format!("sink {name}")
@@ -115,8 +115,8 @@ impl History {
         self.0.as_ref().map_or(0, |handle| handle.0.dropped.get())
     }
 
-    /// Registers the metrics of the history. They continue over changes of the configuration, as the
-    /// history itself does.
+    /// Registers the metrics of the history. A change of the configuration resets neither the
+    /// history nor its metrics.
     pub(crate) fn register_metrics(&self, registry: &mut Registry) {
         let dropped = self.0.as_ref().map(|handle| handle.0.dropped.clone());
         registry.register(

@@ -9,16 +9,16 @@ use std::sync::{Condvar, MutexGuard};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Entries that may wait. Further ones are dropped and counted.
+/// Maximum number of waiting entries. Further entries are dropped and counted.
 const MAX_QUEUED_ENTRIES: usize = 8192;
-/// Entries at which the writer starts at once.
+/// Number of waiting entries at which the writer is woken at once.
 const WAKE_AT_ENTRIES: usize = 1024;
 /// Longest time that fewer entries wait.
 const MAX_WRITE_DELAY: Duration = Duration::from_millis(100);
 /// Requests that may wait. Further ones fail.
 const MAX_QUEUED_REQUESTS: usize = 64;
 
-/// A request to the writer, and where it sends the answer.
+/// A request to the writer, with the channel for the answer.
 #[derive(Debug)]
 pub(super) enum Request {
     /// Returns the entries of an event.
@@ -71,7 +71,8 @@ impl Queue {
         }
     }
 
-    /// Adds a request. At the bound it is dropped, which drops its sender: the caller sees that.
+    /// Adds a request. If too many requests wait, drops the request and the sender of its answer,
+    /// so that the caller gets an error.
     pub(super) fn request(&self, request: Request) {
         let mut work = self.work();
         if work.requests.len() < MAX_QUEUED_REQUESTS {

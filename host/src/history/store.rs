@@ -1,5 +1,5 @@
-//! Stores the entries of the history as lines of JSON: in two files, of which the older one is
-//! replaced when the newer one is full, or in memory.
+//! Stores the entries of the history as lines of JSON, in memory or in two files. When the newer
+//! file is full, it replaces the older one.
 
 use super::Listener;
 use super::entry::HistoryEntry;
@@ -179,7 +179,7 @@ fn file_error(folder: &Path, source: io::Error) -> HistoryError {
     HistoryError::File { file, source }
 }
 
-/// Opens the newer file. Returns its length, too.
+/// Opens the newer file. Returns the file and its length.
 fn open(folder: &Path) -> Result<(BufWriter<File>, u64), HistoryError> {
     let [newer, older] = FILE_NAMES.map(|name| folder.join(name));
     if older.exists() {

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum HttpAuth {
-    /// `Authorization: Bearer` with a token, such as that of a service account with an audience (a projected volume).
+    /// `Authorization: Bearer` with a token, for example the token of a service account with an
+    /// audience (a projected volume).
     #[serde(rename_all = "camelCase")]
     Bearer {
         /// File that holds the token.
@@ -55,9 +56,9 @@ const ONE_SOURCE: &str = "give exactly one of value, fromEnv and fromFile";
 const NO_COLON: &str = "a user's name must not hold a colon";
 
 impl Header {
-    /// Refuses settings that no file or variable can make valid. The error holds the wrong field of
-    /// the header (`None` if it is not a single field), and the reason, which does not quote the
-    /// value.
+    /// Refuses settings that are invalid whatever the files and variables hold. The error holds the
+    /// wrong field of the header (`None` if it is not a single field) and the reason. The reason
+    /// does not quote the value.
     pub(crate) fn check(&self) -> Result<(), (Option<&'static str>, String)> {
         match (&self.value, &self.from_env, &self.from_file) {
             (Some(_), None, None) => match self.read_text() {
@@ -103,7 +104,7 @@ impl Header {
 }
 
 impl HttpAuth {
-    /// Refuses a user's name that `Authorization: Basic` cannot express.
+    /// Refuses a user name that `Authorization: Basic` cannot express.
     pub(crate) fn check(&self) -> Result<(), String> {
         match self {
             Self::Basic { user, .. } if user.contains(':') => Err(NO_COLON.to_owned()),

@@ -19,7 +19,7 @@ pub enum HttpError {
     Proxy {
         /// The proxy's host and port.
         name: String,
-        /// The rule that forbids it, with the remedy.
+        /// The rule that forbids this proxy, and the remedy.
         reason: &'static str,
     },
     /// A header cannot be sent.
@@ -42,7 +42,7 @@ impl HttpError {
     }
 }
 
-/// Returns the message of an error with those of all its causes.
+/// Returns one message with the texts of an error and of all its causes.
 pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

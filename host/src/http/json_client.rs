@@ -44,7 +44,8 @@ impl JsonClient {
     ///
     /// # Errors
     ///
-    /// There is no response, or one without success. The message leaves out the URL, which may hold a token.
+    /// There is no response, or its status is not a success. The message omits the URL, which may
+    /// hold a token.
     pub(crate) async fn post(&self, document: &Value) -> Result<(), String> {
         let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let headers: HeaderMap = [json].into_iter().collect();

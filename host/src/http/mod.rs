@@ -1,5 +1,5 @@
-//! HTTP as a client: the client itself, TLS, credentials, proxies and `Retry-After`. Sinks, traces and requests to the API
-//! server share them, so that each rule exists once.
+//! The HTTP client with TLS, credentials, proxies and `Retry-After`. Sinks, traces and requests to
+//! the API server share this code, so that each rule is implemented only once.
 
 mod client;
 mod credentials;
@@ -25,5 +25,5 @@ pub use tls::{ExtraRoots, TlsConfig};
 pub use url::HttpUrl;
 pub(crate) use url::mask as mask_url;
 
-/// Stands for a value that may be a secret when settings are shown.
+/// Replaces a value that may be a secret when settings are shown.
 pub(crate) const MASK: &str = "***";

@@ -45,8 +45,8 @@ pub(super) fn is_tls(url: &HttpUrl) -> bool {
     find(url).is_some_and(|proxy| scheme(&proxy) == "https")
 }
 
-/// Returns host and port of the proxy for requests to a URL. `has_credentials` says whether the requests show something
-/// that the proxy could misuse.
+/// Returns host and port of the proxy for requests to a URL. `has_credentials` states whether the
+/// requests carry credentials that the proxy could misuse.
 ///
 /// # Errors
 ///

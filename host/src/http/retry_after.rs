@@ -23,7 +23,7 @@ pub fn retry_after(value: &str, now: Timestamp, cap: Duration) -> Option<Duratio
     // Digits only: Rust parses `+5` as a number, HTTP does not.
     let is_seconds = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let wait = match is_seconds {
-        // A number that does not fit the type is longer than any bound.
+        // A number that is too large for the type exceeds any bound.
         true => Duration::from_secs(value.parse().unwrap_or(u64::MAX)),
         false => Duration::try_from(http_date(value)?.duration_since(now)).unwrap_or_default(),
     };

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// TLS of a receiver. The files are read again: for HTTP every ten seconds, else for every connection.
+/// TLS of a receiver. For HTTP, the files are read again every ten seconds; for other receivers,
+/// they are read for each connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TlsConfig {

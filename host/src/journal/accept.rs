@@ -7,8 +7,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-/// Bytes of events that may be accepted with one mark: they share a frame, whose payload is bounded
-/// by `frame::MAX_PAYLOAD_BYTES`.
+/// Maximum number of bytes of the events that are accepted with one mark. The events share a frame,
+/// whose payload is bounded by `frame::MAX_PAYLOAD_BYTES`.
 const MAX_BODY_BYTES: usize = 48 * 1024 * 1024;
 
 /// The events of one transition, to be accepted together with its mark.
@@ -57,8 +57,8 @@ impl Journal {
     }
 
     /// Submits events as [`Journal::accept`] does, but returns once their place in the order of all
-    /// events is fixed. The writer calls `accepted` when they are durable, before any sink can read
-    /// them. It never calls it if the journal can no longer be written.
+    /// events is fixed. The writer calls `accepted` when the events are durable, before any sink
+    /// can read them. If the journal can no longer be written, `accepted` is never called.
     ///
     /// # Errors
     ///

@@ -62,8 +62,9 @@ impl Journal {
         let Some(free) = self.max_bytes.checked_sub(all + bytes) else {
             return Err(NoRoom::Full);
         };
-        // Checks as if this namespace held all these bytes. It holds no more than that, so if this
-        // passes, the exact check passes, too. This is the usual case, and saves the lookup.
+        // First checks as if this namespace held all these bytes. The namespace holds at most as
+        // many, so if this check passes, the exact check would pass, too. Usually it passes, which
+        // saves the lookup.
         if self.when_full == WhenFull::DropOldest || is_fair(all, bytes, free) {
             return Ok(());
         }
@@ -123,9 +124,9 @@ impl Journal {
 
     /// Makes an event a dead letter of a sink, if there is room.
     ///
-    /// At the bound, dead letters that sinks refused are dropped: the oldest of the sink and
-    /// namespace that has the most. Given-up events are dropped only if that is configured
-    /// (`dropOldest`).
+    /// At the bound, dead letters that sinks refused are dropped. The sink and namespace with the
+    /// most dead letters lose their oldest one first. Given-up events are dropped only if that is
+    /// configured (`dropOldest`).
     ///
     /// # Errors
     ///

@@ -75,7 +75,7 @@ fn for_each_entry(files: &Files, segment: u64, mut each: impl FnMut(Entry)) -> i
             return Ok(());
         }
         begin += at;
-        // If no frame ends in this chunk, the first one needs a larger chunk, or is damaged.
+        // If no frame ends in this chunk, the first frame needs a larger chunk, or is damaged.
         chunk_bytes = match at {
             0 if left == 0 => return Err(damaged(files, segment, begin)),
             0 => chunk_bytes.saturating_mul(2),

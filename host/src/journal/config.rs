@@ -54,7 +54,8 @@ pub enum WhenFull {
     /// that is left free. Above that, they wait, but events of other namespaces do not.
     #[default]
     Block,
-    /// The oldest waiting event of the namespace with the most is dropped, logged and counted.
+    /// The oldest waiting event of the namespace with the most waiting bytes is dropped, logged and
+    /// counted.
     DropOldest,
 }
 

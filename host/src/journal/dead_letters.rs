@@ -20,7 +20,7 @@ pub(super) type LetterKey = (Seq, usize);
 struct Group {
     /// Those that the sink refused.
     refused: BTreeSet<Seq>,
-    /// All others: their retries ran out of time.
+    /// Dead letters that the sink did not refuse: their retries ran out of time.
     given_up: BTreeSet<Seq>,
 }
 
@@ -32,7 +32,8 @@ impl Group {
         }
     }
 
-    /// Returns how many of them may give way.
+    /// Returns how many dead letters may be evicted. Given-up ones count only if `evict_any` is
+    /// true.
     fn evictable(&self, evict_any: bool) -> usize {
         self.refused.len() + if evict_any { self.given_up.len() } else { 0 }
     }
@@ -52,7 +53,7 @@ impl Group {
 #[derive(Debug, Default)]
 pub(super) struct DeadLetters {
     all: BTreeMap<LetterKey, DeadLetter>,
-    /// By sink and namespace, without evicted dead letters.
+    /// Dead letters by sink and namespace, without evicted ones.
     groups: BTreeMap<usize, BTreeMap<u32, Group>>,
     /// Evicted dead letters, with the bytes that each eviction frees. Their acknowledgements are
     /// not written yet.
@@ -115,9 +116,9 @@ impl DeadLetters {
         }
     }
 
-    /// Returns the dead letter to evict next, and its namespace. Takes the sink with the most dead
-    /// letters, because it fills the space; of that sink the namespace with the most, and of that
-    /// namespace the oldest. Counts only refused dead letters, unless `evict_any`.
+    /// Returns the dead letter to evict next, and its namespace. It is the oldest one in the
+    /// largest namespace of the sink with the most dead letters. Only refused dead letters count,
+    /// unless `evict_any` is true.
     pub(super) fn next_to_evict(&self, evict_any: bool) -> Option<(LetterKey, u32)> {
         // If two sinks have equally many dead letters, takes the sink with the oldest one.
         let sinks = self.groups.iter().filter_map(|(bit, groups)| {

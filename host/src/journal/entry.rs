@@ -12,7 +12,8 @@ pub type Seq = u64;
 pub struct Origin {
     /// UID of the TaskRun, whose events are delivered in order.
     pub run: Arc<str>,
-    /// Its namespace, which has a share of each bounded resource. Empty if it is unknown.
+    /// Namespace of the run, which has a share of each bounded resource. Empty if the namespace is
+    /// unknown.
     pub namespace: Arc<str>,
 }
 
@@ -72,9 +73,10 @@ pub(super) enum Entry {
     /// The journal was created. Runs that ended before the horizon are not reported.
     #[serde(rename = "begun")]
     Created { horizon: Timestamp },
-    /// The watched part of the cluster from now on. A run that is not seen may be outside of it.
+    /// The part of the cluster that is watched from now on. A run that is not seen may be outside
+    /// this part.
     Scope { scope: String },
-    /// The events of one transition, whose bodies follow in the frame, and its mark.
+    /// The mark and the events of one transition. The bodies of the events follow in the frame.
     Accepted {
         run: Arc<str>,
         /// Namespace of the run. The first builds of version 0.1.0 did not write it.

@@ -1,5 +1,5 @@
-//! The folder of the journal. Each change and each sync of it is one [`Step`], so that tests can cut
-//! the power between any two steps, and let any step fail.
+//! The folder of the journal. Each change of the folder and each sync is one [`Step`]. So tests can
+//! cut the power between any two steps, and let any step fail.
 
 use super::entry::Seq;
 use super::index::Place;
@@ -16,15 +16,15 @@ use std::sync::Arc;
 /// Suffix of the file names of segments.
 const SEGMENT_SUFFIX: &str = ".journal";
 
-/// Maximum gap in bytes between two bodies that one read fetches, together with the gap. With a
-/// larger gap, there are two reads.
+/// Maximum gap in bytes between two bodies that one read fetches. The read includes the gap. Bodies
+/// with a larger gap are read separately.
 const MAX_READ_GAP: u64 = 4096;
 
 /// One change or one sync.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step<'a> {
     MakeFolder(&'a Path),
-    /// Makes the names that were added to a folder or removed from it durable.
+    /// Syncs a folder, so that the names added to it and removed from it are durable.
     SyncFolder(&'a Path),
     /// Creates a segment, or empties one.
     Create(u64),
@@ -76,12 +76,12 @@ impl Files {
         Ok(())
     }
 
-    /// Makes the name of the folder and those of all folders above it durable. An earlier process
-    /// may have created them and been killed before it synced them.
+    /// Makes the names of the folder and of all folders above it durable. An earlier process may
+    /// have created these folders and been killed before it synced their names.
     pub(super) fn sync_folder_name(&self) -> io::Result<()> {
         let device = std::fs::metadata(&self.folder)?.dev();
-        // The last ancestor of a relative path is the current folder. The observer did not create
-        // its name.
+        // The last ancestor of a relative path is the current folder, which the observer did not
+        // create.
         let created = self.folder.ancestors().filter(|path| !is_current(path));
         for folder in created.map(parent) {
             // This folder is on another device. The observer created nothing here or above, because
@@ -165,8 +165,8 @@ impl Files {
         file_permissions::open_restricted(&self.folder, &self.path(segment), options)
     }
 
-    /// Reads a whole segment. It is at most a little larger than the bound of a segment plus one
-    /// write.
+    /// Reads a whole segment. Its size is at most slightly more than the bound of a segment plus
+    /// one write.
     pub(super) fn read_all(&self, segment: u64) -> io::Result<Vec<u8>> {
         self.read_from(segment, 0)
     }
@@ -203,7 +203,7 @@ impl Files {
         Ok(bytes.into())
     }
 
-    /// Reads bodies, with one read for those that are near each other. Leaves out what cannot be
+    /// Reads bodies. Bodies that are near each other share one read. Omits bodies that cannot be
     /// read.
     pub(super) fn read_bodies(&self, places: &[(Seq, Place)]) -> Vec<(Seq, Bytes)> {
         let is_near = |one: &(Seq, Place), next: &(Seq, Place)| {

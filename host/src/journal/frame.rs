@@ -91,7 +91,7 @@ pub(super) enum Parsed {
     Frame(Box<Frame>),
     /// The segment ends at the offset.
     End,
-    /// Bytes that are no frame, or only a part of one.
+    /// Bytes that are not a complete and intact frame.
     Invalid,
 }
 

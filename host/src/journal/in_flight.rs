@@ -14,7 +14,7 @@ pub(super) const MAX_IN_FLIGHT_BYTES: usize = 4 * 1024 * 1024;
 /// number of submissions that wait while the disk is full, so that the queue of the writer keeps
 /// room for acknowledgements.
 const MIN_COUNTED_BYTES: usize = 8 * 1024;
-/// Namespaces that are remembered although nothing of them is in flight.
+/// Maximum number of namespaces that are remembered although none of their events is in flight.
 const MAX_IDLE_NAMESPACES: usize = 64;
 
 /// Submitted events that are not durable yet. Clones share the state.

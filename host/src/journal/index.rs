@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-/// Sinks that may have events or dead letters at a time: an event has one bit for each.
+/// Maximum number of sinks that have events or dead letters at the same time. Each event has one
+/// bit per sink.
 pub(super) const MAX_SINKS: usize = 64;
 
 /// The place of a body in the files.
@@ -67,7 +68,7 @@ pub(crate) struct WaitingEvent {
 /// The state of the journal.
 #[derive(Debug, Default)]
 pub(super) struct JournalIndex {
-    /// Names of the sinks; the position is the bit.
+    /// Names of the sinks. The position of a name is the bit of the sink.
     sinks: Vec<String>,
     events: BTreeMap<Seq, Event>,
     namespaces: Namespaces,
@@ -79,14 +80,14 @@ pub(super) struct JournalIndex {
     next: Seq,
     /// Bytes of all bodies.
     bytes: u64,
-    /// Bytes of the bodies that wait for no sink and are dead letters.
+    /// Bytes of the bodies of events that wait for no sink and are kept only as dead letters.
     dead_bytes: u64,
     /// Number of marks of all runs.
     mark_count: u64,
 }
 
-/// Bytes that an event is assumed to take in a segment beside its body, and that a mark is assumed
-/// to take. Both are more than the real sizes; otherwise compaction would never end.
+/// Assumed bytes of an event in a segment beside its body, and assumed bytes of a mark. Both exceed
+/// the real sizes; otherwise compaction would never end.
 const EVENT_OVERHEAD: u64 = 512;
 const MARK_OVERHEAD: u64 = 256;
 
@@ -140,7 +141,7 @@ impl JournalIndex {
 
     /// Applies an entry whose bodies begin at an offset of a segment.
     pub(super) fn apply(&mut self, entry: Entry, segment: u64, bodies: u64) {
-        // A number in any entry is taken, and must not be assigned again.
+        // The numbers in an entry are taken, and must not be assigned again.
         if let Some(last) = entry.seqs().max() {
             self.next = self.next.max(last + 1);
         }
@@ -390,8 +391,9 @@ impl JournalIndex {
         Some(self.namespaces.name(event.namespace))
     }
 
-    /// Returns the event to drop before `namespace` gets `more` bytes, and the sinks it waits for:
-    /// the oldest waiting event of the namespace that would have the most.
+    /// Returns the event to drop before `namespace` gets `more` bytes, and the sinks for which the
+    /// event waits. It is the oldest waiting event of the namespace that would have the most
+    /// waiting bytes.
     pub(super) fn next_to_drop(
         &mut self,
         namespace: &str,

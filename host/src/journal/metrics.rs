@@ -4,8 +4,8 @@ use super::Journal;
 use crate::metrics::Registry;
 
 impl Journal {
-    /// Registers the metrics of the journal. Its counters continue over changes of the configuration,
-    /// as the journal itself does.
+    /// Registers the metrics of the journal. A change of the configuration resets neither the
+    /// journal nor its counters.
     pub(crate) fn register_metrics(&self, registry: &mut Registry) {
         registry.register(
             "journal_dropped",

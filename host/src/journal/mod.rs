@@ -180,7 +180,7 @@ impl Journal {
     /// flight does not survive a crash.
     #[must_use]
     pub fn is_emitted(&self, run: &str, mark: &str) -> bool {
-        // The order matters: a mark enters the index before it leaves `in_flight`.
+        // Checks `in_flight` first, because a mark enters the index before it leaves `in_flight`.
         self.in_flight.contains(run, mark) || self.shared.index(|index| index.is_emitted(run, mark))
     }
 
@@ -207,7 +207,7 @@ impl Journal {
     ///
     /// Fails if the journal can no longer be written.
     pub(crate) async fn forget(&self, run: Arc<str>) -> Result<(), JournalError> {
-        // The order matters: a mark enters the index before it leaves `in_flight`.
+        // Checks `in_flight` first, because a mark enters the index before it leaves `in_flight`.
         let may_follow = !self.in_flight.is_empty();
         if may_follow || self.shared.index(|index| index.has_marks(&run)) {
             return self.send(Command::Append(Entry::Forgotten { run })).await;
@@ -226,9 +226,9 @@ impl Journal {
         self.wait_for(synced).await
     }
 
-    /// Waits for an answer of the writer, or until the journal fails. The answer alone might never
-    /// come. A command that is sent while the thread ends stays in the channel as long as any
-    /// sender of commands exists, and the command holds the sender of its answer.
+    /// Waits for an answer of the writer, or until the journal fails. An answer may never arrive: a
+    /// command that is sent while the thread ends stays in the channel, and keeps the sender of its
+    /// answer. The channel exists as long as any sender of commands.
     async fn wait_for(&self, answer: oneshot::Receiver<()>) -> Result<(), JournalError> {
         tokio::select! {
             biased;
@@ -260,8 +260,8 @@ impl Journal {
         self.shared.changed.subscribe()
     }
 
-    /// Returns the events that a sink takes next: one of each namespace in turn, the oldest of a
-    /// namespace first, and only those for which `has_room` returns true. The same cursor never
+    /// Returns the next events of a sink: one of each namespace in turn, and the oldest event of a
+    /// namespace first. Skips namespaces for which `has_room` returns false. The same cursor never
     /// returns an event twice.
     pub(crate) fn next_events(
         &self,

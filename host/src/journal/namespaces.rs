@@ -1,12 +1,12 @@
-//! Groups events by namespace: which ones there are, and how many of their bytes wait. Pure.
+//! Groups events by namespace, and counts the waiting bytes of each namespace. Pure.
 
 use super::entry::Seq;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Bounds the bytes of a namespace to this many times the free space. With 4, a namespace that is
-/// alone can use four fifths of all space, and less if others use some, too. So some space is
-/// always left for a namespace that has none.
+/// Bounds the bytes of a namespace to this many times the free space. With 4, one namespace alone
+/// can use four fifths of all space; several namespaces get less each. So some space is always left
+/// for a namespace that has no events yet.
 const MAX_TIMES_FREE: u64 = 4;
 
 /// Returns whether a namespace with `own` bytes may take `size` bytes more, after which `free`
@@ -23,18 +23,19 @@ const MAX_STALE_SEQS: usize = 64;
 #[derive(Debug, Default)]
 struct Namespace {
     name: Arc<str>,
-    /// Numbers of its events, and of some that were removed.
+    /// Numbers of the namespace's events, and of some removed events.
     seqs: VecDeque<Seq>,
     /// `seqs` may be out of order: compaction moves events behind later ones, and the next start
     /// reads them in this order.
     unsorted: bool,
     /// Number of its events.
     events: usize,
-    /// Bytes of those that wait for a sink.
+    /// Bytes of the events that wait for a sink.
     waiting: u64,
 }
 
-/// All namespaces that have events. Each has a number, which is free again after its last event.
+/// All namespaces that have events. Each has a number, which may be reused after the last event of
+/// the namespace.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
     /// By number.
@@ -93,7 +94,7 @@ impl Namespaces {
         }
     }
 
-    /// Adds bytes to those of a namespace that wait, or subtracts them.
+    /// Adds to the waiting bytes of a namespace, or subtracts from them.
     pub(super) fn count(&mut self, number: u32, bytes: u64, is_added: bool) {
         if let Some(namespace) = self.all.get_mut(number as usize) {
             namespace.waiting = match is_added {
@@ -103,7 +104,7 @@ impl Namespaces {
         }
     }
 
-    /// Returns how many numbers exist, free ones included.
+    /// Returns how many namespace numbers exist, including free ones.
     pub(super) fn slots(&self) -> usize {
         self.all.len()
     }
@@ -205,7 +206,8 @@ mod tests {
                         .events(*number, 0)
                         .filter(|seq| there.get(seq).is_some_and(|(of, _)| *of == which))
                         .collect();
-                    // A number that is removed and added again may appear twice. A journal never does that.
+                    // A number that was removed and added again may appear twice. A journal never
+                    // adds a number again.
                     found.dedup();
                     prop_assert_eq!(found, expected.iter().map(|(seq, _)| *seq).collect::<Vec<_>>());
                 }

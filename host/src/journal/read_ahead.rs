@@ -1,5 +1,5 @@
-//! Caches bodies that were read before a sink asks for them. A sink with a backlog asks for one after
-//! the other, and many adjacent bodies take hardly longer to read than one.
+//! Caches bodies that were read before a sink asks for them. A sink with a backlog asks for one
+//! body after the other, and reading many adjacent bodies takes hardly longer than reading one.
 
 use super::entry::Seq;
 use bytes::Bytes;
@@ -12,8 +12,8 @@ pub(super) const MAX_BODIES_PER_READ: usize = 64;
 /// Bytes of bodies that are read at once.
 pub(super) const MAX_BYTES_PER_READ: usize = 128 * 1024;
 
-/// Returns how many bytes to read at once if sinks take events of this many namespaces in turn: what
-/// is read for one namespace must still be cached when its next turn comes.
+/// Returns how many bytes to read at once if sinks take events of this many namespaces in turn. The
+/// bodies read for one namespace must still be cached at its next turn.
 pub(super) fn bytes_per_read(namespaces: usize) -> usize {
     (MAX_CACHED_BYTES / 2 / namespaces.max(1)).min(MAX_BYTES_PER_READ)
 }

@@ -18,8 +18,8 @@ impl Journal {
         }
     }
 
-    /// Returns the bytes of an event for a sink that reads its events in order: the following ones
-    /// are read ahead.
+    /// Returns the bytes of an event for a sink that reads its events in order. Reads the following
+    /// events ahead.
     ///
     /// # Errors
     ///

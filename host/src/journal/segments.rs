@@ -23,7 +23,7 @@ pub(super) struct Segments {
     /// Size at which a segment is full: nothing more is appended to it.
     segment_bytes: u64,
     files: Arc<Files>,
-    /// Sizes by number. The last segment is appended to.
+    /// Sizes of the segments by number. Frames are appended to the last segment.
     sizes: BTreeMap<u64, u64>,
     /// Bytes of the last segment that are durable.
     synced: u64,
@@ -168,7 +168,7 @@ impl Segments {
         }
     }
 
-    /// Returns the oldest segment, unless it is the one that is appended to.
+    /// Returns the oldest segment, unless frames are still appended to it.
     pub(super) fn oldest(&self) -> Option<u64> {
         let (oldest, _) = self.sizes.first_key_value()?;
         (*oldest != self.last().0).then_some(*oldest)
@@ -277,9 +277,9 @@ fn replay(
                 if !is_last {
                     return Err(damaged(at, "later segments follow"));
                 }
-                // Frames of one sync reach the disk in any order, so a later frame alone proves
-                // nothing. But if it was written after a sync beyond this offset, this frame was
-                // whole.
+                // Frames of one sync reach the disk in any order, so a later frame alone is no
+                // proof of damage. But if the later frame was written after a sync beyond this
+                // offset, the invalid frame was once whole.
                 let later = frame::intact_frames_after(&bytes, at).find(|(_, synced)| *synced > at);
                 if let Some((next, _)) = later {
                     let problem =

@@ -130,7 +130,7 @@ impl Shared {
             bytes > max_bytes
         });
         places.truncate(end.unwrap_or(places.len()));
-        // A body that cannot be read is left out here; its own read reports the error.
+        // Skips bodies that cannot be read. A sink that asks for such a body gets the error.
         let bodies = files.read_bodies(&places);
         self.read_ahead.lock().insert(sink, bodies);
     }

@@ -59,7 +59,8 @@ impl Waiters {
 }
 
 impl Waiter {
-    /// Notes whether the journal is full for every namespace, or only for this one.
+    /// Notes whether the journal is full for every namespace, or only for the namespace of this
+    /// caller.
     pub(super) fn set_full(&mut self, is_full: bool) {
         if std::mem::replace(&mut self.is_full, is_full) != is_full {
             let mut state = self.waiters.0.lock();

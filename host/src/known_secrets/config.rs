@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Most files, and most folders, that can be listed.
+/// Maximum number of listed files, and of listed folders.
 const MAX_PATHS: usize = 64;
 /// Most environment variables that can be listed.
 const MAX_VARIABLES: usize = 256;
@@ -62,7 +62,7 @@ impl KnownSecretsConfig {
             && self.pods.namespaces.is_empty())
     }
 
-    /// Returns the settings that no machine can make valid: the path of each field below
+    /// Returns the settings that are invalid on every machine: the path of each field below
     /// `knownSecrets`, and the problem.
     #[must_use]
     pub(crate) fn problems(&self) -> Vec<(String, String)> {

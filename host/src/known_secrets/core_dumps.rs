@@ -3,8 +3,9 @@
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tracing::warn;
 
-/// Forbids core dumps of this process, and reading its memory as another process of the same user. A
-/// limit alone does not stop a program that the system passes dumps to.
+/// Forbids core dumps of this process, and forbids other processes of the same user from reading
+/// its memory. A size limit alone is not enough, because it does not apply if the system passes
+/// dumps to a program.
 pub(super) fn forbid() {
     let none = Rlimit {
         current: Some(0),

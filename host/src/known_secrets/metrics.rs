@@ -1,4 +1,5 @@
-//! Counts what is known, and what cannot be read.
+//! Metrics of the known secrets: masked values, failing sources, reads of Secrets, and withheld
+//! events.
 
 use crate::metrics::{Counter, Gauge, Registry};
 
@@ -35,7 +36,7 @@ impl Default for KnownSecretsMetrics {
 }
 
 impl KnownSecretsMetrics {
-    /// Counts a Secret that was to be read.
+    /// Counts an attempt to read a Secret of a Pod, by its outcome.
     pub(super) fn count_read(&self, outcome: &str) {
         let mut reads = self.reads.iter();
         if let Some((_, counter)) = reads.find(|(known, _)| *known == outcome) {

@@ -1,8 +1,8 @@
 //! Known secrets: values that are masked wherever they stand.
 //!
-//! They come from sources that only the operator's configuration names, never from the settings of a
-//! plugin: who writes those could find out values by trial. Values are never part of a message, of the
-//! status or of debug output.
+//! Only the operator's configuration names their sources, never the settings of a plugin: the
+//! author of such settings could find out values by trial. Values are never part of a message, of
+//! the status or of debug output.
 
 mod config;
 mod core_dumps;
@@ -61,12 +61,12 @@ struct Shared {
 }
 
 impl KnownSecrets {
-    /// Reads the sources of a configuration. Values that `before` knows stay known for a while. `reader`
-    /// reads the Secrets of Pods; a recording has none.
+    /// Reads the sources of a configuration. Values that `before` knows stay known for a limited
+    /// time. `reader` reads the Secrets of Pods; it is `None` for a recording.
     ///
     /// # Errors
     ///
-    /// The field of the first source that cannot be read.
+    /// Fails if a source cannot be read. The error names the field of the first such source.
     pub(crate) fn open(
         config: &KnownSecretsConfig,
         before: Option<&Self>,
@@ -113,8 +113,9 @@ impl KnownSecrets {
         pods.is_some_and(|pods| pods.covers(namespace))
     }
 
-    /// Creates the Secrets of a Pod. `None` if its namespace is not chosen, or it refers to none.
-    /// `refs` returns what the Pod tells, with or without `imagePullSecrets`.
+    /// Creates the Secrets of a Pod. Returns `None` if the configuration does not name the Pod's
+    /// namespace, or if the Pod refers to no Secret. `refs` returns the references of the Pod, with
+    /// or without `imagePullSecrets`.
     pub(crate) fn of_pod(
         &self,
         namespace: &str,
@@ -127,7 +128,7 @@ impl KnownSecrets {
         Some(secrets)
     }
 
-    /// Reads the Secrets of a Pod. Returns when all of them were asked for.
+    /// Reads the Secrets of a Pod. Returns after one attempt for each of them.
     pub(crate) async fn read(&self, pod: &PodSecrets, moment: ReadMoment) {
         if let Some(pods) = &self.0.pods {
             pods.read(pod, moment, &self.0.metrics).await;
@@ -146,8 +147,8 @@ impl KnownSecrets {
         self.0.requires_secrets && self.covers(namespace) && (!is_seen || unread)
     }
 
-    /// Returns the sets of all values that no event of a Pod must contain: those of the configuration,
-    /// and those of the Secrets of the Pod that were read.
+    /// Returns the sets of all values that no event of a Pod may contain: the values of the
+    /// configuration, and the values of the Pod's Secrets that were read.
     pub(crate) fn values(&self, pod: Option<&PodSecrets>) -> Vec<Arc<KnownValues>> {
         let sources = self.0.sources.as_ref();
         let configured = sources.map(|sources| sources.values(&self.0.metrics));
@@ -161,8 +162,8 @@ impl KnownSecrets {
         value_engine(&self.values(pod))
     }
 
-    /// Returns the engine that masks the log of a Pod. Reads the Secrets of the Pod first, if that was
-    /// not done.
+    /// Returns the engine that masks the log of a Pod. First reads the Secrets of the Pod, if they
+    /// were not read yet.
     pub(crate) async fn engine_of_log(&self, pod_uid: &str) -> Option<Arc<Engine>> {
         let pods = self.0.pods.as_ref();
         let pod = pods.and_then(|pods| pods.find(pod_uid));

@@ -27,7 +27,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const FORBIDDEN_TIME: Duration = Duration::from_secs(5 * 60);
 /// Most Secrets that are remembered as forbidden.
 const MAX_FORBIDDEN: usize = 4096;
-/// Most keys whose values are named as not masked. Tenants choose them.
+/// Maximum number of different messages that are logged, such as one for each key whose value is
+/// not masked. Tenants choose these keys.
 const MAX_NAMED: usize = 1024;
 
 /// Why a Secret cannot be read. No text quotes a value.
@@ -61,7 +62,8 @@ pub trait SecretReader: Debug + Send + Sync {
 /// When the Secrets of a Pod are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadMoment {
-    /// Before the first text of the Pod: Secrets that were asked for are not asked for again.
+    /// Before the first text of the Pod. Secrets that were requested before are not requested
+    /// again.
     First,
     /// At the end of a step: a Secret may have changed.
     StepEnd,
@@ -91,7 +93,8 @@ struct State {
     /// Number of Pods and Secrets at which dead entries are removed.
     purge_at: usize,
     forbidden: HashMap<SecretName, Instant>,
-    /// Held while a Secret is asked for, so that Pods that start together ask once.
+    /// Locks that are held while a Secret is requested, so that Pods that start together share one
+    /// request.
     turns: HashMap<SecretName, Arc<tokio::sync::Mutex<()>>>,
     /// What was logged.
     said: HashSet<String>,
@@ -148,7 +151,7 @@ impl PodSecretsReader {
         inner.map(PodSecrets::from_inner)
     }
 
-    /// Reads the Secrets of a Pod. Returns when all of them were asked for.
+    /// Reads the Secrets of a Pod. Returns after one attempt for each of them.
     pub(super) async fn read(
         &self,
         pod: &PodSecrets,
@@ -263,7 +266,7 @@ impl PodSecretsReader {
         let late = |_| failed("no response in time");
         let known = self.state.lock().live_versions(name);
         if !known.is_empty() {
-            // Values need not travel again if they are known.
+            // Known values need not be transferred again, so only the version is requested.
             let id = tokio::time::timeout(TIMEOUT, reader.version(&name.0, &name.1)).await;
             let id = id.map_err(late)??;
             let current = known.into_iter().find(|version| *version.id() == id);
@@ -316,7 +319,8 @@ impl State {
         versions.filter_map(Weak::upgrade).collect()
     }
 
-    /// Removes entries of Pods and versions that are gone, when there are twice as many as the last time.
+    /// Removes the entries of dropped Pods and versions, when the number of entries has doubled
+    /// since the last removal.
     fn purge(&mut self) {
         if self.pods.len() + self.versions.len() < self.purge_at {
             return;
@@ -334,9 +338,9 @@ impl State {
         self.turns.entry(name.clone()).or_default().clone()
     }
 
-    /// Removes the turn of a Secret for which nobody waits.
+    /// Removes the lock of a Secret if no other reader waits for it.
     fn end_turn(&mut self, name: &SecretName, turn: &Arc<tokio::sync::Mutex<()>>) {
-        // One reference is that of the caller, one that of the map.
+        // The caller has one reference, and the map has another one.
         if Arc::strong_count(turn) <= 2 {
             self.turns.remove(name);
         }

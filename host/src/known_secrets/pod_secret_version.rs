@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use zeroize::Zeroize as _;
 
-/// Most bytes of values of all versions in memory.
+/// Maximum number of bytes of the values of all versions in memory.
 pub(super) const MAX_TOTAL_BYTES: usize = 16 * 1024 * 1024;
 
 /// One version of a Secret. Its memory is overwritten when the last Pod that refers to it is dropped.
@@ -29,8 +29,8 @@ impl fmt::Debug for SecretVersion {
 }
 
 impl SecretVersion {
-    /// Takes the values of a Secret. `None` if all versions together would have too many bytes. Also
-    /// returns the values that are not masked.
+    /// Takes the values of a Secret. Returns `None` if all versions together would have too many
+    /// bytes. Otherwise also returns the values that are not masked.
     pub(super) fn new(
         object: SecretObject,
         with_tokens: bool,

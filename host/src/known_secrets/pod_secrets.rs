@@ -6,9 +6,9 @@ use crate::redact::KnownValues;
 use std::fmt;
 use std::sync::Arc;
 
-/// Most Secrets of one Pod that are read.
+/// Maximum number of Secrets that are read for one Pod.
 pub const MAX_SECRETS: usize = 64;
-/// Most bytes of values of one Pod, those of older versions included.
+/// Maximum number of bytes of the values of one Pod, including older versions.
 const MAX_POD_BYTES: usize = 256 * 1024;
 
 /// A Secret that a Pod refers to.
@@ -29,14 +29,16 @@ pub struct SecretRefs {
     pub pod_uid: Arc<str>,
     /// The Secrets, each once, at most [`MAX_SECRETS`].
     pub secrets: Vec<SecretRef>,
-    /// Number of further Secrets, and of names that no Secret can have.
+    /// Number of references that `secrets` does not contain: those beyond the bound, and those with
+    /// a name that no Secret can have.
     pub further: usize,
-    /// Names that everybody knows: of namespace, run, Pod, account, containers and images. A value that
-    /// is equal to one of them is not masked.
+    /// Names that are no secret: of namespace, run, Pod, account, containers and images. A value
+    /// that is equal to one of them is not masked.
     pub public_names: Vec<Arc<str>>,
 }
 
-/// The Secrets of a Pod. Clones share them; the values are overwritten with the last one.
+/// The Secrets of a Pod. Clones share them; the values are overwritten when the last clone is
+/// dropped.
 #[derive(Clone)]
 pub struct PodSecrets(Arc<Inner>);
 
@@ -98,7 +100,7 @@ impl PodSecrets {
         &self.0.refs
     }
 
-    /// Returns whether all Secrets were asked for at least once.
+    /// Returns whether all Secrets were requested at least once.
     pub(super) fn is_read(&self) -> bool {
         self.0.state.lock().is_read
     }
@@ -150,7 +152,7 @@ impl PodSecrets {
         let Some(secret) = state.secrets.get_mut(index) else {
             return false;
         };
-        // A Secret that was read and then deleted has no values that are not known.
+        // All values of a Secret that was read and then deleted are known.
         secret.is_unread = is_optional == Some(false) && secret.versions.is_empty();
         secret.is_unread
     }

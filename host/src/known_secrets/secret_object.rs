@@ -42,8 +42,8 @@ impl fmt::Debug for SecretObject {
 /// Keys of any Secret that hold no secret.
 const PUBLIC_KEYS: [&str; 5] = ["username", "ca.crt", "tls.crt", "known_hosts", "namespace"];
 
-/// Returns the secret values of a Secret, each with the name of the Secret and its key for messages.
-/// `with_tokens`: also the token of a service account.
+/// Returns the secret values of a Secret, each with the name of the Secret and its key for
+/// messages. Includes the token of a service account only if `with_tokens` is true.
 pub(super) fn secret_values(object: SecretObject, with_tokens: bool) -> Vec<(String, SecretValue)> {
     let SecretObject {
         name, kind, data, ..
@@ -80,8 +80,9 @@ pub(super) fn secret_values(object: SecretObject, with_tokens: bool) -> Vec<(Str
     values
 }
 
-/// Returns the passwords in a configuration of Docker registries: those of `.dockerconfigjson`,
-/// `.dockercfg`, or a file `config.json` with `auths`. `None` if it is none.
+/// Returns the passwords in a configuration of Docker registries: `.dockerconfigjson`,
+/// `.dockercfg`, or a file `config.json` with `auths`. Returns `None` if the value is no such
+/// configuration.
 fn registry_passwords(key: &str, bytes: &[u8]) -> Option<Vec<SecretValue>> {
     if !matches!(key, ".dockerconfigjson" | ".dockercfg" | "config.json") {
         return None;
@@ -210,7 +211,7 @@ mod tests {
         let found = values("kubernetes.io/dockerconfigjson", &[(key, &document)], false);
         let wanted = ["identity-1", "pass-word-1", &auth, "Tr0ub:4dor"].map(|value| (key, value));
         assert_eq!(found, expected(&wanted));
-        // What is no such document is taken as a whole.
+        // A value that is no such configuration counts as one secret value.
         let found = values(
             "kubernetes.io/dockerconfigjson",
             &[(key, "{no json")],

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 pub(crate) struct SecretValue(Zeroizing<String>);
 
 impl SecretValue {
-    /// Takes the bytes of a value. A value that is not text becomes its base64, because that is how
-    /// texts show it.
+    /// Takes the bytes of a value. A value that is not text is converted to base64, because texts
+    /// show such a value in base64.
     pub(crate) fn new(bytes: &[u8]) -> Self {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),

@@ -12,19 +12,19 @@ use zeroize::Zeroizing;
 pub(super) const MAX_FILE_BYTES: u64 = 256 * 1024;
 /// Most files of one folder.
 pub(super) const MAX_FILES: usize = 1024;
-/// Depth of folders in a folder. A volume can hold keys in folders of its own (`items[].path`).
+/// Maximum depth of nested folders. A volume can hold keys in subfolders (`items[].path`).
 const MAX_DEPTH: usize = 8;
 
-/// Time for which a file can be written again without another time stamp, because file systems count
-/// in ticks.
+/// Time within which a file may change again without a new time stamp, because file systems count
+/// time in ticks.
 const SETTLING_TIME: SignedDuration = SignedDuration::from_secs(2);
 
 /// Identity and times of a file. A file with another stamp may have another content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     path: PathBuf,
-    /// Device and number of the file, bytes, and the times of the last change of the content and of
-    /// the file, each in seconds and nanoseconds.
+    /// Device, inode number, size in bytes, time of the last change of the content, and time of the
+    /// last change of the inode. Each time has seconds and nanoseconds.
     numbers: [i128; 7],
 }
 
@@ -46,7 +46,7 @@ impl Stamp {
         }
     }
 
-    /// Returns whether another content would have another stamp.
+    /// Returns whether any further change of the content would change the stamp.
     fn is_settled(&self, now: Timestamp) -> bool {
         let [.., changed, _] = self.numbers;
         let changed = i64::try_from(changed).unwrap_or(i64::MAX);

@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 use zeroize::Zeroize as _;
 
-/// Time between two looks at the stamps of files.
+/// Time between two checks for changed files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Time for which a value stays known after its source has lost it: a step that began before the change
 /// may still print it.
 const OLD_VALUE_TIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// Most bytes of all values, old ones included.
+/// Maximum number of bytes of all values, including old ones.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Most values, old ones included.
 const MAX_VALUES: usize = 2048;
@@ -97,7 +97,7 @@ struct State {
     /// known.
     old: Vec<(Instant, SecretValue)>,
     values: Arc<KnownValues>,
-    /// Sources of values that are not masked, which were logged.
+    /// Sources whose values are not masked. They were logged already.
     refused: HashSet<String>,
 }
 
@@ -116,7 +116,7 @@ impl Source {
         (!is_same).then(|| self.place.read(now)).transpose()
     }
 
-    /// Replaces the content. Returns the values before, if they are others.
+    /// Replaces the content. Returns the old values if they differ from the new ones.
     fn replace(&mut self, content: Content) -> Option<Vec<SecretValue>> {
         let before = std::mem::replace(&mut self.content, content);
         let values = before.values.iter().map(|(_, value)| value.clone());
@@ -174,7 +174,8 @@ impl ConfiguredSources {
         Ok(Some(Self(Locked::new(state))))
     }
 
-    /// Returns all values. Looks first whether files have changed, if the last look was long ago.
+    /// Returns all values. First checks whether files have changed, unless the last check was
+    /// recent.
     pub(super) fn values(&self, metrics: &KnownSecretsMetrics) -> Arc<KnownValues> {
         let mut state = self.0.lock();
         let now = Instant::now();
@@ -185,7 +186,7 @@ impl ConfiguredSources {
     }
 }
 
-/// Checks that a number of values with their bytes is within the bounds.
+/// Checks that the number of values and their bytes are within the bounds.
 fn check_size((count, bytes): (usize, usize)) -> Result<(), String> {
     match count > MAX_VALUES || bytes > MAX_BYTES {
         true => Err(format!(
@@ -275,9 +276,10 @@ impl State {
         self.refused.clone_from(&before.refused);
     }
 
-    /// Compiles all values, and names the sources of those that are not masked.
+    /// Compiles all values, and logs the sources of the values that are not masked.
     fn compile(&mut self, metrics: &KnownSecretsMetrics) {
-        // Of equal values, the one that was lost last stays. A value that a source holds is not old.
+        // Of equal old values, keeps the one that was lost last. Drops old values that a source
+        // holds again.
         let mut known: HashSet<SecretValue> = self.current().cloned().collect();
         self.old.reverse();
         self.old.retain(|(_, value)| known.insert(value.clone()));

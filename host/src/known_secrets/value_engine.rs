@@ -12,7 +12,7 @@ pub(crate) fn value_engine(sets: &[Arc<KnownValues>]) -> Option<Arc<Engine>> {
     }
     let empty = EMPTY.get_or_init(|| {
         let options = Options {
-            // No kind of the catalogue has this id.
+            // Selects no kind of the catalogue, because none has this id.
             only: vec![VALUE_RULE.to_owned()],
             forms: false,
             ..Options::default()

@@ -10,15 +10,17 @@ use serde::{Deserialize, Serialize};
 pub struct LogConfig {
     /// When logs are read.
     pub capture: LogCaptureMode,
-    /// Most bytes of a log that an event carries. Head and tail are kept; between them whole lines are removed, or whole
-    /// words of a line that has more than 8 KiB. `event.maxBytes` bounds the log further.
+    /// Maximum number of bytes of a log that an event carries. Head and tail are kept. Between
+    /// them, whole lines are removed, or whole words of a line that has more than 8 KiB.
+    /// `event.maxBytes` bounds the log further.
     pub max_bytes: Bounded<256, 10_485_760, usize>,
     /// Maximum number of logs that are read at the same time at the end of steps. The same number
     /// applies separately to logs of Pods that are being deleted. A single namespace can use at
     /// most three quarters of each of these two numbers.
     pub concurrency: Bounded<1, 256, usize>,
-    /// Logs that are followed at a time (`capture: follow`). A further log waits for one of them to end; if its step ends
-    /// before that, it is read then.
+    /// Maximum number of logs that are followed at the same time (`capture: follow`). A further log
+    /// waits until one of them ends. If the step of the waiting log ends first, the log is read
+    /// then.
     pub followers: Bounded<1, 1024, usize>,
     /// Longest time to read one log, in milliseconds. For a log that is followed, it counts from the end of its step.
     pub timeout_ms: Bounded<1, 600_000>,

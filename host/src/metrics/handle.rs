@@ -7,7 +7,7 @@ use std::fmt::{Debug, Error};
 
 /// A metric that can be registered.
 pub trait Metric: EncodeMetric + Clone + Debug + Send + Sync + 'static {
-    /// Type of the metric. It is static, because a family without members has a type, too.
+    /// Type of the metric. It is a constant, because a family without members has a type, too.
     const TYPE: MetricType;
 }
 

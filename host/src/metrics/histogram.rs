@@ -26,7 +26,8 @@ struct Buckets {
 }
 
 impl Histogram {
-    /// Creates a histogram with `bounds` upper bounds: `first`, and each other one twice the one before it.
+    /// Creates a histogram with `bounds` upper bounds. The first one is `first`; each further one
+    /// is twice the previous one.
     #[must_use]
     pub fn new(first: Duration, bounds: usize) -> Self {
         Self(Arc::new(Buckets {

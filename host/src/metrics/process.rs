@@ -1,5 +1,5 @@
-//! Metrics of this process and of its build. Those of the process have the names that the Prometheus
-//! client libraries give them.
+//! Metrics of this process and of its build. The metrics of the process have the same names as in
+//! the Prometheus client libraries.
 
 use super::samples::Samples;
 use std::fmt::Error;
@@ -11,7 +11,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 struct Stat {
     /// Processor time in user and kernel mode: fields 14 and 15.
     processor: u64,
-    /// Start of the process since the boot of the machine: field 22.
+    /// Start time of the process since the boot of the machine: field 22.
     start: u64,
 }
 

@@ -58,15 +58,16 @@ pub enum Finding {
     Record(Box<StepRecord>),
     /// The log of a running step must be read now, because its Pod is being deleted.
     ReadLogNow(LogTarget),
-    /// A Pod whose steps may still run refers to Secrets, which must be known before its first text.
+    /// The Secrets to which a Pod with possibly running steps refers. They must be read before the
+    /// first text of the Pod is masked.
     ReadSecretsNow(PodSecrets),
     /// A TaskRun, by its UID, has no further transition, and its state was dropped.
     Forgotten(Arc<str>),
-    /// A Pod names a TaskRun as its owner, and that TaskRun has not named the Pod. The tracker emits
-    /// nothing for it.
+    /// A Pod names a TaskRun as its owner, but this TaskRun has not named the Pod. The tracker
+    /// emits nothing for such a Pod.
     Unclaimed(UnclaimedPod),
-    /// The number of runs whose texts were dropped, because all runs together held too many bytes.
-    /// Events of runs whose steps already run come without the specs of these steps.
+    /// Number of runs whose texts were dropped, because all runs together held too many bytes. If
+    /// steps of such a run are already running, its events lack the specs of these steps.
     TextsEvicted(usize),
 }
 

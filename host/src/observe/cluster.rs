@@ -20,7 +20,7 @@ use step_observer_core::Shard;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-/// Refusals in a row after which the other namespaces no longer wait for this one.
+/// Number of consecutive refusals after which the other namespaces no longer wait for this one.
 const MAX_REFUSALS: u32 = 4;
 
 /// Maximum number of objects in one page of a list.

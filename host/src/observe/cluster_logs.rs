@@ -21,9 +21,9 @@ use step_observer_core::Backoff;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-/// Bounds the bytes of a log that are read from its beginning. Of a longer log, only the end is
-/// read after that. A kubelet returns no more than the newest file of a log, which it rotates at 10
-/// MiB (`containerLogMaxSize`) by default.
+/// Bounds the bytes of a log that are read from its beginning. If the log is longer, only its end
+/// is read after that. A kubelet returns no more than the newest file of a log, which it rotates at
+/// 10 MiB (`containerLogMaxSize`) by default.
 const MAX_BYTES_FROM_START: u64 = 32 * 1024 * 1024;
 /// Assumed bytes per line when the end of a log is requested: half the length of most lines.
 const BYTES_PER_TAIL_LINE: usize = 32;
@@ -69,7 +69,7 @@ pub(crate) enum LogReadMode {
 pub(super) enum ReadError {
     /// The Pod is gone, and its log with it.
     Gone,
-    /// There was no connection, mostly for a reason on this machine.
+    /// There was no connection, usually for a reason on this machine.
     Unreachable(String),
     Other(String),
 }
@@ -295,8 +295,8 @@ impl ClusterLogs {
     /// Returns the log if it belongs to this Pod, else an unavailable log. The log was read by the
     /// name of the Pod, and another Pod may have that name.
     ///
-    /// The watch decides if the Pod was replaced, or if it exists and `watch_suffices` is true.
-    /// Otherwise the API server is asked whether another Pod has the name.
+    /// The state of the watch decides if the Pod was replaced, or if the Pod exists and
+    /// `watch_suffices` is true. Otherwise, asks the API server whether another Pod has the name.
     pub(crate) async fn verified(
         &self,
         log: CapturedLog,

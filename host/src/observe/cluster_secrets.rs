@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Timeout of the review of an own right.
+/// Timeout of a request that asks whether this client has a right.
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads Secrets with a client.

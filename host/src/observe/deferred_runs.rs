@@ -105,7 +105,7 @@ impl DeferredRuns {
         })
     }
 
-    /// Returns whether there is a run with room.
+    /// Returns whether any deferred run may resume.
     pub(super) fn has_next(
         &self,
         namespace_has_room: impl Fn(&str) -> bool,

@@ -19,7 +19,7 @@ pub(super) struct Documents<R> {
     buffer: Vec<u8>,
     /// Position in the buffer at which the next document begins.
     start: usize,
-    /// Number of the line at this position, from 1.
+    /// Line number at `start`, from 1.
     line: usize,
     /// True if a document was found.
     has_document: bool,
@@ -31,7 +31,7 @@ pub(super) struct Documents<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RawDocument<'a> {
     pub(super) text: &'a str,
-    /// Number of the line on which it begins, from 1.
+    /// Line number at which the document begins, from 1.
     line: usize,
 }
 
@@ -151,8 +151,8 @@ impl<R: Read> Documents<R> {
                 "an object, or a list of objects, is larger than {MAX_DOCUMENT_BYTES} bytes"
             )));
         }
-        // Doubles the buffer, so that a large document arrives in few pieces: while it is
-        // incomplete, all of it is parsed again after each piece.
+        // Doubles the buffer, so that a large document arrives in few pieces. After each piece, an
+        // incomplete document is parsed again from its beginning.
         self.buffer.resize(held + held.max(MIN_READ_BYTES), 0);
         let free = self.buffer.get_mut(held..).unwrap_or_default();
         let read = loop {

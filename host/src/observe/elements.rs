@@ -1,5 +1,5 @@
-//! Reads JSON lists element by element, so that a list is never in memory whole before its bounds are
-//! checked.
+//! Reads JSON lists element by element, so that bounds are checked before a whole list is in
+//! memory.
 
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};

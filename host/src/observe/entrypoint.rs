@@ -13,7 +13,7 @@ use step_observer_core::{Gate, Inference};
 pub(super) struct Entrypoint {
     /// The file for which the step waits (`-wait_file`).
     pub(super) gate: Gate,
-    /// Whether and when `started` may be inferred before the step itself reports.
+    /// States whether `started` may be inferred before the step itself reports its start, and when.
     pub(super) inference: Inference,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn from_args<'de, D: Deserializer<'de>>(
     deserializer.deserialize_any(EntrypointArgs)
 }
 
-/// An argument, without a copy if its JSON has no escapes.
+/// An argument. Borrows its text from the input, unless the JSON contains escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Argument<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -33,10 +33,10 @@ pub enum ObserveError {
          same time"
     )]
     EmptyRecording {
-        /// Name of the stream, or the names of several.
+        /// Name of the empty stream, or the names of several, separated by commas.
         name: String,
     },
-    /// The log file beside a recording has another format.
+    /// The log file beside a recording does not have the expected format.
     #[error(
         "{name} is not a log file: {problem}\n  expected one JSON object: {{\"<pod>-<container>\": \"text\"}}"
     )]

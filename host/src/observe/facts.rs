@@ -1,5 +1,5 @@
-//! The facts of a run that its records contain beside the transition. They are kept while the run
-//! may have further transitions.
+//! The facts of a run. Each record of the run contains them in addition to its transition. They are
+//! kept while the run may have further transitions.
 
 use super::change::LogTarget;
 use super::intern::Interner;
@@ -106,10 +106,11 @@ impl RunFacts {
         self.task_run_seen && self.pods.is_empty()
     }
 
-    /// Returns the bytes of the texts that [`RunFacts::evict_texts`] would free: those that no
-    /// other run shares.
+    /// Returns the number of bytes that [`RunFacts::evict_texts`] would free: the bytes of the
+    /// texts that no other run shares.
     pub(super) fn own_bytes(&self) -> usize {
-        // A text that no other run shares has two references: of this run and of the interner.
+        // A text that no other run shares has two references: one in this run and one in the
+        // interner.
         let is_own = |text: &&Arc<str>| Arc::strong_count(text) <= 2;
         let steps = self.steps.iter().map(|step| &step.json);
         let labels_and_annotations = [&self.labels, &self.annotations]
@@ -123,7 +124,7 @@ impl RunFacts {
             .sum()
     }
 
-    /// Drops the specs of the steps; of a run without Pods, also labels and annotations.
+    /// Drops the specs of the steps. If the run has no Pods, also drops its labels and annotations.
     pub(super) fn evict_texts(&mut self) {
         if self.is_pending() {
             self.labels = StringMap::default();
@@ -222,7 +223,8 @@ impl RunFacts {
     /// Pods. Returns the UIDs of its Pods.
     pub(super) fn settle(&mut self) -> Vec<Arc<str>> {
         let pods = std::mem::take(&mut self.pods);
-        // Its Pods may change a few more times and must still count as its own.
+        // The Pods of this run may change a few more times. They must still be recognised as its
+        // Pods.
         *self = Self {
             namespace: std::mem::take(&mut self.namespace),
             pod_names: std::mem::take(&mut self.pod_names),
@@ -273,8 +275,8 @@ impl RunFacts {
         }
     }
 
-    /// Returns the spec of a step in the Task, with what was omitted from it. The step is found by
-    /// the name of its container, never by its position in the status.
+    /// Returns the spec of a step in the Task, and what was omitted from the spec. The step is
+    /// found by the name of its container, never by its position in the status.
     fn spec(
         &self,
         transition: &Transition,

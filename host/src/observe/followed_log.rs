@@ -174,7 +174,7 @@ struct TimestampedLines {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LinePosition {
     at: Timestamp,
-    /// Number of the line among those with this timestamp, from 0.
+    /// Index of the line among the lines with this timestamp, starting at 0.
     number: usize,
     /// Bytes of the line that have arrived, with its line break.
     bytes: usize,
@@ -185,7 +185,8 @@ impl TimestampedLines {
     /// time of the last line, rounded down to a second, because the API server supports no
     /// fractions. `None`: the log is requested from its beginning.
     fn restart(&mut self) -> Option<Timestamp> {
-        // The connection may break again before anything new has arrived.
+        // Keeps the later of the two positions: the connection may break again before new text
+        // arrives.
         self.resume_point = self.resume_point.max(self.position.take());
         self.stamp.clear();
         self.in_line = false;
@@ -294,8 +295,8 @@ mod tests {
     proptest! {
         #[test]
         fn each_line_comes_once_wherever_it_breaks(
-            // Distances of the timestamps in twentieths of a second, rounded down to tenths below.
-            // Some lines have the same time.
+            // Twice the difference to the previous timestamp, in tenths of a second. The test
+            // halves each number and rounds it down, so some lines have the same time.
             lines in proptest::collection::vec((0..8_i64, "[a-z ]{0,12}"), 0..30),
             breaks in proptest::collection::vec(0..900_usize, 0..6),
             piece in 1..50_usize,

@@ -21,8 +21,8 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads any value; a value that is not a `T` gives the default. Takes the raw text first, without
-/// recursion, so that the depth of the value does not matter.
+/// Reads any value. A value that is not a `T` gives the default. The raw text is read first,
+/// without recursion, so that the depth of the value does not matter.
 pub(super) fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -50,7 +50,8 @@ impl LogCapture {
         }
     }
 
-    /// Returns the bytes beyond each cut that are kept for the guards.
+    /// Returns the number of bytes that are kept beyond each cut, so that the guards can search
+    /// them.
     fn margin(&self) -> usize {
         if self.guards.is_empty() {
             0
@@ -125,8 +126,8 @@ impl LogCapture {
         self
     }
 
-    /// Returns the log of an incomplete read, with the reason. Returns `None` if it contains no
-    /// complete word: the last word may be incomplete.
+    /// Returns the log of an incomplete read, with the reason. The last word is omitted, because it
+    /// may be incomplete. Returns `None` if no complete word is left.
     #[must_use]
     pub fn finish_incomplete(self, reason: impl Into<String>) -> Option<CapturedLog> {
         let log = self.into_log(true);
@@ -180,12 +181,13 @@ impl LogCapture {
         }
     }
 
-    /// Returns the head and the tail of a log of which the middle is omitted. Both are cut outside
-    /// the secrets that the guards find.
+    /// Returns the head and the tail of a log whose middle is omitted. No cut is inside a secret
+    /// that the guards find.
     fn split(&mut self) -> (&[u8], &[u8]) {
         let tail_room = self.tail_size() + self.margin();
         if !self.has_gap && self.total == (self.head.len() + self.tail.len()) as u64 {
-            // Nothing was omitted yet: the end of the log may still be in the head.
+            // Nothing was omitted, so the head may contain a part of the end of the log. The tail
+            // is rebuilt from both.
             self.head.extend(self.tail.drain(..));
             let from = self.head.len().saturating_sub(tail_room);
             self.tail = self.head.split_off(from).into();
@@ -344,8 +346,8 @@ mod tests {
             .join_end(bytes_received(&lines(0..3)), 200)
             .finish();
         assert_eq!((whole.text, whole.truncated), (lines(0..3), false));
-        // As many lines came as were requested, so the log may have more lines before them. The
-        // first of them counts as incomplete.
+        // The end has as many lines as were requested, so the log may have more lines before them.
+        // The first line of the end counts as incomplete.
         let end = bytes_received("line 0\nli")
             .join_end(bytes_received(&lines(0..3)), 3)
             .finish();
@@ -376,7 +378,7 @@ mod tests {
             guards: vec![Arc::new(WordAfterSecret)],
             ..LogMask::default()
         };
-        // A secret of many words, so that no cut between words protects it.
+        // A secret of many words. A cut between two words would split it.
         let secret = format!("SECRET: {}\n", "a1b2 ".repeat(600));
         for before in (0..3000).step_by(13) {
             let words = "word ".repeat(before);

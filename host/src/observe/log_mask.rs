@@ -1,4 +1,4 @@
-//! How a log is masked while it is read, before it is truncated.
+//! Masks a log while it is read, before it is truncated.
 
 use super::change::LogTarget;
 use crate::redact::{Engine, Masker};
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 /// would have searched is omitted.
 const MAX_GUARD_TIME: Duration = Duration::from_secs(2);
 
-/// Bytes beyond a cut that a [`CutGuard`] sees, so that it recognises a secret of which a part would
-/// be omitted.
+/// Number of bytes beyond a cut that a [`CutGuard`] also sees. They let it recognise a secret that
+/// the cut would split.
 pub(super) const GUARD_MARGIN: usize = 8 * 1024;
 
-/// Finds secrets near the place at which a log is cut. For rules that cannot mask a stream, and for
-/// rules of single sinks, which must not mask the log of the others.
+/// Finds secrets near the place at which a log is cut. Used for rules that cannot mask a stream,
+/// and for rules of a single sink, which must not mask the log for other sinks.
 pub trait CutGuard: Debug + Send + Sync {
-    /// Returns the places of the secrets of a text, or `None` if the deadline has passed.
+    /// Returns the byte ranges of the secrets in a text, or `None` if the deadline has passed.
     fn secrets(&self, text: &str, deadline: Instant) -> Option<Vec<Range<usize>>>;
 }
 
@@ -35,7 +35,7 @@ pub struct LogMask {
 
 /// Returns how the log of a container is masked. Called before the log is read.
 pub trait LogMasks: Debug + Send + Sync {
-    /// Returns the mask of a log. May wait for secrets that must be known before.
+    /// Returns the mask of a log. May wait until the secrets that it must mask are known.
     fn mask_of<'a>(&'a self, target: &'a LogTarget) -> BoxFuture<'a, LogMask>;
 }
 
@@ -70,7 +70,7 @@ impl StreamMask {
         self.maskers.is_empty()
     }
 
-    /// Masks a piece. Returns the bytes that are certain by now.
+    /// Masks a piece. Returns the bytes that later pieces can no longer change.
     pub(super) fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut bytes = piece.to_vec();
         for (_, masker) in &mut self.maskers {
@@ -95,8 +95,7 @@ impl StreamMask {
     }
 }
 
-/// Moves the end of a head out of all secrets: returns the last place up to `end` that is in none of
-/// them.
+/// Returns the last position up to `end` at which a head can be cut without splitting a secret.
 pub(super) fn end_before_secrets(guards: &[Arc<dyn CutGuard>], text: &[u8], end: usize) -> usize {
     let secrets = secrets(guards, text);
     let cut = secrets.map_or(0, |secrets| {
@@ -108,8 +107,7 @@ pub(super) fn end_before_secrets(guards: &[Arc<dyn CutGuard>], text: &[u8], end:
     cut.min(end)
 }
 
-/// Moves the start of a tail out of all secrets: returns the first place from `start` on that is in
-/// none of them.
+/// Returns the first position from `start` on at which a tail can begin without splitting a secret.
 pub(super) fn start_after_secrets(
     guards: &[Arc<dyn CutGuard>],
     text: &[u8],

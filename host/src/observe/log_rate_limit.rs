@@ -1,9 +1,10 @@
-//! Limits those log lines of which a tenant could otherwise cause any number.
+//! Limits log lines that a tenant can cause. Without a limit, a tenant could cause any number of
+//! them.
 
 use crate::locked::Locked;
 use std::time::{Duration, Instant};
 
-/// Minimum time between two lines of one limit.
+/// Minimum time between two lines that pass the same [`LogRateLimit`].
 const MIN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Limits repeated log lines to one per minute.

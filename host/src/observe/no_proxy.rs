@@ -49,7 +49,8 @@ fn entry_matches(entry: &str, host: &str, address: Option<IpAddr>, port: u16) ->
         Some(below) => (below, false),
         None => (name, true),
     };
-    // In the form of a URL: `bücher.example` is `xn--bcher-kva.example`.
+    // Converts the name to the form that it has in a URL: `bücher.example` becomes
+    // `xn--bcher-kva.example`.
     let name = url::Host::parse(name).map_or_else(|_| name.to_owned(), |host| host.to_string());
     let below = host.strip_suffix(name.as_str());
     !name.is_empty()

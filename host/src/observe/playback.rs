@@ -20,7 +20,7 @@ pub enum Speed {
     Times(f64),
 }
 
-/// Bounds the documents of all pipes that were read and not played yet.
+/// Bounds the documents that were read from all pipes together and not played yet.
 const MAX_READ_AHEAD: usize = 16;
 
 /// Plays streams: calls a function with each change until the function returns `false`.
@@ -113,11 +113,11 @@ pub fn player(
 }
 
 /// Reads a stream and calls `emit` with each change and its time, in order, until `emit` returns
-/// `false`. A document without a time gets that of `clock`.
+/// `false`. A document without a time gets the time that `clock` returns.
 ///
 /// # Errors
 ///
-/// The stream is not a recording, or cannot be read. Earlier changes were emitted.
+/// The stream is not a recording, or cannot be read. The changes before the error were emitted.
 pub fn play(
     name: &str,
     reader: impl Read,

@@ -15,7 +15,7 @@ use tracing::warn;
 
 /// Label of a ConfigMap that contains a plugin.
 pub const PLUGIN_LABEL: &str = "step-observer.dev/plugin";
-/// ConfigMaps in one page of a list. Each may have 1 MiB.
+/// Number of ConfigMaps in one page of a list. Each of them can hold 1 MiB.
 const PAGE_SIZE: u32 = 8;
 /// Timeout of writing an Event.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -108,8 +108,9 @@ impl KnownConfigMaps {
             }
             Event::Changed(map) => self.present(map),
             Event::Deleted(map) => self.gone(map.name()),
-            // Counts as a refused plugin, because the plugin may mask secrets. At the start, every
-            // event fails at this plugin; later, its previous version stays in use.
+            // A ConfigMap that cannot be read counts as a refused plugin, because the plugin may
+            // mask secrets. At the start, every event fails at this plugin. Later, the previous
+            // version of the plugin stays in use.
             Event::Unreadable(map) => {
                 let name = (*map.name).to_owned();
                 self.listing.insert(name.clone());
@@ -185,8 +186,8 @@ impl PluginEventRecorder {
         }
     }
 
-    /// Writes an Event on a ConfigMap: `PluginLoaded`, or `PluginRejected` with the reason. A
-    /// failure has no consequence, because the log contains the same message.
+    /// Writes an Event on a ConfigMap: `PluginLoaded`, or `PluginRejected` with the reason. If the
+    /// write fails, only the Event is missing: the log contains the same message.
     pub async fn record(&self, namespace: &str, name: &str, outcome: Result<&str, &str>) {
         let written =
             tokio::time::timeout(EVENT_TIMEOUT, self.write(namespace, name, outcome)).await;
@@ -243,8 +244,8 @@ impl PluginEventRecorder {
             action: "LoadPlugin".to_owned(),
             secondary: None,
         };
-        // A new recorder each time: a recorder that remembers earlier Events would patch them,
-        // which needs another right.
+        // Creates a new recorder for each Event. A recorder that remembers earlier Events would
+        // patch them, which needs another right.
         Recorder::new(self.client.clone(), self.reporter.clone())
             .publish(&note, &regarding)
             .await

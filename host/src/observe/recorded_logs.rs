@@ -44,7 +44,8 @@ impl RecordedLogs {
         Self::parse(&path.display().to_string(), &text)
     }
 
-    /// Adds the logs of another recording. Of two logs of the same container the first counts.
+    /// Adds the logs of another recording. If several recordings have a log of the same container,
+    /// the log that was added first is used.
     pub fn add(&mut self, other: Self) {
         self.0.extend(other.0);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use step_observer_core::Backoff;
 
 /// Delays between lists that follow each other too fast. A list is the most expensive request to an
-/// API server, and a server that drops each revision right after it has returned it would otherwise
+/// API server. Without a delay, a server that drops each revision right after returning it would
 /// get one list after another.
 const BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(800),

@@ -49,7 +49,7 @@ pub enum ReviewError {
     },
 }
 
-/// The kind of a review, and the right that it needs.
+/// The kind of a review, and the right that the observer needs for it.
 #[derive(Clone, Copy)]
 struct ReviewKind {
     kind: &'static str,

@@ -1,5 +1,5 @@
-//! The Secrets that a Pod refers to. The names come from its author, so they are checked: a name is a
-//! part of the paths of the API server.
+//! The Secrets that a Pod refers to. The author of the Pod chooses the names, and they become part
+//! of request paths to the API server. So they are checked.
 
 use super::elements;
 use super::slim::SlimPod;
@@ -12,7 +12,8 @@ use std::sync::Arc;
 pub(super) struct Refs {
     /// Each once, at most [`MAX_SECRETS`].
     secrets: Vec<SecretRef>,
-    /// Number of further Secrets, and of names that no Secret can have.
+    /// Number of references that `secrets` does not contain: those beyond the bound, and those with
+    /// a name that no Secret can have.
     further: usize,
 }
 
@@ -222,7 +223,8 @@ impl SlimPod {
     }
 }
 
-/// Returns an image with and without its tag and digest, its registry and the parts of its path.
+/// Returns the names that an image reference contains: the reference with and without its tag and
+/// digest, the tag, the registry, and each part of the path.
 fn image_names(image: &Arc<str>) -> Vec<Arc<str>> {
     let (name, _) = image.split_once('@').unwrap_or((image, ""));
     let (folder, last) = name.rsplit_once('/').unwrap_or(("", name));

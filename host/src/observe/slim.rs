@@ -138,7 +138,7 @@ pub(super) struct Terminated {
         deserialize_with = "lenient::text::<MAX_TEXT, _>"
     )]
     pub(super) container_id: Arc<str>,
-    /// The parsed message, from the first call of [`Terminated::termination_message`] on.
+    /// The parsed message. The first call of [`Terminated::termination_message`] sets it.
     #[serde(skip)]
     parsed_message: OnceLock<Option<TerminationMessage>>,
 }

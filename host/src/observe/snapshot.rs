@@ -173,10 +173,10 @@ fn init_failure(status: &ContainerStatus) -> Option<(InitFailure, Option<Timesta
 /// Returns the time at which the first step container started, and the time at which the last of
 /// all containers started.
 ///
-/// In the first result, the end of a step container that could not start counts as its start: later
-/// states of the Pod show this end, too. The second result ignores other containers that started
-/// after the first end of a step: Tekton stops sidecars after the steps by restarting them with
-/// another image.
+/// For the first time, a step container that could not start counts with the time of its end,
+/// because later states of the Pod show this end, too. For the second time, other containers that
+/// started after the first end of a step do not count: Tekton stops sidecars after the steps by
+/// restarting them with another image.
 fn container_starts(
     status: &PodStatus,
     times: PlausibleTimes,
@@ -353,7 +353,8 @@ fn reported_step(step: &StepStatus, times: PlausibleTimes) -> Option<ReportedSte
     } else if !step.name.is_empty() {
         format!("{STEP_PREFIX}{}", step.name).into()
     } else {
-        // Tekton appends such entries for unnamed steps before the Pod reports.
+        // Tekton appends entries without a container and a name for unnamed steps before the Pod
+        // reports.
         return None;
     };
     let ended = step.terminated.as_ref().map(|ended| ReportedEnd {

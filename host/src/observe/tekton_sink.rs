@@ -28,7 +28,7 @@ pub enum TektonSink {
     At(String),
 }
 
-/// Watches the sink for which Tekton is configured, for ever.
+/// Watches the sink for which Tekton is configured. Never ends.
 pub async fn watch_tekton_sink(
     client: Client,
     namespace: &str,
@@ -65,8 +65,8 @@ pub async fn watch_tekton_sink(
     tokio::join!(futures::future::join_all(watch_settings), join);
 }
 
-/// Returns the sink of the first setting that names one. `Unknown` while the value of a setting is
-/// unknown (outer `None`).
+/// Returns the sink of the first setting that contains a sink. Returns `Unknown` if the value of a
+/// setting is not known yet (outer `None`).
 fn first_sink(settings: &[Option<Option<String>>]) -> TektonSink {
     if settings.iter().any(Option::is_none) {
         return TektonSink::Unknown;

@@ -12,13 +12,13 @@ use step_observer_core::Internals;
 /// Prefix of a compressed message.
 const COMPRESSED_PREFIX: &str = "tknz:";
 
-/// Bounds the bytes that are inflated of a compressed message. Tekton has the same bound.
+/// Bounds the inflated bytes of a compressed message. Tekton has the same bound.
 const MAX_INFLATED_BYTES: u64 = 128 * 1024;
 
 /// Longest reason that is kept, in bytes.
 const MAX_REASON_BYTES: usize = 64;
 
-/// Stands for a reason that is not one of Tekton's.
+/// Replaces a reason that is not a short word of letters.
 const UNKNOWN_REASON: &str = "Unknown";
 
 /// The content of a termination message.
@@ -59,8 +59,8 @@ impl Entry {
     }
 }
 
-/// Parses a message. Returns `None` if there is none, or if the entrypoint did not write it: for a
-/// container that could not be located, the kubelet writes a text of its own here.
+/// Parses a message. Returns `None` if there is no message, or if the entrypoint did not write it.
+/// For a container that could not be located, the kubelet writes its own text here.
 pub(super) fn parse(message: Option<&str>) -> Option<TerminationMessage> {
     let message = message?.trim();
     let inflated;
@@ -112,18 +112,18 @@ pub(super) fn parse(message: Option<&str>) -> Option<TerminationMessage> {
     Some(found)
 }
 
-/// Returns the reason that a message gives. Tekton's reasons are words of letters. A step can write the
-/// message too, and no plugin masks a reason, because receivers route by it: so any other text is
-/// replaced.
+/// Returns the reason that a message gives. Tekton's reasons are words of letters; any other text
+/// is replaced. This matters because a step can also write the message, and no plugin masks a
+/// reason: receivers route by it.
 pub(super) fn reason(text: &str) -> &str {
     let is_word =
         text.len() <= MAX_REASON_BYTES && text.bytes().all(|byte| byte.is_ascii_alphabetic());
     if is_word { text } else { UNKNOWN_REASON }
 }
 
-/// Masks every text that a step wrote in a message. The result is never compressed. In it,
-/// [`parse`] finds the same entries of the entrypoint and the same truncation. Returns `None` if
-/// `mask` fails.
+/// Masks every text that a step wrote in a message. Returns the message without compression, or
+/// `None` if `mask` fails. In the result, [`parse`] finds the same entries of the entrypoint and
+/// the same truncation.
 pub(crate) fn mask(
     message: &str,
     mut mask: impl FnMut(&mut Value) -> Option<()>,
@@ -174,8 +174,8 @@ pub(crate) fn mask(
     Some(text)
 }
 
-/// Reads an array entry by entry, so that an array that the kubelet truncated gives its first
-/// entries. Returns whether it was truncated.
+/// Reads an array entry by entry. If the kubelet truncated the array, returns the entries before
+/// the truncation. Also returns whether the array was truncated.
 fn read_entries(json: &str) -> (Vec<Entry>, bool) {
     let mut entries = Vec::new();
     let mut rest = json.get(1..).unwrap_or_default();

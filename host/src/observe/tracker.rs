@@ -39,9 +39,9 @@ pub struct Tracker {
     unlisted: HashSet<Arc<str>>,
     /// Limits the records in preparation per namespace and run. `None`: no limit.
     admission: Option<Admission>,
-    /// Runs whose transitions wait until [`Tracker::admission`] has room.
+    /// Runs whose transitions wait until [`Tracker::admission`] admits them.
     deferred: DeferredRuns,
-    /// Decides of which Pods the Secrets are read.
+    /// Decides for which Pods the Secrets are read.
     known_secrets: KnownSecrets,
 }
 
@@ -281,7 +281,7 @@ impl Tracker {
         self.ledger.contains(run_uid)
     }
 
-    /// Returns the number of TaskRuns of which the tracker has state.
+    /// Returns the number of TaskRuns for which the tracker has state.
     #[must_use]
     pub fn run_count(&self) -> usize {
         self.runs.len()
@@ -302,7 +302,7 @@ impl Tracker {
     /// Returns the time at which [`Tracker::tick`] should be called next.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        // A missing TaskRun is not late before the lists are complete.
+        // Before the lists are complete, no Pod is reported because its TaskRun is missing.
         let report_at = self
             .unclaimed
             .next_due()
@@ -463,8 +463,8 @@ impl Tracker {
     }
 }
 
-/// Returns whether steps of a Pod may still run. The Secrets of other Pods are read for their events
-/// only, of which most were emitted before.
+/// Returns whether steps of a Pod may still run. Otherwise, the Secrets of the Pod are needed only
+/// for its events, and most of these were emitted before.
 fn may_run(pod: &PodSnapshot) -> bool {
     matches!(pod.phase, PodPhase::Pending | PodPhase::Running)
 }

@@ -15,8 +15,8 @@ use step_observer_core::PodSnapshot;
 /// same reconciliation in which it creates the Pod.
 pub(super) const CLAIM_TIMEOUT: SignedDuration = SignedDuration::from_secs(30);
 
-/// Bounds the Pods that wait. Beyond it the oldest Pod of the namespace with the most Pods is
-/// dropped.
+/// Bounds the Pods that wait. Above this bound, the oldest Pod of the namespace with the most Pods
+/// is dropped.
 const MAX_UNCLAIMED: usize = 16 * 1024;
 
 /// The last state of a Pod that waits for its TaskRun to name it.
@@ -40,7 +40,7 @@ pub(super) struct UnclaimedPods {
     pods: HashMap<Arc<str>, UnclaimedPodState>,
     /// UIDs of Pods, by the UID of their TaskRun.
     by_run: HashMap<Arc<str>, Vec<Arc<str>>>,
-    /// Times at which the Pods that are not reported yet must be reported.
+    /// Times at which Pods must be reported. Contains only Pods that were not reported yet.
     due: BTreeSet<(Timestamp, Arc<str>)>,
 }
 
@@ -118,7 +118,7 @@ impl UnclaimedPods {
             return false;
         };
         unclaimed.is_gone = true;
-        // A Pod that was reported waits no longer.
+        // A deleted Pod that was reported need not wait any longer.
         if unclaimed.is_reported {
             self.remove(uid);
         }
@@ -139,7 +139,8 @@ impl UnclaimedPods {
         Some(unclaimed)
     }
 
-    /// Removes and returns the Pods of a TaskRun that `names` accepts, the oldest first.
+    /// Removes and returns those Pods of a TaskRun whose namespace and name `names` accepts. The
+    /// oldest Pod comes first.
     pub(super) fn claim(
         &mut self,
         run_uid: &str,
@@ -162,8 +163,8 @@ impl UnclaimedPods {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Returns the Pods that have waited for [`CLAIM_TIMEOUT`] and those for which `lacks_task_run`
-    /// holds. Each Pod is returned only once.
+    /// Returns the Pods that have waited for [`CLAIM_TIMEOUT`], and the Pods for which
+    /// `lacks_task_run` returns true. Each Pod is returned only once.
     pub(super) fn report(
         &mut self,
         now: Timestamp,

@@ -1,5 +1,5 @@
-//! Objects that cannot be read. They are identified, counted and skipped, so that they stop no
-//! other object.
+//! Objects that cannot be read. They are identified, counted and skipped, so that they do not
+//! affect other objects.
 
 use super::list::RawObject;
 use super::log_rate_limit::LogRateLimit;

@@ -28,8 +28,8 @@ use tracing::info;
 const MAX_FAILED_STARTS: u32 = 4;
 
 /// Default for the seconds after which a watch is renewed. A component between observer and API
-/// server that keeps the connection open but forwards nothing delays changes for this long. A
-/// longer timeout would hardly reduce the load of the API server.
+/// server may keep the connection open but forward nothing. Changes are then delayed for this long.
+/// A longer timeout would hardly reduce the load of the API server.
 pub(super) const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
 
 /// A watch that ends sooner than this without an event is restarted with a delay (as in client-go's
@@ -60,7 +60,7 @@ pub(super) struct WatchConfig {
 /// An event of a watch, or the error that interrupted it.
 pub(super) struct WatchItem<K> {
     pub(super) event: Result<Event<K>, WatchError>,
-    /// Number of failures in a row, this one included, since the server has last sent anything.
+    /// Number of consecutive failures, including this one, since the server last sent anything.
     pub(super) failures: u32,
 }
 
@@ -156,7 +156,7 @@ impl<K: Object> Watch<K> {
         }
     }
 
-    /// Advances by one step. Returns an event, or adds events to `parsed`, or neither.
+    /// Advances by one step. May return an event, or add events to `parsed`, or do neither.
     async fn step(&mut self) -> Result<Option<Event<K>>, WatchError> {
         match std::mem::replace(&mut self.state, State::Empty) {
             State::Empty => {
@@ -305,7 +305,8 @@ impl<K: Object> Watch<K> {
     /// the watch must be rebuilt.
     fn count(&mut self, event: &Result<Event<K>, WatchError>) {
         match event {
-            // This event precedes the request of a list and is no success.
+            // `ListBegins` is emitted before the list is requested, so it does not count as a
+            // success.
             Ok(Event::ListBegins) => {}
             Ok(_) => {
                 (self.failures, self.failed_starts) = (0, 0);

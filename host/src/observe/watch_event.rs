@@ -173,9 +173,11 @@ fn parse_any<K: Object>(
     }))
 }
 
-/// Parses a line in the form in which API servers write it, and returns its object and whether the
-/// object was deleted. Reads the object only once: [`Line`] reads it twice, which costs as much as
-/// parsing it. Returns `None` for any other line.
+/// Parses a line in the form in which API servers write it. Returns its object, and whether the
+/// object was deleted. Returns `None` for a line in another form.
+///
+/// Reads the object only once. [`Line`] reads it twice, and the additional pass takes as long as
+/// parsing.
 fn parse_usual<K: Object>(line: &RawObject<'_>) -> Option<(K, bool)> {
     let text = std::str::from_utf8(line.bytes).ok()?;
     let (kind, rest) = text
@@ -190,13 +192,13 @@ fn parse_usual<K: Object>(line: &RawObject<'_>) -> Option<(K, bool)> {
     Some((serde_json::from_str(object).ok()?, deleted))
 }
 
-/// Returns whether a line begins like an event. The response of another component between observer
-/// and API server does not.
+/// Returns whether a line begins like an event. This excludes responses of other components between
+/// observer and API server.
 fn is_event(line: &[u8]) -> bool {
     line.starts_with(br#"{"type":""#) || line.starts_with(br#"{"object":{"#)
 }
 
-/// Parses one object. One that cannot be read is reported and counted.
+/// Parses one object. An object that cannot be read is reported and counted.
 pub(super) fn read<K: Object>(
     object: &RawObject<'_>,
     reporter: Option<&WatchReporter>,
@@ -252,7 +254,7 @@ mod tests {
     ];
 
     proptest! {
-        /// Any line, also a damaged one, gives the same event in either way.
+        /// Both ways of parsing give the same event for any line, even for a damaged one.
         #[test]
         fn the_usual_form_is_read_as_any_form(
             line in prop::sample::select(&LINES[..]),

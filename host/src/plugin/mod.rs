@@ -1,8 +1,8 @@
-//! Plugins: loads and configures them, and runs them in a sandbox. Only this room uses wasmtime.
+//! Loads plugins, configures them, and runs them in a sandbox. Only this room uses wasmtime.
 //!
 //! Each part uses only the parts named before it: `sandbox` bounds one call, `load` makes a plugin
-//! of a file, `run` passes events through chains of plugins, and `dropin` replaces chains while the
-//! observer runs.
+//! from a file, `run` passes events through chains of plugins, and `dropin` replaces chains while
+//! the observer runs.
 
 mod compiler;
 pub mod dropin;

@@ -9,9 +9,9 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 impl Preparation {
-    /// Encodes an event for those sinks that want it: sinks whose `match` it fits, and sinks with
-    /// own plugins, whose `match` was checked before these plugins. Returns `None` if no sink wants
-    /// it.
+    /// Encodes an event for the sinks that receive it. A sink without plugins of its own receives
+    /// the event if it fits the sink's `match`. For other sinks, `match` was checked before their
+    /// plugins. Returns `None` if no sink receives the event.
     pub(super) fn encode<'o>(
         &self,
         envelope: Option<&Envelope>,

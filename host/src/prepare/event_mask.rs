@@ -1,6 +1,6 @@
 //! Masks known secrets in an event: in every string of the data, in names of members, in extension
-//! attributes, in the subject, and in the annotations that plugins can read. What identifies the event
-//! stays: receivers route by it.
+//! attributes, in the subject, and in the annotations that plugins can read. Fields and attributes
+//! that identify the event are not masked, because receivers route by them.
 
 use crate::redact::{Engine, Exhausted, RedactionCounts, ScanLimits};
 use crate::step::{Envelope, EventContext, StringMap};
@@ -30,7 +30,7 @@ struct Pass<'m> {
 }
 
 impl EventMask {
-    /// Creates a mask of what an engine finds.
+    /// Creates a mask for the secrets that `engine` finds.
     pub(super) fn new(engine: Arc<Engine>) -> Self {
         Self(engine)
     }
@@ -39,7 +39,7 @@ impl EventMask {
     ///
     /// # Errors
     ///
-    /// It takes too much time or memory. The event is then partly masked.
+    /// Masking takes too much time or memory. The event is then partly masked.
     pub(super) fn mask(&self, envelope: &mut Envelope) -> Result<RedactionCounts, Exhausted> {
         let mut pass = Pass {
             engine: &self.0,
@@ -49,7 +49,7 @@ impl EventMask {
             },
             counts: RedactionCounts::default(),
         };
-        // `take_data` would remove the attributes that describe the data, too.
+        // Does not use `take_data`, which would also remove the attributes that describe the data.
         let data = envelope.event.data().is_some();
         let data = data.then(|| envelope.event.set_data_unchecked(Value::Null));
         if let Some(mut data) = data.flatten() {

@@ -1,5 +1,5 @@
-//! The general path of an event: first through the common plugins. Then the sinks without own
-//! plugins get it together, and each other sink gets it through its own plugins.
+//! The general path of an event. First, the event passes the common plugins. Then all sinks without
+//! plugins of their own get it together, and each other sink gets it through its own plugins.
 
 use super::run_chain::ChainRef;
 use super::{AdmittedRecord, MissingMarks, Pending, Preparation, PreparedEvent, SinkRoute};
@@ -47,7 +47,8 @@ impl Preparation {
             .filter(|(_, missing)| **missing)
             .map(|(route, _)| {
                 let pending = pending.another();
-                // A plugin of the sink may copy into an attribute what a common redactor masks.
+                // Applies the masks of the common redactors again after this chain, because its
+                // plugins may copy a secret into an attribute.
                 let chain = route.chain.after(&report.redactors);
                 self.submit_to_route(route, chain, envelope.as_ref(), item, identity, pending)
             });

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
 
-/// Masks logs with known secrets and with the rule sets of the plugins that are common to all sinks. Rule sets of single
-/// sinks, and those of plugins that were built for 0.1.0, only decide where a log may be cut.
+/// Masks logs with known secrets and with the rule sets of the common plugins. Rule sets of a
+/// single sink's plugins, and rule sets of plugins that were built for 0.1.0, only decide where a
+/// log may be cut.
 #[derive(Debug)]
 pub(crate) struct ChainLogMasks {
     roster: watch::Receiver<Roster>,
@@ -58,10 +59,12 @@ impl LogMasks for ChainLogMasks {
             }
         }
         Box::pin(async move {
-            // Secrets of the pod are read first: a part of a log that was truncated cannot be masked.
+            // Waits for the Secrets of the pod before the log is read: a secret that was cut by a
+            // truncation could not be found later.
             let engine = self.known_secrets.engine_of_log(&target.pod_uid).await;
             if let Some(engine) = engine {
-                // A rule that masks a part of a value would hide the value from this engine.
+                // Known secrets are masked first. Otherwise a rule that masks a part of a known
+                // secret would hide the rest from this engine.
                 mask.engines.insert(0, (Redactor::KnownSecrets, engine));
             }
             mask

@@ -4,14 +4,13 @@ use crate::metrics::{Counter, Gauge, Registry};
 use std::sync::atomic::{AtomicBool, Ordering};
 use step_observer_core::Kind;
 
-/// Counts the transitions and their events between the watches and the journal, by what happened to
-/// them.
+/// Counts the transitions and their events between the watches and the journal, by outcome.
 #[derive(Debug, Default)]
 pub(crate) struct PipelineMetrics {
     /// True if the first lists of all watches are complete. This is a state for `/status`, not a
     /// metric.
     pub(crate) listed: AtomicBool,
-    /// The stages are aborted: their events stay pending.
+    /// True if the stages are aborted. Their unfinished events then stay pending.
     pub(super) keeps_pending: AtomicBool,
     /// Transitions that the tracker found.
     pub(crate) transitions: TransitionMetrics,
@@ -106,8 +105,8 @@ impl PipelineMetrics {
 }
 
 impl PipelineMetrics {
-    /// Keeps an event counted as pending if its guard is dropped from now on. The stages are
-    /// aborted next, which drops the guards of unfinished events.
+    /// Makes events stay pending when their guards are dropped from now on. Called before the
+    /// stages are aborted, because aborting drops the guards of unfinished events.
     pub(crate) fn keep_pending(&self) {
         self.keeps_pending.store(true, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! Makes events of step records and submits them to the journal. On the way it reads the log,
-//! builds the event, runs the plugins, and applies `match`.
+//! Makes events from step records: reads the log, builds the event, runs the plugins, applies
+//! `match`, and submits the event to the journal.
 
 mod encode;
 mod event_mask;
@@ -36,7 +36,7 @@ use tracing::debug;
 pub enum PreparedEvent<'a> {
     /// The event goes to the sinks.
     Passed {
-        /// The record that the event was made of.
+        /// The record from which the event was made.
         record: &'a StepRecord,
         /// The event before the first plugin.
         before: &'a Envelope,
@@ -47,7 +47,7 @@ pub enum PreparedEvent<'a> {
     },
     /// A plugin dropped the event.
     Dropped {
-        /// The record that the event was made of.
+        /// The record from which the event was made.
         record: &'a StepRecord,
         /// Name of the plugin.
         plugin: &'a str,
@@ -93,8 +93,8 @@ impl SinkRoute {
         !self.chain.plugins().is_empty()
     }
 
-    /// Returns the mark of an event that passed the plugins of this sink. It differs from all marks
-    /// of other sinks, because an id contains no space.
+    /// Returns the mark of an event that passed the plugins of this sink. The mark differs from all
+    /// marks of other sinks, because an id contains no space.
     fn mark(&self, id: &str) -> String {
         format!("{id} {}", self.name)
     }
@@ -135,8 +135,9 @@ pub(crate) struct Preparation {
     pub(crate) traced: bool,
     pub(crate) metrics: Arc<PipelineMetrics>,
     pub(crate) event_hook: Option<EventHook>,
-    /// Longest time for which a plugin may hold an event (`onError: block`). `None` means without a
-    /// bound, for a cluster: unlike a recording, it does not end, so the event can wait.
+    /// Longest time for which a plugin may hold an event (`onError: block`). `None` if there is no
+    /// bound. This is the case for a cluster, which does not end as a recording does, so the event
+    /// can wait.
     pub(crate) hold_for: Option<Duration>,
     /// Limits the rate of log lines about large events, because a tenant can cause them.
     pub(crate) truncated_log_limit: LogRateLimit,

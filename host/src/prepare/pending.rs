@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Counts an event as pending from its transition until the journal has accepted it or the event is
-/// given up. Dropping the guard ends this on every path.
+/// given up. The count ends when this guard is dropped, so no path can omit it.
 ///
 /// A guard that is dropped because the stages are aborted ([`PipelineMetrics::keep_pending`]) stays
 /// counted: the summary reports its event as undelivered.

@@ -63,8 +63,9 @@ impl Preparation {
     /// beginning of the chain that is current at that time, so that each event passes one whole
     /// chain. While a plugin holds the event, its permit is free for other records.
     ///
-    /// The returned event has the receipt of what was masked. It is `None` if a plugin dropped it. The whole result is `None` if the event
-    /// is given up.
+    /// Returns `None` if the event is given up. Otherwise returns the event and the report of its
+    /// plugins. The event contains the receipt of all that was masked; it is `None` if a plugin
+    /// dropped it.
     pub(super) async fn run_chain(
         &self,
         chain_ref: &ChainRef<'_>,
@@ -76,7 +77,7 @@ impl Preparation {
         let (has_permit, mut held) = (permit.is_some(), None);
         let id = envelope.event.id().to_owned();
         let mut envelope = envelope;
-        // That of the common chain, if this is the chain of a sink.
+        // Removes the receipt that the common chain wrote, if this is the chain of a sink.
         event::remove_redaction(&mut envelope);
         let mut failures = 0_u32;
         let give_up = self.hold_for.map(|hold| tokio::time::Instant::now() + hold);
@@ -110,7 +111,8 @@ impl Preparation {
                         let (plugin, version) = (&*plugin.name, &*plugin.version);
                         warn!(plugin, version, id, failure = failure.label(), detail = %failure, "{what}");
                     }
-                    // A plugin may have decoded a text, or joined two.
+                    // Masks known secrets again if plugins ran: a plugin may have decoded a text,
+                    // or joined two texts.
                     let mask = is_changed.then(|| self.event_mask(record)).flatten();
                     let mut envelope = self.masked(mask.as_ref(), *envelope);
                     event::write_redaction(&mut envelope);

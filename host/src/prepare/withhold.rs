@@ -8,7 +8,8 @@ use cloudevents::AttributesReader as _;
 use tracing::{error, warn};
 
 impl Preparation {
-    /// Returns the mask for the events of a record; `None` if nothing is known that could be in them.
+    /// Returns the mask for the events of a record, or `None` if no secret is known that the events
+    /// could contain.
     pub(super) fn event_mask(&self, record: &StepRecord) -> Option<EventMask> {
         let engine = self.known_secrets.engine(record.pod_secrets.as_ref());
         engine.map(EventMask::new)

@@ -102,7 +102,7 @@ impl RecordingFiles {
         Ok(files)
     }
 
-    /// Returns the bytes of the watch events and of the logs.
+    /// Returns the sizes of the watch events and of the logs in bytes.
     pub(super) fn sizes(&self) -> (u64, u64) {
         (self.events.size, self.logs.size)
     }
@@ -141,7 +141,7 @@ impl RecordingFiles {
         self.check(entry.len())?;
         let written = self.logs.write_at(end, &entry);
         if written.is_err() {
-            // The write may have overwritten the previous end.
+            // Writes the end again, because the failed write may have overwritten it.
             self.logs.write_at(end, LOGS_END).ok();
         }
         written

@@ -19,8 +19,8 @@ const INIT_CONTAINER_MEMBERS: [&str; 4] = ["command", "args", "env", "envFrom"];
 const MASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes by which a text may grow when it is masked.
 const MAX_GROWTH_BYTES: usize = 1024 * 1024;
-/// Maximum depth to which `read` searches an object for unreadable parts, so that it can omit only
-/// them.
+/// Maximum depth to which `read` searches an object for unreadable parts. Deeper unreadable members
+/// are omitted as a whole.
 const MAX_DEPTH: usize = 6;
 
 /// Masks with the rules of a plugin. Without rules it masks nothing.

@@ -43,8 +43,8 @@ pub struct Recorder {
     first: Option<Timestamp>,
     /// The line with the last state of each existing object, by its UID.
     present: HashMap<String, EventLocation>,
-    /// UIDs of the objects that ended before the horizon. A Pod is included only if its TaskRun is
-    /// not.
+    /// UIDs of the objects that ended before the horizon. A Pod is not added if its TaskRun is in
+    /// the set already.
     before_horizon: HashSet<String>,
     /// Pods that no TaskRun has named yet.
     unclaimed: UnclaimedPods,
@@ -238,8 +238,8 @@ impl Recorder {
             return true;
         }
         if self.is_listed {
-            // Every object that ends after the initial lists is recorded. So if an object is
-            // deleted that was not recorded, it ended before the horizon.
+            // Objects that ended before the horizon were found in the initial lists. An object that
+            // appears later is always recorded.
             return false;
         }
         let ended = match identity.kind {

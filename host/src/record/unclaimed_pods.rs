@@ -5,8 +5,8 @@
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
-/// Bounds the bytes of the Pods that wait. A Pod that would exceed it is recorded although no
-/// TaskRun has named it.
+/// Bounds the bytes of the Pods that wait. A Pod that would exceed this bound is recorded, although
+/// no TaskRun has named it.
 const MAX_UNCLAIMED_BYTES: usize = 32 * 1024 * 1024;
 
 /// The last state of a Pod that waits.

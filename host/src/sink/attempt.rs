@@ -37,7 +37,7 @@ pub enum RetryAction {
     Pause {
         /// The pause that the receiver asks for.
         asked: Duration,
-        /// The pause that it gets: at most `retry.maxPauseMs`.
+        /// The pause that the receiver gets: at most `retry.maxPauseMs`.
         length: Duration,
     },
     /// Send nothing to the receiver for a long time, because it reports that it is gone

@@ -161,8 +161,8 @@ where
             continue;
         }
         for queued in batch {
-            // Sending the outcome fails if the caller was cancelled. Its event stays in the
-            // journal.
+            // Sending the outcome fails if the caller was cancelled. The caller's event stays in
+            // the journal.
             queued.outcome.send(attempt.clone()).ok();
         }
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Events in a batch: they share one sync.
+/// Maximum number of events in a batch. A batch needs only one sync.
 const BATCH_EVENTS: usize = 256;
 /// Bytes of events in a batch.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -24,8 +24,8 @@ const BATCH_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FileConfig {
-    /// Path of the file. A missing file is created, and a file that another program moves away is created again. An
-    /// existing file is appended to.
+    /// Path of the file. A missing file is created, also after another program has moved the file
+    /// away. Events are appended to an existing file.
     pub path: PathBuf,
     /// When the file is rotated. By default the observer never rotates the file; another program
     /// can do so.
@@ -129,7 +129,7 @@ impl File {
 struct LineFile {
     config: FileConfig,
     file: fs::File,
-    /// Whether it is a regular file. A pipe or terminal is neither synced nor rotated.
+    /// Whether the file is a regular file. A pipe or terminal is neither synced nor rotated.
     is_regular: bool,
     /// Whether the last line may be incomplete. `None` before the first write: the file is checked
     /// then, because another program may write to it until that time.

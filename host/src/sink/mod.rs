@@ -57,7 +57,7 @@ macro_rules! wires {
         }
 
         impl SinkKind {
-            /// Returns the name of the wire, as the configuration writes it.
+            /// Returns the name of the wire in the configuration.
             #[must_use]
             pub fn name(&self) -> &'static str {
                 match self {
@@ -78,11 +78,12 @@ macro_rules! wires {
                 problems.into_iter().map(at).collect()
             }
 
-            /// Reads the secrets and certificates that the settings name. Contacts no server and creates no file.
+            /// Reads the secrets and certificates that the settings name. Contacts no server and
+            /// creates no file.
             ///
             /// # Errors
             ///
-            /// One of them cannot be used.
+            /// A secret or certificate cannot be used.
             pub(crate) fn check_files(&self) -> Result<(), SinkError> {
                 match self {
                     $(Self::$variant(config) => <$wire>::check_files(config),)+

@@ -1,4 +1,4 @@
-//! Bounds how many requests begin in a time.
+//! Limits the rate at which requests begin.
 
 use crate::locked::Locked;
 use std::time::Duration;
@@ -25,7 +25,8 @@ impl RateLimiter {
         tokio::time::sleep_until(self.reserve(Instant::now())).await;
     }
 
-    /// Returns the time of the caller's turn, and moves the next one behind it.
+    /// Returns the time at which the caller may begin, and moves the turn of the next caller behind
+    /// it.
     fn reserve(&self, now: Instant) -> Instant {
         let mut next = self.next.lock();
         let turn = (*next).max(now);

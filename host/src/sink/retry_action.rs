@@ -25,11 +25,12 @@ pub fn after_status(status: u16) -> Option<RetryAction> {
         // renew expired credentials or grant a missing right, and the event is still valid after
         // that.
         401 | 403 => Some(RetryAction::LATER),
-        // Knative: "other 4xx", not retried. Differs: the receiver did not get the whole request in time (RFC 9110
-        // §15.5.9), which says nothing about the event.
+        // Knative: "other 4xx", not retried. Differs: the event is retried, because the receiver
+        // did not get the whole request in time (RFC 9110 §15.5.9). The status says nothing about
+        // the event.
         408 => Some(RetryAction::LATER),
-        // Knative: "other 4xx", not retried. Differs: the server asks for the same request later, outside TLS early data
-        // (RFC 8470 §5.2).
+        // Knative: "other 4xx", not retried. Differs: the event is retried, because the server asks
+        // for the same request later, outside TLS early data (RFC 8470 §5.2).
         425 => Some(RetryAction::LATER),
         // Knative: "other 4xx", not retried. Differs: the receiver is gone, but the event is valid,
         // so the sink is suspended and the event is kept (CloudEvents HTTP webhook §2.2: the sender

@@ -78,8 +78,8 @@ pub(crate) trait Wire: fmt::Debug + Sized + Send + Sync {
         context: &mut SinkContext<'_>,
     ) -> impl Future<Output = Result<Self, SinkError>> + Send;
 
-    /// Sends one event once. A wire whose future takes more than about a kilobyte boxes it, so that the attempts of other
-    /// wires stay small.
+    /// Sends one event once. A wire whose future takes more than about a kilobyte boxes this
+    /// future, so that the attempts of other wires stay small.
     fn send(&self, event: &Encoded) -> impl Future<Output = Attempt> + Send;
 
     /// Returns how long an attempt may take.
@@ -92,8 +92,8 @@ pub(crate) trait Wire: fmt::Debug + Sized + Send + Sync {
         defaults::CONCURRENCY
     }
 
-    /// Replaces the gate that holds the pauses of the receiver. A wire whose receiver cannot ask
-    /// for a pause ignores it.
+    /// Replaces the gate that holds the pauses of the receiver. Does nothing for a wire whose
+    /// receiver cannot ask for a pause.
     fn with_pause_gate(self, _: PauseGate) -> Self {
         self
     }

@@ -1,4 +1,4 @@
-//! What was masked in an event, and for whom.
+//! Counts of the matches that were masked in an event, by redactor and rule.
 
 use crate::redact::RedactionCounts;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct MaskCounts(Vec<(Redactor, RedactionCounts)>);
 // === impl Redactor ===
 
 impl Redactor {
-    /// Returns whether it is the plugin with this name, in any version.
+    /// Returns whether this redactor is the plugin with this name, in any version.
     #[must_use]
     pub fn is_plugin(&self, plugin: &str) -> bool {
         match self {

@@ -54,7 +54,8 @@ enum Message {
     Flush(oneshot::Sender<()>),
 }
 
-/// Sends spans to the collector from a thread of its own. Clones are cheap; the thread ends with the last one.
+/// Sends spans to the collector from a separate thread. Clones are cheap. The thread ends when the
+/// last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct TraceExporter(mpsc::Sender<Message>);
 
@@ -86,7 +87,8 @@ impl TraceExporter {
         Ok(Self(messages))
     }
 
-    /// Returns a function that turns each entry of the history into spans and queues them. It never waits.
+    /// Returns a function that turns each entry of the history into spans and queues them. The
+    /// function never waits.
     pub fn recorder(&self) -> impl FnMut(&HistoryEntry) + Send + 'static {
         let (messages, mut builder) = (self.0.clone(), SpanBuilder::default());
         let mut dropped = 0_u64;

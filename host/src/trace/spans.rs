@@ -17,9 +17,9 @@ const SPAN_KIND_INTERNAL: u8 = 1;
 /// `SpanKind` of OTLP for a message that is sent.
 const SPAN_KIND_PRODUCER: u8 = 4;
 
-/// Maximum number of early history entries: those about a sink whose event is not known to be
-/// accepted yet. They occur because a sink may deliver an event before the journal's writer has
-/// recorded its acceptance.
+/// Maximum number of early history entries. An early entry is about a sink, and arrives before the
+/// entry that reports that the journal has accepted the event. The reason is that a sink may
+/// deliver an event before the journal's writer has recorded its acceptance.
 const MAX_EARLY_ENTRIES: usize = 1024;
 
 /// Builds spans. Remembers the latest accepted events, for the spans of their deliveries.
@@ -28,8 +28,8 @@ pub(super) struct SpanBuilder {
     accepted: HashMap<String, AcceptedEvent>,
     /// The ids of `accepted`, the oldest first.
     order: VecDeque<String>,
-    /// Entries of sinks that arrived before the entry that their event was accepted. The oldest is
-    /// first.
+    /// Entries about sinks that arrived before the entry about the acceptance of their event. The
+    /// oldest is first.
     early: VecDeque<HistoryEntry>,
 }
 

@@ -16,8 +16,8 @@ use std::fmt;
 pub(super) struct ReadState {
     /// Fields and items that are read as if they were absent.
     pub(super) omitted: HashSet<FieldPath>,
-    /// Values that are added to mappings in place of missing fields, so that their other fields can
-    /// be read.
+    /// Values that are added to mappings in place of missing fields, so that the other fields of
+    /// these mappings can be read.
     pub(super) added: HashMap<FieldPath, Vec<(String, Value)>>,
     /// The field at which the read failed.
     pub(super) failed: Option<FailedAt>,
@@ -28,7 +28,7 @@ pub(super) struct ReadState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FailedAt {
     pub(super) path: FieldPath,
-    /// Whether the name of the field is wrong, and not its value.
+    /// True if the name of the field is wrong, false if its value is wrong.
     pub(super) is_name: bool,
 }
 
@@ -220,7 +220,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for SequenceItems<'_, A> {
 struct MappingEntries<'a, A> {
     tracked: WithPath<'a, A>,
     added: Vec<(String, Value)>,
-    /// Key of the entry whose value is read next, and the value itself if it is an added one.
+    /// Key of the entry whose value is read next. Also holds the value if the entry was added.
     next: Option<(String, Option<Value>)>,
 }
 

@@ -65,7 +65,7 @@ impl FieldPath {
         joined
     }
 
-    /// Returns whether `other` is this field or one below it.
+    /// Returns whether `other` is this field or a field below it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
         let same = |(one, other): (&Segment, &Segment)| one.name() == other.name();

@@ -263,7 +263,7 @@ impl SourceMapBuilder {
         self.duplicates.push(Duplicate { path, at, first });
     }
 
-    /// Returns the path of what is being read.
+    /// Returns the path of the value that is being read.
     fn path(&self) -> FieldPath {
         let segment = |open: &OpenNode| match &self.source_map.nodes.get(open.node)?.children {
             Children::Sequence(items) => Some(Segment::Index(items.len())),

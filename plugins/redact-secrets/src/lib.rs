@@ -1,6 +1,6 @@
 //! Masks secrets in the log and in every string of the data. The plugin only selects rules of the
-//! host's catalogue and adds own ones; the host searches and replaces, so the log need not be copied
-//! into the plugin.
+//! host's catalogue and adds its own rules. The host searches and replaces, so the log need not be
+//! copied into the plugin.
 
 use serde::Deserialize;
 use std::fmt;
@@ -19,7 +19,7 @@ pub struct Config {
     only: Option<Vec<String>>,
     /// Own rules.
     rules: Vec<FullRule>,
-    /// Secrets themselves, found in their usual encodings too.
+    /// Known secret values. They are also found in their usual encodings.
     values: Vec<String>,
     /// Masks only the log and leaves script, arguments, environment and results as they are.
     log_only: bool,

@@ -1,4 +1,4 @@
-//! Drops in, changes and removes plugins in any order and with any content.
+//! Adds, changes and removes dropped-in plugins in any order and with any content.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -321,8 +321,8 @@ fn settle(catalog: &mut Catalog, begun: &mut Option<LoadResult>) {
 /// Checks the state of the catalog after all load jobs have ended.
 fn check(catalog: &mut Catalog) {
     for notice in catalog.notices() {
-        // The host survives panics of its libraries and reports them with this text. For the fuzzer
-        // they are findings.
+        // The host survives panics of its libraries and reports them with this text. The fuzzer
+        // treats such a panic as a failure.
         let broken = matches!(&notice.outcome, Err(text) if text.contains("please report this"));
         assert!(!broken, "{notice:?}");
     }

@@ -1,5 +1,5 @@
-//! Reads lists and watch events of any content, in pieces of any size: the objects that a tenant
-//! can store.
+//! Reads lists and watch events of any content, in pieces of any size. A tenant can store such
+//! objects.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

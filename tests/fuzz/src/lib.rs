@@ -14,7 +14,7 @@ use step_observer::plugin::{
     sample_event,
 };
 
-/// One engine for all inputs, because an engine starts slowly and has threads for its epochs.
+/// One engine for all inputs. An engine starts slowly, and its clock of deadlines has a thread.
 pub static ENGINE: LazyLock<PluginEngine> =
     LazyLock::new(|| PluginEngine::new().expect("an engine"));
 
@@ -113,7 +113,7 @@ const PROTECTED: [&str; 11] = [
     "/data/stepState/name",
 ];
 
-/// Passes an event through a chain, and checks that its identity stays.
+/// Passes an event through a chain, and checks that its protected members are unchanged.
 pub fn process(chain: &Chain) {
     let before = sample_event();
     let envelope = event::from_json(before.clone()).expect("the sample is an event");

@@ -1,5 +1,5 @@
-//! Describes a plugin that calls the host's functions with any arguments. Its `configure` succeeds,
-//! so that every plan reaches an event.
+//! Describes a plugin that calls the host's functions with arbitrary arguments. Its `configure`
+//! succeeds, so that every such plugin receives an event.
 
 use arbitrary::Arbitrary;
 use std::fmt::Write as _;
@@ -255,7 +255,8 @@ impl Plan {
                         },
                     ),
                     Takes::Long => {
-                        // Includes numbers near the end of the log.
+                        // Half of the numbers are below 512, so that some are near the end of the
+                        // log.
                         let long = if call.long % 2 == 0 {
                             call.long % 512
                         } else {

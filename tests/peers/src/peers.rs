@@ -75,7 +75,7 @@ fn compile(module: &[u8], pooled: bool) -> CompiledPlugin {
     builder.compile().unwrap()
 }
 
-/// Takes instances from a pool, as step-observer does and the peers do not by default.
+/// Takes instances from a pool, as step-observer does. The peers do not do this by default.
 fn pooling() -> Config {
     let mut config = Config::new();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(

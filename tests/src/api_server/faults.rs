@@ -142,7 +142,7 @@ fn cut(body: Body, bytes: usize, error: Option<fn() -> std::io::Error>) -> Body 
     let some = stream::unfold(Some((pieces, bytes)), move |rest| async move {
         let (mut pieces, left) = rest?;
         if left == 0 {
-            // Lets the bytes so far be written first.
+            // Yields, so that the server writes the previous bytes first.
             tokio::task::yield_now().await;
             return error.map(|error| (Err(error()), None));
         }

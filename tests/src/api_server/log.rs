@@ -34,7 +34,7 @@ pub(super) async fn log(shared: &Arc<Shared>, request: &Request) -> Response {
     }
     let mut changed = shared.changed.subscribe();
     let is_held = || shared.state.lock().unwrap().held_logs.contains(&pod);
-    // The sender is dropped together with the server.
+    // Ends also when the server ends: its sender is dropped then.
     while is_held() && changed.changed().await.is_ok() {}
     let text = source.since(&shared.state.lock().unwrap(), 0, limit);
     let Some(text) = text else {

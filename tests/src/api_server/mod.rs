@@ -130,8 +130,8 @@ impl ApiServer {
         self.change(|model| model.apply(event["type"].as_str().unwrap(), event["object"].clone()));
     }
 
-    /// Plays one watch event, which watches report with exactly this text, except for the resource
-    /// version. [`ApiServer::play`] orders the members of an object by name.
+    /// Plays one watch event. Watches report it with exactly this text, except for the resource
+    /// version. [`ApiServer::play`] instead sorts the members of an object by name.
     pub fn play_text(&self, line: &str) {
         let event: Value = serde_json::from_str(line).unwrap();
         let kind = event["type"].as_str().unwrap();
@@ -212,8 +212,8 @@ impl ApiServer {
         });
     }
 
-    /// Forgets all revisions and ends all watches: a new watch from a forgotten revision is
-    /// answered with HTTP 410, as by proxies and aggregated APIs.
+    /// Forgets all revisions and ends all watches. A new watch from a forgotten revision gets HTTP
+    /// 410, as proxies and aggregated APIs answer.
     pub fn forget_history_by_http(&self) {
         self.change(|model| {
             model.revision += 1;

@@ -56,7 +56,7 @@ pub(super) struct Model {
     pub(super) gone_by_http: bool,
     /// Status for watches that request initial events.
     pub(super) no_streaming_lists: Option<u16>,
-    /// Watches that began before this number of closings end.
+    /// Number of closings so far. A watch that began before the latest closing ends.
     pub(super) closings: u64,
     /// All watches end each time the revision reaches a multiple of this number; 0 for never.
     pub(super) close_every: u64,
@@ -121,7 +121,8 @@ impl Model {
         self.apply_line(kind, object, None);
     }
 
-    /// Applies a change that watches report with `line`, in which the resource version is replaced.
+    /// Applies a change. If `line` is given, watches report the change with this line; only the
+    /// resource version in it is replaced.
     pub(super) fn apply_line(&mut self, kind: &str, mut object: Value, line: Option<&str>) {
         self.revision += 1;
         let line = line.map(|line| {

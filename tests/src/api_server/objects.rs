@@ -122,7 +122,7 @@ impl Model {
     /// Returns the reason why a request is forbidden.
     fn denial(&mut self, request: &Request) -> Option<String> {
         let asked = &request.asked;
-        // The default ClusterRole `system:basic-user` allows it to every user.
+        // Allows this review: the default ClusterRole `system:basic-user` gives it to every user.
         if asked.resource == "selfsubjectaccessreviews" {
             return None;
         }

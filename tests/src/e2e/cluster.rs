@@ -172,8 +172,8 @@ impl Cluster {
             .map_err(|error| format!("the API server does not take it: {error}"))
     }
 
-    /// Creates two pods, as a user with the right to create Pods can. On the first, a client that
-    /// parses every field fails. The second claims to be the pod of the case's TaskRun, and
+    /// Creates two pods; the right to create Pods is enough for this. A client that parses every
+    /// field fails on the first pod. The second pod claims to be the pod of the case's TaskRun, and
     /// succeeds.
     ///
     /// # Errors

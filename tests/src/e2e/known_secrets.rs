@@ -1,5 +1,5 @@
-//! The case `known-secrets`: a run that prints the Secrets that its pod refers to, in a namespace in
-//! which the observer may read Secrets, and in one in which it may not.
+//! The case `known-secrets`: a run prints the Secrets that its pod refers to. It runs in two
+//! namespaces: in one, the observer may read Secrets; in the other, it may not.
 
 use super::Cluster;
 use crate::known_secrets::encodings;
@@ -23,7 +23,7 @@ pub const VALUES: [&str; 3] = [
     "volume-c0rrect-battery-value",
 ];
 
-/// Returns the manifests of the Secrets and, as the last, of the TaskRun.
+/// Returns the manifests of the Secrets, followed by the manifest of the TaskRun.
 #[must_use]
 pub fn manifests(image: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(path("e2e/known-secrets.yaml")).unwrap();
@@ -40,9 +40,9 @@ fn rules(file: &str, role: &str) -> Value {
     role.unwrap()["rules"].clone()
 }
 
-/// Returns the objects by which the observer, as an account in the namespace `home`, gets the rights
-/// of `deploy/` in a namespace; those of the component `known-secrets` only if `reads_secrets`. All of
-/// them are deleted with their namespaces.
+/// Returns the Roles and RoleBindings that give the observer's account the rights of `deploy/` in
+/// `namespace`. The account is in the namespace `home`. The rights of the component `known-secrets`
+/// are included only if `reads_secrets`. All objects are deleted with their namespaces.
 #[must_use]
 pub fn rights(home: &str, namespace: &str, reads_secrets: bool) -> Vec<Value> {
     let base = rules("../deploy/base/rbac.yaml", "step-observer");
@@ -109,7 +109,7 @@ pub fn kubeconfig(file: Option<&Path>, token: &str) -> Result<Value, String> {
 ///
 /// # Errors
 ///
-/// The API server refuses one of them.
+/// The API server refuses an object or the token.
 pub async fn create_account(home: &Cluster, other: &Cluster) -> Result<String, String> {
     let account = json!({
         "apiVersion": "v1", "kind": "ServiceAccount",
@@ -167,11 +167,12 @@ pub fn log() -> String {
     lines.collect()
 }
 
-/// Compares the events of both namespaces with those that must come: `seen` holds the data of each.
+/// Compares the received events of both namespaces with the expected ones. `seen` holds the data of
+/// each event.
 ///
 /// # Errors
 ///
-/// Names the namespace and what differs.
+/// Names the namespace and the difference.
 pub fn judge(seen: &[Value], home: &str, other: &str) -> Result<(), String> {
     for (namespace, reads_secrets) in [(home, true), (other, false)] {
         let of_it = seen

@@ -23,7 +23,7 @@ const CREATION: &str = "POST /api/v1/namespaces ";
 
 pub(super) type Answer = (u16, Value);
 
-/// An API server that only records requests and gives fixed answers.
+/// An API server that records requests. Its answers come from a function.
 pub(super) struct Front {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -176,7 +176,7 @@ async fn every_case_passes_where_clusters_do_as_recorded() {
     let server = Arc::new(ApiServer::start().await);
     let front = playing(server.clone()).await;
     let folder = tempfile::tempdir().unwrap();
-    // Recordings are older than ten minutes, the default.
+    // Overrides `lookBack`: the recordings are older than its default of ten minutes.
     let config = folder.path().join("config.yaml");
     std::fs::write(&config, "lookBack: 1000000h\n").unwrap();
     let target = Target {

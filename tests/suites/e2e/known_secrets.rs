@@ -13,7 +13,7 @@ use step_observer_tests::known_secrets::encodings;
 use step_observer_tests::program::{Program, send_signal};
 use step_observer_tests::sink::HttpSink;
 
-/// Counter of the Secrets that must not be read.
+/// Metric that counts the reads of Secrets that the API server has forbidden.
 const FORBIDDEN: &str = "step_observer_known_secret_reads_total{outcome=\"forbidden\"} ";
 
 /// Runs the case in two new namespaces, which are always deleted at the end.
@@ -124,7 +124,7 @@ fn judge_all(
     for text in texts.chain([metrics.into(), log.into()]) {
         let forms = VALUES.iter().flat_map(|value| encodings(value));
         for (encoding, form) in forms {
-            // The last characters of base64 depend on what follows.
+            // The last characters of base64 depend on the text that follows the value.
             let form = form.trim_matches('"').trim_end_matches('=');
             let form = &form[..form.len() - 2];
             if text.contains(form) {
@@ -144,7 +144,7 @@ mod fake {
     use step_observer_tests::e2e::known_secrets::{log, manifests, rights};
     use step_observer_tests::events::finished_run;
 
-    /// Returns Pod and TaskRun as they end on a cluster, of a TaskRun that was applied.
+    /// Returns Pod and TaskRun of an applied TaskRun, as they are on a cluster after its end.
     fn ended(applied: &Value, namespace: &str, number: usize) -> [Value; 2] {
         let [mut run, mut pod] = <[Value; 2]>::try_from(finished_run(number)).unwrap();
         let task = &applied["spec"]["taskSpec"];
@@ -163,7 +163,8 @@ mod fake {
         [run, pod]
     }
 
-    /// Starts a cluster that runs what is applied, and that gives the rights that were applied.
+    /// Starts a fake cluster. It runs applied TaskRuns, and grants the rights of applied Roles and
+    /// RoleBindings.
     async fn playing(server: Arc<ApiServer>) -> Front {
         let applied: Arc<Mutex<Vec<Value>>> = Arc::default();
         Front::start(move |_, path, body| {

@@ -1,4 +1,4 @@
-//! No file of a recording holds a secret, in whichever free text of a run it was.
+//! No file of a recording holds a secret, even if any free text of a run contained one.
 
 use super::{Finished, Recording, identities, identities_at, last_states};
 use base64::Engine as _;

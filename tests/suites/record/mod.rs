@@ -102,8 +102,8 @@ impl Recording {
     }
 }
 
-/// Returns, as JSON text, the revision that the server assigns to the last state of each object.
-/// The server has assigned revisions to `others` events of other objects before.
+/// Returns the revision that the server assigns to the last state of each object, as JSON text.
+/// Before these events, the server has assigned revisions to `others` events of other objects.
 fn last_states(events: &[Value], others: usize) -> Vec<String> {
     let uid = |event: &Value| event["object"]["metadata"]["uid"].to_string();
     let last: BTreeMap<String, usize> = events.iter().map(uid).zip(others + 2..).collect();
@@ -224,8 +224,8 @@ async fn same_events(names: &[String], is_listed: bool) {
     recording
         .wait_for(last_states(&[before, after].concat(), 0), 0)
         .await;
-    // Before they end, the observer and the recorder process everything that they observed, and
-    // read its logs.
+    // Before their end, the observer and the recorder process all observed changes, and read the
+    // logs of the runs.
     let (code, log) = observer.stop().await;
     assert_eq!(code, Some(0), "{log}");
     let (recording, said) = recording.stop().await;

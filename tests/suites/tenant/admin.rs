@@ -111,8 +111,8 @@ fn used(observer: &Observer) -> (u64, usize) {
     (most.unwrap().trim().parse::<u64>().unwrap() << 10, files)
 }
 
-/// Connects again and again until the result is dropped. A third of the connections sends a head
-/// that never ends, the others nothing. At each address more connections stay open than are
+/// Connects repeatedly until the result is dropped. A third of the connections sends a head that
+/// never ends; the others send nothing. At each address more connections stay open than are
 /// admitted.
 fn attack(addresses: &Addresses) -> JoinSet<()> {
     let mut attackers = JoinSet::new();
@@ -122,7 +122,7 @@ fn attack(addresses: &Addresses) -> JoinSet<()> {
         let peer = u8::try_from(10 + number / 3 % 20).unwrap();
         attackers.spawn(async move {
             let head = format!("GET /metrics HTTP/1.1\r\nX: {}", "x".repeat(380 * 1024));
-            // As fast as two processors allow, without stopping the others.
+            // This rate is as high as two processors allow without stopping the other tasks.
             let mut again = tokio::time::interval(Duration::from_millis(200));
             loop {
                 again.tick().await;
@@ -188,7 +188,8 @@ async fn floods_of_connections_hold_neither_events_nor_probes() {
     assert_eq!(unread.count(), 0, "{data:#?}");
     assert!(data.iter().any(|data| data["log"] == "testing\nboom\n"));
 
-    // The attack goes on: without the wait, a fast run may end before its next connections.
+    // Waits until the attack has caused further refusals. A fast test would otherwise end before
+    // them.
     let goes_on = |_: u16, metrics: &str| {
         let rises = |listener: &&str| {
             let series = refused(listener);

@@ -467,7 +467,7 @@ async fn an_observer_that_is_stopped_or_killed_while_nothing_runs_suspects_no_pl
     }
     for _ in 0..2 {
         let mut killed = observer(&server, &sink, journal.path());
-        // Refused because of its content, not its record.
+        // The reason is the content of the plugin, not a call that was interrupted.
         let reason = refusal(&mut killed).await;
         assert!(reason.contains("it fails its self-test"), "{reason}");
         killed.child.kill().await.unwrap();

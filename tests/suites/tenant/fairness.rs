@@ -158,8 +158,8 @@ async fn endless_logs_of_dying_pods_delay_no_other_runs_ends() {
     innocent.play(&server);
     innocent.arrives(&sink).await;
 
-    // The reads of these ended steps fill the slots for such reads as well. The runs are more than
-    // may be prepared at the same time.
+    // The log reads of these ended steps fill the namespace's slots for ended steps as well. There
+    // are more runs than can be prepared at the same time.
     (100..500).for_each(|number| Run::new("hostile", number, true).play(&server));
     wait_for_reads(&server, 12 + 12).await;
     let innocent = Run::new("innocent", 1_001, true);

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use step_observer::observe::Finding;
 use step_observer_tests::recording::{changes, feed, recordings, settle, watch_events};
 
-/// Returns a TaskRun of another tenant. It never starts, and has the maximum of text that is kept
-/// of a TaskRun.
+/// Returns a TaskRun of another tenant. It never starts, and has as much text as the observer keeps
+/// of one TaskRun.
 fn pending(number: usize, at: &Value) -> Value {
     let step = |step: usize| json!({"name": format!("s{step}"), "script": format!("{number} {step} {}", "x".repeat(15_000))});
     let steps: Vec<Value> = (0..8).map(step).collect();

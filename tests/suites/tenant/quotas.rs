@@ -87,7 +87,8 @@ fn sinks(journal: &Path, sinks: &[(&str, &HttpSink)], retry: &str) -> String {
     )
 }
 
-/// Starts an observer whose log is drained, so that it never blocks on it. Returns its address.
+/// Starts an observer, and drains its log, so that the observer never blocks on writing it. Returns
+/// the address of its admin server.
 async fn start(server: &ApiServer, config: &str, running: &mut JoinSet<()>) -> String {
     let mut observer = Observer::with_config(server, config, &ADMIN);
     let address = admin_address(&mut observer).await;
@@ -148,7 +149,7 @@ async fn refusals_of_one_namespace_delay_no_other_namespace_and_no_other_sink() 
     let journal = folder.path().join("journal");
     let retry = "{initialMs: 1, maxMs: 50}";
     let config = sinks(&journal, &[("picky", &picky), ("well", &well)], retry);
-    // Three times the bound of dead letters, with an innocent run after every tenth.
+    // Three times the bound of dead letters, with an innocent run after every tenth hostile run.
     let (mut all, mut innocent) = (BTreeSet::new(), BTreeSet::new());
     for number in 0..100 {
         all.extend(show_run(&server, "sec-a", number, LOG));
@@ -206,7 +207,7 @@ async fn a_namespace_with_its_share_of_the_journal_waits_while_others_are_accept
     }
     let mut running = JoinSet::new();
     let address = start(&server, &config, &mut running).await;
-    // While there is no other namespace, nothing more is accepted, and the status says so.
+    // While no other namespace has events, nothing more is accepted, and `/readyz` reports this.
     let full = |status: u16, body: &str| status == 503 && body.contains("accepts no event");
     get_until(&address, "/readyz", full).await;
     let (_, metrics) = get(&address, "/metrics").await;
@@ -214,7 +215,8 @@ async fn a_namespace_with_its_share_of_the_journal_waits_while_others_are_accept
         metrics.contains("step_observer_journal_full 1\n"),
         "{metrics}"
     );
-    // Nine of ten events belong to that namespace; those of all others are accepted.
+    // Nine of ten events belong to the hostile namespace. The events of all other namespaces are
+    // accepted.
     let mut innocent = BTreeSet::new();
     for number in 0..6 {
         let namespace = format!("sec-{}", ["b", "c"][number % 2]);

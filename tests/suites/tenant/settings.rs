@@ -72,7 +72,7 @@ async fn a_proxy_of_the_environment_sees_no_credentials_unless_it_is_trusted() {
         assert!(!problem.contains(TOKEN), "{problem}");
         assert_eq!((target.requests().len(), proxy.seen().len()), (0, 0));
 
-        // Without a proxy there is no other party.
+        // Without a proxy, only the receiver gets the credentials.
         let direct = with(&sink, &json!({"proxy": "none"}));
         let done = replay(folder.path(), &direct, &environment).await;
         assert!(done.status.success(), "{}", log(&done));
@@ -141,8 +141,8 @@ async fn an_unusable_proxy_is_named_without_its_password() {
 /// A trace id of another tenant.
 const FOREIGN: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// Writes the recording `a-success` with an annotation of its author, and `b-fail` unchanged beside
-/// it.
+/// Writes the recording `a-success` with this `traceparent` in an annotation of its TaskRun. Writes
+/// `b-fail` unchanged beside it.
 fn recording(folder: &Path, traceparent: &str) -> std::path::PathBuf {
     let mut events = watch_events("a-success");
     let carrier = json!({"traceparent": traceparent}).to_string();
@@ -235,7 +235,8 @@ async fn a_span_context_of_a_later_version_is_read_as_the_version_that_is_known(
 async fn an_invalid_span_context_spoils_no_spans() {
     let folder = tempfile::tempdir().unwrap();
     let zero = "0".repeat(16);
-    // A collector refuses a whole request because of one trace without an id.
+    // Ignores each invalid `traceparent`: a collector would refuse a whole request because of one
+    // trace without an id.
     for spoiled in [
         "-".repeat(55),
         format!("00-{FOREIGN}-{zero}-01"),

@@ -1,5 +1,5 @@
-//! Forged names, labels, results and logs bring no control characters to a terminal, and appear in
-//! no metric.
+//! Names, labels, results and logs may be forged. Their control characters reach no terminal, and
+//! they appear in no metric.
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};

@@ -58,7 +58,8 @@ fn the_folders_of_the_plugin_room_use_only_lower_ones() {
     }
 }
 
-/// Follows the uses from the end of `way`, until they lead back to its beginning.
+/// Follows the uses from the last module of `way`. Returns true if they lead back to its first
+/// module; `way` is then the circle.
 fn leads_back<'a>(
     uses: &'a BTreeMap<Module, BTreeSet<Module>>,
     way: &mut Vec<&'a Module>,
@@ -226,7 +227,7 @@ fn expand_named(base: &[String], text: &str) -> Vec<(String, Module)> {
     }
 }
 
-/// Splits what follows a brace into its items, up to the brace that closes it.
+/// Splits the text after an opening brace into its items, up to the closing brace.
 fn split_list(text: &str) -> Vec<&str> {
     let (mut items, mut depth, mut start) = (Vec::new(), 0_usize, 0);
     for (at, c) in text.char_indices() {

@@ -1,6 +1,6 @@
-//! Collects the licences of all foreign code in the program and its plugins: the texts that crates
-//! carry, each once, with the crates that it applies to; and those of the C library, which is
-//! linked statically. The same crates give the same bytes.
+//! Collects the licences of all foreign code in the program and its plugins. Each licence text of a
+//! crate occurs once, with the crates that it applies to. The licence of the statically linked C
+//! library is added. The same crates give the same bytes.
 
 use super::problem;
 use crate::guests;

@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 const PAGE: usize = 64 * 1024;
 
 /// End address of the last block; 0 before the first block. The address is stored in the instance's
-/// memory. So blocks that `configure` allocated stay allocated in the instances that the host
-/// starts from that memory.
+/// memory. The host starts each instance from the memory after `configure`, so blocks that
+/// `configure` allocated stay allocated.
 struct Bump {
     end: AtomicUsize,
 }

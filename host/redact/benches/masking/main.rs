@@ -1,9 +1,12 @@
 //! Speed of masking: `cargo bench -p step-observer-redact --bench masking [-- [sweep] [FILE…]]`.
 //!
-//! Prints MiB/s of the whole catalogue on an ordinary log (of the files, otherwise generated), with
-//! and without characters that are not ASCII, and the slowdown on adversarial texts of 0.5, 1 and 2
-//! MiB. With `sweep`, it prints the slowdown on runs of each keyword of each kind and form instead,
-//! and of each example, alone and with what can stand before and after it.
+//! Prints MiB/s of the whole catalogue on an ordinary log (the given files, or a generated text),
+//! with and without characters outside ASCII. Also prints the slowdown on adversarial texts of 0.5,
+//! 1 and 2 MiB.
+//!
+//! With `sweep`, prints instead the slowdown on repetitions of each keyword of each kind and form,
+//! and of each example. They are repeated alone, and with texts that can stand before and after
+//! them.
 //!
 //! Times are the CPU time of the process, so that a busy machine changes little.
 

@@ -1,17 +1,17 @@
-//! Runs of each keyword of each kind and form.
+//! Slowdown on texts that repeat each keyword of each kind and form.
 
 use crate::texts::{fill, word};
 use crate::{MAX_SLOWDOWN, MIB, median_speed, speed_of};
 use std::collections::BTreeMap;
 use step_observer_redact::{Engine, REACH, catalog, forms};
 
-/// Size of each text in bytes: some times the reach of a decision.
+/// Size of each text in bytes: three times the reach of a decision.
 const SIZE: usize = 3 * REACH;
 
 /// Size of a text that may be too slow, in bytes.
 const FULL_SIZE: usize = MIB / 2;
 
-/// Slowdowns of which one measurement is not enough.
+/// Slowdowns that are measured again, with a longer text.
 const UNSURE: std::ops::Range<f64> = 6.0..15.0;
 
 /// Prints every text that is too slow, and the worst keywords.
@@ -53,7 +53,7 @@ fn shown(unit: &str) -> String {
     format!("{unit:?}").chars().take(100).collect()
 }
 
-/// Returns what is repeated, with its keyword or the id of its kind.
+/// Returns the texts to repeat, each after its keyword or the id of its kind.
 fn units() -> Vec<(String, String)> {
     let kinds = catalog::kinds().flat_map(|kind| kind.keywords.iter().copied());
     let mut keywords: Vec<&str> = kinds.chain(forms::keywords()).collect();

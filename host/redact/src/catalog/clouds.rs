@@ -192,7 +192,8 @@ pub(super) const KINDS: &[Kind] = &[
     .entropy(3.0)
     .examples(&["ucat_{u26}"])
     .look_alikes(&["ucat_token"]),
-    // `gAAAAAB` is the version of Fernet and the upper half of a time from 2017 to 2038.
+    // `gAAAAAB` holds the version of Fernet and the upper bits of a time before 2038. The small
+    // letter after it limits the time to 2017 to 2031.
     Kind::new(
         "openstack-fernet-token",
         "Fernet token, as used by OpenStack Keystone",

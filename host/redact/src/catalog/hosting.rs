@@ -7,8 +7,8 @@ const GITLAB: &str = "https://docs.gitlab.com/security/tokens/";
 const ATLASSIAN: &str = "https://support.atlassian.com/bitbucket-cloud/docs/api-tokens/";
 const SOURCEGRAPH: &str = "https://sourcegraph.com/docs/cli/how-tos/creating_an_access_token";
 
-/// The kinds. Their least lengths are below those of today's tokens, so that most of a token that was
-/// cut is masked, too.
+/// The kinds. Their minimum lengths are below those of today's tokens, so that most of a truncated
+/// token is masked, too.
 pub(super) const KINDS: &[Kind] = &[
     Kind::new("github-app-user-token", "GitHub App user access token", GITHUB)
         .pattern("ghu_[A-Za-z0-9]{20,255}", &["ghu_"])

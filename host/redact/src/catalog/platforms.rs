@@ -187,7 +187,8 @@ pub(super) const KINDS: &[Kind] = &[
     .entropy(3.0)
     .examples(&["akab-{l16}-{l16}"])
     .look_alikes(&["akab-short"]),
-    // These words begin with the time of their making, in base 62, up to the year 2060.
+    // The first 27 characters begin with a creation time in base 62. The first digit limits it to
+    // 2018 to 2032.
     Kind::new("ngrok-authtoken", "ngrok authtoken or API key", NGROK)
         .pattern("[1-4][A-Za-z0-9]{26}_[A-Za-z0-9]{20,24}", &[])
         .bounded()

@@ -28,7 +28,8 @@ pub(super) const KINDS: &[Kind] = &[
         .entropy(3.0)
         .examples(&["hvr.{a24}", "hvr.{w90}"])
         .look_alikes(&["hvr.example.com"]),
-    // Before version 1.10. The sign before it belongs to the form, since the prefix is so short.
+    // Tokens from before version 1.10. Their prefix `s.` is short, so the pattern also requires a
+    // character before it.
     Kind::new("vault-legacy-token", "HashiCorp Vault token of an old version", VAULT)
         .pattern(
             r#"[ "'=:`]s\.(?P<secret>[A-Za-z0-9]{24})(?:[^A-Za-z0-9_.(\[\]]|$)"#,
@@ -124,7 +125,7 @@ pub(super) const KINDS: &[Kind] = &[
         .bounded()
         .examples(&["AGE-PLUGIN-YUBIKEY-1{u60}"])
         .look_alikes(&["age-plugin-yubikey 0.5.0"]),
-    // Beginnings in base64 of the fields of a secret key: algorithms and the function for its password.
+    // The first fields of a secret key in base64: its algorithms and its key derivation function.
     Kind::new("minisign-secret-key", "minisign or signify secret key", "https://jedisct1.github.io/minisign/")
         .pattern("(?:RWRTY0Iy|RWQAAEIy|RWRCSw)[A-Za-z0-9+/]{100,300}={0,2}", &["rwrty0iy", "rwqaaeiy", "rwrcsw"])
         .bounded()

@@ -1,4 +1,4 @@
-//! Every kind proves its form: each example is masked, no look-alike is.
+//! Tests of all kinds: each example is masked, and no look-alike is.
 
 use super::*;
 use crate::matcher::Matcher;
@@ -79,7 +79,8 @@ fn every_kind_finds_its_examples_and_no_look_alike() {
                             .find(|part| !other.contains(part) && masked.contains(part));
                         assert_eq!(left, None, "{}: {text} gives {masked}", kind.id);
                     } else {
-                        // Some forms take signs that may follow, such as the backslash of an escape.
+                        // Some patterns also match the next character, such as the backslash of an
+                        // escape.
                         let whole = format!("{before}[redacted:{}]", kind.id);
                         let rest = masked.strip_prefix(&whole);
                         assert!(
@@ -97,7 +98,8 @@ fn every_kind_finds_its_examples_and_no_look_alike() {
     }
 }
 
-/// The id stands in the replacement: nobody shall take it for a rest of the credential.
+/// The replacement shows the id of the kind. No part of an id may look like a rest of the
+/// credential.
 #[test]
 fn no_id_holds_a_part_of_an_example() {
     for kind in kinds() {
@@ -163,8 +165,8 @@ fn credentials_in_base64_are_masked_in_paths_and_not_within_base64() {
     }
 }
 
-/// Variants of an example, far from each other in one text, are masked as each of them alone: what is
-/// remembered of one place decides another one only where it is the same.
+/// Masks variants of an example, far apart in one text, as if each stood alone. A remembered match
+/// applies only to places with the same bytes.
 #[test]
 fn what_is_remembered_of_a_credential_changes_no_other() {
     let engine = Engine::new(&Options::default()).unwrap();

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 impl Engine {
-    /// Compiles a selection. [`Options::check`] says before whether it keeps to the bounds.
+    /// Compiles a selection. The caller checks its bounds before, with [`Options::check`].
     ///
     /// # Errors
     ///
-    /// A rule or a value cannot be searched. Names it.
+    /// A rule or a value cannot be searched. The message names it.
     pub fn new(options: &Options) -> Result<Self, String> {
         let mut ids: Vec<Arc<str>> = Vec::new();
         let mut words: BTreeMap<String, Vec<Target>> = BTreeMap::new();

@@ -10,11 +10,11 @@ use crate::text::Text;
 use crate::{Exhausted, escaped};
 use std::ops::Range;
 
-/// Length of words in which kinds without keywords are searched, in bytes.
+/// Minimum length, in bytes, of the words in which kinds without keywords are searched.
 const LONG_WORD: usize = 20;
 
 impl Engine {
-    /// Appends the secrets to which the keywords lead that begin in `starts`.
+    /// Appends the secrets whose keywords begin in `starts`.
     ///
     /// # Errors
     ///
@@ -56,8 +56,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Appends the secrets to which the keywords in `within` lead that begin before `last`. `depth`:
-    /// how often the text was decoded.
+    /// Appends the secrets of all keywords in `within` that begin before `last`. `depth` is the
+    /// number of times that the text was decoded.
     fn scan_keywords(
         &self,
         text: &Text<'_>,
@@ -146,8 +146,8 @@ impl Engine {
             let Some(word) = bytes.get(at..at + LONG_WORD) else {
                 break;
             };
-            // The last byte that is in no word: no long word begins before it, so most bytes of an
-            // ordinary text need not be looked at.
+            // The last byte outside a word. No long word begins before it, so most bytes of an
+            // ordinary text are skipped.
             if let Some(last) = word.iter().rposition(|byte| !is_word(*byte)) {
                 at += last + 1;
                 continue;
@@ -179,7 +179,7 @@ impl Engine {
                 Some(Match { lead, ..found })
             })
         };
-        // What decides: these bytes, and the few before the match.
+        // The result depends only on these bytes, which include a few bytes before the match.
         let start = keyword.checked_sub(most + kind::BEFORE);
         let end = (keyword + matcher.longest() + 2).min(text.len());
         let found = match start {
@@ -220,7 +220,8 @@ impl Engine {
         let matcher = compiled
             .matcher()
             .filter(|matcher| matcher.begins_at(text, at) && text.as_str().is_char_boundary(at))?;
-        // What follows is the same wherever the same bytes stand, with the two after the longest match.
+        // The rest of the decision depends only on these bytes: the longest match, and two bytes
+        // after it.
         let window = at..at.saturating_add(matcher.longest() + 2).min(text.len());
         text.recall_match(Question::Match(index), window, || {
             confirmed(kind, matcher, text, at)
@@ -228,7 +229,7 @@ impl Engine {
     }
 }
 
-/// Returns the match of a kind at a place, if it keeps to all that the kind asks for.
+/// Returns the match of a kind at a place, if all conditions of the kind are met.
 fn confirmed(kind: &Kind, matcher: &Matcher, text: &Text<'_>, at: usize) -> Option<Match> {
     if matcher.is_long() && kind.lead == (0, 0) && kind::repeats(text, at) {
         return None;

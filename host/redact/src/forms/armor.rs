@@ -7,16 +7,16 @@ use std::ops::Range;
 /// Longest key with its markers, in bytes.
 pub(super) const LONGEST: usize = 16 * 1024;
 
-/// Number of lines of other origin that may stand together between two lines of a key.
+/// Maximum number of unrelated lines between two lines of a key.
 const FOREIGN_LINES: usize = 4;
 
-/// Most headers before the lines of a key.
+/// Maximum number of headers before the lines of a key.
 const HEADERS: usize = 8;
 
-/// Least length of a line of a key, in bytes; the last line may be shorter.
+/// Minimum length of a line of a key, in bytes. The last line may be shorter.
 pub(super) const SHORT_LINE: usize = 16;
 
-/// Least length of a line of a key where nothing else says that there is a key.
+/// Minimum length of a line of a key, in bytes, if nothing else shows that there is a key.
 pub(super) const LONG_LINE: usize = 40;
 
 /// What was read of a key.
@@ -36,8 +36,8 @@ impl Body {
         Some(self.words.first()?.start..self.words.last()?.end)
     }
 
-    /// Reports the words: together with the text from `start` on and the marker at the end if nothing
-    /// else stands between them, otherwise each for itself.
+    /// Reports the words. If nothing else stands between them, reports one part: from `start` to
+    /// the end of the last marker. Otherwise reports each word separately.
     pub(super) fn report(&self, start: Option<usize>, mut report: impl FnMut(Range<usize>)) {
         let Some(span) = self.span() else {
             return;
@@ -113,8 +113,8 @@ fn word_end(text: &Text<'_>, at: usize, limit: usize) -> usize {
     end
 }
 
-/// Reads the words of a key from `at` on, the place after its first marker. `end_marker` returns the
-/// last marker if it stands at a place.
+/// Reads the words of a key from `at`, the place after its first marker. `end_marker` returns the
+/// last marker if it begins at the given place.
 pub(super) fn read(
     text: &Text<'_>,
     at: usize,
@@ -201,7 +201,7 @@ fn read_lines(
         } else if first && headers < HEADERS && header_end(text, at).is_some() {
             headers += 1;
         } else if let Some(word) = last_word(line).filter(|_| !first && foreign == 0) {
-            // The last line, if the marker follows, or its checksum.
+            // Either the last line of the key (if the marker follows), or its checksum.
             let word = at + word.start..at + word.end;
             if text.byte(word.start) == Some(b'=') {
                 body.words.extend(last_line.take());
@@ -241,7 +241,7 @@ fn header_end(text: &Text<'_>, at: usize) -> Option<usize> {
 fn strict_words(text: &Text<'_>, words: &[Range<usize>]) -> usize {
     let is_strict = |word: &&Range<usize>| is_key(text.slice((*word).clone()), LONG_LINE);
     let strict = words.iter().take_while(is_strict).count();
-    // The rest of a line that is cut.
+    // The text ends within a line of the key, so the last word may be short.
     match words.get(strict) {
         Some(last) if strict > 0 && words.len() == strict + 1 && last.end >= text.len() => {
             strict + 1

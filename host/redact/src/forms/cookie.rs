@@ -105,8 +105,8 @@ fn option(text: &Text<'_>, keyword: Range<usize>) -> Option<Value> {
     })
 }
 
-/// Returns true for what stands before the first `=` of another header, in lower case. The rest of
-/// the text is found from there.
+/// Returns true if the text before the first `=`, in lower case, contains another cookie header.
+/// The rest of the text is found from that header.
 fn is_header(before: &str) -> bool {
     let Some(at) = before.rfind("cookie") else {
         return false;

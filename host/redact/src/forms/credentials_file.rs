@@ -88,7 +88,7 @@ fn pgpass(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'*' | b'.'))
     };
     let shaped = !host.is_empty() && is_port && names.len() == 2 && names.iter().all(is_name);
-    // Without letters it may be a list of ports.
+    // A password without letters may be a list of ports.
     let letters = password.bytes().any(|b| b.is_ascii_alphabetic());
     if shaped && letters && password.len() >= 3 && !stays(password) {
         found(&PGPASS, password_start..password_start + password.len());

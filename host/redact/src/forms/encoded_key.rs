@@ -37,7 +37,8 @@ pub(super) static DETECTORS: &[Detector] = &[
         detect: jwk,
     },
     Detector {
-        // The beginnings of `-----BEGIN`, `PuTTY-User-Key-File`, and of these in base64.
+        // Beginnings of keys in base64: `-----BEGIN`, `PuTTY-User-Key-File`, and `-----BEGIN`
+        // encoded twice.
         keywords: &[
             "ls0tls1crudjti",
             "uhvuvfktvxnlci1lzxktrmls",
@@ -46,8 +47,8 @@ pub(super) static DETECTORS: &[Detector] = &[
         detect: encoded_key,
     },
     Detector {
-        // The beginnings of `{"auths`, `{ "auths`, `{\n  "auths`, `{\n\t"auths`, of the passwords of
-        // ECR (`{"payload":"`), and of these after `AWS:`.
+        // Beginnings of files in base64: `{"auths`, `{ "auths`, `{\n  "auths`, `{\n\t"auths` and
+        // `{"credsStore":`. Also of the passwords of ECR (`{"payload":"`), alone and after `AWS:`.
         keywords: &[
             "eyjhdxrocy",
             "eyaiyxv0ahmi",
@@ -120,7 +121,8 @@ fn is_base64url(value: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'='))
 }
 
-/// Returns the base64 that begins at `at` and goes on in the next lines, if these are as long.
+/// Returns the words of base64 from `at` on, one for each line. All lines but the last must be
+/// equally long.
 fn wrapped(text: &Text<'_>, at: usize) -> Vec<Range<usize>> {
     let limit = at.saturating_add(armor::LONGEST * 2).min(text.len());
     let is_part = |byte: u8| armor::is_base64(byte) || matches!(byte, b'-' | b'_');
@@ -165,7 +167,7 @@ fn begins_word(text: &Text<'_>, at: usize) -> bool {
         || crate::kind::is_free_before(text, at)
 }
 
-/// Masks a private key in base64, once or twice.
+/// Masks a private key that is encoded in base64, once or twice.
 fn encoded_key(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     if !begins_word(text, keyword.start) || again(text, &keyword, usize::MAX) {
         return;
@@ -197,7 +199,7 @@ fn decode(base64: &[u8]) -> Vec<u8> {
     STANDARD_NO_PAD.decode(text).unwrap_or_default()
 }
 
-/// Masks a file with credentials of a container registry in base64.
+/// Masks a base64-encoded file with credentials of a container registry.
 fn encoded_file(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     if begins_word(text, keyword.start) && !again(text, &keyword, usize::MAX) {
         let words = wrapped(text, keyword.start);

@@ -350,7 +350,7 @@ fn is_escape(text: &Text<'_>, at: usize) -> bool {
 const SHORTEST_KEY: usize = 6;
 
 fn key_header(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
-    // No value fits between two names that are so near.
+    // Two names that are this near leave no room for a value.
     if again(
         text,
         &keyword,

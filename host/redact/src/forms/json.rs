@@ -62,7 +62,7 @@ impl<'t, 'r> Reader<'t, 'r> {
         (self.peek()? == sign).then(|| self.at += 1)
     }
 
-    /// Takes a string. Returns the place of its content.
+    /// Reads a string. Returns the place of its content.
     pub(super) fn string(&mut self) -> Option<Range<usize>> {
         if self.peek()? != b'"' || self.slashes() != self.level {
             return None;
@@ -122,8 +122,9 @@ impl<'t, 'r> Reader<'t, 'r> {
         }
     }
 
-    /// Takes an object whose members are all strings, and gives the places of their contents to
-    /// `member`: name and value. Other members end it; what was read stands.
+    /// Reads an object whose members are all strings or `null`, and calls `member` with the place
+    /// of each string. Another member ends the reading. The strings before it are then already
+    /// passed to `member`.
     pub(super) fn strings(&mut self, member: &mut dyn FnMut(Range<usize>)) -> Option<()> {
         self.take(b'{')?;
         while self.peek()? == b'"' {

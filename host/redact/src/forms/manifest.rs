@@ -120,7 +120,7 @@ fn report(text: &Text<'_>, value: Range<usize>, found: &mut Found<'_>) {
 
 /// A line of YAML.
 struct Line<'t> {
-    /// Column of its first sign, without what a log puts before it.
+    /// Column of the first character, counted after the prefix that a log puts before the line.
     indent: usize,
     /// Its text from there on.
     text: &'t str,
@@ -152,7 +152,7 @@ fn yaml(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     if !is_secret(value) || before.len() > 200 {
         return;
     }
-    // What stands before the document in each line: a time, or the sign of a difference.
+    // The prefix of each line before the document: a time, or the sign of a diff.
     let blanks = before.len() - before.trim_end_matches(' ').len();
     let dash = before.trim_end().ends_with("- ") || before.trim() == "-";
     let prefix = if dash || before.trim().is_empty() {
@@ -249,7 +249,8 @@ fn yaml_before(text: &Text<'_>, from: usize, prefix: usize, column: usize, found
     }
 }
 
-/// Masks the values of the members that are indented by more than `column`. Returns the place after.
+/// Masks the values of the members that are indented by more than `column`. Returns the place after
+/// the members.
 fn yaml_members(
     text: &Text<'_>,
     from: usize,
@@ -271,7 +272,7 @@ fn yaml_members(
             break;
         }
         if line.indent > *member_column.get_or_insert(line.indent) {
-            // A block, or a value that goes on.
+            // A block, or the next line of a value.
             let start = value.as_ref().map_or(line.start, |value| value.start);
             value = Some(start..end);
         } else {

@@ -25,7 +25,7 @@ mod userpass;
 use crate::text::Text;
 use std::ops::Range;
 
-/// What was found: the id that stands in the replacement and in counts.
+/// A form in which a text shows a secret. The id stands in the replacement and in the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Form {
     /// The id.
@@ -44,9 +44,9 @@ pub(crate) type Found<'f> = dyn FnMut(&'static Form, Range<usize>) + 'f;
 pub(crate) struct Detector {
     /// Words in lower case, searched without regard to case.
     pub(crate) keywords: &'static [&'static str],
-    /// Reports each secret that the keyword at this place leads to. It decides by at most
-    /// [`crate::REACH`] bytes around the keyword, by nothing that it has seen before, and reads few
-    /// bytes if there is nothing.
+    /// Reports each secret that belongs to the keyword at this place. The decision depends on at
+    /// most [`crate::REACH`] bytes around the keyword, and on no earlier call. If there is no
+    /// secret, few bytes are read.
     pub(crate) detect: fn(&Text<'_>, Range<usize>, &mut Found<'_>),
 }
 

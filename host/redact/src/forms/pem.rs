@@ -78,8 +78,8 @@ fn marker(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     }
 }
 
-/// Reads `-----BEGIN … PRIVATE KEY-----` around its last two words. In queries, its blanks are `+` or
-/// `%20`.
+/// Reads `-----BEGIN … PRIVATE KEY-----` around the keyword, which is its last two words. In
+/// queries, `+` or `%20` stands for a blank.
 fn parse_marker(text: &Text<'_>, keyword: &Range<usize>) -> Option<Marker> {
     let is_label = |byte: u8| {
         byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b' ' | b'+' | b'%')

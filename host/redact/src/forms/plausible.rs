@@ -8,7 +8,7 @@ pub(super) fn stays(value: &str) -> bool {
     value.is_empty() || is_variable(value) || is_placeholder(value)
 }
 
-/// Returns true for a value of at least `least` bytes that looks as if a machine had made it.
+/// Returns true for a value of at least `least` bytes that looks randomly generated.
 pub(super) fn is_random(value: &str, least: usize) -> bool {
     value.len() >= least && !stays(value) && looks_random(value, least)
 }

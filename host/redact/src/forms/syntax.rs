@@ -1,9 +1,9 @@
-//! What stands between a name and its value, and where a value ends.
+//! Parses the text between a name and its value, and finds the end of the value.
 
 use crate::text::{Class, Text};
 use std::ops::Range;
 
-/// Most blanks between a name and its value.
+/// Maximum number of blanks between a name and its value.
 const BLANKS: usize = 16;
 
 /// Returns the place after blanks (no line breaks).
@@ -102,8 +102,8 @@ pub(super) fn first_word(text: &Text<'_>, range: Range<usize>) -> Range<usize> {
     start..text.word_end(start).min(end)
 }
 
-/// Returns the end of the nth occurrence of a word in a few bytes. Preparing a search would take longer than
-/// this one takes.
+/// Returns the end of the nth occurrence of a word in a few bytes. For so few bytes, a prepared
+/// search would take longer.
 pub(super) fn nth_end(bytes: &[u8], word: &[u8], nth: usize) -> Option<usize> {
     let first = word.first()?;
     let (mut at, mut count) = (0, 0);
@@ -122,9 +122,9 @@ pub(super) fn nth_end(bytes: &[u8], word: &[u8], nth: usize) -> Option<usize> {
     None
 }
 
-/// Returns true if a keyword stands again between itself and `end`, or within the next hundred bytes.
-/// What follows is found from there: without this, a text of nothing but keywords would be read again
-/// from each of them.
+/// Returns true if the keyword stands again before `end`, within the next hundred bytes. The secret
+/// is then found from there. Otherwise a text that consists only of keywords would be read again
+/// from each keyword.
 pub(super) fn again(text: &Text<'_>, keyword: &Range<usize>, end: usize) -> bool {
     const NEAR: usize = 100;
     let bytes = text.as_str().as_bytes();

@@ -1,4 +1,4 @@
-//! Every form proves itself: what stands between the arrows of its examples is masked, all else stays.
+//! Tests of all forms: the text between the arrows of each example is masked, all else stays.
 
 use super::*;
 use crate::{Engine, Options, testing};
@@ -18,7 +18,8 @@ pub(crate) fn mask(text: &str) -> String {
     testing::mask(engine, text)
 }
 
-/// Checks that exactly the texts between arrows are masked, each by one mask, as often as wanted.
+/// Checks that exactly the texts between arrows are masked, each by one mask. Masking the result
+/// again must change nothing.
 #[track_caller]
 pub(super) fn check(marked: &str) {
     let mut parts = marked.split('→');

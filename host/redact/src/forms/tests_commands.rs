@@ -232,7 +232,7 @@ fn arguments_are_masked() {
     ]);
 }
 
-/// In lists, in JSON, in shells within shells; with passwords that look like words.
+/// Commands in lists, in JSON, and in shells within shells; also passwords that look like words.
 #[test]
 fn commands_are_found_within_other_texts() {
     check_all(&[
@@ -401,7 +401,7 @@ fn ordinary_commands_stay() {
     ]);
 }
 
-/// The options of a command far before a secret do not change what a stream finds.
+/// Reads a command only up to a bound. A secret after more options is not found.
 #[test]
 fn a_long_command_is_read_up_to_a_bound() {
     let near = format!("redis-cli {}-a →hunter2222←", "--verbose ".repeat(20));

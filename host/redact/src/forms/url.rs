@@ -67,7 +67,8 @@ const TOKEN_USERS: &[&str] = &[
     "__token__:",
 ];
 
-/// Least length of a password in bytes: `http://x:y@z/` is an example of the syntax.
+/// Minimum length of a password in bytes. A shorter one, as in `http://x:y@z/`, is an example of
+/// the syntax.
 const SHORTEST: usize = 3;
 
 fn url(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
@@ -162,7 +163,7 @@ fn directory_user(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>)
     }
 }
 
-/// Returns true if a name, after which there is `:`, is the user of a URL.
+/// Returns true if a name that is followed by `:` is the user of a URL.
 pub(super) fn is_user(text: &Text<'_>, name: Range<usize>) -> bool {
     let word = text.slice(name.start..name.end + 1);
     let in_url = name.start >= 3 && text.slice(name.start - 3..name.start) == "://";

@@ -54,7 +54,7 @@ pub(super) static DETECTORS: &[Detector] = &[
     },
 ];
 
-/// Most bytes of a command that are read.
+/// Maximum number of bytes of a command that are read.
 const LONGEST: usize = 2048;
 
 /// An argument of a command, without its quotation marks.
@@ -182,7 +182,7 @@ fn glued(word: &str) -> Option<usize> {
 /// are the ids of a user and a group.
 fn option(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     let at = match text.byte(keyword.end) {
-        // The blank or the quotation mark after a short option.
+        // The blank or the quotation mark after a short option belongs to the keyword.
         _ if !text
             .slice(keyword.clone())
             .ends_with(|c: char| c.is_ascii_alphabetic()) =>

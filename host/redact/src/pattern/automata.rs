@@ -11,8 +11,8 @@ use std::ops::Range;
 /// Bytes between two reports of work.
 const PIECE: usize = if cfg!(test) { 16 } else { 64 * 1024 };
 
-/// Clearances of the memory, and bytes for each state, from which an automaton that is built again
-/// and again is given up: those of `regex`.
+/// Limits from which an automaton that is built again and again is given up: number of times that
+/// its memory was cleared, and bytes for each state. The values are those of `regex`.
 const MIN_CLEARANCES: usize = 3;
 const MIN_BYTES_PER_STATE: usize = 10;
 
@@ -37,8 +37,8 @@ pub(super) struct Caches {
 pub(super) enum Outcome {
     Match(Range<usize>),
     NoMatch,
-    /// A character that is not ASCII stands here, and the pattern has a Unicode word boundary. No
-    /// match ends before it, unless `has_match`.
+    /// A character outside ASCII stands at `at`, and the pattern has a Unicode word boundary. No
+    /// match ends before that place, unless `has_match` is true.
     Quit {
         at: usize,
         has_match: bool,
@@ -99,7 +99,7 @@ impl Automata {
         }
     }
 
-    /// Searches the first match that begins at `from` or after it.
+    /// Finds the first match that begins at `from` or after it.
     pub(super) fn find(
         &self,
         caches: &mut Caches,
@@ -159,7 +159,7 @@ impl Automata {
                 (state, at) = self.run(cache, state, bytes, at..piece.end, work)?;
                 if state.is_tagged() {
                     if state.is_match() {
-                        // An automaton knows a match when it has read one byte more.
+                        // The automaton reports a match one byte after its end.
                         end = Some(at);
                     } else if state.is_dead() {
                         cache.search_finish(at);
@@ -231,7 +231,7 @@ impl Automata {
             }
             if state.is_dead() || at <= within.start {
                 cache.search_finish(at);
-                // There is always a start; otherwise the other search decides.
+                // A match always has a start. If none was found, the other search decides.
                 return start.ok_or(Stop::Full);
             }
             at -= 1;
@@ -241,7 +241,7 @@ impl Automata {
         }
     }
 
-    /// Reads bytes in the forward automaton up to a state with a meaning, or to the end of `within`.
+    /// Reads bytes in the forward automaton up to a tagged state, or to the end of `within`.
     /// Returns the state, and the place of the last byte that was read.
     fn run(
         &self,

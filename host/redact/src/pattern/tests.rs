@@ -99,7 +99,8 @@ fn found(pattern: &Pattern, text: &str, work: &mut dyn Work) -> Result<Vec<Found
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Every pattern finds in every text what the library finds, with all of its automata.
+    /// For every pattern and text, the matches are those of the library, with each of the memory
+    /// sizes.
     #[test]
     fn matches_are_those_of_the_library(pattern in pattern(), texts in prop::collection::vec(text(), 1..4)) {
         // Large ones take long.
@@ -118,7 +119,8 @@ proptest! {
     }
 }
 
-/// Finds with a meter that lets a search go on for some questions. Returns the number of questions.
+/// Searches with a meter that lets the search go on for a number of checks. Returns the number of
+/// matches, and the number of checks.
 fn ask(
     pattern: &str,
     memory: usize,
@@ -135,18 +137,18 @@ fn ask(
     (all.map(|all| all.len()), asked)
 }
 
-/// A search over 8 MiB ends in the middle when it may not go on, whichever automaton it uses: the
-/// matches are at the end, and there are no others between which one could ask.
+/// A search over 8 MiB ends in the middle when it may not go on, with every automaton. All matches
+/// are at the end, so the checks are not made between matches.
 #[test]
 fn one_search_ends_in_the_middle() {
     const SIZE: usize = 8 << 20;
     for (pattern, unit, memory) in [
-        // Lines and bounds do not matter: the whole text may be one match.
+        // The whole text may be one match, so the search cannot end at a line.
         (r"[a-y\s]+z", "lorem ipsum\n", 2 << 20),
         (r"[a-y\s]+z", "lorem ipsum\n", 0),
         (r"(?s)\bk.*?z", "lorem ipsum ✓\n", 2 << 20),
         (r"[ab]*a[ab]{200}z", "abbabaab", 2 << 20),
-        // Only the search for the first letters reads all of it.
+        // Only the search for the first letters reads the whole text.
         ("lorem1z", "lorem ipsum\n", 2 << 20),
     ] {
         let text = unit.repeat(SIZE / unit.len()) + "k lorem1z";
@@ -157,7 +159,7 @@ fn one_search_ends_in_the_middle() {
     }
 }
 
-/// The group of a long match is looked for with questions, too.
+/// The search for the group of a long match also ends when it may not go on.
 #[test]
 fn the_group_of_a_long_match_ends_in_the_middle() {
     let text = format!("k={}", "lorem ipsum\n".repeat(200_000));

@@ -1,5 +1,5 @@
-//! Simulation of an automaton with one thread for each state that it may be in (a "Pike VM"): slow,
-//! but for all patterns and texts.
+//! Simulation of an automaton with one thread for each state that it may be in (a "Pike VM"). It is
+//! slow, but works for all patterns and texts.
 
 use crate::Exhausted;
 use crate::meter::Work;
@@ -29,7 +29,7 @@ pub(super) enum End {
 pub(super) enum Scope {
     /// Only a match that begins at the start of the span.
     Start,
-    /// Any match. Ends after this place, as soon as no match is open.
+    /// Any match. The simulation ends after this place, as soon as no match is open.
     Beyond(usize),
 }
 
@@ -84,8 +84,8 @@ struct Place<'p> {
 }
 
 impl Threads {
-    /// Searches the first match in `span`. Assertions see the bytes around it. `group`: the slots of
-    /// a group to remember.
+    /// Finds the first match in `span`. Assertions see the bytes around the span. `group` holds the
+    /// slots of a group to remember.
     pub(super) fn run(
         &mut self,
         nfa: &NFA,
@@ -162,7 +162,7 @@ impl Threads {
 }
 
 impl Place<'_> {
-    /// Adds a state, and all that it leads to without reading a byte, to a set.
+    /// Adds a state to a set, with all states that follow from it without reading a byte.
     fn follow(&self, state: StateID, slots: Slots, set: &mut Set, stack: &mut Vec<Frame>) {
         let mut slots = slots;
         stack.push(Frame::Follow(state));

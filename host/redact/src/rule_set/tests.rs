@@ -276,7 +276,7 @@ fn json_in_a_string_hides_nothing() {
 fn values_in_a_long_run_of_base64_take_linear_time() {
     let value = "k9Xw2pQz7LmRt4".to_owned();
     let scanner = Scanner::new(&[], std::slice::from_ref(&value)).unwrap();
-    // More matches than a scan may have would end it early.
+    // More matches than the limit would end the scan early.
     let run = base64::engine::general_purpose::STANDARD_NO_PAD.encode(value.repeat(20_000));
     let masked = redact(&scanner, &format!("before {run} after"));
     assert_eq!(masked, "before [redacted:known-value] after");

@@ -1,4 +1,5 @@
-//! Anchors of strings: six (or four) of their bytes as a number, its hash, and where the hash leads.
+//! Anchors of strings. An anchor is six (or four) bytes of a string, and its key is these bytes as
+//! a number. A hash of the key selects places in the tables of a search.
 
 /// Bytes of the anchor of a usual string.
 pub(super) const LONG: usize = 6;
@@ -9,7 +10,7 @@ pub(super) const SHORT: usize = 4;
 /// The bits of a key of [`LONG`] bytes.
 pub(super) const LONG_KEY: u64 = (1 << 48) - 1;
 
-/// Returns the key of an anchor, as the rolling key of a text has it.
+/// Returns the key of an anchor, in the same form as the rolling key of a text.
 pub(super) fn key(gram: &[u8]) -> u64 {
     let key = gram.iter().fold(0, |key, byte| key << 8 | u64::from(*byte));
     if gram.len() == SHORT {
@@ -39,7 +40,7 @@ pub(super) fn slot(hash: u64, heads: usize) -> usize {
     (hash & 0xffff_ffff) as usize & (heads - 1)
 }
 
-/// Returns how often such bytes occur in ordinary text: 0 seldom to 3 often.
+/// Returns how often such bytes occur in ordinary text, from 0 (seldom) to 3 (often).
 pub(super) fn commonness(gram: &[u8]) -> usize {
     let first = gram.first();
     if gram.iter().all(|byte| Some(byte) == first) {

@@ -3,7 +3,7 @@
 use super::layer::{Elements, Layer, Origin};
 use std::ops::Range;
 
-/// Digits of the place at the beginning of a line.
+/// Number of hexadecimal digits of the offset at the beginning of a line.
 pub(super) const OFFSET: Range<usize> = 7..17;
 
 /// Most bytes in a line.
@@ -17,14 +17,14 @@ const MAX_BLANKS: usize = 2;
 struct Dump {
     lines: usize,
     bytes: Elements,
-    /// The same with the two bytes of each group of four digits swapped: `hexdump` prints numbers.
+    /// The same bytes, in reverse order within each group: `hexdump` prints little-endian numbers.
     swapped: Elements,
     /// The column of characters.
     text: Elements,
 }
 
-/// Reports the bytes of each dump of several lines, and its column of characters. `numbers` are the
-/// places where a line of a dump may begin. A value within one line is found without this.
+/// Reports the bytes of each dump with several lines, and its column of characters. `numbers` are
+/// the places where a line of a dump may begin. Another search finds a value within one line.
 pub(super) fn find(layer: &Layer<'_>, numbers: &[usize], found: &mut dyn FnMut(&Layer<'_>)) {
     let mut dump = Dump::default();
     let mut start = 0;
@@ -47,7 +47,7 @@ pub(super) fn find(layer: &Layer<'_>, numbers: &[usize], found: &mut dyn FnMut(&
 }
 
 impl Dump {
-    /// Takes a line. Returns false if it is none of a dump.
+    /// Takes a line. Returns false if the line does not belong to a dump.
     fn push(&mut self, line: &[u8], start: usize) -> bool {
         let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
         // Most lines of a text end here.
@@ -92,7 +92,7 @@ impl Dump {
             }
             for pair in (0..digits / 2).rev() {
                 let byte = self.byte(line, at + 2 * pair);
-                // The source of both is the whole group.
+                // Each of these bytes has the whole group as its source.
                 self.swapped.push(byte, &range(place(0), digits));
             }
             count += digits / 2;

@@ -1,14 +1,15 @@
 //! Undoes escapes, so that a value is found however its signs were written.
 //!
-//! One pass undoes percent-encoding, backslash escapes (of JSON, shells and programming languages),
-//! character references (of XML and HTML) and what is certain of quoted-printable in every place where they may be meant; passes are
-//! repeated, since encodings are nested. All backslashes go. What is a pass at one place depends on
-//! a few bytes around it only, so that a search that begins in the middle of a text finds the same.
+//! One pass undoes every escape that may be meant: percent-encoding, backslash escapes (of JSON,
+//! shells and programming languages), character references (of XML and HTML), and the unambiguous
+//! escapes of quoted-printable. Passes are repeated, since encodings are nested. All backslashes
+//! are removed. The result of a pass at one place depends only on a few bytes around it. So a
+//! search that begins in the middle of a text finds the same.
 //!
-//! Which of the escapes were meant is not known, and quotation marks and blanks are written in too
-//! many ways (`'\''`, `'"'"'`, `''`, `""`, `$'\n'`, `+`, a line that goes on below). Therefore the
-//! result is compared in the form of its **skeleton**, without these signs: the skeleton of a value
-//! and that of the value in any of these encodings are equal.
+//! It is unknown which of the escapes were meant. Quotation marks and blanks are written in too
+//! many ways (`'\''`, `'"'"'`, `''`, `""`, `$'\n'`, `+`, a line that continues below). Therefore
+//! the result is compared as its **skeleton**, without these signs. A value has the same skeleton
+//! in all these encodings.
 
 use super::layer::{Elements, Layer, Origin};
 use super::needles::Ends;
@@ -22,11 +23,11 @@ const PASSES: usize = 4;
 /// Longest source of one escape, in bytes.
 const MAX_SOURCE: u32 = 64;
 
-/// Bytes before and after an escape in which a value is searched. A piece of a value has at most
-/// [`super::needles::MAX_PIECE`] bytes between two escapes, 88 characters of base64.
+/// Bytes before and after an escape that are searched for a value. Between two escapes, a piece of
+/// a value has at most [`super::needles::MAX_PIECE`] bytes, or 88 characters of base64.
 const AROUND: usize = 160;
 
-/// Which signs beside escapes lead to a search.
+/// Signs, in addition to escapes, near which to search for values.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Signs {
     /// Doubled quotation marks.
@@ -52,8 +53,8 @@ struct Pass {
     base64: bool,
 }
 
-/// Undoes the escapes of a layer. Reports each part that has any: as a layer, its skeleton, and
-/// whether the part may contain more base64 text than before.
+/// Undoes the escapes of a layer. For each part with escapes, reports the part as a layer, its
+/// skeleton, and whether the part may contain more base64 text than before.
 pub(super) fn undo(
     layer: &Layer<'_>,
     signs: Signs,
@@ -221,8 +222,8 @@ fn is_escape(layer: &Layer<'_>, at: usize) -> bool {
     is_escape && is_near_text(layer, at)
 }
 
-/// Returns true if eight characters in a row near a place are printable. Base64 that is decoded from
-/// a wrong place gives any bytes.
+/// Returns true if eight consecutive characters near a place are printable. Base64 that is decoded
+/// from a wrong place gives arbitrary bytes.
 fn is_near_text(layer: &Layer<'_>, at: usize) -> bool {
     if layer.depth == 0 {
         return true;
@@ -238,8 +239,8 @@ fn is_near_text(layer: &Layer<'_>, at: usize) -> bool {
     })
 }
 
-/// Undoes the escapes of `input` once. `first`: only those of quoted-printable, which break lines
-/// anywhere, also within another escape.
+/// Undoes the escapes of `input` once. If `first` is true, undoes only quoted-printable, whose line
+/// breaks may stand anywhere, even within another escape.
 fn pass(input: &Elements, output: &mut Elements, first: bool) -> Pass {
     output.clear();
     let mut undone = Pass::default();
@@ -252,7 +253,7 @@ fn pass(input: &Elements, output: &mut Elements, first: bool) -> Pass {
             return undone;
         }
     }
-    // The next signs after a place that was searched before.
+    // Places of the next escape and of the next `=`, as the last search found them.
     let (mut escape, mut equals) = (0, 0);
     while let Some(byte) = bytes.get(at) {
         let rest = bytes.get(at..).unwrap_or_default();
@@ -263,7 +264,7 @@ fn pass(input: &Elements, output: &mut Elements, first: bool) -> Pass {
             b'\\' => backslash(rest),
             b'=' => quoted_printable(rest),
             _ => {
-                // The last results hold until they are passed: no byte is searched twice.
+                // The found places stay valid until `at` passes them. So no byte is searched twice.
                 if escape <= at {
                     escape = memchr::memchr3(b'%', b'&', b'\\', rest)
                         .map_or(bytes.len(), |end| at + end);
@@ -295,7 +296,7 @@ fn pass(input: &Elements, output: &mut Elements, first: bool) -> Pass {
         };
         match meaning {
             Meaning::Nothing => {
-                // A slash that needs no escape is a character of base64.
+                // Base64 text continues after `\/`, and after a line break of quoted-printable.
                 undone.base64 |= *byte == b'=' || bytes.get(at + 1) == Some(&b'/');
             }
             Meaning::Byte(byte) => std::iter::once(byte).for_each(push),
@@ -358,8 +359,8 @@ fn percent(rest: &[u8]) -> Option<(Meaning, usize)> {
     Some((Meaning::Byte(u8::try_from(byte).ok()?), 3))
 }
 
-/// Reads an escape that begins with a backslash. One that has no other meaning means the character
-/// after it.
+/// Reads an escape that begins with a backslash. If the escape has no other meaning, only the
+/// backslash is removed.
 fn backslash(rest: &[u8]) -> Option<(Meaning, usize)> {
     let nothing = Some((Meaning::Nothing, 1));
     let control = |byte: u8| Some((Meaning::Byte(byte), 2));

@@ -1,4 +1,4 @@
-//! Bytes that an encoding gave, and the way back to the text that was searched.
+//! Decoded bytes, and the way back to the text that was searched.
 
 use std::ops::Range;
 
@@ -23,8 +23,8 @@ pub(super) enum Origin<'a> {
 }
 
 impl Layer<'_> {
-    /// Returns the range of the text from which some bytes come: all characters that hold a bit of
-    /// them.
+    /// Returns the range of the text that some bytes come from: all characters that encode a bit of
+    /// these bytes.
     pub(super) fn source(&self, range: Range<usize>) -> Range<usize> {
         let Some(last) = range.end.checked_sub(1) else {
             return 0..0;
@@ -75,7 +75,7 @@ impl Elements {
         self.ends.clear();
     }
 
-    /// Takes bytes as they stand in the layer below, the first of them at `at`.
+    /// Replaces the content by bytes of the layer below, which begin at `at` there.
     pub(super) fn plain(&mut self, bytes: &[u8], at: usize) {
         self.clear();
         self.bytes.extend_from_slice(bytes);

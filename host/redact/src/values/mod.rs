@@ -1,8 +1,9 @@
 //! Known secrets, found in all usual encodings.
 //!
-//! No encoding of a value is stored: a text is searched as it is, and once more with its escapes
-//! undone, its hexadecimal digits and its base64 decoded, each with a way back to the characters
-//! that hold the value. All of this looks at no more than [`MARGIN`] bytes around an occurrence.
+//! No encoding of a value is stored, unless the skeleton of the value is too short to search for.
+//! Instead, a text is searched as it is, and again with its escapes undone, and with its
+//! hexadecimal digits and base64 decoded. Each decoded text knows the original characters of its
+//! bytes. A search looks at no more than [`MARGIN`] bytes around an occurrence.
 
 mod anchors;
 mod dump;
@@ -28,11 +29,12 @@ use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Longest source of a piece of a value, in bytes. With more between its characters it is not seen
-/// as one.
+/// Longest source of a piece of a value, in bytes. A piece whose characters stand farther apart is
+/// not found.
 const MAX_SPAN: usize = 4096;
 
-/// Bytes before and after the occurrences of a block that are searched with it.
+/// Bytes before and after a block that are searched with it, so that occurrences at its ends are
+/// found.
 const MARGIN: usize = 2 * MAX_SPAN;
 
 /// Bytes of a text that are searched at a time.
@@ -41,7 +43,8 @@ const BLOCK: usize = 64 * 1024;
 /// Base64 in base64.
 const MAX_DEPTH: usize = 2;
 
-/// Signs at the beginning of a value that may be written as more than one, in bytes.
+/// Longest text of the signs at one end of a value, in bytes. An encoding may write one sign as
+/// several.
 const MAX_SIGNS: usize = 64;
 
 /// Shortest skeleton that is searched, in bytes.
@@ -69,15 +72,15 @@ impl std::fmt::Debug for KnownValue {
 /// Which values are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Least length in bytes, without white space at the ends. Values of fewer than four bytes are
-    /// never searched.
+    /// Shortest accepted length in bytes, without white space at the ends. Values of fewer than
+    /// four bytes are never searched for.
     pub min_bytes: usize,
     /// Whether ordinary words, short numbers and repeated characters are refused.
     pub refuses_words: bool,
 }
 
 impl Policy {
-    /// For values that somebody wrote into a configuration: at least four bytes.
+    /// For values that were written into a configuration: at least four bytes.
     pub const WRITTEN: Self = Self {
         min_bytes: anchors::SHORT,
         refuses_words: false,
@@ -101,11 +104,11 @@ pub struct Refusal {
     pub reason: Reason,
 }
 
-/// A set of known secrets. Several engines can search it.
+/// A set of known secrets, which several engines can search for.
 ///
-/// Dropping it overwrites the memory of the secrets. While it is made, and while a text is
-/// searched, the crates for JSON and percent-encoding and the buffers of decoded text hold copies
-/// that are not overwritten.
+/// Dropping the set overwrites the memory of the secrets. Some copies are not overwritten: those
+/// that the crates for JSON and percent-encoding and the buffers of decoded text hold while the set
+/// is built or a text is searched.
 #[derive(Debug)]
 pub struct KnownValues {
     needles: Arc<Needles>,
@@ -113,7 +116,8 @@ pub struct KnownValues {
 }
 
 impl KnownValues {
-    /// Takes values. Returns also those that are refused, in order.
+    /// Makes a set of values. Also returns a refusal for each value that is not accepted, in their
+    /// order.
     #[must_use]
     pub fn new(values: &[KnownValue], policy: Policy) -> (Self, Vec<Refusal>) {
         let mut refusals = Vec::new();
@@ -158,7 +162,7 @@ impl KnownValues {
         (values, refusals)
     }
 
-    /// Returns true if there is nothing to search.
+    /// Returns true if there is no value to search for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.needles.len() == 0
@@ -272,7 +276,7 @@ impl ValueSearch {
         }
     }
 
-    /// Searches text of two bytes a character, in both orders, from both places.
+    /// Searches UTF-16 text, in both byte orders, from the first byte and from the second.
     fn utf16(&self, layer: &Layer<'_>, found: &mut dyn FnMut(Range<usize>)) {
         // Three ASCII characters in a row.
         let is_zero = |at: usize| layer.bytes.get(at) == Some(&0);
@@ -312,14 +316,15 @@ impl ValueSearch {
     }
 }
 
-/// Returns the fewest of sorted ranges that together cover what all of them cover, each overlapping
-/// the next where they do.
+/// Returns the fewest of the sorted ranges that cover the same bytes as all of them. Neighbours in
+/// the result overlap if the ranges allow it.
 fn cover(sorted: &[(usize, Reverse<usize>)]) -> Vec<Range<usize>> {
     let mut kept: Vec<Range<usize>> = Vec::new();
     let mut next: Option<Range<usize>> = None;
     for (start, Reverse(end)) in sorted {
         let mut covered = kept.last().map_or(0, |last| last.end);
-        // The one that reaches farthest is needed as soon as one begins behind what is covered.
+        // `next` reaches farthest. It is needed if this range begins at or after the end of the
+        // covered bytes.
         if *start >= covered
             && let Some(farthest) = next.take()
         {
@@ -374,10 +379,12 @@ fn with_ends(
     below.source(start - before..end + after)
 }
 
-/// Returns the length of `count` signs in a text whose escapes were undone. Shells write an
-/// apostrophe in apostrophes as several quotation marks; SQL and CSV double them.
+/// Returns the length of `count` signs in a text whose escapes were undone. One sign may take
+/// several bytes: shells write an apostrophe within apostrophes as several quotation marks, and SQL
+/// and CSV double quotation marks.
 fn signs(text: &[u8], count: u8) -> usize {
-    /// Signs from which their doubling matters: of fewer, a few are left.
+    /// Number of signs from which doubled quotation marks are counted. With fewer signs, a few of
+    /// the doubled ones stay unmasked.
     const MANY: u8 = 4;
     const APOSTROPHES: [&[u8]; 2] = [b"'\"'\"'", b"'''"];
     let mut length = 0;
@@ -401,8 +408,8 @@ fn signs(text: &[u8], count: u8) -> usize {
     length + rest.iter().take(doubled).take_while(is_sign).count()
 }
 
-/// Returns true if blanks stand between the signs of a skeleton, but no line break: then they are
-/// words that only together are equal to a value.
+/// Returns true if blanks, but no line break, stand between the signs of a skeleton. Then the
+/// skeleton consists of several words that equal a value only together.
 fn has_blanks(clear: &Layer<'_>, skeleton: &Layer<'_>, range: &Range<usize>) -> bool {
     let Origin::Elements(elements, _) = &skeleton.origin else {
         return false;

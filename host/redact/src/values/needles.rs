@@ -1,4 +1,4 @@
-//! The strings that are searched, in pieces that each have an anchor.
+//! The strings to search for, in pieces that each have an anchor.
 
 use super::anchors::{LONG, SHORT, commonness, hash, key, slot};
 use std::collections::HashMap;
@@ -6,18 +6,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use zeroize::Zeroizing;
 
-/// A string that is longer is searched in pieces, in bytes.
+/// Longest piece of a string, in bytes. A longer string is searched for in several pieces.
 pub(super) const MAX_PIECE: usize = 64;
 
 /// Bytes of a piece of a long line.
 const LINE_PIECE: usize = 32;
 
-/// Where a piece is searched and what it contains.
+/// Texts in which to search for a piece, and the content of the piece.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags(u8);
 
 impl Flags {
-    /// Searched in texts as they are, or as an encoding gave them.
+    /// The piece is searched for in texts as they are, and in decoded texts.
     pub(super) const PLAIN: Self = Self(1);
     /// Searched in skeletons (see the module `escapes`).
     pub(super) const SKELETON: Self = Self(2);
@@ -38,7 +38,7 @@ impl Flags {
 pub(super) struct Ends {
     pub(super) before: u8,
     pub(super) after: u8,
-    /// Whether it begins or ends with a backslash.
+    /// Whether the value begins (`slash_before`) or ends (`slash_after`) with a backslash.
     pub(super) slash_before: bool,
     pub(super) slash_after: bool,
 }
@@ -61,12 +61,12 @@ impl Ends {
     }
 }
 
-/// The strings of one set of values. The memory of the strings is overwritten when it is dropped.
-/// Hashes of anchors (32 bits of each piece at most) are not.
+/// The strings of one set of values. Dropping the set overwrites the memory of the strings, but not
+/// the hashes of anchors (32 bits of each piece at most).
 pub(super) struct Needles {
     bytes: Zeroizing<Vec<u8>>,
     pieces: Vec<Piece>,
-    /// First piece of each hash, plus 1. The length is a power of two.
+    /// Number of the first piece with each hash, from 1; 0 for none. The length is a power of two.
     heads: Vec<u32>,
     pub(super) has_short: bool,
 }
@@ -74,7 +74,7 @@ pub(super) struct Needles {
 #[derive(Clone, Copy)]
 pub(super) struct Piece {
     start: u32,
-    /// The next piece with the same hash, plus 1.
+    /// Number of the next piece with the same hash, from 1; 0 for none.
     next: u32,
     length: u8,
     /// The place of the anchor in the piece.
@@ -237,7 +237,7 @@ impl Needles {
         key(gram.unwrap_or_default())
     }
 
-    /// Compares the pieces whose anchor ends at `end`.
+    /// Compares a text with the pieces whose anchor ends at `end`.
     pub(super) fn compare(
         &self,
         text: &[u8],

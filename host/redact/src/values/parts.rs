@@ -1,4 +1,4 @@
-//! What is searched of a value: all of it, its lines, the texts of a JSON document.
+//! The parts of a value to search for: the whole value, its lines, the texts of a JSON document.
 
 use super::Policy;
 use super::escapes::undo_value;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-/// Shortest part of a value that is searched by itself, in bytes.
+/// Shortest part of a value that is searched for by itself, in bytes.
 const MIN_PART: usize = 6;
 
 /// Numbers with fewer digits are ordinary: ports, sizes, times.
@@ -37,7 +37,7 @@ pub enum Reason {
 /// A text to search.
 pub(super) struct Part {
     pub(super) text: Zeroizing<String>,
-    /// False: it has line breaks or is a document.
+    /// False if the text has line breaks or is a document.
     pub(super) is_line: bool,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn parts(value: &str, policy: Policy) -> Result<Vec<Part>, Reason> {
             whole |= !add_line(line, &mut parts);
         }
     }
-    // Where every line is searched, nothing is left of the whole.
+    // If every line is searched for, the whole value needs no search.
     if whole {
         add(value, is_line && document.is_none(), &mut parts);
         if !is_line {
@@ -83,8 +83,8 @@ fn add(text: &str, is_line: bool, parts: &mut Vec<Part>) {
     });
 }
 
-/// Adds a line of a text, or the value of a line `name: value`. Returns false if a part of the line
-/// is not searched.
+/// Adds a line of a text, or the value in a line `name: value`. Returns false if a part of the line
+/// is not searched for.
 fn add_line(line: &str, parts: &mut Vec<Part>) -> bool {
     if line.starts_with("-----") {
         return false;
@@ -111,12 +111,12 @@ fn add_line(line: &str, parts: &mut Vec<Part>) -> bool {
         return false;
     }
     add(line, true, parts);
-    // Of a line of signs, not all encodings are searched.
+    // A line that consists of signs has a short skeleton, and is not found in all encodings.
     undo_value(line.as_bytes()).skeleton.len() >= MIN_PART
 }
 
-/// Returns true unless a text beside others in a document is too ordinary for a secret: a word, or
-/// an address without credentials.
+/// Returns whether one of several texts in a document may be a secret. A word, or an address
+/// without credentials, is too ordinary.
 fn is_secret(text: &str) -> bool {
     let is_address = text.contains("://") && !text.contains(['@', '?']);
     let is_word = text
@@ -133,7 +133,8 @@ fn document(value: &str) -> Option<Value> {
     }
 }
 
-/// Names whose texts in a JSON document are public: of accounts and of the document itself.
+/// Names of the public texts in a JSON document: those about accounts and about the document
+/// itself.
 const PUBLIC: &[&str] = &[
     "type",
     "kind",

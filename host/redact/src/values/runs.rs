@@ -12,10 +12,11 @@ const MAX_GAP: usize = 64;
 /// Longest separator of two hexadecimal bytes.
 const MAX_SEPARATOR: usize = 4;
 
-/// Longest text before base64 that begins each line, such as the time in a log, in bytes.
+/// Longest prefix of each line before the base64, such as the time in a log, in bytes.
 const MAX_PREFIX: usize = 80;
 
-/// Fewest base64 characters at the end of a line that go on after a prefix in the next one.
+/// Fewest base64 characters at the end of a line for a run that continues after the prefix of the
+/// next line.
 const MIN_LINE: usize = 16;
 
 const BLANK: u8 = 64;
@@ -87,10 +88,10 @@ impl Run {
     }
 }
 
-/// Decodes each run of base64 characters that may hold a value: whose bytes contain the anchor of a
-/// value, or text, which may be encoded once more. A run may go on in the next line. Since other
-/// characters of the alphabet may stand before the encoded text, each run is looked at from each of
-/// its first four characters on.
+/// Decodes each run of base64 characters that may hold a value: its bytes contain the anchor of a
+/// value, or text that may be encoded once more. A run may continue in the next line. Other
+/// characters of the alphabet may stand before the encoded text, so each run is tried from each of
+/// its first four characters.
 pub(super) fn base64(layer: &Layer<'_>, search: &Search, found: &mut dyn FnMut(&Layer<'_>)) {
     let mut run = Run::default();
     let mut watch = Watch::new(search);
@@ -133,8 +134,8 @@ struct Watch<'s> {
     bits: u64,
     /// Line breaks within the run, with the prefix of the next line.
     skips: Vec<Range<usize>>,
-    /// For each number of digits that may be left out at the beginning, a bit: decoded so, the run
-    /// may hold a value.
+    /// One bit for each number of digits to skip at the beginning. The bit is set if the run may
+    /// hold a value when it is decoded without these digits.
     wanted: u8,
 }
 
@@ -158,7 +159,7 @@ impl<'s> Watch<'s> {
         }
         self.digits += 1;
         self.bits = self.bits << 6 | u64::from(digit);
-        // A byte ends at each second bit of a digit: for one of the four ways of decoding.
+        // In one of the four ways to decode the run, a byte ends at this bit of the digit.
         for shift in [0, 2, 4] {
             let end = self.digits * 6 - shift;
             let key = self.bits >> shift & LONG_KEY;
@@ -237,8 +238,8 @@ fn decode_base64(
     }
 }
 
-/// Returns the place after the prefix of the next line, if a line that ends with the base64 `word..at`
-/// has a prefix of the same shape: only digits differ.
+/// Returns the place after the prefix of the next line. The line that ends with the base64
+/// `word..at` must have a prefix of the same shape: only digits may differ.
 fn after_prefix(layer: &Layer<'_>, word: usize, at: usize) -> Option<usize> {
     let Origin::Text(offset) = &layer.origin else {
         return None;
@@ -262,8 +263,8 @@ fn after_prefix(layer: &Layer<'_>, word: usize, at: usize) -> Option<usize> {
     (is_text && goes_on && prefix.iter().zip(other).all(is_alike)).then_some(next + length)
 }
 
-/// Returns whether a run goes on after the white space at `at`, because it contains a line break
-/// and is not too long; and its length.
+/// Returns whether a run continues after the white space at `at`, and the length of the white
+/// space. The run continues after a line break, unless the white space is too long.
 fn white_space(bytes: &[u8], at: usize) -> (bool, usize) {
     let rest = bytes.get(at..).unwrap_or_default();
     let rest = rest.get(..rest.len().min(MAX_GAP + 1)).unwrap_or_default();
@@ -276,9 +277,11 @@ fn white_space(bytes: &[u8], at: usize) -> (bool, usize) {
     (breaks && blanks <= MAX_GAP, blanks)
 }
 
-/// Decodes each run of hexadecimal digits that gives at least `shortest` bytes. Between the bytes
-/// may stand separators such as `:`, `, 0x`, `\x` or a line break.
-/// Returns the places of numbers at the beginnings of lines that are as long as those of a dump.
+/// Decodes each run of hexadecimal digits that gives at least `shortest` bytes. Separators such as
+/// `:`, `, 0x`, `\x` or a line break may stand between the bytes.
+///
+/// Returns the places of numbers at the beginnings of lines that have as many digits as the offsets
+/// of a dump.
 pub(super) fn hex(
     layer: &Layer<'_>,
     shortest: usize,
@@ -286,7 +289,7 @@ pub(super) fn hex(
 ) -> Vec<usize> {
     let mut run = Run::default();
     let mut numbers = Vec::new();
-    // Where the run and its last digits began.
+    // Start of the run, start of its last digits, and number of its digits.
     let (mut start, mut word, mut digits) = (0, 0, 0_usize);
     let mut at = 0;
     while let Some(byte) = layer.bytes.get(at) {
@@ -324,7 +327,7 @@ pub(super) fn hex(
     numbers
 }
 
-/// Returns whether a run goes on after what stands at `at`, and its length.
+/// Returns whether a run continues after the separator at `at`, and the length of the separator.
 fn separator(bytes: &[u8], at: usize) -> (bool, usize) {
     let rest = bytes.get(at..).unwrap_or_default();
     let is_separator = |byte: &&u8| b" :-,;\\xX_\"'\n\r\t".contains(byte);

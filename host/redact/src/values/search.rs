@@ -1,9 +1,9 @@
-//! Many strings, found in one pass.
+//! Searches for many strings in one pass.
 //!
-//! Each string has an anchor, at the place where the anchor is rarest. A text is searched for all
-//! anchors at once by a rolling key and a bit filter; where the filter has the key, the strings with
-//! this anchor are compared byte by byte. Beside the strings themselves this takes 16 bytes for each
-//! piece, which an automaton needs for each byte.
+//! Each string has an anchor, at the place where the anchor is rarest. A rolling key and a bit
+//! filter search a text for all anchors at once. If the filter has the key, the strings with this
+//! anchor are compared byte by byte. Besides the strings themselves, a search needs 16 bytes for
+//! each piece. An automaton needs as much for each byte.
 
 use super::anchors::{LONG, LONG_KEY, SHORT, hash, place, short_key};
 use super::needles::{Ends, Flags, Needles};
@@ -37,7 +37,7 @@ impl Search {
         }
     }
 
-    /// Returns the length of the shortest string that may be searched, in bytes.
+    /// Returns the length of the shortest string to search for, in bytes.
     pub(super) fn shortest(&self) -> usize {
         if self.has_short { SHORT } else { LONG }
     }
@@ -66,8 +66,8 @@ impl Search {
         }
     }
 
-    /// Returns true if a string has this anchor: a key of [`LONG`] bytes, the first in the highest
-    /// place, or a [`short_key`].
+    /// Returns true if a string has this anchor. `key` is a key of [`LONG`] bytes, the first byte
+    /// in the highest place, or a [`short_key`].
     #[inline]
     pub(super) fn has_anchor(&self, key: u64) -> bool {
         let hash = hash(key);

@@ -10,8 +10,8 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// Returns the usual encodings of a value that consists of signs, so that its skeleton is too short
-/// to be searched.
+/// Returns the usual encodings of a value that consists of signs. The skeleton of such a value is
+/// too short to search for.
 pub(super) fn encodings(value: &str) -> Vec<Zeroizing<String>> {
     let json = |text: &str| {
         let quoted = serde_json::to_string(text).unwrap_or_default();

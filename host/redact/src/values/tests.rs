@@ -31,8 +31,9 @@ fn masked(search: &ValueSearch, text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Checks that no eight characters in a row of an encoded value are left, nor all of a shorter one.
-/// `around` are the parts of the encoded text, in characters, that hold other text at its ends.
+/// Checks that no eight consecutive characters of an encoded value are left, and that a shorter
+/// value is not left whole. `around` is the number of characters of other text at each end of the
+/// encoded text.
 fn check(
     search: &ValueSearch,
     value: &str,
@@ -247,13 +248,13 @@ fn a_short_value_is_found_in_base64_as_a_whole_only() {
     assert_eq!(text.len(), 8);
     assert_eq!(masked(&search, &text), "~~~~~~~~");
     assert_eq!(masked(&search, &format!("xyz{text}")), "xyz~~~~~~~~");
-    // One character less does not hold the value.
+    // Without one of the characters, the base64 does not hold the value.
     for part in [text.get(..7).unwrap(), text.get(1..).unwrap()] {
         assert_eq!(masked(&search, part), part);
     }
 }
 
-/// Returns a dump: each line with `groups` of bytes as hexadecimal digits.
+/// Returns a dump: lines of hexadecimal digits in groups of `group` bytes.
 fn dump(text: &str, group: usize, swaps: bool, column: bool) -> String {
     let mut lines = Vec::new();
     for (number, part) in text.as_bytes().chunks(16).enumerate() {
@@ -354,7 +355,7 @@ fn base64_is_found_in_lines_with_a_prefix() {
     }
 }
 
-/// Lines of other prefixes, and lines that are no base64, are not joined.
+/// Lines with different prefixes, and lines that are not base64, are not joined.
 #[test]
 fn lines_with_other_prefixes_are_not_joined() {
     let value = "0123456789-abcdefghij-KLMNOPQRST-uvwxyz";
@@ -398,7 +399,7 @@ fn value() -> impl Strategy<Value = String> {
     ]
     .prop_map(|value| value.trim().to_owned())
     .prop_filter("an ordinary value", |value| {
-        // A skeleton that is too short is searched in simple encodings only.
+        // A value with a skeleton that is too short is found in simple encodings only.
         let undone = escapes::undo_value(value.as_bytes());
         // Several backslashes at an end may stay.
         let slashes = value.starts_with("\\\\") || value.ends_with("\\\\");

@@ -9,10 +9,11 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// A place: its name, and the text that shows a value under a name there.
+/// A place in a log: its name, and the function that writes a value with a name as this place shows
+/// it.
 pub(crate) type Context = (&'static str, fn(name: &str, value: &str) -> String);
 
-/// A sentence, in which nothing but its own form marks a secret.
+/// A sentence that gives no hint of a secret except the secret's own form.
 pub(crate) const BARE: Context = ("bare", |_, value| format!("made up {value} is here"));
 
 /// All places but [`BARE`].

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write as _;
 
-/// An encoding: its name, and the text in it.
+/// An encoding: its name, and the function that encodes a text.
 pub(crate) type Encoding = (&'static str, fn(&str) -> String);
 
 /// All encodings.

@@ -29,11 +29,11 @@ const SEEDS: u64 = 3;
 /// Longest part of a secret that may be left, in bytes. Of a shorter secret, not all may be left.
 const LEFT: usize = 7;
 
-/// Bound of the missed places that are printed of each table.
+/// Maximum number of missed places that are printed for each table.
 const MAX_MISSED: usize = 20;
 
-/// Least share of the bare kinds, of their named places, of names, of forms and of encodings, in
-/// per cent.
+/// Least share of masked secrets, in per cent: bare kinds, kinds in named places, values under a
+/// secret name, forms, and known values in encodings.
 const KINDS_BARE: f64 = 99.0;
 const KINDS_NAMED: f64 = 99.0;
 const NAMES: f64 = 99.0;
@@ -129,13 +129,14 @@ fn kinds_in(context: &Context) -> Tally {
         for template in kind.examples {
             for seed in 0..SEEDS {
                 let secret = example(template, 7000 + seed);
-                // No URL has another one as its password.
+                // A URL does not have another URL as its password.
                 if *name == "URL" && secret.contains("://") {
                     continue;
                 }
                 let variable = variable(kind.id);
                 let (masked, hits) = mask(engine(), &place(&variable, &secret));
-                // What is left when it is masked by itself, the name, and the mask.
+                // Text that may stay: the secret as masked by itself, the place with an empty
+                // value, and the id of the kind.
                 let (alone, _) = mask(engine(), &format!("{secret}\n"));
                 let public = format!("{alone}\n{}\n{}", place(&variable, ""), kind.id);
                 let is_masked = hits > 0 && !is_left(&masked, &secret, &public);
@@ -249,7 +250,7 @@ fn known_values_are_masked_in_all_encodings() {
             let encoded = encode(value);
             let text = format!("the log shows {encoded} here\n");
             let (masked, hits) = mask(&engine, &text);
-            // What was put around a value before it was encoded may stay.
+            // The text that an encoding adds around a value may stay.
             let around = encode("").replace(['\'', '"'], "");
             let public = format!("{around} the log shows  here");
             let longest = longest_left(&masked, &encoded);

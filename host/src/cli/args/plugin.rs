@@ -69,10 +69,10 @@ pub(crate) struct BuildArgs {
     /// Print the finished ConfigMap as YAML, or several ConfigMaps for a large module
     #[arg(long)]
     pub(crate) configmap: bool,
-    /// Namespace of the ConfigMap: that of the observer
+    /// Namespace of the ConfigMap, usually the namespace of the observer
     #[arg(long, short, value_name = "NAME", requires = "configmap")]
     pub(crate) namespace: Option<String>,
-    /// Name of the ConfigMap and of the plugin. The default is that of the crate or file
+    /// Name of the ConfigMap and of the plugin. The default is the name of the crate or file
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// Ask no registry: use the crates that cargo has downloaded
@@ -96,7 +96,7 @@ pub(crate) struct TestArgs {
     /// Folder of cases: NAME/in.json, NAME/out.json, NAME/config.json
     #[arg(long, value_name = "DIR", required_unless_present = "event")]
     pub(crate) cases: Option<PathBuf>,
-    /// One CloudEvent in JSON format: print the result
+    /// Run the plugin on this CloudEvent in JSON format, and print the result
     #[arg(long, value_name = "E.json", conflicts_with = "cases")]
     pub(crate) event: Option<PathBuf>,
 }

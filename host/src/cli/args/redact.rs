@@ -32,7 +32,7 @@ pub(crate) struct RedactArgs {
     /// Leave out a rule. Repeatable
     #[arg(long, value_name = "ID")]
     pub(crate) without: Vec<String>,
-    /// Use only this rule, and own rules and values. Repeatable
+    /// Use only this rule, and your own rules and values. Repeatable
     #[arg(long, value_name = "ID")]
     pub(crate) only: Vec<String>,
     /// What stands in the place of a secret: rule (the default) for [redacted:ID], text=TEXT, or token=FILE for

@@ -153,7 +153,7 @@ fn compile(folder: &Path, offline: bool) -> Result<PathBuf, CommandError> {
     if !output.status.success() {
         return Err("cargo failed: see its output above".into());
     }
-    // The last module is that of the crate: its dependencies are built before it.
+    // The last module belongs to the crate itself: its dependencies are built before it.
     let text = String::from_utf8_lossy(&output.stdout);
     let artifacts = text
         .lines()

@@ -23,8 +23,8 @@ pub(super) async fn test(args: TestArgs) -> Result<CommandOutcome, CommandError>
         cases,
         event,
     } = args;
-    // Each case has its own configuration, as in the native test: that of `plugin.yaml` is not
-    // used.
+    // Each case has its own configuration, as in the native test. The configuration in
+    // `plugin.yaml` is not used.
     let given = target.plugin.config.clone();
     let mut config = target_config(target)?;
     if cases.is_some() {

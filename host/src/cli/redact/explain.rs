@@ -26,9 +26,9 @@ pub(super) struct Findings {
     file: String,
     /// The end of the masked text so far.
     text: Vec<u8>,
-    /// Where it begins in the whole masked text.
+    /// Where `text` begins in the whole masked text.
     base: u64,
-    /// Line at `counted`, from 1, in the text before it was masked.
+    /// Number of the line at `counted`, from 1, in the text before masking.
     line: u64,
     /// Place in the whole masked text up to which line breaks are counted.
     counted: u64,
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
     use step_observer::redact::{FullRule, Masker};
 
-    /// Explains a text that is taken in parts of a size.
+    /// Explains a text that is masked in parts of `size` bytes.
     fn explained(text: &str, size: usize) -> Vec<serde_json::Value> {
         let options = Options {
             rules: vec![FullRule {

@@ -14,7 +14,7 @@ const READ_BYTES: usize = 128 * 1024;
 /// The filter.
 pub(super) struct Filter {
     pub(super) engine: Arc<Engine>,
-    /// Has an end of file when the user stops the program.
+    /// Reaches its end of file when the user stops the program.
     pub(super) stopped: PipeReader,
     /// Prints the findings instead of the text.
     pub(super) findings: Option<Findings>,
@@ -113,7 +113,7 @@ impl Filter {
                     }
                     progress.advance(length);
                 }
-                // What was read until now is masked, too.
+                // The text that was read before the error is masked, too.
                 Err(error) => break Some(Cut::Read(error)),
             }
         };

@@ -1,4 +1,4 @@
-//! A file, or standard input, of which it is known whether there is more to read now.
+//! A file or standard input that can report whether there is more to read now.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
@@ -66,8 +66,8 @@ impl Input {
         })
     }
 
-    /// Reads what is there, up to the length of `buffer`. Returns `None` if there is nothing yet,
-    /// and 0 bytes at the end.
+    /// Reads the available bytes, up to the length of `buffer`. Returns `None` if no bytes have
+    /// arrived yet, and 0 at the end.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match self.file.read(buffer) {
             Ok(length) => Ok(Some(length)),

@@ -11,8 +11,7 @@ const NEXT: Duration = Duration::from_millis(200);
 
 const MIB: u64 = 1024 * 1024;
 
-/// Returns whether somebody sees the progress, and nothing else: standard error is a terminal,
-/// standard output is not.
+/// Returns whether to show the progress: standard error is a terminal, but standard output is not.
 pub(super) fn is_wanted() -> bool {
     io::stderr().is_terminal() && !io::stdout().is_terminal()
 }

@@ -15,7 +15,8 @@ const SHOWN: usize = 60;
 #[derive(serde::Serialize)]
 struct Row {
     id: &'static str,
-    /// `credential`: it is recognised by its own form. `form`: by what stands around it.
+    /// `credential`: the rule recognises a secret by the secret's own form. `form`: by the text
+    /// around the secret.
     kind: &'static str,
     title: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! What the command line and the configuration select.
+//! Options of the engine, from the command line and the configuration.
 
 use crate::cli::args::redact::{RedactArgs, ReplacementArg};
 use crate::cli::outcome::CommandError;
@@ -17,7 +17,7 @@ const MAX_VALUE_BYTES: u64 = 256 * 1024;
 /// Largest file with a key, in bytes.
 const MAX_KEY_BYTES: u64 = 4096;
 
-/// The configuration: what a selection of the engine holds, and `logOnly`.
+/// The configuration: the options of the engine, and `logOnly`.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Settings {
@@ -26,7 +26,7 @@ struct Settings {
     rules: Vec<FullRule>,
     values: Vec<String>,
     replacement: Replacement,
-    /// Where the plugin masks. It has no meaning for a text.
+    /// Whether the plugin masks only the log. It has no meaning for a text.
     log_only: bool,
 }
 
@@ -51,18 +51,19 @@ impl Settings {
     }
 }
 
-/// Returns what the arguments and their files select.
+/// Returns the options that the arguments and their files contain.
 ///
 /// # Errors
 ///
-/// Names the file or option, the place in it, and the remedy. It shows no value.
+/// An argument or a file has a mistake. The error names the file or option, the place in it, and
+/// the remedy. It shows no value.
 pub(super) fn options(args: &RedactArgs) -> Result<Options, CommandError> {
     let mut options = match &args.config {
         Some(path) => read_options(path)?,
         None => Options::default(),
     };
-    // The configuration is checked by itself first, so that the indexes in an error about an
-    // option are those of the options.
+    // The options of the command line are checked first, without the configuration. So the indexes
+    // in an error about an option count only these options.
     let given = Options {
         without: args.without.clone(),
         only: args.only.clone(),
@@ -130,7 +131,7 @@ fn report(name: &str, mistakes: &Mistakes) -> String {
 ///
 /// # Errors
 ///
-/// Names the file whose value cannot be read or is refused.
+/// The value of a file cannot be read or is refused. The error names the file.
 pub(super) fn engine(options: &Options, value_files: &[PathBuf]) -> Result<Engine, CommandError> {
     let engine = Engine::new(options)?;
     if value_files.is_empty() {

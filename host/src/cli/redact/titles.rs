@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use step_observer::redact::{Options, VALUE_RULE, catalog, forms};
 
-/// Returns the titles of the rules of the catalogue, by id. An own rule has none, also if its id is
-/// one of the catalogue's.
+/// Returns the titles of the rules of the catalogue, by id. A user's own rule has no title, even if
+/// its id is in the catalogue.
 pub(super) fn titles(options: &Options) -> HashMap<String, &'static str> {
     let kinds = catalog::kinds().map(|kind| (kind.id, kind.title));
     let forms = forms::forms().into_iter().map(|form| (form.id, form.title));

@@ -67,7 +67,8 @@ fn rules_and_values_count_all_redactors_and_say_who_they_were() {
     );
 }
 
-/// Returns more than a receipt lists: of rules, of plugins and of characters in their names.
+/// Returns counts that exceed all bounds of a receipt: the number of rules, the number of plugins,
+/// and the length and characters of names.
 fn many() -> Vec<(Redactor, RedactionCounts)> {
     let odd = ["", "a\nb", "größe", "a=b", "<script>", &"x".repeat(65)];
     let odd: RedactionCounts = odd.into_iter().map(|id| (id.to_owned(), 1)).collect();
@@ -83,7 +84,8 @@ fn many() -> Vec<(Redactor, RedactionCounts)> {
 #[test]
 fn a_receipt_is_bounded_and_shows_no_id_that_could_be_a_text() {
     let receipt = receipt(&many());
-    // The 8 rules with the fewest matches, rule `a` included: 20 of `a` are more than 1 to 8.
+    // 41 rules have a valid id, and the receipt lists 32: `a` with 20 matches, and `rule-10` to
+    // `rule-40`. The 9 rules with 1 to 9 matches are omitted.
     let rules = receipt["rules"].as_object().unwrap();
     assert_eq!(rules.len(), 32);
     assert!(rules.contains_key("a") && !rules.contains_key(&format!("{:-<64}", "rule-09")));

@@ -5,7 +5,7 @@ use super::{Event, JournalIndex, WaitingEvent};
 use crate::journal::entry::Seq;
 use std::collections::BTreeSet;
 
-/// Events that one call looks at. The index is locked meanwhile.
+/// Maximum number of events that one call examines. The index is locked during the call.
 const MAX_SCANNED_EVENTS: usize = 16 * 1024;
 
 /// The progress of a sink through its events, by namespace.

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 impl JournalIndex {
-    /// Returns the entries that replace an entry of a segment that is to be removed. If an entry
-    /// comes with a number, the body of the event with this number must follow the entry.
+    /// Returns the entries that replace an entry of a segment that will be removed. If an entry has
+    /// a number beside it, the body of the event with this number must follow the entry.
     pub(in crate::journal) fn live_entries(&self, entry: Entry) -> Vec<(Entry, Option<Seq>)> {
         match entry {
             Entry::Created { .. } => vec![(entry, None)],
@@ -30,8 +30,8 @@ impl JournalIndex {
                 live
             }
             Entry::Marks { run, marks } => self.live_marks(run, marks).into_iter().collect(),
-            // Not needed any more: these only change the state of older entries, which this segment
-            // or an older one holds.
+            // No longer needed: these entries only change the state of older entries, which are in
+            // this segment or an older one.
             Entry::Acknowledged { .. }
             | Entry::DeadLettered { .. }
             | Entry::Scope { .. }
@@ -62,8 +62,8 @@ impl JournalIndex {
             events: vec![event],
         };
         let Some(now) = self.events.get(&seq) else {
-            // The last number must stay taken. If another event got it, an operator who names it
-            // would reach the wrong event.
+            // The last number must stay assigned. If another event got this number, an operator who
+            // uses it would reach the wrong event.
             let last = AcceptedEvent {
                 seq,
                 sinks: Vec::new(),

@@ -39,8 +39,8 @@ struct State {
     /// Number of requested syncs of segments.
     syncs: usize,
     segments: BTreeMap<u64, Segment>,
-    /// Segments whose names are durable. `renamed` holds names that were added or removed, durably
-    /// or not.
+    /// Segments whose names are durable. `renamed` lists the names that were added or removed since
+    /// the last sync of the folder.
     names: BTreeSet<u64>,
     renamed: Vec<(u64, bool)>,
     /// Folders, and whether their names are durable.
@@ -107,8 +107,7 @@ impl Disk {
         self.state().syncs
     }
 
-    /// Cuts the power. Returns a disk with what is left, which may be any part of the unsynced
-    /// bytes.
+    /// Cuts the power. Returns a disk with the synced bytes and any part of the unsynced bytes.
     pub(super) fn cut_power(&self) -> Arc<Self> {
         let mut state = self.state();
         let State {
@@ -321,7 +320,8 @@ impl Segment {
         self.between.clear();
     }
 
-    /// Returns any mixture of the versions since the last sync.
+    /// Returns a random mixture of the file's versions since the last sync, as a power cut may
+    /// leave it.
     fn after_a_cut(&self, random: &mut fastrand::Rng, odds: f64) -> Vec<u8> {
         let mut versions: Vec<Vec<u8>> = self.between.clone();
         versions.push(self.shown.clone());

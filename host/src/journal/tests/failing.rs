@@ -226,7 +226,7 @@ fn entries_of_a_failed_sync_are_written_again_before_new_ones() {
         let open = |disk: &Arc<Disk>| open_whole(disk, seed);
         let journal = open(&disk);
         run(try_accept(&journal, "first")).unwrap();
-        // The process writes, fails to sync, and is killed before it truncates what it wrote.
+        // The process writes, fails to sync, and is killed before it truncates the written bytes.
         disk.arm(2, Some((1, Fault::Sync)), seed);
         run(try_accept(&journal, "second")).unwrap_err();
         drop(journal);

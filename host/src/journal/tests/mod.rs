@@ -317,7 +317,7 @@ fn a_hole_in_unsynced_data_is_taken_for_a_crash() {
     bytes[whole..second].fill(0);
     let (_folder, journal) = with_segment(&bytes);
     assert_eq!(journal.unwrap().waiting("a", 0, 10).len(), 5);
-    // The same hole, but the second entry says that the first was durable.
+    // The first entry is missing again, but the second one states that the first one was durable.
     bytes.truncate(second);
     super::frame::encode(&mut bytes, &entry(1), &[], second as u64);
     let (_folder, journal) = with_segment(&bytes);

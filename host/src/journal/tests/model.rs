@@ -1,5 +1,5 @@
-//! A model of the journal. After a crash, the journal must be in a state that it had after its last
-//! promise, or after a later entry.
+//! A model of the journal. After a crash, the journal must be in the state of its last promise of
+//! durability, or in the state after a later entry.
 
 use super::state::{Event, State};
 use super::{letter, run};
@@ -91,7 +91,7 @@ fn accept_of(origin: Origin, mark: &str, events: Vec<NewEvent>) -> Accept {
 /// The states that a journal may have after a crash.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// The state at the last promise, and the one after each later entry.
+    /// The state at the last promise, followed by the state after each later entry.
     history: Vec<State>,
     bodies: usize,
     pub(super) when_full: WhenFull,
@@ -211,7 +211,7 @@ impl Model {
             });
             return Ok(());
         }
-        // The sinks of a dropped event lose it one after the other, in the order of the sinks in
+        // A dropped event is removed from one sink after the other, in the order of the sinks in
         // the index.
         let order = journal.sinks();
         loop {

@@ -1,5 +1,5 @@
-//! The journal under power cuts, kills and disk faults: everything it promised is there, and
-//! nothing is mistaken for damage.
+//! Tests the journal under power cuts, kills and disk faults. Everything that the journal promised
+//! survives, and no crash is mistaken for damage.
 
 use super::disk::{Disk, Fault};
 use super::model::{self, Act, Model};

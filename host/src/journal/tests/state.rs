@@ -81,7 +81,7 @@ impl State {
     }
 
     /// Returns the dead letter to evict next: the oldest one in the largest namespace of the sink
-    /// that has the most.
+    /// with the most dead letters.
     pub(super) fn next_to_evict(
         &self,
         any: bool,

@@ -191,7 +191,7 @@ fn the_next_events_of_a_sink_are_read_together() {
         journal.acknowledge(4, "a").await.unwrap();
         journal.sync().await.unwrap();
         assert!(journal.next_body(4, "a").await.unwrap().is_none());
-        // Reads ahead neither what is in memory nor events of other sinks.
+        // Reads ahead neither bodies that are in memory nor events of other sinks.
         journal.next_body(2, "b").await.unwrap().unwrap();
         assert_eq!(held().count(), 6);
         journal.next_body(2, "a").await.unwrap().unwrap();

@@ -116,7 +116,7 @@ async fn both_values_of_a_secret_that_changes_are_known_until_the_pod_is_dropped
         (first.unread(), cluster.taken()),
         (0, vec!["read a".to_owned()])
     );
-    // It is asked for again only at the end of a step.
+    // The Secret is requested again only at the end of a step.
     read(&reader, &first, ReadMoment::First).await;
     assert!(cluster.taken().is_empty());
     read(&reader, &first, ReadMoment::StepEnd).await;
@@ -125,12 +125,12 @@ async fn both_values_of_a_secret_that_changes_are_known_until_the_pod_is_dropped
     read(&reader, &first, ReadMoment::StepEnd).await;
     assert_eq!(cluster.taken(), ["version a", "read a"]);
     assert!(is_known(&first, "value-one-1") && is_known(&first, "value-two-2"));
-    // Another Pod shares the version, and does not know the one before.
+    // Another Pod shares the current version, and does not know the earlier one.
     let second = pod(&["a"]);
     read(&reader, &second, ReadMoment::First).await;
     assert_eq!(cluster.taken(), ["version a"]);
     assert!(!is_known(&second, "value-one-1") && is_known(&second, "value-two-2"));
-    // A Secret that is deleted after it was read has no unknown value.
+    // All values of a Secret that was read and then deleted are known.
     cluster.set("a", Err(SecretReadError::Missing));
     read(&reader, &second, ReadMoment::StepEnd).await;
     assert_eq!(second.unread(), 0);

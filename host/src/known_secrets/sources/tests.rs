@@ -17,7 +17,7 @@ fn open(config: &KnownSecretsConfig) -> Result<ConfiguredSources, KnownSecretsEr
     opened.map(Option::unwrap)
 }
 
-/// Masks a text with what the sources know now.
+/// Masks a text with the values that the sources know now.
 fn masked(sources: &ConfiguredSources, text: &str) -> String {
     let engine = value_engine(&[sources.0.lock().values.clone()]).unwrap();
     let limits = ScanLimits {
@@ -99,7 +99,7 @@ fn a_mounted_secret_is_read_with_all_its_keys_and_again_when_it_is_swapped() {
     for value in ["pass-word-1", "90210471", "deep-value-1", "unchanged-value"] {
         assert!(is_known(&sources, value), "{value}");
     }
-    // Each value was read once, not through `..data`, too.
+    // Each value was read only once, and not a second time through `..data`.
     assert_eq!(sources.0.lock().current().count(), 4);
 
     mount(

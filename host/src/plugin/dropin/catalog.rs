@@ -56,12 +56,12 @@ pub struct Catalog {
     /// Plugins of single sinks. They have chains of their own, and are only listed here.
     sink_plugins: Vec<(String, Arc<Plugin>)>,
     packages: BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
-    /// The plugin that each part last belonged to.
+    /// The plugin to which each part last belonged.
     pieces: BTreeMap<Origin, String>,
     slots: BTreeMap<SlotKey, Slot>,
-    /// Slots that wait for a load, in order.
+    /// Keys of the plugins that wait for a load, in order.
     waiting: BTreeSet<SlotKey>,
-    /// Number of sources that have not reported everything yet.
+    /// Number of sources that have not yet reported all plugins that existed when they started.
     unlisted: usize,
     generation: u64,
     chain: Option<Arc<Chain>>,
@@ -192,8 +192,8 @@ impl Catalog {
                 key,
             });
         }
-        // Slots that waited for a load may be gone now. If they were the last that prevented the
-        // first chain, it is built here.
+        // The plugins that waited for a load may be gone now. If the first chain waited only for
+        // them, it is built here.
         self.build_first_chain();
         None
     }

@@ -79,7 +79,8 @@ impl PluginFolder {
                     reported.insert(origin.clone(), stamp);
                     changes.push(SourceChange::Offered { origin, files });
                 }
-                // Some of the read files may be old and others new.
+                // The files have changed while they were read: some contents may be old and others
+                // new.
                 Ok(_) => complete = false,
                 Err(reason) => {
                     // The plugin exists, so its later removal must be reported. The empty stamp
@@ -158,8 +159,8 @@ fn list_folder(folder: &Path) -> io::Result<FilePaths> {
 
 fn stamp(paths: &FilePaths) -> Stamp {
     let one = |path: &PathBuf| {
-        // The target of the link is part of the stamp. It changes with a mounted volume, even if
-        // times and sizes stay the same.
+        // The target of a symbolic link is part of the stamp. It changes when a mounted volume
+        // changes, even if times and sizes stay the same.
         let place = path.canonicalize().unwrap_or_else(|_| path.clone());
         let metadata = std::fs::metadata(path).ok();
         let size = metadata.as_ref().map_or(0, std::fs::Metadata::len);

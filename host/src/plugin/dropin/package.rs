@@ -240,7 +240,7 @@ pub(super) fn is_module(name: &str) -> bool {
     module_stem(name).is_some()
 }
 
-/// Returns whether a file belongs to a plugin, or has a name that suggests it.
+/// Returns whether a file may belong to a plugin, judged by the end of its name.
 pub(super) fn is_package_file(name: &str) -> bool {
     is_module(name)
         || [".yaml", ".yml", SIGNATURE_SUFFIX]

@@ -40,7 +40,8 @@ pub enum PluginState {
     LastGood,
     /// It is refused, and has no effect.
     Rejected,
-    /// It was refused when the observer started. It stays in the chain and fails on every event.
+    /// The plugin was refused when the observer started. A stand-in takes its place in the chain
+    /// and fails on every event.
     StandIn,
 }
 
@@ -115,7 +116,8 @@ pub struct LoadedStatus {
 pub struct SetStatus {
     /// Its name.
     pub name: String,
-    /// Number of rules of the catalogue that it uses. `None` for a rule set of the contract 0.1.0.
+    /// Number of rules of the catalogue that the set uses. `None` for a rule set of the contract
+    /// 0.1.0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalogue: Option<usize>,
     /// Number of its own rules.

@@ -22,7 +22,7 @@ pub fn missing_plugins() -> &'static [&'static str] {
     MISSING
 }
 
-/// How to get a program with all plugins.
+/// Instructions for building or installing a program with all plugins, for error messages.
 pub const COMPLETE_BUILD: &str =
     "build it with `cargo xtask build --release`, or install it with `cargo xtask install`";
 

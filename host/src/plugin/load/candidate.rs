@@ -8,7 +8,7 @@ use crate::plugin::sandbox::{
 use std::sync::Arc;
 use wasmtime::{Engine, Store};
 
-/// Longest reason of a plugin that cannot be configured, in bytes.
+/// Longest reason for which a plugin cannot be configured, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
 
 /// A plugin that is being configured.
@@ -25,7 +25,7 @@ pub(super) struct Candidate<'a> {
     pub(super) limits: Limits,
 }
 
-/// The answer of `configure`, and that of `mask-sets`.
+/// The answers of `configure` and `mask-sets`.
 pub(super) type Answer = (wit::Setup, Result<Vec<masking::MaskSet>, String>);
 
 impl<'a> Candidate<'a> {

@@ -1,5 +1,6 @@
 //! Compiles plugins in a child process. So events are not affected by the memory of the compiler,
-//! or by a module that keeps the compiler busy. In libraries and tests a thread compiles them.
+//! or by a module that keeps the compiler busy. Libraries and tests compile plugins in a thread
+//! instead.
 
 use super::configure::{self, CompileOutput, CompileRequest, ConfiguredPlugin};
 use super::error::LoadError;
@@ -60,7 +61,8 @@ pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compil
     std::thread::Builder::new()
         .name("plugin-compiler".to_owned())
         .spawn(work)?;
-    // The time of another plugin does not count.
+    // Waits until no other plugin is being compiled. This wait does not reduce the time for this
+    // plugin.
     if begun.recv_timeout(MAX_LOAD_TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
         return Err(LoadError::Busy(MAX_LOAD_TIME.as_secs()));
     }

@@ -17,13 +17,13 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PluginMemoryConfig {
-    /// Bytes of memory for the instances of all plugins together; the code of the plugins may take
-    /// as many bytes in addition. The default is three eighths of the memory limit of the
-    /// observer's cgroup, or 96 MiB without such a limit. 18 calls can run at a time; a 64th of the
-    /// memory is reserved for each. The rest is shared by calls that need more; such a call fails
-    /// if it gets none of it within its `limits.timeMs`. Within the shared memory, a part is
-    /// reserved for each plugin whose calls usually need more: at most a quarter for one plugin,
-    /// and at most half for all of them together.
+    /// Bytes of memory for the instances of all plugins together. The code of the plugins may take
+    /// the same number of bytes in addition. The default is three eighths of the memory limit of
+    /// the observer's cgroup, or 96 MiB without such a limit. 18 calls can run at a time; a 64th of
+    /// the memory is reserved for each. The rest is shared by calls that need more than this 64th.
+    /// Such a call fails if it gets no shared memory within its `limits.timeMs`. A part of the
+    /// shared memory is reserved for each plugin whose calls usually need it: at most a quarter for
+    /// one plugin, and at most half for all of them together.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::bounded::not_null"
@@ -70,7 +70,7 @@ pub struct PluginConfig {
 }
 
 impl PluginConfig {
-    /// Makes a plugin with everything at its default.
+    /// Creates the configuration of a plugin with default settings.
     #[must_use]
     pub fn new(name: String, from: PluginFrom) -> Self {
         Self::with_settings(name, from, PluginSettings::default())

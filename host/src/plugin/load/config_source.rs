@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use step_observer_event_model::pointer;
 
-/// Most values of one plugin that come from files and variables.
+/// Largest number of values of one plugin that come from files and variables.
 pub(super) const MAX_SOURCES: usize = 64;
 
 /// Largest file with a value, in bytes.

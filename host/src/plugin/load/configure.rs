@@ -139,7 +139,7 @@ fn configure_plain(candidate: &Candidate<'_>) -> Result<(Answer, Component), Loa
     }
 }
 
-/// Makes a callable plugin. It is made from the output of the compiler.
+/// Makes a callable plugin from the output of the compiler.
 pub(crate) fn instantiable(
     engine: &PluginEngine,
     request: &CompileRequest,
@@ -168,8 +168,8 @@ pub(crate) fn instantiable(
     })
 }
 
-/// Configures the plugin in a new instance, and asks that instance for its mask sets if it has that
-/// interface.
+/// Configures the plugin in a new instance. If `selects_masks` is true, also asks this instance for
+/// its mask sets.
 fn call_configure(
     plain: &PluginPre<Host>,
     store: &mut Store<Host>,

@@ -1,5 +1,5 @@
-//! The sets of rules and masks that a plugin declares: their bounds, their check, and what is shown
-//! of them.
+//! The sets of rules and masks that a plugin declares: their bounds, their checks and their
+//! summaries.
 
 use super::error::LoadError;
 use crate::plugin::sandbox::{OutputMask, RuleSet, RuleSets, masking, transform};
@@ -15,13 +15,14 @@ const MAX_SETS: usize = 16;
 /// Longest name, version or rule id that is shown, in bytes.
 pub(super) const MAX_SHOWN_NAME_BYTES: usize = 128;
 
-/// What is shown of a set: no values, no patterns, no keys.
+/// Summary of a set. Contains no values, no patterns and no keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetSummary {
     /// Its name.
     pub name: String,
-    /// Number of rules of the catalogue that it uses. `None` for a rule set of the contract 0.1.0.
+    /// Number of rules of the catalogue that the set uses. `None` for a rule set of the contract
+    /// 0.1.0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalogue: Option<usize>,
     /// Ids of its own rules.
@@ -62,8 +63,8 @@ impl DeclaredSets {
     ///
     /// # Errors
     ///
-    /// All sets together exceed the bounds of one set, two sets have one name, or a rule, value or
-    /// id is not valid.
+    /// All sets together exceed the bounds of one set, a mask set has the same name as another set,
+    /// or a rule, value or id is not valid.
     pub(super) fn check(
         rule_sets: Vec<transform::RuleSet>,
         mask_sets: Vec<masking::MaskSet>,
@@ -88,8 +89,8 @@ impl DeclaredSets {
         Ok(sets)
     }
 
-    /// Checks that the name of each mask set is its own. Of two rule sets with one name the first is
-    /// used, as always.
+    /// Checks that no mask set has the same name as another set. Two rule sets may have the same
+    /// name: the first is used.
     fn check_names(&self) -> Result<(), LoadError> {
         let mut names: Vec<&str> = self.rule_sets.iter().map(|set| &*set.name).collect();
         for set in &self.mask_sets {

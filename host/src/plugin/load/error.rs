@@ -7,7 +7,7 @@ use crate::redact::{MAX_LARGE_PATTERNS, MAX_RULES, MAX_VALUES, RuleError, Select
 use crate::yaml::FieldPath;
 use serde_json::Value;
 
-/// Why a plugin is not loaded. Every text names the remedy.
+/// The reason why a plugin is not loaded. Every message names the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -192,9 +192,10 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Returns the path of the id, rule or value that caused this error, in a configuration of the
-    /// form of `redact-secrets`: `without` and `only`, `rules` with an `id` each, `values`, and
-    /// `replacement`. Returns `None` for other errors, and if the configuration has no such member.
+    /// Returns the path of the id, rule or value that caused this error. Expects a configuration
+    /// with the members of `redact-secrets`: `without` and `only`, `rules` with an `id` each,
+    /// `values`, and `replacement`. Returns `None` for other errors, and if the configuration has
+    /// no such member.
     pub(crate) fn rule_in(&self, config: &Value) -> Option<FieldPath> {
         let root = FieldPath::default();
         let item = |list: &str, index: usize| {

@@ -1,5 +1,5 @@
-//! Makes a plugin that can be called from a file: reads and checks the file, compiles it in a child
-//! process, configures the plugin once, and keeps the configured memory.
+//! Makes a callable plugin from a file: reads and checks the file, compiles it in a child process,
+//! configures the plugin once, and keeps the configured memory.
 
 mod bundled;
 mod candidate;

@@ -152,8 +152,8 @@ fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     }
 }
 
-/// Finds by the names of its exports for which contract a core module was built. Returns the text
-/// and the world of that contract.
+/// Finds the contract for which a core module was built, by the names of the module's exports.
+/// Returns the text and the world of that contract.
 fn contract_of(module: &[u8]) -> (&'static str, &'static str) {
     let payloads = Parser::new(0).parse_all(module).filter_map(Result::ok);
     let exports = payloads.filter_map(|payload| match payload {

@@ -15,8 +15,8 @@ const MAX_LOCALS: usize = 2_000;
 /// Bound of a function's size in bytes times the number of its locals. This product gives the size
 /// of the compiler's tables. Real functions stay below 25 million.
 const MAX_FUNCTION_TABLE_BYTES: usize = 64_000_000;
-/// Bound of the sum of these products over all functions of a file. StarlingMonkey has 130 million,
-/// CPython 70 million.
+/// Bound of the sum, over all functions of a file, of a function's size times the number of its
+/// locals. StarlingMonkey has 130 million, CPython 70 million.
 const MAX_TABLE_BYTES: usize = 256_000_000;
 /// Bound of the modules and components in a file.
 const MAX_PARTS: usize = 100;

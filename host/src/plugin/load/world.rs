@@ -43,7 +43,7 @@ impl World {
     }
 
     /// Checks that the component exports `transform`, and imports only packages of the contract.
-    /// With `Denied` it may also import WASI, because it gets an empty one.
+    /// With `Denied` it may also import WASI, because the host then provides an empty WASI.
     pub(super) fn check(&self, wasi: Wasi) -> Result<(), LoadError> {
         for name in &self.imports {
             if name.starts_with(WASI_PREFIX) {

@@ -8,10 +8,10 @@ use cloudevents::{AttributesReader as _, AttributesWriter as _, Event};
 use serde_json::{Map, Value};
 use step_observer_event_model::attribute;
 
-/// Masks the subject and the extension attributes with all sets of a plugin. An extension is searched
-/// together with its name, as a member of the data is. Attributes that identify the event, and those
-/// that only the observer sets, are not changed: receivers route by them and drop repeated events
-/// by them. An attribute that is not valid after masking is removed.
+/// Masks the subject and the extension attributes with all sets of a plugin. An extension is
+/// searched together with its name, like a member of the data. Attributes that identify the event,
+/// and attributes that only the observer sets, are not changed: receivers use them to route events
+/// and to drop repeated events. An attribute that is not valid after masking is removed.
 ///
 /// # Errors
 ///
@@ -40,7 +40,7 @@ fn mask_subject(
     };
     let mut counts = RedactionCounts::default();
     let masked = set.redact(subject, &mut counts, limits)?;
-    // A rule may find its own mask again.
+    // A rule may match the mask that it has inserted before. Such a match is not counted.
     if masked != subject {
         let masked = attribute::masked_value("subject", &masked);
         event.set_subject(masked);

@@ -59,12 +59,12 @@ pub enum Outcome {
 /// An event on its way through a chain.
 struct Pass<'c> {
     chain: &'c Chain,
-    /// The event as it came, if a plugin may block it.
+    /// The event as it was before the chain, if a plugin may block it.
     original: Option<Envelope>,
     report: Report,
 }
 
-/// The end of an event's way before the end of the chain.
+/// The reason why an event does not reach the end of the chain.
 enum End {
     /// The last call in the report has the reason.
     Dropped,
@@ -128,8 +128,9 @@ impl Chain {
         plugins.any(|plugin| plugin.may_wait() && plugin.wants(envelope))
     }
 
-    /// Returns the chain for events that have passed other plugins before. The masks of those plugins
-    /// apply to the attributes of an event also after this chain, and to the texts of its plugins.
+    /// Returns the chain for events that have passed other plugins before. After this chain, the
+    /// masks of those plugins are applied again to the attributes of the event. They also apply to
+    /// the log lines and errors of the plugins in this chain.
     #[must_use]
     pub(crate) fn after(self: &Arc<Self>, passed: &[Arc<Plugin>]) -> Arc<Self> {
         if passed.is_empty() {
@@ -145,8 +146,8 @@ impl Chain {
         })
     }
 
-    /// Passes an event through all plugins, then masks its attributes. This blocks the thread while they
-    /// run.
+    /// Passes an event through all plugins, then masks its attributes. Blocks the thread until this
+    /// is done.
     #[must_use]
     pub fn process(&self, envelope: Envelope) -> Outcome {
         let mut all = self.passed.iter().chain(&self.plugins);
@@ -208,7 +209,7 @@ impl Pass<'_> {
             Ok(Verdict::Keep) => match draft.apply() {
                 Ok((mut changed, mut masked)) => {
                     changed.count_masked(&plugin.redactor(), &masked);
-                    // What the rules of the plugin masked while the log was read.
+                    // Adds the matches that the rules of the plugin masked while the log was read.
                     for (redactor, counts) in changed.context.masked_in_log.iter() {
                         if redactor.is_plugin(&plugin.identity.name) {
                             masked.merge(counts);
@@ -234,8 +235,8 @@ impl Pass<'_> {
         self.fail(plugin, took, failure, unchanged)
     }
 
-    /// Masks the attributes with the sets of all redactors. A redactor whose sets cannot be applied in
-    /// time has failed on the event.
+    /// Masks the attributes with the sets of all redactors. A redactor whose sets cannot be applied
+    /// in time counts as failed on the event.
     fn mask_attributes(&mut self, mut envelope: Envelope) -> Result<Envelope, End> {
         for plugin in self.report.redactors.clone() {
             let began = Instant::now();
@@ -268,7 +269,7 @@ impl Pass<'_> {
             })
     }
 
-    /// Does with the event what `onError` of the failed plugin says.
+    /// Applies the failed plugin's `onError` to the event.
     fn fail(
         &mut self,
         plugin: &Plugin,

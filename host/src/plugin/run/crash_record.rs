@@ -54,8 +54,8 @@ struct Inner {
 
 impl CrashRecord {
     /// Opens or creates the file in a folder. If the previous process died, counts this death for
-    /// the plugins whose calls it had recorded. `boot` identifies the boot of the machine: if it
-    /// differs, the machine went down too, and no plugin is blamed.
+    /// the plugins whose calls it had recorded. `boot` identifies the boot of the machine. If it
+    /// has changed, the machine itself was restarted, and no plugin is blamed.
     ///
     /// # Errors
     ///
@@ -121,8 +121,8 @@ impl CrashRecord {
         self.0.write(&self.0.boot.running().bytes(), 0);
     }
 
-    /// Marks the process as stopped in order. A later kill, for example after a timeout, is not
-    /// counted.
+    /// Marks the process as stopped normally. If the process is killed later, for example after a
+    /// timeout, its death is not counted.
     pub fn mark_stopped(&self) {
         self.0.write(&self.0.boot.bytes(), 0);
     }
@@ -212,7 +212,7 @@ impl Inner {
 pub struct CallMarker {
     record: CrashRecord,
     key: PluginKey,
-    /// The process has died during its calls before.
+    /// True if the process has died during a call of this plugin before.
     suspected: Arc<AtomicBool>,
 }
 

@@ -232,7 +232,7 @@ impl Plugin {
         }
     }
 
-    /// Returns the plugin as the one that asks for its masks.
+    /// Returns the name and version of the plugin, which identify it as the origin of its masks.
     pub(crate) fn redactor(&self) -> Redactor {
         Redactor::Plugin {
             name: self.identity.name.clone(),
@@ -240,7 +240,8 @@ impl Plugin {
         }
     }
 
-    /// Returns the limits of masking for this plugin outside of its calls: those of one call.
+    /// Returns the limits for masking with the plugin's rules outside of its calls. They are the
+    /// same as for one call.
     pub(super) fn scan_limits(&self) -> ScanLimits {
         ScanLimits {
             growth: usize::try_from(self.limits.output_bytes.get()).unwrap_or(usize::MAX),
@@ -262,8 +263,8 @@ impl Plugin {
         }
     }
 
-    /// Calls the plugin with an event, in a fresh instance. The draft is returned with a verdict
-    /// and with a failure; it is `None` only if the event was lost.
+    /// Calls the plugin with an event, in a fresh instance. Returns the draft together with the
+    /// verdict or the failure. The draft is `None` only if the event was lost.
     pub(super) fn call(
         &self,
         engine: &PluginEngine,

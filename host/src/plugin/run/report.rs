@@ -16,9 +16,9 @@ pub struct PluginCall {
     pub plugin: Arc<PluginIdentity>,
     /// Duration of the call, without the time to apply its changes.
     pub took: Duration,
-    /// Matches that the plugin's rules have masked, counted by rule: while the log was read, in the
-    /// call, and in the attributes after the last plugin. Of a call without the result `Kept`, only the
-    /// last.
+    /// Matches that the plugin's rules have masked, counted by rule. If the result is `Kept`, they
+    /// include matches in the log while it was read, in the call, and in the attributes after the
+    /// last plugin. Otherwise only the matches in the attributes are counted.
     pub masked: RedactionCounts,
     /// The result.
     pub result: CallResult,
@@ -45,8 +45,8 @@ pub enum CallResult {
 pub struct Report {
     /// The calls.
     pub calls: Vec<PluginCall>,
-    /// The plugins whose masks apply to the attributes of the event: those that declare masks and whose
-    /// `match` the event fits, in this chain and in the chain before it.
+    /// The plugins whose masks apply to the attributes of the event. These are the plugins with
+    /// masks whose `match` selects the event, in this chain and in the chain before it.
     pub redactors: Vec<Arc<Plugin>>,
 }
 

@@ -14,13 +14,15 @@ pub(super) fn strip(envelope: Envelope, plugin: &str) -> Envelope {
     mark(strip_again(envelope, plugin), plugin)
 }
 
-/// Strips an event that was stripped for `plugin` before: later plugins may have added to it.
+/// Strips an event again that was stripped for `plugin` before, because later plugins may have
+/// added texts.
 pub(super) fn strip_again(envelope: Envelope, plugin: &str) -> Envelope {
     withhold_texts(envelope, &format!("plugin {plugin} failed"))
 }
 
-/// Removes all free texts of an event, the extension attributes that plugins added, and the annotations,
-/// which later plugins could copy into the event. `reason` says in `logInfo` why there is no log.
+/// Removes all free texts of an event, the extension attributes that plugins added, and the
+/// annotations, which later plugins could copy into the event. Adds `reason` to `logInfo`, as the
+/// explanation for the missing log.
 pub(crate) fn withhold_texts(mut envelope: Envelope, reason: &str) -> Envelope {
     let data = match envelope.event.set_data_unchecked(Value::Null) {
         Some(Data::Json(Value::Object(data))) => data,

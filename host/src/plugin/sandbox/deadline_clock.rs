@@ -87,8 +87,8 @@ fn run(shared: &Shared, engines: &[EngineWeak]) {
     }
 }
 
-/// The number of running calls, and whether the clock sleeps. Both are in one word, so a call begins
-/// either before the clock falls asleep, and keeps it awake, or after that, and wakes it.
+/// The number of running calls, and whether the clock sleeps. Both are in one word. So a call that
+/// begins before the clock falls asleep keeps it awake, and a call that begins later wakes it.
 #[derive(Debug)]
 struct Calls(AtomicU32);
 

@@ -104,8 +104,8 @@ impl Limits {
         usize::try_from(all).unwrap_or(usize::MAX)
     }
 
-    /// Returns the number of ticks until the deadline. The first tick may come at once, so one is
-    /// added.
+    /// Returns the number of ticks until the deadline. The first tick may come at once, so one tick
+    /// is added.
     pub(crate) fn ticks(&self) -> u64 {
         self.time_ms
             .get()

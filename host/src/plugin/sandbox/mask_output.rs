@@ -49,8 +49,8 @@ impl OutputMask {
         }
     }
 
-    /// Makes the mask omit every line if `unknown` is true, which means that rules of the chain are
-    /// not known.
+    /// Makes the mask omit every line if `unknown` is true. `unknown` means that some rules of the
+    /// chain are not known.
     pub(crate) fn withhold_all_if(self, unknown: bool) -> Self {
         Self {
             withholds_all: unknown,

@@ -158,7 +158,7 @@ impl PluginMemory {
         &self.budget
     }
 
-    /// Returns whether its calls usually need shared memory.
+    /// Returns whether calls of this plugin usually need shared memory.
     pub(crate) fn is_large(&self) -> bool {
         self.usual.load(Ordering::Relaxed) > 0
     }
@@ -212,7 +212,7 @@ impl Drop for PluginMemory {
 #[error("the memory that plugins share is taken")]
 pub(crate) struct Starved;
 
-/// The memory of one call. Dropping it returns the memory.
+/// The memory of one call. When this value is dropped, the memory returns to the budget.
 #[derive(Debug)]
 pub(crate) struct CallMemory {
     plugin_memory: Arc<PluginMemory>,

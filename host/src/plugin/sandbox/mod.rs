@@ -1,6 +1,6 @@
-//! The sandbox of one plugin call: wasmtime reduced to what plugins need, the bounds on time,
-//! memory and output, the failures when a bound is exceeded, and the mask for everything that a
-//! plugin writes to a log.
+//! The sandbox of one plugin call: wasmtime with only the features that plugins need, and bounds on
+//! time, memory and output. Also defines the failures when a bound is exceeded, and the mask for
+//! everything that a plugin writes to a log.
 
 mod bindings;
 mod config_values;

@@ -13,7 +13,7 @@ pub(crate) type RuleSets = Vec<(String, RuleSet)>;
 /// A compiled set.
 #[derive(Debug)]
 pub(crate) enum RuleSet {
-    /// Rules and values of the contract 0.1.0. What they find never changes.
+    /// Rules and values of the contract 0.1.0. Their matches in a text never change.
     Declared(Scanner),
     /// A selection of the catalogue, of the contract 0.1.1.
     Selected(Arc<Engine>),
@@ -73,7 +73,8 @@ impl RuleSet {
         }
     }
 
-    /// Returns the engine, which can also mask a stream. A rule set of the contract 0.1.0 has none.
+    /// Returns the engine, which can also mask a stream. Returns `None` for a rule set of the
+    /// contract 0.1.0.
     pub(crate) fn engine(&self) -> Option<&Arc<Engine>> {
         match self {
             Self::Declared(_) => None,

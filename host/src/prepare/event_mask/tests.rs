@@ -9,7 +9,7 @@ fn mask() -> EventMask {
     EventMask::new(known_secrets::value_engine(&[values]).unwrap())
 }
 
-/// Returns an event with a data and extension attributes.
+/// Returns an event with data and extension attributes.
 fn envelope(data: &Value, extensions: &[(&str, &str)]) -> Envelope {
     let mut event = json!({
         "specversion": "1.0", "id": "i", "source": "s", "type": "t", "subject": format!("ci/run/{SECRET}"),

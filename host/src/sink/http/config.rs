@@ -16,7 +16,7 @@ pub struct HttpConfig {
     /// How events are encoded.
     #[serde(default)]
     pub mode: HttpMode,
-    /// Headers that every request gets, in addition to those of the event.
+    /// Headers that every request gets, in addition to the headers of the event.
     #[serde(default)]
     pub headers: Vec<Header>,
     /// How the observer identifies itself.
@@ -26,8 +26,8 @@ pub struct HttpConfig {
     /// certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<TlsConfig>>,
-    /// Certificate authorities that are trusted in addition to those of the system. They come from
-    /// a Knative SinkBinding (`K_CA_CERTS`).
+    /// Certificate authorities that are trusted in addition to the authorities of the system. They
+    /// come from a Knative SinkBinding (`K_CA_CERTS`).
     #[serde(skip)]
     pub roots: ExtraRoots,
     /// Extension attributes that every event gets for this sink, like the `ceOverrides` of Knative.
@@ -36,7 +36,7 @@ pub struct HttpConfig {
     /// How events are gathered in batched mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchConfig>,
-    /// How bodies of a kibibyte and more are compressed. By default they are not.
+    /// Compression of bodies of at least one kibibyte. By default bodies are not compressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
     /// Signatures that prove to the receiver who sent a request. They require structured or batched
@@ -139,7 +139,7 @@ pub struct Handshake {
 }
 
 impl HttpConfig {
-    /// Returns settings for a URL, with defaults for all else.
+    /// Returns settings for a URL, with defaults for all other settings.
     #[must_use]
     pub fn new(url: HttpUrl) -> Self {
         Self {

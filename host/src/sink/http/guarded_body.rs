@@ -17,7 +17,7 @@ pub(super) struct GuardedBody {
     has_begun: bool,
 }
 
-/// A pause has begun before the request did.
+/// The content is withheld, because a pause began before the request did.
 #[derive(Debug, thiserror::Error)]
 #[error("the receiver has asked for a pause")]
 pub(super) struct Withheld;

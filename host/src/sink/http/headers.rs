@@ -19,8 +19,8 @@ const FRAMING: [&str; 9] = [
     "upgrade",
 ];
 
-/// Returns the settings that are invalid whatever the files and variables contain, each with its
-/// path and the reason. A reason contains the name of the header, never its value.
+/// Returns the settings that are invalid for every content of the files and variables, each with
+/// its path and the reason. A reason contains the name of the header, never its value.
 pub(super) fn problems(config: &HttpConfig) -> Vec<(String, HttpError)> {
     let mut problems = Vec::new();
     for (index, header) in config.headers.iter().enumerate() {

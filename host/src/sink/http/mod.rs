@@ -39,7 +39,7 @@ pub(super) struct Http {
     client: ReloadingClient,
     /// In batched mode.
     batcher: Option<Batcher>,
-    /// If the receiver must be asked for permission.
+    /// Set if the receiver must be asked for permission.
     validation: Option<WebhookValidation>,
     pause: PauseGate,
 }

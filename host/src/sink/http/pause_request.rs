@@ -21,10 +21,10 @@ impl PauseRequest {
         Some(Self::new(response.status(), wait))
     }
 
-    /// Decides by the status whether the wait applies to all events or only to the event that was
-    /// sent. Only 429 (RFC 6585 §4) and 503 (RFC 9110 §15.6.4) are about the receiver as a whole,
-    /// and only for these does Knative obey `Retry-After` when it sends events; every other status
-    /// is about the event that was sent.
+    /// Decides by the status whether the wait applies to all events. Only 429 (RFC 6585 §4) and 503
+    /// (RFC 9110 §15.6.4) are about the receiver as a whole; every other status is about the event
+    /// that was sent. When Knative sends events, it also obeys `Retry-After` only for these two
+    /// statuses.
     fn new(status: StatusCode, wait: Duration) -> Self {
         let is_for_all = matches!(
             status,

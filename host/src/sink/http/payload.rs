@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-/// Smallest content that is compressed, in bytes: for less, the work is not worth it.
+/// Minimum size of content that is compressed, in bytes. Compressing smaller content saves too
+/// little.
 const MIN_COMPRESSED_BYTES: usize = 1024;
 
 /// Headers and content of a request.
@@ -21,7 +22,7 @@ pub(super) struct HttpPayload {
 }
 
 impl HttpPayload {
-    /// Encodes events. Several events are encoded as a batch, whatever the mode.
+    /// Encodes events. Several events are encoded as a batch in every mode.
     ///
     /// # Errors
     ///
@@ -101,7 +102,7 @@ pub(super) fn headers(
     Ok(map)
 }
 
-/// Returns the id of a message: that of its event, or a digest of the ids of a batch.
+/// Returns the id of a message: the id of its event, or a digest of the ids of a batch.
 pub(super) fn message_id(events: &[Encoded]) -> String {
     if let [event] = events {
         return event.id();

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 /// How often files with secrets are read again.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The client and the secrets of the moment.
+/// The current client with its current secrets.
 #[derive(Clone)]
 pub(super) struct ClientSnapshot {
     pub(super) client: HttpClient,

@@ -23,7 +23,8 @@ pub(super) struct WebhookValidation {
 
 #[derive(Clone, Debug, Default)]
 enum Permission {
-    /// No permission yet, or withdrawn: the receiver must be asked before the next event.
+    /// The receiver has not given permission yet, or the permission was withdrawn. The receiver
+    /// must be asked before the next event.
     #[default]
     Unknown,
     /// The receiver permits any number of requests.
@@ -126,8 +127,8 @@ impl WebhookValidation {
     }
 }
 
-/// Returns the maximum number of requests per minute: the number in the response, or the configured
-/// number if the response gives none or allows any. `None` means no limit.
+/// Returns the maximum number of requests per minute. This is the number in the response, or the
+/// configured number if the response contains no number or allows any rate. `None` means no limit.
 fn allowed_rate(settings: &Handshake, response: &HeaderMap) -> Result<Option<u64>, String> {
     let header = |name: &str| {
         let value = response.get(name);

@@ -24,7 +24,8 @@ pub struct KafkaConfig {
     /// How events are encoded.
     #[serde(default = "binary")]
     pub mode: ContentMode,
-    /// Which authorities the observer trusts, and its own certificate. Without this setting nothing is encrypted.
+    /// TLS settings: the certificate authorities that the observer trusts, and its own certificate.
+    /// Without this setting nothing is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<TlsConfig>>,
     /// Longest wait for the acknowledgement of all replicas that are in sync, including the time to connect, in
@@ -40,8 +41,8 @@ fn binary() -> ContentMode {
     ContentMode::Binary
 }
 
-/// Maximum number of brokers in the settings. A few are enough, because brokers tell clients about
-/// the other brokers.
+/// Maximum number of brokers in the settings. A few are enough, because each broker announces the
+/// other brokers.
 const MAX_BROKERS: usize = 16;
 
 fn topic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -77,7 +77,8 @@ fn after_response(error: ProtocolError) -> (RetryAction, Option<&'static str>) {
             RetryAction::LATER,
             Some("let the observer write to the topic (kafka-acls.sh --producer)"),
         ),
-        // Leaders change, replicas come back, quotas are raised.
+        // Other failures may be temporary: leaders change, replicas come back, and quotas are
+        // raised.
         _ => RETRY_LATER,
     }
 }

@@ -6,7 +6,7 @@ use super::KafkaConfig;
 use crate::event::Encoded;
 use std::convert::Infallible;
 
-/// A wire that cannot be opened, so that no value of it exists.
+/// Type of a wire that cannot be opened. No value of this type exists.
 #[derive(Debug)]
 pub(crate) struct Kafka(Infallible);
 

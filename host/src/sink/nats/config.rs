@@ -17,7 +17,8 @@ pub struct NatsConfig {
     pub servers: Vec<NatsUrl>,
     /// Subject to which events are published. Events wait while no stream has this subject. The
     /// event's `id` is the message's `Nats-Msg-Id`, so that the stream drops a duplicate within its
-    /// duplicate window. For the same reason two sinks need two streams.
+    /// duplicate window. Two sinks need two streams, because one stream would drop the event of the
+    /// second sink as a duplicate.
     #[schemars(length(min = 1, max = 200))]
     #[serde(deserialize_with = "subject")]
     pub subject: String,
@@ -58,7 +59,7 @@ pub enum NatsAuth {
     },
     /// A user's JWT and the seed of the user's key.
     Credentials {
-        /// File that holds both, as `nsc generate creds` writes it (`.creds`).
+        /// File that holds the JWT and the seed, as `nsc generate creds` writes it (`.creds`).
         file: PathBuf,
     },
     /// An NKey.

@@ -18,7 +18,7 @@ pub(super) struct Connection {
     state: watch::Receiver<ServerState>,
 }
 
-/// Reports of the server outside of its responses.
+/// State of the server, from its messages that are not responses.
 #[derive(Debug, Default)]
 struct ServerState {
     is_lost: bool,
@@ -99,7 +99,7 @@ impl Connection {
 ///
 /// # Errors
 ///
-/// A file cannot be read or used. The error names it, never its content.
+/// A file cannot be read or used. The error contains the name of the file, never its content.
 pub(super) fn options(config: &NatsConfig) -> Result<ConnectOptions, SinkError> {
     let options = ConnectOptions::new()
         .name("step-observer")

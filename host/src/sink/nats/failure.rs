@@ -65,8 +65,8 @@ impl PublishFailure {
                 if let Some(error) = server_error {
                     text.push_str(&format!("; the server says: {error}"));
                 }
-                // The stream may already have stored the event. In that case it drops the retried
-                // message, because it has the same id.
+                // The stream may already have stored the event. In that case the stream drops the
+                // retried message, because both have the same id.
                 (RetryAction::LATER, text, None)
             }
         };
@@ -121,7 +121,8 @@ fn after_publish(
                 RetryAction::Reject,
                 Some("raise the stream's largest message, or lower event.maxBytes"),
             ),
-            // A full stream may be emptied; a stream without a leader elects one.
+            // Other failures may be temporary: a full stream may be emptied, and a stream without a
+            // leader elects a leader.
             _ => (RetryAction::LATER, None),
         },
         PublishErrorKind::TimedOut

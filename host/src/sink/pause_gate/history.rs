@@ -1,5 +1,5 @@
-//! History of past pauses. Their time is not counted when the age of an event decides whether to
-//! give it up. Pure.
+//! History of past pauses. An event is given up when it is too old, and the time of these pauses
+//! does not count for its age. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl PauseHistory {
         }
     }
 
-    /// Returns how much of a span were pauses.
+    /// Returns the total time of the pauses between `from` and `to`.
     pub(super) fn paused_between(&self, from: Duration, to: Duration) -> Duration {
         // Searches backwards from the newest pause, because most callers ask about a short recent
         // time.

@@ -117,7 +117,7 @@ impl GateState {
         self.phase != Phase::Open
     }
 
-    /// Returns how much of a span were pauses.
+    /// Returns the total time of the pauses between `from` and `to`.
     pub(super) fn paused_between(&self, from: Duration, to: Duration) -> Duration {
         let current = match self.phase {
             Phase::Paused { since, until } => to.min(until).saturating_sub(from.max(since)),

@@ -90,8 +90,8 @@ impl Wire for DynamicHttp {
             None => None,
         };
         if receiver.is_none() {
-            // Waits forever: the observer is stopping, or no client can be built for the URL. The
-            // next attempt reports the latter.
+            // Waits forever: the observer is stopping, or no client can be built for the URL. In
+            // the second case, the next attempt reports the failure.
             std::future::pending().await
         }
     }

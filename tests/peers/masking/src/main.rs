@@ -1,6 +1,6 @@
-//! Speed of masking on one log, in one run: the engine of step-observer with its whole catalogue,
-//! `redact` of VRL (the language of Vector) with the patterns of the same catalogue, and
-//! detect-secrets if Python has it. `cargo run --release [FILE]`.
+//! Measures the speed of masking on one log: `cargo run --release [FILE]`. Compares step-observer's
+//! engine with its whole catalogue, `redact` of VRL (the language of Vector) with the same
+//! patterns, and detect-secrets if Python has it.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -75,7 +75,8 @@ fn mask(engine: &Engine, text: &str) {
 
 /// Returns a program that redacts a message with the patterns of the catalogue.
 fn vrl_program() -> Program {
-    // A literal of a regular expression cannot hold its own quotation mark.
+    // Omits patterns with a quotation mark: a regular expression in VRL is quoted with it, and
+    // cannot contain it.
     let patterns = catalog::kinds()
         .map(|kind| kind.pattern)
         .filter(|pattern| !pattern.contains('\''));

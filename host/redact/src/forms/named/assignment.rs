@@ -259,7 +259,7 @@ fn after_type(text: &Text<'_>, at: usize) -> usize {
     }
 }
 
-/// Returns the value of a pair of which the whole stands in quotation marks, if it has blanks:
+/// Returns the value of a pair that stands in quotation marks as a whole, if the value has blanks:
 /// `-e "DB_PASSWORD=two words"`.
 fn in_quoted_pair(text: &Text<'_>, name: &Name<'_>, at: usize) -> Option<Value> {
     let mark = text
@@ -271,7 +271,7 @@ fn in_quoted_pair(text: &Text<'_>, name: &Name<'_>, at: usize) -> Option<Value> 
     let limit = text.line_end(at).min(at + 160);
     let end = text.find(mark, at).filter(|end| *end < limit)?;
     let shown = text.slice(at..end);
-    // Of several pairs each ends at a blank.
+    // If there are several pairs, each of them ends at a blank.
     let is_one = shown.contains(' ') && !shown.contains(['=', '"', '\'', '\\']);
     let closed = text
         .byte(end + 1)
@@ -283,8 +283,9 @@ fn in_quoted_pair(text: &Text<'_>, name: &Name<'_>, at: usize) -> Option<Value> 
     })
 }
 
-/// Reports the value at a place if it is a secret. Returns it in any case. `style` is that of a value
-/// without quotation marks, `None` if it depends on what follows.
+/// Reports the value at a place if it is a secret. Returns the value even if it is not reported.
+/// `style` applies to a value without quotation marks. If it is `None`, the text after the value
+/// decides.
 pub(super) fn value_after(
     text: &Text<'_>,
     name: &Name<'_>,

@@ -65,7 +65,7 @@ pub(super) const PROTOCOL: Detector = Detector {
     detect: protocol,
 };
 
-/// Bytes of a call that are looked at.
+/// Number of bytes of a call that are read.
 const LONGEST: usize = 300;
 
 /// Masks the last of two or three arguments in quotation marks.
@@ -123,9 +123,9 @@ fn sql(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     }
 }
 
-/// Masks the value of the command of GitHub's runner that names a secret.
+/// Masks the value of `::add-mask::`, with which a workflow declares a secret to GitHub's runner.
 fn workflow(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
-    // The command again: its value is found from there.
+    // The same command follows directly. The value is found from there.
     if text.continues_with(keyword.end, text.slice(keyword.clone())) {
         return;
     }

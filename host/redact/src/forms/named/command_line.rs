@@ -7,7 +7,7 @@ use super::value::{self, Value, quote_at, shown, skip_blanks};
 use super::words::looks_random_in;
 use crate::text::Text;
 
-/// Bytes of a command line that are looked at.
+/// Number of bytes of a command line that are read.
 pub(super) const LINE: usize = 400;
 
 /// An argument of a command.
@@ -18,14 +18,14 @@ pub(super) struct Argument {
     pub(super) start: usize,
     /// Whether it stands in quotation marks.
     quoted: bool,
-    /// Whether the command goes on with it in another line.
+    /// Whether the argument stands on the next line, after a backslash.
     pub(super) continued: bool,
     /// The place after it.
     pub(super) after: usize,
 }
 
 impl Argument {
-    /// Returns true if nothing of the argument is left at `at`.
+    /// Returns true if the argument ends at `at`.
     fn ends_at(&self, text: &Text<'_>, at: usize) -> bool {
         at >= self.after
             || text.byte(at).is_none_or(|b| {
@@ -34,8 +34,8 @@ impl Argument {
     }
 }
 
-/// Returns the argument after a place. `None` at the end of a command, or without a blank (or the comma
-/// of a list) before it.
+/// Returns the argument after a place. Returns `None` at the end of a command, or if no blank (or
+/// comma of a list) stands before the argument.
 pub(super) fn next_argument(text: &Text<'_>, at: usize) -> Option<Argument> {
     let mut start = at;
     // The quotation mark after the command in a list.
@@ -90,7 +90,8 @@ pub(super) struct Scan<'s, 't> {
     /// Arguments so far that were no options.
     plain: usize,
     after_share: bool,
-    /// Whether the last setting that was named holds a secret, and how surely.
+    /// How surely the last setting that was named holds a secret. `None` if there is no such
+    /// setting.
     setting: Option<Strength>,
 }
 
@@ -138,7 +139,7 @@ impl<'s, 't> Scan<'s, 't> {
         }
     }
 
-    /// Returns the secret in an argument, if the place is there.
+    /// Returns the secret of an argument, if the secret stands at `place`.
     pub(super) fn value(&self, place: Place, argument: &Argument) -> Option<Value> {
         let text = self.text;
         let at = argument.start;
@@ -289,7 +290,7 @@ impl<'s, 't> Scan<'s, 't> {
     fn part(&self, at: usize, argument: &Argument) -> Option<Value> {
         let mut value = value_at(self.text, at, self.start)?;
         if argument.quoted && !value.quoted {
-            // Up to the quotation mark that closes the argument.
+            // The value goes up to the quotation mark that closes the argument.
             let end = argument.after.saturating_sub(1).max(at);
             let shown = self.text.slice(at..end).trim_end_matches('\\');
             value = Value {
@@ -332,7 +333,8 @@ impl<'s, 't> Scan<'s, 't> {
     }
 }
 
-/// Returns how surely the setting of a program holds a secret. `Strong`: its second value does.
+/// Returns how surely the setting of a program holds a secret. `Strong` means that its second value
+/// is the secret.
 fn judge_setting(name: &str) -> Strength {
     let name = name.trim_matches(['"', '\'']);
     if name.starts_with("http-basic.") {

@@ -1,9 +1,9 @@
-//! The commands whose arguments are secrets, by the manual of each.
+//! The commands that take secrets as arguments, according to their manuals.
 
 /// A command.
 pub(super) struct Command {
-    /// Its words in lower case. `zip -` is `zip` before an option, `mongo ` is a word of its
-    /// own: the words alone are frequent.
+    /// Its words in lower case. `zip -` matches only before an option, and `mongo ` only as a whole
+    /// word, because `zip` and `mongo` alone are too frequent.
     pub(super) words: &'static [&'static str],
     /// Where its secrets stand.
     pub(super) places: &'static [Place],
@@ -14,17 +14,19 @@ pub(super) struct Command {
 pub(super) enum Place {
     /// After an option: `-p VALUE`, `-pVALUE`, `-p=VALUE`.
     Option(&'static str),
-    /// The same, if the value looks random: for commands whose names stand in sentences.
+    /// After an option, if the value looks random. For commands whose names also occur in
+    /// sentences.
     Token(&'static str),
     /// Directly after an option: `-pVALUE`.
     Glued(&'static str),
-    /// The same, unless it is a word of lower case: `-path` is a mistyped option.
+    /// Directly after an option, unless the value is a word in lower case: `-path` is a mistyped
+    /// option.
     Drawn(&'static str),
     /// Between the user and the host of an argument: `user:VALUE@host`.
     Address,
     /// In the argument after an option: `/p VALUE`.
     Apart(&'static str),
-    /// After a letter at the end of several: `-rP VALUE`.
+    /// In the argument after several short options, of which this letter is the last: `-rP VALUE`.
     Last(u8),
     /// After a text at the beginning of an argument: `pass:VALUE`.
     Prefix(&'static str),
@@ -51,7 +53,7 @@ use Place::{
     Text, Token, User,
 };
 
-/// Writes the commands, and the list of all their words, once.
+/// Defines the commands, and the list of all their words.
 macro_rules! commands {
     ($($places:expr => $($word:literal)+;)+) => {
         /// Commands.

@@ -54,7 +54,7 @@ static BY_WORD: LazyLock<WordTable<&Command>> = LazyLock::new(|| {
     WordTable::new(COMMANDS.iter().rev().flat_map(by_word))
 });
 
-/// Most arguments of a command that are looked at.
+/// Maximum number of arguments of a command that are read.
 const MOST: usize = 32;
 
 fn command(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
@@ -83,7 +83,7 @@ fn command(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
         if argument.continued {
             scan.limit = text.line_end(argument.start).min(end + 2 * LINE);
         }
-        // The same command again: its secrets are found from there.
+        // The same command follows. Its secrets are found from there.
         let shown = text.slice(argument.start..argument.after);
         let again = text.byte(argument.after) == Some(b' ')
             && shown

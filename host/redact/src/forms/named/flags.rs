@@ -86,7 +86,7 @@ pub(super) fn argument(
         Some(quote) => value::quoted(text, quote),
         None => value::unquoted(text, place, name.start),
     };
-    // A text of the shell for the input: `--with-token <<< value`.
+    // A here-string of the shell, which is the input of the command: `--with-token <<< value`.
     let Some(mut value) = value.filter(|_| !text.continues_with(place, "<<")) else {
         return true;
     };

@@ -68,7 +68,7 @@ pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Nam
     if keyword.start - start == MAX_NAME {
         return None;
     }
-    // Signs that are no letters before the name.
+    // Characters outside ASCII that are not letters are no part of the name.
     if !text.slice(start..keyword.start).is_ascii() {
         start += after_last_sign(text, text.slice(start..keyword.start));
     }
@@ -116,8 +116,8 @@ fn is_sign((_, c): &(usize, char)) -> bool {
     !c.is_ascii() && !c.is_alphabetic()
 }
 
-/// Returns the place of the first sign in a part of at most [`MAX_NAME`] bytes that is neither ASCII nor
-/// a letter.
+/// Returns the place of the first character outside ASCII that is not a letter. The part has at
+/// most [`MAX_NAME`] bytes.
 fn first_sign<'t>(text: &Text<'t>, part: &'t str) -> Option<usize> {
     let none = u8::MAX;
     let found = text.recall(Question::FirstSign, part, || {
@@ -127,8 +127,8 @@ fn first_sign<'t>(text: &Text<'t>, part: &'t str) -> Option<usize> {
     (found != none).then_some(usize::from(found))
 }
 
-/// Returns the place after the last sign in a part of at most [`MAX_NAME`] bytes that is neither ASCII
-/// nor a letter, or 0.
+/// Returns the place after the last character outside ASCII that is not a letter, or 0. The part
+/// has at most [`MAX_NAME`] bytes.
 fn after_last_sign<'t>(text: &Text<'t>, part: &'t str) -> usize {
     let found = text.recall(Question::AfterLastSign, part, || {
         let last = part.char_indices().rev().find(is_sign);

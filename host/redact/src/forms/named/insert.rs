@@ -16,7 +16,7 @@ pub(super) const DETECTOR: Detector = Detector {
     detect: insert,
 };
 
-/// Bytes of a statement that are looked at.
+/// Number of bytes of a statement that are read.
 const LONGEST: usize = 8 * 1024;
 /// Most columns of a table.
 const MOST_COLUMNS: usize = 64;

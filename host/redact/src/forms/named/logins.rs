@@ -47,7 +47,7 @@ fn imap(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     if text.slice(keyword.clone()) != " LOGIN " {
         return;
     }
-    // The tag: letters and digits that no word is.
+    // The tag: letters and digits that do not form a word.
     let before = text.slice(keyword.start.saturating_sub(10)..keyword.start);
     let tag = before
         .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '.')
@@ -170,7 +170,7 @@ fn sentence(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {
     }
 }
 
-/// Returns a value without the stop or bracket of the sentence around it.
+/// Returns a value without the full stop or bracket of the sentence around it.
 fn without_stop(text: &Text<'_>, value: &Value) -> Value {
     let kept = text
         .slice(value.range.clone())

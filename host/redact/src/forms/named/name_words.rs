@@ -1,4 +1,4 @@
-//! Words of names: which name a secret, and which say that something else is named.
+//! Words of names: words for secrets, and words that say that the value is something else.
 
 use super::names::Strength;
 use crate::word_table::WordTable;
@@ -11,9 +11,9 @@ pub(super) enum Word {
     Secret(Strength),
     /// `key`, whose meaning depends on the word before.
     Key,
-    /// After the name of a secret: what is named is not the secret itself (`token_url`).
+    /// Stands after the name of a secret. The value is then not the secret itself (`token_url`).
     About,
-    /// Before the name of a secret: what is named is a number or a choice (`max_tokens`).
+    /// Stands before the name of a secret. The value is then a number or a choice (`max_tokens`).
     Choice,
     Other,
 }
@@ -313,7 +313,7 @@ pub(super) fn classify(word: &str) -> Word {
     known.unwrap_or_else(|| classify_glued(word))
 }
 
-/// Returns the meaning of a word that is made of several without a sign between them (`pgpassword`).
+/// Returns the meaning of a compound word without separators (`pgpassword`).
 fn classify_glued(word: &str) -> Word {
     use Strength::{Medium, Strong};
     if word.len() < 5 {

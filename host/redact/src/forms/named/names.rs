@@ -1,4 +1,4 @@
-//! Names of secrets: whether an identifier says that its value is one, and how surely.
+//! Names of secrets: whether an identifier names a secret, and how surely.
 
 use super::name_words::{Word, classify};
 use crate::memo::Question;
@@ -7,7 +7,7 @@ use crate::text::Text;
 /// Longest name in bytes. A longer identifier is data.
 pub(crate) const MAX_NAME: usize = 96;
 
-/// Most words of a name that are looked at.
+/// Maximum number of words of a name that are read.
 const MAX_WORDS: usize = 20;
 
 /// How surely a name says that its value is a secret.
@@ -38,7 +38,7 @@ impl Strength {
     ];
 }
 
-/// Judges a name in a text as [`judge`] does, and remembers how.
+/// Judges a name in a text as [`judge`] does, and remembers the result.
 pub(super) fn judge_in<'t>(text: &Text<'t>, name: &'t str) -> Strength {
     let strength = text.recall(Question::Name, name, || judge(name) as u8);
     let known = Strength::ALL.get(usize::from(strength));
@@ -86,7 +86,7 @@ pub(crate) fn judge_after(before: &str, name: &str) -> Strength {
                 strongest = Strength::None;
                 continue;
             }
-            // A token stands in the place of the user.
+            // In `sonar.login`, a token takes the place of the user.
             Word::Other if here == "login" && index > 0 && word(index - 1).ends_with("sonar") => {
                 Strength::Weak
             }
@@ -110,8 +110,8 @@ pub(crate) fn judge_after(before: &str, name: &str) -> Strength {
     head
 }
 
-/// Writes the words of a name in lower case, without numbers at their ends. Returns their number, and
-/// that of their bytes.
+/// Splits a name into words, in lower case and without the numbers at their ends. Returns the
+/// number of words, and the number of bytes written.
 fn split(
     before: &str,
     name: &str,
@@ -159,7 +159,7 @@ fn split(
     (count, written)
 }
 
-/// Returns the strength of `… key` after the word before.
+/// Returns the strength of `… key`, by the word before it.
 fn key_after(before: &str, is_second: bool) -> Strength {
     match before {
         "api" | "apis" | "secret" | "access" | "private" | "priv" | "account" | "encryption"

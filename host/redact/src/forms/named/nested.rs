@@ -1,4 +1,4 @@
-//! Names in the place of values, whose values are found from these names.
+//! Names that stand where a value is expected. The value is then found from the second name.
 
 use super::found_name::Name;
 use super::names::Strength;
@@ -6,7 +6,8 @@ use super::shape::Style;
 use crate::forms::syntax::nth_end;
 use crate::text::Text;
 
-/// Returns true if the same name stands in the place of the value: what follows is found from there.
+/// Returns true if the same name stands where the value is expected. The value is then found from
+/// there.
 pub(super) fn repeats_name(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
     let signs = (0..4)
         .take_while(|offset| {
@@ -23,8 +24,9 @@ pub(super) fn repeats_name(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool 
     (at..=at + signs).any(is_name) || is_full_of(text, name, at)
 }
 
-/// Returns true if the word at a place contains the name several times near its beginning. No secret
-/// does; a text of nothing but names, which would be read again from each of them, does.
+/// Returns true if the word at a place contains the name several times near its beginning. No
+/// secret does. A text that consists only of names does, and would otherwise be read again from
+/// each name.
 fn is_full_of(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
     const NEAR: usize = 120;
     const TIMES: usize = 4;
@@ -36,7 +38,7 @@ fn is_full_of(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
     let Some(last) = nth_end(bytes, name.text.as_bytes(), TIMES) else {
         return false;
     };
-    // Another value begins after these signs and a letter.
+    // Another value begins after one of these separators and a letter.
     let begins = |pair: &[u8]| match pair {
         [b',' | b';' | b'&', next] => {
             next.is_ascii_alphanumeric() || matches!(next, b'"' | b'\'' | b'_')
@@ -47,8 +49,8 @@ fn is_full_of(text: &Text<'_>, name: &Name<'_>, at: usize) -> bool {
     !near.windows(2).any(begins)
 }
 
-/// Returns true if the first bytes of a value show that it is none, for names that need a value that
-/// looks random: another name and its sign (`key=key=key=`).
+/// Returns true if the first bytes of a value show that it is no secret, but another name with its
+/// sign (`key=key=key=`). Applies only to names that need a value that looks random.
 pub(super) fn is_hopeless(
     text: &Text<'_>,
     name: &Name<'_>,

@@ -1,5 +1,5 @@
-//! Values that are no secrets: what programs print, paths, references, digests, times, versions, source
-//! code.
+//! Values that are no secrets: words that programs print, paths, references, digests, times,
+//! versions, source code.
 
 use super::words::is_wordy;
 use crate::word_table::WordTable;
@@ -188,7 +188,7 @@ pub(super) fn is_digest(value: &str) -> bool {
         || begins_with(begin, "0x") && value.bytes().skip(2).all(|b| b.is_ascii_hexdigit())
 }
 
-/// Returns true for dates, times, versions and addresses of numbers.
+/// Returns true for dates, times, versions and numeric addresses.
 pub(super) fn is_time(value: &str) -> bool {
     let bytes = value.as_bytes();
     let number = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
@@ -298,7 +298,7 @@ pub(super) fn is_code(value: &str) -> bool {
         || value.starts_with("0x") && value.len() <= 18
 }
 
-/// Returns true if a digit stands before a letter, as in few names of functions.
+/// Returns true if a digit stands before a letter, which is rare in names of functions.
 fn has_inner_digit(name: &str) -> bool {
     name.bytes()
         .zip(name.bytes().skip(1))

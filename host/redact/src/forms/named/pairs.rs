@@ -157,9 +157,10 @@ fn value_behind(text: &Text<'_>, at: usize) -> Option<Value> {
     first_field(text, at).flatten()
 }
 
-/// Returns what [`search_field`] does. Where the same bytes had no field, they are not searched again.
+/// Searches as [`search_field`] does. Remembers bytes that hold no field, so that equal bytes are
+/// not searched again.
 fn first_field(text: &Text<'_>, at: usize) -> Option<Option<Value>> {
-    // More than is read to see that there is none, before and after.
+    // Number of bytes before and after `at`. A search that finds no field reads fewer.
     const BEFORE: usize = 60;
     const AFTER: usize = FIELD_REACH + 200;
     let Some(start) = at.checked_sub(BEFORE) else {
@@ -176,8 +177,8 @@ fn first_field(text: &Text<'_>, at: usize) -> Option<Option<Value>> {
     }
 }
 
-/// Returns the value of the first field `value` after a place: `None` if there is no field, `Some(None)` if
-/// the search ends at another one.
+/// Returns the value of the first field `value` after a place. Returns `None` if there is no field,
+/// and `Some(None)` if another field ends the search.
 fn search_field(text: &Text<'_>, at: usize) -> Option<Option<Value>> {
     let mut place = at;
     while place < at + FIELD_REACH {
@@ -254,8 +255,8 @@ static MEMBERS: LazyLock<WordTable<Member>> = LazyLock::new(|| {
     WordTable::new(values.chain(names))
 });
 
-/// Returns the value of the field whose name stands at `start..end`: `None` if it is another field,
-/// `Some(None)` if the search ends there.
+/// Returns the value of the field whose name stands at `start..end`. Returns `None` if the field is
+/// another one, and `Some(None)` if it ends the search.
 fn field_value(text: &Text<'_>, start: usize, end: usize) -> Option<Option<Value>> {
     let word = text.slice(start..end);
     let is_value = match MEMBERS.get_any_case(word.as_bytes())? {

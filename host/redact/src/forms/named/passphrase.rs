@@ -1,5 +1,5 @@
-//! Values that are found only where their line is the setting of a program: passphrases of several
-//! words, values in braces, base64 of a directory.
+//! Values that are found only if their line is the setting of a program: passphrases of several
+//! words, values in braces, base64 in LDIF.
 
 use super::found_name::Name;
 use super::names::Strength;
@@ -14,8 +14,8 @@ const LEAST: usize = 4;
 /// Longest passphrase in bytes.
 const LONGEST: usize = 160;
 
-/// Returns the passphrase that stands alone after a name at the beginning of a line: small words that
-/// make no sentence, up to the end of the line.
+/// Returns the passphrase that follows a name at the beginning of a line: short words in lower case
+/// that form no sentence, up to the end of the line.
 pub(super) fn words(text: &Text<'_>, name: &Name<'_>, at: usize) -> Option<Value> {
     if name.strength != Strength::Strong || !begins_line(text, name.start) {
         return None;
@@ -49,7 +49,8 @@ fn begins_line(text: &Text<'_>, at: usize) -> bool {
         && before.bytes().all(|b| matches!(b, b' ' | b'\t' | b'-'))
 }
 
-/// Words of messages about passwords, and those that join words, in order.
+/// Words of messages about passwords, and words that connect other words (`and`). Sorted, for a
+/// binary search.
 const WORDS: &[&str] = &[
     "about",
     "above",
@@ -237,12 +238,13 @@ const WORDS: &[&str] = &[
     "your",
 ];
 
-/// Returns true for words of messages about passwords, and for those that join words.
+/// Returns true for words of messages about passwords, and for words that connect other words.
 fn is_of_sentences(word: &str) -> bool {
     WORDS.binary_search(&word).is_ok()
 }
 
-/// Returns the value in braces of a connection string (`PWD={a;b}`), in which `}}` is a brace.
+/// Returns the value in braces of a connection string (`PWD={a;b}`). Within the value, `}}` stands
+/// for a brace.
 pub(super) fn in_braces(text: &Text<'_>, name: &Name<'_>, at: usize) -> Option<Value> {
     if name.strength < Strength::Loose || text.byte(at) != Some(b'{') {
         return None;
@@ -293,7 +295,8 @@ pub(super) fn in_ldif(text: &Text<'_>, name: &Name<'_>, at: usize) -> Option<Val
     })
 }
 
-/// Settings of servers whose value stands after a blank: of LDAP, Redis, HAProxy, keepalived.
+/// Returns true for settings of servers whose value follows after a blank: LDAP, Redis, HAProxy,
+/// keepalived.
 pub(super) fn is_directive(text: &Text<'_>, name: &Name<'_>) -> bool {
     const NAMES: &[&str] = &[
         "bindpw",

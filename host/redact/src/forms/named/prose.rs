@@ -168,7 +168,7 @@ fn sentence(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Found<'_>) 
         }
         let end = text.word_end(place).min(line_end);
         let word = text.slice(place..end);
-        // The same name again: what follows is found from there.
+        // The same name follows. Its value is found from there.
         if word.eq_ignore_ascii_case(name.text) {
             return;
         }
@@ -230,7 +230,7 @@ fn report_random(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Found<
     })
 }
 
-/// Reports the value on the line after a sign at the end of a line.
+/// Reports the value on the next line, if the sign after the name ends its line.
 pub(super) fn next_line(
     text: &Text<'_>,
     name: &Name<'_>,

@@ -3,7 +3,7 @@
 use super::value::{LONGEST, ends_value};
 use crate::text::Text;
 
-/// Most escaped quotation marks within one value that are stepped over.
+/// Maximum number of escaped quotation marks within one value that are skipped.
 const MAX_ESCAPES: usize = 64;
 /// Most backslashes before a quotation mark.
 const MAX_DEPTH: usize = 64;
@@ -24,7 +24,7 @@ pub(super) enum Close {
     Text(&'static str),
 }
 
-/// Quotation marks that are longer than one byte, with what closes them.
+/// Quotation marks that are longer than one byte, with their closing marks.
 const LONG_QUOTES: &[(&str, &str)] = &[
     ("“", "”"),
     ("”", "”"),
@@ -131,7 +131,8 @@ pub(super) fn closing(text: &Text<'_>, quote: Quote) -> Option<(usize, usize)> {
         Close::Byte(mark, depth) => {
             let mut steps = 0;
             while steps < MAX_ESCAPES {
-                // The first mark may follow backslashes from before the quotation mark that opens.
+                // Before the first mark, backslashes may belong to the text before the opening
+                // quotation mark. So its result is not remembered.
                 if depth == 0 && steps > 0 {
                     let skipped = text.skip_escaped(mark, from, MAX_ESCAPES - steps);
                     if skipped.end > line_end {
@@ -220,7 +221,7 @@ mod tests {
             }
         }
 
-        /// Of escaped ones alone, too: more than are stepped over.
+        /// The same with a text that contains only escaped quotation marks, more than are skipped.
         #[test]
         fn many_escaped_quotation_marks_change_no_result(
             mark in r#"["']"#,

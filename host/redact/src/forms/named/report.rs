@@ -19,7 +19,7 @@ pub(super) fn form_of(strength: Strength) -> &'static Form {
     }
 }
 
-/// Returns whether a value without quotation marks stands alone.
+/// Returns the style of a value without quotation marks: alone, or in a sentence.
 pub(super) fn style_of(text: &Text<'_>, value: &Value) -> Style {
     let mut at = value.after;
     while at < value.after + 8
@@ -54,7 +54,8 @@ pub(super) fn style_of(text: &Text<'_>, value: &Value) -> Style {
     }
 }
 
-/// Reports a value if its shape is that of a secret under this name. Returns true if it is.
+/// Reports a value if its shape is that of a secret under this name. Returns true if it was
+/// reported.
 pub(super) fn report(
     text: &Text<'_>,
     name: &Name<'_>,

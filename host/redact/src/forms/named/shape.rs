@@ -20,7 +20,7 @@ pub(crate) enum Style {
     Tight,
     /// After a sign and blanks, alone up to the end of its line or list.
     Alone,
-    /// The same in a line that holds nothing else, under the name `password`: YAML.
+    /// Alone, in a line with only the name `password` and the value: YAML.
     Line,
     /// After a sign and blanks, with more words after it: YAML with a comment, or prose.
     Sentence,
@@ -28,7 +28,7 @@ pub(crate) enum Style {
     Gap,
 }
 
-/// Returns what [`is_secret`] does of a value in a text, and remembers it.
+/// Calls [`is_secret`] for a value in a text, and remembers the result.
 pub(super) fn is_secret_in<'t>(
     text: &Text<'t>,
     strength: Strength,
@@ -135,13 +135,13 @@ fn is_plain_password(value: &str) -> bool {
         )
 }
 
-/// Returns true for words with an escaped quotation mark between them that do not begin as a sentence
-/// does.
+/// Returns true for words with an escaped quotation mark between them. A text that begins with a
+/// capital letter counts as a sentence instead.
 fn is_escaped_words(value: &str) -> bool {
     value.contains("\\\"") && !value.starts_with(|c: char| c.is_ascii_uppercase())
 }
 
-/// Returns true if signs stand in a value that do not join words.
+/// Returns true if a value contains special characters that do not join words, such as `$` or `!`.
 fn has_unusual_signs(value: &str) -> bool {
     value.bytes().any(|b| {
         matches!(
@@ -187,8 +187,8 @@ fn is_password(style: Style, value: &str) -> bool {
     }
 }
 
-/// Returns true for a word of eight letters and digits or more that ends in at least three digits,
-/// but not in a year: `hunter2222`.
+/// Returns true for a word in lower case that ends in at least three digits, but not in a year:
+/// `hunter2222`. It must have at least eight characters.
 fn is_word_with_digits(value: &str) -> bool {
     let digits = value.bytes().rev().take_while(u8::is_ascii_digit).count();
     let (letters, number) = value
@@ -202,8 +202,8 @@ fn is_word_with_digits(value: &str) -> bool {
         && letters.bytes().all(|b| b.is_ascii_lowercase())
 }
 
-/// Returns true for what can be a token: at least six characters that are no words, no number, no
-/// digest, no date, no address.
+/// Returns true for a possible token: at least six characters, and no words, number, digest, date
+/// or address.
 fn is_token(value: &str) -> bool {
     value.len() >= 6
         && value.bytes().any(|b| b.is_ascii_alphabetic())

@@ -58,7 +58,7 @@ pub(super) const DETECTOR: Detector = Detector {
     detect,
 };
 
-/// Bytes before the command that are looked at.
+/// Number of bytes before the command that are read.
 const BEFORE: usize = 400;
 
 fn detect(text: &Text<'_>, keyword: Range<usize>, found: &mut Found<'_>) {

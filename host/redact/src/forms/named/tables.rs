@@ -20,7 +20,7 @@ pub(super) static CELL: Form = Form {
     ],
 };
 
-/// Reports the cell after a line between columns.
+/// Reports the cell after a column separator, such as `│`.
 pub(super) fn cell(text: &Text<'_>, name: &Name<'_>, at: usize, found: &mut Found<'_>) {
     let at = skip_blanks(text, at, 120);
     if is_hopeless(text, name, at, None) || repeats_name(text, name, at) {

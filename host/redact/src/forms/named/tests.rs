@@ -69,7 +69,7 @@ fn secrets_are_masked_under_all_names_in_all_contexts() {
         for name in NAMES {
             let small = name.to_ascii_lowercase();
             for (seed, template) in templates.iter().enumerate() {
-                // Names that do not say enough need a value that looks random.
+                // Under an ambiguous name, the value must look random.
                 let weak =
                     name.ends_with("AUTH") || name.ends_with("_ID") || name.ends_with("T_KEY");
                 if weak && matches!(*template, "{a14}") {
@@ -140,8 +140,8 @@ fn passwords_with_signs_are_masked_as_a_whole() {
     }
 }
 
-/// Short passwords of letters and digits, and signs that stand in source code, too. The secret
-/// stands between the arrows.
+/// Short passwords of letters and digits, and passwords with characters that also occur in source
+/// code. The secret stands between the arrows.
 #[test]
 fn simple_passwords_are_masked_as_a_whole() {
     for line in [
@@ -229,7 +229,7 @@ secret: tls2024
     assert_eq!(mask(lines), lines);
 }
 
-/// Values at the bound of what a decision looks at: a stream gives what the whole text gives.
+/// Masks values near the maximum length in a stream. The result is that of the whole text.
 #[test]
 fn a_stream_gives_what_the_whole_text_gives() {
     let engine = std::sync::Arc::new(crate::Engine::new(&crate::Options::default()).unwrap());
@@ -269,7 +269,7 @@ fn a_stream_gives_what_the_whole_text_gives() {
     }
 }
 
-/// The names of algorithms make a value code, and syllables of words do not.
+/// Before a bracket, the name of an algorithm makes a value code. Random letters and digits do not.
 #[test]
 fn a_bracket_in_a_password_makes_no_code_of_it() {
     let is_masked = |value: &str| {

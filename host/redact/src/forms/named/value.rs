@@ -7,7 +7,7 @@ use crate::text::{REACH, Text};
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// Bytes of a value in which its end is searched sign by sign.
+/// Number of bytes of a value in which its end is searched byte by byte.
 const NEAR: usize = 256;
 /// Longest value in bytes: with its name and all between, it is within [`REACH`] of the keyword.
 pub(super) const LONGEST: usize = REACH - 1024;
@@ -16,7 +16,7 @@ pub(super) const LONGEST: usize = REACH - 1024;
 pub(crate) struct Value {
     /// Its text, without quotation marks.
     pub(crate) range: Range<usize>,
-    /// The place after it, and after the closing quotation mark.
+    /// The place after the value and its closing quotation mark.
     pub(crate) after: usize,
     /// Whether it stands in quotation marks.
     pub(crate) quoted: bool,
@@ -43,7 +43,7 @@ pub(crate) fn quoted(text: &Text<'_>, quote: Quote) -> Option<Value> {
     })
 }
 
-/// Returns true for what stands after a value: nothing, a blank, a closing sign.
+/// Returns true for a byte that can follow a value: none, a blank, or a closing sign.
 pub(crate) fn ends_value(byte: Option<u8>) -> bool {
     byte.is_none_or(|byte| {
         byte.is_ascii_whitespace()
@@ -58,7 +58,7 @@ fn is_open(text: &Text<'_>, at: usize, mark: u8) -> bool {
     text.has_open(mark, start..at)
 }
 
-/// The quotation marks that are open at a place. Each is counted once, when it is asked for.
+/// The quotation marks that are open at a place. Each kind of mark is counted once, on first use.
 struct OpenMarks<'s, 't> {
     text: &'s Text<'t>,
     at: usize,
@@ -139,7 +139,7 @@ pub(crate) fn unquoted(text: &Text<'_>, at: usize, name: usize) -> Option<Value>
         place += 1;
     }
     if end == limit && limit > near {
-        // Far away only what closes a text around it ends the value.
+        // Beyond `near`, only the end of a surrounding text or of a query parameter ends the value.
         for mark in *b"\"'" {
             if let Some(found) = text.find(mark, near).filter(|found| *found < end)
                 && open.has(mark)
@@ -185,8 +185,8 @@ fn ends_quote(next: Option<u8>) -> bool {
     next.is_none_or(|byte| !byte.is_ascii_alphanumeric())
 }
 
-/// Returns true if a name and a sign follow, as in `a=1;b=2` and `{a: 1, b: 2}`, or nothing.
-/// `blanks`: whether the name may have blanks, as in connection strings.
+/// Returns true if a name and a sign follow, as in `a=1;b=2` and `{a: 1, b: 2}`, or if nothing
+/// follows. `blanks` allows blanks in the name, as in connection strings.
 fn starts_pair(text: &Text<'_>, at: usize, blanks: bool) -> bool {
     let mut place = at;
     while place < at + 48 {
@@ -204,7 +204,8 @@ fn starts_pair(text: &Text<'_>, at: usize, blanks: bool) -> bool {
     false
 }
 
-/// Returns true if the sign before a value is percent-encoded (`name%3Dvalue`): so is what follows.
+/// Returns true if the sign before a value is percent-encoded (`name%3Dvalue`). The value is then
+/// percent-encoded, too.
 fn is_encoded_sign(text: &Text<'_>, at: usize) -> bool {
     let sign = text.slice(at.saturating_sub(3)..at);
     sign.eq_ignore_ascii_case("%3d") || sign.eq_ignore_ascii_case("%3a")
@@ -224,7 +225,7 @@ fn is_query(text: &Text<'_>, name: usize) -> bool {
     matches!(text.byte_before(name), Some(b'?' | b'&'))
 }
 
-/// Takes signs of the text around it from the end of a word.
+/// Returns the end of a word without the punctuation and brackets of the text around it.
 fn trim_end(text: &Text<'_>, start: usize, end: usize) -> usize {
     let floor = start.max(end.saturating_sub(16));
     let mut end = end;
@@ -272,7 +273,7 @@ pub(crate) fn skip_blanks(text: &Text<'_>, at: usize, most: usize) -> usize {
     place
 }
 
-/// Returns the beginning of a value, as far as its shape is looked at.
+/// Returns the beginning of a value, which is enough to judge its shape.
 pub(crate) fn shown<'t>(text: &Text<'t>, range: &Range<usize>) -> &'t str {
     text.slice(range.start..range.end.min(range.start + LOOK))
 }

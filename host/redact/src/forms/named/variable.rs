@@ -1,4 +1,4 @@
-//! Variables and placeholders: what stands where a secret was or will be.
+//! Variables and placeholders, which stand in the place of a secret.
 
 use super::ordinary::begins_with;
 use super::words::{classes, is_mixed_letters, is_wordy};
@@ -74,20 +74,22 @@ fn is_variable_name(name: &str) -> bool {
         && (is_wordy(name) || (!looks_mixed(name) && name.contains('_')))
 }
 
-/// Returns true if letters of both cases and digits are mixed as in no name.
+/// Returns true if letters of both cases and digits are mixed in a way that does not occur in
+/// names.
 fn looks_mixed(text: &str) -> bool {
     let (upper, lower, digit) = classes(text);
     upper && lower && (digit || is_mixed_letters(text)) && !is_wordy(text)
 }
 
-/// Returns true for what stands where a secret was or will be.
+/// Returns true for a placeholder, which stands in the place of a secret.
 #[must_use]
 pub(in crate::forms) fn is_placeholder(value: &str) -> bool {
     let bytes = value.as_bytes();
     let Some(first) = bytes.first() else {
         return true;
     };
-    // What these signs begin: `[redacted:…]`, also when it is cut, or within a longer text.
+    // These characters begin placeholders such as `[redacted:…]`, also if they are truncated or
+    // within a longer text.
     let begins = memchr::memchr3(b'[', b'*', 0xE2, bytes).is_some();
     if begins && value.contains("[redacted:") {
         return true;

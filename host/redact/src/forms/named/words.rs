@@ -4,7 +4,7 @@ use crate::kind::entropy;
 use crate::memo::Question;
 use crate::text::Text;
 
-/// Longest part of a value whose shape is looked at, in bytes.
+/// Number of bytes at the beginning of a value by which its shape is judged.
 pub(super) const LOOK: usize = 200;
 
 /// Returns true if a value is made of words and short numbers: `my-registry-credentials`,
@@ -47,7 +47,7 @@ fn next_part<'t>(rest: &mut &'t str) -> Option<&'t str> {
     Some(part)
 }
 
-/// Returns the longest run of bytes of a class, of several the last one.
+/// Returns the longest run of bytes of a class. Of equally long runs, the last one counts.
 fn longest_run(text: &str, is: impl Fn(&u8) -> bool) -> &str {
     let bytes = text.as_bytes();
     let (mut longest, mut start) = (0..0, 0);
@@ -157,7 +157,7 @@ fn has_digit_before_small_letter(part: &str) -> bool {
         .any(|(digit, next)| digit.is_ascii_digit() && next.is_ascii_lowercase())
 }
 
-/// Returns true if no more than four small consonants follow each other: in random letters they do.
+/// Returns true if at most four small consonants stand in a row. Random letters often have more.
 fn is_pronounceable(part: &str) -> bool {
     let mut run = 0;
     part.bytes().filter(|b| !b.is_ascii_digit()).all(|letter| {
@@ -167,8 +167,8 @@ fn is_pronounceable(part: &str) -> bool {
     })
 }
 
-/// Returns true if upper and lower case change as in no camel case: single small letters between
-/// capitals, and groups of capitals.
+/// Returns true if upper and lower case alternate in a way that does not occur in camel case:
+/// single small letters between capitals, and groups of capitals.
 #[must_use]
 pub(super) fn is_mixed_letters(text: &str) -> bool {
     let mut letters = 0;
@@ -205,7 +205,7 @@ pub(super) fn classes(text: &str) -> (bool, bool, bool) {
     )
 }
 
-/// Returns true if a text of at least `least` bytes looks as if a machine had drawn it.
+/// Returns true if a text has at least `least` bytes and looks randomly generated.
 #[must_use]
 pub(in crate::forms) fn looks_random(value: &str, least: usize) -> bool {
     let value = value.get(..value.len().min(LOOK)).unwrap_or(value);
@@ -232,12 +232,12 @@ fn is_diverse(text: &str) -> bool {
             most = most.max(*count);
         }
     }
-    // It is at least the logarithm of the length by the number of the most frequent byte: that of 7 is
-    // 2.807.
+    // The entropy is at least the logarithm of the length divided by the count of the most frequent
+    // byte. The binary logarithm of 7 is 2.807.
     usize::from(most) * 7 <= text.len() && most < u8::MAX || entropy(text) >= 2.8
 }
 
-/// Returns what [`looks_random`] does of a value in a text, and remembers it.
+/// Calls [`looks_random`] for a value in a text, and remembers the result.
 pub(in crate::forms) fn looks_random_in<'t>(text: &Text<'t>, value: &'t str, least: u8) -> bool {
     text.recall(Question::Random(least), value, || {
         u8::from(looks_random(value, usize::from(least)))

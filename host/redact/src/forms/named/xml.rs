@@ -48,7 +48,7 @@ pub(super) fn element(text: &Text<'_>, name: &Name<'_>, found: &mut Found<'_>) -
     } else if text.byte(at) == Some(b'>') {
         at + 1
     } else if text.byte(at) == Some(b' ') {
-        // Attributes. The name of a placeholder (`<token to use>`) ends in the same line.
+        // Attributes, or the rest of a placeholder (`<token to use>`), which has no attribute.
         let Some(end) = text.find(b'>', at).filter(|end| end - at < 200) else {
             return false;
         };
@@ -65,7 +65,8 @@ pub(super) fn element(text: &Text<'_>, name: &Name<'_>, found: &mut Found<'_>) -
     true
 }
 
-/// Property lists of Apple: the value stands in the element after the name.
+/// Reports the value in a property list of Apple, in the element after the name. Returns true if
+/// there is one.
 fn property(text: &Text<'_>, name: &Name<'_>, found: &mut Found<'_>) -> bool {
     if !(name.start >= 5
         && text.continues_with(name.start - 5, "<key>")

@@ -84,7 +84,7 @@ fn sets_of_both_kinds_mask_subject_and_extensions_but_not_what_identifies_the_ev
             })
         );
         assert_eq!(count, 4);
-        // Masked again, it is unchanged, and nothing counts.
+        // Masking the event again changes nothing and counts no match.
         let (again, count) = masked(&sets, &event);
         assert_eq!((again, count), (event, 0));
     }

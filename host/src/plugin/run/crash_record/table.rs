@@ -1,4 +1,4 @@
-//! The format of the file, and the rule that decides which plugins are refused.
+//! The format of the file `plugin-calls`, and the rule that decides which plugins are refused.
 
 /// Sizes of the header, of a slot and of a suspect in bytes.
 pub(super) const HEADER_BYTES: usize = 128;

@@ -5,7 +5,8 @@ use wasmtime::{Config, Instance, Module, Store, Trap};
 /// A step of one of the threads. Each is one atomic operation.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The caller with this number begins its call, then wakes the clock if it must, then ends it.
+    /// The caller with this number takes its next step: it begins a call, wakes the clock if it
+    /// must, or ends the call.
     Caller(usize),
     /// The thread of the clock returns from its pause: `park` or a tick.
     Clock,
@@ -72,7 +73,8 @@ impl Model {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         1 => (0..3_usize).prop_map(Step::Caller),
-        // Ticks follow one another until the clock may sleep.
+        // Steps of the clock are frequent, so that enough ticks follow each other for the clock to
+        // fall asleep.
         4 => Just(Step::Clock),
     ];
     prop::collection::vec(step, 0..400)
@@ -98,7 +100,8 @@ proptest! {
                 model.take(Step::Caller(number));
             }
         }
-        // It may find a token of a call that has ended, and then wakes once for nothing.
+        // The clock may find a token of a call that has ended. It then wakes once although no call
+        // runs.
         for _ in 0..=2 * QUIET_TICKS + 2 {
             model.take(Step::Clock);
         }

@@ -24,7 +24,7 @@ struct PluginUse {
     /// Number of bytes of the shared part that a call of this plugin usually needs. While the
     /// plugin uses less, the remaining bytes stay reserved for it.
     usual: usize,
-    /// The turn in which it was last served.
+    /// The turn in which this plugin was last served.
     served: u64,
 }
 
@@ -63,8 +63,8 @@ impl SharedPool {
         self.plugins.remove(&plugin);
     }
 
-    /// Returns the bytes that are reserved for a plugin: at most a quarter of the shared part, so
-    /// that a plugin that hoards memory does not exclude the others.
+    /// Returns the bytes that are reserved for a plugin: at most a quarter of the shared part. So a
+    /// plugin that usually needs much memory does not exclude the others.
     fn kept(&self, of: &PluginUse) -> usize {
         of.usual.min(self.size / 4)
     }
@@ -90,10 +90,10 @@ impl SharedPool {
         self.size - self.kept_for_others(plugin, |kept, _| kept)
     }
 
-    /// Returns whether a waiting call may take its memory now. The first call is the one whose
-    /// plugin was served least recently. If it does not fit, it blocks the calls behind it;
-    /// otherwise large calls could wait for ever. Only a call that stays within the reservation of
-    /// its plugin does not wait for its turn.
+    /// Returns whether a waiting call may take its memory now. The first call is the call whose
+    /// plugin was served least recently. The other calls wait for it even if it does not fit;
+    /// otherwise large calls could wait forever. A call within the reservation of its plugin need
+    /// not wait for its turn.
     pub(super) fn is_turn(&self, ticket: u64) -> bool {
         let Some(call) = self.waiting.iter().find(|call| call.ticket == ticket) else {
             return false;

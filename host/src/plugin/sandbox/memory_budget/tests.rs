@@ -23,8 +23,8 @@ fn the_budget_follows_the_limit() {
         (None, 96),
         (Some(256), 96),
         (Some(1024), 384),
-        // The budget has a lower bound, so that every plugin runs, and an upper bound, so that its
-        // size surprises no operator.
+        // The lower bound makes sure that every plugin runs. The upper bound keeps the budget at a
+        // size that operators expect.
         (Some(8), 16),
         (Some(1024 * 1024), 4096),
     ] {
@@ -75,7 +75,7 @@ fn the_usual_memory_of_a_plugin_is_reserved_for_it() {
     first.cover(10 * MIB).unwrap();
     drop(first);
     assert!(innocent.is_large());
-    // The other plugin cannot take the reserved memory, however much it requests and however often.
+    // The other plugin cannot take the reserved memory, even with large and repeated requests.
     let taken: Vec<_> = (0..4)
         .filter_map(|_| hostile.reserve_whole(1024 * MIB, now()))
         .collect();
@@ -137,7 +137,7 @@ fn a_plugin_with_many_calls_does_not_keep_another_from_its_turn() {
     let second = shared.enqueue(1, 60);
     let other = shared.enqueue(2, 50);
     shared.give_back(1, 100);
-    // The other plugin has not been served before.
+    // The call of the other plugin is first, because this plugin has not been served before.
     assert!(shared.is_turn(other) && !shared.is_turn(first) && !shared.is_turn(second));
     shared.take(2, 50);
     shared.leave(other);
