@@ -255,6 +255,8 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "--bench",
             "journal",
             "--bench",
+            "large",
+            "--bench",
             "memory",
             "--bench",
             "road",

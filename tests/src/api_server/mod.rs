@@ -9,6 +9,7 @@
 pub mod authorise;
 mod discovery;
 mod faults;
+mod generated;
 mod log;
 mod model;
 mod objects;
@@ -18,6 +19,7 @@ mod selector;
 mod watch;
 
 pub use faults::Fault;
+pub use generated::GeneratedList;
 pub use model::Resource;
 
 use crate::sink::PATIENCE;
@@ -136,6 +138,11 @@ impl ApiServer {
         let event: Value = serde_json::from_str(line).unwrap();
         let kind = event["type"].as_str().unwrap();
         self.change(|model| model.apply_line(kind, event["object"].clone(), Some(line)));
+    }
+
+    /// Answers lists of a resource with generated items instead of the objects of this cluster.
+    pub fn generate(&self, resource: Resource, list: GeneratedList) {
+        self.change(|model| model.generated.insert(resource, Arc::new(list)));
     }
 
     /// Removes an object without a watch event: it is missing in the next list.

@@ -2,6 +2,7 @@
 
 use super::authorise::Authoriser;
 use super::faults::Script;
+use super::generated::GeneratedList;
 use super::request::Request;
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -63,6 +64,8 @@ pub(super) struct Model {
     /// Number of stalls so far. A watch that began before the latest stall sends nothing more.
     pub(super) stalls: u64,
     pub(super) objects: BTreeMap<(Resource, String, String), Value>,
+    /// Lists that replace those of `objects`.
+    pub(super) generated: HashMap<Resource, Arc<GeneratedList>>,
     pub(super) history: Vec<Past>,
     /// Lists whose further pages can be requested, by id: each with its revision and all its
     /// objects.

@@ -107,7 +107,17 @@ async fn serve(shared: &Arc<Shared>, request: Request, body: &[u8]) -> Response 
         );
     };
     match asked.verb {
-        "list" => list(&mut shared.state.lock().unwrap(), &request, resource),
+        "list" => {
+            let mut model = shared.state.lock().unwrap();
+            match model.generated.get(&resource).cloned() {
+                Some(generated) => {
+                    let revision = model.revision;
+                    drop(model);
+                    generated.page(&request, resource, revision)
+                }
+                None => list(&mut model, &request, resource),
+            }
+        }
         "watch" => watch(shared, request, resource),
         "get" => get(&shared.state.lock().unwrap(), &request, resource),
         _ => status(
