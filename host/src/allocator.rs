@@ -20,14 +20,18 @@ pub fn configure() {
     /// same time.
     const MAX_ARENAS: i32 = 2;
     /// Bytes from which an allocation has pages of its own, which return at once. By default glibc
-    /// raises this to 32 MiB, as large allocations are freed.
-    const MMAP_THRESHOLD: i32 = 128 * 1024;
+    /// raises this up to 32 MiB, as large allocations are freed.
+    const MMAP_THRESHOLD: i32 = 64 * 1024;
     /// Free bytes at the end of the heap that are kept.
     const TRIM_THRESHOLD: i32 = 256 * 1024;
+    /// Size up to which free blocks wait in lists until they are merged all at once. Without these lists,
+    /// each block is merged with its free neighbours at once. Each thread still has lists of its own.
+    const MAX_FAST: i32 = 0;
     for (option, value) in [
         (libc::M_ARENA_MAX, MAX_ARENAS),
         (libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD),
         (libc::M_TRIM_THRESHOLD, TRIM_THRESHOLD),
+        (libc::M_MXFAST, MAX_FAST),
     ] {
         // SAFETY: the function only stores a number, and no other thread exists yet. It returns 0
         // if it does not know the option, which then keeps its default.

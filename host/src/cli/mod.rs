@@ -39,11 +39,6 @@ use step_observer::config::{ConfigError, Mistakes};
 use step_observer::plugin::{Compiler, CompilerProgram, compile_for_parent};
 use step_observer::terminal;
 
-/// Threads of the runtime for `run`, besides those of plugins, the journal and the history. Each
-/// update in a cluster is a chain of short tasks. More threads would wake for each task and find it
-/// done: two threads take a tenth more processor time for the same work.
-const RUN_THREADS: usize = 1;
-
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
@@ -70,11 +65,13 @@ pub(crate) fn main() -> ExitCode {
         Ok(compiler) => compiler,
         Err(error) => return fail(&format!("failed to find this program: {error}")),
     };
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let mut builder = match command {
+        // One thread for all tasks, besides those of plugins, the journal and the history. Each update
+        // in a cluster is a chain of short tasks. More threads would wake for each task and find it done.
+        Command::Run(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
     builder.on_thread_park(allocator::trim_sometimes);
-    if let Command::Run(_) = command {
-        builder.worker_threads(RUN_THREADS);
-    }
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("failed to start: {error}")),

@@ -7,10 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::Thread;
 use wasmtime::{Engine, EngineWeak};
 
-/// Number of ticks without a running call after which the clock sleeps. So a busy process wakes the
-/// thread at most once per 100 ms, not for every event.
-const QUIET_TICKS: u32 = 10;
-
 /// The clock. Its thread ends with the last handle.
 pub(super) struct DeadlineClock {
     shared: Arc<Shared>,
@@ -73,14 +69,13 @@ fn run(shared: &Shared, engines: &[EngineWeak]) {
         // Returns at once if a call has begun since the clock fell asleep.
         std::thread::park();
         shared.calls.wake();
-        let mut quiet = 0;
         while !is_over() {
             // The first tick after a sleep takes its whole time, so no deadline comes early.
             std::thread::sleep(EPOCH_TICK);
             for engine in engines.iter().filter_map(EngineWeak::upgrade) {
                 engine.increment_epoch();
             }
-            if shared.calls.falls_asleep_after_tick(&mut quiet) {
+            if shared.calls.falls_asleep_after_tick() {
                 break;
             }
         }
@@ -114,18 +109,12 @@ impl Calls {
         self.0.fetch_and(!ASLEEP, Ordering::AcqRel);
     }
 
-    /// Decides after a tick whether the clock now sleeps. `quiet` counts the ticks without a running
-    /// call.
-    fn falls_asleep_after_tick(&self, quiet: &mut u32) -> bool {
-        if self.0.load(Ordering::Acquire) != 0 {
-            *quiet = 0;
-            return false;
-        }
-        *quiet += 1;
-        *quiet >= QUIET_TICKS
-            && (self.0)
-                .compare_exchange(0, ASLEEP, Ordering::AcqRel, Ordering::Acquire)
-                .is_ok()
+    /// Decides after a tick whether the clock now sleeps: it does if no call runs. So single calls
+    /// cost one tick each, and a busy process wakes the thread at most once per tick.
+    fn falls_asleep_after_tick(&self) -> bool {
+        (self.0)
+            .compare_exchange(0, ASLEEP, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 }
 
