@@ -10,6 +10,7 @@
 )]
 
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use step_observer::plugin::{
     sample_event,
 };
 use step_observer::step::Envelope;
+use step_observer_tests::budget::Budget;
 use step_observer_tests::guest;
 use step_observer_tests::program::Program;
 
@@ -30,14 +32,15 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// Time between two events: the machine is busy, but not fully loaded.
 const PAUSE: Duration = Duration::from_micros(500);
 
-fn main() {
+fn main() -> ExitCode {
     let program = CompilerProgram::new(Program::path(), vec!["compile-plugin".into()]);
     let engine = PluginEngine::new().unwrap();
     let engine = engine.with_compiler(Compiler::Process(program));
     let envelope = event::from_json(sample_event()).unwrap();
-    let grows = growth(&engine, &envelope);
-    let calm = while_loading(&engine, &envelope);
-    std::process::exit(i32::from(!(grows && calm)));
+    let mut budget = Budget::of("chains");
+    growth(&engine, &envelope, &mut budget);
+    while_loading(&engine, &envelope, &mut budget);
+    budget.finish()
 }
 
 fn plugin(engine: &PluginEngine, number: usize) -> Arc<Plugin> {
@@ -47,7 +50,7 @@ fn plugin(engine: &PluginEngine, number: usize) -> Arc<Plugin> {
 }
 
 /// Checks that each further plugin costs as much as the first.
-fn growth(engine: &PluginEngine, envelope: &Envelope) -> bool {
+fn growth(engine: &PluginEngine, envelope: &Envelope, budget: &mut Budget) {
     let plugins: Vec<_> = (0..8).map(|number| plugin(engine, number)).collect();
     let chains = LENGTHS.map(|length| Chain::new(engine, plugins[..length].to_vec(), 0));
     let mut times: [Vec<f64>; LENGTHS.len()] = Default::default();
@@ -75,7 +78,7 @@ fn growth(engine: &PluginEngine, envelope: &Envelope) -> bool {
     let ratio = per(medians[3], 8) / per(medians[0], 1);
     // The memory of a single plugin stays in the caches of the processor. Eight plugins need 1.5
     // MiB, so each of them may cost more.
-    verdict("cost of a plugin in a chain of 8 / alone", ratio, 1.5)
+    budget.check("plugin in a chain of 8 / alone", ratio);
 }
 
 fn per(time: f64, length: usize) -> f64 {
@@ -83,7 +86,7 @@ fn per(time: f64, length: usize) -> f64 {
 }
 
 /// Measures latencies with and without a plugin being compiled in the background.
-fn while_loading(engine: &PluginEngine, envelope: &Envelope) -> bool {
+fn while_loading(engine: &PluginEngine, envelope: &Envelope, budget: &mut Budget) {
     let chain = Chain::new(engine, vec![plugin(engine, 0)], 0);
     let (mut alone, mut beside, mut loads) = (Vec::new(), Vec::new(), 0);
     for window in 0..WINDOWS {
@@ -114,11 +117,7 @@ fn while_loading(engine: &PluginEngine, envelope: &Envelope) -> bool {
     println!(
         "\np99 of an event: {alone:.1} us, {beside:.1} us while plugins are loaded ({loads} loads)"
     );
-    verdict(
-        "p99 while plugins are loaded / otherwise",
-        beside / alone,
-        1.1,
-    )
+    budget.check("p99 while plugins are loaded / otherwise", beside / alone);
 }
 
 fn middle(mut all: Vec<f64>) -> f64 {
@@ -139,11 +138,4 @@ fn latencies(chain: &Chain, envelope: &Envelope) -> f64 {
     }
     times.sort_by(f64::total_cmp);
     times[times.len() * 99 / 100]
-}
-
-fn verdict(what: &str, ratio: f64, bound: f64) -> bool {
-    let holds = ratio <= bound;
-    let word = if holds { "holds" } else { "BROKEN" };
-    println!("{what:<60}{ratio:>12.2}    at most {bound}: {word}");
-    holds
 }

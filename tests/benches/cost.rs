@@ -9,10 +9,12 @@
 
 use cloudevents::event::Data;
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use step_observer::plugin::{Chain, Outcome, PluginEngine, PluginSource, PluginSpec};
 use step_observer::redact::{Engine as Redactor, Options, RedactionCounts, ScanLimits};
 use step_observer::step::{Envelope, EventContext};
+use step_observer_tests::budget::Budget;
 use step_observer_tests::{guest, path};
 use wasmtime::component::{Component, ComponentType, Lift, Linker, Resource, ResourceType};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
@@ -20,7 +22,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 /// The smallest component of the same world: it keeps every event and reads nothing.
 const EMPTY: &str = include_str!("empty.wat");
 
-fn main() {
+fn main() -> ExitCode {
     let engine = PluginEngine::new().unwrap();
     let passthrough = std::fs::read(guest("passthrough")).unwrap();
     let bare_rust = bare_call(&step_observer_tests::wrap(&passthrough), "0.1.1");
@@ -102,49 +104,20 @@ fn main() {
     line("the same rules called natively", native);
 
     println!();
-    let mut good = verdict(
-        "passthrough / bare wasmtime",
-        ours_rust / bare_rust,
-        2.0,
-        false,
-    );
-    good &= verdict(
-        "500 bytes of WAT / bare wasmtime",
-        ours_wat / bare_wat,
-        2.0,
-        false,
-    );
-    good &= verdict(
-        "configured for every event / configured once",
-        each / once,
-        10.0,
-        true,
-    );
-    good &= verdict(
-        "native time / plugin time on 1 MiB",
-        native / plugin,
-        0.9,
-        true,
-    );
-    std::process::exit(i32::from(!good));
+    let mut budget = Budget::of("cost");
+    budget.check("passthrough / bare wasmtime", ours_rust / bare_rust);
+    budget.check("500 bytes of WAT / bare wasmtime", ours_wat / bare_wat);
+    budget.check("configured for every event / configured once", each / once);
+    budget.check("native time / plugin time on 1 MiB", native / plugin);
+    budget.check("microseconds of passthrough with its event", ours_rust);
+    budget.check("microseconds of redact-secrets on an event of 2 KiB", once);
+    let loading_ms = loading.as_secs_f64() * 1e3;
+    budget.check("milliseconds to load redact-secrets", loading_ms);
+    budget.finish()
 }
 
 fn line(what: &str, micros: f64) {
     println!("{what:<60}{micros:>12.1} us");
-}
-
-fn verdict(what: &str, ratio: f64, bound: f64, at_least: bool) -> bool {
-    let good = if at_least {
-        ratio >= bound
-    } else {
-        ratio <= bound
-    };
-    let sign = if at_least { "at least" } else { "at most" };
-    println!(
-        "{what:<60}{ratio:>12.2}    {sign} {bound}: {}",
-        if good { "holds" } else { "BROKEN" }
-    );
-    good
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

@@ -21,6 +21,7 @@ use step_observer::config::Config;
 use step_observer::observe::{RecordedLogs, Speed, TimedChange, play};
 use step_observer::plugin::Compiler;
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::budget::Budget;
 use step_observer_tests::program::Program;
 use step_observer_tests::recording::{copies, watch_events};
 use step_observer_tests::sink::{HttpSink, Request};
@@ -35,7 +36,6 @@ const CONCURRENCY: usize = 16;
 /// Number of rounds. The compared programs take turns in each round, so that other load affects all
 /// of them.
 const ROUNDS: usize = 21;
-const BOUND: f64 = 0.5;
 /// Time between two new runs while latency is measured. The rate is about a tenth of the possible
 /// throughput.
 const SHOWN_EVERY: Duration = Duration::from_millis(4);
@@ -60,10 +60,10 @@ async fn run() -> ExitCode {
 async fn compare() -> ExitCode {
     let folder = tempfile::tempdir().unwrap();
     let ratio = ratio(folder.path()).await;
-    let word = if ratio >= BOUND { "holds" } else { "BROKEN" };
-    println!("rate from the snapshot / bare reqwest {ratio:.2}    at least {BOUND}: {word}");
+    let mut budget = Budget::of("delivery");
+    budget.check("rate from the snapshot / bare reqwest", ratio);
     latency(folder.path()).await;
-    u8::from(ratio < BOUND).into()
+    budget.finish()
 }
 
 /// Returns the throughput of this program relative to bare reqwest, each in its own process.

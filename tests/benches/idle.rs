@@ -12,8 +12,9 @@
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::budget::Budget;
 use step_observer_tests::deployed::{kubeconfig, overlay};
-use step_observer_tests::measure::{ProcessUsage, mappings, verdict, wake_ups_by_name};
+use step_observer_tests::measure::{ProcessUsage, mappings, wake_ups_by_name};
 use step_observer_tests::program::Program;
 use step_observer_tests::sink::HttpSink;
 use step_observer_tests::tls::Authority;
@@ -22,12 +23,6 @@ use step_observer_tests::tls::Authority;
 const SETTLING: Duration = Duration::from_secs(5);
 /// Time for which it is measured.
 const IDLE: Duration = Duration::from_secs(60);
-/// Bound of the wake-ups of all threads per second.
-const MAX_WAKE_UPS: f64 = 5.0;
-/// Bound of the processor time, in percent of a core.
-const MAX_PERCENT: f64 = 0.1;
-/// Bound of the resident memory.
-const MAX_MIB: f64 = 28.0;
 /// Smallest mapping that is printed, in KiB.
 const SMALL_MAPPING: usize = 64;
 
@@ -68,22 +63,13 @@ async fn main() -> ExitCode {
     let used = after.processor_seconds - before.processor_seconds;
     let wake_ups = per_second(after.wake_ups - before.wake_ups);
     let percent = used / IDLE.as_secs_f64() * 100.0;
-    let bounds = [
-        ("wake-ups/s", wake_ups, MAX_WAKE_UPS),
-        ("percent of a core", percent, MAX_PERCENT),
-        ("MiB resident", after.resident_mib, MAX_MIB),
-    ];
-    for (what, value, bound) in bounds {
-        println!(
-            "{value:.2} {what}, at most {bound}: {}",
-            verdict(value <= bound)
-        );
-    }
+    let mut budget = Budget::of("idle");
+    budget.check("wake-ups per second", wake_ups);
+    budget.check("percent of a core", percent);
+    budget.check("MiB resident", after.resident_mib);
     println!(
         "{:.1} MiB of it anonymous, {:.1} MiB of files",
         after.anonymous_mib, after.file_mib
     );
-    ExitCode::from(u8::from(
-        bounds.iter().any(|(_, value, bound)| value > bound),
-    ))
+    budget.finish()
 }

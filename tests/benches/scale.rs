@@ -15,10 +15,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write as _};
+use std::process::ExitCode;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use step_observer_tests::measure::{ProcessUsage, verdict};
+use step_observer_tests::budget::Budget;
+use step_observer_tests::measure::ProcessUsage;
 use step_observer_tests::program::Program;
 use step_observer_tests::recording::watch_events;
 use step_observer_tests::sink::counting_sink;
@@ -27,8 +29,6 @@ const RUNS: usize = 10_000;
 /// Events of a run: three steps that start and succeed.
 const EVENTS_PER_RUN: usize = 6;
 const TRANSITIONS_PER_SECOND: f64 = 1000.0;
-/// Bound of the resident memory.
-const MAX_RESIDENT_MIB: f64 = 96.0;
 /// Default number of runs that come and go.
 const CHURN_RUNS: usize = 60_000;
 /// Limit of runs whose events the sink has not received yet, because the backlog is not measured
@@ -36,18 +36,17 @@ const CHURN_RUNS: usize = 60_000;
 const MAX_RUNS_AHEAD: usize = 1000;
 /// Runs of a simulated hour.
 const CHURN_PER_HOUR: usize = 600_000;
-/// Bound of the memory in the last fifth of the churn, relative to its second fifth.
-const MAX_GROWTH: f64 = 1.1;
 
 #[tokio::main]
-async fn main() {
-    let live = live().await;
-    let churn = churn().await;
-    std::process::exit(i32::from(!live || !churn));
+async fn main() -> ExitCode {
+    let mut budget = Budget::of("scale");
+    live(&mut budget).await;
+    churn(&mut budget).await;
+    budget.finish()
 }
 
 /// All runs go through the whole recording at the same time.
-async fn live() -> bool {
+async fn live(budget: &mut Budget) {
     let stages: Vec<Template> = watch_events("a-success")
         .iter()
         .map(Template::new)
@@ -71,22 +70,20 @@ async fn live() -> bool {
     let rate = (RUNS * EVENTS_PER_RUN) as f64 / time.as_secs_f64();
     let last = seen.last().unwrap();
     println!(
-        "{RUNS} runs of three steps side by side, {lines} watch events, {rate:.0} transitions/s for {:.0} s: {:.2} of \
-         one processor",
+        "{RUNS} runs of three steps side by side, {lines} watch events, {rate:.0} transitions/s for {:.0} s",
         time.as_secs_f64(),
-        last.processor_seconds / time.as_secs_f64()
     );
     let most = seen
         .iter()
         .map(|usage| usage.resident_mib)
         .fold(0.0, f64::max);
-    let word = verdict(most <= MAX_RESIDENT_MIB);
-    println!("resident at most {most:.1} MiB, bound {MAX_RESIDENT_MIB} MiB: {word}");
-    most <= MAX_RESIDENT_MIB
+    let processors = last.processor_seconds / time.as_secs_f64();
+    budget.check("processors for 1,000 transitions per second", processors);
+    budget.check("MiB with 10,000 runs side by side", most);
 }
 
 /// Each run appears in its final state, and is deleted when 10,000 others have appeared.
-async fn churn() -> bool {
+async fn churn(budget: &mut Budget) {
     let wanted = std::env::var("STEP_OBSERVER_CHURN");
     let runs = wanted.map_or(CHURN_RUNS, |runs| runs.parse().unwrap());
     let events = watch_events("a-success");
@@ -123,9 +120,9 @@ async fn churn() -> bool {
         }
     })
     .await;
-    // Takes the peak of each period, because the program briefly needs more memory during a
-    // compaction of the journal. After the last run only deletions follow, at full speed: they are
-    // not measured.
+    // Compares the peaks of two periods, because a compaction of the journal briefly needs more
+    // memory. Only samples taken while runs still come count: after that, deletions follow at full
+    // speed.
     let coming = runs / 1000;
     let most = |from: usize, to: usize| {
         let part = seen[coming * from / 10..coming * to / 10].iter();
@@ -138,10 +135,10 @@ async fn churn() -> bool {
         runs as f64 / CHURN_PER_HOUR as f64 * 60.0,
         time.as_secs_f64()
     );
-    let holds = end <= fifth * MAX_GROWTH && end <= MAX_RESIDENT_MIB;
-    let word = verdict(holds);
-    println!("growth {:.2}, at most {MAX_GROWTH}: {word}", end / fifth);
-    holds
+    budget.check(
+        "memory in the last fifth of the churn / in the second",
+        end / fifth,
+    );
 }
 
 /// A watch event as text, to be copied for many runs.

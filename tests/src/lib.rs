@@ -11,6 +11,7 @@
 
 pub mod admin;
 pub mod api_server;
+pub mod budget;
 pub mod deployed;
 pub mod e2e;
 pub mod events;

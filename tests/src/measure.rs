@@ -87,9 +87,3 @@ pub fn mappings(process: u32) -> BTreeMap<String, usize> {
     }
     all
 }
-
-/// Returns the word for the result of a check: `holds` or `BROKEN`.
-#[must_use]
-pub fn verdict(holds: bool) -> &'static str {
-    if holds { "holds" } else { "BROKEN" }
-}

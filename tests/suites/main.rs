@@ -13,6 +13,7 @@ mod answers;
 mod api_proxy;
 mod api_server;
 mod builds;
+mod budgets;
 mod bundled;
 mod catalog;
 mod citations;

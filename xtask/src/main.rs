@@ -242,6 +242,7 @@ fn bench(args: &[String]) -> Result<(), Problem> {
         .args([
             "bench",
             "--workspace",
+            "--no-fail-fast",
             "--bench",
             "cost",
             "--bench",
