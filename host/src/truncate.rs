@@ -29,10 +29,9 @@ pub(crate) fn head(bytes: &[u8]) -> &[u8] {
     bytes.get(..end).unwrap_or_default()
 }
 
-/// Returns the part of `bytes` to keep as the tail of a text that was cut within the first word of
-/// `bytes`. It begins after the first line break within the first 8 KiB; otherwise after the first
-/// blank and a few more words, which are omitted. A word without a blank after it is omitted
-/// completely, whatever its length.
+/// Returns what to keep of `bytes`, the rest of a text that was cut within the first word of
+/// `bytes`. Omits all up to the first line break, if it is within the first 8 KiB; otherwise the
+/// first word, of any length, and at most three more.
 pub(crate) fn tail(bytes: &[u8]) -> &[u8] {
     let near = bytes
         .get(..bytes.len().min(LINE_SEARCH_BYTES))

@@ -67,7 +67,7 @@ const PLACES: [&str; 10] = [
     "reason",
 ];
 
-/// Names that a tenant chooses.
+/// Kinds of names that a tenant chooses; here they contain secrets.
 const NAMES: [&str; 3] = ["name of a label", "name of a variable", "name of a result"];
 
 fn compressed(message: &str) -> String {

@@ -120,9 +120,9 @@ pub fn stamp(attribute: &str) -> String {
 /// How a plugin of [`quoting`] ends its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotingEnd {
-    /// With an error that is the whole log.
+    /// With an error whose message is the whole log of the step.
     Error,
-    /// By dropping the event; the reason is the whole log.
+    /// By dropping the event, with the whole log of the step as the reason.
     Drop,
     /// With a trap, if the log is long. The samples of the self-test have short logs.
     Trap,

@@ -152,7 +152,8 @@ async fn pass(client: &mut TcpStream, upstream: SocketAddr, answers: usize) -> i
         let left = answers.try_into().unwrap_or(u64::MAX);
         let mut some = (&mut from_server).take(left);
         io::copy(&mut some, &mut to_client).await?;
-        // By then the receiver has the request.
+        // Waits for a further byte of the server. When it arrives, the server has received the
+        // request.
         from_server.peek(&mut [0]).await
     };
     tokio::select! {

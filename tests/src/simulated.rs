@@ -156,8 +156,8 @@ impl History {
         let over = none_left || first_oom(&containers).is_some_and(|end| end < ready);
         let ready = Some(ready).filter(|_| !over);
         if over {
-            // The TaskRun is done before READY, so containers that would be killed later wait until
-            // the end.
+            // The TaskRun is done before READY. Kills that are planned for later do not happen:
+            // their containers wait for READY.
             for container in containers
                 .iter_mut()
                 .filter(|container| container.ended > Some(early))

@@ -29,8 +29,8 @@ esac
 /// Returns the arguments of cargo, and the output.
 fn xtask(folder: &Path, arguments: &[&str]) -> (Vec<String>, String) {
     let (cargo, notes) = (folder.join("cargo"), folder.join("notes"));
-    // Another process writes the script: a file that this process has just written cannot be
-    // executed while another thread starts a program.
+    // Another process writes the script. If this process wrote it, a program that another thread
+    // starts would inherit the open file, and executing the script would fail (ETXTBSY).
     let mut writer = Command::new("sh");
     writer.args([
         "-c",

@@ -159,7 +159,8 @@ fn the_first_step_does_not_start_before_the_last_container() {
 
 #[test]
 fn a_first_step_with_false_when_never_starts() {
-    // The end of the step is reported 3.1 s after the annotation, as in a-success.
+    // The end of the step is reported 3.4 s after the annotation: later than WHEN_START_DELAY, but
+    // before FIRST_WHEN_START_DELAY.
     let mut events = watch_events("m-when");
     for event in pod_events(&mut events) {
         let containers = event["object"]["spec"]["containers"]

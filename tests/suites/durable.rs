@@ -72,7 +72,7 @@ async fn killed_at_any_moment_it_loses_nothing() {
     );
 }
 
-/// Returns true if `events` different events were accepted.
+/// Returns true if the accepted events, without repetitions, are exactly `events`.
 fn has_all(requests: &[Request], events: usize) -> bool {
     let accepted = requests
         .iter()

@@ -56,7 +56,7 @@ fn yes() -> Value {
 /// Rules of the Pod Security Standards. A field that exists in the pod and in its containers is
 /// checked in both; `deploy/` sets it once, in the pod.
 const RESTRICTED: [Rule; 22] = [
-    // baseline
+    // Rules of the standard `baseline`.
     rule(
         "host process",
         Of::Pod,

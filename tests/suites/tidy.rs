@@ -323,8 +323,8 @@ fn module(names: &[&str]) -> Option<PathBuf> {
     .find(|file| file.exists())
 }
 
-/// Returns true if such a test or module exists. Tests of a room may be in a module `tests` within
-/// its file.
+/// Returns true if `names` is the path of a test or of a module. The tests of a room may be in a
+/// module `tests` within its file.
 fn is_there(names: &[&str]) -> bool {
     let Some((test, place)) = names.split_last() else {
         return false;

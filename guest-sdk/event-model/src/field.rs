@@ -32,7 +32,7 @@ pub enum OnStrip {
     /// The field stays, but only with those members that have their own row in `FIELDS` and are
     /// kept by this row.
     KeepMembers,
-    /// It goes.
+    /// The field is removed.
     Remove,
 }
 

@@ -230,8 +230,8 @@ impl StepContext<'_> {
         }
         let succeeded = ended.succeeded();
         if !ran {
-            // If the end in the TaskRun is synthetic, the container was alive when Tekton marked
-            // the run as failed.
+            // Tekton wrote the end itself, so the container was still alive when Tekton marked the
+            // run as failed.
             let given_up = matches!(ender, EndedBy::Tekton(_));
             return match ended_with_pod || succeeded || given_up {
                 true => self.never_started(ended.finished_at),

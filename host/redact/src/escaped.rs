@@ -1,5 +1,5 @@
-//! Words of a text with escapes (percent encoding, or those of JSON). Maps places in the decoded
-//! word back to places in the text.
+//! Decodes the words of a text that contain escapes (of percent encoding or JSON), and maps places
+//! in a decoded word back to places in the text.
 
 use crate::text::Text;
 use std::ops::Range;

@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-/// Counts of quotation marks in a text. Each count continues from the last place.
+/// Counts the quotation marks in ranges of a text. Each count starts from the result for the
+/// previous range.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     double: Cell<Counted>,

@@ -86,7 +86,7 @@ fn step(nfa: &NFA, states: Vec<StateID>) -> Option<(Bytes, Vec<StateID>)> {
     Some((bytes, after))
 }
 
-/// Length of the longest match, in bytes, from which a pattern counts as long.
+/// A pattern counts as long if its longest match has at least this many bytes.
 const LONG: usize = 256;
 
 /// Returns the longest beginning of a pattern that is a pattern itself and matches less than [`LONG`]

@@ -326,7 +326,8 @@ impl CompiledRule {
     }
 
     fn compile(&self) -> Option<Pattern> {
-        // `regex` has checked the size; here it is only a guard.
+        // The crate `regex` has already checked the size in `check`. The bounds here are only a
+        // guard.
         let pattern = Pattern::new(&self.pattern, 2 * MAX_COMPILED_BYTES, MAX_COMPILED_BYTES);
         let pattern = pattern.ok()?;
         let matches_empty = pattern.is_match("", &mut meter::until(None)).ok()?;

@@ -94,7 +94,8 @@ impl Runs {
         run.end.min(limit)
     }
 
-    /// Returns the start of the bytes of a class that end at `from`, at most `most` bytes away.
+    /// Returns where the run of bytes of a class that ends at `from` starts, looking back at most
+    /// `most` bytes.
     pub(crate) fn start(&self, bytes: &[u8], class: Class, from: usize, most: usize) -> usize {
         let floor = from.saturating_sub(most);
         let Some(memo) = self.0.get(class as usize) else {

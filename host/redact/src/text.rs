@@ -221,7 +221,8 @@ impl<'t> Text<'t> {
         self.runs.end(self.text.as_bytes(), class, from, most)
     }
 
-    /// Returns the start of the bytes of a class that end at `from`, at most `most` bytes away.
+    /// Returns where the run of bytes of a class that ends at `from` starts, looking back at most
+    /// `most` bytes.
     pub(crate) fn run_start(&self, class: Class, from: usize, most: usize) -> usize {
         self.runs.start(self.text.as_bytes(), class, from, most)
     }

@@ -95,7 +95,8 @@ struct Change {
 }
 
 impl Change {
-    /// Takes the stamp of a look. Returns it if the file has changed and its writer has finished.
+    /// Takes the stamp that the latest check found. Returns this stamp if the file has changed and
+    /// its writer has finished.
     fn look(&mut self, stamp: Option<FileStamp>) -> Option<FileStamp> {
         let stamp = stamp.filter(|(.., size)| *size > 0);
         let before = std::mem::replace(&mut self.last, stamp);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// Member of the data that holds the receipt.
 const MEMBER: &str = "redaction";
-/// Most rules that a receipt lists.
+/// Maximum number of rules that a receipt lists.
 const MAX_RULES: usize = 32;
 /// Maximum number of plugins that a receipt lists in addition to the first one.
 const MAX_OTHERS: usize = 8;

@@ -15,8 +15,8 @@ pub(crate) fn is_fair(own: u64, size: u64, free: u64) -> bool {
     own == 0 || own + size <= free.saturating_mul(MAX_TIMES_FREE)
 }
 
-/// Maximum number of removed events whose numbers a namespace keeps, beyond the number of its
-/// remaining events.
+/// A namespace keeps the sequence numbers of at most as many removed events as it has remaining
+/// ones, plus this many.
 const MAX_STALE_SEQS: usize = 64;
 
 /// The events of one namespace.

@@ -211,7 +211,8 @@ mod tests {
         let found = values("kubernetes.io/dockerconfigjson", &[(key, &document)], false);
         let wanted = ["identity-1", "pass-word-1", &auth, "Tr0ub:4dor"].map(|value| (key, value));
         assert_eq!(found, expected(&wanted));
-        // A value that is no such configuration counts as one secret value.
+        // A value that cannot be parsed as a configuration of registries counts as one secret
+        // value.
         let found = values(
             "kubernetes.io/dockerconfigjson",
             &[(key, "{no json")],

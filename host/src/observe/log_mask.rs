@@ -33,7 +33,7 @@ pub struct LogMask {
     pub guards: Vec<Arc<dyn CutGuard>>,
 }
 
-/// Returns how the log of a container is masked. Called before the log is read.
+/// Decides how the log of a container is masked. Asked before the log is read.
 pub trait LogMasks: Debug + Send + Sync {
     /// Returns the mask of a log. May wait until the secrets that it must mask are known.
     fn mask_of<'a>(&'a self, target: &'a LogTarget) -> BoxFuture<'a, LogMask>;

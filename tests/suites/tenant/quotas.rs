@@ -295,7 +295,7 @@ async fn a_sink_that_fails_on_one_namespaces_events_takes_those_of_others() {
     let config = config.replace(&format!("maxBytes: {SMALL}"), "maxBytes: 33554432");
     let mut running = JoinSet::new();
     start(&server, &config, &mut running).await;
-    // Nothing more is sent to it.
+    // After five failures the breaker is open.
     sink.wait_for(5).await;
     let mut innocent = BTreeSet::new();
     for number in 0..5 {

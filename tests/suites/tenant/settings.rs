@@ -235,8 +235,8 @@ async fn a_span_context_of_a_later_version_is_read_as_the_version_that_is_known(
 async fn an_invalid_span_context_spoils_no_spans() {
     let folder = tempfile::tempdir().unwrap();
     let zero = "0".repeat(16);
-    // Ignores each invalid `traceparent`: a collector would refuse a whole request because of one
-    // trace without an id.
+    // The observer must ignore each of these invalid `traceparent`s: a collector would refuse a
+    // whole request because of one span with an invalid id.
     for spoiled in [
         "-".repeat(55),
         format!("00-{FOREIGN}-{zero}-01"),

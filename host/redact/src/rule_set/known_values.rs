@@ -13,8 +13,8 @@ use std::ops::Range;
 /// Shortest base64 text that counts as part of a value. Shorter texts are often equal by chance.
 const MIN_BASE64_CHARS: usize = 6;
 
-/// All ASCII characters except the unreserved ones of RFC 3986, which most libraries leave as they
-/// are. encodeURIComponent also leaves `! * ' ( )`.
+/// The ASCII characters to percent-encode: all except the unreserved ones of RFC 3986, as most
+/// libraries do. encodeURIComponent also leaves `! * ' ( )` as they are.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')

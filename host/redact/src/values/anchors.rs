@@ -7,7 +7,7 @@ pub(super) const LONG: usize = 6;
 /// Bytes of the anchor of a string that is shorter than [`LONG`].
 pub(super) const SHORT: usize = 4;
 
-/// The bits of a key of [`LONG`] bytes.
+/// Mask of the bits that a key of [`LONG`] bytes uses.
 pub(super) const LONG_KEY: u64 = (1 << 48) - 1;
 
 /// Returns the key of an anchor, in the same form as the rolling key of a text.

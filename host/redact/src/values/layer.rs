@@ -23,8 +23,8 @@ pub(super) enum Origin<'a> {
 }
 
 impl Layer<'_> {
-    /// Returns the range of the text that some bytes come from: all characters that encode a bit of
-    /// these bytes.
+    /// Returns the range of the text that the bytes of `range` come from: all characters that
+    /// encode at least one bit of them.
     pub(super) fn source(&self, range: Range<usize>) -> Range<usize> {
         let Some(last) = range.end.checked_sub(1) else {
             return 0..0;

@@ -278,7 +278,8 @@ impl ValueSearch {
 
     /// Searches UTF-16 text, in both byte orders, from the first byte and from the second.
     fn utf16(&self, layer: &Layer<'_>, found: &mut dyn FnMut(Range<usize>)) {
-        // Three ASCII characters in a row.
+        // A quick test for UTF-16: three ASCII characters in a row have three zeros, each two bytes
+        // apart.
         let is_zero = |at: usize| layer.bytes.get(at) == Some(&0);
         let mut zeros = memchr::memchr_iter(0, layer.bytes);
         if !zeros.any(|at| is_zero(at + 2) && is_zero(at + 4)) {

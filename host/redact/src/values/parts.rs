@@ -111,11 +111,12 @@ fn add_line(line: &str, parts: &mut Vec<Part>) -> bool {
         return false;
     }
     add(line, true, parts);
-    // A line that consists of signs has a short skeleton, and is not found in all encodings.
+    // A line that is mostly quotation marks, blanks and other signs has a short skeleton (see
+    // `escapes`), and is not found in all encodings.
     undo_value(line.as_bytes()).skeleton.len() >= MIN_PART
 }
 
-/// Returns whether one of several texts in a document may be a secret. A word, or an address
+/// Returns whether a text in a document with several texts may be a secret. A word, or an address
 /// without credentials, is too ordinary.
 fn is_secret(text: &str) -> bool {
     let is_address = text.contains("://") && !text.contains(['@', '?']);

@@ -66,7 +66,7 @@ fn is_left(masked: &str, secret: &str, public: &str) -> bool {
     })
 }
 
-/// Counts places.
+/// Counts the places of secrets, and how many of them were masked.
 #[derive(Default)]
 struct Tally {
     name: String,

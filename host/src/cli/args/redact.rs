@@ -23,7 +23,8 @@ pub(crate) struct RedactArgs {
     /// Files to mask, in this order; `-` or none is standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Configuration (YAML or JSON) with the members without, only, rules, values, replacement
+    /// Configuration (YAML or JSON). Its possible members: rules, only, without, values,
+    /// replacement
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Mask the content of this file, too, in its usual encodings. Repeatable

@@ -175,7 +175,7 @@ impl Package {
             .filter(|text| text.len() as u64 <= MAX_SIGNATURE_BYTES)
             .map(|text| String::from_utf8_lossy(&text).into());
         let module = files.remove(module).unwrap_or_default().into();
-        // Ignored settings would mislead their author.
+        // Refuses other package files: their author would believe that they have an effect.
         if let Some(name) = files.into_keys().find(|name| is_package_file(name)) {
             return Err(PackageError::UnknownFile(name));
         }

@@ -68,7 +68,7 @@ pub(super) fn name_at<'t>(text: &Text<'t>, keyword: &Range<usize>) -> Option<Nam
     if keyword.start - start == MAX_NAME {
         return None;
     }
-    // Characters outside ASCII that are not letters are no part of the name.
+    // The name begins after the last sign outside ASCII, such as `→`.
     if !text.slice(start..keyword.start).is_ascii() {
         start += after_last_sign(text, text.slice(start..keyword.start));
     }

@@ -150,7 +150,8 @@ pub(super) fn closing(text: &Text<'_>, quote: Quote) -> Option<(usize, usize)> {
                 from = at + 1;
                 let count = backslashes_before(text, at).min(at - quote.content);
                 let is_escaped = if count < depth {
-                    // The text around it ends.
+                    // A mark with fewer backslashes closes the text around this quotation, so the
+                    // value ends too.
                     return Some((at - count, at));
                 } else {
                     let (more, unit) = (count - depth, 2 * (depth + 1));

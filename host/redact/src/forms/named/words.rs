@@ -73,7 +73,7 @@ fn is_plain_word(part: &str) -> bool {
     if letters.len() > 60 || is_camel_with_numbers(part) {
         return letters.len() <= 60;
     }
-    // `TestIssue10281`, but not `hunter12345`.
+    // Maximum number of digits at the end: `TestIssue10281` is a plain word, `hunter12345` is not.
     let most = if letters.bytes().any(|b| b.is_ascii_uppercase()) && letters.len() >= 8 {
         6
     } else {
@@ -232,8 +232,8 @@ fn is_diverse(text: &str) -> bool {
             most = most.max(*count);
         }
     }
-    // The entropy is at least the logarithm of the length divided by the count of the most frequent
-    // byte. The binary logarithm of 7 is 2.807.
+    // The entropy is at least log2(n / m), where n is the length of the text and m the count of its
+    // most frequent byte; log2(7) is 2.807.
     usize::from(most) * 7 <= text.len() && most < u8::MAX || entropy(text) >= 2.8
 }
 
