@@ -12,8 +12,8 @@
 mod answers;
 mod api_proxy;
 mod api_server;
-mod builds;
 mod budgets;
+mod builds;
 mod bundled;
 mod catalog;
 mod citations;
