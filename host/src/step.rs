@@ -12,14 +12,8 @@ use std::sync::Arc;
 use step_observer_core::Transition;
 
 /// Labels or annotations, sorted by name. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StringMap(Arc<[(Arc<str>, Arc<str>)]>);
-
-impl Default for StringMap {
-    fn default() -> Self {
-        Self(Arc::from([]))
-    }
-}
 
 impl FromIterator<(Arc<str>, Arc<str>)> for StringMap {
     fn from_iter<I: IntoIterator<Item = (Arc<str>, Arc<str>)>>(entries: I) -> Self {

@@ -28,6 +28,45 @@ fn any_stream() -> impl Strategy<Value = (String, Vec<Value>)> {
     prop_oneof![proptest::sample::select(streams()), simulated]
 }
 
+/// Returns a stream's name, the last state of each TaskRun with all states of its Pods, and their
+/// deletions. All TaskRuns have ended at a known time.
+fn any_ended_run() -> impl Strategy<Value = (String, Vec<Value>, Vec<Value>)> {
+    let typed = |event: &Value, kind: &str| {
+        let mut event = event.clone();
+        event["type"] = kind.into();
+        event
+    };
+    let last_states = move |(name, events): (String, Vec<Value>)| {
+        let mut last: BTreeMap<String, Value> = BTreeMap::new();
+        for event in &events {
+            last.insert(
+                event["object"]["metadata"]["uid"].to_string(),
+                event.clone(),
+            );
+        }
+        let gone: Vec<Value> = last.values().map(|event| typed(event, "DELETED")).collect();
+        let runs = last.into_values().filter(|event| !is_pod(event));
+        let runs: Vec<Value> = runs.map(|event| typed(&event, "ADDED")).collect();
+        let has_ended = |run: &Value| run["object"]["status"]["completionTime"].is_string();
+        let pods = events.iter().filter(|event| is_pod(event));
+        let pods = pods.map(|event| typed(event, "ADDED"));
+        let all_ended = !runs.is_empty() && runs.iter().all(has_ended);
+        all_ended.then(|| {
+            (
+                name,
+                runs.iter().cloned().chain(pods).collect::<Vec<_>>(),
+                gone,
+            )
+        })
+    };
+    any_stream()
+        .prop_filter_map("a TaskRun has not ended", last_states)
+        .prop_flat_map(|(name, listing, gone)| {
+            let orders = (Just(listing).prop_shuffle(), Just(gone).prop_shuffle());
+            orders.prop_map(move |(listing, gone)| (name.clone(), listing, gone))
+        })
+}
+
 /// Returns the ids of the end events, with the reason of each.
 fn ends(records: &[StepRecord]) -> BTreeMap<String, String> {
     records
@@ -398,6 +437,20 @@ proptest! {
             });
             prop_assert!(podless, "{}: {} is lost", name, event_id(record));
         }
+    }
+
+    /// Row 19: a run that ended long before the horizon emits nothing, in whatever order its objects
+    /// are listed and deleted. Then nothing of it is left.
+    #[test]
+    fn a_run_that_ended_long_ago_emits_nothing((name, listing, gone) in any_ended_run(), cut in any::<prop::sample::Index>()) {
+        let mut all = at_once(changes(&[listing, gone].concat()));
+        let at = all[0].at;
+        all.insert(cut.index(all.len() + 1), listed(at));
+        let mut tracker = Tracker::new(Ledger::new(Timestamp::MAX));
+        let mut records = feed(&mut tracker, all);
+        records.extend(settle(&mut tracker, Timestamp::MAX));
+        prop_assert!(records.is_empty(), "{}: {:?}", name, ids(&records));
+        prop_assert_eq!(tracker.run_count(), 0, "{}", name);
     }
 
     /// Law 6: interleaved streams of different runs emit what each emits alone.

@@ -3,10 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use step_observer_tests::admin::{ADMIN_ARGS, admin_address, get_until};
 use step_observer_tests::api_server::{ApiServer, Fault};
 use step_observer_tests::events::finished_run;
 use step_observer_tests::observer::Observer;
-use step_observer_tests::recording::{expected_ids, set_recorded_logs, watch_events};
+use step_observer_tests::recording::{copies, expected_ids, set_recorded_logs, watch_events};
 use step_observer_tests::sink::{HttpSink, assert_exactly, event_ids};
 
 fn play(server: &ApiServer, events: &[Value]) {
@@ -188,4 +189,94 @@ async fn history_begins_where_the_clusters_clock_says() {
         assert_eq!(code, Some(0), "{minutes}: {log}");
         assert_exactly(&sink, &expected);
     }
+}
+
+/// TaskRuns that ended before `lookBack`, and TaskRuns whose first step runs.
+const ENDED_RUNS: usize = 600;
+const RUNNING_RUNS: usize = 20;
+
+/// Returns the last TaskRun and Pod of these runs of the recording `a-success`, in turns. They are
+/// moved in time so that the last of `events` was `ago` before now.
+fn runs(events: &[Value], ago: SignedDuration, numbers: std::ops::Range<usize>) -> Vec<Value> {
+    let mut last = Timestamp::MIN;
+    events
+        .iter()
+        .for_each(|event| latest(&event["object"], &mut last));
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the cluster's clock goes by ours"
+    )]
+    let offset = Timestamp::now() - ago - last;
+    let all = copies(events, numbers.end).split_off(numbers.start * 2);
+    let moved = |text: String| {
+        let mut event = serde_json::from_str(&text).unwrap();
+        shift(&mut event, offset);
+        event
+    };
+    all.into_iter().map(moved).collect()
+}
+
+/// Runs that ended long ago are listed in large pages and emit nothing, whether their Pods are gone
+/// or still there, and whatever happens to them later. They delay no event of the other runs.
+#[tokio::test]
+async fn runs_that_ended_long_ago_emit_nothing() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let events = watch_events("a-success");
+    let starts = |event: &Value| {
+        event["object"]["kind"] == "Pod"
+            && event["object"]["metadata"]["annotations"]["tekton.dev/ready"] == "READY"
+    };
+    let started = events.iter().position(starts).unwrap();
+    let ended = runs(&events, SignedDuration::from_hours(3), 0..ENDED_RUNS);
+    // The Pod of one of them is still there. Pods are listed last.
+    let without_pods = ended.chunks(2).map(|run| &run[0]);
+    without_pods
+        .chain([&ended[1]])
+        .for_each(|event| server.play(event));
+    server.script("list pods", [Fault::Throttle(1)]);
+    let minute = SignedDuration::from_mins(1);
+    let all = ENDED_RUNS + RUNNING_RUNS;
+    let running = runs(&events[..=started], minute, ENDED_RUNS..all + 1);
+    let (late, running) = running.split_at(2);
+    play(&server, running);
+    let args = [&["--to", &sink.url][..], &ADMIN_ARGS].concat();
+    let mut observer = Observer::with_config(&server, "", &args);
+    let admin = admin_address(&mut observer).await;
+    sink.wait_for(RUNNING_RUNS).await;
+    let tracks = async |runs: usize| {
+        let runs = format!("\"runsTracked\":{runs},");
+        get_until(&admin, "/status", |_, body| {
+            body.replace(' ', "").contains(&runs)
+        })
+        .await
+    };
+    tracks(all).await;
+
+    let mut labelled = ended[2].clone();
+    labelled["object"]["metadata"]["labels"]["kept"] = "yes".into();
+    server.put(labelled["object"].take());
+    for gone in [&ended[0], &ended[1], &ended[4]] {
+        server.delete(gone["object"].clone());
+    }
+    play(&server, late);
+    sink.wait_for(RUNNING_RUNS + 1).await;
+    tracks(all - 1).await;
+
+    let kinds: Vec<String> = sink
+        .requests()
+        .iter()
+        .map(|request| request.header("ce-type").to_owned())
+        .collect();
+    let expected = "dev.tekton.event.plugin.step.started.v1";
+    assert_eq!(kinds, vec![expected; RUNNING_RUNS + 1]);
+    let requests = server.requests();
+    let pages = requests
+        .iter()
+        .filter_map(|request| request.strip_prefix("list taskruns"))
+        .map(|query| query.split_once("\"limit\": \"").unwrap().1)
+        .map(|rest| rest.split_once('"').unwrap().0);
+    assert_eq!(pages.collect::<Vec<_>>(), ["50", "100", "200", "400"]);
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("unclaimed"), "{log}");
 }

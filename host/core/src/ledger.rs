@@ -100,6 +100,12 @@ impl Ledger {
         self.runs.get(run_uid).is_none_or(|run| run.is_settled())
     }
 
+    /// Returns the time before which ended runs are history.
+    #[must_use]
+    pub fn horizon(&self) -> Timestamp {
+        self.horizon
+    }
+
     /// Returns true once [`Ledger::mark_listed`] was called.
     #[must_use]
     pub fn is_listed(&self) -> bool {

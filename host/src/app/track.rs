@@ -236,9 +236,27 @@ impl TrackOutputs {
     }
 }
 
+/// Sleeps until a time. Returns at once if it has passed: many runs are due together after the first
+/// lists, and a timer takes at least a millisecond.
 async fn sleep_until(wake: Option<Timestamp>) {
     if let Some(wake) = wake {
         let wait = Duration::try_from(wake.duration_since(clock::now())).unwrap_or_default();
-        tokio::time::sleep(wait).await;
+        match wait.is_zero() {
+            true => tokio::task::coop::consume_budget().await,
+            false => tokio::time::sleep(wait).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_time_that_has_passed_needs_no_timer() {
+        let second = Duration::from_secs(1);
+        let is_over = |at| sleep_until(Some(at)).now_or_never().is_some();
+        assert!(is_over(clock::now() - second));
+        assert!(!is_over(clock::now() + 60 * second));
     }
 }

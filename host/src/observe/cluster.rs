@@ -23,8 +23,8 @@ use tracing::{info, warn};
 /// Number of consecutive refusals after which the other namespaces no longer wait for this one.
 const MAX_REFUSALS: u32 = 4;
 
-/// Maximum number of objects in one page of a list.
-const PAGE_SIZE: u32 = 50;
+/// Maximum number of objects in one page of a list, as in client-go.
+const MAX_PAGE_SIZE: u32 = 500;
 
 /// The objects that the observer watches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -98,7 +98,7 @@ pub async fn watch(
             labels: Some(parts.join(",")).filter(|selector| !selector.is_empty()),
             fields: None,
             timeout_seconds: config.watch_timeout_seconds.get(),
-            page_size: PAGE_SIZE,
+            max_page_size: MAX_PAGE_SIZE,
         }
     };
     let initial_lists = Arc::new(Locked::new(InitialLists::new(&scopes)));

@@ -191,7 +191,7 @@ impl RunFacts {
                     self.pod_names.remove(0);
                 }
                 self.pod_names.reserve_exact(1);
-                self.pod_names.push(texts.text(name));
+                self.pod_names.push(texts.share(name));
             }
         }
     }

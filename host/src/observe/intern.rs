@@ -19,13 +19,25 @@ pub(super) struct Interner {
 
 impl Interner {
     pub(super) fn text(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.texts.get(text) {
-            return known.clone();
+        match self.texts.get(text) {
+            Some(known) => known.clone(),
+            None => self.add(text.into()),
         }
+    }
+
+    /// Does the same as [`Interner::text`], but keeps this `Arc` if the text is new, so that it has
+    /// one copy together with the owner of the `Arc`.
+    pub(super) fn share(&mut self, text: &Arc<str>) -> Arc<str> {
+        match self.texts.get(text) {
+            Some(known) => known.clone(),
+            None => self.add(text.clone()),
+        }
+    }
+
+    fn add(&mut self, new: Arc<str>) -> Arc<str> {
         if self.texts.len() >= self.purge_at.max(PURGE_MIN) {
             self.purge();
         }
-        let new: Arc<str> = text.into();
         self.bytes += new.len();
         self.texts.insert(new.clone());
         new
@@ -54,6 +66,11 @@ mod tests {
         let mut interner = Interner::default();
         let kept = interner.text("kept");
         assert!(Arc::ptr_eq(&kept, &interner.text("kept")));
+        assert!(Arc::ptr_eq(&kept, &interner.share(&"kept".into())));
+        let own: Arc<str> = "own".into();
+        assert!(Arc::ptr_eq(&own, &interner.share(&own)));
+        assert!(Arc::ptr_eq(&own, &interner.text("own")));
+        drop(own);
         for number in 0..10 * PURGE_MIN {
             interner.text(&number.to_string());
         }

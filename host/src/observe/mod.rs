@@ -14,6 +14,7 @@ mod entrypoint;
 mod error;
 mod facts;
 mod followed_log;
+mod history_runs;
 mod initial_lists;
 mod intern;
 mod large_reads;

@@ -16,7 +16,7 @@ use tracing::warn;
 /// Label of a ConfigMap that contains a plugin.
 pub const PLUGIN_LABEL: &str = "step-observer.dev/plugin";
 /// Number of ConfigMaps in one page of a list. Each of them can hold 1 MiB.
-const PAGE_SIZE: u32 = 8;
+const MAX_PAGE_SIZE: u32 = 8;
 /// Timeout of writing an Event.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bounds the bytes of the note of an Event (events.k8s.io/v1).
@@ -61,7 +61,7 @@ pub async fn watch_plugins(
         labels: Some(format!("{PLUGIN_LABEL}=true")),
         fields: None,
         timeout_seconds: watch::DEFAULT_TIMEOUT_SECONDS,
-        page_size: PAGE_SIZE,
+        max_page_size: MAX_PAGE_SIZE,
     };
     let mut known = KnownConfigMaps::default();
     let mut watch = std::pin::pin!(watch::watch_objects(client, Some(&namespace), config));

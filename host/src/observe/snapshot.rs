@@ -63,9 +63,9 @@ impl SlimPod {
             .filter(|status| !is_sidecar(spec, &status.name))
             .find_map(init_failure);
         Some(PodSnapshot {
-            uid: texts.text(metadata.uid.as_deref()?),
-            name: texts.text(metadata.name.as_deref()?),
-            run_uid: texts.text(&owner.uid),
+            uid: texts.share(metadata.uid.as_ref()?),
+            name: texts.share(metadata.name.as_ref()?),
+            run_uid: texts.share(&owner.uid),
             created: times.created,
             phase: match status.phase.as_deref() {
                 Some("Running") => PodPhase::Running,
@@ -247,14 +247,33 @@ fn terminated(ended: &Terminated, times: PlausibleTimes) -> step_observer_core::
 }
 
 impl SlimTaskRun {
+    /// Returns whether another controller than Tekton's runs this TaskRun.
+    fn is_foreign(&self) -> bool {
+        let manager = self.spec.managed_by.as_deref();
+        manager.is_some_and(|manager| manager != TEKTON_CONTROLLER)
+    }
+
+    /// Returns when the last attempt of this TaskRun ended. `None` if an attempt has not ended, if
+    /// one of the times is unknown at `now`, or if another controller runs the TaskRun.
+    pub(super) fn ended_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_foreign() {
+            return None;
+        }
+        let times = PlausibleTimes::new(&self.metadata, now);
+        let end = |conditions: &[Condition], completed: Option<Timestamp>| {
+            verdict(conditions)?;
+            times.cluster_time(completed)
+        };
+        let mut last = end(&self.status.conditions, self.status.completion_time)?;
+        for attempt in &self.status.retries_status {
+            last = last.max(end(&attempt.conditions, attempt.completion_time)?);
+        }
+        Some(last)
+    }
+
     /// Returns the snapshot of this TaskRun at `now`; `None` if another controller runs it.
     pub(super) fn snapshot(&self, now: Timestamp, texts: &mut Interner) -> Option<TaskRunSnapshot> {
-        if self
-            .spec
-            .managed_by
-            .as_deref()
-            .is_some_and(|manager| manager != TEKTON_CONTROLLER)
-        {
+        if self.is_foreign() {
             return None;
         }
         let times = PlausibleTimes::new(&self.metadata, now);
@@ -274,14 +293,14 @@ impl SlimTaskRun {
                 completion_time,
                 steps,
             } = status;
-            let mut attempt = attempt(conditions, pod_name, *completion_time, steps, times);
+            let mut attempt = attempt(conditions, pod_name, *completion_time, steps, times, texts);
             forget_stale_ends(&mut attempt, archived.last());
             archived.push(attempt);
         }
-        let mut current = attempt(conditions, pod_name, *completion_time, steps, times);
+        let mut current = attempt(conditions, pod_name, *completion_time, steps, times, texts);
         forget_stale_ends(&mut current, archived.last());
         Some(TaskRunSnapshot {
-            uid: texts.text(self.metadata.uid.as_deref()?),
+            uid: texts.share(self.metadata.uid.as_ref()?),
             archived,
             current,
         })
@@ -294,8 +313,9 @@ fn attempt(
     completed: Option<Timestamp>,
     steps: &[StepStatus],
     times: PlausibleTimes,
+    texts: &mut Interner,
 ) -> Attempt {
-    let done = done(conditions, times.cluster_time(completed));
+    let done = done(conditions, times.cluster_time(completed), texts);
     // The steps count only once the attempt has ended. Until then the Pod is the source.
     let steps = match done {
         Some(_) => steps
@@ -305,7 +325,7 @@ fn attempt(
         None => Vec::new(),
     };
     Attempt {
-        pod_name: pod_name.clone(),
+        pod_name: texts.share(pod_name),
         done,
         steps,
     }
@@ -326,15 +346,22 @@ fn forget_stale_ends(attempt: &mut Attempt, before: Option<&Attempt>) {
     }
 }
 
-fn done(conditions: &[Condition], completed: Option<Timestamp>) -> Option<Done> {
+/// Returns the condition `Succeeded`, once it is no longer `Unknown`.
+fn verdict(conditions: &[Condition]) -> Option<&Condition> {
     let condition = conditions
         .iter()
         .find(|condition| &*condition.kind == "Succeeded")?;
-    if !matches!(&*condition.status, "True" | "False") {
-        return None;
-    }
+    matches!(&*condition.status, "True" | "False").then_some(condition)
+}
+
+fn done(
+    conditions: &[Condition],
+    completed: Option<Timestamp>,
+    texts: &mut Interner,
+) -> Option<Done> {
+    let condition = verdict(conditions)?;
     Some(Done {
-        reason: condition.reason.clone(),
+        reason: texts.share(&condition.reason),
         at: completed,
         image_error_step: image_error_step(&condition.message),
     })

@@ -86,7 +86,7 @@ async fn watch_setting(
         labels: None,
         fields: Some(format!("metadata.name={name}")),
         timeout_seconds: watches::DEFAULT_TIMEOUT_SECONDS,
-        page_size: 1,
+        max_page_size: 1,
     };
     let mut is_present = false;
     let changes = watches::watch_objects::<SlimConfigMap>(client, Some(namespace), config);

@@ -4,6 +4,7 @@
 use super::change::{Change, Finding};
 use super::deferred_runs::DeferredRuns;
 use super::facts::{PodFacts, RunFacts};
+use super::history_runs::HistoryRuns;
 use super::intern::Interner;
 use super::slim::{SlimPod, SlimTaskRun};
 use super::text_budget;
@@ -25,6 +26,8 @@ pub struct Tracker {
     runs: HashMap<Arc<str>, Box<RunFacts>>,
     /// Facts per UID of a Pod.
     pods: HashMap<Arc<str>, PodFacts>,
+    /// Runs that ended long ago. They are in none of the other maps.
+    history: HistoryRuns,
     texts: Interner,
     /// Pods that their TaskRuns have not named.
     unclaimed: UnclaimedPods,
@@ -57,6 +60,7 @@ impl Tracker {
             unclaimed: UnclaimedPods::default(),
             text_limit: text_budget::MAX_BYTES,
             runs_seen: 0,
+            history: HistoryRuns::new(ledger.horizon()),
             ledger,
             runs: HashMap::new(),
             pods: HashMap::new(),
@@ -86,17 +90,25 @@ impl Tracker {
     pub fn apply(&mut self, change: Change, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
         match change {
+            Change::Pod(pod) if self.is_of_history(&pod) => {}
             Change::Pod(pod) => {
                 if let Some(snapshot) = pod.snapshot(now, &mut self.texts) {
                     self.observe_pod(&pod, snapshot, now, &mut findings);
                 }
             }
             Change::PodGone { uid, run_uid } => {
-                if !self.unclaimed.mark_gone(&uid) {
+                if self.history.remove_pod(&run_uid, &uid) {
+                    findings.push(Finding::Forgotten(run_uid));
+                } else if !self.unclaimed.mark_gone(&uid) {
                     self.remove_pod(&uid, &run_uid, now, &mut findings);
                 }
             }
             Change::TaskRun(run) => self.observe_task_run(&run, now, &mut findings),
+            Change::TaskRunGone { uid } if self.history.contains(&uid) => {
+                if self.history.remove_task_run(&uid) {
+                    findings.push(Finding::Forgotten(uid));
+                }
+            }
             Change::TaskRunGone { uid } => {
                 self.observe(
                     Observation::TaskRunGone { uid: uid.clone() },
@@ -125,6 +137,43 @@ impl Tracker {
             Change::Ended => {}
         }
         findings
+    }
+
+    /// Returns whether a Pod belongs to a run that is history. Nothing is emitted for such a Pod.
+    fn is_of_history(&mut self, pod: &SlimPod) -> bool {
+        let (Some(owner), Some(uid)) = (pod.owner(), &pod.metadata.uid) else {
+            return false;
+        };
+        let text = |text: &Option<Arc<str>>| text.clone().unwrap_or_default();
+        let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
+        let is_named = self.history.has_named(&owner.uid, &namespace, &name);
+        if is_named {
+            self.history.add_pod(&owner.uid, uid);
+        }
+        is_named
+    }
+
+    /// Adds a TaskRun that ended long ago, or updates it. Returns false if the TaskRun is not
+    /// history, or was tracked before it ended.
+    fn observe_history(&mut self, run: &SlimTaskRun, now: Timestamp) -> bool {
+        let Some(uid) = &run.metadata.uid else {
+            return false;
+        };
+        if self.ledger.contains(uid) || !self.history.includes(run, now) {
+            self.history.remove(uid);
+            return false;
+        }
+        let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
+        let namespace = self.texts.text(namespace);
+        self.history.insert(uid, namespace, run);
+        let history = &self.history;
+        let claimed = self.unclaimed.claim(uid, |namespace, name| {
+            history.has_named(uid, namespace, name)
+        });
+        for pod in claimed.into_iter().filter(|pod| !pod.is_gone) {
+            self.history.add_pod(uid, &pod.snapshot.uid);
+        }
+        true
     }
 
     /// Applies the current state of a Pod that belongs to its TaskRun. Any other Pod waits in
@@ -192,6 +241,9 @@ impl Tracker {
     }
 
     fn observe_task_run(&mut self, run: &SlimTaskRun, now: Timestamp, findings: &mut Vec<Finding>) {
+        if self.observe_history(run, now) {
+            return;
+        }
         let Some(snapshot) = run.snapshot(now, &mut self.texts) else {
             return;
         };
@@ -244,11 +296,12 @@ impl Tracker {
 
     /// Reports Pods whose TaskRun is missing from the complete initial lists.
     fn report_pods_without_run(&mut self, now: Timestamp, findings: &mut Vec<Finding>) {
-        let (runs, unlisted) = (&self.runs, &self.unlisted);
+        let (runs, history, unlisted) = (&self.runs, &self.history, &self.unlisted);
         let late = self.unclaimed.report(now, |pod| {
             let is_unknown = runs
                 .get(&pod.snapshot.run_uid)
                 .is_none_or(|run| !run.has_seen_task_run());
+            let is_unknown = is_unknown && !history.contains(&pod.snapshot.run_uid);
             is_unknown && !unlisted.contains(&pod.namespace)
         });
         findings.extend(late.into_iter().map(Finding::Unclaimed));
@@ -278,13 +331,13 @@ impl Tracker {
     /// Returns whether the tracker has state of this TaskRun.
     #[must_use]
     pub fn tracks(&self, run_uid: &str) -> bool {
-        self.ledger.contains(run_uid)
+        self.ledger.contains(run_uid) || self.history.contains(run_uid)
     }
 
     /// Returns the number of TaskRuns for which the tracker has state.
     #[must_use]
     pub fn run_count(&self) -> usize {
-        self.runs.len()
+        self.runs.len() + self.history.len()
     }
 
     /// Returns whether the initial lists of all namespaces are complete.
@@ -483,3 +536,6 @@ fn facts_of<'a>(
 fn is_in(run: Option<&RunFacts>, namespaces: &HashSet<Arc<str>>) -> bool {
     run.is_some_and(|facts| namespaces.contains(facts.namespace()))
 }
+
+#[cfg(test)]
+mod tests;

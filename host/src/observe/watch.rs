@@ -39,8 +39,11 @@ const MIN_WATCH_TIME: Duration = Duration::from_secs(1);
 /// Time for which a watch may stay silent after its timeout.
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
 
+/// Number of objects in the first page of a list. Their size is not known yet.
+const FIRST_PAGE_SIZE: u32 = 50;
+
 /// Desired size of a page of a list. A larger page halves the number of objects in the next one; a
-/// page below an eighth of this size doubles it.
+/// page below half of this size doubles it.
 const TARGET_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bounds the bytes of an error response that are read.
@@ -54,7 +57,7 @@ pub(super) struct WatchConfig {
     /// Seconds after which a watch is renewed.
     pub(super) timeout_seconds: u32,
     /// Maximum number of objects in one page of a list.
-    pub(super) page_size: u32,
+    pub(super) max_page_size: u32,
 }
 
 /// An event of a watch, or the error that interrupted it.
@@ -74,7 +77,7 @@ pub(super) fn watch_objects<K: Object>(
     let watch = Watch::<K> {
         client,
         request: Request::new(K::path(namespace)),
-        page_size: config.page_size,
+        page_size: config.max_page_size.min(FIRST_PAGE_SIZE),
         config,
         state: State::Empty,
         parsed: VecDeque::new(),
@@ -281,7 +284,7 @@ impl<K: Object> Watch<K> {
                 error.classify()
             ))
         })?;
-        self.page_size = next_page_size(self.page_size, self.config.page_size, items.bytes());
+        self.page_size = next_page_size(self.page_size, self.config.max_page_size, items.bytes());
         Ok(metadata)
     }
 
@@ -340,7 +343,7 @@ impl<K: Object> Watch<K> {
 fn next_page_size(current: u32, max: u32, bytes: usize) -> u32 {
     if bytes > TARGET_PAGE_BYTES {
         (current / 2).max(1)
-    } else if bytes < TARGET_PAGE_BYTES / 8 {
+    } else if bytes < TARGET_PAGE_BYTES / 2 {
         current.saturating_mul(2).min(max)
     } else {
         current
@@ -406,7 +409,7 @@ mod tests {
     fn pages_shrink_at_once_and_grow_step_by_step() {
         assert_eq!(next_page_size(50, 50, TARGET_PAGE_BYTES + 1), 25);
         assert_eq!(next_page_size(1, 50, usize::MAX), 1);
-        assert_eq!(next_page_size(3, 50, TARGET_PAGE_BYTES / 4), 3);
+        assert_eq!(next_page_size(3, 50, TARGET_PAGE_BYTES / 2), 3);
         assert_eq!(next_page_size(3, 50, 0), 6);
         assert_eq!(next_page_size(40, 50, 0), 50);
     }
