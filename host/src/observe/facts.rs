@@ -151,9 +151,9 @@ impl RunFacts {
         self.labels = labels(metadata, texts);
         self.annotations = annotations(metadata, texts);
         // In the status, parameters are substituted and StepActions are resolved.
-        let resolved = &status.task_spec.steps;
+        let resolved = status.task_spec.steps.parsed();
         let steps = if resolved.is_empty() {
-            &spec.task_spec.steps
+            spec.task_spec.steps.parsed()
         } else {
             resolved
         };

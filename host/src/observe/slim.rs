@@ -11,7 +11,7 @@ use super::entrypoint::{self, Entrypoint};
 use super::lenient::{self, lenient, lenient_list, null_is_default};
 use super::metadata::Metadata;
 use super::secret_refs::{self, Refs};
-use super::step_spec::{self, StepSpec};
+use super::step_spec::Steps;
 use super::termination_message::{self, TerminationMessage};
 use super::watch_event::Object;
 use jiff::Timestamp;
@@ -178,8 +178,7 @@ pub(super) struct TaskRunSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct TaskSpec {
-    #[serde(deserialize_with = "step_spec::bounded")]
-    pub(super) steps: Vec<StepSpec>,
+    pub(super) steps: Steps,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
@@ -70,10 +71,47 @@ impl StepSpec {
     }
 }
 
+/// The steps of a Task. Short ones are parsed when they are needed: they are not needed of a run that
+/// ended long ago, and most TaskRuns have them twice, in the spec and in the status.
+#[derive(Clone, Debug)]
+pub(super) enum Steps {
+    /// The JSON of all steps, at most [`MAX_STEPS_BYTES`].
+    Unparsed(Box<str>),
+    Parsed(Vec<StepSpec>),
+}
+
+impl Steps {
+    /// Returns the steps, within their bounds. Malformed steps count as missing.
+    pub(super) fn parsed(&self) -> Cow<'_, [StepSpec]> {
+        match self {
+            Self::Unparsed(json) => parse(json).into(),
+            Self::Parsed(steps) => steps.into(),
+        }
+    }
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self::Parsed(Vec::new())
+    }
+}
+
+impl<'de> Deserialize<'de> for Steps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(match json.len() <= MAX_STEPS_BYTES {
+            true => Self::Unparsed(json.into()),
+            false => Self::Parsed(parse(json)),
+        })
+    }
+}
+
+fn parse(json: &str) -> Vec<StepSpec> {
+    bounded(&mut serde_json::Deserializer::from_str(json)).unwrap_or_default()
+}
+
 /// Reads the steps of a Task, within their bounds.
-pub(super) fn bounded<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<StepSpec>, D::Error> {
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StepSpec>, D::Error> {
     let mut steps: Vec<StepSpec> = lenient_list::<MAX_CONTAINERS, _, _>(deserializer)?;
     let mut free = MAX_STEPS_BYTES;
     for step in &mut steps {
@@ -213,24 +251,20 @@ mod tests {
 
     #[test]
     fn all_steps_together_are_bounded() {
-        #[derive(Deserialize)]
-        struct Task {
-            #[serde(deserialize_with = "bounded")]
-            steps: Vec<StepSpec>,
-        }
         let step =
             |n: usize| serde_json::json!({"name": n.to_string(), "script": "x".repeat(15_000)});
-        let task = serde_json::json!({"steps": (0..100).map(step).collect::<Vec<_>>()});
-        let task: Task = serde_json::from_str(&task.to_string()).unwrap();
-        let size: usize = task.steps.iter().map(|step| step.json.len()).sum();
+        let read = |count: usize| {
+            let steps: Vec<Value> = (0..count).map(step).collect();
+            serde_json::from_str::<Steps>(&Value::from(steps).to_string()).unwrap()
+        };
+        assert!(matches!(read(8), Steps::Unparsed(_)));
+        assert_eq!(read(8).parsed()[7], spec(&step(7)));
+        let steps = read(100).parsed().into_owned();
+        let size: usize = steps.iter().map(|step| step.json.len()).sum();
         assert!(size < MAX_STEPS_BYTES + 100 * 64, "{size}");
-        assert_eq!(task.steps[0].truncated_from, None);
-        assert!(
-            task.steps[99]
-                .truncated_from
-                .is_some_and(|size| size > 15_000)
-        );
-        assert_eq!(&*task.steps[99].json, r#"{"name":"99","resources":{}}"#);
+        assert_eq!(steps[0].truncated_from, None);
+        assert!(steps[99].truncated_from.is_some_and(|size| size > 15_000));
+        assert_eq!(&*steps[99].json, r#"{"name":"99","resources":{}}"#);
     }
 
     #[test]
