@@ -50,7 +50,7 @@ pub enum LoadError {
     Invalid(String),
     /// The module does not fit the contract.
     #[error(
-        "it does not fit the plugin contract step-observer:plugin@0.1 ({0}); build it against step-observer-guest 0.1"
+        "it does not fit the plugin contract step-observer:plugin@0.1 ({0}); build it with the step-observer-guest of this observer's version, or update the observer"
     )]
     Contract(String),
     /// It imports an interface that plugins do not get.
