@@ -128,7 +128,6 @@ fn assert_licences(notices: &str) {
         "kube",
         "async-nats",
         "rskafka",
-        "zstd-sys",
         "wit-bindgen",
     ] {
         let named = notices.lines().any(|line| {
