@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 fn build() -> Result<(), Problem> {
     guests::build()?;
     step(
-        "building step-observer (the first time compiles its dependencies: 10 minutes on two cores)",
+        "building step-observer (the first time compiles its dependencies: 6 minutes on two cores)",
     );
     // Builds the whole workspace, so that the tests use dependencies with the same features.
     run(cargo().args(["build", "--workspace"]))
