@@ -235,11 +235,7 @@ impl Burst {
 
     fn usage(&self, when: &str) {
         let usage = ProcessUsage::read(self.observer.child.id().unwrap());
-        let (resident, peak) = (usage.resident_mib, usage.peak_mib);
-        let (private, program) = (usage.anonymous_mib, usage.file_mib);
-        println!(
-            "{when}: resident {resident:.1} MiB ({private:.1} data, {program:.1} files), peak {peak:.1} MiB"
-        );
+        println!("{when}: {usage}");
     }
 }
 

@@ -25,7 +25,7 @@ use step_observer_tests::budget::Budget;
 use step_observer_tests::deployed::{kubeconfig, overlay};
 use step_observer_tests::measure::ProcessUsage;
 use step_observer_tests::program::{Program, wait_for_line};
-use step_observer_tests::recording::watch_events;
+use step_observer_tests::recording::{renamed, watch_events};
 use step_observer_tests::sink::counting_sink;
 use step_observer_tests::tls::Authority;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -97,17 +97,17 @@ async fn measure() -> ExitCode {
         "ready after {:.1} s of processor time",
         at_ready.processor_seconds
     );
-    show("when ready", &at_ready);
+    println!("when ready: {at_ready}");
 
     poll(async || delivered.load(Ordering::Relaxed) >= LIVE_RUNS).await;
     println!(
         "the start of each step that runs delivered after {:.1} s",
         started.elapsed().as_secs_f64()
     );
-    show("when delivered", &usage());
+    println!("when delivered: {}", usage());
     tokio::time::sleep(QUIET).await;
     let after = usage();
-    show(&format!("after {QUIET:?}"), &after);
+    println!("after {QUIET:?}: {after}");
     println!(
         "{} events, {} TaskRuns tracked, {:.1} s of processor time",
         delivered.load(Ordering::Relaxed),
@@ -119,13 +119,6 @@ async fn measure() -> ExitCode {
     budget.check("MiB at most", after.peak_mib);
     observer.kill().await.unwrap();
     budget.finish()
-}
-
-fn show(when: &str, usage: &ProcessUsage) {
-    println!(
-        "{when}: resident {:.1} MiB ({:.1} data, {:.1} files), peak {:.1} MiB",
-        usage.resident_mib, usage.anonymous_mib, usage.file_mib, usage.peak_mib
-    );
 }
 
 async fn poll(mut condition: impl AsyncFnMut() -> bool) {
@@ -224,10 +217,8 @@ fn enlarged(mut task_run: Value) -> String {
 fn copy(template: &str, run: usize, time: Timestamp) -> String {
     let namespace = format!(r#""namespace":"team-{:03}""#, run / RUNS_PER_NAMESPACE);
     let minute = (time - SignedDuration::from_mins(1)).strftime("%Y-%m-%dT%H:%M:");
-    template
+    let text = template
         .replace(&format!(r#""namespace":"{RECORDING}""#), &namespace)
-        .replace(RECORDING, &format!("run-{run:06}"))
-        .replace("e3615a1c-2196", &format!("{run:08x}-2196"))
-        .replace("967295fd-18d8", &format!("{run:08x}-18d8"))
-        .replace(MINUTE, &minute.to_string())
+        .replace(MINUTE, &minute.to_string());
+    renamed(&text, &format!("run-{run:06}"), run)
 }

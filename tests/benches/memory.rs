@@ -197,9 +197,6 @@ async fn resident_at_rest(observer: &Child) -> f64 {
     let at_once = read().resident_mib;
     tokio::time::sleep(QUIET).await;
     let usage = read();
-    let (resident, peak) = (usage.resident_mib, usage.peak_mib);
-    let (private, files) = (usage.anonymous_mib, usage.file_mib);
-    println!("resident at once {at_once:.1} MiB, peak {peak:.1} MiB");
-    println!("after {QUIET:?} {resident:.1} MiB ({private:.1} data, {files:.1} files)");
-    resident
+    println!("resident at once {at_once:.1} MiB; after {QUIET:?}: {usage}");
+    usage.resident_mib
 }

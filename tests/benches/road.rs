@@ -25,6 +25,7 @@ use step_observer_tests::deployed::{kubeconfig, overlay};
 use step_observer_tests::measure::ProcessUsage;
 use step_observer_tests::path;
 use step_observer_tests::program::Program;
+use step_observer_tests::recording::renamed;
 use step_observer_tests::sink::HttpSink;
 use step_observer_tests::tls::Authority;
 
@@ -182,10 +183,7 @@ fn play(server: &ApiServer, lines: &[RecordedLine], runs: usize) {
             .duration_since(first)
             .round(Unit::Second)
             .unwrap();
-        let text = moved(&line.text, offset)
-            .replace(RECORDING, &name)
-            .replace("e3615a1c-2196", &format!("{run:08x}-2196"))
-            .replace("967295fd-18d8", &format!("{run:08x}-18d8"));
+        let text = renamed(&moved(&line.text, offset), &name, run);
         std::thread::sleep(due.saturating_sub(began.elapsed()));
         server.play_text(&text);
     }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use step_observer_tests::budget::Budget;
 use step_observer_tests::measure::ProcessUsage;
 use step_observer_tests::program::Program;
-use step_observer_tests::recording::watch_events;
+use step_observer_tests::recording::{renamed, watch_events};
 use step_observer_tests::sink::counting_sink;
 
 const RUNS: usize = 10_000;
@@ -135,6 +135,7 @@ async fn churn(budget: &mut Budget) {
         runs as f64 / CHURN_PER_HOUR as f64 * 60.0,
         time.as_secs_f64()
     );
+    budget.check("MiB in the last fifth of the churn", end);
     budget.check(
         "memory in the last fifth of the churn / in the second",
         end / fifth,
@@ -162,9 +163,7 @@ impl Template {
         let (own, after) = rest.split_once('@').unwrap();
         let at = at.map_or_else(|| own.to_owned(), |at| at.to_string());
         let text = format!("{before}{at}{after}\n");
-        text.replace("a-success", &format!("run-{run:06}"))
-            .replace("e3615a1c-2196", &format!("{run:08x}-2196"))
-            .replace("967295fd-18d8", &format!("{run:08x}-18d8"))
+        renamed(&text, &format!("run-{run:06}"), run)
     }
 }
 

@@ -16,9 +16,9 @@ pub struct Budget {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Bound {
-    /// The figure does not depend on the machine, so a miss fails the benchmark.
+    /// A miss fails the benchmark. Other figures depend on the machine.
     #[serde(default)]
-    pub ratio: bool,
+    pub required: bool,
     /// The largest permitted value.
     pub at_most: Option<f64>,
     /// The smallest permitted value.
@@ -50,12 +50,12 @@ impl Budget {
         let bound = bound.unwrap_or_else(|| panic!("budgets.yaml has no unchecked `{figure}`"));
         let holds = bound.at_most.is_none_or(|most| value <= most)
             && bound.at_least.is_none_or(|least| value >= least);
-        self.is_broken |= bound.ratio && !holds;
+        self.is_broken |= bound.required && !holds;
         println!("{figure}: {value:.2}, {}", bound.verdict(holds));
         holds
     }
 
-    /// Returns the exit code of the benchmark: failure if a ratio misses its bound.
+    /// Returns the exit code of the benchmark: failure if a required bound is missed.
     #[must_use]
     pub fn finish(self) -> ExitCode {
         let unchecked: Vec<&String> = self.bounds.keys().collect();
@@ -68,7 +68,7 @@ impl Bound {
     fn verdict(self, holds: bool) -> String {
         let most = self.at_most.map(|most| format!("at most {most}"));
         let least = self.at_least.map(|least| format!("at least {least}"));
-        let result = match (holds, self.ratio) {
+        let result = match (holds, self.required) {
             (true, _) => "holds",
             (false, true) => "BROKEN",
             (false, false) => "missed (only reported: it depends on the machine)",

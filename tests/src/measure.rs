@@ -1,6 +1,7 @@
 //! Measurements of a process, for benchmarks.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
 /// Memory and processor time of a process at a moment.
@@ -40,6 +41,16 @@ impl ProcessUsage {
             processor_seconds: (ticks(14) + ticks(15)) / 100.0,
             wake_ups: wake_ups_by_name(process).values().sum(),
         }
+    }
+}
+
+impl Display for ProcessUsage {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "resident {:.1} MiB ({:.1} data, {:.1} files), peak {:.1} MiB",
+            self.resident_mib, self.anonymous_mib, self.file_mib, self.peak_mib
+        )
     }
 }
 

@@ -154,6 +154,15 @@ pub fn copies(chosen: &[Value], runs: usize) -> Vec<String> {
     (0..runs).flat_map(copy).collect()
 }
 
+/// Returns a text of the recording `a-success` with this name instead of that of its TaskRun, and with UIDs
+/// that hold a number. Unlike those of [`copies`], they differ for more than 65,536 numbers.
+#[must_use]
+pub fn renamed(text: &str, name: &str, number: usize) -> String {
+    text.replace("a-success", name)
+        .replace("e3615a1c-2196", &format!("{number:08x}-2196"))
+        .replace("967295fd-18d8", &format!("{number:08x}-18d8"))
+}
+
 /// Returns the id of a record's event.
 #[must_use]
 pub fn event_id(record: &StepRecord) -> String {
