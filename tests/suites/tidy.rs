@@ -263,6 +263,23 @@ fn the_redactor_does_no_io() {
 }
 
 #[test]
+fn translation_to_otlp_uses_neither_io_nor_a_clock() {
+    for file in rust_files(&path("../host/otlp/src")) {
+        for word in [
+            "Timestamp::now",
+            "std::env",
+            "std::fs",
+            "std::net",
+            "std::thread",
+            "std::time",
+            "rand",
+        ] {
+            assert!(!code(&file).contains(word), "{}: {word}", file.display());
+        }
+    }
+}
+
+#[test]
 fn no_file_is_longer_than_600_lines() {
     for file in rust_files(&path("..")) {
         let lines = std::fs::read_to_string(&file).unwrap().lines().count();
@@ -276,6 +293,7 @@ fn tests_do_not_wait_for_the_clock() {
         "../tests/suites",
         "../tests/src",
         "../host/core",
+        "../host/otlp",
         "../host/redact",
         "../guest-sdk",
         "../plugins",
@@ -310,6 +328,7 @@ fn module(names: &[&str]) -> Option<PathBuf> {
         "suites",
         "../host/src",
         "../host/core/src",
+        "../host/otlp/src",
         "../host/redact/src",
     ]
     .into_iter()
