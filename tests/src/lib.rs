@@ -26,6 +26,7 @@ pub mod measure;
 pub mod nats;
 pub mod needles;
 pub mod observer;
+pub mod otlp;
 pub mod peer;
 pub mod planted;
 pub mod plugins;

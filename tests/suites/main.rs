@@ -51,6 +51,7 @@ mod misbehaving;
 mod monitoring;
 mod nats;
 mod operate;
+mod otlp_peers;
 mod pauses;
 mod pod_secrets;
 mod pod_security;
