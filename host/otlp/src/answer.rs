@@ -205,6 +205,8 @@ mod tests {
             (PROTOBUF, b"\x0a\x06\x12\x04slow", partial(0, "slow")),
             (JSON, b"{}", Ok(None)),
             (JSON, b"{\"partialSuccess\":{}}", Ok(None)),
+            // As the collector `rotel` answers.
+            (JSON, b"{\"partialSuccess\":null}", Ok(None)),
             (
                 JSON,
                 br#"{"partialSuccess":{"rejectedSpans":"2","errorMessage":"no key"}}"#,

@@ -8,6 +8,7 @@ use crate::lenient::{self, Texts};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::fmt;
 use step_observer_event_model::Phase;
 
 /// Label of a TaskRun with the UID of its PipelineRun
@@ -48,7 +49,7 @@ impl From<serde_json::Error> for ReadError {
 
 /// A step event. Members that are missing, or of another type than in the schema, are `None` or
 /// empty.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub struct StepEvent<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     id: Option<Cow<'a, str>>,
@@ -66,7 +67,7 @@ pub struct StepEvent<'a> {
     data: Data<'a>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Data<'a> {
     #[serde(default, deserialize_with = "lenient::integer")]
@@ -103,7 +104,7 @@ struct Data<'a> {
 }
 
 /// `podRef` and `taskRun`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 struct Reference<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     name: Option<Cow<'a, str>>,
@@ -113,13 +114,13 @@ struct Reference<'a> {
     uid: Option<Cow<'a, str>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 struct Step<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     image: Option<Cow<'a, str>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 struct StepState<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     container: Option<Cow<'a, str>>,
@@ -129,7 +130,7 @@ struct StepState<'a> {
     terminated: Terminated<'a>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Terminated<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::text")]
@@ -139,6 +140,15 @@ struct Terminated<'a> {
 }
 
 // === impl StepEvent ===
+
+/// Shows no text of the event, such as its log.
+impl fmt::Debug for StepEvent<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut event = formatter.debug_struct("StepEvent");
+        event.field("id", &self.id).field("type", &self.event_type);
+        event.finish_non_exhaustive()
+    }
+}
 
 impl<'a> StepEvent<'a> {
     /// Reads an event.

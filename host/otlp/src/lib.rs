@@ -19,7 +19,8 @@
 //! |---|---|
 //! | [`MAX_RECORDS`], [`MAX_BODY_BYTES`] of a request | the next event goes into another request; a single larger event goes alone |
 //! | log records of an event ([`LogMode::Lines`]) | the last record holds the other lines |
-//! | 1,024 bytes of an attribute or a name | it is cut; URLs are not |
+//! | 1,024 bytes of an attribute or a name | it is cut |
+//! | 4,096 bytes of a URL; 2,048 of its template | it is left out; the template is refused |
 //! | [`MAX_ANSWER_BYTES`] of an answer | the answer is refused; its status counts |
 //! | [`MAX_MESSAGE_BYTES`] of a receiver's message | it is cut |
 //!

@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
                 ..UrlValues::default()
             })
         });
-        add(&mut resource, semantic::PIPELINE_RUN_URL, url.as_deref());
+        resource.extend(url.map(|url| text(semantic::PIPELINE_RUN_URL, url)));
         resource
     }
 

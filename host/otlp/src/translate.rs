@@ -202,7 +202,6 @@ fn task_run_attributes(
     add(attributes, semantic::TASK_NAME, run.task_name());
     add(attributes, semantic::TASK_RUN_ID, run.task_run_uid);
     let url = run.task_run_url(options, step);
-    // Not cut: a URL without its end leads elsewhere. Its parts are names.
     attributes.extend(url.map(|url| text(semantic::TASK_RUN_URL, url)));
     add(attributes, semantic::TASK_RUN, run.task_run);
     attributes.push(number(semantic::ATTEMPT, run.attempt.into()));

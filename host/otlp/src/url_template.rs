@@ -7,6 +7,8 @@ use url::Url;
 
 /// Longest template in bytes.
 const MAX_BYTES: usize = 2048;
+/// Longest URL in bytes. A longer one is left out, because one without its end leads elsewhere.
+const MAX_URL_BYTES: usize = 4096;
 /// All but the unreserved characters (RFC 3986 §2.3): a value can neither end its part of the URL nor
 /// leave it.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -102,8 +104,8 @@ impl UrlTemplate {
         self.0.iter().any(is_one)
     }
 
-    /// Returns the URL; `None` if a value is not known. A step that is not known leaves its place
-    /// empty: the same template serves TaskRuns and steps.
+    /// Returns the URL; `None` if a value is not known, or if the URL is too long. A step that is not
+    /// known leaves its place empty: the same template serves TaskRuns and steps.
     pub(crate) fn fill(&self, values: &UrlValues<'_>) -> Option<String> {
         let mut url = String::new();
         for part in &self.0 {
@@ -120,12 +122,11 @@ impl UrlTemplate {
             };
             url.extend(utf8_percent_encode(value, RESERVED));
         }
-        Some(url)
+        Some(url).filter(|url| url.len() <= MAX_URL_BYTES)
     }
 
     /// Checks what the template is with values.
     fn check(&self) -> Result<(), TemplateError> {
-        // A dot would be a segment that leaves its folder.
         let value = Some("x");
         let values = UrlValues {
             namespace: value,
@@ -224,6 +225,12 @@ mod tests {
         let url = "https://tekton.example/#/namespaces/a%2F..%2Fb/taskruns/c%3Fd%3D%C3%A9%26?step=";
         assert_eq!(template.fill(&values).as_deref(), Some(url));
         assert_eq!(template.fill(&UrlValues::default()), None);
+        let long = "x".repeat(MAX_URL_BYTES);
+        let values = UrlValues {
+            step: Some(&long),
+            ..values
+        };
+        assert_eq!(template.fill(&values), None);
     }
 
     #[test]
