@@ -221,3 +221,68 @@ fn without_the_uid_of_its_pod_a_step_has_the_span_id_of_its_event() {
         id
     );
 }
+
+#[test]
+fn times_of_the_container_count_where_the_event_has_none() {
+    let mut event = event();
+    event["time"] = json!("yesterday");
+    let data = event["data"].as_object_mut().unwrap();
+    data.remove("startedAt");
+    data["stepState"]["terminated"] =
+        json!({"startedAt": "2026-11-22T13:31:20Z", "finishedAt": "2026-11-22T13:31:22Z"});
+    let spans = spans(&requests(&translator(|_| ()), &[event]));
+    assert_eq!(spans[0]["startTimeUnixNano"], "1795354280000000000");
+    assert_eq!(spans[0]["endTimeUnixNano"], "1795354282000000000");
+}
+
+#[test]
+fn events_of_one_run_share_a_resource_with_the_attributes_of_all() {
+    let mut with_commit = event();
+    with_commit["data"]["labels"]["ci.example/commit"] = "4d5e6f".into();
+    let mut without = event();
+    without["data"].as_object_mut().unwrap().remove("labels");
+    let translator = translator(|options| {
+        let commit = (
+            "vcs.ref.head.revision".to_owned(),
+            "ci.example/commit".to_owned(),
+        );
+        options.vcs = [commit].into();
+    });
+    let requests = requests(&translator, &[without, with_commit]);
+    for body in [body(&requests.traces[0]), body(&requests.logs[0])] {
+        let groups = body.as_object().unwrap().values().next().unwrap();
+        assert_eq!(groups.as_array().unwrap().len(), 1);
+        let resource = &groups[0]["resource"];
+        let commit = attribute(resource, "vcs.ref.head.revision");
+        assert_eq!(commit, Some(&json!("4d5e6f")));
+        let attributes = resource["attributes"].as_array().unwrap();
+        let mut keys: Vec<&str> = attributes
+            .iter()
+            .map(|attribute| attribute["key"].as_str().unwrap())
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), attributes.len());
+    }
+}
+
+#[test]
+fn long_attributes_are_cut_between_characters_and_long_urls_are_left_out() {
+    let mut event = event();
+    event["data"]["pipelineTask"] = format!("x{}", "é".repeat(2000)).into();
+    event["data"]["pipelineRun"] = "x".repeat(5000).into();
+    let translator = translator(|options| {
+        let url = "https://tekton.example/{pipelineRun}".parse().unwrap();
+        options.task_run_url = Some(url);
+    });
+    let spans = spans(&requests(&translator, &[event]));
+    let cut = format!("x{}", "é".repeat(511));
+    assert_eq!(
+        attribute(&spans[0], "cicd.pipeline.task.name"),
+        Some(&json!(cut))
+    );
+    assert_eq!(
+        attribute(&spans[0], "cicd.pipeline.task.run.url.full"),
+        None
+    );
+}

@@ -16,7 +16,7 @@ fn check_bounds(requests: &Requests) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// Sizes are such that batches reach both bounds.
     #[test]
@@ -52,7 +52,7 @@ let expected: usize = events.iter().map(|(_, (lines, _))| lines).sum();
 
     /// Short events: as many as fit.
     #[test]
-    fn many_short_events_fill_requests(count in 513..1400_usize, runs in 1..900_usize) {
+    fn many_short_events_fill_requests(count in 513..1100_usize, runs in 1..900_usize) {
         let made: Vec<Value> = (0..count).map(|number| {
             let mut made = event();
             made["data"]["pipelineRunUID"] = format!("run {}", number % runs).into();
