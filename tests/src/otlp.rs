@@ -7,7 +7,6 @@ use crate::receivers::{LANGUAGES_REQUIRED, installed};
 use crate::sink::PATIENCE;
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -57,9 +56,8 @@ impl OtlpReceiver {
     /// Starts the collector `rotel`. It takes protobuf and JSON, and prints spans and log records as
     /// text.
     pub async fn rotel() -> Result<Self, Missing> {
-        let program = rotel_program().await?;
+        let mut rotel = rotel_command().await?;
         let (http, grpc) = (free_port().await, free_port().await);
-        let mut rotel = Command::new(program);
         rotel
             .args(["start", "--exporter", "blackhole"])
             .args(["--otlp-http-endpoint", &address(http).to_string()])
@@ -139,15 +137,20 @@ impl OtlpReceiver {
     }
 }
 
-/// Returns the program, which is linked with Debian's Python.
-async fn rotel_program() -> Result<PathBuf, Missing> {
-    let below = "venv/lib/python3.11/site-packages/rotel/rotel-agent";
-    let program = installed(below)?;
-    let version = Command::new(&program).arg("--version").output().await;
+/// Returns the command of the collector, which is linked with Debian's Python.
+async fn rotel_command() -> Result<Command, Missing> {
+    let program = installed("venv/lib/python3.11/site-packages/rotel/rotel-agent")?;
+    let libraries = installed("libpython/usr/lib/x86_64-linux-gnu")?;
+    let command = || {
+        let mut command = Command::new(&program);
+        command.env("LD_LIBRARY_PATH", &libraries);
+        command
+    };
+    let version = command().arg("--version").output().await;
     match version.is_ok_and(|output| output.status.success()) {
-        true => Ok(program),
+        true => Ok(command()),
         false => {
-            let missing = Missing::new("rotel does not start", "install libpython3.11");
+            let missing = Missing::new("rotel does not start", "it needs Debian 12 on x86-64");
             Err(missing.required_by(LANGUAGES_REQUIRED))
         }
     }

@@ -1,5 +1,5 @@
 //! Prepares `target/receivers`: foreign receivers of events (SDKs of CloudEvents and Standard
-//! Webhooks, brokers, nginx), and kubectl, whose watch streams are replayed. Nothing is installed
+//! Webhooks, OTLP, brokers, nginx), and kubectl, whose watch streams are replayed. Nothing is installed
 //! in the system, and no service is started.
 
 use crate::programs::{need, required};
@@ -22,7 +22,7 @@ struct Part {
     command: &'static str,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     Part {
         name: "python",
         programs: &["python3"],
@@ -31,6 +31,17 @@ const PARTS: [Part; 4] = [
         made: "venv",
         command: "python3 -m venv venv && venv/bin/pip install --quiet \
                   --disable-pip-version-check --requirement \"$FROM/requirements.txt\"",
+    },
+    Part {
+        name: "libpython",
+        programs: &["apt-get", "dpkg-deb"],
+        packages: &["apt", "dpkg"],
+        from: &[],
+        made: "libpython",
+        // The collector in the wheel of rotel is linked with it.
+        command: "rm -f libpython3.11_*.deb; \
+                  { apt-get download libpython3.11 || { apt-get update && apt-get download libpython3.11; }; } && \
+                  dpkg-deb --extract libpython3.11_*.deb libpython && rm libpython3.11_*.deb",
     },
     Part {
         name: "node",
